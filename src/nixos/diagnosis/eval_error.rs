@@ -166,6 +166,8 @@ fn syntax_hint(summary: &str) -> &'static str {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
     } else if has("unexpected ','") {
         "no comma belongs there: the elements of a list are separated by spaces, and definitions end with `;`"
+    } else if has("unexpected ':', expecting '.' or '='") {
+        "write `=` in place of `:`"
     } else if has("unexpected ID, expecting '.' or '='") {
         "a `,` between two arguments, or a `=` or a bracket is missing before it"
     } else if has("unexpected end of file") {

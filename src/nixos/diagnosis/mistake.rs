@@ -1,5 +1,6 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
+use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::ExitContext;
 use super::module_arguments::{Header, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
@@ -26,6 +27,16 @@ pub(super) enum Mistake {
     NotInSearchPath,
     /// A value of another type than the option's.
     WrongType,
+    /// An option that the image sets, as `fileSystems."/"`.
+    DefinedByImage,
+    /// An option that two files set to different values.
+    Conflict,
+    /// A function of `lib`, written without `lib.`.
+    LibraryFunction,
+    /// A path in quotes.
+    QuotedPath,
+    /// A file in `imports` that is no module.
+    NotAModule,
     /// An attribute that is defined twice in one file.
     DefinedTwice,
     /// A file that the builder does not have.
@@ -34,15 +45,20 @@ pub(super) enum Mistake {
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
+        Self::LibraryFunction,
         Self::NoSuchPackage,
         Self::UnknownArgument,
         Self::NoEllipsis,
         Self::InfiniteRecursion,
         Self::NotInSearchPath,
         Self::WrongType,
+        Self::DefinedByImage,
+        Self::Conflict,
+        Self::QuotedPath,
+        Self::NotAModule,
         Self::DefinedTwice,
         Self::FileNotSent,
     ];
@@ -79,6 +95,15 @@ impl Mistake {
             }
             Self::NotInSearchPath => not_in_search_path(summary),
             Self::WrongType => wrong_type(summary),
+            Self::DefinedByImage => defined_by_image(summary),
+            Self::Conflict => conflict(summary),
+            Self::LibraryFunction => library_function(context, error),
+            Self::QuotedPath => summary
+                .ends_with("doesn't represent an absolute path")
+                .then(|| "a path has no quotes: write ./FILE.nix, or <nixpkgs/…>".to_owned()),
+            Self::NotAModule => summary
+                .contains("is neither a path, a function nor an attribute set")
+                .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),
             Self::DefinedTwice => {
                 let place = summary.split_once("' already defined at ")?.1;
                 let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
@@ -108,6 +133,40 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
     Some(match text.as_deref().and_then(Header::find) {
         Some(header) => format!("add {name} to the {{ … }}: of line {}", header.line),
         None => format!("a module begins with what it asks for: {{ {name}, ... }}:"),
+    })
+}
+
+/// Functions of `lib` that configurations use most.
+const LIBRARY_FUNCTIONS: [&str; 12] = [
+    "mkAfter",
+    "mkBefore",
+    "mkDefault",
+    "mkEnableOption",
+    "mkForce",
+    "mkIf",
+    "mkMerge",
+    "mkOption",
+    "mkOverride",
+    "optional",
+    "optionals",
+    "optionalString",
+];
+
+fn library_function(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let name = quoted_after(&error.summary, "undefined variable")?;
+    let file = &error.position.as_ref()?.file;
+    let is_known = LIBRARY_FUNCTIONS.contains(&name);
+    let text = context
+        .files
+        .filter(|_| is_known)
+        .and_then(|files| files.text(file));
+    let header = text.as_deref().and_then(Header::find);
+    is_known.then(|| match header {
+        Some(header) => format!(
+            "write lib.{name}, and lib in the {{ … }}: of line {} if it is not there",
+            header.line
+        ),
+        None => format!("write lib.{name}, and begin the file with {{ lib, ... }}:"),
     })
 }
 
@@ -209,35 +268,6 @@ fn not_in_search_path(summary: &str) -> Option<String> {
         }
         None => "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball".to_owned(),
     })
-}
-
-fn wrong_type(summary: &str) -> Option<String> {
-    let (option, rest) = summary
-        .strip_prefix("A definition for option `")?
-        .split_once("' is not of type `")?;
-    let (wanted, _) = rest.split_once("'.")?;
-    // The values, of which an own message of the type says more.
-    let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
-    let form = match kind {
-        "boolean" => "write true or false, without quotes",
-        "package" => "write pkgs.NAME, without quotes",
-        "string" | "strings concatenated with \"\\n\"" => "write a text in quotes",
-        _ if kind.starts_with("list of ") => {
-            "write a list: [ … ], with spaces between the elements"
-        }
-        _ if kind.starts_with("attribute set") => "write a set: { … }",
-        _ if kind.contains("integer") => "write a number, without quotes",
-        _ => {
-            let option = option
-                .split(".\"[")
-                .next()
-                .filter(|option| is_name(option))?;
-            return Some(format!(
-                "what it takes: https://search.nixos.org/options?query={option}"
-            ));
-        }
-    };
-    Some(form.to_owned())
 }
 
 /// The path in a message about a file that does not exist, unless it is in the Nix store.

@@ -3,6 +3,7 @@
 //! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full
 //! disk or a handler that vanished is the environment's.
 
+mod definitions;
 mod eval_error;
 mod evidence;
 mod fetch_error;

@@ -12,10 +12,9 @@ const MAX_CHARS: usize = 600;
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = command_line_definitions(context, &error.summary);
-    let lines = lines
-        .iter()
-        .map(|line| line.trim())
-        .filter(|l| !l.is_empty());
+    // Nix's advice for conflicting definitions; the hint says when it applies.
+    let is_said = |line: &&str| !line.is_empty() && !line.starts_with("Use `lib.mkForce value`");
+    let lines = lines.iter().map(|line| line.trim()).filter(is_said);
     // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
     let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
     let text = lines.collect::<Vec<_>>().join("\n");

@@ -168,6 +168,58 @@ fn a_value_of_the_wrong_type_names_the_right_form() {
 }
 
 #[test]
+fn definitions_that_contradict_are_resolved() {
+    let image = recorded!("defined-by-image");
+    let message = "The option `fileSystems.\"/\".device' has conflicting definition values";
+    assert_hint(
+        &image,
+        message,
+        "the image sets fileSystems.\"/\".device itself: remove it",
+    );
+    let files = recorded!("conflict");
+    let message = "The option `time.timeZone' has conflicting definition values";
+    assert_hint(&files, message, "keep one of the definitions");
+    // Nix's own proposal, which is wrong for the first, is not repeated.
+    for failure in [image, files] {
+        assert!(!failure.to_string().contains("lib.mkForce"), "{failure}");
+    }
+}
+
+#[test]
+fn values_that_look_right_have_their_form_explained() {
+    let name = recorded!("host-name");
+    let hint = "a host name has letters, digits and `-`, at most 63";
+    assert_hint(&name, "pi/c.nix:4: A definition for option", hint);
+    let call = recorded!("call-in-list");
+    assert_hint(
+        &call,
+        "<function>",
+        "a call inside a list needs parentheses",
+    );
+    let path = recorded!("quoted-path");
+    assert_hint(
+        &path,
+        "doesn't represent an absolute path",
+        "a path has no quotes",
+    );
+    let list = recorded!("not-a-module");
+    assert_hint(&list, "but a list", "a module is a set");
+    let colon = recorded!("colon");
+    assert_hint(
+        &colon,
+        "pi/c.nix:3:10: syntax error",
+        "write `=` in place of `:`",
+    );
+}
+
+#[test]
+fn a_function_of_the_library_is_no_package() {
+    let failure = recorded!("library-function");
+    let hint = "write lib.mkForce, and lib in the { … }: of line 1";
+    assert_hint(&failure, "undefined variable 'mkForce'", hint);
+}
+
+#[test]
 fn an_option_that_is_defined_twice_names_both_lines() {
     let failure = recorded!("defined-twice");
     assert_hint(

@@ -1,0 +1,82 @@
+//! Definitions of options that have the wrong type or contradict each other.
+
+use super::names::is_name;
+
+/// Part of the names of the modules that define the image.
+const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
+
+/// The form that a value of the option's type has.
+pub(super) fn wrong_type(summary: &str) -> Option<String> {
+    let (option, rest) = summary
+        .strip_prefix("A definition for option `")?
+        .split_once("' is not of type `")?;
+    let (wanted, _) = rest.split_once("'.")?;
+    // The values, of which an own message of the type says more.
+    let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
+    let form = match kind {
+        _ if option == "networking.hostName" => {
+            "a host name has letters, digits and `-`, at most 63; a domain goes into networking.domain"
+        }
+        "package" if summary.ends_with("<function>") => {
+            "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"
+        }
+        "boolean" => "write true or false, without quotes",
+        "package" => "write pkgs.NAME, without quotes",
+        "string" | "strings concatenated with \"\\n\"" => "write a text in quotes",
+        _ if kind.starts_with("list of ") => {
+            "write a list: [ … ], with spaces between the elements"
+        }
+        _ if kind.starts_with("attribute set") => "write a set: { … }",
+        _ if kind.contains("integer") => "write a number, without quotes",
+        _ => {
+            let option = option
+                .split(".\"[")
+                .next()
+                .filter(|option| is_name(option))?;
+            return Some(format!(
+                "what it takes: https://search.nixos.org/options?query={option}"
+            ));
+        }
+    };
+    Some(form.to_owned())
+}
+
+/// What to do about an option that the modules of the image set as well. `lib.mkForce`, which Nix proposes, would make an
+/// image that does not boot.
+pub(super) fn defined_by_image(summary: &str) -> Option<String> {
+    let option = conflicting(summary)?;
+    let by_image = definitions(summary).any(|file| file.contains(IMAGE_MODULES));
+    by_image.then(|| {
+        format!(
+            "the image sets {option} itself: remove it from the configuration (the hardware-configuration.nix of another \
+             machine does not fit a card)"
+        )
+    })
+}
+
+/// What to do about an option that two files set to different values.
+pub(super) fn conflict(summary: &str) -> Option<String> {
+    conflicting(summary)?;
+    Some(
+        "keep one of the definitions, or write lib.mkForce before the value that is to win"
+            .to_owned(),
+    )
+}
+
+/// The option that has conflicting definitions.
+fn conflicting(summary: &str) -> Option<&str> {
+    let (option, rest) = summary.strip_prefix("The option `")?.split_once('\'')?;
+    rest.trim_start()
+        .starts_with("has conflicting definition values")
+        .then_some(option)
+}
+
+/// The files that define the option.
+fn definitions(summary: &str) -> impl Iterator<Item = &str> {
+    let lines = summary.lines().map(str::trim_start);
+    lines.filter_map(|line| {
+        line.strip_prefix("- In `")?
+            .split_once('\'')
+            .map(|(file, _)| file)
+    })
+}

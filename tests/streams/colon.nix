@@ -1,0 +1,4 @@
+{ pkgs, ... }:
+{
+  imports: [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
+}

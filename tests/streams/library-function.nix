@@ -1,0 +1,5 @@
+{ pkgs, ... }:
+{
+  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
+  services.openssh.enable = mkForce false;
+}
