@@ -8,7 +8,9 @@ use crate::boot::diagnosis;
 use crate::boot::disk::Disk;
 use crate::boot::login::{ProbeResult, SshProbe};
 use crate::boot::machine::{BootEvent, RunningMachine};
-use crate::boot::outcome::{command_outcome, machine_ended, no_login, with_leftover};
+use crate::boot::outcome::{
+    command_outcome, machine_ended, no_login, with_leftover, with_memory_hint,
+};
 use crate::boot::qemu::Serial;
 use crate::boot::request::Login;
 use crate::boot::session::BootSession;
@@ -56,13 +58,14 @@ impl LoginSession<'_> {
                 Phase::Boot,
                 format!("until a login succeeds, {limit} at most"),
             ));
-            self.wait(machine, login.timeout).await?;
+            let memory = self.session.request.memory_mib;
+            let waited = self.wait(machine, login.timeout).await;
+            waited.map_err(|failure| with_memory_hint(failure, memory))?;
             let done = format!("logged in over SSH as {}", login.user);
             events.emit(Event::Detail(Phase::Boot, done));
             Ok::<_, Failure>(())
         };
         events.phase(Phase::Boot, wait).await?;
-        events.notice(format!("logged in over SSH as {}", login.user));
         let outcome = match &login.command {
             Some(command) => self.run_command(machine, command, login.timeout).await,
             None => Ok(()),

@@ -9,6 +9,8 @@ use crate::boot::login::{SshProbe, is_refusal};
 use crate::boot::machine::RunningMachine;
 use crate::common::failure::{Class, Failure, Leftover};
 
+/// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB.
+const MIN_MEMORY_MIB: u32 = 256;
 /// Lines of the console that are shown when a boot fails.
 const SHOWN_LINES: usize = 40;
 
@@ -33,6 +35,17 @@ pub(super) fn no_login(
         Some(waited) => failure.context(format!("no login within {} s", waited.as_secs())),
         None => failure.context("the image does not accept a login"),
     }
+}
+
+/// `failure` of a boot with `memory_mib` of memory: a machine that has too little for NixOS needs more of it, whatever else
+/// would help.
+pub(super) fn with_memory_hint(mut failure: Failure, memory_mib: u32) -> Failure {
+    if memory_mib < MIN_MEMORY_MIB && failure.class == Class::Build {
+        failure.hints = vec![format!(
+            "the machine had {memory_mib} MiB of memory, which is too little for NixOS: give it 512 or more with --memory"
+        )];
+    }
+    failure
 }
 
 /// QEMU ended before a login succeeded.
@@ -99,6 +112,16 @@ pub(super) fn with_leftover(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_little_memory_is_the_only_hint() {
+        let hints = |failure: Failure, mib| with_memory_hint(failure.hint("wait"), mib).hints;
+        let build = || Failure::message(Class::Build, "no login");
+        assert!(hints(build(), 64).concat().contains("--memory"));
+        assert_eq!(hints(build(), 64).len(), 1);
+        assert_eq!(hints(build(), 1024), ["wait"]);
+        assert_eq!(hints(Failure::environment("no QEMU"), 64), ["wait"]);
+    }
 
     #[test]
     fn exit_code_of_the_command_is_passed_on() {

@@ -1,5 +1,6 @@
 //! Helpers that every module may use and that use no other module.
 
+pub mod absolute_path;
 pub mod attribute_path;
 pub mod board;
 pub mod build_mode;

@@ -30,6 +30,11 @@ pub fn is_complete(key_type: &str, key: &str) -> bool {
     named && rest.starts_with(key_type.as_bytes()) && rest.len() > key_type.len()
 }
 
+/// Whether `text` is a private key in PEM, as ssh-keygen writes it.
+pub fn is_private(text: &str) -> bool {
+    text.contains("PRIVATE KEY-----")
+}
+
 /// Whether a line of `authorized_keys` contains a complete key; options may precede it.
 pub fn contains_key(line: &str) -> bool {
     key_of(line).is_some()

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::stat::{major, minor};
 
@@ -41,6 +41,11 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
         }
         Err(error) => Failure::new(Class::Usage, error).context(format!("examine {shown}")),
     };
+    let is_device =
+        |path: &Path| fs::metadata(path).is_ok_and(|found| found.file_type().is_block_device());
+    if let Some(meant) = device_of_name(path).filter(|path| is_device(path)) {
+        return Err(failure.hint(format!("a disk is named by its path: {}", meant.display())));
+    }
     if inventory.is_out_of_reach() {
         return Err(failure.hint(OUTSIDE));
     }
@@ -59,6 +64,12 @@ pub fn check_reach(inventory: &DiskInventory) -> Result<(), Failure> {
         return Err(Failure::environment("there is no disk to write to").hint(OUTSIDE));
     }
     Ok(())
+}
+
+/// `/dev/sdb` for a user who wrote `sdb`, as lsblk lists it.
+fn device_of_name(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name().filter(|name| *name == path)?;
+    Some(Path::new("/dev").join(name))
 }
 
 /// The number as sysfs writes it: `8:16`.

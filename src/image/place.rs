@@ -13,6 +13,22 @@ pub struct ImagePath {
     pub path: String,
 }
 
+/// That no file system has `path`, and why not if NixOS makes it.
+fn missing(path: &str) -> String {
+    let rest = path.trim_start_matches('/');
+    let top = rest.split('/').next().unwrap_or_default();
+    let why = match top {
+        "etc" | "bin" | "usr" => {
+            ": NixOS makes that directory when it starts, and its files are in /nix/store"
+        }
+        "dev" | "proc" | "run" | "sys" | "tmp" | "var" | "root" | "home" => {
+            ": NixOS makes that directory when it starts"
+        }
+        _ => "",
+    };
+    format!("no file system on it has {path}{why}")
+}
+
 /// The number of the partition, if given, and the path.
 fn parse(text: &str) -> (Option<u32>, &str) {
     match text.split_once(':').map(|(n, path)| (n.parse(), path)) {
@@ -44,7 +60,7 @@ impl ImagePath {
         let problem = || layout.problems.first().cloned().map(Error::Damaged);
         Err(first
             .or_else(problem)
-            .unwrap_or_else(|| Error::refused(format!("no file system on it has {path}"))))
+            .unwrap_or_else(|| Error::refused(missing(path))))
     }
 
     /// The file system of its partition.
@@ -68,6 +84,13 @@ impl ImagePath {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nixos_makes_at_boot_is_said() {
+        assert!(missing("/etc/hostname").ends_with("its files are in /nix/store"));
+        assert!(missing("run/current-system").ends_with("when it starts"));
+        assert_eq!(missing("/etcetera"), "no file system on it has /etcetera");
+    }
 
     #[test]
     fn number_before_the_colon_is_a_partition() {

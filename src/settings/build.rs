@@ -13,6 +13,7 @@ use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;
 use super::value::{Number, PublishedAt};
 use super::{Caches, Common};
+use crate::common::absolute_path::absolute;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
@@ -146,11 +147,6 @@ impl Build {
         build.check()?;
         Ok(build)
     }
-}
-
-/// `path`, which is relative to `here`, without `.` and slashes that messages would show.
-fn absolute(path: &Path, here: &Path) -> PathBuf {
-    here.join(path).components().collect()
 }
 
 /// The layers of settings, and the source that the strongest of them names: the settings file is the one beside the source.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::CONFIG_NAME;
+use crate::common::absolute_path::absolute;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 
@@ -42,7 +43,7 @@ impl SourceChoice {
         }
         config.map_or(Ok(None), |path| {
             let text = path.to_str().unwrap_or_default();
-            let full = here.join(path);
+            let full = absolute(path, here);
             if full.is_dir() {
                 return Ok(Some(Self::directory(&full, text)));
             }

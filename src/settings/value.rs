@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::DEFAULT_RELEASE;
+use crate::common::absolute_path::absolute;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
@@ -44,8 +45,7 @@ impl Value for FlakeRef {
 
 impl Value for PathBuf {
     fn relative_to(self, dir: &Path) -> Self {
-        // Without the `.` of `--output .`: the path is shown.
-        dir.join(self).components().collect()
+        absolute(&self, dir)
     }
 
     fn as_json(&self) -> serde_json::Value {
@@ -135,7 +135,7 @@ impl Value for NixpkgsSource {
     fn relative_to(self, dir: &Path) -> Self {
         let Self(text) = self;
         let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
-        match dir.join(&text).to_str() {
+        match absolute(Path::new(&text), dir).to_str() {
             Some(path) if is_path => Self(path.to_owned()),
             _ => Self(text),
         }
@@ -205,7 +205,7 @@ mod tests {
     fn only_paths_are_relative_to_their_directory() {
         let dir = Path::new("/project");
         let located = |text: &str| NixpkgsSource(text.to_owned()).relative_to(dir).0;
-        assert_eq!(located("./tree"), "/project/./tree");
+        assert_eq!(located("./tree"), "/project/tree");
         assert_eq!(located("a/b"), "/project/a/b");
         assert_eq!(located("/a"), "/a");
         assert_eq!(located("26.05"), "26.05");

@@ -21,6 +21,7 @@ mod summary;
 mod tests;
 mod view;
 pub mod words;
+mod wrap;
 mod writer;
 
 use std::fs::File;
@@ -207,6 +208,10 @@ impl Ui {
 /// Writes `failure` to standard error in the form that `options` select.
 pub fn report_failure(failure: &Failure, options: OutputOptions) {
     let text = report::failure(failure);
+    let columns = terminal_size::terminal_size_of(io::stderr());
+    let text = columns.map_or(text.clone(), |(columns, _)| {
+        wrap::wrapped(&text, columns.0.into())
+    });
     report(&match options.mode {
         OutputMode::Json => json::failure(failure),
         _ if options.colour.on(io::stderr().is_terminal()) => colour::paint(&text),

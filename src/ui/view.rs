@@ -12,7 +12,7 @@ use crate::ui::plain::{self, Plain};
 use crate::ui::run_lines::{self, Form};
 use crate::ui::sanitize::message;
 use crate::ui::state::{Ended, State};
-use crate::ui::{colour, layout, progress, summary};
+use crate::ui::{colour, layout, progress, summary, wrap};
 
 /// One item of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl View {
 
     /// The items of `event` in text form. `outcome` is what a phase came to that has finished.
     fn lines(&mut self, event: &Event, outcome: Option<&str>, at: Duration) -> Vec<Item> {
-        let line = |text: &str| vec![Item::Line(self.paint(message(text)))];
+        let line = |text: &str| vec![Item::Line(self.paint(self.wrapped(message(text))))];
         let lines = |lines: Vec<String>| lines.into_iter().map(Item::Line).collect();
         let (form, paint, all) = (self.form(), self.paint, self.verbose > 0);
         match event {
@@ -231,6 +231,13 @@ impl View {
             ViewKind::Live | ViewKind::Plain(_) => {
                 format!("({lines} log lines were left out: the output was read too slowly)")
             }
+        }
+    }
+
+    fn wrapped(&self, text: String) -> String {
+        match self.form() {
+            Form::Columns(columns) => wrap::wrapped(&text, columns),
+            Form::Plain => text,
         }
     }
 

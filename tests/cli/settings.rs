@@ -28,7 +28,7 @@ fn every_source_is_named() {
     let project = user.home.path().join("sdbuild.toml");
     let (project, own) = (project.display(), config.join("sdbuild.toml"));
     let own = own.display();
-    let (home, tree) = (user.home.path().display(), config.join("./tree"));
+    let (home, tree) = (user.home.path().display(), config.join("tree"));
     for line in [
         format!("config               {home}/sd-card.nix  (default)"),
         format!("nixpkgs              {}  ({own})", tree.display()),

@@ -4,12 +4,21 @@ use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
 use super::ways_in::{administrators, way_in, who_gets_in};
+use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
 
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 8] = [
+pub(super) const RULES: [Rule; 9] = [
+    Rule {
+        id: "private-key",
+        severity: Severity::Trap,
+        is: private_keys,
+        why: "that is a private key, which allows no login here, and whoever reads the card or the Nix store of this machine can \
+              use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
+        add: &[KEY_LINE],
+    },
     Rule {
         id: "key-is-none",
         severity: Severity::Trap,
@@ -137,13 +146,26 @@ fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {
 fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
     let broken = facts.users.iter().flat_map(|user| {
         let name = &user.name;
-        user.broken_keys().map(move |key| {
+        let broken = user.broken_keys().filter(|key| !is_private(key));
+        broken.map(move |key| {
             let shown = truncate(key, 40);
             format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"")
         })
     });
     let broken: Vec<String> = broken.collect();
     (!broken.is_empty()).then(|| broken.join(", "))
+}
+
+fn private_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
+    let has_one = |user: &&UserFacts| user.keys.iter().any(|key| is_private(key));
+    let users = facts.users.iter().filter(has_one);
+    // Not the key itself.
+    let named = users.map(|user| {
+        let name = &user.name;
+        format!("users.users.{name}.openssh.authorizedKeys.keys")
+    });
+    let named: Vec<String> = named.collect();
+    (!named.is_empty()).then(|| named.join(", "))
 }
 
 fn names(users: &[UserFacts]) -> String {

@@ -73,7 +73,8 @@ fn a_missing_key_is_not_blamed_on_the_ssh_server() {
 #[test]
 fn each_rule_is_triggered_by_its_own_fact_only() {
     let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
-    let table: [(&str, &[(&str, Value)]); 20] = [
+    let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=";
+    let table: [(&str, &[(&str, Value)]); 21] = [
         ("no-image", &[("/image", json!(false))]),
         ("wrong-system", &[("/system", json!("x86_64-linux"))]),
         ("no-boot-loader", &[("/loaders", json!([]))]),
@@ -82,6 +83,7 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("small-root", &[("/sd/grows", json!(false))]),
         ("small-firmware", &[("/sd/firmware_mib", json!(10))]),
         ("key-is-none", &[root(&[KEY, "~/.ssh/id.pub"], "none")]),
+        ("private-key", &[root(&[KEY, private], "none")]),
         ("nobody-gets-in", &[root(&[], "none")]),
         ("ssh-off", &[("/ssh/enable", json!(false))]),
         ("ssh-turns-away", &[("/ssh/root", json!("no"))]),

@@ -1,0 +1,150 @@
+//! Breaks messages for a terminal at spaces; the terminal itself would break words.
+
+use unicode_width::UnicodeWidthStr as _;
+
+/// On a terminal of fewer columns a hanging indent leaves no room.
+const MIN_COLUMNS: usize = 24;
+/// Of what follows a line's first words: further lines are indented by this much more.
+const HANGING: usize = 2;
+/// First words of commands. Behind a colon they begin a command to copy, which must stay one line.
+const PROGRAMS: [&str; 11] = [
+    "chmod",
+    "docker",
+    "git",
+    "mkdir",
+    "podman",
+    "rm",
+    "sdbuild",
+    "ssh-add",
+    "ssh-keygen",
+    "sudo",
+    "systemctl",
+];
+
+/// `text`, whose lines are sanitized, with lines of at most `columns` columns. Lines that quote a log (`  > `), long words,
+/// and commands stay whole.
+pub(super) fn wrapped(text: &str, columns: usize) -> String {
+    text.split_inclusive('\n')
+        .map(|line| {
+            let (content, end) = match line.strip_suffix('\n') {
+                Some(content) => (content, "\n"),
+                None => (line, ""),
+            };
+            let fits = content.width() <= columns || columns < MIN_COLUMNS;
+            if fits || content.starts_with("  > ") {
+                return line.to_owned();
+            }
+            broken(content, columns) + end
+        })
+        .collect()
+}
+
+/// `line` as several lines, all but the first indented.
+fn broken(line: &str, columns: usize) -> String {
+    let indent = line.len() - line.trim_start().len();
+    let (start, rest) = line.split_at(indent);
+    let margin = format!("\n{}", " ".repeat(indent + HANGING));
+    let mut out = start.to_owned();
+    let mut used = indent;
+    for (index, piece) in pieces(rest).enumerate() {
+        let is_full = used + 1 + piece.width() > columns;
+        if index > 0 && is_full {
+            out.push_str(&margin);
+            used = indent + HANGING;
+        } else if index > 0 {
+            out.push(' ');
+            used += 1;
+        }
+        out.push_str(piece);
+        used += piece.width();
+    }
+    out
+}
+
+/// The words of `line`, and what must stay on one line like a word.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line.trim();
+    let mut after_colon = false;
+    std::iter::from_fn(move || {
+        let length = piece(rest, after_colon);
+        let (piece, more) = rest.split_at_checked(length)?;
+        rest = more.trim_start();
+        after_colon = piece.ends_with(':');
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+/// The length of the first piece of `text`.
+fn piece(text: &str, after_colon: bool) -> usize {
+    let word_end = |text: &str| text.find(' ').unwrap_or(text.len());
+    let word = text.get(..word_end(text)).unwrap_or(text);
+    if after_colon && PROGRAMS.contains(&word) {
+        return text.len();
+    }
+    // A command in backticks.
+    let opens = word.matches('`').count() % 2 == 1;
+    let closed = text
+        .get(word.len()..)
+        .filter(|_| opens)
+        .and_then(|more| more.find('`'));
+    closed.map_or(word.len(), |at| {
+        let close = word.len() + at;
+        close + text.get(close..).map_or(0, word_end)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_spaces_below_the_first_word() {
+        let text = "error: evaluate the configuration: the option does not exist\nhint: check it\n";
+        assert_eq!(
+            wrapped(text, 40),
+            "error: evaluate the configuration: the\n  option does not exist\nhint: check it\n"
+        );
+        assert_eq!(wrapped(text, 200), text);
+        assert_eq!(wrapped(text, 10), text);
+        assert_eq!(
+            wrapped("  - In `a/b/c/d/e/f/g/h': \"a long value\"", 30),
+            "  - In `a/b/c/d/e/f/g/h': \"a\n    long value\""
+        );
+    }
+
+    #[test]
+    fn commands_stay_one_line() {
+        let hint =
+            "hint: look into it where it failed: sdbuild shell /nix/store/0123456789-hello.drv";
+        assert_eq!(
+            wrapped(hint, 40),
+            "hint: look into it where it failed:\n  sdbuild shell /nix/store/0123456789-hello.drv"
+        );
+        let quoted = "hint: install it and start it with `sudo systemctl start docker`; then again";
+        assert_eq!(
+            wrapped(quoted, 40),
+            "hint: install it and start it with\n  `sudo systemctl start docker`; then\n  again"
+        );
+        // A backtick that is never closed is a character like others.
+        let open = "hint: the option ` is not closed in this long line of text";
+        assert_eq!(wrapped(open, 40).lines().count(), 2);
+    }
+
+    #[test]
+    fn quoted_logs_and_long_words_are_not_broken() {
+        let log = format!("  > {}\n", "word ".repeat(30));
+        assert_eq!(wrapped(&log, 40), log);
+        let path = format!("error: {}", "x".repeat(90));
+        assert_eq!(wrapped(&path, 40), format!("error:\n  {}", "x".repeat(90)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_word_is_lost_and_no_line_begins_at_the_margin(text in "[a-z`:é漢 ]{0,200}", columns in 0usize..120) {
+            let lines = wrapped(&text, columns);
+            let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            proptest::prop_assert_eq!(words(&lines), words(&text));
+            proptest::prop_assert!(lines.lines().skip(1).all(|line| line.starts_with("  ")));
+        }
+    }
+}
