@@ -3,13 +3,12 @@
 
 # Writes all files; signs the hashes with the key $1 if there is one.
 write_files() {
-  local triple native
-  native=$built/$(uname -m)-unknown-linux-musl/dist/sdbuild
+  local triple
   SOURCE_DATE_EPOCH=$(git -C "$root" log -1 --format=%ct)
   # The makers of packages take it for their times.
   export SOURCE_DATE_EPOCH CARGO_TARGET_DIR=$built
   for triple in "${targets[@]}"; do
-    documents "$native" "$triple"
+    documents "$triple"
     archive "$triple"
     packages "$triple"
   done
@@ -17,21 +16,24 @@ write_files() {
   bill_of_materials
   install_script "${1:-}"
   hashes
-  recipes
+  # They name the archives of both architectures.
+  [ ${#targets[@]} = 1 ] || recipes
   sign "${1:-}"
 }
 
-# What the program $1 writes about itself, and the licences, beside the binary for $2: packages take them from there.
+# What the program writes about itself, and the licences, beside the binary for $1: packages take them from there. The program
+# for this machine writes them.
 documents() {
-  local into=$built/$2/dist/files
+  local into=$built/$1/dist/files program=$target/debug/sdbuild
   rm -rf "$into"
   mkdir -p "$into"
-  "$1" man >"$into/sdbuild.1"
+  (cd "$root" && CARGO_TARGET_DIR=$target cargo build --quiet --locked) >&2
+  "$program" man >"$into/sdbuild.1"
   gzip -n -9 <"$into/sdbuild.1" >"$into/sdbuild.1.gz"
-  "$1" completions bash >"$into/sdbuild.bash"
-  "$1" completions zsh >"$into/_sdbuild"
-  "$1" completions fish >"$into/sdbuild.fish"
-  third_party "$2" >"$into/LICENSES-THIRD-PARTY.txt"
+  "$program" completions bash >"$into/sdbuild.bash"
+  "$program" completions zsh >"$into/_sdbuild"
+  "$program" completions fish >"$into/sdbuild.fish"
+  third_party "$1" >"$into/LICENSES-THIRD-PARTY.txt"
 }
 
 # Prints the licences of everything in the binary for $1.
