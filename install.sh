@@ -96,6 +96,10 @@ main() {
   verify_signature
   archive=$(sed -n "s/^[0-9a-f]\{64\}  \(sdbuild-v[0-9A-Za-z.+-]*-$target\.tar\.gz\)\$/\1/p" "$work/SHA256SUMS")
   [ -n "$archive" ] || die "$base/SHA256SUMS names no archive for $target"
+  # The hashes of an older release are signed too.
+  wanted=${SDBUILD_VERSION:-}
+  [ -z "$wanted" ] || [ "$archive" = "sdbuild-v${wanted#v}-$target.tar.gz" ] ||
+    die "$base/SHA256SUMS names no archive of ${wanted#v}, but $archive"
   expected=$(sed -n "s/^\([0-9a-f]\{64\}\)  $archive\$/\1/p" "$work/SHA256SUMS")
   download "$archive" "$work/archive.tar.gz"
   found=$(sha256 "$work/archive.tar.gz")

@@ -30,6 +30,7 @@ pub mod cli;
 pub mod commands;
 pub mod common;
 pub mod engine;
+#[cfg(target_os = "linux")]
 pub mod flash;
 pub mod image;
 pub mod nixos;

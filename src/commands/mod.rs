@@ -8,6 +8,10 @@ pub mod completions;
 mod confirm;
 pub mod doctor;
 mod dry_run;
+#[cfg(target_os = "linux")]
+pub mod flash;
+#[cfg(not(target_os = "linux"))]
+#[path = "flash_elsewhere.rs"]
 pub mod flash;
 pub mod init;
 pub mod inspect;

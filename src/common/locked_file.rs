@@ -17,6 +17,12 @@ use nix::unistd::linkat;
 
 use super::plain_file;
 
+/// The flag that creates a file without a name, which only Linux has.
+#[cfg(target_os = "linux")]
+const UNNAMED: Option<OFlag> = Some(OFlag::O_TMPFILE);
+#[cfg(not(target_os = "linux"))]
+const UNNAMED: Option<OFlag> = None;
+
 /// The owner of a file, by the file's lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Owner {
@@ -35,8 +41,8 @@ pub enum Owner {
 ///
 /// [`lacks_unnamed_files`] recognises the error of a file system without such files.
 pub fn create_unnamed(dir: &Path, mode: u32) -> io::Result<File> {
-    let flags = OFlag::O_TMPFILE.bits();
-    locked(read_write(mode).custom_flags(flags).open(dir)?)
+    let flag = UNNAMED.ok_or(Errno::EOPNOTSUPP)?;
+    locked(read_write(mode).custom_flags(flag.bits()).open(dir)?)
 }
 
 /// Creates `path`, which must not exist, for reading and writing, and locks it where the file system has

@@ -13,6 +13,12 @@ use nix::fcntl::{OFlag, openat};
 use nix::libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 use nix::sys::stat::Mode;
 
+/// Opens a directory to look up names in it.
+#[cfg(target_os = "linux")]
+const LOOK_UP: OFlag = OFlag::O_PATH;
+#[cfg(not(target_os = "linux"))]
+const LOOK_UP: OFlag = OFlag::O_RDONLY;
+
 /// Identifies a file, whatever its names are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
@@ -77,7 +83,7 @@ pub fn open_unlinked(path: &Path) -> io::Result<File> {
 /// Opens the regular file `path` below the directory `root` for reading; a symbolic link is refused, also in place of a
 /// directory on the way. `path` has plain components only.
 pub fn open_beneath(root: &File, path: &Path) -> io::Result<File> {
-    let on_the_way = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let on_the_way = LOOK_UP | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let mut dir = root.as_fd().try_clone_to_owned()?;
     for part in path.parent().into_iter().flat_map(Path::components) {
         dir = openat(&dir, part.as_os_str(), on_the_way, Mode::empty())?;

@@ -2,9 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd as _;
-
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 /// Bytes after which writing to disk is started: a fraction of a second's work for a slow disk.
 const WRITEBACK_BYTES: u64 = 8 << 20;
@@ -36,14 +33,25 @@ impl<'a> Writeback<'a> {
         }
         // A file is never longer than an i64.
         if let (Ok(offset), Ok(count)) = (i64::try_from(self.started), i64::try_from(count)) {
-            // The kernel starts writing pages that get this advice; it drops only those that are on disk already, and none
-            // of these is. A file system that ignores it writes them at the sync.
-            let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
-            posix_fadvise(self.file.as_fd(), offset, count, advice).ok();
+            start_writing(self.file, offset, count);
         }
         self.started = end;
     }
 }
+
+/// The kernel starts writing pages that get this advice; it drops only those that are on disk already, and none of these is.
+/// A file system that ignores it writes them at the sync.
+#[cfg(target_os = "linux")]
+fn start_writing(file: &File, offset: i64, count: i64) {
+    use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+    use std::os::fd::AsFd as _;
+    let advice = PosixFadviseAdvice::POSIX_FADV_DONTNEED;
+    posix_fadvise(file.as_fd(), offset, count, advice).ok();
+}
+
+/// Other kernels write everything at the sync.
+#[cfg(not(target_os = "linux"))]
+fn start_writing(_: &File, _: i64, _: i64) {}
 
 impl Write for Writeback<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -99,11 +99,17 @@ impl Release {
 
     /// Runs the script in an environment that has nothing else.
     fn install(&self) -> Outcome {
+        self.install_version("")
+    }
+
+    /// Runs it for a certain version; the newest if that is empty.
+    fn install_version(&self, version: &str) -> Outcome {
         let mut command = Command::new(self.at("bin/sh"));
         command.env_clear().env("PATH", self.at("bin"));
         command.env("HOME", self.at("home"));
         let releases = format!("http://127.0.0.1:{}", self.server.port());
         command.env("SDBUILD_RELEASES", releases);
+        command.env("SDBUILD_VERSION", version);
         run(command.arg(self.at("install.sh")))
     }
 
@@ -211,6 +217,23 @@ fn sums_that_the_release_key_did_not_sign_are_refused() {
     release.refuses(&["SHA256SUMS is not signed with the release key"]);
     fs::remove_file(files.join("SHA256SUMS.sig")).unwrap();
     release.refuses(&["SHA256SUMS.sig cannot be downloaded"]);
+}
+
+#[test]
+fn a_signed_release_of_another_version_is_refused() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let files = release.at("files");
+    for version in ["v9.8.7", "v9.9.0"] {
+        let copy = format!("mkdir -p download && cp -r latest/download download/{version}");
+        shell(&files, &copy);
+    }
+    release
+        .install_version("9.9.0")
+        .assert_exit_code(1)
+        .assert_stderr_contains(&["names no archive of 9.9.0", "nothing was installed"]);
+    assert_eq!(release.installed(), "");
+    release.install_version("9.8.7").assert_exit_code(0);
+    assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
 }
 
 #[test]

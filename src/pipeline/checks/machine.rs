@@ -30,7 +30,9 @@ impl Machine<'_> {
     pub(super) fn is_this_kernel(&self) -> bool {
         let is_doctor = self.doctor.is_some();
         self.engine
-            .map_or(is_doctor, |engine| engine.is_on_this_kernel)
+            .map_or(is_doctor && cfg!(target_os = "linux"), |engine| {
+                engine.is_on_this_kernel
+            })
     }
 }
 

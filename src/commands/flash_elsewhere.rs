@@ -1,0 +1,13 @@
+//! `sdbuild flash` on systems other than Linux, whose disks sdbuild does not know: it refuses.
+
+use crate::cli;
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+use crate::settings::Environment;
+use crate::ui::Ui;
+
+/// Refuses, and names programs that write the image here.
+pub async fn run(_: &cli::Flash, _: &Environment, _: &Ui, _: &Context) -> Result<(), Failure> {
+    let failure = Failure::environment("sdbuild flash works on Linux only");
+    Err(failure.hint("write the image with Raspberry Pi Imager or balenaEtcher"))
+}
