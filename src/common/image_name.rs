@@ -61,6 +61,11 @@ impl Sidecar {
         format!("{image}{}", self.suffix())
     }
 
+    /// The image that the file `name` is such a sidecar of, by its name.
+    pub fn image(self, name: &str) -> Option<&str> {
+        name.strip_suffix(self.suffix())
+    }
+
     /// The path beside the file `image`.
     pub fn path(self, image: &Path) -> PathBuf {
         let mut path = image.as_os_str().to_owned();

@@ -26,6 +26,9 @@ const MAX_FETCHES: usize = 1024;
 /// Errors of Nix that are kept; the first one is the cause, later ones follow from it.
 const MAX_NIX_ERRORS: usize = 8;
 
+/// The end of what bash says about itself after a failed build, in the place of the last line that would explain it.
+const BASH_COMPLAINT: &str = "pop_var_context: head of shell_variables not a function context";
+
 /// A build that runs or has just ended.
 #[derive(Debug, Default)]
 struct LoggedBuild {
@@ -125,6 +128,9 @@ impl BuildLog {
     fn build_line(&mut self, id: u64, line: &str) {
         if let Some(build) = self.running.get_mut(&id) {
             build.known_errors.extend(known_errors(line));
+            if line.ends_with(BASH_COMPLAINT) {
+                return;
+            }
             build
                 .tail
                 .push_back(truncate(line, MAX_LINE_CHARS).into_owned());
@@ -205,6 +211,7 @@ mod tests {
                 r#"@nix {{"action":"result","fields":["line {n}"],"id":7,"type":101}}"#
             ));
         }
+        lines.push(r#"@nix {"action":"result","fields":["/nix/store/x-bash/bin/bash: line 1: pop_var_context: head of shell_variables not a function context"],"id":7,"type":101}"#.into());
         lines.push(r#"@nix {"action":"stop","id":7}"#.into());
         lines.push(format!(r#"@nix {{"action":"msg","level":0,"msg":"error: builder for '{DRV}' failed with exit code 3","raw_msg":"builder for '{DRV}' failed with exit code 3"}}"#));
         lines.push(r#"@nix {"action":"msg","level":0,"msg":"error: 1 dependencies of derivation 'x' failed","raw_msg":"1 dependencies of derivation 'x' failed"}"#.into());
@@ -230,7 +237,7 @@ mod tests {
         );
         assert_eq!(findings.nix_errors.len(), 2);
         assert!(text.contains("\nt-51> line 0\n"), "{text}");
-        assert_eq!(text.lines().count(), 34);
+        assert_eq!(text.lines().count(), 35);
     }
 
     #[test]

@@ -136,6 +136,15 @@ impl BuildSource {
         matches!(self.source, Source::Flake(_))
     }
 
+    /// Whether what is uploaded decides what is evaluated: all but a flake, or an input in the place of another one, that the
+    /// builder fetches.
+    pub(super) fn is_uploaded(&self) -> bool {
+        match &self.source {
+            Source::Module(_) => true,
+            Source::Flake(flake) => flake.is_uploaded(),
+        }
+    }
+
     /// The names of the inputs that the command line overrides.
     pub fn overridden_inputs(&self) -> Vec<String> {
         match &self.source {
@@ -203,6 +212,8 @@ impl BuildSource {
             ),
             (expression("command-line.nix"), self.cli_module.module()),
         ];
+        let mirror = request.debian_mirror.iter();
+        all.extend(mirror.map(|mirror| (layout::DEBIAN_MIRROR.to_owned(), mirror.clone())));
         match &self.source {
             Source::Module(file) => {
                 let source = nix_string(&system);

@@ -79,6 +79,11 @@ impl Flake {
         self.tree.as_ref().map(FlakeTree::directory)
     }
 
+    /// Whether it and all flakes that replace inputs of it are local.
+    pub(super) fn is_uploaded(&self) -> bool {
+        self.tree.is_some() && self.overrides.iter().all(|one| one.tree().is_some())
+    }
+
     /// What is uploaded and evaluated, for `--dry-run`.
     pub fn describe(&self) -> String {
         let name = self.reference.to_string();

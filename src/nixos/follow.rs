@@ -15,6 +15,7 @@ use super::slow_fetch::SlowFetches;
 use super::store_path::is_derivation;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
+use crate::common::hash::Sha256Hash;
 use crate::common::nix_event::NixEvent;
 use crate::engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 
@@ -33,6 +34,8 @@ const MAX_GLUE_NOTICES: usize = 32;
 const FLAKE: &str = "sdbuild: flake: ";
 /// How it reports what is going to be built; the derivation of the image follows.
 const IMAGE: &str = "sdbuild: image: ";
+/// How the entry reports that the evaluation was pure; its key follows.
+const PURE: &str = "sdbuild: evaluation: ";
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
@@ -45,6 +48,8 @@ pub(super) struct Followed {
     pub(super) incomplete: Option<EngineError>,
     /// The flake that was evaluated.
     pub(super) flake: Option<FlakeReport>,
+    /// The key of the evaluation, if it was pure.
+    pub(super) evaluation: Option<Sha256Hash>,
 }
 
 /// How the log is understood and shown.
@@ -78,12 +83,13 @@ pub(super) async fn follow(
                 Drained::Chunk(chunk) => reader.chunk(&chunk),
                 // What is missing of the log does not change how the builder ended.
                 Drained::End { exit, incomplete } => {
-                    let (out, flake) = reader.finish();
+                    reader.finish();
                     return Ok(Followed {
                         exit,
-                        out,
+                        out: reader.out,
                         incomplete,
-                        flake,
+                        flake: reader.flake,
+                        evaluation: reader.evaluation,
                     });
                 }
             },
@@ -106,6 +112,7 @@ struct Reader<'a> {
     glue_notices: usize,
     restarts: usize,
     flake: Option<FlakeReport>,
+    evaluation: Option<Sha256Hash>,
     view: LogView,
 }
 
@@ -125,6 +132,7 @@ impl<'a> Reader<'a> {
             glue_notices: 0,
             restarts: 0,
             flake: None,
+            evaluation: None,
             view,
         }
     }
@@ -157,6 +165,9 @@ impl<'a> Reader<'a> {
         {
             self.flake_report(report);
             return;
+        }
+        if let Some(key) = line.strip_prefix(PURE) {
+            self.evaluation = key.parse().ok();
         }
         let shown = self.view.shown.iter();
         let line = shown.fold(line.to_owned(), |line, (text, shown)| {
@@ -235,14 +246,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn finish(mut self) -> (Vec<String>, Option<FlakeReport>) {
+    fn finish(&mut self) {
         if let Some(line) = self.stderr.finish() {
             self.line(&line);
         }
         self.out.extend(self.stdout.finish());
         let expensive = self.expensive.finish();
         self.warn_of_expensive(&expensive);
-        (self.out, self.flake)
     }
 }
 
@@ -280,9 +290,9 @@ mod tests {
             reader.line(&report(letter));
         }
         let shown = reader.view.shown.len();
-        let (_, flake) = reader.finish();
+        reader.finish();
         let warnings = *warnings.lock().unwrap();
-        (shown, flake, warnings)
+        (shown, reader.flake, warnings)
     }
 
     /// Each was kept, and the last one was in the manifest.

@@ -24,6 +24,12 @@ pub(super) const WATCHDOG: &str = "/build/sdbuild/watchdog";
 pub(super) const COMMAND: [&str; 4] = ["/bin/sh", WATCHDOG, "/bin/sh", ENTRY];
 /// Shell functions for native glue, which the entry reads.
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
+/// Shell functions that remember evaluations, which the entry reads.
+pub(super) const EVALUATIONS: &str = "/build/sdbuild/evaluations";
+/// The key of the evaluation.
+pub(super) const EVALUATION_KEY: &str = "/build/sdbuild/evaluation";
+/// The mirror that the miniature nixpkgs fetches from, for an evaluation that sees no variables.
+pub(super) const DEBIAN_MIRROR: &str = "/build/sdbuild/debian-mirror";
 /// Certificate authorities of the user's.
 pub(super) const AUTHORITIES: &str = "/build/sdbuild/authorities.pem";
 /// A file system in memory for what is secret: logins, and proxies with their passwords.

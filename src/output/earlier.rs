@@ -7,8 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::manifest::Provenance;
-use super::request::Image;
+use super::manifest::{self, Provenance};
+use super::request::{Image, OutputSettings};
 use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
 use crate::common::hash::Sha256Hash;
@@ -39,6 +39,7 @@ struct Fields {
 #[derive(Debug, Deserialize)]
 struct Configuration {
     id: String,
+    evaluation: Option<Sha256Hash>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,22 +64,34 @@ struct Raw {
 impl EarlierImage {
     /// The image `name` in `dir` if it is as the manifest beside it says, to the last byte; `None` for anything else.
     pub(super) fn read(dir: &Path, name: &str, cancel: &Cancel) -> Option<Self> {
+        Self::described(dir, name)?.verified(dir, cancel)
+    }
+
+    /// What the manifest beside the image `name` says.
+    fn described(dir: &Path, name: &str) -> Option<Self> {
         let file = Sidecar::Manifest.path(&dir.join(name));
         let manifest = plain_file::read_text(&file, MAX_MANIFEST_BYTES).ok()?;
         let fields: Fields = serde_json::from_str(&manifest).ok()?;
-        let image = &fields.image;
+        let is_of_image = fields.version == VERSION && fields.image.name == name;
         let version = FileVersion::of(&fs::metadata(dir.join(name)).ok()?);
-        let file = ImageFile::open(&dir.join(name), ImageKind::File).ok()?;
-        let is_described =
-            fields.version == VERSION && image.name == name && image.size == file.size;
-        if !is_described || file.sha256(cancel, &|_| {}).ok()? != image.sha256 {
-            return None;
-        }
-        Some(Self {
+        is_of_image.then_some(Self {
             fields,
             manifest,
             version,
         })
+    }
+
+    /// The image if it is as described.
+    fn verified(self, dir: &Path, cancel: &Cancel) -> Option<Self> {
+        let image = &self.fields.image;
+        let file = ImageFile::open(&dir.join(&image.name), ImageKind::File).ok()?;
+        let is_same = image.size == file.size && file.sha256(cancel, &|_| {}).ok()? == image.sha256;
+        is_same.then_some(self)
+    }
+
+    /// Whether the evaluation with this key led to it.
+    fn is_of_evaluation(&self, key: Sha256Hash) -> bool {
+        self.fields.configuration.evaluation == Some(key)
     }
 
     /// It and its sidecars, as what may be replaced.
@@ -94,9 +107,13 @@ impl EarlierImage {
 
     /// Whether the same result was written in the same way.
     pub(super) fn is_result(&self, origin: &Provenance, how: CompressionOptions) -> bool {
+        self.fields.result.store_path == origin.result.store_path && self.is_written(how)
+    }
+
+    /// Whether this version of sdbuild wrote it in this way.
+    fn is_written(&self, how: CompressionOptions) -> bool {
         let image = &self.fields.image;
         self.fields.sdbuild == env!("CARGO_PKG_VERSION")
-            && self.fields.result.store_path == origin.result.store_path
             && image.compression == serde_json::json!(how.format)
             && image.level == how.level
     }
@@ -136,6 +153,37 @@ impl Replaceable {
             (Self::Earlier(_), Err(error)) => error.kind() == io::ErrorKind::NotFound,
         }
     }
+}
+
+/// An image in the output directory that is what a build would write, known without evaluating anything: `origin` is that of
+/// the build, whose evaluation has the key that it names. Every byte of the image is read. Blocks.
+pub fn unchanged(
+    settings: &OutputSettings,
+    origin: &manifest::Configuration,
+    cancel: &Cancel,
+) -> Option<Image> {
+    // A list for Imager names the place where the image will be published, which may be another one now.
+    if settings.force || settings.imager.is_some() {
+        return None;
+    }
+    let key = origin.evaluation?;
+    let sidecars = || {
+        Sidecar::ALL
+            .into_iter()
+            .filter(|one| *one != Sidecar::ImagerList)
+    };
+    let entries = fs::read_dir(&settings.dir).ok()?.flatten();
+    let mut images = entries.filter_map(|entry| {
+        let name = entry.file_name();
+        let image = Sidecar::Manifest.image(name.to_str()?)?;
+        let earlier = EarlierImage::described(&settings.dir, image)?;
+        let is_same = earlier.is_of_evaluation(key)
+            && earlier.fields.configuration.id == origin.id
+            && earlier.is_written(settings.compression)
+            && has_sidecars(&settings.dir, image, sidecars());
+        is_same.then(|| earlier.verified(&settings.dir, cancel))?
+    });
+    Some(images.next()?.into_image(&settings.dir))
 }
 
 /// Whether all of these sidecars are beside the image `name`.
@@ -208,6 +256,55 @@ mod tests {
         assert!(!has_sidecars(dir.path(), NAME, Sidecar::ALL.into_iter()));
         let image = earlier.into_image(dir.path());
         assert!(image.up_to_date && image.path.ends_with(NAME) && image.raw_size == 512);
+    }
+
+    #[test]
+    fn image_is_unchanged_after_the_same_evaluation() {
+        let dir = written(512);
+        let key = Sha256Hash::of(b"key");
+        let manifest = dir.path().join("a.img.json");
+        let text = fs::read_to_string(&manifest).unwrap();
+        let told = text.replace("\"id\":", &format!("\"evaluation\":\"{key}\",\"id\":"));
+        fs::write(&manifest, told).unwrap();
+        let settings = |force, format| OutputSettings {
+            dir: dir.path().to_owned(),
+            force,
+            owner: None,
+            compression: CompressionOptions {
+                format,
+                level: None,
+            },
+            imager: None,
+            created: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let found = |settings, id: &str, key| {
+            let configuration = manifest::Configuration {
+                id: id.to_owned(),
+                evaluation: key,
+                ..manifest::Configuration::default()
+            };
+            unchanged(&settings, &configuration, &Cancel::new()).is_some()
+        };
+        let plain = || settings(false, Compression::None);
+        assert!(
+            !found(plain(), "mine", Some(key)),
+            "it has not all sidecars"
+        );
+        for name in ["a.img.sha256", "a.img.bmap"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert!(found(plain(), "mine", Some(key)));
+        assert!(!found(settings(true, Compression::None), "mine", Some(key)));
+        assert!(!found(
+            settings(false, Compression::Zstd),
+            "mine",
+            Some(key)
+        ));
+        assert!(!found(plain(), "other", Some(key)));
+        assert!(!found(plain(), "mine", Some(Sha256Hash::of(b"another"))));
+        assert!(!found(plain(), "mine", None));
+        fs::write(dir.path().join(NAME), vec![8; 512]).unwrap();
+        assert!(!found(plain(), "mine", Some(key)), "it was changed");
     }
 
     #[test]

@@ -83,6 +83,8 @@ pub struct Configuration {
     pub sha256: String,
     /// The same for every build of the same file for the same host on the same machine, and of nothing else.
     pub id: String,
+    /// The key of the evaluation, if it was pure: the same key gives the same result.
+    pub evaluation: Option<Sha256Hash>,
     /// The flake, if it is one.
     pub flake: Option<Flake>,
 }

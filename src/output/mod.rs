@@ -28,5 +28,6 @@ mod stages;
 mod writeback;
 
 pub use copy_out::{check_name, copy_out};
+pub use earlier::unchanged;
 pub use preflight::preflight;
 pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings};

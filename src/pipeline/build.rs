@@ -51,16 +51,13 @@ async fn steps(
     scope: &mut Scope,
     timings: &Timings,
 ) -> Result<Image, Failure> {
-    let images = container_images::provide(run).await?;
     let nixpkgs = source::nixpkgs(run).await?;
-    // Independent of each other. Both run to their end: a registrar that has started must not be dropped.
-    let (emulation, job) = tokio::join!(
-        emulation::set_up(run, &images, scope),
-        builder::job(run, nixpkgs, Task::Build)
-    );
-    // The failure of this one may list leftovers, so it comes first.
-    let emulation = emulation?;
-    let job = job?;
+    let job = builder::job(run, nixpkgs, Task::Build).await?;
+    if let Some(image) = copy_out::unchanged(run, &job).await? {
+        return Ok(image);
+    }
+    let images = container_images::provide(run).await?;
+    let emulation = emulation::set_up(run, &images, scope).await?;
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.settings.common.state_dir;

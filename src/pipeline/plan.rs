@@ -76,12 +76,20 @@ pub enum BuilderPlan {
     Foreign {
         /// As the user named it.
         reference: String,
-        /// Whether the engine lacks it.
-        pull: bool,
+        /// Its id; `None` if the engine lacks it.
+        id: Option<String>,
     },
 }
 
 impl BuilderPlan {
+    /// A reference of the image that names its content; `None` if the engine lacks it and it is not ours.
+    pub(super) fn content_reference(&self) -> Option<String> {
+        match self {
+            Self::Own(definition) => Some(definition.reference()),
+            Self::Foreign { id, .. } => id.clone(),
+        }
+    }
+
     /// The definition of our own image.
     pub(super) fn own(&self) -> Option<&Definition> {
         match self {
@@ -133,7 +141,7 @@ async fn foreign_builder(
     }
     Ok(BuilderPlan::Foreign {
         reference: reference.to_owned(),
-        pull: image.is_none(),
+        id: image.map(|image| image.id),
     })
 }
 

@@ -68,6 +68,7 @@ pub(super) fn provenance(
             file: source.name,
             sha256: built.configuration_sha256.to_string(),
             id: configuration_id(plan),
+            evaluation: built.evaluation,
             flake: report.map(|report| flake(report, source.overridden_inputs, caches)),
         },
         result: Built {

@@ -11,12 +11,12 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover};
 use crate::engine::Engine;
-use crate::pipeline::clients;
 use crate::pipeline::job_control::JobControl;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_lock::RunLocks;
 use crate::pipeline::scope::Scope;
-use crate::pipeline::sweep::Sweep;
+use crate::pipeline::sweep::{StaleObjects, Sweep};
+use crate::pipeline::{binfmt_table, clients};
 
 /// How long a busy engine may take to answer a ping. It does so from memory, but an engine that waits for a disk (a board's
 /// SD card, or a machine that swaps) has been seen to take more than five seconds. A second Ctrl-C waits for less.
@@ -119,6 +119,24 @@ pub(super) async fn with_cleanup<T>(
 }
 
 impl RunContext<'_> {
+    /// Whether stale runs left anything behind, as far as that is known without starting a container.
+    pub(super) async fn has_leftovers(&self) -> Result<bool, Failure> {
+        let sweep = Sweep {
+            engine: self.plan.engine(),
+            run_locks: &self.run_locks,
+            own: &self.plan.run,
+        };
+        let entries = binfmt_table::visible_entries(self.plan.engine()).unwrap_or_default();
+        let found = self.context.cancel.race(sweep.find(&entries)).await??;
+        let StaleObjects {
+            containers,
+            handlers,
+            live_runs: _,
+            stale_runs,
+        } = found;
+        Ok(!(containers.is_empty() && handlers.is_empty() && stale_runs.is_empty()))
+    }
+
     /// Removes what stale runs left behind, their handlers through `registrar` if there is one.
     pub(super) async fn sweep(&self, registrar: Option<&mut Registrar>) -> Result<(), Failure> {
         let sweep = Sweep {

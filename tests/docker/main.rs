@@ -57,4 +57,5 @@ mod single_run;
 mod terminal;
 mod tool_flake;
 mod try_command;
+mod unchanged;
 mod upload;

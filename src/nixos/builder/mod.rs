@@ -7,6 +7,7 @@
 
 mod collect;
 mod container;
+mod evaluation_key;
 mod image;
 mod prepared;
 mod upload;

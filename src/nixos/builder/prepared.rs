@@ -52,6 +52,8 @@ pub struct BuildResult {
     pub configuration_sha256: Sha256Hash,
     /// The flake that it was built from.
     pub flake: Option<FlakeReport>,
+    /// The key of the evaluation, if it was pure: the same key gives the same result.
+    pub evaluation: Option<Sha256Hash>,
 }
 
 impl Builder<'_> {
@@ -76,9 +78,8 @@ impl Builder<'_> {
                 copied
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
-            let owner = self.image.owner;
             let configuration_sha256 =
-                upload::configuration(&container, &job, owner, events).await?;
+                upload::configuration(&container, &job, self.image, events).await?;
             upload::nixpkgs(&container, &job, self, cancel, events).await?;
             let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
@@ -131,6 +132,7 @@ impl PreparedBuilder {
             derivation,
             configuration_sha256: self.configuration_sha256,
             flake: followed.flake,
+            evaluation: followed.evaluation,
         })
     }
 

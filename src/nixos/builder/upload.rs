@@ -5,19 +5,21 @@ use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 
 use super::container::{BuildJob, Builder};
+use super::evaluation_key::Surroundings;
+use super::image::BuilderImage;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::common::hash::Sha256Hash;
 use crate::engine::{Container, PathKind};
 use crate::nixos::config_dir::{Packed, UploadDir};
-use crate::nixos::tar_writer::{Owner, TarWriter};
+use crate::nixos::tar_writer::TarWriter;
 use crate::nixos::{check, layout};
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
 /// The programs that run in the builder, and the shell functions that they read: path and content.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     (
         layout::ENTRY,
         include_str!("../../../containers/builder/entry"),
@@ -33,6 +35,10 @@ const PROGRAMS: [(&str, &str); 4] = [
     (
         layout::FLAKE,
         include_str!("../../../containers/builder/flake"),
+    ),
+    (
+        layout::EVALUATIONS,
+        include_str!("../../../containers/builder/evaluations"),
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
@@ -63,15 +69,24 @@ const EXPRESSIONS: [(&str, &str); 15] = [
     ),
 ];
 
+/// The texts of everything that is uploaded to every builder.
+pub(super) fn own_texts() -> impl Iterator<Item = &'static str> {
+    let all = PROGRAMS.iter().chain(&EXPRESSIONS);
+    all.flat_map(|(name, text)| [*name, *text])
+}
+
 /// Uploads the entry and its helpers, the expressions, and the files of the source. Returns the SHA-256 of what the
 /// builder sees of the source.
 pub(super) async fn configuration(
     container: &Container,
     job: &BuildJob,
-    owner: Owner,
+    image: &BuilderImage,
     events: &Events,
 ) -> Result<Sha256Hash, Failure> {
     let files = job.source.files.clone();
+    let owner = image.owner;
+    let source = job.source.clone();
+    let surroundings = Surroundings::of(job, image.reference())?;
     let sent = Arc::new(OnceLock::new());
     let result = Arc::clone(&sent);
     let own_files = job.source.own_files(&job.request);
@@ -107,6 +122,10 @@ pub(super) async fn configuration(
             packer.directory(relative(place))?;
             done.push(files.pack(&mut packer, relative(place))?);
         }
+        let hashes: Vec<_> = done.iter().map(|dir| dir.sha256).collect();
+        // Of what was really packed: files may have changed meanwhile.
+        let key = surroundings.with_files(source.sha256(&hashes)).to_string();
+        packer.bytes(relative(layout::EVALUATION_KEY), key.as_bytes())?;
         result.get_or_init(|| done);
         packer.finish()
     };

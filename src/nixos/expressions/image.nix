@@ -6,6 +6,7 @@ let
   has = path: set: path == [ ] || builtins.isAttrs set && set ? ${builtins.head path} && has (builtins.tail path) set.${builtins.head path};
   get = builtins.foldl' (set: name: set.${name}) build;
   candidates = import ./format.nix;
-  found = builtins.filter (path: has path build) candidates;
+  # Not one more than needed is looked at: nixpkgs 26.11 warns if `images` is used beside an image of another kind.
+  first = paths: if paths == [ ] then builtins.head candidates else if has (builtins.head paths) build then builtins.head paths else first (builtins.tail paths);
 in
-get (builtins.head (found ++ candidates))
+get (first candidates)

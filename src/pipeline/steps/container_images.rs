@@ -32,11 +32,11 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         BuilderPlan::Own(_) => "sdbuild's own".to_owned(),
         BuilderPlan::Foreign {
             reference,
-            pull: true,
+            id: None,
         } => format!("{reference}, to be pulled"),
         BuilderPlan::Foreign {
             reference,
-            pull: false,
+            id: Some(_),
         } => reference.clone(),
     };
     vec![

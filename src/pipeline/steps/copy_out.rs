@@ -3,10 +3,10 @@
 use tokio::sync::watch;
 
 use crate::common::event::Phase;
-use crate::common::failure::Failure;
+use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timings::Timings;
-use crate::nixos::builder::BuildResult;
-use crate::output::manifest::Provenance;
+use crate::nixos::builder::{BuildJob, BuildResult};
+use crate::output::manifest::{self, Provenance};
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::configuration_id;
@@ -62,6 +62,36 @@ fn request(run: &RunContext<'_>, origin: Provenance, timings: &Timings) -> CopyR
         origin,
         timings: timings.clone(),
     }
+}
+
+/// The image that an earlier build made of the same configuration, nixpkgs and settings, if it is still there, and if no run
+/// left anything that this one would remove. Nix is not asked: the key of the evaluation of `job` says that it would answer
+/// the same.
+pub(in crate::pipeline) async fn unchanged(
+    run: &RunContext<'_>,
+    job: &BuildJob,
+) -> Result<Option<Image>, Failure> {
+    let (plan, cancel) = (run.plan, &run.context.cancel);
+    let Some(builder) = plan.engine_plan.builder.content_reference() else {
+        return Ok(None);
+    };
+    if run.has_leftovers().await? {
+        return Ok(None);
+    }
+    let job = job.clone();
+    let settings = output_settings(&plan.settings);
+    let id = configuration_id(plan);
+    let token = cancel.clone();
+    let find = move || {
+        let configuration = manifest::Configuration {
+            id,
+            evaluation: job.evaluation_key(&builder)?,
+            ..manifest::Configuration::default()
+        };
+        Ok(output::unchanged(&settings, &configuration, &token))
+    };
+    let found = cancel.race(tokio::task::spawn_blocking(find)).await?;
+    found.or_internal("look for an earlier image")?
 }
 
 fn output_settings(settings: &settings::Build) -> OutputSettings {

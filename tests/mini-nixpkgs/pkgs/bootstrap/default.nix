@@ -4,7 +4,9 @@ final: previous:
 let
   lock = lib.importJSON (../../pins + "/${platform.debianArch}.lock.json");
   pins = builtins.listToAttrs (map (pin: lib.nameValuePair pin.name pin) lock.packages);
-  set = builtins.getEnv "SDBUILD_DEBIAN_MIRROR";
+  # Where variables are not seen, a file in Nix's search path says it.
+  files = builtins.filter (entry: entry.prefix == "debian-mirror") builtins.nixPath;
+  set = if files == [ ] then builtins.getEnv "SDBUILD_DEBIAN_MIRROR" else builtins.readFile (builtins.head files).path;
   mirror = lib.removeSuffix "/" (if set == "" then "http://ftp.debian.org/debian" else set);
 
   # The mirror is no part of the result's path: the hash alone says what comes.

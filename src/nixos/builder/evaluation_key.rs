@@ -1,0 +1,89 @@
+//! What tells evaluations apart. Pure.
+
+use std::io;
+
+use super::container::BuildJob;
+use super::upload;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::hash::{Hasher, Sha256Hash};
+use crate::nixos::command::{BuildRequest, StorePaths, Task};
+use crate::nixos::tar_writer::{Owner, TarWriter};
+
+/// The hash of everything that the evaluation of a job depends on, except the files of its source: sdbuild's own texts and
+/// settings, the builder's container image, nixpkgs by its content, and how the source is named.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Surroundings(Sha256Hash);
+
+impl Surroundings {
+    /// Those of `job` in the container image `image`, a reference that names its content.
+    pub(super) fn of(job: &BuildJob, image: &str) -> Result<Self, Failure> {
+        // A forecast evaluates the same as a build, and no run differs from another.
+        let request = BuildRequest {
+            task: Task::Build,
+            ..job.request.clone()
+        };
+        let paths = StorePaths {
+            run: String::new(),
+            root: job.source.root_name(),
+            live: Vec::new(),
+        };
+        let mut hash = Fields(Hasher::new());
+        hash.add(env!("CARGO_PKG_VERSION"));
+        hash.add(image);
+        for text in upload::own_texts() {
+            hash.add(text);
+        }
+        for word in request.arguments(&paths) {
+            hash.add(&word);
+        }
+        for (name, value) in request.environment(&paths)? {
+            hash.add(&name);
+            hash.add(&value);
+        }
+        for (name, value) in job.source.environment(&request.task) {
+            hash.add(name);
+            hash.add(&value);
+        }
+        for (path, text) in job.source.own_files(&request) {
+            hash.add(&path);
+            hash.add(&text);
+        }
+        Ok(Self(hash.0.finish().sha256))
+    }
+
+    /// The key of the evaluation when the builder sees the source `files`.
+    pub(super) fn with_files(self, files: Sha256Hash) -> Sha256Hash {
+        Sha256Hash::of(format!("{} {files}", self.0).as_bytes())
+    }
+}
+
+impl BuildJob {
+    /// The key of the job's evaluation in the container image `image`, a reference that names its content; it reads all files
+    /// of the source. `None` if something else decides as well what is evaluated: a flake that is fetched.
+    pub fn evaluation_key(&self, image: &str) -> Result<Option<Sha256Hash>, Failure> {
+        if !self.source.is_uploaded() {
+            return Ok(None);
+        }
+        let mut sink = io::sink();
+        let mut tar = TarWriter::new(&mut sink, Owner { uid: 0, gid: 0 });
+        let hashes: io::Result<Vec<_>> = self
+            .source
+            .files
+            .iter()
+            .map(|dir| Ok(dir.files.pack(&mut tar, "files")?.sha256))
+            .collect();
+        let hashes = hashes.or_usage("read the configuration")?;
+        let files = self.source.sha256(&hashes);
+        Ok(Some(Surroundings::of(self, image)?.with_files(files)))
+    }
+}
+
+/// Hashes texts so that their borders matter.
+struct Fields(Hasher);
+
+impl Fields {
+    fn add(&mut self, text: &str) {
+        self.0.update((text.len() as u64).to_le_bytes());
+        self.0.update(text);
+    }
+}

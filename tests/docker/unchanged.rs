@@ -1,0 +1,114 @@
+//! A build of what has not changed: nothing is evaluated again, unless the evaluation can see something else than what sdbuild
+//! knows.
+
+use std::fs;
+
+use crate::support::*;
+
+/// Whether Nix was run.
+fn ran_nix(outcome: &Outcome) -> bool {
+    outcome.stderr.contains("\nBuild: done")
+}
+
+/// A configuration with `body` whose image is quickly made and is in no store yet.
+fn small(body: &str) -> String {
+    let system = product(&fresh(SMALL_IMAGE));
+    let (start, end) = system.rsplit_once('}').unwrap();
+    format!("{start}{body}\n}}{end}")
+}
+
+#[test]
+fn unchanged_inputs_and_image_need_no_evaluation() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let text = small("");
+    user.write("sd-card.nix", &text);
+    let first = run(&mut user.build(&["--json"])).assert_exit_code(0);
+    assert!(ran_nix(&first), "{}", first.stderr);
+    let same = |more: &[&str]| run(user.build(&["--json"]).args(more)).assert_exit_code(0);
+    let again = same(&[]);
+    assert_eq!(again.stdout, first.stdout);
+    assert!(!ran_nix(&again), "{}", again.stderr);
+    // Each of these may give another result, and is asked.
+    for changed in [
+        &["--set", "time.timeZone=Europe/Berlin"][..],
+        &["--glue", "emulated"],
+        &["--rpi-imager"],
+        &["--force"],
+    ] {
+        assert!(ran_nix(&same(changed)), "{changed:?}");
+    }
+    user.write("other.nix", "{ }");
+    assert!(ran_nix(&same(&[])), "a new file may be imported");
+    assert!(!ran_nix(&same(&[])));
+    user.write("sd-card.nix", &small(""));
+    assert!(ran_nix(&same(&[])));
+    let image = user.out().join("small.img");
+    fs::remove_file(&image).unwrap();
+    fs::remove_file(user.out().join("small.img.sha256")).unwrap();
+    assert!(ran_nix(&same(&["--force"])), "the image was removed");
+    fs::write(&image, "other\n").unwrap();
+    let refused = run(&mut user.build(&[])).assert_exit_code(2);
+    refused.assert_stderr_contains(&["exists already"]);
+    runs.assert_nothing_left();
+}
+
+#[test]
+fn evaluation_that_sees_more_is_done_again() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    for body in [
+        "  time.timeZone = if builtins.currentTime > 0 then \"UTC\" else null;",
+        "  time.timeZone = if builtins.getEnv \"HOME\" == \"\" then null else \"UTC\";",
+        "  time.timeZone = builtins.substring 0 3 (builtins.readFile /etc/passwd);",
+        "  time.timeZone = let all = builtins; in if all.currentSystem == \"\" then null else \"UTC\";",
+    ] {
+        user.write("sd-card.nix", &small(body));
+        for _ in 0..2 {
+            let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
+            assert!(ran_nix(&done), "{body}\n{}", done.stderr);
+        }
+        let done = run(&mut user.build(&[])).assert_exit_code(0);
+        assert!(ran_nix(&done), "{body}\n{}", done.stderr);
+    }
+}
+
+#[test]
+fn remembered_evaluation_is_forgotten_with_its_derivation() {
+    if !engine_available() {
+        return;
+    }
+    let mini = mini_nixpkgs().to_str().unwrap().to_owned();
+    let user = TestUser::new().with("SDBUILD_NIXPKGS", mini);
+    let text = small("  time.timeZone = builtins.trace \"evaluated now\" \"UTC\";");
+    user.write("sd-card.nix", &text);
+    let build = || {
+        let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
+        assert!(ran_nix(&done));
+        done
+    };
+    let was_evaluated = |outcome: &Outcome| {
+        let mut lines = outcome.stderr.lines();
+        let log = lines.find_map(|line| line.strip_prefix("log: ")).unwrap();
+        fs::read_to_string(log).unwrap().contains("evaluated now")
+    };
+    assert!(was_evaluated(&build()));
+    assert!(!was_evaluated(&build()), "it was remembered");
+    let dry = run(user.build(&["--force"]).arg("--dry-run")).assert_exit_code(0);
+    assert!(!was_evaluated(&dry), "{}", dry.stderr);
+    let derivation = dry
+        .stdout
+        .lines()
+        .find_map(|line| line.strip_prefix("derivation"));
+    let delete = format!(
+        "nix-store --delete --ignore-liveness {}",
+        derivation.unwrap().trim()
+    );
+    run(&mut user.sdbuild(&["shell", "--run", &delete])).assert_exit_code(0);
+    assert!(was_evaluated(&build()), "the store lacks its derivation");
+}
