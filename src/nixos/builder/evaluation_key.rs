@@ -24,7 +24,7 @@ impl Surroundings {
         };
         let paths = StorePaths {
             run: String::new(),
-            root: job.source.root_name(),
+            configuration: job.configuration.clone(),
             live: Vec::new(),
         };
         let mut hash = Fields(Hasher::new());
