@@ -136,8 +136,8 @@ impl BuildSource {
         matches!(self.source, Source::Flake(_))
     }
 
-    /// Whether what is uploaded decides what is evaluated: all but a flake, or an input in the place of another one, that the
-    /// builder fetches.
+    /// Whether what is uploaded decides what is evaluated: all but a flake that the builder fetches, or that has inputs in the
+    /// place of others.
     pub(super) fn is_uploaded(&self) -> bool {
         match &self.source {
             Source::Module(_) => true,

@@ -79,9 +79,10 @@ impl Flake {
         self.tree.as_ref().map(FlakeTree::directory)
     }
 
-    /// Whether it and all flakes that replace inputs of it are local.
+    /// Whether its uploaded files decide what is evaluated: it is local, and its own lock is used. What replaces an input may have
+    /// no lock, and follow a branch.
     pub(super) fn is_uploaded(&self) -> bool {
-        self.tree.is_some() && self.overrides.iter().all(|one| one.tree().is_some())
+        self.tree.is_some() && self.overrides.is_empty()
     }
 
     /// What is uploaded and evaluated, for `--dry-run`.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::manifest::{self, Provenance};
+use super::manifest::Provenance;
 use super::request::{Image, OutputSettings};
 use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
@@ -30,10 +30,16 @@ pub(super) struct EarlierImage {
 struct Fields {
     version: u32,
     sdbuild: String,
+    registrar: Option<Registrar>,
     configuration: Configuration,
     result: Built,
     image: File,
     raw: Raw,
+}
+
+#[derive(Debug, Deserialize)]
+struct Registrar {
+    reference: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -89,9 +95,15 @@ impl EarlierImage {
         is_same.then_some(self)
     }
 
-    /// Whether the evaluation with this key led to it.
-    fn is_of_evaluation(&self, key: Sha256Hash) -> bool {
-        self.fields.configuration.evaluation == Some(key)
+    /// Whether the same evaluation led to it, with the same emulator.
+    fn is_of_evaluation(&self, origin: &Provenance) -> bool {
+        let key = self.fields.configuration.evaluation;
+        let registrar = self.fields.registrar.as_ref();
+        let registrar = registrar.map(|image| image.reference.as_str());
+        let wanted = origin.registrar.as_ref();
+        key.is_some()
+            && key == origin.configuration.evaluation
+            && registrar == wanted.map(|image| image.reference.as_str())
     }
 
     /// It and its sidecars, as what may be replaced.
@@ -155,18 +167,13 @@ impl Replaceable {
     }
 }
 
-/// An image in the output directory that is what a build would write, known without evaluating anything: `origin` is that of
-/// the build, whose evaluation has the key that it names. Every byte of the image is read. Blocks.
-pub fn unchanged(
-    settings: &OutputSettings,
-    origin: &manifest::Configuration,
-    cancel: &Cancel,
-) -> Option<Image> {
+/// An image in the output directory that is what a build would write, known without evaluating anything: `origin` names the
+/// build's configuration, the key of its evaluation, and its registrar. Every byte of the image is read. Blocks.
+pub fn unchanged(settings: &OutputSettings, origin: &Provenance, cancel: &Cancel) -> Option<Image> {
     // A list for Imager names the place where the image will be published, which may be another one now.
     if settings.force || settings.imager.is_some() {
         return None;
     }
-    let key = origin.evaluation?;
     let sidecars = || {
         Sidecar::ALL
             .into_iter()
@@ -177,8 +184,8 @@ pub fn unchanged(
         let name = entry.file_name();
         let image = Sidecar::Manifest.image(name.to_str()?)?;
         let earlier = EarlierImage::described(&settings.dir, image)?;
-        let is_same = earlier.is_of_evaluation(key)
-            && earlier.fields.configuration.id == origin.id
+        let is_same = earlier.is_of_evaluation(origin)
+            && earlier.is_of(origin)
             && earlier.is_written(settings.compression)
             && has_sidecars(&settings.dir, image, sidecars());
         is_same.then(|| earlier.verified(&settings.dir, cancel))?
@@ -204,6 +211,7 @@ mod tests {
 
     use super::*;
     use crate::common::compression::Compression;
+    use crate::output::manifest::ContainerImage;
 
     const NAME: &str = "a.img";
 
@@ -265,6 +273,7 @@ mod tests {
         let manifest = dir.path().join("a.img.json");
         let text = fs::read_to_string(&manifest).unwrap();
         let told = text.replace("\"id\":", &format!("\"evaluation\":\"{key}\",\"id\":"));
+        let told = told.replace("\"raw\":", "\"registrar\":{\"reference\":\"r:1\"},\"raw\":");
         fs::write(&manifest, told).unwrap();
         let settings = |force, format| OutputSettings {
             dir: dir.path().to_owned(),
@@ -277,14 +286,16 @@ mod tests {
             imager: None,
             created: jiff::Timestamp::UNIX_EPOCH,
         };
-        let found = |settings, id: &str, key| {
-            let configuration = manifest::Configuration {
-                id: id.to_owned(),
-                evaluation: key,
-                ..manifest::Configuration::default()
-            };
-            unchanged(&settings, &configuration, &Cancel::new()).is_some()
+        let found_with = |settings, id: &str, key, registrar: Option<&str>| {
+            let mut origin = origin(id, "");
+            origin.configuration.evaluation = key;
+            origin.registrar = registrar.map(|reference| ContainerImage {
+                reference: reference.to_owned(),
+                ..ContainerImage::default()
+            });
+            unchanged(&settings, &origin, &Cancel::new()).is_some()
         };
+        let found = |settings, id: &str, key| found_with(settings, id, key, Some("r:1"));
         let plain = || settings(false, Compression::None);
         assert!(
             !found(plain(), "mine", Some(key)),
@@ -303,6 +314,9 @@ mod tests {
         assert!(!found(plain(), "other", Some(key)));
         assert!(!found(plain(), "mine", Some(Sha256Hash::of(b"another"))));
         assert!(!found(plain(), "mine", None));
+        for other in [None, Some("r:2")] {
+            assert!(!found_with(plain(), "mine", Some(key), other), "{other:?}");
+        }
         fs::write(dir.path().join(NAME), vec![8; 512]).unwrap();
         assert!(!found(plain(), "mine", Some(key)), "it was changed");
     }

@@ -96,7 +96,7 @@ pub(super) fn configuration_id(plan: &Plan) -> String {
     id
 }
 
-fn container_image(definition: &Definition) -> ContainerImage {
+pub(super) fn container_image(definition: &Definition) -> ContainerImage {
     ContainerImage {
         reference: definition.reference(),
         definition_sha256: Some(definition.digest().to_string()),

@@ -3,7 +3,7 @@
 use std::io;
 
 use super::container::BuildJob;
-use super::upload;
+use super::own_texts;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::{Hasher, Sha256Hash};
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
@@ -30,7 +30,7 @@ impl Surroundings {
         let mut hash = Fields(Hasher::new());
         hash.add(env!("CARGO_PKG_VERSION"));
         hash.add(image);
-        for text in upload::own_texts() {
+        for text in own_texts::all() {
             hash.add(text);
         }
         for word in request.arguments(&paths) {

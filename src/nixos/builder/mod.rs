@@ -9,6 +9,7 @@ mod collect;
 mod container;
 mod evaluation_key;
 mod image;
+mod own_texts;
 mod prepared;
 mod upload;
 

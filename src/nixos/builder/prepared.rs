@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::container::{BuildJob, Builder};
-use super::upload;
+use super::upload::{self, Uploaded};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure};
@@ -25,7 +25,7 @@ use crate::nixos::store_path::result;
 pub struct PreparedBuilder {
     container: ContainerOfJob,
     heartbeat: Heartbeat,
-    configuration_sha256: Sha256Hash,
+    uploaded: Uploaded,
     image: watch::Receiver<Option<String>>,
 }
 
@@ -52,7 +52,8 @@ pub struct BuildResult {
     pub configuration_sha256: Sha256Hash,
     /// The flake that it was built from.
     pub flake: Option<FlakeReport>,
-    /// The key of the evaluation, if it was pure: the same key gives the same result.
+    /// The key of the evaluation, if it was pure and nothing else than what was uploaded decided it: the same key gives the same
+    /// result.
     pub evaluation: Option<Sha256Hash>,
 }
 
@@ -78,8 +79,7 @@ impl Builder<'_> {
                 copied
                     .map_err(|e| Failure::from(e).context("copy an emulator into the builder"))?;
             }
-            let configuration_sha256 =
-                upload::configuration(&container, &job, self.image, events).await?;
+            let uploaded = upload::configuration(&container, &job, self.image, events).await?;
             upload::nixpkgs(&container, &job, self, cancel, events).await?;
             let (sender, image) = watch::channel(None);
             let container = ContainerOfJob {
@@ -92,7 +92,7 @@ impl Builder<'_> {
             Ok(PreparedBuilder {
                 container,
                 heartbeat: Heartbeat::default(),
-                configuration_sha256,
+                uploaded,
                 image,
             })
         };
@@ -126,13 +126,17 @@ impl PreparedBuilder {
             (Err(_), Some(cut)) => return Err(container.with_log(cut.into())),
             (Err(failure), None) => return Err(container.with_log(failure)),
         };
+        // The builder's word counts for what was uploaded, and for nothing else.
+        let pure = |key: &Sha256Hash| *key == self.uploaded.evaluation;
+        let decides = container.job.source.is_uploaded();
+        let confirmed = followed.evaluation.filter(pure).filter(|_| decides);
         Ok(BuildResult {
             container: container.container,
             out_path,
             derivation,
-            configuration_sha256: self.configuration_sha256,
+            configuration_sha256: self.uploaded.configuration,
             flake: followed.flake,
-            evaluation: followed.evaluation,
+            evaluation: confirmed,
         })
     }
 

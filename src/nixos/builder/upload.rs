@@ -7,82 +7,34 @@ use std::sync::{Arc, OnceLock};
 use super::container::{BuildJob, Builder};
 use super::evaluation_key::Surroundings;
 use super::image::BuilderImage;
+use super::own_texts::{EXPRESSIONS, PROGRAMS};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::common::hash::Sha256Hash;
 use crate::engine::{Container, PathKind};
 use crate::nixos::config_dir::{Packed, UploadDir};
+use crate::nixos::layout;
 use crate::nixos::tar_writer::TarWriter;
-use crate::nixos::{check, layout};
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
-/// The programs that run in the builder, and the shell functions that they read: path and content.
-const PROGRAMS: [(&str, &str); 5] = [
-    (
-        layout::ENTRY,
-        include_str!("../../../containers/builder/entry"),
-    ),
-    (
-        layout::WATCHDOG,
-        include_str!("../../../containers/builder/watchdog"),
-    ),
-    (
-        layout::GLUE,
-        include_str!("../../../containers/builder/glue"),
-    ),
-    (
-        layout::FLAKE,
-        include_str!("../../../containers/builder/flake"),
-    ),
-    (
-        layout::EVALUATIONS,
-        include_str!("../../../containers/builder/evaluations"),
-    ),
-];
-/// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-const EXPRESSIONS: [(&str, &str); 15] = [
-    ("default.nix", include_str!("../expressions/default.nix")),
-    ("module.nix", include_str!("../expressions/module.nix")),
-    (
-        "flake-source.nix",
-        include_str!("../expressions/flake-source.nix"),
-    ),
-    ("image.nix", include_str!("../expressions/image.nix")),
-    (
-        "additions.nix",
-        include_str!("../expressions/additions.nix"),
-    ),
-    ("facts.nix", check::EXPRESSION),
-    ("glue/default.nix", include_str!("../glue/default.nix")),
-    ("glue/builders.nix", include_str!("../glue/builders.nix")),
-    ("glue/assembly.nix", include_str!("../glue/assembly.nix")),
-    ("glue/copies.nix", include_str!("../glue/copies.nix")),
-    ("glue/machine.nix", include_str!("../glue/machine.nix")),
-    ("glue/retry.nix", include_str!("../glue/retry.nix")),
-    ("glue/text.nix", include_str!("../glue/text.nix")),
-    ("glue/tools.nix", include_str!("../glue/tools.nix")),
-    (
-        "glue/user_modules.nix",
-        include_str!("../glue/user_modules.nix"),
-    ),
-];
-
-/// The texts of everything that is uploaded to every builder.
-pub(super) fn own_texts() -> impl Iterator<Item = &'static str> {
-    let all = PROGRAMS.iter().chain(&EXPRESSIONS);
-    all.flat_map(|(name, text)| [*name, *text])
+/// Hashes of what was really uploaded: files may have changed since they were listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Uploaded {
+    /// SHA-256 of what the builder sees of the source.
+    pub(super) configuration: Sha256Hash,
+    /// The key of the evaluation.
+    pub(super) evaluation: Sha256Hash,
 }
 
-/// Uploads the entry and its helpers, the expressions, and the files of the source. Returns the SHA-256 of what the
-/// builder sees of the source.
+/// Uploads the entry and its helpers, the expressions, and the files of the source.
 pub(super) async fn configuration(
     container: &Container,
     job: &BuildJob,
     image: &BuilderImage,
     events: &Events,
-) -> Result<Sha256Hash, Failure> {
+) -> Result<Uploaded, Failure> {
     let files = job.source.files.clone();
     let owner = image.owner;
     let source = job.source.clone();
@@ -123,21 +75,25 @@ pub(super) async fn configuration(
             done.push(files.pack(&mut packer, relative(place))?);
         }
         let hashes: Vec<_> = done.iter().map(|dir| dir.sha256).collect();
-        // Of what was really packed: files may have changed meanwhile.
-        let key = surroundings.with_files(source.sha256(&hashes)).to_string();
+        let configuration = source.sha256(&hashes);
+        let evaluation = surroundings.with_files(configuration);
+        let key = evaluation.to_string();
         packer.bytes(relative(layout::EVALUATION_KEY), key.as_bytes())?;
-        result.get_or_init(|| done);
+        let uploaded = Uploaded {
+            configuration,
+            evaluation,
+        };
+        result.get_or_init(|| (done, uploaded));
         packer.finish()
     };
     let uploaded = container.upload("/", pack).await;
     uploaded.map_err(|e| Failure::from(e).context("upload the configuration"))?;
-    let sent = sent.get().ok_or_else(|| {
+    let (sent, hashes) = sent.get().ok_or_else(|| {
         let text = "upload the configuration: nothing was packed";
         Failure::message(Class::Internal, text)
     })?;
     report_left_out(sent, events);
-    let hashes: Vec<_> = sent.iter().map(|dir| dir.sha256).collect();
-    Ok(job.source.sha256(&hashes))
+    Ok(*hashes)
 }
 
 /// Names the files that were gone, or something else, when they were packed.

@@ -6,10 +6,10 @@ use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timings::Timings;
 use crate::nixos::builder::{BuildJob, BuildResult};
-use crate::output::manifest::{self, Provenance};
+use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};
 use crate::pipeline::plan::Plan;
-use crate::pipeline::provenance::configuration_id;
+use crate::pipeline::provenance::{configuration_id, container_image};
 use crate::pipeline::run_context::RunContext;
 use crate::settings::{self, PublishedAt};
 
@@ -80,15 +80,14 @@ pub(in crate::pipeline) async fn unchanged(
     }
     let job = job.clone();
     let settings = output_settings(&plan.settings);
-    let id = configuration_id(plan);
+    let mut origin = Provenance::default();
+    origin.configuration.id = configuration_id(plan);
+    let registrar = plan.engine_plan.registrar.as_ref();
+    origin.registrar = registrar.map(container_image);
     let token = cancel.clone();
     let find = move || {
-        let configuration = manifest::Configuration {
-            id,
-            evaluation: job.evaluation_key(&builder)?,
-            ..manifest::Configuration::default()
-        };
-        Ok(output::unchanged(&settings, &configuration, &token))
+        origin.configuration.evaluation = job.evaluation_key(&builder)?;
+        Ok(output::unchanged(&settings, &origin, &token))
     };
     let found = cancel.race(tokio::task::spawn_blocking(find)).await?;
     found.or_internal("look for an earlier image")?

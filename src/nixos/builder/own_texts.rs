@@ -1,0 +1,60 @@
+//! What is uploaded to every builder, whatever the job.
+
+use crate::nixos::{check, layout};
+
+/// The programs that run in the builder, and the shell functions that they read: path and content.
+pub(super) const PROGRAMS: [(&str, &str); 5] = [
+    (
+        layout::ENTRY,
+        include_str!("../../../containers/builder/entry"),
+    ),
+    (
+        layout::WATCHDOG,
+        include_str!("../../../containers/builder/watchdog"),
+    ),
+    (
+        layout::GLUE,
+        include_str!("../../../containers/builder/glue"),
+    ),
+    (
+        layout::FLAKE,
+        include_str!("../../../containers/builder/flake"),
+    ),
+    (
+        layout::EVALUATIONS,
+        include_str!("../../../containers/builder/evaluations"),
+    ),
+];
+/// The expressions that Nix evaluates, beside those that depend on the source: name and content.
+pub(super) const EXPRESSIONS: [(&str, &str); 15] = [
+    ("default.nix", include_str!("../expressions/default.nix")),
+    ("module.nix", include_str!("../expressions/module.nix")),
+    (
+        "flake-source.nix",
+        include_str!("../expressions/flake-source.nix"),
+    ),
+    ("image.nix", include_str!("../expressions/image.nix")),
+    (
+        "additions.nix",
+        include_str!("../expressions/additions.nix"),
+    ),
+    ("facts.nix", check::EXPRESSION),
+    ("glue/default.nix", include_str!("../glue/default.nix")),
+    ("glue/builders.nix", include_str!("../glue/builders.nix")),
+    ("glue/assembly.nix", include_str!("../glue/assembly.nix")),
+    ("glue/copies.nix", include_str!("../glue/copies.nix")),
+    ("glue/machine.nix", include_str!("../glue/machine.nix")),
+    ("glue/retry.nix", include_str!("../glue/retry.nix")),
+    ("glue/text.nix", include_str!("../glue/text.nix")),
+    ("glue/tools.nix", include_str!("../glue/tools.nix")),
+    (
+        "glue/user_modules.nix",
+        include_str!("../glue/user_modules.nix"),
+    ),
+];
+
+/// The texts of everything that is uploaded to every builder.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    let texts = PROGRAMS.iter().chain(&EXPRESSIONS);
+    texts.flat_map(|(name, text)| [*name, *text])
+}
