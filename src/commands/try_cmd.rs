@@ -11,6 +11,7 @@ use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::scratch_dir::ScratchDir;
 use crate::common::system::System;
 use crate::output::Image;
 use crate::settings::{
@@ -32,7 +33,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let temporary = temporary_dir(&Common::without_file(env)?)?;
+    let temporary = scratch_dir(&Common::without_file(env)?)?;
     let kept = args.output.as_deref().map(create_dir).transpose()?;
     let dir = kept.as_deref().unwrap_or(temporary.path());
     let workspace = TryWorkspace::create(dir, temporary.path(), env)?;
@@ -78,16 +79,9 @@ fn without_temporary_paths(events: Events, keeps_configuration: bool) -> Events 
     })
 }
 
-/// A directory that is removed when the value is dropped.
-fn temporary_dir(common: &Common) -> Result<tempfile::TempDir, Failure> {
+fn scratch_dir(common: &Common) -> Result<ScratchDir, Failure> {
     let parent = &common.cache_dir;
-    let create = || {
-        fs::create_dir_all(parent)?;
-        tempfile::Builder::new()
-            .prefix(".tmp-try-")
-            .tempdir_in(parent)
-    };
-    create().or_environment(format!("create a directory in {}", parent.display()))
+    ScratchDir::create(parent).or_environment(format!("create a directory in {}", parent.display()))
 }
 
 /// Creates `dir` if it does not exist; its absolute path.

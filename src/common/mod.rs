@@ -30,6 +30,7 @@ pub mod nix_string;
 pub mod plain_file;
 pub mod private_dir;
 pub mod program;
+pub mod scratch_dir;
 pub mod shell_word;
 pub mod shown_path;
 pub mod sparse_writer;

@@ -3,20 +3,27 @@
 //! A local flake is the git tree around it, as git sees it: the tracked files with their present content, and those of
 //! submodules. Relative inputs (`path:../common`) are in it too. It is uploaded and evaluated as `path:`, with the commit and
 //! its time, so that `self.rev` is right for a clean tree; `self.dirtyRev` does not exist in a dirty one. Outside git, and
-//! with `path:`, it is the directory itself with sdbuild's own ignore rules. Any other flake is fetched by the builder's Nix.
+//! with `path:`, it is the directory itself with sdbuild's own ignore rules. What only the user's git reaches (`git+ssh:`, also
+//! as a locked input) is fetched here and uploaded too. Any other flake is fetched by the builder's Nix.
 
+mod checkout;
 mod lock_file;
 mod override_input;
+mod private_input;
 mod report;
+mod search;
 mod tree;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use lock_file::LockedRepository;
 pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
 pub use override_input::Override;
+use private_input::PrivateInput;
 pub use report::{Caches, FlakeReport};
+pub use search::FlakeSearch;
 use tree::FlakeTree;
-pub use tree::LocalSearch;
 
 use super::config_dir::UploadDir;
 use super::layout;
@@ -24,7 +31,7 @@ use super::user_files::UserFiles;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_ref::FlakeRef;
 use crate::common::http_url::without_secrets;
 use crate::common::nix_string::nix_string;
 
@@ -38,35 +45,30 @@ pub struct Flake {
     /// The files of a local one.
     tree: Option<FlakeTree>,
     overrides: Vec<Override>,
+    /// Locked inputs that the builder cannot fetch.
+    inputs: Vec<Arc<PrivateInput>>,
 }
 
 impl Flake {
-    /// Finds the flake of `reference`, whose path is absolute. A
-    /// usage error when a local one has no `flake.nix`, or git does not track it.
+    /// Finds the flake of `reference`, whose path is absolute, and fetches what only the user's git reaches. A
+    /// usage error when one has no `flake.nix`, git does not track it, or git cannot fetch.
     pub async fn open(
         reference: FlakeRef,
         overrides: Vec<Override>,
-        search: LocalSearch<'_>,
+        search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let tree = match &reference.location {
-            FlakeLocation::Directory { untracked, .. } => {
-                let dir = reference.directory().unwrap_or_default();
-                Some(FlakeTree::find(&dir, *untracked, search).await?)
-            }
-            FlakeLocation::Repository { .. } => {
-                return Err(Failure::usage(format!(
-                    "{}: flakes over SSH are not supported yet",
-                    reference.text
-                ))
-                .hint("clone the repository, and give its directory"));
-            }
-            FlakeLocation::Remote(_) => None,
-        };
-        Ok(Self {
+        let tree = FlakeTree::of(&reference, search).await?;
+        let mut flake = Self {
             reference,
             tree,
             overrides,
-        })
+            inputs: Vec::new(),
+        };
+        for locked in flake.locked_repositories() {
+            let input = PrivateInput::fetch(&locked, search).await?;
+            flake.inputs.push(Arc::new(input));
+        }
+        Ok(flake)
     }
 
     /// The reference as the user wrote it.
@@ -76,7 +78,18 @@ impl Flake {
 
     /// The directory of a local flake, which has its `flake.nix`, lock and `sdbuild.toml`.
     pub fn directory(&self) -> Option<PathBuf> {
-        self.tree.as_ref().map(FlakeTree::directory)
+        self.local_tree().map(FlakeTree::directory)
+    }
+
+    /// The files of a flake of this machine.
+    fn local_tree(&self) -> Option<&FlakeTree> {
+        self.tree.as_ref().filter(|tree| tree.is_local())
+    }
+
+    /// The text of its lock, as far as it is known without Nix, which reports a lock that cannot be read.
+    fn lock(&self) -> Option<String> {
+        let dir = self.tree.as_ref()?.directory();
+        lock_file::read(&dir).ok().flatten()
     }
 
     /// Whether its uploaded files decide what is evaluated: it is local, and its own lock is used. What replaces an input may have
@@ -100,7 +113,7 @@ impl Flake {
             "" => ".".to_owned(),
             dir => format!("./{dir}"),
         };
-        let text = self.tree.as_ref().map(local);
+        let text = self.local_tree().map(local);
         FlakeRef {
             text: text.unwrap_or_else(|| without_secrets(&self.reference.text)),
             ..self.reference.clone()
@@ -131,7 +144,7 @@ impl Flake {
 
     /// What replaces the directory of its source in messages: empty or with a slash at the end.
     pub(super) fn shown_dir(&self) -> String {
-        match &self.tree {
+        match self.local_tree() {
             Some(tree) => tree.shown_dir(),
             None => format!("{}/", self.reference.text),
         }
@@ -152,19 +165,35 @@ impl Flake {
             let files = tree.collect(cancel, events)?;
             Ok(UploadDir { place, files })
         };
-        self.trees().into_iter().map(collect).collect()
+        let trees = self.trees().into_iter().map(collect);
+        let inputs = self.inputs.iter().enumerate().map(|(at, input)| {
+            let (place, files) = (layout::input(at), input.collect(cancel, events)?);
+            Ok(UploadDir { place, files })
+        });
+        trees.chain(inputs).collect()
     }
 
     /// The inputs of a local flake that the builder cannot fetch and that are not overridden, and why.
     fn unreachable_inputs(&self) -> Vec<(String, &'static str)> {
-        let dir = self.directory();
-        // Nix reports a lock that cannot be read.
-        let lock = dir.and_then(|dir| lock_file::read(&dir).ok().flatten());
+        let lock = self.lock();
         let inputs = lock.as_deref().map(lock_file::unreachable_inputs);
-        let is_overridden = |name: &str| self.overrides.iter().any(|o| o.input() == name);
         let inputs = inputs.into_iter().flatten();
-        let inputs = inputs.filter(|(name, _)| !is_overridden(name));
+        let inputs = inputs.filter(|(name, _)| !self.is_overridden(name));
         inputs.take(MAX_UNREACHABLE).collect()
+    }
+
+    /// The inputs of a flake that only the user's git can fetch and that are not overridden.
+    fn locked_repositories(&self) -> Vec<LockedRepository> {
+        let lock = self.lock();
+        let inputs = lock.as_deref().map(lock_file::private_repositories);
+        let inputs = inputs.into_iter().flatten();
+        inputs
+            .filter(|locked| !self.is_overridden(&locked.name))
+            .collect()
+    }
+
+    fn is_overridden(&self, input: &str) -> bool {
+        self.overrides.iter().any(|o| o.input() == input)
     }
 
     /// Every directory that is uploaded, with its path in the builder.

@@ -1,7 +1,8 @@
 //! The user's own git, which knows their repositories and has their access to remote ones.
 //!
 //! It runs with the user's configuration, but no program that a repository's own configuration names: that of an unpacked
-//! archive is whoever's who made it. Nothing asks for passwords, writes to the repository, or fetches.
+//! archive is whoever's who made it. Nothing asks for passwords or writes to the user's repositories, and nothing is fetched
+//! but by [`Git::reaching`].
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
@@ -12,6 +13,7 @@ use tokio::process::Command;
 
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::http_url::without_secrets;
 use crate::common::program::{find_program, missing_program};
 use crate::common::text::{strip_control, truncate};
 
@@ -35,12 +37,49 @@ const REMOVED_VARIABLES: [&str; 13] = [
 /// Programs of a repository that `ls-files`, `status` and `rev-list` would run. Filters of files have names and are found by
 /// [`without_filters`]; the empty value means none also to versions that know no `false` there.
 const NO_PROGRAMS: [&str; 2] = ["core.fsmonitor=", "core.hooksPath=/dev/null"];
-/// No protocol has this name: what is missing in a partial clone is not fetched, with whatever program.
-const NO_PROTOCOL: &str = "none";
+/// ssh fails where it would ask for a password or the trust in a host.
+const SSH_WITHOUT_QUESTIONS: &str = "core.sshCommand=ssh -o BatchMode=yes";
+/// The user's own program in the place of ssh, as git lists it.
+const SSH_PROGRAM: &str = "core.sshcommand";
 /// Characters of git's message that are shown.
 const MAX_MESSAGE_CHARS: usize = 600;
 /// Bytes of git's output that are read at most: a directory for the builder has at most 200,000 files.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
+
+/// How git may reach other repositories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Protocol {
+    /// Not at all: no protocol has the name that git is given. What is missing in a partial clone is not fetched, with
+    /// whatever program.
+    None,
+    /// As directories of this machine.
+    File,
+    /// By SSH, with the user's keys and known hosts.
+    Ssh,
+}
+
+impl Protocol {
+    /// The protocol of `url`. A usage error for another one than `ssh:` and `file:`.
+    pub(super) fn of(url: &str) -> Result<Self, Failure> {
+        match url.split_once(':') {
+            Some(("ssh", _)) => Ok(Self::Ssh),
+            Some(("file", _)) => Ok(Self::File),
+            Some(_) | None => Err(Failure::usage(format!(
+                "{} is neither ssh: nor file:",
+                without_secrets(url)
+            ))),
+        }
+    }
+
+    /// The value of `GIT_ALLOW_PROTOCOL`.
+    fn allowed(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::File => "file",
+            Self::Ssh => "ssh",
+        }
+    }
+}
 
 /// The program, and where it runs.
 #[derive(Clone, Debug)]
@@ -50,6 +89,7 @@ pub(super) struct Git {
     cancel: Cancel,
     /// Settings, as `-c` takes them.
     settings: Vec<String>,
+    protocol: Protocol,
 }
 
 impl Git {
@@ -61,6 +101,7 @@ impl Git {
             dir: PathBuf::new(),
             cancel: cancel.clone(),
             settings: Vec::new(),
+            protocol: Protocol::None,
         };
         git.inside(dir).await
     }
@@ -76,7 +117,15 @@ impl Git {
             .names(&["config", "--null", "--name-only", "--list"])
             .await?;
         git.settings.extend(without_filters(&names)?);
+        if !names.iter().any(|name| name == SSH_PROGRAM) {
+            git.settings.push(SSH_WITHOUT_QUESTIONS.to_owned());
+        }
         Ok(git)
+    }
+
+    /// Git that may fetch by `protocol`.
+    pub(super) fn reaching(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
     }
 
     /// The directory that it runs in.
@@ -118,7 +167,7 @@ impl Git {
             .env("LC_ALL", "C")
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_NO_LAZY_FETCH", "1")
-            .env("GIT_ALLOW_PROTOCOL", NO_PROTOCOL)
+            .env("GIT_ALLOW_PROTOCOL", self.protocol.allowed())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -48,6 +48,12 @@ pub(super) fn overriding(number: usize) -> String {
     format!("/build/override-{number}")
 }
 
+/// The files of the input with this number that the builder cannot fetch. In the store it has the directory's name, which is
+/// that of every input.
+pub(super) fn input(number: usize) -> String {
+    format!("/build/input-{number}/source")
+}
+
 /// The directory in which Nix builds: on the volume, because a tmpfs is limited by memory.
 pub(super) fn build_dir(run: &str) -> String {
     format!("{HOME}/build/{run}")

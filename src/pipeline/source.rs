@@ -11,7 +11,7 @@ use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::UploadDir;
 use crate::nixos::configuration::Configuration;
-use crate::nixos::flake::{Flake, LocalSearch, Override};
+use crate::nixos::flake::{Flake, FlakeSearch, Override};
 use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::problems::Problems;
@@ -124,10 +124,12 @@ async fn flake(
     settings: &settings::Build,
     context: &Context,
 ) -> Result<Flake, Failure> {
-    let search = LocalSearch {
+    let search = FlakeSearch {
         path: &settings.path,
         home: settings.common.home.as_deref(),
+        cache: &settings.common.cache_dir,
         cancel: &context.cancel,
+        events: &context.events,
     };
     let mut overrides = Vec::new();
     for (input, flake) in &settings.override_inputs {

@@ -2,6 +2,7 @@
 
 mod inputs;
 mod named;
+mod private;
 
 use serde_json::Value;
 

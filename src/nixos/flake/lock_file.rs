@@ -41,7 +41,49 @@ pub fn write(dir: &Path, text: &str) -> Result<bool, Failure> {
     Ok(true)
 }
 
-/// The inputs in the lock `text` that the builder cannot fetch, and why.
+/// An input that is a commit of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct LockedRepository {
+    /// The name of its node in the lock.
+    pub(super) name: String,
+    /// Its address, as git takes it.
+    pub(super) url: String,
+    /// The branch or tag that the commit was found on.
+    pub(super) branch: Option<String>,
+    /// The commit.
+    pub(super) revision: String,
+}
+
+/// The inputs in the lock `text` that only git on the user's machine can fetch, without those that have submodules.
+pub(super) fn private_repositories(text: &str) -> Vec<LockedRepository> {
+    let lock: Value = serde_json::from_str(text).unwrap_or_default();
+    let nodes = lock.get("nodes").and_then(Value::as_object);
+    let repository = |(name, node): (&String, &Value)| {
+        let locked = node.get("locked")?;
+        let field = |name: &str| locked.get(name).and_then(Value::as_str);
+        let url = field("url").filter(|_| is_private_repository(locked) && !has_submodules(locked));
+        Some(LockedRepository {
+            name: name.clone(),
+            url: url?.to_owned(),
+            branch: field("ref").map(str::to_owned),
+            revision: field("rev")?.to_owned(),
+        })
+    };
+    nodes.into_iter().flatten().filter_map(repository).collect()
+}
+
+/// Whether `locked` is a repository that the builder has no access to.
+fn is_private_repository(locked: &Value) -> bool {
+    let field = |name: &str| locked.get(name).and_then(Value::as_str);
+    let url = field("url").unwrap_or_default();
+    field("type") == Some("git") && (url.starts_with("ssh:") || url.starts_with("file:"))
+}
+
+fn has_submodules(locked: &Value) -> bool {
+    locked.get("submodules").and_then(Value::as_bool) == Some(true)
+}
+
+/// The inputs in the lock `text` that neither the builder nor [`private_repositories`] fetches, and why.
 pub(super) fn unreachable_inputs(text: &str) -> Vec<(String, &'static str)> {
     let lock: Value = serde_json::from_str(text).unwrap_or_default();
     let nodes = lock.get("nodes").and_then(Value::as_object);
@@ -50,9 +92,8 @@ pub(super) fn unreachable_inputs(text: &str) -> Vec<(String, &'static str)> {
         let field = |name: &str| locked.get(name).and_then(Value::as_str);
         let is_outside = node.get("parent").is_none();
         match field("type")? {
-            "git" if field("url")?.starts_with("ssh:") => Some("by SSH, for which it has no key"),
-            "git" if field("url")?.starts_with("file:") => {
-                Some("from a repository of this machine")
+            "git" if is_private_repository(locked) && has_submodules(locked) => {
+                Some("with its submodules, for which it has no key")
             }
             "path" if is_outside && field("path")?.starts_with('/') => {
                 Some("from a directory of this machine")
@@ -77,14 +118,22 @@ mod tests {
     #[test]
     fn inputs_that_only_this_machine_reaches_are_found() {
         let text = r#"{"nodes":{
-            "secret":{"locked":{"type":"git","url":"ssh://git@h.example/s","rev":"1"}},
+            "secret":{"locked":{"type":"git","url":"ssh://git@h.example/s","ref":"main","rev":"1"}},
+            "with-modules":{"locked":{"type":"git","url":"ssh://git@h.example/m","rev":"1","submodules":true}},
             "public":{"locked":{"type":"git","url":"https://h.example/p","rev":"1"}},
             "relative":{"locked":{"type":"path","path":"./sub"},"parent":[]},
             "home":{"locked":{"type":"path","path":"/home/me/nixpkgs","narHash":"x"}},
             "root":{"inputs":{}}}}"#;
         let found = unreachable_inputs(text);
         let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["home", "secret"]);
+        assert_eq!(names, ["home", "with-modules"]);
+        let secret = LockedRepository {
+            name: "secret".into(),
+            url: "ssh://git@h.example/s".into(),
+            branch: Some("main".into()),
+            revision: "1".into(),
+        };
+        assert_eq!(private_repositories(text), [secret]);
         assert!(unreachable_inputs("no JSON").is_empty());
     }
 

@@ -1,8 +1,9 @@
 //! `--override-input NAME REF`: another flake in place of an input.
 
-use super::tree::{FlakeTree, LocalSearch};
+use super::search::FlakeSearch;
+use super::tree::FlakeTree;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_ref::FlakeRef;
 use crate::common::nix_string::nix_string;
 
 /// An input and the flake that replaces it.
@@ -18,7 +19,7 @@ impl Override {
     pub async fn new(
         input: &str,
         reference: FlakeRef,
-        search: LocalSearch<'_>,
+        search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
         let is_name = |name: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
@@ -30,13 +31,7 @@ impl Override {
                     .hint("for instance --override-input nixpkgs ~/nixpkgs"),
             );
         }
-        let tree = match &reference.location {
-            FlakeLocation::Directory { untracked, .. } => {
-                let dir = reference.directory().unwrap_or_default();
-                Some(FlakeTree::find(&dir, *untracked, search).await?)
-            }
-            FlakeLocation::Repository { .. } | FlakeLocation::Remote(_) => None,
-        };
+        let tree = FlakeTree::of(&reference, search).await?;
         Ok(Self {
             input: input.to_owned(),
             reference,

@@ -1,12 +1,15 @@
 //! The files of a local flake: those that git tracks around it, or a directory.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::checkout::{Checkout, RemoteCommit};
 use super::lock_file;
+use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
@@ -14,17 +17,6 @@ use crate::nixos::user_files::UserFiles;
 
 /// Names of untracked files that a warning lists; the rest is counted.
 const MAX_UNTRACKED: usize = 10;
-
-/// What is known of this machine when a local flake is looked for.
-#[derive(Clone, Copy, Debug)]
-pub struct LocalSearch<'a> {
-    /// The value of `PATH`, where git is looked up.
-    pub path: &'a OsStr,
-    /// The user's home directory.
-    pub home: Option<&'a Path>,
-    /// The run's cancellation, which ends git.
-    pub cancel: &'a Cancel,
-}
 
 /// The files of a flake, and what pins them.
 #[derive(Clone, Debug)]
@@ -38,6 +30,8 @@ pub(super) struct FlakeTree {
     /// Whether the user's home directory is in it.
     has_home: bool,
     git: Option<GitTree>,
+    /// What git fetched, if the flake is elsewhere.
+    checkout: Option<Arc<Checkout>>,
 }
 
 /// What git knows about a work tree.
@@ -54,12 +48,45 @@ struct GitTree {
 }
 
 impl FlakeTree {
+    /// The files of the flake of `reference`, whose path is absolute; `None` for one that the builder's Nix fetches. A usage
+    /// error when there is no `flake.nix`, or git does not track it.
+    pub(super) async fn of(
+        reference: &FlakeRef,
+        search: FlakeSearch<'_>,
+    ) -> Result<Option<Self>, Failure> {
+        match &reference.location {
+            FlakeLocation::Directory { untracked, .. } => {
+                let dir = reference.directory().unwrap_or_default();
+                Self::find(&dir, *untracked, search).await.map(Some)
+            }
+            FlakeLocation::Repository {
+                url,
+                branch,
+                revision,
+            } => {
+                let commit = RemoteCommit {
+                    url,
+                    branch: branch.as_deref(),
+                    revision: revision.as_deref(),
+                };
+                let checkout = Checkout::fetch(commit, search).await?;
+                let dir = checkout.path().join(&reference.dir);
+                let tree = Self::find(&dir, false, search).await?;
+                Ok(Some(Self {
+                    checkout: Some(Arc::new(checkout)),
+                    ..tree
+                }))
+            }
+            FlakeLocation::Remote(_) => Ok(None),
+        }
+    }
+
     /// The flake in `dir` or, inside a git repository, in the next directory above that has a `flake.nix`. With `untracked`
     /// the directory is taken as it is, without git.
     pub(super) async fn find(
         dir: &Path,
         untracked: bool,
-        search: LocalSearch<'_>,
+        search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
         let shown = dir.display();
         let real = dir
@@ -106,6 +133,7 @@ impl FlakeTree {
             root,
             given: dir.to_path_buf(),
             git,
+            checkout: None,
         })
     }
 
@@ -119,10 +147,19 @@ impl FlakeTree {
         self.root.join(&self.dir)
     }
 
+    /// Whether it is the user's own directory, not what git fetched.
+    pub(super) fn is_local(&self) -> bool {
+        self.checkout.is_none()
+    }
+
     /// What is uploaded, in words.
     pub(super) fn describe(&self) -> String {
         let root = self.root.display();
         match &self.git {
+            Some(GitTree {
+                revision: Some(revision),
+                ..
+            }) if !self.is_local() => format!("fetched by git at {revision}"),
             None => format!("the directory {root}"),
             Some(git) => {
                 let state = git.revision.as_deref();

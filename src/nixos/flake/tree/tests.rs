@@ -1,3 +1,4 @@
+use std::ffi::OsStr;
 use std::fs;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -11,10 +12,12 @@ const PATH: &str = "/usr/bin:/run/current-system/sw/bin";
 fn find(dir: &Path, untracked: bool, cancel: &Cancel) -> Result<FlakeTree, Failure> {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().build().unwrap();
-    let search = LocalSearch {
+    let search = FlakeSearch {
         path: OsStr::new(PATH),
         home: None,
+        cache: Path::new("/nonexistent"),
         cancel,
+        events: &Events::none(),
     };
     runtime.block_on(FlakeTree::find(dir, untracked, search))
 }
@@ -57,6 +60,12 @@ impl Repository {
             .current_dir(&self.0)
             .status();
         assert!(done.unwrap().success(), "{words:?}");
+    }
+
+    fn output(&self, words: &[&str]) -> String {
+        let mut git = Command::new("git");
+        let output = git.args(words).current_dir(&self.0).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
     }
 
     fn find(&self, dir: &str) -> Result<FlakeTree, Failure> {
@@ -335,10 +344,12 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
     for root in [home.as_path(), dir.path()] {
         fs::write(root.join("flake.nix"), "{ }").unwrap();
         let cancel = Cancel::new();
-        let search = LocalSearch {
+        let search = FlakeSearch {
             path: OsStr::new(PATH),
             home: Some(&home),
+            cache: Path::new("/nonexistent"),
             cancel: &cancel,
+            events: &Events::none(),
         };
         let tree = FlakeTree::find(root, true, search).await.unwrap();
         let files = tree.collect(&cancel, &Events::none()).unwrap();
@@ -346,4 +357,54 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
         assert!(names.contains(&"flake.nix"), "{names:?}");
         assert!(!names.iter().any(|name| name.contains(".ssh")), "{names:?}");
     }
+}
+
+/// A repository of this machine, as git reaches one elsewhere.
+async fn fetched(
+    repository: &Repository,
+    revision: Option<&str>,
+    cache: &Path,
+) -> Result<Checkout, Failure> {
+    let cancel = Cancel::new();
+    let search = FlakeSearch {
+        path: OsStr::new(PATH),
+        home: None,
+        cache,
+        cancel: &cancel,
+        events: &Events::none(),
+    };
+    let commit = RemoteCommit {
+        url: &format!("file://{}", repository.path("").display()),
+        branch: None,
+        revision,
+    };
+    Checkout::fetch(commit, search).await
+}
+
+#[tokio::test]
+async fn a_fetched_commit_has_the_bytes_of_the_repository() {
+    let repository = Repository::new(&["flake.nix"]);
+    repository.set(".", "filter.upper.smudge", "tr a-z A-Z");
+    repository.write(".gitattributes", "* text eol=crlf filter=upper\n");
+    repository.write("word", "one\n");
+    repository.git(&["-c", "filter.upper.smudge=", "add", "-A"]);
+    repository.git(&["commit", "-q", "-m", "y"]);
+    let cache = tempfile::tempdir().unwrap();
+    let checkout = fetched(&repository, None, cache.path()).await.unwrap();
+    let word = fs::read_to_string(checkout.path().join("word")).unwrap();
+    assert_eq!(word, "one\n");
+
+    let first = repository.output(&["rev-parse", "HEAD~"]);
+    let earlier = fetched(&repository, Some(first.trim()), cache.path());
+    let earlier = earlier.await.unwrap();
+    assert!(!earlier.path().join("word").exists());
+    assert!(earlier.path().join("flake.nix").exists());
+    drop((checkout, earlier));
+
+    let nobodys = "0123456789012345678901234567890123456789";
+    let failure = fetched(&repository, Some(nobodys), cache.path()).await;
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert!(failure.to_string().contains("fetch file:///"), "{failure}");
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
 }

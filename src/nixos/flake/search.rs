@@ -1,0 +1,22 @@
+//! Where flakes are looked for.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::common::cancel::Cancel;
+use crate::common::event::Events;
+
+/// What is known of this machine when a flake is looked for.
+#[derive(Clone, Copy, Debug)]
+pub struct FlakeSearch<'a> {
+    /// The value of `PATH`, where git is looked up.
+    pub path: &'a OsStr,
+    /// The user's home directory.
+    pub home: Option<&'a Path>,
+    /// The directory for what git fetches.
+    pub cache: &'a Path,
+    /// The run's cancellation, which ends git.
+    pub cancel: &'a Cancel,
+    /// What users are told.
+    pub events: &'a Events,
+}
