@@ -13,7 +13,9 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
-pub use misc::{Check, Clean, CompletionShell, Completions, Doctor, Lock, Settings, Status, Try};
+pub use misc::{
+    Boards, Check, Clean, CompletionShell, Completions, Doctor, Lock, Settings, Status, Try,
+};
 pub use shell::Shell;
 
 /// Build NixOS SD card images from a sd-card.nix, with nothing but Docker
@@ -78,6 +80,9 @@ pub enum Command {
     /// Build the image of a configuration
     #[command(after_help = examples::BUILD)]
     Build(Build),
+    /// List the boards that images can be for, and how far each was tried
+    #[command(after_help = examples::BOARDS)]
+    Boards(Boards),
     /// Boot an image in QEMU to test it; the image is not changed
     #[command(after_help = examples::BOOT)]
     Boot(BootArgs),

@@ -11,7 +11,7 @@ use crate::boot::disk::Disk;
 use crate::boot::keyboard::{Keyboard, forward_keys};
 use crate::boot::machine::RunningMachine;
 use crate::boot::outcome::{qemu_outcome, with_leftover};
-use crate::boot::qemu::Serial;
+use crate::boot::qemu::{PLUG_NETWORK, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::boot::session::BootSession;
 use crate::common::event::{Event, Events};
@@ -30,6 +30,7 @@ pub(super) async fn run(session: BootSession<'_>, disk: &Disk) -> Result<(), Fai
     let cancel = &session.context.cancel;
     let settings = SavedSettings::save();
     let port = session.port()?;
+    explain_network(&session);
     // QEMU on the host takes the terminal as soon as it runs; a container does not.
     if session.container.is_none() {
         give_terminal(&session.context.events, port);
@@ -57,6 +58,15 @@ fn give_terminal(events: &Events, port: Option<u16>) {
     });
     events.notice(format!("the machine's console; Ctrl-A X ends it{login}"));
     events.emit(Event::TerminalGiven);
+}
+
+/// Says how the network of a board is connected, which sdbuild cannot do while the user has the console.
+fn explain_network(session: &BootSession<'_>) {
+    if session.start.is_some() && session.request.model.has_network() {
+        session.context.events.notice(format!(
+            "its network is not connected; to do that when the kernel has started, type Ctrl-A C, {PLUG_NETWORK}, and Ctrl-A C again"
+        ));
+    }
 }
 
 /// Connects the terminal to a machine in a container.
@@ -145,7 +155,7 @@ mod tests {
     fn machine(script: &str) -> RunningMachine {
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", script]);
-        let process = QemuProcess::piped(&mut shell).unwrap();
+        let process = QemuProcess::piped(&mut shell, std::process::Stdio::null()).unwrap();
         RunningMachine::new(QemuBackend::Process(process), &Events::none())
     }
 

@@ -12,15 +12,16 @@ use std::process::ExitStatus;
 
 use futures_util::StreamExt as _;
 
-use crate::boot::copy_in::{FIRMWARE_NAME, IMAGE_NAME, MACHINE_DIR, QEMU_UID, copy_in};
+use crate::boot::copy_in::{FIRMWARE_NAME, MACHINE_DIR, QEMU_UID, copy_in, image_in_container};
 use crate::boot::disk::Disk;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::qemu::{self, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::boot::request::BootRequest;
+use crate::boot::start_files::StartFiles;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
-use crate::common::failure::{Failure, Leftover};
+use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines, Network,
     OutputChunk, Role, RunId,
@@ -57,7 +58,8 @@ impl ContainerOptions {
         can_limit.then(|| (u64::from(request.memory_mib) << 20) + QEMU_MEMORY_BYTES)
     }
 
-    fn spec(&self, request: &BootRequest, port: Option<u16>, serial: Serial) -> ContainerSpec {
+    fn spec(&self, wanted: &ContainerMachine<'_>) -> ContainerSpec {
+        let (request, port) = (wanted.request, wanted.port);
         let firmware = match (&request.firmware, &request.model.firmware) {
             (Some(_), _) => Some(format!("{MACHINE_DIR}/{FIRMWARE_NAME}").into()),
             (None, Some(firmware)) => Some(firmware.container_path.into()),
@@ -68,9 +70,10 @@ impl ContainerOptions {
             kvm: false,
             firmware,
             memory_mib: request.memory_mib,
-            disk: format!("{MACHINE_DIR}/{IMAGE_NAME}").into(),
+            disk: image_in_container(),
+            start: wanted.start.map(StartFiles::in_container),
             ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH_PORT)),
-            serial,
+            serial: wanted.serial,
         };
         let program = format!("/usr/bin/{}", qemu::program_name(request.model));
         let mut command = ["/bin/busybox", "sh", "/sdbuild/machine", &program]
@@ -92,6 +95,18 @@ impl ContainerOptions {
     }
 }
 
+/// A machine for a container to run.
+#[derive(Debug)]
+pub(super) struct ContainerMachine<'a> {
+    pub(super) request: &'a BootRequest,
+    pub(super) disk: &'a Disk,
+    /// What a board's firmware would have loaded, for a machine without firmware.
+    pub(super) start: Option<&'a StartFiles>,
+    /// The port on 127.0.0.1 that leads to the machine's SSH.
+    pub(super) port: Option<u16>,
+    pub(super) serial: Serial,
+}
+
 /// A running QEMU in its container.
 #[derive(Debug)]
 pub(super) struct ContainerQemu {
@@ -107,18 +122,28 @@ pub(super) struct ContainerQemu {
 /// Creates the container, copies the image into it (`Phase::CopyIn`) and starts it.
 pub(super) async fn start(
     options: &ContainerOptions,
-    request: &BootRequest,
-    disk: &Disk,
-    port: Option<u16>,
-    serial: Serial,
+    wanted: &ContainerMachine<'_>,
     context: &Context,
 ) -> Result<ContainerQemu, Failure> {
-    let spec = options.spec(request, port, serial);
+    let spec = options.spec(wanted);
+    let more = match wanted.start {
+        Some(start) => start
+            .named_files()
+            .or_environment("open the files of the machine again")?,
+        None => Vec::new(),
+    };
     let mut guard = ContainerGuard::arm(&options.engine, &spec.name).grace(0);
     let start = async {
         let container = guard.create(&spec).await?;
         let storage = options.disk.as_deref();
-        copy_in(&container, request, disk, storage, &context.events).await?;
+        copy_in(
+            &container,
+            (wanted.request, wanted.disk),
+            more,
+            storage,
+            &context.events,
+        )
+        .await?;
         let attached = container.attach().await?;
         container.start().await?;
         Ok::<_, Failure>((container, attached))

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::boot::disk::Disk;
 use crate::boot::request::BootRequest;
@@ -18,20 +18,27 @@ use crate::image::MAX_IMAGE_BYTES;
 /// The directory in the container for the copies and for what the machine writes.
 pub(super) const MACHINE_DIR: &str = "/machine";
 /// The name of the image in that directory.
-pub(super) const IMAGE_NAME: &str = "card.img";
+const IMAGE_NAME: &str = "card.img";
 /// The name of the firmware in that directory.
 pub(super) const FIRMWARE_NAME: &str = "firmware.bin";
+/// The names there of what a board's firmware would have loaded: card, kernel, device tree and initial RAM disk.
+pub(super) const START_NAMES: [&str; 4] = ["card.qcow2", "kernel.bin", "tree.dtb", "initrd.bin"];
 /// The user that runs QEMU in the container.
 pub(super) const QEMU_UID: u64 = 1000;
 
+/// The path of the image in the container.
+pub(super) fn image_in_container() -> PathBuf {
+    format!("{MACHINE_DIR}/{IMAGE_NAME}").into()
+}
+
 const SPACE_HINT: &str = "the engine's disk needs room for the whole image, unpacked";
 
-/// Copies the files of the machine (`Phase::CopyIn`). `storage` is the directory where the engine stores
+/// Copies the files of the machine (`Phase::CopyIn`): the image, a firmware that the user named, and `more` by their names. `storage` is the directory where the engine stores
 /// containers, when it is on this machine: its free space is checked first.
 pub(super) async fn copy_in(
     container: &Container,
-    request: &BootRequest,
-    disk: &Disk,
+    (request, disk): (&BootRequest, &Disk),
+    more: Vec<(&'static str, File)>,
     storage: Option<&Path>,
     events: &Events,
 ) -> Result<(), Failure> {
@@ -42,6 +49,7 @@ pub(super) async fn copy_in(
         let firmware = firmware.or_usage(format!("open the firmware {}", path.display()))?;
         files.push((FIRMWARE_NAME, firmware));
     }
+    files.extend(more);
     check_space(files.iter_mut().map(|(_, file)| file), storage)?;
     let progress = events.clone();
     let pack = move |out: &mut dyn Write| {

@@ -7,8 +7,8 @@ mod tests;
 use crate::boot::login::is_refusal;
 use crate::common::text::truncate;
 use table::{
-    FINAL_LINES, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, REFUSED_KEY, STAGES, SYMPTOMS, Symptom,
-    U_BOOT_PROMPT,
+    FINAL_LINES, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, PI_PROMPT, REFUSED_KEY, STAGES, SYMPTOMS,
+    Symptom, U_BOOT_PROMPT,
 };
 
 /// Characters of a console line that are quoted in a diagnosis.
@@ -65,7 +65,7 @@ fn quote(line: &str) -> String {
 
 fn matches(line: &str, text: &str) -> bool {
     match text {
-        U_BOOT_PROMPT => line == U_BOOT_PROMPT,
+        U_BOOT_PROMPT | PI_PROMPT => line == text,
         // The test image has the same beginning in its message about growing the partition.
         "stage 1: " => line.starts_with(text) && line.ends_with("; a shell follows"),
         text => line.contains(text),
@@ -75,6 +75,23 @@ fn matches(line: &str, text: &str) -> bool {
 /// Whether the boot cannot succeed any more after `line`.
 pub(super) fn is_final(line: &str) -> bool {
     FINAL_LINES.iter().any(|text| matches(line, text))
+}
+
+/// Whether U-Boot is done after a line, and the kernel runs.
+pub(super) fn is_kernel_start(line: &str) -> bool {
+    ["Starting kernel ...", "Booting Linux on physical CPU"]
+        .iter()
+        .any(|text| line.contains(text))
+}
+
+/// Whether a line ends with the prompt of a login. A kernel message may follow on the same line.
+pub(super) fn is_prompt(line: &str) -> bool {
+    line.contains(LOGIN_PROMPT)
+}
+
+/// Whether a line says that Linux is done, on a machine that it cannot switch off.
+pub(super) fn is_halted(line: &str) -> bool {
+    line.contains("reboot: ") && line.contains("System halted")
 }
 
 /// What the evidence usually means.

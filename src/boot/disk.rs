@@ -1,6 +1,7 @@
 //! The image as a file that QEMU can read: the image file itself, or an unpacked copy without a name.
 
 use std::fs::File;
+use std::io::{Seek as _, SeekFrom};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
@@ -24,8 +25,19 @@ impl Disk {
     /// A path of the open file for other processes of this user. It has no comma, which QEMU would take
     /// for a separator, and works for a file without a name.
     pub(super) fn path(&self) -> PathBuf {
-        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
+        open_path(&self.0)
     }
+
+    /// The length in bytes, of a block device as well.
+    pub(super) fn len(&self) -> Result<u64, Failure> {
+        let end = self.file()?.seek(SeekFrom::End(0));
+        end.or_environment("read the image")
+    }
+}
+
+/// A path of an open file for other processes of this user.
+pub(super) fn open_path(file: &File) -> PathBuf {
+    format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
 
 /// Opens the image read-only. What is no image is refused: the firmware would search it for something to boot.

@@ -82,6 +82,8 @@ impl LoginSession<'_> {
         let mut login = Box::pin(probe.poll());
         let mut deadline = ActiveTimer::new(limit);
         let mut has_failed = false;
+        let mut must_plug =
+            self.session.start.is_some() && self.session.request.model.has_network();
         loop {
             let event = tokio::select! {
                 // The console comes last: a machine that writes without end would win every time.
@@ -89,18 +91,24 @@ impl LoginSession<'_> {
                 () = self.session.context.cancel.cancelled() => return Err(Failure::interrupted()),
                 result = &mut login => match result.or_environment("run ssh")? {
                     ProbeResult::LoggedIn => return Ok(()),
-                    ProbeResult::Refused => return Err(no_login(machine, probe, None)),
+                    ProbeResult::Refused => return Err(no_login(machine, Some(probe), None)),
                     ProbeResult::NotLocal => return Err(port_elsewhere(self.session.container)),
                 },
                 () = deadline.expired() => {
                     let waited = (!has_failed).then_some(limit);
-                    return Err(no_login(machine, probe, waited));
+                    return Err(no_login(machine, Some(probe), waited));
                 }
                 event = machine.next_event() => event?,
             };
             match event {
-                BootEvent::Ended(status) => return Err(machine_ended(machine, probe, status)),
+                BootEvent::Ended(status) => {
+                    return Err(machine_ended(machine, Some(probe), status));
+                }
                 BootEvent::Lines(lines) if !has_failed => {
+                    if must_plug && lines.iter().any(|line| diagnosis::is_kernel_start(line)) {
+                        must_plug = false;
+                        machine.plug_network().await?;
+                    }
                     // The prompt of a boot loader that gave up is a line without an end.
                     let prompt = machine.console.unfinished();
                     has_failed = lines
@@ -162,7 +170,7 @@ impl LoginSession<'_> {
         let mut poweroff = self.probe.command("poweroff");
         poweroff.stdout(Stdio::null()).stderr(Stdio::null());
         let mut ssh = poweroff.spawn().or_environment("start ssh")?;
-        let ended = timeout(POWEROFF_TIMEOUT, machine.until_end());
+        let ended = timeout(POWEROFF_TIMEOUT, machine.until_off());
         if context.cancel.race(ended).await?.is_none() {
             context
                 .events

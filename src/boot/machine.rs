@@ -3,14 +3,18 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+
 use crate::boot::console::Console;
 use crate::boot::container::ContainerQemu;
+use crate::boot::diagnosis::is_halted;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::process::QemuProcess;
+use crate::boot::qemu::PLUG_NETWORK;
 use crate::boot::qemu_output::QemuOutput;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
-use crate::common::failure::{Failure, Leftover};
+use crate::common::failure::{Failure, Leftover, OrFail as _};
 
 /// How long QEMU may take to end after SIGTERM, before SIGKILL.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,6 +75,28 @@ impl RunningMachine {
         }
     }
 
+    /// Plugs a network adapter into a board's USB port, by QEMU's monitor. QEMU's USB controller tells of a device that is
+    /// plugged in once: U-Boot would see that, and Linux would find an empty port.
+    pub(super) async fn plug_network(&mut self) -> Result<(), Failure> {
+        const DOING: &str = "plug in the machine's network adapter";
+        // Ctrl-A C leads from the last serial port to the monitor, which is the first on the console.
+        let keys = format!("\x01c{PLUG_NETWORK}\n\x01c");
+        match &mut self.backend {
+            QemuBackend::Process(process) => process
+                .type_keys(keys.as_bytes())
+                .await
+                .or_environment(DOING),
+            QemuBackend::Container(container) => {
+                let mut connected = container.keyboard().connect().await?;
+                connected.input.write(keys.as_bytes()).await?;
+                // The program that types ends with its input.
+                connected.input.end().await?;
+                while connected.output.next().await.transpose()?.is_some() {}
+                Ok(())
+            }
+        }
+    }
+
     /// Waits for the next event. Cancel safe.
     pub(super) async fn next_event(&mut self) -> Result<BootEvent, Failure> {
         loop {
@@ -101,6 +127,19 @@ impl RunningMachine {
         loop {
             if let BootEvent::Ended(status) = self.next_event().await? {
                 return Ok(status);
+            }
+        }
+    }
+
+    /// Reads the console until QEMU ends, or Linux has halted a machine that cannot switch itself off.
+    pub(super) async fn until_off(&mut self) -> Result<(), Failure> {
+        loop {
+            match self.next_event().await? {
+                BootEvent::Ended(_) => return Ok(()),
+                BootEvent::Lines(lines) if lines.iter().any(|line| is_halted(line)) => {
+                    return Ok(());
+                }
+                BootEvent::Lines(_) => {}
             }
         }
     }

@@ -19,11 +19,14 @@ mod outcome;
 pub mod pdeathsig;
 mod port;
 mod process;
+mod prompt_session;
+mod qcow2;
 mod qemu;
 mod qemu_output;
 mod request;
 mod run;
 mod session;
+mod start_files;
 mod tools;
 
 pub use container::ContainerOptions;

@@ -18,11 +18,11 @@ const SHOWN_LINES: usize = 40;
 /// unless the SSH server answered: what was written before it started does not explain its refusal.
 pub(super) fn no_login(
     machine: &RunningMachine,
-    probe: &SshProbe<'_>,
+    probe: Option<&SshProbe<'_>>,
     waited: Option<Duration>,
 ) -> Failure {
     let lines = machine.console.lines();
-    let ssh_error = probe.last_error();
+    let ssh_error = probe.and_then(SshProbe::last_error);
     let diagnosis = diagnosis::diagnose(&Evidence {
         lines: &lines,
         ssh_error: ssh_error.as_deref(),
@@ -51,7 +51,7 @@ pub(super) fn with_memory_hint(mut failure: Failure, memory_mib: u32) -> Failure
 /// QEMU ended before a login succeeded.
 pub(super) fn machine_ended(
     machine: &RunningMachine,
-    probe: &SshProbe<'_>,
+    probe: Option<&SshProbe<'_>>,
     status: ExitStatus,
 ) -> Failure {
     let Err(mut failure) = qemu_outcome(status, &machine.stderr_text()) else {

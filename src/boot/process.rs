@@ -6,8 +6,8 @@ use std::process::{ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
 use crate::boot::pdeathsig::command_with_parent;
 use crate::boot::qemu::{self, Serial};
@@ -18,6 +18,7 @@ use crate::common::failure::{Failure, OrFail as _};
 #[derive(Debug)]
 pub(super) struct QemuProcess {
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
     status: Option<ExitStatus>,
@@ -36,20 +37,23 @@ impl QemuProcess {
         command.args(qemu::argv(machine)).env("TMPDIR", scratch);
         let started = match machine.serial {
             Serial::Terminal => Self::spawn(&mut command),
-            Serial::Pipe => Self::piped(&mut command),
+            // The keyboard of the monitor, by which a network adapter is plugged in.
+            Serial::Pipe if machine.start.is_some() => Self::piped(&mut command, Stdio::piped()),
+            Serial::Pipe => Self::piped(&mut command, Stdio::null()),
         };
         started.or_environment(format!("start {}", program.display()))
     }
 
-    /// Starts `command` with an empty standard input, and reads its output.
-    pub(super) fn piped(command: &mut Command) -> io::Result<Self> {
-        let command = command.stdin(Stdio::null());
+    /// Starts `command` with `stdin`, and reads its output.
+    pub(super) fn piped(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
+        let command = command.stdin(stdin);
         Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
     }
 
     fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
         Ok(Self {
+            stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
             child,
@@ -82,6 +86,14 @@ impl QemuProcess {
                 }
                 else => {}
             }
+        }
+    }
+
+    /// Types `keys` on the console.
+    pub(super) async fn type_keys(&mut self, keys: &[u8]) -> io::Result<()> {
+        match &mut self.stdin {
+            Some(stdin) => stdin.write_all(keys).await,
+            None => Ok(()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
-use crate::common::board::QemuModel;
+use crate::common::board::{QemuModel, Wiring};
 
 /// Where the machine's serial console is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +25,25 @@ pub(super) struct Machine {
     pub(super) memory_mib: u32,
     /// A path of the disk without commas.
     pub(super) disk: PathBuf,
+    /// What is loaded before the machine starts, in place of firmware.
+    pub(super) start: Option<DirectStart>,
     /// The address that is forwarded to the machine's SSH port.
     pub(super) ssh: Option<SocketAddrV4>,
     pub(super) serial: Serial,
+}
+
+/// The command of QEMU's monitor that plugs a network adapter into a board's USB port.
+pub(super) const PLUG_NETWORK: &str = "device_add usb-net,netdev=net";
+
+/// Files that QEMU loads in place of a board's firmware, by paths without commas.
+#[derive(Clone, Debug)]
+pub(super) struct DirectStart {
+    /// The card, a qcow2 file over the image.
+    pub(super) card: PathBuf,
+    pub(super) kernel: PathBuf,
+    pub(super) device_tree: PathBuf,
+    pub(super) initrd: Option<PathBuf>,
+    pub(super) command_line: Option<String>,
 }
 
 /// The name of the program that emulates `model`.
@@ -38,40 +54,89 @@ pub(super) fn program_name(model: &QemuModel) -> String {
 /// The arguments of QEMU after its name.
 pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
     let mut argv: Vec<OsString> = Vec::new();
-    let mut add = |words: &[&str]| argv.extend(words.iter().map(OsString::from));
     // Nothing from the host's configuration, and no device that is not named here.
-    add(&["-no-user-config", "-nodefaults", "-nographic"]);
-    add(if machine.kvm {
-        machine.model.virtualized
-    } else {
-        machine.model.emulated
-    });
-    add(&["-smp", "2", "-m", &machine.memory_mib.to_string()]);
+    add(&mut argv, &["-no-user-config", "-nodefaults", "-nographic"]);
+    let virtualized = machine.model.virtualized.filter(|_| machine.kvm);
+    add(&mut argv, virtualized.unwrap_or(machine.model.emulated));
+    match (&machine.start, machine.model.wiring) {
+        (
+            Some(start),
+            Wiring::RaspberryPi {
+                memory_mib,
+                network,
+            },
+        ) => {
+            add(&mut argv, &["-m", &memory_mib.to_string()]);
+            add_serial(&mut argv, machine.serial, 2);
+            add_card(&mut argv, start);
+            if network {
+                add_user_network(&mut argv, machine.ssh);
+            }
+        }
+        _ => add_virtio(&mut argv, machine),
+    }
+    if let Some(firmware) = &machine.firmware {
+        argv.extend(["-bios".into(), firmware.into()]);
+    }
+    argv
+}
+
+fn add(argv: &mut Vec<OsString>, words: &[&str]) {
+    argv.extend(words.iter().map(OsString::from));
+}
+
+/// Memory, card, network and console of a machine with virtio devices.
+fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
+    add(argv, &["-smp", "2", "-m", &machine.memory_mib.to_string()]);
     let mut drive = OsString::from("file=");
     drive.push(&machine.disk);
     // The image is opened read-only: what the machine writes goes to a file without a name.
     drive.push(",format=raw,if=none,id=card,snapshot=on");
     // Without romfile the packages with network boot ROMs are not needed.
-    add(&["-device", "virtio-blk-pci,drive=card,romfile="]);
-    let forward = |address: SocketAddrV4| format!(",hostfwd=tcp:{address}-:22");
-    let forward = machine.ssh.map(forward).unwrap_or_default();
-    add(&["-netdev", &format!("user,id=net{forward}")]);
-    add(&["-device", "virtio-net-pci,netdev=net,romfile="]);
-    add(&["-device", "virtio-rng-pci", "-serial", "chardev:console"]);
-    match machine.serial {
-        Serial::Terminal => add(&[
-            "-chardev",
-            "stdio,id=console,mux=on,signal=off",
-            "-mon",
-            "chardev=console",
-        ]),
-        Serial::Pipe => add(&["-chardev", "stdio,id=console,signal=off"]),
-    }
+    add(argv, &["-device", "virtio-blk-pci,drive=card,romfile="]);
+    add_user_network(argv, machine.ssh);
+    add(argv, &["-device", "virtio-net-pci,netdev=net,romfile="]);
+    add(argv, &["-device", "virtio-rng-pci"]);
+    add_serial(argv, machine.serial, 1);
     argv.extend(["-drive".into(), drive]);
-    if let Some(firmware) = &machine.firmware {
-        argv.extend(["-bios".into(), firmware.into()]);
+}
+
+/// A network of QEMU's own, to which no device is connected yet.
+fn add_user_network(argv: &mut Vec<OsString>, ssh: Option<SocketAddrV4>) {
+    let forward = |address: SocketAddrV4| format!(",hostfwd=tcp:{address}-:22");
+    let forward = ssh.map(forward).unwrap_or_default();
+    add(argv, &["-netdev", &format!("user,id=net{forward}")]);
+}
+
+/// Connects all serial ports of the machine to the console: the image decides which of them it uses.
+fn add_serial(argv: &mut Vec<OsString>, serial: Serial, ports: usize) {
+    for _ in 0..ports {
+        add(argv, &["-serial", "chardev:console"]);
     }
-    argv
+    let is_shared = serial == Serial::Terminal || ports > 1;
+    let shared = if is_shared { ",mux=on" } else { "" };
+    let console = format!("stdio,id=console{shared},signal=off");
+    add(argv, &["-chardev", &console]);
+    // Without a terminal, sdbuild types there itself: see `plug_network`.
+    if is_shared {
+        add(argv, &["-mon", "chardev=console"]);
+    }
+}
+
+/// The card of a Raspberry Pi, and what its firmware would have loaded.
+fn add_card(argv: &mut Vec<OsString>, start: &DirectStart) {
+    let mut drive = OsString::from("file=");
+    drive.push(&start.card);
+    drive.push(",format=qcow2,if=sd");
+    argv.extend(["-drive".into(), drive]);
+    argv.extend(["-kernel".into(), (&start.kernel).into()]);
+    argv.extend(["-dtb".into(), (&start.device_tree).into()]);
+    if let Some(initrd) = &start.initrd {
+        argv.extend(["-initrd".into(), initrd.into()]);
+    }
+    if let Some(line) = &start.command_line {
+        argv.extend(["-append".into(), line.into()]);
+    }
 }
 
 #[cfg(test)]
@@ -79,16 +144,17 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::common::board::qemu_model;
+    use crate::common::board::generic_machine;
     use crate::common::system::System;
 
     fn command_line(system: System, kvm: bool, serial: Serial) -> String {
         let argv = argv(&Machine {
-            model: qemu_model(system).unwrap(),
+            model: generic_machine(system).qemu.as_ref().unwrap(),
             kvm,
             firmware: (system == System::Aarch64Linux).then(|| "/fw/u boot.bin".into()),
             memory_mib: 512,
             disk: "/proc/7/fd/9".into(),
+            start: None,
             ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
             serial,
         });
@@ -118,6 +184,38 @@ mod tests {
         let line = command_line(System::Aarch64Linux, false, Serial::Pipe);
         assert!(line.contains("-M|virt|-cpu|cortex-a72|-smp|2"), "{line}");
         assert!(line.ends_with("-bios|/fw/u boot.bin"), "{line}");
+    }
+
+    #[test]
+    fn raspberry_pi_starts_with_the_files_of_the_image() {
+        let board: crate::common::board::BoardName = "rpi3".parse().unwrap();
+        let machine = |serial| Machine {
+            model: board.0.qemu.as_ref().unwrap(),
+            kvm: true,
+            firmware: None,
+            memory_mib: 4096,
+            disk: "/proc/7/fd/9".into(),
+            start: Some(DirectStart {
+                card: "/proc/7/fd/8".into(),
+                kernel: "/k".into(),
+                device_tree: "/t".into(),
+                initrd: None,
+                command_line: None,
+            }),
+            ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
+            serial,
+        };
+        let line = |serial| {
+            let argv = argv(&machine(serial));
+            let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+            words.join("|")
+        };
+        assert_eq!(
+            line(Serial::Pipe),
+            "-no-user-config|-nodefaults|-nographic|-M|raspi3b|-m|1024|-serial|chardev:console|-serial|chardev:console|\
+             -chardev|stdio,id=console,mux=on,signal=off|-mon|chardev=console|-drive|file=/proc/7/fd/8,format=qcow2,if=sd|-kernel|/k|-dtb|/t|\
+             -netdev|user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"
+        );
     }
 
     #[test]

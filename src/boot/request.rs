@@ -4,14 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::common::board::QemuModel;
+use crate::common::board::{Board, QemuModel};
 
 /// The machine to boot an image on, and the login to wait for.
 #[derive(Clone, Debug)]
 pub struct BootRequest {
     /// A directory for temporary files.
     pub scratch: PathBuf,
-    /// The machine.
+    /// The board.
+    pub board: &'static Board,
+    /// The machine that it runs as.
     pub model: &'static QemuModel,
     /// The firmware of the machine; `None` for the one of its model.
     pub firmware: Option<PathBuf>,
@@ -23,8 +25,11 @@ pub struct BootRequest {
     pub home: Option<PathBuf>,
     /// Directories that are searched for programs, as in `PATH`.
     pub path: OsString,
-    /// The login to wait for; `None` shows the console.
+    /// The login to wait for.
     pub login: Option<Login>,
+    /// The timeout of the prompt of a login on the serial console, which is waited for; without it and without a login,
+    /// the console is shown.
+    pub prompt: Option<Duration>,
 }
 
 /// An SSH login on the machine.
@@ -44,16 +49,19 @@ pub struct Login {
 impl BootRequest {
     /// An aarch64 machine and files that do not exist.
     pub(super) fn example() -> Self {
+        let system = crate::common::system::System::Aarch64Linux;
+        let board = crate::common::board::generic_machine(system);
         Self {
             scratch: "/nowhere".into(),
-            model: crate::common::board::qemu_model(crate::common::system::System::Aarch64Linux)
-                .unwrap(),
+            board,
+            model: board.qemu.as_ref().unwrap(),
             firmware: None,
             memory_mib: 1024,
             port: None,
             home: None,
             path: "/nowhere".into(),
             login: None,
+            prompt: None,
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::boot::container::ContainerOptions;
+use crate::boot::copy_in::image_in_container;
 use crate::boot::disk::{Disk, open_image, prepare};
 use crate::boot::request::{BootRequest, Login};
 use crate::boot::session::BootSession;
+use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
-use crate::boot::{console_session, login_keys, login_session};
+use crate::boot::{console_session, login_keys, login_session, prompt_session};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::image::{ImageFile, authorized_keys};
@@ -44,17 +46,29 @@ pub async fn boot(
     {
         tools.keys = Box::pin(keys_of(&disk, login, request, context)).await?;
     }
+    std::fs::create_dir_all(&request.scratch)
+        .or_environment(format!("create {}", request.scratch.display()))?;
+    let backing = match container {
+        Some(_) => image_in_container(),
+        None => disk.path(),
+    };
+    let start = Box::pin(StartFiles::take(&disk, backing, request, context)).await?;
+    if !request.model.lacks.is_empty() {
+        let (title, lacks) = (request.board.title, request.model.lacks);
+        let text = format!("QEMU's model of a {title} lacks {lacks}");
+        context.events.notice(text);
+    }
     let session = BootSession {
         request,
         tools: &tools,
+        start: start.as_ref(),
         container,
         context,
     };
-    std::fs::create_dir_all(&request.scratch)
-        .or_environment(format!("create {}", request.scratch.display()))?;
-    match &request.login {
-        Some(login) => Box::pin(login_session::run(session, &disk, login)).await,
-        None => Box::pin(console_session::run(session, &disk)).await,
+    match (&request.login, request.prompt) {
+        (Some(login), _) => Box::pin(login_session::run(session, &disk, login)).await,
+        (None, Some(limit)) => Box::pin(prompt_session::run(session, &disk, limit)).await,
+        (None, None) => Box::pin(console_session::run(session, &disk)).await,
     }
 }
 

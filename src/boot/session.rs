@@ -2,13 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use crate::boot::container::{self, ContainerOptions};
+use crate::boot::container::{self, ContainerMachine, ContainerOptions};
 use crate::boot::disk::Disk;
 use crate::boot::machine::{QemuBackend, RunningMachine};
 use crate::boot::port::local_port;
 use crate::boot::process::QemuProcess;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::request::BootRequest;
+use crate::boot::start_files::StartFiles;
 use crate::boot::tools::BootTools;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
@@ -18,6 +19,8 @@ use crate::common::failure::Failure;
 pub(super) struct BootSession<'a> {
     pub(super) request: &'a BootRequest,
     pub(super) tools: &'a BootTools,
+    /// What a board's firmware would have loaded, for a machine without firmware.
+    pub(super) start: Option<&'a StartFiles>,
     /// The container to run QEMU in; `None` runs it on the host.
     pub(super) container: Option<&'a ContainerOptions>,
     pub(super) context: &'a Context,
@@ -34,6 +37,21 @@ impl BootSession<'_> {
             .transpose()
     }
 
+    fn in_container<'a>(
+        &'a self,
+        disk: &'a Disk,
+        port: Option<u16>,
+        serial: Serial,
+    ) -> ContainerMachine<'a> {
+        ContainerMachine {
+            request: self.request,
+            disk,
+            start: self.start,
+            port,
+            serial,
+        }
+    }
+
     /// Starts QEMU.
     pub(super) async fn start(
         &self,
@@ -43,7 +61,12 @@ impl BootSession<'_> {
     ) -> Result<RunningMachine, Failure> {
         let backend = match (self.container, &self.tools.qemu) {
             (Some(options), _) => QemuBackend::Container(
-                container::start(options, self.request, disk, port, serial, self.context).await?,
+                container::start(
+                    options,
+                    &self.in_container(disk, port, serial),
+                    self.context,
+                )
+                .await?,
             ),
             (None, Some(qemu)) => {
                 let machine = Machine {
@@ -52,6 +75,7 @@ impl BootSession<'_> {
                     firmware: qemu.firmware.clone(),
                     memory_mib: self.request.memory_mib,
                     disk: disk.path(),
+                    start: self.start.map(StartFiles::on_host),
                     ssh: port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
                     serial,
                 };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::boot::login_keys;
 use crate::boot::qemu::program_name;
 use crate::boot::request::BootRequest;
+use crate::common::board::QemuModel;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::common::program::{OPENSSH_PACKAGES, find_program, missing_program};
@@ -85,6 +86,9 @@ fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQe
     if program.is_none() {
         missing.push(missing_program(&name, model.packages));
     }
+    if let Some(program) = &program {
+        missing.extend(too_old(program, model));
+    }
     let firmware = find_firmware(request)
         .map_err(|failure| missing.push(failure))
         .ok();
@@ -94,6 +98,30 @@ fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQe
         firmware: firmware?,
         kvm: is_same_architecture && is_kvm_usable(Path::new("/dev/kvm")),
     })
+}
+
+/// Why the host's QEMU does not have `model`; `None` when it has, or does not tell its version.
+fn too_old(program: &Path, model: &QemuModel) -> Option<Failure> {
+    let since = model.since?;
+    let output = std::process::Command::new(program)
+        .arg("--version")
+        .output()
+        .ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = qemu_version(&text)?;
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    (major < since).then(|| {
+        Failure::environment(format!(
+            "this machine's QEMU {version} does not have the board: QEMU {since} is the first that has"
+        ))
+        .hint("--emulator container boots it in a container, whose QEMU is newer")
+    })
+}
+
+/// The version in what QEMU says of itself.
+fn qemu_version(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("version ")?;
+    rest.split_whitespace().next()
 }
 
 /// The firmware that the user named, or the one that a package installed; `None` when the machine needs none.
@@ -135,6 +163,7 @@ fn is_kvm_usable(device: &Path) -> bool {
 mod tests {
     use super::*;
     use crate::boot::request::Login;
+    use crate::common::board::BoardName;
 
     fn request() -> BootRequest {
         BootRequest {
@@ -142,6 +171,45 @@ mod tests {
             path: "relative:/nowhere/bin".into(),
             ..BootRequest::example()
         }
+    }
+
+    #[test]
+    fn version_is_in_the_first_line() {
+        let debian = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright (c) 2003-2022\n";
+        assert_eq!(qemu_version(debian), Some("7.2.22"));
+        assert_eq!(
+            qemu_version("QEMU emulator version 10.0.13\n"),
+            Some("10.0.13")
+        );
+        assert_eq!(qemu_version("qemu: no such option"), None);
+    }
+
+    /// QEMU 7.2 has no raspi4b.
+    #[test]
+    fn qemu_that_lacks_the_board_is_as_good_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("qemu-system-aarch64");
+        let write = |version: &str| {
+            let text = format!("#!/bin/sh\necho QEMU emulator version {version}\n");
+            std::fs::write(&program, text).unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(&program, mode).unwrap();
+        };
+        let BoardName(board) = "rpi4".parse().unwrap();
+        let request = BootRequest {
+            board,
+            model: board.qemu.as_ref().unwrap(),
+            path: dir.path().into(),
+            ..BootRequest::example()
+        };
+        write("7.2.22");
+        let missing = missing_on_host(&request).unwrap().to_string();
+        assert!(
+            missing.contains("QEMU 7.2.22 does not have the board"),
+            "{missing}"
+        );
+        write("9.2.0");
+        assert!(missing_on_host(&request).is_none());
     }
 
     #[test]

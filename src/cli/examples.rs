@@ -11,6 +11,11 @@ Examples:
   sdbuild build .#pi                          a configuration of the flake here
   sdbuild build --dry-run                     show what would be done";
 
+pub(super) const BOARDS: &str = "\
+Examples:
+  sdbuild boards
+  sdbuild boards --json";
+
 pub(super) const CLEAN: &str = "\
 The store volume is sdbuild-store, or the one that SDBUILD_STORE names. Without an engine downloads and logs are \
 removed, and it exits with 3. Exits with 5 if something could not be removed.

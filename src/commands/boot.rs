@@ -4,7 +4,6 @@ use std::path::Path;
 
 use crate::boot::{self, BootRequest, ContainerOptions, Login};
 use crate::commands::newest_image::named_or_newest;
-use crate::common::board;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
@@ -134,17 +133,33 @@ fn needs_port(request: &BootRequest) -> bool {
 }
 
 fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
-    let system = settings.system;
-    let model = board::qemu_model(system)
-        .ok_or_else(|| Failure::usage(format!("QEMU has no machine that boots {system} images")))?;
+    let board = settings.board;
+    let model = board.qemu.as_ref().ok_or_else(|| {
+        let text = format!(
+            "QEMU has no model of the board {} ({})",
+            board.name, board.title
+        );
+        Failure::usage(text).hint("without --board the image boots on QEMU's virtual machine")
+    })?;
+    if !model.has_network() && (settings.login.is_some() || settings.port.is_some()) {
+        let text = format!(
+            "nothing leads to the network of QEMU's model of a {}",
+            board.title
+        );
+        return Err(Failure::usage(text).hint(
+            "wait for the prompt on its serial console: --until-login; or log in on --board rpi3",
+        ));
+    }
     Ok(BootRequest {
         scratch: settings.common.cache_dir,
         home: settings.common.home,
+        board,
         model,
         firmware: settings.firmware,
         memory_mib: settings.memory_mib,
         port: settings.port,
         path: settings.path,
+        prompt: settings.prompt,
         login: settings.login.map(|login| Login {
             key: login.key,
             user: login.user,
@@ -157,13 +172,19 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::board;
     use crate::common::system::System;
 
     #[test]
     fn requested_port_is_needed_at_the_console_too() {
         let request = |login: Option<Login>, port| BootRequest {
             scratch: "/nowhere".into(),
-            model: board::qemu_model(System::Aarch64Linux).unwrap(),
+            board: board::generic_machine(System::Aarch64Linux),
+            model: board::generic_machine(System::Aarch64Linux)
+                .qemu
+                .as_ref()
+                .unwrap(),
+            prompt: None,
             firmware: None,
             memory_mib: 1024,
             port,

@@ -63,11 +63,30 @@ pub struct BootedSystem {
     pub host_name: Option<String>,
 }
 
+/// What the boot menu starts unless somebody chooses another entry. Paths are absolute, on the menu's partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BootMenu {
+    /// The number of the partition.
+    pub partition: u32,
+    /// The menu itself.
+    pub config: String,
+    /// The kernel.
+    pub kernel: Option<String>,
+    /// The initial RAM disk.
+    pub initrd: Option<String>,
+    /// One device tree for any board.
+    pub device_tree: Option<String>,
+    /// The directory with the device trees of all boards.
+    pub device_trees: Option<String>,
+}
+
 /// How an image boots.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BootReport {
     /// The boot loaders.
     pub loaders: Vec<Loader>,
+    /// The extlinux menu.
+    pub menu: Option<BootMenu>,
     /// The kernel.
     pub kernel: Option<Kernel>,
     /// The system.
@@ -134,17 +153,20 @@ impl BootReport {
         config: &str,
         all: &[Volume],
     ) -> Result<(), Error> {
-        if let Some(path) = entry.linux.as_deref() {
-            let path = extlinux::absolute_path(config, path);
+        let menu = menu(entry, volume.number, config);
+        if let Some(path) = menu.kernel.clone() {
             let kernel = kernel::read(&volume.fs, volume.number, path.clone())?;
             self.check_exists(kernel.is_some(), "kernel", &path, config);
             self.kernel = self.kernel.take().or(kernel);
         }
-        if let Some(path) = entry.initrd.as_deref() {
-            let path = extlinux::absolute_path(config, path);
-            let found = volume.fs.find(&path)?;
-            self.check_exists(found == Some(EntryKind::File), "initrd", &path, config);
+        let files = [("initrd", &menu.initrd), ("device tree", &menu.device_tree)];
+        for (what, path) in files {
+            if let Some(path) = path {
+                let found = volume.fs.find(path)?;
+                self.check_exists(found == Some(EntryKind::File), what, path, config);
+            }
         }
+        self.menu = self.menu.take().or(Some(menu));
         if let Some(init) = entry.init() {
             self.add_system(init, all)?;
         }
@@ -227,6 +249,21 @@ impl BootReport {
             self.add_loader(LoaderKind::Uefi, volume, programs);
         }
         Ok(())
+    }
+}
+
+fn menu(entry: &MenuEntry, partition: u32, config: &str) -> BootMenu {
+    let absolute = |path: &Option<String>| {
+        let path = path.as_deref()?;
+        Some(extlinux::absolute_path(config, path))
+    };
+    BootMenu {
+        partition,
+        config: config.to_owned(),
+        kernel: absolute(&entry.linux),
+        initrd: absolute(&entry.initrd),
+        device_tree: absolute(&entry.fdt),
+        device_trees: absolute(&entry.fdtdir),
     }
 }
 

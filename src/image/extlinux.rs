@@ -6,6 +6,10 @@ pub(super) struct MenuEntry {
     pub(super) label: String,
     pub(super) linux: Option<String>,
     pub(super) initrd: Option<String>,
+    /// One device tree for any board.
+    pub(super) fdt: Option<String>,
+    /// The directory with the device trees of all boards.
+    pub(super) fdtdir: Option<String>,
     pub(super) append: String,
 }
 
@@ -32,6 +36,8 @@ pub(super) fn default_entry(text: &str) -> Option<MenuEntry> {
             }),
             ("linux" | "kernel", Some(entry)) => entry.linux = Some(rest),
             ("initrd", Some(entry)) => entry.initrd = Some(rest),
+            ("fdt" | "devicetree", Some(entry)) => entry.fdt = Some(rest),
+            ("fdtdir" | "devicetreedir", Some(entry)) => entry.fdtdir = Some(rest),
             ("append", Some(entry)) => entry.append = rest,
             _ => {}
         }
@@ -69,13 +75,14 @@ mod tests {
     const NIXOS: &str = "# Generated\n\nDEFAULT nixos-default\nMENU TITLE ----\nTIMEOUT 10\n\
         LABEL old\n  LINUX ../nixos/old-Image\n\
         LABEL nixos-default\n  MENU LABEL NixOS\n  LINUX ../nixos/new-Image\n\
-        \tinitrd ../nixos/new-initrd\n  APPEND init=/nix/store/x-nixos-system-a-1/init loglevel=4\n";
+        \tinitrd ../nixos/new-initrd\n  FDTDIR ../nixos/dtbs\n  APPEND init=/nix/store/x-nixos-system-a-1/init loglevel=4\n";
 
     #[test]
     fn default_entry_is_found() {
         let entry = default_entry(NIXOS).unwrap();
         assert_eq!(entry.linux.as_deref(), Some("../nixos/new-Image"));
         assert_eq!(entry.initrd.as_deref(), Some("../nixos/new-initrd"));
+        assert_eq!(entry.fdtdir.as_deref(), Some("../nixos/dtbs"));
         assert_eq!(entry.init(), Some("/nix/store/x-nixos-system-a-1/init"));
         let first = default_entry(&NIXOS.replace("DEFAULT nixos-default", "")).unwrap();
         assert_eq!(first.label, "old");

@@ -6,9 +6,11 @@
 //! Never writes to an image and never mounts one.
 
 mod authorized_keys;
+pub mod boards;
 pub mod boot;
 mod bytes;
 pub mod checksum;
+mod config_txt;
 mod content;
 mod decoder;
 pub mod disk;
@@ -28,12 +30,15 @@ pub mod manifest;
 mod mbr;
 mod open;
 pub mod partition;
+mod pi_boot;
+mod pi_start;
 pub mod place;
 mod probe;
 pub mod report;
 mod start;
 mod stated_size;
 pub mod table;
+mod u_boot;
 mod unicode;
 mod unpack;
 
@@ -43,5 +48,6 @@ pub(crate) use decoder::{decoder, zstd_content_size};
 pub use error::Error;
 pub use files::FileSystem;
 pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress};
+pub use pi_start::{PiStart, pi_start};
 pub use report::{Report, examine};
 pub use unpack::{ImageHashes, UnpackedImage};

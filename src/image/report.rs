@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::boards::{self, BoardReport, Parts};
 use super::boot::{BootReport, Volume};
 use super::checksum::{self, Checksum};
 use super::content::OpenedImage;
@@ -66,6 +67,8 @@ pub struct Report {
     pub partitions: Vec<PartitionReport>,
     /// How it boots.
     pub boot: BootReport,
+    /// Which boards it has all for that their boot needs.
+    pub boards: Vec<BoardReport>,
     /// Problems of the image.
     pub problems: Vec<String>,
 }
@@ -114,6 +117,12 @@ impl Layout {
             return Err(Error::refused(what));
         }
         Ok(layout)
+    }
+
+    /// The start of the first partition in bytes; 0 without a partition table.
+    pub(super) fn first_partition(&self) -> u64 {
+        let starts = self.partitions.iter().map(|report| report.partition.start);
+        starts.min().unwrap_or_default()
     }
 
     fn add(&mut self, partition: Partition, disk: &Section) -> Result<(), Error> {
@@ -174,6 +183,12 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
     let mut layout = Layout::read(&opened.disk)?;
     let mut boot = BootReport::find(&layout.volumes)?;
     problems.append(&mut layout.problems);
+    let boards = boards::judge(Parts {
+        disk: &opened.disk,
+        first_partition: layout.first_partition(),
+        volumes: &layout.volumes,
+        boot: &boot,
+    })?;
     problems.append(&mut boot.problems);
     Ok(Report {
         version: VERSION,
@@ -190,6 +205,7 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
         table: layout.table,
         partitions: layout.partitions,
         boot,
+        boards,
         problems,
     })
 }

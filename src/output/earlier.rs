@@ -284,6 +284,7 @@ mod tests {
                 level: None,
             },
             imager: None,
+            board: None,
             created: jiff::Timestamp::UNIX_EPOCH,
         };
         let found_with = |settings, id: &str, key, registrar: Option<&str>| {

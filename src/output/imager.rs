@@ -42,7 +42,7 @@ pub(super) fn list(summary: ImageSummary<'_>, url: &ImagerUrl, request: &CopyReq
         "release_date": date,
         "init_format": "none",
     });
-    let devices = imager_tags(&request.origin.system);
+    let devices = imager_tags(&request.origin.system, request.settings.board);
     if let Some(fields) = entry.as_object_mut()
         && !devices.is_empty()
     {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use super::manifest::Provenance;
+use crate::common::board::Board;
 use crate::common::compression::CompressionOptions;
 use crate::common::hash::Sha256Hash;
 use crate::common::image_format::ImageFormat;
@@ -23,6 +24,8 @@ pub struct OutputSettings {
     pub compression: CompressionOptions,
     /// Where the list for Raspberry Pi Imager says that the image is; without it there is no such list.
     pub imager: Option<ImagerUrl>,
+    /// The board that the image is for, if it is for one in particular.
+    pub board: Option<&'static Board>,
     /// The time of creation that is written into the sidecars.
     pub created: Timestamp,
 }

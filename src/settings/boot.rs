@@ -12,6 +12,7 @@ use super::environment::Environment;
 use super::options::Options;
 use super::resolver::{Resolver, current_dir};
 use super::ssh_key::SshKey;
+use crate::common::board::{Board, BoardName, QemuModel, Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::failure::Failure;
 use crate::common::system::System;
@@ -22,6 +23,8 @@ const MEMORY_MIB: u32 = 1024;
 const USER: &str = "root";
 /// Default time limit of a login, and then of the command.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(180);
+/// The same on the model of a board.
+const BOARD_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// `sdbuild boot`.
 #[derive(Debug, Args)]
@@ -33,6 +36,10 @@ pub struct BootArgs {
     /// Wait for a login over SSH instead of showing the console, then switch the machine off
     #[arg(long, group = "login")]
     pub until_ssh: bool,
+
+    /// Wait for the prompt of a login on the serial console
+    #[arg(long, group = "login", conflicts_with_all = ["until_ssh", "run", "login_key", "user"])]
+    pub until_login: bool,
 
     /// Log in over SSH and run this command; its output and exit code become those of sdbuild
     #[arg(long, value_name = "CMD", group = "login")]
@@ -51,7 +58,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "NAME", requires = "login")]
     pub user: Option<String>,
 
-    /// Time limit for the login, and then for the command [default: 180]
+    /// Time limit for the login, and then for the command [default: 180, on a board 600]
     #[arg(long, value_name = "SECONDS", requires = "login", value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub timeout: Option<u64>,
 
@@ -62,6 +69,10 @@ pub struct BootArgs {
     /// Port on 127.0.0.1 to forward to SSH on the machine [default: a free one]
     #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
+
+    /// Board to boot it as: rpi3, rpi4, rpi02 or virt [default: virt]
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
+    pub board: Option<BoardName>,
 
     /// System that the image is for [default: from the file name, otherwise aarch64-linux]
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
@@ -81,8 +92,8 @@ pub struct BootArgs {
 pub struct Boot {
     /// Settings that every command has.
     pub common: Common,
-    /// System of the image.
-    pub system: System,
+    /// The board to boot it as.
+    pub board: &'static Board,
     /// The machine's firmware, absolute, if the user named one.
     pub firmware: Option<PathBuf>,
     /// The machine's memory in MiB.
@@ -93,8 +104,10 @@ pub struct Boot {
     pub path: OsString,
     /// Which QEMU to use.
     pub emulator: EmulatorChoice,
-    /// The login to wait for; `None` shows the console.
+    /// The login to wait for.
     pub login: Option<BootLogin>,
+    /// The time limit of the prompt on the serial console, if that is waited for.
+    pub prompt: Option<Duration>,
 }
 
 /// The login that a boot waits for.
@@ -125,44 +138,67 @@ impl Boot {
     ) -> Result<Self, Failure> {
         let mut resolver = Resolver::new(Options::default(), env, Some(dir))?;
         let absolute = |path: &PathBuf| dir.join(path);
+        let system = args.system.unwrap_or_else(|| by_file_name(image));
+        let board = args
+            .board
+            .map_or_else(|| generic_machine(system), |BoardName(board)| board);
+        let timeout = args
+            .timeout
+            .map_or_else(|| login_timeout(board), Duration::from_secs);
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
             key: args.login_key.as_ref().map(absolute),
             user: args.user.clone().unwrap_or_else(|| USER.to_owned()),
-            timeout: args.timeout.map_or(LOGIN_TIMEOUT, Duration::from_secs),
+            timeout,
             command: args.run.clone(),
         });
         Ok(Self {
             common: Common::resolve(env, &mut resolver)?,
-            system: args.system.unwrap_or_else(|| by_file_name(image)),
+            board,
             firmware: args.firmware.as_ref().map(absolute),
             memory_mib: args.memory.unwrap_or(MEMORY_MIB),
             port: args.port,
             path: env.program_path(),
             emulator: args.emulator.unwrap_or_default(),
             login,
+            prompt: args.until_login.then_some(timeout),
         })
     }
 
-    /// The boot test of `build`: root logs in, everything else has the defaults of `sdbuild boot`.
+    /// The boot test of `build`, on its board if QEMU has that: root logs in, or without a network the console asks for a
+    /// login. Everything else has the defaults of `sdbuild boot`.
     pub fn test_of(build: &Build, env: &Environment) -> Self {
+        let board = build.board.map(|BoardName(board)| board);
+        let board = board.filter(|board| board.qemu.is_some());
+        let board = board.unwrap_or_else(|| generic_machine(build.system));
+        let has_network = board.qemu.as_ref().is_none_or(QemuModel::has_network);
+        let timeout = login_timeout(board);
         Self {
             common: build.common.clone(),
-            system: build.system,
+            board,
             firmware: None,
             memory_mib: MEMORY_MIB,
             port: None,
             path: env.program_path(),
             emulator: EmulatorChoice::default(),
-            login: Some(BootLogin {
+            prompt: (!has_network).then_some(timeout),
+            login: has_network.then(|| BootLogin {
                 key: build
                     .login_key
                     .clone()
                     .or_else(|| build.ssh_key.as_ref().and_then(SshKey::private)),
                 user: USER.to_owned(),
-                timeout: LOGIN_TIMEOUT,
+                timeout,
                 command: None,
             }),
         }
+    }
+}
+
+/// The time limit of a login on `board`: every instruction of a board is emulated, and its card is slow.
+fn login_timeout(board: &Board) -> Duration {
+    match board.qemu.as_ref().map(|model| model.wiring) {
+        Some(Wiring::RaspberryPi { .. }) => BOARD_TIMEOUT,
+        Some(Wiring::Virtio) | None => LOGIN_TIMEOUT,
     }
 }
 
@@ -235,12 +271,41 @@ mod tests {
     #[test]
     fn the_system_is_in_the_file_name_unless_given() {
         assert_eq!(
-            boot(&["nixos-x86_64-linux.img.zst"]).system,
+            boot(&["nixos-x86_64-linux.img.zst"]).board.system,
             System::X8664Linux
         );
-        assert_eq!(boot(&["card.img"]).system, System::Aarch64Linux);
+        assert_eq!(boot(&["card.img"]).board.system, System::Aarch64Linux);
         let given = boot(&["card.img", "--system", "x86_64-linux"]);
-        assert_eq!(given.system, System::X8664Linux);
+        assert_eq!(given.board.system, System::X8664Linux);
+    }
+
+    #[test]
+    fn a_board_gets_more_time_and_has_its_own_firmware() {
+        let given = boot(&["card.img", "--board", "rpi4", "--until-login"]);
+        assert_eq!(
+            (given.board.name, given.prompt),
+            ("rpi4", Some(BOARD_TIMEOUT))
+        );
+        assert!(given.login.is_none());
+        let given = boot(&[
+            "card.img",
+            "--board",
+            "rpi3",
+            "--until-ssh",
+            "--timeout",
+            "9",
+        ]);
+        assert_eq!(given.login.unwrap().timeout.as_secs(), 9);
+        for more in [
+            ["--firmware", "x"],
+            ["--memory", "512"],
+            ["--system", "x86_64-linux"],
+        ] {
+            let words = ["boot", "a.img", "--board", "rpi3"].into_iter().chain(more);
+            assert!(CommandLine::try_parse_from(words).is_err());
+        }
+        let both = ["boot", "a.img", "--until-login", "--until-ssh"];
+        assert!(CommandLine::try_parse_from(both).is_err());
     }
 
     #[test]

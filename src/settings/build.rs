@@ -14,6 +14,7 @@ use super::ssh_key::SshKey;
 use super::value::{Number, PublishedAt};
 use super::{Caches, Common};
 use crate::common::absolute_path::absolute;
+use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
@@ -45,6 +46,8 @@ pub struct Build {
     pub nixpkgs: String,
     /// System of the image.
     pub system: System,
+    /// The board that the image is for, if it is for one in particular.
+    pub board: Option<BoardName>,
     /// Requested emulation.
     pub emulation: EmulationChoice,
     /// What builds the glue.
@@ -108,6 +111,7 @@ impl Build {
                 .value("nixpkgs", Some("SDBUILD_NIXPKGS"), |o| o.nixpkgs.clone())?
                 .0,
             system: s.value("system", None, |o| o.system)?,
+            board: s.optional("board", None, |o| o.board)?,
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
             builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,

@@ -12,6 +12,7 @@ use clap::{Args, Command};
 use serde::{Deserialize, Serialize};
 
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
+use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
@@ -44,6 +45,10 @@ pub struct Options {
     /// System to build the image for [default: aarch64-linux]
     #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true)]
     pub system: Option<System>,
+
+    /// Board that the image is for, one of `sdbuild boards`: `check`, --boot-test and --rpi-imager go by it [default: none in particular]
+    #[arg(long, value_enum, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
+    pub board: Option<BoardName>,
 
     /// How to run aarch64 programs on the engine's machine [default: auto]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::DEFAULT_RELEASE;
 use crate::common::absolute_path::absolute;
+use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
@@ -33,6 +34,7 @@ impl Value for bool {}
 impl Value for u64 {}
 impl Value for String {}
 impl Value for System {}
+impl Value for BoardName {}
 impl Value for EmulationChoice {}
 impl Value for Glue {}
 impl Value for CompressionOptions {}

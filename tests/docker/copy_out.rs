@@ -104,6 +104,7 @@ fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failu
 /// Settings that compress in `format` and replace no files.
 pub fn settings(dir: &Path, format: Compression) -> OutputSettings {
     OutputSettings {
+        board: None,
         dir: dir.to_path_buf(),
         force: false,
         owner: None,

@@ -24,6 +24,7 @@ mod support;
 
 mod arm64;
 mod binfmt_table;
+mod boards;
 mod boot;
 mod build;
 mod caches;

@@ -13,6 +13,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod boards;
 mod crafted;
 mod exts;
 mod fats;

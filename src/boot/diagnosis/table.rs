@@ -21,7 +21,7 @@ const NO_DRIVER: &str = "the kernel started without access to the root file syst
     boot.initrd.availableKernelModules (virtio_pci and virtio_blk here), and root=";
 
 /// Symptoms of a failed boot; the first one that is found is the most specific.
-pub(super) const SYMPTOMS: [Symptom; 15] = [
+pub(super) const SYMPTOMS: [Symptom; 17] = [
     Symptom {
         texts: &["for failure retrieving kernel"],
         what: "the boot menu names a kernel that is not in the image",
@@ -36,6 +36,22 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
         what: "the boot menu names a file that is not in the image",
         hint: NO_KERNEL,
         quote: true,
+    },
+    Symptom {
+        texts: &["Did not find a cmdline Flattened Device Tree"],
+        what: "the kernel has overwritten the device tree: it is too large for this U-Boot",
+        hint: "set boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false, so that the device tree of the firmware \
+            partition is taken; or use a smaller kernel, or a newer U-Boot",
+        quote: false,
+    },
+    Symptom {
+        texts: &[
+            "Wrong Ramdisk Image Format",
+            "Ramdisk image is corrupt or invalid",
+        ],
+        what: "the kernel has overwritten the initrd, or the initrd is damaged",
+        hint: "use a smaller kernel, or a newer U-Boot; sdbuild inspect says where they overlap",
+        quote: false,
     },
     Symptom {
         texts: &["Bad Linux ARM64 Image magic", "Wrong Image Format for"],
@@ -140,7 +156,7 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
         quote: false,
     },
     Symptom {
-        texts: &[U_BOOT_PROMPT],
+        texts: &[U_BOOT_PROMPT, PI_PROMPT],
         what: "U-Boot found no boot loader in the image: no extlinux menu, no script, no EFI program",
         hint: "set boot.loader.generic-extlinux-compatible.enable = true and boot.loader.grub.enable = false, \
             or import the sd-image module",
@@ -151,12 +167,16 @@ pub(super) const SYMPTOMS: [Symptom; 15] = [
 /// U-Boot's prompt, shown when all boot methods have failed. It is a line without an end.
 pub(super) const U_BOOT_PROMPT: &str = "=> ";
 
+/// The same of U-Boot for Raspberry Pis.
+pub(super) const PI_PROMPT: &str = "U-Boot> ";
+
 /// The prompt of getty, which kernel messages often follow on the same line.
 pub(super) const LOGIN_PROMPT: &str = " login: ";
 
 /// Texts after which the boot cannot succeed any more.
-pub(super) const FINAL_LINES: [&str; 9] = [
+pub(super) const FINAL_LINES: [&str; 10] = [
     U_BOOT_PROMPT,
+    PI_PROMPT,
     "No bootable device.",
     "Please RESET the board",
     "Kernel panic - not syncing",

@@ -57,6 +57,18 @@ fn file_of_the_boot_menu_is_missing() {
     ends(include_str!("noinitrd.txt"), "failure retrieving initrd");
 }
 
+/// Recorded from `raspi3b` with Debian's U-Boot 2025.01 and its kernel 6.12.107.
+#[test]
+fn kernel_over_the_device_tree() {
+    ends(
+        "Moving Image from 0x80000 to 0x200000, end=26f0000\n\
+         ERROR: Did not find a cmdline Flattened Device Tree\n\
+         Could not find a valid device tree\nBoot failed (err=-14)\nU-Boot> ",
+        "too large for this U-Boot",
+    );
+    ends("No valid device tree\nU-Boot> ", "no boot loader");
+}
+
 #[test]
 fn kernel_panics() {
     let what = "cannot mount the root file system: VFS: Cannot open root device \"LABEL=NIXOS_SD\"";

@@ -17,7 +17,7 @@ fn machine(script: &str) -> RunningMachine {
     let mut shell = tokio::process::Command::new("sh");
     let shell = shell.args(["-c", script]);
     RunningMachine::new(
-        QemuBackend::Process(QemuProcess::piped(shell).unwrap()),
+        QemuBackend::Process(QemuProcess::piped(shell, std::process::Stdio::null()).unwrap()),
         &Events::none(),
     )
 }
@@ -38,6 +38,7 @@ async fn wait_failure(script: &str, timeout: Duration) -> Failure {
                 ssh: None,
                 keys: Vec::new(),
             },
+            start: None,
             container: None,
             context: &Context {
                 cancel: Cancel::new(),
@@ -71,4 +72,15 @@ async fn lines_after_a_fatal_one_are_read_briefly() {
     let prompt = "printf '=> '; exec cat /dev/zero";
     let failure = wait_failure(prompt, Duration::from_secs(3600)).await;
     assert!(!failure.to_string().contains("no login within"));
+}
+
+/// QEMU's models of Raspberry Pis run on after Linux has halted them.
+#[tokio::test]
+async fn halted_machine_is_off() {
+    let mut machine = machine(
+        "echo '[   30.778354] reboot: Power off not available: System halted instead'; exec sleep 60",
+    );
+    let start = Instant::now();
+    machine.until_off().await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(12));
 }

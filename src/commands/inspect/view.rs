@@ -1,5 +1,7 @@
 //! The output of `inspect`: lines or JSON.
 
+mod boards;
+
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
@@ -141,6 +143,9 @@ fn report_lines(report: &Report) -> String {
         add_partition(&mut lines, partition);
     }
     add_boot(&mut lines, &report.boot);
+    for (label, text) in boards::lines(&report.boards) {
+        lines.add(&label, &text);
+    }
     lines.0
 }
 

@@ -59,6 +59,7 @@ fn options(format: Compression) -> CompressionOptions {
 
 fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions, bool)) -> CopyJob {
     let settings = OutputSettings {
+        board: None,
         dir: dir.to_path_buf(),
         force,
         owner: None,

@@ -2,6 +2,7 @@
 
 use tokio::sync::watch;
 
+use crate::common::board::BoardName;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timings::Timings;
@@ -96,6 +97,7 @@ pub(in crate::pipeline) async fn unchanged(
 fn output_settings(settings: &settings::Build) -> OutputSettings {
     let imager = settings.rpi_imager.clone();
     OutputSettings {
+        board: settings.board.map(|BoardName(board)| board),
         dir: settings.output.clone(),
         force: settings.force,
         owner: settings.owner,

@@ -21,6 +21,8 @@ in
   patchelf = callPackage ./os-specific/patchelf.nix { };
   linux = callPackage ./os-specific/linux.nix { };
   linuxPackages = { kernel = final.linux; };
+  # The miniature's own name: nixpkgs' kernel has the drivers of boards anyway.
+  linuxPackages_boards = { kernel = callPackage ./os-specific/linux.nix { forBoards = true; }; };
   linuxPackages_latest = final.linuxPackages;
   linuxKernel.packages.linux_default = final.linuxPackages;
 
@@ -47,5 +49,7 @@ in
   libfaketime = final.busybox;
 
   ubootQemuAarch64 = callPackage ./os-specific/u-boot.nix { };
+  ubootRaspberryPi3_64bit = callPackage ./os-specific/u-boot.nix { package = "u-boot-rpi"; board = "rpi_3"; };
+  ubootRaspberryPi4_64bit = callPackage ./os-specific/u-boot.nix { package = "u-boot-rpi"; board = "rpi_4"; };
   tzdata = callPackage ./os-specific/tzdata.nix { };
 }

@@ -86,7 +86,7 @@ fn list_has_boards_of_the_system_and_an_escaped_url() {
         let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
         let entry = &list["os_list"][0];
         assert_eq!(entry["url"], url);
-        let boards = serde_json::json!(["pi4-64bit", "pi3-64bit"]);
+        let boards = serde_json::json!(["pi3-64bit", "pi4-64bit"]);
         let wanted = (system == "aarch64-linux").then_some(&boards);
         assert_eq!(entry.get("devices"), wanted, "{system}");
     }

@@ -1,6 +1,7 @@
 [
   ./accepted.nix
   ./mini.nix
+  ./raspberry-pi.nix
   ./config/etc.nix
   ./config/networking.nix
   ./config/system-path.nix

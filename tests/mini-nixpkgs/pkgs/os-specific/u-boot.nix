@@ -1,11 +1,12 @@
-{ debian, stdenv }:
+{ debian, stdenv, package ? "u-boot-qemu", board ? "qemu_arm64" }:
 stdenv.mkDerivation {
-  pname = "u-boot-qemu";
-  version = debian.version "u-boot-qemu";
-  deb = debian.deb "u-boot-qemu";
+  pname = "u-boot-${board}";
+  version = debian.version package;
+  deb = debian.deb package;
+  inherit board;
   buildCommand = ''
     dpkg-deb -x $deb .
     mkdir $out
-    cp usr/lib/u-boot/qemu_arm64/u-boot.bin $out/
+    cp usr/lib/u-boot/$board/u-boot.bin $out/
   '';
 }

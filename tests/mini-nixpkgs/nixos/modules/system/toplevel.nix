@@ -24,6 +24,7 @@ in
       buildCommand = ''
         mkdir $out
         ln -s ${kernel}/${kernel.target} $out/kernel
+        ${lib.optionalString (kernel.buildDTBs or false) "ln -s ${kernel}/dtbs $out/dtbs"}
         ln -s ${config.system.build.initialRamdisk}/initrd $out/initrd
         ln -s ${config.system.path} $out/sw
         ln -s ${config.system.build.etc}/etc $out/etc

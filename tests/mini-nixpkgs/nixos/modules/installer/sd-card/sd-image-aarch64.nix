@@ -1,5 +1,5 @@
 # An SD card image for 64-bit ARM machines whose U-Boot reads an extlinux menu.
-{ config, pkgs, ... }:
+{ config, lib, pkgs, ... }:
 {
   imports = [ ../../profiles/base.nix ./sd-image.nix ];
 
@@ -10,8 +10,9 @@
   boot.kernelParams = [ "console=tty0" "console=ttyS0,115200n8" "console=ttyAMA0,115200n8" ];
 
   sdImage = {
-    # There is no firmware of the Raspberry Pi here: it is not free, and Debian's cloud kernel does not know the board.
-    populateFirmwareCommands = ''
+    # There is no firmware of the Raspberry Pi here: it is not free, and Debian's cloud kernel does not know the board. See
+    # `mini.raspberryPi`.
+    populateFirmwareCommands = lib.mkIf (!config.mini.raspberryPi) ''
       cp ${pkgs.ubootQemuAarch64}/u-boot.bin firmware/u-boot.bin
       printf 'kernel=u-boot.bin\narm_64bit=1\nenable_uart=1\n' >firmware/config.txt
     '';

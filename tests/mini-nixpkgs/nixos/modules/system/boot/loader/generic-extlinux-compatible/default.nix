@@ -12,7 +12,7 @@ in
       configurationLimit = mkOption { type = types.int; default = 20; };
       useGenerationDeviceTree = mkOption { type = types.bool; default = true; };
       timeout = mkOption { type = types.int; internal = true; default = 10; description = "Tenths of a second."; };
-      populateCmd = mkOption { type = types.str; readOnly = true; default = "${builder} -t ${toString cfg.timeout}"; };
+      populateCmd = mkOption { type = types.str; readOnly = true; default = "${builder} -t ${toString cfg.timeout}${lib.optionalString (!cfg.useGenerationDeviceTree) " -r"}"; };
     };
     grub = mkOption { type = types.attrsOf types.anything; default = { }; };
     systemd-boot = mkOption { type = types.attrsOf types.anything; default = { }; };

@@ -1,11 +1,17 @@
 # Writes the boot menu. It runs where the image is made and is no part of it, so its `pkgs` are the build's.
 # Newer nixpkgs gives it `lib` as well, as here.
 { lib, pkgs }:
-# `-c SYSTEM -d DIRECTORY -t TENTHS`, as nixpkgs' builder is called.
+# `-c SYSTEM -d DIRECTORY -t TENTHS [-r]`, as nixpkgs' builder is called; with -r U-Boot keeps the device tree that it was given.
 pkgs.writeShellScript "extlinux-conf-builder" ''
   set -e
+  own_tree=
   while [ $# -gt 0 ]; do
-    case $1 in -c) system=$2 ;; -d) target=$2 ;; -t) timeout=$2 ;; esac
+    case $1 in
+      -c) system=$2 ;;
+      -d) target=$2 ;;
+      -t) timeout=$2 ;;
+      -r) own_tree=1; shift; continue ;;
+    esac
     shift 2
   done
   mkdir -p "$target/nixos" "$target/extlinux"
@@ -14,7 +20,7 @@ pkgs.writeShellScript "extlinux-conf-builder" ''
     path=$(readlink -f "$1")
     name=''${path#/nix/store/}
     name=''${name//\//-}
-    cp "$path" "$target/nixos/$name"
+    cp -r "$path" "$target/nixos/$name"
     echo "../nixos/$name"
   }
   kernel=$(put "$system/kernel")
@@ -29,4 +35,7 @@ pkgs.writeShellScript "extlinux-conf-builder" ''
     INITRD $initrd
     APPEND init=$(readlink -f "$system")/init $(cat "$system/kernel-params")
   CONF
+  if [ -z "$own_tree" ] && [ -d "$system/dtbs" ]; then
+    echo "  FDTDIR $(put "$system/dtbs")" >>"$target/extlinux/extlinux.conf"
+  fi
 ''

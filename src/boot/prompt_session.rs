@@ -1,0 +1,77 @@
+//! A boot that waits for the prompt of a login on the serial console, for machines without a network.
+
+use std::time::Duration;
+
+use crate::boot::diagnosis;
+use crate::boot::disk::Disk;
+use crate::boot::machine::{BootEvent, RunningMachine};
+use crate::boot::outcome::{machine_ended, no_login, with_leftover};
+use crate::boot::qemu::Serial;
+use crate::boot::session::BootSession;
+use crate::common::event::{Event, Phase};
+use crate::common::failure::Failure;
+use crate::common::timeout::ActiveTimer;
+
+/// How long the console is read on after a line that means failure: later lines may say why.
+const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Boots until the console shows the prompt, and ends the machine.
+pub(super) async fn run(
+    session: BootSession<'_>,
+    disk: &Disk,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let mut machine = session.start(disk, None, Serial::Pipe).await?;
+    let events = &session.context.events;
+    let wait = async {
+        let text = format!(
+            "until the console asks for a login, {} s at most",
+            limit.as_secs()
+        );
+        events.emit(Event::Detail(Phase::Boot, text));
+        wait(&mut machine, &session, limit).await
+    };
+    let outcome = events.phase(Phase::Boot, wait).await;
+    if let Ok(prompt) = &outcome {
+        events.notice(format!("the console asks for a login: {prompt}"));
+    }
+    with_leftover(
+        outcome.map(drop),
+        machine.stop(&session.context.cancel).await,
+    )
+}
+
+/// The line with the prompt.
+async fn wait(
+    machine: &mut RunningMachine,
+    session: &BootSession<'_>,
+    limit: Duration,
+) -> Result<String, Failure> {
+    let mut deadline = ActiveTimer::new(limit);
+    let mut has_failed = false;
+    loop {
+        let event = tokio::select! {
+            biased;
+            () = session.context.cancel.cancelled() => return Err(Failure::interrupted()),
+            () = deadline.expired() => {
+                return Err(no_login(machine, None, (!has_failed).then_some(limit)));
+            }
+            event = machine.next_event() => event?,
+        };
+        match event {
+            BootEvent::Ended(status) => return Err(machine_ended(machine, None, status)),
+            BootEvent::Lines(lines) => {
+                // A prompt is a line without an end.
+                let last = machine.console.unfinished();
+                let mut lines = lines.iter().chain([&last]);
+                if let Some(prompt) = lines.clone().find(|line| diagnosis::is_prompt(line)) {
+                    return Ok(prompt.trim().to_owned());
+                }
+                if !has_failed && lines.any(|line| diagnosis::is_final(line)) {
+                    has_failed = true;
+                    deadline.shorten(FINAL_LINES_TIMEOUT);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What a Raspberry Pi's firmware would load from the image, as files for QEMU.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::boot::copy_in;
+use crate::boot::disk::{Disk, open_path};
+use crate::boot::qcow2;
+use crate::boot::qemu::DirectStart;
+use crate::boot::request::BootRequest;
+use crate::common::board::Wiring;
+use crate::common::context::Context;
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::image::{PiStart, pi_start};
+
+/// Files without names, which live as long as this value.
+#[derive(Debug)]
+pub(super) struct StartFiles {
+    kernel: File,
+    device_tree: File,
+    initrd: Option<File>,
+    command_line: Option<String>,
+    /// The card: a qcow2 file over the image. An SD card of QEMU's has a power of two bytes.
+    card: File,
+}
+
+impl StartFiles {
+    /// Takes the files out of the image; `None` for a machine that has firmware of its own. `backing` is the path by which
+    /// QEMU opens the image.
+    pub(super) async fn take(
+        disk: &Disk,
+        backing: PathBuf,
+        request: &BootRequest,
+        context: &Context,
+    ) -> Result<Option<Self>, Failure> {
+        if request.model.wiring == Wiring::Virtio {
+            return Ok(None);
+        }
+        let (file, board, cancel) = (disk.file()?, request.board, context.cancel.clone());
+        let read = tokio::task::spawn_blocking(move || pi_start(file, board, &cancel));
+        let read = context.cancel.race(read).await?;
+        let what = format!("read what a {} starts", board.title);
+        let start = read
+            .or_internal(&what)?
+            .map_err(|error| error.fail(&what))?;
+        let start = start.unwrap_or_default();
+        let title = board.title;
+        for text in start.missing.iter().chain(&start.notes) {
+            context
+                .events
+                .warn(format!("the image for a {title}: missing or wrong: {text}"));
+        }
+        Self::write(start, &backing, disk.len()?, &request.scratch, title).map(Some)
+    }
+
+    fn write(
+        start: PiStart,
+        backing: &Path,
+        size: u64,
+        scratch: &Path,
+        title: &str,
+    ) -> Result<Self, Failure> {
+        let (Some(kernel), Some(device_tree)) = (start.kernel, start.device_tree) else {
+            let text = format!(
+                "a {title} does not start this image: {}",
+                start.missing.join("; ")
+            );
+            return Err(Failure::message(Class::Build, text).hint(
+                "sdbuild inspect shows for which boards the image has all that their boot needs",
+            ));
+        };
+        let file = |bytes: &[u8]| unnamed(scratch, bytes);
+        let write = || {
+            let size = size.checked_next_power_of_two().unwrap_or(size);
+            Ok::<_, io::Error>(Self {
+                kernel: file(&kernel)?,
+                device_tree: file(&device_tree)?,
+                initrd: start.initrd.as_deref().map(file).transpose()?,
+                command_line: start.command_line.clone(),
+                card: file(&qcow2::overlay(backing, size)?)?,
+            })
+        };
+        write().or_environment(format!("write temporary files in {}", scratch.display()))
+    }
+
+    /// The files by paths of this machine.
+    pub(super) fn on_host(&self) -> DirectStart {
+        DirectStart {
+            card: open_path(&self.card),
+            kernel: open_path(&self.kernel),
+            device_tree: open_path(&self.device_tree),
+            initrd: self.initrd.as_ref().map(open_path),
+            command_line: self.command_line.clone(),
+        }
+    }
+
+    /// The files by their paths in the emulator's container.
+    pub(super) fn in_container(&self) -> DirectStart {
+        let path = |name: &str| PathBuf::from(format!("{}/{name}", copy_in::MACHINE_DIR));
+        let [card, kernel, device_tree, initrd] = copy_in::START_NAMES.map(path);
+        DirectStart {
+            card,
+            kernel,
+            device_tree,
+            initrd: self.initrd.as_ref().map(|_| initrd),
+            command_line: self.command_line.clone(),
+        }
+    }
+
+    /// The files with their names in the emulator's container.
+    pub(super) fn named_files(&self) -> io::Result<Vec<(&'static str, File)>> {
+        let files = [&self.card, &self.kernel, &self.device_tree];
+        let files = files.into_iter().chain(&self.initrd);
+        let names = copy_in::START_NAMES.into_iter().zip(files);
+        names
+            .map(|(name, file)| Ok((name, file.try_clone()?)))
+            .collect()
+    }
+}
+
+/// A file without a name in `dir`.
+fn unnamed(dir: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut file = tempfile::tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    Ok(file)
+}

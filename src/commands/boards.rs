@@ -1,0 +1,91 @@
+//! `sdbuild boards`: lists the boards that sdbuild knows.
+
+use serde_json::json;
+
+use crate::cli;
+use crate::common::board::{BOARDS, Board, BoardName, QemuModel};
+use crate::common::failure::{Failure, OrFail as _};
+use crate::ui::Ui;
+use crate::ui::layout::wrapped;
+
+/// Version of the JSON, raised when a field is removed or changes its meaning.
+const VERSION: u32 = 1;
+/// Columns of the names, and of the text behind them.
+const NAME_COLUMNS: usize = 11;
+/// The narrowest text.
+const MIN_TEXT_COLUMNS: usize = 30;
+
+/// Writes the boards to standard output.
+pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
+    let boards = BOARDS.iter().map(|BoardName(board)| *board);
+    if args.json {
+        let boards: Vec<_> = boards.map(as_json).collect();
+        let all = json!({ "version": VERSION, "boards": boards });
+        let text = serde_json::to_string_pretty(&all).or_internal("write JSON")?;
+        return ui.result(&text);
+    }
+    let columns = ui.result_size().0;
+    boards
+        .flat_map(|board| lines(board, columns))
+        .try_for_each(|line| ui.result(&line))
+}
+
+fn as_json(board: &Board) -> serde_json::Value {
+    let qemu = board.qemu.as_ref().map(machine);
+    json!({
+        "name": board.name, "title": board.title, "system": board.system, "starts": board.start_text(),
+        "plain_image": board.boots_plain_image(), "qemu": qemu, "tried": board.tried,
+    })
+}
+
+/// QEMU's name of a machine.
+fn machine(model: &QemuModel) -> &'static str {
+    let mut words = model.emulated.iter().skip_while(|word| **word != "-M");
+    words.nth(1).copied().unwrap_or_default()
+}
+
+fn lines(board: &Board, columns: usize) -> Vec<String> {
+    let start = board.start_text();
+    let mut text = vec![format!("{}: starts {start}", board.title)];
+    text.extend(board.qemu.as_ref().map(|model| {
+        let since = model
+            .since
+            .map(|release| format!(" (QEMU {release} or newer)"));
+        format!(
+            "sdbuild boot runs it as {}{}",
+            machine(model),
+            since.unwrap_or_default()
+        )
+    }));
+    text.push(format!("tried: {}", board.tried));
+    let width = columns.saturating_sub(NAME_COLUMNS).max(MIN_TEXT_COLUMNS);
+    let text = text.iter().flat_map(|line| wrapped(line, width));
+    let names = std::iter::once(board.name).chain(std::iter::repeat(""));
+    names
+        .zip(text)
+        .map(|(name, text)| format!("{name:<NAME_COLUMNS$}{text}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_fits_and_names_the_board_once() {
+        for BoardName(board) in &BOARDS {
+            let lines = lines(board, 80);
+            assert!(
+                lines[0].starts_with(board.name) && lines[0].contains("starts") || lines.len() > 1
+            );
+            assert!(
+                lines.iter().all(|line| line.chars().count() <= 80),
+                "{lines:?}"
+            );
+            assert!(
+                lines[1..].iter().all(|line| line.starts_with(' ')),
+                "{lines:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What `inspect` shows of the boards: those that the image has all for, and what the others lack.
+
+use crate::image::boards::BoardReport;
+
+/// Lines with their labels.
+pub(super) fn lines(reports: &[BoardReport]) -> Vec<(String, String)> {
+    if reports.is_empty() {
+        return Vec::new();
+    }
+    let complete = reports.iter().filter(|report| report.complete);
+    let complete: Vec<&str> = complete.map(|report| report.board).collect();
+    let mut lines = vec![(
+        "boards".to_owned(),
+        match complete.as_slice() {
+            [] => "none has all that its boot needs".to_owned(),
+            names => format!("all that the boot needs is there for {}", names.join(", ")),
+        },
+    )];
+    for (boards, missing) in by_missing(reports) {
+        let text = format!("not for {}: {missing}", boards.join(", "));
+        lines.push((String::new(), text));
+    }
+    for report in reports
+        .iter()
+        .filter(|report| report.complete || report.config_txt.is_some())
+    {
+        let notes = report
+            .notes
+            .iter()
+            .map(|note| format!("{}: {note}", report.board));
+        lines.extend(notes.map(|note| ("note".to_owned(), note)));
+    }
+    lines.extend(config_txt(reports));
+    lines
+}
+
+/// What is missing, and the boards that all lack it.
+fn by_missing(reports: &[BoardReport]) -> Vec<(Vec<&'static str>, String)> {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for report in reports.iter().filter(|report| !report.complete) {
+        let missing = report.missing.join("; ");
+        match groups.iter_mut().find(|(_, other)| *other == missing) {
+            Some((boards, _)) => boards.push(report.board),
+            None => groups.push((vec![report.board], missing)),
+        }
+    }
+    groups
+}
+
+/// What `config.txt` sets, once for the boards on which that is the same.
+fn config_txt(reports: &[BoardReport]) -> Vec<(String, String)> {
+    let mut groups: Vec<(Vec<&str>, &[String])> = Vec::new();
+    for report in reports {
+        let Some(settings) = report.config_txt.as_deref().filter(|all| !all.is_empty()) else {
+            continue;
+        };
+        match groups.iter_mut().find(|(_, other)| *other == settings) {
+            Some((boards, _)) => boards.push(report.board),
+            None => groups.push((vec![report.board], settings)),
+        }
+    }
+    let text = |(boards, settings): (Vec<&str>, &[String])| {
+        let text = format!("{}: {}", boards.join(", "), settings.join(", "));
+        ("config.txt".to_owned(), text)
+    };
+    groups.into_iter().map(text).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(board: &'static str, missing: &[&str], config: Option<&str>) -> BoardReport {
+        BoardReport {
+            board,
+            title: board,
+            complete: missing.is_empty(),
+            missing: missing.iter().map(|&text| text.to_owned()).collect(),
+            notes: vec!["a note".to_owned()],
+            config_txt: config.map(|text| vec![text.to_owned()]),
+        }
+    }
+
+    #[test]
+    fn boards_with_the_same_gap_share_a_line() {
+        let shown = lines(&[
+            report("rpi3", &[], Some("kernel=a")),
+            report("rpi4", &["start4.elf", "a tree"], Some("kernel=b")),
+            report("rpi02", &[], Some("kernel=a")),
+            report("rock64", &["U-Boot"], None),
+            report("pine64", &["U-Boot"], None),
+        ]);
+        let shown: Vec<String> = shown
+            .iter()
+            .map(|(label, text)| format!("{label}|{text}"))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "boards|all that the boot needs is there for rpi3, rpi02",
+                "|not for rpi4: start4.elf; a tree",
+                "|not for rock64, pine64: U-Boot",
+                "note|rpi3: a note",
+                "note|rpi4: a note",
+                "note|rpi02: a note",
+                "config.txt|rpi3, rpi02: kernel=a",
+                "config.txt|rpi4: kernel=b",
+            ]
+        );
+        assert!(lines(&[]).is_empty());
+    }
+}

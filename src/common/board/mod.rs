@@ -1,0 +1,195 @@
+//! The boards and virtual machines that images boot on, one row each: `raspberry_pi.rs`, `u_boot.rs` and `other.rs`. A new
+//! board is a new row there and in [`BOARDS`].
+
+mod other;
+mod qemu;
+mod raspberry_pi;
+mod u_boot;
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use super::choice::named_like_its_flag;
+use super::system::System;
+pub use qemu::{QemuFirmware, QemuModel, Wiring};
+pub use raspberry_pi::PiModel;
+pub use u_boot::{LoaderFile, RomHeader, UBoot};
+
+/// A board or a virtual machine that boots images of one system.
+#[derive(Debug)]
+pub struct Board {
+    /// The name by which flags and settings choose it.
+    pub name: &'static str,
+    /// The name that its maker gave it.
+    pub title: &'static str,
+    /// The system of the images that it boots.
+    pub system: System,
+    /// What its boot ROM looks for on the card.
+    pub start: Start,
+    /// The model that `sdbuild boot` runs it as; `None` when QEMU has none that boots these images.
+    pub qemu: Option<QemuModel>,
+    /// What Raspberry Pi Imager calls it in the list of its devices (`tags` in
+    /// <https://downloads.raspberrypi.com/os_list_imagingutility_v4.json>); boards that take the same
+    /// images share one.
+    pub imager_tag: Option<&'static str>,
+    /// How far images for it were tried where sdbuild is developed. No image was tried on hardware.
+    pub tried: &'static str,
+}
+
+/// What starts the boot menu of an image.
+#[derive(Debug)]
+pub enum Start {
+    /// The firmware of a Raspberry Pi, on the image's first FAT partition.
+    RaspberryPi(PiModel),
+    /// U-Boot in front of the first partition.
+    UBoot(UBoot),
+    /// UEFI in the board's own flash memory, which starts a program on the image.
+    Uefi,
+    /// U-Boot in the board's own flash memory: nothing of it is on the image.
+    OwnUBoot,
+}
+
+/// All boards, in the order in which they are listed.
+pub static BOARDS: [BoardName; 14] = [
+    BoardName(&raspberry_pi::RPI3),
+    BoardName(&raspberry_pi::RPI4),
+    BoardName(&raspberry_pi::RPI02),
+    BoardName(&raspberry_pi::RPI5),
+    BoardName(&u_boot::ROCK64),
+    BoardName(&u_boot::ROCKPRO64),
+    BoardName(&u_boot::ROCK5B),
+    BoardName(&u_boot::ORANGEPI5),
+    BoardName(&u_boot::NANOPI_R5S),
+    BoardName(&u_boot::PINE64),
+    BoardName(&other::UEFI),
+    BoardName(&other::OTHER),
+    BoardName(&other::VIRT),
+    BoardName(&other::PC),
+];
+
+/// A board that a flag or a setting names.
+#[derive(Clone, Copy, Debug)]
+pub struct BoardName(pub &'static Board);
+
+impl PartialEq for BoardName {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for BoardName {}
+
+impl ValueEnum for BoardName {
+    fn value_variants<'a>() -> &'a [Self] {
+        &BOARDS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let Self(board) = self;
+        let value = PossibleValue::new(board.name).help(board.title);
+        // The name that `init --board` had for the first three Raspberry Pis.
+        Some(match board.name {
+            "rpi4" => value.alias("raspberry-pi"),
+            _ => value,
+        })
+    }
+}
+
+named_like_its_flag!(BoardName);
+
+impl Board {
+    /// The Raspberry Pi that it is.
+    pub fn raspberry_pi(&self) -> Option<&PiModel> {
+        match &self.start {
+            Start::RaspberryPi(model) => Some(model),
+            Start::UBoot(_) | Start::Uefi | Start::OwnUBoot => None,
+        }
+    }
+
+    /// What its boot ROM starts, in a few words.
+    pub fn start_text(&self) -> String {
+        match &self.start {
+            Start::RaspberryPi(PiModel { firmware: [], .. }) => {
+                "U-Boot by its EEPROM and config.txt".to_owned()
+            }
+            Start::RaspberryPi(_) => "U-Boot by its firmware and config.txt".to_owned(),
+            Start::UBoot(u_boot) => format!("U-Boot at sector {}", u_boot.header.sector),
+            Start::Uefi => "/EFI/BOOT/BOOTAA64.EFI".to_owned(),
+            Start::OwnUBoot => "a U-Boot that is not on the card".to_owned(),
+        }
+    }
+
+    /// Whether the image of nixpkgs' `sd-image-aarch64.nix` boots on it as it is.
+    pub fn boots_plain_image(&self) -> bool {
+        self.raspberry_pi().is_some_and(|model| model.in_nixpkgs)
+    }
+}
+
+/// The boards whose images are of `system`.
+pub fn boards_of(system: System) -> impl Iterator<Item = &'static Board> {
+    let boards = BOARDS.iter().map(|BoardName(board)| *board);
+    boards.filter(move |board| board.system == system)
+}
+
+/// QEMU's generic machine, which boots images of `system`.
+pub fn generic_machine(system: System) -> &'static Board {
+    match system {
+        System::Aarch64Linux => &other::VIRT,
+        System::X8664Linux => &other::PC,
+    }
+}
+
+/// The tags by which Raspberry Pi Imager offers an image of the system named `system`, each once: those of `board`, or of
+/// the boards that nixpkgs' own image boots on.
+pub fn imager_tags(system: &str, board: Option<&Board>) -> Vec<&'static str> {
+    if let Some(board) = board {
+        return board.imager_tag.into_iter().collect();
+    }
+    let mut tags = Vec::new();
+    let boards = BOARDS.iter().map(|BoardName(board)| board);
+    let boards = boards.filter(|b| b.boots_plain_image() && b.system.to_string() == system);
+    for tag in boards.filter_map(|board| board.imager_tag) {
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_board_has_a_name_of_its_own() {
+        for (at, BoardName(board)) in BOARDS.iter().enumerate() {
+            let parsed: BoardName = board.name.parse().unwrap();
+            assert_eq!(parsed, BOARDS[at]);
+            assert!(board.tried.len() > 10, "{}", board.name);
+        }
+        let unknown = "rpi1".parse::<BoardName>().unwrap_err();
+        assert!(unknown.starts_with("`rpi1` is not one of rpi3, rpi4"));
+        let older: BoardName = "raspberry-pi".parse().unwrap();
+        assert_eq!(older.to_string(), "rpi4");
+    }
+
+    #[test]
+    fn every_system_has_a_generic_machine() {
+        for system in System::value_variants() {
+            let model = generic_machine(*system).qemu.as_ref().unwrap();
+            assert_eq!(model.architecture, system.architecture());
+        }
+    }
+
+    /// The README says that the plain image does not boot a Raspberry Pi 5.
+    #[test]
+    fn imager_offers_only_boards_that_boot() {
+        let tags = imager_tags("aarch64-linux", None);
+        assert_eq!(tags, ["pi3-64bit", "pi4-64bit"]);
+        assert!(imager_tags("x86_64-linux", None).is_empty());
+        let pi5: BoardName = "rpi5".parse().unwrap();
+        assert_eq!(imager_tags("aarch64-linux", Some(pi5.0)), ["pi5-64bit"]);
+        let rock: BoardName = "rock64".parse().unwrap();
+        assert!(imager_tags("aarch64-linux", Some(rock.0)).is_empty());
+    }
+}

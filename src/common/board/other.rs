@@ -1,0 +1,101 @@
+//! Boards with firmware of their own, and virtual machines.
+
+use super::qemu::{ARM_PACKAGES, QemuFirmware, QemuModel, Wiring};
+use super::{Board, Start};
+use crate::common::system::{Architecture, System};
+
+/// A board whose UEFI firmware is in its flash memory.
+pub(super) static UEFI: Board = Board {
+    name: "uefi",
+    title: "a 64-bit ARM board with UEFI",
+    system: System::Aarch64Linux,
+    start: Start::Uefi,
+    qemu: None,
+    imager_tag: None,
+    tried: "nothing; inspect looks for the program that such a board starts",
+};
+
+/// A board whose U-Boot is in its flash memory.
+pub(super) static OTHER: Board = Board {
+    name: "other",
+    title: "a 64-bit ARM board with U-Boot in its flash memory",
+    system: System::Aarch64Linux,
+    start: Start::OwnUBoot,
+    qemu: None,
+    imager_tag: None,
+    tried: "as virt, which starts the same boot menu",
+};
+
+/// QEMU's `virt` machine: U-Boot starts what the U-Boot of a real board would start (an extlinux menu).
+/// The processor is that of a Raspberry Pi 4; with KVM any processor that the kernel offers will do.
+pub(super) static VIRT: Board = Board {
+    name: "virt",
+    title: "QEMU's virtual machine",
+    system: System::Aarch64Linux,
+    start: Start::OwnUBoot,
+    qemu: Some(QemuModel {
+        architecture: Architecture::Aarch64,
+        packages: ARM_PACKAGES,
+        emulated: &["-M", "virt", "-cpu", "cortex-a72"],
+        virtualized: Some(&[
+            "-M",
+            "virt,gic-version=max",
+            "-cpu",
+            "max",
+            "-accel",
+            "kvm",
+            "-accel",
+            "tcg",
+        ]),
+        wiring: Wiring::Virtio,
+        since: None,
+        lacks: "",
+        firmware: Some(QemuFirmware {
+            name: "U-Boot for QEMU's aarch64 machine",
+            // Debian and Ubuntu, Fedora, Alpine, openSUSE.
+            host_paths: &[
+                "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
+                "/usr/share/uboot/qemu_arm64/u-boot.bin",
+                "/usr/share/u-boot/qemu_arm64/u-boot.bin",
+                "/usr/share/u-boot/qemu-arm64/u-boot.bin",
+            ],
+            container_path: "/usr/lib/u-boot/qemu_arm64/u-boot.bin",
+            hints: &[
+                "install it: u-boot-qemu (Debian, Ubuntu, Alpine), uboot-images-armv8 (Fedora)",
+                "or name one with --firmware; nixpkgs has it as ubootQemuAarch64 (u-boot.bin)",
+            ],
+        }),
+    }),
+    imager_tag: None,
+    tried: "the tests build the miniature image, boot it and log in",
+};
+
+/// A PC, whose firmware is QEMU's own (`SeaBIOS`) unless `--firmware` names another one.
+pub(super) static PC: Board = Board {
+    name: "pc",
+    title: "QEMU's PC",
+    system: System::X8664Linux,
+    start: Start::OwnUBoot,
+    qemu: Some(QemuModel {
+        architecture: Architecture::X86_64,
+        packages: "qemu-system-x86 (Debian, Ubuntu, Fedora), qemu-system-x86_64 (Alpine)",
+        emulated: &["-M", "q35", "-cpu", "max"],
+        // Without arch-capabilities, a register that makes QEMU abort in nested virtualization.
+        virtualized: Some(&[
+            "-M",
+            "q35",
+            "-cpu",
+            "max,arch-capabilities=off",
+            "-accel",
+            "kvm",
+            "-accel",
+            "tcg",
+        ]),
+        wiring: Wiring::Virtio,
+        since: None,
+        lacks: "",
+        firmware: None,
+    }),
+    imager_tag: None,
+    tried: "the tests build the miniature image, which has no boot loader there",
+};

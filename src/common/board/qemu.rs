@@ -1,0 +1,90 @@
+//! The machines of QEMU that run boards.
+
+use crate::common::system::Architecture;
+
+/// A machine of QEMU's. All values are valid for QEMU 7.2 and later, unless [`QemuModel::since`] says more.
+#[derive(Debug)]
+pub struct QemuModel {
+    /// The architecture of its processor.
+    pub architecture: Architecture,
+    /// The packages with its emulator, for a hint.
+    pub packages: &'static str,
+    /// Machine and processor as arguments, when every instruction is emulated.
+    pub emulated: &'static [&'static str],
+    /// The same, when the host's processor runs the machine. QEMU falls back to emulation where the kernel refuses.
+    /// `None` for a machine that is always emulated.
+    pub virtualized: Option<&'static [&'static str]>,
+    /// How card and network are connected.
+    pub wiring: Wiring,
+    /// The first release of QEMU that has the machine, where 7.2 has not.
+    pub since: Option<u32>,
+    /// What the board has and the model lacks, or does otherwise; empty for a machine that is no board.
+    pub lacks: &'static str,
+    /// Its firmware; `None` for the one that QEMU brings, or the one on the image.
+    pub firmware: Option<QemuFirmware>,
+}
+
+/// How card and network are connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// As virtio devices on PCI; the memory can have any size.
+    Virtio,
+    /// As on a Raspberry Pi: an SD card, a kernel that is loaded before the machine starts, and two serial ports.
+    RaspberryPi {
+        /// The memory in MiB, which is fixed.
+        memory_mib: u32,
+        /// Whether there is USB, and so a network.
+        network: bool,
+    },
+}
+
+impl QemuModel {
+    /// Whether something leads to the machine's network.
+    pub fn has_network(&self) -> bool {
+        match self.wiring {
+            Wiring::Virtio => true,
+            Wiring::RaspberryPi { network, .. } => network,
+        }
+    }
+}
+
+/// The firmware of a machine, where it is a file of its own.
+#[derive(Debug)]
+pub struct QemuFirmware {
+    /// What it is, for messages.
+    pub name: &'static str,
+    /// Where the host's packages install it.
+    pub host_paths: &'static [&'static str],
+    /// Where the emulator's container image has it.
+    pub container_path: &'static str,
+    /// Hints for a host without it.
+    pub hints: &'static [&'static str],
+}
+
+/// The packages with the emulator of 64-bit ARM machines.
+pub(super) const ARM_PACKAGES: &str =
+    "qemu-system-arm (Debian, Ubuntu), qemu-system-aarch64 (Fedora, Alpine, Arch)";
+
+/// A Raspberry Pi as QEMU has it. The firmware of its graphics processor is not emulated: what it would load is given
+/// to QEMU.
+pub(super) const fn raspi(
+    emulated: &'static [&'static str],
+    memory_mib: u32,
+    network: bool,
+    since: Option<u32>,
+    lacks: &'static str,
+) -> QemuModel {
+    QemuModel {
+        architecture: Architecture::Aarch64,
+        packages: ARM_PACKAGES,
+        emulated,
+        virtualized: None,
+        wiring: Wiring::RaspberryPi {
+            memory_mib,
+            network,
+        },
+        since,
+        lacks,
+        firmware: None,
+    }
+}

@@ -1,0 +1,124 @@
+//! Raspberry Pis. The boot ROM (from the Pi 4 on: the EEPROM) starts the firmware on the image's first FAT partition, that
+//! starts what `config.txt` names, with the device tree of the model: on nixpkgs' images U-Boot, which reads the extlinux menu.
+
+use super::qemu::raspi;
+use super::{Board, Start};
+use crate::common::system::System;
+
+/// How the firmware of a Raspberry Pi starts, by
+/// <https://www.raspberrypi.com/documentation/computers/config_txt.html>.
+#[derive(Debug)]
+pub struct PiModel {
+    /// The conditional filters of `config.txt` that hold on it.
+    pub filters: &'static [&'static str],
+    /// Its type in the revision code, for the filter `[board-type=…]`.
+    pub board_type: u32,
+    /// Whether the kernel runs in 64-bit mode without `arm_64bit=1`.
+    pub is_64_bit: bool,
+    /// The 64-bit kernels that are looked for without `kernel=`.
+    pub kernels: &'static [&'static str],
+    /// Its device trees: the name in Raspberry Pi's kernel, then the one in Linux's.
+    pub device_trees: [&'static str; 2],
+    /// The files of the firmware itself; none where it is in an EEPROM.
+    pub firmware: &'static [&'static str],
+    /// Whether the image of nixpkgs' `sd-image-aarch64.nix` boots on it.
+    pub in_nixpkgs: bool,
+}
+
+const FIRMWARE_3: &[&str] = &["bootcode.bin", "start.elf", "fixup.dat"];
+
+/// Raspberry Pi 3.
+pub(super) static RPI3: Board = Board {
+    name: "rpi3",
+    title: "Raspberry Pi 3",
+    system: System::Aarch64Linux,
+    start: Start::RaspberryPi(PiModel {
+        filters: &["pi3"],
+        board_type: 0x08,
+        is_64_bit: false,
+        kernels: &["kernel8.img"],
+        device_trees: ["bcm2710-rpi-3-b.dtb", "bcm2837-rpi-3-b.dtb"],
+        firmware: FIRMWARE_3,
+        in_nixpkgs: true,
+    }),
+    qemu: Some(raspi(
+        &["-M", "raspi3b"],
+        1024,
+        true,
+        None,
+        "wireless, Bluetooth, and its Ethernet chip: the network is a USB adapter",
+    )),
+    imager_tag: Some("pi3-64bit"),
+    tried: "a test boots the miniature image on raspi3b and logs in over SSH",
+};
+
+/// Raspberry Pi 4, 400 and Compute Module 4.
+pub(super) static RPI4: Board = Board {
+    name: "rpi4",
+    title: "Raspberry Pi 4, 400, CM4",
+    system: System::Aarch64Linux,
+    start: Start::RaspberryPi(PiModel {
+        filters: &["pi4"],
+        board_type: 0x11,
+        is_64_bit: true,
+        kernels: &["kernel8.img"],
+        device_trees: ["bcm2711-rpi-4-b.dtb", "bcm2711-rpi-4-b.dtb"],
+        firmware: &["start4.elf", "fixup4.dat"],
+        in_nixpkgs: true,
+    }),
+    qemu: Some(raspi(
+        &["-M", "raspi4b"],
+        2048,
+        false,
+        Some(9),
+        "Ethernet, USB, PCIe and wireless: nothing leads to its network, so it is watched on the serial console",
+    )),
+    imager_tag: Some("pi4-64bit"),
+    tried: "on raspi4b of QEMU 10, U-Boot starts the kernel of the miniature image, which panics: the model lacks an interrupt controller",
+};
+
+/// Raspberry Pi Zero 2 W.
+pub(super) static RPI02: Board = Board {
+    name: "rpi02",
+    title: "Raspberry Pi Zero 2 W",
+    system: System::Aarch64Linux,
+    start: Start::RaspberryPi(PiModel {
+        filters: &["pi02", "pi0w", "pi0"],
+        board_type: 0x12,
+        is_64_bit: false,
+        kernels: &["kernel8.img"],
+        device_trees: ["bcm2710-rpi-zero-2-w.dtb", "bcm2837-rpi-zero-2-w.dtb"],
+        firmware: FIRMWARE_3,
+        in_nixpkgs: true,
+    }),
+    // The 3A+ has the same processor and as much memory.
+    qemu: Some(raspi(
+        &["-M", "raspi3ap"],
+        512,
+        true,
+        None,
+        "wireless and Bluetooth; QEMU has no Zero 2 W, and U-Boot takes this one for a Raspberry Pi 3 A+. The network is a USB \
+         adapter",
+    )),
+    imager_tag: Some("pi3-64bit"),
+    tried: "nothing of its own; it starts the files of a Raspberry Pi 3",
+};
+
+/// Raspberry Pi 5, 500 and Compute Module 5.
+pub(super) static RPI5: Board = Board {
+    name: "rpi5",
+    title: "Raspberry Pi 5, 500, CM5",
+    system: System::Aarch64Linux,
+    start: Start::RaspberryPi(PiModel {
+        filters: &["pi5"],
+        board_type: 0x17,
+        is_64_bit: true,
+        kernels: &["kernel_2712.img", "kernel8.img"],
+        device_trees: ["bcm2712-rpi-5-b.dtb", "bcm2712-rpi-5-b.dtb"],
+        firmware: &[],
+        in_nixpkgs: false,
+    }),
+    qemu: None,
+    imager_tag: Some("pi5-64bit"),
+    tried: "nothing: QEMU has no model of it",
+};

@@ -1,0 +1,78 @@
+//! The files that a Raspberry Pi's firmware would load from an image before it starts a kernel.
+
+use std::fs::File;
+
+use super::boards::{Parts, firmware_volume, judge_board};
+use super::boot::{BootReport, Volume};
+use super::disk::Section;
+use super::error::Error;
+use super::pi_boot::PiBoot;
+use super::report::Layout;
+use crate::common::board::{Board, PiModel};
+use crate::common::cancel::Cancel;
+
+/// Bytes of one file that are loaded: a board has little more memory for a kernel.
+const MAX_FILE_BYTES: usize = 256 << 20;
+
+/// The files, and what is wrong with the image for the board.
+#[derive(Debug, Default)]
+pub struct PiStart {
+    /// The kernel, which usually is U-Boot.
+    pub kernel: Option<Vec<u8>>,
+    /// The device tree.
+    pub device_tree: Option<Vec<u8>>,
+    /// The initial RAM disk, if `config.txt` names one.
+    pub initrd: Option<Vec<u8>>,
+    /// The command line of a kernel.
+    pub command_line: Option<String>,
+    /// What the board's boot needs and the image lacks.
+    pub missing: Vec<String>,
+    /// What may be a mistake.
+    pub notes: Vec<String>,
+}
+
+/// The files for `board` on the raw image `file`; `None` for a board that is no Raspberry Pi.
+pub fn pi_start(
+    file: File,
+    board: &'static Board,
+    cancel: &Cancel,
+) -> Result<Option<PiStart>, Error> {
+    let Some(model) = board.raspberry_pi() else {
+        return Ok(None);
+    };
+    let size = file.metadata()?.len();
+    let disk = Section::whole(file, size, cancel);
+    let layout = Layout::read(&disk)?;
+    let boot = BootReport::find(&layout.volumes)?;
+    let parts = Parts {
+        disk: &disk,
+        first_partition: layout.first_partition(),
+        volumes: &layout.volumes,
+        boot: &boot,
+    };
+    let report = judge_board(parts, board)?;
+    let mut start = PiStart {
+        missing: report.missing,
+        notes: report.notes,
+        ..PiStart::default()
+    };
+    if let Some(volume) = firmware_volume(&layout.volumes) {
+        start.load(volume, model)?;
+    }
+    Ok(Some(start))
+}
+
+impl PiStart {
+    fn load(&mut self, volume: &Volume, model: &PiModel) -> Result<(), Error> {
+        let boot = PiBoot::find(&volume.fs, model)?;
+        let read = |path: &Option<String>| match path {
+            Some(path) => volume.fs.start_of(path, MAX_FILE_BYTES),
+            None => Ok(None),
+        };
+        self.kernel = read(&boot.kernel)?;
+        self.device_tree = read(&boot.device_tree)?;
+        self.initrd = read(&boot.initrd)?;
+        self.command_line = boot.command_line;
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! The image of a Raspberry Pi: what `inspect` says of it, and its boot on QEMU's model of the board.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::*;
+
+/// The firmware partition in the miniature image, in the syntax of mtools.
+const FIRMWARE: &str = "@@8M";
+
+/// Builds the miniature image in the shape of a Raspberry Pi's; returns its path and the private key that it accepts.
+fn image(user: &TestUser) -> (PathBuf, PathBuf) {
+    let (private, public) = key(user);
+    let keys = format!("  users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];");
+    let pi = "  services.openssh.enable = true;\n  sdImage.compressImage = false;\n  mini.raspberryPi = true;";
+    user.write("sd-card.nix", &configuration(&format!("{keys}\n{pi}")));
+    let image = run(&mut user.build(&["--compress", "none"]))
+        .assert_exit_code(0)
+        .image();
+    (image, private)
+}
+
+fn mtools(image: &Path, tool: &str, words: &[&str]) {
+    let mut command = Command::new(tool);
+    command
+        .args(["-i", &format!("{}{FIRMWARE}", image.display())])
+        .args(words);
+    let output = command.env("MTOOLS_SKIP_CHECK", "1").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// What `inspect` says of each board: its name, and what is missing.
+fn judged(user: &TestUser, image: &Path) -> Value {
+    let words = ["inspect", image.to_str().unwrap(), "--json", "--quiet"];
+    let json: Value = serde_json::from_str(&run(&mut user.sdbuild(&words)).stdout).unwrap();
+    let boards = json["boards"].as_array().unwrap().iter();
+    boards
+        .map(|b| {
+            (
+                b["board"].as_str().unwrap().to_owned(),
+                b["missing"].clone(),
+            )
+        })
+        .collect()
+}
+
+/// The boot, which takes most of the time. Images that lack something are told apart in the tests of `image`.
+#[test]
+fn raspberry_pi_boots_on_its_model() {
+    if !engine_available() || !boot_available() || !tools_available(&["mdel"]) {
+        return;
+    }
+    let user = TestUser::new();
+    let (image, key) = image(&user);
+    let before = fs::read(&image).unwrap();
+    let firmware = ["bootcode.bin", "start.elf", "fixup.dat"];
+    assert_eq!(judged(&user, &image)["rpi3"], serde_json::json!(firmware));
+
+    let path = image.to_str().unwrap();
+    let run_there = ["--run", "cat /proc/device-tree/model; touch /new"];
+    let login = ["--ssh-key", key.to_str().unwrap(), "--timeout", "400"];
+    let mut boot = user.sdbuild(&["boot", path, "--board", "rpi3"]);
+    let there = run(boot.args(run_there).args(login)).assert_exit_code(0);
+    assert!(
+        there.stdout.contains("Raspberry Pi 3 Model B"),
+        "{}",
+        there.stdout
+    );
+    there.assert_stderr_contains(&[
+        "logged in over SSH as root",
+        "missing or wrong: bootcode.bin",
+    ]);
+    assert!(fs::read(&image).unwrap() == before, "the image was changed");
+
+    let no_u_boot = image.with_file_name("broken.img");
+    fs::write(&no_u_boot, &before).unwrap();
+    mtools(&no_u_boot, "mdel", &["::u-boot-rpi3.bin"]);
+    let words = ["--board", "rpi3", "--until-login"];
+    let mut boot = user.sdbuild(&["boot", no_u_boot.to_str().unwrap()]);
+    run(boot.args(words)).assert_exit_code(4).assert_stderr_contains(&[
+        "a Raspberry Pi 3 does not start this image: u-boot-rpi3.bin, which config.txt names as the kernel",
+    ]);
+}
+
+#[test]
+fn board_without_a_network_or_a_model_is_refused() {
+    if !boot_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let image = user.write_unbootable("blank.img", 16 << 20);
+    let boot = |words: &[&str]| {
+        let words = [&["boot", image.to_str().unwrap()], words].concat();
+        run(&mut user.sdbuild(&words)).assert_exit_code(2)
+    };
+    boot(&["--board", "rpi4", "--until-ssh"])
+        .assert_stderr_contains(&["nothing leads to the network", "--until-login"]);
+    boot(&["--board", "rock64"]).assert_stderr_contains(&["QEMU has no model of the board rock64"]);
+}
