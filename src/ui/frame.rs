@@ -39,7 +39,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let elapsed = |since| paint.faint(&words::seconds(at.saturating_sub(since)));
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
-    let counts = progress::counts(state).filter(|_| room > 1);
+    let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.map(|text| line(&format!("     {text}"), "", columns)));
     let room = room - lines.len();
     let all = state.active().count();

@@ -68,7 +68,7 @@ impl Plain {
         (self.written_at, self.percent) = (at, percent);
         let mut parts = Vec::new();
         parts.extend(state.fraction().map(|_| format!("{percent} %")));
-        parts.extend(progress::counts(state));
+        parts.extend(progress::counts(state, at));
         parts.extend(state.time_left(at).map(words::time_left));
         parts.extend(active(state, at));
         if parts.is_empty() {

@@ -1,15 +1,17 @@
 //! How far the current phase is, in words that every view uses. Pure.
 
+use std::time::Duration;
+
 use crate::common::event::Phase;
 use crate::ui::state::{Activity, ActivityKind, State};
 use crate::ui::words;
 
-/// What the current phase has done, if it counts: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
-pub(super) fn counts(state: &State) -> Option<String> {
+/// What the current phase has done at the time `at`, if it counts: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
+pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
     let (phase, _) = state.phase()?;
     let mut parts: Vec<String> = state.detail().map(str::to_owned).into_iter().collect();
     if phase == Phase::Build {
-        parts.extend(nix(state));
+        parts.extend(nix(state, at));
     }
     if let Some(transfer) = state.transfer() {
         parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
@@ -18,13 +20,17 @@ pub(super) fn counts(state: &State) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" · "))
 }
 
-fn nix(state: &State) -> Vec<String> {
+fn nix(state: &State, at: Duration) -> Vec<String> {
     let counts = state.nix();
     let (mut parts, (fetched, to_fetch), (built, to_build)) =
         (Vec::new(), counts.fetched, counts.built);
     if to_fetch > 0 {
         let (done, all) = counts.downloaded;
-        let bytes = (all > 0).then(|| format!(" ({})", words::amount(done.min(all), all)));
+        let rate = state.arriving(at).filter(|_| done < all);
+        let rate = rate.and_then(|(bytes, took)| words::rate(bytes, took));
+        let rate = rate.map(|rate| format!(", {rate}")).unwrap_or_default();
+        let amount = || words::amount(done.min(all), all);
+        let bytes = (all > 0).then(|| format!(" ({}{rate})", amount()));
         let bytes = bytes.unwrap_or_default();
         parts.push(format!("fetched {fetched} of {to_fetch}{bytes}"));
     }

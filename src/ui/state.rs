@@ -3,6 +3,7 @@
 mod activities;
 mod fraction;
 mod nix_counts;
+mod rate;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
 pub(super) use fraction::{Fraction, WHOLE};
 use nix_counts::NixCounts;
+use rate::Rate;
 
 /// Maximum characters of a builder's last line that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
@@ -49,6 +51,7 @@ struct Current {
 pub(super) struct State {
     current: Option<Current>,
     nix: NixCounts,
+    arriving: Rate,
     activities: Activities,
     began: Option<Duration>,
     earlier: Option<BuildEffort>,
@@ -125,11 +128,13 @@ impl State {
                 activity.phase = Some(phase.chars().take(MAX_LAST_LINE).collect());
             }),
             NixEvent::Moved { id, done, expected } => {
-                let nix = &mut self.nix;
+                let (nix, arriving) = (&mut self.nix, &mut self.arriving);
                 activities.change(*id, at, |activity| {
                     let before = activity.moved.replace((*done, *expected));
                     if activity.kind == ActivityKind::Fetch {
-                        nix.add_downloaded(done.saturating_sub(before.map_or(0, |(done, _)| done)));
+                        let more = done.saturating_sub(before.map_or(0, |(done, _)| done));
+                        nix.add_downloaded(more);
+                        arriving.add(more, at);
                     }
                 });
             }
@@ -231,6 +236,11 @@ impl State {
     /// The bytes that the current phase has processed.
     pub(super) fn transfer(&self) -> Option<Transfer> {
         self.current.as_ref()?.transfer
+    }
+
+    /// The bytes that Nix downloaded in the last seconds, and in which time.
+    pub(super) fn arriving(&self, at: Duration) -> Option<(u64, Duration)> {
+        self.arriving.latest(at)
     }
 
     /// What the current phase does or came to.

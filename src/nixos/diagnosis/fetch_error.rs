@@ -27,6 +27,12 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     };
     let failure = Failure::message(class, text).context(format!("evaluate {}", context.source));
     let line = format!("unable to download '{url}': {why}");
+    if is_of_branch(url) {
+        return Some(failure.hint(
+            "flake.lock does not have this input, so Nix asks for its newest commit: `sdbuild lock`, where there is a \
+             network, completes flake.lock; then --override-input replaces an input without one",
+        ));
+    }
     Some(match known_errors(&line).next() {
         Some(KnownError::Certificate) => failure
             .hint("check that the clock of the engine's machine is right: date -u")
@@ -38,6 +44,11 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             .hint("check the address, the network, and the DNS of the engine's machine")
             .hint("without a network: copy the files into the configuration's directory and name them by their path"),
     })
+}
+
+/// Whether Nix asks `url` for the newest commit of a branch: for an input `github:OWNER/REPOSITORY/BRANCH` without a lock.
+fn is_of_branch(url: &str) -> bool {
+    url.starts_with("https://api.github.com/repos/") && url.contains("/commits/")
 }
 
 /// Address and reason of a failed download of Nix.

@@ -207,6 +207,17 @@ fn long_messages_are_truncated() {
 }
 
 #[test]
+fn an_input_without_a_lock_is_not_copied_by_hand() {
+    let message = "unable to download 'https://api.github.com/repos/NixOS/nixpkgs/commits/nixos-26.05': Could not resolve \
+                   hostname (6)";
+    let failure = diagnose(&context(1), &with_error(message));
+    assert_eq!(failure.class, Class::Environment);
+    let hints = failure.hints.join(" ");
+    assert!(hints.contains("`sdbuild lock`"), "{hints}");
+    assert!(!hints.contains("copy the files"), "{hints}");
+}
+
+#[test]
 fn errors_of_flakes_are_explained() {
     // As Nix 2.26 reports them.
     for (message, hint) in [

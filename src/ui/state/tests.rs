@@ -21,7 +21,7 @@ fn build(id: u64) -> NixEvent {
 #[test]
 fn progress_of_nix_follows_its_forecast() {
     assert_eq!(
-        progress::counts(&state(&[])).unwrap(),
+        progress::counts(&state(&[]), SECOND).unwrap(),
         "evaluating the configuration"
     );
     let state = state(&[
@@ -62,7 +62,11 @@ fn progress_of_nix_follows_its_forecast() {
         },
     ]);
     assert_eq!(
-        progress::counts(&state).unwrap(),
+        progress::counts(&state, SECOND * 6).unwrap(),
+        "fetched 1 of 9 (1.5 of 5.0 MB, 500 kB/s) · built 3 of 62"
+    );
+    assert_eq!(
+        progress::counts(&state, SECOND * 60).unwrap(),
         "fetched 1 of 9 (1.5 of 5.0 MB) · built 3 of 62"
     );
     assert_eq!(state.active().count(), 0);
@@ -147,12 +151,15 @@ fn bytes_of_another_phase_are_not_shown() {
         total,
     };
     apply(bytes(Phase::Fetch, None));
-    assert_eq!(progress::counts(&state), None);
+    assert_eq!(progress::counts(&state, SECOND), None);
     state.apply(&bytes(Phase::CopyOut, Some(2000)), SECOND);
-    assert_eq!(progress::counts(&state).unwrap(), "1.0 of 2.0 kB");
+    assert_eq!(
+        progress::counts(&state, SECOND * 3).unwrap(),
+        "1.0 of 2.0 kB"
+    );
     state.apply(&Event::Started(Phase::Flash), SECOND);
     state.apply(&bytes(Phase::Flash, Some(3000)), SECOND * 3);
-    let counts = progress::counts(&state).unwrap();
+    let counts = progress::counts(&state, SECOND * 3).unwrap();
     assert_eq!(counts, "1.0 of 3.0 kB · 500 B/s");
 }
 
