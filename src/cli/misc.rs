@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Build;
-use crate::common::board::BoardName;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
@@ -21,9 +20,6 @@ pub struct NixpkgsArgs {
 
     #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true, help = help_of("system"))]
     system: Option<System>,
-
-    #[arg(long, value_enum, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true, help = help_of("board"))]
-    board: Option<BoardName>,
 }
 
 impl NixpkgsArgs {
@@ -32,7 +28,6 @@ impl NixpkgsArgs {
         Options {
             nixpkgs: self.nixpkgs.clone(),
             system: self.system,
-            board: self.board,
             ..Options::default()
         }
     }

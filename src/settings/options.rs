@@ -46,7 +46,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true)]
     pub system: Option<System>,
 
-    /// Board that the image is for, one of `sdbuild boards`: `check`, --boot-test and --rpi-imager go by it [default: none in particular]
+    /// Board that the image is for, one of `sdbuild boards`: --boot-test and --rpi-imager go by it [default: none in particular]
     #[arg(long, value_enum, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 

@@ -173,10 +173,6 @@ fn a_flake_without_a_module_file_is_taken() {
         .exit_code(2)
         .stderr("--override-input nixpkgs REF")
         .run();
-    CliTest::new(&["build", "git+ssh://git@host.example/pi"])
-        .exit_code(2)
-        .stderr("flakes over SSH are not supported yet")
-        .run();
     CliTest::new(&["lock", "--flake", "github:owner/repository"])
         .exit_code(2)
         .stderr("cannot be written from here")

@@ -71,10 +71,10 @@ pub(super) static RPI4: Board = Board {
         2048,
         false,
         Some(9),
-        "Ethernet, USB, PCIe and wireless: nothing leads to its network, so it is watched on the serial console",
+        "Ethernet, USB, PCIe, wireless, and the devices of HDMI, without which Linux 6.12 panics before its first message",
     )),
     imager_tag: Some("pi4-64bit"),
-    tried: "on raspi4b of QEMU 10, U-Boot starts the kernel of the miniature image, which panics: the model lacks an interrupt controller",
+    tried: "on raspi4b of QEMU 10, U-Boot starts the kernel of the miniature image, which panics: the model lacks devices of HDMI",
 };
 
 /// Raspberry Pi Zero 2 W.

@@ -78,7 +78,7 @@ const ROCKCHIP_FILES: &[LoaderFile] = &[LoaderFile {
 /// Between the end of U-Boot, behind sector 16384, and the first partition there is room for later releases.
 const ROCKCHIP_GAP_MIB: u32 = 16;
 
-const EVALUATED: &str = "nothing but the lines that init writes; no U-Boot was built";
+const NOTHING: &str = "nothing: no image with its U-Boot was built, and QEMU has no model of it";
 
 const fn board(name: &'static str, title: &'static str, u_boot: UBoot) -> Board {
     Board {
@@ -88,7 +88,7 @@ const fn board(name: &'static str, title: &'static str, u_boot: UBoot) -> Board 
         start: Start::UBoot(u_boot),
         qemu: None,
         imager_tag: None,
-        tried: EVALUATED,
+        tried: NOTHING,
     }
 }
 
