@@ -8,7 +8,7 @@ mod picture;
 use std::fmt::Write as _;
 use std::fs;
 
-use machine::{Laptop, Run};
+use machine::{Card, Laptop, Run};
 
 use crate::support::*;
 
@@ -18,24 +18,23 @@ const TOUR: &str = "docs/tour.md";
 /// The page and the pictures of a new tour.
 struct Taken {
     text: String,
-    pictures: Pictures,
+    pictures: Vec<Picture>,
 }
 
-/// Two screens of the same build, as SVG.
-struct Pictures {
-    /// The live view with most derivations.
-    live: String,
-    /// The end, with the path of the image.
-    end: String,
+/// A screen as SVG.
+struct Picture {
+    /// The file that holds it.
+    file: &'static str,
+    svg: String,
+    /// What it must show.
+    part: &'static str,
 }
 
-impl Pictures {
-    /// The files that hold them.
-    fn named(&self) -> [(&'static str, &str); 2] {
-        [
-            ("docs/building.svg", &self.live),
-            ("docs/build.svg", &self.end),
-        ]
+impl Picture {
+    /// The end of `run`.
+    fn of_end(run: &Run, file: &'static str, part: &'static str) -> Self {
+        let svg = picture::of(run, |screen| usize::from(screen.contains(part)));
+        Self { file, svg, part }
     }
 }
 
@@ -63,6 +62,7 @@ fn with_package(laptop: &Laptop, name: &str, script: &str) {
 struct Page {
     laptop: Laptop,
     text: String,
+    pictures: Vec<Picture>,
 }
 
 impl Page {
@@ -78,6 +78,13 @@ impl Page {
         write!(self.text, "\n```\n{}```\n", run.shown()).unwrap();
     }
 
+    /// Shows `run` as the picture in `file`, which must show `part`, beside the text.
+    fn picture(&mut self, run: &Run, file: &'static str, alt: &str, part: &'static str) {
+        let name = file.trim_start_matches("docs/");
+        self.say("", &format!("![{alt}]({name})"));
+        self.pictures.push(Picture::of_end(run, file, part));
+    }
+
     #[track_caller]
     fn run(&mut self, words: &str, code: i32) -> Run {
         let run = self.laptop.runs(words, code);
@@ -88,15 +95,22 @@ impl Page {
 
 fn take() -> Taken {
     let (laptop, text) = (Laptop::new(), HEAD.to_owned());
-    let mut page = Page { laptop, text };
+    let pictures = Vec::new();
+    let mut page = Page {
+        laptop,
+        text,
+        pictures,
+    };
     begin(&mut page);
     check(&mut page);
-    let pictures = build(&mut page);
+    build(&mut page);
+    boot_and_flash(&mut page);
+    mistake(&mut page);
     fail(&mut page);
     end(&mut page);
     Taken {
         text: page.text,
-        pictures,
+        pictures: page.pictures,
     }
 }
 
@@ -120,16 +134,59 @@ fn check(page: &mut Page) {
     page.run("sdbuild check", 0);
 }
 
-/// Builds the image; returns pictures of the build.
-fn build(page: &mut Page) -> Pictures {
+fn build(page: &mut Page) {
     page.say("The image", "During the build, the end of the screen shows how far it is, and the derivations that are being built and downloaded:\n\n![A build in progress](building.svg)\n\nThis remains at the end. A phase that took no time is not told; if standard output is not a terminal, the path of the image is written to it:");
     let run = page.run("sdbuild build", 0);
-    let live = picture::of(&run, |screen| {
+    let svg = picture::of(&run, |screen| {
         let is_building = screen.contains(" % ") && screen.contains(" Build ");
         usize::from(is_building) * screen.matches("     building ").count()
     });
-    let end = picture::of(&run, |screen| usize::from(screen.contains("sdbuild flash")));
-    Pictures { live, end }
+    let (file, part) = ("docs/building.svg", "building");
+    page.pictures.push(Picture { file, svg, part });
+    page.pictures
+        .push(Picture::of_end(&run, "docs/build.svg", "sdbuild flash"));
+}
+
+fn boot_and_flash(page: &mut Page) {
+    page.say("Does it boot?", "`boot` starts the newest image in a virtual machine. With `--until-ssh` it waits until your key can log in, without it you see the console. The image is not changed.");
+    let run = page.run("sdbuild boot --until-ssh", 0);
+    page.picture(
+        &run,
+        "docs/boot.svg",
+        "A boot until the login",
+        "logged in over SSH",
+    );
+    let card = Card::insert();
+    let image = page.laptop.image();
+    page.say("Onto the card", "`flash` names what will be lost, asks, writes, and reads the card back. This machine has no card reader: the card is a loop device here, which needs `--allow-fixed`.");
+    let words = format!("sdbuild flash {image} {} --allow-fixed", card.node);
+    let run = page.laptop.answers(&words, "[y/N] ", "y\r");
+    page.show(&run);
+    page.picture(
+        &run,
+        "docs/flash.svg",
+        "An image on its card",
+        "take the card out",
+    );
+}
+
+/// A name that no package has.
+fn mistake(page: &mut Page) {
+    page.say(
+        "A mistake in the configuration",
+        "The error says where it is, shows the line, and what to do:",
+    );
+    page.laptop
+        .edit(|text| text.replace("with pkgs; [ ", "with pkgs; [ htopp "));
+    let run = page.run("sdbuild build", 2);
+    page.picture(
+        &run,
+        "docs/error.svg",
+        "An error with its line",
+        "undefined variable",
+    );
+    page.laptop
+        .edit(|text| text.replace("with pkgs; [ htopp ", "with pkgs; [ "));
 }
 
 fn fail(page: &mut Page) {
@@ -158,7 +215,7 @@ fn end(page: &mut Page) {
 
 #[test]
 fn tour_matches_what_happens() {
-    if !engine_available() || !root_available() {
+    if !engine_available() || !root_available() || !boot_available() {
         return;
     }
     let before = Machine::snapshot();
@@ -166,8 +223,8 @@ fn tour_matches_what_happens() {
     let path = |name: &str| root().join(name);
     if std::env::var_os("SDBUILD_TOUR_WRITE").is_some() {
         fs::write(path(TOUR), &taken.text).unwrap();
-        for (name, picture) in taken.pictures.named() {
-            fs::write(path(name), picture).unwrap();
+        for picture in &taken.pictures {
+            fs::write(path(picture.file), &picture.svg).unwrap();
         }
     }
     before.assert_unchanged();
@@ -178,14 +235,15 @@ fn tour_matches_what_happens() {
         difference.is_empty(),
         "{TOUR} is not what happens; scripts/tour writes it anew\n{difference}"
     );
-    let [(live, new_live), (end, new_end)] = taken.pictures.named();
-    let (was, is) = (mask::picture(&read(live)), mask::picture(new_live));
-    assert_eq!(
-        was, is,
-        "{live} is not what happens; scripts/tour writes it anew"
-    );
-    // Its times and sizes differ from run to run; what counts is the path at the end.
-    for picture in [&read(end), new_end] {
-        assert!(picture.contains(".img.zst"), "{end}: {picture}");
+    for Picture { file, svg, part } in &taken.pictures {
+        let (was, is) = (mask::picture(&read(file)), mask::picture(svg));
+        assert_eq!(
+            was, is,
+            "{file} is not what happens; scripts/tour writes it anew"
+        );
+        // Which derivations and phases are seen differs from run to run.
+        for svg in [&read(file), svg] {
+            assert!(svg.contains(part), "`{part}` is not in {file}: {svg}");
+        }
     }
 }

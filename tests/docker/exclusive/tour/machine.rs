@@ -13,9 +13,8 @@ use crate::support::*;
 pub(super) const SIZE: (u16, u16) = (80, 24);
 /// More lines than any command writes.
 const ALL: u16 = 500;
-/// A public key whose private key does not exist.
-const KEY: &str =
-    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDP/3Z1u2imLG02af1SjCK91N/MTJsBoSP59DWyfK5mW me@laptop\n";
+/// The size of the card: a bit more than that of the image.
+const CARD_BYTES: u64 = 200_000_000;
 
 /// Mounts a home directory and, when there is one, the engine's socket at the usual paths, and runs a command. A
 /// fixed text: what differs comes as arguments.
@@ -29,6 +28,39 @@ const ENTER: &str = "set -e\n\
 pub(super) struct Laptop {
     user: TestUser,
     engine: Option<OwnEngine>,
+}
+
+/// A file as a disk, which is taken away when the value is dropped.
+pub(super) struct Card {
+    /// The path of the device.
+    pub(super) node: String,
+    _dir: tempfile::TempDir,
+}
+
+impl Card {
+    pub(super) fn insert() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("card");
+        fs::File::create(&file)
+            .and_then(|card| card.set_len(CARD_BYTES))
+            .unwrap();
+        let mut losetup = Command::new("losetup");
+        let node = losetup.args(["--find", "--show"]).arg(&file).output();
+        let node = String::from_utf8(node.unwrap().stdout).unwrap();
+        assert!(node.starts_with("/dev/loop"), "{node}");
+        let node = node.trim().to_owned();
+        Self { node, _dir: dir }
+    }
+}
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        drop(
+            Command::new("losetup")
+                .args(["--detach", &self.node])
+                .status(),
+        );
+    }
 }
 
 /// A command that was run.
@@ -45,7 +77,11 @@ impl Laptop {
             fs::create_dir(home.join(dir)).unwrap();
         }
         fs::remove_dir(user.out()).unwrap();
-        user.write(".ssh/id_ed25519.pub", KEY);
+        let made = Command::new("ssh-keygen")
+            .args(["-q", "-t", "ed25519", "-N", "", "-C", "me@laptop", "-f"])
+            .arg(home.join(".ssh/id_ed25519"))
+            .status();
+        assert!(made.unwrap().success());
         // An empty home but for the downloads, which the tour does not show.
         let mut copy = Command::new("cp");
         copy.args(["-a", "--link", &user.environment["XDG_CACHE_HOME"]]);
@@ -70,7 +106,8 @@ impl Laptop {
     /// network.
     fn supply(&self) {
         let other = TestUser::new();
-        other.write("sd-card.nix", &example(KEY.trim_end()));
+        let (_, public) = key(&other);
+        other.write("sd-card.nix", &example(&public));
         run(&mut other.build(&[])).assert_exit_code(0);
         // The image does not need its packages: another test may have collected them.
         let fetch =
@@ -150,6 +187,23 @@ impl Laptop {
         Run::new(words, &mut screen)
     }
 
+    /// Runs `words`, and types `answer` when `question` is on the screen.
+    #[track_caller]
+    pub(super) fn answers(&self, words: &str, question: &str, answer: &str) -> Run {
+        let mut screen = self.start(words);
+        screen.wait_for(question);
+        screen.type_keys(answer);
+        screen.assert_exit_code(0);
+        Run::new(words, &mut screen)
+    }
+
+    /// The file name of the image that was built.
+    pub(super) fn image(&self) -> String {
+        let mut names = file_names(&self.user.home.path().join("pi"));
+        names.retain(|name| name.ends_with(".img.zst"));
+        names.remove(0)
+    }
+
     /// Runs `words` until `part` is on the screen, and types Ctrl-C.
     #[track_caller]
     pub(super) fn interrupts(&self, words: &str, part: &str) -> Run {
@@ -167,6 +221,11 @@ impl Run {
             words: words.to_owned(),
             raw: screen.all(),
         }
+    }
+
+    /// The command line.
+    pub(super) fn words(&self) -> &str {
+        &self.words
     }
 
     /// The command line and its raw output.

@@ -31,7 +31,10 @@ fn ends_with_a_column(line: &str) -> bool {
 /// A phase that may have taken no time, and then is not told.
 fn is_of_the_moment(line: &str) -> bool {
     let phase = line.strip_prefix(" ✓ ");
-    phase.is_some_and(|phase| !phase.starts_with("Build ") && !phase.contains(".img"))
+    let always = ["Build ", "Boot "];
+    phase.is_some_and(|phase| {
+        !always.iter().any(|name| phase.starts_with(name)) && !phase.contains(".img")
+    })
 }
 
 /// Joins the continuation lines of a check of `doctor`.
@@ -67,6 +70,16 @@ fn words(line: &str) -> String {
 
 /// A word with every number as 0 and every hash as #.
 fn word(word: &str) -> String {
+    // The end of a public key, and the number of a loop device.
+    if word.starts_with('…') {
+        return "…".to_owned();
+    }
+    if let Some((_, rest)) = word.split_once("/dev/loop") {
+        return format!(
+            "/dev/loop{}",
+            rest.trim_start_matches(|c: char| c.is_ascii_digit())
+        );
+    }
     let mut out = String::new();
     let mut run = String::new();
     for c in word.chars().chain([' ']) {
@@ -110,7 +123,9 @@ pub(super) fn difference(was: &[String], is: &[String]) -> String {
 
 /// The parts of a picture that are the same each time: its frame, and the lines before the build.
 pub(super) fn picture(svg: &str) -> Vec<String> {
-    let lines = svg.lines().take_while(|line| !line.contains(['✓', '%']));
+    let lines = svg
+        .lines()
+        .take_while(|line| !line.contains(['✓', '✗', '%']));
     lines.map(words).collect()
 }
 

@@ -11,13 +11,28 @@ use crate::support::parser;
 const CELL: (f32, f32) = (8.4, 18.0);
 /// Around the text; above it is the window's bar.
 const MARGIN: (f32, f32) = (16.0, 44.0);
-/// The first sixteen colours of a terminal, on dark ground.
-const COLOURS: [&str; 16] = [
-    "#3b4252", "#e06c75", "#98c379", "#e5c07b", "#61afef", "#c678dd", "#56b6c2", "#d8dee9",
-    "#6b7689", "#ff7b85", "#b5e890", "#ffd68a", "#7cc7ff", "#d896f0", "#6fd3df", "#ffffff",
+/// The first sixteen colours of a terminal, on dark and on light ground, as the classes `c0` to `c15`.
+const COLOURS: [(&str, &str); 16] = [
+    ("#3b4252", "#24292f"),
+    ("#e06c75", "#cf222e"),
+    ("#98c379", "#116329"),
+    ("#e5c07b", "#7d4e00"),
+    ("#61afef", "#0550ae"),
+    ("#c678dd", "#8250df"),
+    ("#56b6c2", "#1b7c83"),
+    ("#d8dee9", "#57606a"),
+    ("#6b7689", "#57606a"),
+    ("#ff7b85", "#a40e26"),
+    ("#b5e890", "#1a7f37"),
+    ("#ffd68a", "#633c01"),
+    ("#7cc7ff", "#0969da"),
+    ("#d896f0", "#6639ba"),
+    ("#6fd3df", "#3192aa"),
+    ("#ffffff", "#24292f"),
 ];
-const GROUND: &str = "#1e222a";
-const TEXT: &str = "#d8dee9";
+const GROUND: (&str, &str) = ("#1e222a", "#ffffff");
+const TEXT: (&str, &str) = ("#d8dee9", "#24292f");
+const FRAME: (&str, &str) = ("#1e222a", "#d0d7de");
 
 /// The moment of `run` that `worth` likes best.
 pub(super) fn of(run: &Run, worth: impl Fn(&str) -> usize) -> String {
@@ -40,23 +55,52 @@ pub(super) fn of(run: &Run, worth: impl Fn(&str) -> usize) -> String {
     }
     let mut parser = parser(SIZE);
     parser.process(&stream[..best.1]);
-    draw(parser.screen())
+    draw(parser.screen(), run.words())
 }
 
-fn draw(screen: &vt100::Screen) -> String {
-    let (columns, rows) = (f32::from(SIZE.0), f32::from(SIZE.1));
+/// The colours as classes, those for light ground where the reader prefers that.
+fn style() -> String {
+    let rules = |choose: fn((&'static str, &'static str)) -> &'static str| {
+        let mut rules = format!(
+            ".ground{{fill:{};stroke:{}}} text{{fill:{}}}",
+            choose(GROUND),
+            choose(FRAME),
+            choose(TEXT)
+        );
+        for (index, colour) in COLOURS.into_iter().enumerate() {
+            write!(rules, " .c{index}{{fill:{}}}", choose(colour)).unwrap();
+        }
+        rules
+    };
+    format!(
+        "<style>{} @media (prefers-color-scheme: light){{{}}}</style>",
+        rules(|(dark, _)| dark),
+        rules(|(_, light)| light)
+    )
+}
+
+fn draw(screen: &vt100::Screen, words: &str) -> String {
+    let rows: Vec<String> = screen.rows(0, SIZE.0).collect();
+    let used = rows.iter().rposition(|row| !row.trim().is_empty());
+    let used = u16::try_from(used.unwrap_or(0)).unwrap() + 1;
+    let (columns, rows) = (f32::from(SIZE.0), f32::from(used));
     let (width, height) = (
         columns * CELL.0 + 2.0 * MARGIN.0,
         rows * CELL.1 + MARGIN.1 + MARGIN.0,
     );
+    let command: Vec<&str> = words.split(' ').take(2).collect();
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" \
-         aria-label=\"sdbuild build on a terminal\">\n\
-         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{GROUND}\"/>\n\
+         aria-label=\"{} on a terminal\">\n{}\n\
+         <rect class=\"ground\" x=\"0.5\" y=\"0.5\" width=\"{:.0}\" height=\"{:.0}\" rx=\"8\"/>\n\
          <circle cx=\"20\" cy=\"18\" r=\"6\" fill=\"#e06c75\"/><circle cx=\"40\" cy=\"18\" r=\"6\" fill=\"#e5c07b\"/>\
          <circle cx=\"60\" cy=\"18\" r=\"6\" fill=\"#98c379\"/>\n\
          <g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"14\" \
-         fill=\"{TEXT}\" xml:space=\"preserve\">\n"
+         xml:space=\"preserve\">\n",
+        command.join(" "),
+        style(),
+        width - 1.0,
+        height - 1.0,
     );
     for row in 0..SIZE.1 {
         for (column, text, cell) in pieces(screen, row) {
@@ -97,7 +141,7 @@ fn span((column, row): (u16, u16), text: &str, cell: &Cell) -> String {
     let width = f32::from(u16::try_from(text.chars().count()).unwrap()) * CELL.0;
     let mut how = String::new();
     if let Color::Idx(n) = cell.fgcolor() {
-        write!(how, " fill=\"{}\"", COLOURS[usize::from(n) % 16]).unwrap();
+        write!(how, " class=\"c{}\"", n % 16).unwrap();
     }
     if cell.bold() {
         how.push_str(" font-weight=\"bold\"");
