@@ -258,6 +258,19 @@ fn many_log_lines_cause_few_redraws() {
 }
 
 #[test]
+fn the_first_line_uses_the_width_that_there_is() {
+    let (mut keyboard, display) = pair(120, 24);
+    let view = View::new(ViewKind::Live, 0, false);
+    let writer = Writer::start(screen_on(&display), view).unwrap();
+    writer.handle(&Event::Notice("word ".repeat(20)));
+    writer.close(Duration::from_secs(60));
+    (&display).write_all(MARK).unwrap();
+    let seen = String::from_utf8(read_until_mark(&mut keyboard)).unwrap();
+    let words = "word ".repeat(20);
+    assert!(seen.contains(words.trim_end()), "{seen:?}");
+}
+
+#[test]
 fn many_lines_above_a_live_view_take_few_writes() {
     const LINES: u64 = 10_000;
     let (mut keyboard, display) = pair(80, 24);

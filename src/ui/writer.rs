@@ -67,7 +67,9 @@ struct Batch {
 
 impl Writer {
     /// Starts the thread that writes the output of `view` to `screen`.
-    pub(super) fn start(screen: Screen, view: View) -> io::Result<Self> {
+    pub(super) fn start(screen: Screen, mut view: View) -> io::Result<Self> {
+        // The first event comes before the first redraw.
+        view.set_columns(screen.size().columns);
         let queue = Queue {
             view,
             items: VecDeque::new(),
