@@ -7,12 +7,13 @@ mod questions;
 use std::io::IsTerminal as _;
 use std::path::Path;
 
+use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::host_name;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
-use crate::settings::{self, BoardChoice, Environment, InitArgs};
+use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, Access, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
 use ci::Workflow;
@@ -98,6 +99,9 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
     optional(&settings.chosen_locale, |name| {
         template::check_locale(name).map(drop)
     })?;
+    if let Some(BoardName(board)) = settings.board {
+        template::check_board(board)?;
+    }
     match &settings.wifi {
         Some((name, _)) => Wifi::check(name),
         None => Ok(()),
@@ -118,7 +122,7 @@ async fn values(
         default: &default_name,
     };
     let host_name = asker.ask(host_name, host_name::check).await?;
-    let other_board = board(settings, asker).await? == BoardChoice::Other;
+    let BoardName(board) = board(settings, asker).await?;
     let keys = Box::pin(keys::choose(settings, env, asker)).await?;
     let user = Question {
         text: "Account beside root, with sudo (empty for none)",
@@ -149,14 +153,14 @@ async fn values(
         keys,
         host_name,
         user,
-        other_board,
+        board,
         time_zone: Some(time_zone),
         locale: Some(template::check_locale(&locale.await?)?),
         wifi,
     })
 }
 
-async fn board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardChoice, Failure> {
+async fn board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardName, Failure> {
     if let Some(board) = settings.board {
         return Ok(board);
     }
@@ -170,10 +174,11 @@ async fn board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardChoi
         _ => Err(Failure::usage("answer 1 or 2")
             .hint("a Raspberry Pi 5, 1, Zero or the first 2 cannot start this image")),
     });
-    Ok(match answer.await?.as_str() {
-        "2" => BoardChoice::Other,
-        _ => BoardChoice::RaspberryPi,
-    })
+    let name = match answer.await?.as_str() {
+        "2" => "other",
+        _ => "rpi4",
+    };
+    name.parse().map_err(Failure::usage)
 }
 
 /// The wireless network with its passphrase, from flags, a file or answers.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli;
 use crate::commands::build::{self, BuildOutput};
+use crate::common::board::generic_machine;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
@@ -118,7 +119,7 @@ impl TryWorkspace {
             keys: vec![PublicKey { line: pair.public }],
             host_name: HOST_NAME.to_owned(),
             user: None,
-            other_board: false,
+            board: generic_machine(System::Aarch64Linux),
             time_zone: None,
             locale: None,
             wifi: None,

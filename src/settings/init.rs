@@ -7,11 +7,12 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use super::CONFIG_NAME;
 use super::environment::Environment;
 use super::resolver::current_dir;
+use crate::common::board::BoardName;
 use crate::common::ci_service::CiService;
 use crate::common::failure::Failure;
 
@@ -43,9 +44,9 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
-    /// Board that the image is for [default: raspberry-pi]
-    #[arg(long, value_enum, value_name = "BOARD")]
-    pub board: Option<BoardChoice>,
+    /// Board that the image is for, one of `sdbuild boards` [default: rpi4, which does for rpi3 and rpi02]
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    pub board: Option<BoardName>,
 
     /// Account to create beside root: your SSH keys, and sudo without a password
     #[arg(long, value_name = "NAME")]
@@ -80,16 +81,6 @@ pub struct InitArgs {
     pub wifi_password_file: Option<PathBuf>,
 }
 
-/// The boards that differ in the configuration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum BoardChoice {
-    /// Raspberry Pi 3, 4 or Zero 2 W, whose firmware is in the image
-    #[default]
-    RaspberryPi,
-    /// Another 64-bit ARM board, which starts the card by its own U-Boot
-    Other,
-}
-
 /// The resolved settings of `sdbuild init`.
 #[derive(Clone, Debug)]
 pub struct Init {
@@ -102,7 +93,7 @@ pub struct Init {
     /// Host name of the new machine, if the user chose one.
     pub host_name: Option<String>,
     /// The board, if the user chose one.
-    pub board: Option<BoardChoice>,
+    pub board: Option<BoardName>,
     /// The account to create, if the user chose one.
     pub user: Option<String>,
     /// The time zone, if the user chose one.

@@ -28,7 +28,7 @@ pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use caches::Caches;
 pub use common::Common;
 pub use environment::Environment;
-pub use init::{BoardChoice, Init, InitArgs};
+pub use init::{Init, InitArgs};
 pub use options::Options;
 pub(crate) use options::{MACHINE, NIX, help_of};
 pub use origin::{Origin, Setting};

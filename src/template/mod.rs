@@ -6,6 +6,7 @@
 
 mod account;
 mod agent;
+mod board;
 mod ci;
 mod host;
 mod keys;
@@ -14,9 +15,11 @@ mod new_file;
 mod new_key;
 mod wifi;
 
+use crate::common::board::Board;
 use crate::common::nix_string::nix_string;
 pub use account::check_user_name;
 pub use agent::agent_keys;
+pub use board::check_board;
 pub use ci::workflow;
 pub use host::{check_locale, check_time_zone, host_name, locale, time_zone};
 pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
@@ -29,15 +32,10 @@ pub use wifi::Wifi;
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 const ARGUMENTS: &str = "{ lib, pkgs, modulesPath, ... }:";
-const BOARD: &str = "  # A 64-bit ARM machine: Raspberry Pi 3, 4 or Zero 2, and most others.\n";
 const PROGRAMS: &str = "  # Programs that you want to have there.\n";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
 const LOCALE: &str = "i18n.defaultLocale = \"en_US.UTF-8\";";
 const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
-
-/// In place of [`BOARD`].
-const OTHER_BOARD: &str = "  # A 64-bit ARM machine. It starts this card when U-Boot is in its flash memory; otherwise U-Boot must be written to the\n  \
-     # card, at the place that its maker names: see sdImage.postBuildCommands.\n";
 
 /// The values that replace those of the example.
 #[derive(Clone, Debug)]
@@ -48,8 +46,8 @@ pub struct TemplateValues {
     pub host_name: String,
     /// An account with the same keys that may become root without a password.
     pub user: Option<String>,
-    /// Whether the image is for another board than the example's.
-    pub other_board: bool,
+    /// The board that the image is for.
+    pub board: &'static Board,
     /// A name of the tz database; the example's when `None`.
     pub time_zone: Option<String>,
     /// A glibc locale; the example's when `None`.
@@ -71,10 +69,7 @@ pub fn flake(host_name: &str, release: &str) -> String {
 
 /// The example with `values` filled in.
 pub fn render(values: &TemplateValues) -> String {
-    let mut text = EXAMPLE.to_owned();
-    if values.other_board {
-        text = text.replacen(BOARD, OTHER_BOARD, 1);
-    }
+    let mut text = board::for_board(EXAMPLE, values.board);
     if let Some(user) = &values.user {
         let with_config = ARGUMENTS.replacen("{ ", "{ config, ", 1);
         text = text.replacen(ARGUMENTS, &with_config, 1);
@@ -130,13 +125,19 @@ impl TemplateValues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::board::BoardName;
+
+    fn named(name: &str) -> &'static Board {
+        let BoardName(board) = name.parse().unwrap();
+        board
+    }
 
     fn example_values() -> TemplateValues {
         TemplateValues {
             keys: Vec::new(),
             host_name: "nixos-sd".into(),
             user: None,
-            other_board: false,
+            board: named("rpi4"),
             time_zone: Some("Europe/Berlin".into()),
             locale: Some("en_US.UTF-8".into()),
             wifi: None,
@@ -146,7 +147,13 @@ mod tests {
     #[test]
     fn its_own_values_yield_the_example() {
         for blank in [
-            KEY, ARGUMENTS, BOARD, PROGRAMS, HOST_NAME, TIME_ZONE, LOCALE,
+            KEY,
+            ARGUMENTS,
+            board::PLAIN,
+            PROGRAMS,
+            HOST_NAME,
+            TIME_ZONE,
+            LOCALE,
         ] {
             assert_eq!(EXAMPLE.matches(blank).count(), 1, "{blank}");
         }
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn another_board_has_other_words_only() {
         let text = render(&TemplateValues {
-            other_board: true,
+            board: named("other"),
             ..example_values()
         });
         assert!(text.contains("U-Boot"), "{text}");

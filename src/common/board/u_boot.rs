@@ -78,7 +78,8 @@ const ROCKCHIP_FILES: &[LoaderFile] = &[LoaderFile {
 /// Between the end of U-Boot, behind sector 16384, and the first partition there is room for later releases.
 const ROCKCHIP_GAP_MIB: u32 = 16;
 
-const NOTHING: &str = "nothing: no image with its U-Boot was built, and QEMU has no model of it";
+const NOTHING: &str =
+    "nothing but the text that init writes: its U-Boot was not built, and QEMU has no model of it";
 
 const fn board(name: &'static str, title: &'static str, u_boot: UBoot) -> Board {
     Board {

@@ -185,7 +185,12 @@ fn flags_answer_every_question() {
         ("--timezone", "Berlin", "did you mean Europe/Berlin?"),
         ("--locale", "german", "not a locale"),
         ("--hostname", "a.b", "first part, a"),
-        ("--board", "pi5", "raspberry-pi"),
+        ("--board", "pi5", "rpi5"),
+        (
+            "--board",
+            "uefi",
+            "does not boot a 64-bit ARM board with UEFI",
+        ),
     ] {
         run(&mut user.sdbuild(&["init", "x", flag, value]))
             .assert_exit_code(2)

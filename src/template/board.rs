@@ -1,0 +1,117 @@
+//! What the configuration of a board says besides the example's.
+
+use crate::common::board::{Board, Start, UBoot};
+use crate::common::failure::Failure;
+use crate::common::nix_string::nix_string;
+use crate::common::system::System;
+
+/// The line of the example that boards replace.
+pub(super) const PLAIN: &str =
+    "  # A 64-bit ARM machine: Raspberry Pi 3, 4 or Zero 2, and most others.\n";
+
+const OWN_U_BOOT: &str = "  # A 64-bit ARM machine. It starts this card when U-Boot is in its flash memory; otherwise U-Boot must be written to the\n  \
+     # card, at the place that its maker names: see sdImage.postBuildCommands.\n";
+
+/// nixpkgs' image has no firmware for these, nixos-hardware's module adds it.
+const NIXOS_HARDWARE: &str = "  # The firmware partition is filled by nixos-hardware. Replace master by a commit, so that it stays the same.\n  \
+     hardware.raspberry-pi.firmware.uboot.enable = true;\n";
+const NIXOS_HARDWARE_IMPORT: &str = "    (builtins.fetchTarball \"https://github.com/NixOS/nixos-hardware/archive/master.tar.gz\" + \"/raspberry-pi/5\")\n";
+/// The line of the example behind which a module is imported.
+const IMPORT: &str = "    (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")\n";
+
+/// Refuses a board that nixpkgs' SD card image cannot be made for.
+pub fn check_board(board: &Board) -> Result<(), Failure> {
+    let is_arm = board.system == System::Aarch64Linux;
+    if is_arm && !matches!(board.start, Start::Uefi) {
+        return Ok(());
+    }
+    let text = format!("nixpkgs' SD card image does not boot {}", board.title);
+    Err(Failure::usage(text)
+        .hint("`sdbuild boards` lists the boards, docs/boards.md says what each needs"))
+}
+
+/// The example `text` for `board`.
+pub(super) fn for_board(text: &str, board: &Board) -> String {
+    match &board.start {
+        Start::RaspberryPi(model) if model.in_nixpkgs => text.to_owned(),
+        Start::RaspberryPi(_) => {
+            let lines = format!("  # {}.\n{NIXOS_HARDWARE}", board.title);
+            let import = format!("{IMPORT}{NIXOS_HARDWARE_IMPORT}");
+            text.replacen(PLAIN, &lines, 1).replacen(IMPORT, &import, 1)
+        }
+        Start::UBoot(u_boot) => text.replacen(PLAIN, &u_boot_lines(board.title, u_boot), 1),
+        Start::Uefi | Start::OwnUBoot => text.replacen(PLAIN, OWN_U_BOOT, 1),
+    }
+}
+
+/// The lines that write U-Boot in front of the first partition.
+fn u_boot_lines(title: &str, u_boot: &UBoot) -> String {
+    let package = u_boot.package;
+    let writes = u_boot.files.iter().map(|file| {
+        let (name, sector) = (file.name, file.sector);
+        format!("    dd if=${{pkgs.{package}}}/{name} of=$img conv=notrunc bs=512 seek={sector}\n")
+    });
+    let writes: String = writes.collect();
+    let unfree: Vec<String> = u_boot.unfree.iter().map(|name| nix_string(name)).collect();
+    let unfree = unfree.join(" ");
+    let allow = if unfree.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "  # Parts of it are not free.\n  nixpkgs.config.allowUnfreePredicate = package: builtins.elem (lib.getName package) [ {unfree} ];\n"
+        )
+    };
+    format!(
+        "  # {title}: its boot ROM starts U-Boot from fixed sectors in front of the first partition.\n  \
+         sdImage.firmwarePartitionOffset = {};\n  sdImage.postBuildCommands = ''\n{writes}  '';\n{allow}",
+        u_boot.gap_mib
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::board::BoardName;
+
+    fn written(name: &str) -> String {
+        let BoardName(board) = name.parse().unwrap();
+        check_board(board).unwrap();
+        for_board(&format!("{IMPORT}{PLAIN}"), board)
+    }
+
+    #[test]
+    fn u_boot_goes_to_its_sectors() {
+        assert_eq!(written("rpi3"), format!("{IMPORT}{PLAIN}"));
+        assert_eq!(
+            written("rock5b"),
+            format!(
+                "{IMPORT}  # Radxa ROCK 5B: its boot ROM starts U-Boot from fixed sectors in front of the first partition.\n  \
+                 sdImage.firmwarePartitionOffset = 16;\n  sdImage.postBuildCommands = ''\n    \
+                 dd if=${{pkgs.ubootRock5ModelB}}/u-boot-rockchip.bin of=$img conv=notrunc bs=512 seek=64\n  '';\n  \
+                 # Parts of it are not free.\n  \
+                 nixpkgs.config.allowUnfreePredicate = package: builtins.elem (lib.getName package) [ \"rkbin\" ];\n"
+            )
+        );
+        let two = written("rockpro64");
+        assert!(
+            two.contains("seek=64\n") && two.contains("seek=16384\n"),
+            "{two}"
+        );
+        assert!(!two.contains("allowUnfree"), "{two}");
+    }
+
+    #[test]
+    fn raspberry_pi_5_imports_its_firmware() {
+        let text = written("rpi5");
+        assert!(text.contains("+ \"/raspberry-pi/5\")\n"), "{text}");
+        assert!(text.contains("hardware.raspberry-pi.firmware.uboot.enable = true;\n"));
+    }
+
+    #[test]
+    fn boards_without_such_an_image_are_refused() {
+        for name in ["uefi", "pc"] {
+            let BoardName(board) = name.parse().unwrap();
+            check_board(board).unwrap_err();
+        }
+    }
+}
