@@ -76,9 +76,6 @@ pub(in crate::pipeline) async fn unchanged(
     let Some(builder) = plan.engine_plan.builder.content_reference() else {
         return Ok(None);
     };
-    if run.has_leftovers().await? {
-        return Ok(None);
-    }
     let job = job.clone();
     let settings = output_settings(&plan.settings);
     let mut origin = Provenance::default();
@@ -88,10 +85,13 @@ pub(in crate::pipeline) async fn unchanged(
     let token = cancel.clone();
     let find = move || {
         origin.configuration.evaluation = job.evaluation_key(&builder)?;
-        Ok(output::unchanged(&settings, &origin, &token))
+        Ok::<_, Failure>(output::unchanged(&settings, &origin, &token))
     };
     let found = cancel.race(tokio::task::spawn_blocking(find)).await?;
-    found.or_internal("look for an earlier image")?
+    match found.or_internal("look for an earlier image")?? {
+        Some(image) if !run.has_leftovers().await? => Ok(Some(image)),
+        Some(_) | None => Ok(None),
+    }
 }
 
 fn output_settings(settings: &settings::Build) -> OutputSettings {

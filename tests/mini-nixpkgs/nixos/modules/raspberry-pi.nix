@@ -1,6 +1,6 @@
 # The shape of nixpkgs' image for Raspberry Pis: config.txt, U-Boot and device trees in the firmware partition, and a kernel that
 # knows the boards. The firmware itself (bootcode.bin, start.elf) is not free, so only QEMU's models start it.
-{ config, lib, pkgs, ... }:
+{ config, lib, options, pkgs, ... }:
 let
   configTxt = pkgs.writeText "config.txt" ''
     [pi3]
@@ -25,7 +25,7 @@ in
     default = false;
     description = "Makes the image one for the Raspberry Pi 3, 4 and Zero 2 W, as QEMU has them.";
   };
-  config = lib.mkIf config.mini.raspberryPi {
+  config = lib.mkIf config.mini.raspberryPi ({
     boot.kernelPackages = lib.mkOverride 90 pkgs.linuxPackages_boards;
     # The card, USB and its network adapter; what is not named is built into Debian's kernel.
     boot.initrd.availableKernelModules = [
@@ -33,6 +33,9 @@ in
     ];
     # U-Boot 2025.01 loads a device tree to a place that Debian's kernel overwrites.
     boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = lib.mkDefault false;
+  }
+  # Only the module of the image has this option.
+  // lib.optionalAttrs (options ? sdImage) {
     sdImage.populateFirmwareCommands = ''
       cp ${configTxt} firmware/config.txt
       cp ${pkgs.ubootRaspberryPi3_64bit}/u-boot.bin firmware/u-boot-rpi3.bin
@@ -42,5 +45,5 @@ in
       cp ${trees}/bcm2837-rpi-zero-2-w.dtb firmware/bcm2710-rpi-zero-2-w.dtb
       cp ${trees}/bcm2711-rpi-4-b.dtb firmware/
     '';
-  };
+  });
 }
