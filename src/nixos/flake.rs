@@ -7,6 +7,7 @@
 //! as a locked input) is fetched here and uploaded too. Any other flake is fetched by the builder's Nix.
 
 mod checkout;
+mod git_tree;
 mod lock_file;
 mod override_input;
 mod private_input;

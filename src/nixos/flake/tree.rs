@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::checkout::{Checkout, RemoteCommit};
+use super::git_tree::GitTree;
 use super::lock_file;
 use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
@@ -14,9 +15,6 @@ use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
 use crate::nixos::user_files::UserFiles;
-
-/// Names of untracked files that a warning lists; the rest is counted.
-const MAX_UNTRACKED: usize = 10;
 
 /// The files of a flake, and what pins them.
 #[derive(Clone, Debug)]
@@ -32,19 +30,6 @@ pub(super) struct FlakeTree {
     git: Option<GitTree>,
     /// What git fetched, if the flake is elsewhere.
     checkout: Option<Arc<Checkout>>,
-}
-
-/// What git knows about a work tree.
-#[derive(Clone, Debug)]
-struct GitTree {
-    /// Tracked files, also of submodules, that may be missing in the work tree.
-    files: Vec<String>,
-    /// Untracked `.nix` files that no ignore file lists.
-    untracked: Vec<String>,
-    /// The commit, if the tracked files are those of the commit.
-    revision: Option<String>,
-    /// The time of the last commit in seconds since 1970.
-    last_modified: Option<String>,
 }
 
 impl FlakeTree {
@@ -230,8 +215,8 @@ impl FlakeTree {
             }
             None => Files::default(),
             Some(git) => {
-                if !git.untracked.is_empty() {
-                    events.warn(untracked_warning(&git.untracked));
+                if let Some(warning) = git.warning() {
+                    events.warn(warning);
                 }
                 Files::Named(git.files.clone())
             }
@@ -243,92 +228,6 @@ impl FlakeTree {
         };
         ConfigDir::collect(&self.root, selection, cancel, events)
     }
-}
-
-impl GitTree {
-    /// Asks git about the repository; the flake is in its directory `dir`.
-    async fn read(git: &Git, dir: &str) -> Result<Self, Failure> {
-        let tracked = ["ls-files", "-z", "--cached", "--recurse-submodules"];
-        let files = git.paths(&tracked).await?;
-        let flake = Path::new(dir).join("flake.nix");
-        if !files.iter().any(|name| Path::new(name) == flake) {
-            let flake = flake.display();
-            return Err(Failure::usage(format!(
-                "{flake} is not part of its flake, because git does not track it"
-            ))
-            .hint(format!("git add {flake}")));
-        }
-        let others = [
-            "ls-files",
-            "-z",
-            "--others",
-            "--exclude-standard",
-            "--",
-            "*.nix",
-        ];
-        let lock = Path::new(dir).join(lock_file::NAME);
-        let lock_is_committed =
-            !git.dir().join(&lock).exists() || files.iter().any(|name| Path::new(name) == lock);
-        let revision = git.line(&["rev-parse", "--verify", "HEAD"]).await;
-        let is_clean = lock_is_committed && is_clean(git).await?;
-        Ok(Self {
-            untracked: git.names(&others).await?,
-            revision: revision.filter(|_| is_clean),
-            last_modified: commit_time(git).await,
-            files,
-        })
-    }
-}
-
-/// Whether the tracked files of a repository and of its submodules are those of the commit.
-async fn is_clean(git: &Git) -> Result<bool, Failure> {
-    // Of a submodule only the commit: the git that `status` starts in it would run programs that its settings name.
-    let status = [
-        "status",
-        "--porcelain",
-        "-z",
-        "--untracked-files=no",
-        "--ignore-submodules=dirty",
-    ];
-    let mut repositories = vec![git.clone()];
-    while let Some(git) = repositories.pop() {
-        if !git.output(&status).await?.is_empty() {
-            return Ok(false);
-        }
-        for dir in git.submodules().await? {
-            repositories.push(git.inside(&dir).await?);
-        }
-    }
-    Ok(true)
-}
-
-/// The time of the last commit in seconds since 1970. (`log` would also check signatures, with a program of the settings.)
-async fn commit_time(git: &Git) -> Option<String> {
-    let commit = ["rev-list", "--max-count=1", "--timestamp", "HEAD"];
-    let line = git.line(&commit).await?;
-    let time = line.split(' ').next()?;
-    time.bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| time.to_owned())
-}
-
-/// The warning that names the first untracked files.
-fn untracked_warning(names: &[String]) -> String {
-    let listed: Vec<&str> = names
-        .iter()
-        .take(MAX_UNTRACKED)
-        .map(String::as_str)
-        .collect();
-    let rest = names.len().saturating_sub(MAX_UNTRACKED);
-    let rest = if rest == 0 {
-        String::new()
-    } else {
-        format!(" and {rest} more")
-    };
-    format!(
-        "git does not track {}{rest}: a flake contains only files that git tracks; `git add` what belongs to it",
-        listed.join(", ")
-    )
 }
 
 /// `text` for a part of a URL: all but unreserved characters and slashes as `%XX`.
