@@ -39,7 +39,7 @@ pub struct BoardReport {
 
 /// An image, for the boards to judge.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Parts<'a> {
+pub(super) struct ImageParts<'a> {
     pub(super) disk: &'a Section,
     /// The start of the first partition in bytes.
     pub(super) first_partition: u64,
@@ -48,7 +48,7 @@ pub(super) struct Parts<'a> {
 }
 
 /// The report for every board of the image's architecture; empty for an image that nothing starts.
-pub(super) fn judge(parts: Parts<'_>) -> Result<Vec<BoardReport>, Error> {
+pub(super) fn judge(parts: ImageParts<'_>) -> Result<Vec<BoardReport>, Error> {
     let is_pc = parts
         .boot
         .kernel
@@ -70,7 +70,10 @@ pub(super) fn judge(parts: Parts<'_>) -> Result<Vec<BoardReport>, Error> {
 }
 
 /// The report for one board.
-pub(super) fn judge_board(parts: Parts<'_>, board: &'static Board) -> Result<BoardReport, Error> {
+pub(super) fn judge_board(
+    parts: ImageParts<'_>,
+    board: &'static Board,
+) -> Result<BoardReport, Error> {
     parts.judge(board, &parts.gap()?)
 }
 
@@ -81,7 +84,7 @@ pub(super) fn firmware_volume(volumes: &[Volume]) -> Option<&Volume> {
         .find(|volume| matches!(volume.fs, FileSystem::Fat(_)))
 }
 
-impl Parts<'_> {
+impl ImageParts<'_> {
     /// The bytes in front of the first partition.
     fn gap(&self) -> Result<Vec<u8>, Error> {
         let length = self.first_partition.min(MAX_GAP_BYTES).min(self.disk.len());
@@ -139,12 +142,7 @@ impl Parts<'_> {
                 .missing
                 .push("a boot menu, /boot/extlinux/extlinux.conf".to_owned());
         }
-        let named = self
-            .boot
-            .problems
-            .iter()
-            .filter(|text| text.contains("extlinux.conf names"));
-        report.missing.extend(named.cloned());
+        report.missing.extend_from_slice(&self.boot.menu_problems);
     }
 
     /// Adds a note if the directory of device trees that the menu names lacks the board's.

@@ -91,7 +91,10 @@ pub struct BootReport {
     pub kernel: Option<Kernel>,
     /// The system.
     pub system: BootedSystem,
-    /// Files that the loader names and that are missing.
+    /// Files that the boot menu names and that are missing.
+    #[serde(skip)]
+    pub menu_problems: Vec<String>,
+    /// File systems that cannot be read, and a system that is missing.
     #[serde(skip)]
     pub problems: Vec<String>,
 }
@@ -176,7 +179,7 @@ impl BootReport {
     fn check_exists(&mut self, exists: bool, what: &str, path: &str, config: &str) {
         if !exists {
             let problem = format!("the {what} {path} is missing, which {config} names");
-            self.problems.push(problem);
+            self.menu_problems.push(problem);
         }
     }
 

@@ -94,7 +94,7 @@ impl ConfigTxt {
 
 /// A kind of filter. One replaces an earlier one of its kind; those of different kinds must all hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
+enum FilterKind {
     Model,
     Serial,
     Monitor,
@@ -106,7 +106,7 @@ enum Kind {
 struct Reader<'a> {
     model: &'a PiModel,
     load: Load<'a>,
-    conditions: BTreeMap<Kind, bool>,
+    conditions: BTreeMap<FilterKind, bool>,
     lines: usize,
     config: ConfigTxt,
 }
@@ -177,21 +177,23 @@ impl Reader<'_> {
     fn filter(&mut self, filter: &str, place: &str) {
         let (kind, holds) = match filter {
             "all" => return self.conditions.clear(),
-            "none" => (Kind::None, false),
-            "tryboot" => (Kind::Boot, false),
-            model if MODELS.contains(&model) => (Kind::Model, self.model.filters.contains(&model)),
+            "none" => (FilterKind::None, false),
+            "tryboot" => (FilterKind::Boot, false),
+            model if MODELS.contains(&model) => {
+                (FilterKind::Model, self.model.filters.contains(&model))
+            }
             other => match other.split_once(['=', ':']) {
-                Some(("board-type", number)) => (Kind::Model, self.is_board_type(number)),
+                Some(("board-type", number)) => (FilterKind::Model, self.is_board_type(number)),
                 // The card is in the only slot, and its first partition is the firmware's.
-                Some(("partition" | "boot_partition", number)) => (Kind::Boot, number == "1"),
-                Some(("EDID", _)) => (Kind::Monitor, false),
-                Some(("HDMI", _)) => (Kind::Monitor, true),
-                Some((pin, _)) if pin.starts_with("gpio") => (Kind::Pin, false),
-                _ if other.starts_with("bootvar") => (Kind::Boot, false),
-                _ if other.starts_with("0x") => (Kind::Serial, false),
+                Some(("partition" | "boot_partition", number)) => (FilterKind::Boot, number == "1"),
+                Some(("EDID", _)) => (FilterKind::Monitor, false),
+                Some(("HDMI", _)) => (FilterKind::Monitor, true),
+                Some((pin, _)) if pin.starts_with("gpio") => (FilterKind::Pin, false),
+                _ if other.starts_with("bootvar") => (FilterKind::Boot, false),
+                _ if other.starts_with("0x") => (FilterKind::Serial, false),
                 _ => {
                     self.problem(place, &format!("the firmware knows no section [{other}]"));
-                    (Kind::Model, false)
+                    (FilterKind::Model, false)
                 }
             },
         };

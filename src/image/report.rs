@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::boards::{self, BoardReport, Parts};
+use super::boards::{self, BoardReport, ImageParts};
 use super::boot::{BootReport, Volume};
 use super::checksum::{self, Checksum};
 use super::content::OpenedImage;
@@ -183,12 +183,13 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
     let mut layout = Layout::read(&opened.disk)?;
     let mut boot = BootReport::find(&layout.volumes)?;
     problems.append(&mut layout.problems);
-    let boards = boards::judge(Parts {
+    let boards = boards::judge(ImageParts {
         disk: &opened.disk,
         first_partition: layout.first_partition(),
         volumes: &layout.volumes,
         boot: &boot,
     })?;
+    problems.append(&mut boot.menu_problems);
     problems.append(&mut boot.problems);
     Ok(Report {
         version: VERSION,

@@ -51,11 +51,21 @@ pub fn column(text: &str, width: usize) -> String {
 /// Foreign text broken at spaces into lines of `width` columns. A longer word gets a line of its own and is not broken:
 /// commands and addresses must stay copyable.
 pub fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let text = sanitize(text).into_owned();
+    filled(sanitize(text).split_whitespace(), width, width)
+}
+
+/// `words` in lines: the first one of at most `first` columns, the others of at most `width`. A longer word gets a line of its
+/// own.
+pub(super) fn filled<'a>(
+    words: impl Iterator<Item = &'a str>,
+    first: usize,
+    width: usize,
+) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    for word in words {
+        let limit = if lines.len() == 1 { first } else { width };
         match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= width => {
+            Some(line) if line.width() + 1 + word.width() <= limit => {
                 line.push(' ');
                 line.push_str(word);
             }

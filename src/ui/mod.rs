@@ -210,7 +210,7 @@ pub fn report_failure(failure: &Failure, options: OutputOptions) {
     let text = report::failure(failure);
     let columns = terminal_size::terminal_size_of(io::stderr());
     let text = columns.map_or(text.clone(), |(columns, _)| {
-        wrap::wrapped(&text, columns.0.into())
+        wrap::wrap_message(&text, columns.0.into())
     });
     report(&match options.mode {
         OutputMode::Json => json::failure(failure),

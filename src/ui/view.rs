@@ -236,7 +236,7 @@ impl View {
 
     fn wrapped(&self, text: String) -> String {
         match self.form() {
-            Form::Columns(columns) => wrap::wrapped(&text, columns),
+            Form::Columns(columns) => wrap::wrap_message(&text, columns),
             Form::Plain => text,
         }
     }

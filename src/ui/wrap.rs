@@ -2,6 +2,8 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
+use super::layout::filled;
+
 /// On a terminal of fewer columns a hanging indent leaves no room.
 const MIN_COLUMNS: usize = 24;
 /// Of what follows a line's first words: further lines are indented by this much more.
@@ -23,7 +25,7 @@ const PROGRAMS: [&str; 11] = [
 
 /// `text`, whose lines are sanitized, with lines of at most `columns` columns. Lines that quote a log (`  > `), long words,
 /// and commands stay whole.
-pub(super) fn wrapped(text: &str, columns: usize) -> String {
+pub(super) fn wrap_message(text: &str, columns: usize) -> String {
     text.split_inclusive('\n')
         .map(|line| {
             let (content, end) = match line.strip_suffix('\n') {
@@ -43,22 +45,10 @@ pub(super) fn wrapped(text: &str, columns: usize) -> String {
 fn broken(line: &str, columns: usize) -> String {
     let indent = line.len() - line.trim_start().len();
     let (start, rest) = line.split_at(indent);
+    let width = columns.saturating_sub(indent);
+    let lines = filled(pieces(rest), width, width.saturating_sub(HANGING));
     let margin = format!("\n{}", " ".repeat(indent + HANGING));
-    let mut out = start.to_owned();
-    let mut used = indent;
-    for (index, piece) in pieces(rest).enumerate() {
-        let is_full = used + 1 + piece.width() > columns;
-        if index > 0 && is_full {
-            out.push_str(&margin);
-            used = indent + HANGING;
-        } else if index > 0 {
-            out.push(' ');
-            used += 1;
-        }
-        out.push_str(piece);
-        used += piece.width();
-    }
-    out
+    format!("{start}{}", lines.join(&margin))
 }
 
 /// The words of `line`, and what must stay on one line like a word.
@@ -101,13 +91,13 @@ mod tests {
     fn lines_break_at_spaces_below_the_first_word() {
         let text = "error: evaluate the configuration: the option does not exist\nhint: check it\n";
         assert_eq!(
-            wrapped(text, 40),
+            wrap_message(text, 40),
             "error: evaluate the configuration: the\n  option does not exist\nhint: check it\n"
         );
-        assert_eq!(wrapped(text, 200), text);
-        assert_eq!(wrapped(text, 10), text);
+        assert_eq!(wrap_message(text, 200), text);
+        assert_eq!(wrap_message(text, 10), text);
         assert_eq!(
-            wrapped("  - In `a/b/c/d/e/f/g/h': \"a long value\"", 30),
+            wrap_message("  - In `a/b/c/d/e/f/g/h': \"a long value\"", 30),
             "  - In `a/b/c/d/e/f/g/h': \"a\n    long value\""
         );
     }
@@ -117,31 +107,34 @@ mod tests {
         let hint =
             "hint: look into it where it failed: sdbuild shell /nix/store/0123456789-hello.drv";
         assert_eq!(
-            wrapped(hint, 40),
+            wrap_message(hint, 40),
             "hint: look into it where it failed:\n  sdbuild shell /nix/store/0123456789-hello.drv"
         );
         let quoted = "hint: install it and start it with `sudo systemctl start docker`; then again";
         assert_eq!(
-            wrapped(quoted, 40),
+            wrap_message(quoted, 40),
             "hint: install it and start it with\n  `sudo systemctl start docker`; then\n  again"
         );
         // A backtick that is never closed is a character like others.
         let open = "hint: the option ` is not closed in this long line of text";
-        assert_eq!(wrapped(open, 40).lines().count(), 2);
+        assert_eq!(wrap_message(open, 40).lines().count(), 2);
     }
 
     #[test]
     fn quoted_logs_and_long_words_are_not_broken() {
         let log = format!("  > {}\n", "word ".repeat(30));
-        assert_eq!(wrapped(&log, 40), log);
+        assert_eq!(wrap_message(&log, 40), log);
         let path = format!("error: {}", "x".repeat(90));
-        assert_eq!(wrapped(&path, 40), format!("error:\n  {}", "x".repeat(90)));
+        assert_eq!(
+            wrap_message(&path, 40),
+            format!("error:\n  {}", "x".repeat(90))
+        );
     }
 
     proptest::proptest! {
         #[test]
         fn no_word_is_lost_and_no_line_begins_at_the_margin(text in "[a-z`:é漢 ]{0,200}", columns in 0usize..120) {
-            let lines = wrapped(&text, columns);
+            let lines = wrap_message(&text, columns);
             let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
             proptest::prop_assert_eq!(words(&lines), words(&text));
             proptest::prop_assert!(lines.lines().skip(1).all(|line| line.starts_with("  ")));

@@ -51,9 +51,7 @@ fn a_flake_is_evaluated_as_git_sees_it() {
         "imports = [ (modulesPath",
         "imports = [ ../common.nix (modulesPath",
     );
-    let outputs = format!(
-        "nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {module} ]; }};"
-    );
+    let outputs = flake_configuration("pi", &module);
     let text = flake_text("../nixpkgs", &outputs);
     let text = text.replace(
         "  outputs",
@@ -134,9 +132,7 @@ fn files_of_submodules_are_part_of_a_flake() {
     std::fs::remove_dir_all(library.path("nixpkgs")).unwrap();
     library.commit();
     let module = flake_module("warnings = [ \"revision ${self.rev or \"none\"}\" ];");
-    let outputs = format!(
-        "nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ ./vendor/lib.nix {module} ]; }};"
-    );
+    let outputs = flake_configuration("pi", &format!("./vendor/lib.nix {module}"));
     let repository = FlakeRepository::new(
         &user,
         "pi",
@@ -173,9 +169,7 @@ fn a_flake_builds_what_the_module_builds() {
         serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
     };
     let by_module = manifest(&built);
-    let outputs = format!(
-        "nixosConfigurations.twin = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {module} ]; }};"
-    );
+    let outputs = flake_configuration("twin", &module);
     let repository = FlakeRepository::new(
         &user,
         "pi",

@@ -36,6 +36,7 @@ fn nixos_image_is_recognized() {
     assert_eq!(boot.system.nixos.as_deref(), Some("26.05.1234"));
     assert_eq!(boot.system.host_name.as_deref(), Some("berry"));
     assert_eq!(boot.problems, Vec::<String>::new());
+    assert_eq!(boot.menu_problems, Vec::<String>::new());
 }
 
 #[test]
@@ -50,14 +51,15 @@ fn missing_files_of_the_loader_are_problems() {
         fs::write(tree.join("etc/hostname"), "plain\n").unwrap();
     }));
     assert_eq!(
-        without.problems,
+        without.menu_problems,
         [
             "the kernel /boot/nixos/k-linux-6.6.6-Image is missing, which \
              /boot/extlinux/extlinux.conf names",
             "the initrd /boot/nixos/i-initrd is missing, which /boot/extlinux/extlinux.conf names",
-            &format!("the system {TOP} is missing, which the boot loader names"),
         ]
     );
+    let system = format!("the system {TOP} is missing, which the boot loader names");
+    assert_eq!(without.problems, [system]);
     assert_eq!(without.system.host_name.as_deref(), Some("plain"));
 }
 

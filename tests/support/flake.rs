@@ -95,3 +95,10 @@ pub fn flake_module(body: &str) -> String {
          system.stateVersion = \"26.05\"; {body} }})"
     )
 }
+
+/// The outputs of a flake with the configuration `name` of `modules`, in Nix's syntax for elements of a list.
+pub fn flake_configuration(name: &str, modules: &str) -> String {
+    format!(
+        "nixosConfigurations.{name} = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {modules} ]; }};"
+    )
+}

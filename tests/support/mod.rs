@@ -34,7 +34,7 @@ pub use configuration::{SMALL_IMAGE, configuration, example, fresh, key, nonce, 
 pub use debian::DebianRelease;
 pub use desktop::{DockerDesktop, Refuses};
 pub use engine::OwnEngine;
-pub use flake::{FlakeRepository, flake_module, flake_text};
+pub use flake::{FlakeRepository, flake_configuration, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
 pub use machine::{
     BINFMT, Machine, StoreInUse, StoreVolume, containers, docker, docker_lines, handlers,

@@ -65,26 +65,35 @@ pub struct QemuFirmware {
 pub(super) const ARM_PACKAGES: &str =
     "qemu-system-arm (Debian, Ubuntu), qemu-system-aarch64 (Fedora, Alpine, Arch)";
 
-/// A Raspberry Pi as QEMU has it. The firmware of its graphics processor is not emulated: what it would load is given
-/// to QEMU.
-pub(super) const fn raspi(
-    emulated: &'static [&'static str],
-    memory_mib: u32,
-    network: bool,
-    since: Option<u32>,
-    lacks: &'static str,
-) -> QemuModel {
-    QemuModel {
-        architecture: Architecture::Aarch64,
-        packages: ARM_PACKAGES,
-        emulated,
-        virtualized: None,
-        wiring: Wiring::RaspberryPi {
-            memory_mib,
-            network,
-        },
-        since,
-        lacks,
-        firmware: None,
+/// What tells QEMU's Raspberry Pis apart.
+pub(super) struct RaspberryPiModel {
+    /// The machine as arguments.
+    pub(super) machine: &'static [&'static str],
+    /// The memory in MiB.
+    pub(super) memory_mib: u32,
+    /// Whether there is USB, and so a network.
+    pub(super) network: bool,
+    /// See [`QemuModel::since`].
+    pub(super) since: Option<u32>,
+    /// See [`QemuModel::lacks`].
+    pub(super) lacks: &'static str,
+}
+
+impl RaspberryPiModel {
+    /// The machine. The firmware of its graphics processor is not emulated: what it would load is given to QEMU.
+    pub(super) const fn qemu(self) -> QemuModel {
+        QemuModel {
+            architecture: Architecture::Aarch64,
+            packages: ARM_PACKAGES,
+            emulated: self.machine,
+            virtualized: None,
+            wiring: Wiring::RaspberryPi {
+                memory_mib: self.memory_mib,
+                network: self.network,
+            },
+            since: self.since,
+            lacks: self.lacks,
+            firmware: None,
+        }
     }
 }

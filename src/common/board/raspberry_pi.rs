@@ -1,7 +1,7 @@
 //! Raspberry Pis. The boot ROM (from the Pi 4 on: the EEPROM) starts the firmware on the image's first FAT partition, that
 //! starts what `config.txt` names, with the device tree of the model: on nixpkgs' images U-Boot, which reads the extlinux menu.
 
-use super::qemu::raspi;
+use super::qemu::RaspberryPiModel;
 use super::{Board, Start};
 use crate::common::system::System;
 
@@ -41,13 +41,16 @@ pub(super) static RPI3: Board = Board {
         firmware: FIRMWARE_3,
         in_nixpkgs: true,
     }),
-    qemu: Some(raspi(
-        &["-M", "raspi3b"],
-        1024,
-        true,
-        None,
-        "wireless, Bluetooth, and its Ethernet chip: the network is a USB adapter",
-    )),
+    qemu: Some(
+        RaspberryPiModel {
+            machine: &["-M", "raspi3b"],
+            memory_mib: 1024,
+            network: true,
+            since: None,
+            lacks: "wireless, Bluetooth, and its Ethernet chip: the network is a USB adapter",
+        }
+        .qemu(),
+    ),
     imager_tag: Some("pi3-64bit"),
     tried: "a test boots the miniature image on raspi3b and logs in over SSH",
 };
@@ -66,13 +69,7 @@ pub(super) static RPI4: Board = Board {
         firmware: &["start4.elf", "fixup4.dat"],
         in_nixpkgs: true,
     }),
-    qemu: Some(raspi(
-        &["-M", "raspi4b"],
-        2048,
-        false,
-        Some(9),
-        "Ethernet, USB, PCIe, wireless, and the devices of HDMI, without which Linux 6.12 panics before its first message",
-    )),
+    qemu: Some(RaspberryPiModel { machine: &["-M", "raspi4b"], memory_mib: 2048, network: false, since: Some(9), lacks: "Ethernet, USB, PCIe, wireless, and the devices of HDMI, without which Linux 6.12 panics before its first message" }.qemu()),
     imager_tag: Some("pi4-64bit"),
     tried: "on raspi4b of QEMU 10, U-Boot starts the kernel of the miniature image, which panics: the model lacks devices of HDMI",
 };
@@ -92,14 +89,8 @@ pub(super) static RPI02: Board = Board {
         in_nixpkgs: true,
     }),
     // The 3A+ has the same processor and as much memory.
-    qemu: Some(raspi(
-        &["-M", "raspi3ap"],
-        512,
-        true,
-        None,
-        "wireless and Bluetooth; QEMU has no Zero 2 W, and U-Boot takes this one for a Raspberry Pi 3 A+. The network is a USB \
-         adapter",
-    )),
+    qemu: Some(RaspberryPiModel { machine: &["-M", "raspi3ap"], memory_mib: 512, network: true, since: None, lacks: "wireless and Bluetooth; QEMU has no Zero 2 W, and U-Boot takes this one for a Raspberry Pi 3 A+. The network is a USB \
+         adapter" }.qemu()),
     imager_tag: Some("pi3-64bit"),
     tried: "nothing of its own; it starts the files of a Raspberry Pi 3",
 };

@@ -11,9 +11,7 @@ fn outputs() -> String {
     let module = flake_module(
         "warnings = [ \"release ${config.system.nixos.version}\" \"revision ${self.rev or \"none\"}\" ];",
     );
-    format!(
-        "nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {module} ]; }};"
-    )
+    flake_configuration("pi", &module)
 }
 
 #[test]

@@ -10,12 +10,7 @@ fn flake() -> String {
     let module = flake_module(
         "warnings = [ \"revision ${self.rev or \"none\"}\" \"word ${builtins.readFile \"${inputs.secrets}/word\"}\" ];",
     );
-    flake_text(
-        "./nixpkgs",
-        &format!(
-            "nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {module} ]; }};"
-        ),
-    )
+    flake_text("./nixpkgs", &flake_configuration("pi", &module))
 }
 
 /// The hash of a directory whose only file `word` has the content `text`, as Nix has it in locks.

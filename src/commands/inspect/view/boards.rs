@@ -36,34 +36,37 @@ pub(super) fn lines(reports: &[BoardReport]) -> Vec<(String, String)> {
 
 /// What is missing, and the boards that all lack it.
 fn by_missing(reports: &[BoardReport]) -> Vec<(Vec<&'static str>, String)> {
-    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
-    for report in reports.iter().filter(|report| !report.complete) {
-        let missing = report.missing.join("; ");
-        match groups.iter_mut().find(|(_, other)| *other == missing) {
-            Some((boards, _)) => boards.push(report.board),
-            None => groups.push((vec![report.board], missing)),
-        }
-    }
-    groups
+    let incomplete = reports.iter().filter(|report| !report.complete);
+    grouped(incomplete.map(|report| (report.board, report.missing.join("; "))))
 }
 
 /// What `config.txt` sets, once for the boards on which that is the same.
 fn config_txt(reports: &[BoardReport]) -> Vec<(String, String)> {
-    let mut groups: Vec<(Vec<&str>, &[String])> = Vec::new();
-    for report in reports {
-        let Some(settings) = report.config_txt.as_deref().filter(|all| !all.is_empty()) else {
-            continue;
-        };
-        match groups.iter_mut().find(|(_, other)| *other == settings) {
-            Some((boards, _)) => boards.push(report.board),
-            None => groups.push((vec![report.board], settings)),
+    let settings = |report: &BoardReport| {
+        let settings = report.config_txt.as_ref().filter(|all| !all.is_empty());
+        Some((report.board, settings?.join(", ")))
+    };
+    let groups = grouped(reports.iter().filter_map(settings)).into_iter();
+    groups
+        .map(|(boards, settings)| {
+            let text = format!("{}: {settings}", boards.join(", "));
+            ("config.txt".to_owned(), text)
+        })
+        .collect()
+}
+
+/// Each text once, with the boards that have it.
+fn grouped(
+    texts: impl Iterator<Item = (&'static str, String)>,
+) -> Vec<(Vec<&'static str>, String)> {
+    let mut groups: Vec<(Vec<&str>, String)> = Vec::new();
+    for (board, text) in texts {
+        match groups.iter_mut().find(|(_, other)| *other == text) {
+            Some((boards, _)) => boards.push(board),
+            None => groups.push((vec![board], text)),
         }
     }
-    let text = |(boards, settings): (Vec<&str>, &[String])| {
-        let text = format!("{}: {}", boards.join(", "), settings.join(", "));
-        ("config.txt".to_owned(), text)
-    };
-    groups.into_iter().map(text).collect()
+    groups
 }
 
 #[cfg(test)]

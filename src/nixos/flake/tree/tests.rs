@@ -1,3 +1,6 @@
+mod fetched;
+mod foreign;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::process::Command;
@@ -9,17 +12,25 @@ use crate::common::failure::Class;
 
 const PATH: &str = "/usr/bin:/run/current-system/sw/bin";
 
-fn find(dir: &Path, untracked: bool, cancel: &Cancel) -> Result<FlakeTree, Failure> {
-    let mut runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = runtime.enable_all().build().unwrap();
-    let search = FlakeSearch {
+/// What a search knows of a machine without a home directory and without a cache.
+fn search<'a>(cancel: &'a Cancel, events: &'a Events) -> FlakeSearch<'a> {
+    FlakeSearch {
         path: OsStr::new(PATH),
         home: None,
         cache: Path::new("/nonexistent"),
         cancel,
-        events: &Events::none(),
-    };
-    runtime.block_on(FlakeTree::find(dir, untracked, search))
+        events,
+    }
+}
+
+fn find(dir: &Path, untracked: bool, cancel: &Cancel) -> Result<FlakeTree, Failure> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build().unwrap();
+    runtime.block_on(FlakeTree::find(
+        dir,
+        untracked,
+        search(cancel, &Events::none()),
+    ))
 }
 
 /// A git repository with `files`, all of them committed.
@@ -252,88 +263,6 @@ fn urls_are_percent_encoded() {
     assert_eq!(percent_encoded("a b/ä&?"), "a%20b/%C3%A4%26%3F");
 }
 
-/// The settings of an unpacked archive are of whoever made it.
-#[test]
-fn programs_that_a_repository_names_are_not_run() {
-    let library = Repository::new(&["lib.nix", ".gitattributes"]);
-    let repository = Repository::new(&["flake.nix", ".gitattributes"]);
-    let url = library.path(".").display().to_string();
-    repository.git(&["submodule", "--quiet", "add", &url, "vendor"]);
-    let ran = tempfile::tempdir().unwrap();
-    let evil = |name: &str| format!("touch {}; cat; exit 1 #", ran.path().join(name).display());
-    let program = ran.path().join("program");
-    fs::write(&program, format!("#!/bin/sh\n{}", evil("program.ran"))).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&program, mode).unwrap();
-    let program = program.to_str().unwrap();
-    repository.git(&["commit", "-q", "-m", "y"]);
-    repository.sign();
-    for (dir, name) in [(".", "flake.nix"), ("vendor", "lib.nix")] {
-        // In every place where files are named.
-        for attributes in [".gitattributes", ".git/info/attributes"] {
-            if !repository.path(dir).join(".git").is_file() || attributes == ".gitattributes" {
-                repository.write(&format!("{dir}/{attributes}"), "*.nix filter=evil\n");
-            }
-        }
-        repository.set(dir, "filter.evil.clean", &evil("clean"));
-        repository.set(dir, "filter.evil.process", &evil("process"));
-        repository.set(dir, "filter.evil.required", "true");
-        repository.set(dir, "core.fsmonitor", &evil("fsmonitor"));
-        repository.set(dir, "core.sshCommand", &evil("ssh"));
-        repository.set(dir, "log.showSignature", "true");
-        repository.set(dir, "gpg.program", program);
-        // The same content at another time: only reading it shows that it is unchanged.
-        repository.write(&format!("{dir}/{name}"), "{ }");
-    }
-    let tree = repository.find(".").unwrap();
-    assert!(tree.url("/c").contains("lastModified="), "{tree:?}");
-    // A partial clone: what it lacks would be fetched by `ssh`.
-    repository.set(".", "core.repositoryFormatVersion", "1");
-    repository.set(".", "extensions.partialClone", "origin");
-    repository.set(".", "remote.origin.url", "ssh://server.example/x");
-    repository.set(".", "remote.origin.promisor", "true");
-    fs::remove_dir_all(repository.path(".git/objects")).unwrap();
-    fs::create_dir(repository.path(".git/objects")).unwrap();
-    repository.find(".").ok();
-    let left: Vec<_> = fs::read_dir(ran.path()).unwrap().flatten().collect();
-    assert_eq!(left.len(), 1, "{left:?}");
-}
-
-#[test]
-fn an_index_with_names_outside_is_refused() {
-    let repository = Repository::new(&["flake.nix", "zz_secret", "Xetc_passwd"]);
-    let index = repository.path(".git/index");
-    let unchanged = fs::read(&index).unwrap();
-    for (name, outside) in [("zz_secret", "../secret"), ("Xetc_passwd", "/etc/passwd")] {
-        let at = unchanged.windows(name.len());
-        let at = { at }.position(|part| part == name.as_bytes()).unwrap();
-        let mut changed = unchanged.clone();
-        changed[at..at + name.len()].copy_from_slice(outside.as_bytes());
-        fs::write(&index, changed).unwrap();
-        let failure = repository.find(".").unwrap_err();
-        assert!(failure.to_string().contains(outside), "{failure}");
-    }
-}
-
-#[test]
-fn a_git_that_hangs_ends_with_the_run() {
-    let repository = Repository::new(&["flake.nix"]);
-    let index = repository.path(".git/index");
-    fs::remove_file(&index).unwrap();
-    nix::unistd::mkfifo(&index, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let cancel = Cancel::new();
-    let signal = {
-        let cancel = cancel.clone();
-        std::thread::spawn(move || {
-            std::thread::park_timeout(std::time::Duration::from_millis(300));
-            cancel.received(15);
-        })
-    };
-    let failure = find(&repository.path("."), false, &cancel).unwrap_err();
-    assert_eq!(failure.class, Class::Interrupted, "{failure}");
-    signal.join().unwrap();
-}
-
 /// A `flake.nix` in the home directory once took `~/.ssh` along.
 #[tokio::test]
 async fn hidden_files_in_a_home_are_not_uploaded() {
@@ -344,12 +273,10 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
     for root in [home.as_path(), dir.path()] {
         fs::write(root.join("flake.nix"), "{ }").unwrap();
         let cancel = Cancel::new();
+        let events = Events::none();
         let search = FlakeSearch {
-            path: OsStr::new(PATH),
             home: Some(&home),
-            cache: Path::new("/nonexistent"),
-            cancel: &cancel,
-            events: &Events::none(),
+            ..search(&cancel, &events)
         };
         let tree = FlakeTree::find(root, true, search).await.unwrap();
         let files = tree.collect(&cancel, &Events::none()).unwrap();
@@ -357,54 +284,4 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
         assert!(names.contains(&"flake.nix"), "{names:?}");
         assert!(!names.iter().any(|name| name.contains(".ssh")), "{names:?}");
     }
-}
-
-/// A repository of this machine, as git reaches one elsewhere.
-async fn fetched(
-    repository: &Repository,
-    revision: Option<&str>,
-    cache: &Path,
-) -> Result<Checkout, Failure> {
-    let cancel = Cancel::new();
-    let search = FlakeSearch {
-        path: OsStr::new(PATH),
-        home: None,
-        cache,
-        cancel: &cancel,
-        events: &Events::none(),
-    };
-    let commit = RemoteCommit {
-        url: &format!("file://{}", repository.path("").display()),
-        branch: None,
-        revision,
-    };
-    Checkout::fetch(commit, search).await
-}
-
-#[tokio::test]
-async fn a_fetched_commit_has_the_bytes_of_the_repository() {
-    let repository = Repository::new(&["flake.nix"]);
-    repository.set(".", "filter.upper.smudge", "tr a-z A-Z");
-    repository.write(".gitattributes", "* text eol=crlf filter=upper\n");
-    repository.write("word", "one\n");
-    repository.git(&["-c", "filter.upper.smudge=", "add", "-A"]);
-    repository.git(&["commit", "-q", "-m", "y"]);
-    let cache = tempfile::tempdir().unwrap();
-    let checkout = fetched(&repository, None, cache.path()).await.unwrap();
-    let word = fs::read_to_string(checkout.path().join("word")).unwrap();
-    assert_eq!(word, "one\n");
-
-    let first = repository.output(&["rev-parse", "HEAD~"]);
-    let earlier = fetched(&repository, Some(first.trim()), cache.path());
-    let earlier = earlier.await.unwrap();
-    assert!(!earlier.path().join("word").exists());
-    assert!(earlier.path().join("flake.nix").exists());
-    drop((checkout, earlier));
-
-    let nobodys = "0123456789012345678901234567890123456789";
-    let failure = fetched(&repository, Some(nobodys), cache.path()).await;
-    let failure = failure.unwrap_err();
-    assert_eq!(failure.class, Class::Usage);
-    assert!(failure.to_string().contains("fetch file:///"), "{failure}");
-    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
 }

@@ -1,0 +1,51 @@
+//! Commits that the user's own git fetches.
+
+use super::*;
+
+/// A repository of this machine, as git reaches one elsewhere.
+async fn fetched(
+    repository: &Repository,
+    revision: Option<&str>,
+    cache: &Path,
+) -> Result<Checkout, Failure> {
+    let cancel = Cancel::new();
+    let events = Events::none();
+    let search = FlakeSearch {
+        cache,
+        ..search(&cancel, &events)
+    };
+    let commit = RemoteCommit {
+        url: &format!("file://{}", repository.path("").display()),
+        branch: None,
+        revision,
+    };
+    Checkout::fetch(commit, search).await
+}
+
+#[tokio::test]
+async fn a_fetched_commit_has_the_bytes_of_the_repository() {
+    let repository = Repository::new(&["flake.nix"]);
+    repository.set(".", "filter.upper.smudge", "tr a-z A-Z");
+    repository.write(".gitattributes", "* text eol=crlf filter=upper\n");
+    repository.write("word", "one\n");
+    repository.git(&["-c", "filter.upper.smudge=", "add", "-A"]);
+    repository.git(&["commit", "-q", "-m", "y"]);
+    let cache = tempfile::tempdir().unwrap();
+    let checkout = fetched(&repository, None, cache.path()).await.unwrap();
+    let word = fs::read_to_string(checkout.path().join("word")).unwrap();
+    assert_eq!(word, "one\n");
+
+    let first = repository.output(&["rev-parse", "HEAD~"]);
+    let earlier = fetched(&repository, Some(first.trim()), cache.path());
+    let earlier = earlier.await.unwrap();
+    assert!(!earlier.path().join("word").exists());
+    assert!(earlier.path().join("flake.nix").exists());
+    drop((checkout, earlier));
+
+    let nobodys = "0123456789012345678901234567890123456789";
+    let failure = fetched(&repository, Some(nobodys), cache.path()).await;
+    let failure = failure.unwrap_err();
+    assert_eq!(failure.class, Class::Usage);
+    assert!(failure.to_string().contains("fetch file:///"), "{failure}");
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
+}
