@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::system::System;
 
 /// The settings of every run.
-const FIXED: [&str; 9] = [
+const FIXED: [&str; 10] = [
     // The container is the sandbox: it has one user and no capabilities.
     "build-users-group =",
     "sandbox = false",
@@ -23,6 +23,9 @@ const FIXED: [&str; 9] = [
     "accept-flake-config = false",
     // No remote builders; the hook that looks for one costs a process per derivation.
     "build-hook =",
+    // Seconds between looks at a lock that another build holds on a derivation; at Nix's own five, builds that share a store wait
+    // for each other longer than they build.
+    "build-poll-interval = 1",
 ];
 /// How often Nix asks a binary cache for a file: its own default, which outlives some seconds in which a server answers 503.
 const DOWNLOAD_ATTEMPTS: u32 = 5;
@@ -130,6 +133,7 @@ mod tests {
         let config = nix.text(Some(System::Aarch64Linux), "/b").unwrap();
         assert!(config.contains("extra-platforms = aarch64-linux\nsubstituters =\n"));
         assert!(config.contains("cores = 2\nmax-jobs = 3\n"));
+        assert!(config.contains("\nbuild-poll-interval = 1\n"));
         assert!(config.contains("http-connections = 4\nmax-substitution-jobs = 4\n"));
         assert!(config.contains("\nfallback = false\n") && !config.contains("netrc-file"));
         assert!(config.ends_with("trusted-public-keys = a-1:x= b-1:y="));

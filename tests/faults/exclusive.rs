@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::registrar::start;
+use crate::store_in_use::StoreInUse;
 use crate::support::*;
 
 #[test]

@@ -26,3 +26,4 @@ mod exclusive;
 mod injection;
 mod private;
 mod registrar;
+mod store_in_use;

@@ -37,8 +37,7 @@ pub use engine::OwnEngine;
 pub use flake::{FlakeRepository, flake_configuration, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
 pub use machine::{
-    BINFMT, Machine, StoreInUse, StoreVolume, containers, docker, docker_lines, handlers,
-    our_handlers,
+    BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers,
 };
 pub use process::{Outcome, Running, kill_processes_of, run};
 pub use requirements::{

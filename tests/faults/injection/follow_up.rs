@@ -9,6 +9,7 @@ use super::invariants;
 use super::live_run::{End, LiveRun, StreamTarget};
 use super::private;
 use super::run::Run;
+use crate::store_in_use::StoreInUse;
 use crate::support::*;
 
 impl Run<'_> {
