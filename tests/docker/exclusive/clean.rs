@@ -115,7 +115,8 @@ fn clean_removes_downloads_and_logs() {
     if !engine_available() {
         return;
     }
-    let user = user();
+    let store = StoreVolume::new();
+    let user = user().with("SDBUILD_STORE", &store.0);
     let cache = user.home.path().join("cache/sdbuild");
     user.write("sd-card.nix", &product("    exit 3"));
     run(&mut user.build(&[])).assert_exit_code(4);
