@@ -3,99 +3,61 @@
 
 use std::collections::BTreeMap;
 
+use serde::Deserialize;
 use serde_json::json;
 
 use super::tree::{Tree, tree};
 use super::{built, emulated};
 use crate::support::*;
 
-/// The shell's and the derivation's variables that tell the machine.
-const VARIABLES: [&str; 5] = [
-    "system",
-    "HOSTTYPE",
-    "MACHTYPE",
-    "OSTYPE",
-    "BASH_VERSINFO[5]",
-];
-/// Ways to read the variable NAME.
-const READING: [&str; 16] = [
-    "echo \"${NAME}\"",
-    "echo ${NAME:-none}",
-    "v='NAME'; echo \"${!v}\"",
-    "declare -n r='NAME'; echo \"$r\"",
-    "eval 'echo \"${NAME}\"'",
-    "printenv 'NAME'",
-    "env | grep '^NAME='",
-    "set | grep '^NAME='",
-    "export -p | grep ' NAME='",
-    "declare -p 'NAME'",
-    "awk 'BEGIN { print ENVIRON[\"NAME\"] }'",
-    "echo '@NAME@' >in; substitute in out --subst-var 'NAME'; cat out",
-    "answer() { echo \"${NAME}\"; }; answer",
-    "export 'NAME'; sh -c 'echo \"${NAME}\"'",
-    "bash -c 'echo \"${NAME}\"'",
-    "env -i bash -c 'echo \"${NAME}\"'",
-];
-/// Programs and builtins that tell the machine, or whose results depend on it.
-const ASKING: [&str; 11] = [
-    "uname -m",
-    "uname -srm",
-    "arch",
-    "busybox uname -m",
-    "bash --version",
-    "sh --version",
-    "help",
-    "printf '%.25f' 0.1",
-    "printf '%a' 1",
-    "env printf '%.25f' 0.1",
-    "seq 0 0.1 0.3",
-];
-/// Files that do: the kernel's, and the derivation's own programs.
-const LOOKING: [&str; 7] = [
-    "grep -c implementer /proc/cpuinfo",
-    "cat /proc/sys/kernel/ostype /proc/sys/kernel/osrelease",
-    "sed -n s/Linux//p /proc/version",
-    "readlink /proc/self/exe",
-    "od -An -tx1 -j18 -N1 $(type -P cat)",
-    "od -An -tx1 -j18 -N1 \"$BASH\"",
-    "od -An -tx1 -j18 -N1 \"$(command -v sed)\"",
-];
-/// Ways to run COMMAND.
-const RUNNING: [&str; 5] = [
-    "COMMAND",
-    "echo \"$(COMMAND)\"",
-    "eval \"COMMAND\"",
-    "env sh -c \"COMMAND\"",
-    "answer() { COMMAND; }; answer",
-];
-/// Ways to run a command in a FILE: with and without an ending, in a directory.
-const CALLING: [&str; 4] = [
-    "sh @scripts@/FILE",
-    "bash @scripts@/FILE.sh",
-    ". @scripts@/FILE",
-    "cp @scripts@/FILE run; chmod +x run; env ./run",
-];
+/// What commands are generated from; `tests/real-nixpkgs/idioms` generates the same.
+#[derive(Deserialize)]
+struct Idioms {
+    /// The shell's and the derivation's variables that tell the machine.
+    variables: Vec<String>,
+    /// Ways to read the variable NAME.
+    reading: Vec<String>,
+    /// Programs and builtins that tell the machine, or whose results depend on it.
+    asking: Vec<String>,
+    /// Files that do: the kernel's, and the derivation's own programs.
+    looking: Vec<String>,
+    /// Ways to run COMMAND.
+    running: Vec<String>,
+    /// Ways to run a command in a FILE: with and without an ending, in a directory.
+    calling: Vec<String>,
+}
 /// A system that runs every command of `commands.json` twice.
 const CONFIGURATION: &str = include_str!("idioms.nix");
 
+/// `patterns` with `value` in the place of `word`.
+fn filled<'a>(
+    patterns: &'a [String],
+    word: &'a str,
+    value: &'a str,
+) -> impl Iterator<Item = String> {
+    patterns
+        .iter()
+        .map(move |pattern| pattern.replace(word, value))
+}
+
 /// All commands, and the files that they call.
 fn generate() -> (Vec<String>, BTreeMap<String, String>) {
-    let variables = VARIABLES
-        .iter()
-        .flat_map(|name| READING.map(|way| way.replace("NAME", name)));
-    let asked = ASKING
-        .iter()
-        .chain(&LOOKING)
-        .flat_map(|command| RUNNING.map(|way| way.replace("COMMAND", command)));
+    let it: Idioms = serde_json::from_str(include_str!("idioms.json")).unwrap();
+    let variables = it.variables.iter();
+    let variables = variables.flat_map(|name| filled(&it.reading, "NAME", name));
+    let asked = it.asking.iter().chain(&it.looking);
+    let asked = asked.flat_map(|command| filled(&it.running, "COMMAND", command));
     let mut commands: Vec<String> = variables.chain(asked).collect();
 
     // Not those that look at files: what a script does that a command of NixOS calls is not known.
-    let direct = VARIABLES.map(|name| format!("echo \"${{{name}}}\""));
-    let in_files = direct.iter().map(String::as_str).chain(ASKING);
+    let direct = it
+        .variables
+        .iter()
+        .map(|name| format!("echo \"${{{name}}}\""));
     let mut files = BTreeMap::new();
-    for (n, command) in in_files.enumerate() {
+    for (n, command) in direct.chain(it.asking.iter().cloned()).enumerate() {
         let (name, text) = (format!("f{n}"), format!("#!/usr/bin/env bash\n{command}\n"));
-        commands.extend(CALLING.map(|way| way.replace("FILE", &name)));
+        commands.extend(filled(&it.calling, "FILE", &name));
         files.insert(format!("{name}.sh"), text.clone());
         files.insert(name, text);
     }

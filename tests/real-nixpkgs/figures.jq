@@ -1,0 +1,8 @@
+# Of the events of a build, on one line: the phase of Nix in seconds, derivations built, forecast, those of the forecast that are
+# emulated, and paths fetched.
+def all(kind; field): [.[] | select(.event == kind) | field];
+[
+  (all("phase-ended"; select(.phase == "build").seconds) | last | . * 100 | round / 100),
+  (all("built"; .done) | last), (all("will-build"; .derivations) | first), (all("will-emulate"; .derivations) | first),
+  (all("fetched"; .done) | last)
+] | map(. // "-" | tostring) | join("\t")
