@@ -54,7 +54,7 @@ pub async fn run(
 
 fn report_live(live: &BTreeSet<impl fmt::Display>, context: &Context) {
     for run in live {
-        let text = "is live: images, downloads and everything that it uses are kept";
+        let text = "is live, or may be: images, downloads and everything that it uses are kept";
         context.events.notice(format!("run {run} {text}"));
     }
 }

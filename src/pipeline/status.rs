@@ -19,7 +19,6 @@ use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles};
 use crate::pipeline::old_results::{OldResults, forecast};
 use crate::pipeline::run_lock::{KnownRun, RunState};
-use crate::pipeline::sweep::StaleObjects;
 use crate::pipeline::{binfmt_table, clients};
 use crate::settings::Common;
 pub use parts::{Container, EngineState, Handler, Run, SizedObject};
@@ -176,7 +175,7 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
     let of_containers = containers.map(|c| (c.run.clone(), c.created.and_then(age_at)));
     for (id, age) in of_containers.chain(of_handlers) {
         let run = runs.entry(id.clone()).or_insert_with(|| Run {
-            life: state(&objects.stale, &id),
+            life: state(objects, &id),
             run: id,
             endpoint: None,
             age: None,
@@ -197,10 +196,15 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
     runs
 }
 
-fn state(objects: &StaleObjects, run: &RunId) -> RunState {
-    let of_handlers = objects.handlers.iter().map(|(run, _)| run);
-    let of_containers = objects.containers.iter().map(|c| &c.run);
-    if objects.live_runs.contains(run) {
+/// The state of a run without a lock file here. Containers that do not run are kept for a while, but are no sign of life.
+fn state(objects: &EngineObjects, run: &RunId) -> RunState {
+    let of_handlers = objects.stale.handlers.iter().map(|(run, _)| run);
+    let of_containers = objects.stale.containers.iter().map(|c| &c.run);
+    if objects
+        .containers
+        .iter()
+        .any(|c| c.running && c.run == *run)
+    {
         RunState::Live
     } else if of_handlers.chain(of_containers).any(|stale| stale == run) {
         RunState::Stale
@@ -215,6 +219,7 @@ mod tests {
 
     use super::*;
     use crate::engine::{ContainerInfo, Role};
+    use crate::pipeline::sweep::StaleObjects;
 
     #[test]
     fn run_is_known_by_lock_container_or_handler() {
@@ -225,7 +230,7 @@ mod tests {
         let [one, two, three] = ["00000000000a", "00000000000b", "00000000000c"];
         let objects = EngineObjects {
             stale: StaleObjects {
-                live_runs: [one.parse().unwrap()].into(),
+                live_runs: [one, three].map(|run| run.parse().unwrap()).into(),
                 containers: vec![container(two, false)],
                 ..StaleObjects::default()
             },
