@@ -3,27 +3,36 @@
 
 # The last one is kmod's, which takes it up at run time.
 guest_packages=(
-  linux-image-amd64 docker.io containerd runc iptables apparmor busybox-static base-files bash libc-bin coreutils
+  docker.io containerd runc iptables apparmor busybox-static base-files bash libc-bin coreutils
   util-linux mount grep sed gawk tar procps kmod liblzma5
 )
 
-# Prints the Debian release whose stock kernel is $1.
+# Prints the Debian release of the machine $1.
 suite_of() {
   case $1 in
     6.1) echo bookworm ;;
-    6.12) echo trixie ;;
-    *) die "no known Debian release has the stock kernel $1: use 6.1 or 6.12" ;;
+    6.12 | arm64) echo trixie ;;
+    *) die "there is no machine $1: use 6.1, 6.12 or --arm64" ;;
   esac
 }
 
-# The file system of the machine with the kernel $1 in the directory $2, its programs out of Debian's packages
-# (what their scripts would do is done here), with everything that a build wants to download.
+# Prints the architecture of the machine $1.
+arch_of() { if [ "$1" = arm64 ]; then echo arm64; else echo amd64; fi; }
+
+# The file system of the machine $1 in the directory $2, its programs out of Debian's packages (what their scripts would do is
+# done here), with everything that a build wants to download.
 furnish() {
-  local suite rootfs=$2 packages=("${guest_packages[@]}")
-  suite=$(suite_of "$1")
+  local suite arch rootfs=$2 packages=("${guest_packages[@]}")
+  suite=$(suite_of "$1") arch=$(arch_of "$1")
   # Before that the engine's client was no package of its own.
   [ "$suite" = bookworm ] || packages+=(docker-cli)
-  from_debian "$suite" amd64 all "$rootfs" "${packages[@]}"
+  if [ "$arch" = arm64 ]; then
+    # What `try` boots its image with, which needs the kernel for virtual machines only.
+    packages+=(linux-image-cloud-arm64 openssh-client qemu-system-arm u-boot-qemu)
+  else
+    packages+=(linux-image-amd64)
+  fi
+  from_debian "$suite" "$arch" all "$rootfs" "${packages[@]}"
   # Both of Debian's are one program with many names; the release's alternative is chosen by a script.
   ln -sf xtables-nft-multi "$rootfs/usr/sbin/iptables"
   ln -sf xtables-nft-multi "$rootfs/usr/sbin/ip6tables"
@@ -35,9 +44,10 @@ furnish() {
   rm -rf "$rootfs"/{usr/,}lib/modules/*/kernel/{sound,drivers/{gpu,media,net/wireless,infiniband,staging}}
   rm -rf "$rootfs"/usr/share/{doc,man,locale}
   mkdir -p "$rootfs"/{proc,sys,dev,run,tmp,root,lab/mirror}
-  chroot "$rootfs" ldconfig
-  chroot "$rootfs" depmod "$(release_in "$rootfs")"
-  stock_mirror "$rootfs/lab/mirror"
+  # Debian's C library finds its own directories without a cache; this machine's programs cannot be run for arm64.
+  [ "$arch" = arm64 ] || chroot "$rootfs" ldconfig
+  depmod -b "$rootfs" "$(release_in "$rootfs")"
+  stock_mirror "$arch" "$rootfs/lab/mirror"
   # What `doctor` asks a mirror for.
   mkdir -p "$rootfs/lab/mirror/dists/stable"
   date -Ru >"$rootfs/lab/mirror/dists/stable/Release"
@@ -45,14 +55,15 @@ furnish() {
 
 release_in() { basename "$(echo "$1"/usr/lib/modules/*)"; }
 
-# Copies every locked package into the directory $1, under the paths of a Debian mirror.
+# Copies every locked package that the architecture $1 needs into the directory $2, under the paths of a Debian mirror.
 stock_mirror() {
-  local lock path sha256
-  for lock in "${SDBUILD_LOCKS:-$root/containers}"/{registrar,builder}/amd64.lock.json "$SDBUILD_MINI_NIXPKGS"/pins/*.lock.json; do
+  local lock path sha256 role=registrar
+  [ "$1" = amd64 ] || role=emulator
+  for lock in "${SDBUILD_LOCKS:-$root/containers}"/{$role,builder}/"$1.lock.json" "$SDBUILD_MINI_NIXPKGS"/pins/*.lock.json; do
     jq -r '.packages[] | [.path, .sha256] | @tsv' "$lock"
   done | sort -u | while IFS=$'\t' read -r path sha256; do
-    mkdir -p "$1/$(dirname "$path")"
-    locked_package "$path" "$sha256" >"$1/$path"
+    mkdir -p "$2/$(dirname "$path")"
+    locked_package "$path" "$sha256" >"$2/$path"
   done
 }
 
@@ -62,12 +73,12 @@ first_file_system() {
   rm -rf "$into"
   mkdir -p "$into"/{modules,dev,disk}
   cp "$rootfs/usr/bin/busybox" "$into/busybox"
-  for module in $(chroot "$rootfs" modprobe -S "$(release_in "$rootfs")" -a --show-depends virtio_pci virtio_blk ext4 crc32c_generic |
+  for module in $(modprobe -d "$rootfs" -S "$(release_in "$rootfs")" -a --show-depends virtio_pci virtio_blk ext4 crc32c_generic |
     sed -n 's/^insmod //p' | awk '!seen[$0]++'); do
     number=$((number + 1))
     case $module in
-      *.xz) xz -dc "$rootfs$module" >"$into/modules/$number.ko" ;;
-      *) cp "$rootfs$module" "$into/modules/$number.ko" ;;
+      *.xz) xz -dc "$module" >"$into/modules/$number.ko" ;;
+      *) cp "$module" "$into/modules/$number.ko" ;;
     esac
   done
   cat >"$into/init" <<'INIT'
@@ -81,17 +92,22 @@ INIT
   (cd "$into" && find . | cpio --quiet -o -H newc) >"$2"
 }
 
-# Makes everything for the kernel $1 in the directory $2: `disk`, `first`, `linux`.
+# Makes everything for the machine $1 in the directory $2: `disk`, `first`, `linux`.
 make_machine() {
-  local rootfs=$2/root
+  local rootfs=$2/root steps=steps program=$sdbuild
   if [ ! -e "$2/furnished" ]; then
     rm -rf "$rootfs"
     mkdir -p "$rootfs"
     furnish "$1" "$rootfs"
     touch "$2/furnished"
   fi
-  install -m 755 "$root"/scripts/lab.d/{init,helpers,steps} "$rootfs/lab/"
-  install -m 755 "$sdbuild" "$rootfs/usr/bin/sdbuild"
+  if [ "$1" = arm64 ]; then
+    steps=steps-arm64
+    program=$("$root/scripts/release" --binary aarch64-unknown-linux-musl)
+  fi
+  install -m 755 "$root"/scripts/lab.d/{init,helpers} "$rootfs/lab/"
+  install -m 755 "$root/scripts/lab.d/$steps" "$rootfs/lab/steps"
+  install -m 755 "$program" "$rootfs/usr/bin/sdbuild"
   rm -rf "$rootfs/lab/nixpkgs"
   cp -r "$SDBUILD_MINI_NIXPKGS" "$rootfs/lab/nixpkgs"
   install -D "$work/sd-card.nix" "$rootfs/lab/example/sd-card.nix"
@@ -102,14 +118,30 @@ make_machine() {
   mke2fs -q -t ext4 -d "$rootfs" "$2/disk"
 }
 
-# Replaces the calling shell by the machine in the directory $1, until it switches itself off. Its output goes to `console`, its
-# results to `results`, and the image that it made to `image.tar`. It has no network: everything that it downloads is on its disk.
+# Replaces the calling shell by the machine $1 in the directory $2, until it switches itself off. Its output goes to `console`,
+# its results to `results`, and the image that it made to `image.tar`. It has no network: everything that it downloads is on its
+# disk.
 become_machine() {
-  rm -f "$1"/{console,results,image.tar}
-  truncate -s 1G "$1/image.tar"
-  exec timeout "$time_limit" qemu-system-x86_64 -accel tcg,tb-size=1024 -cpu max,la57=off -smp 2 -m 4G -nodefaults \
-    -display none -no-reboot -kernel "$1/linux" -initrd "$1/first" -append "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable" \
-    -serial "file:$1/console" -serial "file:$1/results" \
-    -drive "file=$1/disk,format=raw,if=virtio,cache=unsafe" \
-    -drive "file=$1/image.tar,format=raw,if=virtio,cache=unsafe" </dev/null
+  local machine
+  if [ "$1" = arm64 ]; then
+    # With the mode of a hypervisor, so that its kernel has KVM. Its second serial port is a virtual one, and it has no clock.
+    machine=(
+      qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu cortex-a76
+      -append "console=ttyAMA0 quiet panic=-1 mitigations=off lab_time=$(date +%s)"
+      -serial "file:$2/console" -chardev "file,id=results,path=$2/results" -device virtio-serial-pci
+      -device virtconsole,chardev=results
+    )
+  else
+    machine=(
+      qemu-system-x86_64 -cpu "max,la57=off"
+      -append "console=ttyS0 quiet panic=-1 mitigations=off clocksource=tsc tsc=reliable"
+      -serial "file:$2/console" -serial "file:$2/results"
+    )
+  fi
+  rm -f "$2"/{console,results,image.tar}
+  truncate -s 1G "$2/image.tar"
+  exec timeout "$time_limit" "${machine[@]}" -accel tcg,tb-size=1024 -smp 2 -m 4G -nodefaults \
+    -display none -no-reboot -kernel "$2/linux" -initrd "$2/first" \
+    -drive "file=$2/disk,format=raw,if=virtio,cache=unsafe" \
+    -drive "file=$2/image.tar,format=raw,if=virtio,cache=unsafe" </dev/null
 }
