@@ -102,7 +102,7 @@ make_machine() {
     touch "$2/furnished"
   fi
   if [ "$1" = arm64 ]; then
-    steps=steps-arm64
+    steps="steps-arm64"
     program=$("$root/scripts/release" --binary aarch64-unknown-linux-musl)
   fi
   install -m 755 "$root"/scripts/lab.d/{init,helpers} "$rootfs/lab/"
@@ -126,10 +126,10 @@ become_machine() {
   if [ "$1" = arm64 ]; then
     # With the mode of a hypervisor, so that its kernel has KVM. Its second serial port is a virtual one, and it has no clock.
     machine=(
-      qemu-system-aarch64 -M virt,virtualization=on,gic-version=3 -cpu cortex-a76
+      qemu-system-aarch64 -M "virt,virtualization=on,gic-version=3" -cpu cortex-a76
       -append "console=ttyAMA0 quiet panic=-1 mitigations=off lab_time=$(date +%s)"
       -serial "file:$2/console" -chardev "file,id=results,path=$2/results" -device virtio-serial-pci
-      -device virtconsole,chardev=results
+      -device "virtconsole,chardev=results"
     )
   else
     machine=(

@@ -82,7 +82,11 @@ container_image() {
 
 bill_of_materials() {
   (cd "$root" && cargo cyclonedx --quiet --format json --spec-version 1.5 --override-filename sdbuild-release >&2)
-  mv "$root/sdbuild-release.json" "$out/sdbuild-v$version.cdx.json"
+  # sdbuild itself is named by the path of its directory.
+  jq '.metadata.component as $self | walk(if type == "string" and startswith($self["bom-ref"])
+    then "path+file:///sdbuild#" + $self.version + ltrimstr($self["bom-ref"]) else . end)' \
+    "$root/sdbuild-release.json" >"$out/sdbuild-v$version.cdx.json"
+  rm "$root/sdbuild-release.json"
 }
 
 # install.sh with the public half of the key $1.
