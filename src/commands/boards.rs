@@ -6,14 +6,12 @@ use crate::cli;
 use crate::common::board::{BOARDS, Board, BoardName, QemuModel};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
-use crate::ui::layout::wrapped;
+use crate::ui::layout::labelled;
 
 /// Version of the JSON, raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
 /// Columns of the names, and of the text behind them.
 const NAME_COLUMNS: usize = 11;
-/// The narrowest text.
-const MIN_TEXT_COLUMNS: usize = 30;
 
 /// Writes the boards to standard output.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
@@ -58,12 +56,9 @@ fn lines(board: &Board, columns: usize) -> Vec<String> {
         )
     }));
     text.push(format!("tried: {}", board.tried));
-    let width = columns.saturating_sub(NAME_COLUMNS).max(MIN_TEXT_COLUMNS);
-    let text = text.iter().flat_map(|line| wrapped(line, width));
     let names = std::iter::once(board.name).chain(std::iter::repeat(""));
-    names
-        .zip(text)
-        .map(|(name, text)| format!("{name:<NAME_COLUMNS$}{text}"))
+    let rows = names.zip(&text);
+    rows.flat_map(|(name, text)| labelled(name, NAME_COLUMNS, text, columns))
         .collect()
 }
 
@@ -74,6 +69,11 @@ mod tests {
     #[test]
     fn every_line_fits_and_names_the_board_once() {
         for BoardName(board) in &BOARDS {
+            for columns in [40, 60, 80, 200] {
+                let lines = lines(board, columns);
+                let fits = |line: &String| line.chars().count() <= columns;
+                assert!(lines.iter().all(fits), "{lines:#?}");
+            }
             let lines = lines(board, 80);
             assert!(
                 lines[0].starts_with(board.name) && lines[0].contains("starts") || lines.len() > 1

@@ -6,10 +6,13 @@ use crate::cli;
 use crate::commands::json_output::print_json;
 use crate::common::failure::Failure;
 use crate::settings::{Build, Environment, Setting};
-use crate::ui::{Ui, sanitize};
+use crate::ui::Ui;
+use crate::ui::layout::labelled;
 
 /// Version of the JSON, raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
+/// Columns of the keys.
+const KEY_COLUMNS: usize = 21;
 
 /// Resolves the settings and writes them to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
@@ -18,17 +21,17 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         let all = json!({ "version": VERSION, "settings": settings });
         return print_json(&all, ui);
     }
+    let columns = ui.result_columns();
     settings
         .iter()
-        .try_for_each(|setting| ui.result(&line(setting)))
+        .flat_map(|setting| lines(setting, columns))
+        .try_for_each(|line| ui.result(&line))
 }
 
-/// A setting on one line, never truncated: users copy from it.
-fn line(setting: &Setting) -> String {
-    let value = sanitize(&shown(&setting.value)).replace('\n', "\\n");
-    let origin = setting.origin.to_string();
-    let origin = sanitize(&origin).replace('\n', "\\n");
-    format!("{:<20} {value}  ({origin})", setting.key)
+/// A setting, never truncated: users copy from it.
+fn lines(setting: &Setting, columns: usize) -> Vec<String> {
+    let text = format!("{}  ({})", shown(&setting.value), setting.origin);
+    labelled(setting.key, KEY_COLUMNS, &text, columns)
 }
 
 fn shown(value: &Value) -> String {

@@ -6,7 +6,7 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
 use crate::settings::{Common, Environment};
-use crate::ui::layout::{age, column, fit, wrapped};
+use crate::ui::layout::{age, column, fit, labelled, wrapped};
 use crate::ui::{Ui, words};
 
 /// Rows of one group when not all rows fit the screen: the groups of a busy machine and the shell's prompt fit 24 lines.
@@ -97,7 +97,11 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
     );
     rows.group("logs", &objects(std::slice::from_ref(&status.logs)));
     rows.group("total", &[sized_total(status)]);
-    rows.group("to free", &reclaimable(status, width));
+    if columns < NARROW {
+        rows.lines.extend(reclaimable_narrow(status, columns));
+    } else {
+        rows.group("to free", &reclaimable(status, width));
+    }
     rows.lines
 }
 
@@ -111,18 +115,33 @@ fn sized_total(status: &Status) -> String {
     words::human_bytes(total)
 }
 
-/// The commands that give disk space back, and how much.
-fn reclaimable(status: &Status, width: usize) -> Vec<String> {
-    let part = |command: &str, size: Option<u64>| {
-        let size = size.map_or_else(|| "?".to_owned(), words::human_bytes);
-        row(command, "", &size, None, width)
-    };
+/// What gives back all that no run uses.
+const CLEAN: &str = "sdbuild clean: all that no run uses; --dry-run lists it";
+
+/// The commands that give parts of the disk space back, and how much.
+fn parts(status: &Status) -> [(&'static str, String); 2] {
+    let size = |size: Option<u64>| size.map_or_else(|| "?".to_owned(), words::human_bytes);
     let parts = &status.reclaimable;
-    vec![
-        part("sdbuild clean --old", parts.old),
-        part("sdbuild clean --downloads", parts.downloads),
-        "sdbuild clean: all that no run uses; --dry-run lists it".to_owned(),
+    [
+        ("sdbuild clean --old", size(parts.old)),
+        ("sdbuild clean --downloads", size(parts.downloads)),
     ]
+}
+
+fn reclaimable(status: &Status, width: usize) -> Vec<String> {
+    let parts = parts(status).into_iter();
+    let parts = parts.map(|(command, size)| row(command, "", &size, None, width));
+    parts.chain([CLEAN.to_owned()]).collect()
+}
+
+/// The same below the label: a command must stay whole.
+fn reclaimable_narrow(status: &Status, columns: usize) -> Vec<String> {
+    let parts = parts(status).into_iter();
+    let wide = columns.saturating_sub(28);
+    let parts = parts.map(|(command, size)| format!("  {command:<26}{size:>wide$}"));
+    let label = std::iter::once("to free".to_owned());
+    let all = labelled("  ", 2, CLEAN, columns);
+    label.chain(parts).chain(all).collect()
 }
 
 fn run_row(run: &Run, width: usize) -> String {

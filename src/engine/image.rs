@@ -61,6 +61,15 @@ impl ImageInfo {
     }
 }
 
+/// How far an image is on its way into the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loading {
+    /// So many bytes of the archive were sent.
+    Sent(u64),
+    /// The engine has unpacked so many bytes of the layers. Podman, and Docker with containerd's image store, do not say.
+    Unpacked(u64),
+}
+
 impl Engine {
     /// The image with the name or id `reference`, `None` if the engine has none.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, EngineError> {
@@ -72,23 +81,24 @@ impl Engine {
         }
     }
 
-    /// Loads an image archive; `progress` is called with the bytes sent so far. Success does not mean that the image
-    /// exists: inspect it afterwards.
+    /// Loads an image archive; `progress` is called with what happens to it. Success does not mean that the image exists:
+    /// inspect it afterwards.
     pub async fn load_image(
         &self,
         archive: tokio::fs::File,
-        mut progress: impl FnMut(u64) + Send + 'static,
+        progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
     ) -> Result<(), EngineError> {
         let operation = "load container image";
-        let mut sent = 0;
+        let (mut sent, report) = (0, progress.clone());
         let bytes = ReaderStream::with_capacity(archive, CHUNK).inspect_ok(move |chunk| {
             sent += chunk.len() as u64;
-            progress(sent);
+            report(Loading::Sent(sent));
         });
         let body = bollard::body_try_stream(bytes);
         let options = ImportImageOptions::default();
         let mut answers = self.docker.import_image(options, body, None);
         let load = async {
+            let mut layers = HashMap::new();
             while let Some(answer) = answers.next().await {
                 let answer = answer.map_err(at(operation))?;
                 // bollard reads only `errorDetail`: an answer with `error` alone arrives without content.
@@ -100,6 +110,11 @@ impl Engine {
                         status: 200,
                         message,
                     });
+                }
+                let current = answer.progress_detail.and_then(|detail| detail.current);
+                if let (Some(layer), Some(current)) = (answer.id, current) {
+                    layers.insert(layer, u64::try_from(current).unwrap_or(0));
+                    progress(Loading::Unpacked(layers.values().sum()));
                 }
             }
             Ok(())

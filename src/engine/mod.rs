@@ -49,7 +49,7 @@ pub use error::EngineError;
 pub use facts::EngineFacts;
 pub use guard::ContainerGuard;
 pub use heartbeat::{Heartbeat, HeartbeatGuard, PauseHandle};
-pub use image::ImageInfo;
+pub use image::{ImageInfo, Loading};
 pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
 pub use lines::Lines;

@@ -197,6 +197,9 @@ impl BuildSource {
             if flake.overriding_flake().is_some() {
                 all.push(("SDBUILD_FLAKE_OVERRIDDEN", layout::OVERRIDDEN.to_owned()));
             }
+            if flake.is_locked_by_overrides() {
+                all.push(("SDBUILD_FLAKE_UNLOCKED", "yes".to_owned()));
+            }
         }
         all
     }

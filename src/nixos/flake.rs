@@ -7,6 +7,7 @@
 //! as a locked input) is fetched here and uploaded too. Any other flake is fetched by the builder's Nix.
 
 mod checkout;
+mod declared_inputs;
 mod git_tree;
 mod lock_file;
 mod override_input;
@@ -14,6 +15,7 @@ mod private_input;
 mod report;
 mod search;
 mod tree;
+mod unlocked;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -91,6 +93,35 @@ impl Flake {
     fn lock(&self) -> Option<String> {
         let dir = self.tree.as_ref()?.directory();
         lock_file::read(&dir).ok().flatten()
+    }
+
+    /// Fails if an input of a flake whose files are here is neither locked nor overridden: Nix would fetch every input before
+    /// it refused that. What only Nix sees, such as another URL, is left to it.
+    pub fn check_lock(&self) -> Result<(), Failure> {
+        let missing = self.unlocked_inputs();
+        let missing: Vec<_> = missing
+            .into_iter()
+            .filter(|input| !self.is_overridden(input))
+            .collect();
+        match missing.is_empty() {
+            true => Ok(()),
+            false => Err(unlocked::failure(
+                &missing,
+                &self.reference,
+                self.local_tree().is_some(),
+            )),
+        }
+    }
+
+    /// Whether its lock is complete only with the overridden inputs.
+    pub(super) fn is_locked_by_overrides(&self) -> bool {
+        !self.unlocked_inputs().is_empty() && self.check_lock().is_ok()
+    }
+
+    /// The inputs of a flake whose files are here that its lock lacks.
+    fn unlocked_inputs(&self) -> Vec<String> {
+        let directory = self.tree.as_ref().map(FlakeTree::directory);
+        directory.map_or_else(Vec::new, |dir| unlocked::inputs(&dir))
     }
 
     /// Whether its uploaded files decide what is evaluated: it is local, and its own lock is used. What replaces an input may have

@@ -72,13 +72,14 @@ pub struct ContainerImage {
 }
 
 /// What an image is put together from.
-#[derive(Debug)]
 pub(super) struct Assembler<'a> {
     pub(super) definition: &'a Definition,
     /// The files of `definition.lock.packages`, verified.
     pub(super) packages: &'a [PathBuf],
     /// Where temporary files go.
     pub(super) cache: &'a Cache,
+    /// Called with the number of bytes of packages that were unpacked since the last call.
+    pub(super) unpacked: &'a (dyn Fn(u64) + Sync),
 }
 
 type Nodes = Vec<(String, Node)>;
@@ -167,7 +168,11 @@ impl Assembler<'_> {
         // One byte more than the package has: a longer file is noticed, and no more of it is read.
         let limit = pin.size.saturating_add(1);
         let file = plain_file::open(path).map_err(read_error)?;
-        let mut package = HashingReader::new(file.take(limit));
+        let file = Counted {
+            file: file.take(limit),
+            count: self.unpacked,
+        };
+        let mut package = HashingReader::new(file);
         let buffered = BufReader::with_capacity(64 * 1024, &mut package);
         let unpacked = unpack(buffered, &selection, self.cache.temporary()?, token);
         // Pinned files were verified one by one, and most of their package was not read.
@@ -184,6 +189,20 @@ impl Assembler<'_> {
             }
         }
         Ok(nodes)
+    }
+}
+
+/// Reports how much is read.
+struct Counted<'a, R> {
+    file: R,
+    count: &'a (dyn Fn(u64) + Sync),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        (self.count)(read as u64);
+        Ok(read)
     }
 }
 

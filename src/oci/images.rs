@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use super::assemble::{AssembleError, Assembler, ContainerImage};
 use super::definition::Definition;
 use super::layer::LayerError;
+use super::progress::{ImageProgress, Progress};
 use crate::artifact::{Cache, Fetcher, Pin};
 use crate::common::cancel::Cancel;
-use crate::common::event::{Events, Phase};
+use crate::common::event::Events;
 use crate::common::failure::{Class, Failure, OrFail};
 use crate::engine::{Engine, ImageInfo};
 
@@ -21,6 +22,7 @@ pub struct Images {
     fetcher: Fetcher,
     mirrors: Vec<String>,
     events: Events,
+    progress: Progress,
     /// Held while an image is loaded: an engine writes to one disk, and progress is that of one image.
     loading: tokio::sync::Mutex<()>,
 }
@@ -31,6 +33,7 @@ impl Images {
         Self {
             fetcher,
             mirrors,
+            progress: Progress::new(events.clone()),
             events,
             loading: tokio::sync::Mutex::default(),
         }
@@ -80,22 +83,24 @@ impl Images {
         cancel: &Cancel,
     ) -> Result<ImageInfo, Failure> {
         let reference = definition.reference();
-        let image = self.assemble(definition, cancel).await?;
+        let progress = self.progress.of(definition);
+        let image = self.assemble_with(definition, &progress, cancel).await?;
+        progress.is_packed(image.size);
         let diff_ids = image.diff_ids.clone();
         let loaded = || async {
             let held = cancel.race(engine.image(&reference)).await??;
             Ok::<_, Failure>(held.filter(|held| matches(held, definition, &diff_ids)))
         };
         if let Some(held) = loaded().await? {
+            progress.is_loaded();
             return Ok(held);
         }
         let _one_at_a_time = cancel.race(self.loading.lock()).await?;
-        let (events, total) = (self.events.clone(), image.size);
-        let on_progress = move |sent| events.bytes(Phase::ContainerImages, sent, Some(total));
         let archive = tokio::fs::File::from_std(image.archive);
-        cancel
-            .race(engine.load_image(archive, on_progress))
-            .await??;
+        let report = progress.clone();
+        let load = engine.load_image(archive, move |loading| report.loading(loading));
+        cancel.race(load).await??;
+        progress.is_loaded();
         loaded().await?.ok_or_else(|| {
             Failure::environment(format_args!(
                 "the engine loaded container image {reference} but does not have it with the content that was sent"
@@ -109,17 +114,28 @@ impl Images {
         definition: &Definition,
         cancel: &Cancel,
     ) -> Result<ContainerImage, Failure> {
+        let progress = self.progress.of(definition);
+        self.assemble_with(definition, &progress, cancel).await
+    }
+
+    async fn assemble_with(
+        &self,
+        definition: &Definition,
+        progress: &ImageProgress,
+        cancel: &Cancel,
+    ) -> Result<ContainerImage, Failure> {
         let what = format!("assemble container image {}", definition.reference());
         let packages: Vec<&Pin> = definition.lock.packages.iter().collect();
         let mirrors = definition.lock.mirrors(&self.mirrors);
         let packages: Vec<PathBuf> = self.fetcher.pins(&packages, &mirrors, cancel).await?;
         let (cache, token) = (self.fetcher.cache().clone(), cancel.token().clone());
-        let owned = definition.clone();
+        let (owned, progress) = (definition.clone(), progress.clone());
         let work = tokio::task::spawn_blocking(move || {
             let assembler = Assembler {
                 definition: &owned,
                 packages: &packages,
                 cache: &cache,
+                unpacked: &|bytes| progress.read(bytes),
             };
             assembler.assemble(&token)
         });

@@ -12,6 +12,7 @@ mod extra_file;
 mod images;
 mod layer;
 mod missing;
+mod progress;
 mod tool;
 mod unpack;
 

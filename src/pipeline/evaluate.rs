@@ -70,7 +70,7 @@ pub async fn lock_flake(
     inputs: Vec<String>,
     context: &Context,
 ) -> Result<Outcome<Option<String>>, Failure> {
-    let plan = plan_for(Purpose::Check, settings, context).await?;
+    let plan = plan_for(Purpose::Lock, settings, context).await?;
     let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
         let Context { cancel, events } = context;
         run.sweep(None).await?;

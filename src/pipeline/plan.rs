@@ -224,7 +224,7 @@ async fn plan_engine(
     let engine = connect(&settings.common, cancel).await?;
     let emulation = match purpose {
         Purpose::Image => Emulation::choose(settings.emulation, settings.system, engine.facts())?,
-        Purpose::Check => Emulation::Native,
+        Purpose::Check | Purpose::Lock => Emulation::Native,
     };
     if purpose == Purpose::Image
         && let Some(notice) = emulation.unneeded(settings.emulation, settings.system)

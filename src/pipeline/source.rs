@@ -29,6 +29,8 @@ pub(super) enum Purpose {
     Image,
     /// To read what the configuration sets: nothing is built, emulated or written.
     Check,
+    /// To complete the lock of a flake: as little is done.
+    Lock,
 }
 
 /// What is built; the steps of a run only ever see the [`BuildSource`](crate::nixos::build_source::BuildSource) that they
@@ -75,6 +77,9 @@ impl SourcePlan {
             }
             SourceChoice::Flake { reference, .. } => {
                 let flake = problems.keep(flake(reference, settings, context).await)?;
+                if purpose != Purpose::Lock {
+                    problems.keep(flake.check_lock());
+                }
                 (Source::Flake(Box::new(flake)), None)
             }
         };

@@ -2,7 +2,7 @@
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::ui::sanitize;
+use crate::ui::{sanitize, sanitize_line};
 
 /// Width of lines that go to no terminal.
 pub const COLUMNS: usize = 80;
@@ -10,6 +10,8 @@ pub const COLUMNS: usize = 80;
 const MAX_COLUMNS: usize = 200;
 /// On a terminal of fewer columns there is no room for a column of topics.
 const NARROW: usize = 60;
+/// Columns of text behind a label, at least.
+const MIN_TEXT_COLUMNS: usize = 24;
 /// Column at which the text of a list starts there.
 const NARROW_INDENT: usize = 4;
 /// Column at which the text of a list starts, after the mark and the topic.
@@ -73,6 +75,26 @@ pub(super) fn filled<'a>(
         }
     }
     lines
+}
+
+/// `text`, which is foreign, behind its label in lines of at most `columns` columns: further lines stand below the text, or below
+/// the label if there is little room. What fits is unchanged, and a longer word stays whole.
+pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<String> {
+    let whole = format!("{label:<indent$}{}", sanitize_line(text));
+    if whole.width() <= columns {
+        return vec![whole];
+    }
+    let has_room = columns >= indent + MIN_TEXT_COLUMNS;
+    let hang = if has_room { indent } else { 2 };
+    let text = sanitize_line(text);
+    let width = |indent: usize| columns.saturating_sub(indent);
+    let lines = filled(text.split_whitespace(), width(indent), width(hang));
+    let margins = std::iter::once(format!("{label:<indent$}"));
+    let margins = margins.chain(std::iter::repeat(" ".repeat(hang)));
+    margins
+        .zip(lines)
+        .map(|(margin, line)| margin + &line)
+        .collect()
 }
 
 /// The lines of one list item: mark and topic, the text after them, and the remedies below. On a narrow terminal the text
@@ -151,6 +173,29 @@ mod tests {
         assert_eq!((rows(80), rows(120)), (3, 2));
         let narrow = list_item('✗', "topic", "some text", &[], 40);
         assert_eq!(narrow, ["✗ topic", "    some text"]);
+    }
+
+    #[test]
+    fn labelled_text_is_broken_below_itself() {
+        let text = "all that the boot needs is there for a board with a long name";
+        assert_eq!(
+            labelled("boards", 14, text, 60),
+            [
+                "boards        all that the boot needs is there for a board",
+                "              with a long name"
+            ]
+        );
+        assert_eq!(
+            labelled("boards", 21, text, 40),
+            [
+                "boards               all that the boot",
+                "  needs is there for a board with a long",
+                "  name"
+            ]
+        );
+        assert_eq!(labelled("a", 4, "b  c", 40), ["a   b  c"]);
+        let path = "x".repeat(50);
+        assert_eq!(labelled("a", 4, &path, 40), [format!("a   {path}")]);
     }
 
     #[test]

@@ -122,6 +122,13 @@ impl Ui {
         })
     }
 
+    /// Columns for results that need not fit a usual width: those of the terminal that shows them. Programs that read them get
+    /// whole lines.
+    pub fn result_columns(&self) -> usize {
+        let size = terminal_size::terminal_size_of(io::stdout());
+        size.map_or(usize::MAX, |(columns, _)| columns.0.into())
+    }
+
     /// The sink for the run's events.
     pub fn events(&self) -> Events {
         let Some(writer) = self.writer.clone() else {

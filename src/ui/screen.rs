@@ -23,6 +23,7 @@ const ERASE_BELOW: &str = "\x1b[J";
 pub(super) struct Screen {
     out: Box<dyn Write + Send>,
     terminal: Option<Term>,
+    closed: bool,
     /// The live view on the terminal, and the size that it was drawn for.
     shown: Vec<String>,
     drawn_for: Option<Size>,
@@ -34,6 +35,7 @@ impl Screen {
         Self {
             out: Box::new(out),
             terminal: None,
+            closed: false,
             shown: Vec::new(),
             drawn_for: None,
         }
@@ -60,7 +62,7 @@ impl Screen {
     /// Writes complete lines, and `frame` below them in place of the live view before. Errors are ignored: a closed or
     /// full standard error must not end a run.
     pub(super) fn show(&mut self, lines: &str, frame: Vec<String>) {
-        let frame = if self.terminal.is_some() {
+        let frame = if self.terminal.is_some() && !self.closed {
             frame
         } else {
             Vec::new()
@@ -90,7 +92,7 @@ impl Screen {
     /// Removes the live view for the rest of the run.
     pub(super) fn close(&mut self) {
         self.show("", Vec::new());
-        self.terminal = None;
+        self.closed = true;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Recorded events shown on a real pseudo-terminal and read back with a terminal emulator. Time follows the recording.
 
 mod recordings;
+mod spacing;
 mod terminal;
 
 use std::io::Write as _;

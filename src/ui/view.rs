@@ -49,8 +49,12 @@ pub(super) struct View {
     /// 0: the run; 1: also the builder's log; 2: everything that the log file contains.
     verbose: u8,
     paint: Paint,
+    /// Whether a terminal shows it.
+    on_terminal: bool,
     /// Columns of the terminal.
     columns: usize,
+    /// Whether the last line is empty.
+    ends_empty: bool,
     state: State,
     transcript: Transcript,
     /// The largest forecast shown so far: derivations to build, paths to fetch.
@@ -63,10 +67,12 @@ impl View {
     /// A view of this kind; `verbose` is 0 to 2.
     pub(super) fn new(kind: ViewKind, verbose: u8, coloured: bool) -> Self {
         Self {
+            on_terminal: matches!(kind, ViewKind::Live),
             kind,
             verbose,
             paint: Paint(coloured),
             columns: layout::COLUMNS,
+            ends_empty: false,
             state: State::default(),
             transcript: Transcript::default(),
             forecast_shown: (0, 0),
@@ -100,6 +106,12 @@ impl View {
                 items.extend(self.lines(event, outcome.as_deref(), at));
             }
         }
+        if let Some(
+            Item::Line(last) | Item::Builder(last) | Item::Log(last) | Item::Progress(last),
+        ) = items.last()
+        {
+            self.ends_empty = last.is_empty();
+        }
         if *event == Event::TerminalGiven {
             items.push(Item::Closed);
         }
@@ -122,7 +134,14 @@ impl View {
             // On a terminal it stands beside the error that makes it interesting.
             Event::LogFile(_) if matches!(form, Form::Columns(_)) && !all => Vec::new(),
             Event::LogFile(path) => line(&format!("log: {}", path.display())),
-            Event::ImageDone(image) => lines(run_lines::image(image, form, paint)),
+            Event::ImageDone(image) => {
+                let mut told = run_lines::image(image, form, paint);
+                // Nothing was shown since the first lines when the image is up to date.
+                if self.ends_empty && told.first().is_some_and(String::is_empty) {
+                    told.remove(0);
+                }
+                lines(told)
+            }
             Event::Nix(event) => {
                 let forecast = self
                     .forecast_line(event)
@@ -235,9 +254,11 @@ impl View {
     }
 
     fn wrapped(&self, text: String) -> String {
-        match self.form() {
-            Form::Columns(columns) => wrap::wrap_message(&text, columns),
-            Form::Plain => text,
+        // Behind the end of the live view too.
+        if self.on_terminal {
+            wrap::wrap_message(&text, self.columns)
+        } else {
+            text
         }
     }
 

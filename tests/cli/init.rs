@@ -115,8 +115,8 @@ fn a_flake_is_written_with_its_module() {
     fs::remove_dir(user.home.path().join(".git")).unwrap();
     // The build takes the flake by itself.
     run(&mut user.sdbuild(&["build", "pi"]))
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["no engine answers"]);
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["no engine answers", "lacks the input nixpkgs"]);
     run(&mut user.sdbuild(&["init", "pi", "--flake"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["configuration.nix exists already"]);

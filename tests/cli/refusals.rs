@@ -47,6 +47,29 @@ fn missing_configuration_names_what_is_there_instead() {
 }
 
 #[test]
+fn inputs_without_a_lock_are_refused_at_once() {
+    let flake = "{ inputs.a.url = \"path:./a\"; outputs = { self, a, b }: { }; }";
+    let lacks = "flake.lock lacks the inputs a, b, and a build never changes it";
+    for words in [["build", "."], ["check", "."]] {
+        CliTest::new(&words)
+            .file("flake.nix", flake)
+            .exit_code(2)
+            .stderr(lacks)
+            .stderr("hint: complete it: sdbuild lock\n")
+            .run();
+    }
+    let overridden = ["build", ".", "--override-input", "a", "path:."];
+    CliTest::new(&overridden)
+        .file("flake.nix", flake)
+        .exit_code(2)
+        .stderr("flake.lock lacks the input b,")
+        .run();
+    let locking = CliTest::new(&["lock"]).file("flake.nix", flake);
+    let locking = locking.exit_code(3).run();
+    assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
+}
+
+#[test]
 fn configuration_is_a_directory() {
     let user = user();
     fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();

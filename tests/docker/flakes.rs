@@ -71,7 +71,10 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     // A missing lock.
     check(&user, &flake)
         .assert_exit_code(2)
-        .assert_stderr_contains(&["requires lock file changes", "sdbuild lock"]);
+        .assert_stderr_contains(&[
+            "flake.lock lacks the inputs library, nixpkgs",
+            "hint: complete it: sdbuild lock --flake 'my pi/pi'",
+        ]);
     lock(&user, &flake)
         .assert_exit_code(0)
         .assert_stderr_contains(&["library added, nixpkgs added"]);
@@ -99,15 +102,12 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     let dirty = check(&user, &flake).assert_exit_code(6);
     assert_tells(&dirty, &["revision none", "new three"]);
 
-    // An input that the lock lacks, although others are there.
-    let more = text.replace(
-        "  outputs",
-        "  inputs.more.url = \"path:../library\";\n  outputs",
-    );
-    repository.write("pi/flake.nix", &more);
+    // An input that the lock has with another URL.
+    let moved = text.replace("path:../library", "path:../nixpkgs");
+    repository.write("pi/flake.nix", &moved);
     check(&user, &flake)
         .assert_exit_code(2)
-        .assert_stderr_contains(&["requires lock file changes"]);
+        .assert_stderr_contains(&["requires lock file changes", "sdbuild lock"]);
     // The whole error names the user's file.
     repository.write("pi/flake.nix", &text);
     repository.write("common.nix", "{ networking.hotsName = 1; }");

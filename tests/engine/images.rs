@@ -1,6 +1,9 @@
 //! Loading container images.
 
-use sdbuild::engine::EngineError;
+use std::io::{Seek as _, Write as _};
+use std::sync::{Arc, Mutex};
+
+use sdbuild::engine::{EngineError, Loading};
 
 use crate::scripted;
 use crate::server::{default_reply, ok};
@@ -13,6 +16,36 @@ async fn load(body: &'static str) -> Result<(), EngineError> {
     .await;
     let archive = tokio::fs::File::from_std(tempfile::tempfile().unwrap());
     engine.load_image(archive, drop).await
+}
+
+#[tokio::test]
+async fn what_the_engine_says_of_its_layers_is_reported() {
+    let layer = |id, current| {
+        format!(
+            "{{\"status\":\"Loading layer\",\"progressDetail\":{{\"current\":{current},\"total\":900}},\"id\":\"{id}\"}}\n"
+        )
+    };
+    let body = [layer("a", 300), layer("a", 900), layer("b", 50)].concat();
+    let body = format!("{body}{{\"stream\":\"Loaded image: x\\n\"}}\n");
+    let (engine, _server) = scripted::engine(move |request| match request {
+        load if load.starts_with("POST /images/load") => {
+            assert!(!load.contains("quiet=true"), "{load}");
+            ok(&body)
+        }
+        _ => default_reply(),
+    })
+    .await;
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(&[0; 700]).unwrap();
+    file.rewind().unwrap();
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&seen);
+    let report = move |loading| sink.lock().unwrap().push(loading);
+    let archive = tokio::fs::File::from_std(file);
+    engine.load_image(archive, report).await.unwrap();
+    let unpacked = [300, 900, 950].map(Loading::Unpacked);
+    let expected = [vec![Loading::Sent(700)], unpacked.to_vec()].concat();
+    assert_eq!(*seen.lock().unwrap(), expected);
 }
 
 #[tokio::test]

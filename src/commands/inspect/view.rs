@@ -2,8 +2,6 @@
 
 mod boards;
 
-use std::fmt::Write as _;
-
 use serde_json::{Value, json};
 
 use super::Directory;
@@ -17,6 +15,7 @@ use crate::image::entry::{Entry, EntryKind, Summary};
 use crate::image::partition::{Partition, TableKind};
 use crate::image::place::ImagePath;
 use crate::image::report::{PartitionReport, Report, VERSION};
+use crate::ui::layout::labelled;
 use crate::ui::{Ui, sanitize_line};
 
 /// Shows the report; the problems of the image are the failure of the command.
@@ -24,7 +23,7 @@ pub(super) fn report(report: &Report, ui: &Ui, as_json: bool) -> Result<(), Fail
     if as_json {
         print_json(report, ui)?;
     } else {
-        ui.result(report_lines(report).trim_end())?;
+        ui.result(&report_lines(report, ui.result_columns()).join("\n"))?;
     }
     let mut problems = report
         .problems
@@ -111,14 +110,19 @@ fn entry_line(entry: &Entry) -> String {
     format!("{kind} {:>12} {name}{target}", entry.size)
 }
 
-/// Lines with a label and a value each.
-#[derive(Default)]
-struct LabelledLines(String);
+/// Columns of the labels.
+const LABEL_COLUMNS: usize = 14;
+
+/// Labels and values, in lines of so many columns.
+struct LabelledLines {
+    lines: Vec<String>,
+    columns: usize,
+}
 
 impl LabelledLines {
     fn add(&mut self, label: &str, value: &str) {
-        // Writing to a string does not fail.
-        writeln!(self.0, "{label:<13} {}", sanitize_line(value)).ok();
+        let lines = labelled(label, LABEL_COLUMNS, value, self.columns);
+        self.lines.extend(lines);
     }
 
     fn add_if_some(&mut self, label: &str, value: Option<&str>) {
@@ -128,8 +132,11 @@ impl LabelledLines {
     }
 }
 
-fn report_lines(report: &Report) -> String {
-    let mut lines = LabelledLines::default();
+fn report_lines(report: &Report, columns: usize) -> Vec<String> {
+    let mut lines = LabelledLines {
+        lines: Vec::new(),
+        columns,
+    };
     add_file(&mut lines, report);
     add_sidecars(&mut lines, report);
     let id = report.table.id.as_deref().unwrap_or_default();
@@ -146,7 +153,7 @@ fn report_lines(report: &Report) -> String {
     for (label, text) in boards::lines(&report.boards) {
         lines.add(&label, &text);
     }
-    lines.0
+    lines.lines
 }
 
 fn add_file(lines: &mut LabelledLines, report: &Report) {

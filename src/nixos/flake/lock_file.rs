@@ -1,5 +1,6 @@
 //! Reading and writing the user's `flake.lock`.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -39,6 +40,20 @@ pub fn write(dir: &Path, text: &str) -> Result<bool, Failure> {
     }
     replace_file(&dir.join(NAME), &text)?;
     Ok(true)
+}
+
+/// The names of the flake's own inputs in the lock `text`; `None` if it is no lock.
+pub(super) fn input_names(text: &str) -> Option<BTreeSet<String>> {
+    let lock: Value = serde_json::from_str(text).ok()?;
+    let root = lock.get("nodes")?.get(lock.get("root")?.as_str()?)?;
+    let inputs = root.get("inputs").and_then(Value::as_object);
+    Some(
+        inputs
+            .into_iter()
+            .flatten()
+            .map(|(name, _)| name.clone())
+            .collect(),
+    )
 }
 
 /// An input that is a commit of a repository.
@@ -135,6 +150,19 @@ mod tests {
         };
         assert_eq!(private_repositories(text), [secret]);
         assert!(unreachable_inputs("no JSON").is_empty());
+    }
+
+    #[test]
+    fn the_flakes_own_inputs_are_those_of_the_root() {
+        let text = r#"{"nodes":{"a":{"inputs":{"deep":"deep"}},"deep":{},
+            "top":{"inputs":{"a":"a","b":["a","deep"]}}},"root":"top","version":7}"#;
+        let names = input_names(text).unwrap();
+        assert_eq!(names.iter().collect::<Vec<_>>(), ["a", "b"]);
+        let none = r#"{"nodes":{"root":{}},"root":"root","version":7}"#;
+        assert_eq!(input_names(none), Some(BTreeSet::new()));
+        for bad in ["", "{}", "{\"nodes\":{},\"root\":\"root\"}"] {
+            assert_eq!(input_names(bad), None, "{bad}");
+        }
     }
 
     #[test]

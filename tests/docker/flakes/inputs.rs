@@ -34,16 +34,22 @@ fn inputs_can_be_overridden() {
         &checked,
         &["release 26.05.mini", &format!("revision {head}")],
     );
-    for reference in ["path:other/nixpkgs", "other?dir=nixpkgs"] {
+    let check_overridden = |reference, head: &str| {
         let overridden = ["--flake", "pi", "--override-input", "nixpkgs", reference];
         let checked = check(&user, &overridden).assert_exit_code(6);
         assert_tells(
             &checked,
             &["release 26.05.other", &format!("revision {head}")],
         );
-    }
+    };
+    check_overridden("path:other/nixpkgs", &head);
     let before = std::fs::read_to_string(repository.path("flake.lock")).unwrap();
     assert!(before.contains("./nixpkgs"), "the lock stays: {before}");
+    // With every input overridden no lock is needed.
+    repository.git(&["rm", "-q", "flake.lock"]);
+    let head = repository.commit();
+    check_overridden("other?dir=nixpkgs", &head);
+    assert!(!repository.path("flake.lock").exists());
     check(
         &user,
         &["--flake", "pi", "--override-input", "nix pkgs", "other"],

@@ -1,0 +1,170 @@
+//! The inputs that a `flake.nix` declares, read without Nix: the file must be a plain attribute set with plain inputs.
+
+use std::collections::BTreeSet;
+
+use rnix::SyntaxKind as Kind;
+
+type Token<'a> = (Kind, &'a str);
+
+/// The names of the inputs that the `flake.nix` with this text declares: those of its `inputs`, and the other arguments of
+/// its `outputs`. What is not plain is left out: Nix says what is wrong with it.
+pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
+    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
+        .filter(|(kind, _)| !kind.is_trivia())
+        .collect();
+    let mut names = BTreeSet::new();
+    for (path, value) in attributes(&tokens) {
+        match path.as_slice() {
+            ["inputs"] => {
+                let inputs = attributes(value).into_iter();
+                names.extend(inputs.filter_map(|(path, _)| path.first().copied()));
+            }
+            ["inputs", name, ..] => {
+                names.insert(*name);
+            }
+            ["outputs"] => names.extend(arguments(value)),
+            _ => {}
+        }
+    }
+    // Not an input: attributes of the flake itself.
+    names.remove("self");
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The attributes of a set, each with the tokens of its value; none if `tokens` are not exactly a set.
+fn attributes<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<(Vec<&'a str>, &'t [Token<'a>])> {
+    let [
+        (Kind::TOKEN_L_BRACE, _),
+        inner @ ..,
+        (Kind::TOKEN_R_BRACE, _),
+    ] = tokens
+    else {
+        return Vec::new();
+    };
+    let definitions = split(inner, Kind::TOKEN_SEMICOLON).into_iter();
+    let attributes = definitions.filter_map(|definition| {
+        let is_assignment = |(kind, _): &Token<'_>| *kind == Kind::TOKEN_ASSIGN;
+        let at = definition.iter().position(is_assignment)?;
+        let (path, value) = (definition.get(..at)?, definition.get(at + 1..)?);
+        Some((attribute_path(path)?, value))
+    });
+    attributes.collect()
+}
+
+/// The names of an attribute path, without quotes; `None` if one is computed.
+fn attribute_path<'a>(tokens: &[Token<'a>]) -> Option<Vec<&'a str>> {
+    let mut names = Vec::new();
+    for (kind, text) in tokens {
+        match kind {
+            Kind::TOKEN_IDENT | Kind::TOKEN_STRING_CONTENT => names.push(*text),
+            Kind::TOKEN_DOT | Kind::TOKEN_STRING_START | Kind::TOKEN_STRING_END => {}
+            _ => return None,
+        }
+    }
+    Some(names)
+}
+
+/// The names that the function `{ self, NAME, ... }: …` takes.
+fn arguments<'a>(function: &[Token<'a>]) -> Vec<&'a str> {
+    let pattern = match function {
+        [(Kind::TOKEN_IDENT, _), (Kind::TOKEN_AT, _), rest @ ..] => rest,
+        _ => function,
+    };
+    let [(Kind::TOKEN_L_BRACE, _), rest @ ..] = pattern else {
+        return Vec::new();
+    };
+    let inner = split(rest, Kind::TOKEN_R_BRACE).into_iter().next();
+    let inner = inner.unwrap_or_default();
+    // Otherwise it is a set.
+    let is_function = matches!(
+        rest.get(inner.len() + 1),
+        Some((Kind::TOKEN_COLON | Kind::TOKEN_AT, _))
+    );
+    let arguments = split(inner, Kind::TOKEN_COMMA).into_iter();
+    let name = |argument: &[Token<'a>]| match argument.first() {
+        Some((Kind::TOKEN_IDENT, name)) => Some(*name),
+        _ => None,
+    };
+    arguments.filter(|_| is_function).filter_map(name).collect()
+}
+
+/// `tokens` divided at each `separator` that is in no brackets and belongs to no `let`, `with` or `assert`.
+fn split<'t, 'a>(tokens: &'t [Token<'a>], separator: Kind) -> Vec<&'t [Token<'a>]> {
+    // For each open bracket and `let` how many semicolons `with` and `assert` still need.
+    let mut open = vec![0_usize];
+    tokens
+        .split(|(kind, _)| {
+            if *kind == separator && open.as_slice() == [0] {
+                return true;
+            }
+            match kind {
+                Kind::TOKEN_L_BRACE
+                | Kind::TOKEN_L_BRACK
+                | Kind::TOKEN_L_PAREN
+                | Kind::TOKEN_INTERPOL_START
+                | Kind::TOKEN_LET => open.push(0),
+                Kind::TOKEN_R_BRACE
+                | Kind::TOKEN_R_BRACK
+                | Kind::TOKEN_R_PAREN
+                | Kind::TOKEN_INTERPOL_END
+                | Kind::TOKEN_IN => {
+                    open.pop();
+                }
+                Kind::TOKEN_WITH | Kind::TOKEN_ASSERT => {
+                    if let Some(needed) = open.last_mut() {
+                        *needed += 1;
+                    }
+                }
+                Kind::TOKEN_SEMICOLON => {
+                    if let Some(needed) = open.last_mut() {
+                        *needed = needed.saturating_sub(1);
+                    }
+                }
+                _ => {}
+            }
+            false
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn assert_inputs(text: &str, names: &[&str]) {
+        let found = declared_inputs(text);
+        assert_eq!(found.iter().collect::<Vec<_>>(), names, "{text}");
+    }
+
+    #[test]
+    fn inputs_are_found_in_every_way_of_writing_them() {
+        for text in [
+            "{ inputs.a.url = \"x\"; inputs.b = { url = \"y\"; }; outputs = _: { }; }",
+            "{ inputs = { a.url = \"x\"; \"b\".follows = \"a/b\"; }; outputs = inputs: { }; }",
+            "{ inputs = { a.url = github:o/r; a.inputs.c.follows = \"b\"; b.flake = false; }; outputs = { self, ... }: { }; }",
+            "{ outputs = { self, a, b ? null, ... }@inputs: { }; }",
+            "# inputs.c.url = \"x\";\n{ outputs = inputs@{ b, ... }: let inputs.c = 1; in { }; inputs.a.url = \"x\"; }",
+            "{ inputs.self.submodules = true; inputs.a.url = \"x\"; inputs.b.url = ''${\"}\"}'';\n}",
+        ] {
+            assert_inputs(text, &["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn code_that_only_looks_like_inputs_declares_none() {
+        for text in [
+            "",
+            "{",
+            "}}}; in in",
+            "{ outputs = _: { inputs.a.url = \"x\"; }; }",
+            "{ outputs = _: with { }; let b = { }; inputs.a = b; in assert true; { }; }",
+            "{ description = \"inputs.a.url = 1;\"; inputs = { }; outputs = { self }: { }; }",
+            "{ inputs = import ./inputs.nix; outputs = import ./outputs.nix; }",
+            "{ inputs.${name}.url = \"x\"; outputs = { a = 1; }; }",
+            "rec { inputs.a.url = \"x\"; }",
+        ] {
+            assert_inputs(text, &[]);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Inputs that a `flake.nix` declares and its lock lacks.
+
+use std::path::Path;
+
+use super::declared_inputs::declared_inputs;
+use super::lock_file;
+use crate::common::failure::Failure;
+use crate::common::flake_ref::FlakeRef;
+use crate::common::plain_file;
+use crate::common::shell_word::quoted;
+
+/// Far above what anybody writes by hand.
+const MAX_FLAKE_BYTES: u64 = 1 << 20;
+
+/// The inputs that the `flake.nix` in `dir` declares and the lock beside it lacks, sorted; none if either cannot be read,
+/// which Nix reports.
+pub(super) fn inputs(dir: &Path) -> Vec<String> {
+    let text = plain_file::read_text(&dir.join("flake.nix"), MAX_FLAKE_BYTES);
+    let locked = match lock_file::read(dir) {
+        Ok(Some(lock)) => lock_file::input_names(&lock),
+        Ok(None) => Some(std::collections::BTreeSet::new()),
+        Err(_) => None,
+    };
+    let (Ok(text), Some(locked)) = (text, locked) else {
+        return Vec::new();
+    };
+    declared_inputs(&text)
+        .difference(&locked)
+        .cloned()
+        .collect()
+}
+
+/// A build needs the inputs `missing` of the flake `reference` in its lock. `is_local`: it is the user's own directory.
+pub(super) fn failure(missing: &[String], reference: &FlakeRef, is_local: bool) -> Failure {
+    let (first, names) = (missing.first().map_or("", |name| name), missing.join(", "));
+    let noun = if missing.len() == 1 {
+        "input"
+    } else {
+        "inputs"
+    };
+    let failure = Failure::usage(format!(
+        "flake.lock lacks the {noun} {names}, and a build never changes it"
+    ));
+    let command = match reference.text.as_str() {
+        "." => "sdbuild lock".to_owned(),
+        text => format!("sdbuild lock --flake {}", quoted(text)),
+    };
+    let failure = if is_local {
+        failure.hint(format!("complete it: {command}"))
+    } else {
+        failure.hint("clone the repository, and complete its lock there: sdbuild lock")
+    };
+    failure.hint(format!(
+        "or give another flake instead: --override-input {first} DIR"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_that_the_lock_lacks_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let found = || inputs(dir.path());
+        assert!(found().is_empty(), "there is no flake");
+        write("flake.nix", "{ outputs = { self, a, b }: { }; }");
+        assert_eq!(found(), ["a", "b"]);
+        let lock = r#"{"nodes":{"root":{"inputs":{"a":"a"}}},"root":"root","version":7}"#;
+        write("flake.lock", lock);
+        assert_eq!(found(), ["b"]);
+        write("flake.lock", "damaged");
+        assert!(found().is_empty(), "Nix reports it");
+    }
+
+    #[test]
+    fn the_command_that_completes_the_lock_is_named() {
+        let hints = |text: &str, is_local| {
+            let reference = text.parse().unwrap();
+            let failure = failure(&["a".into(), "b".into()], &reference, is_local);
+            assert!(
+                failure.to_string().contains("lacks the inputs a, b"),
+                "{failure}"
+            );
+            failure.hints
+        };
+        assert_eq!(hints(".#pi", true)[0], "complete it: sdbuild lock");
+        assert_eq!(
+            hints("my pi", true),
+            [
+                "complete it: sdbuild lock --flake 'my pi'",
+                "or give another flake instead: --override-input a DIR"
+            ]
+        );
+        assert!(hints("git+ssh://h.example/x", false)[0].starts_with("clone"));
+    }
+}

@@ -1,0 +1,49 @@
+//! Empty and broken lines.
+
+use std::time::Duration;
+
+use crate::common::event::{Event, ImageDone, RunSummary};
+use crate::ui::view::{Item, View, ViewKind};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn texts(items: Vec<Item>) -> Vec<String> {
+    let text = |item| match item {
+        Item::Line(text) => Some(text),
+        _ => None,
+    };
+    items.into_iter().filter_map(text).collect()
+}
+
+#[test]
+fn an_image_that_is_up_to_date_follows_one_empty_line() {
+    let mut view = View::new(ViewKind::Live, 0, false);
+    let first = texts(view.handle(&Event::RunStarted(RunSummary::default()), SECOND));
+    assert_eq!(first.last().map(String::as_str), Some(""));
+    let image = ImageDone {
+        path: "/pi/pi.img".into(),
+        shown: "pi.img".into(),
+        size: 1,
+        raw_size: 1,
+        sha256: "ab".into(),
+        took: SECOND,
+        up_to_date: true,
+        next: Vec::new(),
+    };
+    let told = texts(view.handle(&Event::ImageDone(image.clone()), SECOND));
+    assert_eq!(told, [" ✓ pi.img · 1 B · up to date · 1.0 s"]);
+    let again = texts(view.handle(&Event::ImageDone(image), SECOND));
+    assert_eq!(again[0], "", "another line is between");
+}
+
+#[test]
+fn lines_behind_the_end_of_the_view_are_broken_too() {
+    let mut view = View::new(ViewKind::Live, 0, false);
+    view.set_columns(40);
+    view.end_live();
+    let notice = Event::Notice("next: look through the file, then `sdbuild build`".into());
+    assert_eq!(
+        texts(view.handle(&notice, SECOND)),
+        ["next: look through the file, then\n  `sdbuild build`"]
+    );
+}
