@@ -31,7 +31,12 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
 /// A setting, never truncated: users copy from it.
 fn lines(setting: &Setting, columns: usize) -> Vec<String> {
     let text = format!("{}  ({})", shown(&setting.value), setting.origin);
-    labelled(setting.key, KEY_COLUMNS, &text, columns)
+    labelled(
+        setting.key,
+        KEY_COLUMNS,
+        &text.replace('\n', "\\n"),
+        columns,
+    )
 }
 
 fn shown(value: &Value) -> String {

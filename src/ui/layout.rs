@@ -80,7 +80,11 @@ pub(super) fn filled<'a>(
 /// `text`, which is foreign, behind its label in lines of at most `columns` columns: further lines stand below the text, or below
 /// the label if there is little room. What fits is unchanged, and a longer word stays whole.
 pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<String> {
-    let whole = format!("{label:<indent$}{}", sanitize_line(text));
+    let label = match indent.checked_sub(1) {
+        Some(width) => format!("{label:<width$} "),
+        None => String::new(),
+    };
+    let whole = format!("{label}{}", sanitize_line(text));
     if whole.width() <= columns {
         return vec![whole];
     }
@@ -88,8 +92,8 @@ pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<S
     let hang = if has_room { indent } else { 2 };
     let text = sanitize_line(text);
     let width = |indent: usize| columns.saturating_sub(indent);
-    let lines = filled(text.split_whitespace(), width(indent), width(hang));
-    let margins = std::iter::once(format!("{label:<indent$}"));
+    let lines = filled(text.split_whitespace(), width(label.width()), width(hang));
+    let margins = std::iter::once(label);
     let margins = margins.chain(std::iter::repeat(" ".repeat(hang)));
     margins
         .zip(lines)
@@ -194,6 +198,8 @@ mod tests {
             ]
         );
         assert_eq!(labelled("a", 4, "b  c", 40), ["a   b  c"]);
+        assert_eq!(labelled("long", 4, "b", 40), ["long b"]);
+        assert_eq!(labelled("", 0, "b", 40), ["b"]);
         let path = "x".repeat(50);
         assert_eq!(labelled("a", 4, &path, 40), [format!("a   {path}")]);
     }

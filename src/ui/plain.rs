@@ -70,8 +70,11 @@ impl Plain {
         parts.extend(state.fraction().map(|_| format!("{percent} %")));
         parts.extend(progress::counts(state, at));
         parts.extend(state.time_left(at).map(words::time_left));
-        parts.extend(active(state, at));
-        if parts.is_empty() {
+        let active = active(state, at);
+        let has_numbers =
+            active.is_some() || state.fraction().is_some() || state.transfer().is_some();
+        parts.extend(active);
+        if !has_numbers {
             parts.push(words::seconds(at.saturating_sub(since)));
         }
         Some(format!("{}: {}", words::phase(phase), parts.join(" · ")))
@@ -208,8 +211,13 @@ mod tests {
     fn phase_without_news_gets_a_line_every_minute() {
         let mut recorder = Recorder::default();
         recorder.handle(0, &Event::Started(Phase::Boot));
-        recorder.watch(0..150, |_| None);
+        recorder.watch(0..80, |_| None);
+        let detail = "until a login succeeds".to_owned();
+        recorder.handle(80, &Event::Detail(Phase::Boot, detail));
+        recorder.watch(80..150, |_| None);
         assert_eq!(recorder.at(), [10, 70, 130]);
         assert_eq!(recorder.lines[1].1, "Boot: 1 min 10 s");
+        let last = &recorder.lines[2].1;
+        assert_eq!(last, "Boot: until a login succeeds · 2 min 10 s");
     }
 }
