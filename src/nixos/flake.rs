@@ -103,14 +103,11 @@ impl Flake {
             .into_iter()
             .filter(|input| !self.is_overridden(input))
             .collect();
-        match missing.is_empty() {
-            true => Ok(()),
-            false => Err(unlocked::failure(
-                &missing,
-                &self.reference,
-                self.local_tree().is_some(),
-            )),
+        if missing.is_empty() {
+            return Ok(());
         }
+        let is_local = self.local_tree().is_some();
+        Err(unlocked::failure(&missing, &self.reference, is_local))
     }
 
     /// Whether its lock is complete only with the overridden inputs.

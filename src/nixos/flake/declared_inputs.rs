@@ -55,10 +55,14 @@ fn attributes<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<(Vec<&'a str>, &'t [Token<
 fn attribute_path<'a>(tokens: &[Token<'a>]) -> Option<Vec<&'a str>> {
     let mut names = Vec::new();
     for (kind, text) in tokens {
-        match kind {
-            Kind::TOKEN_IDENT | Kind::TOKEN_STRING_CONTENT => names.push(*text),
-            Kind::TOKEN_DOT | Kind::TOKEN_STRING_START | Kind::TOKEN_STRING_END => {}
-            _ => return None,
+        let joins = matches!(
+            kind,
+            Kind::TOKEN_DOT | Kind::TOKEN_STRING_START | Kind::TOKEN_STRING_END
+        );
+        if matches!(kind, Kind::TOKEN_IDENT | Kind::TOKEN_STRING_CONTENT) {
+            names.push(*text);
+        } else if !joins {
+            return None;
         }
     }
     Some(names)
@@ -92,39 +96,46 @@ fn arguments<'a>(function: &[Token<'a>]) -> Vec<&'a str> {
 fn split<'t, 'a>(tokens: &'t [Token<'a>], separator: Kind) -> Vec<&'t [Token<'a>]> {
     // For each open bracket and `let` how many semicolons `with` and `assert` still need.
     let mut open = vec![0_usize];
-    tokens
-        .split(|(kind, _)| {
-            if *kind == separator && open.as_slice() == [0] {
-                return true;
+    let pieces = tokens.split(|(kind, _)| {
+        if *kind == separator && open.as_slice() == [0] {
+            return true;
+        }
+        if opens(*kind) {
+            open.push(0);
+        } else if closes(*kind) {
+            open.pop();
+        } else if let Some(needed) = open.last_mut() {
+            if matches!(kind, Kind::TOKEN_WITH | Kind::TOKEN_ASSERT) {
+                *needed += 1;
+            } else if *kind == Kind::TOKEN_SEMICOLON {
+                *needed = needed.saturating_sub(1);
             }
-            match kind {
-                Kind::TOKEN_L_BRACE
-                | Kind::TOKEN_L_BRACK
-                | Kind::TOKEN_L_PAREN
-                | Kind::TOKEN_INTERPOL_START
-                | Kind::TOKEN_LET => open.push(0),
-                Kind::TOKEN_R_BRACE
-                | Kind::TOKEN_R_BRACK
-                | Kind::TOKEN_R_PAREN
-                | Kind::TOKEN_INTERPOL_END
-                | Kind::TOKEN_IN => {
-                    open.pop();
-                }
-                Kind::TOKEN_WITH | Kind::TOKEN_ASSERT => {
-                    if let Some(needed) = open.last_mut() {
-                        *needed += 1;
-                    }
-                }
-                Kind::TOKEN_SEMICOLON => {
-                    if let Some(needed) = open.last_mut() {
-                        *needed = needed.saturating_sub(1);
-                    }
-                }
-                _ => {}
-            }
-            false
-        })
-        .collect()
+        }
+        false
+    });
+    pieces.collect()
+}
+
+fn opens(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::TOKEN_L_BRACE
+            | Kind::TOKEN_L_BRACK
+            | Kind::TOKEN_L_PAREN
+            | Kind::TOKEN_INTERPOL_START
+            | Kind::TOKEN_LET
+    )
+}
+
+fn closes(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::TOKEN_R_BRACE
+            | Kind::TOKEN_R_BRACK
+            | Kind::TOKEN_R_PAREN
+            | Kind::TOKEN_INTERPOL_END
+            | Kind::TOKEN_IN
+    )
 }
 
 #[cfg(test)]

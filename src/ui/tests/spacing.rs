@@ -8,11 +8,13 @@ use crate::ui::view::{Item, View, ViewKind};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn texts(items: Vec<Item>) -> Vec<String> {
-    let text = |item| match item {
-        Item::Line(text) => Some(text),
-        _ => None,
-    };
-    items.into_iter().filter_map(text).collect()
+    let mut texts = Vec::new();
+    for item in items {
+        if let Item::Line(text) = item {
+            texts.push(text);
+        }
+    }
+    texts
 }
 
 #[test]
