@@ -65,6 +65,8 @@ build_real() {
   configurations
   debian_packages
   container_image
+  # A run that was killed may have left them.
+  for name in native emulated; do forget_store "$name"; done
   cache "$@"
   serve
   rm -f "$work/figures"
