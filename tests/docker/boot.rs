@@ -103,7 +103,7 @@ fn broken_images_are_diagnosed() {
     let login = [
         "--until-ssh",
         "--timeout",
-        "90",
+        "300",
         "--ssh-key",
         key.to_str().unwrap(),
     ];
