@@ -100,6 +100,8 @@ impl RunningMachine {
     /// Waits for the next event. Cancel safe.
     pub(super) async fn next_event(&mut self) -> Result<BootEvent, Failure> {
         loop {
+            // Timers advance only between turns of the task: output without end would make each of them late.
+            tokio::task::yield_now().await;
             match self.next_output().await? {
                 QemuOutput::Console(bytes) => return Ok(BootEvent::Lines(self.feed(&bytes))),
                 QemuOutput::Stderr(bytes) => self.keep_stderr(&bytes),

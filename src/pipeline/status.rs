@@ -200,14 +200,11 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
 fn state(objects: &EngineObjects, run: &RunId) -> RunState {
     let of_handlers = objects.stale.handlers.iter().map(|(run, _)| run);
     let of_containers = objects.stale.containers.iter().map(|c| &c.run);
-    if objects
-        .containers
-        .iter()
-        .any(|c| c.running && c.run == *run)
-    {
-        RunState::Live
-    } else if of_handlers.chain(of_containers).any(|stale| stale == run) {
+    let mut containers = objects.containers.iter();
+    if of_handlers.chain(of_containers).any(|stale| stale == run) {
         RunState::Stale
+    } else if containers.any(|c| c.running && c.run == *run) {
+        RunState::Live
     } else {
         RunState::Unknown
     }
@@ -231,12 +228,12 @@ mod tests {
         let objects = EngineObjects {
             stale: StaleObjects {
                 live_runs: [one, three].map(|run| run.parse().unwrap()).into(),
-                containers: vec![container(two, false)],
+                containers: vec![container(two, true)],
                 ..StaleObjects::default()
             },
             containers: vec![
                 container(one, true),
-                container(two, false),
+                container(two, true),
                 container(three, false),
             ],
             ..EngineObjects::default()

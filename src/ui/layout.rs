@@ -84,13 +84,13 @@ pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<S
         Some(width) => format!("{label:<width$} "),
         None => String::new(),
     };
-    let whole = format!("{label}{}", sanitize_line(text));
+    let text = sanitize_line(text);
+    let whole = format!("{label}{text}");
     if whole.width() <= columns {
         return vec![whole];
     }
     let has_room = columns >= indent + MIN_TEXT_COLUMNS;
     let hang = if has_room { indent } else { 2 };
-    let text = sanitize_line(text);
     let width = |indent: usize| columns.saturating_sub(indent);
     let lines = filled(text.split_whitespace(), width(label.width()), width(hang));
     let margins = std::iter::once(label);

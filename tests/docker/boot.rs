@@ -100,13 +100,7 @@ fn broken_images_are_diagnosed() {
     }
     let user = TestUser::new();
     let (image, key) = image(&user);
-    let login = [
-        "--until-ssh",
-        "--timeout",
-        "300",
-        "--ssh-key",
-        key.to_str().unwrap(),
-    ];
+    let login = ["--until-ssh", "--ssh-key", key.to_str().unwrap()];
     let listing = debugfs(&image, "ls -p /boot/nixos");
     let kernel = listing.split('/').find(|name| name.ends_with("Image"));
     let request = format!("rm /boot/nixos/{}", kernel.unwrap());

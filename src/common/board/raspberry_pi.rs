@@ -69,7 +69,17 @@ pub(super) static RPI4: Board = Board {
         firmware: &["start4.elf", "fixup4.dat"],
         in_nixpkgs: true,
     }),
-    qemu: Some(RaspberryPiModel { machine: &["-M", "raspi4b"], memory_mib: 2048, network: false, since: Some(9), lacks: "Ethernet, USB, PCIe, wireless, and the devices of HDMI, without which Linux 6.12 panics before its first message" }.qemu()),
+    qemu: Some(
+        RaspberryPiModel {
+            machine: &["-M", "raspi4b"],
+            memory_mib: 2048,
+            network: false,
+            since: Some(9),
+            lacks: "Ethernet, USB, PCIe, wireless, and the devices of HDMI, without which Linux 6.12 \
+                    panics before its first message",
+        }
+        .qemu(),
+    ),
     imager_tag: Some("pi4-64bit"),
     tried: "on raspi4b of QEMU 10, U-Boot starts the kernel of the miniature image, which panics: the model lacks devices of HDMI",
 };
@@ -89,8 +99,17 @@ pub(super) static RPI02: Board = Board {
         in_nixpkgs: true,
     }),
     // The 3A+ has the same processor and as much memory.
-    qemu: Some(RaspberryPiModel { machine: &["-M", "raspi3ap"], memory_mib: 512, network: true, since: None, lacks: "wireless and Bluetooth; QEMU has no Zero 2 W, and U-Boot takes this one for a Raspberry Pi 3 A+. The network is a USB \
-         adapter" }.qemu()),
+    qemu: Some(
+        RaspberryPiModel {
+            machine: &["-M", "raspi3ap"],
+            memory_mib: 512,
+            network: true,
+            since: None,
+            lacks: "wireless and Bluetooth; QEMU has no Zero 2 W, and U-Boot takes this one for a \
+                    Raspberry Pi 3 A+. The network is a USB adapter",
+        }
+        .qemu(),
+    ),
     imager_tag: Some("pi3-64bit"),
     tried: "nothing of its own; it starts the files of a Raspberry Pi 3",
 };
