@@ -1,5 +1,6 @@
 //! What comes after the end of a run: what must hold at once, `clean`, and the next build.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -25,14 +26,15 @@ impl Run<'_> {
         }
     }
 
-    /// Runs `clean`, which must list exactly what exists and remove all of it. No other run may be under way.
+    /// Runs `clean`, which must list exactly what the campaign's runs left and remove all of it. No other run may be under
+    /// way.
     fn clean(&mut self) {
         let _store = StoreInUse::hold();
         let left = invariants::objects_of(&self.ids);
-        let existing = invariants::our_objects();
+        let existing = self.objects_of_campaign();
         let dry = run(&mut self.setup.user.sdbuild(&["clean", "--dry-run"]));
         self.note("clean --dry-run", &format!("{}{}", dry.stdout, dry.stderr));
-        let listed = invariants::listed(&dry.stdout);
+        let listed = &invariants::listed(&dry.stdout) - &self.campaign.left_before;
         if listed != existing {
             self.violation(&format!(
                 "clean --dry-run lists {listed:?}, not {existing:?}"
@@ -41,7 +43,7 @@ impl Run<'_> {
         if !left.iter().all(|name| dry.stdout.contains(name)) {
             self.violation(&format!("clean --dry-run does not list all of {left:?}"));
         }
-        if existing != invariants::our_objects() {
+        if existing != self.objects_of_campaign() {
             self.violation("clean --dry-run changed something");
         }
         let clean = run(&mut self.setup.user.sdbuild(&["clean", "--yes"]));
@@ -49,10 +51,14 @@ impl Run<'_> {
         if clean.code != Some(0) {
             self.violation(&format!("clean ended with {:?}", clean.code));
         }
-        let left = invariants::our_objects();
+        let left = self.objects_of_campaign();
         if !left.is_empty() {
             self.violation(&format!("clean left {left:?}"));
         }
+    }
+
+    fn objects_of_campaign(&self) -> BTreeSet<String> {
+        &invariants::all_objects() - &self.campaign.left_before
     }
 
     pub fn follow_up(&mut self, fixture: &mut Fixture) {

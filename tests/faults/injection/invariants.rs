@@ -173,7 +173,7 @@ fn new_networks(run: &Run<'_>) -> Violations {
 }
 
 /// All containers and handlers of sdbuild on the machine, as `clean` names them.
-pub fn our_objects() -> BTreeSet<String> {
+pub fn all_objects() -> BTreeSet<String> {
     let ours = "label=dev.sdbuild.run";
     let containers = docker_lines(&["ps", "--all", "--format", "{{.Names}}", "--filter", ours]);
     let containers = containers

@@ -7,6 +7,7 @@
     reason = "most matches treat a few kinds of fault apart from all others"
 )]
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -57,6 +58,8 @@ pub struct Campaign {
     /// Each run holds it shared; a run that must be alone holds it exclusively.
     exclusive: RwLock<()>,
     pub registrars: Registrars,
+    /// What killed runs of other users left before the first run: `clean` keeps a part of it for a day.
+    left_before: BTreeSet<String>,
     /// Whether waits are only as long as the timeout that they wait for.
     pub brief: bool,
 }
@@ -125,6 +128,7 @@ fn kind_of(seed: u64) -> &'static FaultKind {
 /// Does a run for each of `seeds` and appends it to `log`; returns whether none had a violation.
 fn run_seeds(seeds: &[u64], workers: usize, log: &RunLog) -> bool {
     let started = Instant::now();
+    let left_before = invariants::all_objects();
     // Fills the shared cache first, which all others are copied from.
     fixture::warm_up(&TestUser::new());
     let mut fixtures: Vec<Fixture> = std::thread::scope(|scope| {
@@ -135,7 +139,7 @@ fn run_seeds(seeds: &[u64], workers: usize, log: &RunLog) -> bool {
             .map(|made| made.join().unwrap())
             .collect()
     });
-    let campaign = prepare(&fixtures[0]);
+    let campaign = prepare(&fixtures[0], left_before);
     let minutes = number_from_env("SDBUILD_FAULTS_MINUTES").unwrap_or(u64::MAX / 60);
     let over = || started.elapsed().as_secs() >= minutes * 60;
     let (next, passed) = (AtomicUsize::new(0), AtomicBool::new(true));
@@ -206,7 +210,7 @@ fn run_one(campaign: &Campaign, seed: u64, fixture: &mut Fixture) -> Record {
 }
 
 /// Measures how long each phase of a run takes without a fault, and extracts an emulator.
-fn prepare(fixture: &Fixture) -> Campaign {
+fn prepare(fixture: &Fixture, left_before: BTreeSet<String>) -> Campaign {
     let packages = fixture::packages();
     let dir = tempfile::tempdir().unwrap();
     let qemu = dir.path().join("qemu-aarch64");
@@ -253,6 +257,7 @@ fn prepare(fixture: &Fixture) -> Campaign {
         engines: Mutex::default(),
         exclusive: RwLock::default(),
         registrars,
+        left_before,
         brief: std::env::var_os("SDBUILD_FAULTS_BRIEF").is_some(),
     }
 }
