@@ -2,6 +2,9 @@
 
 use std::io::{self, BufReader, Read};
 
+use liblzma::bufread::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
+
 use crate::common::compression::Compression;
 
 /// Bytes that a decoder reads from the file at once.
@@ -9,7 +12,7 @@ const DECODER_BUFFER_BYTES: usize = 256 * 1024;
 /// The largest window of a zstd frame, as a power of two: 64 MiB, which is what xz's strongest preset needs too.
 const ZSTD_MAX_WINDOW_LOG: u32 = 26;
 /// The memory limit of the xz decoder: its 64 MiB dictionary and its buffers.
-const XZ_MEMORY_LIMIT_KIB: u32 = 80 * 1024;
+const XZ_MEMORY_LIMIT_BYTES: u64 = 80 << 20;
 
 /// The format of a file that begins with `first_bytes`, of which six are enough.
 pub(super) fn detect(first_bytes: &[u8]) -> Compression {
@@ -28,14 +31,13 @@ pub(crate) fn zstd_content_size(header: &[u8]) -> Option<u64> {
     size.ok().flatten()
 }
 
-/// Whether a decoder failed because the data need more memory than the limit. Neither library has an
-/// error kind for that, so their messages are compared.
+/// Whether a decoder failed because the data need more memory than the limit. zstd has no error kind for that, so its
+/// message is compared.
 pub(super) fn exceeds_memory_limit(error: &io::Error) -> bool {
-    let text = error.to_string();
+    let of_xz = error.get_ref().and_then(|inner| inner.downcast_ref());
     error.kind() == io::ErrorKind::OutOfMemory
-        || ["too much memory", "needed memory too big"]
-            .iter()
-            .any(|words| text.contains(words))
+        || of_xz == Some(&liblzma::stream::Error::MemLimit)
+        || error.to_string().contains("too much memory")
 }
 
 /// A reader of the decompressed bytes of `compressed`. It takes at most 80 MiB of memory; data that need more
@@ -48,11 +50,10 @@ pub(crate) fn decoder<'a>(
     Ok(match compression {
         Compression::None => Box::new(compressed),
         Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(compressed)),
-        Compression::Xz => Box::new(lzma_rust2::XzReader::new_mem_limit(
-            compressed,
-            true,
-            XZ_MEMORY_LIMIT_KIB,
-        )),
+        Compression::Xz => {
+            let stream = Stream::new_stream_decoder(XZ_MEMORY_LIMIT_BYTES, CONCATENATED)?;
+            Box::new(XzDecoder::new_stream(compressed, stream))
+        }
         Compression::Zstd => {
             let mut decoder = zstd::Decoder::with_buffer(compressed)?;
             decoder.window_log_max(ZSTD_MAX_WINDOW_LOG)?;

@@ -1,7 +1,7 @@
 //! The decompressed length that a compressed file states, without decompressing it.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 
 use super::decoder::zstd_content_size;
@@ -23,14 +23,15 @@ pub(super) fn stated_size(file: &File, size: u64, compression: Compression, head
     }
 }
 
-/// The sum of the lengths in xz's indexes.
+/// The length in the index of the last stream of xz; there are few files of several.
 fn xz_size(file: &File, size: u64) -> io::Result<u64> {
-    lzma_rust2::xz_uncompressed_size(IndexReader {
+    // It is read byte by byte.
+    liblzma::uncompressed_size(BufReader::new(IndexReader {
         file,
         size,
         position: 0,
         remaining: MAX_INDEX_BYTES,
-    })
+    }))
 }
 
 /// The length of the last member modulo 4 GiB, which gzip's trailer has: never more than the whole length. The end of a

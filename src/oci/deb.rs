@@ -8,14 +8,15 @@
 use std::io::{self, Read};
 
 use flate2::read::GzDecoder;
-use lzma_rust2::XzReader;
+use liblzma::read::XzDecoder;
+use liblzma::stream::{CONCATENATED, Stream};
 
 /// The most bytes that a package may unpack to.
 const MAX_UNPACKED: u64 = 4 << 30;
 /// The longest path or link target in bytes.
 const MAX_NAME_BYTES: u64 = 4096;
 /// The memory limit of xz: `xz -9` needs 65 MiB, Debian uses 9.
-const MAX_MEMORY_KIB: u32 = 128 << 10;
+const MAX_MEMORY_BYTES: u64 = 128 << 20;
 /// The largest window of zstd, as a power of two: 128 MiB.
 const MAX_WINDOW_LOG: u32 = 27;
 
@@ -135,11 +136,11 @@ fn data_member<'a>(mut package: impl Read + 'a) -> Result<Box<dyn Read + 'a>, De
             return match name.as_str() {
                 "data.tar" => Ok(Box::new(data)),
                 "data.tar.gz" => Ok(Box::new(GzDecoder::new(data))),
-                "data.tar.xz" => Ok(Box::new(XzReader::new_mem_limit(
-                    data,
-                    true,
-                    MAX_MEMORY_KIB,
-                ))),
+                "data.tar.xz" => {
+                    let stream = Stream::new_stream_decoder(MAX_MEMORY_BYTES, CONCATENATED);
+                    let stream = stream.map_err(io::Error::from)?;
+                    Ok(Box::new(XzDecoder::new_stream(data, stream)))
+                }
                 "data.tar.zst" => {
                     let mut decoder = zstd::Decoder::new(data)?;
                     decoder.window_log_max(MAX_WINDOW_LOG)?;

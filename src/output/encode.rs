@@ -2,13 +2,13 @@
 //! the number of cores.
 
 use std::io::{self, Write};
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::thread;
 
-use lzma_rust2::{XzOptions, XzWriterMt};
 use zstd::zstd_safe::CParameter;
 
 use super::gzip::Gzip;
+use super::xz::Xz;
 use crate::common::compression::{Compression, CompressionOptions};
 
 /// A zstd window of 2 MiB, as levels up to 8 have. Larger ones, as stronger levels have, need several times the
@@ -21,11 +21,6 @@ const ZSTD_JOB_BYTES: u32 = 4 << 20;
 const ZSTD_MAX_WORKERS: u32 = 4;
 /// The lowest level of zstd that gets few workers.
 const ZSTD_STRONG_LEVEL: u32 = 10;
-/// xz's dictionary, which decides its memory: 75 MB for each worker at level 6.
-const XZ_DICTIONARY_BYTES: u32 = 4 << 20;
-/// Two dictionaries to a block; xz itself takes three. Four blocks are in memory: one that fills, and one more than there are
-/// workers.
-const XZ_BLOCK_BYTES: u64 = 2 * XZ_DICTIONARY_BYTES as u64;
 /// Workers of what takes much memory for each.
 const FEW_WORKERS: u32 = 2;
 
@@ -54,9 +49,9 @@ impl<W: Write> Encode<W> for zstd::Encoder<'_, W> {
     }
 }
 
-impl<W: Write> Encode<W> for XzWriterMt<W> {
+impl<W: Write> Encode<W> for Xz<W> {
     fn finish(self: Box<Self>) -> io::Result<W> {
-        XzWriterMt::finish(*self)
+        Xz::finish(*self)
     }
 }
 
@@ -97,7 +92,7 @@ pub(super) fn encoder<'a, W: Write + 'a>(
     Ok(match options.format {
         Compression::None => Box::new(Identity(inner)),
         Compression::Zstd => Box::new(zstd_encoder(level, raw_size, workers, inner)?),
-        Compression::Xz => Box::new(XzWriterMt::new(inner, xz_options(level), workers)?),
+        Compression::Xz => Box::new(Xz::new(level, workers, inner)?),
         Compression::Gzip => Box::new(Gzip::new(level, workers, inner)),
     })
 }
@@ -118,14 +113,6 @@ fn zstd_encoder<W: Write>(
     encoder.include_contentsize(true)?;
     encoder.set_pledged_src_size(raw_size)?;
     Ok(encoder)
-}
-
-fn xz_options(level: u32) -> XzOptions {
-    let mut options = XzOptions::with_preset(level);
-    let lzma = &mut options.lzma_options;
-    lzma.dict_size = lzma.dict_size.min(XZ_DICTIONARY_BYTES);
-    options.block_size = NonZeroU64::new(XZ_BLOCK_BYTES);
-    options
 }
 
 fn core_count() -> u32 {
@@ -181,15 +168,28 @@ mod tests {
     #[test]
     fn output_does_not_depend_on_the_number_of_workers() {
         let byte = |at: u32| (at.wrapping_mul(at) >> 13).to_le_bytes()[0];
-        let raw: Vec<u8> = (0..(XZ_DICTIONARY_BYTES * 3 + (2 << 20)))
-            .map(byte)
-            .collect();
+        let raw: Vec<u8> = (0..14 << 20).map(byte).collect();
         for options in all() {
             let alone = compressed(options, 1, &[&raw]);
             for workers in [0, 3] {
                 let several = compressed(options, workers, &[&raw]);
                 assert!(alone == several, "{options:?} with {workers}");
             }
+        }
+    }
+
+    #[test]
+    fn dropped_compressor_leaves_an_incomplete_file() {
+        let raw = vec![7; 3 << 20];
+        for options in all().filter(|options| options.format != Compression::None) {
+            let mut file = Vec::new();
+            let mut encoder = encoder(options, Some(raw.len() as u64), 2, &mut file).unwrap();
+            encoder.write_all(&raw).unwrap();
+            drop(encoder);
+            let mut back = Vec::new();
+            let mut decoder = decoder(options.format, &file[..]).unwrap();
+            let is_whole = decoder.read_to_end(&mut back).is_ok() && back == raw;
+            assert!(!is_whole, "{options:?}");
         }
     }
 

@@ -26,6 +26,7 @@ mod publish;
 mod request;
 mod stages;
 mod writeback;
+mod xz;
 
 pub use copy_out::{check_name, copy_out};
 pub use earlier::unchanged;

@@ -176,9 +176,9 @@ fn list_may_have_the_hash_of_the_decompressed_image() {
 fn length_is_known_before_anything_is_written() {
     let fixture = Fixture::new(MIB, 3 * MIB, &[(0, 8192)]);
     let raw = fs::read(fixture.file("a.img")).unwrap();
-    let mut options = lzma_rust2::XzOptions::with_preset(0);
-    options.set_block_size(std::num::NonZeroU64::new(MIB));
-    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    let mut stream = liblzma::stream::MtStreamBuilder::new();
+    let stream = stream.preset(0).block_size(MIB).encoder().unwrap();
+    let mut xz = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
     std::io::Write::write_all(&mut xz, &raw).unwrap();
     fs::write(fixture.file("a.img.xz"), xz.finish().unwrap()).unwrap();
     let source = FlashSource::open(&fixture.file("a.img.xz")).unwrap();

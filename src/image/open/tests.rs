@@ -15,8 +15,7 @@ fn image() -> Vec<u8> {
 fn compressed(image: &[u8]) -> [(Compression, Vec<u8>); 3] {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(image).unwrap();
-    let options = lzma_rust2::XzOptions::with_preset(0);
-    let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
     xz.write_all(image).unwrap();
     [
         (Compression::Zstd, zstd::encode_all(image, 1).unwrap()),

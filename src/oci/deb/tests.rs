@@ -86,8 +86,7 @@ fn plain() -> Vec<u8> {
 #[test]
 fn every_compression_is_read() {
     let tar = plain();
-    let mut xz =
-        lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
     xz.write_all(&tar).unwrap();
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gz.write_all(&tar).unwrap();
@@ -258,8 +257,7 @@ proptest::proptest! {
                 ("data.tar.gz", gz.finish().unwrap())
             }
             _ => {
-                let options = lzma_rust2::XzOptions::with_preset(1);
-                let mut xz = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+                let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
                 xz.write_all(&tar).unwrap();
                 ("data.tar.xz", xz.finish().unwrap())
             }
