@@ -54,7 +54,8 @@ pub(super) fn input(number: usize) -> String {
     format!("/build/input-{number}/source")
 }
 
-/// The directory in which Nix builds: on the volume, because a tmpfs is limited by memory.
+/// The run's directory on the volume, because a tmpfs is limited by memory. Nix builds there, unless the entry has the one whose
+/// path is the same in every run.
 pub(super) fn build_dir(run: &str) -> String {
     format!("{HOME}/build/{run}")
 }

@@ -27,6 +27,7 @@ mod binfmt_table;
 mod boards;
 mod boot;
 mod build;
+mod build_directory;
 mod caches;
 mod check;
 mod ci_workflow;
