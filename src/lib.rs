@@ -99,6 +99,13 @@ pub fn report(failure: &Failure, flags: cli::OutputOptions) {
     );
 }
 
+/// Reports arguments that clap refused on standard error.
+pub fn report_usage(error: &clap::Error) {
+    let flags = cli::OutputOptions::default();
+    let options = output_options(flags, &settings::Environment::read());
+    ui::report_usage(&error.render().to_string(), options.colour);
+}
+
 fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui::OutputOptions {
     use ui::{Colour, OutputMode};
     let mode = if flags.json_events {

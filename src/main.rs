@@ -14,7 +14,15 @@ fn main() -> ExitCode {
         .install_default()
         .ok();
     let cancel = Cancel::new();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Exits with 0 after help.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) => {
+            sdbuild::report_usage(&error);
+            return ExitCode::from(2);
+        }
+    };
     if cli.command.is_none() && !sdbuild::commands::next_step::is_known() {
         // Ends with the help, as where a command is always required.
         Cli::command()

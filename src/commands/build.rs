@@ -42,6 +42,7 @@ pub async fn run(
     };
     let output = BuildOutput {
         write: &write,
+        path_follows: !args.json && ui.results_follow_lines(),
         keep_hint: None,
     };
     let built = Box::pin(build(settings, env, ui, context, &output)).await;
@@ -60,6 +61,8 @@ fn with_kept(failure: Failure) -> Failure {
 pub(super) struct BuildOutput<'a> {
     /// Writes the result of the command.
     pub(super) write: &'a dyn Fn(&Image) -> Result<(), Failure>,
+    /// Whether that is the path, in the same file as the lines about the run.
+    pub(super) path_follows: bool,
     /// If the command removes the image at the end: a hint how to keep one.
     pub(super) keep_hint: Option<&'static str>,
 }
@@ -99,7 +102,10 @@ pub(super) async fn build(
     match output.keep_hint {
         None => {
             let told = image_done(image, start.elapsed(), boot_test.is_some());
-            context.events.emit(Event::ImageDone(told));
+            context.events.emit(Event::ImageDone(ImageDone {
+                path_follows: output.path_follows,
+                ..told
+            }));
         }
         Some(_) => context.events.notice(format!(
             "built an image of {}",
@@ -159,6 +165,7 @@ fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
         sha256: image.sha256.to_string(),
         took,
         up_to_date: image.up_to_date,
+        path_follows: false,
         next: boot.into_iter().chain([flash]).collect(),
     }
 }

@@ -45,6 +45,7 @@ pub async fn run(
     };
     let output = BuildOutput {
         write: &write,
+        path_follows: kept.is_some() && ui.results_follow_lines(),
         keep_hint: kept.is_none().then_some(KEEP_HINT),
     };
     let context = &Context {

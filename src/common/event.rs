@@ -83,6 +83,8 @@ pub struct ImageDone {
     pub took: Duration,
     /// Whether an earlier build wrote it, and nothing was written now.
     pub up_to_date: bool,
+    /// Whether standard output, where the path is written next, is the same file as standard error.
+    pub path_follows: bool,
     /// Commands to go on with, each with its purpose.
     pub next: Vec<(String, &'static str)>,
 }

@@ -15,6 +15,7 @@ mod run_lines;
 mod sanitize;
 mod screen;
 mod secret;
+mod source_lines;
 mod state;
 mod summary;
 #[cfg(test)]
@@ -27,7 +28,7 @@ mod writer;
 use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -77,6 +78,8 @@ pub struct Ui {
     writer: Option<Writer>,
     /// Whether events are shown as text on a terminal.
     live: bool,
+    /// Whether events are shown as lines.
+    lines: bool,
 }
 
 impl Ui {
@@ -89,6 +92,7 @@ impl Ui {
                 return Self {
                     writer: None,
                     live: false,
+                    lines: false,
                 };
             }
             OutputMode::Json => (ViewKind::Json(Json::default()), Screen::plain(io::stderr())),
@@ -106,12 +110,18 @@ impl Ui {
         Self {
             writer: Writer::start(screen, view).ok(),
             live,
+            lines: !live && options.mode != OutputMode::Json,
         }
     }
 
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.
     pub fn shows_events_and_results(&self) -> bool {
         self.live && io::stdout().is_terminal()
+    }
+
+    /// Whether the lines about events and the results go to the same file: a terminal without a live view, one pipe, one log.
+    pub fn results_follow_lines(&self) -> bool {
+        self.lines && is_same_file(io::stdout(), io::stderr())
     }
 
     /// Columns and rows for results: those of the terminal that shows them, otherwise a usual width and any height.
@@ -214,16 +224,34 @@ impl Ui {
 
 /// Writes `failure` to standard error in the form that `options` select.
 pub fn report_failure(failure: &Failure, options: OutputOptions) {
-    let text = report::failure(failure);
-    let columns = terminal_size::terminal_size_of(io::stderr());
-    let text = columns.map_or(text.clone(), |(columns, _)| {
-        wrap::wrap_message(&text, columns.0.into())
-    });
     report(&match options.mode {
         OutputMode::Json => json::failure(failure),
-        _ if options.colour.on(io::stderr().is_terminal()) => colour::paint(&text),
-        OutputMode::Quiet | OutputMode::Live | OutputMode::Plain => text,
+        OutputMode::Quiet | OutputMode::Live | OutputMode::Plain => {
+            let text = report::failure(failure, error_columns());
+            for_standard_error(&text, options.colour)
+        }
     });
+}
+
+/// Writes what clap says about wrong arguments to standard error, whose lines have any length.
+pub fn report_usage(message: &str, colour: Colour) {
+    report(&for_standard_error(&sanitize(message), colour));
+}
+
+/// Columns of the terminal that shows standard error; [`usize::MAX`] without one.
+fn error_columns() -> usize {
+    let size = terminal_size::terminal_size_of(io::stderr());
+    size.map_or(usize::MAX, |(columns, _)| columns.0.into())
+}
+
+/// `text` in lines that fit the terminal, with its first words coloured.
+fn for_standard_error(text: &str, colour: Colour) -> String {
+    let text = wrap::wrap_message(text, error_columns());
+    if colour.on(io::stderr().is_terminal()) {
+        colour::paint(&text)
+    } else {
+        text
+    }
 }
 
 /// Writes `report` to standard error. Errors are ignored, and a stalled reader is given `FLUSH_TIMEOUT`.
@@ -238,6 +266,16 @@ pub fn report(report: &str) {
     if spawned.is_ok() {
         written.recv_timeout(FLUSH_TIMEOUT).ok();
     }
+}
+
+/// Whether both are the same file, device or pipe.
+fn is_same_file(one: impl AsFd, other: impl AsFd) -> bool {
+    let id = |stream: &dyn AsFd| {
+        let file = stream.as_fd().try_clone_to_owned().map(File::from);
+        let metadata = file.and_then(|file| file.metadata()).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    };
+    id(&one).is_some_and(|one| id(&other) == Some(one))
 }
 
 /// Whether `error`, from a write to `stream`, means that the reader is gone: a closed pipe, or EIO from a terminal that

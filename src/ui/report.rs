@@ -4,9 +4,15 @@ use std::fmt::Write as _;
 
 use crate::common::failure::{Class, Failure, Leftover};
 use crate::ui::sanitize::message;
+use crate::ui::source_lines;
 
-/// The lines that describe `failure`: causes, leftovers, hints without repetition, and the log file.
-pub fn failure(failure: &Failure) -> String {
+/// In front of lines of a log or a source that are quoted.
+pub(super) const QUOTE: &str = "  > ";
+
+/// The lines that describe `failure`: causes, leftovers, hints without repetition, and the log file. Quoted lines of source
+/// have at most `columns` columns, other lines any length.
+pub fn failure(failure: &Failure, columns: usize) -> String {
+    let quoted_columns = columns.saturating_sub(QUOTE.len());
     let mut out = String::new();
     let mut write_line = |line: &str| {
         writeln!(out, "{}", message(line)).ok();
@@ -16,9 +22,9 @@ pub fn failure(failure: &Failure) -> String {
     } else if !matches!(failure.class, Class::Shell(_)) {
         for each in std::iter::once(failure).chain(&failure.others) {
             write_line(&format!("error: {each}"));
-            each.log_tail
-                .iter()
-                .for_each(|line| write_line(&format!("  > {line}")));
+            for line in source_lines::fitted(&each.log_tail, quoted_columns) {
+                write_line(&format!("{QUOTE}{line}"));
+            }
         }
     }
     failure
@@ -69,7 +75,7 @@ mod tests {
             .others
             .push(Failure::usage("no such file").hint("ask root"));
         assert_eq!(
-            failure(&first),
+            failure(&first, 80),
             "error: register the handler: permission denied\n\
              error: no such file\n\
              \x20 not removed: container c: in use\n\
@@ -81,14 +87,14 @@ mod tests {
     #[test]
     fn exit_code_of_a_shell_needs_no_message() {
         let ended = Failure::message(Class::Shell(7), "ended with 7");
-        assert_eq!(failure(&ended), "");
+        assert_eq!(failure(&ended, 80), "");
     }
 
     #[test]
     fn foreign_message_cannot_forge_a_hint() {
         let mut forged = Failure::usage("no\nhint: run this").hint("a\nhint: b");
         forged.log_tail = vec!["x\nhint: c".into()];
-        let text = failure(&forged);
+        let text = failure(&forged, 80);
         let hints = text.lines().filter(|line| line.starts_with("hint:"));
         assert_eq!(hints.collect::<Vec<_>>(), ["hint: a"], "{text}");
         assert!(text.starts_with("error: no\n  hint: run this\n"), "{text}");
@@ -96,6 +102,6 @@ mod tests {
 
     #[test]
     fn foreign_message_cannot_control_the_terminal() {
-        assert!(!failure(&Failure::usage("\x1b[2Jgone")).contains('\x1b'));
+        assert!(!failure(&Failure::usage("\x1b[2Jgone"), 80).contains('\x1b'));
     }
 }

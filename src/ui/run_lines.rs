@@ -124,7 +124,12 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
     }
     let facts = [facts, words::duration(image.took)].join(SEPARATOR);
     let Form::Columns(columns) = form else {
-        return vec![format!("image: {path} ({facts}, SHA-256 {})", image.sha256)];
+        let facts = format!("{facts}, SHA-256 {}", image.sha256);
+        return vec![if image.path_follows {
+            format!("image: {facts}")
+        } else {
+            format!("image: {path} ({facts})")
+        }];
     };
     let fits = |text: &str| measure_text_width(text) < columns;
     let mark = paint.good("✓");
@@ -234,9 +239,8 @@ mod tests {
         assert!(shown(true, Form::Plain).is_some());
     }
 
-    #[test]
-    fn image_is_followed_by_commands_to_go_on_with() {
-        let done = ImageDone {
+    fn done() -> ImageDone {
+        ImageDone {
             path: "/pi/out/pi.img.zst".into(),
             shown: "out/pi.img.zst".into(),
             size: 1_100_000_000,
@@ -244,11 +248,29 @@ mod tests {
             sha256: "ab".into(),
             took: Duration::from_secs(401),
             up_to_date: false,
+            path_follows: false,
             next: vec![
                 ("sdbuild boot".into(), "see it start"),
                 ("sdbuild flash".into(), "write it to a card"),
             ],
+        }
+    }
+
+    #[test]
+    fn image_line_leaves_out_a_path_that_follows() {
+        let path_follows = ImageDone {
+            path_follows: true,
+            ..done()
         };
+        assert_eq!(
+            image(&path_follows, Form::Plain, PLAIN),
+            ["image: 1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab"]
+        );
+    }
+
+    #[test]
+    fn image_is_followed_by_commands_to_go_on_with() {
+        let done = done();
         assert_eq!(
             image(&done, Form::Columns(80), PLAIN),
             [

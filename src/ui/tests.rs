@@ -96,6 +96,7 @@ fn image() -> ImageDone {
         sha256: "ab".repeat(32),
         took: Duration::from_secs(34),
         up_to_date: false,
+        path_follows: false,
         next: vec![("sdbuild boot".into(), "see it start in a virtual machine")],
     }
 }

@@ -3,6 +3,7 @@
 use unicode_width::UnicodeWidthStr as _;
 
 use super::layout::filled;
+use super::report::QUOTE;
 
 /// On a terminal of fewer columns a hanging indent leaves no room.
 const MIN_COLUMNS: usize = 24;
@@ -33,7 +34,7 @@ pub(super) fn wrap_message(text: &str, columns: usize) -> String {
                 None => (line, ""),
             };
             let fits = content.width() <= columns || columns < MIN_COLUMNS;
-            if fits || content.starts_with("  > ") {
+            if fits || content.starts_with(QUOTE) {
                 return line.to_owned();
             }
             broken(content, columns) + end
@@ -54,12 +55,14 @@ fn broken(line: &str, columns: usize) -> String {
 /// The words of `line`, and what must stay on one line like a word.
 fn pieces(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line.trim();
+    // What clap calls the usage of a command is no command to copy.
+    let is_usage = rest.starts_with("Usage: ");
     let mut after_colon = false;
     std::iter::from_fn(move || {
         let length = piece(rest, after_colon);
         let (piece, more) = rest.split_at_checked(length)?;
         rest = more.trim_start();
-        after_colon = piece.ends_with(':');
+        after_colon = piece.ends_with(':') && !is_usage;
         (!piece.is_empty()).then_some(piece)
     })
 }
@@ -118,6 +121,14 @@ mod tests {
         // A backtick that is never closed is a character like others.
         let open = "hint: the option ` is not closed in this long line of text";
         assert_eq!(wrap_message(open, 40).lines().count(), 2);
+    }
+
+    #[test]
+    fn usage_is_broken_like_text() {
+        assert_eq!(
+            wrap_message("Usage: sdbuild flash --yes [IMAGE] [DEVICE]\n", 40),
+            "Usage: sdbuild flash --yes [IMAGE]\n  [DEVICE]\n"
+        );
     }
 
     #[test]

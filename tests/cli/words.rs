@@ -33,6 +33,20 @@ fn help_names_every_stable_flag() {
 }
 
 #[test]
+fn refused_arguments_fit_the_terminal() {
+    let user = user();
+    for words in [&["init", "--board"][..], &["flash", "--ye"]] {
+        let mut screen = Screen::start(&user.sdbuild(words), (40, 24));
+        screen.assert_exit_code(2);
+        let text = String::from_utf8(screen.all()).unwrap();
+        let text = text.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", "");
+        assert!(text.starts_with("error: "), "{text}");
+        let is_narrow = |line: &str| line.chars().count() <= 40;
+        assert!(text.lines().all(is_narrow), "{text}");
+    }
+}
+
+#[test]
 fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
     CliTest::new(&["build", "--confg", "x"])
         .exit_code(2)

@@ -209,6 +209,27 @@ fn directory_with_spaces_and_non_ascii_letters() {
     assert!(image.exists());
 }
 
+/// Asserts that a terminal without cursor movements and a pipe for both streams have the path of the image once, at the end.
+#[track_caller]
+fn assert_names_image_once(user: &TestUser, image: &Path) {
+    let mut dumb = Screen::start(user.build(&[]).env("TERM", "dumb"), (200, 24));
+    dumb.assert_exit_code(0);
+    let build = user.build(&[]);
+    let mut pipe = Command::new("sh");
+    pipe.args(["-c", "exec \"$@\" 2>&1", "sh"]);
+    pipe.arg(build.get_program()).args(build.get_args());
+    pipe.env_clear().envs(&user.environment);
+    let piped = run(pipe.current_dir(user.home.path())).assert_exit_code(0);
+    let name = image.file_name().unwrap().to_str().unwrap();
+    for text in [String::from_utf8(dumb.all()).unwrap(), piped.stdout] {
+        assert_eq!(text.matches(name).count(), 1, "{text}");
+        assert_eq!(
+            text.lines().last().unwrap().trim_end(),
+            image.to_str().unwrap()
+        );
+    }
+}
+
 #[test]
 fn second_build_replaces_only_an_image_of_this_configuration() {
     if !engine_available() {
@@ -228,6 +249,7 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
         same.stderr
     );
     assert_eq!((same.image(), written()), (image.clone(), before));
+    assert_names_image_once(&user, &image);
     // A host of another name from the same directory has an image of its own.
     let other = run(&mut user.build(&["--hostname", "other"])).assert_exit_code(0);
     let name = |image: &Path| image.file_name().unwrap().to_str().unwrap().to_owned();

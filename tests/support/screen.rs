@@ -52,7 +52,7 @@ impl Screen {
         session.args(["--ctty"]).arg(command.get_program());
         session.args(command.get_args()).env_clear();
         let environment = command.get_envs().filter_map(|(k, v)| Some((k, v?)));
-        session.envs(environment).env("TERM", "xterm-256color");
+        session.env("TERM", "xterm-256color").envs(environment);
         if let Some(dir) = command.get_current_dir() {
             session.current_dir(dir);
         }

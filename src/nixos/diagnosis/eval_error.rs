@@ -123,10 +123,7 @@ impl EvalError {
                 "the configuration requires another platform or KVM: set nixpkgs.hostPlatform"
                     .to_owned()
             }
-            Self::LockIncomplete => {
-                "`sdbuild lock`, with the same --flake, completes flake.lock; a build never changes it"
-                    .to_owned()
-            }
+            Self::LockIncomplete => lock_hint(summary).to_owned(),
             Self::IndirectInput => {
                 "give the input a URL in flake.nix, such as github:NixOS/nixpkgs/nixos-26.05, and run `sdbuild lock`: no \
                  registry is read"
@@ -143,6 +140,15 @@ impl EvalError {
                     .to_owned()
             }
         }
+    }
+}
+
+/// Whose lock it is: only that of a directory of this machine can be completed from here.
+fn lock_hint(summary: &str) -> &'static str {
+    if summary.contains("flake 'path:/build/") {
+        "`sdbuild lock`, with the same --flake, completes flake.lock; a build never changes it"
+    } else {
+        "clone the repository, and complete its flake.lock there: sdbuild lock"
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
         .iter()
         .filter_map(|error| error.hint(first_error, context.emulated))
         .fold(cause, Failure::hint);
-    failure.log_tail = log_tail(context, findings);
+    failure.log_tail = log_tail(context, findings, &failure);
     let failed = findings.failed.as_ref();
     failure.derivation = failed
         .and_then(|failed| failed.derivation.as_ref())
@@ -235,12 +235,12 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
     hint.into_iter().fold(failure, Failure::hint)
 }
 
-/// The last lines to show: those of the failed build, else of Nix's first error, else of other programs.
-fn log_tail(context: &ExitContext<'_>, findings: &Findings) -> Vec<String> {
+/// The last lines to show beside `failure`: those of the failed build, else of Nix's first error, else of other programs.
+fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -> Vec<String> {
     let lines: Vec<String> = match (&findings.failed, findings.nix_errors.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
         (_, Some(error)) if says_nothing(context, error) => Vec::new(),
-        (_, Some(error)) => excerpt(context, error),
+        (_, Some(error)) => excerpt(context, error, failure),
         _ => findings.other_lines.iter().cloned().collect(),
     };
     let skip = lines.len().saturating_sub(TAIL_LINES);

@@ -2,6 +2,7 @@
 
 use super::eval_error::EvalError;
 use super::evidence::ExitContext;
+use crate::common::failure::Failure;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::{NixError, Position};
@@ -9,11 +10,13 @@ use crate::nixos::log::{NixError, Position};
 /// Longest reason in characters; the log has the whole message.
 const MAX_CHARS: usize = 600;
 
+/// Start of Nix's advice for conflicting definitions; the hint says when it applies.
+const ADVICE: &str = "Use `lib.mkForce value`";
+
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = command_line_definitions(context, &error.summary);
-    // Nix's advice for conflicting definitions; the hint says when it applies.
-    let is_said = |line: &&str| !line.is_empty() && !line.starts_with("Use `lib.mkForce value`");
+    let is_said = |line: &&str| !line.is_empty() && !line.starts_with(ADVICE);
     let lines = lines.iter().map(|line| line.trim()).filter(is_said);
     // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
     let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
@@ -129,13 +132,17 @@ pub(super) fn without_status(line: &str) -> String {
     broken_off.unwrap_or_else(|| line.to_owned())
 }
 
-/// The end of an error with a trace: the reason, which comes last, with the lines of source around it. Empty
-/// when it has no more text than [`reason`] returns.
-pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Vec<String> {
+/// The end of an error with a trace: the reason, which comes last, with the lines of source around it; without what
+/// `failure` says already.
+pub(super) fn excerpt(
+    context: &ExitContext<'_>,
+    error: &NixError,
+    failure: &Failure,
+) -> Vec<String> {
     if is_unfree(error) {
         return Vec::new();
     }
-    let mut lines: Vec<&str> = error
+    let lines: Vec<&str> = error
         .text
         .lines()
         .filter(|line| !line.trim().is_empty())
@@ -146,30 +153,58 @@ pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Vec<String
             .is_some_and(|l| !l.is_empty())
     };
     let reason = lines.iter().rposition(starts_reason).unwrap_or(0);
-    lines.drain(..reason);
+    let (_, lines) = lines.split_at_checked(reason).unwrap_or_default();
     // The first word is `error:`.
     let text = lines.join(" ");
-    if text
-        .split_whitespace()
-        .skip(1)
-        .eq(error.summary.split_whitespace())
-    {
+    let words = text.split_whitespace().skip(1);
+    if words.eq(error.summary.split_whitespace()) {
         return Vec::new();
     }
-    let indent_of = |line: &&str| line.len() - line.trim_start().len();
+    let lines = lines.iter().map(|line| shown(context, line));
+    let said = Said::by(failure);
+    let lines: Vec<String> = lines.filter(|line| !said.has(line)).collect();
+    let indent_of = |line: &String| line.len() - line.trim_start().len();
     let indent = lines.iter().map(indent_of).min().unwrap_or(0);
-    lines
-        .iter()
-        .map(|line| line.get(indent..).unwrap_or(line))
-        .map(|line| shown(context, line))
-        .collect()
+    let without_indent = |line: &String| line.get(indent..).unwrap_or(line).to_owned();
+    lines.iter().map(without_indent).collect()
+}
+
+/// What a failure says without an excerpt.
+struct Said {
+    message: String,
+    hints: String,
+}
+
+impl Said {
+    fn by(failure: &Failure) -> Self {
+        Self {
+            message: failure.to_string(),
+            hints: failure.hints.join("\n"),
+        }
+    }
+
+    /// Whether `line` of an excerpt repeats it: the reason, its place, or the names that Nix proposes.
+    fn has(&self, line: &str) -> bool {
+        let line = line.trim();
+        let line = line.strip_prefix("error:").unwrap_or(line).trim();
+        let place = line.strip_prefix("at ").and_then(|l| l.strip_suffix(':'));
+        let names = line.strip_prefix("Did you mean ").map(proposed);
+        line.starts_with(ADVICE)
+            || self.message.contains(place.unwrap_or(line))
+            || names.is_some_and(|names| self.hints.contains(names))
+    }
+}
+
+/// The names in `htop?` and `one of htop or btop?`.
+fn proposed(text: &str) -> &str {
+    let names = text.split('?').next().unwrap_or(text);
+    names.trim_start_matches("one of ")
 }
 
 /// The names that Nix proposes at the end of a message: `htop or btop`.
 pub(super) fn proposal(error: &NixError) -> Option<String> {
     let (_, rest) = error.text.rsplit_once("Did you mean ")?;
-    let (names, _) = rest.split_once('?')?;
-    let names = names.trim_start_matches("one of ");
+    let names = proposed(rest);
     let is_plain = |c: char| c.is_alphanumeric() || "._-+, ".contains(c);
     (names.len() < 200 && names.chars().all(is_plain)).then(|| names.to_owned())
 }

@@ -94,6 +94,23 @@ fn a_missing_package_names_what_nix_proposes() {
 }
 
 #[test]
+fn message_place_and_proposal_are_told_once() {
+    let variable = recorded!("undefined-in-with");
+    assert_eq!(
+        variable.log_tail[1..],
+        [
+            "4|   environment.systemPackages = with pkgs; [ vim htopp git ];",
+            " |                                                 ^",
+            "5| }",
+        ]
+    );
+    // Nix's proposal is in the hint, and its advice for contradictions has a better one.
+    let package = recorded!("missing-attribute-package");
+    assert_eq!(package.log_tail.last().unwrap(), "5| }");
+    assert_eq!(recorded!("conflict").log_tail, [""; 0]);
+}
+
+#[test]
 fn infinite_recursion_names_its_cause() {
     let message = "infinite recursion encountered";
     let pkgs = recorded!("recursion-pkgs");

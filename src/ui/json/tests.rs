@@ -93,6 +93,7 @@ fn all() -> Vec<Event> {
         sha256: String::new(),
         took: Duration::ZERO,
         up_to_date: false,
+        path_follows: false,
         next: Vec::new(),
     };
     let own = [

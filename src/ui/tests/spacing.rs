@@ -30,6 +30,7 @@ fn an_image_that_is_up_to_date_follows_one_empty_line() {
         sha256: "ab".into(),
         took: SECOND,
         up_to_date: true,
+        path_follows: false,
         next: Vec::new(),
     };
     let told = texts(view.handle(&Event::ImageDone(image.clone()), SECOND));

@@ -85,6 +85,22 @@ impl Page {
         self.pictures.push(Picture::of_end(run, file, part));
     }
 
+    /// Shows `words` as the pictures in `files`, on terminals of so many columns.
+    #[track_caller]
+    fn widths(
+        &mut self,
+        words: &str,
+        code: i32,
+        files: &[(&'static str, u16)],
+        part: &'static str,
+    ) {
+        for (file, columns) in files {
+            let run = self.laptop.runs_on(*columns, words, code);
+            let alt = format!("The same on a terminal of {columns} columns");
+            self.picture(&run, file, &alt, part);
+        }
+    }
+
     #[track_caller]
     fn run(&mut self, words: &str, code: i32) -> Run {
         let run = self.laptop.runs(words, code);
@@ -145,6 +161,13 @@ fn build(page: &mut Page) {
     page.pictures.push(Picture { file, svg, part });
     page.pictures
         .push(Picture::of_end(&run, "docs/build.svg", "sdbuild flash"));
+    page.say("", "The output uses the width that there is. A build of what is up to date, with `--force`, on terminals of 40, 100 and 200 columns; like all pictures here, these are light or dark as the page is:");
+    let files = [
+        ("docs/build-40.svg", 40),
+        ("docs/build-100.svg", 100),
+        ("docs/build-200.svg", 200),
+    ];
+    page.widths("sdbuild build --force", 0, &files, "sdbuild flash");
 }
 
 fn boot_and_flash(page: &mut Page) {
@@ -179,12 +202,13 @@ fn mistake(page: &mut Page) {
     page.laptop
         .edit(|text| text.replace("with pkgs; [ ", "with pkgs; [ htopp "));
     let run = page.run("sdbuild build", 2);
-    page.picture(
-        &run,
-        "docs/error.svg",
-        "An error with its line",
-        "undefined variable",
+    page.picture(&run, "docs/error.svg", "An error with its line", "hint:");
+    page.say(
+        "",
+        "A narrow terminal shows the part of the line around the caret:",
     );
+    let file = ("docs/error-40.svg", 40);
+    page.widths("sdbuild build", 2, &[file], "hint:");
     page.laptop
         .edit(|text| text.replace("with pkgs; [ htopp ", "with pkgs; [ "));
 }

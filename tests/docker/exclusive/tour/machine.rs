@@ -9,8 +9,10 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// The columns and rows of the terminal.
-pub(super) const SIZE: (u16, u16) = (80, 24);
+/// The columns of the terminal, unless a run is shown on another one.
+const COLUMNS: u16 = 80;
+/// The rows of every terminal.
+pub(super) const ROWS: u16 = 24;
 /// More lines than any command writes.
 const ALL: u16 = 500;
 /// The size of the card: a bit more than that of the image.
@@ -67,6 +69,8 @@ impl Drop for Card {
 pub(super) struct Run {
     words: String,
     raw: Vec<u8>,
+    /// Columns of the terminal.
+    pub(super) columns: u16,
 }
 
 impl Laptop {
@@ -171,30 +175,36 @@ impl Laptop {
         fs::write(self.config(), change(&text)).unwrap();
     }
 
-    fn start(&self, words: &str) -> Screen {
+    fn start(&self, words: &str, columns: u16) -> Screen {
         // Split as by a shell; only the last word may be quoted.
         let (plain, quoted) = words.split_once(" '").unwrap_or((words, ""));
         let mut all: Vec<&str> = plain.split(' ').skip(1).collect();
         all.extend((!quoted.is_empty()).then(|| quoted.trim_end_matches('\'')));
-        Screen::start(&self.enter(&all), SIZE)
+        Screen::start(&self.enter(&all), (columns, ROWS))
     }
 
     /// Runs `words` to their end.
     #[track_caller]
     pub(super) fn runs(&self, words: &str, code: i32) -> Run {
-        let mut screen = self.start(words);
+        self.runs_on(COLUMNS, words, code)
+    }
+
+    /// The same on a terminal of so many columns.
+    #[track_caller]
+    pub(super) fn runs_on(&self, columns: u16, words: &str, code: i32) -> Run {
+        let mut screen = self.start(words, columns);
         screen.assert_exit_code(code);
-        Run::new(words, &mut screen)
+        Run::new(words, &mut screen, columns)
     }
 
     /// Runs `words`, and types `answer` when `question` is on the screen.
     #[track_caller]
     pub(super) fn answers(&self, words: &str, question: &str, answer: &str) -> Run {
-        let mut screen = self.start(words);
+        let mut screen = self.start(words, COLUMNS);
         screen.wait_for(question);
         screen.type_keys(answer);
         screen.assert_exit_code(0);
-        Run::new(words, &mut screen)
+        Run::new(words, &mut screen, COLUMNS)
     }
 
     /// The file name of the image that was built.
@@ -207,19 +217,20 @@ impl Laptop {
     /// Runs `words` until `part` is on the screen, and types Ctrl-C.
     #[track_caller]
     pub(super) fn interrupts(&self, words: &str, part: &str) -> Run {
-        let mut screen = self.start(words);
+        let mut screen = self.start(words, COLUMNS);
         screen.wait_for(part);
         screen.type_keys("\u{3}");
         assert_eq!(screen.wait().signal(), Some(Signal::SIGINT as i32));
-        Run::new(words, &mut screen)
+        Run::new(words, &mut screen, COLUMNS)
     }
 }
 
 impl Run {
-    fn new(words: &str, screen: &mut Screen) -> Self {
+    fn new(words: &str, screen: &mut Screen, columns: u16) -> Self {
         Self {
             words: words.to_owned(),
             raw: screen.all(),
+            columns,
         }
     }
 
@@ -236,9 +247,9 @@ impl Run {
 
     /// The final content of the terminal with everything that has scrolled away, wrapped at its width.
     pub(super) fn shown(&self) -> String {
-        let mut parser = parser((SIZE.0, ALL));
+        let mut parser = parser((self.columns, ALL));
         parser.process(&self.stream());
-        let rows = parser.screen().rows(0, SIZE.0);
+        let rows = parser.screen().rows(0, self.columns);
         let rows: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
         let end = rows.iter().rposition(|row| !row.is_empty());
         rows[..=end.unwrap()].join("\n") + "\n"

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use vt100::{Cell, Color};
 
-use super::machine::{Run, SIZE};
+use super::machine::{ROWS, Run};
 use crate::support::parser;
 
 /// A character's width and a line's height.
@@ -37,8 +37,9 @@ const FRAME: (&str, &str) = ("#1e222a", "#d0d7de");
 /// The moment of `run` that `worth` likes best.
 pub(super) fn of(run: &Run, worth: impl Fn(&str) -> usize) -> String {
     let stream = run.stream();
+    let size = (run.columns, ROWS);
     let mut best = (0, 0);
-    let mut looking = parser(SIZE);
+    let mut looking = parser(size);
     let mut from = 0;
     // A view is whole where the next one begins: at a carriage return.
     let ends = stream
@@ -53,7 +54,7 @@ pub(super) fn of(run: &Run, worth: impl Fn(&str) -> usize) -> String {
             best = (worth, end);
         }
     }
-    let mut parser = parser(SIZE);
+    let mut parser = parser(size);
     parser.process(&stream[..best.1]);
     draw(parser.screen(), run.words())
 }
@@ -80,10 +81,11 @@ fn style() -> String {
 }
 
 fn draw(screen: &vt100::Screen, words: &str) -> String {
-    let rows: Vec<String> = screen.rows(0, SIZE.0).collect();
+    let columns = screen.size().1.get();
+    let rows: Vec<String> = screen.rows(0, columns).collect();
     let used = rows.iter().rposition(|row| !row.trim().is_empty());
     let used = u16::try_from(used.unwrap_or(0)).unwrap() + 1;
-    let (columns, rows) = (f32::from(SIZE.0), f32::from(used));
+    let (columns, rows) = (f32::from(columns), f32::from(used));
     let (width, height) = (
         columns * CELL.0 + 2.0 * MARGIN.0,
         rows * CELL.1 + MARGIN.1 + MARGIN.0,
@@ -102,7 +104,7 @@ fn draw(screen: &vt100::Screen, words: &str) -> String {
         width - 1.0,
         height - 1.0,
     );
-    for row in 0..SIZE.1 {
+    for row in 0..ROWS {
         for (column, text, cell) in pieces(screen, row) {
             write!(svg, "{}", span((column, row), &text, cell)).unwrap();
         }
@@ -113,7 +115,7 @@ fn draw(screen: &vt100::Screen, words: &str) -> String {
 /// Stretches of a row that look the same, without those of blanks.
 fn pieces(screen: &vt100::Screen, row: u16) -> Vec<(u16, String, &Cell)> {
     let mut all: Vec<(u16, String, &Cell)> = Vec::new();
-    for column in 0..SIZE.0 {
+    for column in 0..screen.size().1.get() {
         let cell = screen.cell(row, column).unwrap();
         let text = if cell.has_contents() {
             cell.contents()
