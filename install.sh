@@ -78,6 +78,10 @@ verify_signature() {
 
 # Everything runs in a function: a script that is cut on its way does nothing.
 main() {
+  [ $# -eq 0 ] || die "it takes no arguments; SDBUILD_VERSION, SDBUILD_INSTALL_DIR and SDBUILD_RELEASES are its variables"
+  case $releases in
+    */OWNER/*) die "no release is published yet; in a checkout of the repository: cargo install --locked --path ." ;;
+  esac
   target=$(target)
   if [ -n "${SDBUILD_VERSION:-}" ]; then
     base=$releases/download/v${SDBUILD_VERSION#v}
@@ -117,4 +121,4 @@ main() {
   say "next: sdbuild try"
 }
 
-main
+main "$@"

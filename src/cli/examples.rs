@@ -17,8 +17,8 @@ Examples:
   sdbuild boards --json";
 
 pub(super) const CLEAN: &str = "\
-The store volume is sdbuild-store, or the one that SDBUILD_STORE names. Without an engine downloads and logs are \
-removed, and it exits with 3. Exits with 5 if something could not be removed.
+Every store volume that no run uses is removed; with --old results on one: sdbuild-store, or the one that \
+SDBUILD_STORE names. Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if something could not be removed.
 
 Examples:
   sdbuild clean --old                         keep what the last result of each configuration needs

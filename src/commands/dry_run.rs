@@ -8,8 +8,11 @@ use crate::common::failure::Failure;
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::{self, Plan};
 use crate::settings::{self, DryRun};
-use crate::ui::{self, Ui};
+use crate::ui::Ui;
+use crate::ui::layout::labelled;
 
+/// Columns in front of the text of a line.
+const LABEL_COLUMNS: usize = 15;
 /// Version of the JSON report: raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
 /// What a forecast changes on the machine.
@@ -46,8 +49,13 @@ pub(super) async fn run(
 
 fn print(ui: &Ui, lines: &[(&str, String)]) -> Result<(), Failure> {
     lines.iter().try_for_each(|(subject, text)| {
-        let text = ui::sanitize(text).replace('\n', " ");
-        ui.result(&format!("{subject:<14} {text}"))
+        let lines = labelled(
+            subject,
+            LABEL_COLUMNS,
+            &text.replace('\n', " "),
+            ui.result_columns(),
+        );
+        ui.result(&lines.join("\n"))
     })
 }
 

@@ -82,7 +82,11 @@ impl ConnectError {
     /// What a user can do, most likely first.
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
-            Self::Absent { endpoint, .. } => vec![absent_hint(endpoint).into()],
+            Self::Absent { endpoint, .. } => {
+                let named = is_unusual(endpoint).then_some(NAMED_SOCKET);
+                let hints = named.into_iter().chain([absent_hint(endpoint)]);
+                hints.map(str::to_owned).collect()
+            }
             Self::Denied { .. } => vec![
                 "join the docker group with `sudo usermod -aG docker $USER`, then log in again".into(),
                 "or use a rootless engine and point DOCKER_HOST at its socket".into(),
@@ -115,6 +119,18 @@ impl ConnectError {
             }
         }
     }
+}
+
+const NAMED_SOCKET: &str = "correct the address of the socket in DOCKER_HOST or the Docker context; without either the usual ones are tried";
+
+/// Whether it is a socket that no engine has by itself: somebody gave its path.
+fn is_unusual(endpoint: &Endpoint) -> bool {
+    let Endpoint::Unix(path) = endpoint else {
+        return false;
+    };
+    !["docker.sock", "podman.sock"]
+        .iter()
+        .any(|name| path.ends_with(name))
 }
 
 fn absent_hint(endpoint: &Endpoint) -> &'static str {

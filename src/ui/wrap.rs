@@ -10,7 +10,7 @@ const MIN_COLUMNS: usize = 24;
 /// Of what follows a line's first words: further lines are indented by this much more.
 const HANGING: usize = 2;
 /// First words of commands. Behind a colon they begin a command to copy, which must stay one line.
-const PROGRAMS: [&str; 11] = [
+const PROGRAMS: [&str; 12] = [
     "chmod",
     "docker",
     "git",
@@ -18,6 +18,7 @@ const PROGRAMS: [&str; 11] = [
     "podman",
     "rm",
     "sdbuild",
+    "ssh",
     "ssh-add",
     "ssh-keygen",
     "sudo",
@@ -113,6 +114,9 @@ mod tests {
             wrap_message(hint, 40),
             "hint: look into it where it failed:\n  sdbuild shell /nix/store/0123456789-hello.drv"
         );
+        let login =
+            "the machine's console; Ctrl-A X ends it. Log in with: ssh -p 43451 root@127.0.0.1";
+        assert!(wrap_message(login, 80).ends_with("\n  ssh -p 43451 root@127.0.0.1"));
         let quoted = "hint: install it and start it with `sudo systemctl start docker`; then again";
         assert_eq!(
             wrap_message(quoted, 40),

@@ -35,6 +35,7 @@ fn without_an_engine_the_rest_is_checked() {
         "{out}"
     );
     assert!(out.contains("                  → install Docker"), "{out}");
+    assert!(out.contains("→ correct the address of the socket"), "{out}");
     for topic in [
         "output's disk",
         "cache's disk",

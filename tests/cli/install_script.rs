@@ -104,13 +104,18 @@ impl Release {
 
     /// Runs it for a certain version; the newest if that is empty.
     fn install_version(&self, version: &str) -> Outcome {
+        run(&mut self.command(version))
+    }
+
+    fn command(&self, version: &str) -> Command {
         let mut command = Command::new(self.at("bin/sh"));
         command.env_clear().env("PATH", self.at("bin"));
         command.env("HOME", self.at("home"));
         let releases = format!("http://127.0.0.1:{}", self.server.port());
         command.env("SDBUILD_RELEASES", releases);
         command.env("SDBUILD_VERSION", version);
-        run(command.arg(self.at("install.sh")))
+        command.arg(self.at("install.sh"));
+        command
     }
 
     /// The names of all files in the home directory.
@@ -162,6 +167,20 @@ fn curl_or_wget_install_one_verified_file() {
         release.install().assert_exit_code(0);
         assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
     }
+}
+
+#[test]
+fn arguments_and_a_missing_release_install_nothing() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let mut command = release.command("");
+    run(command.arg("--help"))
+        .assert_exit_code(1)
+        .assert_stderr_contains(&["it takes no arguments", "nothing was installed"]);
+    let mut command = release.command("");
+    run(command.env_remove("SDBUILD_RELEASES"))
+        .assert_exit_code(1)
+        .assert_stderr_contains(&["no release is published yet", "cargo install"]);
+    assert_eq!(release.installed(), "");
 }
 
 #[test]
@@ -266,7 +285,7 @@ fn without_curl_and_wget_it_says_what_it_needs() {
 fn a_script_that_is_cut_does_nothing() {
     let release = Release::new(|_| Reply::File).with("curl");
     let script = fs::read_to_string(release.at("install.sh")).unwrap();
-    let end = script.rfind("\nmain\n").unwrap();
+    let end = script.rfind("\nmain \"$@\"\n").unwrap();
     fs::write(release.at("install.sh"), &script[..=end]).unwrap();
     release.install().assert_exit_code(0);
     assert_eq!(release.installed(), "");

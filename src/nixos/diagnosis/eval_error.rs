@@ -102,6 +102,9 @@ impl EvalError {
                 "check the name: https://search.nixos.org/packages".to_owned()
             }
             Self::UndefinedVariable => match quoted_after(summary, "undefined variable") {
+                Some(name @ ("True" | "False" | "TRUE" | "FALSE" | "Null" | "NULL")) => {
+                    format!("write {}, in small letters", name.to_lowercase())
+                }
                 Some(name) => {
                     format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
                 }
@@ -172,6 +175,8 @@ fn syntax_hint(summary: &str) -> &'static str {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
     } else if has("unexpected ','") {
         "no comma belongs there: the elements of a list are separated by spaces, and definitions end with `;`"
+    } else if has("expecting ':'") {
+        "the { … } with what the module asks for ends with a colon: { pkgs, ... }:"
     } else if has("unexpected ':', expecting '.' or '='") {
         "write `=` in place of `:`"
     } else if has("unexpected ID, expecting '.' or '='") {

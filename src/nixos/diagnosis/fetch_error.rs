@@ -28,10 +28,14 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     let failure = Failure::message(class, text).context(format!("evaluate {}", context.source));
     let line = format!("unable to download '{url}': {why}");
     if is_of_branch(url) {
-        return Some(failure.hint(
-            "flake.lock does not have this input, so Nix asks for its newest commit: `sdbuild lock`, where there is a \
-             network, completes flake.lock; then --override-input replaces an input without one",
-        ));
+        return Some(
+            failure
+                .hint("check the network, and the DNS of the engine's machine")
+                .hint(
+                    "flake.lock does not have this input, so Nix asks for its newest commit; once `sdbuild lock` has completed \
+                     flake.lock, --override-input replaces an input without a network",
+                ),
+        );
     }
     Some(match known_errors(&line).next() {
         Some(KnownError::Certificate) => failure

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::evidence::{ExitContext, Findings};
+use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::without_status;
 use crate::common::failure::Failure;
@@ -37,16 +38,16 @@ pub(super) fn machine_failure(
                 .hint("check that the clock of the engine's machine is right: date -u")
                 .hint("if an authority of your own signs it, or a proxy that reads TLS: --ca-file FILE"),
         ),
-        KnownError::DownloadTimeout => Some(
-            download_failure(findings, *error, "a server that the builder needs does not answer")
-                .hint(RUN_AGAIN)
-                .hint(OTHER_CACHES),
-        ),
-        KnownError::Network => Some(
-            download_failure(findings, *error, "the builder could not reach a server that it needs")
-                .hint("check the network and the engine's DNS")
-                .hint(OTHER_CACHES),
-        ),
+        KnownError::DownloadTimeout => {
+            let summary = "a server that the builder needs does not answer";
+            let failure = download_failure(findings, *error, summary).hint(RUN_AGAIN);
+            Some(with_other_caches(failure, findings, *error))
+        }
+        KnownError::Network => {
+            let summary = "the builder could not reach a server that it needs";
+            let failure = download_failure(findings, *error, summary).hint("check the network and the engine's DNS");
+            Some(with_other_caches(failure, findings, *error))
+        }
         KnownError::CacheDamaged => Some(
             Failure::environment(damaged(findings))
                 .hint(OTHER_CACHES),
@@ -95,6 +96,15 @@ fn download_failure(findings: &Findings, error: KnownError, summary: &str) -> Fa
         Some(line) => format!("{summary}: {line}"),
         None => summary.to_owned(),
     })
+}
+
+/// Adds to `failure` that another cache may help, unless `error` is about the download of a source, which no cache has.
+fn with_other_caches(failure: Failure, findings: &Findings, error: KnownError) -> Failure {
+    let line = line_with(findings, error).unwrap_or_default();
+    match failed_download(&line) {
+        Some((url, _)) if !is_of_cache(url) => failure,
+        _ => failure.hint(OTHER_CACHES),
+    }
 }
 
 /// The first line, of the failed build or of Nix, that shows `error`.

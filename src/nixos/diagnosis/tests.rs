@@ -117,6 +117,7 @@ fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
         ("unexpected ','", "no comma belongs there"),
         ("unexpected ID, expecting '.' or '='", "a `,`"),
         ("unexpected end of file", "or the file is empty"),
+        ("unexpected '{', expecting ':'", "ends with a colon"),
         ("unexpected '@', expecting ';'", "a quote before it"),
         ("unexpected '}'", "a bracket, a quote or a `;`"),
     ] {
@@ -126,6 +127,12 @@ fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
         );
         assert!(failure.hints[0].contains(hint), "{:?}", failure.hints);
     }
+}
+
+#[test]
+fn a_truth_value_in_capitals_is_no_package() {
+    let failure = diagnose(&context(1), &with_error("undefined variable 'True'"));
+    assert_eq!(failure.hints, ["write true, in small letters"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::known_error::{KnownError, known_errors};
 use super::nix_message::without_status;
 use crate::common::nix_event::NixEvent;
 use crate::common::text::truncate;
+use crate::nixos::layout;
 
 /// Warnings that are shown; the log file has all of them.
 const MAX_WARNINGS: usize = 20;
@@ -15,7 +16,7 @@ const MAX_WARNING_CHARS: usize = 600;
 /// What Nix writes before the delay to its next attempt of a download.
 const RETRY: &str = "; retrying ";
 const RETRIED: &str = "Nix tries again, five times in all, then the next binary cache that has it";
-const FETCHED: &str = "the configuration itself fetches this; Nix tries again, five times in all";
+const FETCHED: &str = "the configuration or a package fetches this, from no binary cache; Nix tries again, five times in all";
 /// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
 const NO_CACHE: &str = "does not appear to be a binary cache";
 const NOT_A_CACHE: &str = "it is not used, and what only it has is built here, which takes hours: check the address; if it asks \
@@ -43,7 +44,12 @@ impl Warnings {
         let is_first = text.contains("/nix-cache-info'");
         let is_retried = text.contains(RETRY) && !is_first;
         let text = &without_status(without_prefix(text));
-        if text.is_empty() || self.shown.len() > MAX_WARNINGS || !self.shown.insert(subject(text)) {
+        // What Nix says of the lock of the copy to which overridden inputs are added is about sdbuild.
+        if text.is_empty()
+            || text.contains(layout::OVERRIDDEN)
+            || self.shown.len() > MAX_WARNINGS
+            || !self.shown.insert(subject(text))
+        {
             return None;
         }
         if self.shown.len() > MAX_WARNINGS {
@@ -121,6 +127,18 @@ mod tests {
     }
 
     #[test]
+    fn lock_of_the_copy_with_overridden_inputs_is_not_told() {
+        let text = "warning: creating lock file '\"/build/sdbuild/overridden/flake.lock\"': \n• Added input 'configuration'";
+        let message = |text: &str| NixEvent::Message {
+            level: 1,
+            text: text.to_owned(),
+        };
+        let mut warnings = Warnings::default();
+        assert_eq!(warnings.note(&message(text)), None);
+        assert!(warnings.note(&message("warning: another")).is_some());
+    }
+
+    #[test]
     fn a_renamed_option_is_shown_with_its_new_name() {
         let shown = shown(include_str!("../../../tests/streams/option-renamed.log"));
         assert_eq!(shown.len(), 3);
@@ -151,8 +169,7 @@ mod tests {
             shown[0].starts_with("unable to download 'https://github.nosuch.invalid/"),
             "{shown:?}"
         );
-        let hint =
-            "\nhint: the configuration itself fetches this; Nix tries again, five times in all";
+        let hint = "\nhint: the configuration or a package fetches this, from no binary cache; Nix tries again, five times in all";
         assert!(shown[0].ends_with(hint), "{shown:?}");
     }
 
