@@ -173,6 +173,22 @@ impl Running {
         }
     }
 
+    /// Waits until `condition` holds, for at most a minute; fails when the process has ended before.
+    #[track_caller]
+    pub fn wait_until(&mut self, what: &str, condition: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !condition() {
+            self.seen.extend(self.lines.try_iter());
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < deadline,
+                "{what}: not before {ended:?} or within a minute; what came:\n{}",
+                self.seen.join("\n")
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Waits for the process to end.
     pub fn finish(mut self) -> Outcome {
         use std::os::unix::process::ExitStatusExt as _;

@@ -127,14 +127,12 @@ fn killed_fetch_is_continued() {
     let user = user("killed", &volume, &cache).with("SDBUILD_STALL_TIMEOUT", "600");
     let user = with_caches(user, &[&hangs]);
     let runs = user.track_runs();
-    let running = Running::start(&mut user.build(&["-vv"]));
+    let mut running = Running::start(&mut user.build(&["-vv"]));
     let stored = "nix-store --check-validity \"$1\" 2>/dev/null";
     let one = cache.field("killed-one", "StorePath");
-    wait_until(
-        std::time::Duration::from_secs(60),
-        "one part is fetched",
-        || hangs.nars() == 2 && in_builder(&volume.0, &[], stored, &[&one]).code == Some(0),
-    );
+    running.wait_until("one part is fetched", || {
+        hangs.nars() == 2 && in_builder(&volume.0, &[], stored, &[&one]).code == Some(0)
+    });
     running.signal(Signal::SIGKILL);
     running.finish();
     let good = CacheServer::good(&cache.dir);
