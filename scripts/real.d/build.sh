@@ -43,9 +43,10 @@ build_events() {
     die "$configuration, $way: $(jq -r 'select(.event == "failed") | .message, .log_tail[]?' "$events.json")"
 }
 
-# Builds a configuration in both ways and compares. $2: what there is to do, $3…: more flags.
+# Builds a configuration in both ways and compares. $2: what there is to do, $3…: more flags. Leaves the path of the native
+# image in `native`.
 both_ways() {
-  local configuration=$1 what=$2 native said
+  local configuration=$1 what=$2 said
   shift 2
   build native "$configuration" "$what" "$@"
   native=$built
@@ -55,10 +56,22 @@ both_ways() {
   [ "$(inspected "$native")" = "$(inspected "$built")" ] || differ="$differ; inspect of $configuration, $what"
 }
 
+# Builds the configuration $1 natively once more, from an empty store: the image must have the bytes of `native`.
+twice() {
+  local before=$work/out/before
+  mv "$native" "$before"
+  # What describes the image would be anybody's without it.
+  rm -f "$native".*
+  forget_store native
+  build native "$1" "all, once more"
+  cmp "$before" "$built" >&2 || differ="$differ; $1, natively built twice"
+  rm -f "$before"
+}
+
 # What `inspect` says of what is in an image, without hashes of the store.
 inspected() { "$sdbuild" inspect "$1" 2>/dev/null | sed -n '/^table/,$p' | sed 's,[0-9a-z]\{32\}-,,g'; }
 
-# Builds all configurations in both ways; the first also with another host name, and with nothing changed.
+# Builds all configurations in both ways; the first also natively once more, with another host name, and with nothing changed.
 build_real() {
   local name first=$1 differ=''
   trap finish EXIT
@@ -66,13 +79,14 @@ build_real() {
   debian_packages
   container_image
   # A run that was killed may have left them.
-  for name in native emulated; do forget_store "$name"; done
+  for name in native emulated plan; do forget_store "$name"; done
   cache "$@"
   serve
   rm -f "$work/figures"
   for name; do
     both_ways "$name" "all that is new"
     if [ "$name" = "$first" ]; then
+      twice "$name"
       both_ways "$name" "host name" --hostname kitchen
       build native "$name" "nothing" --hostname kitchen
     fi
@@ -85,12 +99,25 @@ build_real() {
   [ -z "$differ" ] || die "the images differ${differ/;/:}"
 }
 
-# Ends the server, and removes the stores and, unless it is to be kept, everything else.
+# Ends everything that runs, and removes the stores and, unless it is to be kept, everything else.
 finish() {
-  local store
-  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  local store process
+  for process in $(descendants $$); do
+    kill "$process" 2>/dev/null || continue
+    # sdbuild removes its containers.
+    timeout 20 tail --follow --pid="$process" /dev/null || true
+  done
   for store in native emulated plan made; do
     [ -z "$image" ] || forget_store "$store"
   done
   [ -n "${SDBUILD_REAL_DIR:-}" ] || rm -rf "$work"
+}
+
+# Prints the processes that the process $1 has started, and that these have started.
+descendants() {
+  local process
+  for process in $(pgrep -P "$1"); do
+    printf '%s\n' "$process"
+    descendants "$process"
+  done
 }

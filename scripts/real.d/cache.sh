@@ -14,9 +14,12 @@ volume() {
   printf '%s\n' "$name"
 }
 
-# Removes a store.
+# Removes a store, and the containers that use it: a run that was killed may have left some.
 forget_store() {
-  docker volume rm --force "$(volume "$1")" >/dev/null
+  local name
+  name=$(volume "$1")
+  docker ps --all --quiet --filter "volume=$name" | xargs -r docker rm --force >/dev/null
+  docker volume rm --force "$name" >/dev/null
   rm -rf "$work/volumes/$1"
 }
 

@@ -60,17 +60,24 @@ image_tree() {
   ln -sf python3.13 "$tree/usr/bin/python3"
 }
 
-# Loads that container image, and sets `image` to its name.
+# Loads that container image, unless the engine has it, and sets `image` to its name.
 container_image() {
-  local tree=$work/image
+  local made_of
   image=sdbuild-real:latest
   if [ ! -e "$work/image-ready" ]; then
-    image_tree "$tree"
+    image_tree "$work/image"
     : >"$work/image-ready"
   fi
+  made_of=$({ (cd "$work/packages" && ls image arm64) && cat "$root/scripts/real.d/packages.sh"; } | sha256sum | cut -c1-64)
+  [ "$(docker image inspect --format '{{.Config.Labels.made_of}}' "$image" 2>/dev/null)" = "$made_of" ] || load_image "$made_of"
+}
+
+# Each import makes another image of the same files: it is told by a label.
+load_image() {
   # The store belongs to the user that Nix runs as.
-  tar -C "$tree" --owner=0 --group=0 --exclude=./nix -cf "$work/image.tar" .
-  tar -C "$tree" --owner=1000 --group=1000 -rf "$work/image.tar" ./nix
-  docker import --change 'USER 1000:1000' --change 'ENV PATH=/usr/bin:/usr/sbin' "$work/image.tar" "$image" >/dev/null
+  tar -C "$work/image" --owner=0 --group=0 --exclude=./nix -cf "$work/image.tar" .
+  tar -C "$work/image" --owner=1000 --group=1000 -rf "$work/image.tar" ./nix
+  docker import --change 'USER 1000:1000' --change 'ENV PATH=/usr/bin:/usr/sbin' --change "LABEL made_of=$1" \
+    "$work/image.tar" "$image" >/dev/null
   rm -f "$work/image.tar"
 }
