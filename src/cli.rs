@@ -32,6 +32,7 @@ pub struct Cli {
 }
 
 const AFTER_SHORT_HELP: &str = "\
+To begin: `sdbuild try`, then `sdbuild doctor` and `sdbuild init`. \
 `sdbuild help COMMAND` describes all its flags; `sdbuild man` is the manual page, with the exit codes.";
 
 const AFTER_HELP: &str = "\

@@ -10,11 +10,14 @@ use crate::cli::Cli;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
 
-/// Writes the page to standard output.
+/// Writes the page to standard output; on a terminal, says how to read it.
 pub fn run(ui: &Ui) -> Result<(), Failure> {
     let page = page().or_internal("write the manual page")?;
-    ui.data(ascii(&String::from_utf8_lossy(&page)).as_bytes())
-        .map(drop)
+    ui.data(ascii(&String::from_utf8_lossy(&page)).as_bytes())?;
+    if ui.shows_events_and_results() {
+        ui.events().notice("to read it: sdbuild man | man -l -");
+    }
+    Ok(())
 }
 
 /// Escapes other characters than ASCII: troff reads Latin-1 by default.

@@ -47,6 +47,27 @@ fn refused_arguments_fit_the_terminal() {
 }
 
 #[test]
+fn manual_page_on_a_terminal_says_how_to_read_it() {
+    let mut screen = Screen::start(&user().sdbuild(&["man"]), (80, 24));
+    screen.assert_exit_code(0);
+    let text = String::from_utf8(screen.all()).unwrap();
+    assert!(
+        text.trim_end()
+            .ends_with("to read it: sdbuild man | man -l -"),
+        "{text}"
+    );
+    let to_a_file = CliTest::new(&["man"]).run();
+    assert!(
+        !to_a_file.stdout.contains("to read it"),
+        "{}",
+        to_a_file.stdout
+    );
+    CliTest::new(&["-h"])
+        .stdout("To begin: `sdbuild try`")
+        .run();
+}
+
+#[test]
 fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
     CliTest::new(&["build", "--confg", "x"])
         .exit_code(2)
