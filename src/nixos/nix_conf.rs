@@ -90,6 +90,13 @@ impl NixSettings {
         if let Some(platform) = platform {
             lines.push(format!("extra-platforms = {platform}"));
         }
+        // While it hopes for HTTP/2, which needs TLS, libcurl begins no other download before a connection has been answered: a
+        // cache that closes its connections is asked for one file at a time, and one that hangs holds up all files until their
+        // time is out (curl/curl#15838, curl/curl#13227).
+        let speaks_tls = |url: &String| url.starts_with("https://");
+        if !self.substituters.iter().any(speaks_tls) {
+            lines.push("http2 = false".to_owned());
+        }
         lines.push(words("substituters", &self.substituters)?);
         lines.push(words("trusted-public-keys", &self.keys)?);
         Ok(lines.join("\n"))
@@ -131,7 +138,9 @@ mod tests {
             ..NixSettings::default()
         };
         let config = nix.text(Some(System::Aarch64Linux), "/b").unwrap();
-        assert!(config.contains("extra-platforms = aarch64-linux\nsubstituters =\n"));
+        assert!(
+            config.contains("extra-platforms = aarch64-linux\nhttp2 = false\nsubstituters =\n")
+        );
         assert!(config.contains("cores = 2\nmax-jobs = 3\n"));
         assert!(config.contains("\nbuild-poll-interval = 1\n"));
         assert!(config.contains("http-connections = 4\nmax-substitution-jobs = 4\n"));
@@ -159,6 +168,21 @@ mod tests {
             }
             assert!(config.contains("\nfallback = true\n"), "{config}");
             assert!(config.contains("\nnetrc-file = /run/sdbuild/netrc\n"));
+        }
+    }
+
+    #[test]
+    fn http2_is_for_caches_over_tls() {
+        for (urls, is_off) in [
+            (vec!["http://a"], true),
+            (vec!["http://a", "https://b"], false),
+        ] {
+            let nix = NixSettings {
+                substituters: urls.into_iter().map(str::to_owned).collect(),
+                ..NixSettings::default()
+            };
+            let config = nix.text(None, "/b").unwrap();
+            assert_eq!(config.contains("\nhttp2 = false\n"), is_off, "{config}");
         }
     }
 
