@@ -46,6 +46,6 @@ binary() (
     "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" "--remap-path-prefix=$sysroot=/rust")
   export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
   export CFLAGS="-ffile-prefix-map=$root=/sdbuild -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-  (cd "$root" && cargo zigbuild --locked --profile dist --target "$triple" "${arguments[@]}") >&2 || die "$triple: cargo zigbuild failed"
-  printf '%s\n' "$built/$triple/dist/sdbuild"
+  (cd "$root" && cargo zigbuild --locked --release --target "$triple" "${arguments[@]}") >&2 || die "$triple: cargo zigbuild failed"
+  printf '%s\n' "$built/$triple/release/sdbuild"
 )
