@@ -17,8 +17,9 @@ Examples:
   sdbuild boards --json";
 
 pub(super) const CLEAN: &str = "\
-Every store volume that no run uses is removed; with --old results on one: sdbuild-store, or the one that \
-SDBUILD_STORE names. Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if something could not be removed.
+Removes every store volume that no run uses; --old removes old results on one volume: sdbuild-store, or the one \
+that SDBUILD_STORE names. Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if \
+something could not be removed.
 
 Examples:
   sdbuild clean --old                         keep what the last result of each configuration needs

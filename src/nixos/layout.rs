@@ -54,8 +54,8 @@ pub(super) fn input(number: usize) -> String {
     format!("/build/input-{number}/source")
 }
 
-/// The run's directory on the volume, because a tmpfs is limited by memory. Nix builds there, unless the entry has the one whose
-/// path is the same in every run.
+/// The run's directory on the volume, because a tmpfs is limited by memory. Nix builds there, unless the entry has claimed the one
+/// whose path is the same for every build.
 pub(super) fn build_dir(run: &str) -> String {
     format!("{HOME}/build/{run}")
 }

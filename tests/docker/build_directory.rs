@@ -80,7 +80,7 @@ fn directory_of_a_killed_run_is_taken_over_once() {
     };
     let killed = format!("mkdir -p {WORK}/nix-build-x; : >{WORK}/.run-dead");
     inside(&killed, &[]);
-    assert_eq!(inside(ENTER, &["one", "dead"]).trim(), "", "it lives");
+    assert_eq!(inside(ENTER, &["zero", "dead"]).trim(), "", "it lives");
     let said = inside(ENTER, &["one two three four", "one two three four"]);
     let taken = said.lines().filter(|line| !line.trim().is_empty());
     let taken: Vec<&str> = taken.collect();

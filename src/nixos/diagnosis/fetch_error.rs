@@ -33,7 +33,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
                 .hint("check the network, and the DNS of the engine's machine")
                 .hint(
                     "flake.lock does not have this input, so Nix asks for its newest commit; once `sdbuild lock` has completed \
-                     flake.lock, --override-input replaces an input without a network",
+                     flake.lock, --override-input gives this input from a directory, without a network",
                 ),
         );
     }
