@@ -147,7 +147,9 @@ fn shell_follows_the_window_size_and_survives_ctrl_c() {
     screen.wait_for("\nwaiting");
     // The shell may drop what is typed before its prompt is there again.
     screen.type_keys("\u{3}");
-    screen.wait_until("the prompt", |text| text.trim_end().ends_with("]$"));
+    screen.wait_until("the prompt", |text| {
+        text.trim_end().ends_with(PROMPT.trim_end())
+    });
     screen.type_keys("echo interrupted with $?\n");
     screen.wait_for("\ninterrupted with 130");
     screen.type_keys("exit 3\n");
