@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -135,46 +135,6 @@ fn compressed_image_has_the_requested_name() {
 }
 
 #[test]
-fn large_image_needs_little_memory() {
-    if !engine_available() {
-        return;
-    }
-    let user = TestUser::new();
-    // Half a GiB of data, then a hole of the same size.
-    let script = SMALL_IMAGE.replace(
-        "echo small > $out/sd-image/small.img",
-        "dd if=/dev/urandom of=$out/sd-image/small.img bs=1M count=512; truncate -s 1G $out/sd-image/small.img",
-    );
-    user.write("sd-card.nix", &product(&script));
-    for format in ["none", "zstd", "zstd:9"] {
-        let (image, peak) = timed(&user, format);
-        assert!(
-            peak < 200 * 1024,
-            "{format}: sdbuild's own peak memory is {peak} KiB"
-        );
-        let metadata = fs::metadata(image).unwrap();
-        assert!(metadata.blocks() * 512 < 600 << 20, "holes are kept");
-        assert!(format != "none" || metadata.len() == 1 << 30);
-    }
-}
-
-/// Builds with `format`; returns the image and sdbuild's peak memory in KiB.
-fn timed(user: &TestUser, format: &str) -> (PathBuf, u64) {
-    let build = user.build(&["--force", "--compress", format]);
-    let mut timed = Command::new("/usr/bin/time");
-    timed.args(["--format", "peak %M", "--"]);
-    timed.arg(build.get_program()).args(build.get_args());
-    timed.env_clear().envs(&user.environment);
-    timed
-        .current_dir(user.home.path())
-        .stdin(std::process::Stdio::null());
-    let outcome = run(&mut timed).assert_exit_code(0);
-    let mut lines = outcome.stderr.lines();
-    let peak = lines.find_map(|line| line.strip_prefix("peak "));
-    (outcome.image(), peak.unwrap().parse().unwrap())
-}
-
-#[test]
 fn pc_image_is_built_natively() {
     if !engine_available() {
         return;
@@ -188,161 +148,6 @@ fn pc_image_is_built_natively() {
     let outcome = running.finish().assert_exit_code(0);
     has_partitions(&outcome.image());
     assert!(!outcome.stderr.contains("emulation"), "{}", outcome.stderr);
-}
-
-#[test]
-fn directory_with_spaces_and_non_ascii_letters() {
-    if !engine_available() {
-        return;
-    }
-    let user = TestUser::new();
-    let text =
-        configuration("").replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
-    let config = user.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
-    user.write(
-        "mein Gerät/teil eins.nix",
-        "{ networking.hostName = \"umlaut\"; }",
-    );
-    let image = run(&mut user.build(&["--config", config.to_str().unwrap()]))
-        .assert_exit_code(0)
-        .image();
-    assert!(image.exists());
-}
-
-/// Asserts that a terminal without cursor movements and a pipe for both streams have the path of the image once, at the end.
-#[track_caller]
-fn assert_names_image_once(user: &TestUser, image: &Path) {
-    let mut dumb = Screen::start(user.build(&[]).env("TERM", "dumb"), (200, 24));
-    dumb.assert_exit_code(0);
-    let build = user.build(&[]);
-    let mut pipe = Command::new("sh");
-    pipe.args(["-c", "exec \"$@\" 2>&1", "sh"]);
-    pipe.arg(build.get_program()).args(build.get_args());
-    pipe.env_clear().envs(&user.environment);
-    let piped = run(pipe.current_dir(user.home.path())).assert_exit_code(0);
-    let name = image.file_name().unwrap().to_str().unwrap();
-    for text in [String::from_utf8(dumb.all()).unwrap(), piped.stdout] {
-        assert_eq!(text.matches(name).count(), 1, "{text}");
-        assert_eq!(
-            text.lines().last().unwrap().trim_end(),
-            image.to_str().unwrap()
-        );
-    }
-}
-
-#[test]
-fn second_build_replaces_only_an_image_of_this_configuration() {
-    if !engine_available() {
-        return;
-    }
-    let config = "  networking.hostName = \"warm\";\n  sdImage.compressImage = false;";
-    let user = TestUser::new();
-    user.write("sd-card.nix", &configuration(config));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-    let first = fs::read(&image).unwrap();
-    let written = || fs::metadata(&image).unwrap().modified().unwrap();
-    let before = written();
-    let same = run(&mut user.build(&["--json-events"])).assert_exit_code(0);
-    assert!(
-        same.stderr.contains("\"up_to_date\":true"),
-        "{}",
-        same.stderr
-    );
-    assert_eq!((same.image(), written()), (image.clone(), before));
-    assert_names_image_once(&user, &image);
-    // A host of another name from the same directory has an image of its own.
-    let other = run(&mut user.build(&["--hostname", "other"])).assert_exit_code(0);
-    let name = |image: &Path| image.file_name().unwrap().to_str().unwrap().to_owned();
-    assert!(name(&other.image()).starts_with("nixos-other-sd-card-"));
-    assert!(name(&image).starts_with("nixos-warm-sd-card-"));
-    assert!(fs::read(&image).unwrap() == first);
-    for file in TestUser::with_sidecars(&other.image()) {
-        fs::remove_file(user.out().join(file)).unwrap();
-    }
-    let changed = "  networking.hostName = \"warm\";\n  environment.etc.new.text = \"new\";\n  \
-                   sdImage.compressImage = false;";
-    user.write("sd-card.nix", &configuration(changed));
-    run(&mut user.build(&[])).assert_exit_code(0);
-    assert!(fs::read(&image).unwrap() != first, "it was replaced");
-    user.write("sd-card.nix", &configuration(config));
-    fs::write(&image, "precious").unwrap();
-    // Before the build, which would fail.
-    let fails = format!("{config}\n  sdImage.postBuildCommands = \"exit 7\";");
-    for glue in ["native", "emulated"] {
-        user.write("sd-card.nix", &configuration(&fails));
-        let refused = run(&mut user.build(&["--glue", glue])).assert_exit_code(2);
-        let refused = refused.assert_stderr_contains(&["already", "--force"]);
-        assert!(!refused.stderr.contains("the result is kept"));
-    }
-    user.write("sd-card.nix", &configuration(config));
-    assert_eq!(fs::read_to_string(&image).unwrap(), "precious");
-    let again = run(&mut user.build(&["--force"])).assert_exit_code(0);
-    assert_eq!(again.image(), image);
-    assert!(
-        fs::read(&image).unwrap() == first,
-        "the same store gives the same bytes"
-    );
-    assert_eq!(user.outputs(), TestUser::with_sidecars(&image));
-}
-
-#[test]
-fn manifest_is_complete_and_reproducible() {
-    if !engine_available() {
-        return;
-    }
-    let user = TestUser::new().with("SOURCE_DATE_EPOCH", "1700000000");
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let words = ["--json", "--force", "--compress", "zstd"];
-    let manifest = || {
-        let printed = run(&mut user.build(&words)).assert_exit_code(0).stdout;
-        let beside = fs::read_to_string(user.out().join("small.img.zst.json")).unwrap();
-        assert_eq!(printed, beside);
-        let mut json: serde_json::Value = serde_json::from_str(&printed).unwrap();
-        assert!(json["durations"]["build"].as_f64().unwrap() > 0.0);
-        json["durations"].take();
-        json
-    };
-    let (first, image) = (
-        manifest(),
-        fs::read(user.out().join("small.img.zst")).unwrap(),
-    );
-    assert_eq!(first["created"], "2023-11-14T22:13:20Z");
-    assert_eq!(first["emulation"]["mode"], "register");
-    assert_eq!(
-        first["emulation"]["qemu"]["program_sha256"]
-            .as_str()
-            .unwrap()
-            .len(),
-        64
-    );
-    assert!(first["nix"]["version"].is_string());
-    assert_eq!(
-        first["builder"]["definition_sha256"]
-            .as_str()
-            .unwrap()
-            .len(),
-        64
-    );
-    assert_eq!(first["nixpkgs"]["sha256"].as_str().unwrap().len(), 64);
-    assert_eq!(first["configuration"]["file"], "sd-card.nix");
-    let derivation = first["result"]["derivation"].as_str().unwrap();
-    assert!(derivation.starts_with("/nix/store/") && derivation.ends_with("-product.drv"));
-    assert_eq!(first["raw"]["size"], 6);
-    let home = user.home.path().to_str().unwrap();
-    assert!(
-        !first.to_string().contains(home),
-        "no place on this machine"
-    );
-
-    // The output of the last run is in the directory of the configuration, and is no part of it.
-    assert_eq!(manifest(), first);
-    assert!(fs::read(user.out().join("small.img.zst")).unwrap() == image);
-    let inspected = run(&mut user.sdbuild(&["inspect", "--json", "out/small.img.zst"]));
-    assert!(
-        !inspected.stderr.contains("manifest"),
-        "{}",
-        inspected.stderr
-    );
 }
 
 #[test]
@@ -364,22 +169,6 @@ fn boot_test_boots_the_built_image() {
     let refused = run(build.arg(&other)).assert_exit_code(4);
     assert!(refused.image().exists(), "the image stays");
     refused.assert_stderr_contains(&["boot the image, which stays at", "authorizedKeys"]);
-}
-
-#[test]
-fn image_belongs_to_the_user_who_ran_sudo() {
-    if !engine_available() || !root_available() {
-        return;
-    }
-    let user = TestUser::new()
-        .with("SUDO_UID", "12345")
-        .with("SUDO_GID", "23456");
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-    for name in TestUser::with_sidecars(&image) {
-        let metadata = fs::metadata(user.out().join(&name)).unwrap();
-        assert_eq!((metadata.uid(), metadata.gid()), (12345, 23456), "{name}");
-    }
 }
 
 #[test]

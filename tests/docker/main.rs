@@ -45,6 +45,7 @@ mod flakes;
 mod foreign_images;
 mod glue;
 mod handlers;
+mod image_files;
 mod inputs;
 mod interruptions;
 mod lease;
