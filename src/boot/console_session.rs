@@ -18,6 +18,7 @@ use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::{self, SavedSettings};
 use crate::common::timeout::timeout;
+use crate::engine::HostPort;
 
 /// The operation in errors of the terminal.
 const SHOW_CONSOLE: &str = "show the machine's console";
@@ -33,13 +34,13 @@ pub(super) async fn run(session: BootSession<'_>, disk: &Disk) -> Result<(), Fai
     explain_network(&session);
     // QEMU on the host takes the terminal as soon as it runs; a container does not.
     if session.container.is_none() {
-        give_terminal(&session.context.events, port);
+        give_terminal(&session.context.events, port.and_then(HostPort::fixed));
     }
     let mut machine = session.start(disk, port, Serial::Terminal).await?;
     let outcome = match session.container {
         None => cancel.race(machine.until_end()).await,
         Some(options) => {
-            give_terminal(&session.context.events, port);
+            give_terminal(&session.context.events, machine.ssh_port);
             settings.set_raw_input();
             let relay = relay(&mut machine, &options.screen, &session.context.events);
             cancel.race(Box::pin(relay)).await
@@ -156,7 +157,7 @@ mod tests {
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", script]);
         let process = QemuProcess::piped(&mut shell, std::process::Stdio::null()).unwrap();
-        RunningMachine::new(QemuBackend::Process(process), &Events::none())
+        RunningMachine::new(QemuBackend::Process(process), None, &Events::none())
     }
 
     /// The console was read first, whenever it had something to read.

@@ -23,8 +23,8 @@ use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Engine, Input, Lifetime, Lines, Network,
-    OutputChunk, Role, RunId,
+    Attached, Container, ContainerGuard, ContainerSpec, Engine, HostPort, Input, Lifetime, Lines,
+    Network, OutputChunk, PublishedPort, Role, RunId,
 };
 
 /// The port inside the container that leads to the machine's SSH.
@@ -86,12 +86,19 @@ impl ContainerOptions {
             input: Input::Pipe,
             // As with QEMU on the host, the machine reaches the networks of its host.
             network: Network::Default,
-            ports: port.map(|port| (port, SSH_PORT)).into_iter().collect(),
+            ports: port.map(published).into_iter().collect(),
             lifetime: Lifetime::UntilEnded,
             pids_limit: Some(PIDS_LIMIT),
             memory: self.memory_limit(request),
             ..ContainerSpec::new(Role::Emulator, &self.run, &self.image, command)
         }
+    }
+}
+
+fn published(host: HostPort) -> PublishedPort {
+    PublishedPort {
+        host,
+        container: SSH_PORT,
     }
 }
 
@@ -103,7 +110,7 @@ pub(super) struct ContainerMachine<'a> {
     /// What a board's firmware would have loaded, for a machine without firmware.
     pub(super) start: Option<&'a StartFiles>,
     /// The port on 127.0.0.1 that leads to the machine's SSH.
-    pub(super) port: Option<u16>,
+    pub(super) port: Option<HostPort>,
     pub(super) serial: Serial,
 }
 
@@ -117,6 +124,8 @@ pub(super) struct ContainerQemu {
     stderr: Lines,
     pending: VecDeque<QemuOutput>,
     status: Option<ExitStatus>,
+    /// The port on 127.0.0.1 that leads to the machine's SSH; `None` without one, and when the container ended at once.
+    pub(super) ssh_port: Option<u16>,
 }
 
 /// Creates the container, copies the image into it (`Phase::CopyIn`) and starts it.
@@ -146,17 +155,22 @@ pub(super) async fn start(
         .await?;
         let attached = container.attach().await?;
         container.start().await?;
-        Ok::<_, Failure>((container, attached))
+        let ssh_port = match wanted.port {
+            Some(_) => container.host_port(SSH_PORT).await?,
+            None => None,
+        };
+        Ok::<_, Failure>((container, attached, ssh_port))
     };
     let cancel = &context.cancel;
     match cancel.race(Box::pin(start)).await.and_then(|inner| inner) {
-        Ok((container, attached)) => Ok(ContainerQemu {
+        Ok((container, attached, ssh_port)) => Ok(ContainerQemu {
             guard,
             container: Box::new(container),
             attached,
             stderr: Lines::default(),
             pending: VecDeque::new(),
             status: None,
+            ssh_port,
         }),
         Err(failure) => {
             let leftover = guard.remove(cancel).await.into_iter().collect();
@@ -165,7 +179,7 @@ pub(super) async fn start(
     }
 }
 
-/// Adds a hint when the port was taken meanwhile, for which engines have two messages.
+/// Adds a hint when the requested port was taken meanwhile, for which engines have two messages.
 fn start_failure(failure: Failure) -> Failure {
     let text = failure.to_string();
     let messages = ["port is already allocated", "address already in use"];

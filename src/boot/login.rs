@@ -17,6 +17,8 @@ use crate::common::timeout::timeout;
 
 /// The pause between two attempts.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long an attempt waits until the server answers: while a machine boots, a connection may lead nowhere.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The timeout of one attempt: a server that accepts a connection and then sends nothing must not block the probe.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How often in a row the key is refused before the probe gives up: the server may be up before the keys
@@ -107,7 +109,7 @@ impl<'a> SshProbe<'a> {
 
     /// Tries once; returns ssh's error message, or `None` after a login.
     async fn attempt(&self) -> io::Result<Option<String>> {
-        let mut ssh = self.command("true");
+        let mut ssh = self.command("true", CONNECT_TIMEOUT);
         let mut ssh = ssh.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let stderr = ssh.stderr.take();
         let stderr = async {
@@ -120,12 +122,44 @@ impl<'a> SshProbe<'a> {
         Ok((!status.success()).then(|| last_line(status, &stderr)))
     }
 
-    /// An ssh that runs `command` on the machine, with an empty standard input.
-    pub(super) fn command(&self, command: &str) -> Command {
+    /// An ssh that runs `command` on the machine, with an empty standard input, and has `connect_timeout` until the server
+    /// answers. Once a login has succeeded, a server that is slow is no reason to give up before the command's own limit.
+    pub(super) fn command(&self, command: &str, connect_timeout: Duration) -> Command {
         let mut ssh = command_with_parent(self.ssh);
-        ssh.args(argv(self.login, self.keys, self.port, command))
+        ssh.args(self.argv(command, connect_timeout))
             .stdin(Stdio::null());
         ssh
+    }
+
+    /// The arguments of ssh: it asks nothing, stores nothing, and knows no other host.
+    fn argv(&self, command: &str, connect_timeout: Duration) -> Vec<OsString> {
+        let mut argv: Vec<OsString> = Vec::new();
+        argv.extend(["-F", "/dev/null", "-T", "-p"].map(OsString::from));
+        argv.push(self.port.to_string().into());
+        let connect_timeout = format!("ConnectTimeout={}", connect_timeout.as_secs().max(1));
+        for option in [
+            "BatchMode=yes",
+            &connect_timeout,
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "GlobalKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            // ssh ends a minute after the machine stops answering.
+            "ServerAliveInterval=10",
+            "ServerAliveCountMax=6",
+        ] {
+            argv.extend(["-o".into(), option.into()]);
+        }
+        if !self.keys.is_empty() {
+            argv.extend(["-o", "IdentitiesOnly=yes"].map(OsString::from));
+        }
+        for key in self.keys {
+            argv.extend(["-i".into(), key.into()]);
+        }
+        argv.extend(["-l".into(), OsString::from(&self.login.user)]);
+        // No word after `--` is an option, whatever it looks like.
+        argv.extend(["--", "127.0.0.1", command].map(OsString::from));
+        argv
     }
 }
 
@@ -155,36 +189,6 @@ fn last_line(status: ExitStatus, stderr: &[u8]) -> String {
     line.map_or_else(|| format!("ssh ended with {status}"), str::to_owned)
 }
 
-/// The arguments of ssh: it asks nothing, stores nothing, and knows no other host.
-fn argv(login: &Login, keys: &[PathBuf], port: u16, command: &str) -> Vec<OsString> {
-    let mut argv: Vec<OsString> = Vec::new();
-    argv.extend(["-F", "/dev/null", "-T", "-p"].map(OsString::from));
-    argv.push(port.to_string().into());
-    for option in [
-        "BatchMode=yes",
-        "ConnectTimeout=5",
-        "StrictHostKeyChecking=no",
-        "UserKnownHostsFile=/dev/null",
-        "GlobalKnownHostsFile=/dev/null",
-        "LogLevel=ERROR",
-        // ssh ends a minute after the machine stops answering.
-        "ServerAliveInterval=10",
-        "ServerAliveCountMax=6",
-    ] {
-        argv.extend(["-o".into(), option.into()]);
-    }
-    if !keys.is_empty() {
-        argv.extend(["-o", "IdentitiesOnly=yes"].map(OsString::from));
-    }
-    for key in keys {
-        argv.extend(["-i".into(), key.into()]);
-    }
-    argv.extend(["-l".into(), OsString::from(&login.user)]);
-    // No word after `--` is an option, whatever it looks like.
-    argv.extend(["--", "127.0.0.1", command].map(OsString::from));
-    argv
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,7 +201,9 @@ mod tests {
             timeout: Duration::from_secs(1),
             command: None,
         };
-        let argv = argv(&login, &["/k ey".into()], 2222, "-v; rm x");
+        let keys = ["/k ey".into()];
+        let probe = SshProbe::new(Path::new("ssh"), &login, &keys, 2222, false);
+        let argv = probe.argv("-v; rm x", Duration::from_secs(180));
         let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
         let position = |word| words.iter().position(|w| *w == word).unwrap();
         assert_eq!(words[position("-i") + 1], "/k ey");
@@ -205,6 +211,7 @@ mod tests {
         assert_eq!(words[position("-l") + 1], "-oProxyCommand=evil");
         assert_eq!(words[position("--") + 1..], ["127.0.0.1", "-v; rm x"]);
         assert!(words.contains(&"BatchMode=yes"));
+        assert!(words.contains(&"ConnectTimeout=180"));
     }
 
     #[tokio::test]

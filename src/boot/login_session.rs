@@ -37,11 +37,30 @@ pub(super) async fn run(
     };
     let mut machine = session.start(disk, Some(port), Serial::Pipe).await?;
     let published = session.container.is_some();
-    let probe = SshProbe::new(ssh, login, &session.tools.keys, port, published);
-    let outcome = LoginSession { session, probe }
-        .run(&mut machine, login)
-        .await;
+    let outcome = match machine.ssh_port {
+        Some(port) => {
+            let probe = SshProbe::new(ssh, login, &session.tools.keys, port, published);
+            let session = LoginSession { session, probe };
+            session.run(&mut machine, login).await
+        }
+        None => ended_at_once(&session, &mut machine).await,
+    };
     with_leftover(outcome, machine.stop(&session.context.cancel).await)
+}
+
+/// The failure of a machine that ended before the engine could tell its port.
+async fn ended_at_once(
+    session: &BootSession<'_>,
+    machine: &mut RunningMachine,
+) -> Result<(), Failure> {
+    let ended = timeout(FINAL_LINES_TIMEOUT, machine.until_end());
+    match session.context.cancel.race(ended).await? {
+        Some(status) => Err(machine_ended(machine, None, status?)),
+        None => Err(Failure::environment(
+            "the engine does not say which port leads to the machine's SSH",
+        )
+        .hint(NO_PORT_HINT)),
+    }
 }
 
 struct LoginSession<'a> {
@@ -135,7 +154,7 @@ impl LoginSession<'_> {
         context.events.emit(Event::TerminalGiven);
         let mut ssh = self
             .probe
-            .command(command)
+            .command(command, limit)
             .stdout(Stdio::inherit())
             .stderr(Stdio::inherit())
             .spawn()
@@ -167,7 +186,7 @@ impl LoginSession<'_> {
     /// is kept.
     async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
         let context = self.session.context;
-        let mut poweroff = self.probe.command("poweroff");
+        let mut poweroff = self.probe.command("poweroff", POWEROFF_TIMEOUT);
         poweroff.stdout(Stdio::null()).stderr(Stdio::null());
         let mut ssh = poweroff.spawn().or_environment("start ssh")?;
         let ended = timeout(POWEROFF_TIMEOUT, machine.until_off());

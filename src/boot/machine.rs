@@ -34,6 +34,8 @@ pub(super) enum QemuBackend {
 #[derive(Debug)]
 pub(super) struct RunningMachine {
     backend: QemuBackend,
+    /// The port on 127.0.0.1 that leads to its SSH.
+    pub(super) ssh_port: Option<u16>,
     stderr: Vec<u8>,
     /// What the machine wrote so far; empty when the console is on a terminal.
     pub(super) console: Console,
@@ -50,9 +52,10 @@ pub(super) enum BootEvent {
 }
 
 impl RunningMachine {
-    pub(super) fn new(backend: QemuBackend, events: &Events) -> Self {
+    pub(super) fn new(backend: QemuBackend, ssh_port: Option<u16>, events: &Events) -> Self {
         Self {
             backend,
+            ssh_port,
             stderr: Vec::new(),
             console: Console::default(),
             events: events.clone(),

@@ -13,6 +13,7 @@ use crate::boot::start_files::StartFiles;
 use crate::boot::tools::BootTools;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
+use crate::engine::HostPort;
 
 /// One boot.
 #[derive(Clone, Copy)]
@@ -28,19 +29,18 @@ pub(super) struct BootSession<'a> {
 
 impl BootSession<'_> {
     /// A port on 127.0.0.1 for the machine's SSH; `None` where the engine's ports are on another machine.
-    pub(super) fn port(&self) -> Result<Option<u16>, Failure> {
-        let is_local =
-            |options: &ContainerOptions| options.engine.endpoint().publishes_ports_here();
-        self.container
-            .is_none_or(is_local)
-            .then(|| local_port(self.request.port))
-            .transpose()
+    pub(super) fn port(&self) -> Result<Option<HostPort>, Failure> {
+        match (self.container, self.request.port) {
+            (Some(options), _) if !options.engine.endpoint().publishes_ports_here() => Ok(None),
+            (Some(_), None) => Ok(Some(HostPort::Free)),
+            (_, requested) => local_port(requested).map(HostPort::Fixed).map(Some),
+        }
     }
 
     fn in_container<'a>(
         &'a self,
         disk: &'a Disk,
-        port: Option<u16>,
+        port: Option<HostPort>,
         serial: Serial,
     ) -> ContainerMachine<'a> {
         ContainerMachine {
@@ -52,23 +52,22 @@ impl BootSession<'_> {
         }
     }
 
-    /// Starts QEMU.
+    /// Starts QEMU, whose port for SSH is the machine's `ssh_port`.
     pub(super) async fn start(
         &self,
         disk: &Disk,
-        port: Option<u16>,
+        port: Option<HostPort>,
         serial: Serial,
     ) -> Result<RunningMachine, Failure> {
-        let backend = match (self.container, &self.tools.qemu) {
-            (Some(options), _) => QemuBackend::Container(
-                container::start(
-                    options,
-                    &self.in_container(disk, port, serial),
-                    self.context,
-                )
-                .await?,
-            ),
+        let (backend, ssh_port) = match (self.container, &self.tools.qemu) {
+            (Some(options), _) => {
+                let machine = self.in_container(disk, port, serial);
+                let qemu = container::start(options, &machine, self.context).await?;
+                let ssh_port = qemu.ssh_port;
+                (QemuBackend::Container(qemu), ssh_port)
+            }
             (None, Some(qemu)) => {
+                let ssh_port = port.and_then(HostPort::fixed);
                 let machine = Machine {
                     model: self.request.model,
                     kvm: qemu.kvm,
@@ -76,14 +75,14 @@ impl BootSession<'_> {
                     memory_mib: self.request.memory_mib,
                     disk: disk.path(),
                     start: self.start.map(StartFiles::on_host),
-                    ssh: port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
+                    ssh: ssh_port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
                     serial,
                 };
                 let process = QemuProcess::start(&machine, &qemu.program, &self.request.scratch)?;
-                QemuBackend::Process(process)
+                (QemuBackend::Process(process), ssh_port)
             }
             (None, None) => return Err(Failure::environment("QEMU is not on this machine")),
         };
-        Ok(RunningMachine::new(backend, &self.context.events))
+        Ok(RunningMachine::new(backend, ssh_port, &self.context.events))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bollard::models::{ContainerInspectResponse, PortMap};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, StartContainerOptions,
     WaitContainerOptionsBuilder,
@@ -9,6 +10,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 
 use crate::engine::client::Engine;
+use crate::engine::create_body::tcp;
 use crate::engine::error::{EngineError, at};
 use crate::engine::keepalive::KeepAlive;
 use crate::engine::request::{request, request_within};
@@ -121,17 +123,44 @@ impl Container {
     }
 
     async fn oom_killed(&self) -> Result<bool, EngineError> {
+        let state = self.inspect().await?.and_then(|answer| answer.state);
+        Ok(state.and_then(|state| state.oom_killed).unwrap_or(false))
+    }
+
+    /// The port on 127.0.0.1 of the engine's host that leads to TCP port `inside` of the running container. `None` when it
+    /// has ended, or does not publish that port.
+    pub async fn host_port(&self, inside: u16) -> Result<Option<u16>, EngineError> {
+        let answer = match self.inspect().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let ports = answer
+            .and_then(|answer| answer.network_settings)
+            .and_then(|network| network.ports);
+        Ok(ports.and_then(|ports| published_at(ports, inside)))
+    }
+
+    /// The engine's description of the container; `None` while Podman describes it in a way that bollard cannot parse.
+    async fn inspect(&self) -> Result<Option<ContainerInspectResponse>, EngineError> {
         let operation = format!("inspect container {}", self.name);
         for _ in 0..INSPECT_ATTEMPTS {
             let inspect = self.engine.docker.inspect_container(&self.id, None);
             match request(operation.clone(), inspect).await {
-                Ok(answer) => return Ok(answer.state.and_then(|s| s.oom_killed).unwrap_or(false)),
+                Ok(answer) => return Ok(Some(answer)),
                 Err(EngineError::Unexpected { .. }) => tokio::time::sleep(INSPECT_INTERVAL).await,
                 Err(error) => return Err(error),
             }
         }
-        Ok(false)
+        Ok(None)
     }
+}
+
+/// The first port of the host at which the container's TCP port `inside` is published.
+fn published_at(mut ports: PortMap, inside: u16) -> Option<u16> {
+    let bindings = ports.remove(&tcp(inside)).flatten()?;
+    let mut numbers = bindings.into_iter().filter_map(|binding| binding.host_port);
+    numbers.find_map(|number| number.parse().ok())
 }
 
 type WaitAnswer = Result<bollard::models::ContainerWaitResponse, bollard::errors::Error>;
@@ -186,6 +215,22 @@ mod tests {
         assert_eq!(fold(Some(Ok(plain))).unwrap(), 0);
         assert_eq!(fold(Some(Ok(with_empty))).unwrap(), 3);
         assert_eq!(fold(Some(Err(as_error))).unwrap(), 137);
+    }
+
+    #[test]
+    fn the_host_port_is_that_of_the_right_container_port() {
+        let binding = |port: &str| bollard::models::PortBinding {
+            host_ip: Some("127.0.0.1".into()),
+            host_port: Some(port.into()),
+        };
+        let ports = PortMap::from([
+            ("2222/tcp".into(), Some(vec![binding("49160")])),
+            ("80/tcp".into(), Some(vec![binding("8080")])),
+            ("22/tcp".into(), None),
+        ]);
+        assert_eq!(published_at(ports.clone(), 2222), Some(49_160));
+        assert_eq!(published_at(ports.clone(), 22), None);
+        assert_eq!(published_at(ports, 23), None);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use bollard::models::{
 
 use crate::common::moment::Moment;
 use crate::engine::labels::{CREATED, Role, labels};
-use crate::engine::spec::{ContainerSpec, Input, Lifetime, Network};
+use crate::engine::spec::{ContainerSpec, Input, Lifetime, Network, PublishedPort};
 
 /// Limit for the open files of a process and the processes of a user on Podman: enough for a build, and within the limits
 /// of the users that run Podman.
@@ -39,7 +39,7 @@ impl ContainerSpec {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(self.labels()),
-            exposed_ports: Some(self.ports.iter().map(|(_, inside)| tcp(*inside)).collect()),
+            exposed_ports: Some(self.ports.iter().map(|port| tcp(port.container)).collect()),
             host_config: Some(self.host_config(podman)),
             ..ContainerCreateBody::default()
         }
@@ -87,12 +87,14 @@ impl ContainerSpec {
     }
 
     fn port_bindings(&self) -> HashMap<String, Option<Vec<PortBinding>>> {
-        let binding = |(outside, inside): &(u16, u16)| {
+        let binding = |port: &PublishedPort| {
+            // Port 0 is any free one.
+            let host_port = port.host.fixed().unwrap_or(0).to_string();
             let binding = PortBinding {
                 host_ip: Some("127.0.0.1".to_owned()),
-                host_port: Some(outside.to_string()),
+                host_port: Some(host_port),
             };
-            (tcp(*inside), Some(vec![binding]))
+            (tcp(port.container), Some(vec![binding]))
         };
         self.ports.iter().map(binding).collect()
     }
@@ -121,7 +123,7 @@ impl ContainerSpec {
     }
 }
 
-fn tcp(port: u16) -> String {
+pub(super) fn tcp(port: u16) -> String {
     format!("{port}/tcp")
 }
 
@@ -138,6 +140,7 @@ fn podman_ulimits() -> Vec<ResourcesUlimits> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::spec::HostPort;
 
     fn spec() -> ContainerSpec {
         ContainerSpec::example(&["/binfmt-agent", "-x"])
@@ -186,16 +189,24 @@ mod tests {
 
     #[test]
     fn a_port_is_published_on_the_loopback_address_only() {
-        let body = ContainerSpec {
-            ports: vec![(41_022, 2222)],
-            ..spec()
-        }
-        .body(false);
-        assert_eq!(body.exposed_ports, Some(vec!["2222/tcp".to_owned()]));
-        let bindings = body.host_config.unwrap().port_bindings.unwrap();
-        let binding = &bindings["2222/tcp"].as_ref().unwrap()[0];
-        assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
-        assert_eq!(binding.host_port.as_deref(), Some("41022"));
+        let published = |host| {
+            let port = PublishedPort {
+                host,
+                container: 2222,
+            };
+            let body = ContainerSpec {
+                ports: vec![port],
+                ..spec()
+            }
+            .body(false);
+            assert_eq!(body.exposed_ports, Some(vec!["2222/tcp".to_owned()]));
+            let mut bindings = body.host_config.unwrap().port_bindings.unwrap();
+            let binding = bindings.remove("2222/tcp").unwrap().unwrap().remove(0);
+            assert_eq!(binding.host_ip.as_deref(), Some("127.0.0.1"));
+            binding.host_port.unwrap()
+        };
+        assert_eq!(published(HostPort::Fixed(41_022)), "41022");
+        assert_eq!(published(HostPort::Free), "0");
     }
 
     #[test]

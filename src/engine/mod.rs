@@ -53,6 +53,6 @@ pub use image::{ImageInfo, Loading};
 pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
 pub use lines::Lines;
-pub use spec::{Bind, ContainerSpec, Input, Lifetime, Network};
+pub use spec::{Bind, ContainerSpec, HostPort, Input, Lifetime, Network, PublishedPort};
 pub use stdio::{Attached, AttachedInput, AttachedOutput, OutputChunk};
 pub use volume::VolumeInfo;

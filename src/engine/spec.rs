@@ -40,6 +40,35 @@ pub enum Lifetime {
     UntilEnded,
 }
 
+/// A TCP port of a container that is published on 127.0.0.1 of the engine's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// The port on the engine's host.
+    pub host: HostPort,
+    /// The container's port.
+    pub container: u16,
+}
+
+/// A port of the engine's host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HostPort {
+    /// This one; the container does not start if it is taken.
+    Fixed(u16),
+    /// A free one, which the engine chooses when it starts the container: only the engine can tell which ports are
+    /// free on its host. [`Container::host_port`](crate::engine::Container::host_port) returns it.
+    Free,
+}
+
+impl HostPort {
+    /// The port, where it is known before the container starts.
+    pub fn fixed(self) -> Option<u16> {
+        match self {
+            Self::Fixed(port) => Some(port),
+            Self::Free => None,
+        }
+    }
+}
+
 /// The standard input of a container's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Input {
@@ -87,8 +116,8 @@ pub struct ContainerSpec {
     /// A seccomp profile in place of the engine's, as JSON, for a program that creates namespaces. Not sent to
     /// Podman, which reads profiles only from files of its own machine; its default profile allows namespaces.
     pub seccomp: Option<&'static str>,
-    /// Published ports: the port on 127.0.0.1 of the engine's host, and the container's port.
-    pub ports: Vec<(u16, u16)>,
+    /// The container's published TCP ports.
+    pub ports: Vec<PublishedPort>,
     /// How long it exists.
     pub lifetime: Lifetime,
     /// Maximum number of threads and processes.

@@ -18,6 +18,7 @@ fn machine(script: &str) -> RunningMachine {
     let shell = shell.args(["-c", script]);
     RunningMachine::new(
         QemuBackend::Process(QemuProcess::piped(shell, std::process::Stdio::null()).unwrap()),
+        None,
         &Events::none(),
     )
 }
