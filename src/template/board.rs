@@ -13,9 +13,15 @@ const OWN_U_BOOT: &str = "  # A 64-bit ARM machine. It starts this card when U-B
      # card, at the place that its maker names: see sdImage.postBuildCommands.\n";
 
 /// nixpkgs' image has no firmware for these, nixos-hardware's module adds it.
-const NIXOS_HARDWARE: &str = "  # The firmware partition is filled by nixos-hardware. Replace master by a commit, so that it stays the same.\n  \
+const NIXOS_HARDWARE: &str = "  # The firmware partition is filled by nixos-hardware.\n  \
      hardware.raspberry-pi.firmware.uboot.enable = true;\n";
-const NIXOS_HARDWARE_IMPORT: &str = "    (builtins.fetchTarball \"https://github.com/NixOS/nixos-hardware/archive/master.tar.gz\" + \"/raspberry-pi/5\")\n";
+/// The commit of nixos-hardware's main branch of 2026-08-19, and the hash of its files as `nix-prefetch-url --unpack` prints it.
+const NIXOS_HARDWARE_IMPORT: &str = "    # Fixed by its commit and hash, so that it stays the same.
+    (builtins.fetchTarball {
+      url = \"https://github.com/NixOS/nixos-hardware/archive/0471accf8d0a8210b31d947497d179ecc99e0021.tar.gz\";
+      sha256 = \"sha256-HHfv2/HkNSKbbSyU9iD/g8lbP6r4tl33sSw1W4rXCk0=\";
+    } + \"/raspberry-pi/5\")
+";
 /// The line of the example behind which a module is imported.
 const IMPORT: &str = "    (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")\n";
 
@@ -97,13 +103,15 @@ mod tests {
             two.contains("seek=64\n") && two.contains("seek=16384\n"),
             "{two}"
         );
-        assert!(!two.contains("allowUnfree"), "{two}");
+        assert!(two.contains("[ \"arm-trusted-firmware-rk3399\" ]"), "{two}");
+        assert!(!written("rock64").contains("allowUnfree"));
     }
 
     #[test]
     fn raspberry_pi_5_imports_its_firmware() {
         let text = written("rpi5");
-        assert!(text.contains("+ \"/raspberry-pi/5\")\n"), "{text}");
+        assert!(text.contains("} + \"/raspberry-pi/5\")\n"), "{text}");
+        assert!(text.contains("sha256 = \"sha256-"), "{text}");
         assert!(text.contains("hardware.raspberry-pi.firmware.uboot.enable = true;\n"));
     }
 

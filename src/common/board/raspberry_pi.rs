@@ -130,5 +130,5 @@ pub(super) static RPI5: Board = Board {
     }),
     qemu: None,
     imager_tag: Some("pi5-64bit"),
-    tried: "nothing: QEMU has no model of it",
+    tried: "init's configuration was evaluated with nixpkgs; QEMU has no model of it",
 };

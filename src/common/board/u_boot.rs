@@ -69,6 +69,18 @@ const ALLWINNER: RomHeader = RomHeader {
     magic: b"eGON.BT0",
 };
 
+/// U-Boot for Rockchip's processors in its two parts, where nixpkgs' package has no file with both.
+const ROCKCHIP_PARTS: &[LoaderFile] = &[
+    LoaderFile {
+        name: "idbloader.img",
+        sector: 64,
+    },
+    LoaderFile {
+        name: "u-boot.itb",
+        sector: 16384,
+    },
+];
+
 /// U-Boot for Rockchip's processors in one file, with the second part at sector 16384.
 const ROCKCHIP_FILES: &[LoaderFile] = &[LoaderFile {
     name: "u-boot-rockchip.bin",
@@ -78,8 +90,7 @@ const ROCKCHIP_FILES: &[LoaderFile] = &[LoaderFile {
 /// Between the end of U-Boot, behind sector 16384, and the first partition there is room for later releases.
 const ROCKCHIP_GAP_MIB: u32 = 16;
 
-const NOTHING: &str =
-    "nothing but the text that init writes: its U-Boot was not built, and QEMU has no model of it";
+const NOTHING: &str = "init's configuration was evaluated with nixpkgs; its U-Boot was not built, and QEMU has no model of it";
 
 const fn board(name: &'static str, title: &'static str, u_boot: UBoot) -> Board {
     Board {
@@ -114,21 +125,12 @@ pub(super) static ROCKPRO64: Board = board(
     "PINE64 ROCKPro64",
     UBoot {
         package: "ubootRockPro64",
-        // nixpkgs' package has the two parts only.
-        files: &[
-            LoaderFile {
-                name: "idbloader.img",
-                sector: 64,
-            },
-            LoaderFile {
-                name: "u-boot.itb",
-                sector: 16384,
-            },
-        ],
+        files: ROCKCHIP_PARTS,
         header: ROCKCHIP_OLD,
         compatible: "pine64,rockpro64",
         device_tree: "rockchip/rk3399-rockpro64.dtb",
-        unfree: &[],
+        // The copy protection of its HDMI is a binary of Rockchip's.
+        unfree: &["arm-trusted-firmware-rk3399"],
         gap_mib: ROCKCHIP_GAP_MIB,
     },
 );
@@ -169,7 +171,7 @@ pub(super) static NANOPI_R5S: Board = board(
     "FriendlyElec NanoPi R5S",
     UBoot {
         package: "ubootNanoPiR5S",
-        files: ROCKCHIP_FILES,
+        files: ROCKCHIP_PARTS,
         header: ROCKCHIP,
         compatible: "friendlyarm,nanopi-r5s",
         device_tree: "rockchip/rk3568-nanopi-r5s.dtb",
