@@ -2,27 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::artifact::Cache;
 use crate::binfmt::Entry;
 use crate::common::context::Context;
-use crate::common::event::{Event, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::system::Architecture;
-use crate::common::timeout::timeout;
-use crate::engine::{
-    ContainerGuard, ContainerInfo, ContainerSpec, Engine, ImageInfo, Role, RunId, VolumeInfo,
-};
+use crate::engine::{ContainerInfo, Engine, ImageInfo, RunId, VolumeInfo};
 use crate::oci::Definition;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::run_lock::{KnownRun, RunLocks, RunState};
 use crate::pipeline::sweep::{StaleObjects, Sweep};
 use crate::pipeline::{binfmt_table, logs};
 use crate::settings::Common;
-
-/// A store of some hundred thousand files is counted in half a minute; a size that takes longer stays unknown.
-const COUNT_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The labels by which a container image of ours is recognised.
 type ImageLabels = [(&'static str, String); 2];
@@ -43,7 +35,7 @@ pub(super) struct EngineObjects {
     pub(super) containers: Vec<ContainerInfo>,
     /// Our container images.
     pub(super) images: Vec<ImageInfo>,
-    /// Our volumes; empty before [`Inventory::measure`].
+    /// Our volumes; empty before [`Inventory::look`].
     pub(super) volumes: Vec<SizedVolume>,
     /// Which of these belong to stale runs.
     pub(super) stale: StaleObjects,
@@ -113,38 +105,40 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// Adds what takes a container to see: the volumes with their sizes, and the handlers when the table
-    /// is not visible from here. Without a registrar's image on the engine no container is started.
-    pub(super) async fn measure(
-        &mut self,
-        fallback: TableFallback,
-        context: &Context,
-    ) -> Result<(), Failure> {
-        if self.registrar_image().is_none() {
-            return self.add_measured(fallback, context).await;
-        }
-        // Held while containers may exist: killed, this counts as a stale run, and the next one removes them.
-        let run_lock = self.run_locks.acquire(&self.own)?;
-        let measured = self.add_measured(fallback, context).await;
-        run_lock.end(&measured);
-        measured
-    }
-
-    async fn add_measured(
+    /// Adds the volumes, without their sizes, and the handlers when the table is not visible from here: a container shows
+    /// them, if the engine has a registrar's image.
+    pub(super) async fn look(
         &mut self,
         fallback: TableFallback,
         context: &Context,
     ) -> Result<(), Failure> {
         if self.objects.entries.is_none() {
             let image = self.registrar_image();
-            let entries =
-                binfmt_table::entries(&self.engine, &self.own, image, fallback, context).await?;
+            let look = binfmt_table::entries(&self.engine, &self.own, image, fallback, context);
+            let entries = match image {
+                Some(_) => self.locked(look).await?,
+                None => look.await?,
+            };
             let found = entries.as_deref().unwrap_or_default();
             self.objects.stale = context.cancel.race(self.sweep().find(found)).await??;
             self.objects.entries = entries;
         }
-        self.objects.volumes = self.volumes(context).await?;
+        let volumes = context.cancel.race(self.engine.our_volumes()).await??;
+        let unknown = |volume| SizedVolume { volume, size: None };
+        self.objects.volumes = volumes.into_iter().map(unknown).collect();
         Ok(())
+    }
+
+    /// Does `work`, which creates containers of this inventory's run, with the lock of that run: killed, it counts as a stale
+    /// run, and the next one removes them.
+    pub(super) async fn locked<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let run_lock = self.run_locks.acquire(&self.own)?;
+        let done = work.await;
+        run_lock.end(&done);
+        done
     }
 
     /// The registrar's image of this version, if the engine holds it.
@@ -181,59 +175,6 @@ impl Inventory {
             engine: &self.engine,
             run_locks: &self.run_locks,
             own: &self.own,
-        }
-    }
-
-    /// Our volumes. Their sizes are counted by the registrar's busybox: engines report them in ways that
-    /// differ by version, or not at all.
-    async fn volumes(&self, context: &Context) -> Result<Vec<SizedVolume>, Failure> {
-        let mut volumes = Vec::new();
-        for volume in context.cancel.race(self.engine.our_volumes()).await?? {
-            let name = format!("volume {}", volume.name);
-            context.events.emit(Event::Detail(Phase::Measure, name));
-            let size = match self.registrar_image() {
-                Some(image) => self.volume_size(image, &volume.name, context).await,
-                None => Ok(None),
-            };
-            let name = &volume.name;
-            let recreated = self.engine.remove_recreated_volume(name, &self.own).await;
-            let size = size?;
-            if !recreated? {
-                volumes.push(SizedVolume { volume, size });
-            }
-        }
-        Ok(volumes)
-    }
-
-    async fn volume_size(
-        &self,
-        image: &ImageInfo,
-        volume: &str,
-        context: &Context,
-    ) -> Result<Option<u64>, Failure> {
-        // It complains about every file that it may not read; the sum is the last line.
-        let script = "busybox du -sk /volume 2>/dev/null | busybox tail -n 1";
-        let command = ["/bin/busybox", "sh", "-c", script].map(str::to_owned);
-        let mut spec = ContainerSpec::new(Role::Probe, &self.own, &image.id, command.into());
-        spec.read_only = true;
-        spec.volumes = vec![(volume.to_owned(), "/volume".to_owned())];
-        let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
-        let mut guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
-        let count = timeout(COUNT_TIMEOUT, guard.output(&spec, 10));
-        let counted = context.cancel.race(count).await;
-        let leftover = guard.remove(&context.cancel).await;
-        match (counted, leftover) {
-            (Err(interrupted), leftover) => {
-                Err(interrupted.with_teardown(leftover.into_iter().collect()))
-            }
-            (Ok(_), Some(leftover)) => {
-                let failure = Failure::environment(format!("count the bytes of volume {volume}"));
-                Err(failure.with_teardown(vec![leftover]))
-            }
-            (Ok(counted), None) => {
-                let counted = counted.and_then(Result::ok);
-                Ok(counted.and_then(|(_, lines)| disk_usage(&lines)))
-            }
         }
     }
 }
@@ -282,23 +223,4 @@ fn image_labels(
 /// The first tag of an image, or its id.
 pub(super) fn image_name(image: &ImageInfo) -> String {
     image.tags.first().unwrap_or(&image.id).clone()
-}
-
-/// Bytes, by the output of `du -sk`: a number of KiB, a tab, the directory.
-fn disk_usage(lines: &[String]) -> Option<u64> {
-    let number = lines.last()?.split_whitespace().next()?;
-    number.parse::<u64>().ok()?.checked_mul(1024)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn disk_usage_reads_only_the_sum() {
-        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
-        assert_eq!(disk_usage(&lines("12\t/volume")), Some(12 * 1024));
-        assert_eq!(disk_usage(&lines("du: no such thing")), None);
-        assert_eq!(disk_usage(&[]), None);
-    }
 }

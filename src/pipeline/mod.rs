@@ -35,6 +35,7 @@ mod source;
 mod status;
 mod steps;
 mod sweep;
+mod volume_sizes;
 
 pub use build::build;
 pub use clients::fetch_text;

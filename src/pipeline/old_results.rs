@@ -44,7 +44,8 @@ impl OldResults {
             return Ok(None);
         }
         let image = builder_image(&inventory, settings, context).await?;
-        let found = forecast(&inventory, &image, &settings.store, keep, context).await?;
+        let find = forecast(&inventory, &image, &settings.store, keep, context);
+        let found = inventory.locked(Box::pin(find)).await?;
         let Some(found) = found else {
             context.events.notice(in_use(&settings.store));
             return Ok(None);
@@ -70,8 +71,6 @@ impl OldResults {
 
     /// Removes it; returns how many bytes are left on the volume, or `None`, with a notice, if a builder uses it by now.
     pub async fn carry_out(&self, context: &Context) -> Result<Option<u64>, Failure> {
-        let Inventory { run_locks, own, .. } = &self.inventory;
-        let run_lock = run_locks.acquire(own)?;
         let stale = &self.inventory.objects.stale;
         let sweep = self.inventory.sweep();
         let collected = async {
@@ -88,9 +87,7 @@ impl OldResults {
                 Err(failure) => Err(failure.with_teardown(swept.leftovers)),
             }
         };
-        let collected = collected.await;
-        run_lock.end(&collected);
-        let collected = collected?;
+        let collected = self.inventory.locked(collected).await?;
         if collected.is_none() {
             context.events.notice(in_use(&self.store));
         }
@@ -99,7 +96,7 @@ impl OldResults {
 }
 
 /// What could be removed from `store`, which exists, without the newest `keep` results of each configuration. `None` while
-/// a live builder uses the volume.
+/// a live builder uses the volume. To be called with the run's lock.
 pub(super) async fn forecast(
     inventory: &Inventory,
     image: &BuilderImage,
@@ -109,13 +106,10 @@ pub(super) async fn forecast(
 ) -> Result<Option<Collected>, Failure> {
     let containers = inventory.objects.stale.containers.iter();
     let stale: BTreeSet<RunId> = containers.map(|container| container.run.clone()).collect();
-    // Held while the container may exist: killed, this counts as a stale run, and the next one removes it.
-    let run_lock = inventory.run_locks.acquire(&inventory.own)?;
     let collector = collector(inventory, image, store);
-    let forecast = collector.run(CollectorTask::Forecast, keep, &stale, &context.cancel);
-    let found = Box::pin(forecast).await;
-    run_lock.end(&found);
-    found
+    collector
+        .run(CollectorTask::Forecast, keep, &stale, &context.cancel)
+        .await
 }
 
 fn collector<'a>(

@@ -36,9 +36,12 @@ impl Removal {
         let measure = async {
             let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
             let mut inventory = cancel.race(list).await??;
-            inventory
-                .measure(TableFallback::ThisMachine, context)
-                .await?;
+            inventory.look(TableFallback::ThisMachine, context).await?;
+            if inventory.registrar_image().is_some() {
+                let sizes = inventory.volume_sizes(context);
+                let volumes = inventory.locked(Box::pin(sizes)).await?;
+                inventory.objects.volumes = volumes;
+            }
             Ok(inventory)
         };
         let inventory = context.phase(Phase::Measure, Box::pin(measure)).await?;

@@ -16,7 +16,9 @@ use crate::common::timeout::timeout;
 use crate::engine::RunId;
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::binfmt_table::TableFallback;
-use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, LocalFiles};
+use crate::pipeline::inventory::{
+    ContainerSizes, EngineObjects, Inventory, LocalFiles, SizedVolume,
+};
 use crate::pipeline::old_results::{OldResults, forecast};
 use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::{binfmt_table, clients};
@@ -120,14 +122,44 @@ async fn objects(
     let engine = answered(clients::connect(settings, &context.cancel)).await?;
     state.endpoint = Some(engine.endpoint().to_string());
     state.version = Some(engine.facts().title());
-    let measure = async {
+    let look = async {
         let list = Inventory::list(engine, settings, ContainerSizes::Counted);
         let mut inventory = answered(async { context.cancel.race(list).await? }).await?;
-        inventory.measure(TableFallback::None, context).await?;
-        let old = old_results(&inventory, settings, context).await?;
+        inventory.look(TableFallback::None, context).await?;
+        let (volumes, old) = measure(&inventory, settings, context).await?;
+        inventory.objects.volumes = volumes;
         Ok((inventory.objects, old))
     };
-    context.phase(Phase::Measure, Box::pin(measure)).await
+    context.phase(Phase::Measure, Box::pin(look)).await
+}
+
+/// The volumes with their sizes, and the bytes that old results take: two containers side by side, because starting one takes
+/// longer than what it does.
+async fn measure(
+    inventory: &Inventory,
+    settings: &Common,
+    context: &Context,
+) -> Result<(Vec<SizedVolume>, Option<u64>), Failure> {
+    if inventory.objects.images.is_empty() {
+        let old = old_results(inventory, settings, context).await?;
+        return Ok((inventory.objects.volumes.clone(), old));
+    }
+    let work = async {
+        let volumes = inventory.volume_sizes(context);
+        let old = old_results(inventory, settings, context);
+        let (volumes, old) = tokio::join!(Box::pin(volumes), Box::pin(old));
+        both(volumes, old)
+    };
+    inventory.locked(work).await
+}
+
+/// Both results; if one failed, its failure, with what the other one left behind.
+fn both<A, B>(one: Result<A, Failure>, other: Result<B, Failure>) -> Result<(A, B), Failure> {
+    match (one, other) {
+        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Err(failure), Err(other)) => Err(failure.with_teardown(other.teardown)),
+        (Err(failure), Ok(_)) | (Ok(_), Err(failure)) => Err(failure),
+    }
 }
 
 /// The bytes that old results take on the store volume; `None` without the image that finds out, and while a builder uses it.

@@ -1,5 +1,6 @@
 //! `doctor` and `init` with a real engine.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::Value;
@@ -75,6 +76,59 @@ fn configuration_of_init_builds_an_image_with_the_key() {
     let seen = json(&user, &["inspect", image.to_str().unwrap(), "--json"]);
     assert_eq!(seen["boot"]["system"]["host_name"], "kitchen", "{seen}");
     assert_eq!(seen["problems"], Value::Array(vec![]));
+}
+
+/// A container for each of seven volumes took 20 s.
+#[test]
+fn one_container_counts_the_bytes_of_all_volumes() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    run(&mut user.build(&[])).assert_exit_code(0);
+    let volumes = [StoreVolume::new(), StoreVolume::new()];
+    for (volume, mib) in volumes.iter().zip(1_u64..) {
+        let name = &volume.0;
+        docker(&[
+            "volume",
+            "create",
+            "--label",
+            "dev.sdbuild.role=store",
+            name,
+        ]);
+        let dir = docker(&["volume", "inspect", "--format", "{{.Mountpoint}}", name]);
+        let bytes = vec![1; usize::try_from(mib << 20).unwrap()];
+        fs::write(format!("{}/data", dir.trim()), bytes).unwrap();
+    }
+    let since = jiff::Timestamp::now().as_second().to_string();
+    let status = json(&user, &["status", "--json"]);
+    let until = (jiff::Timestamp::now().as_second() + 1).to_string();
+    let mounted = |volume: &StoreVolume| {
+        let filters = ["--filter", "event=mount", "--filter"];
+        let volume = format!("volume={}", volume.0);
+        let times = ["events", "--since", &since, "--until", &until];
+        let form = ["--format", "{{.Actor.Attributes.container}}"];
+        let containers = docker(&[&times[..], &filters, &[&volume], &form].concat());
+        containers
+            .lines()
+            .map(str::to_owned)
+            .collect::<BTreeSet<_>>()
+    };
+    let [one, two] = [mounted(&volumes[0]), mounted(&volumes[1])];
+    assert!(one.intersection(&two).next().is_some(), "{one:?} {two:?}");
+    for (volume, mib) in volumes.iter().zip(1_u64..) {
+        let mut all = status["volumes"].as_array().unwrap().iter();
+        let size = all
+            .find(|found| found["name"] == volume.0.as_str())
+            .unwrap()["size"]
+            .as_u64();
+        let expected = (mib << 20)..(mib << 20) + (64 << 10);
+        assert!(
+            size.is_some_and(|size| expected.contains(&size)),
+            "{status}"
+        );
+    }
 }
 
 /// Such a container carries our labels, and was once stopped and removed by the next build.

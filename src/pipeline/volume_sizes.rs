@@ -1,0 +1,141 @@
+//! The bytes in our volumes, which the registrar's busybox counts: engines report them in ways that differ by version, or not
+//! at all, and slowly, because they count the images too.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::common::context::Context;
+use crate::common::event::{Event, Phase};
+use crate::common::failure::Failure;
+use crate::common::timeout::timeout;
+use crate::engine::{ContainerGuard, ContainerSpec, EngineError, Exit, ImageInfo, Role};
+use crate::pipeline::inventory::{Inventory, SizedVolume};
+
+/// Counts every volume at the same time, one process each. A store of some hundred thousand files is counted in half a
+/// minute; a size that takes longer than two stays unknown. `du` complains about every file that it may not read.
+const SCRIPT: &str = r#"for dir in /volumes/*; do
+  busybox timeout 120 busybox du -sk "$dir" 2>/dev/null &
+done
+wait"#;
+/// The script's own limit, and the time that the engine may need to start the container.
+const TIMEOUT: Duration = Duration::from_secs(180);
+/// Where the volumes are mounted, each under its number.
+const DIR: &str = "/volumes";
+
+/// Bytes by the number of the volume.
+type Sizes = BTreeMap<usize, u64>;
+
+impl Inventory {
+    /// The volumes that [`Inventory::look`] found, with their sizes, which a container counts; they are unknown without a
+    /// registrar's image. Those that were removed meanwhile are left out. To be called with the run's lock.
+    pub(super) async fn volume_sizes(
+        &self,
+        context: &Context,
+    ) -> Result<Vec<SizedVolume>, Failure> {
+        let listed = &self.objects.volumes;
+        let names: Vec<&str> = listed.iter().map(|v| v.volume.name.as_str()).collect();
+        let counted = match self.registrar_image() {
+            Some(image) if !names.is_empty() => self.count(image, &names, context).await,
+            _ => return Ok(listed.clone()),
+        };
+        let mut volumes = Vec::new();
+        let mut recreated = Vec::new();
+        for SizedVolume { volume, .. } in listed {
+            let removal = self.engine.remove_recreated_volume(&volume.name, &self.own);
+            recreated.push(removal.await);
+        }
+        let sizes = counted?;
+        for (number, (found, recreated)) in listed.iter().zip(recreated).enumerate() {
+            if !recreated? {
+                let volume = found.volume.clone();
+                let size = sizes.get(&number).copied();
+                volumes.push(SizedVolume { volume, size });
+            }
+        }
+        Ok(volumes)
+    }
+
+    /// Counts all volumes in one container, because starting one takes longer than counting. If that fails, for instance
+    /// because one volume is damaged, each in a container of its own.
+    async fn count(
+        &self,
+        image: &ImageInfo,
+        names: &[&str],
+        context: &Context,
+    ) -> Result<Sizes, Failure> {
+        let numbered: Vec<(usize, &str)> = names.iter().copied().enumerate().collect();
+        let detail = match names {
+            [name] => format!("volume {name}"),
+            names => format!("{} volumes", names.len()),
+        };
+        context.events.emit(Event::Detail(Phase::Measure, detail));
+        if let Some(sizes) = self.count_together(image, &numbered, context).await? {
+            return Ok(sizes);
+        }
+        let mut sizes = Sizes::new();
+        for volume in numbered.iter().filter(|_| numbered.len() > 1) {
+            let detail = format!("volume {}", volume.1);
+            context.events.emit(Event::Detail(Phase::Measure, detail));
+            let one = self.count_together(image, &[*volume], context).await?;
+            sizes.extend(one.unwrap_or_default());
+        }
+        Ok(sizes)
+    }
+
+    /// `None` if the engine could not run the container.
+    async fn count_together(
+        &self,
+        image: &ImageInfo,
+        volumes: &[(usize, &str)],
+        context: &Context,
+    ) -> Result<Option<Sizes>, Failure> {
+        let command = ["/bin/busybox", "sh", "-c", SCRIPT].map(str::to_owned);
+        let mut spec = ContainerSpec::new(Role::Probe, &self.own, &image.id, command.into());
+        spec.read_only = true;
+        let mounts = volumes.iter();
+        spec.volumes = mounts
+            .map(|(number, name)| ((*name).to_owned(), format!("{DIR}/{number}")))
+            .collect();
+        let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
+        let mut guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
+        let count = Box::pin(timeout(TIMEOUT, guard.output(&spec, volumes.len())));
+        let counted = context.cancel.race(count).await;
+        let leftover = guard.remove(&context.cancel).await;
+        match (counted, leftover) {
+            (Err(interrupted), leftover) => {
+                Err(interrupted.with_teardown(leftover.into_iter().collect()))
+            }
+            (Ok(_), Some(leftover)) => {
+                let failure = Failure::environment("count the bytes of the volumes");
+                Err(failure.with_teardown(vec![leftover]))
+            }
+            (Ok(counted), None) => Ok(lines(counted).map(|lines| sizes(&lines))),
+        }
+    }
+}
+
+/// The output of a container that ran.
+fn lines(counted: Option<Result<(Exit, Vec<String>), EngineError>>) -> Option<Vec<String>> {
+    counted?.ok().map(|(_, lines)| lines)
+}
+
+/// Bytes by the number of the volume, from the output of `du -sk`: a number of KiB, a tab, the directory.
+fn sizes(lines: &[String]) -> Sizes {
+    let size = |line: &String| {
+        let (kib, dir) = line.split_once('\t')?;
+        let number = dir.strip_prefix(DIR)?.strip_prefix('/')?.parse().ok()?;
+        Some((number, kib.parse::<u64>().ok()?.checked_mul(1024)?))
+    };
+    lines.iter().filter_map(size).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_apart_by_the_number_of_the_volume() {
+        let lines = ["12\t/volumes/1", "du: no such thing", "7\t/volumes/0"].map(str::to_owned);
+        assert_eq!(sizes(&lines), Sizes::from([(0, 7 * 1024), (1, 12 * 1024)]));
+    }
+}
