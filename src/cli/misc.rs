@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Build;
+use crate::common::board::BoardName;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
@@ -50,6 +51,10 @@ pub struct Check {
     #[command(flatten)]
     pub nixpkgs: NixpkgsArgs,
 
+    /// Board that the image is for, one of `sdbuild boards`: what it needs is checked too [default: none in particular]
+    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    board: Option<BoardName>,
+
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
@@ -60,7 +65,10 @@ impl Check {
     pub fn build(&self) -> BuildArgs {
         BuildArgs {
             config: self.config.or_path(self.path.as_deref()),
-            options: self.nixpkgs.options(),
+            options: Options {
+                board: self.board,
+                ..self.nixpkgs.options()
+            },
             ..BuildArgs::default()
         }
     }

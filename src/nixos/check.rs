@@ -2,6 +2,7 @@
 //!
 //! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
 
+mod board;
 mod facts;
 mod login;
 mod rule;

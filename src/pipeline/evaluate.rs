@@ -1,5 +1,6 @@
 //! `check` and the forecast of `--dry-run`: Nix evaluates the configuration, and nothing is built or emulated.
 
+use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
@@ -40,9 +41,10 @@ pub async fn check(
     };
     let Outcome { value, leftovers } = with_cleanup(&plan, context, steps).await?;
     let CheckResult { facts, failure } = value;
+    let board = plan.settings.board.map(|BoardName(board)| board);
     let ways_in = who_gets_in(&facts).into_iter();
     let value = Checked {
-        findings: findings(&facts, &plan.settings.system.to_string()),
+        findings: findings(&facts, &plan.settings.system.to_string(), board),
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),
         failure,
     };

@@ -2,7 +2,6 @@
 
 use crate::common::board::{Board, Start, UBoot};
 use crate::common::failure::Failure;
-use crate::common::nix_string::nix_string;
 use crate::common::system::System;
 
 /// The line of the example that boards replace.
@@ -52,26 +51,11 @@ pub(super) fn for_board(text: &str, board: &Board) -> String {
 
 /// The lines that write U-Boot in front of the first partition.
 fn u_boot_lines(title: &str, u_boot: &UBoot) -> String {
-    let package = u_boot.package;
-    let writes = u_boot.files.iter().map(|file| {
-        let (name, sector) = (file.name, file.sector);
-        format!("    dd if=${{pkgs.{package}}}/{name} of=$img conv=notrunc bs=512 seek={sector}\n")
-    });
-    let writes: String = writes.collect();
-    let unfree: Vec<String> = u_boot.unfree.iter().map(|name| nix_string(name)).collect();
-    let unfree = unfree.join(" ");
-    let allow = if unfree.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "  # Parts of it are not free.\n  nixpkgs.config.allowUnfreePredicate = package: builtins.elem (lib.getName package) [ {unfree} ];\n"
-        )
-    };
-    format!(
-        "  # {title}: its boot ROM starts U-Boot from fixed sectors in front of the first partition.\n  \
-         sdImage.firmwarePartitionOffset = {};\n  sdImage.postBuildCommands = ''\n{writes}  '';\n{allow}",
-        u_boot.gap_mib
-    )
+    let head = format!(
+        "# {title}: its boot ROM starts U-Boot from fixed sectors in front of the first partition."
+    );
+    let lines = std::iter::once(head).chain(u_boot.configuration());
+    lines.map(|line| ["  ", &line, "\n"].concat()).collect()
 }
 
 #[cfg(test)]

@@ -110,11 +110,24 @@ fn a_configuration_of_init_with_a_user_has_no_findings() {
     run(&mut user.sdbuild(&words)).assert_exit_code(0);
     let text = std::fs::read_to_string(user.home.path().join("pi/sd-card.nix")).unwrap();
     assert!(text.contains(&public), "{text}");
+    user.write("sdbuild.toml", "board = \"rpi4\"\n");
     let checked = check(&user, "sd-card.nix", &text).assert_exit_code(0);
     let told = report(&checked);
     assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
     let in_order = told["lets_in"].to_string();
     assert!(in_order.contains("ann with a key"), "{told}");
+
+    // The card of another board needs more: half of its U-Boot is written here, into the first partition.
+    user.write("sdbuild.toml", "board = \"rockpro64\"\n");
+    let half =
+        "sdImage.postBuildCommands = \"dd if=${./u-boot.itb} of=$img conv=notrunc seek=16384\";\n}";
+    let (all_but_end, _) = text.rsplit_once('}').unwrap();
+    user.write("u-boot.itb", "second part");
+    let checked = check(&user, "sd-card.nix", &format!("{all_but_end}  {half}\n"));
+    assert_eq!(
+        ids(&checked.assert_exit_code(6)),
+        ["no-u-boot", "u-boot-gap"]
+    );
 }
 
 #[test]

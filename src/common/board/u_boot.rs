@@ -1,6 +1,7 @@
 //! Boards whose boot ROM starts U-Boot from fixed sectors of the card, in front of the first partition.
 
 use super::{Board, Start};
+use crate::common::nix_string::nix_string;
 use crate::common::system::System;
 
 /// U-Boot on the card of a board.
@@ -20,6 +21,34 @@ pub struct UBoot {
     pub unfree: &'static [&'static str],
     /// Where the first partition begins at the earliest, in MiB.
     pub gap_mib: u32,
+}
+
+impl UBoot {
+    /// The line of a configuration that keeps the first partition away from U-Boot.
+    pub fn gap_line(&self) -> String {
+        format!("sdImage.firmwarePartitionOffset = {};", self.gap_mib)
+    }
+
+    /// The lines of a configuration that write U-Boot in front of the first partition.
+    pub fn configuration(&self) -> Vec<String> {
+        let package = self.package;
+        let writes = self.files.iter().map(|file| {
+            let (name, sector) = (file.name, file.sector);
+            format!("  dd if=${{pkgs.{package}}}/{name} of=$img conv=notrunc bs=512 seek={sector}")
+        });
+        let mut lines = vec![self.gap_line(), "sdImage.postBuildCommands = ''".to_owned()];
+        lines.extend(writes);
+        lines.push("'';".to_owned());
+        let unfree: Vec<String> = self.unfree.iter().map(|name| nix_string(name)).collect();
+        if !unfree.is_empty() {
+            let unfree = unfree.join(" ");
+            lines.push("# Parts of it are not free.".to_owned());
+            lines.push(format!(
+                "nixpkgs.config.allowUnfreePredicate = package: builtins.elem (lib.getName package) [ {unfree} ];"
+            ));
+        }
+        lines
+    }
 }
 
 /// A file of U-Boot's package.

@@ -86,6 +86,13 @@ let
   isLoader = name: tryOr false ((config.boot.loader.${name}.enable or false) == true);
   root = config.fileSystems."/" or null;
   sd = config.sdImage or { };
+  # The names of files in shell commands, and of programs that install files. Longer words are no paths.
+  separators = [ "\n" "\t" "\"" "'" ";" ")" ];
+  pathsIn = commands: filter (word: builtins.stringLength word < 1000) (words (builtins.replaceStrings separators (map (_: " ") separators) (builtins.unsafeDiscardStringContext commands)));
+  fileIn = builtins.match "(.*/)?([^/]+[.](bin|img|itb)|install-[^/]+)";
+  filesIn = commands: map (found: builtins.elemAt found 1) (filter (found: found != null) (map fileIn (pathsIn commands)));
+  # What cannot be evaluated, such as a package whose licence is refused, is reported by `whole`.
+  filesOf = name: tryOr null (if sd ? ${name} then (files: builtins.deepSeq files files) (filesIn sd.${name}) else null);
   version = options.system.stateVersion or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
@@ -134,6 +141,9 @@ let
     sd = {
       grows = sd.expandOnBoot or null;
       firmware_mib = sd.firmwareSize or null;
+      offset_mib = sd.firmwarePartitionOffset or null;
+      firmware_files = filesOf "populateFirmwareCommands";
+      written_files = filesOf "postBuildCommands";
     };
     # Set by the configuration; an option's default has priority 1500.
     state_version = (version.highestPrio or 100) < 1500;

@@ -153,4 +153,10 @@ pub struct SdImageFacts {
     pub grows: Option<bool>,
     /// Size of the firmware partition in MiB.
     pub firmware_mib: Option<u64>,
+    /// Where the firmware partition begins, in MiB.
+    pub offset_mib: Option<u64>,
+    /// The names of files and installing programs in the commands that fill the firmware partition.
+    pub firmware_files: Option<Vec<String>>,
+    /// The same of the commands that write to the finished image.
+    pub written_files: Option<Vec<String>>,
 }

@@ -22,14 +22,17 @@ fn good() -> Value {
             "dhcp": true, "interfaces": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
         },
-        "sd": { "grows": true, "firmware_mib": 30 },
+        "sd": {
+            "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
+            "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
+        },
         "state_version": true, "time_zone": "Europe/Berlin",
         "sudo": { "enable": true, "users": [], "groups": [], "other": false },
     })
 }
 
 /// The good facts with `changes`, by JSON pointer.
-fn with(changes: &[(&str, Value)]) -> ConfigFacts {
+pub(super) fn with(changes: &[(&str, Value)]) -> ConfigFacts {
     let mut facts = good();
     for (pointer, value) in changes {
         *facts.pointer_mut(pointer).expect(pointer) = value.clone();
@@ -38,7 +41,7 @@ fn with(changes: &[(&str, Value)]) -> ConfigFacts {
 }
 
 fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
-    let found = findings(&with(changes), "aarch64-linux");
+    let found = findings(&with(changes), "aarch64-linux", None);
     found.into_iter().map(|finding| finding.id).collect()
 }
 
@@ -239,7 +242,7 @@ fn a_refused_login_is_explained_by_its_setting() {
     let only = |who: Value, more: &[(&str, Value)]| {
         let mut changes = vec![("/users", json!([who]))];
         changes.extend_from_slice(more);
-        let found = findings(&with(&changes), "aarch64-linux");
+        let found = findings(&with(&changes), "aarch64-linux", None);
         let found = found.into_iter().find(|f| f.id == "ssh-turns-away");
         found.map(|f| f.is).unwrap_or_default()
     };
@@ -296,7 +299,7 @@ fn lines_are_filled_in_and_traps_come_first() {
         ("/ssh/ports", json!([2222])),
         ("/firewall/admitted", json!([])),
     ]);
-    let found = findings(&facts, "aarch64-linux");
+    let found = findings(&facts, "aarch64-linux", None);
     let lines: Vec<&str> = found
         .iter()
         .flat_map(|f| &f.add)

@@ -2,7 +2,8 @@
 
 use super::facts::ConfigFacts;
 use super::rule::Rule;
-use super::{Finding, Severity, login};
+use super::{Finding, Severity, board, login};
+use crate::common::board::Board;
 use crate::common::time_zone;
 
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
@@ -145,8 +146,8 @@ const RULES: [Rule; 12] = [
     },
 ];
 
-/// The mistakes in `facts` for an image of `system` (`aarch64-linux`), traps first.
-pub fn findings(facts: &ConfigFacts, system: &str) -> Vec<Finding> {
+/// The mistakes in `facts` for an image of `system` (`aarch64-linux`), and for `board`, if it is for one in particular; traps first.
+pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) -> Vec<Finding> {
     let port = facts.ssh.ports.first().map_or(22, |port| *port).to_string();
     let release = facts.release.as_deref().unwrap_or("26.05");
     let fill = |line: &&str| {
@@ -165,6 +166,11 @@ pub fn findings(facts: &ConfigFacts, system: &str) -> Vec<Finding> {
         })
     });
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
+    all.extend(
+        for_board
+            .map(|board| board::findings(facts, board))
+            .unwrap_or_default(),
+    );
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
     all
 }
