@@ -99,7 +99,7 @@ pub enum LocalNixpkgs {
 }
 
 impl LocalNixpkgs {
-    /// The directory `root`, which is hashed on a blocking thread: some seconds for all of nixpkgs.
+    /// The directory `root`, which is hashed on threads of its own: seconds for all of nixpkgs.
     pub async fn dir(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
         let shown = root.display();
         check_dir(root)?;
