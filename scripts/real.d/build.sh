@@ -71,9 +71,9 @@ twice() {
 # What `inspect` says of what is in an image, without hashes of the store.
 inspected() { "$sdbuild" inspect "$1" 2>/dev/null | sed -n '/^table/,$p' | sed 's,[0-9a-z]\{32\}-,,g'; }
 
-# Builds all configurations in both ways; the first also natively once more, with another host name, and with nothing changed.
+# Builds all configurations in both ways; `base` also natively once more, with another host name, and with nothing changed.
 build_real() {
-  local name first=$1 differ=''
+  local name differ=''
   trap finish EXIT
   configurations
   debian_packages
@@ -85,7 +85,7 @@ build_real() {
   rm -f "$work/figures"
   for name; do
     both_ways "$name" "all that is new"
-    if [ "$name" = "$first" ]; then
+    if [ "$name" = base ]; then
       twice "$name"
       both_ways "$name" "host name" --hostname kitchen
       build native "$name" "nothing" --hostname kitchen

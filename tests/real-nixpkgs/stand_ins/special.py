@@ -215,10 +215,23 @@ def faketime(_store, place, _one, _output):
         os.symlink("/usr/bin/faketime", target)
 
 
+def nginx_formatter(_store, place, _one, _output):
+    """It leaves the configuration as it is."""
+    write(os.path.join(place, "bin/nginxfmt"), "#!/bin/sh\nexec cat\n", 0o555)
+
+
+def gixy(store, place, one, _output):
+    """A check of nginx's configuration that finds nothing."""
+    target = os.path.join(place, "bin/gixy")
+    os.makedirs(os.path.dirname(target))
+    store.program(target, one)
+
+
 SPECIAL = {
-    "bash": bash, "bash-interactive": bash, "dbus": dbus, "fakeroot": fakeroot, "gawk": gawk, "glibc-locales": locales,
-    "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config, "linux-firmware": linux_firmware,
-    "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng, "raspberrypi-firmware": firmware,
+    "bash": bash, "bash-interactive": bash, "dbus": dbus, "fakeroot": fakeroot, "gawk": gawk, "gixy": gixy,
+    "glibc-locales": locales, "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config, "linux-firmware": linux_firmware,
+    "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng, "nginx-config-formatter": nginx_formatter,
+    "raspberrypi-firmware": firmware,
     "raspberrypifw": firmware, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd, "systemd-minimal": systemd,
     "which": which,
 }
