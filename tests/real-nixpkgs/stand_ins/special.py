@@ -220,18 +220,28 @@ def nginx_formatter(_store, place, _one, _output):
     write(os.path.join(place, "bin/nginxfmt"), "#!/bin/sh\nexec cat\n", 0o555)
 
 
-def gixy(store, place, one, _output):
+def gixy(store, place, one, output):
     """A check of nginx's configuration that finds nothing."""
-    target = os.path.join(place, "bin/gixy")
-    os.makedirs(os.path.dirname(target))
-    store.program(target, one)
+    nothing(store, place, one, output, "gixy")
+
+
+def postgresql(store, place, one, output):
+    """NixOS runs it by the path of an environment, to check its configuration."""
+    nothing(store, place, one, output, "postgres")
+
+
+def nothing(store, place, one, output, name):
+    """A program that does nothing."""
+    if output == "out":
+        target = os.path.join(place, "bin", name)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        store.program(target, one)
 
 
 SPECIAL = {
     "bash": bash, "bash-interactive": bash, "dbus": dbus, "fakeroot": fakeroot, "gawk": gawk, "gixy": gixy,
     "glibc-locales": locales, "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config, "linux-firmware": linux_firmware,
     "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng, "nginx-config-formatter": nginx_formatter,
-    "raspberrypi-firmware": firmware,
-    "raspberrypifw": firmware, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd, "systemd-minimal": systemd,
+    "postgresql": postgresql, "raspberrypi-firmware": firmware, "raspberrypifw": firmware, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd, "systemd-minimal": systemd,
     "which": which,
 }
