@@ -1,5 +1,6 @@
 //! `sdbuild init`: writes a first configuration from flags, answers, and the keys, time zone and locale of this machine.
 
+mod board;
 mod ci;
 mod keys;
 mod questions;
@@ -78,6 +79,7 @@ async fn write_configuration(
         let text = template::flake(&values.host_name, settings::DEFAULT_RELEASE);
         template::write(flake, &text, Access::Everybody, settings.owner)?;
     }
+    board::name_in_settings(values.board, &settings.config, settings.owner, context)?;
     report(&values, context);
     ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))?;
     let mut dirs = settings.config.ancestors();
@@ -122,7 +124,7 @@ async fn values(
         default: &default_name,
     };
     let host_name = asker.ask(host_name, host_name::check).await?;
-    let BoardName(board) = board(settings, asker).await?;
+    let BoardName(board) = chosen_board(settings, asker).await?;
     let keys = Box::pin(keys::choose(settings, env, asker)).await?;
     let user = Question {
         text: "Account beside root, with sudo (empty for none)",
@@ -160,7 +162,7 @@ async fn values(
     })
 }
 
-async fn board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardName, Failure> {
+async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardName, Failure> {
     if let Some(board) = settings.board {
         return Ok(board);
     }

@@ -8,8 +8,8 @@ use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::nearest::nearest;
 use crate::common::plain_file;
 
-/// Name of the settings file.
-pub(super) const NAME: &str = "sdbuild.toml";
+/// Name of the settings file, beside the configuration or in the user's directory of settings.
+pub const NAME: &str = "sdbuild.toml";
 /// Bytes that are read at most; a settings file has some hundred.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 

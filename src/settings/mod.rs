@@ -28,6 +28,7 @@ pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use caches::Caches;
 pub use common::Common;
 pub use environment::Environment;
+pub use file::NAME as SETTINGS_NAME;
 pub use init::{Init, InitArgs};
 pub use options::Options;
 pub(crate) use options::{MACHINE, NIX, help_of};

@@ -44,6 +44,26 @@ fn key_and_name_are_filled_in() {
 }
 
 #[test]
+fn a_board_with_images_of_its_own_is_named_in_the_settings() {
+    let user = with_key("me");
+    let settings = user.home.path().join("sdbuild.toml");
+    let init = |file: &str, board: &str| {
+        let words = ["init", "--config", file, "--board", board];
+        run(&mut user.sdbuild(&words)).assert_exit_code(0)
+    };
+    init("pi.nix", "rpi4");
+    assert!(!settings.exists(), "other boards start that image too");
+    init("rock.nix", "rock5b");
+    let text = fs::read_to_string(&settings).unwrap();
+    assert!(text.ends_with("\nboard = \"rock5b\"\n"), "{text}");
+    let shown = run(&mut user.sdbuild(&["settings", "--config", "rock.nix"]));
+    assert!(shown.assert_exit_code(0).stdout.contains("rock5b"));
+    // A file of the user's stays as it is.
+    init("five.nix", "rpi5").assert_stderr_contains(&["put `board = \"rpi5\"` into "]);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), text);
+}
+
+#[test]
 fn nothing_is_replaced() {
     let user = with_key("me");
     user.write("sd-card.nix", "{ }");

@@ -119,6 +119,15 @@ impl Board {
         }
     }
 
+    /// Whether its images have something that no other board needs.
+    pub fn has_images_of_its_own(&self) -> bool {
+        match &self.start {
+            Start::RaspberryPi(model) => !model.in_nixpkgs,
+            Start::UBoot(_) => true,
+            Start::Uefi | Start::OwnUBoot => false,
+        }
+    }
+
     /// Whether the image of nixpkgs' `sd-image-aarch64.nix` boots on it as it is.
     pub fn boots_plain_image(&self) -> bool {
         self.raspberry_pi().is_some_and(|model| model.in_nixpkgs)
