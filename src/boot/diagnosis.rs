@@ -7,8 +7,8 @@ mod tests;
 use crate::boot::login::is_refusal;
 use crate::common::text::truncate;
 use table::{
-    FINAL_LINES, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, PI_PROMPT, REFUSED_KEY, STAGES, SYMPTOMS,
-    Symptom, U_BOOT_PROMPT,
+    FINAL_LINES, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, PARTS, PI_PROMPT, REFUSED_KEY, STAGES,
+    SYMPTOMS, Symptom, U_BOOT_PROMPT,
 };
 
 /// Characters of a console line that are quoted in a diagnosis.
@@ -92,6 +92,13 @@ pub(super) fn is_prompt(line: &str) -> bool {
 /// Whether a line says that Linux is done, on a machine that it cannot switch off.
 pub(super) fn is_halted(line: &str) -> bool {
     line.contains("reboot: ") && line.contains("System halted")
+}
+
+/// Which part of the boot a line shows: its number, which grows, and what happens in it.
+pub(super) fn part(line: &str) -> Option<(usize, &'static str)> {
+    let shows = |(texts, _): &(&[&str], &str)| texts.iter().any(|text| line.contains(text));
+    let number = PARTS.iter().rposition(shows)?;
+    PARTS.get(number).map(|(_, what)| (number, *what))
 }
 
 /// What the evidence usually means.

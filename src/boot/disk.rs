@@ -9,7 +9,7 @@ use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::event::Phase;
-use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::image::{Error, ImageFile, ImageKind};
 
 /// A raw image that stays readable as long as this value lives.
@@ -67,7 +67,7 @@ pub(super) async fn prepare(
     let (scratch, inner) = (scratch.to_owned(), context.clone());
     let unpack = tokio::task::spawn_blocking(move || unpack(&image, &scratch, &inner));
     let unpacked = unpack.await.or_internal("unpack the image")?;
-    unpacked.map_err(|error| unpack_failure(error, path))
+    unpacked.map_err(|error| error.fail(format!("unpack {}", path.display())))
 }
 
 fn unpack(image: &ImageFile, scratch: &Path, context: &Context) -> Result<Disk, Error> {
@@ -79,19 +79,11 @@ fn unpack(image: &ImageFile, scratch: &Path, context: &Context) -> Result<Disk, 
     Ok(Disk(unpacked?.file))
 }
 
-/// An image that cannot be unpacked does not boot: that is a [`Class::Build`] failure here.
-fn unpack_failure(error: Error, path: &Path) -> Failure {
-    let mut failure = error.fail(format!("unpack {}", path.display()));
-    if failure.class == Class::Usage {
-        failure.class = Class::Build;
-    }
-    failure
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::common::event::Events;
+    use crate::common::failure::Class;
 
     async fn prepared(bytes: &[u8]) -> Result<Disk, Failure> {
         let dir = tempfile::tempdir().unwrap();
@@ -133,10 +125,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn truncated_image_is_a_build_failure() {
+    async fn truncated_image_is_a_usage_error_as_for_inspect() {
         let compressed = zstd::encode_all(vec![7; 100_000].as_slice(), 1).unwrap();
         let failure = prepared(&compressed[..9]).await.unwrap_err();
-        assert_eq!(failure.class, Class::Build, "{failure}");
+        assert_eq!(failure.class, Class::Usage, "{failure}");
         assert!(failure.to_string().starts_with("unpack /"), "{failure}");
     }
 }

@@ -11,6 +11,7 @@ use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::outcome::{
     command_outcome, machine_ended, no_login, with_leftover, with_memory_hint,
 };
+use crate::boot::progress::BootProgress;
 use crate::boot::qemu::Serial;
 use crate::boot::request::Login;
 use crate::boot::session::BootSession;
@@ -72,11 +73,6 @@ impl LoginSession<'_> {
     async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<(), Failure> {
         let (cancel, events) = (&self.session.context.cancel, &self.session.context.events);
         let wait = async {
-            let limit = format!("{} s", login.timeout.as_secs());
-            events.emit(Event::Detail(
-                Phase::Boot,
-                format!("until a login succeeds, {limit} at most"),
-            ));
             let memory = self.session.request.memory_mib;
             let waited = self.wait(machine, login.timeout).await;
             waited.map_err(|failure| with_memory_hint(failure, memory))?;
@@ -101,6 +97,8 @@ impl LoginSession<'_> {
         let mut login = Box::pin(probe.poll());
         let mut deadline = ActiveTimer::new(limit);
         let mut has_failed = false;
+        let until = format!("until a login succeeds, {} s at most", limit.as_secs());
+        let mut progress = BootProgress::new(&self.session.context.events, until);
         let mut must_plug =
             self.session.start.is_some() && self.session.request.model.has_network();
         loop {
@@ -124,6 +122,7 @@ impl LoginSession<'_> {
                     return Err(machine_ended(machine, Some(probe), status));
                 }
                 BootEvent::Lines(lines) if !has_failed => {
+                    progress.look(&lines);
                     if must_plug && lines.iter().any(|line| diagnosis::is_kernel_start(line)) {
                         must_plug = false;
                         machine.plug_network().await?;

@@ -19,6 +19,7 @@ mod outcome;
 pub mod pdeathsig;
 mod port;
 mod process;
+mod progress;
 mod prompt_session;
 mod qcow2;
 mod qemu;

@@ -6,9 +6,10 @@ use crate::boot::diagnosis;
 use crate::boot::disk::Disk;
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::outcome::{machine_ended, no_login, with_leftover};
+use crate::boot::progress::BootProgress;
 use crate::boot::qemu::Serial;
 use crate::boot::session::BootSession;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::common::timeout::ActiveTimer;
 
@@ -24,12 +25,10 @@ pub(super) async fn run(
     let mut machine = session.start(disk, None, Serial::Pipe).await?;
     let events = &session.context.events;
     let wait = async {
-        let text = format!(
-            "until the console asks for a login, {} s at most",
-            limit.as_secs()
-        );
-        events.emit(Event::Detail(Phase::Boot, text));
-        wait(&mut machine, &session, limit).await
+        let limit_text = format!("{} s at most", limit.as_secs());
+        let until = format!("until the console asks for a login, {limit_text}");
+        let progress = BootProgress::new(events, until);
+        wait(&mut machine, &session, limit, progress).await
     };
     let outcome = events.phase(Phase::Boot, wait).await;
     if let Ok(prompt) = &outcome {
@@ -46,6 +45,7 @@ async fn wait(
     machine: &mut RunningMachine,
     session: &BootSession<'_>,
     limit: Duration,
+    mut progress: BootProgress<'_>,
 ) -> Result<String, Failure> {
     let mut deadline = ActiveTimer::new(limit);
     let mut has_failed = false;
@@ -61,6 +61,7 @@ async fn wait(
         match event {
             BootEvent::Ended(status) => return Err(machine_ended(machine, None, status)),
             BootEvent::Lines(lines) => {
+                progress.look(&lines);
                 // A prompt is a line without an end.
                 let last = machine.console.unfinished();
                 let mut lines = lines.iter().chain([&last]);

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use crate::boot::{self, BootRequest, ContainerOptions, Login};
 use crate::commands::newest_image::named_or_newest;
+use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
+use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
+use crate::common::shell_word::quoted;
 use crate::pipeline::QemuEngine;
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
@@ -23,7 +26,12 @@ pub async fn run(
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
     let prepared = plan.prepare(context).await?;
-    prepared.boot(&image, ui, context).await
+    let booted = prepared.boot(&image, ui, context).await;
+    if booted.is_err() && !context.cancel.is_cancelled() {
+        // Shows what failed.
+        context.events.emit(Event::WorkEnded);
+    }
+    booted
 }
 
 /// How an image will be booted, and where QEMU will run.
@@ -100,8 +108,25 @@ impl BootPlan {
 
 impl PreparedBoot {
     /// The private key to log in with, if the user named one.
-    pub(super) fn key(&self) -> Option<&Path> {
+    fn key(&self) -> Option<&Path> {
         self.request.login.as_ref()?.key.as_deref()
+    }
+
+    /// The flags of `sdbuild boot` that boot an image in the same way, up to the same condition.
+    pub(super) fn flags(&self) -> String {
+        let request = &self.request;
+        let mut flags = String::new();
+        if request.board.name != generic_machine(request.board.system).name {
+            flags.extend(["--board ", request.board.name, " "]);
+        }
+        flags.push_str(match &request.login {
+            Some(_) => "--until-ssh",
+            None => "--until-login",
+        });
+        if let Some(key) = self.key() {
+            flags.extend([" --login-key ", &quoted(&key.to_string_lossy())]);
+        }
+        flags
     }
 
     /// Boots `image`.
@@ -172,12 +197,11 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::board;
+    use crate::common::board::{self, BoardName};
     use crate::common::system::System;
 
-    #[test]
-    fn requested_port_is_needed_at_the_console_too() {
-        let request = |login: Option<Login>, port| BootRequest {
+    fn request(login: Option<Login>, port: Option<u16>) -> BootRequest {
+        BootRequest {
             scratch: "/nowhere".into(),
             board: board::generic_machine(System::Aarch64Linux),
             model: board::generic_machine(System::Aarch64Linux)
@@ -191,7 +215,37 @@ mod tests {
             home: None,
             path: "/nowhere".into(),
             login,
+        }
+    }
+
+    #[test]
+    fn a_boot_is_repeated_with_its_board_and_its_key() {
+        let flags = |request| {
+            PreparedBoot {
+                request,
+                engine: None,
+            }
+            .flags()
         };
+        let login = |key: Option<&str>| Login {
+            key: key.map(Into::into),
+            user: "root".into(),
+            timeout: std::time::Duration::from_secs(1),
+            command: None,
+        };
+        assert_eq!(flags(request(Some(login(None)), None)), "--until-ssh");
+        let keyed = request(Some(login(Some("/my keys/id"))), None);
+        assert_eq!(flags(keyed), "--until-ssh --login-key '/my keys/id'");
+        let BoardName(rpi4) = "rpi4".parse().unwrap();
+        let on_board = BootRequest {
+            board: rpi4,
+            ..request(None, None)
+        };
+        assert_eq!(flags(on_board), "--board rpi4 --until-login");
+    }
+
+    #[test]
+    fn requested_port_is_needed_at_the_console_too() {
         let login = Login {
             key: None,
             user: "root".into(),

@@ -7,7 +7,8 @@ use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::confirm;
 use crate::commands::newest_image::is_newest_in_its_directory;
-use crate::commands::{dry_run, shell};
+use crate::commands::{board_check, dry_run, shell};
+use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::event::{Event, ImageDone};
 use crate::common::failure::{Class, Failure};
@@ -77,6 +78,8 @@ pub(super) async fn build(
 ) -> Result<(), Failure> {
     let start = Instant::now();
     let boot_test = prepare_boot_test(&settings, env, context).await?;
+    let board = settings.board.map(|BoardName(board)| board);
+    let scratch = settings.common.cache_dir.clone();
     let timings = Timings::default();
     let context = &Context {
         events: timings.listen(&context.events),
@@ -94,8 +97,13 @@ pub(super) async fn build(
         done = plan_and_build(settings, context, &timings).await;
     }
     // After an interrupt the table of timings would only delay the exit.
-    if !context.cancel.is_cancelled() {
-        context.events.emit(Event::WorkEnded);
+    let ended = || {
+        if !context.cancel.is_cancelled() {
+            context.events.emit(Event::WorkEnded);
+        }
+    };
+    if boot_test.is_none() || done.is_err() {
+        ended();
     }
     let done = done?;
     let image = &done.value;
@@ -113,12 +121,17 @@ pub(super) async fn build(
         )),
     }
     let path = image.path.clone();
+    // An image that was there already was judged when it was built; a boot on the board shows more.
+    if let Some(board) = board.filter(|_| boot_test.is_none() && !image.up_to_date) {
+        board_check::run(&path, board, scratch, context).await?;
+    }
     done.finish("the image is done", |image| (output.write)(&image))?;
     match boot_test {
         Some(boot_test) => {
-            let key = boot_test.key().map(Path::to_owned);
+            let flags = boot_test.flags();
             let booted = Box::pin(boot_test.boot(&path, ui, context)).await;
-            booted.map_err(|failure| not_booted(failure, &path, key.as_deref(), output.keep_hint))
+            ended();
+            booted.map_err(|failure| not_booted(failure, &path, &flags, output.keep_hint))
         }
         None => Ok(()),
     }
@@ -185,17 +198,12 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
 const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";
 
 /// Adds where the image is, and which command has the flags that the hints of a failed boot name.
-fn not_booted(
-    failure: Failure,
-    image: &Path,
-    key: Option<&Path>,
-    keep_hint: Option<&str>,
-) -> Failure {
+fn not_booted(failure: Failure, image: &Path, flags: &str, keep_hint: Option<&str>) -> Failure {
     let (operation, hint) = match keep_hint {
         Some(hint) => ("boot the image".to_owned(), hint.to_owned()),
         None => (
             format!("boot the image, which stays at {}", image.display()),
-            boot_again(image, key),
+            boot_again(image, flags),
         ),
     };
     let failure = failure.context(operation);
@@ -205,13 +213,9 @@ fn not_booted(
     failure.hint(hint)
 }
 
-fn boot_again(image: &Path, key: Option<&Path>) -> String {
-    let word = |path: &Path| quoted(&path.to_string_lossy());
-    let key = key.map(|key| format!(" --login-key {}", word(key)));
-    let (image, key) = (word(image), key.unwrap_or_default());
-    format!(
-        "boot it again with other options ({BOOT_FLAGS}): sdbuild boot {image} --until-ssh{key}"
-    )
+fn boot_again(image: &Path, flags: &str) -> String {
+    let image = quoted(&image.to_string_lossy());
+    format!("boot it again with other options ({BOOT_FLAGS}): sdbuild boot {image} {flags}")
 }
 
 /// Prepares the boot test before the build, which can take hours. `None` if no boot test is requested.
@@ -250,20 +254,21 @@ mod tests {
     #[test]
     fn a_failed_boot_test_names_the_command_to_retry() {
         let failed = || Failure::environment("no login").hint("give it more time with --timeout");
-        let (image, key) = (Path::new("/my pi/a.img.zst"), Path::new("/k/id"));
-        let failure = not_booted(failed(), image, Some(key), None);
+        let image = Path::new("/my pi/a.img.zst");
+        let flags = "--board rpi3 --until-ssh --login-key /k/id";
+        let failure = not_booted(failed(), image, flags, None);
         assert!(failure.to_string().contains("stays at /my pi/a.img.zst"));
-        let command = "sdbuild boot '/my pi/a.img.zst' --until-ssh --login-key /k/id";
+        let command = "sdbuild boot '/my pi/a.img.zst' --board rpi3 --until-ssh --login-key /k/id";
         assert!(failure.hints[1].ends_with(command), "{:?}", failure.hints);
         assert!(failure.hints[1].contains("--timeout"));
-        let gone = not_booted(failed(), image, None, Some("keep it"));
+        let gone = not_booted(failed(), image, flags, Some("keep it"));
         assert!(!gone.to_string().contains("stays"), "{gone}");
         assert_eq!(
             gone.hints[1..],
             ["keep it"],
             "a removed image cannot be booted"
         );
-        let stopped = not_booted(Failure::interrupted(), image, None, None);
+        let stopped = not_booted(Failure::interrupted(), image, flags, None);
         assert!(stopped.hints.is_empty());
     }
 }

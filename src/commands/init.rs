@@ -81,7 +81,10 @@ async fn write_configuration(
     }
     board::name_in_settings(values.board, &settings.config, settings.owner, context)?;
     report(&values, context);
-    ui.result(&ui::sanitize(&settings.config.to_string_lossy()).replace('\n', "\\n"))?;
+    // By now its directory exists, so that `..` can be resolved.
+    let written = settings.config.canonicalize();
+    let written = written.unwrap_or_else(|_| settings.config.clone());
+    ui.result(&ui::sanitize(&written.to_string_lossy()).replace('\n', "\\n"))?;
     let mut dirs = settings.config.ancestors();
     let next = next_command(args, dirs.any(|dir| dir.join(".git").exists()));
     context

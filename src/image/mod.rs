@@ -49,5 +49,5 @@ pub use error::Error;
 pub use files::FileSystem;
 pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress};
 pub use pi_start::{PiStart, pi_start};
-pub use report::{Report, examine};
+pub use report::{Report, examine, judge_for};
 pub use unpack::{ImageHashes, UnpackedImage};

@@ -17,6 +17,7 @@ use super::files::FileSystem;
 use super::manifest::{self, Manifest};
 use super::partition::{Partition, Table, TableKind};
 use super::table;
+use crate::common::board::Board;
 use crate::common::compression::Compression;
 use crate::common::hash::Sha256Hash;
 
@@ -165,6 +166,19 @@ fn or_problem<T>(
         }
         read => read,
     }
+}
+
+/// Whether the image has what the boot of `board` needs.
+pub fn judge_for(opened: &OpenedImage, board: &'static Board) -> Result<BoardReport, Error> {
+    let layout = Layout::read(&opened.disk)?;
+    let boot = BootReport::find(&layout.volumes)?;
+    let parts = ImageParts {
+        disk: &opened.disk,
+        first_partition: layout.first_partition(),
+        volumes: &layout.volumes,
+        boot: &boot,
+    };
+    boards::judge_board(parts, board)
 }
 
 /// The report about an opened image.

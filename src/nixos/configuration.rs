@@ -134,7 +134,12 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
     let failure = Failure::new(Class::Usage, error)
         .context(format!("read the configuration {}", path.display()));
     let flake = path.with_file_name("flake.nix");
-    if is_missing && flake.is_file() {
+    if let (true, Ok(target)) = (is_missing, fs::read_link(path)) {
+        failure.hint(format!(
+            "it is a symbolic link to {}, which does not exist",
+            target.display()
+        ))
+    } else if is_missing && flake.is_file() {
         failure.hint(flake_hint(&flake))
     } else if is_missing {
         failure.hint(missing_hint(path))
@@ -165,10 +170,20 @@ fn missing_hint(path: &Path) -> String {
     let usual = modules.iter().find(|module| *module == "configuration.nix");
     match usual.or(modules.first().filter(|_| modules.len() == 1)) {
         Some(module) => format!("to build {module} instead: sdbuild build {}", shown(module)),
-        None => "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: \
-                 sdbuild build PATH"
-            .to_owned(),
+        None => no_module_hint(directory),
     }
+}
+
+/// What to do about a `directory` without any module.
+fn no_module_hint(directory: &Path) -> String {
+    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
+    if is_here || !directory.is_dir() {
+        return "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: \
+                sdbuild build PATH"
+            .to_owned();
+    }
+    let shown = quoted(&shown_path(directory));
+    format!("the directory {shown} has no configuration: `sdbuild init {shown}` writes one there")
 }
 
 /// What to do with a directory that has a flake and no configuration.
@@ -278,9 +293,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sd-card.nix");
         let hint = || Configuration::open(&path, None).unwrap_err().hints.concat();
-        assert!(hint().contains("`sdbuild init`"), "{}", hint());
+        assert!(hint().contains("`sdbuild init "), "{}", hint());
         fs::write(dir.path().join("flake.nix"), "{}").unwrap();
         assert!(hint().contains("flake.nix is a flake"), "{}", hint());
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_one_fitting_hint() {
+        let dir = tempfile::tempdir().unwrap();
+        let hints = |path: &Path| Configuration::open(path, None).unwrap_err().hints;
+        let link = dir.path().join("link.nix");
+        std::os::unix::fs::symlink("/nowhere/pi.nix", &link).unwrap();
+        assert_eq!(
+            hints(&link),
+            ["it is a symbolic link to /nowhere/pi.nix, which does not exist"]
+        );
+        let pi = dir.path().join("pi.nix");
+        fs::create_dir(&pi).unwrap();
+        // As the command line completes the name of a directory.
+        let [hint] = hints(&pi.join("sd-card.nix")).try_into().unwrap();
+        let init = format!("`sdbuild init {}` writes one there", pi.display());
+        assert!(hint.ends_with(&init), "{hint}");
     }
 
     #[test]

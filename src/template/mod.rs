@@ -31,6 +31,8 @@ pub use wifi::Wifi;
 /// The example, and the texts in it that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
+const TO_DO: &str = "Put your key in, change what you like, then run";
+const DONE: &str = "Change what you like, then run";
 const ARGUMENTS: &str = "{ lib, pkgs, modulesPath, ... }:";
 const PROGRAMS: &str = "  # Programs that you want to have there.\n";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
@@ -95,7 +97,7 @@ pub fn render(values: &TemplateValues) -> String {
     }
     let line = |key: &PublicKey| format!("    {}\n", nix_string(&key.line));
     let keys: String = values.keys.iter().map(line).collect();
-    text.replacen(KEY, &keys, 1)
+    text.replacen(KEY, &keys, 1).replacen(TO_DO, DONE, 1)
 }
 
 /// The account `user`, with root's keys.
@@ -148,6 +150,7 @@ mod tests {
     fn its_own_values_yield_the_example() {
         for blank in [
             KEY,
+            TO_DO,
             ARGUMENTS,
             board::PLAIN,
             PROGRAMS,
@@ -199,5 +202,6 @@ mod tests {
             "{text}"
         );
         assert!(!text.contains("REPLACE-ME"));
+        assert!(!text.contains("Put your key in"), "it is there: {text}");
     }
 }

@@ -47,6 +47,23 @@ fn judged(user: &TestUser, image: &Path) -> Value {
         .collect()
 }
 
+/// Without a boot test nobody would have noticed before the card was in the board.
+#[test]
+fn a_build_for_a_board_says_what_the_image_lacks() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    user.write("sd-card.nix", &configuration(""));
+    let build = |board: &str| run(&mut user.build(&["--board", board])).assert_exit_code(0);
+    build("rock64").assert_stderr_contains(&[
+        "warning: a PINE64 ROCK64 does not start this image: ",
+        "hint: `sdbuild init DIR --board rock64`",
+    ]);
+    let again = build("rock64");
+    assert!(!again.stderr.contains("does not start"), "{}", again.stderr);
+}
+
 /// The boot, which takes most of the time. Images that lack something are told apart in the tests of `image`.
 #[test]
 fn raspberry_pi_boots_on_its_model() {

@@ -157,7 +157,7 @@ fn image_without_boot_device_is_reported_at_once() {
     let image = blank(&user);
     boot(&user, &image, &["--until-ssh", "--timeout", "60"])
         .assert_exit_code(4)
-        .assert_stderr_contains(&["no bootable device"]);
+        .assert_stderr_contains(&["Boot: failed after ", "no bootable device"]);
     let pc = ["--until-ssh", "--timeout", "60", "--system", "x86_64-linux"];
     if Path::new("/usr/bin/qemu-system-x86_64").exists() {
         boot(&user, &image, &pc)

@@ -231,6 +231,22 @@ pub(super) const STAGES: [Symptom; 5] = [
     },
 ];
 
+/// The parts of a boot that its console shows, in order: texts of which a line contains one, and what happens then.
+pub(super) const PARTS: [(&[&str], &str); 6] = [
+    (&["U-Boot 20"], "U-Boot looks for a system"),
+    (&["Starting kernel ..."], "U-Boot has started the kernel"),
+    (
+        &["Linux version ", "Booting Linux on physical CPU"],
+        "the kernel starts",
+    ),
+    (
+        &["NixOS Stage 1", "Running in initrd"],
+        "stage 1 looks for the root file system",
+    ),
+    (&["NixOS Stage 2", "Welcome to NixOS"], "the system starts"),
+    (&[LOGIN_PROMPT], "the console asks for a login"),
+];
+
 /// The console has no line.
 pub(super) const NO_OUTPUT: Symptom = Symptom {
     texts: &[],

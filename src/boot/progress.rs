@@ -1,0 +1,81 @@
+//! How far a boot came, for the user who waits.
+
+use crate::boot::diagnosis;
+use crate::common::event::{Event, Events, Phase};
+
+/// Reports each part of the boot as soon as the console shows it.
+#[derive(Debug)]
+pub(super) struct BootProgress<'a> {
+    events: &'a Events,
+    /// What the boot is waited for, and how long.
+    until: String,
+    /// The number of the last part that was shown.
+    reached: Option<usize>,
+}
+
+impl<'a> BootProgress<'a> {
+    /// Reports that the machine was started, and is waited for `until` something happens.
+    pub(super) fn new(events: &'a Events, until: String) -> Self {
+        events.emit(Event::Detail(Phase::Boot, until.clone()));
+        Self {
+            events,
+            until,
+            reached: None,
+        }
+    }
+
+    /// Looks at lines of the console. A boot loader that starts again, and what the kernel repeats, are nothing new.
+    pub(super) fn look<'b>(&mut self, lines: impl IntoIterator<Item = &'b String>) {
+        let parts = lines.into_iter().filter_map(|line| diagnosis::part(line));
+        let Some((number, what)) = parts.max() else {
+            return;
+        };
+        if self.reached.is_none_or(|reached| reached < number) {
+            self.reached = Some(number);
+            let text = format!("{what} · {}", self.until);
+            self.events.emit(Event::Detail(Phase::Boot, text));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[test]
+    fn each_part_of_a_boot_is_reported_once_and_in_order() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let mut progress = BootProgress::new(&events, "until then".to_owned());
+        let console = include_str!("diagnosis/login.txt");
+        for line in console.lines().map(str::to_owned) {
+            progress.look([&line]);
+            progress.look([&line]);
+        }
+        let told = told.lock().unwrap();
+        let texts: Vec<_> = told
+            .iter()
+            .filter_map(|event| {
+                let Event::Detail(Phase::Boot, text) = event else {
+                    return None;
+                };
+                Some(text.as_str())
+            })
+            .collect();
+        assert_eq!(
+            texts,
+            [
+                "until then",
+                "U-Boot looks for a system · until then",
+                "U-Boot has started the kernel · until then",
+                "the kernel starts · until then",
+                "stage 1 looks for the root file system · until then",
+                "the system starts · until then",
+                "the console asks for a login · until then",
+            ]
+        );
+    }
+}
