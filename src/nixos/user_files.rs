@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
 use super::layout;
+use crate::common::image_name::is_image_or_sidecar;
 use crate::common::plain_file;
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
@@ -87,8 +88,12 @@ impl UserFiles {
                      {OWN_IGNORE_FILE} beside the configuration"
                 )
             }
+            None if is_image_or_sidecar(name) => format!(
+                "{name} is there, but it is called as an image is, and images are not uploaded: give it another name, such as \
+                 {name}.bin"
+            ),
             None => format!(
-                "{name} is there, but it is not uploaded: images, .git, links to the Nix store and, in a home directory, \
+                "{name} is there, but it is not uploaded: .git, links to the Nix store and, in a home directory, \
                  hidden files stay here"
             ),
         }
@@ -160,7 +165,7 @@ mod tests {
         let (dir, files) = pi();
         let why = |path: &str| files.why_absent(path);
         assert!(why("/build/config/none.nix").starts_with("there is no none.nix in "));
-        assert!(why("/build/config/old.img").contains("images"));
+        assert!(why("/build/config/old.img").ends_with("such as old.img.bin"));
         assert!(why("/build/common.nix").contains("/common.nix lies above "));
         let own = dir.path().join("pi/wifi.nix");
         assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
