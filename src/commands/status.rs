@@ -33,13 +33,18 @@ pub async fn run(
         return print_json(&status, ui);
     }
     let (columns, rows) = ui.result_size();
-    let all = lines(&status, columns, usize::MAX);
-    let shown = if all.len() + PROMPT_ROWS <= rows {
+    let shown = fitting(rows, |max_rows| lines(&status, columns, max_rows));
+    ui.result(&shown.join("\n"))
+}
+
+/// `lines` with every row of each group if they fit a screen of `rows` rows, else with the first [`MAX_ROWS`].
+fn fitting(rows: usize, lines: impl Fn(usize) -> Vec<String>) -> Vec<String> {
+    let all = lines(usize::MAX);
+    if all.len() + PROMPT_ROWS <= rows {
         all
     } else {
-        lines(&status, columns, MAX_ROWS)
-    };
-    ui.result(&shown.join("\n"))
+        lines(MAX_ROWS)
+    }
 }
 
 /// The status in lines of `columns` columns, with at most `max_rows` rows of each group.
@@ -244,6 +249,22 @@ mod tests {
                 "            and 2 more: --json lists them",
             ]
         );
+    }
+
+    /// Volumes were left out on a screen that was half empty.
+    #[test]
+    fn rows_are_left_out_only_where_they_do_not_fit() {
+        let volumes = ["a", "b", "c", "d"].map(str::to_owned);
+        let shown = |screen| {
+            let shown = fitting(screen, |max| {
+                let mut rows = Rows::new(80, max);
+                rows.group("volumes", &volumes);
+                rows.lines
+            });
+            shown.len()
+        };
+        assert_eq!(shown(4 + PROMPT_ROWS), 4);
+        assert_eq!(shown(3 + PROMPT_ROWS), MAX_ROWS);
     }
 
     #[test]

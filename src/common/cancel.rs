@@ -172,12 +172,15 @@ mod tests {
         let cancel = Cancel::new();
         cancel.received(2);
         cancel.received(2);
-        let (start, long) = (Instant::now(), Duration::from_secs(60));
-        for _ in 0..8 {
-            let step = cancel.bounded(long, std::future::pending::<()>());
-            assert!(step.await.is_none());
-        }
-        assert!(start.elapsed() < Duration::from_secs(8));
+        let long = Duration::from_secs(60);
+        let steps = async {
+            for _ in 0..8 {
+                let step = cancel.bounded(long, std::future::pending::<()>());
+                assert!(step.await.is_none());
+            }
+        };
+        // Counts the time in which this process runs, however busy the machine is.
+        assert!(timeout(Duration::from_secs(8), steps).await.is_some());
         // A late step is still tried.
         let done = cancel.bounded(long, tokio::task::yield_now()).await;
         assert!(done.is_some());

@@ -295,6 +295,40 @@ mod tests {
         (shown, reader.flake, warnings)
     }
 
+    /// Lines of sdbuild itself are never dropped, so that a build must not cause any number of them.
+    #[test]
+    fn reports_that_a_build_forges_are_limited() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+        let told = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&told);
+        let events = Events::new(move |event| {
+            let of_sdbuild = !matches!(&event, Event::Nix(kind) if *kind != NixEvent::Restarted);
+            *count.lock().unwrap() += usize::from(of_sdbuild);
+        });
+        let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+        for n in 0..1000 {
+            for report in [RETRY, FALLBACK, ONE_EMULATED, IMAGE, PURE] {
+                reader.line(&format!("{report}{n}"));
+            }
+            reader.line(&format!(
+                r#"@nix {{"action":"msg","level":1,"msg":"warning: {n}"}}"#
+            ));
+            for (level, message) in [(3, "linux"), (3, "these 2 derivations will be built:")] {
+                let path = format!("  /nix/store/{}-{message}-{n}.drv", "a".repeat(32));
+                reader.line(&format!(
+                    r#"@nix {{"action":"msg","level":{level},"msg":"{path}"}}"#
+                ));
+            }
+            reader.line(&format!(
+                r#"@nix {{"action":"start","fields":["/nix/store/x.drv"],"id":{n},"level":3,"type":105}}"#
+            ));
+        }
+        reader.finish();
+        let told = *told.lock().unwrap();
+        assert!((2 * MAX_GLUE_NOTICES..200).contains(&told), "{told}");
+    }
+
     /// Each was kept, and the last one was in the manifest.
     #[test]
     fn only_the_first_report_of_a_flake_counts() {

@@ -314,8 +314,9 @@ fn a_signal_ends_the_reading_of_a_large_image() {
         "{}",
         outcome.stderr
     );
+    // To read all of it takes many minutes.
     assert!(
-        start.elapsed() < Duration::from_secs(2),
+        start.elapsed() < Duration::from_secs(60),
         "{:?}",
         start.elapsed()
     );

@@ -28,6 +28,7 @@ mod init;
 mod init_ci;
 mod inspect;
 mod install_script;
+mod machine_state;
 mod pins;
 mod reference;
 mod refusals;

@@ -79,6 +79,43 @@ fn positions_beyond_64_bits_do_not_panic() {
     }
 }
 
+/// An ext4 with blocks of 1 KiB whose root directory has the file `a`: the last inode of the second group, whose inodes
+/// begin at the last block that has a position.
+fn file_beyond_all_positions(disk: &mut [u8]) {
+    let last = (u64::MAX >> 10) - 1;
+    huge_ext(disk, last + 1, 8);
+    let start = 1 << 20;
+    let superblock = start + 1024;
+    put(disk, superblock + 0x14, &1_u32.to_le_bytes());
+    put(disk, superblock + 0x18, &0_u32.to_le_bytes());
+    put(disk, superblock + 0x28, &16_u32.to_le_bytes());
+    let descriptors = start + 2048;
+    put(disk, descriptors + 0x08, &8_u32.to_le_bytes());
+    let (low, high) = (last.to_le_bytes(), last >> 32);
+    put(disk, descriptors + 64 + 0x08, &low[..4]);
+    put(disk, descriptors + 64 + 0x28, &high.to_le_bytes()[..4]);
+    let root = start + 8 * 1024 + 256;
+    put(disk, root, &0x41ed_u16.to_le_bytes());
+    put(disk, root + 4, &1024_u32.to_le_bytes());
+    put(disk, root + 0x28, &12_u32.to_le_bytes());
+    let entry = start + 12 * 1024;
+    put(disk, entry, &32_u32.to_le_bytes());
+    put(disk, entry + 4, &1024_u16.to_le_bytes());
+    put(disk, entry + 6, &1_u16.to_le_bytes());
+    put(disk, entry + 8, b"a");
+}
+
+/// Finding of the same review: so has the sum of a table's position and an inode's place in it.
+#[test]
+fn inodes_beyond_64_bits_do_not_panic() {
+    let mut disk = endless_partition();
+    file_beyond_all_positions(&mut disk);
+    let layout = Layout::read(&section(disk)).unwrap();
+    let fs = &layout.volumes[0].fs;
+    let error = fs.copy("/a", &mut |_| Ok(true)).unwrap_err();
+    assert_eq!(error.to_string(), "inode 32 does not exist");
+}
+
 /// The chain had no limit where its records name no partition: it was followed through the whole disk.
 #[test]
 fn chain_of_empty_records_ends() {

@@ -1,7 +1,7 @@
 //! Objects, partial files and notes of the cache, whole and damaged, and several processes that use it.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::server::{Answer, Server};
 use super::*;
@@ -73,13 +73,12 @@ async fn waiting_for_another_process_can_be_cancelled() {
     part.lock().unwrap();
     let cancel = Cancel::new();
     let (pins, fetcher) = ([&pin], fixture.fetcher());
-    let started = Instant::now();
+    // The other process never gives it up.
     let (result, ()) = tokio::join!(fetcher.pins(&pins, &[], &cancel), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         cancel.received(15);
     });
     assert_eq!(result.unwrap_err().class, Class::Interrupted);
-    assert!(started.elapsed() < Duration::from_secs(2));
 }
 
 #[tokio::test]

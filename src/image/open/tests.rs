@@ -78,16 +78,39 @@ fn truncated_data_are_damaged() {
     }
 }
 
-/// A window of 1 GiB, as `zstd --long=30` writes it.
+/// The header of an xz file with a dictionary of 2 to the power of `log` bytes.
+fn xz_with_dictionary(log: u8) -> Vec<u8> {
+    let mut xz = b"\xfd7zXZ\0\0\x01\x69\x22\xde\x36".to_vec();
+    let block = [2, 0, 0x21, 1, (log - 12) * 2, 0, 0, 0];
+    xz.extend(block);
+    let mut crc = flate2::Crc::new();
+    crc.update(&block);
+    xz.extend(crc.sum().to_le_bytes());
+    // The first byte of the data: what they need is allocated.
+    xz.push(1);
+    xz
+}
+
 #[test]
-fn large_window_exceeds_the_memory_limit() {
-    let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (30 - 10) << 3, 0x01, 0, 0];
-    let failure = unpack(&frame).unwrap_err().fail("unpack");
-    assert!(
-        failure.to_string().contains("more than 80 MiB"),
-        "{failure}"
-    );
-    assert_eq!(failure.hints, ["decompress it with zstd first"]);
+fn data_that_need_much_memory_are_refused() {
+    // A window of 1 GiB, as `zstd --long=30` writes it.
+    let zstd = [0x28, 0xb5, 0x2f, 0xfd, 0x00, (30 - 10) << 3, 0x01, 0, 0];
+    for (compression, bytes) in [
+        (Compression::Zstd, zstd.to_vec()),
+        (Compression::Xz, xz_with_dictionary(27)),
+        (Compression::Xz, xz_with_dictionary(31)),
+    ] {
+        let failure = unpack(&bytes).unwrap_err().fail("unpack");
+        assert!(
+            failure.to_string().contains("more than 80 MiB"),
+            "{compression}: {failure}"
+        );
+        let hint = format!("decompress it with {compression} first");
+        assert_eq!(failure.hints, [hint]);
+    }
+    // What `xz -9` writes is unpacked; here it is incomplete.
+    let incomplete = unpack(&xz_with_dictionary(26)).unwrap_err();
+    assert!(matches!(incomplete, Error::DamagedData(..)), "{incomplete}");
 }
 
 /// A file that the system fails to read after `remaining` bytes.
