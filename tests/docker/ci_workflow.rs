@@ -46,8 +46,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        // The volume is missing when a step failed early.
-        run(Command::new("docker").args(["volume", "rm", &self.store]));
+        remove_volume(&self.store);
     }
 }
 
@@ -66,7 +65,7 @@ fn github_workflow_builds_and_keeps_its_store() {
     assert_eq!(first.len(), 16);
     runner.step("Keep the store");
     // The next run has a new machine.
-    docker(&["volume", "rm", &runner.store]);
+    remove_volume(&runner.store);
     fs::remove_dir_all(runner.user.home.path().join("images")).unwrap();
     runner.step("Restore the store");
     let kept = runner.user.home.path().join("store.tar.zst");

@@ -171,7 +171,7 @@ fn foreign_volume_is_neither_used_nor_removed() {
             .ensure_volume(&name, labels(Role::Store, &single.run))
             .await;
         let removed = single.engine.remove_volume(&name).await;
-        docker(&["volume", "rm", &name]);
+        remove_volume(&name);
         for error in [used.unwrap_err(), removed.unwrap_err()] {
             assert!(matches!(error, EngineError::NotOurs { .. }), "{error}");
         }

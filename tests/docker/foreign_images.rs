@@ -84,7 +84,7 @@ fn builds_with(user: &TestUser, runs: &RunTracker, reference: &str) -> Outcome {
     let outcome = run(&mut user.build(&["--force", "--builder-image", reference]));
     let own = runs.volumes();
     for volume in &own {
-        docker(&["volume", "rm", volume]);
+        remove_volume(volume);
     }
     docker(&["rmi", reference]);
     assert_eq!(own.len(), 1, "{own:?}\n{}", outcome.stderr);

@@ -39,7 +39,7 @@ fn clean_question_stays_on_the_screen() {
     docker(&["volume", "create", "--label", label, "sdbuild-store-asked"]);
     let seen = on_a_terminal(&user, "clean", "n\n");
     let volumes = docker(&["volume", "ls", "--quiet"]);
-    docker(&["volume", "rm", "sdbuild-store-asked"]);
+    remove_volume("sdbuild-store-asked");
     assert!(volumes.contains("sdbuild-store-asked"), "the answer was no");
     let question = seen
         .find("Remove all of this? [y/N] ")

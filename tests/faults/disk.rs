@@ -86,7 +86,7 @@ fn full_store_volume_is_reported() {
     create_store_volume("sdbuild-store-small", small.path());
     user.write("sd-card.nix", &big());
     let outcome = run(&mut user.build(&[]));
-    docker(&["volume", "rm", "sdbuild-store-small"]);
+    remove_volume("sdbuild-store-small");
     outcome
         .assert_exit_code(3)
         .assert_stderr_contains(&["o space left", "sdbuild-store-small"]);

@@ -119,6 +119,22 @@ impl StoreVolume {
 
 impl Drop for StoreVolume {
     fn drop(&mut self) {
-        run(Command::new("docker").args(["volume", "rm", "--force", &self.0]));
+        remove_volume(&self.0);
     }
+}
+
+/// Removes a volume, if there is one of that name. The `status` of another test, which counts the bytes of all volumes, may be
+/// using it for a while.
+pub fn remove_volume(name: &str) {
+    for _ in 0..120 {
+        let removed = run(Command::new("docker").args(["volume", "rm", "--force", name]));
+        if removed.code == Some(0) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert!(
+        std::thread::panicking(),
+        "the volume {name} is in use for a minute"
+    );
 }

@@ -38,6 +38,7 @@ pub use flake::{FlakeRepository, flake_configuration, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
 pub use machine::{
     BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers,
+    remove_volume,
 };
 pub use process::{Outcome, Running, kill_processes_of, run};
 pub use requirements::{

@@ -43,7 +43,7 @@ impl Drop for Job {
     fn drop(&mut self) {
         docker(&["rm", "--force", "--volumes", &self.container]);
         // The volume is missing when the job failed early.
-        run(Command::new("docker").args(["volume", "rm", &self.store]));
+        remove_volume(&self.store);
     }
 }
 

@@ -338,7 +338,7 @@ impl Damage {
 impl Drop for Setup {
     fn drop(&mut self) {
         if let Some(store) = &self.store {
-            run(std::process::Command::new("docker").args(["volume", "rm", "--force", store]));
+            remove_volume(store);
         }
         // Unmounted before its directory is removed.
         self.disk = None;
