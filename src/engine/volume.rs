@@ -1,6 +1,7 @@
 //! Named volumes that carry sdbuild's labels.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
@@ -10,6 +11,11 @@ use crate::engine::error::{EngineError, at};
 use crate::engine::labels::{self, RunId};
 use crate::engine::request::request;
 use crate::engine::timestamp::unix_seconds;
+
+/// How often a volume that is in use is tried again, and the time between: `status` counts the bytes of all volumes in a few
+/// seconds.
+const MAX_PAUSES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// A volume that sdbuild created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,20 +81,22 @@ impl Engine {
             .collect())
     }
 
-    /// Removes the volume `name`. A missing volume is a success, a volume in use an error. Without a timeout: a large
-    /// volume on a slow disk takes minutes.
+    /// Removes the volume `name`. A missing volume is a success, one that stays in use for ten seconds an error. Without a
+    /// timeout: a large volume on a slow disk takes minutes.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("remove volume {name}");
         if !self.volume_is_ours(name, &operation).await? {
             return Ok(());
         }
-        let removed = self
-            .docker
-            .remove_volume(name, None::<RemoveVolumeOptions>)
-            .await;
-        match removed.map_err(at(operation)) {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(()) | Err(_) => Ok(()),
+        let mut pauses = 0;
+        loop {
+            let remove = self.docker.remove_volume(name, None::<RemoveVolumeOptions>);
+            match remove.await.map_err(at(operation.clone())) {
+                Err(error) if error.is_conflict() && pauses < MAX_PAUSES => pauses += 1,
+                Err(error) if !error.is_not_found() => return Err(error),
+                Ok(()) | Err(_) => return Ok(()),
+            }
+            tokio::time::sleep(PAUSE).await;
         }
     }
 

@@ -152,7 +152,10 @@ fn volumes_are_created_listed_and_removed() {
             .into_iter()
             .find(|volume| volume.name == name)
             .unwrap();
-        assert_eq!(volume.users, [container.name()]);
+        // The `status` of another test counts the bytes of all volumes in a container of this role.
+        let counts = |name: &String| name.starts_with("sdbuild-probe-");
+        let users: Vec<_> = volume.users.into_iter().filter(|n| !counts(n)).collect();
+        assert_eq!(users, [container.name()]);
         assert!(engine.remove_volume(&name).await.unwrap_err().is_conflict());
         assert_eq!(guard.release(&Cancel::new()).await, None);
         engine.remove_volume(&name).await.unwrap();
