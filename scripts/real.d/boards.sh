@@ -1,7 +1,7 @@
 # The configuration that `sdbuild init` writes for each board, evaluated on a real nixpkgs. Sourced by scripts/real-nixpkgs.
 # shellcheck shell=bash disable=SC2154  # variables of scripts/real-nixpkgs
 
-# Evaluates them in the container image $1 of the builder. A board that needs nixos-hardware takes it from the checkout
+# Evaluates them. A board that needs nixos-hardware takes it from the checkout
 # SDBUILD_NIXOS_HARDWARE, because nothing is downloaded here.
 evaluate_boards() {
   local hardware=${SDBUILD_NIXOS_HARDWARE:-} files name mounts=()
@@ -25,8 +25,5 @@ evaluate_boards() {
     fi
   done
   chmod -R go+rX "$files"
-  docker run --rm --network none --user 1000:1000 --cap-drop ALL --security-opt no-new-privileges \
-    --volume "$checkout:/nixpkgs:ro" --volume "$files/boards:/boards:ro" --volume "$root/tests/real-nixpkgs:/configurations:ro" \
-    "${mounts[@]}" --env NIX_PATH=nixpkgs=/nixpkgs --env NIX_REMOTE=local --env HOME=/home/sdbuild \
-    --env NIX_CONFIG=$'build-users-group =\nsandbox = false\nsubstituters =' "$1" sh /configurations/boards
+  evaluator --volume "$files/boards:/boards:ro" "${mounts[@]}" "$image" sh /configurations/boards
 }

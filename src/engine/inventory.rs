@@ -12,11 +12,9 @@ use crate::common::moment::Moment;
 use crate::engine::client::Engine;
 use crate::engine::error::EngineError;
 use crate::engine::labels::{self, Role, RunId, is_container_name, owner_of};
-use crate::engine::request::{REQUEST_TIMEOUT, request, request_within};
+use crate::engine::request::{REQUEST_TIMEOUT, RETRY_PAUSE, request, request_within};
 use crate::engine::timestamp::unix_seconds;
 
-/// Pause before a request is repeated.
-const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// A removal under way has 20 seconds to finish.
 const REMOVE_TRIES: u32 = 200;
 /// How long the engine may take to remove a container while it answers pings: it unmounts file systems and deletes files,

@@ -11,6 +11,8 @@ use crate::engine::error::{EngineError, at};
 
 /// For requests that an engine answers from memory; the rest is for a busy disk.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause before a request is repeated.
+pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The timeout of bollard's clients: longer than any run.
 pub(super) const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 

@@ -1,7 +1,6 @@
 //! Named volumes that carry sdbuild's labels.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
@@ -9,13 +8,11 @@ use bollard::query_parameters::{ListVolumesOptionsBuilder, RemoveVolumeOptions};
 use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
 use crate::engine::labels::{self, RunId};
-use crate::engine::request::request;
+use crate::engine::request::{RETRY_PAUSE, request};
 use crate::engine::timestamp::unix_seconds;
 
-/// How often a volume that is in use is tried again, and the time between: `status` counts the bytes of all volumes in a few
-/// seconds.
-const MAX_PAUSES: u32 = 20;
-const PAUSE: Duration = Duration::from_millis(500);
+/// A volume that is in use has ten seconds to become free: `status` counts the bytes of all volumes in a few.
+const IN_USE_TRIES: u32 = 100;
 
 /// A volume that sdbuild created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,19 +81,28 @@ impl Engine {
     /// Removes the volume `name`. A missing volume is a success, one that stays in use for ten seconds an error. Without a
     /// timeout: a large volume on a slow disk takes minutes.
     pub async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        for _ in 0..IN_USE_TRIES {
+            match self.remove_unused_volume(name).await {
+                Err(error) if error.is_conflict() => tokio::time::sleep(RETRY_PAUSE).await,
+                removed => return removed,
+            }
+        }
+        self.remove_unused_volume(name).await
+    }
+
+    /// The same without waiting: a volume in use is an error.
+    async fn remove_unused_volume(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("remove volume {name}");
         if !self.volume_is_ours(name, &operation).await? {
             return Ok(());
         }
-        let mut pauses = 0;
-        loop {
-            let remove = self.docker.remove_volume(name, None::<RemoveVolumeOptions>);
-            match remove.await.map_err(at(operation.clone())) {
-                Err(error) if error.is_conflict() && pauses < MAX_PAUSES => pauses += 1,
-                Err(error) if !error.is_not_found() => return Err(error),
-                Ok(()) | Err(_) => return Ok(()),
-            }
-            tokio::time::sleep(PAUSE).await;
+        let removed = self
+            .docker
+            .remove_volume(name, None::<RemoveVolumeOptions>)
+            .await;
+        match removed.map_err(at(operation)) {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -116,7 +122,7 @@ impl Engine {
         if found.labels.get(labels::RUN).map(String::as_str) != Some(run.as_str()) {
             return Ok(false);
         }
-        match self.remove_volume(name).await {
+        match self.remove_unused_volume(name).await {
             Err(error) if !error.is_conflict() => Err(error),
             Ok(()) | Err(_) => Ok(true),
         }

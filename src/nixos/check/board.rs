@@ -29,13 +29,13 @@ pub(super) fn findings(facts: &ConfigFacts, board: &Board) -> Vec<Finding> {
     found.into_iter().flatten().collect()
 }
 
-fn trap(id: &'static str, is: String, why: String, add: Vec<String>) -> Finding {
+fn trap(id: &'static str, is: String, why: String, add: String) -> Finding {
     Finding {
         id,
         severity: Severity::Trap,
         is,
         why,
-        add,
+        add: vec![add],
     }
 }
 
@@ -47,20 +47,17 @@ fn missing_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<
     if missing.is_empty() {
         return None;
     }
-    let finding = trap(
-        "no-u-boot",
-        format!("nothing writes {} to the card", missing.join(" and ")),
-        format!(
+    Some(Finding {
+        id: "no-u-boot",
+        // A file of another name may be U-Boot too.
+        severity: Severity::Note,
+        is: format!("nothing writes {} to the card", missing.join(" and ")),
+        why: format!(
             "the boot ROM of {} starts U-Boot from sector {}; if yours has U-Boot in its flash memory, or the file has another \
              name, that is fine",
             board.title, u_boot.header.sector
         ),
-        u_boot.configuration(),
-    );
-    // A file of another name may be U-Boot too.
-    Some(Finding {
-        severity: Severity::Note,
-        ..finding
+        add: u_boot.configuration(),
     })
 }
 
@@ -76,7 +73,7 @@ fn overwritten_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Opt
                 "U-Boot of {} takes up to the first {needed} MiB of the card, where the first partition lies then",
                 board.title
             ),
-            vec![u_boot.gap_line()],
+            u_boot.gap_line(),
         )
     })
 }
@@ -94,7 +91,7 @@ fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Opti
             ),
             "the board finds nothing to start; nixos-hardware has a module for it, which `sdbuild init --board` imports"
                 .to_owned(),
-            vec!["hardware.raspberry-pi.firmware.uboot.enable = true; # with the module raspberry-pi/5 of nixos-hardware".to_owned()],
+            "hardware.raspberry-pi.firmware.uboot.enable = true; # with the module raspberry-pi/5 of nixos-hardware".to_owned(),
         )
     })
 }
@@ -112,7 +109,7 @@ fn missing_uefi_loader(facts: &ConfigFacts, board: &Board) -> Option<Finding> {
                 "{} starts /EFI/BOOT/BOOTAA64.EFI, which that does not make",
                 board.title
             ),
-            vec!["boot.loader.systemd-boot.enable = true;".to_owned()],
+            "boot.loader.systemd-boot.enable = true;".to_owned(),
         )
     })
 }
