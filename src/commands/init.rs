@@ -151,7 +151,7 @@ async fn values(
     let locale = Question {
         text: "Language",
         given: settings.chosen_locale.as_deref(),
-        default: own_locale.as_deref().unwrap_or(DEFAULT_LOCALE),
+        default: own_locale.unwrap_or(DEFAULT_LOCALE),
     };
     let locale = asker.ask(locale, |name| template::check_locale(name).map(drop));
     Ok(TemplateValues {
@@ -160,7 +160,7 @@ async fn values(
         user,
         board,
         time_zone: Some(time_zone),
-        locale: Some(template::check_locale(&locale.await?)?),
+        locale: Some(template::check_locale(&locale.await?)?.to_owned()),
         wifi,
     })
 }
@@ -252,20 +252,23 @@ fn report(values: &TemplateValues, context: &Context) {
 }
 
 /// The command that builds the configuration, in the words that the user wrote. Of a flake in a git repository only what
-/// git tracks is built.
+/// git tracks is locked and built.
 fn next_command(args: &InitArgs, in_repository: bool) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
     if args.flake {
-        let (lock, build) = match path {
+        let (dir, lock) = match path {
             Some(path) => {
                 let dir = quoted(&path.to_string_lossy());
-                let lock = format!("sdbuild lock --flake {dir}");
-                (lock, format!("sdbuild build {dir}"))
+                (dir.clone(), format!("sdbuild lock --flake {dir}"))
             }
-            None => ("sdbuild lock".to_owned(), "sdbuild build".to_owned()),
+            None => (".".to_owned(), "sdbuild lock".to_owned()),
+        };
+        let build = match path {
+            Some(_) => format!("sdbuild build {dir}"),
+            None => "sdbuild build".to_owned(),
         };
         return if in_repository {
-            format!("`{lock}`, `git add` all three files, and `{build}`")
+            format!("`git add {dir}`, `{lock}`, `git add {dir}` again and `{build}`")
         } else {
             format!("`{lock}` and `{build}`")
         };
@@ -303,6 +306,9 @@ mod tests {
             next_command(&flake, false),
             "`sdbuild lock` and `sdbuild build`"
         );
-        assert!(next_command(&flake, true).contains("`git add` all three files"));
+        assert_eq!(
+            next_command(&flake, true),
+            "`git add .`, `sdbuild lock`, `git add .` again and `sdbuild build`"
+        );
     }
 }

@@ -21,6 +21,7 @@ pub mod human_bytes;
 pub mod image_format;
 pub mod image_name;
 pub mod invisible_chars;
+pub mod locale;
 pub mod locked_file;
 pub mod loopback;
 pub mod moment;

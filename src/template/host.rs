@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::common::failure::Failure;
 use crate::common::host_name as names;
+use crate::common::locale as locales;
 use crate::common::plain_file;
 use crate::common::time_zone as zones;
 
@@ -46,16 +47,14 @@ pub fn check_time_zone(zone: &str) -> Result<(), Failure> {
     })
 }
 
-/// The locale that the user chose, in glibc's form (`de_DE.UTF-8`); a usage error unless it is one with UTF-8.
-pub fn check_locale(name: &str) -> Result<String, Failure> {
-    let whole = if name.contains('.') {
-        name.to_owned()
-    } else {
-        format!("{name}.UTF-8")
-    };
-    locale(&whole).ok_or_else(|| {
-        Failure::usage(format!("`{name}` is not a locale"))
-            .hint("locales have a language and a country: en_US, de_DE.UTF-8")
+/// The locale that the user chose, as glibc names it (`de_DE.UTF-8`); a usage error unless glibc has it with UTF-8.
+pub fn check_locale(name: &str) -> Result<&'static str, Failure> {
+    locales::with_utf8(name).ok_or_else(|| {
+        let failure = Failure::usage(format!("`{name}` is not a locale"));
+        match locales::suggestion(name) {
+            Some(meant) => failure.hint(format!("did you mean {meant}?")),
+            None => failure.hint("locales have a language and a country: en_US, de_DE.UTF-8"),
+        }
     })
 }
 
@@ -72,16 +71,14 @@ pub fn time_zone(etc: &Path) -> Option<String> {
     zones::is_known(&zone).then_some(zone)
 }
 
-/// The glibc locale for `lang` (the value of `LANG`), always with UTF-8. `None` for `C`, `POSIX` and other
-/// encodings.
-pub fn locale(lang: &str) -> Option<String> {
-    let (language, encoding) = lang.split_once('.')?;
-    let encoding = encoding.split('@').next().unwrap_or(encoding);
-    let utf8 = encoding.eq_ignore_ascii_case("utf-8") || encoding.eq_ignore_ascii_case("utf8");
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let is_language =
-        language.len() <= 16 && language.contains('_') && language.chars().all(is_allowed);
-    (utf8 && is_language).then(|| format!("{language}.UTF-8"))
+/// glibc's locale for `lang` (the value of `LANG`), always with UTF-8. `None` for `C`, `POSIX`, other encodings, and names that
+/// glibc does not have.
+pub fn locale(lang: &str) -> Option<&'static str> {
+    // Without an encoding it is an older one.
+    let (language, _) = lang.split_once('@').unwrap_or((lang, ""));
+    let has_encoding = language.contains('.');
+    let known = locales::with_utf8(lang).or_else(|| locales::with_utf8(language));
+    known.filter(|_| has_encoding)
 }
 
 #[cfg(test)]
@@ -110,15 +107,17 @@ mod tests {
         assert_eq!(refused.hints, ["did you mean Europe/Berlin?"]);
         assert_eq!(check_locale("de_DE").unwrap(), "de_DE.UTF-8");
         assert_eq!(check_locale("en_GB.UTF-8").unwrap(), "en_GB.UTF-8");
-        for bad in ["", "C", "deutsch", "de_DE.ISO-8859-1", "a\"_b"] {
+        for bad in ["", "C", "deutsch", "de_DE.ISO-8859-1", "a\"_b", "xx_YY"] {
             assert!(check_locale(bad).is_err(), "{bad}");
         }
+        let refused = check_locale("en_UX.UTF-8").unwrap_err();
+        assert_eq!(refused.hints, ["did you mean en_US.UTF-8?"]);
     }
 
     #[test]
     fn only_utf8_locales_of_glibc_are_used() {
-        assert_eq!(locale("de_DE.UTF-8").as_deref(), Some("de_DE.UTF-8"));
-        assert_eq!(locale("en_GB.utf8@euro").as_deref(), Some("en_GB.UTF-8"));
+        assert_eq!(locale("de_DE.UTF-8"), Some("de_DE.UTF-8"));
+        assert_eq!(locale("en_GB.utf8@euro"), Some("en_GB.UTF-8"));
         for none in [
             "C",
             "C.UTF-8",
@@ -127,6 +126,7 @@ mod tests {
             "de_DE",
             "de_DE.ISO-8859-1",
             "a\"_b.UTF-8",
+            "xx_YY.UTF-8",
         ] {
             assert_eq!(locale(none), None, "{none}");
         }

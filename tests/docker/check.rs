@@ -43,7 +43,7 @@ fn check_reports_every_finding() {
          networking = {{ useDHCP = false; wireless.enable = true; firewall.enable = true; }};\n  \
          services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n  \
          networking.wireless.networks = {{ Home.psk = \"correct horse\"; Work.psk = \"ext:work\"; }};\n  \
-         time.timeZone = \"Europe/Berln\";\n}}\n"
+         time.timeZone = \"Europe/Berln\"; i18n.defaultLocale = \"xx_YY.UTF-8\";\n}}\n"
     );
     let checked = check(&user, "shut.nix", &shut).assert_exit_code(6);
     assert_eq!(
@@ -53,6 +53,7 @@ fn check_reports_every_finding() {
             "console-is-open",
             "firewall",
             "key-is-none",
+            "locale",
             "no-boot-loader",
             "no-network",
             "no-root",

@@ -125,6 +125,10 @@ fn configuration_error_is_reported_once_with_its_location() {
         failed.stderr
     );
     assert!(!failed.stderr.contains("native glue"), "{}", failed.stderr);
+    // A second evaluation would take as long, and find the same.
+    let verbose = run(&mut user.build(&["-v"])).assert_exit_code(2);
+    let evaluations = verbose.stderr.matches("error:\n").count();
+    assert_eq!(evaluations, 1, "{}", verbose.stderr);
 }
 
 #[test]

@@ -66,13 +66,24 @@ impl Asker<'_> {
         self.until_valid(MAX_ATTEMPTS, read, valid).await
     }
 
-    /// The wireless network `name` with a passphrase that is not shown while it is typed.
+    /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice.
     pub(super) async fn network(&self, name: &str) -> Result<Wifi, Failure> {
         // Without anybody to ask again, the first answer counts.
         let attempts = if self.asks { MAX_ATTEMPTS } else { 1 };
-        let read = async || self.passphrase(name).await;
-        self.until_valid(attempts, read, |phrase| Wifi::new(name, phrase))
-            .await
+        let question = format!("Passphrase of {}: ", ui::sanitize(name));
+        let differ = || Failure::usage("the two passphrases are not the same");
+        for attempt in 1..=attempts {
+            let read = async || self.passphrase(&question).await;
+            let valid = |phrase: &str| Ok((phrase.to_owned(), Wifi::new(name, phrase)?));
+            let (phrase, network) = self.until_valid(attempts, read, valid).await?;
+            if self.passphrase("The same again: ").await? == phrase {
+                return Ok(network);
+            }
+            if attempt < attempts {
+                self.context.events.notice(differ().to_string());
+            }
+        }
+        Err(differ())
     }
 
     /// A line that the user types. The end of the input is no answer: whoever types Ctrl-D wants to leave.
@@ -84,13 +95,12 @@ impl Asker<'_> {
         })
     }
 
-    async fn passphrase(&self, network: &str) -> Result<String, Failure> {
+    async fn passphrase(&self, question: &str) -> Result<String, Failure> {
         let hidden = Hidden::begin()?.ok_or_else(|| {
             Failure::usage("standard input is not a terminal to read the passphrase from")
                 .hint("give --wifi-password-file FILE")
         })?;
-        let question = format!("Passphrase of {}: ", ui::sanitize(network));
-        let answer = self.line(question).await;
+        let answer = self.line(question.to_owned()).await;
         // After an interrupt as well: the terminal must show what is typed again.
         drop(hidden);
         answer

@@ -148,6 +148,7 @@ let
     # Set by the configuration; an option's default has priority 1500.
     state_version = (version.highestPrio or 100) < 1500;
     time_zone = (config.time or { }).timeZone or null;
+    locale = (config.i18n or { }).defaultLocale or null;
     sudo = {
       enable = sudos != [ ];
       users = freely "users";

@@ -35,6 +35,8 @@ pub struct ConfigFacts {
     pub state_version: bool,
     /// `time.timeZone`.
     pub time_zone: Option<String>,
+    /// `i18n.defaultLocale`.
+    pub locale: Option<String>,
     /// Who may become root.
     pub sudo: SudoFacts,
 }

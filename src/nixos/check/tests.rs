@@ -26,7 +26,7 @@ fn good() -> Value {
             "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
             "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
         },
-        "state_version": true, "time_zone": "Europe/Berlin",
+        "state_version": true, "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "users": [], "groups": [], "other": false },
     })
 }
@@ -77,7 +77,7 @@ fn a_missing_key_is_not_blamed_on_the_ssh_server() {
 fn each_rule_is_triggered_by_its_own_fact_only() {
     let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
     let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=";
-    let table: [(&str, &[(&str, Value)]); 21] = [
+    let table: [(&str, &[(&str, Value)]); 22] = [
         ("no-image", &[("/image", json!(false))]),
         ("wrong-system", &[("/system", json!("x86_64-linux"))]),
         ("no-boot-loader", &[("/loaders", json!([]))]),
@@ -97,6 +97,7 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("state-version", &[("/state_version", json!(false))]),
         ("assertion", &[("/assertions", json!(["no"]))]),
         ("time-zone", &[("/time_zone", json!("Europe/Berln"))]),
+        ("locale", &[("/locale", json!("xx_YY.UTF-8"))]),
         (
             "open-passphrase",
             &[("/network/open_passphrases", json!(["Home"]))],
@@ -121,7 +122,9 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
 
 #[test]
 fn similar_settings_that_are_fine_are_not_reported() {
-    let fine: [&[(&str, Value)]; 9] = [
+    let fine: [&[(&str, Value)]; 11] = [
+        &[("/locale", json!("C.UTF-8"))],
+        &[("/locale", json!("de_DE.ISO-8859-1"))],
         &[("/ssh/passwords", json!(true))],
         &[
             ("/firewall/enable", json!(false)),

@@ -4,12 +4,12 @@ use super::facts::ConfigFacts;
 use super::rule::Rule;
 use super::{Finding, Severity, board, login};
 use crate::common::board::Board;
-use crate::common::time_zone;
+use crate::common::{locale, time_zone};
 
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
 const MIN_FIRMWARE_MIB: u64 = 30;
 
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -127,6 +127,23 @@ const RULES: [Rule; 12] = [
         },
         why: "the tz database has no such zone, so the build fails or the clock shows UTC",
         add: &["time.timeZone = \"Europe/Berlin\";"],
+    },
+    Rule {
+        id: "locale",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let name = facts.locale.as_deref()?;
+            (locale::is_valid(name) == Some(false)).then(|| {
+                let meant = locale::suggestion(name);
+                let meant = meant.map(|name| format!(", {name} may be meant"));
+                format!(
+                    "i18n.defaultLocale = \"{name}\"{}",
+                    meant.unwrap_or_default()
+                )
+            })
+        },
+        why: "glibc has no such locale, so the build of the locales fails",
+        add: &["i18n.defaultLocale = \"en_US.UTF-8\";"],
     },
     Rule {
         id: "open-passphrase",

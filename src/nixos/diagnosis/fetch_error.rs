@@ -17,8 +17,13 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     if is_of_cache(url) {
         return None;
     }
-    let text =
-        format!("the configuration fetches {url} while it is evaluated, which failed: {why}");
+    let text = if is_of_branch(url) {
+        format!(
+            "the newest commit of an input of the flake is not known, because {url} failed: {why}"
+        )
+    } else {
+        format!("the configuration fetches {url} while it is evaluated, which failed: {why}")
+    };
     let is_refused = why.starts_with("HTTP error 4");
     let class = if is_refused {
         Class::Usage
@@ -32,8 +37,8 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             failure
                 .hint("check the network, and the DNS of the engine's machine")
                 .hint(
-                    "flake.lock does not have this input, so Nix asks for its newest commit; once `sdbuild lock` has completed \
-                     flake.lock, --override-input gives this input from a directory, without a network",
+                    "the server is needed only to write flake.lock: builds of a complete flake.lock ask for no newest commit, and \
+                     --override-input gives them the input from a directory",
                 ),
         );
     }

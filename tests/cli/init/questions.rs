@@ -94,7 +94,11 @@ fn end_of_input_at_a_question_writes_nothing() {
 fn typed_passphrase_is_not_shown() {
     let user = with_key("me");
     let words = ["init", "--yes", "--wifi", "Home"];
-    let seen = on_a_terminal(&user, &words, &[("Passphrase of Home: ", "correct horse")]);
+    let answers = [
+        ("Passphrase of Home: ", "correct horse"),
+        ("The same again: ", "correct horse"),
+    ];
+    let seen = on_a_terminal(&user, &words, &answers);
     assert!(!seen.contains("horse"), "{seen}");
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains(JOINED), "{text}");
@@ -116,9 +120,13 @@ fn questions_are_asked_again_until_answers_are_valid() {
         ("with sudo (empty for none): ", "ann"),
         ("network to join (empty for none): ", "Home"),
         ("Passphrase of Home: ", "short"),
+        ("Passphrase of Home: ", "correct house"),
+        ("The same again: ", "correct horse"),
         ("Passphrase of Home: ", "correct horse"),
+        ("The same again: ", "correct horse"),
         ("]: ", "Europe/Berln"),
         ("]: ", "Europe/Berlin"),
+        ("Language [en_US.UTF-8]: ", "de_YY"),
         ("Language [en_US.UTF-8]: ", "de_DE"),
     ];
     let seen = on_a_terminal(&user, &["init", "pi"], &answers);
@@ -128,7 +136,9 @@ fn questions_are_asked_again_until_answers_are_valid() {
         "key 1: ssh-ed25519",
         "answer with numbers from 1 to 2",
         "8 to 63",
+        "the two passphrases are not the same",
         "did you mean Europe/Berlin?",
+        "`de_YY` is not a locale: did you mean de_DE.UTF-8?",
         "next: look through the file, then `sdbuild build pi`",
     ] {
         assert!(seen.contains(part), "{part}\n{seen}");
