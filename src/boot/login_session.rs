@@ -9,9 +9,10 @@ use crate::boot::disk::Disk;
 use crate::boot::login::{ProbeResult, SshProbe};
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::outcome::{
-    command_outcome, machine_ended, no_login, with_leftover, with_memory_hint,
+    Reached, command_outcome, machine_ended, no_login, with_leftover, with_memory_hint,
 };
 use crate::boot::progress::BootProgress;
+use crate::boot::prompt_session;
 use crate::boot::qemu::Serial;
 use crate::boot::request::Login;
 use crate::boot::session::BootSession;
@@ -32,7 +33,7 @@ pub(super) async fn run(
     session: BootSession<'_>,
     disk: &Disk,
     login: &Login,
-) -> Result<(), Failure> {
+) -> Result<Reached, Failure> {
     let (Some(ssh), Some(port)) = (&session.tools.ssh, session.port()?) else {
         return Err(Failure::environment("nothing leads to the machine's SSH"));
     };
@@ -53,7 +54,7 @@ pub(super) async fn run(
 async fn ended_at_once(
     session: &BootSession<'_>,
     machine: &mut RunningMachine,
-) -> Result<(), Failure> {
+) -> Result<Reached, Failure> {
     let ended = timeout(FINAL_LINES_TIMEOUT, machine.until_end());
     match session.context.cancel.race(ended).await? {
         Some(status) => Err(machine_ended(machine, None, status?)),
@@ -70,17 +71,21 @@ struct LoginSession<'a> {
 }
 
 impl LoginSession<'_> {
-    async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<(), Failure> {
+    async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<Reached, Failure> {
         let (cancel, events) = (&self.session.context.cancel, &self.session.context.events);
         let wait = async {
             let memory = self.session.request.memory_mib;
             let waited = self.wait(machine, login.timeout).await;
-            waited.map_err(|failure| with_memory_hint(failure, memory))?;
-            let done = format!("logged in over SSH as {}", login.user);
-            events.emit(Event::Detail(Phase::Boot, done));
-            Ok::<_, Failure>(())
+            let reached = waited.map_err(|failure| with_memory_hint(failure, memory))?;
+            if reached == Reached::Login {
+                let done = format!("logged in over SSH as {}", login.user);
+                events.emit(Event::Detail(Phase::Boot, done));
+            }
+            Ok::<_, Failure>(reached)
         };
-        events.phase(Phase::Boot, wait).await?;
+        if events.phase(Phase::Boot, wait).await? != Reached::Login {
+            return Ok(Reached::Prompt);
+        }
         let outcome = match &login.command {
             Some(command) => self.run_command(machine, command, login.timeout).await,
             None => Ok(()),
@@ -88,11 +93,15 @@ impl LoginSession<'_> {
         if !cancel.is_cancelled() {
             self.power_off(machine).await?;
         }
-        outcome
+        outcome.map(|()| Reached::Login)
     }
 
     /// Waits until the login succeeds, or until it is clear that it will not.
-    async fn wait(&self, machine: &mut RunningMachine, limit: Duration) -> Result<(), Failure> {
+    async fn wait(
+        &self,
+        machine: &mut RunningMachine,
+        limit: Duration,
+    ) -> Result<Reached, Failure> {
         let probe = &self.probe;
         let mut login = Box::pin(probe.poll());
         let mut deadline = ActiveTimer::new(limit);
@@ -107,9 +116,9 @@ impl LoginSession<'_> {
                 biased;
                 () = self.session.context.cancel.cancelled() => return Err(Failure::interrupted()),
                 result = &mut login => match result.or_environment("run ssh")? {
-                    ProbeResult::LoggedIn => return Ok(()),
+                    ProbeResult::LoggedIn => return Ok(Reached::Login),
                     ProbeResult::Refused => return Err(no_login(machine, Some(probe), None)),
-                    ProbeResult::NotLocal => return Err(port_elsewhere(self.session.container)),
+                    ProbeResult::NotLocal => break,
                 },
                 () = deadline.expired() => {
                     let waited = (!has_failed).then_some(limit);
@@ -140,6 +149,17 @@ impl LoginSession<'_> {
                 BootEvent::Lines(_) => {}
             }
         }
+        self.without_port(machine).await
+    }
+
+    /// Goes on where nothing leads to the machine: waits for the prompt on its console, if the request allows that.
+    async fn without_port(&self, machine: &mut RunningMachine) -> Result<Reached, Failure> {
+        let failure = port_elsewhere(self.session.container);
+        let Some(limit) = self.session.request.prompt else {
+            return Err(failure);
+        };
+        self.session.explain_prompt(&failure);
+        prompt_session::wait(machine, &self.session, limit).await
     }
 
     /// Runs the user's command on the machine, with its output on the terminal.

@@ -31,6 +31,7 @@ mod start_files;
 mod tools;
 
 pub use container::ContainerOptions;
+pub use outcome::Reached;
 pub use request::{BootRequest, Login};
 pub use run::{boot, check_requirements, check_tools};
 pub use tools::missing_on_host;

@@ -9,6 +9,17 @@ use crate::boot::login::{SshProbe, is_refusal};
 use crate::boot::machine::RunningMachine;
 use crate::common::failure::{Class, Failure, Leftover};
 
+/// How far a boot came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// A login over SSH succeeded.
+    Login,
+    /// The serial console asked for a login.
+    Prompt,
+    /// The console was on the user's terminal until the machine ended.
+    End,
+}
+
 /// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB.
 const MIN_MEMORY_MIB: u32 = 256;
 /// Lines of the console that are shown when a boot fails.
@@ -96,10 +107,10 @@ pub(super) fn command_outcome(status: ExitStatus) -> Result<(), Failure> {
 }
 
 /// Adds what could not be removed to the outcome.
-pub(super) fn with_leftover(
-    outcome: Result<(), Failure>,
+pub(super) fn with_leftover<T>(
+    outcome: Result<T, Failure>,
     leftover: Option<Leftover>,
-) -> Result<(), Failure> {
+) -> Result<T, Failure> {
     let Some(leftover) = leftover else {
         return outcome;
     };

@@ -1,11 +1,11 @@
-//! A boot that waits for the prompt of a login on the serial console, for machines without a network.
+//! A boot that waits for the prompt of a login on the serial console, for machines that nobody can log in to over SSH.
 
 use std::time::Duration;
 
 use crate::boot::diagnosis;
 use crate::boot::disk::Disk;
 use crate::boot::machine::{BootEvent, RunningMachine};
-use crate::boot::outcome::{machine_ended, no_login, with_leftover};
+use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftover};
 use crate::boot::progress::BootProgress;
 use crate::boot::qemu::Serial;
 use crate::boot::session::BootSession;
@@ -21,32 +21,39 @@ pub(super) async fn run(
     session: BootSession<'_>,
     disk: &Disk,
     limit: Duration,
-) -> Result<(), Failure> {
+) -> Result<Reached, Failure> {
     let mut machine = session.start(disk, None, Serial::Pipe).await?;
     let events = &session.context.events;
-    let wait = async {
-        let limit_text = format!("{} s at most", limit.as_secs());
-        let until = format!("until the console asks for a login, {limit_text}");
-        let progress = BootProgress::new(events, until);
-        wait(&mut machine, &session, limit, progress).await
-    };
-    let outcome = events.phase(Phase::Boot, wait).await;
-    if let Ok(prompt) = &outcome {
-        events.notice(format!("the console asks for a login: {prompt}"));
-    }
-    with_leftover(
-        outcome.map(drop),
-        machine.stop(&session.context.cancel).await,
-    )
+    let outcome = events.phase(Phase::Boot, wait(&mut machine, &session, limit));
+    with_leftover(outcome.await, machine.stop(&session.context.cancel).await)
+}
+
+/// Waits until the console of a machine that may have booted already shows the prompt.
+pub(super) async fn wait(
+    machine: &mut RunningMachine,
+    session: &BootSession<'_>,
+    limit: Duration,
+) -> Result<Reached, Failure> {
+    let limit_text = format!("{} s at most", limit.as_secs());
+    let until = format!("until the console asks for a login, {limit_text}");
+    let progress = BootProgress::new(&session.context.events, until);
+    let prompt = prompt(machine, session, limit, progress).await?;
+    let notice = format!("the console asks for a login: {prompt}");
+    session.context.events.notice(notice);
+    Ok(Reached::Prompt)
 }
 
 /// The line with the prompt.
-async fn wait(
+async fn prompt(
     machine: &mut RunningMachine,
     session: &BootSession<'_>,
     limit: Duration,
     mut progress: BootProgress<'_>,
 ) -> Result<String, Failure> {
+    let shown = machine.console.lines();
+    if let Some(prompt) = shown.iter().find(|line| diagnosis::is_prompt(line)) {
+        return Ok(prompt.trim().to_owned());
+    }
     let mut deadline = ActiveTimer::new(limit);
     let mut has_failed = false;
     loop {

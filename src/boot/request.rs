@@ -27,8 +27,8 @@ pub struct BootRequest {
     pub path: OsString,
     /// The login to wait for.
     pub login: Option<Login>,
-    /// The timeout of the prompt of a login on the serial console, which is waited for; without it and without a login,
-    /// the console is shown.
+    /// The timeout of the prompt of a login on the serial console, which is waited for; with a login only where OpenSSH is
+    /// not installed or cannot reach the machine. Without it and without a login, the console is shown.
     pub prompt: Option<Duration>,
 }
 

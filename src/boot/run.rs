@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::boot::container::ContainerOptions;
 use crate::boot::copy_in::image_in_container;
 use crate::boot::disk::{Disk, open_image, prepare};
+use crate::boot::outcome::Reached;
 use crate::boot::request::{BootRequest, Login};
 use crate::boot::session::BootSession;
 use crate::boot::start_files::StartFiles;
@@ -38,7 +39,7 @@ pub async fn boot(
     request: &BootRequest,
     container: Option<&ContainerOptions>,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<Reached, Failure> {
     let (file, mut tools) = open(image, request, container.is_none())?;
     let disk = prepare(file, image, &request.scratch, context).await?;
     if let Some(login) = &request.login
@@ -65,10 +66,22 @@ pub async fn boot(
         container,
         context,
     };
+    let obstacle = match (&request.login, request.prompt) {
+        (Some(_), Some(_)) => session.no_login()?,
+        _ => None,
+    };
+    if let Some(obstacle) = &obstacle {
+        session.explain_prompt(obstacle);
+    }
     match (&request.login, request.prompt) {
-        (Some(login), _) => Box::pin(login_session::run(session, &disk, login)).await,
-        (None, Some(limit)) => Box::pin(prompt_session::run(session, &disk, limit)).await,
-        (None, None) => Box::pin(console_session::run(session, &disk)).await,
+        (Some(login), _) if obstacle.is_none() => {
+            Box::pin(login_session::run(session, &disk, login)).await
+        }
+        (_, Some(limit)) => Box::pin(prompt_session::run(session, &disk, limit)).await,
+        (_, None) => {
+            let shown = Box::pin(console_session::run(session, &disk));
+            shown.await.map(|()| Reached::End)
+        }
     }
 }
 

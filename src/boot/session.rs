@@ -13,6 +13,7 @@ use crate::boot::start_files::StartFiles;
 use crate::boot::tools::BootTools;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
+use crate::common::program::{OPENSSH_PACKAGES, missing_program};
 use crate::engine::HostPort;
 
 /// One boot.
@@ -35,6 +36,24 @@ impl BootSession<'_> {
             (Some(_), None) => Ok(Some(HostPort::Free)),
             (_, requested) => local_port(requested).map(HostPort::Fixed).map(Some),
         }
+    }
+
+    /// Why nobody can log in to the machine over SSH; `None` if that can only be tried.
+    pub(super) fn no_login(&self) -> Result<Option<Failure>, Failure> {
+        if self.tools.ssh.is_none() {
+            return Ok(Some(missing_program("ssh", OPENSSH_PACKAGES)));
+        }
+        let elsewhere = "the engine is on another machine";
+        Ok(self
+            .port()?
+            .is_none()
+            .then(|| Failure::environment(elsewhere)))
+    }
+
+    /// Tells that a boot that should log in only waits for the prompt, because of `failure`.
+    pub(super) fn explain_prompt(&self, failure: &Failure) {
+        let notice = format!("{failure}: waiting for the prompt on the console instead of a login");
+        self.context.events.notice(notice);
     }
 
     fn in_container<'a>(

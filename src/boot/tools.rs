@@ -58,7 +58,7 @@ pub(super) fn find(request: &BootRequest, on_host: bool) -> Result<BootTools, Fa
     let mut keys = Vec::new();
     let ssh = find_program("ssh", &request.path);
     if let Some(login) = &request.login {
-        if ssh.is_none() {
+        if ssh.is_none() && request.prompt.is_none() {
             missing.push(missing_program("ssh", OPENSSH_PACKAGES));
         }
         if let Some(key) = &login.key {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::boot::{self, BootRequest, ContainerOptions, Login};
+use crate::boot::{self, BootRequest, ContainerOptions, Login, Reached};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
@@ -31,7 +31,7 @@ pub async fn run(
         // Shows what failed.
         context.events.emit(Event::WorkEnded);
     }
-    booted
+    booted.map(drop)
 }
 
 /// How an image will be booted, and where QEMU will run.
@@ -56,6 +56,13 @@ impl BootPlan {
             emulator: settings.emulator,
             request: request(settings)?,
         })
+    }
+
+    /// The plan of a boot that is content with the prompt on the console where a login is not possible.
+    pub(super) fn or_until_prompt(mut self) -> Self {
+        let login = self.request.login.as_ref();
+        self.request.prompt = self.request.prompt.or(login.map(|login| login.timeout));
+        self
     }
 
     fn is_auto(&self) -> bool {
@@ -135,7 +142,7 @@ impl PreparedBoot {
         image: &Path,
         ui: &Ui,
         context: &Context,
-    ) -> Result<(), Failure> {
+    ) -> Result<Reached, Failure> {
         let Some(engine) = self.engine else {
             return boot::boot(image, &self.request, None, context).await;
         };
@@ -154,7 +161,7 @@ impl PreparedBoot {
 
 /// Whether the boot needs a port that leads to the machine. The console offers one only where it can.
 fn needs_port(request: &BootRequest) -> bool {
-    request.login.is_some() || request.port.is_some()
+    (request.login.is_some() && request.prompt.is_none()) || request.port.is_some()
 }
 
 fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
@@ -253,6 +260,11 @@ mod tests {
             command: None,
         };
         assert!(needs_port(&request(None, Some(2222))));
+        let or_prompt = BootRequest {
+            prompt: Some(login.timeout),
+            ..request(Some(login.clone()), None)
+        };
+        assert!(!needs_port(&or_prompt));
         assert!(needs_port(&request(Some(login), None)));
         assert!(!needs_port(&request(None, None)));
     }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use crate::boot::Reached;
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::confirm;
@@ -45,9 +46,11 @@ pub async fn run(
         write: &write,
         path_follows: !args.json && ui.results_follow_lines(),
         keep_hint: None,
+        or_until_prompt: false,
     };
     let built = Box::pin(build(settings, env, ui, context, &output)).await;
-    built.map_err(|failure| with_shell(with_kept(failure), &build_args))
+    let built = built.map_err(|failure| with_shell(with_kept(failure), &build_args));
+    built.map(drop)
 }
 
 /// Adds to an interruption that nothing is lost.
@@ -66,18 +69,20 @@ pub(super) struct BuildOutput<'a> {
     pub(super) path_follows: bool,
     /// If the command removes the image at the end: a hint how to keep one.
     pub(super) keep_hint: Option<&'static str>,
+    /// Whether a boot test is content with the prompt on the console where a login is not possible.
+    pub(super) or_until_prompt: bool,
 }
 
-/// Builds the image, writes the result, and boots the image if the settings request a boot test.
+/// Builds the image, writes the result, and boots the image if the settings request a boot test: how far that came.
 pub(super) async fn build(
     settings: settings::Build,
     env: &Environment,
     ui: &Ui,
     context: &Context,
     output: &BuildOutput<'_>,
-) -> Result<(), Failure> {
+) -> Result<Option<Reached>, Failure> {
     let start = Instant::now();
-    let boot_test = prepare_boot_test(&settings, env, context).await?;
+    let boot_test = prepare_boot_test(&settings, env, context, output.or_until_prompt).await?;
     let board = settings.board.map(|BoardName(board)| board);
     let scratch = settings.common.cache_dir.clone();
     let timings = Timings::default();
@@ -131,9 +136,10 @@ pub(super) async fn build(
             let flags = boot_test.flags();
             let booted = Box::pin(boot_test.boot(&path, ui, context)).await;
             ended();
+            let booted = booted.map(Some);
             booted.map_err(|failure| not_booted(failure, &path, &flags, output.keep_hint))
         }
-        None => Ok(()),
+        None => Ok(None),
     }
 }
 
@@ -223,12 +229,16 @@ async fn prepare_boot_test(
     settings: &settings::Build,
     env: &Environment,
     context: &Context,
+    or_until_prompt: bool,
 ) -> Result<Option<PreparedBoot>, Failure> {
     if !settings.boot_test {
         return Ok(None);
     }
     let prepared = async {
-        let plan = BootPlan::new(settings::Boot::test_of(settings, env))?;
+        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?;
+        if or_until_prompt {
+            plan = plan.or_until_prompt();
+        }
         plan.preflight()?;
         plan.prepare(context).await
     };

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::boot::Reached;
 use crate::cli;
 use crate::commands::build::{self, BuildOutput};
 use crate::common::board::generic_machine;
@@ -47,6 +48,7 @@ pub async fn run(
         write: &write,
         path_follows: kept.is_some() && ui.results_follow_lines(),
         keep_hint: kept.is_none().then_some(KEEP_HINT),
+        or_until_prompt: true,
     };
     let context = &Context {
         events: without_temporary_paths(context.events.clone(), kept.is_some()),
@@ -55,11 +57,12 @@ pub async fn run(
     let built = Box::pin(build::build(settings, env, ui, context, &output)).await;
     let hint =
         "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply";
-    built.map_err(|failure| failure.hint(hint))?;
-    let did = if args.no_boot {
-        "built an image"
-    } else {
-        "built an image, booted it and logged in"
+    let did = match built.map_err(|failure| failure.hint(hint))? {
+        None => "built an image",
+        Some(Reached::Login) => "built an image, booted it and logged in",
+        Some(Reached::Prompt | Reached::End) => {
+            "built an image and booted it until its console asked for a login"
+        }
     };
     context.events.notice(format!(
         "this machine can do it: {did}. Next: `sdbuild init` writes ./sd-card.nix, `sdbuild check` checks it, \
@@ -115,7 +118,7 @@ impl TryWorkspace {
                 .unwrap_or_else(|| temporary.join("nixpkgs")),
             output: dir.to_owned(),
         };
-        let pair = KeyPair::generate(HOST_NAME, &env.program_path(), temporary)?;
+        let pair = KeyPair::generate(HOST_NAME)?;
         let values = TemplateValues {
             keys: vec![PublicKey { line: pair.public }],
             host_name: HOST_NAME.to_owned(),

@@ -72,7 +72,7 @@ impl QemuEngine {
 
     /// Ends the run with the boot's `outcome`. When the boot left something behind, the run counts as stale,
     /// so that the next run removes it.
-    pub fn booted(mut self, outcome: &Result<(), Failure>) {
+    pub fn booted<T>(mut self, outcome: &Result<T, Failure>) {
         if let Some(run_lock) = self.run_lock.take() {
             run_lock.end(outcome);
         }

@@ -42,6 +42,25 @@ fn try_builds_and_boots_an_image_and_cleans_up() {
     assert_eq!(left, None);
 }
 
+/// As the static program in an empty container, and as the image of the tool.
+#[test]
+fn try_without_programs_boots_to_the_prompt() {
+    if !engine_available() {
+        return;
+    }
+    let user = user().with("PATH", "/nowhere");
+    let runs = user.track_runs();
+    run(&mut user.sdbuild(&["try"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[
+            "qemu-system-aarch64 is not on this machine: booting in a container",
+            "ssh is not on this machine: waiting for the prompt",
+            "the console asks for a login: sdbuild-try login:",
+            "this machine can do it: built an image and booted it until its console asked",
+        ]);
+    runs.assert_nothing_left();
+}
+
 #[test]
 fn try_keeps_the_image_and_a_key_for_openssh() {
     if !engine_available() {

@@ -22,35 +22,69 @@ fn machine(script: &str) -> RunningMachine {
     )
 }
 
-/// The failure of waiting `timeout` for a login that never succeeds. The probe gives up after 15 s, with another failure,
-/// and the machine of the script ends after 20 s: which failure it is says what came first.
-async fn wait_failure(script: &str, timeout: Duration) -> Failure {
-    let login = Login {
-        key: None,
-        user: "root".into(),
-        timeout,
-        command: None,
+static LOGIN: Login = Login {
+    key: None,
+    user: String::new(),
+    timeout: Duration::from_secs(3600),
+    command: None,
+};
+
+/// Calls `wait` with a session for `request`. No server listens on its port, so ssh is not started.
+async fn in_session<T>(request: &BootRequest, wait: impl AsyncFnOnce(&LoginSession<'_>) -> T) -> T {
+    let tools = BootTools {
+        qemu: None,
+        ssh: None,
+        keys: Vec::new(),
+    };
+    let context = Context {
+        cancel: Cancel::new(),
+        events: Events::none(),
     };
     let session = LoginSession {
         session: BootSession {
-            request: &BootRequest::example(),
-            tools: &BootTools {
-                qemu: None,
-                ssh: None,
-                keys: Vec::new(),
-            },
+            request,
+            tools: &tools,
             start: None,
             container: None,
-            context: &Context {
-                cancel: Cancel::new(),
-                events: Events::none(),
-            },
+            context: &context,
         },
-        // No server listens on that port, so ssh is not started.
-        probe: SshProbe::new(Path::new("/nowhere/ssh"), &login, &[], 1, true),
+        probe: SshProbe::new(Path::new("/nowhere/ssh"), &LOGIN, &[], 1, true),
     };
+    wait(&session).await
+}
+
+/// The failure of waiting `timeout` for a login that never succeeds. The probe gives up after 15 s, with another failure,
+/// and the machine of the script ends after 20 s: which failure it is says what came first.
+async fn wait_failure(script: &str, timeout: Duration) -> Failure {
     let mut machine = machine(script);
-    session.wait(&mut machine, timeout).await.unwrap_err()
+    in_session(&BootRequest::example(), async |session| {
+        session.wait(&mut machine, timeout).await.unwrap_err()
+    })
+    .await
+}
+
+/// As in a container with a network of its own, where the engine's ports are not on 127.0.0.1.
+#[tokio::test]
+async fn unreachable_machine_is_waited_for_at_its_prompt() {
+    let example = BootRequest::example();
+    let or_prompt = BootRequest {
+        prompt: Some(Duration::from_secs(20)),
+        ..BootRequest::example()
+    };
+    let script = "echo booting; printf 'pi login: '; exec sleep 20";
+    let reached = async |request| {
+        let mut machine = machine(script);
+        in_session(request, async |session| {
+            session.without_port(&mut machine).await
+        })
+        .await
+    };
+    assert_eq!(reached(&or_prompt).await.unwrap(), Reached::Prompt);
+    let failure = reached(&example).await.unwrap_err().to_string();
+    assert!(
+        failure.contains("nothing answers on 127.0.0.1"),
+        "{failure}"
+    );
 }
 
 /// The console was read first, whenever it had something to read.
