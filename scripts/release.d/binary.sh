@@ -45,7 +45,9 @@ binary() (
   CARGO_ENCODED_RUSTFLAGS=$(printf '%s\x1f' "--remap-path-prefix=$root=/sdbuild" \
     "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" "--remap-path-prefix=$sysroot=/rust")
   export CARGO_ENCODED_RUSTFLAGS=${CARGO_ENCODED_RUSTFLAGS%$'\x1f'}
-  export CFLAGS="-ffile-prefix-map=$root=/sdbuild -ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+  # The crate `cc` splits them as a shell does.
+  CFLAGS=$(printf '%q ' "-ffile-prefix-map=$root=/sdbuild" "-ffile-prefix-map=${CARGO_HOME:-$HOME/.cargo}=/cargo")
+  export CFLAGS CC_SHELL_ESCAPED_FLAGS=1
   (cd "$root" && cargo zigbuild --locked --release --target "$triple" "${arguments[@]}") >&2 || die "$triple: cargo zigbuild failed"
   printf '%s\n' "$built/$triple/release/sdbuild"
 )
