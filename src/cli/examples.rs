@@ -73,8 +73,9 @@ Examples:
   sdbuild check pi --json                     check pi/sd-card.nix";
 
 pub(super) const LOCK: &str = "\
-A build takes the inputs of a flake as flake.lock has them, and never changes it. Nix fetches the new ones in the builder; \
-nothing but flake.lock is written.
+A build takes the inputs of a flake as flake.lock has them, and never changes it. Nix fetches the new ones in the builder, \
+your own git those by SSH; nothing but flake.lock is written. Beside a sd-card.nix without a flake it is sdbuild.lock, whose \
+nixpkgs is resolved again.
 
 Examples:
   sdbuild lock                                add the inputs that ./flake.lock lacks

@@ -114,7 +114,7 @@ pub struct Boards {
 /// `sdbuild lock`.
 #[derive(Debug, Args)]
 pub struct Lock {
-    /// Inputs to update [default: none, only what is missing is added]
+    /// Inputs to update [default: none, only what is missing is added; for a sd-card.nix: nixpkgs]
     pub inputs: Vec<String>,
 
     /// Flake whose lock it is: a directory [default: .]

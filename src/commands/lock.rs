@@ -1,4 +1,4 @@
-//! `sdbuild lock`: completes a flake's lock, or updates inputs in it.
+//! `sdbuild lock`: completes a flake's lock, or updates inputs in it; renews the `sdbuild.lock` of a `sd-card.nix`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +15,9 @@ use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
 
 /// Writes the lock and reports what has changed in it.
 pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
+    let here = || (!is_module_file_alone(Path::new("."))).then(FlakeRef::here);
     let config = ConfigArgs {
-        flake: Some(args.flake.clone().unwrap_or_else(FlakeRef::here)),
+        flake: args.flake.clone().or_else(here),
         ..ConfigArgs::default()
     };
     let build = BuildArgs {
@@ -24,6 +25,13 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         ..BuildArgs::default()
     };
     let settings = settings::Build::resolve(&build, env)?;
+    if let SourceChoice::Config(config) = &settings.source {
+        if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
+            let text = format!("`{input}` is not in sdbuild.lock, which has only nixpkgs");
+            return Err(Failure::usage(text).hint("for a flake: sdbuild lock --flake DIR"));
+        }
+        return pipeline::lock_nixpkgs(config, &settings, context).await;
+    }
     let dir = directory(&settings, context).await?;
     refuse_flags(&args.inputs)?;
     let before = flake::read_lock(&dir)?;
@@ -33,6 +41,11 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         context.events.notice(written);
         Ok(())
     })
+}
+
+/// Whether a build in `dir` takes a `sd-card.nix`, and no flake is beside it.
+fn is_module_file_alone(dir: &Path) -> bool {
+    dir.join(settings::CONFIG_NAME).is_file() && !dir.join("flake.nix").exists()
 }
 
 /// Writes the lock `after` to `dir`, if there is a new one; what has changed since `before`.

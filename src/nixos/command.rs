@@ -22,7 +22,7 @@ pub enum Task {
     Forecast,
     /// An interactive shell or a command.
     Shell(ShellSession),
-    /// Complete the lock of a flake, or update these inputs in it.
+    /// Complete the lock of a flake, or update inputs in it: their names, then further arguments for Nix.
     Lock(Vec<String>),
 }
 

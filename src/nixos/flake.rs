@@ -12,6 +12,7 @@ mod git_tree;
 mod lock_file;
 mod override_input;
 mod private_input;
+mod private_lock;
 mod report;
 mod search;
 mod tree;
@@ -24,6 +25,7 @@ use lock_file::LockedRepository;
 pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
 pub use override_input::Override;
 use private_input::PrivateInput;
+use private_lock::{NewInput, UnlockedRepository};
 pub use report::{Caches, FlakeReport};
 pub use search::FlakeSearch;
 use tree::FlakeTree;
@@ -33,7 +35,7 @@ use super::layout;
 use super::user_files::UserFiles;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
-use crate::common::failure::Failure;
+use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_ref::FlakeRef;
 use crate::common::http_url::without_secrets;
 use crate::common::nix_string::nix_string;
@@ -53,25 +55,95 @@ pub struct Flake {
 }
 
 impl Flake {
-    /// Finds the flake of `reference`, whose path is absolute, and fetches what only the user's git reaches. A
-    /// usage error when one has no `flake.nix`, git does not track it, or git cannot fetch.
+    /// Finds the flake of `reference`, whose path is absolute, and fetches it if only the user's git reaches it. A
+    /// usage error when it has no `flake.nix`, git does not track it, or git cannot fetch.
     pub async fn open(
         reference: FlakeRef,
         overrides: Vec<Override>,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
         let tree = FlakeTree::of(&reference, search).await?;
-        let mut flake = Self {
+        Ok(Self {
             reference,
             tree,
             overrides,
             inputs: Vec::new(),
-        };
-        for locked in flake.locked_repositories() {
+        })
+    }
+
+    /// Fetches the locked inputs that only the user's git reaches; a usage error when it cannot.
+    pub async fn fetch_inputs(&mut self, search: FlakeSearch<'_>) -> Result<(), Failure> {
+        for locked in self.locked_repositories() {
             let input = PrivateInput::fetch(&locked, search).await?;
-            flake.inputs.push(Arc::new(input));
+            self.inputs.push(Arc::new(input));
         }
-        Ok(flake)
+        Ok(())
+    }
+
+    /// Fetches them for a lock that is completed, or in which the inputs `updated` are updated: those that are new to it at the
+    /// commit that the `flake.nix` names.
+    pub async fn resolve_inputs(
+        &mut self,
+        updated: &[String],
+        search: FlakeSearch<'_>,
+    ) -> Result<(), Failure> {
+        let new = self.unlocked_repositories(updated)?;
+        let is_new = |locked: &LockedRepository| {
+            let mut nodes = new.iter().filter_map(|input| input.node.as_ref());
+            nodes.any(|node| *node == locked.name)
+        };
+        let mut locked = self.locked_repositories();
+        locked.retain(|locked| !is_new(locked));
+        for declared in new {
+            let input = PrivateInput::resolve(declared, search).await?;
+            let own_lock = input.own_lock();
+            locked.extend(
+                own_lock
+                    .iter()
+                    .flat_map(|lock| lock_file::private_repositories(lock)),
+            );
+            self.inputs.push(Arc::new(input));
+        }
+        for locked in locked {
+            let input = PrivateInput::fetch(&locked, search).await?;
+            self.inputs.push(Arc::new(input));
+        }
+        Ok(())
+    }
+
+    /// The inputs that only the user's git can lock.
+    fn unlocked_repositories(
+        &self,
+        updated: &[String],
+    ) -> Result<Vec<UnlockedRepository>, Failure> {
+        let Some(text) = self.directory().and_then(|dir| unlocked::flake_text(&dir)) else {
+            return Ok(Vec::new());
+        };
+        private_lock::unlocked_repositories(&text, self.lock().as_deref(), updated)
+    }
+
+    /// The inputs that are new to the lock, with the number of the directory that each is uploaded to.
+    fn new_inputs(&self) -> impl Iterator<Item = (usize, &NewInput)> {
+        let inputs = self.inputs.iter().enumerate();
+        inputs.filter_map(|(at, input)| Some((at, input.new_input()?)))
+    }
+
+    /// Further arguments of the Nix command that locks it.
+    pub fn lock_arguments(&self) -> Vec<String> {
+        let arguments = self.new_inputs().map(|(at, new)| new.arguments(at));
+        arguments.flatten().collect()
+    }
+
+    /// The text of its lock, of which Nix wrote `text`.
+    pub fn complete_lock(&self, text: String) -> Result<String, Failure> {
+        if self.new_inputs().next().is_none() {
+            return Ok(text);
+        }
+        let mut lock = serde_json::from_str(&text).or_internal("read the lock that Nix wrote")?;
+        for (at, new) in self.new_inputs() {
+            new.complete(at, &mut lock)?;
+        }
+        Ok(lock.to_string())
     }
 
     /// The reference as the user wrote it.

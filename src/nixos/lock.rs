@@ -98,6 +98,8 @@ pub struct Resolve<'a> {
     pub channels: &'a str,
     /// Whether a new entry is written to the lock file.
     pub write_lock: bool,
+    /// Whether an entry that the lock file has is resolved again.
+    pub renew: bool,
 }
 
 impl Locked {
@@ -115,8 +117,8 @@ impl Locked {
     }
 }
 
-/// The entry for the requested nixpkgs and its archive: by the lock file when that has an entry for it, else resolved
-/// and, if wanted, written to the lock file.
+/// The entry for the requested nixpkgs and its archive: by the lock file when that has an entry for it that is not to be renewed,
+/// else resolved and, if wanted, written to the lock file.
 pub async fn resolve<F, R>(
     request: &Resolve<'_>,
     events: &Events,
@@ -126,7 +128,7 @@ where
     F: FnOnce(Download) -> R,
     R: Future<Output = Result<Downloaded, Failure>>,
 {
-    if let Some(locked) = find(request.lock, request.requested)? {
+    if let Some(locked) = find(request.lock, request.requested)?.filter(|_| !request.renew) {
         let download = Download {
             url: locked.url.clone(),
             sha256: locked.hash(),
@@ -136,9 +138,7 @@ where
                 return f;
             }
             let lock = request.lock.display();
-            f.hint(format!(
-                "{lock} pins it; delete its entry there to resolve it again"
-            ))
+            f.hint(format!("{lock} pins it; `sdbuild lock` resolves it again"))
         })?;
         return Ok((locked, got));
     }

@@ -12,6 +12,9 @@ use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 
+/// A file that only the miniature nixpkgs has: its options of its own.
+const OF_MINIATURE: &str = "nixos/modules/mini.nix";
+
 /// The value of `--nixpkgs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Nixpkgs {
@@ -43,6 +46,14 @@ impl FromStr for Nixpkgs {
 }
 
 impl Nixpkgs {
+    /// Whether it is a directory with the miniature nixpkgs, whose packages come from a Debian mirror.
+    pub fn is_miniature(&self) -> bool {
+        match self {
+            Self::Dir(dir) => dir.join(OF_MINIATURE).is_file(),
+            Self::Remote(_) => false,
+        }
+    }
+
     /// A usage error when it is a directory that is not a nixpkgs; URLs and releases are checked when they are fetched.
     pub fn check(&self) -> Result<(), Failure> {
         match self {
@@ -204,6 +215,17 @@ mod tests {
         for text in ["", "2605", "26.5", "master", "26.05; rm"] {
             assert!(text.parse::<Nixpkgs>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_miniature_is_known_by_its_files() {
+        let real = tempfile::tempdir().unwrap();
+        std::fs::create_dir(real.path().join("nixos")).unwrap();
+        std::fs::write(real.path().join("nixos/default.nix"), "{}").unwrap();
+        let miniature = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mini-nixpkgs");
+        assert!(Nixpkgs::Dir(miniature).is_miniature());
+        assert!(!Nixpkgs::Dir(real.path().into()).is_miniature());
+        assert!(!"26.05".parse::<Nixpkgs>().unwrap().is_miniature());
     }
 
     #[tokio::test]

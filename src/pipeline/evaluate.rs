@@ -3,7 +3,8 @@
 use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::event::Phase;
-use crate::common::failure::Failure;
+use crate::common::failure::{Class, Failure};
+use crate::nixos::build_source::Source;
 use crate::nixos::builder::PreparedBuilder;
 use crate::nixos::check::{CheckResult, Finding, findings, who_gets_in};
 use crate::nixos::command::Task;
@@ -72,13 +73,18 @@ pub async fn lock_flake(
     inputs: Vec<String>,
     context: &Context,
 ) -> Result<Outcome<Option<String>>, Failure> {
-    let plan = plan_for(Purpose::Lock, settings, context).await?;
+    let plan = plan_for(Purpose::Lock(&inputs), settings, context).await?;
+    let Source::Flake(flake) = &plan.source.source else {
+        return Err(Failure::message(Class::Internal, "only a flake has a lock"));
+    };
+    let arguments = [inputs.clone(), flake.lock_arguments()].concat();
     let steps = async |run: &RunContext<'_>, scope: &mut Scope| {
         let Context { cancel, events } = context;
         run.sweep(None).await?;
-        let prepared = prepare(run, Task::Lock(inputs), scope).await?;
+        let prepared = prepare(run, Task::Lock(arguments), scope).await?;
         let lock = prepared.lock(cancel, events);
-        context.phase(Phase::Evaluate, lock).await
+        let lock = context.phase(Phase::Evaluate, lock).await?;
+        lock.map(|text| flake.complete_lock(text)).transpose()
     };
     with_cleanup(&plan, context, steps).await
 }

@@ -152,7 +152,7 @@ pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, 
 
 /// Checks everything that a run for `purpose` needs.
 pub(super) async fn plan_for(
-    purpose: Purpose,
+    purpose: Purpose<'_>,
     settings: settings::Build,
     context: &Context,
 ) -> Result<Plan, Failure> {
@@ -168,7 +168,7 @@ pub(super) async fn plan_for(
 }
 
 async fn make_plan(
-    purpose: Purpose,
+    purpose: Purpose<'_>,
     settings: settings::Build,
     context: &Context,
 ) -> Result<Plan, Failure> {
@@ -216,7 +216,7 @@ async fn make_plan(
 }
 
 async fn plan_engine(
-    purpose: Purpose,
+    purpose: Purpose<'_>,
     settings: &settings::Build,
     context: &Context,
 ) -> Result<EnginePlan, Failure> {
@@ -224,7 +224,7 @@ async fn plan_engine(
     let engine = connect(&settings.common, cancel).await?;
     let emulation = match purpose {
         Purpose::Image => Emulation::choose(settings.emulation, settings.system, engine.facts())?,
-        Purpose::Check | Purpose::Lock => Emulation::Native,
+        Purpose::Check | Purpose::Lock(_) => Emulation::Native,
     };
     if purpose == Purpose::Image
         && let Some(notice) = emulation.unneeded(settings.emulation, settings.system)

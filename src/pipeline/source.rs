@@ -24,13 +24,13 @@ const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum Purpose<'a> {
     /// To build an image.
     Image,
     /// To read what the configuration sets: nothing is built, emulated or written.
     Check,
-    /// To complete the lock of a flake: as little is done.
-    Lock,
+    /// To complete the lock of a flake, or to update these inputs in it: as little is done.
+    Lock(&'a [String]),
 }
 
 /// What is built; the steps of a run only ever see the [`BuildSource`](crate::nixos::build_source::BuildSource) that they
@@ -62,7 +62,7 @@ impl SourcePlan {
     /// Opens what the settings name, and lists the configuration's directory; every problem is kept in `problems`.
     pub(super) async fn open(
         settings: &settings::Build,
-        purpose: Purpose,
+        purpose: Purpose<'_>,
         problems: &mut Problems,
         context: &Context,
     ) -> Option<Self> {
@@ -76,9 +76,12 @@ impl SourcePlan {
                 (Source::Module(configuration), Some(plan))
             }
             SourceChoice::Flake { reference, .. } => {
-                let flake = problems.keep(flake(reference, settings, context).await)?;
-                if purpose != Purpose::Lock {
-                    problems.keep(flake.check_lock());
+                let mut flake = problems.keep(flake(reference, settings, context).await)?;
+                let search = search(settings, context);
+                if let Purpose::Lock(updated) = purpose {
+                    problems.keep(flake.resolve_inputs(updated, search).await)?;
+                } else if problems.keep(flake.check_lock()).is_some() {
+                    problems.keep(flake.fetch_inputs(search).await)?;
                 }
                 (Source::Flake(Box::new(flake)), None)
             }
@@ -111,7 +114,7 @@ impl NixpkgsPlan {
 fn configuration(
     config: &Path,
     settings: &settings::Build,
-    purpose: Purpose,
+    purpose: Purpose<'_>,
 ) -> Result<Configuration, Failure> {
     let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
     let configuration = Configuration::open_below(config, root, home)?;
@@ -129,18 +132,22 @@ async fn flake(
     settings: &settings::Build,
     context: &Context,
 ) -> Result<Flake, Failure> {
-    let search = FlakeSearch {
-        path: &settings.path,
-        home: settings.common.home.as_deref(),
-        cache: &settings.common.cache_dir,
-        cancel: &context.cancel,
-        events: &context.events,
-    };
+    let search = search(settings, context);
     let mut overrides = Vec::new();
     for (input, flake) in &settings.override_inputs {
         overrides.push(Override::new(input, flake.clone(), search).await?);
     }
     Flake::open(reference.clone(), overrides, search).await
+}
+
+fn search<'a>(settings: &'a settings::Build, context: &'a Context) -> FlakeSearch<'a> {
+    FlakeSearch {
+        path: &settings.path,
+        home: settings.common.home.as_deref(),
+        cache: &settings.common.cache_dir,
+        cancel: &context.cancel,
+        events: &context.events,
+    }
 }
 
 /// The directory with the flake's `flake.nix`; `None` for a flake elsewhere.

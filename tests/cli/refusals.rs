@@ -70,6 +70,21 @@ fn inputs_without_a_lock_are_refused_at_once() {
 }
 
 #[test]
+fn only_nixpkgs_is_locked_beside_a_module_file() {
+    CliTest::new(&["lock", "home-manager"])
+        .config()
+        .exit_code(2)
+        .stderr("`home-manager` is not in sdbuild.lock, which has only nixpkgs")
+        .run();
+    CliTest::new(&["lock"])
+        .config()
+        .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")
+        .exit_code(2)
+        .stderr("nixpkgs has no lock")
+        .run();
+}
+
+#[test]
 fn configuration_is_a_directory() {
     let user = user();
     fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();

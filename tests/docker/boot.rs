@@ -141,6 +141,9 @@ fn machine_without_ssh_is_reported() {
             "nothing answers on its SSH port",
             "hint: set services.openssh.enable",
         ]);
+    boot(&user, &image, &["--until-login", "--timeout", "400"])
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["the console asks for a login: closed login:"]);
 }
 
 /// An image of zeros, with which U-Boot ends up at its prompt.

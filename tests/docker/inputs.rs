@@ -83,3 +83,28 @@ fn a_file_above_the_configuration_is_imported_with_root() {
     check(&["--root", "machines"])
         .assert_stderr_contains(&["machines/common.nix", "networking.hotsName"]);
 }
+
+/// A checkout of nixpkgs has its packages from a binary cache: a mirror that hangs would only delay it.
+#[test]
+fn only_the_miniature_nixpkgs_asks_a_mirror() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    user.write("sd-card.nix", "{ }");
+    user.write("nixpkgs/nixos/default.nix", "");
+    user.write("nixpkgs/nixos/lib/eval-config.nix", "throw \"evaluated\"");
+    let server = CacheServer::good(user.home.path());
+    let user = user.with("SDBUILD_DEBIAN_MIRROR", server.url());
+    let check = || {
+        run(&mut user.sdbuild(&["check", "--nixpkgs", "nixpkgs"]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["evaluated"]);
+        let requests = server.requests();
+        let asks = |request: &&Request| request.file().ends_with("dists/stable/Release");
+        requests.iter().filter(asks).count()
+    };
+    assert_eq!(check(), 0);
+    user.write("nixpkgs/nixos/modules/mini.nix", "{ }");
+    assert_eq!(check(), 1);
+}

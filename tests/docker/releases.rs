@@ -117,6 +117,13 @@ fn release_is_resolved_once_and_locked() {
         fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(),
         wrong
     );
+    let renew = || run(&mut user.sdbuild(&["lock"])).assert_exit_code(0);
+    renew().assert_stderr_contains(&["release 26.05 is ", "replaced in"]);
+    assert_eq!(
+        fs::read_to_string(user.home.path().join("sdbuild.lock")).unwrap(),
+        lock
+    );
+    renew().assert_stderr_contains(&["release 26.05 is still "]);
 }
 
 #[test]

@@ -48,8 +48,8 @@ impl<'a> FlakeRepository<'a> {
         self.user.write(file.to_str().unwrap(), text);
     }
 
-    /// Runs git there.
-    pub fn git(&self, words: &[&str]) {
+    /// Runs git there; returns what it writes, without white space at the ends.
+    pub fn git(&self, words: &[&str]) -> String {
         let settings = [
             "user.name=x",
             "user.email=x@x.example",
@@ -57,27 +57,21 @@ impl<'a> FlakeRepository<'a> {
         ];
         let settings = settings.iter().flat_map(|setting| ["-c", setting]);
         let mut git = Command::new("git");
-        let done = git
+        let output = git
             .args(settings)
             .args(words)
             .current_dir(self.path(""))
-            .status();
-        assert!(done.unwrap().success(), "{words:?}");
+            .output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
     /// Commits everything; returns the commit.
     pub fn commit(&self) -> String {
         self.git(&["add", "-A"]);
         self.git(&["commit", "-q", "-m", "x"]);
-        let mut git = Command::new("git");
-        let output = git
-            .args(["rev-parse", "HEAD"])
-            .current_dir(self.path(""))
-            .output();
-        String::from_utf8(output.unwrap().stdout)
-            .unwrap()
-            .trim()
-            .to_owned()
+        self.git(&["rev-parse", "HEAD"])
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct RemoteCommit<'a> {
     pub(super) branch: Option<&'a str>,
     /// The commit; `None` for the last one of the branch.
     pub(super) revision: Option<&'a str>,
+    /// Whether its whole history is fetched.
+    pub(super) history: bool,
 }
 
 /// The files of a commit, in a directory that is removed when the value is dropped.
@@ -50,6 +52,20 @@ impl Checkout {
         Ok(Self(dir))
     }
 
+    /// The branch that the repository `url`, which this was fetched from, has as its default; `None` if it does not say.
+    pub(super) async fn default_branch(
+        &self,
+        url: &str,
+        search: FlakeSearch<'_>,
+    ) -> Result<Option<String>, Failure> {
+        let git = Git::find(search.path, self.path(), search.cancel).await?;
+        let git = git.reaching(Protocol::of(url)?);
+        let words = ["ls-remote", "--symref", "--", url, "HEAD"];
+        let told = String::from_utf8_lossy(&git.output(&words).await?).into_owned();
+        let branch = told.lines().find_map(|line| line.strip_prefix("ref: "));
+        Ok(branch.and_then(|line| Some(line.split_once('\t')?.0.to_owned())))
+    }
+
     /// The directory with the files.
     pub(super) fn path(&self) -> &Path {
         self.0.path()
@@ -70,33 +86,18 @@ async fn fetch(
     write.or_environment(format!("write {}", info.display()))?;
     let git = git.reaching(protocol);
     let branch = commit.branch.unwrap_or("HEAD");
-    let one = [
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-recurse-submodules",
-        "--depth=1",
-        "--",
-        commit.url,
-    ];
-    let fetched = git
-        .output(&[&one[..], &[commit.revision.unwrap_or(branch)]].concat())
-        .await;
+    let fetch = async |depth: &[&str], what: &str| {
+        let words = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
+        let words = [&words[..], depth, &["--", commit.url, what]].concat();
+        git.output(&words).await
+    };
+    let depth: &[&str] = if commit.history { &[] } else { &["--depth=1"] };
+    let fetched = fetch(depth, commit.revision.unwrap_or(branch)).await;
     match commit.revision {
         None => fetched.map(drop)?,
         Some(_) if fetched.is_ok() => {}
         // Some servers give only the ends of branches.
-        Some(_) => {
-            let all = [
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-recurse-submodules",
-                "--",
-                commit.url,
-            ];
-            git.output(&[&all[..], &[branch]].concat()).await?;
-        }
+        Some(_) => fetch(&[], branch).await.map(drop)?,
     }
     let wanted = commit.revision.unwrap_or("FETCH_HEAD");
     git.output(&["checkout", "--quiet", "--detach", wanted, "--"])

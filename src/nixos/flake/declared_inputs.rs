@@ -1,6 +1,6 @@
 //! The inputs that a `flake.nix` declares, read without Nix: the file must be a plain attribute set with plain inputs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rnix::SyntaxKind as Kind;
 
@@ -29,6 +29,46 @@ pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
     // Not an input: attributes of the flake itself.
     names.remove("self");
     names.into_iter().map(str::to_owned).collect()
+}
+
+/// The addresses of the inputs that the `flake.nix` with this text declares, by name. What is not plain text is left out.
+pub(super) fn declared_urls(text: &str) -> BTreeMap<String, String> {
+    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
+        .filter(|(kind, _)| !kind.is_trivia())
+        .collect();
+    let mut urls = BTreeMap::new();
+    for (path, value) in leaves(&tokens) {
+        let url = match value {
+            [
+                (Kind::TOKEN_STRING_START, _),
+                (Kind::TOKEN_STRING_CONTENT, url),
+                (Kind::TOKEN_STRING_END, _),
+            ]
+            | [(Kind::TOKEN_URI, url)] => *url,
+            _ => continue,
+        };
+        if let ["inputs", name, "url"] = path.as_slice() {
+            urls.insert((*name).to_owned(), url.to_owned());
+        }
+    }
+    urls
+}
+
+/// The attributes of a set and of the sets in it that are no sets themselves.
+fn leaves<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<(Vec<&'a str>, &'t [Token<'a>])> {
+    let mut leaves = Vec::new();
+    let mut open = attributes(tokens);
+    while let Some((path, value)) = open.pop() {
+        let inner = attributes(value);
+        if inner.is_empty() {
+            leaves.push((path, value));
+            continue;
+        }
+        for (name, value) in inner {
+            open.push(([&path[..], &name].concat(), value));
+        }
+    }
+    leaves
 }
 
 /// The attributes of a set, each with the tokens of its value; none if `tokens` are not exactly a set.
@@ -159,6 +199,24 @@ mod tests {
             "{ inputs.self.submodules = true; inputs.a.url = \"x\"; inputs.b.url = ''${\"}\"}'';\n}",
         ] {
             assert_inputs(text, &["a", "b"]);
+        }
+    }
+
+    #[test]
+    fn addresses_of_inputs_are_found() {
+        for text in [
+            "{ inputs.a.url = \"x:y\"; inputs.b = { url = \"z\"; flake = false; }; outputs = _: { }; }",
+            "{ inputs = { a.url = x:y; \"b\".url = \"z\"; b.inputs.a.follows = \"a\"; }; outputs = inputs: { }; }",
+        ] {
+            let found = declared_urls(text).into_iter();
+            let found: Vec<_> = found.map(|(name, url)| format!("{name}={url}")).collect();
+            assert_eq!(found, ["a=x:y", "b=z"], "{text}");
+        }
+        for text in [
+            "{ inputs.a.url = \"x${y}\"; inputs.b.type = \"git\"; outputs = { inputs.c.url = \"x\"; }; }",
+            "{ inputs.a.inputs.b.url = \"x\"; outputs = _: { inputs.c.url = \"x\"; }; }",
+        ] {
+            assert!(declared_urls(text).is_empty(), "{text}");
         }
     }
 

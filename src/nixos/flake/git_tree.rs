@@ -100,7 +100,7 @@ async fn is_clean(git: &Git) -> Result<bool, Failure> {
 }
 
 /// The time of the last commit in seconds since 1970. (`log` would also check signatures, with a program of the settings.)
-async fn commit_time(git: &Git) -> Option<String> {
+pub(super) async fn commit_time(git: &Git) -> Option<String> {
     let commit = ["rev-list", "--max-count=1", "--timestamp", "HEAD"];
     let line = git.line(&commit).await?;
     let time = line.split(' ').next()?;

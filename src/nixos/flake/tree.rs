@@ -53,6 +53,7 @@ impl FlakeTree {
                     url,
                     branch: branch.as_deref(),
                     revision: revision.as_deref(),
+                    history: false,
                 };
                 let checkout = Checkout::fetch(commit, search).await?;
                 let dir = checkout.path().join(&reference.dir);
@@ -231,7 +232,7 @@ impl FlakeTree {
 }
 
 /// `text` for a part of a URL: all but unreserved characters and slashes as `%XX`.
-fn percent_encoded(text: &str) -> String {
+pub(super) fn percent_encoded(text: &str) -> String {
     use std::fmt::Write as _;
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

@@ -15,19 +15,23 @@ const MAX_FLAKE_BYTES: u64 = 1 << 20;
 /// The inputs that the `flake.nix` in `dir` declares and the lock beside it lacks, sorted; none if either cannot be read,
 /// which Nix reports.
 pub(super) fn inputs(dir: &Path) -> Vec<String> {
-    let text = plain_file::read_text(&dir.join("flake.nix"), MAX_FLAKE_BYTES);
     let locked = match lock_file::read(dir) {
         Ok(Some(lock)) => lock_file::input_names(&lock),
         Ok(None) => Some(std::collections::BTreeSet::new()),
         Err(_) => None,
     };
-    let (Ok(text), Some(locked)) = (text, locked) else {
+    let (Some(text), Some(locked)) = (flake_text(dir), locked) else {
         return Vec::new();
     };
     declared_inputs(&text)
         .difference(&locked)
         .cloned()
         .collect()
+}
+
+/// The text of the `flake.nix` in `dir`; `None` if it cannot be read.
+pub(super) fn flake_text(dir: &Path) -> Option<String> {
+    plain_file::read_text(&dir.join("flake.nix"), MAX_FLAKE_BYTES).ok()
 }
 
 /// A build needs the inputs `missing` of the flake `reference` in its lock. `is_local`: it is the user's own directory.

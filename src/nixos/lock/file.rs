@@ -91,9 +91,8 @@ pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
         nixpkgs: Entries::Many(entries.iter().take(MAX_ENTRIES).cloned().collect()),
     };
     let text = toml::to_string(&file).or_internal("serialize the lock")?;
-    let text = format!(
-        "# Which nixpkgs images are built from. Delete an entry, or this file, to resolve it again.\n{text}"
-    );
+    let text =
+        format!("# Which nixpkgs images are built from. `sdbuild lock` resolves it again.\n{text}");
     replace_file(path, &text)
 }
 

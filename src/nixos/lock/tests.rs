@@ -53,6 +53,7 @@ impl Fixture {
             lock: &lock,
             channels: "http://127.0.0.1:1/",
             write_lock: true,
+            renew: false,
         };
         let fetch = |download: Download| async {
             self.fetched.lock().unwrap().push(download);
@@ -242,6 +243,7 @@ async fn the_lock_is_written_only_if_wanted() {
         lock: &fixture.lock(),
         channels: "http://127.0.0.1:1",
         write_lock: false,
+        renew: false,
     };
     let fetch = |_| async { Ok(downloaded()) };
     let (locked, _) = resolve(&request, &Events::none(), fetch).await.unwrap();
@@ -257,6 +259,7 @@ async fn a_directory_that_is_not_writable_only_warns() {
         lock: Path::new("/proc/nowhere/sdbuild.lock"),
         channels: "http://127.0.0.1:1",
         write_lock: true,
+        renew: false,
     };
     let fetch = |_| async { Ok(downloaded()) };
     resolve(&request, &fixture.events(), fetch).await.unwrap();

@@ -5,7 +5,7 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
-use crate::nixos::lock::{self, Download, Downloaded, Requested, Resolve};
+use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
 use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
@@ -60,7 +60,7 @@ fn describe_nixpkgs(plan: &NixpkgsPlan, settings: &settings::Build) -> String {
 pub(in crate::pipeline) async fn nixpkgs(
     run: &RunContext<'_>,
 ) -> Result<Option<ResolvedNixpkgs>, Failure> {
-    let Context { cancel, events } = run.context;
+    let cancel = &run.context.cancel;
     let Some(plan) = &run.plan.source.nixpkgs else {
         return Ok(None);
     };
@@ -78,14 +78,24 @@ pub(in crate::pipeline) async fn nixpkgs(
         lock: &plan.lock,
         channels: &run.plan.settings.common.channels,
         write_lock: run.plan.settings.dry_run.is_none(),
+        renew: false,
     };
-    let fetch = |download| fetch(download, &run.fetcher, run.context);
-    let resolve = lock::resolve(&how, events, fetch);
-    let (locked, archive) = run.context.phase(Phase::Nixpkgs, resolve).await?;
+    let (locked, archive) = resolve(&how, &run.fetcher, run.context).await?;
     Ok(Some(ResolvedNixpkgs {
         nixpkgs: LocalNixpkgs::archive(archive.path, archive.sha256)?,
         locked: Some(locked),
     }))
+}
+
+/// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`).
+pub(in crate::pipeline) async fn resolve(
+    how: &Resolve<'_>,
+    fetcher: &Fetcher,
+    context: &Context,
+) -> Result<(Locked, Downloaded), Failure> {
+    let fetch = |download| fetch(download, fetcher, context);
+    let resolve = lock::resolve(how, &context.events, fetch);
+    context.phase(Phase::Nixpkgs, resolve).await
 }
 
 async fn fetch(
@@ -118,17 +128,18 @@ pub(super) fn with_nixpkgs(plan: &Plan, nixpkgs: Option<ResolvedNixpkgs>) -> Bui
     BuildSource::new(source, cli_module, nixpkgs, files)
 }
 
-/// The Debian mirror that the miniature nixpkgs fetches from: the first that answers. Only a local directory can
-/// be such a tree; for anything else the mirrors are not probed.
+/// The Debian mirror that the miniature nixpkgs fetches from: the first that answers. Where it is not known whether that
+/// nixpkgs is used (in a flake, in an archive), the first is taken unasked; any other directory needs none.
 pub(super) async fn debian_mirror(run: &RunContext<'_>) -> Result<Option<String>, Failure> {
     let mirrors = &run.plan.settings.common.mirrors;
     let nixpkgs = run.plan.source.nixpkgs.as_ref();
     let reachable = match nixpkgs.map(|plan| &plan.nixpkgs) {
-        Some(Nixpkgs::Dir(_)) => {
+        Some(nixpkgs @ Nixpkgs::Dir(_)) if nixpkgs.is_miniature() => {
             let cancel = &run.context.cancel;
             let probe = run.fetcher.first_reachable(mirrors, MIRROR_PROBE, cancel);
             probe.await?
         }
+        Some(Nixpkgs::Dir(_)) => return Ok(None),
         Some(Nixpkgs::Remote(_)) | None => None,
     };
     Ok(reachable.or_else(|| mirrors.first().cloned()))

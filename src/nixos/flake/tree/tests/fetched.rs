@@ -18,6 +18,7 @@ async fn fetched(
         url: &format!("file://{}", repository.path("").display()),
         branch: None,
         revision,
+        history: false,
     };
     Checkout::fetch(commit, search).await
 }

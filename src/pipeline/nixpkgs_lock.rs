@@ -1,0 +1,48 @@
+//! `sdbuild lock` for a `sd-card.nix`: its nixpkgs is resolved again.
+
+use std::path::Path;
+
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+use crate::nixos::configuration::Configuration;
+use crate::nixos::lock::{self, Resolve};
+use crate::nixos::nixpkgs::Nixpkgs;
+use crate::pipeline::clients;
+use crate::pipeline::steps::source::resolve;
+use crate::settings;
+
+/// Resolves the nixpkgs of the configuration `config` anew, and writes it to the `sdbuild.lock` beside it. A usage error for a
+/// directory, which nothing pins.
+pub async fn lock_nixpkgs(
+    config: &Path,
+    settings: &settings::Build,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
+    let configuration = Configuration::open_below(config, root, home)?;
+    let requested = match settings.nixpkgs.parse()? {
+        Nixpkgs::Remote(requested) => requested,
+        Nixpkgs::Dir(dir) => {
+            let text = format!("the nixpkgs directory {} has no lock", dir.display());
+            return Err(Failure::usage(text).hint("a build takes it as it is"));
+        }
+    };
+    let lock = configuration.dir().join(lock::NAME);
+    let how = Resolve {
+        requested: &requested,
+        lock: &lock,
+        channels: &settings.common.channels,
+        write_lock: true,
+        renew: true,
+    };
+    let fetcher = clients::fetcher(&settings.common, &context.events)?;
+    let (locked, _) = resolve(&how, &fetcher, context).await?;
+    // The build goes on without a lock that cannot be written, and has said why.
+    if lock::find(&lock, &requested)? == Some(locked) {
+        return Ok(());
+    }
+    Err(Failure::environment(format!(
+        "{} is not written",
+        lock.display()
+    )))
+}
