@@ -7,8 +7,8 @@ mod tests;
 use crate::boot::login::is_refusal;
 use crate::common::text::truncate;
 use table::{
-    FINAL_LINES, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, PARTS, PI_PROMPT, REFUSED_KEY, STAGES,
-    SYMPTOMS, Symptom, U_BOOT_PROMPT,
+    FINAL_LINES, LOGIN_PROMPT, NO_OUTPUT, NO_STAGE, OTHER_PORT, PARTS, PI_PROMPT, PORT_OF_A_DEVICE,
+    REFUSED_KEY, STAGES, SYMPTOMS, Symptom, U_BOOT_PROMPT,
 };
 
 /// Characters of a console line that are quoted in a diagnosis.
@@ -87,6 +87,14 @@ pub(super) fn is_kernel_start(line: &str) -> bool {
 /// Whether a line ends with the prompt of a login. A kernel message may follow on the same line.
 pub(super) fn is_prompt(line: &str) -> bool {
     line.contains(LOGIN_PROMPT)
+}
+
+/// What to do if the serial console of `lines` cannot ask for a login; `None` if it can.
+pub(super) fn hint_without_prompt(lines: &[String]) -> Option<&'static str> {
+    let mut lines = lines.iter();
+    lines
+        .any(|line| line.contains(PORT_OF_A_DEVICE))
+        .then_some(OTHER_PORT)
 }
 
 /// Whether a line says that Linux is done, on a machine that it cannot switch off.

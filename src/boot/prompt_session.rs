@@ -61,7 +61,11 @@ async fn prompt(
             biased;
             () = session.context.cancel.cancelled() => return Err(Failure::interrupted()),
             () = deadline.expired() => {
-                return Err(no_login(machine, None, (!has_failed).then_some(limit)));
+                let failure = no_login(machine, None, (!has_failed).then_some(limit));
+                return Err(match diagnosis::hint_without_prompt(&machine.console.lines()) {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                });
             }
             event = machine.next_event() => event?,
         };

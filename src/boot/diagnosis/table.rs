@@ -173,6 +173,14 @@ pub(super) const PI_PROMPT: &str = "U-Boot> ";
 /// The prompt of getty, which kernel messages often follow on the same line.
 pub(super) const LOGIN_PROMPT: &str = " login: ";
 
+/// Linux gives the port to a device that is wired to it, such as a Bluetooth chip: its messages still show there, and no program
+/// can open it.
+pub(super) const PORT_OF_A_DEVICE: &str = ": tty port ttyAMA0 registered";
+
+/// What to do about that.
+pub(super) const OTHER_PORT: &str = "Linux has given ttyAMA0 to the Bluetooth chip, so no prompt comes there: \
+    add console=ttyS1,115200n8 to boot.kernelParams, or wait for a login over SSH (--until-ssh)";
+
 /// Texts after which the boot cannot succeed any more.
 pub(super) const FINAL_LINES: [&str; 10] = [
     U_BOOT_PROMPT,

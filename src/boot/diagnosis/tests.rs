@@ -165,3 +165,15 @@ fn every_symptom_has_a_hint() {
         );
     }
 }
+
+/// Recorded from `raspi3b` with Debian's kernel 6.12.107: the port has the kernel's messages and no prompt.
+#[test]
+fn a_port_of_the_bluetooth_chip_asks_for_no_login() {
+    let taken = lines(
+        "[   39.056121] printk: legacy console [ttyAMA0] enabled\n\
+         [   39.094253] serial serial0: tty port ttyAMA0 registered\n<<< NixOS Stage 2 >>>\n",
+    );
+    let hint = hint_without_prompt(&taken).unwrap();
+    assert!(hint.contains("console=ttyS1"), "{hint}");
+    assert_eq!(hint_without_prompt(&lines(GOOD)), None);
+}
