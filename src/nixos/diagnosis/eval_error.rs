@@ -2,6 +2,7 @@
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
 use super::names::{is_name, quoted_after};
+use super::syntax_error;
 use crate::common::image_format::SD_IMAGE;
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
@@ -110,7 +111,7 @@ impl EvalError {
                 }
                 None => "check its spelling".to_owned(),
             },
-            Self::Syntax => syntax_hint(summary).to_owned(),
+            Self::Syntax => syntax_error::general_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
                 Some(file) => {
                     format!("a flake contains only files that git tracks: git add {file}")
@@ -165,26 +166,6 @@ fn unfree_hint(summary: &str) -> String {
              builtins.elem (lib.getName pkg) [ \"{name}\" ];"
         ),
         None => "allow it in the configuration: nixpkgs.config.allowUnfree = true;".to_owned(),
-    }
-}
-
-/// What to look for, by what the parser met and what it expected.
-fn syntax_hint(summary: &str) -> &'static str {
-    let has = |text: &str| summary.contains(text);
-    if has("expecting ';'") {
-        "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
-    } else if has("unexpected ','") {
-        "no comma belongs there: the elements of a list are separated by spaces, and definitions end with `;`"
-    } else if has("expecting ':'") {
-        "the { … } with what the module asks for ends with a colon: { pkgs, ... }:"
-    } else if has("unexpected ':', expecting '.' or '='") {
-        "write `=` in place of `:`"
-    } else if has("unexpected ID, expecting '.' or '='") {
-        "a `,` between two arguments, or a `=` or a bracket is missing before it"
-    } else if has("unexpected end of file") {
-        "a bracket or a quote is not closed, or the file is empty"
-    } else {
-        "a bracket, a quote or a `;` is missing there or before it"
     }
 }
 

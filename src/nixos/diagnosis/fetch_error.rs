@@ -37,8 +37,8 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             failure
                 .hint("check the network, and the DNS of the engine's machine")
                 .hint(
-                    "the server is needed only to write flake.lock: builds of a complete flake.lock ask for no newest commit, and \
-                     --override-input gives them the input from a directory",
+                    "`sdbuild lock` needs that server once: builds of a complete flake.lock ask for no newest commit, and --override-input \
+                     gives them the input from a directory",
                 ),
         );
     }

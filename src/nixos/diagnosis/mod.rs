@@ -3,6 +3,7 @@
 //! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full
 //! disk or a handler that vanished is the environment's.
 
+mod brackets;
 mod definitions;
 mod eval_error;
 mod evidence;
@@ -13,6 +14,7 @@ mod mistake;
 mod module_arguments;
 mod names;
 mod nix_message;
+mod syntax_error;
 mod warning;
 
 use std::collections::BTreeSet;
@@ -25,7 +27,7 @@ use fetch_error::fetch_failure;
 pub(super) use known_error::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full};
 use mistake::Mistake;
-use nix_message::{excerpt, proposal, reason};
+use nix_message::{definition_excerpt, excerpt, proposal, reason};
 pub(super) use warning::Warnings;
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).
@@ -229,6 +231,8 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         let eval_error = EvalError::find(&error.summary)?;
         Some(match (eval_error, proposal(error)) {
             (EvalError::MissingAttribute, Some(names)) => format!("write {names}"),
+            (EvalError::Syntax, _) => syntax_error::hint(context, error)
+                .unwrap_or_else(|| eval_error.hint(&error.summary)),
             _ => eval_error.hint(&error.summary),
         })
     });
@@ -240,7 +244,9 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
     let lines: Vec<String> = match (&findings.failed, findings.nix_errors.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
         (_, Some(error)) if says_nothing(context, error) => Vec::new(),
-        (_, Some(error)) => excerpt(context, error, failure),
+        (_, Some(error)) => {
+            definition_excerpt(context, error).unwrap_or_else(|| excerpt(context, error, failure))
+        }
         _ => findings.other_lines.iter().cloned().collect(),
     };
     let skip = lines.len().saturating_sub(TAIL_LINES);

@@ -13,6 +13,9 @@ const MAX_CHARS: usize = 600;
 /// Start of Nix's advice for conflicting definitions; the hint says when it applies.
 const ADVICE: &str = "Use `lib.mkForce value`";
 
+/// Start of Nix's list of definitions; the only one is quoted with its line instead.
+const VALUES: &str = " Definition values:";
+
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = command_line_definitions(context, &error.summary);
@@ -20,7 +23,12 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = lines.iter().map(|line| line.trim()).filter(is_said);
     // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
     let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
-    let text = lines.collect::<Vec<_>>().join("\n");
+    let mut text = lines.collect::<Vec<_>>().join("\n");
+    if let Some((before, _)) = text.split_once(VALUES)
+        && Definition::find(context, error).is_some_and(|found| !found.is_of_element)
+    {
+        text = before.to_owned();
+    }
     let text = shown(context, &text);
     let text = truncate(&text, MAX_CHARS);
     match place(context, error) {
@@ -42,19 +50,72 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
         }
         Some(_) => None,
         None => {
-            let option = option_of(&error.summary)?;
-            let (_, rest) = error.summary.split_once(&format!("- In `{CONFIG_DIR}"))?;
-            let (name, rest) = rest.split_once('\'')?;
-            // Of definitions in several files none is the wrong one.
-            let is_only = !rest.contains("\n- In `");
-            let text = context
-                .files
-                .filter(|_| is_only)?
-                .text(&format!("{CONFIG_DIR}{name}"))?;
-            let line = only_line_with(&text, option)?;
+            let Definition { name, line, .. } = Definition::find(context, error)?;
             Some(format!("{}{name}:{line}", context.shown_dir))
         }
     }
+}
+
+/// The only definition of an option of which an error without a position speaks, in a file of the user.
+struct Definition<'a> {
+    /// The file, below the directory that was uploaded.
+    name: &'a str,
+    text: String,
+    /// Counted from 1.
+    line: usize,
+    /// The option, or its last part, as it is in the line.
+    option: &'a str,
+    /// Whether the error is about one element of the option's value, which the line may not show.
+    is_of_element: bool,
+}
+
+impl<'a> Definition<'a> {
+    fn find(context: &ExitContext<'_>, error: &'a NixError) -> Option<Self> {
+        let option = option_of(&error.summary).filter(|_| error.position.is_none())?;
+        let (_, rest) = error.summary.split_once(&format!("- In `{CONFIG_DIR}"))?;
+        let (name, rest) = rest.split_once('\'')?;
+        // Of definitions in several files none is the wrong one.
+        let is_only = !rest.contains("\n- In `");
+        let text = context
+            .files
+            .filter(|_| is_only)?
+            .text(&format!("{CONFIG_DIR}{name}"))?;
+        let is_of_element = error.summary.contains(&format!("`{option}.\""));
+        let last = option.rsplit('.').next()?;
+        let found = [option, last]
+            .into_iter()
+            .find_map(|option| Some((only_line_with(&text, option)?, option)));
+        let (line, option) = found?;
+        Some(Self {
+            name,
+            text,
+            line,
+            option,
+            is_of_element,
+        })
+    }
+
+    /// The line with those around it, and a caret below the option, as Nix quotes source.
+    fn lines(&self) -> Vec<String> {
+        let numbered = (1_usize..).zip(self.text.lines());
+        let near = numbered.filter(|(line, _)| line.abs_diff(self.line) <= 1);
+        let width = (self.line + 1).to_string().len();
+        let quoted = near.flat_map(|(line, text)| {
+            let source = format!("{line:>width$}| {text}");
+            let caret = text.find(self.option).filter(|_| line == self.line);
+            let caret = caret.map(|column| format!("{:width$}| {:column$}^", "", ""));
+            std::iter::once(source).chain(caret)
+        });
+        quoted.collect()
+    }
+}
+
+/// The lines of the user's file that define the option of which `error` speaks, if Nix does not quote any.
+pub(super) fn definition_excerpt(
+    context: &ExitContext<'_>,
+    error: &NixError,
+) -> Option<Vec<String>> {
+    Definition::find(context, error).map(|definition| definition.lines())
 }
 
 /// The option of which a message of the module system speaks.
@@ -66,16 +127,19 @@ fn option_of(summary: &str) -> Option<&str> {
     option.split(".\"").next()
 }
 
-/// The number of the only line of `text`, counted from 1, that names the last part of `option` outside a comment.
+/// The number of the only line of `text`, counted from 1, that names `option` outside a comment.
 fn only_line_with(text: &str, option: &str) -> Option<usize> {
-    let name = option.rsplit('.').next().filter(|name| !name.is_empty())?;
     let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
     let names = |line: &str| {
         let code = line.split('#').next().unwrap_or(line);
-        code.split(|c| !is_part(c)).any(|word| word == name)
+        code.match_indices(option).any(|(at, _)| {
+            let (before, rest) = code.split_at_checked(at).unwrap_or_default();
+            let after = rest.get(option.len()..).unwrap_or_default();
+            !before.ends_with(is_part) && !after.starts_with(is_part)
+        })
     };
     let mut lines = text.lines().enumerate().filter(|(_, line)| names(line));
-    let (index, _) = lines.next()?;
+    let (index, _) = lines.next().filter(|_| !option.is_empty())?;
     lines.next().is_none().then_some(index + 1)
 }
 

@@ -256,8 +256,62 @@ fn options_of_an_image_without_its_module_name_the_import() {
 #[test]
 fn an_unknown_option_names_its_line() {
     let failure = recorded!("unknown-option-nested");
-    let message = "pi/c.nix:6: The option `services.openssh.pasword' does not exist. Definition values:\n- In `pi/c.nix': false";
+    let message = "pi/c.nix:6: The option `services.openssh.pasword' does not exist.";
     assert_hint(&failure, message, "search.nixos.org/options");
+    // The only definition is quoted.
+    assert!(failure.to_string().ends_with(message), "{failure}");
+    let line = [
+        "5|     enable = true;",
+        "6|     pasword = false;",
+        " |     ^",
+        "7|   };",
+    ];
+    assert_eq!(failure.log_tail, line);
+}
+
+#[test]
+fn a_wrong_value_is_quoted_with_its_line() {
+    let failure = recorded!("wrong-type");
+    let message =
+        "pi/c.nix:4: A definition for option `services.openssh.enable' is not of type `boolean'.";
+    assert!(failure.to_string().ends_with(message), "{failure}");
+    assert_eq!(
+        failure.log_tail[1..3],
+        ["4|   services.openssh.enable = \"yes\";", " |   ^"]
+    );
+}
+
+#[test]
+fn a_syntax_error_names_the_line_of_its_cause() {
+    for (failure, place, hint) in [
+        (
+            recorded!("missing-semicolon"),
+            "pi/c.nix:7:27",
+            "a `;` is missing at the end of line 4",
+        ),
+        (
+            recorded!("missing-quote"),
+            "pi/c.nix:6:25",
+            "a quote is missing: the text that begins in line 4 goes on",
+        ),
+        (
+            recorded!("extra-bracket"),
+            "pi/c.nix:5:26",
+            "line 4 closes the { … } of the whole file",
+        ),
+        (
+            recorded!("open-bracket"),
+            "pi/c.nix:4:32",
+            "the `[` of line 4 is not closed",
+        ),
+        (
+            recorded!("single-quotes"),
+            "pi/c.nix:4:25",
+            "a text has double quotes",
+        ),
+    ] {
+        assert_hint(&failure, place, hint);
+    }
 }
 
 #[test]

@@ -1,0 +1,250 @@
+//! Brackets and quotes that are not closed, found in the text of a file without a parser of Nix.
+
+/// What is wrong with the brackets and quotes of a text. Lines are counted from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Imbalance {
+    /// A text in double quotes goes on to another line, which is rare on purpose.
+    LongText {
+        /// The line of its first quote.
+        line: u64,
+    },
+    /// A bracket is closed by one of another kind, or not at all.
+    NotClosed {
+        /// The bracket that opens.
+        bracket: char,
+        /// Its line.
+        line: u64,
+    },
+    /// Nothing is open that a bracket could close.
+    NotOpened {
+        /// The bracket that closes.
+        bracket: char,
+        /// Its line.
+        line: u64,
+    },
+}
+
+/// What the characters are part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    Code,
+    /// A text in double quotes that begins in the line.
+    Text(u64),
+    /// A text between `''`.
+    Lines,
+}
+
+#[derive(Debug)]
+struct Scanner<'a> {
+    rest: &'a str,
+    line: u64,
+    /// Texts and the code inside of them, the innermost last. The first is always code.
+    parts: Vec<Part>,
+    /// The brackets that are open, with their lines. That of `${` is `$`.
+    open: Vec<(char, u64)>,
+}
+
+/// The first imbalance of `text`, if there is one.
+pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
+    let mut scanner = Scanner {
+        rest: text,
+        line: 1,
+        parts: vec![Part::Code],
+        open: Vec::new(),
+    };
+    while !scanner.rest.is_empty() {
+        let found = match scanner.parts.last().copied().unwrap_or(Part::Code) {
+            Part::Code => scanner.code(),
+            Part::Text(line) => scanner.text(line),
+            Part::Lines => {
+                scanner.lines();
+                None
+            }
+        };
+        if found.is_some() {
+            return found;
+        }
+    }
+    let (bracket, line) = scanner.open.pop()?;
+    Some(Imbalance::NotClosed { bracket, line })
+}
+
+impl Scanner<'_> {
+    /// Goes on by `bytes`, which end at a character.
+    fn skip(&mut self, bytes: usize) {
+        let (skipped, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));
+        self.line += skipped
+            .bytes()
+            .map(|byte| u64::from(byte == b'\n'))
+            .sum::<u64>();
+        self.rest = rest;
+    }
+
+    /// Goes on behind the next `end`.
+    fn skip_to(&mut self, end: &str) {
+        let bytes = self
+            .rest
+            .find(end)
+            .map_or(self.rest.len(), |at| at + end.len());
+        self.skip(bytes);
+    }
+
+    fn skip_char(&mut self) {
+        self.skip(self.rest.chars().next().map_or(0, char::len_utf8));
+    }
+
+    fn code(&mut self) -> Option<Imbalance> {
+        let is_name = |c: char| c.is_alphanumeric() || "_'-".contains(c);
+        let name = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
+        let first = self.rest.chars().next()?;
+        if self.rest.starts_with("''") {
+            self.parts.push(Part::Lines);
+            self.skip(2);
+        } else if name > 0 {
+            // Names may have an apostrophe, as `foldl'`.
+            self.skip(name);
+        } else if first == '#' {
+            self.skip_to("\n");
+        } else if self.rest.starts_with("/*") {
+            self.skip_to("*/");
+        } else if first == '"' {
+            self.parts.push(Part::Text(self.line));
+            self.skip(1);
+        } else if "{[(".contains(first) {
+            self.open.push((first, self.line));
+            self.skip(1);
+        } else if "}])".contains(first) {
+            return self.close(first);
+        } else {
+            self.skip_char();
+        }
+        None
+    }
+
+    fn close(&mut self, bracket: char) -> Option<Imbalance> {
+        let line = self.line;
+        self.skip(1);
+        match (self.open.pop(), bracket) {
+            (Some(('$', _)), '}') => {
+                self.parts.pop();
+                None
+            }
+            (Some(('{', _)), '}') | (Some(('[', _)), ']') | (Some(('(', _)), ')') => None,
+            (Some((bracket, line)), _) => Some(Imbalance::NotClosed { bracket, line }),
+            (None, _) => Some(Imbalance::NotOpened { bracket, line }),
+        }
+    }
+
+    /// The code inside of a text, from its `${`.
+    fn begin_code(&mut self) {
+        self.open.push(('$', self.line));
+        self.parts.push(Part::Code);
+        self.skip(2);
+    }
+
+    fn text(&mut self, line: u64) -> Option<Imbalance> {
+        if self.line > line {
+            return Some(Imbalance::LongText { line });
+        }
+        match self.rest.chars().next() {
+            Some('"') => {
+                self.parts.pop();
+                self.skip(1);
+            }
+            Some('\\') => {
+                self.skip(1);
+                self.skip_char();
+            }
+            _ if self.rest.starts_with("$$") => self.skip(2),
+            _ if self.rest.starts_with("${") => self.begin_code(),
+            _ => self.skip_char(),
+        }
+        None
+    }
+
+    fn lines(&mut self) {
+        if self.rest.starts_with("''\\") {
+            self.skip(3);
+            self.skip_char();
+        } else if ["'''", "''$"].iter().any(|it| self.rest.starts_with(it)) {
+            self.skip(3);
+        } else if self.rest.starts_with("''") {
+            self.parts.pop();
+            self.skip(2);
+        } else if self.rest.starts_with("$$") {
+            self.skip(2);
+        } else if self.rest.starts_with("${") {
+            self.begin_code();
+        } else {
+            self.skip_char();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_closed_is_found_with_its_line() {
+        for (text, found) in [
+            ("{\n  a = \"x;\n}", Imbalance::LongText { line: 2 }),
+            (
+                "{\n  a = [ b;\n}",
+                Imbalance::NotClosed {
+                    bracket: '[',
+                    line: 2,
+                },
+            ),
+            (
+                "{ x, ... }:\n{\n  a = { b = 1;\n}",
+                Imbalance::NotClosed {
+                    bracket: '{',
+                    line: 2,
+                },
+            ),
+            (
+                "{\n  a = 1; }\n}",
+                Imbalance::NotOpened {
+                    bracket: '}',
+                    line: 3,
+                },
+            ),
+            (
+                "{ a = \"${b\"; }",
+                Imbalance::NotClosed {
+                    bracket: '$',
+                    line: 1,
+                },
+            ),
+        ] {
+            assert_eq!(imbalance(text), Some(found), "{text}");
+        }
+    }
+
+    #[test]
+    fn balanced_texts_have_no_imbalance() {
+        for text in [
+            "",
+            "{ lib, ... }: { a = [ (f { }) ]; }",
+            "{ a = \"}\\\" ${b \"[\" { }} $${ \"; } # }",
+            "{ a = ''\n  \" { '' + '' ''${ ''' ''\\n ${x} \n''; }",
+            "/* { \" */ foldl' (a: a') [ ]",
+            "ä \"ö\" # \"",
+        ] {
+            assert_eq!(imbalance(text), None, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_scanned_to_its_end(text in "[a'\"${}\\[\\]\\\\\n#/*ä ]{0,60}") {
+            let lines = text.lines().count() as u64 + 1;
+            let line = match imbalance(&text) {
+                Some(Imbalance::LongText { line } | Imbalance::NotClosed { line, .. } | Imbalance::NotOpened { line, .. }) => line,
+                None => 1,
+            };
+            proptest::prop_assert!((1..=lines).contains(&line));
+        }
+    }
+}

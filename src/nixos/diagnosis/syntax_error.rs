@@ -1,0 +1,114 @@
+//! What to do about a syntax error: Nix notices most of them only after the place of the mistake.
+
+use super::brackets::{Imbalance, imbalance};
+use super::evidence::ExitContext;
+use crate::nixos::log::{NixError, Position};
+
+/// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
+pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let position = error.position.as_ref()?;
+    let text = context.files?.text(&position.file)?;
+    hint_by_text(&text, position, &error.summary)
+}
+
+fn hint_by_text(text: &str, position: &Position, summary: &str) -> Option<String> {
+    let has = |text: &str| summary.contains(text);
+    let found = imbalance(text);
+    if let Some(Imbalance::LongText { line }) = found
+        && line <= position.line
+    {
+        return Some(format!(
+            "a quote is missing: the text that begins in line {line} goes on behind the end of that line"
+        ));
+    }
+    if has("expecting ';'") {
+        let line = line_without_semicolon(text, position)?;
+        return Some(format!("a `;` is missing at the end of line {line}"));
+    }
+    if has("expecting end of file") {
+        let line = line_that_closes(text_before(text, position)?)?;
+        return Some(format!(
+            "line {line} closes the {{ … }} of the whole file: one bracket too many, or one that opens is missing before"
+        ));
+    }
+    match found? {
+        Imbalance::NotClosed { bracket, line } if line <= position.line => {
+            let bracket = if bracket == '$' {
+                "${".to_owned()
+            } else {
+                bracket.to_string()
+            };
+            Some(format!("the `{bracket}` of line {line} is not closed"))
+        }
+        Imbalance::NotOpened { bracket, line } => Some(format!(
+            "there is one `{bracket}` too many, or one is missing that opens: nothing is open at the `{bracket}` of line {line}"
+        )),
+        Imbalance::LongText { .. } | Imbalance::NotClosed { .. } => None,
+    }
+}
+
+/// The line behind which a `;` is missing, where Nix met something else at `position`: the last one with code, if nothing but
+/// the name of the next definition is in front of the place.
+fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
+    let lines: Vec<(u64, &str)> = (1..).zip(text.lines()).collect();
+    let (_, at) = lines.iter().find(|(line, _)| *line == position.line)?;
+    let column = usize::try_from(position.column).ok()?;
+    let before = at.get(..column.saturating_sub(1))?.trim();
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
+    if !before.chars().all(is_name) {
+        return None;
+    }
+    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let mut earlier = lines
+        .iter()
+        .rev()
+        .skip_while(|(line, _)| *line >= position.line);
+    let (line, _) = earlier.find(|(_, text)| is_code(text))?;
+    Some(*line)
+}
+
+/// Lines before a syntax error that are looked at for the end of the file's outermost brackets.
+const MAX_LINES_BEFORE: usize = 50;
+
+/// The text in front of `position`.
+fn text_before<'a>(text: &'a str, position: &Position) -> Option<&'a str> {
+    let line = usize::try_from(position.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
+    let lines: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    text.get(..lines + column)
+}
+
+/// The last line of `text` with which everything is closed that was open.
+fn line_that_closes(text: &str) -> Option<usize> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut last = (1..=lines.len()).rev().take(MAX_LINES_BEFORE);
+    last.find(|count| {
+        let (before, _) = lines.split_at_checked(*count).unwrap_or_default();
+        let has_bracket = before
+            .last()
+            .is_some_and(|line| line.contains(['}', ']', ')']));
+        has_bracket && imbalance(&before.concat()).is_none()
+    })
+}
+
+/// What to look for, by what the parser met and what it expected.
+pub(super) fn general_hint(summary: &str) -> &'static str {
+    let has = |text: &str| summary.contains(text);
+    if has("expecting ';'") {
+        "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
+    } else if has("unexpected ','") {
+        "no comma belongs there: the elements of a list are separated by spaces, and definitions end with `;`"
+    } else if has("expecting ':'") {
+        "the { … } with what the module asks for ends with a colon: { pkgs, ... }:"
+    } else if has("unexpected ':', expecting '.' or '='") {
+        "write `=` in place of `:`"
+    } else if has("unexpected ID, expecting '.' or '='") {
+        "a `,` between two arguments, or a `=` or a bracket is missing before it"
+    } else if has("unexpected invalid token") {
+        "a text has double quotes: \"…\""
+    } else if has("unexpected end of file") {
+        "a bracket or a quote is not closed, or the file is empty"
+    } else {
+        "a bracket, a quote or a `;` is missing there or before it"
+    }
+}

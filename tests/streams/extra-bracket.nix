@@ -1,0 +1,6 @@
+{ ... }:
+{
+  imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];
+  services.openssh.enable = true; }
+  services.openssh.ports = [ 22 ];
+}
