@@ -51,3 +51,12 @@ binary() (
   (cd "$root" && cargo zigbuild --locked --release --target "$triple" "${arguments[@]}") >&2 || die "$triple: cargo zigbuild failed"
   printf '%s\n' "$built/$triple/release/sdbuild"
 )
+
+# Checks that sdbuild compiles for macOS. Linking needs Apple's libraries, so there is no program.
+check_macos() (
+  triple=aarch64-apple-darwin
+  [ -d "$(rustc --print sysroot)/lib/rustlib/$triple/lib" ] || rustup target add "$triple" >&2 || die "the target $triple is not installed"
+  unset RUSTFLAGS
+  cd "$root" || exit
+  CARGO_TARGET_DIR=$built cargo-zigbuild check --quiet --locked --target "$triple" --lib --bins >&2 || die "it does not compile for $triple"
+)
