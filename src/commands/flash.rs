@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::commands::confirm::confirm;
-use crate::commands::newest_image::named_or_newest;
+use crate::commands::newest_image::{named_or_newest, newest};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::flash::{
     self, Allowed, Disk, DiskInventory, FlashRequest, FlashSource, SharedWriteState, SysRoot,
 };
-use crate::settings::Environment;
+use crate::settings::{Environment, output_dir};
 use crate::ui::{Ui, sanitize_line};
 
 /// How long a disk may take, after an interrupt, to complete its last command: cards take seconds for some commands, and
@@ -28,6 +29,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
+    refuse_disk_alone(args, env)?;
     let image = named_or_newest(args.image.as_deref(), env, context)?;
     let operation = format!("flash {}", image.display());
     let Some(device) = &args.device else {
@@ -58,6 +60,25 @@ pub async fn run(
     };
     context.events.notice(format!("{node} is {done}"));
     Ok(())
+}
+
+/// Refuses a disk as the only argument: it stands in the place of the image.
+fn refuse_disk_alone(args: &cli::Flash, env: &Environment) -> Result<(), Failure> {
+    let is_disk = |path: &&PathBuf| path.starts_with("/dev");
+    let (Some(disk), None) = (args.image.as_ref().filter(is_disk), &args.device) else {
+        return Ok(());
+    };
+    let (here, output) = output_dir(env)?;
+    let image = newest(&here, &output).map_or_else(|| "IMAGE".to_owned(), |path| shown_path(&path));
+    let disk = disk.to_string_lossy();
+    Err(Failure::usage(format!(
+        "{disk} is in the place of the image, which comes first"
+    ))
+    .hint(format!(
+        "sdbuild flash {} {}",
+        quoted(&image),
+        quoted(&disk)
+    )))
 }
 
 /// The arguments of this run, quoted for a shell.

@@ -75,8 +75,12 @@ fn piece(text: &str, after_colon: bool) -> usize {
     if after_colon && PROGRAMS.contains(&word) {
         return text.len();
     }
-    // A command in backticks.
-    let opens = word.matches('`').count() % 2 == 1;
+    // A command in backticks; not a name that Nix quotes: `name'.
+    let is_name = word
+        .rsplit('`')
+        .next()
+        .is_some_and(|end| end.contains('\''));
+    let opens = word.matches('`').count() % 2 == 1 && !is_name;
     let closed = text
         .get(word.len()..)
         .filter(|_| opens)
@@ -99,6 +103,13 @@ mod tests {
             "error: evaluate the configuration: the\n  option does not exist\nhint: check it\n"
         );
         assert_eq!(wrap_message(text, 200), text);
+        assert_eq!(
+            wrap_message(
+                "the option `services.ssh.enable' is not of type `boolean'",
+                40
+            ),
+            "the option `services.ssh.enable' is not\n  of type `boolean'"
+        );
         assert_eq!(wrap_message(text, 10), text);
         assert_eq!(
             wrap_message("  - In `a/b/c/d/e/f/g/h': \"a long value\"", 30),

@@ -61,6 +61,18 @@ fn newest_image_is_taken_when_none_is_named() {
         .assert_stderr_contains(&["the newest image: some.img"]);
 }
 
+#[test]
+fn disk_in_the_place_of_the_image_is_explained() {
+    let user = user();
+    user.write_unbootable("some.img", 1 << 20);
+    run(&mut user.sdbuild(&["flash", "/dev/sdzzz"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "/dev/sdzzz is in the place of the image",
+            "sdbuild flash some.img /dev/sdzzz",
+        ]);
+}
+
 /// It was booted, and its text was taken for a firmware's failure.
 #[test]
 fn file_that_is_no_image_is_not_booted() {
