@@ -6,9 +6,13 @@ use crate::common::nix_event::NixEvent;
 
 /// Programs that take hours to compile, more under emulation. Their derivations are called `NAME-1.2.3`; derivations
 /// made from them have longer names (`linux-6.12-modules-shrunk`).
-const EXPENSIVE_PROGRAMS: [&str; 16] = [
+const EXPENSIVE_PROGRAMS: [&str; 20] = [
     "linux",
     "linux-rpi",
+    "linux_rpi-bcmrpi",
+    "linux_rpi-bcm2709",
+    "linux_rpi-bcm2711",
+    "linux_rpi-bcm2712",
     "gcc",
     "llvm",
     "clang",
@@ -72,10 +76,26 @@ fn is_expensive(name: &str) -> bool {
     if name.len() > MAX_NAME_CHARS {
         return false;
     }
-    EXPENSIVE_PROGRAMS.iter().any(|program| {
-        let version = name.strip_prefix(program).and_then(|r| r.strip_prefix('-'));
-        version.is_some_and(|v| v.starts_with(|c: char| c.is_ascii_digit()) && !v.contains('-'))
-    })
+    let mut programs = EXPENSIVE_PROGRAMS.iter();
+    programs.any(|program| is_of_program(name, program))
+}
+
+/// Whether `name` is that of the derivation which makes `program`, `PROGRAM-1.2.3`. The versions of the Raspberry Pi's kernels have
+/// the tag of their sources as well: `6.12.47-stable_20250916`, `6.12.75-1+rpt1`, `6.1.63-1.20231123`.
+pub(super) fn is_of_program(name: &str, program: &str) -> bool {
+    let rest = name.strip_prefix(program).and_then(|r| r.strip_prefix('-'));
+    let Some(version) = rest.filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) else {
+        return false;
+    };
+    match version.split_once('-') {
+        None => true,
+        Some((_, tag)) => {
+            let begins = ["stable_", "1+rpt", "1.20"]
+                .iter()
+                .any(|start| tag.starts_with(start));
+            begins && program.contains("rpi") && !tag.contains('-')
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,11 +139,21 @@ mod tests {
 
     #[test]
     fn only_compiling_derivations_are_expensive() {
-        for name in ["linux-6.18.3", "gcc-14.3.0", "rustc-1.90.0", "linux-6.19"] {
+        for name in [
+            "linux-6.18.3",
+            "gcc-14.3.0",
+            "rustc-1.90.0",
+            "linux-6.19",
+            "linux-rpi-6.12.75-1+rpt1",
+            "linux-rpi-6.18.39-stable_20260724",
+            "linux_rpi-bcm2712-6.12.47-stable_20250916",
+        ] {
             assert!(is_expensive(name), "{name}");
         }
         for name in [
             "linux-6.18.3-modules-shrunk",
+            "linux-rpi-6.12.75-1+rpt1-modules",
+            "linux-6.12.75-1+rpt1",
             "linux-6.12.107-1",
             "linux-headers-6.16",
             "gcc-wrapper-14.3.0",

@@ -9,6 +9,7 @@ use super::build_log::BuildLog;
 use super::diagnosis::Warnings;
 use super::expensive_builds::ExpensiveBuilds;
 use super::flake::FlakeReport;
+use super::known_cache::cache_for;
 use super::layout;
 use super::log::{Log, clean};
 use super::slow_fetch::SlowFetches;
@@ -61,6 +62,8 @@ pub(super) struct LogView {
     pub(super) awaits_flake: bool,
     /// Whether the binary caches that it names are used.
     pub(super) accepts_caches: bool,
+    /// The addresses of the binary caches that are used.
+    pub(super) substituters: Vec<String>,
     /// Texts of the log, and what the user knows them as.
     pub(super) shown: Vec<(String, String)>,
     /// Receives the derivation of the image as soon as it is evaluated, where that is before the build.
@@ -235,15 +238,24 @@ impl<'a> Reader<'a> {
     }
 
     fn warn_of_expensive(&self, names: &[String]) {
-        if !names.is_empty() {
-            let names = names.join(", ");
-            self.events.warn(format!(
-                "not in the binary cache, so it is compiled here, which takes hours, and under \
-                 emulation ten times as many: {names}; \
-                 stop it (Ctrl-C), then take what is cached: a released nixpkgs, \
-                 boot.kernelPackages = pkgs.linuxPackages, no overlay below it"
-            ));
+        if names.is_empty() {
+            return;
         }
+        let mut used = self.view.substituters.clone();
+        if let Some(flake) = self.flake.as_ref().filter(|_| self.view.accepts_caches) {
+            used.extend(flake.caches.substituters.iter().cloned());
+        }
+        let elsewhere = match cache_for(names, &used) {
+            Some(cache) => format!("use a cache that may have it ({}), or ", cache.flags()),
+            None => String::new(),
+        };
+        let names = names.join(", ");
+        self.events.warn(format!(
+            "not in the binary cache, so it is compiled here, which takes hours, and under \
+             emulation ten times as many: {names}; \
+             stop it (Ctrl-C), then {elsewhere}take what is cached: a released nixpkgs, \
+             boot.kernelPackages = pkgs.linuxPackages, no overlay below it"
+        ));
     }
 
     fn finish(&mut self) {
@@ -327,6 +339,38 @@ mod tests {
         reader.finish();
         let told = *told.lock().unwrap();
         assert!((2 * MAX_GLUE_NOTICES..200).contains(&told), "{told}");
+    }
+
+    #[test]
+    fn a_cache_that_may_have_the_kernel_is_offered() {
+        const CACHE: &str = "https://nixos-raspberrypi.cachix.org";
+        let warning = |substituters: &[&str]| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+            let warnings = Arc::new(Mutex::new(Vec::new()));
+            let collected = Arc::clone(&warnings);
+            let events = Events::new(move |event| {
+                if let Event::Warning(text) = event {
+                    collected.lock().unwrap().push(text);
+                }
+            });
+            let view = LogView {
+                substituters: substituters.iter().map(|&url| url.to_owned()).collect(),
+                ..LogView::default()
+            };
+            let mut reader = Reader::new(&mut build_log, &events, view);
+            let name = "linux_rpi-bcm2712-6.12.47-stable_20250916";
+            let path = format!("  /nix/store/{}-{name}.drv", "a".repeat(32));
+            reader.line(&format!(
+                r#"@nix {{"action":"msg","level":3,"msg":"{path}"}}"#
+            ));
+            reader.finish();
+            let warnings = warnings.lock().unwrap();
+            warnings.as_slice().first().cloned().unwrap()
+        };
+        let offered = warning(&["https://cache.nixos.org"]);
+        assert!(offered.contains(&format!("--extra-substituters {CACHE}")));
+        assert!(!warning(&[CACHE]).contains("--extra-substituters"));
     }
 
     /// Each was kept, and the last one was in the manifest.

@@ -21,6 +21,7 @@ pub mod forecast;
 mod git;
 mod ignore_rules;
 mod interactive;
+mod known_cache;
 mod layout;
 pub mod lock;
 pub mod log;

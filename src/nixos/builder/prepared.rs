@@ -241,6 +241,7 @@ impl ContainerOfJob {
             slow: self.job.request.nix.stall_timeout,
             awaits_flake: self.job.source.is_flake(),
             accepts_caches: self.job.request.nix.flake_caches,
+            substituters: self.job.request.nix.substituters.clone(),
             shown: self.job.source.shown_references(),
             image: self.image.clone(),
         };
