@@ -93,6 +93,10 @@ fn help_has_every_command_and_flag() {
 #[test]
 fn readme_has_every_command_and_no_other() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(
+        readme.lines().count() <= 120,
+        "README.md is longer than 120 lines"
+    );
     let (_, table) = readme.split_once("\n## Commands\n").unwrap();
     let table = table.trim_start().lines();
     let rows = table
