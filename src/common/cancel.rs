@@ -125,6 +125,20 @@ impl Cancel {
         }
     }
 
+    /// Runs a step that the teardown can do without, for at most `limit`; `None` when the time was up, or as soon as the
+    /// teardown is shortened: the steps that it needs have all of that time then.
+    pub async fn unless_shortened<T>(
+        &self,
+        limit: Duration,
+        work: impl Future<Output = T>,
+    ) -> Option<T> {
+        tokio::select! {
+            biased;
+            () = self.shortened.cancelled() => None,
+            out = timeout(limit, work) => out,
+        }
+    }
+
     async fn shortened_time_is_up(&self) {
         /// With it, half a dozen steps in a row take less than 3 seconds in all.
         const SHORTENED_TEARDOWN: Duration = Duration::from_secs(2);

@@ -79,13 +79,14 @@ impl ContainerGuard {
         self.create(spec).await?.output(max_lines).await
     }
 
-    /// Stops and removes the container, each step bounded in time. Returns the container if it could not be removed.
+    /// Stops and removes the container, each step bounded in time; a shortened teardown removes it at once. Returns the
+    /// container if it could not be removed.
     pub async fn release(self, cancel: &Cancel) -> Option<Leftover> {
         if self.creating.is_empty() {
             let limit = Duration::from_secs(u64::from(self.grace) + 5);
             let stop = Box::pin(self.engine.stop_container(&self.name, self.grace));
             // The removal kills a program that did not stop.
-            drop(cancel.bounded(limit, stop).await);
+            drop(cancel.unless_shortened(limit, stop).await);
         }
         self.remove(cancel).await
     }

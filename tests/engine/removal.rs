@@ -71,6 +71,32 @@ async fn a_container_that_is_still_being_created_is_reported() {
     assert_eq!(leftover.what, format!("container {NAME}"));
 }
 
+/// A second Ctrl-C was spent on waiting for the program's end, and a busy engine had no time left to remove the container.
+#[tokio::test]
+async fn shortened_teardown_removes_without_stopping_first() {
+    let (engine, _server) = scripted::engine(|request| match request {
+        stop if stop.contains("/stop") => {
+            std::thread::sleep(Duration::from_secs(60));
+            default_reply()
+        }
+        delete if delete.starts_with("DELETE") => {
+            std::thread::sleep(Duration::from_millis(500));
+            refused(404, "no such container")
+        }
+        inspect if inspect.contains("/json") => ok(OURS),
+        _ => default_reply(),
+    })
+    .await;
+    let cancel = Cancel::new();
+    let shorten = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        cancel.shorten_teardown();
+    };
+    let release = ContainerGuard::arm(&engine, NAME).release(&cancel);
+    let (leftover, ()) = tokio::join!(release, shorten);
+    assert!(leftover.is_none(), "{leftover:?}");
+}
+
 #[tokio::test]
 async fn objects_without_our_labels_are_never_removed() {
     let (engine, server) = scripted::engine(|request| match request {
