@@ -118,7 +118,9 @@ impl Account {
         };
         copy(Path::new(env!("CARGO_BIN_EXE_sdbuild")), "sdbuild");
         copy(&mini_nixpkgs(), "nixpkgs");
-        let cache = copy(&shared("cache"), "cache");
+        let cache = self.at("cache");
+        copy_cache(&shared("cache"), &cache);
+        let cache = cache.to_str().unwrap().to_owned();
         for dir in [user.home.path(), user.state.path(), Path::new(&cache)] {
             self.chown(dir);
         }
@@ -168,4 +170,17 @@ fn existing_or_new_user() -> SystemUser {
 
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Copies the complete files of a cache. Other tests write there meanwhile, to files that have temporary names.
+fn copy_cache(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let name = entry.file_name().into_string().unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            copy_cache(&entry.path(), &to.join(name));
+        } else if !name.starts_with("new-") && !name.ends_with(".part") {
+            fs::copy(entry.path(), to.join(name)).unwrap();
+        }
+    }
 }
