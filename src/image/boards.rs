@@ -58,7 +58,7 @@ pub(super) fn judge(parts: ImageParts<'_>) -> Result<Vec<BoardReport>, Error> {
     let boards: Vec<_> = boards_of(System::Aarch64Linux).collect();
     let has_header = boards.iter().any(|board| match &board.start {
         Start::UBoot(u_boot) => has_header(&gap, u_boot),
-        Start::RaspberryPi(_) | Start::Uefi | Start::OwnUBoot => false,
+        Start::RaspberryPi(_) | Start::Uefi | Start::OwnUBoot | Start::Bios => false,
     });
     if is_pc || parts.boot.loaders.is_empty() && !has_header {
         return Ok(Vec::new());
@@ -126,7 +126,7 @@ impl ImageParts<'_> {
                         .push("a UEFI program, /EFI/BOOT/BOOTAA64.EFI".to_owned());
                 }
             }
-            Start::OwnUBoot => self.menu(report),
+            Start::OwnUBoot | Start::Bios => self.menu(report),
         }
         Ok(())
     }

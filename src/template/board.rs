@@ -45,7 +45,7 @@ pub(super) fn for_board(text: &str, board: &Board) -> String {
             text.replacen(PLAIN, &lines, 1).replacen(IMPORT, &import, 1)
         }
         Start::UBoot(u_boot) => text.replacen(PLAIN, &u_boot_lines(board.title, u_boot), 1),
-        Start::Uefi | Start::OwnUBoot => text.replacen(PLAIN, OWN_U_BOOT, 1),
+        Start::Uefi | Start::OwnUBoot | Start::Bios => text.replacen(PLAIN, OWN_U_BOOT, 1),
     }
 }
 

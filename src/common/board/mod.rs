@@ -47,6 +47,8 @@ pub enum Start {
     Uefi,
     /// U-Boot in the board's own flash memory: nothing of it is on the image.
     OwnUBoot,
+    /// A BIOS, which starts the boot sector of the disk.
+    Bios,
 }
 
 /// All boards, in the order in which they are listed.
@@ -102,7 +104,7 @@ impl Board {
     pub fn raspberry_pi(&self) -> Option<&PiModel> {
         match &self.start {
             Start::RaspberryPi(model) => Some(model),
-            Start::UBoot(_) | Start::Uefi | Start::OwnUBoot => None,
+            Start::UBoot(_) | Start::Uefi | Start::OwnUBoot | Start::Bios => None,
         }
     }
 
@@ -116,6 +118,7 @@ impl Board {
             Start::UBoot(u_boot) => format!("U-Boot at sector {}", u_boot.header.sector),
             Start::Uefi => "/EFI/BOOT/BOOTAA64.EFI".to_owned(),
             Start::OwnUBoot => "a U-Boot that is not on the card".to_owned(),
+            Start::Bios => "the boot sector of the disk".to_owned(),
         }
     }
 
@@ -124,7 +127,7 @@ impl Board {
         match &self.start {
             Start::RaspberryPi(model) => !model.in_nixpkgs,
             Start::UBoot(_) => true,
-            Start::Uefi | Start::OwnUBoot => false,
+            Start::Uefi | Start::OwnUBoot | Start::Bios => false,
         }
     }
 

@@ -75,7 +75,7 @@ pub(super) static PC: Board = Board {
     name: "pc",
     title: "QEMU's PC",
     system: System::X8664Linux,
-    start: Start::OwnUBoot,
+    start: Start::Bios,
     qemu: Some(QemuModel {
         architecture: Architecture::X86_64,
         packages: "qemu-system-x86 (Debian, Ubuntu, Fedora), qemu-system-x86_64 (Alpine)",

@@ -24,7 +24,7 @@ pub(super) fn findings(facts: &ConfigFacts, board: &Board) -> Vec<Finding> {
         ],
         Start::RaspberryPi(model) => vec![missing_firmware(facts, board, model)],
         Start::Uefi => vec![missing_uefi_loader(facts, board)],
-        Start::OwnUBoot => Vec::new(),
+        Start::OwnUBoot | Start::Bios => Vec::new(),
     };
     found.into_iter().flatten().collect()
 }
