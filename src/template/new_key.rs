@@ -1,20 +1,14 @@
 //! A new SSH key pair, in OpenSSH's formats. No program of OpenSSH is needed to make one.
 
+use std::fmt::Display;
 use std::io;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ssh_key::private::{Ed25519Keypair, Ed25519PrivateKey};
+use ssh_key::public::Ed25519PublicKey;
+use ssh_key::{LineEnding, PrivateKey};
 
 use crate::common::failure::{Failure, OrFail as _};
-
-const KEY_TYPE: &[u8] = b"ssh-ed25519";
-/// The first bytes of a private key (`AUTH_MAGIC` in OpenSSH's PROTOCOL.key).
-const MAGIC: &[u8] = b"openssh-key-v1\0";
-/// The private half is padded to a multiple of this many bytes: the block size of the cipher `none`.
-const BLOCK: usize = 8;
-/// Characters in a line of base64, as `ssh-keygen` writes them.
-const LINE: usize = 70;
 
 /// An Ed25519 key pair without a passphrase.
 #[derive(Clone)]
@@ -39,65 +33,36 @@ impl KeyPair {
     ///
     /// When the kernel has no random numbers.
     pub fn generate(comment: &str) -> Result<Self, Failure> {
-        let (mut seed, mut check) = ([0; 32], [0; 4]);
-        for random in [&mut seed[..], &mut check[..]] {
-            getrandom::fill(random)
-                .map_err(|error| io::Error::other(error.to_string()))
-                .or_environment("generate an SSH key")?;
-        }
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
-            .map_err(|error| io::Error::other(error.to_string()))
-            .or_internal("generate an SSH key")?;
-        let point = pair.public_key().as_ref();
-        let public = [string(KEY_TYPE), string(point)].concat();
-        let private = private_half(check, &seed, point, comment);
-        let file = [
-            MAGIC.to_vec(),
-            // The cipher, the key derivation and its options, and the number of keys.
-            string(b"none"),
-            string(b"none"),
-            string(b""),
-            1_u32.to_be_bytes().to_vec(),
-            string(&public),
-            string(&private),
-        ];
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed)
+            .map_err(io_error)
+            .or_environment("generate an SSH key")?;
+        let public = public_half(&seed).or_internal("generate an SSH key")?;
+        Self::in_openssh_formats(&seed, public, comment).or_internal("write an SSH key")
+    }
+
+    fn in_openssh_formats(seed: &[u8; 32], public: [u8; 32], comment: &str) -> io::Result<Self> {
+        let pair = Ed25519Keypair {
+            public: Ed25519PublicKey(public),
+            private: Ed25519PrivateKey::from_bytes(seed),
+        };
+        let key = PrivateKey::new(pair.into(), comment).map_err(io_error)?;
+        let private = key.to_openssh(LineEnding::LF).map_err(io_error)?;
         Ok(Self {
-            public: format!("ssh-ed25519 {} {comment}", BASE64_STANDARD.encode(public)),
-            private: armored(&BASE64_STANDARD.encode(file.concat())),
+            public: key.public_key().to_openssh().map_err(io_error)?,
+            private: private.to_string(),
         })
     }
 }
 
-/// The part of the file that a passphrase would encrypt. It begins with `check` twice, by which a decryption is verified.
-fn private_half(check: [u8; 4], seed: &[u8], point: &[u8], comment: &str) -> Vec<u8> {
-    let mut half = [
-        check.to_vec(),
-        check.to_vec(),
-        string(KEY_TYPE),
-        string(point),
-        string(&[seed, point].concat()),
-        string(comment.as_bytes()),
-    ]
-    .concat();
-    let missing = half.len().next_multiple_of(BLOCK) - half.len();
-    half.extend((1..=u8::MAX).take(missing));
-    half
+/// The public key that belongs to the private key `seed`.
+fn public_half(seed: &[u8; 32]) -> io::Result<[u8; 32]> {
+    let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(io_error)?;
+    pair.public_key().as_ref().try_into().map_err(io_error)
 }
 
-/// `bytes` after their length, as in the protocols of SSH (RFC 4251, section 5).
-fn string(bytes: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    [&length.to_be_bytes()[..], bytes].concat()
-}
-
-fn armored(base64: &str) -> String {
-    let mut text = "-----BEGIN OPENSSH PRIVATE KEY-----\n".to_owned();
-    for line in base64.as_bytes().chunks(LINE) {
-        text.push_str(&String::from_utf8_lossy(line));
-        text.push('\n');
-    }
-    text.push_str("-----END OPENSSH PRIVATE KEY-----\n");
-    text
+fn io_error(error: impl Display) -> io::Error {
+    io::Error::other(error.to_string())
 }
 
 #[cfg(test)]
@@ -114,7 +79,6 @@ mod tests {
         assert!(!format!("{one:?}").contains("PRIVATE"));
     }
 
-    /// The padding depends on the length of the comment.
     #[test]
     fn openssh_reads_the_private_key() {
         let path = std::ffi::OsStr::new("/usr/bin:/run/current-system/sw/bin");
@@ -122,6 +86,7 @@ mod tests {
             return;
         };
         let dir = tempfile::tempdir().unwrap();
+        // The padding depends on the length of the comment.
         for length in 0..=8 {
             let pair = KeyPair::generate(&"x".repeat(length)).unwrap();
             let file = dir.path().join(length.to_string());
