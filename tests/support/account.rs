@@ -177,9 +177,10 @@ fn copy_cache(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let name = entry.file_name().into_string().unwrap();
+        let is_temporary = name.starts_with("new-") || name.contains(".part");
         if entry.file_type().unwrap().is_dir() {
             copy_cache(&entry.path(), &to.join(name));
-        } else if !name.starts_with("new-") && !name.ends_with(".part") {
+        } else if !is_temporary {
             fs::copy(entry.path(), to.join(name)).unwrap();
         }
     }
