@@ -84,6 +84,12 @@ pub(super) fn is_kernel_start(line: &str) -> bool {
         .any(|text| line.contains(text))
 }
 
+/// Whether Linux has twice failed to address a device that was plugged into a USB port (`hub_port_connect` in its
+/// drivers/usb/core/hub.c). QEMU's controller of the Raspberry Pi misses transfers when its machine is held up.
+pub(super) fn is_usb_failure(line: &str) -> bool {
+    line.contains("attempt power cycle") || line.contains("unable to enumerate USB device")
+}
+
 /// Whether a line ends with the prompt of a login. A kernel message may follow on the same line.
 pub(super) fn is_prompt(line: &str) -> bool {
     line.contains(LOGIN_PROMPT)

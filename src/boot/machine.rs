@@ -10,7 +10,7 @@ use crate::boot::container::ContainerQemu;
 use crate::boot::diagnosis::is_halted;
 use crate::boot::keyboard::Keyboard;
 use crate::boot::process::QemuProcess;
-use crate::boot::qemu::PLUG_NETWORK;
+use crate::boot::qemu::{PLUG_NETWORK, UNPLUG_NETWORK};
 use crate::boot::qemu_output::QemuOutput;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
@@ -81,9 +81,19 @@ impl RunningMachine {
     /// Plugs a network adapter into a board's USB port, by QEMU's monitor. QEMU's USB controller tells of a device that is
     /// plugged in once: U-Boot would see that, and Linux would find an empty port.
     pub(super) async fn plug_network(&mut self) -> Result<(), Failure> {
+        self.type_in_monitor(&[PLUG_NETWORK]).await
+    }
+
+    /// Takes the network adapter out and plugs it in again: Linux looks at it anew.
+    pub(super) async fn replug_network(&mut self) -> Result<(), Failure> {
+        self.type_in_monitor(&[UNPLUG_NETWORK, PLUG_NETWORK]).await
+    }
+
+    async fn type_in_monitor(&mut self, commands: &[&str]) -> Result<(), Failure> {
         const DOING: &str = "plug in the machine's network adapter";
+        let lines = commands.join("\n");
         // Ctrl-A C leads from the last serial port to the monitor, which is the first on the console.
-        let keys = format!("\x01c{PLUG_NETWORK}\n\x01c");
+        let keys = format!("\x01c{lines}\n\x01c");
         match &mut self.backend {
             QemuBackend::Process(process) => process
                 .type_keys(keys.as_bytes())

@@ -32,8 +32,11 @@ pub(super) struct Machine {
     pub(super) serial: Serial,
 }
 
-/// The command of QEMU's monitor that plugs a network adapter into a board's USB port.
-pub(super) const PLUG_NETWORK: &str = "device_add usb-net,netdev=net";
+/// The command of QEMU's monitor that plugs a network adapter into a board's USB port. Without the port's number QEMU puts a
+/// hub between them, which would have to be recognised first.
+pub(super) const PLUG_NETWORK: &str = "device_add usb-net,netdev=net,id=adapter,port=1";
+/// The command that takes it out again.
+pub(super) const UNPLUG_NETWORK: &str = "device_del adapter";
 
 /// Files that QEMU loads in place of a board's firmware, by paths without commas.
 #[derive(Clone, Debug)]
