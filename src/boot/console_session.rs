@@ -63,7 +63,7 @@ fn give_terminal(events: &Events, port: Option<u16>) {
 
 /// Says how the network of a board is connected, which sdbuild cannot do while the user has the console.
 fn explain_network(session: &BootSession<'_>) {
-    if session.start.is_some() && session.request.model.has_network() {
+    if session.needs_adapter() {
         session.context.events.notice(format!(
             "its network is not connected; to do that when the kernel has started, type Ctrl-A C, {PLUG_NETWORK}, and Ctrl-A C again"
         ));

@@ -8,6 +8,7 @@ use crate::boot::diagnosis;
 use crate::boot::disk::Disk;
 use crate::boot::login::{ProbeResult, SshProbe};
 use crate::boot::machine::{BootEvent, RunningMachine};
+use crate::boot::network_adapter::NetworkAdapter;
 use crate::boot::outcome::{
     Reached, command_outcome, machine_ended, no_login, with_leftover, with_memory_hint,
 };
@@ -24,8 +25,6 @@ use crate::common::timeout::{ActiveTimer, timeout};
 const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the machine may take to switch itself off.
 const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often the network adapter is plugged in again when Linux could not use it.
-const MAX_REPLUGS: u32 = 3;
 /// The hint where the machine's SSH port cannot be reached from this machine.
 const NO_PORT_HINT: &str =
     "install QEMU on this machine, or boot without --until-ssh and --run to see the console";
@@ -110,7 +109,7 @@ impl LoginSession<'_> {
         let mut has_failed = false;
         let until = format!("until a login succeeds, {} s at most", limit.as_secs());
         let mut progress = BootProgress::new(&self.session.context.events, until);
-        let mut adapter = NetworkAdapter::of(&self.session);
+        let mut adapter = NetworkAdapter::new(self.session.needs_adapter());
         loop {
             let event = tokio::select! {
                 // The console comes last: a machine that writes without end would win every time.
@@ -213,38 +212,6 @@ impl LoginSession<'_> {
                 .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
         }
         ssh.kill().await.or_environment("end ssh")
-    }
-}
-
-/// The network adapter of a board's model, which is plugged in when the kernel starts.
-struct NetworkAdapter {
-    must_plug: bool,
-    replugs: u32,
-}
-
-impl NetworkAdapter {
-    fn of(session: &BootSession<'_>) -> Self {
-        let must_plug = session.start.is_some() && session.request.model.has_network();
-        let replugs = if must_plug { MAX_REPLUGS } else { 0 };
-        Self { must_plug, replugs }
-    }
-
-    /// Acts on new lines of the console.
-    async fn look(
-        &mut self,
-        lines: &[String],
-        machine: &mut RunningMachine,
-    ) -> Result<(), Failure> {
-        if self.must_plug && lines.iter().any(|line| diagnosis::is_kernel_start(line)) {
-            self.must_plug = false;
-            return machine.plug_network().await;
-        }
-        let has_failed = lines.iter().any(|line| diagnosis::is_usb_failure(line));
-        if has_failed && !self.must_plug && self.replugs > 0 {
-            self.replugs -= 1;
-            return machine.replug_network().await;
-        }
-        Ok(())
     }
 }
 

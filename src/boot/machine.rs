@@ -78,8 +78,7 @@ impl RunningMachine {
         }
     }
 
-    /// Plugs a network adapter into a board's USB port, by QEMU's monitor. QEMU's USB controller tells of a device that is
-    /// plugged in once: U-Boot would see that, and Linux would find an empty port.
+    /// Plugs a network adapter into a board's USB port, by QEMU's monitor.
     pub(super) async fn plug_network(&mut self) -> Result<(), Failure> {
         self.type_in_monitor(&[PLUG_NETWORK]).await
     }

@@ -15,6 +15,7 @@ mod login;
 mod login_keys;
 mod login_session;
 mod machine;
+mod network_adapter;
 mod outcome;
 pub mod pdeathsig;
 mod port;

@@ -1,6 +1,7 @@
 //! One boot from start to end.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::boot::container::ContainerOptions;
 use crate::boot::copy_in::image_in_container;
@@ -66,22 +67,40 @@ pub async fn boot(
         container,
         context,
     };
-    let obstacle = match (&request.login, request.prompt) {
-        (Some(_), Some(_)) => session.no_login()?,
-        _ => None,
-    };
-    if let Some(obstacle) = &obstacle {
-        session.explain_prompt(obstacle);
-    }
-    match (&request.login, request.prompt) {
-        (Some(login), _) if obstacle.is_none() => {
-            Box::pin(login_session::run(session, &disk, login)).await
-        }
-        (_, Some(limit)) => Box::pin(prompt_session::run(session, &disk, limit)).await,
-        (_, None) => {
+    match goal(&session)? {
+        Goal::Login(login) => Box::pin(login_session::run(session, &disk, login)).await,
+        Goal::Prompt(limit) => Box::pin(prompt_session::run(session, &disk, limit)).await,
+        Goal::Console => {
             let shown = Box::pin(console_session::run(session, &disk));
             shown.await.map(|()| Reached::End)
         }
+    }
+}
+
+/// What a boot waits for.
+enum Goal<'a> {
+    /// A login over SSH.
+    Login(&'a Login),
+    /// The prompt of a login on the console, this long at most.
+    Prompt(Duration),
+    /// The end of the machine, whose console the user has.
+    Console,
+}
+
+/// What the request asks for; the prompt in place of a login that is impossible, if the request allows that.
+fn goal<'a>(session: &BootSession<'a>) -> Result<Goal<'a>, Failure> {
+    let request = session.request;
+    match (&request.login, request.prompt) {
+        (None, None) => Ok(Goal::Console),
+        (None, Some(limit)) => Ok(Goal::Prompt(limit)),
+        (Some(login), None) => Ok(Goal::Login(login)),
+        (Some(login), Some(limit)) => match session.no_login()? {
+            None => Ok(Goal::Login(login)),
+            Some(obstacle) => {
+                session.explain_prompt(&obstacle);
+                Ok(Goal::Prompt(limit))
+            }
+        },
     }
 }
 

@@ -56,6 +56,11 @@ impl BootSession<'_> {
         self.context.events.notice(notice);
     }
 
+    /// Whether the machine's network adapter is a USB device, which is plugged in when the kernel has started.
+    pub(super) fn needs_adapter(&self) -> bool {
+        self.start.is_some() && self.request.model.has_network()
+    }
+
     fn in_container<'a>(
         &'a self,
         disk: &'a Disk,

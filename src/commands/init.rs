@@ -255,28 +255,21 @@ fn report(values: &TemplateValues, context: &Context) {
 /// git tracks is locked and built.
 fn next_command(args: &InitArgs, in_repository: bool) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
-    if args.flake {
-        let (dir, lock) = match path {
-            Some(path) => {
-                let dir = quoted(&path.to_string_lossy());
-                (dir.clone(), format!("sdbuild lock --flake {dir}"))
-            }
-            None => (".".to_owned(), "sdbuild lock".to_owned()),
-        };
-        let build = match path {
-            Some(_) => format!("sdbuild build {dir}"),
-            None => "sdbuild build".to_owned(),
-        };
-        return if in_repository {
-            format!("`git add {dir}`, `{lock}`, `git add {dir}` again and `{build}`")
-        } else {
-            format!("`{lock}` and `{build}`")
-        };
+    let path = path.map(|path| quoted(&path.to_string_lossy()));
+    let command = |words: &str| match &path {
+        Some(path) => format!("`{words} {path}`"),
+        None => format!("`{}`", words.trim_end_matches(" --flake")),
+    };
+    let build = command("sdbuild build");
+    if !args.flake {
+        return build;
     }
-    match path {
-        Some(path) => format!("`sdbuild build {}`", quoted(&path.to_string_lossy())),
-        None => "`sdbuild build`".to_owned(),
+    let lock = command("sdbuild lock --flake");
+    if !in_repository {
+        return format!("{lock} and {build}");
     }
+    let dir = path.as_deref().unwrap_or(".");
+    format!("`git add {dir}`, {lock}, `git add {dir}` again and {build}")
 }
 
 #[cfg(test)]

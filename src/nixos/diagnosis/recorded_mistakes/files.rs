@@ -1,0 +1,82 @@
+//! Files and downloads that the configuration asks for.
+
+use super::*;
+
+#[test]
+fn another_search_path_is_replaced_by_a_download() {
+    let hardware = recorded("search-path");
+    let write = "write (builtins.fetchTarball \"https://github.com/NixOS/nixos-hardware/archive/master.tar.gz\" + \
+                 \"/raspberry-pi/4\") in place of <nixos-hardware/raspberry-pi/4>";
+    assert_hint(&hardware, "not found in the Nix search path", write);
+    let home = recorded("search-path-home-manager");
+    assert_hint(
+        &home,
+        "home-manager/nixos",
+        "nix-community/home-manager/archive/master.tar.gz",
+    );
+}
+
+#[test]
+fn a_download_of_the_configuration_is_told_from_a_cache() {
+    for (failure, message) in [
+        (
+            recorded("fetch-unresolved"),
+            "Could not resolve hostname (6)",
+        ),
+        (recorded("fetch-refused"), "Could not connect to server (7)"),
+        (
+            recorded("fetch-git"),
+            "Could not resolve host: github.nosuch.invalid",
+        ),
+        (recorded("fetch-url"), "Could not resolve hostname (6)"),
+    ] {
+        assert_eq!(failure.class, Class::Environment, "{failure}");
+        let text = failure.to_string();
+        assert!(
+            text.contains("evaluate pi/c.nix: the configuration fetches http"),
+            "{text}"
+        );
+        assert!(text.contains(message), "{text}");
+        let hints = failure.hints.join(" ");
+        assert!(
+            hints.contains("the network, and the DNS") && !hints.contains("cache"),
+            "{hints}"
+        );
+    }
+    let not_found = recorded("fetch-not-found");
+    assert_hint(
+        &not_found,
+        "which failed: HTTP error 404",
+        "check the address",
+    );
+}
+
+#[test]
+fn a_wrong_hash_in_the_configuration_is_replaced() {
+    let failure = recorded("fetch-wrong-hash");
+    let hint =
+        "write sha256:0bk2zxzmhrlx9r13h8h56idz89xh3ngvlg2djl9qnxl6qxvk9nyx in place of sha256:0000";
+    assert_hint(&failure, "hash mismatch in file downloaded from", hint);
+}
+
+#[test]
+fn a_file_that_the_builder_lacks_is_explained() {
+    let ignored = recorded("file-missing");
+    assert_hint(
+        &ignored,
+        "path 'pi/wifi.nix' does not exist",
+        "put the line !/wifi.nix into .sdbuildignore",
+    );
+    let above = recorded("file-above");
+    assert_hint(
+        &above,
+        "path '/build/common.nix' does not exist",
+        "/common.nix lies above ",
+    );
+    let absolute = recorded("file-absolute-read");
+    assert_hint(
+        &absolute,
+        "opening file '/home/me/name'",
+        "the builder has only ",
+    );
+}

@@ -1,0 +1,83 @@
+//! Names that are not bound, packages that do not exist, and recursion through the arguments of modules.
+
+use super::*;
+
+#[test]
+fn an_argument_that_was_not_asked_for_names_the_line() {
+    let pkgs = recorded("undefined-pkgs");
+    assert_hint(
+        &pkgs,
+        "pi/c.nix:4:34: undefined variable 'pkgs'",
+        "add pkgs to the { … }: of line 1",
+    );
+    let path = recorded("undefined-modules-path");
+    assert_hint(
+        &path,
+        "undefined variable 'modulesPath'",
+        "add modulesPath to the { … }: of line 5",
+    );
+    let none = recorded("undefined-without-arguments");
+    assert_hint(
+        &none,
+        "undefined variable 'pkgs'",
+        "begins with what it asks for: { pkgs, ... }:",
+    );
+}
+
+#[test]
+fn a_name_inside_with_pkgs_is_no_package() {
+    let failure = recorded("undefined-in-with");
+    let hint = "nixpkgs has no package htopp; find its name: https://search.nixos.org/packages?query=htopp";
+    assert_hint(&failure, "pi/c.nix:4:49: undefined variable 'htopp'", hint);
+}
+
+#[test]
+fn a_missing_package_names_what_nix_proposes() {
+    let failure = recorded("missing-attribute-package");
+    assert_hint(&failure, "attribute 'htopp' missing", "write htop or btop");
+}
+
+#[test]
+fn infinite_recursion_names_its_cause() {
+    let message = "infinite recursion encountered";
+    let pkgs = recorded("recursion-pkgs");
+    assert_hint(&pkgs, message, "imports of pi/c.nix needs pkgs");
+    assert!(
+        pkgs.log_tail.is_empty(),
+        "inside nixpkgs: {:?}",
+        pkgs.log_tail
+    );
+    let config = recorded("recursion-config");
+    assert_hint(&config, message, "imports of pi/c.nix depends on config");
+    let inputs = recorded("recursion-special-args");
+    assert_hint(&inputs, message, "pi/c.nix asks for the argument inputs");
+    let own = recorded("recursion-other");
+    assert_hint(&own, message, "an option is defined by its own value");
+}
+
+#[test]
+fn an_argument_of_a_flake_is_named() {
+    let failure = recorded("missing-module-argument");
+    assert_hint(
+        &failure,
+        "attribute 'inputs' missing",
+        "which a flake would pass in specialArgs",
+    );
+}
+
+#[test]
+fn a_module_without_an_ellipsis_names_the_line() {
+    let failure = recorded("no-ellipsis");
+    assert_hint(
+        &failure,
+        "pi/c.nix:1:1: function",
+        "end the { … }: of line 1 with `, ...`",
+    );
+}
+
+#[test]
+fn a_function_of_the_library_is_no_package() {
+    let failure = recorded("library-function");
+    let hint = "write lib.mkForce, and lib in the { … }: of line 1";
+    assert_hint(&failure, "undefined variable 'mkForce'", hint);
+}

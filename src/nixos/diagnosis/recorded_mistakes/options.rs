@@ -1,0 +1,138 @@
+//! Options that do not exist, and values of the wrong form.
+
+use super::*;
+
+#[test]
+fn a_value_of_the_wrong_type_names_the_right_form() {
+    let boolean = recorded("wrong-type");
+    assert_hint(
+        &boolean,
+        "pi/c.nix:4: A definition for option",
+        "true or false, without quotes",
+    );
+    let package = recorded("wrong-type-list");
+    assert_hint(
+        &package,
+        "is not of type `package'",
+        "pkgs.NAME, without quotes",
+    );
+    let list = recorded("wrong-type-list-without-brackets");
+    assert_hint(
+        &list,
+        "is not of type `list of package'",
+        "write a list: [ … ]",
+    );
+}
+
+#[test]
+fn definitions_that_contradict_are_resolved() {
+    let image = recorded("defined-by-image");
+    let message = "The option `fileSystems.\"/\".device' has conflicting definition values";
+    assert_hint(
+        &image,
+        message,
+        "the image sets fileSystems.\"/\".device itself: remove it",
+    );
+    let files = recorded("conflict");
+    let message = "The option `time.timeZone' has conflicting definition values";
+    assert_hint(&files, message, "keep one of the definitions");
+    // Nix's own proposal, which is wrong for the first, is not repeated.
+    for failure in [image, files] {
+        assert!(!failure.to_string().contains("lib.mkForce"), "{failure}");
+    }
+}
+
+#[test]
+fn values_that_look_right_have_their_form_explained() {
+    let name = recorded("host-name");
+    let hint = "a host name has letters, digits and `-`, at most 63";
+    assert_hint(&name, "pi/c.nix:4: A definition for option", hint);
+    let call = recorded("call-in-list");
+    assert_hint(
+        &call,
+        "<function>",
+        "a call inside a list needs parentheses",
+    );
+    let path = recorded("quoted-path");
+    assert_hint(
+        &path,
+        "doesn't represent an absolute path",
+        "a path has no quotes",
+    );
+    let list = recorded("not-a-module");
+    assert_hint(&list, "but a list", "a module is a set");
+    let colon = recorded("colon");
+    assert_hint(
+        &colon,
+        "pi/c.nix:3:10: syntax error",
+        "write `=` in place of `:`",
+    );
+}
+
+#[test]
+fn an_option_that_is_defined_twice_names_both_lines() {
+    let failure = recorded("defined-twice");
+    assert_hint(
+        &failure,
+        "already defined at pi/c.nix:4:3",
+        "keep one of the lines 4 and 6",
+    );
+}
+
+#[test]
+fn options_of_an_image_without_its_module_name_the_import() {
+    let failure = recorded("no-sd-image-option");
+    let import = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];";
+    assert_hint(&failure, "The option `sdImage' does not exist", import);
+}
+
+#[test]
+fn an_unknown_option_names_its_line() {
+    let failure = recorded("unknown-option-nested");
+    let message = "pi/c.nix:6: The option `services.openssh.pasword' does not exist.";
+    assert_hint(&failure, message, "search.nixos.org/options");
+    // The only definition is quoted.
+    assert!(failure.to_string().ends_with(message), "{failure}");
+    let line = [
+        "5|     enable = true;",
+        "6|     pasword = false;",
+        " |     ^",
+        "7|   };",
+    ];
+    assert_eq!(failure.log_tail, line);
+}
+
+#[test]
+fn failed_assertions_have_a_line_each() {
+    let failure = recorded("assertion");
+    let message = "Failed assertions:\n- The option x must be set.\n- y is wrong";
+    assert!(failure.to_string().ends_with(message), "{failure}");
+}
+
+#[test]
+fn errors_of_the_command_line_name_the_flag() {
+    let unknown = recorded_with("services.opensh.enable=true", "set-unknown-option");
+    let message = "The option `services.opensh' does not exist. Definition values:\n- On the command line: --set \
+                   services.opensh.enable=true";
+    assert_hint(&unknown, message, "options");
+    let value = recorded_with("time.timeZone=5", "set-wrong-value");
+    assert_hint(
+        &value,
+        "- On the command line: --set time.timeZone=5",
+        "a text in quotes",
+    );
+    let set = "environment.systemPackages=[ pkgs.vim htopp ]";
+    let undefined = recorded_with(
+        "environment.systemPackages=[ pkgs.vim htopp ]",
+        "set-undefined",
+    );
+    assert_hint(
+        &undefined,
+        &format!("--set {set}: undefined variable 'htopp'"),
+        "pkgs.htopp",
+    );
+    for failure in [unknown, value, undefined] {
+        let all = format!("{failure} {:?}", failure.log_tail);
+        assert!(!all.contains("/build/") && !all.contains("_type"), "{all}");
+    }
+}

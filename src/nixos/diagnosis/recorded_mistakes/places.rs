@@ -1,0 +1,65 @@
+//! The lines that a failure quotes, and the line that a syntax error names.
+
+use super::*;
+
+#[test]
+fn a_syntax_error_names_the_line_of_its_cause() {
+    for (failure, place, hint) in [
+        (
+            recorded("missing-semicolon"),
+            "pi/c.nix:7:27",
+            "a `;` is missing at the end of line 4",
+        ),
+        (
+            recorded("missing-quote"),
+            "pi/c.nix:6:25",
+            "a quote is missing: the text that begins in line 4 goes on",
+        ),
+        (
+            recorded("extra-bracket"),
+            "pi/c.nix:5:26",
+            "line 4 closes the { … } of the whole file",
+        ),
+        (
+            recorded("open-bracket"),
+            "pi/c.nix:4:32",
+            "the `[` of line 4 is not closed",
+        ),
+        (
+            recorded("single-quotes"),
+            "pi/c.nix:4:25",
+            "a text has double quotes",
+        ),
+    ] {
+        assert_hint(&failure, place, hint);
+    }
+}
+
+#[test]
+fn message_place_and_proposal_are_told_once() {
+    let variable = recorded("undefined-in-with");
+    assert_eq!(
+        variable.log_tail[1..],
+        [
+            "4|   environment.systemPackages = with pkgs; [ vim htopp git ];",
+            " |                                                 ^",
+            "5| }",
+        ]
+    );
+    // Nix's proposal is in the hint, and its advice for contradictions has a better one.
+    let package = recorded("missing-attribute-package");
+    assert_eq!(package.log_tail.last().unwrap(), "5| }");
+    assert_eq!(recorded("conflict").log_tail, [""; 0]);
+}
+
+#[test]
+fn a_wrong_value_is_quoted_with_its_line() {
+    let failure = recorded("wrong-type");
+    let message =
+        "pi/c.nix:4: A definition for option `services.openssh.enable' is not of type `boolean'.";
+    assert!(failure.to_string().ends_with(message), "{failure}");
+    assert_eq!(
+        failure.log_tail[1..3],
+        ["4|   services.openssh.enable = \"yes\";", " |   ^"]
+    );
+}

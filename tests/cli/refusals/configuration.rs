@@ -1,0 +1,174 @@
+//! The configuration and its files.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use crate::cli_test::CliTest;
+use crate::support::*;
+use crate::{GOOD, as_nobody, user};
+
+#[test]
+fn missing_configuration_names_what_is_there_instead() {
+    CliTest::new(&["build"])
+        .exit_code(2)
+        .stderr("hint: `sdbuild init` writes one")
+        .run();
+    CliTest::new(&["build"])
+        .file("configuration.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: to build configuration.nix instead: sdbuild build configuration.nix")
+        .run();
+    CliTest::new(&["build", "sd-card.nixx"])
+        .file("sd-card.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: did you mean sd-card.nix?")
+        .run();
+    CliTest::new(&["build", "no/such"])
+        .exit_code(2)
+        .stderr("hint: check the path: it may")
+        .run();
+}
+
+#[test]
+fn inputs_without_a_lock_are_refused_at_once() {
+    let flake = "{ inputs.a.url = \"path:./a\"; outputs = { self, a, b }: { }; }";
+    let lacks = "flake.lock lacks the inputs a, b, and a build never changes it";
+    for words in [["build", "."], ["check", "."]] {
+        CliTest::new(&words)
+            .file("flake.nix", flake)
+            .exit_code(2)
+            .stderr(lacks)
+            .stderr("hint: complete it: sdbuild lock\n")
+            .run();
+    }
+    let overridden = ["build", ".", "--override-input", "a", "path:."];
+    CliTest::new(&overridden)
+        .file("flake.nix", flake)
+        .exit_code(2)
+        .stderr("flake.lock lacks the input b,")
+        .run();
+    let locking = CliTest::new(&["lock"]).file("flake.nix", flake);
+    let locking = locking.exit_code(3).run();
+    assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
+}
+
+#[test]
+fn configuration_is_a_directory() {
+    let user = user();
+    fs::create_dir(user.home.path().join("sd-card.nix")).unwrap();
+    run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sd-card.nix is a directory"]);
+}
+
+#[test]
+fn configuration_is_unreadable() {
+    if !root_available() {
+        return;
+    }
+    let user = user();
+    let config = user.write("sd-card.nix", GOOD);
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
+    as_nobody(&user, &[])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sd-card.nix", "ermission denied"]);
+}
+
+#[test]
+fn placeholder_key_stops_the_build_first() {
+    let user = user();
+    user.write(
+        "sd-card.nix",
+        &fs::read_to_string(root().join("sd-card.nix")).unwrap(),
+    );
+    let outcome = run(&mut user.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen"]);
+    let line = outcome
+        .stderr
+        .split("line ")
+        .nth(1)
+        .unwrap()
+        .split(' ')
+        .next()
+        .unwrap();
+    let text = fs::read_to_string(root().join("sd-card.nix")).unwrap();
+    let line: usize = line.parse().unwrap();
+    assert!(text.lines().nth(line - 1).unwrap().contains("REPLACE-ME"));
+}
+
+#[test]
+fn directory_is_not_a_nixpkgs() {
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    let empty = user.home.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let words = ["build", "--nixpkgs", empty.to_str().unwrap()];
+    run(&mut user.sdbuild(&words))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["empty", "nixos/default.nix"]);
+}
+
+#[test]
+fn files_that_cannot_be_uploaded_are_named_first() {
+    // Without an engine: nothing was started.
+    let refused = |prepare: &dyn Fn(&std::path::Path), parts: &[&str]| {
+        let user = user();
+        user.write("sd-card.nix", GOOD);
+        prepare(user.home.path());
+        run(&mut user.build(&[]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(parts)
+            .assert_stderr_contains(&["no engine answers"]);
+    };
+    refused(
+        &|home| symlink("/etc", home.join("etc")).unwrap(),
+        &["the link etc leads out of the configuration's directory"],
+    );
+    let sparse = |path: &std::path::Path, bytes| {
+        fs::File::create(path).unwrap().set_len(bytes).unwrap();
+    };
+    refused(
+        &|home| {
+            sparse(&home.join("a.mkv"), 5 << 30);
+            sparse(&home.join("b.iso"), 12 << 30);
+        },
+        &[
+            "has more than 2 GiB",
+            "largest: b.iso (13 GB), a.mkv (5.4 GB)\n",
+        ],
+    );
+    if root_available() {
+        let user = user();
+        user.write("sd-card.nix", GOOD);
+        let secret = user.write("secret", "");
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        as_nobody(&user, &[])
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["read secret: ", "hint: list it in .sdbuildignore"]);
+    }
+}
+
+/// An unreadable file was found only after container images and nixpkgs were fetched, and by `doctor` never.
+#[test]
+fn files_for_the_network_are_read_before_anything_starts() {
+    for (args, message) in [
+        (&["build", "--netrc-file", "none"], "read the logins in "),
+        (
+            &["build", "--ca-file", "none"],
+            "read certificate authorities from ",
+        ),
+    ] {
+        CliTest::new(args)
+            .config()
+            .exit_code(2)
+            .stderr(message)
+            .stderr("no engine answers")
+            .run();
+    }
+    CliTest::new(&["doctor"])
+        .env("SDBUILD_NETRC_FILE", "none")
+        .exit_code(3)
+        .stdout("✗ network access  read the logins in ")
+        .run();
+}

@@ -1,0 +1,50 @@
+//! The directory of the image.
+
+use crate::cli_test::CliTest;
+use crate::support::*;
+use crate::{GOOD, as_nobody, user};
+
+#[test]
+fn output_directory_is_not_writable() {
+    if !root_available() {
+        return;
+    }
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    as_nobody(&user, &[])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["write to the output directory", "out", "ermission denied"])
+        .assert_stderr_contains(&["hint: name another directory with --output"]);
+}
+
+#[test]
+fn output_directory_is_on_a_read_only_disk() {
+    if !root_available() {
+        return;
+    }
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    let build = user.build(&[]);
+    // In a mount namespace of its own: the mount goes with the process.
+    let mut mounted = std::process::Command::new("unshare");
+    mounted.args(["--mount", "--propagation", "private", "sh", "-c"]);
+    mounted.arg("mount -t tmpfs -o ro,size=64k none \"$0\" && exec \"$@\"");
+    mounted.arg(user.out());
+    mounted.arg(build.get_program()).args(build.get_args());
+    mounted.env_clear().envs(&user.environment);
+    run(mounted.current_dir(user.home.path()))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["write to the output directory", "Read-only file system"])
+        .assert_stderr_contains(&["hint: name another directory with --output"]);
+}
+
+#[test]
+fn output_directory_is_a_file() {
+    CliTest::new(&["build", "--output", "file"])
+        .config()
+        .file("file", "")
+        .exit_code(2)
+        .stderr("file")
+        .stderr("not a directory")
+        .run();
+}
