@@ -14,7 +14,8 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
 pub use misc::{
-    Boards, Check, Clean, CompletionShell, Completions, Doctor, Lock, Settings, Status, Try,
+    Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Settings, Status,
+    Try,
 };
 pub use shell::Shell;
 
@@ -81,9 +82,12 @@ pub enum Command {
     /// Build the image of a configuration
     #[command(after_help = examples::BUILD)]
     Build(Build),
-    /// List the boards that images can be for, and how far each was tried
+    /// List the boards of images, and how far each was tried
     #[command(after_help = examples::BOARDS)]
     Boards(Boards),
+    /// List the formats of images, and what each is for
+    #[command(after_help = examples::FORMATS)]
+    Formats(Formats),
     /// Boot an image in QEMU to test it; the image is not changed
     #[command(after_help = examples::BOOT)]
     Boot(BootArgs),

@@ -16,6 +16,11 @@ Examples:
   sdbuild boards
   sdbuild boards --json";
 
+pub(super) const FORMATS: &str = "\
+Examples:
+  sdbuild formats
+  sdbuild formats --json";
+
 pub(super) const CLEAN: &str = "\
 Removes every store volume that no run uses; --old removes old results on one volume: sdbuild-store, or the one \
 that SDBUILD_STORE names. Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if \

@@ -111,6 +111,14 @@ pub struct Boards {
     pub json: bool,
 }
 
+/// `sdbuild formats`.
+#[derive(Debug, Args)]
+pub struct Formats {
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `sdbuild lock`.
 #[derive(Debug, Args)]
 pub struct Lock {

@@ -13,6 +13,7 @@ use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::event::{Event, ImageDone};
 use crate::common::failure::{Class, Failure};
+use crate::common::image_format::ImageFormat;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
@@ -83,7 +84,8 @@ pub(super) async fn build(
 ) -> Result<Option<Reached>, Failure> {
     let start = Instant::now();
     let boot_test = prepare_boot_test(&settings, env, context, output.or_until_prompt).await?;
-    let board = settings.board.map(|BoardName(board)| board);
+    let format = settings.format.row();
+    let board = settings.board.filter(|_| format.boots);
     let scratch = settings.common.cache_dir.clone();
     let timings = Timings::default();
     let context = &Context {
@@ -114,7 +116,7 @@ pub(super) async fn build(
     let image = &done.value;
     match output.keep_hint {
         None => {
-            let told = image_done(image, start.elapsed(), boot_test.is_some());
+            let told = image_done(image, format, start.elapsed(), boot_test.is_some());
             context.events.emit(Event::ImageDone(ImageDone {
                 path_follows: output.path_follows,
                 ..told
@@ -127,7 +129,7 @@ pub(super) async fn build(
     }
     let path = image.path.clone();
     // An image that was there already was judged when it was built; a boot on the board shows more.
-    if let Some(board) = board.filter(|_| boot_test.is_none() && !image.up_to_date) {
+    if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none() && !image.up_to_date) {
         board_check::run(&path, board, scratch, context).await?;
     }
     done.finish("the image is done", |image| (output.write)(&image))?;
@@ -160,22 +162,26 @@ async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Fa
     Ok(confirm(question, ui, context).await? == Some(true))
 }
 
+/// The command that boots an image.
+const BOOT: &str = "sdbuild boot";
+
 /// What users are told about `image`, with the commands to go on with.
-fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
+fn image_done(image: &Image, format: &ImageFormat, took: Duration, is_booted: bool) -> ImageDone {
     let shown = shown_path(&image.path);
     // Without a name the commands take the newest image here.
     let is_newest_here = !shown.contains('/') && is_newest_in_its_directory(&image.path);
-    let argument = if is_newest_here {
-        String::new()
-    } else {
-        format!(" {}", quoted(&shown))
+    let named = |command: &str| {
+        if is_newest_here && command.starts_with("sdbuild ") {
+            command.to_owned()
+        } else {
+            format!("{command} {}", quoted(&shown))
+        }
     };
-    let boot = (
-        format!("sdbuild boot{argument}"),
-        "see it start in a virtual machine",
-    );
-    let flash = (format!("sdbuild flash{argument}"), "write it to a card");
-    let boot = Some(boot).filter(|_| !is_booted);
+    let next = format.next.iter();
+    let next = next.filter(|(command, _)| !(is_booted && *command == BOOT));
+    let next = next
+        .map(|(command, purpose)| (named(command), *purpose))
+        .collect();
     ImageDone {
         path: image.path.clone(),
         shown,
@@ -185,7 +191,7 @@ fn image_done(image: &Image, took: Duration, is_booted: bool) -> ImageDone {
         took,
         up_to_date: image.up_to_date,
         path_follows: false,
-        next: boot.into_iter().chain([flash]).collect(),
+        next,
     }
 }
 

@@ -15,6 +15,7 @@ pub mod flash;
 #[cfg(not(target_os = "linux"))]
 #[path = "flash_elsewhere.rs"]
 pub mod flash;
+pub mod formats;
 pub mod init;
 pub mod inspect;
 mod json_output;

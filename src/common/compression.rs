@@ -25,6 +25,9 @@ pub enum Compression {
 named_like_its_flag!(Compression);
 
 impl Compression {
+    /// All formats.
+    pub const ALL: [Self; 4] = [Self::None, Self::Zstd, Self::Xz, Self::Gzip];
+
     /// What the names of files in this format end in, with the dot; empty if they are not compressed.
     pub fn suffix(self) -> &'static str {
         self.properties().suffix

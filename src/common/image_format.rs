@@ -1,38 +1,176 @@
-//! The kinds of disk image that a build can make, one row each.
+//! The formats of images that a build can make: `image_format/rows.rs` has one row each.
 //!
-//! What differs between formats is a field here, so that no other module has to ask which format it deals
-//! with. A further format is another constant; what it needs and none before it did (a native step after
-//! Nix, another way to boot) is another field.
+//! What differs between formats is a field of [`ImageFormat`], so that no other module has to ask which format it deals
+//! with. A further format is another row; what it needs and none before it did is another field.
 
-/// One kind of disk image: how Nix makes it and how its file is found in the result.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ImageFormat {
-    /// The attribute of the NixOS system whose derivation makes the image.
-    pub attribute: &'static str,
-    /// Attributes of `config.system.build` that may make it, as lists of names; the first that the configuration has is
-    /// built.
-    pub candidates: &'static [&'static [&'static str]],
-    /// The type under which `nix-support/hydra-build-products` lists the image: `file TYPE PATH`.
-    pub product_type: &'static str,
-    /// The module of nixpkgs that defines the attribute, for hints.
-    pub module: &'static str,
-    /// Whether the expression for native glue covers the derivations that make this image.
-    pub has_native_glue: bool,
+mod row;
+mod rows;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use super::compression::{Compression, CompressionOptions};
+use super::nearest::nearest;
+pub use row::ImageFormat;
+use rows::{FORMATS, SD_IMAGE_MODULES};
+pub use rows::{OF_NIXPKGS, SD_CARD};
+
+/// What a variant of nixpkgs is called in a setting: this, and its name in `config.system.build.images`.
+const VARIANT_PREFIX: &str = "nixpkgs:";
+/// The variant that is made by the modules in [`SD_IMAGE_MODULES`].
+const SD_CARD_VARIANT: &str = "sd-card";
+
+/// A format that a setting names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Format {
+    row: &'static ImageFormat,
+    /// The variant of nixpkgs, if that was named instead of a format of ours.
+    variant: Option<String>,
 }
 
-impl ImageFormat {
-    /// A hint with the line that imports the module.
-    pub fn import_line(&self) -> String {
-        format!("add to the configuration: imports = [ {} ];", self.module)
+impl Format {
+    /// The format of the row `row`.
+    pub const fn of(row: &'static ImageFormat) -> Self {
+        Self { row, variant: None }
+    }
+
+    /// Its properties.
+    pub fn row(&self) -> &'static ImageFormat {
+        self.row
+    }
+
+    /// The variant of `config.system.build.images` that has its options.
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.as_deref().or(self.row.variant)
+    }
+
+    /// As [`ImageFormat::candidates`].
+    pub fn candidates(&self) -> Vec<Vec<&str>> {
+        match &self.variant {
+            Some(variant) => vec![vec!["images", variant]],
+            None => self.row.candidates.iter().map(|one| one.to_vec()).collect(),
+        }
+    }
+
+    /// The attribute of the NixOS system that makes it, where the configuration has the first of the candidates.
+    pub fn attribute(&self) -> String {
+        let first = self.candidates().into_iter().next().unwrap_or_default();
+        format!("config.system.build.{}", first.join("."))
+    }
+
+    /// Modules of nixpkgs that make an image of another kind of every configuration that imports them, as those for SD cards
+    /// do. A configuration for several formats is evaluated without them.
+    pub fn foreign_modules(&self) -> &'static [&'static str] {
+        match self.variant() {
+            None | Some(SD_CARD_VARIANT) => &[],
+            Some(_) => SD_IMAGE_MODULES,
+        }
+    }
+
+    /// How the file is compressed unless the user says otherwise.
+    pub fn default_compression(&self) -> CompressionOptions {
+        let format = if self.row.is_compressed {
+            Compression::default()
+        } else {
+            Compression::None
+        };
+        CompressionOptions {
+            format,
+            level: None,
+        }
     }
 }
 
-/// An SD card image as nixpkgs' `sd-image.nix` makes it: a partition table, a firmware partition and the
-/// root file system. U-Boot or the firmware boots it; it is written to a card or disk as it is.
-pub const SD_IMAGE: ImageFormat = ImageFormat {
-    attribute: "config.system.build.sdImage",
-    candidates: &[&["sdImage"], &["images", "sd-card"], &["image"]],
-    product_type: "sd-image",
-    module: "<nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>",
-    has_native_glue: true,
-};
+impl Default for Format {
+    fn default() -> Self {
+        Self::of(&SD_CARD)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.variant {
+            Some(variant) => write!(f, "{VARIANT_PREFIX}{variant}"),
+            None => f.write_str(self.row.name),
+        }
+    }
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(variant) = text.strip_prefix(VARIANT_PREFIX) {
+            // What an attribute of Nix may be called; it is written into Nix code quoted, and into messages as it is.
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-'".contains(c);
+            if variant.is_empty() || !variant.chars().all(is_plain) {
+                return Err(format!(
+                    "`{text}` does not name a variant, as nixpkgs:lxc does"
+                ));
+            }
+            return Ok(Self {
+                row: &OF_NIXPKGS,
+                variant: Some(variant.to_owned()),
+            });
+        }
+        let found = all().find(|format| format.name == text);
+        found.map(Self::of).ok_or_else(|| unknown(text))
+    }
+}
+
+/// The message about a name that no format has.
+fn unknown(text: &str) -> String {
+    let names: Vec<&str> = all().map(|format| format.name).collect();
+    let meant = nearest(text, names.iter().copied());
+    let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
+    format!(
+        "`{text}` is not one of {}, and not {VARIANT_PREFIX}VARIANT{meant}",
+        names.join(", ")
+    )
+}
+
+impl Serialize for Format {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Format {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}
+
+/// All formats of ours, in the order in which they are listed.
+pub fn all() -> impl Iterator<Item = &'static ImageFormat> {
+    FORMATS.into_iter()
+}
+
+/// The format that can take the place of the variant `variant` of nixpkgs, which is made in a virtual machine.
+pub fn in_place_of(variant: &str) -> Option<&'static ImageFormat> {
+    all().find(|row| row.replaces.contains(&variant))
+}
+
+/// The extension of `name` without the suffix of a compression, and that compression, if it is one of `extensions`.
+pub fn extension_of<'a>(
+    name: &str,
+    extensions: impl IntoIterator<Item = &'a str>,
+) -> Option<(&'a str, Compression)> {
+    let has = |extension: &&str, compression: Compression| {
+        let rest = name.strip_suffix(compression.suffix());
+        let rest = rest.and_then(|rest| rest.strip_suffix(*extension));
+        rest.and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|stem| !stem.is_empty())
+    };
+    extensions.into_iter().find_map(|extension| {
+        let compression = Compression::ALL.into_iter();
+        let mut found = compression.filter(|compression| has(&extension, *compression));
+        Some((extension, found.next()?))
+    })
+}
+
+#[cfg(test)]
+mod tests;

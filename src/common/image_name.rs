@@ -1,19 +1,28 @@
 //! The names of image files and of the files beside them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::ValueEnum as _;
+use super::image_format::{all, extension_of};
 
-use super::compression::Compression;
-
-/// What the names of images end in, before the suffix of a compression.
-const RAW_SUFFIX: &str = ".img";
-
-/// Whether `name` is that of an image: `x.img`, `x.img.zst`, …
+/// Whether `name` is that of a disk image: `x.img`, `x.img.zst`, …
 pub fn is_image(name: &str) -> bool {
-    let formats = Compression::value_variants().iter();
-    let mut stems = formats.filter_map(|format| name.strip_suffix(format.suffix()));
-    stems.any(|stem| stem.ends_with(RAW_SUFFIX))
+    let disks = all().filter(|format| format.is_disk);
+    let extensions = disks.flat_map(|format| format.extensions.iter().copied());
+    extension_of(name, extensions).is_some()
+}
+
+/// Whether the file `path` was written by a build, or lies beside such a file: a disk image by its name, an archive, whose name
+/// other files have too, by the hash and the manifest beside it.
+pub fn is_output(path: &Path) -> bool {
+    let Some(name) = path.file_name().and_then(OsStr::to_str) else {
+        return false;
+    };
+    let mut sidecars = Sidecar::ALL.iter();
+    let of = sidecars.find_map(|sidecar| sidecar.image(name));
+    let archive = path.with_file_name(of.unwrap_or(name));
+    let has = |sidecar: Sidecar| sidecar.path(&archive).is_file();
+    is_image_or_sidecar(name) || has(Sidecar::Checksum) && has(Sidecar::Manifest)
 }
 
 /// Whether `name` is that of an image or of a file beside one.
@@ -82,6 +91,19 @@ impl Sidecar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_archive_is_told_by_the_files_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["a.tar.xz", "a.tar.xz.sha256", "b.tar.xz", "b.tar.xz.json"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        assert!(!is_output(&path("a.tar.xz")) && !is_output(&path("b.tar.xz")));
+        std::fs::write(path("a.tar.xz.json"), "").unwrap();
+        assert!(is_output(&path("a.tar.xz")) && is_output(&path("a.tar.xz.json")));
+        assert!(!is_output(&path("b.tar.xz")) && is_output(&path("c.img.zst")));
+    }
 
     #[test]
     fn images_and_their_sidecars_are_told_by_name() {

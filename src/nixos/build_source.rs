@@ -14,6 +14,7 @@ use super::user_files::UserFiles;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::{Hasher, Sha256Hash};
+use crate::common::image_format::Format;
 use crate::common::nix_string::nix_string;
 
 /// What the user wants built.
@@ -209,10 +210,7 @@ impl BuildSource {
         let system = request.system.to_string();
         let expression = |name: &str| format!("{}/{name}", layout::EXPRESSIONS);
         let mut all = vec![
-            (
-                expression("format.nix"),
-                nix_lists(request.format.candidates),
-            ),
+            (expression("format.nix"), format_expression(&request.format)),
             (expression("command-line.nix"), self.cli_module.module()),
         ];
         let mirror = request.debian_mirror.iter();
@@ -243,14 +241,20 @@ fn wrapper(file: &str) -> String {
     format!("{{ imports = [ ({dir} + {path}) {expressions}/additions.nix ]; }}\n")
 }
 
-/// Lists of names as a Nix expression.
-fn nix_lists(lists: &[&[&str]]) -> String {
-    let list = |names: &&[&str]| {
+/// What the expressions know of a format.
+fn format_expression(format: &Format) -> String {
+    let list = |names: &[&str]| {
         let names: String = names.iter().map(|name| nix_string(name) + " ").collect();
-        format!("[ {names}] ")
+        format!("[ {names}]")
     };
-    let lists: String = lists.iter().map(list).collect();
-    format!("[ {lists}]\n")
+    let candidates = format.candidates();
+    let candidates: String = candidates.iter().map(|one| list(one) + " ").collect();
+    let variant = format.variant().map_or("null".to_owned(), nix_string);
+    format!(
+        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  foreignModules = {};\n}}\n",
+        nix_string(&format.to_string()),
+        list(format.foreign_modules()),
+    )
 }
 
 /// The hash of a single directory, or of all and of the command line's definitions when there are any.
@@ -271,7 +275,6 @@ fn combined(files: &[Sha256Hash], cli_module: &CliModule) -> Sha256Hash {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::common::image_format::SD_IMAGE;
 
     #[test]
     fn the_wrapper_imports_the_users_file() {
@@ -285,8 +288,18 @@ mod tests {
     #[test]
     fn the_formats_attributes_are_lists_of_names() {
         assert_eq!(
-            nix_lists(SD_IMAGE.candidates),
-            "[ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ]\n"
+            format_expression(&Format::default()),
+            "{\n  name = \"sd-card\";\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ];\n  \
+             variant = null;\n  foreignModules = [ ];\n}\n"
+        );
+        let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap());
+        assert!(
+            lxc.contains("candidates = [ [ \"images\" \"lxc\" ] ];\n  variant = \"lxc\";"),
+            "{lxc}"
+        );
+        assert!(
+            lxc.contains("\"installer/sd-card/sd-image-aarch64.nix\""),
+            "{lxc}"
         );
     }
 }

@@ -7,7 +7,7 @@ use super::shell_session::ShellSession;
 use super::{check, layout};
 use crate::common::build_mode::Glue;
 use crate::common::failure::Failure;
-use crate::common::image_format::ImageFormat;
+use crate::common::image_format::Format;
 use crate::common::system::System;
 
 /// What Nix is run for.
@@ -48,8 +48,8 @@ pub struct BuildRequest {
     pub task: Task,
     /// The system that the configuration is built for.
     pub system: System,
-    /// The kind of image to build.
-    pub format: &'static ImageFormat,
+    /// The format of the image.
+    pub format: Format,
     /// Whether programs of `system` run under emulation.
     pub emulated: bool,
     /// Whose tools build the glue when programs are emulated.
@@ -124,7 +124,7 @@ impl BuildRequest {
         if !(matches!(self.task, Task::Build | Task::Forecast) && self.emulated) {
             return None;
         }
-        let covered = self.format.has_native_glue && self.system == System::Aarch64Linux;
+        let covered = self.format.row().has_native_glue && self.system == System::Aarch64Linux;
         Some(match self.glue {
             Glue::Auto if covered => "auto",
             Glue::Native if covered => "native",

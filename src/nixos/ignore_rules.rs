@@ -12,7 +12,7 @@ use ignore::gitignore::GitignoreBuilder;
 use ignore::{DirEntry, Match, WalkBuilder};
 
 use crate::common::failure::{Failure, OrFail};
-use crate::common::image_name::is_image_or_sidecar;
+use crate::common::image_name::is_output;
 use crate::common::plain_file;
 
 pub(super) const IGNORE_HINT: &str = "list it in .sdbuildignore to exclude it";
@@ -130,9 +130,7 @@ fn is_dir(entry: &DirEntry) -> bool {
 /// Whether an entry is uploaded: everything except repositories and images with their sidecars, which sdbuild writes to
 /// the configuration's directory by default.
 fn is_uploaded(entry: &DirEntry) -> bool {
-    let name = entry.file_name();
-    let is_image = is_image_or_sidecar(&name.to_string_lossy());
-    name != ".git" && (is_dir(entry) || !is_image)
+    entry.file_name() != ".git" && (is_dir(entry) || !is_output(entry.path()))
 }
 
 /// A usage error when an ignore file that applies to `dir` cannot be read to its end.

@@ -5,7 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
 use super::layout;
-use crate::common::image_name::is_image_or_sidecar;
+use crate::common::image_name::is_output;
 use crate::common::plain_file;
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
@@ -88,7 +88,7 @@ impl UserFiles {
                      {OWN_IGNORE_FILE} beside the configuration"
                 )
             }
-            None if is_image_or_sidecar(name) => format!(
+            None if is_output(&self.root.join(name)) => format!(
                 "{name} is there, but it is called as an image is, and images are not uploaded: give it another name, such as \
                  {name}.bin"
             ),

@@ -63,7 +63,7 @@ impl CopyJob {
 
     /// Whether the image gets this sidecar.
     fn has(&self, sidecar: Sidecar) -> bool {
-        sidecar != Sidecar::ImagerList || self.request.settings.imager.is_some()
+        self.request.settings.has(sidecar)
     }
 
     /// Creates the output directory if it is missing, removes what killed runs left in it, and checks that the image and
@@ -272,6 +272,7 @@ impl CopyJob {
     ) -> Result<Option<String>, Failure> {
         Ok(Some(match sidecar {
             Sidecar::Checksum => format!("{}  {}\n", summary.output.written.sha256, summary.name),
+            Sidecar::BlockMap if !self.has(sidecar) => return Ok(None),
             Sidecar::BlockMap => summary.output.block_map.to_xml(),
             Sidecar::Manifest => manifest.to_owned(),
             Sidecar::ImagerList => match &self.request.settings.imager {

@@ -16,7 +16,7 @@ use super::request::{CopyRequest, Image};
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail};
-use crate::common::image_format::ImageFormat;
+use crate::common::image_format::Format;
 use crate::engine::{Container, PathKind, PathStat};
 use crate::image::MAX_IMAGE_BYTES;
 
@@ -34,7 +34,7 @@ pub async fn copy_out(
     context: &Context,
 ) -> Result<Image, Failure> {
     let cancel = &context.cancel;
-    let find = find_product(container, out_path, request.format);
+    let find = find_product(container, out_path, &request.settings.format);
     let product = cancel.race(Box::pin(find)).await??;
     let path = format!("{out_path}/{}", product.components.join("/"));
     let job = Arc::new(CopyJob::new(product, request, context));
@@ -70,7 +70,7 @@ pub async fn check_name(
     request: &CopyRequest,
     context: &Context,
 ) -> Result<(), Failure> {
-    let Some(product) = Product::foreseen(derivation) else {
+    let Some(product) = Product::foreseen(derivation, &request.settings.format) else {
         return Ok(());
     };
     let job = CopyJob::new(product, request, context);
@@ -104,7 +104,7 @@ async fn finish(
 async fn find_product(
     container: &Container,
     out_path: &str,
-    format: &ImageFormat,
+    format: &Format,
 ) -> Result<Product, Failure> {
     let list: Vec<&str> = PRODUCTS.split('/').collect();
     check_path(container, out_path, &list, MAX_PRODUCTS_BYTES).await?;

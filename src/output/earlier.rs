@@ -174,11 +174,7 @@ pub fn unchanged(settings: &OutputSettings, origin: &Provenance, cancel: &Cancel
     if settings.force || settings.imager.is_some() {
         return None;
     }
-    let sidecars = || {
-        Sidecar::ALL
-            .into_iter()
-            .filter(|one| *one != Sidecar::ImagerList)
-    };
+    let sidecars = || Sidecar::ALL.into_iter().filter(|one| settings.has(*one));
     let entries = fs::read_dir(&settings.dir).ok()?.flatten();
     let mut images = entries.filter_map(|entry| {
         let name = entry.file_name();
@@ -211,6 +207,7 @@ mod tests {
 
     use super::*;
     use crate::common::compression::Compression;
+    use crate::common::image_format::Format;
     use crate::output::manifest::ContainerImage;
 
     const NAME: &str = "a.img";
@@ -276,6 +273,7 @@ mod tests {
         let told = told.replace("\"raw\":", "\"registrar\":{\"reference\":\"r:1\"},\"raw\":");
         fs::write(&manifest, told).unwrap();
         let settings = |force, format| OutputSettings {
+            format: Format::default(),
             dir: dir.path().to_owned(),
             force,
             owner: None,

@@ -13,6 +13,7 @@ use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::Phase;
 use crate::common::hash::Sha256Hash;
+use crate::common::image_format::Format;
 use crate::common::timings::Timings;
 use crate::image::manifest::VERSION;
 use crate::image::partition::{Partition, Table};
@@ -101,6 +102,8 @@ pub struct Built {
 /// What an image was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Provenance {
+    /// The format of the image.
+    pub format: Format,
     /// The Nix system of the image.
     pub system: String,
     /// How programs for a foreign architecture were run.

@@ -1,12 +1,10 @@
 //! Nix's list of products, `nix-support/hydra-build-products`: which file of the result is the image. Untrusted:
 //! whatever ran in the builder wrote it. Pure.
 
-use clap::ValueEnum as _;
-
 use super::failures::unusable_result;
 use crate::common::compression::Compression;
 use crate::common::failure::Failure;
-use crate::common::image_format::ImageFormat;
+use crate::common::image_format::{Format, extension_of};
 
 /// The path of the list below the result.
 pub(super) const PRODUCTS: &str = "nix-support/hydra-build-products";
@@ -22,18 +20,18 @@ const MAX_COMPONENTS: usize = 8;
 pub struct Product {
     /// The path of the image below the result.
     pub components: Vec<String>,
-    /// The name of the raw image, `….img`: a plain file name.
+    /// The name of the image that is not compressed, `….img`: a plain file name.
     pub raw_name: String,
     /// How the build compressed it.
     pub compression: Compression,
 }
 
 impl Product {
-    /// The image that `derivation`, a store path, is going to make, if the derivation has the name of the image, as those of
-    /// nixpkgs have.
-    pub(super) fn foreseen(derivation: &str) -> Option<Self> {
+    /// The image of `format` that `derivation`, a store path, is going to make, if the derivation has the name of the image, as
+    /// those of nixpkgs have.
+    pub(super) fn foreseen(derivation: &str, format: &Format) -> Option<Self> {
         let (_, name) = derivation.strip_suffix(".drv")?.split_once('-')?;
-        let (raw_name, compression) = parse_name(name).ok()?;
+        let (raw_name, compression) = parse_name(name, format).ok()?;
         Some(Self {
             components: Vec::new(),
             raw_name,
@@ -47,8 +45,8 @@ impl Product {
     }
 }
 
-/// Finds the one line `file TYPE PATH` of `list` that has the type of `format`. Its path must be below `out_path`.
-pub fn parse(list: &str, out_path: &str, format: &ImageFormat) -> Result<Product, Failure> {
+/// Finds the one line `file TYPE PATH` of `list` that has a type of `format`. Its path must be below `out_path`.
+pub fn parse(list: &str, out_path: &str, format: &Format) -> Result<Product, Failure> {
     let path = image_path(list, format)?;
     let below = path
         .strip_prefix(out_path)
@@ -66,7 +64,8 @@ pub fn parse(list: &str, out_path: &str, format: &ImageFormat) -> Result<Product
             "the path of the image, {path:?}, has more than {MAX_COMPONENTS} components"
         )));
     }
-    let (raw_name, compression) = parse_name(components.last().map_or("", String::as_str))?;
+    let name = components.last().map_or("", String::as_str);
+    let (raw_name, compression) = parse_name(name, format)?;
     Ok(Product {
         components,
         raw_name,
@@ -75,38 +74,44 @@ pub fn parse(list: &str, out_path: &str, format: &ImageFormat) -> Result<Product
 }
 
 /// The path of the one image in `list`.
-fn image_path<'a>(list: &'a str, format: &ImageFormat) -> Result<&'a str, Failure> {
-    let product_type = format.product_type;
-    let mut images = list
-        .lines()
-        .filter_map(|line| path_in_line(line, product_type));
+fn image_path<'a>(list: &'a str, format: &Format) -> Result<&'a str, Failure> {
+    let types = format.row().product_types;
+    let mut images = list.lines().filter_map(|line| path_in_line(line, types));
     match (images.next(), images.next()) {
         (Some(path), None) => Ok(path),
         (None, _) => Err(unusable_result(format!(
-            "the build made no image: {PRODUCTS} names no `file {product_type}`"
+            "the build made no image: {PRODUCTS} names no `file {}`",
+            types.first().unwrap_or(&"…")
         ))
-        .hint(format!("import {} in the configuration", format.module))),
+        .hint(match format.row().module {
+            Some(module) => format!("import {module} in the configuration"),
+            None => "sdbuild takes what makes one file and lists it there".to_owned(),
+        })),
         (Some(one), Some(two)) => Err(unusable_result(format!(
             "the build made several images: {PRODUCTS} names {one} and {two}"
         ))),
     }
 }
 
-/// The path in a line `file TYPE PATH`; quotes around it are part of the format.
-fn path_in_line<'a>(line: &'a str, product_type: &str) -> Option<&'a str> {
+/// The path in a line `file TYPE PATH` with one of `types`, which are all if there are none; quotes around it are part of the
+/// format.
+fn path_in_line<'a>(line: &'a str, types: &[&str]) -> Option<&'a str> {
     let rest = line
         .strip_prefix("file")?
         .strip_prefix([' ', '\t'])?
         .trim_start();
-    let rest = rest.strip_prefix(product_type)?;
-    let path = rest.strip_prefix([' ', '\t'])?.trim();
+    let (product_type, path) = rest.split_once([' ', '\t'])?;
+    if !types.is_empty() && !types.contains(&product_type) {
+        return None;
+    }
+    let path = path.trim();
     let unquoted = path.strip_prefix('"').and_then(|p| p.strip_suffix('"'));
     Some(unquoted.unwrap_or(path))
 }
 
-/// The name of the raw image and the compression of the image called `name`. The name is safe in a shell, on a terminal
-/// and as an argument of a program.
-fn parse_name(name: &str) -> Result<(String, Compression), Failure> {
+/// The name of the image that is not compressed, and the compression of the image called `name`. The name is safe in a shell,
+/// on a terminal and as an argument of a program.
+fn parse_name(name: &str, format: &Format) -> Result<(String, Compression), Failure> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "+._=?@,~-".contains(c);
     if name.len() > MAX_NAME_BYTES {
         return Err(unusable_result(format!(
@@ -118,25 +123,27 @@ fn parse_name(name: &str) -> Result<(String, Compression), Failure> {
         return Err(unusable_result(format!("the image's name {name:?} is not a plain file name"))
             .hint("set image.baseName (sdImage.imageBaseName before 25.05) to letters, digits, dots and dashes"));
     }
-    for compression in Compression::value_variants() {
-        let raw_name = name.strip_suffix(compression.suffix());
-        let stem = raw_name.and_then(|raw_name| raw_name.strip_suffix(".img"));
-        if let Some(stem) = stem.filter(|stem| !stem.is_empty()) {
-            return Ok((format!("{stem}.img"), *compression));
+    let extensions = format.row().extensions;
+    match extension_of(name, extensions.iter().copied()) {
+        Some((_, compression)) => {
+            let raw_name = name.strip_suffix(compression.suffix()).unwrap_or(name);
+            Ok((raw_name.to_owned(), compression))
         }
+        None => Err(unusable_result(format!(
+            "the image {name:?} ends in none of .{}, alone or with .zst, .xz or .gz",
+            extensions.join(", .")
+        ))),
     }
-    Err(unusable_result(format!(
-        "the image {name:?} ends in none of .img, .img.zst, .img.xz and .img.gz"
-    )))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::common::failure::Class;
-    use crate::common::image_format::SD_IMAGE;
+    use crate::common::image_format::SD_CARD;
     use proptest::prelude::*;
 
+    const SD_IMAGE: Format = Format::of(&SD_CARD);
     const OUT: &str = "/nix/store/abc-nixos.img";
 
     fn refused(list: &str) -> String {
@@ -173,7 +180,7 @@ mod tests {
     fn derivations_foretell_the_name_of_the_image() {
         let name = |text: &str| {
             let path = format!("/nix/store/{}-{text}.drv", "a".repeat(32));
-            Some(Product::foreseen(&path)?.raw_name)
+            Some(Product::foreseen(&path, &SD_IMAGE)?.raw_name)
         };
         let foreseen = name("nixos-pi-26.05-aarch64-linux.img");
         assert_eq!(

@@ -8,12 +8,15 @@ use super::manifest::Provenance;
 use crate::common::board::Board;
 use crate::common::compression::CompressionOptions;
 use crate::common::hash::Sha256Hash;
-use crate::common::image_format::ImageFormat;
+use crate::common::image_format::Format;
+use crate::common::image_name::Sidecar;
 use crate::common::timings::Timings;
 
 /// Where and how the image is written.
 #[derive(Clone, Debug)]
 pub struct OutputSettings {
+    /// The format of the image.
+    pub format: Format,
     /// The output directory.
     pub dir: PathBuf,
     /// Replace files that have the name of the image or of a sidecar.
@@ -30,6 +33,17 @@ pub struct OutputSettings {
     pub created: Timestamp,
 }
 
+impl OutputSettings {
+    /// Whether the image gets this sidecar.
+    pub(super) fn has(&self, sidecar: Sidecar) -> bool {
+        match sidecar {
+            Sidecar::Checksum | Sidecar::Manifest => true,
+            Sidecar::BlockMap => self.format.row().is_disk,
+            Sidecar::ImagerList => self.imager.is_some(),
+        }
+    }
+}
+
 /// Where the list for Raspberry Pi Imager says that the image is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImagerUrl {
@@ -42,8 +56,6 @@ pub enum ImagerUrl {
 /// An image that is to be copied out of its builder.
 #[derive(Clone, Debug)]
 pub struct CopyRequest {
-    /// The kind of image that was built.
-    pub format: &'static ImageFormat,
     /// Where and how it is written.
     pub settings: OutputSettings,
     /// What the manifest says about its origin.

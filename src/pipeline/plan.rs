@@ -5,7 +5,6 @@ use crate::artifact::Cache;
 use crate::common::context::Context;
 use crate::common::event::{Event, Phase};
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::image_format::{ImageFormat, SD_IMAGE};
 use crate::engine::{Engine, RunId};
 use crate::oci::{Definition, MissingImages};
 use crate::output;
@@ -29,8 +28,6 @@ pub struct Plan {
     pub run: RunId,
     /// The configuration and its nixpkgs.
     pub source: SourcePlan,
-    /// The kind of image that is built.
-    pub format: &'static ImageFormat,
     /// The engine, and what is needed there.
     pub engine_plan: EnginePlan,
 }
@@ -208,7 +205,6 @@ async fn make_plan(
             settings,
             run: RunId::random()?,
             source,
-            format: &SD_IMAGE,
             engine_plan,
         }),
         _ => Err(problems.into_failure()),

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::hash::Sha256Hash;
 use crate::common::http_url::without_secrets;
+use crate::common::image_format::Format;
 use crate::common::plain_file;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::nixos::builder::BuildResult;
@@ -58,6 +59,7 @@ pub(super) fn provenance(
     let caches = plan.settings.accept_flake_caches;
     let report = built.flake.clone();
     Provenance {
+        format: plan.settings.format.clone(),
         system: plan.settings.system.to_string(),
         emulation: emulation(mode, registrar),
         nix: builder.and_then(|definition| program(definition, NIX)),
@@ -78,12 +80,15 @@ pub(super) fn provenance(
     }
 }
 
-/// Tells the images of one configuration and host from those of others without naming its path: a hash that also has the identity
+/// Tells the images of one configuration, host and format from those of others without naming its path: a hash that also has the identity
 /// of this machine in it cannot be guessed.
 pub(super) fn configuration_id(plan: &Plan) -> String {
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
     let source = plan.source.source.identity();
     let host = plan.settings.host_name.as_deref().unwrap_or_default();
+    let format = &plan.settings.format;
+    // An id is the same as before there were others.
+    let format = Some(format).filter(|format| **format != Format::default());
     let text = [
         machine.unwrap_or_default().trim(),
         &source.to_string_lossy(),
@@ -91,6 +96,7 @@ pub(super) fn configuration_id(plan: &Plan) -> String {
         &plan.settings.system.to_string(),
     ]
     .join("\0");
+    let text = format.map_or(text.clone(), |format| format!("{text}\0{format}"));
     let mut id = Sha256Hash::of(text.as_bytes()).to_string();
     id.truncate(ID_CHARS);
     id

@@ -19,6 +19,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
+use crate::common::image_format::Format;
 use crate::common::system::System;
 
 mod checks;
@@ -46,6 +47,8 @@ pub struct Build {
     pub nixpkgs: String,
     /// System of the image.
     pub system: System,
+    /// The format of the image.
+    pub format: Format,
     /// The board that the image is for, if it is for one in particular.
     pub board: Option<BoardName>,
     /// Requested emulation.
@@ -106,6 +109,7 @@ impl Build {
         let login_key = args.login_key.as_ref().map(|path| here.join(path));
         let (mut s, source) = read_layers(args, env, &here)?;
         record_flags(args, ssh_key.as_ref(), &mut s);
+        let format: Format = s.value("format", Some("SDBUILD_FORMAT"), |o| o.format.clone())?;
         let build = Self {
             nixpkgs: s
                 .value("nixpkgs", Some("SDBUILD_NIXPKGS"), |o| o.nixpkgs.clone())?
@@ -117,7 +121,7 @@ impl Build {
             builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
             output: s.value_or("output", None, |o| o.output.clone(), here)?,
             force: s.value("force", None, |o| o.force)?,
-            compress: s.value("compress", Some("SDBUILD_COMPRESS"), |o| o.compress)?,
+            compress: compression(&format, &mut s)?,
             rpi_imager: s.optional("rpi-imager", None, |o| o.rpi_imager.clone())?,
             boot_test: s.value("boot-test", None, |o| o.boot_test)?,
             caches: Caches::resolve(&mut s)?,
@@ -138,6 +142,7 @@ impl Build {
             source,
             root,
             override_inputs,
+            format,
             path: env.program_path(),
             ssh_key,
             login_key,
@@ -151,6 +156,17 @@ impl Build {
         build.check()?;
         Ok(build)
     }
+}
+
+/// The compression of an image in `format`.
+fn compression(format: &Format, s: &mut Resolver<'_>) -> Result<CompressionOptions, Failure> {
+    let default = format.default_compression();
+    s.value_or(
+        "compress",
+        Some("SDBUILD_COMPRESS"),
+        |o| o.compress,
+        default,
+    )
 }
 
 /// The layers of settings, and the source that the strongest of them names: the settings file is the one beside the source.

@@ -16,6 +16,7 @@ use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
+use crate::common::image_format::Format;
 use crate::common::system::System;
 
 /// Heading of the flags about Nix.
@@ -57,6 +58,10 @@ pub struct Options {
     /// What builds units, configuration files and the image itself [default: auto] [env: SDBUILD_GLUE]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub glue: Option<Glue>,
+
+    /// Format of the image, one of `sdbuild formats` [default: sd-card] [env: SDBUILD_FORMAT]
+    #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
+    pub format: Option<Format>,
 
     /// Container image with Nix to use as the builder instead of sdbuild's own; it stays in the engine
     #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true)]

@@ -14,6 +14,7 @@ use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
+use crate::common::image_format::Format;
 use crate::common::system::System;
 
 /// A value of a setting. `FromStr` reads it from a flag or a variable, serde from a settings file.
@@ -38,6 +39,7 @@ impl Value for BoardName {}
 impl Value for EmulationChoice {}
 impl Value for Glue {}
 impl Value for CompressionOptions {}
+impl Value for Format {}
 
 impl Value for FlakeRef {
     fn relative_to(self, dir: &Path) -> Self {

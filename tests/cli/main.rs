@@ -24,6 +24,7 @@ mod clean;
 mod cli_test;
 mod doctor;
 mod documentation;
+mod formats;
 mod init;
 mod init_ci;
 mod inspect;

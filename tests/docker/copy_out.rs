@@ -13,7 +13,7 @@ use sdbuild::common::context::Context;
 use sdbuild::common::event::{Event, Events};
 use sdbuild::common::failure::{Class, Failure};
 use sdbuild::common::hash::Sha256Hash;
-use sdbuild::common::image_format::SD_IMAGE;
+use sdbuild::common::image_format::Format;
 use sdbuild::common::timings::Timings;
 use sdbuild::engine::{Container, ContainerGuard, ContainerSpec, Endpoint, Engine, Role, RunId};
 use sdbuild::output::manifest::Provenance;
@@ -104,6 +104,7 @@ fn copied(entries: &[Entry<'_>], dir: &Path, force: bool) -> Result<Image, Failu
 /// Settings that compress in `format` and replace no files.
 pub fn settings(dir: &Path, format: Compression) -> OutputSettings {
     OutputSettings {
+        format: Format::default(),
         board: None,
         dir: dir.to_path_buf(),
         force: false,
@@ -140,7 +141,6 @@ async fn copied_with(
     let mut guard = ContainerGuard::arm(&engine, Role::Builder.container_name(&run));
     let container = filled(&mut guard, &run, entries).await;
     let order = CopyRequest {
-        format: &SD_IMAGE,
         settings,
         origin: Provenance::default(),
         timings: Timings::default(),

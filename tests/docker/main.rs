@@ -43,6 +43,7 @@ mod exclusive;
 mod explained_failures;
 mod flakes;
 mod foreign_images;
+mod formats;
 mod glue;
 mod handlers;
 mod image_files;

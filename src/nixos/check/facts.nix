@@ -14,12 +14,16 @@
   evaluation ? import <nixpkgs/nixos> { inherit configuration system; },
   # From a configuration to its image.
   imageOf ? configuration: configuration.config.system.build.sdImage,
+  # The variant of `system.build.images` that is built; null for an SD card.
+  variant ? null,
 }:
 let
   inherit (evaluation) options;
   # A configuration that does not import the image's module gets it in a variant (25.05 and later).
   build = evaluation.config.system.build;
-  config = if build ? sdImage then evaluation.config else build.images.sd-card.config or evaluation.config;
+  inVariant = name: (build.images.${name}.passthru or { }).config or evaluation.config;
+  isCard = variant == null;
+  config = if !isCard then inVariant variant else if build ? sdImage then evaluation.config else inVariant "sd-card";
 
   # Some boot loaders are removed options, whose evaluation throws.
   tryOr = default: value: (r: if r.success then r.value else default) (builtins.tryEval value);
@@ -96,11 +100,12 @@ let
   version = options.system.stateVersion or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
-  hasImage = build ? sdImage || build ? images.sd-card || build ? image;
+  hasImage = if !isCard then build ? images && build.images ? ${variant} else build ? sdImage || build ? images.sd-card || build ? image;
   facts = {
     assertions = map (a: toString a.message) broken;
     warnings = map toString (config.warnings or [ ]);
     image = hasImage;
+    card = isCard;
     release = config.system.nixos.release or null;
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;

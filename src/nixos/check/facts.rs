@@ -9,8 +9,10 @@ pub struct ConfigFacts {
     pub assertions: Vec<String>,
     /// The configuration's warnings.
     pub warnings: Vec<String>,
-    /// Whether it defines an SD card image.
+    /// Whether it defines an image of the format that is built.
     pub image: bool,
+    /// Whether that is an SD card: what boots on a board by an extlinux menu.
+    pub card: bool,
     /// The release of NixOS, `26.05`.
     pub release: Option<String>,
     /// The system of the packages, `aarch64-linux`.

@@ -8,7 +8,7 @@ const KEY: &str =
 /// Facts of a configuration without mistakes.
 fn good() -> Value {
     json!({
-        "assertions": [], "warnings": [], "image": true, "release": "26.05",
+        "assertions": [], "warnings": [], "image": true, "card": true, "release": "26.05",
         "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
         "root": { "device": "/dev/disk/by-label/NIXOS_SD", "grows": false },
         "users": [user("root", &[KEY], "none")],

@@ -30,7 +30,9 @@ const RULES: [Rule; 13] = [
     Rule {
         id: "no-boot-loader",
         severity: Severity::Trap,
-        is: |facts, _| (facts.loaders.is_empty()).then(|| "no boot loader is enabled".into()),
+        is: |facts, _| {
+            (facts.card && facts.loaders.is_empty()).then(|| "no boot loader is enabled".into())
+        },
         why: "the board's firmware finds nothing to start",
         add: &["boot.loader.generic-extlinux-compatible.enable = true;"],
     },
@@ -38,7 +40,7 @@ const RULES: [Rule; 13] = [
         id: "grub",
         severity: Severity::Note,
         is: |facts, _| {
-            let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux";
+            let grub = facts.loaders == ["grub"] && facts.system == "aarch64-linux" && facts.card;
             grub.then(|| "boot.loader.grub.enable = true".into())
         },
         why: "most boards start from an extlinux menu; GRUB needs UEFI firmware",
@@ -50,7 +52,9 @@ const RULES: [Rule; 13] = [
     Rule {
         id: "no-root",
         severity: Severity::Trap,
-        is: |facts, _| (facts.root.is_none()).then(|| "fileSystems.\"/\" is not set".into()),
+        is: |facts, _| {
+            (facts.card && facts.root.is_none()).then(|| "fileSystems.\"/\" is not set".into())
+        },
         why: "the first stage of the boot finds no root file system",
         add: &[
             "fileSystems.\"/\" = { device = \"/dev/disk/by-label/NIXOS_SD\"; fsType = \"ext4\"; };",

@@ -1,12 +1,12 @@
 use super::*;
-use crate::common::image_format::SD_IMAGE;
+use crate::common::image_format::Format;
 
 /// A build of an SD card image for `aarch64-linux`.
 fn request(emulated: bool, nix: NixSettings) -> BuildRequest {
     BuildRequest {
         task: Task::Build,
         system: System::Aarch64Linux,
-        format: &SD_IMAGE,
+        format: Format::default(),
         emulated,
         glue: Glue::default(),
         nix,
@@ -129,14 +129,9 @@ fn the_heap_size_is_set_except_in_a_shell() {
 
 #[test]
 fn glue_is_native_only_under_emulation() {
-    static ISO: ImageFormat = ImageFormat {
-        attribute: "config.system.build.isoImage",
-        has_native_glue: false,
-        ..SD_IMAGE
-    };
-    let word = |emulated: bool, glue: Glue, format: &'static ImageFormat| {
+    let word = |emulated: bool, glue: Glue, format: &str| {
         let request = BuildRequest {
-            format,
+            format: format.parse().unwrap(),
             glue,
             ..request(emulated, NixSettings::default())
         };
@@ -146,13 +141,11 @@ fn glue_is_native_only_under_emulation() {
             .find(|(name, _)| name == "SDBUILD_GLUE");
         found.map(|(_, value)| value)
     };
-    assert_eq!(word(true, Glue::Auto, &SD_IMAGE).as_deref(), Some("auto"));
-    assert_eq!(
-        word(true, Glue::Native, &SD_IMAGE).as_deref(),
-        Some("native")
-    );
-    for (glue, format) in [(Glue::Emulated, &SD_IMAGE), (Glue::Auto, &ISO)] {
+    let (card, other) = ("sd-card", "nixpkgs:lxc");
+    assert_eq!(word(true, Glue::Auto, card).as_deref(), Some("auto"));
+    assert_eq!(word(true, Glue::Native, card).as_deref(), Some("native"));
+    for (glue, format) in [(Glue::Emulated, card), (Glue::Auto, other)] {
         assert_eq!(word(true, glue, format).as_deref(), Some("emulated"));
     }
-    assert_eq!(word(false, Glue::Native, &SD_IMAGE), None);
+    assert_eq!(word(false, Glue::Native, card), None);
 }

@@ -3,13 +3,20 @@
 
 use super::names::{is_name, quoted_after};
 use super::syntax_error;
-use crate::common::image_format::SD_IMAGE;
+use crate::common::image_format::{SD_CARD, in_place_of};
+use crate::common::nearest::nearest;
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvalError {
     /// The modules that define the image are not imported.
     NoSdImage,
+    /// A variant of the image that the configuration does not have.
+    NoVariant,
+    /// A nixpkgs without variants of images.
+    NoVariants,
+    /// A variant of the image that is made in a virtual machine.
+    VariantNeedsKvm,
     /// A package whose license the user must allow.
     Unfree,
     /// An option that nixpkgs has removed.
@@ -42,8 +49,11 @@ pub(super) enum EvalError {
 
 impl EvalError {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::NoSdImage,
+        Self::NoVariant,
+        Self::NoVariants,
+        Self::VariantNeedsKvm,
         Self::Unfree,
         Self::OptionGone,
         Self::UnknownOption,
@@ -69,6 +79,9 @@ impl EvalError {
         let has = |text: &str| summary.contains(text);
         match self {
             Self::NoSdImage => has("'sdImage'") && (has("missing") || has("not found")),
+            Self::NoVariant => has("the configuration has no image variant `"),
+            Self::NoVariants => has("has no image variants (system.build.images)"),
+            Self::VariantNeedsKvm => has("is made in a virtual machine with KVM"),
             Self::Unfree => has("has an unfree license"),
             Self::OptionGone => has("no longer has any effect"),
             Self::UnknownOption => has("The option `") && has("does not exist"),
@@ -89,7 +102,10 @@ impl EvalError {
     /// What to do about it.
     pub(super) fn hint(self, summary: &str) -> String {
         match self {
-            Self::NoSdImage => SD_IMAGE.import_line(),
+            Self::NoSdImage => SD_CARD.import_line(),
+            Self::NoVariant => no_variant_hint(summary),
+            Self::NoVariants => NO_VARIANTS_HINT.to_owned(),
+            Self::VariantNeedsKvm => kvm_hint(summary),
             Self::Unfree => unfree_hint(summary),
             Self::OptionGone => {
                 "take the option out; nixpkgs' message says what replaces it".to_owned()
@@ -153,6 +169,29 @@ fn lock_hint(summary: &str) -> &'static str {
         "`sdbuild lock`, with the same --flake, completes flake.lock; a build never changes it"
     } else {
         "clone the repository, and complete its flake.lock there: sdbuild lock"
+    }
+}
+
+/// What to do about a nixpkgs without variants of images.
+const NO_VARIANTS_HINT: &str =
+    "take a nixpkgs that has them, 25.05 or newer, or the format sd-card";
+
+/// The variant that may be meant, of those that the message lists.
+fn no_variant_hint(summary: &str) -> String {
+    let unknown = quoted_after(summary, "no image variant").unwrap_or_default();
+    let known = summary.split_once("it has: ").map_or("", |(_, list)| list);
+    match nearest(unknown, known.split(", ").map(str::trim)).filter(|name| is_name(name)) {
+        Some(name) => format!("did you mean --format nixpkgs:{name}?"),
+        None => "take one of those, or a format of `sdbuild formats`".to_owned(),
+    }
+}
+
+/// The format that does the same as a variant without a virtual machine.
+fn kvm_hint(summary: &str) -> String {
+    let variant = quoted_after(summary, "image variant").unwrap_or_default();
+    match in_place_of(variant) {
+        Some(format) => format!("--format {} does the same without one", format.name),
+        None => "`sdbuild formats` lists what is made without one".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::ExitContext;
 use super::module_arguments::{Header, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
-use crate::common::image_format::SD_IMAGE;
+use crate::common::image_format::SD_CARD;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
@@ -83,7 +83,7 @@ impl Mistake {
                     "The option `image.fileName' does not exist",
                 ];
                 let is_missing = options.iter().any(|option| summary.starts_with(option));
-                is_missing.then(|| SD_IMAGE.import_line())
+                is_missing.then(|| SD_CARD.import_line())
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
             Self::NoSuchPackage => no_such_package(context, error),

@@ -15,7 +15,7 @@ in
   # The derivation of the image.
   image = imageOf (evaluate [ ]);
   # What `check` reads: see facts.nix.
-  inherit (import ./facts.nix { inherit imageOf; evaluation = evaluate [ ]; }) facts whole;
+  inherit (import ./facts.nix { inherit imageOf; inherit (import ./format.nix) variant; evaluation = evaluate [ ]; }) facts whole;
   # The image with native glue: see glue/default.nix.
   # `failed`: see there.
   glue =

@@ -90,7 +90,9 @@ in
   # Of a derivation, `configuration` is not evaluated.
   imageOf =
     configuration:
-    if named ? derivation && !changed then
+    if named.attribute != [ ] && (import ./format.nix).variant != null then
+      throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
+    else if named ? derivation && !changed then
       named.derivation
     else
       forSystem configuration (if named.attribute == [ ] then import ./image.nix configuration else builtins.foldl' (set: name: set.${name}) configuration named.attribute);

@@ -8,7 +8,7 @@ use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::event::Events;
 use crate::common::failure::Class;
-use crate::common::image_format::SD_IMAGE;
+use crate::common::image_format::Format;
 use crate::common::timings::Timings;
 use crate::output::manifest::Provenance;
 use crate::output::request::{ImagerUrl, OutputSettings};
@@ -59,6 +59,7 @@ fn options(format: Compression) -> CompressionOptions {
 
 fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions, bool)) -> CopyJob {
     let settings = OutputSettings {
+        format: Format::default(),
         board: None,
         dir: dir.to_path_buf(),
         force,
@@ -68,7 +69,6 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
         created: jiff::Timestamp::UNIX_EPOCH,
     };
     let request = CopyRequest {
-        format: &SD_IMAGE,
         settings,
         origin: Provenance::default(),
         timings: Timings::default(),

@@ -74,7 +74,7 @@ pub(in crate::pipeline) async fn job(
         request: BuildRequest {
             task,
             system: settings.system,
-            format: plan.format,
+            format: settings.format.clone(),
             emulated: plan.is_emulated(),
             glue: settings.glue,
             nix: NixSettings {

@@ -58,7 +58,6 @@ pub(in crate::pipeline) async fn refuse_early(
 
 fn request(run: &RunContext<'_>, origin: Provenance, timings: &Timings) -> CopyRequest {
     CopyRequest {
-        format: run.plan.format,
         settings: output_settings(&run.plan.settings),
         origin,
         timings: timings.clone(),
@@ -98,6 +97,7 @@ fn output_settings(settings: &settings::Build) -> OutputSettings {
     let imager = settings.rpi_imager.clone();
     OutputSettings {
         board: settings.board.map(|BoardName(board)| board),
+        format: settings.format.clone(),
         dir: settings.output.clone(),
         force: settings.force,
         owner: settings.owner,

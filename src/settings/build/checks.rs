@@ -18,10 +18,31 @@ impl Build {
         check_addresses(self)?;
         self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
         self.check_source()?;
+        self.check_format()?;
         self.ssh_key
             .as_ref()
             .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
         project_policy::check(self)
+    }
+
+    /// Refuses what the format cannot have.
+    fn check_format(&self) -> Result<(), Failure> {
+        let format = &self.format;
+        if self.boot_test && !format.row().boots {
+            return Err(Failure::usage(format!(
+                "--boot-test: sdbuild cannot boot the format {format}"
+            ))
+            .hint(
+                "build it without, and try it where it is for: `sdbuild formats` says what that is",
+            ));
+        }
+        if self.rpi_imager.is_some() && !format.row().is_disk {
+            return Err(Failure::usage(format!(
+                "--rpi-imager: Raspberry Pi Imager writes disk images, and {format} is none"
+            ))
+            .hint("leave --rpi-imager out, or build the format sd-card"));
+        }
+        Ok(())
     }
 
     /// Refuses flags that are not for the kind of source.

@@ -65,6 +65,7 @@ fn the_help_names_every_variable() {
         let value = match key {
             "glue" => "auto",
             "compress" => "xz",
+            "format" => "sd-card",
             _ => "1",
         };
         let env = Environment {

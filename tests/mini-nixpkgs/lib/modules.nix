@@ -62,18 +62,21 @@ let
     else
       throw "Module `${file}' is neither a path, a function nor an attribute set, but a ${builtins.typeOf module}.";
 
-  # All modules with what they import, each key once.
+  # All modules with what they import, each key once; without those that are disabled, and what only they import.
   collect =
     args: moduleArgs: modules:
     let
       children = file: key: lib.imap1 (i: load args moduleArgs file "${key}:anon-${toString i}");
-      all = builtins.genericClosure {
-        startSet = children "<unknown-file>" "" modules;
-        operator = m: children m.file m.key m.imports;
-      };
+      closure =
+        keep:
+        builtins.genericClosure {
+          startSet = keep (children "<unknown-file>" "" modules);
+          operator = m: keep (children m.file m.key m.imports);
+        };
+      all = closure (found: found);
       disabled = builtins.concatMap (m: map (disabledKey args) m.disabled) all;
     in
-    builtins.filter (m: !builtins.elem m.key disabled) all;
+    if disabled == [ ] then all else closure (builtins.filter (m: !builtins.elem m.key disabled));
   disabledKey =
     args: m: if builtins.isString m && !lib.hasPrefix "/" m then "${toString args.modulesPath}/${m}" else toString (m.key or m);
 
@@ -172,7 +175,7 @@ in
   evalModules =
     { modules, specialArgs ? { }, prefix ? [ ], class ? null, ... }@evalArgs:
     let
-      args = { inherit lib config options; specialArgs = specialArgs; } // specialArgs;
+      args = { inherit lib config options extendModules; specialArgs = specialArgs; } // specialArgs;
       loaded = collect args config._module.args ([ ground ] ++ modules);
       tree = level prefix (map (m: { inherit (m) file options; }) loaded) (builtins.concatMap (m: map (value: { inherit (m) file; inherit value; }) m.config) loaded);
       options = tree.options;
@@ -186,6 +189,9 @@ in
           throw (doesNotExist (builtins.head tree.unmatched))
         else
           lib.id;
+      extendModules =
+        { modules ? [ ], specialArgs ? { }, prefix ? evalArgs.prefix or [ ] }:
+        lib.evalModules (evalArgs // { inherit prefix; modules = evalArgs.modules ++ modules; specialArgs = evalArgs.specialArgs or { } // specialArgs; });
     in
     {
       _type = "configuration";
@@ -193,9 +199,7 @@ in
       options = checked options;
       config = checked (builtins.removeAttrs config [ "_module" ]);
       _module = checked config._module;
-      extendModules =
-        { modules ? [ ], specialArgs ? { }, prefix ? evalArgs.prefix or [ ] }:
-        lib.evalModules (evalArgs // { inherit prefix; modules = evalArgs.modules ++ modules; specialArgs = evalArgs.specialArgs or { } // specialArgs; });
+      inherit extendModules;
     };
 
   # An old name that goes on working, with a warning that names the new one.

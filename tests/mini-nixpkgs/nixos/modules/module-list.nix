@@ -7,6 +7,7 @@
   ./config/system-path.nix
   ./config/time-zone.nix
   ./config/users.nix
+  ./image/images.nix
   ./misc/assertions.nix
   ./misc/nixpkgs.nix
   ./misc/version.nix

@@ -1,0 +1,50 @@
+//! What formats differ in.
+
+/// One format: how Nix makes it, how its file is found in the result, and what can be done with the file.
+#[derive(Debug, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a property of its own"
+)]
+pub struct ImageFormat {
+    /// The name by which flags and settings choose it.
+    pub name: &'static str,
+    /// What it is for, in a few words.
+    pub purpose: &'static str,
+    /// What its file is called.
+    pub file: &'static str,
+    /// Attributes of `config.system.build` that may make it, as lists of names; the first that the configuration has is
+    /// built.
+    pub candidates: &'static [&'static [&'static str]],
+    /// The variant of `config.system.build.images` that it is, if its options exist only inside that.
+    pub variant: Option<&'static str>,
+    /// The types under which `nix-support/hydra-build-products` lists its file: `file TYPE PATH`. Empty for any.
+    pub product_types: &'static [&'static str],
+    /// What the file's name ends in, without the suffix of a compression. Where one is the end of another, the longer one
+    /// comes first.
+    pub extensions: &'static [&'static str],
+    /// Whether the file is a disk from its first byte on: it has a block map, and can be written to a disk.
+    pub is_disk: bool,
+    /// Whether sdbuild compresses the file unless it is told otherwise.
+    pub is_compressed: bool,
+    /// The module of nixpkgs that defines the attribute, for a configuration that has to import it.
+    pub module: Option<&'static str>,
+    /// Whether the expression for native glue covers the derivations that make this image.
+    pub has_native_glue: bool,
+    /// Whether `sdbuild boot` boots it.
+    pub boots: bool,
+    /// Variants of nixpkgs that are made in a virtual machine, and that this format can take the place of.
+    pub replaces: &'static [&'static str],
+    /// Commands to go on with, to which the name of the file is added, and what each is for.
+    pub next: &'static [(&'static str, &'static str)],
+}
+
+impl ImageFormat {
+    /// A hint with the line that imports the module.
+    pub fn import_line(&self) -> String {
+        match self.module {
+            Some(module) => format!("add to the configuration: imports = [ {module} ];"),
+            None => format!("the configuration has no {}", self.name),
+        }
+    }
+}
