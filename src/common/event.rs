@@ -25,6 +25,8 @@ pub enum Phase {
     ContainerImages,
     /// Pulling `--builder-image`.
     Pull,
+    /// Trying the remote builders.
+    Builders,
     /// Registering the handler and probing it.
     Emulation,
     /// Uploading the configuration and nixpkgs.

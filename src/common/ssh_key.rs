@@ -35,6 +35,21 @@ pub fn is_private(text: &str) -> bool {
     text.contains("PRIVATE KEY-----")
 }
 
+/// Whether the private key `text` is encrypted with a passphrase.
+pub fn has_passphrase(text: &str) -> bool {
+    // Formats before OpenSSH's own say it in a header, PKCS #8 in the first line.
+    if text.contains("ENCRYPTED") {
+        return true;
+    }
+    let lines = text.lines().filter(|line| !line.starts_with("-----"));
+    let blob = BASE64_STANDARD.decode(lines.collect::<String>());
+    // After the magic comes the name of the cipher, with its length in front (PROTOCOL.key of OpenSSH).
+    blob.is_ok_and(|blob| {
+        let cipher = blob.strip_prefix(b"openssh-key-v1\0");
+        cipher.is_some_and(|cipher| !cipher.starts_with(b"\0\0\0\x04none"))
+    })
+}
+
 /// Whether a line of `authorized_keys` contains a complete key; options may precede it.
 pub fn contains_key(line: &str) -> bool {
     key_of(line).is_some()

@@ -4,7 +4,7 @@
 
 use super::nix_conf::NixSettings;
 use super::shell_session::ShellSession;
-use super::{check, layout};
+use super::{check, layout, ssh_access};
 use crate::common::build_mode::Glue;
 use crate::common::failure::Failure;
 use crate::common::image_format::Format;
@@ -166,6 +166,9 @@ impl BuildRequest {
         // builds and would keep that memory until its end.
         if let Some(heap) = self.nix.heap.filter(|_| self.task.session().is_none()) {
             environment.push(("GC_INITIAL_HEAP_SIZE", heap.to_string()));
+        }
+        if !self.nix.builders.is_empty() {
+            environment.push(("NIX_SSHOPTS", ssh_access::options()));
         }
         if let Some(mirror) = &self.debian_mirror {
             environment.push(("SDBUILD_DEBIAN_MIRROR", mirror.clone()));

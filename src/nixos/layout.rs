@@ -34,6 +34,10 @@ pub(super) const DEBIAN_MIRROR: &str = "/build/sdbuild/debian-mirror";
 pub(super) const AUTHORITIES: &str = "/build/sdbuild/authorities.pem";
 /// A file system in memory for what is secret: logins, and proxies with their passwords.
 pub(super) const SECRETS: &str = "/run/sdbuild";
+/// The file `name` there.
+pub(super) fn secret(name: &str) -> String {
+    format!("{SECRETS}/{name}")
+}
 /// User names and passwords for servers.
 pub(super) const NETRC: &str = "/run/sdbuild/netrc";
 /// sdbuild's own directory on the store volume.

@@ -73,6 +73,8 @@ struct Activity {
     /// One of [`activity`].
     kind: u64,
     parent: u64,
+    /// The derivation that is built, for a build.
+    derivation: Option<String>,
     /// The last reported counts; Nix repeats them many times.
     last_counts: Option<[u64; 3]>,
 }
@@ -81,6 +83,8 @@ struct Activity {
 #[derive(Debug, Default)]
 pub struct Log {
     activities: HashMap<u64, Activity>,
+    /// Builds as a remote builder reports them, and the same builds as Nix here reports them.
+    remote: HashMap<u64, u64>,
     built: Count,
     fetched: Count,
     to_download: Count,
@@ -132,6 +136,10 @@ impl Log {
 
     fn start(&mut self, value: &Value) -> Option<NixEvent> {
         let (id, kind) = (number(value, "id")?, number(value, "type").unwrap_or(0));
+        let parent = number(value, "parent").unwrap_or(0);
+        if self.is_reported_again(id, kind, parent, value) {
+            return None;
+        }
         let text = string(value, "text").unwrap_or_default();
         let subject = || {
             let path = field_text(value, 0).unwrap_or_else(|| text.clone());
@@ -154,23 +162,45 @@ impl Log {
         };
         if self.activities.len() >= MAX_ACTIVITIES {
             self.activities.clear();
+            self.remote.clear();
         }
         let activity = Activity {
             kind,
-            parent: number(value, "parent").unwrap_or(0),
+            parent,
+            derivation: field_text(value, 0).filter(|_| kind == activity::BUILD),
             last_counts: None,
         };
         self.activities.insert(id, activity);
         event
     }
 
+    /// Whether a remote builder reports what Nix here reports too: the build that was sent there, and its count of builds, which
+    /// is below another activity.
+    fn is_reported_again(&mut self, id: u64, kind: u64, parent: u64, value: &Value) -> bool {
+        if kind != activity::BUILD {
+            return kind == activity::BUILDS && self.activities.contains_key(&parent);
+        }
+        let derivation = field_text(value, 0);
+        let mut running = self.activities.iter();
+        let same = running.find(|(_, one)| one.kind == kind && one.derivation == derivation);
+        let outer = same
+            .map(|(outer, _)| *outer)
+            .filter(|_| derivation.is_some());
+        outer.is_some_and(|outer| {
+            self.remote.insert(id, outer);
+            true
+        })
+    }
+
     fn stop(&mut self, id: u64) -> Option<NixEvent> {
+        self.remote.remove(&id);
         let kind = self.activities.remove(&id)?.kind;
         matches!(kind, activity::BUILD | activity::SUBSTITUTE).then_some(NixEvent::Stopped { id })
     }
 
     fn result(&mut self, value: &Value) -> Option<NixEvent> {
         let id = number(value, "id")?;
+        let id = self.remote.get(&id).copied().unwrap_or(id);
         match number(value, "type")? {
             result::BUILD_LINE | result::POST_BUILD_LINE => Some(NixEvent::BuildLine {
                 id,

@@ -1,4 +1,5 @@
-//! What the builder needs to reach the network as the user does: proxies, logins, certificate authorities.
+//! What the builder needs to reach the network as the user does: proxies, logins, certificate authorities, and the keys of
+//! remote builders.
 //!
 //! Proxies may have passwords, and logins do. Whoever may use the engine can read a container's environment and files, also
 //! after its end, so these are written to the watchdog's input, which keeps them in a file system in memory.
@@ -6,6 +7,7 @@
 use std::fmt;
 
 use super::layout;
+use super::ssh_access::SshAccess;
 use crate::engine::{AttachedInput, ContainerSpec, EngineError};
 
 /// How the builder reaches the network.
@@ -17,6 +19,8 @@ pub struct NetworkAccess {
     pub netrc: Option<String>,
     /// Certificates (PEM) of authorities to trust in addition to the container image's.
     pub authorities: Option<Vec<u8>>,
+    /// The remote builders, and what it takes to log in there.
+    pub builders: SshAccess,
 }
 
 impl NetworkAccess {
@@ -43,7 +47,7 @@ impl NetworkAccess {
 
     /// Whether there is anything that only the builder may see.
     fn is_secret(&self) -> bool {
-        !self.proxies.is_empty() || self.netrc.is_some()
+        !self.proxies.is_empty() || self.netrc.is_some() || !self.builders.is_empty()
     }
 
     /// What the watchdog reads: the kind of each line, then the line.
@@ -58,7 +62,9 @@ impl NetworkAccess {
             proxies.map(|(name, value)| format!("environment {name}={}", one_line(value)));
         let netrc = self.netrc.iter().flat_map(|text| text.lines());
         let netrc = netrc.map(|line| format!("netrc {line}"));
-        proxies.chain(netrc).chain(["end".to_owned()]).collect()
+        let builders = self.builders.lines();
+        let all = proxies.chain(netrc).chain(builders);
+        all.chain(["end".to_owned()]).collect()
     }
 }
 
@@ -98,7 +104,7 @@ mod tests {
         let access = NetworkAccess {
             proxies: vec![("http_proxy".into(), "http://me:secret@p:1\nend".into())],
             netrc: Some("machine c\n  login me password hidden\n".into()),
-            authorities: None,
+            ..NetworkAccess::default()
         };
         assert_eq!(
             access.lines(),

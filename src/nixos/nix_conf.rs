@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::system::System;
 
 /// The settings of every run.
-const FIXED: [&str; 10] = [
+const FIXED: [&str; 9] = [
     // The container is the sandbox: it has one user and no capabilities.
     "build-users-group =",
     "sandbox = false",
@@ -21,8 +21,6 @@ const FIXED: [&str; 10] = [
     "flake-registry =",
     "use-registries = false",
     "accept-flake-config = false",
-    // No remote builders; the hook that looks for one costs a process per derivation.
-    "build-hook =",
     // Seconds between looks at a lock that another build holds on a derivation; at Nix's own five, builds that share a store wait
     // for each other longer than they build.
     "build-poll-interval = 1",
@@ -49,6 +47,8 @@ pub struct NixSettings {
     pub has_netrc: bool,
     /// Time without data after which sdbuild's own downloads are tried again. Nix asks a cache again after half of it.
     pub stall_timeout: Duration,
+    /// The remote builders, one line of Nix's setting each.
+    pub builders: Vec<String>,
     /// Whether the binary caches that a flake names are used in addition.
     pub flake_caches: bool,
     /// Initial heap of the evaluator in bytes, which saves garbage collections; `None`: its default. An environment
@@ -86,6 +86,14 @@ impl NixSettings {
         if let Some(connections) = self.connections {
             lines.push(format!("http-connections = {connections}"));
             lines.push(format!("max-substitution-jobs = {connections}"));
+        }
+        if self.builders.is_empty() {
+            // The hook that looks for a remote builder costs a process per derivation.
+            lines.push("build-hook =".to_owned());
+        } else {
+            lines.push(format!("builders = {}", self.builders.join(" ; ")));
+            // What a cache has need not be sent.
+            lines.push("builders-use-substitutes = true".to_owned());
         }
         if let Some(platform) = platform {
             lines.push(format!("extra-platforms = {platform}"));
@@ -169,6 +177,18 @@ mod tests {
             assert!(config.contains("\nfallback = true\n"), "{config}");
             assert!(config.contains("\nnetrc-file = /run/sdbuild/netrc\n"));
         }
+    }
+
+    #[test]
+    fn only_remote_builders_need_the_hook() {
+        let mut nix = NixSettings::default();
+        let config = nix.text(None, "/b").unwrap();
+        assert!(config.contains("\nbuild-hook =\n"), "{config}");
+        nix.builders = ["ssh://a@b x", "ssh://c@d x"].map(str::to_owned).into();
+        let config = nix.text(None, "/b").unwrap();
+        assert!(!config.contains("build-hook"), "{config}");
+        let builders = "\nbuilders = ssh://a@b x ; ssh://c@d x\nbuilders-use-substitutes = true\n";
+        assert!(config.contains(builders), "{config}");
     }
 
     #[test]

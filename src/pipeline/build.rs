@@ -11,7 +11,9 @@ use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
-use crate::pipeline::steps::{builder, container_images, copy_out, emulation, source};
+use crate::pipeline::steps::{
+    builder, container_images, copy_out, emulation, remote_builders, source,
+};
 
 /// Carries out `plan`. `timings` holds how long the phases took that `context` reported so far; the manifest
 /// lists them.
@@ -57,6 +59,7 @@ async fn steps(
         return Ok(image);
     }
     let images = container_images::provide(run).await?;
+    remote_builders::try_all(run, &images.builder).await?;
     let emulation = emulation::set_up(run, &images, scope).await?;
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;

@@ -1,5 +1,6 @@
 //! Every condition of a build, looked at for a bounded time. Nothing on the machine is changed: no container is
-//! started, no directory created, nothing downloaded but the headers of answers.
+//! started, no directory created, nothing downloaded but the headers of answers. Remote builders are the exception: a
+//! container tries them, as only its ssh and its Nix can, and is removed.
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use crate::engine::Engine;
 use crate::oci::MissingImages;
 use crate::pipeline::checks::{self, Answers, DoctorFacts, EngineView, Machine};
 pub use crate::pipeline::checks::{Check, Verdict};
-use crate::pipeline::clients;
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::plan::EnginePlan;
 use crate::pipeline::run_lock::RunState;
+use crate::pipeline::{builder_checks, clients};
 use crate::settings;
 
 /// An engine or a server that takes longer is too slow for a build as well.
@@ -50,9 +51,14 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
             missing: missing.as_ref(),
             doctor: Some(&facts),
         }));
-        checks
+        (checks, engine.cloned())
     };
-    context.cancel.race(Box::pin(look)).await
+    let (mut checks, engine) = context.cancel.race(Box::pin(look)).await?;
+    // Not in the race: its container is removed when it is interrupted.
+    if let Some(engine) = engine {
+        checks.extend(Box::pin(builder_checks::try_builders(&engine, settings, context)).await?);
+    }
+    Ok(checks)
 }
 
 async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine, Failure> {
@@ -67,7 +73,8 @@ async fn connect(settings: &settings::Build, context: &Context) -> Result<Engine
 }
 
 fn emulation(engine: &Engine, settings: &settings::Build) -> Option<Emulation> {
-    Emulation::choose(settings.emulation, settings.system, engine.facts()).ok()
+    let (machines, choice) = (&settings.builders.machines, settings.emulation);
+    Emulation::choose_with(machines, choice, settings.system, engine.facts()).ok()
 }
 
 /// What engine and cache lack of the container images; `None` when that is not known.

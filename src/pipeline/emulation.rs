@@ -2,6 +2,7 @@
 
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::Failure;
+use crate::common::remote_builder::RemoteBuilder;
 use crate::common::system::{Architecture, System};
 use crate::engine::EngineFacts;
 use crate::pipeline::kernel_version::KernelVersion;
@@ -14,6 +15,8 @@ const OWN_TABLES: KernelVersion = KernelVersion::new(6, 7);
 pub enum Emulation {
     /// The engine's machine runs the system itself.
     Native,
+    /// It does not, and remote builders build everything for the system.
+    Builders,
     /// Our registrar adds a handler to the kernel during the run.
     Register,
     /// The builder has a handler in its own user namespace.
@@ -23,6 +26,31 @@ pub enum Emulation {
 }
 
 impl Emulation {
+    /// What [`choose`](Self::choose) chooses, or [`Self::Builders`] where that emulates, the user did not request it, and one
+    /// of `builders` builds everything for `system`.
+    pub fn choose_with(
+        builders: &[RemoteBuilder],
+        choice: EmulationChoice,
+        system: System,
+        engine: &EngineFacts,
+    ) -> Result<Self, Failure> {
+        let native = engine.architecture.is(system.architecture());
+        let open = matches!(choice, EmulationChoice::Auto | EmulationChoice::None);
+        let name = system.to_string();
+        if open && !native && builders.iter().any(|one| one.covers(&name)) {
+            return Ok(Self::Builders);
+        }
+        Self::choose(choice, system, engine)
+    }
+
+    /// Whether a handler runs the system's programs on the engine's machine.
+    pub fn uses_handler(self) -> bool {
+        match self {
+            Self::Native | Self::Builders => false,
+            Self::Register | Self::Private | Self::Host => true,
+        }
+    }
+
     /// Chooses by the engine's machine, never by the client's: the handler is in the engine's kernel.
     pub fn choose(
         choice: EmulationChoice,
@@ -84,7 +112,7 @@ impl Emulation {
             _ if choice != EmulationChoice::Auto => None,
             Self::Register if has_own_tables(engine) => Some(Self::Private),
             Self::Register | Self::Private => Some(Self::Host),
-            Self::Native | Self::Host => None,
+            Self::Native | Self::Builders | Self::Host => None,
         }
     }
 
@@ -112,6 +140,7 @@ impl Emulation {
     pub(super) fn short_name(self) -> &'static str {
         match self {
             Self::Native => "none",
+            Self::Builders => "remote builders",
             Self::Register => "own handler",
             Self::Private => "private handler",
             Self::Host => "existing handler",
@@ -121,7 +150,7 @@ impl Emulation {
     /// The handler that runs the image's programs, as a noun phrase for messages.
     pub(super) fn handler(self) -> &'static str {
         match self {
-            Self::Native => "no handler",
+            Self::Native | Self::Builders => "no handler",
             Self::Register => "a handler in the kernel's table during the run",
             Self::Private => "a handler that only the builder sees",
             Self::Host => "the existing handler, if there is one",
@@ -133,7 +162,7 @@ impl From<Emulation> for EmulationChoice {
     /// The choice that requests this emulation.
     fn from(emulation: Emulation) -> Self {
         match emulation {
-            Emulation::Native => Self::None,
+            Emulation::Native | Emulation::Builders => Self::None,
             Emulation::Register => Self::Register,
             Emulation::Private => Self::Private,
             Emulation::Host => Self::Host,
@@ -192,6 +221,27 @@ mod tests {
         assert_eq!(choose(System::Aarch64Linux, "x86_64"), Emulation::Register);
         assert_eq!(choose(System::Aarch64Linux, "aarch64"), Emulation::Native);
         assert_eq!(choose(System::X8664Linux, "x86_64"), Emulation::Native);
+    }
+
+    #[test]
+    fn nothing_is_emulated_that_remote_builders_build() {
+        use EmulationChoice::{Auto, None, Register};
+        let line = |line: &str| vec![line.parse::<RemoteBuilder>().unwrap()];
+        let covers = line("ssh://a@b aarch64-linux - - - big-parallel");
+        let partly = line("ssh://a@b aarch64-linux");
+        let pi = System::Aarch64Linux;
+        let choose = |builders: &[RemoteBuilder], choice, machine| {
+            Emulation::choose_with(builders, choice, pi, &engine(machine, false)).unwrap()
+        };
+        for choice in [Auto, None] {
+            let chosen = choose(&covers, choice, "x86_64");
+            assert_eq!(chosen, Emulation::Builders, "{choice}");
+            assert!(!chosen.uses_handler());
+        }
+        assert_eq!(choose(&covers, Register, "x86_64"), Emulation::Register);
+        assert_eq!(choose(&covers, Auto, "aarch64"), Emulation::Native);
+        assert_eq!(choose(&partly, Auto, "x86_64"), Emulation::Register);
+        assert_eq!(choose(&covers, Auto, "riscv64"), Emulation::Builders);
     }
 
     #[test]

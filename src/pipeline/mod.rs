@@ -7,7 +7,9 @@
 mod binfmt_table;
 mod build;
 mod build_history;
+mod builder_checks;
 mod builder_image;
+mod builder_logins;
 mod checks;
 mod clients;
 pub mod doctor;

@@ -9,6 +9,7 @@ use crate::engine::{Engine, RunId};
 use crate::oci::{Definition, MissingImages};
 use crate::output;
 use crate::pipeline::builder_image::check_foreign;
+use crate::pipeline::builder_logins;
 use crate::pipeline::checks::{self, Machine, Verdict};
 use crate::pipeline::clients::connect;
 use crate::pipeline::emulation::Emulation;
@@ -40,7 +41,7 @@ impl Plan {
 
     /// Whether programs of the image run under emulation.
     pub(super) fn is_emulated(&self) -> bool {
-        self.engine_plan.emulation != Emulation::Native
+        self.engine_plan.emulation.uses_handler()
     }
 
     /// How much is done at a time.
@@ -105,7 +106,8 @@ impl EnginePlan {
     ) -> Result<Self, Failure> {
         let architecture = engine.facts().architecture.supported()?;
         let locks = settings.common.locks.as_deref();
-        let registrar = (emulation != Emulation::Native)
+        let registrar = emulation
+            .uses_handler()
             .then(|| Definition::registrar(architecture, locks))
             .transpose()?;
         let builder = match &settings.builder_image {
@@ -156,7 +158,7 @@ pub(super) async fn plan_for(
     let work = async {
         let plan = make_plan(purpose, settings, context).await?;
         if purpose == Purpose::Image {
-            let summary = run_summary(&plan.source, plan.settings.system, plan.engine());
+            let summary = run_summary(&plan.source, &plan.settings, plan.engine());
             context.events.emit(Event::RunStarted(summary));
         }
         Ok(plan)
@@ -219,12 +221,18 @@ async fn plan_engine(
     let Context { cancel, events } = context;
     let engine = connect(&settings.common, cancel).await?;
     let emulation = match purpose {
-        Purpose::Image => Emulation::choose(settings.emulation, settings.system, engine.facts())?,
+        Purpose::Image => {
+            let (machines, choice) = (&settings.builders.machines, settings.emulation);
+            Emulation::choose_with(machines, choice, settings.system, engine.facts())?
+        }
         Purpose::Check | Purpose::Lock(_) => Emulation::Native,
     };
     if purpose == Purpose::Image
         && let Some(notice) = emulation.unneeded(settings.emulation, settings.system)
     {
+        events.notice(notice);
+    }
+    if let Some(notice) = builder_logins::not_covered(settings, emulation) {
         events.notice(notice);
     }
     let plan = EnginePlan::new(engine, emulation, settings);

@@ -137,8 +137,13 @@ fn emulation(mode: Emulation, registrar: Option<&Definition>) -> manifest::Emula
     let is_ours = matches!(mode, Emulation::Register | Emulation::Private);
     let registrar = registrar.filter(|_| is_ours);
     manifest::Emulation {
-        mode: EmulationChoice::from(mode).to_string(),
-        emulated: mode != Emulation::Native,
+        mode: match mode {
+            Emulation::Builders => "builders".to_owned(),
+            Emulation::Native | Emulation::Register | Emulation::Private | Emulation::Host => {
+                EmulationChoice::from(mode).to_string()
+            }
+        },
+        emulated: mode.uses_handler(),
         qemu: registrar.and_then(|definition| program(definition, QEMU)),
     }
 }
@@ -204,6 +209,11 @@ mod tests {
         assert_eq!(foreign.reference, "nixos/nix@sha256:00");
         assert_eq!(foreign.definition_sha256, None);
         assert_eq!(emulation(Emulation::Native, None).mode, "none");
+        let builders = emulation(Emulation::Builders, None);
+        assert_eq!(
+            (builders.mode.as_str(), builders.emulated),
+            ("builders", false)
+        );
         assert_eq!(emulation(Emulation::Native, None).qemu, None);
         assert_eq!(emulation(Emulation::Host, Some(&registrar)).qemu, None);
     }

@@ -3,22 +3,30 @@
 use crate::common::event::RunSummary;
 use crate::common::http_url::without_secrets;
 use crate::common::shown_path::shown_path;
-use crate::common::system::System;
 use crate::engine::Engine;
 use crate::nixos::build_source::Source;
 use crate::nixos::lock::Requested;
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::source::SourcePlan;
+use crate::settings;
 
-/// What a build of `source` for `system` on `engine` is about.
-pub(super) fn run_summary(source: &SourcePlan, system: System, engine: &Engine) -> RunSummary {
+/// What a build of `source` with `settings` on `engine` is about.
+pub(super) fn run_summary(
+    source: &SourcePlan,
+    settings: &settings::Build,
+    engine: &Engine,
+) -> RunSummary {
     RunSummary {
         configuration: match &source.source {
             Source::Module(file) => shown_path(&file.path()),
             Source::Flake(flake) => flake.reference().to_string(),
         },
-        system: system.to_string(),
-        engine: place(engine),
+        system: settings.system.to_string(),
+        engine: match settings.builders.machines.len() {
+            0 => place(engine),
+            1 => format!("{} with a remote builder", place(engine)),
+            n => format!("{} with {n} remote builders", place(engine)),
+        },
         nixpkgs: source.nixpkgs.as_ref().map_or_else(
             || "the flake's own".to_owned(),
             |plan| nixpkgs(&plan.nixpkgs),

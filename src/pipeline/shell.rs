@@ -15,7 +15,7 @@ use crate::pipeline::logs;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::{RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
-use crate::pipeline::steps::{builder, container_images, emulation, source};
+use crate::pipeline::steps::{builder, container_images, emulation, remote_builders, source};
 
 /// Carries out `plan` up to its build, and runs `session` in place of that. A shell that ends with another
 /// status than 0 is a failure of class [`Class::Shell`].
@@ -47,6 +47,7 @@ async fn run_shell(
     if let Some(greeting) = greeting {
         events.notice(greeting);
     }
+    remote_builders::try_all(run, &images.builder).await?;
     emulation::set_up(run, &images, scope).await?;
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     events.emit(Event::TerminalGiven);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::build_args::{BuildArgs, DryRun};
+use super::builders::Builders;
 use super::environment::Environment;
 use super::origin::Setting;
 use super::resolver::{Resolver, current_dir};
@@ -55,6 +56,8 @@ pub struct Build {
     pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
+    /// The machines that Nix sends derivations to.
+    pub builders: Builders,
     /// The user's builder image, if it is not sdbuild's own.
     pub builder_image: Option<String>,
     /// The output directory, absolute.
@@ -118,6 +121,7 @@ impl Build {
             board: s.optional("board", None, |o| o.board)?,
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
+            builders: Builders::resolve(env, &mut s)?,
             builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
             output: s.value_or("output", None, |o| o.output.clone(), here)?,
             force: s.value("force", None, |o| o.force)?,

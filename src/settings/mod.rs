@@ -7,6 +7,8 @@
 mod boot;
 mod build;
 mod build_args;
+mod builder_list;
+mod builders;
 mod caches;
 mod common;
 mod environment;
@@ -25,6 +27,7 @@ mod value;
 pub use boot::{Boot, BootArgs, BootLogin};
 pub use build::Build;
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
+pub use builders::Builders;
 pub use caches::Caches;
 pub use common::Common;
 pub use environment::Environment;

@@ -11,6 +11,7 @@ use clap::builder::StyledStr;
 use clap::{Args, Command};
 use serde::{Deserialize, Serialize};
 
+use super::builder_list::BuilderList;
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
 use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
@@ -62,6 +63,14 @@ pub struct Options {
     /// Format of the image, one of `sdbuild formats` [default: sd-card] [env: SDBUILD_FORMAT]
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
+
+    /// Machine that Nix may send derivations to, in the syntax of its own setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]
+    #[arg(long, value_name = "LINE", help_heading = MACHINE, hide_short_help = true)]
+    pub builders: Option<Vec<BuilderList>>,
+
+    /// Private key to log in to the --builders with, without a passphrase [default: ~/.config/sdbuild/builder-key] [env: SDBUILD_BUILDER_KEY]
+    #[arg(long, value_name = "FILE", help_heading = MACHINE, hide_short_help = true)]
+    pub builder_key: Option<PathBuf>,
 
     /// Container image with Nix to use as the builder instead of sdbuild's own; it stays in the engine
     #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true)]

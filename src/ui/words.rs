@@ -13,6 +13,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Nixpkgs => "nixpkgs",
         Phase::ContainerImages => "Container images",
         Phase::Pull => "Builder image",
+        Phase::Builders => "Remote builders",
         Phase::Emulation => "Emulation",
         Phase::Upload => "Upload",
         Phase::Evaluate => "Evaluation",

@@ -28,6 +28,7 @@ mod boards;
 mod boot;
 mod build;
 mod build_directory;
+mod builders;
 mod caches;
 mod check;
 mod ci_workflow;

@@ -16,6 +16,7 @@ mod engine;
 mod flake;
 mod handler;
 mod machine;
+mod nix_machine;
 mod process;
 mod requirements;
 mod run_tracker;
@@ -40,6 +41,7 @@ pub use machine::{
     BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers,
     remove_volume,
 };
+pub use nix_machine::NixMachine;
 pub use process::{Outcome, Running, kill_processes_of, run};
 pub use requirements::{
     boot_available, debian_release_available, engine_available, root_available, tool_unpacked,

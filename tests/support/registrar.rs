@@ -41,6 +41,14 @@ pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
     }
 }
 
+/// Provides the builder's image for the architecture of `engine`; returns its reference.
+pub async fn builder_image(engine: &Engine) -> String {
+    let architecture = engine.facts().architecture.supported().unwrap();
+    let locks = settings().locks;
+    let definition = Definition::builder(architecture, locks.as_deref()).unwrap();
+    provided(engine, &definition).await
+}
+
 /// Provides both images for 64-bit ARM hosts on `engine`; returns their references.
 pub async fn arm64_images(engine: &Engine) -> (String, String) {
     let locks = settings().locks;

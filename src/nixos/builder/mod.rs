@@ -11,9 +11,13 @@ mod evaluation_key;
 mod image;
 mod own_texts;
 mod prepared;
+mod trial;
 mod upload;
 
 pub use collect::{Collected, Collector, Task as CollectorTask};
 pub use container::{BuildJob, Builder};
 pub use image::BuilderImage;
 pub use prepared::{BuildResult, PreparedBuilder};
+pub use trial::TrialRun;
+
+pub use super::remote_trial::Trial;

@@ -2,16 +2,15 @@
 
 use crate::nixos::{check, layout};
 
+/// The watchdog.
+pub(super) const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
 /// The programs that run in the builder, and the shell functions that they read: path and content.
 pub(super) const PROGRAMS: [(&str, &str); 5] = [
     (
         layout::ENTRY,
         include_str!("../../../containers/builder/entry"),
     ),
-    (
-        layout::WATCHDOG,
-        include_str!("../../../containers/builder/watchdog"),
-    ),
+    (layout::WATCHDOG, WATCHDOG),
     (
         layout::GLUE,
         include_str!("../../../containers/builder/glue"),

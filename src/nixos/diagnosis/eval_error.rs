@@ -140,7 +140,8 @@ impl EvalError {
                     .to_owned()
             }
             Self::WrongPlatform => {
-                "the configuration requires another platform or KVM: set nixpkgs.hostPlatform"
+                "the configuration requires another platform, or a feature that neither this builder nor one of --builders has: set \
+                 nixpkgs.hostPlatform, or name the feature in the sixth field of a builder that has it"
                     .to_owned()
             }
             Self::LockIncomplete => lock_hint(summary).to_owned(),

@@ -2,7 +2,7 @@
 //! tools that make an image.
 
 use KnownError::{
-    CacheDamaged, CacheFailed, Certificate, DiskFull, DownloadTimeout, EmulatorCrash,
+    BuilderLost, CacheDamaged, CacheFailed, Certificate, DiskFull, DownloadTimeout, EmulatorCrash,
     FirmwareTooSmall, KeyUntrusted, MissingProgram, Network, NoHandler, ProcessLimit, RootTooSmall,
     WrongHash,
 };
@@ -38,10 +38,12 @@ pub(in crate::nixos) enum KnownError {
     WrongHash,
     /// A program is missing in the builder's container image.
     MissingProgram,
+    /// The connection to a remote builder broke while it built.
+    BuilderLost,
 }
 
 /// Texts that show an error in any line.
-const IN_ANY_LINE: [(&str, KnownError); 20] = [
+const IN_ANY_LINE: [(&str, KnownError); 22] = [
     ("No space left on device", DiskFull),
     ("lack of free disk space", DiskFull),
     ("database or disk is full", DiskFull),
@@ -68,6 +70,8 @@ const IN_ANY_LINE: [(&str, KnownError); 20] = [
     ("not signed by any of the keys in", KeyUntrusted),
     ("nix-build: command not found", MissingProgram),
     ("nix-build: not found", MissingProgram),
+    ("Nix daemon disconnected unexpectedly", BuilderLost),
+    ("cannot build on 'ssh", BuilderLost),
 ];
 
 /// Texts that show an error in a line about a failed download, which quotes curl. Only the first that matches counts: a
@@ -111,7 +115,7 @@ fn is_refused_by_cache(line: &str) -> bool {
 impl KnownError {
     /// All variants.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::DiskFull,
         Self::ProcessLimit,
         Self::NoHandler,
@@ -126,6 +130,7 @@ impl KnownError {
         Self::FirmwareTooSmall,
         Self::WrongHash,
         Self::MissingProgram,
+        Self::BuilderLost,
     ];
 
     /// Whether it may be an error of one binary cache, while another one has what is needed.
@@ -169,6 +174,7 @@ impl KnownError {
             | Self::CacheDamaged
             | Self::CacheFailed
             | Self::KeyUntrusted
+            | Self::BuilderLost
             | Self::MissingProgram => return None,
         };
         Some(text.to_owned())

@@ -65,6 +65,7 @@ pub(super) fn machine_failure(
             Failure::usage("the builder's container image has no nix-build")
                 .hint("--builder-image needs an image that contains Nix, for instance nixos/nix"),
         ),
+        KnownError::BuilderLost => Some(builder_lost(findings)),
         KnownError::NoHandler
         | KnownError::MissingProgram
         | KnownError::EmulatorCrash
@@ -118,6 +119,21 @@ fn line_with(findings: &Findings, error: KnownError) -> Option<String> {
     Some(without_status(
         line.trim_start().trim_start_matches("error: "),
     ))
+}
+
+/// The connection to a remote builder broke, or could not be made again.
+fn builder_lost(findings: &Findings) -> Failure {
+    let line = line_with(findings, KnownError::BuilderLost).unwrap_or_default();
+    let text = match &findings.failed {
+        Some(failed) => format!(
+            "a remote builder was lost while it built {}: {line}",
+            failed.name
+        ),
+        None => format!("a remote builder cannot be used any more: {line}"),
+    };
+    Failure::environment(text)
+        .hint("run it again when the builder answers: what it had finished is kept; `sdbuild doctor` tries it")
+        .hint("or leave it out of --builders, and the rest is built and emulated here")
 }
 
 /// Which cache sent what that is damaged.

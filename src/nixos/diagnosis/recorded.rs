@@ -54,6 +54,25 @@ fn a_configuration_without_an_image() {
 }
 
 #[test]
+fn a_remote_builder_that_was_killed() {
+    let failure = failure(stream!("builder-lost"), 1);
+    assert_failure(
+        &failure,
+        Class::Environment,
+        "a remote builder was lost while it built linux-6.12: Nix daemon disconnected unexpectedly",
+        "run it again",
+    );
+}
+
+#[test]
+fn a_remote_builder_that_went_away() {
+    let failure = failure(stream!("builder-refused"), 1);
+    let message =
+        "a remote builder cannot be used any more: cannot build on 'ssh-ng://root@pi.lan'";
+    assert_failure(&failure, Class::Environment, message, "run it again");
+}
+
+#[test]
 fn an_unfree_package() {
     let failure = failure(stream!("unfree"), 1);
     assert_failure(

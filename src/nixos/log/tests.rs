@@ -31,6 +31,34 @@ fn parses_a_build_from_start_to_end() {
     );
 }
 
+/// A build on a remote builder was reported, listed and counted twice.
+#[test]
+fn a_build_on_a_remote_builder_is_one_build() {
+    let mut log = Log::default();
+    let stream = include_str!("../../../tests/streams/builder-lost.log");
+    let events: Vec<_> = stream.lines().filter_map(|line| log.line(line)).collect();
+    let started = |event: &&NixEvent| matches!(event, NixEvent::BuildStarted { .. });
+    let mut builds = events.iter().filter(started);
+    let Some(NixEvent::BuildStarted { id, .. }) = builds.next() else {
+        panic!("{events:?}")
+    };
+    assert_eq!(builds.next(), None);
+    let line = "begun".to_owned();
+    assert!(
+        events.contains(&NixEvent::BuildLine { id: *id, line }),
+        "{events:?}"
+    );
+    let stops = events
+        .iter()
+        .filter(|event| **event == NixEvent::Stopped { id: *id });
+    assert_eq!(stops.count(), 1);
+    let is_count = |expected| {
+        let count = |event: &&NixEvent| matches!(event, NixEvent::Built { expected: e, .. } if *e == expected);
+        events.iter().filter(count).count()
+    };
+    assert_eq!((is_count(1) > 0, is_count(2)), (true, 0));
+}
+
 #[test]
 fn parses_the_number_of_emulated_builds() {
     let mut log = Log::default();

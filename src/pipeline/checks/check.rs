@@ -30,11 +30,11 @@ pub struct Check {
 }
 
 impl Check {
-    pub(super) fn good(topic: &'static str, text: impl Into<String>) -> Self {
+    pub(in crate::pipeline) fn good(topic: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Verdict::Good, text)
     }
 
-    pub(super) fn warning(topic: &'static str, text: impl Into<String>) -> Self {
+    pub(in crate::pipeline) fn warning(topic: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Verdict::Warning, text)
     }
 
@@ -50,7 +50,7 @@ impl Check {
         }
     }
 
-    pub(super) fn remedy(mut self, remedy: impl Into<String>) -> Self {
+    pub(in crate::pipeline) fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedies.push(remedy.into());
         self
     }

@@ -86,7 +86,7 @@ pub(super) fn kernel(machine: &Machine<'_>) -> Option<Check> {
     let topic = "kernel";
     let release = &machine.engine?.facts.kernel;
     let is_old = KernelVersion::of(release).is_some_and(|version| version < FIX_BINARY);
-    if is_old && machine.emulation != Some(Emulation::Native) {
+    if is_old && machine.may_emulate() {
         let text =
             format!("the engine's kernel is {release}, emulation needs {FIX_BINARY} or later");
         return Some(
@@ -104,7 +104,16 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
     let topic = "emulation";
     let (facts, settings) = (machine.engine?.facts, machine.settings);
     let choose = |choice| Emulation::choose(choice, settings.system, facts);
-    let chosen = match choose(settings.emulation) {
+    let builders = &settings.builders.machines;
+    let chosen = Emulation::choose_with(builders, settings.emulation, settings.system, facts);
+    if chosen
+        .as_ref()
+        .is_ok_and(|chosen| *chosen == Emulation::Builders)
+    {
+        let text = format!("none: remote builders build for {}", settings.system);
+        return Some(Check::good(topic, text));
+    }
+    let chosen = match chosen {
         Ok(chosen) => chosen,
         Err(failure) => return Some(Check::failed(topic, &failure)),
     };

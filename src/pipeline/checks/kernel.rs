@@ -19,7 +19,7 @@ struct ProcFiles {
 /// Whether the registrar reaches the kernel's table.
 pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
     let topic = "binfmt_misc";
-    if machine.emulation == Some(Emulation::Native) {
+    if !machine.may_emulate() {
         return Some(Check::good(topic, "not needed: nothing is emulated"));
     }
     if !machine.is_this_kernel() {
@@ -32,14 +32,13 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
 
 /// Security modules that may keep the registrar from the table.
 pub(super) fn confinement(machine: &Machine<'_>) -> Option<Check> {
-    let emulates = machine.emulation != Some(Emulation::Native);
-    (emulates && machine.is_this_kernel()).then(|| ProcFiles::of_this_machine().confinement())
+    (machine.may_emulate() && machine.is_this_kernel())
+        .then(|| ProcFiles::of_this_machine().confinement())
 }
 
 /// What rootless engines and private emulation need.
 pub(super) fn user_namespaces(machine: &Machine<'_>) -> Option<Check> {
-    let emulates = machine.emulation != Some(Emulation::Native);
-    if !emulates || !machine.is_this_kernel() {
+    if !machine.may_emulate() || !machine.is_this_kernel() {
         return None;
     }
     let rootless = machine.engine.is_some_and(|engine| engine.facts.rootless);

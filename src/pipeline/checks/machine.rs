@@ -26,6 +26,11 @@ pub(in crate::pipeline) struct Machine<'a> {
 }
 
 impl Machine<'_> {
+    /// Whether programs of the image run under emulation, as far as that is known.
+    pub(super) fn may_emulate(&self) -> bool {
+        self.emulation.is_none_or(Emulation::uses_handler)
+    }
+
     /// Whether this machine's kernel is the engine's. `doctor` takes it for that when no engine answers.
     pub(super) fn is_this_kernel(&self) -> bool {
         let is_doctor = self.doctor.is_some();

@@ -7,6 +7,7 @@ use crate::common::context::Context;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
+use crate::common::remote_builder::RemoteBuilder;
 use crate::engine::{ContainerGuard, Role};
 use crate::nixos::build_source::ResolvedNixpkgs;
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
@@ -84,6 +85,11 @@ pub(in crate::pipeline) async fn job(
                 substituters: settings.caches.substituters.clone(),
                 keys: settings.caches.trusted_public_keys.clone(),
                 fallback: settings.caches.fallback,
+                builders: access
+                    .builders
+                    .builders()
+                    .map(RemoteBuilder::machine)
+                    .collect(),
                 has_netrc: access.netrc.is_some(),
                 stall_timeout: settings.common.stall_timeout,
                 flake_caches: settings.accept_flake_caches,

@@ -51,6 +51,7 @@ fn describe_emulation(plan: &Plan) -> String {
     let (emulation, choice) = (plan.engine_plan.emulation, plan.settings.emulation);
     let foreign = format!("the engine's machine is {machine}, the image is for {system}");
     let first = match emulation {
+        Emulation::Builders => format!("none: {foreign}; remote builders build for it"),
         Emulation::Native => format!("none: the engine's machine runs {machine} itself"),
         Emulation::Register => format!("register: {foreign}; {}", emulation.handler()),
         Emulation::Private => format!("private: {foreign}; {}", emulation.handler()),

@@ -9,6 +9,7 @@ pub(super) mod container_images;
 pub(super) mod copy_out;
 pub(super) mod emulation;
 pub(super) mod network_access;
+pub(super) mod remote_builders;
 pub(super) mod source;
 
 use crate::pipeline::plan::Plan;
@@ -18,6 +19,7 @@ pub fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let steps = [
         source::describe,
         emulation::describe,
+        remote_builders::describe,
         container_images::describe,
         builder::describe,
         copy_out::describe,

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::nixos::network_access::NetworkAccess;
-use crate::pipeline::clients;
+use crate::pipeline::{builder_logins, clients};
 use crate::settings;
 
 /// Bytes that are read of a netrc at most; it has a line for each server.
@@ -26,6 +26,7 @@ pub(in crate::pipeline) fn read(settings: &settings::Build) -> Result<NetworkAcc
             .as_deref()
             .map(netrc)
             .transpose()?,
+        builders: builder_logins::read(settings)?,
         authorities: Some(authorities).filter(|pem| !pem.is_empty()),
     })
 }

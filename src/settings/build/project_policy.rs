@@ -36,6 +36,11 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
             "--accept-flake-caches",
         )?;
     }
+    for key in ["builders", "builder-key"] {
+        let why =
+            "it would choose which machines build your system, and log in there with your key";
+        refuse(settings, key, key, why, &format!("--{key}"))?;
+    }
     for (key, path) in [
         ("output", Some(build.output.as_path())),
         // What these name is sent into the builder.
@@ -204,6 +209,21 @@ mod tests {
         assert!(!force("force = false", "force = true", None).unwrap());
         assert!(force("", "force = true", None).unwrap());
         assert!(force("force = true", "", Some(true)).unwrap());
+    }
+
+    /// A builder sees the configuration with its secrets, and what it sends back is not checked.
+    #[test]
+    fn a_project_cannot_choose_remote_builders() {
+        let line = "builders = ['ssh-ng://root@evil aarch64-linux']";
+        for (set, flag) in [
+            (line, "--builders"),
+            ("builder-key = './id'", "--builder-key"),
+        ] {
+            let failure = resolved(set, "", Options::default()).unwrap_err();
+            assert!(failure.hints[0].contains(flag), "{failure}");
+        }
+        let own = resolved("", line, Options::default()).unwrap();
+        assert_eq!(own.builders.machines[0].host, "evil");
     }
 
     #[test]

@@ -66,6 +66,7 @@ fn the_help_names_every_variable() {
             "glue" => "auto",
             "compress" => "xz",
             "format" => "sd-card",
+            "builders" => "ssh://a@b x86_64-linux",
             _ => "1",
         };
         let env = Environment {

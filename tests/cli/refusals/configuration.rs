@@ -158,6 +158,10 @@ fn files_for_the_network_are_read_before_anything_starts() {
             &["build", "--ca-file", "none"],
             "read certificate authorities from ",
         ),
+        (
+            &["build", "--builders", "ssh-ng://a@b x86_64-linux"],
+            "there is no key to log in to ssh-ng://a@b with",
+        ),
     ] {
         CliTest::new(args)
             .config()

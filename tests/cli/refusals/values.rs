@@ -88,3 +88,17 @@ fn secret_in_an_address_is_refused_and_not_repeated() {
         assert!(!all.contains("s3cr3t"), "{all}");
     }
 }
+
+#[test]
+fn a_remote_builder_that_is_not_one_is_refused_at_once() {
+    CliTest::new(&["build", "--builders", "ssh-ng://a@b x; ssh-ng://pi x"])
+        .config()
+        .exit_code(2)
+        .stderr("the builder ssh-ng://pi: which account is it?")
+        .run();
+    CliTest::new(&["settings"])
+        .file("sdbuild.toml", "builders = ['ssh-ng://a@b x']")
+        .exit_code(2)
+        .stderr("a project cannot set `builders`")
+        .run();
+}

@@ -1,0 +1,217 @@
+//! What it takes to log in to the remote builders, and what they leave to emulation.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::remote_builder::RemoteBuilder;
+use crate::common::shell_word::quoted;
+use crate::common::{known_hosts, plain_file, ssh_key};
+use crate::nixos::ssh_access::{BuilderLogin, SshAccess};
+use crate::pipeline::emulation::Emulation;
+use crate::settings;
+
+/// Bytes that are read of a key.
+const MAX_KEY_BYTES: u64 = 64 << 10;
+/// Bytes that are read of a list of host keys; one has a line of some hundred bytes for each server.
+const MAX_KNOWN_HOSTS_BYTES: u64 = 4 << 20;
+
+/// Why a handler is added although there are builders for the system; `None` if there are none, or they cover everything.
+pub(in crate::pipeline) fn not_covered(
+    settings: &settings::Build,
+    emulation: Emulation,
+) -> Option<String> {
+    let system = settings.system.to_string();
+    let mut machines = settings.builders.machines.iter();
+    let of_system = |one: &&RemoteBuilder| one.systems.contains(&system);
+    let builder = machines
+        .find(of_system)
+        .filter(|_| emulation.uses_handler())?;
+    (!builder.compiles_kernels()).then(|| {
+        format!(
+            "{} does not name the feature big-parallel, which kernels require: they will be emulated here; put it into the \
+             sixth field of its line if it may build them",
+            builder.address()
+        )
+    })
+}
+
+/// Reads the keys and host keys of the builders that the settings name. A usage error if one is missing or cannot be used.
+pub(in crate::pipeline) fn read(settings: &settings::Build) -> Result<SshAccess, Failure> {
+    let builders = &settings.builders;
+    let logins = builders.machines.iter().map(|builder| {
+        let named = builder.key.as_deref().or(builders.key.as_deref());
+        let default = builders.default_key.as_deref();
+        let key = match named.or_else(|| default.filter(|key| key.exists())) {
+            Some(key) => read_key(key)?,
+            None => return Err(no_key(builder, default)),
+        };
+        Ok(BuilderLogin {
+            builder: builder.clone(),
+            key,
+            host_keys: host_keys(builder, &builders.known_hosts)?,
+        })
+    });
+    Ok(SshAccess::new(logins.collect::<Result<_, _>>()?))
+}
+
+fn no_key(builder: &RemoteBuilder, default: Option<&Path>) -> Failure {
+    let failure = Failure::usage(format!(
+        "there is no key to log in to {} with",
+        builder.address()
+    ))
+    .hint("name a private key without a passphrase with --builder-key");
+    let Some(default) = default else {
+        return failure;
+    };
+    let word = quoted(&default.to_string_lossy());
+    failure.hint(format!(
+        "or make one for this, which sdbuild then takes by itself: `ssh-keygen -t ed25519 -N '' -f {word}`, and add {word}.pub to \
+         the authorized_keys of {} there",
+        builder.user
+    ))
+}
+
+/// The text of a private key that ssh in the builder can use: nobody types a passphrase there, and no agent reaches it.
+fn read_key(path: &Path) -> Result<String, Failure> {
+    let (shown, word) = (path.display(), quoted(&path.to_string_lossy()));
+    let file = plain_file::open(path).or_usage(format!("read the key {shown}"))?;
+    let mode = file
+        .metadata()
+        .or_usage(format!("read the key {shown}"))?
+        .permissions()
+        .mode();
+    let text =
+        plain_file::read_text(path, MAX_KEY_BYTES).or_usage(format!("read the key {shown}"))?;
+    if !ssh_key::is_private(&text) {
+        let failure = Failure::usage(format!("{shown} is not a private SSH key"));
+        return Err(failure.hint("--builder-key takes the file without .pub"));
+    }
+    if mode & 0o077 != 0 {
+        return Err(
+            Failure::usage(format!("other users can read the private key {shown}"))
+                .hint(format!("take their rights away: chmod 600 {word}")),
+        );
+    }
+    if ssh_key::has_passphrase(&text) {
+        return Err(Failure::usage(format!("the private key {shown} has a passphrase"))
+            .hint("nobody can type it in the builder's container, and no ssh-agent reaches it: make a key for this alone, \
+                   `ssh-keygen -t ed25519 -N '' -f FILE`"));
+    }
+    Ok(text)
+}
+
+/// The keys that the builder's server may have.
+fn host_keys(builder: &RemoteBuilder, files: &[PathBuf]) -> Result<Vec<String>, Failure> {
+    if let Some(key) = &builder.host_key {
+        return Ok(vec![key.clone()]);
+    }
+    let name = known_hosts::name(&builder.host, builder.port);
+    let read = |file: &PathBuf| {
+        let text = plain_file::read(file, MAX_KNOWN_HOSTS_BYTES).unwrap_or_default();
+        known_hosts::keys_of(&String::from_utf8_lossy(&text), &name)
+    };
+    let keys: Vec<String> = files.iter().flat_map(read).collect();
+    if !keys.is_empty() {
+        return Ok(keys);
+    }
+    let port = builder
+        .port
+        .map(|port| format!("-p {port} "))
+        .unwrap_or_default();
+    let host = &builder.host;
+    Err(Failure::usage(format!("the host key of {} is not known", builder.address()))
+        .hint(format!("add it to your list, and compare its fingerprint: `ssh-keyscan -t ed25519 {port}{host} >>~/.ssh/known_hosts`"))
+        .hint("or give it in the eighth field of the builder's line: on the builder, `base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub` prints it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
+
+    fn pem(cipher: &str) -> String {
+        use base64::Engine as _;
+        let length = u32::try_from(cipher.len()).unwrap().to_be_bytes();
+        let blob = [b"openssh-key-v1\0", &length[..], cipher.as_bytes(), &[0; 9]].concat();
+        let text = base64::prelude::BASE64_STANDARD.encode(blob);
+        format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{text}\n-----END OPENSSH PRIVATE KEY-----\n")
+    }
+
+    #[test]
+    fn only_a_private_key_of_ones_own_without_passphrase() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("id");
+        let read = |text: &str, mode| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            read_key(&path).map_err(|failure| failure.to_string())
+        };
+        assert_eq!(read(&pem("none"), 0o600), Ok(pem("none")));
+        for (text, mode, message) in [
+            (pem("aes256-ctr"), 0o600, "has a passphrase"),
+            (
+                "-----BEGIN ENCRYPTED PRIVATE KEY-----\n".into(),
+                0o600,
+                "has a passphrase",
+            ),
+            (pem("none"), 0o640, "other users can read"),
+            (KEY.to_owned(), 0o600, "is not a private SSH key"),
+        ] {
+            let error = read(&text, mode).unwrap_err();
+            assert!(error.contains(message), "{error}");
+        }
+        assert!(read_key(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_builder_without_a_key_or_host_key_is_refused() {
+        let builder: RemoteBuilder = "ssh://me@pi:2222 aarch64-linux".parse().unwrap();
+        let failure = no_key(
+            &builder,
+            Some(Path::new("/home/me/.config/sdbuild/builder-key")),
+        );
+        assert!(
+            failure
+                .to_string()
+                .contains("no key to log in to ssh://me@pi:2222"),
+            "{failure}"
+        );
+        let command = "ssh-keygen -t ed25519 -N '' -f /home/me/.config/sdbuild/builder-key`";
+        assert!(failure.hints[1].contains(command), "{failure:?}");
+        let failure = host_keys(&builder, &[]).unwrap_err();
+        assert!(
+            failure.hints[0].contains("ssh-keyscan -t ed25519 -p 2222 pi >>"),
+            "{failure:?}"
+        );
+        assert!(
+            failure
+                .to_string()
+                .ends_with("ssh://me@pi:2222 is not known"),
+            "{failure}"
+        );
+    }
+
+    #[test]
+    fn the_host_key_is_the_lines_or_a_known_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [dir.path().join("missing"), dir.path().join("known_hosts")];
+        fs::write(&files[1], format!("[pi]:2222 {KEY}\n")).unwrap();
+        let keys = |line: &str| host_keys(&line.parse().unwrap(), &files);
+        assert_eq!(keys("ssh://me@pi:2222 aarch64-linux").unwrap(), [KEY]);
+        let failure = keys("ssh://me@pi aarch64-linux").unwrap_err();
+        assert!(
+            failure.hints[0].contains("ssh-keyscan -t ed25519 pi >>"),
+            "{failure:?}"
+        );
+        let failure = keys("ssh://me@other:22 aarch64-linux").unwrap_err();
+        assert!(
+            failure.to_string().contains("ssh://me@other:22"),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! Nix's remote builders: a container with Nix and an SSH server stands for the other machine.
+
+use std::fs;
+
+use crate::registrar::{builder_image, engine, registrar_image};
+use crate::support::*;
+
+fn can_run() -> bool {
+    engine_available()
+        && root_available()
+        && tools_available(&["ssh-keygen", "ldd"])
+        && tool_unpacked("usr/sbin/sshd")
+}
+
+/// A machine whose programs say that they run on `name`.
+async fn machine(name: &str) -> NixMachine {
+    let engine = engine().await;
+    let registrar = registrar_image(&engine).await;
+    NixMachine::start(name, &registrar.reference, &builder_image(&engine).await)
+}
+
+/// An image that is the name of the machine that built it.
+const NAME_OF_MACHINE: &str = "    mkdir -p $out/sd-image $out/nix-support\n    \
+    read -r name </proc/sys/kernel/hostname\n    echo $name >$out/sd-image/small.img\n    \
+    echo \"file sd-image $out/sd-image/small.img\" >$out/nix-support/hydra-build-products";
+
+/// A line in the middle of the private key.
+fn secret(machine: &NixMachine) -> String {
+    let text = fs::read_to_string(machine.key("key")).unwrap();
+    text.lines().nth(2).unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_would_be_emulated_is_built_by_a_remote_builder() {
+    if !can_run() {
+        return;
+    }
+    let machine = machine("board").await;
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    user.write("sd-card.nix", &product(&fresh(NAME_OF_MACHINE)));
+    let line = machine.good_line();
+    let built = run(&mut user.build(&["--builders", &line])).assert_exit_code(0);
+    assert_eq!(fs::read_to_string(built.image()).unwrap(), "board\n");
+    assert!(!built.stderr.contains("Emulation"), "{}", built.stderr);
+    let summary = "on this machine with a remote builder";
+    assert!(built.stderr.contains(summary), "{}", built.stderr);
+    let tried = format!("({})", machine.address());
+    assert!(built.stderr.contains(&tried), "{}", built.stderr);
+    runs.assert_nothing_left();
+    let manifest = fs::read_to_string(format!("{}.json", built.image().display())).unwrap();
+    let parsed: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(parsed["emulation"]["mode"], "builders", "{manifest}");
+    let logs = fs::read_dir(user.state.path().join(".local/state/sdbuild/logs")).unwrap();
+    let logs = logs.map(|log| fs::read_to_string(log.unwrap().path()).unwrap());
+    let secret = secret(&machine);
+    for text in logs.chain([manifest, built.stderr]) {
+        assert!(!text.contains(&secret), "{text}");
+    }
+    let plan = run(&mut user.build(&["--dry-run=plan", "--builders", &line])).assert_exit_code(0);
+    let share = "aarch64-linux is built there only";
+    assert!(
+        plan.stdout
+            .replace("\n               ", " ")
+            .contains(share),
+        "{}",
+        plan.stdout
+    );
+}
+
+#[tokio::test]
+async fn a_remote_builder_that_dies_in_mid_build_is_one_error() {
+    if !can_run() {
+        return;
+    }
+    let machine = machine("board").await;
+    let user = TestUser::new().with("SDBUILD_BUILDERS", machine.good_line());
+    let runs = user.track_runs();
+    let running = Running::in_mid_build(&user, &[]);
+    let builder = runs.container("builder");
+    assert_eq!(runs.handlers(), [""; 0]);
+    let inspected = docker(&["inspect", &builder]);
+    assert!(!inspected.contains(&secret(&machine)), "{inspected}");
+    let modes = docker(&[
+        "exec",
+        &builder,
+        "stat",
+        "--format",
+        "%a",
+        "/run/sdbuild/builder-key-0",
+    ]);
+    assert_eq!(modes.trim(), "600");
+    machine.kill();
+    let outcome = running
+        .finish()
+        .assert_exit_code(3)
+        .assert_stderr_contains(&[
+            "error: a remote builder was lost while it built product: Nix daemon disconnected",
+            "hint: run it again when the builder answers",
+        ]);
+    // With -v the log of Nix is shown before.
+    let (_, report) = outcome.stderr.split_once("Clean up").unwrap();
+    assert_eq!(report.matches("\nerror: ").count(), 1, "{report}");
+    assert_eq!(report.matches("\n  product").count(), 1, "{report}");
+    assert_eq!(user.outputs(), [""; 0]);
+    runs.assert_nothing_left();
+}
+
+#[tokio::test]
+async fn a_remote_builder_that_cannot_be_used_is_explained() {
+    if !can_run() {
+        return;
+    }
+    let machine = machine("board").await;
+    let good = machine.good_line();
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let stranger = machine.line("aarch64-linux", "key", "stranger");
+    let refused = run(&mut user.build(&["--builders", &stranger])).assert_exit_code(3);
+    let error = "has another host key than the one that you trust";
+    assert!(refused.stderr.contains(error), "{}", refused.stderr);
+    assert!(
+        !refused.stderr.contains("Upload"),
+        "nothing was begun\n{}",
+        refused.stderr
+    );
+    runs.assert_nothing_left();
+
+    let unknown = good.rsplit_once(' ').unwrap().0;
+    let refused = run(&mut user.build(&["--builders", unknown])).assert_exit_code(2);
+    let hint = "ssh-keyscan -t ed25519 -p 2222";
+    assert!(refused.stderr.contains(hint), "{}", refused.stderr);
+
+    // ssh tells logins apart by host, port and account.
+    let lines = [
+        machine
+            .line("aarch64-linux", "stranger", "host")
+            .replace(":2222", ":2223"),
+        machine
+            .line("aarch64-linux", "untrusted", "host")
+            .replace(":2222", ":2224"),
+        machine
+            .line("riscv64-linux", "key", "host")
+            .replace(":2222", ":2225"),
+        good.replace(":2222", ":2226"),
+        good,
+    ];
+    let user = user.with("SDBUILD_BUILDERS", lines.join("\n"));
+    let doctor = run(&mut user.sdbuild(&["doctor", "--json"])).assert_exit_code(3);
+    let report: serde_json::Value = serde_json::from_str(&doctor.stdout).unwrap();
+    let checks = report["checks"].as_array().unwrap();
+    let checks = checks.iter().filter(|check| check["topic"] == "builder");
+    let found: Vec<_> = checks
+        .map(|check| [&check["verdict"], &check["text"]].map(|word| word.as_str().unwrap()))
+        .collect();
+    for (number, (verdict, text)) in [
+        ("bad", "refuses the key"),
+        ("bad", "does not trust sdbuild"),
+        ("bad", "does not build for riscv64-linux"),
+        ("bad", "cannot be reached"),
+        ("good", "(aarch64-linux) builds; "),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(found[number][0], verdict, "{found:#?}");
+        assert!(found[number][1].contains(text), "{found:#?}");
+    }
+    runs.assert_nothing_left();
+}
