@@ -269,6 +269,7 @@ mod tests {
             "config",
             "dry-run",
             "flake",
+            "git-inputs",
             "hostname",
             "json",
             "login-key",

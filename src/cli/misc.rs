@@ -10,7 +10,7 @@ use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::system::System;
 use crate::settings::{
-    BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, help_of,
+    BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, WordList, help_of,
 };
 
 /// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
@@ -128,6 +128,10 @@ pub struct Lock {
     /// Flake whose lock it is: a directory [default: .]
     #[arg(long, value_name = "REF")]
     pub flake: Option<FlakeRef>,
+
+    /// Inputs that your own git finds and fetches, with your credential helpers; separated by spaces [default: those by SSH and from repositories of this machine]
+    #[arg(long, value_name = "NAMES")]
+    pub git_inputs: Option<WordList>,
 }
 
 /// `sdbuild try`.

@@ -18,6 +18,7 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
     let here = || (!is_module_file_alone(Path::new("."))).then(FlakeRef::here);
     let config = ConfigArgs {
         flake: args.flake.clone().or_else(here),
+        git_inputs: args.git_inputs.clone(),
         ..ConfigArgs::default()
     };
     let build = BuildArgs {

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::attribute_path;
+use super::git_source::{GitSource, attributes};
 
 /// A reference to a flake, and what in it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +67,23 @@ impl FlakeRef {
             *path = dir.join(&*path).components().collect();
         }
         self
+    }
+
+    /// The same flake, for the user's git to fetch if it is elsewhere. Fails if it is no repository.
+    pub fn by_git(mut self) -> Result<Self, String> {
+        let FlakeLocation::Remote(text) = &self.location else {
+            return Ok(self);
+        };
+        let source = attributes(text).map_or(Ok(None), |all| GitSource::new(&all));
+        let source = source.map_err(|key| format!("`{key}` is not supported in `{text}`"))?;
+        let source =
+            source.ok_or_else(|| format!("`{text}` is no repository that git can fetch"))?;
+        self.location = FlakeLocation::Repository {
+            url: source.url,
+            branch: source.branch,
+            revision: source.revision,
+        };
+        Ok(self)
     }
 
     /// The directory of this machine that it names.
@@ -247,6 +265,28 @@ mod tests {
             revision: None,
         };
         assert_eq!(parse("git+ssh://git@h.example/r.git?ref=dev").location, ssh);
+    }
+
+    #[test]
+    fn the_users_git_fetches_repositories_elsewhere() {
+        let location = |text: &str| parse(text).by_git().map(|reference| reference.location);
+        let repository = |url: &str, branch: Option<&str>| FlakeLocation::Repository {
+            url: url.into(),
+            branch: branch.map(str::to_owned),
+            revision: None,
+        };
+        let found = location("git+https://h.example/r?ref=x&dir=d").unwrap();
+        assert_eq!(found, repository("https://h.example/r", Some("x")));
+        let found = location("github:o/r").unwrap();
+        assert_eq!(found, repository("https://github.com/o/r", None));
+        assert_eq!(location("./x"), Ok(parse("./x").location));
+        for (text, part) in [
+            ("https://h.example/a.tar.gz", "no repository"),
+            ("git+https://h.example/r?submodules=1", "submodules"),
+        ] {
+            let failure = location(text).unwrap_err();
+            assert!(failure.contains(part), "{failure}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod disk_space;
 pub mod event;
 pub mod failure;
 pub mod flake_ref;
+pub mod git_source;
 pub mod hash;
 pub mod host_name;
 pub mod http_url;

@@ -42,6 +42,8 @@ use crate::common::nix_string::nix_string;
 
 /// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
 const MAX_UNREACHABLE: usize = 16;
+/// The flake itself among the inputs that the user's git fetches.
+pub const SELF: &str = "self";
 
 /// A flake that exists, as far as that is known without Nix.
 #[derive(Clone, Debug)]
@@ -71,9 +73,11 @@ impl Flake {
         })
     }
 
-    /// Fetches the locked inputs that only the user's git reaches; a usage error when it cannot.
+    /// Fetches the locked inputs that only the user's git reaches, and those that the user names for it; a usage error when it
+    /// cannot.
     pub async fn fetch_inputs(&mut self, search: FlakeSearch<'_>) -> Result<(), Failure> {
-        for locked in self.locked_repositories() {
+        self.check_git_inputs(search.git_inputs)?;
+        for locked in self.locked_repositories(search.git_inputs) {
             let input = PrivateInput::fetch(&locked, search).await?;
             self.inputs.push(Arc::new(input));
         }
@@ -87,12 +91,12 @@ impl Flake {
         updated: &[String],
         search: FlakeSearch<'_>,
     ) -> Result<(), Failure> {
-        let new = self.unlocked_repositories(updated)?;
+        let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let is_new = |locked: &LockedRepository| {
             let mut nodes = new.iter().filter_map(|input| input.node.as_ref());
             nodes.any(|node| *node == locked.name)
         };
-        let mut locked = self.locked_repositories();
+        let mut locked = self.locked_repositories(search.git_inputs);
         locked.retain(|locked| !is_new(locked));
         for declared in new {
             let input = PrivateInput::resolve(declared, search).await?;
@@ -100,7 +104,7 @@ impl Flake {
             locked.extend(
                 own_lock
                     .iter()
-                    .flat_map(|lock| lock_file::private_repositories(lock)),
+                    .flat_map(|lock| lock_file::private_repositories(lock, &[])),
             );
             self.inputs.push(Arc::new(input));
         }
@@ -115,11 +119,12 @@ impl Flake {
     fn unlocked_repositories(
         &self,
         updated: &[String],
+        named: &[String],
     ) -> Result<Vec<UnlockedRepository>, Failure> {
         let Some(text) = self.directory().and_then(|dir| unlocked::flake_text(&dir)) else {
             return Ok(Vec::new());
         };
-        private_lock::unlocked_repositories(&text, self.lock().as_deref(), updated)
+        private_lock::unlocked_repositories(&text, self.lock().as_deref(), updated, named)
     }
 
     /// The inputs that are new to the lock, with the number of the directory that each is uploaded to.
@@ -283,10 +288,34 @@ impl Flake {
         inputs.take(MAX_UNREACHABLE).collect()
     }
 
-    /// The inputs of a flake that only the user's git can fetch and that are not overridden.
-    fn locked_repositories(&self) -> Vec<LockedRepository> {
+    /// Fails if the user's git cannot fetch an input that the user has `named` for it.
+    fn check_git_inputs(&self, named: &[String]) -> Result<(), Failure> {
+        let named = named.iter();
+        let named = named.filter(|name| *name != SELF && !self.is_overridden(name));
+        let named: Vec<_> = named.cloned().collect();
+        if self.tree.is_none() && !named.is_empty() {
+            let text = "--git-inputs names inputs of a flake that the builder fetches";
+            return Err(
+                Failure::usage(text).hint("--git-inputs 'self …' has your git fetch the flake too")
+            );
+        }
+        let lock = self.lock().unwrap_or_default();
+        let wrong = lock_file::not_fetched_by_git(&lock, &named)
+            .into_iter()
+            .next();
+        wrong.map_or(Ok(()), |(name, why)| {
+            Err(Failure::usage(format!(
+                "--git-inputs: the input {name} {why}"
+            )))
+        })
+    }
+
+    /// The inputs of a flake that only the user's git can fetch and that are not overridden, and those that the user has `named`.
+    fn locked_repositories(&self, named: &[String]) -> Vec<LockedRepository> {
         let lock = self.lock();
-        let inputs = lock.as_deref().map(lock_file::private_repositories);
+        let inputs = lock
+            .as_deref()
+            .map(|lock| lock_file::private_repositories(lock, named));
         let inputs = inputs.into_iter().flatten();
         inputs
             .filter(|locked| !self.is_overridden(&locked.name))

@@ -56,16 +56,20 @@ pub(super) enum Protocol {
     File,
     /// By SSH, with the user's keys and known hosts.
     Ssh,
+    /// By HTTPS, with the user's credential helpers; by HTTP or SSH too, because the user's settings may have another address
+    /// for a server (`url.….insteadOf`).
+    Https,
 }
 
 impl Protocol {
-    /// The protocol of `url`. A usage error for another one than `ssh:` and `file:`.
+    /// The protocol of `url`. A usage error for another one than `ssh:`, `file:`, `https:` and `http:`.
     pub(super) fn of(url: &str) -> Result<Self, Failure> {
         match url.split_once(':') {
             Some(("ssh", _)) => Ok(Self::Ssh),
             Some(("file", _)) => Ok(Self::File),
+            Some(("https" | "http", _)) => Ok(Self::Https),
             Some(_) | None => Err(Failure::usage(format!(
-                "{} is neither ssh: nor file:",
+                "{} is neither ssh:, file: nor https:",
                 without_secrets(url)
             ))),
         }
@@ -77,6 +81,7 @@ impl Protocol {
             Self::None => "none",
             Self::File => "file",
             Self::Ssh => "ssh",
+            Self::Https => "https:http:ssh",
         }
     }
 }

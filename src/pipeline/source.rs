@@ -11,7 +11,7 @@ use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::UploadDir;
 use crate::nixos::configuration::Configuration;
-use crate::nixos::flake::{Flake, FlakeSearch, Override};
+use crate::nixos::flake::{self, Flake, FlakeSearch, Override};
 use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::problems::Problems;
@@ -135,9 +135,24 @@ async fn flake(
     let search = search(settings, context);
     let mut overrides = Vec::new();
     for (input, flake) in &settings.override_inputs {
-        overrides.push(Override::new(input, flake.clone(), search).await?);
+        let flake = reached(flake, input, settings)?;
+        overrides.push(Override::new(input, flake, search).await?);
     }
-    Flake::open(reference.clone(), overrides, search).await
+    let reference = reached(reference, flake::SELF, settings)?;
+    Flake::open(reference, overrides, search).await
+}
+
+/// The reference of the input `name`, which the user's git fetches if the settings say so.
+fn reached(
+    reference: &FlakeRef,
+    name: &str,
+    settings: &settings::Build,
+) -> Result<FlakeRef, Failure> {
+    let reference = reference.clone();
+    if settings.git_inputs.iter().any(|input| input == name) {
+        return reference.by_git().map_err(Failure::usage);
+    }
+    Ok(reference)
 }
 
 fn search<'a>(settings: &'a settings::Build, context: &'a Context) -> FlakeSearch<'a> {
@@ -145,6 +160,7 @@ fn search<'a>(settings: &'a settings::Build, context: &'a Context) -> FlakeSearc
         path: &settings.path,
         home: settings.common.home.as_deref(),
         cache: &settings.common.cache_dir,
+        git_inputs: &settings.git_inputs,
         cancel: &context.cancel,
         events: &context.events,
     }

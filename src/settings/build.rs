@@ -40,6 +40,8 @@ pub struct Build {
     pub root: Option<PathBuf>,
     /// Inputs of the flake, and the flakes that replace them.
     pub override_inputs: Vec<(String, FlakeRef)>,
+    /// Inputs of the flake that the user's own git fetches although the builder could ask for them; `self` is the flake.
+    pub git_inputs: Vec<String>,
     /// Whether the binary caches that a flake names are used.
     pub accept_flake_caches: bool,
     /// Directories to look for programs in, as in `PATH`.
@@ -141,6 +143,7 @@ impl Build {
             memory: s
                 .optional("memory-mib", None, |o| o.memory_mib)?
                 .map(|mib| mib.saturating_mul(MIB)),
+            git_inputs: s.value("git-inputs", None, |o| o.git_inputs.clone())?.0,
             accept_flake_caches: s.value("accept-flake-caches", None, |o| o.accept_flake_caches)?,
             common: Common::resolve(env, &mut s)?,
             source,
@@ -185,6 +188,7 @@ fn read_layers<'a>(
     let project = source.as_ref().unwrap_or(&default).project();
     let mut options = args.options.clone();
     options.flake.clone_from(&given.flake);
+    options.git_inputs.clone_from(&given.git_inputs);
     let mut s = Resolver::new(options, env, Some(project.as_deref().unwrap_or(here)))?;
     let flake = s.optional("flake", None, |o| o.flake.clone())?;
     // A path among the flags wins over a flake in the settings file.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::options::Options;
+use super::value::WordList;
 use crate::common::flake_ref::FlakeRef;
 
 /// What a build is given: by the command line, or by a command that starts a build itself.
@@ -59,6 +60,10 @@ pub struct ConfigArgs {
     /// Use another flake, for instance a directory, instead of an input of the flake
     #[arg(long, value_names = ["INPUT", "REF"], num_args = 2, hide_short_help = true)]
     pub override_input: Vec<String>,
+
+    /// Inputs of the flake that your own git fetches, with your credential helpers, and `self` for the flake; separated by spaces [default: those by SSH and from repositories of this machine]
+    #[arg(long, value_name = "NAMES", hide_short_help = true)]
+    pub git_inputs: Option<WordList>,
 
     /// Public key that may log in as root
     ///

@@ -1,6 +1,7 @@
 //! Flakes: what is uploaded, locked and evaluated. Everything comes from local git repositories over the miniature nixpkgs.
 
 mod inputs;
+mod login;
 mod named;
 mod private;
 

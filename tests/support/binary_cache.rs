@@ -142,9 +142,16 @@ impl CacheServer {
 
 /// This machine's address on the engine's default network.
 pub fn host_for_containers() -> String {
-    let format = "{{(index .IPAM.Config 0).Gateway}}";
-    let address = docker(&["network", "inspect", "bridge", "--format", format]);
-    address.trim().to_owned()
+    let format = "{{with index .IPAM.Config 0}}{{.Subnet}} {{.Gateway}}{{end}}";
+    let told = docker(&["network", "inspect", "bridge", "--format", format]);
+    let (subnet, gateway) = told.split_once(' ').unwrap();
+    if !gateway.trim().is_empty() {
+        return gateway.trim().to_owned();
+    }
+    // An engine that has made the bridge itself names only the subnet, whose first address it took.
+    let network = subnet.split('/').next().unwrap();
+    let network: std::net::Ipv4Addr = network.parse().unwrap();
+    std::net::Ipv4Addr::from_bits(network.to_bits() + 1).to_string()
 }
 
 fn over_tls(

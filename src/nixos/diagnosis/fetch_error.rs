@@ -5,6 +5,12 @@ use super::evidence::{ExitContext, Findings};
 use super::known_error::{KnownError, known_errors};
 use crate::common::failure::{Class, Failure};
 
+/// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
+const ASKS_WHO: &str = "the server asks for a user name";
+/// What to do about an address that is wrong, or that not everybody may read.
+const REFUSED: &str = "check the address, and that no password is needed to read it; an input of a flake that your own git can read \
+     (`git ls-remote URL` shows it): --git-inputs NAME";
+
 /// The failure of a download during evaluation; `None` when none failed, or the server is a binary cache.
 pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {
     // What a derivation downloads is part of the build.
@@ -24,7 +30,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     } else {
         format!("the configuration fetches {url} while it is evaluated, which failed: {why}")
     };
-    let is_refused = why.starts_with("HTTP error 4");
+    let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let class = if is_refused {
         Class::Usage
     } else {
@@ -32,6 +38,9 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     };
     let failure = Failure::message(class, text).context(format!("evaluate {}", context.source));
     let line = format!("unable to download '{url}': {why}");
+    if is_refused {
+        return Some(failure.hint(REFUSED));
+    }
     if is_of_branch(url) {
         return Some(
             failure
@@ -48,7 +57,6 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             .hint("the address may be wrong, or a proxy may intercept TLS"),
         Some(KnownError::DownloadTimeout) => failure.hint("run it again; if the server stays silent, copy the files into the \
             configuration's directory and name them by their path"),
-        _ if is_refused => failure.hint("check the address, and that no password is needed to read it"),
         _ => failure
             .hint("check the address, the network, and the DNS of the engine's machine")
             .hint("without a network: copy the files into the configuration's directory and name them by their path"),
@@ -81,10 +89,15 @@ pub(super) fn failed_download(summary: &str) -> Option<(&str, &str)> {
 fn failed_clone(findings: &Findings) -> Option<(&str, &str)> {
     let mut lines = findings.other_lines.iter();
     lines.find_map(|line| {
-        let (url, why) = line
-            .strip_prefix("fatal: unable to access '")?
-            .split_once("': ")?;
-        Some((url, why))
+        if let Some(rest) = line.strip_prefix("fatal: unable to access '") {
+            return rest.split_once("': ");
+        }
+        let asked = [
+            "fatal: could not read Username for '",
+            "fatal: Authentication failed for '",
+        ];
+        let rest = asked.iter().find_map(|start| line.strip_prefix(start))?;
+        Some((rest.split_once('\'')?.0, ASKS_WHO))
     })
 }
 

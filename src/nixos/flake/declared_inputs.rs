@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rnix::SyntaxKind as Kind;
 
+use crate::common::git_source::Attributes;
+
 type Token<'a> = (Kind, &'a str);
 
 /// The names of the inputs that the `flake.nix` with this text declares: those of its `inputs`, and the other arguments of
@@ -31,27 +33,34 @@ pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
     names.into_iter().map(str::to_owned).collect()
 }
 
-/// The addresses of the inputs that the `flake.nix` with this text declares, by name. What is not plain text is left out.
-pub(super) fn declared_urls(text: &str) -> BTreeMap<String, String> {
+/// What the `flake.nix` with this text says of its inputs, by their names: `url`, or `type` and further attributes. What is
+/// neither plain text nor true or false is left out.
+pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
     let tokens: Vec<Token<'_>> = rnix::tokenize(text)
         .filter(|(kind, _)| !kind.is_trivia())
         .collect();
-    let mut urls = BTreeMap::new();
+    let mut inputs = BTreeMap::<String, Attributes>::new();
     for (path, value) in leaves(&tokens) {
-        let url = match value {
+        let value = match value {
             [
                 (Kind::TOKEN_STRING_START, _),
-                (Kind::TOKEN_STRING_CONTENT, url),
+                (Kind::TOKEN_STRING_CONTENT, text),
                 (Kind::TOKEN_STRING_END, _),
             ]
-            | [(Kind::TOKEN_URI, url)] => *url,
+            | [(Kind::TOKEN_URI, text) | (Kind::TOKEN_IDENT, text @ ("true" | "false"))] => *text,
             _ => continue,
         };
-        if let ["inputs", name, "url"] = path.as_slice() {
-            urls.insert((*name).to_owned(), url.to_owned());
+        if let ["inputs", name, attribute] = path.as_slice() {
+            let input = inputs.entry((*name).to_owned()).or_default();
+            input.insert((*attribute).to_owned(), value.to_owned());
         }
     }
-    urls
+    // Of the input, not of its repository.
+    for input in inputs.values_mut() {
+        input.remove("flake");
+        input.remove("follows");
+    }
+    inputs
 }
 
 /// The attributes of a set and of the sets in it that are no sets themselves.
@@ -204,19 +213,39 @@ mod tests {
 
     #[test]
     fn addresses_of_inputs_are_found() {
+        let found = |text: &str| {
+            let found = declared_attributes(text).into_iter();
+            let words = |input: Attributes| {
+                let words = input.iter().map(|(key, value)| format!(" {key}={value}"));
+                words.collect::<String>()
+            };
+            let found: Vec<_> = found
+                .map(|(name, input)| format!("{name}{}", words(input)))
+                .collect();
+            found
+        };
         for text in [
             "{ inputs.a.url = \"x:y\"; inputs.b = { url = \"z\"; flake = false; }; outputs = _: { }; }",
             "{ inputs = { a.url = x:y; \"b\".url = \"z\"; b.inputs.a.follows = \"a\"; }; outputs = inputs: { }; }",
         ] {
-            let found = declared_urls(text).into_iter();
-            let found: Vec<_> = found.map(|(name, url)| format!("{name}={url}")).collect();
-            assert_eq!(found, ["a=x:y", "b=z"], "{text}");
+            assert_eq!(found(text), ["a url=x:y", "b url=z"], "{text}");
         }
         for text in [
-            "{ inputs.a.url = \"x${y}\"; inputs.b.type = \"git\"; outputs = { inputs.c.url = \"x\"; }; }",
+            "{ inputs.a = { type = \"git\"; url = \"ssh://h/a\"; submodules = true; flake = false; }; }",
+            "{ inputs = { a.type = \"git\"; a = { url = \"ssh://h/a\"; submodules = true; }; }; }",
+        ] {
+            let attributes = ["a submodules=true type=git url=ssh://h/a"];
+            assert_eq!(found(text), attributes, "{text}");
+        }
+        assert_eq!(
+            found("{ inputs.b.type = \"git\"; inputs.b.url = \"x${y}\"; }"),
+            ["b type=git"]
+        );
+        for text in [
+            "{ inputs.a.url = \"x${y}\"; outputs = { inputs.c.url = \"x\"; }; }",
             "{ inputs.a.inputs.b.url = \"x\"; outputs = _: { inputs.c.url = \"x\"; }; }",
         ] {
-            assert!(declared_urls(text).is_empty(), "{text}");
+            assert!(found(text).is_empty(), "{text}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::git_source::{self, Attributes, GitSource};
 use crate::common::plain_file;
 use crate::nixos::lock::replace_file;
 
@@ -61,41 +62,72 @@ pub(super) fn input_names(text: &str) -> Option<BTreeSet<String>> {
 pub(super) struct LockedRepository {
     /// The name of its node in the lock.
     pub(super) name: String,
-    /// Its address, as git takes it.
-    pub(super) url: String,
-    /// The branch or tag that the commit was found on.
-    pub(super) branch: Option<String>,
-    /// The commit.
-    pub(super) revision: String,
+    /// Where git finds it.
+    pub(super) source: GitSource,
 }
 
-/// The inputs in the lock `text` that only git on the user's machine can fetch, without those that have submodules.
-pub(super) fn private_repositories(text: &str) -> Vec<LockedRepository> {
+/// The inputs in the lock `text` that git on the user's machine fetches: those that nobody else can, and those that the user
+/// has `named`; without those that have submodules.
+pub(super) fn private_repositories(text: &str, named: &[String]) -> Vec<LockedRepository> {
     let lock: Value = serde_json::from_str(text).unwrap_or_default();
+    let named = named_nodes(&lock, named);
     let nodes = lock.get("nodes").and_then(Value::as_object);
     let repository = |(name, node): (&String, &Value)| {
-        let locked = node.get("locked")?;
-        let field = |name: &str| locked.get(name).and_then(Value::as_str);
-        let url = field("url").filter(|_| is_private_repository(locked) && !has_submodules(locked));
-        Some(LockedRepository {
+        let attributes = attributes(node.get("locked")?);
+        let is_wanted = git_source::is_private(&attributes) || named.contains(name);
+        let locked = LockedRepository {
             name: name.clone(),
-            url: url?.to_owned(),
-            branch: field("ref").map(str::to_owned),
-            revision: field("rev")?.to_owned(),
-        })
+            source: GitSource::new(&attributes).ok()??,
+        };
+        Some(locked).filter(|locked| is_wanted && locked.source.revision.is_some())
     };
     nodes.into_iter().flatten().filter_map(repository).collect()
 }
 
-/// Whether `locked` is a repository that the builder has no access to.
-fn is_private_repository(locked: &Value) -> bool {
-    let field = |name: &str| locked.get(name).and_then(Value::as_str);
-    let url = field("url").unwrap_or_default();
-    field("type") == Some("git") && (url.starts_with("ssh:") || url.starts_with("file:"))
+/// The names among `named` that are no inputs in the lock `text` that git can fetch, and why.
+pub(super) fn not_fetched_by_git(text: &str, named: &[String]) -> Vec<(String, &'static str)> {
+    let lock: Value = serde_json::from_str(text).unwrap_or_default();
+    let reason = |name: &String| {
+        let nodes = named_nodes(&lock, std::slice::from_ref(name)).into_iter();
+        let mut nodes = nodes.filter_map(|node| lock.get("nodes")?.get(node)?.get("locked"));
+        match nodes
+            .next()
+            .map(|locked| GitSource::new(&attributes(locked)))
+        {
+            None => Some("is not in flake.lock"),
+            Some(Ok(None)) => Some("is no repository"),
+            Some(Err(_)) => Some("has submodules, which sdbuild does not fetch"),
+            Some(Ok(Some(_))) => None,
+        }
+    };
+    let reasons = named.iter();
+    reasons
+        .filter_map(|name| Some((name.clone(), reason(name)?)))
+        .collect()
 }
 
-fn has_submodules(locked: &Value) -> bool {
-    locked.get("submodules").and_then(Value::as_bool) == Some(true)
+/// The nodes of `lock` with the names `named`, and those that its own inputs of these names are.
+fn named_nodes(lock: &Value, named: &[String]) -> BTreeSet<String> {
+    let nodes = lock.get("nodes");
+    let root = lock.get("root").and_then(Value::as_str);
+    let inputs = root.and_then(|root| nodes?.get(root)?.get("inputs"));
+    let of_root = |name: &String| Some(inputs?.get(name)?.as_str()?.to_owned());
+    let is_node = |name: &&String| nodes.is_some_and(|nodes| nodes.get(name.as_str()).is_some());
+    let of_names = named.iter().filter(is_node).cloned();
+    named.iter().filter_map(of_root).chain(of_names).collect()
+}
+
+/// What `locked` says of an input, but for how Nix fetches its commit.
+fn attributes(locked: &Value) -> Attributes {
+    const HOW: [&str; 3] = ["allRefs", "shallow", "verifyCommit"];
+    let all = locked.as_object().into_iter().flatten();
+    let all = all.filter(|(name, _)| !HOW.contains(&name.as_str()));
+    let text = |value: &Value| {
+        let text = value.as_str();
+        text.map_or_else(|| value.to_string(), str::to_owned)
+    };
+    all.map(|(name, value)| (name.clone(), text(value)))
+        .collect()
 }
 
 /// The inputs in the lock `text` that neither the builder nor [`private_repositories`] fetches, and why.
@@ -106,8 +138,9 @@ pub(super) fn unreachable_inputs(text: &str) -> Vec<(String, &'static str)> {
         let locked = node.get("locked")?;
         let field = |name: &str| locked.get(name).and_then(Value::as_str);
         let is_outside = node.get("parent").is_none();
+        let all = attributes(locked);
         match field("type")? {
-            "git" if is_private_repository(locked) && has_submodules(locked) => {
+            "git" if git_source::is_private(&all) && GitSource::new(&all).is_err() => {
                 Some("with its submodules, for which it has no key")
             }
             "path" if is_outside && field("path")?.starts_with('/') => {
@@ -133,22 +166,39 @@ mod tests {
     #[test]
     fn inputs_that_only_this_machine_reaches_are_found() {
         let text = r#"{"nodes":{
-            "secret":{"locked":{"type":"git","url":"ssh://git@h.example/s","ref":"main","rev":"1"}},
+            "secret":{"locked":{"type":"git","url":"ssh://git@h.example/s","ref":"main","rev":"1","shallow":true}},
             "with-modules":{"locked":{"type":"git","url":"ssh://git@h.example/m","rev":"1","submodules":true}},
             "public":{"locked":{"type":"git","url":"https://h.example/p","rev":"1"}},
             "relative":{"locked":{"type":"path","path":"./sub"},"parent":[]},
             "home":{"locked":{"type":"path","path":"/home/me/nixpkgs","narHash":"x"}},
-            "root":{"inputs":{}}}}"#;
+            "forge_2":{"locked":{"type":"github","owner":"o","repo":"r","rev":"1"}},
+            "root":{"inputs":{"forge":"forge_2"}}},"root":"root"}"#;
         let found = unreachable_inputs(text);
         let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["home", "with-modules"]);
-        let secret = LockedRepository {
-            name: "secret".into(),
-            url: "ssh://git@h.example/s".into(),
-            branch: Some("main".into()),
-            revision: "1".into(),
+        let fetched = |inputs: &[&str]| {
+            let wanted: Vec<_> = inputs.iter().map(|&name| name.to_owned()).collect();
+            let found = private_repositories(text, &wanted).into_iter();
+            found
+                .map(|locked| format!("{} {}", locked.name, locked.source.url))
+                .collect::<Vec<_>>()
         };
-        assert_eq!(private_repositories(text), [secret]);
+        let secret = "secret ssh://git@h.example/s";
+        assert_eq!(fetched(&[]), [secret]);
+        let public = "public https://h.example/p";
+        assert_eq!(fetched(&["public"]), [public, secret]);
+        // By the name that the flake has for it.
+        let forge = "forge_2 https://github.com/o/r";
+        assert_eq!(fetched(&["forge"]), [forge, secret]);
+        let wanted = ["forge", "public", "home", "with-modules", "none"].map(str::to_owned);
+        let wrong = not_fetched_by_git(text, &wanted).into_iter();
+        let wrong: Vec<_> = wrong.map(|(name, why)| format!("{name} {why}")).collect();
+        let expected = [
+            "home is no repository",
+            "with-modules has submodules, which sdbuild does not fetch",
+            "none is not in flake.lock",
+        ];
+        assert_eq!(wrong, expected);
         assert!(unreachable_inputs("no JSON").is_empty());
     }
 

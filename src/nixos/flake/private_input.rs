@@ -1,18 +1,16 @@
 //! Inputs that only the user's own git reaches. They are uploaded, and added to the builder's store: Nix takes an input with the
 //! locked hash from there, and fetches nothing. Another content has another path in the store.
 
-use serde_json::{Map, Value, json};
-
 use super::checkout::{Checkout, RemoteCommit};
 use super::git_tree::commit_time;
 use super::lock_file::LockedRepository;
-use super::private_lock::{NewInput, UnlockedRepository};
+use super::private_lock::{Commit, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure};
+use crate::common::git_source::GitSource;
 use crate::nixos::config_dir::{ConfigDir, Files, Selection};
-use crate::nixos::git::Git;
 
 /// The files of an input.
 #[derive(Debug)]
@@ -30,13 +28,7 @@ impl PrivateInput {
         locked: &LockedRepository,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let commit = RemoteCommit {
-            url: &locked.url,
-            branch: locked.branch.as_deref(),
-            revision: Some(&locked.revision),
-            history: false,
-        };
-        let fetched = Self::of(commit, search).await;
+        let fetched = Self::of(RemoteCommit::of(&locked.source), search).await;
         fetched.map_err(|failure| failure.context(format!("fetch the input {}", locked.name)))
     }
 
@@ -46,29 +38,27 @@ impl PrivateInput {
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
         let commit = RemoteCommit {
-            url: &declared.url,
-            branch: declared.branch.as_deref(),
-            revision: declared.revision.as_deref(),
             // Nix counts its commits.
-            history: true,
+            history: !declared.source.is_archive,
+            ..RemoteCommit::of(&declared.source)
         };
         let resolved = async {
             let input = Self::of(commit, search).await?;
-            let commit = input.commit(&declared, search).await?;
+            let commit = input.commit(&declared.source, search).await?;
             Ok((input, commit))
         };
         let context = format!("fetch the input {}", declared.name);
         let (mut input, commit) = resolved
             .await
             .map_err(|failure: Failure| failure.context(context))?;
+        let commit = declared.locked(commit);
         input.new = Some(NewInput { declared, commit });
         Ok(input)
     }
 
     async fn of(commit: RemoteCommit<'_>, search: FlakeSearch<'_>) -> Result<Self, Failure> {
         let checkout = Checkout::fetch(commit, search).await?;
-        let git = Git::find(search.path, checkout.path(), search.cancel).await?;
-        let files = git.paths(&["ls-files", "-z", "--cached"]).await?;
+        let files = checkout.files(search).await?;
         Ok(Self {
             checkout,
             files,
@@ -76,36 +66,24 @@ impl PrivateInput {
         })
     }
 
-    /// The commit that was fetched, as Nix has it in locks.
-    async fn commit(
-        &self,
-        declared: &UnlockedRepository,
-        search: FlakeSearch<'_>,
-    ) -> Result<Map<String, Value>, Failure> {
-        let git = Git::find(search.path, self.checkout.path(), search.cancel).await?;
+    /// The commit that was fetched.
+    async fn commit(&self, source: &GitSource, search: FlakeSearch<'_>) -> Result<Commit, Failure> {
+        let git = self.checkout.git(search).await?;
         let missing = || Failure::message(Class::Usage, "git says nothing about its commit");
         let number = |text: Option<String>| text.and_then(|text| text.parse::<u64>().ok());
         let revision = git.line(&["rev-parse", "--verify", "HEAD"]).await;
         let count = git.line(&["rev-list", "--count", "HEAD"]).await;
-        let branch = match &declared.branch {
+        let branch = match &source.branch {
             Some(branch) => Some(branch.clone()),
-            None => self.checkout.default_branch(&declared.url, search).await?,
+            None if source.is_archive => None,
+            None => self.checkout.default_branch(&source.url, search).await?,
         };
-        let fields = [
-            ("type", Some(json!("git"))),
-            ("url", Some(json!(declared.url))),
-            ("ref", branch.map(Value::from)),
-            ("rev", Some(revision.ok_or_else(missing)?.into())),
-            ("revCount", Some(number(count).ok_or_else(missing)?.into())),
-            (
-                "lastModified",
-                Some(number(commit_time(&git).await).ok_or_else(missing)?.into()),
-            ),
-        ];
-        let fields = fields.into_iter();
-        Ok(fields
-            .filter_map(|(key, value)| Some((key.to_owned(), value?)))
-            .collect())
+        Ok(Commit {
+            revision: revision.ok_or_else(missing)?,
+            branch,
+            count: number(count).ok_or_else(missing)?,
+            last_modified: number(commit_time(&git).await).ok_or_else(missing)?,
+        })
     }
 
     /// What the lock will have of it, if it lacks this commit.
@@ -115,7 +93,10 @@ impl PrivateInput {
 
     /// The text of its own lock, if it is a new flake.
     pub(super) fn own_lock(&self) -> Option<String> {
-        let dir = self.checkout.path().join(&self.new_input()?.declared.dir);
+        let dir = self
+            .checkout
+            .files_dir()
+            .join(&self.new_input()?.declared.source.dir);
         super::lock_file::read(&dir).ok().flatten()
     }
 
@@ -125,6 +106,6 @@ impl PrivateInput {
             files: Files::Named(self.files.clone()),
             ..Selection::default()
         };
-        ConfigDir::collect(self.checkout.path(), selection, cancel, events)
+        ConfigDir::collect(&self.checkout.files_dir(), selection, cancel, events)
     }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::declared_inputs::declared_urls;
+use super::declared_inputs::declared_attributes;
 use super::tree::percent_encoded;
 use crate::common::failure::{Class, Failure};
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::git_source::{self, Attributes, GitSource};
 use crate::common::http_url::without_secrets;
 use crate::nixos::layout;
 
@@ -19,14 +19,23 @@ pub(super) struct UnlockedRepository {
     pub(super) name: String,
     /// The name of its node in the lock that is replaced, if it has one.
     pub(super) node: Option<String>,
-    /// Its address, as git takes it.
-    pub(super) url: String,
-    /// The branch or tag; `None` for the default branch.
+    /// Where git finds it.
+    pub(super) source: GitSource,
+    /// What the `flake.nix` says of it, as locks have it.
+    attributes: Attributes,
+}
+
+/// A commit that git has fetched.
+#[derive(Debug)]
+pub(super) struct Commit {
+    /// Its SHA-1 in hex.
+    pub(super) revision: String,
+    /// The branch or tag that it was found on, if it is known.
     pub(super) branch: Option<String>,
-    /// The commit; `None` for the last one of the branch.
-    pub(super) revision: Option<String>,
-    /// The flake's directory; empty for the top.
-    pub(super) dir: String,
+    /// The number of commits up to it.
+    pub(super) count: u64,
+    /// Its time in seconds since 1970.
+    pub(super) last_modified: u64,
 }
 
 /// An input that is added to the lock, or updated in it.
@@ -39,52 +48,74 @@ pub(super) struct NewInput {
 }
 
 impl UnlockedRepository {
-    /// The input `name` with the address `url`; `None` if the builder's Nix can fetch it.
-    fn parse(name: &str, url: &str) -> Result<Option<Self>, Failure> {
-        let is_file = url.starts_with("git+file:");
-        if !is_file && !url.starts_with("git+ssh:") {
+    /// The input `name` that the `flake.nix` `declares`; `None` if the builder's Nix can fetch it, unless it `is_named`.
+    fn parse(name: &str, declared: Attributes, is_named: bool) -> Result<Option<Self>, Failure> {
+        let attributes = match declared.get("url") {
+            Some(url) if !declared.contains_key("type") => git_source::attributes(url),
+            Some(_) | None => Some(declared),
+        };
+        let Some(mut attributes) = attributes else {
+            return Ok(None);
+        };
+        if !is_named && !git_source::is_private(&attributes) {
             return Ok(None);
         }
-        let reference: FlakeRef = url.parse().map_err(|reason: String| {
-            Failure::usage(reason).context(format!("lock the input {name}"))
+        attributes.retain(|_, value| value != "false");
+        let source = GitSource::new(&attributes).map_err(|parameter| {
+            let text =
+                format!("`{parameter}` is not supported for a repository that your git fetches");
+            Failure::usage(text).context(format!("lock the input {name}"))
         })?;
-        let (url, branch, revision) = match reference.location {
-            FlakeLocation::Repository {
-                url,
-                branch,
-                revision,
-            } => (url, branch, revision),
-            FlakeLocation::Directory { path, .. } if path.is_absolute() => {
-                (format!("file://{}", path.display()), None, None)
-            }
-            FlakeLocation::Directory { .. } | FlakeLocation::Remote(_) => return Ok(None),
-        };
-        Ok(Some(Self {
+        Ok(source.map(|source| Self {
             name: name.to_owned(),
             node: None,
-            url,
-            branch,
-            revision,
-            dir: reference.dir,
+            source,
+            attributes,
         }))
     }
 
     /// Whether a lock has it with the same address.
     fn is_locked_as(&self, original: Option<&Value>) -> bool {
-        let field = |key: &str| original?.get(key)?.as_str();
-        field("url") == Some(&self.url)
-            && field("ref") == self.branch.as_deref()
-            && field("rev") == self.revision.as_deref()
-            && field("dir").unwrap_or_default() == self.dir
+        let original = original.and_then(Value::as_object).into_iter().flatten();
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned)
+        };
+        let original: Attributes = original
+            .map(|(key, value)| (key.clone(), text(value)))
+            .collect();
+        original == self.attributes
+    }
+
+    /// Its address and what is locked of it, by the commit that git has fetched.
+    pub(super) fn locked(&self, commit: Commit) -> Map<String, Value> {
+        let mut locked: Map<_, _> = ["type", "url", "owner", "repo", "host"]
+            .into_iter()
+            .filter_map(|key| Some((key.to_owned(), self.attributes.get(key)?.clone().into())))
+            .collect();
+        locked.insert("rev".to_owned(), commit.revision.into());
+        locked.insert("lastModified".to_owned(), commit.last_modified.into());
+        if !self.source.is_archive {
+            locked.insert("revCount".to_owned(), commit.count.into());
+            locked.extend(
+                commit
+                    .branch
+                    .map(|branch| ("ref".to_owned(), branch.into())),
+            );
+        }
+        locked
     }
 }
 
 /// The inputs of the `flake.nix` with the text `flake` that only git on the user's machine reaches, and that its `lock` lacks or
-/// has with another address; and those in `updated`. A usage error for an address that is not supported.
+/// has with another address; and those in `updated`. Those that the user has `named` are among them although the builder could ask
+/// for them. A usage error for an address that is not supported.
 pub(super) fn unlocked_repositories(
     flake: &str,
     lock: Option<&str>,
     updated: &[String],
+    named: &[String],
 ) -> Result<Vec<UnlockedRepository>, Failure> {
     let lock: Value = lock
         .and_then(|text| serde_json::from_str(text).ok())
@@ -93,8 +124,9 @@ pub(super) fn unlocked_repositories(
     let root = lock.get("root").and_then(Value::as_str);
     let inputs = root.and_then(|root| nodes?.get(root)?.get("inputs"));
     let mut found = Vec::new();
-    for (name, url) in declared_urls(flake) {
-        let Some(mut input) = UnlockedRepository::parse(&name, &url)? else {
+    for (name, declared) in declared_attributes(flake) {
+        let is_named = named.contains(&name);
+        let Some(mut input) = UnlockedRepository::parse(&name, declared, is_named)? else {
             continue;
         };
         let node = inputs.and_then(|inputs| inputs.get(&name)?.as_str());
@@ -110,7 +142,7 @@ pub(super) fn unlocked_repositories(
 impl NewInput {
     /// The arguments of Nix that lock the files in the directory with the number `at` in its place.
     pub(super) fn arguments(&self, at: usize) -> [String; 3] {
-        let dir = match self.declared.dir.as_str() {
+        let dir = match self.declared.source.dir.as_str() {
             "" => String::new(),
             dir => format!("?dir={}", percent_encoded(dir)),
         };
@@ -132,7 +164,7 @@ impl NewInput {
             let path = locked.get("path").and_then(Value::as_str);
             path.is_some_and(|path| Path::new(path) == Path::new(&place))
         };
-        let url = without_secrets(&self.declared.url);
+        let url = without_secrets(&self.declared.source.url);
         let missing = || Failure::message(Class::Internal, format!("Nix did not lock {url}"));
         let locked = locked.find(is_here).ok_or_else(missing)?;
         let mut commit = self.commit.clone();
@@ -154,14 +186,26 @@ mod tests {
 
     const FLAKE: &str = r#"{ inputs = {
         a = { url = "git+ssh://git@h.example/a?ref=main&dir=sub"; flake = false; };
-        b.url = "git+file:///srv/b";
+        b = { type = "git"; url = "file:///srv/b"; ref = "x"; flake = false; };
         c.url = "git+https://h.example/c";
+        d = { type = "github"; owner = "o"; repo = "r"; submodules = false; };
+        e.url = "https://h.example/e.tar.gz";
     }; outputs = _: { }; }"#;
 
     fn unlocked(lock: Option<&Value>, updated: &[&str]) -> Vec<String> {
+        names(lock, updated, &[])
+    }
+
+    fn names(lock: Option<&Value>, updated: &[&str], named: &[&str]) -> Vec<String> {
         let lock = lock.map(Value::to_string);
-        let updated: Vec<_> = updated.iter().map(|&name| name.to_owned()).collect();
-        let found = unlocked_repositories(FLAKE, lock.as_deref(), &updated).unwrap();
+        let owned = |names: &[&str]| {
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let (updated, named) = (owned(updated), owned(named));
+        let found = unlocked_repositories(FLAKE, lock.as_deref(), &updated, &named).unwrap();
         found.into_iter().map(|input| input.name).collect()
     }
 
@@ -176,18 +220,47 @@ mod tests {
         assert_eq!(unlocked(Some(&lock), &["a"]), ["a", "b"]);
         lock["nodes"]["a_2"]["original"]["ref"] = json!("other");
         assert_eq!(unlocked(Some(&lock), &[]), ["a", "b"]);
+        assert_eq!(names(None, &[], &["c", "d", "e"]), ["a", "b", "c", "d"]);
+        // The attribute form is locked as the URL form is.
+        let original = json!({ "type": "github", "owner": "o", "repo": "r" });
+        let lock = json!({ "root": "top", "nodes": { "top": { "inputs": { "d": "d" } }, "d": { "original": original } } });
+        assert_eq!(names(Some(&lock), &[], &["c", "d"]), ["a", "b", "c"]);
     }
 
     #[test]
     fn parameters_that_git_is_not_told_are_refused() {
-        let flake = "{ inputs.a.url = \"git+ssh://h.example/a?submodules=1\"; }";
-        let failure = unlocked_repositories(flake, None, &[]).unwrap_err();
-        assert!(failure.to_string().contains("submodules"), "{failure}");
+        for flake in [
+            "{ inputs.a.url = \"git+ssh://h.example/a?submodules=1\"; }",
+            "{ inputs.a = { type = \"git\"; url = \"ssh://h.example/a\"; submodules = true; }; }",
+        ] {
+            let failure = unlocked_repositories(flake, None, &[], &[]).unwrap_err();
+            assert!(failure.to_string().contains("submodules"), "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_commit_is_locked_as_nix_does() {
+        let named = ["d".to_owned()];
+        let found = unlocked_repositories(FLAKE, None, &[], &named).unwrap();
+        let locked = |name: &str, branch: Option<&str>| {
+            let input = found.iter().find(|input| input.name == name).unwrap();
+            Value::Object(input.locked(Commit {
+                revision: "1".into(),
+                branch: branch.map(str::to_owned),
+                count: 2,
+                last_modified: 3,
+            }))
+        };
+        let expected = json!({ "type": "git", "url": "file:///srv/b", "ref": "x", "rev": "1", "revCount": 2, "lastModified": 3 });
+        assert_eq!(locked("b", Some("x")), expected);
+        let expected =
+            json!({ "type": "github", "owner": "o", "repo": "r", "rev": "1", "lastModified": 3 });
+        assert_eq!(locked("d", None), expected);
     }
 
     #[test]
     fn the_lock_names_the_commit_and_not_the_upload() {
-        let mut found = unlocked_repositories(FLAKE, None, &[]).unwrap();
+        let mut found = unlocked_repositories(FLAKE, None, &[], &[]).unwrap();
         let commit = json!({ "type": "git", "url": "ssh://git@h.example/a", "rev": "1" });
         let input = NewInput {
             declared: found.remove(0),

@@ -15,6 +15,8 @@ pub struct FlakeSearch<'a> {
     pub home: Option<&'a Path>,
     /// The directory for what git fetches.
     pub cache: &'a Path,
+    /// Inputs that the user's git fetches although the builder could ask for them.
+    pub git_inputs: &'a [String],
     /// The run's cancellation, which ends git.
     pub cancel: &'a Cancel,
     /// What users are told.

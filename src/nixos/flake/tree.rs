@@ -54,6 +54,7 @@ impl FlakeTree {
                     branch: branch.as_deref(),
                     revision: revision.as_deref(),
                     history: false,
+                    is_archive: false,
                 };
                 let checkout = Checkout::fetch(commit, search).await?;
                 let dir = checkout.path().join(&reference.dir);

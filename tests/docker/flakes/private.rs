@@ -14,7 +14,7 @@ fn flake() -> String {
 }
 
 /// The hash of a directory whose only file `word` has the content `text`, as Nix has it in locks.
-fn hash_of(text: &str) -> String {
+pub fn hash_of(text: &str) -> String {
     let script = "mkdir /tmp/input; printf %s \"$1\" >/tmp/input/word; nix --extra-experimental-features nix-command hash path /tmp/input";
     let hash = in_builder(STORE, &[], script, &[text]).assert_exit_code(0);
     hash.stdout.trim().to_owned()
@@ -33,7 +33,7 @@ fn with_ssh(user: TestUser) -> TestUser {
 }
 
 /// A repository with nothing but the file `word`, whose content is `word`, and its commit.
-fn word_repository<'a>(
+pub fn word_repository<'a>(
     user: &'a TestUser,
     name: &str,
     word: &str,
@@ -46,7 +46,7 @@ fn word_repository<'a>(
 }
 
 /// The `flake.nix` of [`flake`] with inputs of its own.
-fn flake_with(inputs: &str) -> String {
+pub fn flake_with(inputs: &str) -> String {
     flake().replace("  outputs", &format!("  {inputs}\n  outputs"))
 }
 
@@ -131,7 +131,7 @@ fn inputs_that_only_the_users_git_reaches_are_locked() {
     let branch = secrets.git(&["symbolic-ref", "HEAD"]);
     let url = "ssh://git@host.example/secrets";
     let inputs = format!(
-        "inputs.secrets = {{ url = \"git+{url}\"; flake = false; }};\n  \
+        "inputs.secrets = {{ type = \"git\"; url = \"{url}\"; flake = false; }};\n  \
          inputs.parts.url = \"git+ssh://git@host.example/parts?ref=stable&dir=sub\";"
     );
     let text = flake_with(&inputs).replace("word ${", "word ${inputs.parts.word} ${");
