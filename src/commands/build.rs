@@ -7,6 +7,7 @@ use crate::boot::Reached;
 use crate::cli;
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::confirm;
+use crate::commands::flake_caches::asking;
 use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, dry_run, shell};
 use crate::common::board::BoardName;
@@ -92,8 +93,8 @@ pub(super) async fn build(
         events: timings.listen(&context.events),
         ..context.clone()
     };
-    let mut done = plan_and_build(settings.clone(), context, &timings).await;
-    if let Some(file) = done.as_ref().err().and_then(|e| e.in_the_way.as_ref())
+    let mut done = plan_and_build(settings.clone(), ui, context, &timings).await;
+    if let Some(file) = done.as_ref().err().and_then(|e| e.in_the_way.as_deref())
         && may_replace(file, ui, context).await?
     {
         // What was built is kept.
@@ -101,7 +102,7 @@ pub(super) async fn build(
             force: true,
             ..settings
         };
-        done = plan_and_build(settings, context, &timings).await;
+        done = plan_and_build(settings, ui, context, &timings).await;
     }
     // After an interrupt the table of timings would only delay the exit.
     let ended = || {
@@ -147,11 +148,15 @@ pub(super) async fn build(
 
 async fn plan_and_build(
     settings: settings::Build,
+    ui: &Ui,
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
-    let plan = pipeline::plan(settings, context).await?;
-    Box::pin(pipeline::build(&plan, context, timings)).await
+    let build = async |settings| {
+        let plan = pipeline::plan(settings, context).await?;
+        Box::pin(pipeline::build(&plan, context, timings)).await
+    };
+    Box::pin(asking(settings, ui, context, build)).await
 }
 
 /// Asks whether the image may take the place of `file`; nobody can be asked without a terminal.

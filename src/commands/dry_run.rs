@@ -1,7 +1,10 @@
 //! `sdbuild build --dry-run`: what a build would do, as far as that is known without doing it.
 
+use std::cell::Cell;
+
 use serde_json::{Value, json};
 
+use crate::commands::flake_caches::asking;
 use crate::commands::json_output::print_json;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
@@ -27,24 +30,35 @@ pub(super) async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let plan = pipeline::plan(settings, context).await?;
-    if !as_json {
-        print(ui, &pipeline::describe(&plan))?;
-    }
-    let show = |forecast: Option<&Forecast>| {
+    let is_described = Cell::new(as_json);
+    let describe = |plan: &Plan| {
+        if is_described.replace(true) {
+            return Ok(());
+        }
+        print(ui, &pipeline::describe(plan))
+    };
+    let show = |plan: &Plan, forecast: Option<&Forecast>| {
         if as_json {
-            print_json(&object(&plan, forecast), ui)
+            print_json(&object(plan, forecast), ui)
         } else {
             print(ui, &last_lines(forecast))
         }
     };
-    match depth {
-        DryRun::Plan => show(None),
-        DryRun::Forecast => {
-            let outcome = pipeline::forecast(&plan, context).await?;
-            outcome.finish("the forecast is done", |forecast| show(Some(&forecast)))
-        }
+    if depth == DryRun::Plan {
+        let plan = pipeline::plan(settings, context).await?;
+        describe(&plan)?;
+        return show(&plan, None);
     }
+    let forecast = async |settings| {
+        let plan = pipeline::plan(settings, context).await?;
+        describe(&plan)?;
+        let outcome = pipeline::forecast(&plan, context).await?;
+        Ok((plan, outcome))
+    };
+    let (plan, outcome) = Box::pin(asking(settings, ui, context, forecast)).await?;
+    outcome.finish("the forecast is done", |forecast| {
+        show(&plan, Some(&forecast))
+    })
 }
 
 fn print(ui: &Ui, lines: &[(&str, String)]) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ pub mod completions;
 mod confirm;
 pub mod doctor;
 mod dry_run;
+mod flake_caches;
 #[cfg(target_os = "linux")]
 pub mod flash;
 #[cfg(not(target_os = "linux"))]

@@ -3,7 +3,9 @@
 //! A [`Failure`] is made where it is known what a user can do about it; `ui::report` formats it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::flake_caches::CacheAnswer;
 
 /// The kind of a failure, which decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +61,11 @@ pub struct Failure {
     /// What could not be removed.
     pub teardown: Vec<Leftover>,
     /// The file that the image would replace, if the user agreed.
-    pub in_the_way: Option<PathBuf>,
+    pub in_the_way: Option<Box<Path>>,
     /// Whether another way of emulation may work where this one failed.
     pub try_next_mode: bool,
+    /// The binary caches of a flake that the user has to be asked about; not accepted yet.
+    pub asks_about: Option<Box<CacheAnswer>>,
 }
 
 impl Failure {
@@ -78,6 +82,7 @@ impl Failure {
             teardown: Vec::new(),
             in_the_way: None,
             try_next_mode: false,
+            asks_about: None,
         }
     }
 

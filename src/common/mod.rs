@@ -13,6 +13,7 @@ pub mod created_dirs;
 pub mod disk_space;
 pub mod event;
 pub mod failure;
+pub mod flake_caches;
 pub mod flake_ref;
 pub mod git_source;
 pub mod hash;

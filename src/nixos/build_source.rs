@@ -74,6 +74,14 @@ impl Source {
         }
     }
 
+    /// Where it is, if it is a flake.
+    pub fn flake_location(&self) -> Option<String> {
+        match self {
+            Self::Module(_) => None,
+            Self::Flake(flake) => Some(flake.location()),
+        }
+    }
+
     /// What replaces the directory of the source in messages: empty or with a slash at the end.
     fn shown_dir(&self) -> String {
         match self {

@@ -159,8 +159,8 @@ impl BuildRequest {
             Task::Check | Task::Shell(_) => {}
         }
         environment.push(("SDBUILD_EXPRESSIONS", layout::EXPRESSIONS.to_owned()));
-        if self.nix.flake_caches {
-            environment.push(("SDBUILD_FLAKE_CACHES", "yes".to_owned()));
+        if let Some(accepted) = self.nix.flake_caches.accepted() {
+            environment.push(("SDBUILD_FLAKE_CACHES", accepted));
         }
         // Read by the garbage collector that Nix is linked with. Not in a shell, where one process of Nix evaluates and
         // builds and would keep that memory until its end.

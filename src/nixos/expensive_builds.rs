@@ -49,8 +49,9 @@ impl ExpensiveBuilds {
             let name = file.and_then(|file| file.split_once('-'));
             let name = name.map(|(_, name)| name).filter(|name| is_expensive(name));
             let name = name.filter(|name| !self.names.iter().any(|known| known == name));
-            self.names.extend(name.map(str::to_owned));
-            self.names.truncate(MAX_NAMES);
+            if let Some(name) = name {
+                self.add(name);
+            }
         }
         let work_begun = matches!(
             event,
@@ -61,6 +62,18 @@ impl ExpensiveBuilds {
         } else {
             Vec::new()
         }
+    }
+
+    /// Adds a name to those that are not reported yet, kernels first: they take longest, and some caches have them.
+    fn add(&mut self, name: &str) {
+        let is_kernel = name.starts_with("linux");
+        let at = if is_kernel {
+            self.reported
+        } else {
+            self.names.len()
+        };
+        self.names.insert(at, name.to_owned());
+        self.names.truncate(MAX_NAMES);
     }
 
     /// The names of a list after which no build or fetch was started.
@@ -88,7 +101,8 @@ pub(super) fn is_of_program(name: &str, program: &str) -> bool {
         return false;
     };
     match version.split_once('-') {
-        None => true,
+        // Such a derivation downloads the sources.
+        None => !version.contains(".tar"),
         Some((_, tag)) => {
             let begins = ["stable_", "1+rpt", "1.20"]
                 .iter()
@@ -126,6 +140,21 @@ mod tests {
         assert!(expensive.note(&build_started()).is_empty());
     }
 
+    /// A system for a Raspberry Pi without any cache: compilers of the bootstrap came first, and its kernel was not named.
+    #[test]
+    fn kernels_are_named_before_what_else_is_compiled() {
+        let mut expensive = ExpensiveBuilds::default();
+        for n in 0..MAX_NAMES {
+            expensive.note(&message(&format!("  /nix/store/a-gcc-{n}.0.drv")));
+        }
+        expensive.note(&message(
+            "  /nix/store/b-linux_rpi-bcm2712-6.12.34-stable_20250702.drv",
+        ));
+        let names = expensive.finish();
+        assert_eq!(names.len(), MAX_NAMES);
+        assert_eq!(names[0], "linux_rpi-bcm2712-6.12.34-stable_20250702");
+    }
+
     #[test]
     fn a_flood_of_lists_is_reported_a_few_times() {
         let mut expensive = ExpensiveBuilds::default();
@@ -152,6 +181,8 @@ mod tests {
         }
         for name in [
             "linux-6.18.3-modules-shrunk",
+            "linux-6.18.7.tar.xz",
+            "gcc-15.2.0.tar.xz",
             "linux-rpi-6.12.75-1+rpt1-modules",
             "linux-6.12.75-1+rpt1",
             "linux-6.12.107-1",

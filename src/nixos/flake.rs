@@ -26,7 +26,7 @@ pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
 pub use override_input::Override;
 use private_input::PrivateInput;
 use private_lock::{NewInput, UnlockedRepository};
-pub use report::{Caches, FlakeReport};
+pub use report::FlakeReport;
 pub use search::FlakeSearch;
 use tree::FlakeTree;
 
@@ -235,12 +235,17 @@ impl Flake {
             .collect()
     }
 
-    /// What distinguishes it from other sources, for its name on the store volume.
-    pub(super) fn identity(&self) -> String {
+    /// Where it is: a directory, or the reference without an attribute.
+    pub(super) fn location(&self) -> String {
         let directory = self.directory();
         let directory = directory.map(|dir| dir.to_string_lossy().into_owned());
-        let location = directory.unwrap_or_else(|| self.reference.text.clone());
-        format!("flake {location}#{}", self.reference.attribute.join("\0"))
+        directory.unwrap_or_else(|| self.reference.text.clone())
+    }
+
+    /// What distinguishes it from other sources, for its name on the store volume.
+    pub(super) fn identity(&self) -> String {
+        let (location, attribute) = (self.location(), self.reference.attribute.join("\0"));
+        format!("flake {location}#{attribute}")
     }
 
     /// The files of a local flake.

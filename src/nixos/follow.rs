@@ -16,6 +16,7 @@ use super::slow_fetch::SlowFetches;
 use super::store_path::is_derivation;
 use crate::common::event::{Event, Events};
 use crate::common::failure::Failure;
+use crate::common::flake_caches::{CacheAnswer, CachePolicy, CacheUse};
 use crate::common::hash::Sha256Hash;
 use crate::common::nix_event::NixEvent;
 use crate::engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
@@ -61,7 +62,7 @@ pub(super) struct LogView {
     /// Whether a flake is evaluated, which the builder reports before anything is built.
     pub(super) awaits_flake: bool,
     /// Whether the binary caches that it names are used.
-    pub(super) accepts_caches: bool,
+    pub(super) caches: CachePolicy,
     /// The addresses of the binary caches that are used.
     pub(super) substituters: Vec<String>,
     /// Texts of the log, and what the user knows them as.
@@ -83,7 +84,12 @@ pub(super) async fn follow(
     loop {
         tokio::select! {
             drained = drain.next() => match drained? {
-                Drained::Chunk(chunk) => reader.chunk(&chunk),
+                Drained::Chunk(chunk) => {
+                    reader.chunk(&chunk);
+                    if let Some(question) = reader.question.take() {
+                        return Err(question);
+                    }
+                }
                 // What is missing of the log does not change how the builder ended.
                 Drained::End { exit, incomplete } => {
                     reader.finish();
@@ -116,6 +122,8 @@ struct Reader<'a> {
     restarts: usize,
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
+    /// Why the run ends before anything is built.
+    question: Option<Failure>,
     view: LogView,
 }
 
@@ -136,6 +144,7 @@ impl<'a> Reader<'a> {
             restarts: 0,
             flake: None,
             evaluation: None,
+            question: None,
             view,
         }
     }
@@ -204,12 +213,15 @@ impl<'a> Reader<'a> {
 
     /// Keeps the first report of a flake: the entry writes one, before anything is built. What is built there can write
     /// such lines too.
-    fn flake_report(&mut self, report: FlakeReport) {
+    fn flake_report(&mut self, mut report: FlakeReport) {
         if self.flake.is_some() {
             return;
         }
-        if let Some(notice) = report.caches_notice(self.view.accepts_caches) {
-            self.events.warn(notice);
+        let used = self.view.caches.of(&report.caches);
+        report.uses_caches = used == CacheUse::Used;
+        report.tell_caches(used, self.events);
+        if used == CacheUse::Asked && !report.caches.substituters.is_empty() {
+            self.question = Some(question(&self.view.caches, &report));
         }
         // The files of a flake are in the store, those of a module in a directory: from here on that is the same.
         for (path, known) in [
@@ -242,7 +254,7 @@ impl<'a> Reader<'a> {
             return;
         }
         let mut used = self.view.substituters.clone();
-        if let Some(flake) = self.flake.as_ref().filter(|_| self.view.accepts_caches) {
+        if let Some(flake) = self.flake.as_ref().filter(|flake| flake.uses_caches) {
             used.extend(flake.caches.substituters.iter().cloned());
         }
         let elsewhere = match cache_for(names, &used) {
@@ -265,6 +277,20 @@ impl<'a> Reader<'a> {
         self.out.extend(self.stdout.finish());
         let expensive = self.expensive.finish();
         self.warn_of_expensive(&expensive);
+    }
+}
+
+/// The end of a run before the user is asked about the caches of a flake.
+fn question(policy: &CachePolicy, report: &FlakeReport) -> Failure {
+    let failure = Failure::usage("nobody has said whether the binary caches of the flake are used");
+    let asks_about = CacheAnswer {
+        flake: policy.flake.clone(),
+        accepted: false,
+        caches: report.caches.clone(),
+    };
+    Failure {
+        asks_about: Some(Box::new(asks_about)),
+        ..failure.hint("give --accept-flake-caches, if you trust who has their keys")
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::layout;
 use crate::common::failure::Failure;
+use crate::common::flake_caches::CachePolicy;
 use crate::common::system::System;
 
 /// The settings of every run.
@@ -49,8 +50,8 @@ pub struct NixSettings {
     pub stall_timeout: Duration,
     /// The remote builders, one line of Nix's setting each.
     pub builders: Vec<String>,
-    /// Whether the binary caches that a flake names are used in addition.
-    pub flake_caches: bool,
+    /// Which of the binary caches that a flake names are used in addition.
+    pub flake_caches: CachePolicy,
     /// Initial heap of the evaluator in bytes, which saves garbage collections; `None`: its default. An environment
     /// variable, not part of the text.
     pub heap: Option<u64>,

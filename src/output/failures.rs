@@ -63,7 +63,7 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
         ))
         .hint("give --force to replace it, or --output for another directory")
         .hint("nothing is lost: the result is kept, and the next run takes seconds");
-        failure.in_the_way = Some(file);
+        failure.in_the_way = Some(file.into());
         return failure;
     }
     if error.kind() == io::ErrorKind::IsADirectory {

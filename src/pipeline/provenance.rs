@@ -56,7 +56,6 @@ pub(super) fn provenance(
 ) -> Provenance {
     let registrar = plan.engine_plan.registrar.as_ref();
     let builder = plan.engine_plan.builder.own();
-    let caches = plan.settings.accept_flake_caches;
     let report = built.flake.clone();
     Provenance {
         format: plan.settings.format.clone(),
@@ -71,7 +70,7 @@ pub(super) fn provenance(
             sha256: built.configuration_sha256.to_string(),
             id: configuration_id(plan),
             evaluation: built.evaluation,
-            flake: report.map(|report| flake(report, source.overridden_inputs, caches)),
+            flake: report.map(|report| flake(report, source.overridden_inputs)),
         },
         result: Built {
             store_path: built.out_path.clone(),
@@ -170,10 +169,10 @@ fn nixpkgs(source: &BuildSource) -> Option<Nixpkgs> {
     })
 }
 
-/// The flake of a finished build. `overridden_inputs` of it were replaced; `caches`: those that it names were used.
-fn flake(report: FlakeReport, overridden_inputs: Vec<String>, caches: bool) -> manifest::Flake {
+/// The flake of a finished build. `overridden_inputs` of it were replaced.
+fn flake(report: FlakeReport, overridden_inputs: Vec<String>) -> manifest::Flake {
     let substituters = report.caches.substituters.iter();
-    let substituters = substituters.filter(|_| caches);
+    let substituters = substituters.filter(|_| report.uses_caches);
     manifest::Flake {
         nar_hash: report.nar_hash,
         revision: report.revision,

@@ -42,8 +42,10 @@ pub struct Build {
     pub override_inputs: Vec<(String, FlakeRef)>,
     /// Inputs of the flake that the user's own git fetches although the builder could ask for them; `self` is the flake.
     pub git_inputs: Vec<String>,
-    /// Whether the binary caches that a flake names are used.
-    pub accept_flake_caches: bool,
+    /// Whether the binary caches that a flake names are used; `None`: those that the user accepts when asked.
+    pub accept_flake_caches: Option<bool>,
+    /// Whether somebody can be asked; a command that asks sets it.
+    pub can_ask: bool,
     /// Directories to look for programs in, as in `PATH`.
     pub path: OsString,
     /// Directory, URL or release.
@@ -144,7 +146,9 @@ impl Build {
                 .optional("memory-mib", None, |o| o.memory_mib)?
                 .map(|mib| mib.saturating_mul(MIB)),
             git_inputs: s.value("git-inputs", None, |o| o.git_inputs.clone())?.0,
-            accept_flake_caches: s.value("accept-flake-caches", None, |o| o.accept_flake_caches)?,
+            accept_flake_caches: s
+                .optional("accept-flake-caches", None, |o| o.accept_flake_caches)?,
+            can_ask: false,
             common: Common::resolve(env, &mut s)?,
             source,
             root,

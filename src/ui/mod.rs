@@ -80,6 +80,8 @@ pub struct Ui {
     live: bool,
     /// Whether events are shown as lines.
     lines: bool,
+    /// Whether text on standard error is seen by somebody who can answer.
+    asks: bool,
 }
 
 impl Ui {
@@ -93,6 +95,7 @@ impl Ui {
                     writer: None,
                     live: false,
                     lines: false,
+                    asks: false,
                 };
             }
             OutputMode::Json => (ViewKind::Json(Json::default()), Screen::plain(io::stderr())),
@@ -111,7 +114,13 @@ impl Ui {
             writer: Writer::start(screen, view).ok(),
             live,
             lines: !live && options.mode != OutputMode::Json,
+            asks: terminal && options.mode != OutputMode::Json && io::stdin().is_terminal(),
         }
+    }
+
+    /// Whether somebody at a terminal sees questions and can answer them.
+    pub fn can_ask(&self) -> bool {
+        self.asks
     }
 
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.

@@ -240,7 +240,7 @@ impl ContainerOfJob {
         let view = LogView {
             slow: self.job.request.nix.stall_timeout,
             awaits_flake: self.job.source.is_flake(),
-            accepts_caches: self.job.request.nix.flake_caches,
+            caches: self.job.request.nix.flake_caches.clone(),
             substituters: self.job.request.nix.substituters.clone(),
             shown: self.job.source.shown_references(),
             image: self.image.clone(),

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::common::event::Events;
+use crate::common::flake_caches::{CacheUse, FlakeCaches};
 use crate::nixos::store_path::is_store_path;
 
 /// A locked flake. Every text was checked: it comes from the builder.
@@ -19,17 +21,10 @@ pub struct FlakeReport {
     /// SHA-256 of its `flake.lock` in hex; `None` without one.
     pub lock: Option<String>,
     /// The binary caches that it names.
-    pub caches: Caches,
-}
-
-/// The binary caches in a flake's `nixConfig`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Caches {
-    /// Their URLs.
-    pub substituters: Vec<String>,
-    /// Their public keys.
-    pub trusted_public_keys: Vec<String>,
+    pub caches: FlakeCaches,
+    /// Whether they are used.
+    #[serde(skip)]
+    pub uses_caches: bool,
 }
 
 impl FlakeReport {
@@ -48,29 +43,36 @@ impl FlakeReport {
         valid.then_some(report)
     }
 
-    /// What to tell the user about its binary caches; `None` when it names none.
-    pub(in crate::nixos) fn caches_notice(&self, accepted: bool) -> Option<String> {
-        let Caches {
+    /// What to tell the user about its binary caches, with which `used` is done; nothing when it names none.
+    pub(in crate::nixos) fn tell_caches(&self, used: CacheUse, events: &Events) {
+        let FlakeCaches {
             substituters,
             trusted_public_keys,
         } = &self.caches;
         if substituters.is_empty() {
-            return None;
+            return;
         }
         let (urls, keys) = (substituters.join(", "), trusted_public_keys.join(", "));
-        Some(if accepted {
-            format!("the binary caches of the flake are used: {urls} (keys {keys})")
-        } else {
-            format!(
+        match used {
+            CacheUse::Used => events.notice(format!(
+                "the binary caches of the flake are used: {urls} (keys {keys})"
+            )),
+            CacheUse::Refused => events.notice(format!(
+                "the binary caches of the flake are not used, as you have said: {urls}; --accept-flake-caches uses them"
+            )),
+            CacheUse::Unknown => events.warn(format!(
                 "the flake names binary caches that are not used: {urls} (keys {keys}); if you trust who has the keys, \
                  give --accept-flake-caches"
-            )
-        })
+            )),
+            CacheUse::Asked => {}
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     fn json(source: &str, hash: &str, caches: &str) -> String {
@@ -86,18 +88,31 @@ mod tests {
         let caches =
             "{\"substituters\":[\"https://c.example\"],\"trusted-public-keys\":[\"c-1:k=\"]}";
         let report = FlakeReport::parse(&json(&source, &hash, caches)).unwrap();
-        let told = report.caches_notice(false).unwrap();
+        let told = |report: &FlakeReport, used| {
+            let told = Arc::new(Mutex::new(Vec::new()));
+            let sink = Arc::clone(&told);
+            let events = Events::new(move |event| sink.lock().unwrap().push(event));
+            report.tell_caches(used, &events);
+            let told = told.lock().unwrap();
+            told.first()
+                .map_or(String::new(), |event| format!("{event:?}"))
+        };
+        let unknown = told(&report, CacheUse::Unknown);
         for part in [
+            "Warning",
             "https://c.example",
             "c-1:k=",
             "not used",
             "--accept-flake-caches",
         ] {
-            assert!(told.contains(part), "{told}");
+            assert!(unknown.contains(part), "{unknown}");
         }
+        assert!(told(&report, CacheUse::Used).contains("are used: https://c.example"));
+        assert!(told(&report, CacheUse::Refused).contains("as you have said"));
+        assert_eq!(told(&report, CacheUse::Asked), "", "the question says it");
         let none = "{\"substituters\":[],\"trusted-public-keys\":[]}";
         let report = FlakeReport::parse(&json(&source, &hash, none)).unwrap();
-        assert_eq!(report.caches_notice(true), None);
+        assert_eq!(told(&report, CacheUse::Used), "");
         assert_eq!(FlakeReport::parse(&json("/etc", &hash, none)), None);
         assert_eq!(FlakeReport::parse(&json(&source, "sha256-x", none)), None);
         assert_eq!(FlakeReport::parse("{}"), None);

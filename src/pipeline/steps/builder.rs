@@ -13,6 +13,7 @@ use crate::nixos::build_source::ResolvedNixpkgs;
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Task};
 use crate::nixos::nix_conf::NixSettings;
+use crate::pipeline::flake_cache_answers;
 use crate::pipeline::logs;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::configuration_id;
@@ -92,7 +93,7 @@ pub(in crate::pipeline) async fn job(
                     .collect(),
                 has_netrc: access.netrc.is_some(),
                 stall_timeout: settings.common.stall_timeout,
-                flake_caches: settings.accept_flake_caches,
+                flake_caches: flake_cache_answers::policy(plan)?,
                 heap: resources.heap,
             },
             debian_mirror,

@@ -27,7 +27,7 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
             "--emulation private",
         )?;
     }
-    if build.accept_flake_caches {
+    if build.accept_flake_caches == Some(true) {
         refuse(
             settings,
             "accept-flake-caches",

@@ -58,12 +58,9 @@ fn inputs_can_be_overridden() {
     .assert_stderr_contains(&["not the name of an input"]);
 }
 
-#[test]
-fn caches_that_a_flake_names_are_used_only_on_request() {
-    if !engine_available() {
-        return;
-    }
-    let user = TestUser::new();
+/// A flake `pi` that names a cache with the key `cache.example-1:AAAA`, and has what no cache and no store has, so that caches are
+/// asked; and the server of that cache, which has nothing.
+fn with_cache(user: &TestUser) -> (FlakeRepository<'_>, CacheServer, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("nix-cache-info"), "StoreDir: /nix/store\n").unwrap();
     let server = CacheServer::good(dir.path());
@@ -72,18 +69,29 @@ fn caches_that_a_flake_names_are_used_only_on_request() {
         "  nixConfig.extra-substituters = [ \"{url}\" ];\n  \
          nixConfig.extra-trusted-public-keys = \"cache.example-1:AAAA\";\n  nixConfig.sandbox = true;\n  outputs"
     );
-    // What no cache and no store has, so that caches are asked.
     let outputs = outputs().replace(
         "warnings",
         &format!("environment.etc.nonce.text = \"{}\"; warnings", nonce()),
     );
     let text = flake_text("./nixpkgs", &outputs).replace("  outputs", &caches);
-    FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
-    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
-    let dry = |more: &[&str]| {
-        let mut build = user.sdbuild(&["build", "--flake", "pi", "--dry-run", "--output"]);
-        run(build.arg(user.out()).args(more)).assert_exit_code(0)
-    };
+    let repository = FlakeRepository::new(user, "pi", &[("flake.nix", &text)]);
+    lock(user, &["--flake", "pi"]).assert_exit_code(0);
+    (repository, server, dir)
+}
+
+fn dry_run(user: &TestUser) -> Command {
+    user.sdbuild(&["build", "--flake", "pi", "--dry-run", "--output", "out"])
+}
+
+#[test]
+fn caches_that_a_flake_names_are_used_only_on_request() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_repository, server, _dir) = with_cache(&user);
+    let url = server.url();
+    let dry = |more: &[&str]| run(dry_run(&user).args(more)).assert_exit_code(0);
     dry(&[]).assert_stderr_contains(&[
         &format!("not used: {url}"),
         "cache.example-1:AAAA",
@@ -94,6 +102,62 @@ fn caches_that_a_flake_names_are_used_only_on_request() {
         dry(&["--accept-flake-caches"]).assert_stderr_contains(&[&format!("are used: {url}")]);
     assert!(!accepted.stderr.contains("not used"), "{}", accepted.stderr);
     assert!(!server.requests().is_empty());
+}
+
+#[test]
+fn caches_of_a_flake_are_asked_about_once() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let (repository, server, _dir) = with_cache(&user);
+    let notice = format!("are used: {}", server.url());
+    // On a terminal, with the answer that is typed when it asks.
+    let on_a_terminal = |answer: Option<&str>| {
+        let mut screen = Screen::start(&dry_run(&user), (200, 60));
+        if let Some(answer) = answer {
+            screen.wait_for("[y/N]");
+            screen.type_keys(answer);
+        }
+        assert_eq!(screen.wait().code(), Some(0), "{}", screen.contents());
+        String::from_utf8_lossy(&screen.all()).into_owned()
+    };
+    let seen = on_a_terminal(Some("n\n"));
+    for part in [
+        &server.url(),
+        "cache.example-1:AAAA",
+        "flake-caches.toml",
+        "as you have said",
+    ] {
+        assert!(seen.contains(part), "{part}\n{seen}");
+    }
+    assert_eq!(seen.matches("image into ").count(), 1, "{seen}");
+    assert!(server.requests().is_empty(), "{:?}", server.requests());
+    // Another key is another question.
+    let text = std::fs::read_to_string(repository.path("flake.nix")).unwrap();
+    repository.write("flake.nix", &text.replace("1:AAAA", "1:BBBB"));
+    let seen = on_a_terminal(Some("y\n"));
+    assert!(seen.contains("1:BBBB") && seen.contains(&notice), "{seen}");
+    assert!(!server.requests().is_empty());
+    // Nix remembers what a cache lacks, and does not ask again.
+    run(&mut dry_run(&user))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[&notice]);
+    // Both answers are kept.
+    repository.write("flake.nix", &text);
+    let seen = on_a_terminal(None);
+    assert!(
+        seen.contains("as you have said") && !seen.contains("[y/N]"),
+        "{seen}"
+    );
+    let answers =
+        Path::new(&user.environment["HOME"]).join(".local/state/sdbuild/flake-caches.toml");
+    std::fs::remove_file(answers).unwrap();
+    run(&mut dry_run(&user))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["not used", "give --accept-flake-caches"]);
+    runs.assert_nothing_left();
 }
 
 #[test]

@@ -1,0 +1,59 @@
+//! The question whether the binary caches that a flake names are used.
+
+use crate::commands::confirm::confirm;
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+use crate::common::flake_caches::{CacheAnswer, FlakeCaches};
+use crate::pipeline;
+use crate::settings;
+use crate::ui::{self, Ui};
+
+/// Runs `work`. If it ends because the flake names caches that the user has not been asked about, it asks, keeps the answer, and
+/// runs `work` again. Without a terminal nothing is asked.
+pub(super) async fn asking<T>(
+    settings: settings::Build,
+    ui: &Ui,
+    context: &Context,
+    work: impl AsyncFn(settings::Build) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let settings = settings::Build {
+        can_ask: ui.can_ask(),
+        ..settings
+    };
+    let done = work(settings.clone()).await;
+    let asked = done.as_ref().err();
+    let Some(asked) = asked.and_then(|failure| failure.asks_about.as_deref()) else {
+        return done;
+    };
+    let file = pipeline::answers_file(&settings);
+    let question = format!(
+        "{}\nUse them, now and later? (The answer is kept in {}.)",
+        described(&asked.caches),
+        ui::sanitize_line(&file.to_string_lossy())
+    );
+    let answer = CacheAnswer {
+        accepted: confirm(question, ui, context).await? == Some(true),
+        ..asked.clone()
+    };
+    pipeline::remember_caches(answer, &settings)?;
+    // Never twice in a run.
+    let can_ask = false;
+    work(settings::Build {
+        can_ask,
+        ..settings
+    })
+    .await
+}
+
+/// The caches and their keys, one a line.
+fn described(caches: &FlakeCaches) -> String {
+    let lines = |texts: &[String]| {
+        let lines: Vec<_> = texts.iter().map(|text| ui::sanitize_line(text)).collect();
+        lines.join("\n  ")
+    };
+    format!(
+        "The flake names binary caches:\n  {}\nWhoever has the private parts of these keys decides what your image contains:\n  {}",
+        lines(&caches.substituters),
+        lines(&caches.trusted_public_keys)
+    )
+}

@@ -1,0 +1,136 @@
+//! The binary caches that a flake names in its `nixConfig`, and whether they are used. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use super::hash::Sha256Hash;
+
+/// Binary caches and the keys that sign what they have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FlakeCaches {
+    /// Their URLs.
+    pub substituters: Vec<String>,
+    /// Their public keys.
+    pub trusted_public_keys: Vec<String>,
+}
+
+impl FlakeCaches {
+    /// SHA-256 in hex of the settings of Nix that use exactly these, as the builder writes them.
+    fn sha256(&self) -> String {
+        let (urls, keys) = (&self.substituters, &self.trusted_public_keys);
+        let settings = format!(
+            "extra-substituters = {}\nextra-trusted-public-keys = {}",
+            urls.join(" "),
+            keys.join(" ")
+        );
+        Sha256Hash::of(settings.as_bytes()).to_string()
+    }
+}
+
+/// What a user has answered about the caches of a flake.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct CacheAnswer {
+    /// Where the flake is.
+    pub flake: String,
+    /// Whether they are used.
+    pub accepted: bool,
+    /// Exactly these.
+    #[serde(flatten)]
+    pub caches: FlakeCaches,
+}
+
+/// What is known about the caches of a flake before it is evaluated.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CachePolicy {
+    /// Where the flake is.
+    pub flake: String,
+    /// What the settings say of all caches of all flakes.
+    pub setting: Option<bool>,
+    /// Earlier answers about this flake.
+    pub answers: Vec<CacheAnswer>,
+    /// Whether somebody can be asked.
+    pub asks: bool,
+}
+
+/// Whether caches are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheUse {
+    /// They are.
+    Used,
+    /// They are not, as the user has said.
+    Refused,
+    /// They are not, because nobody has said that they should.
+    Unknown,
+    /// The user is asked before anything is built.
+    Asked,
+}
+
+impl CachePolicy {
+    /// Whether `caches` are used.
+    pub fn of(&self, caches: &FlakeCaches) -> CacheUse {
+        let mut answers = self.answers.iter();
+        let answer = answers.find(|answer| answer.caches == *caches);
+        match self.setting.or(answer.map(|answer| answer.accepted)) {
+            Some(true) => CacheUse::Used,
+            Some(false) => CacheUse::Refused,
+            None if self.asks => CacheUse::Asked,
+            None => CacheUse::Unknown,
+        }
+    }
+
+    /// What the builder is told, which knows the caches only when the flake is evaluated: `yes` for all, or the SHA-256 of each
+    /// list that is used; `None` if it uses none.
+    pub fn accepted(&self) -> Option<String> {
+        match self.setting {
+            Some(true) => return Some("yes".to_owned()),
+            Some(false) => return None,
+            None => {}
+        }
+        let accepted = self.answers.iter().filter(|answer| answer.accepted);
+        let lists: Vec<_> = accepted.map(|answer| answer.caches.sha256()).collect();
+        (!lists.is_empty()).then(|| lists.join(" "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caches(url: &str) -> FlakeCaches {
+        FlakeCaches {
+            substituters: vec![url.into()],
+            trusted_public_keys: vec!["k-1:x=".into()],
+        }
+    }
+
+    #[test]
+    fn an_answer_is_about_exactly_these_caches() {
+        let answer = |url: &str, accepted| CacheAnswer {
+            flake: "/pi".into(),
+            accepted,
+            caches: caches(url),
+        };
+        let mut policy = CachePolicy {
+            answers: vec![answer("https://a", true), answer("https://b", false)],
+            asks: true,
+            ..CachePolicy::default()
+        };
+        let other_key = FlakeCaches {
+            trusted_public_keys: vec!["k-1:y=".into()],
+            ..caches("https://a")
+        };
+        assert_eq!(policy.of(&caches("https://a")), CacheUse::Used);
+        assert_eq!(policy.of(&caches("https://b")), CacheUse::Refused);
+        assert_eq!(policy.of(&other_key), CacheUse::Asked);
+        assert_eq!(policy.accepted(), Some(caches("https://a").sha256()));
+        policy.asks = false;
+        assert_eq!(policy.of(&other_key), CacheUse::Unknown);
+        // The settings of this run count more.
+        policy.setting = Some(false);
+        assert_eq!(policy.of(&caches("https://a")), CacheUse::Refused);
+        assert_eq!(policy.accepted(), None);
+        policy.setting = Some(true);
+        assert_eq!(policy.of(&other_key), CacheUse::Used);
+        assert_eq!(policy.accepted().as_deref(), Some("yes"));
+    }
+}

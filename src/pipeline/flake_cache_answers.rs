@@ -1,0 +1,100 @@
+//! What the user has answered about the binary caches of flakes: a file in the state directory that the user may edit.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::flake_caches::{CacheAnswer, CachePolicy};
+use crate::common::{plain_file, private_dir};
+use crate::pipeline::plan::Plan;
+use crate::settings;
+
+/// Answers that are kept, the newest first.
+const MAX_ANSWERS: usize = 100;
+/// Bytes of the file that are read: an answer has some 300.
+const MAX_BYTES: u64 = 1 << 20;
+/// The beginning of the file.
+const HEAD: &str = "# The binary caches of flakes that sdbuild has asked about. It asks again about what is removed here.\n";
+
+#[derive(Default, Deserialize, Serialize)]
+struct Answers {
+    #[serde(default)]
+    answer: Vec<CacheAnswer>,
+}
+
+/// The file with the answers.
+pub fn answers_file(settings: &settings::Build) -> PathBuf {
+    settings.common.state_dir.join("flake-caches.toml")
+}
+
+/// What is known about the caches of the flake of `plan`.
+pub(super) fn policy(plan: &Plan) -> Result<CachePolicy, Failure> {
+    let settings = &plan.settings;
+    let Some(flake) = plan.source.source.flake_location() else {
+        return Ok(CachePolicy::default());
+    };
+    let mut answers = read(&answers_file(settings))?.answer;
+    answers.retain(|answer| answer.flake == flake);
+    Ok(CachePolicy {
+        flake,
+        setting: settings.accept_flake_caches,
+        answers,
+        asks: settings.can_ask,
+    })
+}
+
+/// Keeps `answer`, in the place of an earlier one about the same caches of the same flake.
+pub fn remember(answer: CacheAnswer, settings: &settings::Build) -> Result<(), Failure> {
+    let path = answers_file(settings);
+    let mut answers = read(&path)?;
+    let is_same =
+        |other: &CacheAnswer| other.flake == answer.flake && other.caches == answer.caches;
+    answers.answer.retain(|other| !is_same(other));
+    answers.answer.insert(0, answer);
+    answers.answer.truncate(MAX_ANSWERS);
+    let text = toml::to_string(&answers).or_internal("write the answers as TOML")?;
+    let dir = &settings.common.state_dir;
+    let written = private_dir::create(dir)
+        .and_then(|()| tempfile::NamedTempFile::new_in(dir))
+        .and_then(|mut file| {
+            file.write_all(format!("{HEAD}\n{text}").as_bytes())?;
+            file.persist(&path).map_err(|e| e.error)
+        });
+    written
+        .map(drop)
+        .or_environment(format!("write {}", path.display()))
+}
+
+/// A damaged file is no consent, and none is invented: the user is told.
+fn read(path: &Path) -> Result<Answers, Failure> {
+    let shown = path.display();
+    let text = match plain_file::read_text(path, MAX_BYTES) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Answers::default()),
+        Err(error) => return Err(error).or_usage(format!("read {shown}")),
+    };
+    let answers = toml::from_str(&text).or_usage(format!("read {shown}"));
+    answers.map_err(|failure| failure.hint(format!("remove {shown} to be asked again")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_is_no_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("flake-caches.toml");
+        assert!(read(&file).unwrap().answer.is_empty());
+        let text = format!(
+            "{HEAD}[[answer]]\nflake = \"/pi\"\naccepted = true\nsubstituters = [\"https://a\"]\ntrusted-public-keys = []\n"
+        );
+        std::fs::write(&file, &text).unwrap();
+        assert!(read(&file).unwrap().answer[0].accepted);
+        std::fs::write(&file, text.replace("accepted = true\n", "")).unwrap();
+        let failure = read(&file).err().unwrap();
+        assert!(failure.hints[0].contains("to be asked again"), "{failure}");
+    }
+}
