@@ -200,12 +200,14 @@ async fn end_of_input_ends_the_builder_at_once() {
     .await;
 }
 
+/// Several heartbeats come between two ticks, as in a builder: bash loses a line that comes in the moment in which its
+/// `read -t` ends, and when heartbeats took twice as long as a tick, one after the other came in that moment.
 #[tokio::test]
 async fn heartbeats_keep_the_builder_alive() {
     in_each_shell(async |watched| {
-        for beat in 0..15 {
+        for beat in 0..60 {
             watched.send("");
-            assert!(watched.outlives(TOLERATED / 5).await, "{beat}");
+            assert!(watched.outlives(TOLERATED / 20).await, "{beat}");
         }
     })
     .await;
