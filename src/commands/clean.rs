@@ -70,7 +70,10 @@ async fn confirmed(
         context.events.notice("nothing to remove");
         return Ok(false);
     }
-    items.iter().try_for_each(|item| ui.result(&line(item)))?;
+    let (columns, _) = ui.result_size();
+    items
+        .iter()
+        .try_for_each(|item| ui.result(&lines(item, columns)))?;
     let total: u64 = items.iter().filter_map(|item| item.size).sum();
     let events = &context.events;
     events.notice(format!("{} in total", ui::words::human_bytes(total)));
@@ -92,12 +95,16 @@ fn removed(leftovers: Vec<Leftover>, context: &Context) -> Result<(), Failure> {
     Err(Failure::environment("not everything could be removed").with_teardown(leftovers))
 }
 
-fn line(item: &Item) -> String {
+/// `item` in lines of at most `columns` columns, with its size at the end of the first one.
+fn lines(item: &Item, columns: usize) -> String {
     let size = item.size.map(ui::words::human_bytes).unwrap_or_default();
-    let name = ui::sanitize(&item.name);
-    format!("{:<10} {name:<60} {size:>8}", item.kind)
-        .trim_end()
-        .to_owned()
+    // Beside the kind and the size, each with a blank.
+    let width = columns.min(ui::layout::COLUMNS).saturating_sub(20);
+    let mut names = ui::layout::wrapped(&item.name, width).into_iter();
+    let name = names.next().unwrap_or_default();
+    let first = format!("{:<10} {name:<width$} {size:>8}", item.kind);
+    let further = names.map(|name| format!("\n{:11}{name}", ""));
+    format!("{}{}", first.trim_end(), further.collect::<String>())
 }
 
 /// Whether the user agrees. Fails when nobody can be asked, so that a script does not go on as if everything had been

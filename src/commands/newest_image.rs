@@ -1,4 +1,5 @@
-//! The image that `boot`, `flash` and `inspect` take when none is named: the newest one here.
+//! The image that `boot`, `flash` and `inspect` take when none is named: the newest one here that sdbuild made, which has a
+//! manifest beside it. Another file with the name of an image, such as a copy of a card, is taken only where there is no such.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,7 @@ use std::time::SystemTime;
 
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::common::image_name::is_image;
+use crate::common::image_name::{Sidecar, is_image};
 use crate::common::shown_path::shown_path;
 use crate::settings::{Environment, output_dir};
 
@@ -33,25 +34,40 @@ pub(super) fn named_or_newest(
 /// The newest image in the current directory `here` and in the output directory.
 pub(super) fn newest(here: &Path, output: &Path) -> Option<PathBuf> {
     let newest = [here, output].into_iter().filter_map(newest_in);
-    let (_, path) = newest.max_by_key(|(written, _)| *written)?;
-    Some(path)
+    newest.max().map(|candidate| candidate.path)
 }
 
 /// Whether `image` is the one that is taken in its directory when none is named.
 pub(super) fn is_newest_in_its_directory(image: &Path) -> bool {
     let newest = image.parent().and_then(newest_in);
-    newest.is_some_and(|(_, newest)| newest == image)
+    newest.is_some_and(|newest| newest.path == image)
 }
 
-/// The newest image in `dir` and when it was written.
-fn newest_in(dir: &Path) -> Option<(SystemTime, PathBuf)> {
+/// A file with the name of an image. The greatest one is taken.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Candidate {
+    /// Whether a manifest is beside it.
+    has_manifest: bool,
+    written: SystemTime,
+    path: PathBuf,
+}
+
+/// The image in `dir` that is taken.
+fn newest_in(dir: &Path) -> Option<Candidate> {
     let files = fs::read_dir(dir).ok()?.flatten();
     let images = files.filter_map(|file| {
         let name = file.file_name();
         let metadata = file.metadata().ok()?;
         let name = name.to_str()?;
         let is_visible_image = !name.starts_with('.') && is_image(name);
-        (metadata.is_file() && is_visible_image).then_some((metadata.modified().ok()?, file.path()))
+        if !metadata.is_file() || !is_visible_image {
+            return None;
+        }
+        Some(Candidate {
+            has_manifest: dir.join(Sidecar::Manifest.name(name)).is_file(),
+            written: metadata.modified().ok()?,
+            path: file.path(),
+        })
     });
     images.max()
 }
@@ -88,7 +104,17 @@ mod tests {
             file.set_modified(at).unwrap();
         }
         fs::create_dir(dir.path().join("d.img")).unwrap();
-        let (_, newest) = newest_in(dir.path()).unwrap();
-        assert_eq!(newest, dir.path().join("b.img.zst"));
+        let taken = || newest_in(dir.path()).unwrap().path;
+        assert_eq!(taken(), dir.path().join("b.img.zst"));
+        // An older one that sdbuild made comes before a copy of a card.
+        fs::write(dir.path().join("a.img.json"), "{}").unwrap();
+        assert_eq!(taken(), dir.path().join("a.img"));
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("card.img"), "").unwrap();
+        let both = |here: &tempfile::TempDir, output: &tempfile::TempDir| {
+            newest(here.path(), output.path()).unwrap()
+        };
+        assert_eq!(both(&other, &dir), dir.path().join("a.img"));
+        assert_eq!(both(&dir, &other), dir.path().join("a.img"));
     }
 }

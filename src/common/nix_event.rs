@@ -56,6 +56,17 @@ pub enum NixEvent {
         /// Bytes in all; 0 while unknown.
         expected: u64,
     },
+    /// The progress of a step within a build that makes a file system or an image.
+    Step {
+        /// Activity number of the build.
+        id: u64,
+        /// What is counted.
+        unit: StepUnit,
+        /// How many so far. A step that follows begins anew.
+        done: u64,
+        /// How many in all.
+        expected: u64,
+    },
     /// An activity (build or download) ended.
     Stopped {
         /// Activity number.
@@ -98,4 +109,13 @@ pub enum NixEvent {
     },
     /// Anything else on the builder's standard error.
     Other(String),
+}
+
+/// What the steps of a build count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepUnit {
+    /// Bytes of an image that are written or read.
+    Bytes,
+    /// Store paths that are copied.
+    Paths,
 }

@@ -39,6 +39,7 @@ impl Transcript {
             | NixEvent::WillFetch { .. } => forecast(event),
             NixEvent::Restarted
             | NixEvent::Moved { .. }
+            | NixEvent::Step { .. }
             | NixEvent::Built { .. }
             | NixEvent::Fetched { .. }
             | NixEvent::ToDownload { .. } => None,
@@ -78,6 +79,7 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
         | NixEvent::BuildLine { .. }
         | NixEvent::BuildPhase { .. }
         | NixEvent::Moved { .. }
+        | NixEvent::Step { .. }
         | NixEvent::Built { .. }
         | NixEvent::Fetched { .. }
         | NixEvent::ToDownload { .. }

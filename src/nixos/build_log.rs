@@ -88,6 +88,7 @@ impl BuildLog {
             | NixEvent::Restarted
             | NixEvent::BuildPhase { .. }
             | NixEvent::Moved { .. }
+            | NixEvent::Step { .. }
             | NixEvent::Built { .. }
             | NixEvent::Fetched { .. }
             | NixEvent::ToDownload { .. } => {}

@@ -26,6 +26,8 @@ pub(super) const COMMAND: [&str; 4] = ["/bin/sh", WATCHDOG, "/bin/sh", ENTRY];
 pub(super) const GLUE: &str = "/build/sdbuild/glue";
 /// Shell functions that remember evaluations, which the entry reads.
 pub(super) const EVALUATIONS: &str = "/build/sdbuild/evaluations";
+/// The program that reports how far long builds are.
+pub(super) const STEPS: &str = "/build/sdbuild/steps";
 /// The key of the evaluation.
 pub(super) const EVALUATION_KEY: &str = "/build/sdbuild/evaluation";
 /// The mirror that the miniature nixpkgs fetches from, for an evaluation that sees no variables.

@@ -5,6 +5,7 @@
 
 mod count;
 mod forecast;
+mod step;
 
 use std::collections::HashMap;
 
@@ -73,7 +74,7 @@ struct Activity {
     /// One of [`activity`].
     kind: u64,
     parent: u64,
-    /// The derivation that is built, for a build.
+    /// The store path of the derivation that is built, for a build.
     derivation: Option<String>,
     /// The last reported counts; Nix repeats them many times.
     last_counts: Option<[u64; 3]>,
@@ -97,6 +98,9 @@ impl Log {
         let other = || Some(NixEvent::Other(clean(line))).filter(|_| !line.trim().is_empty());
         if let Some(Ok(derivations)) = line.strip_prefix(TO_EMULATE).map(str::parse) {
             return Some(NixEvent::WillEmulate { derivations });
+        }
+        if let Some(step) = step::parse(line) {
+            return self.step(&step);
         }
         let Some(json) = line.strip_prefix("@nix ") else {
             return other();
@@ -250,6 +254,23 @@ impl Log {
             }
             _ => None,
         }
+    }
+
+    /// The event of a step, if the derivation is being built.
+    fn step(&self, step: &step::Step<'_>) -> Option<NixEvent> {
+        let named = |activity: &Activity| {
+            let path = activity.derivation.as_deref()?;
+            let hash = path.strip_suffix(step.name)?.strip_suffix('-')?;
+            (!hash.contains('-')).then_some(())
+        };
+        // Of several with the same name, the one that began last.
+        let builds = self.activities.iter().filter(|(_, a)| named(a).is_some());
+        Some(NixEvent::Step {
+            id: *builds.map(|(id, _)| id).max()?,
+            unit: step.unit,
+            done: step.done,
+            expected: step.expected,
+        })
     }
 
     /// The activity of the build or store path that the download `id` belongs to.

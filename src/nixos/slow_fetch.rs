@@ -83,6 +83,7 @@ impl SlowFetches {
             | NixEvent::BuildStarted { .. }
             | NixEvent::BuildLine { .. }
             | NixEvent::BuildPhase { .. }
+            | NixEvent::Step { .. }
             | NixEvent::Built { .. }
             | NixEvent::Fetched { .. }
             | NixEvent::ToDownload { .. }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::event::{Event, ImageDone, RunSummary};
 use crate::common::failure::{Class, Failure};
-use crate::common::nix_event::NixEvent;
+use crate::common::nix_event::{NixEvent, StepUnit};
 use crate::ui::sanitize::is_unsafe;
 use crate::ui::state::State;
 
@@ -138,6 +138,15 @@ fn times(state: &State) -> Value {
     })
 }
 
+/// The event about a step of the build `id`.
+fn step(id: u64, unit: StepUnit, done: u64, total: u64) -> KindAndFields {
+    let kind = match unit {
+        StepUnit::Bytes => "progress",
+        StepUnit::Paths => "copied",
+    };
+    (kind, json!({ "id": id, "done": done, "total": total }))
+}
+
 fn nix_event(event: &NixEvent) -> KindAndFields {
     match event {
         NixEvent::Message { level, text } => {
@@ -173,6 +182,12 @@ fn nix_event(event: &NixEvent) -> KindAndFields {
                 json!({ "id": id, "done": done, "total": total }),
             )
         }
+        NixEvent::Step {
+            id,
+            unit,
+            done,
+            expected,
+        } => step(*id, *unit, *done, *expected),
         NixEvent::Stopped { id } => ("ended", json!({ "id": id })),
         NixEvent::BuildLine { id, line } => ("build-line", json!({ "id": id, "line": line })),
         NixEvent::BuildPhase { id, phase } => ("build-phase", json!({ "id": id, "name": phase })),

@@ -219,7 +219,8 @@ impl Ui {
         if let Some(writer) = &self.writer {
             writer.pause(FLUSH_TIMEOUT);
         }
-        report(&format!("{question} [y/N] "));
+        let question = format!("{question} [y/N] ");
+        report(&wrap::wrap_question(&question, error_columns()));
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         if let Some(writer) = &self.writer {

@@ -88,17 +88,18 @@ pub(super) fn verb(activity: &Activity) -> &'static str {
     }
 }
 
-/// The bytes that an activity has downloaded, or the last line of its log, on one line.
+/// The bytes that an activity has downloaded, how far its current step is, or the last line of its log, on one line.
 pub(super) fn last(activity: &Activity) -> Option<String> {
-    match (activity.moved, &activity.last) {
-        (Some((done, all)), _) if is_download(activity) => Some(words::amount(done, all)),
-        (_, Some(last)) => Some(last.split_whitespace().collect::<Vec<_>>().join(" ")),
+    match (activity.moved, &activity.last, &activity.step) {
+        (Some((done, all)), ..) if is_download(activity) => Some(words::amount(done, all)),
+        (_, Some(last), _) => Some(last.split_whitespace().collect::<Vec<_>>().join(" ")),
+        (_, None, Some(step)) => Some(step.words()),
         _ => None,
     }
 }
 
 /// Whether it is a store path that is fetched, or a derivation that so far only downloads.
 fn is_download(activity: &Activity) -> bool {
-    let silent = activity.phase.is_none() && activity.last.is_none();
+    let silent = activity.phase.is_none() && activity.last.is_none() && activity.step.is_none();
     activity.kind == ActivityKind::Fetch || activity.moved.is_some() && silent
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
-use super::{FLUSH_TIMEOUT, Ui, report};
+use super::{FLUSH_TIMEOUT, Ui, error_columns, report, wrap};
 use crate::common::failure::{Failure, OrFail as _};
 
 /// Switches the terminal's echo off until it is dropped.
@@ -39,7 +39,7 @@ impl Ui {
         if let Some(writer) = &self.writer {
             writer.pause(FLUSH_TIMEOUT);
         }
-        report(question);
+        report(&wrap::wrap_question(question, error_columns()));
         let read = io::stdin().lines().next();
         if let Some(writer) = &self.writer {
             writer.resume();

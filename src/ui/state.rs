@@ -4,6 +4,7 @@ mod activities;
 mod fraction;
 mod nix_counts;
 mod rate;
+mod step;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub(super) use activities::{Activity, ActivityKind};
 pub(super) use fraction::{Fraction, WHOLE};
 use nix_counts::NixCounts;
 use rate::Rate;
+pub(super) use step::Step;
 
 /// Maximum characters of a builder's last line that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
@@ -120,7 +122,11 @@ impl State {
             NixEvent::FetchStarted { id, path, .. } => {
                 activities.begin(*id, ActivityKind::Fetch, path, at);
             }
-            NixEvent::Stopped { id } => activities.stop(*id, at),
+            NixEvent::Stopped { id } => {
+                let step = activities.get(*id).and_then(|activity| activity.step);
+                self.nix.step(step, None);
+                activities.stop(*id, at);
+            }
             NixEvent::BuildLine { id, line } => activities.change(*id, at, |activity| {
                 activity.last = Some(line.chars().take(MAX_LAST_LINE).collect());
             }),
@@ -138,6 +144,12 @@ impl State {
                     }
                 });
             }
+            NixEvent::Step {
+                id,
+                unit,
+                done,
+                expected,
+            } => self.step(*id, Step::new(*unit, *done, *expected), at),
             NixEvent::Built { running, .. } => {
                 activities.set_running(*running, at);
                 self.nix.apply(event);
@@ -156,6 +168,15 @@ impl State {
         {
             current.fraction.update(done, total, at);
         }
+    }
+
+    /// Notes how far the build `id` is, in place of the last line of its log.
+    fn step(&mut self, id: u64, step: Step, at: Duration) {
+        let nix = &mut self.nix;
+        self.activities.change(id, at, |activity| {
+            nix.step(activity.step.replace(step), Some(step));
+            activity.last = None;
+        });
     }
 
     fn current_in(&mut self, phase: Phase) -> Option<&mut Current> {

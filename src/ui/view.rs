@@ -275,7 +275,7 @@ impl View {
 fn item_of(event: &Event) -> fn(String) -> Item {
     let counts = matches!(
         event,
-        Event::Bytes { .. } | Event::Nix(NixEvent::Moved { .. })
+        Event::Bytes { .. } | Event::Nix(NixEvent::Moved { .. } | NixEvent::Step { .. })
     );
     if is_log(event) {
         Item::Log

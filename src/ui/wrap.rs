@@ -9,6 +9,8 @@ use super::report::QUOTE;
 const MIN_COLUMNS: usize = 24;
 /// Of what follows a line's first words: further lines are indented by this much more.
 const HANGING: usize = 2;
+/// Columns that an answer gets behind its question.
+const ANSWER_COLUMNS: usize = 8;
 /// First words of commands. Behind a colon they begin a command to copy, which must stay one line.
 const PROGRAMS: [&str; 12] = [
     "chmod",
@@ -41,6 +43,13 @@ pub(super) fn wrap_message(text: &str, columns: usize) -> String {
             broken(content, columns) + end
         })
         .collect()
+}
+
+/// A question in lines of at most `columns` columns with room for an answer. The blank at its end stays.
+pub(super) fn wrap_question(text: &str, columns: usize) -> String {
+    let asked = text.trim_end();
+    let end = text.get(asked.len()..).unwrap_or_default();
+    wrap_message(asked, columns.saturating_sub(ANSWER_COLUMNS)) + end
 }
 
 /// `line` as several lines, all but the first indented.
@@ -114,6 +123,20 @@ mod tests {
         assert_eq!(
             wrap_message("  - In `a/b/c/d/e/f/g/h': \"a long value\"", 30),
             "  - In `a/b/c/d/e/f/g/h': \"a\n    long value\""
+        );
+    }
+
+    #[test]
+    fn questions_leave_room_for_the_answer() {
+        let question = "Account beside root, with sudo (empty for none): ";
+        assert_eq!(
+            wrap_question(question, 40),
+            "Account beside root, with sudo\n  (empty for none): "
+        );
+        assert_eq!(wrap_question(question, 80), question);
+        assert_eq!(
+            wrap_question("Time zone [Etc/UTC]: ", usize::MAX),
+            "Time zone [Etc/UTC]: "
         );
     }
 

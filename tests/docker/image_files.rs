@@ -5,6 +5,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::support::*;
 
 #[test]
@@ -88,6 +90,20 @@ fn assert_names_image_once(user: &TestUser, image: &Path) {
     }
 }
 
+/// Among the events is how much was read of the root file system, which nothing that is downloaded is as large as.
+fn assert_reports_the_steps_of_the_image(events: &str) {
+    let objects = events.lines().map(serde_json::from_str::<Value>);
+    let mut objects = objects.map(Result::unwrap);
+    let is_step = |object: &Value| {
+        let number = |name: &str| object[name].as_u64().unwrap_or(0);
+        object["event"] == "progress" && number("id") > 0 && number("total") > 100_000_000
+    };
+    assert!(
+        objects.any(|object| is_step(&object) && object["done"] != 0),
+        "{events}"
+    );
+}
+
 #[test]
 fn second_build_replaces_only_an_image_of_this_configuration() {
     if !engine_available() {
@@ -117,10 +133,13 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
     for file in TestUser::with_sidecars(&other.image()) {
         fs::remove_file(user.out().join(file)).unwrap();
     }
+    // It takes longer than two looks at what is read.
     let changed = "  networking.hostName = \"warm\";\n  environment.etc.new.text = \"new\";\n  \
-                   sdImage.compressImage = false;";
+                   sdImage.compressImage = false;\n  \
+                   sdImage.postBuildCommands = \"(head -c 40000000 >/dev/null; sleep 3) <$root_fs\";";
     user.write("sd-card.nix", &configuration(changed));
-    run(&mut user.build(&[])).assert_exit_code(0);
+    let replacing = run(&mut user.build(&["--json-events"])).assert_exit_code(0);
+    assert_reports_the_steps_of_the_image(&replacing.stderr);
     assert!(fs::read(&image).unwrap() != first, "it was replaced");
     user.write("sd-card.nix", &configuration(config));
     fs::write(&image, "precious").unwrap();

@@ -5,7 +5,7 @@ use crate::nixos::{check, layout};
 /// The watchdog.
 pub(super) const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
 /// The programs that run in the builder, and the shell functions that they read: path and content.
-pub(super) const PROGRAMS: [(&str, &str); 5] = [
+pub(super) const PROGRAMS: [(&str, &str); 6] = [
     (
         layout::ENTRY,
         include_str!("../../../containers/builder/entry"),
@@ -22,6 +22,10 @@ pub(super) const PROGRAMS: [(&str, &str); 5] = [
     (
         layout::EVALUATIONS,
         include_str!("../../../containers/builder/evaluations"),
+    ),
+    (
+        layout::STEPS,
+        include_str!("../../../containers/builder/steps"),
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.

@@ -35,6 +35,8 @@ pub(super) enum EvalError {
     Untracked,
     /// A file outside the directory that is uploaded, or left out of it.
     NotUploaded,
+    /// A file that nixpkgs does not have.
+    NotInNixpkgs,
     /// A derivation for a platform or feature that the builder does not have.
     WrongPlatform,
     /// A flake whose lock does not have all its inputs.
@@ -49,7 +51,7 @@ pub(super) enum EvalError {
 
 impl EvalError {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::NoSdImage,
         Self::NoVariant,
         Self::NoVariants,
@@ -65,6 +67,7 @@ impl EvalError {
         Self::Untracked,
         Self::LocalInput,
         Self::NotUploaded,
+        Self::NotInNixpkgs,
         Self::WrongPlatform,
         Self::LockIncomplete,
         Self::IndirectInput,
@@ -91,6 +94,7 @@ impl EvalError {
             Self::Syntax => has("syntax error, "),
             Self::Untracked => untracked_file(summary).is_some(),
             Self::NotUploaded => has("/build/") && (has("does not exist") || has("No such file")),
+            Self::NotInNixpkgs => has("path '<nixpkgs>/") && has("does not exist"),
             Self::WrongPlatform => has("is required to build") || has("required system or feature"),
             Self::LockIncomplete => has("requires lock file changes"),
             Self::IndirectInput => has("is an indirect flake reference"),
@@ -139,6 +143,7 @@ impl EvalError {
                 .gitignore and .sdbuildignore list and without *.img files; --root DIR uploads one above it"
                     .to_owned()
             }
+            Self::NotInNixpkgs => not_in_nixpkgs_hint(summary),
             Self::WrongPlatform => {
                 "the configuration requires another platform, or a feature that neither this builder nor one of --builders has: set \
                  nixpkgs.hostPlatform, or name the feature in the sixth field of a builder that has it"
@@ -207,6 +212,15 @@ fn unfree_hint(summary: &str) -> String {
         ),
         None => "allow it in the configuration: nixpkgs.config.allowUnfree = true;".to_owned(),
     }
+}
+
+fn not_in_nixpkgs_hint(summary: &str) -> String {
+    if summary.contains("/installer/sd-card/") {
+        return "nixpkgs has no such file; its module for SD card images is \
+            <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>"
+            .to_owned();
+    }
+    "nixpkgs has no such file: check the spelling of the path, or the release".to_owned()
 }
 
 fn unknown_option_hint(summary: &str) -> String {

@@ -31,6 +31,13 @@ fn hint_by_text(text: &str, position: &Position, summary: &str) -> Option<String
             "line {line} closes the {{ … }} of the whole file: one bracket too many, or one that opens is missing before"
         ));
     }
+    // A definition where Nix still reads a list, however many are not closed.
+    if has("unexpected '='")
+        && let Some(Imbalance::NotClosed { bracket: '[', line }) =
+            imbalance(text_before(text, position)?)
+    {
+        return Some(format!("the `[` of line {line} is not closed"));
+    }
     match found? {
         Imbalance::NotClosed { bracket, line } if line <= position.line => {
             let bracket = if bracket == '$' {

@@ -71,6 +71,11 @@ fn configuration_errors_are_usage_failures() {
         ("attribute 'sdImage' missing", "sd-image-aarch64.nix"),
         ("path '/build/x.nix' does not exist", "directory"),
         (
+            "path '<nixpkgs>/nixos/modules/installer/sd-card/sd-image-arm64.nix' does not exist",
+            "sd-image-aarch64.nix",
+        ),
+        ("path '<nixpkgs>/nixos/x.nix' does not exist", "spelling"),
+        (
             "a 'armv6l-linux' with features {} is required to build 'x', but I am a 'x86_64-linux' with features {}",
             "hostPlatform",
         ),

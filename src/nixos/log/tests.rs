@@ -1,4 +1,5 @@
 use super::*;
+use crate::common::nix_event::StepUnit;
 use proptest::prelude::*;
 
 const BUILD: &str = r#"@nix {"action":"start","fields":["/nix/store/xbq6-t-50.drv","",1,1],"id":42949672966,"level":3,"parent":0,"text":"building '/nix/store/xbq6-t-50.drv'","type":105}"#;
@@ -320,4 +321,29 @@ fn is_harmless(event: Option<&NixEvent>, log: &Log, line: &str) -> Result<(), Te
     prop_assert!(shown.len() <= 400 + 3 * 10 * line.len(), "{shown}");
     prop_assert!(log.activities.len() <= 1);
     Ok(())
+}
+
+#[test]
+fn a_step_belongs_to_the_build_with_its_name() {
+    let mut log = Log::default();
+    let hash = "a".repeat(32);
+    let started = |id: u64, name: &str| {
+        format!(
+            r#"@nix {{"action":"start","fields":["/nix/store/{hash}-{name}.drv"],"id":{id},"level":3,"type":105}}"#
+        )
+    };
+    log.line(&started(1, "ext4-fs.img"));
+    log.line(&started(2, "other-ext4-fs.img"));
+    let line = "sdbuild: step: ext4-fs.img.drv paths 5 9";
+    assert_eq!(
+        log.line(line),
+        Some(NixEvent::Step {
+            id: 1,
+            unit: StepUnit::Paths,
+            done: 5,
+            expected: 9,
+        })
+    );
+    log.line(r#"@nix {"action":"stop","id":1}"#);
+    assert_eq!(log.line(line), None);
 }

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::step::Step;
 use crate::common::transcript::short_name;
 
 /// Maximum number of activities that are tracked, more than any build has at once; the oldest are dropped first.
@@ -34,6 +35,8 @@ pub(in crate::ui) struct Activity {
     pub(in crate::ui) last: Option<String>,
     /// Bytes downloaded so far, and in total (0 while unknown).
     pub(in crate::ui) moved: Option<(u64, u64)>,
+    /// The step that was last reported.
+    pub(in crate::ui) step: Option<Step>,
     /// When it was taken to have ended.
     ended: Option<Duration>,
 }
@@ -66,6 +69,7 @@ impl Activities {
             phase: None,
             last: None,
             moved: None,
+            step: None,
             ended: None,
         };
         self.active.insert(id, activity);

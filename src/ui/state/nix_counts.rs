@@ -1,5 +1,6 @@
 //! How much Nix fetches and builds, and how far it is. Pure.
 
+use super::step::Step;
 use crate::common::event::BuildEffort;
 use crate::common::nix_event::NixEvent;
 
@@ -23,6 +24,8 @@ pub(in crate::ui) struct NixCounts {
     pub(in crate::ui) fetched: (u64, u64),
     /// Bytes of them that are downloaded, and how many there are.
     pub(in crate::ui) downloaded: (u64, u64),
+    /// What the steps within builds have done, and all that they do, weighed.
+    steps: (u64, u64),
     /// Whether Nix forecast how many derivations it will build.
     forecast: bool,
 }
@@ -67,6 +70,24 @@ impl NixCounts {
         self.downloaded.0 = self.downloaded.0.saturating_add(bytes);
     }
 
+    /// Counts what a build has done between two reports, either of which may be missing: at its start and end.
+    pub(super) fn step(&mut self, before: Option<Step>, now: Option<Step>) {
+        let (done, total) = match (before, now) {
+            (Some(before), Some(now)) if now.continues(&before) => (
+                now.done_weight().saturating_sub(before.done_weight()),
+                now.weight().saturating_sub(before.weight()),
+            ),
+            // The step before is over, whether or not its end was seen.
+            (before, now) => (
+                before.map_or(0, |step| step.weight() - step.done_weight())
+                    + now.map_or(0, |step| step.done_weight()),
+                now.map_or(0, |step| step.weight()),
+            ),
+        };
+        let (all_done, all) = self.steps;
+        self.steps = (all_done.saturating_add(done), all.saturating_add(total));
+    }
+
     /// Whether nearly all that is left are downloads: how long derivations take to build cannot be estimated from their number.
     pub(super) fn mostly_downloads(&self) -> bool {
         let (done, total) = self.units();
@@ -91,8 +112,10 @@ impl NixCounts {
             let paths = paths.saturating_mul(FETCH_WEIGHT);
             builds.saturating_add(paths).saturating_add(bytes)
         };
-        let total = weigh(to_build, to_fetch, to_download);
-        (weigh(built, fetched, bytes.min(to_download)), total)
+        let (steps, all_steps) = self.steps;
+        let total = weigh(to_build, to_fetch, to_download).saturating_add(all_steps);
+        let done = weigh(built, fetched, bytes.min(to_download)).saturating_add(steps);
+        (done, total)
     }
 }
 

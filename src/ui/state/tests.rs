@@ -1,5 +1,6 @@
 use super::activities::MAX_ACTIVE;
 use super::*;
+use crate::common::nix_event::StepUnit;
 use crate::ui::progress;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -235,4 +236,68 @@ fn time_left_follows_an_earlier_build_that_did_as_much() {
     assert_eq!(left(200, 300, 61), None);
     assert_eq!(left(100, 300, 400), None);
     assert_eq!(State::default().time_left(SECOND), None);
+}
+
+/// The file system is copied and written, then the image: each report moves the bar, and none moves it back.
+#[test]
+fn steps_within_the_last_builds_move_the_bar() {
+    let step = |id, unit, done, expected| NixEvent::Step {
+        id,
+        unit,
+        done,
+        expected,
+    };
+    let built = |done| NixEvent::Built {
+        done,
+        expected: 10,
+        running: 1,
+    };
+    let events = [
+        NixEvent::WillBuild { derivations: 10 },
+        built(8),
+        build(1),
+        step(1, StepUnit::Paths, 1, 100),
+        step(1, StepUnit::Paths, 90, 100),
+        step(1, StepUnit::Bytes, 100_000_000, 900_000_000),
+        step(1, StepUnit::Bytes, 800_000_000, 900_000_000),
+        NixEvent::Stopped { id: 1 },
+        built(9),
+        build(2),
+        step(2, StepUnit::Bytes, 1_000_000, 1_000_000_000),
+        step(2, StepUnit::Bytes, 900_000_000, 1_000_000_000),
+        step(2, StepUnit::Bytes, 1_000_000, 30_000_000),
+        NixEvent::Stopped { id: 2 },
+    ];
+    let shares: Vec<u64> = (1..=events.len())
+        .map(|count| state(&events[..count]).fraction().unwrap().share())
+        .collect();
+    assert!(shares.is_sorted(), "{shares:?}");
+    for moved in [4, 6, 7, 8, 11, 12, 13] {
+        assert!(shares[moved] > shares[moved - 1], "{moved}: {shares:?}");
+    }
+    let mut all = state(&events);
+    assert!(all.fraction().unwrap().percent() < 100);
+    all.apply(&Event::Nix(built(10)), SECOND * 60);
+    assert_eq!(all.fraction().unwrap().percent(), 100);
+}
+
+#[test]
+fn the_last_report_about_a_build_is_shown() {
+    let shown = |events: &[NixEvent]| progress::last(state(events).activity(1).unwrap());
+    let step = NixEvent::Step {
+        id: 1,
+        unit: StepUnit::Bytes,
+        done: 400_000_000,
+        expected: 900_000_000,
+    };
+    let line = NixEvent::BuildLine {
+        id: 1,
+        line: "checking".to_owned(),
+    };
+    let events = [build(1), step.clone()];
+    assert_eq!(shown(&events).unwrap(), "400 of 900 MB");
+    let events = [build(1), step.clone(), line.clone()];
+    assert_eq!(shown(&events).unwrap(), "checking");
+    let events = [build(1), line, step];
+    assert_eq!(shown(&events).unwrap(), "400 of 900 MB");
 }
