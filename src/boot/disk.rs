@@ -45,6 +45,8 @@ pub(super) fn open_image(image: &Path) -> Result<ImageFile, Failure> {
     let open = || {
         let file = ImageFile::open(image, ImageKind::FileOrDisk)?;
         match file.table_kind(&Cancel::new()) {
+            // What starts from memory.
+            Err(Error::Refused(_)) if file.is_archive(&Cancel::new()) => Ok(file),
             Err(error @ Error::Refused(_)) => Err(error),
             // Damaged data are reported when all of the image is unpacked.
             Ok(_) | Err(_) => Ok(file),

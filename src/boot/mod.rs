@@ -4,6 +4,7 @@
 //! unpacked image, what the machine writes) have no names and are gone with the process. QEMU runs on the
 //! host, or in a container from an image that the caller has loaded into the engine.
 
+mod archive_start;
 mod console;
 mod console_session;
 mod container;

@@ -41,10 +41,11 @@ pub(super) const UNPLUG_NETWORK: &str = "device_del adapter";
 /// Files that QEMU loads in place of a board's firmware, by paths without commas.
 #[derive(Clone, Debug)]
 pub(super) struct DirectStart {
-    /// The card, a qcow2 file over the image.
-    pub(super) card: PathBuf,
+    /// The card of a board, a qcow2 file over the image.
+    pub(super) card: Option<PathBuf>,
     pub(super) kernel: PathBuf,
-    pub(super) device_tree: PathBuf,
+    /// Of a board.
+    pub(super) device_tree: Option<PathBuf>,
     pub(super) initrd: Option<PathBuf>,
     pub(super) command_line: Option<String>,
 }
@@ -78,7 +79,9 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
         }
         _ => add_virtio(&mut argv, machine),
     }
-    if let Some(firmware) = &machine.firmware {
+    // Firmware would look for a disk.
+    let from_memory = machine.model.wiring == Wiring::Virtio && machine.start.is_some();
+    if let Some(firmware) = machine.firmware.as_ref().filter(|_| !from_memory) {
         argv.extend(["-bios".into(), firmware.into()]);
     }
     argv
@@ -96,12 +99,17 @@ fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
     // The image is opened read-only: what the machine writes goes to a file without a name.
     drive.push(",format=raw,if=none,id=card,snapshot=on");
     // Without romfile the packages with network boot ROMs are not needed.
-    add(argv, &["-device", "virtio-blk-pci,drive=card,romfile="]);
+    if machine.start.is_none() {
+        add(argv, &["-device", "virtio-blk-pci,drive=card,romfile="]);
+    }
     add_user_network(argv, machine.ssh);
     add(argv, &["-device", "virtio-net-pci,netdev=net,romfile="]);
     add(argv, &["-device", "virtio-rng-pci"]);
     add_serial(argv, machine.serial, 1);
-    argv.extend(["-drive".into(), drive]);
+    match &machine.start {
+        Some(start) => add_start(argv, start),
+        None => argv.extend(["-drive".into(), drive]),
+    }
 }
 
 /// A network of QEMU's own, to which no device is connected yet.
@@ -128,12 +136,21 @@ fn add_serial(argv: &mut Vec<OsString>, serial: Serial, ports: usize) {
 
 /// The card of a Raspberry Pi, and what its firmware would have loaded.
 fn add_card(argv: &mut Vec<OsString>, start: &DirectStart) {
-    let mut drive = OsString::from("file=");
-    drive.push(&start.card);
-    drive.push(",format=qcow2,if=sd");
-    argv.extend(["-drive".into(), drive]);
+    if let Some(card) = &start.card {
+        let mut drive = OsString::from("file=");
+        drive.push(card);
+        drive.push(",format=qcow2,if=sd");
+        argv.extend(["-drive".into(), drive]);
+    }
+    add_start(argv, start);
+}
+
+/// What is loaded before the machine starts.
+fn add_start(argv: &mut Vec<OsString>, start: &DirectStart) {
     argv.extend(["-kernel".into(), (&start.kernel).into()]);
-    argv.extend(["-dtb".into(), (&start.device_tree).into()]);
+    if let Some(tree) = &start.device_tree {
+        argv.extend(["-dtb".into(), tree.into()]);
+    }
     if let Some(initrd) = &start.initrd {
         argv.extend(["-initrd".into(), initrd.into()]);
     }
@@ -199,9 +216,9 @@ mod tests {
             memory_mib: 4096,
             disk: "/proc/7/fd/9".into(),
             start: Some(DirectStart {
-                card: "/proc/7/fd/8".into(),
+                card: Some("/proc/7/fd/8".into()),
                 kernel: "/k".into(),
-                device_tree: "/t".into(),
+                device_tree: Some("/t".into()),
                 initrd: None,
                 command_line: None,
             }),
@@ -218,6 +235,36 @@ mod tests {
             "-no-user-config|-nodefaults|-nographic|-M|raspi3b|-m|1024|-serial|chardev:console|-serial|chardev:console|\
              -chardev|stdio,id=console,mux=on,signal=off|-mon|chardev=console|-drive|file=/proc/7/fd/8,format=qcow2,if=sd|-kernel|/k|-dtb|/t|\
              -netdev|user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"
+        );
+    }
+
+    #[test]
+    fn a_system_from_memory_has_neither_disk_nor_firmware() {
+        let argv = argv(&Machine {
+            model: generic_machine(System::Aarch64Linux).qemu.as_ref().unwrap(),
+            kvm: false,
+            firmware: Some("/fw".into()),
+            memory_mib: 512,
+            disk: "/archive".into(),
+            start: Some(DirectStart {
+                card: None,
+                kernel: "/k".into(),
+                device_tree: None,
+                initrd: Some("/i".into()),
+                command_line: Some("init=/x".into()),
+            }),
+            ssh: None,
+            serial: Serial::Pipe,
+        });
+        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+        let line = words.join("|");
+        assert!(
+            line.ends_with("-kernel|/k|-initrd|/i|-append|init=/x"),
+            "{line}"
+        );
+        assert!(
+            !line.contains("-bios") && !line.contains("/archive"),
+            "{line}"
         );
     }
 

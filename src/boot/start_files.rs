@@ -1,9 +1,11 @@
-//! What a Raspberry Pi's firmware would load from the image, as files for QEMU.
+//! What QEMU loads before the machine starts, as files: what a Raspberry Pi's firmware would load from the image, or a system that
+//! starts from memory.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use crate::boot::archive_start::{ArchivePart, archive_start};
 use crate::boot::copy_in;
 use crate::boot::disk::{Disk, open_path};
 use crate::boot::qcow2;
@@ -18,15 +20,15 @@ use crate::image::{PiStart, pi_start};
 #[derive(Debug)]
 pub(super) struct StartFiles {
     kernel: File,
-    device_tree: File,
+    device_tree: Option<File>,
     initrd: Option<File>,
     command_line: Option<String>,
-    /// The card: a qcow2 file over the image. An SD card of QEMU's has a power of two bytes.
-    card: File,
+    /// The card of a board: a qcow2 file over the image. An SD card of QEMU's has a power of two bytes.
+    card: Option<File>,
 }
 
 impl StartFiles {
-    /// Takes the files out of the image; `None` for a machine that has firmware of its own. `backing` is the path by which
+    /// Takes the files out of the image; `None` for a disk on a machine that has firmware of its own. `backing` is the path by which
     /// QEMU opens the image.
     pub(super) async fn take(
         disk: &Disk,
@@ -34,8 +36,17 @@ impl StartFiles {
         request: &BootRequest,
         context: &Context,
     ) -> Result<Option<Self>, Failure> {
+        let (file, scratch) = (disk.file()?, request.scratch.clone());
+        let read = tokio::task::spawn_blocking(move || from_archive(&file, &scratch));
+        let from_archive = context.cancel.race(read).await?;
+        let from_archive = from_archive.or_internal("read the archive")??;
         if request.model.wiring == Wiring::Virtio {
-            return Ok(None);
+            return Ok(from_archive);
+        }
+        if from_archive.is_some() {
+            let text =
+                "the image starts from memory, by network or kexec: it is for no card of a board";
+            return Err(Failure::usage(text).hint("leave out --board"));
         }
         let (file, board, cancel) = (disk.file()?, request.board, context.cancel.clone());
         let read = tokio::task::spawn_blocking(move || pi_start(file, board, &cancel));
@@ -75,10 +86,10 @@ impl StartFiles {
             let size = size.checked_next_power_of_two().unwrap_or(size);
             Ok::<_, io::Error>(Self {
                 kernel: file(&kernel)?,
-                device_tree: file(&device_tree)?,
+                device_tree: Some(file(&device_tree)?),
                 initrd: start.initrd.as_deref().map(file).transpose()?,
                 command_line: start.command_line.clone(),
-                card: file(&qcow2::overlay(backing, size)?)?,
+                card: Some(file(&qcow2::overlay(backing, size)?)?),
             })
         };
         write().or_environment(format!("write temporary files in {}", scratch.display()))
@@ -87,9 +98,9 @@ impl StartFiles {
     /// The files by paths of this machine.
     pub(super) fn on_host(&self) -> DirectStart {
         DirectStart {
-            card: open_path(&self.card),
+            card: self.card.as_ref().map(open_path),
             kernel: open_path(&self.kernel),
-            device_tree: open_path(&self.device_tree),
+            device_tree: self.device_tree.as_ref().map(open_path),
             initrd: self.initrd.as_ref().map(open_path),
             command_line: self.command_line.clone(),
         }
@@ -100,9 +111,9 @@ impl StartFiles {
         let path = |name: &str| PathBuf::from(format!("{}/{name}", copy_in::MACHINE_DIR));
         let [card, kernel, device_tree, initrd] = copy_in::START_NAMES.map(path);
         DirectStart {
-            card,
+            card: self.card.as_ref().map(|_| card),
             kernel,
-            device_tree,
+            device_tree: self.device_tree.as_ref().map(|_| device_tree),
             initrd: self.initrd.as_ref().map(|_| initrd),
             command_line: self.command_line.clone(),
         }
@@ -110,13 +121,40 @@ impl StartFiles {
 
     /// The files with their names in the emulator's container.
     pub(super) fn named_files(&self) -> io::Result<Vec<(&'static str, File)>> {
-        let files = [&self.card, &self.kernel, &self.device_tree];
-        let files = files.into_iter().chain(&self.initrd);
-        let names = copy_in::START_NAMES.into_iter().zip(files);
-        names
+        let files = [
+            self.card.as_ref(),
+            Some(&self.kernel),
+            self.device_tree.as_ref(),
+            self.initrd.as_ref(),
+        ];
+        let named = copy_in::START_NAMES.into_iter().zip(files);
+        named
+            .filter_map(|(name, file)| Some((name, file?)))
             .map(|(name, file)| Ok((name, file.try_clone()?)))
             .collect()
     }
+}
+
+/// The files of a system that starts from memory, if `archive` is one.
+fn from_archive(archive: &File, scratch: &Path) -> Result<Option<StartFiles>, Failure> {
+    let start = archive_start(archive).map_err(|error| error.fail("read the archive"))?;
+    let Some(start) = start else { return Ok(None) };
+    let file = |part: ArchivePart| {
+        let mut file = tempfile::tempfile_in(scratch)?;
+        io::copy(&mut part.reader(archive)?, &mut file)?;
+        Ok::<_, io::Error>(file)
+    };
+    let write = || {
+        Ok::<_, io::Error>(StartFiles {
+            kernel: file(start.kernel)?,
+            device_tree: None,
+            initrd: Some(file(start.initrd)?),
+            command_line: Some(start.command_line.clone()),
+            card: None,
+        })
+    };
+    let written = write().or_environment(format!("write temporary files in {}", scratch.display()));
+    written.map(Some)
 }
 
 /// A file without a name in `dir`.

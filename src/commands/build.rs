@@ -86,7 +86,7 @@ pub(super) async fn build(
     let start = Instant::now();
     let boot_test = prepare_boot_test(&settings, env, context, output.or_until_prompt).await?;
     let format = settings.format.row();
-    let board = settings.board.filter(|_| format.boots);
+    let board = settings.board.filter(|_| format.is_disk);
     let scratch = settings.common.cache_dir.clone();
     let timings = Timings::default();
     let context = &Context {

@@ -15,12 +15,54 @@ const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
     (0x1_0040, b"_BHRfS_M", "btrfs"),
 ];
 
+/// The position of a magic number of a file that is no disk, the number, and what to do with the file.
+const OTHER_FILES: [(u64, &[u8], &str); 5] = [
+    (
+        257,
+        b"ustar",
+        "it is a tar archive: tar -xf unpacks it, and sdbuild boot starts those of the formats kexec and netboot",
+    ),
+    (
+        0x8001,
+        b"CD001",
+        "it is an ISO 9660 image without partitions: write it with --raw, or give it to a virtual machine",
+    ),
+    (
+        0,
+        b"QFI\xfb",
+        "it is a qcow2 image: qemu-img convert -O raw makes a disk of it",
+    ),
+    (
+        0,
+        b"KDMV",
+        "it is a VMDK image: qemu-img convert -O raw makes a disk of it",
+    ),
+    (
+        0,
+        b"conectix",
+        "it is a VHD image: qemu-img convert -O raw makes a disk of it",
+    ),
+];
+
+/// What `section` is, if it is known and no disk.
+pub(super) fn other_file(section: &Section) -> Result<Option<&'static str>, Error> {
+    find(section, &OTHER_FILES)
+}
+
 /// The name of the file system in `section`.
 pub(super) fn detect(section: &Section) -> Result<Option<&'static str>, Error> {
-    for (at, magic, name) in MAGIC_NUMBERS {
+    find(section, &MAGIC_NUMBERS)
+}
+
+/// The text of the first magic number that `section` has.
+fn find(
+    section: &Section,
+    table: &[(u64, &'static [u8], &'static str)],
+) -> Result<Option<&'static str>, Error> {
+    for (at, magic, text) in table {
         let length = magic.len() as u64;
-        if at + length <= section.len() && section.block(at, length)? == magic {
-            return Ok(Some(name));
+        if at + length <= section.len() && section.block(*at, length)? == *magic {
+            return Ok(Some(text));
         }
     }
     Ok(None)

@@ -114,8 +114,9 @@ impl Layout {
         }
         let nothing = layout.partitions.iter().all(|p| p.file_system.is_none());
         if layout.table.kind == TableKind::None && nothing && layout.problems.is_empty() {
+            let other = super::probe::other_file(disk)?;
             let what = "there is no partition table and no known file system in it";
-            return Err(Error::refused(what));
+            return Err(Error::refused(other.unwrap_or(what)));
         }
         Ok(layout)
     }

@@ -10,7 +10,25 @@ use crate::common::cancel::Cancel;
 /// Bytes at the start of an image that show its kind: a partition table, or the magic number of any file system.
 const START_BYTES: usize = 128 * 1024;
 
+/// Where a tar archive has its magic number, and the number.
+const ARCHIVE_MAGIC: (usize, &[u8]) = (257, b"ustar");
+
+/// Whether `start` is that of a tar archive.
+pub(crate) fn begins_archive(start: &[u8]) -> bool {
+    let (at, magic) = ARCHIVE_MAGIC;
+    start.get(at..at + magic.len()) == Some(magic)
+}
+
 impl ImageFile {
+    /// Whether it is a tar archive, by its start, which is decompressed for it.
+    pub fn is_archive(&self, cancel: &Cancel) -> bool {
+        let mut start = vec![0; 512];
+        let read = self
+            .reader(cancel, &|_| ())
+            .and_then(|mut reader| reader.fill(&mut start));
+        read.is_ok() && begins_archive(&start)
+    }
+
     /// The kind of the partition table, by the first 128 KiB, which are decompressed for it; [`TableKind::None`] for a
     /// file system alone.
     ///

@@ -257,9 +257,11 @@ fn format_expression(format: &Format) -> String {
     };
     let candidates = format.candidates();
     let candidates: String = candidates.iter().map(|one| list(one) + " ").collect();
+    let members = Some(format.row().name).filter(|_| format.row().is_put_together);
+    let members = members.map_or("null".to_owned(), nix_string);
     let variant = format.variant().map_or("null".to_owned(), nix_string);
     format!(
-        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  foreignModules = {};\n}}\n",
+        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  foreignModules = {};\n}}\n",
         nix_string(&format.to_string()),
         list(format.foreign_modules()),
     )
@@ -298,7 +300,7 @@ mod tests {
         assert_eq!(
             format_expression(&Format::default()),
             "{\n  name = \"sd-card\";\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ];\n  \
-             variant = null;\n  foreignModules = [ ];\n}\n"
+             variant = null;\n  members = null;\n  foreignModules = [ ];\n}\n"
         );
         let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap());
         assert!(

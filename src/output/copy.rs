@@ -1,6 +1,7 @@
 //! The blocking half of copying out: reads a tar stream, and writes an image and its sidecars.
 
-use std::io::{Read, Write as _};
+use std::io::{self, Read, Write as _};
+use std::thread;
 use std::time::Instant;
 
 use super::archive::first_file;
@@ -13,6 +14,7 @@ use super::manifest::{ImageSummary, Manifest};
 use super::pending_file::{PendingFile, sweep};
 use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
+use super::put_together::{PutTogetherError, StoreFile, archive_size, put_together};
 use super::request::{CopyRequest, Image};
 use super::stages::{StageInput, StageOutput, run_stages};
 use crate::common::context::Context;
@@ -134,7 +136,42 @@ impl CopyJob {
     /// names that `replace` allows.
     pub(super) fn write(&self, stream: impl Read, replace: Replaceable) -> Result<Image, Failure> {
         let mut archive = tar::Archive::new(stream);
-        let (mut image, size) = first_file(&mut archive)?;
+        let (image, size) = first_file(&mut archive)?;
+        self.write_image(image, size, replace)
+    }
+
+    /// Writes the image that is, or is put together of, `files`, and publishes it as [`Self::write`] does.
+    pub(super) fn write_files<R: Read + Send>(
+        &self,
+        mut files: Vec<StoreFile<R>>,
+        replace: Replaceable,
+    ) -> Result<Image, Failure> {
+        if self.product.members.is_empty()
+            && let Some(only) = files.pop()
+        {
+            return self.write(only.archive, replace);
+        }
+        let size = archive_size(files.iter().map(|file| file.size));
+        let (reader, writer) = io::pipe().or_environment("make a pipe")?;
+        let dir = self.request.settings.format.row().name;
+        thread::scope(|scope| {
+            let writing = scope.spawn(move || put_together(dir, files, writer));
+            let image = self.write_image(reader, size, replace);
+            match writing.join() {
+                // What was written is incomplete because of that.
+                Ok(Err(PutTogetherError::Failed(failure))) if image.is_err() => Err(failure),
+                Ok(_) | Err(_) => image,
+            }
+        })
+    }
+
+    /// Writes the image of `size` bytes that `image` reads.
+    fn write_image(
+        &self,
+        mut image: impl Read,
+        size: u64,
+        replace: Replaceable,
+    ) -> Result<Image, Failure> {
         if size > MAX_IMAGE_BYTES {
             return Err(unusable_result(format!(
                 "the image is too large: {size} bytes, {MAX_IMAGE_BYTES} at most"

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
-use tokio_util::io::SyncIoBridge;
 
 use super::archive::small_file;
 use super::copy::{CopyJob, Prepared};
 use super::failures::unusable_result;
-use super::interruptible::Interruptible;
 use super::product::{self, MAX_PRODUCTS_BYTES, PRODUCTS, Product};
+use super::put_together::StoreFile;
 use super::request::{CopyRequest, Image};
+use super::store_archive::StoreArchive;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail};
@@ -35,8 +35,8 @@ pub async fn copy_out(
 ) -> Result<Image, Failure> {
     let cancel = &context.cancel;
     let find = find_product(container, out_path, &request.settings.format);
-    let product = cancel.race(Box::pin(find)).await??;
-    let path = format!("{out_path}/{}", product.components.join("/"));
+    let (product, sizes) = cancel.race(Box::pin(find)).await??;
+    let sources = product.sources(out_path);
     let job = Arc::new(CopyJob::new(product, request, context));
     // Before anything is downloaded, which takes minutes. The directory may be on a disk that hangs.
     let preparing = Arc::clone(&job);
@@ -48,10 +48,21 @@ pub async fn copy_out(
         Prepared::Write { created, replace } => (created, replace),
     };
 
-    let stream = cancel.race(container.download(&path)).await??;
-    let stream = Interruptible::new(stream, cancel.token().clone());
-    let stream = SyncIoBridge::new(stream);
-    let writer = tokio::task::spawn_blocking(move || job.write(stream, replace));
+    let is_one_file = sources.len() == 1;
+    let mut files = Vec::new();
+    for (source, size) in sources.into_iter().zip(sizes) {
+        let archive = if is_one_file {
+            StoreArchive::begun(container, &source.path, cancel).await?
+        } else {
+            StoreArchive::later(container, source.path, cancel)
+        };
+        files.push(StoreFile {
+            name: source.name,
+            size,
+            archive,
+        });
+    }
+    let writer = tokio::task::spawn_blocking(move || job.write_files(files, replace));
     match finish(writer, cancel).await {
         // The interruption is the cause of whatever went wrong.
         Err(_) if cancel.is_cancelled() => Err(Failure::interrupted()),
@@ -100,12 +111,12 @@ async fn finish(
     joined.or_internal("write the image")?
 }
 
-/// Reads the list of products, and checks every component of the path to the image.
+/// Reads the list of products, and checks every component of the paths to the files of the image; their sizes.
 async fn find_product(
     container: &Container,
     out_path: &str,
     format: &Format,
-) -> Result<Product, Failure> {
+) -> Result<(Product, Vec<u64>), Failure> {
     let list: Vec<&str> = PRODUCTS.split('/').collect();
     check_path(container, out_path, &list, MAX_PRODUCTS_BYTES).await?;
     let list = format!("{out_path}/{PRODUCTS}");
@@ -113,19 +124,23 @@ async fn find_product(
     let text = String::from_utf8(text)
         .map_err(|_| unusable_result("the build's list of products is not UTF-8"))?;
     let product = product::parse(&text, out_path, format)?;
-    let components: Vec<&str> = product.components.iter().map(String::as_str).collect();
-    check_path(container, out_path, &components, MAX_IMAGE_BYTES).await?;
-    Ok(product)
+    let mut sizes = Vec::new();
+    for source in product.sources(out_path) {
+        let (top, below) = source.path.split_at(source.top);
+        let components: Vec<&str> = below.trim_start_matches('/').split('/').collect();
+        sizes.push(check_path(container, top, &components, MAX_IMAGE_BYTES).await?);
+    }
+    Ok((product, sizes))
 }
 
 /// Checks that what `components` lead to is a file of at most `max_bytes`, and every component before it a directory: no
-/// link anywhere.
+/// link anywhere. Returns the file's size.
 async fn check_path(
     container: &Container,
     out_path: &str,
     components: &[&str],
     max_bytes: u64,
-) -> Result<(), Failure> {
+) -> Result<u64, Failure> {
     let file = format!("{out_path}/{}", components.join("/"));
     let mut path = out_path.to_owned();
     for component in components {
@@ -140,7 +155,7 @@ async fn check_path(
             "{path} is too large: {size} bytes, {max_bytes} at most"
         )));
     }
-    Ok(())
+    Ok(size)
 }
 
 /// Checks that `path`, on the way to `file`, is of `kind`. Returns its size in bytes.

@@ -23,8 +23,10 @@ mod pieces;
 mod preflight;
 pub mod product;
 mod publish;
+mod put_together;
 mod request;
 mod stages;
+mod store_archive;
 mod writeback;
 mod xz;
 

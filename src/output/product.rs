@@ -18,13 +18,40 @@ const MAX_COMPONENTS: usize = 8;
 /// The image in the builder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Product {
-    /// The path of the image below the result.
+    /// The path of the image below the result; empty if it has members.
     pub components: Vec<String>,
+    /// The files of which the image is put together, if it is an archive that no derivation makes.
+    pub members: Vec<Member>,
     /// The name of the image that is not compressed, `….img`: a plain file name.
     pub raw_name: String,
     /// How the build compressed it.
     pub compression: Compression,
 }
+
+/// A file of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its name: a plain file name.
+    pub name: String,
+    /// Its path below `/nix/store`.
+    pub components: Vec<String>,
+}
+
+/// A file in the builder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Source {
+    /// Its name in the archive.
+    pub(super) name: String,
+    /// Its path.
+    pub(super) path: String,
+    /// The length of the directory that it must be below, at the start of its path.
+    pub(super) top: usize,
+}
+
+/// The directory of all results.
+pub(super) const STORE: &str = "/nix/store";
+/// The most members of an archive; one has three.
+const MAX_MEMBERS: usize = 16;
 
 impl Product {
     /// The image of `format` that `derivation`, a store path, is going to make, if the derivation has the name of the image, as
@@ -34,9 +61,26 @@ impl Product {
         let (raw_name, compression) = parse_name(name, format).ok()?;
         Some(Self {
             components: Vec::new(),
+            members: Vec::new(),
             raw_name,
             compression,
         })
+    }
+
+    /// The files of the image in the builder, whose result is `out_path`.
+    pub(super) fn sources(&self, out_path: &str) -> Vec<Source> {
+        let of = |name: &str, top: &str, components: &[String]| Source {
+            name: name.to_owned(),
+            path: format!("{top}/{}", components.join("/")),
+            top: top.len(),
+        };
+        if self.members.is_empty() {
+            return vec![of(self.file_name(), out_path, &self.components)];
+        }
+        let members = self.members.iter();
+        members
+            .map(|member| of(&member.name, STORE, &member.components))
+            .collect()
     }
 
     /// The name of the image in the result.
@@ -47,11 +91,56 @@ impl Product {
 
 /// Finds the one line `file TYPE PATH` of `list` that has a type of `format`. Its path must be below `out_path`.
 pub fn parse(list: &str, out_path: &str, format: &Format) -> Result<Product, Failure> {
+    if format.row().is_put_together {
+        return parse_members(list, out_path, format);
+    }
     let path = image_path(list, format)?;
+    let components = components(path, out_path)?;
+    let name = components.last().map_or("", String::as_str);
+    let (raw_name, compression) = parse_name(name, format)?;
+    Ok(Product {
+        components,
+        members: Vec::new(),
+        raw_name,
+        compression,
+    })
+}
+
+/// The archive of the files in all lines `file member/NAME PATH` of `list`. It is called as the result is.
+fn parse_members(list: &str, out_path: &str, format: &Format) -> Result<Product, Failure> {
+    let member = |line: &str| {
+        let (name, path) = line.strip_prefix("file member/")?.split_once(' ')?;
+        Some((name.to_owned(), path.to_owned()))
+    };
+    let members = list.lines().filter_map(member).map(|(name, path)| {
+        check_plain(&name)?;
+        let components = components(&path, STORE)?;
+        Ok(Member { name, components })
+    });
+    let members: Vec<Member> = members.collect::<Result<_, Failure>>()?;
+    if members.is_empty() || members.len() > MAX_MEMBERS {
+        return Err(unusable_result(format!(
+            "{PRODUCTS} names {} files for the archive, which has 1 to {MAX_MEMBERS}",
+            members.len()
+        )));
+    }
+    let name = out_path.rsplit_once('/').map_or("", |(_, name)| name);
+    let name = name.split_once('-').map_or("", |(_, name)| name);
+    let (raw_name, compression) = parse_name(name, format)?;
+    Ok(Product {
+        components: Vec::new(),
+        members,
+        raw_name,
+        compression,
+    })
+}
+
+/// The components of `path` below `top`.
+fn components(path: &str, top: &str) -> Result<Vec<String>, Failure> {
     let below = path
-        .strip_prefix(out_path)
+        .strip_prefix(top)
         .and_then(|rest| rest.strip_prefix('/'))
-        .ok_or_else(|| unusable_result(format!("the image {path:?} is not below {out_path}")))?;
+        .ok_or_else(|| unusable_result(format!("the image {path:?} is not below {top}")))?;
     let components: Vec<String> = below.split('/').map(str::to_owned).collect();
     let is_special = |component: &String| matches!(component.as_str(), "" | "." | "..");
     if components.iter().any(is_special) {
@@ -64,13 +153,7 @@ pub fn parse(list: &str, out_path: &str, format: &Format) -> Result<Product, Fai
             "the path of the image, {path:?}, has more than {MAX_COMPONENTS} components"
         )));
     }
-    let name = components.last().map_or("", String::as_str);
-    let (raw_name, compression) = parse_name(name, format)?;
-    Ok(Product {
-        components,
-        raw_name,
-        compression,
-    })
+    Ok(components)
 }
 
 /// The path of the one image in `list`.
@@ -109,9 +192,8 @@ fn path_in_line<'a>(line: &'a str, types: &[&str]) -> Option<&'a str> {
     Some(unquoted.unwrap_or(path))
 }
 
-/// The name of the image that is not compressed, and the compression of the image called `name`. The name is safe in a shell,
-/// on a terminal and as an argument of a program.
-fn parse_name(name: &str, format: &Format) -> Result<(String, Compression), Failure> {
+/// Refuses a name that is not safe in a shell, on a terminal and as an argument of a program.
+fn check_plain(name: &str) -> Result<(), Failure> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "+._=?@,~-".contains(c);
     if name.len() > MAX_NAME_BYTES {
         return Err(unusable_result(format!(
@@ -123,6 +205,13 @@ fn parse_name(name: &str, format: &Format) -> Result<(String, Compression), Fail
         return Err(unusable_result(format!("the image's name {name:?} is not a plain file name"))
             .hint("set image.baseName (sdImage.imageBaseName before 25.05) to letters, digits, dots and dashes"));
     }
+    Ok(())
+}
+
+/// The name of the image that is not compressed, and the compression of the image called `name`. The name is safe in a shell,
+/// on a terminal and as an argument of a program.
+fn parse_name(name: &str, format: &Format) -> Result<(String, Compression), Failure> {
+    check_plain(name)?;
     let extensions = format.row().extensions;
     match extension_of(name, extensions.iter().copied()) {
         Some((_, compression)) => {
@@ -174,6 +263,35 @@ mod tests {
             .raw_name,
             "a.img"
         );
+    }
+
+    #[test]
+    fn files_of_an_archive_are_in_the_store_and_have_plain_names() {
+        const RESULT: &str = "/nix/store/abc-nixos-pi.tar";
+        let kexec = "kexec".parse().unwrap();
+        let list =
+            "file member/bzImage /nix/store/k-linux/bzImage\nfile member/run /nix/store/r-run\n";
+        let product = parse(list, RESULT, &kexec).unwrap();
+        assert_eq!(product.raw_name, "nixos-pi.tar");
+        let sources = product.sources(RESULT);
+        let of: Vec<_> = sources.iter().map(|one| (&*one.name, &*one.path)).collect();
+        let expected = [
+            ("bzImage", "/nix/store/k-linux/bzImage"),
+            ("run", "/nix/store/r-run"),
+        ];
+        assert_eq!(of, expected);
+        for wrong in [
+            "",
+            "file member/a /etc/shadow",
+            "file member/a /nix/store/../../etc/shadow",
+            "file member/a/b /nix/store/x",
+            "file member/.. /nix/store/x",
+            "file member/ /nix/store/x",
+        ] {
+            assert!(parse(wrong, RESULT, &kexec).is_err(), "{wrong}");
+        }
+        let many = list.repeat(9);
+        assert!(parse(&many, RESULT, &kexec).is_err());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Other formats than an SD card: variants of nixpkgs' images.
 
 use std::fs;
+use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -73,6 +75,87 @@ fn a_variant_is_built_of_a_configuration_for_a_card() {
     let again = build();
     assert_eq!(again.stdout, first.stdout);
     assert!(!again.stderr.contains("\nBuild: done"), "{}", again.stderr);
+    runs.assert_nothing_left();
+}
+
+/// What starts from memory is put together while it is copied, and boots without a disk.
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "two builds with all that they must show"
+)]
+fn systems_from_memory_are_built_and_boot() {
+    if !engine_available() || !boot_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let (key, public) = key(&user);
+    user.write(
+        "sd-card.nix",
+        &configuration(&format!(
+            "  networking.hostName = \"memory\";\n  services.openssh.enable = true;\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
+        )),
+    );
+    let build = |format: &str| {
+        let built = run(&mut user.build(&["--force", "--format", format]));
+        built.assert_exit_code(0).image()
+    };
+    let contents = |archive: &Path| {
+        let listed = run(Command::new("tar").arg("-tf").arg(archive)).assert_exit_code(0);
+        listed.stdout.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let kexec = build("kexec");
+    assert!(
+        kexec.ends_with("nixos-memory-kexec-26.05.mini-aarch64-linux.tar"),
+        "{kexec:?}"
+    );
+    assert_eq!(
+        contents(&kexec),
+        [
+            "kexec/",
+            "kexec/bzImage",
+            "kexec/initrd.gz",
+            "kexec/kexec-boot"
+        ]
+    );
+    let bytes = fs::read(&kexec).unwrap();
+    assert!(fs::read(build("kexec")).unwrap() == bytes, "the same again");
+    let netboot = build("netboot");
+    assert_eq!(
+        contents(&netboot),
+        [
+            "netboot/",
+            "netboot/Image",
+            "netboot/initrd",
+            "netboot/netboot.ipxe"
+        ]
+    );
+    let boot = |archive: &Path, more: &[&str]| {
+        run(user
+            .sdbuild(&["boot", archive.to_str().unwrap()])
+            .args(more))
+    };
+    let login = ["--login-key", key.to_str().unwrap(), "--run"];
+    let command = ["hostname; cat /proc/mounts; ls /dev/vd* 2>/dev/null; true"];
+    let ran = boot(&kexec, &[&login[..], &command].concat()).assert_exit_code(0);
+    assert!(ran.stdout.starts_with("memory\n"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("overlay /nix/store overlay"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!ran.stdout.contains("/dev/vd"), "{}", ran.stdout);
+    // Somebody is logged in on the console of an installer: it asks for no login.
+    boot(
+        &netboot,
+        &["--login-key", key.to_str().unwrap(), "--until-ssh"],
+    )
+    .assert_exit_code(0);
+    run(user.sdbuild(&["inspect"]).arg(&kexec))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["it is a tar archive", "sdbuild boot starts those"]);
     runs.assert_nothing_left();
 }
 

@@ -18,6 +18,9 @@ pub struct ImageFormat {
     pub candidates: &'static [&'static [&'static str]],
     /// The variant of `config.system.build.images` that it is, if its options exist only inside that.
     pub variant: Option<&'static str>,
+    /// Whether the file is an archive of several files in the store, which are listed as `file member/NAME PATH`, and which sdbuild
+    /// puts together.
+    pub is_put_together: bool,
     /// The types under which `nix-support/hydra-build-products` lists its file: `file TYPE PATH`. Empty for any.
     pub product_types: &'static [&'static str],
     /// What the file's name ends in, without the suffix of a compression. Where one is the end of another, the longer one

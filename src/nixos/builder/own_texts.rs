@@ -29,7 +29,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 15] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 16] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -37,6 +37,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 15] = [
         include_str!("../expressions/flake-source.nix"),
     ),
     ("image.nix", include_str!("../expressions/image.nix")),
+    ("members.nix", include_str!("../expressions/members.nix")),
     (
         "additions.nix",
         include_str!("../expressions/additions.nix"),

@@ -19,6 +19,19 @@ let
     else
       throw "the nixpkgs of the configuration has no image variants (system.build.images), of which `${format.variant}' would be one";
 
+  # The list of the files of which sdbuild puts the archive together; what builds it builds them.
+  listed =
+    variant:
+    let
+      archive = (import ./members.nix).${format.members} variant.passthru.config;
+      line = name: "file member/${name} ${archive.members.${name}}\n";
+    in
+    configuration.pkgs.writeTextFile {
+      inherit (archive) name;
+      destination = "/nix-support/hydra-build-products";
+      text = concatStringsSep "" (map line (attrNames archive.members));
+    };
+
   # Known before anything is built. Nix would only refuse it when all that it needs is built.
   withoutMachine =
     image:
@@ -27,4 +40,4 @@ let
     else
       image;
 in
-if found == null then missing else withoutMachine (get found)
+if found == null then missing else if format.members != null then listed (get found) else withoutMachine (get found)

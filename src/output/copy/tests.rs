@@ -36,6 +36,7 @@ fn archive(kind: tar::EntryType, bytes: &[u8]) -> Vec<u8> {
 
 fn product(name: &str, compression: Compression) -> Product {
     Product {
+        members: Vec::new(),
         components: vec![name.into()],
         raw_name: "a.img".into(),
         compression,

@@ -35,8 +35,16 @@ in
     programs = [ "sfdisk" "taskset" "fallocate" ];
   };
   dosfstools = fromDebian { debs = [ "dosfstools" ]; programs = [ "mkfs.fat" "mkfs.vfat" "fsck.fat" "fsck.vfat" ]; };
+  squashfsTools = fromDebian {
+    debs = [ "squashfs-tools" "liblz4-1" "liblzma5" "liblzo2-2" "libxxhash0" "libzstd1" "zlib1g" "libgcc-s1" ];
+    programs = [ "mksquashfs" "unsquashfs" ];
+    # glibc would load it when a thread ends, and look for it elsewhere.
+    postFixup = "patchelf --add-needed libgcc_s.so.1 $out/bin/mksquashfs";
+  };
   mtools = callPackage ./os-specific/mtools.nix { };
   fakeroot = callPackage ./os-specific/fakeroot.nix { };
+  # `xz` is busybox, which only unpacks.
+  xz-utils = fromDebian { debs = [ "xz-utils" "liblzma5" ]; programs = [ "xz" ]; };
   zstd = fromDebian { debs = [ "zstd" "libstdc++6" "libgcc-s1" "liblzma5" "liblz4-1" "libxxhash0" "zlib1g" ]; programs = [ "zstd" ]; };
   dropbear = fromDebian {
     pname = "dropbear";

@@ -10,6 +10,7 @@ builders
   fromDebian = final.callPackage ./from-debian.nix { };
   makeModulesClosure = final.callPackage ./modules-closure.nix { };
   makeInitrd = final.callPackage ./initrd.nix { };
+  makeInitrdNG = final.callPackage ./initrd-ng.nix { };
   fetchurl =
     { url ? builtins.head urls, urls ? [ ], sha256 ? "", hash ? sha256, name ? baseNameOf url, ... }:
     import <nix/fetchurl.nix> { inherit url name hash; };

@@ -3,6 +3,8 @@
 let
   inherit (lib) types mkOption;
   imageModules = {
+    kexec = ../installer/netboot/netboot-minimal.nix;
+    lxc = ../virtualisation/lxc-container.nix;
     qemu-efi = ../virtualisation/disk-image.nix;
     raw-efi = { imports = [ ../virtualisation/disk-image.nix ]; image.format = "raw"; };
     sd-card.imports = [ (../. + "/installer/sd-card/sd-image-${pkgs.stdenv.hostPlatform.qemuArch}.nix") ];

@@ -12,6 +12,7 @@ let
         options = mkOption { type = types.nonEmptyListOf types.str; default = [ "defaults" ]; };
         autoResize = mkOption { type = types.bool; default = false; };
         neededForBoot = mkOption { type = types.bool; default = false; };
+        overlay = mkOption { type = types.nullOr types.attrs; default = null; };
         noCheck = mkOption { type = types.bool; default = false; };
       };
     };
@@ -31,6 +32,7 @@ in
   };
   config = {
     assertions = [ { assertion = config.fileSystems ? "/"; message = "The `fileSystems' option does not specify your root file system."; } ];
-    environment.etc.fstab.text = lib.concatMapStrings line (lib.attrValues config.fileSystems);
+    # The first stage of the boot mounts the others.
+    environment.etc.fstab.text = lib.concatMapStrings line (lib.filter (fs: fs.overlay == null && fs.fsType != "tmpfs") (lib.attrValues config.fileSystems));
   };
 }

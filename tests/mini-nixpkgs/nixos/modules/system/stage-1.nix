@@ -2,12 +2,14 @@
 { config, lib, pkgs, ... }:
 let
   root = config.fileSystems."/" or (throw "The ‘fileSystems’ option does not specify your root file system.");
-  device = builtins.replaceStrings [ "/dev/disk/by-label/" "/dev/disk/by-uuid/" ] [ "LABEL=" "UUID=" ] root.device;
+  device = if root.device == null then "" else builtins.replaceStrings [ "/dev/disk/by-label/" "/dev/disk/by-uuid/" ] [ "LABEL=" "UUID=" ] root.device;
+  # Of a system that runs from memory: a file of the initial RAM disk.
+  store = builtins.replaceStrings [ "../" ] [ "/" ] (config.fileSystems."/nix/.ro-store" or { device = ""; }).device;
   kernel = config.boot.kernelPackages.kernel;
   script = pkgs.writeScript "stage-1" (
     builtins.replaceStrings
-      [ "@root@" "@fsType@" "@modules@" "@grow@" ]
-      [ device root.fsType "/lib/modules/${kernel.modDirVersion}" (lib.boolToString config.boot.growPartition) ]
+      [ "@root@" "@fsType@" "@modules@" "@grow@" "@store@" ]
+      [ device root.fsType "/lib/modules/${kernel.modDirVersion}" (lib.boolToString config.boot.growPartition) store ]
       (builtins.readFile ./stage-1.sh)
   );
 in

@@ -28,6 +28,25 @@ done
 
 while read -r module; do insmod "@modules@/$module" || true; done <@modules@/load-order
 
+go_on() {
+  mkdir -p /sysroot/proc /sysroot/sys /sysroot/dev /sysroot/run
+  # And once /proc is gone again, its full name is needed again.
+  for place in sys dev run proc; do /bin/busybox mount -o move /$place /sysroot/$place; done
+  exec /bin/busybox switch_root /sysroot "$init"
+}
+
+# A system that runs from memory: its store is a file here, and what is written lies above it.
+if [ "@fsType@" = tmpfs ]; then
+  mount -t tmpfs -o mode=0755 tmpfs /sysroot
+  for place in .ro-store .rw-store store; do mkdir -p /sysroot/nix/$place; done
+  mount -t squashfs -o ro,loop @store@ /sysroot/nix/.ro-store || fail "cannot mount @store@"
+  mount -t tmpfs -o mode=0755 tmpfs /sysroot/nix/.rw-store
+  mkdir /sysroot/nix/.rw-store/store /sysroot/nix/.rw-store/work
+  mount -t overlay -o lowerdir=/sysroot/nix/.ro-store,upperdir=/sysroot/nix/.rw-store/store,workdir=/sysroot/nix/.rw-store/work \
+    overlay /sysroot/nix/store || fail "cannot mount the store"
+  go_on
+fi
+
 device=
 for attempt in $(seq 100); do
   case $root in
@@ -58,7 +77,4 @@ grow() {
 [ @grow@ = false ] || grow
 
 mount -t @fsType@ "$device" /sysroot || fail "cannot mount $device"
-mkdir -p /sysroot/proc /sysroot/sys /sysroot/dev /sysroot/run
-# And once /proc is gone again, its full name is needed again.
-for place in sys dev run proc; do /bin/busybox mount -o move /$place /sysroot/$place; done
-exec /bin/busybox switch_root /sysroot "$init"
+go_on
