@@ -83,7 +83,8 @@ sign_and_pack() {
 # Serves the cache to containers, and sets `url` to its address and `server` to the process.
 serve() {
   local address said=$work/server.log
-  address=$(docker network inspect bridge --format '{{(index .IPAM.Config 0).Gateway}}')
+  # Docker does not always tell it.
+  address=$(ip -4 -oneline address show dev docker0 | awk '{ sub("/.*", "", $4); print $4 }')
   : >"$said"
   python3 -u -m http.server --protocol HTTP/1.1 --bind "$address" --directory "$work/served" 0 >"$said" 2>/dev/null &
   server=$!

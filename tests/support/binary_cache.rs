@@ -5,10 +5,11 @@ use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::{STORE, docker, in_builder, lock, shared};
+use super::{STORE, in_builder, lock, run, shared};
 
 /// How a server answers a request.
 #[derive(Clone, Debug)]
@@ -140,18 +141,12 @@ impl CacheServer {
     }
 }
 
-/// This machine's address on the engine's default network.
+/// This machine's address on the engine's default network. Docker does not always tell it.
 pub fn host_for_containers() -> String {
-    let format = "{{with index .IPAM.Config 0}}{{.Subnet}} {{.Gateway}}{{end}}";
-    let told = docker(&["network", "inspect", "bridge", "--format", format]);
-    let (subnet, gateway) = told.split_once(' ').unwrap();
-    if !gateway.trim().is_empty() {
-        return gateway.trim().to_owned();
-    }
-    // An engine that has made the bridge itself names only the subnet, whose first address it took.
-    let network = subnet.split('/').next().unwrap();
-    let network: std::net::Ipv4Addr = network.parse().unwrap();
-    std::net::Ipv4Addr::from_bits(network.to_bits() + 1).to_string()
+    let show = ["-4", "-oneline", "address", "show", "dev", "docker0"];
+    let shown = run(Command::new("ip").args(show)).assert_exit_code(0);
+    let address = shown.stdout.split_whitespace().nth(3).unwrap();
+    address.split('/').next().unwrap().to_owned()
 }
 
 fn over_tls(
