@@ -122,15 +122,7 @@ impl EvalError {
             Self::MissingAttribute => {
                 "check the name: https://search.nixos.org/packages".to_owned()
             }
-            Self::UndefinedVariable => match quoted_after(summary, "undefined variable") {
-                Some(name @ ("True" | "False" | "TRUE" | "FALSE" | "Null" | "NULL")) => {
-                    format!("write {}, in small letters", name.to_lowercase())
-                }
-                Some(name) => {
-                    format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
-                }
-                None => "check its spelling".to_owned(),
-            },
+            Self::UndefinedVariable => undefined_variable_hint(summary),
             Self::Syntax => syntax_error::general_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
                 Some(file) => {
@@ -166,6 +158,19 @@ impl EvalError {
                     .to_owned()
             }
         }
+    }
+}
+
+/// What may be meant by a name that is not bound.
+fn undefined_variable_hint(summary: &str) -> String {
+    match quoted_after(summary, "undefined variable") {
+        Some(name @ ("True" | "False" | "TRUE" | "FALSE" | "Null" | "NULL")) => {
+            format!("write {}, in small letters", name.to_lowercase())
+        }
+        Some(name) => {
+            format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
+        }
+        None => "check its spelling".to_owned(),
     }
 }
 
