@@ -7,7 +7,7 @@ use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
@@ -126,24 +126,22 @@ fn machine_without_ssh_is_reported() {
     let off = "  networking.hostName = \"closed\";";
     user.write("sd-card.nix", &configuration(off));
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-    let (key, _) = key(&user);
-    let login = [
-        "--until-ssh",
-        "--timeout",
-        "60",
-        "--ssh-key",
-        key.to_str().unwrap(),
-    ];
-    boot(&user, &image, &login)
-        .assert_exit_code(4)
-        .assert_stderr_contains(&[
-            "no login within 60 s",
-            "nothing answers on its SSH port",
-            "hint: set services.openssh.enable",
-        ]);
+    let start = Instant::now();
     boot(&user, &image, &["--until-login", "--timeout", "400"])
         .assert_exit_code(0)
         .assert_stderr_contains(&["the console asks for a login: closed login:"]);
+    // As long as this machine takes to start it, three times.
+    let limit = (start.elapsed() * 3).as_secs().to_string();
+    let (key, _) = key(&user);
+    let key = key.to_str().unwrap();
+    let login = ["--until-ssh", "--timeout", &limit, "--ssh-key", key];
+    boot(&user, &image, &login)
+        .assert_exit_code(4)
+        .assert_stderr_contains(&[
+            &format!("no login within {limit} s"),
+            "nothing answers on its SSH port",
+            "hint: set services.openssh.enable",
+        ]);
 }
 
 /// An image of zeros, with which U-Boot ends up at its prompt.
