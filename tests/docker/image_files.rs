@@ -134,10 +134,11 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
         fs::remove_file(user.out().join(file)).unwrap();
     }
     // It takes longer than two looks at what is read.
-    let changed = "  networking.hostName = \"warm\";\n  environment.etc.new.text = \"new\";\n  \
-                   sdImage.compressImage = false;\n  \
-                   sdImage.postBuildCommands = \"(head -c 40000000 >/dev/null; sleep 3) <$root_fs\";";
-    user.write("sd-card.nix", &configuration(changed));
+    let read = fresh("(head -c 40000000 >/dev/null; sleep 3) <$root_fs");
+    let changed = format!(
+        "{config}\n  environment.etc.new.text = \"new\";\n  sdImage.postBuildCommands = ''\n{read}\n'';"
+    );
+    user.write("sd-card.nix", &configuration(&changed));
     let replacing = run(&mut user.build(&["--json-events"])).assert_exit_code(0);
     assert_reports_the_steps_of_the_image(&replacing.stderr);
     assert!(fs::read(&image).unwrap() != first, "it was replaced");

@@ -163,7 +163,8 @@ pub struct Expectation {
 }
 
 const SOON: Duration = Duration::from_secs(10);
-const AT_ONCE: Duration = Duration::from_secs(3);
+/// After a second signal, see `SHORTENED_TEARDOWN`.
+const AT_ONCE: Duration = Duration::from_secs(6);
 pub const HANG_LIMIT: Duration = Duration::from_secs(120);
 
 /// How a run may end after `fault` in its `variant`, injected in `phase`.
