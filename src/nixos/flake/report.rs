@@ -3,7 +3,8 @@
 use serde::Deserialize;
 
 use crate::common::event::Events;
-use crate::common::flake_caches::{CacheUse, FlakeCaches};
+use crate::common::failure::Failure;
+use crate::common::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use crate::nixos::store_path::is_store_path;
 
 /// A locked flake. Every text was checked: it comes from the builder.
@@ -65,6 +66,21 @@ impl FlakeReport {
                  give --accept-flake-caches"
             )),
             CacheUse::Asked => {}
+        }
+    }
+
+    /// The end of a run before the user is asked about its binary caches; `flake` says where it is.
+    pub(in crate::nixos) fn ask_about_caches(&self, flake: &str) -> Failure {
+        let asks_about = CacheAnswer {
+            flake: flake.to_owned(),
+            accepted: false,
+            caches: self.caches.clone(),
+        };
+        let text = "nobody has said whether the binary caches of the flake are used";
+        let hint = "give --accept-flake-caches, if you trust who has their keys";
+        Failure {
+            asks_about: Some(Box::new(asks_about)),
+            ..Failure::usage(text).hint(hint)
         }
     }
 }

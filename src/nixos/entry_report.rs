@@ -1,0 +1,92 @@
+//! What `containers/builder/entry` and its parts report on standard error, a line each. Pure. Anything that the builder runs can
+//! write such lines too.
+
+use super::flake::FlakeReport;
+use super::store_path::is_derivation;
+use crate::common::hash::Sha256Hash;
+
+/// A line of JSON follows, see `flake-source.nix`.
+const FLAKE: &str = "sdbuild: flake: ";
+
+/// A report of the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum EntryReport<'a> {
+    /// This derivation, that of the image, is going to be built.
+    Image(&'a str),
+    /// The evaluation was pure, and this is its key.
+    PureEvaluation(Sha256Hash),
+    /// What failed before is tried in another way.
+    Retried,
+    /// Everything is built under emulation, for this reason.
+    AllEmulated(&'a str),
+    /// The derivation of this name was built under emulation, and the rest is built natively.
+    OneEmulated(&'a str),
+}
+
+impl<'a> EntryReport<'a> {
+    /// The report in `line`, if it is one.
+    pub(super) fn parse(line: &'a str) -> Option<Self> {
+        let (kind, text) = line.strip_prefix("sdbuild: ")?.split_once(": ")?;
+        match kind {
+            "image" => is_derivation(text).then_some(Self::Image(text)),
+            "evaluation" => text.parse().ok().map(Self::PureEvaluation),
+            "glue" => Self::of_glue(text),
+            _ => None,
+        }
+    }
+
+    fn of_glue(text: &'a str) -> Option<Self> {
+        let (kind, text) = text.split_once(": ")?;
+        match kind {
+            "retried" => Some(Self::Retried),
+            "emulated" => Some(Self::AllEmulated(text)),
+            "one emulated" => Some(Self::OneEmulated(text)),
+            _ => None,
+        }
+    }
+}
+
+/// The report of a flake that the entry has locked, if `line` is one.
+pub(super) fn flake_report(line: &str) -> Option<FlakeReport> {
+    line.strip_prefix(FLAKE).and_then(FlakeReport::parse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sound_reports_of_the_entry_are_understood() {
+        let derivation = format!("/nix/store/{}-card.img.drv", "a".repeat(32));
+        let image = format!("sdbuild: image: {derivation}");
+        assert_eq!(
+            EntryReport::parse(&image),
+            Some(EntryReport::Image(&derivation))
+        );
+        let key = Sha256Hash::of(b"inputs");
+        let pure = format!("sdbuild: evaluation: {key}");
+        assert_eq!(
+            EntryReport::parse(&pure),
+            Some(EntryReport::PureEvaluation(key))
+        );
+        for (line, report) in [
+            ("glue: retried: a.drv", Some(EntryReport::Retried)),
+            (
+                "glue: emulated: no room: here",
+                Some(EntryReport::AllEmulated("no room: here")),
+            ),
+            (
+                "glue: one emulated: a.drv",
+                Some(EntryReport::OneEmulated("a.drv")),
+            ),
+            ("glue: other: a.drv", None),
+            ("image: /etc/passwd", None),
+            ("evaluation: x", None),
+            ("step: a.drv bytes 1 2", None),
+        ] {
+            let line = format!("sdbuild: {line}");
+            assert_eq!(EntryReport::parse(&line), report, "{line}");
+        }
+        assert_eq!(EntryReport::parse("glue: retried: a.drv"), None);
+    }
+}

@@ -1,0 +1,85 @@
+use std::sync::{Arc, Mutex};
+
+use super::*;
+
+/// What is kept after a build wrote reports of its own: references that are replaced in every later line, the report, and
+/// the number of warnings.
+fn read_reports(awaits_flake: bool) -> (usize, Option<FlakeReport>, usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+    let warnings = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&warnings);
+    let events = Events::new(move |event| {
+        *count.lock().unwrap() += usize::from(matches!(event, Event::Warning(_)));
+    });
+    let view = LogView {
+        awaits_flake,
+        ..LogView::default()
+    };
+    let mut reader = Reader::new(&mut build_log, &events, view);
+    let report = |letter: &str| {
+        let path = format!("/nix/store/{}-source", letter.repeat(32));
+        let hash = "A".repeat(43);
+        format!(
+            "sdbuild: flake: {{\"source\":\"{path}\",\"expressions\":\"{path}\",\"narHash\":\"sha256-{hash}=\",\
+             \"revision\":null,\"lock\":null,\"caches\":{{\"substituters\":[\"https://{letter}\"],\
+             \"trusted-public-keys\":[]}}}}"
+        )
+    };
+    for letter in ["a", "b", "c", "d"] {
+        reader.line(&report(letter));
+    }
+    let shown = reader.view.shown.len();
+    reader.finish();
+    let warnings = *warnings.lock().unwrap();
+    (shown, reader.flake, warnings)
+}
+
+/// Lines of sdbuild itself are never dropped, so that a build must not cause any number of them.
+#[test]
+fn reports_that_a_build_forges_are_limited() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+    let told = Arc::new(Mutex::new(0));
+    let count = Arc::clone(&told);
+    let events = Events::new(move |event| {
+        let of_sdbuild = !matches!(&event, Event::Nix(kind) if *kind != NixEvent::Restarted);
+        *count.lock().unwrap() += usize::from(of_sdbuild);
+    });
+    let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+    for n in 0..1000 {
+        for report in [
+            "glue: retried",
+            "glue: emulated",
+            "glue: one emulated",
+            "image",
+            "evaluation",
+        ] {
+            reader.line(&format!("sdbuild: {report}: {n}"));
+        }
+        reader.line(&format!(
+            r#"@nix {{"action":"msg","level":1,"msg":"warning: {n}"}}"#
+        ));
+        for (level, message) in [(3, "linux"), (3, "these 2 derivations will be built:")] {
+            let path = format!("  /nix/store/{}-{message}-{n}.drv", "a".repeat(32));
+            reader.line(&format!(
+                r#"@nix {{"action":"msg","level":{level},"msg":"{path}"}}"#
+            ));
+        }
+        reader.line(&format!(
+            r#"@nix {{"action":"start","fields":["/nix/store/x.drv"],"id":{n},"level":3,"type":105}}"#
+        ));
+    }
+    reader.finish();
+    let told = *told.lock().unwrap();
+    assert!((2 * MAX_GLUE_NOTICES..200).contains(&told), "{told}");
+}
+
+/// Each was kept, and the last one was in the manifest.
+#[test]
+fn only_the_first_report_of_a_flake_counts() {
+    let (shown, flake, warnings) = read_reports(true);
+    assert!(flake.unwrap().source.contains("aaaa"));
+    assert_eq!((shown, warnings), (2, 1));
+    assert_eq!(read_reports(false), (0, None, 0), "of a module");
+}
