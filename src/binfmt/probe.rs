@@ -59,32 +59,17 @@ pub async fn probe(
     cancel: &Cancel,
 ) -> Result<(), Failure> {
     let spec = spec(image, run);
-    let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let verdict = run_and_judge(&mut guard, &spec, handler, cancel).await;
-    match (verdict, guard.remove(cancel).await) {
-        (Ok(()), None) => Ok(()),
-        (Ok(()), Some(leftover)) => {
-            Err(Failure::environment("remove the probe").with_teardown(vec![leftover]))
-        }
-        (Err(failure), leftover) => Err(failure
-            .context("run an aarch64 program in a container")
-            .with_teardown(leftover.into_iter().collect())),
-    }
-}
-
-async fn run_and_judge(
-    guard: &mut ContainerGuard,
-    spec: &ContainerSpec,
-    handler: HandlerKind,
-    cancel: &Cancel,
-) -> Result<(), Failure> {
+    let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
     let refusal = |error| explain_refusal(error, handler);
-    let container = cancel.race(guard.create(spec)).await?;
-    let container = container.map_err(refusal)?;
-    match run_to_end(&container, handler, cancel).await? {
-        ProbeRun::Ended { exit, lines } => judge(exit, &lines, handler),
-        ProbeRun::Refused(error) => Err(refusal(error)),
-    }
+    let run_and_judge = async |guard: &mut ContainerGuard| {
+        let container = guard.create(&spec).await.map_err(refusal)?;
+        match run_to_end(&container, handler, cancel).await? {
+            ProbeRun::Ended { exit, lines } => judge(exit, &lines, handler),
+            ProbeRun::Refused(error) => Err(refusal(error)),
+        }
+    };
+    let operation = "run an aarch64 program in a container";
+    guard.run(operation, cancel, run_and_judge).await
 }
 
 /// The container that runs the probe's programs.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::common::failure::Failure;
+
 /// The time that is counted at once, and what a stop of any length counts as at most.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -24,6 +26,15 @@ pub async fn timeout<T>(limit: Duration, work: impl Future<Output = T>) -> Optio
         // Work that is always ready uses up the task's budget, without which the timer would never be polled.
         () = unconstrained(timer.expired()) => None,
     }
+}
+
+/// The output of `work`, see [`timeout`]; a failure of the environment when it takes longer than `limit`.
+pub async fn finish_within<T>(
+    limit: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, Failure> {
+    let output = timeout(limit, work).await;
+    output.ok_or_else(|| Failure::environment(format!("not finished after {} s", limit.as_secs())))
 }
 
 /// A timer that does not count the time in which this process is stopped.

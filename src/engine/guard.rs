@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::common::cancel::Cancel;
-use crate::common::failure::Leftover;
+use crate::common::failure::{Failure, Leftover};
 use crate::engine::client::Engine;
 use crate::engine::container::{Container, Exit};
 use crate::engine::error::EngineError;
@@ -77,6 +77,24 @@ impl ContainerGuard {
         max_lines: usize,
     ) -> Result<(Exit, Vec<String>), EngineError> {
         self.create(spec).await?.output(max_lines).await
+    }
+
+    /// Runs `work` with the container and removes it, whether `work` ends, fails, or is dropped because the run is cancelled. A
+    /// failure says that it happened in `operation`; the container is among its leftovers if it could not be removed.
+    pub async fn run<T>(
+        mut self,
+        operation: &str,
+        cancel: &Cancel,
+        work: impl AsyncFnOnce(&mut Self) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        let done = cancel.race(Box::pin(work(&mut self))).await.flatten();
+        let leftovers: Vec<_> = self.remove(cancel).await.into_iter().collect();
+        let failure = match done {
+            Ok(value) if leftovers.is_empty() => return Ok(value),
+            Ok(_) => Failure::environment("its container could not be removed"),
+            Err(failure) => failure,
+        };
+        Err(failure.context(operation).with_teardown(leftovers))
     }
 
     /// Stops and removes the container, each step bounded in time; a shortened teardown removes it at once. Returns the

@@ -8,7 +8,7 @@ use crate::common::context::Context;
 use crate::common::event::{Event, Phase};
 use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
-use crate::engine::{ContainerGuard, ContainerSpec, EngineError, Exit, ImageInfo, Role};
+use crate::engine::{ContainerGuard, ContainerSpec, ImageInfo, Role};
 use crate::pipeline::inventory::{Inventory, SizedVolume};
 
 /// Counts every volume at the same time, one process each. A store of some hundred thousand files is counted in half a
@@ -97,26 +97,15 @@ impl Inventory {
             .map(|(number, name)| ((*name).to_owned(), format!("{DIR}/{number}")))
             .collect();
         let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
-        let mut guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
-        let count = Box::pin(timeout(TIMEOUT, guard.output(&spec, volumes.len())));
-        let counted = context.cancel.race(count).await;
-        let leftover = guard.remove(&context.cancel).await;
-        match (counted, leftover) {
-            (Err(interrupted), leftover) => {
-                Err(interrupted.with_teardown(leftover.into_iter().collect()))
-            }
-            (Ok(_), Some(leftover)) => {
-                let failure = Failure::environment("count the bytes of the volumes");
-                Err(failure.with_teardown(vec![leftover]))
-            }
-            (Ok(counted), None) => Ok(lines(counted).map(|lines| sizes(&lines))),
-        }
+        let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
+        let count = async |guard: &mut ContainerGuard| {
+            let output = timeout(TIMEOUT, guard.output(&spec, volumes.len())).await;
+            Ok(output.and_then(Result::ok))
+        };
+        let operation = "count the bytes of the volumes";
+        let counted = guard.run(operation, &context.cancel, count).await?;
+        Ok(counted.map(|(_, lines)| sizes(&lines)))
     }
-}
-
-/// The output of a container that ran.
-fn lines(counted: Option<Result<(Exit, Vec<String>), EngineError>>) -> Option<Vec<String>> {
-    counted?.ok().map(|(_, lines)| lines)
 }
 
 /// Bytes by the number of the volume, from the output of `du -sk`: a number of KiB, a tab, the directory.

@@ -13,7 +13,7 @@ use super::image::BuilderImage;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::timeout::timeout;
+use crate::common::timeout::finish_within;
 use crate::engine::{
     ContainerGuard, ContainerInfo, ContainerSpec, Engine, EngineError, Role, RunId,
 };
@@ -74,33 +74,21 @@ impl Collector<'_> {
         cancel: &Cancel,
     ) -> Result<Option<Collected>, Failure> {
         let spec = self.spec(task, keep);
-        let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
-        let work = async {
-            let container = guard.create(&spec).await?;
-            // From here on builders that begin see this container.
-            if self.has_builder(stale).await? {
-                return Ok(None);
-            }
-            container.output(MAX_LINES).await.map(Some)
+        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let collect = async |guard: &mut ContainerGuard| {
+            let work = async {
+                let container = guard.create(&spec).await?;
+                // From here on builders that begin see this container.
+                if self.has_builder(stale).await? {
+                    return Ok(None);
+                }
+                let (exit, lines) = container.output(MAX_LINES).await?;
+                result(exit.code, &lines).map(Some)
+            };
+            finish_within(TIMEOUT, work).await.flatten()
         };
-        let done = cancel.race(Box::pin(timeout(TIMEOUT, work))).await;
-        let leftovers: Vec<_> = guard.remove(cancel).await.into_iter().collect();
-        let result = match done {
-            Ok(Some(Ok(None))) => Ok(None),
-            Ok(Some(Ok(Some((exit, lines))))) => result(exit.code, &lines).map(Some),
-            Ok(Some(Err(error))) => Err(Failure::from(error)),
-            Ok(None) => Err(Failure::environment("not finished after 30 min")),
-            Err(interrupted) => Err(interrupted),
-        };
-        match result {
-            Ok(collected) if leftovers.is_empty() => Ok(collected),
-            Ok(_) => Err(Failure::environment(self.operation()).with_teardown(leftovers)),
-            Err(failure) => Err(failure.context(self.operation()).with_teardown(leftovers)),
-        }
-    }
-
-    fn operation(&self) -> String {
-        format!("collect garbage on the store volume {}", self.store)
+        let operation = format!("collect garbage on the store volume {}", self.store);
+        guard.run(&operation, cancel, collect).await
     }
 
     /// Whether a builder uses the volume, whatever it does there.

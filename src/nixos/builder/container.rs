@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::image::BuilderImage;
 use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
-use crate::common::timeout::timeout;
+use crate::common::timeout::finish_within;
 use crate::engine::labels::store_filler_name;
 use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Network, Role, RunId,
@@ -119,17 +119,11 @@ impl Builder<'_> {
             volumes: vec![(self.store.to_owned(), "/nix".to_owned())],
             ..ContainerSpec::new(Role::Probe, self.run, reference, no_command)
         };
-        let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
-        let fill = timeout(FILL_TIMEOUT, guard.output(&spec, 1));
-        let filled = cancel.race(Box::pin(fill)).await;
-        let leftovers: Vec<_> = guard.remove(cancel).await.into_iter().collect();
-        let failure = match filled {
-            Ok(Some(Ok(_))) if leftovers.is_empty() => return Ok(()),
-            Ok(Some(Ok(_))) => Failure::environment("fill the store volume"),
-            Ok(Some(Err(error))) => Failure::from(error),
-            Ok(None) => Failure::environment("fill the store volume: not finished after 30 min"),
-            Err(interrupted) => interrupted,
+        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let fill = async |guard: &mut ContainerGuard| {
+            finish_within(FILL_TIMEOUT, guard.output(&spec, 1)).await??;
+            Ok(())
         };
-        Err(failure.with_teardown(leftovers))
+        guard.run("fill the store volume", cancel, fill).await
     }
 }

@@ -8,7 +8,7 @@ use super::image::BuilderImage;
 use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::timeout::timeout;
+use crate::common::timeout::finish_within;
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, Drained, Engine, EngineError, Heartbeat,
     Input, Lines, Network, OutputChunk, Role, RunId,
@@ -47,23 +47,14 @@ impl TrialRun<'_> {
     pub async fn try_all(&self, cancel: &Cancel) -> Result<Vec<Trial>, Failure> {
         let builders: Vec<RemoteBuilder> = self.access.builders.builders().cloned().collect();
         let spec = self.spec(&builders)?;
-        let mut guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
+        let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
         let limit = TIMEOUT.saturating_mul(u32::try_from(builders.len()).unwrap_or(u32::MAX));
-        let lines = timeout(limit, self.lines(&mut guard, &spec, builders.len()));
-        let lines = cancel.race(Box::pin(lines)).await;
-        let leftovers: Vec<_> = guard.remove(cancel).await.into_iter().collect();
-        let lines = match lines {
-            Ok(Some(Ok(lines))) if leftovers.is_empty() => {
-                return Ok(Trial::parse(&builders, &lines));
-            }
-            Ok(Some(Ok(_))) => Failure::environment("remove the container of the trial"),
-            Ok(Some(Err(error))) => Failure::from(error),
-            Ok(None) => Failure::environment(format!("not finished after {} s", limit.as_secs())),
-            Err(interrupted) => interrupted,
+        let lines = async |guard: &mut ContainerGuard| {
+            let lines = finish_within(limit, self.lines(guard, &spec, builders.len()));
+            Ok(lines.await??)
         };
-        Err(lines
-            .context("try the remote builders")
-            .with_teardown(leftovers))
+        let lines = guard.run("try the remote builders", cancel, lines).await?;
+        Ok(Trial::parse(&builders, &lines))
     }
 
     fn spec(&self, builders: &[RemoteBuilder]) -> Result<ContainerSpec, Failure> {
