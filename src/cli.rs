@@ -273,6 +273,7 @@ mod tests {
             "hostname",
             "json",
             "login-key",
+            "offline",
             "override-input",
             "root",
             "set",

@@ -122,13 +122,14 @@ impl Fetcher {
         fetched.map_err(|error| error.fail(url, "check the network and the address"))
     }
 
-    /// The first of `mirrors` that answers within seconds that it has `path`.
+    /// The first of `mirrors` that answers within seconds that it has `path`; `None` if nothing is to be downloaded.
     pub async fn first_reachable(
         &self,
         mirrors: &[String],
         path: &str,
         cancel: &Cancel,
     ) -> Result<Option<String>, Failure> {
+        let mirrors = if self.network.offline { &[] } else { mirrors };
         let first = async {
             for mirror in mirrors {
                 let url = format!("{}/{path}", mirror.trim_end_matches('/'));
@@ -251,6 +252,9 @@ impl Fetcher {
         batch: &Batch<'_>,
         mut part: Partial,
     ) -> Result<Fetched, FetchError> {
+        if self.network.offline {
+            return Err(FetchError::Offline);
+        }
         batch.progress.add(part.len());
         let mut answers = Vec::new();
         for base in download.bases {

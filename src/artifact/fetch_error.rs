@@ -10,6 +10,8 @@ use crate::common::failure::{Class, Failure};
 pub enum FetchError {
     /// No source had it: base URL and reason of each, in the order in which they were asked.
     Sources(Vec<(String, String)>),
+    /// No source was asked, because nothing is to be downloaded.
+    Offline,
     /// The cache, not the network.
     Cache(CacheError),
 }
@@ -22,6 +24,9 @@ impl fmt::Display for FetchError {
                 answers
                     .iter()
                     .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))
+            }
+            Self::Offline => {
+                f.write_str("the cache does not have it, and --offline allows no download")
             }
             Self::Cache(error) => error.fmt(f),
         }
@@ -41,6 +46,7 @@ impl FetchError {
     pub(super) fn fail(self, name: &str, network_hint: &'static str) -> Failure {
         let hint = match self {
             Self::Sources(_) => network_hint,
+            Self::Offline => "run it once without --offline: what is downloaded is kept",
             Self::Cache(_) => "check free space and permissions of the cache directory",
         };
         Failure::new(Class::Environment, self)

@@ -18,6 +18,8 @@ pub struct Network {
     pub pause: Duration,
     /// How many files are downloaded at a time.
     pub parallel: usize,
+    /// Whether nothing is downloaded: only what the cache has can be had.
+    pub offline: bool,
     /// Certificate authorities (PEM) to trust in addition to the usual ones; may be empty.
     pub authorities: Vec<u8>,
 }
@@ -30,6 +32,7 @@ impl Default for Network {
             tries: 3,
             pause: Duration::from_millis(500),
             parallel: 4,
+            offline: false,
             authorities: Vec::new(),
         }
     }

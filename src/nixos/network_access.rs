@@ -8,11 +8,13 @@ use std::fmt;
 
 use super::layout;
 use super::ssh_access::SshAccess;
-use crate::engine::{AttachedInput, ContainerSpec, EngineError};
+use crate::engine::{AttachedInput, ContainerSpec, EngineError, Network};
 
 /// How the builder reaches the network.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct NetworkAccess {
+    /// Whether it reaches none.
+    pub offline: bool,
     /// Environment variables that name proxies.
     pub proxies: Vec<(String, String)>,
     /// A file in the format of netrc.
@@ -26,6 +28,11 @@ pub struct NetworkAccess {
 impl NetworkAccess {
     /// Adds to the container's specification what it needs to take this in.
     pub(super) fn apply_to(&self, spec: &mut ContainerSpec) {
+        spec.network = if self.offline {
+            Network::None
+        } else {
+            Network::Default
+        };
         if self.is_secret() {
             let secrets = layout::SECRETS.to_owned();
             spec.tmpfs.push((secrets.clone(), "size=1m".to_owned()));
@@ -97,6 +104,19 @@ mod tests {
         assert!(spec.tmpfs.is_empty());
         let authorities = ("SDBUILD_AUTHORITIES".into(), layout::AUTHORITIES.into());
         assert_eq!(spec.environment, [authorities]);
+    }
+
+    #[test]
+    fn builder_has_a_network_unless_there_is_to_be_none() {
+        let network = |offline| {
+            let access = NetworkAccess {
+                offline,
+                ..NetworkAccess::default()
+            };
+            spec(&access).network
+        };
+        assert_eq!(network(false), Network::Default);
+        assert_eq!(network(true), Network::None);
     }
 
     #[test]

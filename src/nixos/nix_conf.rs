@@ -48,6 +48,8 @@ pub struct NixSettings {
     pub has_netrc: bool,
     /// Time without data after which sdbuild's own downloads are tried again. Nix asks a cache again after half of it.
     pub stall_timeout: Duration,
+    /// Whether no server can be reached: none is asked twice.
+    pub offline: bool,
     /// The remote builders, one line of Nix's setting each.
     pub builders: Vec<String>,
     /// Which of the binary caches that a flake names are used in addition.
@@ -75,10 +77,11 @@ impl NixSettings {
         // Nix's own figure is five minutes for each attempt. With the pauses between them, five attempts of half the timeout take
         // as long as the three tries of sdbuild's own downloads: measured 61 s at the default of 20 s, then the next cache is asked.
         let stalled = (self.stall_timeout.as_secs() / 2).max(1);
+        let attempts = if self.offline { 1 } else { DOWNLOAD_ATTEMPTS };
         lines.extend([
             format!("connect-timeout = {stalled}"),
             format!("stalled-download-timeout = {stalled}"),
-            format!("download-attempts = {DOWNLOAD_ATTEMPTS}"),
+            format!("download-attempts = {attempts}"),
             format!("fallback = {}", self.fallback),
         ]);
         if self.has_netrc {
@@ -178,6 +181,19 @@ mod tests {
             assert!(config.contains("\nfallback = true\n"), "{config}");
             assert!(config.contains("\nnetrc-file = /run/sdbuild/netrc\n"));
         }
+    }
+
+    #[test]
+    fn no_server_is_asked_twice_offline() {
+        let attempts = |offline| {
+            let nix = NixSettings {
+                offline,
+                ..NixSettings::default()
+            };
+            let config = nix.text(None, "/b").unwrap();
+            config.contains("\ndownload-attempts = 1\n")
+        };
+        assert_eq!([true, false].map(attempts), [true, false]);
     }
 
     #[test]

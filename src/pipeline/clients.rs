@@ -37,6 +37,7 @@ pub(super) fn fetcher(settings: &Common, events: &Events) -> Result<Fetcher, Fai
     let network = Network {
         connect_timeout: default.connect_timeout.min(settings.stall_timeout),
         read_timeout: settings.stall_timeout,
+        offline: settings.offline,
         authorities: authorities(settings)?,
         ..default
     };

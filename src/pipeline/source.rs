@@ -161,6 +161,7 @@ fn search<'a>(settings: &'a settings::Build, context: &'a Context) -> FlakeSearc
         home: settings.common.home.as_deref(),
         cache: &settings.common.cache_dir,
         git_inputs: &settings.git_inputs,
+        offline: settings.common.offline,
         cancel: &context.cancel,
         events: &context.events,
     }

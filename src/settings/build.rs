@@ -165,7 +165,17 @@ impl Build {
             settings: s.into_settings(),
         };
         build.check()?;
-        Ok(build)
+        Ok(build.only_within_reach())
+    }
+
+    /// Without what only a network leads to, if there is to be none.
+    fn only_within_reach(mut self) -> Self {
+        if self.common.offline {
+            self.caches.substituters.clear();
+            self.builders.machines.clear();
+            self.accept_flake_caches = Some(false);
+        }
+        self
     }
 }
 
@@ -193,6 +203,7 @@ fn read_layers<'a>(
     let mut options = args.options.clone();
     options.flake.clone_from(&given.flake);
     options.git_inputs.clone_from(&given.git_inputs);
+    options.offline = given.offline;
     let mut s = Resolver::new(options, env, Some(project.as_deref().unwrap_or(here)))?;
     let flake = s.optional("flake", None, |o| o.flake.clone())?;
     // A path among the flags wins over a flake in the settings file.

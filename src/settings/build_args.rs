@@ -1,5 +1,10 @@
 //! What the command line gives to a build, to `check` and to `shell`.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks would show"
+)]
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -64,6 +69,15 @@ pub struct ConfigArgs {
     /// Inputs of the flake that your own git fetches, with your credential helpers, and `self` for the flake; separated by spaces [default: those by SSH and from repositories of this machine]
     #[arg(long, value_name = "NAMES", hide_short_help = true)]
     pub git_inputs: Option<WordList>,
+
+    /// Use no network: what is in the cache, the engine and the store volume has to do [default: false] [env: SDBUILD_OFFLINE]
+    #[arg(
+        long,
+        num_args = 0,
+        default_missing_value = "true",
+        hide_short_help = true
+    )]
+    pub offline: Option<bool>,
 
     /// Public key that may log in as root
     ///

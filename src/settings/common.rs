@@ -45,6 +45,8 @@ pub struct Common {
     pub mirrors: Vec<String>,
     /// Time without data after which a download is aborted.
     pub stall_timeout: Duration,
+    /// Whether nothing is fetched, and the builder has no network.
+    pub offline: bool,
     /// The proxies for downloads.
     pub proxies: Proxies,
     /// File with certificate authorities to trust in addition to the usual ones.
@@ -110,6 +112,7 @@ impl Common {
             state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
             mirrors: mirrors::in_order(first.0, usual),
             stall_timeout: Duration::from_secs(stall.get().into()),
+            offline: s.value("offline", Some("SDBUILD_OFFLINE"), |o| o.offline)?,
             proxies: env.proxies.clone(),
             ca_file: ca_file(env, s)?,
             channels: s.value_or(

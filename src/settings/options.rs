@@ -44,6 +44,10 @@ pub struct Options {
     #[arg(skip)]
     pub git_inputs: Option<WordList>,
 
+    /// Whether nothing is fetched; a flag of its own, because more commands have it than a build.
+    #[arg(skip)]
+    pub offline: Option<bool>,
+
     /// Use the binary caches that a flake names, and trust their keys, in addition to those of the settings
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true)]
     pub accept_flake_caches: Option<bool>,

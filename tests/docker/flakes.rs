@@ -1,13 +1,26 @@
-//! Flakes: what is uploaded, locked and evaluated. Everything comes from local git repositories over the miniature nixpkgs.
+//! Flakes: what is uploaded, locked and evaluated. Everything comes from local git repositories over the miniature nixpkgs,
+//! and what needs no server runs in a builder without a network.
 
 mod inputs;
 mod login;
 mod named;
+mod offline;
 mod private;
 
 use serde_json::Value;
 
 use crate::support::*;
+
+/// A user whose flakes are locked, evaluated and built without any network: the engine has what that takes.
+fn without_a_network() -> TestUser {
+    let user = TestUser::new();
+    user.write("sd-card.nix", &configuration(""));
+    let mini = mini_nixpkgs();
+    let words = ["shell", "--nixpkgs", mini.to_str().unwrap(), "--run", ":"];
+    run(&mut user.sdbuild(&words)).assert_exit_code(0);
+    std::fs::remove_file(user.home.path().join("sd-card.nix")).unwrap();
+    user.with("SDBUILD_OFFLINE", "true")
+}
 
 fn check(user: &TestUser, words: &[&str]) -> Outcome {
     run(user.sdbuild(&["check", "--json"]).args(words))
@@ -43,7 +56,7 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     if !engine_available() {
         return;
     }
-    let user = TestUser::new();
+    let user = without_a_network();
     let runs = user.track_runs();
     let module = flake_module(
         "warnings = [ \"revision ${self.rev or \"none\"}\" \"library ${inputs.library.word}\" ];",
@@ -123,7 +136,7 @@ fn files_of_submodules_are_part_of_a_flake() {
     if !engine_available() {
         return;
     }
-    let user = TestUser::new();
+    let user = without_a_network();
     let library = FlakeRepository::new(
         &user,
         "library",
@@ -178,7 +191,7 @@ fn a_flake_builds_what_the_module_builds() {
     );
     lock(&user, &["--flake", "pi"]).assert_exit_code(0);
     let head = repository.commit();
-    let mut command = user.sdbuild(&["build", "--force", "--output"]);
+    let mut command = user.sdbuild(&["build", "--offline", "--force", "--output"]);
     command.arg(user.out()).current_dir(repository.path(""));
     let built = run(&mut command)
         .assert_exit_code(0)

@@ -304,3 +304,35 @@ async fn paths_are_in_the_order_of_the_pins() {
         .unwrap();
     assert_eq!(paths, [fixture.object(&same), fixture.object(&cached)]);
 }
+
+/// What an earlier run has downloaded is there; nothing else is asked for.
+#[tokio::test]
+async fn without_a_network_only_the_cache_is_asked() {
+    let (fixture, body) = (Fixture::new(), body());
+    let (pin, server) = (pin("a", &body), Server::new([Answer::Body(body.clone())]));
+    let offline = || Fixture {
+        dir: tempfile::tempdir().unwrap(),
+        network: Network {
+            offline: true,
+            ..short_timeouts()
+        },
+        events: Arc::default(),
+    };
+    let failure = offline().fetch(&pin, &[&server]).await.unwrap_err();
+    assert_eq!(failure.class, Class::Environment);
+    assert!(failure.to_string().contains("--offline"), "{failure}");
+    let mirrors = [server.base.clone()];
+    let reached = offline()
+        .fetcher()
+        .first_reachable(&mirrors, "x", &Cancel::new())
+        .await;
+    assert_eq!(reached.unwrap(), None);
+    assert_eq!(server.requests(), [""; 0]);
+    assert_eq!(fixture.fetch(&pin, &[&server]).await.unwrap(), body);
+    let held = Fixture {
+        dir: fixture.dir,
+        ..offline()
+    };
+    assert_eq!(held.fetch(&pin, &[&server]).await.unwrap(), body);
+    assert_eq!(server.requests(), ["/pool/a.deb"]);
+}

@@ -18,6 +18,7 @@ use server::Server;
 
 fn short_timeouts() -> Network {
     Network {
+        offline: false,
         connect_timeout: Duration::from_millis(500),
         read_timeout: Duration::from_secs(10),
         tries: 3,

@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::timeout::finish_within;
 use crate::engine::labels::store_filler_name;
 use crate::engine::{
-    Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Network, Role, RunId,
+    Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, Input, Role, RunId,
 };
 use crate::nixos::build_source::BuildSource;
 use crate::nixos::command::{BuildRequest, StorePaths};
@@ -94,7 +94,6 @@ impl Builder<'_> {
         } else {
             Input::Pipe
         };
-        spec.network = Network::Default;
         job.access.apply_to(&mut spec);
         spec.volumes = vec![(self.store.to_owned(), "/nix".to_owned())];
         spec.pids_limit = Some(MAX_PROCESSES);

@@ -258,6 +258,7 @@ impl ContainerOfJob {
             emulated: self.job.request.emulated,
             only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,
+            offline: self.job.access.offline,
             store: &self.store,
             shown_dir: &shown_dir,
             source: &source,

@@ -1,6 +1,8 @@
 //! Downloads that the configuration itself asks for while it is evaluated: `fetchTarball`, `fetchGit`, `fetchurl`. Binary
 //! caches have nothing to do with them.
 
+use std::collections::BTreeSet;
+
 use super::evidence::{ExitContext, Findings};
 use super::known_error::{KnownError, known_errors};
 use crate::common::failure::{Class, Failure};
@@ -10,6 +12,29 @@ const ASKS_WHO: &str = "the server asks for a user name";
 /// What to do about an address that is wrong, or that not everybody may read.
 const REFUSED: &str = "check the address, and that no password is needed to read it; an input of a flake that your own git can read \
      (`git ls-remote URL` shows it): --git-inputs NAME";
+
+/// The failure of a builder that was to have no network, and needed one; `None` for every other failure.
+pub(super) fn no_network_failure(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    known: &BTreeSet<KnownError>,
+) -> Option<Failure> {
+    if !context.offline {
+        return None;
+    }
+    let first = findings.nix_errors.first();
+    let needed = if let Some(failed) = &findings.failed {
+        let is_download = known.contains(&KnownError::Network);
+        is_download.then(|| format!("the build of {} fetches something", failed.name))?
+    } else {
+        let by_nix = first.and_then(|error| failed_download(&error.summary));
+        let (url, _) = by_nix.or_else(|| failed_clone(findings))?;
+        format!("{url} is fetched")
+    };
+    let text = format!("the builder has no network (--offline), and needs one: {needed}");
+    let failure = Failure::environment(text).context(format!("evaluate {}", context.source));
+    Some(failure.hint("run it once without --offline: what is fetched stays in the store volume"))
+}
 
 /// The failure of a download during evaluation; `None` when none failed, or the server is a binary cache.
 pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failure> {

@@ -23,7 +23,7 @@ use crate::common::failure::{Class, Failure};
 use crate::nixos::log::NixError;
 use eval_error::EvalError;
 pub(super) use evidence::{ExitContext, FailedBuild, Findings, TAIL_LINES};
-use fetch_error::fetch_failure;
+use fetch_error::{fetch_failure, no_network_failure};
 pub(super) use known_error::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full};
 use mistake::Mistake;
@@ -47,6 +47,7 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
     let cause = private_handler_failure(context, findings)
         .or_else(|| import_failure(context, findings))
         .or_else(|| memory_failure(context, findings))
+        .or_else(|| no_network_failure(context, findings, &known))
         .or_else(|| fetch_failure(context, findings))
         .or_else(|| machine_failure(context, findings, &known))
         .or_else(|| build_failure(context, findings))

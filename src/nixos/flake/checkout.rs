@@ -76,6 +76,12 @@ impl Checkout {
                 ),
             );
         }
+        if search.offline && Protocol::of(commit.url)? != Protocol::File {
+            let text =
+                format!("{shown} would be fetched by your git, and --offline allows no fetch");
+            return Err(Failure::environment(text)
+                .hint("clone it, and give the directory: --override-input INPUT DIR"));
+        }
         let cache = search.cache.display();
         let dir = ScratchDir::create(search.cache)
             .or_environment(format!("create a directory in {cache}"))?;

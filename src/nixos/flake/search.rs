@@ -17,6 +17,8 @@ pub struct FlakeSearch<'a> {
     pub cache: &'a Path,
     /// Inputs that the user's git fetches although the builder could ask for them.
     pub git_inputs: &'a [String],
+    /// Whether git may fetch from this machine's own directories only.
+    pub offline: bool,
     /// The run's cancellation, which ends git.
     pub cancel: &'a Cancel,
     /// What users are told.

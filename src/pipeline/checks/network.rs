@@ -12,6 +12,9 @@ use crate::pipeline::steps::network_access;
 /// What helps against an address that leads nowhere in a container.
 const REACHABLE: &str = "let it listen on an address that containers reach, such as 172.17.0.1 (the host on Docker's own network), and \
                          name it by that address";
+/// What helps where something is missing and nothing is fetched.
+const FETCH_FIRST: &str =
+    "build once without `offline` and SDBUILD_OFFLINE: what is fetched is kept";
 /// Certificates may be not yet, or no longer, valid for a clock that is this far off.
 const CLOCK_BREAKS_TLS: Duration = Duration::from_secs(24 * 3600);
 /// A clock that is synchronized is never this far off.
@@ -27,6 +30,9 @@ pub(super) fn access(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn mirrors(machine: &Machine<'_>) -> Option<Check> {
     let answers = &machine.doctor?.answers;
     let all_held = machine.missing.is_some_and(|missing| missing.packages == 0);
+    if machine.settings.common.offline {
+        return Some(check_packages(all_held));
+    }
     Some(check_mirrors(&answers.mirrors, all_held))
 }
 
@@ -59,6 +65,13 @@ pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn nixpkgs(machine: &Machine<'_>) -> Option<Check> {
     let facts = machine.doctor?;
     let archive = facts.nixpkgs.as_ref()?;
+    if machine.settings.common.offline && !archive.is_held {
+        let text = format!(
+            "{} is not on this machine, and nothing is fetched",
+            archive.name
+        );
+        return Some(Check::bad("nixpkgs", text).remedy(FETCH_FIRST));
+    }
     Some(check_nixpkgs(archive, facts.answers.nixpkgs.as_ref()))
 }
 
@@ -82,9 +95,23 @@ fn check_nixpkgs(archive: &NixpkgsArchive, answer: Option<&ServerAnswer>) -> Che
     .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs DIR|URL")
 }
 
+/// Whether the packages of the container images are there without any server.
+fn check_packages(all_held: bool) -> Check {
+    let topic = "Debian packages";
+    if all_held {
+        return Check::good(
+            topic,
+            "all are on this machine; nothing is fetched (offline)",
+        );
+    }
+    let text = "some are not on this machine, and nothing is fetched";
+    Check::bad(topic, text).remedy(FETCH_FIRST)
+}
+
 /// Whether this machine's clock agrees with the servers'.
 pub(super) fn clock(machine: &Machine<'_>) -> Option<Check> {
-    Some(check_clock(&machine.doctor?.answers))
+    let answers = &machine.doctor?.answers;
+    (!machine.settings.common.offline).then(|| check_clock(answers))
 }
 
 /// The addresses of the servers that answered, and why each of the others did not.
@@ -200,6 +227,12 @@ mod tests {
         );
         assert_eq!(check_caches(&silent()).verdict, Verdict::Warning);
         assert_eq!(check_caches(&[]).verdict, Verdict::Good);
+    }
+
+    #[test]
+    fn packages_must_be_here_where_nothing_is_fetched() {
+        assert_eq!(check_packages(true).verdict, Verdict::Good);
+        assert_eq!(check_packages(false).verdict, Verdict::Bad);
     }
 
     #[test]

@@ -40,12 +40,16 @@ pub(in crate::pipeline) struct Answers {
 }
 
 impl Answers {
-    /// Sends a request to each server of `settings`, and waits for each answer for at most `timeout`.
+    /// Sends a request to each server of `settings`, and waits for each answer for at most `timeout`. None is asked if nothing is
+    /// to be fetched.
     pub(in crate::pipeline) async fn collect(
         settings: &settings::Build,
         nixpkgs: Option<&NixpkgsArchive>,
         timeout: Duration,
     ) -> Self {
+        if settings.common.offline {
+            return Self::default();
+        }
         // `network::access` reports a file that cannot be read.
         let authorities = clients::authorities(&settings.common).unwrap_or_default();
         let Ok(probe) = HttpProbe::new(timeout, &authorities) else {

@@ -34,7 +34,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         ("store volume", plan.settings.common.store.clone()),
         ("cores", cores),
         ("jobs", describe_jobs(plan, resources)),
-        ("connections", resources.connections.to_string()),
+        ("connections", describe_connections(plan, resources)),
         ("memory", describe_memory(plan)),
     ]
 }
@@ -46,6 +46,13 @@ fn describe_jobs(plan: &Plan, resources: Resources) -> String {
         None => ", as the engine's machine has cores",
     };
     format!("{} derivations at a time{reason}", resources.jobs)
+}
+
+fn describe_connections(plan: &Plan, resources: Resources) -> String {
+    if plan.settings.common.offline {
+        return "none: the builder has no network, and nothing is fetched".to_owned();
+    }
+    resources.connections.to_string()
 }
 
 fn describe_memory(plan: &Plan) -> String {
@@ -93,6 +100,7 @@ pub(in crate::pipeline) async fn job(
                     .collect(),
                 has_netrc: access.netrc.is_some(),
                 stall_timeout: settings.common.stall_timeout,
+                offline: settings.common.offline,
                 flake_caches: flake_cache_answers::policy(plan)?,
                 heap: resources.heap,
             },

@@ -112,6 +112,10 @@ async fn foreign(run: &RunContext<'_>, reference: &str) -> Result<BuilderImage, 
     if let Some(image) = find().await? {
         return accept(run, reference, &image);
     }
+    if run.plan.settings.common.offline {
+        let text = format!("the engine does not have {reference}, and --offline allows no pull");
+        return Err(Failure::environment(text).hint("run it once without --offline"));
+    }
     let sink = events.clone();
     let report = move |done, total| sink.bytes(Phase::Pull, done, total);
     let pull = async { Ok(cancel.race(engine.pull_image(reference, report)).await??) };

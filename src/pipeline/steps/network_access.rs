@@ -13,12 +13,19 @@ const MAX_NETRC_BYTES: u64 = 64 << 10;
 
 /// Reads the files that the settings name. A usage error if one cannot be read.
 pub(in crate::pipeline) fn read(settings: &settings::Build) -> Result<NetworkAccess, Failure> {
+    if settings.common.offline {
+        return Ok(NetworkAccess {
+            offline: true,
+            ..NetworkAccess::default()
+        });
+    }
     let netrc = |path: &Path| {
         plain_file::read_text(path, MAX_NETRC_BYTES)
             .or_usage(format!("read the logins in {}", path.display()))
     };
     let authorities = clients::authorities(&settings.common)?;
     Ok(NetworkAccess {
+        offline: false,
         proxies: settings.common.proxies.variables(),
         netrc: settings
             .caches

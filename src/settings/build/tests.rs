@@ -67,6 +67,7 @@ fn the_help_names_every_variable() {
             "compress" => "xz",
             "format" => "sd-card",
             "builders" => "ssh://a@b x86_64-linux",
+            "offline" => "true",
             _ => "1",
         };
         let env = Environment {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::{assert_tells, check, lock};
+use super::{assert_tells, check, lock, without_a_network};
 use crate::support::*;
 
 /// A configuration `pi` that tells the version of its nixpkgs and the revision of the flake.
@@ -19,7 +19,7 @@ fn inputs_can_be_overridden() {
     if !engine_available() {
         return;
     }
-    let user = TestUser::new();
+    let user = without_a_network();
     let text = flake_text("./nixpkgs", &outputs());
     let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
     lock(&user, &["--flake", "pi"]).assert_exit_code(0);

@@ -1,6 +1,6 @@
 //! Which configuration or derivation of a flake is built.
 
-use super::{assert_tells, check, lock};
+use super::{assert_tells, check, lock, without_a_network};
 use crate::support::*;
 
 /// Outputs with configurations and attributes of many kinds.
@@ -46,7 +46,7 @@ fn a_name_or_an_attribute_says_what_is_built() {
     if !engine_available() {
         return;
     }
-    let user = TestUser::new();
+    let user = without_a_network();
     let runs = user.track_runs();
     let text = flake_text("./nixpkgs", &many_outputs());
     let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);

@@ -113,6 +113,33 @@ fn out_of_memory_is_reported_by_the_kernel() {
 }
 
 #[test]
+fn a_download_without_a_network_is_no_error_of_a_server() {
+    let offline = ExitContext {
+        offline: true,
+        ..context(1)
+    };
+    let line = "unable to download 'https://h.example/x': Could not resolve hostname (6) Could not resolve host: h.example";
+    let evaluated = with_error(line);
+    let built = with_failed_build("with exit code 1", line);
+    for (findings, what) in [
+        (&evaluated, "https://h.example/x is fetched"),
+        (&built, "the build of"),
+    ] {
+        let failure = diagnose(&offline, findings);
+        assert_eq!(failure.class, Class::Environment);
+        let text = failure.to_string();
+        assert!(
+            text.contains("no network (--offline)") && text.contains(what),
+            "{text}"
+        );
+        let online = diagnose(&context(1), findings).to_string();
+        assert!(!online.contains("--offline"), "{online}");
+    }
+    let refused = diagnose(&offline, &with_error("syntax error"));
+    assert_eq!(refused.class, Class::Usage);
+}
+
+#[test]
 fn a_foreign_program_without_emulation_is_a_build_failure() {
     let native = ExitContext {
         emulated: false,

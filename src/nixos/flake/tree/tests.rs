@@ -19,6 +19,7 @@ fn search<'a>(cancel: &'a Cancel, events: &'a Events) -> FlakeSearch<'a> {
         home: None,
         cache: Path::new("/nonexistent"),
         git_inputs: &[],
+        offline: false,
         cancel,
         events,
     }
