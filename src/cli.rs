@@ -3,13 +3,14 @@
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 
 mod examples;
+mod help_layout;
 mod misc;
 mod shell;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
@@ -23,13 +24,27 @@ pub use shell::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 pub struct Cli {
-    /// The command; `None` only in a directory with a configuration.
+    /// The command; `None` to be told what to do next.
     #[command(subcommand)]
     pub command: Option<Command>,
 
     /// What is written to standard error.
     #[command(flatten, next_help_heading = "Output options")]
     pub output: OutputOptions,
+}
+
+impl Cli {
+    /// Parses the arguments of this process. Help is in lines of `columns` columns.
+    ///
+    /// # Errors
+    ///
+    /// With help that was asked for, and for arguments that are wrong.
+    pub fn from_process(columns: usize) -> Result<Self, clap::Error> {
+        let mut command = help_layout::with_examples_in(Self::command(), columns);
+        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let cli = Self::from_arg_matches_mut(&mut matches);
+        cli.map_err(|error| error.format(&mut command))
+    }
 }
 
 const AFTER_SHORT_HELP: &str = "\
@@ -227,8 +242,6 @@ pub enum InspectCommand {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -246,7 +259,7 @@ mod tests {
     /// A terminal has 80 columns, and the prompt takes a line.
     #[test]
     fn short_help_fits_forty_lines() {
-        let mut root = Cli::command().term_width(80);
+        let mut root = help_layout::with_examples_in(Cli::command(), 80).term_width(80);
         root.build();
         for mut command in std::iter::once(root.clone()).chain(all(&root).into_iter().cloned()) {
             let help = command.render_help().to_string();
@@ -301,7 +314,7 @@ mod tests {
             let help = help.unwrap_or_else(|| panic!("{name} has no examples"));
             let (_, examples) = help.split_once("Examples:\n").expect(name);
             for line in examples.lines() {
-                let words = line.trim().split("   ").next().unwrap_or_default();
+                let words = line.split(" # ").next().unwrap_or_default();
                 let words = words.split(['>', '|']).next().unwrap_or_default();
                 let quoted = words
                     .split('\'')

@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory as _, Parser as _};
 use sdbuild::cli::Cli;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::failure::{Class, Failure, OrFail as _};
@@ -14,7 +13,7 @@ fn main() -> ExitCode {
         .install_default()
         .ok();
     let cancel = Cancel::new();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::from_process(sdbuild::ui::help_columns()) {
         Ok(cli) => cli,
         // Exits with 0 after help.
         Err(error) if !error.use_stderr() => error.exit(),
@@ -23,12 +22,6 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if cli.command.is_none() && !sdbuild::commands::next_step::is_known() {
-        // Ends with the help, as where a command is always required.
-        Cli::command()
-            .arg_required_else_help(true)
-            .get_matches_from(["sdbuild"]);
-    }
     let output = cli.output;
     match run(cli, &cancel) {
         Ok(()) => ExitCode::SUCCESS,

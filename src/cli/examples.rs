@@ -1,15 +1,15 @@
 //! Notes and examples at the end of each command's help. A test parses every example. Notes are not broken into lines:
-//! terminals and the manual page have different widths.
+//! terminals and the manual page have different widths. An example is `  command   # explanation`.
 
 pub(super) const BUILD: &str = "\
 Examples:
-  sdbuild build                               build ./sd-card.nix
-  sdbuild build pi --output pi                build pi/sd-card.nix into pi
+  sdbuild build                  # build ./sd-card.nix
+  sdbuild build pi --output pi   # build pi/sd-card.nix into pi
   sdbuild build --nixpkgs ~/nixpkgs --jobs 2
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set 'environment.systemPackages=[ pkgs.vim ]'
-  sdbuild build .#pi                          a configuration of the flake here
-  sdbuild build --dry-run                     show what would be done";
+  sdbuild build .#pi             # a configuration of the flake here
+  sdbuild build --dry-run        # show what would be done";
 
 pub(super) const BOARDS: &str = "\
 Examples:
@@ -27,25 +27,25 @@ that SDBUILD_STORE names. Without an engine downloads and logs are removed, and 
 something could not be removed.
 
 Examples:
-  sdbuild clean --old                         keep what the last result of each configuration needs
-  sdbuild clean --old --keep 0 --downloads    keep container images, logs and an empty store
-  sdbuild clean --dry-run                     list what would be removed, with sizes
-  sdbuild clean --yes                         do not ask, for scripts";
+  sdbuild clean --old                        # keep what the last result of each configuration needs
+  sdbuild clean --old --keep 0 --downloads   # keep container images, logs and an empty store
+  sdbuild clean --dry-run                    # list what would be removed, with sizes
+  sdbuild clean --yes                        # do not ask, for scripts";
 
 pub(super) const BOOT: &str = "\
 Exits with 4 if the image does not boot, the login fails or the command exceeds --timeout, otherwise with the \
 command's own code.
 
 Examples:
-  sdbuild boot card.img                       show the console; Ctrl-A X ends it
+  sdbuild boot card.img   # show the console; Ctrl-A X ends it
   sdbuild boot card.img --until-ssh --login-key ~/.ssh/id_ed25519
   sdbuild boot card.img --run 'systemctl --failed'
   sdbuild boot card.img --until-ssh --timeout 600 --memory 2048";
 
 pub(super) const FLASH: &str = "\
 Examples:
-  sdbuild flash card.img                      list the removable disks
-  sdbuild flash card.img /dev/sdb             show what will be lost, ask, write, verify";
+  sdbuild flash card.img            # list the removable disks
+  sdbuild flash card.img /dev/sdb   # show what will be lost, ask, write, verify";
 
 pub(super) const INSPECT: &str = "\
 Examples:
@@ -55,7 +55,7 @@ Examples:
 
 pub(super) const LS: &str = "\
 Examples:
-  sdbuild inspect card.img ls                 the root directory of each partition
+  sdbuild inspect card.img ls   # the root directory of each partition
   sdbuild inspect card.img ls 2:/boot";
 
 pub(super) const CAT: &str = "\
@@ -64,10 +64,10 @@ Examples:
 
 pub(super) const INIT: &str = "\
 Examples:
-  sdbuild init                                write ./sd-card.nix
-  sdbuild init pi --hostname kitchen          pi/sd-card.nix
+  sdbuild init                         # write ./sd-card.nix
+  sdbuild init pi --hostname kitchen   # pi/sd-card.nix
   sdbuild init --github octocat --wifi 'Home network'
-  sdbuild init --ci github                    add a workflow that builds the image at every push";
+  sdbuild init --ci github             # add a workflow that builds the image at every push";
 
 pub(super) const CHECK: &str = "\
 Each line is a finding: ✗ keeps the machine from booting or locks everybody out, ! may cause problems. Nothing is \
@@ -75,7 +75,7 @@ built. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix ca
 
 Examples:
   sdbuild check
-  sdbuild check pi --json                     check pi/sd-card.nix";
+  sdbuild check pi --json   # check pi/sd-card.nix";
 
 pub(super) const LOCK: &str = "\
 A build takes the inputs of a flake as flake.lock has them, and never changes it. Nix fetches the new ones in the builder, \
@@ -83,8 +83,8 @@ your own git those by SSH; nothing but flake.lock is written. Beside a sd-card.n
 nixpkgs is resolved again.
 
 Examples:
-  sdbuild lock                                add the inputs that ./flake.lock lacks
-  sdbuild lock nixpkgs                        take the newest commit of this input's branch
+  sdbuild lock           # add the inputs that ./flake.lock lacks
+  sdbuild lock nixpkgs   # take the newest commit of this input's branch
   sdbuild lock --flake pi nixpkgs home-manager";
 
 pub(super) const TRY: &str = "\
@@ -94,7 +94,7 @@ the cache and the store volume (`sdbuild clean` removes both).
 
 Examples:
   sdbuild try
-  sdbuild try --output trial                  keep the image, its key and its configuration";
+  sdbuild try --output trial   # keep the image, its key and its configuration";
 
 pub(super) const DOCTOR: &str = "\
 Each line is a requirement of a build: ✓ is met, ! may cause problems, ✗ must be fixed first. Nothing on this machine \
@@ -125,8 +125,8 @@ The shell runs in the same container as a build, with the same user, limits and 
 removed when it exits. Commands can also come from standard input. Exits with the shell's code.
 
 Examples:
-  sdbuild shell                               in the configuration's directory, with nix-build
-  sdbuild shell htop-3.4.1                    the environment of the last failed build of this name
+  sdbuild shell              # in the configuration's directory, with nix-build
+  sdbuild shell htop-3.4.1   # the environment of the last failed build of this name
   sdbuild shell --run 'nix-store --verify'";
 
 pub(super) const COMPLETIONS: &str = "\

@@ -131,6 +131,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn long_names_are_wrapped_beside_their_kind() {
+        let item = Item {
+            kind: "image",
+            name: "sdbuild/builder:15e532380cc7 of an engine far away".to_owned(),
+            size: Some(112_000_000),
+        };
+        assert_eq!(
+            lines(&item, 40),
+            [
+                "image      sdbuild/builder:15e532380cc7   112 MB",
+                "           of an engine far",
+                "           away",
+            ]
+            .join("\n")
+        );
+        for columns in [60, 80, 200] {
+            let text = lines(&item, columns);
+            let fits = |line: &str| line.chars().count() <= columns.min(80);
+            assert!(text.lines().all(fits), "{text}");
+        }
+    }
+
+    #[test]
     fn only_a_question_that_nobody_can_answer_is_an_error() {
         assert!(answered(Some(true)).unwrap());
         assert!(!answered(Some(false)).unwrap());

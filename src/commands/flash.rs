@@ -164,11 +164,15 @@ fn list(source: &FlashSource, ui: &Ui, context: &Context) -> Result<(), Failure>
     flash::refusal::check_reach(&inventory)?;
     let mut disks = inventory.candidates().peekable();
     if disks.peek().is_none() {
-        let text = "there is no removable disk: insert the card";
+        let text = "no SD card or other removable disk is in this machine: insert the card, and list again";
         context.events.notice(text);
         return Ok(());
     }
-    disks.try_for_each(|disk| ui.result(&disk_line(disk, source)))
+    disks.try_for_each(|disk| ui.result(&disk_line(disk, source)))?;
+    let image = quoted(&shown_path(&source.path));
+    let next = format!("to write {image} to one of them: sdbuild flash {image} DISK");
+    context.events.notice(next);
+    Ok(())
 }
 
 fn disk_line(disk: &Disk, source: &FlashSource) -> String {

@@ -4,15 +4,15 @@ mod board;
 mod ci;
 mod keys;
 mod questions;
+mod wifi;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
 
 use crate::common::board::BoardName;
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::common::host_name;
-use crate::common::plain_file;
 use crate::common::shell_word::quoted;
 use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, Access, TemplateValues, Wifi};
@@ -20,8 +20,6 @@ use crate::ui::{self, Ui};
 use ci::Workflow;
 use questions::{Asker, Question};
 
-/// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
-const MAX_PASSPHRASE_BYTES: u64 = 4096;
 /// The time zone where this machine has none.
 const DEFAULT_ZONE: &str = "UTC";
 /// The locale of the example.
@@ -139,7 +137,7 @@ async fn values(
         name => template::check_user_name(name),
     });
     let user = Some(user.await?).filter(|name| !name.is_empty());
-    let wifi = Box::pin(wifi(settings, asker)).await?;
+    let wifi = Box::pin(wifi::choose(settings, env, asker)).await?;
     let zone = template::time_zone(Path::new("/etc"));
     let time_zone = Question {
         text: "Time zone",
@@ -184,35 +182,6 @@ async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<Bo
         _ => "rpi4",
     };
     name.parse().map_err(Failure::usage)
-}
-
-/// The wireless network with its passphrase, from flags, a file or answers.
-async fn wifi(settings: &settings::Init, asker: &Asker<'_>) -> Result<Option<Wifi>, Failure> {
-    let (given, file) = settings.wifi.as_ref().map_or((None, None), |(name, file)| {
-        (Some(name.as_str()), file.as_deref())
-    });
-    let question = Question {
-        text: "Wireless network to join (empty for none)",
-        given,
-        default: "",
-    };
-    let name = asker.ask(question, |name| match name {
-        "" => Ok(()),
-        name => Wifi::check(name),
-    });
-    let name = name.await?;
-    match (name.is_empty(), file) {
-        (true, _) => Ok(None),
-        (false, Some(file)) => Wifi::new(&name, &first_line(file)?).map(Some),
-        (false, None) => asker.network(&name).await.map(Some),
-    }
-}
-
-fn first_line(file: &Path) -> Result<String, Failure> {
-    let shown = file.display();
-    let text = plain_file::read_text(file, MAX_PASSPHRASE_BYTES);
-    let text = text.or_usage(format!("read the passphrase in {shown}"))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 /// Reports what the configuration contains.

@@ -1,4 +1,4 @@
-//! `sdbuild` alone, in a directory with a configuration: what to do next.
+//! `sdbuild` alone: what to do next. Unlike the help, it fits a terminal of 24 rows.
 
 use crate::commands::newest_image::newest;
 use crate::common::failure::Failure;
@@ -8,51 +8,81 @@ use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
-/// Whether there is a configuration here, so that [`run`] has something to say.
-pub fn is_known() -> bool {
-    configuration_here().is_some()
-}
-
-/// Names the configuration and the newest image, and the commands to go on with.
+/// Names the configuration and the newest image here, and the commands to go on with.
 pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
+    let columns = ui.result_columns();
     let Some(configuration) = configuration_here() else {
-        return Err(Failure::usage("there is no configuration here")
-            .hint("`sdbuild init` writes one; `sdbuild help` lists the commands"));
+        return ui.result(&first_steps(columns).join("\n"));
     };
     let (here, output) = output_dir(env)?;
     let image = newest(&here, &output).map(|image| shown_path(&image));
-    let columns = ui.result_columns();
     ui.result(&steps(configuration, image.as_deref(), columns).join("\n"))
+}
+
+/// The commands where there is no configuration, in lines of `columns` columns.
+fn first_steps(columns: usize) -> Vec<String> {
+    let mut lines = vec![format!("sdbuild {}", env!("CARGO_PKG_VERSION"))];
+    lines.extend(labelled("", 0, env!("CARGO_PKG_DESCRIPTION"), columns));
+    lines.push(String::new());
+    let text = "There is no sd-card.nix or flake.nix in this directory. To begin:";
+    lines.extend(labelled("", 0, text, columns));
+    lines.extend([
+        step(
+            "try",
+            "builds and boots a small image, to see it work",
+            columns,
+        ),
+        step("doctor", "says what this machine lacks", columns),
+        step("init", "writes a configuration with your SSH keys", columns),
+    ]);
+    lines.push("With a configuration:".to_owned());
+    lines.extend(with_configuration(columns));
+    lines.extend(with_image(columns));
+    lines.extend(labelled("", 0, ALL_COMMANDS, columns));
+    lines
+}
+
+const ALL_COMMANDS: &str =
+    "`sdbuild help` lists all commands, `sdbuild help COMMAND` describes one.";
+
+fn with_configuration(columns: usize) -> [String; 2] {
+    [
+        step("check", "finds what would lock you out", columns),
+        step("build", "builds the image", columns),
+    ]
+}
+
+fn with_image(columns: usize) -> [String; 2] {
+    [
+        step("boot", "boots the image in a virtual machine", columns),
+        step("flash", "lists the cards to write it to", columns),
+    ]
+}
+
+/// A command with its purpose.
+fn step(command: &str, purpose: &str, columns: usize) -> String {
+    let command = format!("  sdbuild {command:<6}");
+    let full = format!("{command}   {purpose}");
+    // A command must stay one line.
+    if full.len() <= columns {
+        full
+    } else {
+        command.trim_end().to_owned()
+    }
 }
 
 /// The commands for `configuration` and the newest `image`, each with its purpose.
 /// In lines of `columns` columns.
 fn steps(configuration: &str, image: Option<&str>, columns: usize) -> Vec<String> {
-    let step = |command: &str, purpose: &str| {
-        let full = format!("  {command:<16}   {purpose}");
-        // A command must stay one line.
-        let fits = full.len() <= columns;
-        if fits { full } else { format!("  {command}") }
-    };
-    let mut lines = labelled(
-        "",
-        0,
-        &format!("The configuration is {configuration}. Next:"),
-        columns,
-    );
-    lines.extend([
-        step("sdbuild check", "finds what would lock you out"),
-        step("sdbuild build", "builds the image"),
-    ]);
+    let text = format!("The configuration is {configuration}. Next:");
+    let mut lines = labelled("", 0, &text, columns);
+    lines.extend(with_configuration(columns));
     if let Some(image) = image {
         let text = format!("The newest image is {}. Next:", quoted(image));
         lines.extend(labelled("", 0, &text, columns));
-        lines.extend([
-            step("sdbuild boot", "boots it in a virtual machine"),
-            step("sdbuild flash", "lists the cards that it can be written to"),
-        ]);
+        lines.extend(with_image(columns));
     }
-    lines.push("`sdbuild help` lists all commands.".to_owned());
+    lines.extend(labelled("", 0, ALL_COMMANDS, columns));
     lines
 }
 
@@ -71,5 +101,15 @@ mod tests {
             with.contains("'out/my pi.img'") && with.contains("sdbuild flash"),
             "{with}"
         );
+    }
+
+    #[test]
+    fn first_steps_fit_a_small_terminal() {
+        for columns in [40, 80] {
+            let lines = first_steps(columns);
+            // The prompt takes a line before and after them.
+            assert!(lines.len() <= 22, "{lines:#?}");
+            assert!(lines.iter().all(|line| line.len() <= columns), "{lines:#?}");
+        }
     }
 }

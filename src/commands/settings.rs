@@ -13,6 +13,8 @@ use crate::ui::layout::labelled;
 const VERSION: u32 = 1;
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 21;
+/// The heading of the lines.
+const HEADING: &str = "SETTING              VALUE  (where it comes from)";
 
 /// Resolves the settings and writes them to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
@@ -22,6 +24,7 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         return print_json(&all, ui);
     }
     let columns = ui.result_columns();
+    ui.result(HEADING)?;
     settings
         .iter()
         .flat_map(|setting| lines(setting, columns))

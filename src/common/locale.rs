@@ -1,6 +1,6 @@
 //! The names of glibc's locales (`i18n.defaultLocale`).
 
-use super::nearest::nearest;
+use super::nearest::is_slip;
 
 /// The locales of glibc 2.36 with UTF-8, named as in its `localedata/SUPPORTED`: `de_DE.UTF-8`, and `hi_IN`, `sr_RS@latin`,
 /// which have no other encoding.
@@ -28,12 +28,28 @@ pub fn suggestion(unknown: &str) -> Option<&'static str> {
     let (plain, _) = without_encoding(unknown);
     let language = plain.split('_').next().unwrap_or_default();
     // With its own country (`de_DE`); the most similar names are of other countries or other languages (`da_DK` for `de`).
-    let country = format!("{language}_{language}");
-    let is = |name: &str, known: &str| name.eq_ignore_ascii_case(&without_encoding(known).0);
-    let find = |name: &str| NAMES.lines().find(|known| is(name, known));
+    let country = match language {
+        "en" => "en_US".to_owned(),
+        language => format!("{language}_{language}"),
+    };
+    let plain_of = |known: &str| without_encoding(known).0;
+    let find = |name: &str| {
+        NAMES
+            .lines()
+            .find(|known| name.eq_ignore_ascii_case(&plain_of(known)))
+    };
+    let of_language = || {
+        let known = |name: &&str| plain_of(name).split('_').next() == Some(language);
+        NAMES.lines().find(known)
+    };
     find(&plain)
+        .or_else(|| {
+            NAMES
+                .lines()
+                .find(|known| is_slip(&plain, &plain_of(known)))
+        })
         .or_else(|| find(&country))
-        .or_else(|| nearest(unknown, NAMES.lines()))
+        .or_else(of_language)
 }
 
 /// `name` without its encoding, and whether that is UTF-8, as it is without one.
@@ -84,9 +100,14 @@ mod tests {
             ("de_YY", "de_DE.UTF-8"),
             ("hi_IN.UTF-8", "hi_IN"),
             ("en_UX.UTF-8", "en_US.UTF-8"),
+            ("en", "en_US.UTF-8"),
+            ("en-GB", "en_GB.UTF-8"),
+            ("yo", "yo_NG"),
         ] {
             assert_eq!(suggestion(unknown), Some(meant), "{unknown}");
         }
-        assert_eq!(suggestion("§"), None);
+        for unknown in ["§", "", "y", "xx_XX", "german"] {
+            assert_eq!(suggestion(unknown), None, "{unknown}");
+        }
     }
 }

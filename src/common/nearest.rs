@@ -12,9 +12,25 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
     (similarity > MIN_SIMILARITY).then_some(name)
 }
 
+/// Whether `unknown` differs from `known` by one letter that is wrong, missing or too much, or by two that are exchanged; in
+/// short words that says nothing.
+pub fn is_slip(unknown: &str, known: &str) -> bool {
+    /// Letters of the shortest word that one wrong letter leaves recognisable.
+    const MIN_LETTERS: usize = 4;
+    let (unknown, known) = (unknown.to_lowercase(), known.to_lowercase());
+    unknown.chars().count() >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
+}
+
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{is_slip, nearest};
+
+    #[test]
+    fn a_slip_changes_one_letter() {
+        assert!(is_slip("Berln", "Berlin") && is_slip("en-us", "en_US"));
+        assert!(is_slip("ebrlin", "Berlin"));
+        assert!(!is_slip("Brln", "Berlin") && !is_slip("y", "yo"));
+    }
 
     #[test]
     fn only_similar_names_are_suggested() {

@@ -1,6 +1,6 @@
 //! The names of the tz database (`time.timeZone`).
 
-use super::nearest::nearest;
+use super::nearest::{is_slip, nearest};
 
 /// All names of tzdata 2025b, from the zones and links in its `tzdata.zi`.
 const NAMES: &str = include_str!("time_zone/names.txt");
@@ -18,11 +18,11 @@ pub fn is_known(name: &str) -> bool {
 /// The name that `unknown` may mean.
 pub fn suggestion(unknown: &str) -> Option<&'static str> {
     let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
+    let of_city = |is: &dyn Fn(&str) -> bool| NAMES.lines().find(|name| is(city(name)));
     // `Berlin` alone is not similar to `Europe/Berlin`.
-    let same_city = NAMES
-        .lines()
-        .find(|name| city(name).eq_ignore_ascii_case(unknown));
-    same_city.or_else(|| nearest(unknown, NAMES.lines()))
+    of_city(&|city| city.eq_ignore_ascii_case(unknown))
+        .or_else(|| of_city(&|city| is_slip(unknown, city)))
+        .or_else(|| nearest(unknown, NAMES.lines()))
 }
 
 #[cfg(test)]
@@ -51,6 +51,7 @@ mod tests {
     fn a_mistyped_name_gets_a_suggestion() {
         assert_eq!(suggestion("Europe/Berln"), Some("Europe/Berlin"));
         assert_eq!(suggestion("berlin"), Some("Europe/Berlin"));
+        assert_eq!(suggestion("Berln"), Some("Europe/Berlin"));
         assert_eq!(suggestion("§"), None);
     }
 }

@@ -14,8 +14,7 @@ use crate::common::failure::{Class, Failure};
 use crate::common::human_bytes::human_bytes;
 
 /// What to do in a container without disks.
-const OUTSIDE: &str = "this is a container, which has no disks: run `sdbuild flash` outside of it, on the machine that has the \
-     card";
+const OUTSIDE: &str = "sdbuild runs in a container here: run `sdbuild flash` outside of it, on the machine that has the card";
 
 /// What the user allowed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,7 +60,7 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
 /// An error when this is a container without disks to write to.
 pub fn check_reach(inventory: &DiskInventory) -> Result<(), Failure> {
     if inventory.is_out_of_reach() {
-        return Err(Failure::environment("there is no disk to write to").hint(OUTSIDE));
+        return Err(Failure::environment("no disk of this machine can be reached").hint(OUTSIDE));
     }
     Ok(())
 }

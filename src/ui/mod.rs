@@ -47,6 +47,9 @@ use writer::Writer;
 /// How long the end of a run waits until pending output is written to a reader that stalls.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// Columns of help at most, as clap has it.
+const MAX_HELP_COLUMNS: usize = 100;
+
 /// How much is shown, and in which form.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OutputOptions {
@@ -246,6 +249,14 @@ pub fn report_failure(failure: &Failure, options: OutputOptions) {
 /// Writes what clap says about wrong arguments to standard error, whose lines have any length.
 pub fn report_usage(message: &str, colour: Colour) {
     report(&for_standard_error(&sanitize(message), colour));
+}
+
+/// Columns of help: those of the terminal, but no more than are easy to read.
+pub fn help_columns() -> usize {
+    let size = terminal_size::terminal_size();
+    size.map_or(MAX_HELP_COLUMNS, |(columns, _)| {
+        MAX_HELP_COLUMNS.min(columns.0.into())
+    })
 }
 
 /// Columns of the terminal that shows standard error; [`usize::MAX`] without one.

@@ -29,6 +29,10 @@ fn every_source_is_named() {
     let (project, own) = (project.display(), config.join("sdbuild.toml"));
     let own = own.display();
     let (home, tree) = (user.home.path().display(), config.join("tree"));
+    assert!(
+        shown.starts_with("SETTING              VALUE  (where it comes from)\n"),
+        "{shown}"
+    );
     for line in [
         format!("config               {home}/sd-card.nix  (default)"),
         format!("nixpkgs              {}  ({own})", tree.display()),

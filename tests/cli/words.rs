@@ -73,7 +73,6 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
         .exit_code(2)
         .stderr("--config")
         .run();
-    CliTest::new(&[]).exit_code(2).run();
     CliTest::new(&["build", "--system", "z80-linux"])
         .exit_code(2)
         .stderr("z80-linux")
@@ -91,8 +90,51 @@ fn alone_beside_a_configuration_it_names_the_next_commands() {
         .stdout("The newest image is pi.img.zst")
         .stdout("sdbuild flash")
         .run();
-    let nothing_here = CliTest::new(&[]).exit_code(2).run();
-    assert!(nothing_here.stderr.contains("Usage: sdbuild"));
+}
+
+/// As cargo and Docker, and on standard output, so that a pipe gets it.
+#[test]
+fn alone_it_names_the_first_commands_on_one_screen() {
+    let piped = CliTest::new(&[])
+        .stdout("There is no sd-card.nix or flake.nix in this directory")
+        .stdout("sdbuild init")
+        .run();
+    assert_eq!(piped.stderr, "");
+    for size in [(80, 24), (40, 24)] {
+        let mut screen = Screen::start(&user().sdbuild(&[]), size);
+        screen.assert_exit_code(0);
+        let text = String::from_utf8(screen.all()).unwrap();
+        let columns = usize::from(size.0);
+        assert!(text.lines().count() <= 22, "{text}");
+        assert!(
+            text.lines().all(|line| line.chars().count() <= columns),
+            "{text}"
+        );
+        assert!(text.contains("sdbuild flash"), "{text}");
+    }
+}
+
+#[test]
+fn examples_on_a_narrow_terminal_can_be_pasted() {
+    let help = |words: &[&str]| {
+        let mut screen = Screen::start(&user().sdbuild(words), (40, 200));
+        screen.assert_exit_code(0);
+        String::from_utf8(screen.all()).unwrap().replace('\r', "")
+    };
+    for words in [&["build", "-h"][..], &["help", "build"]] {
+        let text = help(words);
+        for part in [
+            "\n  sdbuild build pi --output pi\n      # build pi/sd-card.nix into pi\n",
+            "\n  sdbuild build --nixpkgs ~/nixpkgs \\\n    --jobs 2\n",
+        ] {
+            assert!(text.contains(part), "{part}\nis not in\n{text}");
+        }
+    }
+    let text = help(&["inspect", "ls", "-h"]);
+    assert!(
+        text.contains("\n      # the root directory of each"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     // The values, of which an own message of the type says more.
     let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
     let form = match kind {
+        _ if is_string(kind) && !is_text(summary) => "write a text in quotes",
         _ if option == "networking.hostName" => {
             "a host name has letters, digits and `-`, at most 63; a domain goes into networking.domain"
         }
@@ -22,7 +23,6 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         }
         "boolean" => "write true or false, without quotes",
         "package" => "write pkgs.NAME, without quotes",
-        "string" | "strings concatenated with \"\\n\"" => "write a text in quotes",
         _ if kind.starts_with("list of ") => {
             "write a list: [ … ], with spaces between the elements"
         }
@@ -39,6 +39,19 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         }
     };
     Some(form.to_owned())
+}
+
+/// Whether values of this type are texts.
+fn is_string(kind: &str) -> bool {
+    kind.starts_with("string") || kind.ends_with("single-line string")
+}
+
+/// Whether a file defines the option by a text.
+fn is_text(summary: &str) -> bool {
+    let values = summary.lines().filter_map(|line| line.split_once("': "));
+    values
+        .into_iter()
+        .any(|(file, value)| file.trim_start().starts_with("- In `") && value.starts_with('"'))
 }
 
 /// What to do about an option that the modules of the image set as well. `lib.mkForce`, which Nix proposes, would make an

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Stdio;
 
 use nix::pty::openpty;
@@ -154,6 +154,49 @@ fn questions_are_asked_again_until_answers_are_valid() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+/// Programs of this machine that know networks are stood in for.
+#[test]
+fn networks_that_the_machine_has_seen_are_offered() {
+    let user = with_key("me");
+    let programs = user.state.path().join("programs");
+    fs::create_dir(&programs).unwrap();
+    let nmcli = programs.join("nmcli");
+    fs::write(
+        &nmcli,
+        "#!/bin/sh\nprintf 'Attic\\nHome\\nEvil\\033[2J\\n'\n",
+    )
+    .unwrap();
+    fs::set_permissions(&nmcli, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", programs.display());
+    let user = user.with("PATH", &path);
+    let flags = [
+        "init",
+        "--hostname",
+        "a",
+        "--board",
+        "rpi4",
+        "--user",
+        "ann",
+        "--timezone",
+        "UTC",
+        "--locale",
+        "de_DE",
+    ];
+    let answers = [
+        ("number or name (empty for none): ", "2"),
+        ("Passphrase of Home: ", "correct horse"),
+        ("The same again: ", "correct horse"),
+    ];
+    let seen = on_a_terminal(&user, &flags, &answers);
+    assert!(
+        seen.contains("network 1: Attic") && seen.contains("network 2: Home"),
+        "{seen}"
+    );
+    assert!(!seen.contains("Evil"), "{seen}");
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    assert!(text.contains(JOINED), "{text}");
 }
 
 #[test]

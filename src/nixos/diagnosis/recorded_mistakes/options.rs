@@ -47,6 +47,12 @@ fn values_that_look_right_have_their_form_explained() {
     let name = recorded("host-name");
     let hint = "a host name has letters, digits and `-`, at most 63";
     assert_hint(&name, "pi/c.nix:4: A definition for option", hint);
+    let number = recorded("host-name-number");
+    assert_hint(
+        &number,
+        "pi/c.nix:4: A definition for option",
+        "write a text in quotes",
+    );
     let call = recorded("call-in-list");
     assert_hint(
         &call,

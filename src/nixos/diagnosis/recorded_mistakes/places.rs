@@ -26,6 +26,11 @@ fn a_syntax_error_names_the_line_of_its_cause() {
             "the `[` of line 4 is not closed",
         ),
         (
+            recorded("open-list"),
+            "pi/c.nix:6:26",
+            "the `[` of line 4 is not closed",
+        ),
+        (
             recorded("single-quotes"),
             "pi/c.nix:4:25",
             "a text has double quotes",
