@@ -145,7 +145,7 @@ fn reclaimable_narrow(status: &Status, columns: usize) -> Vec<String> {
     let wide = columns.saturating_sub(28);
     let parts = parts.map(|(command, size)| format!("  {command:<26}{size:>wide$}"));
     let label = std::iter::once("to free".to_owned());
-    let all = labelled("  ", 2, CLEAN, columns);
+    let all = labelled(" ", 2, CLEAN, columns);
     label.chain(parts).chain(all).collect()
 }
 

@@ -102,6 +102,15 @@ pub struct BuildEffort {
     pub seconds: u64,
 }
 
+/// What earlier builds on this machine did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EarlierBuilds {
+    /// The last one of the same configuration.
+    pub same: Option<BuildEffort>,
+    /// The last ones of others, the newest first.
+    pub others: Vec<BuildEffort>,
+}
+
 /// Something that happened during a run.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -122,8 +131,8 @@ pub enum Event {
         /// Bytes in all; `None` while unknown.
         total: Option<u64>,
     },
-    /// What the last build of the same configuration on this machine did.
-    EarlierBuild(BuildEffort),
+    /// What a build may be compared with.
+    EarlierBuilds(EarlierBuilds),
     /// A line of Nix's log.
     Nix(NixEvent),
     /// Something that the user should know, although the run goes on.

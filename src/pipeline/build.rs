@@ -64,9 +64,8 @@ async fn steps(
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.settings.common.state_dir;
-    if let Some(earlier) = build_history::last(state_dir, &configuration_id(run.plan)) {
-        run.context.events.emit(Event::EarlierBuild(earlier));
-    }
+    let earlier = build_history::earlier(state_dir, &configuration_id(run.plan));
+    run.context.events.emit(Event::EarlierBuilds(earlier));
     let refused = copy_out::refuse_early(run, prepared.image());
     let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;
     let origin = provenance(run.plan, &images, emulation, source, &built);

@@ -1,4 +1,4 @@
-//! How long the last build of each configuration took on this machine, for an estimate of the next one: a small file in the
+//! How long the last build of each configuration took on this machine, for an estimate of the next ones: a small file in the
 //! state directory, which may be removed at any time.
 
 use std::io::{self, Write as _};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::common::event::{BuildEffort, Event, Events};
+use crate::common::event::{BuildEffort, EarlierBuilds, Event, Events};
 use crate::common::nix_event::NixEvent;
 use crate::common::{plain_file, private_dir};
 
@@ -29,11 +29,17 @@ pub(super) fn file(state_dir: &Path) -> PathBuf {
     state_dir.join("builds.json")
 }
 
-/// What the last build of `configuration`, an id, did.
-pub(super) fn last(state_dir: &Path, configuration: &str) -> Option<BuildEffort> {
-    let mut entries = read(state_dir).into_iter();
-    let entry = entries.find(|entry| entry.configuration == configuration)?;
-    Some(entry.effort)
+/// What the last builds of `configuration`, an id, and of others did.
+pub(super) fn earlier(state_dir: &Path, configuration: &str) -> EarlierBuilds {
+    let mut earlier = EarlierBuilds::default();
+    for entry in read(state_dir) {
+        if entry.configuration == configuration {
+            earlier.same = Some(entry.effort);
+        } else {
+            earlier.others.push(entry.effort);
+        }
+    }
+    earlier
 }
 
 /// Notes what a build of `configuration` did. Of two builds that end at the same time one may be forgotten.
@@ -107,20 +113,26 @@ mod tests {
             downloaded: 5,
             seconds,
         };
-        assert_eq!(last(state.path(), "a"), None);
+        let last = |configuration| earlier(state.path(), configuration).same;
+        assert_eq!(last("a"), None);
         for (configuration, seconds) in [("a", 1), ("b", 2), ("a", 3)] {
             note(state.path(), configuration, effort(seconds)).unwrap();
         }
-        assert_eq!(last(state.path(), "a"), Some(effort(3)));
-        assert_eq!(last(state.path(), "b"), Some(effort(2)));
+        assert_eq!(last("a"), Some(effort(3)));
+        assert_eq!(last("b"), Some(effort(2)));
+        let of_new = earlier(state.path(), "c");
+        assert_eq!(
+            (of_new.same, of_new.others),
+            (None, vec![effort(3), effort(2)])
+        );
         for n in 0..2 * MAX_ENTRIES {
             note(state.path(), &n.to_string(), effort(1)).unwrap();
         }
         assert_eq!(read(state.path()).len(), MAX_ENTRIES);
         std::fs::write(file(state.path()), "damaged").unwrap();
-        assert_eq!(last(state.path(), "a"), None);
+        assert_eq!(last("a"), None);
         note(state.path(), "a", effort(4)).unwrap();
-        assert_eq!(last(state.path(), "a"), Some(effort(4)));
+        assert_eq!(last("a"), Some(effort(4)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use console::{measure_text_width, truncate_str};
 use crate::ui::colour::Paint;
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
-use crate::ui::state::{Activity, ActivityKind, Fraction, State, WHOLE};
+use crate::ui::state::{Activity, Fraction, State, WHOLE};
 use crate::ui::words;
 
 /// Maximum height of the live view in lines, on any terminal.
@@ -42,21 +42,20 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let counts = progress::counts(state, at).filter(|_| room > 1);
     lines.extend(counts.map(|text| line(&format!("     {text}"), "", columns)));
     let room = room - lines.len();
-    let all = state.active().count();
-    let shown = if all > room {
+    let listed = progress::listed(state);
+    let shown = if listed.len() > room {
         room.saturating_sub(1)
     } else {
-        all
+        listed.len()
     };
-    for activity in of_kind(state, ActivityKind::Build)
-        .chain(of_kind(state, ActivityKind::Fetch))
-        .take(shown)
-    {
-        let text = activity_columns(activity, columns, paint);
+    let (first, rest) = listed.split_at(shown);
+    for (activity, count) in first {
+        let text = activity_columns(activity, *count, columns, paint);
         lines.push(line(&text, &elapsed(activity.since), columns));
     }
-    if all > shown && room > 0 {
-        let more = format!("     and {} more", all - shown);
+    let more: usize = rest.iter().map(|(_, count)| count).sum();
+    if more > 0 && room > 0 {
+        let more = format!("     and {more} more");
         lines.push(line(&more, "", columns));
     }
     lines
@@ -105,14 +104,11 @@ fn bar(fraction: &Fraction, columns: usize, paint: Paint) -> String {
     format!("{}{}", paint.good(&done), paint.faint(&rest))
 }
 
-fn of_kind(state: &State, kind: ActivityKind) -> impl Iterator<Item = &Activity> {
-    state.active().filter(move |activity| activity.kind == kind)
-}
-
-/// The line of an activity without its time: what it does, its name, the builder's phase, and its last log line or the
-/// bytes downloaded.
-fn activity_columns(activity: &Activity, columns: usize, paint: Paint) -> String {
-    let (verb, name) = (progress::verb(activity), sanitize(&activity.name));
+/// The line of an activity without its time: what it does, its name, how many have this name, the builder's phase, and its last
+/// log line or the bytes downloaded.
+fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Paint) -> String {
+    let (verb, name) = (progress::verb(activity), progress::name(activity, count));
+    let name = sanitize(&name);
     let phase = activity.phase.as_deref().map(sanitize).unwrap_or_default();
     let last = progress::last(activity).unwrap_or_default();
     let last = sanitize(&last).replace('\n', " ");

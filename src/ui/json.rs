@@ -92,7 +92,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         Event::LogFile(path) => ("log-file", json!({ "path": path.to_string_lossy() })),
         Event::Console(line) => ("console-line", json!({ "line": line })),
         Event::WorkEnded => ("work-ended", times(state)),
-        Event::EarlierBuild(_)
+        Event::EarlierBuilds(_)
         | Event::TerminalGiven
         | Event::Suspended
         | Event::Resumed

@@ -94,15 +94,15 @@ fn ended(activity: &Activity, at: Duration) -> Option<String> {
 
 /// What is built and fetched now: `building linux (50 s), initrd (3 s) and 2 more`.
 fn active(state: &State, at: Duration) -> Option<String> {
-    let builds = || state.active().filter(|a| a.kind == ActivityKind::Build);
-    let names: Vec<String> = builds()
-        .take(MAX_NAMES)
-        .map(|activity| {
-            let took = words::seconds(at.saturating_sub(activity.since));
-            format!("{} ({took})", activity.name)
-        })
-        .collect();
-    let more = builds().count().saturating_sub(MAX_NAMES);
+    let mut builds = progress::listed(state);
+    builds.retain(|(activity, _)| activity.kind == ActivityKind::Build);
+    let (first, rest) = builds.split_at(builds.len().min(MAX_NAMES));
+    let names = first.iter().map(|(activity, count)| {
+        let took = words::seconds(at.saturating_sub(activity.since));
+        format!("{} ({took})", progress::name(activity, *count))
+    });
+    let names: Vec<String> = names.collect();
+    let more: usize = rest.iter().map(|(_, count)| count).sum();
     let more = if more > 0 {
         format!(" and {more} more")
     } else {

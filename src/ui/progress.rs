@@ -6,12 +6,16 @@ use crate::common::event::Phase;
 use crate::ui::state::{Activity, ActivityKind, State};
 use crate::ui::words;
 
+/// A shorter build is over before anybody has read how long it took.
+const MIN_LAST_BUILD: Duration = Duration::from_secs(10);
+
 /// What the current phase has done at the time `at`, if it counts: `12 of 42 MB · 2.1 MB/s`, `built 3 of 62`.
 pub(super) fn counts(state: &State, at: Duration) -> Option<String> {
     let (phase, _) = state.phase()?;
     let mut parts: Vec<String> = state.detail().map(str::to_owned).into_iter().collect();
     if phase == Phase::Build {
         parts.extend(nix(state, at));
+        parts.extend(last_build(state, at));
     }
     if let Some(transfer) = state.transfer() {
         parts.push(words::amount(transfer.done, transfer.total.unwrap_or(0)));
@@ -46,6 +50,13 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
     parts
 }
 
+/// What the last build took, where nothing better says how long this one takes.
+fn last_build(state: &State, at: Duration) -> Option<String> {
+    let took = state.last_build().filter(|took| *took >= MIN_LAST_BUILD)?;
+    let is_known = state.time_left(at).is_some();
+    (!is_known).then(|| format!("the last build took {}", words::duration(took)))
+}
+
 /// What the current phase came to, for the line about its end: `41 MB`, `56 built, 3 emulated`.
 pub(super) fn outcome(state: &State) -> Option<String> {
     let (phase, _) = state.phase()?;
@@ -77,6 +88,32 @@ pub(super) fn outcome(state: &State) -> Option<String> {
         return Some("nothing to build".to_owned());
     }
     Some(parts.join(" · "))
+}
+
+/// The builds and then the downloads in progress, with how many there are of the same name: derivations for this machine and
+/// for the board often have one name.
+pub(super) fn listed(state: &State) -> Vec<(&Activity, usize)> {
+    let of_kind = |kind| state.active().filter(move |activity| activity.kind == kind);
+    let mut listed: Vec<(&Activity, usize)> = Vec::new();
+    for activity in of_kind(ActivityKind::Build).chain(of_kind(ActivityKind::Fetch)) {
+        let what = verb(activity);
+        let same = listed
+            .iter_mut()
+            .find(|(known, _)| known.name == activity.name && verb(known) == what);
+        match same {
+            Some((_, count)) => *count += 1,
+            None => listed.push((activity, 1)),
+        }
+    }
+    listed
+}
+
+/// The name of `count` derivations or store paths: `bash-5.2`, `2 × bash-5.2`.
+pub(super) fn name(activity: &Activity, count: usize) -> String {
+    match count {
+        0 | 1 => activity.name.clone(),
+        _ => format!("{count} × {}", activity.name),
+    }
 }
 
 /// `building` or `fetching`.

@@ -8,7 +8,7 @@ mod step;
 
 use std::time::Duration;
 
-use crate::common::event::{BuildEffort, Event, Phase};
+use crate::common::event::{EarlierBuilds, Event, Phase};
 use crate::common::nix_event::NixEvent;
 use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
@@ -56,7 +56,7 @@ pub(super) struct State {
     arriving: Rate,
     activities: Activities,
     began: Option<Duration>,
-    earlier: Option<BuildEffort>,
+    earlier: EarlierBuilds,
     ended: Vec<Ended>,
 }
 
@@ -100,7 +100,7 @@ impl State {
             }
             Event::Nix(event) => self.apply_nix(event, at),
             Event::WorkEnded => self.fail_current(at),
-            Event::EarlierBuild(earlier) => self.earlier = Some(*earlier),
+            Event::EarlierBuilds(earlier) => self.earlier = earlier.clone(),
             Event::RunStarted(_)
             | Event::ImageDone(_)
             | Event::Warning(_)
@@ -245,13 +245,21 @@ impl State {
         by_rate.or_else(|| self.left_as_before(at))
     }
 
-    /// The time that the build still takes if it is like the last one of this configuration, which did as much.
+    /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration.
     fn left_as_before(&self, at: Duration) -> Option<Duration> {
-        let (earlier, current) = (self.earlier?, self.current.as_ref()?);
-        let is_like = current.phase == Phase::Build && self.nix.is_like(&earlier);
+        let current = self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+        let mut earlier = self.earlier.same.iter().chain(&self.earlier.others);
+        let like = earlier.find(|earlier| self.nix.is_like(earlier))?;
         let took = at.saturating_sub(current.since);
-        let left = Duration::from_secs(earlier.seconds).checked_sub(took)?;
-        (is_like && !left.is_zero()).then_some(left)
+        let left = Duration::from_secs(like.seconds).checked_sub(took)?;
+        (!left.is_zero()).then_some(left)
+    }
+
+    /// How long the last build of this configuration took, while one runs.
+    pub(super) fn last_build(&self) -> Option<Duration> {
+        self.current.as_ref().filter(|c| c.phase == Phase::Build)?;
+        let last = self.earlier.same?;
+        Some(Duration::from_secs(last.seconds))
     }
 
     /// The bytes that the current phase has processed.

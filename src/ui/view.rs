@@ -163,7 +163,7 @@ impl View {
             | Event::Bytes { .. }
             | Event::Detail(..)
             | Event::Console(_)
-            | Event::EarlierBuild(_)
+            | Event::EarlierBuilds(_)
             | Event::TerminalGiven
             | Event::Suspended
             | Event::Resumed => Vec::new(),

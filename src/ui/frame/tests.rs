@@ -87,9 +87,22 @@ fn narrow_terminal_shows_what_fits() {
     );
 }
 
+/// Derivations for this machine and for the board often have one name.
+#[test]
+fn builds_of_one_name_have_one_line() {
+    let state = building(&[began(1, "bash"), began(2, "vim"), began(3, "bash")]);
+    assert_eq!(
+        shown(&state, 40, 24)[2..],
+        [
+            "     building 2 × bash              2 s",
+            "     building vim                   2 s",
+        ]
+    );
+}
+
 #[test]
 fn activities_without_room_are_counted() {
-    let events: Vec<_> = (0..40).map(|id| began(id, "p")).collect();
+    let events: Vec<_> = (0..40).map(|id| began(id, &format!("p{id}"))).collect();
     let lines = shown(&building(&events), 40, 16);
     assert_eq!(lines.len(), 8);
     assert_eq!(lines.last().unwrap(), "     and 35 more");
