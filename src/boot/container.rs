@@ -60,7 +60,7 @@ impl ContainerOptions {
 
     fn spec(&self, wanted: &ContainerMachine<'_>) -> ContainerSpec {
         let (request, port) = (wanted.request, wanted.port);
-        let firmware = match (&request.firmware, &request.model.firmware) {
+        let firmware = match (&request.firmware, request.own_firmware()) {
             (Some(_), _) => Some(format!("{MACHINE_DIR}/{FIRMWARE_NAME}").into()),
             (None, Some(firmware)) => Some(firmware.container_path.into()),
             (None, None) => None,
@@ -71,6 +71,7 @@ impl ContainerOptions {
             firmware,
             memory_mib: request.memory_mib,
             disk: image_in_container(),
+            form: wanted.disk.form(),
             start: wanted.start.map(StartFiles::in_container),
             ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH_PORT)),
             serial: wanted.serial,

@@ -10,22 +10,30 @@ use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::image::{Error, ImageFile, ImageKind};
+use crate::image::{DiskForm, Error, ImageFile, ImageKind};
 
-/// A raw image that stays readable as long as this value lives.
+/// An image that stays readable as long as this value lives.
 #[derive(Debug)]
-pub(super) struct Disk(File);
+pub(super) struct Disk {
+    file: File,
+    form: DiskForm,
+}
 
 impl Disk {
     /// The open file, for other readers.
     pub(super) fn file(&self) -> Result<File, Failure> {
-        self.0.try_clone().or_environment("open the image again")
+        self.file.try_clone().or_environment("open the image again")
     }
 
     /// A path of the open file for other processes of this user. It has no comma, which QEMU would take
     /// for a separator, and works for a file without a name.
     pub(super) fn path(&self) -> PathBuf {
-        open_path(&self.0)
+        open_path(&self.file)
+    }
+
+    /// How the file holds the disk.
+    pub(super) fn form(&self) -> DiskForm {
+        self.form
     }
 
     /// The length in bytes, of a block device as well.
@@ -44,6 +52,9 @@ pub(super) fn open_path(file: &File) -> PathBuf {
 pub(super) fn open_image(image: &Path) -> Result<ImageFile, Failure> {
     let open = || {
         let file = ImageFile::open(image, ImageKind::FileOrDisk)?;
+        if file.disk_form(&Cancel::new())? != DiskForm::Raw {
+            return Ok(file);
+        }
         match file.table_kind(&Cancel::new()) {
             // What starts from memory.
             Err(Error::Refused(_)) if file.is_archive(&Cancel::new()) => Ok(file),
@@ -63,22 +74,35 @@ pub(super) async fn prepare(
     scratch: &Path,
     context: &Context,
 ) -> Result<Disk, Failure> {
+    let form = image.disk_form(&context.cancel);
+    let form = form.map_err(|error| error.fail(format!("open {}", path.display())))?;
     if image.compression == Compression::None {
-        return Ok(Disk(image.into_file()));
+        return Ok(Disk {
+            form,
+            file: image.into_file(),
+        });
     }
     let (scratch, inner) = (scratch.to_owned(), context.clone());
-    let unpack = tokio::task::spawn_blocking(move || unpack(&image, &scratch, &inner));
+    let unpack = tokio::task::spawn_blocking(move || unpack(&image, form, &scratch, &inner));
     let unpacked = unpack.await.or_internal("unpack the image")?;
     unpacked.map_err(|error| error.fail(format!("unpack {}", path.display())))
 }
 
-fn unpack(image: &ImageFile, scratch: &Path, context: &Context) -> Result<Disk, Error> {
+fn unpack(
+    image: &ImageFile,
+    form: DiskForm,
+    scratch: &Path,
+    context: &Context,
+) -> Result<Disk, Error> {
     let Context { cancel, events } = context;
     let progress = |done| events.bytes(Phase::Unpack, done, Some(image.size));
     let unpacked = events.blocking_phase(Phase::Unpack, || {
         image.unpack(scratch, false, cancel, &progress)
     });
-    Ok(Disk(unpacked?.file))
+    Ok(Disk {
+        form,
+        file: unpacked?.file,
+    })
 }
 
 #[cfg(test)]

@@ -35,5 +35,5 @@ mod tools;
 pub use container::ContainerOptions;
 pub use outcome::Reached;
 pub use request::{BootRequest, Login};
-pub use run::{boot, check_requirements, check_tools};
+pub use run::{boot, check_requirements, check_tools, starts_by_uefi};
 pub use tools::missing_on_host;

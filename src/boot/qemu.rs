@@ -5,6 +5,7 @@ use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 use crate::common::board::{QemuModel, Wiring};
+use crate::image::DiskForm;
 
 /// Where the machine's serial console is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(super) struct Machine {
     pub(super) memory_mib: u32,
     /// A path of the disk without commas.
     pub(super) disk: PathBuf,
+    pub(super) form: DiskForm,
     /// What is loaded before the machine starts, in place of firmware.
     pub(super) start: Option<DirectStart>,
     /// The address that is forwarded to the machine's SSH port.
@@ -97,7 +99,10 @@ fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
     let mut drive = OsString::from("file=");
     drive.push(&machine.disk);
     // The image is opened read-only: what the machine writes goes to a file without a name.
-    drive.push(",format=raw,if=none,id=card,snapshot=on");
+    drive.push(format!(
+        ",format={},if=none,id=card,snapshot=on",
+        machine.form.qemu_name()
+    ));
     // Without romfile the packages with network boot ROMs are not needed.
     if machine.start.is_none() {
         add(argv, &["-device", "virtio-blk-pci,drive=card,romfile="]);
@@ -174,6 +179,7 @@ mod tests {
             firmware: (system == System::Aarch64Linux).then(|| "/fw/u boot.bin".into()),
             memory_mib: 512,
             disk: "/proc/7/fd/9".into(),
+            form: DiskForm::Raw,
             start: None,
             ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
             serial,
@@ -215,6 +221,7 @@ mod tests {
             firmware: None,
             memory_mib: 4096,
             disk: "/proc/7/fd/9".into(),
+            form: DiskForm::Raw,
             start: Some(DirectStart {
                 card: Some("/proc/7/fd/8".into()),
                 kernel: "/k".into(),
@@ -246,6 +253,7 @@ mod tests {
             firmware: Some("/fw".into()),
             memory_mib: 512,
             disk: "/archive".into(),
+            form: DiskForm::Raw,
             start: Some(DirectStart {
                 card: None,
                 kernel: "/k".into(),

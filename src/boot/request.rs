@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::common::board::{Board, QemuModel};
+use crate::common::board::{Board, QemuFirmware, QemuModel};
 
 /// The machine to boot an image on, and the login to wait for.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct BootRequest {
     pub model: &'static QemuModel,
     /// The firmware of the machine; `None` for the one of its model.
     pub firmware: Option<PathBuf>,
+    /// Whether UEFI starts the disk.
+    pub uefi: bool,
     /// The memory of the machine in MiB.
     pub memory_mib: u32,
     /// The port on 127.0.0.1 that leads to the machine's SSH; `None` for a free one.
@@ -30,6 +32,14 @@ pub struct BootRequest {
     /// The timeout of the prompt of a login on the serial console, which is waited for; with a login only where OpenSSH is
     /// not installed or cannot reach the machine. Without it and without a login, the console is shown.
     pub prompt: Option<Duration>,
+}
+
+impl BootRequest {
+    /// The firmware of the machine unless the user named one.
+    pub(super) fn own_firmware(&self) -> Option<&'static QemuFirmware> {
+        let uefi = self.model.uefi.as_ref().filter(|_| self.uefi);
+        uefi.or(self.model.firmware.as_ref())
+    }
 }
 
 /// An SSH login on the machine.
@@ -56,6 +66,7 @@ impl BootRequest {
             board,
             model: board.qemu.as_ref().unwrap(),
             firmware: None,
+            uefi: false,
             memory_mib: 1024,
             port: None,
             home: None,

@@ -12,9 +12,15 @@ use crate::boot::session::BootSession;
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
 use crate::boot::{console_session, login_keys, login_session, prompt_session};
+use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::image::{ImageFile, authorized_keys};
+
+/// Whether UEFI starts the disk in `image`.
+pub fn starts_by_uefi(image: &Path) -> Result<bool, Failure> {
+    Ok(open_image(image)?.starts_by_uefi(&Cancel::new()))
+}
 
 /// Checks everything that booting needs besides the image; with `on_host` QEMU on the host too.
 pub fn check_tools(request: &BootRequest, on_host: bool) -> Result<(), Failure> {

@@ -98,6 +98,7 @@ impl BootSession<'_> {
                     firmware: qemu.firmware.clone(),
                     memory_mib: self.request.memory_mib,
                     disk: disk.path(),
+                    form: disk.form(),
                     start: self.start.map(StartFiles::on_host),
                     ssh: ssh_port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
                     serial,

@@ -129,7 +129,7 @@ fn find_firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure> {
     if let Some(requested) = requested_firmware(request)? {
         return Ok(Some(requested));
     }
-    let Some(firmware) = &request.model.firmware else {
+    let Some(firmware) = request.own_firmware() else {
         return Ok(None);
     };
     let mut paths = firmware.host_paths.iter().map(PathBuf::from);

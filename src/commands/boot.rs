@@ -22,7 +22,9 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let image = named_or_newest(args.image.as_deref(), env, context)?;
-    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?;
+    // What cannot be opened is refused below, with whatever else is missing.
+    let uefi = boot::starts_by_uefi(&image).unwrap_or_default();
+    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_uefi(uefi);
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
     let prepared = plan.prepare(context).await?;
@@ -62,6 +64,12 @@ impl BootPlan {
     pub(super) fn or_until_prompt(mut self) -> Self {
         let login = self.request.login.as_ref();
         self.request.prompt = self.request.prompt.or(login.map(|login| login.timeout));
+        self
+    }
+
+    /// The plan of a boot by UEFI, if `uefi`.
+    pub(super) fn by_uefi(mut self, uefi: bool) -> Self {
+        self.request.uefi = uefi;
         self
     }
 
@@ -188,6 +196,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         board,
         model,
         firmware: settings.firmware,
+        uefi: false,
         memory_mib: settings.memory_mib,
         port: settings.port,
         path: settings.path,
@@ -217,6 +226,7 @@ mod tests {
                 .unwrap(),
             prompt: None,
             firmware: None,
+            uefi: false,
             memory_mib: 1024,
             port,
             home: None,

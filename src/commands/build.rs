@@ -14,7 +14,7 @@ use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::event::{Event, ImageDone};
 use crate::common::failure::{Class, Failure};
-use crate::common::image_format::ImageFormat;
+use crate::common::image_format::{ImageFormat, Maker};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
@@ -246,7 +246,8 @@ async fn prepare_boot_test(
         return Ok(None);
     }
     let prepared = async {
-        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?;
+        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?
+            .by_uefi(settings.format.row().maker == Maker::Disk);
         if or_until_prompt {
             plan = plan.or_until_prompt();
         }

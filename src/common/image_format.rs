@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::compression::{Compression, CompressionOptions};
 use super::nearest::nearest;
-pub use row::ImageFormat;
+pub use row::{ImageFormat, Maker};
 use rows::{FORMATS, SD_IMAGE_MODULES};
 pub use rows::{OF_NIXPKGS, SD_CARD};
 

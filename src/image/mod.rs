@@ -41,6 +41,7 @@ pub mod table;
 mod u_boot;
 mod unicode;
 mod unpack;
+mod virtual_disk;
 
 pub use authorized_keys::authorized_keys;
 pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
@@ -52,3 +53,4 @@ pub use pi_start::{PiStart, pi_start};
 pub use report::{Report, examine, judge_for};
 pub(crate) use start::begins_archive;
 pub use unpack::{ImageHashes, UnpackedImage};
+pub use virtual_disk::DiskForm;

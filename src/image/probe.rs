@@ -30,12 +30,12 @@ const OTHER_FILES: [(u64, &[u8], &str); 5] = [
     (
         0,
         b"QFI\xfb",
-        "it is a qcow2 image: qemu-img convert -O raw makes a disk of it",
+        "it is a qcow2 image: sdbuild boot starts it, and qemu-img convert -O raw makes a disk of it",
     ),
     (
         0,
         b"KDMV",
-        "it is a VMDK image: qemu-img convert -O raw makes a disk of it",
+        "it is a VMDK image: sdbuild boot starts it, and qemu-img convert -O raw makes a disk of it",
     ),
     (
         0,

@@ -14,7 +14,7 @@ use super::user_files::UserFiles;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::{Hasher, Sha256Hash};
-use crate::common::image_format::Format;
+use crate::common::image_format::{Format, Maker};
 use crate::common::nix_string::nix_string;
 
 /// What the user wants built.
@@ -257,11 +257,14 @@ fn format_expression(format: &Format) -> String {
     };
     let candidates = format.candidates();
     let candidates: String = candidates.iter().map(|one| list(one) + " ").collect();
-    let members = Some(format.row().name).filter(|_| format.row().is_put_together);
-    let members = members.map_or("null".to_owned(), nix_string);
+    let made_by = |maker: Maker| {
+        let name = Some(format.row().name).filter(|_| format.row().maker == maker);
+        name.map_or("null".to_owned(), nix_string)
+    };
+    let (members, disk) = (made_by(Maker::Archive), made_by(Maker::Disk));
     let variant = format.variant().map_or("null".to_owned(), nix_string);
     format!(
-        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  foreignModules = {};\n}}\n",
+        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  disk = {disk};\n  foreignModules = {};\n}}\n",
         nix_string(&format.to_string()),
         list(format.foreign_modules()),
     )
@@ -300,7 +303,7 @@ mod tests {
         assert_eq!(
             format_expression(&Format::default()),
             "{\n  name = \"sd-card\";\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ];\n  \
-             variant = null;\n  members = null;\n  foreignModules = [ ];\n}\n"
+             variant = null;\n  members = null;\n  disk = null;\n  foreignModules = [ ];\n}\n"
         );
         let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap());
         assert!(

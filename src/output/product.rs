@@ -4,7 +4,7 @@
 use super::failures::unusable_result;
 use crate::common::compression::Compression;
 use crate::common::failure::Failure;
-use crate::common::image_format::{Format, extension_of};
+use crate::common::image_format::{Format, Maker, extension_of};
 
 /// The path of the list below the result.
 pub(super) const PRODUCTS: &str = "nix-support/hydra-build-products";
@@ -91,7 +91,7 @@ impl Product {
 
 /// Finds the one line `file TYPE PATH` of `list` that has a type of `format`. Its path must be below `out_path`.
 pub fn parse(list: &str, out_path: &str, format: &Format) -> Result<Product, Failure> {
-    if format.row().is_put_together {
+    if format.row().maker == Maker::Archive {
         return parse_members(list, out_path, format);
     }
     let path = image_path(list, format)?;

@@ -31,7 +31,7 @@ fn variants_that_cannot_be_built_are_refused_at_once() {
     let build = |variant: &str| run(&mut user.build(&["--format", variant])).assert_exit_code(2);
     build("nixpkgs:raw-efi").assert_stderr_contains(&[
         "the image variant `raw-efi' is made in a virtual machine with KVM",
-        "hint: `sdbuild formats` lists what is made without one",
+        "hint: --format raw-efi",
     ]);
     let unknown = build("nixpkgs:raw-eif");
     unknown.assert_stderr_contains(&[
@@ -39,6 +39,16 @@ fn variants_that_cannot_be_built_are_refused_at_once() {
         "raw-efi, sd-card",
         "hint: did you mean --format nixpkgs:raw-efi?",
     ]);
+    // nixpkgs' own is made in a virtual machine, too.
+    run(&mut user.build(&["--format", "amazon", "--dry-run"])).assert_exit_code(0);
+    // No boot loader that is known here.
+    user.write(
+        "sd-card.nix",
+        &configuration("  image.modules.raw-efi = { lib, ... }: { boot.loader.systemd-boot.enable = lib.mkForce false; };"),
+    );
+    let loader = run(&mut user.build(&["--format", "qcow2"])).assert_exit_code(2);
+    loader
+        .assert_stderr_contains(&["the disk has no boot loader: boot.loader.systemd-boot.enable"]);
     user.write(
         "sd-card.nix",
         &configuration("  disabledModules = [ \"image/images.nix\" ];"),
@@ -173,4 +183,76 @@ fn a_flakes_image_has_no_other_format() {
     run(&mut user.sdbuild(&["build", image, "--format", "nixpkgs:raw-efi"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["is already an image: leave out --format"]);
+}
+
+/// A configuration for a card as a disk of `mib` MiB, with the key `public`.
+fn small_disk(mib: u32, public: &str) -> String {
+    configuration(&format!(
+        "  networking.hostName = \"disk\";\n  services.openssh.enable = true;\n  boot.loader.timeout = 0;\n  \
+         virtualisation.diskSize = {mib};\n  users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
+    ))
+}
+
+/// nixpkgs makes disks in a virtual machine; here nothing of the disk is emulated.
+#[test]
+fn disks_for_uefi_are_built_and_boot() {
+    if !engine_available() || !boot_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let (key, public) = key(&user);
+    user.write("sd-card.nix", &small_disk(400, &public));
+    let build = |format: &str, more: &[&str]| {
+        run(user.build(&["--force", "--format", format]).args(more))
+            .assert_exit_code(0)
+            .image()
+    };
+    let raw = build("raw-efi", &["--compress", "none"]);
+    assert!(
+        raw.ends_with("nixos-disk-efi-raw-26.05.mini-aarch64-linux.img"),
+        "{raw:?}"
+    );
+    assert_eq!(fs::metadata(&raw).unwrap().len(), 400 << 20);
+    for (format, form) in [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc")] {
+        let other = build(format, &[]);
+        let mut compare = Command::new("qemu-img");
+        compare.args(["compare", "-f", "raw", "-F", form]);
+        let compared = run(compare.args([&raw, &other])).assert_exit_code(0);
+        assert_eq!(compared.stdout, "Images are identical.\n", "{format}");
+    }
+    let boot = |disk: &Path, command: &str| {
+        let mut boot = user.sdbuild(&["boot", disk.to_str().unwrap(), "--run", command]);
+        run(boot.arg("--login-key").arg(&key)).assert_exit_code(0)
+    };
+    // The form that QEMU reads itself, on a larger disk.
+    let larger = raw.with_file_name("larger.qcow2");
+    fs::copy(raw.with_extension("qcow2"), &larger).unwrap();
+    run(Command::new("qemu-img")
+        .args(["resize", "-q"])
+        .arg(&larger)
+        .arg("600M"))
+    .assert_exit_code(0);
+    let ran = boot(&larger, "df -m / | tail -n 1; cat /proc/cmdline; ls /nix");
+    let mib: u32 = ran
+        .stdout
+        .split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!(mib > 300, "grown: {}", ran.stdout);
+    assert!(
+        ran.stdout.contains("initrd=\\EFI\\nixos\\"),
+        "{}",
+        ran.stdout
+    );
+    // Too small for what is in it.
+    user.write("sd-card.nix", &small_disk(280, &public));
+    run(&mut user.build(&["--format", "raw-efi"]))
+        .assert_exit_code(4)
+        .assert_stderr_contains(&[
+            "the disk has 280 MiB (virtualisation.diskSize), and the system needs ",
+        ]);
+    runs.assert_nothing_left();
 }

@@ -65,12 +65,25 @@ pub(super) static VIRT: Board = Board {
                 "or name one with --firmware; nixpkgs has it as ubootQemuAarch64 (u-boot.bin)",
             ],
         }),
+        uefi: Some(QemuFirmware {
+            name: "UEFI for QEMU's aarch64 machine (edk2)",
+            // Debian and Ubuntu; Fedora and Arch; Alpine.
+            host_paths: &[
+                "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+                "/usr/share/edk2/aarch64/QEMU_EFI.fd",
+                "/usr/share/AAVMF/QEMU_EFI.fd",
+            ],
+            container_path: "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+            hints: &[
+                "install it: qemu-efi-aarch64 (Debian, Ubuntu), edk2-aarch64 (Fedora, Arch), aavmf (Alpine)",
+            ],
+        }),
     }),
     imager_tag: None,
     tried: "the tests build the miniature image, boot it and log in",
 };
 
-/// A PC, whose firmware is QEMU's own (`SeaBIOS`) unless `--firmware` names another one.
+/// A PC, whose firmware is QEMU's own (`SeaBIOS`) unless the disk is for UEFI or `--firmware` names another one.
 pub(super) static PC: Board = Board {
     name: "pc",
     title: "QEMU's PC",
@@ -95,6 +108,18 @@ pub(super) static PC: Board = Board {
         since: None,
         lacks: "",
         firmware: None,
+        uefi: Some(QemuFirmware {
+            name: "UEFI for QEMU's PC (edk2)",
+            // Debian and Ubuntu, Fedora, Arch, Alpine.
+            host_paths: &[
+                "/usr/share/ovmf/OVMF.fd",
+                "/usr/share/edk2/ovmf/OVMF.fd",
+                "/usr/share/edk2/x64/OVMF.4m.fd",
+                "/usr/share/OVMF/OVMF.fd",
+            ],
+            container_path: "/usr/share/ovmf/OVMF.fd",
+            hints: &["install it: ovmf (Debian, Ubuntu, Alpine), edk2-ovmf (Fedora, Arch)"],
+        }),
     }),
     imager_tag: None,
     tried: "the tests build the miniature image, which has no boot loader there",

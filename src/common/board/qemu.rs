@@ -22,6 +22,8 @@ pub struct QemuModel {
     pub lacks: &'static str,
     /// Its firmware; `None` for the one that QEMU brings, or the one on the image.
     pub firmware: Option<QemuFirmware>,
+    /// Its firmware for a disk that UEFI starts; `None` for a board, which has its own.
+    pub uefi: Option<QemuFirmware>,
 }
 
 /// How card and network are connected.
@@ -94,6 +96,7 @@ impl RaspberryPiModel {
             since: self.since,
             lacks: self.lacks,
             firmware: None,
+            uefi: None,
         }
     }
 }

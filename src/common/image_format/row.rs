@@ -1,5 +1,16 @@
 //! What formats differ in.
 
+/// What makes the file of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// A derivation of nixpkgs' modules.
+    Nixpkgs,
+    /// sdbuild puts several files of the store together, which are listed as `file member/NAME PATH`.
+    Archive,
+    /// sdbuild's own derivation of a disk, in place of the one of the variant.
+    Disk,
+}
+
 /// One format: how Nix makes it, how its file is found in the result, and what can be done with the file.
 #[derive(Debug, PartialEq, Eq)]
 #[expect(
@@ -18,9 +29,8 @@ pub struct ImageFormat {
     pub candidates: &'static [&'static [&'static str]],
     /// The variant of `config.system.build.images` that it is, if its options exist only inside that.
     pub variant: Option<&'static str>,
-    /// Whether the file is an archive of several files in the store, which are listed as `file member/NAME PATH`, and which sdbuild
-    /// puts together.
-    pub is_put_together: bool,
+    /// What makes its file.
+    pub maker: Maker,
     /// The types under which `nix-support/hydra-build-products` lists its file: `file TYPE PATH`. Empty for any.
     pub product_types: &'static [&'static str],
     /// What the file's name ends in, without the suffix of a compression. Where one is the end of another, the longer one
@@ -43,6 +53,25 @@ pub struct ImageFormat {
 }
 
 impl ImageFormat {
+    /// A format without any property, for the rows to differ from.
+    pub(super) const NONE: Self = Self {
+        name: "",
+        purpose: "",
+        file: "",
+        candidates: &[],
+        variant: None,
+        maker: Maker::Nixpkgs,
+        product_types: &[],
+        extensions: &[],
+        is_disk: false,
+        is_compressed: false,
+        module: None,
+        has_native_glue: false,
+        boots: false,
+        replaces: &[],
+        next: &[],
+    };
+
     /// A hint with the line that imports the module.
     pub fn import_line(&self) -> String {
         match self.module {

@@ -1,9 +1,11 @@
 //! The rows of the formats.
 
-use super::row::ImageFormat;
+use super::row::{ImageFormat, Maker};
 
 /// All formats, in the order in which they are listed.
-pub(super) static FORMATS: [&ImageFormat; 4] = [&SD_CARD, &KEXEC, &NETBOOT, &LXC];
+pub(super) static FORMATS: [&ImageFormat; 9] = [
+    &SD_CARD, &RAW_EFI, &QCOW2, &VMDK, &VHD, &AMAZON, &KEXEC, &NETBOOT, &LXC,
+];
 
 /// Modules of nixpkgs that make an SD card image of every configuration that imports them, below its `nixos/modules`.
 pub(super) const SD_IMAGE_MODULES: &[&str] = &[
@@ -32,8 +34,6 @@ pub static SD_CARD: ImageFormat = ImageFormat {
     purpose: "the card, USB stick or disk of a board",
     file: "nixos-….img.zst",
     candidates: &[&["sdImage"], &["images", "sd-card"], &["image"]],
-    variant: None,
-    is_put_together: false,
     product_types: &["sd-image"],
     extensions: &["img"],
     is_disk: true,
@@ -41,8 +41,75 @@ pub static SD_CARD: ImageFormat = ImageFormat {
     module: Some("<nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>"),
     has_native_glue: true,
     boots: true,
-    replaces: &[],
     next: BOOT_AND_FLASH,
+    ..ImageFormat::NONE
+};
+
+/// A disk for UEFI: a GPT with an ESP, which has systemd-boot, and the root file system.
+static RAW_EFI: ImageFormat = ImageFormat {
+    name: "raw-efi",
+    purpose: "the disk of a machine with UEFI, real or virtual",
+    file: "nixos-….img.zst",
+    candidates: &[&["images", "raw-efi"]],
+    variant: Some("raw-efi"),
+    maker: Maker::Disk,
+    product_types: &["disk-image"],
+    extensions: &["img"],
+    is_disk: true,
+    is_compressed: true,
+    boots: true,
+    replaces: &["raw-efi"],
+    next: &[
+        ("sdbuild boot", "see it start in a virtual machine"),
+        ("sdbuild flash", "write it to a disk"),
+    ],
+    ..ImageFormat::NONE
+};
+
+/// The same disk in the form of QEMU, in which it takes the room of what is in it.
+static QCOW2: ImageFormat = ImageFormat {
+    name: "qcow2",
+    purpose: "the same disk for QEMU, libvirt, Proxmox and OpenStack, with UEFI",
+    file: "nixos-….qcow2",
+    extensions: &["qcow2"],
+    is_disk: false,
+    is_compressed: false,
+    replaces: &["qemu-efi"],
+    next: &[("sdbuild boot", "see it start in a virtual machine")],
+    ..RAW_EFI
+};
+
+/// The same in the form of `VMware`, compressed for import (`streamOptimized`).
+static VMDK: ImageFormat = ImageFormat {
+    name: "vmdk",
+    purpose: "the same disk for VMware and VirtualBox, with UEFI",
+    file: "nixos-….vmdk",
+    extensions: &["vmdk"],
+    replaces: &["vmware"],
+    ..QCOW2
+};
+
+/// The same in the form that Azure imports: not compressed, with a sector behind it (fixed).
+static VHD: ImageFormat = ImageFormat {
+    name: "vhd",
+    purpose: "the same disk for import into Azure (generation 2): a fixed VHD",
+    file: "nixos-….vhd",
+    extensions: &["vhd"],
+    replaces: &[],
+    ..QCOW2
+};
+
+/// A disk for UEFI with nixpkgs' configuration for EC2.
+static AMAZON: ImageFormat = ImageFormat {
+    name: "amazon",
+    purpose: "a snapshot for Amazon EC2 with UEFI: aws ec2 import-snapshot",
+    file: "nixos-….img",
+    candidates: &[&["images", "amazon"]],
+    variant: Some("amazon"),
+    is_compressed: false,
+    replaces: &["amazon"],
+    next: &[("sdbuild boot", "see it start in a virtual machine")],
+    ..RAW_EFI
 };
 
 /// A kernel, an initial RAM disk with the whole system, and a script that starts them from a running Linux.
@@ -52,16 +119,12 @@ static KEXEC: ImageFormat = ImageFormat {
     file: "nixos-….tar",
     candidates: &[&["images", "kexec"]],
     variant: Some("kexec"),
-    is_put_together: true,
+    maker: Maker::Archive,
     product_types: &["member"],
     extensions: &["tar"],
-    is_disk: false,
-    is_compressed: false,
-    module: None,
-    has_native_glue: false,
     boots: true,
-    replaces: &[],
     next: FROM_MEMORY,
+    ..ImageFormat::NONE
 };
 
 /// The same with an iPXE script, for a server of TFTP or HTTP.
@@ -80,16 +143,9 @@ static LXC: ImageFormat = ImageFormat {
     file: "nixos-….tar.xz",
     candidates: &[&["images", "lxc"]],
     variant: Some("lxc"),
-    is_put_together: false,
     product_types: &["system-tarball"],
     extensions: &["tar.xz", "tar.zst", "tar.gz", "tar"],
-    is_disk: false,
-    is_compressed: false,
-    module: None,
-    has_native_glue: false,
-    boots: false,
-    replaces: &[],
-    next: &[],
+    ..ImageFormat::NONE
 };
 
 /// Any variant of `config.system.build.images` that makes a file of itself and lists it. What it is for, only the user knows.
@@ -97,19 +153,9 @@ pub static OF_NIXPKGS: ImageFormat = ImageFormat {
     name: "nixpkgs:VARIANT",
     purpose: "any variant of system.build.images that needs no virtual machine",
     file: "as nixpkgs calls it",
-    candidates: &[],
-    variant: None,
-    is_put_together: false,
-    product_types: &[],
     extensions: &[
         "img", "raw", "iso", "qcow2", "vmdk", "vhd", "vhdx", "tar.xz", "tar.gz", "tar.zst", "tar",
         "squashfs",
     ],
-    is_disk: false,
-    is_compressed: false,
-    module: None,
-    has_native_glue: false,
-    boots: false,
-    replaces: &[],
-    next: &[],
+    ..ImageFormat::NONE
 };

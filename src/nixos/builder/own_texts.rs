@@ -29,7 +29,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 16] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 18] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -37,6 +37,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 16] = [
         include_str!("../expressions/flake-source.nix"),
     ),
     ("image.nix", include_str!("../expressions/image.nix")),
+    ("disk.nix", include_str!("../expressions/disk.nix")),
     ("members.nix", include_str!("../expressions/members.nix")),
     (
         "additions.nix",
@@ -47,6 +48,10 @@ pub(super) const EXPRESSIONS: [(&str, &str); 16] = [
     ("glue/builders.nix", include_str!("../glue/builders.nix")),
     ("glue/assembly.nix", include_str!("../glue/assembly.nix")),
     ("glue/copies.nix", include_str!("../glue/copies.nix")),
+    (
+        "glue/file_system.nix",
+        include_str!("../glue/file_system.nix"),
+    ),
     ("glue/machine.nix", include_str!("../glue/machine.nix")),
     ("glue/retry.nix", include_str!("../glue/retry.nix")),
     ("glue/text.nix", include_str!("../glue/text.nix")),

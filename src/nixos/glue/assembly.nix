@@ -4,24 +4,14 @@
 let
   inherit (import ./text.nix { inherit lib; }) withoutContext isSuspicious contains;
 
-  toolsFor = import ./tools.nix { inherit lib native; };
-
-  # With the attribute `bin` that packages with several outputs have.
-  withBin = package: package // { bin = package; };
-
   isOurs = function: builtins.isPath function && baseNameOf function == "make-ext4-fs.nix" && lib.hasPrefix "${toString target.path}/" (toString function);
   fileSystem =
     function: args:
     let
-      e2fsprogs = withBin (toolsFor.e2fsprogs (args.uuid or "44444444-4444-4444-8888-888888888888"));
-      takes = builtins.functionArgs (import function);
-      ours = builtins.intersectAttrs takes { inherit (native) stdenv; inherit e2fsprogs; fakeroot = withBin toolsFor.fakeroot; };
       commands = lib.optionalAttrs (args ? populateImageCommands) { populateImageCommands = menuNatively args.populateImageCommands; };
-      made = native.callPackage function (ours // args // commands);
-      linked = made.overrideAttrs (old: lib.optionalAttrs (old ? buildCommand) { buildCommand = copies.linked old.buildCommand; });
     in
     # A later override drops this mark.
-    linked // { isOrdinary = true; };
+    import ./file_system.nix { inherit lib native; } function (args // commands) // { isOrdinary = true; };
 
   # The program that writes the boot menu comes from the build's package set and is not part of the image. It starts some
   # thirty processes, the slowest part of filling the file system.

@@ -13,6 +13,7 @@ lib: {
       qemuArch = cpu;
       linuxArch = if cpu == "aarch64" then "arm64" else cpu;
       debianArch = if cpu == "aarch64" then "arm64" else "amd64";
+      efiArch = if cpu == "aarch64" then "aa64" else "x64";
       isAarch64 = cpu == "aarch64";
       isx86_64 = cpu == "x86_64";
       isLinux = true;

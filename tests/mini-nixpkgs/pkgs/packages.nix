@@ -32,8 +32,16 @@ in
   };
   util-linux = fromDebian {
     debs = [ "util-linux" "fdisk" "libfdisk1" "libsmartcols1" "libreadline8t64" "libtinfo6" ] ++ mountLibs;
-    programs = [ "sfdisk" "taskset" "fallocate" ];
+    programs = [ "sfdisk" "partx" "taskset" "fallocate" ];
   };
+  qemu-utils = fromDebian {
+    debs = [
+      "qemu-utils" "libaio1t64" "libatomic1" "libffi8" "libfuse3-4" "libglib2.0-0t64" "libgmp10" "libgnutls30t64" "libhogweed6t64" "libidn2-0"
+      "libnettle8t64" "libnuma1" "libp11-kit0" "libpcre2-8-0" "libselinux1" "libtasn1-6" "libunistring5" "liburing2" "libzstd1" "zlib1g"
+    ] ++ mountLibs;
+    programs = [ "qemu-img" ];
+  };
+  systemd = callPackage ./os-specific/systemd.nix { };
   dosfstools = fromDebian { debs = [ "dosfstools" ]; programs = [ "mkfs.fat" "mkfs.vfat" "fsck.fat" "fsck.vfat" ]; };
   squashfsTools = fromDebian {
     debs = [ "squashfs-tools" "liblz4-1" "liblzma5" "liblzo2-2" "libxxhash0" "libzstd1" "zlib1g" "libgcc-s1" ];

@@ -1,6 +1,6 @@
 # Options of NixOS that configurations often set and that change nothing in a miniature image. They are here so that
 # such a configuration evaluates; below the names listed, an unknown one is still an error.
-{ lib, ... }:
+{ lib, pkgs, ... }:
 let
   inherit (lib) types mkOption;
   bool = mkOption { type = types.bool; default = false; };
@@ -69,7 +69,7 @@ in
     security = freeWith { sudo = free; polkit = free; };
     system = { autoUpgrade = free; switch = free; copySystemConfiguration = bool; disableInstallerTools = bool; };
     time.hardwareClockInLocalTime = bool;
-    systemd = freeWith { services = free; timers = free; network = free; };
+    systemd = freeWith { package = mkOption { type = types.package; default = pkgs.systemd; }; services = free; timers = free; network = free; };
   }
   // same free [
     "console" "containers" "documentation" "fonts" "installer" "isSpecialisation" "location" "powerManagement" "programs"

@@ -15,6 +15,7 @@
   ./system/activation.nix
   ./system/boot/loader/generic-extlinux-compatible
   ./system/file-systems.nix
+  ./system/grow-partition.nix
   ./system/kernel.nix
   ./system/stage-1.nix
   ./system/toplevel.nix

@@ -74,7 +74,13 @@ grow() {
   blockdev --rereadpt "/dev/$disk"
   echo "stage 1: /dev/$name goes from $old to $new sectors"
 }
-[ @grow@ = false ] || grow
+# Of a GPT, whose checksums need a program, the system itself does that: see grow-partition.nix.
+is_gpt() {
+  local disk
+  disk=$(readlink -f "/sys/class/block/${device##*/}/..")
+  [ "$(dd if="/dev/${disk##*/}" bs=1 skip=512 count=8 2>/dev/null)" = "EFI PART" ]
+}
+[ @grow@ = false ] || is_gpt || grow
 
 mount -t @fsType@ "$device" /sysroot || fail "cannot mount $device"
 go_on

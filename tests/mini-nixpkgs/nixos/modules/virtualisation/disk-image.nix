@@ -7,8 +7,10 @@ in
   imports = [ ../image/file-options.nix ];
   options.image.format = lib.mkOption { type = lib.types.enum [ "raw" "qcow2" ]; default = "qcow2"; };
   config = {
-    fileSystems."/" = { device = "/dev/disk/by-label/nixos"; fsType = "ext4"; };
+    boot.loader.systemd-boot.enable = true;
     boot.growPartition = lib.mkDefault true;
+    fileSystems."/" = { device = "/dev/disk/by-label/nixos"; autoResize = true; fsType = "ext4"; };
+    fileSystems."/boot" = { device = "/dev/disk/by-label/ESP"; fsType = "vfat"; };
     system.nixos.tags = [ cfg.format "efi" ];
     image.extension = if cfg.format == "raw" then "img" else cfg.format;
     system.build.image = pkgs.stdenv.mkDerivation {

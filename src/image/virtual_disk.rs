@@ -1,0 +1,161 @@
+//! Files that hold the disk of a virtual machine in a form of their own: which form it is, and whether QEMU would open no other
+//! file for it. Such a file may name another one, whose content the machine would then read: it is refused.
+
+use super::bytes::{has_magic, slice, u64_at};
+use super::disk::Section;
+use super::error::Error;
+use super::open::ImageFile;
+use super::partition::SECTOR_BYTES;
+use super::report::Layout;
+use crate::common::cancel::Cancel;
+
+/// Bytes at the start of a file that are read: its header, or its partition table.
+const START_BYTES: usize = 128 * 1024;
+/// The type of an EFI system partition in a GPT, by the UEFI specification.
+const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+/// Bit 2 of a qcow2 file's incompatible features: its data are in another file.
+const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
+
+/// How a file holds a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskForm {
+    /// Byte by byte; a fixed VHD too, which has a sector more at its end.
+    #[default]
+    Raw,
+    /// QEMU's form.
+    Qcow2,
+    /// The form of `VMware`, in one file.
+    Vmdk,
+}
+
+impl DiskForm {
+    /// QEMU's name of it.
+    pub const fn qemu_name(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+            Self::Vmdk => "vmdk",
+        }
+    }
+}
+
+impl ImageFile {
+    /// How the file holds a disk, by its start, which is decompressed for it; [`DiskForm::Raw`] for what cannot be read.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for a file that names another one.
+    pub fn disk_form(&self, cancel: &Cancel) -> Result<DiskForm, Error> {
+        form_of(&self.start(cancel))
+    }
+
+    /// Whether UEFI starts it: it has an EFI system partition in a GPT, or is the disk of a virtual machine in a form of its own.
+    pub fn starts_by_uefi(&self, cancel: &Cancel) -> bool {
+        let start = self.start(cancel);
+        if !matches!(form_of(&start), Ok(DiskForm::Raw)) {
+            return true;
+        }
+        let length = start.len() as u64;
+        Layout::read(&Section::whole(start, length, cancel)).is_ok_and(|layout| {
+            let mut kinds = layout.partitions.iter().map(|found| &found.partition.kind);
+            kinds.any(|kind| kind.eq_ignore_ascii_case(ESP))
+        })
+    }
+
+    fn start(&self, cancel: &Cancel) -> Vec<u8> {
+        let mut start = vec![0; START_BYTES];
+        let read = self
+            .reader(cancel, &|_| ())
+            .and_then(|mut reader| reader.fill(&mut start));
+        start.truncate(read.unwrap_or_default());
+        start
+    }
+}
+
+fn form_of(start: &[u8]) -> Result<DiskForm, Error> {
+    let (form, is_alone) = if has_magic(start, 0, b"QFI\xfb") {
+        (DiskForm::Qcow2, is_one_qcow2(start))
+    } else if has_magic(start, 0, b"KDMV") {
+        (DiskForm::Vmdk, is_one_vmdk(start))
+    } else {
+        return Ok(DiskForm::Raw);
+    };
+    is_alone.then_some(form).ok_or_else(|| {
+        Error::refused("the disk is not in this file alone: qemu-img convert makes one file of it")
+    })
+}
+
+/// By the header, in big-endian numbers: the version at byte 4, the offset of a backing file's name at byte 8, and from version 3
+/// on the incompatible features at byte 72.
+fn is_one_qcow2(start: &[u8]) -> bool {
+    let number = |at| u64_at(start, at).swap_bytes();
+    let (version, backing) = (number(0) & 0xffff_ffff, number(8));
+    let features = if version == 2 { 0 } else { number(72) };
+    let is_whole = start.len() >= 104;
+    is_whole && matches!(version, 2 | 3) && backing == 0 && features & QCOW2_DATA_ELSEWHERE == 0
+}
+
+/// By the header: the capacity at byte 12, which is 0 where the descriptor names other files, and the sector and the length of the
+/// descriptor at bytes 28 and 36.
+fn is_one_vmdk(start: &[u8]) -> bool {
+    let bytes = |at| usize::try_from(u64_at(start, at).saturating_mul(SECTOR_BYTES)).unwrap_or(0);
+    let descriptor = slice(start, bytes(28), bytes(28).saturating_add(bytes(36)));
+    let descriptor = String::from_utf8_lossy(descriptor).to_lowercase();
+    u64_at(start, 12) > 0
+        && descriptor.contains("parentcid=ffffffff")
+        && !descriptor.contains("parentfilenamehint")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn qcow2(version: u8, backing: u8, features: u8) -> Vec<u8> {
+        let mut header = vec![0; 104];
+        header[..4].copy_from_slice(b"QFI\xfb");
+        header[7] = version;
+        header[15] = backing;
+        header[79] = features;
+        header
+    }
+
+    fn vmdk(capacity: u8, descriptor: &str) -> Vec<u8> {
+        let mut file = vec![0; 1024];
+        file[..4].copy_from_slice(b"KDMV");
+        file[12] = capacity;
+        file[28] = 1;
+        file[36] = 1;
+        file[512..512 + descriptor.len()].copy_from_slice(descriptor.as_bytes());
+        file
+    }
+
+    #[test]
+    fn disks_in_one_file_have_a_form() {
+        let form = |start: &[u8]| form_of(start).ok().map(DiskForm::qemu_name);
+        assert_eq!(form(b"anything"), Some("raw"));
+        assert_eq!(form(&qcow2(2, 0, 4)), Some("qcow2"));
+        assert_eq!(form(&qcow2(3, 0, 1)), Some("qcow2"));
+        assert_eq!(form(&vmdk(9, "CID=1\nparentCID=ffffffff\n")), Some("vmdk"));
+    }
+
+    /// The machine would read the other file.
+    #[test]
+    fn disks_that_name_another_file_are_refused() {
+        for file in [
+            qcow2(3, 9, 0),
+            qcow2(2, 9, 0),
+            qcow2(3, 0, 4),
+            qcow2(4, 0, 0),
+            b"QFI\xfb".to_vec(),
+            vmdk(0, "parentCID=ffffffff\n"),
+            vmdk(9, "parentCID=00000001\n"),
+            vmdk(
+                9,
+                "parentCID=ffffffff\nparentFileNameHint=\"/etc/shadow\"\n",
+            ),
+            b"KDMV".to_vec(),
+        ] {
+            assert!(matches!(form_of(&file), Err(Error::Refused(_))), "{file:?}");
+        }
+    }
+}
