@@ -109,14 +109,59 @@ impl<'a> EngineUse<'a> {
         assert_eq!(left(self.service), [""; 0], "after a shell");
     }
 
+    /// sdbuild's own builder image, which the engine holds after a build.
+    fn builder_image(&self) -> String {
+        let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
+        let mut images = self.service.docker_lines(&named).into_iter();
+        images
+            .find(|name| name.contains("sdbuild/builder:"))
+            .unwrap()
+    }
+
+    /// Builds in a container that has only the engine's socket, as in the container image of sdbuild. Rootless engines run its
+    /// root as the account.
+    fn builds_in_a_container(&self) {
+        self.user
+            .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+        let build = self.build(&["--force"]);
+        let account = self.service.account();
+        let mut words: Vec<String> = ["run", "--detach", "--user", "0", "--volume"]
+            .map(str::to_owned)
+            .into();
+        words.push(format!(
+            "{}:/var/run/docker.sock",
+            self.service.socket().display()
+        ));
+        let (user, at) = (&self.user, |name| account.at(name));
+        let (home, state) = (user.home.path().to_owned(), user.state.path().to_owned());
+        for path in [home, state, at("cache"), at("nixpkgs"), at("sdbuild")] {
+            let path = path.display();
+            words.extend(["--volume".to_owned(), format!("{path}:{path}")]);
+        }
+        let variables = user.environment.iter();
+        for (name, value) in variables.filter(|(name, _)| *name != "DOCKER_HOST") {
+            words.extend(["--env".to_owned(), format!("{name}={value}")]);
+        }
+        let workdir = user.home.path().to_str().unwrap().to_owned();
+        words.extend(["--workdir".to_owned(), workdir, self.builder_image()]);
+        let command = [build.get_program()].into_iter().chain(build.get_args());
+        words.extend(command.map(|word| word.to_str().unwrap().to_owned()));
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        // Podman refuses to attach Docker's client to a container that is about to start.
+        let container = self.service.docker_lines(&words).remove(0);
+        let code = self.service.docker_lines(&["wait", &container]);
+        let outcome = self.service.docker(&["logs", &container]);
+        assert_eq!(code, ["0"], "{}", outcome.stderr);
+        assert_eq!(std::fs::read_to_string(outcome.image()).unwrap(), "small\n");
+        self.service.docker(&["rm", &container]).assert_exit_code(0);
+        assert_eq!(left(self.service), [""; 0], "after a build in a container");
+    }
+
     /// Builds with a foreign builder image: our own under another name, with a store of its own.
     fn builds_elsewhere(&self) {
-        let named = ["images", "--format", "{{.Repository}}:{{.Tag}}"];
-        let images = self.service.docker_lines(&named);
-        let ours = images.iter().find(|name| name.contains("sdbuild/builder:"));
         let other = "localhost/elsewhere:1";
         self.service
-            .docker(&["tag", ours.unwrap(), other])
+            .docker(&["tag", &self.builder_image(), other])
             .assert_exit_code(0);
         let script = product(&fresh(SMALL_IMAGE));
         self.user.write("sd-card.nix", &script);
@@ -158,6 +203,10 @@ impl<'a> EngineUse<'a> {
         self.record_step("shell");
         self.builds_elsewhere();
         self.record_step("builder image");
+        if self.service.kind().is_rootless() {
+            self.builds_in_a_container();
+            self.began = Instant::now();
+        }
 
         let (running, builder) = self.in_mid_build();
         let account = self.service.account();

@@ -43,6 +43,11 @@ impl EngineKind {
         }
     }
 
+    /// Whether the account runs it.
+    pub fn is_rootless(self) -> bool {
+        matches!(self, Self::RootlessDocker | Self::RootlessPodman)
+    }
+
     /// The engine's name, and the user whom it runs as.
     pub fn title(self) -> &'static str {
         match self {
@@ -113,7 +118,8 @@ impl EngineService {
         }
     }
 
-    fn socket(&self) -> PathBuf {
+    /// The path of its socket.
+    pub fn socket(&self) -> PathBuf {
         self.account.at("run/docker.sock")
     }
 
