@@ -168,7 +168,7 @@ async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<Bo
         return Ok(board);
     }
     let question = Question {
-        text: "Board: 1 is a Raspberry Pi 3, 4 or Zero 2 W, 2 another 64-bit ARM board",
+        text: "Board: 1 for Raspberry Pi 3, 4, Zero 2 W, 2 for another 64-bit ARM board",
         given: None,
         default: "1",
     };

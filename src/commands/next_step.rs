@@ -35,9 +35,10 @@ fn first_steps(columns: usize) -> Vec<String> {
         step("doctor", "says what this machine lacks", columns),
         step("init", "writes a configuration with your SSH keys", columns),
     ]);
-    lines.push("With a configuration:".to_owned());
+    lines.extend([String::new(), "With a configuration:".to_owned()]);
     lines.extend(with_configuration(columns));
     lines.extend(with_image(columns));
+    lines.push(String::new());
     lines.extend(labelled("", 0, ALL_COMMANDS, columns));
     lines
 }

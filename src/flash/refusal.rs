@@ -14,7 +14,8 @@ use crate::common::failure::{Class, Failure};
 use crate::common::human_bytes::human_bytes;
 
 /// What to do in a container without disks.
-const OUTSIDE: &str = "sdbuild runs in a container here: run `sdbuild flash` outside of it, on the machine that has the card";
+const OUTSIDE: &str =
+    "this is a container: run `sdbuild flash` outside of it, on the machine that has the card";
 
 /// What the user allowed.
 #[derive(Clone, Copy, Debug, Default)]

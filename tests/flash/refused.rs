@@ -203,7 +203,7 @@ fn missing_disk_is_said_with_those_that_exist() {
     assert_eq!(code, Some(2), "{text}");
     assert_contains(&text, &["there is no /dev/sdzzz"]);
     // Where the tests run in a container, that is the reason.
-    let hints = ["removable disk", "sdbuild runs in a container here"];
+    let hints = ["removable disk", "this is a container: run"];
     assert!(hints.iter().any(|hint| text.contains(hint)), "{text}");
     // As lsblk lists it.
     let name = card.node.trim_start_matches("/dev/");

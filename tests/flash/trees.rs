@@ -189,7 +189,7 @@ fn container_without_disks_is_told_to_flash_outside() {
         let listed = check_reach(&inventory).unwrap_err();
         for failure in [missing, listed] {
             let hint = &failure.hints[0];
-            let start = "sdbuild runs in a container here: run";
+            let start = "this is a container: run";
             assert!(hint.starts_with(start), "{hint}");
         }
         // One that was given a disk.
