@@ -8,6 +8,7 @@ use super::Build;
 use crate::common::board::BoardName;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
+use crate::common::image_format::Format;
 use crate::common::system::System;
 use crate::settings::{
     BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, WordList, help_of,
@@ -55,6 +56,10 @@ pub struct Check {
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     board: Option<BoardName>,
 
+    /// Format that the image is for, one of `sdbuild formats` [default: sd-card]
+    #[arg(long, value_name = "NAME")]
+    format: Option<Format>,
+
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
@@ -67,6 +72,7 @@ impl Check {
             config: self.config.or_path(self.path.as_deref()),
             options: Options {
                 board: self.board,
+                format: self.format.clone(),
                 ..self.nixpkgs.options()
             },
             ..BuildArgs::default()

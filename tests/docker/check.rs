@@ -252,3 +252,26 @@ fn command_line_options_reach_the_image_and_the_plan() {
     let ports = told["ports"].as_array().unwrap();
     assert_eq!(ports.len(), 2, "a list is added to: {told}");
 }
+
+/// A root file system by the label of a card is none of a disk.
+#[test]
+fn a_format_is_checked_with_its_own_modules() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let root = "  fileSystems.\"/\".device = \"/dev/disk/by-label/NIXOS_SD\";\n  services.openssh.enable = true;";
+    user.write("sd-card.nix", &configuration(root));
+    let check = |format: &[&str]| {
+        run(user
+            .sdbuild(&["check", "--nixpkgs"])
+            .arg(mini_nixpkgs())
+            .args(format))
+    };
+    let card = check(&[]);
+    assert!(!card.stderr.contains("conflicting"), "{}", card.stderr);
+    let disk = check(&["--format", "raw-efi"]);
+    disk.assert_stderr_contains(&["fileSystems", "conflicting definition values"]);
+    runs.assert_nothing_left();
+}
