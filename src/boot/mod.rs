@@ -9,6 +9,7 @@ mod console;
 mod console_session;
 mod container;
 mod copy_in;
+mod device_tree;
 mod diagnosis;
 mod disk;
 mod keyboard;

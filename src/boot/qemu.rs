@@ -70,6 +70,8 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
             Wiring::RaspberryPi {
                 memory_mib,
                 network,
+                card_bus,
+                absent: _,
             },
         ) => {
             add(&mut argv, &["-m", &memory_mib.to_string()]);
@@ -77,7 +79,7 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
             // than half of the processor time of a boot.
             add(&mut argv, &["-accel", "tcg,thread=single"]);
             add_serial(&mut argv, machine.serial, 2);
-            add_card(&mut argv, start);
+            add_card(&mut argv, start, card_bus);
             if network {
                 add_user_network(&mut argv, machine.ssh);
             }
@@ -143,12 +145,18 @@ fn add_serial(argv: &mut Vec<OsString>, serial: Serial, ports: usize) {
 }
 
 /// The card of a Raspberry Pi, and what its firmware would have loaded.
-fn add_card(argv: &mut Vec<OsString>, start: &DirectStart) {
+fn add_card(argv: &mut Vec<OsString>, start: &DirectStart, bus: Option<&str>) {
     if let Some(card) = &start.card {
         let mut drive = OsString::from("file=");
         drive.push(card);
-        drive.push(",format=qcow2,if=sd");
+        drive.push(match bus {
+            None => ",format=qcow2,if=sd",
+            Some(_) => ",format=qcow2,if=none,id=card",
+        });
         argv.extend(["-drive".into(), drive]);
+        if let Some(bus) = bus {
+            add(argv, &["-device", &format!("sd-card,drive=card,bus={bus}")]);
+        }
     }
     add_start(argv, start);
 }
@@ -246,6 +254,32 @@ mod tests {
              -chardev|stdio,id=console,mux=on,signal=off|-mon|chardev=console|-drive|file=/proc/7/fd/8,format=qcow2,if=sd|-kernel|/k|-dtb|/t|\
              -netdev|user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"
         );
+    }
+
+    #[test]
+    fn card_of_a_raspberry_pi_4_is_on_the_bus_of_the_board() {
+        let board: crate::common::board::BoardName = "rpi4".parse().unwrap();
+        let argv = argv(&Machine {
+            model: board.0.qemu.as_ref().unwrap(),
+            kvm: false,
+            firmware: None,
+            memory_mib: 4096,
+            disk: "/i".into(),
+            form: DiskForm::Raw,
+            start: Some(DirectStart {
+                card: Some("/c".into()),
+                kernel: "/k".into(),
+                device_tree: Some("/t".into()),
+                initrd: None,
+                command_line: None,
+            }),
+            ssh: None,
+            serial: Serial::Pipe,
+        });
+        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+        let line = words.join("|");
+        let card = "-drive|file=/c,format=qcow2,if=none,id=card|-device|sd-card,drive=card,bus=/generic-sdhci/sd-bus";
+        assert!(line.contains(card), "{line}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::boot::archive_start::{ArchivePart, archive_start};
 use crate::boot::copy_in;
+use crate::boot::device_tree;
 use crate::boot::disk::{Disk, open_path};
 use crate::boot::qcow2;
 use crate::boot::qemu::DirectStart;
@@ -15,6 +16,10 @@ use crate::common::board::Wiring;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::image::{PiStart, pi_start};
+
+/// U-Boot replaces the device tree that was made to fit the model.
+const TREE_IN_MENU: &str = "the boot menu names a device tree of its own, with devices that QEMU's model lacks: Linux will probably panic. \
+    With boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false the one of the firmware partition is taken";
 
 /// Files without names, which live as long as this value.
 #[derive(Debug)]
@@ -55,7 +60,15 @@ impl StartFiles {
         let start = read
             .or_internal(&what)?
             .map_err(|error| error.fail(&what))?;
-        let start = start.unwrap_or_default();
+        let mut start = start.unwrap_or_default();
+        if let (Some(tree), Wiring::RaspberryPi { absent, .. }) =
+            (&mut start.device_tree, request.model.wiring)
+        {
+            device_tree::remove(tree, absent);
+            if start.has_tree_in_menu && !absent.is_empty() {
+                context.events.warn(TREE_IN_MENU);
+            }
+        }
         let title = board.title;
         for text in start.missing.iter().chain(&start.notes) {
             context

@@ -25,6 +25,8 @@ pub struct PiStart {
     pub initrd: Option<Vec<u8>>,
     /// The command line of a kernel.
     pub command_line: Option<String>,
+    /// Whether U-Boot loads another device tree, by its boot menu.
+    pub has_tree_in_menu: bool,
     /// What the board's boot needs and the image lacks.
     pub missing: Vec<String>,
     /// What may be a mistake.
@@ -54,6 +56,10 @@ pub fn pi_start(
     let mut start = PiStart {
         missing: report.missing,
         notes: report.notes,
+        has_tree_in_menu: boot
+            .menu
+            .as_ref()
+            .is_some_and(|menu| menu.device_tree.is_some() || menu.device_trees.is_some()),
         ..PiStart::default()
     };
     if let Some(volume) = firmware_volume(&layout.volumes) {

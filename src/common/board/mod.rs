@@ -11,7 +11,7 @@ use clap::builder::PossibleValue;
 
 use super::choice::named_like_its_flag;
 use super::system::System;
-pub use qemu::{QemuFirmware, QemuModel, Wiring};
+pub use qemu::{AbsentDevice, QemuFirmware, QemuModel, Wiring};
 pub use raspberry_pi::PiModel;
 pub use u_boot::{LoaderFile, RomHeader, UBoot};
 

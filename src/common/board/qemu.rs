@@ -37,7 +37,28 @@ pub enum Wiring {
         memory_mib: u32,
         /// Whether there is USB, and so a network.
         network: bool,
+        /// The path of the bus that the card is on, among QEMU's own names; `None` where QEMU puts it on the right one.
+        card_bus: Option<&'static str>,
+        /// What the board's device tree has and QEMU's machine lacks.
+        absent: &'static [AbsentDevice],
     },
+}
+
+/// A device of a board's device tree, all or part of which QEMU's machine lacks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct AbsentDevice {
+    /// One of the names in its property `compatible`.
+    pub compatible: &'static str,
+    /// Its properties that lead to what is lacking; none if the device itself is.
+    pub properties: &'static [&'static str],
+}
+
+impl AbsentDevice {
+    /// Whether a device with this property `compatible` is meant.
+    pub fn is(&self, compatible: &[u8]) -> bool {
+        let mut names = compatible.split(|&byte| byte == 0);
+        names.any(|name| name == self.compatible.as_bytes())
+    }
 }
 
 impl QemuModel {
@@ -75,6 +96,9 @@ pub(super) struct RaspberryPiModel {
     pub(super) memory_mib: u32,
     /// Whether there is USB, and so a network.
     pub(super) network: bool,
+    /// The bus of the card, and what the machine lacks of the device tree: see [`Wiring::RaspberryPi`].
+    pub(super) card_bus: Option<&'static str>,
+    pub(super) absent: &'static [AbsentDevice],
     /// See [`QemuModel::since`].
     pub(super) since: Option<u32>,
     /// See [`QemuModel::lacks`].
@@ -92,6 +116,8 @@ impl RaspberryPiModel {
             wiring: Wiring::RaspberryPi {
                 memory_mib: self.memory_mib,
                 network: self.network,
+                card_bus: self.card_bus,
+                absent: self.absent,
             },
             since: self.since,
             lacks: self.lacks,
