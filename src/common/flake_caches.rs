@@ -46,6 +46,8 @@ pub struct CachePolicy {
     pub flake: String,
     /// What the settings say of all caches of all flakes.
     pub setting: Option<bool>,
+    /// Whether nothing is fetched.
+    pub offline: bool,
     /// Earlier answers about this flake.
     pub answers: Vec<CacheAnswer>,
     /// Whether somebody can be asked.
@@ -63,11 +65,16 @@ pub enum CacheUse {
     Unknown,
     /// The user is asked before anything is built.
     Asked,
+    /// They are not, and nobody need be told: nothing is fetched.
+    Offline,
 }
 
 impl CachePolicy {
     /// Whether `caches` are used.
     pub fn of(&self, caches: &FlakeCaches) -> CacheUse {
+        if self.offline {
+            return CacheUse::Offline;
+        }
         let mut answers = self.answers.iter();
         let answer = answers.find(|answer| answer.caches == *caches);
         match self.setting.or(answer.map(|answer| answer.accepted)) {
@@ -81,9 +88,10 @@ impl CachePolicy {
     /// What the builder is told, which knows the caches only when the flake is evaluated: `yes` for all, or the SHA-256 of each
     /// list that is used; `None` if it uses none.
     pub fn accepted(&self) -> Option<String> {
-        match self.setting {
+        match self.setting.filter(|_| !self.offline) {
             Some(true) => return Some("yes".to_owned()),
             Some(false) => return None,
+            None if self.offline => return None,
             None => {}
         }
         let accepted = self.answers.iter().filter(|answer| answer.accepted);
@@ -132,5 +140,8 @@ mod tests {
         policy.setting = Some(true);
         assert_eq!(policy.of(&other_key), CacheUse::Used);
         assert_eq!(policy.accepted().as_deref(), Some("yes"));
+        policy.offline = true;
+        assert_eq!(policy.of(&caches("https://a")), CacheUse::Offline);
+        assert_eq!(policy.accepted(), None);
     }
 }

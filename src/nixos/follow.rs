@@ -47,6 +47,8 @@ pub(super) struct Followed {
 pub(super) struct LogView {
     /// How long the builder may wait for a server before that is reported.
     pub(super) slow: Duration,
+    /// Whether the builder has no network.
+    pub(super) offline: bool,
     /// Whether a flake is evaluated, which the builder reports before anything is built.
     pub(super) awaits_flake: bool,
     /// Whether the binary caches that it names are used.
@@ -123,7 +125,7 @@ impl<'a> Reader<'a> {
             events,
             log: Log::default(),
             expensive: ExpensiveBuilds::default(),
-            warnings: Warnings::default(),
+            warnings: Warnings::of_builder(view.offline),
             slow: SlowFetches::new(view.slow),
             stdout,
             stderr,

@@ -40,6 +40,7 @@ pub(super) fn policy(plan: &Plan) -> Result<CachePolicy, Failure> {
     Ok(CachePolicy {
         flake,
         setting: settings.accept_flake_caches,
+        offline: settings.common.offline,
         answers,
         asks: settings.can_ask,
     })

@@ -173,7 +173,6 @@ impl Build {
         if self.common.offline {
             self.caches.substituters.clear();
             self.builders.machines.clear();
-            self.accept_flake_caches = Some(false);
         }
         self
     }

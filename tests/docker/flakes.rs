@@ -101,6 +101,7 @@ fn a_flake_is_evaluated_as_git_sees_it() {
         &clean,
         &[&format!("revision {head}"), "common one", "library two"],
     );
+    assert!(!clean.stderr.contains("Internet"), "{}", clean.stderr);
 
     repository.write("common.nix", "{ imports = [ ./new.nix ]; }");
     repository.write("new.nix", "{ warnings = [ \"new three\" ]; }");

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::git_backend::git_backend;
 use super::{STORE, in_builder, lock, run, shared};
 
 /// How a server answers a request.
@@ -28,6 +29,8 @@ pub enum Reply {
     Silence,
     /// Half of the file, then four bytes a second.
     Trickle,
+    /// What git's own server answers, which has the repositories of the directory.
+    Git,
     /// A status such as `503 Service Unavailable`, with further header lines.
     Status(&'static str, String),
 }
@@ -35,10 +38,12 @@ pub enum Reply {
 /// A request as a server receives it.
 #[derive(Clone, Debug)]
 pub struct Request {
+    pub method: String,
     /// The target: a path, or a URL when the server is used as a proxy.
     pub target: String,
     /// The header lines in lower case, but for the values.
     pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Request {
@@ -160,16 +165,33 @@ fn read_request(stream: &mut dyn Connection) -> std::io::Result<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let target = line.split(' ').nth(1).unwrap_or_default().to_owned();
-    let mut headers = Vec::new();
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, target) = (
+        words.next().unwrap_or_default(),
+        words.next().unwrap_or_default(),
+    );
+    let mut request = Request {
+        method,
+        target,
+        headers: Vec::new(),
+        body: Vec::new(),
+    };
     loop {
         line.clear();
         reader.read_line(&mut line)?;
         match line.trim_end().split_once(':') {
-            Some((name, value)) => headers.push((name.to_lowercase(), value.trim().to_owned())),
-            None => return Ok(Request { target, headers }),
+            Some((name, value)) => {
+                let header = (name.to_lowercase(), value.trim().to_owned());
+                request.headers.push(header);
+            }
+            None => break,
         }
     }
+    let length = request.header("content-length");
+    let length = length.and_then(|length| length.parse().ok()).unwrap_or(0);
+    request.body.resize(length, 0);
+    reader.read_exact(&mut request.body)?;
+    Ok(request)
 }
 
 /// Answers the one request of a connection.
@@ -182,13 +204,26 @@ fn answer(
     let request = read_request(stream)?;
     requests.lock().unwrap().push(request.clone());
     let reply = manner(&request);
-    let bytes = body(&reply, &dir.join(request.file()));
-    let (status, more) = if let Reply::Status(status, more) = &reply {
-        (*status, more.as_str())
-    } else if bytes.is_none() {
-        ("404 Not Found", "")
-    } else {
-        ("200 OK", "")
+    let ((status, more), bytes) = match &reply {
+        Reply::Status(status, more) => (((*status).to_owned(), more.clone()), None),
+        Reply::Git => {
+            let (status, more, bytes) = git_backend(&request, dir);
+            ((status, more), Some(bytes))
+        }
+        Reply::File
+        | Reply::Text(_)
+        | Reply::Other(_)
+        | Reply::Changed
+        | Reply::Cut
+        | Reply::Silence
+        | Reply::Trickle => {
+            let bytes = body(&reply, &dir.join(request.file()));
+            let status = match bytes {
+                Some(_) => "200 OK",
+                None => "404 Not Found",
+            };
+            ((status.to_owned(), String::new()), bytes)
+        }
     };
     let bytes = bytes.unwrap_or_default();
     let length = bytes.len();
@@ -216,7 +251,7 @@ fn body(reply: &Reply, path: &Path) -> Option<Vec<u8>> {
     match reply {
         Reply::Text(text) => Some(text.clone().into_bytes()),
         Reply::Other(other) => fs::read(other).ok(),
-        Reply::Status(..) => None,
+        Reply::Status(..) | Reply::Git => None,
         Reply::File | Reply::Cut | Reply::Silence | Reply::Trickle => fs::read(path).ok(),
         Reply::Changed => {
             let mut bytes = fs::read(path).ok()?;

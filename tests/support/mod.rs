@@ -14,6 +14,7 @@ mod debian;
 mod desktop;
 mod engine;
 mod flake;
+mod git_backend;
 mod handler;
 mod machine;
 mod nix_machine;

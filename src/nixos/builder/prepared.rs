@@ -239,6 +239,7 @@ impl ContainerOfJob {
         let _heartbeat = heartbeat.keep_alive(input);
         let view = LogView {
             slow: self.job.request.nix.stall_timeout,
+            offline: self.job.access.offline,
             awaits_flake: self.job.source.is_flake(),
             caches: self.job.request.nix.flake_caches.clone(),
             substituters: self.job.request.nix.substituters.clone(),

@@ -11,7 +11,8 @@ use crate::common::failure::{Class, Failure};
 const ASKS_WHO: &str = "the server asks for a user name";
 /// What to do about an address that is wrong, or that not everybody may read.
 const REFUSED: &str = "check the address, and that no password is needed to read it; an input of a flake that your own git can read \
-     (`git ls-remote URL` shows it): --git-inputs NAME";
+     (`git ls-remote URL` shows it): --git-inputs NAME; an archive behind a login: --netrc-file FILE; anything else: \
+     --override-input INPUT DIR";
 
 /// The failure of a builder that was to have no network, and needed one; `None` for every other failure.
 pub(super) fn no_network_failure(

@@ -22,6 +22,10 @@ const FETCHED: &str =
 const NO_CACHE: &str = "does not appear to be a binary cache";
 const NOT_A_CACHE: &str = "it is not used, and what only it has is built here, which takes hours: check the address; if it asks \
                            for a user name and a password, give --netrc-file FILE";
+/// What Nix writes of the settings in a flake, about which sdbuild itself says more.
+const FLAKE_SETTING: &str = "ignoring untrusted flake configuration setting";
+/// What Nix writes where there is only a loopback interface.
+const NO_NETWORK: &str = "you don't have Internet access";
 /// Nix's log level of warnings.
 const WARNING_LEVEL: u8 = 1;
 
@@ -29,9 +33,18 @@ const WARNING_LEVEL: u8 = 1;
 #[derive(Debug, Default)]
 pub(in crate::nixos) struct Warnings {
     shown: BTreeSet<String>,
+    offline: bool,
 }
 
 impl Warnings {
+    /// Of a builder that has no network if `offline`.
+    pub(in crate::nixos) fn of_builder(offline: bool) -> Self {
+        Self {
+            offline,
+            ..Self::default()
+        }
+    }
+
     /// The text to show when `event` is a warning that was not shown yet.
     pub(in crate::nixos) fn note(&mut self, event: &NixEvent) -> Option<String> {
         let NixEvent::Message {
@@ -48,6 +61,8 @@ impl Warnings {
         // What Nix says of the lock of the copy to which overridden inputs are added is about sdbuild.
         if text.is_empty()
             || text.contains(layout::OVERRIDDEN)
+            || text.starts_with(FLAKE_SETTING)
+            || self.offline && text.starts_with(NO_NETWORK)
             || self.shown.len() > MAX_WARNINGS
             || !self.shown.insert(subject(text))
         {
@@ -137,6 +152,22 @@ mod tests {
         let mut warnings = Warnings::default();
         assert_eq!(warnings.note(&message(text)), None);
         assert!(warnings.note(&message("warning: another")).is_some());
+    }
+
+    #[test]
+    fn what_sdbuild_itself_has_arranged_is_not_told() {
+        let message = |text: &str| NixEvent::Message {
+            level: 1,
+            text: format!("warning: {text}"),
+        };
+        let no_network =
+            "you don't have Internet access; disabling some network-dependent features";
+        let setting = "ignoring untrusted flake configuration setting 'extra-substituters'.\nPass '--accept-flake-config' to trust it";
+        let mut offline = Warnings::of_builder(true);
+        assert_eq!(offline.note(&message(no_network)), None);
+        let mut online = Warnings::of_builder(false);
+        assert_eq!(online.note(&message(setting)), None);
+        assert!(online.note(&message(no_network)).is_some());
     }
 
     #[test]

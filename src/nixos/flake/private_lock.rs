@@ -64,7 +64,11 @@ impl UnlockedRepository {
         let source = GitSource::new(&attributes).map_err(|parameter| {
             let text =
                 format!("`{parameter}` is not supported for a repository that your git fetches");
-            Failure::usage(text).context(format!("lock the input {name}"))
+            Failure::usage(text)
+                .context(format!("lock the input {name}"))
+                .hint(format!(
+                    "clone it, and give the directory: --override-input {name} DIR"
+                ))
         })?;
         Ok(source.map(|source| Self {
             name: name.to_owned(),
@@ -235,6 +239,7 @@ mod tests {
         ] {
             let failure = unlocked_repositories(flake, None, &[], &[]).unwrap_err();
             assert!(failure.to_string().contains("submodules"), "{failure}");
+            assert!(failure.hints[0].contains("--override-input a DIR"));
         }
     }
 

@@ -65,7 +65,7 @@ impl FlakeReport {
                 "the flake names binary caches that are not used: {urls} (keys {keys}); if you trust who has the keys, \
                  give --accept-flake-caches"
             )),
-            CacheUse::Asked => {}
+            CacheUse::Asked | CacheUse::Offline => {}
         }
     }
 

@@ -161,6 +161,10 @@ fn caches_of_a_flake_are_asked_about_once() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one flake on a server in all its forms"
+)]
 fn the_builder_fetches_flakes_from_servers() {
     if !engine_available() {
         return;
@@ -196,7 +200,12 @@ fn the_builder_fetches_flakes_from_servers() {
     // git asks with a query, which a server without git ignores.
     let server = CacheServer::start(public.path(), move |request| {
         let path = request.file().split('?').next().unwrap_or_default();
-        Reply::Other(files.join(path))
+        // The login is `me:secret`.
+        let is_known = request.header("authorization") == Some("Basic bWU6c2VjcmV0");
+        match path.strip_prefix("private/") {
+            Some(_) if !is_known => Reply::Status("401 Unauthorized", String::new()),
+            private => Reply::Other(files.join(private.unwrap_or(path))),
+        }
     });
     let url = server.url();
     let checked = check(&user, &[&format!("git+{url}/pi.git#pi")]).assert_exit_code(6);
@@ -207,6 +216,18 @@ fn the_builder_fetches_flakes_from_servers() {
     let reference = format!("{url}/pi.tar.gz");
     let checked = check(&user, &["--flake", &reference]).assert_exit_code(6);
     assert_tells(&checked, &["release 26.05.mini", "revision none"]);
+    // An archive behind a login.
+    let reference = format!("{url}/private/pi.tar.gz");
+    check(&user, &["--flake", &reference])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["HTTP error 401", "--netrc-file FILE"]);
+    let host = url.trim_start_matches("http://").split(':').next().unwrap();
+    let netrc = format!("machine {host} login me password secret\n");
+    let netrc = user.write("netrc", &netrc);
+    let mut checked = user.sdbuild(&["check", "--json", "--flake", &reference]);
+    let checked = run(checked.env("SDBUILD_NETRC_FILE", netrc)).assert_exit_code(6);
+    assert_tells(&checked, &["release 26.05.mini"]);
+    assert!(!checked.stderr.contains("secret"), "{}", checked.stderr);
     check(&user, &["--flake", &format!("{url}/none.tar.gz")])
         .assert_exit_code(2)
         .assert_stderr_contains(&["404"]);

@@ -14,7 +14,8 @@ use crate::support::*;
 /// The password; in none of sdbuild's words, files and arguments.
 const TOKEN: &str = "t0ken-of-the-tests";
 
-/// A server that gives the repositories in `dir` to whoever has the password.
+/// A server that gives the repositories in `dir` to whoever has the password: those in `me` as files, as a server without git does,
+/// all others by the protocol of git's own server.
 fn git_server(dir: &Path) -> CacheServer {
     let login = base64::engine::general_purpose::STANDARD.encode(format!("me:{TOKEN}"));
     let files = dir.to_owned();
@@ -25,7 +26,11 @@ fn git_server(dir: &Path) -> CacheServer {
         }
         // git asks with a query, which a server without git ignores.
         let path = request.file().split('?').next().unwrap_or_default();
-        Reply::Other(files.join(path))
+        if path.starts_with("me/") {
+            Reply::Other(files.join(path))
+        } else {
+            Reply::Git
+        }
     })
 }
 
@@ -114,6 +119,9 @@ fn inputs_behind_a_login_are_fetched_by_the_users_git() {
         .assert_exit_code(0)
         .assert_stderr_contains(&["parts added", "secrets added", "with your git"]);
     assert_nowhere(&user, &locked);
+    let is_second =
+        |r: &Request| r.method == "POST" && r.header("git-protocol") == Some("version=2");
+    assert!(server.requests().iter().any(is_second));
     let node = |name: &str| -> Value {
         let text = fs::read_to_string(pi.path("flake.lock")).unwrap();
         assert!(!text.contains("/build") && !text.contains(TOKEN), "{text}");
