@@ -190,8 +190,6 @@ pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {
         Fault::Terminal if phase >= CopyOut => codes(&[0, 128 + 1], SOON, ""),
         Fault::Terminal => codes(&[128 + 1], SOON, ""),
         Fault::Registrar(_) => codes(&[0, 3, 4], HANG_LIMIT, "registrar"),
-        // The build has more work than it can do without the handler.
-        Fault::Stop if variant == "held" => codes(&[3, 4], HANG_LIMIT, "handler"),
         Fault::Stop | Fault::HandlerRemoved => codes(&[0, 3, 4], HANG_LIMIT, "handler"),
         Fault::RegistrarImage => codes(&[0, 3], HANG_LIMIT, "image"),
         Fault::Builder(_) if phase == Build => codes(&[0, 3], SOON, "builder"),
