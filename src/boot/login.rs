@@ -131,6 +131,20 @@ impl<'a> SshProbe<'a> {
         ssh
     }
 
+    /// The same, whose own messages are added to the file `messages` and do not mix with those of the command.
+    pub(super) fn command_with_messages(
+        &self,
+        messages: &Path,
+        command: &str,
+        connect_timeout: Duration,
+    ) -> Command {
+        let mut ssh = command_with_parent(self.ssh);
+        ssh.arg("-E").arg(messages);
+        ssh.args(self.argv(command, connect_timeout))
+            .stdin(Stdio::null());
+        ssh
+    }
+
     /// The arguments of ssh: it asks nothing, stores nothing, and knows no other host.
     fn argv(&self, command: &str, connect_timeout: Duration) -> Vec<OsString> {
         let mut argv: Vec<OsString> = Vec::new();

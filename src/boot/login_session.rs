@@ -1,6 +1,5 @@
 //! A boot that waits for an SSH login, runs a command there and switches the machine off.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use crate::boot::container::ContainerOptions;
@@ -9,22 +8,19 @@ use crate::boot::disk::Disk;
 use crate::boot::login::{ProbeResult, SshProbe};
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::network_adapter::NetworkAdapter;
-use crate::boot::outcome::{
-    Reached, command_outcome, machine_ended, no_login, with_leftover, with_memory_hint,
-};
+use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftover, with_memory_hint};
 use crate::boot::progress::BootProgress;
 use crate::boot::prompt_session;
 use crate::boot::qemu::Serial;
+use crate::boot::remote_command::RemoteCommands;
 use crate::boot::request::Login;
 use crate::boot::session::BootSession;
 use crate::common::event::{Event, Phase};
-use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::{ActiveTimer, timeout};
 
 /// How long the console is read on after a line that means failure: later lines may say why.
 const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long the machine may take to switch itself off.
-const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
 /// The hint where the machine's SSH port cannot be reached from this machine.
 const NO_PORT_HINT: &str =
     "install QEMU on this machine, or boot without --until-ssh and --run to see the console";
@@ -87,12 +83,16 @@ impl LoginSession<'_> {
         if events.phase(Phase::Boot, wait).await? != Reached::Login {
             return Ok(Reached::Prompt);
         }
+        let commands = RemoteCommands {
+            probe: &self.probe,
+            context: self.session.context,
+        };
         let outcome = match &login.command {
-            Some(command) => self.run_command(machine, command, login.timeout).await,
+            Some(command) => commands.run(machine, command, login.timeout).await,
             None => Ok(()),
         };
         if !cancel.is_cancelled() {
-            self.power_off(machine).await?;
+            commands.power_off(machine).await?;
         }
         outcome.map(|()| Reached::Login)
     }
@@ -157,61 +157,6 @@ impl LoginSession<'_> {
         };
         self.session.explain_prompt(&failure);
         prompt_session::wait(machine, &self.session, limit).await
-    }
-
-    /// Runs the user's command on the machine, with its output on the terminal.
-    async fn run_command(
-        &self,
-        machine: &mut RunningMachine,
-        command: &str,
-        limit: Duration,
-    ) -> Result<(), Failure> {
-        let context = self.session.context;
-        context.events.emit(Event::TerminalGiven);
-        let mut ssh = self
-            .probe
-            .command(command, limit)
-            .stdout(Stdio::inherit())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .or_environment("start ssh")?;
-        let run = async {
-            let mut qemu_ended = false;
-            loop {
-                tokio::select! {
-                    biased;
-                    status = ssh.wait() => return status.or_environment("wait for ssh"),
-                    // When QEMU has ended, ssh notices that the connection is lost and ends too.
-                    event = machine.next_event(), if !qemu_ended => {
-                        qemu_ended = matches!(event?, BootEvent::Ended(_));
-                    }
-                }
-            }
-        };
-        match context.cancel.race(timeout(limit, run)).await? {
-            Some(status) => command_outcome(status?),
-            None => Err(Failure::message(
-                Class::Build,
-                format!("the command did not end within {} s", limit.as_secs()),
-            )
-            .hint("give it more time with --timeout")),
-        }
-    }
-
-    /// Makes the machine switch itself off. A machine that does not is no failure: nothing that it writes
-    /// is kept.
-    async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
-        let context = self.session.context;
-        let mut poweroff = self.probe.command("poweroff", POWEROFF_TIMEOUT);
-        poweroff.stdout(Stdio::null()).stderr(Stdio::null());
-        let mut ssh = poweroff.spawn().or_environment("start ssh")?;
-        let ended = timeout(POWEROFF_TIMEOUT, machine.until_off());
-        if context.cancel.race(ended).await?.is_none() {
-            context
-                .events
-                .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
-        }
-        ssh.kill().await.or_environment("end ssh")
     }
 }
 

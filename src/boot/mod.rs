@@ -27,6 +27,7 @@ mod prompt_session;
 mod qcow2;
 mod qemu;
 mod qemu_output;
+mod remote_command;
 mod request;
 mod run;
 mod session;

@@ -93,17 +93,23 @@ pub(super) fn qemu_outcome(status: ExitStatus, stderr: &str) -> Result<(), Failu
 }
 
 /// The outcome of the user's command, whose exit code becomes that of sdbuild.
-pub(super) fn command_outcome(status: ExitStatus) -> Result<(), Failure> {
+pub(super) fn command_outcome(status: ExitStatus, messages: &str) -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
     // As a shell reports the end by a signal.
     let code = status.code().or(status.signal().map(|signal| 128 + signal));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(255);
-    Err(Failure::message(
+    let failure = Failure::message(
         Class::Command(code),
         format!("the command ended with {code} on the machine"),
-    ))
+    );
+    let mut lines = messages.lines().rev().map(str::trim);
+    let said = lines.find(|line| !line.is_empty());
+    Err(match said {
+        Some(line) => failure.hint(format!("ssh says: {line}")),
+        None => failure,
+    })
 }
 
 /// Adds what could not be removed to the outcome.
@@ -136,10 +142,10 @@ mod tests {
 
     #[test]
     fn exit_code_of_the_command_is_passed_on() {
-        assert!(command_outcome(ExitStatus::from_raw(0)).is_ok());
-        let failure = command_outcome(ExitStatus::from_raw(7 << 8)).unwrap_err();
+        assert!(command_outcome(ExitStatus::from_raw(0), "").is_ok());
+        let failure = command_outcome(ExitStatus::from_raw(7 << 8), "").unwrap_err();
         assert_eq!(failure.class, Class::Command(7));
-        let failure = command_outcome(ExitStatus::from_raw(9)).unwrap_err();
+        let failure = command_outcome(ExitStatus::from_raw(9), "").unwrap_err();
         assert_eq!(failure.class, Class::Command(137));
     }
 }

@@ -10,6 +10,7 @@ use crate::boot::tools::BootTools;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::Events;
+use crate::common::failure::Class;
 
 /// A machine whose console is the output of a shell script.
 fn machine(script: &str) -> RunningMachine {

@@ -1,0 +1,172 @@
+//! Commands on the booted machine by SSH, once a login has succeeded.
+//!
+//! The server may refuse the next connection nevertheless: OpenSSH counts what the attempts to log in left unfinished while the
+//! machine was slow (`MaxStartups`, `PerSourcePenalties` in `sshd_config(5)`). Then nothing has been run, and ssh is started again.
+
+use std::fs;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use tempfile::NamedTempFile;
+
+use crate::boot::login::SshProbe;
+use crate::boot::machine::{BootEvent, RunningMachine};
+use crate::boot::outcome::command_outcome;
+use crate::common::context::Context;
+use crate::common::event::Event;
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::timeout::timeout;
+
+/// The pause before ssh is started again.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// How long the machine may take to switch itself off.
+const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long after an ssh that has ended the machine is asked again to switch itself off.
+const POWEROFF_PAUSE: Duration = Duration::from_secs(5);
+
+/// Commands on a machine that accepts logins.
+#[derive(Clone, Copy)]
+pub(super) struct RemoteCommands<'a> {
+    pub(super) probe: &'a SshProbe<'a>,
+    pub(super) context: &'a Context,
+}
+
+impl RemoteCommands<'_> {
+    /// Runs the user's command for at most `limit`, with its output on the terminal. Fails unless its exit status is 0.
+    pub(super) async fn run(
+        &self,
+        machine: &mut RunningMachine,
+        command: &str,
+        limit: Duration,
+    ) -> Result<(), Failure> {
+        self.context.events.emit(Event::TerminalGiven);
+        let messages = NamedTempFile::new().or_environment("create a temporary file")?;
+        let path = messages.path();
+        let run = until_connected(&messages, async || {
+            let ssh = self.probe.command_with_messages(path, command, limit);
+            run_to_end(ssh, machine).await
+        });
+        match self.context.cancel.race(timeout(limit, run)).await? {
+            Some(done) => {
+                let (status, messages) = done?;
+                command_outcome(status, &messages)
+            }
+            None => Err(Failure::message(
+                Class::Build,
+                format!("the command did not end within {} s", limit.as_secs()),
+            )
+            .hint("give it more time with --timeout")),
+        }
+    }
+
+    /// Makes the machine switch itself off. A machine that does not is no failure: nothing that it writes
+    /// is kept.
+    pub(super) async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
+        let off = async {
+            loop {
+                let mut ssh = self.probe.command("poweroff", POWEROFF_TIMEOUT);
+                ssh.stdout(Stdio::null()).stderr(Stdio::null());
+                let mut ssh = ssh.spawn().or_environment("start ssh")?;
+                tokio::select! {
+                    _ = machine.until_off() => return ssh.kill().await.or_environment("end ssh"),
+                    _ = ssh.wait() => {}
+                }
+                let off = timeout(POWEROFF_PAUSE, machine.until_off());
+                if off.await.is_some() {
+                    return Ok(());
+                }
+            }
+        };
+        let off = self.context.cancel.race(timeout(POWEROFF_TIMEOUT, off));
+        off.await?.unwrap_or_else(|| {
+            self.context
+                .events
+                .warn("the machine did not switch itself off within 30 s: QEMU was stopped");
+            Ok(())
+        })
+    }
+}
+
+/// Runs `ssh`, which adds its own messages to the file, again until the server does not drop the connection. Returns its exit
+/// status and these messages.
+async fn until_connected(
+    messages: &NamedTempFile,
+    mut ssh: impl AsyncFnMut() -> Result<ExitStatus, Failure>,
+) -> Result<(ExitStatus, String), Failure> {
+    loop {
+        let status = ssh().await?;
+        let text = fs::read(messages.path()).or_environment("read ssh's messages")?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        if !is_not_connected(&text) {
+            return Ok((status, text));
+        }
+        let cleared = messages.as_file().set_len(0);
+        cleared.or_environment("clear ssh's messages")?;
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Runs `ssh` to its end, and reads the console meanwhile.
+async fn run_to_end(
+    mut ssh: tokio::process::Command,
+    machine: &mut RunningMachine,
+) -> Result<ExitStatus, Failure> {
+    let ssh = ssh.stdout(Stdio::inherit()).stderr(Stdio::inherit());
+    let mut ssh = ssh.spawn().or_environment("start ssh")?;
+    let mut qemu_ended = false;
+    loop {
+        tokio::select! {
+            biased;
+            status = ssh.wait() => return status.or_environment("wait for ssh"),
+            // When QEMU has ended, ssh notices that the connection is lost and ends too.
+            event = machine.next_event(), if !qemu_ended => {
+                qemu_ended = matches!(event?, BootEvent::Ended(_));
+            }
+        }
+    }
+}
+
+/// Whether ssh's own messages say that the server ended the connection before it began to speak SSH.
+fn is_not_connected(messages: &str) -> bool {
+    messages.contains("kex_exchange_identification: ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    /// What comes of an ssh that says the first of `messages`, then the next; each ends with the number of its run.
+    async fn run(messages: &[&str]) -> (Option<i32>, String) {
+        let file = NamedTempFile::new().unwrap();
+        let mut writer = fs::File::options().append(true).open(file.path()).unwrap();
+        let mut runs = 0;
+        let ended = until_connected(&file, async || {
+            writer.write_all(messages[runs].as_bytes()).unwrap();
+            runs += 1;
+            let code = i32::try_from(runs).unwrap();
+            Ok(ExitStatus::from_raw(code << 8))
+        });
+        let (status, text) = ended.await.unwrap();
+        (status.code(), text)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_the_server_drops_is_tried_again() {
+        const DROPPED: &str = "kex_exchange_identification: Connection closed by remote host\n";
+        assert_eq!(run(&[DROPPED, ""]).await, (Some(2), String::new()));
+        let lost = "client_loop: send disconnect: Broken pipe\n";
+        assert_eq!(run(&[DROPPED, lost]).await, (Some(2), lost.to_owned()));
+        assert_eq!(run(&[lost]).await, (Some(1), lost.to_owned()));
+    }
+
+    #[test]
+    fn what_ssh_says_is_a_hint() {
+        let lost = ExitStatus::from_raw(255 << 8);
+        let failure = command_outcome(lost, "x\nclient_loop: Broken pipe\n\n").unwrap_err();
+        assert_eq!(failure.class, Class::Command(255));
+        assert_eq!(failure.hints, ["ssh says: client_loop: Broken pipe"]);
+    }
+}
