@@ -24,10 +24,31 @@ const NIXOS_HARDWARE_IMPORT: &str = "    # Fixed by its commit and hash, so that
 /// The line of the example behind which a module is imported.
 const IMPORT: &str = "    (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")\n";
 
-/// Refuses a board that nixpkgs' SD card image cannot be made for.
+/// What an SD card has and a disk for UEFI has not.
+const CARD_ARGUMENT: &str = "modulesPath, ";
+const CARD_MODULE: &str = "  imports = [
+    # Your own finished system. For an installer instead, take sd-image-aarch64-installer.nix.
+    (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")
+  ];
+
+";
+const CARD_COMPRESSION: &str =
+    "  # Nix leaves the image as it is: compressing it there, under emulation, takes minutes.
+  sdImage.compressImage = false;
+
+";
+/// The labels and the boot loader are those that the format raw-efi has, as in nixpkgs' virtualisation/disk-image.nix.
+const UEFI: &str = "  # A 64-bit ARM machine with UEFI, which starts systemd-boot from a disk: the format raw-efi, as sdbuild.toml says. These lines
+  # say the same to nixos-rebuild on the machine.
+  boot.loader.systemd-boot.enable = true;
+  boot.growPartition = true;
+  fileSystems.\"/\" = { device = \"/dev/disk/by-label/nixos\"; fsType = \"ext4\"; autoResize = true; };
+  fileSystems.\"/boot\" = { device = \"/dev/disk/by-label/ESP\"; fsType = \"vfat\"; };
+";
+
+/// Refuses a board that no image can be made for from the example.
 pub fn check_board(board: &Board) -> Result<(), Failure> {
-    let is_arm = board.system == System::Aarch64Linux;
-    if is_arm && !matches!(board.start, Start::Uefi) {
+    if board.system == System::Aarch64Linux {
         return Ok(());
     }
     let text = format!("nixpkgs' SD card image does not boot {}", board.title);
@@ -45,8 +66,18 @@ pub(super) fn for_board(text: &str, board: &Board) -> String {
             text.replacen(PLAIN, &lines, 1).replacen(IMPORT, &import, 1)
         }
         Start::UBoot(u_boot) => text.replacen(PLAIN, &u_boot_lines(board.title, u_boot), 1),
-        Start::Uefi | Start::OwnUBoot | Start::Bios => text.replacen(PLAIN, OWN_U_BOOT, 1),
+        Start::Uefi => disk_for_uefi(text),
+        Start::OwnUBoot | Start::Bios => text.replacen(PLAIN, OWN_U_BOOT, 1),
     }
+}
+
+/// The example `text` for a disk in place of a card.
+fn disk_for_uefi(text: &str) -> String {
+    let of_card = [CARD_ARGUMENT, CARD_MODULE, CARD_COMPRESSION];
+    let without_card = of_card
+        .iter()
+        .fold(text.to_owned(), |text, part| text.replacen(part, "", 1));
+    without_card.replacen(PLAIN, UEFI, 1)
 }
 
 /// The lines that write U-Boot in front of the first partition.
@@ -100,10 +131,23 @@ mod tests {
     }
 
     #[test]
-    fn boards_without_such_an_image_are_refused() {
-        for name in ["uefi", "pc"] {
-            let BoardName(board) = name.parse().unwrap();
-            check_board(board).unwrap_err();
+    fn a_disk_for_uefi_has_nothing_of_a_card() {
+        let text = {
+            let BoardName(board) = "uefi".parse().unwrap();
+            check_board(board).unwrap();
+            for_board(include_str!("../../sd-card.nix"), board)
+        };
+        assert!(text.starts_with("# The system"), "{text}");
+        for of_card in ["imports", "modulesPath", "sdImage", "U-Boot"] {
+            assert!(!text.contains(of_card), "{of_card}: {text}");
         }
+        assert!(text.contains("{ lib, pkgs, ... }:\n{\n  # A 64-bit ARM machine with UEFI"));
+        assert!(text.contains("  boot.loader.systemd-boot.enable = true;\n"));
+    }
+
+    #[test]
+    fn a_pc_is_refused() {
+        let BoardName(board) = "pc".parse().unwrap();
+        check_board(board).unwrap_err();
     }
 }

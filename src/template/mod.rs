@@ -35,7 +35,7 @@ const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 const TO_DO: &str = "Put your key in, change what you like, then run";
 const DONE: &str = "Change what you like, then run";
-const ARGUMENTS: &str = "{ lib, pkgs, modulesPath, ... }:";
+const ARGUMENTS: &str = "{ lib, pkgs";
 const PROGRAMS: &str = "  # Programs that you want to have there.\n";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
 const LOCALE: &str = "i18n.defaultLocale = \"en_US.UTF-8\";";
@@ -75,8 +75,7 @@ pub fn flake(host_name: &str, release: &str) -> String {
 pub fn render(values: &TemplateValues) -> String {
     let mut text = board::for_board(EXAMPLE, values.board);
     if let Some(user) = &values.user {
-        let with_config = ARGUMENTS.replacen("{ ", "{ config, ", 1);
-        text = text.replacen(ARGUMENTS, &with_config, 1);
+        text = text.replacen(ARGUMENTS, "{ config, lib, pkgs", 1);
         text = text.replacen(PROGRAMS, &format!("{}{PROGRAMS}", user_lines(user)), 1);
     }
     let name = nix_string(&values.host_name);

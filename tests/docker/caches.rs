@@ -9,8 +9,6 @@ mod system;
 use std::fs;
 use std::path::PathBuf;
 
-pub use system::cached_system;
-
 use crate::support::*;
 
 /// The cases for which the cache has an image and its two parts.
@@ -75,7 +73,7 @@ fn user(case: &str, volume: &StoreVolume, cache: &BinaryCache) -> TestUser {
 }
 
 /// The same user with these binary caches.
-pub fn with_caches(user: TestUser, servers: &[&CacheServer]) -> TestUser {
+fn with_caches(user: TestUser, servers: &[&CacheServer]) -> TestUser {
     let urls: Vec<String> = servers.iter().map(|server| server.url()).collect();
     user.with("SDBUILD_SUBSTITUTERS", urls.join(" "))
 }

@@ -185,12 +185,11 @@ fn a_flakes_image_has_no_other_format() {
         .assert_stderr_contains(&["is already an image: leave out --format"]);
 }
 
-/// A configuration for a card as a disk of `mib` MiB, with the key `public`.
-fn small_disk(mib: u32, public: &str) -> String {
-    configuration(&format!(
-        "  networking.hostName = \"disk\";\n  services.openssh.enable = true;\n  boot.loader.timeout = 0;\n  \
-         virtualisation.diskSize = {mib};\n  users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
-    ))
+/// The configuration that `init` writes for a board with UEFI, as a disk of `mib` MiB.
+fn small_disk(written: &str, mib: u32) -> String {
+    let last = "  system.stateVersion";
+    let more = format!("  boot.loader.timeout = 0;\n  virtualisation.diskSize = {mib};\n{last}");
+    written.replacen(last, &more, 1)
 }
 
 /// nixpkgs makes disks in a virtual machine; here nothing of the disk is emulated.
@@ -201,21 +200,23 @@ fn disks_for_uefi_are_built_and_boot() {
     }
     let user = TestUser::new();
     let runs = user.track_runs();
-    let (key, public) = key(&user);
-    user.write("sd-card.nix", &small_disk(400, &public));
-    let build = |format: &str, more: &[&str]| {
-        run(user.build(&["--force", "--format", format]).args(more))
-            .assert_exit_code(0)
-            .image()
-    };
-    let raw = build("raw-efi", &["--compress", "none"]);
+    let key = key(&user).0;
+    let mut init = user.sdbuild(&["init", "--board", "uefi", "--hostname", "disk"]);
+    run(init.arg("--ssh-key").arg(key.with_extension("pub"))).assert_exit_code(0);
+    let written = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    user.write("sd-card.nix", &small_disk(&written, 400));
+    let build = |words: &[&str]| run(user.build(&["--force"]).args(words)).assert_exit_code(0);
+    // The format is that of the settings file.
+    let first = build(&["--compress", "none"]);
+    assert!(!first.stderr.contains("does not start"), "{}", first.stderr);
+    let raw = first.image();
     assert!(
         raw.ends_with("nixos-disk-efi-raw-26.05.mini-aarch64-linux.img"),
         "{raw:?}"
     );
     assert_eq!(fs::metadata(&raw).unwrap().len(), 400 << 20);
     for (format, form) in [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc")] {
-        let other = build(format, &[]);
+        let other = build(&["--format", format]).image();
         let mut compare = Command::new("qemu-img");
         compare.args(["compare", "-f", "raw", "-F", form]);
         let compared = run(compare.args([&raw, &other])).assert_exit_code(0);
@@ -248,8 +249,8 @@ fn disks_for_uefi_are_built_and_boot() {
         ran.stdout
     );
     // Too small for what is in it.
-    user.write("sd-card.nix", &small_disk(280, &public));
-    run(&mut user.build(&["--format", "raw-efi"]))
+    user.write("sd-card.nix", &small_disk(&written, 280));
+    run(&mut user.build(&[]))
         .assert_exit_code(4)
         .assert_stderr_contains(&[
             "the disk has 280 MiB (virtualisation.diskSize), and the system needs ",

@@ -126,8 +126,8 @@ impl Board {
     pub fn has_images_of_its_own(&self) -> bool {
         match &self.start {
             Start::RaspberryPi(model) => !model.in_nixpkgs,
-            Start::UBoot(_) => true,
-            Start::Uefi | Start::OwnUBoot | Start::Bios => false,
+            Start::UBoot(_) | Start::Uefi => true,
+            Start::OwnUBoot | Start::Bios => false,
         }
     }
 

@@ -12,7 +12,7 @@ pub(super) static UEFI: Board = Board {
     start: Start::Uefi,
     qemu: None,
     imager_tag: None,
-    tried: "nothing; inspect looks for the program that such a board starts",
+    tried: "as virt with edk2: a test boots a disk of the miniature system and logs in",
 };
 
 /// A board whose U-Boot is in its flash memory.

@@ -1,7 +1,6 @@
 //! A system whose packages come out of a binary cache, as every user's do.
 
 use std::fs;
-use std::path::PathBuf;
 
 use super::with_caches;
 use crate::support::*;
@@ -14,28 +13,20 @@ fn built(outcome: &Outcome) -> Vec<&str> {
         .collect()
 }
 
-/// The configuration of a system.
-fn system(name: &str) -> String {
-    configuration(&format!("  networking.hostName = \"{name}\";"))
-}
-
-/// The image of a system, and a cache with all packages that a system has and with what is made from this one's configuration.
-pub fn cached_system(user: &TestUser) -> (PathBuf, BinaryCache) {
-    user.write("sd-card.nix", &system("cached"));
-    let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-    let manifest = fs::read_to_string(format!("{}.json", image.display())).unwrap();
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-    let derivation = manifest["result"]["derivation"].as_str().unwrap();
-    (image, BinaryCache::made_of(derivation))
-}
-
 #[test]
 fn empty_store_fetches_packages_and_builds_the_configuration() {
     if !engine_available() {
         return;
     }
+    let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
     let here = TestUser::new();
-    let (local, cache) = cached_system(&here);
+    here.write("sd-card.nix", &system("cached"));
+    let local = run(&mut here.build(&[])).assert_exit_code(0).image();
+    let manifest = fs::read_to_string(format!("{}.json", local.display())).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    let derivation = manifest["result"]["derivation"].as_str().unwrap();
+
+    let cache = BinaryCache::made_of(derivation);
     let (volume, good) = (StoreVolume::new(), CacheServer::good(&cache.dir));
     let there = TestUser::new()
         .with("SDBUILD_STORE", &volume.0)

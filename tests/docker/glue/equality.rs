@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{ROOT_AT, Tree, superblock, tree};
 use super::{built, emulated, ready, said_inside, system};
-use crate::caches::{cached_system, with_caches};
 use crate::support::*;
 
 fn build(user: &TestUser, glue: &str) -> (PathBuf, BTreeSet<String>) {
@@ -91,13 +90,7 @@ fn another_store_gives_the_same_bytes() {
     }
     let volume = StoreVolume::new();
     let here = TestUser::new();
-    // The packages are fetched, as by every user; what is made from the configuration is in no cache.
-    let (_, cache) = cached_system(&here);
-    let server = CacheServer::good(&cache.dir);
-    let there = TestUser::new()
-        .with("SDBUILD_STORE", &volume.0)
-        .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key);
-    let there = with_caches(there, &[&server]);
+    let there = TestUser::new().with("SDBUILD_STORE", &volume.0);
     // An earlier run of this test left its systems in the shared store.
     let unbuilt = format!("  environment.etc.run.text = \"{}\";\n", nonce());
     let same = |glue: &str, name: &str| {
