@@ -13,13 +13,14 @@ use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::new_ssh_key::KeyPair;
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::system::System;
 use crate::output::Image;
 use crate::settings::{
     self, BuildArgs, CONFIG_NAME, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
 };
-use crate::template::{self, KeyPair, PublicKey, TemplateValues};
+use crate::template::{self, PublicKey, TemplateValues};
 use crate::ui::Ui;
 
 /// Host name of the image.

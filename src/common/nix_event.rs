@@ -37,6 +37,8 @@ pub enum NixEvent {
         id: u64,
         /// Store path of the derivation.
         derivation: String,
+        /// The remote builder that builds it, as Nix names it; empty for this machine.
+        machine: String,
     },
     /// The download of a store path began.
     FetchStarted {

@@ -170,10 +170,6 @@ impl FromStr for RemoteBuilder {
 
 /// The scheme of a builder's address and what follows it.
 fn address(uri: &str) -> Result<(&'static str, &str), String> {
-    if uri.starts_with('@') {
-        let hint = "give the lines of the file: --builders \"$(cat /etc/nix/machines)\"";
-        return Err(format!("sdbuild reads no file of builders ({uri}): {hint}"));
-    }
     let (scheme, rest) = uri.split_once("://").unwrap_or(("ssh", uri));
     match scheme {
         "ssh" => Ok(("ssh", rest)),

@@ -20,7 +20,7 @@ impl Transcript {
     pub fn line(&mut self, event: &NixEvent) -> Option<String> {
         match event {
             NixEvent::Message { text, .. } | NixEvent::Other(text) => Some(text.clone()),
-            NixEvent::BuildStarted { id, derivation } => {
+            NixEvent::BuildStarted { id, derivation, .. } => {
                 if self.names.len() >= MAX_RUNNING {
                     self.names.clear();
                 }
@@ -112,7 +112,11 @@ mod tests {
             line: "hi".into(),
         };
         let derivation = DRV.to_owned();
-        let started = line(NixEvent::BuildStarted { id: 7, derivation });
+        let started = line(NixEvent::BuildStarted {
+            id: 7,
+            derivation,
+            machine: String::new(),
+        });
         assert_eq!(started, Some(format!("building '{DRV}'")));
         assert_eq!(line(output(7)).as_deref(), Some("t-51> hi"));
         let phase = NixEvent::BuildPhase {
@@ -137,7 +141,11 @@ mod tests {
         let mut transcript = Transcript::default();
         for id in 0..5000 {
             let derivation = DRV.to_owned();
-            transcript.line(&NixEvent::BuildStarted { id, derivation });
+            transcript.line(&NixEvent::BuildStarted {
+                id,
+                derivation,
+                machine: String::new(),
+            });
         }
         assert!(transcript.names.len() <= MAX_RUNNING);
     }

@@ -65,7 +65,7 @@ impl BuildLog {
             self.file.write(line);
         }
         match event {
-            NixEvent::BuildStarted { id, derivation } => self.begin(*id, derivation),
+            NixEvent::BuildStarted { id, derivation, .. } => self.begin(*id, derivation),
             NixEvent::BuildLine { id, line } => self.build_line(*id, line),
             NixEvent::FetchStarted { path, cache, .. } => {
                 self.findings
@@ -247,7 +247,14 @@ mod tests {
         let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
         for id in 0..5000 {
             let derivation = DRV.to_owned();
-            build_log.note(&NixEvent::BuildStarted { id, derivation }, None);
+            build_log.note(
+                &NixEvent::BuildStarted {
+                    id,
+                    derivation,
+                    machine: String::new(),
+                },
+                None,
+            );
             let line = "x".repeat(5000);
             build_log.note(&NixEvent::BuildLine { id, line }, None);
         }

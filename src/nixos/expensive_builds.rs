@@ -123,7 +123,11 @@ mod tests {
 
     fn build_started() -> NixEvent {
         let derivation = "/nix/store/x-a.drv".to_owned();
-        NixEvent::BuildStarted { id: 1, derivation }
+        NixEvent::BuildStarted {
+            id: 1,
+            derivation,
+            machine: String::new(),
+        }
     }
 
     #[test]

@@ -153,6 +153,8 @@ impl Log {
             activity::BUILD => Some(NixEvent::BuildStarted {
                 id,
                 derivation: subject(),
+                machine: truncate(&field_text(value, 1).unwrap_or_default(), MAX_PATH_CHARS)
+                    .into_owned(),
             }),
             activity::SUBSTITUTE => Some(NixEvent::FetchStarted {
                 id,

@@ -7,6 +7,7 @@ use crate::common::timings::Timings;
 use crate::nixos::command::Task;
 use crate::output::Image;
 use crate::pipeline::build_history::{self, EffortCounter};
+use crate::pipeline::build_places::BuildPlaces;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
@@ -23,11 +24,13 @@ pub async fn build(
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
     let counter = EffortCounter::default();
+    let places = BuildPlaces::new(&plan.settings.builders.machines);
     let context = &Context {
-        events: counter.listen(&context.events),
+        events: places.listen(&counter.listen(&context.events)),
         ..context.clone()
     };
-    let steps = async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings).await;
+    let steps =
+        async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings, &places).await;
     let built = with_cleanup(plan, context, steps).await?;
     remember(plan, counter.so_far(), timings);
     Ok(built)
@@ -52,6 +55,7 @@ async fn steps(
     run: &RunContext<'_>,
     scope: &mut Scope,
     timings: &Timings,
+    places: &BuildPlaces,
 ) -> Result<Image, Failure> {
     let nixpkgs = source::nixpkgs(run).await?;
     let job = builder::job(run, nixpkgs, Task::Build).await?;
@@ -68,6 +72,9 @@ async fn steps(
     run.context.events.emit(Event::EarlierBuilds(earlier));
     let refused = copy_out::refuse_early(run, prepared.image());
     let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;
+    if let Some(summary) = places.summary() {
+        run.context.events.notice(summary);
+    }
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(

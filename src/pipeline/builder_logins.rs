@@ -1,12 +1,14 @@
 //! What it takes to log in to the remote builders, and what they leave to emulation.
 
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::new_ssh_key::KeyPair;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::common::shell_word::quoted;
-use crate::common::{known_hosts, plain_file, ssh_key};
+use crate::common::{known_hosts, plain_file, secret_file, ssh_key};
 use crate::nixos::ssh_access::{BuilderLogin, SshAccess};
 use crate::pipeline::emulation::Emulation;
 use crate::settings;
@@ -61,15 +63,48 @@ fn no_key(builder: &RemoteBuilder, default: Option<&Path>) -> Failure {
         builder.address()
     ))
     .hint("name a private key without a passphrase with --builder-key");
-    let Some(default) = default else {
+    if default.is_none() {
         return failure;
-    };
-    let word = quoted(&default.to_string_lossy());
-    failure.hint(format!(
-        "or make one for this, which sdbuild then takes by itself: `ssh-keygen -t ed25519 -N '' -f {word}`, and add {word}.pub to \
-         the authorized_keys of {} there",
-        builder.user
-    ))
+    }
+    failure.hint("or let `sdbuild build` with this builder make one: it prints the line for authorized_keys there")
+}
+
+/// Makes the default key if a builder of the settings has no other one and it is missing; that is a usage error that says which
+/// accounts have to accept it.
+pub(in crate::pipeline) fn make_missing_key(settings: &settings::Build) -> Result<(), Failure> {
+    let builders = &settings.builders;
+    let without_key = builders
+        .machines
+        .iter()
+        .filter(|one| one.key.is_none() && builders.key.is_none());
+    let accounts: Vec<_> = without_key.map(RemoteBuilder::address).collect();
+    match builders.default_key.as_deref().filter(|key| !key.exists()) {
+        Some(path) if !accounts.is_empty() && !settings.common.offline => {
+            Err(new_key(path, &accounts)?)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a new key pair to `path`, and the public key beside it, as ssh-keygen does; returns what has to be done with it.
+fn new_key(path: &Path, accounts: &[String]) -> Result<Failure, Failure> {
+    let pair = KeyPair::generate("sdbuild")?;
+    let shown = path.display();
+    let made = secret_file::create(path, &pair.private).and_then(|()| {
+        let public = path.with_extension("pub");
+        fs::write(public, format!("{}\n", pair.public.trim()))
+    });
+    made.or_environment(format!("make a key for remote builders, {shown}"))?;
+    let text = format!(
+        "made the key {shown} for remote builders, which {} must accept first",
+        accounts.join(", ")
+    );
+    Ok(Failure::usage(text)
+        .hint(format!(
+            "add this line to the authorized_keys there: {}",
+            pair.public.trim()
+        ))
+        .hint("then run it again"))
 }
 
 /// The text of a private key that ssh in the builder can use: nobody types a passphrase there, and no agent reaches it.
@@ -127,8 +162,6 @@ fn host_keys(builder: &RemoteBuilder, files: &[PathBuf]) -> Result<Vec<String>, 
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     const KEY: &str =
@@ -181,8 +214,7 @@ mod tests {
                 .contains("no key to log in to ssh://me@pi:2222"),
             "{failure}"
         );
-        let command = "ssh-keygen -t ed25519 -N '' -f /home/me/.config/sdbuild/builder-key`";
-        assert!(failure.hints[1].contains(command), "{failure:?}");
+        assert!(failure.hints[1].contains("prints the line"), "{failure:?}");
         let failure = host_keys(&builder, &[]).unwrap_err();
         assert!(
             failure.hints[0].contains("ssh-keyscan -t ed25519 -p 2222 pi >>"),
@@ -194,6 +226,27 @@ mod tests {
                 .ends_with("ssh://me@pi:2222 is not known"),
             "{failure}"
         );
+    }
+
+    #[test]
+    fn a_new_key_is_told_with_its_line_and_accepted_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sdbuild/builder-key");
+        let told = new_key(&path, &["ssh-ng://root@pi".to_owned()]).unwrap();
+        assert!(
+            told.to_string()
+                .contains("which ssh-ng://root@pi must accept"),
+            "{told}"
+        );
+        let line = fs::read_to_string(dir.path().join("sdbuild/builder-key.pub")).unwrap();
+        assert!(ssh_key::contains_key(&line), "{line}");
+        assert!(told.hints[0].ends_with(line.trim()), "{told:?}");
+        let private = read_key(&path).unwrap();
+        let secret = private.lines().nth(2).unwrap();
+        assert!(!format!("{told:?}").contains(secret), "{told:?}");
+        let refused = new_key(&path, &[]).unwrap_err();
+        assert!(refused.to_string().contains("builder-key"), "{refused}");
+        assert_eq!(read_key(&path).unwrap(), private);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod binfmt_table;
 mod build;
 mod build_history;
+mod build_places;
 mod builder_checks;
 mod builder_image;
 mod builder_logins;

@@ -186,7 +186,9 @@ async fn make_plan(
         problems.extend(output::preflight(&settings.output));
     }
     // Read again when a step needs them: a plan holds no secret.
-    problems.keep(network_access::read(&settings));
+    problems.keep(
+        builder_logins::make_missing_key(&settings).and_then(|()| network_access::read(&settings)),
+    );
     let engine_plan = problems.keep(plan_engine(purpose, &settings, context).await);
     for check in checks::before_build(&Machine {
         settings: &settings,

@@ -13,7 +13,6 @@ mod keys;
 mod miniature;
 mod networks;
 mod new_file;
-mod new_key;
 mod wifi;
 
 use crate::common::board::Board;
@@ -27,7 +26,6 @@ pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;
 pub use networks::wireless_networks;
 pub use new_file::{Access, is_free, make_dir, write};
-pub use new_key::KeyPair;
 pub use wifi::Wifi;
 
 /// The example, and the texts in it that are replaced.

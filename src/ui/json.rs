@@ -147,6 +147,12 @@ fn step(id: u64, unit: StepUnit, done: u64, total: u64) -> KindAndFields {
     (kind, json!({ "id": id, "done": done, "total": total }))
 }
 
+fn moved(id: u64, done: u64, expected: u64) -> KindAndFields {
+    let total = (expected > 0).then_some(expected);
+    let fields = json!({ "id": id, "done": done, "total": total });
+    ("progress", fields)
+}
+
 fn nix_event(event: &NixEvent) -> KindAndFields {
     match event {
         NixEvent::Message { level, text } => {
@@ -167,21 +173,19 @@ fn nix_event(event: &NixEvent) -> KindAndFields {
             json!({ "paths": paths, "download": download, "unpacked": unpacked }),
         ),
         NixEvent::Restarted => ("restarted", json!({})),
-        NixEvent::BuildStarted { id, derivation } => (
+        NixEvent::BuildStarted {
+            id,
+            derivation,
+            machine,
+        } => (
             "build-started",
-            json!({ "id": id, "derivation": derivation }),
+            json!({ "id": id, "derivation": derivation, "machine": machine }),
         ),
         NixEvent::FetchStarted { id, path, cache } => (
             "fetch-started",
             json!({ "id": id, "path": path, "cache": cache }),
         ),
-        NixEvent::Moved { id, done, expected } => {
-            let total = (*expected > 0).then_some(expected);
-            (
-                "progress",
-                json!({ "id": id, "done": done, "total": total }),
-            )
-        }
+        NixEvent::Moved { id, done, expected } => moved(*id, *done, *expected),
         NixEvent::Step {
             id,
             unit,

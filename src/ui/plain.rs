@@ -153,7 +153,11 @@ mod tests {
 
     fn began(id: u64, name: &str) -> Event {
         let derivation = format!("/nix/store/{}-{name}.drv", "a".repeat(32));
-        Event::Nix(NixEvent::BuildStarted { id, derivation })
+        Event::Nix(NixEvent::BuildStarted {
+            id,
+            derivation,
+            machine: String::new(),
+        })
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl State {
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
         let activities = &mut self.activities;
         match event {
-            NixEvent::BuildStarted { id, derivation } => {
+            NixEvent::BuildStarted { id, derivation, .. } => {
                 activities.begin(*id, ActivityKind::Build, derivation, at);
             }
             NixEvent::FetchStarted { id, path, .. } => {

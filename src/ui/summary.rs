@@ -68,7 +68,14 @@ mod tests {
         let mut apply = |event, at| state.apply(&event, second * at);
         apply(Event::Started(Phase::Build), 7);
         let derivation = format!("/nix/store/{}-{}.drv", "a".repeat(32), "k".repeat(80));
-        apply(Event::Nix(NixEvent::BuildStarted { id: 1, derivation }), 8);
+        apply(
+            Event::Nix(NixEvent::BuildStarted {
+                id: 1,
+                derivation,
+                machine: String::new(),
+            }),
+            8,
+        );
         apply(Event::Nix(NixEvent::Stopped { id: 1 }), 3700);
         apply(Event::Finished(Phase::Build, second * 3695), 3702);
         let lines = table(&state, second * 3703);

@@ -146,7 +146,11 @@ fn crowd(builds: u64) -> Vec<(Duration, Event)> {
         let derivation = format!("/nix/store/{}-build-{id}.drv", "a".repeat(32));
         let line = format!("\u{1b}[2J\r\u{9b}1;1H\u{202e}line of {id}");
         for event in [
-            NixEvent::BuildStarted { id, derivation },
+            NixEvent::BuildStarted {
+                id,
+                derivation,
+                machine: String::new(),
+            },
             NixEvent::BuildLine { id, line },
         ] {
             events.push((Duration::ZERO, Event::Nix(event)));

@@ -47,6 +47,8 @@ async fn what_would_be_emulated_is_built_by_a_remote_builder() {
     assert!(built.stderr.contains(summary), "{}", built.stderr);
     let tried = format!("({})", machine.address());
     assert!(built.stderr.contains(&tried), "{}", built.stderr);
+    let places = format!("1 on {}, ", machine.address());
+    assert!(built.stderr.contains(&places), "{}", built.stderr);
     runs.assert_nothing_left();
     let manifest = fs::read_to_string(format!("{}.json", built.image().display())).unwrap();
     let parsed: serde_json::Value = serde_json::from_str(&manifest).unwrap();
@@ -66,6 +68,44 @@ async fn what_would_be_emulated_is_built_by_a_remote_builder() {
         "{}",
         plan.stdout
     );
+}
+
+/// A kernel stands for what requires `big-parallel`: its line lacks it, so it is built here, under emulation.
+#[tokio::test]
+async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
+    if !can_run() {
+        return;
+    }
+    let machine = machine("board").await;
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let kernel = format!(
+        "${{pkgs.runCommand \"kernel-{}\" {{ requiredSystemFeatures = [ \"big-parallel\" ]; }} \
+         \"read -r name </proc/sys/kernel/hostname; echo $name >$out\"}}",
+        nonce()
+    );
+    let image = "$out/sd-image/small.img";
+    let script = format!("{NAME_OF_MACHINE}\n    read -r name <{kernel}\n    echo $name >>{image}");
+    user.write("sd-card.nix", &product(&fresh(&script)));
+    // Read from a file, as Nix's own setting is.
+    let machines = user.state.path().join("machines");
+    let line = machine.good_line().replace(" big-parallel ", " - ");
+    fs::write(&machines, format!("# the board\n{line}\n")).unwrap();
+    let list = format!("@{}", machines.display());
+    let built = run(&mut user.build(&["--builders", &list])).assert_exit_code(0);
+    let names = fs::read_to_string(built.image()).unwrap();
+    let names: Vec<_> = names.lines().collect();
+    assert_eq!(names[0], "board");
+    assert_ne!(names[1], "board");
+    let notice = "does not name the feature big-parallel";
+    assert!(built.stderr.contains(notice), "{}", built.stderr);
+    let places = format!("1 on {}, 1 on the engine's machine", machine.address());
+    assert!(built.stderr.contains(&places), "{}", built.stderr);
+    let manifest = fs::read_to_string(format!("{}.json", built.image().display())).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+    assert_eq!(manifest["emulation"]["emulated"], true, "{manifest}");
+    assert_ne!(manifest["emulation"]["mode"], "builders", "{manifest}");
+    runs.assert_nothing_left();
 }
 
 #[tokio::test]
@@ -106,6 +146,27 @@ async fn a_remote_builder_that_dies_in_mid_build_is_one_error() {
     runs.assert_nothing_left();
 }
 
+/// A key is made where there is none, and works once its line is there.
+fn a_missing_key_is_made(machine: &NixMachine, user: &TestUser) {
+    let key = machine.key("key");
+    let keyless = machine.good_line().replace(key.to_str().unwrap(), "-");
+    let told = run(&mut user.build(&["--builders", &keyless])).assert_exit_code(2);
+    let made =
+        fs::read_to_string(user.state.path().join(".config/sdbuild/builder-key.pub")).unwrap();
+    let text = told.stderr.replace('\n', " ");
+    assert!(text.contains("made the key"), "{}", told.stderr);
+    let line = made.split(' ').nth(1).unwrap();
+    assert!(text.contains(line), "{}", told.stderr);
+    let refused = run(&mut user.build(&["--builders", &keyless])).assert_exit_code(3);
+    assert!(
+        refused.stderr.contains("refuses the key"),
+        "{}",
+        refused.stderr
+    );
+    machine.accept(&made);
+    run(&mut user.build(&["--builders", &keyless])).assert_exit_code(0);
+}
+
 #[tokio::test]
 async fn a_remote_builder_that_cannot_be_used_is_explained() {
     if !can_run() {
@@ -127,6 +188,7 @@ async fn a_remote_builder_that_cannot_be_used_is_explained() {
     );
     runs.assert_nothing_left();
 
+    a_missing_key_is_made(&machine, &user);
     let unknown = good.rsplit_once(' ').unwrap().0;
     let refused = run(&mut user.build(&["--builders", unknown])).assert_exit_code(2);
     let hint = "ssh-keyscan -t ed25519 -p 2222";

@@ -165,6 +165,12 @@ impl NixMachine {
         self.line("aarch64-linux", "key", "host")
     }
 
+    /// Adds a line to the account's `authorized_keys`.
+    pub fn accept(&self, public: &str) {
+        let all = self.text("authorized_keys") + public;
+        fs::write(self.at("authorized_keys"), all).unwrap();
+    }
+
     /// Takes its power away.
     pub fn kill(&self) {
         docker(&["kill", &self.name]);

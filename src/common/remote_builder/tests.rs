@@ -42,7 +42,6 @@ fn a_builder_covers_a_system_if_kernels_go_there_too() {
 fn every_wrong_field_has_a_message_of_its_own() {
     for (line, message) in [
         ("", "begins with its address"),
-        ("@/etc/nix/machines", "reads no file"),
         (
             "https://pi aarch64-linux",
             "ssh-ng:// or ssh://, not with https://",

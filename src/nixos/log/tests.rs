@@ -12,7 +12,8 @@ fn parses_a_build_from_start_to_end() {
         log.line(BUILD),
         Some(NixEvent::BuildStarted {
             id,
-            derivation: "/nix/store/xbq6-t-50.drv".into()
+            derivation: "/nix/store/xbq6-t-50.drv".into(),
+            machine: String::new(),
         })
     );
     assert_eq!(
@@ -40,9 +41,10 @@ fn a_build_on_a_remote_builder_is_one_build() {
     let events: Vec<_> = stream.lines().filter_map(|line| log.line(line)).collect();
     let started = |event: &&NixEvent| matches!(event, NixEvent::BuildStarted { .. });
     let mut builds = events.iter().filter(started);
-    let Some(NixEvent::BuildStarted { id, .. }) = builds.next() else {
+    let Some(NixEvent::BuildStarted { id, machine, .. }) = builds.next() else {
         panic!("{events:?}")
     };
+    assert_eq!(machine, "ssh-ng://root@pi.lan");
     assert_eq!(builds.next(), None);
     let line = "begun".to_owned();
     assert!(

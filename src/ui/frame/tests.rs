@@ -15,7 +15,11 @@ fn building(events: &[NixEvent]) -> State {
 
 fn began(id: u64, name: &str) -> NixEvent {
     let derivation = format!("/nix/store/{}-{name}.drv", "a".repeat(32));
-    NixEvent::BuildStarted { id, derivation }
+    NixEvent::BuildStarted {
+        id,
+        derivation,
+        machine: String::new(),
+    }
 }
 
 fn moved(id: u64, done: u64, expected: u64) -> NixEvent {

@@ -126,7 +126,7 @@ fn nixs() -> Vec<NixEvent> {
         NixEvent::WillEmulate { derivations: 1 },
         NixEvent::WillFetch { paths: 1, download: 1, unpacked: 1 },
         NixEvent::Restarted,
-        NixEvent::BuildStarted { id: 1, derivation: text() },
+        NixEvent::BuildStarted { id: 1, derivation: text(), machine: text() },
         NixEvent::FetchStarted { id: 1, path: text(), cache: text() },
         NixEvent::Moved { id: 1, done: 1, expected: 1 },
         NixEvent::Stopped { id: 1 },

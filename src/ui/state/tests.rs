@@ -17,7 +17,11 @@ fn state(events: &[NixEvent]) -> State {
 
 fn build(id: u64) -> NixEvent {
     let derivation = format!("/nix/store/{}-p{id}.drv", "a".repeat(32));
-    NixEvent::BuildStarted { id, derivation }
+    NixEvent::BuildStarted {
+        id,
+        derivation,
+        machine: String::new(),
+    }
 }
 
 #[test]

@@ -167,7 +167,11 @@ fn caused_by_a_builder(n: u64) -> Vec<Event> {
             download: n,
             unpacked: n,
         },
-        NixEvent::BuildStarted { id, derivation },
+        NixEvent::BuildStarted {
+            id,
+            derivation,
+            machine: String::new(),
+        },
         NixEvent::BuildPhase {
             id,
             phase: line.clone(),

@@ -160,7 +160,7 @@ fn files_for_the_network_are_read_before_anything_starts() {
         ),
         (
             &["build", "--builders", "ssh-ng://a@b x86_64-linux"],
-            "there is no key to log in to ssh-ng://a@b with",
+            "made the key ",
         ),
     ] {
         CliTest::new(args)
