@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::board::{QemuModel, Wiring};
 use crate::image::DiskForm;
@@ -101,24 +101,46 @@ fn add(argv: &mut Vec<OsString>, words: &[&str]) {
 /// Memory, card, network and console of a machine with virtio devices.
 fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
     add(argv, &["-smp", "2", "-m", &machine.memory_mib.to_string()]);
-    let mut drive = OsString::from("file=");
-    drive.push(&machine.disk);
-    // The image is opened read-only: what the machine writes goes to a file without a name.
-    drive.push(format!(
-        ",format={},if=none,id=card,snapshot=on",
-        machine.form.qemu_name()
-    ));
-    // Without romfile the packages with network boot ROMs are not needed.
-    if machine.start.is_none() {
-        add(argv, &["-device", "virtio-blk-pci,drive=card,romfile="]);
+    match (&machine.start, machine.form) {
+        (Some(_), _) => {}
+        (None, DiskForm::Cd) => add_cd_drives(argv, &machine.disk),
+        // Without romfile the packages with network boot ROMs are not needed.
+        (None, _) => add(argv, &["-device", "virtio-blk-pci,drive=card,romfile="]),
     }
     add_user_network(argv, machine.ssh);
     add(argv, &["-device", "virtio-net-pci,netdev=net,romfile="]);
     add(argv, &["-device", "virtio-rng-pci"]);
     add_serial(argv, machine.serial, 1);
-    match &machine.start {
-        Some(start) => add_start(argv, start),
-        None => argv.extend(["-drive".into(), drive]),
+    match (&machine.start, machine.form) {
+        (Some(start), _) => add_start(argv, start),
+        (None, DiskForm::Cd) => {}
+        (None, form) => {
+            let mut drive = OsString::from("file=");
+            drive.push(&machine.disk);
+            // The image is opened read-only: what the machine writes goes to a file without a name.
+            let form = form.qemu_name();
+            drive.push(format!(",format={form},if=none,id=card,snapshot=on"));
+            argv.extend(["-drive".into(), drive]);
+        }
+    }
+}
+
+/// The same CD in two drives: edk2 for 64-bit ARM has no driver for SATA, and an initial RAM disk often has none for virtio.
+fn add_cd_drives(argv: &mut Vec<OsString>, disk: &Path) {
+    add(argv, &["-device", "virtio-scsi-pci,id=scsi,romfile="]);
+    add(argv, &["-device", "ich9-ahci,id=sata"]);
+    let devices = [
+        ("cd0", "scsi-cd,drive=cd0,bus=scsi.0,bootindex=1"),
+        ("cd1", "ide-cd,drive=cd1,bus=sata.0"),
+    ];
+    for (id, device) in devices {
+        let mut drive = OsString::from("file=");
+        drive.push(disk);
+        drive.push(format!(
+            ",format=raw,if=none,id={id},media=cdrom,readonly=on"
+        ));
+        argv.extend(["-drive".into(), drive]);
+        add(argv, &["-device", device]);
     }
 }
 
@@ -183,8 +205,8 @@ mod tests {
     use crate::common::board::generic_machine;
     use crate::common::system::System;
 
-    fn command_line(system: System, kvm: bool, serial: Serial) -> String {
-        let argv = argv(&Machine {
+    fn machine(system: System, kvm: bool, serial: Serial) -> Machine {
+        Machine {
             model: generic_machine(system).qemu.as_ref().unwrap(),
             kvm,
             firmware: (system == System::Aarch64Linux).then(|| "/fw/u boot.bin".into()),
@@ -194,9 +216,16 @@ mod tests {
             start: None,
             ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
             serial,
-        });
+        }
+    }
+
+    fn joined(argv: &[OsString]) -> String {
         let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
         words.join("|")
+    }
+
+    fn command_line(system: System, kvm: bool, serial: Serial) -> String {
+        joined(&argv(&machine(system, kvm, serial)))
     }
 
     #[test]
@@ -311,6 +340,21 @@ mod tests {
             !line.contains("-bios") && !line.contains("/archive"),
             "{line}"
         );
+    }
+
+    #[test]
+    fn an_iso_is_a_cd_for_the_firmware_and_for_linux() {
+        let system = System::Aarch64Linux;
+        let machine = Machine {
+            form: DiskForm::Cd,
+            ..machine(system, false, Serial::Pipe)
+        };
+        let line = joined(&argv(&machine));
+        let drives = "-drive|file=/proc/7/fd/9,format=raw,if=none,id=cd0,media=cdrom,readonly=on|\
+            -device|scsi-cd,drive=cd0,bus=scsi.0,bootindex=1|\
+            -drive|file=/proc/7/fd/9,format=raw,if=none,id=cd1,media=cdrom,readonly=on|-device|ide-cd,drive=cd1,bus=sata.0";
+        assert!(line.contains(drives), "{line}");
+        assert!(!line.contains("virtio-blk"), "{line}");
     }
 
     #[test]

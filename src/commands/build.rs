@@ -246,8 +246,10 @@ async fn prepare_boot_test(
         return Ok(None);
     }
     let prepared = async {
-        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?
-            .by_uefi(settings.format.row().maker == Maker::Disk);
+        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_uefi(matches!(
+            settings.format.row().maker,
+            Maker::Disk | Maker::Iso
+        ));
         if or_until_prompt {
             plan = plan.or_until_prompt();
         }

@@ -11,7 +11,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::image::checksum::{ChecksumTarget, Expected};
 use crate::image::partition::TableKind;
-use crate::image::{Error, ImageFile, ImageKind, MAX_IMAGE_BYTES};
+use crate::image::{DiskForm, Error, ImageFile, ImageKind, MAX_IMAGE_BYTES};
 
 /// An image file to be written.
 #[derive(Debug)]
@@ -57,10 +57,14 @@ impl FlashSource {
         self.image.trailer_size().filter(|_| self.size == 0)
     }
 
-    /// Refuses an image without a partition table. The start of a compressed image is decompressed.
+    /// Refuses an image without a partition table, unless it is an ISO 9660 file system: UEFI starts that from a USB stick, too. The
+    /// start of a compressed image is decompressed.
     pub(super) fn check_table(&self, cancel: &Cancel) -> Result<(), Failure> {
         let without = match self.image.table_kind(cancel) {
             Ok(TableKind::Mbr | TableKind::Gpt) => return Ok(()),
+            Ok(TableKind::None) if self.image.disk_form(cancel).ok() == Some(DiskForm::Cd) => {
+                return Ok(());
+            }
             Ok(TableKind::None) => Error::Refused("there is no partition table in it".to_owned()),
             Err(error @ Error::Refused(_)) => error,
             Err(error) => return Err(error.fail("read the image")),

@@ -6,8 +6,14 @@ use super::entry::EntryKind;
 use super::error::Error;
 use super::extlinux::{self, MenuEntry};
 use super::files::FileSystem;
+use super::grub;
+use super::iso::ElToritoEntry;
 use super::kernel::{self, Kernel};
 
+/// The menu of GRUB on nixpkgs' ISO images.
+const GRUB: &str = "/EFI/BOOT/grub.cfg";
+/// What nixpkgs calls the version on its ISO images.
+const ISO_VERSION: &str = "/version.txt";
 const EXTLINUX: [&str; 2] = ["/boot/extlinux/extlinux.conf", "/extlinux/extlinux.conf"];
 /// Bytes of a boot loader's configuration that are read.
 const MAX_CONFIG_BYTES: usize = 256 * 1024;
@@ -85,7 +91,9 @@ pub struct BootMenu {
 pub struct BootReport {
     /// The boot loaders.
     pub loaders: Vec<Loader>,
-    /// The extlinux menu.
+    /// What firmware starts from a CD.
+    pub el_torito: Vec<ElToritoEntry>,
+    /// The extlinux menu, or GRUB's on an ISO image.
     pub menu: Option<BootMenu>,
     /// The kernel.
     pub kernel: Option<Kernel>,
@@ -135,6 +143,16 @@ impl BootReport {
         if let FileSystem::Fat(_) = volume.fs {
             self.add_firmware(volume)?;
             self.add_uefi(volume)?;
+        }
+        if let FileSystem::Iso(iso) = &volume.fs {
+            self.el_torito = iso.boot_entries()?;
+            self.add_uefi(volume)?;
+            if let Some(text) = volume.fs.start_of(GRUB, MAX_CONFIG_BYTES)?
+                && let Some(entry) = grub::default_entry(&String::from_utf8_lossy(&text))
+            {
+                self.follow(&entry, volume, GRUB, all)?;
+                self.system.nixos = first_line(volume, ISO_VERSION)?;
+            }
         }
         Ok(())
     }

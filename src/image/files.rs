@@ -5,6 +5,7 @@ use super::entry::{ContentSink, Entry, EntryKind, Summary};
 use super::error::Error;
 use super::ext::Ext;
 use super::fat::Fat;
+use super::iso::Iso;
 use super::probe;
 
 /// A file system of a known kind.
@@ -14,6 +15,8 @@ pub enum FileSystem {
     Fat(Fat),
     /// ext2, ext3 or ext4.
     Ext(Ext),
+    /// ISO 9660.
+    Iso(Iso),
     /// A kind that is recognized by its name, and not read.
     Other(&'static str),
 }
@@ -27,6 +30,9 @@ impl FileSystem {
         if let Some(fat) = Fat::open(section)? {
             return Ok(Some(Self::Fat(fat)));
         }
+        if let Some(iso) = Iso::open(section)? {
+            return Ok(Some(Self::Iso(iso)));
+        }
         Ok(probe::detect(section)?.map(Self::Other))
     }
 
@@ -35,6 +41,7 @@ impl FileSystem {
         match self {
             Self::Fat(fat) => fat.summary(),
             Self::Ext(ext) => Ok(ext.summary()),
+            Self::Iso(iso) => Ok(iso.summary()),
             Self::Other(kind) => Ok(Summary {
                 kind: (*kind).to_owned(),
                 ..Summary::default()
@@ -47,6 +54,7 @@ impl FileSystem {
         let mut entries = match self {
             Self::Fat(fat) => fat.list(path)?,
             Self::Ext(ext) => ext.list(path)?,
+            Self::Iso(iso) => iso.list(path)?,
             Self::Other(kind) => return Err(unread(kind)),
         };
         entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -58,6 +66,7 @@ impl FileSystem {
         match self {
             Self::Fat(fat) => fat.copy(path, sink),
             Self::Ext(ext) => ext.copy(path, sink),
+            Self::Iso(iso) => iso.copy(path, sink),
             Self::Other(kind) => Err(unread(kind)),
         }
     }
@@ -67,6 +76,7 @@ impl FileSystem {
         let found = match self {
             Self::Fat(fat) => fat.kind(path),
             Self::Ext(ext) => ext.kind(path),
+            Self::Iso(iso) => iso.kind(path),
             Self::Other(_) => return Ok(None),
         };
         match found {

@@ -16,16 +16,11 @@ const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
 ];
 
 /// The position of a magic number of a file that is no disk, the number, and what to do with the file.
-const OTHER_FILES: [(u64, &[u8], &str); 5] = [
+const OTHER_FILES: [(u64, &[u8], &str); 4] = [
     (
         257,
         b"ustar",
         "it is a tar archive: tar -xf unpacks it, and sdbuild boot starts those of the formats kexec and netboot",
-    ),
-    (
-        0x8001,
-        b"CD001",
-        "it is an ISO 9660 image without partitions: write it with --raw, or give it to a virtual machine",
     ),
     (
         0,

@@ -4,10 +4,12 @@
 use super::bytes::{has_magic, slice, u64_at};
 use super::disk::Section;
 use super::error::Error;
+use super::iso::{self, Iso, Platform};
 use super::open::ImageFile;
 use super::partition::SECTOR_BYTES;
 use super::report::Layout;
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 
 /// Bytes at the start of a file that are read: its header, or its partition table.
 const START_BYTES: usize = 128 * 1024;
@@ -26,13 +28,15 @@ pub enum DiskForm {
     Qcow2,
     /// The form of `VMware`, in one file.
     Vmdk,
+    /// An ISO 9660 file system, with or without a partition table: a CD or DVD.
+    Cd,
 }
 
 impl DiskForm {
     /// QEMU's name of it.
     pub const fn qemu_name(self) -> &'static str {
         match self {
-            Self::Raw => "raw",
+            Self::Raw | Self::Cd => "raw",
             Self::Qcow2 => "qcow2",
             Self::Vmdk => "vmdk",
         }
@@ -49,17 +53,32 @@ impl ImageFile {
         form_of(&self.start(cancel))
     }
 
-    /// Whether UEFI starts it: it has an EFI system partition in a GPT, or is the disk of a virtual machine in a form of its own.
+    /// Whether UEFI starts it: it has an EFI system partition in a GPT, is a CD with an entry for UEFI, or is the disk of a virtual
+    /// machine in a form of its own.
     pub fn starts_by_uefi(&self, cancel: &Cancel) -> bool {
         let start = self.start(cancel);
-        if !matches!(form_of(&start), Ok(DiskForm::Raw)) {
-            return true;
+        match form_of(&start) {
+            Ok(DiskForm::Raw) => {}
+            Ok(DiskForm::Cd) if self.compression == Compression::None => {
+                return self.boots_as_cd(cancel).unwrap_or_default();
+            }
+            Ok(_) | Err(_) => return true,
         }
         let length = start.len() as u64;
         Layout::read(&Section::whole(start, length, cancel)).is_ok_and(|layout| {
             let mut kinds = layout.partitions.iter().map(|found| &found.partition.kind);
             kinds.any(|kind| kind.eq_ignore_ascii_case(ESP))
         })
+    }
+
+    /// Whether the boot catalog of a CD, which is not compressed, has an entry for UEFI.
+    fn boots_as_cd(&self, cancel: &Cancel) -> Result<bool, Error> {
+        let whole = Section::whole(self.file().try_clone()?, self.size, cancel);
+        let entries = match Iso::open(&whole)? {
+            Some(iso) => iso.boot_entries()?,
+            None => Vec::new(),
+        };
+        Ok(entries.iter().any(|entry| entry.platform == Platform::Uefi))
     }
 
     fn start(&self, cancel: &Cancel) -> Vec<u8> {
@@ -77,6 +96,8 @@ fn form_of(start: &[u8]) -> Result<DiskForm, Error> {
         (DiskForm::Qcow2, is_one_qcow2(start))
     } else if has_magic(start, 0, b"KDMV") {
         (DiskForm::Vmdk, is_one_vmdk(start))
+    } else if has_magic(start, iso::MAGIC.0, iso::MAGIC.1) {
+        return Ok(DiskForm::Cd);
     } else {
         return Ok(DiskForm::Raw);
     };

@@ -257,14 +257,17 @@ fn format_expression(format: &Format) -> String {
     };
     let candidates = format.candidates();
     let candidates: String = candidates.iter().map(|one| list(one) + " ").collect();
-    let made_by = |maker: Maker| {
-        let name = Some(format.row().name).filter(|_| format.row().maker == maker);
-        name.map_or("null".to_owned(), nix_string)
-    };
-    let (members, disk) = (made_by(Maker::Archive), made_by(Maker::Disk));
-    let variant = format.variant().map_or("null".to_owned(), nix_string);
+    let maker = format.row().maker;
+    let or_null = |text: Option<&str>| text.map_or("null".to_owned(), nix_string);
+    let members = or_null(Some(format.row().name).filter(|_| maker == Maker::Archive));
+    let module = or_null(match maker {
+        Maker::Nixpkgs | Maker::Archive => None,
+        Maker::Disk => Some("disk.nix"),
+        Maker::Iso => Some("iso.nix"),
+    });
+    let variant = or_null(format.variant());
     format!(
-        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  disk = {disk};\n  foreignModules = {};\n}}\n",
+        "{{\n  name = {};\n  candidates = [ {candidates}];\n  variant = {variant};\n  members = {members};\n  module = {module};\n  foreignModules = {};\n}}\n",
         nix_string(&format.to_string()),
         list(format.foreign_modules()),
     )
@@ -303,7 +306,7 @@ mod tests {
         assert_eq!(
             format_expression(&Format::default()),
             "{\n  name = \"sd-card\";\n  candidates = [ [ \"sdImage\" ] [ \"images\" \"sd-card\" ] [ \"image\" ] ];\n  \
-             variant = null;\n  members = null;\n  disk = null;\n  foreignModules = [ ];\n}\n"
+             variant = null;\n  members = null;\n  module = null;\n  foreignModules = [ ];\n}\n"
         );
         let lxc = format_expression(&"nixpkgs:lxc".parse().unwrap());
         assert!(

@@ -50,6 +50,7 @@ mod handlers;
 mod image_files;
 mod inputs;
 mod interruptions;
+mod iso;
 mod lease;
 mod old_results;
 mod output;

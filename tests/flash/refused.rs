@@ -133,6 +133,21 @@ fn card_mounted_in_another_namespace_is_in_use() {
     assert!(card.bytes()[8 << 20..] == before[8 << 20..]);
 }
 
+/// An ISO 9660 file system with an empty root directory.
+fn iso9660() -> Vec<u8> {
+    const SECTOR: usize = 2048;
+    let mut iso = vec![0; 20 * SECTOR];
+    let primary = 16 * SECTOR;
+    iso[primary..primary + 7].copy_from_slice(b"\x01CD001\x01");
+    iso[primary + 80] = 20;
+    // The size of a block, and the record of the root directory: its length, its sector, its bytes, its name.
+    for (at, value) in [(129, 8), (156, 34), (158, 19), (167, 8), (181, 2), (188, 1)] {
+        iso[primary + at] = value;
+    }
+    iso[17 * SECTOR..17 * SECTOR + 7].copy_from_slice(b"\xffCD001\x01");
+    iso
+}
+
 /// The recipe was written to the card, with a warning.
 #[test]
 fn file_without_partition_table_needs_raw() {
@@ -165,6 +180,12 @@ fn file_without_partition_table_needs_raw() {
     let (code, text) = card.run_flash("sd-card.nix", &["--raw"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(card.bytes().starts_with(recipe.as_bytes()));
+    // UEFI starts it from a stick without a table.
+    let iso = iso9660();
+    fs::write(card.at("live.iso"), &iso).unwrap();
+    let (code, text) = card.run_flash("live.iso", &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(card.bytes().starts_with(&iso));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::image::boot::{BootReport, LoaderKind};
 use crate::image::entry::{Entry, EntryKind, Summary};
+use crate::image::iso::Platform;
 use crate::image::partition::{Partition, TableKind};
 use crate::image::place::ImagePath;
 use crate::image::report::{PartitionReport, Report, VERSION};
@@ -228,6 +229,15 @@ fn add_boot(lines: &mut LabelledLines, boot: &BootReport) {
         let (files, partition) = (loader.files.join(", "), loader.partition);
         let text = format!("{kind}: {files} on partition {partition}");
         lines.add("boot loader", &text);
+    }
+    for entry in &boot.el_torito {
+        let platform = match entry.platform {
+            Platform::Bios => "BIOS",
+            Platform::Uefi => "UEFI",
+            Platform::Other => "other firmware",
+        };
+        let start = human_bytes(entry.start);
+        lines.add("El Torito", &format!("{platform}, from {start}"));
     }
     if boot.loaders.is_empty() {
         lines.add("boot loader", "none found");

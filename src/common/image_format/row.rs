@@ -9,6 +9,8 @@ pub enum Maker {
     Archive,
     /// sdbuild's own derivation of a disk, in place of the one of the variant.
     Disk,
+    /// The derivation of the variant, with tools that run natively.
+    Iso,
 }
 
 /// One format: how Nix makes it, how its file is found in the result, and what can be done with the file.

@@ -3,8 +3,8 @@
 use super::row::{ImageFormat, Maker};
 
 /// All formats, in the order in which they are listed.
-pub(super) static FORMATS: [&ImageFormat; 9] = [
-    &SD_CARD, &RAW_EFI, &QCOW2, &VMDK, &VHD, &AMAZON, &KEXEC, &NETBOOT, &LXC,
+pub(super) static FORMATS: [&ImageFormat; 10] = [
+    &SD_CARD, &RAW_EFI, &QCOW2, &VMDK, &VHD, &AMAZON, &ISO, &KEXEC, &NETBOOT, &LXC,
 ];
 
 /// Modules of nixpkgs that make an SD card image of every configuration that imports them, below its `nixos/modules`.
@@ -110,6 +110,24 @@ static AMAZON: ImageFormat = ImageFormat {
     replaces: &["amazon"],
     next: &[("sdbuild boot", "see it start in a virtual machine")],
     ..RAW_EFI
+};
+
+/// A system that runs from a CD, DVD or USB stick and writes to memory only: the store is a squashfs in an ISO 9660 file system.
+static ISO: ImageFormat = ImageFormat {
+    name: "iso",
+    purpose: "a CD, DVD or USB stick that a machine with UEFI runs from, and writes nothing to",
+    file: "nixos-….iso",
+    candidates: &[&["images", "iso"]],
+    variant: Some("iso"),
+    maker: Maker::Iso,
+    product_types: &["iso"],
+    extensions: &["iso"],
+    boots: true,
+    next: &[
+        ("sdbuild boot", "see it start in a virtual machine"),
+        ("sdbuild flash", "write it to a USB stick"),
+    ],
+    ..ImageFormat::NONE
 };
 
 /// A kernel, an initial RAM disk with the whole system, and a script that starts them from a running Linux.

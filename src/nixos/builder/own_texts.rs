@@ -29,7 +29,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 18] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 20] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -38,7 +38,9 @@ pub(super) const EXPRESSIONS: [(&str, &str); 18] = [
     ),
     ("image.nix", include_str!("../expressions/image.nix")),
     ("disk.nix", include_str!("../expressions/disk.nix")),
+    ("iso.nix", include_str!("../expressions/iso.nix")),
     ("members.nix", include_str!("../expressions/members.nix")),
+    ("native.nix", include_str!("../expressions/native.nix")),
     (
         "additions.nix",
         include_str!("../expressions/additions.nix"),

@@ -18,8 +18,8 @@ let
   host = config.networking.hostName;
   isNamed = host != "" && host != config.system.nixos.distroId or "nixos";
   named = value: lib.mkIf isNamed (weak value);
-  # The variant that becomes a disk.
-  isDisk = format.disk != null && options ? image && options.image ? modules;
+  # The variant that is made natively.
+  isNative = format.module != null && options ? image && options.image ? modules;
   hasBaseName = options ? image && options.image ? baseName;
   # The module for ISOs defines a name itself, for every host the same.
   stronglyNamed = value: lib.mkIf isNamed (lib.mkOverride 99 value);
@@ -43,7 +43,7 @@ in
     (lib.optionalAttrs hasBaseName {
       image.baseName = (if options ? isoImage then stronglyNamed else named) "nixos-${host}-${config.system.nixos.label}-${pkgs.stdenv.hostPlatform.system}";
     })
-    (lib.optionalAttrs isDisk { image.modules.${format.variant} = import ./disk.nix format.disk; })
+    (lib.optionalAttrs isNative { image.modules.${format.variant} = import (./. + "/${format.module}") { inherit config format options; }; })
     (lib.optionalAttrs (options ? isoImage) { isoImage = squashfs; })
     (lib.optionalAttrs (options ? netboot && options.netboot ? squashfsCompression) { netboot = squashfs; })
     # Before 25.05; NixOS adds label and system.

@@ -2,8 +2,8 @@
 # virtual machine that nixpkgs uses. The result is an ordinary NixOS, which `nixos-rebuild` can change: an ESP with systemd-boot
 # and the entry of the first generation, and a root file system that grows into its disk.
 #
-# `name` is that of a format.
-name:
+# `format` is that of format.nix.
+{ format, ... }:
 { config, lib, options, pkgs, ... }:
 let
   # The extension of the file, and the arguments of `qemu-img convert`, which makes it of the raw disk; null for the raw disk itself.
@@ -15,14 +15,9 @@ let
     vmdk = { extension = "vmdk"; arguments = "-O vmdk -o subformat=streamOptimized"; };
   };
   plain = { extension = "img"; arguments = null; };
-  form = forms.${name};
+  form = forms.${format.name};
 
-  # Tools that run natively, without the user's overlays: nothing in the result depends on them.
-  native = import pkgs.path {
-    localSystem = (import ./source.nix).builder.builderSystem or builtins.currentSystem;
-    config = { };
-    overlays = [ ];
-  };
+  native = import ./native.nix pkgs;
   # As nixpkgs' make-disk-image.nix has them, as far as it has any.
   labels = { root = "nixos"; esp = "ESP"; };
   rootUuid = "f222513b-ded1-49fa-b591-20ce86a2fe7f";

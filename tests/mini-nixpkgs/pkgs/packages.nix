@@ -50,6 +50,14 @@ in
     postFixup = "patchelf --add-needed libgcc_s.so.1 $out/bin/mksquashfs";
   };
   mtools = callPackage ./os-specific/mtools.nix { };
+  xorriso = fromDebian {
+    debs = [
+      "xorriso" "libisoburn1t64" "libisofs6t64" "libburn4t64" "libjte2" "libacl1" "libbz2-1.0" "libreadline8t64" "libtinfo6" "zlib1g"
+    ];
+    programs = [ "xorriso" ];
+  };
+  libossp_uuid = fromDebian { debs = [ "uuid" "libossp-uuid16" ]; programs = [ "uuid" ]; };
+  grub2_efi = callPackage ./os-specific/grub.nix { };
   fakeroot = callPackage ./os-specific/fakeroot.nix { };
   # `xz` is busybox, which only unpacks.
   xz-utils = fromDebian { debs = [ "xz-utils" "liblzma5" ]; programs = [ "xz" ]; };

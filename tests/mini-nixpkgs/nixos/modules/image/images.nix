@@ -4,6 +4,7 @@ let
   inherit (lib) types mkOption;
   imageModules = {
     amazon = ../virtualisation/amazon-image.nix;
+    iso = ../installer/cd-dvd/iso-image.nix;
     kexec = ../installer/netboot/netboot-minimal.nix;
     lxc = ../virtualisation/lxc-container.nix;
     qemu-efi = ../virtualisation/disk-image.nix;

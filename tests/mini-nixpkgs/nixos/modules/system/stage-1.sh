@@ -35,11 +35,33 @@ go_on() {
   exec /bin/busybox switch_root /sysroot "$init"
 }
 
-# A system that runs from memory: its store is a file here, and what is written lies above it.
+device=
+find_device() {
+  local attempt
+  for attempt in $(seq 100); do
+    case $root in
+      *=*) device=$(findfs "$root" 2>/dev/null) && break ;;
+      *) [ ! -b "$root" ] || { device=$root && break; } ;;
+    esac
+    sleep 0.2
+  done
+  [ -b "$device" ] || fail "no root file system $root"
+}
+
+# A system that runs from memory: its store is a file here or on a CD, and what is written lies above it.
 if [ "@fsType@" = tmpfs ]; then
   mount -t tmpfs -o mode=0755 tmpfs /sysroot
+  store=@store@
+  case $store in
+    /iso/*)
+      find_device
+      mkdir /sysroot/iso
+      mount -t iso9660 -o ro "$device" /sysroot/iso || fail "cannot mount $device"
+      store=/sysroot$store
+      ;;
+  esac
   for place in .ro-store .rw-store store; do mkdir -p /sysroot/nix/$place; done
-  mount -t squashfs -o ro,loop @store@ /sysroot/nix/.ro-store || fail "cannot mount @store@"
+  mount -t squashfs -o ro,loop "$store" /sysroot/nix/.ro-store || fail "cannot mount $store"
   mount -t tmpfs -o mode=0755 tmpfs /sysroot/nix/.rw-store
   mkdir /sysroot/nix/.rw-store/store /sysroot/nix/.rw-store/work
   mount -t overlay -o lowerdir=/sysroot/nix/.ro-store,upperdir=/sysroot/nix/.rw-store/store,workdir=/sysroot/nix/.rw-store/work \
@@ -47,15 +69,7 @@ if [ "@fsType@" = tmpfs ]; then
   go_on
 fi
 
-device=
-for attempt in $(seq 100); do
-  case $root in
-    *=*) device=$(findfs "$root" 2>/dev/null) && break ;;
-    *) [ ! -b "$root" ] || { device=$root && break; } ;;
-  esac
-  sleep 0.2
-done
-[ -b "$device" ] || fail "no root file system $root"
+find_device
 
 # Makes the partition reach the end of its disk. This is done while nothing of the disk is mounted, since the kernel
 # does not read a partition table anew under a mounted one. Only the four bytes of the size change in the table.
