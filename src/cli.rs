@@ -2,6 +2,7 @@
 //!
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 
+mod cache;
 mod examples;
 mod help_layout;
 mod misc;
@@ -14,6 +15,7 @@ use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Su
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
 
+pub use cache::{CacheCommand, CacheExport};
 pub use misc::{
     Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Settings, Status,
     Try,
@@ -112,12 +114,15 @@ pub enum Command {
     /// Show what is in an image: partitions, files, boot loader, hashes
     #[command(after_help = examples::INSPECT, disable_help_subcommand = true)]
     Inspect(Inspect),
-    /// Start a shell in the builder, for instance to debug a failed build
+    /// Start a shell in the builder, to debug a failed build
     #[command(after_help = examples::SHELL)]
     Shell(Shell),
     /// Complete the flake.lock of a flake, or update inputs in it
     #[command(after_help = examples::LOCK)]
     Lock(Lock),
+    /// Export what a build made as a binary cache
+    #[command(subcommand, after_help = examples::CACHE, disable_help_subcommand = true)]
+    Cache(CacheCommand),
     /// Show what sdbuild keeps on this machine, with sizes
     #[command(after_help = examples::STATUS)]
     Status(Status),

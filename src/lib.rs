@@ -73,6 +73,7 @@ async fn run_command(
         Command::Inspect(args) => Box::pin(commands::inspect::run(args, env, ui, context)).await,
         Command::Boards(args) => commands::boards::run(args, ui),
         Command::Formats(args) => commands::formats::run(args, ui),
+        Command::Cache(command) => Box::pin(commands::cache::run(command, env, ui, context)).await,
         Command::Clean(args) => Box::pin(commands::clean::run(args, env, ui, context)).await,
         Command::Boot(args) => Box::pin(commands::boot::run(args, env, ui, context)).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, env, ui, context)).await,

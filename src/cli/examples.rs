@@ -87,6 +87,25 @@ Examples:
   sdbuild lock nixpkgs   # take the newest commit of this input's branch
   sdbuild lock --flake pi nixpkgs home-manager";
 
+pub(super) const CACHE: &str = "\
+Examples:
+  sdbuild cache export ~/cache
+  sdbuild cache key";
+
+pub(super) const CACHE_EXPORT: &str = "\
+What the binary caches of the settings have is left out. An export that is interrupted leaves a valid cache, and the same \
+command goes on.
+
+Examples:
+  sdbuild cache export ~/cache   # of the newest image here
+  sdbuild cache export https://cache.example.org --netrc-file ~/.netrc
+  sdbuild cache export ssh-ng://root@pi.lan pi.img.zst";
+
+pub(super) const CACHE_KEY: &str = "\
+Examples:
+  sdbuild cache key              # for --extra-trusted-public-keys
+  sdbuild cache key ~/team-key   # make another one, for --key";
+
 pub(super) const TRY: &str = "\
 The image is a miniature NixOS with SSH for virtual machines, made from a few dozen Debian packages by a recipe that \
 is part of sdbuild, with a new key. Everything is removed at the end except what every build keeps: the packages in \

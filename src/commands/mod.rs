@@ -4,6 +4,7 @@ mod board_check;
 pub mod boards;
 pub mod boot;
 pub mod build;
+pub mod cache;
 pub mod check;
 pub mod clean;
 pub mod completions;

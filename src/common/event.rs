@@ -53,6 +53,8 @@ pub enum Phase {
     Verify,
     /// Listing what the engine has of sdbuild, with its sizes.
     Measure,
+    /// Exporting a build to a binary cache.
+    Export,
 }
 
 /// What a run is about, in the words of its first line.

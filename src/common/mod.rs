@@ -4,6 +4,7 @@ pub mod absolute_path;
 pub mod attribute_path;
 pub mod board;
 pub mod build_mode;
+pub mod cache_key;
 pub mod cancel;
 mod choice;
 pub mod ci_service;

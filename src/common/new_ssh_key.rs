@@ -56,7 +56,7 @@ impl KeyPair {
 }
 
 /// The public key that belongs to the private key `seed`.
-fn public_half(seed: &[u8; 32]) -> io::Result<[u8; 32]> {
+pub(super) fn public_half(seed: &[u8; 32]) -> io::Result<[u8; 32]> {
     let pair = Ed25519KeyPair::from_seed_unchecked(seed).map_err(io_error)?;
     pair.public_key().as_ref().try_into().map_err(io_error)
 }

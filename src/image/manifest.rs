@@ -37,6 +37,12 @@ struct VersionField {
 struct ComparedFields {
     image: SizeAndHash,
     raw: SizeAndHash,
+    result: Option<BuildResult>,
+}
+
+#[derive(Deserialize)]
+struct BuildResult {
+    store_path: String,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +64,8 @@ pub struct ManifestInfo {
     pub raw_size: u64,
     /// SHA-256 of the decompressed image.
     pub raw_sha256: Sha256Hash,
+    /// The store path that the image was copied from, as the manifest has it.
+    pub store_path: Option<String>,
 }
 
 /// Reads `<image>.json`; `None` when it does not exist. Another version is [`Error::Unsupported`].
@@ -76,12 +84,14 @@ pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
         let what = format!("{shown} is a manifest of version {version}, not {VERSION}");
         return Err(Error::unsupported(what));
     }
-    let ComparedFields { image, raw } = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
+    let fields: ComparedFields = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
+    let ComparedFields { image, raw, result } = fields;
     Ok(Some(ManifestInfo {
         size: image.size,
         sha256: image.sha256,
         raw_size: raw.size,
         raw_sha256: raw.sha256,
+        store_path: result.map(|result| result.store_path),
         file,
     }))
 }

@@ -42,6 +42,8 @@ pub(super) fn secret(name: &str) -> String {
 }
 /// User names and passwords for servers.
 pub(super) const NETRC: &str = "/run/sdbuild/netrc";
+/// The name of the file with the key that signs exports.
+pub(super) const CACHE_KEY: &str = "cache-key";
 /// sdbuild's own directory on the store volume.
 pub(super) const HOME: &str = "/nix/var/sdbuild";
 /// The directory of the store volume that uploads are relative to.

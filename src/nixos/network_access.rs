@@ -23,6 +23,8 @@ pub struct NetworkAccess {
     pub authorities: Option<Vec<u8>>,
     /// The remote builders, and what it takes to log in there.
     pub builders: SshAccess,
+    /// The secret key that signs what is exported to a binary cache.
+    pub cache_key: Option<String>,
 }
 
 impl NetworkAccess {
@@ -54,7 +56,10 @@ impl NetworkAccess {
 
     /// Whether there is anything that only the builder may see.
     fn is_secret(&self) -> bool {
-        !self.proxies.is_empty() || self.netrc.is_some() || !self.builders.is_empty()
+        !self.proxies.is_empty()
+            || self.netrc.is_some()
+            || !self.builders.is_empty()
+            || self.cache_key.is_some()
     }
 
     /// What the watchdog reads: the kind of each line, then the line.
@@ -70,7 +75,9 @@ impl NetworkAccess {
         let netrc = self.netrc.iter().flat_map(|text| text.lines());
         let netrc = netrc.map(|line| format!("netrc {line}"));
         let builders = self.builders.lines();
-        let all = proxies.chain(netrc).chain(builders);
+        let key = self.cache_key.iter();
+        let key = key.map(|key| format!("file {} {}", layout::CACHE_KEY, one_line(key)));
+        let all = proxies.chain(netrc).chain(builders).chain(key);
         all.chain(["end".to_owned()]).collect()
     }
 }
@@ -124,6 +131,7 @@ mod tests {
         let access = NetworkAccess {
             proxies: vec![("http_proxy".into(), "http://me:secret@p:1\nend".into())],
             netrc: Some("machine c\n  login me password hidden\n".into()),
+            cache_key: Some("k-1:hidden".into()),
             ..NetworkAccess::default()
         };
         assert_eq!(
@@ -132,6 +140,7 @@ mod tests {
                 "environment http_proxy=http://me:secret@p:1end",
                 "netrc machine c",
                 "netrc   login me password hidden",
+                "file cache-key k-1:hidden",
                 "end"
             ]
         );

@@ -6,6 +6,7 @@
 //! only on request.
 
 mod archive;
+mod binary_cache;
 mod copy;
 pub mod copy_out;
 mod earlier;
@@ -30,6 +31,7 @@ mod store_archive;
 mod writeback;
 mod xz;
 
+pub use binary_cache::CacheDir;
 pub use copy_out::{check_name, copy_out};
 pub use earlier::unchanged;
 pub use preflight::preflight;

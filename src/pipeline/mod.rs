@@ -11,6 +11,7 @@ mod build_places;
 mod builder_checks;
 mod builder_image;
 mod builder_logins;
+mod cache_export;
 mod checks;
 mod clients;
 pub mod doctor;
@@ -43,6 +44,7 @@ mod sweep;
 mod volume_sizes;
 
 pub use build::build;
+pub use cache_export::{CacheExport, Destination, Exported};
 pub use clients::fetch_text;
 pub use emulation::Emulation;
 pub use emulator::QemuEngine;

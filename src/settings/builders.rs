@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use super::builder_list::BuilderList;
 use super::environment::Environment;
 use super::resolver::Resolver;
+use super::user_file::user_file;
 use crate::common::failure::Failure;
 use crate::common::remote_builder::RemoteBuilder;
 
 /// The key that is used when none is named, in the directory of the user's settings.
-const KEY: &str = "sdbuild/builder-key";
+const KEY: &str = "builder-key";
 /// The system's list of host keys.
 const SYSTEM_KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
 
@@ -32,15 +33,13 @@ impl Builders {
             o.builders.as_deref().map(BuilderList::joined)
         })?;
         let home = env.home_dir();
-        let config = env.config_home.clone();
-        let config = config.or_else(|| Some(home.as_ref()?.join(".config")));
         let own = home.map(|home| home.join(".ssh/known_hosts"));
         Ok(Self {
             machines: given.into_machines(),
             key: s.optional("builder-key", Some("SDBUILD_BUILDER_KEY"), |o| {
                 o.builder_key.clone()
             })?,
-            default_key: config.map(|config| config.join(KEY)),
+            default_key: user_file(env, KEY),
             known_hosts: own.into_iter().chain([SYSTEM_KNOWN_HOSTS.into()]).collect(),
         })
     }

@@ -22,6 +22,7 @@ mod proxies;
 mod resolver;
 mod source_choice;
 mod ssh_key;
+mod user_file;
 mod value;
 
 pub use boot::{Boot, BootArgs, BootLogin};
@@ -40,6 +41,7 @@ pub use output_dir::output_dir;
 pub use proxies::Proxies;
 pub use source_choice::{SourceChoice, configuration_here};
 pub use ssh_key::SshKey;
+pub use user_file::user_file;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
 
 /// Name of a configuration in its directory, where the user names only the directory or nothing.

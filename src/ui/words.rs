@@ -27,6 +27,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Flash => "Write",
         Phase::Verify => "Verify",
         Phase::Measure => "Sizes",
+        Phase::Export => "Export",
     }
 }
 

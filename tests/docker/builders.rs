@@ -5,13 +5,6 @@ use std::fs;
 use crate::registrar::{builder_image, engine, registrar_image};
 use crate::support::*;
 
-fn can_run() -> bool {
-    engine_available()
-        && root_available()
-        && tools_available(&["ssh-keygen", "ldd"])
-        && tool_unpacked("usr/sbin/sshd")
-}
-
 /// A machine whose programs say that they run on `name`.
 async fn machine(name: &str) -> NixMachine {
     let engine = engine().await;
@@ -32,7 +25,7 @@ fn secret(machine: &NixMachine) -> String {
 
 #[tokio::test]
 async fn what_would_be_emulated_is_built_by_a_remote_builder() {
-    if !can_run() {
+    if !NixMachine::can_run() {
         return;
     }
     let machine = machine("board").await;
@@ -73,7 +66,7 @@ async fn what_would_be_emulated_is_built_by_a_remote_builder() {
 /// A kernel stands for what requires `big-parallel`: its line lacks it, so it is built here, under emulation.
 #[tokio::test]
 async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
-    if !can_run() {
+    if !NixMachine::can_run() {
         return;
     }
     let machine = machine("board").await;
@@ -110,7 +103,7 @@ async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
 
 #[tokio::test]
 async fn a_remote_builder_that_dies_in_mid_build_is_one_error() {
-    if !can_run() {
+    if !NixMachine::can_run() {
         return;
     }
     let machine = machine("board").await;
@@ -169,7 +162,7 @@ fn a_missing_key_is_made(machine: &NixMachine, user: &TestUser) {
 
 #[tokio::test]
 async fn a_remote_builder_that_cannot_be_used_is_explained() {
-    if !can_run() {
+    if !NixMachine::can_run() {
         return;
     }
     let machine = machine("board").await;

@@ -1,6 +1,7 @@
 //! Binary caches as users have them: several, incomplete, damaged, slow, behind a login or a proxy. What a build then fetches,
 //! builds and says.
 
+mod exported;
 mod faults;
 mod fetched;
 mod reached;

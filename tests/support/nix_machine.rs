@@ -10,7 +10,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use nix::unistd::{Gid, Uid, chown};
 
-use super::{TOOLS, docker, root, run, wait_until};
+use super::{
+    TOOLS, TestUser, docker, engine_available, root, root_available, run, tool_unpacked,
+    tools_available, wait_until,
+};
 
 /// The account in the container, in the builder's image too.
 const ACCOUNT: u32 = 1000;
@@ -37,6 +40,38 @@ pub struct NixMachine {
 }
 
 impl NixMachine {
+    /// Whether this machine can run one.
+    pub fn can_run() -> bool {
+        engine_available()
+            && root_available()
+            && tools_available(&["ssh-keygen", "ldd"])
+            && tool_unpacked("usr/sbin/sshd")
+    }
+
+    /// Whether its store has `path`.
+    pub fn has(&self, path: &str) -> bool {
+        let mut check = Command::new("docker");
+        check.args(["exec", "--env", "NIX_REMOTE=local", &self.name]);
+        check.args(["nix-store", "--check-validity", path]);
+        run(&mut check).code == Some(0)
+    }
+
+    /// Lets Nix there take what `key` signed.
+    pub fn trust(&self, key: &str) {
+        let all = format!("{}trusted-public-keys = {key}\n", self.text("nix.conf"));
+        fs::write(self.at("nix.conf"), all).unwrap();
+    }
+
+    /// Adds its host key to those that `user` knows.
+    pub fn make_known_to(&self, user: &TestUser) {
+        let address = self.address();
+        let (host, port) = address.rsplit_once('@').unwrap().1.split_once(':').unwrap();
+        let dir = user.state.path().join(".ssh");
+        fs::create_dir_all(&dir).unwrap();
+        let line = format!("[{host}]:{port} {}", self.text("host.pub"));
+        fs::write(dir.join("known_hosts"), line).unwrap();
+    }
+
     /// Starts one called `name` from the images of the registrar and the builder.
     pub fn start(name: &str, registrar: &str, builder: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@
 mod collect;
 mod container;
 mod evaluation_key;
+mod export;
 mod image;
 mod own_texts;
 mod prepared;
@@ -16,6 +17,7 @@ mod upload;
 
 pub use collect::{Collected, Collector, Task as CollectorTask};
 pub use container::{BuildJob, Builder};
+pub use export::{Export, Report};
 pub use image::BuilderImage;
 pub use prepared::{BuildResult, PreparedBuilder};
 pub use trial::TrialRun;

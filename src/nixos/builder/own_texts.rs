@@ -2,14 +2,13 @@
 
 use crate::nixos::{check, layout};
 
+/// The program that prepares the volume.
+pub(super) const ENTRY: &str = include_str!("../../../containers/builder/entry");
 /// The watchdog.
 pub(super) const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
 /// The programs that run in the builder, and the shell functions that they read: path and content.
 pub(super) const PROGRAMS: [(&str, &str); 6] = [
-    (
-        layout::ENTRY,
-        include_str!("../../../containers/builder/entry"),
-    ),
+    (layout::ENTRY, ENTRY),
     (layout::WATCHDOG, WATCHDOG),
     (
         layout::GLUE,

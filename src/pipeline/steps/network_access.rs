@@ -34,6 +34,7 @@ pub(in crate::pipeline) fn read(settings: &settings::Build) -> Result<NetworkAcc
             .map(netrc)
             .transpose()?,
         builders: builder_logins::read(settings)?,
+        cache_key: None,
         authorities: Some(authorities).filter(|pem| !pem.is_empty()),
     })
 }

@@ -1,0 +1,210 @@
+//! `sdbuild cache`: exports what a build made as a binary cache, and prints the key that signs it.
+
+use std::path::{Path, PathBuf};
+
+use crate::cli::{self, CacheCommand};
+use crate::commands::newest_image::named_or_newest;
+use crate::common::cache_key::CacheKey;
+use crate::common::context::Context;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
+use crate::common::image_name::Sidecar;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
+use crate::common::{plain_file, secret_file};
+use crate::image::manifest::read_info;
+use crate::pipeline::{CacheExport, Destination, Exported};
+use crate::settings::{self, Environment};
+use crate::ui::Ui;
+
+/// The key that is used when none is named, in the directory of the user's settings.
+const KEY: &str = "cache-key";
+/// Bytes that are read of a key: its name and 64 bytes in base64.
+const MAX_KEY_BYTES: u64 = 4096;
+
+/// Runs one of the commands.
+pub async fn run(
+    command: &CacheCommand,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    match command {
+        CacheCommand::Export(args) => Box::pin(export(args, env, context)).await,
+        CacheCommand::Key(args) => {
+            let path = match &args.file {
+                Some(path) => path.clone(),
+                None => default_key(env)?,
+            };
+            ui.result(&read_or_make(&path, context)?.public())
+        }
+    }
+}
+
+async fn export(
+    args: &cli::CacheExport,
+    env: &Environment,
+    context: &Context,
+) -> Result<(), Failure> {
+    let here = std::env::current_dir().or_environment("find the current directory")?;
+    let destination = Destination::parse(&args.destination, &here)?;
+    let settings = settings::Build::resolve(&args.build(), env)?;
+    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let result = result_of(&image)?;
+    let key = match &args.key {
+        Some(path) => read(path)?,
+        None => read_or_make(&default_key(env)?, context)?,
+    };
+    let export = CacheExport {
+        settings: &settings,
+        result: &result,
+        destination: &destination,
+        key: &key,
+        all: args.all,
+    };
+    let exported = export.run(context).await?;
+    let place = match &destination {
+        Destination::Dir(dir) => shown_path(dir),
+        Destination::Http(url) => url.clone(),
+        Destination::Store(machine) => machine.address(),
+    };
+    for text in told(exported, &place, &destination, &key) {
+        context.events.notice(text);
+    }
+    Ok(())
+}
+
+/// What the user is told in the end.
+fn told(exported: Exported, place: &str, destination: &Destination, key: &CacheKey) -> Vec<String> {
+    let Exported { paths, bytes } = exported;
+    let public = key.public();
+    let mut lines = vec![match paths {
+        0 => format!("nothing to export: {place} or a binary cache has everything"),
+        1 => format!("exported 1 store path ({}) to {place}", human_bytes(bytes)),
+        n => format!(
+            "exported {n} store paths ({}) to {place}",
+            human_bytes(bytes)
+        ),
+    }];
+    let url = match destination {
+        Destination::Dir(_) => "URL",
+        Destination::Http(url) => url,
+        Destination::Store(_) => {
+            lines.push(format!("the key that signed: {public}"));
+            return lines;
+        }
+    };
+    lines.push(format!(
+        "builds take it with: --extra-substituters {url} --extra-trusted-public-keys {public}"
+    ));
+    lines
+}
+
+/// The store path that the manifest of `image` names.
+fn result_of(image: &Path) -> Result<String, Failure> {
+    let manifest = Sidecar::Manifest.path(image);
+    let shown = shown_path(&manifest);
+    let info =
+        read_info(image).map_err(|error| Failure::usage(error).context(format!("read {shown}")))?;
+    let info = info.ok_or_else(|| {
+        Failure::usage(format!("there is no manifest {shown}"))
+            .hint("sdbuild writes one beside each image that it builds: name such an image")
+    })?;
+    info.store_path
+        .ok_or_else(|| Failure::usage(format!("the manifest {shown} names no store path")))
+}
+
+fn default_key(env: &Environment) -> Result<PathBuf, Failure> {
+    settings::user_file(env, KEY).ok_or_else(|| {
+        Failure::environment("no home directory is known").hint("set HOME, or name the key's file")
+    })
+}
+
+/// The key in `path`.
+fn read(path: &Path) -> Result<CacheKey, Failure> {
+    let shown = path.display();
+    let text = plain_file::read_text(path, MAX_KEY_BYTES);
+    let text = text
+        .or_usage(format!("read the key {shown}"))
+        .map_err(|failure| {
+            let word = quoted(&path.to_string_lossy());
+            failure.hint(format!("`sdbuild cache key {word}` makes one"))
+        })?;
+    CacheKey::parse(&text).ok_or_else(|| {
+        Failure::usage(format!("{shown} is not the secret key of a binary cache"))
+            .hint("it has one line, NAME:KEY, as `sdbuild cache key FILE` or `nix key generate-secret` writes it")
+    })
+}
+
+/// The key in `path`, or a new one, which is told.
+fn read_or_make(path: &Path, context: &Context) -> Result<CacheKey, Failure> {
+    if path.symlink_metadata().is_ok() {
+        return read(path);
+    }
+    let key = CacheKey::generate()?;
+    let shown = path.display();
+    secret_file::create(path, &format!("{}\n", key.secret()))
+        .or_environment(format!("make the key {shown}"))?;
+    context.events.notice(format!(
+        "made the secret key {shown}: keep it, nobody else needs it"
+    ));
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::cancel::Cancel;
+    use crate::common::event::Events;
+
+    #[test]
+    fn a_key_is_made_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/key");
+        let context = Context {
+            cancel: Cancel::default(),
+            events: Events::none(),
+        };
+        let refused = read(&path).unwrap_err();
+        assert!(
+            refused.hints[0].contains("sdbuild cache key"),
+            "{refused:?}"
+        );
+        let key = read_or_make(&path, &context).unwrap();
+        assert_eq!(read_or_make(&path, &context).unwrap(), key);
+        std::fs::write(&path, key.public()).unwrap();
+        let refused = read(&path).unwrap_err();
+        assert!(
+            refused.to_string().contains("is not the secret key"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn consumers_are_told_what_to_give() {
+        let key = CacheKey::generate().unwrap();
+        let exported = Exported {
+            paths: 2,
+            bytes: 3_000_000,
+        };
+        let url = "https://c.example".to_owned();
+        let lines = told(exported, &url, &Destination::Http(url.clone()), &key);
+        assert_eq!(
+            lines[0],
+            "exported 2 store paths (3.0 MB) to https://c.example"
+        );
+        let flags = format!(
+            "--extra-substituters {url} --extra-trusted-public-keys {}",
+            key.public()
+        );
+        assert!(lines[1].ends_with(&flags), "{lines:?}");
+        let none = told(
+            Exported::default(),
+            "cache",
+            &Destination::Dir("/cache".into()),
+            &key,
+        );
+        assert!(none[0].starts_with("nothing to export"), "{none:?}");
+        assert!(!lines.concat().contains(&key.secret()));
+    }
+}

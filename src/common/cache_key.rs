@@ -1,0 +1,119 @@
+//! The key that signs the store paths of a binary cache, in Nix's format: `NAME:` and 64 bytes in base64, which are the seed of
+//! Ed25519 and the public key. Nix's own programs take no seed, so a key is made here, and never leaves this machine's disk but
+//! for memory of the builder that signs.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::failure::{Failure, OrFail as _};
+use super::hash::Sha256Hash;
+use super::new_ssh_key::public_half;
+
+/// Bytes of a seed, and of a public key.
+const HALF: usize = 32;
+/// Characters of a hash that tell the names of keys apart: Nix knows one key of each name.
+const ID_CHARS: usize = 8;
+
+/// A secret key of a binary cache.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CacheKey {
+    name: String,
+    bytes: [u8; 2 * HALF],
+}
+
+impl CacheKey {
+    /// A new key, called `sdbuild-ID-1` with an id that no other key has.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no random numbers.
+    pub fn generate() -> Result<Self, Failure> {
+        let mut seed = [0; HALF];
+        getrandom::fill(&mut seed)
+            .map_err(|error| std::io::Error::other(error.to_string()))
+            .or_environment("generate a key for a binary cache")?;
+        let public = public_half(&seed).or_internal("generate a key for a binary cache")?;
+        let mut id = Sha256Hash::of(&public).to_string();
+        id.truncate(ID_CHARS);
+        let mut bytes = [0; 2 * HALF];
+        bytes[..HALF].copy_from_slice(&seed);
+        bytes[HALF..].copy_from_slice(&public);
+        let name = format!("sdbuild-{id}-1");
+        Ok(Self { name, bytes })
+    }
+
+    /// The key in the text of its file, as `nix key generate-secret` writes it too; `None` if it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (name, key) = text.trim().split_once(':')?;
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let bytes: [u8; 2 * HALF] = BASE64_STANDARD.decode(key).ok()?.try_into().ok()?;
+        let (seed, public) = bytes.split_first_chunk::<HALF>()?;
+        let is_whole = public_half(seed).is_ok_and(|half| half == public);
+        let name = Some(name).filter(|name| !name.is_empty() && name.chars().all(allowed))?;
+        is_whole.then(|| Self {
+            name: name.to_owned(),
+            bytes,
+        })
+    }
+
+    /// What the signatures begin with.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The public key, for `trusted-public-keys`.
+    pub fn public(&self) -> String {
+        let public = BASE64_STANDARD.encode(&self.bytes[HALF..]);
+        format!("{}:{public}", self.name)
+    }
+
+    /// The text of the secret key's file, one line without its end.
+    pub fn secret(&self) -> String {
+        format!("{}:{}", self.name, BASE64_STANDARD.encode(self.bytes))
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    /// Without the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.public())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_as_it_was_written() {
+        let key = CacheKey::generate().unwrap();
+        assert_eq!(
+            CacheKey::parse(&format!("{}\n", key.secret())).unwrap(),
+            key
+        );
+        assert_ne!(CacheKey::generate().unwrap().name(), key.name());
+        assert!(key.public().starts_with(&format!("{}:", key.name())));
+        let shown = format!("{key:?}");
+        assert!(!key.secret().starts_with(&shown), "{shown}");
+    }
+
+    #[test]
+    fn what_is_no_secret_key_is_refused() {
+        let key = CacheKey::generate().unwrap();
+        let (name, secret) = (key.name(), key.secret());
+        let mut other = key.bytes;
+        other[40] ^= 1;
+        let other = BASE64_STANDARD.encode(other);
+        for text in [
+            key.public(),
+            secret.replace(name, ""),
+            secret.replace(name, "a b"),
+            format!("{name}:{other}"),
+            String::new(),
+        ] {
+            assert_eq!(CacheKey::parse(&text), None);
+        }
+    }
+}
