@@ -75,9 +75,6 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
             },
         ) => {
             add(&mut argv, &["-m", &memory_mib.to_string()]);
-            // Until Linux starts them, three of the four cores wait in a loop. With a thread for each core, these loops took more
-            // than half of the processor time of a boot.
-            add(&mut argv, &["-accel", "tcg,thread=single"]);
             add_serial(&mut argv, machine.serial, 2);
             add_card(&mut argv, start, card_bus);
             if network {
@@ -279,7 +276,7 @@ mod tests {
         };
         assert_eq!(
             line(Serial::Pipe),
-            "-no-user-config|-nodefaults|-nographic|-M|raspi3b|-m|1024|-accel|tcg,thread=single|-serial|chardev:console|-serial|chardev:console|\
+            "-no-user-config|-nodefaults|-nographic|-M|raspi3b|-accel|tcg,thread=single|-m|1024|-serial|chardev:console|-serial|chardev:console|\
              -chardev|stdio,id=console,mux=on,signal=off|-mon|chardev=console|-drive|file=/proc/7/fd/8,format=qcow2,if=sd|-kernel|/k|-dtb|/t|\
              -netdev|user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"
         );

@@ -190,6 +190,8 @@ pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {
         Fault::Terminal if phase >= CopyOut => codes(&[0, 128 + 1], SOON, ""),
         Fault::Terminal => codes(&[128 + 1], SOON, ""),
         Fault::Registrar(_) => codes(&[0, 3, 4], HANG_LIMIT, "registrar"),
+        // The build has more work than it can do without the handler.
+        Fault::Stop if variant == "held" => codes(&[3, 4], HANG_LIMIT, "handler"),
         Fault::Stop | Fault::HandlerRemoved => codes(&[0, 3, 4], HANG_LIMIT, "handler"),
         Fault::RegistrarImage => codes(&[0, 3], HANG_LIMIT, "image"),
         Fault::Builder(_) if phase == Build => codes(&[0, 3], SOON, "builder"),
@@ -277,9 +279,10 @@ impl Fault {
         )
     }
 
-    /// Whether no other run may be under way: what `clean` lists is compared with everything that exists.
+    /// Whether no other run may be under way: what `clean` lists is compared with everything that exists, and a build that has
+    /// lost its handler would use that of another run.
     pub fn runs_alone(self) -> bool {
-        self == Self::DoubleKill { clean: true }
+        matches!(self, Self::Stop | Self::DoubleKill { clean: true })
     }
 
     /// Whether the run must have something to download.
