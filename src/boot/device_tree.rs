@@ -13,6 +13,11 @@ use crate::common::board::AbsentDevice;
 const NODES_AT: usize = 8;
 const NAMES_AT: usize = 12;
 
+/// Bytes of a device tree that is searched. Those of boards have less than 100 kB; U-Boot has room for 1 MiB.
+const MAX_TREE_BYTES: usize = 2 << 20;
+/// Bytes of the longest name: the specification limits names to 31 characters, boards have longer ones.
+const MAX_NAME_BYTES: usize = 256;
+
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
 const PROPERTY: u32 = 3;
@@ -26,7 +31,7 @@ struct OpenNode<'a> {
     properties: Vec<(&'a [u8], Range<usize>)>,
 }
 
-/// Removes `absent` from the device tree `tree`. One that is damaged is left as it is.
+/// Removes `absent` from the device tree `tree`. One that is damaged, or larger than 2 MiB, is left as it is.
 pub(super) fn remove(tree: &mut [u8], absent: &[AbsentDevice]) {
     for range in find(tree, absent).unwrap_or_default() {
         if let Some(bytes) = tree.get_mut(range) {
@@ -38,6 +43,9 @@ pub(super) fn remove(tree: &mut [u8], absent: &[AbsentDevice]) {
 
 /// The places of `absent` in `tree`; `None` if the tree is damaged.
 fn find(tree: &[u8], absent: &[AbsentDevice]) -> Option<Vec<Range<usize>>> {
+    if tree.len() > MAX_TREE_BYTES {
+        return None;
+    }
     let names = tree.get(number(tree, NAMES_AT)?..)?;
     let mut at = number(tree, NODES_AT)?;
     let mut open: Vec<OpenNode<'_>> = Vec::new();
@@ -46,7 +54,7 @@ fn find(tree: &[u8], absent: &[AbsentDevice]) -> Option<Vec<Range<usize>>> {
         let start = at;
         match word(tree, at)? {
             BEGIN_NODE => {
-                at = aligned(at + 4 + text(tree.get(at + 4..)?)?.len() + 1);
+                at = aligned(at + 4 + name(tree.get(at + 4..)?)?.len() + 1);
                 open.push(OpenNode {
                     start,
                     absent: None,
@@ -56,7 +64,7 @@ fn find(tree: &[u8], absent: &[AbsentDevice]) -> Option<Vec<Range<usize>>> {
             PROPERTY => {
                 let end = (at + 12).checked_add(number(tree, at + 4)?)?;
                 let value = tree.get(at + 12..end)?;
-                let name = text(names.get(number(tree, at + 8)?..)?)?;
+                let name = name(names.get(number(tree, at + 8)?..)?)?;
                 let node = open.last_mut()?;
                 if name == b"compatible" {
                     node.absent = absent.iter().find(|device| device.is(value));
@@ -103,10 +111,11 @@ fn number(tree: &[u8], at: usize) -> Option<usize> {
     usize::try_from(word(tree, at)?).ok()
 }
 
-/// The bytes in front of the first zero.
-fn text(bytes: &[u8]) -> Option<&[u8]> {
-    let end = bytes.iter().position(|&byte| byte == 0)?;
-    bytes.get(..end)
+/// The name that begins `bytes`, up to a zero; `None` for one that is too long.
+fn name(bytes: &[u8]) -> Option<&[u8]> {
+    let start = bytes.get(..MAX_NAME_BYTES.min(bytes.len()))?;
+    let end = start.iter().position(|&byte| byte == 0)?;
+    start.get(..end)
 }
 
 /// Nodes and properties begin at multiples of four.
@@ -177,6 +186,20 @@ mod tests {
         assert_eq!(whole, expected);
         remove(&mut whole, &ABSENT);
         assert_eq!(whole, expected);
+    }
+
+    /// Every property would make the whole name be read again.
+    #[test]
+    fn endless_names_take_no_time() {
+        let mut evil = tree(&node(b"", &property(0, b"").repeat(50_000)));
+        let names = evil.len() - NAMES.len();
+        evil.truncate(names);
+        evil.resize(MAX_TREE_BYTES, b'a');
+        assert_eq!(find(&evil, &ABSENT), None);
+        evil[names + 250] = 0;
+        assert_eq!(find(&evil, &ABSENT), Some(Vec::new()));
+        evil.push(0);
+        assert_eq!(find(&evil, &ABSENT), None);
     }
 
     #[test]

@@ -64,24 +64,20 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
     add(&mut argv, &["-no-user-config", "-nodefaults", "-nographic"]);
     let virtualized = machine.model.virtualized.filter(|_| machine.kvm);
     add(&mut argv, virtualized.unwrap_or(machine.model.emulated));
-    match (&machine.start, machine.model.wiring) {
-        (
-            Some(start),
-            Wiring::RaspberryPi {
-                memory_mib,
-                network,
-                card_bus,
-                absent: _,
-            },
-        ) => {
-            add(&mut argv, &["-m", &memory_mib.to_string()]);
+    add(&mut argv, &["-m", &machine.memory_mib.to_string()]);
+    match machine.model.wiring {
+        Wiring::Virtio => add_virtio(&mut argv, machine),
+        Wiring::RaspberryPi {
+            network, card_bus, ..
+        } => {
             add_serial(&mut argv, machine.serial, 2);
-            add_card(&mut argv, start, card_bus);
+            if let Some(start) = &machine.start {
+                add_card(&mut argv, start, card_bus);
+            }
             if network {
                 add_user_network(&mut argv, machine.ssh);
             }
         }
-        _ => add_virtio(&mut argv, machine),
     }
     // Firmware would look for a disk.
     let from_memory = machine.model.wiring == Wiring::Virtio && machine.start.is_some();
@@ -95,9 +91,9 @@ fn add(argv: &mut Vec<OsString>, words: &[&str]) {
     argv.extend(words.iter().map(OsString::from));
 }
 
-/// Memory, card, network and console of a machine with virtio devices.
+/// Processors, card, network and console of a machine with virtio devices.
 fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
-    add(argv, &["-smp", "2", "-m", &machine.memory_mib.to_string()]);
+    add(argv, &["-smp", "2"]);
     match (&machine.start, machine.form) {
         (Some(_), _) => {}
         (None, DiskForm::Cd) => add_cd_drives(argv, &machine.disk),
@@ -245,7 +241,10 @@ mod tests {
     #[test]
     fn aarch64_machine_is_the_one_that_u_boot_supports() {
         let line = command_line(System::Aarch64Linux, false, Serial::Pipe);
-        assert!(line.contains("-M|virt|-cpu|cortex-a72|-smp|2"), "{line}");
+        assert!(
+            line.contains("-M|virt|-cpu|cortex-a72|-m|512|-smp|2|"),
+            "{line}"
+        );
         assert!(line.ends_with("-bios|/fw/u boot.bin"), "{line}");
     }
 
@@ -256,7 +255,7 @@ mod tests {
             model: board.0.qemu.as_ref().unwrap(),
             kvm: true,
             firmware: None,
-            memory_mib: 4096,
+            memory_mib: 1024,
             disk: "/proc/7/fd/9".into(),
             form: DiskForm::Raw,
             start: Some(DirectStart {

@@ -3,8 +3,9 @@
 use serde_json::json;
 
 use crate::cli;
+use crate::commands::json_output::print_json;
 use crate::common::board::{BOARDS, Board, BoardName, QemuModel};
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
@@ -19,8 +20,7 @@ pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
     if args.json {
         let boards: Vec<_> = boards.map(as_json).collect();
         let all = json!({ "version": VERSION, "boards": boards });
-        let text = serde_json::to_string_pretty(&all).or_internal("write JSON")?;
-        return ui.result(&text);
+        return print_json(&all, ui);
     }
     let columns = ui.result_size().0;
     boards
@@ -75,13 +75,8 @@ mod tests {
                 assert!(lines.iter().all(fits), "{lines:#?}");
             }
             let lines = lines(board, 80);
-            assert!(
-                lines[0].starts_with(board.name) && lines[0].contains("starts") || lines.len() > 1
-            );
-            assert!(
-                lines.iter().all(|line| line.chars().count() <= 80),
-                "{lines:?}"
-            );
+            assert!(lines[0].starts_with(board.name), "{lines:?}");
+            assert!(lines[0].contains("starts"), "{lines:?}");
             assert!(
                 lines[1..].iter().all(|line| line.starts_with(' ')),
                 "{lines:?}"

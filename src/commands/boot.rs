@@ -197,7 +197,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         model,
         firmware: settings.firmware,
         uefi: false,
-        memory_mib: settings.memory_mib,
+        memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
         port: settings.port,
         path: settings.path,
         prompt: settings.prompt,

@@ -129,8 +129,8 @@ pub(super) async fn build(
         )),
     }
     let path = image.path.clone();
-    // An image that was there already was judged when it was built; a boot on the board shows more.
-    if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none() && !image.up_to_date) {
+    // An image that was there already may have been built for another board; a boot on the board shows more.
+    if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none()) {
         board_check::run(&path, board, scratch, context).await?;
     }
     done.finish("the image is done", |image| (output.write)(&image))?;

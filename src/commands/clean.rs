@@ -39,9 +39,7 @@ pub async fn run(
             let Ok(files) = FileRemoval::plan(&settings) else {
                 return Err(failure);
             };
-            context.events.warn(format!(
-                "{failure}; only the files of this user can be removed"
-            ));
+            context.events.warn(only_files(&failure));
             report_live(files.live(), context);
             if confirmed(&files.items(), args, ui, context).await? {
                 removed(files.carry_out(), context)?;
@@ -50,6 +48,11 @@ pub async fn run(
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// What is told if `failure` keeps the engine from being used.
+fn only_files(failure: &Failure) -> String {
+    format!("{failure}; only the files of this user can be removed")
 }
 
 fn report_live(live: &BTreeSet<impl fmt::Display>, context: &Context) {
@@ -121,7 +124,7 @@ async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> 
 
 fn answered(answer: Option<bool>) -> Result<bool, Failure> {
     answer.ok_or_else(|| {
-        Failure::usage("nothing was removed: cannot ask, because standard input is not a terminal")
+        Failure::usage("nothing was removed: there is no answer from a terminal")
             .hint("give --yes to remove all of this, or --dry-run to only list it")
     })
 }

@@ -4,7 +4,8 @@ use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
 
-/// Asks a question that is answered with y or n; `None` if standard input is not a terminal. A signal ends the wait.
+/// Asks a question that is answered with y or n; `None` if nobody can be asked, and at the end of the input. A signal ends the
+/// wait.
 pub(super) async fn confirm(
     question: impl Into<String>,
     ui: &Ui,
@@ -14,7 +15,7 @@ pub(super) async fn confirm(
     ask(ui, context, move |ui| ui.confirm(&question)).await
 }
 
-/// Asks for a line of text; `None` at the end of the input.
+/// Asks for a line of text; `None` if nobody can be asked, and at the end of the input.
 pub(super) async fn read_line(
     question: impl Into<String>,
     ui: &Ui,

@@ -31,11 +31,14 @@ pub(super) async fn asking<T>(
         described(&asked.caches),
         ui::sanitize_line(&file.to_string_lossy())
     );
-    let answer = CacheAnswer {
-        accepted: confirm(question, ui, context).await? == Some(true),
-        ..asked.clone()
-    };
-    pipeline::remember_caches(answer, &settings)?;
+    // Without an answer (Ctrl-D) this build does without them, and the next one asks again.
+    if let Some(accepted) = confirm(question, ui, context).await? {
+        let answer = CacheAnswer {
+            accepted,
+            ..asked.clone()
+        };
+        pipeline::remember_caches(answer, &settings)?;
+    }
     // Never twice in a run.
     let can_ask = false;
     work(settings::Build {

@@ -151,7 +151,7 @@ async fn confirm_loss(
         None => {
             let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
             let text =
-                "standard input is not a terminal, so nobody can be asked whether this may be lost";
+                "there is no answer from a terminal to the question whether this may be lost";
             let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
             Err(failure.hint("give --yes if it may"))
         }

@@ -6,14 +6,14 @@ mod keys;
 mod questions;
 mod wifi;
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 
-use crate::common::board::BoardName;
+use crate::common::board::{BoardName, boards_of};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::host_name;
 use crate::common::shell_word::quoted;
+use crate::common::system::System;
 use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, Access, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
@@ -22,6 +22,8 @@ use questions::{Asker, Question};
 
 /// The time zone where this machine has none.
 const DEFAULT_ZONE: &str = "UTC";
+/// The board whose card starts in most boards.
+const DEFAULT_BOARD: &str = "rpi4";
 /// The locale of the example.
 const DEFAULT_LOCALE: &str = "en_US.UTF-8";
 
@@ -42,7 +44,7 @@ pub async fn run(
     if let Some(workflow) = &workflow {
         workflow.write(settings.owner)?;
         let path = workflow.path.to_string_lossy();
-        ui.result(&ui::sanitize(&path).replace('\n', "\\n"))?;
+        ui.result(&ui::sanitize_line(&path))?;
         let text = "commit it, with sdbuild.lock after the first build: the service builds the image at every push";
         context.events.notice(text);
         if let Some(text) = Workflow::missing_release() {
@@ -63,7 +65,7 @@ async fn write_configuration(
         template::is_free(file)?;
     }
     let asker = Asker {
-        asks: !settings.yes && std::io::stdin().is_terminal(),
+        asks: !settings.yes && ui.can_ask(),
         ui,
         context,
     };
@@ -82,7 +84,7 @@ async fn write_configuration(
     // By now its directory exists, so that `..` can be resolved.
     let written = settings.config.canonicalize();
     let written = written.unwrap_or_else(|_| settings.config.clone());
-    ui.result(&ui::sanitize(&written.to_string_lossy()).replace('\n', "\\n"))?;
+    ui.result(&ui::sanitize_line(&written.to_string_lossy()))?;
     let mut dirs = settings.config.ancestors();
     let next = next_command(args, dirs.any(|dir| dir.join(".git").exists()));
     context
@@ -167,21 +169,21 @@ async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<Bo
     if let Some(board) = settings.board {
         return Ok(board);
     }
+    if asker.asks {
+        let boards = boards_of(System::Aarch64Linux).map(|board| board.name);
+        let boards = boards.collect::<Vec<_>>().join(", ");
+        asker.ui.explain(&format!(
+            "boards, which `sdbuild boards` describes: {boards}; a card for rpi3, rpi4 or rpi02 starts in all three"
+        ));
+    }
     let question = Question {
-        text: "Board: 1 for Raspberry Pi 3, 4, Zero 2 W, 2 for another 64-bit ARM board",
+        text: "Board",
         given: None,
-        default: "1",
+        default: DEFAULT_BOARD,
     };
-    let answer = asker.ask(question, |answer| match answer {
-        "1" | "2" => Ok(()),
-        _ => Err(Failure::usage("answer 1 or 2")
-            .hint("a Raspberry Pi 5, 1, Zero or the first 2 cannot start this image")),
-    });
-    let name = match answer.await?.as_str() {
-        "2" => "other",
-        _ => "rpi4",
-    };
-    name.parse().map_err(Failure::usage)
+    let board = |name: &str| name.parse::<BoardName>().map_err(Failure::usage);
+    let answer = asker.ask(question, |name| template::check_board(board(name)?.0));
+    board(&answer.await?)
 }
 
 /// Reports what the configuration contains.

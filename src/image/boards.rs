@@ -1,4 +1,4 @@
-//! Which boards an image has all for that their boot needs, and what is missing for the others.
+//! For which boards an image has all that their boot needs, and what is missing for the others.
 
 use serde::Serialize;
 
@@ -7,6 +7,7 @@ use super::disk::Section;
 use super::entry::EntryKind;
 use super::error::Error;
 use super::files::FileSystem;
+use super::kernel::KernelFormat;
 use super::partition::SECTOR_BYTES;
 use super::pi_boot::PiBoot;
 use super::u_boot::UBootBinary;
@@ -16,6 +17,9 @@ use crate::common::system::System;
 
 /// Bytes of a boot loader that are read. U-Boot has less than 2 MiB.
 const MAX_LOADER_BYTES: usize = 8 << 20;
+/// What UEFI starts from a disk on which nothing is installed, by its specification, on 64-bit ARM and on a PC.
+const UEFI_ARM: &str = "/EFI/BOOT/BOOTAA64.EFI";
+const UEFI_PC: &str = "/EFI/BOOT/BOOTX64.EFI";
 /// Bytes in front of the first partition that are searched for U-Boot.
 const MAX_GAP_BYTES: u64 = 32 << 20;
 
@@ -49,11 +53,9 @@ pub(super) struct ImageParts<'a> {
 
 /// The report for every board of the image's architecture; empty for an image that nothing starts.
 pub(super) fn judge(parts: ImageParts<'_>) -> Result<Vec<BoardReport>, Error> {
-    let is_pc = parts
-        .boot
-        .kernel
-        .as_ref()
-        .is_some_and(|kernel| kernel.format == "x86");
+    let kernel = parts.boot.kernel.as_ref();
+    let is_pc = kernel.is_some_and(|kernel| kernel.format == KernelFormat::X86)
+        || parts.starts_by_uefi(UEFI_PC) && !parts.starts_by_uefi(UEFI_ARM);
     let gap = parts.gap()?;
     let boards: Vec<_> = boards_of(System::Aarch64Linux).collect();
     let has_header = boards.iter().any(|board| match &board.start {
@@ -120,10 +122,8 @@ impl ImageParts<'_> {
                 self.tree_of_menu(u_boot.device_tree, report)?;
             }
             Start::Uefi => {
-                if !self.has(LoaderKind::Uefi) {
-                    report
-                        .missing
-                        .push("a UEFI program, /EFI/BOOT/BOOTAA64.EFI".to_owned());
+                if !self.starts_by_uefi(UEFI_ARM) {
+                    report.missing.push(format!("a UEFI program, {UEFI_ARM}"));
                 }
             }
             Start::OwnUBoot | Start::Bios => self.menu(report),
@@ -135,9 +135,15 @@ impl ImageParts<'_> {
         self.boot.loaders.iter().any(|loader| loader.kind == kind)
     }
 
+    /// Whether UEFI finds the program of that path.
+    fn starts_by_uefi(&self, program: &str) -> bool {
+        let mut files = self.boot.loaders.iter().flat_map(|loader| &loader.files);
+        files.any(|file| file.eq_ignore_ascii_case(program))
+    }
+
     /// Adds what the boot menu of U-Boot lacks.
     fn menu(&self, report: &mut BoardReport) {
-        if !self.has(LoaderKind::Extlinux) && !self.has(LoaderKind::Uefi) {
+        if !self.has(LoaderKind::Extlinux) && !self.starts_by_uefi(UEFI_ARM) {
             report
                 .missing
                 .push("a boot menu, /boot/extlinux/extlinux.conf".to_owned());
@@ -255,7 +261,8 @@ fn missing_u_boot(gap: &[u8], u_boot: &UBoot) -> Option<String> {
             header.name, header.sector
         ));
     }
-    let compatible = u_boot.compatible.as_bytes();
+    // With its end: `xunlong,orangepi-5-plus` is another board than `xunlong,orangepi-5`.
+    let compatible = [u_boot.compatible.as_bytes(), b"\0"].concat();
     let is_own = gap
         .windows(compatible.len())
         .any(|window| window == compatible);

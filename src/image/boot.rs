@@ -135,7 +135,9 @@ impl BootReport {
         for path in EXTLINUX {
             if let Some(text) = volume.fs.start_of(path, MAX_CONFIG_BYTES)? {
                 self.add_loader(LoaderKind::Extlinux, volume, vec![path.to_owned()]);
-                if let Some(entry) = extlinux::default_entry(&String::from_utf8_lossy(&text)) {
+                let entry = extlinux::default_entry(&String::from_utf8_lossy(&text));
+                // U-Boot starts by the first menu that it finds.
+                if let Some(entry) = entry.filter(|_| self.menu.is_none()) {
                     self.follow(&entry, volume, path, all)?;
                 }
             }
@@ -187,7 +189,7 @@ impl BootReport {
                 self.check_exists(found == Some(EntryKind::File), what, path, config);
             }
         }
-        self.menu = self.menu.take().or(Some(menu));
+        self.menu = Some(menu);
         if let Some(init) = entry.init() {
             self.add_system(init, all)?;
         }

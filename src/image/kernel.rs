@@ -13,6 +13,35 @@ const MAX_VERSION_BYTES: usize = 64;
 /// Bytes of a kernel that are searched.
 const MAX_SEARCH_BYTES: usize = 128 << 20;
 
+/// The format of a kernel's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KernelFormat {
+    /// For 64-bit ARM.
+    Arm64,
+    /// For a PC.
+    X86,
+    /// A compressed kernel.
+    Gzip,
+    /// A UEFI program.
+    Efi,
+    /// Another one.
+    Unknown,
+}
+
+impl KernelFormat {
+    /// The name, as in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Arm64 => "arm64",
+            Self::X86 => "x86",
+            Self::Gzip => "gzip",
+            Self::Efi => "efi",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A kernel on the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Kernel {
@@ -20,8 +49,8 @@ pub struct Kernel {
     pub partition: u32,
     /// The path of the file.
     pub path: String,
-    /// `arm64`, `x86`, `gzip`, `efi` or `unknown`.
-    pub format: String,
+    /// The format.
+    pub format: KernelFormat,
     /// The version in its content, else in its name.
     pub version: Option<String>,
 }
@@ -33,29 +62,29 @@ pub(super) fn read(fs: &FileSystem, partition: u32, path: String) -> Result<Opti
     };
     let format = detect_format(&start);
     let version = match format {
-        "x86" => x86_version(&start),
-        "gzip" | "efi" => None,
-        _ => banner_version(fs, &path)?,
+        KernelFormat::X86 => x86_version(&start),
+        KernelFormat::Gzip | KernelFormat::Efi => None,
+        KernelFormat::Arm64 | KernelFormat::Unknown => banner_version(fs, &path)?,
     };
     Ok(Some(Kernel {
         partition,
         version: version.or_else(|| version_in_name(&path)),
         path,
-        format: format.to_owned(),
+        format,
     }))
 }
 
-fn detect_format(start: &[u8]) -> &'static str {
+fn detect_format(start: &[u8]) -> KernelFormat {
     if has_magic(start, 0x38, b"ARM\x64") {
-        "arm64"
+        KernelFormat::Arm64
     } else if has_magic(start, 0x202, b"HdrS") {
-        "x86"
+        KernelFormat::X86
     } else if has_magic(start, 0, &[0x1f, 0x8b]) {
-        "gzip"
+        KernelFormat::Gzip
     } else if has_magic(start, 0, b"MZ") {
-        "efi"
+        KernelFormat::Efi
     } else {
-        "unknown"
+        KernelFormat::Unknown
     }
 }
 
@@ -82,22 +111,45 @@ fn leading_version(text: &[u8]) -> Option<String> {
 
 /// The version in the banner, which may span two pieces.
 fn banner_version(fs: &FileSystem, path: &str) -> Result<Option<String>, Error> {
-    let (mut window, mut found, mut searched) = (Vec::new(), None, 0usize);
-    fs.copy(path, &mut |piece| {
-        window.extend_from_slice(piece);
-        searched = searched.saturating_add(piece.len());
-        found = window
-            .windows(BANNER.len())
-            .enumerate()
-            .filter(|(_, bytes)| *bytes == BANNER)
-            .find_map(|(at, _)| leading_version(slice(&window, at + BANNER.len(), usize::MAX)));
-        let keep = window
-            .len()
-            .saturating_sub(BANNER.len() + MAX_VERSION_BYTES);
-        window.drain(..keep);
-        Ok(found.is_none() && searched < MAX_SEARCH_BYTES)
-    })?;
-    Ok(found)
+    let mut search = BannerSearch::default();
+    fs.copy(path, &mut |piece| Ok(search.goes_on_after(piece)))?;
+    Ok(search.version_at_end())
+}
+
+/// The search for the banner in a file that comes in pieces.
+#[derive(Debug, Default)]
+struct BannerSearch {
+    window: Vec<u8>,
+    searched: usize,
+    found: Option<String>,
+}
+
+impl BannerSearch {
+    /// Looks at the next piece; whether there is more to look for.
+    fn goes_on_after(&mut self, piece: &[u8]) -> bool {
+        self.window.extend_from_slice(piece);
+        self.searched = self.searched.saturating_add(piece.len());
+        // A version that the piece ends in may go on in the next one.
+        self.found = self.version(|version, text| version.len() < text.len());
+        let needed = BANNER.len() + MAX_VERSION_BYTES;
+        self.window
+            .drain(..self.window.len().saturating_sub(needed));
+        self.found.is_none() && self.searched < MAX_SEARCH_BYTES
+    }
+
+    fn version_at_end(self) -> Option<String> {
+        self.found.clone().or_else(|| self.version(|_, _| true))
+    }
+
+    /// The first version that is `complete`, by it and the text that begins with it.
+    fn version(&self, complete: impl Fn(&str, &[u8]) -> bool) -> Option<String> {
+        let places = self.window.windows(BANNER.len()).enumerate();
+        let mut banners = places.filter(|(_, bytes)| *bytes == BANNER);
+        banners.find_map(|(at, _)| {
+            let text = slice(&self.window, at + BANNER.len(), usize::MAX);
+            leading_version(text).filter(|version| complete(version, text))
+        })
+    }
 }
 
 /// The version in a file name like those of NixOS: `…-linux-6.12.34-Image`, `vmlinuz-6.1.0-18-arm64`.
@@ -116,6 +168,21 @@ fn version_in_name(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn version_that_spans_two_pieces_is_whole() {
+        let file = b"..Linux version 6.12.34-rpi (x) ..Linux version 5.1 ";
+        for at in 0..file.len() {
+            let (first, second) = file.split_at(at);
+            let mut search = BannerSearch::default();
+            assert!(!search.goes_on_after(first) || !search.goes_on_after(second));
+            let version = search.version_at_end();
+            assert_eq!(version.as_deref(), Some("6.12.34-rpi"), "{at}");
+        }
+        let mut search = BannerSearch::default();
+        assert!(search.goes_on_after(b"Linux version 6.12"));
+        assert_eq!(search.version_at_end().as_deref(), Some("6.12"));
+    }
 
     #[test]
     fn version_is_found_in_the_name() {

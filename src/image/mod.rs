@@ -29,7 +29,7 @@ mod grub;
 pub mod iso;
 mod iso_entry;
 mod iso_files;
-mod kernel;
+pub mod kernel;
 pub mod manifest;
 mod mbr;
 mod open;

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::boards::{ImageParts, firmware_volume, judge_board};
+use super::boards::{firmware_volume, judge_board};
 use super::boot::{BootReport, Volume};
 use super::disk::Section;
 use super::error::Error;
@@ -46,13 +46,7 @@ pub fn pi_start(
     let disk = Section::whole(file, size, cancel);
     let layout = Layout::read(&disk)?;
     let boot = BootReport::find(&layout.volumes)?;
-    let parts = ImageParts {
-        disk: &disk,
-        first_partition: layout.first_partition(),
-        volumes: &layout.volumes,
-        boot: &boot,
-    };
-    let report = judge_board(parts, board)?;
+    let report = judge_board(layout.parts(&disk, &boot), board)?;
     let mut start = PiStart {
         missing: report.missing,
         notes: report.notes,

@@ -68,7 +68,7 @@ pub struct Report {
     pub partitions: Vec<PartitionReport>,
     /// How it boots.
     pub boot: BootReport,
-    /// Which boards it has all for that their boot needs.
+    /// For which boards it has all that their boot needs.
     pub boards: Vec<BoardReport>,
     /// Problems of the image.
     pub problems: Vec<String>,
@@ -121,8 +121,18 @@ impl Layout {
         Ok(layout)
     }
 
+    /// What boards judge of `disk`, whose layout this is, and which starts as `boot` says.
+    pub(super) fn parts<'a>(&'a self, disk: &'a Section, boot: &'a BootReport) -> ImageParts<'a> {
+        ImageParts {
+            disk,
+            first_partition: self.first_partition(),
+            volumes: &self.volumes,
+            boot,
+        }
+    }
+
     /// The start of the first partition in bytes; 0 without a partition table.
-    pub(super) fn first_partition(&self) -> u64 {
+    fn first_partition(&self) -> u64 {
         let starts = self.partitions.iter().map(|report| report.partition.start);
         starts.min().unwrap_or_default()
     }
@@ -173,13 +183,7 @@ fn or_problem<T>(
 pub fn judge_for(opened: &OpenedImage, board: &'static Board) -> Result<BoardReport, Error> {
     let layout = Layout::read(&opened.disk)?;
     let boot = BootReport::find(&layout.volumes)?;
-    let parts = ImageParts {
-        disk: &opened.disk,
-        first_partition: layout.first_partition(),
-        volumes: &layout.volumes,
-        boot: &boot,
-    };
-    boards::judge_board(parts, board)
+    boards::judge_board(layout.parts(&opened.disk, &boot), board)
 }
 
 /// The report about an opened image.
@@ -198,12 +202,7 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
     let mut layout = Layout::read(&opened.disk)?;
     let mut boot = BootReport::find(&layout.volumes)?;
     problems.append(&mut layout.problems);
-    let boards = boards::judge(ImageParts {
-        disk: &opened.disk,
-        first_partition: layout.first_partition(),
-        volumes: &layout.volumes,
-        boot: &boot,
-    })?;
+    let boards = boards::judge(layout.parts(&opened.disk, &boot))?;
     problems.append(&mut boot.menu_problems);
     problems.append(&mut boot.problems);
     Ok(Report {

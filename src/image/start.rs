@@ -19,6 +19,13 @@ pub(crate) fn begins_archive(start: &[u8]) -> bool {
     start.get(at..at + magic.len()) == Some(magic)
 }
 
+/// The layout of an image with this start. What is behind it is missing, so the layout has problems, but its partition table is
+/// right.
+pub(super) fn layout_of_start(start: Vec<u8>, cancel: &Cancel) -> Result<Layout, Error> {
+    let length = start.len() as u64;
+    Layout::read(&Section::whole(start, length, cancel))
+}
+
 impl ImageFile {
     /// Whether it is a tar archive, by its start, which is decompressed for it.
     pub fn is_archive(&self, cancel: &Cancel) -> bool {
@@ -36,11 +43,15 @@ impl ImageFile {
     ///
     /// [`Error::Refused`] for what is no image: there is neither a partition table nor a known file system.
     pub fn table_kind(&self, cancel: &Cancel) -> Result<TableKind, Error> {
+        let layout = layout_of_start(self.start(cancel)?, cancel);
+        layout.map(|layout| layout.table.kind)
+    }
+
+    /// The first 128 KiB of the image, which are decompressed for it.
+    pub(super) fn start(&self, cancel: &Cancel) -> Result<Vec<u8>, Error> {
         let mut start = vec![0; START_BYTES];
         let length = self.reader(cancel, &|_| ())?.fill(&mut start)?;
         start.truncate(length);
-        // What is behind the start is missing; the layout has problems then, but it has a kind.
-        let layout = Layout::read(&Section::whole(start, length as u64, cancel));
-        layout.map(|layout| layout.table.kind)
+        Ok(start)
     }
 }

@@ -1,22 +1,24 @@
 //! Files that hold the disk of a virtual machine in a form of their own: which form it is, and whether QEMU would open no other
 //! file for it. Such a file may name another one, whose content the machine would then read: it is refused.
 
+use std::ops::Range;
+
 use super::bytes::{has_magic, slice, u64_at};
 use super::disk::Section;
 use super::error::Error;
 use super::iso::{self, Iso, Platform};
 use super::open::ImageFile;
 use super::partition::SECTOR_BYTES;
-use super::report::Layout;
+use super::start::layout_of_start;
 use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 
-/// Bytes at the start of a file that are read: its header, or its partition table.
-const START_BYTES: usize = 128 * 1024;
 /// The type of an EFI system partition in a GPT, by the UEFI specification.
 const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 /// Bit 2 of a qcow2 file's incompatible features: its data are in another file.
 const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
+/// The bytes of a VMDK that QEMU reads as its descriptor: 20 sectors from sector 1 on (`DESC_SIZE` of its `block/vmdk.c`).
+const VMDK_DESCRIPTOR: Range<usize> = 512..21 * 512;
 
 /// How a file holds a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,13 +52,13 @@ impl ImageFile {
     ///
     /// [`Error::Refused`] for a file that names another one.
     pub fn disk_form(&self, cancel: &Cancel) -> Result<DiskForm, Error> {
-        form_of(&self.start(cancel))
+        form_of(&self.start(cancel).unwrap_or_default())
     }
 
     /// Whether UEFI starts it: it has an EFI system partition in a GPT, is a CD with an entry for UEFI, or is the disk of a virtual
     /// machine in a form of its own.
     pub fn starts_by_uefi(&self, cancel: &Cancel) -> bool {
-        let start = self.start(cancel);
+        let start = self.start(cancel).unwrap_or_default();
         match form_of(&start) {
             Ok(DiskForm::Raw) => {}
             Ok(DiskForm::Cd) if self.compression == Compression::None => {
@@ -64,8 +66,7 @@ impl ImageFile {
             }
             Ok(_) | Err(_) => return true,
         }
-        let length = start.len() as u64;
-        Layout::read(&Section::whole(start, length, cancel)).is_ok_and(|layout| {
+        layout_of_start(start, cancel).is_ok_and(|layout| {
             let mut kinds = layout.partitions.iter().map(|found| &found.partition.kind);
             kinds.any(|kind| kind.eq_ignore_ascii_case(ESP))
         })
@@ -79,15 +80,6 @@ impl ImageFile {
             None => Vec::new(),
         };
         Ok(entries.iter().any(|entry| entry.platform == Platform::Uefi))
-    }
-
-    fn start(&self, cancel: &Cancel) -> Vec<u8> {
-        let mut start = vec![0; START_BYTES];
-        let read = self
-            .reader(cancel, &|_| ())
-            .and_then(|mut reader| reader.fill(&mut start));
-        start.truncate(read.unwrap_or_default());
-        start
     }
 }
 
@@ -116,15 +108,17 @@ fn is_one_qcow2(start: &[u8]) -> bool {
     is_whole && matches!(version, 2 | 3) && backing == 0 && features & QCOW2_DATA_ELSEWHERE == 0
 }
 
-/// By the header: the capacity at byte 12, which is 0 where the descriptor names other files, and the sector and the length of the
-/// descriptor at bytes 28 and 36.
+/// By the header: the capacity at byte 12, which is 0 where the descriptor names other files, and the sector of the descriptor at
+/// byte 28. QEMU reads the name of a parent at sector 1 whatever the header says.
 fn is_one_vmdk(start: &[u8]) -> bool {
-    let bytes = |at| usize::try_from(u64_at(start, at).saturating_mul(SECTOR_BYTES)).unwrap_or(0);
-    let descriptor = slice(start, bytes(28), bytes(28).saturating_add(bytes(36)));
-    let descriptor = String::from_utf8_lossy(descriptor).to_lowercase();
+    let descriptor = slice(start, VMDK_DESCRIPTOR.start, VMDK_DESCRIPTOR.end);
+    let descriptor = String::from_utf8_lossy(descriptor);
+    // QEMU takes the first one, in this spelling, also in a comment.
+    let parent = descriptor.split_once("parentCID=");
     u64_at(start, 12) > 0
-        && descriptor.contains("parentcid=ffffffff")
-        && !descriptor.contains("parentfilenamehint")
+        && u64_at(start, 28) == VMDK_DESCRIPTOR.start as u64 / SECTOR_BYTES
+        && parent.is_some_and(|(_, id)| id.starts_with("ffffffff"))
+        && !descriptor.to_lowercase().contains("parentfilenamehint")
 }
 
 #[cfg(test)]
@@ -141,7 +135,7 @@ mod tests {
     }
 
     fn vmdk(capacity: u8, descriptor: &str) -> Vec<u8> {
-        let mut file = vec![0; 1024];
+        let mut file = vec![0; VMDK_DESCRIPTOR.end];
         file[..4].copy_from_slice(b"KDMV");
         file[12] = capacity;
         file[28] = 1;
@@ -170,11 +164,27 @@ mod tests {
             b"QFI\xfb".to_vec(),
             vmdk(0, "parentCID=ffffffff\n"),
             vmdk(9, "parentCID=00000001\n"),
+            vmdk(9, "# parentcid=ffffffff\nparentCID=00000001\n"),
             vmdk(
                 9,
                 "parentCID=ffffffff\nparentFileNameHint=\"/etc/shadow\"\n",
             ),
             b"KDMV".to_vec(),
+            // QEMU looks for the parent elsewhere than the header says: in the sectors behind a shorter descriptor, and at
+            // sector 1.
+            vmdk(
+                9,
+                &format!(
+                    "parentCID=ffffffff\n{}parentFileNameHint=\"/etc/shadow\"\n",
+                    " ".repeat(600)
+                ),
+            ),
+            {
+                let mut file = vmdk(9, "parentFileNameHint=\"/etc/shadow\"\n");
+                file[28] = 2;
+                file[1024..1042].copy_from_slice(b"parentCID=ffffffff");
+                file
+            },
         ] {
             assert!(matches!(form_of(&file), Err(Error::Refused(_))), "{file:?}");
         }

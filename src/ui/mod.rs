@@ -10,6 +10,7 @@ mod json;
 pub mod layout;
 mod plain;
 mod progress;
+mod questions;
 pub mod report;
 mod run_lines;
 mod sanitize;
@@ -26,7 +27,7 @@ mod wrap;
 mod writer;
 
 use std::fs::File;
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::sync::mpsc;
@@ -83,7 +84,7 @@ pub struct Ui {
     live: bool,
     /// Whether events are shown as lines.
     lines: bool,
-    /// Whether text on standard error is seen by somebody who can answer.
+    /// Whether questions on standard error are seen by somebody who can answer on standard input.
     asks: bool,
 }
 
@@ -91,6 +92,7 @@ impl Ui {
     /// Chooses the view by `options` and by whether standard error is a terminal.
     pub fn new(options: OutputOptions) -> Self {
         let terminal = io::stderr().is_terminal();
+        let asks = terminal && options.mode != OutputMode::Json && io::stdin().is_terminal();
         let live = options.mode == OutputMode::Live && terminal;
         let (kind, screen) = match options.mode {
             OutputMode::Quiet => {
@@ -98,7 +100,7 @@ impl Ui {
                     writer: None,
                     live: false,
                     lines: false,
-                    asks: false,
+                    asks,
                 };
             }
             OutputMode::Json => (ViewKind::Json(Json::default()), Screen::plain(io::stderr())),
@@ -117,13 +119,8 @@ impl Ui {
             writer: Writer::start(screen, view).ok(),
             live,
             lines: !live && options.mode != OutputMode::Json,
-            asks: terminal && options.mode != OutputMode::Json && io::stdin().is_terminal(),
+            asks,
         }
-    }
-
-    /// Whether somebody at a terminal sees questions and can answer them.
-    pub fn can_ask(&self) -> bool {
-        self.asks
     }
 
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.
@@ -211,27 +208,6 @@ impl Ui {
     pub fn screen(&self) -> Result<File, Failure> {
         let screen = io::stdout().as_fd().try_clone_to_owned();
         Ok(screen.or_environment("open standard output again")?.into())
-    }
-
-    /// Asks a yes/no question; only `y` and `yes` count as yes. Returns `None` when standard input is not a terminal.
-    /// Blocks until the user answers.
-    pub fn confirm(&self, question: &str) -> Result<Option<bool>, Failure> {
-        if !io::stdin().is_terminal() {
-            return Ok(None);
-        }
-        if let Some(writer) = &self.writer {
-            writer.pause(FLUSH_TIMEOUT);
-        }
-        let question = format!("{question} [y/N] ");
-        report(&wrap::wrap_question(&question, error_columns()));
-        let mut answer = String::new();
-        let read = io::stdin().lock().read_line(&mut answer);
-        if let Some(writer) = &self.writer {
-            writer.resume();
-        }
-        read.or_environment("read the answer")?;
-        let answer = answer.trim().to_ascii_lowercase();
-        Ok(Some(matches!(answer.as_str(), "y" | "yes")))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 
 use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 
-use super::{FLUSH_TIMEOUT, Ui, error_columns, report, wrap};
+use super::report;
 use crate::common::failure::{Failure, OrFail as _};
 
 /// Switches the terminal's echo off until it is dropped.
@@ -30,24 +30,5 @@ impl Drop for Hidden {
         tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0).ok();
         // The newline that the user typed was not echoed either.
         report("\n");
-    }
-}
-
-impl Ui {
-    /// Asks `question` and returns the line that the user types; `None` at the end of the input (Ctrl-D). Blocks until then.
-    pub fn line(&self, question: &str) -> Result<Option<String>, Failure> {
-        if let Some(writer) = &self.writer {
-            writer.pause(FLUSH_TIMEOUT);
-        }
-        report(&wrap::wrap_question(question, error_columns()));
-        let read = io::stdin().lines().next();
-        if let Some(writer) = &self.writer {
-            writer.resume();
-        }
-        if read.is_none() {
-            // What follows must not stand behind the question.
-            report("\n");
-        }
-        read.transpose().or_environment("read the answer")
     }
 }

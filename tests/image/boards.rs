@@ -1,4 +1,4 @@
-//! Which boards an image has all for.
+//! For which boards an image has all that their boot needs.
 
 use super::*;
 use sdbuild::common::cancel::Cancel;
@@ -63,7 +63,8 @@ fn u_boot_is_that_of_the_board_whose_name_it_has() {
     }
     let mut bytes = image("", |_| {});
     bytes[64 * 512..64 * 512 + 4].copy_from_slice(b"RKNS");
-    bytes[70_000..70_013].copy_from_slice(b"radxa,rock-5b");
+    bytes[70_000..70_014].copy_from_slice(b"radxa,rock-5b\0");
+    bytes[71_000..71_024].copy_from_slice(b"xunlong,orangepi-5-plus\0");
     let reports = judged(&bytes);
     assert_eq!(missing(&reports, "rock5b"), "");
     assert_eq!(

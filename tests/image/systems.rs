@@ -30,7 +30,7 @@ fn nixos_image_is_recognized() {
     assert_eq!(files, ["config.txt", "start4.elf"]);
     let kernel = boot.kernel.unwrap();
     assert_eq!(kernel.path, "/boot/nixos/k-linux-6.6.6-Image");
-    assert_eq!(kernel.format, "arm64");
+    assert_eq!(kernel.format.name(), "arm64");
     assert_eq!(kernel.version.as_deref(), Some("6.12.34-rpi"));
     assert_eq!(boot.system.path.as_deref(), Some(TOP));
     assert_eq!(boot.system.nixos.as_deref(), Some("26.05.1234"));
@@ -77,7 +77,7 @@ fn kernel_without_a_banner_has_the_version_of_its_name() {
     }));
     let kernel = kernel.kernel.unwrap();
     assert_eq!(
-        (kernel.format.as_str(), kernel.version.as_deref()),
+        (kernel.format.name(), kernel.version.as_deref()),
         ("gzip", Some("6.6.6"))
     );
 }

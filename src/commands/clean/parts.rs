@@ -3,12 +3,12 @@
 use super::{confirmed, removed, report_live};
 use crate::cli;
 use crate::common::context::Context;
-use crate::common::failure::Failure;
+use crate::common::failure::{Class, Failure};
 use crate::pipeline::{FileRemoval, Item, OldResults};
 use crate::settings::{Common, Number};
 use crate::ui::{Ui, words};
 
-/// Lists the parts, asks for confirmation, and removes them.
+/// Lists the parts, asks for confirmation, and removes them. Downloads are removed without an engine too.
 pub(super) async fn run(
     args: &cli::Clean,
     settings: &Common,
@@ -16,10 +16,18 @@ pub(super) async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let keep = args.keep.map_or(OldResults::KEEP, Number::get);
-    let old = if args.old {
-        OldResults::plan(settings, keep, context).await?
+    let planned = if args.old {
+        OldResults::plan(settings, keep, context).await
     } else {
-        None
+        Ok(None)
+    };
+    let (old, no_engine) = match planned {
+        Ok(old) => (old, None),
+        Err(failure) if args.downloads && failure.class == Class::Environment => {
+            context.events.warn(super::only_files(&failure));
+            (None, Some(failure))
+        }
+        Err(failure) => return Err(failure),
     };
     let files = if args.downloads {
         let files = FileRemoval::plan(settings)?.without_logs();
@@ -31,17 +39,33 @@ pub(super) async fn run(
     let of_store = old.iter().filter_map(item);
     let of_files = files.iter().flat_map(FileRemoval::items);
     let items: Vec<Item> = of_store.chain(of_files).collect();
-    if !confirmed(&items, args, ui, context).await? {
-        return Ok(());
+    if confirmed(&items, args, ui, context).await? {
+        remove(old, files, context).await?;
     }
+    no_engine.map_or(Ok(()), |failure| Err(failure.context("remove old results")))
+}
+
+/// Removes both parts, and reports what could not be removed of either.
+async fn remove(
+    old: Option<OldResults>,
+    files: Option<FileRemoval>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let has_files = files.is_some();
     let leftovers = files.map(|files| files.carry_out()).unwrap_or_default();
-    if let Some(old) = &old
-        && let Some(left) = old.carry_out(context).await?
-    {
-        let before = words::human_bytes(old.found().total);
-        let (store, left) = (old.store(), words::human_bytes(left));
-        let text = format!("{store}: {left} left of {before}");
-        context.events.notice(text);
+    if let Some(old) = old {
+        match old.carry_out(context).await {
+            Ok(Some(left)) => {
+                let before = words::human_bytes(old.found().total);
+                let (store, left) = (old.store(), words::human_bytes(left));
+                let text = format!("{store}: {left} left of {before}");
+                context.events.notice(text);
+            }
+            // A builder took the volume meanwhile, as a notice says.
+            Ok(None) if !has_files => return Ok(()),
+            Ok(None) => {}
+            Err(failure) => return Err(failure.with_teardown(leftovers)),
+        }
     }
     removed(leftovers, context)
 }

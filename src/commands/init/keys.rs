@@ -48,7 +48,9 @@ async fn of_this_machine(
     let events = &asker.context.events;
     if asker.asks {
         for (index, key) in found.iter().enumerate() {
-            events.notice(format!("key {}: {}", index + 1, key.shown()));
+            asker
+                .ui
+                .explain(&format!("key {}: {}", index + 1, key.shown()));
         }
     }
     let question = Question {
@@ -100,17 +102,14 @@ async fn confirm_keys(
         return Ok(());
     }
     for key in keys {
-        asker
-            .context
-            .events
-            .notice(format!("{url} has: {}", key.line));
+        asker.ui.explain(&format!("{url} has: {}", key.line));
     }
     let question = "Let the owners of these keys log in as root?";
     match confirm(question, asker.ui, asker.context).await? {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage("nothing was written")),
         None => Err(Failure::usage(
-            "cannot ask whether these keys are the right ones: standard input is not a terminal",
+            "cannot ask whether these keys are the right ones: there is no answer from a terminal",
         )
         .hint("give --yes if they are")),
     }

@@ -80,7 +80,7 @@ impl Asker<'_> {
                 return Ok(network);
             }
             if attempt < attempts {
-                self.context.events.notice(differ().to_string());
+                self.ui.explain(&differ().to_string());
             }
         }
         Err(differ())
@@ -117,7 +117,7 @@ impl Asker<'_> {
         for _ in 1..attempts {
             match check(&read().await?) {
                 Ok(value) => return Ok(value),
-                Err(refused) => self.context.events.notice(explained(&refused)),
+                Err(refused) => self.ui.explain(&explained(&refused)),
             }
         }
         check(&read().await?)

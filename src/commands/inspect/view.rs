@@ -245,7 +245,10 @@ fn add_boot(lines: &mut LabelledLines, boot: &BootReport) {
     if let Some(kernel) = &boot.kernel {
         let version = kernel.version.as_deref().unwrap_or("unknown version");
         let path = format!("{}:{}", kernel.partition, kernel.path);
-        lines.add("kernel", &format!("{version}, {}, {path}", kernel.format));
+        lines.add(
+            "kernel",
+            &format!("{version}, {}, {path}", kernel.format.name()),
+        );
     }
     let system = &boot.system;
     let nixos = system.nixos.as_deref();

@@ -62,6 +62,14 @@ impl AbsentDevice {
 }
 
 impl QemuModel {
+    /// The memory in MiB, where it is fixed.
+    pub fn fixed_memory_mib(&self) -> Option<u32> {
+        match self.wiring {
+            Wiring::Virtio => None,
+            Wiring::RaspberryPi { memory_mib, .. } => Some(memory_mib),
+        }
+    }
+
     /// Whether something leads to the machine's network.
     pub fn has_network(&self) -> bool {
         match self.wiring {

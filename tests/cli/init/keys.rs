@@ -110,7 +110,11 @@ fn keys_of_an_account_need_confirmation() {
     let user = user.with("XDG_CACHE_HOME", cache.to_str().unwrap());
     run(&mut user.sdbuild(&["init", "--github", "octocat"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["octocat.keys has: ssh-ed25519 ", "not a terminal", "--yes"]);
+        .assert_stderr_contains(&[
+            "octocat.keys has: ssh-ed25519 ",
+            "no answer from a terminal",
+            "--yes",
+        ]);
     assert_eq!(file_names(user.home.path()), ["out"]);
     run(&mut user.sdbuild(&["init", "--github", "octocat", "--yes"])).assert_exit_code(0);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();

@@ -1,0 +1,59 @@
+//! Questions to the user, which are asked with `--quiet` too.
+
+use std::io;
+
+use super::{FLUSH_TIMEOUT, Ui, error_columns, report, sanitize, wrap};
+use crate::common::failure::{Failure, OrFail as _};
+
+impl Ui {
+    /// Whether somebody at a terminal sees questions and can answer them. Nobody can with JSON events, which programs read.
+    pub fn can_ask(&self) -> bool {
+        self.asks
+    }
+
+    /// Shows what a question is about. `text` may be foreign.
+    pub fn explain(&self, text: &str) {
+        let text = format!("{}\n", sanitize(text));
+        self.without_view(|| report(&wrap::wrap_question(&text, error_columns())));
+    }
+
+    /// Asks a yes/no question; only `y` and `yes` count as yes. `None` if nobody can be asked, and at the end of the input
+    /// (Ctrl-D). Blocks until the user answers.
+    pub fn confirm(&self, question: &str) -> Result<Option<bool>, Failure> {
+        let answer = self.line(&format!("{question} [y/N] "))?;
+        let is_yes = |answer: String| {
+            let answer = answer.trim().to_ascii_lowercase();
+            matches!(answer.as_str(), "y" | "yes")
+        };
+        Ok(answer.map(is_yes))
+    }
+
+    /// Asks `question` and returns the line that the user types; `None` if nobody can be asked, and at the end of the input
+    /// (Ctrl-D). Blocks until then.
+    pub fn line(&self, question: &str) -> Result<Option<String>, Failure> {
+        if !self.asks {
+            return Ok(None);
+        }
+        let read = self.without_view(|| {
+            report(&wrap::wrap_question(question, error_columns()));
+            io::stdin().lines().next()
+        });
+        if read.is_none() {
+            // What follows must not stand behind the question.
+            report("\n");
+        }
+        read.transpose().or_environment("read the answer")
+    }
+
+    /// Runs `work` while nothing else is written to the terminal.
+    fn without_view<T>(&self, work: impl FnOnce() -> T) -> T {
+        if let Some(writer) = &self.writer {
+            writer.pause(FLUSH_TIMEOUT);
+        }
+        let done = work();
+        if let Some(writer) = &self.writer {
+            writer.resume();
+        }
+        done
+    }
+}
