@@ -163,7 +163,7 @@ async fn plan_and_build(
 async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Failure> {
     let shown = ui::sanitize_line(&shown_path(file));
     let question =
-        format!("{shown} is there already, and this configuration did not make it. Replace it?");
+        format!("{shown} is there already, and is not what a build of this configuration wrote. Replace it?");
     Ok(confirm(question, ui, context).await? == Some(true))
 }
 

@@ -5,12 +5,12 @@ use std::thread;
 use std::time::Instant;
 
 use super::archive::first_file;
-use super::earlier::{EarlierImage, Replaceable, has_sidecars};
+use super::earlier::{EarlierImage, Replaceable};
 use super::failures::{publish_failed, stages_failed, unusable_result, write_failed};
 use super::image_form::{BuiltImage, ImageForm, MAX_ZSTD_HEADER_BYTES};
 use super::image_writer::ImageWriter;
 use super::imager;
-use super::manifest::{ImageSummary, Manifest};
+use super::manifest::{ImageSummary, Manifest, SidecarHash};
 use super::pending_file::{PendingFile, sweep};
 use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
@@ -85,17 +85,22 @@ impl CopyJob {
         if !settings.force
             && let Some(earlier) = self.earlier(&image)
         {
-            // The list for Imager names the place where the image will be published, which may be another one now.
-            if settings.imager.is_none()
-                && earlier.is_result(&self.request.origin, settings.compression)
-                && has_sidecars(&settings.dir, &image, self.sidecars())
-            {
+            if self.is_up_to_date(&earlier) {
                 return Ok(Prepared::UpToDate(earlier.into_image(&settings.dir)));
             }
             replace = earlier.replaceable();
         }
-        self.check_names(&image, replace)?;
+        self.check_names(&image, &replace)?;
         Ok(Prepared::Write { created, replace })
+    }
+
+    /// Whether `earlier` is what would be written. The list for Imager names the place where the image will be published, which
+    /// may be another one now.
+    fn is_up_to_date(&self, earlier: &EarlierImage) -> bool {
+        let settings = &self.request.settings;
+        settings.imager.is_none()
+            && earlier.is_result(&self.request.origin, settings.compression)
+            && earlier.has_whole(&settings.dir, self.sidecars())
     }
 
     /// The image `name` in the output directory, if this configuration made it.
@@ -116,19 +121,19 @@ impl CopyJob {
             Some(earlier) => earlier.replaceable(),
             None => Replaceable::Nothing,
         };
-        self.check_names(&image, replace)
+        self.check_names(&image, &replace)
     }
 
     fn sidecars(&self) -> impl Iterator<Item = Sidecar> {
         Sidecar::ALL.into_iter().filter(|one| self.has(*one))
     }
 
-    fn check_names(&self, image: &str, replace: Replaceable) -> Result<(), Failure> {
+    fn check_names(&self, image: &str, replace: &Replaceable) -> Result<(), Failure> {
         let dir = &self.request.settings.dir;
-        let replace = replace.allows(dir, image);
         let sidecars = self.sidecars().map(|sidecar| sidecar.name(image));
         let mut names = std::iter::once(image.to_owned()).chain(sidecars);
-        let checked = names.try_for_each(|name| check_name(dir, &name, replace));
+        let mut check = |name: String| check_name(dir, &name, replace.allows(dir, &name));
+        let checked = names.try_for_each(&mut check);
         checked.map_err(|error| publish_failed(error, dir))
     }
 
@@ -247,31 +252,46 @@ impl CopyJob {
         &self,
         file: PendingFile,
         output: &StageOutput,
-        replace: Replaceable,
+        mut replace: Replaceable,
     ) -> Result<Image, Failure> {
         let (settings, name) = (&self.request.settings, self.name());
+        // Another run of the same configuration may have been faster.
+        if !replace.allows(&settings.dir, &name)
+            && let Some(earlier) = self.earlier(&name)
+        {
+            if self.is_up_to_date(&earlier) {
+                return Ok(earlier.into_image(&settings.dir));
+            }
+            replace = earlier.replaceable();
+        }
+        self.check_names(&name, &replace)?;
         let summary = ImageSummary {
             name: &name,
             compression: settings.compression,
             output,
             created: settings.created,
         };
-        let manifest = self.manifest(summary)?;
-        let (mut sidecars, mut obsolete) = (Vec::new(), Vec::new());
+        let (mut sidecars, mut hashes, mut obsolete) = (Vec::new(), Vec::new(), Vec::new());
         for sidecar in Sidecar::ALL {
-            if let Some(text) = self.text(sidecar, summary, &manifest)? {
-                sidecars.push(self.write_sidecar(sidecar.name(&name), &text)?);
-            } else {
-                obsolete.push(sidecar.name(&name));
+            let name = sidecar.name(&name);
+            if let Some(text) = self.text(sidecar, summary)? {
+                let sidecar = self.write_sidecar(name.clone(), &text)?;
+                let sha256 = sidecar.sha256;
+                hashes.push(SidecarHash { name, sha256 });
+                sidecars.push(sidecar);
+            } else if sidecar != Sidecar::Manifest && replace.allows(&settings.dir, &name) {
+                obsolete.push(name);
             }
         }
+        let manifest = self.manifest(summary, &hashes)?;
+        sidecars.push(self.write_sidecar(Sidecar::Manifest.name(&name), &manifest)?);
         let image = NamedFile {
             name: name.clone(),
             file,
         };
         let published = Publisher {
             dir: &settings.dir,
-            force: replace.allows(&settings.dir, &name),
+            force: replace != Replaceable::Nothing,
             owner: settings.owner,
             obsolete,
             cancel: &self.context.cancel,
@@ -288,30 +308,34 @@ impl CopyJob {
         })
     }
 
-    fn manifest(&self, summary: ImageSummary<'_>) -> Result<String, Failure> {
+    fn manifest(
+        &self,
+        summary: ImageSummary<'_>,
+        sidecars: &[SidecarHash],
+    ) -> Result<String, Failure> {
         let timings = &self.request.timings;
         timings.add(Phase::CopyOut, self.start.elapsed());
         let cancel = &self.context.cancel;
         json(&Manifest::new(
             summary,
             &self.request.origin,
+            sidecars,
             timings,
             cancel,
         ))
     }
 
-    /// The content of a sidecar; `None` if the image does not get it.
+    /// The content of a sidecar; `None` if the image does not get it, and for the manifest, which names the others.
     fn text(
         &self,
         sidecar: Sidecar,
         summary: ImageSummary<'_>,
-        manifest: &str,
     ) -> Result<Option<String>, Failure> {
         Ok(Some(match sidecar {
             Sidecar::Checksum => format!("{}  {}\n", summary.output.written.sha256, summary.name),
             Sidecar::BlockMap if !self.has(sidecar) => return Ok(None),
             Sidecar::BlockMap => summary.output.block_map.to_xml(),
-            Sidecar::Manifest => manifest.to_owned(),
+            Sidecar::Manifest => return Ok(None),
             Sidecar::ImagerList => match &self.request.settings.imager {
                 Some(url) => json(&imager::list(summary, url, &self.request))?,
                 None => return Ok(None),

@@ -1,13 +1,14 @@
 //! The image that an earlier build left under the name of the new one: whether the same configuration made it, and whether
 //! it is the new one already, both by the manifest beside it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
 
-use super::manifest::Provenance;
+use super::manifest::{Provenance, SidecarHash};
 use super::request::{Image, OutputSettings};
 use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
@@ -16,6 +17,9 @@ use crate::common::image_name::Sidecar;
 use crate::common::plain_file::{self, FileVersion};
 use crate::image::manifest::{MAX_MANIFEST_BYTES, VERSION};
 use crate::image::{ImageFile, ImageKind};
+
+/// Bytes of a sidecar that are read. The longest are block maps, with some 70 bytes for each range of an image.
+const MAX_SIDECAR_BYTES: u64 = 64 << 20;
 
 /// An image with its manifest.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ struct Fields {
     result: Built,
     image: File,
     raw: Raw,
+    #[serde(default)]
+    sidecars: Vec<SidecarHash>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -107,8 +113,31 @@ impl EarlierImage {
     }
 
     /// It and its sidecars, as what may be replaced.
-    pub(super) fn replaceable(&self) -> Replaceable {
-        Replaceable::Earlier(self.version)
+    pub(super) fn replaceable(self) -> Replaceable {
+        Replaceable::Earlier {
+            sidecars: self.sidecars(),
+            image: self.fields.image.name,
+            version: self.version,
+        }
+    }
+
+    /// The hashes of its sidecars by their names.
+    fn sidecars(&self) -> BTreeMap<String, Sha256Hash> {
+        let recorded = self.fields.sidecars.iter();
+        let recorded = recorded.map(|file| (file.name.clone(), file.sha256));
+        let manifest = Sidecar::Manifest.name(&self.fields.image.name);
+        let manifest = (manifest, Sha256Hash::of(self.manifest.as_bytes()));
+        recorded.chain([manifest]).collect()
+    }
+
+    /// Whether it has all of these sidecars, as they were written.
+    pub(super) fn has_whole(&self, dir: &Path, mut wanted: impl Iterator<Item = Sidecar>) -> bool {
+        let recorded = self.sidecars();
+        wanted.all(|sidecar| {
+            let name = sidecar.name(&self.fields.image.name);
+            let found = hash_of_sidecar(&dir.join(&name)).ok();
+            found.is_some() && found.as_ref() == recorded.get(&name)
+        })
     }
 
     /// Whether it was made from the same configuration as `origin`, at whatever time.
@@ -145,26 +174,43 @@ impl EarlierImage {
 }
 
 /// Which files that have the names of a new image and its sidecars may be replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Replaceable {
     /// None.
     Nothing,
     /// All (`--force`).
     Anything,
     /// An image that was looked at, minutes ago, with its sidecars.
-    Earlier(FileVersion),
+    Earlier {
+        /// The name of the image.
+        image: String,
+        /// What its file was.
+        version: FileVersion,
+        /// The hashes of its sidecars by their names.
+        sidecars: BTreeMap<String, Sha256Hash>,
+    },
 }
 
 impl Replaceable {
-    /// Whether the image `name` in `dir` and its sidecars may be replaced now.
-    pub(super) fn allows(self, dir: &Path, name: &str) -> bool {
-        match (self, fs::metadata(dir.join(name))) {
-            (Self::Nothing, _) => false,
-            (Self::Anything, _) => true,
-            (Self::Earlier(version), Ok(metadata)) => FileVersion::of(&metadata) == version,
-            (Self::Earlier(_), Err(error)) => error.kind() == io::ErrorKind::NotFound,
-        }
+    /// Whether the file `name` in `dir`, an image or a sidecar, may be replaced now: what is not there may be written.
+    pub(super) fn allows(&self, dir: &Path, name: &str) -> bool {
+        let path = dir.join(name);
+        let is_known = match self {
+            Self::Nothing => return false,
+            Self::Anything => return true,
+            Self::Earlier { image, version, .. } if name == image => {
+                fs::metadata(path).map(|found| FileVersion::of(&found) == *version)
+            }
+            Self::Earlier { sidecars, .. } => {
+                hash_of_sidecar(&path).map(|hash| sidecars.get(name) == Some(&hash))
+            }
+        };
+        is_known.unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound)
     }
+}
+
+fn hash_of_sidecar(path: &Path) -> io::Result<Sha256Hash> {
+    plain_file::read(path, MAX_SIDECAR_BYTES).map(|bytes| Sha256Hash::of(&bytes))
 }
 
 /// An image in the output directory that is what a build would write, known without evaluating anything: `origin` names the
@@ -183,22 +229,10 @@ pub fn unchanged(settings: &OutputSettings, origin: &Provenance, cancel: &Cancel
         let is_same = earlier.is_of_evaluation(origin)
             && earlier.is_of(origin)
             && earlier.is_written(settings.compression)
-            && has_sidecars(&settings.dir, image, sidecars());
+            && earlier.has_whole(&settings.dir, sidecars());
         is_same.then(|| earlier.verified(&settings.dir, cancel))?
     });
     Some(images.next()?.into_image(&settings.dir))
-}
-
-/// Whether all of these sidecars are beside the image `name`.
-pub(super) fn has_sidecars(
-    dir: &Path,
-    name: &str,
-    mut sidecars: impl Iterator<Item = Sidecar>,
-) -> bool {
-    sidecars.all(|sidecar| {
-        let found = fs::symlink_metadata(dir.join(sidecar.name(name)));
-        found.is_ok_and(|found| found.is_file())
-    })
 }
 
 #[cfg(test)]
@@ -232,6 +266,8 @@ mod tests {
             "image": { "name": NAME, "compression": "none", "level": null, "size": size,
                 "sha256": Sha256Hash::of(&image).to_string() },
             "raw": { "size": 512 },
+            "sidecars": ["a.img.sha256", "a.img.bmap"]
+                .map(|name| json!({ "name": name, "sha256": Sha256Hash::of(b"text").to_string() })),
         });
         fs::write(dir.path().join("a.img.json"), manifest.to_string()).unwrap();
         dir
@@ -253,12 +289,8 @@ mod tests {
         assert!(earlier.is_result(&origin("mine", "/nix/store/x"), how(None)));
         assert!(!earlier.is_result(&origin("mine", "/nix/store/y"), how(None)));
         assert!(!earlier.is_result(&origin("mine", "/nix/store/x"), how(Some(3))));
-        assert!(has_sidecars(
-            dir.path(),
-            NAME,
-            [Sidecar::Manifest].into_iter()
-        ));
-        assert!(!has_sidecars(dir.path(), NAME, Sidecar::ALL.into_iter()));
+        let has = |all: &[Sidecar]| earlier.has_whole(dir.path(), all.iter().copied());
+        assert!(has(&[Sidecar::Manifest]) && !has(&Sidecar::ALL));
         let image = earlier.into_image(dir.path());
         assert!(image.up_to_date && image.path.ends_with(NAME) && image.raw_size == 512);
     }
@@ -301,7 +333,7 @@ mod tests {
             "it has not all sidecars"
         );
         for name in ["a.img.sha256", "a.img.bmap"] {
-            fs::write(dir.path().join(name), "").unwrap();
+            fs::write(dir.path().join(name), "text").unwrap();
         }
         assert!(found(plain(), "mine", Some(key)));
         assert!(!found(settings(true, Compression::None), "mine", Some(key)));
@@ -316,8 +348,34 @@ mod tests {
         for other in [None, Some("r:2")] {
             assert!(!found_with(plain(), "mine", Some(key), other), "{other:?}");
         }
+        fs::write(dir.path().join("a.img.bmap"), "other").unwrap();
+        assert!(!found(plain(), "mine", Some(key)), "a sidecar was changed");
+        fs::write(dir.path().join("a.img.bmap"), "text").unwrap();
         fs::write(dir.path().join(NAME), vec![8; 512]).unwrap();
         assert!(!found(plain(), "mine", Some(key)), "it was changed");
+    }
+
+    /// They may be the user's own.
+    #[test]
+    fn sidecars_that_were_changed_are_not_replaced() {
+        let dir = written(512);
+        let sidecars = ["a.img.sha256", "a.img.bmap"];
+        for name in sidecars {
+            fs::write(dir.path().join(name), "text").unwrap();
+        }
+        let replace = read(&dir).unwrap().replaceable();
+        let allows = |name: &str| replace.allows(dir.path(), name);
+        for name in sidecars
+            .into_iter()
+            .chain([NAME, "a.img.json", "a.img.rpi-imager.json"])
+        {
+            assert!(allows(name), "{name}");
+        }
+        for name in ["a.img.bmap", "a.img.json", "a.img.rpi-imager.json", NAME] {
+            fs::write(dir.path().join(name), "mine").unwrap();
+            assert!(!allows(name), "{name}");
+        }
+        assert!(allows("a.img.sha256"));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
     let path = file.display().to_string();
     if error.kind() == io::ErrorKind::AlreadyExists {
         let mut failure = Failure::usage(format!(
-            "{path} exists already, and is not an image that this configuration made"
+            "{path} exists already, and is not what a build of this configuration wrote"
         ))
         .hint("give --force to replace it, or --output for another directory")
         .hint("nothing is lost: the result is kept, and the next run takes seconds");

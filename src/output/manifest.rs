@@ -134,7 +134,17 @@ pub(super) struct Manifest<'a> {
     raw: RawImage,
     table: Option<Table>,
     partitions: Option<Vec<Partition>>,
+    sidecars: &'a [SidecarHash],
     durations: Seconds,
+}
+
+/// Another file that was written beside the image.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(super) struct SidecarHash {
+    /// The name of the file.
+    pub(super) name: String,
+    /// SHA-256 of its content.
+    pub(super) sha256: Sha256Hash,
 }
 
 #[derive(Debug, serde::Serialize)]
@@ -170,6 +180,7 @@ impl<'a> Manifest<'a> {
     pub(super) fn new(
         summary: ImageSummary<'a>,
         origin: &'a Provenance,
+        sidecars: &'a [SidecarHash],
         timings: &Timings,
         cancel: &Cancel,
     ) -> Self {
@@ -194,6 +205,7 @@ impl<'a> Manifest<'a> {
             },
             table,
             partitions,
+            sidecars,
             durations: Seconds(timings.so_far()),
         }
     }

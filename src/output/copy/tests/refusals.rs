@@ -137,3 +137,26 @@ fn image_that_was_changed_meanwhile_is_not_replaced() {
     assert!(failure.to_string().contains("exists already"), "{failure}");
     assert_eq!(read(dir.path(), "a.img"), b"mine");
 }
+
+#[test]
+fn another_run_may_have_written_the_image_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = archive(tar::EntryType::Regular, &content(1000));
+    let prepared = |id: &str| {
+        let mut job = copy(dir.path(), plain(false));
+        job.request.origin.configuration.id = id.into();
+        let Prepared::Write { replace, .. } = job.prepare().unwrap() else {
+            panic!("it is not there yet");
+        };
+        (job, replace)
+    };
+    let [(first, replace), (second, nothing), (other, none)] =
+        ["mine", "mine", "other"].map(prepared);
+    let written = first.write(bytes.as_slice(), replace).unwrap();
+    let same = second.write(bytes.as_slice(), nothing).unwrap();
+    assert_eq!((same.sha256, same.up_to_date), (written.sha256, true));
+    let failure = other.write(bytes.as_slice(), none).unwrap_err();
+    assert!(failure.to_string().contains("exists already"), "{failure}");
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 4);
+}
