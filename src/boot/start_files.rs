@@ -15,6 +15,7 @@ use crate::boot::request::BootRequest;
 use crate::common::board::Wiring;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
 use crate::image::{PiStart, pi_start};
 
 /// U-Boot replaces the device tree that was made to fit the model.
@@ -42,7 +43,8 @@ impl StartFiles {
         context: &Context,
     ) -> Result<Option<Self>, Failure> {
         let (file, scratch) = (disk.file()?, request.scratch.clone());
-        let read = tokio::task::spawn_blocking(move || from_archive(&file, &scratch));
+        let memory = u64::from(request.memory_mib) << 20;
+        let read = tokio::task::spawn_blocking(move || from_archive(&file, &scratch, memory));
         let from_archive = context.cancel.race(read).await?;
         let from_archive = from_archive.or_internal("read the archive")??;
         if request.model.wiring == Wiring::Virtio {
@@ -149,9 +151,21 @@ impl StartFiles {
 }
 
 /// The files of a system that starts from memory, if `archive` is one.
-fn from_archive(archive: &File, scratch: &Path) -> Result<Option<StartFiles>, Failure> {
+fn from_archive(
+    archive: &File,
+    scratch: &Path,
+    memory: u64,
+) -> Result<Option<StartFiles>, Failure> {
     let start = archive_start(archive).map_err(|error| error.fail("read the archive"))?;
     let Some(start) = start else { return Ok(None) };
+    let needed = start.kernel.size.saturating_add(start.initrd.size);
+    if needed > memory {
+        let (needed, memory) = (human_bytes(needed), human_bytes(memory));
+        let text = format!(
+            "the kernel and the initial RAM disk have {needed}, the machine has {memory} of memory"
+        );
+        return Err(Failure::usage(text).hint("give it more with --memory MIB"));
+    }
     let file = |part: ArchivePart| {
         let mut file = tempfile::tempfile_in(scratch)?;
         io::copy(&mut part.reader(archive)?, &mut file)?;

@@ -162,8 +162,9 @@ async fn plan_and_build(
 /// Asks whether the image may take the place of `file`; nobody can be asked without a terminal.
 async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Failure> {
     let shown = ui::sanitize_line(&shown_path(file));
-    let question =
-        format!("{shown} is there already, and is not what a build of this configuration wrote. Replace it?");
+    let question = format!(
+        "{shown} is there already, and is not what a build of this configuration wrote. Replace it?"
+    );
     Ok(confirm(question, ui, context).await? == Some(true))
 }
 

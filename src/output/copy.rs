@@ -326,11 +326,7 @@ impl CopyJob {
     }
 
     /// The content of a sidecar; `None` if the image does not get it, and for the manifest, which names the others.
-    fn text(
-        &self,
-        sidecar: Sidecar,
-        summary: ImageSummary<'_>,
-    ) -> Result<Option<String>, Failure> {
+    fn text(&self, sidecar: Sidecar, summary: ImageSummary<'_>) -> Result<Option<String>, Failure> {
         Ok(Some(match sidecar {
             Sidecar::Checksum => format!("{}  {}\n", summary.output.written.sha256, summary.name),
             Sidecar::BlockMap if !self.has(sidecar) => return Ok(None),

@@ -176,7 +176,14 @@ fn undefined_variable_hint(summary: &str) -> String {
 
 /// Whose lock it is: only that of a directory of this machine can be completed from here.
 fn lock_hint(summary: &str) -> &'static str {
-    if summary.contains("flake 'path:/build/") {
+    let named = summary.split_once("flake '");
+    let flake = named.and_then(|(_, rest)| rest.split('\'').next());
+    let flake = flake.unwrap_or_default();
+    let is_local = ["path:", "git+file:"]
+        .iter()
+        .any(|scheme| flake.starts_with(scheme))
+        || !flake.contains(':');
+    if is_local {
         "`sdbuild lock`, with the same --flake, completes flake.lock; a build never changes it"
     } else {
         "clone the repository, and complete its flake.lock there: sdbuild lock"

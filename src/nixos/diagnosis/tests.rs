@@ -234,6 +234,11 @@ fn errors_of_flakes_are_explained() {
             "flake 'path:/build/config' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
             "`sdbuild lock`",
         ),
+        // As the user named it.
+        (
+            "flake '.' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
+            "`sdbuild lock`",
+        ),
         (
             "flake 'github:me/pi/0123' requires lock file changes but they're not allowed due to '--no-update-lock-file'",
             "clone the repository",

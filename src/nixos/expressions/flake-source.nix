@@ -82,7 +82,10 @@ let
   words = name: (value: if builtins.isList value then value else builtins.filter (word: builtins.isString word && word != "") (builtins.split "[ \n\t]+" value)) (nixConfig.${name} or [ ]);
   isWord = word: builtins.isString word && builtins.match "[[:alnum:]:/.?&=_%+@~,-]+" word != null;
   setting = name: builtins.filter isWord (words name ++ words "extra-${name}");
-  caches = { substituters = setting "substituters"; trusted-public-keys = setting "trusted-public-keys"; };
+  # Only what its keys protect: other kinds of stores, and `?trusted=true`, need no signature. A login would be in messages and logs.
+  isCache = word: builtins.match "https?://[^@?]*([?]priority=[0-9]+)?" word != null;
+  substituters = builtins.filter isCache (setting "substituters");
+  caches = { inherit substituters; trusted-public-keys = if substituters == [ ] then [ ] else setting "trusted-public-keys"; };
 in
 {
   inherit system;
