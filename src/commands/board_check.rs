@@ -8,14 +8,14 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::image::boards::BoardReport;
 use crate::image::{self, Error, OpenOptions};
 
-/// Warns if `board` cannot start `image`, which is unpacked into the directory `scratch` if it is compressed. Fails when it was
-/// interrupted: an image that cannot be read now is complete nevertheless.
+/// Whether `board` can start `image`, which is unpacked into the directory `scratch` if it is compressed; warns if not. Fails when it
+/// was interrupted: an image that cannot be read now is complete nevertheless.
 pub(super) async fn run(
     image: &Path,
     board: &'static Board,
     scratch: PathBuf,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let options = OpenOptions {
         spool: scratch,
         hash: false,
@@ -28,10 +28,10 @@ pub(super) async fn run(
     let judged = context.cancel.race(tokio::task::spawn_blocking(judge));
     match judged.await?.or_internal("read the image")? {
         Ok(report) => {
-            if let Some(text) = warning(&report) {
+            if let Some(text) = warning(&report, board) {
                 context.events.warn(text);
             }
-            Ok(())
+            Ok(report.complete)
         }
         Err(Error::Interrupted) => Err(Failure::interrupted()),
         Err(error) => {
@@ -39,27 +39,35 @@ pub(super) async fn run(
                 "it is not known whether a {} starts the image: {error}",
                 board.title
             ));
-            Ok(())
+            Ok(true)
         }
     }
 }
 
 /// What the image lacks, and what to do about it.
-fn warning(report: &BoardReport) -> Option<String> {
+fn warning(report: &BoardReport, board: &Board) -> Option<String> {
     if report.complete {
         return None;
     }
     let (title, name) = (report.title, report.board);
     let missing = report.missing.join("; ");
+    let init = if board.boots_plain_image() {
+        // It would write what the example has.
+        String::new()
+    } else {
+        format!(
+            "`sdbuild init DIR --board {name}` writes a configuration with what this board needs; "
+        )
+    };
     Some(format!(
-        "a {title} does not start this image: {missing}\n  hint: `sdbuild init DIR --board {name}` writes a configuration with \
-         what this board needs; `sdbuild inspect` shows what each board lacks"
+        "a {title} does not start this image: {missing}\n  hint: {init}`sdbuild inspect` shows what each board lacks"
     ))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::board::BoardName;
 
     #[test]
     fn only_an_incomplete_image_is_warned_of() {
@@ -71,8 +79,13 @@ mod tests {
             notes: vec!["a note".to_owned()],
             config_txt: None,
         };
-        assert_eq!(warning(&report(&[])), None);
-        let text = warning(&report(&["U-Boot", "a device tree"])).unwrap();
+        let board = |name: &str| name.parse::<BoardName>().unwrap().0;
+        let warning = |report: &BoardReport, name| warning(report, board(name));
+        assert_eq!(warning(&report(&[]), "rock64"), None);
+        let report = report(&["U-Boot", "a device tree"]);
+        let text = warning(&report, "rpi4").unwrap();
+        assert!(!text.contains("sdbuild init"), "{text}");
+        let text = warning(&report, "rock64").unwrap();
         let start = "a PINE64 ROCK64 does not start this image: U-Boot; a device tree\n";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("sdbuild init DIR --board rock64"), "{text}");

@@ -93,17 +93,7 @@ pub(super) async fn build(
         events: timings.listen(&context.events),
         ..context.clone()
     };
-    let mut done = plan_and_build(settings.clone(), ui, context, &timings).await;
-    if let Some(file) = done.as_ref().err().and_then(|e| e.in_the_way.as_deref())
-        && may_replace(file, ui, context).await?
-    {
-        // What was built is kept.
-        let settings = settings::Build {
-            force: true,
-            ..settings
-        };
-        done = plan_and_build(settings, ui, context, &timings).await;
-    }
+    let done = build_or_replace(settings, ui, context, &timings).await;
     // After an interrupt the table of timings would only delay the exit.
     let ended = || {
         if !context.cancel.is_cancelled() {
@@ -115,12 +105,23 @@ pub(super) async fn build(
     }
     let done = done?;
     let image = &done.value;
+    let path = image.path.clone();
+    let next = next_commands(&path, format);
+    // What to do next is said once it is known whether the image boots.
+    let told = output.keep_hint.is_none();
+    let is_tested = boot_test.is_some() || board.is_some();
+    let tell_next = |next: &[(String, &'static str)]| {
+        for (command, purpose) in next.iter().filter(|_| told && is_tested) {
+            let text = format!("next: {command} ({purpose})");
+            context.events.notice(text);
+        }
+    };
     match output.keep_hint {
         None => {
-            let told = image_done(image, format, start.elapsed(), boot_test.is_some());
+            let next = if is_tested { Vec::new() } else { next.clone() };
             context.events.emit(Event::ImageDone(ImageDone {
                 path_follows: output.path_follows,
-                ..told
+                ..image_done(image, start.elapsed(), next)
             }));
         }
         Some(_) => context.events.notice(format!(
@@ -128,21 +129,49 @@ pub(super) async fn build(
             ui::words::human_bytes(image.raw_size)
         )),
     }
-    let path = image.path.clone();
     // An image that was there already may have been built for another board; a boot on the board shows more.
-    if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none()) {
-        board_check::run(&path, board, scratch, context).await?;
+    if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none())
+        && board_check::run(&path, board, scratch, context).await?
+    {
+        tell_next(&next);
     }
     done.finish("the image is done", |image| (output.write)(&image))?;
     match boot_test {
         Some(boot_test) => {
             let flags = boot_test.flags();
             let booted = Box::pin(boot_test.boot(&path, ui, context)).await;
+            if booted.is_ok() {
+                let mut next = next;
+                next.retain(|(command, _)| !command.starts_with(BOOT));
+                tell_next(&next);
+            }
             ended();
             let booted = booted.map(Some);
             booted.map_err(|failure| not_booted(failure, &path, &flags, output.keep_hint))
         }
         None => Ok(None),
+    }
+}
+
+/// Builds the image. If another file has its name, asks whether it may take its place.
+async fn build_or_replace(
+    settings: settings::Build,
+    ui: &Ui,
+    context: &Context,
+    timings: &Timings,
+) -> Result<Outcome<Image>, Failure> {
+    let done = plan_and_build(settings.clone(), ui, context, timings).await;
+    let in_the_way = done.as_ref().err().and_then(|e| e.in_the_way.as_deref());
+    match in_the_way {
+        Some(file) if may_replace(file, ui, context).await? => {
+            // What was built is kept.
+            let settings = settings::Build {
+                force: true,
+                ..settings
+            };
+            plan_and_build(settings, ui, context, timings).await
+        }
+        Some(_) | None => done,
     }
 }
 
@@ -171,11 +200,11 @@ async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Fa
 /// The command that boots an image.
 const BOOT: &str = "sdbuild boot";
 
-/// What users are told about `image`, with the commands to go on with.
-fn image_done(image: &Image, format: &ImageFormat, took: Duration, is_booted: bool) -> ImageDone {
-    let shown = shown_path(&image.path);
+/// The commands that go on with the image at `path`, and what for.
+fn next_commands(path: &Path, format: &ImageFormat) -> Vec<(String, &'static str)> {
+    let shown = shown_path(path);
     // Without a name the commands take the newest image here.
-    let is_newest_here = !shown.contains('/') && is_newest_in_its_directory(&image.path);
+    let is_newest_here = !shown.contains('/') && is_newest_in_its_directory(path);
     let named = |command: &str| {
         if is_newest_here && command.starts_with("sdbuild ") {
             command.to_owned()
@@ -184,13 +213,15 @@ fn image_done(image: &Image, format: &ImageFormat, took: Duration, is_booted: bo
         }
     };
     let next = format.next.iter();
-    let next = next.filter(|(command, _)| !(is_booted && *command == BOOT));
-    let next = next
-        .map(|(command, purpose)| (named(command), *purpose))
-        .collect();
+    next.map(|(command, purpose)| (named(command), *purpose))
+        .collect()
+}
+
+/// What users are told about `image`, with the commands to go on with.
+fn image_done(image: &Image, took: Duration, next: Vec<(String, &'static str)>) -> ImageDone {
     ImageDone {
         path: image.path.clone(),
-        shown,
+        shown: shown_path(&image.path),
         size: image.size,
         raw_size: image.raw_size,
         sha256: image.sha256.to_string(),
