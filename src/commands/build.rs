@@ -106,34 +106,13 @@ pub(super) async fn build(
     let done = done?;
     let image = &done.value;
     let path = image.path.clone();
-    let next = next_commands(&path, format);
-    // What to do next is said once it is known whether the image boots.
-    let told = output.keep_hint.is_none();
     let is_tested = boot_test.is_some() || board.is_some();
-    let tell_next = |next: &[(String, &'static str)]| {
-        for (command, purpose) in next.iter().filter(|_| told && is_tested) {
-            let text = format!("next: {command} ({purpose})");
-            context.events.notice(text);
-        }
-    };
-    match output.keep_hint {
-        None => {
-            let next = if is_tested { Vec::new() } else { next.clone() };
-            context.events.emit(Event::ImageDone(ImageDone {
-                path_follows: output.path_follows,
-                ..image_done(image, start.elapsed(), next)
-            }));
-        }
-        Some(_) => context.events.notice(format!(
-            "built an image of {}",
-            ui::words::human_bytes(image.raw_size)
-        )),
-    }
+    tell_image(image, (format, start.elapsed()), is_tested, output, context);
     // An image that was there already may have been built for another board; a boot on the board shows more.
     if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none())
         && board_check::run(&path, board, scratch, context).await?
     {
-        tell_next(&next);
+        tell_next(next_commands(&path, format), output, context);
     }
     done.finish("the image is done", |image| (output.write)(&image))?;
     match boot_test {
@@ -141,9 +120,9 @@ pub(super) async fn build(
             let flags = boot_test.flags();
             let booted = Box::pin(boot_test.boot(&path, ui, context)).await;
             if booted.is_ok() {
-                let mut next = next;
-                next.retain(|(command, _)| !command.starts_with(BOOT));
-                tell_next(&next);
+                let next = next_commands(&path, format).into_iter();
+                let next = next.filter(|(command, _)| !command.starts_with(BOOT));
+                tell_next(next, output, context);
             }
             ended();
             let booted = booted.map(Some);
@@ -199,6 +178,42 @@ async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Fa
 
 /// The command that boots an image.
 const BOOT: &str = "sdbuild boot";
+
+/// Tells about `image`. If it is tested afterwards, what to do next is told then.
+fn tell_image(
+    image: &Image,
+    (format, took): (&ImageFormat, Duration),
+    is_tested: bool,
+    output: &BuildOutput<'_>,
+    context: &Context,
+) {
+    if output.keep_hint.is_some() {
+        let size = ui::words::human_bytes(image.raw_size);
+        let text = format!("built an image of {size}");
+        return context.events.notice(text);
+    }
+    let next = if is_tested {
+        Vec::new()
+    } else {
+        next_commands(&image.path, format)
+    };
+    context.events.emit(Event::ImageDone(ImageDone {
+        path_follows: output.path_follows,
+        ..image_done(image, took, next)
+    }));
+}
+
+/// Tells what to do after a test of an image that is kept.
+fn tell_next(
+    next: impl IntoIterator<Item = (String, &'static str)>,
+    output: &BuildOutput<'_>,
+    context: &Context,
+) {
+    for (command, purpose) in next.into_iter().filter(|_| output.keep_hint.is_none()) {
+        let text = format!("next: {command} ({purpose})");
+        context.events.notice(text);
+    }
+}
 
 /// The commands that go on with the image at `path`, and what for.
 fn next_commands(path: &Path, format: &ImageFormat) -> Vec<(String, &'static str)> {

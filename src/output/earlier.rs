@@ -258,6 +258,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = vec![7; 512];
         fs::write(dir.path().join(NAME), &image).unwrap();
+        let hash = Sha256Hash::of(b"text").to_string();
+        let sidecars =
+            ["a.img.sha256", "a.img.bmap"].map(|name| json!({ "name": name, "sha256": hash }));
         let manifest = json!({
             "version": VERSION,
             "sdbuild": env!("CARGO_PKG_VERSION"),
@@ -266,8 +269,7 @@ mod tests {
             "image": { "name": NAME, "compression": "none", "level": null, "size": size,
                 "sha256": Sha256Hash::of(&image).to_string() },
             "raw": { "size": 512 },
-            "sidecars": ["a.img.sha256", "a.img.bmap"]
-                .map(|name| json!({ "name": name, "sha256": Sha256Hash::of(b"text").to_string() })),
+            "sidecars": sidecars,
         });
         fs::write(dir.path().join("a.img.json"), manifest.to_string()).unwrap();
         dir
