@@ -131,7 +131,7 @@ pub struct Lock {
     /// Inputs to update [default: none, only what is missing is added; for a sd-card.nix: nixpkgs]
     pub inputs: Vec<String>,
 
-    /// Flake whose lock it is: a directory [default: .]
+    /// Flake whose lock it is: a directory [default: what a build takes here]
     #[arg(long, value_name = "REF")]
     pub flake: Option<FlakeRef>,
 

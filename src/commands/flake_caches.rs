@@ -37,7 +37,7 @@ pub(super) async fn asking<T>(
             accepted,
             ..asked.clone()
         };
-        pipeline::remember_caches(answer, &settings)?;
+        pipeline::remember_caches(answer, &settings, &context.cancel).await?;
     }
     // Never twice in a run.
     let can_ask = false;

@@ -15,6 +15,14 @@ pub struct FlakeCaches {
 }
 
 impl FlakeCaches {
+    /// Whether each URL and key is a single word of the characters that flakes may have there (`flake-source.nix`).
+    pub fn are_words(&self) -> bool {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ":/.?&=_%+@~,-".contains(c);
+        let is_word = |text: &String| !text.is_empty() && text.chars().all(allowed);
+        let mut all = self.substituters.iter().chain(&self.trusted_public_keys);
+        all.all(is_word)
+    }
+
     /// SHA-256 in hex of the settings of Nix that use exactly these, as the builder writes them.
     fn sha256(&self) -> String {
         let (urls, keys) = (&self.substituters, &self.trusted_public_keys);

@@ -7,7 +7,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::attribute_path;
-use super::git_source::{GitSource, attributes};
+use super::flake_url::{FlakeUrl, decoded};
+use super::git_source::GitSource;
 
 /// A reference to a flake, and what in it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,15 +34,8 @@ pub enum FlakeLocation {
         /// Whether the files that git does not track belong to the flake too (`path:`).
         untracked: bool,
     },
-    /// A repository that the user's own git has access to (`git+ssh:`).
-    Repository {
-        /// What git clones.
-        url: String,
-        /// The branch or tag (`?ref=`); `None` for the default branch.
-        branch: Option<String>,
-        /// The commit (`?rev=`).
-        revision: Option<String>,
-    },
+    /// A repository that the user's own git fetches: by SSH, or what the user has named for it.
+    Repository(GitSource),
     /// What the builder's Nix fetches: `github:`, `gitlab:`, `git+https:`, an archive.
     Remote(String),
 }
@@ -74,15 +68,7 @@ impl FlakeRef {
         let FlakeLocation::Remote(text) = &self.location else {
             return Ok(self);
         };
-        let source = attributes(text).map_or(Ok(None), |all| GitSource::new(&all));
-        let source = source.map_err(|key| format!("`{key}` is not supported in `{text}`"))?;
-        let source =
-            source.ok_or_else(|| format!("`{text}` is no repository that git can fetch"))?;
-        self.location = FlakeLocation::Repository {
-            url: source.url,
-            branch: source.branch,
-            revision: source.revision,
-        };
+        self.location = FlakeLocation::Repository(GitSource::of_reference(text)?);
         Ok(self)
     }
 
@@ -91,7 +77,7 @@ impl FlakeRef {
         match &self.location {
             FlakeLocation::Directory { path, .. } if self.dir.is_empty() => Some(path.clone()),
             FlakeLocation::Directory { path, .. } => Some(path.join(&self.dir)),
-            FlakeLocation::Repository { .. } | FlakeLocation::Remote(_) => None,
+            FlakeLocation::Repository(_) | FlakeLocation::Remote(_) => None,
         }
     }
 }
@@ -129,17 +115,14 @@ impl FromStr for FlakeRef {
         }
         let (base, attribute) = text.split_once('#').unwrap_or((text, ""));
         let base = if base.is_empty() { "." } else { base };
-        let (url, mut query) = match base.split_once('?') {
-            Some((url, query)) => (url, Query::parse(query)?),
-            None => (base, Query::default()),
-        };
-        let dir = query.take("dir").unwrap_or_default();
+        let mut url = FlakeUrl::parse(base)?;
+        let dir = url.take("dir").unwrap_or_default();
         if !is_inside(&dir) {
             return Err(format!("`dir={dir}` is not a directory inside the flake"));
         }
-        let location = location(url, base, &mut query)?;
-        if let (FlakeLocation::Directory { .. } | FlakeLocation::Repository { .. }, Some(key)) =
-            (&location, query.keys().next())
+        let location = location(&mut url, base)?;
+        if let (FlakeLocation::Directory { .. }, Some((key, _))) =
+            (&location, url.parameters().next())
         {
             return Err(format!("`{key}` is not supported in `{base}`"));
         }
@@ -152,27 +135,25 @@ impl FromStr for FlakeRef {
     }
 }
 
-/// Where the flake of `url` is; takes what it uses from `query`. `base` is the URL with its query.
-fn location(url: &str, base: &str, query: &mut Query) -> Result<FlakeLocation, String> {
+/// Where the flake of `url` is; takes what it uses from the parameters. `base` is the whole URL.
+fn location(url: &mut FlakeUrl<'_>, base: &str) -> Result<FlakeLocation, String> {
     let local = |path: &str, untracked| FlakeLocation::Directory {
         path: PathBuf::from(if path.is_empty() { "." } else { path }),
         untracked,
     };
-    Ok(match scheme(url) {
-        None => local(url, false),
-        Some(("path", path)) => local(path, true),
-        Some(("git+file", path)) => {
-            query.take("submodules");
-            local(path.strip_prefix("//").unwrap_or(path), false)
+    Ok(match url.scheme {
+        // Only URLs are encoded.
+        None => local(url.path, false),
+        Some("path") => local(&decoded(url.path)?, true),
+        Some("git+file") => {
+            url.take("submodules");
+            let path = url.path.strip_prefix("//").unwrap_or(url.path);
+            local(&decoded(path)?, false)
         }
-        Some(("git+ssh", rest)) => FlakeLocation::Repository {
-            url: format!("ssh:{rest}"),
-            branch: query.take("ref"),
-            revision: query.take("rev"),
-        },
-        Some(("flake", name)) => {
+        Some("git+ssh") => FlakeLocation::Repository(GitSource::of_reference(base)?),
+        Some("flake") => {
             return Err(format!(
-                "`flake:{name}` is looked up in a registry, which sdbuild does not use: give its URL, such as \
+                "`{base}` is looked up in a registry, which sdbuild does not use: give its URL, such as \
                  github:OWNER/REPOSITORY"
             ));
         }
@@ -180,45 +161,11 @@ fn location(url: &str, base: &str, query: &mut Query) -> Result<FlakeLocation, S
     })
 }
 
-/// The scheme of `url` and what follows its colon; `None` for a path.
-fn scheme(url: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = url.split_once(':')?;
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c);
-    let begins = scheme.starts_with(|c: char| c.is_ascii_lowercase());
-    (begins && scheme.chars().all(allowed)).then_some((scheme, rest))
-}
-
 /// Whether `dir` is relative and never leads above its start.
 fn is_inside(dir: &str) -> bool {
     let dir = Path::new(dir);
     dir.components()
         .all(|part| matches!(part, std::path::Component::Normal(_)))
-}
-
-/// The parameters after `?`.
-#[derive(Default)]
-struct Query(Vec<(String, String)>);
-
-impl Query {
-    fn parse(text: &str) -> Result<Self, String> {
-        let pair = |part: &str| {
-            let (key, value) = part.split_once('=').ok_or_else(|| {
-                format!("`{part}` in the flake reference is not of the form KEY=VALUE")
-            })?;
-            Ok((key.to_owned(), value.to_owned()))
-        };
-        let parts = text.split('&').filter(|part| !part.is_empty());
-        parts.map(pair).collect::<Result<_, _>>().map(Self)
-    }
-
-    fn take(&mut self, key: &str) -> Option<String> {
-        let at = self.0.iter().position(|(other, _)| other == key)?;
-        Some(self.0.remove(at).1)
-    }
-
-    fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(key, _)| key.as_str())
-    }
 }
 
 #[cfg(test)]
@@ -241,6 +188,10 @@ mod tests {
             ("git+file:///x?dir=b&submodules=1", "/x", false, "b"),
             ("git+file:.", ".", false, ""),
             ("pi", "pi", false, ""),
+            // A URL is encoded, a path is not.
+            ("path:/x%20y?dir=a%20b", "/x y", true, "a b"),
+            ("git+file:///x%20y", "/x y", false, ""),
+            ("/x%20y?dir=a%20b", "/x%20y", false, "a b"),
         ] {
             let path = PathBuf::from(path);
             let directory = FlakeLocation::Directory { path, untracked };
@@ -259,26 +210,31 @@ mod tests {
         ] {
             assert_eq!(parse(text).location, FlakeLocation::Remote(text.into()));
         }
-        let ssh = FlakeLocation::Repository {
+        let ssh = FlakeLocation::Repository(GitSource {
             url: "ssh://git@h.example/r.git".into(),
-            branch: Some("dev".into()),
+            branch: Some("feature/x".into()),
             revision: None,
-        };
-        assert_eq!(parse("git+ssh://git@h.example/r.git?ref=dev").location, ssh);
+            is_archive: false,
+        });
+        let reference = parse("git+ssh://git@h.example/r.git?ref=feature%2Fx&dir=d");
+        assert_eq!((reference.location, reference.dir.as_str()), (ssh, "d"));
     }
 
     #[test]
     fn the_users_git_fetches_repositories_elsewhere() {
         let location = |text: &str| parse(text).by_git().map(|reference| reference.location);
-        let repository = |url: &str, branch: Option<&str>| FlakeLocation::Repository {
-            url: url.into(),
-            branch: branch.map(str::to_owned),
-            revision: None,
+        let repository = |url: &str, branch: Option<&str>, is_archive| {
+            FlakeLocation::Repository(GitSource {
+                url: url.into(),
+                branch: branch.map(str::to_owned),
+                revision: None,
+                is_archive,
+            })
         };
         let found = location("git+https://h.example/r?ref=x&dir=d").unwrap();
-        assert_eq!(found, repository("https://h.example/r", Some("x")));
+        assert_eq!(found, repository("https://h.example/r", Some("x"), false));
         let found = location("github:o/r").unwrap();
-        assert_eq!(found, repository("https://github.com/o/r", None));
+        assert_eq!(found, repository("https://github.com/o/r", None, true));
         assert_eq!(location("./x"), Ok(parse("./x").location));
         for (text, part) in [
             ("https://h.example/a.tar.gz", "no repository"),
@@ -307,6 +263,10 @@ mod tests {
             ".#${x}",
             ".?dir=../x",
             ".?dir=/x",
+            ".?dir=%2e%2e/x",
+            "path:/x%",
+            "git+ssh://h.example/r?rev=--force",
+            "git+ssh:h.example/r",
             ".?rev=abc",
             "path:.?x",
             "flake:nixpkgs",

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
@@ -56,6 +57,21 @@ pub fn link(file: &File, path: &Path) -> io::Result<()> {
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = AtFlags::AT_SYMLINK_FOLLOW;
     Ok(linkat(AT_FDCWD, open.as_str(), AT_FDCWD, path, flags)?)
+}
+
+/// Waits until nobody else holds the directory `dir` locked, and locks it until the result is dropped. Where the file system has no
+/// locks, nobody waits.
+pub async fn lock_directory(dir: &Path) -> io::Result<File> {
+    /// Between two attempts: nobody holds such a lock for longer than it takes to write a file.
+    const PAUSE: Duration = Duration::from_millis(10);
+    let open = File::open(dir)?;
+    loop {
+        match open.try_lock() {
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+            Err(TryLockError::Error(error)) if !lacks_locks(&error) => return Err(error),
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(open),
+        }
+    }
 }
 
 /// Looks at the lock of `path` without waiting; symbolic links are followed.

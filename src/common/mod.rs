@@ -16,6 +16,7 @@ pub mod event;
 pub mod failure;
 pub mod flake_caches;
 pub mod flake_ref;
+pub mod flake_url;
 pub mod git_source;
 pub mod hash;
 pub mod host_name;

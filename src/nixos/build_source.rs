@@ -158,7 +158,10 @@ impl BuildSource {
     pub fn overridden_inputs(&self) -> Vec<String> {
         match &self.source {
             Source::Module(_) => Vec::new(),
-            Source::Flake(flake) => flake.overridden_inputs(),
+            Source::Flake(flake) => {
+                let inputs = flake.overridden_inputs().into_iter();
+                inputs.map(str::to_owned).collect()
+            }
         }
     }
 

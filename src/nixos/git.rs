@@ -1,14 +1,15 @@
 //! The user's own git, which knows their repositories and has their access to remote ones.
 //!
-//! It runs with the user's configuration, but no program that a repository's own configuration names: that of an unpacked
-//! archive is whoever's who made it. Nothing asks for passwords or writes to the user's repositories, and nothing is fetched
+//! It runs with the user's configuration, but no program that a repository's own configuration names: whoever made an archive
+//! wrote the configuration in it too. Nothing asks for passwords or writes to the user's repositories, and nothing is fetched
 //! but by [`Git::reaching`].
+
+mod session;
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
 
 use crate::common::cancel::Cancel;
@@ -36,7 +37,21 @@ const REMOVED_VARIABLES: [&str; 13] = [
 ];
 /// Programs of a repository that `ls-files`, `status` and `rev-list` would run. Filters of files have names and are found by
 /// [`without_filters`]; the empty value means none also to versions that know no `false` there.
-const NO_PROGRAMS: [&str; 2] = ["core.fsmonitor=", "core.hooksPath=/dev/null"];
+const NO_PROGRAMS: [&str; 3] = [
+    "core.fsmonitor=",
+    "core.hooksPath=/dev/null",
+    "core.askPass=",
+];
+/// Nobody is asked, on the terminal or in a window: neither by git, nor by a credential helper that knows these (Git Credential
+/// Manager), nor by ssh, whatever program the user has in its place. An empty program is none for git, before any other setting. For
+/// releases of ssh before 8.4, which do not know the last one, it is a program that fails.
+const WITHOUT_QUESTIONS: [(&str, &str); 5] = [
+    ("GIT_TERMINAL_PROMPT", "0"),
+    ("GCM_INTERACTIVE", "never"),
+    ("GIT_ASKPASS", ""),
+    ("SSH_ASKPASS", ""),
+    ("SSH_ASKPASS_REQUIRE", "never"),
+];
 /// ssh fails where it would ask for a password or the trust in a host.
 const SSH_WITHOUT_QUESTIONS: &str = "core.sshCommand=ssh -o BatchMode=yes";
 /// The user's own program in the place of ssh, as git lists it.
@@ -141,23 +156,37 @@ impl Git {
     /// What git writes to its standard output with the arguments `words`. A usage error with git's message when it fails.
     /// It is killed when the run is cancelled.
     pub(super) async fn output(&self, words: &[&str]) -> Result<Vec<u8>, Failure> {
-        let what = format!("run git {}", words.first().unwrap_or(&""));
-        let mut child = self.command(words).spawn().or_environment(what.as_str())?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let all = async { tokio::join!(start_of(stdout), start_of(stderr), child.wait()) };
-        let (stdout, stderr, status) = self.cancel.race(all).await?;
-        let stdout = stdout.or_environment(what.as_str())?;
-        if stdout.len() as u64 > MAX_OUTPUT_BYTES {
+        let done = self.run(words).await?;
+        done.map_err(|message| refusal(&message, words))
+    }
+
+    /// Has git fetch with the arguments `words`, and if it says that it cannot do it this way, the same with `otherwise`.
+    pub(super) async fn fetch(&self, words: &[&str], otherwise: &[&str]) -> Result<(), Failure> {
+        match self.run(words).await? {
+            Ok(_) => Ok(()),
+            Err(message) if needs_history(&message) => self.output(otherwise).await.map(drop),
+            Err(message) => Err(refusal(&message, words)),
+        }
+    }
+
+    /// What git writes to its standard output, or the message with which it fails.
+    async fn run(&self, words: &[&str]) -> Result<Result<Vec<u8>, String>, Failure> {
+        let running = session::run(self.command(words), MAX_OUTPUT_BYTES);
+        let ended = self
+            .cancel
+            .race(running)
+            .await?
+            .or_environment(what(words))?;
+        if ended.stdout.len() as u64 > MAX_OUTPUT_BYTES {
             let limit = MAX_OUTPUT_BYTES >> 20;
-            return Err(Failure::usage(format!("it wrote more than {limit} MiB")).context(what));
+            let text = format!("it wrote more than {limit} MiB");
+            return Err(Failure::usage(text).context(what(words)));
         }
-        if status.or_environment(what.as_str())?.success() {
-            return Ok(stdout);
+        if ended.status.success() {
+            return Ok(Ok(ended.stdout));
         }
-        let stderr = stderr.unwrap_or_default();
-        let message = strip_control(String::from_utf8_lossy(&stderr).trim());
-        let message = truncate(&message, MAX_MESSAGE_CHARS).into_owned();
-        Err(Failure::usage(message).context(what))
+        let message = String::from_utf8_lossy(&ended.stderr);
+        Ok(Err(strip_control(message.trim())))
     }
 
     fn command(&self, words: &[&str]) -> Command {
@@ -170,7 +199,7 @@ impl Git {
             .args(words)
             .current_dir(&self.dir)
             .env("LC_ALL", "C")
-            .env("GIT_TERMINAL_PROMPT", "0")
+            .envs(WITHOUT_QUESTIONS)
             .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_ALLOW_PROTOCOL", self.protocol.allowed())
             .stdin(Stdio::null())
@@ -195,27 +224,14 @@ impl Git {
     pub(super) async fn names(&self, words: &[&str]) -> Result<Vec<String>, Failure> {
         let output = self.output(words).await?;
         let names = output.split(|&byte| byte == 0).filter(|n| !n.is_empty());
-        let name = |name: &[u8]| {
-            String::from_utf8(name.to_vec()).map_err(|_| {
-                let shown = String::from_utf8_lossy(name).into_owned();
-                Failure::usage(format!("the name of {shown} is not plain UTF-8")).hint("rename it")
-            })
-        };
-        names.map(name).collect()
+        names.map(utf8).collect()
     }
 
-    /// The paths that git writes, each ended by a zero byte. Git itself checks names only when files are added: an index
-    /// that somebody else made may have any. A usage error for one that is not below the directory.
+    /// The paths that git writes, each ended by a zero byte, as [`plain_path`] takes them.
     pub(super) async fn paths(&self, words: &[&str]) -> Result<Vec<String>, Failure> {
-        let names = self.names(words).await?;
-        match names.iter().find(|name| !is_plain(name)) {
-            None => Ok(names),
-            Some(name) => Err(Failure::usage(format!(
-                "the git repository in {} is damaged: its index has the file `{name}`, which is not in it",
-                self.dir.display()
-            ))
-            .hint("clone it again, from somebody whom you trust")),
-        }
+        let output = self.output(words).await?;
+        let names = output.split(|&byte| byte == 0).filter(|n| !n.is_empty());
+        names.map(plain_path).collect()
     }
 
     /// The directories of the submodules that are checked out, one level deep.
@@ -237,14 +253,32 @@ impl Git {
     }
 }
 
-/// What a program writes, to one byte more than the limit.
-async fn start_of(pipe: Option<impl AsyncRead + Unpin>) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(pipe) = pipe {
-        let mut pipe = pipe.take(MAX_OUTPUT_BYTES + 1);
-        pipe.read_to_end(&mut bytes).await?;
-    }
-    Ok(bytes)
+/// What is done with the arguments `words`.
+fn what(words: &[&str]) -> String {
+    format!("run git {}", words.first().unwrap_or(&""))
+}
+
+/// git has failed with `message`.
+fn refusal(message: &str, words: &[&str]) -> Failure {
+    Failure::usage(truncate(message, MAX_MESSAGE_CHARS).into_owned()).context(what(words))
+}
+
+/// Whether git says by `message` that the server gives only the ends of branches, or that it has only files of repositories. What
+/// else is wrong, such as a login, a second attempt does not mend.
+fn needs_history(message: &str) -> bool {
+    [
+        // git's server: upload-pack.
+        "not our ref",
+        "Server does not allow request for unadvertised object",
+        // JGit's (Gerrit): want … not valid.
+        "not valid",
+        // Without a server, or by an old git.
+        "couldn't find remote ref",
+        // No server of git at all.
+        "transport does not support shallow capabilities",
+    ]
+    .iter()
+    .any(|part| message.contains(part))
 }
 
 /// Settings that switch off every filter of files among the settings `names`. Whether a file is unchanged is then decided by
@@ -267,6 +301,26 @@ fn without_filters(names: &[String]) -> Result<Vec<String>, Failure> {
         off.push(format!("{name}={value}"));
     }
     Ok(off)
+}
+
+/// The path `name` of a file. Git itself checks names only when files are added: an index or a commit that somebody else made may
+/// have any. A usage error for one that is not below its directory, or not plain UTF-8.
+pub(super) fn plain_path(name: &[u8]) -> Result<String, Failure> {
+    let name = utf8(name)?;
+    if is_plain(&name) {
+        return Ok(name);
+    }
+    Err(Failure::usage(format!(
+        "the git repository is damaged: it has the file `{name}`, which is not in it"
+    ))
+    .hint("clone it again, from somebody whom you trust"))
+}
+
+fn utf8(name: &[u8]) -> Result<String, Failure> {
+    String::from_utf8(name.to_vec()).map_err(|_| {
+        let shown = String::from_utf8_lossy(name);
+        Failure::usage(format!("the name of {shown} is not plain UTF-8")).hint("rename it")
+    })
 }
 
 /// Whether `name` is a relative path that never leads above its start.
@@ -303,5 +357,37 @@ mod tests {
         assert_eq!(off, expected);
         // `-c filter.a=b.clean=` would set `filter.a`.
         without_filters(&names(&["filter.a=b.clean"])).unwrap_err();
+    }
+
+    #[test]
+    fn files_are_below_their_directory() {
+        for name in ["a", "a/.b", "..c"] {
+            assert_eq!(plain_path(name.as_bytes()).unwrap(), name);
+        }
+        for name in [&b"../x"[..], b"a/../../x", b"/etc/x", b"a\xff"] {
+            plain_path(name).unwrap_err();
+        }
+    }
+
+    /// Any other failure, such as a login, was hidden by that of a second attempt.
+    #[test]
+    fn only_what_a_whole_history_mends_is_tried_again() {
+        for message in [
+            "fatal: remote error: upload-pack: not our ref 0123",
+            "error: Server does not allow request for unadvertised object 0123",
+            "fatal: dumb http transport does not support shallow capabilities",
+            "fatal: couldn't find remote ref 0123",
+            "fatal: remote error: want 0123 not valid",
+        ] {
+            assert!(needs_history(message), "{message}");
+        }
+        for message in [
+            "git@h.example: Permission denied (publickey).",
+            "fatal: unable to access 'https://h.example/': Could not resolve host: h.example",
+            "fatal: Authentication failed for 'https://h.example/'",
+            "fatal: '/x' does not appear to be a git repository",
+        ] {
+            assert!(!needs_history(message), "{message}");
+        }
     }
 }

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_caches::{CacheAnswer, CachePolicy};
-use crate::common::{plain_file, private_dir};
+use crate::common::{locked_file, plain_file, private_dir};
 use crate::pipeline::plan::Plan;
 use crate::settings;
 
+/// In the state directory.
+const FILE: &str = "flake-caches.toml";
 /// Answers that are kept, the newest first.
 const MAX_ANSWERS: usize = 100;
 /// Bytes of the file that are read: an answer has some 300.
@@ -26,7 +29,7 @@ struct Answers {
 
 /// The file with the answers.
 pub fn answers_file(settings: &settings::Build) -> PathBuf {
-    settings.common.state_dir.join("flake-caches.toml")
+    settings.common.state_dir.join(FILE)
 }
 
 /// What is known about the caches of the flake of `plan`.
@@ -46,9 +49,24 @@ pub(super) fn policy(plan: &Plan) -> Result<CachePolicy, Failure> {
     })
 }
 
-/// Keeps `answer`, in the place of an earlier one about the same caches of the same flake.
-pub fn remember(answer: CacheAnswer, settings: &settings::Build) -> Result<(), Failure> {
-    let path = answers_file(settings);
+/// Keeps `answer`, in the place of an earlier one about the same caches of the same flake. It waits for other runs that do so.
+pub async fn remember(
+    answer: CacheAnswer,
+    settings: &settings::Build,
+    cancel: &Cancel,
+) -> Result<(), Failure> {
+    let keeping = keep(answer, &settings.common.state_dir);
+    cancel.race(keeping).await?
+}
+
+async fn keep(answer: CacheAnswer, state_dir: &Path) -> Result<(), Failure> {
+    let path = state_dir.join(FILE);
+    let locked = match private_dir::create(state_dir) {
+        Ok(()) => locked_file::lock_directory(state_dir).await,
+        Err(error) => Err(error),
+    };
+    // Between reading and writing nobody else adds an answer.
+    let _locked = locked.or_environment(format!("lock {}", state_dir.display()))?;
     let mut answers = read(&path)?;
     let is_same =
         |other: &CacheAnswer| other.flake == answer.flake && other.caches == answer.caches;
@@ -56,13 +74,10 @@ pub fn remember(answer: CacheAnswer, settings: &settings::Build) -> Result<(), F
     answers.answer.insert(0, answer);
     answers.answer.truncate(MAX_ANSWERS);
     let text = toml::to_string(&answers).or_internal("write the answers as TOML")?;
-    let dir = &settings.common.state_dir;
-    let written = private_dir::create(dir)
-        .and_then(|()| tempfile::NamedTempFile::new_in(dir))
-        .and_then(|mut file| {
-            file.write_all(format!("{HEAD}\n{text}").as_bytes())?;
-            file.persist(&path).map_err(|e| e.error)
-        });
+    let written = tempfile::NamedTempFile::new_in(state_dir).and_then(|mut file| {
+        file.write_all(format!("{HEAD}\n{text}").as_bytes())?;
+        file.persist(&path).map_err(|e| e.error)
+    });
     written
         .map(drop)
         .or_environment(format!("write {}", path.display()))
@@ -83,6 +98,28 @@ fn read(path: &Path) -> Result<Answers, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of two runs that read the file at once, the answer of one was lost.
+    #[test]
+    fn answers_of_runs_at_once_are_all_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        std::thread::scope(|threads| {
+            for number in 0..32 {
+                let dir = dir.path();
+                threads.spawn(move || {
+                    let answer = CacheAnswer {
+                        flake: format!("/{number}"),
+                        accepted: true,
+                        caches: crate::common::flake_caches::FlakeCaches::default(),
+                    };
+                    let mut runtime = tokio::runtime::Builder::new_current_thread();
+                    let runtime = runtime.enable_time().build().unwrap();
+                    runtime.block_on(keep(answer, dir)).unwrap();
+                });
+            }
+        });
+        assert_eq!(read(&dir.path().join(FILE)).unwrap().answer.len(), 32);
+    }
 
     #[test]
     fn a_damaged_file_is_no_answer() {

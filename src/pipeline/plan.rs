@@ -177,6 +177,7 @@ async fn make_plan(
         found: true,
         reference,
     } = &settings.source
+        && !matches!(purpose, Purpose::Lock(_))
     {
         context.events.notice(format!(
             "there is no sd-card.nix, but a flake.nix: taking the flake {reference}"

@@ -16,3 +16,38 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .stderr("nixpkgs has no lock")
         .run();
 }
+
+/// Otherwise a build would use a lock that is never renewed.
+#[test]
+fn the_lock_is_that_of_what_a_build_takes() {
+    // Of a module file and a flake beside it, the module file.
+    CliTest::new(&["lock"])
+        .config()
+        .file("flake.nix", "{ outputs = _: { }; }")
+        .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")
+        .exit_code(2)
+        .stderr("nixpkgs has no lock")
+        .run();
+    // The flake that the settings name, not the one here.
+    let settings = |flake: &str| format!("flake = \"{flake}#pi\"");
+    for file in ["flake.nix", "sd-card.nix"] {
+        CliTest::new(&["lock"])
+            .file(file, "{ }")
+            .file("sdbuild.toml", &settings("./nix"))
+            .file("nix/readme", "")
+            .exit_code(2)
+            .stderr("there is no flake.nix in ")
+            .stderr("/nix\n")
+            .run();
+    }
+    // A flag counts more.
+    CliTest::new(&["lock", "--flake", "other"])
+        .file("sdbuild.toml", &settings("./nix"))
+        .exit_code(2)
+        .stderr("/other")
+        .run();
+    CliTest::new(&["lock"])
+        .exit_code(2)
+        .stderr("sdbuild init")
+        .run();
+}

@@ -25,6 +25,7 @@ mod cli_test;
 mod doctor;
 mod documentation;
 mod formats;
+mod git_questions;
 mod init;
 mod init_ci;
 mod inspect;

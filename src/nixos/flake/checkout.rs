@@ -8,7 +8,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::git_source::GitSource;
 use crate::common::http_url::{self, without_secrets};
 use crate::common::scratch_dir::ScratchDir;
-use crate::nixos::git::{Git, Protocol};
+use crate::nixos::git::{Git, Protocol, plain_path};
 
 /// The files are those of the commit, to the byte, as Nix takes them: no attribute changes them.
 const NO_CONVERSION: &str = "* -text -eol -ident -filter -working-tree-encoding\n";
@@ -24,32 +24,13 @@ const ARCHIVE: &str = ".git/sdbuild.tar";
 /// The directory with its files, below that.
 const UNPACKED: &str = ".git/sdbuild";
 
-/// A commit of a repository.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RemoteCommit<'a> {
-    /// The address, as git takes it.
-    pub(super) url: &'a str,
-    /// The branch or tag; `None` for the default branch.
-    pub(super) branch: Option<&'a str>,
-    /// The commit; `None` for the last one of the branch.
-    pub(super) revision: Option<&'a str>,
-    /// Whether its whole history is fetched.
-    pub(super) history: bool,
-    /// Whether its files are those of an archive that `git archive` makes.
-    pub(super) is_archive: bool,
-}
-
-impl<'a> RemoteCommit<'a> {
-    /// The commit of `source`, without its history.
-    pub(super) fn of(source: &'a GitSource) -> Self {
-        Self {
-            url: &source.url,
-            branch: source.branch.as_deref(),
-            revision: source.revision.as_deref(),
-            history: false,
-            is_archive: source.is_archive,
-        }
-    }
+/// How much of a repository is fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum History {
+    /// One commit.
+    Commit,
+    /// All commits up to it.
+    Whole,
 }
 
 /// The files of a commit, in a directory that is removed when the value is dropped.
@@ -61,49 +42,48 @@ pub(super) struct Checkout {
 }
 
 impl Checkout {
-    /// Fetches `commit`. A usage error with git's message when it cannot be had.
+    /// Fetches the commit of `source`. A usage error with git's message when it cannot be had.
     pub(super) async fn fetch(
-        commit: RemoteCommit<'_>,
+        source: &GitSource,
+        history: History,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let shown = without_secrets(commit.url);
-        if commit.url.starts_with("http")
-            && let Some(secret) = http_url::secret_in(commit.url)
-        {
-            return Err(
-                Failure::usage(format!("the address {shown} {secret}")).hint(
-                    "let a credential helper of git have it: arguments of programs are no secret",
-                ),
-            );
-        }
-        if search.offline && Protocol::of(commit.url)? != Protocol::File {
-            let text =
-                format!("{shown} would be fetched by your git, and --offline allows no fetch");
-            return Err(Failure::environment(text)
-                .hint("clone it, and give the directory: --override-input INPUT DIR"));
-        }
+        let shown = without_secrets(&source.url);
+        check_access(&source.url, search)?;
         let cache = search.cache.display();
         let dir = ScratchDir::create(search.cache)
             .or_environment(format!("create a directory in {cache}"))?;
         search
             .events
             .notice(format!("fetching {shown} with your git"));
-        let fetched = fetch(commit, dir.path(), search).await;
+        let fetched = fetch(source, history, dir.path(), search).await;
         fetched.map_err(|failure| {
             let failure = failure.context(format!("fetch {shown}"));
             failure.hint(format!(
                 "`git ls-remote {shown}` shows whether your git has access; nobody is asked for a password here"
             ))
         })?;
-        let archived = if commit.is_archive {
-            let dir = dir.path().to_owned();
-            let unpacked = tokio::task::spawn_blocking(move || unpack(&dir));
-            let unpacked = search.cancel.race(unpacked).await?.or_internal("unpack")?;
-            Some(unpacked.or_environment(format!("unpack the files of {shown}"))?)
-        } else {
-            None
+        let mut checkout = Self {
+            dir,
+            archived: None,
         };
-        Ok(Self { dir, archived })
+        if source.is_archive {
+            let unpacked = checkout.unpack(search).await;
+            checkout.archived = Some(
+                unpacked
+                    .map_err(|failure| failure.context(format!("unpack the files of {shown}")))?,
+            );
+        }
+        Ok(checkout)
+    }
+
+    /// Unpacks the archive; the names of its files.
+    async fn unpack(&self, search: FlakeSearch<'_>) -> Result<Vec<String>, Failure> {
+        let dir = self.path().to_owned();
+        let unpacking = tokio::task::spawn_blocking(move || unpack(&dir));
+        let unpacked = search.cancel.race(unpacking).await?.or_internal("unpack")?;
+        let names = unpacked.or_environment("unpack")?;
+        names.iter().map(|name| plain_path(name)).collect()
     }
 
     /// Git for the repository that was fetched.
@@ -147,15 +127,36 @@ impl Checkout {
     }
 }
 
+/// Refuses an address with a secret in it, which would be an argument of git, and one that is not offline.
+fn check_access(url: &str, search: FlakeSearch<'_>) -> Result<(), Failure> {
+    let shown = without_secrets(url);
+    if url.starts_with("http")
+        && let Some(secret) = http_url::secret_in(url)
+    {
+        return Err(Failure::usage(format!("the address {shown} {secret}"))
+            .hint("let a credential helper of git have it: arguments of programs are no secret"));
+    }
+    if search.offline && Protocol::of(url)? != Protocol::File {
+        let text = format!("{shown} would be fetched by your git, and --offline allows no fetch");
+        return Err(Failure::environment(text)
+            .hint("clone it, and give the directory: --override-input INPUT DIR"));
+    }
+    Ok(())
+}
+
+/// Fetches the commit of `source` into the new repository `dir`, with its files, or with their archive.
 async fn fetch(
-    commit: RemoteCommit<'_>,
+    source: &GitSource,
+    history: History,
     dir: &Path,
     search: FlakeSearch<'_>,
 ) -> Result<(), Failure> {
-    let protocol = Protocol::of(commit.url)?;
+    let protocol = Protocol::of(&source.url)?;
     let git = Git::find(search.path, dir, search.cancel).await?;
-    git.output(&["init", "--quiet", "--template="]).await?;
-    if commit.is_archive {
+    let sha256 = source.has_sha256().then_some("--object-format=sha256");
+    let init = ["init", "--quiet", "--template="].into_iter().chain(sha256);
+    git.output(&init.collect::<Vec<_>>()).await?;
+    if source.is_archive {
         for [setting, value] in NO_OWN_SETTINGS {
             git.output(&["config", setting, value]).await?;
         }
@@ -166,44 +167,52 @@ async fn fetch(
         write.or_environment(format!("write {}", info.display()))?;
     }
     let git = git.reaching(protocol);
-    let branch = commit.branch.unwrap_or("HEAD");
-    let fetch = async |depth: &[&str], what: &str| {
-        let words = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
-        let words = [&words[..], depth, &["--", commit.url, what]].concat();
-        git.output(&words).await
-    };
-    let depth: &[&str] = if commit.history { &[] } else { &["--depth=1"] };
-    let fetched = fetch(depth, commit.revision.unwrap_or(branch)).await;
-    match fetched {
-        // Some servers give only the ends of branches, and those without git only whole histories.
-        Err(failure) if commit.revision.is_some() || gives_only_histories(&failure) => {
-            fetch(&[], branch).await.map(drop)?;
-        }
-        fetched => fetched.map(drop)?,
-    }
-    let wanted = commit.revision.unwrap_or("FETCH_HEAD");
-    if commit.is_archive {
-        git.output(&["update-ref", "--no-deref", "HEAD", wanted])
-            .await?;
+    fetch_commit(&git, source, history).await?;
+    if source.is_archive {
         let output = format!("--output={ARCHIVE}");
         git.output(&["archive", "--format=tar", &output, "HEAD"])
             .await?;
     } else {
-        git.output(&["checkout", "--quiet", "--detach", wanted, "--"])
+        git.output(&["reset", "--quiet", "--hard", "HEAD", "--"])
             .await?;
     }
     Ok(())
 }
 
-/// Whether git says that a server has only files of repositories.
-fn gives_only_histories(failure: &Failure) -> bool {
-    failure
-        .to_string()
-        .contains("transport does not support shallow capabilities")
+/// Fetches the commit of `source`, which is HEAD then.
+async fn fetch_commit<'s>(
+    git: &Git,
+    source: &'s GitSource,
+    history: History,
+) -> Result<(), Failure> {
+    let branch = source.branch.as_deref().unwrap_or("HEAD");
+    let words = |depth: &[&'static str], what: &'s str| {
+        let fetch = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
+        [&fetch[..], depth, &["--", &source.url, what]].concat()
+    };
+    let depth: &[_] = match history {
+        History::Commit => &["--depth=1"],
+        History::Whole => &[],
+    };
+    let near = words(depth, source.revision.as_deref().unwrap_or(branch));
+    git.fetch(&near, &words(&[], branch)).await?;
+    // Also where a tag names it.
+    let wanted = source.revision.as_deref().unwrap_or("FETCH_HEAD^{commit}");
+    git.output(&["update-ref", "--no-deref", "HEAD", wanted])
+        .await?;
+    let head = git.line(&["rev-parse", "--verify", "HEAD^{commit}"]).await;
+    match (&source.revision, head) {
+        (None, Some(_)) => Ok(()),
+        (Some(wanted), Some(head)) if *wanted == head => Ok(()),
+        (wanted, _) => {
+            let wanted = wanted.as_deref().unwrap_or(branch);
+            Err(Failure::usage(format!("{wanted} is no commit there")))
+        }
+    }
 }
 
-/// Unpacks the archive in the repository `dir`; the names of its files.
-fn unpack(dir: &Path) -> io::Result<Vec<String>> {
+/// Unpacks the archive in the repository `dir`; the names of its files, which may be any.
+fn unpack(dir: &Path) -> io::Result<Vec<Vec<u8>>> {
     let archive = || Ok::<_, io::Error>(tar::Archive::new(fs::File::open(dir.join(ARCHIVE))?));
     archive()?.unpack(dir.join(UNPACKED))?;
     let mut names = Vec::new();
@@ -211,7 +220,7 @@ fn unpack(dir: &Path) -> io::Result<Vec<String>> {
         let entry = entry?;
         let kind = entry.header().entry_type();
         if kind.is_file() || kind.is_symlink() {
-            names.push(entry.path()?.to_string_lossy().into_owned());
+            names.push(entry.path_bytes().into_owned());
         }
     }
     Ok(names)

@@ -56,6 +56,16 @@ impl GitTree {
         })
     }
 
+    /// The files `names` of the commit that git has.
+    pub(super) async fn of_commit(git: &Git, names: Vec<String>) -> Self {
+        Self {
+            files: names,
+            untracked: Vec::new(),
+            revision: git.line(&["rev-parse", "--verify", "HEAD"]).await,
+            last_modified: commit_time(git).await,
+        }
+    }
+
     /// The warning that names the first files that git does not track, if there are some.
     pub(super) fn warning(&self) -> Option<String> {
         let names = &self.untracked;

@@ -1,9 +1,11 @@
 //! Inputs that only the user's own git reaches. They are uploaded, and added to the builder's store: Nix takes an input with the
 //! locked hash from there, and fetches nothing. Another content has another path in the store.
 
-use super::checkout::{Checkout, RemoteCommit};
+use super::checkout::{Checkout, History};
 use super::git_tree::commit_time;
-use super::lock_file::LockedRepository;
+use super::lock::Lock;
+use super::lock_file;
+use super::locked_inputs::LockedRepository;
 use super::private_lock::{Commit, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
@@ -28,8 +30,8 @@ impl PrivateInput {
         locked: &LockedRepository,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let fetched = Self::of(RemoteCommit::of(&locked.source), search).await;
-        fetched.map_err(|failure| failure.context(format!("fetch the input {}", locked.name)))
+        let fetched = Self::of(&locked.source, History::Commit, search).await;
+        fetched.map_err(|failure| failure.context(format!("fetch the input {}", locked.path)))
     }
 
     /// Fetches the commit that the `flake.nix` names: the last one of a branch, unless it names one.
@@ -37,13 +39,14 @@ impl PrivateInput {
         declared: UnlockedRepository,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let commit = RemoteCommit {
-            // Nix counts its commits.
-            history: !declared.source.is_archive,
-            ..RemoteCommit::of(&declared.source)
+        // Nix counts the commits of what is no archive.
+        let history = if declared.source.is_archive {
+            History::Commit
+        } else {
+            History::Whole
         };
         let resolved = async {
-            let input = Self::of(commit, search).await?;
+            let input = Self::of(&declared.source, history, search).await?;
             let commit = input.commit(&declared.source, search).await?;
             Ok((input, commit))
         };
@@ -56,8 +59,12 @@ impl PrivateInput {
         Ok(input)
     }
 
-    async fn of(commit: RemoteCommit<'_>, search: FlakeSearch<'_>) -> Result<Self, Failure> {
-        let checkout = Checkout::fetch(commit, search).await?;
+    async fn of(
+        source: &GitSource,
+        history: History,
+        search: FlakeSearch<'_>,
+    ) -> Result<Self, Failure> {
+        let checkout = Checkout::fetch(source, history, search).await?;
         let files = checkout.files(search).await?;
         Ok(Self {
             checkout,
@@ -91,13 +98,11 @@ impl PrivateInput {
         self.new.as_ref()
     }
 
-    /// The text of its own lock, if it is a new flake.
-    pub(super) fn own_lock(&self) -> Option<String> {
-        let dir = self
-            .checkout
-            .files_dir()
-            .join(&self.new_input()?.declared.source.dir);
-        super::lock_file::read(&dir).ok().flatten()
+    /// Its own lock, if it is a new flake.
+    pub(super) fn own_lock(&self) -> Option<Lock> {
+        let declared = &self.new_input()?.declared;
+        let dir = self.checkout.files_dir().join(declared.dir());
+        Lock::parse(&lock_file::read(&dir).ok()??)
     }
 
     /// Lists the files.

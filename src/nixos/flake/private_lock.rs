@@ -1,13 +1,13 @@
 //! `sdbuild lock` for inputs that only the user's own git reaches. Git finds the commit and fetches it; the builder's Nix locks the
 //! uploaded files in the place of the repository, and what it wrote gets the commit.
 
-use std::path::Path;
-
+use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::declared_inputs::declared_attributes;
-use super::tree::percent_encoded;
+use super::lock::Lock;
 use crate::common::failure::{Class, Failure};
+use crate::common::flake_url::encoded;
 use crate::common::git_source::{self, Attributes, GitSource};
 use crate::common::http_url::without_secrets;
 use crate::nixos::layout;
@@ -17,8 +17,6 @@ use crate::nixos::layout;
 pub(super) struct UnlockedRepository {
     /// Its name.
     pub(super) name: String,
-    /// The name of its node in the lock that is replaced, if it has one.
-    pub(super) node: Option<String>,
     /// Where git finds it.
     pub(super) source: GitSource,
     /// What the `flake.nix` says of it, as locks have it.
@@ -51,7 +49,10 @@ impl UnlockedRepository {
     /// The input `name` that the `flake.nix` `declares`; `None` if the builder's Nix can fetch it, unless it `is_named`.
     fn parse(name: &str, declared: Attributes, is_named: bool) -> Result<Option<Self>, Failure> {
         let attributes = match declared.get("url") {
-            Some(url) if !declared.contains_key("type") => git_source::attributes(url),
+            // Nix says what is wrong with a URL.
+            Some(url) if !declared.contains_key("type") => {
+                git_source::attributes(url).ok().flatten()
+            }
             Some(_) | None => Some(declared),
         };
         let Some(mut attributes) = attributes else {
@@ -61,10 +62,8 @@ impl UnlockedRepository {
             return Ok(None);
         }
         attributes.retain(|_, value| value != "false");
-        let source = GitSource::new(&attributes).map_err(|parameter| {
-            let text =
-                format!("`{parameter}` is not supported for a repository that your git fetches");
-            Failure::usage(text)
+        let source = GitSource::new(&attributes).map_err(|error| {
+            Failure::usage(format!("{error}, and your git fetches it"))
                 .context(format!("lock the input {name}"))
                 .hint(format!(
                     "clone it, and give the directory: --override-input {name} DIR"
@@ -72,24 +71,14 @@ impl UnlockedRepository {
         })?;
         Ok(source.map(|source| Self {
             name: name.to_owned(),
-            node: None,
             source,
             attributes,
         }))
     }
 
-    /// Whether a lock has it with the same address.
-    fn is_locked_as(&self, original: Option<&Value>) -> bool {
-        let original = original.and_then(Value::as_object).into_iter().flatten();
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        };
-        let original: Attributes = original
-            .map(|(key, value)| (key.clone(), text(value)))
-            .collect();
-        original == self.attributes
+    /// The directory of the flake in it; empty for the top.
+    pub(super) fn dir(&self) -> &str {
+        self.attributes.get("dir").map_or("", String::as_str)
     }
 
     /// Its address and what is locked of it, by the commit that git has fetched.
@@ -117,26 +106,19 @@ impl UnlockedRepository {
 /// for them. A usage error for an address that is not supported.
 pub(super) fn unlocked_repositories(
     flake: &str,
-    lock: Option<&str>,
+    lock: Option<&Lock>,
     updated: &[String],
     named: &[String],
 ) -> Result<Vec<UnlockedRepository>, Failure> {
-    let lock: Value = lock
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
-    let nodes = lock.get("nodes");
-    let root = lock.get("root").and_then(Value::as_str);
-    let inputs = root.and_then(|root| nodes?.get(root)?.get("inputs"));
     let mut found = Vec::new();
     for (name, declared) in declared_attributes(flake) {
         let is_named = named.contains(&name);
-        let Some(mut input) = UnlockedRepository::parse(&name, declared, is_named)? else {
+        let Some(input) = UnlockedRepository::parse(&name, declared, is_named)? else {
             continue;
         };
-        let node = inputs.and_then(|inputs| inputs.get(&name)?.as_str());
-        let original = node.and_then(|node| nodes?.get(node)?.get("original"));
-        if updated.contains(&name) || !input.is_locked_as(original) {
-            input.node = node.map(str::to_owned);
+        let locked = lock.and_then(|lock| lock.own_input(&name));
+        let is_locked = locked.is_some_and(|node| node.original == input.attributes);
+        if updated.contains(&name) || !is_locked {
             found.push(input);
         }
     }
@@ -146,9 +128,9 @@ pub(super) fn unlocked_repositories(
 impl NewInput {
     /// The arguments of Nix that lock the files in the directory with the number `at` in its place.
     pub(super) fn arguments(&self, at: usize) -> [String; 3] {
-        let dir = match self.declared.source.dir.as_str() {
+        let dir = match self.declared.dir() {
             "" => String::new(),
-            dir => format!("?dir={}", percent_encoded(dir)),
+            dir => format!("?dir={}", encoded(dir)),
         };
         let place = layout::input(at);
         [
@@ -161,16 +143,14 @@ impl NewInput {
     /// Puts the commit into the `lock` that Nix has written with these arguments.
     pub(super) fn complete(&self, at: usize, lock: &mut Value) -> Result<(), Failure> {
         let place = layout::input(at);
-        let nodes = lock.get_mut("nodes").and_then(Value::as_object_mut);
-        let locked = nodes.into_iter().flatten();
-        let mut locked = locked.filter_map(|(_, node)| node.get_mut("locked"));
-        let is_here = |locked: &&mut Value| {
-            let path = locked.get("path").and_then(Value::as_str);
-            path.is_some_and(|path| Path::new(path) == Path::new(&place))
-        };
         let url = without_secrets(&self.declared.source.url);
         let missing = || Failure::message(Class::Internal, format!("Nix did not lock {url}"));
-        let locked = locked.find(is_here).ok_or_else(missing)?;
+        let parsed = Lock::deserialize(&*lock).ok();
+        let name = parsed
+            .as_ref()
+            .and_then(|lock| lock.node_of_directory(&place));
+        let locked = name.and_then(|name| lock.get_mut("nodes")?.get_mut(name)?.get_mut("locked"));
+        let locked = locked.ok_or_else(missing)?;
         let mut commit = self.commit.clone();
         for field in ["narHash", "dir"] {
             if let Some(value) = locked.get(field) {
@@ -209,7 +189,8 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let (updated, named) = (owned(updated), owned(named));
-        let found = unlocked_repositories(FLAKE, lock.as_deref(), &updated, &named).unwrap();
+        let lock = lock.map(|lock| Lock::parse(&lock).unwrap());
+        let found = unlocked_repositories(FLAKE, lock.as_ref(), &updated, &named).unwrap();
         found.into_iter().map(|input| input.name).collect()
     }
 
@@ -225,6 +206,13 @@ mod tests {
         lock["nodes"]["a_2"]["original"]["ref"] = json!("other");
         assert_eq!(unlocked(Some(&lock), &[]), ["a", "b"]);
         assert_eq!(names(None, &[], &["c", "d", "e"]), ["a", "b", "c", "d"]);
+        // Nix decodes a URL before it writes it.
+        let flake = "{ inputs.a.url = \"git+ssh://h.example/a%2fb?ref=feature%2Fx\"; }";
+        let original = json!({ "type": "git", "url": "ssh://h.example/a/b", "ref": "feature/x" });
+        let lock = json!({ "root": "top", "nodes": { "top": { "inputs": { "a": "a" } }, "a": { "original": original } } });
+        let lock = Lock::parse(&lock.to_string());
+        let found = unlocked_repositories(flake, lock.as_ref(), &[], &[]).unwrap();
+        assert!(found.is_empty(), "{found:?}");
         // The attribute form is locked as the URL form is.
         let original = json!({ "type": "github", "owner": "o", "repo": "r" });
         let lock = json!({ "root": "top", "nodes": { "top": { "inputs": { "d": "d" } }, "d": { "original": original } } });
@@ -236,9 +224,13 @@ mod tests {
         for flake in [
             "{ inputs.a.url = \"git+ssh://h.example/a?submodules=1\"; }",
             "{ inputs.a = { type = \"git\"; url = \"ssh://h.example/a\"; submodules = true; }; }",
+            "{ inputs.a.url = \"git+ssh://h.example/a?rev=--submodules\"; }",
         ] {
             let failure = unlocked_repositories(flake, None, &[], &[]).unwrap_err();
-            assert!(failure.to_string().contains("submodules"), "{failure}");
+            assert!(
+                failure.to_string().contains("lock the input a: `"),
+                "{failure}"
+            );
             assert!(failure.hints[0].contains("--override-input a DIR"));
         }
     }
@@ -278,12 +270,14 @@ mod tests {
         ];
         assert_eq!(input.arguments(3), arguments);
         let uploaded = json!({ "type": "path", "path": "/build/input-3/source", "narHash": "h", "lastModified": 1, "dir": "sub" });
-        let mut lock =
-            json!({ "nodes": { "a": { "locked": uploaded, "original": "o" }, "root": {} } });
+        let mut lock = json!({ "nodes": { "a": { "locked": uploaded, "original": {} }, "root": {} }, "root": "root" });
         input.complete(3, &mut lock).unwrap();
         let locked = json!({ "type": "git", "url": "ssh://git@h.example/a", "rev": "1", "narHash": "h", "dir": "sub" });
-        let node = json!({ "locked": locked, "original": "o" });
-        assert_eq!(lock, json!({ "nodes": { "a": node, "root": {} } }));
+        let node = json!({ "locked": locked, "original": {} });
+        assert_eq!(
+            lock,
+            json!({ "nodes": { "a": node, "root": {} }, "root": "root" })
+        );
         input.complete(3, &mut lock).unwrap_err();
     }
 }

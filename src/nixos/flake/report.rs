@@ -5,6 +5,7 @@ use serde::Deserialize;
 use crate::common::event::Events;
 use crate::common::failure::Failure;
 use crate::common::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
+use crate::common::git_source::is_commit;
 use crate::nixos::store_path::is_store_path;
 
 /// A locked flake. Every text was checked: it comes from the builder.
@@ -32,15 +33,12 @@ impl FlakeReport {
     /// The report in `json`, a line of the builder's log; `None` when it is not one.
     pub(in crate::nixos) fn parse(json: &str) -> Option<Self> {
         let report: Self = serde_json::from_str(json).ok()?;
-        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let is_hash = |text: &str| (40..=64).contains(&text.len()) && is_hex(text);
-        let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
-        let nar_hash = report.nar_hash.strip_prefix("sha256-");
         let valid = is_store_path(&report.source)
             && is_store_path(&report.expressions)
-            && nar_hash.is_some_and(|hash| hash.len() == 44 && hash.chars().all(is_base64))
-            && report.revision.as_deref().is_none_or(is_hash)
-            && report.lock.as_deref().is_none_or(is_hash);
+            && is_nar_hash(&report.nar_hash)
+            && report.revision.as_deref().is_none_or(is_commit)
+            && report.lock.as_deref().is_none_or(is_sha256)
+            && report.caches.are_words();
         valid.then_some(report)
     }
 
@@ -83,6 +81,17 @@ impl FlakeReport {
             ..Failure::usage(text).hint(hint)
         }
     }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The hash of a directory, a SHA-256, as Nix writes it.
+fn is_nar_hash(text: &str) -> bool {
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let hash = text.strip_prefix("sha256-");
+    hash.is_some_and(|hash| hash.len() == 44 && hash.chars().all(is_base64))
 }
 
 #[cfg(test)]
@@ -132,5 +141,30 @@ mod tests {
         assert_eq!(FlakeReport::parse(&json("/etc", &hash, none)), None);
         assert_eq!(FlakeReport::parse(&json(&source, "sha256-x", none)), None);
         assert_eq!(FlakeReport::parse("{}"), None);
+        // One word each: it is a word in a setting of Nix, and one in the hash that the user accepts.
+        for bad in ["https://a https://b", "", "a\\nb", "a\\u001b[2J"] {
+            for (urls, keys) in [(bad, "k"), ("u", bad)] {
+                let caches = format!(
+                    "{{\"substituters\":[\"{urls}\"],\"trusted-public-keys\":[\"{keys}\"]}}"
+                );
+                assert_eq!(
+                    FlakeReport::parse(&json(&source, &hash, &caches)),
+                    None,
+                    "{caches}"
+                );
+            }
+        }
+        let with = |revision: usize, lock: usize| {
+            let digits = |count: usize| format!("\"{}\"", "a".repeat(count));
+            let report = json(&source, &hash, none)
+                .replace(
+                    "\"revision\":null",
+                    &format!("\"revision\":{}", digits(revision)),
+                )
+                .replace("\"lock\":null", &format!("\"lock\":{}", digits(lock)));
+            FlakeReport::parse(&report).is_some()
+        };
+        assert!(with(40, 64) && with(64, 64));
+        assert!(!with(41, 64) && !with(40, 40) && !with(40, 63));
     }
 }

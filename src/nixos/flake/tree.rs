@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::checkout::{Checkout, RemoteCommit};
+use super::checkout::{Checkout, History};
 use super::git_tree::GitTree;
 use super::lock_file;
 use super::search::FlakeSearch;
@@ -11,6 +11,7 @@ use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_url::encoded;
 use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
@@ -44,28 +45,43 @@ impl FlakeTree {
                 let dir = reference.directory().unwrap_or_default();
                 Self::find(&dir, *untracked, search).await.map(Some)
             }
-            FlakeLocation::Repository {
-                url,
-                branch,
-                revision,
-            } => {
-                let commit = RemoteCommit {
-                    url,
-                    branch: branch.as_deref(),
-                    revision: revision.as_deref(),
-                    history: false,
-                    is_archive: false,
-                };
-                let checkout = Checkout::fetch(commit, search).await?;
-                let dir = checkout.path().join(&reference.dir);
-                let tree = Self::find(&dir, false, search).await?;
-                Ok(Some(Self {
-                    checkout: Some(Arc::new(checkout)),
-                    ..tree
-                }))
+            FlakeLocation::Repository(source) => {
+                let checkout = Checkout::fetch(source, History::Commit, search).await?;
+                Self::fetched(checkout, reference, search).await.map(Some)
             }
             FlakeLocation::Remote(_) => Ok(None),
         }
+    }
+
+    /// The flake of `reference` in what git has fetched of its repository: its files, and no others that its links lead to.
+    async fn fetched(
+        checkout: Checkout,
+        reference: &FlakeRef,
+        search: FlakeSearch<'_>,
+    ) -> Result<Self, Failure> {
+        let text = &reference.text;
+        let top = checkout.files_dir();
+        let root = top.canonicalize().or_environment("find what was fetched")?;
+        let dir = top.join(&reference.dir).canonicalize().ok();
+        let dir = dir.filter(|dir| dir.starts_with(&root) && dir.join("flake.nix").is_file());
+        let dir = dir.ok_or_else(|| {
+            let place = match reference.dir.as_str() {
+                "" => "at its top".to_owned(),
+                dir => format!("in its directory {dir}"),
+            };
+            Failure::usage(format!("{text} has no flake.nix {place}"))
+                .hint("the parameter `dir` names the directory of a flake: ?dir=DIRECTORY")
+        })?;
+        let names = checkout.files(search).await?;
+        let git = checkout.git(search).await?;
+        Ok(Self {
+            dir: below(&dir, &root)?,
+            given: dir,
+            has_home: false,
+            root,
+            git: Some(GitTree::of_commit(&git, names).await),
+            checkout: Some(Arc::new(checkout)),
+        })
     }
 
     /// The flake in `dir` or, inside a git repository, in the next directory above that has a `flake.nix`. With `untracked`
@@ -75,22 +91,12 @@ impl FlakeTree {
         untracked: bool,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        let shown = dir.display();
-        let real = dir
-            .canonicalize()
-            .or_usage(format!("find the flake {shown}"))?;
-        if real.is_file() {
-            return Err(Failure::usage(format!("{shown} is a file, not a flake"))
-                .hint("give the directory with the flake.nix; --config takes a module file"));
-        }
+        let real = real_directory(dir)?;
         let mut up = real.ancestors();
         let repository = up.find(|dir| dir.join(".git").exists());
         let repository = repository.filter(|_| !untracked);
-        let has_flake = |dir: &&Path| dir.join("flake.nix").is_file();
-        let inside = |dir: &&Path| repository.map_or(*dir == real, |top| dir.starts_with(top));
-        let flake = real.ancestors().take_while(inside).find(has_flake);
-        let flake = flake.ok_or_else(|| {
-            Failure::usage(format!("there is no flake.nix in {shown}"))
+        let flake = flake_directory(&real, repository).ok_or_else(|| {
+            Failure::usage(format!("there is no flake.nix in {}", dir.display()))
                 .hint("give the directory of a flake, or a module file with --config; `sdbuild init --flake` writes a flake")
         })?;
         if repository.is_none() && flake == Path::new("/") {
@@ -99,25 +105,19 @@ impl FlakeTree {
             )
             .hint("move it into a directory of its own"));
         }
-        let root = repository.unwrap_or(flake).to_path_buf();
-        let below = flake.strip_prefix(&root).unwrap_or(Path::new(""));
-        let below = below.to_str().ok_or_else(|| {
-            Failure::usage(format!(
-                "the name of {} is not plain UTF-8",
-                flake.display()
-            ))
-            .hint("rename it")
-        })?;
+        let root = repository.unwrap_or(flake);
+        let below = below(flake, root)?;
         let git = match repository {
-            Some(top) => Some(
-                GitTree::read(&Git::find(search.path, top, search.cancel).await?, below).await?,
-            ),
+            Some(top) => {
+                let git = Git::find(search.path, top, search.cancel).await?;
+                Some(GitTree::read(&git, &below).await?)
+            }
             None => None,
         };
         Ok(Self {
-            dir: below.to_owned(),
-            has_home: config_dir::has_home(&root, search.home),
-            root,
+            dir: below,
+            has_home: config_dir::has_home(root, search.home),
+            root: root.to_path_buf(),
             given: dir.to_path_buf(),
             git,
             checkout: None,
@@ -193,7 +193,7 @@ impl FlakeTree {
         ];
         let parameters = parameters
             .into_iter()
-            .filter_map(|(key, value)| Some(format!("{key}={}", percent_encoded(value?))));
+            .filter_map(|(key, value)| Some(format!("{key}={}", encoded(value?))));
         let query = parameters.collect::<Vec<_>>().join("&");
         let separator = if query.is_empty() { "" } else { "?" };
         format!("path:{place}{separator}{query}")
@@ -232,18 +232,37 @@ impl FlakeTree {
     }
 }
 
-/// `text` for a part of a URL: all but unreserved characters and slashes as `%XX`.
-pub(super) fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut out, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            write!(out, "%{byte:02X}").ok();
-        }
-        out
-    })
+/// The directory `dir` without symbolic links.
+fn real_directory(dir: &Path) -> Result<PathBuf, Failure> {
+    let shown = dir.display();
+    let real = dir
+        .canonicalize()
+        .or_usage(format!("find the flake {shown}"))?;
+    if real.is_file() {
+        return Err(Failure::usage(format!("{shown} is a file, not a flake"))
+            .hint("give the directory with the flake.nix; --config takes a module file"));
+    }
+    Ok(real)
+}
+
+/// The next directory from `dir` upwards with a `flake.nix`, as far as the `repository` goes; without one only `dir` itself.
+fn flake_directory<'a>(dir: &'a Path, repository: Option<&Path>) -> Option<&'a Path> {
+    let is_inside = |up: &&Path| repository.map_or(*up == dir, |top| up.starts_with(top));
+    let mut inside = dir.ancestors().take_while(is_inside);
+    inside.find(|dir| dir.join("flake.nix").is_file())
+}
+
+/// The path of `flake` below `root`.
+fn below(flake: &Path, root: &Path) -> Result<String, Failure> {
+    let below = flake.strip_prefix(root).unwrap_or(Path::new(""));
+    let below = below.to_str().ok_or_else(|| {
+        Failure::usage(format!(
+            "the name of {} is not plain UTF-8",
+            flake.display()
+        ))
+        .hint("rename it")
+    })?;
+    Ok(below.to_owned())
 }
 
 #[cfg(test)]

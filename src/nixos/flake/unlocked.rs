@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::declared_inputs::declared_inputs;
+use super::lock::Lock;
 use super::lock_file;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
@@ -16,7 +17,7 @@ const MAX_FLAKE_BYTES: u64 = 1 << 20;
 /// which Nix reports.
 pub(super) fn inputs(dir: &Path) -> Vec<String> {
     let locked = match lock_file::read(dir) {
-        Ok(Some(lock)) => lock_file::input_names(&lock),
+        Ok(Some(lock)) => Lock::parse(&lock).map(|lock| lock.input_names()),
         Ok(None) => Some(std::collections::BTreeSet::new()),
         Err(_) => None,
     };

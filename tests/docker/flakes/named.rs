@@ -36,7 +36,9 @@ fn many_outputs() -> String {
          nixosConfigurations.intel = {intel};\n nixosConfigurations.impure = {impure};\n {board}\n \
          nixosConfigurations.special = self.lib.boardSystem {{ modules = [ {special} ]; }};\n \
          packages.aarch64-linux.image = self.nixosConfigurations.kitchen.config.system.build.sdImage;\n \
-         packages.aarch64-linux.nothing = 1;"
+         packages.aarch64-linux.small = nixpkgs.legacyPackages.aarch64-linux.runCommand \"product\" {{ }} ''\n{}\n  '';\n \
+         packages.aarch64-linux.nothing = 1;",
+        fresh(SMALL_IMAGE)
     )
 }
 
@@ -110,7 +112,11 @@ fn a_name_or_an_attribute_says_what_is_built() {
         let mut build = user.sdbuild(&["build", "--dry-run", "--output"]);
         run(build.arg(user.out()).args(words))
     };
-    dry(&["--flake", "pi#intel"])
+    let build = |flake: &str| {
+        let mut build = user.sdbuild(&["build", flake, "--output"]);
+        run(build.arg(user.out()))
+    };
+    build("pi#intel")
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "the configuration is for x86_64-linux",
@@ -140,5 +146,7 @@ fn a_name_or_an_attribute_says_what_is_built() {
     ])
     .assert_exit_code(2)
     .assert_stderr_contains(&["is a derivation"]);
+    let small = build("pi#packages.aarch64-linux.small").assert_exit_code(0);
+    assert!(small.image().exists(), "{}", small.stdout);
     runs.assert_nothing_left();
 }

@@ -260,11 +260,6 @@ fn a_directory_outside_git_is_taken_as_it_is() {
     assert_eq!(tree.url("/c"), "path:/c");
 }
 
-#[test]
-fn urls_are_percent_encoded() {
-    assert_eq!(percent_encoded("a b/ä&?"), "a%20b/%C3%A4%26%3F");
-}
-
 /// A `flake.nix` in the home directory once took `~/.ssh` along.
 #[tokio::test]
 async fn hidden_files_in_a_home_are_not_uploaded() {

@@ -1,0 +1,166 @@
+//! The inputs of a flake: which are fetched here, and which nobody can fetch.
+
+use std::sync::Arc;
+
+use super::locked_inputs::{self, LockedRepository};
+use super::override_input::Override;
+use super::private_input::PrivateInput;
+use super::private_lock::{self, NewInput, UnlockedRepository};
+use super::search::FlakeSearch;
+use super::tree::FlakeTree;
+use super::{Flake, SELF, unlocked};
+use crate::common::event::Events;
+use crate::common::failure::{Failure, OrFail as _};
+
+/// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
+const MAX_UNREACHABLE: usize = 16;
+
+impl Flake {
+    /// Fetches the locked inputs that only the user's git reaches, and those that the user names for it; a usage error when it
+    /// cannot.
+    pub async fn fetch_inputs(&mut self, search: FlakeSearch<'_>) -> Result<(), Failure> {
+        self.check_git_inputs(search.git_inputs)?;
+        let locked = self.locked_repositories(&[], search.git_inputs);
+        self.fetch_locked(&locked, search).await
+    }
+
+    /// Fetches them for a lock that is completed, or in which the inputs `updated` are updated: those that are new to it at the
+    /// commit that the `flake.nix` names.
+    pub async fn resolve_inputs(
+        &mut self,
+        updated: &[String],
+        search: FlakeSearch<'_>,
+    ) -> Result<(), Failure> {
+        let new = self.unlocked_repositories(updated, search.git_inputs)?;
+        let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
+        let mut locked = self.locked_repositories(&names, search.git_inputs);
+        for declared in new {
+            let input = PrivateInput::resolve(declared, search).await?;
+            if let Some(lock) = input.own_lock() {
+                locked.extend(locked_inputs::private_repositories(&lock, &[], &[]));
+            }
+            self.inputs.push(Arc::new(input));
+        }
+        self.fetch_locked(&locked, search).await
+    }
+
+    async fn fetch_locked(
+        &mut self,
+        locked: &[LockedRepository],
+        search: FlakeSearch<'_>,
+    ) -> Result<(), Failure> {
+        for locked in locked {
+            let input = PrivateInput::fetch(locked, search).await?;
+            self.inputs.push(Arc::new(input));
+        }
+        Ok(())
+    }
+
+    /// The inputs that only the user's git can lock.
+    fn unlocked_repositories(
+        &self,
+        updated: &[String],
+        named: &[String],
+    ) -> Result<Vec<UnlockedRepository>, Failure> {
+        let Some(text) = self.directory().and_then(|dir| unlocked::flake_text(&dir)) else {
+            return Ok(Vec::new());
+        };
+        private_lock::unlocked_repositories(&text, self.lock().as_ref(), updated, named)
+    }
+
+    /// The inputs that only the user's git can fetch, and those that the user has `named`; without what is overridden or `new`.
+    fn locked_repositories(&self, new: &[&str], named: &[String]) -> Vec<LockedRepository> {
+        let Some(lock) = self.lock() else {
+            return Vec::new();
+        };
+        let replaced = [&self.overridden_inputs(), new].concat();
+        locked_inputs::private_repositories(&lock, &replaced, named)
+    }
+
+    /// The inputs that are new to the lock, with the number of the directory that each is uploaded to.
+    fn new_inputs(&self) -> impl Iterator<Item = (usize, &NewInput)> {
+        let inputs = self.inputs.iter().enumerate();
+        inputs.filter_map(|(at, input)| Some((at, input.new_input()?)))
+    }
+
+    /// Further arguments of the Nix command that locks it.
+    pub fn lock_arguments(&self) -> Vec<String> {
+        let arguments = self.new_inputs().map(|(at, new)| new.arguments(at));
+        arguments.flatten().collect()
+    }
+
+    /// The text of its lock, of which Nix wrote `text`.
+    pub fn complete_lock(&self, text: String) -> Result<String, Failure> {
+        if self.new_inputs().next().is_none() {
+            return Ok(text);
+        }
+        let mut lock = serde_json::from_str(&text).or_internal("read the lock that Nix wrote")?;
+        for (at, new) in self.new_inputs() {
+            new.complete(at, &mut lock)?;
+        }
+        Ok(lock.to_string())
+    }
+
+    /// Fails if an input of a flake whose files are here is neither locked nor overridden: Nix would fetch every input before
+    /// it refused that. What only Nix sees, such as another URL, is left to it.
+    pub fn check_lock(&self) -> Result<(), Failure> {
+        let mut missing = self.unlocked_inputs();
+        missing.retain(|input| !self.is_overridden(input));
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let is_local = self.local_tree().is_some();
+        Err(unlocked::failure(&missing, &self.reference, is_local))
+    }
+
+    /// Whether its lock is complete only with the overridden inputs.
+    pub(in crate::nixos) fn is_locked_by_overrides(&self) -> bool {
+        !self.unlocked_inputs().is_empty() && self.check_lock().is_ok()
+    }
+
+    /// The names of the inputs of a flake whose files are here that its lock lacks.
+    fn unlocked_inputs(&self) -> Vec<String> {
+        let directory = self.tree.as_ref().map(FlakeTree::directory);
+        directory.map_or_else(Vec::new, |dir| unlocked::inputs(&dir))
+    }
+
+    /// Whether the user overrides the input with this path, or one that it belongs to.
+    fn is_overridden(&self, input: &str) -> bool {
+        let is_at = |o: &Override| {
+            let rest = input.strip_prefix(o.input());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.overrides.iter().any(is_at)
+    }
+
+    /// Fails if the user's git cannot fetch an input that the user has `named` for it.
+    fn check_git_inputs(&self, named: &[String]) -> Result<(), Failure> {
+        let is_checked = |name: &&str| *name != SELF && !self.is_overridden(name);
+        let all = named.iter().map(String::as_str);
+        let checked: Vec<_> = all.filter(is_checked).collect();
+        if self.tree.is_none() && !checked.is_empty() {
+            let text = "--git-inputs names inputs of a flake that the builder fetches";
+            return Err(
+                Failure::usage(text).hint("--git-inputs 'self …' has your git fetch the flake too")
+            );
+        }
+        let lock = self.lock().unwrap_or_default();
+        match locked_inputs::not_fetched_by_git(&lock, &checked) {
+            None => Ok(()),
+            Some((name, why)) => Err(Failure::usage(format!(
+                "--git-inputs: the input {name} {why}"
+            ))),
+        }
+    }
+
+    /// Warns of inputs that neither the builder nor git here can fetch.
+    pub(super) fn warn_of_unreachable_inputs(&self, events: &Events) {
+        let lock = self.lock().unwrap_or_default();
+        let unreachable = locked_inputs::unreachable_inputs(&lock, &self.overridden_inputs());
+        for (input, how) in unreachable.into_iter().take(MAX_UNREACHABLE) {
+            events.warn(format!(
+                "the builder would fetch the input {input} {how}: clone it, and give --override-input {input} DIR"
+            ));
+        }
+    }
+}

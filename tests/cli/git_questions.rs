@@ -1,0 +1,79 @@
+//! The user's git asks nobody: no password is waited for, whatever programs the user has for questions.
+
+use std::fs;
+
+use crate::support::*;
+use crate::user;
+
+/// A program in the user's home that notes that it was run, and with what.
+fn program(user: &TestUser, name: &str, note: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = user.home.path().display();
+    let text =
+        format!("#!/bin/sh\n{{ {note}; }} >>'{home}/{name}.ran' 2>&1\necho secret\nexit 1\n");
+    let path = user.write(&format!("bin/{name}"), &text);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    path.display().to_string()
+}
+
+/// A user whose git has a program for questions in every place where one can be named.
+fn user_with_askers() -> TestUser {
+    let user = user();
+    let askers = ["core", "git", "ssh"].map(|name| program(&user, name, "echo \"$@\""));
+    let [by_setting, by_git, by_ssh] = askers;
+    let settings = user.write("gitconfig", &format!("[core]\n askPass = {by_setting}\n"));
+    user.with("GIT_CONFIG_GLOBAL", settings.to_str().unwrap())
+        .with("GIT_ASKPASS", by_git)
+        .with("SSH_ASKPASS", by_ssh)
+        .with("DISPLAY", ":9")
+}
+
+fn notes(user: &TestUser) -> Vec<String> {
+    let names = file_names(user.home.path()).into_iter();
+    names.filter(|name| name.contains(".ran")).collect()
+}
+
+#[test]
+fn nobody_is_asked_for_a_password_of_a_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = CacheServer::start(dir.path(), |_| {
+        let ask = "WWW-Authenticate: Basic realm=\"git\"\r\n".to_owned();
+        Reply::Status("401 Unauthorized", ask)
+    });
+    let reference = format!("git+{}/pi", server.url());
+    let words = ["check", "--flake", &reference, "--git-inputs", "self"];
+    // Each of them alone too: git takes the first that there is.
+    for without in [
+        &[][..],
+        &["GIT_ASKPASS"],
+        &["GIT_ASKPASS", "GIT_CONFIG_GLOBAL"],
+    ] {
+        let mut user = user_with_askers();
+        user.environment
+            .retain(|name, _| !without.contains(&name.as_str()));
+        run(&mut user.sdbuild(&words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["/pi", "nobody is asked for a password here"]);
+        assert!(!server.requests().is_empty());
+        assert_eq!(notes(&user), [""; 0], "{without:?}");
+    }
+}
+
+/// ssh would ask on the terminal itself, under the lines that sdbuild redraws there.
+#[test]
+fn the_users_program_for_ssh_has_no_terminal() {
+    let user = user_with_askers();
+    let note = "env; cut -d ' ' -f 7 /proc/$$/stat | sed s/^/tty=/; if true </dev/tty; then echo opened; fi";
+    let ssh = program(&user, "own-ssh", note);
+    let settings = format!("[core]\n sshCommand = \"\\\"{ssh}\\\"\"\n");
+    user.write("gitconfig", &settings);
+    let words = ["check", "--flake", "git+ssh://git@host.example/pi"];
+    let mut screen = Screen::start(&user.sdbuild(&words), (100, 30));
+    assert_eq!(screen.wait().code(), Some(2), "{}", screen.contents());
+    let noted = fs::read_to_string(user.home.path().join("own-ssh.ran")).unwrap();
+    for part in ["SSH_ASKPASS_REQUIRE=never\n", "SSH_ASKPASS=\n", "\ntty=0\n"] {
+        assert!(noted.contains(part), "{part}\n{noted}");
+    }
+    assert!(!noted.contains("opened"), "{noted}");
+    assert_eq!(notes(&user), ["own-ssh.ran"]);
+}
