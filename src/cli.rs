@@ -54,7 +54,7 @@ To begin: `sdbuild try`, then `sdbuild doctor` and `sdbuild init`. \
 `sdbuild help COMMAND` describes all its flags; `sdbuild man` is the manual page, with the exit codes.";
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or a question answered with no; 3 a problem of \
+Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or no to a question of flash or init; 3 a problem of \
 this machine or the engine; 4 the Nix build failed; 5 something could not be removed (it is listed); 6 check found a \
 trap; 70 a bug in sdbuild; 128+n stopped by signal n. \
 boot exits with 4 if the image does not boot, the login fails or the command of --run exceeds the time limit, \

@@ -63,7 +63,7 @@ pub(super) fn open_image(image: &Path) -> Result<ImageFile, Failure> {
             Ok(_) | Err(_) => Ok(file),
         }
     };
-    open().map_err(|error| error.fail(format!("open {}", image.display())))
+    open().map_err(|error| error.fail_on("open", image))
 }
 
 /// The image as QEMU can read it. A compressed one is unpacked into the directory `scratch`

@@ -72,10 +72,11 @@ impl StartFiles {
             }
         }
         let title = board.title;
-        for text in start.missing.iter().chain(&start.notes) {
+        let missing = start.missing.iter().map(|what| format!("missing: {what}"));
+        for text in missing.chain(start.notes.iter().cloned()) {
             context
                 .events
-                .warn(format!("the image for a {title}: missing or wrong: {text}"));
+                .warn(format!("the image for a {title}: {text}"));
         }
         Self::write(start, &backing, disk.len()?, &request.scratch, title).map(Some)
     }

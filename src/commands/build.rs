@@ -199,7 +199,7 @@ fn tell_image(
     };
     context.events.emit(Event::ImageDone(ImageDone {
         path_follows: output.path_follows,
-        ..image_done(image, took, next)
+        ..image_done(image, format.raw, took, next)
     }));
 }
 
@@ -233,12 +233,18 @@ fn next_commands(path: &Path, format: &ImageFormat) -> Vec<(String, &'static str
 }
 
 /// What users are told about `image`, with the commands to go on with.
-fn image_done(image: &Image, took: Duration, next: Vec<(String, &'static str)>) -> ImageDone {
+fn image_done(
+    image: &Image,
+    raw: &'static str,
+    took: Duration,
+    next: Vec<(String, &'static str)>,
+) -> ImageDone {
     ImageDone {
         path: image.path.clone(),
         shown: shown_path(&image.path),
         size: image.size,
         raw_size: image.raw_size,
+        raw,
         sha256: image.sha256.to_string(),
         took,
         up_to_date: image.up_to_date,

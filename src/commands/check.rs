@@ -40,8 +40,8 @@ fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure
     let text = match (failure, traps.count()) {
         (Some(failure), _) => return Err(failure),
         (None, 0) => return Ok(()),
-        (None, 1) => "there is a trap in the configuration".to_owned(),
-        (None, n) => format!("there are {n} traps in the configuration"),
+        (None, 1) => "1 problem would lock you out or keep the board from booting".to_owned(),
+        (None, n) => format!("{n} problems would lock you out or keep the board from booting"),
     };
     Err(Failure::message(Class::CheckFailed, text))
 }

@@ -84,7 +84,13 @@ async fn write_configuration(
     // By now its directory exists, so that `..` can be resolved.
     let written = settings.config.canonicalize();
     let written = written.unwrap_or_else(|_| settings.config.clone());
-    ui.result(&ui::sanitize_line(&written.to_string_lossy()))?;
+    let beside = settings.flake.iter().map(|flake| {
+        let name = flake.file_name().unwrap_or_default();
+        written.with_file_name(name)
+    });
+    for file in std::iter::once(written.clone()).chain(beside) {
+        ui.result(&ui::sanitize_line(&file.to_string_lossy()))?;
+    }
     let mut dirs = settings.config.ancestors();
     let next = next_command(args, dirs.any(|dir| dir.join(".git").exists()));
     context
@@ -222,7 +228,7 @@ fn report(values: &TemplateValues, context: &Context) {
     }
 }
 
-/// The command that builds the configuration, in the words that the user wrote. Of a flake in a git repository only what
+/// The commands that check and build the configuration, in the words that the user wrote. Of a flake in a git repository only what
 /// git tracks is locked and built.
 fn next_command(args: &InitArgs, in_repository: bool) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
@@ -231,16 +237,20 @@ fn next_command(args: &InitArgs, in_repository: bool) -> String {
         Some(path) => format!("`{words} {path}`"),
         None => format!("`{}`", words.trim_end_matches(" --flake")),
     };
-    let build = command("sdbuild build");
+    let build = format!(
+        "{} and {}",
+        command("sdbuild check"),
+        command("sdbuild build")
+    );
     if !args.flake {
         return build;
     }
     let lock = command("sdbuild lock --flake");
     if !in_repository {
-        return format!("{lock} and {build}");
+        return format!("{lock}, {build}");
     }
     let dir = path.as_deref().unwrap_or(".");
-    format!("`git add {dir}`, {lock}, `git add {dir}` again and {build}")
+    format!("`git add {dir}`, {lock}, `git add {dir}` again, {build}")
 }
 
 #[cfg(test)]
@@ -251,28 +261,34 @@ mod tests {
     fn the_next_command_builds_the_written_file() {
         let next = |args| next_command(&args, false);
         let none = InitArgs::default();
-        assert_eq!(next(none), "`sdbuild build`");
+        assert_eq!(next(none), "`sdbuild check` and `sdbuild build`");
         let dir = InitArgs {
             dir: Some("my pi".into()),
             ..InitArgs::default()
         };
-        assert_eq!(next(dir), "`sdbuild build 'my pi'`");
+        assert_eq!(
+            next(dir),
+            "`sdbuild check 'my pi'` and `sdbuild build 'my pi'`"
+        );
         let file = InitArgs {
             config: Some("a.nix".into()),
             ..InitArgs::default()
         };
-        assert_eq!(next(file), "`sdbuild build a.nix`");
+        assert_eq!(
+            next(file),
+            "`sdbuild check a.nix` and `sdbuild build a.nix`"
+        );
         let flake = InitArgs {
             flake: true,
             ..InitArgs::default()
         };
         assert_eq!(
             next_command(&flake, false),
-            "`sdbuild lock` and `sdbuild build`"
+            "`sdbuild lock`, `sdbuild check` and `sdbuild build`"
         );
         assert_eq!(
             next_command(&flake, true),
-            "`git add .`, `sdbuild lock`, `git add .` again and `sdbuild build`"
+            "`git add .`, `sdbuild lock`, `git add .` again, `sdbuild check` and `sdbuild build`"
         );
     }
 }

@@ -79,8 +79,10 @@ pub struct ImageDone {
     pub shown: String,
     /// The length of the file in bytes.
     pub size: u64,
-    /// The length of the decompressed image in bytes: what it takes on a card.
+    /// The length of the decompressed image in bytes.
     pub raw_size: u64,
+    /// Of what that length is, behind it: `on the card`.
+    pub raw: &'static str,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
     /// How long the build took, from its first check.

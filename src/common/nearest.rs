@@ -15,10 +15,11 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
 /// Whether `unknown` differs from `known` by one letter that is wrong, missing or too much, or by two that are exchanged; in
 /// short words that says nothing.
 pub fn is_slip(unknown: &str, known: &str) -> bool {
-    /// Letters of the shortest word that one wrong letter leaves recognisable.
+    /// Letters of the longer word, from which on one wrong letter leaves it recognisable.
     const MIN_LETTERS: usize = 4;
     let (unknown, known) = (unknown.to_lowercase(), known.to_lowercase());
-    unknown.chars().count() >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
+    let letters = unknown.chars().count().max(known.chars().count());
+    letters >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
 }
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod tests {
     #[test]
     fn a_slip_changes_one_letter() {
         assert!(is_slip("Berln", "Berlin") && is_slip("en-us", "en_US"));
-        assert!(is_slip("ebrlin", "Berlin"));
+        assert!(is_slip("ebrlin", "Berlin") && is_slip("pkg", "pkgs"));
         assert!(!is_slip("Brln", "Berlin") && !is_slip("y", "yo"));
     }
 

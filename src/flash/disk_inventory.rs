@@ -178,7 +178,7 @@ fn uses(root: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
         certain("swap".to_owned(), devices)
     });
     let image = certain(
-        "the image itself".to_owned(),
+        "the image to write".to_owned(),
         mounts.backing_devices_of_path(image, root),
     );
     let others = others

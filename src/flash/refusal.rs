@@ -104,7 +104,12 @@ pub fn whole_disk(
 pub fn check(disk: &Disk, allowed: Allowed, image_size: u64) -> Result<(), Failure> {
     let node = disk.node();
     if !disk.system.is_empty() {
-        let text = format!("{node} holds {}", disk.system.join(", "));
+        let own = if disk.system.iter().any(|part| part == "/") {
+            "is this machine's own disk: it holds"
+        } else {
+            "holds"
+        };
+        let text = format!("{node} {own} {}", disk.system.join(", "));
         return Err(Failure::usage(text).hint("such a disk is never written to: give another one"));
     }
     if !disk.removable && !allowed.fixed {

@@ -69,7 +69,7 @@ impl FlashSource {
             Err(error @ Error::Refused(_)) => error,
             Err(error) => return Err(error.fail("read the image")),
         };
-        let failure = without.fail(format!("examine {}", self.path.display()));
+        let failure = without.fail_on("examine", &self.path);
         Err(failure
             .hint("boards do not boot from a card without a partition table: is it the image?")
             .hint("to write it as it is, give --raw"))

@@ -1,9 +1,12 @@
 //! Why an image, or something on it, cannot be read.
 
 use std::io;
+use std::path::Path;
 
 use crate::common::compression::Compression;
 use crate::common::failure::{Class, Failure};
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 
 /// Why reading an image failed. The message does not name the image: the caller adds it as context.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +72,21 @@ impl Error {
             Some(hint) => failure.hint(hint),
             None => failure,
         }
+    }
+
+    /// The failure of the operation `verb` on the file `path`; one that is refused because it is a configuration can be built.
+    pub fn fail_on(self, verb: &str, path: &Path) -> Failure {
+        let is_configuration = matches!(self, Self::Refused(_))
+            && path.is_file()
+            && path.extension().is_some_and(|extension| extension == "nix");
+        let failure = self.fail(format!("{verb} {}", path.display()));
+        if !is_configuration {
+            return failure;
+        }
+        let path = quoted(&shown_path(path));
+        failure.hint(format!(
+            "that is a configuration: `sdbuild build {path}` makes an image of it"
+        ))
     }
 
     fn hint(&self) -> Option<String> {

@@ -5,8 +5,9 @@ mod pack;
 mod sizes;
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +17,10 @@ use self::sizes::Sizes;
 use super::ignore_rules::{IGNORE_HINT, walk};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
-use crate::common::failure::{Failure, OrFail};
+use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::plain_file::{self, FileId};
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 
 /// How long a directory that is too large is walked on, to name its largest files.
 const SURVEY_TIME: Duration = Duration::from_secs(3);
@@ -237,9 +240,7 @@ impl Lister<'_> {
             if is_gone(&opened) {
                 return Ok(None);
             }
-            opened
-                .or_usage(format!("read {name}"))
-                .map_err(|f| f.hint(IGNORE_HINT))?;
+            opened.map_err(|error| not_readable(path, &meta, error))?;
             EntryKind::File
         } else {
             self.events.warn(format!(
@@ -275,6 +276,23 @@ impl Lister<'_> {
         }
         Ok(())
     }
+}
+
+/// The file `path`, whose metadata are `meta`, cannot be read: how to make it readable, or to do without it.
+fn not_readable(path: &Path, meta: &Metadata, error: io::Error) -> Failure {
+    let shown = shown_path(path);
+    let file = quoted(&shown);
+    let me = nix::unistd::geteuid();
+    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
+    let is_own = meta.uid() == me.as_raw();
+    let remedy = match (is_refused, is_own) {
+        (false, _) => None,
+        (true, true) => Some(format!("make it readable: chmod u+r {file}")),
+        (true, false) => Some(format!("make it yours: sudo chown {me} {file}")),
+    };
+    let failure = Failure::new(Class::Usage, error).context(format!("read {shown}"));
+    let failure = remedy.into_iter().fold(failure, Failure::hint);
+    failure.hint(IGNORE_HINT)
 }
 
 /// Whether everything above the file `name` is a directory, and no symbolic link; `known` keeps what was found.

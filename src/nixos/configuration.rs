@@ -39,17 +39,19 @@ impl Configuration {
     /// The configuration file `path`, which is uploaded with its directory; `home` is the user's home directory. A usage
     /// error when it is not a file or its directory must not be uploaded.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
-        Self::open_below(path, None, home)
+        Self::open_below(path, None, home, "build")
     }
 
-    /// The same with another directory `root` above the file that is uploaded (`--root`).
+    /// The same with another directory `root` above the file that is uploaded (`--root`), and the subcommand that was given,
+    /// which hints name.
     pub fn open_below(
         path: &Path,
         root: Option<&Path>,
         home: Option<&Path>,
+        command: &str,
     ) -> Result<Self, Failure> {
         let shown = path.display();
-        let meta = fs::metadata(path).map_err(|error| not_readable(path, error))?;
+        let meta = fs::metadata(path).map_err(|error| not_readable(path, error, command))?;
         if !meta.is_file() {
             let problem = if meta.is_dir() {
                 "is a directory"
@@ -129,7 +131,7 @@ impl Configuration {
 }
 
 /// The configuration `path` cannot be read: how to get one, if there is none.
-fn not_readable(path: &Path, error: io::Error) -> Failure {
+fn not_readable(path: &Path, error: io::Error, command: &str) -> Failure {
     let is_missing = error.kind() == io::ErrorKind::NotFound;
     let failure = Failure::new(Class::Usage, error)
         .context(format!("read the configuration {}", path.display()));
@@ -142,14 +144,14 @@ fn not_readable(path: &Path, error: io::Error) -> Failure {
     } else if is_missing && flake.is_file() {
         failure.hint(flake_hint(&flake))
     } else if is_missing {
-        failure.hint(missing_hint(path))
+        failure.hint(missing_hint(path, command))
     } else {
         failure.hint("the file and its directory must be readable")
     }
 }
 
 /// What may be meant by a configuration that does not exist.
-fn missing_hint(path: &Path) -> String {
+fn missing_hint(path: &Path, command: &str) -> String {
     let directory = path.parent().unwrap_or(Path::new(""));
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     let modules = files.filter(|file| file.path().extension().is_some_and(|e| e == "nix"));
@@ -169,18 +171,24 @@ fn missing_hint(path: &Path) -> String {
     }
     let usual = modules.iter().find(|module| *module == "configuration.nix");
     match usual.or(modules.first().filter(|_| modules.len() == 1)) {
-        Some(module) => format!("to build {module} instead: sdbuild build {}", shown(module)),
-        None => no_module_hint(directory),
+        Some(module) => {
+            format!(
+                "to {command} {module} instead: sdbuild {command} {}",
+                shown(module)
+            )
+        }
+        None => no_module_hint(directory, command),
     }
 }
 
 /// What to do about a `directory` without any module.
-fn no_module_hint(directory: &Path) -> String {
+fn no_module_hint(directory: &Path, command: &str) -> String {
     let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
     if is_here || !directory.is_dir() {
-        return "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: \
-                sdbuild build PATH"
-            .to_owned();
+        return format!(
+            "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: sdbuild \
+             {command} PATH"
+        );
     }
     let shown = quoted(&shown_path(directory));
     format!("the directory {shown} has no configuration: `sdbuild init {shown}` writes one there")
@@ -262,7 +270,7 @@ mod tests {
         fs::write(root.join("pi/sd-card.nix"), "{}").unwrap();
         fs::write(root.join("common.nix"), "{}").unwrap();
         let open = |above: &Path| {
-            Configuration::open_below(&root.join("pi/sd-card.nix"), Some(above), None)
+            Configuration::open_below(&root.join("pi/sd-card.nix"), Some(above), None, "build")
         };
         let got = open(&root).unwrap();
         assert_eq!((got.root(), got.file()), (root.as_path(), "pi/sd-card.nix"));

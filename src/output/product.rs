@@ -167,7 +167,7 @@ fn image_path<'a>(list: &'a str, format: &Format) -> Result<&'a str, Failure> {
             types.first().unwrap_or(&"…")
         ))
         .hint(match format.row().module {
-            Some(module) => format!("import {module} in the configuration"),
+            Some(module) => format!("import (modulesPath + \"{module}\") in the configuration"),
             None => "sdbuild takes what makes one file and lists it there".to_owned(),
         })),
         (Some(one), Some(two)) => Err(unusable_result(format!(

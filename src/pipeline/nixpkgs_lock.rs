@@ -19,7 +19,7 @@ pub async fn lock_nixpkgs(
     context: &Context,
 ) -> Result<(), Failure> {
     let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
-    let configuration = Configuration::open_below(config, root, home)?;
+    let configuration = Configuration::open_below(config, root, home, "lock")?;
     let requested = match settings.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {

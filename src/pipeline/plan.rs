@@ -179,8 +179,12 @@ async fn make_plan(
     } = &settings.source
         && !matches!(purpose, Purpose::Lock(_))
     {
+        let place = match reference.to_string().as_str() {
+            "." => "in this directory".to_owned(),
+            other => other.to_owned(),
+        };
         context.events.notice(format!(
-            "there is no sd-card.nix, but a flake.nix: taking the flake {reference}"
+            "there is no sd-card.nix, but a flake.nix: using the flake {place}"
         ));
     }
     if purpose == Purpose::Image {

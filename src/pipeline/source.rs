@@ -33,6 +33,17 @@ pub(super) enum Purpose<'a> {
     Lock(&'a [String]),
 }
 
+impl Purpose<'_> {
+    /// The subcommand for it.
+    fn command(self) -> &'static str {
+        match self {
+            Self::Image => "build",
+            Self::Check => "check",
+            Self::Lock(_) => "lock",
+        }
+    }
+}
+
 /// What is built; the steps of a run only ever see the [`BuildSource`](crate::nixos::build_source::BuildSource) that they
 /// read it into.
 #[derive(Clone, Debug)]
@@ -117,7 +128,7 @@ fn configuration(
     purpose: Purpose<'_>,
 ) -> Result<Configuration, Failure> {
     let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
-    let configuration = Configuration::open_below(config, root, home)?;
+    let configuration = Configuration::open_below(config, root, home, purpose.command())?;
     let key = settings.ssh_key.as_ref().and_then(SshKey::public);
     // A check reports a missing key among its findings.
     if purpose == Purpose::Image && key.is_none() {

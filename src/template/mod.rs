@@ -31,6 +31,9 @@ pub use wifi::Wifi;
 /// The example, and the texts in it that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
+const WHO: &str = "  # Who may log in: your public key, the one line in ~/.ssh/id_ed25519.pub\n";
+const WHO_CHOSEN: &str =
+    "  # Who may log in: public keys, each the one line of a .pub file in ~/.ssh\n";
 const TO_DO: &str = "Put your key in, change what you like, then run";
 const DONE: &str = "Change what you like, then run";
 const ARGUMENTS: &str = "{ lib, pkgs";
@@ -96,7 +99,9 @@ pub fn render(values: &TemplateValues) -> String {
     }
     let line = |key: &PublicKey| format!("    {}\n", nix_string(&key.line));
     let keys: String = values.keys.iter().map(line).collect();
-    text.replacen(KEY, &keys, 1).replacen(TO_DO, DONE, 1)
+    text.replacen(KEY, &keys, 1)
+        .replacen(WHO, WHO_CHOSEN, 1)
+        .replacen(TO_DO, DONE, 1)
 }
 
 /// The account `user`, with root's keys.
@@ -149,6 +154,7 @@ mod tests {
     fn its_own_values_yield_the_example() {
         for blank in [
             KEY,
+            WHO,
             TO_DO,
             ARGUMENTS,
             board::PLAIN,
@@ -202,5 +208,6 @@ mod tests {
         );
         assert!(!text.contains("REPLACE-ME"));
         assert!(!text.contains("Put your key in"), "it is there: {text}");
+        assert!(!text.contains("id_ed25519"), "another key: {text}");
     }
 }

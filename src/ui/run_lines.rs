@@ -117,7 +117,7 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
     let path = sanitize_line(&image.shown);
     let mut facts = words::human_bytes(image.size);
     if image.raw_size != image.size {
-        facts.extend([", ", &words::human_bytes(image.raw_size), " on the card"]);
+        facts.extend([", ", &words::human_bytes(image.raw_size), " ", image.raw]);
     }
     if image.up_to_date {
         facts.extend([SEPARATOR, "up to date"]);
@@ -245,6 +245,7 @@ mod tests {
             shown: "out/pi.img.zst".into(),
             size: 1_100_000_000,
             raw_size: 3_400_000_000,
+            raw: "on the card",
             sha256: "ab".into(),
             took: Duration::from_secs(401),
             up_to_date: false,
@@ -254,6 +255,16 @@ mod tests {
                 ("sdbuild flash".into(), "write it to a card"),
             ],
         }
+    }
+
+    #[test]
+    fn image_that_is_no_card_is_unpacked() {
+        let archive = ImageDone {
+            raw: "unpacked",
+            ..done()
+        };
+        let lines = image(&archive, Form::Plain, Paint(false));
+        assert!(lines[0].contains("1.1 GB, 3.4 GB unpacked · "), "{lines:?}");
     }
 
     #[test]

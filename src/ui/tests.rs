@@ -93,6 +93,7 @@ fn image() -> ImageDone {
         shown: "pi.img.zst".into(),
         size: 34_000_000,
         raw_size: 160_000_000,
+        raw: "on the card",
         sha256: "ab".repeat(32),
         took: Duration::from_secs(34),
         up_to_date: false,

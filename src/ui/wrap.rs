@@ -11,6 +11,8 @@ const MIN_COLUMNS: usize = 24;
 const HANGING: usize = 2;
 /// Columns that an answer gets behind its question.
 const ANSWER_COLUMNS: usize = 8;
+/// Labels of lines, behind which a sentence begins, even one whose first word is that of a command.
+const LABELS: [&str; 3] = ["error:", "warning:", "hint:"];
 /// First words of commands. Behind a colon they begin a command to copy, which must stay one line.
 const PROGRAMS: [&str; 12] = [
     "chmod",
@@ -72,7 +74,7 @@ fn pieces(line: &str) -> impl Iterator<Item = &str> {
         let length = piece(rest, after_colon);
         let (piece, more) = rest.split_at_checked(length)?;
         rest = more.trim_start();
-        after_colon = piece.ends_with(':') && !is_usage;
+        after_colon = piece.ends_with(':') && !is_usage && !LABELS.contains(&piece);
         (!piece.is_empty()).then_some(piece)
     })
 }
@@ -159,6 +161,22 @@ mod tests {
         // A backtick that is never closed is a character like others.
         let open = "hint: the option ` is not closed in this long line of text";
         assert_eq!(wrap_message(open, 40).lines().count(), 2);
+    }
+
+    #[test]
+    fn a_sentence_behind_a_label_is_no_command() {
+        let warning = "warning: git does not track new.nix: a flake contains only files that git tracks; `git add` what belongs to it";
+        assert_eq!(
+            wrap_message(warning, 80),
+            "warning: git does not track new.nix: a flake contains only files that git\n  \
+             tracks; `git add` what belongs to it"
+        );
+        let hint = "  hint: sdbuild inspect shows for which boards the image has all that their boot needs";
+        assert!(
+            wrap_message(hint, 60)
+                .lines()
+                .all(|line| line.width() <= 60)
+        );
     }
 
     #[test]

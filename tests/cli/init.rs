@@ -111,10 +111,15 @@ fn hostile_comment_of_a_key_is_escaped() {
 #[test]
 fn a_flake_is_written_with_its_module() {
     let user = with_key("me");
-    run(&mut user.sdbuild(&["init", "pi", "--flake", "--hostname", "kitchen"]))
+    let outcome = run(&mut user.sdbuild(&["init", "pi", "--flake", "--hostname", "kitchen"]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["sdbuild lock --flake pi", "sdbuild build pi"]);
+        .assert_stderr_contains(&[
+            "`sdbuild lock --flake pi`, `sdbuild check pi` and `sdbuild build pi`",
+        ]);
     let dir = user.home.path().join("pi");
+    let written = ["configuration.nix", "flake.nix"].map(|name| dir.join(name));
+    let shown = written.map(|file| format!("{}\n", file.display()));
+    assert_eq!(outcome.stdout, shown.concat());
     assert_eq!(file_names(&dir), ["configuration.nix", "flake.nix"]);
     let flake = fs::read_to_string(dir.join("flake.nix")).unwrap();
     for part in [

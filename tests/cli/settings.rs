@@ -157,7 +157,7 @@ fn a_directory_means_the_configuration_in_it() {
 
 #[test]
 fn a_flake_without_a_module_file_is_taken() {
-    let taken = "there is no sd-card.nix, but a flake.nix: taking the flake .";
+    let taken = "there is no sd-card.nix, but a flake.nix: using the flake in this directory";
     CliTest::new(&["build"])
         .file("flake.nix", "{ }")
         .exit_code(3)

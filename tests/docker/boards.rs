@@ -93,7 +93,7 @@ fn raspberry_pi_boots_on_its_model() {
     );
     there.assert_stderr_contains(&[
         "logged in over SSH as root",
-        "missing or wrong: bootcode.bin",
+        "the image for a Raspberry Pi 3: missing: bootcode.bin",
     ]);
     assert!(fs::read(&image).unwrap() == before, "the image was changed");
 

@@ -196,7 +196,9 @@ fn a_flake_builds_what_the_module_builds() {
     command.arg(user.out()).current_dir(repository.path(""));
     let built = run(&mut command)
         .assert_exit_code(0)
-        .assert_stderr_contains(&["there is no sd-card.nix, but a flake.nix: taking the flake ."]);
+        .assert_stderr_contains(&[
+            "there is no sd-card.nix, but a flake.nix: using the flake in this directory",
+        ]);
     let by_flake = manifest(&built);
     // The derivations differ, by the address of the mirror in those of the packages.
     let path = "store_path";

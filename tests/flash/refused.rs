@@ -175,6 +175,11 @@ fn file_without_partition_table_needs_raw() {
         let (code, text) = card.run_flash(name, &[]);
         assert_eq!(code, Some(2), "{name}: {text}");
         assert_contains(&text, &["(nothing was written)", words, "give --raw"]);
+        assert_eq!(
+            text.contains("that is a configuration: `sdbuild build "),
+            name == "sd-card.nix",
+            "{text}"
+        );
         assert!(card.bytes() == before, "{name}");
     }
     let (code, text) = card.run_flash("sd-card.nix", &["--raw"]);

@@ -208,7 +208,7 @@ fn laptop_refuses_its_own_disks() {
         (
             "259:0",
             EVERYTHING,
-            "/dev/nvme0n1 holds /, /boot/efi, /boot, swap, the image itself",
+            "/dev/nvme0n1 is this machine's own disk: it holds /, /boot/efi, /boot, swap, the image to write",
         ),
         (
             "259:3",
@@ -269,7 +269,7 @@ fn raspberry_pi_refuses_the_card_that_it_runs_from() {
     let refused = machine.refusal("179:0", EVERYTHING);
     assert_eq!(
         refused,
-        "/dev/mmcblk0 holds /, /boot/firmware, swap, the image itself"
+        "/dev/mmcblk0 is this machine's own disk: it holds /, /boot/firmware, swap, the image to write"
     );
     assert_eq!(
         machine.refusal("179:32", Allowed::default()),
@@ -289,12 +289,12 @@ fn all_disks_of_arrays_pools_and_multipaths_are_in_use() {
     let machine = Machine::new("arrays");
     assert_eq!(machine.listed(), ["sdg"]);
     for (number, why) in [
-        ("8:0", "/dev/sda holds /"),
-        ("8:16", "/dev/sdb holds /"),
+        ("8:0", "/dev/sda is this machine's own disk: it holds /"),
+        ("8:16", "/dev/sdb is this machine's own disk: it holds /"),
         ("8:32", "/dev/sdc holds /home"),
         ("8:48", "/dev/sdd holds /home"),
-        ("8:64", "/dev/sde holds the image itself"),
-        ("8:80", "/dev/sdf holds the image itself"),
+        ("8:64", "/dev/sde holds the image to write"),
+        ("8:80", "/dev/sdf holds the image to write"),
         ("8:96", "/dev/sdg is in use by dm-1 (secret)"),
     ] {
         assert_eq!(machine.refusal(number, EVERYTHING), why);
@@ -307,7 +307,7 @@ fn all_disks_with_a_zfs_member_are_in_use() {
     assert_eq!(machine.listed(), ["sdc"]);
     assert_eq!(
         machine.refusal("8:0", EVERYTHING),
-        "/dev/sda holds /, /nix, the image itself"
+        "/dev/sda is this machine's own disk: it holds /, /nix, the image to write"
     );
     assert_eq!(machine.refusal("8:16", EVERYTHING), "");
     // Without udev the file systems on a disk are unknown.
@@ -354,7 +354,10 @@ fn server_refuses_fixed_disks_that_it_mounts() {
     // One of the USB disks holds a home directory.
     assert_eq!(machine.listed(), ["sdd"]);
     for (number, why) in [
-        ("259:0", "/dev/nvme0n1 holds /, /boot, the image itself"),
+        (
+            "259:0",
+            "/dev/nvme0n1 is this machine's own disk: it holds /, /boot, the image to write",
+        ),
         ("259:3", "/dev/nvme1n1 holds /var/lib/docker"),
         ("8:0", "/dev/sda holds /srv/mail, /opt"),
         ("8:16", "/dev/sdb holds /home/me"),

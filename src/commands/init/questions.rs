@@ -68,8 +68,8 @@ impl Asker<'_> {
 
     /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice.
     pub(super) async fn network(&self, name: &str) -> Result<Wifi, Failure> {
-        // Without anybody to ask again, the first answer counts.
-        let attempts = if self.asks { MAX_ATTEMPTS } else { 1 };
+        // There is a terminal, or the first question fails: with --yes it is asked again too.
+        let attempts = MAX_ATTEMPTS;
         let question = format!("Passphrase of {}: ", ui::sanitize(name));
         let differ = || Failure::usage("the two passphrases are not the same");
         for attempt in 1..=attempts {

@@ -40,9 +40,11 @@ pub struct ImageFormat {
     pub extensions: &'static [&'static str],
     /// Whether the file is a disk from its first byte on: it has a block map, and can be written to a disk.
     pub is_disk: bool,
+    /// Of what the length of the decompressed file is, behind that length.
+    pub raw: &'static str,
     /// Whether sdbuild compresses the file unless it is told otherwise.
     pub is_compressed: bool,
-    /// The module of nixpkgs that defines the attribute, for a configuration that has to import it.
+    /// The module of nixpkgs that defines the attribute, below `modulesPath`, for a configuration that has to import it.
     pub module: Option<&'static str>,
     /// Whether the expression for native glue covers the derivations that make this image.
     pub has_native_glue: bool,
@@ -66,6 +68,7 @@ impl ImageFormat {
         product_types: &[],
         extensions: &[],
         is_disk: false,
+        raw: "unpacked",
         is_compressed: false,
         module: None,
         has_native_glue: false,
@@ -73,12 +76,4 @@ impl ImageFormat {
         replaces: &[],
         next: &[],
     };
-
-    /// A hint with the line that imports the module.
-    pub fn import_line(&self) -> String {
-        match self.module {
-            Some(module) => format!("add to the configuration: imports = [ {module} ];"),
-            None => format!("the configuration has no {}", self.name),
-        }
-    }
 }

@@ -94,7 +94,7 @@ pub(super) const RULES: [Rule; 9] = [
         ],
     },
     Rule {
-        id: "nobody-administers",
+        id: "no-admin",
         severity: Severity::Trap,
         is: |facts, _| {
             let inside = who_gets_in(facts);

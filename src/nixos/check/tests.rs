@@ -103,7 +103,7 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
             &[("/network/open_passphrases", json!(["Home"]))],
         ),
         (
-            "nobody-administers",
+            "no-admin",
             &[("/users", json!([wheel("pi", &[KEY], "none")]))],
         ),
     ];
@@ -169,7 +169,7 @@ fn an_administrator_is_root_or_has_a_sudo_that_works() {
     let nobody = |who: Value, more: &[(&str, Value)]| {
         let mut changes = vec![("/users", json!([user("root", &[], "none"), who]))];
         changes.extend_from_slice(more);
-        found(&changes).contains(&"nobody-administers")
+        found(&changes).contains(&"no-admin")
     };
     assert!(nobody(wheel("pi", &[KEY], "none"), &[]));
     assert!(nobody(user("pi", &[KEY], "set"), &[]), "not in wheel");

@@ -1,10 +1,11 @@
 //! Errors in a configuration that Nix or nixpkgs reports, and what to do about them. Pure; the texts were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
+use super::mistake::ARGUMENTS;
 use super::names::{is_name, quoted_after};
 use super::syntax_error;
-use crate::common::image_format::{SD_CARD, in_place_of};
-use crate::common::nearest::nearest;
+use crate::common::image_format::in_place_of;
+use crate::common::nearest::{is_slip, nearest};
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl EvalError {
     /// What to do about it.
     pub(super) fn hint(self, summary: &str) -> String {
         match self {
-            Self::NoSdImage => SD_CARD.import_line(),
+            Self::NoSdImage => "import the module that makes SD card images".to_owned(),
             Self::NoVariant => no_variant_hint(summary),
             Self::NoVariants => NO_VARIANTS_HINT.to_owned(),
             Self::VariantNeedsKvm => kvm_hint(summary),
@@ -166,6 +167,11 @@ fn undefined_variable_hint(summary: &str) -> String {
     match quoted_after(summary, "undefined variable") {
         Some(name @ ("True" | "False" | "TRUE" | "FALSE" | "Null" | "NULL")) => {
             format!("write {}, in small letters", name.to_lowercase())
+        }
+        Some(name)
+            if let Some(meant) = ARGUMENTS.into_iter().find(|known| is_slip(name, known)) =>
+        {
+            format!("did you mean {meant}?")
         }
         Some(name) => {
             format!("if it is a package, write pkgs.{name}; otherwise check its spelling")

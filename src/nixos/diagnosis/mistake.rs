@@ -2,9 +2,9 @@
 
 use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::ExitContext;
-use super::module_arguments::{Header, is_in_with_pkgs};
+use super::image_module::import_hint;
+use super::module_arguments::{Header, imports_line, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
-use crate::common::image_format::SD_CARD;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
@@ -83,7 +83,7 @@ impl Mistake {
                     "The option `image.fileName' does not exist",
                 ];
                 let is_missing = options.iter().any(|option| summary.starts_with(option));
-                is_missing.then(|| SD_CARD.import_line())
+                is_missing.then(|| import_hint(context, summary))
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
             Self::NoSuchPackage => no_such_package(context, error),
@@ -123,7 +123,7 @@ impl Mistake {
 }
 
 /// What every module may ask for.
-const ARGUMENTS: [&str; 5] = ["pkgs", "lib", "config", "options", "modulesPath"];
+pub(super) const ARGUMENTS: [&str; 5] = ["pkgs", "lib", "config", "options", "modulesPath"];
 
 fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let name = quoted_after(&error.summary, "undefined variable")?;
@@ -176,7 +176,10 @@ fn no_such_package(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let text = context.files?.text(file)?;
     let is_package = is_in_with_pkgs(&text, *line, *column);
     is_package.then(|| {
-        format!("nixpkgs has no package {name}; find its name: https://search.nixos.org/packages?query={name}")
+        format!(
+            "nixpkgs has no package {name}; find its name: https://search.nixos.org/packages?query={name}, or write \
+             pkgs.{name}, for which Nix names similar ones"
+        )
     })
 }
 
@@ -224,19 +227,29 @@ fn no_ellipsis(error: &NixError) -> Option<String> {
 fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
     match module_argument(&error.text) {
         Some(("pkgs", file)) => format!(
-            "imports of {} needs pkgs, which exists only once all imports are known: name the file by modulesPath, \
+            "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
              <nixpkgs/…> or builtins.fetchTarball instead",
-            shown_file(context, file)
+            shown_imports(context, file)
         ),
         Some(("config" | "options", file)) => format!(
-            "imports of {} depends on config, which exists only once all imports are known: import it always, and use \
+            "the imports in {} depend on config, which exists only once all imports are known: import it always, and use \
              lib.mkIf inside it",
-            shown_file(context, file)
+            shown_imports(context, file)
         ),
         Some((argument, file)) => not_passed(argument, &shown_file(context, file)),
         None => "an option is defined by its own value: look for config.… of an option in the definition of the same \
                  option; lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
             .to_owned(),
+    }
+}
+
+/// The file of the builder as the user knows it, with the line of its imports.
+fn shown_imports(context: &ExitContext<'_>, file: &str) -> String {
+    let shown = shown_file(context, file);
+    let text = context.files.and_then(|files| files.text(file));
+    match text.as_deref().and_then(imports_line) {
+        Some(line) => format!("{shown}:{line}"),
+        None => shown,
     }
 }
 

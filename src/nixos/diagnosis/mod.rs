@@ -8,6 +8,7 @@ mod definitions;
 mod eval_error;
 mod evidence;
 mod fetch_error;
+mod image_module;
 mod known_error;
 mod machine;
 mod mistake;
@@ -231,6 +232,7 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
     let hint = mistake.or_else(|| {
         let eval_error = EvalError::find(&error.summary)?;
         Some(match (eval_error, proposal(error)) {
+            (EvalError::NoSdImage, _) => image_module::import_hint(context, &error.summary),
             (EvalError::MissingAttribute, Some(names)) => format!("write {names}"),
             (EvalError::Syntax, _) => syntax_error::hint(context, error)
                 .unwrap_or_else(|| eval_error.hint(&error.summary)),

@@ -2,14 +2,16 @@
 
 /// The `{ … }:` at the beginning of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(super) struct Header<'a> {
     /// The line in which it ends, counted from 1: that of the `}:`.
     pub(super) line: usize,
+    /// What stands between its braces.
+    arguments: &'a str,
 }
 
-impl Header {
+impl<'a> Header<'a> {
     /// The header of the module with `text`; `None` when the module takes no arguments, or all of them by one name.
-    pub(super) fn find(text: &str) -> Option<Self> {
+    pub(super) fn find(text: &'a str) -> Option<Self> {
         let start = text.len() - without_comments(text).len();
         let rest = text.get(start..)?.strip_prefix('{')?;
         // Defaults, which may have braces of their own, are rare in a module.
@@ -27,8 +29,24 @@ impl Header {
             line: text.get(..start).unwrap_or_default().matches('\n').count()
                 + rest.get(..end).unwrap_or_default().matches('\n').count()
                 + 1,
+            arguments: rest.get(..end).unwrap_or_default(),
         })
     }
+
+    /// Whether the module asks for the argument `name`.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let mut arguments = self.arguments.split(',');
+        arguments.any(|argument| argument.trim() == name)
+    }
+}
+
+/// The first line of `text`, counted from 1, that defines the module's `imports`.
+pub(super) fn imports_line(text: &str) -> Option<usize> {
+    let defines = |line: &str| {
+        let rest = line.trim_start().strip_prefix("imports");
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    text.lines().position(defines).map(|index| index + 1)
 }
 
 /// `text` without blanks and comments at its beginning.

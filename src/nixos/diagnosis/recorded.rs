@@ -49,7 +49,7 @@ fn a_configuration_without_an_image() {
         &failure,
         Class::Usage,
         "pi/c.nix: attribute 'sdImage' in selection path 'config.system.build.sdImage' not found",
-        "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];",
+        "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ];",
     );
 }
 

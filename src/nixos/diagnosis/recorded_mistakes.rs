@@ -51,11 +51,13 @@ fn recorded(name: &str) -> Failure {
 
 /// The same with the value `set` of `--set`, if it is not empty.
 fn recorded_with(set: &str, name: &str) -> Failure {
-    let recording = |extension| {
-        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streams");
-        std::fs::read_to_string(format!("{dir}/{name}.{extension}")).unwrap()
-    };
-    failure(&recording("nix"), &recording("log"), set)
+    failure(&recording(name, "nix"), &recording(name, "log"), set)
+}
+
+/// The file `name.extension` of the recordings.
+fn recording(name: &str, extension: &str) -> String {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streams");
+    std::fs::read_to_string(format!("{dir}/{name}.{extension}")).unwrap()
 }
 
 /// Asserts that the message and the only hint contain these texts.

@@ -4,6 +4,9 @@ use super::brackets::{Imbalance, imbalance};
 use super::evidence::ExitContext;
 use crate::nixos::log::{NixError, Position};
 
+/// What some editors write in front of a text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
@@ -13,6 +16,11 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 fn hint_by_text(text: &str, position: &Position, summary: &str) -> Option<String> {
     let has = |text: &str| summary.contains(text);
+    if text.starts_with(BYTE_ORDER_MARK) && (position.line, position.column) == (1, 1) {
+        return Some(
+            "the file begins with a byte order mark, which Nix does not read: save it as UTF-8 without one".to_owned(),
+        );
+    }
     let found = imbalance(text);
     if let Some(Imbalance::LongText { line }) = found
         && line <= position.line

@@ -90,6 +90,7 @@ fn all() -> Vec<Event> {
         shown: "a.img".into(),
         size: 1,
         raw_size: 1,
+        raw: "on the card",
         sha256: String::new(),
         took: Duration::ZERO,
         up_to_date: false,

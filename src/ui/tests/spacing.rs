@@ -27,6 +27,7 @@ fn an_image_that_is_up_to_date_follows_one_empty_line() {
         shown: "pi.img".into(),
         size: 1,
         raw_size: 1,
+        raw: "on the card",
         sha256: "ab".into(),
         took: SECOND,
         up_to_date: true,

@@ -95,10 +95,12 @@ fn typed_passphrase_is_not_shown() {
     let user = with_key("me");
     let words = ["init", "--yes", "--wifi", "Home"];
     let answers = [
+        ("Passphrase of Home: ", "short"),
         ("Passphrase of Home: ", "correct horse"),
         ("The same again: ", "correct horse"),
     ];
     let seen = on_a_terminal(&user, &words, &answers);
+    assert!(seen.contains("8 to 63"), "asked again: {seen}");
     assert!(!seen.contains("horse"), "{seen}");
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(text.contains(JOINED), "{text}");
@@ -140,7 +142,7 @@ fn questions_are_asked_again_until_answers_are_valid() {
         "the two passphrases are not the same",
         "did you mean Europe/Berlin?",
         "`de_YY` is not a locale: did you mean de_DE.UTF-8?",
-        "next: look through the file, then `sdbuild build pi`",
+        "next: look through the file, then `sdbuild check pi` and `sdbuild build pi`",
     ] {
         assert!(seen.contains(part), "{part}\n{seen}");
     }
@@ -221,7 +223,7 @@ fn flags_answer_every_question() {
         .assert_stderr_contains(&[
             "can log in as root and as ann: ssh-ed25519",
             "ann has no password, so sudo asks for none",
-            "next: look through the file, then `sdbuild build`",
+            "next: look through the file, then `sdbuild check` and `sdbuild build`",
         ]);
     let text = fs::read_to_string(outcome.stdout.trim_end()).unwrap();
     for part in [

@@ -12,6 +12,11 @@ fn missing_configuration_names_what_is_there_instead() {
     CliTest::new(&["build"])
         .exit_code(2)
         .stderr("hint: `sdbuild init` writes one")
+        .stderr("its file or directory: sdbuild build PATH")
+        .run();
+    CliTest::new(&["check"])
+        .exit_code(2)
+        .stderr("its file or directory: sdbuild check PATH")
         .run();
     CliTest::new(&["build"])
         .file("configuration.nix", GOOD)
@@ -72,6 +77,35 @@ fn configuration_is_unreadable() {
     as_nobody(&user, &[])
         .assert_exit_code(2)
         .assert_stderr_contains(&["sd-card.nix", "ermission denied"]);
+}
+
+#[test]
+fn an_unreadable_file_is_made_readable_or_left_out() {
+    if !root_available() {
+        return;
+    }
+    let user = user();
+    let config = user.write("sd-card.nix", GOOD);
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o644)).unwrap();
+    fs::create_dir(user.home.path().join("my keys")).unwrap();
+    let secret = user.write("my keys/secret.nix", "{ }");
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
+    let leave_out = "hint: list it in .sdbuildignore to exclude it";
+    let read = "read my keys/secret.nix: Permission denied";
+    let chown = "hint: make it yours: sudo chown 65534 'my keys/secret.nix'";
+    as_nobody(&user, &[])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[read, chown, leave_out]);
+    chown_to_nobody(&secret);
+    let chmod = "hint: make it readable: chmod u+r 'my keys/secret.nix'";
+    as_nobody(&user, &[])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[read, chmod, leave_out]);
+}
+
+/// Gives `file` to the user of `as_nobody`.
+fn chown_to_nobody(file: &std::path::Path) {
+    std::os::unix::fs::chown(file, Some(65534), None).unwrap();
 }
 
 #[test]

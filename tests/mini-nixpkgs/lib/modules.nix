@@ -149,7 +149,31 @@ let
 
   valuesOf = builtins.mapAttrs (_: o: if lib.isOption o then o.value else valuesOf o);
 
-  doesNotExist = def: "The option `${lib.showOption def.path}' does not exist. Definition values:${lib.showDefs [ def ]}";
+  doesNotExist =
+    options: def:
+    let
+      parent = lib.init def.path;
+      siblings = lib.remove "_module" (builtins.attrNames (lib.attrByPath parent { } options));
+      near = builtins.filter (name: isSlip name (lib.last def.path)) siblings;
+      meant = builtins.concatStringsSep "' or `" (map (name: lib.showOption (parent ++ [ name ])) near);
+    in
+    "The option `${lib.showOption def.path}' does not exist. Definition values:${lib.showDefs [ def ]}"
+    + lib.optionalString (near != [ ]) "\n\nDid you mean `${meant}'?";
+
+  # Whether the names differ by one letter that is wrong, missing or too much, or by two that are exchanged.
+  isSlip =
+    a: b:
+    let
+      size = builtins.stringLength;
+      from = builtins.substring;
+      same = n: n < lib.min (size a) (size b) && from n 1 a == from n 1 b;
+      common = lib.findFirst (n: !same n) 0 (lib.range 0 (size a));
+      rest = skip: from (common + skip) (-1);
+    in
+    rest 1 a == rest 1 b
+    || rest 1 a == rest 0 b
+    || rest 0 a == rest 1 b
+    || (rest 2 a == rest 2 b && from common 1 a == from (common + 1) 1 b && from common 1 b == from (common + 1) 1 a);
 in
 {
   # The definitions of one option (wrappers still on) → its value.
@@ -186,7 +210,7 @@ in
       config = if free == null || tree.unmatched == [ ] then declared else lib.recursiveUpdate undeclared declared;
       checked =
         if declared._module.check && free == null && tree.unmatched != [ ] then
-          throw (doesNotExist (builtins.head tree.unmatched))
+          throw (doesNotExist options (builtins.head tree.unmatched))
         else
           lib.id;
       extendModules =

@@ -41,14 +41,18 @@ fn a_missing_package_names_what_nix_proposes() {
 fn infinite_recursion_names_its_cause() {
     let message = "infinite recursion encountered";
     let pkgs = recorded("recursion-pkgs");
-    assert_hint(&pkgs, message, "imports of pi/c.nix needs pkgs");
+    assert_hint(&pkgs, message, "the imports in pi/c.nix:3 use pkgs");
     assert!(
         pkgs.log_tail.is_empty(),
         "inside nixpkgs: {:?}",
         pkgs.log_tail
     );
     let config = recorded("recursion-config");
-    assert_hint(&config, message, "imports of pi/c.nix depends on config");
+    assert_hint(
+        &config,
+        message,
+        "the imports in pi/c.nix:3 depend on config",
+    );
     let inputs = recorded("recursion-special-args");
     assert_hint(&inputs, message, "pi/c.nix asks for the argument inputs");
     let own = recorded("recursion-other");

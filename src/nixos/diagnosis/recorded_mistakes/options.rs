@@ -87,9 +87,26 @@ fn an_option_that_is_defined_twice_names_both_lines() {
 
 #[test]
 fn options_of_an_image_without_its_module_name_the_import() {
-    let failure = recorded("no-sd-image-option");
-    let import = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix> ];";
-    assert_hint(&failure, "The option `sdImage' does not exist", import);
+    let message = "The option `sdImage' does not exist";
+    let module = "(modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\")";
+    let failed = recorded("no-sd-image-option");
+    let line = format!(
+        "add the line imports = [ {module} ]; to the configuration, and modulesPath to the {{ … }}: of line 1"
+    );
+    assert_hint(&failed, message, &line);
+    // A second definition of imports would be an error of its own.
+    let stream = recording("no-sd-image-option", "log");
+    let hint_for = |nix| failure(nix, &stream, "").hints.join("\n");
+    assert_eq!(
+        hint_for("{ modulesPath, ... }:\n{\n  imports = [\n    ./wifi.nix\n  ];\n}\n"),
+        format!("add {module} to the imports of line 3")
+    );
+    assert_eq!(
+        hint_for("# imports = [ ]\n{\n  imports = [ ];\n}\n"),
+        format!(
+            "add {module} to the imports of line 3, and begin the file with {{ modulesPath, ... }}:"
+        )
+    );
 }
 
 #[test]
