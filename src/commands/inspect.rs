@@ -75,7 +75,7 @@ impl Reader<'_> {
         let work = tokio::task::spawn_blocking(work);
         let result = self.context.cancel.race(work).await?;
         let result = result.or_internal("read the image")?;
-        result.map_err(|error| error.fail_on("inspect", &self.image))
+        result.map_err(|error| error.fail_on("inspect", self.image))
     }
 }
 

@@ -16,7 +16,7 @@ fn version_is_the_crates() {
 }
 
 #[test]
-fn help_names_every_stable_flag() {
+fn help_names_the_main_flags_of_build_and_clean() {
     CliTest::new(&["build", "--help"])
         .stdout("--config")
         .stdout("--nixpkgs")

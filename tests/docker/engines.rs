@@ -275,22 +275,22 @@ fn needed(kind: EngineKind) -> Vec<&'static str> {
 }
 
 #[test]
-fn rootless_docker() {
+fn rootless_docker_is_used_from_build_to_clean() {
     is_used_from_build_to_clean(EngineKind::RootlessDocker, &["auto"]);
 }
 
 #[test]
-fn rootless_podman() {
+fn rootless_podman_is_used_from_build_to_clean() {
     is_used_from_build_to_clean(EngineKind::RootlessPodman, &["auto"]);
 }
 
 #[test]
-fn podman_as_root() {
+fn podman_as_root_is_used_from_build_to_clean() {
     is_used_from_build_to_clean(EngineKind::RootfulPodman, &["register", "private"]);
 }
 
 #[test]
-fn docker_of_this_machine() {
+fn docker_of_this_machine_is_used_from_build_to_clean() {
     is_used_from_build_to_clean(
         EngineKind::Docker(DebianRelease::Here),
         &["register", "private"],
@@ -298,7 +298,7 @@ fn docker_of_this_machine() {
 }
 
 #[test]
-fn docker_of_trixie() {
+fn docker_of_trixie_is_used_from_build_to_clean() {
     is_used_from_build_to_clean(
         EngineKind::Docker(DebianRelease::Trixie),
         &["register", "private"],
@@ -306,7 +306,7 @@ fn docker_of_trixie() {
 }
 
 #[test]
-fn newest_docker() {
+fn newest_docker_is_used_from_build_to_clean() {
     is_used_from_build_to_clean(
         EngineKind::Docker(DebianRelease::Newest),
         &["register", "private"],
@@ -314,7 +314,7 @@ fn newest_docker() {
 }
 
 #[test]
-fn newest_docker_with_containerd_image_store() {
+fn newest_docker_stores_images_in_containerd() {
     is_used_from_build_to_clean(
         EngineKind::ContainerdStore(DebianRelease::Newest),
         &["register"],

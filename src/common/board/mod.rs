@@ -185,6 +185,31 @@ mod tests {
         assert_eq!(older.to_string(), "rpi4");
     }
 
+    /// Names, sectors and packages, and the lines that `init --board` writes.
+    #[test]
+    fn page_about_boards_says_what_the_code_does() {
+        let page = include_str!("../../../docs/boards.md");
+        for BoardName(board) in &BOARDS {
+            let name = format!(" | `{}` | ", board.name);
+            let row = page.lines().find(|line| line.contains(&name));
+            let row = row.unwrap_or_else(|| panic!("no row about {}", board.name));
+            let Start::UBoot(u_boot) = &board.start else {
+                continue;
+            };
+            assert!(row.contains(&board.start_text()), "{row}");
+            let files = u_boot.files.iter();
+            let files = files.map(|file| format!("`{}` at {}", file.name, file.sector));
+            let files = files.collect::<Vec<_>>().join(", ");
+            let row = format!("| `{}` | `{}` | {files} |", board.name, u_boot.package);
+            assert!(page.contains(&row), "{row}");
+        }
+        let Start::UBoot(u_boot) = &u_boot::ROCK5B.start else {
+            panic!("it starts U-Boot from its card");
+        };
+        let lines = format!("```nix\n{}\n```", u_boot.configuration().join("\n"));
+        assert!(page.contains(&lines), "{lines}");
+    }
+
     #[test]
     fn every_system_has_a_generic_machine() {
         for system in System::value_variants() {

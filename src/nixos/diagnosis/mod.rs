@@ -142,7 +142,13 @@ fn build_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Failu
             Some((_, how)) => format!(" {how}"),
             None => String::new(),
         };
-        let text = format!("the build of {} failed{how}", failed.name);
+        let exited = failed.message.contains("failed with exit code");
+        let silent = if exited && failed.tail.is_empty() {
+            ": it printed nothing"
+        } else {
+            ""
+        };
+        let text = format!("the build of {} failed{how}{silent}", failed.name);
         return Some(Failure::message(Class::Build, text));
     }
     // nix-build: 100 and the bits above it (build failure, timeout, wrong hash, not deterministic).

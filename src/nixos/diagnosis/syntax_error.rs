@@ -127,3 +127,23 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
         "a bracket, a quote or a `;` is missing there or before it"
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_named() {
+        let hint = |text: &str| {
+            let position = Position {
+                file: "/build/config/c.nix".into(),
+                line: 1,
+                column: 1,
+            };
+            hint_by_text(text, &position, "syntax error, unexpected invalid token")
+        };
+        let marked = hint("\u{feff}{ ... }:\n{ }\n").unwrap();
+        assert!(marked.contains("byte order mark"), "{marked}");
+        assert_eq!(hint("'pi'\n"), None);
+    }
+}

@@ -61,6 +61,31 @@ fn a_failed_derivation_is_a_build_failure() {
 }
 
 #[test]
+fn a_build_that_printed_nothing_says_so() {
+    let mut findings = with_failed_build("with exit code 3", "");
+    findings.failed.as_mut().unwrap().tail.clear();
+    let failure = diagnose(&context(1), &findings);
+    let text = "the build of kernel failed with exit code 3: it printed nothing";
+    assert_eq!(failure.to_string(), text);
+}
+
+#[test]
+fn a_near_name_of_an_argument_is_no_package() {
+    for (name, hint) in [
+        ("pkg", "did you mean pkgs?"),
+        ("libs", "did you mean lib?"),
+        ("confg", "did you mean config?"),
+        ("vim", "if it is a package, write pkgs.vim"),
+    ] {
+        let failure = diagnose(
+            &context(1),
+            &with_error(&format!("undefined variable '{name}'")),
+        );
+        assert!(failure.hints[0].starts_with(hint), "{:?}", failure.hints);
+    }
+}
+
+#[test]
 fn configuration_errors_are_usage_failures() {
     for (summary, hint) in [
         (
