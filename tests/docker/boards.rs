@@ -120,7 +120,7 @@ fn raspberry_pi_4_boots_on_its_model() {
     let before = fs::read(&image).unwrap();
     let path = image.to_str().unwrap();
     let words = ["--until-login", "--emulator", "container"];
-    let mut boot = user.sdbuild(&["boot", path, "--board", "rpi4"]);
+    let mut boot = user.sdbuild(&["boot", path, "--board", "rpi4", "--timeout", "600"]);
     run(boot.args(words))
         .assert_exit_code(0)
         .assert_stderr_contains(&["QEMU's model of a Raspberry Pi 4, 400, CM4 lacks Ethernet"]);

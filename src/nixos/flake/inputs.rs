@@ -11,6 +11,7 @@ use super::tree::FlakeTree;
 use super::{Flake, SELF, unlocked};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::nearest::nearest;
 
 /// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
 const MAX_UNREACHABLE: usize = 16;
@@ -20,6 +21,7 @@ impl Flake {
     /// cannot.
     pub async fn fetch_inputs(&mut self, search: FlakeSearch<'_>) -> Result<(), Failure> {
         self.check_git_inputs(search.git_inputs)?;
+        self.check_overrides()?;
         let locked = self.locked_repositories(&[], search.git_inputs);
         self.fetch_locked(&locked, search).await
     }
@@ -122,6 +124,30 @@ impl Flake {
     fn unlocked_inputs(&self) -> Vec<String> {
         let directory = self.tree.as_ref().map(FlakeTree::directory);
         directory.map_or_else(Vec::new, |dir| unlocked::inputs(&dir))
+    }
+
+    /// Fails if an overridden input is none of the flake: Nix would only warn, and go on with the one that was mistyped.
+    fn check_overrides(&self) -> Result<(), Failure> {
+        let Some(lock) = self.lock() else {
+            return Ok(());
+        };
+        let mut known = lock.input_names();
+        known.extend(self.unlocked_inputs());
+        let own = |o: &Override| o.input().split('/').next().unwrap_or_default().to_owned();
+        let mut names = self.overrides.iter().map(own);
+        let Some(unknown) = names.find(|name| !known.contains(name)) else {
+            return Ok(());
+        };
+        let list: Vec<_> = known.iter().map(String::as_str).collect();
+        let text = format!(
+            "--override-input: the flake has no input {unknown}; it has: {}",
+            list.join(", ")
+        );
+        let failure = Failure::usage(text);
+        Err(match nearest(&unknown, list) {
+            Some(name) => failure.hint(format!("did you mean {name}?")),
+            None => failure,
+        })
     }
 
     /// Whether the user overrides the input with this path, or one that it belongs to.

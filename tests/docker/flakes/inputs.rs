@@ -45,6 +45,21 @@ fn inputs_can_be_overridden() {
     check_overridden("path:other/nixpkgs", &head);
     let before = std::fs::read_to_string(repository.path("flake.lock")).unwrap();
     assert!(before.contains("./nixpkgs"), "the lock stays: {before}");
+    check(
+        &user,
+        &[
+            "--flake",
+            "pi",
+            "--override-input",
+            "nixpgs",
+            "path:other/nixpkgs",
+        ],
+    )
+    .assert_exit_code(2)
+    .assert_stderr_contains(&[
+        "the flake has no input nixpgs; it has: nixpkgs",
+        "did you mean nixpkgs?",
+    ]);
     // With every input overridden no lock is needed.
     repository.git(&["rm", "-q", "flake.lock"]);
     let head = repository.commit();

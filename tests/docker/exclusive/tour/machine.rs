@@ -11,8 +11,8 @@ use crate::support::*;
 
 /// The columns of the terminal, unless a run is shown on another one.
 const COLUMNS: u16 = 80;
-/// The rows of every terminal.
-pub(super) const ROWS: u16 = 24;
+/// The rows of every terminal: an error on 40 columns fits, with every phase that a slow machine tells.
+pub(super) const ROWS: u16 = 30;
 /// More lines than any command writes.
 const ALL: u16 = 500;
 /// The size of the card: a bit more than that of the image.
