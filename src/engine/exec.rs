@@ -1,13 +1,18 @@
 //! A second program in a running container, and the size of a container's terminal.
 
+use std::time::Duration;
+
 use bollard::exec::StartExecResults;
 use bollard::models::ExecConfig;
 use bollard::query_parameters::ResizeContainerTTYOptionsBuilder;
 
 use crate::engine::container::Container;
 use crate::engine::error::EngineError;
-use crate::engine::request::request;
+use crate::engine::request::{request, request_within};
 use crate::engine::stdio::Attached;
+
+/// For a request to change the size of a terminal, which the kernel does at once: without it the program has a wrong size.
+const RESIZE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Container {
     /// Starts `command` in the running container as the same user, without a terminal. It has an input of its own, which
@@ -45,6 +50,6 @@ impl Container {
             .build();
         let resize = self.engine.docker.resize_container_tty(self.id(), options);
         let operation = format!("resize the terminal of container {}", self.name());
-        request(operation, resize).await
+        request_within(RESIZE_TIMEOUT, operation, resize).await
     }
 }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::pin::pin;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::signal::unix::{SignalKind, signal};
@@ -13,12 +14,15 @@ use super::layout;
 use super::network_access::NetworkAccess;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::terminal::{self, StdStreams};
+use crate::common::timeout::timeout;
 use crate::engine::{
     Attached, AttachedInput, Container, Drain, Drained, EngineError, Exit, Heartbeat, OutputChunk,
 };
 
 /// The exit status that shells report for a program killed by SIGPIPE: 128 and the signal's number.
 const SIGPIPE_STATUS: i64 = 141;
+/// How often the size of the terminal is compared, beside when a signal tells that it has changed.
+const RESIZE_PERIOD: Duration = Duration::from_secs(1);
 /// Bytes per read of the user's input.
 const BUFFER: usize = 16 * 1024;
 
@@ -113,12 +117,16 @@ async fn forward_terminal_size(container: &Container, with_terminal: bool) -> Re
         return Ok(());
     }
     let mut changes = signal(SignalKind::window_change()).or_internal("listen for SIGWINCH")?;
+    let mut set = None;
     loop {
-        if let Some(size) = terminal::size() {
-            // A program that has just ended has no terminal any more.
-            container.resize(size).await.ok();
+        let wanted = terminal::size();
+        if wanted != set
+            && let Some(size) = wanted
+        {
+            // A program that has just ended has no terminal any more; an engine that was busy is asked again.
+            set = container.resize(size).await.is_ok().then_some(size);
         }
-        if changes.recv().await.is_none() {
+        if let Some(None) = timeout(RESIZE_PERIOD, changes.recv()).await {
             return Ok(());
         }
     }
