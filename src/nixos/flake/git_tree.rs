@@ -14,7 +14,7 @@ const MAX_UNTRACKED: usize = 10;
 pub(super) struct GitTree {
     /// Tracked files, also of submodules, that may be missing in the work tree.
     pub(super) files: Vec<String>,
-    /// Untracked `.nix` files that no ignore file lists.
+    /// Untracked `.nix` files that no ignore file lists, also of submodules.
     untracked: Vec<String>,
     /// The commit, if the tracked files are those of the commit.
     pub(super) revision: Option<String>,
@@ -35,21 +35,14 @@ impl GitTree {
             ))
             .hint(format!("git add {flake}")));
         }
-        let others = [
-            "ls-files",
-            "-z",
-            "--others",
-            "--exclude-standard",
-            "--",
-            "*.nix",
-        ];
         let lock = Path::new(dir).join(lock_file::NAME);
         let lock_is_committed =
             !git.dir().join(&lock).exists() || files.iter().any(|name| Path::new(name) == lock);
         let revision = git.line(&["rev-parse", "--verify", "HEAD"]).await;
-        let is_clean = lock_is_committed && is_clean(git).await?;
+        let repositories = with_submodules(git).await?;
+        let is_clean = lock_is_committed && are_clean(&repositories).await?;
         Ok(Self {
-            untracked: git.names(&others).await?,
+            untracked: untracked(&repositories, git.dir()).await?,
             revision: revision.filter(|_| is_clean),
             last_modified: commit_time(git).await,
             files,
@@ -87,8 +80,21 @@ impl GitTree {
     }
 }
 
-/// Whether the tracked files of a repository and of its submodules are those of the commit.
-async fn is_clean(git: &Git) -> Result<bool, Failure> {
+/// The repository, and those of its submodules that are checked out, at every level.
+async fn with_submodules(git: &Git) -> Result<Vec<Git>, Failure> {
+    let mut repositories = vec![git.clone()];
+    let mut searched = 0;
+    while let Some(git) = repositories.get(searched).cloned() {
+        for dir in git.submodules().await? {
+            repositories.push(git.inside(&dir).await?);
+        }
+        searched += 1;
+    }
+    Ok(repositories)
+}
+
+/// Whether the tracked files of `repositories` are those of their commits.
+async fn are_clean(repositories: &[Git]) -> Result<bool, Failure> {
     // Of a submodule only the commit: the git that `status` starts in it would run programs that its settings name.
     let status = [
         "status",
@@ -97,16 +103,34 @@ async fn is_clean(git: &Git) -> Result<bool, Failure> {
         "--untracked-files=no",
         "--ignore-submodules=dirty",
     ];
-    let mut repositories = vec![git.clone()];
-    while let Some(git) = repositories.pop() {
+    for git in repositories {
         if !git.output(&status).await?.is_empty() {
             return Ok(false);
         }
-        for dir in git.submodules().await? {
-            repositories.push(git.inside(&dir).await?);
-        }
     }
     Ok(true)
+}
+
+/// The untracked `.nix` files of `repositories` that no ignore file lists, by their paths below `top`.
+async fn untracked(repositories: &[Git], top: &Path) -> Result<Vec<String>, Failure> {
+    let others = [
+        "ls-files",
+        "-z",
+        "--others",
+        "--exclude-standard",
+        "--",
+        "*.nix",
+    ];
+    let mut all = Vec::new();
+    for git in repositories {
+        let dir = git.dir().strip_prefix(top).unwrap_or(git.dir());
+        let names = git.names(&others).await?;
+        let paths = names
+            .iter()
+            .map(|name| dir.join(name).display().to_string());
+        all.extend(paths);
+    }
+    Ok(all)
 }
 
 /// The time of the last commit in seconds since 1970. (`log` would also check signatures, with a program of the settings.)

@@ -232,6 +232,11 @@ fn files_of_submodules_are_part_of_the_flake() {
     assert!(warnings.is_empty() && repository.find(".").unwrap().url("").contains("rev="));
     fs::write(repository.path("vendor/lib.nix"), "changed").unwrap();
     assert!(!repository.find(".").unwrap().url("").contains("rev="));
+    repository.write("vendor/new.nix", "{ }");
+    let (names, warnings) = repository.collected(".");
+    assert!(!names.contains(&"vendor/new.nix".to_owned()), "{names:?}");
+    let start = "git does not track vendor/new.nix:";
+    assert!(warnings[0].starts_with(start), "{warnings:?}");
 }
 
 #[test]
