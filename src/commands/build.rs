@@ -107,7 +107,13 @@ pub(super) async fn build(
     let image = &done.value;
     let path = image.path.clone();
     let is_tested = boot_test.is_some() || board.is_some();
-    tell_image(image, (format, start.elapsed()), is_tested, output, context);
+    let next = if is_tested {
+        Vec::new()
+    } else {
+        next_commands(&path, format)
+    };
+    let told = image_done(image, format.raw, start.elapsed(), next);
+    tell_image(image, told, output, context);
     // An image that was there already may have been built for another board; a boot on the board shows more.
     if let Some(BoardName(board)) = board.filter(|_| boot_test.is_none())
         && board_check::run(&path, board, scratch, context).await?
@@ -180,26 +186,15 @@ async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Fa
 const BOOT: &str = "sdbuild boot";
 
 /// Tells about `image`. If it is tested afterwards, what to do next is told then.
-fn tell_image(
-    image: &Image,
-    (format, took): (&ImageFormat, Duration),
-    is_tested: bool,
-    output: &BuildOutput<'_>,
-    context: &Context,
-) {
+fn tell_image(image: &Image, told: ImageDone, output: &BuildOutput<'_>, context: &Context) {
     if output.keep_hint.is_some() {
         let size = ui::words::human_bytes(image.raw_size);
         let text = format!("built an image of {size}");
         return context.events.notice(text);
     }
-    let next = if is_tested {
-        Vec::new()
-    } else {
-        next_commands(&image.path, format)
-    };
     context.events.emit(Event::ImageDone(ImageDone {
         path_follows: output.path_follows,
-        ..image_done(image, format.raw, took, next)
+        ..told
     }));
 }
 

@@ -52,3 +52,4 @@ pub mod timeout;
 pub mod timings;
 pub mod transcript;
 pub mod unix_socket;
+pub mod unnamed_file;

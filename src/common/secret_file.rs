@@ -1,9 +1,11 @@
 //! New files with a secret, which only this user may read.
 
 use std::fs::DirBuilder;
-use std::io::{self, Write as _};
+use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+
+use super::unnamed_file;
 
 /// Writes `text` to the new file `path`, with mode 0600; directories above it that are missing are made for this user only.
 /// The file is complete or not there at all. Fails with `AlreadyExists` if `path` exists.
@@ -11,13 +13,7 @@ pub fn create(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = dir.unwrap_or_else(|| Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    // Temporary files of this crate have mode 0600.
-    let mut file = tempfile::Builder::new()
-        .prefix(".sdbuild-key-")
-        .tempfile_in(dir)
-        .map_err(|error| io::Error::from(error.kind()))?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
+    let file = unnamed_file::write(dir, text, 0o600, None)?;
     file.persist_noclobber(path).map_err(|error| error.error)?;
     Ok(())
 }

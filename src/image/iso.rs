@@ -67,7 +67,7 @@ impl Iso {
     pub(super) fn open(section: &Section) -> Result<Option<Self>, Error> {
         let mut found = None;
         let mut catalog = None;
-        for at in (FIRST_DESCRIPTOR..).take(usize::try_from(MAX_DESCRIPTORS).unwrap_or_default()) {
+        for at in FIRST_DESCRIPTOR..FIRST_DESCRIPTOR + MAX_DESCRIPTORS {
             let at = at * SECTOR;
             if at + SECTOR > section.len() {
                 break;

@@ -1,12 +1,12 @@
 //! New files, which never replace others.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, fchown};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::common::created_dirs::CreatedDirs;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::shell_word::quoted;
+use crate::common::unnamed_file;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,18 +40,7 @@ pub fn write(
     is_free(path)?;
     let write_temporary = || -> io::Result<tempfile::NamedTempFile> {
         std::fs::metadata(&dir)?;
-        let file = tempfile::Builder::new()
-            .prefix(".sd-card-")
-            .permissions(std::fs::Permissions::from_mode(access.mode()))
-            .tempfile_in(&dir);
-        // The message of the error would name the temporary file.
-        let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
-        file.write_all(text.as_bytes())?;
-        if let Some((user, group)) = owner {
-            fchown(file.as_file(), Some(user), Some(group))?;
-        }
-        file.as_file().sync_all()?;
-        Ok(file)
+        unnamed_file::write(&dir, text, access.mode(), owner)
     };
     let file = write_temporary().or_usage(format!("write {shown}"));
     let file = file.map_err(|failure| {
@@ -97,6 +86,8 @@ fn exists(path: &Path) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -113,7 +104,7 @@ mod tests {
         assert!(write(&link, "two", Access::Everybody, None).is_err());
         let nowhere =
             write(&dir.path().join("no/sd-card.nix"), "x", Access::Owner, None).unwrap_err();
-        assert!(!nowhere.to_string().contains(".sd-card-"), "{nowhere}");
+        assert!(!nowhere.to_string().contains(".sdbuild-"), "{nowhere}");
         assert!(nowhere.hints.concat().contains("mkdir -p"), "{nowhere:?}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }

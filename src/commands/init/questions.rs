@@ -69,17 +69,16 @@ impl Asker<'_> {
     /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice.
     pub(super) async fn network(&self, name: &str) -> Result<Wifi, Failure> {
         // There is a terminal, or the first question fails: with --yes it is asked again too.
-        let attempts = MAX_ATTEMPTS;
         let question = format!("Passphrase of {}: ", ui::sanitize(name));
         let differ = || Failure::usage("the two passphrases are not the same");
-        for attempt in 1..=attempts {
+        for attempt in 1..=MAX_ATTEMPTS {
             let read = async || self.passphrase(&question).await;
             let valid = |phrase: &str| Ok((phrase.to_owned(), Wifi::new(name, phrase)?));
-            let (phrase, network) = self.until_valid(attempts, read, valid).await?;
+            let (phrase, network) = self.until_valid(MAX_ATTEMPTS, read, valid).await?;
             if self.passphrase("The same again: ").await? == phrase {
                 return Ok(network);
             }
-            if attempt < attempts {
+            if attempt < MAX_ATTEMPTS {
                 self.ui.explain(&differ().to_string());
             }
         }

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::container::Builder;
 use super::image::BuilderImage;
-use super::own_texts::{ENTRY, WATCHDOG};
+use super::own_texts::{self, ENTRY, WATCHDOG};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::Failure;
@@ -22,7 +22,6 @@ use crate::engine::{
 use crate::nixos::log::clean;
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::nix_conf::NixSettings;
-use crate::nixos::tar_writer::TarWriter;
 use crate::nixos::{layout, ssh_access};
 
 /// The program that exports.
@@ -151,22 +150,13 @@ impl Export<'_> {
         let authorities = self.access.authorities.clone();
         let exported = self.exported.join("\n") + "\n";
         let pack = move |out: &mut dyn Write| {
-            let mut packer = TarWriter::new(out, owner);
-            for dir in ["build", "build/sdbuild"] {
-                packer.directory(dir)?;
-            }
-            for (path, text) in [
+            let files = [
                 (layout::WATCHDOG, WATCHDOG),
                 (layout::ENTRY, ENTRY),
                 (PATH, PROGRAM),
-                (EXPORTED, &exported),
-            ] {
-                packer.bytes(path.trim_start_matches('/'), text.as_bytes())?;
-            }
-            if let Some(authorities) = &authorities {
-                packer.bytes(layout::AUTHORITIES.trim_start_matches('/'), authorities)?;
-            }
-            packer.finish()
+                (EXPORTED, exported.as_str()),
+            ];
+            own_texts::pack(out, owner, &files, authorities.as_deref())
         };
         container.upload("/", pack).await
     }

@@ -1,5 +1,8 @@
 //! What is uploaded to every builder, whatever the job.
 
+use std::io::{self, Write};
+
+use crate::nixos::tar_writer::{Owner, TarWriter};
 use crate::nixos::{check, layout};
 
 /// The program that prepares the volume.
@@ -67,4 +70,25 @@ pub(super) const EXPRESSIONS: [(&str, &str); 20] = [
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     let texts = PROGRAMS.iter().chain(&EXPRESSIONS);
     texts.flat_map(|(name, text)| [*name, *text])
+}
+
+/// Writes a tar archive to `out`: the directory of the programs with `files`, of which each is given by its absolute path, and
+/// the certificate authorities of the user's.
+pub(super) fn pack(
+    out: &mut dyn Write,
+    owner: Owner,
+    files: &[(&str, &str)],
+    authorities: Option<&[u8]>,
+) -> io::Result<()> {
+    let mut packer = TarWriter::new(out, owner);
+    for dir in ["build", "build/sdbuild"] {
+        packer.directory(dir)?;
+    }
+    for (path, text) in files {
+        packer.bytes(path.trim_start_matches('/'), text.as_bytes())?;
+    }
+    if let Some(authorities) = authorities {
+        packer.bytes(layout::AUTHORITIES.trim_start_matches('/'), authorities)?;
+    }
+    packer.finish()
 }

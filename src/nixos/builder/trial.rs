@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::Duration;
 
 use super::image::BuilderImage;
+use super::own_texts::{self, WATCHDOG};
 use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
 use crate::common::remote_builder::RemoteBuilder;
@@ -16,7 +17,6 @@ use crate::engine::{
 use crate::nixos::network_access::NetworkAccess;
 use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::remote_trial::Trial;
-use crate::nixos::tar_writer::TarWriter;
 use crate::nixos::{layout, ssh_access};
 
 /// The program that tries the builders.
@@ -133,20 +133,10 @@ impl TrialRun<'_> {
 
     async fn upload(&self, container: &Container) -> Result<(), EngineError> {
         let owner = self.image.owner;
-        let watchdog = super::own_texts::WATCHDOG;
         let authorities = self.access.authorities.clone();
         let pack = move |out: &mut dyn Write| {
-            let mut packer = TarWriter::new(out, owner);
-            for dir in ["build", "build/sdbuild"] {
-                packer.directory(dir)?;
-            }
-            for (path, text) in [(layout::WATCHDOG, watchdog), (PATH, PROGRAM)] {
-                packer.bytes(path.trim_start_matches('/'), text.as_bytes())?;
-            }
-            if let Some(authorities) = &authorities {
-                packer.bytes(layout::AUTHORITIES.trim_start_matches('/'), authorities)?;
-            }
-            packer.finish()
+            let files = [(layout::WATCHDOG, WATCHDOG), (PATH, PROGRAM)];
+            own_texts::pack(out, owner, &files, authorities.as_deref())
         };
         container.upload("/", pack).await
     }

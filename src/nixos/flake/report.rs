@@ -6,6 +6,7 @@ use crate::common::event::Events;
 use crate::common::failure::Failure;
 use crate::common::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use crate::common::git_source::is_commit;
+use crate::common::hash::Sha256Hash;
 use crate::nixos::store_path::is_store_path;
 
 /// A locked flake. Every text was checked: it comes from the builder.
@@ -37,7 +38,10 @@ impl FlakeReport {
             && is_store_path(&report.expressions)
             && is_nar_hash(&report.nar_hash)
             && report.revision.as_deref().is_none_or(is_commit)
-            && report.lock.as_deref().is_none_or(is_sha256)
+            && report
+                .lock
+                .as_deref()
+                .is_none_or(|hash| hash.parse::<Sha256Hash>().is_ok())
             && report.caches.are_words();
         valid.then_some(report)
     }
@@ -81,10 +85,6 @@ impl FlakeReport {
             ..Failure::usage(text).hint(hint)
         }
     }
-}
-
-fn is_sha256(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The hash of a directory, a SHA-256, as Nix writes it.

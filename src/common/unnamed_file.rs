@@ -1,0 +1,29 @@
+//! New files that get their name when they are complete.
+
+use std::fs::Permissions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{PermissionsExt as _, fchown};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+/// Writes `text` to the disk in a temporary file in `dir`, with the permissions `mode` and owned by `owner` (user and group id;
+/// `None`: this user). The caller gives it its name; otherwise it is removed. No error names the temporary file.
+pub fn write(
+    dir: &Path,
+    text: &str,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> io::Result<NamedTempFile> {
+    let file = tempfile::Builder::new()
+        .prefix(".sdbuild-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(dir);
+    let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
+    file.write_all(text.as_bytes())?;
+    if let Some((user, group)) = owner {
+        fchown(file.as_file(), Some(user), Some(group))?;
+    }
+    file.as_file().sync_all()?;
+    Ok(file)
+}
