@@ -73,7 +73,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_session_has_no_terminal() {
-        let ended = run(shell("printf x; true </dev/tty || exit 3"), 9);
+        // Enough for the shell's complaint too: a pipe that is read no further would kill it.
+        let ended = run(shell("printf x; true </dev/tty || exit 3"), 999);
         let ended = ended.await.unwrap();
         assert_eq!(
             (ended.stdout.as_slice(), ended.status.code()),
