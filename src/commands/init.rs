@@ -2,16 +2,18 @@
 
 mod board;
 mod ci;
+mod flake_lock;
 mod keys;
 mod questions;
 mod wifi;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::common::board::{BoardName, boards_of};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::host_name;
+use crate::common::image_name;
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
 use crate::settings::{self, Environment, InitArgs};
@@ -54,7 +56,7 @@ pub async fn run(
     Ok(())
 }
 
-/// Writes the configuration, and the flake if one is wanted.
+/// Writes the configuration, and the flake with its lock if one is wanted.
 async fn write_configuration(
     (args, settings): (&InitArgs, &settings::Init),
     env: &Environment,
@@ -73,30 +75,63 @@ async fn write_configuration(
     if args.dir.is_some() {
         template::make_dir(&settings.config, settings.owner)?;
     }
-    let text = template::render(&values);
-    template::write(&settings.config, &text, values.access(), settings.owner)?;
-    if let Some(flake) = &settings.flake {
-        let text = template::flake(&values.host_name, settings::DEFAULT_RELEASE);
-        template::write(flake, &text, Access::Everybody, settings.owner)?;
-    }
+    let mut written = write_files(&values, settings)?;
     board::name_in_settings(values.board, &settings.config, settings.owner, context)?;
     report(&values, context);
-    // By now its directory exists, so that `..` can be resolved.
-    let written = settings.config.canonicalize();
-    let written = written.unwrap_or_else(|_| settings.config.clone());
-    let beside = settings.flake.iter().map(|flake| {
-        let name = flake.file_name().unwrap_or_default();
-        written.with_file_name(name)
-    });
-    for file in std::iter::once(written.clone()).chain(beside) {
+    let lock = match &settings.flake {
+        Some(flake) if !args.no_lock => {
+            let owner = settings.owner;
+            Box::pin(flake_lock::write(flake, owner, env, context)).await
+        }
+        Some(_) | None => Ok(None),
+    };
+    // What is written stays when locking is cancelled. It is shown at the end, because results end the live view.
+    written.extend(lock.iter().flatten().cloned());
+    for file in &written {
+        let file = canonical(file);
         ui.result(&ui::sanitize_line(&file.to_string_lossy()))?;
     }
+    let is_locked = lock?.is_some();
     let mut dirs = settings.config.ancestors();
-    let next = next_command(args, dirs.any(|dir| dir.join(".git").exists()));
+    let in_repository = dirs.any(|dir| dir.join(".git").exists());
+    let next = next_command(args, in_repository, is_locked);
     context
         .events
         .notice(format!("next: look through the file, then {next}"));
     Ok(())
+}
+
+/// Writes the configuration with `values` and, if one is wanted, the flake and a `.gitignore` unless there is one; their paths.
+fn write_files(
+    values: &TemplateValues,
+    settings: &settings::Init,
+) -> Result<Vec<PathBuf>, Failure> {
+    let (config, owner) = (&settings.config, settings.owner);
+    template::write(config, &template::render(values), values.access(), owner)?;
+    let mut written = vec![config.clone()];
+    if let Some(flake) = &settings.flake {
+        let text = template::flake(&values.host_name, settings::DEFAULT_RELEASE);
+        template::write(flake, &text, Access::Everybody, owner)?;
+        written.push(flake.clone());
+        let ignored = flake.with_file_name(".gitignore");
+        if template::is_free(&ignored).is_ok() {
+            template::write(&ignored, &gitignore(), Access::Everybody, owner)?;
+            written.push(ignored);
+        }
+    }
+    Ok(written)
+}
+
+/// A `.gitignore` with which images that are built beside the flake do not become part of it.
+fn gitignore() -> String {
+    let comment = "# Images that sdbuild builds, and the files beside them: what git tracks is part of the flake.";
+    let patterns = image_name::gitignore_patterns().join("\n");
+    format!("{comment}\n{patterns}\n")
+}
+
+/// The path of a file without `..` and links, as far as its directory can be resolved.
+fn canonical(file: &Path) -> PathBuf {
+    file.canonicalize().unwrap_or_else(|_| file.to_owned())
 }
 
 /// Refuses invalid flags before anything is asked.
@@ -228,9 +263,9 @@ fn report(values: &TemplateValues, context: &Context) {
     }
 }
 
-/// The commands that check and build the configuration, in the words that the user wrote. Of a flake in a git repository only what
-/// git tracks is locked and built.
-fn next_command(args: &InitArgs, in_repository: bool) -> String {
+/// The commands that check and build the configuration, in the words that the user wrote; those of a flake lock it first unless it
+/// `is_locked`. Of a flake in a git repository only what git tracks is locked and built.
+fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
     let path = path.map(|path| quoted(&path.to_string_lossy()));
     let command = |words: &str| match &path {
@@ -242,15 +277,14 @@ fn next_command(args: &InitArgs, in_repository: bool) -> String {
         command("sdbuild check"),
         command("sdbuild build")
     );
-    if !args.flake {
-        return build;
-    }
     let lock = command("sdbuild lock --flake");
-    if !in_repository {
-        return format!("{lock}, {build}");
+    let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
+    match (args.flake, in_repository, is_locked) {
+        (false, _, _) | (true, false, true) => build,
+        (true, false, false) => format!("{lock}, {build}"),
+        (true, true, false) => format!("{add}, {lock}, {add} again, {build}"),
+        (true, true, true) => format!("{add}, {build}"),
     }
-    let dir = path.as_deref().unwrap_or(".");
-    format!("`git add {dir}`, {lock}, `git add {dir}` again, {build}")
 }
 
 #[cfg(test)]
@@ -259,7 +293,7 @@ mod tests {
 
     #[test]
     fn the_next_command_builds_the_written_file() {
-        let next = |args| next_command(&args, false);
+        let next = |args| next_command(&args, false, false);
         let none = InitArgs::default();
         assert_eq!(next(none), "`sdbuild check` and `sdbuild build`");
         let dir = InitArgs {
@@ -282,13 +316,19 @@ mod tests {
             flake: true,
             ..InitArgs::default()
         };
-        assert_eq!(
-            next_command(&flake, false),
-            "`sdbuild lock`, `sdbuild check` and `sdbuild build`"
-        );
-        assert_eq!(
-            next_command(&flake, true),
-            "`git add .`, `sdbuild lock`, `git add .` again, `sdbuild check` and `sdbuild build`"
-        );
+        let build = "`sdbuild check` and `sdbuild build`";
+        for (in_repository, is_locked, before) in [
+            (false, false, "`sdbuild lock`, "),
+            (
+                true,
+                false,
+                "`git add .`, `sdbuild lock`, `git add .` again, ",
+            ),
+            (false, true, ""),
+            (true, true, "`git add .`, "),
+        ] {
+            let next = next_command(&flake, in_repository, is_locked);
+            assert_eq!(next, format!("{before}{build}"));
+        }
     }
 }

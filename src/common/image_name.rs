@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::image_format::{all, extension_of};
+use super::image_format::{OF_NIXPKGS, all, extension_of};
 
 /// Whether `name` is that of a disk image: `x.img`, `x.img.zst`, …
 pub fn is_image(name: &str) -> bool {
@@ -31,6 +31,32 @@ pub fn is_image_or_sidecar(name: &str) -> bool {
         .iter()
         .filter_map(|sidecar| name.strip_suffix(sidecar.suffix()));
     is_image(name) || images.any(is_image)
+}
+
+/// Patterns of a `.gitignore` for the images of all formats and the files beside them.
+pub fn gitignore_patterns() -> Vec<String> {
+    let formats = all().chain([&OF_NIXPKGS]);
+    let names = formats.flat_map(|format| format.extensions.iter().copied().map(image_pattern));
+    let mut patterns = Vec::new();
+    for name in names {
+        // The second is for compressed images too.
+        for pattern in [name.clone(), format!("{name}.*")] {
+            if !patterns.contains(&pattern) {
+                patterns.push(pattern);
+            }
+        }
+    }
+    patterns
+}
+
+/// The pattern of the names with an `extension`. Archives of the user's have theirs too, and are told by the beginning.
+fn image_pattern(extension: &str) -> String {
+    const ARCHIVE: &str = "tar";
+    if extension.split('.').any(|part| part == ARCHIVE) {
+        format!("nixos-*.{ARCHIVE}")
+    } else {
+        format!("*.{extension}")
+    }
 }
 
 /// A kind of file beside an image.
@@ -91,6 +117,7 @@ impl Sidecar {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::compression::Compression;
 
     #[test]
     fn an_archive_is_told_by_the_files_beside_it() {
@@ -103,6 +130,37 @@ mod tests {
         std::fs::write(path("a.tar.xz.json"), "").unwrap();
         assert!(is_output(&path("a.tar.xz")) && is_output(&path("a.tar.xz.json")));
         assert!(!is_output(&path("b.tar.xz")) && is_output(&path("c.img.zst")));
+    }
+
+    #[test]
+    fn git_ignores_what_a_build_writes() {
+        let mut rules = ignore::gitignore::GitignoreBuilder::new("/pi");
+        for pattern in gitignore_patterns() {
+            rules.add_line(None, &pattern).unwrap();
+        }
+        let rules = rules.build().unwrap();
+        let is_ignored = |name: &str| rules.matched(name, false).is_ignore();
+        for format in all() {
+            for extension in format.extensions {
+                for compression in Compression::ALL {
+                    let image = format!("nixos-26.05.{extension}{}", compression.suffix());
+                    let sidecars = Sidecar::ALL.map(|sidecar| sidecar.name(&image));
+                    for name in sidecars.iter().chain([&image]) {
+                        assert!(is_ignored(name), "{name}");
+                    }
+                }
+            }
+        }
+        assert!(is_ignored("mine.img.zst") && is_ignored("mine.raw"));
+        for kept in [
+            "flake.nix",
+            "flake.lock",
+            "sdbuild.toml",
+            "a.json",
+            "a.tar.gz",
+        ] {
+            assert!(!is_ignored(kept), "{kept}");
+        }
     }
 
     #[test]

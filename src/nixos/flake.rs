@@ -28,7 +28,9 @@ use std::sync::Arc;
 
 use lock::Lock;
 pub use lock_changes::lock_changes;
-pub use lock_file::{NAME as LOCK, read as read_lock, write as write_lock};
+pub use lock_file::{
+    NAME as LOCK, formatted as formatted_lock, read as read_lock, write as write_lock,
+};
 pub use override_input::Override;
 use private_input::PrivateInput;
 pub use report::FlakeReport;

@@ -32,9 +32,13 @@ pub struct InitArgs {
     #[arg(value_name = "DIR", conflicts_with = "config")]
     pub dir: Option<PathBuf>,
 
-    /// Write configuration.nix and a flake.nix that builds it, instead of a sd-card.nix
+    /// Write configuration.nix and a flake.nix that builds it, with its lock, instead of a sd-card.nix
     #[arg(long, conflicts_with = "config")]
     pub flake: bool,
+
+    /// Do not write flake.lock, which needs a container engine and the Internet: `sdbuild lock` writes it later
+    #[arg(long, requires = "flake", hide_short_help = true)]
+    pub no_lock: bool,
 
     /// Write a workflow too that builds the image on this service; an existing configuration is kept
     #[arg(long, value_enum, value_name = "SERVICE")]

@@ -114,13 +114,18 @@ fn a_flake_is_written_with_its_module() {
     let outcome = run(&mut user.sdbuild(&["init", "pi", "--flake", "--hostname", "kitchen"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&[
+            "warning: flake.lock is not written: ",
+            "no engine answers",
             "`sdbuild lock --flake pi`, `sdbuild check pi` and `sdbuild build pi`",
         ]);
     let dir = user.home.path().join("pi");
-    let written = ["configuration.nix", "flake.nix"].map(|name| dir.join(name));
-    let shown = written.map(|file| format!("{}\n", file.display()));
+    let written = ["configuration.nix", "flake.nix", ".gitignore"];
+    let shown = written.map(|name| format!("{}\n", dir.join(name).display()));
     assert_eq!(outcome.stdout, shown.concat());
-    assert_eq!(file_names(&dir), ["configuration.nix", "flake.nix"]);
+    assert_eq!(
+        file_names(&dir),
+        [".gitignore", "configuration.nix", "flake.nix"]
+    );
     let flake = fs::read_to_string(dir.join("flake.nix")).unwrap();
     for part in [
         "github:NixOS/nixpkgs/nixos-26.05",
@@ -131,7 +136,7 @@ fn a_flake_is_written_with_its_module() {
     }
     // Outside a git repository nothing has to be added to one.
     let git = |words: &[&str]| {
-        let outcome = run(&mut user.sdbuild(words)).assert_exit_code(0);
+        let outcome = run(user.sdbuild(words).arg("--no-lock")).assert_exit_code(0);
         outcome.stderr.contains("git add")
     };
     assert!(!git(&["init", "alone", "--flake"]));
@@ -145,4 +150,47 @@ fn a_flake_is_written_with_its_module() {
     run(&mut user.sdbuild(&["init", "pi", "--flake"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["configuration.nix exists already"]);
+}
+
+#[test]
+fn no_lock_is_tried_on_request_and_where_there_is_one() {
+    let user = with_key("me");
+    let init = |words: &[&str]| {
+        let words = [&["init", "--flake"], words].concat();
+        let outcome = run(&mut user.sdbuild(&words)).assert_exit_code(0);
+        assert!(!outcome.stderr.contains("engine"), "{}", outcome.stderr);
+        let next = format!("`sdbuild lock --flake {}`", words[2]);
+        outcome.assert_stderr_contains(&[&next]);
+    };
+    init(&["new", "--no-lock"]);
+    user.write("old/flake.lock", "mine");
+    init(&["old"]);
+    let text = fs::read_to_string(user.home.path().join("old/flake.lock")).unwrap();
+    assert_eq!(text, "mine");
+    run(&mut user.sdbuild(&["init", "--no-lock"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["--flake"]);
+}
+
+/// An image that was built beside the flake became part of it with the next `git add -A`.
+#[test]
+fn images_beside_a_flake_are_ignored_by_git() {
+    let user = with_key("me");
+    let words = |dir| ["init", "--flake", "--no-lock", dir];
+    run(&mut user.sdbuild(&words("pi"))).assert_exit_code(0);
+    let path = |name: &str| user.home.path().join(name);
+    let text = fs::read_to_string(path("pi/.gitignore")).unwrap();
+    let (comment, patterns) = text.split_once('\n').unwrap();
+    assert!(
+        comment.starts_with("# Images that sdbuild builds"),
+        "{text}"
+    );
+    assert!(patterns.starts_with("*.img\n*.img.*\n"), "{text}");
+    // One of the user's.
+    user.write("mine/.gitignore", "secret\n");
+    let outcome = run(&mut user.sdbuild(&words("mine"))).assert_exit_code(0);
+    assert!(!outcome.stdout.contains(".gitignore"), "{}", outcome.stdout);
+    assert!(!outcome.stderr.contains(".gitignore"), "{}", outcome.stderr);
+    let text = fs::read_to_string(path("mine/.gitignore")).unwrap();
+    assert_eq!(text, "secret\n");
 }

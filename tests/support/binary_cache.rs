@@ -90,13 +90,13 @@ impl CacheServer {
         Self::start(dir, |_| Reply::File)
     }
 
-    /// Serves them well over TLS.
-    pub fn over_tls(dir: &Path, tls: rustls::ServerConfig) -> Self {
-        Self::listen(
-            dir,
-            Arc::new(|_: &Request| Reply::File),
-            Some(Arc::new(tls)),
-        )
+    /// Serves them in this `manner` over TLS.
+    pub fn over_tls(
+        dir: &Path,
+        tls: rustls::ServerConfig,
+        manner: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(dir, Arc::new(manner), Some(Arc::new(tls)))
     }
 
     fn listen(dir: &Path, manner: Arc<Manner>, tls: Option<Arc<rustls::ServerConfig>>) -> Self {

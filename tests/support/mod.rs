@@ -25,6 +25,7 @@ mod screen;
 mod service;
 mod small_disk;
 mod sshd;
+mod tls_server;
 mod tools;
 mod uplink;
 mod user;
@@ -53,6 +54,7 @@ pub use screen::{Screen, parser};
 pub use service::{EngineKind, EngineService};
 pub use small_disk::SmallDisk;
 pub use sshd::{Sshd, TOOLS};
+pub use tls_server::{certificates, tunnel_to};
 pub use uplink::NetworkUplink;
 pub use user::TestUser;
 

@@ -28,11 +28,7 @@ pub fn read(dir: &Path) -> Result<Option<String>, Failure> {
 /// Replaces the lock in `dir` by `text`, which the builder's Nix printed, formatted as Nix does. Returns whether it changed. A usage
 /// error if it is no longer `before`, of which Nix made the new one.
 pub fn write(dir: &Path, before: Option<&str>, text: &str) -> Result<bool, Failure> {
-    let lock: Value = serde_json::from_str(text).map_err(|_| not_a_lock())?;
-    if Lock::parse(text).is_none() || !lock.get("version").is_some_and(Value::is_u64) {
-        return Err(not_a_lock());
-    }
-    let text = serde_json::to_string_pretty(&lock).or_internal("write JSON")? + "\n";
+    let text = formatted(text)?;
     let (path, now) = (dir.join(NAME), read(dir)?);
     if now.as_ref() == Some(&text) {
         return Ok(false);
@@ -44,6 +40,15 @@ pub fn write(dir: &Path, before: Option<&str>, text: &str) -> Result<bool, Failu
     }
     replace_file(&path, &text)?;
     Ok(true)
+}
+
+/// The lock `text`, which the builder's Nix printed, formatted as Nix does.
+pub fn formatted(text: &str) -> Result<String, Failure> {
+    let lock: Value = serde_json::from_str(text).map_err(|_| not_a_lock())?;
+    if Lock::parse(text).is_none() || !lock.get("version").is_some_and(Value::is_u64) {
+        return Err(not_a_lock());
+    }
+    Ok(serde_json::to_string_pretty(&lock).or_internal("write JSON")? + "\n")
 }
 
 fn not_a_lock() -> Failure {

@@ -2,11 +2,6 @@
 //! user's. No password is in the container, the log, or what is printed.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::Command;
-use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -163,98 +158,6 @@ fn builder_uses_the_proxy_and_keeps_its_password() {
     }
 }
 
-/// A proxy that wants the login and tunnels every connection to `port` of this machine. Returns its own port, and the heads of
-/// the requests.
-fn tunnel_to(port: u16) -> (u16, Arc<Mutex<Vec<String>>>) {
-    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
-    let (own, heads) = (
-        listener.local_addr().unwrap().port(),
-        Arc::<Mutex<Vec<String>>>::default(),
-    );
-    let seen = Arc::clone(&heads);
-    std::thread::spawn(move || {
-        for mut client in listener.incoming().flatten() {
-            let seen = Arc::clone(&seen);
-            std::thread::spawn(move || {
-                let mut head = String::new();
-                let mut byte = [0];
-                while !head.ends_with("\r\n\r\n") && client.read_exact(&mut byte).is_ok() {
-                    head.push(char::from(byte[0]));
-                }
-                seen.lock().unwrap().push(head.clone());
-                if !head.contains(&basic()) {
-                    let refusal = "HTTP/1.1 407 Proxy Authentication Required\r\n\
-                                   Proxy-Authenticate: Basic realm=\"proxy\"\r\nContent-Length: 0\r\n\r\n";
-                    return client.write_all(refusal.as_bytes()).unwrap_or(());
-                }
-                client
-                    .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                    .unwrap();
-                let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
-                let (mut from, mut to) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
-                std::io::copy(&mut client, &mut &server).unwrap_or(0);
-                server.shutdown(std::net::Shutdown::Write).unwrap_or(());
-            });
-        }
-    });
-    (own, heads)
-}
-
-/// Makes a certificate authority in `dir` and a certificate for this machine's address on the engine's network.
-fn certificates(dir: &Path) -> rustls::ServerConfig {
-    let openssl = |words: &[&str]| {
-        run(Command::new("openssl").args(words).current_dir(dir)).assert_exit_code(0);
-    };
-    let own = |name: &str, private: &str, public: &str, more: &[&str]| {
-        let subject = format!("/CN={name}");
-        let words = [
-            "req", "-x509", "-days", "2", "-noenc", "-newkey", "ec", "-pkeyopt",
-        ];
-        let curve = [
-            "ec_paramgen_curve:P-256",
-            "-subj",
-            &subject,
-            "-keyout",
-            private,
-            "-out",
-            public,
-        ];
-        openssl(&[&words[..], &curve, more].concat());
-    };
-    own("authority", "ca-key.pem", "ca.pem", &[]);
-    let names = format!(
-        "subjectAltName=IP:{},DNS:cache.invalid",
-        host_for_containers()
-    );
-    let signed = [
-        "-CA",
-        "ca.pem",
-        "-CAkey",
-        "ca-key.pem",
-        "-addext",
-        &names,
-        "-addext",
-        "basicConstraints=critical,CA:false",
-    ];
-    own("cache", "key.pem", "cert.pem", &signed);
-    let der = |name: &str| {
-        let text = fs::read_to_string(dir.join(name)).unwrap();
-        let lines = text.lines().filter(|line| !line.starts_with("-----"));
-        STANDARD.decode(lines.collect::<String>()).unwrap()
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![der("cert.pem").into()],
-            rustls::pki_types::PrivatePkcs8KeyDer::from(der("key.pem")).into(),
-        )
-        .unwrap()
-}
-
 #[test]
 fn cache_with_a_certificate_of_the_users_authority() {
     if !engine_available() || !tools_available(&["openssl"]) {
@@ -262,7 +165,9 @@ fn cache_with_a_certificate_of_the_users_authority() {
     }
     let (volume, cache) = (StoreVolume::new(), cache());
     let dir = tempfile::tempdir().unwrap();
-    let secure = CacheServer::over_tls(&cache.dir, certificates(dir.path()));
+    let address = host_for_containers();
+    let tls = certificates(dir.path(), &[&format!("IP:{address}"), "DNS:cache.invalid"]);
+    let secure = CacheServer::over_tls(&cache.dir, tls, |_| Reply::File);
     let user = with_caches(user("tls", &volume, &cache), &[&secure]);
     let authority = dir.path().join("ca.pem");
     let with_authority = ["-v", "--ca-file", authority.to_str().unwrap()];
@@ -278,8 +183,8 @@ fn cache_with_a_certificate_of_the_users_authority() {
     assert_built(outcome, "tls", &[]);
 
     // The same by a name that only the proxy knows.
-    let (port, heads) = tunnel_to(secure.port());
-    let proxy = format!("http://me:{PASSWORD}@{}:{port}", host_for_containers());
+    let (port, heads) = tunnel_to(secure.port(), Some(basic()));
+    let proxy = format!("http://me:{PASSWORD}@{address}:{port}");
     let behind = super::user("tunnel", &volume, &cache)
         .with("SDBUILD_SUBSTITUTERS", "https://cache.invalid")
         .with("https_proxy", proxy);

@@ -1,0 +1,99 @@
+//! The lock of the flake that `init` has written.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::common::context::Context;
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::scratch_dir::ScratchDir;
+use crate::nixos::flake;
+use crate::pipeline;
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
+use crate::template::{self, Access};
+
+/// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
+/// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
+const MAX_STALL: Duration = Duration::from_secs(10);
+
+/// Writes the `flake.lock` beside `flake`, owned by `owner`, as `sdbuild lock` would; its path. A lock that exists is left alone.
+/// One that cannot be made is a warning: only a cancelled run, and what could not be removed, are failures.
+pub(super) async fn write(
+    flake: &Path,
+    owner: Option<(u32, u32)>,
+    env: &Environment,
+    context: &Context,
+) -> Result<Option<PathBuf>, Failure> {
+    let path = flake.with_file_name(flake::LOCK);
+    if template::is_free(&path).is_err() {
+        return Ok(None);
+    }
+    match Box::pin(make(flake, &path, owner, env, context)).await {
+        Ok(()) => Ok(Some(path)),
+        Err(failure) if failure.class == Class::Interrupted || !failure.teardown.is_empty() => {
+            Err(failure)
+        }
+        Err(failure) => {
+            let name = flake::LOCK;
+            let text = format!("{name} is not written: {failure}");
+            context.events.warn(text);
+            Ok(None)
+        }
+    }
+}
+
+/// Locks a copy of `flake` alone, so that nothing else of its directory is uploaded and git need not track it, and writes the lock
+/// to `path`.
+async fn make(
+    flake: &Path,
+    path: &Path,
+    owner: Option<(u32, u32)>,
+    env: &Environment,
+    context: &Context,
+) -> Result<(), Failure> {
+    let dir = flake.parent().unwrap_or(Path::new("/"));
+    let mut settings = settings_of(dir, env)?;
+    let stall_timeout = &mut settings.common.stall_timeout;
+    *stall_timeout = MAX_STALL.min(*stall_timeout);
+    let parent = &settings.common.cache_dir;
+    let scratch = ScratchDir::create(parent)
+        .or_environment(format!("create a directory in {}", parent.display()))?;
+    let copy = scratch.path().join(flake.file_name().unwrap_or_default());
+    fs::copy(flake, &copy).or_environment(format!("copy {}", flake.display()))?;
+    settings.source = SourceChoice::Flake {
+        reference: reference(scratch.path(), dir),
+        found: false,
+    };
+    let outcome = pipeline::lock_flake(settings, Vec::new(), context).await?;
+    outcome.finish("flake.lock is written", |lock| {
+        let lock = lock.ok_or_else(|| Failure::message(Class::Internal, "Nix wrote no lock"))?;
+        let text = flake::formatted_lock(&lock)?;
+        template::write(path, &text, Access::Everybody, owner)
+    })
+}
+
+/// The settings with which `sdbuild lock` locks the flake in `dir`.
+fn settings_of(dir: &Path, env: &Environment) -> Result<settings::Build, Failure> {
+    let config = ConfigArgs {
+        flake: Some(reference(dir, dir)),
+        ..ConfigArgs::default()
+    };
+    let build = BuildArgs {
+        config,
+        ..BuildArgs::default()
+    };
+    settings::Build::resolve(&build, env)
+}
+
+/// The flake in the directory `path`, as it is there without git, called `shown` in messages.
+fn reference(path: &Path, shown: &Path) -> FlakeRef {
+    FlakeRef {
+        location: FlakeLocation::Directory {
+            path: path.to_owned(),
+            untracked: true,
+        },
+        text: shown.to_string_lossy().into_owned(),
+        ..FlakeRef::here()
+    }
+}
