@@ -22,13 +22,14 @@ Examples:
   sdbuild formats --json";
 
 pub(super) const CLEAN: &str = "\
-Removes every store volume that no run uses; --old removes old results on one volume: sdbuild-store, or the one \
-that SDBUILD_STORE names. Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if \
+Removes every store volume that no run uses, and says which is the current one; --store NAME removes only that one, \
+--old old results on one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if \
 something could not be removed.
 
 Examples:
   sdbuild clean --old                        # keep what the last result of each configuration needs
   sdbuild clean --old --keep 0 --downloads   # keep container images, logs and an empty store
+  sdbuild clean --store sdbuild-store-other  # remove one store volume, and nothing else
   sdbuild clean --dry-run                    # list what would be removed, with sizes
   sdbuild clean --yes                        # do not ask, for scripts";
 

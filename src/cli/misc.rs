@@ -96,8 +96,12 @@ pub struct Clean {
     #[arg(long)]
     pub downloads: bool,
 
+    /// Remove only this store volume; with --old, old results from it
+    #[arg(long, value_name = "NAME", conflicts_with = "downloads")]
+    pub store: Option<String>,
+
     /// Remove everything; this is the default
-    #[arg(long, conflicts_with_all = ["old", "downloads"])]
+    #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 
     /// List what would be removed, and remove nothing

@@ -23,17 +23,20 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
+    let named = args.store.as_deref().map(|name| settings.with_store(name));
+    let named = named.transpose()?;
     if args.old || args.downloads {
-        return Box::pin(parts::run(args, &settings, ui, context)).await;
+        let settings = named.as_ref().unwrap_or(&settings);
+        return Box::pin(parts::run(args, settings, ui, context)).await;
+    }
+    if let Some(named) = named {
+        let removal = Box::pin(Removal::plan_store(&settings, &named.store, context)).await?;
+        return Box::pin(remove(&removal, &settings, args, ui, context)).await;
     }
     match Box::pin(Removal::plan(&settings, context)).await {
         Ok(removal) => {
             report_live(removal.live(), context);
-            if !confirmed(&removal.items(), args, ui, context).await? {
-                return Ok(());
-            }
-            let leftovers = Box::pin(removal.carry_out(&settings, context)).await?;
-            removed(leftovers, context)
+            Box::pin(remove(&removal, &settings, args, ui, context)).await
         }
         Err(failure) if failure.class == Class::Environment => {
             let Ok(files) = FileRemoval::plan(&settings) else {
@@ -48,6 +51,21 @@ pub async fn run(
         }
         Err(failure) => Err(failure),
     }
+}
+
+/// Removes what is planned if the user wants that.
+async fn remove(
+    removal: &Removal,
+    settings: &Common,
+    args: &cli::Clean,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    if !confirmed(&removal.items(), args, ui, context).await? {
+        return Ok(());
+    }
+    let leftovers = Box::pin(removal.carry_out(settings, context)).await?;
+    removed(leftovers, context)
 }
 
 /// What is told if `failure` keeps the engine from being used.

@@ -9,13 +9,16 @@ use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::shell_word::quoted;
 use crate::common::timeout::timeout;
-use crate::engine::{EngineError, ImageInfo, RunId};
+use crate::engine::{EngineError, ImageInfo, RunId, VolumeInfo};
 use crate::oci::Definition;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::clients;
 use crate::pipeline::file_removal::{FileRemoval, Item};
-use crate::pipeline::inventory::{ContainerSizes, Inventory, SizedVolume, image_name};
+use crate::pipeline::inventory::{
+    ContainerSizes, EngineObjects, Inventory, SizedVolume, image_name,
+};
 use crate::pipeline::steps::container_images::ensure;
+use crate::pipeline::sweep::StaleObjects;
 use crate::settings::Common;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
@@ -26,17 +29,43 @@ const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);
 pub struct Removal {
     inventory: Inventory,
     files: FileRemoval,
+    /// The store volume of the settings.
+    store: String,
 }
 
 impl Removal {
     /// Lists the engine's objects, the kernel's handlers and our directories.
     pub async fn plan(settings: &Common, context: &Context) -> Result<Self, Failure> {
+        Self::plan_part(settings, Ok, context).await
+    }
+
+    /// Lists the store volume `store`, and nothing else. Usage errors: it does not exist, or a run uses it.
+    pub async fn plan_store(
+        settings: &Common,
+        store: &str,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        let only_store = |objects| store_alone(objects, store);
+        let mut plan = Self::plan_part(settings, only_store, context).await?;
+        // The volume was measured with one of them.
+        plan.inventory.objects.images.clear();
+        plan.files = plan.files.without_logs().without_downloads();
+        Ok(plan)
+    }
+
+    /// Lists the engine's objects of which `part` leaves those that are removed.
+    async fn plan_part(
+        settings: &Common,
+        part: impl FnOnce(EngineObjects) -> Result<EngineObjects, Failure>,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let cancel = &context.cancel;
         let engine = clients::connect(settings, cancel).await?;
         let measure = async {
             let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
             let mut inventory = cancel.race(list).await??;
             inventory.look(TableFallback::ThisMachine, context).await?;
+            inventory.objects = part(inventory.objects)?;
             if inventory.registrar_image().is_some() {
                 let sizes = inventory.volume_sizes(context);
                 let volumes = inventory.locked(Box::pin(sizes)).await?;
@@ -49,6 +78,7 @@ impl Removal {
         Ok(Self {
             inventory,
             files: FileRemoval::beside(settings, live_on_engine)?,
+            store: settings.store.clone(),
         })
     }
 
@@ -73,7 +103,7 @@ impl Removal {
             items.push(item("handler", entry.name.clone(), None));
         }
         for SizedVolume { volume, size } in self.free_volumes() {
-            items.push(item("volume", volume.name.clone(), *size));
+            items.push(item("volume", described(&volume.name, &self.store), *size));
         }
         for image in self.free_images() {
             items.push(item("image", image_name(image), Some(image.size)));
@@ -159,10 +189,9 @@ impl Removal {
 
     /// Volumes that no container uses, other than those that are removed too.
     fn free_volumes(&self) -> impl Iterator<Item = &SizedVolume> {
-        let stale = &self.inventory.objects.stale.containers;
-        let is_removed = move |user: &String| stale.iter().any(|stale| stale.name == *user);
+        let stale = &self.inventory.objects.stale;
         let volumes = self.inventory.objects.volumes.iter();
-        volumes.filter(move |sized| sized.volume.users.iter().all(is_removed))
+        volumes.filter(|sized| is_free(&sized.volume, stale))
     }
 
     /// A live run may be about to use any image.
@@ -236,5 +265,81 @@ impl Removal {
         let image = RegistrarImage { reference };
         let options = RegistrarOptions::new(engine, &image, own);
         Registrar::look(options, &context.cancel, &context.events).await
+    }
+}
+
+/// Whether only containers of stale runs use the volume.
+fn is_free(volume: &VolumeInfo, stale: &StaleObjects) -> bool {
+    let is_stale = |user: &String| stale.containers.iter().any(|stale| stale.name == *user);
+    volume.users.iter().all(is_stale)
+}
+
+/// The volume `name`, and whether it is the `current` one, which builds take.
+fn described(name: &str, current: &str) -> String {
+    if name == current {
+        format!("{name}, the current store")
+    } else {
+        format!("{name}, not the current store")
+    }
+}
+
+/// Of `objects`, the volume `store` and the containers of stale runs that use it.
+fn store_alone(mut objects: EngineObjects, store: &str) -> Result<EngineObjects, Failure> {
+    objects.volumes.retain(|sized| sized.volume.name == store);
+    let Some(SizedVolume { volume, .. }) = objects.volumes.first() else {
+        let text = format!("there is no store volume {store}");
+        return Err(Failure::usage(text).hint("`sdbuild status` lists them"));
+    };
+    if !is_free(volume, &objects.stale) {
+        return Err(
+            Failure::usage(format!("a run uses the store volume {store}"))
+                .hint("`sdbuild status` lists the runs; wait for its end, or end it"),
+        );
+    }
+    let users = &volume.users;
+    let containers = &mut objects.stale.containers;
+    containers.retain(|container| users.contains(&container.name));
+    objects.stale.handlers.clear();
+    Ok(objects)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn volume(name: &str, users: &[&str]) -> SizedVolume {
+        let volume = VolumeInfo {
+            name: name.to_owned(),
+            users: users.iter().map(|&user| user.to_owned()).collect(),
+            created: None,
+        };
+        SizedVolume { volume, size: None }
+    }
+
+    #[test]
+    fn the_current_store_is_told_from_others() {
+        let current = "sdbuild-store";
+        assert_eq!(
+            described(current, current),
+            "sdbuild-store, the current store"
+        );
+        let other = described("sdbuild-store-b", current);
+        assert_eq!(other, "sdbuild-store-b, not the current store");
+    }
+
+    #[test]
+    fn one_store_is_removed_alone_and_only_if_no_run_uses_it() {
+        let objects = || EngineObjects {
+            volumes: vec![
+                volume("sdbuild-store", &[]),
+                volume("sdbuild-store-b", &["b"]),
+            ],
+            ..EngineObjects::default()
+        };
+        let alone = store_alone(objects(), "sdbuild-store").unwrap();
+        assert_eq!(alone.volumes.len(), 1);
+        let refused = |store| store_alone(objects(), store).unwrap_err().to_string();
+        assert!(refused("sdbuild-store-b").contains("a run uses"));
+        assert!(refused("sdbuild-store-c").contains("there is no store"));
     }
 }

@@ -63,6 +63,16 @@ impl Common {
         Self::resolve(env, &mut Resolver::new(Options::default(), env, None)?)
     }
 
+    /// The same with the store volume `name`.
+    pub fn with_store(&self, name: &str) -> Result<Self, Failure> {
+        check_store_name(name)?;
+        let store = name.to_owned();
+        Ok(Self {
+            store,
+            ..self.clone()
+        })
+    }
+
     /// Resolves them for a command that has read its settings files.
     pub(super) fn resolve(env: &Environment, s: &mut Resolver<'_>) -> Result<Self, Failure> {
         let store = s.value_or(

@@ -39,6 +39,13 @@ fn clean_lists_asks_and_removes_only_own_objects() {
         listed.stdout
     );
     assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
+    let current = "sdbuild-store-clean, the current store";
+    let other = "sdbuild-store, not the current store";
+    assert!(
+        listed.stdout.contains(current) && listed.stdout.contains(other),
+        "{}",
+        listed.stdout
+    );
     let unasked = run(&mut user.sdbuild(&["clean"])).assert_exit_code(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
@@ -56,6 +63,37 @@ fn clean_lists_asks_and_removes_only_own_objects() {
     docker(&["volume", "rm", "sdbuild-store-not-labelled"]);
     assert!(own.exists());
     drop(object);
+}
+
+/// Others, images, downloads and logs stay.
+#[test]
+fn clean_removes_one_store_volume_alone() {
+    if !engine_available() {
+        return;
+    }
+    let user = user();
+    let names = ["sdbuild-store-clean-a", "sdbuild-store-clean-b"];
+    for name in names {
+        docker(&[
+            "volume",
+            "create",
+            "--label",
+            "dev.sdbuild.role=store",
+            name,
+        ]);
+    }
+    run(&mut user.sdbuild(&["clean", "--store", "sdbuild-store-clean-c"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["there is no store volume sdbuild-store-clean-c"]);
+    let images = docker(&["images", "--quiet"]);
+    run(&mut user.sdbuild(&["clean", "--yes", "--store", names[0]])).assert_exit_code(0);
+    let volumes = docker(&["volume", "ls", "--quiet"]);
+    remove_volume(names[1]);
+    assert!(
+        !volumes.contains(names[0]) && volumes.contains(names[1]),
+        "{volumes}"
+    );
+    assert_eq!(docker(&["images", "--quiet"]), images);
 }
 
 /// A build under way, which uses images, store and handler.
