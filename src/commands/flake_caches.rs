@@ -4,6 +4,7 @@ use crate::commands::confirm::confirm;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::flake_caches::{CacheAnswer, FlakeCaches};
+use crate::common::http_url::hide_secrets;
 use crate::pipeline;
 use crate::settings;
 use crate::ui::{self, Ui};
@@ -51,7 +52,10 @@ pub(super) async fn asking<T>(
 /// The caches and their keys, one a line.
 fn described(caches: &FlakeCaches) -> String {
     let lines = |texts: &[String]| {
-        let lines: Vec<_> = texts.iter().map(|text| ui::sanitize_line(text)).collect();
+        let lines = texts
+            .iter()
+            .map(|text| ui::sanitize_line(&hide_secrets(text)));
+        let lines: Vec<_> = lines.collect();
         lines.join("\n  ")
     };
     format!(

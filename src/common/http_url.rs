@@ -1,5 +1,8 @@
 //! Addresses of servers that sdbuild writes down: in a lock, in messages, in the builder's environment.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use url::Url;
 
 /// Parameters of a query that let everybody who has the address read what is there: of presigned addresses (S3, Google Cloud
@@ -50,7 +53,6 @@ fn secret_of(url: &Url) -> Option<HttpUrlError> {
     if credentials_in(url) {
         return Some(HttpUrlError::HasCredentials);
     }
-    let is_secret = |name: &str| SECRET_PARAMETERS.contains(&name.to_ascii_lowercase().as_str());
     let has_token = url.query_pairs().any(|(name, _)| is_secret(&name));
     has_token.then_some(HttpUrlError::HasToken)
 }
@@ -69,6 +71,63 @@ pub fn without_secrets(url: &str) -> String {
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
     format!("{scheme}://{host}/{path}")
+}
+
+/// What stands in the place of a secret.
+const HIDDEN: &str = "***";
+/// Where an address in a message ends, besides white space.
+const ENDS: [char; 9] = [
+    '"', '\'', '`', '<', '>', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}',
+];
+
+/// `text`, such as a message of Nix or git, with `***` in the place of the passwords and tokens of all addresses in it. The user
+/// name of an address of SSH stays: it is no secret.
+pub fn hide_secrets(text: &str) -> Cow<'_, str> {
+    let mut hidden = Cow::Borrowed(text);
+    for secrets in [credentials_within, tokens_within] {
+        let found = secrets(&hidden);
+        for range in found.into_iter().rev() {
+            hidden.to_mut().replace_range(range, HIDDEN);
+        }
+    }
+    hidden
+}
+
+/// Where `text` has what precedes the `@` of an address, in ascending order.
+fn credentials_within(text: &str) -> Vec<Range<usize>> {
+    let found = text.match_indices("://").filter_map(|(at, mark)| {
+        let start = at + mark.len();
+        let (before, rest) = (text.get(..at)?, text.get(start..)?);
+        let authority = rest
+            .split(|c| "/?#".contains(c) || ends_address(c))
+            .next()?;
+        let (credentials, _) = authority.rsplit_once('@')?;
+        let scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && !"+-".contains(c));
+        let by_ssh = scheme.into_iter().next()?.contains("ssh");
+        let is_name = by_ssh && !credentials.contains(':');
+        (!is_name && !credentials.is_empty()).then(|| start..start + credentials.len())
+    });
+    found.collect()
+}
+
+/// Where `text` has the values of [`SECRET_PARAMETERS`], in ascending order.
+fn tokens_within(text: &str) -> Vec<Range<usize>> {
+    let found = text.match_indices(['?', '&']).filter_map(|(at, mark)| {
+        let start = at + mark.len();
+        let (name, rest) = text.get(start..)?.split_once('=')?;
+        let value = rest.split(|c| "&#".contains(c) || ends_address(c)).next()?;
+        let value_at = start + name.len() + 1;
+        (is_secret(name) && !value.is_empty()).then(|| value_at..value_at + value.len())
+    });
+    found.collect()
+}
+
+fn ends_address(c: char) -> bool {
+    c.is_whitespace() || ENDS.contains(&c)
+}
+
+fn is_secret(parameter: &str) -> bool {
+    SECRET_PARAMETERS.contains(&parameter.to_ascii_lowercase().as_str())
 }
 
 fn parse(address: &str) -> Option<Url> {
@@ -129,6 +188,39 @@ mod tests {
             ("https://token@a.example", "https://a.example/"),
         ] {
             assert_eq!(without_secrets(url), plain);
+        }
+    }
+
+    #[test]
+    fn secrets_of_addresses_are_hidden_in_any_text() {
+        for (text, hidden) in [
+            (
+                "error: unable to download 'https://me:pass@word@a.example/b.tar.gz?x=1': HTTP error 404",
+                "error: unable to download 'https://***@a.example/b.tar.gz?x=1': HTTP error 404",
+            ),
+            (
+                "• Added input 'a':\n    'git+https://TOKEN@a.example/b?ref=m' \u{2018}git+ssh://git@h/b\u{2019}",
+                "• Added input 'a':\n    'git+https://***@a.example/b?ref=m' \u{2018}git+ssh://git@h/b\u{2019}",
+            ),
+            (
+                "\"ssh://git:pw@h/b\" gitlab:o/r?dir=x&Access_Token=abc#y, http://h:80/x@y",
+                "\"ssh://***@h/b\" gitlab:o/r?dir=x&Access_Token=***#y, http://h:80/x@y",
+            ),
+            (
+                "https://a:b@h/?token=c https://d:é@h",
+                "https://***@h/?token=*** https://***@h",
+            ),
+        ] {
+            assert_eq!(hide_secrets(text), hidden);
+        }
+        for text in [
+            "",
+            "no address: a@b.example",
+            "'ssh-ng://me@pi.lan'",
+            "ssh://git@h.example/x?y=1&token=&&",
+            "x://@h ?",
+        ] {
+            assert!(matches!(hide_secrets(text), Cow::Borrowed(same) if same == text));
         }
     }
 

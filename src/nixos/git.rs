@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::http_url::without_secrets;
+use crate::common::http_url::{hide_secrets, without_secrets};
 use crate::common::program::{find_program, missing_program};
 use crate::common::text::{strip_control, truncate};
 
@@ -186,7 +186,9 @@ impl Git {
             return Ok(Ok(ended.stdout));
         }
         let message = String::from_utf8_lossy(&ended.stderr);
-        Ok(Err(strip_control(message.trim())))
+        Ok(Err(
+            hide_secrets(&strip_control(message.trim())).into_owned()
+        ))
     }
 
     fn command(&self, words: &[&str]) -> Command {

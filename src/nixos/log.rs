@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use self::count::Count;
 use self::forecast::forecast;
+use crate::common::http_url::hide_secrets;
 use crate::common::nix_event::NixEvent;
 use crate::common::text::{strip_control, truncate};
 
@@ -312,9 +313,10 @@ fn level(value: &Value) -> u8 {
     number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX))
 }
 
-/// `text` as it may be shown: without terminal control, at most [`MAX_TEXT_CHARS`] characters and `…`.
+/// `text` as it may be shown and written to the log: without terminal control and without the passwords of addresses, which Nix
+/// names as `flake.nix` has them; at most [`MAX_TEXT_CHARS`] characters and `…`.
 pub(super) fn clean(text: &str) -> String {
-    truncate(&strip_control(text), MAX_TEXT_CHARS).into_owned()
+    truncate(&hide_secrets(&strip_control(text)), MAX_TEXT_CHARS).into_owned()
 }
 
 fn number(value: &Value, key: &str) -> Option<u64> {

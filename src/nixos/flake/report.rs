@@ -7,6 +7,7 @@ use crate::common::failure::Failure;
 use crate::common::flake_caches::{CacheAnswer, CacheUse, FlakeCaches};
 use crate::common::git_source::is_commit;
 use crate::common::hash::Sha256Hash;
+use crate::common::http_url::hide_secrets;
 use crate::nixos::store_path::is_store_path;
 
 /// A locked flake. Every text was checked: it comes from the builder.
@@ -56,6 +57,7 @@ impl FlakeReport {
             return;
         }
         let (urls, keys) = (substituters.join(", "), trusted_public_keys.join(", "));
+        let urls = hide_secrets(&urls);
         match used {
             CacheUse::Used => events.notice(format!(
                 "the binary caches of the flake are used: {urls} (keys {keys})"

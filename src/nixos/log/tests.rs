@@ -62,6 +62,28 @@ fn a_build_on_a_remote_builder_is_one_build() {
     assert_eq!((is_count(1) > 0, is_count(2)), (true, 0));
 }
 
+/// Nix names the inputs of a flake as `flake.nix` and the lock have them.
+#[test]
+fn passwords_of_addresses_reach_no_event() {
+    let mut log = Log::default();
+    let url = "https://me:secret@h.example/a?token=secret";
+    let lines = [
+        format!("warning: unable to download '{url}'"),
+        format!(r#"@nix {{"action":"msg","level":0,"msg":"error: {url}","raw_msg":"at {url}"}}"#),
+        format!(
+            r#"@nix {{"action":"start","id":1,"level":4,"parent":0,"text":"fetching {url}","type":101}}"#
+        ),
+        BUILD.to_owned(),
+        format!(r#"@nix {{"action":"result","fields":["{url}"],"id":42949672966,"type":101}}"#),
+    ];
+    for line in lines {
+        let event = log.line(&line);
+        let shown = format!("{event:?} {:?}", log.take_error());
+        assert!(event.is_some() && !shown.contains("secret"), "{shown}");
+        assert!(line == BUILD || shown.contains("//***@h.example/a?token=***"));
+    }
+}
+
 #[test]
 fn parses_the_number_of_emulated_builds() {
     let mut log = Log::default();
