@@ -2,7 +2,6 @@
 //! it looks as if the image refused the key.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -89,7 +88,7 @@ fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
 /// Whether the file begins as every private key of OpenSSH does; also true of one that cannot be read.
 fn is_armored(key: &Path) -> bool {
     let mut begin = [0; 10];
-    let read = File::open(key).and_then(|mut file| file.read_exact(&mut begin));
+    let read = plain_file::open(key).and_then(|mut file| file.read_exact(&mut begin));
     match read {
         Ok(()) => begin == *b"-----BEGIN",
         Err(error) => error.kind() != io::ErrorKind::UnexpectedEof,

@@ -287,3 +287,26 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
         assert!(!names.iter().any(|name| name.contains(".ssh")), "{names:?}");
     }
 }
+
+/// git opened it, and waited without a word.
+#[test]
+fn pipes_that_git_would_read_are_refused() {
+    for name in [
+        ".gitignore",
+        "sub/.gitignore",
+        "sub/.gitattributes",
+        ".git/info/exclude",
+        ".git/info/attributes",
+    ] {
+        let repository = Repository::new(&["flake.nix", "sub/a.nix"]);
+        let path = repository.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::remove_file(&path).ok();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let text = repository.find(".").unwrap_err().to_string();
+        assert!(
+            text.contains(name) && text.contains("not a plain file"),
+            "{text}"
+        );
+    }
+}
