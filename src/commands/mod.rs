@@ -23,6 +23,7 @@ pub mod inspect;
 mod json_output;
 pub mod lock;
 pub mod man;
+mod newer_file;
 mod newest_image;
 pub mod next_step;
 pub mod settings;

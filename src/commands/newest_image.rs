@@ -5,9 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::commands::newer_file::newer_file;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::image_name::{Sidecar, is_image};
+use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::settings::{Environment, output_dir};
 
@@ -27,8 +29,19 @@ pub(super) fn named_or_newest(
             .hint("build one with `sdbuild build`, or name the file")
     })?;
     let shown = shown_path(&path);
-    context.events.notice(format!("the newest image: {shown}"));
+    let newer = match newer_file(&here, &path) {
+        Some(file) => format!("; {}", is_newer(&file)),
+        None => String::new(),
+    };
+    let text = format!("the newest image: {shown}{newer}");
+    context.events.notice(text);
     Ok(path)
+}
+
+/// What is said of an image where `file` of the configuration is newer.
+pub(super) fn is_newer(file: &Path) -> String {
+    let file = quoted(&file.to_string_lossy());
+    format!("{file} is newer: `sdbuild build` makes an image of what it says now")
 }
 
 /// The newest image in the current directory `here` and in the output directory.

@@ -1,6 +1,9 @@
 //! `sdbuild` alone: what to do next. Unlike the help, it fits a terminal of 24 rows.
 
-use crate::commands::newest_image::newest;
+use std::path::PathBuf;
+
+use crate::commands::newer_file::newer_file;
+use crate::commands::newest_image::{is_newer, newest};
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
@@ -15,8 +18,18 @@ pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
         return ui.result(&first_steps(columns).join("\n"));
     };
     let (here, output) = output_dir(env)?;
-    let image = newest(&here, &output).map(|image| shown_path(&image));
-    ui.result(&steps(configuration, image.as_deref(), columns).join("\n"))
+    let image = newest(&here, &output).map(|path| NewestImage {
+        shown: shown_path(&path),
+        newer: newer_file(&here, &path),
+    });
+    ui.result(&steps(configuration, image.as_ref(), columns).join("\n"))
+}
+
+/// The newest image here.
+struct NewestImage {
+    shown: String,
+    /// The file of the configuration that is newer.
+    newer: Option<PathBuf>,
 }
 
 /// The commands where there is no configuration, in lines of `columns` columns.
@@ -74,12 +87,14 @@ fn step(command: &str, purpose: &str, columns: usize) -> String {
 
 /// The commands for `configuration` and the newest `image`, each with its purpose.
 /// In lines of `columns` columns.
-fn steps(configuration: &str, image: Option<&str>, columns: usize) -> Vec<String> {
+fn steps(configuration: &str, image: Option<&NewestImage>, columns: usize) -> Vec<String> {
     let text = format!("The configuration is {configuration}. Next:");
     let mut lines = labelled("", 0, &text, columns);
     lines.extend(with_configuration(columns));
     if let Some(image) = image {
-        let text = format!("The newest image is {}. Next:", quoted(image));
+        let newer = image.newer.as_deref().map(is_newer);
+        let newer = newer.map_or_else(String::new, |text| format!("; {text}"));
+        let text = format!("The newest image is {}{newer}. Next:", quoted(&image.shown));
         lines.extend(labelled("", 0, &text, columns));
         lines.extend(with_image(columns));
     }
@@ -95,8 +110,17 @@ mod tests {
     fn an_image_is_named_with_what_can_be_done_with_it() {
         let without = steps("sd-card.nix", None, 80).join("\n");
         assert!(without.contains("sdbuild build") && !without.contains("sdbuild flash"));
-        let with = steps("sd-card.nix", Some("out/my pi.img"), 80).join("\n");
-        let narrow = steps("sd-card.nix", Some("out/my pi.img"), 40);
+        let mut image = NewestImage {
+            shown: "out/my pi.img".to_owned(),
+            newer: None,
+        };
+        let with = steps("sd-card.nix", Some(&image), 80).join("\n");
+        assert!(!with.contains("newer"), "{with}");
+        image.newer = Some("my keys.nix".into());
+        let narrow = steps("sd-card.nix", Some(&image), 40);
+        assert!(narrow.len() <= 22, "{narrow:#?}");
+        let text = narrow.join(" ");
+        assert!(text.contains("'my keys.nix' is newer"), "{text}");
         assert!(narrow.iter().all(|line| line.len() <= 40), "{narrow:#?}");
         assert!(
             with.contains("'out/my pi.img'") && with.contains("sdbuild flash"),

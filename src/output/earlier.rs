@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde::Deserialize;
 
@@ -159,9 +160,15 @@ impl EarlierImage {
             && image.level == how.level
     }
 
-    /// The image as a result of this run.
+    /// The image as a result of this run, of whose time the manifest is from now on: who compares the image with the files of the
+    /// configuration sees that it is up to date.
     pub(super) fn into_image(self, dir: &Path) -> Image {
         let Fields { image, raw, .. } = self.fields;
+        let manifest = Sidecar::Manifest.path(&dir.join(&image.name));
+        let dated =
+            plain_file::open(&manifest).and_then(|file| file.set_modified(SystemTime::now()));
+        // It may be another user's.
+        dated.ok();
         Image {
             path: dir.join(image.name),
             size: image.size,
@@ -293,7 +300,11 @@ mod tests {
         assert!(!earlier.is_result(&origin("mine", "/nix/store/x"), how(Some(3))));
         let has = |all: &[Sidecar]| earlier.has_whole(dir.path(), all.iter().copied());
         assert!(has(&[Sidecar::Manifest]) && !has(&Sidecar::ALL));
+        let manifest = || fs::File::open(dir.path().join("a.img.json")).unwrap();
+        manifest().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         let image = earlier.into_image(dir.path());
+        let dated = manifest().metadata().unwrap().modified().unwrap();
+        assert_ne!(dated, SystemTime::UNIX_EPOCH);
         assert!(image.up_to_date && image.path.ends_with(NAME) && image.raw_size == 512);
     }
 

@@ -12,9 +12,14 @@ const FLAKE: &str = "flake.nix";
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
+    configuration_in(Path::new(""))
+}
+
+/// The name of the configuration in the directory `dir`, if there is one.
+pub fn configuration_in(dir: &Path) -> Option<&'static str> {
     [CONFIG_NAME, FLAKE]
         .into_iter()
-        .find(|name| Path::new(name).is_file())
+        .find(|name| dir.join(name).is_file())
 }
 
 /// The configuration that is built.

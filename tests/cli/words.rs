@@ -92,6 +92,24 @@ fn alone_beside_a_configuration_it_names_the_next_commands() {
         .run();
 }
 
+#[test]
+fn an_image_that_is_older_than_its_configuration_is_told() {
+    let user = user();
+    let image = user.write_unbootable("a.img", 1 << 20);
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    fs::File::open(&image)
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
+    user.write("sd-card.nix", "{ }");
+    let alone = run(&mut user.sdbuild(&[])).assert_exit_code(0);
+    let text = alone.stdout.replace('\n', " ");
+    assert!(text.contains("sd-card.nix is newer"), "{text}");
+    run(&mut user.sdbuild(&["inspect"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["the newest image: a.img; sd-card.nix is newer"]);
+}
+
 /// As cargo and Docker, and on standard output, so that a pipe gets it.
 #[test]
 fn alone_it_names_the_first_commands_on_one_screen() {
