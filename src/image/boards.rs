@@ -118,7 +118,7 @@ impl ImageParts<'_> {
             Start::RaspberryPi(model) => self.raspberry_pi(model, report)?,
             Start::UBoot(u_boot) => {
                 report.missing.extend(missing_u_boot(gap, u_boot));
-                self.menu(report);
+                self.menu(UEFI_ARM, report);
                 self.tree_of_menu(u_boot.device_tree, report)?;
             }
             Start::Uefi => {
@@ -126,7 +126,9 @@ impl ImageParts<'_> {
                     report.missing.push(format!("a UEFI program, {UEFI_ARM}"));
                 }
             }
-            Start::OwnUBoot | Start::Bios => self.menu(report),
+            Start::OwnUBoot => self.menu(UEFI_ARM, report),
+            // QEMU's PC has UEFI for a disk with such a program.
+            Start::Bios => self.menu(UEFI_PC, report),
         }
         Ok(())
     }
@@ -141,9 +143,9 @@ impl ImageParts<'_> {
         files.any(|file| file.eq_ignore_ascii_case(program))
     }
 
-    /// Adds what the boot menu of U-Boot lacks.
-    fn menu(&self, report: &mut BoardReport) {
-        if !self.has(LoaderKind::Extlinux) && !self.starts_by_uefi(UEFI_ARM) {
+    /// Adds what the boot menu lacks. Without one the UEFI program `program` starts the image.
+    fn menu(&self, program: &str, report: &mut BoardReport) {
+        if !self.has(LoaderKind::Extlinux) && !self.starts_by_uefi(program) {
             report
                 .missing
                 .push("a boot menu, /boot/extlinux/extlinux.conf".to_owned());
@@ -196,7 +198,7 @@ impl ImageParts<'_> {
             .unwrap_or_default();
         match UBootBinary::read(&bytes) {
             Some(u_boot) => {
-                self.menu(report);
+                self.menu(UEFI_ARM, report);
                 self.room_for_kernel(&u_boot, report)?;
             }
             None => second_kernel(volume, &boot, report)?,

@@ -14,7 +14,8 @@ use super::kernel::{self, Kernel};
 const GRUB: &str = "/EFI/BOOT/grub.cfg";
 /// What nixpkgs calls the version on its ISO images.
 const ISO_VERSION: &str = "/version.txt";
-const EXTLINUX: [&str; 2] = ["/boot/extlinux/extlinux.conf", "/extlinux/extlinux.conf"];
+/// Where U-Boot looks for a menu on a partition, in its order (`boot_prefixes`).
+const EXTLINUX: [&str; 2] = ["/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf"];
 /// Bytes of a boot loader's configuration that are read.
 const MAX_CONFIG_BYTES: usize = 256 * 1024;
 /// The kernels that the Raspberry Pi's firmware starts without a configuration, 64-bit ones first.
@@ -149,7 +150,8 @@ impl BootReport {
         if let FileSystem::Iso(iso) = &volume.fs {
             self.el_torito = iso.boot_entries()?;
             self.add_uefi(volume)?;
-            if let Some(text) = volume.fs.start_of(GRUB, MAX_CONFIG_BYTES)?
+            if self.menu.is_none()
+                && let Some(text) = volume.fs.start_of(GRUB, MAX_CONFIG_BYTES)?
                 && let Some(entry) = grub::default_entry(&String::from_utf8_lossy(&text))
             {
                 self.follow(&entry, volume, GRUB, all)?;

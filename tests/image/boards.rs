@@ -1,14 +1,21 @@
 //! For which boards an image has all that their boot needs.
 
 use super::*;
+use sdbuild::common::board::BoardName;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::context::Context;
 use sdbuild::common::event::Events;
 use sdbuild::image::boards::BoardReport;
-use sdbuild::image::{self, OpenOptions};
+use sdbuild::image::{self, OpenOptions, OpenedImage};
 
 /// The reports about the image of these bytes.
 fn judged(bytes: &[u8]) -> Vec<BoardReport> {
+    image::examine(Path::new("a.img"), &opened(bytes))
+        .unwrap()
+        .boards
+}
+
+fn opened(bytes: &[u8]) -> OpenedImage {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.img");
     fs::write(&path, bytes).unwrap();
@@ -20,8 +27,7 @@ fn judged(bytes: &[u8]) -> Vec<BoardReport> {
         cancel: Cancel::new(),
         events: Events::none(),
     };
-    let opened = image::open(&path, &options, &context).unwrap();
-    image::examine(&path, &opened).unwrap().boards
+    image::open(&path, &options, &context).unwrap()
 }
 
 fn missing(reports: &[BoardReport], board: &str) -> String {
@@ -74,6 +80,46 @@ fn u_boot_is_that_of_the_board_whose_name_it_has() {
     assert!(missing(&reports, "rock64").starts_with("U-Boot: Rockchip's boot header is not"));
     bytes[8196..8204].copy_from_slice(b"eGON.BT0");
     assert!(missing(&judged(&bytes), "pine64").contains("pine64,pine64-plus"));
+}
+
+/// An image with these programs for UEFI and no boot menu.
+fn uefi_disk(programs: &[&str]) -> Vec<u8> {
+    let bytes = image("", |tree| fs::remove_dir_all(tree.join("boot")).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("card.img"), bytes).unwrap();
+    run("mmd -i card.img@@1M ::/EFI ::/EFI/BOOT", dir.path());
+    for name in programs {
+        fs::write(dir.path().join(name), "MZ").unwrap();
+        let copy = format!("mcopy -i card.img@@1M {name} ::/EFI/BOOT/{name}");
+        run(&copy, dir.path());
+    }
+    fs::read(dir.path().join("card.img")).unwrap()
+}
+
+/// What `board` lacks to start the image of these bytes.
+fn missing_on(bytes: &[u8], board: &str) -> Vec<String> {
+    let BoardName(board) = board.parse().unwrap();
+    image::judge_for(&opened(bytes), board).unwrap().missing
+}
+
+#[test]
+fn disk_of_a_pc_with_uefi_is_for_no_other_board() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let pc = uefi_disk(&["BOOTX64.EFI"]);
+    assert!(judged(&pc).is_empty());
+    assert_eq!(missing_on(&pc, "pc"), [""; 0]);
+    assert_eq!(
+        missing_on(&pc, "uefi"),
+        ["a UEFI program, /EFI/BOOT/BOOTAA64.EFI"]
+    );
+    let arm = uefi_disk(&["BOOTAA64.EFI"]);
+    assert_eq!(missing(&judged(&arm), "uefi"), "");
+    assert_eq!(missing_on(&arm, "pc").len(), 1);
+    let both = uefi_disk(&["BOOTAA64.EFI", "BOOTX64.EFI"]);
+    assert_eq!(missing(&judged(&both), "uefi"), "");
+    assert_eq!(missing_on(&both, "pc"), [""; 0]);
 }
 
 #[test]

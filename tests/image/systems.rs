@@ -40,6 +40,30 @@ fn nixos_image_is_recognized() {
 }
 
 #[test]
+fn of_two_menus_the_one_that_u_boot_takes_is_reported_whole() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let boot = boot(image("", |tree| {
+        let menu = CONF.replace("  INITRD", "  FDTDIR ../nixos/dtbs\n  INITRD");
+        fs::write(tree.join("boot/extlinux/extlinux.conf"), menu).unwrap();
+        let first = "DEFAULT a\nLABEL a\n  LINUX ../other\n  APPEND init=/nix/store/o/init\n";
+        fs::create_dir(tree.join("extlinux")).unwrap();
+        fs::write(tree.join("extlinux/extlinux.conf"), first).unwrap();
+        let mut kernel = noise(1000);
+        kernel[0x38..0x3c].copy_from_slice(b"ARM\x64");
+        fs::write(tree.join("other"), kernel).unwrap();
+    }));
+    let menu = boot.menu.unwrap();
+    assert_eq!(menu.config, "/extlinux/extlinux.conf");
+    assert_eq!((menu.initrd, menu.device_trees), (None, None));
+    assert_eq!(menu.kernel.as_deref(), Some("/other"));
+    assert_eq!(boot.kernel.unwrap().path, "/other");
+    assert_eq!(boot.system.path.as_deref(), Some("/nix/store/o"));
+    assert_eq!(boot.system.host_name, None);
+}
+
+#[test]
 fn missing_files_of_the_loader_are_problems() {
     if !have(&IMAGE_TOOLS) {
         return;
