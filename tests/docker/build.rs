@@ -161,7 +161,15 @@ fn boot_test_boots_the_built_image() {
     let mut build = user.build(&["--boot-test", "--ssh-key"]);
     let good = run(build.arg(&private)).assert_exit_code(0);
     assert!(good.image().exists());
-    good.assert_stderr_contains(&["Boot: done", "logged in over SSH"]);
+    let good = good.assert_stderr_contains(&["Boot: done", "logged in over SSH"]);
+    // What comes next is told at the end, and is not the boot that has been.
+    let at = |text: &str| good.stderr.find(text);
+    assert!(
+        at("logged in over SSH") < at("next: sdbuild flash"),
+        "{}",
+        good.stderr
+    );
+    assert_eq!(at("next: sdbuild boot"), None, "{}", good.stderr);
 
     let stranger = TestUser::new();
     let (other, _) = key(&stranger);

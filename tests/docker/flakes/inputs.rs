@@ -141,6 +141,12 @@ fn caches_of_a_flake_are_asked_about_once() {
         assert_eq!(screen.wait().code(), Some(0), "{}", screen.contents());
         String::from_utf8_lossy(&screen.all()).into_owned()
     };
+    let answers =
+        Path::new(&user.environment["HOME"]).join(".local/state/sdbuild/flake-caches.toml");
+    // Ctrl-D is no answer: nothing is kept, and the next run asks again.
+    let seen = on_a_terminal(Some("\u{4}"));
+    assert!(seen.contains("--accept-flake-caches"), "{seen}");
+    assert!(!answers.exists() && server.requests().is_empty());
     let seen = on_a_terminal(Some("n\n"));
     for part in [
         &server.url(),
@@ -169,8 +175,6 @@ fn caches_of_a_flake_are_asked_about_once() {
         seen.contains("as you have said") && !seen.contains("[y/N]"),
         "{seen}"
     );
-    let answers =
-        Path::new(&user.environment["HOME"]).join(".local/state/sdbuild/flake-caches.toml");
     std::fs::remove_file(answers).unwrap();
     run(&mut dry_run(&user))
         .assert_exit_code(0)
