@@ -120,11 +120,12 @@ async fn keys_of(
     let Some(home) = &request.home else {
         return Ok(Vec::new());
     };
-    let (file, user, cancel) = (disk.file()?, login.user.clone(), context.cancel.clone());
+    let (file, form) = (disk.file()?, disk.form());
+    let (user, cancel) = (login.user.clone(), context.cancel.clone());
     let (dir, path) = (home.join(".ssh"), request.path.clone());
     let look = tokio::task::spawn_blocking(move || {
         // What cannot be read of the image is no reason not to boot it.
-        match authorized_keys(file, &user, &cancel) {
+        match authorized_keys(file, form, &user, &cancel) {
             Ok(Some(list)) => login_keys::keys_for(&list, &dir, &path),
             Ok(None) | Err(_) => Ok(Vec::new()),
         }

@@ -3,22 +3,27 @@
 use std::fs::File;
 
 use super::boot::BootReport;
-use super::disk::Section;
+use super::cluster_disk::disk_in;
 use super::error::Error;
 use super::report::Layout;
+use super::virtual_disk::DiskForm;
 use crate::common::cancel::Cancel;
 
 /// Bytes that are read of a user's list of keys.
 const MAX_LIST_BYTES: usize = 256 * 1024;
 
-/// The lines of NixOS's list of keys for `user` in the raw image `file`; `None` if there is no such list.
-pub fn authorized_keys(file: File, user: &str, cancel: &Cancel) -> Result<Option<String>, Error> {
+/// The lines of NixOS's list of keys for `user` on the disk that `file` holds in `form`; `None` if there is no such list.
+pub fn authorized_keys(
+    file: File,
+    form: DiskForm,
+    user: &str,
+    cancel: &Cancel,
+) -> Result<Option<String>, Error> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     if !user.chars().all(is_plain) {
         return Ok(None);
     }
-    let size = file.metadata()?.len();
-    let layout = Layout::read(&Section::whole(file, size, cancel))?;
+    let layout = Layout::read(&disk_in(file, form, cancel)?)?;
     let Some(system) = BootReport::find(&layout.volumes)?.system.path else {
         return Ok(None);
     };

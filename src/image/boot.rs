@@ -9,6 +9,7 @@ use super::files::FileSystem;
 use super::grub;
 use super::iso::ElToritoEntry;
 use super::kernel::{self, Kernel};
+use super::systemd_boot;
 
 /// The menu of GRUB on nixpkgs' ISO images.
 const GRUB: &str = "/EFI/BOOT/grub.cfg";
@@ -146,6 +147,11 @@ impl BootReport {
         if let FileSystem::Fat(_) = volume.fs {
             self.add_firmware(volume)?;
             self.add_uefi(volume)?;
+            if self.system.path.is_none()
+                && let Some(init) = systemd_boot::default_init(&volume.fs)?
+            {
+                self.add_system(&init, all)?;
+            }
         }
         if let FileSystem::Iso(iso) = &volume.fs {
             self.el_torito = iso.boot_entries()?;

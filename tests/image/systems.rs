@@ -2,8 +2,10 @@
 
 use super::*;
 use sdbuild::image::boot::{BootReport, LoaderKind};
+use sdbuild::image::cluster_disk::disk_in;
 use sdbuild::image::place::ImagePath;
 use sdbuild::image::report::Layout;
+use sdbuild::image::{DiskForm, authorized_keys};
 
 fn boot(image: Vec<u8>) -> BootReport {
     let layout = Layout::read(&section(image)).unwrap();
@@ -61,6 +63,111 @@ fn of_two_menus_the_one_that_u_boot_takes_is_reported_whole() {
     assert_eq!(boot.kernel.unwrap().path, "/other");
     assert_eq!(boot.system.path.as_deref(), Some("/nix/store/o"));
     assert_eq!(boot.system.host_name, None);
+}
+
+/// The image of a disk that UEFI starts by systemd-boot, and whose root accepts a key.
+fn systemd_boot_image(menu: &str, entries: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = image("", |tree| {
+        fs::remove_dir_all(tree.join("boot")).unwrap();
+        let keys = tree.join("nix/store/etc/etc/ssh/authorized_keys.d");
+        fs::create_dir_all(&keys).unwrap();
+        fs::write(keys.join("root"), "ssh-ed25519 AAAA me\n").unwrap();
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let fat = (1 << 20)..(3 << 20);
+    fs::write(dir.path().join("fat"), &bytes[fat.clone()]).unwrap();
+    run("mmd -i fat ::/loader ::/loader/entries", dir.path());
+    let entries = entries
+        .iter()
+        .map(|(name, text)| (format!("entries/{name}"), *text));
+    for (name, text) in entries.chain([("loader.conf".to_owned(), menu)]) {
+        fs::write(dir.path().join("text"), text).unwrap();
+        run(&format!("mcopy -i fat text ::/loader/{name}"), dir.path());
+    }
+    bytes[fat].copy_from_slice(&fs::read(dir.path().join("fat")).unwrap());
+    bytes
+}
+
+#[test]
+fn system_of_systemd_boot_is_that_of_its_default_entry() {
+    if !have(&IMAGE_TOOLS) {
+        return;
+    }
+    let options = format!("title NixOS\noptions init={TOP}/init loglevel=4\n");
+    let other = ("b.conf", "options init=/nix/store/o/init\n");
+    let system =
+        |menu: &str, entries: &[(&str, &str)]| boot(systemd_boot_image(menu, entries)).system;
+    let found = system("", &[("a.conf", &options)]);
+    assert_eq!(found.path.as_deref(), Some(TOP));
+    assert_eq!(found.host_name.as_deref(), Some("berry"));
+    let both = [("a.conf", options.as_str()), other];
+    let found = system("timeout 3\ndefault b.conf\n", &both);
+    assert_eq!(found.path.as_deref(), Some("/nix/store/o"));
+    assert_eq!(system("default @saved\n", &both).path, None);
+}
+
+/// Before a boot the user's keys are compared with those that the image accepts.
+#[test]
+fn keys_are_found_on_disks_of_virtual_machines() {
+    if !have(&IMAGE_TOOLS) || !have(&["qemu-img"]) {
+        return;
+    }
+    let options = format!("options init={TOP}/init\n");
+    let bytes = systemd_boot_image("default a.conf\n", &[("a.conf", &options)]);
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("raw"), &bytes).unwrap();
+    for (arguments, form) in [
+        ("-O raw", DiskForm::Raw),
+        ("-O qcow2 -c", DiskForm::Qcow2),
+        ("-O qcow2", DiskForm::Qcow2),
+        ("-O qcow2 -o compat=0.10,cluster_size=4096", DiskForm::Qcow2),
+        ("-O vmdk -o subformat=streamOptimized", DiskForm::Vmdk),
+        ("-O vmdk", DiskForm::Vmdk),
+    ] {
+        let convert = format!("qemu-img convert -f raw {arguments} raw disk");
+        run(&convert, dir.path());
+        let file = || fs::File::open(dir.path().join("disk")).unwrap();
+        let disk = disk_in(file(), form, &Cancel::new()).unwrap();
+        let mut read = vec![0; bytes.len()];
+        assert_eq!(disk.len(), bytes.len() as u64);
+        disk.read(0, &mut read).unwrap();
+        assert!(read == bytes, "{arguments}");
+        let keys = authorized_keys(file(), form, "root", &Cancel::new()).unwrap();
+        assert_eq!(
+            keys.as_deref(),
+            Some("ssh-ed25519 AAAA me\n"),
+            "{arguments}"
+        );
+    }
+}
+
+#[test]
+fn damaged_disks_of_virtual_machines_are_errors_or_other_bytes() {
+    if !have(&["qemu-img"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("raw"), noise(300_000)).unwrap();
+    for (arguments, form) in [
+        ("-O qcow2 -c", DiskForm::Qcow2),
+        ("-O vmdk -o subformat=streamOptimized", DiskForm::Vmdk),
+    ] {
+        let convert = format!("qemu-img convert -f raw {arguments} raw disk");
+        run(&convert, dir.path());
+        let whole = fs::read(dir.path().join("disk")).unwrap();
+        let places = (0..600).chain((600..whole.len()).step_by(997));
+        for at in places {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xff;
+            fs::write(dir.path().join("disk"), damaged).unwrap();
+            let file = fs::File::open(dir.path().join("disk")).unwrap();
+            if let Ok(disk) = disk_in(file, form, &Cancel::new()) {
+                disk.read(0, &mut vec![0; 300_000]).ok();
+                let end = disk.len().saturating_sub(512);
+                disk.read(end, &mut [0; 512]).ok();
+            }
+        }
+    }
 }
 
 #[test]
