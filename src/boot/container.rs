@@ -148,7 +148,8 @@ pub(super) async fn start(
         let storage = options.disk.as_deref();
         copy_in(
             &container,
-            (wanted.request, wanted.disk),
+            wanted.request,
+            wanted.disk,
             more,
             storage,
             &context.events,

@@ -37,7 +37,8 @@ const SPACE_HINT: &str = "the engine's disk needs room for the whole image, unpa
 /// containers, when it is on this machine: its free space is checked first.
 pub(super) async fn copy_in(
     container: &Container,
-    (request, disk): (&BootRequest, &Disk),
+    request: &BootRequest,
+    disk: &Disk,
     more: Vec<(&'static str, File)>,
     storage: Option<&Path>,
     events: &Events,

@@ -121,21 +121,19 @@ pub(super) async fn build(
         tell_next(next_commands(&path, format), output, context);
     }
     done.finish("the image is done", |image| (output.write)(&image))?;
-    match boot_test {
-        Some(boot_test) => {
-            let flags = boot_test.flags();
-            let booted = Box::pin(boot_test.boot(&path, ui, context)).await;
-            if booted.is_ok() {
-                let next = next_commands(&path, format).into_iter();
-                let next = next.filter(|(command, _)| !command.starts_with(BOOT));
-                tell_next(next, output, context);
-            }
-            ended();
-            let booted = booted.map(Some);
-            booted.map_err(|failure| not_booted(failure, &path, &flags, output.keep_hint))
-        }
-        None => Ok(None),
+    let Some(boot_test) = boot_test else {
+        return Ok(None);
+    };
+    let flags = boot_test.flags();
+    let booted = Box::pin(boot_test.boot(&path, ui, context)).await;
+    if booted.is_ok() {
+        let next = next_commands(&path, format).into_iter();
+        let next = next.filter(|(command, _)| !command.starts_with(BOOT));
+        tell_next(next, output, context);
     }
+    ended();
+    let booted = booted.map(Some);
+    booted.map_err(|failure| not_booted(failure, &path, &flags, output.keep_hint))
 }
 
 /// Builds the image. If another file has its name, asks whether it may take its place.

@@ -41,7 +41,7 @@ pub async fn run(
     let workflow = Workflow::new(&settings)?;
     // A workflow may come later than the configuration.
     if workflow.is_none() || !settings.config.exists() {
-        Box::pin(write_configuration((args, &settings), env, ui, context)).await?;
+        Box::pin(write_configuration(args, &settings, env, ui, context)).await?;
     }
     if let Some(workflow) = &workflow {
         workflow.write(settings.owner)?;
@@ -58,7 +58,8 @@ pub async fn run(
 
 /// Writes the configuration, and the flake with its lock if one is wanted.
 async fn write_configuration(
-    (args, settings): (&InitArgs, &settings::Init),
+    args: &InitArgs,
+    settings: &settings::Init,
     env: &Environment,
     ui: &Ui,
     context: &Context,
