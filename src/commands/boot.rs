@@ -27,6 +27,11 @@ pub async fn run(
     let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_uefi(uefi);
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
+    if plan.shows_the_console() && !ui.can_ask() {
+        context.events.notice(
+            "without a terminal the console is shown until the machine is switched off: --until-login, --until-ssh and --run end by themselves",
+        );
+    }
     let prepared = plan.prepare(context).await?;
     let booted = prepared.boot(&image, ui, context).await;
     if booted.is_err() && !context.cancel.is_cancelled() {
@@ -71,6 +76,11 @@ impl BootPlan {
     pub(super) fn by_uefi(mut self, uefi: bool) -> Self {
         self.request.uefi = uefi;
         self
+    }
+
+    /// Whether the user has the machine's console, and nothing else ends the boot than the machine itself.
+    fn shows_the_console(&self) -> bool {
+        self.request.login.is_none() && self.request.prompt.is_none()
     }
 
     fn is_auto(&self) -> bool {

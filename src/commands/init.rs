@@ -9,7 +9,7 @@ mod wifi;
 
 use std::path::{Path, PathBuf};
 
-use crate::common::board::{BoardName, boards_of};
+use crate::common::board::{BOARDS, BoardName, boards_of};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::host_name;
@@ -212,20 +212,36 @@ async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<Bo
         return Ok(board);
     }
     if asker.asks {
-        let boards = boards_of(System::Aarch64Linux).map(|board| board.name);
-        let boards = boards.collect::<Vec<_>>().join(", ");
-        asker.ui.explain(&format!(
-            "boards, which `sdbuild boards` describes: {boards}; a card for rpi3, rpi4 or rpi02 starts in all three"
-        ));
+        for board in boards_of(System::Aarch64Linux) {
+            let line = format!("  {:<11} {}", board.name, board.title);
+            asker.ui.explain(&line);
+        }
+        asker
+            .ui
+            .explain("A card for rpi3, rpi4 or rpi02 starts in all three.");
     }
     let question = Question {
         text: "Board",
         given: None,
         default: DEFAULT_BOARD,
     };
-    let board = |name: &str| name.parse::<BoardName>().map_err(Failure::usage);
-    let answer = asker.ask(question, |name| template::check_board(board(name)?.0));
-    board(&answer.await?)
+    let answer = asker.ask(question, |answer| {
+        template::check_board(named_board(answer)?.0)
+    });
+    named_board(&answer.await?)
+}
+
+/// The board whose name or title somebody has typed; of a title as much is enough as only one board has.
+fn named_board(answer: &str) -> Result<BoardName, Failure> {
+    let wanted = answer.to_lowercase();
+    let mut titled = BOARDS
+        .iter()
+        .filter(|BoardName(board)| board.title.to_lowercase().contains(&wanted));
+    match (wanted.parse(), titled.next(), titled.next()) {
+        (Ok(named), _, _) => Ok(named),
+        (Err(_), Some(only), None) => Ok(*only),
+        (Err(unknown), _, _) => Err(Failure::usage(unknown)),
+    }
 }
 
 /// Reports what the configuration contains.
@@ -291,6 +307,28 @@ fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn boards_are_named_by_name_and_title() {
+        let name = |answer: &str| named_board(answer).map(|BoardName(board)| board.name);
+        for (answer, board) in [
+            ("rpi4", "rpi4"),
+            ("Rpi4", "rpi4"),
+            ("raspberry pi 4", "rpi4"),
+            ("Pi Zero 2", "rpi02"),
+            ("Rock 5B", "rock5b"),
+        ] {
+            assert_eq!(name(answer).unwrap(), board, "{answer}");
+        }
+        for (answer, told) in [
+            ("pi4", "did you mean rpi4?"),
+            ("Raspberry", "is not one of"),
+            ("Berlin", "is not one of"),
+        ] {
+            let refused = name(answer).unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
+    }
 
     #[test]
     fn the_next_command_builds_the_written_file() {

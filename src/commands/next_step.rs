@@ -7,7 +7,8 @@ use crate::commands::newest_image::{is_newer, newest};
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
-use crate::settings::{Environment, configuration_here, output_dir};
+use crate::nixos::flake;
+use crate::settings::{Environment, FLAKE, configuration_here, output_dir};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
@@ -22,7 +23,9 @@ pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
         shown: shown_path(&path),
         newer: newer_file(&here, &path),
     });
-    ui.result(&steps(configuration, image.as_ref(), columns).join("\n"))
+    let lacks_lock = configuration == FLAKE && !here.join(flake::LOCK).exists();
+    let steps = steps(configuration, lacks_lock, image.as_ref(), columns);
+    ui.result(&steps.join("\n"))
 }
 
 /// The newest image here.
@@ -85,11 +88,19 @@ fn step(command: &str, purpose: &str, columns: usize) -> String {
     }
 }
 
-/// The commands for `configuration` and the newest `image`, each with its purpose.
-/// In lines of `columns` columns.
-fn steps(configuration: &str, image: Option<&NewestImage>, columns: usize) -> Vec<String> {
+/// The commands for `configuration`, which may be a flake that `lacks_lock`, and the newest `image`, each with its purpose. In lines
+/// of `columns` columns.
+fn steps(
+    configuration: &str,
+    lacks_lock: bool,
+    image: Option<&NewestImage>,
+    columns: usize,
+) -> Vec<String> {
     let text = format!("The configuration is {configuration}. Next:");
     let mut lines = labelled("", 0, &text, columns);
+    if lacks_lock {
+        lines.push(step("lock", "writes flake.lock, which is missing", columns));
+    }
     lines.extend(with_configuration(columns));
     if let Some(image) = image {
         let newer = image.newer.as_deref().map(is_newer);
@@ -108,16 +119,16 @@ mod tests {
 
     #[test]
     fn an_image_is_named_with_what_can_be_done_with_it() {
-        let without = steps("sd-card.nix", None, 80).join("\n");
+        let without = steps("sd-card.nix", false, None, 80).join("\n");
         assert!(without.contains("sdbuild build") && !without.contains("sdbuild flash"));
         let mut image = NewestImage {
             shown: "out/my pi.img".to_owned(),
             newer: None,
         };
-        let with = steps("sd-card.nix", Some(&image), 80).join("\n");
+        let with = steps("sd-card.nix", false, Some(&image), 80).join("\n");
         assert!(!with.contains("newer"), "{with}");
         image.newer = Some("my keys.nix".into());
-        let narrow = steps("sd-card.nix", Some(&image), 40);
+        let narrow = steps("sd-card.nix", false, Some(&image), 40);
         assert!(narrow.len() <= 22, "{narrow:#?}");
         let text = narrow.join(" ");
         assert!(text.contains("'my keys.nix' is newer"), "{text}");
@@ -126,6 +137,13 @@ mod tests {
             with.contains("'out/my pi.img'") && with.contains("sdbuild flash"),
             "{with}"
         );
+    }
+
+    #[test]
+    fn a_flake_is_locked_before_it_is_built() {
+        let steps = steps(FLAKE, true, None, 80).join("\n");
+        let (lock, build) = (steps.find("sdbuild lock"), steps.find("sdbuild build"));
+        assert!(lock.is_some() && lock < build, "{steps}");
     }
 
     #[test]

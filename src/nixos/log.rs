@@ -5,6 +5,7 @@
 
 mod count;
 mod forecast;
+mod private_key;
 mod step;
 
 use std::collections::HashMap;
@@ -13,6 +14,7 @@ use serde_json::Value;
 
 use self::count::Count;
 use self::forecast::forecast;
+use self::private_key::hide_private_keys;
 use crate::common::http_url::hide_secrets;
 use crate::common::nix_event::NixEvent;
 use crate::common::text::{strip_control, truncate};
@@ -313,10 +315,12 @@ fn level(value: &Value) -> u8 {
     number(value, "level").map_or(3, |n| u8::try_from(n).unwrap_or(u8::MAX))
 }
 
-/// `text` as it may be shown and written to the log: without terminal control and without the passwords of addresses, which Nix
-/// names as `flake.nix` has them; at most [`MAX_TEXT_CHARS`] characters and `…`.
+/// `text` as it may be shown and written to the log: without terminal control, without the passwords of addresses, which Nix names
+/// as `flake.nix` has them, and without private keys; at most [`MAX_TEXT_CHARS`] characters and `…`.
 pub(super) fn clean(text: &str) -> String {
-    truncate(&hide_secrets(&strip_control(text)), MAX_TEXT_CHARS).into_owned()
+    let plain = strip_control(text);
+    let without_keys = hide_private_keys(&plain);
+    truncate(&hide_secrets(&without_keys), MAX_TEXT_CHARS).into_owned()
 }
 
 fn number(value: &Value, key: &str) -> Option<u64> {

@@ -8,7 +8,7 @@ use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 
 /// File name of a flake.
-const FLAKE: &str = "flake.nix";
+pub const FLAKE: &str = "flake.nix";
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {

@@ -79,11 +79,14 @@ fn overwritten_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Opt
 }
 
 fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Option<Finding> {
-    let files = facts.sd.firmware_files.as_ref()?;
-    let is_plain = files.iter().any(|name| name.starts_with(NIXPKGS_U_BOOT))
-        && !files.iter().any(|name| name == NIXOS_HARDWARE_INSTALLER);
-    (!model.in_nixpkgs && is_plain).then(|| {
-        trap(
+    let files = facts.sd.firmware_files.as_deref().unwrap_or_default();
+    if files.iter().any(|name| name == NIXOS_HARDWARE_INSTALLER) {
+        return None;
+    }
+    let is_of_nixpkgs = files.iter().any(|name| name.starts_with(NIXPKGS_U_BOOT));
+    match (is_of_nixpkgs, model.in_nixpkgs) {
+        (true, true) => None,
+        (true, false) => Some(trap(
             "no-firmware",
             format!(
                 "the firmware partition is that of nixpkgs, without the files of {}",
@@ -92,8 +95,18 @@ fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Opti
             "the board finds nothing to start; nixos-hardware has a module for it, which `sdbuild init --board` imports"
                 .to_owned(),
             "hardware.raspberry-pi.firmware.uboot.enable = true; # with the module raspberry-pi/5 of nixos-hardware".to_owned(),
-        )
-    })
+        )),
+        (false, _) => Some(Finding {
+            id: "unknown-firmware",
+            severity: Severity::Note,
+            is: "the firmware partition is filled neither by nixpkgs nor by nixos-hardware".to_owned(),
+            why: format!(
+                "whether it has all that {} needs is not known before the build; `sdbuild inspect` says it of the image",
+                board.title
+            ),
+            add: Vec::new(),
+        }),
+    }
 }
 
 fn missing_uefi_loader(facts: &ConfigFacts, board: &Board) -> Option<Finding> {
@@ -186,12 +199,16 @@ mod tests {
         assert_eq!(found("rpi5", &[]), ["no-firmware"]);
         let both = ["u-boot-rpi4.bin", "install-rpi-firmware"];
         assert_eq!(found("rpi5", &[files(&both)]), [""; 0]);
-        assert_eq!(
-            found("rpi5", &[files(&[])]),
-            [""; 0],
-            "filled in another way"
-        );
         assert_eq!(found("rpi4", &[]), [""; 0]);
+        // Filled in another way, or no such partition.
+        for none in [files(&[]), ("/sd/firmware_files", Value::Null)] {
+            for board in ["rpi4", "rpi5"] {
+                assert_eq!(
+                    found(board, std::slice::from_ref(&none)),
+                    ["unknown-firmware"]
+                );
+            }
+        }
     }
 
     #[test]

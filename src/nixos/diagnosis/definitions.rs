@@ -5,12 +5,21 @@ use super::names::is_name;
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
 
+/// What the first line of a private key ends with.
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
 /// The form that a value of the option's type has.
 pub(super) fn wrong_type(summary: &str) -> Option<String> {
     let (option, rest) = summary
         .strip_prefix("A definition for option `")?
         .split_once("' is not of type `")?;
     let (wanted, _) = rest.split_once("'.")?;
+    if summary.contains(PRIVATE_KEY) {
+        return Some(
+            "that is a private key, which allows no login: give the content of its .pub file"
+                .to_owned(),
+        );
+    }
     // The values, of which an own message of the type says more.
     let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
     let form = match kind {
@@ -92,4 +101,18 @@ fn definitions(summary: &str) -> impl Iterator<Item = &str> {
             .split_once('\'')
             .map(|(file, _)| file)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_private_key_is_no_public_one() {
+        let summary = "A definition for option `users.users.root.openssh.authorizedKeys.keys.\"[definition 1-entry 1]\"' is not of type \
+                       `(optionally newline-terminated) single-line string'. Definition values: - In `/build/config/sd-card.nix': \
+                       \"-----BEGIN OPENSSH PRIVATE KEY-----***\"";
+        let hint = wrong_type(summary).unwrap();
+        assert!(hint.contains(".pub file"), "{hint}");
+    }
 }

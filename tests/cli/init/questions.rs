@@ -134,8 +134,8 @@ fn questions_are_asked_again_until_answers_are_valid() {
     let seen = on_a_terminal(&user, &["init", "pi"], &answers);
     for part in [
         "give only the first part, kitchen",
-        "rpi5, rock64,",
-        "rpi6",
+        "  rpi4        Raspberry Pi 4",
+        "(did you mean rpi",
         "key 1: ssh-ed25519",
         "answer with numbers from 1 to 2",
         "8 to 63",
