@@ -139,6 +139,10 @@ fn a_configuration_of_init_with_a_user_has_no_findings() {
     assert!(text.contains(&public), "{text}");
     user.write("sdbuild.toml", "board = \"rpi4\"\n");
     let checked = check(&user, "sd-card.nix", &text).assert_exit_code(0);
+    assert_eq!(ids(&checked), ["unknown-firmware"]);
+    let (all_but_end, _) = text.rsplit_once('}').unwrap();
+    let with_firmware = format!("{all_but_end}  mini.raspberryPi = true;\n}}");
+    let checked = check(&user, "sd-card.nix", &with_firmware).assert_exit_code(0);
     let told = report(&checked);
     assert_eq!(told["findings"], Value::Array(vec![]), "{told}");
     let in_order = told["lets_in"].to_string();
@@ -148,7 +152,6 @@ fn a_configuration_of_init_with_a_user_has_no_findings() {
     user.write("sdbuild.toml", "board = \"rockpro64\"\n");
     let half =
         "sdImage.postBuildCommands = \"dd if=${./u-boot.itb} of=$img conv=notrunc seek=16384\";\n}";
-    let (all_but_end, _) = text.rsplit_once('}').unwrap();
     user.write("u-boot.itb", "second part");
     let checked = check(&user, "sd-card.nix", &format!("{all_but_end}  {half}\n"));
     assert_eq!(

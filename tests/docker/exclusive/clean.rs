@@ -1,5 +1,6 @@
 //! `sdbuild clean` frees the disk, and removes nothing that is foreign or in use.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use nix::sys::signal::Signal;
@@ -85,7 +86,12 @@ fn clean_removes_one_store_volume_alone() {
     run(&mut user.sdbuild(&["clean", "--store", "sdbuild-store-clean-c"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["there is no store volume sdbuild-store-clean-c"]);
-    let images = docker(&["images", "--quiet"]);
+    // Those of the same age, as ours are, come in any order.
+    let images = || {
+        let listed = docker(&["images", "--quiet"]);
+        listed.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let before = images();
     run(&mut user.sdbuild(&["clean", "--yes", "--store", names[0]])).assert_exit_code(0);
     let volumes = docker(&["volume", "ls", "--quiet"]);
     remove_volume(names[1]);
@@ -93,7 +99,7 @@ fn clean_removes_one_store_volume_alone() {
         !volumes.contains(names[0]) && volumes.contains(names[1]),
         "{volumes}"
     );
-    assert_eq!(docker(&["images", "--quiet"]), images);
+    assert_eq!(images(), before);
 }
 
 /// A build under way, which uses images, store and handler.

@@ -38,10 +38,10 @@ in
     ln -sfn @systemConfig@ /run/booted-system
     ${config.system.build.activate}
 
-    # The consoles that the kernel really has, the last one being /dev/console.
+    # The consoles that the kernel really has, the last one being /dev/console. They keep their speed, as NixOS's do.
     for console in $(cat /sys/class/tty/console/active); do
       [ "$console" != tty0 ] || console=tty1
-      echo "$console::respawn:/bin/getty -L ${config.services.getty.autologin} 115200 $console vt220" >>/run/inittab
+      echo "$console::respawn:/bin/getty -L ${config.services.getty.autologin} 0 $console vt220" >>/run/inittab
     done
     printf '::shutdown:/bin/sync\n::shutdown:/bin/umount -a -r\n::ctrlaltdel:/bin/reboot\n' >>/run/inittab
     cp /run/inittab /etc/inittab
