@@ -81,8 +81,8 @@ async fn write_configuration(
     report(&values, context);
     let lock = match &settings.flake {
         Some(flake) if !args.no_lock => {
-            let owner = settings.owner;
-            Box::pin(flake_lock::write(flake, owner, env, context)).await
+            let (text, owner) = (flake_text(&values), settings.owner);
+            Box::pin(flake_lock::write(flake, &text, owner, env, context)).await
         }
         Some(_) | None => Ok(None),
     };
@@ -111,8 +111,7 @@ fn write_files(
     template::write(config, &template::render(values), values.access(), owner)?;
     let mut written = vec![config.clone()];
     if let Some(flake) = &settings.flake {
-        let text = template::flake(&values.host_name, settings::DEFAULT_RELEASE);
-        template::write(flake, &text, Access::Everybody, owner)?;
+        template::write(flake, &flake_text(values), Access::Everybody, owner)?;
         written.push(flake.clone());
         let ignored = flake.with_file_name(".gitignore");
         if template::is_free(&ignored).is_ok() {
@@ -121,6 +120,10 @@ fn write_files(
         }
     }
     Ok(written)
+}
+
+fn flake_text(values: &TemplateValues) -> String {
+    template::flake(&values.host_name, settings::DEFAULT_RELEASE)
 }
 
 /// A `.gitignore` with which images that are built beside the flake do not become part of it.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use url::Url;
+use url::{Url, form_urlencoded};
 
 /// Parameters of a query that let everybody who has the address read what is there: of presigned addresses (S3, Google Cloud
 /// Storage, Azure), and tokens of forges.
@@ -75,59 +75,94 @@ pub fn without_secrets(url: &str) -> String {
 
 /// What stands in the place of a secret.
 const HIDDEN: &str = "***";
-/// Where an address in a message ends, besides white space.
-const ENDS: [char; 9] = [
-    '"', '\'', '`', '<', '>', '\u{2018}', '\u{2019}', '\u{201c}', '\u{201d}',
+/// The quotes around an address in a message: the opening and the closing one.
+const QUOTES: [(char, char); 6] = [
+    ('"', '"'),
+    ('\'', '\''),
+    ('`', '`'),
+    ('<', '>'),
+    ('\u{2018}', '\u{2019}'),
+    ('\u{201c}', '\u{201d}'),
 ];
+/// What is between the scheme and the authority of an address, also in JSON.
+const MARKS: [&str; 2] = ["://", ":\\/\\/"];
+/// Bytes of the longest name in [`SECRET_PARAMETERS`] when each character is encoded.
+const MAX_NAME_BYTES: usize = 60;
 
 /// `text`, such as a message of Nix or git, with `***` in the place of the passwords and tokens of all addresses in it. The user
 /// name of an address of SSH stays: it is no secret.
 pub fn hide_secrets(text: &str) -> Cow<'_, str> {
-    let mut hidden = Cow::Borrowed(text);
-    for secrets in [credentials_within, tokens_within] {
-        let found = secrets(&hidden);
-        for range in found.into_iter().rev() {
-            hidden.to_mut().replace_range(range, HIDDEN);
+    let mut hidden = String::new();
+    let (mut done, mut before, mut closing) = (0, ' ', None);
+    for (at, c) in text.char_indices() {
+        if at < done {
+            continue;
+        }
+        let rest = text.get(at..).unwrap_or_default();
+        let secret = match c {
+            ':' => credentials_at(rest, text.get(..at).unwrap_or_default(), closing),
+            '?' | '&' | ';' => token_at(rest, closing),
+            _ => None,
+        };
+        if let Some(Range { start, end }) = secret {
+            hidden.push_str(text.get(done..at + start).unwrap_or_default());
+            hidden.push_str(HIDDEN);
+            done = at + end;
+        }
+        // In the middle of a word it is no quote.
+        if c.is_whitespace() {
+            closing = None;
+        } else if let Some((_, quote)) = QUOTES.iter().find(|(opening, _)| *opening == c)
+            && !before.is_alphanumeric()
+        {
+            closing = Some(*quote);
+        }
+        before = c;
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    hidden.push_str(text.get(done..).unwrap_or_default());
+    Cow::Owned(hidden)
+}
+
+/// Where `rest`, which begins behind the scheme of an address, has what precedes the `@`. The address ends with `closing`, if it is
+/// quoted; `before` ends with the scheme.
+fn credentials_at(rest: &str, before: &str, closing: Option<char>) -> Option<Range<usize>> {
+    let start = MARKS.iter().find(|mark| rest.starts_with(**mark))?.len();
+    let authority = part_until("/?#\\", rest.get(start..)?, closing);
+    let (credentials, _) = authority.rsplit_once('@')?;
+    let mut scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && !"+-".contains(c));
+    let is_name = scheme.next()?.contains("ssh") && !credentials.contains(':');
+    (!is_name && !credentials.is_empty()).then(|| start..start + credentials.len())
+}
+
+/// Where `rest`, which begins with what separates parameters, has the value of the first one if it is secret.
+fn token_at(rest: &str, closing: Option<char>) -> Option<Range<usize>> {
+    let mut bytes = rest.bytes().take(MAX_NAME_BYTES + 2);
+    let equals = bytes.position(|byte| byte == b'=')?;
+    let (name, _) = form_urlencoded::parse(rest.get(1..equals)?.as_bytes()).next()?;
+    let start = equals + 1;
+    let value = part_until("&#", rest.get(start..)?, closing);
+    (is_secret(&name) && !value.is_empty()).then(|| start..start + value.len())
+}
+
+/// What `text` has before one of `ends`, white space, or the quote `closing` at the end of a word.
+fn part_until<'a>(ends: &str, text: &'a str, closing: Option<char>) -> &'a str {
+    let mut chars = text.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        let goes_on = chars.peek().is_some_and(|(_, next)| next.is_alphanumeric());
+        let is_closed = closing == Some(c) && !goes_on;
+        if c.is_whitespace() || ends.contains(c) || is_closed {
+            return text.get(..at).unwrap_or_default();
         }
     }
-    hidden
-}
-
-/// Where `text` has what precedes the `@` of an address, in ascending order.
-fn credentials_within(text: &str) -> Vec<Range<usize>> {
-    let found = text.match_indices("://").filter_map(|(at, mark)| {
-        let start = at + mark.len();
-        let (before, rest) = (text.get(..at)?, text.get(start..)?);
-        let authority = rest
-            .split(|c| "/?#".contains(c) || ends_address(c))
-            .next()?;
-        let (credentials, _) = authority.rsplit_once('@')?;
-        let scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric() && !"+-".contains(c));
-        let by_ssh = scheme.into_iter().next()?.contains("ssh");
-        let is_name = by_ssh && !credentials.contains(':');
-        (!is_name && !credentials.is_empty()).then(|| start..start + credentials.len())
-    });
-    found.collect()
-}
-
-/// Where `text` has the values of [`SECRET_PARAMETERS`], in ascending order.
-fn tokens_within(text: &str) -> Vec<Range<usize>> {
-    let found = text.match_indices(['?', '&']).filter_map(|(at, mark)| {
-        let start = at + mark.len();
-        let (name, rest) = text.get(start..)?.split_once('=')?;
-        let value = rest.split(|c| "&#".contains(c) || ends_address(c)).next()?;
-        let value_at = start + name.len() + 1;
-        (is_secret(name) && !value.is_empty()).then(|| value_at..value_at + value.len())
-    });
-    found.collect()
-}
-
-fn ends_address(c: char) -> bool {
-    c.is_whitespace() || ENDS.contains(&c)
+    text
 }
 
 fn is_secret(parameter: &str) -> bool {
-    SECRET_PARAMETERS.contains(&parameter.to_ascii_lowercase().as_str())
+    let mut names = SECRET_PARAMETERS.iter();
+    names.any(|name| name.eq_ignore_ascii_case(parameter))
 }
 
 fn parse(address: &str) -> Option<Url> {
@@ -141,6 +176,8 @@ fn credentials_in(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -210,8 +247,18 @@ mod tests {
                 "https://a:b@h/?token=c https://d:é@h",
                 "https://***@h/?token=*** https://***@h",
             ),
+            ("'https://h/?token=a?token=bé'", "'https://h/?token=***'"),
+            (
+                "'https://me:it'sSECRET@h/x?sig=ab'cd'.",
+                "'https://***@h/x?sig=***'.",
+            ),
+            (
+                "https://h?a=1;access%5Ftoken=S {\"a\":\"https:\\/\\/u:p@h\",\"b\":\"@\"}",
+                "https://h?a=1;access%5Ftoken=*** {\"a\":\"https:\\/\\/***@h\",\"b\":\"@\"}",
+            ),
         ] {
             assert_eq!(hide_secrets(text), hidden);
+            assert_eq!(hide_secrets(hidden), hidden, "what is hidden stays so");
         }
         for text in [
             "",
@@ -221,6 +268,23 @@ mod tests {
             "x://@h ?",
         ] {
             assert!(matches!(hide_secrets(text), Cow::Borrowed(same) if same == text));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_searched_for_secrets(text in r"(token=|://|[?&;=@'é a/]|https|sig){0,40}") {
+            let hidden = hide_secrets(&text);
+            prop_assert_eq!(hide_secrets(&hidden), hidden.as_ref());
+        }
+    }
+
+    #[test]
+    fn a_long_text_is_searched_in_one_pass() {
+        // With a pass for each separator it would be ended by the test runner.
+        for part in ["&", "?token=", "://", "'://a"] {
+            let text = part.repeat((1 << 20) / part.len());
+            assert!(hide_secrets(&text).len() <= text.len());
         }
     }
 

@@ -49,14 +49,12 @@ pub fn gitignore_patterns() -> Vec<String> {
     patterns
 }
 
-/// The pattern of the names with an `extension`. Archives of the user's have theirs too, and are told by the beginning.
+/// The pattern of the names that builds give to images with an `extension`: firmware and archives of the user's have the same ones.
 fn image_pattern(extension: &str) -> String {
     const ARCHIVE: &str = "tar";
-    if extension.split('.').any(|part| part == ARCHIVE) {
-        format!("nixos-*.{ARCHIVE}")
-    } else {
-        format!("*.{extension}")
-    }
+    let is_archive = extension.split('.').any(|part| part == ARCHIVE);
+    let ending = if is_archive { ARCHIVE } else { extension };
+    format!("nixos-*.{ending}")
 }
 
 /// A kind of file beside an image.
@@ -151,13 +149,15 @@ mod tests {
                 }
             }
         }
-        assert!(is_ignored("mine.img.zst") && is_ignored("mine.raw"));
         for kept in [
             "flake.nix",
             "flake.lock",
             "sdbuild.toml",
             "a.json",
             "a.tar.gz",
+            "idbloader.img",
+            "u-boot.img",
+            "disk.img.nix",
         ] {
             assert!(!is_ignored(kept), "{kept}");
         }

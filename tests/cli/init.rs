@@ -185,7 +185,10 @@ fn images_beside_a_flake_are_ignored_by_git() {
         comment.starts_with("# Images that sdbuild builds"),
         "{text}"
     );
-    assert!(patterns.starts_with("*.img\n*.img.*\n"), "{text}");
+    assert!(
+        patterns.starts_with("nixos-*.img\nnixos-*.img.*\n"),
+        "{text}"
+    );
     // One of the user's.
     user.write("mine/.gitignore", "secret\n");
     let outcome = run(&mut user.sdbuild(&words("mine"))).assert_exit_code(0);

@@ -10,17 +10,18 @@ use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::scratch_dir::ScratchDir;
 use crate::nixos::flake;
 use crate::pipeline;
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment, FLAKE, SourceChoice};
 use crate::template::{self, Access};
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
-/// Writes the `flake.lock` beside `flake`, owned by `owner`, as `sdbuild lock` would; its path. A lock that exists is left alone.
-/// One that cannot be made is a warning: only a cancelled run, and what could not be removed, are failures.
+/// Writes the `flake.lock` beside `flake`, a file with this `text`, owned by `owner`, as `sdbuild lock` would; its path. A lock that exists is left alone.
+/// One that cannot be made is a warning: only a cancelled run, what could not be removed, and a mistake of sdbuild are failures.
 pub(super) async fn write(
     flake: &Path,
+    text: &str,
     owner: Option<(u32, u32)>,
     env: &Environment,
     context: &Context,
@@ -29,9 +30,12 @@ pub(super) async fn write(
     if template::is_free(&path).is_err() {
         return Ok(None);
     }
-    match Box::pin(make(flake, &path, owner, env, context)).await {
+    match Box::pin(make(text, &path, owner, env, context)).await {
         Ok(()) => Ok(Some(path)),
-        Err(failure) if failure.class == Class::Interrupted || !failure.teardown.is_empty() => {
+        Err(failure)
+            if matches!(failure.class, Class::Interrupted | Class::Internal)
+                || !failure.teardown.is_empty() =>
+        {
             Err(failure)
         }
         Err(failure) => {
@@ -43,24 +47,24 @@ pub(super) async fn write(
     }
 }
 
-/// Locks a copy of `flake` alone, so that nothing else of its directory is uploaded and git need not track it, and writes the lock
+/// Locks a flake with this `text` alone, so that nothing else of its directory is uploaded and git need not track it, and writes the lock
 /// to `path`.
 async fn make(
-    flake: &Path,
+    text: &str,
     path: &Path,
     owner: Option<(u32, u32)>,
     env: &Environment,
     context: &Context,
 ) -> Result<(), Failure> {
-    let dir = flake.parent().unwrap_or(Path::new("/"));
+    let dir = path.parent().unwrap_or(Path::new("/"));
     let mut settings = settings_of(dir, env)?;
     let stall_timeout = &mut settings.common.stall_timeout;
     *stall_timeout = MAX_STALL.min(*stall_timeout);
     let parent = &settings.common.cache_dir;
     let scratch = ScratchDir::create(parent)
         .or_environment(format!("create a directory in {}", parent.display()))?;
-    let copy = scratch.path().join(flake.file_name().unwrap_or_default());
-    fs::copy(flake, &copy).or_environment(format!("copy {}", flake.display()))?;
+    let copy = scratch.path().join(FLAKE);
+    fs::write(&copy, text).or_environment(format!("write {}", copy.display()))?;
     settings.source = SourceChoice::Flake {
         reference: reference(scratch.path(), dir),
         found: false,
