@@ -13,10 +13,25 @@ binfmt_handlers() {
   done
 }
 
+# stale_containers : the names of sdbuild's containers that do not run.
+stale_containers() {
+  docker ps --all --format '{{.Names}}' --filter label=dev.sdbuild.run \
+    --filter status=created --filter status=exited --filter status=dead
+}
+
+# remove_stale_containers : removes the containers that killed tests have left, and prints their names. The directories
+# with the locks of their runs are gone, so that sdbuild would keep them, and the store that they use, for a day. Removes
+# nothing while an sdbuild runs on this machine, which may need its own.
+remove_stale_containers() {
+  local names
+  ! pgrep -x sdbuild >/dev/null || return 0
+  mapfile -t names < <(stale_containers)
+  [ ${#names[@]} = 0 ] || docker rm "${names[@]}"
+}
+
 # stale_objects : what killed runs have left, which the next run or `clean` may remove: containers that do not run, and handlers.
 stale_objects() {
-  docker ps --all --format 'container {{.Names}}' --filter label=dev.sdbuild.run \
-    --filter status=created --filter status=exited --filter status=dead
+  stale_containers | sed 's/^/container /'
   binfmt_handlers sdbuild-
 }
 

@@ -10,11 +10,15 @@ use crate::support::*;
 
 /// Stands for docker: the containers in the file `containers`, of which those called `sdbuild-` do not run.
 const DOCKER: &str = r#"#!/bin/sh
-[ "$1" = ps ] || exit 0
 case "$*" in
-  *label=dev.sdbuild.run*) grep '^container sdbuild-' "$STATE/containers" ;;
-  *) cat "$STATE/containers" ;;
+  ps*label=dev.sdbuild.run*) grep '^sdbuild-' "$STATE/containers" ;;
+  ps*) sed 's/^/container /' "$STATE/containers" ;;
+  "rm "*) shift; printf '%s\n' "$@" ;;
 esac
+"#;
+/// Stands for pgrep: an sdbuild runs if there is a file `sdbuild-runs`.
+const PGREP: &str = r#"#!/bin/sh
+[ "$*" = "-x sdbuild" ] && [ -e "$STATE/sdbuild-runs" ]
 "#;
 const STALE: &str = "sdbuild-aarch64-0123456789ab";
 
@@ -34,6 +38,35 @@ fn printed(state: &Path, call: &str) -> String {
     run(&mut command).assert_exit_code(0).stdout
 }
 
+fn stand_in(state: &Path, name: &str, script: &str) {
+    let program = state.join(name);
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn list_containers(state: &Path, names: &[&str]) {
+    let lines: Vec<_> = names.iter().map(|n| format!("{n}\n")).collect();
+    fs::write(state.join("containers"), lines.concat()).unwrap();
+}
+
+#[test]
+fn stale_containers_are_removed_unless_sdbuild_runs() {
+    if !tools_available(&["bash"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path();
+    stand_in(state, "docker", DOCKER);
+    stand_in(state, "pgrep", PGREP);
+    let removed = || printed(state, "remove_stale_containers");
+    list_containers(state, &["theirs"]);
+    assert_eq!(removed(), "");
+    list_containers(state, &["sdbuild-builder-0123456789ab", "theirs"]);
+    assert_eq!(removed(), "sdbuild-builder-0123456789ab\n");
+    fs::write(state.join("sdbuild-runs"), "").unwrap();
+    assert_eq!(removed(), "");
+}
+
 #[test]
 fn only_what_was_stale_before_the_tests_is_disregarded() {
     if !tools_available(&["bash"]) {
@@ -41,13 +74,8 @@ fn only_what_was_stale_before_the_tests_is_disregarded() {
     }
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path();
-    let docker = state.join("docker");
-    fs::write(&docker, DOCKER).unwrap();
-    fs::set_permissions(&docker, fs::Permissions::from_mode(0o755)).unwrap();
-    let containers = |names: &[&str]| {
-        let lines: Vec<_> = names.iter().map(|n| format!("container {n}\n")).collect();
-        fs::write(state.join("containers"), lines.concat()).unwrap();
-    };
+    stand_in(state, "docker", DOCKER);
+    let containers = |names: &[&str]| list_containers(state, names);
     let handler = |name: &str| fs::write(state.join("table").join(name), "enabled\nflags: F\n");
     fs::create_dir(state.join("table")).unwrap();
     for name in ["register", "status", "qemu-riscv64", STALE] {
