@@ -141,6 +141,9 @@ pub enum Command {
     /// Start a program that ends when sdbuild does; used by sdbuild itself
     #[command(hide = true)]
     ExecWithParent(ExecWithParent),
+    /// Hold a machine on loan, and give it back when sdbuild ends; used by sdbuild itself
+    #[command(hide = true)]
+    HoldMachine,
 }
 
 /// `sdbuild build`.
@@ -160,6 +163,10 @@ pub struct Build {
     /// One JSON object; with --dry-run, the plan.
     #[arg(long)]
     pub json: bool,
+
+    /// Pay the price of a machine on loan (--on) without a question
+    #[arg(short, long, hide_short_help = true)]
+    pub yes: bool,
 }
 
 impl Build {
@@ -296,6 +303,7 @@ mod tests {
             "root",
             "set",
             "ssh-key",
+            "yes",
             "verbose",
             "quiet",
             "json-events",

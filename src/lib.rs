@@ -8,12 +8,13 @@
 //! cli       -> settings
 //! boot      -> engine, image
 //! flash     -> blockmap, image
-//! pipeline  -> artifact, binfmt, engine, nixos, oci, output, settings
+//! pipeline  -> artifact, binfmt, engine, machine, nixos, oci, output, settings
 //! output    -> blockmap, engine, image
 //! image     -> (common only)
 //! blockmap  -> (common only)
 //! oci       -> artifact, engine
 //! nixos     -> engine
+//! machine   -> engine
 //! binfmt    -> engine
 //! engine    -> (common only)
 //! artifact  -> (common only)
@@ -33,6 +34,7 @@ pub mod engine;
 #[cfg(target_os = "linux")]
 pub mod flash;
 pub mod image;
+pub mod machine;
 pub mod nixos;
 pub mod oci;
 pub mod output;
@@ -90,6 +92,7 @@ async fn run_command(
         Command::ExecWithParent(args) => {
             Err(boot::pdeathsig::become_program(args.parent, &args.argv))
         }
+        Command::HoldMachine => Box::pin(pipeline::hold_machine()).await,
     }
 }
 

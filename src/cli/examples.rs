@@ -9,6 +9,7 @@ Examples:
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build .#pi             # a configuration of the flake here
+  sdbuild build --on command:./lend
   sdbuild build --dry-run        # show what would be done";
 
 pub(super) const BOARDS: &str = "\

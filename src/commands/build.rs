@@ -31,8 +31,13 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let build_args = args.args();
-    let settings = settings::Build::resolve(&build_args, env)?;
+    let mut settings = settings::Build::resolve(&build_args, env)?;
+    settings.borrow.accepts_price = args.yes;
+    let is_borrowed = settings.borrow.from.is_some();
     if let Some(up_to) = settings.dry_run {
+        if is_borrowed {
+            context.events.notice(NOT_BORROWED);
+        }
         return Box::pin(dry_run::run(settings, up_to, args.json, ui, context)).await;
     }
     let write = |image: &Image| {
@@ -51,9 +56,19 @@ pub async fn run(
         or_until_prompt: false,
     };
     let built = Box::pin(build(settings, env, ui, context, &output)).await;
-    let built = built.map_err(|failure| with_shell(with_kept(failure), &build_args));
+    let built = built.map_err(|failure| {
+        if is_borrowed {
+            // Nothing is kept on a machine that is given back.
+            return failure;
+        }
+        with_shell(with_kept(failure), &build_args)
+    });
     built.map(drop)
 }
+
+/// What is told when a build on a machine on loan is only described.
+const NOT_BORROWED: &str =
+    "no machine is borrowed for a description: it is about the engine that is there";
 
 /// Adds to an interruption that nothing is lost.
 fn with_kept(failure: Failure) -> Failure {
@@ -93,7 +108,10 @@ pub(super) async fn build(
         events: timings.listen(&context.events),
         ..context.clone()
     };
-    let done = build_or_replace(settings, ui, context, &timings).await;
+    let accepts_price = settings.borrow.accepts_price;
+    let agree = async |price: &str| may_pay(price, accepts_price, ui, context).await;
+    let work = async |settings| build_or_replace(settings, ui, context, &timings).await;
+    let done = Box::pin(pipeline::with_machine(settings, context, agree, work)).await;
     // After an interrupt the table of timings would only delay the exit.
     let ended = || {
         if !context.cancel.is_cancelled() {
@@ -134,6 +152,28 @@ pub(super) async fn build(
     ended();
     let booted = booted.map(Some);
     booted.map_err(|failure| not_booted(failure, &path, &flags, output.keep_hint))
+}
+
+/// Tells the price of a machine on loan, and asks whether it may be paid unless the user said so.
+async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
+    let price = ui::sanitize_line(price);
+    if accepts {
+        context.events.notice(format!("the machine costs {price}"));
+        return Ok(());
+    }
+    let question = format!("The machine costs {price}. Borrow it?");
+    agreed(confirm(question, ui, context).await?, &price)
+}
+
+fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
+    match answer {
+        Some(true) => Ok(()),
+        Some(false) => Err(Failure::usage("no machine was borrowed")),
+        None => Err(Failure::usage(format!(
+            "no machine was borrowed: it costs {price}, and there is no answer from a terminal"
+        ))
+        .hint("give --yes to pay without a question")),
+    }
 }
 
 /// Builds the image. If another file has its name, asks whether it may take its place.
@@ -319,6 +359,16 @@ mod tests {
         let stopped = with_kept(Failure::interrupted());
         assert!(stopped.hints.concat().contains("is kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
+    }
+
+    #[test]
+    fn a_price_that_nobody_agreed_to_is_not_paid() {
+        agreed(Some(true), "1 €").unwrap();
+        for answer in [Some(false), None] {
+            let refused = agreed(answer, "1 €").unwrap_err();
+            assert_eq!(refused.class, Class::Usage);
+            assert_eq!(refused.hints.is_empty(), answer.is_some());
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::cli;
 use crate::commands::confirm::confirm;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, Leftover};
-use crate::pipeline::{FileRemoval, Item, Removal};
+use crate::pipeline::{FileRemoval, Item, Removal, StaleLoans};
 use crate::settings::{Common, Environment};
 use crate::ui::{self, Ui};
 
@@ -31,12 +31,14 @@ pub async fn run(
     }
     if let Some(named) = named {
         let removal = Box::pin(Removal::plan_store(&settings, &named.store, context)).await?;
-        return Box::pin(remove(&removal, &settings, args, ui, context)).await;
+        let none = StaleLoans::none();
+        return Box::pin(remove(&removal, &none, &settings, args, ui, context)).await;
     }
+    let loans = StaleLoans::find(&settings);
     match Box::pin(Removal::plan(&settings, context)).await {
         Ok(removal) => {
             report_live(removal.live(), context);
-            Box::pin(remove(&removal, &settings, args, ui, context)).await
+            Box::pin(remove(&removal, &loans, &settings, args, ui, context)).await
         }
         Err(failure) if failure.class == Class::Environment => {
             let Ok(files) = FileRemoval::plan(&settings) else {
@@ -44,8 +46,11 @@ pub async fn run(
             };
             context.events.warn(only_files(&failure));
             report_live(files.live(), context);
-            if confirmed(&files.items(), args, ui, context).await? {
-                removed(files.carry_out(), context)?;
+            let items = [loans.items(), files.items()].concat();
+            if confirmed(&items, args, ui, context).await? {
+                let mut leftovers = loans.give_back(context).await?;
+                leftovers.extend(files.carry_out());
+                removed(leftovers, context)?;
             }
             Err(failure.context("remove what is in the engine"))
         }
@@ -56,16 +61,21 @@ pub async fn run(
 /// Removes what is planned if the user wants that.
 async fn remove(
     removal: &Removal,
+    loans: &StaleLoans,
     settings: &Common,
     args: &cli::Clean,
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    if !confirmed(&removal.items(), args, ui, context).await? {
+    let items = [loans.items(), removal.items()].concat();
+    if !confirmed(&items, args, ui, context).await? {
         return Ok(());
     }
-    let leftovers = Box::pin(removal.carry_out(settings, context)).await?;
-    removed(leftovers, context)
+    let machines = loans.give_back(context).await?;
+    match Box::pin(removal.carry_out(settings, context)).await {
+        Ok(leftovers) => removed([machines, leftovers].concat(), context),
+        Err(failure) => Err(failure.with_teardown(machines)),
+    }
 }
 
 /// What is told if `failure` keeps the engine from being used.

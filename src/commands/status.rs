@@ -4,7 +4,7 @@ use crate::cli;
 use crate::commands::json_output::print_json;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::pipeline::{Handler, Run, RunState, SizedObject, Status};
+use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, Status};
 use crate::settings::{Common, Environment};
 use crate::ui::layout::{age, column, fit, labelled, wrapped};
 use crate::ui::{Ui, words};
@@ -63,19 +63,12 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
     }
     let runs: Vec<String> = status.runs.iter().map(|run| run_row(run, width)).collect();
     rows.group("runs", &runs);
-    match &status.handlers {
-        None => rows.group("handlers", &["not visible from this machine".to_owned()]),
-        Some(handlers) => {
-            let (ours, others): (Vec<&Handler>, Vec<&Handler>) =
-                handlers.iter().partition(|handler| handler.run.is_some());
-            let handlers: Vec<String> = ours
-                .into_iter()
-                .chain(others)
-                .map(|handler| handler_row(handler, width))
-                .collect();
-            rows.group("handlers", &handlers);
-        }
+    let machines = status.machines.iter();
+    let machines: Vec<String> = machines.flat_map(|one| machine_rows(one, width)).collect();
+    if !machines.is_empty() {
+        rows.group("machines", &machines);
     }
+    rows.group("handlers", &handler_rows(status, width));
     let containers = status.containers.iter();
     let containers: Vec<String> = containers
         .map(|c| {
@@ -156,6 +149,30 @@ fn run_row(run: &Run, width: usize) -> String {
         RunState::Unknown => "another user's",
     };
     row(run.run.as_str(), life, "", run.age, width)
+}
+
+/// A machine on loan, and why it could not be given back.
+fn machine_rows(machine: &Machine, width: usize) -> Vec<String> {
+    let life = match machine.life {
+        RunState::Live => "on loan",
+        RunState::Stale | RunState::Unknown => "left over",
+    };
+    let name = format!("{} of {}", machine.id, machine.on);
+    let problem = machine.problem.as_ref();
+    let problem = problem.map(|why| format!("not given back: {why}"));
+    let first = row(&name, life, "", machine.age, width);
+    std::iter::once(first).chain(problem).collect()
+}
+
+/// The handlers, ours first.
+fn handler_rows(status: &Status, width: usize) -> Vec<String> {
+    let Some(handlers) = &status.handlers else {
+        return vec!["not visible from this machine".to_owned()];
+    };
+    let (ours, others): (Vec<&Handler>, Vec<&Handler>) =
+        handlers.iter().partition(|handler| handler.run.is_some());
+    let handlers = ours.into_iter().chain(others);
+    handlers.map(|one| handler_row(one, width)).collect()
 }
 
 fn handler_row(handler: &Handler, width: usize) -> String {

@@ -40,7 +40,9 @@ pub async fn run(
     let kept = args.output.as_deref().map(create_dir).transpose()?;
     let dir = kept.as_deref().unwrap_or(temporary.path());
     let workspace = TryWorkspace::create(dir, temporary.path(), env)?;
-    let settings = settings::Build::resolve(&workspace.build_args(args), env)?;
+    let mut settings = settings::Build::resolve(&workspace.build_args(args), env)?;
+    // It is about this machine.
+    settings.borrow.from = None;
     let write = |image: &Image| match &kept {
         Some(_) => ui.result(&image.path.to_string_lossy()),
         None => Ok(()),

@@ -15,6 +15,10 @@ use crate::common::nix_event::NixEvent;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
+    /// Making a machine on loan, and waiting for it.
+    Borrow,
+    /// Giving a machine on loan back.
+    GiveBack,
     /// Checking engine, configuration, disk and output directory.
     Preflight,
     /// Downloading pinned packages.

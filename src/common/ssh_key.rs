@@ -4,7 +4,9 @@
 //! is whether a key is complete.
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+
+use super::hash::Sha256Hash;
 
 /// Key types that current OpenSSH servers accept, the preferred ones first.
 pub const KEY_TYPES: [&str; 7] = [
@@ -28,6 +30,16 @@ pub fn is_complete(key_type: &str, key: &str) -> bool {
     };
     let named = usize::try_from(u32::from_be_bytes(*length)).ok() == Some(key_type.len());
     named && rest.starts_with(key_type.as_bytes()) && rest.len() > key_type.len()
+}
+
+/// The fingerprint of a public key in Base64, as OpenSSH shows it: `SHA256:…`. Empty for what is no Base64.
+pub fn fingerprint(key: &str) -> String {
+    let bytes = BASE64_STANDARD.decode(key);
+    let digest = bytes.map(|bytes| <[u8; 32]>::from(Sha256Hash::of(&bytes)));
+    digest.map_or_else(
+        |_| String::new(),
+        |digest| format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(digest)),
+    )
 }
 
 /// Whether `text` is a private key in PEM, as ssh-keygen writes it.
@@ -71,7 +83,7 @@ pub fn key_of(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::contains_key;
+    use super::{contains_key, fingerprint};
 
     const ED: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
@@ -91,5 +103,16 @@ mod tests {
         ] {
             assert!(!contains_key(none), "{none}");
         }
+    }
+
+    /// The fingerprint is that of `ssh-keygen -l`.
+    #[test]
+    fn fingerprints_are_those_of_openssh() {
+        let (_, key) = ED.split_once(' ').unwrap();
+        assert_eq!(
+            fingerprint(key),
+            "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q"
+        );
+        assert_eq!(fingerprint("?"), "");
     }
 }

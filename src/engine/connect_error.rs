@@ -62,6 +62,18 @@ pub enum ConnectError {
         /// The reason, as `ssh` reported it if it did.
         reason: String,
     },
+    /// The machine has another host key than the one that was told.
+    #[error(
+        "{endpoint} has another host key than the one that was told: {found} in place of {expected}"
+    )]
+    OtherHostKey {
+        /// The endpoint.
+        endpoint: Endpoint,
+        /// The fingerprint of the key that is expected.
+        expected: String,
+        /// The fingerprint of the key that the machine has.
+        found: String,
+    },
     /// The address is invalid or of an unsupported kind.
     #[error("engine address `{address}` is not supported")]
     Unsupported {
@@ -108,6 +120,9 @@ impl ConnectError {
                 "check that plain `ssh` to that machine works and that its sshd allows forwarding of sockets".into(),
                 "name a socket at another path, as in DOCKER_HOST=ssh://HOST/run/user/1000/docker.sock"
                     .into(),
+            ],
+            Self::OtherHostKey { .. } => vec![
+                "either the program tells another machine's key, or somebody else answers in its place".into(),
             ],
             Self::Unsupported { .. } => vec![
                 "use unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; \

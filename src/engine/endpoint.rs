@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use url::Url;
 
+use crate::common::ssh_machine::SshMachine;
+
 /// Docker's port for unencrypted TCP.
 const PLAIN_PORT: u16 = 2375;
 /// Docker's port for TLS.
@@ -36,9 +38,19 @@ pub struct SshTarget {
     pub(super) destination: String,
     /// The path of the engine's socket there; looked for at the default paths when `None`.
     pub(super) socket: Option<String>,
+    /// Type and key of the only host key that is accepted; the user's known hosts decide when `None`.
+    pub(super) host_key: Option<String>,
 }
 
 impl Endpoint {
+    /// The engine of `machine`; `None` if its place is none that `ssh` takes as it is.
+    pub fn by_ssh(machine: &SshMachine) -> Option<Self> {
+        let target = ssh_target(&format!("ssh://{}", machine.place))?;
+        let host_key = Some(machine.host_key.clone());
+        let is_machine_alone = target.socket.is_none();
+        is_machine_alone.then_some(Self::Ssh(SshTarget { host_key, ..target }))
+    }
+
     /// Whether it is a socket of this machine, so that there is no network that can fail silently.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Unix(_))
@@ -126,6 +138,7 @@ fn ssh_target(address: &str) -> Option<SshTarget> {
     Some(SshTarget {
         destination: format!("ssh://{user}{at}{host}{}", port.unwrap_or_default()),
         socket: socket.map(str::to_owned),
+        host_key: None,
     })
 }
 
@@ -174,6 +187,29 @@ mod tests {
             "ssh://",
         ] {
             assert_eq!(ssh(address), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_machine_is_a_place_without_a_path() {
+        let by_ssh = |place: &str| {
+            let (place, host_key) = (place.to_owned(), "ssh-ed25519 AAAA".to_owned());
+            Endpoint::by_ssh(&SshMachine { place, host_key })
+        };
+        let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
+            panic!("refused")
+        };
+        assert_eq!(target.destination, "ssh://me@pi:2222");
+        assert_eq!(target.host_key.as_deref(), Some("ssh-ed25519 AAAA"));
+        for place in [
+            "",
+            "-oProxyCommand=x",
+            "pi/run/x.sock",
+            "a b",
+            "a,b",
+            "me:x@pi",
+        ] {
+            assert_eq!(by_ssh(place), None, "{place}");
         }
     }
 

@@ -72,6 +72,11 @@ impl EngineError {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether the machine has another host key than the expected one, which no retry changes.
+    pub fn is_other_host_key(&self) -> bool {
+        matches!(self, Self::Connect(ConnectError::OtherHostKey { .. }))
+    }
+
     /// Whether the object is in use or is already being removed.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status: 409, .. })

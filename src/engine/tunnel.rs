@@ -4,7 +4,7 @@
 //! Docker client has to be installed at either end, and every request and every attached stream works as with a local
 //! socket.
 
-use std::fs::{File, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
 use crate::common::plain_file;
+use crate::common::ssh_key;
 use crate::common::timeout::timeout;
 use crate::common::unix_socket;
 use crate::engine::connect_error::ConnectError;
@@ -50,6 +51,19 @@ const OPTIONS: [&str; 9] = [
     "RemoteCommand=none",
     "StreamLocalBindMask=0177",
 ];
+/// With a host key that is expected: only that one counts, whatever the user's configuration says, and a message has the
+/// fingerprint of another one. The file of known hosts has the key under a name of its own.
+const PINNED_OPTIONS: [&str; 5] = [
+    "StrictHostKeyChecking=yes",
+    "GlobalKnownHostsFile=/dev/null",
+    "VerifyHostKeyDNS=no",
+    "FingerprintHash=sha256",
+    "LogLevel=INFO",
+];
+/// The name of the host in that file.
+const PINNED_NAME: &str = "sdbuild-machine";
+/// What `ssh` writes at last when it refuses a host key, and when the server has none of the expected type.
+const REFUSED: [&str; 2] = ["Host key verification failed", "no matching host key type"];
 /// A directory without a socket that is older than this belongs to an `ssh` that never connected.
 const MAX_CONNECTING_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Limit for the remote shell's output before the socket's line, and for the messages of `ssh`.
@@ -79,7 +93,9 @@ impl Tunnel {
         };
         let found = found.ok_or_else(|| {
             let message = tunnel.last_message();
-            failed(message.unwrap_or_else(|| "it ended without a message".to_owned()))
+            tunnel.refused_host_key(target).unwrap_or_else(|| {
+                failed(message.unwrap_or_else(|| "it ended without a message".to_owned()))
+            })
         })?;
         let socket = target.socket.clone().unwrap_or(found);
         // `ssh -L` separates the two sockets by a colon.
@@ -98,9 +114,25 @@ impl Tunnel {
 
     /// The last line that `ssh` wrote to its standard error.
     pub(super) fn last_message(&self) -> Option<String> {
-        let log = plain_file::read_text(&self.dir.path().join("log"), MAX_MESSAGE_BYTES).ok()?;
+        let log = self.log()?;
         let last = log.lines().map(str::trim).rfind(|line| !line.is_empty());
         last.map(str::to_owned)
+    }
+
+    fn log(&self) -> Option<String> {
+        plain_file::read_text(&self.dir.path().join("log"), MAX_MESSAGE_BYTES).ok()
+    }
+
+    /// The error of a server that has another host key than the expected one.
+    fn refused_host_key(&self, target: &SshTarget) -> Option<ConnectError> {
+        let log = self.log()?;
+        let (_, expected) = target.host_key.as_deref()?.split_once(' ')?;
+        let is_refused = REFUSED.iter().any(|text| log.contains(text));
+        is_refused.then(|| ConnectError::OtherHostKey {
+            endpoint: Endpoint::Ssh(target.clone()),
+            expected: ssh_key::fingerprint(expected),
+            found: sent_fingerprint(&log).unwrap_or_else(|| "a key of another type".to_owned()),
+        })
     }
 
     fn start(target: &SshTarget) -> io::Result<Self> {
@@ -115,6 +147,17 @@ impl Tunnel {
         command.arg(control(dir.path()));
         for option in OPTIONS {
             command.args(["-o", option]);
+        }
+        if let Some(key) = &target.host_key {
+            let known_hosts = dir.path().join("known_hosts");
+            fs::write(&known_hosts, format!("{PINNED_NAME} {key}\n"))?;
+            for option in PINNED_OPTIONS {
+                command.args(["-o", option]);
+            }
+            let alias = format!("HostKeyAlias={PINNED_NAME}");
+            let known_hosts = format!("UserKnownHostsFile=\"{}\"", known_hosts.display());
+            let algorithms = format!("HostKeyAlgorithms={}", algorithms(key));
+            command.args(["-o", &alias, "-o", &known_hosts, "-o", &algorithms]);
         }
         let child = command
             .args(["--", &target.destination, REMOTE_SCRIPT])
@@ -183,9 +226,24 @@ fn sweep(temp_dir: &Path) {
         );
         if is_stale {
             // The next run tries again.
-            std::fs::remove_dir_all(entry.path()).ok();
+            fs::remove_dir_all(entry.path()).ok();
         }
     }
+}
+
+/// The signature algorithms of a host key, which begins with its type.
+fn algorithms(key: &str) -> &str {
+    match key.split(' ').next().unwrap_or_default() {
+        "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
+        kind => kind,
+    }
+}
+
+/// The fingerprint of the key that a server sent in place of the expected one, by the warning of `ssh`.
+fn sent_fingerprint(log: &str) -> Option<String> {
+    let (_, rest) = log.split_once("sent by the remote host is")?;
+    let word = rest.split_whitespace().next()?;
+    Some(word.trim_end_matches('.').to_owned())
 }
 
 fn control(dir: &Path) -> PathBuf {
@@ -209,6 +267,21 @@ mod tests {
 
     use super::*;
     use crate::common::unix_socket::fixture::hung_listener;
+
+    /// As OpenSSH 9.2 wrote it.
+    #[test]
+    fn the_fingerprint_of_another_key_is_found() {
+        let log = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r\n\
+            The fingerprint for the ED25519 key sent by the remote host is\r\n\
+            SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q.\r\n\
+            Please contact your system administrator.\r\nHost key verification failed.\r\n";
+        let found = sent_fingerprint(log);
+        let sent = "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q";
+        assert_eq!(found.as_deref(), Some(sent));
+        assert_eq!(sent_fingerprint("Host key verification failed."), None);
+        assert_eq!(algorithms("ssh-rsa AAAA"), "rsa-sha2-512,rsa-sha2-256");
+        assert_eq!(algorithms("ssh-ed25519 AAAA"), "ssh-ed25519");
+    }
 
     #[test]
     fn only_the_directories_of_killed_runs_are_removed() {

@@ -4,8 +4,6 @@
 //! wrote the configuration in it too. Nothing asks for passwords or writes to the user's repositories, and nothing is fetched
 //! but by [`Git::reaching`].
 
-mod session;
-
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
@@ -16,6 +14,7 @@ use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::http_url::{hide_secrets, without_secrets};
 use crate::common::program::{find_program, missing_program};
+use crate::common::session;
 use crate::common::text::{strip_control, truncate};
 
 /// Variables that would make git look at another repository than that of the directory, or read its arguments in another

@@ -9,7 +9,7 @@ use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::engine::connect::choose;
-use crate::engine::{EndpointInputs, Engine};
+use crate::engine::{Endpoint, EndpointInputs, Engine};
 use crate::settings::Common;
 
 /// Room for a hundred SSH keys of the largest kind, in bytes.
@@ -19,15 +19,26 @@ const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
 
 /// Connects to the engine that the settings lead to.
 pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {
-    let endpoint = choose(&EndpointInputs {
+    let endpoint = endpoint(settings)?;
+    Ok(cancel.race(Engine::connect(&endpoint)).await??)
+}
+
+/// The machine on loan if there is one, otherwise what Docker's own client takes.
+fn endpoint(settings: &Common) -> Result<Endpoint, Failure> {
+    if let Some(machine) = &settings.machine {
+        let endpoint = Endpoint::by_ssh(machine);
+        let refused = || Failure::usage(format!("{} is no machine's address", machine.place));
+        return endpoint.ok_or_else(refused);
+    }
+    let chosen = choose(&EndpointInputs {
         docker_host: settings.docker_host.as_deref(),
         docker_context: settings.docker_context.as_deref(),
         docker_config: settings.docker_config.clone(),
         docker_tls_verify: settings.docker_tls_verify,
         docker_cert_path: settings.docker_cert_path.clone(),
         runtime_dir: settings.runtime_dir.clone(),
-    })?;
-    Ok(cancel.race(Engine::connect(&endpoint)).await??)
+    });
+    Ok(chosen?)
 }
 
 /// A downloader into the cache directory, which no other process empties while this one lives.

@@ -17,7 +17,7 @@ use crate::settings::Common;
 /// Something that can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// `handler`, `container`, `volume`, `image`, `results`, `downloads` or `logs`.
+    /// `machine`, `handler`, `container`, `volume`, `image`, `results`, `downloads` or `logs`.
     pub kind: &'static str,
     /// Its name or directory.
     pub name: String,

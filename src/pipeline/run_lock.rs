@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -96,40 +95,10 @@ impl RunLocks {
     /// Creates and locks the file of `run`.
     pub(super) fn acquire(&self, run: &RunId) -> Result<RunLock, Failure> {
         let path = self.path(run);
-        let acquire = || {
-            fs::create_dir_all(&self.dir)?;
-            let file = self
-                .create(&path)
-                .or_else(|_| self.create_by_rename(run, &path))?;
-            if locked_file::owner(&path) == Owner::Alive {
-                return Ok(file);
-            }
-            fs::remove_file(&path).ok();
-            let text = "the file system has no locks";
-            Err(io::Error::new(io::ErrorKind::Unsupported, text))
-        };
-        let file = acquire().or_environment(format!("lock {}", path.display()))?;
+        let text = self.endpoint.as_bytes();
+        let file = locked_file::create_owned(&path, MODE, text)
+            .or_environment(format!("lock {}", path.display()))?;
         Ok(RunLock { path, _file: file })
-    }
-
-    fn create(&self, path: &Path) -> io::Result<File> {
-        let mut file = locked_file::create_unnamed(&self.dir, MODE)?;
-        file.write_all(self.endpoint.as_bytes())?;
-        locked_file::link(&file, path)?;
-        Ok(file)
-    }
-
-    /// For file systems where a file always has a name; a kill in the middle leaves the temporary name.
-    fn create_by_rename(&self, run: &RunId, path: &Path) -> io::Result<File> {
-        let temporary = self.dir.join(format!(".new-{run}"));
-        let mut file = locked_file::create_named(&temporary, MODE)?;
-        let written = file.write_all(self.endpoint.as_bytes());
-        let renamed = written.and_then(|()| fs::rename(&temporary, path));
-        if let Err(error) = renamed {
-            fs::remove_file(&temporary).ok();
-            return Err(error);
-        }
-        Ok(file)
     }
 
     /// The state of `run` by the lock of its file; [`RunState::Unknown`] without a file.
@@ -224,28 +193,6 @@ mod tests {
         assert_eq!(known.endpoint, "unix:///one");
         run_locks.forget(&only);
         assert_eq!(run_locks.state(&run), RunState::Unknown, "forgotten");
-    }
-
-    #[test]
-    fn both_ways_to_create_the_file_write_the_address() {
-        let state = tempfile::tempdir().unwrap();
-        let run_locks = RunLocks {
-            dir: state.path().to_owned(),
-            endpoint: "unix:///one".into(),
-        };
-        let [one, two]: [RunId; 2] =
-            ["0123456789ab", "0123456789ac"].map(|run| run.parse().unwrap());
-        let unnamed = run_locks.create(&run_locks.path(&one)).unwrap();
-        let renamed = run_locks
-            .create_by_rename(&two, &run_locks.path(&two))
-            .unwrap();
-        for run in [&one, &two] {
-            let text = fs::read_to_string(run_locks.path(run)).unwrap();
-            assert_eq!(text, "unix:///one");
-            assert_eq!(run_locks.state(run), RunState::Live);
-        }
-        assert_eq!(fs::read_dir(state.path()).unwrap().count(), 2);
-        drop((unnamed, renamed));
     }
 
     #[test]

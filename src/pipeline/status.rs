@@ -14,6 +14,7 @@ use crate::common::event::Phase;
 use crate::common::failure::{Class, Failure};
 use crate::common::timeout::timeout;
 use crate::engine::RunId;
+use crate::machine;
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::inventory::{
@@ -23,8 +24,8 @@ use crate::pipeline::old_results::{OldResults, forecast};
 use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::{binfmt_table, clients};
 use crate::settings::Common;
-pub use parts::{Container, EngineState, Handler, Run, SizedObject};
-use parts::{age_at, age_since, container, dir, handler, image, volume};
+pub use parts::{Container, EngineState, Handler, Machine, Run, SizedObject};
+use parts::{age_at, age_since, container, dir, handler, image, on_loan, volume};
 
 /// Raised when a field of the JSON is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
@@ -40,6 +41,8 @@ pub struct Status {
     pub engine: EngineState,
     /// Runs that are live or left something behind, the oldest first.
     pub runs: Vec<Run>,
+    /// Machines on loan, the oldest first.
+    pub machines: Vec<Machine>,
     /// The kernel's handlers; `None` when its table is not visible.
     pub handlers: Option<Vec<Handler>>,
     /// Our containers.
@@ -101,6 +104,10 @@ impl Status {
             version: JSON_VERSION,
             engine,
             runs,
+            machines: machine::records(&settings.state_dir)
+                .into_iter()
+                .map(on_loan)
+                .collect(),
             handlers: handlers.map(Iterator::collect),
             containers: objects.containers.into_iter().map(container).collect(),
             images: objects.images.iter().map(image).collect(),

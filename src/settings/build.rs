@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use super::borrow::Borrow;
 use super::build_args::{BuildArgs, DryRun};
 use super::builders::Builders;
 use super::environment::Environment;
@@ -60,6 +61,8 @@ pub struct Build {
     pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
+    /// The machine on loan that the build runs on, if it borrows one.
+    pub borrow: Borrow,
     /// The machines that Nix sends derivations to.
     pub builders: Builders,
     /// The user's builder image, if it is not sdbuild's own.
@@ -125,6 +128,7 @@ impl Build {
             board: s.optional("board", None, |o| o.board)?,
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
+            borrow: Borrow::resolve(&mut s)?,
             builders: Builders::resolve(env, &mut s)?,
             builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
             output: s.value_or("output", None, |o| o.output.clone(), here)?,
@@ -173,6 +177,7 @@ impl Build {
         if self.common.offline {
             self.caches.substituters.clear();
             self.builders.machines.clear();
+            self.borrow.from = None;
         }
         self
     }

@@ -12,6 +12,7 @@ use super::proxies::Proxies;
 use super::resolver::Resolver;
 use super::value::{MirrorAddress, Number};
 use crate::common::failure::Failure;
+use crate::common::ssh_machine::SshMachine;
 
 /// Seconds without data after which a download is aborted: longer than a mirror takes to spin up its disk.
 const STALL_SECONDS: Number<1> = Number::known(20);
@@ -21,6 +22,8 @@ const CHANNELS: &str = "https://channels.nixos.org";
 /// Settings that every command has.
 #[derive(Clone, Debug)]
 pub struct Common {
+    /// The machine on loan whose engine is used in place of the user's own; the run that borrows it sets it.
+    pub machine: Option<SshMachine>,
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
@@ -112,6 +115,7 @@ impl Common {
         )?;
         Ok(Self {
             store,
+            machine: None,
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
             docker_config: base(&env.docker_config, ".docker")?,

@@ -5,6 +5,7 @@
 //! learn its defaults.
 
 mod boot;
+mod borrow;
 mod build;
 mod build_args;
 mod builder_list;
@@ -26,6 +27,7 @@ mod user_file;
 mod value;
 
 pub use boot::{Boot, BootArgs, BootLogin};
+pub use borrow::Borrow;
 pub use build::Build;
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use builders::Builders;

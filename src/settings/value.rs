@@ -15,6 +15,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
+use crate::common::machine_source::MachineSource;
 use crate::common::system::System;
 
 /// A value of a setting. `FromStr` reads it from a flag or a variable, serde from a settings file.
@@ -42,6 +43,12 @@ impl Value for CompressionOptions {}
 impl Value for Format {}
 
 impl Value for FlakeRef {
+    fn relative_to(self, dir: &Path) -> Self {
+        Self::relative_to(self, dir)
+    }
+}
+
+impl Value for MachineSource {
     fn relative_to(self, dir: &Path) -> Self {
         Self::relative_to(self, dir)
     }

@@ -8,6 +8,8 @@ pub use crate::common::human_bytes::human_bytes;
 /// The name of a phase as users see it.
 pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
+        Phase::Borrow => "Machine",
+        Phase::GiveBack => "Give back",
         Phase::Preflight => "Checks",
         Phase::Fetch => "Downloads",
         Phase::Nixpkgs => "nixpkgs",

@@ -32,6 +32,7 @@ mod inspect;
 mod install_script;
 mod lock;
 mod machine_state;
+mod machines;
 mod pins;
 mod processes;
 mod reference;

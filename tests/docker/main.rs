@@ -52,6 +52,7 @@ mod inputs;
 mod interruptions;
 mod iso;
 mod lease;
+mod machines;
 mod old_results;
 mod output;
 mod private;

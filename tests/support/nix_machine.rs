@@ -224,7 +224,7 @@ impl Drop for NixMachine {
 }
 
 /// The libraries that the program `server` needs and the container may lack.
-fn libraries(server: &Path, tools: &Path) -> Vec<PathBuf> {
+pub(super) fn libraries(server: &Path, tools: &Path) -> Vec<PathBuf> {
     let machine = std::env::consts::ARCH;
     let unpacked = format!(
         "{0}/lib/{machine}-linux-gnu:{0}/usr/lib/{machine}-linux-gnu",

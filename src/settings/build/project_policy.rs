@@ -36,6 +36,13 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
             "--accept-flake-caches",
         )?;
     }
+    refuse(
+        settings,
+        "on",
+        "on",
+        "it would run a program on your machine, and choose where your system is built",
+        "--on",
+    )?;
     for key in ["builders", "builder-key"] {
         let why =
             "it would choose which machines build your system, and log in there with your key";
@@ -224,6 +231,17 @@ mod tests {
         }
         let own = resolved("", line, Options::default()).unwrap();
         assert_eq!(own.builders.machines[0].host, "evil");
+    }
+
+    /// A clone would run its program on this machine.
+    #[test]
+    fn a_project_cannot_borrow_a_machine() {
+        let line = "on = 'command:./lend'";
+        let failure = resolved(line, "", Options::default()).unwrap_err();
+        assert!(failure.hints[0].contains("--on"), "{failure}");
+        let own = resolved("", line, Options::default()).unwrap();
+        let own = own.borrow.from.unwrap();
+        assert!(own.to_string().ends_with("/config/sdbuild/lend"), "{own}");
     }
 
     #[test]

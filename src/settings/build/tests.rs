@@ -66,6 +66,7 @@ fn the_help_names_every_variable() {
             "glue" => "auto",
             "compress" => "xz",
             "format" => "sd-card",
+            "on" => "command:lend",
             "builders" => "ssh://a@b x86_64-linux",
             "offline" => "true",
             _ => "1",

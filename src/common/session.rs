@@ -8,24 +8,25 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
-use tokio::process::Command;
+use tokio::process::{ChildStderr, ChildStdout, Command};
 
 /// What a program wrote, to one byte more than the limit, and how it ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
-    pub(super) status: ExitStatus,
+pub struct Ended {
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error.
+    pub stderr: Vec<u8>,
+    /// How it ended.
+    pub status: ExitStatus,
 }
 
 /// Runs `command`, whose output is piped, to its end. When the future is dropped, the program and what it has started are killed.
-pub(super) async fn run(command: Command, max_bytes: u64) -> io::Result<Ended> {
-    let mut wrapped = CommandWrap::from(command);
-    // The child itself: the wrapper would also wait for processes that git leaves behind.
-    let mut session = Session(wrapped.wrap(ProcessSession).spawn()?.into_inner());
-    let (stdout, stderr) = (session.0.stdout().take(), session.0.stderr().take());
+pub async fn run(command: Command, max_bytes: u64) -> io::Result<Ended> {
+    let mut session = Session::start(command)?;
+    let (stdout, stderr) = (session.stdout(), session.stderr());
     let (stdout, stderr) = (start_of(stdout, max_bytes), start_of(stderr, max_bytes));
-    let (stdout, stderr, status) = tokio::join!(stdout, stderr, session.0.wait());
+    let (stdout, stderr, status) = tokio::join!(stdout, stderr, session.wait());
     Ok(Ended {
         stdout: stdout?,
         stderr: stderr.unwrap_or_default(),
@@ -33,16 +34,50 @@ pub(super) async fn run(command: Command, max_bytes: u64) -> io::Result<Ended> {
     })
 }
 
-/// The leader of a session.
-struct Session(Box<dyn ChildWrapper>);
+/// Starts `command` in a session of its own that goes on when this process ends. The result is the leader alone: the wrapper
+/// would also wait for processes that it leaves behind.
+pub fn start_detached(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
+    let mut wrapped = CommandWrap::from(command);
+    Ok(wrapped.wrap(ProcessSession).spawn()?.into_inner())
+}
+
+/// The leader of a session. When it is dropped before it has ended, it and what it has started are killed.
+#[derive(Debug)]
+pub struct Session(Box<dyn ChildWrapper>);
+
+impl Session {
+    /// Starts `command`.
+    pub fn start(command: Command) -> io::Result<Self> {
+        start_detached(command).map(Self)
+    }
+
+    /// Its standard output, if that is piped; the first time only.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.0.stdout().take()
+    }
+
+    /// The same for its standard error.
+    pub fn stderr(&mut self) -> Option<ChildStderr> {
+        self.0.stderr().take()
+    }
+
+    /// Waits for the end of the leader. Cancel safe.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.0.wait().await
+    }
+
+    /// The leader, which names the group of all that it has started; `None` once it has been waited for.
+    pub fn leader(&self) -> Option<Pid> {
+        let leader = self.0.id().and_then(|id| i32::try_from(id).ok());
+        leader.map(Pid::from_raw)
+    }
+}
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // `None` once it has been waited for.
-        let leader = self.0.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(leader) = leader {
+        if let Some(leader) = self.leader() {
             // All of them may have ended.
-            killpg(Pid::from_raw(leader), Signal::SIGKILL).ok();
+            killpg(leader, Signal::SIGKILL).ok();
         }
     }
 }

@@ -1,0 +1,101 @@
+//! Who lends a machine for a build: the setting `on`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::absolute_path::absolute;
+
+/// The forms of the setting, for messages.
+const FORMS: &str = "command:PROGRAM";
+
+/// Who lends a machine; its text is `PROVIDER:…`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum MachineSource {
+    /// A program of the user's: a path, or a name to look up in `PATH`.
+    Command(String),
+}
+
+impl MachineSource {
+    /// The same with a relative path below `dir`; a name without a slash stays.
+    #[must_use]
+    pub fn relative_to(self, dir: &Path) -> Self {
+        let Self::Command(program) = self;
+        match absolute(&PathBuf::from(&program), dir).to_str() {
+            Some(path) if program.contains('/') => Self::Command(path.to_owned()),
+            Some(_) | None => Self::Command(program),
+        }
+    }
+}
+
+impl fmt::Display for MachineSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Command(program) = self;
+        write!(f, "command:{program}")
+    }
+}
+
+impl FromStr for MachineSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("command", "")) => Err(format!(
+                "`{text}` names no program: write {FORMS}, a path or a name"
+            )),
+            Some(("command", program)) if program.chars().any(char::is_control) => {
+                Err("the program's name has control characters".to_owned())
+            }
+            Some(("command", program)) => Ok(Self::Command(program.to_owned())),
+            Some(_) | None => Err(format!("`{text}` is not one of {FORMS}")),
+        }
+    }
+}
+
+impl TryFrom<String> for MachineSource {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<MachineSource> for String {
+    fn from(source: MachineSource) -> Self {
+        source.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_known_providers_are_accepted() {
+        let source: MachineSource = "command:lend".parse().unwrap();
+        assert_eq!(source, MachineSource::Command("lend".into()));
+        assert_eq!(source.to_string(), "command:lend");
+        for text in ["lend", "azure:x", "", "COMMAND:x"] {
+            let refused = text.parse::<MachineSource>().unwrap_err();
+            assert_eq!(refused, format!("`{text}` is not one of command:PROGRAM"));
+        }
+        let refused = "command:".parse::<MachineSource>().unwrap_err();
+        assert!(refused.contains("names no program"), "{refused}");
+        assert!("command:a\nb".parse::<MachineSource>().is_err());
+    }
+
+    #[test]
+    fn only_paths_are_relative_to_their_directory() {
+        let located = |text: &str| {
+            let source: MachineSource = text.parse().unwrap();
+            source.relative_to(Path::new("/project")).to_string()
+        };
+        assert_eq!(located("command:lend"), "command:lend");
+        assert_eq!(located("command:./lend"), "command:/project/lend");
+        assert_eq!(located("command:bin/lend"), "command:/project/bin/lend");
+        assert_eq!(located("command:/bin/lend"), "command:/bin/lend");
+    }
+}

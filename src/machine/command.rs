@@ -1,0 +1,103 @@
+//! A program of the user's as a provider: docs/machines.md describes what it has to do.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::common::failure::Failure;
+use crate::machine::call::{Answer, Call};
+use crate::machine::message::Order;
+use crate::machine::provider::{Extension, Log, Made, Provider};
+use crate::machine::reply;
+
+/// The exit code of a program that does not know a verb.
+const UNSUPPORTED: i32 = 64;
+/// Virtual machines in a cloud take some minutes.
+const CREATE_LIMIT: Duration = Duration::from_secs(15 * 60);
+const DESTROY_LIMIT: Duration = Duration::from_secs(180);
+const SHORT_LIMIT: Duration = Duration::from_secs(60);
+
+/// The program.
+#[derive(Clone, Debug)]
+pub(super) struct CommandProvider {
+    program: PathBuf,
+}
+
+impl CommandProvider {
+    /// The program with this absolute path.
+    pub(super) fn new(program: &str) -> Self {
+        Self {
+            program: program.into(),
+        }
+    }
+
+    async fn call(
+        &self,
+        order: &Order,
+        words: &[&str],
+        limit: Duration,
+        log: Log<'_>,
+    ) -> Result<Answer, Failure> {
+        let never = CancellationToken::new();
+        let program = &self.program;
+        let call = Call {
+            program,
+            words,
+            order,
+            limit,
+        };
+        call.run(&never, log).await
+    }
+
+    /// What is wrong with what the program printed.
+    fn refused(&self, verb: &str, why: String) -> Failure {
+        let program = self.program.display();
+        Failure::environment(why)
+            .context(format!("read what {program} {verb} printed"))
+            .hint("docs/machines.md says what it has to print")
+    }
+}
+
+impl Provider for CommandProvider {
+    async fn price(&self, order: &Order) -> Result<Option<String>, Failure> {
+        let answer = self.call(order, &["price"], SHORT_LIMIT, &|_| ()).await?;
+        if answer.status.code() == Some(UNSUPPORTED) {
+            return Ok(None);
+        }
+        let text = answer.success()?;
+        reply::price(&text).map_err(|why| self.refused("price", why))
+    }
+
+    async fn create(
+        &self,
+        order: &Order,
+        stop: &CancellationToken,
+        log: Log<'_>,
+    ) -> Result<Made, Failure> {
+        let call = Call {
+            program: &self.program,
+            words: &["create"],
+            order,
+            limit: CREATE_LIMIT,
+        };
+        let text = call.run(stop, log).await?.success()?;
+        reply::parse(&text, &order.run).map_err(|why| self.refused("create", why))
+    }
+
+    async fn extend(&self, order: &Order, id: &str, log: Log<'_>) -> Result<Extension, Failure> {
+        let answer = self.call(order, &["extend", id], SHORT_LIMIT, log).await?;
+        if answer.status.code() == Some(UNSUPPORTED) {
+            return Ok(Extension::Unsupported);
+        }
+        answer.success().map(|_| Extension::Granted)
+    }
+
+    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
+        let id = id.unwrap_or(&order.run);
+        let answer = self
+            .call(order, &["destroy", id], DESTROY_LIMIT, log)
+            .await?;
+        answer.success().map(drop)
+    }
+}

@@ -1,0 +1,243 @@
+//! The process that holds a machine on loan: the hidden command `hold-machine`. Its standard input is a socket to sdbuild, over
+//! which the order comes and reports go. When sdbuild closes it, or is killed, the machine is given back.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::timeout::timeout;
+use crate::machine::message::{Order, Reason, Report};
+use crate::machine::provider::{Extension, LEASE, Made, Provider};
+use crate::machine::providers::provider_of;
+use crate::machine::record::{Entry, OwnRecord, seconds_after};
+
+/// Bytes of the order.
+const MAX_ORDER: u64 = 64 << 10;
+/// Reports that wait for sdbuild, which may have been stopped by Ctrl-Z.
+const QUEUE: usize = 256;
+/// For a report that must arrive; the machine matters more than what is told about it.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pauses between attempts to give the machine back: a network that is gone for a moment costs nothing.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+/// A machine is kept for so long at most: a build that was stopped by Ctrl-Z and forgotten must not cost money for ever.
+const MAX_LOAN: Duration = Duration::from_secs(24 * 3600);
+
+/// A loan that is over.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// What was asked for.
+    pub order: Order,
+    /// Where the machine was, if there was one.
+    pub place: Option<String>,
+}
+
+/// Reads an order, makes the machine, and gives it back as soon as sdbuild has closed the connection. `None` if that failed: the
+/// record stays.
+///
+/// # Errors
+///
+/// When there is no order. Then nothing was asked for.
+pub async fn hold() -> Result<Option<Ended>, Failure> {
+    let (order, read, write) = connect().await.or_environment("read what to borrow")?;
+    let (sender, mut queue) = mpsc::channel(QUEUE);
+    let work = Box::pin(borrow(order, read, Reports(sender)));
+    let (ended, ()) = tokio::join!(work, tell(&mut queue, write));
+    Ok(ended)
+}
+
+/// The connection to sdbuild, and the order that came over it.
+async fn connect() -> io::Result<(Order, BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
+    let socket = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    socket.set_nonblocking(true)?;
+    let (read, write) = UnixStream::from_std(socket)?.into_split();
+    let mut read = BufReader::new(read);
+    let mut line = String::new();
+    (&mut read).take(MAX_ORDER).read_line(&mut line).await?;
+    Ok((serde_json::from_str(&line)?, read, write))
+}
+
+/// Writes each report to sdbuild, until there are no more or it is gone.
+async fn tell(queue: &mut mpsc::Receiver<Report>, mut write: OwnedWriteHalf) {
+    while let Some(report) = queue.recv().await {
+        let line = serde_json::to_string(&report).unwrap_or_default();
+        if write
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .is_err()
+        {
+            queue.close();
+        }
+    }
+}
+
+/// What is told to sdbuild.
+#[derive(Clone, Debug)]
+struct Reports(mpsc::Sender<Report>);
+
+impl Reports {
+    /// Tells a line of the provider, unless nobody has read the last ones.
+    fn log(&self, line: &str) {
+        self.0.try_send(Report::Log(line.to_owned())).ok();
+    }
+
+    async fn send(&self, report: Report) {
+        // Nobody is there any more, or reads.
+        timeout(REPORT_TIMEOUT, self.0.send(report)).await;
+    }
+}
+
+/// Makes the machine of `order`, keeps it until sdbuild has closed the connection, and gives it back.
+async fn borrow(order: Order, closed: BufReader<OwnedReadHalf>, reports: Reports) -> Option<Ended> {
+    let record = match OwnRecord::create(&order).or_environment("write the record of the loan") {
+        Ok(record) => record,
+        Err(failure) => {
+            reports.send(Report::NotMade(Reason::from(&failure))).await;
+            reports.send(Report::GivenBack).await;
+            return None;
+        }
+    };
+    let provider = provider_of(&order);
+    let holder = Holder {
+        provider: &provider,
+        order: &order,
+        reports: &reports,
+    };
+    let made = holder.make_and_keep(&record, closed).await;
+    let id = made.as_ref().map(|made| made.id.as_str());
+    if !give_back(&holder, id, record).await {
+        return None;
+    }
+    let place = made.map(|made| made.machine.place);
+    Some(Ended { order, place })
+}
+
+/// What both halves of a loan use.
+struct Holder<'a, P> {
+    provider: &'a P,
+    order: &'a Order,
+    reports: &'a Reports,
+}
+
+impl<P: Provider> Holder<'_, P> {
+    /// Makes the machine and keeps it until `closed` ends. `None` if it was not made, as far as that is known.
+    async fn make_and_keep(
+        &self,
+        record: &OwnRecord,
+        mut closed: BufReader<OwnedReadHalf>,
+    ) -> Option<Made> {
+        let stop = CancellationToken::new();
+        let log = |line: &str| self.reports.log(line);
+        let mut create = Box::pin(self.provider.create(self.order, &stop, &log));
+        let created = tokio::select! {
+            biased;
+            created = &mut create => created,
+            () = end_of(&mut closed) => {
+                stop.cancel();
+                create.await
+            }
+        };
+        let made = match created {
+            Ok(made) => made,
+            Err(failure) => {
+                let reason = Reason::from(&failure);
+                self.reports.send(Report::NotMade(reason)).await;
+                return None;
+            }
+        };
+        self.note(
+            record,
+            Entry::Made {
+                id: made.id.clone(),
+                place: made.machine.place.clone(),
+                until: seconds_after(LEASE),
+            },
+        )
+        .await;
+        let machine = made.machine.clone();
+        self.reports
+            .send(Report::Made(machine.place, machine.host_key))
+            .await;
+        tokio::select! {
+            biased;
+            () = end_of(&mut closed) => {}
+            () = self.keep_extending(record, &made.id) => {}
+        }
+        Some(made)
+    }
+
+    /// Extends the lease again and again; never ends.
+    async fn keep_extending(&self, record: &OwnRecord, id: &str) {
+        let log = |line: &str| self.reports.log(line);
+        for _ in 0..extensions() {
+            tokio::time::sleep(LEASE / 2).await;
+            match self.provider.extend(self.order, id, &log).await {
+                Ok(Extension::Granted) => {
+                    self.note(record, Entry::Extended(seconds_after(LEASE)))
+                        .await;
+                }
+                Ok(Extension::Unsupported) => break,
+                Err(failure) => {
+                    let text = format!("the machine on loan cannot be kept for longer: {failure}");
+                    self.reports.send(Report::Warning(text)).await;
+                }
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    async fn note(&self, record: &OwnRecord, entry: Entry) {
+        if let Err(error) = record.add(&entry) {
+            let text = format!("the record of the machine on loan cannot be written: {error}");
+            self.reports.send(Report::Warning(text)).await;
+        }
+    }
+}
+
+/// How often a lease is extended.
+fn extensions() -> u64 {
+    MAX_LOAN.as_secs() / (LEASE / 2).as_secs()
+}
+
+/// Destroys the machine `id`, or whatever was made for the loan, in several attempts. Whether it is gone, and its record with it.
+async fn give_back<P: Provider>(
+    holder: &Holder<'_, P>,
+    id: Option<&str>,
+    record: OwnRecord,
+) -> bool {
+    let log = |line: &str| holder.reports.log(line);
+    let mut pauses = PAUSES.iter();
+    loop {
+        let destroyed = holder.provider.destroy(holder.order, id, &log).await;
+        let failure = match destroyed {
+            Ok(()) => {
+                // A record that stays only has the machine destroyed once more.
+                record.remove().ok();
+                holder.reports.send(Report::GivenBack).await;
+                return true;
+            }
+            Err(failure) => failure,
+        };
+        let Some(pause) = pauses.next() else {
+            let why = failure.to_string();
+            holder.note(&record, Entry::Kept(why.clone())).await;
+            drop(record);
+            holder.reports.send(Report::Kept(why)).await;
+            return false;
+        };
+        tokio::time::sleep(*pause).await;
+    }
+}
+
+/// Ends when sdbuild has closed the connection or has ended.
+async fn end_of(connection: &mut BufReader<OwnedReadHalf>) {
+    let mut bytes = [0; 64];
+    while connection.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+}

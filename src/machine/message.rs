@@ -1,0 +1,68 @@
+//! What sdbuild and the process that holds a machine tell each other: one JSON object per line.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::common::failure::{Class, Failure};
+use crate::common::machine_source::MachineSource;
+use crate::common::system::System;
+
+/// What is asked of a provider: the first line to the holder, and the first line of the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// The provider; a program by its absolute path.
+    pub source: MachineSource,
+    /// The id of the loan, 12 hex digits.
+    pub run: String,
+    /// The system that the machine shall run.
+    pub system: System,
+    /// sdbuild's state directory, which has the record.
+    pub state_dir: PathBuf,
+}
+
+/// What the holder tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// A line of the provider about its work.
+    Log(String),
+    /// Something that the user should know.
+    Warning(String),
+    /// The machine is there: its place, and its host key.
+    Made(String, String),
+    /// There is no machine.
+    NotMade(Reason),
+    /// The machine is gone.
+    GivenBack,
+    /// The machine may still be there, for this reason; its record is kept.
+    Kept(String),
+}
+
+/// A failure, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Reason {
+    text: String,
+    hints: Vec<String>,
+    tail: Vec<String>,
+}
+
+impl From<&Failure> for Reason {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            text: failure.to_string(),
+            hints: failure.hints.clone(),
+            tail: failure.log_tail.clone(),
+        }
+    }
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        let failure = Self::message(Class::Environment, reason.text);
+        let failure = reason.hints.into_iter().fold(failure, Self::hint);
+        Self {
+            log_tail: reason.tail,
+            ..failure
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! Machines on loan: somebody makes one for a build, and takes it back at the end.
+//!
+//! Guarantees: before a machine is asked for, a process of its own (the holder) runs in a session of its own, and a record of
+//! the loan is in the state directory. The holder alone asks the provider. It gives the machine back when sdbuild closes their
+//! connection, and that is also what the kernel does when sdbuild is killed. A record whose holder is gone is a loan that the
+//! next run gives back. What a provider says is checked before it is used.
+
+mod call;
+mod command;
+mod holder;
+mod loan;
+mod message;
+mod provider;
+mod providers;
+mod record;
+mod reply;
+mod stale;
+
+pub use holder::{Ended, hold};
+pub use loan::{GivenBack, Loan};
+pub use message::Order;
+pub use providers::price;
+pub use record::{Record, records};
+pub use stale::StaleLoan;

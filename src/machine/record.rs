@@ -1,0 +1,251 @@
+//! The record of a loan: a file in the state directory, which the holder keeps locked. It has one JSON object per line and only
+//! grows, so that a kill in the middle costs the last line at most.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::common::locked_file::{self, Owner};
+use crate::common::plain_file;
+use crate::engine::RunId;
+use crate::machine::message::Order;
+
+/// Longer files are not ours.
+const MAX_BYTES: u64 = 256 << 10;
+/// Addresses are the user's own.
+const MODE: u32 = 0o600;
+
+/// A line of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Entry {
+    /// The first line: what is about to be asked for.
+    Begun {
+        /// Of whom, and for what.
+        order: Order,
+        /// Seconds since 1970.
+        at: u64,
+    },
+    /// There is a machine.
+    Made {
+        /// What the provider calls it.
+        id: String,
+        /// Where it is.
+        place: String,
+        /// When the lease ends, in seconds since 1970.
+        until: u64,
+    },
+    /// The lease ends later, in seconds since 1970.
+    Extended(u64),
+    /// It could not be given back, for this reason.
+    Kept(String),
+}
+
+/// What a record says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// What was asked for.
+    pub order: Order,
+    /// When, in seconds since 1970.
+    pub began: u64,
+    /// What the provider calls the machine, once it made one.
+    pub id: Option<String>,
+    /// Where the machine is.
+    pub place: Option<String>,
+    /// When the lease ends, in seconds since 1970.
+    pub until: Option<u64>,
+    /// Why it could not be given back, at the last attempt.
+    pub kept_because: Option<String>,
+    /// Whether its holder is alive.
+    pub is_held: bool,
+    pub(super) path: PathBuf,
+}
+
+impl Record {
+    /// Reads the record at `path`; `None` for what is none.
+    pub(super) fn read(path: &Path) -> Option<Self> {
+        let is_held = locked_file::owner(path) == Owner::Alive;
+        let text = plain_file::read_text(path, MAX_BYTES).ok()?;
+        let mut lines = text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let Entry::Begun { order, at } = lines.next()? else {
+            return None;
+        };
+        let mut record = Self {
+            order,
+            began: at,
+            id: None,
+            place: None,
+            until: None,
+            kept_because: None,
+            is_held,
+            path: path.to_owned(),
+        };
+        for entry in lines {
+            record.add(entry);
+        }
+        Some(record)
+    }
+
+    fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::Begun { .. } => {}
+            Entry::Made { id, place, until } => {
+                self.id = Some(id);
+                self.place = Some(place);
+                self.until = Some(until);
+            }
+            Entry::Extended(until) => self.until = Some(until),
+            Entry::Kept(why) => self.kept_because = Some(why),
+        }
+    }
+}
+
+/// All records below `state_dir`, the oldest first.
+pub fn records(state_dir: &Path) -> Vec<Record> {
+    let entries = fs::read_dir(dir(state_dir)).into_iter().flatten().flatten();
+    let is_named = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.parse::<RunId>().is_ok())
+    };
+    let paths = entries.map(|entry| entry.path()).filter(is_named);
+    let mut records: Vec<Record> = paths.filter_map(|path| Record::read(&path)).collect();
+    records.sort_by(|one, other| (one.began, &one.path).cmp(&(other.began, &other.path)));
+    records
+}
+
+/// The record of a loan, locked by this process.
+#[derive(Debug)]
+pub(super) struct OwnRecord {
+    path: PathBuf,
+    // Open for its lock.
+    _lock: File,
+}
+
+impl OwnRecord {
+    /// Creates the record of `order`.
+    pub(super) fn create(order: &Order) -> io::Result<Self> {
+        let path = path(order);
+        let line = line_of(&Entry::Begun {
+            order: order.clone(),
+            at: seconds_after(Duration::ZERO),
+        })?;
+        let lock = locked_file::create_owned(&path, MODE, line.as_bytes())?;
+        Ok(Self { path, _lock: lock })
+    }
+
+    /// Takes over a record whose holder is gone; `None` while it is alive, and if the file is gone.
+    pub(super) fn take_over(record: &Record) -> Option<Self> {
+        let lock = locked_file::open_stale(&record.path).ok()?;
+        // The one that held it until now may have removed it.
+        let is_there = record.path.symlink_metadata().is_ok();
+        is_there.then(|| Self {
+            path: record.path.clone(),
+            _lock: lock,
+        })
+    }
+
+    /// Adds `entry`.
+    pub(super) fn add(&self, entry: &Entry) -> io::Result<()> {
+        let line = line_of(entry)?;
+        let mut file = OpenOptions::new().append(true).open(&self.path)?;
+        file.write_all(line.as_bytes())
+    }
+
+    /// Removes the file: nothing is on loan any more.
+    pub(super) fn remove(self) -> io::Result<()> {
+        fs::remove_file(&self.path)
+    }
+}
+
+/// The path of the record of `order`.
+pub(super) fn path(order: &Order) -> PathBuf {
+    dir(&order.state_dir).join(&order.run)
+}
+
+/// The time `later` than now, in seconds since 1970.
+pub(super) fn seconds_after(later: Duration) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().saturating_add(later).as_secs()
+}
+
+fn dir(state_dir: &Path) -> PathBuf {
+    state_dir.join("machines")
+}
+
+fn line_of(entry: &Entry) -> io::Result<String> {
+    // A kill in the middle of the line before must not cost this one.
+    Ok(format!("\n{}\n", serde_json::to_string(entry)?))
+}
+
+#[cfg(test)]
+pub(super) mod fixture {
+    use super::*;
+
+    /// An order for the program `program`.
+    pub(in crate::machine) fn order(state_dir: &Path, program: &str) -> Order {
+        Order {
+            source: format!("command:{program}").parse().unwrap(),
+            run: "0123456789ab".to_owned(),
+            system: crate::common::system::System::Aarch64Linux,
+            state_dir: state_dir.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made() -> Entry {
+        Entry::Made {
+            id: "i-1".into(),
+            place: "me@pi".into(),
+            until: 10,
+        }
+    }
+
+    #[test]
+    fn a_record_is_held_until_its_process_ends() {
+        let state = tempfile::tempdir().unwrap();
+        let order = fixture::order(state.path(), "/bin/lend");
+        assert_eq!(records(state.path()), []);
+        let own = OwnRecord::create(&order).unwrap();
+        let found = records(state.path()).remove(0);
+        assert!(found.is_held && found.id.is_none(), "{found:?}");
+        assert_eq!(found.order, order);
+        assert!(OwnRecord::take_over(&found).is_none());
+        own.add(&made()).unwrap();
+        own.add(&Entry::Extended(20)).unwrap();
+        drop(own);
+        let found = records(state.path()).remove(0);
+        assert!(!found.is_held);
+        assert_eq!((found.id.as_deref(), found.until), (Some("i-1"), Some(20)));
+        assert_eq!(found.place.as_deref(), Some("me@pi"));
+        let own = OwnRecord::take_over(&found).unwrap();
+        own.add(&Entry::Kept("no network".into())).unwrap();
+        let kept = records(state.path()).remove(0).kept_because;
+        assert_eq!(kept.as_deref(), Some("no network"));
+        own.remove().unwrap();
+        assert!(OwnRecord::take_over(&found).is_none());
+        assert_eq!(records(state.path()), []);
+    }
+
+    #[test]
+    fn a_line_that_a_kill_cut_short_costs_itself_only() {
+        let state = tempfile::tempdir().unwrap();
+        let order = fixture::order(state.path(), "/bin/lend");
+        let own = OwnRecord::create(&order).unwrap();
+        let text = fs::read_to_string(&own.path).unwrap();
+        fs::write(&own.path, text + "{\"Made\":{\"id\":\"i-").unwrap();
+        own.add(&Entry::Kept("x".into())).unwrap();
+        let found = records(state.path()).remove(0);
+        assert_eq!(found.id, None);
+        assert_eq!(found.kept_because.as_deref(), Some("x"));
+        fs::write(&own.path, "{}").unwrap();
+        assert_eq!(records(state.path()), [], "no record");
+    }
+}

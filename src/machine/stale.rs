@@ -1,0 +1,71 @@
+//! Loans whose holder is gone: it was killed, the machine lost its power, or the provider refused to take the machine back.
+
+use std::path::Path;
+
+use crate::common::failure::{Failure, Leftover};
+use crate::common::machine_source::MachineSource;
+use crate::common::shell_word::quoted;
+use crate::machine::message::Order;
+use crate::machine::provider::Provider as _;
+use crate::machine::providers::provider_of;
+use crate::machine::record::{Entry, OwnRecord, Record, records};
+
+/// A loan without a holder.
+#[derive(Clone, Debug)]
+pub struct StaleLoan(Record);
+
+impl StaleLoan {
+    /// All of them below `state_dir`.
+    pub fn all(state_dir: &Path) -> Vec<Self> {
+        let records = records(state_dir).into_iter();
+        records.filter(|record| !record.is_held).map(Self).collect()
+    }
+
+    /// What its record says.
+    pub fn record(&self) -> &Record {
+        &self.0
+    }
+
+    /// Gives the machine back. Does nothing if another process does that now, or has done it.
+    pub async fn give_back(&self) -> Result<(), Failure> {
+        let Some(own) = OwnRecord::take_over(&self.0) else {
+            return Ok(());
+        };
+        let (order, id) = (&self.0.order, self.0.id.as_deref());
+        let destroyed = provider_of(order).destroy(order, id, &|_| ()).await;
+        match &destroyed {
+            // A record that stays only has the machine destroyed once more.
+            Ok(()) => own.remove().ok(),
+            Err(failure) => own.add(&Entry::Kept(failure.to_string())).ok(),
+        };
+        destroyed
+    }
+
+    /// Its id, and who lent it.
+    pub fn name(&self) -> String {
+        name(&self.0.order, self.0.id.as_deref())
+    }
+
+    /// What is left if it cannot be given back, for the reason `why`.
+    pub fn leftover(&self, why: String) -> Leftover {
+        leftover(&self.0.order, self.0.id.as_deref(), why)
+    }
+}
+
+/// What is left of the loan of `order` if it cannot be given back, for the reason `why`.
+pub(super) fn leftover(order: &Order, id: Option<&str>, why: String) -> Leftover {
+    let MachineSource::Command(program) = &order.source;
+    let (run, program) = (&order.run, quoted(program));
+    Leftover {
+        what: format!("machine {}", name(order, id)),
+        why,
+        remedy: format!(
+            "SDBUILD_RUN={run} {program} destroy {}",
+            quoted(id.unwrap_or(run))
+        ),
+    }
+}
+
+fn name(order: &Order, id: Option<&str>) -> String {
+    format!("{} of {}", id.unwrap_or(&order.run), order.source)
+}

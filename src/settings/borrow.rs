@@ -1,0 +1,23 @@
+//! The machine on loan that a build runs on.
+
+use super::resolver::Resolver;
+use crate::common::failure::Failure;
+use crate::common::machine_source::MachineSource;
+
+/// Whether a build borrows a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Borrow {
+    /// Who lends it; `None`: the build runs on the engine that is there.
+    pub from: Option<MachineSource>,
+    /// Whether its price is accepted without a question; a command that asks sets it.
+    pub accepts_price: bool,
+}
+
+impl Borrow {
+    pub(super) fn resolve(s: &mut Resolver<'_>) -> Result<Self, Failure> {
+        Ok(Self {
+            from: s.optional("on", Some("SDBUILD_ON"), |o| o.on.clone())?,
+            accepts_price: false,
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! Machines on loan whose provider is a script: what it is asked, and that a machine is given back whatever happens.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cli_test::CliTest;
+use crate::support::*;
+use crate::{GOOD, user};
+
+/// A user whose program `lend` notes each call and does what `create`, `destroy` and `price` say.
+struct Borrower {
+    user: TestUser,
+}
+
+impl Borrower {
+    /// Its program asks for no price; each script of a verb may be replaced.
+    fn new(scripts: &[(&str, &str)]) -> Self {
+        let user = user();
+        user.write("sd-card.nix", GOOD);
+        user.write("lend/price", "exit 64");
+        user.write("lend/destroy", "exit 0");
+        for (verb, script) in scripts {
+            user.write(&format!("lend/{verb}"), script);
+        }
+        let text = "#!/bin/sh\necho \"$1 ${2-}\" >>calls\n. \"./$1\"\n";
+        let program = user.write("lend/lend", text);
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Self { user }
+    }
+
+    fn build(&self, more: &[&str]) -> std::process::Command {
+        let words = [&["build", "--on", "command:lend/lend"], more].concat();
+        self.user.sdbuild(&words)
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.user.home.path().join("lend").join(name)
+    }
+
+    /// Each call: the verb, and the machine that it is about.
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.at("calls")).unwrap_or_default();
+        calls.lines().map(|line| line.trim().to_owned()).collect()
+    }
+
+    /// The verbs of the calls.
+    fn verbs(&self) -> Vec<String> {
+        let verb = |call: String| call.split(' ').next().unwrap().to_owned();
+        self.calls().into_iter().map(verb).collect()
+    }
+
+    /// The ids of the loans that have a record.
+    fn records(&self) -> Vec<String> {
+        let dir = self.user.state.path().join(".local/state/sdbuild/machines");
+        if dir.exists() {
+            file_names(&dir)
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn wait_until_given_back(&self) {
+        wait_until(Duration::from_secs(20), "the machine is given back", || {
+            self.records().is_empty()
+        });
+    }
+
+    /// The process that holds the machine.
+    fn holder(&self) -> Option<Pid> {
+        let home = format!("HOME={}", self.user.state.path().display());
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let holds = |dir: &PathBuf| {
+            let read = |name: &str| fs::read(dir.join(name)).unwrap_or_default();
+            let words = String::from_utf8_lossy(&read("cmdline")).into_owned();
+            let is_ours = String::from_utf8_lossy(&read("environ")).contains(&home);
+            words.ends_with("\0hold-machine\0") && is_ours
+        };
+        let found = processes.map(|entry| entry.path()).find(holds)?;
+        let pid = found.file_name().unwrap().to_str().unwrap().parse();
+        Some(Pid::from_raw(pid.unwrap()))
+    }
+}
+
+/// Says that it has begun, and then takes its time.
+const HANGS: &str = "touch begun; sleep 300";
+
+#[test]
+fn an_unknown_provider_is_answered_with_the_list() {
+    for (words, variable) in [
+        (&["settings", "--on", "azure:x"][..], ""),
+        (&["settings"], "azure:x"),
+    ] {
+        CliTest::new(words)
+            .env("SDBUILD_ON", variable)
+            .exit_code(2)
+            .stderr("`azure:x` is not one of command:PROGRAM")
+            .run();
+    }
+    CliTest::new(&["build"])
+        .config()
+        .file("sdbuild.toml", "on = 'command:./lend'")
+        .exit_code(2)
+        .stderr("a project cannot set `on`")
+        .run();
+    CliTest::new(&["build", "--on", "command:sdbuild-test-nothing"])
+        .config()
+        .exit_code(2)
+        .stderr("there is no program sdbuild-test-nothing in PATH")
+        .run();
+}
+
+#[test]
+fn no_machine_is_made_for_a_build_that_cannot_begin() {
+    let borrower = Borrower::new(&[("create", HANGS)]);
+    fs::remove_file(borrower.user.home.path().join("sd-card.nix")).unwrap();
+    run(&mut borrower.build(&[])).assert_exit_code(2);
+    assert_eq!(borrower.calls(), [""; 0]);
+    borrower.user.write("sd-card.nix", GOOD);
+    let described = run(&mut borrower.build(&["--dry-run=plan"])).assert_exit_code(3);
+    assert!(
+        described.stderr.contains("no machine is borrowed"),
+        "{}",
+        described.stderr
+    );
+    assert_eq!(borrower.calls(), [""; 0]);
+}
+
+#[test]
+fn a_machine_that_is_not_made_is_explained_and_given_back() {
+    for (script, words) in [
+        (
+            "echo no capacity in this zone >&2; exit 3",
+            &[
+                "lend/lend create ended with exit code 3",
+                "no capacity in this zone",
+            ][..],
+        ),
+        (
+            "echo Creating the machine …",
+            &["is not KEY=VALUE", "docs/machines.md"],
+        ),
+        ("echo host=pi", &["it has no line host-key="]),
+        (
+            "echo 'host=-oProxyCommand=touch x'; echo 'host-key=ssh-ed25519 AAAA'",
+            &["is not a host key"],
+        ),
+        ("printf 'host=\\033[2J'", &["it has control characters"]),
+        ("yes", &["printed more than 65536 bytes"]),
+    ] {
+        let borrower = Borrower::new(&[("create", script)]);
+        run(&mut borrower.build(&[]))
+            .assert_exit_code(3)
+            .assert_stderr_contains(words);
+        assert_eq!(borrower.verbs(), ["price", "create", "destroy"], "{script}");
+        assert_eq!(borrower.calls()[2].len(), "destroy 0123456789ab".len());
+        assert_eq!(borrower.records(), [""; 0], "{script}");
+    }
+}
+
+#[test]
+fn a_price_is_paid_only_if_somebody_agrees() {
+    let borrower = Borrower::new(&[("price", "echo 0.04 EUR an hour"), ("create", "exit 1")]);
+    run(&mut borrower.build(&[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["it costs 0.04 EUR an hour", "--yes"]);
+    assert_eq!(borrower.verbs(), ["price"]);
+    run(&mut borrower.build(&["--yes"]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["the machine costs 0.04 EUR an hour"]);
+    assert_eq!(borrower.verbs(), ["price", "price", "create", "destroy"]);
+}
+
+#[test]
+fn a_signal_while_the_machine_is_made_gives_it_back() {
+    for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGKILL] {
+        let borrower = Borrower::new(&[("create", HANGS)]);
+        let mut running = Running::start(&mut borrower.build(&[]));
+        running.wait_until("the machine is being made", || {
+            borrower.at("begun").exists()
+        });
+        running.signal(signal);
+        let outcome = running.finish();
+        assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
+        if signal == Signal::SIGKILL {
+            borrower.wait_until_given_back();
+        }
+        assert_eq!(borrower.verbs(), ["price", "create", "destroy"], "{signal}");
+        assert_eq!(borrower.records(), [""; 0], "{signal}");
+    }
+}
+
+/// Power went off: nobody was left to give it back.
+#[test]
+fn what_nobody_gave_back_is_given_back_by_the_next_build() {
+    let borrower = Borrower::new(&[("create", HANGS)]);
+    let mut running = Running::start(&mut borrower.build(&[]));
+    running.wait_until("the machine is being made", || {
+        borrower.at("begun").exists()
+    });
+    kill(borrower.holder().unwrap(), Signal::SIGKILL).unwrap();
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    assert_eq!(borrower.records().len(), 1);
+    let shown = run(&mut borrower.user.sdbuild(&["status", "--json"])).assert_exit_code(0);
+    let status: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(status["machines"][0]["life"], "dead", "{status}");
+    run(&mut borrower.user.sdbuild(&["build"]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["gave back what a stale run left: machine"]);
+    assert_eq!(borrower.verbs(), ["price", "create", "destroy"]);
+    assert_eq!(borrower.records(), [""; 0]);
+}
+
+#[test]
+fn a_holder_that_is_killed_is_replaced_at_the_end() {
+    let borrower = Borrower::new(&[("create", HANGS)]);
+    let mut running = Running::start(&mut borrower.build(&[]));
+    running.wait_until("the machine is being made", || {
+        borrower.at("begun").exists()
+    });
+    kill(borrower.holder().unwrap(), Signal::SIGKILL).unwrap();
+    running.finish().assert_exit_code(3);
+    assert_eq!(borrower.verbs(), ["price", "create", "destroy"]);
+    assert_eq!(borrower.records(), [""; 0]);
+}
+
+#[test]
+fn a_machine_that_cannot_be_given_back_is_told_until_it_is_gone() {
+    let borrower = Borrower::new(&[
+        ("create", "exit 1"),
+        ("destroy", "echo the network is down >&2; exit 7"),
+    ]);
+    let failed = run(&mut borrower.build(&[])).assert_exit_code(5);
+    let run_id = &borrower.records()[0];
+    let remedy = format!("destroy {run_id}");
+    assert!(failed.stderr.contains(&remedy), "{}", failed.stderr);
+    let shown = run(&mut borrower.user.sdbuild(&["status"])).assert_exit_code(0);
+    for part in ["machines", run_id.as_str(), "left over", "not given back"] {
+        assert!(shown.stdout.contains(part), "{part}\n{}", shown.stdout);
+    }
+    run(&mut borrower.user.sdbuild(&["build"])).assert_stderr_contains(&["a stale run left"]);
+    assert_eq!(borrower.records().len(), 1);
+    borrower.user.write("lend/destroy", "exit 0");
+    // There is no engine.
+    let cache = borrower.user.state.path().join("cache");
+    let mut clean = borrower.user.sdbuild(&["clean", "--yes"]);
+    let cleaned = run(clean.env("XDG_CACHE_HOME", cache)).assert_exit_code(3);
+    assert!(cleaned.stdout.contains(run_id), "{}", cleaned.stdout);
+    assert_eq!(borrower.records(), [""; 0]);
+}

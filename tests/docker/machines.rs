@@ -1,0 +1,86 @@
+//! Builds on a machine on loan: a container with an SSH server stands for it.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use crate::registrar::{builder_image, engine};
+use crate::support::*;
+
+async fn lender() -> Lender {
+    Lender::new(&builder_image(&engine().await).await)
+}
+
+/// The records of loans, and of runs, that `user` has.
+fn records(user: &TestUser) -> Vec<String> {
+    let state = user.state.path().join(".local/state/sdbuild");
+    let names = ["machines", "runs"].map(|dir| state.join(dir));
+    let existing = names.iter().filter(|dir| dir.exists());
+    existing.flat_map(|dir| file_names(dir)).collect()
+}
+
+#[tokio::test]
+async fn a_machine_on_loan_builds_and_is_given_back() {
+    if !Lender::can_run() {
+        return;
+    }
+    let lender = lender().await;
+    let user = lender.known_to(TestUser::new());
+    let runs = user.track_runs();
+    user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let built = run(&mut user.build(&[])).assert_exit_code(0);
+    assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
+    let place = ":2222";
+    assert!(built.stderr.contains(place), "{}", built.stderr);
+    assert_eq!(lender.machines(), [""; 0]);
+    assert_eq!(lender.calls(), ["price", "create", "destroy"]);
+    assert_eq!(records(&user), [""; 0]);
+    runs.assert_nothing_left();
+
+    lender.announce("other");
+    let refused = run(&mut user.build(&["--force"])).assert_exit_code(3);
+    for part in [
+        "has another host key than the one that was told",
+        &lender.fingerprint("host"),
+        &lender.fingerprint("other"),
+    ] {
+        assert!(refused.stderr.contains(part), "{part}\n{}", refused.stderr);
+    }
+    assert_eq!(lender.machines(), [""; 0]);
+    assert_eq!(records(&user), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_machine_on_loan_is_given_back_when_a_build_is_killed() {
+    if !Lender::can_run() {
+        return;
+    }
+    let lender = lender().await;
+    let user = lender.known_to(TestUser::new());
+    let runs = user.track_runs();
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let running = Running::in_mid_build(&user, &[]);
+        assert_eq!(lender.machines().len(), 1);
+        running.signal(signal);
+        let outcome = running.finish();
+        assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
+        if signal == Signal::SIGINT {
+            assert_eq!(lender.machines(), [""; 0], "{}", outcome.stderr);
+            runs.assert_nothing_left();
+        }
+        let limit = Duration::from_secs(20);
+        let took = wait_until(limit, "the machine is given back", || {
+            lender.machines().is_empty() && records(&user).is_empty()
+        });
+        eprintln!("{signal}: given back after {took:?}");
+    }
+    wait_until(Duration::from_secs(30), "the builder has ended", || {
+        runs.running_containers().is_empty()
+    });
+    // They would be gone with a machine that has an engine of its own.
+    for container in runs.containers() {
+        docker(&["rm", "--force", "--volumes", &container]);
+    }
+    runs.assert_nothing_left();
+}

@@ -1,0 +1,173 @@
+//! A lender of machines: a program, and containers with an SSH server that stand for the machines. The engine of such a machine
+//! is that of this one.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::unistd::{Gid, Uid, chown};
+
+use super::nix_machine::libraries;
+use super::{
+    TOOLS, TestUser, docker_lines, engine_available, root, root_available, run, tool_unpacked,
+    tools_available,
+};
+
+/// The account in the container, in the builder's image too.
+const ACCOUNT: u32 = 1000;
+const SOCKET: &str = "/var/run/docker.sock";
+/// The label of the containers, with the lender's directory.
+const LABEL: &str = "sdbuild.tests.lender";
+
+/// A directory with the program `lend` and what its machines need. Machines that are still there are removed when the value is
+/// dropped.
+pub struct Lender {
+    dir: tempfile::TempDir,
+}
+
+impl Lender {
+    /// Whether this machine can be one.
+    pub fn can_run() -> bool {
+        engine_available()
+            && root_available()
+            && tools_available(&["ssh", "ssh-keygen", "ldd"])
+            && tool_unpacked("usr/sbin/sshd")
+            && Path::new(SOCKET).exists()
+    }
+
+    /// A lender whose machines have the programs of the container image `builder`.
+    pub fn new(builder: &str) -> Self {
+        let lender = Self {
+            dir: tempfile::tempdir().unwrap(),
+        };
+        for name in ["host", "other", "key"] {
+            let mut make = Command::new("ssh-keygen");
+            make.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
+            run(make.arg(lender.at(name))).assert_exit_code(0);
+        }
+        lender.announce("host");
+        lender.write_machine();
+        lender.write_program("lend", &program(&lender, builder));
+        // The user's configuration is not in the home directory that ssh knows.
+        fs::create_dir(lender.at("bin")).unwrap();
+        let configuration = lender.at("ssh_config");
+        let key = lender.at("key");
+        let text = format!("IdentityFile {}\nIdentitiesOnly yes\n", key.display());
+        fs::write(&configuration, text).unwrap();
+        let ssh = format!(
+            "#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n",
+            configuration.display()
+        );
+        lender.write_program("bin/ssh", &ssh);
+        lender
+    }
+
+    /// Lets the program tell the host key `name`: `host`, the right one, or `other`.
+    pub fn announce(&self, name: &str) {
+        fs::copy(self.at(&format!("{name}.pub")), self.at("announced")).unwrap();
+    }
+
+    /// The fingerprint of the host key `name`.
+    pub fn fingerprint(&self, name: &str) -> String {
+        let mut show = Command::new("ssh-keygen");
+        let shown = run(show.arg("-lf").arg(self.at(name))).assert_exit_code(0);
+        shown.stdout.split(' ').nth(1).unwrap().to_owned()
+    }
+
+    /// `user` with this lender, and with its key.
+    pub fn known_to(&self, user: TestUser) -> TestUser {
+        let path = format!("{}:{}", self.at("bin").display(), user.environment["PATH"]);
+        user.with("PATH", path).with(
+            "SDBUILD_ON",
+            format!("command:{}", self.at("lend").display()),
+        )
+    }
+
+    /// The verbs that the program was called with.
+    pub fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.at("calls")).unwrap_or_default();
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    /// The machines that are there.
+    pub fn machines(&self) -> Vec<String> {
+        let label = format!("label={LABEL}={}", self.dir.path().display());
+        docker_lines(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"])
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write_program(&self, name: &str, text: &str) {
+        fs::write(self.at(name), text).unwrap();
+        fs::set_permissions(self.at(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What is in the machine: the SSH server with its libraries, its key, and who may log in.
+    fn write_machine(&self) {
+        let machine = self.at("machine");
+        fs::create_dir_all(machine.join("lib")).unwrap();
+        let tools = root().join(TOOLS);
+        let server = tools.join("usr/sbin/sshd");
+        fs::copy(&server, machine.join("sshd")).unwrap();
+        for library in libraries(&server, &tools) {
+            let name = library.file_name().unwrap();
+            fs::copy(&library, machine.join("lib").join(name)).unwrap();
+        }
+        fs::copy(self.at("host"), machine.join("host")).unwrap();
+        fs::copy(self.at("key.pub"), machine.join("authorized_keys")).unwrap();
+        fs::write(
+            machine.join("sshd_config"),
+            "Port 2222\nHostKey /machine/host\nAuthorizedKeysFile /machine/authorized_keys\nPidFile none\n\
+             StrictModes no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv PATH=/usr/bin:/bin\n",
+        )
+        .unwrap();
+        fs::write(
+            machine.join("start"),
+            "LD_LIBRARY_PATH=/machine/lib exec /machine/sshd -D -e -f /machine/sshd_config\n",
+        )
+        .unwrap();
+        fs::set_permissions(self.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        // The server runs as that account, and reads its own key.
+        let (user, group) = (Uid::from_raw(ACCOUNT), Gid::from_raw(ACCOUNT));
+        chown(&machine.join("host"), Some(user), Some(group)).unwrap();
+    }
+}
+
+impl Drop for Lender {
+    fn drop(&mut self) {
+        for machine in self.machines() {
+            let mut remove = Command::new("docker");
+            drop(
+                remove
+                    .args(["rm", "--force", "--volumes", &machine])
+                    .output(),
+            );
+        }
+    }
+}
+
+/// The text of the program `lend`.
+fn program(lender: &Lender, builder: &str) -> String {
+    let group = fs::metadata(SOCKET).unwrap().gid();
+    let dir = lender.dir.path().display();
+    format!(
+        r#"#!/bin/sh
+set -e
+echo "$1" >>calls
+name=lent-$SDBUILD_RUN
+case $1 in
+create)
+  docker run --detach --name "$name" --label "{LABEL}={dir}" --user {ACCOUNT} --group-add {group} \
+    --volume {dir}/machine:/machine:ro --volume {SOCKET}:{SOCKET} --entrypoint sh {builder} /machine/start >&2
+  echo "host=sdbuild@$(docker inspect --format '{{{{.NetworkSettings.IPAddress}}}}' "$name"):2222"
+  echo "host-key=$(cat announced)"
+  echo "id=$name" ;;
+destroy) docker rm --force --volumes "$name" >&2 || ! docker inspect "$name" >&2 ;;
+*) exit 64 ;;
+esac
+"#
+    )
+}
