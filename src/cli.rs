@@ -11,6 +11,7 @@ mod shell;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
@@ -43,10 +44,25 @@ impl Cli {
     /// With help that was asked for, and for arguments that are wrong.
     pub fn from_process(columns: usize) -> Result<Self, clap::Error> {
         let mut command = help_layout::with_examples_in(Self::command(), columns);
-        let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
+        let matches = command.try_get_matches_from_mut(std::env::args_os());
+        let mut matches = matches.map_err(with_useful_tip)?;
         let cli = Self::from_arg_matches_mut(&mut matches);
         cli.map_err(|error| error.format(&mut command))
     }
+}
+
+/// The error without clap's tip to give an unknown flag as a value, which no command takes, and with one where clap has none.
+fn with_useful_tip(mut error: clap::Error) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+    } else if error.kind() == ErrorKind::InvalidSubcommand
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+    {
+        let tip = "`sdbuild help` lists all commands".to_owned();
+        let tips = ContextValue::StyledStrs(vec![tip.into()]);
+        error.insert(ContextKind::Suggested, tips);
+    }
+    error
 }
 
 const AFTER_SHORT_HELP: &str = "\

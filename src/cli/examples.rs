@@ -23,9 +23,9 @@ Examples:
   sdbuild formats --json";
 
 pub(super) const CLEAN: &str = "\
-Removes every store volume that no run uses, and says which is the current one; --store NAME removes only that one, \
---old old results on one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if \
-something could not be removed.
+Removes what no run uses, but for store volumes that the settings do not name: --all removes these too, --store NAME \
+only that one. --old removes old results from one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. \
+Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if something could not be removed.
 
 Examples:
   sdbuild clean --old                        # keep what the last result of each configuration needs

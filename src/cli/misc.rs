@@ -100,7 +100,7 @@ pub struct Clean {
     #[arg(long, value_name = "NAME", conflicts_with = "downloads")]
     pub store: Option<String>,
 
-    /// Remove everything; this is the default
+    /// Remove the store volumes of other settings too
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 

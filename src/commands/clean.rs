@@ -1,5 +1,5 @@
-//! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it: everything, or
-//! the parts that the user names.
+//! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it: everything but
+//! the stores of other settings, or the parts that the user names.
 
 mod parts;
 
@@ -10,7 +10,7 @@ use crate::cli;
 use crate::commands::confirm::confirm;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, Leftover};
-use crate::pipeline::{FileRemoval, Item, Removal, StaleLoans};
+use crate::pipeline::{FileRemoval, Item, Removal, RemovalScope, StaleLoans};
 use crate::settings::{Common, Environment};
 use crate::ui::{self, Ui};
 
@@ -23,23 +23,26 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
-    let named = args.store.as_deref().map(|name| settings.with_store(name));
-    let named = named.transpose()?;
+    let settings = match &args.store {
+        Some(name) => settings.with_store(name)?,
+        None => settings,
+    };
     if args.old || args.downloads {
-        let settings = named.as_ref().unwrap_or(&settings);
-        return Box::pin(parts::run(args, settings, ui, context)).await;
+        return Box::pin(parts::run(args, &settings, ui, context)).await;
     }
-    if let Some(named) = named {
-        let removal = Box::pin(Removal::plan_store(&settings, &named.store, context)).await?;
-        let none = StaleLoans::none();
-        return Box::pin(remove(&removal, &none, &settings, args, ui, context)).await;
-    }
-    let loans = StaleLoans::find(&settings);
-    match Box::pin(Removal::plan(&settings, context)).await {
+    let scope = scope(args);
+    let loans = match scope {
+        RemovalScope::StoreAlone => StaleLoans::none(),
+        RemovalScope::All | RemovalScope::WithoutOtherStores => StaleLoans::find(&settings),
+    };
+    match Box::pin(Removal::plan(&settings, scope, context)).await {
         Ok(removal) => {
-            report_live(removal.live(), context);
+            if scope != RemovalScope::StoreAlone {
+                report_live(removal.live(), context);
+            }
             Box::pin(remove(&removal, &loans, &settings, args, ui, context)).await
         }
+        Err(failure) if scope == RemovalScope::StoreAlone => Err(failure),
         Err(failure) if failure.class == Class::Environment => {
             let Ok(files) = FileRemoval::plan(&settings) else {
                 return Err(failure);
@@ -50,11 +53,20 @@ pub async fn run(
             if confirmed(&items, args, ui, context).await? {
                 let mut leftovers = loans.give_back(context).await?;
                 leftovers.extend(files.carry_out());
-                removed(leftovers, context)?;
+                check_leftovers(leftovers)?;
+                context.events.notice("removed");
             }
             Err(failure.context("remove what is in the engine"))
         }
         Err(failure) => Err(failure),
+    }
+}
+
+fn scope(args: &cli::Clean) -> RemovalScope {
+    match (&args.store, args.all) {
+        (Some(_), _) => RemovalScope::StoreAlone,
+        (None, true) => RemovalScope::All,
+        (None, false) => RemovalScope::WithoutOtherStores,
     }
 }
 
@@ -68,14 +80,26 @@ async fn remove(
     context: &Context,
 ) -> Result<(), Failure> {
     let items = [loans.items(), removal.items()].concat();
-    if !confirmed(&items, args, ui, context).await? {
+    let agreed = confirmed(&items, args, ui, context).await?;
+    for store in removal.other_stores() {
+        let text = format!("the store volume {store} is kept: --store {store} or --all removes it");
+        context.events.notice(text);
+    }
+    if !agreed {
         return Ok(());
     }
     let machines = loans.give_back(context).await?;
-    match Box::pin(removal.carry_out(settings, context)).await {
-        Ok(leftovers) => removed([machines, leftovers].concat(), context),
-        Err(failure) => Err(failure.with_teardown(machines)),
-    }
+    let removed = match Box::pin(removal.carry_out(settings, context)).await {
+        Ok(removed) => removed,
+        Err(failure) => return Err(failure.with_teardown(machines)),
+    };
+    check_leftovers([machines, removed.leftovers].concat())?;
+    context.events.notice(if removed.run_has_begun {
+        "removed what that run does not need"
+    } else {
+        "removed"
+    });
+    Ok(())
 }
 
 /// What is told if `failure` keeps the engine from being used.
@@ -118,9 +142,9 @@ async fn confirmed(
     Ok(agreed)
 }
 
-fn removed(leftovers: Vec<Leftover>, context: &Context) -> Result<(), Failure> {
+/// A failure that names `leftovers`, if there are some.
+fn check_leftovers(leftovers: Vec<Leftover>) -> Result<(), Failure> {
     if leftovers.is_empty() {
-        context.events.notice("removed");
         return Ok(());
     }
     Err(Failure::environment("not everything could be removed").with_teardown(leftovers))

@@ -88,18 +88,20 @@ async fn write_configuration(
     };
     // What is written stays when locking is cancelled. It is shown at the end, because results end the live view.
     written.extend(lock.iter().flatten().cloned());
-    for file in &written {
-        let file = canonical(file);
-        ui.result(&ui::sanitize_line(&file.to_string_lossy()))?;
-    }
-    let is_locked = lock?.is_some();
+    show_paths(&written, ui)?;
     let mut dirs = settings.config.ancestors();
     let in_repository = dirs.any(|dir| dir.join(".git").exists());
-    let next = next_command(args, in_repository, is_locked);
-    context
-        .events
-        .notice(format!("next: look through the file, then {next}"));
+    let next = next_command(args, in_repository, lock?.is_some());
+    let text = format!("next: look through the file, then {next}");
+    context.events.notice(text);
     Ok(())
+}
+
+fn show_paths(files: &[PathBuf], ui: &Ui) -> Result<(), Failure> {
+    files.iter().try_for_each(|file| {
+        let file = canonical(file);
+        ui.result(&ui::sanitize_line(&file.to_string_lossy()))
+    })
 }
 
 /// Writes the configuration with `values` and, if one is wanted, the flake and a `.gitignore` unless there is one; their paths.

@@ -6,7 +6,6 @@ use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::common::image_name::Sidecar;
 use crate::settings::configuration_in;
 
 /// Entries of directories that are looked at: more would take its time on a slow disk.
@@ -14,32 +13,25 @@ const MAX_ENTRIES: usize = 5000;
 /// Files besides those of Nix that decide what is built.
 const OTHER_NAMES: [&str; 3] = ["flake.lock", "sdbuild.lock", "sdbuild.toml"];
 
-/// The newest file of the configuration in the directory `here` that is newer than `image`, relative to `here`. A directory below
-/// it that has a configuration of its own does not belong to it.
-pub(super) fn newer_file(here: &Path, image: &Path) -> Option<PathBuf> {
+/// The newest file of the configuration in the directory `here` that was changed after the build of an image had `read` the
+/// configuration, relative to `here`. A directory below it that has a configuration of its own does not belong to it.
+pub(super) fn newer_file(here: &Path, read: SystemTime) -> Option<PathBuf> {
     configuration_in(here)?;
-    // The manifest is dated anew by a build that finds the image up to date.
-    let confirmed = modified(&Sidecar::Manifest.path(image));
-    let built = confirmed.max(modified(image))?;
     let mut dirs = VecDeque::from([here.to_owned()]);
-    let (mut newest, mut looked_at) = (None, 0);
-    while let Some(dir) = dirs.pop_front() {
-        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
-            looked_at += 1;
-            if looked_at > MAX_ENTRIES {
-                break;
-            }
-            let path = entry.path();
-            if is_further_dir(&entry) {
-                dirs.push_back(path);
-            } else if is_of_configuration(&entry)
-                && let Some(time) = modified(&path).filter(|time| *time > built)
-            {
-                newest = newest.max(Some((time, path)));
-            }
-        }
-    }
-    let (_, path) = newest?;
+    let mut entries = std::iter::from_fn(|| {
+        let dir = dirs.pop_front()?;
+        let entries: Vec<_> = fs::read_dir(&dir).into_iter().flatten().flatten().collect();
+        let further = entries.iter().filter(|entry| is_further_dir(entry));
+        dirs.extend(further.map(DirEntry::path));
+        Some(entries)
+    });
+    let entries = entries.by_ref().flatten().take(MAX_ENTRIES);
+    let files = entries.filter(is_of_configuration);
+    let newer = files.filter_map(|file| {
+        let time = modified(&file.path()).filter(|time| *time > read)?;
+        Some((time, file.path()))
+    });
+    let (_, path) = newer.max()?;
     path.strip_prefix(here).map(Path::to_owned).ok()
 }
 
@@ -50,12 +42,12 @@ fn is_further_dir(entry: &DirEntry) -> bool {
     is_dir && !is_hidden && configuration_in(&entry.path()).is_none()
 }
 
+/// Whether it is a file, or a link to one, that decides what is built.
 fn is_of_configuration(entry: &DirEntry) -> bool {
     let path = entry.path();
     let name = entry.file_name();
-    let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
     let is_nix = path.extension().is_some_and(|extension| extension == "nix");
-    is_file && (is_nix || OTHER_NAMES.iter().any(|other| name == *other))
+    (is_nix || OTHER_NAMES.iter().any(|other| name == *other)) && path.is_file()
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -81,25 +73,27 @@ mod tests {
     fn only_files_of_the_configuration_that_are_newer_count() {
         let dir = tempfile::tempdir().unwrap();
         let here = dir.path();
-        let image = write(here, "a.img", 5);
-        let newer = || newer_file(here, &image).map(|path| path.display().to_string());
+        let since = |minutes: u64| {
+            let read = SystemTime::UNIX_EPOCH + Duration::from_secs(60 * minutes);
+            newer_file(here, read).map(|path| path.display().to_string())
+        };
         write(here, "other.nix", 9);
-        assert_eq!(newer(), None, "no configuration is here");
+        assert_eq!(since(5), None, "no configuration is here");
         write(here, "other.nix", 5);
         write(here, "sd-card.nix", 4);
         write(here, "notes.txt", 9);
         write(here, ".git/x.nix", 9);
         write(here, "second/sd-card.nix", 9);
         write(here, "second/more.nix", 9);
-        std::os::unix::fs::symlink("second/more.nix", here.join("link.nix")).unwrap();
-        assert_eq!(newer(), None);
+        assert_eq!(since(5), None);
         write(here, "modules/ssh.nix", 6);
-        assert_eq!(newer().as_deref(), Some("modules/ssh.nix"));
+        assert_eq!(since(5).as_deref(), Some("modules/ssh.nix"));
         write(here, "sdbuild.toml", 7);
-        assert_eq!(newer().as_deref(), Some("sdbuild.toml"));
+        assert_eq!(since(5).as_deref(), Some("sdbuild.toml"));
         write(here, "sd-card.nix", 8);
-        assert_eq!(newer().as_deref(), Some("sd-card.nix"));
-        write(here, "a.img.json", 8);
-        assert_eq!(newer(), None, "a build has found it up to date");
+        assert_eq!(since(5).as_deref(), Some("sd-card.nix"));
+        assert_eq!(since(8), None);
+        std::os::unix::fs::symlink("second/more.nix", here.join("link.nix")).unwrap();
+        assert_eq!(since(8).as_deref(), Some("link.nix"));
     }
 }

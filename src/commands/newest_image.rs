@@ -29,17 +29,20 @@ pub(super) fn named_or_newest(
             .hint("build one with `sdbuild build`, or name the file")
     })?;
     let shown = shown_path(&path);
-    let newer = match newer_file(&here, &path) {
-        Some(file) => format!("; {}", is_newer(&file)),
-        None => String::new(),
-    };
-    let text = format!("the newest image: {shown}{newer}");
+    let changed = changed_since(&path, &here).map(|file| format!("; {}", rebuild_advice(&file)));
+    let text = format!("the newest image: {shown}{}", changed.unwrap_or_default());
     context.events.notice(text);
     Ok(path)
 }
 
+/// The file of the configuration in the directory `here` that was changed last, after the build of `image`. `None` if there is no
+/// such file, and if sdbuild did not make the image.
+pub(super) fn changed_since(image: &Path, here: &Path) -> Option<PathBuf> {
+    newer_file(here, built(image)?)
+}
+
 /// What is said of an image where `file` of the configuration is newer.
-pub(super) fn is_newer(file: &Path) -> String {
+pub(super) fn rebuild_advice(file: &Path) -> String {
     let file = quoted(&file.to_string_lossy());
     format!("{file} is newer: `sdbuild build` makes an image of what it says now")
 }
@@ -59,10 +62,17 @@ pub(super) fn is_newest_in_its_directory(image: &Path) -> bool {
 /// A file with the name of an image. The greatest one is taken.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
-    /// Whether a manifest is beside it.
-    has_manifest: bool,
+    /// When the last build that made it or found it up to date read the configuration: the time of the manifest beside it, if
+    /// there is one.
+    built: Option<SystemTime>,
     written: SystemTime,
     path: PathBuf,
+}
+
+/// When the last build that made `image` or found it up to date read the configuration; `None` if sdbuild did not make it.
+pub(super) fn built(image: &Path) -> Option<SystemTime> {
+    let manifest = fs::metadata(Sidecar::Manifest.path(image)).ok()?;
+    manifest.is_file().then(|| manifest.modified().ok())?
 }
 
 /// The image in `dir` that is taken.
@@ -77,7 +87,7 @@ fn newest_in(dir: &Path) -> Option<Candidate> {
             return None;
         }
         Some(Candidate {
-            has_manifest: dir.join(Sidecar::Manifest.name(name)).is_file(),
+            built: built(&file.path()),
             written: metadata.modified().ok()?,
             path: file.path(),
         })
@@ -124,6 +134,18 @@ mod tests {
         assert_eq!(taken(), dir.path().join("a.img"));
         let other = tempfile::tempdir().unwrap();
         fs::write(other.path().join("card.img"), "").unwrap();
+        // A build has found it up to date.
+        let date = |name: &str, seconds| {
+            let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+            let manifest = fs::File::create(dir.path().join(name)).unwrap();
+            manifest.set_modified(at).unwrap();
+        };
+        date("b.img.zst.json", 2);
+        date("a.img.json", 1);
+        assert_eq!(taken(), dir.path().join("b.img.zst"));
+        date("a.img.json", 3);
+        assert_eq!(taken(), dir.path().join("a.img"));
+        fs::remove_file(dir.path().join("b.img.zst.json")).unwrap();
         let both = |here: &tempfile::TempDir, output: &tempfile::TempDir| {
             newest(here.path(), output.path()).unwrap()
         };

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::commands::newer_file::newer_file;
-use crate::commands::newest_image::{is_newer, newest};
+use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
@@ -21,7 +20,7 @@ pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
     let (here, output) = output_dir(env)?;
     let image = newest(&here, &output).map(|path| NewestImage {
         shown: shown_path(&path),
-        newer: newer_file(&here, &path),
+        newer: changed_since(&path, &here),
     });
     let lacks_lock = configuration == FLAKE && !here.join(flake::LOCK).exists();
     let steps = steps(configuration, lacks_lock, image.as_ref(), columns);
@@ -103,7 +102,7 @@ fn steps(
     }
     lines.extend(with_configuration(columns));
     if let Some(image) = image {
-        let newer = image.newer.as_deref().map(is_newer);
+        let newer = image.newer.as_deref().map(rebuild_advice);
         let newer = newer.map_or_else(String::new, |text| format!("; {text}"));
         let text = format!("The newest image is {}{newer}. Next:", quoted(&image.shown));
         lines.extend(labelled("", 0, &text, columns));

@@ -114,7 +114,7 @@ fn sized_total(status: &Status) -> String {
 }
 
 /// What gives back all that no run uses.
-const CLEAN: &str = "sdbuild clean: all that no run uses; --dry-run lists it";
+const CLEAN: &str = "sdbuild clean: what no run uses; --dry-run lists it";
 
 /// The commands that give parts of the disk space back, and how much.
 fn parts(status: &Status) -> [(&'static str, String); 2] {

@@ -1,6 +1,7 @@
 //! Helpers that every module may use and that use no other module.
 
 pub mod absolute_path;
+pub mod atomic_file;
 pub mod attribute_path;
 pub mod board;
 pub mod build_mode;
@@ -55,4 +56,3 @@ pub mod timeout;
 pub mod timings;
 pub mod transcript;
 pub mod unix_socket;
-pub mod unnamed_file;

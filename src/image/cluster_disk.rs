@@ -16,6 +16,11 @@ use super::partition::SECTOR_BYTES;
 use super::virtual_disk::DiskForm;
 use crate::common::cancel::Cancel;
 
+/// The first bytes of a VMDK's header, and of the copy of it at the end of one that was written as a stream.
+const VMDK_MAGIC: &[u8] = b"KDMV";
+/// Flags of a VMDK's header, by `VMware`'s "Virtual Disk Format 5.0": its clusters are compressed, and each has its length before it.
+const VMDK_COMPRESSED: u32 = 1 << 16;
+const VMDK_MARKERS: u32 = 1 << 17;
 /// Bytes of the headers.
 const HEADER_BYTES: usize = 512;
 /// Bytes of the largest cluster: QEMU's default for both. A larger one costs much to decompress for each read.
@@ -83,7 +88,7 @@ pub fn disk_in(file: File, form: DiskForm, cancel: &Cancel) -> Result<Section, E
         let what = format!("a disk of {size} bytes in clusters of {cluster_bytes}");
         return Err(Error::unsupported(what));
     }
-    Ok(Section::whole(disk, size, cancel))
+    Ok(Section::held_in(len, disk, size, cancel))
 }
 
 impl ClusterDisk {
@@ -117,8 +122,9 @@ impl ClusterDisk {
     fn vmdk(file: File, header: &[u8]) -> Result<(Self, u64), Error> {
         let sectors = |at| u64_at(header, at).saturating_mul(SECTOR_BYTES);
         let flags = u32_at(header, 8);
-        let compressed = flags & 1 << 16 != 0;
-        if compressed && u16_at(header, 77) != 1 {
+        let compressed = flags & VMDK_COMPRESSED != 0;
+        let is_known_compression = flags & VMDK_MARKERS != 0 && u16_at(header, 77) == 1;
+        if !header.starts_with(VMDK_MAGIC) || compressed && !is_known_compression {
             return Err(Error::unsupported("a VMDK file of a form that is not read"));
         }
         let (cluster_bytes, entries) = (sectors(20), u64::from(u32_at(header, 44)));
@@ -200,7 +206,11 @@ impl ClusterDisk {
             Tables::Vmdk { .. } => Box::new(flate2::read::ZlibDecoder::new(packed)),
         };
         let mut bytes = Vec::new();
-        decoder.take(self.cluster_bytes).read_to_end(&mut bytes)?;
+        let read = decoder.take(self.cluster_bytes).read_to_end(&mut bytes);
+        read.map_err(|error| {
+            let text = format!("the cluster at byte {at}: {error}");
+            io::Error::new(io::ErrorKind::InvalidData, text)
+        })?;
         // The last one of a disk may be shorter.
         bytes.resize(usize::try_from(self.cluster_bytes).unwrap_or_default(), 0);
         Ok(bytes)
@@ -278,4 +288,133 @@ fn read_padded(file: &File, buffer: &mut [u8], at: u64) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    const CLUSTER: usize = 512;
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    fn put(bytes: &mut Vec<u8>, at: usize, part: &[u8]) {
+        bytes.resize(bytes.len().max(at + part.len()), 0);
+        bytes[at..at + part.len()].copy_from_slice(part);
+    }
+
+    /// A qcow2 file of `size` bytes in clusters of 512: the first is as it is, the second has the bytes `packed`, the third is zeros.
+    fn qcow2(size: u64, packed: &[u8]) -> Vec<u8> {
+        let mut disk = Vec::new();
+        put(&mut disk, 0, b"QFI\xfb\0\0\0\x02");
+        put(&mut disk, 20, &9_u32.to_be_bytes());
+        put(&mut disk, 24, &size.to_be_bytes());
+        put(&mut disk, 36, &1_u32.to_be_bytes());
+        put(&mut disk, 40, &512_u64.to_be_bytes());
+        put(&mut disk, 512, &1024_u64.to_be_bytes());
+        put(&mut disk, 1024, &1536_u64.to_be_bytes());
+        put(&mut disk, 1032, &(1_u64 << 62 | 2048).to_be_bytes());
+        put(&mut disk, 1536, &[7; CLUSTER]);
+        put(&mut disk, 2048, packed);
+        disk
+    }
+
+    /// `bytes`, compressed by deflate, with or without zlib's header.
+    fn packed(bytes: &[u8], with_header: bool) -> Vec<u8> {
+        let level = flate2::Compression::default();
+        if with_header {
+            let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
+            encoder.write_all(bytes).unwrap();
+            return encoder.finish().unwrap();
+        }
+        let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), level);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn cluster(disk: &Section, number: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![1; CLUSTER];
+        disk.read(number * CLUSTER as u64, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read(bytes: &[u8], form: DiskForm) -> Result<Section, Error> {
+        disk_in(file(bytes), form, &Cancel::new())
+    }
+
+    #[test]
+    fn clusters_of_qcow2_are_found_and_decompressed() {
+        let disk = qcow2(2048, &packed(&[8; CLUSTER], false));
+        let disk = read(&disk, DiskForm::Qcow2).unwrap();
+        assert_eq!(disk.len(), 2048);
+        for (number, byte) in [(0, 7), (1, 8), (2, 0), (3, 0)] {
+            assert_eq!(cluster(&disk, number).unwrap(), [byte; CLUSTER], "{number}");
+        }
+    }
+
+    #[test]
+    fn damaged_cluster_is_a_damaged_image() {
+        let disk = read(&qcow2(2048, &[0xff; 64]), DiskForm::Qcow2).unwrap();
+        let error = cluster(&disk, 1).unwrap_err();
+        assert!(matches!(error, Error::Damaged(_)), "{error}");
+    }
+
+    /// A file of some KiB that states 256 GiB could be read for hours.
+    #[test]
+    fn reads_are_limited_by_the_size_of_the_file() {
+        let disk = read(&qcow2(MAX_IMAGE_BYTES, &[]), DiskForm::Qcow2).unwrap();
+        let mut zeros = vec![0; 64 << 20];
+        let mut read = |number: u64| disk.read((1 << 30) + number * (64 << 20), &mut zeros);
+        read(0).unwrap();
+        assert!((1..6).any(|number| read(number).is_err()));
+    }
+
+    /// A VMDK that was written as a stream: one cluster of 512 bytes, and the header again at the end.
+    fn vmdk(flags: u32, magic: &[u8]) -> Vec<u8> {
+        let mut header = Vec::new();
+        put(&mut header, 0, magic);
+        put(&mut header, 8, &flags.to_le_bytes());
+        put(&mut header, 12, &1_u64.to_le_bytes());
+        put(&mut header, 20, &1_u64.to_le_bytes());
+        put(&mut header, 44, &512_u32.to_le_bytes());
+        put(&mut header, 56, &1_u64.to_le_bytes());
+        put(&mut header, 77, &[1, 0]);
+        put(&mut header, 511, &[0]);
+        let mut disk = header.clone();
+        put(&mut disk, 0, VMDK_MAGIC);
+        put(&mut disk, 56, &u64::MAX.to_le_bytes());
+        put(&mut disk, 512, &2_u32.to_le_bytes());
+        put(&mut disk, 1024, &3_u32.to_le_bytes());
+        let content = packed(&[9; CLUSTER], true);
+        let length = u32::try_from(content.len()).unwrap();
+        put(&mut disk, 1536 + 8, &length.to_le_bytes());
+        put(&mut disk, 1536 + 12, &content);
+        put(&mut disk, 2048, &header);
+        put(&mut disk, 3071, &[0]);
+        disk
+    }
+
+    #[test]
+    fn clusters_of_vmdk_are_found_and_decompressed() {
+        let disk = vmdk(VMDK_COMPRESSED | VMDK_MARKERS, VMDK_MAGIC);
+        let disk = read(&disk, DiskForm::Vmdk).unwrap();
+        assert_eq!(cluster(&disk, 0).unwrap(), [9; CLUSTER]);
+    }
+
+    #[test]
+    fn vmdk_of_another_form_is_unsupported() {
+        for (flags, magic) in [
+            (VMDK_COMPRESSED, VMDK_MAGIC),
+            (VMDK_COMPRESSED | VMDK_MARKERS, b"KDMX"),
+        ] {
+            let error = read(&vmdk(flags, magic), DiskForm::Vmdk).unwrap_err();
+            assert!(matches!(error, Error::Unsupported(_)), "{error}");
+        }
+    }
 }

@@ -18,7 +18,8 @@ const EXTRA_READ_BYTES: u64 = 256 << 20;
 
 /// Bytes that can be read at any position.
 pub trait ReadAt: Send + Sync {
-    /// Reads some bytes at `at`, as [`std::os::unix::fs::FileExt::read_at`] does.
+    /// Reads some bytes at `at`, as [`std::os::unix::fs::FileExt::read_at`] does. [`io::ErrorKind::InvalidData`] for what is
+    /// damaged.
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize>;
 }
 
@@ -56,8 +57,14 @@ pub struct Section {
 impl Section {
     /// All `len` bytes of `bytes`; reads fail when `cancel` is set.
     pub fn whole(bytes: impl ReadAt + 'static, len: u64, cancel: &Cancel) -> Self {
+        Self::held_in(len, bytes, len, cancel)
+    }
+
+    /// The same, for bytes that a file of `file_len` bytes holds in another form: what that states as `len` limits no reads.
+    pub fn held_in(file_len: u64, bytes: impl ReadAt + 'static, len: u64, cancel: &Cancel) -> Self {
+        let limit = file_len.saturating_mul(4).saturating_add(EXTRA_READ_BYTES);
         let budget = ReadBudget {
-            remaining: AtomicU64::new(len.saturating_mul(4).saturating_add(EXTRA_READ_BYTES)),
+            remaining: AtomicU64::new(limit),
             cancel: cancel.clone(),
         };
         Self {
@@ -114,6 +121,9 @@ impl Section {
                 Ok(0) => return Err(Error::damaged("it became shorter while it was read")),
                 Ok(n) => done = done.saturating_add(n),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::InvalidData => {
+                    return Err(Error::damaged(e.to_string()));
+                }
                 Err(e) => return Err(e.into()),
             }
         }

@@ -142,7 +142,7 @@ fn not_readable(path: &Path, error: io::Error, command: &str) -> Failure {
             target.display()
         ))
     } else if is_missing && flake.is_file() {
-        failure.hint(flake_hint(&flake))
+        failure.hint(flake_hint(&flake, path, command))
     } else if is_missing {
         failure.hint(missing_hint(path, command))
     } else {
@@ -194,11 +194,25 @@ fn no_module_hint(directory: &Path, command: &str) -> String {
     format!("the directory {shown} has no configuration: `sdbuild init {shown}` writes one there")
 }
 
-/// What to do with a directory that has a flake and no configuration.
-fn flake_hint(flake: &Path) -> String {
+/// What to do in a directory that has a flake and no file `path`, which may be the name of a configuration in it.
+fn flake_hint(flake: &Path, path: &Path, command: &str) -> String {
+    let directory = flake.parent().unwrap_or(Path::new(""));
+    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
+    let place = if is_here {
+        ".".to_owned()
+    } else {
+        shown_path(directory)
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let reference = if Path::new(&*name).extension().is_some() {
+        place
+    } else {
+        format!("{place}#{name}")
+    };
     format!(
-        "{} is a flake, which is built with --flake DIR instead of --config",
-        flake.display()
+        "{} is a flake: sdbuild {command} --flake {}",
+        shown_path(flake),
+        quoted(&reference)
     )
 }
 

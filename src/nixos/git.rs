@@ -4,11 +4,15 @@
 //! wrote the configuration in it too. Nothing asks for passwords or writes to the user's repositories, and nothing is fetched
 //! but by [`Git::reaching`].
 
+mod pipes;
+
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::process::Command;
+use tokio_util::sync::CancellationToken;
 
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
@@ -16,6 +20,7 @@ use crate::common::http_url::{hide_secrets, without_secrets};
 use crate::common::program::{find_program, missing_program};
 use crate::common::session;
 use crate::common::text::{strip_control, truncate};
+use crate::common::timeout::{finish_within, timeout};
 
 /// Variables that would make git look at another repository than that of the directory, or read its arguments in another
 /// way. git sets some of them for hooks and aliases.
@@ -59,6 +64,11 @@ const SSH_PROGRAM: &str = "core.sshcommand";
 const MAX_MESSAGE_CHARS: usize = 600;
 /// Bytes of git's output that are read at most: a directory for the builder has at most 200,000 files.
 const MAX_OUTPUT_BYTES: u64 = 64 << 20;
+
+/// How long git reads an ordinary repository on this machine. After that it may be waiting for a pipe.
+const USUAL_TIME: Duration = Duration::from_secs(1);
+/// How long git may read a repository on this machine: 200,000 files on a slow disk take minutes.
+const LOCAL_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// How git may reach other repositories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,11 +181,15 @@ impl Git {
     /// What git writes to its standard output, or the message with which it fails.
     async fn run(&self, words: &[&str]) -> Result<Result<Vec<u8>, String>, Failure> {
         let running = session::run(self.command(words), MAX_OUTPUT_BYTES);
-        let ended = self
-            .cancel
-            .race(running)
-            .await?
-            .or_environment(what(words))?;
+        let running = async {
+            match self.protocol {
+                Protocol::None => self.not_waiting_for_a_pipe(running).await,
+                Protocol::File | Protocol::Ssh | Protocol::Https => Ok(running.await),
+            }
+        };
+        let ended = self.cancel.race(Box::pin(running)).await?;
+        let ended = ended.map_err(|failure| failure.context(what(words)))?;
+        let ended = ended.or_environment(what(words))?;
         if ended.stdout.len() as u64 > MAX_OUTPUT_BYTES {
             let limit = MAX_OUTPUT_BYTES >> 20;
             let text = format!("it wrote more than {limit} MiB");
@@ -188,6 +202,34 @@ impl Git {
         Ok(Err(
             hide_secrets(&strip_control(message.trim())).into_owned()
         ))
+    }
+
+    /// The output of `running`, a git that reads this directory's repository. A failure when it waits for a pipe, which it opens
+    /// like any other file, or does not end.
+    async fn not_waiting_for_a_pipe<T>(
+        &self,
+        running: impl Future<Output = T>,
+    ) -> Result<T, Failure> {
+        let mut running = Box::pin(running);
+        if let Some(ended) = timeout(USUAL_TIME, &mut running).await {
+            return Ok(ended);
+        }
+        let stop = CancellationToken::new();
+        let _stopped_at_the_end = stop.clone().drop_guard();
+        let dir = self.dir.clone();
+        let search = tokio::task::spawn_blocking(move || pipes::check(&dir, &stop));
+        tokio::select! {
+            ended = &mut running => return Ok(ended),
+            checked = search => checked.or_internal("look for pipes in the repository")??,
+        }
+        finish_within(LOCAL_TIMEOUT, running)
+            .await
+            .map_err(|failure| {
+                failure.hint(format!(
+                    "run `git status` in {}, and see what it waits for",
+                    self.dir.display()
+                ))
+            })
     }
 
     fn command(&self, words: &[&str]) -> Command {

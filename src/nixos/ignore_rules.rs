@@ -5,14 +5,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ignore::gitignore::GitignoreBuilder;
 use ignore::{DirEntry, Match, WalkBuilder};
 
-use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::image_name::is_output;
 use crate::common::plain_file;
@@ -20,8 +18,6 @@ use crate::common::plain_file;
 pub(super) const IGNORE_HINT: &str = "list it in .sdbuildignore to exclude it";
 /// sdbuild's own ignore file, with the syntax of `.gitignore`.
 pub(super) const OWN_IGNORE_FILE: &str = ".sdbuildignore";
-/// Where git looks for attributes of files.
-const GIT_ATTRIBUTES: &str = ".gitattributes";
 /// Largest ignore file in bytes.
 const MAX_RULES_BYTES: u64 = 1 << 20;
 
@@ -31,15 +27,6 @@ pub(super) fn walk(
     root: &Path,
     no_hidden: bool,
 ) -> Result<impl Iterator<Item = Result<PathBuf, Failure>>, Failure> {
-    let entries = entries(root, no_hidden)?;
-    Ok(entries.map(|entry| entry.and_then(path)))
-}
-
-/// The entries of [`walk`], and those that cannot be read; a failure for an ignore file that is refused.
-fn entries(
-    root: &Path,
-    no_hidden: bool,
-) -> Result<impl Iterator<Item = Result<Result<DirEntry, ignore::Error>, Failure>>, Failure> {
     // Rules of parent directories apply only inside a repository, up to its top directory; otherwise a ~/.gitignore
     // would apply everywhere.
     let repository = root.ancestors().any(|dir| dir.join(".git").exists());
@@ -82,41 +69,10 @@ fn entries(
                 Ok(entry) if entry.depth() == 0 => {}
                 // Removed since its directory was read.
                 Err(error) if is_gone(&error) => {}
-                entry => return Some(Ok(entry)),
+                entry => return Some(path(entry)),
             }
         }
     }))
-}
-
-/// A usage error when git would wait for ever for a file in the repository with the top directory `root`: it opens ignore files
-/// and `.gitattributes` without checking what they are.
-pub(super) fn check_git_files(root: &Path, cancel: &Cancel) -> Result<(), Failure> {
-    check_attributes(&root.join(".git/info"), "attributes")?;
-    check_attributes(root, GIT_ATTRIBUTES)?;
-    for entry in entries(root, false)? {
-        if cancel.is_cancelled() {
-            return Err(Failure::interrupted());
-        }
-        // What cannot be read git leaves out, with a warning.
-        if let Ok(entry) = entry?
-            && is_dir(&entry)
-        {
-            check_attributes(entry.path(), GIT_ATTRIBUTES)?;
-        }
-    }
-    Ok(())
-}
-
-/// A usage error when the file `name` in `dir`, if there is one, is a pipe.
-fn check_attributes(dir: &Path, name: &str) -> Result<(), Failure> {
-    let path = dir.join(name);
-    let is_pipe = fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_fifo());
-    if !is_pipe {
-        return Ok(());
-    }
-    Err(Failure::usage("it is not a plain file")
-        .context(format!("read {}", path.display()))
-        .hint("git reads it, and would wait for ever: remove it"))
 }
 
 fn is_gone(error: &ignore::Error) -> bool {
@@ -191,7 +147,7 @@ fn check_rules(dir: &Path) -> Result<(), Failure> {
 }
 
 /// The repository that the file `.git` of a linked work tree refers to; `None` when it refers to none.
-fn repository_of_work_tree(git: &Path) -> Result<Option<PathBuf>, Failure> {
+pub(super) fn repository_of_work_tree(git: &Path) -> Result<Option<PathBuf>, Failure> {
     let first_line = |path: &Path| {
         check(path)?;
         // A missing file and one that is not text have no rules.

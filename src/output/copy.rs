@@ -86,7 +86,9 @@ impl CopyJob {
             && let Some(earlier) = self.earlier(&image)
         {
             if self.is_up_to_date(&earlier) {
-                return Ok(Prepared::UpToDate(earlier.into_image(&settings.dir)));
+                return Ok(Prepared::UpToDate(
+                    earlier.into_image(&settings.dir, self.request.configuration_read),
+                ));
             }
             replace = earlier.replaceable();
         }
@@ -260,7 +262,7 @@ impl CopyJob {
             && let Some(earlier) = self.earlier(&name)
         {
             if self.is_up_to_date(&earlier) {
-                return Ok(earlier.into_image(&settings.dir));
+                return Ok(earlier.into_image(&settings.dir, self.request.configuration_read));
             }
             replace = earlier.replaceable();
         }
@@ -284,7 +286,11 @@ impl CopyJob {
             }
         }
         let manifest = self.manifest(summary, &hashes)?;
-        sidecars.push(self.write_sidecar(Sidecar::Manifest.name(&name), &manifest)?);
+        let manifest_file = self.write_sidecar(Sidecar::Manifest.name(&name), &manifest)?;
+        let read = self.request.configuration_read;
+        // Not every file system keeps the times that it is given, and only a notice depends on it.
+        manifest_file.file.file.file().set_modified(read).ok();
+        sidecars.push(manifest_file);
         let image = NamedFile {
             name: name.clone(),
             file,

@@ -160,13 +160,13 @@ impl EarlierImage {
             && image.level == how.level
     }
 
-    /// The image as a result of this run, of whose time the manifest is from now on: who compares the image with the files of the
-    /// configuration sees that it is up to date.
-    pub(super) fn into_image(self, dir: &Path) -> Image {
+    /// The image as a result of this run, whose manifest gets the time at which the run read the configuration: who compares the
+    /// image with the files of the configuration sees that it is up to date.
+    pub(super) fn into_image(self, dir: &Path, configuration_read: SystemTime) -> Image {
         let Fields { image, raw, .. } = self.fields;
         let manifest = Sidecar::Manifest.path(&dir.join(&image.name));
         let dated =
-            plain_file::open(&manifest).and_then(|file| file.set_modified(SystemTime::now()));
+            plain_file::open(&manifest).and_then(|file| file.set_modified(configuration_read));
         // It may be another user's.
         dated.ok();
         Image {
@@ -221,8 +221,14 @@ fn hash_of_sidecar(path: &Path) -> io::Result<Sha256Hash> {
 }
 
 /// An image in the output directory that is what a build would write, known without evaluating anything: `origin` names the
-/// build's configuration, the key of its evaluation, and its registrar. Every byte of the image is read. Blocks.
-pub fn unchanged(settings: &OutputSettings, origin: &Provenance, cancel: &Cancel) -> Option<Image> {
+/// build's configuration, the key of its evaluation, and its registrar. The build began to read the configuration at
+/// `configuration_read`. Every byte of the image is read. Blocks.
+pub fn unchanged(
+    settings: &OutputSettings,
+    origin: &Provenance,
+    configuration_read: SystemTime,
+    cancel: &Cancel,
+) -> Option<Image> {
     // A list for Imager names the place where the image will be published, which may be another one now.
     if settings.force || settings.imager.is_some() {
         return None;
@@ -239,7 +245,7 @@ pub fn unchanged(settings: &OutputSettings, origin: &Provenance, cancel: &Cancel
             && earlier.has_whole(&settings.dir, sidecars());
         is_same.then(|| earlier.verified(&settings.dir, cancel))?
     });
-    Some(images.next()?.into_image(&settings.dir))
+    Some(images.next()?.into_image(&settings.dir, configuration_read))
 }
 
 #[cfg(test)]
@@ -301,10 +307,9 @@ mod tests {
         let has = |all: &[Sidecar]| earlier.has_whole(dir.path(), all.iter().copied());
         assert!(has(&[Sidecar::Manifest]) && !has(&Sidecar::ALL));
         let manifest = || fs::File::open(dir.path().join("a.img.json")).unwrap();
-        manifest().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        let image = earlier.into_image(dir.path());
+        let image = earlier.into_image(dir.path(), SystemTime::UNIX_EPOCH);
         let dated = manifest().metadata().unwrap().modified().unwrap();
-        assert_ne!(dated, SystemTime::UNIX_EPOCH);
+        assert_eq!(dated, SystemTime::UNIX_EPOCH);
         assert!(image.up_to_date && image.path.ends_with(NAME) && image.raw_size == 512);
     }
 
@@ -337,7 +342,7 @@ mod tests {
                 reference: reference.to_owned(),
                 ..ContainerImage::default()
             });
-            unchanged(&settings, &origin, &Cancel::new()).is_some()
+            unchanged(&settings, &origin, SystemTime::now(), &Cancel::new()).is_some()
         };
         let found = |settings, id: &str, key| found_with(settings, id, key, Some("r:1"));
         let plain = || settings(false, Compression::None);

@@ -1,6 +1,7 @@
 //! What is copied out, where to, and what came of it.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 
@@ -62,6 +63,9 @@ pub struct CopyRequest {
     pub origin: Provenance,
     /// How long the phases before took.
     pub timings: Timings,
+    /// When the build began to read the configuration, which becomes the manifest's time of modification: what is changed after that is
+    /// not in the image.
+    pub configuration_read: SystemTime,
 }
 
 /// An image that was published.

@@ -1,5 +1,7 @@
 //! A build: the steps from container images to the image file, in their order.
 
+use std::time::SystemTime;
+
 use crate::common::context::Context;
 use crate::common::event::{BuildEffort, Event, Phase};
 use crate::common::failure::Failure;
@@ -58,8 +60,10 @@ async fn steps(
     places: &BuildPlaces,
 ) -> Result<Image, Failure> {
     let nixpkgs = source::nixpkgs(run).await?;
+    // After `sdbuild.lock` is written, which belongs to the configuration.
+    let configuration_read = SystemTime::now();
     let job = builder::job(run, nixpkgs, Task::Build).await?;
-    if let Some(image) = copy_out::unchanged(run, &job).await? {
+    if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
         return Ok(image);
     }
     let images = container_images::provide(run).await?;
@@ -78,7 +82,7 @@ async fn steps(
     let origin = provenance(run.plan, &images, emulation, source, &built);
     // Nothing runs under emulation any more.
     let (image, ()) = tokio::join!(
-        copy_out::copy_out(run, &built, origin, timings),
+        copy_out::copy_out(run, &built, origin, timings, configuration_read),
         scope.release_lease(&run.context.cancel)
     );
     image

@@ -1,7 +1,7 @@
 //! How long the last build of each configuration took on this machine, for an estimate of the next ones: a small file in the
 //! state directory, which may be removed at any time.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::event::{BuildEffort, EarlierBuilds, Event, Events};
 use crate::common::nix_event::NixEvent;
-use crate::common::{plain_file, private_dir};
+use crate::common::{atomic_file, plain_file, private_dir};
 
 /// Configurations that are remembered.
 const MAX_ENTRIES: usize = 50;
@@ -56,10 +56,7 @@ pub(super) fn note(state_dir: &Path, configuration: &str, effort: BuildEffort) -
         },
     );
     private_dir::create(state_dir)?;
-    let mut written = tempfile::NamedTempFile::new_in(state_dir)?;
-    written.write_all(&serde_json::to_vec(&entries)?)?;
-    written.persist(file(state_dir))?;
-    Ok(())
+    atomic_file::replace(&file(state_dir), &serde_json::to_string(&entries)?, 0o600)
 }
 
 /// The entries, the newest first; none if the file is missing or damaged.

@@ -67,13 +67,6 @@ impl FileRemoval {
         self
     }
 
-    /// The same without the downloads.
-    #[must_use]
-    pub fn without_downloads(mut self) -> Self {
-        self.cache_size = 0;
-        self
-    }
-
     /// Live runs: what they use, or may be about to use, is not removed.
     pub fn live(&self) -> &BTreeSet<RunId> {
         &self.live_runs

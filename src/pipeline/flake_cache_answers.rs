@@ -1,6 +1,5 @@
 //! What the user has answered about the binary caches of flakes: a file in the state directory that the user may edit.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -8,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_caches::{CacheAnswer, CachePolicy};
-use crate::common::{locked_file, plain_file, private_dir};
+use crate::common::{atomic_file, locked_file, plain_file, private_dir};
 use crate::pipeline::plan::Plan;
 use crate::settings;
 
@@ -74,12 +73,7 @@ async fn keep(answer: CacheAnswer, state_dir: &Path) -> Result<(), Failure> {
     answers.answer.insert(0, answer);
     answers.answer.truncate(MAX_ANSWERS);
     let text = toml::to_string(&answers).or_internal("write the answers as TOML")?;
-    let written = tempfile::NamedTempFile::new_in(state_dir).and_then(|mut file| {
-        file.write_all(format!("{HEAD}\n{text}").as_bytes())?;
-        file.persist(&path).map_err(|e| e.error)
-    });
-    written
-        .map(drop)
+    atomic_file::replace(&path, &format!("{HEAD}\n{text}"), 0o600)
         .or_environment(format!("write {}", path.display()))
 }
 

@@ -56,7 +56,7 @@ pub use loan::{StaleLoans, hold_machine, with_machine};
 pub use nixpkgs_lock::lock_nixpkgs;
 pub use old_results::OldResults;
 pub use plan::{BuilderPlan, EnginePlan, Plan, plan};
-pub use removal::Removal;
+pub use removal::{Removal, RemovalScope, Removed};
 pub use run_context::Outcome;
 pub use run_lock::RunState;
 pub use source::{SourcePlan, flake_directory};

@@ -24,67 +24,89 @@ use crate::settings::Common;
 /// A store of some hundred thousand files on a slow disk takes its time.
 const REMOVE_TIMEOUT: Duration = Duration::from_secs(1800);
 
+/// Which of our objects a plan is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RemovalScope {
+    /// All of them.
+    All,
+    /// All but the store volumes that the settings do not name.
+    WithoutOtherStores,
+    /// The store volume of the settings, and nothing else.
+    StoreAlone,
+}
+
 /// What can be removed. Planning removes nothing.
 #[derive(Debug)]
 pub struct Removal {
     inventory: Inventory,
-    files: FileRemoval,
+    /// `None` when files are no part of it.
+    files: Option<FileRemoval>,
+    /// Live runs on this engine, and of this user on others.
+    live: BTreeSet<RunId>,
     /// The store volume of the settings.
     store: String,
+    other_stores: Vec<String>,
+}
+
+/// What a removal has done.
+#[derive(Debug)]
+pub struct Removed {
+    /// What could not be removed.
+    pub leftovers: Vec<Leftover>,
+    /// Whether a run began meanwhile, so that what all runs share was kept.
+    pub run_has_begun: bool,
 }
 
 impl Removal {
-    /// Lists the engine's objects, the kernel's handlers and our directories.
-    pub async fn plan(settings: &Common, context: &Context) -> Result<Self, Failure> {
-        Self::plan_part(settings, Ok, context).await
-    }
-
-    /// Lists the store volume `store`, and nothing else. Usage errors: it does not exist, or a run uses it.
-    pub async fn plan_store(
+    /// Lists the engine's objects, the kernel's handlers and our directories, as far as `scope` goes. Usage errors when it is
+    /// a store alone: there is no such volume, or a container uses it.
+    pub async fn plan(
         settings: &Common,
-        store: &str,
-        context: &Context,
-    ) -> Result<Self, Failure> {
-        let only_store = |objects| store_alone(objects, store);
-        let mut plan = Self::plan_part(settings, only_store, context).await?;
-        // The volume was measured with one of them.
-        plan.inventory.objects.images.clear();
-        plan.files = plan.files.without_logs().without_downloads();
-        Ok(plan)
-    }
-
-    /// Lists the engine's objects of which `part` leaves those that are removed.
-    async fn plan_part(
-        settings: &Common,
-        part: impl FnOnce(EngineObjects) -> Result<EngineObjects, Failure>,
+        scope: RemovalScope,
         context: &Context,
     ) -> Result<Self, Failure> {
         let cancel = &context.cancel;
         let engine = clients::connect(settings, cancel).await?;
-        let measure = async {
+        let list = async {
             let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
             let mut inventory = cancel.race(list).await??;
             inventory.look(TableFallback::ThisMachine, context).await?;
-            inventory.objects = part(inventory.objects)?;
+            let other_stores = restrict(&mut inventory.objects, scope, &settings.store)?;
             if inventory.registrar_image().is_some() {
                 let sizes = inventory.volume_sizes(context);
                 let volumes = inventory.locked(Box::pin(sizes)).await?;
                 inventory.objects.volumes = volumes;
             }
-            Ok(inventory)
+            Ok((inventory, other_stores))
         };
-        let inventory = context.phase(Phase::Measure, Box::pin(measure)).await?;
+        let (mut inventory, other_stores) = context.phase(Phase::Measure, Box::pin(list)).await?;
         let live_on_engine = inventory.objects.stale.live_runs.clone();
+        let (files, live) = if scope == RemovalScope::StoreAlone {
+            // One of them was needed to measure the volume.
+            inventory.objects.images.clear();
+            (None, live_on_engine)
+        } else {
+            let files = FileRemoval::beside(settings, live_on_engine)?;
+            let live = files.live().clone();
+            (Some(files), live)
+        };
         Ok(Self {
             inventory,
-            files: FileRemoval::beside(settings, live_on_engine)?,
+            files,
+            live,
             store: settings.store.clone(),
+            other_stores,
         })
+    }
+
+    /// The store volumes that are kept because the settings do not name them.
+    pub fn other_stores(&self) -> &[String] {
+        &self.other_stores
     }
 
     /// Live runs on this engine, and of this user on others: what they use, or may be about to use, is not removed.
     pub fn live(&self) -> &BTreeSet<RunId> {
-        self.files.live()
+        &self.live
     }
 
     fn live_on_engine(&self) -> &BTreeSet<RunId> {
@@ -108,72 +130,74 @@ impl Removal {
         for image in self.free_images() {
             items.push(item("image", image_name(image), Some(image.size)));
         }
-        items.extend(self.files.items());
+        items.extend(self.files.iter().flat_map(FileRemoval::items));
         items
     }
 
-    /// Removes every item and returns what could not be removed. An interruption ends it between two
-    /// items. As soon as a run has begun since the plan, what it may need is kept: the user may have taken their time to
+    /// Removes every item. An interruption ends it between two items. As soon as a run has begun since the plan, what it may need is kept: the user may have taken their time to
     /// answer, and volumes take theirs to remove.
     pub async fn carry_out(
         &self,
         settings: &Common,
         context: &Context,
-    ) -> Result<Vec<Leftover>, Failure> {
+    ) -> Result<Removed, Failure> {
         let Inventory { run_locks, own, .. } = &self.inventory;
         // Held while a registrar may exist.
         let run_lock = run_locks.acquire(own)?;
         let removed = self.remove_all(settings, context).await;
         match &removed {
             // Without a holder, so that the next run looks for what is left.
-            Ok(leftovers) if !leftovers.is_empty() => drop(run_lock),
+            Ok(removed) if !removed.leftovers.is_empty() => drop(run_lock),
             removed => run_lock.end(removed),
         }
         removed
     }
 
-    async fn remove_all(
-        &self,
-        settings: &Common,
-        context: &Context,
-    ) -> Result<Vec<Leftover>, Failure> {
+    async fn remove_all(&self, settings: &Common, context: &Context) -> Result<Removed, Failure> {
         let mut leftovers = self.sweep(settings, context).await?;
         let shared = self.remove_shared(&mut leftovers, context).await;
         match shared {
-            Ok(()) if context.cancel.is_cancelled() => {
+            Ok(_) if context.cancel.is_cancelled() => {
                 Err(Failure::interrupted().with_teardown(leftovers))
             }
-            Ok(()) => Ok(leftovers),
+            Ok(run_has_begun) => Ok(Removed {
+                leftovers,
+                run_has_begun,
+            }),
             Err(failure) => Err(failure.with_teardown(leftovers)),
         }
     }
 
-    /// Removes what all runs share, until a run begins.
+    /// Removes what all runs share, until a run begins; whether one has.
     async fn remove_shared(
         &self,
         leftovers: &mut Vec<Leftover>,
         context: &Context,
-    ) -> Result<(), Failure> {
+    ) -> Result<bool, Failure> {
         let engine = &self.inventory.engine;
         for SizedVolume { volume, .. } in self.free_volumes() {
             if self.a_run_has_begun(context).await? {
-                return Ok(());
+                return Ok(true);
             }
             let remove = engine.remove_volume(&volume.name);
             leftovers.extend(self.one("volume", &volume.name, remove, context).await?);
         }
         for image in self.free_images() {
             if self.a_run_has_begun(context).await? {
-                return Ok(());
+                return Ok(true);
             }
             let remove = engine.remove_image(&image.id);
             let name = image_name(image);
             leftovers.extend(self.one("image", &name, remove, context).await?);
         }
-        if !context.cancel.is_cancelled() && !self.a_run_has_begun(context).await? {
-            leftovers.extend(self.files.carry_out());
+        let Some(files) = &self.files else {
+            return Ok(false);
+        };
+        let run_has_begun = self.a_run_has_begun(context).await?;
+        if !run_has_begun {
+            leftovers.extend(files.carry_out());
         }
-        Ok(())
+        Ok(run_has_begun)
     }
 
     /// Whether a run has begun since the plan, which it reports.
@@ -283,24 +307,45 @@ fn described(name: &str, current: &str) -> String {
     }
 }
 
-/// Of `objects`, the volume `store` and the containers of stale runs that use it.
-fn store_alone(mut objects: EngineObjects, store: &str) -> Result<EngineObjects, Failure> {
+/// Leaves in `objects` what belongs to `scope`, where `store` is the volume of the settings. Returns the store volumes that are
+/// left out.
+fn restrict(
+    objects: &mut EngineObjects,
+    scope: RemovalScope,
+    store: &str,
+) -> Result<Vec<String>, Failure> {
+    match scope {
+        RemovalScope::All => Ok(Vec::new()),
+        RemovalScope::WithoutOtherStores => {
+            let others = objects
+                .volumes
+                .extract_if(.., |sized| sized.volume.name != store);
+            Ok(others.map(|sized| sized.volume.name).collect())
+        }
+        RemovalScope::StoreAlone => restrict_to(objects, store).map(|()| Vec::new()),
+    }
+}
+
+/// Leaves the volume `store` in `objects`, and the containers of stale runs that use it.
+fn restrict_to(objects: &mut EngineObjects, store: &str) -> Result<(), Failure> {
     objects.volumes.retain(|sized| sized.volume.name == store);
     let Some(SizedVolume { volume, .. }) = objects.volumes.first() else {
         let text = format!("there is no store volume {store}");
         return Err(Failure::usage(text).hint("`sdbuild status` lists them"));
     };
     if !is_free(volume, &objects.stale) {
-        return Err(
-            Failure::usage(format!("a run uses the store volume {store}"))
-                .hint("`sdbuild status` lists the runs; wait for its end, or end it"),
-        );
+        let users = volume.users.join(", ");
+        let text = format!("the store volume {store} is used by the container {users}");
+        return Err(Failure::usage(text).hint(
+            "wait for the end of the build, or end it: `sdbuild status` lists the runs; remove a container of \
+             somebody else's with `docker rm`",
+        ));
     }
     let users = &volume.users;
     let containers = &mut objects.stale.containers;
     containers.retain(|container| users.contains(&container.name));
     objects.stale.handlers.clear();
-    Ok(objects)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -327,19 +372,39 @@ mod tests {
         assert_eq!(other, "sdbuild-store-b, not the current store");
     }
 
-    #[test]
-    fn one_store_is_removed_alone_and_only_if_no_run_uses_it() {
-        let objects = || EngineObjects {
+    fn two_stores() -> EngineObjects {
+        EngineObjects {
             volumes: vec![
                 volume("sdbuild-store", &[]),
                 volume("sdbuild-store-b", &["b"]),
             ],
             ..EngineObjects::default()
+        }
+    }
+
+    #[test]
+    fn one_store_is_removed_alone_and_only_if_no_container_uses_it() {
+        let mut objects = two_stores();
+        restrict_to(&mut objects, "sdbuild-store").unwrap();
+        assert_eq!(objects.volumes.len(), 1);
+        let refused = |store| {
+            restrict_to(&mut two_stores(), store)
+                .unwrap_err()
+                .to_string()
         };
-        let alone = store_alone(objects(), "sdbuild-store").unwrap();
-        assert_eq!(alone.volumes.len(), 1);
-        let refused = |store| store_alone(objects(), store).unwrap_err().to_string();
-        assert!(refused("sdbuild-store-b").contains("a run uses"));
+        assert!(refused("sdbuild-store-b").contains("by the container b"));
         assert!(refused("sdbuild-store-c").contains("there is no store"));
+    }
+
+    #[test]
+    fn other_stores_are_kept_unless_everything_is_removed() {
+        let left = |scope| {
+            let mut objects = two_stores();
+            let others = restrict(&mut objects, scope, "sdbuild-store").unwrap();
+            (objects.volumes.len(), others)
+        };
+        let others = vec!["sdbuild-store-b".to_owned()];
+        assert_eq!(left(RemovalScope::WithoutOtherStores), (1, others));
+        assert_eq!(left(RemovalScope::All), (2, Vec::new()));
     }
 }

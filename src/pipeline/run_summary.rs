@@ -19,7 +19,7 @@ pub(super) fn run_summary(
     RunSummary {
         configuration: match &source.source {
             Source::Module(file) => shown_path(&file.path()),
-            Source::Flake(flake) => flake.reference().to_string(),
+            Source::Flake(flake) => flake_name(&flake.reference().to_string()),
         },
         system: settings.system.to_string(),
         engine: match settings.builders.machines.len() {
@@ -31,6 +31,14 @@ pub(super) fn run_summary(
             || "the flake's own".to_owned(),
             |plan| nixpkgs(&plan.nixpkgs),
         ),
+    }
+}
+
+/// A flake as the user named it; that of the current directory by its file.
+fn flake_name(reference: &str) -> String {
+    match reference {
+        "." => settings::FLAKE.to_owned(),
+        other => other.to_owned(),
     }
 }
 
@@ -54,6 +62,12 @@ fn nixpkgs(nixpkgs: &Nixpkgs) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn flake_of_the_current_directory_is_shown_by_its_file() {
+        assert_eq!(flake_name("."), "flake.nix");
+        assert_eq!(flake_name(".#pi"), ".#pi");
+    }
 
     #[test]
     fn address_of_nixpkgs_is_shown_whole_without_secrets() {

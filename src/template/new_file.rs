@@ -3,10 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::common::atomic_file;
 use crate::common::created_dirs::CreatedDirs;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::shell_word::quoted;
-use crate::common::unnamed_file;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub fn write(
     is_free(path)?;
     let write_temporary = || -> io::Result<tempfile::NamedTempFile> {
         std::fs::metadata(&dir)?;
-        unnamed_file::write(&dir, text, access.mode(), owner)
+        atomic_file::temporary(&dir, text, access.mode(), owner)
     };
     let file = write_temporary().or_usage(format!("write {shown}"));
     let file = file.map_err(|failure| {

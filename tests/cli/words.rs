@@ -81,6 +81,20 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 }
 
 #[test]
+fn unknown_flag_and_command_have_useful_tips() {
+    let flag = CliTest::new(&["build", "--fast"]).exit_code(2).run();
+    assert!(!flag.stderr.contains("-- --fast"), "{}", flag.stderr);
+    CliTest::new(&["help", "foo"])
+        .exit_code(2)
+        .stderr("tip: `sdbuild help` lists all commands")
+        .run();
+    CliTest::new(&["buidl"])
+        .exit_code(2)
+        .stderr("'build'")
+        .run();
+}
+
+#[test]
 fn alone_beside_a_configuration_it_names_the_next_commands() {
     let alone = CliTest::new(&[]).config();
     alone
@@ -95,12 +109,15 @@ fn alone_beside_a_configuration_it_names_the_next_commands() {
 #[test]
 fn an_image_that_is_older_than_its_configuration_is_told() {
     let user = user();
-    let image = user.write_unbootable("a.img", 1 << 20);
+    user.write_unbootable("a.img", 1 << 20);
+    let report = run(&mut user.sdbuild(&["inspect", "--json"])).assert_exit_code(0);
+    let report: serde_json::Value = serde_json::from_str(&report.stdout).unwrap();
+    let file = serde_json::json!({ "size": 1 << 20, "sha256": report["sha256"] });
+    let manifest = serde_json::json!({ "version": 1, "image": file, "raw": file });
+    let manifest = user.write("a.img.json", &manifest.to_string());
     let long_ago = std::time::SystemTime::UNIX_EPOCH;
-    fs::File::open(&image)
-        .unwrap()
-        .set_modified(long_ago)
-        .unwrap();
+    let manifest = fs::File::open(manifest).unwrap();
+    manifest.set_modified(long_ago).unwrap();
     user.write("sd-card.nix", "{ }");
     let alone = run(&mut user.sdbuild(&[])).assert_exit_code(0);
     let text = alone.stdout.replace('\n', " ");

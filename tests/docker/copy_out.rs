@@ -144,6 +144,7 @@ async fn copied_with(
         settings,
         origin: Provenance::default(),
         timings: Timings::default(),
+        configuration_read: std::time::SystemTime::UNIX_EPOCH,
     };
     let result = copy_out(&container, OUT, &order, context).await;
     assert_eq!(guard.release(&Cancel::new()).await, None);

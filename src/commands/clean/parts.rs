@@ -1,6 +1,6 @@
 //! `sdbuild clean --old` and `--downloads`: parts of what sdbuild keeps, which the next build can do without.
 
-use super::{confirmed, removed, report_live};
+use super::{check_leftovers, confirmed, report_live};
 use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
@@ -67,7 +67,9 @@ async fn remove(
             Err(failure) => return Err(failure.with_teardown(leftovers)),
         }
     }
-    removed(leftovers, context)
+    check_leftovers(leftovers)?;
+    context.events.notice("removed");
+    Ok(())
 }
 
 /// What is removed from a store volume; `None` if there is nothing.

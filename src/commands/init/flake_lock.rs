@@ -17,8 +17,8 @@ use crate::template::{self, Access};
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
 const MAX_STALL: Duration = Duration::from_secs(10);
 
-/// Writes the `flake.lock` beside `flake`, a file with this `text`, owned by `owner`, as `sdbuild lock` would; its path. A lock that exists is left alone.
-/// One that cannot be made is a warning: only a cancelled run, what could not be removed, and a mistake of sdbuild are failures.
+/// Writes the `flake.lock` beside `flake`, a file with this `text`, owned by `owner`, as `sdbuild lock` would; its path. A lock that
+/// exists is left alone. One that cannot be made is a warning: only a cancelled run, what could not be removed, and a mistake of sdbuild are failures.
 pub(super) async fn write(
     flake: &Path,
     text: &str,
@@ -40,7 +40,9 @@ pub(super) async fn write(
         }
         Err(failure) => {
             let name = flake::LOCK;
-            let text = format!("{name} is not written: {failure}");
+            let why = std::iter::once(failure.to_string()).chain(failure.hints);
+            let why: Vec<String> = why.collect();
+            let text = format!("{name} is not written: {}", why.join("; "));
             context.events.warn(text);
             Ok(None)
         }

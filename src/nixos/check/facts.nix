@@ -98,6 +98,14 @@ let
   # What cannot be evaluated, such as a package whose licence is refused, is reported by `whole`.
   filesOf = name: tryOr null (if sd ? ${name} then (files: builtins.deepSeq files files) (filesIn sd.${name}) else null);
   version = options.system.stateVersion or { };
+  # By its text, or by the name that OpenSSH gives it: files can have bytes with which `readFile` ends the evaluation.
+  # Long texts are too much for a regular expression.
+  contains = part: text: builtins.replaceStrings [ part ] [ "" ] text != text;
+  isPrivateKey =
+    file:
+    (file.text or null != null && contains "PRIVATE KEY-----" file.text)
+    || builtins.match "ssh_host_.*_key|id_(dsa|ecdsa|ed25519|rsa)" (baseNameOf (toString (file.source or ""))) != null;
+  etc = config.environment.etc or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
   hasImage = if !isCard then build ? images && build.images ? ${variant} else build ? sdImage || build ? images.sd-card || build ? image;
@@ -161,6 +169,7 @@ let
       # Rules that are not read here, and logins that sudo takes the place of a password from.
       other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
     };
+    private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
   };
 in
 {

@@ -41,6 +41,8 @@ pub struct ConfigFacts {
     pub locale: Option<String>,
     /// Who may become root.
     pub sudo: SudoFacts,
+    /// Names of the files in `/etc` that are private keys.
+    pub private_keys: Vec<String>,
 }
 
 /// The root file system.

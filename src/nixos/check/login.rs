@@ -10,7 +10,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 9] = [
+pub(super) const RULES: [Rule; 11] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -112,17 +112,8 @@ pub(super) const RULES: [Rule; 9] = [
         id: "open-password",
         severity: Severity::Note,
         is: |facts, _| {
-            let by_password = |user: &&UserFacts| {
-                user.open_password
-                    && user.password == PasswordState::Set
-                    && password_is_accepted(facts, user)
-            };
-            let users = facts.users.iter().filter(by_password);
-            let names: Vec<String> = users
-                .map(|user| format!("users.users.{}", user.name))
-                .collect();
-            (!names.is_empty())
-                .then(|| format!("{} has a password in plain text", names.join(", ")))
+            let by_password = |user: &UserFacts| password_is_accepted(facts, user);
+            plain_passwords(facts, by_password)
         },
         why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
               machine that builds the image",
@@ -131,7 +122,46 @@ pub(super) const RULES: [Rule; 9] = [
             "services.openssh.settings.KbdInteractiveAuthentication = false;",
         ],
     },
+    Rule {
+        id: "stored-password",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let is_admin = |user: &UserFacts| {
+                user.name == "root" || user.groups.iter().any(|group| group == "wheel")
+            };
+            plain_passwords(facts, |user| {
+                is_admin(user) && !password_is_accepted(facts, user)
+            })
+        },
+        why: "it can be read on the card and in the Nix store of every machine that builds the image, and whoever is logged in \
+              becomes root with it",
+        add: &["users.users.NAME.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
+    },
+    Rule {
+        id: "private-key-file",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let files = facts.private_keys.iter();
+            let files = files.map(|name| format!("environment.etc.\"{name}\" holds a private key"));
+            let files: Vec<String> = files.collect();
+            (!files.is_empty()).then(|| files.join(", "))
+        },
+        why: "every user of the machine can read it, and whoever reads the card or the Nix store of a machine that builds the image: \
+              copy it to the machine after the first start, or take agenix or sops-nix",
+        add: &[],
+    },
 ];
+
+/// The users with a password in plain text that `is_meant` is true of.
+fn plain_passwords(facts: &ConfigFacts, is_meant: impl Fn(&UserFacts) -> bool) -> Option<String> {
+    let users = facts.users.iter();
+    let users = users
+        .filter(|user| user.open_password && user.password == PasswordState::Set && is_meant(user));
+    let names: Vec<String> = users
+        .map(|user| format!("users.users.{}", user.name))
+        .collect();
+    (!names.is_empty()).then(|| format!("{} has a password in plain text", names.join(", ")))
+}
 
 /// Whether the SSH server lets `user` in with a password, whatever keys there are.
 fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {

@@ -28,6 +28,7 @@ fn good() -> Value {
         },
         "state_version": true, "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "users": [], "groups": [], "other": false },
+        "private_keys": [],
     })
 }
 
@@ -191,7 +192,7 @@ fn an_administrator_is_root_or_has_a_sudo_that_works() {
 }
 
 #[test]
-fn a_password_in_plain_text_that_ssh_accepts_is_reported() {
+fn a_password_in_plain_text_is_reported() {
     let mut guest = wheel("guest", &[KEY], "set");
     guest["open_password"] = json!(true);
     let with_guest = |passwords: bool, keyboard: bool| {
@@ -203,7 +204,21 @@ fn a_password_in_plain_text_that_ssh_accepts_is_reported() {
     };
     assert_eq!(with_guest(true, false), ["open-password"]);
     assert_eq!(with_guest(false, true), ["open-password"]);
-    assert_eq!(with_guest(false, false), [""; 0]);
+    assert_eq!(with_guest(false, false), ["stored-password"]);
+    let mut user = user("guest", &[], "set");
+    user["open_password"] = json!(true);
+    let users = json!([user, wheel("pi", &[KEY], "set")]);
+    assert_eq!(
+        found(&[("/users", users)]),
+        [""; 0],
+        "nobody becomes root with it"
+    );
+}
+
+#[test]
+fn private_key_among_the_files_is_reported() {
+    let keys = json!(["ssh/ssh_host_ed25519_key"]);
+    assert_eq!(found(&[("/private_keys", keys)]), ["private-key-file"]);
 }
 
 #[test]

@@ -15,7 +15,6 @@ use crate::common::flake_url::encoded;
 use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
-use crate::nixos::ignore_rules::check_git_files;
 use crate::nixos::user_files::UserFiles;
 
 /// The files of a flake, and what pins them.
@@ -110,7 +109,6 @@ impl FlakeTree {
         let below = below(flake, root)?;
         let git = match repository {
             Some(top) => {
-                check_files(top, search.cancel).await?;
                 let git = Git::find(search.path, top, search.cancel).await?;
                 Some(GitTree::read(&git, &below).await?)
             }
@@ -265,14 +263,6 @@ fn below(flake: &Path, root: &Path) -> Result<String, Failure> {
         .hint("rename it")
     })?;
     Ok(below.to_owned())
-}
-
-/// Checks the files of the repository `top` that git reads of itself; a signal ends that.
-async fn check_files(top: &Path, cancel: &Cancel) -> Result<(), Failure> {
-    let (top, token) = (top.to_path_buf(), cancel.clone());
-    let check = tokio::task::spawn_blocking(move || check_git_files(&top, &token));
-    let checked = cancel.race(check).await?;
-    checked.or_internal("look at the files of the repository")?
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! The lock file: validated when it is read, replaced atomically when it is written.
 
 use std::fs::File;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::Locked;
+use crate::common::atomic_file;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::http_url::{self, HttpUrlError};
 use crate::common::plain_file;
@@ -103,16 +103,10 @@ pub fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let written = tempfile::Builder::new()
-        .prefix(".sdbuild.lock-")
-        .permissions(PermissionsExt::from_mode(0o644))
-        .tempfile_in(dir)
-        .and_then(|mut temporary| {
-            temporary.write_all(text.as_bytes())?;
-            chown_to_owner_of(temporary.as_file(), dir);
-            temporary.as_file().sync_all()?;
-            temporary.persist(path).map_err(|e| e.error)
-        });
+    let written = atomic_file::temporary(dir, text, 0o644, None).and_then(|temporary| {
+        chown_to_owner_of(temporary.as_file(), dir);
+        temporary.persist(path).map_err(|e| e.error)
+    });
     written.map(drop).or_environment(format!("write {shown}"))
 }
 

@@ -73,6 +73,7 @@ fn copy(dir: &Path, (product, compression, force): (Product, CompressionOptions,
         settings,
         origin: Provenance::default(),
         timings: Timings::default(),
+        configuration_read: std::time::SystemTime::UNIX_EPOCH,
     };
     let context = Context {
         cancel: Cancel::new(),

@@ -1,5 +1,7 @@
 //! Step: the image is copied out of the builder into the output directory.
 
+use std::time::SystemTime;
+
 use tokio::sync::watch;
 
 use crate::common::board::BoardName;
@@ -31,8 +33,9 @@ pub(in crate::pipeline) async fn copy_out(
     built: &BuildResult,
     origin: Provenance,
     timings: &Timings,
+    configuration_read: SystemTime,
 ) -> Result<Image, Failure> {
-    let request = request(run, origin, timings);
+    let request = request(run, origin, timings, configuration_read);
     let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
     run.context.phase(Phase::CopyOut, copy).await
 }
@@ -45,7 +48,7 @@ pub(in crate::pipeline) async fn refuse_early(
 ) -> Failure {
     let mut origin = Provenance::default();
     origin.configuration.id = configuration_id(run.plan);
-    let request = request(run, origin, &Timings::default());
+    let request = request(run, origin, &Timings::default(), SystemTime::now());
     while image.changed().await.is_ok() {
         let derivation = image.borrow_and_update().clone().unwrap_or_default();
         let check = output::check_name(&derivation, &request, run.context);
@@ -56,11 +59,17 @@ pub(in crate::pipeline) async fn refuse_early(
     std::future::pending().await
 }
 
-fn request(run: &RunContext<'_>, origin: Provenance, timings: &Timings) -> CopyRequest {
+fn request(
+    run: &RunContext<'_>,
+    origin: Provenance,
+    timings: &Timings,
+    configuration_read: SystemTime,
+) -> CopyRequest {
     CopyRequest {
         settings: output_settings(&run.plan.settings),
         origin,
         timings: timings.clone(),
+        configuration_read,
     }
 }
 
@@ -70,6 +79,7 @@ fn request(run: &RunContext<'_>, origin: Provenance, timings: &Timings) -> CopyR
 pub(in crate::pipeline) async fn unchanged(
     run: &RunContext<'_>,
     job: &BuildJob,
+    configuration_read: SystemTime,
 ) -> Result<Option<Image>, Failure> {
     let (plan, cancel) = (run.plan, &run.context.cancel);
     let Some(builder) = plan.engine_plan.builder.content_reference() else {
@@ -84,7 +94,12 @@ pub(in crate::pipeline) async fn unchanged(
     let token = cancel.clone();
     let find = move || {
         origin.configuration.evaluation = job.evaluation_key(&builder)?;
-        Ok::<_, Failure>(output::unchanged(&settings, &origin, &token))
+        Ok::<_, Failure>(output::unchanged(
+            &settings,
+            &origin,
+            configuration_read,
+            &token,
+        ))
     };
     let found = cancel.race(tokio::task::spawn_blocking(find)).await?;
     match found.or_internal("look for an earlier image")?? {

@@ -40,20 +40,30 @@ fn clean_lists_asks_and_removes_only_own_objects() {
         listed.stdout
     );
     assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
-    let current = "sdbuild-store-clean, the current store";
-    let other = "sdbuild-store, not the current store";
     assert!(
-        listed.stdout.contains(current) && listed.stdout.contains(other),
+        !listed.stdout.contains("sdbuild-store "),
         "{}",
         listed.stdout
     );
+    listed.assert_stderr_contains(&["the store volume sdbuild-store is kept", "--all"]);
+    let everything = run(&mut user.sdbuild(&["clean", "--dry-run", "--all"])).assert_exit_code(0);
+    for described in [
+        "sdbuild-store-clean, the current store",
+        "sdbuild-store, not the current store",
+    ] {
+        assert!(
+            everything.stdout.contains(described),
+            "{}",
+            everything.stdout
+        );
+    }
     let unasked = run(&mut user.sdbuild(&["clean"])).assert_exit_code(2);
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
 
     // A build under way keeps the images and the store of the other tests.
     let _holder = Holder::start();
-    run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
+    run(&mut user.sdbuild(&["clean", "--yes", "--all"])).assert_exit_code(0);
     let volumes = docker(&["volume", "ls"]);
     assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
     assert!(volumes.contains("sdbuild-store-not-labelled"));
@@ -192,6 +202,7 @@ fn clean_keeps_what_a_run_begun_meanwhile_needs() {
     let mut holder = Holder::start();
     screen.type_keys("y\n");
     screen.wait_for("has begun meanwhile");
+    screen.wait_for("removed what that run does not need");
     let running = holder.running.take().unwrap();
     running.signal(Signal::SIGTERM);
     assert_eq!(running.finish().signal, Some(Signal::SIGTERM as i32));

@@ -60,6 +60,14 @@ impl Repository {
         fs::write(path, text).unwrap();
     }
 
+    /// Puts a pipe in the place of `name`.
+    fn put_pipe(&self, name: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::remove_file(&path).ok();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    }
+
     fn git(&self, words: &[&str]) {
         let settings = [
             "user.name=x",
@@ -291,22 +299,39 @@ async fn hidden_files_in_a_home_are_not_uploaded() {
 /// git opened it, and waited without a word.
 #[test]
 fn pipes_that_git_would_read_are_refused() {
-    for name in [
+    let names = [
         ".gitignore",
-        "sub/.gitignore",
         "sub/.gitattributes",
         ".git/info/exclude",
         ".git/info/attributes",
-    ] {
-        let repository = Repository::new(&["flake.nix", "sub/a.nix"]);
-        let path = repository.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::remove_file(&path).ok();
-        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let text = repository.find(".").unwrap_err().to_string();
-        assert!(
-            text.contains(name) && text.contains("not a plain file"),
-            "{text}"
-        );
-    }
+        ".git/index",
+    ];
+    // Each is named after git's usual time.
+    std::thread::scope(|scope| {
+        for name in names {
+            scope.spawn(move || {
+                let repository = Repository::new(&["flake.nix", "sub/a.nix"]);
+                repository.put_pipe(name);
+                let text = repository.find(".").unwrap_err().to_string();
+                assert!(text.contains(name) && text.contains("a pipe"), "{text}");
+            });
+        }
+    });
+}
+
+#[test]
+fn pipes_in_the_repository_of_a_linked_work_tree_are_refused() {
+    let repository = Repository::new(&["flake.nix"]);
+    repository.git(&["worktree", "add", "-q", "linked"]);
+    repository.put_pipe(".git/info/exclude");
+    let text = repository.find("linked").unwrap_err().to_string();
+    assert!(text.contains(".git/info/exclude: it is a pipe"), "{text}");
+}
+
+/// What the user lists there can be long.
+#[test]
+fn large_gitignore_is_accepted() {
+    let repository = Repository::new(&["flake.nix"]);
+    fs::write(repository.path(".gitignore"), "ignored\n".repeat(1 << 18)).unwrap();
+    repository.find(".").unwrap();
 }

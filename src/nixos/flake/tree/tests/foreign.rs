@@ -68,9 +68,7 @@ fn an_index_with_names_outside_is_refused() {
 #[test]
 fn a_git_that_hangs_ends_with_the_run() {
     let repository = Repository::new(&["flake.nix"]);
-    let index = repository.path(".git/index");
-    fs::remove_file(&index).unwrap();
-    nix::unistd::mkfifo(&index, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    repository.put_pipe(".git/index");
     let cancel = Cancel::new();
     let signal = {
         let cancel = cancel.clone();

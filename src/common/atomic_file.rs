@@ -1,4 +1,4 @@
-//! New files that get their name when they are complete.
+//! Files that get their name when they are complete: a kill leaves the old file, or none.
 
 use std::fs::Permissions;
 use std::io::{self, Write as _};
@@ -7,9 +7,17 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+/// Writes `text` to the file `path`, or replaces it, with the permissions `mode`.
+pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    let file = temporary(dir.unwrap_or(Path::new(".")), text, mode, None)?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// Writes `text` to the disk in a temporary file in `dir`, with the permissions `mode` and owned by `owner` (user and group id;
 /// `None`: this user). The caller gives it its name; otherwise it is removed. No error names the temporary file.
-pub fn write(
+pub fn temporary(
     dir: &Path,
     text: &str,
     mode: u32,
