@@ -15,8 +15,10 @@ use crate::common::session::Session;
 use crate::common::text::strip_control;
 use crate::common::timeout::timeout;
 use crate::machine::message::Order;
-use crate::machine::provider::{LEASE, Log};
+use crate::machine::provider::Log;
 
+/// The variable with the id of the loan.
+pub(super) const RUN: &str = "SDBUILD_RUN";
 /// Bytes of standard output that are accepted; an answer has some hundred.
 const MAX_STDOUT: u64 = 64 << 10;
 /// Bytes of a line of standard error; the rest counts as the next line.
@@ -24,7 +26,7 @@ const MAX_LINE: u64 = 1000;
 /// The last lines of standard error that a failure shows.
 const TAIL_LINES: usize = 20;
 /// What a program has between TERM and KILL, for instance to end a request that it has begun.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// For output that is still in a pipe when the program has ended. What it left in the background may keep the pipe open.
 const AFTER_END: Duration = Duration::from_secs(1);
 
@@ -142,9 +144,12 @@ impl Call<'_> {
         let mut command = Command::new(self.program);
         command
             .args(self.words)
-            .env("SDBUILD_RUN", &self.order.run)
+            .env(RUN, &self.order.run)
             .env("SDBUILD_SYSTEM", self.order.system.to_string())
-            .env("SDBUILD_LEASE_SECONDS", LEASE.as_secs().to_string())
+            .env(
+                "SDBUILD_LEASE_SECONDS",
+                self.order.lease.as_secs().to_string(),
+            )
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
 use crate::machine::message::{Order, Reason, Report};
-use crate::machine::provider::{Extension, LEASE, Made, Provider};
+use crate::machine::provider::{Extension, Made, Provider};
 use crate::machine::providers::provider_of;
 use crate::machine::record::{Entry, OwnRecord, seconds_after};
 
@@ -157,7 +157,7 @@ impl<P: Provider> Holder<'_, P> {
             Entry::Made {
                 id: made.id.clone(),
                 place: made.machine.place.clone(),
-                until: seconds_after(LEASE),
+                until: seconds_after(self.order.lease),
             },
         )
         .await;
@@ -176,11 +176,13 @@ impl<P: Provider> Holder<'_, P> {
     /// Extends the lease again and again; never ends.
     async fn keep_extending(&self, record: &OwnRecord, id: &str) {
         let log = |line: &str| self.reports.log(line);
-        for _ in 0..extensions() {
-            tokio::time::sleep(LEASE / 2).await;
+        let pause = self.order.lease / 2;
+        let start = tokio::time::Instant::now();
+        while start.elapsed() < MAX_LOAN {
+            tokio::time::sleep(pause).await;
             match self.provider.extend(self.order, id, &log).await {
                 Ok(Extension::Granted) => {
-                    self.note(record, Entry::Extended(seconds_after(LEASE)))
+                    self.note(record, Entry::Extended(seconds_after(self.order.lease)))
                         .await;
                 }
                 Ok(Extension::Unsupported) => break,
@@ -199,11 +201,6 @@ impl<P: Provider> Holder<'_, P> {
             self.reports.send(Report::Warning(text)).await;
         }
     }
-}
-
-/// How often a lease is extended.
-fn extensions() -> u64 {
-    MAX_LOAN.as_secs() / (LEASE / 2).as_secs()
 }
 
 /// Destroys the machine `id`, or whatever was made for the loan, in several attempts. Whether it is gone, and its record with it.
@@ -240,4 +237,118 @@ async fn give_back<P: Provider>(
 async fn end_of(connection: &mut BufReader<OwnedReadHalf>) {
     let mut bytes = [0; 64];
     while connection.read(&mut bytes).await.is_ok_and(|read| read > 0) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
+
+    use super::*;
+    use crate::machine::record::fixture;
+    use crate::machine::record::records;
+
+    /// A program that notes its calls; `scripts` is what it does by verb.
+    fn order(dir: &Path, scripts: &str) -> Order {
+        let program = dir.join("lend");
+        let text = format!("#!/bin/sh\necho \"$*\" >>calls\ncase $1 in\n{scripts}\nesac\n");
+        fs::write(&program, text).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        Order {
+            lease: Duration::from_secs(1),
+            ..fixture::order(dir, program.to_str().unwrap())
+        }
+    }
+
+    fn calls(dir: &Path) -> Vec<String> {
+        let calls = fs::read_to_string(dir.join("calls")).unwrap_or_default();
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    const MAKES: &str = "create) echo host=me@pi; echo id=i-1; echo 'host-key=ssh-ed25519 \
+        AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c' ;;";
+
+    /// Holds a machine until `is_enough`, and returns what was told.
+    async fn held(order: Order, is_enough: impl Fn() -> bool) -> (Option<Ended>, Vec<Report>) {
+        let (here, there) = UnixStream::pair().unwrap();
+        let (sender, mut queue) = mpsc::channel(QUEUE);
+        let (read, _write) = there.into_split();
+        let work = borrow(order, BufReader::new(read), Reports(sender));
+        let close = async {
+            while !is_enough() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            drop(here);
+        };
+        let told = async {
+            let mut told = Vec::new();
+            while let Some(report) = queue.recv().await {
+                told.push(report);
+            }
+            told
+        };
+        let (ended, (), told) = tokio::join!(Box::pin(work), close, told);
+        (ended, told)
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_extended_while_the_machine_is_used() {
+        let dir = tempfile::tempdir().unwrap();
+        let order = order(dir.path(), MAKES);
+        let extended = || calls(dir.path()).len() >= 3;
+        let (ended, told) = held(order, extended).await;
+        assert_eq!(ended.unwrap().place.as_deref(), Some("me@pi"));
+        assert!(
+            matches!(&told[..], [Report::Made(..), Report::GivenBack]),
+            "{told:?}"
+        );
+        let calls = calls(dir.path());
+        assert_eq!(
+            (&calls[0], &calls[1]),
+            (&"create".to_owned(), &"extend i-1".to_owned())
+        );
+        assert_eq!(calls.last().map(String::as_str), Some("destroy i-1"));
+        assert_eq!(records(dir.path()), []);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_cannot_be_extended_is_told_unless_nobody_offers_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let scripts = format!("{MAKES}\nextend) [ -e second ] && exit 64; touch second; exit 1 ;;");
+        let order = order(dir.path(), &scripts);
+        let start = std::time::Instant::now();
+        let refused = || start.elapsed() > Duration::from_secs(3);
+        let (_, told) = held(order, refused).await;
+        let [Report::Made(..), Report::Warning(text), Report::GivenBack] = &told[..] else {
+            panic!("{told:?}")
+        };
+        assert!(text.contains("cannot be kept for longer"), "{text}");
+        let calls = calls(dir.path());
+        let extensions = calls.iter().filter(|call| *call == "extend i-1");
+        assert_eq!(extensions.count(), 2, "not asked again: {calls:?}");
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_is_kept_by_its_lender_is_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let scripts = format!("{MAKES}\ndestroy) echo not now >&2; exit 1 ;;");
+        let order = order(dir.path(), &scripts);
+        let made = || !calls(dir.path()).is_empty();
+        let (ended, told) = held(order, made).await;
+        assert!(ended.is_none());
+        assert!(matches!(told.last(), Some(Report::Kept(_))), "{told:?}");
+        assert!(
+            told.contains(&Report::Log("not now".to_owned())),
+            "{told:?}"
+        );
+        let calls = calls(dir.path());
+        let attempts = calls.iter().filter(|call| call.starts_with("destroy"));
+        assert_eq!(attempts.count(), PAUSES.len() + 1);
+        let record = records(dir.path()).remove(0);
+        assert!(
+            !record.is_held && record.kept_because.is_some(),
+            "{record:?}"
+        );
+    }
 }

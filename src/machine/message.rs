@@ -1,6 +1,7 @@
 //! What sdbuild and the process that holds a machine tell each other: one JSON object per line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,8 @@ pub struct Order {
     pub run: String,
     /// The system that the machine shall run.
     pub system: System,
+    /// For how long the machine is asked for at a time; a longer build extends that.
+    pub lease: Duration,
     /// sdbuild's state directory, which has the record.
     pub state_dir: PathBuf,
 }

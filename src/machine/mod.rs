@@ -10,6 +10,7 @@ mod command;
 mod holder;
 mod loan;
 mod message;
+mod orphans;
 mod provider;
 mod providers;
 mod record;

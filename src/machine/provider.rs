@@ -1,15 +1,10 @@
 //! What a provider of machines does.
 
-use std::time::Duration;
-
 use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
 use crate::machine::message::Order;
-
-/// How long a machine is asked for at a time. A longer build extends it.
-pub(super) const LEASE: Duration = Duration::from_secs(3600);
 
 /// A machine that a provider made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +18,7 @@ pub(super) struct Made {
 /// What became of the wish to keep a machine for longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
-    /// It is there for [`LEASE`] from now on.
+    /// It is there for the lease of the order from now on.
     Granted,
     /// The provider cannot do that.
     Unsupported,
@@ -45,7 +40,7 @@ pub(super) trait Provider {
         log: Log<'_>,
     ) -> Result<Made, Failure>;
 
-    /// Asks to keep the machine for [`LEASE`] from now on.
+    /// Asks to keep the machine for the lease of `order` from now on.
     async fn extend(&self, order: &Order, id: &str, log: Log<'_>) -> Result<Extension, Failure>;
 
     /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.

@@ -191,6 +191,7 @@ pub(super) mod fixture {
             source: format!("command:{program}").parse().unwrap(),
             run: "0123456789ab".to_owned(),
             system: crate::common::system::System::Aarch64Linux,
+            lease: Duration::from_secs(3600),
             state_dir: state_dir.to_owned(),
         }
     }

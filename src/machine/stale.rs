@@ -6,6 +6,7 @@ use crate::common::failure::{Failure, Leftover};
 use crate::common::machine_source::MachineSource;
 use crate::common::shell_word::quoted;
 use crate::machine::message::Order;
+use crate::machine::orphans;
 use crate::machine::provider::Provider as _;
 use crate::machine::providers::provider_of;
 use crate::machine::record::{Entry, OwnRecord, Record, records};
@@ -32,6 +33,7 @@ impl StaleLoan {
             return Ok(());
         };
         let (order, id) = (&self.0.order, self.0.id.as_deref());
+        orphans::end(&order.run).await;
         let destroyed = provider_of(order).destroy(order, id, &|_| ()).await;
         match &destroyed {
             // A record that stays only has the machine destroyed once more.

@@ -21,6 +21,8 @@ use crate::pipeline::run_lock::{RunLocks, RunState};
 use crate::pipeline::source::{Purpose, SourcePlan};
 use crate::settings::{self, Common};
 
+/// A longer build extends it.
+const LEASE: Duration = Duration::from_secs(3600);
 /// From its making until its engine answers: it starts, and may install Docker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Between two attempts to connect.
@@ -151,6 +153,7 @@ fn order(source: &MachineSource, settings: &settings::Build) -> Result<Order, Fa
         source: MachineSource::Command(program),
         run: RunId::random()?.to_string(),
         system: settings.system,
+        lease: LEASE,
         state_dir: settings.common.state_dir.clone(),
     })
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 use crate::cli_test::CliTest;
@@ -175,15 +176,17 @@ fn a_price_is_paid_only_if_somebody_agrees() {
     assert_eq!(borrower.verbs(), ["price", "price", "create", "destroy"]);
 }
 
+/// The signal goes to all processes that the terminal would send it to, and that a supervisor would kill.
 #[test]
 fn a_signal_while_the_machine_is_made_gives_it_back() {
     for signal in [Signal::SIGINT, Signal::SIGHUP, Signal::SIGKILL] {
         let borrower = Borrower::new(&[("create", HANGS)]);
-        let mut running = Running::start(&mut borrower.build(&[]));
+        let mut build = borrower.build(&[]);
+        let mut running = Running::start(build.process_group(0));
         running.wait_until("the machine is being made", || {
             borrower.at("begun").exists()
         });
-        running.signal(signal);
+        killpg(running.pid(), signal).unwrap();
         let outcome = running.finish();
         assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
         if signal == Signal::SIGKILL {
@@ -194,15 +197,18 @@ fn a_signal_while_the_machine_is_made_gives_it_back() {
     }
 }
 
-/// Power went off: nobody was left to give it back.
+/// Nobody was left to give it back, and its making went on.
 #[test]
 fn what_nobody_gave_back_is_given_back_by_the_next_build() {
-    let borrower = Borrower::new(&[("create", HANGS)]);
+    let asked_to_end = "trap 'echo ended >>calls; exit 1' TERM; touch begun; sleep 300 & wait";
+    let borrower = Borrower::new(&[("create", asked_to_end)]);
     let mut running = Running::start(&mut borrower.build(&[]));
     running.wait_until("the machine is being made", || {
         borrower.at("begun").exists()
     });
-    kill(borrower.holder().unwrap(), Signal::SIGKILL).unwrap();
+    let holder = borrower.holder().unwrap();
+    running.signal(Signal::SIGSTOP);
+    kill(holder, Signal::SIGKILL).unwrap();
     running.signal(Signal::SIGKILL);
     running.finish();
     assert_eq!(borrower.records().len(), 1);
@@ -212,7 +218,7 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
     run(&mut borrower.user.sdbuild(&["build"]))
         .assert_exit_code(3)
         .assert_stderr_contains(&["gave back what a stale run left: machine"]);
-    assert_eq!(borrower.verbs(), ["price", "create", "destroy"]);
+    assert_eq!(borrower.verbs(), ["price", "create", "ended", "destroy"]);
     assert_eq!(borrower.records(), [""; 0]);
 }
 
@@ -252,4 +258,42 @@ fn a_machine_that_cannot_be_given_back_is_told_until_it_is_gone() {
     let cleaned = run(clean.env("XDG_CACHE_HOME", cache)).assert_exit_code(3);
     assert!(cleaned.stdout.contains(run_id), "{}", cleaned.stdout);
     assert_eq!(borrower.records(), [""; 0]);
+}
+
+/// A cloud that takes a moment for everything: whenever a build is killed, nothing stays there.
+#[test]
+fn nothing_stays_on_loan_whenever_a_build_is_killed() {
+    let create = "sleep 0.1; mkdir -p cloud; touch \"cloud/$SDBUILD_RUN\"; sleep 0.1\n\
+        echo host=me@127.0.0.1:1; echo \"host-key=$(cat key.pub)\"";
+    let borrower = Borrower::new(&[
+        ("create", create),
+        ("destroy", "rm -f \"cloud/$SDBUILD_RUN\""),
+    ]);
+    borrower.user.write(
+        "lend/key.pub",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c",
+    );
+    let signals = [
+        Signal::SIGKILL,
+        Signal::SIGINT,
+        Signal::SIGKILL,
+        Signal::SIGTERM,
+    ];
+    for step in 0..24 {
+        let running = Running::start(&mut borrower.build(&[]));
+        std::thread::sleep(Duration::from_millis(30 * step));
+        let signal = signals[usize::try_from(step).unwrap() % signals.len()];
+        running.signal(signal);
+        let outcome = running.finish();
+        assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
+    }
+    borrower.wait_until_given_back();
+    assert_eq!(file_names(&borrower.at("cloud")), [""; 0]);
+    // Some came as far as a machine.
+    let created = borrower
+        .verbs()
+        .iter()
+        .filter(|verb| *verb == "create")
+        .count();
+    assert!(created > 0, "{:?}", borrower.verbs());
 }

@@ -1,0 +1,75 @@
+//! Programs of a loan whose holder was killed: a `create` that still runs would make a machine after it was destroyed.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::common::timeout::timeout;
+use crate::machine::call::{GRACE, RUN};
+
+/// Between two looks at them.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Ends every process of this user that was started for the loan `run`, by TERM, and after a while by KILL.
+pub(super) async fn end(run: &str) {
+    send(&processes(run), Signal::SIGTERM);
+    let until_none = async {
+        while !processes(run).is_empty() {
+            tokio::time::sleep(INTERVAL).await;
+        }
+    };
+    if timeout(GRACE, until_none).await.is_none() {
+        send(&processes(run), Signal::SIGKILL);
+    }
+}
+
+fn send(processes: &[Pid], signal: Signal) {
+    for process in processes {
+        // It may have ended just now.
+        kill(*process, signal).ok();
+    }
+}
+
+/// The processes that have the variable of `run`, as far as the kernel shows them. An ended one that its parent has not noticed
+/// has no variables any more.
+fn processes(run: &str) -> Vec<Pid> {
+    let variable = format!("{RUN}={run}");
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let has_variable = |entry: &fs::DirEntry| {
+        let variables = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let mut variables = variables.split(|byte| *byte == 0);
+        variables.any(|one| one == variable.as_bytes())
+    };
+    let found = entries.filter(has_variable);
+    let pids = found.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let pids = pids.map(Pid::from_raw);
+    pids.filter(|pid| *pid != Pid::this()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn programs_of_one_loan_are_ended() {
+        let start = |run: &str| {
+            let mut program = Command::new("sleep");
+            program.arg("300").env(RUN, run).stdin(Stdio::null());
+            program.spawn().unwrap()
+        };
+        let (mut orphan, mut other) = (start("fedcba987654"), start("fedcba987655"));
+        tokio::join!(end("fedcba987654"), async {
+            use std::os::unix::process::ExitStatusExt as _;
+            let status = tokio::task::spawn_blocking(move || orphan.wait());
+            let status = status.await.unwrap().unwrap();
+            assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+        });
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+}
