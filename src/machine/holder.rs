@@ -276,9 +276,13 @@ mod tests {
         let (read, _write) = there.into_split();
         let work = borrow(order, BufReader::new(read), Reports(sender));
         let close = async {
-            while !is_enough() {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            let enough = async {
+                while !is_enough() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            let in_time = timeout(Duration::from_secs(20), enough).await;
+            assert!(in_time.is_some(), "it does not come so far");
             drop(here);
         };
         let told = async {
