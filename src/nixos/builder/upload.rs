@@ -13,12 +13,14 @@ use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure};
 use crate::common::hash::Sha256Hash;
 use crate::engine::{Container, PathKind};
+use crate::nixos::build_source::BuildSource;
 use crate::nixos::config_dir::{Packed, UploadDir};
 use crate::nixos::layout;
 use crate::nixos::tar_writer::TarWriter;
 
 /// Files that are named in a message.
 const MAX_NAMED: usize = 5;
+
 /// Hashes of what was really uploaded: files may have changed since they were listed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Uploaded {
@@ -35,23 +37,71 @@ pub(super) async fn configuration(
     image: &BuilderImage,
     events: &Events,
 ) -> Result<Uploaded, Failure> {
-    let files = job.source.files.clone();
     let owner = image.owner;
-    let source = job.source.clone();
-    let surroundings = Surroundings::of(job, image.reference())?;
+    let content = Content {
+        source: job.source.clone(),
+        own_files: job.source.own_files(&job.request),
+        authorities: job.access.authorities.clone(),
+        surroundings: Surroundings::of(job, image.reference())?,
+    };
     let sent = Arc::new(OnceLock::new());
     let result = Arc::clone(&sent);
-    let own_files = job.source.own_files(&job.request);
-    let authorities = job.access.authorities.clone();
     let pack = move |out: &mut dyn Write| {
         let mut packer = TarWriter::new(out, owner);
+        let sent = content.pack(&mut packer)?;
+        result.get_or_init(|| sent);
+        packer.finish()
+    };
+    let uploaded = container.upload("/", pack).await;
+    uploaded.map_err(|e| Failure::from(e).context("upload the configuration"))?;
+    let (sent, hashes) = sent.get().ok_or_else(|| {
+        let text = "upload the configuration: nothing was packed";
+        Failure::message(Class::Internal, text)
+    })?;
+    report_left_out(sent, events);
+    Ok(*hashes)
+}
+
+/// What a builder gets.
+struct Content {
+    source: BuildSource,
+    /// Files that sdbuild writes for this source: their paths and texts.
+    own_files: Vec<(String, String)>,
+    /// Certificates of the user's own authorities.
+    authorities: Option<Vec<u8>>,
+    surroundings: Surroundings,
+}
+
+impl Content {
+    /// Packs everything; the source's directories as they were packed, and the hashes.
+    fn pack(&self, packer: &mut TarWriter<'_>) -> io::Result<(Vec<Packed>, Uploaded)> {
         for dir in ["build", "build/config", "build/sdbuild"] {
             packer.directory(dir)?;
         }
+        self.pack_programs(packer)?;
+        let mut done = Vec::new();
+        for UploadDir { place, files } in &self.source.files {
+            packer.directory(relative(place))?;
+            done.push(files.pack(packer, relative(place))?);
+        }
+        let hashes: Vec<_> = done.iter().map(|dir| dir.sha256).collect();
+        let configuration = self.source.sha256(&hashes);
+        let evaluation = self.surroundings.with_files(configuration);
+        let key = evaluation.to_string();
+        packer.bytes(relative(layout::EVALUATION_KEY), key.as_bytes())?;
+        let uploaded = Uploaded {
+            configuration,
+            evaluation,
+        };
+        Ok((done, uploaded))
+    }
+
+    /// Packs what is sdbuild's own: programs and expressions.
+    fn pack_programs(&self, packer: &mut TarWriter<'_>) -> io::Result<()> {
         for (path, text) in PROGRAMS {
             packer.bytes(relative(path), text.as_bytes())?;
         }
-        if let Some(authorities) = &authorities {
+        if let Some(authorities) = &self.authorities {
             packer.bytes(relative(layout::AUTHORITIES), authorities)?;
         }
         // The builder writes into two of them what it finds out about a flake.
@@ -66,34 +116,11 @@ pub(super) async fn configuration(
             let path = format!("{}/{name}", layout::EXPRESSIONS);
             packer.bytes(relative(&path), text.as_bytes())?;
         }
-        for (path, text) in own_files {
-            packer.bytes(relative(&path), text.as_bytes())?;
+        for (path, text) in &self.own_files {
+            packer.bytes(relative(path), text.as_bytes())?;
         }
-        let mut done = Vec::new();
-        for UploadDir { place, files } in &files {
-            packer.directory(relative(place))?;
-            done.push(files.pack(&mut packer, relative(place))?);
-        }
-        let hashes: Vec<_> = done.iter().map(|dir| dir.sha256).collect();
-        let configuration = source.sha256(&hashes);
-        let evaluation = surroundings.with_files(configuration);
-        let key = evaluation.to_string();
-        packer.bytes(relative(layout::EVALUATION_KEY), key.as_bytes())?;
-        let uploaded = Uploaded {
-            configuration,
-            evaluation,
-        };
-        result.get_or_init(|| (done, uploaded));
-        packer.finish()
-    };
-    let uploaded = container.upload("/", pack).await;
-    uploaded.map_err(|e| Failure::from(e).context("upload the configuration"))?;
-    let (sent, hashes) = sent.get().ok_or_else(|| {
-        let text = "upload the configuration: nothing was packed";
-        Failure::message(Class::Internal, text)
-    })?;
-    report_left_out(sent, events);
-    Ok(*hashes)
+        Ok(())
+    }
 }
 
 /// Names the files that were gone, or something else, when they were packed.
