@@ -3,13 +3,16 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
+use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule, walk};
 use super::layout;
 use crate::common::image_name::is_output;
 use crate::common::plain_file;
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// Files that are searched for a name at most.
+const MAX_SEARCHED: usize = 200;
 
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]
@@ -67,10 +70,27 @@ impl UserFiles {
         }
     }
 
+    /// The file and line of the configuration with a path to the file `name`, as `sd-card.nix:4`.
+    fn place_that_names(&self, name: &str) -> Option<String> {
+        let name = Path::new(name).file_name()?.to_str()?;
+        let files = walk(&self.root, true).ok()?.flatten();
+        let modules = files.filter(|file| file.extension().is_some_and(|kind| kind == "nix"));
+        let mut modules: Vec<PathBuf> = modules.take(MAX_SEARCHED).collect();
+        modules.sort();
+        modules.iter().find_map(|module| {
+            let text = plain_file::read_text(module, MAX_BYTES).ok()?;
+            let line = line_that_names(&text, name)?;
+            let module = module.strip_prefix(&self.root).ok()?.display();
+            Some(format!("{module}:{line}"))
+        })
+    }
+
     fn why_not_sent(&self, name: &str) -> String {
         let root = self.root.display();
         if self.root.join(name).symlink_metadata().is_err() {
-            return format!("there is no {name} in {root}");
+            let named = self.place_that_names(name);
+            let named = named.map(|place| format!(", which {place} names"));
+            return format!("there is no {name} in {root}{}", named.unwrap_or_default());
         }
         if self.by_git {
             return format!(
@@ -100,6 +120,17 @@ impl UserFiles {
     }
 }
 
+/// The first line of `text`, counted from 1, with a path that ends in the file `name`.
+fn line_that_names(text: &str, name: &str) -> Option<usize> {
+    let path = format!("/{name}");
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || "._-/".contains(c));
+    let names = |line: &str| {
+        let code = line.split('#').next().unwrap_or_default();
+        code.split(&path).skip(1).any(ends)
+    };
+    text.lines().position(names).map(|index| index + 1)
+}
+
 /// The name below the configuration's directory of a path in the builder. `None` for any other path.
 fn own_name(path: &str) -> Option<&str> {
     let name = path.strip_prefix(layout::CONFIG)?.strip_prefix('/')?;
@@ -112,7 +143,6 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::nixos::ignore_rules::walk;
 
     #[test]
     fn a_file_that_git_does_not_track_is_explained() {
@@ -172,6 +202,16 @@ mod tests {
         assert!(why("/home/nobody/key").contains("does not exist here either"));
         fs::write(dir.path().join("pi/.sdbuildignore"), "wifi.nix\n").unwrap();
         assert!(why("/build/config/wifi.nix").contains(".sdbuildignore names it"));
+    }
+
+    #[test]
+    fn the_line_that_names_a_missing_file_is_told() {
+        let (dir, files) = pi();
+        let text = "{ ... }: {\n  # ./none.nix\n  imports = [ ./none.nix.old ./none.nix ];\n}\n";
+        fs::write(dir.path().join("pi/sd-card.nix"), text).unwrap();
+        let why = files.why_absent("/build/config/none.nix");
+        assert!(why.ends_with("/pi, which sd-card.nix:3 names"), "{why}");
+        assert_eq!(line_that_names("a\nb = ./none.nixx;", "none.nix"), None);
     }
 
     #[test]

@@ -131,7 +131,11 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
     let file = &position.filter(|_| ARGUMENTS.contains(&name))?.file;
     let text = context.files.and_then(|files| files.text(file));
     Some(match text.as_deref().and_then(Header::find) {
-        Some(header) => format!("add {name} to the {{ … }}: of line {}", header.line),
+        Some(header) if header.has("...") => {
+            format!("add {name} to the {{ … }}: of line {}", header.line)
+        }
+        // Without them the next error would be about the arguments that it does not name.
+        Some(header) => format!("add {name} and ... to the {{ … }}: of line {}", header.line),
         None => format!("a module begins with what it asks for: {{ {name}, ... }}:"),
     })
 }

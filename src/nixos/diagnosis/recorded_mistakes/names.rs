@@ -10,6 +10,11 @@ fn an_argument_that_was_not_asked_for_names_the_line() {
         "pi/c.nix:4:34: undefined variable 'pkgs'",
         "add pkgs to the { … }: of line 1",
     );
+    let nix = recording("undefined-pkgs", "nix").replacen("lib, ...", "lib", 1);
+    assert!(nix.starts_with("{ lib }:"), "{nix}");
+    let closed = failure(&nix, &recording("undefined-pkgs", "log"), "");
+    let message = "undefined variable 'pkgs'";
+    assert_hint(&closed, message, "add pkgs and ... to the { … }: of line 1");
     let path = recorded("undefined-modules-path");
     assert_hint(
         &path,
