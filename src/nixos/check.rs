@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use facts::ConfigFacts;
 pub use traps::findings;
-pub use ways_in::who_gets_in;
+pub use ways_in::who_logs_in;
 
 use crate::common::failure::Failure;
 

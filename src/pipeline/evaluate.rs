@@ -6,7 +6,7 @@ use crate::common::event::Phase;
 use crate::common::failure::{Class, Failure};
 use crate::nixos::build_source::Source;
 use crate::nixos::builder::PreparedBuilder;
-use crate::nixos::check::{CheckResult, Finding, findings, who_gets_in};
+use crate::nixos::check::{CheckResult, Finding, findings, who_logs_in};
 use crate::nixos::command::Task;
 use crate::nixos::forecast::Forecast;
 use crate::pipeline::plan::{Plan, plan_for};
@@ -43,7 +43,7 @@ pub async fn check(
     let Outcome { value, leftovers } = with_cleanup(&plan, context, steps).await?;
     let CheckResult { facts, failure } = value;
     let board = plan.settings.board.map(|BoardName(board)| board);
-    let ways_in = who_gets_in(&facts).into_iter();
+    let ways_in = who_logs_in(&facts).into_iter();
     let value = Checked {
         findings: findings(&facts, &plan.settings.system.to_string(), board),
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),

@@ -3,7 +3,7 @@
 use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
-use super::ways_in::{administrators, way_in, who_gets_in};
+use super::ways_in::{administrators, firewall_is_shut, way_in, who_gets_in};
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
 
@@ -68,8 +68,7 @@ pub(super) const RULES: [Rule; 11] = [
         id: "firewall",
         severity: Severity::Trap,
         is: |facts, _| {
-            let wall = &facts.firewall;
-            let shut = facts.ssh.enable && wall.enable && !wall.trusts && wall.admitted.is_empty();
+            let shut = facts.ssh.enable && firewall_is_shut(facts);
             let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
             shut.then(|| {
                 format!(

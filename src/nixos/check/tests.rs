@@ -1,5 +1,6 @@
 use serde_json::{Value, json};
 
+use super::ways_in::who_gets_in;
 use super::*;
 
 const KEY: &str =
@@ -65,6 +66,9 @@ fn a_good_configuration_has_no_findings() {
     assert_eq!(found(&[]), [""; 0]);
     assert_eq!(who_gets_in(&with(&[])), [("root", "with a key")]);
     assert_eq!(who_gets_in(&with(&[("/ssh/enable", json!(false))])), []);
+    assert_eq!(who_logs_in(&with(&[])), [("root", "with a key")]);
+    let behind_a_wall = with(&[("/firewall/admitted", json!([]))]);
+    assert_eq!(who_logs_in(&behind_a_wall), []);
 }
 
 #[test]

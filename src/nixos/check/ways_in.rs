@@ -24,8 +24,22 @@ impl UserFacts {
     }
 }
 
+/// The users that can log in over SSH from elsewhere: name and method.
+pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
+    if firewall_is_shut(facts) {
+        return Vec::new();
+    }
+    who_gets_in(facts)
+}
+
+/// Whether the firewall keeps every connection from the SSH server.
+pub(super) fn firewall_is_shut(facts: &ConfigFacts) -> bool {
+    let wall = &facts.firewall;
+    wall.enable && !wall.trusts && wall.admitted.is_empty()
+}
+
 /// The users that the SSH server lets in: name and method.
-pub fn who_gets_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
+pub(super) fn who_gets_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     let users = facts.users.iter().filter(|_| facts.ssh.enable);
     let way = |user| way_in(facts, user).ok().map(|way| (user_name(user), way));
     users.filter_map(way).collect()
