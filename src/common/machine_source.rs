@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::absolute_path::absolute;
 
-/// The forms of the setting, for messages.
-const FORMS: &str = "command:PROGRAM";
+/// The values of the setting, for messages.
+const FORMS: &str = "none, command:PROGRAM";
+/// The value for no machine.
+const NONE: &str = "none";
 
 /// Who lends a machine; its text is `PROVIDER:…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +46,7 @@ impl FromStr for MachineSource {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("command", "")) => Err(format!(
-                "`{text}` names no program: write {FORMS}, a path or a name"
+                "`{text}` names no program: write a path or a name after the colon"
             )),
             Some(("command", program)) if program.chars().any(char::is_control) => {
                 Err("the program's name has control characters".to_owned())
@@ -69,9 +71,58 @@ impl From<MachineSource> for String {
     }
 }
 
+/// The value of the setting: who lends a machine, if anybody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Lender(pub Option<MachineSource>);
+
+impl fmt::Display for Lender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(source) => fmt::Display::fmt(source, f),
+            None => f.write_str(NONE),
+        }
+    }
+}
+
+impl FromStr for Lender {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == NONE {
+            return Ok(Self(None));
+        }
+        text.parse().map(Some).map(Self)
+    }
+}
+
+impl TryFrom<String> for Lender {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Lender> for String {
+    fn from(lender: Lender) -> Self {
+        lender.to_string()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_may_be_asked() {
+        let parsed = |text: &str| text.parse::<Lender>();
+        assert_eq!(parsed("none"), Ok(Lender::default()));
+        assert_eq!(Lender::default().to_string(), "none");
+        let source = MachineSource::Command("lend".into());
+        assert_eq!(parsed("command:lend"), Ok(Lender(Some(source))));
+        assert!(parsed("nobody").is_err());
+    }
 
     #[test]
     fn only_known_providers_are_accepted() {
@@ -80,7 +131,10 @@ mod tests {
         assert_eq!(source.to_string(), "command:lend");
         for text in ["lend", "azure:x", "", "COMMAND:x"] {
             let refused = text.parse::<MachineSource>().unwrap_err();
-            assert_eq!(refused, format!("`{text}` is not one of command:PROGRAM"));
+            assert_eq!(
+                refused,
+                format!("`{text}` is not one of none, command:PROGRAM")
+            );
         }
         let refused = "command:".parse::<MachineSource>().unwrap_err();
         assert!(refused.contains("names no program"), "{refused}");

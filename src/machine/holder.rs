@@ -18,6 +18,7 @@ use crate::machine::message::{Order, Reason, Report};
 use crate::machine::provider::{Extension, Made, Provider};
 use crate::machine::providers::provider_of;
 use crate::machine::record::{Entry, OwnRecord, seconds_after};
+use crate::machine::stale::why;
 
 /// Bytes of the order.
 const MAX_ORDER: u64 = 64 << 10;
@@ -223,7 +224,7 @@ async fn give_back<P: Provider>(
             Err(failure) => failure,
         };
         let Some(pause) = pauses.next() else {
-            let why = failure.to_string();
+            let why = why(&failure);
             holder.note(&record, Entry::Kept(why.clone())).await;
             drop(record);
             holder.reports.send(Report::Kept(why)).await;

@@ -32,6 +32,8 @@ pub struct Loan {
     write: OwnedWriteHalf,
     reports: Lines<BufReader<OwnedReadHalf>>,
     events: Events,
+    /// What the lines of the provider are about.
+    phase: Phase,
 }
 
 /// How a loan ended.
@@ -63,6 +65,7 @@ impl Loan {
             write,
             reports: BufReader::new(read).lines(),
             events: events.clone(),
+            phase: Phase::Borrow,
         })
     }
 
@@ -90,6 +93,7 @@ impl Loan {
     /// Has the holder give the machine back. It goes on when nobody waits any longer.
     pub async fn give_back(mut self, context: &Context) -> GivenBack {
         let order = self.order.clone();
+        self.phase = Phase::GiveBack;
         // A holder that is gone has closed it.
         self.write.shutdown().await.ok();
         let told = context.cancel.bounded(GIVE_BACK_TIMEOUT, self.told());
@@ -124,7 +128,7 @@ impl Loan {
         match report {
             Report::Log(line) => {
                 self.events.emit(Event::Nix(NixEvent::Other(line.clone())));
-                self.events.emit(Event::Detail(Phase::Borrow, line));
+                self.events.emit(Event::Detail(self.phase, line));
             }
             Report::Warning(text) => self.events.warn(text),
             Report::Made(..) | Report::NotMade(_) | Report::GivenBack | Report::Kept(_) => {}
@@ -146,8 +150,11 @@ async fn give_back_without_holder(order: &Order, context: &Context) -> GivenBack
     let given_back = context.cancel.bounded(GIVE_BACK_TIMEOUT, loan.give_back());
     match given_back.await {
         Some(Ok(())) => GivenBack::Gone,
-        Some(Err(failure)) => GivenBack::Left(loan.leftover(failure.to_string())),
-        None => GivenBack::Left(loan.leftover("there was no time left".to_owned())),
+        Some(Err(failure)) => GivenBack::Left(loan.leftover(&failure)),
+        None => {
+            let failure = Failure::environment("there was no time left");
+            GivenBack::Left(loan.leftover(&failure))
+        }
     }
 }
 

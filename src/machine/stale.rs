@@ -38,7 +38,7 @@ impl StaleLoan {
         match &destroyed {
             // A record that stays only has the machine destroyed once more.
             Ok(()) => own.remove().ok(),
-            Err(failure) => own.add(&Entry::Kept(failure.to_string())).ok(),
+            Err(failure) => own.add(&Entry::Kept(why(failure))).ok(),
         };
         destroyed
     }
@@ -48,9 +48,9 @@ impl StaleLoan {
         name(&self.0.order, self.0.id.as_deref())
     }
 
-    /// What is left if it cannot be given back, for the reason `why`.
-    pub fn leftover(&self, why: String) -> Leftover {
-        leftover(&self.0.order, self.0.id.as_deref(), why)
+    /// What is left if it could not be given back, by the failure of [`StaleLoan::give_back`].
+    pub fn leftover(&self, failure: &Failure) -> Leftover {
+        leftover(&self.0.order, self.0.id.as_deref(), why(failure))
     }
 }
 
@@ -65,6 +65,14 @@ pub(super) fn leftover(order: &Order, id: Option<&str>, why: String) -> Leftover
             "SDBUILD_RUN={run} {program} destroy {}",
             quoted(id.unwrap_or(run))
         ),
+    }
+}
+
+/// Why a machine could not be given back: the failure of its provider, with the last thing that it said.
+pub(super) fn why(failure: &Failure) -> String {
+    match failure.log_tail.last() {
+        Some(line) => format!("{failure}: {line}"),
+        None => failure.to_string(),
     }
 }
 

@@ -248,7 +248,7 @@ impl StaleLoans {
                         forget_runs(&record.order.state_dir, place);
                     }
                 }
-                Err(failure) => leftovers.push(loan.leftover(failure.to_string())),
+                Err(failure) => leftovers.push(loan.leftover(&failure)),
             }
         }
         Ok(leftovers)

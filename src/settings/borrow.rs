@@ -16,7 +16,7 @@ pub struct Borrow {
 impl Borrow {
     pub(super) fn resolve(s: &mut Resolver<'_>) -> Result<Self, Failure> {
         Ok(Self {
-            from: s.optional("on", Some("SDBUILD_ON"), |o| o.on.clone())?,
+            from: s.value("on", Some("SDBUILD_ON"), |o| o.on.clone())?.0,
             accepts_price: false,
         })
     }

@@ -18,7 +18,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
-use crate::common::machine_source::MachineSource;
+use crate::common::machine_source::Lender;
 use crate::common::system::System;
 
 /// Heading of the flags about Nix.
@@ -73,9 +73,9 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Build on a machine on loan: command:PROGRAM asks a program of yours for it, and gives it back at the end [env: SDBUILD_ON]
+    /// Build on a machine on loan: command:PROGRAM asks a program of yours for it, and gives it back at the end [default: none] [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER:…", help_heading = MACHINE, hide_short_help = true)]
-    pub on: Option<MachineSource>,
+    pub on: Option<Lender>,
 
     /// Machine that Nix may send derivations to, in the syntax of its own setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]
     #[arg(long, value_name = "LINE", help_heading = MACHINE, hide_short_help = true)]

@@ -15,7 +15,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
-use crate::common::machine_source::MachineSource;
+use crate::common::machine_source::Lender;
 use crate::common::system::System;
 
 /// A value of a setting. `FromStr` reads it from a flag or a variable, serde from a settings file.
@@ -48,9 +48,9 @@ impl Value for FlakeRef {
     }
 }
 
-impl Value for MachineSource {
+impl Value for Lender {
     fn relative_to(self, dir: &Path) -> Self {
-        Self::relative_to(self, dir)
+        Self(self.0.map(|source| source.relative_to(dir)))
     }
 }
 

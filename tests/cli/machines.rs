@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
@@ -99,7 +99,7 @@ fn an_unknown_provider_is_answered_with_the_list() {
         CliTest::new(words)
             .env("SDBUILD_ON", variable)
             .exit_code(2)
-            .stderr("`azure:x` is not one of command:PROGRAM")
+            .stderr("`azure:x` is not one of none, command:PROGRAM")
             .run();
     }
     CliTest::new(&["build"])
@@ -244,7 +244,9 @@ fn a_machine_that_cannot_be_given_back_is_told_until_it_is_gone() {
     let failed = run(&mut borrower.build(&[])).assert_exit_code(5);
     let run_id = &borrower.records()[0];
     let remedy = format!("destroy {run_id}");
-    assert!(failed.stderr.contains(&remedy), "{}", failed.stderr);
+    for part in [remedy.as_str(), "exit code 7: the network is down"] {
+        assert!(failed.stderr.contains(part), "{part}\n{}", failed.stderr);
+    }
     let shown = run(&mut borrower.user.sdbuild(&["status"])).assert_exit_code(0);
     for part in ["machines", run_id.as_str(), "left over", "not given back"] {
         assert!(shown.stdout.contains(part), "{part}\n{}", shown.stdout);
@@ -296,4 +298,27 @@ fn nothing_stays_on_loan_whenever_a_build_is_killed() {
         .filter(|verb| *verb == "create")
         .count();
     assert!(created > 0, "{:?}", borrower.verbs());
+}
+
+#[test]
+fn a_second_signal_does_not_wait_until_a_machine_is_given_back() {
+    let borrower = Borrower::new(&[("create", HANGS), ("destroy", "touch ending; sleep 9")]);
+    let mut running = Running::start(&mut borrower.build(&[]));
+    running.wait_until("the machine is being made", || {
+        borrower.at("begun").exists()
+    });
+    running.signal(Signal::SIGINT);
+    running.wait_until("it is given back", || borrower.at("ending").exists());
+    let start = Instant::now();
+    running.signal(Signal::SIGINT);
+    let outcome = running.finish().assert_exit_code(5);
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        start.elapsed()
+    );
+    let words = outcome.stderr.replace('\n', " ");
+    assert!(words.contains("it is still being given back"), "{words}");
+    assert_eq!(borrower.records().len(), 1);
+    borrower.wait_until_given_back();
 }

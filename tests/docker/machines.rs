@@ -75,12 +75,38 @@ async fn a_machine_on_loan_is_given_back_when_a_build_is_killed() {
         });
         eprintln!("{signal}: given back after {took:?}");
     }
-    wait_until(Duration::from_secs(30), "the builder has ended", || {
+    remove_containers_of(&runs);
+}
+
+/// They would be gone with a machine that has an engine of its own.
+fn remove_containers_of(runs: &RunTracker) {
+    wait_until(Duration::from_secs(60), "the builder has ended", || {
         runs.running_containers().is_empty()
     });
-    // They would be gone with a machine that has an engine of its own.
     for container in runs.containers() {
         docker(&["rm", "--force", "--volumes", &container]);
     }
     runs.assert_nothing_left();
+}
+
+/// The machine does not answer any more, and what was to be removed there goes with it.
+#[tokio::test]
+async fn a_machine_on_loan_that_is_lost_is_given_back() {
+    if !Lender::can_run() {
+        return;
+    }
+    let lender = lender().await;
+    let user = lender.known_to(TestUser::new());
+    let runs = user.track_runs();
+    let running = Running::in_mid_build(&user, &[]);
+    docker(&["pause", &lender.machines()[0]]);
+    let outcome = running.finish().assert_exit_code(3);
+    assert!(
+        !outcome.stderr.contains("not removed"),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(lender.machines(), [""; 0]);
+    assert_eq!(records(&user), [""; 0]);
+    remove_containers_of(&runs);
 }

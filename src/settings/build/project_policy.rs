@@ -36,13 +36,10 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
             "--accept-flake-caches",
         )?;
     }
-    refuse(
-        settings,
-        "on",
-        "on",
-        "it would run a program on your machine, and choose where your system is built",
-        "--on",
-    )?;
+    if build.borrow.from.is_some() {
+        let why = "it would run a program on your machine, and choose where your system is built";
+        refuse(settings, "on", "on", why, "--on")?;
+    }
     for key in ["builders", "builder-key"] {
         let why =
             "it would choose which machines build your system, and log in there with your key";
@@ -229,6 +226,7 @@ mod tests {
             let failure = resolved(set, "", Options::default()).unwrap_err();
             assert!(failure.hints[0].contains(flag), "{failure}");
         }
+        resolved("on = 'none'", line, Options::default()).unwrap();
         let own = resolved("", line, Options::default()).unwrap();
         assert_eq!(own.builders.machines[0].host, "evil");
     }
