@@ -226,7 +226,6 @@ mod tests {
             let failure = resolved(set, "", Options::default()).unwrap_err();
             assert!(failure.hints[0].contains(flag), "{failure}");
         }
-        resolved("on = 'none'", line, Options::default()).unwrap();
         let own = resolved("", line, Options::default()).unwrap();
         assert_eq!(own.builders.machines[0].host, "evil");
     }
@@ -237,6 +236,7 @@ mod tests {
         let line = "on = 'command:./lend'";
         let failure = resolved(line, "", Options::default()).unwrap_err();
         assert!(failure.hints[0].contains("--on"), "{failure}");
+        resolved("on = 'none'", line, Options::default()).unwrap();
         let own = resolved("", line, Options::default()).unwrap();
         let own = own.borrow.from.unwrap();
         assert!(own.to_string().ends_with("/config/sdbuild/lend"), "{own}");
