@@ -6,6 +6,7 @@ mod cache;
 mod examples;
 mod help_layout;
 mod misc;
+mod seed;
 mod shell;
 
 use std::ffi::OsString;
@@ -21,6 +22,7 @@ pub use misc::{
     Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Settings, Status,
     Try,
 };
+pub use seed::Seed;
 pub use shell::Shell;
 
 /// Build NixOS SD card images from a sd-card.nix, with nothing but Docker
@@ -103,7 +105,7 @@ pub enum Command {
     /// Check that this machine can build, and say what to do if it cannot
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
-    /// Build and boot a small image, to see that it works on this machine
+    /// Build and boot a small image, to see that it works here
     #[command(after_help = examples::TRY)]
     Try(Try),
     /// Write a configuration with your public SSH keys
@@ -124,6 +126,9 @@ pub enum Command {
     /// Boot an image in QEMU to test it; the image is not changed
     #[command(after_help = examples::BOOT)]
     Boot(BootArgs),
+    /// Write the volume from which cloud-init configures a machine
+    #[command(after_help = examples::SEED)]
+    Seed(Seed),
     /// Write an image to an SD card and verify it; list the cards
     #[command(after_help = examples::FLASH)]
     Flash(Flash),

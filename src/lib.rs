@@ -4,13 +4,12 @@
 //! when it is out of date:
 //!
 //! ```text
-//! commands  -> boot, cli, flash, image, nixos, output, pipeline, settings, template, ui
+//! commands  -> boot, cli, flash, image, nixos, output, pipeline, seed, settings, template, ui
 //! cli       -> settings
-//! boot      -> engine, image
+//! boot      -> engine, image, seed
 //! flash     -> blockmap, image
 //! pipeline  -> artifact, binfmt, engine, machine, nixos, oci, output, settings
 //! output    -> blockmap, engine, image
-//! image     -> (common only)
 //! blockmap  -> (common only)
 //! oci       -> artifact, engine
 //! nixos     -> engine
@@ -18,6 +17,8 @@
 //! binfmt    -> engine
 //! engine    -> (common only)
 //! artifact  -> (common only)
+//! seed      -> image
+//! image     -> (common only)
 //! settings  -> (common only)
 //! template  -> (common only)
 //! ui        -> (common only)
@@ -39,6 +40,7 @@ pub mod nixos;
 pub mod oci;
 pub mod output;
 pub mod pipeline;
+pub mod seed;
 pub mod settings;
 pub mod template;
 pub mod ui;
@@ -77,6 +79,7 @@ async fn run_command(
         Command::Formats(args) => commands::formats::run(args, ui),
         Command::Cache(command) => Box::pin(commands::cache::run(command, env, ui, context)).await,
         Command::Clean(args) => Box::pin(commands::clean::run(args, env, ui, context)).await,
+        Command::Seed(args) => commands::seed::run(args, ui),
         Command::Boot(args) => Box::pin(commands::boot::run(args, env, ui, context)).await,
         Command::Flash(args) => Box::pin(commands::flash::run(args, env, ui, context)).await,
         Command::Init(args) => Box::pin(commands::init::run(args, env, ui, context)).await,

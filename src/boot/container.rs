@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ use crate::boot::keyboard::Keyboard;
 use crate::boot::qemu::{self, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::boot::request::BootRequest;
+use crate::boot::seed_disk::SeedDisk;
 use crate::boot::start_files::StartFiles;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
@@ -73,6 +75,7 @@ impl ContainerOptions {
             disk: image_in_container(),
             form: wanted.disk.form(),
             start: wanted.start.map(StartFiles::in_container),
+            seed: wanted.seed.map(|_| SeedDisk::in_container()),
             ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH_PORT)),
             serial: wanted.serial,
         };
@@ -110,6 +113,8 @@ pub(super) struct ContainerMachine<'a> {
     pub(super) disk: &'a Disk,
     /// What a board's firmware would have loaded, for a machine without firmware.
     pub(super) start: Option<&'a StartFiles>,
+    /// The seed of cloud-init.
+    pub(super) seed: Option<&'a SeedDisk>,
     /// The port on 127.0.0.1 that leads to the machine's SSH.
     pub(super) port: Option<HostPort>,
     pub(super) serial: Serial,
@@ -136,12 +141,7 @@ pub(super) async fn start(
     context: &Context,
 ) -> Result<ContainerQemu, Failure> {
     let spec = options.spec(wanted);
-    let more = match wanted.start {
-        Some(start) => start
-            .named_files()
-            .or_environment("open the files of the machine again")?,
-        None => Vec::new(),
-    };
+    let more = more_files(wanted).or_environment("open the files of the machine again")?;
     let mut guard = ContainerGuard::arm(&options.engine, &spec.name).grace(0);
     let start = async {
         let container = guard.create(&spec).await?;
@@ -179,6 +179,13 @@ pub(super) async fn start(
             Err(start_failure(failure).with_teardown(leftover))
         }
     }
+}
+
+/// The files of the machine besides the image and the firmware, with their names in the container.
+fn more_files(wanted: &ContainerMachine<'_>) -> io::Result<Vec<(&'static str, File)>> {
+    let start = wanted.start.map(StartFiles::named_files).transpose()?;
+    let seed = wanted.seed.map(SeedDisk::named_file).transpose()?;
+    Ok(start.into_iter().flatten().chain(seed).collect())
 }
 
 /// Adds a hint when the requested port was taken meanwhile, for which engines have two messages.

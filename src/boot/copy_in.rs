@@ -23,6 +23,8 @@ const IMAGE_NAME: &str = "card.img";
 pub(super) const FIRMWARE_NAME: &str = "firmware.bin";
 /// The names there of what a board's firmware would have loaded: card, kernel, device tree and initial RAM disk.
 pub(super) const START_NAMES: [&str; 4] = ["card.qcow2", "kernel.bin", "tree.dtb", "initrd.bin"];
+/// The name there of the seed.
+pub(super) const SEED_NAME: &str = "seed.img";
 /// The user that runs QEMU in the container.
 pub(super) const QEMU_UID: u64 = 1000;
 

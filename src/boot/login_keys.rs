@@ -153,7 +153,7 @@ pub(super) fn keys_for(
     usable.truncate(MAX_KEYS);
     match first_failure {
         Some(failure) if usable.is_empty() => Err(failure
-            .context("the image accepts a key of yours that cannot be used here")
+            .context("the machine accepts a key of yours that cannot be used here")
             .hint("or name another key with --login-key")),
         _ => Ok(usable),
     }

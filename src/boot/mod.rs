@@ -30,6 +30,7 @@ mod qemu_output;
 mod remote_command;
 mod request;
 mod run;
+mod seed_disk;
 mod session;
 mod start_files;
 mod tools;

@@ -29,6 +29,8 @@ pub(super) struct Machine {
     pub(super) form: DiskForm,
     /// What is loaded before the machine starts, in place of firmware.
     pub(super) start: Option<DirectStart>,
+    /// A path, without commas, of the seed of cloud-init.
+    pub(super) seed: Option<PathBuf>,
     /// The address that is forwarded to the machine's SSH port.
     pub(super) ssh: Option<SocketAddrV4>,
     pub(super) serial: Serial,
@@ -116,6 +118,19 @@ fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
             argv.extend(["-drive".into(), drive]);
         }
     }
+    // After the disk that the machine starts from: firmware takes the first one.
+    if let Some(seed) = &machine.seed {
+        add_seed(argv, seed);
+    }
+}
+
+/// A disk that the machine can only read.
+fn add_seed(argv: &mut Vec<OsString>, seed: &Path) {
+    let mut drive = OsString::from("file=");
+    drive.push(seed);
+    drive.push(",format=raw,if=none,id=seed,readonly=on");
+    argv.extend(["-drive".into(), drive]);
+    add(argv, &["-device", "virtio-blk-pci,drive=seed,romfile="]);
 }
 
 /// The same CD in two drives: edk2 for 64-bit ARM has no driver for SATA, and an initial RAM disk often has none for virtio.
@@ -207,6 +222,7 @@ mod tests {
             disk: "/proc/7/fd/9".into(),
             form: DiskForm::Raw,
             start: None,
+            seed: None,
             ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
             serial,
         }
@@ -265,6 +281,7 @@ mod tests {
                 initrd: None,
                 command_line: None,
             }),
+            seed: None,
             ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
             serial,
         };
@@ -298,6 +315,7 @@ mod tests {
                 initrd: None,
                 command_line: None,
             }),
+            seed: None,
             ssh: None,
             serial: Serial::Pipe,
         });
@@ -323,6 +341,7 @@ mod tests {
                 initrd: Some("/i".into()),
                 command_line: Some("init=/x".into()),
             }),
+            seed: None,
             ssh: None,
             serial: Serial::Pipe,
         });
@@ -351,6 +370,22 @@ mod tests {
             -drive|file=/proc/7/fd/9,format=raw,if=none,id=cd1,media=cdrom,readonly=on|-device|ide-cd,drive=cd1,bus=sata.0";
         assert!(line.contains(drives), "{line}");
         assert!(!line.contains("virtio-blk"), "{line}");
+    }
+
+    #[test]
+    fn a_seed_is_a_read_only_disk_behind_the_first() {
+        for form in [DiskForm::Raw, DiskForm::Cd] {
+            let machine = Machine {
+                form,
+                seed: Some("/proc/7/fd/5".into()),
+                ..machine(System::Aarch64Linux, false, Serial::Pipe)
+            };
+            let line = joined(&argv(&machine));
+            let seed = "-drive|file=/proc/7/fd/5,format=raw,if=none,id=seed,readonly=on|-device|virtio-blk-pci,drive=seed,romfile=|-bios|";
+            assert!(line.contains(seed), "{line}");
+        }
+        let without = command_line(System::Aarch64Linux, false, Serial::Pipe);
+        assert!(!without.contains("seed"), "{without}");
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::common::board::{Board, QemuFirmware, QemuModel};
+use crate::seed::Seed;
 
 /// The machine to boot an image on, and the login to wait for.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct BootRequest {
     pub home: Option<PathBuf>,
     /// Directories that are searched for programs, as in `PATH`.
     pub path: OsString,
+    /// The seed of cloud-init that is attached as a disk, which the machine can only read.
+    pub seed: Option<Arc<Seed>>,
     /// The login to wait for.
     pub login: Option<Login>,
     /// The timeout of the prompt of a login on the serial console, which is waited for; with a login only where OpenSSH is
@@ -71,6 +75,7 @@ impl BootRequest {
             port: None,
             home: None,
             path: "/nowhere".into(),
+            seed: None,
             login: None,
             prompt: None,
         }

@@ -8,6 +8,7 @@ use crate::boot::copy_in::image_in_container;
 use crate::boot::disk::{Disk, open_image, prepare};
 use crate::boot::outcome::Reached;
 use crate::boot::request::{BootRequest, Login};
+use crate::boot::seed_disk::{self, SeedDisk};
 use crate::boot::session::BootSession;
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
@@ -66,10 +67,15 @@ pub async fn boot(
         let text = format!("QEMU's model of a {title} lacks {lacks}");
         context.events.notice(text);
     }
+    let seed = request.seed.as_deref();
+    let seed = seed
+        .map(|seed| SeedDisk::write(seed, &request.scratch))
+        .transpose()?;
     let session = BootSession {
         request,
         tools: &tools,
         start: start.as_ref(),
+        seed: seed.as_ref(),
         container,
         context,
     };
@@ -110,7 +116,7 @@ fn goal<'a>(session: &BootSession<'a>) -> Result<Goal<'a>, Failure> {
     }
 }
 
-/// The user's keys that the image on `disk` accepts; empty if that is unknown.
+/// The user's keys that the image on `disk`, or its seed, accepts; empty if that is unknown.
 async fn keys_of(
     disk: &Disk,
     login: &Login,
@@ -123,12 +129,14 @@ async fn keys_of(
     let (file, form) = (disk.file()?, disk.form());
     let (user, cancel) = (login.user.clone(), context.cancel.clone());
     let (dir, path) = (home.join(".ssh"), request.path.clone());
+    let seed = request.seed.as_deref();
+    let of_seed = seed.map(|seed| seed_disk::keys_of(seed, &user));
     let look = tokio::task::spawn_blocking(move || {
         // What cannot be read of the image is no reason not to boot it.
-        match authorized_keys(file, form, &user, &cancel) {
-            Ok(Some(list)) => login_keys::keys_for(&list, &dir, &path),
-            Ok(None) | Err(_) => Ok(Vec::new()),
-        }
+        let of_image = authorized_keys(file, form, &user, &cancel);
+        let lists = [of_image.ok().flatten(), of_seed].into_iter().flatten();
+        let list = lists.collect::<Vec<_>>().join("\n");
+        login_keys::keys_for(&list, &dir, &path)
     });
     let looked = context.cancel.race(look).await?;
     looked.or_internal("look for your keys in the image")?

@@ -9,6 +9,7 @@ use crate::boot::port::local_port;
 use crate::boot::process::QemuProcess;
 use crate::boot::qemu::{Machine, Serial};
 use crate::boot::request::BootRequest;
+use crate::boot::seed_disk::SeedDisk;
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::BootTools;
 use crate::common::context::Context;
@@ -23,6 +24,8 @@ pub(super) struct BootSession<'a> {
     pub(super) tools: &'a BootTools,
     /// What a board's firmware would have loaded, for a machine without firmware.
     pub(super) start: Option<&'a StartFiles>,
+    /// The seed of cloud-init.
+    pub(super) seed: Option<&'a SeedDisk>,
     /// The container to run QEMU in; `None` runs it on the host.
     pub(super) container: Option<&'a ContainerOptions>,
     pub(super) context: &'a Context,
@@ -71,6 +74,7 @@ impl BootSession<'_> {
             request: self.request,
             disk,
             start: self.start,
+            seed: self.seed,
             port,
             serial,
         }
@@ -100,6 +104,7 @@ impl BootSession<'_> {
                     disk: disk.path(),
                     form: disk.form(),
                     start: self.start.map(StartFiles::on_host),
+                    seed: self.seed.map(SeedDisk::on_host),
                     ssh: ssh_port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
                     serial,
                 };

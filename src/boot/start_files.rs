@@ -186,7 +186,7 @@ fn from_archive(
 }
 
 /// A file without a name in `dir`.
-fn unnamed(dir: &Path, bytes: &[u8]) -> io::Result<File> {
+pub(super) fn unnamed(dir: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = tempfile::tempfile_in(dir)?;
     file.write_all(bytes)?;
     Ok(file)

@@ -42,7 +42,16 @@ Examples:
   sdbuild boot card.img   # show the console; Ctrl-A X ends it
   sdbuild boot card.img --until-ssh --login-key ~/.ssh/id_ed25519
   sdbuild boot card.img --run 'systemctl --failed'
-  sdbuild boot card.img --until-ssh --timeout 600 --memory 2048";
+  sdbuild boot installer.iso --seed user-data.yaml --until-ssh";
+
+pub(super) const SEED: &str = "\
+The volume (NoCloud: FAT with the label CIDATA) is for a disk or CD drive of a machine whose system has cloud-init. The files are \
+checked first. The same files give the same volume, with an instance-id that changes when they do.
+
+Examples:
+  sdbuild seed --user-data user-data.yaml   # write ./seed.img
+  sdbuild seed --user-data user-data.yaml --hostname kitchen -o kitchen.img
+  sdbuild seed --user-data setup.sh --network-config network.yaml";
 
 pub(super) const FLASH: &str = "\
 Examples:

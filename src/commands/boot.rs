@@ -1,18 +1,23 @@
 //! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::boot::{self, BootRequest, ContainerOptions, Login, Reached};
 use crate::commands::newest_image::named_or_newest;
-use crate::common::board::generic_machine;
+use crate::common::board::{Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
 use crate::pipeline::QemuEngine;
+use crate::seed;
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
+
+/// The user of a login where nothing names one.
+const USER: &str = "root";
 
 /// Boots the image; the output of `--run` goes to standard output.
 pub async fn run(
@@ -200,7 +205,20 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
             "wait for the prompt on its serial console: --until-login; or log in on --board rpi3",
         ));
     }
+    if let Some(path) = settings
+        .seed
+        .as_ref()
+        .filter(|_| model.wiring != Wiring::Virtio)
+    {
+        let (seed, title) = (path.display(), board.title);
+        let text = format!("QEMU's model of a {title} has no second disk for the seed {seed}");
+        return Err(Failure::usage(text).hint("leave out --board: QEMU's virtual machine has one"));
+    }
+    let seed = settings.seed.as_deref().map(seed::read).transpose()?;
+    let first = seed.as_ref().and_then(|seed| seed.logins.first());
+    let user = first.map_or_else(|| USER.to_owned(), |login| login.user.clone());
     Ok(BootRequest {
+        seed: seed.map(Arc::new),
         scratch: settings.common.cache_dir,
         home: settings.common.home,
         board,
@@ -213,7 +231,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         prompt: settings.prompt,
         login: settings.login.map(|login| Login {
             key: login.key,
-            user: login.user,
+            user: login.user.unwrap_or(user),
             timeout: login.timeout,
             command: login.command,
         }),
@@ -235,6 +253,7 @@ mod tests {
                 .as_ref()
                 .unwrap(),
             prompt: None,
+            seed: None,
             firmware: None,
             uefi: false,
             memory_mib: 1024,

@@ -14,10 +14,11 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::host_name;
 use crate::common::image_name;
+use crate::common::new_file::{self, Access};
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
 use crate::settings::{self, Environment, InitArgs};
-use crate::template::{self, Access, TemplateValues, Wifi};
+use crate::template::{self, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
 use ci::Workflow;
 use questions::{Asker, Question};
@@ -65,7 +66,9 @@ async fn write_configuration(
     context: &Context,
 ) -> Result<(), Failure> {
     for file in std::iter::once(&settings.config).chain(&settings.flake) {
-        template::is_free(file)?;
+        new_file::is_free(file).map_err(|failure| {
+            failure.hint("name another file with --config, or move this file away")
+        })?;
     }
     let asker = Asker {
         asks: !settings.yes && ui.can_ask(),
@@ -74,7 +77,7 @@ async fn write_configuration(
     };
     let values = values(settings, env, &asker).await?;
     if args.dir.is_some() {
-        template::make_dir(&settings.config, settings.owner)?;
+        new_file::make_dir(&settings.config, settings.owner)?;
     }
     let mut written = write_files(&values, settings)?;
     board::name_in_settings(values.board, &settings.config, settings.owner, context)?;
@@ -110,14 +113,14 @@ fn write_files(
     settings: &settings::Init,
 ) -> Result<Vec<PathBuf>, Failure> {
     let (config, owner) = (&settings.config, settings.owner);
-    template::write(config, &template::render(values), values.access(), owner)?;
+    new_file::write(config, template::render(values), values.access(), owner)?;
     let mut written = vec![config.clone()];
     if let Some(flake) = &settings.flake {
-        template::write(flake, &flake_text(values), Access::Everybody, owner)?;
+        new_file::write(flake, flake_text(values), Access::Everybody, owner)?;
         written.push(flake.clone());
         let ignored = flake.with_file_name(".gitignore");
-        if template::is_free(&ignored).is_ok() {
-            template::write(&ignored, &gitignore(), Access::Everybody, owner)?;
+        if new_file::is_free(&ignored).is_ok() {
+            new_file::write(&ignored, gitignore(), Access::Everybody, owner)?;
             written.push(ignored);
         }
     }

@@ -15,11 +15,11 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes `text` to the disk in a temporary file in `dir`, with the permissions `mode` and owned by `owner` (user and group id;
+/// Writes `content` to the disk in a temporary file in `dir`, with the permissions `mode` and owned by `owner` (user and group id;
 /// `None`: this user). The caller gives it its name; otherwise it is removed. No error names the temporary file.
 pub fn temporary(
     dir: &Path,
-    text: &str,
+    content: impl AsRef<[u8]>,
     mode: u32,
     owner: Option<(u32, u32)>,
 ) -> io::Result<NamedTempFile> {
@@ -28,7 +28,7 @@ pub fn temporary(
         .permissions(Permissions::from_mode(mode))
         .tempfile_in(dir);
     let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content.as_ref())?;
     if let Some((user, group)) = owner {
         fchown(file.as_file(), Some(user), Some(group))?;
     }

@@ -33,6 +33,7 @@ pub mod loopback;
 pub mod machine_source;
 pub mod moment;
 pub mod nearest;
+pub mod new_file;
 pub mod new_ssh_key;
 pub mod nix_event;
 pub mod nix_string;

@@ -19,8 +19,6 @@ use crate::common::system::System;
 
 /// Default memory of the machine.
 const MEMORY_MIB: u32 = 1024;
-/// Default user of a login.
-const USER: &str = "root";
 /// Default time limit of a login, and then of the command.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(180);
 /// The same on the model of a board.
@@ -54,13 +52,17 @@ pub struct BootArgs {
     )]
     pub login_key: Option<PathBuf>,
 
-    /// User to log in as [default: root]
+    /// User to log in as [default: the seed's, or root]
     #[arg(long, value_name = "NAME", requires = "login")]
     pub user: Option<String>,
 
     /// Time limit for the login, and then for the command [default: 180, on a board 600]
     #[arg(long, value_name = "SECONDS", requires = "login", value_parser = clap::value_parser!(u64).range(1..=86400))]
     pub timeout: Option<u64>,
+
+    /// Attach a seed for cloud-init: a volume or user-data
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
 
     /// Memory of the machine [default: 1024]
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
@@ -70,7 +72,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
-    /// Board to boot it as: rpi3, rpi4, rpi02 or virt [default: virt]
+    /// Boot it as rpi3, rpi4, rpi02 or virt [default: virt]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
     pub board: Option<BoardName>,
 
@@ -104,6 +106,8 @@ pub struct Boot {
     pub path: OsString,
     /// Which QEMU to use.
     pub emulator: EmulatorChoice,
+    /// The seed to attach, absolute.
+    pub seed: Option<PathBuf>,
     /// The login to wait for.
     pub login: Option<BootLogin>,
     /// The time limit of the prompt on the serial console, if that is waited for.
@@ -115,8 +119,8 @@ pub struct Boot {
 pub struct BootLogin {
     /// The private key, absolute.
     pub key: Option<PathBuf>,
-    /// The user.
-    pub user: String,
+    /// The user, if one is named.
+    pub user: Option<String>,
     /// Time limit for the login, and then for the command.
     pub timeout: Duration,
     /// The command to run.
@@ -147,7 +151,7 @@ impl Boot {
             .map_or_else(|| login_timeout(board), Duration::from_secs);
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
             key: args.login_key.as_ref().map(absolute),
-            user: args.user.clone().unwrap_or_else(|| USER.to_owned()),
+            user: args.user.clone(),
             timeout,
             command: args.run.clone(),
         });
@@ -159,6 +163,7 @@ impl Boot {
             port: args.port,
             path: env.program_path(),
             emulator: args.emulator.unwrap_or_default(),
+            seed: args.seed.as_ref().map(absolute),
             login,
             prompt: args.until_login.then_some(timeout),
         })
@@ -180,13 +185,14 @@ impl Boot {
             port: None,
             path: env.program_path(),
             emulator: EmulatorChoice::default(),
+            seed: None,
             prompt: (!has_network).then_some(timeout),
             login: has_network.then(|| BootLogin {
                 key: build
                     .login_key
                     .clone()
                     .or_else(|| build.ssh_key.as_ref().and_then(SshKey::private)),
-                user: USER.to_owned(),
+                user: None,
                 timeout,
                 command: None,
             }),
@@ -240,10 +246,7 @@ mod tests {
         assert_eq!(boot(&["a.img", "--until-ssh"]).login.unwrap().command, None);
         let login = boot(&["a.img", "--run", "uname -m"]).login.unwrap();
         assert_eq!(login.command.as_deref(), Some("uname -m"));
-        assert_eq!(
-            (login.user.as_str(), login.timeout.as_secs()),
-            ("root", 180)
-        );
+        assert_eq!((login.user, login.timeout.as_secs()), (None, 180));
     }
 
     #[test]

@@ -12,10 +12,10 @@ mod host;
 mod keys;
 mod miniature;
 mod networks;
-mod new_file;
 mod wifi;
 
 use crate::common::board::Board;
+use crate::common::new_file::Access;
 use crate::common::nix_string::nix_string;
 pub use account::check_user_name;
 pub use agent::agent_keys;
@@ -25,7 +25,6 @@ pub use host::{check_locale, check_time_zone, host_name, locale, time_zone};
 pub use keys::{PublicKey, key_in, keys_listed, public_keys, sorted};
 pub use miniature::unpack_miniature;
 pub use networks::wireless_networks;
-pub use new_file::{Access, is_free, make_dir, write};
 pub use wifi::Wifi;
 
 /// The example, and the texts in it that are replaced.

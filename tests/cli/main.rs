@@ -38,6 +38,7 @@ mod processes;
 mod reference;
 mod refusals;
 mod release;
+mod seed;
 mod settings;
 mod status;
 mod words;

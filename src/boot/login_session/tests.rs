@@ -45,6 +45,7 @@ async fn in_session<T>(request: &BootRequest, wait: impl AsyncFnOnce(&LoginSessi
         session: BootSession {
             request,
             tools: &tools,
+            seed: None,
             start: None,
             container: None,
             context: &context,

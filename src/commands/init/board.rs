@@ -5,8 +5,8 @@ use std::path::Path;
 use crate::common::board::{Board, Start};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
+use crate::common::new_file::{self, Access};
 use crate::settings::SETTINGS_NAME;
-use crate::template::{self, Access};
 
 /// The format of the disk that a board with UEFI starts.
 const UEFI_FORMAT: &str = "raw-efi";
@@ -24,7 +24,7 @@ pub(super) fn name_in_settings(
     }
     let path = config.with_file_name(SETTINGS_NAME);
     let lines = lines(board);
-    if template::is_free(&path).is_err() {
+    if new_file::is_free(&path).is_err() {
         let lines: Vec<_> = lines.iter().map(|line| format!("`{line}`")).collect();
         let (lines, shown) = (lines.join(" and "), path.display());
         let text =
@@ -36,7 +36,7 @@ pub(super) fn name_in_settings(
         "# The board that the image is for: `sdbuild check` looks at what it needs.\n{}\n",
         lines.join("\n")
     );
-    template::write(&path, &text, Access::Everybody, owner)
+    new_file::write(&path, &text, Access::Everybody, owner)
 }
 
 /// The lines of the settings file for `board`.

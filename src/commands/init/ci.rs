@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::failure::Failure;
+use crate::common::new_file::{self, Access};
 use crate::settings::{CONFIG_NAME, Init};
-use crate::template::{self, Access};
+use crate::template;
 
 /// A workflow to be written.
 #[derive(Debug)]
@@ -56,8 +57,8 @@ impl Workflow {
 
     /// Writes it, owned by `owner` (user and group id; `None`: this user).
     pub(super) fn write(&self, owner: Option<(u32, u32)>) -> Result<(), Failure> {
-        template::make_dir(&self.path, owner)?;
-        template::write(&self.path, &self.text, Access::Everybody, owner)
+        new_file::make_dir(&self.path, owner)?;
+        new_file::write(&self.path, &self.text, Access::Everybody, owner)
     }
 }
 

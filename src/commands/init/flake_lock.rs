@@ -7,11 +7,11 @@ use std::time::Duration;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::new_file::{self, Access};
 use crate::common::scratch_dir::ScratchDir;
 use crate::nixos::flake;
 use crate::pipeline;
 use crate::settings::{self, BuildArgs, ConfigArgs, Environment, FLAKE, SourceChoice};
-use crate::template::{self, Access};
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
@@ -27,7 +27,7 @@ pub(super) async fn write(
     context: &Context,
 ) -> Result<Option<PathBuf>, Failure> {
     let path = flake.with_file_name(flake::LOCK);
-    if template::is_free(&path).is_err() {
+    if new_file::is_free(&path).is_err() {
         return Ok(None);
     }
     match Box::pin(make(text, &path, owner, env, context)).await {
@@ -75,7 +75,7 @@ async fn make(
     outcome.finish("flake.lock is written", |lock| {
         let lock = lock.ok_or_else(|| Failure::message(Class::Internal, "Nix wrote no lock"))?;
         let text = flake::formatted_lock(&lock)?;
-        template::write(path, &text, Access::Everybody, owner)
+        new_file::write(path, &text, Access::Everybody, owner)
     })
 }
 

@@ -1,12 +1,12 @@
-//! New files, which never replace others.
+//! New files, which never replace others and are complete or not there at all.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::common::atomic_file;
-use crate::common::created_dirs::CreatedDirs;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::common::shell_word::quoted;
+use super::atomic_file;
+use super::created_dirs::CreatedDirs;
+use super::failure::{Failure, OrFail as _};
+use super::shell_word::quoted;
 
 /// Who may read a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,11 +26,11 @@ impl Access {
     }
 }
 
-/// Writes `text` to the new file `path`, owned by `owner` (user and group id; `None`: this user). A usage error when
+/// Writes `content` to the new file `path`, owned by `owner` (user and group id; `None`: this user). A usage error when
 /// `path` exists.
 pub fn write(
     path: &Path,
-    text: &str,
+    content: impl AsRef<[u8]>,
     access: Access,
     owner: Option<(u32, u32)>,
 ) -> Result<(), Failure> {
@@ -40,7 +40,7 @@ pub fn write(
     is_free(path)?;
     let write_temporary = || -> io::Result<tempfile::NamedTempFile> {
         std::fs::metadata(&dir)?;
-        atomic_file::temporary(&dir, text, access.mode(), owner)
+        atomic_file::temporary(&dir, content, access.mode(), owner)
     };
     let file = write_temporary().or_usage(format!("write {shown}"));
     let file = file.map_err(|failure| {
@@ -81,7 +81,6 @@ fn exists(path: &Path) -> Failure {
         "{} exists already, and is not replaced",
         path.display()
     ))
-    .hint("name another file with --config, or move this file away")
 }
 
 #[cfg(test)]

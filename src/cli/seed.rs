@@ -1,0 +1,37 @@
+//! The flags of `sdbuild seed`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// `sdbuild seed`.
+#[derive(Debug, Args)]
+pub struct Seed {
+    /// Configuration (#cloud-config), script (#!) or another kind of user-data that cloud-init knows
+    #[arg(long, value_name = "FILE")]
+    pub user_data: PathBuf,
+
+    /// Meta-data in YAML [default: made, with an instance-id that follows from the other files]
+    #[arg(long, value_name = "FILE")]
+    pub meta_data: Option<PathBuf>,
+
+    /// Configuration of the network in YAML [default: none, which is DHCP]
+    #[arg(long, value_name = "FILE")]
+    pub network_config: Option<PathBuf>,
+
+    /// Vendor-data, which the user-data take precedence over
+    #[arg(long, value_name = "FILE")]
+    pub vendor_data: Option<PathBuf>,
+
+    /// Host name in the meta-data that are made
+    #[arg(long, value_name = "NAME", conflicts_with = "meta_data")]
+    pub hostname: Option<String>,
+
+    /// File to write; one with other content is not replaced
+    #[arg(short, long, value_name = "FILE", default_value = "seed.img")]
+    pub output: PathBuf,
+
+    /// Print one JSON object instead of the path of the volume
+    #[arg(long)]
+    pub json: bool,
+}

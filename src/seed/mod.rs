@@ -1,0 +1,16 @@
+//! Seed: the volume with which cloud-init configures a machine at its first start (its data source `NoCloud`), and the checks
+//! of what is in it.
+//!
+//! A volume is a small FAT file system with the label `CIDATA`, the same bytes for the same files. Foreign volumes, FAT or
+//! ISO 9660, are only read.
+
+mod files;
+mod foreign;
+mod logins;
+mod user_data;
+mod volume;
+mod yaml;
+
+pub use files::{Seed, SeedPaths};
+pub use foreign::read;
+pub use logins::SeedLogin;
