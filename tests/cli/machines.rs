@@ -209,6 +209,11 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
     let holder = borrower.holder().unwrap();
     running.signal(Signal::SIGSTOP);
     kill(holder, Signal::SIGKILL).unwrap();
+    // The lock of the record goes with its files.
+    let files = format!("/proc/{holder}/fd");
+    running.wait_until("the holder is gone", || {
+        !fs::read_dir(&files).is_ok_and(|mut files| files.next().is_some())
+    });
     running.signal(Signal::SIGKILL);
     running.finish();
     assert_eq!(borrower.records().len(), 1);
