@@ -24,6 +24,9 @@ const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long after an ssh that has ended the machine is asked again to switch itself off.
 const POWEROFF_PAUSE: Duration = Duration::from_secs(5);
 
+/// Switches the machine off, of a user who may only do that with sudo too.
+const POWEROFF: &str = "poweroff || sudo -n poweroff";
+
 /// Commands on a machine that accepts logins.
 #[derive(Clone, Copy)]
 pub(super) struct RemoteCommands<'a> {
@@ -64,7 +67,7 @@ impl RemoteCommands<'_> {
     pub(super) async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
         let off = async {
             loop {
-                let mut ssh = self.probe.command("poweroff", POWEROFF_TIMEOUT);
+                let mut ssh = self.probe.command(POWEROFF, POWEROFF_TIMEOUT);
                 ssh.stdout(Stdio::null()).stderr(Stdio::null());
                 let mut ssh = ssh.spawn().or_environment("start ssh")?;
                 tokio::select! {

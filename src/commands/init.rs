@@ -80,7 +80,7 @@ async fn write_configuration(
         new_file::make_dir(&settings.config, settings.owner)?;
     }
     let mut written = write_files(&values, settings)?;
-    board::name_in_settings(values.board, &settings.config, settings.owner, context)?;
+    board::name_in_settings(&values, &settings.config, settings.owner, context)?;
     report(&values, context);
     let lock = match &settings.flake {
         Some(flake) if !args.no_lock => {
@@ -155,6 +155,13 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
         template::check_locale(name).map(drop)
     })?;
     if let Some(BoardName(board)) = settings.board {
+        if settings.template.format().is_some() {
+            let text = format!(
+                "--board {} is for cards and disks, and the template is for neither",
+                board.name
+            );
+            return Err(Failure::usage(text).hint("leave out --board"));
+        }
         template::check_board(board)?;
     }
     match &settings.wifi {
@@ -208,6 +215,7 @@ async fn values(
         keys,
         host_name,
         user,
+        template: settings.template,
         board,
         time_zone: Some(time_zone),
         locale: Some(template::check_locale(&locale.await?)?.to_owned()),
@@ -218,6 +226,9 @@ async fn values(
 async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardName, Failure> {
     if let Some(board) = settings.board {
         return Ok(board);
+    }
+    if settings.template.format().is_some() {
+        return named_board(DEFAULT_BOARD);
     }
     if asker.asks {
         for board in boards_of(System::Aarch64Linux) {

@@ -16,6 +16,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::new_ssh_key::KeyPair;
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::system::System;
+use crate::common::template_name::TemplateName;
 use crate::output::Image;
 use crate::settings::{
     self, BuildArgs, CONFIG_NAME, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
@@ -126,6 +127,7 @@ impl TryWorkspace {
             keys: vec![PublicKey { line: pair.public }],
             host_name: HOST_NAME.to_owned(),
             user: None,
+            template: TemplateName::SdCard,
             board: generic_machine(System::Aarch64Linux),
             time_zone: None,
             locale: None,

@@ -50,6 +50,7 @@ pub mod sparse_writer;
 pub mod ssh_key;
 pub mod ssh_machine;
 pub mod system;
+pub mod template_name;
 pub mod terminal;
 pub mod text;
 pub mod time_zone;

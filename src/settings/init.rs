@@ -15,6 +15,7 @@ use super::resolver::current_dir;
 use crate::common::board::BoardName;
 use crate::common::ci_service::CiService;
 use crate::common::failure::Failure;
+use crate::common::template_name::TemplateName;
 
 /// File name of the module beside a flake: where there is a `sd-card.nix`, that is built.
 const MODULE_OF_FLAKE: &str = "configuration.nix";
@@ -51,6 +52,10 @@ pub struct InitArgs {
     /// Board that the image is for, one of `sdbuild boards` [default: rpi4, which does for rpi3 and rpi02]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     pub board: Option<BoardName>,
+
+    /// Configuration to begin with [default: sd-card]
+    #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
+    pub template: Option<TemplateName>,
 
     /// Account to create beside root: your SSH keys, and sudo without a password
     #[arg(long, value_name = "NAME")]
@@ -98,6 +103,8 @@ pub struct Init {
     pub host_name: Option<String>,
     /// The board, if the user chose one.
     pub board: Option<BoardName>,
+    /// The configuration to begin with.
+    pub template: TemplateName,
     /// The account to create, if the user chose one.
     pub user: Option<String>,
     /// The time zone, if the user chose one.
@@ -162,6 +169,7 @@ impl Init {
             }),
             host_name: args.hostname.clone(),
             board: args.board,
+            template: args.template.unwrap_or_default(),
             user: args.user.clone(),
             time_zone: args.timezone.clone(),
             chosen_locale: args.locale.clone(),

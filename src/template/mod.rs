@@ -17,6 +17,7 @@ mod wifi;
 use crate::common::board::Board;
 use crate::common::new_file::Access;
 use crate::common::nix_string::nix_string;
+use crate::common::template_name::TemplateName;
 pub use account::check_user_name;
 pub use agent::agent_keys;
 pub use board::check_board;
@@ -27,8 +28,9 @@ pub use miniature::unpack_miniature;
 pub use networks::wireless_networks;
 pub use wifi::Wifi;
 
-/// The example, and the texts in it that are replaced.
+/// The example and the installer, and the texts in both that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
+const INSTALLER: &str = include_str!("installer-cloud-init.nix");
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 const WHO: &str = "  # Who may log in: your public key, the one line in ~/.ssh/id_ed25519.pub\n";
 const WHO_CHOSEN: &str =
@@ -50,6 +52,8 @@ pub struct TemplateValues {
     pub host_name: String,
     /// An account with the same keys that may become root without a password.
     pub user: Option<String>,
+    /// The configuration that is filled in.
+    pub template: TemplateName,
     /// The board that the image is for.
     pub board: &'static Board,
     /// A name of the tz database; the example's when `None`.
@@ -71,9 +75,12 @@ pub fn flake(host_name: &str, release: &str) -> String {
     )
 }
 
-/// The example with `values` filled in.
+/// The template of `values`, filled in with them.
 pub fn render(values: &TemplateValues) -> String {
-    let mut text = board::for_board(EXAMPLE, values.board);
+    let mut text = match values.template {
+        TemplateName::SdCard => board::for_board(EXAMPLE, values.board),
+        TemplateName::InstallerCloudInit => INSTALLER.to_owned(),
+    };
     if let Some(user) = &values.user {
         text = text.replacen(ARGUMENTS, "{ config, lib, pkgs", 1);
         text = text.replacen(PROGRAMS, &format!("{}{PROGRAMS}", user_lines(user)), 1);
@@ -142,6 +149,7 @@ mod tests {
             keys: Vec::new(),
             host_name: "nixos-sd".into(),
             user: None,
+            template: TemplateName::SdCard,
             board: named("rpi4"),
             time_zone: Some("Europe/Berlin".into()),
             locale: Some("en_US.UTF-8".into()),
@@ -165,6 +173,23 @@ mod tests {
             assert_eq!(EXAMPLE.matches(blank).count(), 1, "{blank}");
         }
         assert_eq!(render(&example_values()), EXAMPLE);
+    }
+
+    #[test]
+    fn an_installer_has_the_same_values_and_cloud_init() {
+        for blank in [
+            KEY, WHO, TO_DO, ARGUMENTS, PROGRAMS, HOST_NAME, TIME_ZONE, LOCALE,
+        ] {
+            assert_eq!(INSTALLER.matches(blank).count(), 1, "{blank}");
+        }
+        let text = render(&TemplateValues {
+            template: TemplateName::InstallerCloudInit,
+            host_name: "live".into(),
+            ..example_values()
+        });
+        assert!(text.contains("networking.hostName = \"live\";"), "{text}");
+        assert!(text.contains("image.modules.iso-installer = {"), "{text}");
+        assert!(!text.contains("sdImage"), "{text}");
     }
 
     #[test]

@@ -197,3 +197,25 @@ fn images_beside_a_flake_are_ignored_by_git() {
     let text = fs::read_to_string(path("mine/.gitignore")).unwrap();
     assert_eq!(text, "secret\n");
 }
+
+#[test]
+fn a_template_names_its_format_in_the_settings() {
+    let user = user();
+    let words = ["init", "--yes", "--template", "installer-cloud-init"];
+    run(user.sdbuild(&words).args(["--board", "rpi5"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "--board rpi5 is for cards and disks",
+            "hint: leave out --board",
+        ]);
+    run(&mut user.sdbuild(&words)).assert_exit_code(0);
+    let written = |name: &str| fs::read_to_string(user.home.path().join(name)).unwrap();
+    assert!(written("sd-card.nix").contains("services.cloud-init.enable = true;"));
+    assert!(written("sdbuild.toml").ends_with("\nformat = \"iso-installer\"\n"));
+    let settings = run(&mut user.sdbuild(&["settings", "--json"])).assert_exit_code(0);
+    assert!(
+        settings.stdout.contains("iso-installer"),
+        "{}",
+        settings.stdout
+    );
+}

@@ -49,6 +49,7 @@ mod glue;
 mod handlers;
 mod image_files;
 mod inputs;
+mod installer;
 mod interruptions;
 mod iso;
 mod lease;

@@ -1,4 +1,4 @@
-//! `init --board`: the settings file that names the board, for those whose images no other board starts.
+//! `init --board` and `--template`: the settings file that names a board whose images no other board starts, or a format.
 
 use std::path::Path;
 
@@ -7,42 +7,48 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::new_file::{self, Access};
 use crate::settings::SETTINGS_NAME;
+use crate::template::TemplateValues;
 
 /// The format of the disk that a board with UEFI starts.
 const UEFI_FORMAT: &str = "raw-efi";
+/// Why a board is named.
+const FOR_BOARD: &str = "`sdbuild check` looks at what the board needs then";
+/// Why a format is named.
+const FOR_FORMAT: &str = "`sdbuild build` makes this format then";
 
-/// Writes the settings file beside `config` that names `board`, owned by `owner` (user and group id; `None`: this user); the
+/// Writes the settings file beside `config` that names what `values` are for, if that is not a card for several boards, owned by `owner` (user and group id; `None`: this user); the
 /// user is told the line where there is such a file already.
 pub(super) fn name_in_settings(
-    board: &Board,
+    values: &TemplateValues,
     config: &Path,
     owner: Option<(u32, u32)>,
     context: &Context,
 ) -> Result<(), Failure> {
-    if !board.has_images_of_its_own() {
-        return Ok(());
-    }
+    let (lines, why) = match values.template.format() {
+        Some(format) => (vec![format_line(format)], FOR_FORMAT),
+        None if values.board.has_images_of_its_own() => (lines(values.board), FOR_BOARD),
+        None => return Ok(()),
+    };
     let path = config.with_file_name(SETTINGS_NAME);
-    let lines = lines(board);
     if new_file::is_free(&path).is_err() {
         let lines: Vec<_> = lines.iter().map(|line| format!("`{line}`")).collect();
         let (lines, shown) = (lines.join(" and "), path.display());
-        let text =
-            format!("put {lines} into {shown}: `sdbuild check` looks at what the board needs then");
+        let text = format!("put {lines} into {shown}: {why}");
         context.events.notice(text);
         return Ok(());
     }
-    let text = format!(
-        "# The board that the image is for: `sdbuild check` looks at what it needs.\n{}\n",
-        lines.join("\n")
-    );
+    let text = format!("# What the image is for: {why}.\n{}\n", lines.join("\n"));
     new_file::write(&path, &text, Access::Everybody, owner)
+}
+
+fn format_line(format: &str) -> String {
+    format!("format = \"{format}\"")
 }
 
 /// The lines of the settings file for `board`.
 fn lines(board: &Board) -> Vec<String> {
     let name = format!("board = \"{}\"", board.name);
-    let format = matches!(board.start, Start::Uefi).then(|| format!("format = \"{UEFI_FORMAT}\""));
+    let format = matches!(board.start, Start::Uefi).then(|| format_line(UEFI_FORMAT));
     std::iter::once(name).chain(format).collect()
 }
 

@@ -3,8 +3,18 @@
 use super::row::{ImageFormat, Maker};
 
 /// All formats, in the order in which they are listed.
-pub(super) static FORMATS: [&ImageFormat; 10] = [
-    &SD_CARD, &RAW_EFI, &QCOW2, &VMDK, &VHD, &AMAZON, &ISO, &KEXEC, &NETBOOT, &LXC,
+pub(super) static FORMATS: [&ImageFormat; 11] = [
+    &SD_CARD,
+    &RAW_EFI,
+    &QCOW2,
+    &VMDK,
+    &VHD,
+    &AMAZON,
+    &ISO,
+    &ISO_INSTALLER,
+    &KEXEC,
+    &NETBOOT,
+    &LXC,
 ];
 
 /// Modules of nixpkgs that make an SD card image of every configuration that imports them, below its `nixos/modules`.
@@ -132,6 +142,15 @@ static ISO: ImageFormat = ImageFormat {
         ("sdbuild flash", "write it to a USB stick"),
     ],
     ..ImageFormat::NONE
+};
+
+/// The same with what nixpkgs adds for its installers: drivers, tools and accounts.
+static ISO_INSTALLER: ImageFormat = ImageFormat {
+    name: "iso-installer",
+    purpose: "the same with an installer's drivers, tools and accounts; configured by cloud-init if you like",
+    candidates: &[&["images", "iso-installer"]],
+    variant: Some("iso-installer"),
+    ..ISO
 };
 
 /// A kernel, an initial RAM disk with the whole system, and a script that starts them from a running Linux.

@@ -11,6 +11,7 @@
   ./misc/assertions.nix
   ./misc/nixpkgs.nix
   ./misc/version.nix
+  ./services/cloud-init.nix
   ./services/openssh.nix
   ./system/activation.nix
   ./system/boot/loader/generic-extlinux-compatible

@@ -5,6 +5,7 @@ let
   imageModules = {
     amazon = ../virtualisation/amazon-image.nix;
     iso = ../installer/cd-dvd/iso-image.nix;
+    iso-installer = ../installer/cd-dvd/installation-cd-base.nix;
     kexec = ../installer/netboot/netboot-minimal.nix;
     lxc = ../virtualisation/lxc-container.nix;
     qemu-efi = ../virtualisation/disk-image.nix;
