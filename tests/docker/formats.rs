@@ -169,6 +169,34 @@ fn systems_from_memory_are_built_and_boot() {
     runs.assert_nothing_left();
 }
 
+/// A PC loads a kernel without a disk by a program of QEMU, which the emulator's container lacked.
+#[test]
+fn pc_images_of_other_formats_are_built_and_boot() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let (key, public) = key(&user);
+    let common = format!(
+        "networking.hostName = \"pc\"; services.openssh.enable = true; system.stateVersion = \"26.05\"; \
+         users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
+    );
+    let disk = "fileSystems.\"/\" = { device = \"/dev/disk/by-label/nixos\"; fsType = \"ext4\"; }; \
+                boot.loader.systemd-boot.enable = true; boot.loader.timeout = 0;";
+    for (format, more) in [("kexec", ""), ("raw-efi", disk)] {
+        user.write("sd-card.nix", &format!("{{ {common} {more} }}"));
+        let words = ["--system", "x86_64-linux", "--format", format];
+        let built = run(user.build(&["--force"]).args(words)).assert_exit_code(0);
+        assert!(!built.stderr.contains("emulation"), "{}", built.stderr);
+        let image = built.image();
+        let mut boot = user.sdbuild(&["boot", "--emulator", "container", "--run", "uname -m"]);
+        let ran = run(boot.arg("--login-key").args([&key, &image])).assert_exit_code(0);
+        assert_eq!(ran.stdout, "x86_64\n", "{format}");
+    }
+    runs.assert_nothing_left();
+}
+
 #[test]
 fn a_flakes_image_has_no_other_format() {
     if !engine_available() {
