@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::commands::newer_file::newer_file;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::common::image_name::{Sidecar, is_image};
+use crate::common::image_name::{Sidecar, is_build_result, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::settings::{Environment, output_dir};
@@ -82,8 +82,8 @@ fn newest_in(dir: &Path) -> Option<Candidate> {
         let name = file.file_name();
         let metadata = file.metadata().ok()?;
         let name = name.to_str()?;
-        let is_visible_image = !name.starts_with('.') && is_image(name);
-        if !metadata.is_file() || !is_visible_image {
+        let is_image = is_image(name) || is_build_result(&file.path());
+        if !metadata.is_file() || name.starts_with('.') || !is_image {
             return None;
         }
         Some(Candidate {
@@ -132,8 +132,6 @@ mod tests {
         // An older one that sdbuild made comes before a copy of a card.
         fs::write(dir.path().join("a.img.json"), "{}").unwrap();
         assert_eq!(taken(), dir.path().join("a.img"));
-        let other = tempfile::tempdir().unwrap();
-        fs::write(other.path().join("card.img"), "").unwrap();
         // A build has found it up to date.
         let date = |name: &str, seconds| {
             let at = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
@@ -146,6 +144,15 @@ mod tests {
         date("a.img.json", 3);
         assert_eq!(taken(), dir.path().join("a.img"));
         fs::remove_file(dir.path().join("b.img.zst.json")).unwrap();
+        // An image of another format, whose name other files have too.
+        fs::write(dir.path().join("c.iso"), "").unwrap();
+        date("c.iso.json", 5);
+        assert_eq!(taken(), dir.path().join("a.img"));
+        date("c.iso.sha256", 5);
+        assert_eq!(taken(), dir.path().join("c.iso"));
+        fs::remove_file(dir.path().join("c.iso")).unwrap();
+        let other = tempfile::tempdir().unwrap();
+        fs::write(other.path().join("card.img"), "").unwrap();
         let both = |here: &tempfile::TempDir, output: &tempfile::TempDir| {
             newest(here.path(), output.path()).unwrap()
         };

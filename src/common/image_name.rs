@@ -20,9 +20,13 @@ pub fn is_output(path: &Path) -> bool {
     };
     let mut sidecars = Sidecar::ALL.iter();
     let of = sidecars.find_map(|sidecar| sidecar.image(name));
-    let archive = path.with_file_name(of.unwrap_or(name));
-    let has = |sidecar: Sidecar| sidecar.path(&archive).is_file();
-    is_image_or_sidecar(name) || has(Sidecar::Checksum) && has(Sidecar::Manifest)
+    is_image_or_sidecar(name) || is_build_result(&path.with_file_name(of.unwrap_or(name)))
+}
+
+/// Whether a build wrote the file `path`, whatever its name is: its hash and its manifest are beside it.
+pub fn is_build_result(path: &Path) -> bool {
+    let has = |sidecar: Sidecar| sidecar.path(path).is_file();
+    has(Sidecar::Checksum) && has(Sidecar::Manifest)
 }
 
 /// Whether `name` is that of an image or of a file beside one.
