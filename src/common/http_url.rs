@@ -153,7 +153,12 @@ fn token_at(rest: &str, closing: Option<char>) -> Option<Range<usize>> {
 fn part_until<'a>(ends: &str, text: &'a str, closing: Option<char>) -> &'a str {
     let mut chars = text.char_indices().peekable();
     while let Some((at, c)) = chars.next() {
-        let goes_on = chars.peek().is_some_and(|(_, next)| next.is_alphanumeric());
+        let next = chars.peek().map(|(_, next)| *next);
+        let goes_on = match c {
+            // An address may have one (RFC 3986, section 2.2).
+            '\'' => next.is_some_and(|next| !next.is_whitespace() && !",;:.)]}\"".contains(next)),
+            _ => next.is_some_and(char::is_alphanumeric),
+        };
         let is_closed = closing == Some(c) && !goes_on;
         if c.is_whitespace() || ends.contains(c) || is_closed {
             return text.get(..at).unwrap_or_default();
@@ -287,7 +292,7 @@ mod tests {
             password in "SECRET[!$&'()*+,;=@:~%é]{0,4}SECRET",
             separator in "[?&;]",
             name in "(access_token|TOKEN|sig)",
-            value in "SECRET[!$()*+,;=@:/?~%]{0,4}SECRET",
+            value in "SECRET([!$()*+,;=@:/?~%]|'[!$*+=@/?~%-]){0,4}SECRET",
         ) {
             let text = format!("{before} {quote}https://{user}:{password}@x.example/n{separator}{name}={value}{quote} é");
             let hidden = hide_secrets(&text);

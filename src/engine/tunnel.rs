@@ -51,10 +51,13 @@ const OPTIONS: [&str; 9] = [
     "RemoteCommand=none",
     "StreamLocalBindMask=0177",
 ];
-/// With a host key that is expected: only that one counts, whatever the user's configuration says, and a message has the
-/// fingerprint of another one. The file of known hosts has the key under a name of its own.
-const PINNED_OPTIONS: [&str; 5] = [
+/// With a host key that is expected: only that one counts, whatever the user's configuration says but for `KnownHostsCommand`, which
+/// releases of ssh before 8.5 do not know, and a message has the fingerprint of another one. The file of known hosts has the key
+/// under a name of its own.
+const PINNED_OPTIONS: [&str; 7] = [
     "StrictHostKeyChecking=yes",
+    "NoHostAuthenticationForLocalhost=no",
+    "UpdateHostKeys=no",
     "GlobalKnownHostsFile=/dev/null",
     "VerifyHostKeyDNS=no",
     "FingerprintHash=sha256",
@@ -62,8 +65,10 @@ const PINNED_OPTIONS: [&str; 5] = [
 ];
 /// The name of the host in that file.
 const PINNED_NAME: &str = "sdbuild-machine";
-/// What `ssh` writes at last when it refuses a host key, and when the server has none of the expected type.
-const REFUSED: [&str; 2] = ["Host key verification failed", "no matching host key type"];
+/// What `ssh` writes at last when it refuses a host key, with the name of the host before it.
+const REFUSED: &str = "Host key verification failed";
+/// What it writes when the server has no key of the expected type.
+const OTHER_TYPE: &str = "no matching host key type";
 /// A directory without a socket that is older than this belongs to an `ssh` that never connected.
 const MAX_CONNECTING_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Limit for the remote shell's output before the socket's line, and for the messages of `ssh`.
@@ -127,7 +132,9 @@ impl Tunnel {
     fn refused_host_key(&self, target: &SshTarget) -> Option<ConnectError> {
         let log = self.log()?;
         let (_, expected) = target.host_key.as_deref()?.split_once(' ')?;
-        let is_refused = REFUSED.iter().any(|text| log.contains(text));
+        // A jump host's is no key of the machine.
+        let is_refused = log.contains(REFUSED) && log.contains(PINNED_NAME);
+        let is_refused = is_refused || log.contains(OTHER_TYPE);
         is_refused.then(|| ConnectError::OtherHostKey {
             endpoint: Endpoint::Ssh(target.clone()),
             expected: ssh_key::fingerprint(expected),

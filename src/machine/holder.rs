@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
 use crate::machine::message::{Order, Reason, Report};
+use crate::machine::orphans;
 use crate::machine::provider::{Extension, Made, Provider};
 use crate::machine::providers::provider_of;
 use crate::machine::record::{Entry, OwnRecord, seconds_after};
@@ -89,6 +90,15 @@ impl Reports {
         self.0.try_send(Report::Log(line.to_owned())).ok();
     }
 
+    /// Tells what sdbuild waits for, unless it is gone: one that was stopped hears it when it goes on.
+    async fn deliver(&self, report: Report, closed: &mut BufReader<OwnedReadHalf>) {
+        tokio::select! {
+            biased;
+            sent = self.0.send(report) => { sent.ok(); }
+            () = end_of(closed) => {}
+        }
+    }
+
     async fn send(&self, report: Report) {
         // Nobody is there any more, or reads.
         timeout(REPORT_TIMEOUT, self.0.send(report)).await;
@@ -112,6 +122,10 @@ async fn borrow(order: Order, closed: BufReader<OwnedReadHalf>, reports: Reports
         reports: &reports,
     };
     let made = holder.make_and_keep(&record, closed).await;
+    if made.is_none() {
+        // What `create` has left running would make a machine after it was destroyed.
+        orphans::end(&order.run).await;
+    }
     let id = made.as_ref().map(|made| made.id.as_str());
     if !give_back(&holder, id, record).await {
         return None;
@@ -148,8 +162,8 @@ impl<P: Provider> Holder<'_, P> {
         let made = match created {
             Ok(made) => made,
             Err(failure) => {
-                let reason = Reason::from(&failure);
-                self.reports.send(Report::NotMade(reason)).await;
+                let report = Report::NotMade(Reason::from(&failure));
+                self.reports.deliver(report, &mut closed).await;
                 return None;
             }
         };
@@ -163,37 +177,45 @@ impl<P: Provider> Holder<'_, P> {
         )
         .await;
         let machine = made.machine.clone();
-        self.reports
-            .send(Report::Made(machine.place, machine.host_key))
-            .await;
+        let report = Report::Made(machine.place, machine.host_key);
+        self.reports.deliver(report, &mut closed).await;
         tokio::select! {
             biased;
             () = end_of(&mut closed) => {}
-            () = self.keep_extending(record, &made.id) => {}
+            () = self.keep_extending(record, &made.id) => {
+                let hours = MAX_LOAN.as_secs() / 3600;
+                let text = format!("the machine on loan was there for {hours} hours, the longest time: it is given back");
+                self.reports.send(Report::Warning(text)).await;
+            }
         }
         Some(made)
     }
 
-    /// Extends the lease again and again; never ends.
+    /// Extends the lease again and again, until the machine has been there for the longest time.
     async fn keep_extending(&self, record: &OwnRecord, id: &str) {
         let log = |line: &str| self.reports.log(line);
         let pause = self.order.lease / 2;
         let start = tokio::time::Instant::now();
-        while start.elapsed() < MAX_LOAN {
+        loop {
             tokio::time::sleep(pause).await;
+            if start.elapsed() >= MAX_LOAN {
+                return;
+            }
             match self.provider.extend(self.order, id, &log).await {
                 Ok(Extension::Granted) => {
                     self.note(record, Entry::Extended(seconds_after(self.order.lease)))
                         .await;
                 }
-                Ok(Extension::Unsupported) => break,
+                // It ends by itself, or the provider ends it.
+                Ok(Extension::Unsupported) => {
+                    tokio::time::sleep(MAX_LOAN.saturating_sub(start.elapsed())).await;
+                }
                 Err(failure) => {
                     let text = format!("the machine on loan cannot be kept for longer: {failure}");
                     self.reports.send(Report::Warning(text)).await;
                 }
             }
         }
-        std::future::pending::<()>().await;
     }
 
     async fn note(&self, record: &OwnRecord, entry: Entry) {

@@ -120,8 +120,12 @@ impl Loan {
 
     /// The next report; `None` if the holder is gone. Cancel safe.
     async fn next_report(&mut self) -> Option<Report> {
-        let line = self.reports.next_line().await.ok().flatten()?;
-        serde_json::from_str(&line).ok()
+        loop {
+            let line = self.reports.next_line().await.ok().flatten()?;
+            if let Ok(report) = serde_json::from_str(&line) {
+                return Some(report);
+            }
+        }
     }
 
     fn show(&self, report: Report) {
@@ -144,16 +148,28 @@ const LOST: &str =
 async fn give_back_without_holder(order: &Order, context: &Context) -> GivenBack {
     let mut loans = StaleLoan::all(&order.state_dir).into_iter();
     let Some(loan) = loans.find(|loan| loan.record().order.run == order.run) else {
-        // The record is the first thing that a holder makes, and the last one that it removes.
-        return GivenBack::Gone;
+        return given_back_by_another(order);
     };
     let given_back = context.cancel.bounded(GIVE_BACK_TIMEOUT, loan.give_back());
     match given_back.await {
-        Some(Ok(())) => GivenBack::Gone,
+        Some(Ok(true)) => GivenBack::Gone,
+        Some(Ok(false)) => given_back_by_another(order),
         Some(Err(failure)) => GivenBack::Left(loan.leftover(&failure)),
         None => {
             let failure = Failure::environment("there was no time left");
             GivenBack::Left(loan.leftover(&failure))
+        }
+    }
+}
+
+/// What is known of a loan that this process cannot give back. The record is the first thing that a holder makes, and the last one
+/// that it, or whoever took it over, removes.
+fn given_back_by_another(order: &Order) -> GivenBack {
+    match Record::read(&record::path(order)) {
+        None => GivenBack::Gone,
+        Some(record) => {
+            let why = "another sdbuild gives it back; `sdbuild status` says how that went";
+            GivenBack::Left(leftover(order, record.id.as_deref(), why.to_owned()))
         }
     }
 }

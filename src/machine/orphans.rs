@@ -1,6 +1,8 @@
-//! Programs of a loan whose holder was killed: a `create` that still runs would make a machine after it was destroyed.
+//! Programs of a loan that nobody waits for, because their holder was killed or they are left of a `create` that has ended: they
+//! could make a machine after it was destroyed. They are found where the kernel has a `/proc`.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -32,17 +34,19 @@ fn send(processes: &[Pid], signal: Signal) {
     }
 }
 
-/// The processes that have the variable of `run`, as far as the kernel shows them. An ended one that its parent has not noticed
+/// The processes of this user that have the variable of `run`, as far as the kernel shows them. An ended one that its parent has not noticed
 /// has no variables any more.
 fn processes(run: &str) -> Vec<Pid> {
     let variable = format!("{RUN}={run}");
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let user = nix::unistd::geteuid().as_raw();
+    let is_own = |entry: &fs::DirEntry| entry.metadata().is_ok_and(|found| found.uid() == user);
     let has_variable = |entry: &fs::DirEntry| {
         let variables = fs::read(entry.path().join("environ")).unwrap_or_default();
         let mut variables = variables.split(|byte| *byte == 0);
         variables.any(|one| one == variable.as_bytes())
     };
-    let found = entries.filter(has_variable);
+    let found = entries.filter(is_own).filter(has_variable);
     let pids = found.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let pids = pids.map(Pid::from_raw);
     pids.filter(|pid| *pid != Pid::this()).collect()

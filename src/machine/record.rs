@@ -134,6 +134,9 @@ impl OwnRecord {
             at: seconds_after(Duration::ZERO),
         })?;
         let lock = locked_file::create_owned(&path, MODE, line.as_bytes())?;
+        // Before a machine is asked for: the record must outlast a loss of power.
+        lock.sync_all()?;
+        File::open(dir(&order.state_dir))?.sync_all()?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -152,7 +155,8 @@ impl OwnRecord {
     pub(super) fn add(&self, entry: &Entry) -> io::Result<()> {
         let line = line_of(entry)?;
         let mut file = OpenOptions::new().append(true).open(&self.path)?;
-        file.write_all(line.as_bytes())
+        file.write_all(line.as_bytes())?;
+        file.sync_data()
     }
 
     /// Removes the file: nothing is on loan any more.

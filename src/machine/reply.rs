@@ -44,7 +44,7 @@ pub(super) fn parse(text: &str, run: &str) -> Result<Made, String> {
     })
 }
 
-/// A price in words: the first line of `text`; `None` if it is empty.
+/// A price in words: `text`, which has one line; `None` if it is empty.
 pub(super) fn price(text: &str) -> Result<Option<String>, String> {
     let line = text.trim();
     if line.chars().any(char::is_control) || line.chars().count() > MAX_CHARS {

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::machine_source::MachineSource;
 use crate::common::shell_word::quoted;
+use crate::machine::call::RUN;
 use crate::machine::message::Order;
 use crate::machine::orphans;
 use crate::machine::provider::Provider as _;
@@ -27,10 +28,10 @@ impl StaleLoan {
         &self.0
     }
 
-    /// Gives the machine back. Does nothing if another process does that now, or has done it.
-    pub async fn give_back(&self) -> Result<(), Failure> {
+    /// Gives the machine back; whether that was done here: `false` if another process does it now, or has done it.
+    pub async fn give_back(&self) -> Result<bool, Failure> {
         let Some(own) = OwnRecord::take_over(&self.0) else {
-            return Ok(());
+            return Ok(false);
         };
         let (order, id) = (&self.0.order, self.0.id.as_deref());
         orphans::end(&order.run).await;
@@ -38,9 +39,11 @@ impl StaleLoan {
         match &destroyed {
             // A record that stays only has the machine destroyed once more.
             Ok(()) => own.remove().ok(),
+            // The record of a machine that nobody can destroy must not grow for ever.
+            Err(failure) if self.0.kept_because.as_ref() == Some(&why(failure)) => None,
             Err(failure) => own.add(&Entry::Kept(why(failure))).ok(),
         };
-        destroyed
+        destroyed.map(|()| true)
     }
 
     /// Its id, and who lent it.
@@ -57,12 +60,14 @@ impl StaleLoan {
 /// What is left of the loan of `order` if it cannot be given back, for the reason `why`.
 pub(super) fn leftover(order: &Order, id: Option<&str>, why: String) -> Leftover {
     let MachineSource::Command(program) = &order.source;
-    let (run, program) = (&order.run, quoted(program));
+    let dir = Path::new(program).parent().unwrap_or(Path::new("/"));
+    let (run, system, lease) = (&order.run, order.system, order.lease.as_secs());
+    let (dir, program) = (quoted(&dir.to_string_lossy()), quoted(program));
     Leftover {
         what: format!("machine {}", name(order, id)),
         why,
         remedy: format!(
-            "SDBUILD_RUN={run} {program} destroy {}",
+            "cd {dir} && {RUN}={run} SDBUILD_SYSTEM={system} SDBUILD_LEASE_SECONDS={lease} {program} destroy {}",
             quoted(id.unwrap_or(run))
         ),
     }

@@ -2,7 +2,7 @@
 //! happens.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::common::context::Context;
 use crate::common::event::{Event, Events, Phase};
@@ -36,7 +36,9 @@ pub async fn with_machine<T>(
     agree: impl AsyncFnOnce(&str) -> Result<(), Failure>,
     work: impl AsyncFnOnce(settings::Build) -> Result<Outcome<T>, Failure>,
 ) -> Result<Outcome<T>, Failure> {
-    StaleLoans::find(&settings.common).clear(context).await?;
+    if !settings.common.offline {
+        StaleLoans::find(&settings.common).clear(context).await?;
+    }
     let Some(source) = &settings.borrow.from else {
         return work(settings).await;
     };
@@ -46,6 +48,7 @@ pub async fn with_machine<T>(
         agree(&price).await?;
     }
     let state_dir = settings.common.state_dir.clone();
+    let since = SystemTime::now();
     let mut loan = Loan::begin(order, &context.events).await?;
     let (done, place) = use_machine(&mut loan, settings, context, work).await;
     let give_back = async {
@@ -57,11 +60,11 @@ pub async fn with_machine<T>(
     match context.events.phase(Phase::GiveBack, give_back).await {
         Ok(()) => {
             if let Some(place) = place {
-                forget_runs(&state_dir, &place);
+                forget_runs(&state_dir, &place, since);
             }
-            with_leftovers(done, Vec::new())
+            without_leftovers(done)
         }
-        Err(left) => with_leftovers(done, vec![left]),
+        Err(left) => with_leftover(done, left),
     }
 }
 
@@ -101,21 +104,35 @@ async fn use_machine<T>(
     (done, place)
 }
 
-/// What was not removed on a machine that is gone is gone with it: only `left` counts. No other run can go on there.
-fn with_leftovers<T>(
-    done: Result<Outcome<T>, Failure>,
-    left: Vec<Leftover>,
-) -> Result<Outcome<T>, Failure> {
+/// What was not removed on a machine that is gone is gone with it. No other run can go on there.
+fn without_leftovers<T>(done: Result<Outcome<T>, Failure>) -> Result<Outcome<T>, Failure> {
     match done {
         Ok(outcome) => Ok(Outcome {
-            leftovers: left,
+            leftovers: Vec::new(),
             ..outcome
         }),
         Err(failure) => Err(Failure {
-            teardown: left,
+            teardown: Vec::new(),
             derivation: None,
             ..failure
         }),
+    }
+}
+
+/// The outcome on a machine that is `left`, besides what was not removed there.
+fn with_leftover<T>(
+    done: Result<Outcome<T>, Failure>,
+    left: Leftover,
+) -> Result<Outcome<T>, Failure> {
+    match done {
+        Ok(mut outcome) => {
+            outcome.leftovers.push(left);
+            Ok(outcome)
+        }
+        Err(mut failure) => {
+            failure.teardown.push(left);
+            Err(failure)
+        }
     }
 }
 
@@ -190,24 +207,34 @@ async fn until_it_answers(machine: &SshMachine, context: &Context) -> Result<(),
     Err(failure.context(late))
 }
 
-/// Removes the locks of runs on a machine that is gone: no later run can look for what they left there.
-fn forget_runs(state_dir: &Path, place: &str) {
+/// Removes the locks of runs that began after `since` on a machine that is gone: no later run can look for what they left there. Others
+/// were on another machine at the same place.
+fn forget_runs(state_dir: &Path, place: &str, since: SystemTime) {
     let machine = SshMachine {
         place: place.to_owned(),
         host_key: String::new(),
     };
-    if let Some(endpoint) = Endpoint::by_ssh(&machine) {
-        let locks = RunLocks::new(state_dir, &endpoint);
-        locks.forget(&locks.runs(RunState::Stale));
-    }
+    let Some(endpoint) = Endpoint::by_ssh(&machine) else {
+        return;
+    };
+    let address = endpoint.to_string();
+    let known = RunLocks::all_engines(state_dir).into_iter();
+    let ended = known.filter(|known| {
+        known.state == RunState::Stale
+            && known.endpoint == address
+            && known.began.is_some_and(|began| began >= since)
+    });
+    let runs = ended.map(|known| known.run).collect();
+    RunLocks::new(state_dir, &endpoint).forget(&runs);
 }
 
 /// The hidden command `hold-machine`: holds a machine on loan for the process that started it, see [`machine::hold`].
 pub async fn hold_machine() -> Result<(), Failure> {
+    let since = SystemTime::now();
     if let Some(ended) = machine::hold().await?
         && let Some(place) = &ended.place
     {
-        forget_runs(&ended.order.state_dir, place);
+        forget_runs(&ended.order.state_dir, place, since);
     }
     Ok(())
 }
@@ -241,14 +268,12 @@ impl StaleLoans {
     pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = Vec::new();
         for loan in &self.0 {
-            match context.cancel.race(loan.give_back()).await? {
-                Ok(()) => {
-                    let record = loan.record();
-                    if let Some(place) = &record.place {
-                        forget_runs(&record.order.state_dir, place);
-                    }
+            match give_back(loan, context).await {
+                Ok(_) => {}
+                Err(GiveBackError::Failed(leftover)) => leftovers.push(leftover),
+                Err(GiveBackError::Interrupted(failure)) => {
+                    return Err(failure.with_teardown(leftovers));
                 }
-                Err(failure) => leftovers.push(loan.leftover(&failure)),
             }
         }
         Ok(leftovers)
@@ -256,20 +281,45 @@ impl StaleLoans {
 
     /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest.
     async fn clear(&self, context: &Context) -> Result<(), Failure> {
-        let leftovers = self.give_back(context).await?;
         for loan in &self.0 {
-            let name = loan.name();
-            match leftovers.iter().find(|left| left.what.ends_with(&name)) {
-                None => context
-                    .events
-                    .notice(format!("gave back what a stale run left: machine {name}")),
-                Some(Leftover { what, why, remedy }) => context.events.warn(format!(
-                    "a stale run left {what}, which cannot be given back: {why} ({remedy})"
-                )),
+            match give_back(loan, context).await {
+                Ok(true) => {
+                    let text = format!("gave back what a stale run left: machine {}", loan.name());
+                    context.events.notice(text);
+                }
+                Ok(false) => {}
+                Err(GiveBackError::Failed(Leftover { what, why, remedy })) => {
+                    context.events.warn(format!(
+                        "a stale run left {what}, which cannot be given back: {why} ({remedy})"
+                    ));
+                }
+                Err(GiveBackError::Interrupted(failure)) => return Err(failure),
             }
         }
         Ok(())
     }
+}
+
+/// Why a machine was not given back.
+enum GiveBackError {
+    Failed(Leftover),
+    Interrupted(Failure),
+}
+
+/// Gives the machine of `loan` back; whether that was done here.
+async fn give_back(loan: &StaleLoan, context: &Context) -> Result<bool, GiveBackError> {
+    let given_back = context.cancel.race(loan.give_back()).await;
+    let given_back = given_back.map_err(|interrupted| {
+        let left = loan.leftover(&interrupted);
+        GiveBackError::Interrupted(interrupted.with_teardown(vec![left]))
+    })?;
+    let done_here = given_back.map_err(|failure| GiveBackError::Failed(loan.leftover(&failure)))?;
+    let record = loan.record();
+    if let Some(place) = record.place.as_ref().filter(|_| done_here) {
+        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(record.began);
+        forget_runs(&record.order.state_dir, place, since);
+    }
+    Ok(done_here)
 }
 
 #[cfg(test)]
@@ -286,20 +336,23 @@ mod tests {
 
     /// A lost connection left a container on the machine, which was destroyed then.
     #[test]
-    fn what_is_left_on_a_machine_that_is_gone_does_not_count() {
-        let failed = |left| {
-            let failure = Failure::environment("lost").with_teardown(vec![leftover("container c")]);
-            with_leftovers::<()>(Err(failure), left)
-                .unwrap_err()
-                .teardown
+    fn what_is_left_on_a_machine_counts_unless_it_is_gone() {
+        let failed = || -> Result<Outcome<()>, Failure> {
+            Err(Failure::environment("lost").with_teardown(vec![leftover("container c")]))
         };
-        assert_eq!(failed(vec![]), []);
-        assert_eq!(failed(vec![leftover("machine m")]), [leftover("machine m")]);
-        let outcome = Outcome {
-            value: 1,
-            leftovers: vec![leftover("container c")],
+        assert_eq!(without_leftovers(failed()).unwrap_err().teardown, []);
+        let both = [leftover("container c"), leftover("machine m")];
+        let left = with_leftover(failed(), leftover("machine m"));
+        assert_eq!(left.unwrap_err().teardown, both);
+        let succeeded = || {
+            Ok(Outcome {
+                value: 1,
+                leftovers: vec![leftover("container c")],
+            })
         };
-        let done = with_leftovers(Ok(outcome), vec![]).unwrap();
+        let done = without_leftovers(succeeded()).unwrap();
         assert_eq!((done.value, done.leftovers), (1, vec![]));
+        let done = with_leftover(succeeded(), leftover("machine m")).unwrap();
+        assert_eq!(done.leftovers, both);
     }
 }

@@ -1,6 +1,8 @@
 //! YAML as a tree, as far as the files of a seed need it: scalars are text, and what an alias names is not copied, so that no
 //! text becomes much more than it is.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Marker, Parser, ScanError};
 
 /// Levels of lists and mappings in each other; cloud-init's own files have a handful.
@@ -140,7 +142,7 @@ impl<'a> Events<'a> {
     }
 
     fn mapping(&mut self, depth: usize) -> Result<Vec<(String, Node)>, YamlError> {
-        let mut lines: Vec<(String, usize)> = Vec::new();
+        let mut lines: HashMap<String, usize> = HashMap::new();
         let mut entries = Vec::new();
         loop {
             let key = match self.next()? {
@@ -152,13 +154,12 @@ impl<'a> Events<'a> {
             let Value::Scalar(name) = key.value else {
                 continue;
             };
-            if let Some((_, first)) = lines.iter().find(|(other, _)| *other == name) {
+            if let Some(first) = lines.insert(name.clone(), key.line) {
                 let what = format!(
                     "`{name}` is there again, after line {first}: cloud-init takes only the last"
                 );
                 return Err(YamlError::new(key.line, what));
             }
-            lines.push((name.clone(), key.line));
             entries.push((name, value));
         }
     }

@@ -227,6 +227,16 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
     assert_eq!(borrower.records(), [""; 0]);
 }
 
+/// The machine was destroyed before what `create` had left running made it.
+#[test]
+fn what_a_failed_create_has_left_running_ends_before_the_machine_is_destroyed() {
+    let left = "(trap '' TERM; sleep 1; echo made >>calls) >&- 2>&- & exit 1";
+    let borrower = Borrower::new(&[("create", left)]);
+    run(&mut borrower.build(&[])).assert_exit_code(3);
+    assert_eq!(borrower.verbs(), ["price", "create", "made", "destroy"]);
+    assert_eq!(borrower.records(), [""; 0]);
+}
+
 #[test]
 fn a_holder_that_is_killed_is_replaced_at_the_end() {
     let borrower = Borrower::new(&[("create", HANGS)]);

@@ -104,7 +104,8 @@ let
   isPrivateKey =
     file:
     (file.text or null != null && contains "PRIVATE KEY-----" file.text)
-    || builtins.match "ssh_host_.*_key|id_(dsa|ecdsa|ed25519|rsa)" (baseNameOf (toString (file.source or ""))) != null;
+    # A path in quotes is one of the machine, where secrets belong.
+    || builtins.isPath (file.source or null) && builtins.match "ssh_host_.*_key|id_(dsa|ecdsa|ed25519|rsa)" (baseNameOf (toString (file.source or ""))) != null;
   etc = config.environment.etc or { };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);

@@ -3,7 +3,7 @@
 use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
-use super::ways_in::{administrators, firewall_is_shut, way_in, who_gets_in};
+use super::ways_in::{administrators, firewall_is_shut, is_administrator, way_in, who_gets_in};
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
 
@@ -125,11 +125,8 @@ pub(super) const RULES: [Rule; 11] = [
         id: "stored-password",
         severity: Severity::Note,
         is: |facts, _| {
-            let is_admin = |user: &UserFacts| {
-                user.name == "root" || user.groups.iter().any(|group| group == "wheel")
-            };
             plain_passwords(facts, |user| {
-                is_admin(user) && !password_is_accepted(facts, user)
+                is_administrator(facts, &user.name) && !password_is_accepted(facts, user)
             })
         },
         why: "it can be read on the card and in the Nix store of every machine that builds the image, and whoever is logged in \

@@ -93,7 +93,8 @@ pub(super) fn administrators(facts: &ConfigFacts) -> Vec<&str> {
         .collect()
 }
 
-fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
+/// Whether the user `name` can become root.
+pub(super) fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
     let sudo = &facts.sudo;
     if name == "root" || sudo.other {
         return true;
