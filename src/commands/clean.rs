@@ -35,6 +35,7 @@ pub async fn run(
         RemovalScope::StoreAlone => StaleLoans::none(),
         RemovalScope::All | RemovalScope::WithoutOtherStores => StaleLoans::find(&settings),
     };
+    loans.warn_of_unusable(context);
     match Box::pin(Removal::plan(&settings, scope, context)).await {
         Ok(removal) => {
             if scope != RemovalScope::StoreAlone {

@@ -4,7 +4,7 @@ use crate::cli;
 use crate::commands::json_output::print_json;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, Status};
+use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, StaleLoans, Status};
 use crate::settings::{Common, Environment};
 use crate::ui::layout::{age, column, fit, labelled, wrapped};
 use crate::ui::{Ui, words};
@@ -28,7 +28,9 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let status = Status::look(&Common::without_file(env)?, context).await?;
+    let settings = Common::without_file(env)?;
+    StaleLoans::find(&settings).warn_of_unusable(context);
+    let status = Status::look(&settings, context).await?;
     if args.json {
         return print_json(&status, ui);
     }

@@ -1,11 +1,11 @@
 //! New files, which never replace others and are complete or not there at all.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::atomic_file;
 use super::created_dirs::CreatedDirs;
-use super::failure::{Failure, OrFail as _};
+use super::failure::{Class, Failure, OrFail as _};
 use super::shell_word::quoted;
 
 /// Who may read a new file.
@@ -42,18 +42,30 @@ pub fn write(
         std::fs::metadata(&dir)?;
         atomic_file::temporary(&dir, content, access.mode(), owner)
     };
-    let file = write_temporary().or_usage(format!("write {shown}"));
-    let file = file.map_err(|failure| {
-        let dir = quoted(&dir.to_string_lossy());
-        failure.hint(format!(
-            "the directory must exist and be writable: mkdir -p {dir}"
-        ))
-    })?;
+    let file = write_temporary().map_err(|error| not_written(error, &dir, path))?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
-        Err(e) if e.error.kind() == io::ErrorKind::AlreadyExists => Err(exists(path)),
+        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
         Err(e) => Err(e.error).or_environment(format!("write {shown}")),
     }
+}
+
+/// The new file `path` in `dir` cannot be written: what the user named wrongly is a usage error, a full disk is none.
+fn not_written(error: io::Error, dir: &Path, path: &Path) -> Failure {
+    let operation = format!("write {}", path.display());
+    let is_wrong_directory = matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::PermissionDenied
+    );
+    if !is_wrong_directory {
+        return Failure::new(Class::Environment, error).context(operation);
+    }
+    let dir = quoted(&dir.to_string_lossy());
+    Failure::new(Class::Usage, error)
+        .context(operation)
+        .hint(format!(
+            "the directory must exist and be writable: mkdir -p {dir}"
+        ))
 }
 
 /// A usage error when `path` exists; a dangling symbolic link exists as well.
@@ -88,6 +100,16 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+
+    #[test]
+    fn full_disk_is_no_wrong_usage() {
+        let class = |kind: ErrorKind| {
+            let failure = not_written(kind.into(), Path::new("d"), Path::new("d/f"));
+            (failure.class, failure.hints.len())
+        };
+        assert_eq!(class(ErrorKind::StorageFull), (Class::Environment, 0));
+        assert_eq!(class(ErrorKind::NotFound), (Class::Usage, 1));
+    }
 
     #[test]
     fn existing_files_are_not_replaced() {

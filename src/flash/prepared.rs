@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
@@ -15,10 +16,16 @@ use super::state::SharedWriteState;
 use super::sys_root::SysRoot;
 use super::target::Target;
 use super::{contents, tools, verify, write};
+use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::shell_word::quoted;
+
+/// How often an unmounted disk is opened. A container that an engine starts at this moment begins with a copy of all mounts, and keeps
+/// the disk in use until it has given them up.
+const ATTEMPTS: u32 = 20;
+const ATTEMPT_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What the user requested.
 #[derive(Clone, Debug)]
@@ -88,10 +95,11 @@ impl PreparedFlash {
         let mut points: Vec<_> = now.mounted().collect();
         // A mount below another one is unmounted first.
         points.sort_by_key(|point| Reverse(point.components().count()));
+        let attempts = if points.is_empty() { 1 } else { ATTEMPTS };
         points
             .into_iter()
             .try_for_each(|point| tools::unmount(point))?;
-        let mut target = self.open()?;
+        let mut target = self.open(attempts, &context.cancel)?;
         let written = events.blocking_phase(Phase::Flash, || {
             write::write(&self.source, &mut target, context, state)
         })?;
@@ -147,9 +155,18 @@ impl PreparedFlash {
         Err(Failure::environment(format!("{node} is another disk now")))
     }
 
-    fn open(&self) -> Result<Target, Failure> {
+    /// Opens the disk, in several attempts if it is still in use after it was unmounted.
+    fn open(&self, attempts: u32, cancel: &Cancel) -> Result<Target, Failure> {
         let request = &self.request;
-        let target = Target::open(&request.device);
+        let mut target = Target::open(&request.device);
+        for _ in 1..attempts {
+            let is_busy = |error: &io::Error| error.raw_os_error() == Some(Errno::EBUSY as i32);
+            if !target.as_ref().is_err_and(is_busy) || cancel.is_cancelled() {
+                break;
+            }
+            std::thread::park_timeout(ATTEMPT_INTERVAL);
+            target = Target::open(&request.device);
+        }
         let target = target.map_err(|e| open_failure(&e, &self.disk.node(), &request.arguments))?;
         let number = target.number().or_environment("examine the disk")?;
         // The open disk stays what it is.

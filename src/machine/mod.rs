@@ -21,5 +21,5 @@ pub use holder::{Ended, hold};
 pub use loan::{GivenBack, Loan};
 pub use message::Order;
 pub use providers::price;
-pub use record::{Record, records};
+pub use record::{Record, records, unusable_records};
 pub use stale::StaleLoan;

@@ -3,13 +3,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::common::locked_file::{self, Owner};
-use crate::common::plain_file;
+use crate::common::{plain_file, private_dir};
 use crate::engine::RunId;
 use crate::machine::message::Order;
 
@@ -64,9 +66,15 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the record at `path`; `None` for what is none.
+    /// Reads the record at `path`; `None` for what is none. It names a program that is called later: only a file is one that this
+    /// user alone may write, with the name of its loan.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let is_held = locked_file::owner(path) == Owner::Alive;
+        let found = path.symlink_metadata().ok()?;
+        let is_own = found.uid() == geteuid().as_raw() && found.mode() & 0o022 == 0;
+        if !is_own || !found.is_file() {
+            return None;
+        }
         let text = plain_file::read_text(path, MAX_BYTES).ok()?;
         let mut lines = text
             .lines()
@@ -74,8 +82,13 @@ impl Record {
         let Entry::Begun { order, at } = lines.next()? else {
             return None;
         };
+        if path.file_name()?.to_str()? != order.run {
+            return None;
+        }
+        // The directory may have been moved.
+        let state_dir = path.parent()?.parent()?.to_owned();
         let mut record = Self {
-            order,
+            order: Order { state_dir, ..order },
             began: at,
             id: None,
             place: None,
@@ -104,15 +117,31 @@ impl Record {
     }
 }
 
-/// All records below `state_dir`, the oldest first.
-pub fn records(state_dir: &Path) -> Vec<Record> {
+/// The files below `state_dir` that are called as records are.
+fn files(state_dir: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     let entries = fs::read_dir(dir(state_dir)).into_iter().flatten().flatten();
     let is_named = |path: &PathBuf| {
         let name = path.file_name().and_then(|name| name.to_str());
         name.is_some_and(|name| name.parse::<RunId>().is_ok())
     };
-    let paths = entries.map(|entry| entry.path()).filter(is_named);
-    let mut records: Vec<Record> = paths.filter_map(|path| Record::read(&path)).collect();
+    entries.map(|entry| entry.path()).filter(is_named)
+}
+
+/// The files below `state_dir` that are called as records are, and are damaged, or not this user's alone: each may stand for a machine
+/// that is still there.
+pub fn unusable_records(state_dir: &Path) -> Vec<PathBuf> {
+    let unusable = files(state_dir).filter(|path| Record::read(path).is_none());
+    // One that has been given back meanwhile is gone.
+    unusable
+        .filter(|path| path.symlink_metadata().is_ok())
+        .collect()
+}
+
+/// All records below `state_dir`, the oldest first.
+pub fn records(state_dir: &Path) -> Vec<Record> {
+    let mut records: Vec<Record> = files(state_dir)
+        .filter_map(|path| Record::read(&path))
+        .collect();
     records.sort_by(|one, other| (one.began, &one.path).cmp(&(other.began, &other.path)));
     records
 }
@@ -129,6 +158,7 @@ impl OwnRecord {
     /// Creates the record of `order`.
     pub(super) fn create(order: &Order) -> io::Result<Self> {
         let path = path(order);
+        private_dir::create(&dir(&order.state_dir))?;
         let line = line_of(&Entry::Begun {
             order: order.clone(),
             at: seconds_after(Duration::ZERO),
@@ -237,6 +267,35 @@ mod tests {
         own.remove().unwrap();
         assert!(OwnRecord::take_over(&found).is_none());
         assert_eq!(records(state.path()), []);
+    }
+
+    /// Whoever could write one could have `clean` call a program.
+    #[test]
+    fn only_a_file_of_this_user_alone_is_a_record() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let state = tempfile::tempdir().unwrap();
+        let order = fixture::order(state.path(), "/bin/lend");
+        let path = path(&order);
+        drop(OwnRecord::create(&order).unwrap());
+        let usable = || {
+            (
+                records(state.path()).len(),
+                unusable_records(state.path()).len(),
+            )
+        };
+        assert_eq!(usable(), (1, 0));
+        let mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        mode(0o666);
+        assert_eq!(usable(), (0, 1));
+        mode(0o600);
+        let other = path.with_file_name("aaaaaaaaaaaa");
+        fs::copy(&path, &other).unwrap();
+        assert_eq!(usable(), (1, 1), "of another loan");
+        fs::remove_file(&other).unwrap();
+        std::os::unix::fs::symlink(&path, &other).unwrap();
+        assert_eq!(usable(), (1, 1));
+        fs::write(&path, "").unwrap();
+        assert_eq!(usable(), (0, 2));
     }
 
     #[test]

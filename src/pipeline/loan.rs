@@ -1,7 +1,7 @@
 //! A build on a machine on loan: it is borrowed after everything that can be checked without it, and given back whatever
 //! happens.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::common::context::Context;
@@ -240,18 +240,37 @@ pub async fn hold_machine() -> Result<(), Failure> {
 }
 
 /// Machines on loan that no process holds any more.
-#[derive(Debug)]
-pub struct StaleLoans(Vec<StaleLoan>);
+#[derive(Debug, Default)]
+pub struct StaleLoans {
+    loans: Vec<StaleLoan>,
+    /// Files that are no usable records.
+    unusable: Vec<PathBuf>,
+}
 
 impl StaleLoans {
     /// Those of this user.
     pub fn find(settings: &Common) -> Self {
-        Self(StaleLoan::all(&settings.state_dir))
+        Self {
+            loans: StaleLoan::all(&settings.state_dir),
+            unusable: machine::unusable_records(&settings.state_dir),
+        }
     }
 
     /// No machine, for a command that is about something else.
     pub fn none() -> Self {
-        Self(Vec::new())
+        Self::default()
+    }
+
+    /// Warns of records that cannot be used: each may stand for a machine that is still there.
+    pub fn warn_of_unusable(&self, context: &Context) {
+        for file in &self.unusable {
+            let run = file.file_name().unwrap_or_default().to_string_lossy();
+            let file = file.display();
+            context.events.warn(format!(
+                "{file} is no record of a machine on loan that only this user may write: if there is a machine that is named or tagged \
+                 {run}, destroy it; then remove the file"
+            ));
+        }
     }
 
     /// Each as something that can be removed.
@@ -261,13 +280,13 @@ impl StaleLoans {
             name: loan.name(),
             size: None,
         };
-        self.0.iter().map(item).collect()
+        self.loans.iter().map(item).collect()
     }
 
     /// Gives all of them back; returns those for which that failed.
     pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = Vec::new();
-        for loan in &self.0 {
+        for loan in &self.loans {
             match give_back(loan, context).await {
                 Ok(_) => {}
                 Err(GiveBackError::Failed(leftover)) => leftovers.push(leftover),
@@ -281,7 +300,8 @@ impl StaleLoans {
 
     /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest.
     async fn clear(&self, context: &Context) -> Result<(), Failure> {
-        for loan in &self.0 {
+        self.warn_of_unusable(context);
+        for loan in &self.loans {
             match give_back(loan, context).await {
                 Ok(true) => {
                     let text = format!("gave back what a stale run left: machine {}", loan.name());

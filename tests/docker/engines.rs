@@ -239,7 +239,7 @@ impl<'a> EngineUse<'a> {
     /// Removes what this mode and those before it left.
     fn cleans(&mut self) {
         let account = self.service.account();
-        run(&mut account.sdbuild(&self.user, &["clean", "--yes"])).assert_exit_code(0);
+        run(&mut account.sdbuild(&self.user, &["clean", "--yes", "--all"])).assert_exit_code(0);
         for words in [&["volume", "ls", "--quiet"][..], &["images", "--quiet"]] {
             assert_eq!(self.service.docker_lines(words), [""; 0], "{words:?}");
         }

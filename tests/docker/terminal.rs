@@ -37,7 +37,7 @@ fn clean_question_stays_on_the_screen() {
     user.write("cache-of-mine", "");
     let label = "dev.sdbuild.role=store";
     docker(&["volume", "create", "--label", label, "sdbuild-store-asked"]);
-    let seen = on_a_terminal(&user, "clean", "n\n");
+    let seen = on_a_terminal(&user, "clean --all", "n\n");
     let volumes = docker(&["volume", "ls", "--quiet"]);
     remove_volume("sdbuild-store-asked");
     assert!(volumes.contains("sdbuild-store-asked"), "the answer was no");

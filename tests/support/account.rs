@@ -181,7 +181,11 @@ fn copy_cache(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy_cache(&entry.path(), &to.join(name));
         } else if !is_temporary {
-            fs::copy(entry.path(), to.join(name)).unwrap();
+            match fs::copy(entry.path(), to.join(&name)) {
+                // Removed since the directory was read.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                copied => assert!(copied.is_ok(), "{name}: {copied:?}"),
+            }
         }
     }
 }
