@@ -64,6 +64,7 @@ async fn steps(
     let configuration_read = SystemTime::now();
     let job = builder::job(run, nixpkgs, Task::Build).await?;
     if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
+        remove_leftovers(run, scope).await?;
         return Ok(image);
     }
     let images = container_images::provide(run).await?;
@@ -86,4 +87,13 @@ async fn steps(
         scope.release_lease(&run.context.cancel)
     );
     image
+}
+
+/// Removes what stale runs left. Only a registrar can remove their handlers; where nothing is left, none is started.
+async fn remove_leftovers(run: &RunContext<'_>, scope: &mut Scope) -> Result<(), Failure> {
+    if run.has_leftovers().await? {
+        let images = container_images::provide(run).await?;
+        emulation::set_up(run, &images, scope).await?;
+    }
+    Ok(())
 }

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::support::*;
 
 /// Whether Nix was run.
@@ -44,7 +46,8 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     let other = user.write("other.nix", "{ }");
     assert!(ran_nix(&same(&[])), "a new file may be imported");
     fs::remove_file(other).unwrap();
-    assert!(!ran_nix(&same(&[])), "as it was");
+    let again = same(&[]);
+    assert!(!ran_nix(&again), "as it was: {}", again.stderr);
     user.write("sd-card.nix", &small(""));
     assert!(ran_nix(&same(&[])));
     let image = user.out().join("small.img");
@@ -54,6 +57,31 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     fs::write(&image, "other\n").unwrap();
     let refused = run(&mut user.build(&[])).assert_exit_code(2);
     refused.assert_stderr_contains(&["exists already"]);
+    runs.assert_nothing_left();
+}
+
+/// Runs of others that were killed meanwhile once made it a whole build.
+#[test]
+fn what_a_killed_run_left_is_removed_without_a_build() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let text = small("");
+    user.write("sd-card.nix", &text);
+    run(&mut user.build(&[])).assert_exit_code(0);
+    let slow = product(&fresh("    echo started\n    sleep 600"));
+    user.write("sd-card.nix", &slow);
+    let mut killed = Running::start(&mut user.build(&["-v"]));
+    killed.wait_for("started");
+    killed.signal(Signal::SIGKILL);
+    killed.finish();
+    user.write("sd-card.nix", &text);
+    let again = run(&mut user.build(&["-v"])).assert_exit_code(0);
+    assert!(!ran_nix(&again), "{}", again.stderr);
+    // Its registrar removes handlers of stale runs.
+    again.assert_stderr_contains(&["\nEmulation: done"]);
     runs.assert_nothing_left();
 }
 

@@ -73,9 +73,8 @@ fn request(
     }
 }
 
-/// The image that an earlier build made of the same configuration, nixpkgs and settings, if it is still there, and if no run
-/// left anything that this one would remove. Nix is not asked: the key of the evaluation of `job` says that it would answer
-/// the same.
+/// The image that an earlier build made of the same configuration, nixpkgs and settings, if it is still there. Nix is not
+/// asked: the key of the evaluation of `job` says that it would answer the same.
 pub(in crate::pipeline) async fn unchanged(
     run: &RunContext<'_>,
     job: &BuildJob,
@@ -102,10 +101,7 @@ pub(in crate::pipeline) async fn unchanged(
         ))
     };
     let found = cancel.race(tokio::task::spawn_blocking(find)).await?;
-    match found.or_internal("look for an earlier image")?? {
-        Some(image) if !run.has_leftovers().await? => Ok(Some(image)),
-        Some(_) | None => Ok(None),
-    }
+    found.or_internal("look for an earlier image")?
 }
 
 fn output_settings(settings: &settings::Build) -> OutputSettings {
