@@ -22,11 +22,8 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     let here = TestUser::new();
     here.write("sd-card.nix", &system("cached"));
     let local = run(&mut here.build(&[])).assert_exit_code(0).image();
-    let manifest = fs::read_to_string(format!("{}.json", local.display())).unwrap();
-    let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-    let derivation = manifest["result"]["derivation"].as_str().unwrap();
 
-    let cache = BinaryCache::made_of(derivation);
+    let cache = BinaryCache::made_of(&local);
     let (volume, good) = (StoreVolume::new(), CacheServer::good(&cache.dir));
     let there = TestUser::new()
         .with("SDBUILD_STORE", &volume.0)

@@ -90,7 +90,12 @@ fn another_store_gives_the_same_bytes() {
     }
     let volume = StoreVolume::new();
     let here = TestUser::new();
-    let there = TestUser::new().with("SDBUILD_STORE", &volume.0);
+    // What is not the system's own comes out of a cache, as for every user.
+    let cache = BinaryCache::of_packages();
+    let there = TestUser::new()
+        .with("SDBUILD_STORE", &volume.0)
+        .with("SDBUILD_SUBSTITUTERS", CacheServer::good(&cache.dir).url())
+        .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key);
     // An earlier run of this test left its systems in the shared store.
     let unbuilt = format!("  environment.etc.run.text = \"{}\";\n", nonce());
     let same = |glue: &str, name: &str| {
