@@ -168,7 +168,8 @@ async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Resu
 fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
     match answer {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("no machine was borrowed")),
+        Some(false) => Err(Failure::usage("no machine was borrowed")
+            .hint("--on none builds with the engine of this machine")),
         None => Err(Failure::usage(format!(
             "no machine was borrowed: it costs {price}, and there is no answer from a terminal"
         ))
@@ -367,7 +368,12 @@ mod tests {
         for answer in [Some(false), None] {
             let refused = agreed(answer, "1 €").unwrap_err();
             assert_eq!(refused.class, Class::Usage);
-            assert_eq!(refused.hints.is_empty(), answer.is_some());
+            let instead = if answer.is_some() {
+                "--on none"
+            } else {
+                "--yes"
+            };
+            assert!(refused.hints[0].contains(instead), "{refused:?}");
         }
     }
 

@@ -29,6 +29,12 @@ pub fn run(args: &cli::Seed, ui: &Ui) -> Result<(), Failure> {
         vendor_data: args.vendor_data.as_deref(),
         host_name: args.hostname.as_deref(),
     })?;
+    if args.output == Path::new("-") {
+        return Err(
+            Failure::usage("--output -: a seed is not written to standard output")
+                .hint("name a file: --output seed.img"),
+        );
+    }
     let path = std::path::absolute(&args.output).or_usage("find the current directory")?;
     write(&path, &seed.volume)?;
     let shown = ui::sanitize_line(&path.to_string_lossy());
@@ -41,7 +47,7 @@ pub fn run(args: &cli::Seed, ui: &Ui) -> Result<(), Failure> {
         .collect();
     let users: Vec<&String> = seed.logins.iter().map(|login| &login.user).collect();
     let report = json!({
-        "version": VERSION, "seed": shown, "size": seed.volume.len(), "sha256": Sha256Hash::of(&seed.volume),
+        "version": VERSION, "seed": path.to_string_lossy(), "size": seed.volume.len(), "sha256": Sha256Hash::of(&seed.volume),
         "instance_id": seed.instance_id, "files": files, "users_with_keys": users,
     });
     print_json(&report, ui)
@@ -51,7 +57,9 @@ pub fn run(args: &cli::Seed, ui: &Ui) -> Result<(), Failure> {
 fn write(path: &Path, volume: &[u8]) -> Result<(), Failure> {
     let present = plain_file::read(path, volume.len() as u64);
     if present.is_ok_and(|present| present == volume) {
-        return Ok(());
+        let shown = path.display();
+        return new_file::restrict(path, Access::Owner)
+            .or_environment(format!("make {shown} private"));
     }
     let other = "name another file with --output, or move this file away";
     new_file::is_free(path).map_err(|failure| failure.hint(other))?;

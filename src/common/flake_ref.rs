@@ -267,6 +267,7 @@ mod tests {
             "path:/x%",
             "git+ssh://h.example/r?rev=--force",
             "git+ssh:h.example/r",
+            "git+ssh://git:secret@h.example/r",
             ".?rev=abc",
             "path:.?x",
             "flake:nixpkgs",

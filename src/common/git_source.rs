@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::flake_url::{FlakeUrl, decoded, normal_path};
+use super::http_url::hide_secrets;
 
 /// Digits of a commit in hex: of a SHA-1 or a SHA-256.
 const COMMIT_DIGITS: [usize; 2] = [40, SHA256_DIGITS];
@@ -36,6 +37,9 @@ pub enum GitSourceError {
     /// The branch is none.
     #[error("`ref` is not the name of a branch or tag")]
     Branch,
+    /// The address of an SSH server has a password.
+    #[error("ssh takes no password from an address, only keys (and an agent)")]
+    SshPassword,
 }
 
 /// Attributes by their names.
@@ -55,6 +59,9 @@ impl GitSource {
             None => return Ok(None),
         };
         let Some(url) = url else { return Ok(None) };
+        if has_ssh_password(&url) {
+            return Err(GitSourceError::SshPassword);
+        }
         // What the commit is, Nix writes into locks; git finds it out.
         let described = ["narHash", "lastModified", "revCount"];
         let common = ["type", "ref", "rev", "dir"];
@@ -83,8 +90,9 @@ impl GitSource {
     /// The repository that the `reference` of a flake names. Fails with a sentence if git cannot fetch it.
     pub fn of_reference(reference: &str) -> Result<Self, String> {
         let all = attributes(reference)?.unwrap_or_default();
-        let source = Self::new(&all).map_err(|error| format!("{error} in `{reference}`"))?;
-        source.ok_or_else(|| format!("`{reference}` is no repository that git can fetch"))
+        let shown = hide_secrets(reference);
+        let source = Self::new(&all).map_err(|error| format!("{error} in `{shown}`"))?;
+        source.ok_or_else(|| format!("`{shown}` is no repository that git can fetch"))
     }
 
     /// Whether its commits are named by SHA-256, as far as that is known.
@@ -181,6 +189,15 @@ fn git_url(url: &str) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether `url` is `ssh://USER:PASSWORD@…`.
+fn has_ssh_password(url: &str) -> bool {
+    let authority = url
+        .strip_prefix("ssh://")
+        .and_then(|rest| rest.split('/').next());
+    let user = authority.and_then(|authority| authority.rsplit_once('@'));
+    user.is_some_and(|(user, _)| user.contains(':'))
 }
 
 /// Whether `text` is the name of a commit: 40 or 64 hex digits.

@@ -1,6 +1,8 @@
 //! New files, which never replace others and are complete or not there at all.
 
+use std::fs::Permissions;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::atomic_file;
@@ -66,6 +68,11 @@ fn not_written(error: io::Error, dir: &Path, path: &Path) -> Failure {
         .hint(format!(
             "the directory must exist and be writable: mkdir -p {dir}"
         ))
+}
+
+/// Lets only those read the file `path` whom `access` names.
+pub fn restrict(path: &Path, access: Access) -> io::Result<()> {
+    std::fs::set_permissions(path, Permissions::from_mode(access.mode()))
 }
 
 /// A usage error when `path` exists; a dangling symbolic link exists as well.

@@ -144,6 +144,11 @@ fn read(name: &str, path: &Path) -> Result<String, Failure> {
 /// `bytes` as text; a usage error if they are none.
 pub(super) fn text_of(name: &str, path: &Path, bytes: Vec<u8>) -> Result<String, Failure> {
     let is_gzip = bytes.starts_with(&[0x1f, 0x8b]);
+    // Images of disks and the like may be UTF-8.
+    if !is_gzip && bytes.contains(&0) {
+        let text = format!("{name} {}: it has zero bytes", path.display());
+        return Err(Failure::usage(text).hint("it has to be a text: is it another file?"));
+    }
     let text = String::from_utf8(bytes);
     text.map_err(|_| {
         let text = format!("{name} {}: it is not UTF-8", path.display());
@@ -245,7 +250,8 @@ mod tests {
         let good = dir.file("good", "#cloud-config\n");
         let list = dir.file("list", "- a\n");
         let empty = dir.file("empty", "");
-        let binary = dir.file("binary", [0x1f, 0x8b, 0xff]);
+        let binary = dir.file("binary", [0x1f, 0x8b, 0xff, 0]);
+        let disk = dir.file("disk", [0; 512]);
         let failure = |paths: SeedPaths<'_>| Seed::make(&paths).unwrap_err().to_string();
         let network = failure(SeedPaths {
             network_config: Some(&list),
@@ -268,6 +274,8 @@ mod tests {
             ..only(&good)
         });
         assert!(vendor_data.starts_with("vendor-data /"), "{vendor_data}");
+        let zeros = failure(only(&disk));
+        assert!(zeros.ends_with("it has zero bytes"), "{zeros}");
         let text = Seed::make(&only(&binary)).unwrap_err();
         assert!(text.hints.concat().contains("unpack it"), "{text:?}");
         let large = dir.file("large", vec![b'#'; 5 << 20]);

@@ -101,6 +101,9 @@ impl SeedFile<'_> {
     }
 
     fn unknown_start(&self, first: &str) -> Failure {
+        if self.text.is_empty() {
+            return self.failure("it is empty").hint(START_HINT);
+        }
         if first.trim().is_empty() {
             return self.failure("its first line is empty").hint(START_HINT);
         }
@@ -185,7 +188,7 @@ mod tests {
         assert!(refused("\n#cloud-config\n").contains("empty"));
         assert!(refused("users: []\n").contains("begin it with the line"));
         assert!(refused("#cloud-configuration\n").contains("begin it with the line"));
-        assert!(refused("").contains("empty"));
+        assert!(refused("").contains("it is empty"));
     }
 
     #[test]

@@ -19,8 +19,11 @@ fn seed_is_written_once_and_only_for_this_user() {
     assert_eq!(written.stdout, format!("{}\n", path.display()));
     let (bytes, metadata) = (fs::read(&path).unwrap(), path.metadata().unwrap());
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
-    // The same files: nothing is written.
+    // The same files: nothing is written, and nobody else may read it now.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     run(&mut user.sdbuild(&words)).assert_exit_code(0);
+    let mode = path.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let modified = path.metadata().unwrap().modified().unwrap();
     assert_eq!(modified, metadata.modified().unwrap());
     user.write("u.yaml", &format!("{CONFIG}hostname: kitchen\n"));
@@ -67,6 +70,12 @@ fn what_cloud_init_would_ignore_is_refused_with_its_line() {
     run(&mut user.sdbuild(&["seed", "--user-data", "none.yaml"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["read user-data none.yaml: No such file"]);
+    user.write("u.yaml", CONFIG);
+    run(user.sdbuild(&seed).args(["--output", "-"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["hint: name a file"]);
+    assert!(!user.home.path().join("-").exists());
+    user.write("u.yaml", "#cloud-config\nusers:\n\t- me\n");
     user.write_unbootable("some.img", 1 << 20);
     let boot = ["boot", "some.img", "--seed", "u.yaml"];
     run(&mut user.sdbuild(&boot))
