@@ -57,9 +57,8 @@ release_in() { basename "$(echo "$1"/usr/lib/modules/*)"; }
 
 # Copies every locked package that the architecture $1 needs into the directory $2, under the paths of a Debian mirror.
 stock_mirror() {
-  local lock path sha256 role=registrar
-  [ "$1" = amd64 ] || role=emulator
-  for lock in "${SDBUILD_LOCKS:-$root/containers}"/{$role,builder}/"$1.lock.json" "$SDBUILD_MINI_NIXPKGS"/pins/*.lock.json; do
+  local lock path sha256
+  for lock in "${SDBUILD_LOCKS:-$root/containers}"/{registrar,builder,emulator}/"$1.lock.json" "$SDBUILD_MINI_NIXPKGS"/pins/*.lock.json; do
     jq -r '.packages[] | [.path, .sha256] | @tsv' "$lock"
   done | sort -u | while IFS=$'\t' read -r path sha256; do
     mkdir -p "$2/$(dirname "$path")"

@@ -3,8 +3,13 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use crate::binfmt::registration::Registration;
+use crate::common::system::Architecture;
+
 const SCRIPT: &str = include_str!("../../containers/registrar/binfmt-agent");
-const NAME: &str = "sdbuild-aarch64-0123456789ab";
+/// Its architecture's name has a character that the other's does not.
+const ARCHITECTURE: Architecture = Architecture::X86_64;
+const NAME: &str = "sdbuild-x86_64-0123456789ab";
 
 /// Runs the script with `commands` as its input. Before each write of the script, `kernel` runs with the text in `$2` and
 /// the table's directory in `$dir`. Returns what the script prints after `ready`, and its exit code.
@@ -19,7 +24,7 @@ fn run(kernel: &str, commands: &str) -> (Vec<String>, Option<i32>) {
     let write = format!("printf() {{\n{kernel}\ncommand printf \"$@\"\n}}\n");
     let mut agent = Command::new("busybox")
         .args(["sh", "-c", &format!("{write}{script}")])
-        .envs(crate::binfmt::registration::environment())
+        .envs(Registration::of(ARCHITECTURE).environment())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -37,7 +42,7 @@ fn run(kernel: &str, commands: &str) -> (Vec<String>, Option<i32>) {
 /// Its removal failed as well, and the agent forgot it: the release reported success.
 #[test]
 fn entry_of_a_failed_registration_is_not_forgotten() {
-    let kernel = r#"case $2 in :*) echo enabled >"$dir/sdbuild-aarch64-0123456789ab" ;; esac"#;
+    let kernel = r#"case $2 in :*) echo enabled >"$dir/sdbuild-x86_64-0123456789ab" ;; esac"#;
     let (lines, code) = run(kernel, &format!("hold {NAME}\nrelease\n"));
     let refused = format!("failed {NAME} the kernel registered something else");
     let kept = format!("failed {NAME} it is not an entry of sdbuild");
@@ -56,7 +61,7 @@ fn failed_registration_without_an_entry_holds_nothing() {
 
 #[test]
 fn another_entry_is_neither_held_nor_removed() {
-    let kernel = r#"[ -e "$dir/sdbuild-aarch64-0123456789ab" ] || echo mine >"$dir/sdbuild-aarch64-0123456789ab""#;
+    let kernel = r#"[ -e "$dir/sdbuild-x86_64-0123456789ab" ] || echo mine >"$dir/sdbuild-x86_64-0123456789ab""#;
     let (lines, code) = run(kernel, &format!("remove {NAME}\nhold {NAME}\n"));
     let kept = format!("failed {NAME} it is not an entry of sdbuild");
     let exists = format!("failed {NAME} File exists");

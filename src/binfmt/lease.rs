@@ -55,7 +55,7 @@ enum LeaseEnd {
 impl Registrar {
     /// Registers the run's handler and holds it until the lease is released.
     pub async fn hold(mut self, cancel: &Cancel) -> Result<Lease, Failure> {
-        let name = HandlerName::new(&self.options.run);
+        let name = HandlerName::new(self.options.image.emulates, &self.options.run);
         let address = self.options.engine.address();
         let registered = cancel.race(register(&mut self.agent, &name, &address));
         match registered.await.flatten() {

@@ -1,11 +1,13 @@
 //! Private emulation: a container with its own table of handlers, in its own user namespace. Nothing is registered on the
 //! host, so nothing has to be held or removed.
 
-use crate::binfmt::probe::{self, HandlerKind, ProbeRun, run_to_end};
+use crate::binfmt::probe::{self, HandlerKind, ProbeRun, Probed, run_to_end};
+use crate::binfmt::refusal;
 use crate::binfmt::registrar::RegistrarImage;
-use crate::binfmt::{refusal, registration};
+use crate::binfmt::registration::Registration;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, Leftover};
+use crate::common::system::Architecture;
 use crate::engine::{Container, ContainerGuard, ContainerSpec, Engine, EntryWrapper, RunId};
 
 /// The engines' default profile plus the few system calls that `enter` needs; its README explains each.
@@ -21,7 +23,7 @@ pub struct PrivateBinfmt {
 }
 
 impl PrivateBinfmt {
-    /// Runs an `AArch64` program in a container with a handler of its own. `image` is the registrar's, which contains all
+    /// Runs an emulated program in a container with a handler of its own. `image` is the registrar's, which contains all
     /// files that this needs.
     pub async fn verify(
         engine: &Engine,
@@ -29,11 +31,12 @@ impl PrivateBinfmt {
         run: &RunId,
         cancel: &Cancel,
     ) -> Result<Self, Failure> {
-        let wrapper = entry_wrapper();
+        let wrapper = entry_wrapper(image.emulates);
         let mut spec = probe::spec(image, run);
         wrapper.apply_to(&mut spec);
         let mut guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-        match start_verified(&mut guard, &spec, cancel).await {
+        let probed = Probed::new(image, HandlerKind::Own);
+        match start_verified(&mut guard, &spec, probed, cancel).await {
             Ok(source) => Ok(Self {
                 guard,
                 source,
@@ -62,19 +65,20 @@ impl PrivateBinfmt {
 async fn start_verified(
     guard: &mut ContainerGuard,
     spec: &ContainerSpec,
+    probed: Probed,
     cancel: &Cancel,
 ) -> Result<Container, Failure> {
     let created = cancel.race(guard.create(spec)).await?;
     let container = created.map_err(refusal::of_engine)?;
-    match run_to_end(&container, HandlerKind::Own, cancel).await? {
-        ProbeRun::Ended { exit, lines } => refusal::judge(exit, &lines)?,
+    match run_to_end(&container, probed, cancel).await? {
+        ProbeRun::Ended { exit, lines } => refusal::judge(exit, &lines, probed)?,
         ProbeRun::Refused(error) => return Err(refusal::of_engine(error)),
     }
     Ok(container)
 }
 
-fn entry_wrapper() -> EntryWrapper {
-    let (name, registration) = registration::line();
+fn entry_wrapper(emulates: Architecture) -> EntryWrapper {
+    let (name, registration) = Registration::of(emulates).line();
     EntryWrapper {
         command: ["/sdbuild/busybox", "sh", "/sdbuild/enter"]
             .map(str::to_owned)

@@ -1,10 +1,11 @@
-//! The probe: runs an `AArch64` program in a container, to test emulation before a build relies on it.
+//! The probe: runs a program of the emulated architecture in a container, to test emulation before a build relies on it.
 
 use std::time::Duration;
 
 use crate::binfmt::registrar::RegistrarImage;
 use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
+use crate::common::system::Architecture;
 use crate::common::timeout::timeout;
 use crate::engine::{
     Container, ContainerGuard, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
@@ -15,10 +16,6 @@ use crate::engine::{
 const TIMEOUT: Duration = Duration::from_secs(60);
 /// Lines of output that are kept for an error message.
 const MAX_LINES: usize = 50;
-/// A static busybox for `AArch64` in the registrar's container image. Its name must begin with `busybox`, or it would run
-/// the applet of that name.
-const PROGRAM: &str = "/sdbuild/busybox-aarch64";
-
 /// Which handler is probed: the hints depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandlerKind {
@@ -30,27 +27,101 @@ pub enum HandlerKind {
     Own,
 }
 
-impl HandlerKind {
-    fn hint(self) -> &'static str {
-        match self {
-            Self::Registered => {
-                "another handler for aarch64 may be in front of ours: they are in \
-                 /proc/sys/fs/binfmt_misc of the engine's machine"
-            }
-            Self::Found => {
+/// The handler that is probed, and the architecture of the programs that it is to run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probed {
+    pub(super) handler: HandlerKind,
+    pub(super) architecture: Architecture,
+}
+
+impl Probed {
+    /// The handler for what the registrar of `image` emulates.
+    pub(super) fn new(image: &RegistrarImage, handler: HandlerKind) -> Self {
+        let architecture = image.emulates;
+        Self {
+            handler,
+            architecture,
+        }
+    }
+
+    fn hint(self) -> String {
+        match self.handler {
+            HandlerKind::Registered => format!(
+                "another handler for {} may be in front of ours: they are in \
+                 /proc/sys/fs/binfmt_misc of the engine's machine",
+                self.architecture.kernel_name()
+            ),
+            HandlerKind::Found => {
                 "there is no handler, or one that does not work in containers, which takes the flag F: \
                  omit --emulation, and sdbuild uses its own"
+                    .to_owned()
             }
-            Self::Own => {
+            HandlerKind::Own => {
                 "the messages of the engine's kernel (`dmesg`) may tell more; \
                  --emulation register avoids private handlers, if the engine runs as root"
+                    .to_owned()
             }
         }
     }
+
+    /// Whether the programs ran; the next mode of emulation is worth a try if they did not.
+    pub(super) fn judge(self, exit: Exit, lines: &[String]) -> Result<(), Failure> {
+        let output = lines.join("; ");
+        let expected = self.architecture.kernel_name();
+        if exit.code == 0 && lines.iter().any(|line| line == expected) {
+            return Ok(());
+        }
+        // What the kernel cannot execute busybox takes for a script, and complains about a line of it.
+        let is_no_script = output.contains(&format!("{}: line ", program(self.architecture)));
+        if is_no_script || output.to_lowercase().contains("exec format error") || exit.code == 126 {
+            let message = if is_no_script {
+                "exec format error"
+            } else {
+                &output
+            };
+            return Err(self.no_handler(message));
+        }
+        let text = if let Some(signal) = exit.signal() {
+            format!("the emulator or the program crashed by signal {signal}: {output}")
+        } else if output.contains("uncaught target signal") {
+            format!("the emulator or the program crashed: {output}")
+        } else {
+            format!("exit status {}, with the output: {output}", exit.code)
+        };
+        let failure = Failure::environment(text).hint(self.hint());
+        // A lack of memory says nothing about the handler.
+        Err(if exit.oom_killed {
+            failure
+        } else {
+            failure.try_next_mode()
+        })
+    }
+
+    /// The failure for an engine that does not create or start the container: some fail already there without a handler.
+    fn explain_refusal(self, error: EngineError) -> Failure {
+        let text = error.to_string();
+        if text.to_lowercase().contains("exec format error") {
+            self.no_handler(&text)
+        } else {
+            error.into()
+        }
+    }
+
+    fn no_handler(self, message: &str) -> Failure {
+        let name = self.architecture.kernel_name();
+        let text = format!("the kernel has no working handler for {name}: {message}");
+        Failure::environment(text).hint(self.hint()).try_next_mode()
+    }
 }
 
-/// Runs an `AArch64` program that starts another one, in a container without network or capability. Fails unless `handler`
-/// works for both.
+/// The path in the registrar's container image of a static busybox for the emulated `architecture`. Its name must begin with
+/// `busybox`, or it would run the applet of that name.
+fn program(architecture: Architecture) -> String {
+    format!("/sdbuild/busybox-{}", architecture.kernel_name())
+}
+
+/// Runs a program of the architecture that `image` emulates, which starts another one, in a container without network or
+/// capability. Fails unless `handler` works for both.
 pub async fn probe(
     engine: &Engine,
     image: &RegistrarImage,
@@ -60,23 +131,26 @@ pub async fn probe(
 ) -> Result<(), Failure> {
     let spec = spec(image, run);
     let guard = ContainerGuard::arm(engine, &spec.name).grace(0);
-    let refusal = |error| explain_refusal(error, handler);
+    let probed = Probed::new(image, handler);
+    let refusal = |error| probed.explain_refusal(error);
     let run_and_judge = async |guard: &mut ContainerGuard| {
         let container = guard.create(&spec).await.map_err(refusal)?;
-        match run_to_end(&container, handler, cancel).await? {
-            ProbeRun::Ended { exit, lines } => judge(exit, &lines, handler),
+        match run_to_end(&container, probed, cancel).await? {
+            ProbeRun::Ended { exit, lines } => probed.judge(exit, &lines),
             ProbeRun::Refused(error) => Err(refusal(error)),
         }
     };
-    let operation = "run an aarch64 program in a container";
-    guard.run(operation, cancel, run_and_judge).await
+    let name = image.emulates.kernel_name();
+    let operation = format!("run a program for {name} in a container");
+    guard.run(&operation, cancel, run_and_judge).await
 }
 
 /// The container that runs the probe's programs.
 pub(super) fn spec(image: &RegistrarImage, run: &RunId) -> ContainerSpec {
     // By its path: `uname` alone would be the one of the host's architecture.
-    let script = format!("{PROGRAM} uname -m");
-    let command = [PROGRAM, "sh", "-c", &script].map(str::to_owned).to_vec();
+    let program = program(image.emulates);
+    let script = format!("{program} uname -m");
+    let command = [&program, "sh", "-c", &script].map(str::to_owned).to_vec();
     let spec = ContainerSpec {
         user: Some("1000:1000".to_owned()),
         read_only: true,
@@ -98,7 +172,7 @@ pub(super) enum ProbeRun {
 /// Starts the container and runs it to its end. Fails when it takes too long, or when the run is cancelled.
 pub(super) async fn run_to_end(
     container: &Container,
-    handler: HandlerKind,
+    probed: Probed,
     cancel: &Cancel,
 ) -> Result<ProbeRun, Failure> {
     let output = Box::pin(container.output(MAX_LINES));
@@ -108,75 +182,49 @@ pub(super) async fn run_to_end(
         None => {
             let seconds = TIMEOUT.as_secs();
             let failure = Failure::environment(format!("no answer within {seconds} s"));
-            Err(failure.hint(handler.hint()))
+            Err(failure.hint(probed.hint()))
         }
     }
-}
-
-/// Whether the programs ran; the next mode of emulation is worth a try if they did not.
-pub(super) fn judge(exit: Exit, lines: &[String], handler: HandlerKind) -> Result<(), Failure> {
-    let output = lines.join("; ");
-    if exit.code == 0 && lines.iter().any(|line| line == "aarch64") {
-        return Ok(());
-    }
-    // What the kernel cannot execute busybox takes for a script, and complains about a line of it.
-    let is_no_script = output.contains(&format!("{PROGRAM}: line "));
-    if is_no_script || output.to_lowercase().contains("exec format error") || exit.code == 126 {
-        let message = if is_no_script {
-            "exec format error"
-        } else {
-            &output
-        };
-        return Err(no_handler(message, handler));
-    }
-    let text = if let Some(signal) = exit.signal() {
-        format!("the emulator or the program crashed by signal {signal}: {output}")
-    } else if output.contains("uncaught target signal") {
-        format!("the emulator or the program crashed: {output}")
-    } else {
-        format!("exit status {}, with the output: {output}", exit.code)
-    };
-    let failure = Failure::environment(text).hint(handler.hint());
-    // A lack of memory says nothing about the handler.
-    Err(if exit.oom_killed {
-        failure
-    } else {
-        failure.try_next_mode()
-    })
-}
-
-/// The failure for an engine that does not create or start the container: some fail already there without a handler.
-fn explain_refusal(error: EngineError, handler: HandlerKind) -> Failure {
-    let text = error.to_string();
-    if text.to_lowercase().contains("exec format error") {
-        no_handler(&text, handler)
-    } else {
-        error.into()
-    }
-}
-
-fn no_handler(message: &str, handler: HandlerKind) -> Failure {
-    let text = format!("the kernel has no working handler for aarch64: {message}");
-    Failure::environment(text)
-        .hint(handler.hint())
-        .try_next_mode()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn verdict(code: i64, lines: &[&str]) -> Result<(), String> {
+    fn of_arm(handler: HandlerKind) -> Probed {
+        Probed {
+            handler,
+            architecture: Architecture::Aarch64,
+        }
+    }
+
+    fn verdict_on(probed: Probed, code: i64, lines: &[&str]) -> Result<(), String> {
         let lines: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
-        judge(
-            Exit {
-                code,
-                oom_killed: false,
-            },
-            &lines,
-            HandlerKind::Registered,
-        )
-        .map_err(|f| f.to_string())
+        let exit = Exit {
+            code,
+            oom_killed: false,
+        };
+        probed.judge(exit, &lines).map_err(|f| f.to_string())
+    }
+
+    fn verdict(code: i64, lines: &[&str]) -> Result<(), String> {
+        verdict_on(of_arm(HandlerKind::Registered), code, lines)
+    }
+
+    #[test]
+    fn programs_of_the_emulated_architecture_are_expected() {
+        let image = RegistrarImage::new("x".to_owned(), Architecture::Aarch64);
+        let probed = Probed::new(&image, HandlerKind::Registered);
+        assert_eq!(verdict_on(probed, 0, &["x86_64"]), Ok(()));
+        assert!(verdict_on(probed, 0, &["aarch64"]).is_err());
+        let script = "/sdbuild/busybox-x86_64: line 1: syntax error: unexpected word";
+        let failure = verdict_on(probed, 2, &[script]).unwrap_err();
+        assert!(
+            failure.ends_with("for x86_64: exec format error"),
+            "{failure}"
+        );
+        let command = spec(&image, &"0123456789ab".parse().unwrap()).command;
+        assert!(command.contains(&"/sdbuild/busybox-x86_64 uname -m".to_owned()));
     }
 
     #[test]
@@ -185,7 +233,13 @@ mod tests {
             code: 126,
             oom_killed: false,
         };
-        let hint = |handler| judge(exit, &[], handler).unwrap_err().hints.remove(0);
+        let hint = |handler| {
+            of_arm(handler)
+                .judge(exit, &[])
+                .unwrap_err()
+                .hints
+                .remove(0)
+        };
         assert!(hint(HandlerKind::Registered).contains("in front of ours"));
         assert!(hint(HandlerKind::Found).contains("omit --emulation"));
         let own = hint(HandlerKind::Own);
@@ -199,7 +253,9 @@ mod tests {
     fn a_lack_of_memory_does_not_lead_to_the_next_mode() {
         let tries_next = |code, oom_killed| {
             let exit = Exit { code, oom_killed };
-            let failure = judge(exit, &[], HandlerKind::Registered).unwrap_err();
+            let failure = of_arm(HandlerKind::Registered)
+                .judge(exit, &[])
+                .unwrap_err();
             failure.try_next_mode
         };
         assert!(tries_next(126, false) && tries_next(139, false) && tries_next(0, false));
@@ -210,9 +266,10 @@ mod tests {
             message: message.into(),
         };
         let no_format = refusal("exec /sdbuild/busybox-aarch64: exec format error");
-        assert!(explain_refusal(no_format, HandlerKind::Found).try_next_mode);
+        let found = of_arm(HandlerKind::Found);
+        assert!(found.explain_refusal(no_format).try_next_mode);
         let full = refusal("no space left on device");
-        assert!(!explain_refusal(full, HandlerKind::Found).try_next_mode);
+        assert!(!found.explain_refusal(full).try_next_mode);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Explains why private emulation does not work on an engine, with hints. Pure.
 
-use crate::binfmt::probe::{self, HandlerKind};
+use crate::binfmt::probe::Probed;
 use crate::common::failure::Failure;
 use crate::engine::{EngineError, Exit};
 
@@ -8,10 +8,10 @@ use crate::engine::{EngineError, Exit};
 const FAILED_STEP: &str = "sdbuild: private emulation: ";
 
 /// Judges the output of a probe that ran.
-pub(super) fn judge(exit: Exit, lines: &[String]) -> Result<(), Failure> {
+pub(super) fn judge(exit: Exit, lines: &[String], probed: Probed) -> Result<(), Failure> {
     match lines.iter().find_map(|line| line.strip_prefix(FAILED_STEP)) {
         Some(step) => Err(explain(step, lines).try_next_mode()),
-        None => probe::judge(exit, lines, HandlerKind::Own),
+        None => probed.judge(exit, lines),
     }
 }
 
@@ -75,6 +75,13 @@ fn explain(step: &str, lines: &[String]) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::binfmt::probe::HandlerKind;
+    use crate::common::system::Architecture;
+
+    const PROBED: Probed = Probed {
+        handler: HandlerKind::Own,
+        architecture: Architecture::Aarch64,
+    };
 
     fn verdict(lines: &[&str]) -> (String, String) {
         let lines: Vec<String> = lines
@@ -85,7 +92,7 @@ mod tests {
             code: 119,
             oom_killed: false,
         };
-        let failure = judge(exit, &lines).unwrap_err();
+        let failure = judge(exit, &lines, PROBED).unwrap_err();
         assert!(failure.try_next_mode);
         (failure.to_string(), failure.hints.join("\n"))
     }
@@ -135,8 +142,8 @@ mod tests {
             code: 0,
             oom_killed: false,
         };
-        assert!(judge(exit, &["aarch64".to_owned()]).is_ok());
-        assert!(judge(exit, &["x86_64".to_owned()]).is_err());
+        assert!(judge(exit, &["aarch64".to_owned()], PROBED).is_ok());
+        assert!(judge(exit, &["x86_64".to_owned()], PROBED).is_err());
     }
 
     #[test]

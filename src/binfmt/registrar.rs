@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::binfmt::agent::AgentConnection;
-use crate::binfmt::registration::{self, TABLE_DIR};
+use crate::binfmt::registration::{Registration, TABLE_DIR};
 use crate::binfmt::reply::Reply;
 use crate::binfmt::status::{Entry, Owner, classify};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure, Leftover};
+use crate::common::system::Architecture;
 use crate::common::timeout::timeout;
 use crate::engine::{
     Bind, ContainerGuard, ContainerSpec, Engine, EngineAddress, EngineError, Input, Role, RunId,
@@ -24,6 +25,19 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct RegistrarImage {
     /// Reference or id.
     pub reference: String,
+    /// The architecture whose programs it emulates.
+    pub emulates: Architecture,
+}
+
+impl RegistrarImage {
+    /// The image `reference` for machines of the architecture `host`.
+    pub fn new(reference: String, host: Architecture) -> Self {
+        let emulates = host.emulates();
+        Self {
+            reference,
+            emulates,
+        }
+    }
 }
 
 /// What a registrar is started with.
@@ -59,7 +73,7 @@ impl RegistrarOptions {
             .map(str::to_owned)
             .to_vec();
         let spec = ContainerSpec::new(Role::Registrar, &self.run, &self.image.reference, command);
-        let mut environment = registration::environment();
+        let mut environment = Registration::of(self.image.emulates).environment();
         let table = Bind {
             source: self.binfmt_dir.clone(),
             target: TABLE_IN_CONTAINER.to_owned(),

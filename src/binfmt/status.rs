@@ -1,11 +1,15 @@
 //! Parses the kernel's description of an entry, and decides who owns the entry. Pure; the text is untrusted.
 
-use crate::binfmt::registration::{self, HandlerName, INTERPRETER};
-use crate::engine::RunId;
+use std::ops::Range;
+
+use crate::binfmt::registration::{HandlerName, Registration};
+use crate::common::system::Architecture;
 
 /// Age in seconds from which an entry counts as abandoned: its agent touches it every five seconds, and a busy host may be
 /// ten times as slow.
 const ABANDONED_AGE: u64 = 60;
+/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header (`e_machine`, little-endian).
+const ELF_MACHINE: Range<usize> = 36..40;
 
 /// One entry of the table, as the kernel prints it; fields that it does not print are empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,13 +37,27 @@ impl Entry {
     pub fn is_kept(&self) -> bool {
         self.age.is_some_and(|age| age < ABANDONED_AGE)
     }
+
+    /// Whether it is a handler for programs of `architecture`, and the kernel uses it.
+    pub fn runs(&self, architecture: Architecture) -> bool {
+        let magic = Registration::of(architecture).magic();
+        self.enabled && self.magic.get(ELF_MACHINE) == magic.get(ELF_MACHINE)
+    }
+
+    /// Whether it is what `registration` registers, but for the flags: another version of sdbuild may use others.
+    fn is(&self, registration: &Registration) -> bool {
+        self.interpreter == registration.interpreter()
+            && self.offset == 0
+            && self.magic == registration.magic()
+            && self.mask == registration.mask()
+    }
 }
 
 /// The owner of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// Registered by that run of sdbuild.
-    Ours(RunId),
+    /// Registered by sdbuild, under this name.
+    Ours(HandlerName),
     /// Registered by something else, and never written to.
     Foreign,
 }
@@ -65,15 +83,10 @@ pub fn parse(name: &str, text: &str) -> Entry {
     entry
 }
 
-/// The owner of `entry`: sdbuild only if both the name and the content are as sdbuild registers them. The flags do not
-/// count, because another version of sdbuild may use others.
+/// The owner of `entry`: sdbuild only if both the name and the content are as sdbuild registers them.
 pub fn classify(entry: &Entry) -> Owner {
-    let content = entry.interpreter == INTERPRETER
-        && entry.offset == 0
-        && entry.magic == registration::magic()
-        && entry.mask == registration::mask();
     match HandlerName::parse(&entry.name) {
-        Some(name) if content => Owner::Ours(name.run().clone()),
+        Some(name) if entry.is(name.registration()) => Owner::Ours(name),
         Some(_) | None => Owner::Foreign,
     }
 }
@@ -94,7 +107,7 @@ mod tests {
         assert!(entry.enabled);
         assert_eq!(
             classify(&entry),
-            Owner::Ours("0123456789ab".parse().unwrap())
+            Owner::Ours(HandlerName::parse(NAME).unwrap())
         );
         assert_eq!(
             classify(&parse(NAME, &OURS.replace("enabled", "disabled"))),
@@ -117,6 +130,22 @@ mod tests {
                 "{to}"
             );
         }
+    }
+
+    #[test]
+    fn an_entry_is_ours_for_the_architecture_of_its_name() {
+        let pc = OURS
+            .replace("qemu-aarch64", "qemu-x86_64")
+            .replace("0200b700", "02003e00")
+            .replace("ffffffffffffff00", "fffffffffffefe00");
+        let name = NAME.replace("aarch64", "x86_64");
+        let owner = |name: &str, text: &str| classify(&parse(name, text));
+        let ours = HandlerName::parse(&name).unwrap();
+        assert_eq!(owner(&name, &pc), Owner::Ours(ours));
+        assert_eq!(owner(NAME, &pc), Owner::Foreign);
+        assert_eq!(owner(&name, OURS), Owner::Foreign);
+        let entry = parse(&name, &pc);
+        assert!(entry.runs(Architecture::X86_64) && !entry.runs(Architecture::Aarch64));
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// Every one.
+    pub const ALL: [Self; 2] = [Self::Aarch64, Self::X86_64];
+
     /// The name that Linux, Nix and QEMU use.
     pub fn kernel_name(self) -> &'static str {
         match self {
@@ -33,10 +36,29 @@ impl Architecture {
         }
     }
 
+    /// The architecture whose programs sdbuild can run on machines of this one, with an emulator that it brings.
+    pub fn emulates(self) -> Self {
+        match self {
+            Self::X86_64 => Self::Aarch64,
+            Self::Aarch64 => Self::X86_64,
+        }
+    }
+
+    /// QEMU's program that runs programs of this architecture, and the name of the handler that Linux distributions
+    /// register for it.
+    pub fn qemu_user(self) -> String {
+        format!("qemu-{}", self.kernel_name())
+    }
+
+    /// The architecture that Linux, Nix and QEMU call `name`.
+    pub fn by_kernel_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.kernel_name() == name)
+    }
+
     /// The architecture that has `name` in either convention.
     fn by_name(name: &str) -> Option<Self> {
-        let mut all = [Self::Aarch64, Self::X86_64].into_iter();
-        all.find(|one| [one.kernel_name(), one.debian_name()].contains(&name))
+        let by_debian_name = || Self::ALL.into_iter().find(|one| one.debian_name() == name);
+        Self::by_kernel_name(name).or_else(by_debian_name)
     }
 }
 
@@ -126,6 +148,15 @@ mod tests {
         let other = ReportedArchitecture::from("riscv64");
         assert_eq!(other.to_string(), "riscv64");
         assert!(other.supported().is_err());
+    }
+
+    #[test]
+    fn each_architecture_emulates_the_other() {
+        for host in Architecture::ALL {
+            assert_ne!(host.emulates(), host);
+            assert_eq!(host.emulates().emulates(), host);
+        }
+        assert_eq!(Architecture::X86_64.qemu_user(), "qemu-x86_64");
     }
 
     #[test]

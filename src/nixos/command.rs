@@ -118,13 +118,18 @@ impl BuildRequest {
         }
     }
 
+    /// The system whose programs run under emulation, if any do.
+    pub(super) fn emulated_system(&self) -> Option<System> {
+        self.emulated.then_some(self.system)
+    }
+
     /// The entry's argument for how the image of an emulated system is built; `None` when nothing is emulated. Always
-    /// `emulated` if the glue expression does not cover the format.
+    /// `emulated` if the glue expression does not cover the format or the system.
     fn glue_mode(&self) -> Option<&'static str> {
         if !(matches!(self.task, Task::Build | Task::Forecast) && self.emulated) {
             return None;
         }
-        let covered = self.format.row().has_native_glue && self.system == System::Aarch64Linux;
+        let covered = is_native_glue_possible(&self.format, self.system);
         Some(match self.glue {
             Glue::Auto if covered => "auto",
             Glue::Native if covered => "native",
@@ -187,8 +192,14 @@ impl BuildRequest {
 
     /// The emulated platform that Nix may build for; `None` without a handler for it.
     fn platform(&self) -> Option<System> {
-        (self.emulated && !self.task.only_evaluates()).then_some(self.system)
+        self.emulated_system()
+            .filter(|_| !self.task.only_evaluates())
     }
+}
+
+/// Whether the glue expression covers images of `format` for an emulated `system`: others are built wholly under emulation.
+pub fn is_native_glue_possible(format: &Format, system: System) -> bool {
+    format.row().has_native_glue && system == System::Aarch64Linux
 }
 
 /// The entry and a `program` of Nix that evaluates `attributes` of sdbuild's expressions; the entry adds the expression.

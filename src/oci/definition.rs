@@ -86,10 +86,16 @@ impl Definition {
         };
         let lock = lock_text(Role::Registrar, architecture, locks, built_in)?;
         let mut registrar = Self::new(Role::Registrar, architecture, &lock, extras, defaults)?;
-        registrar.content_paths = &[
-            ("busybox-static:arm64", "sdbuild/busybox-aarch64"),
-            ("qemu-user", "sdbuild/qemu-aarch64"),
-        ];
+        registrar.content_paths = match architecture.emulates() {
+            Architecture::Aarch64 => &[
+                ("busybox-static:arm64", "sdbuild/busybox-aarch64"),
+                ("qemu-user", "sdbuild/qemu-aarch64"),
+            ],
+            Architecture::X86_64 => &[
+                ("busybox-static:amd64", "sdbuild/busybox-x86_64"),
+                ("qemu-user", "sdbuild/qemu-x86_64"),
+            ],
+        };
         Ok(registrar)
     }
 

@@ -60,8 +60,9 @@ async fn entries_in_container(
     image: &ImageInfo,
     context: &Context,
 ) -> Result<Vec<Entry>, Failure> {
-    let reference = image.id.clone();
-    let options = RegistrarOptions::new(engine, &RegistrarImage { reference }, run);
+    let architecture = engine.facts().architecture.supported()?;
+    let image = RegistrarImage::new(image.id.clone(), architecture);
+    let options = RegistrarOptions::new(engine, &image, run);
     let look = Registrar::look(options, &context.cancel, &context.events);
     let Some(mut registrar) = look.await? else {
         return Ok(Vec::new());

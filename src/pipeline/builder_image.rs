@@ -4,10 +4,11 @@ use crate::common::build_mode::EmulationChoice;
 use crate::common::event::Events;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
-use crate::common::system::Architecture;
+use crate::common::system::{Architecture, System};
 use crate::engine::{Engine, EngineAddress, EngineFacts, ImageInfo};
 use crate::nixos::builder::BuilderImage;
 use crate::pipeline::emulation::Emulation;
+use crate::settings;
 
 /// Fails when Nix cannot run in `image`, which the user calls `name`, on this engine and in the way of
 /// emulation that was chosen.
@@ -16,10 +17,10 @@ pub(super) fn check_foreign(
     name: &str,
     engine: &Engine,
     emulation: Emulation,
-    choice: EmulationChoice,
+    settings: &settings::Build,
 ) -> Result<(), Failure> {
     check_architecture(image, name, engine.facts(), &engine.address())?;
-    check_user(image, emulation, choice)
+    check_user(image, emulation, settings.emulation, settings.system)
 }
 
 /// Fails when `image` is certainly for another architecture than the engine's.
@@ -52,10 +53,11 @@ fn check_user(
     image: &ImageInfo,
     emulation: Emulation,
     choice: EmulationChoice,
+    system: System,
 ) -> Result<(), Failure> {
     let is_root = BuilderImage::foreign(image, &Events::none()).is_root();
     if is_root && emulation == Emulation::Private && choice == EmulationChoice::Private {
-        return Err(Emulation::refused_to_root(choice));
+        return Err(Emulation::refused_to_root(choice, system));
     }
     Ok(())
 }
@@ -95,8 +97,10 @@ mod tests {
 
     #[test]
     fn refuses_root_only_if_private_emulation_is_requested() {
-        let check =
-            |user, choice, emulation| check_user(&image(Some("x86_64"), user), emulation, choice);
+        let system = System::Aarch64Linux;
+        let check = |user, choice, emulation| {
+            check_user(&image(Some("x86_64"), user), emulation, choice, system)
+        };
         let (private, auto) = (EmulationChoice::Private, EmulationChoice::Auto);
         let failure = check(None, private, Emulation::Private).unwrap_err();
         assert_eq!(failure.class, Class::Usage);
@@ -105,7 +109,7 @@ mod tests {
         check(None, auto, Emulation::Private).unwrap();
         // Nothing is emulated.
         check(None, private, Emulation::Native).unwrap();
-        let failure = Emulation::refused_to_root(auto);
+        let failure = Emulation::refused_to_root(auto, system);
         assert!(failure.try_next_mode && failure.class == Class::Environment);
         assert!(
             !failure.hints.join(" ").contains("--emulation"),

@@ -3,7 +3,7 @@
 use crate::common::build_mode::EmulationChoice;
 use crate::common::failure::Failure;
 use crate::common::remote_builder::RemoteBuilder;
-use crate::common::system::{Architecture, System};
+use crate::common::system::System;
 use crate::engine::EngineFacts;
 use crate::pipeline::kernel_version::KernelVersion;
 
@@ -58,8 +58,6 @@ impl Emulation {
         engine: &EngineFacts,
     ) -> Result<Self, Failure> {
         let native = engine.architecture.is(system.architecture());
-        let emulable =
-            system == System::Aarch64Linux && engine.architecture.is(Architecture::X86_64);
         match choice {
             // Whatever the user's settings request for all engines: there is nothing to emulate.
             _ if native => Ok(Self::Native),
@@ -70,7 +68,7 @@ impl Emulation {
             .hint("omit --emulation, or point DOCKER_HOST at a native engine")),
             EmulationChoice::Host => Ok(Self::Host),
             EmulationChoice::Auto | EmulationChoice::Register | EmulationChoice::Private
-                if !emulable =>
+                if !is_emulable(system, engine) =>
             {
                 Err(Failure::environment(format!(
                     "sdbuild cannot emulate {system} on the engine's machine, which is {}",
@@ -81,7 +79,7 @@ impl Emulation {
             }
             EmulationChoice::Auto if engine.rootless && has_own_tables(engine) => Ok(Self::Private),
             EmulationChoice::Auto if engine.rootless => Ok(Self::Host),
-            EmulationChoice::Register if engine.rootless => Err(rootless(engine)),
+            EmulationChoice::Register if engine.rootless => Err(rootless(system, engine)),
             EmulationChoice::Auto | EmulationChoice::Register => Ok(Self::Register),
             EmulationChoice::Private if !has_own_tables(engine) => {
                 Err(too_old(engine)
@@ -93,8 +91,13 @@ impl Emulation {
 
     /// Why `auto` starts with [`Emulation::Host`]: the failure to report, with its hints, when there is no such
     /// handler. `None` for every other choice.
-    pub fn last_resort(self, choice: EmulationChoice, engine: &EngineFacts) -> Option<Failure> {
-        (self == Self::Host && choice == EmulationChoice::Auto).then(|| rootless(engine))
+    pub fn last_resort(
+        self,
+        choice: EmulationChoice,
+        system: System,
+        engine: &EngineFacts,
+    ) -> Option<Failure> {
+        (self == Self::Host && choice == EmulationChoice::Auto).then(|| rootless(system, engine))
     }
 
     /// The notice for a user who requested emulation where nothing is emulated.
@@ -118,7 +121,7 @@ impl Emulation {
 
     /// The failure of [`Emulation::Private`] for a builder image that runs as root: without capabilities root may
     /// not create a user namespace with root in it.
-    pub(super) fn refused_to_root(choice: EmulationChoice) -> Failure {
+    pub(super) fn refused_to_root(choice: EmulationChoice, system: System) -> Failure {
         let text = "private emulation is not for a builder image that runs as root";
         let other = "give an image whose USER is another one";
         match choice {
@@ -129,10 +132,15 @@ impl Emulation {
             EmulationChoice::Auto
             | EmulationChoice::Register
             | EmulationChoice::Host
-            | EmulationChoice::None => Failure::environment(text)
-                .try_next_mode()
-                .hint(other)
-                .hint("or let root register a qemu-aarch64 handler on the engine's machine"),
+            | EmulationChoice::None => {
+                Failure::environment(text)
+                    .try_next_mode()
+                    .hint(other)
+                    .hint(format!(
+                        "or let root register a {} handler on the engine's machine",
+                        system.architecture().qemu_user()
+                    ))
+            }
         }
     }
 
@@ -170,6 +178,12 @@ impl From<Emulation> for EmulationChoice {
     }
 }
 
+/// Whether there is a registrar for the engine's machine that emulates `system`.
+fn is_emulable(system: System, engine: &EngineFacts) -> bool {
+    let host = engine.architecture.supported();
+    host.is_ok_and(|host| host.emulates() == system.architecture())
+}
+
 fn has_own_tables(engine: &EngineFacts) -> bool {
     KernelVersion::of(&engine.kernel).is_none_or(|version| version >= OWN_TABLES)
 }
@@ -181,7 +195,7 @@ fn too_old(engine: &EngineFacts) -> Failure {
     ))
 }
 
-fn rootless(engine: &EngineFacts) -> Failure {
+fn rootless(system: System, engine: &EngineFacts) -> Failure {
     let failure =
         Failure::environment("the engine runs rootless: it cannot add a handler to the kernel");
     if has_own_tables(engine) {
@@ -192,7 +206,10 @@ fn rootless(engine: &EngineFacts) -> Failure {
         ..failure
     }
     .hint("point DOCKER_HOST at a rootful engine, or at a machine with a newer kernel")
-    .hint("or let root register a qemu-aarch64 handler, and omit --emulation")
+    .hint(format!(
+        "or let root register a {} handler, and omit --emulation",
+        system.architecture().qemu_user()
+    ))
 }
 
 /// The failure and its further problems on one line.
@@ -221,6 +238,7 @@ mod tests {
         assert_eq!(choose(System::Aarch64Linux, "x86_64"), Emulation::Register);
         assert_eq!(choose(System::Aarch64Linux, "aarch64"), Emulation::Native);
         assert_eq!(choose(System::X8664Linux, "x86_64"), Emulation::Native);
+        assert_eq!(choose(System::X8664Linux, "aarch64"), Emulation::Register);
     }
 
     #[test]
@@ -277,7 +295,7 @@ mod tests {
         let pc = engine("x86_64", false);
         assert_eq!(refuse(none, System::Aarch64Linux, &pc), Class::Usage);
         assert_eq!(
-            refuse(auto, System::X8664Linux, &engine("aarch64", false)),
+            refuse(auto, System::X8664Linux, &engine("riscv64", false)),
             Class::Environment
         );
         let register = EmulationChoice::Register;
@@ -321,6 +339,33 @@ mod tests {
     }
 
     #[test]
+    fn programs_for_pcs_are_emulated_on_arm_in_every_mode() {
+        let pc = System::X8664Linux;
+        let (rootful, rootless) = (engine("aarch64", false), engine("aarch64", true));
+        let chosen = |choice, engine| Emulation::choose(choice, pc, engine).unwrap();
+        let auto = EmulationChoice::Auto;
+        assert_eq!(chosen(auto, &rootful), Emulation::Register);
+        assert_eq!(chosen(auto, &rootless), Emulation::Private);
+        assert_eq!(
+            chosen(EmulationChoice::Private, &rootful),
+            Emulation::Private
+        );
+        assert_eq!(chosen(EmulationChoice::Host, &rootful), Emulation::Host);
+        let other = Emulation::Register.otherwise(auto, &rootful);
+        assert_eq!(other, Some(Emulation::Private));
+        let old = EngineFacts {
+            kernel: "6.6.12".into(),
+            ..rootless.clone()
+        };
+        assert_eq!(chosen(auto, &old), Emulation::Host);
+        let failure = Emulation::Host.last_resort(auto, pc, &old).unwrap();
+        let hints = failure.hints.join("\n");
+        assert!(hints.contains("a qemu-x86_64 handler"), "{hints}");
+        let failure = Emulation::choose(EmulationChoice::None, pc, &rootful).unwrap_err();
+        assert_eq!(failure.class, Class::Usage);
+    }
+
+    #[test]
     fn auto_tries_existing_handler_on_old_rootless_engine() {
         let pi = System::Aarch64Linux;
         let old = EngineFacts {
@@ -330,16 +375,19 @@ mod tests {
         let chosen = |choice| Emulation::choose(choice, pi, &old);
         let auto = chosen(EmulationChoice::Auto).unwrap();
         assert_eq!(auto, Emulation::Host);
-        let failure = auto.last_resort(EmulationChoice::Auto, &old).unwrap();
+        let last_resort =
+            |emulation: Emulation, choice, engine| emulation.last_resort(choice, pi, engine);
+        let failure = last_resort(auto, EmulationChoice::Auto, &old).unwrap();
         assert!(failure.to_string().contains("rootless"));
         assert!(failure.others[0].to_string().contains("6.6.12"));
         assert!(failure.hints[0].contains("DOCKER_HOST"));
+        assert!(failure.hints[1].contains("qemu-aarch64"));
         assert_eq!(auto.otherwise(EmulationChoice::Auto, &old), None);
         let asked = chosen(EmulationChoice::Host).unwrap();
-        assert!(asked.last_resort(EmulationChoice::Host, &old).is_none());
+        assert!(last_resort(asked, EmulationChoice::Host, &old).is_none());
         assert!(chosen(EmulationChoice::Register).is_err(), "as requested");
         let new = engine("x86_64", true);
         let private = Emulation::choose(EmulationChoice::Auto, pi, &new).unwrap();
-        assert!(private.last_resort(EmulationChoice::Auto, &new).is_none());
+        assert!(last_resort(private, EmulationChoice::Auto, &new).is_none());
     }
 }

@@ -136,7 +136,7 @@ async fn foreign_builder(
 ) -> Result<BuilderPlan, Failure> {
     let image = engine.image(reference).await?;
     if let Some(image) = &image {
-        check_foreign(image, reference, engine, emulation, settings.emulation)?;
+        check_foreign(image, reference, engine, emulation, settings)?;
     }
     Ok(BuilderPlan::Foreign {
         reference: reference.to_owned(),

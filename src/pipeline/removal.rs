@@ -277,16 +277,16 @@ impl Removal {
         context: &Context,
     ) -> Result<Option<Registrar>, Failure> {
         let Inventory { engine, own, .. } = &self.inventory;
+        let architecture = engine.facts().architecture.supported()?;
         let reference = if let Some(image) = self.inventory.registrar_image() {
             image.id.clone()
         } else {
             let fetcher = clients::fetcher(settings, &context.events)?;
-            let architecture = engine.facts().architecture.supported()?;
             let definition = Definition::registrar(architecture, settings.locks.as_deref())?;
             ensure(engine, &fetcher, &settings.mirrors, &[&definition], context).await?;
             definition.reference()
         };
-        let image = RegistrarImage { reference };
+        let image = RegistrarImage::new(reference, architecture);
         let options = RegistrarOptions::new(engine, &image, own);
         Registrar::look(options, &context.cancel, &context.events).await
     }

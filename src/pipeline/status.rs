@@ -207,7 +207,7 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
     let mut runs = BTreeMap::new();
     let owners = objects.entries.iter().flatten().map(classify);
     let of_handlers = owners.filter_map(|owner| match owner {
-        Owner::Ours(run) => Some((run, None)),
+        Owner::Ours(name) => Some((name.run().clone(), None)),
         Owner::Foreign => None,
     });
     let containers = objects.containers.iter();
@@ -237,7 +237,7 @@ fn runs(objects: &EngineObjects, known: &[KnownRun]) -> Vec<Run> {
 
 /// The state of a run without a lock file here. Containers that do not run are kept for a while, but are no sign of life.
 fn state(objects: &EngineObjects, run: &RunId) -> RunState {
-    let of_handlers = objects.stale.handlers.iter().map(|(run, _)| run);
+    let of_handlers = objects.stale.handlers.iter().map(|(name, _)| name.run());
     let of_containers = objects.stale.containers.iter().map(|c| &c.run);
     let mut containers = objects.containers.iter();
     if of_handlers.chain(of_containers).any(|stale| stale == run) {

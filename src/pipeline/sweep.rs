@@ -23,7 +23,7 @@ pub(super) struct StaleObjects {
     /// Containers of stale runs.
     pub(super) containers: Vec<ContainerInfo>,
     /// Handlers of stale runs that an engine like this one can remove.
-    pub(super) handlers: Vec<(RunId, Entry)>,
+    pub(super) handlers: Vec<(HandlerName, Entry)>,
     /// Live runs, without the own one.
     pub(super) live_runs: BTreeSet<RunId>,
     /// Runs of this user on this engine whose processes are gone.
@@ -90,12 +90,18 @@ impl Sweep<'_> {
         Ok(found)
     }
 
-    fn abandoned(&self, entries: &[Entry], containers: &[ContainerInfo]) -> Vec<(RunId, Entry)> {
-        let abandoned = |entry: &Entry| match classify(entry) {
-            Owner::Ours(run) if run != *self.own && self.is_abandoned(&run, entry, containers) => {
-                Some((run, entry.clone()))
-            }
-            Owner::Ours(_) | Owner::Foreign => None,
+    fn abandoned(
+        &self,
+        entries: &[Entry],
+        containers: &[ContainerInfo],
+    ) -> Vec<(HandlerName, Entry)> {
+        let abandoned = |entry: &Entry| {
+            let Owner::Ours(name) = classify(entry) else {
+                return None;
+            };
+            let run = name.run();
+            let is_abandoned = run != self.own && self.is_abandoned(run, entry, containers);
+            is_abandoned.then(|| (name, entry.clone()))
         };
         entries.iter().filter_map(abandoned).collect()
     }
@@ -150,14 +156,14 @@ impl Sweep<'_> {
             }
             return swept;
         };
-        for (run, entry) in &found.handlers {
+        for (name, entry) in &found.handlers {
             let object = format!("handler {}", entry.name);
             match registrar.remove(entry).await {
                 Ok(()) => swept.removed.push(object),
                 Err(error) => swept.leftovers.push(Leftover {
                     what: object,
                     why: error.to_string(),
-                    remedy: HandlerName::new(run).remedy(&self.engine.address()),
+                    remedy: name.remedy(&self.engine.address()),
                 }),
             }
         }
@@ -177,8 +183,8 @@ impl Sweep<'_> {
         };
         let mut stale = stale.clone();
         for entry in &entries {
-            if let Owner::Ours(run) = classify(entry) {
-                stale.remove(&run);
+            if let Owner::Ours(name) = classify(entry) {
+                stale.remove(name.run());
             }
         }
         self.run_locks.forget(&stale);

@@ -61,7 +61,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 
-    /// How to run aarch64 programs on the engine's machine [default: auto]
+    /// How to run the image's programs on the engine's machine, if it is of another architecture [default: auto]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub emulation: Option<EmulationChoice>,
 

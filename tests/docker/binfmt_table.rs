@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use sdbuild::binfmt::{Owner, Registrar, classify};
+use sdbuild::binfmt::{HandlerName, Owner, Registrar, classify};
 
 use crate::single_run::{AT_ONCE, SingleRun};
 use crate::support::*;
@@ -77,7 +77,10 @@ fn registrar_removes_the_handler_of_a_stale_run() {
             .iter()
             .find(|entry| entry.name == dead.handler())
             .unwrap();
-        assert_eq!(classify(stale), Owner::Ours(dead.run.clone()));
+        assert_eq!(
+            classify(stale),
+            Owner::Ours(HandlerName::new(dead.image.emulates, &dead.run))
+        );
         registrar.remove(stale).await.unwrap();
         assert!(!dead.is_registered());
         registrar.remove(stale).await.unwrap();

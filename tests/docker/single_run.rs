@@ -73,7 +73,7 @@ impl SingleRun {
     }
 
     pub fn handler(&self) -> String {
-        HandlerName::new(&self.run).to_string()
+        HandlerName::new(self.image.emulates, &self.run).to_string()
     }
 
     pub fn is_registered(&self) -> bool {

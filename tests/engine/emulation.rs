@@ -302,6 +302,25 @@ fn a_native_build_ignores_the_emulation_setting() {
     assert!(!auto.stderr.contains("not needed"), "{}", auto.stderr);
 }
 
+#[test]
+fn an_arm_engine_emulates_what_is_for_pcs() {
+    let fixture = Fixture::new(Machine { info: PI, ..SOUND });
+    let pc = ["--dry-run=plan", "--system", "x86_64-linux"];
+    let plan = fixture.builds(&pc).assert_exit_code(0).stdout;
+    let lines = plan.lines().map(|line| line.split_whitespace());
+    let lines: Vec<_> = lines
+        .map(|words| words.collect::<Vec<_>>().join(" "))
+        .collect();
+    for line in [
+        "emulation register: the engine's machine is aarch64, the image is for x86_64-linux; a handler in the kernel's table \
+         during the run; else a handler that only the builder sees; else the existing handler, if there is one",
+        "glue emulated: there is no other for this format and system",
+    ] {
+        assert!(lines.iter().any(|found| found == line), "{plan}");
+    }
+    fixture.assert_only_reads();
+}
+
 /// A privileged container was started to look at an empty table.
 #[test]
 fn reading_an_unmounted_table_starts_no_privileged_container() {

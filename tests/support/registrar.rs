@@ -36,9 +36,7 @@ pub async fn registrar_image(engine: &Engine) -> RegistrarImage {
     let architecture = engine.facts().architecture.supported().unwrap();
     let locks = settings().locks;
     let definition = Definition::registrar(architecture, locks.as_deref()).unwrap();
-    RegistrarImage {
-        reference: provided(engine, &definition).await,
-    }
+    RegistrarImage::new(provided(engine, &definition).await, architecture)
 }
 
 /// Provides the builder's image for the architecture of `engine`; returns its reference.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::common::system::Architecture;
 use crate::engine::RunId;
 
 #[test]
@@ -6,7 +7,8 @@ fn hints_at_the_command_that_switches_the_table_on() {
     let run: RunId = "0123456789ab".parse().unwrap();
     let hint = |address: &EngineAddress| {
         let why = "binfmt_misc is switched off";
-        not_registered(&HandlerName::new(&run), why, address).hints[0].clone()
+        not_registered(&HandlerName::new(Architecture::Aarch64, &run), why, address).hints[0]
+            .clone()
     };
     let switch = "sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'";
     assert_eq!(
@@ -21,7 +23,7 @@ fn hints_at_the_command_that_switches_the_table_on() {
 #[test]
 fn an_engine_without_root_cannot_register() {
     let run: RunId = "0123456789ab".parse().unwrap();
-    let name = HandlerName::new(&run);
+    let name = HandlerName::new(Architecture::Aarch64, &run);
     let why = "sh: can't create /binfmt_misc/register: Permission denied";
     let failure = not_registered(&name, why, &EngineAddress::local_docker());
     assert!(failure.to_string().contains("Permission denied"));

@@ -256,7 +256,7 @@ impl ContainerOfJob {
         let context = ExitContext {
             code: followed.exit.code,
             oom_killed: followed.exit.oom_killed,
-            emulated: self.job.request.emulated,
+            emulated: self.job.request.emulated_system(),
             only_evaluates: self.job.request.task.only_evaluates(),
             foreign: self.foreign,
             offline: self.job.access.offline,

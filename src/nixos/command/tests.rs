@@ -147,5 +147,8 @@ fn glue_is_native_only_under_emulation() {
     for (glue, format) in [(Glue::Emulated, card), (Glue::Auto, other)] {
         assert_eq!(word(true, glue, format).as_deref(), Some("emulated"));
     }
-    assert_eq!(word(false, Glue::Native, card), None);
+    let card = Format::default();
+    assert!(is_native_glue_possible(&card, System::Aarch64Linux));
+    assert!(!is_native_glue_possible(&card, System::X8664Linux));
+    assert_eq!(word(false, Glue::Native, "sd-card"), None);
 }

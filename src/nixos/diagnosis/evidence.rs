@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::known_error::KnownError;
+use crate::common::system::System;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::NixError;
 use crate::nixos::shell_session::Derivation;
@@ -19,8 +20,8 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) code: i64,
     /// Whether the kernel killed a process in it because memory ran out.
     pub(in crate::nixos) oom_killed: bool,
-    /// Whether programs of the image's platform ran under emulation.
-    pub(in crate::nixos) emulated: bool,
+    /// The system whose programs ran under emulation, if any did.
+    pub(in crate::nixos) emulated: Option<System>,
     /// Whether it only evaluated and built nothing.
     pub(in crate::nixos) only_evaluates: bool,
     /// Whether the user chose the builder's container image (`--builder-image`).

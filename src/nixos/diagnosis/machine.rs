@@ -7,6 +7,7 @@ use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::without_status;
 use crate::common::failure::Failure;
+use crate::common::system::System;
 use crate::common::text::truncate;
 
 /// Characters of one of Nix's messages.
@@ -28,11 +29,7 @@ pub(super) fn machine_failure(
             Failure::environment("the builder could not start another process")
                 .hint("raise the engine's process limit, or build fewer things at once: --jobs 1"),
         ),
-        KnownError::NoHandler if context.emulated => Some(
-            Failure::environment("aarch64 programs stopped running: the handler vanished during the build").hint(
-                "something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again",
-            ),
-        ),
+        KnownError::NoHandler if context.emulated.is_some() => context.emulated.map(no_handler),
         KnownError::Certificate => Some(
             download_failure(findings, *error, "the certificate of a server is not valid")
                 .hint("check that the clock of the engine's machine is right: date -u")
@@ -80,6 +77,15 @@ pub(super) fn machine_failure(
             failure
         },
     )
+}
+
+/// Programs of the emulated `system` stopped running.
+fn no_handler(system: System) -> Failure {
+    let name = system.architecture().kernel_name();
+    Failure::environment(format!(
+        "{name} programs stopped running: the handler vanished during the build"
+    ))
+    .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again")
 }
 
 /// Nix could not write to the store volume.

@@ -57,7 +57,7 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
     let first_error = findings.nix_errors.first().map_or("", |e| &e.summary);
     let mut failure = known
         .iter()
-        .filter_map(|error| error.hint(first_error, context.emulated))
+        .filter_map(|error| error.hint(first_error, context.emulated.is_some()))
         .fold(cause, Failure::hint);
     failure.log_tail = log_tail(context, findings, &failure);
     let failed = findings.failed.as_ref();

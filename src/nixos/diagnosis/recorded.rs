@@ -1,6 +1,7 @@
 //! Recorded builds that failed: `tests/streams` has Nix's standard error of each.
 
 use super::*;
+use crate::common::system::System;
 use crate::nixos::build_log::BuildLog;
 use crate::nixos::log::Log;
 
@@ -18,7 +19,7 @@ fn failure(stream: &str, code: i64) -> Failure {
     assert!(write_error.is_none());
     let context = ExitContext {
         code,
-        emulated: true,
+        emulated: Some(System::Aarch64Linux),
         store: "sdbuild-store",
         shown_dir: "pi/",
         source: "pi/c.nix",

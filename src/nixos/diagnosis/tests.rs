@@ -3,12 +3,13 @@
 mod environment;
 
 use super::*;
+use crate::common::system::System;
 use crate::nixos::log::{NixError, Position};
 
 fn context(code: i64) -> ExitContext<'static> {
     ExitContext {
         code,
-        emulated: true,
+        emulated: Some(System::Aarch64Linux),
         store: "sdbuild-store",
         shown_dir: "pi/",
         source: "pi/sd-card.nix",

@@ -19,15 +19,19 @@ fn built_in_locks_are_valid() {
         let [probe, qemu] = &registrar.lock.contents[..] else {
             panic!("{registrar:?}")
         };
-        assert_eq!(qemu.path, "usr/bin/qemu-aarch64");
+        let emulated = architecture.emulates();
+        let name = emulated.kernel_name();
+        assert_eq!(qemu.path, format!("usr/bin/qemu-{name}"));
         assert_eq!(
             registrar.content_path(&qemu.package),
-            Some("sdbuild/qemu-aarch64")
+            Some(&*format!("sdbuild/qemu-{name}"))
         );
         assert_eq!(probe.path, "usr/bin/busybox");
+        let package = format!("busybox-static:{}", emulated.debian_name());
+        assert_eq!(probe.package, package);
         assert_eq!(
             registrar.content_path(&probe.package),
-            Some("sdbuild/busybox-aarch64")
+            Some(&*format!("sdbuild/busybox-{name}"))
         );
     }
 }

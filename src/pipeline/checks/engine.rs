@@ -25,6 +25,7 @@ pub(super) fn identity(machine: &Machine<'_>) -> Option<Check> {
 pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
     let topic = "rights";
     let facts = machine.engine?.facts;
+    let qemu = machine.settings.system.architecture().qemu_user();
     // An engine that maps users reports the option by its whole name.
     let maps_users = |option: &String| option.split(',').any(|word| word == "name=userns");
     Some(if facts.rootless {
@@ -44,7 +45,9 @@ pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
             "the engine maps its containers' users: their root may not write to the kernel's table",
         )
         .remedy("give --emulation private (Linux 6.7 or later), which needs no table of the host")
-        .remedy("or let root register a qemu-aarch64 handler and give --emulation host")
+        .remedy(format!(
+            "or let root register a {qemu} handler and give --emulation host"
+        ))
         .remedy("or run the engine without `userns-remap`")
     } else {
         Check::good(topic, "the engine runs as root, and this user may use it")
@@ -136,7 +139,7 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         settings.system,
         possible.join(", ")
     );
-    let Some(failure) = chosen.last_resort(settings.emulation, facts) else {
+    let Some(failure) = chosen.last_resort(settings.emulation, settings.system, facts) else {
         return Some(Check::good(topic, text));
     };
     Some(Check {
@@ -148,6 +151,7 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::system::System;
     use crate::engine::{Endpoint, EngineFacts};
     use crate::pipeline::checks::check::Verdict;
     use crate::pipeline::checks::machine::fixture::{machine, settings};
@@ -176,6 +180,15 @@ mod tests {
         };
         let text = checked(emulation, &native, &settings()).unwrap().text;
         assert_eq!(text, "auto takes `none` for aarch64-linux; possible: none");
+        let for_pc = settings::Build {
+            system: System::X8664Linux,
+            ..settings()
+        };
+        let text = checked(emulation, &native, &for_pc).unwrap().text;
+        assert_eq!(
+            text,
+            "auto takes `register` for x86_64-linux; possible: register, private, host (with an existing handler)"
+        );
     }
 
     #[test]

@@ -7,9 +7,6 @@ use crate::pipeline::checks::check::{Check, Verdict};
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 
-/// Digits 36 to 39 of a magic in hexadecimal are the machine's number in an ELF header (`e_machine`, little-endian).
-const ELF_MACHINE: std::ops::Range<usize> = 36..40;
-
 /// Existing handlers for the same programs. The kernel tries the newest first.
 pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
     let shared = matches!(
@@ -30,7 +27,8 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
     }
     let check = usable_handlers(&entries, architecture);
     let facts = machine.engine?.facts;
-    match Emulation::Host.last_resort(machine.settings.emulation, facts) {
+    let settings = machine.settings;
+    match Emulation::Host.last_resort(settings.emulation, settings.system, facts) {
         Some(failure) if check.verdict == Verdict::Bad => Some(Check {
             text: format!("{}; {}", on_one_line(&failure), check.text),
             remedies: [failure.hints, check.remedies].concat(),
@@ -41,7 +39,7 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
 }
 
 fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Check> {
-    let foreign = |entry: &&Entry| runs(entry, architecture) && classify(entry) == Owner::Foreign;
+    let foreign = |entry: &&Entry| entry.runs(architecture) && classify(entry) == Owner::Foreign;
     let names = names(entries.iter().filter(foreign));
     let text = format!("{names}: not ours, left alone; the build's own handler goes first");
     (!names.is_empty()).then(|| Check::good("handlers", text))
@@ -50,7 +48,7 @@ fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Che
 /// Whether there is a handler to use; that of another run counts too.
 fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
     let topic = "handlers";
-    let names = names(entries.iter().filter(|entry| runs(entry, architecture)));
+    let names = names(entries.iter().filter(|entry| entry.runs(architecture)));
     if names.is_empty() {
         let name = architecture.kernel_name();
         let text =
@@ -60,15 +58,6 @@ fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
         );
     }
     Check::good(topic, format!("{names} will be used"))
-}
-
-/// Whether the entry is a handler for programs of `architecture`.
-fn runs(entry: &Entry, architecture: Architecture) -> bool {
-    let machine = match architecture {
-        Architecture::Aarch64 => "b700",
-        Architecture::X86_64 => "3e00",
-    };
-    entry.enabled && entry.magic.get(ELF_MACHINE) == Some(machine)
 }
 
 fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::binfmt::TABLE_DIR;
 use crate::common::plain_file;
+use crate::common::system::Architecture;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::Emulation;
@@ -33,7 +34,7 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
 /// Security modules that may keep the registrar from the table.
 pub(super) fn confinement(machine: &Machine<'_>) -> Option<Check> {
     (machine.may_emulate() && machine.is_this_kernel())
-        .then(|| ProcFiles::of_this_machine().confinement())
+        .then(|| ProcFiles::of_this_machine().confinement(machine.settings.system.architecture()))
 }
 
 /// What rootless engines and private emulation need.
@@ -92,8 +93,8 @@ impl ProcFiles {
         ))
     }
 
-    /// `SELinux` and `AppArmor`.
-    fn confinement(&self) -> Check {
+    /// `SELinux` and `AppArmor`; a build runs programs of the architecture `emulated`.
+    fn confinement(&self, emulated: Architecture) -> Check {
         let topic = "confinement";
         let selinux = self.text("/sys/fs/selinux/enforce");
         let apparmor = self.text("/sys/module/apparmor/parameters/enabled");
@@ -102,9 +103,15 @@ impl ProcFiles {
                 topic,
                 "SELinux is enforcing: it may keep the registrar from the kernel's table",
             )
-            .remedy("if a build reports it: let root register a qemu-aarch64 handler, and give --emulation host"),
+            .remedy(format!(
+                "if a build reports it: let root register a {} handler, and give --emulation host",
+                emulated.qemu_user()
+            )),
             (Some(_), _) => Check::good(topic, "SELinux is permissive"),
-            (None, Some("Y")) => Check::good(topic, "AppArmor; its profile for containers allows what a build needs"),
+            (None, Some("Y")) => Check::good(
+                topic,
+                "AppArmor; its profile for containers allows what a build needs",
+            ),
             (None, _) => Check::good(topic, "neither SELinux nor AppArmor"),
         }
     }
@@ -187,7 +194,7 @@ mod tests {
     fn selinux_is_reported_before_apparmor() {
         let text = |files: &[(&str, &str)]| {
             let (_dir, machine) = machine(files);
-            let check = machine.confinement();
+            let check = machine.confinement(Architecture::Aarch64);
             (check.verdict, check.text)
         };
         let apparmor = ("sys/module/apparmor/parameters/enabled", "Y\n");

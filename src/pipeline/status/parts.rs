@@ -114,7 +114,7 @@ pub struct SizedObject {
 pub(super) fn handler(entry: Entry) -> Handler {
     Handler {
         run: match classify(&entry) {
-            Owner::Ours(run) => Some(run),
+            Owner::Ours(name) => Some(name.run().clone()),
             Owner::Foreign => None,
         },
         name: entry.name,

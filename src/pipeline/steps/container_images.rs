@@ -68,9 +68,9 @@ pub(in crate::pipeline) async fn provide(run: &RunContext<'_>) -> Result<Contain
     let mirrors = &run.plan.settings.common.mirrors;
     ensure(&plan.engine, &run.fetcher, mirrors, &needed, run.context).await?;
     Ok(ContainerImages {
-        registrar: registrar.as_ref().map(|image| RegistrarImage {
-            reference: image.reference(),
-        }),
+        registrar: registrar
+            .as_ref()
+            .map(|image| RegistrarImage::new(image.reference(), image.architecture)),
         builder,
     })
 }
@@ -134,7 +134,7 @@ fn accept(
     image: &ImageInfo,
 ) -> Result<BuilderImage, Failure> {
     let emulation = run.plan.engine_plan.emulation;
-    let choice = run.plan.settings.emulation;
-    check_foreign(image, reference, run.plan.engine(), emulation, choice)?;
+    let settings = &run.plan.settings;
+    check_foreign(image, reference, run.plan.engine(), emulation, settings)?;
     Ok(BuilderImage::foreign(image, &run.context.events))
 }

@@ -9,6 +9,7 @@ use crate::common::build_mode::Glue;
 use crate::common::context::Context;
 use crate::common::event::{Event, Phase};
 use crate::common::failure::{Class, Failure};
+use crate::nixos::command::is_native_glue_possible;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::qemu_version;
@@ -31,8 +32,12 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         facts.kernel,
         facts.cpus
     );
-    let glue = match plan.settings.glue {
+    let settings = &plan.settings;
+    let glue = match settings.glue {
         _ if !plan.is_emulated() => "native: nothing is emulated",
+        _ if !is_native_glue_possible(&settings.format, settings.system) => {
+            "emulated: there is no other for this format and system"
+        }
         Glue::Auto => "auto: native where it gives the same, else emulated",
         Glue::Native => "native",
         Glue::Emulated => "emulated",
@@ -55,7 +60,7 @@ fn describe_emulation(plan: &Plan) -> String {
         Emulation::Native => format!("none: the engine's machine runs {machine} itself"),
         Emulation::Register => format!("register: {foreign}; {}", emulation.handler()),
         Emulation::Private => format!("private: {foreign}; {}", emulation.handler()),
-        Emulation::Host if emulation.last_resort(choice, facts).is_some() => {
+        Emulation::Host if emulation.last_resort(choice, system, facts).is_some() => {
             "host: the existing handler, if there is one; this engine can have no other".to_owned()
         }
         Emulation::Host => "host: the existing handler, as --emulation requests".to_owned(),
@@ -106,9 +111,10 @@ impl Setup<'_> {
     /// Tries one mode after the other until one works. When none does, the failure of the first is reported
     /// with its hints; the user did not ask for the others.
     async fn first_that_works(&self, scope: &mut Scope) -> Result<Emulation, Failure> {
-        let (engine, choice) = (self.run.plan.engine(), self.run.plan.settings.emulation);
+        let (engine, settings) = (self.run.plan.engine(), &self.run.plan.settings);
+        let (choice, system) = (settings.emulation, settings.system);
         let mut mode = self.run.plan.engine_plan.emulation;
-        let mut first = mode.last_resort(choice, engine.facts());
+        let mut first = mode.last_resort(choice, system, engine.facts());
         if let Some(failure) = &first {
             self.warn_of_fallback(mode, &on_one_line(failure));
         }
@@ -154,7 +160,11 @@ impl Setup<'_> {
         }
         if mode == Emulation::Private {
             if self.builder_is_root {
-                return Err(Emulation::refused_to_root(plan.settings.emulation));
+                let settings = &plan.settings;
+                return Err(Emulation::refused_to_root(
+                    settings.emulation,
+                    settings.system,
+                ));
             }
             scope.keep_private(PrivateBinfmt::verify(engine, self.image, run, cancel).await?);
             return Ok(());

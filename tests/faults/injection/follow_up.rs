@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
+use sdbuild::binfmt::HandlerName;
+
 use super::fault_kinds::{Fault, HANG_LIMIT};
 use super::fixture::Fixture;
 use super::invariants;
@@ -81,7 +83,7 @@ impl Run<'_> {
         }
         for name in stale
             .iter()
-            .filter(|name| name.starts_with("sdbuild-aarch64-"))
+            .filter(|name| HandlerName::parse(name).is_some())
         {
             if !stderr.contains(name.as_str()) {
                 self.violation(&format!(

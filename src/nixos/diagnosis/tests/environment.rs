@@ -142,7 +142,7 @@ fn a_download_without_a_network_is_no_error_of_a_server() {
 #[test]
 fn a_foreign_program_without_emulation_is_a_build_failure() {
     let native = ExitContext {
-        emulated: false,
+        emulated: None,
         ..context(100)
     };
     let failure = diagnose(
