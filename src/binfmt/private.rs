@@ -123,6 +123,19 @@ mod tests {
     }
 
     #[test]
+    fn calls_of_an_engines_own_architecture_only_are_allowed() {
+        let profile: serde_json::Value = serde_json::from_str(SECCOMP).unwrap();
+        for architecture in Architecture::ALL {
+            let name = architecture.kernel_name().to_uppercase();
+            let entry = serde_json::json!({
+                "architecture": format!("SCMP_ARCH_{name}"), "subArchitectures": [],
+            });
+            let known = profile["archMap"].as_array().unwrap();
+            assert!(known.contains(&entry), "{known:?}");
+        }
+    }
+
+    #[test]
     fn calls_that_engines_deny_stay_denied() {
         for call in [
             "bpf",
