@@ -51,6 +51,22 @@ fn entry_of_a_failed_registration_is_not_forgotten() {
 }
 
 #[test]
+fn registered_entry_is_held_and_removed() {
+    let kernel = r#"case $2 in
+        :*) echo "enabled
+interpreter $SDBUILD_INTERPRETER
+flags: PF
+offset 0
+magic $SDBUILD_MAGIC
+mask $SDBUILD_MASK" >"$dir/sdbuild-x86_64-0123456789ab" ;;
+        -1) busybox rm "$dir/sdbuild-x86_64-0123456789ab" ;;
+    esac"#;
+    let (lines, code) = run(kernel, &format!("hold {NAME}\nrelease\n"));
+    assert_eq!(lines, [format!("held {NAME}"), format!("released {NAME}")]);
+    assert_eq!(code, Some(0));
+}
+
+#[test]
 fn failed_registration_without_an_entry_holds_nothing() {
     let kernel = r#"case $2 in :*) echo "Invalid argument" >&2; return 1 ;; esac"#;
     let (lines, code) = run(kernel, &format!("hold {NAME}\nrelease\n"));

@@ -183,11 +183,10 @@ mod tests {
 
     #[test]
     fn each_handler_runs_programs_of_its_architecture_only() {
-        let headers = Architecture::ALL.map(|architecture| Registration::of(architecture).header());
-        for (architecture, own) in Architecture::ALL.into_iter().zip(headers) {
-            for other in headers {
-                assert_eq!(runs(architecture, other), own == other, "{other:x?}");
-            }
+        for architecture in Architecture::ALL {
+            let own = Registration::of(architecture).header();
+            let other = Registration::of(architecture.emulates()).header();
+            assert!(runs(architecture, own) && !runs(architecture, other));
             let changed = |byte: usize, value: u8| {
                 let mut header = own;
                 header[byte] = value;

@@ -37,6 +37,7 @@ impl Architecture {
     }
 
     /// The architecture whose programs sdbuild can run on machines of this one, with an emulator that it brings.
+    #[must_use]
     pub fn emulates(self) -> Self {
         match self {
             Self::X86_64 => Self::Aarch64,
