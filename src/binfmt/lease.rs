@@ -186,6 +186,8 @@ fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> 
             .hint(format!("switch it on with: {switch_on}"))
     } else if reason.contains("Read-only file system") {
         failure.try_next_mode()
+    } else if reason.contains("itself is emulated") {
+        failure.hint("point DOCKER_HOST at an engine that is built for its machine")
     } else {
         failure
     }

@@ -79,9 +79,14 @@ impl Registration {
         hex::encode(self.mask)
     }
 
-    /// The environment of the agent: the registration without its name, and its parts as the kernel prints them.
+    /// The environment of the agent: the registration without its name, its parts as the kernel prints them, and the
+    /// architecture as the kernel calls it.
     pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let pairs = [
+            (
+                "SDBUILD_ARCHITECTURE",
+                self.architecture.kernel_name().to_owned(),
+            ),
             ("SDBUILD_INTERPRETER", self.interpreter()),
             ("SDBUILD_MAGIC", self.magic()),
             ("SDBUILD_MASK", self.mask()),

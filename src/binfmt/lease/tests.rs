@@ -41,3 +41,13 @@ fn an_engine_without_root_cannot_register() {
         .try_next_mode
     );
 }
+
+/// A private handler would take the engine's own programs as well.
+#[test]
+fn an_emulated_engine_gets_no_handler_of_another_kind() {
+    let name = HandlerName::new(Architecture::X86_64, &"0123456789ab".parse().unwrap());
+    let why = "the engine itself is emulated: its kernel is one for x86_64";
+    let failure = not_registered(&name, why, &EngineAddress::local_docker());
+    assert!(!failure.try_next_mode, "{failure:?}");
+    assert!(failure.hints[0].contains("DOCKER_HOST"), "{failure:?}");
+}
