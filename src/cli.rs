@@ -185,7 +185,7 @@ pub struct Build {
     #[arg(long)]
     pub json: bool,
 
-    /// Pay the price of a machine on loan (--on) without a question
+    /// Do not ask before a machine is used that costs money (--on)
     #[arg(short, long, hide_short_help = true)]
     pub yes: bool,
 }

@@ -67,11 +67,12 @@ fn as_lines(checked: &Checked, columns: usize) -> String {
         let text = format!("{}: {}", finding.is.trim_end_matches('.'), finding.why);
         lines.extend(list_item(sign, finding.id, &text, &finding.add, columns));
     }
-    if !checked.ways_in.is_empty() {
+    // What is read without an evaluation says nothing about a system that there will not be.
+    if checked.failure.is_none() && !checked.ways_in.is_empty() {
         let text = format!("SSH lets in {}", checked.ways_in.join(", "));
         lines.extend(list_item('✓', "login", &text, &[], columns));
     }
-    if checked.findings.is_empty() && checked.failure.is_none() {
+    if checked.failure.is_none() && checked.findings.is_empty() {
         let text = "evaluates, and nothing was found that keeps the machine from booting";
         lines.extend(list_item('✓', "configuration", text, &[], columns));
     }
@@ -119,6 +120,19 @@ mod tests {
         let lines = as_lines(&checked(Vec::new()), COLUMNS);
         assert!(
             lines.contains("✓ configuration   evaluates, and nothing"),
+            "{lines}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_good_about_what_does_not_evaluate() {
+        let broken = Checked {
+            failure: Some(Failure::usage("undefined variable")),
+            ..checked(vec![finding(Severity::Note)])
+        };
+        let lines = as_lines(&broken, COLUMNS);
+        assert!(
+            !lines.contains('✓') && lines.contains("! ssh-off"),
             "{lines}"
         );
     }

@@ -1,6 +1,7 @@
 //! The first line of a run: what is built, with which engine and which nixpkgs.
 
 use crate::common::event::RunSummary;
+use crate::common::flake_ref::FlakeRef;
 use crate::common::http_url::without_secrets;
 use crate::common::shown_path::shown_path;
 use crate::engine::Engine;
@@ -28,11 +29,21 @@ pub(super) fn run_summary(
             1 => format!("{} with a remote builder", place(engine)),
             n => format!("{} with {n} remote builders", place(engine)),
         },
-        nixpkgs: source.nixpkgs.as_ref().map_or_else(
-            || "the flake's own".to_owned(),
-            |plan| nixpkgs(&plan.nixpkgs),
-        ),
+        nixpkgs: match &source.nixpkgs {
+            Some(plan) => nixpkgs(&plan.nixpkgs),
+            None => nixpkgs_of_flake(&settings.override_inputs),
+        },
     }
+}
+
+/// The nixpkgs of a flake whose inputs `overrides` replace: its own, unless the input that nearly every flake calls so is
+/// among them.
+pub(super) fn nixpkgs_of_flake(overrides: &[(String, FlakeRef)]) -> String {
+    let replaced = overrides.iter().find(|(input, _)| input == "nixpkgs");
+    replaced.map_or_else(
+        || "the flake's own".to_owned(),
+        |(_, flake)| without_secrets(&flake.to_string()),
+    )
 }
 
 /// A flake as the user named it; that of the current directory by its file.
@@ -68,6 +79,16 @@ mod tests {
     fn flake_of_the_current_directory_is_shown_by_its_file() {
         assert_eq!(flake_name("."), "flake.nix");
         assert_eq!(flake_name(".#pi"), ".#pi");
+    }
+
+    #[test]
+    fn nixpkgs_in_place_of_a_flakes_own_is_named() {
+        let overridden = |input: &str| {
+            let flake: FlakeRef = "path:/my/nixpkgs".parse().unwrap();
+            nixpkgs_of_flake(&[(input.to_owned(), flake)])
+        };
+        assert_eq!(overridden("nixpkgs"), "path:/my/nixpkgs");
+        assert_eq!(overridden("home-manager"), "the flake's own");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve}
 use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
+use crate::pipeline::run_summary::nixpkgs_of_flake;
 use crate::pipeline::source::{NixpkgsPlan, SourcePlan};
 use crate::settings;
 
@@ -35,7 +36,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let nixpkgs = nixpkgs.map(|nixpkgs| describe_nixpkgs(nixpkgs, &plan.settings));
     lines.push((
         "nixpkgs",
-        nixpkgs.unwrap_or_else(|| "the flake's own".to_owned()),
+        nixpkgs.unwrap_or_else(|| nixpkgs_of_flake(&plan.settings.override_inputs)),
     ));
     lines
 }
