@@ -312,7 +312,10 @@ fn pipes_that_git_would_read_are_refused() {
             scope.spawn(move || {
                 let repository = Repository::new(&["flake.nix", "sub/a.nix"]);
                 repository.put_pipe(name);
-                let text = repository.find(".").unwrap_err().to_string();
+                // git reads attributes only of a file that it compares, which it does when its time differs.
+                let file = fs::File::open(repository.path("sub/a.nix")).unwrap();
+                file.set_modified(std::time::UNIX_EPOCH).unwrap();
+                let text = repository.find(".").expect_err(name).to_string();
                 assert!(text.contains(name) && text.contains("a pipe"), "{text}");
             });
         }
