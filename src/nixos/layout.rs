@@ -32,6 +32,10 @@ pub(super) const STEPS: &str = "/build/sdbuild/steps";
 pub(super) const EVALUATION_KEY: &str = "/build/sdbuild/evaluation";
 /// The mirror that the miniature nixpkgs fetches from, for an evaluation that sees no variables.
 pub(super) const DEBIAN_MIRROR: &str = "/build/sdbuild/debian-mirror";
+/// The directory with `ssh`, the first one in PATH.
+pub(super) const SSH_DIR: &str = "/build/sdbuild/ssh";
+/// The program there that Nix runs as ssh.
+pub(super) const SSH: &str = "/build/sdbuild/ssh/ssh";
 /// Certificate authorities of the user's.
 pub(super) const AUTHORITIES: &str = "/build/sdbuild/authorities.pem";
 /// A file system in memory for what is secret: logins, and proxies with their passwords.

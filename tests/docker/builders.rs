@@ -101,6 +101,17 @@ async fn what_a_remote_builder_does_not_cover_is_emulated_here() {
     runs.assert_nothing_left();
 }
 
+/// Asserts that writes to the pipe that has the log of Nix's process for the remote build wait while it is full.
+#[track_caller]
+fn assert_no_log_is_dropped(builder: &str) {
+    let script = "for process in /proc/[0-9]*; do \
+        grep -q [_]_build-remote $process/cmdline && grep flags $process/fdinfo/2; done; true";
+    let flags = docker(&["exec", builder, "sh", "-c", script]);
+    let octal = flags.trim().strip_prefix("flags:").expect(&flags).trim();
+    let flags = i32::from_str_radix(octal, 8).expect(octal);
+    assert_eq!(flags & nix::libc::O_NONBLOCK, 0, "{octal}");
+}
+
 #[tokio::test]
 async fn a_remote_builder_that_dies_in_mid_build_is_one_error() {
     if !NixMachine::can_run() {
@@ -123,6 +134,7 @@ async fn a_remote_builder_that_dies_in_mid_build_is_one_error() {
         "/run/sdbuild/builder-key-0",
     ]);
     assert_eq!(modes.trim(), "600");
+    assert_no_log_is_dropped(&builder);
     machine.kill();
     let outcome = running
         .finish()

@@ -9,6 +9,8 @@ use crate::nixos::{check, layout};
 pub(super) const ENTRY: &str = include_str!("../../../containers/builder/entry");
 /// The watchdog.
 pub(super) const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
+/// What Nix runs as ssh.
+const SSH: &str = include_str!("../../../containers/builder/ssh");
 /// The programs that run in the builder, and the shell functions that they read: path and content.
 pub(super) const PROGRAMS: [(&str, &str); 6] = [
     (layout::ENTRY, ENTRY),
@@ -85,10 +87,25 @@ pub(super) fn pack(
         packer.directory(dir)?;
     }
     for (path, text) in files {
-        packer.bytes(path.trim_start_matches('/'), text.as_bytes())?;
+        packer.bytes(relative(path), text.as_bytes())?;
     }
-    if let Some(authorities) = authorities {
-        packer.bytes(layout::AUTHORITIES.trim_start_matches('/'), authorities)?;
-    }
+    pack_network(&mut packer, authorities)?;
     packer.finish()
+}
+
+/// Packs what connections need: ssh, and the certificate authorities of the user's.
+pub(super) fn pack_network(
+    packer: &mut TarWriter<'_>,
+    authorities: Option<&[u8]>,
+) -> io::Result<()> {
+    packer.directory(relative(layout::SSH_DIR))?;
+    packer.file(relative(layout::SSH), SSH.len() as u64, true, SSH.as_bytes())?;
+    authorities.map_or(Ok(()), |authorities| {
+        packer.bytes(relative(layout::AUTHORITIES), authorities)
+    })
+}
+
+/// The path in an archive that is unpacked at the root.
+pub(super) fn relative(path: &str) -> &str {
+    path.trim_start_matches('/')
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::container::{BuildJob, Builder};
 use super::evaluation_key::Surroundings;
 use super::image::BuilderImage;
-use super::own_texts::{EXPRESSIONS, PROGRAMS};
+use super::own_texts::{self, EXPRESSIONS, PROGRAMS, relative};
 use crate::common::cancel::Cancel;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::{Class, Failure};
@@ -101,9 +101,7 @@ impl Content {
         for (path, text) in PROGRAMS {
             packer.bytes(relative(path), text.as_bytes())?;
         }
-        if let Some(authorities) = &self.authorities {
-            packer.bytes(relative(layout::AUTHORITIES), authorities)?;
-        }
+        own_texts::pack_network(packer, self.authorities.as_deref())?;
         // The builder writes into two of them what it finds out about a flake.
         for dir in [
             layout::EXPRESSIONS,
@@ -198,10 +196,6 @@ fn no_nix(builder: &Builder<'_>) -> Failure {
     }
     Failure::environment(format!("the store volume {} is empty", builder.store))
         .hint("`sdbuild clean` removes it; the next build creates a new one")
-}
-
-fn relative(path: &str) -> &str {
-    path.trim_start_matches('/')
 }
 
 /// Reports the bytes written, every mebibyte.
