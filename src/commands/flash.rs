@@ -33,8 +33,16 @@ pub async fn run(
     let image = named_or_newest(args.image.as_deref(), env, context)?;
     let operation = format!("flash {}", image.display());
     let Some(device) = &args.device else {
-        // Reading sidecars may take long on a slow disk: a signal must end it.
-        let source = blocking(context, move |_| FlashSource::open(&image)).await;
+        // Reading may take long on a slow disk: a signal must end it.
+        let raw = args.raw;
+        let open = move |context: &Context| {
+            let source = FlashSource::open(&image)?;
+            if !raw {
+                source.check_table(&context.cancel)?;
+            }
+            Ok(source)
+        };
+        let source = blocking(context, open).await;
         let source = source.map_err(|failure| failure.context(&operation))?;
         return list(&source, ui, context);
     };

@@ -59,7 +59,7 @@ impl FlashSource {
 
     /// Refuses an image without a partition table, unless it is an ISO 9660 file system: UEFI starts that from a USB stick, too. The
     /// start of a compressed image is decompressed.
-    pub(super) fn check_table(&self, cancel: &Cancel) -> Result<(), Failure> {
+    pub fn check_table(&self, cancel: &Cancel) -> Result<(), Failure> {
         let without = match self.image.table_kind(cancel) {
             Ok(TableKind::Mbr | TableKind::Gpt) => return Ok(()),
             Ok(TableKind::None) if self.image.disk_form(cancel).ok() == Some(DiskForm::Cd) => {

@@ -74,19 +74,14 @@ impl Error {
         }
     }
 
-    /// The failure of the operation `verb` on the file `path`; one that is refused because it is a configuration can be built.
+    /// The failure of the operation `verb` on the file `path`, with what to do where `path` is not an image at all.
     pub fn fail_on(self, verb: &str, path: &Path) -> Failure {
-        let is_configuration = matches!(self, Self::Refused(_))
-            && path.is_file()
-            && path.extension().is_some_and(|extension| extension == "nix");
+        let advice = matches!(self, Self::Refused(_)).then(|| advice(path));
         let failure = self.fail(format!("{verb} {}", path.display()));
-        if !is_configuration {
-            return failure;
+        match advice.flatten() {
+            Some(advice) => failure.hint(advice),
+            None => failure,
         }
-        let path = quoted(&shown_path(path));
-        failure.hint(format!(
-            "that is a configuration: `sdbuild build {path}` makes an image of it"
-        ))
     }
 
     fn hint(&self) -> Option<String> {
@@ -108,4 +103,17 @@ impl Error {
             | Self::Interrupted => None,
         }
     }
+}
+
+/// What to do about a refused `path` that is missing or a configuration.
+fn advice(path: &Path) -> Option<String> {
+    if !path.exists() {
+        return Some("without a name, the newest image here is taken".to_owned());
+    }
+    let is_configuration =
+        path.is_file() && path.extension().is_some_and(|extension| extension == "nix");
+    is_configuration.then(|| {
+        let path = quoted(&shown_path(path));
+        format!("that is a configuration: `sdbuild build {path}` makes an image of it")
+    })
 }

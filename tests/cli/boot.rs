@@ -55,6 +55,12 @@ fn newest_image_is_taken_when_none_is_named() {
             .assert_exit_code(2)
             .assert_stderr_contains(&["there is no image in", "sdbuild build"]);
     }
+    for words in [["boot", "none.img"], ["inspect", "none.img"]] {
+        let hint = "hint: without a name, the newest image here is taken";
+        run(&mut user.sdbuild(&words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[" none.img: there is no such file", hint]);
+    }
     user.write_unbootable("some.img", 1 << 20);
     run(&mut user.sdbuild(&["inspect"]))
         .assert_exit_code(0)
@@ -75,13 +81,17 @@ fn disk_in_the_place_of_the_image_is_explained() {
 
 /// It was booted, and its text was taken for a firmware's failure.
 #[test]
-fn file_that_is_no_image_is_not_booted() {
+fn file_that_is_no_image_is_neither_booted_nor_flashed() {
     let user = user();
     user.write("sd-card.nix", GOOD);
     let words = "there is no partition table and no known file system in it";
     run(&mut user.sdbuild(&["boot", "sd-card.nix", "--emulator", "container"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["open sd-card.nix", words]);
+    // Before a disk is named, too.
+    run(&mut user.sdbuild(&["flash", "sd-card.nix"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[words, "`sdbuild build sd-card.nix` makes an image of it"]);
 }
 
 #[test]

@@ -169,10 +169,20 @@ fn other_files_are_a_usage_error() {
         assert_eq!(outcome.stdout, "");
         let message = format!("error: inspect {name}: {why}");
         assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
-        let is_damaged = why.contains("damaged");
         let hints = outcome.stderr.lines().skip(1).collect::<Vec<_>>();
-        assert_eq!(hints.len(), usize::from(is_damaged), "{hints:?}");
-        assert!(hints.iter().all(|hint| hint.contains("build it again")));
+        let expected = match why {
+            "there is no such file" => Some("the newest image here"),
+            why if why.contains("damaged") => Some("build it again"),
+            _ => None,
+        };
+        assert_eq!(hints.len(), usize::from(expected.is_some()), "{hints:?}");
+        assert!(
+            hints
+                .iter()
+                .zip(expected)
+                .all(|(hint, words)| hint.contains(words)),
+            "{hints:?}"
+        );
     }
     let empty = tempfile::tempdir().unwrap();
     run(user.sdbuild(&["inspect"]).current_dir(empty.path()))

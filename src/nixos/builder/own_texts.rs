@@ -99,7 +99,12 @@ pub(super) fn pack_network(
     authorities: Option<&[u8]>,
 ) -> io::Result<()> {
     packer.directory(relative(layout::SSH_DIR))?;
-    packer.file(relative(layout::SSH), SSH.len() as u64, true, SSH.as_bytes())?;
+    packer.file(
+        relative(layout::SSH),
+        SSH.len() as u64,
+        true,
+        SSH.as_bytes(),
+    )?;
     authorities.map_or(Ok(()), |authorities| {
         packer.bytes(relative(layout::AUTHORITIES), authorities)
     })

@@ -16,11 +16,11 @@ fn check(facts: &DoctorFacts) -> Check {
         Ok(none) if none.is_empty() => {
             let cache = human_bytes(facts.cache_size);
             let text = format!(
-                "nothing of stale runs; {cache} of downloads (`sdbuild status` shows the rest)"
+                "none of earlier runs; {cache} of downloads (`sdbuild status` shows the rest)"
             );
             Check::good(topic, text)
         }
-        Ok(found) => Check::warning(topic, format!("of stale runs: {found}"))
+        Ok(found) => Check::warning(topic, format!("of earlier runs: {found}"))
             .remedy("the next `sdbuild build` or `sdbuild clean` removes them"),
     }
 }

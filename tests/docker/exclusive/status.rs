@@ -104,7 +104,10 @@ fn is_shown_dead(user: &TestUser, run_id: &str) {
         "{screen}"
     );
     let told = run(&mut user.sdbuild(&["doctor"])).stdout;
-    assert!(told.contains("! leftovers       of stale runs: "), "{told}");
+    assert!(
+        told.contains("! leftovers       of earlier runs: "),
+        "{told}"
+    );
     machine.assert_unchanged();
 }
 
