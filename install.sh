@@ -38,7 +38,12 @@ target() {
 download() {
   url=$base/$1
   if has curl; then
-    curl -fsSL --retry 2 --connect-timeout 20 -o "$2" "$url"
+    # What begins with TLS must not be redirected to a server without.
+    case $base in
+      https:*) protocols=https ;;
+      *) protocols=http,https ;;
+    esac
+    curl -fsSL --proto "=$protocols" --retry 2 --connect-timeout 20 -o "$2" "$url"
   elif has wget; then
     # GNU's tries for minutes when a connection breaks; BusyBox's has no such option.
     if wget --help 2>&1 | grep -q -e --tries; then
@@ -91,10 +96,13 @@ main() {
   [ -n "${SDBUILD_INSTALL_DIR:-}${HOME:-}" ] || die "HOME is not set: give SDBUILD_INSTALL_DIR"
   into=${SDBUILD_INSTALL_DIR:-$HOME/.local/bin}
   mkdir -p "$into" || die "$into cannot be created"
+  [ ! -d "$into/sdbuild" ] || die "$into/sdbuild is a directory"
+  # A killed run leaves its directory.
+  find "$into" -maxdepth 1 -name '.sdbuild-install.??????' -mmin +60 -exec rm -rf {} + 2>/dev/null || :
   # Beside the program, which the last step only renames.
   work=$(mktemp -d "$into/.sdbuild-install.XXXXXX") || die "$into is not writable"
   trap 'rm -rf "$work"' EXIT
-  trap 'exit 1' HUP INT TERM
+  trap 'say "install.sh: interrupted"; exit 1' HUP INT TERM
 
   download SHA256SUMS "$work/SHA256SUMS"
   verify_signature
@@ -118,6 +126,8 @@ main() {
     *":$into:"*) ;;
     *) say "$into is not in PATH: add it, for example with  export PATH=\"$into:\$PATH\"" ;;
   esac
+  first=$(command -v sdbuild) || first=$into/sdbuild
+  [ "$first" = "$into/sdbuild" ] || say "the shell finds another sdbuild first: $first"
   say "next: sdbuild try"
 }
 

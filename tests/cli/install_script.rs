@@ -9,9 +9,10 @@ use crate::support::*;
 
 const NAME: &str = "sdbuild-v9.8.7-x86_64-unknown-linux-musl";
 /// What the script runs, besides a program that downloads.
-const PROGRAMS: [&str; 13] = [
+const PROGRAMS: [&str; 14] = [
     "sh",
     "uname",
+    "find",
     "sed",
     "grep",
     "cut",
@@ -193,6 +194,65 @@ fn without_ssh_keygen_the_signature_is_named_unchecked() {
         .assert_exit_code(0)
         .assert_stderr_contains(&["signature not checked: ssh-keygen"]);
     assert_eq!(release.installed(), "./.local/bin/sdbuild\n");
+}
+
+#[test]
+fn a_directory_in_the_programs_place_is_refused() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    fs::create_dir_all(release.at("home/.local/bin/sdbuild")).unwrap();
+    release.refuses(&["/home/.local/bin/sdbuild is a directory"]);
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_for_longer_than_an_hour() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let dir = release.at("home/.local/bin");
+    shell(
+        &release.at("home"),
+        "mkdir -p .local/bin && cd .local/bin
+        for name in .sdbuild-install.kiLLed .sdbuild-install.others-own .other.kiLLed; do
+          mkdir $name && touch $name/file && touch -d '2 hours ago' $name
+        done
+        mkdir .sdbuild-install.during",
+    );
+    release.install().assert_exit_code(0);
+    let left = shell(&dir, "ls -A");
+    let expected = [
+        ".other.kiLLed",
+        ".sdbuild-install.during",
+        ".sdbuild-install.others-own",
+        "sdbuild",
+    ];
+    assert_eq!(left.lines().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn curl_stays_with_tls_where_the_releases_have_it() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let release = release.with_script("curl", "echo curl \"$@\" >&2; exit 7");
+    for (address, protocols) in [
+        ("https://127.0.0.1:1", "--proto =https --"),
+        ("http://127.0.0.1:1", "--proto =http,https --"),
+    ] {
+        let mut command = release.command("");
+        run(command.env("SDBUILD_RELEASES", address))
+            .assert_exit_code(1)
+            .assert_stderr_contains(&[protocols, "cannot be downloaded"]);
+    }
+}
+
+#[test]
+fn another_sdbuild_that_the_shell_finds_first_is_named() {
+    let release = Release::new(|_| Reply::File).with("curl");
+    let script = "#!/bin/sh\n";
+    fs::write(release.at("bin/sdbuild"), script).unwrap();
+    let mode = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(release.at("bin/sdbuild"), mode).unwrap();
+    let first = release.at("bin/sdbuild").display().to_string();
+    release
+        .install()
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["the shell finds another sdbuild first", &first]);
 }
 
 #[test]
