@@ -17,12 +17,20 @@ pub fn is_known(name: &str) -> bool {
 
 /// The name that `unknown` may mean.
 pub fn suggestion(unknown: &str) -> Option<&'static str> {
-    let city = |name: &'static str| name.rsplit('/').next().unwrap_or(name);
+    let wanted = city(unknown);
     let of_city = |is: &dyn Fn(&str) -> bool| NAMES.lines().find(|name| is(city(name)));
-    // `Berlin` alone is not similar to `Europe/Berlin`.
-    of_city(&|city| city.eq_ignore_ascii_case(unknown))
-        .or_else(|| of_city(&|city| is_slip(unknown, city)))
-        .or_else(|| nearest(unknown, NAMES.lines()))
+    // `Berlin` alone is not similar to `Europe/Berlin`, and every city of Europe to `Europe/Nowhere`.
+    of_city(&|city| city.eq_ignore_ascii_case(wanted))
+        .or_else(|| of_city(&|city| is_slip(wanted, city)))
+        .or_else(|| {
+            let name = nearest(unknown, NAMES.lines())?;
+            nearest(wanted, [city(name)]).map(|_| name)
+        })
+}
+
+/// The last part of the name of a zone.
+fn city(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -52,6 +60,8 @@ mod tests {
         assert_eq!(suggestion("Europe/Berln"), Some("Europe/Berlin"));
         assert_eq!(suggestion("berlin"), Some("Europe/Berlin"));
         assert_eq!(suggestion("Berln"), Some("Europe/Berlin"));
+        assert_eq!(suggestion("Eurpe/Berlin"), Some("Europe/Berlin"));
+        assert_eq!(suggestion("Europe/Nowhere"), None);
         assert_eq!(suggestion("§"), None);
     }
 }
