@@ -4,12 +4,13 @@ mod board;
 mod ci;
 mod flake_lock;
 mod keys;
+mod placeholder;
 mod questions;
 mod wifi;
 
 use std::path::{Path, PathBuf};
 
-use crate::common::board::{BOARDS, BoardName, boards_of};
+use crate::common::board::{BOARDS, Board, BoardName, boards_of};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::host_name;
@@ -65,16 +66,19 @@ async fn write_configuration(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    for file in std::iter::once(&settings.config).chain(&settings.flake) {
-        new_file::is_free(file).map_err(|failure| {
-            failure.hint("name another file with --config, or move this file away")
-        })?;
-    }
     let asker = Asker {
         asks: !settings.yes && ui.can_ask(),
         ui,
         context,
     };
+    let mut files = std::iter::once(&settings.config).chain(&settings.flake);
+    if files.all(|file| file.exists()) && placeholder::fill(settings, env, &asker).await? {
+        show_paths(std::slice::from_ref(&settings.config), ui)?;
+        let is_locked = settings.flake.is_some();
+        tell_next(args, settings, is_locked, context);
+        return Ok(());
+    }
+    check_free(settings)?;
     let values = values(settings, env, &asker).await?;
     if args.dir.is_some() {
         new_file::make_dir(&settings.config, settings.owner)?;
@@ -92,12 +96,26 @@ async fn write_configuration(
     // What is written stays when locking is cancelled. It is shown at the end, because results end the live view.
     written.extend(lock.iter().flatten().cloned());
     show_paths(&written, ui)?;
+    tell_next(args, settings, lock?.is_some(), context);
+    Ok(())
+}
+
+/// Refuses to begin where a file is in the way.
+fn check_free(settings: &settings::Init) -> Result<(), Failure> {
+    let mut files = std::iter::once(&settings.config).chain(&settings.flake);
+    files.try_for_each(|file| {
+        new_file::is_free(file).map_err(|failure| {
+            failure.hint("name another file with --config, or move this file away")
+        })
+    })
+}
+
+fn tell_next(args: &InitArgs, settings: &settings::Init, is_locked: bool, context: &Context) {
     let mut dirs = settings.config.ancestors();
     let in_repository = dirs.any(|dir| dir.join(".git").exists());
-    let next = next_command(args, in_repository, lock?.is_some());
+    let next = next_command(args, in_repository, is_locked);
     let text = format!("next: look through the file, then {next}");
     context.events.notice(text);
-    Ok(())
 }
 
 fn show_paths(files: &[PathBuf], ui: &Ui) -> Result<(), Failure> {
@@ -231,13 +249,9 @@ async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<Bo
         return named_board(DEFAULT_BOARD);
     }
     if asker.asks {
-        for board in boards_of(System::Aarch64Linux) {
-            let line = format!("  {:<11} {}", board.name, board.title);
-            asker.ui.explain(&line);
-        }
-        asker
-            .ui
-            .explain("A card for rpi3, rpi4 or rpi02 starts in all three.");
+        board_choices()
+            .iter()
+            .for_each(|line| asker.ui.explain(line));
     }
     let question = Question {
         text: "Board",
@@ -248,6 +262,20 @@ async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<Bo
         template::check_board(named_board(answer)?.0)
     });
     named_board(&answer.await?)
+}
+
+/// The lines above the question for the board: the usual boards with their titles, the others by name.
+fn board_choices() -> Vec<String> {
+    let (usual, others): (Vec<&Board>, Vec<&Board>) =
+        boards_of(System::Aarch64Linux).partition(|board| board.name.starts_with("rpi"));
+    let usual = usual.iter();
+    let mut lines: Vec<String> = usual
+        .map(|board| format!("  {:<6} {}", board.name, board.title))
+        .collect();
+    let others: Vec<&str> = others.iter().map(|board| board.name).collect();
+    lines.push(format!("  {}", others.join(", ")));
+    lines.push("A card for rpi3, rpi4 or rpi02 starts in all three. `sdbuild boards` describes the others.".to_owned());
+    lines
 }
 
 /// The board whose name or title somebody has typed; of a title as much is enough as only one board has.
@@ -286,8 +314,8 @@ fn report(values: &TemplateValues, context: &Context) {
     }
     if values.keys.is_empty() {
         events.warn(
-            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`, and replace REPLACE-ME in the \
-             file with the contents of ~/.ssh/id_ed25519.pub",
+            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`; then `sdbuild init` again, or with \
+             `--github USER`, puts it into the file in place of REPLACE-ME",
         );
     }
     if values.wifi.is_some() {

@@ -1,7 +1,9 @@
 //! The image that `boot`, `flash` and `inspect` take when none is named: the newest one here that sdbuild made, which has a
 //! manifest beside it. Another file with the name of an image, such as a copy of a card, is taken only where there is no such.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -11,6 +13,7 @@ use crate::common::failure::Failure;
 use crate::common::image_name::{Sidecar, is_build_result, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
+use crate::pipeline::SizedObject;
 use crate::settings::{Environment, output_dir};
 
 /// The image that the user named, or the newest one in the current directory and in the output directory of `sdbuild.toml`,
@@ -66,6 +69,8 @@ struct Candidate {
     /// there is one.
     built: Option<SystemTime>,
     written: SystemTime,
+    /// Bytes on the disk: `st_blocks` counts units of 512 (stat(2)).
+    size: u64,
     path: PathBuf,
 }
 
@@ -75,9 +80,28 @@ pub(super) fn built(image: &Path) -> Option<SystemTime> {
     manifest.is_file().then(|| manifest.modified().ok())?
 }
 
+/// The images that sdbuild made in the current directory `here` and in the output directory, the newest first.
+pub(super) fn built_images(here: &Path, output: &Path) -> Vec<SizedObject> {
+    let dirs = BTreeSet::from([here, output]);
+    let images = dirs.into_iter().flat_map(images_in);
+    let mut images: Vec<Candidate> = images.filter(|image| image.built.is_some()).collect();
+    images.sort_unstable_by(|one, other| other.cmp(one));
+    let sized = |image: Candidate| SizedObject {
+        name: shown_path(&image.path),
+        size: Some(image.size),
+        age: image.written.elapsed().ok().map(|age| age.as_secs()),
+    };
+    images.into_iter().map(sized).collect()
+}
+
 /// The image in `dir` that is taken.
 fn newest_in(dir: &Path) -> Option<Candidate> {
-    let files = fs::read_dir(dir).ok()?.flatten();
+    images_in(dir).into_iter().max()
+}
+
+/// The files in `dir` with the name of an image, and what builds wrote under other names.
+fn images_in(dir: &Path) -> Vec<Candidate> {
+    let files = fs::read_dir(dir).into_iter().flatten().flatten();
     let images = files.filter_map(|file| {
         let name = file.file_name();
         let metadata = file.metadata().ok()?;
@@ -89,10 +113,11 @@ fn newest_in(dir: &Path) -> Option<Candidate> {
         Some(Candidate {
             built: built(&file.path()),
             written: metadata.modified().ok()?,
+            size: metadata.blocks().saturating_mul(512),
             path: file.path(),
         })
     });
-    images.max()
+    images.collect()
 }
 
 #[cfg(test)]

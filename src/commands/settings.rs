@@ -5,16 +5,14 @@ use serde_json::{Value, json};
 use crate::cli;
 use crate::commands::json_output::print_json;
 use crate::common::failure::Failure;
-use crate::settings::{Build, Environment, Setting};
+use crate::settings::{Build, Environment, Origin, Setting};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
 /// Version of the JSON, raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
 /// Columns of the keys.
-const KEY_COLUMNS: usize = 21;
-/// The heading of the lines.
-const HEADING: &str = "SETTING              VALUE  (where it comes from)";
+const KEY_COLUMNS: usize = 26;
 
 /// Resolves the settings and writes them to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
@@ -24,11 +22,23 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         return print_json(&all, ui);
     }
     let columns = ui.result_columns();
-    ui.result(HEADING)?;
-    settings
+    shown_settings(&settings, columns)
         .iter()
-        .flat_map(|setting| lines(setting, columns))
-        .try_for_each(|line| ui.result(&line))
+        .try_for_each(|line| ui.result(line))
+}
+
+/// The settings that somebody gave, and below them those with their default.
+fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
+    let (defaults, given): (Vec<&Setting>, Vec<&Setting>) =
+        settings.iter().partition(|s| s.origin == Origin::Default);
+    let heading = format!("{:<KEY_COLUMNS$}VALUE  (where it comes from)", "SETTING");
+    let given = given.into_iter().flat_map(|s| lines(s, columns));
+    let defaults = defaults.into_iter().flat_map(|s| lines(s, columns));
+    std::iter::once(heading)
+        .chain(given)
+        .chain(std::iter::once(String::new()))
+        .chain(defaults)
+        .collect()
 }
 
 /// A setting, never truncated: users copy from it.

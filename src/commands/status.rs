@@ -2,10 +2,11 @@
 
 use crate::cli;
 use crate::commands::json_output::print_json;
+use crate::commands::newest_image::built_images;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, StaleLoans, Status};
-use crate::settings::{Common, Environment};
+use crate::settings::{Common, Environment, output_dir};
 use crate::ui::layout::{age, column, fit, labelled, wrapped};
 use crate::ui::{Ui, words};
 
@@ -30,7 +31,9 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
     StaleLoans::find(&settings).warn_of_unusable(context);
-    let status = Status::look(&settings, context).await?;
+    let (here, output) = output_dir(env)?;
+    let built = built_images(&here, &output);
+    let status = Status::look(&settings, built, context).await?;
     if args.json {
         return print_json(&status, ui);
     }
@@ -97,6 +100,9 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
     );
     rows.group("logs", &objects(std::slice::from_ref(&status.logs)));
     rows.group("total", &[sized_total(status)]);
+    if !status.built.is_empty() {
+        rows.group("built here", &objects(&status.built));
+    }
     if columns < NARROW {
         rows.lines.extend(reclaimable_narrow(status, columns));
     } else {

@@ -55,6 +55,9 @@ pub struct Status {
     pub downloads: SizedObject,
     /// The build logs.
     pub logs: SizedObject,
+    /// The images that builds wrote into the current directory and the output directory. They are the user's: nothing removes
+    /// them.
+    pub built: Vec<SizedObject>,
     /// What the parts of `clean` would give back.
     pub reclaimable: Reclaimable,
 }
@@ -71,7 +74,12 @@ pub struct Reclaimable {
 impl Status {
     /// Looks at the engine, the kernel's table and our directories. Fails when it was interrupted, or could
     /// not remove a container that counted.
-    pub async fn look(settings: &Common, context: &Context) -> Result<Self, Failure> {
+    /// `built` are the images that builds wrote where this user is.
+    pub async fn look(
+        settings: &Common,
+        built: Vec<SizedObject>,
+        context: &Context,
+    ) -> Result<Self, Failure> {
         let mut engine = EngineState::default();
         let mut old = None;
         let objects = match objects(settings, &mut engine, context).await {
@@ -114,6 +122,7 @@ impl Status {
             volumes: objects.volumes.into_iter().map(volume).collect(),
             downloads: dir(&files.cache, downloads),
             logs: dir(&files.logs, Some(files.logs_size)),
+            built,
             reclaimable,
         })
     }

@@ -1,8 +1,7 @@
 //! A first configuration: the repository's example `sd-card.nix` with values of this machine.
 //!
 //! Guarantees: the result differs from the example only in keys, host name, time zone, locale and wireless
-//! network, account and board; every value is a quoted Nix string; a file is written completely or not at all, and never replaces
-//! another one. Uses no module but `common`.
+//! network, account and board; every value is a quoted Nix string; a file is written completely or not at all. Uses no module but `common`.
 
 mod account;
 mod agent;
@@ -103,8 +102,18 @@ pub fn render(values: &TemplateValues) -> String {
     if values.keys.is_empty() {
         return text;
     }
+    with_keys(&text, &values.keys)
+}
+
+/// Whether the configuration `text` has the line of the templates that a key takes the place of.
+pub fn has_placeholder(text: &str) -> bool {
+    text.contains(KEY)
+}
+
+/// The configuration `text` with `keys` in place of the placeholder of the templates.
+pub fn with_keys(text: &str, keys: &[PublicKey]) -> String {
     let line = |key: &PublicKey| format!("    {}\n", nix_string(&key.line));
-    let keys: String = values.keys.iter().map(line).collect();
+    let keys: String = keys.iter().map(line).collect();
     text.replacen(KEY, &keys, 1)
         .replacen(WHO, WHO_CHOSEN, 1)
         .replacen(TO_DO, DONE, 1)

@@ -12,8 +12,6 @@ use crate::ui::words;
 
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
-/// The times of phases stand here at most: on a wider terminal they would be too far from the names.
-const MAX_COLUMNS: usize = 100;
 /// A phase that took less has no line on a terminal.
 const MIN_SHOWN: Duration = Duration::from_millis(100);
 /// The same for cleaning up, which is no part of the work.
@@ -91,7 +89,7 @@ pub(super) fn succeeded(
     } else {
         MIN_SHOWN
     };
-    (all || took >= min).then(|| line(&text, &time, columns.min(MAX_COLUMNS)))
+    (all || took >= min).then(|| line(&text, &time, columns))
 }
 
 /// The line about a phase that failed.
@@ -100,7 +98,7 @@ pub(super) fn failed(phase: Phase, took: Duration, form: Form, paint: Paint) -> 
     match form {
         Form::Columns(columns) => {
             let text = columned(&paint.bad("✗"), name, "failed", columns, paint);
-            line(&text, &time, columns.min(MAX_COLUMNS))
+            line(&text, &time, columns)
         }
         Form::Plain => format!("{name}: failed after {time}"),
     }

@@ -66,7 +66,7 @@ fn build_on_200_by_50() {
     assert_eq!(
         lines_of((200, 50), TWO_BUILDS),
         [
-            " ✓ Upload                                                                                     0.3 s",
+            " ✓ Upload                                                                                                                                                                                         0.3 s",
             " ⠼ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────────────  68 %                                                                                                          10 s",
             "     built 49 of 72",
             "     building linux-6.12.107-1                                                    buildPhase                                                                                                        4 s",

@@ -4,6 +4,7 @@ mod keys;
 mod questions;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use crate::support::*;
 use crate::user;
@@ -93,6 +94,44 @@ fn without_a_key_the_placeholder_stays() {
     run(&mut user.build(&[]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["placeholder"]);
+}
+
+#[test]
+fn a_key_of_later_takes_the_place_of_the_placeholder() {
+    let user = user();
+    run(&mut user.sdbuild(&["init", "--hostname", "kitchen"])).assert_exit_code(0);
+    let path = user.home.path().join("sd-card.nix");
+    let mode = fs::Permissions::from_mode(0o640);
+    fs::set_permissions(&path, mode).unwrap();
+    let text = fs::read_to_string(&path).unwrap() + "# mine\n";
+    fs::write(&path, &text).unwrap();
+    run(&mut user.sdbuild(&["init"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sd-card.nix exists already"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), text, "there is no key");
+
+    let key = user.home.path().join("me.pub");
+    fs::write(&key, format!("{KEY} me\n")).unwrap();
+    let outcome = run(&mut user.sdbuild(&["init", "--ssh-key", "me.pub"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["can log in as root now: ssh-ed25519 ", "nothing else"]);
+    assert_eq!(outcome.stdout, format!("{}\n", path.display()));
+    let filled = fs::read_to_string(&path).unwrap();
+    assert!(filled.contains(&format!("    \"{KEY} me\"\n")), "{filled}");
+    assert!(
+        filled.contains("\"kitchen\";") && filled.ends_with("# mine\n"),
+        "{filled}"
+    );
+    let mode = fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o640);
+    fs::remove_file(&key).unwrap();
+    assert_eq!(file_names(user.home.path()), ["out", "sd-card.nix"]);
+    // Without the placeholder it is a file like any other.
+    let key = with_key("me");
+    key.write("sd-card.nix", &filled);
+    run(&mut key.sdbuild(&["init"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["sd-card.nix exists already"]);
 }
 
 #[test]

@@ -30,23 +30,23 @@ fn every_source_is_named() {
     let own = own.display();
     let (home, tree) = (user.home.path().display(), config.join("tree"));
     assert!(
-        shown.starts_with("SETTING              VALUE  (where it comes from)\n"),
+        shown.starts_with("SETTING                   VALUE  (where it comes from)\n"),
         "{shown}"
     );
     for line in [
-        format!("config               {home}/sd-card.nix  (default)"),
-        format!("nixpkgs              {}  ({own})", tree.display()),
-        format!("system               aarch64-linux  ({project})"),
-        format!("emulation            host  ({project})"),
-        "glue                 native  (environment, SDBUILD_GLUE)".to_owned(),
-        "builder-image        -  (default)".to_owned(),
-        format!("output               {home}/out  (flag)"),
-        format!("force                false  ({project})"),
-        "substituters         none  (environment, SDBUILD_SUBSTITUTERS)".to_owned(),
-        "cores                2  (environment, SDBUILD_CORES)".to_owned(),
-        format!("jobs                 3  ({own})"),
-        "store                sdbuild-store  (default)".to_owned(),
-        "dry-run              false  (default)".to_owned(),
+        format!("config                    {home}/sd-card.nix  (default)"),
+        format!("nixpkgs                   {}  ({own})", tree.display()),
+        format!("system                    aarch64-linux  ({project})"),
+        format!("emulation                 host  ({project})"),
+        "glue                      native  (environment, SDBUILD_GLUE)".to_owned(),
+        "builder-image             -  (default)".to_owned(),
+        format!("output                    {home}/out  (flag)"),
+        format!("force                     false  ({project})"),
+        "substituters              none  (environment, SDBUILD_SUBSTITUTERS)".to_owned(),
+        "cores                     2  (environment, SDBUILD_CORES)".to_owned(),
+        format!("jobs                      3  ({own})"),
+        "store                     sdbuild-store  (default)".to_owned(),
+        "dry-run                   false  (default)".to_owned(),
         "extra-trusted-public-keys none  (default)".to_owned(),
     ] {
         assert!(
@@ -54,6 +54,9 @@ fn every_source_is_named() {
             "{line}\nis not in\n{shown}"
         );
     }
+    let (given, defaults) = shown.split_once("\n\n").unwrap();
+    assert!(!given.contains("(default)"), "{given}");
+    assert!(defaults.lines().all(|line| line.ends_with("(default)")));
     let shown = run(&mut user.sdbuild(&["settings", "--json"]))
         .assert_exit_code(0)
         .stdout;

@@ -70,7 +70,7 @@ fn ssh_connection_is_made_and_closed() {
     let doctor = run(&mut account.sdbuild(&there.user, &["doctor"])).stdout;
     let answers = format!("answers at {}", there.sshd.host());
     assert!(doctor.contains(&answers), "{doctor}");
-    assert!(doctor.contains("auto takes `private`"), "{doctor}");
+    assert!(doctor.contains("(`private`)"), "{doctor}");
     wait_until(Duration::from_secs(10), "ssh has ended", || {
         there.clients() == 0
     });

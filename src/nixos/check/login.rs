@@ -22,7 +22,7 @@ pub(super) const RULES: [Rule; 11] = [
     Rule {
         id: "key-is-none",
         severity: Severity::Trap,
-        is: broken_keys,
+        is: |facts, _| broken_keys(facts),
         why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
         add: &[KEY_LINE],
     },
@@ -32,6 +32,8 @@ pub(super) const RULES: [Rule; 11] = [
         is: |facts, _| {
             let nobody =
                 !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none();
+            // `key-is-none` tells the cause already.
+            let nobody = nobody && broken_keys(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
         why: "the machine starts and nobody can log in",
@@ -112,7 +114,7 @@ pub(super) const RULES: [Rule; 11] = [
         severity: Severity::Note,
         is: |facts, _| {
             let by_password = |user: &UserFacts| password_is_accepted(facts, user);
-            plain_passwords(facts, by_password)
+            said_of(&plain_passwords(facts, by_password))
         },
         why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
               machine that builds the image",
@@ -124,14 +126,10 @@ pub(super) const RULES: [Rule; 11] = [
     Rule {
         id: "stored-password",
         severity: Severity::Note,
-        is: |facts, _| {
-            plain_passwords(facts, |user| {
-                is_administrator(facts, &user.name) && !password_is_accepted(facts, user)
-            })
-        },
+        is: |facts, _| said_of(&stored_passwords(facts)),
         why: "it can be read on the card and in the Nix store of every machine that builds the image, and whoever is logged in \
               becomes root with it",
-        add: &["users.users.NAME.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
+        add: &["users.users.{administrator}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
         id: "private-key-file",
@@ -148,15 +146,28 @@ pub(super) const RULES: [Rule; 11] = [
     },
 ];
 
-/// The users with a password in plain text that `is_meant` is true of.
-fn plain_passwords(facts: &ConfigFacts, is_meant: impl Fn(&UserFacts) -> bool) -> Option<String> {
+/// The names of the users with a password in plain text that `is_meant` is true of.
+fn plain_passwords(facts: &ConfigFacts, is_meant: impl Fn(&UserFacts) -> bool) -> Vec<&str> {
     let users = facts.users.iter();
     let users = users
         .filter(|user| user.open_password && user.password == PasswordState::Set && is_meant(user));
-    let names: Vec<String> = users
-        .map(|user| format!("users.users.{}", user.name))
+    users.map(|user| user.name.as_str()).collect()
+}
+
+/// The names of the administrators with a password in plain text that the SSH server does not accept.
+pub(super) fn stored_passwords(facts: &ConfigFacts) -> Vec<&str> {
+    plain_passwords(facts, |user| {
+        is_administrator(facts, &user.name) && !password_is_accepted(facts, user)
+    })
+}
+
+/// What is said of users with a password in plain text, if there are any.
+fn said_of(names: &[&str]) -> Option<String> {
+    let options: Vec<String> = names
+        .iter()
+        .map(|name| format!("users.users.{name}"))
         .collect();
-    (!names.is_empty()).then(|| format!("{} has a password in plain text", names.join(", ")))
+    (!names.is_empty()).then(|| format!("{} has a password in plain text", options.join(", ")))
 }
 
 /// Whether the SSH server lets `user` in with a password, whatever keys there are.
@@ -169,7 +180,7 @@ fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {
     facts.ssh.enable && way_in(facts, &without_keys).is_ok()
 }
 
-fn broken_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
+fn broken_keys(facts: &ConfigFacts) -> Option<String> {
     let broken = facts.users.iter().flat_map(|user| {
         let name = &user.name;
         let broken = user.broken_keys().filter(|key| !is_private(key));

@@ -3,7 +3,7 @@
 use super::Severity;
 use super::facts::ConfigFacts;
 
-/// One rule. In `add`, `{system}`, `{port}` and `{release}` are replaced.
+/// One rule. In `add`, `{system}`, `{port}`, `{release}` and `{administrator}`, the first one with a stored password, are replaced.
 pub(super) struct Rule {
     pub(super) id: &'static str,
     pub(super) severity: Severity,

@@ -171,8 +171,11 @@ const RULES: [Rule; 13] = [
 pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) -> Vec<Finding> {
     let port = facts.ssh.ports.first().map_or(22, |port| *port).to_string();
     let release = facts.release.as_deref().unwrap_or("26.05");
+    let stored = login::stored_passwords(facts);
+    let administrator = stored.first().copied().unwrap_or("root");
     let fill = |line: &&str| {
         line.replace("{system}", system)
+            .replace("{administrator}", administrator)
             .replace("{port}", &port)
             .replace("{release}", release)
     };

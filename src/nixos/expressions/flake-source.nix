@@ -37,7 +37,7 @@ let
     else if configurations ? ${whole} then
       descend "nixosConfigurations" configurations [ whole ]
     else if length attribute == 1 && !(flake.outputs ? ${whole}) then
-      throw "the flake ${reference} has no configuration ${whole}; it has: ${if names == [ ] then "none" else listed}"
+      throw "the flake ${reference} has no configuration ${whole}; its configurations: ${if names == [ ] then "none" else listed}"
     else
       descend "the flake" flake.outputs attribute;
 

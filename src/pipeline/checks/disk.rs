@@ -4,7 +4,7 @@ use std::path::Path;
 
 use nix::unistd::{AccessFlags, access};
 
-use crate::common::disk_space::free_space;
+use crate::common::disk_space::{free_space, free_space_for_users};
 use crate::common::human_bytes::human_bytes;
 use crate::oci::MissingImages;
 use crate::output;
@@ -36,8 +36,10 @@ pub(super) fn engine(machine: &Machine<'_>) -> Option<Check> {
         return None;
     }
     let dir = Path::new(&engine.facts.root_dir);
+    // The builder writes there, which is not root.
+    let free = free_space_for_users(existing(dir));
     dir.is_absolute()
-        .then(|| engine_disk(dir, free_space(existing(dir)), machine.missing))
+        .then(|| engine_disk(dir, free, machine.missing))
 }
 
 /// The disk with the cache of downloads.

@@ -120,25 +120,26 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         Ok(chosen) => chosen,
         Err(failure) => return Some(Check::failed(topic, &failure)),
     };
+    let taken = EmulationChoice::from(chosen);
     let works = |mode| choose(mode).is_ok_and(|chosen| EmulationChoice::from(chosen) == mode);
-    let modes = [None, Register, Private].into_iter();
-    let mut possible: Vec<String> = modes
-        .filter(|mode| works(*mode))
-        .map(|mode| mode.to_string())
+    let modes = [None, Register, Private, Host].into_iter();
+    let others: Vec<String> = modes
+        .filter(|mode| *mode != taken && works(*mode))
+        .map(|mode| format!("`{mode}`"))
         .collect();
-    if works(Host) {
-        possible.push("host (with an existing handler)".to_owned());
-    }
-    let who = match settings.emulation {
-        Auto => "auto takes",
-        Register | Private | Host | None => "the settings take",
+    let system = settings.system;
+    let mut text = match taken {
+        Auto | Register => format!("a handler for {system} is registered for each build"),
+        Private => format!("a handler for {system} that only the builder's container sees"),
+        Host => format!("this machine's own handler for {system}"),
+        None => format!("not needed: the engine's machine runs {system} itself"),
     };
-    let text = format!(
-        "{who} `{}` for {}; possible: {}",
-        EmulationChoice::from(chosen),
-        settings.system,
-        possible.join(", ")
-    );
+    if taken != None {
+        text = format!("{text} (`{taken}`)");
+    }
+    if !others.is_empty() {
+        text = format!("{text}; {} would work too", others.join(" or "));
+    }
     let Some(failure) = chosen.last_resort(settings.emulation, settings.system, facts) else {
         return Some(Check::good(topic, text));
     };
@@ -172,14 +173,17 @@ mod tests {
     fn chosen_and_possible_modes_are_shown() {
         let facts = EngineFacts::sound();
         let text = checked(emulation, &facts, &settings()).unwrap().text;
-        let chosen = "auto takes `register` for aarch64-linux";
+        let chosen = "a handler for aarch64-linux is registered for each build (`register`)";
         assert!(text.starts_with(chosen), "{text}");
         let native = EngineFacts {
             architecture: "aarch64".into(),
             ..facts
         };
         let text = checked(emulation, &native, &settings()).unwrap().text;
-        assert_eq!(text, "auto takes `none` for aarch64-linux; possible: none");
+        assert_eq!(
+            text,
+            "not needed: the engine's machine runs aarch64-linux itself"
+        );
         let for_pc = settings::Build {
             system: System::X8664Linux,
             ..settings()
@@ -187,7 +191,7 @@ mod tests {
         let text = checked(emulation, &native, &for_pc).unwrap().text;
         assert_eq!(
             text,
-            "auto takes `register` for x86_64-linux; possible: register, private, host (with an existing handler)"
+            "a handler for x86_64-linux is registered for each build (`register`); `private` or `host` would work too"
         );
     }
 

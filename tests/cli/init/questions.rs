@@ -134,7 +134,8 @@ fn questions_are_asked_again_until_answers_are_valid() {
     let seen = on_a_terminal(&user, &["init", "pi"], &answers);
     for part in [
         "give only the first part, kitchen",
-        "  rpi4        Raspberry Pi 4",
+        "  rpi4   Raspberry Pi 4",
+        "rock64, rockpro64, ",
         "(did you mean rpi",
         "key 1: ssh-ed25519",
         "answer with numbers from 1 to 2",

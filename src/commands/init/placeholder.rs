@@ -1,0 +1,48 @@
+//! `init` beside a configuration that it wrote before there was an SSH key: the key takes the place of the placeholder.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use super::keys;
+use super::questions::Asker;
+use crate::common::atomic_file;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::settings::{self, Environment};
+use crate::template;
+
+/// Replaces the placeholder in the configuration with the keys of this user, and nothing else. `false` if there is no
+/// such placeholder, or no key.
+pub(super) async fn fill(
+    settings: &settings::Init,
+    env: &Environment,
+    asker: &Asker<'_>,
+) -> Result<bool, Failure> {
+    let path = settings.config.as_path();
+    let is_plain = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
+    let text = fs::read_to_string(path).ok().filter(|_| is_plain);
+    let Some(text) = text.filter(|text| template::has_placeholder(text)) else {
+        return Ok(false);
+    };
+    let keys = Box::pin(keys::choose(settings, env, asker)).await?;
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    let operation = format!("put your key into {}", path.display());
+    replace(path, &template::with_keys(&text, &keys)).or_environment(&operation)?;
+    let events = &asker.context.events;
+    for key in &keys {
+        events.notice(format!("can log in as root now: {}", key.shown()));
+    }
+    events.notice("the key is in place of REPLACE-ME, and nothing else was changed");
+    Ok(true)
+}
+
+/// Replaces the file `path`, which keeps its owner and permissions.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let found = fs::metadata(path)?;
+    let owner = Some((found.uid(), found.gid()));
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    let file = atomic_file::temporary(dir, text, found.mode() & 0o7777, owner)?;
+    file.persist(path).map(drop).map_err(|error| error.error)
+}
