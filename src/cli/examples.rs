@@ -14,7 +14,8 @@ Examples:
 
 pub(super) const BOARDS: &str = "\
 Examples:
-  sdbuild boards
+  sdbuild boards          # list the boards
+  sdbuild boards rock5b   # describe one
   sdbuild boards --json";
 
 pub(super) const FORMATS: &str = "\

@@ -116,6 +116,8 @@ pub struct Clean {
 /// `sdbuild boards`.
 #[derive(Debug, Args)]
 pub struct Boards {
+    /// Board to describe [default: all, a line each]
+    pub board: Option<BoardName>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,

@@ -6,33 +6,60 @@ use crate::cli;
 use crate::commands::json_output::print_json;
 use crate::common::board::{BOARDS, Board, BoardName, QemuModel};
 use crate::common::failure::Failure;
+use crate::common::system::System;
 use crate::ui::Ui;
-use crate::ui::layout::labelled;
+use crate::ui::layout::{column, fit, labelled, wrapped};
 
 /// Version of the JSON, raised when a field is removed or changes its meaning.
 const VERSION: u32 = 1;
-/// Columns of the names, and of the text behind them.
+/// Columns of the names, of the names and titles, and of the text behind a name.
 const NAME_COLUMNS: usize = 11;
+const TITLE_COLUMNS: usize = 46;
+/// On a terminal of fewer columns the list has names and titles only.
+const NARROW: usize = 70;
+/// What is said below the list.
+const NOTES: &str = "No image was tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
+                     a configuration for it.";
 
-/// Writes the boards to standard output.
+/// Writes the boards to standard output: one that is named with all that is known of it, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
+    let named = args.board.map(|BoardName(board)| board);
     let boards = BOARDS.iter().map(|BoardName(board)| *board);
+    let boards = boards.filter(|board| named.is_none_or(|named| named.name == board.name));
     if args.json {
         let boards: Vec<_> = boards.map(as_json).collect();
         let all = json!({ "version": VERSION, "boards": boards });
         return print_json(&all, ui);
     }
     let columns = ui.result_size().0;
-    boards
-        .flat_map(|board| lines(board, columns))
-        .try_for_each(|line| ui.result(&line))
+    let lines = match named {
+        Some(board) => description(board, columns),
+        None => list(boards, columns),
+    };
+    lines.iter().try_for_each(|line| ui.result(line))
+}
+
+/// A line for each board, and what to do next.
+fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<String> {
+    let row = |name: &str, title: &str, stage: &str| {
+        let text = format!("{name:<NAME_COLUMNS$}{title}");
+        match columns < NARROW {
+            true => fit(&text, columns),
+            false => format!("{} {stage}", column(&text, TITLE_COLUMNS)),
+        }
+    };
+    let heading = row("NAME", "BOARD", "TRIED");
+    let rows = boards.map(|board| row(board.name, board.title, &board.stage.to_string()));
+    let notes = wrapped(NOTES, columns);
+    let notes = std::iter::once(String::new()).chain(notes);
+    std::iter::once(heading).chain(rows).chain(notes).collect()
 }
 
 fn as_json(board: &Board) -> serde_json::Value {
     let qemu = board.qemu.as_ref().map(machine);
     json!({
         "name": board.name, "title": board.title, "system": board.system, "starts": board.start_text(),
-        "plain_image": board.boots_plain_image(), "qemu": qemu, "tried": board.tried,
+        "plain_image": board.boots_plain_image(), "qemu": qemu, "stage": board.stage, "tried": board.tried,
     })
 }
 
@@ -42,20 +69,27 @@ fn machine(model: &QemuModel) -> &'static str {
     words.nth(1).copied().unwrap_or_default()
 }
 
-fn lines(board: &Board, columns: usize) -> Vec<String> {
-    let start = board.start_text();
-    let mut text = vec![format!("{}: starts {start}", board.title)];
+fn description(board: &Board, columns: usize) -> Vec<String> {
+    let mut text = vec![
+        board.title.to_owned(),
+        format!("starts {}", board.start_text()),
+    ];
     text.extend(board.qemu.as_ref().map(|model| {
         let since = model
             .since
             .map(|release| format!(" (QEMU {release} or newer)"));
         format!(
-            "sdbuild boot runs it as {}{}",
+            "`sdbuild boot` runs it as {}{}",
             machine(model),
             since.unwrap_or_default()
         )
     }));
     text.push(format!("tried: {}", board.tried));
+    // The template is a configuration for ARM.
+    text.extend((board.system == System::Aarch64Linux).then(|| {
+        let name = board.name;
+        format!("`sdbuild init --board {name}` writes a configuration for it")
+    }));
     let names = std::iter::once(board.name).chain(std::iter::repeat(""));
     let rows = names.zip(&text);
     rows.flat_map(|(name, text)| labelled(name, NAME_COLUMNS, text, columns))
@@ -68,19 +102,25 @@ mod tests {
 
     #[test]
     fn every_line_fits_and_names_the_board_once() {
-        for BoardName(board) in &BOARDS {
-            for columns in [40, 60, 80, 200] {
-                let lines = lines(board, columns);
-                let fits = |line: &String| line.chars().count() <= columns;
-                assert!(lines.iter().all(fits), "{lines:#?}");
+        let fits = |lines: &[String], columns: usize| {
+            let fits = |line: &String| line.chars().count() <= columns;
+            assert!(lines.iter().all(fits), "{lines:#?}");
+        };
+        for columns in [40, 60, 80, 200] {
+            let list = list(BOARDS.iter().map(|BoardName(board)| *board), columns);
+            fits(&list, columns);
+            for BoardName(board) in &BOARDS {
+                fits(&description(board, columns), columns);
+                let is_row = |line: &&String| line.starts_with(&format!("{} ", board.name));
+                assert_eq!(list.iter().filter(is_row).count(), 1, "{list:#?}");
             }
-            let lines = lines(board, 80);
+        }
+        for BoardName(board) in &BOARDS {
+            let lines = description(board, 80);
             assert!(lines[0].starts_with(board.name), "{lines:?}");
-            assert!(lines[0].contains("starts"), "{lines:?}");
-            assert!(
-                lines[1..].iter().all(|line| line.starts_with(' ')),
-                "{lines:?}"
-            );
+            assert!(lines[1].contains("starts"), "{lines:?}");
+            let rest = lines[1..].iter().all(|line| line.starts_with(' '));
+            assert!(rest, "{lines:?}");
         }
     }
 }

@@ -6,8 +6,11 @@ mod qemu;
 mod raspberry_pi;
 mod u_boot;
 
+use std::fmt;
+
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
+use serde::Serialize;
 
 use super::choice::named_like_its_flag;
 use super::system::System;
@@ -33,7 +36,34 @@ pub struct Board {
     /// images share one.
     pub imager_tag: Option<&'static str>,
     /// How far images for it were tried where sdbuild is developed. No image was tried on hardware.
+    pub stage: TrialStage,
+    /// The same in a sentence.
     pub tried: &'static str,
+}
+
+/// How far images for a board were tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrialStage {
+    /// On QEMU's model of the board, or on the machine that starts the same.
+    Booted,
+    /// It has nothing that only this board needs, and its image was booted as another board.
+    Shared,
+    /// An image was built.
+    Built,
+    /// The configuration that `init` writes was evaluated.
+    Evaluated,
+}
+
+impl fmt::Display for TrialStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Booted => "booted in QEMU",
+            Self::Shared => "booted as another board",
+            Self::Built => "built",
+            Self::Evaluated => "evaluated with nixpkgs",
+        })
+    }
 }
 
 /// What starts the boot menu of an image.

@@ -1,7 +1,7 @@
 //! Boards with firmware of their own, and virtual machines.
 
 use super::qemu::{ARM_PACKAGES, QemuFirmware, QemuModel, Wiring};
-use super::{Board, Start};
+use super::{Board, Start, TrialStage};
 use crate::common::system::{Architecture, System};
 
 /// A board whose UEFI firmware is in its flash memory.
@@ -12,6 +12,7 @@ pub(super) static UEFI: Board = Board {
     start: Start::Uefi,
     qemu: None,
     imager_tag: None,
+    stage: TrialStage::Booted,
     tried: "as virt with edk2: a test boots a disk of the miniature system and logs in",
 };
 
@@ -23,6 +24,7 @@ pub(super) static OTHER: Board = Board {
     start: Start::OwnUBoot,
     qemu: None,
     imager_tag: None,
+    stage: TrialStage::Shared,
     tried: "as virt, which starts the same boot menu",
 };
 
@@ -80,6 +82,7 @@ pub(super) static VIRT: Board = Board {
         }),
     }),
     imager_tag: None,
+    stage: TrialStage::Booted,
     tried: "the tests build the miniature image, boot it and log in",
 };
 
@@ -122,5 +125,6 @@ pub(super) static PC: Board = Board {
         }),
     }),
     imager_tag: None,
+    stage: TrialStage::Built,
     tried: "the tests build the miniature image, which has no boot loader there",
 };

@@ -2,7 +2,7 @@
 //! starts what `config.txt` names, with the device tree of the model: on nixpkgs' images U-Boot, which reads the extlinux menu.
 
 use super::qemu::{AbsentDevice, RaspberryPiModel};
-use super::{Board, Start};
+use super::{Board, Start, TrialStage};
 use crate::common::system::System;
 
 /// How the firmware of a Raspberry Pi starts, by
@@ -82,6 +82,7 @@ pub(super) static RPI3: Board = Board {
         .qemu(),
     ),
     imager_tag: Some("pi3-64bit"),
+    stage: TrialStage::Booted,
     tried: "a test boots the miniature image on raspi3b and logs in over SSH",
 };
 
@@ -114,6 +115,7 @@ pub(super) static RPI4: Board = Board {
         .qemu(),
     ),
     imager_tag: Some("pi4-64bit"),
+    stage: TrialStage::Booted,
     tried: "a test boots the miniature image on raspi4b to the prompt of its login",
 };
 
@@ -146,6 +148,7 @@ pub(super) static RPI02: Board = Board {
         .qemu(),
     ),
     imager_tag: Some("pi3-64bit"),
+    stage: TrialStage::Shared,
     tried: "nothing of its own; it starts the files of a Raspberry Pi 3",
 };
 
@@ -165,5 +168,6 @@ pub(super) static RPI5: Board = Board {
     }),
     qemu: None,
     imager_tag: Some("pi5-64bit"),
+    stage: TrialStage::Evaluated,
     tried: "init's configuration was evaluated with nixpkgs; QEMU has no model of it",
 };

@@ -1,6 +1,6 @@
 //! Boards whose boot ROM starts U-Boot from fixed sectors of the card, in front of the first partition.
 
-use super::{Board, Start};
+use super::{Board, Start, TrialStage};
 use crate::common::nix_string::nix_string;
 use crate::common::system::System;
 
@@ -129,6 +129,7 @@ const fn board(name: &'static str, title: &'static str, u_boot: UBoot) -> Board 
         start: Start::UBoot(u_boot),
         qemu: None,
         imager_tag: None,
+        stage: TrialStage::Evaluated,
         tried: NOTHING,
     }
 }
