@@ -43,10 +43,10 @@ pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
 fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<String> {
     let row = |name: &str, title: &str, stage: &str| {
         let text = format!("{name:<NAME_COLUMNS$}{title}");
-        match columns < NARROW {
-            true => fit(&text, columns),
-            false => format!("{} {stage}", column(&text, TITLE_COLUMNS)),
+        if columns < NARROW {
+            return fit(&text, columns);
         }
+        format!("{} {stage}", column(&text, TITLE_COLUMNS))
     };
     let heading = row("NAME", "BOARD", "TRIED");
     let rows = boards.map(|board| row(board.name, board.title, &board.stage.to_string()));

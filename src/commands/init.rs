@@ -249,9 +249,9 @@ async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<Bo
         return named_board(DEFAULT_BOARD);
     }
     if asker.asks {
-        board_choices()
-            .iter()
-            .for_each(|line| asker.ui.explain(line));
+        for line in board_choices() {
+            asker.ui.explain(&line);
+        }
     }
     let question = Question {
         text: "Board",

@@ -89,6 +89,8 @@ pub(super) fn succeeded(
     } else {
         MIN_SHOWN
     };
+    // That a card was read back has to be seen, however little time it took.
+    let all = all || phase == Phase::Verify;
     (all || took >= min).then(|| line(&text, &time, columns))
 }
 
@@ -209,13 +211,15 @@ mod tests {
 
     #[test]
     fn phase_without_duration_has_no_line_on_a_terminal() {
-        let shown = |millis, all, form| {
+        let phase_shown = |phase, millis, all, form| {
             let took = Duration::from_millis(millis);
-            succeeded(Phase::Fetch, took, Some("41 MB"), all, form, PLAIN)
+            succeeded(phase, took, Some("41 MB"), all, form, PLAIN)
         };
+        let shown = |millis, all, form| phase_shown(Phase::Fetch, millis, all, form);
         let columns = Form::Columns(40);
         assert_eq!(shown(40, false, columns), None);
         assert!(shown(40, true, columns).is_some());
+        assert!(phase_shown(Phase::Verify, 40, false, columns).is_some());
         assert_eq!(
             shown(3400, false, columns).unwrap(),
             " ✓ Downloads  41 MB               3.4 s"
