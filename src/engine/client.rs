@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bollard::Docker;
+use bollard::{API_DEFAULT_VERSION, ClientVersion, Docker};
 
 use crate::common::timeout::timeout;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::EngineError;
 use crate::engine::facts::EngineFacts;
-use crate::engine::handshake::{self, FIRST_ANSWER_TIMEOUT};
+use crate::engine::handshake;
 use crate::engine::keepalive::KeepAlive;
-use crate::engine::request::{request, request_within};
+use crate::engine::request::request;
 use crate::engine::tunnel::Tunnel;
 
 /// A connected engine. Cheap to clone.
@@ -24,24 +24,31 @@ pub struct Engine {
     _tunnel: Option<Arc<Tunnel>>,
 }
 
+/// The API version to speak with an engine whose newest one is `newest`. Not by bollard's negotiation, which asks for the
+/// version once more: Podman asks the package manager about its helpers each time, for half a second.
+fn spoken((major, minor): (u32, u32)) -> ClientVersion {
+    let newest = (major as usize, minor as usize);
+    let ours = API_DEFAULT_VERSION;
+    let (major_version, minor_version) = newest.min((ours.major_version, ours.minor_version));
+    ClientVersion {
+        major_version,
+        minor_version,
+    }
+}
+
 impl Engine {
     /// Connects, negotiates the API version and reads what kind of engine it is.
     pub async fn connect(endpoint: &Endpoint) -> Result<Self, EngineError> {
         handshake::handshake(endpoint).await?;
-        let (docker, tunnel) = Box::pin(handshake::client(endpoint)).await?;
+        let (near, tunnel) = Box::pin(handshake::near_end(endpoint)).await?;
+        let docker = handshake::client(&near, API_DEFAULT_VERSION)?;
         let (version, api) = Box::pin(handshake::version(&docker, endpoint))
             .await
             .map_err(|error| {
                 let ssh_message = tunnel.as_ref().and_then(Tunnel::last_message);
                 handshake::explain_by_ssh(endpoint, error, ssh_message)
             })?;
-        let negotiated = Box::pin(docker.negotiate_version());
-        let docker = request_within(
-            FIRST_ANSWER_TIMEOUT,
-            "negotiate the API version",
-            negotiated,
-        )
-        .await?;
+        let docker = handshake::client(&near, &spoken(api))?;
         let info = Box::pin(docker.info());
         let info = request("ask the engine about its host", info).await?;
         let facts = Arc::new(EngineFacts::new(version, info, api));

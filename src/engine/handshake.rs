@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use bollard::models::SystemVersion;
-use bollard::{API_DEFAULT_VERSION, Docker};
+use bollard::{ClientVersion, Docker};
 
 use crate::common::timeout::timeout;
 use crate::engine::connect_error::{ConnectError, OLDEST_API};
@@ -20,7 +20,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// For the first requests: an engine asks its own helpers for their versions then, which took 15 s on one that loaded
 /// container images for six builds at once.
-pub(super) const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Opens and closes one connection, because the system's error is clearer than hyper's.
 pub(super) async fn handshake(endpoint: &Endpoint) -> Result<(), ConnectError> {
@@ -66,36 +66,40 @@ pub(super) fn connection_error(endpoint: &Endpoint, error: &std::io::Error) -> C
     }
 }
 
-/// A client, and the tunnel that it uses for `ssh://`. Not by `connect_with_host`, which reads `DOCKER_TLS_VERIFY` from
-/// the environment.
-pub(super) async fn client(endpoint: &Endpoint) -> Result<(Docker, Option<Tunnel>), EngineError> {
-    let seconds = NEVER.as_secs();
-    let unix = |path: &Path| {
-        Docker::connect_with_unix(&path.to_string_lossy(), seconds, API_DEFAULT_VERSION)
+/// Where a client connects to for `endpoint`: its own address, or the near end of the tunnel that is opened for `ssh://`.
+pub(super) async fn near_end(
+    endpoint: &Endpoint,
+) -> Result<(Endpoint, Option<Tunnel>), EngineError> {
+    let Endpoint::Ssh(target) = endpoint else {
+        return Ok((endpoint.clone(), None));
     };
-    let (docker, tunnel) = match endpoint {
-        Endpoint::Unix(path) => (unix(path), None),
-        Endpoint::Tcp(address) => {
-            let docker = Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION);
-            (docker, None)
+    let tunnel = Tunnel::open(target).await?;
+    Ok((Endpoint::Unix(tunnel.socket()), Some(tunnel)))
+}
+
+/// A client of the API `version` for a [`near_end`]. Not by `connect_with_host`, which reads `DOCKER_TLS_VERIFY` from the
+/// environment.
+pub(super) fn client(near: &Endpoint, version: &ClientVersion) -> Result<Docker, EngineError> {
+    let seconds = NEVER.as_secs();
+    let docker = match near {
+        Endpoint::Unix(path) => {
+            Docker::connect_with_unix(&path.to_string_lossy(), seconds, version)
         }
+        Endpoint::Tcp(address) => Docker::connect_with_http(address, seconds, version),
         Endpoint::Tls {
             address,
             certificates,
         } => {
             let [key, cert, ca] = ["key.pem", "cert.pem", "ca.pem"].map(|n| certificates.join(n));
-            let docker =
-                Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, API_DEFAULT_VERSION);
-            let docker = docker.map_err(|error| tls_error(endpoint, error.to_string()))?;
-            (Ok(docker), None)
+            let docker = Docker::connect_with_ssl(address, &key, &cert, &ca, seconds, version);
+            Ok(docker.map_err(|error| tls_error(near, error.to_string()))?)
         }
-        Endpoint::Ssh(target) => {
-            let tunnel = Tunnel::open(target).await?;
-            (unix(&tunnel.socket()), Some(tunnel))
+        Endpoint::Ssh(_) => {
+            let error = std::io::Error::other("it is reached by a tunnel only");
+            return Err(connection_error(near, &error).into());
         }
     };
-    let docker = docker.map_err(at(format!("connect to {endpoint}")))?;
-    Ok((docker, tunnel))
+    docker.map_err(at(format!("connect to {near}")))
 }
 
 fn tls_error(endpoint: &Endpoint, reason: String) -> ConnectError {
@@ -184,6 +188,8 @@ fn version_error(endpoint: &Endpoint, error: bollard::errors::Error) -> EngineEr
 mod tests {
     use std::io::{Read as _, Write as _};
 
+    use bollard::API_DEFAULT_VERSION;
+
     use super::*;
 
     /// bollard's timeout counts the time in which this process is stopped: after a stop of a minute an engine that was
@@ -191,7 +197,7 @@ mod tests {
     #[tokio::test]
     async fn the_timeout_of_bollard_never_elapses() {
         let endpoint = Endpoint::Tcp("127.0.0.1:1".into());
-        let (client, _) = client(&endpoint).await.unwrap();
+        let client = client(&endpoint, API_DEFAULT_VERSION).unwrap();
         assert_eq!(client.timeout(), NEVER);
     }
 
@@ -228,7 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_timeout_covers_a_body_without_end() {
-        let (docker, _) = client(&endless_server()).await.unwrap();
+        let docker = client(&endless_server(), API_DEFAULT_VERSION).unwrap();
         let version = within(Duration::from_millis(300), "ask", docker.version());
         let version = timeout(Duration::from_secs(20), version);
         let error = version.await.unwrap().unwrap_err();
