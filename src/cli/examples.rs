@@ -79,7 +79,7 @@ Examples:
   sdbuild init                         # write ./sd-card.nix
   sdbuild init pi --hostname kitchen   # pi/sd-card.nix
   sdbuild init --github octocat --wifi 'Home network'
-  sdbuild init --template installer-cloud-init
+  sdbuild init --template vm vm
   sdbuild init --ci github             # add a workflow that builds the image at every push";
 
 pub(super) const CHECK: &str = "\

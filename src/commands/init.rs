@@ -18,6 +18,7 @@ use crate::common::image_name;
 use crate::common::new_file::{self, Access};
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
+use crate::common::template_name::TemplateName;
 use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
@@ -205,7 +206,11 @@ async fn values(
     let BoardName(board) = chosen_board(settings, asker).await?;
     let keys = Box::pin(keys::choose(settings, env, asker)).await?;
     let user = Question {
-        text: "Account beside root, with sudo (empty for none)",
+        text: if settings.template == TemplateName::Server {
+            "The administrator's account (empty for admin)"
+        } else {
+            "Account beside root, with sudo (empty for none)"
+        },
         given: settings.user.as_deref(),
         default: "",
     };
@@ -300,14 +305,12 @@ fn report(values: &TemplateValues, context: &Context) {
         "host name {}, time zone {zone}, language {locale}",
         values.host_name
     ));
-    let who = match &values.user {
-        Some(user) => format!("root and as {user}"),
-        None => "root".to_owned(),
-    };
+    let logins = values.logins();
+    let who = logins.join(" and as ");
     for key in &values.keys {
         events.notice(format!("can log in as {who}: {}", key.shown()));
     }
-    if let Some(user) = &values.user {
+    if let Some(user) = logins.iter().find(|login| **login != "root") {
         events.notice(format!(
             "{user} has no password, so sudo asks for none (security.sudo.wheelNeedsPassword = false)"
         ));

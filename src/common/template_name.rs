@@ -10,6 +10,12 @@ pub enum TemplateName {
     SdCard,
     /// An installer on a CD or USB stick that cloud-init configures
     InstallerCloudInit,
+    /// A virtual machine of QEMU, libvirt or Proxmox
+    Vm,
+    /// A server whose accounts are fixed, with an administrator who logs in with a key
+    Server,
+    /// A machine of Amazon EC2
+    Amazon,
 }
 
 impl TemplateName {
@@ -18,6 +24,9 @@ impl TemplateName {
         match self {
             Self::SdCard => None,
             Self::InstallerCloudInit => Some("iso-installer"),
+            Self::Vm => Some("qcow2"),
+            Self::Server => Some("raw-efi"),
+            Self::Amazon => Some("amazon"),
         }
     }
 }

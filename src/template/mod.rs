@@ -27,9 +27,14 @@ pub use miniature::unpack_miniature;
 pub use networks::wireless_networks;
 pub use wifi::Wifi;
 
-/// The example and the installer, and the texts in both that are replaced.
+/// The templates, and the texts in all of them that are replaced.
 const EXAMPLE: &str = include_str!("../../sd-card.nix");
 const INSTALLER: &str = include_str!("installer-cloud-init.nix");
+const VM: &str = include_str!("vm.nix");
+const SERVER: &str = include_str!("server.nix");
+const AMAZON: &str = include_str!("amazon.nix");
+/// The administrator in the template of a server.
+const ADMINISTRATOR: &str = "admin";
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 const WHO: &str = "  # Who may log in: your public key, the one line in ~/.ssh/id_ed25519.pub\n";
 const WHO_CHOSEN: &str =
@@ -79,10 +84,12 @@ pub fn render(values: &TemplateValues) -> String {
     let mut text = match values.template {
         TemplateName::SdCard => board::for_board(EXAMPLE, values.board),
         TemplateName::InstallerCloudInit => INSTALLER.to_owned(),
+        TemplateName::Vm => VM.to_owned(),
+        TemplateName::Server => SERVER.to_owned(),
+        TemplateName::Amazon => AMAZON.to_owned(),
     };
     if let Some(user) = &values.user {
-        text = text.replacen(ARGUMENTS, "{ config, lib, pkgs", 1);
-        text = text.replacen(PROGRAMS, &format!("{}{PROGRAMS}", user_lines(user)), 1);
+        text = with_user(&text, user, values.template);
     }
     let name = nix_string(&values.host_name);
     let wifi = values.wifi.as_ref().map(Wifi::lines).unwrap_or_default();
@@ -103,6 +110,19 @@ pub fn render(values: &TemplateValues) -> String {
         return text;
     }
     with_keys(&text, &values.keys)
+}
+
+/// The configuration `text` with the account `user`: that of a server's administrator, or one beside root.
+fn with_user(text: &str, user: &str, template: TemplateName) -> String {
+    if template == TemplateName::Server {
+        let account = |name: &str| format!("users.users.{name}");
+        return text.replace(&account(ADMINISTRATOR), &account(&nix_string(user)));
+    }
+    text.replacen(ARGUMENTS, "{ config, lib, pkgs", 1).replacen(
+        PROGRAMS,
+        &format!("{}{PROGRAMS}", user_lines(user)),
+        1,
+    )
 }
 
 /// Whether the configuration `text` has the line of the templates that a key takes the place of.
@@ -134,6 +154,18 @@ fn user_lines(user: &str) -> String {
 }
 
 impl TemplateValues {
+    /// The accounts that the keys log in to.
+    pub fn logins(&self) -> Vec<&str> {
+        let user = self.user.as_deref();
+        match self.template {
+            TemplateName::Server => vec![user.unwrap_or(ADMINISTRATOR)],
+            TemplateName::SdCard
+            | TemplateName::InstallerCloudInit
+            | TemplateName::Vm
+            | TemplateName::Amazon => std::iter::once("root").chain(user).collect(),
+        }
+    }
+
     /// Who may read the file with these values.
     pub fn access(&self) -> Access {
         match self.wifi {
@@ -145,6 +177,8 @@ impl TemplateValues {
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum as _;
+
     use super::*;
     use crate::common::board::BoardName;
 
@@ -185,18 +219,39 @@ mod tests {
     }
 
     #[test]
-    fn an_installer_has_the_same_values_and_cloud_init() {
-        for blank in [
-            KEY, WHO, TO_DO, ARGUMENTS, PROGRAMS, HOST_NAME, TIME_ZONE, LOCALE,
-        ] {
-            assert_eq!(INSTALLER.matches(blank).count(), 1, "{blank}");
+    fn every_template_has_the_same_values() {
+        for template in TemplateName::value_variants() {
+            let rendered = |name: &str, user: Option<&str>| {
+                render(&TemplateValues {
+                    template: *template,
+                    host_name: name.into(),
+                    user: user.map(str::to_owned),
+                    ..example_values()
+                })
+            };
+            let text = rendered("nixos-sd", None);
+            for blank in [
+                KEY, WHO, TO_DO, ARGUMENTS, PROGRAMS, HOST_NAME, TIME_ZONE, LOCALE,
+            ] {
+                assert_eq!(text.matches(blank).count(), 1, "{template:?}: {blank}");
+            }
+            let text = rendered("live", Some("ann"));
+            assert!(text.contains("networking.hostName = \"live\";"), "{text}");
+            let account = text.contains("users.users.\"ann\" = {");
+            let sudo = text.matches("wheelNeedsPassword = false;").count();
+            assert!(
+                account && sudo == 1 && !text.contains("admin = {"),
+                "{text}"
+            );
         }
+    }
+
+    #[test]
+    fn an_installer_has_cloud_init_and_no_card() {
         let text = render(&TemplateValues {
             template: TemplateName::InstallerCloudInit,
-            host_name: "live".into(),
             ..example_values()
         });
-        assert!(text.contains("networking.hostName = \"live\";"), "{text}");
         assert!(text.contains("image.modules.iso-installer = {"), "{text}");
         assert!(!text.contains("sdImage"), "{text}");
     }

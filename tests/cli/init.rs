@@ -114,7 +114,7 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
     fs::write(&key, format!("{KEY} me\n")).unwrap();
     let outcome = run(&mut user.sdbuild(&["init", "--ssh-key", "me.pub"]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["can log in as root now: ssh-ed25519 ", "nothing else"]);
+        .assert_stderr_contains(&["can log in now: ssh-ed25519 ", "nothing else"]);
     assert_eq!(outcome.stdout, format!("{}\n", path.display()));
     let filled = fs::read_to_string(&path).unwrap();
     assert!(filled.contains(&format!("    \"{KEY} me\"\n")), "{filled}");
@@ -247,6 +247,18 @@ fn a_template_names_its_format_in_the_settings() {
             "--board rpi5 is for cards and disks",
             "hint: leave out --board",
         ]);
+    for (template, format) in [("vm", "qcow2"), ("server", "raw-efi"), ("amazon", "amazon")] {
+        let words = ["init", "--yes", "--template", template, template];
+        let outcome = run(&mut user.sdbuild(&words)).assert_exit_code(0);
+        let settings = user.home.path().join(template).join("sdbuild.toml");
+        let settings = fs::read_to_string(settings).unwrap();
+        assert!(
+            settings.contains(&format!("format = \"{format}\"")),
+            "{settings}"
+        );
+        let has_admin = outcome.stderr.contains("admin has no password");
+        assert_eq!(has_admin, template == "server", "{}", outcome.stderr);
+    }
     run(&mut user.sdbuild(&words)).assert_exit_code(0);
     let written = |name: &str| fs::read_to_string(user.home.path().join(name)).unwrap();
     assert!(written("sd-card.nix").contains("services.cloud-init.enable = true;"));

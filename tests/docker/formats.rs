@@ -171,30 +171,88 @@ fn systems_from_memory_are_built_and_boot() {
 
 /// A PC loads a kernel without a disk by a program of QEMU, which the emulator's container lacked.
 #[test]
-fn pc_images_of_other_formats_are_built_and_boot() {
+fn a_pcs_system_from_memory_is_built_and_boots() {
     if !engine_available() {
         return;
     }
     let user = TestUser::new();
     let runs = user.track_runs();
     let (key, public) = key(&user);
-    let common = format!(
-        "networking.hostName = \"pc\"; services.openssh.enable = true; system.stateVersion = \"26.05\"; \
-         users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];"
+    let text = format!(
+        "{{ services.openssh.enable = true; system.stateVersion = \"26.05\"; \
+         users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ]; }}"
     );
-    let disk = "fileSystems.\"/\" = { device = \"/dev/disk/by-label/nixos\"; fsType = \"ext4\"; }; \
-                boot.loader.systemd-boot.enable = true; boot.loader.timeout = 0;";
-    for (format, more) in [("kexec", ""), ("raw-efi", disk)] {
-        user.write("sd-card.nix", &format!("{{ {common} {more} }}"));
-        let words = ["--system", "x86_64-linux", "--format", format];
-        let built = run(user.build(&["--force"]).args(words)).assert_exit_code(0);
-        assert!(!built.stderr.contains("emulation"), "{}", built.stderr);
-        let image = built.image();
-        let mut boot = user.sdbuild(&["boot", "--emulator", "container", "--run", "uname -m"]);
-        let ran = run(boot.arg("--login-key").args([&key, &image])).assert_exit_code(0);
-        assert_eq!(ran.stdout, "x86_64\n", "{format}");
-    }
+    user.write("sd-card.nix", &text);
+    let words = ["--system", "x86_64-linux", "--format", "kexec"];
+    let built = run(user.build(&[]).args(words)).assert_exit_code(0);
+    assert!(!built.stderr.contains("emulation"), "{}", built.stderr);
+    let mut boot = user.sdbuild(&["boot", "--emulator", "container", "--run", "uname -m"]);
+    let ran = run(boot.arg("--login-key").args([&key, &built.image()])).assert_exit_code(0);
+    assert_eq!(ran.stdout, "x86_64\n");
     runs.assert_nothing_left();
+}
+
+/// For PCs, because nothing of them is emulated here but the machine.
+#[test]
+fn the_disks_of_the_templates_boot() {
+    if !engine_available() {
+        return;
+    }
+    let mini = mini_nixpkgs();
+    let user = TestUser::new().with("SDBUILD_NIXPKGS", mini.to_str().unwrap());
+    let runs = user.track_runs();
+    let key = key(&user).0;
+    for (template, login) in [("vm", "root"), ("server", "admin")] {
+        of_a_pc(&user, template, &key);
+        let checked = run(&mut user.sdbuild(&["check", template])).assert_exit_code(0);
+        let has_findings = checked.stdout.contains(['!', '✗']);
+        assert!(!has_findings, "{}", checked.stdout);
+        let image = run(&mut user.build(&["--force", template])).assert_exit_code(0);
+        assert!(!image.stderr.contains("emulation"), "{}", image.stderr);
+        let command = "id -un; hostname; uname -m";
+        let mut boot = user.sdbuild(&["boot", "--user", login, "--run", command]);
+        let ran = run(boot.arg("--login-key").args([&key, &image.image()])).assert_exit_code(0);
+        assert_eq!(ran.stdout, format!("{login}\n{template}\nx86_64\n"));
+    }
+    of_a_pc(&user, "amazon", &key);
+    run(&mut user.sdbuild(&["check", "amazon"])).assert_exit_code(0);
+    run(&mut user.build(&["--dry-run", "amazon"])).assert_exit_code(0);
+    // Not the disk of QEMU: nothing of the configuration loads its driver.
+    let text = fs::read_to_string(user.home.path().join("vm/sd-card.nix")).unwrap();
+    let profile = "    (modulesPath + \"/profiles/qemu-guest.nix\")\n";
+    let defaults = "  boot.initrd.includeDefaultModules = false;\n}\n";
+    assert!(text.contains(profile), "{text}");
+    let text = text
+        .replace(profile, "")
+        .replace("\n}\n", &format!("\n{defaults}"));
+    user.write("vm/sd-card.nix", &text);
+    let checked = run(&mut user.sdbuild(&["check", "vm"])).assert_exit_code(0);
+    let found = checked.stdout.replace('\n', " ");
+    assert!(
+        found.contains("profiles/qemu-guest.nix"),
+        "{}",
+        checked.stdout
+    );
+    runs.assert_nothing_left();
+}
+
+/// The directory `template` with what `init` writes for it, for PCs.
+fn of_a_pc(user: &TestUser, template: &str, key: &Path) {
+    let mut init = user.sdbuild(&["init", "--template", template, template]);
+    run(init.arg("--ssh-key").arg(key.with_extension("pub"))).assert_exit_code(0);
+    let dir = user.home.path().join(template);
+    for (name, was, is) in [
+        ("sd-card.nix", "\"aarch64-linux\"", "\"x86_64-linux\""),
+        (
+            "sdbuild.toml",
+            "format =",
+            "system = \"x86_64-linux\"\nformat =",
+        ),
+    ] {
+        let text = fs::read_to_string(dir.join(name)).unwrap();
+        assert!(text.contains(was), "{text}");
+        fs::write(dir.join(name), text.replacen(was, is, 1)).unwrap();
+    }
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) async fn fill(
     replace(path, &template::with_keys(&text, &keys)).or_environment(&operation)?;
     let events = &asker.context.events;
     for key in &keys {
-        events.notice(format!("can log in as root now: {}", key.shown()));
+        events.notice(format!("can log in now: {}", key.shown()));
     }
     events.notice("the key is in place of REPLACE-ME, and nothing else was changed");
     Ok(true)

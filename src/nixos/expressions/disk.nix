@@ -59,6 +59,11 @@ let
     fi
   '';
 
+  # Linux' defconfig for arm64, which nixpkgs' kernel begins with, has these drivers built in; that for x86_64 has not.
+  isForQemu = pkgs.stdenv.hostPlatform.isx86_64 && format.name == "qcow2";
+  initrd = config.boot.initrd;
+  hasVirtio = lib.any (name: lib.elem name [ "virtio_blk" "virtio_scsi" ]) (initrd.availableKernelModules ++ initrd.kernelModules);
+
   # A derivation of a disk in a file, which the commands write to $disk.
   diskFile =
     name: nativeBuildInputs: commands:
@@ -165,6 +170,10 @@ in
           throw "the disk has no boot loader: boot.loader.systemd-boot.enable is false, and no other one is installed natively"
       );
       boot.postBootCommands = firstBoot;
+      warnings = lib.optional (isForQemu && !hasVirtio) (
+        "the initial RAM disk has no driver for the disks of QEMU's virtual machines, where this image does not start: add "
+        + "(modulesPath + \"/profiles/qemu-guest.nix\") to imports"
+      );
     }
     # EC2 starts disks for UEFI on both architectures; nixpkgs installs GRUB there.
     (lib.optionalAttrs (options ? ec2) {

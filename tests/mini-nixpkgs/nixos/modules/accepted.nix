@@ -19,7 +19,7 @@ let
     "adguardhome" "avahi" "blocky" "caddy" "chrony" "cron" "dbus" "dnsmasq" "eternal-terminal" "fail2ban" "fstrim" "fwupd"
     "gitea" "grafana" "hostapd" "home-assistant" "influxdb2" "irqbalance" "jellyfin" "journald" "k3s" "kubo" "logind"
     "minidlna" "mosquitto" "mpd" "nextcloud" "nfs" "nginx" "node-red" "octoprint" "pihole-ftl" "pipewire" "plex"
-    "postgresql" "prometheus" "pulseaudio" "redis" "resolved" "rsyncd" "samba" "syncthing" "tailscale" "timesyncd"
+    "postgresql" "prometheus" "pulseaudio" "qemuGuest" "redis" "resolved" "rsyncd" "samba" "syncthing" "tailscale" "timesyncd"
     "tlp" "transmission" "udev" "udisks2" "unbound" "vaultwarden" "vsftpd" "xserver" "zerotierone" "zigbee2mqtt"
   ];
 in

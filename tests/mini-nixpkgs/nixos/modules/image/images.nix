@@ -3,7 +3,7 @@
 let
   inherit (lib) types mkOption;
   imageModules = {
-    amazon = ../virtualisation/amazon-image.nix;
+    amazon = ../../maintainers/scripts/ec2/amazon-image.nix;
     iso = ../installer/cd-dvd/iso-image.nix;
     iso-installer = ../installer/cd-dvd/installation-cd-base.nix;
     kexec = ../installer/netboot/netboot-minimal.nix;

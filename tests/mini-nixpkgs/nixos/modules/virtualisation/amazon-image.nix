@@ -1,19 +1,11 @@
-# A disk for Amazon EC2, with GRUB as nixpkgs has it: it can be evaluated and not built, as that of disk-image.nix.
+# A machine of Amazon EC2, with GRUB as nixpkgs has it.
 { config, lib, pkgs, ... }:
 {
-  imports = [ ../image/file-options.nix ];
   options.ec2.efi = lib.mkOption { type = lib.types.bool; default = pkgs.stdenv.hostPlatform.isAarch64; };
   config = {
     fileSystems."/" = { device = "/dev/disk/by-label/nixos"; autoResize = true; fsType = "ext4"; };
     fileSystems."/boot" = lib.mkIf config.ec2.efi { device = "/dev/disk/by-label/ESP"; fsType = "vfat"; };
     boot.growPartition = true;
     boot.loader.grub = { device = if config.ec2.efi then "nodev" else "/dev/xvda"; efiSupport = config.ec2.efi; };
-    system.nixos.tags = [ "amazon" ];
-    image.extension = "vhd";
-    system.build.image = pkgs.stdenv.mkDerivation {
-      name = "nixos-amazon-image";
-      requiredSystemFeatures = [ "kvm" ];
-      buildCommand = "echo a virtual machine would install ${config.system.build.toplevel}; false";
-    };
   };
 }

@@ -1,0 +1,47 @@
+# A machine of Amazon EC2, which is started by UEFI. Put your key in, change what you like, then run `sdbuild build`.
+{ lib, pkgs, modulesPath, ... }:
+{
+  imports = [
+    # Drivers, the key pair and the user data that you choose when you start the machine, and growing into its volume.
+    (modulesPath + "/virtualisation/amazon-image.nix")
+  ];
+
+  # Graviton. For Intel and AMD: "x86_64-linux" here, and the line  system = "x86_64-linux"  in sdbuild.toml.
+  nixpkgs.hostPlatform = "aarch64-linux";
+
+  # The name by which the machine is known in your network.
+  networking.hostName = "nixos-sd";
+
+  # Your time zone, as in https://en.wikipedia.org/wiki/List_of_tz_database_time_zones
+  time.timeZone = "Europe/Berlin";
+
+  # Language, and how dates and numbers are written. One other than this is made for the image, which takes minutes.
+  i18n.defaultLocale = "en_US.UTF-8";
+
+  # Remote login, with keys only.
+  services.openssh.enable = true;
+  services.openssh.settings.PasswordAuthentication = false;
+  services.openssh.settings.KbdInteractiveAuthentication = false;
+
+  # Who may log in: your public key, the one line in ~/.ssh/id_ed25519.pub
+  users.users.root.openssh.authorizedKeys.keys = [
+    "ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY"
+  ];
+
+  # Programs that you want to have there.
+  environment.systemPackages = with pkgs; [ vim htop git ];
+
+  # The mainline kernel, because it is in the binary cache.
+  boot.kernelPackages = pkgs.linuxPackages;
+
+  # ZFS off, because it lags behind new kernels: the build would fail or compile it for a long time.
+  boot.supportedFilesystems.zfs = lib.mkForce false;
+
+  # The boot loader that the image has: with these lines nixos-rebuild works on the machine.
+  ec2.efi = true;
+  boot.loader.grub.enable = lib.mkForce false;
+  boot.loader.systemd-boot.enable = true;
+
+  # The NixOS release that this system starts with. Leave it when you upgrade.
+  system.stateVersion = "26.05";
+}
