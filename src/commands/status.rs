@@ -31,8 +31,11 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
     StaleLoans::find(&settings).warn_of_unusable(context);
-    let (here, output) = output_dir(env)?;
-    let built = built_images(&here, &output);
+    // A settings file with a mistake does not keep the rest from being shown.
+    let built = output_dir(env).map_or_else(
+        |_| Vec::new(),
+        |(here, output)| built_images(&here, &output),
+    );
     let status = Status::look(&settings, built, context).await?;
     if args.json {
         return print_json(&status, ui);

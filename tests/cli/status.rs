@@ -73,6 +73,8 @@ fn images_that_builds_wrote_are_listed() {
     );
     assert!(built.contains("12 kB"), "{built}");
     assert!(!shown.stdout.contains("copy-of-a-card"), "{}", shown.stdout);
+    user.write("sdbuild.toml", "outptu = 'x'\n");
+    run(&mut user.sdbuild(&["status"])).assert_exit_code(0);
 }
 
 #[test]

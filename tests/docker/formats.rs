@@ -217,7 +217,7 @@ fn the_disks_of_the_templates_boot() {
     of_a_pc(&user, "amazon", &key);
     run(&mut user.sdbuild(&["check", "amazon"])).assert_exit_code(0);
     run(&mut user.build(&["--dry-run", "amazon"])).assert_exit_code(0);
-    // Not the disk of QEMU: nothing of the configuration loads its driver.
+    // Nothing of the configuration loads the driver of the disk.
     let text = fs::read_to_string(user.home.path().join("vm/sd-card.nix")).unwrap();
     let profile = "    (modulesPath + \"/profiles/qemu-guest.nix\")\n";
     let defaults = "  boot.initrd.includeDefaultModules = false;\n}\n";
@@ -226,13 +226,14 @@ fn the_disks_of_the_templates_boot() {
         .replace(profile, "")
         .replace("\n}\n", &format!("\n{defaults}"));
     user.write("vm/sd-card.nix", &text);
-    let checked = run(&mut user.sdbuild(&["check", "vm"])).assert_exit_code(0);
-    let found = checked.stdout.replace('\n', " ");
-    assert!(
-        found.contains("profiles/qemu-guest.nix"),
-        "{}",
-        checked.stdout
-    );
+    for (format, line) in [
+        ("qcow2", "/profiles/qemu-guest.nix"),
+        ("vhd", "hypervGuest.enable"),
+    ] {
+        let mut check = user.sdbuild(&["check", "vm"]);
+        let checked = run(check.env("SDBUILD_FORMAT", format)).assert_exit_code(0);
+        assert!(checked.stdout.contains(line), "{}", checked.stdout);
+    }
     runs.assert_nothing_left();
 }
 

@@ -59,10 +59,25 @@ let
     fi
   '';
 
-  # Linux' defconfig for arm64, which nixpkgs' kernel begins with, has these drivers built in; that for x86_64 has not.
-  isForQemu = pkgs.stdenv.hostPlatform.isx86_64 && format.name == "qcow2";
+  # The drivers without which the disk does not start where it is meant to, any of them, and what adds them. Linux' defconfig for
+  # arm64, which nixpkgs' kernel begins with, has them built in; that for x86_64 has not.
+  drivers =
+    {
+      qcow2 = {
+        place = "in QEMU's virtual machines";
+        names = [ "virtio_blk" "virtio_scsi" ];
+        line = "imports = [ (modulesPath + \"/profiles/qemu-guest.nix\") ]";
+      };
+      vhd = {
+        place = "on Azure and Hyper-V";
+        names = [ "hv_storvsc" ];
+        line = "virtualisation.hypervGuest.enable = true";
+      };
+    }
+    .${format.name} or null;
   initrd = config.boot.initrd;
-  hasVirtio = lib.any (name: lib.elem name [ "virtio_blk" "virtio_scsi" ]) (initrd.availableKernelModules ++ initrd.kernelModules);
+  hasDriver = lib.any (name: lib.elem name (initrd.availableKernelModules ++ initrd.kernelModules)) drivers.names;
+  lacksDriver = pkgs.stdenv.hostPlatform.isx86_64 && drivers != null && !hasDriver;
 
   # A derivation of a disk in a file, which the commands write to $disk.
   diskFile =
@@ -170,10 +185,7 @@ in
           throw "the disk has no boot loader: boot.loader.systemd-boot.enable is false, and no other one is installed natively"
       );
       boot.postBootCommands = firstBoot;
-      warnings = lib.optional (isForQemu && !hasVirtio) (
-        "the initial RAM disk has no driver for the disks of QEMU's virtual machines, where this image does not start: add "
-        + "(modulesPath + \"/profiles/qemu-guest.nix\") to imports"
-      );
+      warnings = lib.optional lacksDriver "the initial RAM disk has no driver for the disks ${drivers.place}, where this image does not start: add ${drivers.line}";
     }
     # EC2 starts disks for UEFI on both architectures; nixpkgs installs GRUB there.
     (lib.optionalAttrs (options ? ec2) {
