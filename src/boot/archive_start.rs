@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 
-use crate::image::{Error, begins_archive};
+use crate::image::{Error, begins_archive, refusal_of_archive};
 
 /// Bytes of a header of a tar archive.
 const BLOCK: usize = 512;
@@ -54,6 +54,9 @@ pub(super) fn archive_start(file: &File) -> Result<Option<ArchiveStart>, Error> 
     let length = file.read_at(&mut start, 0)?;
     if length < BLOCK || !begins_archive(&start) {
         return Ok(None);
+    }
+    if let Some(refusal) = refusal_of_archive(&start) {
+        return Err(Error::Refused(refusal.to_owned()));
     }
     let parts = parts(file)?;
     let part = |name: &str| {

@@ -71,13 +71,8 @@ impl Format {
 
     /// How the file is compressed unless the user says otherwise.
     pub fn default_compression(&self) -> CompressionOptions {
-        let format = if self.row.is_compressed {
-            Compression::default()
-        } else {
-            Compression::None
-        };
         CompressionOptions {
-            format,
+            format: self.row.compression,
             level: None,
         }
     }

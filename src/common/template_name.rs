@@ -16,6 +16,8 @@ pub enum TemplateName {
     Server,
     /// A machine of Amazon EC2
     Amazon,
+    /// A container of Docker or Podman
+    Container,
 }
 
 impl TemplateName {
@@ -27,6 +29,7 @@ impl TemplateName {
             Self::Vm => Some("qcow2"),
             Self::Server => Some("raw-efi"),
             Self::Amazon => Some("amazon"),
+            Self::Container => Some("container"),
         }
     }
 }

@@ -15,8 +15,15 @@ const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
     (0x1_0040, b"_BHRfS_M", "btrfs"),
 ];
 
+/// The name of the first file in an image for container engines that sdbuild makes, which the archive begins with.
+const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
+/// What such an image is refused with where a disk or a system is wanted.
+const CONTAINER_IMAGE: &str =
+    "it is an image for container engines: docker load --input loads it, and docker run starts it";
+
 /// The position of a magic number of a file that is no disk, the number, and what to do with the file.
-const OTHER_FILES: [(u64, &[u8], &str); 4] = [
+const OTHER_FILES: [(u64, &[u8], &str); 5] = [
+    (0, CONTAINER_MAGIC, CONTAINER_IMAGE),
     (
         257,
         b"ustar",
@@ -38,6 +45,13 @@ const OTHER_FILES: [(u64, &[u8], &str); 4] = [
         "it is a VHD image: qemu-img convert -O raw makes a disk of it",
     ),
 ];
+
+/// What the archive with this start is refused with, if it is known.
+pub(crate) fn refusal_of_archive(start: &[u8]) -> Option<&'static str> {
+    start
+        .starts_with(CONTAINER_MAGIC)
+        .then_some(CONTAINER_IMAGE)
+}
 
 /// What `section` is, if it is known and no disk.
 pub(super) fn other_file(section: &Section) -> Result<Option<&'static str>, Error> {

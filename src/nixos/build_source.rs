@@ -267,6 +267,7 @@ fn format_expression(format: &Format) -> String {
         Maker::Nixpkgs | Maker::Archive => None,
         Maker::Disk => Some("disk.nix"),
         Maker::Iso => Some("iso.nix"),
+        Maker::Container => Some("container.nix"),
     });
     let variant = or_null(format.variant());
     format!(

@@ -33,6 +33,7 @@ const INSTALLER: &str = include_str!("installer-cloud-init.nix");
 const VM: &str = include_str!("vm.nix");
 const SERVER: &str = include_str!("server.nix");
 const AMAZON: &str = include_str!("amazon.nix");
+const CONTAINER: &str = include_str!("container.nix");
 /// The administrator in the template of a server.
 const ADMINISTRATOR: &str = "admin";
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
@@ -87,6 +88,7 @@ pub fn render(values: &TemplateValues) -> String {
         TemplateName::Vm => VM.to_owned(),
         TemplateName::Server => SERVER.to_owned(),
         TemplateName::Amazon => AMAZON.to_owned(),
+        TemplateName::Container => CONTAINER.to_owned(),
     };
     if let Some(user) = &values.user {
         text = with_user(&text, user, values.template);
@@ -162,7 +164,8 @@ impl TemplateValues {
             TemplateName::SdCard
             | TemplateName::InstallerCloudInit
             | TemplateName::Vm
-            | TemplateName::Amazon => std::iter::once("root").chain(user).collect(),
+            | TemplateName::Amazon
+            | TemplateName::Container => std::iter::once("root").chain(user).collect(),
         }
     }
 

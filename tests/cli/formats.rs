@@ -72,4 +72,6 @@ fn an_archive_is_not_compressed_again() {
     };
     assert!(compression("sd-card").contains(" zstd "));
     assert!(compression("nixpkgs:lxc").contains(" none "));
+    // Docker before 23.0 does not load zstd.
+    assert!(compression("container").contains(" gzip "));
 }

@@ -34,6 +34,7 @@ mod check;
 mod ci_workflow;
 mod commands;
 mod configuration_page;
+mod container_image;
 mod containers;
 mod copy_out;
 mod desktop;

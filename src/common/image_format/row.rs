@@ -1,5 +1,7 @@
 //! What formats differ in.
 
+use super::super::compression::Compression;
+
 /// What makes the file of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Maker {
@@ -11,14 +13,12 @@ pub enum Maker {
     Disk,
     /// The derivation of the variant, with tools that run natively.
     Iso,
+    /// sdbuild's own derivation of an image for container engines, of a variant that nixpkgs does not have.
+    Container,
 }
 
 /// One format: how Nix makes it, how its file is found in the result, and what can be done with the file.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a property of its own"
-)]
 pub struct ImageFormat {
     /// The name by which flags and settings choose it.
     pub name: &'static str,
@@ -42,8 +42,8 @@ pub struct ImageFormat {
     pub is_disk: bool,
     /// Of what the length of the decompressed file is, behind that length.
     pub raw: &'static str,
-    /// Whether sdbuild compresses the file unless it is told otherwise.
-    pub is_compressed: bool,
+    /// How sdbuild compresses the file unless it is told otherwise.
+    pub compression: Compression,
     /// The module of nixpkgs that defines the attribute, below `modulesPath`, for a configuration that has to import it.
     pub module: Option<&'static str>,
     /// Whether the expression for native glue covers the derivations that make this image.
@@ -69,7 +69,7 @@ impl ImageFormat {
         extensions: &[],
         is_disk: false,
         raw: "unpacked",
-        is_compressed: false,
+        compression: Compression::None,
         module: None,
         has_native_glue: false,
         boots: false,

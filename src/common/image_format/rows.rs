@@ -1,9 +1,10 @@
 //! The rows of the formats.
 
+use super::super::compression::Compression;
 use super::row::{ImageFormat, Maker};
 
 /// All formats, in the order in which they are listed.
-pub(super) static FORMATS: [&ImageFormat; 11] = [
+pub(super) static FORMATS: [&ImageFormat; 12] = [
     &SD_CARD,
     &RAW_EFI,
     &QCOW2,
@@ -15,6 +16,7 @@ pub(super) static FORMATS: [&ImageFormat; 11] = [
     &KEXEC,
     &NETBOOT,
     &LXC,
+    &CONTAINER,
 ];
 
 /// Modules of nixpkgs that make an SD card image of every configuration that imports them, below its `nixos/modules`.
@@ -48,7 +50,7 @@ pub static SD_CARD: ImageFormat = ImageFormat {
     extensions: &["img"],
     is_disk: true,
     raw: "on the card",
-    is_compressed: true,
+    compression: Compression::Zstd,
     module: Some("/installer/sd-card/sd-image-aarch64.nix"),
     has_native_glue: true,
     boots: true,
@@ -68,7 +70,7 @@ static RAW_EFI: ImageFormat = ImageFormat {
     extensions: &["img"],
     is_disk: true,
     raw: "on the disk",
-    is_compressed: true,
+    compression: Compression::Zstd,
     boots: true,
     replaces: &["raw-efi"],
     next: &[
@@ -86,7 +88,7 @@ static QCOW2: ImageFormat = ImageFormat {
     extensions: &["qcow2"],
     is_disk: false,
     raw: "unpacked",
-    is_compressed: false,
+    compression: Compression::None,
     replaces: &["qemu-efi"],
     next: &[("sdbuild boot", "see it start in a virtual machine")],
     ..RAW_EFI
@@ -120,7 +122,7 @@ static AMAZON: ImageFormat = ImageFormat {
     raw: "unpacked",
     candidates: &[&["images", "amazon"]],
     variant: Some("amazon"),
-    is_compressed: false,
+    compression: Compression::None,
     replaces: &["amazon"],
     next: &[("sdbuild boot", "see it start in a virtual machine")],
     ..RAW_EFI
@@ -186,6 +188,22 @@ static LXC: ImageFormat = ImageFormat {
     variant: Some("lxc"),
     product_types: &["system-tarball"],
     extensions: &["tar.xz", "tar.zst", "tar.gz", "tar"],
+    ..ImageFormat::NONE
+};
+
+/// An image for Docker, Podman and Kubernetes: an OCI image layout, which is a Docker archive as well. All engines load gzip; Docker
+/// before 23.0 does not load zstd.
+static CONTAINER: ImageFormat = ImageFormat {
+    name: "container",
+    purpose: "a container of Docker or Podman that runs the system's init: docker load --input FILE",
+    file: "nixos-….oci.tar.gz",
+    candidates: &[&["images", "container"]],
+    variant: Some("container"),
+    maker: Maker::Container,
+    product_types: &["oci-archive"],
+    extensions: &["oci.tar"],
+    compression: Compression::Gzip,
+    next: &[("docker load --input", "load it into the engine")],
     ..ImageFormat::NONE
 };
 

@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 20] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 22] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -43,6 +43,14 @@ pub(super) const EXPRESSIONS: [(&str, &str); 20] = [
     ("image.nix", include_str!("../expressions/image.nix")),
     ("disk.nix", include_str!("../expressions/disk.nix")),
     ("iso.nix", include_str!("../expressions/iso.nix")),
+    (
+        "container.nix",
+        include_str!("../expressions/container.nix"),
+    ),
+    (
+        "registration.nix",
+        include_str!("../expressions/registration.nix"),
+    ),
     ("members.nix", include_str!("../expressions/members.nix")),
     ("native.nix", include_str!("../expressions/native.nix")),
     (

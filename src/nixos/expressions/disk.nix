@@ -44,21 +44,6 @@ let
   };
   e2fsprogs = (import ./glue/tools.nix { inherit lib native; }).e2fsprogs rootUuid;
 
-  # What nixpkgs' own sd-image.nix does on the first boot.
-  nix = config.nix.package or null;
-  registers = lib.isDerivation nix && config.nix.enable or true;
-  registration = "/nix-path-registration";
-  firstBoot = ''
-    if [ -f ${registration} ]; then
-      ${lib.optionalString registers ''
-        ${lib.getBin nix}/bin/nix-store --load-db <${registration}
-        touch /etc/NIXOS
-        ${lib.getBin nix}/bin/nix-env -p /nix/var/nix/profiles/system --set /run/current-system
-      ''}
-      rm -f ${registration}
-    fi
-  '';
-
   # The drivers without which the disk does not start where it is meant to, any of them, and what adds them. Linux' defconfig for
   # arm64, which nixpkgs' kernel begins with, has them built in; that for x86_64 has not.
   drivers =
@@ -184,7 +169,7 @@ in
         else
           throw "the disk has no boot loader: boot.loader.systemd-boot.enable is false, and no other one is installed natively"
       );
-      boot.postBootCommands = firstBoot;
+      boot.postBootCommands = (import ./registration.nix { inherit config lib; }).commands;
       warnings = lib.optional lacksDriver "the initial RAM disk has no driver for the disks ${drivers.place}, where this image does not start: add ${drivers.line}";
     }
     # EC2 starts disks for UEFI on both architectures; nixpkgs installs GRUB there.

@@ -9,7 +9,6 @@ in
   findutils = final.busybox;
   gnugrep = final.busybox;
   gnused = final.busybox;
-  gnutar = final.busybox;
   gawk = final.busybox;
   gzip = final.busybox;
   xz = final.busybox;
@@ -56,6 +55,7 @@ in
     ];
     programs = [ "xorriso" ];
   };
+  gnutar = fromDebian { debs = [ "tar" "libacl1" "libselinux1" "libpcre2-8-0" ]; programs = [ "tar" ]; };
   libossp_uuid = fromDebian { debs = [ "uuid" "libossp-uuid16" ]; programs = [ "uuid" ]; };
   grub2_efi = callPackage ./os-specific/grub.nix { };
   fakeroot = callPackage ./os-specific/fakeroot.nix { };

@@ -35,8 +35,7 @@ in
     };
     # When the interfaces are there, not when the image is built: their names depend on the machine.
     system.activationScripts.network = ''
-      hostname -F /etc/hostname
-      ifconfig lo up
+      ${lib.optionalString (!config.boot.isContainer) "hostname -F /etc/hostname\n  ifconfig lo up"}
       for path in ${lib.optionalString cfg.useDHCP "/sys/class/net/*"}; do
         interface=''${path##*/}
         [ "$interface" = lo ] || echo "::respawn:/bin/udhcpc -f -i $interface -s /etc/udhcpc.script -S" >>/run/inittab

@@ -5,11 +5,25 @@ let
   scripts = config.system.activationScripts;
   # /etc first, because the others read it; the rest by name.
   order = [ "etc" "users" ] ++ lib.filter (name: !lib.elem name [ "etc" "users" ]) (lib.attrNames scripts);
+  mounts = ''
+    mount -o remount,rw /
+    mkdir -p /dev/pts /dev/shm
+    mount -t devpts -o mode=620,gid=3 devpts /dev/pts
+    mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+  '';
+  # The consoles that the kernel really has, the last one being /dev/console. They keep their speed, as NixOS's do.
+  consoles = ''
+    for console in $(cat /sys/class/tty/console/active); do
+      [ "$console" != tty0 ] || console=tty1
+      echo "$console::respawn:/bin/getty -L ${config.services.getty.autologin} 0 $console vt220" >>/run/inittab
+    done
+  '';
   textOf = script: if lib.isString script then script else script.text or "";
 in
 {
   options = {
     system.activationScripts = mkOption { type = types.attrsOf (types.either types.str types.attrs); default = { }; description = "Shell commands run on every boot."; };
+    boot.isContainer = mkOption { type = types.bool; default = false; description = "Whether the system runs in a container, without a kernel of its own."; };
     boot.postBootCommands = mkOption { type = types.lines; default = ""; description = "Shell commands run on every boot, before the services."; };
   };
 
@@ -29,20 +43,13 @@ in
     echo
     echo "<<< NixOS Stage 2 >>>"
     echo
-    mount -o remount,rw /
     mkdir -p -m 1777 /tmp
-    mkdir -p /dev/pts /dev/shm
-    mount -t devpts -o mode=620,gid=3 devpts /dev/pts
-    mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+    ${lib.optionalString (!config.boot.isContainer) mounts}
     ln -sfn @systemConfig@ /run/current-system
     ln -sfn @systemConfig@ /run/booted-system
     ${config.system.build.activate}
 
-    # The consoles that the kernel really has, the last one being /dev/console. They keep their speed, as NixOS's do.
-    for console in $(cat /sys/class/tty/console/active); do
-      [ "$console" != tty0 ] || console=tty1
-      echo "$console::respawn:/bin/getty -L ${config.services.getty.autologin} 0 $console vt220" >>/run/inittab
-    done
+    ${lib.optionalString (!config.boot.isContainer) consoles}
     printf '::shutdown:/bin/sync\n::shutdown:/bin/umount -a -r\n::ctrlaltdel:/bin/reboot\n' >>/run/inittab
     cp /run/inittab /etc/inittab
 

@@ -31,7 +31,7 @@ in
     };
   };
   config = {
-    assertions = [ { assertion = config.fileSystems ? "/"; message = "The `fileSystems' option does not specify your root file system."; } ];
+    assertions = [ { assertion = config.boot.isContainer || config.fileSystems ? "/"; message = "The `fileSystems' option does not specify your root file system."; } ];
     # The first stage of the boot mounts the others.
     environment.etc.fstab.text = lib.concatMapStrings line (lib.filter (fs: fs.overlay == null && fs.fsType != "tmpfs") (lib.attrValues config.fileSystems));
   };

@@ -6,6 +6,11 @@ let
   told = drv: lib.foldr lib.warn drv config.warnings;
   checked = drv: if failed != [ ] then throw "\nFailed assertions:\n${lib.concatMapStringsSep "\n" (m: "- ${m}") failed}" else told drv;
   kernel = config.boot.kernelPackages.kernel;
+  bootFiles = ''
+    ln -s ${kernel}/${kernel.target} $out/kernel
+    ${lib.optionalString (kernel.buildDTBs or false) "ln -s ${kernel}/dtbs $out/dtbs"}
+    ln -s ${config.system.build.initialRamdisk}/initrd $out/initrd
+  '';
 in
 {
   options.system = {
@@ -23,9 +28,7 @@ in
       label = config.system.nixos.label;
       buildCommand = ''
         mkdir $out
-        ln -s ${kernel}/${kernel.target} $out/kernel
-        ${lib.optionalString (kernel.buildDTBs or false) "ln -s ${kernel}/dtbs $out/dtbs"}
-        ln -s ${config.system.build.initialRamdisk}/initrd $out/initrd
+        ${lib.optionalString (!config.boot.isContainer) bootFiles}
         ln -s ${config.system.path} $out/sw
         ln -s ${config.system.build.etc}/etc $out/etc
         ln -s ${config.system.build.activate} $out/activate

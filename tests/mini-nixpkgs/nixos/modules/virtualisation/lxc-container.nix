@@ -3,7 +3,7 @@
 {
   imports = [ ../image/file-options.nix ];
   config = {
-    fileSystems."/" = { fsType = "tmpfs"; };
+    boot.isContainer = true;
     users.users.root.initialHashedPassword = lib.mkOverride 150 "";
     services.openssh.enable = lib.mkDefault true;
     system.nixos.tags = lib.mkOverride 99 [ "lxc" ];
