@@ -6,6 +6,7 @@ mod cache;
 mod examples;
 mod help_layout;
 mod misc;
+mod publish;
 mod seed;
 mod shell;
 
@@ -22,6 +23,7 @@ pub use misc::{
     Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Settings, Status,
     Try,
 };
+pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
 pub use seed::Seed;
 pub use shell::Shell;
 
@@ -102,7 +104,7 @@ pub struct OutputOptions {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check that this machine can build, and say what to do if it cannot
+    /// Check that this machine can build, or say what to do
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
     /// Build and boot a small image, to see that it works here
@@ -144,6 +146,9 @@ pub enum Command {
     /// Export what a build made as a binary cache
     #[command(subcommand, after_help = examples::CACHE, disable_help_subcommand = true)]
     Cache(CacheCommand),
+    /// Publish an image to a cloud: an AMI of Amazon EC2
+    #[command(subcommand, after_help = examples::PUBLISH, disable_help_subcommand = true)]
+    Publish(PublishCommand),
     /// Show what sdbuild keeps on this machine, with sizes
     #[command(after_help = examples::STATUS)]
     Status(Status),

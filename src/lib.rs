@@ -4,7 +4,7 @@
 //! when it is out of date:
 //!
 //! ```text
-//! commands  -> boot, cli, flash, image, nixos, output, pipeline, seed, settings, template, ui
+//! commands  -> aws, boot, cli, flash, image, nixos, output, pipeline, publish, seed, settings, template, ui
 //! cli       -> settings
 //! boot      -> engine, image, seed
 //! flash     -> blockmap, image
@@ -16,6 +16,8 @@
 //! machine   -> engine
 //! binfmt    -> engine
 //! engine    -> (common only)
+//! publish   -> aws, image
+//! aws       -> artifact
 //! artifact  -> (common only)
 //! seed      -> image
 //! image     -> (common only)
@@ -25,6 +27,7 @@
 //! ```
 
 pub mod artifact;
+pub mod aws;
 pub mod binfmt;
 pub mod blockmap;
 pub mod boot;
@@ -40,6 +43,7 @@ pub mod nixos;
 pub mod oci;
 pub mod output;
 pub mod pipeline;
+pub mod publish;
 pub mod seed;
 pub mod settings;
 pub mod template;
@@ -77,6 +81,9 @@ async fn run_command(
         Command::Inspect(args) => Box::pin(commands::inspect::run(args, env, ui, context)).await,
         Command::Boards(args) => commands::boards::run(args, ui),
         Command::Formats(args) => commands::formats::run(args, ui),
+        Command::Publish(command) => {
+            Box::pin(commands::publish::run(command, env, ui, context)).await
+        }
         Command::Cache(command) => Box::pin(commands::cache::run(command, env, ui, context)).await,
         Command::Clean(args) => Box::pin(commands::clean::run(args, env, ui, context)).await,
         Command::Seed(args) => commands::seed::run(args, ui),

@@ -6,7 +6,7 @@ use reqwest::{Certificate, Client, ClientBuilder};
 /// addition to the usual ones. Where no certificate authority is trusted, as in many
 /// container images, it still works for servers without TLS, which most mirrors are; all certificates are
 /// invalid then.
-pub(super) fn client(
+pub fn http_client(
     authorities: &[u8],
     configure: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> reqwest::Result<Client> {

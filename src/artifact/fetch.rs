@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::{Client, ClientBuilder};
 
 use super::cache::{Cache, CacheLookup, ClaimResult};
-use super::client::client;
+use super::client::http_client;
 use super::fetch_error::FetchError;
 use super::mirror_state::{DeadMirrors, ReportedMirrors};
 use super::network::Network;
@@ -74,7 +74,8 @@ impl Fetcher {
                 .connect_timeout(network.connect_timeout)
                 .read_timeout(network.read_timeout)
         };
-        let client = client(&network.authorities, configure).or_environment("prepare downloads")?;
+        let client =
+            http_client(&network.authorities, configure).or_environment("prepare downloads")?;
         Ok(Self {
             client,
             cache,

@@ -6,7 +6,7 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::Client;
 use reqwest::header::{AGE, DATE, HeaderMap};
 
-use super::client::client;
+use super::client::http_client;
 use super::source::reason;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
@@ -40,7 +40,7 @@ impl HttpProbe {
     /// A probe that waits at most `timeout` for each answer, and also trusts the certificate authorities in the PEM file
     /// `authorities`.
     pub fn new(timeout: Duration, authorities: &[u8]) -> Result<Self, Failure> {
-        let client = client(authorities, |builder| builder);
+        let client = http_client(authorities, |builder| builder);
         Ok(Self {
             client: client.or_environment("prepare HTTP requests")?,
             timeout,

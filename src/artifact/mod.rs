@@ -21,6 +21,7 @@ mod source;
 
 pub use cache::Cache;
 pub use cache_error::CacheError;
+pub use client::http_client;
 pub use fetch::{Fetched, Fetcher, Remote};
 pub use fetch_error::FetchError;
 pub use network::{MIRROR_PROBE, Network};

@@ -119,6 +119,33 @@ Examples:
   sdbuild cache key              # for --extra-trusted-public-keys
   sdbuild cache key ~/team-key   # make another one, for --key";
 
+pub(super) const PUBLISH: &str = "\
+Examples:
+  sdbuild publish aws --region eu-central-1
+  sdbuild publish list
+  sdbuild publish remove ami-0123456789abcdef0";
+
+pub(super) const PUBLISH_AWS: &str = "\
+Only blocks that are not empty are sent. An upload that is interrupted goes on with the same command, within a day. \
+Credentials are those of AWS's own tools.
+
+Examples:
+  sdbuild publish aws                    # the newest image here
+  sdbuild publish aws server.img.zst --name server-1 --share 123456789012
+  sdbuild publish aws --copy-to us-east-1 --copy-to ap-south-1 --yes
+  sdbuild publish aws --dry-run          # what would be sent";
+
+pub(super) const PUBLISH_LIST: &str = "\
+Examples:
+  sdbuild publish list --region us-east-1";
+
+pub(super) const PUBLISH_REMOVE: &str = "\
+What has no tag of sdbuild is not removed.
+
+Examples:
+  sdbuild publish remove ami-0123456789abcdef0
+  sdbuild publish remove snap-0123456789abcdef0   # of an upload that will not go on";
+
 pub(super) const TRY: &str = "\
 The image is a miniature NixOS with SSH for virtual machines, made from a few dozen Debian packages by a recipe that \
 is part of sdbuild, with a new key. Everything is removed at the end except what every build keeps: the packages in \

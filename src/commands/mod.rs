@@ -26,6 +26,7 @@ pub mod man;
 mod newer_file;
 mod newest_image;
 pub mod next_step;
+pub mod publish;
 pub mod seed;
 pub mod settings;
 pub mod shell;

@@ -59,6 +59,8 @@ pub enum Phase {
     Measure,
     /// Exporting a build to a binary cache.
     Export,
+    /// Publishing an image to a cloud.
+    Publish,
 }
 
 /// What a run is about, in the words of its first line.

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::proxies::Proxies;
+use crate::common::aws_variables::AwsVariables;
 
 /// Prefix of the variables that are settings.
 const PREFIX: &str = "SDBUILD_";
@@ -44,6 +45,8 @@ pub struct Environment {
     pub proxies: Proxies,
     /// `NIX_SSL_CERT_FILE` or `SSL_CERT_FILE`: certificate authorities.
     pub ca_file: Option<PathBuf>,
+    /// The variables of AWS's own tools.
+    pub aws: AwsVariables,
     /// `SDBUILD_GITHUB`: base URL of GitHub, for tests.
     pub github: Option<String>,
     /// `SDBUILD_MINI_NIXPKGS`: a directory that replaces the built-in miniature nixpkgs of `try`.
@@ -115,6 +118,18 @@ impl Environment {
             locale: text("LC_ALL").or_else(|| text("LANG")),
             proxies: Proxies::from(text),
             ca_file: base("NIX_SSL_CERT_FILE").or_else(|| base("SSL_CERT_FILE")),
+            aws: AwsVariables {
+                access_key_id: text("AWS_ACCESS_KEY_ID"),
+                secret_access_key: text("AWS_SECRET_ACCESS_KEY"),
+                session_token: text("AWS_SESSION_TOKEN"),
+                profile: text("AWS_PROFILE"),
+                region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
+                endpoint_url: text("AWS_ENDPOINT_URL"),
+                config_file: path("AWS_CONFIG_FILE"),
+                credentials_file: path("AWS_SHARED_CREDENTIALS_FILE"),
+                home: base("HOME"),
+                path: some("PATH").unwrap_or_default(),
+            },
             github: text("SDBUILD_GITHUB"),
             mini_nixpkgs: path("SDBUILD_MINI_NIXPKGS"),
             source_date_epoch: text("SOURCE_DATE_EPOCH"),

@@ -30,6 +30,7 @@ pub(super) fn phase(phase: Phase) -> &'static str {
         Phase::Verify => "Verify",
         Phase::Measure => "Sizes",
         Phase::Export => "Export",
+        Phase::Publish => "Publish",
     }
 }
 

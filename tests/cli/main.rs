@@ -18,6 +18,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aws_double;
 mod boot;
 mod ci;
 mod clean;
@@ -35,6 +36,7 @@ mod machine_state;
 mod machines;
 mod pins;
 mod processes;
+mod publish;
 mod reference;
 mod refusals;
 mod release;

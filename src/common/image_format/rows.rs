@@ -117,14 +117,17 @@ static VHD: ImageFormat = ImageFormat {
 /// A disk for UEFI with nixpkgs' configuration for EC2.
 static AMAZON: ImageFormat = ImageFormat {
     name: "amazon",
-    purpose: "a snapshot for Amazon EC2 with UEFI: aws ec2 import-snapshot",
+    purpose: "a disk for Amazon EC2 with UEFI, of which sdbuild publish aws makes an AMI",
     file: "nixos-….img",
     raw: "unpacked",
     candidates: &[&["images", "amazon"]],
     variant: Some("amazon"),
     compression: Compression::None,
     replaces: &["amazon"],
-    next: &[("sdbuild boot", "see it start in a virtual machine")],
+    next: &[
+        ("sdbuild boot", "see it start in a virtual machine"),
+        ("sdbuild publish aws", "make an AMI of it"),
+    ],
     ..RAW_EFI
 };
 

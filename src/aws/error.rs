@@ -1,0 +1,89 @@
+//! What can go wrong with a call, and what a user can do about it.
+
+use crate::common::failure::{Class, Failure};
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The service answered with an error.
+    #[error("AWS refused {action}: {message} ({code})")]
+    Refused {
+        /// The name of the call.
+        action: &'static str,
+        /// AWS's name of the error.
+        code: String,
+        /// AWS's words.
+        message: String,
+    },
+    /// No answer, after all attempts.
+    #[error("AWS does not answer {action}: {why}")]
+    Unreachable {
+        /// The name of the call.
+        action: &'static str,
+        /// What happened to the last attempt.
+        why: String,
+    },
+    /// An answer that the call's documentation does not allow.
+    #[error("AWS answered {action} with what it does not document: {what}")]
+    Unexpected {
+        /// The name of the call.
+        action: &'static str,
+        /// What was in the answer, or was not.
+        what: String,
+    },
+    /// The user ended the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// Whether the service knows no such object.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code.ends_with(".NotFound") || code == "ResourceNotFoundException")
+    }
+
+    fn hint(&self) -> Option<String> {
+        let Self::Refused { code, message, .. } = self else {
+            let reach = "check the network, and that the region exists (--region)";
+            return matches!(self, Self::Unreachable { .. }).then(|| reach.to_owned());
+        };
+        let text = match code.as_str() {
+            "RequestExpired" | "ExpiredToken" | "ExpiredTokenException" => {
+                "the credentials have expired: log in again, for instance with aws sso login"
+            }
+            _ if message.contains("Signature expired") || message.contains("not yet current") => {
+                "this machine's clock is wrong: set it, for instance with timedatectl set-ntp true"
+            }
+            "AuthFailure"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "SignatureDoesNotMatch"
+            | "InvalidSignatureException" => {
+                "the access key or its secret is wrong: aws sts get-caller-identity tries them"
+            }
+            "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
+                "the account's policy lacks a permission: docs/publishing.md lists those that are needed"
+            }
+            "InvalidAMIName.Duplicate" => "choose another name: --name",
+            "OptInRequired" => {
+                "enable the region in the account's settings, or take another one: --region"
+            }
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        if matches!(error, Error::Interrupted) {
+            return Self::interrupted();
+        }
+        let hint = error.hint();
+        let failure = Self::new(Class::Environment, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The flags of `sdbuild publish`.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks would show"
+)]
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::examples;
+use crate::common::system::System;
+
+/// `sdbuild publish`.
+#[derive(Debug, Subcommand)]
+pub enum PublishCommand {
+    /// Make an AMI of a disk, of which machines of Amazon EC2 start
+    #[command(after_help = examples::PUBLISH_AWS)]
+    Aws(PublishAws),
+    /// List the AMIs that sdbuild published, and what is unfinished
+    #[command(after_help = examples::PUBLISH_LIST)]
+    List(PublishList),
+    /// Remove an AMI that sdbuild published with its snapshots, or an unfinished snapshot
+    #[command(after_help = examples::PUBLISH_REMOVE)]
+    Remove(PublishRemove),
+}
+
+/// The account.
+#[derive(Debug, Args)]
+pub struct AwsAccount {
+    /// Region of AWS [default: AWS_REGION, or that of the profile]
+    #[arg(long, value_name = "REGION")]
+    pub region: Option<String>,
+
+    /// Profile of ~/.aws/config and ~/.aws/credentials [default: AWS_PROFILE, or default]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+/// `sdbuild publish aws`.
+#[derive(Debug, Args)]
+pub struct PublishAws {
+    /// Disk to publish, as --format amazon makes it: .img, or compressed [default: the newest one here]
+    pub image: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub account: AwsAccount,
+
+    /// Name of the AMI [default: that of the file, without its extension]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+
+    /// System of the image [default: by the file's name]
+    #[arg(long, value_name = "SYSTEM")]
+    pub system: Option<System>,
+
+    /// Account that may start machines of it, by its number; all for everybody (repeatable)
+    #[arg(long, value_name = "ACCOUNT")]
+    pub share: Vec<String>,
+
+    /// Region that it is copied to (repeatable)
+    #[arg(long, value_name = "REGION")]
+    pub copy_to: Vec<String>,
+
+    /// Days after which it is shown to nobody but you
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub deprecate_after: Option<u32>,
+
+    /// Say what would be sent, and send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+
+    /// Print one JSON object instead of the AMI's id
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild publish list`.
+#[derive(Debug, Args)]
+pub struct PublishList {
+    #[command(flatten)]
+    pub account: AwsAccount,
+
+    /// Print one JSON object instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild publish remove`.
+#[derive(Debug, Args)]
+pub struct PublishRemove {
+    /// Its id: ami-… or snap-…
+    pub id: String,
+
+    #[command(flatten)]
+    pub account: AwsAccount,
+
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}

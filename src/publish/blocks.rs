@@ -1,0 +1,91 @@
+//! An image file as the blocks of a snapshot. Blocks of zeros are left out: a snapshot reads as zeros where nothing was written.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::sync::mpsc::Sender;
+
+use crate::aws::BLOCK_BYTES;
+use crate::common::context::Context;
+use crate::common::event::Phase;
+use crate::common::hash::{Hasher, Sha256Hash};
+use crate::image::{Error, ImageFile, ImageKind};
+
+/// A block that is not all zeros.
+#[derive(Clone, Debug)]
+pub(super) struct Block {
+    /// Its place in the disk, in blocks.
+    pub(super) index: u64,
+    /// Its bytes; the last one of an image is filled up with zeros.
+    pub(super) data: Bytes,
+    /// The hash of `data`.
+    pub(super) hash: Sha256Hash,
+}
+
+/// What a whole image comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskFacts {
+    /// The SHA-256 of the disk.
+    pub sha256: Sha256Hash,
+    /// Its length in bytes.
+    pub size: u64,
+    /// Blocks that are not all zeros.
+    pub blocks: u64,
+}
+
+/// Reads the image at `path` once (`Phase::ReadImage`). Blocks its thread.
+pub(super) fn facts(path: &Path, context: &Context) -> Result<DiskFacts, Error> {
+    let image = ImageFile::open(path, ImageKind::File)?;
+    let progress = |done| {
+        context
+            .events
+            .bytes(Phase::ReadImage, done, Some(image.size));
+    };
+    let mut reader = image.reader(&context.cancel, &progress)?;
+    let (mut hasher, mut size, mut blocks) = (Hasher::new(), 0_u64, 0);
+    let mut buffer = vec![0; BLOCK_BYTES];
+    loop {
+        let length = reader.fill(&mut buffer)?;
+        let filled = buffer.get(..length).unwrap_or_default();
+        hasher.update(filled);
+        size = size.saturating_add(length as u64);
+        blocks += u64::from(!is_zero(filled));
+        if length < BLOCK_BYTES {
+            break;
+        }
+    }
+    let sha256 = hasher.finish().sha256;
+    Ok(DiskFacts {
+        sha256,
+        size,
+        blocks,
+    })
+}
+
+/// Sends the blocks of the image at `path` that are not all zeros, in order, until nobody receives them. Blocks its thread.
+pub(super) fn send(path: &Path, to: &Sender<Block>, context: &Context) -> Result<(), Error> {
+    let image = ImageFile::open(path, ImageKind::File)?;
+    let mut reader = image.reader(&context.cancel, &|_| ())?;
+    for index in 0.. {
+        let mut buffer = vec![0; BLOCK_BYTES];
+        let length = reader.fill(&mut buffer)?;
+        if !is_zero(&buffer) {
+            let block = Block {
+                index,
+                hash: Sha256Hash::of(&buffer),
+                data: Bytes::from(buffer),
+            };
+            if to.blocking_send(block).is_err() {
+                break;
+            }
+        }
+        if length < BLOCK_BYTES {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn is_zero(block: &[u8]) -> bool {
+    block.iter().all(|byte| *byte == 0)
+}

@@ -1,0 +1,108 @@
+//! Sends the blocks of an image to a snapshot, many at a time.
+
+use futures_util::stream::{self, StreamExt as _};
+use tokio::sync::mpsc;
+
+use crate::aws::{BLOCK_BYTES, Client, NewSnapshot};
+use crate::common::context::Context;
+use crate::common::event::Phase;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::hash::Sha256Hash;
+use crate::publish::blocks::{self, Block};
+use crate::publish::plan::Plan;
+use crate::publish::record::Record;
+
+/// Blocks that are on their way at a time. AWS advises some 100 connections for its full speed; each holds half a MiB here.
+const PARALLEL: usize = 48;
+/// Blocks that are read ahead.
+const READ_AHEAD: usize = 16;
+
+/// Completes a snapshot of the disk, or goes on with the one in `record`; returns its id.
+pub(super) async fn snapshot(
+    plan: &Plan,
+    client: &Client,
+    record: &mut Record,
+    context: &Context,
+) -> Result<String, Failure> {
+    let id = match earlier(client, record).await? {
+        Some(id) => id,
+        None => start(plan, client, record).await?,
+    };
+    if record.is_complete {
+        return Ok(id);
+    }
+    send_blocks(plan, client, &id, record, context).await?;
+    let hashes: Vec<Sha256Hash> = record.sent.values().copied().collect();
+    client.complete_snapshot(&id, &hashes).await?;
+    record.completed()?;
+    Ok(id)
+}
+
+/// The snapshot of an earlier run, if it can be gone on with: AWS discards one that is not completed within a day.
+async fn earlier(client: &Client, record: &mut Record) -> Result<Option<String>, Failure> {
+    let Some(id) = record.snapshot.clone() else {
+        return Ok(None);
+    };
+    let found = client.snapshots(("snapshot-id", &id)).await?;
+    let is_usable = found
+        .iter()
+        .any(|snapshot| ["pending", "completed"].contains(&snapshot.state.as_str()));
+    if is_usable {
+        return Ok(Some(id));
+    }
+    record.renew()?;
+    Ok(None)
+}
+
+async fn start(plan: &Plan, client: &Client, record: &mut Record) -> Result<String, Failure> {
+    let (tags, token) = (plan.tags(), record.token()?);
+    let id = client
+        .start_snapshot(&NewSnapshot {
+            volume_gib: plan.volume_gib(),
+            token: &token,
+            description: &format!("{} (sdbuild)", plan.name),
+            tags: &tags,
+        })
+        .await?;
+    record.started(&id)?;
+    Ok(id)
+}
+
+/// Sends what the snapshot `id` lacks (`Phase::Publish`).
+async fn send_blocks(
+    plan: &Plan,
+    client: &Client,
+    id: &str,
+    record: &mut Record,
+    context: &Context,
+) -> Result<(), Failure> {
+    let before = record.sent.clone();
+    let (to, from) = mpsc::channel(READ_AHEAD);
+    let (path, inner) = (plan.request.image.clone(), context.clone());
+    let reading = tokio::task::spawn_blocking(move || blocks::send(&path, &to, &inner));
+    let next =
+        |mut from: mpsc::Receiver<Block>| async { from.recv().await.map(|block| (block, from)) };
+    let lacking = stream::unfold(from, next)
+        .filter(|block| std::future::ready(before.get(&block.index) != Some(&block.hash)));
+    let sending = lacking.map(async |block: Block| {
+        let put = client
+            .put_block(id, block.index, block.data, block.hash)
+            .await;
+        put.map(|()| (block.index, block.hash))
+    });
+    let mut sending = std::pin::pin!(sending.buffer_unordered(PARALLEL));
+    let report = |blocks: usize| {
+        let done = (blocks as u64).saturating_mul(BLOCK_BYTES as u64);
+        context
+            .events
+            .bytes(Phase::Publish, done, Some(plan.bytes()));
+    };
+    report(before.len());
+    while let Some(sent) = sending.next().await {
+        let (index, hash) = sent?;
+        record.sent(index, hash)?;
+        report(record.sent.len());
+    }
+    let read = reading.await.or_internal("read the image")?;
+    read.map_err(|error| error.fail("read the image"))
+}
