@@ -85,6 +85,8 @@ impl Client {
             builder
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(CALL_TIMEOUT)
+                // The services do not redirect, and a signature is for nobody else.
+                .redirect(reqwest::redirect::Policy::none())
         });
         Ok(Self {
             http: http.or_environment("prepare calls of AWS")?,

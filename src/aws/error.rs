@@ -37,9 +37,9 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether the service knows no such object.
-    pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Refused { code, .. } if code.ends_with(".NotFound") || code == "ResourceNotFoundException")
+    /// Whether the account has an image of that name.
+    pub fn is_duplicate_name(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == "InvalidAMIName.Duplicate")
     }
 
     fn hint(&self) -> Option<String> {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::{Timestamp, ToSpan as _};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::aws::{self, Ami, Client, Snapshot, Tag};
 use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
@@ -140,7 +140,7 @@ async fn agreed(question: &str, yes: bool, ui: &Ui, context: &Context) -> Result
     }
     match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::interrupted()),
+        Some(false) => Err(Failure::usage("the answer was no")),
         None => Err(Failure::usage("nobody can be asked").hint("give --yes to agree")),
     }
 }
@@ -153,43 +153,85 @@ async fn list(
 ) -> Result<(), Failure> {
     let common = Common::without_file(env)?;
     let client = client(&args.account, &common, env, context).await?;
-    let images = client.images(("tag-key", HASH_TAG)).await?;
-    let unfinished = publish::unfinished(&common.state_dir);
+    let listing = Listing::of(&client, &common.state_dir).await?;
     if args.json {
-        return print_json(&json!({ "images": images, "unfinished": unfinished }), ui);
+        return print_json(&listing, ui);
     }
-    for image in &images {
-        let Ami {
-            id,
+    listing.show(client.region(), ui, context)
+}
+
+/// What sdbuild has in a region.
+#[derive(Serialize)]
+struct Listing {
+    images: Vec<Ami>,
+    /// Of this machine, whatever the region.
+    unfinished: Vec<Unfinished>,
+    snapshots_without_image: Vec<Snapshot>,
+}
+
+impl Listing {
+    async fn of(client: &Client, state_dir: &Path) -> Result<Self, Failure> {
+        let images = client.images(("tag-key", HASH_TAG)).await?;
+        let mut snapshots = client.snapshots(("tag-key", HASH_TAG)).await?;
+        let unfinished = publish::unfinished(state_dir);
+        let of_image = |id: &String| images.iter().any(|image| image.snapshots.contains(id));
+        let of_upload = |id: &String| {
+            unfinished
+                .iter()
+                .any(|one| one.snapshot.as_ref() == Some(id))
+        };
+        snapshots.retain(|one| !of_image(&one.id) && !of_upload(&one.id));
+        Ok(Self {
+            images,
+            unfinished,
+            snapshots_without_image: snapshots,
+        })
+    }
+
+    fn show(&self, region: &str, ui: &Ui, context: &Context) -> Result<(), Failure> {
+        for image in &self.images {
+            let Ami {
+                id,
+                name,
+                state,
+                architecture,
+                created,
+                ..
+            } = image;
+            ui.result(&format!(
+                "{id}  {architecture:<6}  {state:<9}  {created:.10}  {name}"
+            ))?;
+        }
+        for Unfinished {
             name,
-            state,
-            architecture,
-            created,
+            region,
+            snapshot,
+            blocks,
             ..
-        } = image;
-        ui.result(&format!(
-            "{id}  {architecture:<6}  {state:<9}  {created:.10}  {name}"
-        ))?;
+        } in &self.unfinished
+        {
+            let snapshot = snapshot.as_deref().unwrap_or("no snapshot yet");
+            let text = format!("unfinished in {region}: {name} ({snapshot}, {blocks} blocks sent)");
+            context.events.notice(text);
+        }
+        for Snapshot {
+            id,
+            state,
+            description,
+            ..
+        } in &self.snapshots_without_image
+        {
+            context
+                .events
+                .notice(format!("without an image: {id} ({state}), {description}"));
+        }
+        if self.images.is_empty() {
+            context
+                .events
+                .notice(format!("sdbuild has no image in {region}"));
+        }
+        Ok(())
     }
-    for Unfinished {
-        name,
-        region,
-        snapshot,
-        blocks,
-        ..
-    } in &unfinished
-    {
-        let snapshot = snapshot.as_deref().unwrap_or("no snapshot yet");
-        context.events.notice(format!(
-            "unfinished in {region}: {name} ({snapshot}, {blocks} blocks sent)"
-        ));
-    }
-    if images.is_empty() {
-        context
-            .events
-            .notice(format!("sdbuild has no image in {}", client.region()));
-    }
-    Ok(())
 }
 
 async fn remove(

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::aws::{Ami, Client, Error, NewImage};
 use crate::common::context::Context;
-use crate::common::event::Phase;
+use crate::common::event::{Event, Phase};
 use crate::common::failure::Failure;
 use crate::publish::plan::{HASH_TAG, Plan};
 use crate::publish::record::Record;
@@ -76,6 +76,13 @@ async fn run(plan: &Plan, client: &Client, context: &Context) -> Result<Publishe
     let before = published_before(plan, client).await?;
     let up_to_date = before.is_some();
     let (image, snapshot) = if let Some(image) = before {
+        // A run that was killed after it had registered the image.
+        Record::discard(
+            &plan.request.state_dir,
+            &plan.name,
+            client.region(),
+            plan.disk.sha256,
+        );
         (image.id, image.snapshots.into_iter().next())
     } else {
         let (image, snapshot) = register(plan, client, context).await?;
@@ -111,6 +118,8 @@ async fn register(
     let state_dir = &plan.request.state_dir;
     let mut record = Record::open(state_dir, &plan.name, client.region(), plan.disk.sha256)?;
     let snapshot = upload::snapshot(plan, client, &mut record, context).await?;
+    let waiting = "AWS completes the snapshot".to_owned();
+    context.events.emit(Event::Detail(Phase::Publish, waiting));
     client.wait_for_snapshot(&snapshot).await?;
     let tags = plan.tags();
     let new = NewImage {
@@ -120,7 +129,14 @@ async fn register(
         snapshot: &snapshot,
         tags: &tags,
     };
-    let image = client.register_image(&new).await?;
+    let image = match client.register_image(&new).await {
+        // The answer to an earlier attempt was lost.
+        Err(error) if error.is_duplicate_name() => {
+            let before = published_before(plan, client).await?;
+            before.map(|image| image.id).ok_or(error)?
+        }
+        registered => registered?,
+    };
     record.remove()?;
     Ok((image, snapshot))
 }

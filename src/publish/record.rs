@@ -76,8 +76,7 @@ impl Record {
         region: &str,
         sha256: Sha256Hash,
     ) -> Result<Self, Failure> {
-        let path = dir(state_dir)
-            .join(Sha256Hash::of(format!("{name}\0{region}\0{sha256}").as_bytes()).short());
+        let path = path(state_dir, name, region, sha256);
         let operation = format!("keep the record of the upload in {}", path.display());
         let begun = Entry::Begun {
             name: name.to_owned(),
@@ -118,6 +117,14 @@ impl Record {
             record.take(entry);
         }
         Ok(record)
+    }
+
+    /// Removes the record of an image that is there, unless another process has it.
+    pub(super) fn discard(state_dir: &Path, name: &str, region: &str, sha256: Sha256Hash) {
+        let path = path(state_dir, name, region, sha256);
+        if locked_file::open_stale(&path).is_ok() {
+            fs::remove_file(&path).ok();
+        }
     }
 
     fn take(&mut self, entry: Entry) {
@@ -238,6 +245,12 @@ fn read(path: &Path) -> io::Result<Vec<Entry>> {
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect())
+}
+
+/// Where the record of the disk `sha256` is.
+fn path(state_dir: &Path, name: &str, region: &str, sha256: Sha256Hash) -> PathBuf {
+    let key = format!("{name}\0{region}\0{sha256}");
+    dir(state_dir).join(Sha256Hash::of(key.as_bytes()).short())
 }
 
 fn dir(state_dir: &Path) -> PathBuf {

@@ -27,6 +27,8 @@ pub struct Faults {
     pub refuse: Option<(u16, &'static str, &'static str)>,
     /// Calls of this name stop for ever after so many of them.
     pub hang_after: Option<(&'static str, usize)>,
+    /// The answer to the first call of this name is lost: the call is done, and the connection is cut.
+    pub lose_answer_to: Option<&'static str>,
     /// Answers have this many bytes of nothing before the text.
     pub padding: usize,
 }
@@ -230,6 +232,10 @@ fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
         "CompleteSnapshot" => complete(call, &mut state),
         _ => ec2(&action, &form, &mut state),
     };
+    if state.faults.lose_answer_to == Some(action.as_str()) {
+        state.faults.lose_answer_to = None;
+        return None;
+    }
     let mut reply = done.unwrap_or_else(|(code, message)| {
         state.mistakes.push(format!("{action}: {code}: {message}"));
         refusal(call, 400, code, &message)
@@ -575,16 +581,24 @@ fn images(form: &BTreeMap<String, String>, state: &AwsState) -> String {
 }
 
 fn snapshots(form: &BTreeMap<String, String>, state: &AwsState) -> String {
-    assert_eq!(form["Filter.1.Name"], "snapshot-id");
-    let id = &form["Filter.1.Value.1"];
-    let item = state.snapshots.get(id).map(|snapshot| {
-        format!(
-            "<item><snapshotId>{id}</snapshotId><status>{}</status>{}</item>",
-            snapshot.state,
-            tag_set(&snapshot.tags)
-        )
-    });
-    format!("<snapshotSet>{}</snapshotSet>", item.unwrap_or_default())
+    let (filter, value) = (&form["Filter.1.Name"], &form["Filter.1.Value.1"]);
+    let mut items = String::new();
+    for (id, snapshot) in &state.snapshots {
+        let passes = match filter.as_str() {
+            "snapshot-id" => id == value,
+            "tag-key" => snapshot.tags.iter().any(|(key, _)| key == value),
+            other => panic!("no filter {other}"),
+        };
+        if passes {
+            let (status, tags) = (&snapshot.state, tag_set(&snapshot.tags));
+            write!(
+                items,
+                "<item><snapshotId>{id}</snapshotId><status>{status}</status>{tags}</item>"
+            )
+            .unwrap();
+        }
+    }
+    format!("<snapshotSet>{items}</snapshotSet>")
 }
 
 fn tag_set(tags: &[(String, String)]) -> String {

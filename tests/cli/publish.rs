@@ -202,6 +202,25 @@ fn a_killed_upload_goes_on_without_sending_a_block_twice() {
     );
 }
 
+/// Such a call was done: it is not an error that it cannot be done again.
+#[test]
+fn lost_answers_cost_nothing() {
+    for call in ["StartSnapshot", "CompleteSnapshot", "RegisterImage"] {
+        let double = AwsDouble::start();
+        let (user, _) = publisher(&double);
+        double.state().faults.lose_answer_to = Some(call);
+        publish(&user, &[]).assert_exit_code(0);
+        let state = double.state();
+        assert_eq!(
+            (state.count(call), state.snapshots.len(), state.images.len()),
+            (2, 1, 1),
+            "{call}"
+        );
+        let records = user.state.path().join(".local/state/sdbuild/snapshots");
+        assert_eq!(std::fs::read_dir(&records).unwrap().count(), 0, "{call}");
+    }
+}
+
 #[test]
 fn throttled_failing_and_cut_calls_are_repeated() {
     let double = AwsDouble::start();
@@ -287,6 +306,15 @@ fn what_was_published_is_removed_and_nothing_else() {
     assert!(listed.stdout.contains(" kit 1\n"), "{}", listed.stdout);
     run(&mut user.sdbuild(&["publish", "remove", "--yes", image.trim()])).assert_exit_code(0);
     assert!(double.state().images.is_empty() && double.state().snapshots.is_empty());
+    // Killed between the two steps of a removal, elsewhere.
+    let image = publish(&user, &["--name", "kit 2"])
+        .assert_exit_code(0)
+        .stdout;
+    double.state().images.remove(image.trim()).unwrap();
+    let listed = run(&mut user.sdbuild(&["publish", "list"])).assert_exit_code(0);
+    listed.assert_stderr_contains(&["without an image: snap-"]);
+    let id = double.state().snapshots.keys().next().unwrap().clone();
+    run(&mut user.sdbuild(&["publish", "remove", "--yes", &id])).assert_exit_code(0);
     // Of somebody else's making.
     let image = publish(&user, &["--name", "theirs"])
         .assert_exit_code(0)
