@@ -62,13 +62,20 @@ pub(super) fn facts(path: &Path, context: &Context) -> Result<DiskFacts, Error> 
     })
 }
 
-/// Sends the blocks of the image at `path` that are not all zeros, in order, until nobody receives them. Blocks its thread.
-pub(super) fn send(path: &Path, to: &Sender<Block>, context: &Context) -> Result<(), Error> {
+/// Sends the blocks of the image at `path` that are not all zeros, in order, until nobody receives them, and returns the hash of what
+/// was read. Blocks its thread.
+pub(super) fn send(
+    path: &Path,
+    to: &Sender<Block>,
+    context: &Context,
+) -> Result<Sha256Hash, Error> {
     let image = ImageFile::open(path, ImageKind::File)?;
     let mut reader = image.reader(&context.cancel, &|_| ())?;
+    let mut hasher = Hasher::new();
     for index in 0.. {
         let mut buffer = vec![0; BLOCK_BYTES];
         let length = reader.fill(&mut buffer)?;
+        hasher.update(buffer.get(..length).unwrap_or_default());
         if !is_zero(&buffer) {
             let block = Block {
                 index,
@@ -83,7 +90,7 @@ pub(super) fn send(path: &Path, to: &Sender<Block>, context: &Context) -> Result
             break;
         }
     }
-    Ok(())
+    Ok(hasher.finish().sha256)
 }
 
 fn is_zero(block: &[u8]) -> bool {

@@ -31,11 +31,32 @@ pub(super) async fn snapshot(
     if record.is_complete {
         return Ok(id);
     }
-    send_blocks(plan, client, &id, record, context).await?;
-    let hashes: Vec<Sha256Hash> = record.sent.values().copied().collect();
-    client.complete_snapshot(&id, &hashes).await?;
-    record.completed()?;
+    let read = send_blocks(plan, client, &id, record, context).await?;
+    if read != plan.disk.sha256 {
+        // It has blocks of two images.
+        record.renew()?;
+        client.delete_snapshot(&id).await?;
+        return Err(Failure::environment("the image changed while it was sent"));
+    }
+    complete(client, &id, record).await?;
     Ok(id)
+}
+
+async fn complete(client: &Client, id: &str, record: &mut Record) -> Result<(), Failure> {
+    let hashes: Vec<Sha256Hash> = record.sent.values().copied().collect();
+    if let Err(error) = client.complete_snapshot(id, &hashes).await {
+        // The answer to an earlier attempt was lost.
+        if state(client, id).await?.as_deref() != Some("completed") {
+            return Err(error.into());
+        }
+    }
+    record.completed()
+}
+
+/// The state of the snapshot `id`, if there is one.
+async fn state(client: &Client, id: &str) -> Result<Option<String>, Failure> {
+    let found = client.snapshots(("snapshot-id", id)).await?;
+    Ok(found.into_iter().next().map(|snapshot| snapshot.state))
 }
 
 /// The snapshot of an earlier run, if it can be gone on with: AWS discards one that is not completed within a day.
@@ -43,15 +64,15 @@ async fn earlier(client: &Client, record: &mut Record) -> Result<Option<String>,
     let Some(id) = record.snapshot.clone() else {
         return Ok(None);
     };
-    let found = client.snapshots(("snapshot-id", &id)).await?;
-    let is_usable = found
-        .iter()
-        .any(|snapshot| ["pending", "completed"].contains(&snapshot.state.as_str()));
-    if is_usable {
-        return Ok(Some(id));
+    match state(client, &id).await?.as_deref() {
+        Some("pending") => {}
+        Some("completed") => record.completed()?,
+        _ => {
+            record.renew()?;
+            return Ok(None);
+        }
     }
-    record.renew()?;
-    Ok(None)
+    Ok(Some(id))
 }
 
 async fn start(plan: &Plan, client: &Client, record: &mut Record) -> Result<String, Failure> {
@@ -68,14 +89,14 @@ async fn start(plan: &Plan, client: &Client, record: &mut Record) -> Result<Stri
     Ok(id)
 }
 
-/// Sends what the snapshot `id` lacks (`Phase::Publish`).
+/// Sends what the snapshot `id` lacks (`Phase::Publish`), and returns the hash of the disk that was read.
 async fn send_blocks(
     plan: &Plan,
     client: &Client,
     id: &str,
     record: &mut Record,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<Sha256Hash, Failure> {
     let before = record.sent.clone();
     let (to, from) = mpsc::channel(READ_AHEAD);
     let (path, inner) = (plan.request.image.clone(), context.clone());

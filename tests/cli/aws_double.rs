@@ -29,6 +29,8 @@ pub struct Faults {
     pub hang_after: Option<(&'static str, usize)>,
     /// The answer to the first call of this name is lost: the call is done, and the connection is cut.
     pub lose_answer_to: Option<&'static str>,
+    /// How long each call takes.
+    pub delay: std::time::Duration,
     /// Answers have this many bytes of nothing before the text.
     pub padding: usize,
 }
@@ -198,6 +200,8 @@ fn read_call(reader: &mut BufReader<TcpStream>) -> Option<Call> {
 
 /// The answer; `None` cuts the connection.
 fn answer(call: &Call, shared: &Shared) -> Option<Reply> {
+    let delay = shared.state.lock().unwrap().faults.delay;
+    std::thread::sleep(delay);
     let mut state = shared.state.lock().unwrap();
     let form = form(call);
     let action = action(call, &form);
@@ -409,6 +413,9 @@ fn complete(call: &Call, state: &mut AwsState) -> Done {
     let Some(snapshot) = state.snapshots.get_mut(id) else {
         return Err(("ResourceNotFoundException", "no such snapshot".into()));
     };
+    if snapshot.state != "pending" {
+        return invalid("the snapshot is not pending");
+    }
     let header = |name: &str| call.headers.get(name).map_or("", String::as_str);
     let all: Vec<u8> = snapshot
         .blocks

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
@@ -161,10 +162,10 @@ fn a_killed_upload_goes_on_without_sending_a_block_twice() {
             .matches("\"Sent\"")
             .count()
     };
-    let started = std::time::Instant::now();
+    let started = Instant::now();
     while lines() < 6 {
         assert!(started.elapsed().as_secs() < 30, "{} blocks", lines());
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::sleep(Duration::from_millis(20));
     }
     running.signal(Signal::SIGKILL);
     running.finish();
@@ -200,6 +201,59 @@ fn a_killed_upload_goes_on_without_sending_a_block_twice() {
         0,
         "no record is left"
     );
+}
+
+#[test]
+fn an_image_that_changes_meanwhile_is_not_published() {
+    let double = AwsDouble::start();
+    let (user, path) = publisher(&double);
+    double.state().faults.delay = Duration::from_millis(100);
+    let running = Running::start(&mut user.sdbuild(&["publish", "aws", "--yes"]));
+    double.wait_until(|state| state.count("DescribeImages") == 1);
+    let disk = File::options().write(true).open(&path).unwrap();
+    disk.write_all_at(b"x", 160 * BLOCK as u64).unwrap();
+    let outcome = running.finish().assert_exit_code(3);
+    let changed = outcome
+        .stderr
+        .contains("the image changed while it was sent");
+    assert!(changed, "{}", outcome.stderr);
+    let there = || {
+        let state = double.state();
+        (state.snapshots.len(), state.images.len())
+    };
+    assert_eq!(there(), (0, 0));
+    publish(&user, &[]).assert_exit_code(0);
+    assert_eq!(there(), (1, 1));
+}
+
+/// Kills at moments that follow from a seed, until the image is there: one snapshot, one image, and no record.
+#[test]
+fn kills_at_any_moment_leave_one_image() {
+    let seed: u64 = std::env::var("SDBUILD_FAULTS_SEED")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(4711);
+    println!("SDBUILD_FAULTS_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let double = AwsDouble::start();
+    let (user, _) = publisher(&double);
+    double.state().faults.delay = Duration::from_millis(20);
+    let kills = 15;
+    for _ in 0..kills {
+        let running = Running::start(&mut user.sdbuild(&["publish", "aws", "--yes"]));
+        std::thread::sleep(Duration::from_millis(random.u64(50..400)));
+        running.signal(Signal::SIGKILL);
+        running.finish();
+    }
+    publish(&user, &[]).assert_exit_code(0);
+    let state = double.state();
+    assert_eq!(state.mistakes, [""; 0]);
+    assert_eq!((state.snapshots.len(), state.images.len()), (1, 1));
+    let snapshot = state.snapshots.values().next().unwrap();
+    let sent: Vec<u64> = snapshot.blocks.keys().copied().collect();
+    assert_eq!((snapshot.state.as_str(), sent), ("completed", expected()));
+    let records = user.state.path().join(".local/state/sdbuild/snapshots");
+    assert_eq!(std::fs::read_dir(&records).unwrap().count(), 0);
 }
 
 /// Such a call was done: it is not an error that it cannot be done again.
