@@ -43,5 +43,5 @@ machine_state() {
     docker ps --all --format 'container {{.Names}}'
     docker network ls --format 'network {{.Name}}'
     docker volume ls --format 'volume {{.Name}}'
-  } | grep -vxF -e 'volume sdbuild-store' -e "${1:-volume sdbuild-store}" || true
+  } | grep -vxF -e 'volume sdbuild-store-tests' -e "${1:-volume sdbuild-store-tests}" || true
 }

@@ -9,11 +9,11 @@ mod misc;
 mod publish;
 mod seed;
 mod shell;
+mod tips;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::settings::{BootArgs, BuildArgs, InitArgs};
@@ -23,7 +23,7 @@ pub use misc::{
     Boards, Check, Clean, CompletionShell, Completions, Doctor, Formats, Lock, Settings, Status,
     Try,
 };
-pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
+pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOci, PublishRemove};
 pub use seed::Seed;
 pub use shell::Shell;
 
@@ -49,24 +49,16 @@ impl Cli {
     pub fn from_process(columns: usize) -> Result<Self, clap::Error> {
         let mut command = help_layout::with_examples_in(Self::command(), columns);
         let matches = command.try_get_matches_from_mut(std::env::args_os());
-        let mut matches = matches.map_err(with_useful_tip)?;
+        let mut matches = matches.map_err(|error| {
+            let words = std::env::args_os().skip(1);
+            let words: Vec<_> = words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect();
+            tips::with_useful_tip(error, &mut command, &words)
+        })?;
         let cli = Self::from_arg_matches_mut(&mut matches);
         cli.map_err(|error| error.format(&mut command))
     }
-}
-
-/// The error without clap's tip to give an unknown flag as a value, which no command takes, and with one where clap has none.
-fn with_useful_tip(mut error: clap::Error) -> clap::Error {
-    if error.kind() == ErrorKind::UnknownArgument {
-        error.remove(ContextKind::Suggested);
-    } else if error.kind() == ErrorKind::InvalidSubcommand
-        && error.get(ContextKind::SuggestedSubcommand).is_none()
-    {
-        let tip = "`sdbuild help` lists all commands".to_owned();
-        let tips = ContextValue::StyledStrs(vec![tip.into()]);
-        error.insert(ContextKind::Suggested, tips);
-    }
-    error
 }
 
 const AFTER_SHORT_HELP: &str = "\
@@ -164,12 +156,18 @@ pub enum Command {
     /// Write the manual page to standard output
     #[command(after_help = examples::MAN)]
     Man,
+    /// Print the version, as --version does
+    #[command(hide = true)]
+    Version,
     /// Start a program that ends when sdbuild does; used by sdbuild itself
     #[command(hide = true)]
     ExecWithParent(ExecWithParent),
     /// Hold a machine on loan, and give it back when sdbuild ends; used by sdbuild itself
     #[command(hide = true)]
     HoldMachine,
+    /// Remove a booted container when sdbuild is killed; used by sdbuild itself
+    #[command(hide = true)]
+    HoldContainer,
 }
 
 /// `sdbuild build`.
@@ -267,13 +265,13 @@ pub enum InspectCommand {
     /// List a directory
     #[command(after_help = examples::LS)]
     Ls {
-        /// `/path` on the first file system that has it, or `2:/path` on partition 2 [default: the root directory of each partition]
+        /// `/path` on the root file system, or on the first that has it; `2:/path` on partition 2 [default: the root directory of each partition]
         path: Option<String>,
     },
     /// Write the contents of a file to standard output
     #[command(after_help = examples::CAT)]
     Cat {
-        /// `/path` on the first file system that has it, or `2:/path` on partition 2
+        /// `/path` on the root file system, or on the first that has it; `2:/path` on partition 2
         path: String,
     },
 }
@@ -340,7 +338,7 @@ mod tests {
         for flag in build.get_arguments().filter_map(clap::Arg::get_long) {
             assert!(
                 is_setting(flag) || others.contains(&flag),
-                "--{flag} is no setting"
+                "--{flag} is not a setting"
             );
         }
     }

@@ -4,16 +4,16 @@
 //! when it is out of date:
 //!
 //! ```text
-//! commands  -> aws, boot, cli, flash, image, nixos, output, pipeline, publish, seed, settings, template, ui
+//! commands  -> aws, boot, cli, flash, image, machine, nixos, output, pipeline, publish, seed, settings, template, ui
 //! cli       -> settings
 //! boot      -> engine, image, seed
 //! flash     -> blockmap, image
-//! pipeline  -> artifact, binfmt, engine, machine, nixos, oci, output, settings
+//! pipeline  -> artifact, aws, binfmt, engine, machine, nixos, oci, output, settings
 //! output    -> blockmap, engine, image
 //! blockmap  -> (common only)
 //! oci       -> artifact, engine
 //! nixos     -> engine
-//! machine   -> engine
+//! machine   -> aws, engine
 //! binfmt    -> engine
 //! engine    -> (common only)
 //! publish   -> aws, image
@@ -98,11 +98,16 @@ async fn run_command(
         Command::Settings(args) => commands::settings::run(args, env, ui),
         Command::Completions(args) => commands::completions::run(args, ui),
         Command::Man => commands::man::run(ui),
+        Command::Version => ui.result(concat!("sdbuild ", env!("CARGO_PKG_VERSION"))),
         Command::Status(args) => Box::pin(commands::status::run(args, env, ui, context)).await,
         Command::ExecWithParent(args) => {
             Err(boot::pdeathsig::become_program(args.parent, &args.argv))
         }
-        Command::HoldMachine => Box::pin(pipeline::hold_machine()).await,
+        Command::HoldMachine => {
+            let settings = settings::Common::without_file(env)?;
+            Box::pin(pipeline::hold_machine(&settings)).await
+        }
+        Command::HoldContainer => Box::pin(boot::hold_container()).await,
     }
 }
 

@@ -24,7 +24,7 @@ arch_of() { if [ "$1" = arm64 ]; then echo arm64; else echo amd64; fi; }
 furnish() {
   local suite arch rootfs=$2 packages=("${guest_packages[@]}")
   suite=$(suite_of "$1") arch=$(arch_of "$1")
-  # Before that the engine's client was no package of its own.
+  # Before that the engine's client was not a package of its own.
   [ "$suite" = bookworm ] || packages+=(docker-cli)
   if [ "$arch" = arm64 ]; then
     # What `try` boots its image with, which needs the kernel for virtual machines only.

@@ -47,18 +47,21 @@ graph() {
 
 # Makes the signed cache with all stand-ins for the configurations $@ in $work/served, unless it is there.
 cache() {
-  local name way made_of graphs=()
+  local name way made_of last=other large=() graphs=()
   mkdir -p "$work/graph"
+  case " $* " in
+    *' large'*) last=other-large large=(--large) ;;
+  esac
   # The last is never built: it tells what a binary cache can have.
-  for name in "$@" other; do
+  for name in "$@" "$last"; do
     for way in native emulated; do
       graphs+=("$(graph "$name" "$way")") || return
     done
   done
-  made_of=$(printf '%s\n' "${graphs[@]}" && cat "$root/tests/real-nixpkgs/stand_ins"/*.py | sha256sum)
+  made_of=$(printf '%s\n' "${large[@]}" "${graphs[@]}" && cat "$root/tests/real-nixpkgs/stand_ins"/*.py | sha256sum)
   [ "$(cat "$work/served/made-of" 2>/dev/null)" != "$made_of" ] || return 0
   rm -rf "$work/made" "$work/served"
-  python3 -B "$root/tests/real-nixpkgs/stand_ins" "$work/made" "$work/debian" "${graphs[@]}" || die "the stand-ins cannot be made"
+  python3 -B "$root/tests/real-nixpkgs/stand_ins" "${large[@]}" "$work/made" "$work/debian" "${graphs[@]}" || die "the stand-ins cannot be made"
   sign_and_pack
   printf '%s\n' "$made_of" >"$work/served/made-of"
 }

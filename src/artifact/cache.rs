@@ -50,7 +50,7 @@ pub enum CacheLookup {
     },
     /// No object.
     Missing,
-    /// A file with another hash than its name, or something that is no file.
+    /// A file with another hash than its name, or something that is not a file.
     Damaged,
 }
 
@@ -100,9 +100,9 @@ impl Cache {
         pin.size - part
     }
 
-    /// How many bytes the files of a cache below `root` have, whether it is open or not.
+    /// How many bytes of downloads a cache below `root` has, whether it is open or not.
     pub fn usage(root: &Path) -> Result<u64, CacheError> {
-        let sizes = own_files(root)?;
+        let sizes = own_files(root, &[OBJECTS])?;
         Ok(sizes.iter().map(|(_, size)| size).sum())
     }
 
@@ -112,6 +112,16 @@ impl Cache {
     ///
     /// If another process has the cache open.
     pub fn remove_all(root: &Path) -> Result<u64, CacheError> {
+        Self::remove(root, &[OBJECTS, NOTES])
+    }
+
+    /// The same for what was downloaded. The notes stay: by them the container images that an engine has are known to have the
+    /// right content, and need no download.
+    pub fn remove_objects(root: &Path) -> Result<u64, CacheError> {
+        Self::remove(root, &[OBJECTS])
+    }
+
+    fn remove(root: &Path, directories: &[&str]) -> Result<u64, CacheError> {
         let dir = match File::open(root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
             dir => dir.at("open", root)?,
@@ -123,11 +133,11 @@ impl Cache {
             })
             .at("empty the cache directory", root)?;
         let mut freed = 0;
-        for (path, size) in own_files(root)? {
+        for (path, size) in own_files(root, directories)? {
             fs::remove_file(&path).at("remove", &path)?;
             freed += size;
         }
-        for name in [OBJECTS, NOTES] {
+        for name in directories {
             // It stays if it has files of others.
             fs::remove_dir(root.join(name)).ok();
         }
@@ -254,19 +264,17 @@ impl Cache {
     }
 }
 
-/// The files of a cache below `root`, with their sizes in bytes.
-fn own_files(root: &Path) -> Result<Vec<(PathBuf, u64)>, CacheError> {
+/// The files of a cache in those `directories` below `root`, with their sizes in bytes.
+fn own_files(root: &Path, directories: &[&str]) -> Result<Vec<(PathBuf, u64)>, CacheError> {
     let is_object = |name: &str| {
         let name = name.strip_suffix(PART_SUFFIX).unwrap_or(name);
         name.parse::<Sha256Hash>().is_ok() || name.starts_with(UNNAMED_PREFIX)
     };
     let is_note = |name: &str| name.starts_with("image-") || name.starts_with(UNNAMED_PREFIX);
     let mut own = Vec::new();
-    for (dir, is_own) in [
-        (OBJECTS, &is_object as &dyn Fn(&str) -> bool),
-        (NOTES, &is_note),
-    ] {
-        let dir = root.join(dir);
+    for name in directories {
+        let is_own: &dyn Fn(&str) -> bool = if *name == NOTES { &is_note } else { &is_object };
+        let dir = root.join(name);
         let entries = match fs::read_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.at("read", &dir)?,

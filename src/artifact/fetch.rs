@@ -15,7 +15,7 @@ use reqwest::{Client, ClientBuilder};
 
 use super::cache::{Cache, CacheLookup, ClaimResult};
 use super::client::http_client;
-use super::fetch_error::FetchError;
+use super::fetch_error::{CHECK_ADDRESS, FetchError};
 use super::mirror_state::{DeadMirrors, ReportedMirrors};
 use super::network::Network;
 use super::partial::Partial;
@@ -120,7 +120,7 @@ impl Fetcher {
         let fetched = cancel
             .race(self.download(&download, &self.batch(phase, None)))
             .await?;
-        fetched.map_err(|error| error.fail(url, "check the network and the address"))
+        fetched.map_err(|error| error.fail(url, CHECK_ADDRESS))
     }
 
     /// The first of `mirrors` that answers within seconds that it has `path`; `None` if nothing is to be downloaded.

@@ -5,6 +5,9 @@ use std::fmt;
 use super::cache_error::CacheError;
 use crate::common::failure::{Class, Failure};
 
+/// Hint where a named address has no file.
+pub const CHECK_ADDRESS: &str = "check the network and the address";
+
 /// Why a file could not be downloaded.
 #[derive(Debug)]
 pub enum FetchError {

@@ -23,7 +23,7 @@ pub use cache::Cache;
 pub use cache_error::CacheError;
 pub use client::http_client;
 pub use fetch::{Fetched, Fetcher, Remote};
-pub use fetch_error::FetchError;
+pub use fetch_error::{CHECK_ADDRESS, FetchError};
 pub use network::{MIRROR_PROBE, Network};
 pub use pin::{Content, Lock, Pin};
 

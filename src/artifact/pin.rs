@@ -141,7 +141,7 @@ fn confined<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let stays = text.split('/').all(|part| !matches!(part, "" | "." | ".."));
     if text.len() > 1024 || !stays || !text.chars().all(plain) {
         return Err(D::Error::custom(format_args!(
-            "{text:?} is no relative path"
+            "{text:?} is not a relative path"
         )));
     }
     Ok(text)

@@ -1,6 +1,7 @@
 //! Signs and sends requests, and repeats what may succeed the next time.
 
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use aws_sigv4::http_request::{
     PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign,
@@ -15,6 +16,7 @@ use super::credentials::Account;
 use super::error::Error;
 use crate::artifact::http_client;
 use crate::common::cancel::Cancel;
+use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 
 /// How long a connection may take.
@@ -25,11 +27,15 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 const MAX_ANSWER_BYTES: usize = 8 << 20;
 /// How often a call is tried.
 const TRIES: u32 = 10;
+/// The same for what is read without a signature.
+const GET_TRIES: u32 = 4;
 /// The pause before the second try; it doubles before each further one, up to the longest.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
+/// How often it is told that calls are repeated, at most.
+const BETWEEN_WORDS: Duration = Duration::from_secs(3);
 /// Errors that say that there were too many calls, of both services.
-const THROTTLED: [&str; 8] = [
+const RETRYABLE_CODES: [&str; 8] = [
     "Throttling",
     "ThrottlingException",
     "RequestLimitExceeded",
@@ -46,6 +52,14 @@ pub struct Client {
     http: reqwest::Client,
     pub(super) account: Account,
     cancel: Cancel,
+    retries: Retries,
+}
+
+/// Tells that calls are repeated. Copies share the time of the last word.
+#[derive(Clone, Debug)]
+struct Retries {
+    events: Events,
+    last: Arc<Mutex<Option<Instant>>>,
 }
 
 /// One call.
@@ -92,7 +106,21 @@ impl Client {
             http: http.or_environment("prepare calls of AWS")?,
             account,
             cancel: cancel.clone(),
+            retries: Retries {
+                events: Events::none(),
+                last: Arc::default(),
+            },
         })
+    }
+
+    /// The same client, which tells `events` of calls that are repeated.
+    #[must_use]
+    pub fn with_events(self, events: &Events) -> Self {
+        let retries = Retries {
+            events: events.clone(),
+            last: Arc::default(),
+        };
+        Self { retries, ..self }
     }
 
     /// The same account in another region.
@@ -118,11 +146,14 @@ impl Client {
     /// Sends `call` until it succeeds, or fails for good.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
         let mut pause = PAUSE;
-        for _ in 1..TRIES {
+        for next in 2..=TRIES {
             match self.attempt(call).await {
                 Ok(answer) => return Ok(answer),
                 Err(Attempt::Final(error)) => return Err(error),
-                Err(Attempt::Temporary(_)) => {}
+                Err(Attempt::Temporary(error)) => {
+                    let place = format!("{}.{}", call.service, self.region());
+                    self.retries.tell(&error, &place, next);
+                }
             }
             self.pause(pause.mul_f64(jitter())).await?;
             pause = LONGEST_PAUSE.min(pause * 2);
@@ -130,6 +161,33 @@ impl Client {
         self.attempt(call).await.map_err(|attempt| match attempt {
             Attempt::Final(error) | Attempt::Temporary(error) => error,
         })
+    }
+
+    /// The text at `url`, which everybody may read; some attempts.
+    pub(super) async fn get(&self, action: &'static str, url: &str) -> Result<String, Error> {
+        let mut pause = PAUSE;
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            let request = self.http.get(url).build();
+            let request = request.map_err(|error| Error::Unexpected {
+                action,
+                what: error.without_url().to_string(),
+            })?;
+            let sent = self.cancel.race(self.exchange(action, request)).await;
+            match sent.map_err(|_| Error::Interrupted)? {
+                Ok((status, _, body)) if status.is_success() => return Ok(body),
+                Err(Attempt::Final(error)) => return Err(error),
+                Err(Attempt::Temporary(error)) if attempts == GET_TRIES => return Err(error),
+                Ok((status, ..)) if attempts == GET_TRIES => {
+                    let why = format!("HTTP {}", status.as_u16());
+                    return Err(Error::Unreachable { action, why });
+                }
+                Ok(_) | Err(Attempt::Temporary(_)) => {}
+            }
+            self.pause(pause).await?;
+            pause *= 2;
+        }
     }
 
     async fn attempt(&self, call: &Call) -> Result<Answer, Attempt> {
@@ -142,12 +200,12 @@ impl Client {
         let (code, message) = reason(&headers, &body).unwrap_or_else(|| {
             (
                 format!("HTTP {}", status.as_u16()),
-                "it says no more".to_owned(),
+                "no details given".to_owned(),
             )
         });
-        let is_temporary = status.is_server_error()
+        let is_temporary = (status.is_server_error() && !is_about_capacity(&code))
             || status == StatusCode::TOO_MANY_REQUESTS
-            || THROTTLED.contains(&code.as_str());
+            || RETRYABLE_CODES.contains(&code.as_str());
         let action = call.action;
         let error = Error::Refused {
             action,
@@ -235,6 +293,27 @@ impl Client {
     }
 }
 
+impl Retries {
+    /// Tells that a call of `place` failed with `error` and is tried for the `next` time. AWS throttles and fails now and then, which is worth no
+    /// word before the fourth try; and of many calls at a time one word in some seconds is enough.
+    fn tell(&self, error: &Error, place: &str, next: u32) {
+        let what = match error {
+            Error::Refused { .. } if next < 4 => return,
+            Error::Refused { code, .. } => format!("{place} answers {code}"),
+            Error::Unreachable { why, .. } => format!("no answer from {place} ({why})"),
+            Error::Unexpected { .. } | Error::Interrupted => return,
+        };
+        let now = Instant::now();
+        // Whoever panicked with the lock has written nothing else.
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_some_and(|last| now.duration_since(last) < BETWEEN_WORDS) {
+            return;
+        }
+        *last = Some(now);
+        self.events.notice(format!("{what}, try {next} of {TRIES}"));
+    }
+}
+
 impl Account {
     /// Where the service `service` is, without a path.
     fn address(&self, service: &str) -> String {
@@ -271,6 +350,11 @@ fn reason(headers: &HeaderMap, body: &str) -> Option<(String, String)> {
         Some(found.text().unwrap_or_default().to_owned())
     };
     Some((text("Code")?, text("Message").unwrap_or_default()))
+}
+
+/// Whether AWS has not enough machines, which it reports as an error of its own: a moment later there are no more of them.
+fn is_about_capacity(code: &str) -> bool {
+    code.starts_with("Insufficient") && code.ends_with("Capacity")
 }
 
 /// A factor from 0.5 to 1, so that many calls do not come back at once.

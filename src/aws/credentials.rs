@@ -8,7 +8,7 @@ use aws_credential_types::Credentials;
 use serde::Deserialize;
 use tokio::process::Command;
 
-use super::profile::{self, Profile};
+use super::profile::{self, Keys, Profile};
 use crate::common::aws_variables::AwsVariables;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
@@ -44,7 +44,7 @@ impl Account {
 /// # Errors
 ///
 /// There is no region or there are no credentials; a program that prints them failed.
-pub async fn account(
+pub(super) async fn account(
     region: Option<&str>,
     profile: Option<&str>,
     variables: &AwsVariables,
@@ -63,11 +63,11 @@ pub async fn account(
         .or(found.region.as_deref());
     let region = region.map(str::to_owned).ok_or_else(|| {
         Failure::usage("no region of AWS is known")
-            .hint("--region eu-central-1, or AWS_REGION, or region in ~/.aws/config")
+            .hint("--region eu-central-1 (of a build: --on aws:region=eu-central-1), AWS_REGION, or region in ~/.aws/config")
     })?;
     check_region(&region)?;
     let of_environment = if profile.is_none() {
-        of_environment(variables)
+        of_environment(variables)?
     } else {
         None
     };
@@ -82,28 +82,35 @@ pub async fn account(
     })
 }
 
-/// A region is part of the servers' names.
-fn check_region(region: &str) -> Result<(), Failure> {
+/// An error unless `region` can be a region, whose name is part of the servers' names.
+pub fn check_region(region: &str) -> Result<(), Failure> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if !region.is_empty() && region.len() <= 32 && region.chars().all(is_plain) {
         return Ok(());
     }
-    Err(Failure::usage(format!("`{region}` is no region of AWS"))
-        .hint("regions are called as eu-central-1"))
+    Err(Failure::usage(format!("`{region}` is not an AWS region"))
+        .hint("regions have names such as eu-central-1"))
 }
 
-fn of_environment(variables: &AwsVariables) -> Option<Credentials> {
-    let (id, secret) = (
-        variables.access_key_id.as_ref()?,
-        variables.secret_access_key.as_ref()?,
-    );
-    Some(Credentials::new(
+/// The credentials of the environment, if it has a key.
+fn of_environment(variables: &AwsVariables) -> Result<Option<Credentials>, Failure> {
+    let Some(id) = &variables.access_key_id else {
+        return Ok(None);
+    };
+    let Some(secret) = &variables.secret_access_key else {
+        return Err(
+            Failure::usage("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
+                .hint("set both, or none of them to use a profile"),
+        );
+    };
+    let token = variables.session_token.clone();
+    Ok(Some(Credentials::new(
         id,
         secret,
-        variables.session_token.clone(),
+        token,
         None,
         "environment",
-    ))
+    )))
 }
 
 async fn of_profile(
@@ -111,21 +118,20 @@ async fn of_profile(
     name: Option<&str>,
     variables: &AwsVariables,
 ) -> Result<Credentials, Failure> {
-    if let (Some(id), Some(secret)) = (&profile.access_key_id, &profile.secret_access_key) {
-        let token = profile.session_token.clone();
-        return Ok(Credentials::new(id, secret, token, None, "profile"));
-    }
-    if let Some(line) = &profile.credential_process {
-        let words = shlex::split(line).filter(|words| !words.is_empty());
-        let words = words
-            .ok_or_else(|| Failure::usage("credential_process in ~/.aws/config is no command"))?;
-        return of_program("credential_process", &words).await;
+    if !profile.is_delegated {
+        if let Some(keys) = &profile.keys {
+            return of_keys(keys);
+        }
+        if let Some(line) = &profile.credential_process {
+            let words = shlex::split(line).filter(|words| !words.is_empty());
+            let words = words.ok_or_else(|| {
+                Failure::usage("credential_process in ~/.aws/config is not a command")
+            })?;
+            return from_process("credential_process", &words).await;
+        }
     }
     let Some(aws) = find_program("aws", &variables.path) else {
-        return Err(Failure::usage("no credentials of AWS are known").hint(
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws/credentials (AWS_PROFILE); with AWS's \
-             program installed, all its ways of logging in work",
-        ));
+        return Err(without_program(profile));
     };
     // Knows single sign-on, roles and whatever comes next.
     let mut words = vec![path_text(&aws)?];
@@ -134,7 +140,44 @@ async fn of_profile(
         name.into_iter()
             .flat_map(|name| ["--profile".to_owned(), name.to_owned()]),
     );
-    of_program("aws configure export-credentials", &words).await
+    let printed = from_process("aws configure export-credentials", &words).await;
+    printed.map_err(|failure| {
+        if without_credentials(&format!("{:#}", failure.error)) {
+            without_program(profile)
+        } else {
+            failure
+        }
+    })
+}
+
+/// Whether AWS's program said `error` because it knows no credentials either, or because it is of version 1, which prints none.
+fn without_credentials(error: &str) -> bool {
+    ["Invalid choice", "no credentials found"]
+        .iter()
+        .any(|part| error.contains(part))
+}
+
+fn of_keys(keys: &Keys) -> Result<Credentials, Failure> {
+    let Some(secret) = &keys.secret else {
+        return Err(Failure::usage(
+            "the profile has aws_access_key_id and no aws_secret_access_key",
+        )
+        .hint("aws configure sets both"));
+    };
+    let token = keys.token.clone();
+    Ok(Credentials::new(&keys.id, secret, token, None, "profile"))
+}
+
+/// The profile has no keys of its own, and AWS's program is not installed or knows none.
+fn without_program(profile: &Profile) -> Failure {
+    if profile.is_delegated {
+        return Failure::usage("the profile takes a role or single sign-on, which needs the AWS CLI version 2 (the program `aws`)")
+            .hint("install the AWS CLI version 2, or set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN");
+    }
+    Failure::usage("no AWS credentials were found").hint(
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws/credentials (AWS_PROFILE), or log in with aws sso login \
+         of the AWS CLI version 2",
+    )
 }
 
 fn path_text(path: &std::path::Path) -> Result<String, Failure> {
@@ -153,7 +196,7 @@ struct Printed {
 }
 
 /// The credentials that the command `words` prints. It may ask on the terminal.
-async fn of_program(shown: &str, words: &[String]) -> Result<Credentials, Failure> {
+async fn from_process(shown: &str, words: &[String]) -> Result<Credentials, Failure> {
     let operation = format!("get credentials from {shown}");
     let Some((program, arguments)) = words.split_first() else {
         return Err(Failure::usage("it is empty").context(operation));

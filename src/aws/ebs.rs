@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::{Call, Client};
-use super::ec2::Tag;
 use super::error::Error;
+use super::tag::Tag;
 use crate::common::hash::{Hasher, Sha256Hash};
 
 /// Bytes of a block, the only size that the service has.
@@ -44,12 +44,16 @@ impl Client {
     /// Starts a snapshot, and returns its id.
     pub async fn start_snapshot(&self, new: &NewSnapshot<'_>) -> Result<String, Error> {
         let action = "StartSnapshot";
+        let tags = new.tags.iter();
+        let tags: Vec<_> = tags
+            .map(|tag| json!({ "Key": tag.key, "Value": tag.value }))
+            .collect();
         let body = json!({
             "VolumeSize": new.volume_gib,
             "ClientToken": new.token,
             "Description": new.description,
             "Timeout": TIMEOUT_MINUTES,
-            "Tags": new.tags,
+            "Tags": tags,
         });
         let mut call = ebs(action, Method::POST, "/snapshots".to_owned());
         call.headers

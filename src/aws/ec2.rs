@@ -1,31 +1,18 @@
-//! The calls of EC2 (its query API of 2016-11-15): images, and what becomes of snapshots.
+//! The calls of EC2 about images, and what becomes of snapshots.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::Method;
-use roxmltree::{Document, Node};
 use serde::Serialize;
 
-use super::client::{Call, Client};
+use super::client::Client;
 use super::error::Error;
+use super::tag::Tag;
+use super::xml::{child, items, parsed, single, tags, text};
 
-/// The version of the API.
-const VERSION: &str = "2016-11-15";
 /// Between two questions whether a snapshot is complete.
 const POLL: Duration = Duration::from_secs(2);
 /// How often it is asked: for an hour.
 const POLLS: u32 = 1800;
-
-/// A tag of an object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Tag {
-    /// At most 128 characters.
-    pub key: String,
-    /// At most 256 characters.
-    pub value: String,
-}
 
 /// An image of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,8 +40,12 @@ pub struct Snapshot {
     pub id: String,
     /// `pending`, `completed` or `error`.
     pub state: String,
+    /// How much of it is there, such as `45%`; empty where AWS does not say.
+    pub progress: String,
     /// What was said when it was started.
     pub description: String,
+    /// When it was started, as AWS writes instants.
+    pub started: String,
     /// Its tags.
     pub tags: Vec<Tag>,
 }
@@ -72,6 +63,26 @@ pub struct NewImage<'a> {
     pub snapshot: &'a str,
     /// Its tags.
     pub tags: &'a [Tag],
+}
+
+/// A copy that is about to be made.
+#[derive(Clone, Debug)]
+pub struct ImageCopy<'a> {
+    /// The image that is copied, and its region.
+    pub source: &'a str,
+    /// The region of the source.
+    pub region: &'a str,
+    /// As for [`NewImage`].
+    pub name: &'a str,
+    /// The same token gives the same copy again; at most 64 characters.
+    pub token: &'a str,
+    /// The tags of the copy and its snapshot.
+    pub tags: &'a [Tag],
+}
+
+/// Whether an image with this state cannot be used, and never will be by itself.
+pub fn has_failed(state: &str) -> bool {
+    !["available", "pending", "transient"].contains(&state)
 }
 
 impl Client {
@@ -110,7 +121,9 @@ impl Client {
             Some(Snapshot {
                 id: text(item, "snapshotId")?,
                 state: text(item, "status")?,
+                progress: text(item, "progress").unwrap_or_default(),
                 description: text(item, "description").unwrap_or_default(),
+                started: text(item, "startTime").unwrap_or_default(),
                 tags: tags(item),
             })
         })
@@ -131,6 +144,34 @@ impl Client {
             }
         }
         let what = format!("the snapshot {id} is not complete after an hour");
+        Err(Error::Unexpected { action, what })
+    }
+
+    /// Waits until the image `id` can be used, and returns it. `report` hears how much of its disk is there, such as `45%`.
+    pub async fn wait_for_image(&self, id: &str, report: impl Fn(&str)) -> Result<Ami, Error> {
+        let action = "DescribeImages";
+        for _ in 0..POLLS {
+            let found = self.images(("image-id", id)).await?.into_iter().next();
+            let image = match found {
+                Some(image) if image.state == "available" => return Ok(image),
+                Some(image) if !has_failed(&image.state) => image,
+                Some(Ami { state, .. }) => {
+                    let what = format!("the state {state} of {id}");
+                    return Err(Error::Unexpected { action, what });
+                }
+                // It was made a moment ago.
+                None => {
+                    self.pause(POLL).await?;
+                    continue;
+                }
+            };
+            if let Some(snapshot) = image.snapshots.first() {
+                let snapshot = self.snapshots(("snapshot-id", snapshot)).await?;
+                report(snapshot.first().map_or("", |snapshot| &snapshot.progress));
+            }
+            self.pause(POLL).await?;
+        }
+        let what = format!("the image {id} is not available after an hour");
         Err(Error::Unexpected { action, what })
     }
 
@@ -157,12 +198,8 @@ impl Client {
             ("EnaSupport".to_owned(), "true"),
             ("SriovNetSupport".to_owned(), "simple"),
             ("ImdsSupport".to_owned(), "v2.0"),
-            ("TagSpecification.1.ResourceType".to_owned(), "image"),
         ];
-        for (n, tag) in (1..).zip(new.tags) {
-            params.push((format!("TagSpecification.1.Tag.{n}.Key"), &tag.key));
-            params.push((format!("TagSpecification.1.Tag.{n}.Value"), &tag.value));
-        }
+        add_tags(&mut params, 1, "image", new.tags);
         let params: Vec<_> = params
             .iter()
             .map(|(key, value)| (key.as_str(), *value))
@@ -182,26 +219,40 @@ impl Client {
         self.query("ModifyImageAttribute", &params).await.map(drop)
     }
 
-    /// Copies the image `id` of the region `from` to the region of this client, with its tags, and returns the copy's id.
-    pub async fn copy_image(
-        &self,
-        id: &str,
-        from: &str,
-        name: &str,
-        token: &str,
-    ) -> Result<String, Error> {
+    /// Lets another account make volumes of the snapshot `id`, and thereby copy its image.
+    pub async fn share_snapshot(&self, id: &str, with: &str) -> Result<(), Error> {
         let params = [
-            ("SourceImageId", id),
-            ("SourceRegion", from),
-            ("Name", name),
-            ("ClientToken", token),
-            ("CopyImageTags", "true"),
+            ("SnapshotId", id),
+            ("Attribute", "createVolumePermission"),
+            ("CreateVolumePermission.Add.1.UserId", with),
         ];
-        let body = self.query("CopyImage", &params).await?;
-        single("CopyImage", &body, "imageId")
+        self.query("ModifySnapshotAttribute", &params)
+            .await
+            .map(drop)
     }
 
-    /// From `at` on, an instant in ISO 8601, the image `id` is shown to nobody but its owner.
+    /// Copies an image to the region of this client, and returns the copy's id.
+    pub async fn copy_image(&self, copy: &ImageCopy<'_>) -> Result<String, Error> {
+        let action = "CopyImage";
+        let mut params = vec![
+            ("SourceImageId".to_owned(), copy.source),
+            ("SourceRegion".to_owned(), copy.region),
+            ("Name".to_owned(), copy.name),
+            ("ClientToken".to_owned(), copy.token),
+        ];
+        // AWS copies no tags to the snapshot itself.
+        for (n, kind) in [(1, "image"), (2, "snapshot")] {
+            add_tags(&mut params, n, kind, copy.tags);
+        }
+        let params: Vec<_> = params
+            .iter()
+            .map(|(key, value)| (key.as_str(), *value))
+            .collect();
+        let body = self.query(action, &params).await?;
+        single(action, &body, "imageId")
+    }
+
+    /// From `at` on, an instant in ISO 8601, the image `id` is deprecated: others no longer see it.
     pub async fn deprecate_image(&self, id: &str, at: &str) -> Result<(), Error> {
         let params = [("ImageId", id), ("DeprecateAt", at)];
         self.query("EnableImageDeprecation", &params)
@@ -209,91 +260,36 @@ impl Client {
             .map(drop)
     }
 
-    /// Removes the image `id`; its snapshots stay.
+    /// Removes the image `id`, if it is there; its snapshots stay.
     pub async fn deregister_image(&self, id: &str) -> Result<(), Error> {
-        self.query("DeregisterImage", &[("ImageId", id)])
-            .await
-            .map(drop)
+        let removed = self.query("DeregisterImage", &[("ImageId", id)]).await;
+        unless_gone(removed)
     }
 
-    /// Removes the snapshot `id`.
+    /// Removes the snapshot `id`, if it is there.
     pub async fn delete_snapshot(&self, id: &str) -> Result<(), Error> {
-        self.query("DeleteSnapshot", &[("SnapshotId", id)])
-            .await
-            .map(drop)
+        let removed = self.query("DeleteSnapshot", &[("SnapshotId", id)]).await;
+        unless_gone(removed)
     }
+}
 
-    async fn query(&self, action: &'static str, params: &[(&str, &str)]) -> Result<String, Error> {
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("Action", action)
-            .append_pair("Version", VERSION);
-        form.extend_pairs(params);
-        let content = "application/x-www-form-urlencoded; charset=utf-8";
-        let call = Call {
-            service: "ec2",
-            action,
-            method: Method::POST,
-            target: "/".to_owned(),
-            headers: vec![("content-type", content.to_owned())],
-            body: Bytes::from(form.finish()),
-            signs_body: true,
-        };
-        Ok(self.send(&call).await?.body)
+/// What is gone was removed: by an attempt whose answer was lost, or by somebody else.
+fn unless_gone(removed: Result<String, Error>) -> Result<(), Error> {
+    match removed {
+        Err(error) if error.is_gone() => Ok(()),
+        removed => removed.map(drop),
+    }
+}
+
+/// Adds the tags of the objects `kind`, as the `n`th specification of tags.
+fn add_tags<'a>(params: &mut Vec<(String, &'a str)>, n: usize, kind: &'a str, tags: &'a [Tag]) {
+    let specification = format!("TagSpecification.{n}");
+    params.push((format!("{specification}.ResourceType"), kind));
+    for (n, tag) in (1..).zip(tags) {
+        params.push((format!("{specification}.Tag.{n}.Key"), &tag.key));
+        params.push((format!("{specification}.Tag.{n}.Value"), &tag.value));
     }
 }
 
 /// NixOS's own images name it so; Linux calls the disk as it likes.
 const ROOT_DEVICE: &str = "/dev/xvda";
-
-/// What `read` makes of each item of the list `set`.
-fn parsed<T>(
-    action: &'static str,
-    body: &str,
-    set: &str,
-    read: impl Fn(Node<'_, '_>) -> Option<T>,
-) -> Result<Vec<T>, Error> {
-    let unexpected = |what: String| Error::Unexpected { action, what };
-    let document = Document::parse(body).map_err(|error| unexpected(error.to_string()))?;
-    let read =
-        |item| read(item).ok_or_else(|| unexpected("an item without a name or a state".to_owned()));
-    items(document.root_element(), set).map(read).collect()
-}
-
-/// The text of the element `name`.
-fn single(action: &'static str, body: &str, name: &str) -> Result<String, Error> {
-    let document = Document::parse(body).ok();
-    let found = document
-        .as_ref()
-        .and_then(|document| text(document.root_element(), name));
-    found.ok_or_else(|| Error::Unexpected {
-        action,
-        what: format!("no {name}"),
-    })
-}
-
-fn items<'a, 'b>(node: Node<'a, 'b>, set: &str) -> impl Iterator<Item = Node<'a, 'b>> {
-    let set = child(node, set);
-    set.into_iter().flat_map(|set| {
-        set.children()
-            .filter(|node| node.tag_name().name() == "item")
-    })
-}
-
-fn child<'a, 'b>(node: Node<'a, 'b>, name: &str) -> Option<Node<'a, 'b>> {
-    node.children()
-        .find(|child| child.tag_name().name() == name)
-}
-
-fn text(node: Node<'_, '_>, name: &str) -> Option<String> {
-    Some(child(node, name)?.text()?.to_owned())
-}
-
-fn tags(node: Node<'_, '_>) -> Vec<Tag> {
-    let tag = |item| {
-        Some(Tag {
-            key: text(item, "key")?,
-            value: text(item, "value").unwrap_or_default(),
-        })
-    };
-    items(node, "tagSet").filter_map(tag).collect()
-}

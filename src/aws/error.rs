@@ -24,7 +24,7 @@ pub enum Error {
         why: String,
     },
     /// An answer that the call's documentation does not allow.
-    #[error("AWS answered {action} with what it does not document: {what}")]
+    #[error("unexpected response from AWS to {action}: {what}")]
     Unexpected {
         /// The name of the call.
         action: &'static str,
@@ -42,17 +42,37 @@ impl Error {
         matches!(self, Self::Refused { code, .. } if code == "InvalidAMIName.Duplicate")
     }
 
+    /// Whether AWS refused with the error `code`.
+    pub fn has_code(&self, expected: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == expected)
+    }
+
+    /// Whether the account has no such image or snapshot, or no longer.
+    pub fn is_gone(&self) -> bool {
+        const CODES: [&str; 3] = [
+            "InvalidAMIID.NotFound",
+            "InvalidAMIID.Unavailable",
+            "InvalidSnapshot.NotFound",
+        ];
+        matches!(self, Self::Refused { code, .. } if CODES.contains(&code.as_str()))
+    }
+
     fn hint(&self) -> Option<String> {
         let Self::Refused { code, message, .. } = self else {
-            let reach = "check the network, and that the region exists (--region)";
+            let reach =
+                "check the network, and that the region exists (--region, or --on aws:region=NAME)";
             return matches!(self, Self::Unreachable { .. }).then(|| reach.to_owned());
         };
         let text = match code.as_str() {
-            "RequestExpired" | "ExpiredToken" | "ExpiredTokenException" => {
-                "the credentials have expired: log in again, for instance with aws sso login"
-            }
             _ if message.contains("Signature expired") || message.contains("not yet current") => {
                 "this machine's clock is wrong: set it, for instance with timedatectl set-ntp true"
+            }
+            // EC2's name for both.
+            "RequestExpired" => {
+                "the credentials have expired (log in again, for instance with aws sso login), or this machine's clock is wrong"
+            }
+            "ExpiredToken" | "ExpiredTokenException" => {
+                "the credentials have expired: log in again, for instance with aws sso login"
             }
             "AuthFailure"
             | "InvalidClientTokenId"
@@ -62,11 +82,18 @@ impl Error {
                 "the access key or its secret is wrong: aws sts get-caller-identity tries them"
             }
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-                "the account's policy lacks a permission: docs/publishing.md lists those that are needed"
+                "the account's policy lacks a permission: docs/publishing.md and docs/machines.md list those that are needed"
+            }
+            "VPCIdNotSpecified" | "DefaultVpcDoesNotExist" => {
+                "the region has no default network: aws ec2 create-default-vpc makes it"
+            }
+            "OperationNotPermitted" if message.contains("block public access") => {
+                "the account shares no image with everybody in this region: name accounts (--share 123456789012), or, if all your images may \
+                 become public, aws ec2 disable-image-block-public-access"
             }
             "InvalidAMIName.Duplicate" => "choose another name: --name",
             "OptInRequired" => {
-                "enable the region in the account's settings, or take another one: --region"
+                "enable the region in the account's settings, or take another one (--region, or --on aws:region=NAME)"
             }
             _ => return None,
         };

@@ -13,16 +13,32 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The profile where none is named.
 pub(super) const DEFAULT: &str = "default";
 
+/// Settings of profiles whose credentials are asked for at a service: AWS's tools take them before keys in the same profile.
+const DELEGATING: [&str; 4] = [
+    "role_arn",
+    "web_identity_token_file",
+    "sso_session",
+    "sso_start_url",
+];
+
 /// What the files say of one profile.
 #[derive(Default)]
 pub(super) struct Profile {
-    pub(super) access_key_id: Option<String>,
-    pub(super) secret_access_key: Option<String>,
-    pub(super) session_token: Option<String>,
+    pub(super) keys: Option<Keys>,
     pub(super) credential_process: Option<String>,
+    /// Whether its credentials come from a role or from single sign-on, which AWS's own program knows.
+    pub(super) is_delegated: bool,
     pub(super) region: Option<String>,
     /// Whether a file has a section of it.
     pub(super) exists: bool,
+}
+
+/// The keys of one section, which belong together.
+pub(super) struct Keys {
+    pub(super) id: String,
+    /// `None` if the section lacks it, with which AWS's tools do not go on.
+    pub(super) secret: Option<String>,
+    pub(super) token: Option<String>,
 }
 
 /// The profile `name`. The file of credentials has precedence, as for AWS's tools.
@@ -57,18 +73,21 @@ impl Profile {
             return;
         };
         self.exists = true;
-        let fields = [
-            (&mut self.access_key_id, "aws_access_key_id"),
-            (&mut self.secret_access_key, "aws_secret_access_key"),
-            (&mut self.session_token, "aws_session_token"),
-            (&mut self.credential_process, "credential_process"),
-            (&mut self.region, "region"),
-        ];
-        for (field, key) in fields {
-            if field.is_none() {
-                *field = section.get(key).map(str::to_owned);
-            }
-        }
+        let get = |key: &str| section.get(key).map(str::to_owned);
+        let keys = || {
+            Some(Keys {
+                id: get("aws_access_key_id")?,
+                secret: get("aws_secret_access_key"),
+                token: get("aws_session_token"),
+            })
+        };
+        self.keys = self.keys.take().or_else(keys);
+        self.credential_process = self
+            .credential_process
+            .take()
+            .or_else(|| get("credential_process"));
+        self.region = self.region.take().or_else(|| get("region"));
+        self.is_delegated |= DELEGATING.iter().any(|key| section.contains_key(*key));
     }
 }
 

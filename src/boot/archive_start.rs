@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
 
-use crate::image::{Error, begins_archive, refusal_of_archive};
+use crate::image::{Error, begins_archive};
 
 /// Bytes of a header of a tar archive.
 const BLOCK: usize = 512;
@@ -48,15 +48,12 @@ impl ArchivePart {
     }
 }
 
-/// What starts the system in the archive `file`, which is not compressed; `None` if it is no archive.
+/// What starts the system in the archive `file`, which is not compressed; `None` if it is not an archive.
 pub(super) fn archive_start(file: &File) -> Result<Option<ArchiveStart>, Error> {
     let mut start = [0; BLOCK];
     let length = file.read_at(&mut start, 0)?;
     if length < BLOCK || !begins_archive(&start) {
         return Ok(None);
-    }
-    if let Some(refusal) = refusal_of_archive(&start) {
-        return Err(Error::Refused(refusal.to_owned()));
     }
     let parts = parts(file)?;
     let part = |name: &str| {

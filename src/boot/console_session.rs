@@ -7,10 +7,9 @@ use std::time::Duration;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-use crate::boot::disk::Disk;
 use crate::boot::keyboard::{Keyboard, forward_keys};
 use crate::boot::machine::RunningMachine;
-use crate::boot::outcome::{qemu_outcome, with_leftover};
+use crate::boot::outcome::{container_outcome, qemu_outcome, with_leftover};
 use crate::boot::qemu::{PLUG_NETWORK, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::boot::session::BootSession;
@@ -27,37 +26,54 @@ const SHOW_CONSOLE: &str = "show the machine's console";
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Connects the terminal to the console until the machine ends or the user ends it.
-pub(super) async fn run(session: BootSession<'_>, disk: &Disk) -> Result<(), Failure> {
+pub(super) async fn run(session: BootSession<'_>) -> Result<(), Failure> {
     let cancel = &session.context.cancel;
     let settings = SavedSettings::save();
     let port = session.port()?;
     explain_network(&session);
     // QEMU on the host takes the terminal as soon as it runs; a container does not.
     if session.container.is_none() {
-        give_terminal(&session.context.events, port.and_then(HostPort::fixed));
+        give_terminal(
+            &session.context.events,
+            MACHINE,
+            port.and_then(HostPort::fixed),
+        );
     }
-    let mut machine = session.start(disk, port, Serial::Terminal).await?;
+    let mut machine = session.start(port, Serial::Terminal).await?;
     let outcome = match session.container {
         None => cancel.race(machine.until_end()).await,
+        Some(options) if machine.is_container() => {
+            give_terminal(&session.context.events, CONTAINER, machine.ssh_port);
+            cancel.race(show_alone(&mut machine, &options.screen)).await
+        }
         Some(options) => {
-            give_terminal(&session.context.events, machine.ssh_port);
+            give_terminal(&session.context.events, MACHINE, machine.ssh_port);
             settings.set_raw_input();
             let relay = relay(&mut machine, &options.screen, &session.context.events);
             cancel.race(Box::pin(relay)).await
         }
     };
     let stderr = machine.stderr_text();
+    let is_container = machine.is_container();
     let leftover = machine.stop(cancel).await;
     drop(settings);
-    let outcome = outcome.and_then(|status| qemu_outcome(status?, &stderr));
+    let outcome = outcome.and_then(|status| match status? {
+        status if is_container => container_outcome(status),
+        status => qemu_outcome(status, &stderr),
+    });
     with_leftover(outcome, leftover)
 }
 
-fn give_terminal(events: &Events, port: Option<u16>) {
+/// What the terminal shows, and how the user ends it.
+const MACHINE: &str = "the machine's console; Ctrl-A X ends it";
+/// The same of a container, which has no keyboard.
+const CONTAINER: &str = "the output of the container; Ctrl-C ends it";
+
+fn give_terminal(events: &Events, what: &str, port: Option<u16>) {
     let login = port.map_or_else(String::new, |port| {
         format!(". Log in with: ssh -p {port} root@127.0.0.1")
     });
-    events.notice(format!("the machine's console; Ctrl-A X ends it{login}"));
+    events.notice(format!("{what}{login}"));
     events.emit(Event::TerminalGiven);
 }
 
@@ -68,6 +84,12 @@ fn explain_network(session: &BootSession<'_>) {
             "its network is not connected; to do that when the kernel has started, type Ctrl-A C, {PLUG_NETWORK}, and Ctrl-A C again"
         ));
     }
+}
+
+/// Shows what a container writes until it ends.
+async fn show_alone(machine: &mut RunningMachine, screen: &File) -> Result<ExitStatus, Failure> {
+    let screen = screen.try_clone().or_environment(SHOW_CONSOLE)?;
+    show(machine, &mut tokio::fs::File::from_std(screen)).await
 }
 
 /// Connects the terminal to a machine in a container.
@@ -148,7 +170,7 @@ async fn type_on(keyboard: Option<Keyboard>, keys: mpsc::Receiver<Vec<u8>>, even
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::machine::QemuBackend;
+    use crate::boot::machine::Backend;
     use crate::boot::process::QemuProcess;
     use crate::engine::EngineError;
 
@@ -157,7 +179,7 @@ mod tests {
         let mut shell = tokio::process::Command::new("sh");
         shell.args(["-c", script]);
         let process = QemuProcess::piped(&mut shell, std::process::Stdio::null()).unwrap();
-        RunningMachine::new(QemuBackend::Process(process), None, &Events::none())
+        RunningMachine::new(Backend::Process(process), None, &Events::none())
     }
 
     /// The console was read first, whenever it had something to read.

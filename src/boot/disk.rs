@@ -19,6 +19,17 @@ pub(super) struct Disk {
     form: DiskForm,
 }
 
+#[cfg(test)]
+impl Disk {
+    /// A disk without content.
+    pub(super) fn empty() -> Self {
+        Self {
+            file: tempfile::tempfile().unwrap(),
+            form: DiskForm::Raw,
+        }
+    }
+}
+
 impl Disk {
     /// The open file, for other readers.
     pub(super) fn file(&self) -> Result<File, Failure> {
@@ -48,7 +59,7 @@ pub(super) fn open_path(file: &File) -> PathBuf {
     format!("/proc/{}/fd/{}", std::process::id(), file.as_raw_fd()).into()
 }
 
-/// Opens the image read-only. What is no image is refused: the firmware would search it for something to boot.
+/// Opens the image read-only. What is not an image is refused: the firmware would search it for something to boot.
 pub(super) fn open_image(image: &Path) -> Result<ImageFile, Failure> {
     let open = || {
         let file = ImageFile::open(image, ImageKind::FileOrDisk)?;

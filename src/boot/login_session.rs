@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::boot::container::ContainerOptions;
 use crate::boot::diagnosis;
-use crate::boot::disk::Disk;
 use crate::boot::login::{ProbeResult, SshProbe};
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::network_adapter::NetworkAdapter;
@@ -26,15 +25,11 @@ const NO_PORT_HINT: &str =
     "install QEMU on this machine, or boot without --until-ssh and --run to see the console";
 
 /// Boots until the login succeeds, runs its command, and switches the machine off.
-pub(super) async fn run(
-    session: BootSession<'_>,
-    disk: &Disk,
-    login: &Login,
-) -> Result<Reached, Failure> {
+pub(super) async fn run(session: BootSession<'_>, login: &Login) -> Result<Reached, Failure> {
     let (Some(ssh), Some(port)) = (&session.tools.ssh, session.port()?) else {
         return Err(Failure::environment("nothing leads to the machine's SSH"));
     };
-    let mut machine = session.start(disk, Some(port), Serial::Pipe).await?;
+    let mut machine = session.start(Some(port), Serial::Pipe).await?;
     let published = session.container.is_some();
     let outcome = match machine.ssh_port {
         Some(port) => {
@@ -91,7 +86,8 @@ impl LoginSession<'_> {
             Some(command) => commands.run(machine, command, login.timeout).await,
             None => Ok(()),
         };
-        if !cancel.is_cancelled() {
+        // A container is killed: nothing that it has written is kept.
+        if !cancel.is_cancelled() && !machine.is_container() {
             commands.power_off(machine).await?;
         }
         outcome.map(|()| Reached::Login)

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
+use crate::boot::booted_container::BootedContainer;
 use crate::boot::console::Console;
 use crate::boot::container::ContainerQemu;
 use crate::boot::diagnosis::is_halted;
@@ -21,19 +22,21 @@ const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of QEMU's standard error that are kept.
 const MAX_STDERR_BYTES: usize = 16 * 1024;
 
-/// Where QEMU runs.
+/// What runs.
 #[derive(Debug)]
-pub(super) enum QemuBackend {
-    /// As a process on the host.
+pub(super) enum Backend {
+    /// QEMU as a process on the host.
     Process(QemuProcess),
-    /// In a container.
+    /// QEMU in a container.
     Container(ContainerQemu),
+    /// The system itself, in a container.
+    Booted(Box<BootedContainer>),
 }
 
 /// A running machine.
 #[derive(Debug)]
 pub(super) struct RunningMachine {
-    backend: QemuBackend,
+    backend: Backend,
     /// The port on 127.0.0.1 that leads to its SSH.
     pub(super) ssh_port: Option<u16>,
     stderr: Vec<u8>,
@@ -52,7 +55,7 @@ pub(super) enum BootEvent {
 }
 
 impl RunningMachine {
-    pub(super) fn new(backend: QemuBackend, ssh_port: Option<u16>, events: &Events) -> Self {
+    pub(super) fn new(backend: Backend, ssh_port: Option<u16>, events: &Events) -> Self {
         Self {
             backend,
             ssh_port,
@@ -65,17 +68,23 @@ impl RunningMachine {
     /// Waits for the next output. Cancel safe.
     pub(super) async fn next_output(&mut self) -> Result<QemuOutput, Failure> {
         match &mut self.backend {
-            QemuBackend::Process(process) => process.next_output().await,
-            QemuBackend::Container(container) => container.next_output().await,
+            Backend::Process(process) => process.next_output().await,
+            Backend::Container(container) => container.next_output().await,
+            Backend::Booted(container) => container.next_output().await,
         }
     }
 
     /// The keyboard of the console, where QEMU does not have the user's terminal itself.
     pub(super) fn keyboard(&self) -> Option<Keyboard> {
         match &self.backend {
-            QemuBackend::Process(_) => None,
-            QemuBackend::Container(container) => Some(container.keyboard()),
+            Backend::Process(_) | Backend::Booted(_) => None,
+            Backend::Container(container) => Some(container.keyboard()),
         }
+    }
+
+    /// Whether it is a container of the system, and no machine that could be switched off.
+    pub(super) fn is_container(&self) -> bool {
+        matches!(self.backend, Backend::Booted(_))
     }
 
     /// Plugs a network adapter into a board's USB port, by QEMU's monitor.
@@ -94,11 +103,11 @@ impl RunningMachine {
         // Ctrl-A C leads from the last serial port to the monitor, which is the first on the console.
         let keys = format!("\x01c{lines}\n\x01c");
         match &mut self.backend {
-            QemuBackend::Process(process) => process
+            Backend::Process(process) => process
                 .type_keys(keys.as_bytes())
                 .await
                 .or_environment(DOING),
-            QemuBackend::Container(container) => {
+            Backend::Container(container) => {
                 let mut connected = container.keyboard().connect().await?;
                 connected.input.write(keys.as_bytes()).await?;
                 // The program that types ends with its input.
@@ -106,6 +115,7 @@ impl RunningMachine {
                 while connected.output.next().await.transpose()?.is_some() {}
                 Ok(())
             }
+            Backend::Booted(_) => Ok(()),
         }
     }
 
@@ -172,12 +182,13 @@ impl RunningMachine {
     /// Ends QEMU and waits for its end; returns what could not be removed.
     pub(super) async fn stop(mut self, cancel: &Cancel) -> Option<Leftover> {
         match self.backend {
-            QemuBackend::Container(container) => return container.remove(cancel).await,
-            QemuBackend::Process(ref process) => process.terminate(),
+            Backend::Container(container) => return container.remove(cancel).await,
+            Backend::Booted(container) => return container.remove(cancel).await,
+            Backend::Process(ref process) => process.terminate(),
         }
         let ended = cancel.bounded(TERMINATE_TIMEOUT, self.until_end()).await;
         if ended.is_none()
-            && let QemuBackend::Process(process) = &mut self.backend
+            && let Backend::Process(process) = &mut self.backend
         {
             process.kill().await;
         }

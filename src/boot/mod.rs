@@ -1,13 +1,16 @@
-//! Boot: boots an image in QEMU until a login succeeds, or until it is clear why none will.
+//! Boot: boots an image in QEMU, or one for container engines in an engine, until a login succeeds, or until it is clear why none will.
 //!
 //! The image is only read. No process outlives sdbuild, however sdbuild ends; temporary files (an
 //! unpacked image, what the machine writes) have no names and are gone with the process. QEMU runs on the
 //! host, or in a container from an image that the caller has loaded into the engine.
 
 mod archive_start;
+mod booted_container;
 mod console;
 mod console_session;
 mod container;
+mod container_archive;
+mod container_holder;
 mod copy_in;
 mod device_tree;
 mod diagnosis;
@@ -36,7 +39,8 @@ mod start_files;
 mod tools;
 
 pub use container::ContainerOptions;
+pub use container_holder::hold_container;
 pub use outcome::Reached;
-pub use request::{BootRequest, Login};
-pub use run::{boot, check_requirements, check_tools, starts_by_uefi};
+pub use request::{BootRequest, Kind, Login};
+pub use run::{boot, check_architecture, check_requirements, check_tools, kind_of};
 pub use tools::missing_on_host;

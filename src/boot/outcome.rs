@@ -34,10 +34,15 @@ pub(super) fn no_login(
 ) -> Failure {
     let lines = machine.console.lines();
     let ssh_error = probe.and_then(SshProbe::last_error);
-    let diagnosis = diagnosis::diagnose(&Evidence {
+    let evidence = Evidence {
         lines: &lines,
         ssh_error: ssh_error.as_deref(),
-    });
+    };
+    let diagnosis = if machine.is_container() {
+        diagnosis::diagnose_container(&evidence)
+    } else {
+        diagnosis::diagnose(&evidence)
+    };
     let mut failure = Failure::message(Class::Build, diagnosis.what).hint(diagnosis.hint);
     if !ssh_error.as_deref().is_some_and(is_refusal) {
         failure.log_tail = machine.console.tail(SHOWN_LINES);
@@ -59,12 +64,16 @@ pub(super) fn with_memory_hint(mut failure: Failure, memory_mib: u32) -> Failure
     failure
 }
 
-/// QEMU ended before a login succeeded.
+/// The machine ended before a login succeeded.
 pub(super) fn machine_ended(
     machine: &RunningMachine,
     probe: Option<&SshProbe<'_>>,
     status: ExitStatus,
 ) -> Failure {
+    if machine.is_container() {
+        let failure = no_login(machine, probe, None);
+        return failure.context(format!("the container ended with {status}"));
+    }
     let Err(mut failure) = qemu_outcome(status, &machine.stderr_text()) else {
         let failure = no_login(machine, probe, None);
         return failure.context("the machine switched itself off");
@@ -90,6 +99,15 @@ pub(super) fn qemu_outcome(status: ExitStatus, stderr: &str) -> Result<(), Failu
     } else {
         format!("QEMU ended with {status}: {stderr}")
     }))
+}
+
+/// The outcome of a container that has ended by itself.
+pub(super) fn container_outcome(status: ExitStatus) -> Result<(), Failure> {
+    if status.success() {
+        return Ok(());
+    }
+    let text = format!("the container ended with {status}");
+    Err(Failure::message(Class::Build, text))
 }
 
 /// The outcome of the user's command, whose exit code becomes that of sdbuild.

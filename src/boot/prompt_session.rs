@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::boot::diagnosis;
-use crate::boot::disk::Disk;
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftover};
 use crate::boot::progress::BootProgress;
@@ -17,12 +16,8 @@ use crate::common::timeout::ActiveTimer;
 const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Boots until the console shows the prompt, and ends the machine.
-pub(super) async fn run(
-    session: BootSession<'_>,
-    disk: &Disk,
-    limit: Duration,
-) -> Result<Reached, Failure> {
-    let mut machine = session.start(disk, None, Serial::Pipe).await?;
+pub(super) async fn run(session: BootSession<'_>, limit: Duration) -> Result<Reached, Failure> {
+    let mut machine = session.start(None, Serial::Pipe).await?;
     let events = &session.context.events;
     let outcome = events.phase(Phase::Boot, wait(&mut machine, &session, limit));
     with_leftover(outcome.await, machine.stop(&session.context.cancel).await)

@@ -62,7 +62,7 @@ impl RemoteCommands<'_> {
         }
     }
 
-    /// Makes the machine switch itself off. A machine that does not is no failure: nothing that it writes
+    /// Makes the machine switch itself off. A machine that does not is not a failure: nothing that it writes
     /// is kept.
     pub(super) async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
         let off = async {

@@ -8,6 +8,18 @@ use std::time::Duration;
 use crate::common::board::{Board, QemuFirmware, QemuModel};
 use crate::seed::Seed;
 
+/// What starts an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// The firmware of the machine's model, or QEMU itself.
+    #[default]
+    Firmware,
+    /// UEFI.
+    Uefi,
+    /// A container engine; there is no machine.
+    Container,
+}
+
 /// The machine to boot an image on, and the login to wait for.
 #[derive(Clone, Debug)]
 pub struct BootRequest {
@@ -19,8 +31,8 @@ pub struct BootRequest {
     pub model: &'static QemuModel,
     /// The firmware of the machine; `None` for the one of its model.
     pub firmware: Option<PathBuf>,
-    /// Whether UEFI starts the disk.
-    pub uefi: bool,
+    /// What starts the image.
+    pub kind: Kind,
     /// The memory of the machine in MiB.
     pub memory_mib: u32,
     /// The port on 127.0.0.1 that leads to the machine's SSH; `None` for a free one.
@@ -41,7 +53,7 @@ pub struct BootRequest {
 impl BootRequest {
     /// The firmware of the machine unless the user named one.
     pub(super) fn own_firmware(&self) -> Option<&'static QemuFirmware> {
-        let uefi = self.model.uefi.as_ref().filter(|_| self.uefi);
+        let uefi = self.model.uefi.as_ref().filter(|_| self.kind == Kind::Uefi);
         uefi.or(self.model.firmware.as_ref())
     }
 }
@@ -70,7 +82,7 @@ impl BootRequest {
             board,
             model: board.qemu.as_ref().unwrap(),
             firmware: None,
-            uefi: false,
+            kind: Kind::Firmware,
             memory_mib: 1024,
             port: None,
             home: None,

@@ -1,26 +1,57 @@
 //! One boot from start to end.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::boot::container::ContainerOptions;
+use crate::boot::container_archive::ContainerArchive;
 use crate::boot::copy_in::image_in_container;
 use crate::boot::disk::{Disk, open_image, prepare};
 use crate::boot::outcome::Reached;
-use crate::boot::request::{BootRequest, Login};
+use crate::boot::request::{BootRequest, Kind, Login};
 use crate::boot::seed_disk::{self, SeedDisk};
-use crate::boot::session::BootSession;
+use crate::boot::session::{BootSession, Source};
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
 use crate::boot::{console_session, login_keys, login_session, prompt_session};
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::system::ReportedArchitecture;
+use crate::engine::Engine;
 use crate::image::{ImageFile, authorized_keys};
 
-/// Whether UEFI starts the disk in `image`.
-pub fn starts_by_uefi(image: &Path) -> Result<bool, Failure> {
-    Ok(open_image(image)?.starts_by_uefi(&Cancel::new()))
+/// What starts `image`.
+pub fn kind_of(image: &Path) -> Result<Kind, Failure> {
+    let (file, cancel) = (open_image(image)?, Cancel::new());
+    Ok(if file.is_container_image(&cancel) {
+        Kind::Container
+    } else if file.starts_by_uefi(&cancel) {
+        Kind::Uefi
+    } else {
+        Kind::Firmware
+    })
+}
+
+/// Refuses an image for container engines whose programs are of another architecture than the machine of the engine.
+pub fn check_architecture(of_image: &ReportedArchitecture, engine: &Engine) -> Result<(), Failure> {
+    let facts = engine.facts();
+    if *of_image == facts.architecture {
+        return Ok(());
+    }
+    let (title, here) = (facts.title(), &facts.architecture);
+    let text = format!(
+        "the image is for {of_image}, and {title} runs on {here}: a container runs on a machine of its own architecture"
+    );
+    let failure = Failure::usage(text);
+    Err(match here.supported() {
+        Ok(here) => failure.hint(format!(
+            "`sdbuild build --format container --system {}-linux` builds one for it",
+            here.kernel_name()
+        )),
+        Err(_) => failure,
+    })
 }
 
 /// Checks everything that booting needs besides the image; with `on_host` QEMU on the host too.
@@ -37,7 +68,7 @@ pub fn check_requirements(
     open(image, request, on_host).map(drop)
 }
 
-/// Boots `image`, compressed or not, in QEMU on the host, or in a container: shows the console until the machine
+/// Boots `image`, compressed or not, in QEMU on the host, or in a container; an image for container engines always in the latter: shows the console until the machine
 /// is switched off, or waits for a login, runs the command there and switches the machine off.
 ///
 /// A failure of class [`Build`](crate::common::failure::Class::Build) is the image's: it does not boot or
@@ -49,6 +80,9 @@ pub async fn boot(
     context: &Context,
 ) -> Result<Reached, Failure> {
     let (file, mut tools) = open(image, request, container.is_none())?;
+    if let (Kind::Container, Some(options)) = (request.kind, container) {
+        return boot_container(file, image, request, &tools, options, context).await;
+    }
     let disk = prepare(file, image, &request.scratch, context).await?;
     if let Some(login) = &request.login
         && tools.keys.is_empty()
@@ -73,17 +107,54 @@ pub async fn boot(
         .transpose()?;
     let session = BootSession {
         request,
+        source: Source::Disk(&disk),
         tools: &tools,
         start: start.as_ref(),
         seed: seed.as_ref(),
         container,
         context,
     };
+    reach(session).await
+}
+
+/// The same of an image for container engines, which runs in the engine itself.
+async fn boot_container(
+    file: ImageFile,
+    image: &Path,
+    request: &BootRequest,
+    tools: &BootTools,
+    options: &ContainerOptions,
+    context: &Context,
+) -> Result<Reached, Failure> {
+    let cancel = context.cancel.clone();
+    let read = tokio::task::spawn_blocking(move || ContainerArchive::read(file, &cancel));
+    let read = read.await.or_internal("read the image")?;
+    let archive = read.map_err(|error| error.fail_on("open", image))?;
+    check_architecture(&archive.architecture(), &options.engine)?;
+    if archive.command().is_empty() {
+        let text = format!("{} names no program to start", image.display());
+        return Err(Failure::usage(text));
+    }
+    let archive = Arc::new(archive);
+    let session = BootSession {
+        request,
+        source: Source::Container(&archive),
+        tools,
+        start: None,
+        seed: None,
+        container: Some(options),
+        context,
+    };
+    reach(session).await
+}
+
+/// Boots until what the request asks for.
+async fn reach(session: BootSession<'_>) -> Result<Reached, Failure> {
     match goal(&session)? {
-        Goal::Login(login) => Box::pin(login_session::run(session, &disk, login)).await,
-        Goal::Prompt(limit) => Box::pin(prompt_session::run(session, &disk, limit)).await,
+        Goal::Login(login) => Box::pin(login_session::run(session, login)).await,
+        Goal::Prompt(limit) => Box::pin(prompt_session::run(session, limit)).await,
         Goal::Console => {
-            let shown = Box::pin(console_session::run(session, &disk));
+            let shown = Box::pin(console_session::run(session));
             shown.await.map(|()| Reached::End)
         }
     }

@@ -1,10 +1,13 @@
 //! What every kind of boot shares: the request, the tools, and how QEMU is started.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 
+use crate::boot::booted_container;
 use crate::boot::container::{self, ContainerMachine, ContainerOptions};
+use crate::boot::container_archive::ContainerArchive;
 use crate::boot::disk::Disk;
-use crate::boot::machine::{QemuBackend, RunningMachine};
+use crate::boot::machine::{Backend, RunningMachine};
 use crate::boot::port::local_port;
 use crate::boot::process::QemuProcess;
 use crate::boot::qemu::{Machine, Serial};
@@ -17,16 +20,26 @@ use crate::common::failure::Failure;
 use crate::common::program::{OPENSSH_PACKAGES, missing_program};
 use crate::engine::HostPort;
 
+/// What is booted.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// A disk, or an archive with what QEMU starts.
+    Disk(&'a Disk),
+    /// An image for container engines.
+    Container(&'a Arc<ContainerArchive>),
+}
+
 /// One boot.
 #[derive(Clone, Copy)]
 pub(super) struct BootSession<'a> {
     pub(super) request: &'a BootRequest,
+    pub(super) source: Source<'a>,
     pub(super) tools: &'a BootTools,
     /// What a board's firmware would have loaded, for a machine without firmware.
     pub(super) start: Option<&'a StartFiles>,
     /// The seed of cloud-init.
     pub(super) seed: Option<&'a SeedDisk>,
-    /// The container to run QEMU in; `None` runs it on the host.
+    /// The container to run QEMU or the image in; `None` runs QEMU on the host.
     pub(super) container: Option<&'a ContainerOptions>,
     pub(super) context: &'a Context,
 }
@@ -80,19 +93,39 @@ impl BootSession<'_> {
         }
     }
 
-    /// Starts QEMU, whose port for SSH is the machine's `ssh_port`.
+    /// Starts the machine, whose port for SSH is its `ssh_port`.
     pub(super) async fn start(
+        &self,
+        port: Option<HostPort>,
+        serial: Serial,
+    ) -> Result<RunningMachine, Failure> {
+        let (backend, ssh_port) = match (self.source, self.container) {
+            (Source::Container(archive), Some(options)) => {
+                let started = booted_container::start(options, archive, port, self.context);
+                let started = Box::pin(started).await?;
+                let ssh_port = started.ssh_port;
+                (Backend::Booted(Box::new(started)), ssh_port)
+            }
+            (Source::Container(_), None) => {
+                return Err(Failure::environment("there is no engine for the container"));
+            }
+            (Source::Disk(disk), _) => Box::pin(self.start_qemu(disk, port, serial)).await?,
+        };
+        Ok(RunningMachine::new(backend, ssh_port, &self.context.events))
+    }
+
+    async fn start_qemu(
         &self,
         disk: &Disk,
         port: Option<HostPort>,
         serial: Serial,
-    ) -> Result<RunningMachine, Failure> {
-        let (backend, ssh_port) = match (self.container, &self.tools.qemu) {
+    ) -> Result<(Backend, Option<u16>), Failure> {
+        match (self.container, &self.tools.qemu) {
             (Some(options), _) => {
                 let machine = self.in_container(disk, port, serial);
                 let qemu = container::start(options, &machine, self.context).await?;
                 let ssh_port = qemu.ssh_port;
-                (QemuBackend::Container(qemu), ssh_port)
+                Ok((Backend::Container(qemu), ssh_port))
             }
             (None, Some(qemu)) => {
                 let ssh_port = port.and_then(HostPort::fixed);
@@ -109,10 +142,9 @@ impl BootSession<'_> {
                     serial,
                 };
                 let process = QemuProcess::start(&machine, &qemu.program, &self.request.scratch)?;
-                (QemuBackend::Process(process), ssh_port)
+                Ok((Backend::Process(process), ssh_port))
             }
-            (None, None) => return Err(Failure::environment("QEMU is not on this machine")),
-        };
-        Ok(RunningMachine::new(backend, ssh_port, &self.context.events))
+            (None, None) => Err(Failure::environment("QEMU is not on this machine")),
+        }
     }
 }

@@ -33,7 +33,7 @@ pub(super) struct BootTools {
 }
 
 /// Why this host cannot run QEMU for `request`; `None` when it can. A firmware that the user named and
-/// that does not exist is no such reason: it is missing in a container too.
+/// that does not exist is not such a reason: it is missing in a container too.
 pub fn missing_on_host(request: &BootRequest) -> Option<Failure> {
     if !cfg!(target_os = "linux") {
         // A killed run would leave it behind, and it could not read an unpacked image, which has no name.

@@ -9,7 +9,7 @@ Examples:
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build .#pi             # a configuration of the flake here
-  sdbuild build --on command:./lend
+  sdbuild build --on aws         # on a machine that is borrowed for the build
   sdbuild build --dry-run        # show what would be done";
 
 pub(super) const BOARDS: &str = "\
@@ -21,6 +21,7 @@ Examples:
 pub(super) const FORMATS: &str = "\
 Examples:
   sdbuild formats
+  sdbuild formats container          # how its image is made, and what to do with it
   sdbuild formats --json";
 
 pub(super) const CLEAN: &str = "\
@@ -29,9 +30,10 @@ only that one. --old removes old results from one volume: sdbuild-store, or the 
 Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if something could not be removed.
 
 Examples:
-  sdbuild clean --old                        # keep what the last result of each configuration needs
+  sdbuild clean --old                        # keep what the last results need
   sdbuild clean --old --keep 0 --downloads   # keep container images, logs and an empty store
-  sdbuild clean --store sdbuild-store-other  # remove one store volume, and nothing else
+  sdbuild clean --store sdbuild-store-other  # remove this one alone
+  sdbuild clean --cloud                      # remove what killed runs left at AWS
   sdbuild clean --dry-run                    # list what would be removed, with sizes
   sdbuild clean --yes                        # do not ask, for scripts";
 
@@ -135,6 +137,11 @@ Examples:
   sdbuild publish aws --copy-to us-east-1 --copy-to ap-south-1 --yes
   sdbuild publish aws --dry-run          # what would be sent";
 
+pub(super) const PUBLISH_OCI: &str = "\
+Examples:
+  sdbuild publish oci nixos-box-….oci.tar.gz box    # then: skopeo copy oci:box:latest docker://HOST/box
+  sdbuild publish oci nixos-box-….oci.tar.gz box --tag 2";
+
 pub(super) const PUBLISH_LIST: &str = "\
 Examples:
   sdbuild publish list --region us-east-1";
@@ -161,6 +168,7 @@ is changed. Exits with 0 if a build can work, otherwise with 3.
 
 Examples:
   sdbuild doctor
+  sdbuild doctor --on command:./lend     # asks it for its price, and for no machine
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "\

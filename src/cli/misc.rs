@@ -9,6 +9,7 @@ use crate::common::board::BoardName;
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
+use crate::common::machine_source::Lender;
 use crate::common::system::System;
 use crate::settings::{
     BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, WordList, help_of,
@@ -83,6 +84,10 @@ impl Check {
 /// `sdbuild clean`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks would show"
+)]
 pub struct Clean {
     /// Remove only results that newer ones replaced, and what only they need, from the store volume
     #[arg(long)]
@@ -104,8 +109,25 @@ pub struct Clean {
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 
+    /// Remove only what runs left at AWS: machines whose lease has ended, and snapshots without an image
+    #[arg(long, conflicts_with_all = ["old", "downloads", "store", "all"])]
+    pub cloud: bool,
+
+    /// With --cloud: region of AWS [default: AWS_REGION, or that of the profile]
+    #[arg(
+        long,
+        value_name = "REGION",
+        requires = "cloud",
+        hide_short_help = true
+    )]
+    pub region: Option<String>,
+
+    /// With --cloud: profile of ~/.aws/config and ~/.aws/credentials [default: AWS_PROFILE, or default]
+    #[arg(long, value_name = "NAME", requires = "cloud", hide_short_help = true)]
+    pub profile: Option<String>,
+
     /// List what would be removed, and remove nothing
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     pub dry_run: bool,
 
     /// Do not ask for confirmation
@@ -126,6 +148,8 @@ pub struct Boards {
 /// `sdbuild formats`.
 #[derive(Debug, Args)]
 pub struct Formats {
+    /// Format to describe [default: all, two lines each]
+    pub format: Option<Format>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
@@ -165,8 +189,19 @@ pub struct Try {
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Configuration whose sdbuild.toml is used [default: ./sd-card.nix]
-    #[arg(short, long, value_name = "PATH")]
+    #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
     pub config: Option<PathBuf>,
+
+    /// Try who would lend a machine for a build, as far as that costs nothing [default: as for build]
+    #[arg(long, value_name = "PROVIDER:…")]
+    pub on: Option<Lender>,
+
+    /// Flake whose sdbuild.toml is used
+    #[arg(long, value_name = "REF")]
+    pub flake: Option<FlakeRef>,
+
+    #[arg(long, value_name = "DIR|URL|RELEASE", help = help_of("nixpkgs"))]
+    pub nixpkgs: Option<NixpkgsSource>,
 
     /// Print one JSON object instead of lines
     #[arg(long)]

@@ -15,9 +15,12 @@ use crate::common::system::System;
 /// `sdbuild publish`.
 #[derive(Debug, Subcommand)]
 pub enum PublishCommand {
-    /// Make an AMI of a disk, of which machines of Amazon EC2 start
+    /// Create an AMI from a disk image
     #[command(after_help = examples::PUBLISH_AWS)]
     Aws(PublishAws),
+    /// Put an image of --format container into an OCI image layout, a directory that skopeo, crane and Podman read
+    #[command(after_help = examples::PUBLISH_OCI)]
+    Oci(PublishOci),
     /// List the AMIs that sdbuild published, and what is unfinished
     #[command(after_help = examples::PUBLISH_LIST)]
     List(PublishList),
@@ -39,6 +42,7 @@ pub struct AwsAccount {
 }
 
 /// `sdbuild publish aws`.
+#[expect(clippy::struct_excessive_bools, reason = "these are flags")]
 #[derive(Debug, Args)]
 pub struct PublishAws {
     /// Disk to publish, as --format amazon makes it: .img, or compressed [default: the newest one here]
@@ -51,11 +55,11 @@ pub struct PublishAws {
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
 
-    /// System of the image [default: by the file's name]
+    /// System of the image [default: that of its manifest, or of the file's name]
     #[arg(long, value_name = "SYSTEM")]
     pub system: Option<System>,
 
-    /// Account that may start machines of it, by its number; all for everybody (repeatable)
+    /// AWS account ID allowed to launch and copy it, or all: everybody may launch it (repeatable)
     #[arg(long, value_name = "ACCOUNT")]
     pub share: Vec<String>,
 
@@ -63,8 +67,12 @@ pub struct PublishAws {
     #[arg(long, value_name = "REGION")]
     pub copy_to: Vec<String>,
 
-    /// Days after which it is shown to nobody but you
-    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650))]
+    /// Do not wait until the copies are complete
+    #[arg(long, hide_short_help = true)]
+    pub no_wait: bool,
+
+    /// Deprecate it after this many days: others no longer see it
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650), hide_short_help = true)]
     pub deprecate_after: Option<u32>,
 
     /// Say what would be sent, and send nothing
@@ -76,6 +84,25 @@ pub struct PublishAws {
     pub yes: bool,
 
     /// Print one JSON object instead of the AMI's id
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `sdbuild publish oci`.
+#[derive(Debug, Args)]
+pub struct PublishOci {
+    /// Image of --format container: .oci.tar, or compressed
+    pub image: PathBuf,
+
+    /// Directory: it is made, or a layout that the image is added to
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+
+    /// Name of the image in the layout; another one of that name is replaced
+    #[arg(long, value_name = "NAME", default_value = "latest")]
+    pub tag: String,
+
+    /// Print one JSON object instead of the directory
     #[arg(long)]
     pub json: bool,
 }

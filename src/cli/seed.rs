@@ -23,7 +23,7 @@ pub struct Seed {
     #[arg(long, value_name = "FILE")]
     pub vendor_data: Option<PathBuf>,
 
-    /// Host name in the meta-data that are made
+    /// Host name in the meta-data that are made [default: that of the user-data]
     #[arg(long, value_name = "NAME", conflicts_with = "meta_data")]
     pub hostname: Option<String>,
 

@@ -15,7 +15,10 @@ const VERSION: u32 = 1;
 /// Columns of the names, of the names and titles, and of the text behind a name.
 const NAME_COLUMNS: usize = 11;
 const TITLE_COLUMNS: usize = 46;
-/// On a terminal of fewer columns the list has names and titles only.
+/// Columns of how far a board was tried, and of a part of a title that is worth to be shown.
+const STAGE_COLUMNS: usize = 23;
+const MIN_TITLE_COLUMNS: usize = 10;
+/// On a terminal of fewer columns titles are shortened, or left out.
 const NARROW: usize = 70;
 /// What is said below the list.
 const NOTES: &str = "No image was tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
@@ -42,11 +45,16 @@ pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
 /// A line for each board, and what to do next.
 fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<String> {
     let row = |name: &str, title: &str, stage: &str| {
-        let text = format!("{name:<NAME_COLUMNS$}{title}");
-        if columns < NARROW {
-            return fit(&text, columns);
+        let title_columns = if columns < NARROW {
+            columns.saturating_sub(STAGE_COLUMNS + 1)
+        } else {
+            TITLE_COLUMNS
+        };
+        if title_columns < NAME_COLUMNS + MIN_TITLE_COLUMNS {
+            return fit(&format!("{name:<NAME_COLUMNS$}{stage}"), columns);
         }
-        format!("{} {stage}", column(&text, TITLE_COLUMNS))
+        let text = format!("{name:<NAME_COLUMNS$}{title}");
+        format!("{} {stage}", column(&text, title_columns))
     };
     let heading = row("NAME", "BOARD", "TRIED");
     let rows = boards.map(|board| row(board.name, board.title, &board.stage.to_string()));
@@ -109,6 +117,11 @@ mod tests {
         for columns in [40, 60, 80, 200] {
             let list = list(BOARDS.iter().map(|BoardName(board)| *board), columns);
             fits(&list, columns);
+            assert!(list[0].ends_with("TRIED"), "{list:#?}");
+            assert!(
+                list.iter()
+                    .any(|line| line.ends_with("booted as another board"))
+            );
             for BoardName(board) in &BOARDS {
                 fits(&description(board, columns), columns);
                 let is_row = |line: &&String| line.starts_with(&format!("{} ", board.name));

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::boot::{self, BootRequest, ContainerOptions, Login, Reached};
+use crate::boot::{self, BootRequest, ContainerOptions, Kind, Login, Reached};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::board::{Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
@@ -11,7 +11,8 @@ use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
-use crate::pipeline::QemuEngine;
+use crate::common::system::{ReportedArchitecture, System};
+use crate::pipeline::BootEngine;
 use crate::seed;
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
@@ -28,8 +29,11 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let image = named_or_newest(args.image.as_deref(), env, context)?;
     // What cannot be opened is refused below, with whatever else is missing.
-    let uefi = boot::starts_by_uefi(&image).unwrap_or_default();
-    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_uefi(uefi);
+    let kind = boot::kind_of(&image).unwrap_or_default();
+    if kind == Kind::Container {
+        refuse_flags_of_machines(args)?;
+    }
+    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.of_kind(kind);
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
     if plan.shows_the_console() && !ui.can_ask() {
@@ -46,6 +50,24 @@ pub async fn run(
     booted.map(drop)
 }
 
+/// Refuses what a container does not have.
+fn refuse_flags_of_machines(args: &BootArgs) -> Result<(), Failure> {
+    let given = [
+        ("--seed", args.seed.is_some()),
+        ("--memory", args.memory.is_some()),
+        ("--board", args.board.is_some()),
+        ("--system", args.system.is_some()),
+        ("--emulator", args.emulator.is_some()),
+        ("--firmware", args.firmware.is_some()),
+    ];
+    match given.into_iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Failure::usage(format!(
+            "{flag} is for virtual machines: this image runs in a container"
+        ))),
+    }
+}
+
 /// How an image will be booted, and where QEMU will run.
 pub(super) struct BootPlan {
     request: BootRequest,
@@ -57,7 +79,7 @@ pub(super) struct BootPlan {
 pub(super) struct PreparedBoot {
     request: BootRequest,
     /// The engine to run QEMU in; `None` runs it on the host.
-    engine: Option<QemuEngine>,
+    engine: Option<BootEngine>,
 }
 
 impl BootPlan {
@@ -77,9 +99,9 @@ impl BootPlan {
         self
     }
 
-    /// The plan of a boot by UEFI, if `uefi`.
-    pub(super) fn by_uefi(mut self, uefi: bool) -> Self {
-        self.request.uefi = uefi;
+    /// The plan of a boot of an image of this kind.
+    pub(super) fn of_kind(mut self, kind: Kind) -> Self {
+        self.request.kind = kind;
         self
     }
 
@@ -94,6 +116,7 @@ impl BootPlan {
 
     fn on_host(&self) -> bool {
         match self.emulator {
+            _ if self.request.kind == Kind::Container => false,
             EmulatorChoice::Host => true,
             EmulatorChoice::Container => false,
             EmulatorChoice::Auto => boot::missing_on_host(&self.request).is_none(),
@@ -107,21 +130,32 @@ impl BootPlan {
 
     /// Prepares the emulator, with a download if it runs in a container.
     pub(super) async fn prepare(self, context: &Context) -> Result<PreparedBoot, Failure> {
+        let seed = self.request.seed.iter();
+        for text in seed.flat_map(|seed| &seed.not_followed) {
+            context.events.warn(text);
+        }
         let engine = if self.on_host() {
             None
         } else {
-            if let Some(missing) = boot::missing_on_host(&self.request).filter(|_| self.is_auto()) {
-                let notice = format!("{missing}: booting in a container");
-                context.events.notice(notice);
-            }
-            let needs_port = needs_port(&self.request);
-            let engine = QemuEngine::prepare(&self.common, needs_port, context).await;
-            Some(engine.map_err(|failure| self.add_host_failure(failure))?)
+            Some(self.prepare_engine(context).await?)
         };
         Ok(PreparedBoot {
             request: self.request,
             engine,
         })
+    }
+
+    async fn prepare_engine(&self, context: &Context) -> Result<BootEngine, Failure> {
+        let needs_port = needs_port(&self.request);
+        if self.request.kind == Kind::Container {
+            return BootEngine::for_containers(&self.common, needs_port, context).await;
+        }
+        if let Some(missing) = boot::missing_on_host(&self.request).filter(|_| self.is_auto()) {
+            let notice = format!("{missing}: booting in a container");
+            context.events.notice(notice);
+        }
+        let engine = BootEngine::for_qemu(&self.common, needs_port, context).await;
+        engine.map_err(|failure| self.add_host_failure(failure))
     }
 
     /// When neither the host, which is tried first, nor a container can run QEMU, both failures are reported.
@@ -137,6 +171,17 @@ impl BootPlan {
 }
 
 impl PreparedBoot {
+    /// Refuses an image of `system` that no container of the engine could run.
+    pub(super) fn check_system(&self, system: System) -> Result<(), Failure> {
+        match &self.engine {
+            Some(engine) if self.request.kind == Kind::Container => {
+                let architecture = ReportedArchitecture::Supported(system.architecture());
+                boot::check_architecture(&architecture, &engine.engine)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The private key to log in with, if the user named one.
     fn key(&self) -> Option<&Path> {
         self.request.login.as_ref()?.key.as_deref()
@@ -224,7 +269,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         board,
         model,
         firmware: settings.firmware,
-        uefi: false,
+        kind: Kind::default(),
         memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
         port: settings.port,
         path: settings.path,
@@ -242,7 +287,6 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
 mod tests {
     use super::*;
     use crate::common::board::{self, BoardName};
-    use crate::common::system::System;
 
     fn request(login: Option<Login>, port: Option<u16>) -> BootRequest {
         BootRequest {
@@ -255,7 +299,7 @@ mod tests {
             prompt: None,
             seed: None,
             firmware: None,
-            uefi: false,
+            kind: Kind::default(),
             memory_mib: 1024,
             port,
             home: None,

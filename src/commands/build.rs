@@ -1,27 +1,30 @@
 //! `sdbuild build`: plans and runs a build, and boots the image if a boot test is requested.
 
+mod boot_test;
+mod told;
+
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::boot::Reached;
 use crate::cli;
-use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::commands::confirm::confirm;
 use crate::commands::flake_caches::asking;
-use crate::commands::newest_image::is_newest_in_its_directory;
 use crate::commands::{board_check, dry_run, shell};
 use crate::common::board::BoardName;
 use crate::common::context::Context;
-use crate::common::event::{Event, ImageDone};
+use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
-use crate::common::image_format::{ImageFormat, Maker};
-use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
 use crate::output::Image;
 use crate::pipeline::{self, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
+use boot_test::{prepare_boot_test, run_boot_test};
+use told::{image_done, next_commands, tell_image, tell_next};
+
+pub(super) use told::BuildOutput;
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(
@@ -78,18 +81,6 @@ fn with_kept(failure: Failure) -> Failure {
     failure.hint("what was downloaded and built is kept: the same command goes on from there")
 }
 
-/// How a command that builds presents the image.
-pub(super) struct BuildOutput<'a> {
-    /// Writes the result of the command.
-    pub(super) write: &'a dyn Fn(&Image) -> Result<(), Failure>,
-    /// Whether that is the path, in the same file as the lines about the run.
-    pub(super) path_follows: bool,
-    /// If the command removes the image at the end: a hint how to keep one.
-    pub(super) keep_hint: Option<&'static str>,
-    /// Whether a boot test is content with the prompt on the console where a login is not possible.
-    pub(super) or_until_prompt: bool,
-}
-
 /// Builds the image, writes the result, and boots the image if the settings request a boot test: how far that came.
 pub(super) async fn build(
     settings: settings::Build,
@@ -142,16 +133,9 @@ pub(super) async fn build(
     let Some(boot_test) = boot_test else {
         return Ok(None);
     };
-    let flags = boot_test.flags();
-    let booted = Box::pin(boot_test.boot(&path, ui, context)).await;
-    if booted.is_ok() {
-        let next = next_commands(&path, format).into_iter();
-        let next = next.filter(|(command, _)| !command.starts_with(BOOT));
-        tell_next(next, output, context);
-    }
+    let booted = run_boot_test(boot_test, &path, format, ui, context, output).await;
     ended();
-    let booted = booted.map(Some);
-    booted.map_err(|failure| not_booted(failure, &path, &flags, output.keep_hint))
+    booted.map(Some)
 }
 
 /// Tells the price of a machine on loan, and asks whether it may be paid unless the user said so.
@@ -184,10 +168,15 @@ async fn build_or_replace(
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
-    let done = plan_and_build(settings.clone(), ui, context, timings).await;
-    let in_the_way = done.as_ref().err().and_then(|e| e.in_the_way.as_deref());
-    match in_the_way {
-        Some(file) if may_replace(file, ui, context).await? => {
+    let failure = match plan_and_build(settings.clone(), ui, context, timings).await {
+        Ok(done) => return Ok(done),
+        Err(failure) => failure,
+    };
+    let Some(file) = &failure.in_the_way else {
+        return Err(failure);
+    };
+    match may_replace(file, ui, context).await? {
+        Some(true) => {
             // What was built is kept.
             let settings = settings::Build {
                 force: true,
@@ -195,8 +184,15 @@ async fn build_or_replace(
             };
             plan_and_build(settings, ui, context, timings).await
         }
-        Some(_) | None => done,
+        Some(false) => Err(kept(file).with_teardown(failure.teardown)),
+        None => Err(failure),
     }
+}
+
+/// The user wants to keep the file that the image would replace.
+fn kept(file: &Path) -> Failure {
+    Failure::usage(format!("{} is kept, and no image was written", file.display()))
+        .hint("--output DIR writes the image to another directory, and with --hostname NAME it has another name")
 }
 
 async fn plan_and_build(
@@ -213,78 +209,12 @@ async fn plan_and_build(
 }
 
 /// Asks whether the image may take the place of `file`; nobody can be asked without a terminal.
-async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<bool, Failure> {
+async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<Option<bool>, Failure> {
     let shown = ui::sanitize_line(&shown_path(file));
     let question = format!(
         "{shown} is there already, and is not what a build of this configuration wrote. Replace it?"
     );
-    Ok(confirm(question, ui, context).await? == Some(true))
-}
-
-/// The command that boots an image.
-const BOOT: &str = "sdbuild boot";
-
-/// Tells about `image`. If it is tested afterwards, what to do next is told then.
-fn tell_image(image: &Image, told: ImageDone, output: &BuildOutput<'_>, context: &Context) {
-    if output.keep_hint.is_some() {
-        let size = ui::words::human_bytes(image.raw_size);
-        let text = format!("built an image of {size}");
-        return context.events.notice(text);
-    }
-    context.events.emit(Event::ImageDone(ImageDone {
-        path_follows: output.path_follows,
-        ..told
-    }));
-}
-
-/// Tells what to do after a test of an image that is kept.
-fn tell_next(
-    next: impl IntoIterator<Item = (String, &'static str)>,
-    output: &BuildOutput<'_>,
-    context: &Context,
-) {
-    for (command, purpose) in next.into_iter().filter(|_| output.keep_hint.is_none()) {
-        let text = format!("next: {command} ({purpose})");
-        context.events.notice(text);
-    }
-}
-
-/// The commands that go on with the image at `path`, and what for.
-fn next_commands(path: &Path, format: &ImageFormat) -> Vec<(String, &'static str)> {
-    let shown = shown_path(path);
-    // Without a name the commands take the newest image here.
-    let is_newest_here = !shown.contains('/') && is_newest_in_its_directory(path);
-    let named = |command: &str| {
-        if is_newest_here && command.starts_with("sdbuild ") {
-            command.to_owned()
-        } else {
-            format!("{command} {}", quoted(&shown))
-        }
-    };
-    let next = format.next.iter();
-    next.map(|(command, purpose)| (named(command), *purpose))
-        .collect()
-}
-
-/// What users are told about `image`, with the commands to go on with.
-fn image_done(
-    image: &Image,
-    raw: &'static str,
-    took: Duration,
-    next: Vec<(String, &'static str)>,
-) -> ImageDone {
-    ImageDone {
-        path: image.path.clone(),
-        shown: shown_path(&image.path),
-        size: image.size,
-        raw_size: image.raw_size,
-        raw,
-        sha256: image.sha256.to_string(),
-        took,
-        up_to_date: image.up_to_date,
-        path_follows: false,
-        next,
-    }
+    confirm(question, ui, context).await
 }
 
 /// Adds a hint with the command that opens a shell in the environment of the failed derivation.
@@ -296,59 +226,6 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
         }
         _ => failure,
     }
-}
-
-/// Flags of `boot` that `build` does not have; the hints of a failed boot name them.
-const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";
-
-/// Adds where the image is, and which command has the flags that the hints of a failed boot name.
-fn not_booted(failure: Failure, image: &Path, flags: &str, keep_hint: Option<&str>) -> Failure {
-    let (operation, hint) = match keep_hint {
-        Some(hint) => ("boot the image".to_owned(), hint.to_owned()),
-        None => (
-            format!("boot the image, which stays at {}", image.display()),
-            boot_again(image, flags),
-        ),
-    };
-    let failure = failure.context(operation);
-    if failure.class == Class::Interrupted {
-        return failure;
-    }
-    failure.hint(hint)
-}
-
-fn boot_again(image: &Path, flags: &str) -> String {
-    let image = quoted(&image.to_string_lossy());
-    format!("boot it again with other options ({BOOT_FLAGS}): sdbuild boot {image} {flags}")
-}
-
-/// Prepares the boot test before the build, which can take hours. `None` if no boot test is requested.
-async fn prepare_boot_test(
-    settings: &settings::Build,
-    env: &Environment,
-    context: &Context,
-    or_until_prompt: bool,
-) -> Result<Option<PreparedBoot>, Failure> {
-    if !settings.boot_test {
-        return Ok(None);
-    }
-    let prepared = async {
-        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_uefi(matches!(
-            settings.format.row().maker,
-            Maker::Disk | Maker::Iso
-        ));
-        if or_until_prompt {
-            plan = plan.or_until_prompt();
-        }
-        plan.preflight()?;
-        plan.prepare(context).await
-    };
-    prepared.await.map(Some).map_err(|failure: Failure| {
-        failure.hint(format!(
-            "build without --boot-test; `sdbuild boot IMAGE --until-ssh` can boot the image later, and has \
-             {BOOT_FLAGS}"
-        ))
-    })
 }
 
 #[cfg(test)]
@@ -375,26 +252,5 @@ mod tests {
             };
             assert!(refused.hints[0].contains(instead), "{refused:?}");
         }
-    }
-
-    #[test]
-    fn a_failed_boot_test_names_the_command_to_retry() {
-        let failed = || Failure::environment("no login").hint("give it more time with --timeout");
-        let image = Path::new("/my pi/a.img.zst");
-        let flags = "--board rpi3 --until-ssh --login-key /k/id";
-        let failure = not_booted(failed(), image, flags, None);
-        assert!(failure.to_string().contains("stays at /my pi/a.img.zst"));
-        let command = "sdbuild boot '/my pi/a.img.zst' --board rpi3 --until-ssh --login-key /k/id";
-        assert!(failure.hints[1].ends_with(command), "{:?}", failure.hints);
-        assert!(failure.hints[1].contains("--timeout"));
-        let gone = not_booted(failed(), image, flags, Some("keep it"));
-        assert!(!gone.to_string().contains("stays"), "{gone}");
-        assert_eq!(
-            gone.hints[1..],
-            ["keep it"],
-            "a removed image cannot be booted"
-        );
-        let stopped = not_booted(Failure::interrupted(), image, flags, None);
-        assert!(stopped.hints.is_empty());
     }
 }

@@ -19,6 +19,8 @@ use crate::ui::Ui;
 
 /// The key that is used when none is named, in the directory of the user's settings.
 const KEY: &str = "cache-key";
+/// Of the HTTP server that is proposed for a directory.
+const PORT: u16 = 8080;
 /// Bytes that are read of a key: its name and 64 bytes in base64.
 const MAX_KEY_BYTES: u64 = 4096;
 
@@ -86,17 +88,18 @@ fn told(exported: Exported, place: &str, destination: &Destination, key: &CacheK
             human_bytes(bytes)
         ),
     }];
-    let url = match destination {
-        Destination::Dir(_) => "URL",
-        Destination::Http(url) => url,
-        Destination::Store(_) => {
-            lines.push(format!("the key that signed: {public}"));
-            return lines;
-        }
-    };
-    lines.push(format!(
-        "builds take it with: --extra-substituters {url} --extra-trusted-public-keys {public}"
-    ));
+    let flags =
+        |url: &str| format!("--extra-substituters {url} --extra-trusted-public-keys {public}");
+    lines.push(match destination {
+        // The builder has no directory of this machine.
+        Destination::Dir(dir) => format!(
+            "builds take it from an HTTP server on the directory, for instance python3 -m http.server -d {} {PORT}, with: {}",
+            quoted(&dir.to_string_lossy()),
+            flags(&format!("http://ADDRESS:{PORT}"))
+        ),
+        Destination::Http(url) => format!("builds take it with: {}", flags(url)),
+        Destination::Store(_) => format!("the key that signed: {public}"),
+    });
     lines
 }
 
@@ -205,6 +208,8 @@ mod tests {
             &key,
         );
         assert!(none[0].starts_with("nothing to export"), "{none:?}");
+        let serve = "python3 -m http.server -d /cache 8080, with: --extra-substituters http://ADDRESS:8080 ";
+        assert!(none[1].contains(serve), "{none:?}");
         assert!(!lines.concat().contains(&key.secret()));
     }
 }

@@ -1,14 +1,18 @@
 //! `sdbuild check`: what in a configuration would keep the machine from booting, or lock its owner out.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::json_output::print_json;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
+use crate::common::nix_string::nix_string;
 use crate::nixos::check::{Finding, Severity};
 use crate::pipeline::{self, Checked};
 use crate::settings::{self, Environment};
+use crate::template::{self, PublicKey};
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
 
@@ -23,8 +27,12 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = settings::Build::resolve(&args.build(), env)?;
+    let home = settings.common.home.clone();
     let outcome = pipeline::check(settings, context).await?;
-    outcome.finish("the check is done", |checked| {
+    outcome.finish("the check is done", |mut checked| {
+        if let Some(key) = own_key(home.as_deref()) {
+            put_key(&mut checked.findings, &key);
+        }
         if args.json {
             print_json(&object(&checked), ui)?;
         } else {
@@ -32,6 +40,24 @@ pub async fn run(
         }
         verdict(&checked.findings, checked.failure)
     })
+}
+
+/// In place of a key, in lines to add.
+const SOME_KEY: &str = "\"ssh-ed25519 …\"";
+
+/// The user's own public key, the best of several.
+fn own_key(home: Option<&Path>) -> Option<PublicKey> {
+    let keys = template::public_keys(&home?.join(".ssh"));
+    keys.into_iter().next()
+}
+
+/// Puts `key` into the lines of those `findings` that lack one.
+fn put_key(findings: &mut [Finding], key: &PublicKey) {
+    let lacking = ["key-is-none", "nobody-gets-in"];
+    let lacking = |finding: &&mut Finding| lacking.contains(&finding.id);
+    for line in findings.iter_mut().filter(lacking).flat_map(|f| &mut f.add) {
+        *line = line.replace(SOME_KEY, &nix_string(&key.line));
+    }
 }
 
 /// Fails when a trap was found. That the configuration cannot be evaluated takes precedence.
@@ -122,6 +148,24 @@ mod tests {
             lines.contains("✓ configuration   evaluates, and nothing"),
             "{lines}"
         );
+    }
+
+    /// The line stays whole: a key that is broken in two is not a key.
+    #[test]
+    fn the_users_own_key_is_in_the_line_to_add() {
+        let key = format!("ssh-ed25519 {} me@here", "A".repeat(68));
+        let line = "keys = [ \"ssh-ed25519 …\" ];";
+        let with_line = |id| Finding {
+            id,
+            add: vec![line.to_owned()],
+            ..finding(Severity::Trap)
+        };
+        let mut findings = vec![with_line("key-is-none"), with_line("private-key")];
+        put_key(&mut findings, &PublicKey { line: key.clone() });
+        assert_eq!(findings[0].add, [format!("keys = [ \"{key}\" ];")]);
+        assert_eq!(findings[1].add, [line]);
+        let lines = as_lines(&checked(findings), COLUMNS);
+        assert!(lines.contains(&format!("\"{key}\"")), "{lines}");
     }
 
     #[test]

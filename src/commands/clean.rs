@@ -1,11 +1,14 @@
 //! `sdbuild clean`: lists what sdbuild left on this machine with its size, asks for confirmation, and removes it: everything but
 //! the stores of other settings, or the parts that the user names.
 
+mod cloud;
 mod parts;
+mod uploads;
 
 use std::collections::BTreeSet;
 use std::fmt;
 
+use self::uploads::DiscardedUploads;
 use crate::cli;
 use crate::commands::confirm::confirm;
 use crate::common::context::Context;
@@ -27,6 +30,9 @@ pub async fn run(
         Some(name) => settings.with_store(name)?,
         None => settings,
     };
+    if args.cloud {
+        return Box::pin(cloud::run(args, &settings, ui, context)).await;
+    }
     if args.old || args.downloads {
         return Box::pin(parts::run(args, &settings, ui, context)).await;
     }
@@ -50,9 +56,11 @@ pub async fn run(
             };
             context.events.warn(only_files(&failure));
             report_live(files.live(), context);
-            let items = [loans.items(), files.items()].concat();
+            let uploads = DiscardedUploads::find(&settings.state_dir);
+            let items = [loans.items(), uploads.items(), files.items()].concat();
             if confirmed(&items, args, ui, context).await? {
                 let mut leftovers = loans.give_back(context).await?;
+                leftovers.extend(uploads.forget());
                 leftovers.extend(files.carry_out());
                 check_leftovers(leftovers)?;
                 context.events.notice("removed");
@@ -80,7 +88,13 @@ async fn remove(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let items = [loans.items(), removal.items()].concat();
+    let uploads = match scope(args) {
+        RemovalScope::StoreAlone => DiscardedUploads::default(),
+        RemovalScope::All | RemovalScope::WithoutOtherStores => {
+            DiscardedUploads::find(&settings.state_dir)
+        }
+    };
+    let items = [loans.items(), uploads.items(), removal.items()].concat();
     let agreed = confirmed(&items, args, ui, context).await?;
     for store in removal.other_stores() {
         let text = format!("the store volume {store} is kept: --store {store} or --all removes it");
@@ -89,7 +103,8 @@ async fn remove(
     if !agreed {
         return Ok(());
     }
-    let machines = loans.give_back(context).await?;
+    let mut machines = loans.give_back(context).await?;
+    machines.extend(uploads.forget());
     let removed = match Box::pin(removal.carry_out(settings, context)).await {
         Ok(removed) => removed,
         Err(failure) => return Err(failure.with_teardown(machines)),

@@ -7,7 +7,7 @@ use crate::commands::json_output::print_json;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::pipeline::doctor::{self, Check, Verdict};
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment};
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment, Options};
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
 
@@ -24,7 +24,13 @@ pub async fn run(
     let build = BuildArgs {
         config: ConfigArgs {
             config: args.config.clone(),
+            flake: args.flake.clone(),
             ..ConfigArgs::default()
+        },
+        options: Options {
+            on: args.on.clone(),
+            nixpkgs: args.nixpkgs.clone(),
+            ..Options::default()
         },
         ..BuildArgs::default()
     };
@@ -36,11 +42,9 @@ pub async fn run(
         print_json(&report, ui)?;
     } else {
         let (columns, _) = ui.result_size();
-        let lines: Vec<String> = checks
-            .iter()
-            .flat_map(|check| lines(check, columns))
-            .collect();
-        ui.result(&lines.join("\n"))?;
+        let shown = checks.iter().filter(|check| is_shown(check, ui.is_quiet()));
+        let mut lines = shown.flat_map(|check| lines(check, columns));
+        lines.try_for_each(|line| ui.result(&line))?;
     }
     match bad {
         0 => Ok(()),
@@ -51,6 +55,11 @@ pub async fn run(
             "a build cannot work here: {bad} conditions are not met"
         ))),
     }
+}
+
+/// Whether a check is shown; with `--quiet` only one that needs attention.
+fn is_shown(check: &Check, is_quiet: bool) -> bool {
+    !is_quiet || check.verdict != Verdict::Good
 }
 
 /// A check as lines of at most `columns` columns.

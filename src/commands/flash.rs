@@ -29,7 +29,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    refuse_disk_alone(args, env)?;
+    refuse_disk_in_front(args, env)?;
     let image = named_or_newest(args.image.as_deref(), env, context)?;
     let operation = format!("flash {}", image.display());
     let Some(device) = &args.device else {
@@ -70,14 +70,22 @@ pub async fn run(
     Ok(())
 }
 
-/// Refuses a disk as the only argument: it stands in the place of the image.
-fn refuse_disk_alone(args: &cli::Flash, env: &Environment) -> Result<(), Failure> {
+/// Refuses a disk as the only argument, or in front of the image: it stands in the place of the image.
+fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Failure> {
     let is_disk = |path: &&PathBuf| path.starts_with("/dev");
-    let (Some(disk), None) = (args.image.as_ref().filter(is_disk), &args.device) else {
+    let Some(disk) = args.image.as_ref().filter(is_disk) else {
         return Ok(());
     };
-    let (here, output) = output_dir(env)?;
-    let image = newest(&here, &output).map_or_else(|| "IMAGE".to_owned(), |path| shown_path(&path));
+    let image = match &args.device {
+        // From one disk to another.
+        Some(other) if is_disk(&other) => return Ok(()),
+        Some(image) => shown_path(image),
+        None => {
+            let (here, output) = output_dir(env)?;
+            let newest = newest(&here, &output);
+            newest.map_or_else(|| "IMAGE".to_owned(), |path| shown_path(&path))
+        }
+    };
     let disk = disk.to_string_lossy();
     Err(Failure::usage(format!(
         "{disk} is in the place of the image, which comes first"

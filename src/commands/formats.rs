@@ -1,11 +1,12 @@
-//! `sdbuild formats`: lists the formats of images that can be built.
+//! `sdbuild formats`: lists the formats of images that can be built, or describes one.
 
 use serde_json::json;
 
 use crate::cli;
 use crate::commands::json_output::print_json;
+use crate::common::compression::Compression;
 use crate::common::failure::Failure;
-use crate::common::image_format::{ImageFormat, OF_NIXPKGS, all};
+use crate::common::image_format::{Format, ImageFormat, Maker, OF_NIXPKGS, all};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
@@ -14,13 +15,21 @@ const VERSION: u32 = 1;
 /// Columns of the names, and of the text behind them.
 const NAME_COLUMNS: usize = 16;
 
-/// Writes the formats to standard output.
+/// Writes the formats to standard output: one that is named with all that is known of it, else two lines for each.
 pub fn run(args: &cli::Formats, ui: &Ui) -> Result<(), Failure> {
+    let named = args.format.as_ref();
     if args.json {
-        let formats: Vec<_> = all().map(as_json).collect();
+        let formats: Vec<_> = match named {
+            Some(format) => vec![as_json(format.row())],
+            None => all().map(as_json).collect(),
+        };
         return print_json(&json!({ "version": VERSION, "formats": formats }), ui);
     }
     let columns = ui.result_size().0;
+    if let Some(format) = named {
+        let lines = description(format, columns);
+        return lines.iter().try_for_each(|line| ui.result(line));
+    }
     all()
         .chain([&OF_NIXPKGS])
         .flat_map(|format| lines(format, columns))
@@ -42,6 +51,52 @@ fn lines(format: &ImageFormat, columns: usize) -> Vec<String> {
         .collect()
 }
 
+/// What is known of `format`, in lines of `columns`.
+fn description(format: &Format, columns: usize) -> Vec<String> {
+    let row = format.row();
+    let name = format.to_string();
+    let mut text = vec![
+        row.purpose.to_owned(),
+        format!("file: {}", row.file),
+        format!("made {}", made_by(row.maker)),
+    ];
+    let options = |variant| format!("its options are inside image.modules, `{variant}`");
+    text.extend(format.variant().map(options));
+    if row.compression != Compression::None {
+        text.push(format!("compressed by sdbuild with {}", row.compression));
+    }
+    let in_place = row.replaces.join(", ");
+    if !in_place.is_empty() {
+        text.push(format!("in place of nixpkgs' {in_place}, which needs KVM"));
+    }
+    let next = row.next.iter();
+    text.extend(next.map(|(command, what)| format!("{command} FILE: {what}")));
+    text.push(format!(
+        "`sdbuild build --format {name}` builds it; docs/formats.md says more"
+    ));
+    let names = std::iter::once(name.as_str()).chain(std::iter::repeat(""));
+    let rows = names.zip(&text);
+    rows.flat_map(|(name, text)| labelled(name, NAME_COLUMNS, text, columns))
+        .collect()
+}
+
+/// What makes a file, in words.
+fn made_by(maker: Maker) -> &'static str {
+    match maker {
+        Maker::Nixpkgs => "by nixpkgs' own derivation",
+        Maker::Archive => {
+            "by sdbuild of the kernel, the initial RAM disk and the script of nixpkgs, without emulation"
+        }
+        Maker::Disk => {
+            "by a derivation of sdbuild's, without emulation and without a virtual machine"
+        }
+        Maker::Iso => {
+            "by nixpkgs' derivation, with mksquashfs and xorriso that run without emulation"
+        }
+        Maker::Container => "by a derivation of sdbuild's, without emulation",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,6 +110,9 @@ mod tests {
                 assert!(lines.iter().all(fits), "{lines:#?}");
                 assert!(lines[0].starts_with(format.name), "{lines:#?}");
                 assert!(lines[1..].iter().all(|line| line.starts_with(' ')));
+                let described = description(&Format::of(format), columns);
+                assert!(described.iter().all(fits), "{described:#?}");
+                assert!(described[0].starts_with(format.name), "{described:#?}");
             }
         }
     }

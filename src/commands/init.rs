@@ -4,33 +4,28 @@ mod board;
 mod ci;
 mod flake_lock;
 mod keys;
+mod next;
 mod placeholder;
 mod questions;
+mod values;
 mod wifi;
 
 use std::path::{Path, PathBuf};
 
-use crate::common::board::{BOARDS, Board, BoardName, boards_of};
+use crate::common::board::BoardName;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::host_name;
 use crate::common::image_name;
 use crate::common::new_file::{self, Access};
-use crate::common::shell_word::quoted;
 use crate::common::system::System;
-use crate::common::template_name::TemplateName;
 use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
 use ci::Workflow;
-use questions::{Asker, Question};
-
-/// The time zone where this machine has none.
-const DEFAULT_ZONE: &str = "UTC";
-/// The board whose card starts in most boards.
-const DEFAULT_BOARD: &str = "rpi4";
-/// The locale of the example.
-const DEFAULT_LOCALE: &str = "en_US.UTF-8";
+use next::tell_next;
+use questions::Asker;
+use values::values;
 
 /// Writes the configuration, reports what it contains, prints its path, and names the next command.
 pub async fn run(
@@ -111,14 +106,6 @@ fn check_free(settings: &settings::Init) -> Result<(), Failure> {
     })
 }
 
-fn tell_next(args: &InitArgs, settings: &settings::Init, is_locked: bool, context: &Context) {
-    let mut dirs = settings.config.ancestors();
-    let in_repository = dirs.any(|dir| dir.join(".git").exists());
-    let next = next_command(args, in_repository, is_locked);
-    let text = format!("next: look through the file, then {next}");
-    context.events.notice(text);
-}
-
 fn show_paths(files: &[PathBuf], ui: &Ui) -> Result<(), Failure> {
     files.iter().try_for_each(|file| {
         let file = canonical(file);
@@ -173,6 +160,12 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
     optional(&settings.chosen_locale, |name| {
         template::check_locale(name).map(drop)
     })?;
+    if settings.system != System::default() && settings.template.format().is_none() {
+        let text = format!("there is no SD card image for {}", settings.system);
+        return Err(Failure::usage(text).hint(
+            "choose what the machine starts from: --template vm, server, container, amazon or installer-cloud-init",
+        ));
+    }
     if let Some(BoardName(board)) = settings.board {
         if settings.template.format().is_some() {
             let text = format!(
@@ -189,113 +182,6 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
     }
 }
 
-/// Every value, from its flag, an answer or its default.
-async fn values(
-    settings: &settings::Init,
-    env: &Environment,
-    asker: &Asker<'_>,
-) -> Result<TemplateValues, Failure> {
-    let dir = settings.config.parent().unwrap_or(Path::new("/"));
-    let default_name = template::host_name(dir, settings.home.as_deref());
-    let host_name = Question {
-        text: "Host name",
-        given: settings.host_name.as_deref(),
-        default: &default_name,
-    };
-    let host_name = asker.ask(host_name, host_name::check).await?;
-    let BoardName(board) = chosen_board(settings, asker).await?;
-    let keys = Box::pin(keys::choose(settings, env, asker)).await?;
-    let user = Question {
-        text: if settings.template == TemplateName::Server {
-            "The administrator's account (empty for admin)"
-        } else {
-            "Account beside root, with sudo (empty for none)"
-        },
-        given: settings.user.as_deref(),
-        default: "",
-    };
-    let user = asker.ask(user, |name| match name {
-        "" => Ok(()),
-        name => template::check_user_name(name),
-    });
-    let user = Some(user.await?).filter(|name| !name.is_empty());
-    let wifi = Box::pin(wifi::choose(settings, env, asker)).await?;
-    let zone = template::time_zone(Path::new("/etc"));
-    let time_zone = Question {
-        text: "Time zone",
-        given: settings.time_zone.as_deref(),
-        default: zone.as_deref().unwrap_or(DEFAULT_ZONE),
-    };
-    let time_zone = asker.ask(time_zone, template::check_time_zone).await?;
-    let own_locale = settings.locale.as_deref().and_then(template::locale);
-    let locale = Question {
-        text: "Language",
-        given: settings.chosen_locale.as_deref(),
-        default: own_locale.unwrap_or(DEFAULT_LOCALE),
-    };
-    let locale = asker.ask(locale, |name| template::check_locale(name).map(drop));
-    Ok(TemplateValues {
-        keys,
-        host_name,
-        user,
-        template: settings.template,
-        board,
-        time_zone: Some(time_zone),
-        locale: Some(template::check_locale(&locale.await?)?.to_owned()),
-        wifi,
-    })
-}
-
-async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardName, Failure> {
-    if let Some(board) = settings.board {
-        return Ok(board);
-    }
-    if settings.template.format().is_some() {
-        return named_board(DEFAULT_BOARD);
-    }
-    if asker.asks {
-        for line in board_choices() {
-            asker.ui.explain(&line);
-        }
-    }
-    let question = Question {
-        text: "Board",
-        given: None,
-        default: DEFAULT_BOARD,
-    };
-    let answer = asker.ask(question, |answer| {
-        template::check_board(named_board(answer)?.0)
-    });
-    named_board(&answer.await?)
-}
-
-/// The lines above the question for the board: the usual boards with their titles, the others by name.
-fn board_choices() -> Vec<String> {
-    let (usual, others): (Vec<&Board>, Vec<&Board>) =
-        boards_of(System::Aarch64Linux).partition(|board| board.name.starts_with("rpi"));
-    let usual = usual.iter();
-    let mut lines: Vec<String> = usual
-        .map(|board| format!("  {:<6} {}", board.name, board.title))
-        .collect();
-    let others: Vec<&str> = others.iter().map(|board| board.name).collect();
-    lines.push(format!("  {}", others.join(", ")));
-    lines.push("A card for rpi3, rpi4 or rpi02 starts in all three. `sdbuild boards` describes the others.".to_owned());
-    lines
-}
-
-/// The board whose name or title somebody has typed; of a title as much is enough as only one board has.
-fn named_board(answer: &str) -> Result<BoardName, Failure> {
-    let wanted = answer.to_lowercase();
-    let mut titled = BOARDS
-        .iter()
-        .filter(|BoardName(board)| board.title.to_lowercase().contains(&wanted));
-    match (wanted.parse(), titled.next(), titled.next()) {
-        (Ok(named), _, _) => Ok(named),
-        (Err(_), Some(only), None) => Ok(*only),
-        (Err(unknown), _, _) => Err(Failure::usage(unknown)),
-    }
-}
-
 /// Reports what the configuration contains.
 fn report(values: &TemplateValues, context: &Context) {
     let events = &context.events;
@@ -305,6 +191,14 @@ fn report(values: &TemplateValues, context: &Context) {
         "host name {}, time zone {zone}, language {locale}",
         values.host_name
     ));
+    if values.template.format().is_some() {
+        let other = if values.system == System::default() {
+            "; for a PC: --system x86_64-linux"
+        } else {
+            ""
+        };
+        events.notice(format!("for {}{other}", values.system));
+    }
     let logins = values.logins();
     let who = logins.join(" and as ");
     for key in &values.keys {
@@ -327,97 +221,5 @@ fn report(values: &TemplateValues, context: &Context) {
              and in the Nix store, where anyone who can read them can read it; a comment in the file explains how to avoid \
              that",
         );
-    }
-}
-
-/// The commands that check and build the configuration, in the words that the user wrote; those of a flake lock it first unless it
-/// `is_locked`. Of a flake in a git repository only what git tracks is locked and built.
-fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String {
-    let path = args.dir.as_ref().or(args.config.as_ref());
-    let path = path.map(|path| quoted(&path.to_string_lossy()));
-    let command = |words: &str| match &path {
-        Some(path) => format!("`{words} {path}`"),
-        None => format!("`{}`", words.trim_end_matches(" --flake")),
-    };
-    let build = format!(
-        "{} and {}",
-        command("sdbuild check"),
-        command("sdbuild build")
-    );
-    let lock = command("sdbuild lock --flake");
-    let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
-    match (args.flake, in_repository, is_locked) {
-        (false, _, _) | (true, false, true) => build,
-        (true, false, false) => format!("{lock}, {build}"),
-        (true, true, false) => format!("{add}, {lock}, {add} again, {build}"),
-        (true, true, true) => format!("{add}, {build}"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn boards_are_named_by_name_and_title() {
-        let name = |answer: &str| named_board(answer).map(|BoardName(board)| board.name);
-        for (answer, board) in [
-            ("rpi4", "rpi4"),
-            ("Rpi4", "rpi4"),
-            ("raspberry pi 4", "rpi4"),
-            ("Pi Zero 2", "rpi02"),
-            ("Rock 5B", "rock5b"),
-        ] {
-            assert_eq!(name(answer).unwrap(), board, "{answer}");
-        }
-        for (answer, told) in [
-            ("pi4", "did you mean rpi4?"),
-            ("Raspberry", "is not one of"),
-            ("Berlin", "is not one of"),
-        ] {
-            let refused = name(answer).unwrap_err().to_string();
-            assert!(refused.contains(told), "{refused}");
-        }
-    }
-
-    #[test]
-    fn the_next_command_builds_the_written_file() {
-        let next = |args| next_command(&args, false, false);
-        let none = InitArgs::default();
-        assert_eq!(next(none), "`sdbuild check` and `sdbuild build`");
-        let dir = InitArgs {
-            dir: Some("my pi".into()),
-            ..InitArgs::default()
-        };
-        assert_eq!(
-            next(dir),
-            "`sdbuild check 'my pi'` and `sdbuild build 'my pi'`"
-        );
-        let file = InitArgs {
-            config: Some("a.nix".into()),
-            ..InitArgs::default()
-        };
-        assert_eq!(
-            next(file),
-            "`sdbuild check a.nix` and `sdbuild build a.nix`"
-        );
-        let flake = InitArgs {
-            flake: true,
-            ..InitArgs::default()
-        };
-        let build = "`sdbuild check` and `sdbuild build`";
-        for (in_repository, is_locked, before) in [
-            (false, false, "`sdbuild lock`, "),
-            (
-                true,
-                false,
-                "`git add .`, `sdbuild lock`, `git add .` again, ",
-            ),
-            (false, true, ""),
-            (true, true, "`git add .`, "),
-        ] {
-            let next = next_command(&flake, in_repository, is_locked);
-            assert_eq!(next, format!("{before}{build}"));
-        }
     }
 }

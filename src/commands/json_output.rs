@@ -10,3 +10,18 @@ pub(super) fn print_json(value: &impl Serialize, ui: &Ui) -> Result<(), Failure>
     let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;
     ui.result(&text)
 }
+
+/// A result with the version of its JSON.
+#[derive(Serialize)]
+pub(super) struct Versioned<T> {
+    version: u32,
+    #[serde(flatten)]
+    result: T,
+}
+
+impl<T> Versioned<T> {
+    /// `version` is raised when a field is removed or changes its meaning.
+    pub(super) fn new(version: u32, result: T) -> Self {
+        Self { version, result }
+    }
+}

@@ -47,7 +47,7 @@ pub(super) fn changed_since(image: &Path, here: &Path) -> Option<PathBuf> {
 /// What is said of an image where `file` of the configuration is newer.
 pub(super) fn rebuild_advice(file: &Path) -> String {
     let file = quoted(&file.to_string_lossy());
-    format!("{file} is newer: `sdbuild build` makes an image of what it says now")
+    format!("{file} is newer: `sdbuild build` makes a new image if it is part of the configuration")
 }
 
 /// The newest image in the current directory `here` and in the output directory.

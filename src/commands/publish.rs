@@ -1,24 +1,30 @@
-//! `sdbuild publish`: makes an AMI of an image, lists those that it made, and removes them.
+//! `sdbuild publish`: creates an AMI from an image, lists those that it created, and removes them.
+
+mod list;
+mod remove;
 
 use std::path::Path;
 
+use clap::ValueEnum as _;
 use jiff::{Timestamp, ToSpan as _};
-use serde::Serialize;
 
-use crate::aws::{self, Ami, Client, Snapshot, Tag};
-use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishRemove};
+use crate::aws::{self, Access, Client};
+use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishOci};
 use crate::commands::confirm::confirm;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{Versioned, print_json};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::human_bytes::human_bytes;
+use crate::common::shell_word::quoted;
 use crate::common::system::System;
-use crate::publish::{self, HASH_TAG, Plan, PublishRequest, Published, Unfinished};
+use crate::image::manifest;
+use crate::publish::{self, Plan, PublishRequest, Published, RegionCopy};
 use crate::settings::{Common, Environment};
 use crate::ui::Ui;
 
-/// Bytes of the largest file of certificate authorities that is read.
-const MAX_AUTHORITIES_BYTES: u64 = 16 << 20;
+/// Version of the JSON, raised when a field is removed or changes its meaning.
+const VERSION: u32 = 1;
 
 /// Runs one of the commands.
 pub async fn run(
@@ -29,8 +35,9 @@ pub async fn run(
 ) -> Result<(), Failure> {
     match command {
         PublishCommand::Aws(args) => Box::pin(publish(args, env, ui, context)).await,
-        PublishCommand::List(args) => Box::pin(list(args, env, ui, context)).await,
-        PublishCommand::Remove(args) => Box::pin(remove(args, env, ui, context)).await,
+        PublishCommand::Oci(args) => Box::pin(oci(args, ui, context)).await,
+        PublishCommand::List(args) => Box::pin(list::run(args, env, ui, context)).await,
+        PublishCommand::Remove(args) => Box::pin(remove::run(args, env, ui, context)).await,
     }
 }
 
@@ -47,22 +54,24 @@ async fn publish(
     };
     check_accounts(&args.share)?;
     let common = Common::without_file(env)?;
-    let client = client(&args.account, &common, env, context).await?;
+    let client = client(&args.account, &common, context).await?;
+    check_regions(&args.copy_to, client.region())?;
     let request = PublishRequest {
         image,
         name: args.name.clone(),
         system,
         share: args.share.clone(),
         copy_to: args.copy_to.clone(),
+        wait: !args.no_wait,
         deprecate_at: args.deprecate_after.map(days_from_now).transpose()?,
         state_dir: common.state_dir,
     };
     let plan = Plan::read(request, context).await?;
-    context.events.notice(plan.words(client.region()));
+    context.events.notice(plan.summary(client.region()));
     if args.dry_run {
         return Ok(());
     }
-    if publish::published_before(&plan, &client).await?.is_none() {
+    if !publish::is_in_all_regions(&plan, &client).await? {
         agreed("Publish it?", args.yes, ui, context).await?;
     }
     let published = publish::publish(&plan, &client, context).await?;
@@ -70,20 +79,59 @@ async fn publish(
         context.events.notice("the same image was published before");
     }
     if args.json {
-        return print_json(&published, ui);
+        return print_json(&Versioned::new(VERSION, published), ui);
     }
-    report(&published, context);
+    report(&published, args, context);
     ui.result(&published.image)
 }
 
-fn report(published: &Published, context: &Context) {
-    for (region, copy) in &published.copies {
-        context.events.notice(format!("copied to {region}: {copy}"));
+async fn oci(args: &PublishOci, ui: &Ui, context: &Context) -> Result<(), Failure> {
+    let written =
+        publish::write_oci_layout(&args.image, &args.directory, &args.tag, context).await?;
+    if args.json {
+        return print_json(&Versioned::new(VERSION, written), ui);
+    }
+    let directory = args.directory.to_string_lossy();
+    let source = quoted(&format!("oci:{directory}:{}", written.tag));
+    context.events.notice(format!(
+        "{} in {} layers as {}; push it with: skopeo copy {source} docker://REGISTRY/NAME",
+        human_bytes(written.bytes),
+        written.layers,
+        written.digest,
+    ));
+    ui.result(&directory)
+}
+
+fn report(published: &Published, args: &PublishAws, context: &Context) {
+    for RegionCopy {
+        region,
+        image: copy,
+    } in &published.copies
+    {
+        context.events.notice(if args.no_wait {
+            format!("AWS copies it to {region}: {copy}; sdbuild publish list --region {region} shows its state")
+        } else {
+            format!("copied to {region}: {copy}")
+        });
+    }
+    if args.no_wait
+        && !published.copies.is_empty()
+        && (!args.share.is_empty() || args.deprecate_after.is_some())
+    {
+        context
+            .events
+            .notice("the same command without --no-wait shares and deprecates the copies too");
     }
 }
 
-/// The system in the name that nixpkgs and sdbuild give an image.
+/// The system that the manifest states, or else the one in the name that nixpkgs and sdbuild give an image.
 fn system_of(image: &Path) -> Result<System, Failure> {
+    // A manifest that cannot be read is an error when it is compared with the image.
+    let manifest = manifest::read_info(image).ok().flatten();
+    let stated = manifest.and_then(|manifest| manifest.system);
+    if let Some(system) = stated.and_then(|name| System::from_str(&name, false).ok()) {
+        return Ok(system);
+    }
     let name = image.file_name().unwrap_or_default().to_string_lossy();
     let all = [System::Aarch64Linux, System::X8664Linux];
     let found = all
@@ -91,11 +139,27 @@ fn system_of(image: &Path) -> Result<System, Failure> {
         .find(|system| name.contains(&system.to_string()));
     found.ok_or_else(|| {
         Failure::usage(format!(
-            "the name of {} does not tell the system of the image",
+            "neither a manifest nor the name of {} tells the system of the image",
             image.display()
         ))
         .hint("name it: --system aarch64-linux")
     })
+}
+
+/// An error unless the image can be copied from the region `own` to `regions`.
+fn check_regions(regions: &[String], own: &str) -> Result<(), Failure> {
+    for (n, region) in regions.iter().enumerate() {
+        aws::check_region(region)?;
+        if region == own {
+            return Err(Failure::usage(format!(
+                "--copy-to {region}: the image is published there already"
+            )));
+        }
+        if regions.iter().take(n).any(|before| before == region) {
+            return Err(Failure::usage(format!("--copy-to {region} is given twice")));
+        }
+    }
+    Ok(())
 }
 
 fn check_accounts(accounts: &[String]) -> Result<(), Failure> {
@@ -117,20 +181,19 @@ fn days_from_now(days: u32) -> Result<String, Failure> {
     Ok(later.strftime("%Y-%m-%dT%H:%M:00.000Z").to_string())
 }
 
-async fn client(
+/// A client for the region and the profile that `account` names.
+pub(super) async fn client(
     account: &AwsAccount,
     common: &Common,
-    env: &Environment,
     context: &Context,
 ) -> Result<Client, Failure> {
-    let (region, profile) = (account.region.as_deref(), account.profile.as_deref());
-    let account = aws::account(region, profile, &env.aws, &context.cancel).await?;
-    let authorities = match &common.ca_file {
-        Some(path) => crate::common::plain_file::read(path, MAX_AUTHORITIES_BYTES)
-            .or_environment(format!("read {}", path.display()))?,
-        None => Vec::new(),
+    let access = Access {
+        variables: common.aws.clone(),
+        ca_file: common.ca_file.clone(),
     };
-    Client::new(account, &authorities, &context.cancel)
+    let (region, profile) = (account.region.as_deref(), account.profile.as_deref());
+    let client = access.client(region, profile, &context.cancel).await?;
+    Ok(client.with_events(&context.events))
 }
 
 /// An error unless the user agrees.
@@ -143,163 +206,4 @@ async fn agreed(question: &str, yes: bool, ui: &Ui, context: &Context) -> Result
         Some(false) => Err(Failure::usage("the answer was no")),
         None => Err(Failure::usage("nobody can be asked").hint("give --yes to agree")),
     }
-}
-
-async fn list(
-    args: &PublishList,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
-    let common = Common::without_file(env)?;
-    let client = client(&args.account, &common, env, context).await?;
-    let listing = Listing::of(&client, &common.state_dir).await?;
-    if args.json {
-        return print_json(&listing, ui);
-    }
-    listing.show(client.region(), ui, context)
-}
-
-/// What sdbuild has in a region.
-#[derive(Serialize)]
-struct Listing {
-    images: Vec<Ami>,
-    /// Of this machine, whatever the region.
-    unfinished: Vec<Unfinished>,
-    snapshots_without_image: Vec<Snapshot>,
-}
-
-impl Listing {
-    async fn of(client: &Client, state_dir: &Path) -> Result<Self, Failure> {
-        let images = client.images(("tag-key", HASH_TAG)).await?;
-        let mut snapshots = client.snapshots(("tag-key", HASH_TAG)).await?;
-        let unfinished = publish::unfinished(state_dir);
-        let of_image = |id: &String| images.iter().any(|image| image.snapshots.contains(id));
-        let of_upload = |id: &String| {
-            unfinished
-                .iter()
-                .any(|one| one.snapshot.as_ref() == Some(id))
-        };
-        snapshots.retain(|one| !of_image(&one.id) && !of_upload(&one.id));
-        Ok(Self {
-            images,
-            unfinished,
-            snapshots_without_image: snapshots,
-        })
-    }
-
-    fn show(&self, region: &str, ui: &Ui, context: &Context) -> Result<(), Failure> {
-        for image in &self.images {
-            let Ami {
-                id,
-                name,
-                state,
-                architecture,
-                created,
-                ..
-            } = image;
-            ui.result(&format!(
-                "{id}  {architecture:<6}  {state:<9}  {created:.10}  {name}"
-            ))?;
-        }
-        for Unfinished {
-            name,
-            region,
-            snapshot,
-            blocks,
-            ..
-        } in &self.unfinished
-        {
-            let snapshot = snapshot.as_deref().unwrap_or("no snapshot yet");
-            let text = format!("unfinished in {region}: {name} ({snapshot}, {blocks} blocks sent)");
-            context.events.notice(text);
-        }
-        for Snapshot {
-            id,
-            state,
-            description,
-            ..
-        } in &self.snapshots_without_image
-        {
-            context
-                .events
-                .notice(format!("without an image: {id} ({state}), {description}"));
-        }
-        if self.images.is_empty() {
-            context
-                .events
-                .notice(format!("sdbuild has no image in {region}"));
-        }
-        Ok(())
-    }
-}
-
-async fn remove(
-    args: &PublishRemove,
-    env: &Environment,
-    ui: &Ui,
-    context: &Context,
-) -> Result<(), Failure> {
-    let common = Common::without_file(env)?;
-    let client = client(&args.account, &common, env, context).await?;
-    let id = &args.id;
-    if id.starts_with("snap-") {
-        let found = client.snapshots(("snapshot-id", id)).await?;
-        if let Some(Snapshot { tags, .. }) = found.first() {
-            check_ours(id, tags)?;
-            agreed(&format!("Remove {id}?"), args.yes, ui, context).await?;
-            client.delete_snapshot(id).await?;
-        } else if !is_recorded(id, &common.state_dir) {
-            return Err(unknown(id, client.region()));
-        }
-        return forget(id, &common.state_dir);
-    }
-    let found = client.images(("image-id", id)).await?;
-    let image = found.first().ok_or_else(|| unknown(id, client.region()))?;
-    check_ours(id, &image.tags)?;
-    agreed(
-        &format!("Remove {} ({id}) with its snapshots?", image.name),
-        args.yes,
-        ui,
-        context,
-    )
-    .await?;
-    client.deregister_image(id).await?;
-    for snapshot in &image.snapshots {
-        client.delete_snapshot(snapshot).await?;
-    }
-    Ok(())
-}
-
-fn unknown(id: &str, region: &str) -> Failure {
-    Failure::usage(format!("the account has no {id} in {region}"))
-        .hint("sdbuild publish list names those that there are")
-}
-
-/// Only what sdbuild made is removed.
-fn check_ours(id: &str, tags: &[Tag]) -> Result<(), Failure> {
-    if tags.iter().any(|tag| tag.key == HASH_TAG) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!(
-        "{id} was not published by sdbuild: it has no tag {HASH_TAG}"
-    ))
-    .hint("AWS's own tools remove it"))
-}
-
-fn is_recorded(id: &str, state_dir: &Path) -> bool {
-    let unfinished = publish::unfinished(state_dir);
-    unfinished
-        .iter()
-        .any(|upload| upload.snapshot.as_deref() == Some(id))
-}
-
-/// Forgets the upload to the snapshot `id`, if there is a record of it.
-fn forget(id: &str, state_dir: &Path) -> Result<(), Failure> {
-    for upload in publish::unfinished(state_dir) {
-        if upload.snapshot.as_deref() == Some(id) {
-            publish::forget(&upload).or_environment("forget the upload")?;
-        }
-    }
-    Ok(())
 }

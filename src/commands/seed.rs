@@ -29,6 +29,9 @@ pub fn run(args: &cli::Seed, ui: &Ui) -> Result<(), Failure> {
         vendor_data: args.vendor_data.as_deref(),
         host_name: args.hostname.as_deref(),
     })?;
+    for text in &seed.not_followed {
+        ui.events().warn(text);
+    }
     if args.output == Path::new("-") {
         return Err(
             Failure::usage("--output -: a seed is not written to standard output")

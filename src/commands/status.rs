@@ -6,6 +6,7 @@ use crate::commands::newest_image::built_images;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, StaleLoans, Status};
+use crate::publish;
 use crate::settings::{Common, Environment, output_dir};
 use crate::ui::layout::{age, column, fit, labelled, wrapped};
 use crate::ui::{Ui, words};
@@ -31,6 +32,12 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
     StaleLoans::find(&settings).warn_of_unusable(context);
+    for upload in publish::unfinished(&settings.state_dir) {
+        let text = format!("unfinished upload of {} to {}", upload.name, upload.region);
+        context
+            .events
+            .notice(format!("{text}: sdbuild publish list"));
+    }
     // A settings file with a mistake does not keep the rest from being shown.
     let built = output_dir(env).map_or_else(
         |_| Vec::new(),
@@ -183,13 +190,25 @@ fn handler_rows(status: &Status, width: usize) -> Vec<String> {
     let (ours, others): (Vec<&Handler>, Vec<&Handler>) =
         handlers.iter().partition(|handler| handler.run.is_some());
     let handlers = ours.into_iter().chain(others);
-    handlers.map(|one| handler_row(one, width)).collect()
+    let row = |one| handler_row(one, &status.runs, width);
+    handlers.map(row).collect()
 }
 
-fn handler_row(handler: &Handler, width: usize) -> String {
-    let owner = match (&handler.run, handler.enabled) {
-        (Some(_), true) => "ours",
-        (Some(_), false) => "ours, off",
+fn handler_row(handler: &Handler, runs: &[Run], width: usize) -> String {
+    let of = handler.run.as_ref().map(|run| {
+        let run = runs.iter().find(|known| known.run == *run);
+        // Without the address of its engine it is of another user, or of a session with directories of its own.
+        run.map_or((RunState::Unknown, false), |run| {
+            (run.life, run.endpoint.is_some())
+        })
+    });
+    let owner = match (of, handler.enabled) {
+        (Some((RunState::Stale, _)), true) => "left over",
+        (Some((RunState::Stale, _)), false) => "left over, off",
+        (Some((_, true)), true) => "ours",
+        (Some((_, true)), false) => "ours, off",
+        (Some((_, false)), true) => "another run's",
+        (Some((_, false)), false) => "another's, off",
         (None, true) => "foreign",
         (None, false) => "foreign, off",
     };
@@ -277,6 +296,42 @@ mod tests {
                 "            and 2 more: --json lists them",
             ]
         );
+    }
+
+    /// Those of other sessions were called ours.
+    #[test]
+    fn handlers_are_told_apart_by_the_state_of_their_run() {
+        let runs = [
+            ("0123456789ab", RunState::Live, Some("unix:///x")),
+            ("0123456789ac", RunState::Stale, None),
+            ("0123456789ae", RunState::Live, None),
+        ];
+        let runs = runs.map(|(name, life, endpoint)| Run {
+            run: name.parse().unwrap(),
+            life,
+            endpoint: endpoint.map(str::to_owned),
+            age: None,
+        });
+        for (name, owner) in [
+            (Some("0123456789ab"), "ours"),
+            (Some("0123456789ac"), "left over"),
+            (Some("0123456789ad"), "another run's"),
+            (Some("0123456789ae"), "another run's"),
+            (None, "foreign"),
+        ] {
+            let handler = Handler {
+                name: "h".into(),
+                run: name.map(|name| name.parse().unwrap()),
+                enabled: true,
+                interpreter: String::new(),
+                age: None,
+            };
+            let row = handler_row(&handler, &runs, 80 - LABEL);
+            assert_eq!(
+                row.split_whitespace().skip(1).collect::<Vec<_>>().join(" "),
+                owner
+            );
+        }
     }
 
     /// Volumes were left out on a screen that was half empty.

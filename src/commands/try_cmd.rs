@@ -12,7 +12,7 @@ use crate::common::board::generic_machine;
 use crate::common::compression::{Compression, CompressionOptions};
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::new_ssh_key::KeyPair;
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::system::System;
@@ -29,6 +29,9 @@ const HOST_NAME: &str = "sdbuild-try";
 /// Hint of a failed boot: `try` does not have the flags that the other hints name.
 const KEEP_HINT: &str = "`sdbuild try --no-boot --output DIR` keeps the image and its key, and `sdbuild boot DIR/*.img \
     --until-ssh --login-key DIR/key` has --timeout, --memory and --firmware";
+
+/// Hint of an interruption, as that of a build.
+const KEPT: &str = "what was downloaded and built is kept: the same command goes on from there";
 
 /// Builds and boots the miniature image; removes everything unless `--output` is given.
 pub async fn run(
@@ -59,9 +62,7 @@ pub async fn run(
         ..context.clone()
     };
     let built = Box::pin(build::build(settings, env, ui, context, &output)).await;
-    let hint =
-        "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply";
-    let did = match built.map_err(|failure| failure.hint(hint))? {
+    let did = match built.map_err(with_advice)? {
         None => "built an image",
         Some(Reached::Login) => "built an image, booted it and logged in",
         Some(Reached::Prompt | Reached::End) => {
@@ -73,6 +74,16 @@ pub async fn run(
          `sdbuild build` builds your own image"
     ));
     Ok(())
+}
+
+/// Adds what to do about the failure of a trial: an interruption says nothing about this machine.
+fn with_advice(failure: Failure) -> Failure {
+    let advice = if failure.class == Class::Interrupted {
+        KEPT
+    } else {
+        "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply"
+    };
+    failure.hint(advice)
 }
 
 /// Events to `events`; the first line names no file that `try` removes at the end.
@@ -127,6 +138,7 @@ impl TryWorkspace {
             keys: vec![PublicKey { line: pair.public }],
             host_name: HOST_NAME.to_owned(),
             user: None,
+            system: System::default(),
             template: TemplateName::SdCard,
             board: generic_machine(System::Aarch64Linux),
             time_zone: None,
@@ -181,4 +193,16 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
         .open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.or_usage(format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interruption_says_nothing_about_the_machine() {
+        let hints = |failure| with_advice(failure).hints.concat();
+        assert_eq!(hints(Failure::interrupted()), KEPT);
+        assert!(hints(Failure::environment("x")).contains("doctor"));
+    }
 }

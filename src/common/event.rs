@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::common::nix_event::NixEvent;
+use crate::common::text::without_os_errors;
 
 /// The parts of a run that the user sees as one line each. In JSON, as in `--json-events`, their names are in kebab case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -214,7 +215,8 @@ impl Events {
 
     /// Emits a [`Event::Warning`].
     pub fn warn(&self, text: impl fmt::Display) {
-        self.emit(Event::Warning(text.to_string()));
+        let text = text.to_string();
+        self.emit(Event::Warning(without_os_errors(&text).into_owned()));
     }
 
     /// Emits a [`Event::Notice`].

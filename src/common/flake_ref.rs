@@ -63,7 +63,7 @@ impl FlakeRef {
         self
     }
 
-    /// The same flake, for the user's git to fetch if it is elsewhere. Fails if it is no repository.
+    /// The same flake, for the user's git to fetch if it is elsewhere. Fails if it is not a repository.
     pub fn by_git(mut self) -> Result<Self, String> {
         let FlakeLocation::Remote(text) = &self.location else {
             return Ok(self);
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(found, repository("https://github.com/o/r", None, true));
         assert_eq!(location("./x"), Ok(parse("./x").location));
         for (text, part) in [
-            ("https://h.example/a.tar.gz", "no repository"),
+            ("https://h.example/a.tar.gz", "not a repository"),
             ("git+https://h.example/r?submodules=1", "submodules"),
         ] {
             let failure = location(text).unwrap_err();

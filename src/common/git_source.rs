@@ -92,7 +92,7 @@ impl GitSource {
         let all = attributes(reference)?.unwrap_or_default();
         let shown = hide_secrets(reference);
         let source = Self::new(&all).map_err(|error| format!("{error} in `{shown}`"))?;
-        source.ok_or_else(|| format!("`{shown}` is no repository that git can fetch"))
+        source.ok_or_else(|| format!("`{shown}` is not a repository that git can fetch"))
     }
 
     /// Whether its commits are named by SHA-256, as far as that is known.
@@ -110,7 +110,7 @@ pub fn is_private(attributes: &Attributes) -> bool {
 }
 
 /// The attributes of the repository that the `reference` of a flake names, as Nix has them; `None` for another kind. Fails with a
-/// sentence if it is no URL.
+/// sentence if it is not a URL.
 pub fn attributes(reference: &str) -> Result<Option<Attributes>, String> {
     let url = FlakeUrl::parse(reference)?;
     let mut all: Attributes = url

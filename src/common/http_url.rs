@@ -44,7 +44,7 @@ pub fn check(address: &str) -> Result<(), HttpUrlError> {
     secret_of(&url).map_or(Ok(()), Err)
 }
 
-/// The secret in `address`, which may have any scheme; `None` also for what is no address.
+/// The secret in `address`, which may have any scheme; `None` also for what is not an address.
 pub fn secret_in(address: &str) -> Option<HttpUrlError> {
     secret_of(&Url::parse(address).ok()?)
 }
@@ -90,7 +90,7 @@ const MARKS: [&str; 2] = ["://", ":\\/\\/"];
 const MAX_NAME_BYTES: usize = 60;
 
 /// `text`, such as a message of Nix or git, with `***` in the place of the passwords and tokens of all addresses in it. The user
-/// name of an address of SSH stays: it is no secret.
+/// name of an address of SSH stays: it is not a secret.
 pub fn hide_secrets(text: &str) -> Cow<'_, str> {
     let mut hidden = String::new();
     let (mut done, mut before, mut closing) = (0, ' ', None);
@@ -109,7 +109,7 @@ pub fn hide_secrets(text: &str) -> Cow<'_, str> {
             hidden.push_str(HIDDEN);
             done = at + end;
         }
-        // In the middle of a word it is no quote.
+        // In the middle of a word it is not a quote.
         if c.is_whitespace() {
             closing = None;
         } else if let Some((_, quote)) = QUOTES.iter().find(|(opening, _)| *opening == c)

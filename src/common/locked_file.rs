@@ -31,7 +31,7 @@ pub enum Owner {
     Alive,
     /// The file exists and is not locked.
     Gone,
-    /// The path is no plain file, or its file system has no locks.
+    /// The path is not a plain file, or its file system has no locks.
     Unknown,
 }
 
@@ -69,7 +69,11 @@ pub fn create_owned(path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
     let (dir, name) = parts(path)?;
     fs::create_dir_all(dir)?;
     let linked = write_and_link(dir, path, mode, text);
-    let file = linked.or_else(|_| write_and_rename(&dir.join(name), path, mode, text))?;
+    let file = match linked {
+        // Another process made it; renaming would replace it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
+        linked => linked.or_else(|_| write_and_rename(&dir.join(name), path, mode, text))?,
+    };
     if owner(path) == Owner::Alive {
         return Ok(file);
     }
@@ -153,7 +157,7 @@ pub fn lacks_unnamed_files(error: &io::Error) -> bool {
     )
 }
 
-/// Locks a file that was just created. A file system without locks is no error: [`owner`] finds
+/// Locks a file that was just created. A file system without locks is not an error: [`owner`] finds
 /// [`Owner::Unknown`] there, and nothing is taken for stale.
 fn locked(file: File) -> io::Result<File> {
     match file.try_lock() {

@@ -7,25 +7,32 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::absolute_path::absolute;
+use super::aws_machine::AwsMachine;
 
 /// The values of the setting, for messages.
-const FORMS: &str = "none, command:PROGRAM";
+const FORMS: &str = "none, command:PROGRAM, aws, aws:OPTION,…";
 /// The value for no machine.
 const NONE: &str = "none";
+/// The value for a machine of Amazon EC2.
+const AWS: &str = "aws";
 
-/// Who lends a machine; its text is `PROVIDER:…`.
+/// Who lends a machine; its text is `PROVIDER` or `PROVIDER:…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum MachineSource {
     /// A program of the user's: a path, or a name to look up in `PATH`.
     Command(String),
+    /// Amazon EC2.
+    Aws(AwsMachine),
 }
 
 impl MachineSource {
     /// The same with a relative path below `dir`; a name without a slash stays.
     #[must_use]
     pub fn relative_to(self, dir: &Path) -> Self {
-        let Self::Command(program) = self;
+        let Self::Command(program) = self else {
+            return self;
+        };
         match absolute(&PathBuf::from(&program), dir).to_str() {
             Some(path) if program.contains('/') => Self::Command(path.to_owned()),
             Some(_) | None => Self::Command(program),
@@ -35,8 +42,11 @@ impl MachineSource {
 
 impl fmt::Display for MachineSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::Command(program) = self;
-        write!(f, "command:{program}")
+        match self {
+            Self::Command(program) => write!(f, "command:{program}"),
+            Self::Aws(machine) if *machine == AwsMachine::default() => f.write_str(AWS),
+            Self::Aws(machine) => write!(f, "{AWS}:{machine}"),
+        }
     }
 }
 
@@ -52,6 +62,8 @@ impl FromStr for MachineSource {
                 Err("the program's name has control characters".to_owned())
             }
             Some(("command", program)) => Ok(Self::Command(program.to_owned())),
+            Some((AWS, options)) => options.parse().map(Self::Aws),
+            None if text == AWS => Ok(Self::Aws(AwsMachine::default())),
             Some(_) | None => Err(format!("`{text}` is not one of {FORMS}")),
         }
     }
@@ -133,12 +145,18 @@ mod tests {
             let refused = text.parse::<MachineSource>().unwrap_err();
             assert_eq!(
                 refused,
-                format!("`{text}` is not one of none, command:PROGRAM")
+                format!("`{text}` is not one of none, command:PROGRAM, aws, aws:OPTION,…")
             );
         }
         let refused = "command:".parse::<MachineSource>().unwrap_err();
         assert!(refused.contains("names no program"), "{refused}");
         assert!("command:a\nb".parse::<MachineSource>().is_err());
+        for text in ["aws", "aws:region=eu-central-1,on-demand"] {
+            let source: MachineSource = text.parse().unwrap();
+            assert!(matches!(source, MachineSource::Aws(_)));
+            assert_eq!(source.relative_to(Path::new("/project")).to_string(), text);
+        }
+        assert!("aws:here".parse::<MachineSource>().is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod absolute_path;
 pub mod atomic_file;
 pub mod attribute_path;
+pub mod aws_machine;
 pub mod aws_variables;
 pub mod board;
 pub mod build_mode;

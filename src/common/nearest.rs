@@ -22,9 +22,25 @@ pub fn is_slip(unknown: &str, known: &str) -> bool {
     letters >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
 }
 
+/// Whether the flag `unknown` is `known` with up to two wrong letters, or part of it.
+pub fn is_typo(unknown: &str, known: &str) -> bool {
+    let [unknown, known] = [unknown, known].map(|flag| flag.trim_start_matches('-'));
+    let is_part = |part: &str, whole: &str| part.len() > 1 && whole.contains(part);
+    is_part(unknown, known)
+        || is_part(known, unknown)
+        || strsim::osa_distance(unknown, known) <= 2.min(known.len() / 2)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{is_slip, nearest};
+    use super::{is_slip, is_typo, nearest};
+
+    #[test]
+    fn a_typo_leaves_most_of_a_flag() {
+        assert!(is_typo("--confg", "--config") && is_typo("--ye", "--yes"));
+        assert!(is_typo("--hostnam", "--hostname") && is_typo("--ssh", "--ssh-key"));
+        assert!(!is_typo("--bucket", "--quiet") && !is_typo("--x", "--yes"));
+    }
 
     #[test]
     fn a_slip_changes_one_letter() {

@@ -136,7 +136,7 @@ fn nonblocking(options: &mut OpenOptions, path: &Path, flags: i32) -> io::Result
     explained(opened, flags)
 }
 
-/// Replaces the errors of files that are no regular ones, opened with `flags`.
+/// Replaces the errors of files that are not regular ones, opened with `flags`.
 fn explained(opened: io::Result<File>, flags: i32) -> io::Result<File> {
     opened.map_err(|error| match error.raw_os_error() {
         // A socket, a pipe without a reader, a link that must not be followed.

@@ -26,8 +26,13 @@ impl ScratchDir {
     /// Creates a directory in `parent`, which is created if it does not exist, and removes those of killed processes there.
     pub fn create(parent: &Path) -> io::Result<Self> {
         private_dir::create(parent)?;
-        remove_stale(parent, MIN_STALE_AGE);
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent)?;
+        Self::create_in(parent, PREFIX)
+    }
+
+    /// The same in a directory of the user's, which is there. Nobody else has directories there whose names begin with `prefix`.
+    pub fn create_in(parent: &Path, prefix: &str) -> io::Result<Self> {
+        remove_stale(parent, prefix, MIN_STALE_AGE);
+        let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;
         let lock = File::open(dir.path())?;
         // A file system without locks: another process may take the directory for a stale one only after a minute.
         lock.try_lock().ok();
@@ -41,9 +46,9 @@ impl ScratchDir {
 }
 
 /// Removes the directories in `parent` that no process has locked and that are older than `min_age`.
-fn remove_stale(parent: &Path, min_age: Duration) {
+fn remove_stale(parent: &Path, prefix: &str, min_age: Duration) {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
-    let is_ours = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(PREFIX);
+    let is_ours = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with(prefix);
     for entry in entries.filter(is_ours) {
         if is_stale(&entry, min_age) {
             // What cannot be removed now is tried again by the next run.
@@ -73,9 +78,9 @@ mod tests {
         fs::create_dir_all(stale.join("repository")).unwrap();
         let other = parent.path().join("sha256");
         fs::create_dir(&other).unwrap();
-        remove_stale(parent.path(), MIN_STALE_AGE);
+        remove_stale(parent.path(), PREFIX, MIN_STALE_AGE);
         assert!(stale.exists(), "it may be about to be locked");
-        remove_stale(parent.path(), Duration::ZERO);
+        remove_stale(parent.path(), PREFIX, Duration::ZERO);
         assert!(!stale.exists() && other.exists() && live.path().exists());
         let path = live.path().to_owned();
         drop(live);

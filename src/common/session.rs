@@ -2,7 +2,10 @@
 //! ends with it.
 
 use std::io;
-use std::process::ExitStatus;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -39,6 +42,27 @@ pub async fn run(command: Command, max_bytes: u64) -> io::Result<Ended> {
 pub fn start_detached(command: Command) -> io::Result<Box<dyn ChildWrapper>> {
     let mut wrapped = CommandWrap::from(command);
     Ok(wrapped.wrap(ProcessSession).spawn()?.into_inner())
+}
+
+/// Starts sdbuild's hidden command `word` with `socket` as its standard input, in a session of its own: no signal of the terminal
+/// reaches it, and it outlives this process if it has to.
+pub fn start_own(word: &str, variables: &[(&str, &Path)], socket: UnixStream) -> io::Result<()> {
+    let program = if cfg!(target_os = "linux") {
+        // The running executable, even when its file was replaced meanwhile.
+        Path::new("/proc/self/exe").to_owned()
+    } else {
+        std::env::current_exe()?
+    };
+    let mut command = Command::new(program);
+    command
+        .arg(word)
+        .envs(variables.iter().copied())
+        .current_dir("/")
+        .stdin(Stdio::from(OwnedFd::from(socket)))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    // It is not waited for.
+    start_detached(command).map(drop)
 }
 
 /// The leader of a session. When it is dropped before it has ended, it and what it has started are killed.
@@ -94,7 +118,6 @@ async fn start_of(pipe: Option<impl AsyncRead + Unpin>, max_bytes: u64) -> io::R
 
 #[cfg(test)]
 mod tests {
-    use std::process::Stdio;
     use std::time::Duration;
 
     use super::*;

@@ -32,7 +32,7 @@ pub fn is_complete(key_type: &str, key: &str) -> bool {
     named && rest.starts_with(key_type.as_bytes()) && rest.len() > key_type.len()
 }
 
-/// The fingerprint of a public key in Base64, as OpenSSH shows it: `SHA256:…`. Empty for what is no Base64.
+/// The fingerprint of a public key in Base64, as OpenSSH shows it: `SHA256:…`. Empty for what is not Base64.
 pub fn fingerprint(key: &str) -> String {
     let bytes = BASE64_STANDARD.decode(key);
     let digest = bytes.map(|bytes| <[u8; 32]>::from(Sha256Hash::of(&bytes)));

@@ -58,7 +58,7 @@ pub fn size() -> Option<(u16, u16)> {
 pub struct SavedSettings(Option<Termios>);
 
 impl SavedSettings {
-    /// Saves the current settings; nothing when standard input is no terminal.
+    /// Saves the current settings; nothing when standard input is not a terminal.
     pub fn save() -> Self {
         Self(tcgetattr(std::io::stdin()).ok())
     }

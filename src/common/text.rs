@@ -33,6 +33,23 @@ pub fn truncate(text: &str, max_chars: usize) -> Cow<'_, str> {
     }
 }
 
+/// `text` without the numbers of the system's errors, which say nothing to a user: `No such file or directory (os error 2)`.
+pub fn without_os_errors(text: &str) -> Cow<'_, str> {
+    const BEGIN: &str = " (os error ";
+    if !text.contains(BEGIN) {
+        return Cow::Borrowed(text);
+    }
+    let mut parts = text.split(BEGIN);
+    let first = parts.next().unwrap_or_default().to_owned();
+    Cow::Owned(parts.fold(first, |plain, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        match rest.strip_prefix(')') {
+            Some(rest) if rest.len() + 1 < part.len() => plain + rest,
+            _ => plain + BEGIN + part,
+        }
+    }))
+}
+
 /// Skips the rest of an escape sequence (ECMA-48, ECMA-35) after its ESC. A malformed sequence ends
 /// before the first character that cannot belong to it, so that no text is lost.
 fn skip_escape_sequence(chars: &mut Peekable<Chars<'_>>) {
@@ -70,6 +87,27 @@ fn skip_control_string(chars: &mut Peekable<Chars<'_>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_errors_are_left_out() {
+        for (text, plain) in [
+            (
+                "read x: No such file or directory (os error 2)",
+                "read x: No such file or directory",
+            ),
+            (
+                "a (os error 13), b (os error 111) (3 tries)",
+                "a, b (3 tries)",
+            ),
+            (
+                "a (os error x) (os error ) (os error 2",
+                "a (os error x) (os error ) (os error 2",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(without_os_errors(text), plain, "{text}");
+        }
+    }
 
     #[test]
     fn removes_terminal_control() {

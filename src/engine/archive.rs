@@ -23,8 +23,6 @@ use crate::engine::request::request;
 
 /// How long a download may be silent before the engine counts as gone.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
-/// A packer whose reader is gone fails at its next write; how long it may take to get there.
-const PACKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The type of a file inside a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,17 +62,7 @@ impl Container {
         let upload = docker.upload_to_container(self.id(), Some(options), body);
         let upload = upload.map_err(at(operation.clone()));
         let sent = self.engine.while_responsive(&operation, upload).await;
-        match timeout(PACKER_TIMEOUT, packer).await {
-            // A broken pipe only follows from the engine's refusal.
-            Some(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
-                Err(EngineError::Local { operation, cause })
-            }
-            Some(Err(panicked)) => Err(EngineError::Local {
-                operation,
-                cause: io::Error::other(panicked),
-            }),
-            Some(Ok(_)) | None => sent,
-        }
+        packer::outcome(&operation, packer, sent).await
     }
 
     /// Copies the file or directory at `path` of the container `source` into the directory `dir` of this one. Owners and

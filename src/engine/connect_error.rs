@@ -32,7 +32,7 @@ pub enum ConnectError {
         /// The newest API that it supports.
         api: String,
     },
-    /// What listens is no Docker-compatible engine.
+    /// What listens is not a Docker-compatible engine.
     #[error("the server at {endpoint} is not a Docker-compatible engine: {answer}")]
     NotAnEngine {
         /// The endpoint.

@@ -19,6 +19,7 @@ impl ContainerSpec {
     /// The body of the request that creates it.
     pub(crate) fn body(&self, podman: bool) -> ContainerCreateBody {
         let (program, arguments) = self.command.split_at(self.command.len().min(1));
+        let has_input = matches!(self.input, Input::Pipe | Input::Terminal);
         ContainerCreateBody {
             image: Some(self.image.clone()),
             entrypoint: Some(program.to_vec()),
@@ -31,11 +32,11 @@ impl ContainerSpec {
             ),
             user: self.user.clone(),
             working_dir: self.working_dir.clone(),
-            tty: Some(self.input == Input::Terminal),
-            open_stdin: Some(self.input != Input::None),
-            attach_stdin: Some(self.input != Input::None),
+            tty: Some(matches!(self.input, Input::Terminal | Input::Console)),
+            open_stdin: Some(has_input),
+            attach_stdin: Some(has_input),
             // Without it the process never sees the end of its input when the client disconnects.
-            stdin_once: Some(self.input != Input::None),
+            stdin_once: Some(has_input),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
             labels: Some(self.labels()),
@@ -53,7 +54,8 @@ impl ContainerSpec {
 
     fn host_config(&self, podman: bool) -> HostConfig {
         let memory = self.memory.and_then(|bytes| i64::try_from(bytes).ok());
-        let confined = (!self.privileged).then(|| vec!["ALL".to_owned()]);
+        let is_confined = !self.privileged && self.init.is_none();
+        let confined = is_confined.then(|| vec!["ALL".to_owned()]);
         HostConfig {
             privileged: Some(self.privileged),
             cap_drop: confined,
@@ -73,7 +75,15 @@ impl ContainerSpec {
     }
 
     fn security_options(&self, podman: bool) -> Vec<String> {
-        let mut options = vec!["no-new-privileges".to_owned()];
+        let mut options = Vec::new();
+        match self.init {
+            // Its users become others, by sudo for instance.
+            Some(init) => {
+                let writable = init.writable_cgroups;
+                options.extend(writable.then(|| "writable-cgroups=true".to_owned()));
+            }
+            None => options.push("no-new-privileges".to_owned()),
+        }
         if let Some(profile) = self.seccomp {
             // The engines' AppArmor profile denies every mount, even in a user namespace.
             options.push("apparmor=unconfined".to_owned());
@@ -140,7 +150,7 @@ fn podman_ulimits() -> Vec<ResourcesUlimits> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::spec::HostPort;
+    use crate::engine::spec::{HostPort, Init};
 
     fn spec() -> ContainerSpec {
         ContainerSpec::example(&["/binfmt-agent", "-x"])
@@ -159,6 +169,27 @@ mod tests {
         assert_eq!(host.privileged, Some(false));
         assert_eq!(body.entrypoint, Some(vec!["/binfmt-agent".to_owned()]));
         assert_eq!(body.cmd, Some(vec!["-x".to_owned()]));
+    }
+
+    #[test]
+    fn an_init_has_the_rights_that_the_engine_gives() {
+        let host = |writable_cgroups| {
+            let init = Some(Init { writable_cgroups });
+            let input = Input::Console;
+            let body = ContainerSpec {
+                input,
+                init,
+                ..spec()
+            }
+            .body(false);
+            assert_eq!((body.tty, body.open_stdin), (Some(true), Some(false)));
+            body.host_config.unwrap()
+        };
+        let plain = host(false);
+        assert_eq!((plain.privileged, plain.cap_add), (Some(false), None));
+        assert_eq!((plain.cap_drop, plain.security_opt), (None, Some(vec![])));
+        let options = host(true).security_opt.unwrap();
+        assert_eq!(options, ["writable-cgroups=true"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::common::ssh_machine::SshMachine;
@@ -14,7 +15,7 @@ const PLAIN_PORT: u16 = 2375;
 const TLS_PORT: u16 = 2376;
 
 /// Where an engine listens.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endpoint {
     /// A Unix socket.
     Unix(PathBuf),
@@ -32,7 +33,7 @@ pub enum Endpoint {
 }
 
 /// The machine that `ssh` connects to, and the engine's socket there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SshTarget {
     /// `ssh://[user@]host[:port]`, an argument of `ssh`.
     pub(super) destination: String,
@@ -40,6 +41,8 @@ pub struct SshTarget {
     pub(super) socket: Option<String>,
     /// Type and key of the only host key that is accepted; the user's known hosts decide when `None`.
     pub(super) host_key: Option<String>,
+    /// The file with the only key to log in with; the user's configuration decides when `None`.
+    pub(super) identity: Option<PathBuf>,
 }
 
 impl Endpoint {
@@ -48,7 +51,12 @@ impl Endpoint {
         let target = ssh_target(&format!("ssh://{}", machine.place))?;
         let host_key = Some(machine.host_key.clone());
         let is_machine_alone = target.socket.is_none();
-        is_machine_alone.then_some(Self::Ssh(SshTarget { host_key, ..target }))
+        let identity = machine.identity.clone();
+        is_machine_alone.then_some(Self::Ssh(SshTarget {
+            host_key,
+            identity,
+            ..target
+        }))
     }
 
     /// Whether it is a socket of this machine, so that there is no network that can fail silently.
@@ -139,6 +147,7 @@ fn ssh_target(address: &str) -> Option<SshTarget> {
         destination: format!("ssh://{user}{at}{host}{}", port.unwrap_or_default()),
         socket: socket.map(str::to_owned),
         host_key: None,
+        identity: None,
     })
 }
 
@@ -193,8 +202,11 @@ mod tests {
     #[test]
     fn a_machine_is_a_place_without_a_path() {
         let by_ssh = |place: &str| {
-            let (place, host_key) = (place.to_owned(), "ssh-ed25519 AAAA".to_owned());
-            Endpoint::by_ssh(&SshMachine { place, host_key })
+            Endpoint::by_ssh(&SshMachine {
+                place: place.to_owned(),
+                host_key: "ssh-ed25519 AAAA".to_owned(),
+                identity: None,
+            })
         };
         let Some(Endpoint::Ssh(target)) = by_ssh("me@pi:2222") else {
             panic!("refused")

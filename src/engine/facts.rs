@@ -1,6 +1,6 @@
 //! The kind of engine, and the machine that it runs on, which may be another one than this.
 
-use bollard::models::{SystemInfo, SystemVersion};
+use bollard::models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion};
 
 use crate::common::system::ReportedArchitecture;
 
@@ -39,6 +39,8 @@ pub struct EngineFacts {
     pub root_dir: String,
     /// Whether it can limit a container's memory; the kernels of some boards cannot.
     pub limits_memory: bool,
+    /// Whether its machine has control groups of version 2.
+    pub cgroup_v2: bool,
 }
 
 impl EngineFacts {
@@ -73,6 +75,7 @@ impl EngineFacts {
             security_options,
             root_dir,
             limits_memory: info.memory_limit.unwrap_or(true),
+            cgroup_v2: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2),
         }
     }
 
@@ -119,6 +122,7 @@ impl EngineFacts {
             security_options: Vec::new(),
             root_dir: String::new(),
             limits_memory: true,
+            cgroup_v2: false,
         }
     }
 }

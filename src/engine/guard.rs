@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::common::cancel::Cancel;
-use crate::common::failure::{Failure, Leftover};
+use crate::common::failure::{Class, Failure, Leftover};
 use crate::engine::client::Engine;
 use crate::engine::container::{Container, Exit};
 use crate::engine::error::EngineError;
@@ -80,7 +80,7 @@ impl ContainerGuard {
     }
 
     /// Runs `work` with the container and removes it, whether `work` ends, fails, or is dropped because the run is cancelled. A
-    /// failure says that it happened in `operation`; the container is among its leftovers if it could not be removed.
+    /// failure says that it happened in `operation`, unless it is an interruption; the container is among its leftovers if it could not be removed.
     pub async fn run<T>(
         mut self,
         operation: &str,
@@ -94,7 +94,13 @@ impl ContainerGuard {
             Ok(_) => Failure::environment("its container could not be removed"),
             Err(failure) => failure,
         };
-        Err(failure.context(operation).with_teardown(leftovers))
+        // Where a run was interrupted is of no interest.
+        let failure = if failure.class == Class::Interrupted {
+            failure
+        } else {
+            failure.context(operation)
+        };
+        Err(failure.with_teardown(leftovers))
     }
 
     /// Stops and removes the container, each step bounded in time; a shortened teardown removes it at once. Returns the

@@ -1,4 +1,4 @@
-//! The first requests to an endpoint, and errors that say what listens there if it is no usable engine.
+//! The first requests to an endpoint, and errors that say what listens there if it is not a usable engine.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,18 +1,21 @@
 //! Container images: inspect, load, pull, remove.
 
 use std::collections::HashMap;
+use std::io::{self, Write};
 
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
     CreateImageOptionsBuilder, ImportImageOptions, ListImagesOptionsBuilder, RemoveImageOptions,
 };
-use futures_util::{StreamExt, TryStreamExt};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
 use crate::common::system::ReportedArchitecture;
 use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
-use crate::engine::labels;
+use crate::engine::labels::{self, RunId};
+use crate::engine::packer;
 use crate::engine::request::request;
 use crate::engine::timestamp::unix_seconds;
 
@@ -88,9 +91,30 @@ impl Engine {
         archive: tokio::fs::File,
         progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
     ) -> Result<(), EngineError> {
+        let bytes = ReaderStream::with_capacity(archive, CHUNK);
+        self.load(bytes, progress).await
+    }
+
+    /// The same of an archive that `pack` writes on a blocking thread. Its error aborts the request: the engine then has nothing
+    /// of the image.
+    pub async fn load_packed_image(
+        &self,
+        pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Send + 'static,
+        progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
+    ) -> Result<(), EngineError> {
+        let (packer, bytes) = packer::start(pack);
+        let loaded = self.load(bytes, progress).await;
+        packer::outcome("load container image", packer, loaded).await
+    }
+
+    async fn load(
+        &self,
+        bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+        progress: impl Fn(Loading) + Send + Sync + Clone + 'static,
+    ) -> Result<(), EngineError> {
         let operation = "load container image";
         let (mut sent, report) = (0, progress.clone());
-        let bytes = ReaderStream::with_capacity(archive, CHUNK).inspect_ok(move |chunk| {
+        let bytes = bytes.inspect_ok(move |chunk| {
             sent += chunk.len() as u64;
             report(Loading::Sent(sent));
         });
@@ -158,7 +182,20 @@ impl Engine {
 
     /// The images that sdbuild assembled, their own names first among their tags.
     pub async fn our_images(&self) -> Result<Vec<ImageInfo>, EngineError> {
-        let filters = HashMap::from([("label", vec![labels::DEFINITION])]);
+        self.images_with(labels::DEFINITION).await
+    }
+
+    /// The copies of images that runs boot, with these runs.
+    pub async fn booted_images(&self) -> Result<Vec<(RunId, ImageInfo)>, EngineError> {
+        let found = self.images_with(labels::RUN).await?.into_iter();
+        Ok(found
+            .filter_map(|image| Some((labels::run_of(&image.labels)?, image)))
+            .collect())
+    }
+
+    /// Images of ours that have `label`.
+    async fn images_with(&self, label: &str) -> Result<Vec<ImageInfo>, EngineError> {
+        let filters = HashMap::from([("label", vec![label])]);
         let options = ListImagesOptionsBuilder::default()
             .filters(&filters)
             .build();
@@ -176,7 +213,7 @@ impl Engine {
         Ok(images)
     }
 
-    /// Removes sdbuild's names from an image that sdbuild assembled, and with its last name the image. An image that a user
+    /// Removes sdbuild's names from an image that sdbuild made, and with its last name the image. An image that a user
     /// has tagged too stays under that name. A missing image is a success; any other image is [`EngineError::NotOurs`].
     pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
         let operation = format!("remove container image {id}");
@@ -271,6 +308,19 @@ mod tests {
             }),
             ..ImageInspect::default()
         })
+    }
+
+    #[test]
+    fn the_copy_of_a_booted_image_has_the_name_of_its_run() {
+        let run = "0123456789ab".parse().unwrap();
+        let labels = labels::labels(labels::Role::Booted, &run);
+        let tags = ["sdbuild/booted:0123456789ab", "box:latest"].map(str::to_owned);
+        let image = ImageInfo {
+            tags: tags.to_vec(),
+            labels,
+            ..ImageInfo::of_user(None)
+        };
+        assert_eq!(image.our_tags().collect::<Vec<_>>(), [&tags[0]]);
     }
 
     #[test]

@@ -80,6 +80,8 @@ pub enum Role {
     Emulator,
     /// The container that collects garbage on a store volume. No builder runs there meanwhile.
     Collector,
+    /// The container of an image for container engines that is booted, and the copy of that image.
+    Booted,
 }
 
 impl Role {
@@ -92,6 +94,7 @@ impl Role {
             Self::Store => "store",
             Self::Emulator => "emulator",
             Self::Collector => "collector",
+            Self::Booted => "booted",
         }
     }
 
@@ -155,8 +158,16 @@ pub(crate) fn role_of(labels: &HashMap<String, String>) -> Option<Role> {
     Role::parse(labels.get(ROLE)?)
 }
 
+/// The name of the copy of an image that `run` boots.
+pub fn booted_image_name(run: &RunId) -> String {
+    format!("sdbuild/{}:{run}", Role::Booted.as_str())
+}
+
 /// The name that sdbuild gives to an image with these labels.
 pub(super) fn image_name(labels: &HashMap<String, String>) -> Option<String> {
+    if role_of(labels) == Some(Role::Booted) {
+        return run_of(labels).map(|run| booted_image_name(&run));
+    }
     let short = labels.get(DEFINITION)?.get(..12)?;
     Some(format!("sdbuild/{}:{short}", labels.get(ROLE)?))
 }

@@ -3,7 +3,7 @@
 //! The only user of bollard; knows nothing of QEMU or Nix.
 //!
 //! Guarantees: every object that it creates carries sdbuild's labels; every container drops all capabilities and
-//! gains no new privileges unless [`ContainerSpec::privileged`] is set; file content is streamed; removing a
+//! gains no new privileges unless [`ContainerSpec::privileged`] or [`ContainerSpec::init`] is set; file content is streamed; removing a
 //! missing object succeeds; every future may be dropped at any await. An object without sdbuild's labels is never
 //! removed.
 
@@ -30,6 +30,7 @@ mod keepalive;
 pub mod labels;
 mod lines;
 mod packer;
+mod pinned_ssh;
 mod request;
 mod spec;
 mod stdio;
@@ -53,6 +54,7 @@ pub use image::{ImageInfo, Loading};
 pub use inventory::ContainerInfo;
 pub use labels::{Role, RunId};
 pub use lines::Lines;
-pub use spec::{Bind, ContainerSpec, HostPort, Input, Lifetime, Network, PublishedPort};
+pub use pinned_ssh::run_by_ssh;
+pub use spec::{Bind, ContainerSpec, HostPort, Init, Input, Lifetime, Network, PublishedPort};
 pub use stdio::{Attached, AttachedInput, AttachedOutput, OutputChunk};
 pub use volume::VolumeInfo;

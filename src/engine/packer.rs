@@ -1,16 +1,22 @@
 //! A packer of an archive on a blocking thread, whose output is a stream of chunks in bounded memory.
 
 use std::io::{self, BufWriter, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::common::timeout::timeout;
+use crate::engine::error::EngineError;
+
 /// Bytes per chunk of an upload.
 pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks of an upload that wait to be sent.
 const QUEUED_CHUNKS: usize = 4;
+/// A packer whose reader is gone fails at its next write; how long it may take to get there.
+const PACKER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts `pack`. Returns its thread, and what it writes; its error ends the stream too.
 pub(super) fn start(
@@ -26,6 +32,26 @@ pub(super) fn start(
         Some((chunk, receiver))
     });
     (packer, chunks)
+}
+
+/// The outcome of a request that has sent what `packer` wrote, and that ended with `sent`: the packer's error rather than the engine's.
+pub(super) async fn outcome(
+    operation: &str,
+    packer: JoinHandle<io::Result<()>>,
+    sent: Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let operation = operation.to_owned();
+    match timeout(PACKER_TIMEOUT, packer).await {
+        // A broken pipe only follows from the engine's refusal.
+        Some(Ok(Err(cause))) if sent.is_ok() || cause.kind() != io::ErrorKind::BrokenPipe => {
+            Err(EngineError::Local { operation, cause })
+        }
+        Some(Err(panicked)) => Err(EngineError::Local {
+            operation,
+            cause: io::Error::other(panicked),
+        }),
+        Some(Ok(_)) | None => sent,
+    }
 }
 
 type Sender = mpsc::Sender<io::Result<Bytes>>;

@@ -23,6 +23,7 @@ use crate::common::unix_socket;
 use crate::engine::connect_error::ConnectError;
 use crate::engine::endpoint::{Endpoint, SshTarget};
 use crate::engine::labels::SSH_DIR_PREFIX;
+use crate::engine::pinned_ssh::{self, PINNED_NAME};
 
 /// Executes `ssh` with the signals ignored that a terminal sends to its whole foreground process group: after Ctrl-C the
 /// cleanup on the engine still needs the tunnel.
@@ -51,20 +52,6 @@ const OPTIONS: [&str; 9] = [
     "RemoteCommand=none",
     "StreamLocalBindMask=0177",
 ];
-/// With a host key that is expected: only that one counts, whatever the user's configuration says but for `KnownHostsCommand`, which
-/// releases of ssh before 8.5 do not know, and a message has the fingerprint of another one. The file of known hosts has the key
-/// under a name of its own.
-const PINNED_OPTIONS: [&str; 7] = [
-    "StrictHostKeyChecking=yes",
-    "NoHostAuthenticationForLocalhost=no",
-    "UpdateHostKeys=no",
-    "GlobalKnownHostsFile=/dev/null",
-    "VerifyHostKeyDNS=no",
-    "FingerprintHash=sha256",
-    "LogLevel=INFO",
-];
-/// The name of the host in that file.
-const PINNED_NAME: &str = "sdbuild-machine";
 /// What `ssh` writes at last when it refuses a host key, with the name of the host before it.
 const REFUSED: &str = "Host key verification failed";
 /// What it writes when the server has no key of the expected type.
@@ -132,7 +119,7 @@ impl Tunnel {
     fn refused_host_key(&self, target: &SshTarget) -> Option<ConnectError> {
         let log = self.log()?;
         let (_, expected) = target.host_key.as_deref()?.split_once(' ')?;
-        // A jump host's is no key of the machine.
+        // A jump host's is not a key of the machine.
         let is_refused = log.contains(REFUSED) && log.contains(PINNED_NAME);
         let is_refused = is_refused || log.contains(OTHER_TYPE);
         is_refused.then(|| ConnectError::OtherHostKey {
@@ -155,17 +142,7 @@ impl Tunnel {
         for option in OPTIONS {
             command.args(["-o", option]);
         }
-        if let Some(key) = &target.host_key {
-            let known_hosts = dir.path().join("known_hosts");
-            fs::write(&known_hosts, format!("{PINNED_NAME} {key}\n"))?;
-            for option in PINNED_OPTIONS {
-                command.args(["-o", option]);
-            }
-            let alias = format!("HostKeyAlias={PINNED_NAME}");
-            let known_hosts = format!("UserKnownHostsFile=\"{}\"", known_hosts.display());
-            let algorithms = format!("HostKeyAlgorithms={}", algorithms(key));
-            command.args(["-o", &alias, "-o", &known_hosts, "-o", &algorithms]);
-        }
+        command.args(pinned_ssh::options(target, dir.path())?);
         let child = command
             .args(["--", &target.destination, REMOTE_SCRIPT])
             .stdin(Stdio::piped())
@@ -238,14 +215,6 @@ fn sweep(temp_dir: &Path) {
     }
 }
 
-/// The signature algorithms of a host key, which begins with its type.
-fn algorithms(key: &str) -> &str {
-    match key.split(' ').next().unwrap_or_default() {
-        "ssh-rsa" => "rsa-sha2-512,rsa-sha2-256",
-        kind => kind,
-    }
-}
-
 /// The fingerprint of the key that a server sent in place of the expected one, by the warning of `ssh`.
 fn sent_fingerprint(log: &str) -> Option<String> {
     let (_, rest) = log.split_once("sent by the remote host is")?;
@@ -286,8 +255,6 @@ mod tests {
         let sent = "SHA256:Dxh+NEyn8+MZCcNPVI/K0FHc0ZI22ChXmJTyGUGoz2Q";
         assert_eq!(found.as_deref(), Some(sent));
         assert_eq!(sent_fingerprint("Host key verification failed."), None);
-        assert_eq!(algorithms("ssh-rsa AAAA"), "rsa-sha2-512,rsa-sha2-256");
-        assert_eq!(algorithms("ssh-ed25519 AAAA"), "ssh-ed25519");
     }
 
     #[test]

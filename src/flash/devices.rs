@@ -99,7 +99,7 @@ pub(super) fn read_disk(root: &SysRoot, name: String) -> Disk {
         .into_iter()
         .filter(|word| !word.is_empty() && word != "ATA" && !word.starts_with("0x"));
     let mut parts = vec![read_part(root, &name)];
-    // Subdirectories that are no partitions have the number 0.
+    // Subdirectories that are not partitions have the number 0.
     let inside = root.names(&dir).into_iter();
     let inside = inside.map(|inner| read_part(root, &inner));
     parts.extend(inside.filter(|part| part.number > 0));

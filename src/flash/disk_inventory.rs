@@ -192,7 +192,7 @@ fn uses(root: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
     system.chain(swaps).chain([image]).chain(others).collect()
 }
 
-/// The disk of a partition; `None` for a device that is no partition.
+/// The disk of a partition; `None` for a device that is not a partition.
 fn parent_disk(root: &SysRoot, name: &str) -> Option<String> {
     root.number(&format!("{}/partition", block_dir(name)))?;
     let path = root.device_path(name);

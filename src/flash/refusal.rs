@@ -77,7 +77,7 @@ pub(super) fn number_text(number: u64) -> String {
     format!("{}:{}", major(number), minor(number))
 }
 
-/// The disk with that number (`8:16`). Partitions, and what is no disk to flash, are refused.
+/// The disk with that number (`8:16`). Partitions, and what is not a disk to flash, are refused.
 pub fn whole_disk(
     inventory: &DiskInventory,
     root: &SysRoot,

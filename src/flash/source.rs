@@ -70,6 +70,10 @@ impl FlashSource {
             Err(error) => return Err(error.fail("read the image")),
         };
         let failure = without.fail_on("examine", &self.path);
+        // What it is says what to do with it.
+        if self.image.is_other_file(cancel) {
+            return Err(failure);
+        }
         Err(failure
             .hint("boards do not boot from a card without a partition table: is it the image?")
             .hint("to write it as it is, give --raw"))

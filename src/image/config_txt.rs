@@ -165,7 +165,7 @@ impl Reader<'_> {
             Some(("include", name)) if depth < MAX_INCLUDES => self.file(name.trim(), depth + 1)?,
             Some(("include", _)) => self.problem(place, "the files include each other"),
             Some(("initramfs", value)) => self.config.set("initramfs", value.trim()),
-            Some(_) | None => self.problem(place, &format!("`{line}` is no setting")),
+            Some(_) | None => self.problem(place, &format!("`{line}` is not a setting")),
         }
         Ok(())
     }
@@ -300,7 +300,7 @@ mod tests {
             [
                 "config.txt, line 1: the firmware knows no section [pi6]",
                 "config.txt, line 4: the firmware does not read a setting with spaces around `=`",
-                "config.txt, line 5: `what` is no setting",
+                "config.txt, line 5: `what` is not a setting",
             ]
         );
         assert_eq!((config.flag("b"), config.flag("a")), (Some(false), None));

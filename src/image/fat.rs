@@ -30,7 +30,7 @@ pub struct Fat {
     pub(super) cluster: u64,
     pub(super) clusters: u32,
     table: u64,
-    /// The position and the length in bytes of a root directory that is no chain.
+    /// The position and the length in bytes of a root directory that is not a chain.
     pub(super) root: (u64, u64),
     /// The first cluster of a FAT32's root directory.
     pub(super) root_cluster: u32,

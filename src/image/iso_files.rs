@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(open(none).unwrap().unwrap().boot_entries().unwrap(), []);
     }
 
-    /// Every byte of the structures, with values that are no lengths or lead elsewhere.
+    /// Every byte of the structures, with values that are not lengths or lead elsewhere.
     #[test]
     fn damaged_file_systems_end_with_any_result() {
         let positions = (16 * BLOCK..16 * BLOCK + 200).chain(19 * BLOCK..19 * BLOCK + 140);

@@ -35,6 +35,7 @@ struct VersionField {
 /// The fields that are compared; there are many others.
 #[derive(Deserialize)]
 struct ComparedFields {
+    system: Option<String>,
     image: SizeAndHash,
     raw: SizeAndHash,
     result: Option<BuildResult>,
@@ -56,6 +57,8 @@ struct SizeAndHash {
 pub struct ManifestInfo {
     /// The path of the manifest.
     pub file: PathBuf,
+    /// The system of the image, as the manifest has it.
+    pub system: Option<String>,
     /// The length of the image file in bytes.
     pub size: u64,
     /// SHA-256 of the image file.
@@ -85,8 +88,14 @@ pub fn read_info(image: &Path) -> Result<Option<ManifestInfo>, Error> {
         return Err(Error::unsupported(what));
     }
     let fields: ComparedFields = serde_json::from_str(&text).map_err(|e| no_manifest(&e))?;
-    let ComparedFields { image, raw, result } = fields;
+    let ComparedFields {
+        system,
+        image,
+        raw,
+        result,
+    } = fields;
     Ok(Some(ManifestInfo {
+        system,
         size: image.size,
         sha256: image.sha256,
         raw_size: raw.size,

@@ -56,7 +56,6 @@ pub use error::Error;
 pub use files::FileSystem;
 pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress};
 pub use pi_start::{PiStart, pi_start};
-pub(crate) use probe::refusal_of_archive;
 pub use report::{Report, examine, judge_for};
 pub(crate) use start::begins_archive;
 pub use unpack::{ImageHashes, UnpackedImage};

@@ -33,7 +33,7 @@ pub struct PiStart {
     pub notes: Vec<String>,
 }
 
-/// The files for `board` on the raw image `file`; `None` for a board that is no Raspberry Pi.
+/// The files for `board` on the raw image `file`; `None` for a board that is not a Raspberry Pi.
 pub fn pi_start(
     file: File,
     board: &'static Board,

@@ -38,7 +38,8 @@ fn parse(text: &str) -> (Option<u32>, &str) {
 }
 
 impl ImagePath {
-    /// The path that `text` names; without a number it is on the first file system that has it.
+    /// The path that `text` names; without a number it is on the root file system of NixOS if that has it, else on the first one
+    /// that does: `/` is not the firmware's.
     pub fn find(text: &str, layout: &Layout) -> Result<Self, Error> {
         let (number, path) = parse(text);
         let at = |partition| Self {
@@ -49,7 +50,9 @@ impl ImagePath {
             return Ok(at(number));
         }
         let mut first = None;
-        for volume in &layout.volumes {
+        let has_store = |volume: &&Volume| matches!(volume.fs.find("/nix/store"), Ok(Some(_)));
+        let (roots, others): (Vec<_>, Vec<_>) = layout.volumes.iter().partition(has_store);
+        for volume in roots.into_iter().chain(others) {
             match volume.fs.find(path) {
                 Ok(Some(_)) => return Ok(at(volume.number)),
                 Ok(None) => {}

@@ -18,10 +18,9 @@ const MAGIC_NUMBERS: [(u64, &[u8], &str); 8] = [
 /// The name of the first file in an image for container engines that sdbuild makes, which the archive begins with.
 const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
 /// What such an image is refused with where a disk or a system is wanted.
-const CONTAINER_IMAGE: &str =
-    "it is an image for container engines: docker load --input loads it, and docker run starts it";
+const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it, and sdbuild boot starts it";
 
-/// The position of a magic number of a file that is no disk, the number, and what to do with the file.
+/// The position of a magic number of a file that is not a disk, the number, and what to do with the file.
 const OTHER_FILES: [(u64, &[u8], &str); 5] = [
     (0, CONTAINER_MAGIC, CONTAINER_IMAGE),
     (
@@ -46,11 +45,9 @@ const OTHER_FILES: [(u64, &[u8], &str); 5] = [
     ),
 ];
 
-/// What the archive with this start is refused with, if it is known.
-pub(crate) fn refusal_of_archive(start: &[u8]) -> Option<&'static str> {
-    start
-        .starts_with(CONTAINER_MAGIC)
-        .then_some(CONTAINER_IMAGE)
+/// Whether an archive with this start is an image for container engines.
+pub(super) fn begins_container_image(start: &[u8]) -> bool {
+    start.starts_with(CONTAINER_MAGIC)
 }
 
 /// What `section` is, if it is known and no disk.

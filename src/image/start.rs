@@ -3,7 +3,8 @@
 use super::disk::Section;
 use super::error::Error;
 use super::open::ImageFile;
-use super::partition::TableKind;
+use super::partition::{Partition, TableKind};
+use super::probe::{begins_container_image, other_file};
 use super::report::Layout;
 use crate::common::cancel::Cancel;
 
@@ -29,11 +30,32 @@ pub(super) fn layout_of_start(start: Vec<u8>, cancel: &Cancel) -> Result<Layout,
 impl ImageFile {
     /// Whether it is a tar archive, by its start, which is decompressed for it.
     pub fn is_archive(&self, cancel: &Cancel) -> bool {
+        begins_archive(&self.first_block(cancel))
+    }
+
+    /// Whether it is an image for container engines, by the same.
+    pub fn is_container_image(&self, cancel: &Cancel) -> bool {
+        let start = self.first_block(cancel);
+        begins_archive(&start) && begins_container_image(&start)
+    }
+
+    /// The first 512 bytes; empty if they cannot be read.
+    fn first_block(&self, cancel: &Cancel) -> Vec<u8> {
         let mut start = vec![0; 512];
-        let read = self
-            .reader(cancel, &|_| ())
-            .and_then(|mut reader| reader.fill(&mut start));
-        read.is_ok() && begins_archive(&start)
+        let reader = self.reader(cancel, &|_| ());
+        match reader.and_then(|mut reader| reader.fill(&mut start)) {
+            Ok(_) => start,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it is a file of another kind, which the refusal of its table names, by its start.
+    pub fn is_other_file(&self, cancel: &Cancel) -> bool {
+        let known = |start: Vec<u8>| {
+            let length = start.len() as u64;
+            other_file(&Section::whole(start, length, cancel))
+        };
+        matches!(self.start(cancel).and_then(known), Ok(Some(_)))
     }
 
     /// The kind of the partition table, by the first 128 KiB, which are decompressed for it; [`TableKind::None`] for a
@@ -41,10 +63,20 @@ impl ImageFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for what is no image: there is neither a partition table nor a known file system.
+    /// [`Error::Refused`] for what is not an image: there is neither a partition table nor a known file system.
     pub fn table_kind(&self, cancel: &Cancel) -> Result<TableKind, Error> {
-        let layout = layout_of_start(self.start(cancel)?, cancel);
-        layout.map(|layout| layout.table.kind)
+        Ok(self.partitions_by_start(cancel)?.0)
+    }
+
+    /// The same with the partitions, which may end beyond the image if that is incomplete.
+    pub fn partitions_by_start(
+        &self,
+        cancel: &Cancel,
+    ) -> Result<(TableKind, Vec<Partition>), Error> {
+        let layout = layout_of_start(self.start(cancel)?, cancel)?;
+        let partitions = layout.partitions.into_iter();
+        let partitions = partitions.map(|found| found.partition).collect();
+        Ok((layout.table.kind, partitions))
     }
 
     /// The first 128 KiB of the image, which are decompressed for it.

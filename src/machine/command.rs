@@ -85,8 +85,13 @@ impl Provider for CommandProvider {
         reply::parse(&text, &order.run).map_err(|why| self.refused("create", why))
     }
 
-    async fn extend(&self, order: &Order, id: &str, log: Log<'_>) -> Result<Extension, Failure> {
-        let answer = self.call(order, &["extend", id], SHORT_LIMIT, log).await?;
+    fn extension_interval(&self, order: &Order) -> Duration {
+        order.lease / 2
+    }
+
+    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
+        let words = ["extend", &made.id];
+        let answer = self.call(order, &words, SHORT_LIMIT, log).await?;
         if answer.status.code() == Some(UNSUPPORTED) {
             return Ok(Extension::Unsupported);
         }

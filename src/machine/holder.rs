@@ -1,17 +1,20 @@
 //! The process that holds a machine on loan: the hidden command `hold-machine`. Its standard input is a socket to sdbuild, over
 //! which the order comes and reports go. When sdbuild closes it, or is killed, the machine is given back.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::time::Duration;
 
+use nix::unistd::dup2_stdin;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::aws::Access;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
 use crate::machine::message::{Order, Reason, Report};
@@ -47,10 +50,10 @@ pub struct Ended {
 /// # Errors
 ///
 /// When there is no order. Then nothing was asked for.
-pub async fn hold() -> Result<Option<Ended>, Failure> {
+pub async fn hold(access: &Access) -> Result<Option<Ended>, Failure> {
     let (order, read, write) = connect().await.or_environment("read what to borrow")?;
     let (sender, mut queue) = mpsc::channel(QUEUE);
-    let work = Box::pin(borrow(order, read, Reports(sender)));
+    let work = Box::pin(borrow(order, access, read, Reports(sender)));
     let (ended, ()) = tokio::join!(work, tell(&mut queue, write));
     Ok(ended)
 }
@@ -58,6 +61,8 @@ pub async fn hold() -> Result<Option<Ended>, Failure> {
 /// The connection to sdbuild, and the order that came over it.
 async fn connect() -> io::Result<(Order, BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
     let socket = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
+    // No program that is started from here may read it, or keep it open.
+    dup2_stdin(File::open("/dev/null")?)?;
     socket.set_nonblocking(true)?;
     let (read, write) = UnixStream::from_std(socket)?.into_split();
     let mut read = BufReader::new(read);
@@ -106,16 +111,22 @@ impl Reports {
 }
 
 /// Makes the machine of `order`, keeps it until sdbuild has closed the connection, and gives it back.
-async fn borrow(order: Order, closed: BufReader<OwnedReadHalf>, reports: Reports) -> Option<Ended> {
+async fn borrow(
+    order: Order,
+    access: &Access,
+    closed: BufReader<OwnedReadHalf>,
+    reports: Reports,
+) -> Option<Ended> {
+    let since = tokio::time::Instant::now();
     let record = match OwnRecord::create(&order).or_environment("write the record of the loan") {
         Ok(record) => record,
         Err(failure) => {
             reports.send(Report::NotMade(Reason::from(&failure))).await;
-            reports.send(Report::GivenBack).await;
+            reports.send(Report::GivenBack(None)).await;
             return None;
         }
     };
-    let provider = provider_of(&order);
+    let provider = provider_of(&order, access);
     let holder = Holder {
         provider: &provider,
         order: &order,
@@ -127,7 +138,11 @@ async fn borrow(order: Order, closed: BufReader<OwnedReadHalf>, reports: Reports
         orphans::end(&order.run).await;
     }
     let id = made.as_ref().map(|made| made.id.as_str());
-    if !give_back(&holder, id, record).await {
+    let receipt = made
+        .as_ref()
+        .and_then(|made| made.rate.as_ref())
+        .map(|rate| rate.receipt(since.elapsed()));
+    if !give_back(&holder, id, record, receipt).await {
         return None;
     }
     let place = made.map(|made| made.machine.place);
@@ -176,13 +191,12 @@ impl<P: Provider> Holder<'_, P> {
             },
         )
         .await;
-        let machine = made.machine.clone();
-        let report = Report::Made(machine.place, machine.host_key);
+        let report = Report::Made(made.machine.clone());
         self.reports.deliver(report, &mut closed).await;
         tokio::select! {
             biased;
             () = end_of(&mut closed) => {}
-            () = self.keep_extending(record, &made.id) => {
+            () = self.keep_extending(record, &made) => {
                 let hours = MAX_LOAN.as_secs() / 3600;
                 let text = format!("the machine on loan was there for {hours} hours, the longest time: it is given back");
                 self.reports.send(Report::Warning(text)).await;
@@ -192,16 +206,16 @@ impl<P: Provider> Holder<'_, P> {
     }
 
     /// Extends the lease again and again, until the machine has been there for the longest time.
-    async fn keep_extending(&self, record: &OwnRecord, id: &str) {
+    async fn keep_extending(&self, record: &OwnRecord, made: &Made) {
         let log = |line: &str| self.reports.log(line);
-        let pause = self.order.lease / 2;
+        let pause = self.provider.extension_interval(self.order);
         let start = tokio::time::Instant::now();
         loop {
             tokio::time::sleep(pause).await;
             if start.elapsed() >= MAX_LOAN {
                 return;
             }
-            match self.provider.extend(self.order, id, &log).await {
+            match self.provider.extend(self.order, made, &log).await {
                 Ok(Extension::Granted) => {
                     self.note(record, Entry::Extended(seconds_after(self.order.lease)))
                         .await;
@@ -231,6 +245,7 @@ async fn give_back<P: Provider>(
     holder: &Holder<'_, P>,
     id: Option<&str>,
     record: OwnRecord,
+    receipt: Option<String>,
 ) -> bool {
     let log = |line: &str| holder.reports.log(line);
     let mut pauses = PAUSES.iter();
@@ -240,7 +255,7 @@ async fn give_back<P: Provider>(
             Ok(()) => {
                 // A record that stays only has the machine destroyed once more.
                 record.remove().ok();
-                holder.reports.send(Report::GivenBack).await;
+                holder.reports.send(Report::GivenBack(receipt)).await;
                 return true;
             }
             Err(failure) => failure,
@@ -297,7 +312,8 @@ mod tests {
         let (here, there) = UnixStream::pair().unwrap();
         let (sender, mut queue) = mpsc::channel(QUEUE);
         let (read, _write) = there.into_split();
-        let work = borrow(order, BufReader::new(read), Reports(sender));
+        let access = Access::default();
+        let work = borrow(order, &access, BufReader::new(read), Reports(sender));
         let close = async {
             let enough = async {
                 while !is_enough() {
@@ -327,7 +343,7 @@ mod tests {
         let (ended, told) = held(order, extended).await;
         assert_eq!(ended.unwrap().place.as_deref(), Some("me@pi"));
         assert!(
-            matches!(&told[..], [Report::Made(..), Report::GivenBack]),
+            matches!(&told[..], [Report::Made(_), Report::GivenBack(None)]),
             "{told:?}"
         );
         let calls = calls(dir.path());
@@ -347,7 +363,7 @@ mod tests {
         let start = std::time::Instant::now();
         let refused = || start.elapsed() > Duration::from_secs(3);
         let (_, told) = held(order, refused).await;
-        let [Report::Made(..), Report::Warning(text), Report::GivenBack] = &told[..] else {
+        let [Report::Made(_), Report::Warning(text), Report::GivenBack(_)] = &told[..] else {
             panic!("{told:?}")
         };
         assert!(text.contains("cannot be kept for longer"), "{text}");

@@ -1,22 +1,19 @@
 //! A machine on loan, as the run sees it that borrows it.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::process::Command;
 
+use crate::aws::Access;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::common::nix_event::NixEvent;
-use crate::common::session::start_detached;
+use crate::common::session::start_own;
 use crate::common::ssh_machine::SshMachine;
 use crate::machine::message::{Order, Report};
 use crate::machine::record::{self, Record};
@@ -39,19 +36,25 @@ pub struct Loan {
 /// How a loan ended.
 #[derive(Debug)]
 pub enum GivenBack {
-    /// The machine is gone, and everything on it.
-    Gone,
+    /// The machine is gone, and everything on it. What it cost, in words, if that is known.
+    Gone(Option<String>),
     /// It may still be there.
     Left(Leftover),
 }
 
 impl Loan {
     /// Starts the holder, and gives it `order`: from now on the loan has to be given back.
-    pub async fn begin(order: Order, events: &Events) -> Result<Self, Failure> {
+    pub async fn begin(order: Order, access: &Access, events: &Events) -> Result<Self, Failure> {
         let begin = async {
             let (here, there) = StdUnixStream::pair()?;
             here.set_nonblocking(true)?;
-            start_holder(there)?;
+            // A flag or a settings file may have named it.
+            let file = access.ca_file.as_deref();
+            let variables: Vec<_> = file
+                .map(|file| ("SDBUILD_CA_FILE", file))
+                .into_iter()
+                .collect();
+            start_own("hold-machine", &variables, there)?;
             let (read, mut write) = UnixStream::from_std(here)?.into_split();
             let line = serde_json::to_string(&order)?;
             write.write_all(format!("{line}\n").as_bytes()).await?;
@@ -73,7 +76,7 @@ impl Loan {
     pub async fn machine(&mut self, context: &Context) -> Result<SshMachine, Failure> {
         loop {
             match context.cancel.race(self.next_report()).await? {
-                Some(Report::Made(place, host_key)) => return Ok(SshMachine { place, host_key }),
+                Some(Report::Made(machine)) => return Ok(machine),
                 Some(Report::NotMade(reason)) => return Err(reason.into()),
                 Some(report) => self.show(report),
                 None => return Err(Failure::environment(LOST)),
@@ -91,16 +94,18 @@ impl Loan {
     }
 
     /// Has the holder give the machine back. It goes on when nobody waits any longer.
-    pub async fn give_back(mut self, context: &Context) -> GivenBack {
+    pub async fn give_back(mut self, access: &Access, context: &Context) -> GivenBack {
         let order = self.order.clone();
         self.phase = Phase::GiveBack;
         // A holder that is gone has closed it.
         self.write.shutdown().await.ok();
         let told = context.cancel.bounded(GIVE_BACK_TIMEOUT, self.told());
         let why = match told.await {
-            Some(Some(Report::GivenBack)) => return GivenBack::Gone,
+            Some(Some(Report::GivenBack(receipt))) => return GivenBack::Gone(receipt),
             Some(Some(Report::Kept(why))) => why,
-            Some(_) => return give_back_without_holder(&order, context).await,
+            Some(_) => {
+                return give_back_without_holder(&order, access, context).await;
+            }
             None => "it is still being given back; `sdbuild status` says how that went".to_owned(),
         };
         let id = Record::read(&record::path(&order)).and_then(|record| record.id);
@@ -111,7 +116,7 @@ impl Loan {
     async fn told(&mut self) -> Option<Report> {
         loop {
             let report = self.next_report().await?;
-            if matches!(report, Report::GivenBack | Report::Kept(_)) {
+            if matches!(report, Report::GivenBack(_) | Report::Kept(_)) {
                 return Some(report);
             }
             self.show(report);
@@ -135,7 +140,7 @@ impl Loan {
                 self.events.emit(Event::Detail(self.phase, line));
             }
             Report::Warning(text) => self.events.warn(text),
-            Report::Made(..) | Report::NotMade(_) | Report::GivenBack | Report::Kept(_) => {}
+            Report::Made(_) | Report::NotMade(_) | Report::GivenBack(_) | Report::Kept(_) => {}
         }
     }
 }
@@ -145,14 +150,14 @@ const LOST: &str =
     "the process that gives the machine on loan back has ended: sdbuild does it itself";
 
 /// Gives the machine of `order` back in this process, by its record.
-async fn give_back_without_holder(order: &Order, context: &Context) -> GivenBack {
+async fn give_back_without_holder(order: &Order, access: &Access, context: &Context) -> GivenBack {
     let mut loans = StaleLoan::all(&order.state_dir).into_iter();
     let Some(loan) = loans.find(|loan| loan.record().order.run == order.run) else {
         return given_back_by_another(order);
     };
-    let given_back = context.cancel.bounded(GIVE_BACK_TIMEOUT, loan.give_back());
-    match given_back.await {
-        Some(Ok(true)) => GivenBack::Gone,
+    let work = loan.give_back(access);
+    match context.cancel.bounded(GIVE_BACK_TIMEOUT, work).await {
+        Some(Ok(true)) => GivenBack::Gone(None),
         Some(Ok(false)) => given_back_by_another(order),
         Some(Err(failure)) => GivenBack::Left(loan.leftover(&failure)),
         None => {
@@ -166,29 +171,10 @@ async fn give_back_without_holder(order: &Order, context: &Context) -> GivenBack
 /// that it, or whoever took it over, removes.
 fn given_back_by_another(order: &Order) -> GivenBack {
     match Record::read(&record::path(order)) {
-        None => GivenBack::Gone,
+        None => GivenBack::Gone(None),
         Some(record) => {
             let why = "another sdbuild gives it back; `sdbuild status` says how that went";
             GivenBack::Left(leftover(order, record.id.as_deref(), why.to_owned()))
         }
     }
-}
-
-/// Starts the holder with `socket` as its standard input, in a session of its own: no signal of the terminal reaches it.
-fn start_holder(socket: StdUnixStream) -> io::Result<()> {
-    let program = if cfg!(target_os = "linux") {
-        // The running executable, even when its file was replaced meanwhile.
-        Path::new("/proc/self/exe").to_owned()
-    } else {
-        std::env::current_exe()?
-    };
-    let mut command = Command::new(program);
-    command
-        .arg("hold-machine")
-        .current_dir("/")
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    // It is not waited for: it outlives this process if it has to.
-    start_detached(command).map(drop)
 }

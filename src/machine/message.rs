@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::failure::{Class, Failure};
 use crate::common::machine_source::MachineSource;
+use crate::common::ssh_machine::SshMachine;
 use crate::common::system::System;
 
 /// What is asked of a provider: the first line to the holder, and the first line of the record.
@@ -31,12 +32,12 @@ pub(super) enum Report {
     Log(String),
     /// Something that the user should know.
     Warning(String),
-    /// The machine is there: its place, and its host key.
-    Made(String, String),
+    /// The machine is there.
+    Made(SshMachine),
     /// There is no machine.
     NotMade(Reason),
-    /// The machine is gone.
-    GivenBack,
+    /// The machine is gone; what it cost, in words, if that is known.
+    GivenBack(Option<String>),
     /// The machine may still be there, for this reason; its record is kept.
     Kept(String),
 }

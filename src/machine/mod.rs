@@ -5,6 +5,7 @@
 //! connection, and that is also what the kernel does when sdbuild is killed. A record whose holder is gone is a loan that the
 //! next run gives back. What a provider says is checked before it is used.
 
+mod aws;
 mod call;
 mod command;
 mod holder;
@@ -17,9 +18,10 @@ mod record;
 mod reply;
 mod stale;
 
+pub use aws::{CloudLeftovers, located};
 pub use holder::{Ended, hold};
 pub use loan::{GivenBack, Loan};
 pub use message::Order;
-pub use providers::price;
+pub use providers::{lease_of, price};
 pub use record::{Record, records, unusable_records};
 pub use stale::StaleLoan;

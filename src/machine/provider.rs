@@ -1,18 +1,50 @@
 //! What a provider of machines does.
 
+use std::time::Duration;
+
 use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
 use crate::machine::message::Order;
 
+/// What a machine costs, for the receipt.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Rate {
+    /// The machine in words.
+    pub(super) what: String,
+    /// US dollars an hour; `None` if the provider does not know.
+    pub(super) usd_per_hour: Option<f64>,
+}
+
+impl Rate {
+    /// What `time` of it cost, in words.
+    pub(super) fn receipt(&self, time: Duration) -> String {
+        let minutes = time.as_secs_f64() / 60.0;
+        let what = &self.what;
+        match self.usd_per_hour {
+            Some(usd) => {
+                let cost = usd * minutes / 60.0;
+                format!(
+                    "the machine on loan ({what}) was there for {minutes:.0} min: about {cost:.3} USD at {usd:.4} USD an hour"
+                )
+            }
+            None => format!(
+                "the machine on loan ({what}) was there for {minutes:.0} min, at its list price"
+            ),
+        }
+    }
+}
+
 /// A machine that a provider made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Made {
     /// Where it is, and its host key.
     pub(super) machine: SshMachine,
     /// What the provider calls it; the run's id if it has no name of its own.
     pub(super) id: String,
+    /// What it costs, if the provider says.
+    pub(super) rate: Option<Rate>,
 }
 
 /// What became of the wish to keep a machine for longer.
@@ -40,9 +72,29 @@ pub(super) trait Provider {
         log: Log<'_>,
     ) -> Result<Made, Failure>;
 
-    /// Asks to keep the machine for the lease of `order` from now on.
-    async fn extend(&self, order: &Order, id: &str, log: Log<'_>) -> Result<Extension, Failure>;
+    /// Between two calls of `extend`: several attempts of a provider whose machines end by themselves fit into a lease.
+    fn extension_interval(&self, order: &Order) -> Duration;
+
+    /// Asks to keep the machine `made` for the lease of `order` from now on.
+    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure>;
 
     /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
     async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_receipt_has_the_time_and_the_cost() {
+        let rate = Rate {
+            what: "c7g.xlarge".to_owned(),
+            usd_per_hour: Some(0.06),
+        };
+        assert_eq!(
+            rate.receipt(Duration::from_secs(600)),
+            "the machine on loan (c7g.xlarge) was there for 10 min: about 0.010 USD at 0.0600 USD an hour"
+        );
+    }
 }

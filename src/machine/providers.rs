@@ -1,18 +1,88 @@
 //! All providers: which one an order names.
 
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::Access;
 use crate::common::failure::Failure;
 use crate::common::machine_source::MachineSource;
+use crate::machine::aws::{self, AwsProvider};
 use crate::machine::command::CommandProvider;
 use crate::machine::message::Order;
-use crate::machine::provider::Provider;
+use crate::machine::provider::{Extension, Log, Made, Provider};
+
+/// For how long a program is asked for a machine at a time.
+const PROGRAM_LEASE: Duration = Duration::from_secs(3600);
+
+/// One of them.
+#[derive(Debug)]
+pub(super) enum AnyProvider {
+    Command(CommandProvider),
+    Aws(Box<AwsProvider>),
+}
 
 /// The provider that `order` names.
-pub(super) fn provider_of(order: &Order) -> impl Provider + use<> {
-    let MachineSource::Command(program) = &order.source;
-    CommandProvider::new(program)
+pub(super) fn provider_of(order: &Order, access: &Access) -> AnyProvider {
+    match &order.source {
+        MachineSource::Command(program) => AnyProvider::Command(CommandProvider::new(program)),
+        MachineSource::Aws(machine) => {
+            AnyProvider::Aws(Box::new(AwsProvider::new(machine, access)))
+        }
+    }
+}
+
+/// For how long a machine of `source` is asked for at a time.
+pub fn lease_of(source: &MachineSource) -> Duration {
+    match source {
+        MachineSource::Command(_) => PROGRAM_LEASE,
+        MachineSource::Aws(_) => aws::LEASE,
+    }
 }
 
 /// What a machine costs, in words; `None` if the provider does not say.
-pub async fn price(order: &Order) -> Result<Option<String>, Failure> {
-    provider_of(order).price(order).await
+pub async fn price(order: &Order, access: &Access) -> Result<Option<String>, Failure> {
+    provider_of(order, access).price(order).await
+}
+
+impl Provider for AnyProvider {
+    async fn price(&self, order: &Order) -> Result<Option<String>, Failure> {
+        match self {
+            Self::Command(one) => Box::pin(one.price(order)).await,
+            Self::Aws(one) => Box::pin(one.price(order)).await,
+        }
+    }
+
+    async fn create(
+        &self,
+        order: &Order,
+        stop: &CancellationToken,
+        log: Log<'_>,
+    ) -> Result<Made, Failure> {
+        match self {
+            Self::Command(one) => Box::pin(one.create(order, stop, log)).await,
+            Self::Aws(one) => Box::pin(one.create(order, stop, log)).await,
+        }
+    }
+
+    fn extension_interval(&self, order: &Order) -> Duration {
+        match self {
+            Self::Command(one) => one.extension_interval(order),
+            Self::Aws(one) => one.extension_interval(order),
+        }
+    }
+
+    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
+        match self {
+            Self::Command(one) => Box::pin(one.extend(order, made, log)).await,
+            Self::Aws(one) => Box::pin(one.extend(order, made, log)).await,
+        }
+    }
+
+    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
+        match self {
+            Self::Command(one) => Box::pin(one.destroy(order, id, log)).await,
+            Self::Aws(one) => Box::pin(one.destroy(order, id, log)).await,
+        }
+    }
 }

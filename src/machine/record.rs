@@ -19,6 +19,8 @@ use crate::machine::message::Order;
 const MAX_BYTES: u64 = 256 << 10;
 /// Addresses are the user's own.
 const MODE: u32 = 0o600;
+/// Ends the name of the file with the login key of a machine.
+const IDENTITY: &str = "key";
 
 /// A line of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,8 +191,12 @@ impl OwnRecord {
         file.sync_data()
     }
 
-    /// Removes the file: nothing is on loan any more.
+    /// Removes the file: nothing is on loan any more. The login key goes first.
     pub(super) fn remove(self) -> io::Result<()> {
+        match fs::remove_file(self.path.with_extension(IDENTITY)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
         fs::remove_file(&self.path)
     }
 }
@@ -198,6 +204,11 @@ impl OwnRecord {
 /// The path of the record of `order`.
 pub(super) fn path(order: &Order) -> PathBuf {
     dir(&order.state_dir).join(&order.run)
+}
+
+/// The path of the private key that was made for the machine of `order`; it is removed with the record.
+pub(super) fn identity(order: &Order) -> PathBuf {
+    path(order).with_extension(IDENTITY)
 }
 
 /// The time `later` than now, in seconds since 1970.
@@ -261,10 +272,13 @@ mod tests {
         assert_eq!((found.id.as_deref(), found.until), (Some("i-1"), Some(20)));
         assert_eq!(found.place.as_deref(), Some("me@pi"));
         let own = OwnRecord::take_over(&found).unwrap();
+        fs::write(identity(&order), "x").unwrap();
         own.add(&Entry::Kept("no network".into())).unwrap();
         let kept = records(state.path()).remove(0).kept_because;
         assert_eq!(kept.as_deref(), Some("no network"));
+        assert_eq!(records(state.path()).len(), 1, "a key is not a record");
         own.remove().unwrap();
+        assert!(!identity(&order).exists());
         assert!(OwnRecord::take_over(&found).is_none());
         assert_eq!(records(state.path()), []);
     }

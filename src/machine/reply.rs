@@ -41,6 +41,7 @@ pub(super) fn parse(text: &str, run: &str) -> Result<Made, String> {
     Ok(Made {
         machine: machine(host, host_key)?,
         id: id.map_or(Ok(run.to_owned()), checked_id)?,
+        rate: None,
     })
 }
 
@@ -69,6 +70,7 @@ fn machine(host: &str, host_key: &str) -> Result<SshMachine, String> {
     let machine = SshMachine {
         place: host.to_owned(),
         host_key: format!("{kind} {key}"),
+        identity: None,
     };
     match Endpoint::by_ssh(&machine) {
         Some(_) if host.len() <= MAX_CHARS => Ok(machine),

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::aws::Access;
+use crate::common::aws_machine::AwsMachine;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::machine_source::MachineSource;
 use crate::common::shell_word::quoted;
@@ -29,13 +31,13 @@ impl StaleLoan {
     }
 
     /// Gives the machine back; whether that was done here: `false` if another process does it now, or has done it.
-    pub async fn give_back(&self) -> Result<bool, Failure> {
+    pub async fn give_back(&self, access: &Access) -> Result<bool, Failure> {
         let Some(own) = OwnRecord::take_over(&self.0) else {
             return Ok(false);
         };
         let (order, id) = (&self.0.order, self.0.id.as_deref());
         orphans::end(&order.run).await;
-        let destroyed = provider_of(order).destroy(order, id, &|_| ()).await;
+        let destroyed = provider_of(order, access).destroy(order, id, &|_| ()).await;
         match &destroyed {
             // A record that stays only has the machine destroyed once more.
             Ok(()) => own.remove().ok(),
@@ -59,18 +61,40 @@ impl StaleLoan {
 
 /// What is left of the loan of `order` if it cannot be given back, for the reason `why`.
 pub(super) fn leftover(order: &Order, id: Option<&str>, why: String) -> Leftover {
-    let MachineSource::Command(program) = &order.source;
+    let what = format!("machine {}", name(order, id));
+    let remedy = match &order.source {
+        MachineSource::Command(program) => program_remedy(order, program, id),
+        MachineSource::Aws(machine) => aws_remedy(machine, id),
+    };
+    Leftover { what, why, remedy }
+}
+
+/// The command that has the program `program` destroy the machine.
+fn program_remedy(order: &Order, program: &str, id: Option<&str>) -> String {
     let dir = Path::new(program).parent().unwrap_or(Path::new("/"));
     let (run, system, lease) = (&order.run, order.system, order.lease.as_secs());
     let (dir, program) = (quoted(&dir.to_string_lossy()), quoted(program));
-    Leftover {
-        what: format!("machine {}", name(order, id)),
-        why,
-        remedy: format!(
-            "cd {dir} && {RUN}={run} SDBUILD_SYSTEM={system} SDBUILD_LEASE_SECONDS={lease} {program} destroy {}",
-            quoted(id.unwrap_or(run))
-        ),
-    }
+    format!(
+        "cd {dir} && {RUN}={run} SDBUILD_SYSTEM={system} SDBUILD_LEASE_SECONDS={lease} {program} destroy {}",
+        quoted(id.unwrap_or(run))
+    )
+}
+
+/// The command that destroys the machine; the next one of sdbuild that cleans removes the rest.
+fn aws_remedy(machine: &AwsMachine, id: Option<&str>) -> String {
+    let Some(id) = id else {
+        return "sdbuild clean".to_owned();
+    };
+    let option = |name: &str, value: &Option<String>| {
+        let value = value.as_deref();
+        value.map_or_else(String::new, |value| format!(" {name} {}", quoted(value)))
+    };
+    format!(
+        "aws ec2 terminate-instances{}{} --instance-ids {}; sdbuild clean",
+        option("--region", &machine.region),
+        option("--profile", &machine.profile),
+        quoted(id)
+    )
 }
 
 /// Why a machine could not be given back: the failure of its provider, with the last thing that it said.

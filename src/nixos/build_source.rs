@@ -168,7 +168,7 @@ impl BuildSource {
     /// The user's files, where they can be looked at.
     pub(super) fn user_files(&self) -> Option<UserFiles> {
         match &self.source {
-            Source::Module(file) => Some(UserFiles::new(file.root())),
+            Source::Module(file) => Some(UserFiles::new(file.root()).beginning_with(file.file())),
             Source::Flake(flake) => flake.user_files(),
         }
     }

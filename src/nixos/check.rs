@@ -12,12 +12,14 @@ mod traps;
 mod ways_in;
 
 use serde::Serialize;
+use serde_json::Value;
 
 pub use facts::ConfigFacts;
 pub use traps::findings;
 pub use ways_in::who_logs_in;
 
 use crate::common::failure::Failure;
+use crate::common::system::System;
 
 /// The expression that the builder evaluates, and its attributes in the order of evaluation.
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
@@ -55,6 +57,43 @@ pub struct CheckResult {
     pub facts: ConfigFacts,
     /// Why the evaluation of a build would fail; `None` when it succeeds.
     pub failure: Option<Failure>,
+}
+
+/// What precedes the facts in a trace of Nix, which the evaluation of a build writes (`expressions/default.nix`). An error quotes
+/// that expression, which has no colon there.
+const TRACED: &str = "trace: sdbuild: facts: ";
+
+/// Whether `line` of Nix's log is a trace with facts. It is not for the log: it may have what belongs in no log.
+pub(super) fn is_trace(line: &str) -> bool {
+    line.contains(TRACED)
+}
+
+/// What a build warns of: the traps in the facts in `line` of Nix's log, and what fails a build later, for an image of `system`.
+/// Anything that the builder runs can write such a line.
+pub(super) fn warnings(line: &str, system: System) -> Vec<String> {
+    let facts = || {
+        let value: Value = serde_json::from_str(line.strip_prefix("@nix ")?).ok()?;
+        let (_, facts) = value.get("msg")?.as_str()?.split_once(TRACED)?;
+        serde_json::from_str::<ConfigFacts>(facts).ok()
+    };
+    let found = facts().map(|facts| findings(&facts, &system.to_string(), None));
+    let found = found.unwrap_or_default().into_iter();
+    let told = found.filter(is_told_by_a_build).take(MAX_WARNINGS);
+    told.map(|finding| format!("{}: {}", finding.is, finding.why))
+        .collect()
+}
+
+/// Findings that a build tells: more than a configuration has.
+const MAX_WARNINGS: usize = 16;
+
+/// Not what a build fails at with words of its own.
+fn is_told_by_a_build(finding: &Finding) -> bool {
+    match finding.id {
+        "assertion" | "no-image" => false,
+        // Their builds fail with words that do not name the option.
+        "time-zone" | "locale" => true,
+        _ => finding.severity == Severity::Trap,
+    }
 }
 
 /// The facts in the builder's output; `None` when they could not be evaluated. What follows them in the output only

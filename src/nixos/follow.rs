@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build_log::BuildLog;
+use super::check;
 use super::compile_warning::compile_warning;
 use super::diagnosis::Warnings;
 use super::entry_report::{EntryReport, flake_report};
@@ -19,6 +20,7 @@ use crate::common::failure::Failure;
 use crate::common::flake_caches::{CachePolicy, CacheUse};
 use crate::common::hash::Sha256Hash;
 use crate::common::nix_event::NixEvent;
+use crate::common::system::System;
 use crate::engine::{Drain, Drained, EngineError, Exit, Lines, OutputChunk};
 
 /// How often the log file is flushed.
@@ -59,6 +61,8 @@ pub(super) struct LogView {
     pub(super) shown: Vec<(String, String)>,
     /// Receives the derivation of the image as soon as it is evaluated, where that is before the build.
     pub(super) image: watch::Sender<Option<String>>,
+    /// The system that the image is for.
+    pub(super) system: System,
 }
 
 /// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
@@ -112,6 +116,7 @@ struct Reader<'a> {
     restarts: usize,
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
+    is_checked: bool,
     /// Why the run ends before anything is built.
     question: Option<Failure>,
     view: LogView,
@@ -134,6 +139,7 @@ impl<'a> Reader<'a> {
             restarts: 0,
             flake: None,
             evaluation: None,
+            is_checked: false,
             question: None,
             view,
         }
@@ -168,6 +174,10 @@ impl<'a> Reader<'a> {
             self.flake_report(report);
             return;
         }
+        if check::is_trace(line) {
+            self.warn_of_traps(line);
+            return;
+        }
         let shown = self.view.shown.iter();
         let line = shown.fold(line.to_owned(), |line, (text, shown)| {
             line.replace(text, shown)
@@ -177,6 +187,21 @@ impl<'a> Reader<'a> {
         }
         if let Some(event) = self.log.line(&line) {
             self.nix_event(event);
+        }
+    }
+
+    /// Warns once of what `check` would find: an evaluation may be repeated, and what is built can write such lines too.
+    fn warn_of_traps(&mut self, line: &str) {
+        if std::mem::replace(&mut self.is_checked, true) {
+            return;
+        }
+        let warnings = check::warnings(line, self.view.system);
+        for warning in &warnings {
+            self.events.warn(clean(warning));
+        }
+        if !warnings.is_empty() {
+            self.events
+                .notice("sdbuild check says what to add to the configuration");
         }
     }
 

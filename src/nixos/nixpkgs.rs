@@ -39,8 +39,13 @@ impl FromStr for Nixpkgs {
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
-            Err(Failure::usage(format!("{text:?} is not a nixpkgs"))
-                .hint("give a release (26.05), the URL of an archive, or a directory (./nixpkgs)"))
+            let failure = Failure::usage(format!("{text:?} is not a nixpkgs"));
+            Err(match meant_release(release) {
+                Some(meant) => failure.hint(format!("did you mean {meant}?")),
+                None => failure.hint(
+                    "give a release (26.05), the URL of an archive, or a directory (./nixpkgs)",
+                ),
+            })
         }
     }
 }
@@ -84,6 +89,15 @@ fn is_release(text: &str) -> bool {
         || text
             .split_once('.')
             .is_some_and(|(a, b)| two_digits(a) && two_digits(b))
+}
+
+/// The release that `text` may mean: `26.05` for `26.5` and `2605`.
+fn meant_release(text: &str) -> Option<String> {
+    let parts = text.split_once('.').or_else(|| text.split_at_checked(2));
+    let (year, month) = parts?;
+    let meant = format!("{year:0>2}.{month:0>2}");
+    let is_usual = meant.ends_with(".05") || meant.ends_with(".11");
+    (is_usual && is_release(&meant)).then_some(meant)
 }
 
 /// A local nixpkgs with known content, ready to be uploaded.
@@ -212,8 +226,13 @@ mod tests {
         );
         assert_eq!(of("./nixpkgs"), Nixpkgs::Dir("./nixpkgs".into()));
         assert_eq!(of("/x/nixpkgs"), Nixpkgs::Dir("/x/nixpkgs".into()));
-        for text in ["", "2605", "26.5", "master", "26.05; rm"] {
-            assert!(text.parse::<Nixpkgs>().is_err(), "{text}");
+        for text in ["", "master", "26.05; rm", "26"] {
+            let refused = text.parse::<Nixpkgs>().unwrap_err();
+            assert!(refused.hints[0].starts_with("give a release"), "{text}");
+        }
+        for text in ["2605", "26.5"] {
+            let refused = text.parse::<Nixpkgs>().unwrap_err();
+            assert_eq!(refused.hints, ["did you mean 26.05?"], "{text}");
         }
     }
 

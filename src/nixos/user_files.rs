@@ -7,6 +7,7 @@ use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule, walk};
 use super::layout;
 use crate::common::image_name::is_output;
 use crate::common::plain_file;
+use crate::common::shell_word::quoted;
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_BYTES: u64 = 1 << 20;
@@ -20,6 +21,8 @@ pub(super) struct UserFiles {
     root: PathBuf,
     /// Whether only those are uploaded that git tracks.
     by_git: bool,
+    /// The configuration itself, which is searched first.
+    first: Option<PathBuf>,
 }
 
 impl UserFiles {
@@ -28,6 +31,15 @@ impl UserFiles {
         Self {
             root: root.to_owned(),
             by_git: false,
+            first: None,
+        }
+    }
+
+    /// The same, of which the file `name` is the configuration itself.
+    pub(super) fn beginning_with(self, name: &str) -> Self {
+        Self {
+            first: Some(self.root.join(name)),
+            ..self
         }
     }
 
@@ -36,6 +48,7 @@ impl UserFiles {
         Self {
             root: root.to_owned(),
             by_git: true,
+            first: None,
         }
     }
 
@@ -71,18 +84,58 @@ impl UserFiles {
     }
 
     /// The file and line of the configuration with a path to the file `name`, as `sd-card.nix:4`.
-    fn place_that_names(&self, name: &str) -> Option<String> {
+    pub(super) fn place_that_names(&self, name: &str) -> Option<String> {
         let name = Path::new(name).file_name()?.to_str()?;
+        self.place(|text| line_that_names(text, name))
+    }
+
+    /// The file and line of the configuration that throws `message`, which Nix does not tell in a short trace.
+    pub(super) fn place_that_throws(&self, message: &str) -> Option<String> {
+        let forms = [
+            format!("throw \"{message}\""),
+            format!("abort \"{message}\""),
+        ];
+        let throws = |line: &str| forms.iter().any(|form| line.contains(form));
+        let is_plain = !message.is_empty() && !message.contains(['"', '\\', '\n']);
+        self.place(|text| {
+            let line = text.lines().position(throws).filter(|_| is_plain)?;
+            Some(line + 1)
+        })
+    }
+
+    /// The first file of the configuration, and its line, that `find` finds in its text.
+    fn place(&self, find: impl Fn(&str) -> Option<usize>) -> Option<String> {
         let files = walk(&self.root, true).ok()?.flatten();
         let modules = files.filter(|file| file.extension().is_some_and(|kind| kind == "nix"));
         let mut modules: Vec<PathBuf> = modules.take(MAX_SEARCHED).collect();
         modules.sort();
+        if let Some(first) = &self.first {
+            modules.insert(0, first.clone());
+        }
         modules.iter().find_map(|module| {
             let text = plain_file::read_text(module, MAX_BYTES).ok()?;
-            let line = line_that_names(&text, name)?;
+            let line = find(&text)?;
             let module = module.strip_prefix(&self.root).ok()?.display();
             Some(format!("{module}:{line}"))
         })
+    }
+
+    /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.
+    fn why_not_tracked(&self, name: &str, rule: Option<PathBuf>) -> String {
+        let word = quoted(name);
+        // sdbuild's own ignore file says nothing to git.
+        match rule.filter(|rule| !rule.ends_with(OWN_IGNORE_FILE)) {
+            Some(rule) => {
+                let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
+                format!(
+                    "{name} is there, but git does not track it, so it is not part of the flake, and {rule} lists it: \
+                     git add --force {word}, or remove it from {rule}"
+                )
+            }
+            None => format!(
+                "{name} is there, but git does not track it, so it is not part of the flake: git add {word}"
+            ),
+        }
     }
 
     fn why_not_sent(&self, name: &str) -> String {
@@ -92,12 +145,11 @@ impl UserFiles {
             let named = named.map(|place| format!(", which {place} names"));
             return format!("there is no {name} in {root}{}", named.unwrap_or_default());
         }
+        let rule = ignoring_rule(&self.root, name);
         if self.by_git {
-            return format!(
-                "{name} is there, but git does not track it, so it is no part of the flake: git add {name}"
-            );
+            return self.why_not_tracked(name, rule.map(|(rule, _)| rule));
         }
-        match ignoring_rule(&self.root, name) {
+        match rule {
             Some((rule, _)) if rule.ends_with(OWN_IGNORE_FILE) => {
                 format!("{name} is there, but {OWN_IGNORE_FILE} names it, so it is not uploaded")
             }
@@ -153,6 +205,28 @@ mod tests {
         assert!(why.ends_with("git add new.nix"), "{why}");
         let why = files.why_absent("/build/config/none.nix");
         assert!(why.starts_with("there is no none.nix"), "{why}");
+        // Which `git add` alone refuses.
+        fs::create_dir(dir.path().join(".git")).unwrap();
+        fs::write(dir.path().join(".gitignore"), "new.nix\n").unwrap();
+        let why = files.why_absent("/build/config/new.nix");
+        let hint = ".gitignore lists it: git add --force new.nix, or remove it from .gitignore";
+        assert!(why.ends_with(hint), "{why}");
+    }
+
+    #[test]
+    fn the_line_that_throws_a_message_is_found() {
+        let (dir, files) = pi();
+        let text = "{ ... }:\n{\n  networking.hostName = throw \"boom\";\n}\n";
+        fs::write(dir.path().join("pi/sd-card.nix"), text).unwrap();
+        let found = files.place_that_throws("boom");
+        assert_eq!(found.as_deref(), Some("sd-card.nix:3"));
+        fs::write(dir.path().join("pi/a.nix"), text).unwrap();
+        let files = files.beginning_with("sd-card.nix");
+        let found = files.place_that_throws("boom");
+        assert_eq!(found.as_deref(), Some("sd-card.nix:3"));
+        for message in ["", "bo", "boom\n"] {
+            assert_eq!(files.place_that_throws(message), None, "{message}");
+        }
     }
 
     fn pi() -> (tempfile::TempDir, UserFiles) {

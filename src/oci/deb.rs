@@ -124,7 +124,7 @@ fn data_member<'a>(mut package: impl Read + 'a) -> Result<Box<dyn Read + 'a>, De
     let mut magic = [0; 8];
     package.read_exact(&mut magic)?;
     if magic != *b"!<arch>\n" {
-        return Err(DebError::Format("it is no ar archive"));
+        return Err(DebError::Format("it is not an ar archive"));
     }
     for number in 0..MEMBERS {
         let (name, size) = member(&mut package)?;

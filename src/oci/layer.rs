@@ -35,7 +35,7 @@ pub enum LayerError {
     /// Two packages, or one of them twice, contain this path.
     #[error("{0} exists twice")]
     Duplicate(String),
-    /// A path has another one below it and is no directory.
+    /// A path has another one below it and is not a directory.
     #[error("{0} is not a directory")]
     NotADirectory(String),
     /// The target of a hard link does not exist.

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::archive::first_file;
-use super::earlier::{EarlierImage, Replaceable};
+use super::earlier::EarlierImage;
 use super::failures::{publish_failed, stages_failed, unusable_result, write_failed};
 use super::image_form::{BuiltImage, ImageForm, MAX_ZSTD_HEADER_BYTES};
 use super::image_writer::ImageWriter;
@@ -15,6 +15,7 @@ use super::pending_file::{PendingFile, sweep};
 use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
 use super::put_together::{PutTogetherError, StoreFile, archive_size, put_together};
+use super::replaceable::Replaceable;
 use super::request::{CopyRequest, Image};
 use super::stages::{StageInput, StageOutput, run_stages};
 use crate::common::context::Context;
@@ -37,6 +38,15 @@ pub(super) enum Prepared {
     },
     /// It is there already.
     UpToDate(Image),
+}
+
+/// The sidecars of an image, which have no names yet.
+struct Sidecars {
+    /// The manifest is the last.
+    files: Vec<NamedSidecar>,
+    manifest: String,
+    /// Names of sidecars of the earlier image that this one does not have.
+    obsolete: Vec<String>,
 }
 
 /// One image on its way out.
@@ -191,6 +201,11 @@ impl CopyJob {
         let built = BuiltImage::new(size, self.product.compression, &header);
 
         let file = self.create_file()?;
+        if self.request.settings.is_private {
+            // Before anything is in it.
+            let made = file.make_private();
+            made.map_err(|e| write_failed(&self.request.settings.dir, e))?;
+        }
         let form = built.form(self.request.settings.compression);
         if form == ImageForm::Raw {
             self.reserve_length(size, &file)?;
@@ -273,24 +288,11 @@ impl CopyJob {
             output,
             created: settings.created,
         };
-        let (mut sidecars, mut hashes, mut obsolete) = (Vec::new(), Vec::new(), Vec::new());
-        for sidecar in Sidecar::ALL {
-            let name = sidecar.name(&name);
-            if let Some(text) = self.text(sidecar, summary)? {
-                let sidecar = self.write_sidecar(name.clone(), &text)?;
-                let sha256 = sidecar.sha256;
-                hashes.push(SidecarHash { name, sha256 });
-                sidecars.push(sidecar);
-            } else if sidecar != Sidecar::Manifest && replace.allows(&settings.dir, &name) {
-                obsolete.push(name);
-            }
-        }
-        let manifest = self.manifest(summary, &hashes)?;
-        let manifest_file = self.write_sidecar(Sidecar::Manifest.name(&name), &manifest)?;
-        let read = self.request.configuration_read;
-        // Not every file system keeps the times that it is given, and only a notice depends on it.
-        manifest_file.file.file.file().set_modified(read).ok();
-        sidecars.push(manifest_file);
+        let Sidecars {
+            files,
+            manifest,
+            obsolete,
+        } = self.write_sidecars(summary, &replace)?;
         let image = NamedFile {
             name: name.clone(),
             file,
@@ -302,7 +304,7 @@ impl CopyJob {
             obsolete,
             cancel: &self.context.cancel,
         }
-        .publish(image, sidecars);
+        .publish(image, files);
         published.map_err(|error| publish_failed(error, &settings.dir))?;
         Ok(Image {
             path: settings.dir.join(name),
@@ -311,6 +313,39 @@ impl CopyJob {
             raw_size: output.head_tail.len(),
             manifest,
             up_to_date: false,
+        })
+    }
+
+    /// Writes the sidecars of the image under temporary names.
+    fn write_sidecars(
+        &self,
+        summary: ImageSummary<'_>,
+        replace: &Replaceable,
+    ) -> Result<Sidecars, Failure> {
+        let (mut files, mut hashes, mut obsolete) = (Vec::new(), Vec::new(), Vec::new());
+        for sidecar in Sidecar::ALL {
+            let name = sidecar.name(summary.name);
+            if let Some(text) = self.text(sidecar, summary)? {
+                let sidecar = self.write_sidecar(name.clone(), &text)?;
+                let sha256 = sidecar.sha256;
+                hashes.push(SidecarHash { name, sha256 });
+                files.push(sidecar);
+            } else if sidecar != Sidecar::Manifest
+                && replace.allows(&self.request.settings.dir, &name)
+            {
+                obsolete.push(name);
+            }
+        }
+        let manifest = self.manifest(summary, &hashes)?;
+        let file = self.write_sidecar(Sidecar::Manifest.name(summary.name), &manifest)?;
+        let read = self.request.configuration_read;
+        // Not every file system keeps the times that it is given, and only a notice depends on it.
+        file.file.file.file().set_modified(read).ok();
+        files.push(file);
+        Ok(Sidecars {
+            files,
+            manifest,
+            obsolete,
         })
     }
 

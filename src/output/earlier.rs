@@ -3,13 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::Deserialize;
 
 use super::manifest::{Provenance, SidecarHash};
+use super::replaceable::{Replaceable, hash_of_sidecar};
 use super::request::{Image, OutputSettings};
 use crate::common::cancel::Cancel;
 use crate::common::compression::CompressionOptions;
@@ -18,9 +18,6 @@ use crate::common::image_name::Sidecar;
 use crate::common::plain_file::{self, FileVersion};
 use crate::image::manifest::{MAX_MANIFEST_BYTES, VERSION};
 use crate::image::{ImageFile, ImageKind};
-
-/// Bytes of a sidecar that are read. The longest are block maps, with some 70 bytes for each range of an image.
-const MAX_SIDECAR_BYTES: u64 = 64 << 20;
 
 /// An image with its manifest.
 #[derive(Debug)]
@@ -180,46 +177,6 @@ impl EarlierImage {
     }
 }
 
-/// Which files that have the names of a new image and its sidecars may be replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Replaceable {
-    /// None.
-    Nothing,
-    /// All (`--force`).
-    Anything,
-    /// An image that was looked at, minutes ago, with its sidecars.
-    Earlier {
-        /// The name of the image.
-        image: String,
-        /// What its file was.
-        version: FileVersion,
-        /// The hashes of its sidecars by their names.
-        sidecars: BTreeMap<String, Sha256Hash>,
-    },
-}
-
-impl Replaceable {
-    /// Whether the file `name` in `dir`, an image or a sidecar, may be replaced now: what is not there may be written.
-    pub(super) fn allows(&self, dir: &Path, name: &str) -> bool {
-        let path = dir.join(name);
-        let is_known = match self {
-            Self::Nothing => return false,
-            Self::Anything => return true,
-            Self::Earlier { image, version, .. } if name == image => {
-                fs::metadata(path).map(|found| FileVersion::of(&found) == *version)
-            }
-            Self::Earlier { sidecars, .. } => {
-                hash_of_sidecar(&path).map(|hash| sidecars.get(name) == Some(&hash))
-            }
-        };
-        is_known.unwrap_or_else(|error| error.kind() == io::ErrorKind::NotFound)
-    }
-}
-
-fn hash_of_sidecar(path: &Path) -> io::Result<Sha256Hash> {
-    plain_file::read(path, MAX_SIDECAR_BYTES).map(|bytes| Sha256Hash::of(&bytes))
-}
-
 /// An image in the output directory that is what a build would write, known without evaluating anything: `origin` names the
 /// build's configuration, the key of its evaluation, and its registrar. The build began to read the configuration at
 /// `configuration_read`. Every byte of the image is read. Blocks.
@@ -327,6 +284,7 @@ mod tests {
             dir: dir.path().to_owned(),
             force,
             owner: None,
+            is_private: false,
             compression: CompressionOptions {
                 format,
                 level: None,

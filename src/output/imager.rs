@@ -8,8 +8,8 @@ use super::manifest::ImageSummary;
 use super::request::{CopyRequest, ImagerUrl};
 use crate::common::board::imager_tags;
 
-/// The address of `name` below `base`. A base that is not a URL is used as the user wrote it.
-fn below(base: &str, name: &str) -> String {
+/// The address of the file `name` below `base`. A base that is not a URL is used as the user wrote it.
+pub fn imager_url(base: &str, name: &str) -> String {
     let url = Url::parse(base).ok().and_then(|mut url| {
         url.path_segments_mut().ok()?.pop_if_empty().push(name);
         Some(String::from(url))
@@ -26,7 +26,7 @@ pub(super) fn list(summary: ImageSummary<'_>, url: &ImagerUrl, request: &CopyReq
             let path = request.settings.dir.join(name);
             Url::from_file_path(&path).map_or_else(|()| path.display().to_string(), String::from)
         }
-        ImagerUrl::Below(base) => below(base, name),
+        ImagerUrl::Below(base) => imager_url(base, name),
     };
     let output = summary.output;
     let date = summary.created.strftime("%Y-%m-%d").to_string();

@@ -6,9 +6,9 @@
 //! the start. It stays locked as long as its process lives ([`locked_file`]). What a publication moves aside is
 //! called `.sdbuild-….old`. [`sweep`] removes unlocked ones.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -62,6 +62,11 @@ impl PendingFile {
             hidden: Some(path),
             file,
         })
+    }
+
+    /// Lets nobody but its owner read it.
+    pub(super) fn make_private(&self) -> io::Result<()> {
+        self.file.set_permissions(Permissions::from_mode(0o600))
     }
 
     /// The file, open for reading and writing.
@@ -179,7 +184,7 @@ pub(super) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Flushes the names in `dir` to disk. Some file systems cannot sync a directory, which is no error.
+/// Flushes the names in `dir` to disk. Some file systems cannot sync a directory, which is not an error.
 pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     match File::open(dir)?.sync_all() {
         Err(e) if e.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => Ok(()),

@@ -24,6 +24,9 @@ pub struct OutputSettings {
     pub force: bool,
     /// The user and group of the files, if they are not the process's: those of the user who ran `sudo`.
     pub owner: Option<(u32, u32)>,
+    /// Whether only its owner may read the image, as its configuration: it has what is secret there, such as the key of a wireless
+    /// network.
+    pub is_private: bool,
     /// How the image is compressed.
     pub compression: CompressionOptions,
     /// Where the list for Raspberry Pi Imager says that the image is; without it there is no such list.

@@ -27,7 +27,7 @@ pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine
 fn endpoint(settings: &Common) -> Result<Endpoint, Failure> {
     if let Some(machine) = &settings.machine {
         let endpoint = Endpoint::by_ssh(machine);
-        let refused = || Failure::usage(format!("{} is no machine's address", machine.place));
+        let refused = || Failure::usage(format!("{} is not a machine's address", machine.place));
         return endpoint.ok_or_else(refused);
     }
     let chosen = choose(&EndpointInputs {

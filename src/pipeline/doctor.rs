@@ -16,7 +16,7 @@ use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::plan::EnginePlan;
 use crate::pipeline::run_lock::RunState;
-use crate::pipeline::{builder_checks, clients};
+use crate::pipeline::{builder_checks, clients, lender_check};
 use crate::settings;
 
 /// An engine or a server that takes longer is too slow for a build as well.
@@ -28,9 +28,10 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         let nixpkgs = NixpkgsArchive::of(settings).await;
         let answers = Answers::collect(settings, nixpkgs.as_ref(), ANSWER_TIMEOUT);
         let (engine, answers) = tokio::join!(connect(settings, context), answers);
-        let (missing, leftovers) = tokio::join!(
+        let (missing, leftovers, lender) = tokio::join!(
             missing_images(engine.as_ref().ok(), settings),
-            leftovers(engine.as_ref().ok(), settings)
+            leftovers(engine.as_ref().ok(), settings),
+            lender_check::check(settings)
         );
         let facts = DoctorFacts {
             answers,
@@ -43,14 +44,21 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
             checks.push(Check::failed("engine", failure));
         }
         let engine = engine.as_ref().ok();
-        checks.extend(checks::all(&Machine {
-            settings,
-            writes_image: true,
-            engine: engine.map(EngineView::from),
-            emulation: engine.and_then(|engine| emulation(engine, settings)),
-            missing: missing.as_ref(),
-            doctor: Some(&facts),
-        }));
+        let of = |engine: Option<&Engine>| {
+            checks::all(&Machine {
+                settings,
+                writes_image: true,
+                engine: engine.map(EngineView::from),
+                emulation: engine.and_then(|engine| emulation(engine, settings)),
+                missing: missing.as_ref().filter(|_| engine.is_some()),
+                doctor: Some(&facts),
+            })
+        };
+        checks.extend(of(engine));
+        if let Some(lender) = lender {
+            lender_check::disregard_engine(&mut checks, &of(None));
+            checks.insert(0, lender);
+        }
         (checks, engine.cloned())
     };
     let (mut checks, engine) = context.cancel.race(Box::pin(look)).await?;

@@ -1,9 +1,10 @@
-//! What a boot in a container needs: an engine that holds the emulator's image, and a run lock.
+//! What a boot in an engine needs: the emulator's image there, or a name for the image that is booted, and a run lock.
 
 use std::path::PathBuf;
 
 use crate::common::context::Context;
 use crate::common::failure::Failure;
+use crate::engine::labels::booted_image_name;
 use crate::engine::{Endpoint, Engine, RunId};
 use crate::oci::Definition;
 use crate::pipeline::clients;
@@ -14,27 +15,52 @@ use crate::settings::Common;
 
 /// An engine that can boot an image. While this value lives no other run removes what the boot creates there.
 #[derive(Debug)]
-pub struct QemuEngine {
+pub struct BootEngine {
     /// The engine.
     pub engine: Engine,
     /// The run that boots.
     pub run: RunId,
-    /// Reference of the container image, which the engine holds.
+    /// Reference of the container image: the emulator's, which the engine holds, or the one that a copy of the booted image will get.
     pub image: String,
     run_lock: Option<RunLock>,
 }
 
-impl QemuEngine {
-    /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the container
+/// What an engine is prepared for.
+#[derive(Clone, Copy, Debug)]
+enum Purpose {
+    Qemu,
+    Containers,
+}
+
+impl BootEngine {
+    /// Connects, removes what stale runs left on the engine, and fetches, assembles and loads the emulator's
     /// image where the engine lacks it. With `needs_port`, an engine on another machine is refused.
-    pub async fn prepare(
+    pub async fn for_qemu(
         settings: &Common,
+        needs_port: bool,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        Self::prepare(settings, Purpose::Qemu, needs_port, context).await
+    }
+
+    /// The same for an image for container engines, which needs no emulator.
+    pub async fn for_containers(
+        settings: &Common,
+        needs_port: bool,
+        context: &Context,
+    ) -> Result<Self, Failure> {
+        Self::prepare(settings, Purpose::Containers, needs_port, context).await
+    }
+
+    async fn prepare(
+        settings: &Common,
+        purpose: Purpose,
         needs_port: bool,
         context: &Context,
     ) -> Result<Self, Failure> {
         let engine = clients::connect(settings, &context.cancel).await?;
         if needs_port {
-            reachable(engine.endpoint())?;
+            reachable(engine.endpoint(), purpose)?;
         }
         let run = RunId::random()?;
         let run_locks = RunLocks::new(&settings.state_dir, engine.endpoint());
@@ -47,7 +73,10 @@ impl QemuEngine {
         let image = async {
             // A boot that was killed while it copied left a container as large as the unpacked image.
             sweep.clear(None, context).await?;
-            emulator_image(&engine, settings, context).await
+            match purpose {
+                Purpose::Qemu => emulator_image(&engine, settings, context).await,
+                Purpose::Containers => Ok(booted_image_name(&run)),
+            }
         };
         match image.await {
             Ok(image) => Ok(Self {
@@ -79,7 +108,7 @@ impl QemuEngine {
     }
 }
 
-impl Drop for QemuEngine {
+impl Drop for BootEngine {
     fn drop(&mut self) {
         if let Some(run_lock) = self.run_lock.take() {
             run_lock.release();
@@ -102,7 +131,7 @@ async fn emulator_image(
 }
 
 /// Refuses an engine on another machine: the machine's port would be open there, not here.
-fn reachable(endpoint: &Endpoint) -> Result<(), Failure> {
+fn reachable(endpoint: &Endpoint, purpose: Purpose) -> Result<(), Failure> {
     if endpoint.publishes_ports_here() {
         return Ok(());
     }
@@ -110,9 +139,14 @@ fn reachable(endpoint: &Endpoint) -> Result<(), Failure> {
         "the engine at {endpoint} is on another machine, and so would be the port of the SSH server in \
          what it boots"
     ))
-    .hint(
-        "install QEMU on this machine, or boot without --until-ssh, --run and --port to see the console",
-    ))
+    .hint(match purpose {
+        Purpose::Qemu => {
+            "install QEMU on this machine, or boot without --until-ssh, --run and --port to see the console"
+        }
+        Purpose::Containers => {
+            "boot it on that machine, or without --until-ssh, --run and --port to see its output"
+        }
+    }))
 }
 
 #[cfg(test)]
@@ -123,11 +157,12 @@ mod tests {
     fn port_on_another_machine_is_refused() {
         let tcp = |address: &str| Endpoint::Tcp(address.to_owned());
         for here in ["127.0.0.1:2375", "localhost:1", "[::1]:2375", "127.8.9.1:5"] {
-            reachable(&tcp(here)).unwrap();
+            reachable(&tcp(here), Purpose::Qemu).unwrap();
         }
-        reachable(&Endpoint::Unix("/run/docker.sock".into())).unwrap();
+        let unix = Endpoint::Unix("/run/docker.sock".into());
+        reachable(&unix, Purpose::Containers).unwrap();
         for there in ["192.0.2.7:2375", "engine.lan:2375", "[2001:db8::1]:2375"] {
-            let failure = reachable(&tcp(there)).unwrap_err();
+            let failure = reachable(&tcp(there), Purpose::Qemu).unwrap_err();
             assert!(failure.to_string().contains("on another machine"));
         }
     }

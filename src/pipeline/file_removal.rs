@@ -17,7 +17,7 @@ use crate::settings::Common;
 /// Something that can be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// `machine`, `handler`, `container`, `volume`, `image`, `results`, `downloads` or `logs`.
+    /// `machine`, `upload`, `handler`, `container`, `volume`, `image`, `results`, `downloads` or `logs`.
     pub kind: &'static str,
     /// Its name or directory.
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Item {
 pub struct FileRemoval {
     cache: PathBuf,
     cache_size: u64,
-    /// The directory of logs and their size.
+    /// The directory of logs and their size; `None` where downloads alone are removed.
     logs: Option<(PathBuf, u64)>,
     /// A live run may be about to use any download.
     live_runs: BTreeSet<RunId>,
@@ -60,11 +60,10 @@ impl FileRemoval {
         })
     }
 
-    /// The same without the build logs.
-    #[must_use]
-    pub fn without_logs(mut self) -> Self {
-        self.logs = None;
-        self
+    /// What was downloaded, and nothing else.
+    pub fn downloads(settings: &Common) -> Result<Self, Failure> {
+        let plan = Self::plan(settings)?;
+        Ok(Self { logs: None, ..plan })
     }
 
     /// Live runs: what they use, or may be about to use, is not removed.
@@ -97,8 +96,14 @@ impl FileRemoval {
     /// Removes every item and returns what could not be removed.
     pub fn carry_out(&self) -> Vec<Leftover> {
         let mut failed = Vec::new();
-        if self.cache_is_free()
-            && let Err(error) = Cache::remove_all(&self.cache)
+        let remove = if self.logs.is_some() {
+            Cache::remove_all
+        } else {
+            Cache::remove_objects
+        };
+        // Also when there is nothing but notes.
+        if self.live_runs.is_empty()
+            && let Err(error) = remove(&self.cache)
         {
             failed.push((self.cache.display().to_string(), error.to_string()));
         }

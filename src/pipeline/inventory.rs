@@ -219,8 +219,3 @@ fn image_labels(
     let definition = define(architecture, settings.locks.as_deref()).ok()?;
     Some(definition.labels())
 }
-
-/// The first tag of an image, or its id.
-pub(super) fn image_name(image: &ImageInfo) -> String {
-    image.tags.first().unwrap_or(&image.id).clone()
-}

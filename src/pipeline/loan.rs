@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use crate::aws::Access;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Failure, Leftover};
@@ -21,8 +22,6 @@ use crate::pipeline::run_lock::{RunLocks, RunState};
 use crate::pipeline::source::{Purpose, SourcePlan};
 use crate::settings::{self, Common};
 
-/// A longer build extends it.
-const LEASE: Duration = Duration::from_secs(3600);
 /// From its making until its engine answers: it starts, and may install Docker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Between two attempts to connect.
@@ -43,22 +42,33 @@ pub async fn with_machine<T>(
         return work(settings).await;
     };
     check_source(&settings, context).await?;
-    let order = order(source, &settings)?;
-    if let Some(price) = context.cancel.race(machine::price(&order)).await?? {
+    let access = access(&settings.common);
+    let order = context
+        .cancel
+        .race(order(source, &settings, &access))
+        .await??;
+    if let Some(price) = context
+        .cancel
+        .race(machine::price(&order, &access))
+        .await??
+    {
         agree(&price).await?;
     }
     let state_dir = settings.common.state_dir.clone();
     let since = SystemTime::now();
-    let mut loan = Loan::begin(order, &context.events).await?;
+    let mut loan = Loan::begin(order, &access, &context.events).await?;
     let (done, place) = use_machine(&mut loan, settings, context, work).await;
     let give_back = async {
-        match loan.give_back(context).await {
-            GivenBack::Gone => Ok(()),
+        match loan.give_back(&access, context).await {
+            GivenBack::Gone(receipt) => Ok(receipt),
             GivenBack::Left(leftover) => Err(leftover),
         }
     };
     match context.events.phase(Phase::GiveBack, give_back).await {
-        Ok(()) => {
+        Ok(receipt) => {
+            if let Some(receipt) = receipt {
+                context.events.notice(receipt);
+            }
             if let Some(place) = place {
                 forget_runs(&state_dir, &place, since);
             }
@@ -136,6 +146,16 @@ fn with_leftover<T>(
     }
 }
 
+/// What a machine of the lender that `settings` name costs, in words, if there is a lender and it says so. No machine is asked for.
+pub(super) async fn price(settings: &settings::Build) -> Result<Option<String>, Failure> {
+    let Some(source) = &settings.borrow.from else {
+        return Ok(None);
+    };
+    let access = access(&settings.common);
+    let order = order(source, settings, &access).await?;
+    machine::price(&order, &access).await
+}
+
 /// Refuses a source or an output directory that no build could use: a machine costs money.
 async fn check_source(settings: &settings::Build, context: &Context) -> Result<(), Failure> {
     // The plan of the build opens it again, and tells.
@@ -154,32 +174,45 @@ async fn check_source(settings: &settings::Build, context: &Context) -> Result<(
 }
 
 /// What is asked of `source`: a program is looked up now, because a later run may have to call the same one.
-fn order(source: &MachineSource, settings: &settings::Build) -> Result<Order, Failure> {
-    let MachineSource::Command(name) = source;
-    let program = if name.contains('/') {
-        name.clone()
-    } else {
-        let found = find_program(name, &settings.path);
-        let found = found.and_then(|path| path.to_str().map(str::to_owned));
-        found.ok_or_else(|| {
-            Failure::usage(format!("on: there is no program {name} in PATH"))
-                .hint("give its path, for instance --on command:./lend")
-        })?
+async fn order(
+    source: &MachineSource,
+    settings: &settings::Build,
+    access: &Access,
+) -> Result<Order, Failure> {
+    let source = match source {
+        MachineSource::Command(name) if !name.contains('/') => {
+            let found = find_program(name, &settings.path);
+            let found = found.and_then(|path| path.to_str().map(str::to_owned));
+            MachineSource::Command(found.ok_or_else(|| {
+                Failure::usage(format!("on: there is no program {name} in PATH"))
+                    .hint("give its path, for instance --on command:./lend")
+            })?)
+        }
+        MachineSource::Command(_) => source.clone(),
+        MachineSource::Aws(machine) => MachineSource::Aws(machine::located(machine, access).await?),
     };
     Ok(Order {
-        source: MachineSource::Command(program),
+        lease: machine::lease_of(&source),
+        source,
         run: RunId::random()?.to_string(),
         system: settings.system,
-        lease: LEASE,
         state_dir: settings.common.state_dir.clone(),
     })
+}
+
+/// What calls of AWS depend on.
+fn access(settings: &Common) -> Access {
+    Access {
+        variables: settings.aws.clone(),
+        ca_file: settings.ca_file.clone(),
+    }
 }
 
 /// Waits until the engine of `machine` answers. Another host key is an error at once.
 async fn until_it_answers(machine: &SshMachine, context: &Context) -> Result<(), Failure> {
     let place = &machine.place;
     let endpoint = Endpoint::by_ssh(machine);
-    let endpoint = endpoint.ok_or_else(|| Failure::usage(format!("{place} is no address")))?;
+    let endpoint = endpoint.ok_or_else(|| Failure::usage(format!("{place} is not an address")))?;
     let mut last: Option<EngineError> = None;
     let connected = timeout(ANSWER_TIMEOUT, async {
         loop {
@@ -213,6 +246,7 @@ fn forget_runs(state_dir: &Path, place: &str, since: SystemTime) {
     let machine = SshMachine {
         place: place.to_owned(),
         host_key: String::new(),
+        identity: None,
     };
     let Some(endpoint) = Endpoint::by_ssh(&machine) else {
         return;
@@ -229,9 +263,9 @@ fn forget_runs(state_dir: &Path, place: &str, since: SystemTime) {
 }
 
 /// The hidden command `hold-machine`: holds a machine on loan for the process that started it, see [`machine::hold`].
-pub async fn hold_machine() -> Result<(), Failure> {
+pub async fn hold_machine(settings: &Common) -> Result<(), Failure> {
     let since = SystemTime::now();
-    if let Some(ended) = machine::hold().await?
+    if let Some(ended) = machine::hold(&access(settings)).await?
         && let Some(place) = &ended.place
     {
         forget_runs(&ended.order.state_dir, place, since);
@@ -243,7 +277,8 @@ pub async fn hold_machine() -> Result<(), Failure> {
 #[derive(Debug, Default)]
 pub struct StaleLoans {
     loans: Vec<StaleLoan>,
-    /// Files that are no usable records.
+    access: Access,
+    /// Files that are not usable records.
     unusable: Vec<PathBuf>,
 }
 
@@ -252,6 +287,7 @@ impl StaleLoans {
     pub fn find(settings: &Common) -> Self {
         Self {
             loans: StaleLoan::all(&settings.state_dir),
+            access: access(settings),
             unusable: machine::unusable_records(&settings.state_dir),
         }
     }
@@ -267,7 +303,7 @@ impl StaleLoans {
             let run = file.file_name().unwrap_or_default().to_string_lossy();
             let file = file.display();
             context.events.warn(format!(
-                "{file} is no record of a machine on loan that only this user may write: if there is a machine that is named or tagged \
+                "{file} is not a record of a machine on loan that only this user may write: if there is a machine that is named or tagged \
                  {run}, destroy it; then remove the file"
             ));
         }
@@ -287,7 +323,7 @@ impl StaleLoans {
     pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = Vec::new();
         for loan in &self.loans {
-            match give_back(loan, context).await {
+            match give_back(loan, &self.access, context).await {
                 Ok(_) => {}
                 Err(GiveBackError::Failed(leftover)) => leftovers.push(leftover),
                 Err(GiveBackError::Interrupted(failure)) => {
@@ -302,7 +338,7 @@ impl StaleLoans {
     async fn clear(&self, context: &Context) -> Result<(), Failure> {
         self.warn_of_unusable(context);
         for loan in &self.loans {
-            match give_back(loan, context).await {
+            match give_back(loan, &self.access, context).await {
                 Ok(true) => {
                     let text = format!("gave back what a stale run left: machine {}", loan.name());
                     context.events.notice(text);
@@ -327,8 +363,12 @@ enum GiveBackError {
 }
 
 /// Gives the machine of `loan` back; whether that was done here.
-async fn give_back(loan: &StaleLoan, context: &Context) -> Result<bool, GiveBackError> {
-    let given_back = context.cancel.race(loan.give_back()).await;
+async fn give_back(
+    loan: &StaleLoan,
+    access: &Access,
+    context: &Context,
+) -> Result<bool, GiveBackError> {
+    let given_back = context.cancel.race(loan.give_back(access)).await;
     let given_back = given_back.map_err(|interrupted| {
         let left = loan.leftover(&interrupted);
         GiveBackError::Interrupted(interrupted.with_teardown(vec![left]))

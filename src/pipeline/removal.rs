@@ -14,11 +14,9 @@ use crate::oci::Definition;
 use crate::pipeline::binfmt_table::TableFallback;
 use crate::pipeline::clients;
 use crate::pipeline::file_removal::{FileRemoval, Item};
-use crate::pipeline::inventory::{
-    ContainerSizes, EngineObjects, Inventory, SizedVolume, image_name,
-};
+use crate::pipeline::inventory::{ContainerSizes, EngineObjects, Inventory, SizedVolume};
 use crate::pipeline::steps::container_images::ensure;
-use crate::pipeline::sweep::StaleObjects;
+use crate::pipeline::sweep::{StaleObjects, image_name};
 use crate::settings::Common;
 
 /// A store of some hundred thousand files on a slow disk takes its time.
@@ -39,7 +37,7 @@ pub enum RemovalScope {
 #[derive(Debug)]
 pub struct Removal {
     inventory: Inventory,
-    /// `None` when files are no part of it.
+    /// `None` when files are not part of it.
     files: Option<FileRemoval>,
     /// Live runs on this engine, and of this user on others.
     live: BTreeSet<RunId>,
@@ -121,6 +119,9 @@ impl Removal {
         let mut items: Vec<Item> = containers
             .map(|container| item("container", container.name.clone(), None))
             .collect();
+        for image in &stale.images {
+            items.push(item("image", image_name(image), Some(image.size)));
+        }
         for (_, entry) in &stale.handlers {
             items.push(item("handler", entry.name.clone(), None));
         }
@@ -248,7 +249,7 @@ impl Removal {
         }))
     }
 
-    /// Removes containers and handlers of stale runs; a registrar is started only when there is a handler.
+    /// Removes containers, images and handlers of stale runs; a registrar is started only when there is a handler.
     async fn sweep(&self, settings: &Common, context: &Context) -> Result<Vec<Leftover>, Failure> {
         let stale = &self.inventory.objects.stale;
         let mut registrar = if stale.handlers.is_empty() {
@@ -344,6 +345,7 @@ fn restrict_to(objects: &mut EngineObjects, store: &str) -> Result<(), Failure> 
     let users = &volume.users;
     let containers = &mut objects.stale.containers;
     containers.retain(|container| users.contains(&container.name));
+    objects.stale.images.clear();
     objects.stale.handlers.clear();
     Ok(())
 }

@@ -44,7 +44,7 @@ impl Resources {
         let cpus = facts.cpus.max(1);
         let limits = [settings.memory, Some(facts.memory).filter(|m| *m > 0)];
         let known = limits.into_iter().flatten().min();
-        // Memory that the engine does not report is no limit.
+        // Memory that the engine does not report is not a limit.
         let memory = known.unwrap_or(u64::MAX);
         let fit = |each: u64, of: u64| u32::try_from(of / (each * factor)).unwrap_or(u32::MAX);
         let jobs = fit(JOB_BYTES, memory).clamp(1, cpus);

@@ -21,6 +21,9 @@ use crate::pipeline::{binfmt_table, clients};
 /// How long a busy engine may take to answer a ping. It does so from memory, but an engine that waits for a disk (a board's
 /// SD card, or a machine that swaps) has been seen to take more than five seconds. A second Ctrl-C waits for less.
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the rest of the teardown may take once the engine counts as silent. What it was asked to remove before, it removes
+/// when it goes on, and what a stale run left is removed by the next run.
+const SILENT_TEARDOWN: Duration = Duration::from_secs(3);
 /// The time between two pings.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -130,11 +133,13 @@ impl RunContext<'_> {
         let found = self.context.cancel.race(sweep.find(&entries)).await??;
         let StaleObjects {
             containers,
+            images,
             handlers,
             live_runs: _,
             stale_runs,
         } = found;
-        Ok(!(containers.is_empty() && handlers.is_empty() && stale_runs.is_empty()))
+        let has_objects = !(containers.is_empty() && images.is_empty() && handlers.is_empty());
+        Ok(has_objects || !stale_runs.is_empty())
     }
 
     /// Removes what stale runs left behind, their handlers through `registrar` if there is one.
@@ -157,7 +162,7 @@ async fn shorten_teardown_when<T>(
     tokio::select! {
         biased;
         done = &mut work => return done,
-        () = reason => cancel.shorten_teardown(),
+        () = reason => cancel.shorten_teardown(SILENT_TEARDOWN),
     }
     work.await
 }

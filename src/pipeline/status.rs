@@ -108,6 +108,7 @@ impl Status {
             downloads: downloads.filter(|_| is_idle),
         };
         let handlers = objects.entries.map(|all| all.into_iter().map(handler));
+        let images = objects.images.iter().chain(&objects.stale.images);
         Ok(Self {
             version: JSON_VERSION,
             engine,
@@ -118,7 +119,7 @@ impl Status {
                 .collect(),
             handlers: handlers.map(Iterator::collect),
             containers: objects.containers.into_iter().map(container).collect(),
-            images: objects.images.iter().map(image).collect(),
+            images: images.map(image).collect(),
             volumes: objects.volumes.into_iter().map(volume).collect(),
             downloads: dir(&files.cache, downloads),
             logs: dir(&files.logs, Some(files.logs_size)),

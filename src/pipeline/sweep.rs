@@ -1,13 +1,13 @@
-//! What stale runs left on an engine: their containers and their handlers. Found by label and prefix, removed
+//! What stale runs left on an engine: their containers, the images that they booted, and their handlers. Found by label and prefix, removed
 //! when no live run needs it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
-use crate::engine::{ContainerInfo, Engine, Role, RunId};
+use crate::engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
 use crate::pipeline::binfmt_table;
 use crate::pipeline::run_lock::{RunLocks, RunState};
 
@@ -22,6 +22,8 @@ const STOP_SECONDS: u32 = 5;
 pub(super) struct StaleObjects {
     /// Containers of stale runs.
     pub(super) containers: Vec<ContainerInfo>,
+    /// Copies of images that stale runs booted.
+    pub(super) images: Vec<ImageInfo>,
     /// Handlers of stale runs that an engine like this one can remove.
     pub(super) handlers: Vec<(HandlerName, Entry)>,
     /// Live runs, without the own one.
@@ -81,6 +83,11 @@ impl Sweep<'_> {
                 found.containers.push(container.clone());
             } else {
                 found.live_runs.insert(container.run.clone());
+            }
+        }
+        for (run, image) in self.engine.booted_images().await? {
+            if run != *self.own && self.is_stale_image(&run, &image, containers) {
+                found.images.push(image);
             }
         }
         // A rootless engine never registered a handler, and cannot remove those of another engine.
@@ -150,6 +157,18 @@ impl Sweep<'_> {
                 }),
             }
         }
+        for image in &found.images {
+            let name = image_name(image);
+            let object = format!("container image {name}");
+            match self.engine.remove_image(&image.id).await {
+                Ok(()) => swept.removed.push(object),
+                Err(error) => swept.leftovers.push(Leftover {
+                    what: object,
+                    why: error.to_string(),
+                    remedy: self.engine.address().image_removal(&name),
+                }),
+            }
+        }
         let Some(registrar) = registrar else {
             if swept.leftovers.is_empty() {
                 self.forget_without_handler(&found.stale_runs);
@@ -188,6 +207,18 @@ impl Sweep<'_> {
             }
         }
         self.run_locks.forget(&stale);
+    }
+
+    /// Whether no live run boots `image`, or is about to: that of another user has loaded it a moment ago.
+    fn is_stale_image(&self, run: &RunId, image: &ImageInfo, containers: &[ContainerInfo]) -> bool {
+        match self.run_locks.state(run) {
+            RunState::Live => false,
+            RunState::Stale => true,
+            RunState::Unknown => {
+                let age = image.loaded.and_then(age_at_least);
+                of(run, containers).next().is_none() && age.is_some_and(|age| age > GRACE)
+            }
+        }
     }
 
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
@@ -243,6 +274,17 @@ impl Sweep<'_> {
 /// build, or to copy its emulator out of a probe.
 fn may_be_needed(container: &ContainerInfo) -> bool {
     container.never_started || matches!(container.role, Role::Builder | Role::Probe)
+}
+
+/// The first tag of an image, or its id.
+pub(super) fn image_name(image: &ImageInfo) -> String {
+    image.tags.first().unwrap_or(&image.id).clone()
+}
+
+/// How long ago the second `since` was, by this machine's clock; `None` if it is in the future.
+fn age_at_least(since: i64) -> Option<Duration> {
+    let since = UNIX_EPOCH + Duration::from_secs(u64::try_from(since).ok()?);
+    SystemTime::now().duration_since(since).ok()
 }
 
 fn of<'a>(run: &RunId, all: &'a [ContainerInfo]) -> impl Iterator<Item = &'a ContainerInfo> {

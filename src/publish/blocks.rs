@@ -93,6 +93,8 @@ pub(super) fn send(
     Ok(hasher.finish().sha256)
 }
 
+/// Whether a block, or a shorter rest, has nothing but zeros. Comparing is many times as fast as looking at each byte.
 fn is_zero(block: &[u8]) -> bool {
-    block.iter().all(|byte| *byte == 0)
+    static ZEROS: [u8; BLOCK_BYTES] = [0; BLOCK_BYTES];
+    ZEROS.starts_with(block)
 }

@@ -8,8 +8,9 @@ use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::system::System;
-use crate::image::partition::TableKind;
+use crate::image::partition::{Partition, TableKind};
 use crate::image::{ImageFile, ImageKind};
+use crate::publish::beside;
 use crate::publish::blocks::{self, DiskFacts};
 
 const GIB: u64 = 1 << 30;
@@ -17,6 +18,8 @@ const GIB: u64 = 1 << 30;
 const SNAPSHOT_PRICE: f64 = 0.05;
 /// The tag with the hash of the disk, by which the same image is known again.
 pub const HASH_TAG: &str = "sdbuild:sha256";
+/// The tag that AWS's console shows as the name.
+pub(super) const NAME_TAG: &str = "Name";
 /// Lengths of the names of images.
 const NAME_CHARS: std::ops::RangeInclusive<usize> = 3..=128;
 
@@ -29,10 +32,12 @@ pub struct PublishRequest {
     pub name: Option<String>,
     /// The system of the image.
     pub system: System,
-    /// Accounts that may start machines of it; `all` for everybody.
+    /// Accounts that may launch and copy it; `all` lets everybody launch it.
     pub share: Vec<String>,
     /// Regions that it is copied to.
     pub copy_to: Vec<String>,
+    /// Whether to wait until the copies are complete.
+    pub wait: bool,
     /// The instant from which it is deprecated, in ISO 8601.
     pub deprecate_at: Option<String>,
     /// sdbuild's state directory.
@@ -55,7 +60,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// It is no disk; its name cannot be that of an image.
+    /// It is no disk, it is incomplete, or a file beside it states another hash; its name cannot be that of an image.
     pub async fn read(request: PublishRequest, context: &Context) -> Result<Self, Failure> {
         let operation = format!("publish {}", request.image.display());
         let name = match &request.name {
@@ -66,8 +71,12 @@ impl Plan {
         let (path, inner) = (request.image.clone(), context.clone());
         let read = async {
             let facts = tokio::task::spawn_blocking(move || {
-                check_disk(&path, &inner)?;
-                blocks::facts(&path, &inner).map_err(|error| error.fail("read it"))
+                let end = end_of_partitions(&path, &inner)?;
+                let facts = blocks::facts(&path, &inner);
+                let facts = facts.map_err(|error| error.fail("read it"))?;
+                check_end(end, facts.size)?;
+                beside::check(&path, &facts, &inner)?;
+                Ok(facts)
             });
             facts.await.or_internal("read the image")?
         };
@@ -99,7 +108,7 @@ impl Plan {
     }
 
     /// What is about to be sent and what it costs, in words.
-    pub fn words(&self, region: &str) -> String {
+    pub fn summary(&self, region: &str) -> String {
         let copies = 1 + self.request.copy_to.len();
         #[expect(clippy::cast_precision_loss, reason = "an estimate")]
         let gigabytes = (self.bytes() as f64) / 1e9 * (copies as f64);
@@ -121,23 +130,32 @@ impl Plan {
             value,
         };
         vec![
-            tag("Name", self.name.clone()),
+            tag(NAME_TAG, self.name.clone()),
             tag(HASH_TAG, self.disk.sha256.to_string()),
             tag("sdbuild:version", env!("CARGO_PKG_VERSION").to_owned()),
         ]
     }
 }
 
-/// Only a disk from its first byte on can be a snapshot.
-fn check_disk(path: &Path, context: &Context) -> Result<(), Failure> {
+/// Where the last partition of the image ends, in bytes. Only a disk from its first byte on can be a snapshot.
+fn end_of_partitions(path: &Path, context: &Context) -> Result<u64, Failure> {
     let build = "build one: sdbuild build --format amazon";
-    let kind =
-        ImageFile::open(path, ImageKind::File).and_then(|image| image.table_kind(&context.cancel));
-    let kind = kind.map_err(|error| error.fail("read it").hint(build))?;
+    let table = ImageFile::open(path, ImageKind::File)
+        .and_then(|image| image.partitions_by_start(&context.cancel));
+    let (kind, partitions) = table.map_err(|error| error.fail("read it").hint(build))?;
     if kind == TableKind::Gpt {
-        return Ok(());
+        return Ok(partitions.iter().map(Partition::end).max().unwrap_or(0));
     }
     Err(Failure::usage("it is no disk that UEFI starts: it has no GPT").hint(build))
+}
+
+/// The interrupted copy of a disk has its table, and not all that the table lists.
+fn check_end(end: u64, size: u64) -> Result<(), Failure> {
+    if end <= size {
+        return Ok(());
+    }
+    let text = format!("the image has {size} bytes, and its last partition ends at byte {end}");
+    Err(Failure::usage(text).hint("it is incomplete: copy, download or build it again"))
 }
 
 /// The file's name without the extensions of a disk and of a compression.

@@ -2,11 +2,13 @@
 
 use serde::Serialize;
 
-use crate::aws::{Ami, Client, Error, NewImage};
+use crate::aws::{Ami, Client, NewImage};
 use crate::common::context::Context;
 use crate::common::event::{Event, Phase};
 use crate::common::failure::Failure;
-use crate::publish::plan::{HASH_TAG, Plan};
+use crate::publish::copies::{self, RegionCopy};
+use crate::publish::existing::{offer, published_before, wait};
+use crate::publish::plan::Plan;
 use crate::publish::record::Record;
 use crate::publish::upload;
 
@@ -21,40 +23,10 @@ pub struct Published {
     pub region: String,
     /// Its snapshot.
     pub snapshot: Option<String>,
-    /// The copies: region and id.
-    pub copies: Vec<(String, String)>,
+    /// The copies.
+    pub copies: Vec<RegionCopy>,
     /// Whether it was there already.
     pub up_to_date: bool,
-}
-
-/// The image of the account with the name of the plan, if there is one.
-///
-/// # Errors
-///
-/// It is of another disk.
-pub async fn published_before(plan: &Plan, client: &Client) -> Result<Option<Ami>, Failure> {
-    let found = client.images(("name", &plan.name)).await?;
-    let Some(image) = found.into_iter().next() else {
-        return Ok(None);
-    };
-    let hash = plan.disk.sha256.to_string();
-    if image
-        .tags
-        .iter()
-        .any(|tag| tag.key == HASH_TAG && tag.value == hash)
-    {
-        return Ok(Some(image));
-    }
-    Err(Failure::usage(format!(
-        "the account has another image called {} in {} ({})",
-        plan.name,
-        client.region(),
-        image.id
-    ))
-    .hint(format!(
-        "choose another name (--name), or remove it: sdbuild publish remove {}",
-        image.id
-    )))
 }
 
 /// Publishes the image of `plan` (`Phase::Publish`): a snapshot, an image of it, and what else was asked for. What is there already
@@ -75,46 +47,28 @@ pub async fn publish(
 async fn run(plan: &Plan, client: &Client, context: &Context) -> Result<Published, Failure> {
     let before = published_before(plan, client).await?;
     let up_to_date = before.is_some();
-    let (image, snapshot) = if let Some(image) = before {
-        // A run that was killed after it had registered the image.
-        Record::discard(
-            &plan.request.state_dir,
-            &plan.name,
-            client.region(),
-            plan.disk.sha256,
-        );
-        (image.id, image.snapshots.into_iter().next())
-    } else {
-        let (image, snapshot) = register(plan, client, context).await?;
-        (image, Some(snapshot))
+    let image = match before {
+        Some(image) => {
+            remove_leftover(plan, client, &image, context).await?;
+            image.id
+        }
+        None => register(plan, client, context).await?,
     };
-    let request = &plan.request;
-    for account in &request.share {
-        client.share_image(&image, account).await?;
-    }
-    if let Some(at) = &request.deprecate_at {
-        client.deprecate_image(&image, at).await?;
-    }
-    let mut copies = Vec::new();
-    for region in &request.copy_to {
-        copies.push((region.clone(), copy(plan, client, &image, region).await?));
-    }
+    let image = wait(client, &image, "AWS makes the image", context).await?;
+    offer(plan, client, &image).await?;
+    let copies = copies::make(plan, client, &image.id, context).await?;
     Ok(Published {
-        image,
+        image: image.id,
         name: plan.name.clone(),
         region: client.region().to_owned(),
-        snapshot,
+        snapshot: image.snapshots.into_iter().next(),
         copies,
         up_to_date,
     })
 }
 
-/// Makes the snapshot and the image.
-async fn register(
-    plan: &Plan,
-    client: &Client,
-    context: &Context,
-) -> Result<(String, String), Failure> {
+/// Makes the snapshot and the image, and returns the image's id.
+async fn register(plan: &Plan, client: &Client, context: &Context) -> Result<String, Failure> {
     let state_dir = &plan.request.state_dir;
     let mut record = Record::open(state_dir, &plan.name, client.region(), plan.disk.sha256)?;
     let snapshot = upload::snapshot(plan, client, &mut record, context).await?;
@@ -130,27 +84,45 @@ async fn register(
         tags: &tags,
     };
     let image = match client.register_image(&new).await {
-        // The answer to an earlier attempt was lost.
+        // The answer to an earlier attempt was lost, or another machine was faster.
         Err(error) if error.is_duplicate_name() => {
-            let before = published_before(plan, client).await?;
-            before.map(|image| image.id).ok_or(error)?
+            let image = published_before(plan, client).await?.ok_or(error)?;
+            delete_unused(&snapshot, &image, client, context).await;
+            image.id
         }
         registered => registered?,
     };
     record.remove()?;
-    Ok((image, snapshot))
+    Ok(image)
 }
 
-/// The copy of `image` in `region`, which may be there already.
-async fn copy(plan: &Plan, client: &Client, image: &str, region: &str) -> Result<String, Failure> {
-    let there = client.in_region(region);
-    if let Some(copy) = published_before(plan, &there).await? {
-        return Ok(copy.id);
+/// Removes the record of a run that was killed after it had registered `image`, or that another machine was faster than; then its snapshot
+/// too.
+async fn remove_leftover(
+    plan: &Plan,
+    client: &Client,
+    image: &Ami,
+    context: &Context,
+) -> Result<(), Failure> {
+    let state_dir = &plan.request.state_dir;
+    let region = client.region();
+    let Some(record) = Record::existing(state_dir, &plan.name, region, plan.disk.sha256) else {
+        return Ok(());
+    };
+    if let Some(snapshot) = &record.snapshot {
+        delete_unused(snapshot, image, client, context).await;
     }
-    // At most 64 characters.
-    let token = plan.disk.sha256.to_string();
-    let copied: Result<String, Error> = there
-        .copy_image(image, client.region(), &plan.name, &token)
-        .await;
-    Ok(copied?)
+    record.remove()
+}
+
+/// Deletes `snapshot` unless `image` is made of it. The image is there in any case, so that this is no error of the publication.
+async fn delete_unused(snapshot: &str, image: &Ami, client: &Client, context: &Context) {
+    if image.snapshots.is_empty() || image.snapshots.iter().any(|id| id == snapshot) {
+        return;
+    }
+    if let Err(error) = client.delete_snapshot(snapshot).await {
+        context.events.warn(format!(
+            "the image has another snapshot, and {snapshot} was not removed: {error}"
+        ));
+    }
 }

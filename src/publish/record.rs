@@ -4,24 +4,29 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::common::{locked_file, plain_file, private_dir};
+use crate::publish::token;
 
 /// The record of a disk of 2 TiB is smaller.
 const MAX_BYTES: u64 = 512 << 20;
 /// Names of images are the user's own.
 const MODE: u32 = 0o600;
+/// How often the lock of a record is tried that other processes make and remove meanwhile.
+const LOCK_TRIES: u32 = 100;
 
 /// A line of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Entry {
     /// The first line: what is about to be sent.
-    Begun {
+    Started {
         name: String,
         region: String,
         sha256: Sha256Hash,
@@ -47,6 +52,12 @@ pub struct Unfinished {
     pub snapshot: Option<String>,
     /// Blocks that it has.
     pub blocks: u64,
+    /// When something was sent last.
+    #[serde(skip)]
+    pub changed: SystemTime,
+    /// Whether a process goes on with it.
+    #[serde(skip)]
+    pub is_running: bool,
     #[serde(skip)]
     path: PathBuf,
 }
@@ -61,7 +72,7 @@ pub(super) struct Record {
     pub(super) sent: BTreeMap<u64, Sha256Hash>,
     pub(super) is_complete: bool,
     // Open for its lock.
-    _lock: File,
+    lock: File,
 }
 
 impl Record {
@@ -78,32 +89,38 @@ impl Record {
     ) -> Result<Self, Failure> {
         let path = path(state_dir, name, region, sha256);
         let operation = format!("keep the record of the upload in {}", path.display());
-        let begun = Entry::Begun {
+        let started = Entry::Started {
             name: name.to_owned(),
             region: region.to_owned(),
             sha256,
         };
         private_dir::create(&dir(state_dir)).or_environment(&operation)?;
-        let lock = match locked_file::open_stale(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let line = line_of(&begun).or_environment(&operation)?;
-                locked_file::create_owned(&path, MODE, line.as_bytes())
-            }
-            opened => opened,
-        };
-        let lock = match lock {
+        let line = line_of(&started).or_environment(&operation)?;
+        let lock = match lock(&path, &line) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Err(Failure::environment(format!(
-                    "another sdbuild is publishing {name} in {region}"
-                )));
+                return Err(in_use(name, region));
             }
             lock => lock.or_environment(&operation)?,
         };
-        let entries = read(&path).or_environment(&operation)?;
-        let file = OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .or_environment(&operation)?;
+        Self::read(path, lock).or_environment(&operation)
+    }
+
+    /// The record of the disk `sha256`, if there is one that no other process has.
+    pub(super) fn existing(
+        state_dir: &Path,
+        name: &str,
+        region: &str,
+        sha256: Sha256Hash,
+    ) -> Option<Self> {
+        let path = path(state_dir, name, region, sha256);
+        let lock = lock_existing(&path).ok()??;
+        Self::read(path, lock).ok()
+    }
+
+    /// Reads the file at `path`, which `lock` is.
+    fn read(path: PathBuf, lock: File) -> io::Result<Self> {
+        let entries = read(&path)?;
+        let file = OpenOptions::new().append(true).open(&path)?;
         let mut record = Self {
             path,
             file,
@@ -111,7 +128,7 @@ impl Record {
             snapshot: None,
             sent: BTreeMap::new(),
             is_complete: false,
-            _lock: lock,
+            lock,
         };
         for entry in entries {
             record.take(entry);
@@ -119,17 +136,9 @@ impl Record {
         Ok(record)
     }
 
-    /// Removes the record of an image that is there, unless another process has it.
-    pub(super) fn discard(state_dir: &Path, name: &str, region: &str, sha256: Sha256Hash) {
-        let path = path(state_dir, name, region, sha256);
-        if locked_file::open_stale(&path).is_ok() {
-            fs::remove_file(&path).ok();
-        }
-    }
-
     fn take(&mut self, entry: Entry) {
         match entry {
-            Entry::Begun { .. } => {}
+            Entry::Started { .. } => {}
             Entry::Token(token) => {
                 self.token = Some(token);
                 self.snapshot = None;
@@ -154,11 +163,7 @@ impl Record {
 
     /// Forgets the snapshot, and returns the token for another one.
     pub(super) fn renew(&mut self) -> Result<String, Failure> {
-        let mut bytes = [0; 16];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            Failure::environment(format!("the system has no random numbers: {error}"))
-        })?;
-        let token = hex::encode(bytes);
+        let token = token::random()?;
         self.add(Entry::Token(token.clone()))?;
         self.file
             .sync_all()
@@ -194,30 +199,86 @@ impl Record {
         Ok(())
     }
 
-    /// Removes the file: the image is there.
+    /// Removes the file, while it is locked: the image is there.
     pub(super) fn remove(self) -> Result<(), Failure> {
-        fs::remove_file(&self.path).or_environment(format!("remove {}", self.path.display()))
+        let removed = fs::remove_file(&self.path);
+        drop(self.lock);
+        removed.or_environment(format!("remove {}", self.path.display()))
     }
 }
 
-/// All uploads below `state_dir` that did not come to their end, and that no process goes on with.
-pub fn unfinished(state_dir: &Path) -> Vec<Unfinished> {
+/// All uploads below `state_dir` that did not come to their end, those that a process goes on with included.
+pub fn uploads(state_dir: &Path) -> Vec<Unfinished> {
     let entries = fs::read_dir(dir(state_dir)).into_iter().flatten().flatten();
     let paths = entries.map(|entry| entry.path());
-    let stale = paths.filter(|path| locked_file::owner(path) != locked_file::Owner::Alive);
-    let mut all: Vec<_> = stale.filter_map(|path| described(&path)).collect();
+    let mut all: Vec<_> = paths.filter_map(|path| read_unfinished(&path)).collect();
     all.sort_by(|one, other| (&one.region, &one.name).cmp(&(&other.region, &other.name)));
     all
 }
 
-/// Forgets an upload, whose snapshot is gone.
-pub fn forget(upload: &Unfinished) -> io::Result<()> {
-    fs::remove_file(&upload.path)
+/// Those of them that no process goes on with.
+pub fn unfinished(state_dir: &Path) -> Vec<Unfinished> {
+    let mut all = uploads(state_dir);
+    all.retain(|upload| !upload.is_running);
+    all
 }
 
-fn described(path: &Path) -> Option<Unfinished> {
+/// Forgets an upload, whose snapshot is gone.
+///
+/// # Errors
+///
+/// A process goes on with it.
+pub fn forget(upload: &Unfinished) -> Result<(), Failure> {
+    let operation = format!("remove {}", upload.path.display());
+    match lock_existing(&upload.path) {
+        // The lock is held until the name is gone.
+        Ok(Some(_lock)) => fs::remove_file(&upload.path).or_environment(operation),
+        Ok(None) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(in_use(&upload.name, &upload.region))
+        }
+        Err(error) => Err(error).or_environment(operation),
+    }
+}
+
+fn in_use(name: &str, region: &str) -> Failure {
+    Failure::environment(format!("another sdbuild is publishing {name} in {region}"))
+}
+
+/// Locks the record at `path`, which is made with `line` if there is none.
+fn lock(path: &Path, line: &str) -> io::Result<File> {
+    for _ in 0..LOCK_TRIES {
+        if let Some(lock) = lock_existing(path)? {
+            return Ok(lock);
+        }
+        match locked_file::create_owned(path, MODE, line.as_bytes()) {
+            // Another process was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created,
+        }
+    }
+    Err(io::ErrorKind::WouldBlock.into())
+}
+
+/// Locks the record at `path`; `None` if there is none, or no longer.
+fn lock_existing(path: &Path) -> io::Result<Option<File>> {
+    match locked_file::open_stale(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        opened => opened.map(|lock| has_name(&lock, path).then_some(lock)),
+    }
+}
+
+/// Whether `file` is the file at `path`: between opening and locking it, its owner may have removed it, and another process may have made
+/// a new one of the same name.
+fn has_name(file: &File, path: &Path) -> bool {
+    let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let there = fs::symlink_metadata(path).map(place).ok();
+    there.is_some() && file.metadata().map(place).ok() == there
+}
+
+fn read_unfinished(path: &Path) -> Option<Unfinished> {
     let mut entries = read(path).ok()?.into_iter();
-    let Entry::Begun { name, region, .. } = entries.next()? else {
+    let Entry::Started { name, region, .. } = entries.next()? else {
         return None;
     };
     let mut found = Unfinished {
@@ -225,6 +286,8 @@ fn described(path: &Path) -> Option<Unfinished> {
         region,
         snapshot: None,
         blocks: 0,
+        changed: fs::metadata(path).and_then(|file| file.modified()).ok()?,
+        is_running: locked_file::owner(path) == locked_file::Owner::Alive,
         path: path.to_owned(),
     };
     for entry in entries {
@@ -232,7 +295,7 @@ fn described(path: &Path) -> Option<Unfinished> {
             Entry::Token(_) => (found.snapshot, found.blocks) = (None, 0),
             Entry::Snapshot(id) => found.snapshot = Some(id),
             Entry::Sent(..) => found.blocks += 1,
-            Entry::Begun { .. } | Entry::Completed => {}
+            Entry::Started { .. } | Entry::Completed => {}
         }
     }
     Some(found)
@@ -296,5 +359,26 @@ mod tests {
         assert_eq!(record.sent.len(), 2);
         record.remove().unwrap();
         assert_eq!(unfinished(state.path()), []);
+    }
+
+    #[test]
+    fn a_lock_of_a_removed_record_does_not_count() {
+        let state = tempfile::tempdir().unwrap();
+        let hash = Sha256Hash::of(b"disk");
+        let open = || Record::open(state.path(), "pi", "eu-central-1", hash);
+        let record = open().unwrap();
+        let path = record.path.clone();
+        assert!(has_name(&record.lock, &path));
+        // Its owner removes it between the moments when another process opens and locks it; a third one makes it anew.
+        let opened = File::open(&path).unwrap();
+        record.remove().unwrap();
+        assert!(!has_name(&opened, &path));
+        let _third = open().unwrap();
+        opened.try_lock().unwrap();
+        assert!(!has_name(&opened, &path));
+        let taken = locked_file::create_owned(&path, MODE, b"").unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        let upload = uploads(state.path()).remove(0);
+        assert!(upload.is_running && forget(&upload).is_err() && path.exists());
     }
 }

@@ -3,17 +3,16 @@
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
-use crate::aws::{BLOCK_BYTES, Client, NewSnapshot};
+use crate::aws::{BLOCK_BYTES, Client, NewSnapshot, Tag};
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::publish::blocks::{self, Block};
-use crate::publish::plan::Plan;
+use crate::publish::pace::{self, Pace};
+use crate::publish::plan::{HASH_TAG, NAME_TAG, Plan};
 use crate::publish::record::Record;
 
-/// Blocks that are on their way at a time. AWS advises some 100 connections for its full speed; each holds half a MiB here.
-const PARALLEL: usize = 48;
 /// Blocks that are read ahead.
 const READ_AHEAD: usize = 16;
 
@@ -26,7 +25,10 @@ pub(super) async fn snapshot(
 ) -> Result<String, Failure> {
     let id = match earlier(client, record).await? {
         Some(id) => id,
-        None => start(plan, client, record).await?,
+        None => match adopted(plan, client, record).await? {
+            Some(id) => id,
+            None => start(plan, client, record).await?,
+        },
     };
     if record.is_complete {
         return Ok(id);
@@ -59,7 +61,7 @@ async fn state(client: &Client, id: &str) -> Result<Option<String>, Failure> {
     Ok(found.into_iter().next().map(|snapshot| snapshot.state))
 }
 
-/// The snapshot of an earlier run, if it can be gone on with: AWS discards one that is not completed within a day.
+/// The snapshot of an earlier run, if it can be resumed: AWS discards one that is not completed within a day.
 async fn earlier(client: &Client, record: &mut Record) -> Result<Option<String>, Failure> {
     let Some(id) = record.snapshot.clone() else {
         return Ok(None);
@@ -73,6 +75,33 @@ async fn earlier(client: &Client, record: &mut Record) -> Result<Option<String>,
         }
     }
     Ok(Some(id))
+}
+
+/// A snapshot of the same disk and name that was begun with another record, by its tags: on another machine, or the record is lost. What it
+/// has is not known, so that all blocks are sent again: they are the same, and AWS overwrites one that is there.
+async fn adopted(
+    plan: &Plan,
+    client: &Client,
+    record: &mut Record,
+) -> Result<Option<String>, Failure> {
+    let hash = plan.disk.sha256.to_string();
+    let mut found = client
+        .snapshots((&format!("tag:{HASH_TAG}"), &hash))
+        .await?;
+    found.retain(|snapshot| {
+        let has_name = |tag: &Tag| tag.key == NAME_TAG && tag.value == plan.name;
+        snapshot.tags.iter().any(has_name)
+    });
+    let with_state = |state: &str| found.iter().find(|snapshot| snapshot.state == state);
+    let Some(snapshot) = with_state("completed").or_else(|| with_state("pending")) else {
+        return Ok(None);
+    };
+    record.token()?;
+    record.started(&snapshot.id)?;
+    if snapshot.state == "completed" {
+        record.completed()?;
+    }
+    Ok(Some(snapshot.id.clone()))
 }
 
 async fn start(plan: &Plan, client: &Client, record: &mut Record) -> Result<String, Failure> {
@@ -105,13 +134,12 @@ async fn send_blocks(
         |mut from: mpsc::Receiver<Block>| async { from.recv().await.map(|block| (block, from)) };
     let lacking = stream::unfold(from, next)
         .filter(|block| std::future::ready(before.get(&block.index) != Some(&block.hash)));
+    let pace = Pace::new(pace::SLOW);
     let sending = lacking.map(async |block: Block| {
-        let put = client
-            .put_block(id, block.index, block.data, block.hash)
-            .await;
-        put.map(|()| (block.index, block.hash))
+        let put = client.put_block(id, block.index, block.data, block.hash);
+        pace.run(put).await.map(|()| (block.index, block.hash))
     });
-    let mut sending = std::pin::pin!(sending.buffer_unordered(PARALLEL));
+    let mut sending = std::pin::pin!(sending.buffer_unordered(pace::AT_MOST));
     let report = |blocks: usize| {
         let done = (blocks as u64).saturating_mul(BLOCK_BYTES as u64);
         context

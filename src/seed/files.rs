@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use super::logins::{SeedLogin, logins};
+use super::nixos::not_followed;
 use super::user_data::SeedFile;
 use super::volume;
 use super::yaml::Node;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::host_name;
 use crate::common::plain_file;
 
 /// Bytes of the largest file of a seed. Clouds allow 16 to 64 KiB of user-data.
@@ -45,6 +47,8 @@ pub struct Seed {
     pub instance_id: Option<String>,
     /// The users that somebody can log in as with a key, in the order of the user-data.
     pub logins: Vec<SeedLogin>,
+    /// What of the user-data cloud-init does not follow on NixOS, a sentence each.
+    pub not_followed: Vec<String>,
 }
 
 impl Seed {
@@ -69,7 +73,8 @@ impl Seed {
             let id = id.and_then(Node::text).map(str::to_owned);
             (text, id)
         } else {
-            let (text, id) = made_meta_data(&files, paths.host_name);
+            let named = config.as_ref().and_then(host_name_of);
+            let (text, id) = made_meta_data(&files, paths.host_name.or(named));
             (text, Some(id))
         };
         files.push((META_DATA, meta_data));
@@ -85,8 +90,15 @@ impl Seed {
                 .collect(),
             instance_id,
             logins: config.as_ref().map(logins).unwrap_or_default(),
+            not_followed: config.as_ref().map(not_followed).unwrap_or_default(),
         })
     }
+}
+
+/// The host name that `config` sets. On NixOS cloud-init takes it from the meta-data only, if the system has one of its own.
+fn host_name_of(config: &Node) -> Option<&str> {
+    let name = config.get("hostname")?.text()?;
+    host_name::is_valid(name).then_some(name)
 }
 
 /// Meta-data whose name of the machine follows from `files` and the host name: with other files cloud-init configures the
@@ -225,6 +237,24 @@ mod tests {
         let other = Seed::make(&only(&user_data)).unwrap();
         assert_ne!(other.instance_id.unwrap(), id);
         assert_eq!(other.volume.len() % (1 << 20), 0);
+    }
+
+    #[test]
+    fn the_host_name_of_the_user_data_is_in_the_meta_data() {
+        let dir = Dir::new();
+        let line = |name: &str, host_name| {
+            let user_data = dir.file("u", format!("#cloud-config\nhostname: {name}\n"));
+            let seed = Seed::make(&SeedPaths {
+                host_name,
+                ..only(&user_data)
+            });
+            let text = on_volume(&seed.unwrap(), "meta-data");
+            text.lines().nth(1).map(str::to_owned)
+        };
+        let expected = |name| Some(format!("local-hostname: \"{name}\""));
+        assert_eq!(line("kitchen", None), expected("kitchen"));
+        assert_eq!(line("kitchen", Some("hall")), expected("hall"));
+        assert_eq!(line("\"a\\nb: c\"", None), None);
     }
 
     #[test]

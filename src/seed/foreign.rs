@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::files::{MAX_FILE_BYTES, Seed, SeedPaths, USER_DATA, checked_user_data, text_of};
 use super::logins::logins;
+use super::nixos::not_followed;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
@@ -15,7 +16,7 @@ use crate::image::{Error, FileSystem};
 const MAX_VOLUME_BYTES: u64 = 64 << 20;
 /// The labels by which cloud-init finds a volume.
 const LABELS: [&str; 2] = ["cidata", "CIDATA"];
-/// What to do about a file that is no seed.
+/// What to do about a file that is not a seed.
 const HINT: &str =
     "`sdbuild seed --user-data FILE` makes a volume; the file with the user-data will do as well";
 
@@ -68,6 +69,7 @@ fn of_volume(fs: &FileSystem, volume: Vec<u8>, path: &Path) -> Result<Seed, Fail
         files: files.map(|file| (file.name, file.size)).collect(),
         instance_id: None,
         logins: config.as_ref().map(logins).unwrap_or_default(),
+        not_followed: config.as_ref().map(not_followed).unwrap_or_default(),
     })
 }
 
@@ -120,6 +122,5 @@ mod tests {
         let without = volume(&[("meta-data", b"")]).unwrap();
         assert!(refused(&without).contains("no file user-data"));
         assert!(refused(b"anything").contains("by its first line"));
-        assert!(refused(b"").contains("empty"));
     }
 }

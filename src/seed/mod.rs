@@ -4,9 +4,11 @@
 //! A volume is a small FAT file system with the label `CIDATA`, the same bytes for the same files. Foreign volumes, FAT or
 //! ISO 9660, are only read.
 
+mod commands;
 mod files;
 mod foreign;
 mod logins;
+mod nixos;
 mod user_data;
 mod volume;
 mod yaml;

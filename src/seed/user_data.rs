@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::commands;
 use super::yaml::{self, Node, Value, YamlError};
 use crate::common::failure::Failure;
 
@@ -10,7 +11,7 @@ use crate::common::failure::Failure;
 const CLOUD_CONFIG: &str = "#cloud-config";
 /// The byte order mark that some editors put before the text.
 const BOM: char = '\u{feff}';
-/// How every other kind of user-data that cloud-init documents begins.
+/// How every other kind of user-data that cloud-init documents begins, in lower case.
 const OTHER_STARTS: [&str; 9] = [
     "#!",
     "## template: jinja",
@@ -19,9 +20,11 @@ const OTHER_STARTS: [&str; 9] = [
     "#part-handler",
     "#cloud-config-archive",
     "#cloud-config-jsonp",
-    "Content-Type: multipart/",
-    "MIME-Version:",
+    "content-type: multipart/",
+    "mime-version:",
 ];
+/// How those begin that the machine runs as they are.
+const SCRIPT_STARTS: [&str; 2] = ["#!", "#cloud-boothook"];
 /// What to do about another first line.
 const START_HINT: &str =
     "begin it with the line `#cloud-config` for a configuration, or with `#!/bin/sh` for a script";
@@ -41,7 +44,7 @@ impl SeedFile<'_> {
         Failure::usage(format!("{name} {}: {what}", path.display()))
     }
 
-    /// The failure of a text that is no YAML.
+    /// The failure of a text that is not YAML.
     fn invalid(&self, error: &YamlError) -> Failure {
         let YamlError { line, what } = error;
         if let Some(line) = tab_before(self.text, *line) {
@@ -84,29 +87,45 @@ impl SeedFile<'_> {
                 )
                 .hint("save it as UTF-8 without BOM"));
         }
-        let first = self.text.lines().next().unwrap_or_default();
-        // `lines` leaves no carriage return before the end of a line.
-        if self.text.contains("\r\n") {
-            return Err(self
-                .failure("its lines end in CR LF, as on Windows, which scripts and files on the machine would get")
-                .hint("save it with Unix line ends, or convert it: sed -i 's/\\r$//' FILE"));
+        // cloud-init looks for the start behind spaces and empty lines, and takes upper case for lower case.
+        let trimmed = self.text.trim_start();
+        let first = trimmed.lines().next().unwrap_or_default();
+        let start = first.to_ascii_lowercase();
+        let is_one_of = |starts: &[&str]| starts.iter().any(|known| start.starts_with(known));
+        if is_one_of(&SCRIPT_STARTS) {
+            return self.script(trimmed).map(|()| None);
         }
-        if first.split_whitespace().next() == Some(CLOUD_CONFIG) && !first.starts_with(' ') {
-            return self.mapping();
-        }
-        if OTHER_STARTS.iter().any(|start| first.starts_with(start)) {
+        if trimmed.is_empty() || is_one_of(&OTHER_STARTS) {
             return Ok(None);
+        }
+        if start.starts_with(CLOUD_CONFIG) {
+            let config = self.mapping()?;
+            if let Some(config) = &config {
+                commands::check(config).map_err(|error| self.invalid(&error))?;
+            }
+            return Ok(config);
         }
         Err(self.unknown_start(first))
     }
 
+    /// Checks a script, which the machine gets as it is; `trimmed` is its text without what is before its start.
+    fn script(&self, trimmed: &str) -> Result<(), Failure> {
+        if trimmed.len() < self.text.len() {
+            let text =
+                "it begins with a space or an empty line, with which the machine cannot run it";
+            return Err(self.failure(text).hint("begin it with `#!`"));
+        }
+        if self.text.contains("\r\n") {
+            return Err(self
+                .failure(
+                    "its lines end in CR LF, as on Windows, with which the machine cannot run it",
+                )
+                .hint("save it with Unix line ends, or convert it: sed -i 's/\\r$//' FILE"));
+        }
+        Ok(())
+    }
+
     fn unknown_start(&self, first: &str) -> Failure {
-        if self.text.is_empty() {
-            return self.failure("it is empty").hint(START_HINT);
-        }
-        if first.trim().is_empty() {
-            return self.failure("its first line is empty").hint(START_HINT);
-        }
         let letters = |text: &str| -> String {
             let letters = text.chars().filter(char::is_ascii_alphanumeric);
             letters.map(|c| c.to_ascii_lowercase()).collect()
@@ -160,6 +179,11 @@ mod tests {
             "#cloud-config\n",
             "#cloud-config\n{}\n",
             "#cloud-config  \nusers: [default]\n",
+            "#cloud-config\r\nusers:\r\n- default\r\n",
+            "#Cloud-Config-mine\na: 1\n",
+            "\n #cloud-config\na: 1\n",
+            "",
+            "\n",
             "#!/bin/sh\n\ttrue\n",
             "## template: jinja\n#cloud-config\n{% if 1 %}\n",
             "#include\nhttps://example.org/x\n",
@@ -174,21 +198,14 @@ mod tests {
 
     #[test]
     fn mistakes_in_the_first_line_are_named() {
-        for first in [
-            "#cloud_config",
-            "#Cloud-config",
-            "# cloud-config",
-            "cloud-config:",
-        ] {
+        for first in ["#cloud_config", "# cloud-config", "cloud-config:"] {
             let text = refused(&format!("{first}\na: 1\n"));
             assert!(text.contains("and not `#cloud-config`"), "{text}");
         }
         assert!(refused("\u{feff}#cloud-config\n").contains("byte order mark"));
-        assert!(refused("#cloud-config\r\na: 1\r\n").contains("CR LF"));
-        assert!(refused("\n#cloud-config\n").contains("empty"));
+        assert!(refused("#!/bin/sh\r\ntrue\r\n").contains("CR LF"));
+        assert!(refused("\n#!/bin/sh\n").contains("empty line"));
         assert!(refused("users: []\n").contains("begin it with the line"));
-        assert!(refused("#cloud-configuration\n").contains("begin it with the line"));
-        assert!(refused("").contains("it is empty"));
     }
 
     #[test]

@@ -3,12 +3,15 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScanError};
+use saphyr_parser::{Event, Marker, Parser, ScanError, Tag};
 
 /// Levels of lists and mappings in each other; cloud-init's own files have a handful.
 const MAX_DEPTH: usize = 64;
 
-/// Why a text is no YAML, or none that cloud-init reads.
+/// The key with which a mapping takes over the keys of others.
+const MERGE: &str = "<<";
+
+/// Why a text is not YAML, or not YAML that cloud-init reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct YamlError {
     /// The line, counted from 1.
@@ -43,7 +46,6 @@ pub(super) enum Value {
     /// A text, a number, a truth value or nothing.
     Scalar(String),
     List(Vec<Node>),
-    /// Keys that are no scalars are left out.
     Mapping(Vec<(String, Node)>),
     /// What another place of the text says.
     Alias,
@@ -70,6 +72,11 @@ impl Node {
 
 /// The only document of `text`; `None` if there is none. An error for a second one, and for a key that a mapping has twice.
 pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
+    let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+    if let Some(at) = text.find(is_control) {
+        let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
+        return Err(YamlError::new(line, "a control character is there"));
+    }
     let mut events = Events {
         parser: Parser::new_from_str(text),
     };
@@ -93,6 +100,12 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     }
 }
 
+/// Whether `tag` is none of YAML itself, as `!vault` and `!!python/tuple`.
+fn is_foreign(tag: &Tag) -> bool {
+    let is_own = tag.is_yaml_core_schema() && !tag.suffix.contains('/');
+    !is_own && !matches!(tag.suffix.as_str(), "" | "!")
+}
+
 struct Events<'a> {
     parser: Parser<'a, saphyr_parser::StrInput<'a>>,
 }
@@ -113,6 +126,15 @@ impl<'a> Events<'a> {
         let line = at.line();
         if depth > MAX_DEPTH {
             let what = format!("more than {MAX_DEPTH} lists and mappings are in each other");
+            return Err(YamlError::new(line, what));
+        }
+        if let Event::Scalar(_, _, _, tag)
+        | Event::SequenceStart(_, tag)
+        | Event::MappingStart(_, tag) = &event
+            && let Some(tag) = tag.as_ref().filter(|tag| is_foreign(tag))
+        {
+            let what =
+                format!("cloud-init knows no tag `{tag}`, and would read nothing of the file");
             return Err(YamlError::new(line, what));
         }
         let value = match event {
@@ -152,8 +174,15 @@ impl<'a> Events<'a> {
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
             let Value::Scalar(name) = key.value else {
-                continue;
+                let what = "a list or a mapping is a key here, and cloud-init would read nothing of the file: \
+                    put a text with `{` or `[` in quotes, and begin a template with `## template: jinja`";
+                return Err(YamlError::new(key.line, what));
             };
+            // A merge, of which a mapping may have several.
+            if name == MERGE {
+                entries.push((name, value));
+                continue;
+            }
             if let Some(first) = lines.insert(name.clone(), key.line) {
                 let what = format!(
                     "`{name}` is there again, after line {first}: cloud-init takes only the last"
@@ -190,11 +219,25 @@ mod tests {
     }
 
     #[test]
+    fn what_cloud_init_reads_is_read() {
+        for text in [
+            "a: &a {b: 1}\nc:\n  <<: *a\n  <<: *a\n",
+            "a: !!str 5\nb: ! c\n",
+            "a:\r\n- |\r\n  b\r\n",
+        ] {
+            parse(text).unwrap();
+        }
+    }
+
+    #[test]
     fn what_cloud_init_would_misread_has_its_line() {
         assert_eq!(error("a: 1\nb: [1, 2\n").0, 3);
         assert_eq!(error("a: 1\nb: 2\na: 3\n").0, 3);
         assert!(error("a: 1\n---\nb: 2\n").1.contains("second document"));
         assert_eq!(error("a: b: c\n").0, 1);
+        assert_eq!(error("a: 1\nb: \u{1}\n").0, 2);
+        assert!(error("a: !vault b\n").1.contains("no tag `!vault`"));
+        assert!(error("a: {{ b }}\n").1.contains("template: jinja"));
     }
 
     /// Both would take the memory or the stack of a reader that copies or recurses.

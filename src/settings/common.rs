@@ -11,6 +11,7 @@ use super::options::Options;
 use super::proxies::Proxies;
 use super::resolver::Resolver;
 use super::value::{MirrorAddress, Number};
+use crate::common::aws_variables::AwsVariables;
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
 
@@ -52,6 +53,8 @@ pub struct Common {
     pub offline: bool,
     /// The proxies for downloads.
     pub proxies: Proxies,
+    /// The variables of AWS's own tools.
+    pub aws: AwsVariables,
     /// File with certificate authorities to trust in addition to the usual ones.
     pub ca_file: Option<PathBuf>,
     /// Base URL of the release channels.
@@ -97,16 +100,6 @@ impl Common {
         };
         let root = SudoRoot::of(env);
         let written = |base, dir: &str| own_base(base, root.as_ref(), dir).join("sdbuild");
-        let usual = mirrors::usual(Path::new("/etc/apt"));
-        let first = usual.first().map_or(mirrors::PUBLIC, String::as_str);
-        let first = MirrorAddress::from(first.to_owned());
-        let first = s.value_or(
-            "debian-mirror",
-            Some("SDBUILD_DEBIAN_MIRROR"),
-            |o| o.debian_mirror.clone(),
-            first,
-        )?;
-        mirrors::check(&first.0)?;
         let stall = s.value_or(
             "stall-timeout",
             Some("SDBUILD_STALL_TIMEOUT"),
@@ -124,10 +117,11 @@ impl Common {
             runtime_dir: env.runtime_dir.clone(),
             cache_dir: written(base(&env.cache_home, ".cache")?, ".cache"),
             state_dir: written(base(&env.state_home, ".local/state")?, ".local/state"),
-            mirrors: mirrors::in_order(first.0, usual),
+            mirrors: mirrors_of(s)?,
             stall_timeout: Duration::from_secs(stall.get().into()),
             offline: s.value("offline", Some("SDBUILD_OFFLINE"), |o| o.offline)?,
             proxies: env.proxies.clone(),
+            aws: env.aws.clone(),
             ca_file: ca_file(env, s)?,
             channels: s.value_or(
                 "channels",
@@ -139,6 +133,23 @@ impl Common {
             home,
         })
     }
+}
+
+/// The Debian mirrors, in the order in which they are tried.
+fn mirrors_of(s: &mut Resolver<'_>) -> Result<Vec<String>, Failure> {
+    let usual = mirrors::usual(Path::new("/etc/apt"));
+    let first = usual
+        .first()
+        .map_or(mirrors::PUBLIC, String::as_str)
+        .to_owned();
+    let first = s.value_or(
+        "debian-mirror",
+        Some("SDBUILD_DEBIAN_MIRROR"),
+        |o| o.debian_mirror.clone(),
+        MirrorAddress::from(first),
+    )?;
+    mirrors::check(&first.0)?;
+    Ok(mirrors::in_order(first.0, usual))
 }
 
 /// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's

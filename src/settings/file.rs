@@ -116,6 +116,11 @@ mod tests {
                 "compress = 'zip'",
                 "`zip` is not one of none, zstd, xz, gzip",
             ),
+            ("substituters = ''", "write a list: []"),
+            (
+                "substituters = 'http://a http://b'",
+                "write a list: [\"http://a\",\"http://b\"]",
+            ),
             (
                 "system = 'z80-linux'",
                 "`z80-linux` is not one of aarch64-linux",

@@ -15,6 +15,7 @@ use super::resolver::current_dir;
 use crate::common::board::BoardName;
 use crate::common::ci_service::CiService;
 use crate::common::failure::Failure;
+use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 
 /// File name of the module beside a flake: where there is a `sd-card.nix`, that is built.
@@ -56,6 +57,10 @@ pub struct InitArgs {
     /// Configuration to begin with [default: sd-card]
     #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
     pub template: Option<TemplateName>,
+
+    /// System of a template for machines or containers: x86_64-linux for a PC [default: aarch64-linux]
+    #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
+    pub system: Option<System>,
 
     /// Account to create beside root: your SSH keys, and sudo without a password
     #[arg(long, value_name = "NAME")]
@@ -105,6 +110,8 @@ pub struct Init {
     pub board: Option<BoardName>,
     /// The configuration to begin with.
     pub template: TemplateName,
+    /// The system of the new machine.
+    pub system: System,
     /// The account to create, if the user chose one.
     pub user: Option<String>,
     /// The time zone, if the user chose one.
@@ -170,6 +177,7 @@ impl Init {
             host_name: args.hostname.clone(),
             board: args.board,
             template: args.template.unwrap_or_default(),
+            system: args.system.unwrap_or_default(),
             user: args.user.clone(),
             time_zone: args.timezone.clone(),
             chosen_locale: args.locale.clone(),

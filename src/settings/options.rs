@@ -73,8 +73,8 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Build on a machine on loan: command:PROGRAM asks a program of yours for it, and gives it back at the end [default: none] [env: SDBUILD_ON]
-    #[arg(long, value_name = "PROVIDER:…", help_heading = MACHINE, hide_short_help = true)]
+    /// Build on a machine on loan, which is given back at the end: aws asks Amazon EC2 for it, command:PROGRAM a program of yours [default: none] [env: SDBUILD_ON]
+    #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<Lender>,
 
     /// Machine that Nix may send derivations to, in the syntax of its own setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]

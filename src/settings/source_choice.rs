@@ -1,5 +1,7 @@
 //! Which configuration a command is about: a module file or a flake.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use super::CONFIG_NAME;
@@ -37,7 +39,20 @@ pub enum SourceChoice {
 }
 
 impl SourceChoice {
-    /// What the flags `--flake` or `--config` name, relative to `here`; `None` without such a flag.
+    /// Whether it is a file that only its owner may read, as `init` writes it when there is a key of a network in it.
+    pub fn is_private(&self) -> bool {
+        match self {
+            Self::Config(path) => {
+                let of_others = 0o077;
+                fs::metadata(path).is_ok_and(|found| found.permissions().mode() & of_others == 0)
+            }
+            // What git tracks is for all who may clone it.
+            Self::Flake { .. } => false,
+        }
+    }
+
+    /// What the flags `--flake` or `--config` name, relative to `here`; `None` without such a flag. A file `flake.nix` is the
+    /// flake of its directory, as no module is called so.
     pub(super) fn given(
         flake: Option<&FlakeRef>,
         config: Option<&Path>,
@@ -51,6 +66,12 @@ impl SourceChoice {
             let full = absolute(path, here);
             if full.is_dir() {
                 return Ok(Some(Self::directory(&full, text)));
+            }
+            if full.is_file() && full.file_name().is_some_and(|name| name == FLAKE) {
+                let shown = path.parent().and_then(Path::to_str);
+                let shown = shown.filter(|dir| !dir.is_empty()).unwrap_or(".");
+                let dir = full.parent().unwrap_or(here);
+                return Ok(Some(Self::flake(in_directory(dir, shown))));
             }
             if full.exists() || !is_reference(text) {
                 return Ok(Some(Self::Config(full)));
@@ -81,16 +102,8 @@ impl SourceChoice {
         if module.exists() || !dir.join(FLAKE).is_file() {
             return Self::Config(module);
         }
-        let reference = FlakeRef {
-            location: FlakeLocation::Directory {
-                path: dir,
-                untracked: false,
-            },
-            text: text.to_owned(),
-            ..FlakeRef::here()
-        };
         Self::Flake {
-            reference,
+            reference: in_directory(&dir, text),
             found: true,
         }
     }
@@ -101,6 +114,18 @@ impl SourceChoice {
             Self::Config(file) => file.parent().map(Path::to_owned),
             Self::Flake { reference, .. } => reference.directory(),
         }
+    }
+}
+
+/// The flake in the directory `dir`, which the user wrote as `text`.
+fn in_directory(dir: &Path, text: &str) -> FlakeRef {
+    FlakeRef {
+        location: FlakeLocation::Directory {
+            path: dir.components().collect(),
+            untracked: false,
+        },
+        text: text.to_owned(),
+        ..FlakeRef::here()
     }
 }
 
@@ -120,9 +145,20 @@ fn is_reference(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
+
+    #[test]
+    fn what_only_its_owner_may_read_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sd-card.nix");
+        let source = SourceChoice::Config(path.clone());
+        assert!(!source.is_private(), "there is no such file");
+        fs::write(&path, "").unwrap();
+        for (mode, is_private) in [(0o600, true), (0o644, false), (0o640, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(source.is_private(), is_private, "{mode:o}");
+        }
+    }
 
     #[test]
     fn a_path_is_a_file_a_directory_or_a_reference() {
@@ -147,8 +183,10 @@ mod tests {
         };
         for (path, choice) in [
             ("flake", "flake true"),
-            ("flake/flake.nix", "flake/flake.nix"),
+            ("flake/flake.nix", "flake false"),
             ("both", "both/sd-card.nix"),
+            // The file itself is named.
+            ("both/flake.nix", "both false"),
             ("none", "none"),
             ("a#b", "a#b"),
             ("both#pi", "both#pi false"),

@@ -5,7 +5,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use super::DEFAULT_RELEASE;
@@ -108,9 +109,40 @@ impl<const MIN: u32, const MAX: u32> FromStr for Number<MIN, MAX> {
 impl<const MIN: u32, const MAX: u32> Value for Number<MIN, MAX> {}
 
 /// A list, separated by spaces in a flag or a variable.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct WordList(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for WordList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WordListVisitor)
+    }
+}
+
+/// Reads a list, and says how to write one.
+struct WordListVisitor;
+
+impl<'de> Visitor<'de> for WordListVisitor {
+    type Value = WordList;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<WordList, A::Error> {
+        let mut words = Vec::new();
+        while let Some(word) = list.next_element()? {
+            words.push(word);
+        }
+        Ok(WordList(words))
+    }
+
+    /// As a flag or a variable has it.
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<WordList, E> {
+        let words: Vec<_> = text.split_whitespace().map(|word| json!(word)).collect();
+        Err(E::custom(format!("write a list: {}", json!(words))))
+    }
+}
 
 impl FromStr for WordList {
     type Err = Infallible;

@@ -37,6 +37,13 @@
   image.modules.iso-installer = {
     services.cloud-init.enable = true;
     services.cloud-init.network.enable = true;
+    # cloud-init asks DHCP itself, or gives the addresses of the seed.
+    networking.useDHCP = false;
+    # Seeds only: otherwise cloud-init asks the services of a dozen clouds, for minutes if there is no seed.
+    services.cloud-init.settings.datasource_list = [ "NoCloud" "ConfigDrive" "None" ];
+    # A system that runs from memory has no disk that it could grow into.
+    services.cloud-init.settings.growpart.mode = "off";
+    services.cloud-init.settings.resize_rootfs = false;
   };
 
   # The NixOS release that this system starts with. Leave it when you upgrade.

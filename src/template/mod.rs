@@ -16,6 +16,7 @@ mod wifi;
 use crate::common::board::Board;
 use crate::common::new_file::Access;
 use crate::common::nix_string::nix_string;
+use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 pub use account::check_user_name;
 pub use agent::agent_keys;
@@ -44,6 +45,9 @@ const TO_DO: &str = "Put your key in, change what you like, then run";
 const DONE: &str = "Change what you like, then run";
 const ARGUMENTS: &str = "{ lib, pkgs";
 const PROGRAMS: &str = "  # Programs that you want to have there.\n";
+const PLATFORM: &str = "nixpkgs.hostPlatform = \"aarch64-linux\";";
+/// In the comment that says how to change the platform.
+const OTHER_SYSTEM: &str = "\"x86_64-linux\" here";
 const HOST_NAME: &str = "networking.hostName = \"nixos-sd\";";
 const LOCALE: &str = "i18n.defaultLocale = \"en_US.UTF-8\";";
 const TIME_ZONE: &str = "time.timeZone = \"Europe/Berlin\";";
@@ -59,6 +63,8 @@ pub struct TemplateValues {
     pub user: Option<String>,
     /// The configuration that is filled in.
     pub template: TemplateName,
+    /// What the machine's programs are for.
+    pub system: System,
     /// The board that the image is for.
     pub board: &'static Board,
     /// A name of the tz database; the example's when `None`.
@@ -90,6 +96,9 @@ pub fn render(values: &TemplateValues) -> String {
         TemplateName::Amazon => AMAZON.to_owned(),
         TemplateName::Container => CONTAINER.to_owned(),
     };
+    if values.system != System::default() {
+        text = for_system(&text, values.system);
+    }
     if let Some(user) = &values.user {
         text = with_user(&text, user, values.template);
     }
@@ -112,6 +121,14 @@ pub fn render(values: &TemplateValues) -> String {
         return text;
     }
     with_keys(&text, &values.keys)
+}
+
+/// The configuration `text` for `system`, without the comment that says how to change that.
+fn for_system(text: &str, system: System) -> String {
+    let is_advice = |line: &&str| !line.contains(OTHER_SYSTEM);
+    let lines = text.split_inclusive('\n').filter(is_advice);
+    let platform = format!("nixpkgs.hostPlatform = \"{system}\";");
+    lines.collect::<String>().replacen(PLATFORM, &platform, 1)
 }
 
 /// The configuration `text` with the account `user`: that of a server's administrator, or one beside root.
@@ -196,6 +213,7 @@ mod tests {
             host_name: "nixos-sd".into(),
             user: None,
             template: TemplateName::SdCard,
+            system: System::default(),
             board: named("rpi4"),
             time_zone: Some("Europe/Berlin".into()),
             locale: Some("en_US.UTF-8".into()),

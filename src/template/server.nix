@@ -55,6 +55,32 @@
   fileSystems."/" = { device = "/dev/disk/by-label/nixos"; fsType = "ext4"; autoResize = true; };
   fileSystems."/boot" = { device = "/dev/disk/by-label/ESP"; fsType = "vfat"; };
 
+  # What is written outside of /boot, /nix and /persist is gone with the next start. Other directories that shall stay:
+  # fileSystems."/var/lib/NAME" = { device = "/persist/NAME"; fsType = "none"; options = [ "bind" ]; };
+  boot.initrd.systemd.enable = true;
+  boot.initrd.systemd.services.empty-root = {
+    requiredBy = [ "initrd-root-fs.target" ];
+    # Before anything is mounted there: it would be emptied too. A file system of yours with `neededForBoot` is named here as well.
+    before = [
+      "initrd-root-fs.target" "sysroot-etc.mount" "sysroot-usr.mount" "sysroot-var.mount" "sysroot-var-lib.mount"
+      "sysroot-var-lib-nixos.mount" "sysroot-var-log.mount"
+    ];
+    after = [ "sysroot.mount" ];
+    unitConfig.DefaultDependencies = false;
+    serviceConfig.Type = "oneshot";
+    script = ''
+      for entry in /sysroot/* /sysroot/.[!.]*; do
+        case ''${entry##*/} in
+          # The last one is there for the first start only.
+          boot | nix | persist | nix-path-registration) ;;
+          # NixOS makes /var/empty immutable, so that it stays.
+          *) rm -rf "$entry" || true ;;
+        esac
+      done
+    '';
+  };
+  services.openssh.hostKeys = [ { path = "/persist/ssh/ssh_host_ed25519_key"; type = "ed25519"; } ];
+
   # The NixOS release that this system starts with. Leave it when you upgrade.
   system.stateVersion = "26.05";
 }

@@ -56,6 +56,17 @@ pub fn wrapped(text: &str, width: usize) -> Vec<String> {
     filled(sanitize(text).split_whitespace(), width, width)
 }
 
+/// The words of `text`; a text in double quotes belongs to one word, because code with a line break in it is other code.
+fn code_words(text: &str) -> Vec<&str> {
+    let mut is_quoted = false;
+    let separates = |c: char| {
+        is_quoted ^= c == '"';
+        c.is_whitespace() && !is_quoted
+    };
+    let words = text.split(separates).filter(|word| !word.is_empty());
+    words.collect()
+}
+
 /// `words` in lines: the first one of at most `first` columns, the others of at most `width`. A longer word gets a line of its
 /// own.
 pub(super) fn filled<'a>(
@@ -115,9 +126,10 @@ pub fn list_item(
     let indent = if narrow { NARROW_INDENT } else { INDENT };
     let text = wrapped(text, columns.saturating_sub(indent));
     let remedies = remedies.iter().flat_map(|remedy| {
-        let lines = wrapped(remedy, columns.saturating_sub(indent + 2))
-            .into_iter()
-            .enumerate();
+        let remedy = sanitize(remedy);
+        let width = columns.saturating_sub(indent + 2);
+        let lines = filled(code_words(&remedy).into_iter(), width, width);
+        let lines = lines.into_iter().enumerate();
         lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
     });
     let margin = " ".repeat(indent - 1);

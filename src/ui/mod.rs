@@ -123,6 +123,11 @@ impl Ui {
         }
     }
 
+    /// Whether only errors are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.writer.is_none() && !self.live && !self.lines
+    }
+
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.
     pub fn shows_events_and_results(&self) -> bool {
         self.live && io::stdout().is_terminal()

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::common::failure::{Class, Failure, Leftover};
+use crate::common::text::without_os_errors;
 use crate::ui::sanitize::message;
 use crate::ui::source_lines;
 
@@ -54,7 +55,11 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
 }
 
 fn leftover(left: &Leftover) -> String {
-    format!("  not removed: {}: {}", left.what, left.why)
+    format!(
+        "  not removed: {}: {}",
+        left.what,
+        without_os_errors(&left.why)
+    )
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use crate::ui::words;
 const SEPARATOR: &str = " · ";
 /// A phase that took less has no line on a terminal.
 const MIN_SHOWN: Duration = Duration::from_millis(100);
-/// The same for cleaning up, which is no part of the work.
+/// The same for cleaning up, which is not part of the work.
 const MIN_CLEAN_UP_SHOWN: Duration = Duration::from_secs(1);
 
 /// The form of the lines.

@@ -19,7 +19,7 @@ use crate::ui::{colour, layout, progress, summary, wrap};
 pub(super) enum Item {
     /// A line of sdbuild itself, without newline: never dropped. Their number does not depend on the builder.
     Line(String),
-    /// A line that the builder caused and that is no log line, without newline: dropped when the reader is far behind.
+    /// A line that the builder caused and that is not a log line, without newline: dropped when the reader is far behind.
     Builder(String),
     /// A line of a log, without newline: may be dropped, the log file has it too.
     Log(String),

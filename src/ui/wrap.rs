@@ -67,7 +67,7 @@ fn broken(line: &str, columns: usize) -> String {
 /// The words of `line`, and what must stay on one line like a word.
 fn pieces(line: &str) -> impl Iterator<Item = &str> {
     let mut rest = line.trim();
-    // What clap calls the usage of a command is no command to copy.
+    // What clap calls the usage of a command is not a command to copy.
     let is_usage = rest.starts_with("Usage: ");
     let mut after_colon = false;
     std::iter::from_fn(move || {

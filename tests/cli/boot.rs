@@ -77,6 +77,13 @@ fn disk_in_the_place_of_the_image_is_explained() {
             "/dev/sdzzz is in the place of the image",
             "sdbuild flash some.img /dev/sdzzz",
         ]);
+    user.write_unbootable("other.img", 1 << 20);
+    run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "other.img"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "/dev/sdzzz is in the place of the image, which comes first",
+            "hint: sdbuild flash other.img /dev/sdzzz",
+        ]);
 }
 
 /// It was booted, and its text was taken for a firmware's failure.
@@ -88,6 +95,12 @@ fn file_that_is_no_image_is_neither_booted_nor_flashed() {
     run(&mut user.sdbuild(&["boot", "sd-card.nix", "--emulator", "container"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["open sd-card.nix", words]);
+    // `--raw` was proposed.
+    user.write("box.tar", &format!("oci-layout{}", "\0".repeat(1 << 16)));
+    let refused = run(&mut user.sdbuild(&["flash", "box.tar"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["it is an image for container engines: docker load"]);
+    assert!(!refused.stderr.contains("--raw"), "{}", refused.stderr);
     // Before a disk is named, too.
     run(&mut user.sdbuild(&["flash", "sd-card.nix"]))
         .assert_exit_code(2)

@@ -238,6 +238,34 @@ fn images_beside_a_flake_are_ignored_by_git() {
 }
 
 #[test]
+fn a_template_is_for_the_system_that_is_asked_for() {
+    let user = user();
+    for template in [
+        "vm",
+        "server",
+        "amazon",
+        "container",
+        "installer-cloud-init",
+    ] {
+        let words = ["init", "--yes", "--template", template, template];
+        let outcome = run(user.sdbuild(&words).args(["--system", "x86_64-linux"]));
+        outcome
+            .assert_exit_code(0)
+            .assert_stderr_contains(&["for x86_64-linux"]);
+        let read =
+            |name: &str| fs::read_to_string(user.home.path().join(template).join(name)).unwrap();
+        let text = read("sd-card.nix");
+        assert!(text.contains("hostPlatform = \"x86_64-linux\";"), "{text}");
+        assert!(!text.contains("here, and the line"), "{text}");
+        assert!(read("sdbuild.toml").contains("\nsystem = \"x86_64-linux\"\n"));
+    }
+    run(&mut user.sdbuild(&["init", "--yes", "card", "--system", "x86_64-linux"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["no SD card image for x86_64-linux", "--template vm"]);
+    assert!(!user.home.path().join("card").exists());
+}
+
+#[test]
 fn a_template_names_its_format_in_the_settings() {
     let user = user();
     let words = ["init", "--yes", "--template", "installer-cloud-init"];

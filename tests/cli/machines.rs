@@ -73,18 +73,23 @@ impl Borrower {
 
     /// The process that holds the machine.
     fn holder(&self) -> Option<Pid> {
-        let home = format!("HOME={}", self.user.state.path().display());
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let holds = |dir: &PathBuf| {
-            let read = |name: &str| fs::read(dir.join(name)).unwrap_or_default();
-            let words = String::from_utf8_lossy(&read("cmdline")).into_owned();
-            let is_ours = String::from_utf8_lossy(&read("environ")).contains(&home);
-            words.ends_with("\0hold-machine\0") && is_ours
-        };
-        let found = processes.map(|entry| entry.path()).find(holds)?;
-        let pid = found.file_name().unwrap().to_str().unwrap().parse();
-        Some(Pid::from_raw(pid.unwrap()))
+        holder_of(&self.user)
     }
+}
+
+/// The process that holds a machine for `user`.
+pub fn holder_of(user: &TestUser) -> Option<Pid> {
+    let home = format!("HOME={}", user.state.path().display());
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let holds = |dir: &PathBuf| {
+        let read = |name: &str| fs::read(dir.join(name)).unwrap_or_default();
+        let words = String::from_utf8_lossy(&read("cmdline")).into_owned();
+        let is_ours = String::from_utf8_lossy(&read("environ")).contains(&home);
+        words.ends_with("\0hold-machine\0") && is_ours
+    };
+    let found = processes.map(|entry| entry.path()).find(holds)?;
+    let pid = found.file_name().unwrap().to_str().unwrap().parse();
+    Some(Pid::from_raw(pid.unwrap()))
 }
 
 /// Says that it has begun, and then takes its time.
@@ -230,7 +235,8 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
 /// The machine was destroyed before what `create` had left running made it.
 #[test]
 fn what_a_failed_create_has_left_running_ends_before_the_machine_is_destroyed() {
-    let left = "(trap '' TERM; sleep 1; echo made >>calls) >&- 2>&- & exit 1";
+    let left = "(trap '' TERM; touch begun; sleep 1; echo made >>calls) >&- 2>&- &\n\
+        until [ -e begun ]; do sleep 0.01; done; exit 1";
     let borrower = Borrower::new(&[("create", left)]);
     run(&mut borrower.build(&[])).assert_exit_code(3);
     assert_eq!(borrower.verbs(), ["price", "create", "made", "destroy"]);
@@ -336,4 +342,56 @@ fn a_second_signal_does_not_wait_until_a_machine_is_given_back() {
     assert!(words.contains("it is still being given back"), "{words}");
     assert_eq!(borrower.records().len(), 1);
     borrower.wait_until_given_back();
+}
+
+/// Nothing is made, and the engine that is not here is not held against a build.
+#[test]
+fn doctor_tries_a_lender_as_far_as_that_costs_nothing() {
+    let doctor = |borrower: &Borrower| {
+        let words = ["doctor", "--json", "--on", "command:lend/lend"];
+        let shown = run(&mut borrower.user.sdbuild(&words));
+        let report: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap().clone();
+        let of = move |topic: &str| {
+            let check = checks.iter().find(|check| check["topic"] == topic).unwrap();
+            let part = |name: &str| check[name].as_str().unwrap().to_owned();
+            (part("verdict"), part("text"))
+        };
+        (of("machine on loan"), of("engine"))
+    };
+    for (price, verdict, words) in [
+        (
+            "echo 0.04 EUR an hour",
+            "good",
+            "lend/lend: 0.04 EUR an hour; build asks",
+        ),
+        ("exit 64", "good", "lend/lend asks no price; build borrows"),
+        (
+            "echo no account >&2; exit 1",
+            "bad",
+            "lend/lend price ended with exit code 1",
+        ),
+        ("echo a; echo b", "bad", "lend/lend price printed"),
+    ] {
+        let borrower = Borrower::new(&[("price", price)]);
+        let ((found, text), engine) = doctor(&borrower);
+        assert_eq!(
+            (found.as_str(), engine.0.as_str()),
+            (verdict, "warning"),
+            "{text}"
+        );
+        assert!(text.contains(words), "{text}");
+        assert_eq!(borrower.verbs(), ["price"]);
+        assert_eq!(borrower.records(), [""; 0]);
+    }
+    let borrower = Borrower::new(&[]);
+    fs::set_permissions(borrower.at("lend"), fs::Permissions::from_mode(0o644)).unwrap();
+    let ((found, text), _) = doctor(&borrower);
+    assert_eq!(found, "bad");
+    assert!(
+        text.ends_with("is not a program that can be started"),
+        "{text}"
+    );
+    fs::remove_file(borrower.at("lend")).unwrap();
+    assert!(doctor(&borrower).0.1.contains("there is no program"));
 }

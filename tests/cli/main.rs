@@ -18,11 +18,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod aws_calls;
+mod aws_credentials;
 mod aws_double;
+mod aws_kills;
+mod aws_lease;
+mod aws_machines;
+mod aws_model;
 mod boot;
 mod ci;
 mod clean;
 mod cli_test;
+mod deploy;
 mod doctor;
 mod documentation;
 mod formats;
@@ -37,6 +44,11 @@ mod machines;
 mod pins;
 mod processes;
 mod publish;
+mod publish_checks;
+mod publish_oci;
+mod publish_races;
+mod publish_removal;
+mod publish_sharing;
 mod reference;
 mod refusals;
 mod release;

@@ -8,9 +8,10 @@ use crate::{GOOD, user};
 
 #[test]
 fn every_source_is_named() {
-    let user = user()
+    let mut user = user()
         .with("SDBUILD_CORES", "2")
         .with("SDBUILD_GLUE", "native");
+    user.environment.remove("SDBUILD_STORE");
     let config = user.state.path().join(".config/sdbuild");
     fs::create_dir_all(&config).unwrap();
     fs::write(

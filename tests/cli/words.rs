@@ -65,6 +65,8 @@ fn manual_page_on_a_terminal_says_how_to_read_it() {
     CliTest::new(&["-h"])
         .stdout("To begin: `sdbuild try`")
         .run();
+    let version = concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n");
+    CliTest::new(&["version"]).stdout(version).run();
 }
 
 #[test]
@@ -84,6 +86,23 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 fn unknown_flag_and_command_have_useful_tips() {
     let flag = CliTest::new(&["build", "--fast"]).exit_code(2).run();
     assert!(!flag.stderr.contains("-- --fast"), "{}", flag.stderr);
+    // Of similar length only, which was proposed, and in the usage.
+    let flag = CliTest::new(&["build", "--bucket"]).exit_code(2).run();
+    assert!(!flag.stderr.contains("--quiet"), "{}", flag.stderr);
+    assert!(
+        flag.stderr.contains("Usage: sdbuild build"),
+        "{}",
+        flag.stderr
+    );
+    for words in [
+        ["--hostname", "pi", "build"],
+        ["--hostname=pi", "build", "."],
+    ] {
+        CliTest::new(&words)
+            .exit_code(2)
+            .stderr("tip: flags of a command go after it: sdbuild build --hostname …")
+            .run();
+    }
     CliTest::new(&["help", "foo"])
         .exit_code(2)
         .stderr("tip: `sdbuild help` lists all commands")

@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::support::*;
 
 /// An image that a test loaded, and the container that it started of it.
@@ -117,10 +120,92 @@ fn a_container_is_loaded_and_answers_over_ssh() {
     // Programs of the system are found.
     assert_eq!(docker(&["exec", &loaded.name, "uname", "-m"]), "x86_64\n");
 
-    for command in ["boot", "inspect"] {
-        run(user.sdbuild(&[command]).arg(&archive))
-            .assert_exit_code(2)
-            .assert_stderr_contains(&["image for container engines: docker load --input"]);
-    }
+    run(user.sdbuild(&["inspect"]).arg(&archive))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["image for container engines: docker load --input"]);
+    run(user.sdbuild(&["boot", "--until-ssh"]).arg(&arm64))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "is for aarch64",
+            "hint: `sdbuild build --format container --system x86_64-linux`",
+        ]);
+    run(user
+        .sdbuild(&["boot", "--until-ssh", "--memory", "512"])
+        .arg(&archive))
+    .assert_exit_code(2)
+    .assert_stderr_contains(&["--memory is for virtual machines"]);
+    let words = ["boot", "--run", "id -un; exit 7", "--login-key"];
+    let ran = run(user.sdbuild(&words).args([&key, &archive])).assert_exit_code(7);
+    assert_eq!(ran.stdout, "root\n");
+    assert_eq!(booted_images(), [""; 0]);
     runs.assert_nothing_left();
+    a_killed_boot_leaves_nothing(&user, &runs, &archive);
+    // Of the same content.
+    assert_eq!(loaded.property("{{len .RootFS.Layers}}"), "3");
+    assert_eq!(docker(&["exec", &loaded.name, "uname", "-m"]), "x86_64\n");
+}
+
+/// The copies of images that are booted now, by anybody.
+fn booted_images() -> Vec<String> {
+    let format = ["--format", "{{.Repository}}:{{.Tag}}"];
+    let mut images = docker_lines(&[&["image", "ls"], &format[..]].concat());
+    images.retain(|name| name.starts_with("sdbuild/booted:"));
+    images
+}
+
+/// Whatever ends sdbuild, and if the second process is killed too, the next boot removes what is left.
+fn a_killed_boot_leaves_nothing(user: &TestUser, runs: &RunTracker, archive: &Path) {
+    let start = || {
+        let mut boot = user.sdbuild(&["boot"]);
+        let mut running = Running::start(boot.arg(archive));
+        running.wait_for("the output of the container; Ctrl-C ends it");
+        (running, runs.container("booted"))
+    };
+    let is_gone = || runs.containers().is_empty() && booted_images().is_empty();
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let (running, name) = start();
+        let told = |template: &str| {
+            let told = docker(&["inspect", "--format", template, &name]);
+            told.trim().to_owned()
+        };
+        let rights = "{{.HostConfig.Privileged}} {{.HostConfig.CapAdd}} {{.HostConfig.SecurityOpt}} {{.Mounts}}";
+        assert_eq!(told(rights), "false [] [] []");
+        assert_eq!(booted_images().len(), 1);
+        running.signal(signal);
+        assert_eq!(running.finish().signal, Some(signal as i32));
+        let limit = Duration::from_secs(20);
+        wait_until(limit, "container and image are gone", is_gone);
+    }
+    let (running, name) = start();
+    kill_holders(user);
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    assert_eq!(runs.containers(), [name.as_str()], "it would show nothing");
+    let mut boot = user.sdbuild(&["boot"]);
+    let mut running = Running::start(boot.arg(archive));
+    running.wait_for(&format!("removed what a stale run left: container {name}"));
+    running.wait_for("removed what a stale run left: container image sdbuild/booted:");
+    running.wait_for("the output of the container");
+    running.signal(Signal::SIGTERM);
+    running.finish();
+    assert!(is_gone());
+}
+
+/// Kills the processes that remove what a killed boot of `user` leaves.
+fn kill_holders(user: &TestUser) {
+    let home = format!("HOME={}\0", user.state.path().display());
+    let mut killed = 0;
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |name: &str| {
+            let bytes = std::fs::read(process.path().join(name)).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        if read("cmdline").ends_with("\0hold-container\0") && read("environ").contains(&home) {
+            let pid = process.file_name().to_string_lossy().parse().unwrap();
+            kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+            killed += 1;
+        }
+    }
+    // That of an earlier boot may still look.
+    assert!(killed > 0);
 }

@@ -109,6 +109,7 @@ pub fn settings(dir: &Path, format: Compression) -> OutputSettings {
         dir: dir.to_path_buf(),
         force: false,
         owner: None,
+        is_private: false,
         compression: CompressionOptions {
             format,
             level: None,

@@ -207,12 +207,25 @@ fn the_disks_of_the_templates_boot() {
         let checked = run(&mut user.sdbuild(&["check", template])).assert_exit_code(0);
         let has_findings = checked.stdout.contains(['!', '✗']);
         assert!(!has_findings, "{}", checked.stdout);
-        let image = run(&mut user.build(&["--force", template])).assert_exit_code(0);
+        let mut build = user.build(&["--force", template]);
+        if template == "server" {
+            build.args(["--compress", "none"]);
+        }
+        let image = run(&mut build).assert_exit_code(0);
         assert!(!image.stderr.contains("emulation"), "{}", image.stderr);
-        let command = "id -un; hostname; uname -m";
+        let image = image.image();
+        // The root file system of a server is emptied at its start, but for what stays.
+        let mut left = "";
+        if template == "server" {
+            for directory in ["/left", "/persist", "/persist/left"] {
+                make_directory(&image, directory);
+            }
+            left = "/persist/left\n/persist/ssh/ssh_host_ed25519_key\n";
+        }
+        let command = "id -un; hostname; uname -m; ls -d /left /persist/left /persist/ssh/*_key 2>/dev/null; true";
         let mut boot = user.sdbuild(&["boot", "--user", login, "--run", command]);
-        let ran = run(boot.arg("--login-key").args([&key, &image.image()])).assert_exit_code(0);
-        assert_eq!(ran.stdout, format!("{login}\n{template}\nx86_64\n"));
+        let ran = run(boot.arg("--login-key").args([&key, &image])).assert_exit_code(0);
+        assert_eq!(ran.stdout, format!("{login}\n{template}\nx86_64\n{left}"));
     }
     of_a_pc(&user, "amazon", &key);
     run(&mut user.sdbuild(&["check", "amazon"])).assert_exit_code(0);
@@ -235,6 +248,13 @@ fn the_disks_of_the_templates_boot() {
         assert!(checked.stdout.contains(line), "{}", checked.stdout);
     }
     runs.assert_nothing_left();
+}
+
+/// Makes a directory in the root file system of a disk, which is behind the ESP.
+fn make_directory(disk: &Path, path: &str) {
+    let mut debugfs = Command::new("/usr/sbin/debugfs");
+    debugfs.args(["-w", "-R", &format!("mkdir {path}")]);
+    run(debugfs.arg(format!("{}?offset={}", disk.display(), 257 << 20))).assert_exit_code(0);
 }
 
 /// The directory `template` with what `init` writes for it, for PCs.

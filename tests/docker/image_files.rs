@@ -212,7 +212,7 @@ fn manifest_is_complete_and_reproducible() {
         "no place on this machine"
     );
 
-    // The output of the last run is in the directory of the configuration, and is no part of it.
+    // The output of the last run is in the directory of the configuration, and is not part of it.
     assert_eq!(manifest(), first);
     assert!(fs::read(user.out().join("small.img.zst")).unwrap() == image);
     let inspected = run(&mut user.sdbuild(&["inspect", "--json", "out/small.img.zst"]));

@@ -79,7 +79,7 @@ async fn a_machine_on_loan_is_given_back_when_a_build_is_killed() {
 }
 
 /// They would be gone with a machine that has an engine of its own.
-fn remove_containers_of(runs: &RunTracker) {
+pub fn remove_containers_of(runs: &RunTracker) {
     wait_until(Duration::from_secs(60), "the builder has ended", || {
         runs.running_containers().is_empty()
     });

@@ -75,6 +75,18 @@ fn image_is_told_once_with_what_comes_next() {
     );
     assert!(lines[2].contains("sdbuild flash out/small.img"), "{seen:?}");
     assert_eq!(lines.len(), 3, "{seen:?}");
+    // Another file of that name stays if its owner says so.
+    user.write("out/small.img", "precious");
+    let seen = on_a_terminal(&user, &words, "n\n");
+    assert!(
+        seen.contains("out/small.img is kept, and no image was written"),
+        "{seen:?}"
+    );
+    assert!(!seen.contains("--force"), "{seen:?}");
+    let kept = std::fs::read_to_string(user.out().join("small.img"));
+    assert_eq!(kept.unwrap(), "precious");
+    let seen = on_a_terminal(&user, &words, "y\n");
+    assert!(seen.contains("out/small.img · 6 B"), "{seen:?}");
     let header = seen.lines().find(|line| line.contains(" → aarch64-linux"));
     assert!(header.unwrap().contains("sd-card.nix"), "{seen:?}");
 }

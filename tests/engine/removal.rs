@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sdbuild::common::cancel::Cancel;
+use sdbuild::common::failure::Failure;
 use sdbuild::common::timeout::timeout;
 use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, Role};
 
@@ -66,9 +67,29 @@ async fn a_container_that_is_still_being_created_is_reported() {
     let mut guard = ContainerGuard::arm(&engine, NAME);
     let created = timeout(Duration::from_millis(200), guard.create(&spec)).await;
     assert!(created.is_none());
-    cancel.shorten_teardown();
+    cancel.shorten_teardown(Duration::from_secs(5));
     let leftover = guard.remove(&cancel).await.unwrap();
     assert_eq!(leftover.what, format!("container {NAME}"));
+}
+
+/// Where it was of no interest to whoever pressed Ctrl-C.
+#[tokio::test]
+async fn an_interruption_is_not_blamed_on_what_was_going_on() {
+    let (engine, _server) = scripted::engine(|_| refused(404, "no such container")).await;
+    let message = async |cancel: &Cancel| {
+        let guard = ContainerGuard::arm(&engine, NAME);
+        let run = guard.run("run a program", cancel, async |_: &mut ContainerGuard| {
+            Err::<(), _>(Failure::environment("it is missing"))
+        });
+        run.await.unwrap_err().to_string()
+    };
+    assert_eq!(
+        message(&Cancel::new()).await,
+        "run a program: it is missing"
+    );
+    let cancelled = Cancel::new();
+    cancelled.received(2);
+    assert_eq!(message(&cancelled).await, "interrupted");
 }
 
 /// A second Ctrl-C was spent on waiting for the program's end, and a busy engine had no time left to remove the container.
@@ -90,7 +111,7 @@ async fn shortened_teardown_removes_without_stopping_first() {
     let cancel = Cancel::new();
     let shorten = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        cancel.shorten_teardown();
+        cancel.shorten_teardown(Duration::from_secs(5));
     };
     let release = ContainerGuard::arm(&engine, NAME).release(&cancel);
     let (leftover, ()) = tokio::join!(release, shorten);

@@ -161,7 +161,7 @@ fn iso9660() -> Vec<u8> {
 /// The recipe was written to the card, with a warning.
 #[test]
 fn file_without_partition_table_needs_raw() {
-    if !have(&["mkfs.ext4", "zstd"]) {
+    if !have(&["mkfs.ext4", "zstd", "addpart"]) {
         return;
     }
     let Some(card) = Card::new(16 * MIB) else {
@@ -201,6 +201,18 @@ fn file_without_partition_table_needs_raw() {
     let (code, text) = card.run_flash("live.iso", &[]);
     assert_eq!(code, Some(0), "{text}");
     assert!(card.bytes().starts_with(&iso));
+    run(
+        &format!("addpart {} 1 2048 4096", card.node),
+        card.dir.path(),
+    );
+    let node = format!("{}p1", card.node);
+    let mut flash = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+    flash.args(["flash", "live.iso", &node, "--allow-fixed", "--yes"]);
+    let (code, text) = run_output(flash.current_dir(card.dir.path()));
+    assert_eq!(code, Some(2), "{text}");
+    let refusal = format!("it is a partition of {}", card.node);
+    assert_contains(&text, &["(nothing was written)", &refusal]);
+    assert_eq!(text.matches("error:").count(), 1, "{text}");
 }
 
 #[test]

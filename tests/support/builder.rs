@@ -4,8 +4,8 @@ use std::process::Command;
 
 use super::{Outcome, docker, docker_lines, run};
 
-/// The default store volume.
-pub const STORE: &str = "sdbuild-store";
+/// The store volume that the tests share, which is not the default: that one may be in use by who runs the tests.
+pub const STORE: &str = "sdbuild-store-tests";
 
 /// A container image of the builder for this machine that a build has loaded, or `None`.
 pub fn builder_image() -> Option<String> {

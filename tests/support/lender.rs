@@ -10,8 +10,8 @@ use nix::unistd::{Gid, Uid, chown};
 
 use super::nix_machine::libraries;
 use super::{
-    TOOLS, TestUser, docker_lines, engine_available, root, root_available, run, tool_unpacked,
-    tools_available,
+    TOOLS, TestUser, docker, docker_lines, engine_available, root, root_available, run,
+    tool_unpacked, tools_available,
 };
 
 /// The account in the container, in the builder's image too.
@@ -24,6 +24,8 @@ const LABEL: &str = "sdbuild.tests.lender";
 /// dropped.
 pub struct Lender {
     dir: tempfile::TempDir,
+    /// The container image of its machines.
+    builder: String,
 }
 
 impl Lender {
@@ -40,6 +42,7 @@ impl Lender {
     pub fn new(builder: &str) -> Self {
         let lender = Self {
             dir: tempfile::tempdir().unwrap(),
+            builder: builder.to_owned(),
         };
         for name in ["host", "other", "key"] {
             let mut make = Command::new("ssh-keygen");
@@ -94,6 +97,54 @@ impl Lender {
     pub fn machines(&self) -> Vec<String> {
         let label = format!("label={LABEL}={}", self.dir.path().display());
         docker_lines(&["ps", "--all", "--filter", &label, "--format", "{{.Names}}"])
+    }
+
+    /// Starts the machine `name` with the host key `host`, where the key `login` may log in; returns its address.
+    pub fn start_machine(&self, name: &str, host: &str, login: &str) -> String {
+        let dir = self.at(name);
+        run(Command::new("cp")
+            .arg("-a")
+            .arg(self.at("machine"))
+            .arg(&dir))
+        .assert_exit_code(0);
+        // In place: the owner and the mode of the file stay.
+        fs::write(dir.join("host"), host).unwrap();
+        fs::write(dir.join("authorized_keys"), format!("{login}\n")).unwrap();
+        let label = format!("{LABEL}={}", self.dir.path().display());
+        let machine = format!("{}:/machine:ro", dir.display());
+        let group = fs::metadata(SOCKET).unwrap().gid();
+        let [account, group] = [ACCOUNT, group].map(|number| number.to_string());
+        let socket = format!("{SOCKET}:{SOCKET}");
+        let words = [
+            "run", "--detach", "--name", name, "--label", &label, "--user", &account,
+        ];
+        let more = [
+            "--group-add",
+            &group,
+            "--volume",
+            &machine,
+            "--volume",
+            &socket,
+        ];
+        let program = ["--entrypoint", "sh", &self.builder, "/machine/start"];
+        docker(&[&words[..], &more, &program].concat());
+        let address = "{{.NetworkSettings.IPAddress}}";
+        docker_lines(&["inspect", "--format", address, name]).remove(0)
+    }
+
+    /// Lets `user` reach machines of Amazon, as which those of this lender stand: another port, and another account.
+    pub fn stands_for_amazon(&self, user: TestUser) -> TestUser {
+        fs::write(self.at("amazon_config"), "Port 2222\n").unwrap();
+        let text = format!(
+            "#!/bin/sh\nfor word in \"$@\"; do\n  shift\n  case $word in\n  ssh://ec2-user@*) word=ssh://sdbuild@${{word#*@}} ;;\n  esac\n  \
+             set -- \"$@\" \"$word\"\ndone\nexec /usr/bin/ssh -F {} \"$@\"\n",
+            self.at("amazon_config").display()
+        );
+        fs::create_dir(self.at("amazon")).unwrap();
+        self.write_program("amazon/ssh", &text);
+        let path = self.at("amazon");
+        let path = format!("{}:{}", path.display(), user.environment["PATH"]);
+        user.with("PATH", path).with("SDBUILD_ON", "aws")
     }
 
     fn at(&self, name: &str) -> PathBuf {

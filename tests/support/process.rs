@@ -144,12 +144,21 @@ impl Running {
 
     /// Whether the process is stopped (state `T`).
     pub fn is_stopped(&self) -> bool {
+        self.has_state('T')
+    }
+
+    /// Whether the process has ended (state `Z` until somebody waits for it).
+    pub fn is_ended(&self) -> bool {
+        self.has_state('Z')
+    }
+
+    fn has_state(&self, state: char) -> bool {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         stat.rsplit(')')
             .next()
             .unwrap()
             .trim_start()
-            .starts_with('T')
+            .starts_with(state)
     }
 
     /// Waits until a line of standard error contains `part`, for at most two minutes.

@@ -91,7 +91,7 @@ impl Sshd {
 
     /// Kills the server processes of all connections, as if the network were gone.
     pub fn cut(&self) {
-        // All are found first: a process whose parent was killed is no descendant any more, and would keep its
+        // All are found first: a process whose parent was killed is not a descendant any more, and would keep its
         // connection.
         let sessions = self.sessions();
         assert!(!sessions.is_empty(), "nobody is connected\n{}", self.log());

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{file_names, mini_nixpkgs, shared};
+use super::{STORE, file_names, mini_nixpkgs, shared};
 
 /// A user with a directory for configurations, a home directory, environment variables, and the shared cache of
 /// downloads.
@@ -40,6 +40,7 @@ impl TestUser {
         environment.insert("HOME".into(), text(state.path()));
         environment.insert("XDG_CACHE_HOME".into(), text(&shared("cache")));
         environment.insert("SDBUILD_SUBSTITUTERS".into(), String::new());
+        environment.insert("SDBUILD_STORE".into(), STORE.into());
         // Most tests read the image; those of the default format unset this.
         environment.insert("SDBUILD_COMPRESS".into(), "none".into());
         Self {

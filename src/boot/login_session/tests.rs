@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::*;
-use crate::boot::machine::QemuBackend;
+use crate::boot::disk::Disk;
+use crate::boot::machine::Backend;
 use crate::boot::process::QemuProcess;
 use crate::boot::request::BootRequest;
+use crate::boot::session::Source;
 use crate::boot::tools::BootTools;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
@@ -17,7 +19,7 @@ fn machine(script: &str) -> RunningMachine {
     let mut shell = tokio::process::Command::new("sh");
     let shell = shell.args(["-c", script]);
     RunningMachine::new(
-        QemuBackend::Process(QemuProcess::piped(shell, std::process::Stdio::null()).unwrap()),
+        Backend::Process(QemuProcess::piped(shell, std::process::Stdio::null()).unwrap()),
         None,
         &Events::none(),
     )
@@ -32,6 +34,7 @@ static LOGIN: Login = Login {
 
 /// Calls `wait` with a session for `request`. No server listens on its port, so ssh is not started.
 async fn in_session<T>(request: &BootRequest, wait: impl AsyncFnOnce(&LoginSession<'_>) -> T) -> T {
+    let disk = Disk::empty();
     let tools = BootTools {
         qemu: None,
         ssh: None,
@@ -44,6 +47,7 @@ async fn in_session<T>(request: &BootRequest, wait: impl AsyncFnOnce(&LoginSessi
     let session = LoginSession {
         session: BootSession {
             request,
+            source: Source::Disk(&disk),
             tools: &tools,
             seed: None,
             start: None,

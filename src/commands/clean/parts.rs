@@ -30,7 +30,7 @@ pub(super) async fn run(
         Err(failure) => return Err(failure),
     };
     let files = if args.downloads {
-        let files = FileRemoval::plan(settings)?.without_logs();
+        let files = FileRemoval::downloads(settings)?;
         report_live(files.live(), context);
         Some(files)
     } else {

@@ -6,6 +6,7 @@ use crate::common::board::{Board, Start};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::new_file::{self, Access};
+use crate::common::system::System;
 use crate::settings::SETTINGS_NAME;
 use crate::template::TemplateValues;
 
@@ -25,7 +26,7 @@ pub(super) fn name_in_settings(
     context: &Context,
 ) -> Result<(), Failure> {
     let (lines, why) = match values.template.format() {
-        Some(format) => (vec![format_line(format)], FOR_FORMAT),
+        Some(format) => (format_lines(format, values.system), FOR_FORMAT),
         None if values.board.has_images_of_its_own() => (lines(values.board), FOR_BOARD),
         None => return Ok(()),
     };
@@ -39,6 +40,11 @@ pub(super) fn name_in_settings(
     }
     let text = format!("# What the image is for: {why}.\n{}\n", lines.join("\n"));
     new_file::write(&path, &text, Access::Everybody, owner)
+}
+
+fn format_lines(format: &str, system: System) -> Vec<String> {
+    let other = (system != System::default()).then(|| format!("system = \"{system}\""));
+    std::iter::once(format_line(format)).chain(other).collect()
 }
 
 fn format_line(format: &str) -> String {

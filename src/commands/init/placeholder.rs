@@ -8,8 +8,12 @@ use super::keys;
 use super::questions::Asker;
 use crate::common::atomic_file;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file;
 use crate::settings::{self, Environment};
 use crate::template;
+
+/// Larger files are not configurations that `init` wrote.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Replaces the placeholder in the configuration with the keys of this user, and nothing else. `false` if there is no
 /// such placeholder, or no key.
@@ -20,7 +24,9 @@ pub(super) async fn fill(
 ) -> Result<bool, Failure> {
     let path = settings.config.as_path();
     let is_plain = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
-    let text = fs::read_to_string(path).ok().filter(|_| is_plain);
+    // What cannot be read has no placeholder: `init` says then that the file exists.
+    let read = || plain_file::read_text(path, MAX_BYTES).ok();
+    let text = is_plain.then(read).flatten();
     let Some(text) = text.filter(|text| template::has_placeholder(text)) else {
         return Ok(false);
     };

@@ -66,26 +66,33 @@ impl Asker<'_> {
         self.until_valid(MAX_ATTEMPTS, read, valid).await
     }
 
-    /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice.
-    pub(super) async fn network(&self, name: &str) -> Result<Wifi, Failure> {
+    /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice; `None`
+    /// for an empty one.
+    pub(super) async fn network(&self, name: &str) -> Result<Option<Wifi>, Failure> {
         // There is a terminal, or the first question fails: with --yes it is asked again too.
-        let question = format!("Passphrase of {}: ", ui::sanitize(name));
+        let name_shown = ui::sanitize(name);
+        let question = format!("Passphrase of {name_shown} (empty for no wireless network): ");
         let differ = || Failure::usage("the two passphrases are not the same");
         for attempt in 1..=MAX_ATTEMPTS {
             let read = async || self.passphrase(&question).await;
-            let valid = |phrase: &str| Ok((phrase.to_owned(), Wifi::new(name, phrase)?));
+            let valid = |phrase: &str| {
+                let network = Some(phrase).filter(|phrase| !phrase.is_empty());
+                let network = network.map(|phrase| Wifi::new(name, phrase)).transpose()?;
+                Ok((phrase.to_owned(), network))
+            };
             let (phrase, network) = self.until_valid(MAX_ATTEMPTS, read, valid).await?;
-            if self.passphrase("The same again: ").await? == phrase {
+            if phrase.is_empty() || self.passphrase("The same again: ").await? == phrase {
                 return Ok(network);
             }
             if attempt < MAX_ATTEMPTS {
-                self.ui.explain(&differ().to_string());
+                let text = format!("{}: once more, from the first one", differ());
+                self.ui.explain(&text);
             }
         }
         Err(differ())
     }
 
-    /// A line that the user types. The end of the input is no answer: whoever types Ctrl-D wants to leave.
+    /// A line that the user types. The end of the input is not an answer: whoever types Ctrl-D wants to leave.
     async fn line(&self, prompt: String) -> Result<String, Failure> {
         let line = read_line(prompt, self.ui, self.context).await?;
         line.ok_or_else(|| {

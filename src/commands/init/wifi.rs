@@ -25,7 +25,7 @@ pub(super) async fn choose(
     match (name.is_empty(), file) {
         (true, _) => Ok(None),
         (false, Some(file)) => Wifi::new(&name, &first_line(file)?).map(Some),
-        (false, None) => asker.network(&name).await.map(Some),
+        (false, None) => asker.network(&name).await,
     }
 }
 

@@ -18,7 +18,7 @@ pub struct QemuModel {
     pub wiring: Wiring,
     /// The first release of QEMU that has the machine, where 7.2 has not.
     pub since: Option<u32>,
-    /// What the board has and the model lacks, or does otherwise; empty for a machine that is no board.
+    /// What the board has and the model lacks, or does otherwise; empty for a machine that is not a board.
     pub lacks: &'static str,
     /// Its firmware; `None` for the one that QEMU brings, or the one on the image.
     pub firmware: Option<QemuFirmware>,

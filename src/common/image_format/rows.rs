@@ -206,7 +206,11 @@ static CONTAINER: ImageFormat = ImageFormat {
     product_types: &["oci-archive"],
     extensions: &["oci.tar"],
     compression: Compression::Gzip,
-    next: &[("docker load --input", "load it into the engine")],
+    boots: true,
+    next: &[
+        ("sdbuild boot", "see it start in a container"),
+        ("docker load --input", "load it into the engine"),
+    ],
     ..ImageFormat::NONE
 };
 

@@ -245,6 +245,7 @@ impl ContainerOfJob {
             substituters: self.job.request.nix.substituters.clone(),
             shown: self.job.source.shown_references(),
             image: self.image.clone(),
+            system: self.job.request.system,
         };
         follow(self.container.drain(output), log, &events, view).await
     }

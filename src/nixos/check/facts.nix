@@ -90,7 +90,7 @@ let
   isLoader = name: tryOr false ((config.boot.loader.${name}.enable or false) == true);
   root = config.fileSystems."/" or null;
   sd = config.sdImage or { };
-  # The names of files in shell commands, and of programs that install files. Longer words are no paths.
+  # The names of files in shell commands, and of programs that install files. Longer words are not paths.
   separators = [ "\n" "\t" "\"" "'" ";" ")" ];
   pathsIn = commands: filter (word: builtins.stringLength word < 1000) (words (builtins.replaceStrings separators (map (_: " ") separators) (builtins.unsafeDiscardStringContext commands)));
   fileIn = builtins.match "(.*/)?([^/]+[.](bin|img|itb)|install-[^/]+)";
@@ -115,6 +115,7 @@ let
     warnings = map toString (config.warnings or [ ]);
     image = hasImage;
     card = isCard;
+    container = config.boot.isContainer or false;
     release = config.system.nixos.release or null;
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;

@@ -3,6 +3,10 @@
 use serde::Deserialize;
 
 /// What a configuration sets that matters for booting and logging in.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one answer of the expression"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct ConfigFacts {
     /// Messages of the assertions that fail.
@@ -13,6 +17,8 @@ pub struct ConfigFacts {
     pub image: bool,
     /// Whether that is an SD card: what boots on a board by an extlinux menu.
     pub card: bool,
+    /// Whether it runs as a container, to which the engine gives a network.
+    pub container: bool,
     /// The release of NixOS, `26.05`.
     pub release: Option<String>,
     /// The system of the packages, `aarch64-linux`.

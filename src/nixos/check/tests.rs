@@ -9,7 +9,7 @@ const KEY: &str =
 /// Facts of a configuration without mistakes.
 fn good() -> Value {
     json!({
-        "assertions": [], "warnings": [], "image": true, "card": true, "release": "26.05",
+        "assertions": [], "warnings": [], "image": true, "card": true, "container": false, "release": "26.05",
         "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
         "root": { "device": "/dev/disk/by-label/NIXOS_SD", "grows": false },
         "users": [user("root", &[KEY], "none")],
@@ -122,6 +122,23 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
             listed.contains(&format!("| `{id}` |")),
             "{id} is not in docs/errors.md"
         );
+    }
+}
+
+/// The line to paste had the locale of the example.
+#[test]
+fn the_line_to_add_has_what_was_meant() {
+    for (path, value, line) in [
+        ("/locale", "de_DE", "i18n.defaultLocale = \"de_DE.UTF-8\";"),
+        ("/locale", "xx_YY", "i18n.defaultLocale = \"en_US.UTF-8\";"),
+        (
+            "/time_zone",
+            "Europe/Viena",
+            "time.timeZone = \"Europe/Vienna\";",
+        ),
+    ] {
+        let found = findings(&with(&[(path, json!(value))]), "aarch64-linux", None);
+        assert_eq!(found[0].add, [line]);
     }
 }
 
@@ -335,6 +352,51 @@ fn lines_are_filled_in_and_traps_come_first() {
             "system.stateVersion = \"26.05\";"
         ]
     );
+}
+
+#[test]
+fn a_build_warns_of_what_locks_out_or_fails_later() {
+    let line = |changes: &[(&str, Value)]| {
+        let mut facts = good();
+        for (pointer, value) in changes {
+            *facts.pointer_mut(pointer).unwrap() = value.clone();
+        }
+        let text = format!("trace: sdbuild: facts: {facts}");
+        format!(
+            "@nix {}",
+            json!({ "action": "msg", "level": 0, "msg": text })
+        )
+    };
+    let told = |changes: &[(&str, Value)]| warnings(&line(changes), System::Aarch64Linux);
+    assert!(is_trace(&line(&[])));
+    let quoted = r#"@nix {"action":"msg","msg":"error: x\n 31| builtins.trace \"sdbuild: facts: ${facts.value}\" value"}"#;
+    assert!(!is_trace(quoted));
+    assert_eq!(told(&[]), [""; 0]);
+    assert_eq!(told(&[("/state_version", json!(false))]), [""; 0]);
+    let off = told(&[("/ssh/enable", json!(false))]);
+    assert!(
+        off[0].contains("services.openssh.enable = false"),
+        "{off:?}"
+    );
+    let zone = told(&[("/time_zone", json!("Europe/Berln"))]);
+    assert!(zone[0].contains("Europe/Berlin may be meant"), "{zone:?}");
+    // A failed assertion ends the build with its own text.
+    assert_eq!(told(&[("/assertions", json!(["no"]))]), [""; 0]);
+    let forged = "@nix {\"msg\":\"sdbuild: facts: {}\"}";
+    assert_eq!(warnings(forged, System::Aarch64Linux), [""; 0]);
+}
+
+#[test]
+fn a_container_needs_no_network_of_its_own() {
+    let off = ("/network/dhcp", json!(false));
+    let found = |changes: &[(&str, Value)]| findings(&with(changes), "aarch64-linux", None);
+    assert!(
+        found(std::slice::from_ref(&off))
+            .iter()
+            .any(|f| f.id == "no-network")
+    );
+    let inside = found(&[off, ("/container", json!(true))]);
+    assert!(inside.iter().all(|f| f.id != "no-network"), "{inside:?}");
 }
 
 #[test]

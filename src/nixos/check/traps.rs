@@ -89,7 +89,8 @@ const RULES: [Rule; 13] = [
         is: |facts, _| {
             let net = &facts.network;
             let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
-            (!any).then(|| "networking.useDHCP = false, and no interface has an address".into())
+            (!any && !facts.container)
+                .then(|| "networking.useDHCP = false, and no interface has an address".into())
         },
         why: "the machine is not in any network",
         add: &["networking.useDHCP = true;"],
@@ -130,7 +131,7 @@ const RULES: [Rule; 13] = [
             ))
         },
         why: "the tz database has no such zone, so the build fails or the clock shows UTC",
-        add: &["time.timeZone = \"Europe/Berlin\";"],
+        add: &["time.timeZone = \"{time zone}\";"],
     },
     Rule {
         id: "locale",
@@ -147,7 +148,7 @@ const RULES: [Rule; 13] = [
             })
         },
         why: "glibc has no such locale, so the build of the locales fails",
-        add: &["i18n.defaultLocale = \"en_US.UTF-8\";"],
+        add: &["i18n.defaultLocale = \"{locale}\";"],
     },
     Rule {
         id: "open-passphrase",
@@ -173,11 +174,15 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let release = facts.release.as_deref().unwrap_or("26.05");
     let stored = login::stored_passwords(facts);
     let administrator = stored.first().copied().unwrap_or("root");
+    let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
+    let locale = facts.locale.as_deref().and_then(locale::suggestion);
     let fill = |line: &&str| {
         line.replace("{system}", system)
             .replace("{administrator}", administrator)
             .replace("{port}", &port)
             .replace("{release}", release)
+            .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))
+            .replace("{locale}", locale.unwrap_or("en_US.UTF-8"))
     };
     let rules = RULES.iter().chain(&login::RULES);
     let found = rules.filter_map(|rule| {

@@ -162,7 +162,7 @@ fn file_type(executable: bool) -> u8 {
     if executable { b'x' } else { b'f' }
 }
 
-/// Whether what was a file is gone, or something else now: a link, a pipe, or below what is no directory any more.
+/// Whether what was a file is gone, or something else now: a link, a pipe, or below what is not a directory any more.
 fn is_replaced(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidInput, NotADirectory, NotFound};
     matches!(error.kind(), InvalidInput | NotADirectory | NotFound)

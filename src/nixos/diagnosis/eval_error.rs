@@ -1,11 +1,12 @@
 //! Errors in a configuration that Nix or nixpkgs reports, and what to do about them. Pure; the texts were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
-use super::mistake::ARGUMENTS;
+use super::evidence::ExitContext;
 use super::names::{is_name, quoted_after};
-use super::syntax_error;
+use super::{nixpkgs_file, syntax_error, undefined_variable};
 use crate::common::image_format::in_place_of;
-use crate::common::nearest::{is_slip, nearest};
+use crate::common::nearest::nearest;
+use crate::nixos::log::NixError;
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl EvalError {
             Self::Syntax => has("syntax error, "),
             Self::Untracked => untracked_file(summary).is_some(),
             Self::NotUploaded => has("/build/") && (has("does not exist") || has("No such file")),
-            Self::NotInNixpkgs => has("path '<nixpkgs>/") && has("does not exist"),
+            Self::NotInNixpkgs => nixpkgs_file::missing(summary).is_some(),
             Self::WrongPlatform => has("is required to build") || has("required system or feature"),
             Self::LockIncomplete => has("requires lock file changes"),
             Self::IndirectInput => has("is an indirect flake reference"),
@@ -105,7 +106,8 @@ impl EvalError {
     }
 
     /// What to do about it.
-    pub(super) fn hint(self, summary: &str) -> String {
+    pub(super) fn hint(self, context: &ExitContext<'_>, error: &NixError) -> String {
+        let summary = error.summary.as_str();
         match self {
             Self::NoSdImage => "import the module that makes SD card images".to_owned(),
             Self::NoVariant => no_variant_hint(summary),
@@ -123,7 +125,7 @@ impl EvalError {
             Self::MissingAttribute => {
                 "check the name: https://search.nixos.org/packages".to_owned()
             }
-            Self::UndefinedVariable => undefined_variable_hint(summary),
+            Self::UndefinedVariable => undefined_variable::hint(context, error),
             Self::Syntax => syntax_error::general_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
                 Some(file) => {
@@ -136,7 +138,7 @@ impl EvalError {
                 .gitignore and .sdbuildignore list and without *.img files; --root DIR uploads one above it"
                     .to_owned()
             }
-            Self::NotInNixpkgs => not_in_nixpkgs_hint(summary),
+            Self::NotInNixpkgs => nixpkgs_file::hint(context, summary),
             Self::WrongPlatform => {
                 "the configuration requires another platform, or a feature that neither this builder nor one of --builders has: set \
                  nixpkgs.hostPlatform, or name the feature in the sixth field of a builder that has it"
@@ -159,24 +161,6 @@ impl EvalError {
                     .to_owned()
             }
         }
-    }
-}
-
-/// What may be meant by a name that is not bound.
-fn undefined_variable_hint(summary: &str) -> String {
-    match quoted_after(summary, "undefined variable") {
-        Some(name @ ("True" | "False" | "TRUE" | "FALSE" | "Null" | "NULL")) => {
-            format!("write {}, in small letters", name.to_lowercase())
-        }
-        Some(name)
-            if let Some(meant) = ARGUMENTS.into_iter().find(|known| is_slip(name, known)) =>
-        {
-            format!("did you mean {meant}?")
-        }
-        Some(name) => {
-            format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
-        }
-        None => "check its spelling".to_owned(),
     }
 }
 
@@ -230,15 +214,6 @@ fn unfree_hint(summary: &str) -> String {
         ),
         None => "allow it in the configuration: nixpkgs.config.allowUnfree = true;".to_owned(),
     }
-}
-
-fn not_in_nixpkgs_hint(summary: &str) -> String {
-    if summary.contains("/installer/sd-card/") {
-        return "nixpkgs has no such file; its module for SD card images is \
-            <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>"
-            .to_owned();
-    }
-    "nixpkgs has no such file: check the spelling of the path, or the release".to_owned()
 }
 
 fn unknown_option_hint(summary: &str) -> String {

@@ -2,9 +2,11 @@
 
 use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::ExitContext;
+use super::flake_source::outputs_hint;
 use super::image_module::import_hint;
 use super::module_arguments::{Header, imports_line, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
+use super::nixpkgs_file;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
@@ -35,7 +37,7 @@ pub(super) enum Mistake {
     LibraryFunction,
     /// A path in quotes.
     QuotedPath,
-    /// A file in `imports` that is no module.
+    /// A file in `imports` that is not a module.
     NotAModule,
     /// An attribute that is defined twice in one file.
     DefinedTwice,
@@ -88,12 +90,12 @@ impl Mistake {
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
             Self::NoSuchPackage => no_such_package(context, error),
             Self::UnknownArgument => unknown_argument(context, error),
-            Self::NoEllipsis => no_ellipsis(error),
+            Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
             Self::InfiniteRecursion => {
                 let is_recursion = summary.starts_with("infinite recursion encountered");
                 is_recursion.then(|| recursion(context, error))
             }
-            Self::NotInSearchPath => not_in_search_path(summary),
+            Self::NotInSearchPath => not_in_search_path(context, summary),
             Self::WrongType => wrong_type(summary),
             Self::DefinedByImage => defined_by_image(summary),
             Self::Conflict => conflict(summary),
@@ -266,10 +268,13 @@ const CHANNELS: [(&str, &str); 5] = [
     ("disko", "nix-community/disko"),
 ];
 
-fn not_in_search_path(summary: &str) -> Option<String> {
+fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (path, _) = summary
         .strip_prefix("file '")?
         .split_once("' was not found in the Nix search path")?;
+    if path.starts_with("nixpkgs/") {
+        return Some(nixpkgs_file::hint(context, summary));
+    }
     let (channel, rest) = path
         .split_once('/')
         .map_or((path, ""), |(channel, rest)| (channel, rest));

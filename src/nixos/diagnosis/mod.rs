@@ -8,6 +8,7 @@ mod definitions;
 mod eval_error;
 mod evidence;
 mod fetch_error;
+mod flake_source;
 mod image_module;
 mod known_error;
 mod machine;
@@ -15,7 +16,9 @@ mod mistake;
 mod module_arguments;
 mod names;
 mod nix_message;
+mod nixpkgs_file;
 mod syntax_error;
+mod undefined_variable;
 mod warning;
 
 use std::collections::BTreeSet;
@@ -44,6 +47,7 @@ const SEE_LOG: &str = "see the end of the log";
 
 /// The failure of a run that ended as `context` and `findings` describe.
 pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
+    let findings = &*flake_source::with_own_paths(context, findings);
     let known = all_known_errors(findings);
     let cause = private_handler_failure(context, findings)
         .or_else(|| import_failure(context, findings))
@@ -241,8 +245,8 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
             (EvalError::NoSdImage, _) => image_module::import_hint(context, &error.summary),
             (EvalError::MissingAttribute, Some(names)) => format!("write {names}"),
             (EvalError::Syntax, _) => syntax_error::hint(context, error)
-                .unwrap_or_else(|| eval_error.hint(&error.summary)),
-            _ => eval_error.hint(&error.summary),
+                .unwrap_or_else(|| eval_error.hint(context, error)),
+            _ => eval_error.hint(context, error),
         })
     });
     hint.into_iter().fold(failure, Failure::hint)

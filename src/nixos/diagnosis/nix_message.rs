@@ -37,7 +37,8 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     }
 }
 
-/// Where the mistake is: what Nix reports, a flag, or the line that defines the option of which the message speaks.
+/// Where the mistake is: what Nix reports, a flag, or the line that defines the option of which the message speaks, or throws
+/// that message.
 fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     match &error.position {
         Some(Position { file, line, column }) if file.starts_with(CONFIG_DIR) => {
@@ -50,8 +51,11 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
         }
         Some(_) => None,
         None => {
-            let Definition { name, line, .. } = Definition::find(context, error)?;
-            Some(format!("{}{name}:{line}", context.shown_dir))
+            let place = match Definition::find(context, error) {
+                Some(Definition { name, line, .. }) => format!("{name}:{line}"),
+                None => context.files?.place_that_throws(&error.summary)?,
+            };
+            Some(format!("{}{place}", context.shown_dir))
         }
     }
 }

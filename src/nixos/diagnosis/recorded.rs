@@ -190,7 +190,7 @@ fn a_server_that_cannot_be_resolved() {
     let failure = failure(stream!("unreachable"), 1);
     let message = "could not reach a server that it needs: unable to download 'https://cache.nosuch.invalid/x'";
     assert_failure(&failure, Class::Environment, message, "check the network");
-    // It is no address of a cache.
+    // It is not an address of a cache.
     assert_eq!(failure.hints.len(), 1, "{:?}", failure.hints);
 }
 

@@ -12,12 +12,13 @@ use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::Log;
 use crate::nixos::user_files::UserFiles;
 
-/// The failure of a build of `c.nix` with the text `nix`, the log `stream` and `set`, the value of `--set`, if it is not empty.
+/// The failure of a build of `c.nix`, or of the flake, with the text `nix`, the log `stream` and `set`, the value of `--set`, if it is not empty.
 fn failure(nix: &str, stream: &str, set: &str) -> Failure {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("pi");
     std::fs::create_dir(&root).unwrap();
     std::fs::write(root.join("c.nix"), nix).unwrap();
+    std::fs::write(root.join("flake.nix"), nix).unwrap();
     std::fs::write(root.join("wifi.nix"), "{ }").unwrap();
     std::fs::write(root.join(".gitignore"), "wifi.nix\n").unwrap();
     std::fs::write(dir.path().join("common.nix"), "{ }").unwrap();

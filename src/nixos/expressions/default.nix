@@ -10,16 +10,28 @@
 let
   source = import ./source.nix;
   inherit (source) system evaluate imageOf;
+
+  checkOf = evaluation: import ./facts.nix { inherit imageOf evaluation; inherit (import ./format.nix) variant; };
+  # `value`, of which a build warns what `check` would find in the configuration `evaluation`: sdbuild reads the trace. Facts that
+  # cannot be evaluated are not told: the build says itself what it cannot evaluate. Longer lines reach sdbuild in pieces.
+  checked =
+    evaluation: value:
+    let
+      facts = builtins.tryEval (builtins.toJSON (checkOf evaluation).facts);
+      isTold = facts.success && builtins.stringLength facts.value < 50000;
+    in
+    if isTold then builtins.trace "sdbuild: facts: ${facts.value}" value else value;
+  plain = evaluate [ ];
 in
 {
   # The derivation of the image.
-  image = imageOf (evaluate [ ]);
+  image = checked plain (imageOf plain);
   # What `check` reads: see facts.nix.
-  inherit (import ./facts.nix { inherit imageOf; inherit (import ./format.nix) variant; evaluation = evaluate [ ]; }) facts whole;
+  inherit (checkOf plain) facts whole;
   # The image with native glue: see glue/default.nix.
   # `failed`: see there.
   glue =
     { failed ? "" }:
-    import ./glue ({ inherit system evaluate imageOf failed; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
+    import ./glue ({ inherit system evaluate imageOf failed checked; evaluateChanged = source.evaluateChanged or null; } // source.builder or { });
   inherit (source) report settings;
 }

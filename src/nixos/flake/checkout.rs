@@ -134,7 +134,7 @@ fn check_access(url: &str, search: FlakeSearch<'_>) -> Result<(), Failure> {
         && let Some(secret) = http_url::secret_in(url)
     {
         return Err(Failure::usage(format!("the address {shown} {secret}"))
-            .hint("let a credential helper of git have it: arguments of programs are no secret"));
+            .hint("let a credential helper of git have it: arguments of programs are not secret"));
     }
     if search.offline && Protocol::of(url)? != Protocol::File {
         let text = format!("{shown} would be fetched by your git, and --offline allows no fetch");
@@ -206,7 +206,7 @@ async fn fetch_commit<'s>(
         (Some(wanted), Some(head)) if *wanted == head => Ok(()),
         (wanted, _) => {
             let wanted = wanted.as_deref().unwrap_or(branch);
-            Err(Failure::usage(format!("{wanted} is no commit there")))
+            Err(Failure::usage(format!("{wanted} is not a commit there")))
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
     inputs
 }
 
-/// The attributes of a set and of the sets in it that are no sets themselves.
+/// The attributes of a set and of the sets in it that are not sets themselves.
 fn leaves<'t, 'a>(tokens: &'t [Token<'a>]) -> Vec<(Vec<&'a str>, &'t [Token<'a>])> {
     let mut leaves = Vec::new();
     let mut open = attributes(tokens);

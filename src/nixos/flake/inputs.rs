@@ -1,7 +1,9 @@
 //! The inputs of a flake: which are fetched here, and which nobody can fetch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::declared_inputs::declared_inputs;
 use super::locked_inputs::{self, LockedRepository};
 use super::override_input::Override;
 use super::private_input::PrivateInput;
@@ -33,6 +35,7 @@ impl Flake {
         updated: &[String],
         search: FlakeSearch<'_>,
     ) -> Result<(), Failure> {
+        self.check_updated(updated)?;
         let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
         let mut locked = self.locked_repositories(&names, search.git_inputs);
@@ -138,16 +141,21 @@ impl Flake {
         let Some(unknown) = names.find(|name| !known.contains(name)) else {
             return Ok(());
         };
-        let list: Vec<_> = known.iter().map(String::as_str).collect();
-        let text = format!(
-            "--override-input: the flake has no input {unknown}; it has: {}",
-            list.join(", ")
-        );
-        let failure = Failure::usage(text);
-        Err(match nearest(&unknown, list) {
-            Some(name) => failure.hint(format!("did you mean {name}?")),
-            None => failure,
-        })
+        Err(unknown_input(&unknown, &known).context("--override-input"))
+    }
+
+    /// Fails if one of the inputs `updated` is none of the flake: Nix would only warn, and change nothing. Those that are not
+    /// known are left to it.
+    fn check_updated(&self, updated: &[String]) -> Result<(), Failure> {
+        let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
+        let mut known = text.as_deref().map(declared_inputs).unwrap_or_default();
+        known.extend(self.lock().unwrap_or_default().input_names());
+        let own = |input: &'_ String| input.split('/').next().unwrap_or_default().to_owned();
+        let mut names = updated.iter().map(own).filter(|_| !known.is_empty());
+        match names.find(|name| !known.contains(name)) {
+            Some(unknown) => Err(unknown_input(&unknown, &known)),
+            None => Ok(()),
+        }
     }
 
     /// Whether the user overrides the input with this path, or one that it belongs to.
@@ -188,5 +196,18 @@ impl Flake {
                 "the builder would fetch the input {input} {how}: clone it, and give --override-input {input} DIR"
             ));
         }
+    }
+}
+
+/// The flake has only the inputs `known`, not `unknown`.
+fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
+    let list: Vec<_> = known.iter().map(String::as_str).collect();
+    let text = format!(
+        "the flake has no input {unknown}; its inputs: {}",
+        list.join(", ")
+    );
+    match nearest(unknown, list) {
+        Some(name) => Failure::usage(text).hint(format!("did you mean {name}?")),
+        None => Failure::usage(text),
     }
 }

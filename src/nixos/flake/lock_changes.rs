@@ -51,7 +51,7 @@ mod tests {
         let both = lock(r#""a":"a","b":"b""#, &format!("{inner},{}", node("b", "")));
         let newer = a.replacen(r#""rev":"1""#, r#""rev":"2""#, 1);
         assert_eq!(lock_changes(Some(&both), &newer), "a updated, b removed");
-        // Other names of nodes, other declarations and another format are no change of what is locked.
+        // Other names of nodes, other declarations and another format do not change what is locked.
         let renamed = a
             .replace("b_2", "b_3")
             .replace(r#""rev":"1"}"#, r#""rev":"1"},"original":{"x":"y"}"#);

@@ -40,7 +40,7 @@ pub(super) fn not_fetched_by_git<'a>(lock: &Lock, named: &[&'a str]) -> Option<(
         let node = lock.input(name);
         match node.map(|node| GitSource::new(&locked_attributes(node))) {
             None => Some("is not in flake.lock".to_owned()),
-            Some(Ok(None)) => Some("is no repository".to_owned()),
+            Some(Ok(None)) => Some("is not a repository".to_owned()),
             Some(Err(GitSourceError::Unsupported(name))) if name == "submodules" => {
                 Some("has submodules, which sdbuild does not fetch".to_owned())
             }
@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(told(&[]), [flag, home, modules]);
         assert_eq!(told(&["home", "flag"]), [modules]);
         for (named, expected) in [
-            ("home", "is no repository"),
+            ("home", "is not a repository"),
             ("modules", "has submodules, which sdbuild does not fetch"),
             ("flag", "cannot be fetched: `rev` is not a commit"),
             ("c", "is not in flake.lock"),

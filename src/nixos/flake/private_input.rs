@@ -39,7 +39,7 @@ impl PrivateInput {
         declared: UnlockedRepository,
         search: FlakeSearch<'_>,
     ) -> Result<Self, Failure> {
-        // Nix counts the commits of what is no archive.
+        // Nix counts the commits of what is not an archive.
         let history = if declared.source.is_archive {
             History::Commit
         } else {

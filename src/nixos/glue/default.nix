@@ -25,6 +25,8 @@
   imageOf ? configuration: configuration.config.system.build.sdImage,
   # Whether that is another one than nixpkgs' SD image module makes.
   hasOwnImage ? false,
+  # From the configuration and the result to the result; tells what a build warns of.
+  checked ? _: result: result,
 }:
 let
   glued = (if evaluateChanged == null then evaluate else evaluateChanged usersModules) [ module ];
@@ -151,11 +153,13 @@ let
     else if ownRoot then
       "the configuration makes the root file system itself"
     else if !lib.all lib.isDerivation config.sdImage.storePaths then
-      "the image holds something that is no derivation"
+      "the image holds something that is not a derivation"
     else
       null;
 in
-if reason != null then
-  "emulated ${(imageOf (evaluate [ ])).drvPath} ${reason}"
-else
-  lib.concatStringsSep " " ([ "native" image.drvPath ] ++ systems ++ named)
+checked glued (
+  if reason != null then
+    "emulated ${(imageOf (evaluate [ ])).drvPath} ${reason}"
+  else
+    lib.concatStringsSep " " ([ "native" image.drvPath ] ++ systems ++ named)
+)

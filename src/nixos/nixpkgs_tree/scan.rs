@@ -54,7 +54,7 @@ pub(in crate::nixos) fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<Tr
     Ok(hash.finish())
 }
 
-/// The path of an entry below `root` and what it is; `None` for the root itself, and for what is no part of a source tree.
+/// The path of an entry below `root` and what it is; `None` for the root itself, and for what is not part of a source tree.
 fn read(
     root: &Path,
     entry: Result<DirEntry, ignore::Error>,

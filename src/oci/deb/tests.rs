@@ -193,7 +193,7 @@ fn invalid_archives_are_refused() {
     let first = ("debian-binary", &b"2.0\n"[..]);
     assert!(list(&ar(&[first, control, data])).is_ok());
     for (archive, why) in [
-        (b"PK\x03\x04 and so on".to_vec(), "no ar archive"),
+        (b"PK\x03\x04 and so on".to_vec(), "not an ar archive"),
         (ar(&[control, data]), "begin with debian-binary"),
         (ar(&[first, control]), "failed to fill whole buffer"),
         (

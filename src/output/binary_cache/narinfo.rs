@@ -33,7 +33,7 @@ impl NarInfo {
         }
         let lines = text.lines().map(|line| line.split_once(": "));
         let fields: Option<Vec<(&str, &str)>> = lines.collect();
-        let fields = fields.ok_or("a line is no field")?;
+        let fields = fields.ok_or("a line is not a field")?;
         let field = |name: &str| {
             let mut found = fields.iter().filter(|(key, _)| *key == name);
             match (found.next(), found.next()) {
@@ -45,7 +45,7 @@ impl NarInfo {
         let name = path
             .strip_prefix("/nix/store/")
             .filter(|name| is_name(name));
-        let name = name.ok_or_else(|| format!("{path} is no store path"))?;
+        let name = name.ok_or_else(|| format!("{path} is not a store path"))?;
         let mut references = field("References")?.split_whitespace();
         if let Some(other) = references.find(|name| !is_name(name)) {
             return Err(format!("it refers to {other}"));
@@ -56,7 +56,7 @@ impl NarInfo {
         }
         let size = |name: &str| {
             let size = field(name)?.parse().ok().filter(|size| *size > 0);
-            size.ok_or_else(|| format!("its {name} is no size"))
+            size.ok_or_else(|| format!("its {name} is not a size"))
         };
         size("NarSize")?;
         if field("FileHash")? != file_hash(file) {

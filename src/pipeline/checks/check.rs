@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::common::failure::Failure;
+use crate::common::text::without_os_errors;
 
 /// How a condition of a build is met.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +39,7 @@ impl Check {
         Self::new(topic, Verdict::Warning, text)
     }
 
-    pub(super) fn bad(topic: &'static str, text: impl Into<String>) -> Self {
+    pub(in crate::pipeline) fn bad(topic: &'static str, text: impl Into<String>) -> Self {
         Self::new(topic, Verdict::Bad, text)
     }
 
@@ -65,7 +66,7 @@ impl Check {
         Self {
             topic,
             verdict,
-            text: text.into(),
+            text: without_os_errors(&text.into()).into_owned(),
             remedies: Vec::new(),
         }
     }

@@ -226,7 +226,7 @@ mod tests {
         );
         assert!(!full.remedies.is_empty() && !small.remedies.is_empty());
         assert_eq!(output(Some(FULL_IMAGE)).verdict, Good);
-        assert_eq!(output(None).verdict, Good, "unknown is no problem");
+        assert_eq!(output(None).verdict, Good, "unknown is not a problem");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 
 /// The evaluation of a NixOS system takes 1.1 GB (measured, see `resources.rs`), and an emulated compiler 1.6 GB.
-/// Less is no error: there may be swap, and a small configuration needs a tenth of it.
+/// Less is not an error: there may be swap, and a small configuration needs a tenth of it.
 const ENOUGH_MEMORY: u64 = 2_700_000_000;
 
 /// Whether the builder has enough memory. An engine that reports none may have any amount.

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::artifact::CHECK_ADDRESS;
 use crate::common::loopback::is_loopback;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::checks::servers::{Answers, NoAnswer, ServerAnswer};
-use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
+use crate::pipeline::nixpkgs_archive::{NAME_ANOTHER, NixpkgsArchive};
 use crate::pipeline::steps::network_access;
 
 /// What helps against an address that leads nowhere in a container.
@@ -92,7 +93,8 @@ fn check_nixpkgs(archive: &NixpkgsArchive, answer: Option<&ServerAnswer>) -> Che
             format!("{name} is not on this machine, and cannot be fetched from {url}: {why}"),
         ),
     }
-    .remedy("name a checkout or a tarball that this machine reaches: --nixpkgs DIR|URL")
+    .remedy(CHECK_ADDRESS)
+    .remedy(NAME_ANOTHER)
 }
 
 /// Whether the packages of the container images are there without any server.

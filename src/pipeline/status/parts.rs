@@ -9,8 +9,9 @@ use serde::Serialize;
 use crate::binfmt::{Entry, Owner, classify};
 use crate::engine::{ContainerInfo, ImageInfo, RunId};
 use crate::machine::Record;
-use crate::pipeline::inventory::{SizedVolume, image_name};
+use crate::pipeline::inventory::SizedVolume;
 use crate::pipeline::run_lock::RunState;
+use crate::pipeline::sweep::image_name;
 
 /// The engine, as far as it answers.
 #[derive(Debug, Default, Serialize)]

@@ -1,5 +1,6 @@
 //! Step: the image is copied out of the builder into the output directory.
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use tokio::sync::watch;
@@ -7,6 +8,9 @@ use tokio::sync::watch;
 use crate::common::board::BoardName;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::image_name::Sidecar;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
 use crate::nixos::builder::{BuildJob, BuildResult};
 use crate::output::manifest::Provenance;
@@ -37,7 +41,33 @@ pub(in crate::pipeline) async fn copy_out(
 ) -> Result<Image, Failure> {
     let request = request(run, origin, timings, configuration_read);
     let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
-    run.context.phase(Phase::CopyOut, copy).await
+    let image = run.context.phase(Phase::CopyOut, copy).await?;
+    if let Some(imager) = &request.settings.imager {
+        run.context
+            .events
+            .notice(imager_advice(imager, &image.path));
+    }
+    Ok(image)
+}
+
+/// How Raspberry Pi Imager takes the list beside the image at `path`.
+fn imager_advice(imager: &ImagerUrl, path: &Path) -> String {
+    let list = Sidecar::ImagerList.path(path);
+    let shown = shown_path(&list);
+    match imager {
+        ImagerUrl::OutputDir => format!(
+            "the list for Raspberry Pi Imager is {shown}: rpi-imager --repo {}",
+            quoted(&shown)
+        ),
+        ImagerUrl::Below(base) => {
+            let name = list.file_name().unwrap_or_default().to_string_lossy();
+            let url = output::imager_url(base, &name);
+            format!(
+                "the list for Raspberry Pi Imager is {shown}; published beside the image: rpi-imager --repo {}",
+                quoted(&url)
+            )
+        }
+    }
 }
 
 /// Ends with a failure as soon as it is known that the image cannot get its name, otherwise never. `image` receives its
@@ -112,10 +142,27 @@ fn output_settings(settings: &settings::Build) -> OutputSettings {
         dir: settings.output.clone(),
         force: settings.force,
         owner: settings.owner,
+        is_private: settings.source.is_private(),
         compression: settings.compress,
         imager: imager.map(|PublishedAt(url)| url.map_or(ImagerUrl::OutputDir, ImagerUrl::Below)),
         created: settings
             .source_date_epoch
             .unwrap_or_else(jiff::Timestamp::now),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_for_imager_names_the_list() {
+        let path = Path::new("/out/my pi.img.zst");
+        let advice = imager_advice(&ImagerUrl::OutputDir, path);
+        let command = ": rpi-imager --repo '/out/my pi.img.zst.rpi-imager.json'";
+        assert!(advice.ends_with(command), "{advice}");
+        let advice = imager_advice(&ImagerUrl::Below("https://h.example/x".into()), path);
+        let command = ": rpi-imager --repo https://h.example/x/my%20pi.img.zst.rpi-imager.json";
+        assert!(advice.ends_with(command), "{advice}");
     }
 }

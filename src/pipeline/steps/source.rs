@@ -1,12 +1,13 @@
 //! Step: nixpkgs is in the cache.
 
-use crate::artifact::{Fetcher, MIRROR_PROBE, Remote};
+use crate::artifact::{CHECK_ADDRESS, Fetcher, MIRROR_PROBE, Remote};
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
 use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
 use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
+use crate::pipeline::nixpkgs_archive::NAME_ANOTHER;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
 use crate::pipeline::run_summary::nixpkgs_of_flake;
@@ -110,7 +111,15 @@ async fn fetch(
         max_bytes: MAX_ARCHIVE_BYTES,
         phase: Phase::Nixpkgs,
     };
-    let file = fetcher.url(remote, &context.cancel).await?;
+    let file = fetcher.url(remote, &context.cancel).await;
+    let file = file.map_err(|failure| {
+        // As `doctor` says it.
+        if failure.hints.iter().any(|hint| hint == CHECK_ADDRESS) {
+            failure.hint(NAME_ANOTHER)
+        } else {
+            failure
+        }
+    })?;
     Ok(Downloaded {
         path: file.path,
         sha256: file.sha256,

@@ -37,7 +37,7 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
         )?;
     }
     if build.borrow.from.is_some() {
-        let why = "it would run a program on your machine, and choose where your system is built";
+        let why = "it would run a program on your machine or spend your money, and choose where your system is built";
         refuse(settings, "on", "on", why, "--on")?;
     }
     for key in ["builders", "builder-key"] {

@@ -95,8 +95,8 @@ fn typed_passphrase_is_not_shown() {
     let user = with_key("me");
     let words = ["init", "--yes", "--wifi", "Home"];
     let answers = [
-        ("Passphrase of Home: ", "short"),
-        ("Passphrase of Home: ", "correct horse"),
+        ("(empty for no wireless network): ", "short"),
+        ("(empty for no wireless network): ", "correct horse"),
         ("The same again: ", "correct horse"),
     ];
     let seen = on_a_terminal(&user, &words, &answers);
@@ -121,10 +121,10 @@ fn questions_are_asked_again_until_answers_are_valid() {
         ("numbers, or all [1]: ", "all"),
         ("with sudo (empty for none): ", "ann"),
         ("network to join (empty for none): ", "Home"),
-        ("Passphrase of Home: ", "short"),
-        ("Passphrase of Home: ", "correct house"),
+        ("(empty for no wireless network): ", "short"),
+        ("(empty for no wireless network): ", "correct house"),
         ("The same again: ", "correct horse"),
-        ("Passphrase of Home: ", "correct horse"),
+        ("(empty for no wireless network): ", "correct horse"),
         ("The same again: ", "correct horse"),
         ("]: ", "Europe/Berln"),
         ("]: ", "Europe/Berlin"),
@@ -140,7 +140,7 @@ fn questions_are_asked_again_until_answers_are_valid() {
         "key 1: ssh-ed25519",
         "answer with numbers from 1 to 2",
         "8 to 63",
-        "the two passphrases are not the same",
+        "the two passphrases are not the same: once more",
         "did you mean Europe/Berlin?",
         "`de_YY` is not a locale: did you mean de_DE.UTF-8?",
         "next: look through the file, then `sdbuild check pi` and `sdbuild build pi`",
@@ -158,6 +158,16 @@ fn questions_are_asked_again_until_answers_are_valid() {
     ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+/// It was asked for until the whole dialogue failed.
+#[test]
+fn an_empty_passphrase_means_no_wireless_network() {
+    let user = with_key("me");
+    let words = ["init", "--yes", "--wifi", "Home"];
+    on_a_terminal(&user, &words, &[("Passphrase of Home (empty for no", "")]);
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    assert!(!text.contains("pskRaw"), "{text}");
 }
 
 /// Programs of this machine that know networks are stood in for.
@@ -190,7 +200,7 @@ fn networks_that_the_machine_has_seen_are_offered() {
     ];
     let answers = [
         ("number or name (empty for none): ", "2"),
-        ("Passphrase of Home: ", "correct horse"),
+        ("(empty for no wireless network): ", "correct horse"),
         ("The same again: ", "correct horse"),
     ];
     let seen = on_a_terminal(&user, &flags, &answers);

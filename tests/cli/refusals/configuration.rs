@@ -28,6 +28,20 @@ fn missing_configuration_names_what_is_there_instead() {
         .exit_code(2)
         .stderr("hint: did you mean sd-card.nix?")
         .run();
+    // The number of the system's error is of no use.
+    CliTest::new(&["build", "x.nix"])
+        .file("pi-a.nix", GOOD)
+        .file("pi-b.nix", GOOD)
+        .exit_code(2)
+        .stderr("x.nix: No such file or directory\n")
+        .stderr("hint: here are pi-a.nix, pi-b.nix: sdbuild build pi-a.nix")
+        .run();
+    CliTest::new(&["check"])
+        .file("pi-a.nix", GOOD)
+        .file("pi-b.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: here are pi-a.nix, pi-b.nix: sdbuild check pi-a.nix")
+        .run();
     CliTest::new(&["build", "no/such"])
         .exit_code(2)
         .stderr("hint: check the path: it may")

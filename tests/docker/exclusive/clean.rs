@@ -7,6 +7,34 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
+/// Keeps the default store of who runs the tests, if there is one, in use.
+struct DefaultStoreInUse(Option<String>);
+
+impl DefaultStoreInUse {
+    fn hold() -> Self {
+        let name = [
+            "volume",
+            "ls",
+            "--quiet",
+            "--filter",
+            "name=^sdbuild-store$",
+        ];
+        let container = docker_lines(&name).first().map(|name| {
+            let (image, volume) = (builder_image().unwrap(), format!("{name}:/kept"));
+            docker(&["create", "--volume", &volume, &image])
+        });
+        Self(container)
+    }
+}
+
+impl Drop for DefaultStoreInUse {
+    fn drop(&mut self) {
+        if let Some(container) = &self.0 {
+            docker(&["rm", container.trim()]);
+        }
+    }
+}
+
 /// A user with their own cache and store, so that cleaning affects no other test.
 fn user() -> TestUser {
     let user = TestUser::new();
@@ -40,19 +68,15 @@ fn clean_lists_asks_and_removes_only_own_objects() {
         listed.stdout
     );
     assert!(!listed.stdout.contains("not-labelled"), "{}", listed.stdout);
-    assert!(
-        !listed.stdout.contains("sdbuild-store "),
-        "{}",
-        listed.stdout
-    );
-    listed.assert_stderr_contains(&["the store volume sdbuild-store is kept", "--all"]);
+    assert!(!listed.stdout.contains(STORE), "{}", listed.stdout);
+    listed.assert_stderr_contains(&[&format!("the store volume {STORE} is kept"), "--all"]);
     let everything = run(&mut user.sdbuild(&["clean", "--dry-run", "--all"])).assert_exit_code(0);
     for described in [
-        "sdbuild-store-clean, the current store",
-        "sdbuild-store, not the current store",
+        "sdbuild-store-clean, the current store".to_owned(),
+        format!("{STORE}, not the current store"),
     ] {
         assert!(
-            everything.stdout.contains(described),
+            everything.stdout.contains(&described),
             "{}",
             everything.stdout
         );
@@ -61,14 +85,15 @@ fn clean_lists_asks_and_removes_only_own_objects() {
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
 
-    // A build under way keeps the images and the store of the other tests.
+    // A build under way keeps the images and the store of the other tests, and a container the default store of who runs them.
     let _holder = Holder::start();
+    let _default_store = DefaultStoreInUse::hold();
     run(&mut user.sdbuild(&["clean", "--yes", "--all"])).assert_exit_code(0);
     let volumes = docker(&["volume", "ls"]);
     assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
     assert!(volumes.contains("sdbuild-store-not-labelled"));
     assert!(
-        volumes.contains("sdbuild-store\n"),
+        volumes.lines().any(|line| line.ends_with(STORE)),
         "a live run's store is left alone"
     );
     docker(&["volume", "rm", "sdbuild-store-not-labelled"]);

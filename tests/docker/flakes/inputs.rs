@@ -57,7 +57,7 @@ fn inputs_can_be_overridden() {
     )
     .assert_exit_code(2)
     .assert_stderr_contains(&[
-        "the flake has no input nixpgs; it has: nixpkgs",
+        "the flake has no input nixpgs; its inputs: nixpkgs",
         "did you mean nixpkgs?",
     ]);
     // With every input overridden no lock is needed.
@@ -115,7 +115,7 @@ fn caches_that_a_flake_names_are_used_only_on_request() {
     assert!(server.requests().is_empty(), "{:?}", server.requests());
     let accepted =
         dry(&["--accept-flake-caches"]).assert_stderr_contains(&[&format!("are used: {url}")]);
-    // What needs no signature, or has a password, is no cache for sdbuild.
+    // What needs no signature, or has a password, is not a cache for sdbuild.
     for word in ["not used", "trusted=", "secret", "file:"] {
         assert!(!accepted.stderr.contains(word), "{}", accepted.stderr);
     }
@@ -143,7 +143,7 @@ fn caches_of_a_flake_are_asked_about_once() {
     };
     let answers =
         Path::new(&user.environment["HOME"]).join(".local/state/sdbuild/flake-caches.toml");
-    // Ctrl-D is no answer: nothing is kept, and the next run asks again.
+    // Ctrl-D is not an answer: nothing is kept, and the next run asks again.
     let seen = on_a_terminal(Some("\u{4}"));
     assert!(seen.contains("--accept-flake-caches"), "{seen}");
     assert!(!answers.exists() && server.requests().is_empty());

@@ -163,7 +163,7 @@ pub struct Expectation {
 }
 
 const SOON: Duration = Duration::from_secs(10);
-/// After a second signal, see `SHORTENED_TEARDOWN`.
+/// After a second signal, see `Cancel::received`.
 const AT_ONCE: Duration = Duration::from_secs(6);
 pub const HANG_LIMIT: Duration = Duration::from_secs(120);
 
@@ -186,7 +186,7 @@ pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {
             may
         }
         Fault::EngineStalls => codes(&[0, 3, 4, 5], HANG_LIMIT, ""),
-        // The image is published; that its path cannot be written any more is no failure.
+        // The image is published; that its path cannot be written any more is not a failure.
         Fault::Terminal if phase >= CopyOut => codes(&[0, 128 + 1], SOON, ""),
         Fault::Terminal => codes(&[128 + 1], SOON, ""),
         Fault::Registrar(_) => codes(&[0, 3, 4], HANG_LIMIT, "registrar"),

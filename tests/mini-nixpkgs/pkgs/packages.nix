@@ -68,6 +68,26 @@ in
     programs = [ "dropbear" "dropbearkey" "dbclient" ];
   };
   openssh = final.dropbear;
+  shadow = fromDebian {
+    pname = "shadow";
+    debs = [
+      "passwd" "libacl1" "libattr1" "libaudit1" "libbsd0" "libcap-ng0" "libcrypt1" "libmd0" "libpam0g" "libpcre2-8-0" "libselinux1"
+      "libsemanage2" "libsepol2" "libbz2-1.0"
+    ];
+    programs = [ "chage" "chpasswd" "groupadd" "passwd" "useradd" "usermod" ];
+  };
+  # Of the two that images without cloud-init have only stand-ins for, or have without this program.
+  ip =
+    (fromDebian {
+      pname = "ip";
+      debs = [ "iproute2" "libbpf1" "libcap2" "libelf1t64" "libmnl0" "libpcre2-8-0" "libselinux1" "libzstd1" "zlib1g" ];
+      programs = [ "ip" ];
+    }).overrideAttrs
+      # In the other directory there is a link of the same name.
+      (old: { buildCommand = builtins.replaceStrings [ "usr/bin usr/sbin" ] [ "usr/bin" ] old.buildCommand; });
+  blkid = fromDebian { pname = "blkid"; debs = [ "util-linux" ] ++ mountLibs; programs = [ "blkid" ]; };
+  ifupdown = fromDebian { debs = [ "ifupdown" ]; programs = [ "ifup" "ifdown" "ifquery" ]; };
+  cloud-init = callPackage ./os-specific/cloud-init.nix { };
 
   # Needs no program of ours: times are made equal by e2fsprogs' and mtools' own switches.
   libfaketime = final.busybox;

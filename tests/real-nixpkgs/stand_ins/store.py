@@ -4,6 +4,7 @@ import re
 import shutil
 
 import debian
+import large
 from files import contents, replace, write
 from special import SPECIAL
 
@@ -18,10 +19,13 @@ SINGLE_FILE = re.compile(r"\.(sh|nix|tar\.\w+|patch|zip|conf|bin|json|gz|xml)$")
 
 
 class Store:
-    """Store paths to make: `needed` has (derivation, output) by path; `built` has the derivations that use them, by path."""
+    """Store paths to make: `needed` has (derivation, output) by path; `built` has the derivations that use them, by path.
 
-    def __init__(self, out, packages, built, needed):
-        self.out, self.packages, self.built, self.needed = out, packages, built, needed
+    With `filled` the packages of large.py have the size of real ones.
+    """
+
+    def __init__(self, out, packages, built, needed, filled):
+        self.out, self.packages, self.built, self.needed, self.filled = out, packages, built, needed, filled
         self.directory = os.path.join(out, "store")
         self.made_up = []
         # What is named below each path, without what follows it in a string of a shell or a pattern of sed.
@@ -55,6 +59,8 @@ class Store:
         if os.path.isfile(place):
             return
         self.rules(place, path, one)
+        if self.filled and output == "out" and large.NAME.match(one.name):
+            large.fill(place, one.name)
         # The longest first: a directory is known by what is in it.
         for name in sorted(names, reverse=True):
             self.plausible(place, name, one)

@@ -80,3 +80,22 @@ fn a_file_that_the_builder_lacks_is_explained() {
         "the builder has only ",
     );
 }
+
+#[test]
+fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
+    for (name, line) in [("nixpkgs-file", 3), ("nixpkgs-file-search", 4)] {
+        let hint = format!(
+            "nixpkgs has no file sd-image-aarch65.nix, which pi/c.nix:{line} names: did you mean sd-image-aarch64.nix?"
+        );
+        assert_hint(&recorded(name), "sd-image-aarch65.nix' ", &hint);
+    }
+}
+
+#[test]
+fn a_thrown_message_names_its_line() {
+    let failure = recorded("throw");
+    assert_eq!(
+        failure.to_string(),
+        "evaluate the configuration: pi/c.nix:4: boom"
+    );
+}

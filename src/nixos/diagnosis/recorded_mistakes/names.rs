@@ -90,3 +90,29 @@ fn a_function_of_the_library_is_no_package() {
     let hint = "write lib.mkForce, and lib in the { … }: of line 1";
     assert_hint(&failure, "undefined variable 'mkForce'", hint);
 }
+
+#[test]
+fn outputs_without_an_ellipsis_are_written_out() {
+    let outputs = recorded("flake-outputs");
+    assert_hint(
+        &outputs,
+        "pi/flake.nix:3:13: function 'outputs' called with unexpected argument 'self'",
+        "write { self, nixpkgs, ... }: in line 3",
+    );
+    // Of another flake in the store, whose line is another one.
+    let nix = recording("flake-outputs", "nix").replace("outputs = ", "outputs  = ");
+    let other = failure(&nix, &recording("flake-outputs", "log"), "");
+    let place = other.log_tail.first().map_or("", String::as_str);
+    assert!(place.starts_with("at /nix/store/"), "{other:?}");
+    assert!(other.hints.is_empty(), "{:?}", other.hints);
+}
+
+#[test]
+fn a_text_without_quotes_is_told_from_a_package() {
+    let text = recorded("text-without-quotes");
+    let hint = "a text is written in quotes: \"kitchen\"; if it is a package, write pkgs.kitchen";
+    assert_hint(&text, "undefined variable 'kitchen'", hint);
+    let list = recorded("list-without-with");
+    let hint = "write pkgs.vim, or `with pkgs;` before the list: with pkgs; [ vim … ]";
+    assert_hint(&list, "undefined variable 'vim'", hint);
+}

@@ -21,6 +21,21 @@ fn cancelled_copy_leaves_nothing() {
 }
 
 #[test]
+fn image_of_a_private_configuration_is_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let mut copy = copy(dir.path(), plain(true));
+    let bytes = archive(tar::EntryType::Regular, &content(100));
+    let mode = |copy: &CopyJob| {
+        let image = copy.run(bytes.as_slice()).unwrap();
+        std::fs::metadata(image.path).unwrap().permissions().mode() & 0o777
+    };
+    assert_ne!(mode(&copy), 0o600);
+    copy.request.settings.is_private = true;
+    assert_eq!(mode(&copy), 0o600);
+}
+
+#[test]
 fn interruption_before_publishing_changes_nothing() {
     let raw = content(100);
     for force in [false, true] {

@@ -95,7 +95,7 @@ impl Laptop {
             .with("HOME", "/home/me")
             .with("SDBUILD_NIXPKGS", "/home/me/mini-nixpkgs")
             .with("TZ", "UTC");
-        for name in ["XDG_CACHE_HOME", "SDBUILD_COMPRESS"] {
+        for name in ["XDG_CACHE_HOME", "SDBUILD_COMPRESS", "SDBUILD_STORE"] {
             user.environment.remove(name);
         }
         Self { user, engine: None }

@@ -82,8 +82,12 @@ fn word(word: &str) -> String {
     }
     let mut out = String::new();
     let mut run = String::new();
-    for c in word.chars().chain([' ']) {
-        if c.is_ascii_alphanumeric() || (c == '.' && run.chars().all(|c| c.is_ascii_digit())) {
+    let mut chars = word.chars().chain([' ']).peekable();
+    while let Some(c) = chars.next() {
+        // A point between digits is part of a number; one before the ending of a file is not, even behind an id of digits only.
+        let before_digit = chars.peek().is_some_and(char::is_ascii_digit);
+        let in_number = c == '.' && before_digit && run.chars().all(|c| c.is_ascii_digit());
+        if c.is_ascii_alphanumeric() || in_number {
             run.push(c);
             continue;
         }
@@ -96,11 +100,10 @@ fn word(word: &str) -> String {
 
 fn piece(run: &str) -> String {
     let digits = run.chars().filter(char::is_ascii_digit).count();
-    let hash = run.len() >= 12
-        && digits >= 2
-        && run
-            .chars()
-            .all(|c| c.is_ascii_digit() || c.is_ascii_lowercase());
+    let is_lowercase = |c: char| c.is_ascii_digit() || c.is_ascii_lowercase();
+    // An id may have no digit; no word has only letters that are hexadecimal digits.
+    let is_hexadecimal = run.chars().all(|c| c.is_ascii_hexdigit());
+    let hash = run.len() >= 12 && run.chars().all(is_lowercase) && (digits >= 2 || is_hexadecimal);
     let number = digits > 0 && run.chars().all(|c| c.is_ascii_digit() || c == '.');
     match () {
         () if hash => "#".to_owned(),
@@ -138,6 +141,10 @@ fn only_expected_differences_are_masked() {
     );
     let path = "error: /nix/store/n9yh947ffgdhgcvx35038izdr2zqfpn7-hello-1.0.drv failed";
     assert_eq!(masked(path), "error: /nix/store/#-hello-0.drv failed");
+    for id in ["bc980bb350d8", "167361155112", "abcdefabcdef"] {
+        let path = format!("the whole log: logs/build-{id}.log");
+        assert_eq!(masked(&path), "the whole log: logs/build-#.log");
+    }
     assert_eq!(masked("build  1 min 19 s"), masked("build       2.5 s"));
     assert_eq!(masked(" ✓ Upload          0.1 s"), "");
     assert_ne!(masked(" ✓ Build    14 built   2 s"), "");

@@ -9,7 +9,7 @@ let
   set = if files == [ ] then builtins.getEnv "SDBUILD_DEBIAN_MIRROR" else builtins.readFile (builtins.head files).path;
   mirror = lib.removeSuffix "/" (if set == "" then "http://ftp.debian.org/debian" else set);
 
-  # The mirror is no part of the result's path: the hash alone says what comes.
+  # The mirror is not part of the result's path: the hash alone says what comes.
   fetch =
     pin:
     import <nix/fetchurl.nix> {
@@ -31,7 +31,7 @@ let
   busyboxUnpacked = raw "busybox-unpacked" "builtin:unpack-channel" [ ] { src = busyboxTar; channelName = "usr"; };
 
   withBusybox = script: name: env: raw name "${busyboxUnpacked}/usr/bin/busybox" [ "sh" "-e" script ] env;
-  # Debian's version as a store path may have it: without the epoch, and `~` is no letter there.
+  # Debian's version as a store path may have it: without the epoch, and `~` is not a letter there.
   versionOf = name: builtins.replaceStrings [ "~" ] [ "_" ] (lib.last (lib.splitString ":" (pinOf name).version));
   static =
     pname: script: env:

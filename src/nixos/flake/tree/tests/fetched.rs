@@ -210,7 +210,7 @@ async fn the_commit_that_is_wanted_is_fetched() {
         let (cancel, events) = (Cancel::new(), Events::none());
         let git = checkout.git(search(&cancel, &events)).await.unwrap();
         assert_eq!(git.line(&["rev-parse", "HEAD"]).await.as_ref(), Some(&head));
-        // A tag is no commit.
+        // A tag is not a commit.
         let by_tag = GitSource {
             revision: Some(tag.clone()),
             ..tagged

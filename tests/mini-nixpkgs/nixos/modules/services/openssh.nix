@@ -16,6 +16,7 @@ let
   withKeys = lib.filter (user: keysOf user != "") (lib.attrValues config.users.users);
   keyEntry = user: lib.nameValuePair "ssh/authorized_keys.d/${user.name}" { text = keysOf user; };
   free = types.attrsOf types.anything;
+  hostKey = (lib.findFirst (key: key.type or "" == "ed25519") { path = "/etc/ssh/ssh_host_ed25519_key"; } cfg.hostKeys).path;
   yesNo = default: mkOption { type = types.nullOr types.bool; inherit default; };
 in
 {
@@ -64,9 +65,9 @@ in
         chown -R "$uid:$gid" "$home/.ssh"
       done
       # Each card makes its own host key, on its first boot.
-      mkdir -p /etc/ssh
-      [ -s /etc/ssh/ssh_host_ed25519_key ] || ${cfg.package}/bin/dropbearkey -t ed25519 -f /etc/ssh/ssh_host_ed25519_key
-      echo "::respawn:${cfg.package}/bin/dropbear -F -r /etc/ssh/ssh_host_ed25519_key ${toString flags}" >>/run/inittab
+      mkdir -p ${dirOf hostKey}
+      [ -s ${hostKey} ] || ${cfg.package}/bin/dropbearkey -t ed25519 -f ${hostKey}
+      echo "::respawn:${cfg.package}/bin/dropbear -F -r ${hostKey} ${toString flags}" >>/run/inittab
     '';
   };
 }

@@ -97,4 +97,4 @@ is_gpt() {
 [ @grow@ = false ] || is_gpt || grow
 
 mount -t @fsType@ "$device" /sysroot || fail "cannot mount $device"
-go_on
+@services@go_on

@@ -1,4 +1,4 @@
-# Writes the boot menu. It runs where the image is made and is no part of it, so its `pkgs` are the build's.
+# Writes the boot menu. It runs where the image is made and is not part of it, so its `pkgs` are the build's.
 # Newer nixpkgs gives it `lib` as well, as here.
 { lib, pkgs }:
 # `-c SYSTEM -d DIRECTORY -t TENTHS [-r]`, as nixpkgs' builder is called; with -r U-Boot keeps the device tree that it was given.

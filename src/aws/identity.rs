@@ -1,0 +1,36 @@
+//! Who calls: the account, and the address that its calls come from.
+
+use std::net::IpAddr;
+
+use super::client::Client;
+use super::error::Error;
+use super::xml::descendant;
+
+/// Where AWS tells everybody's address.
+const CHECK_ADDRESS: &str = "https://checkip.amazonaws.com/";
+
+impl Client {
+    /// The ARN of the user or role whose credentials are used.
+    pub async fn caller(&self) -> Result<String, Error> {
+        let action = "GetCallerIdentity";
+        let body = self.query_sts(action).await?;
+        descendant(&body, "Arn").ok_or_else(|| Error::Unexpected {
+            action,
+            what: "no Arn".to_owned(),
+        })
+    }
+
+    /// The address from which this machine reaches the internet, as AWS sees it.
+    pub async fn own_address(&self) -> Result<IpAddr, Error> {
+        let action = "the question for the own address";
+        let url = match &self.account.endpoint {
+            Some(endpoint) => format!("{}/checkip", endpoint.trim_end_matches('/')),
+            None => CHECK_ADDRESS.to_owned(),
+        };
+        let text = self.get(action, &url).await?;
+        text.trim().parse().map_err(|_| Error::Unexpected {
+            action,
+            what: "what is not an address".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! What clap says about wrong arguments, with tips that help.
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use crate::common::nearest::is_typo;
+
+/// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
+/// takes, and without flags that only look similar; with a tip where clap has none.
+pub(super) fn with_useful_tip(
+    mut error: clap::Error,
+    command: &mut Command,
+    words: &[String],
+) -> clap::Error {
+    if error.kind() == ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+        let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
+        let similar = text(&error, ContextKind::SuggestedArg);
+        if let Some(tip) = tip_for_flag_in_front(command, &flag, words) {
+            set_tip(&mut error, tip);
+            error.remove(ContextKind::SuggestedArg);
+        } else if similar.is_some_and(|similar| !is_typo(&flag, &similar)) {
+            error.remove(ContextKind::SuggestedArg);
+            // The one that clap has made names the flag, too.
+            let usage = usage(command, words);
+            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+        }
+    } else if error.kind() == ErrorKind::InvalidSubcommand
+        && error.get(ContextKind::SuggestedSubcommand).is_none()
+    {
+        set_tip(&mut error, "`sdbuild help` lists all commands".to_owned());
+    }
+    error
+}
+
+fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
+    let Some(ContextValue::String(text)) = error.get(kind) else {
+        return None;
+    };
+    Some(text.clone())
+}
+
+fn set_tip(error: &mut clap::Error, tip: String) {
+    let tips = ContextValue::StyledStrs(vec![tip.into()]);
+    error.insert(ContextKind::Suggested, tips);
+}
+
+/// The tip for a `flag` of a command that stands in front of the command.
+fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Option<String> {
+    let is_flag = |word: &&String| word.split('=').next() == Some(flag);
+    let at = words.iter().position(|word| is_flag(&word))?;
+    let (before, after) = words.split_at_checked(at)?;
+    let named = |words: &[String]| {
+        let mut found = words.iter().map(|word| command.find_subcommand(word));
+        found.find_map(|sub| sub.filter(|sub| !sub.is_hide_set()))
+    };
+    let takes = |sub: &Command| {
+        let mut longs = sub.get_arguments().filter_map(clap::Arg::get_long);
+        longs.any(|long| Some(long) == flag.strip_prefix("--"))
+    };
+    if named(before).is_some() {
+        return None;
+    }
+    let name = named(after).filter(|sub| takes(sub))?.get_name();
+    Some(format!(
+        "flags of a command go after it: sdbuild {name} {flag} …"
+    ))
+}
+
+/// The usage of the command that `words` name.
+fn usage(command: &mut Command, words: &[String]) -> clap::builder::StyledStr {
+    command.build();
+    let mut named = command.clone();
+    for word in words {
+        if let Some(sub) = named.find_subcommand(word) {
+            named = sub.clone();
+        }
+    }
+    named.render_usage()
+}

@@ -1,0 +1,114 @@
+//! The boot test of an image that was built.
+
+use std::path::Path;
+
+use super::told::{BOOT, BuildOutput, next_commands, tell_next};
+use crate::boot::{Kind, Reached};
+use crate::commands::boot::{BootPlan, PreparedBoot};
+use crate::common::context::Context;
+use crate::common::failure::{Class, Failure};
+use crate::common::image_format::{ImageFormat, Maker};
+use crate::common::shell_word::quoted;
+use crate::settings::{self, Environment};
+use crate::ui::Ui;
+
+/// Flags of `boot` that `build` does not have; the hints of a failed boot name them.
+const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";
+
+/// Adds where the image is, and which command has the flags that the hints of a failed boot name.
+fn not_booted(failure: Failure, image: &Path, flags: &str, keep_hint: Option<&str>) -> Failure {
+    let (operation, hint) = match keep_hint {
+        Some(hint) => ("boot the image".to_owned(), hint.to_owned()),
+        None => (
+            format!("boot the image, which stays at {}", image.display()),
+            boot_again(image, flags),
+        ),
+    };
+    let failure = failure.context(operation);
+    if failure.class == Class::Interrupted {
+        return failure;
+    }
+    failure.hint(hint)
+}
+
+fn boot_again(image: &Path, flags: &str) -> String {
+    let image = quoted(&image.to_string_lossy());
+    format!("boot it again with other options ({BOOT_FLAGS}): sdbuild boot {image} {flags}")
+}
+
+/// Prepares the boot test before the build, which can take hours. `None` if no boot test is requested.
+pub(super) async fn prepare_boot_test(
+    settings: &settings::Build,
+    env: &Environment,
+    context: &Context,
+    or_until_prompt: bool,
+) -> Result<Option<PreparedBoot>, Failure> {
+    if !settings.boot_test {
+        return Ok(None);
+    }
+    let prepared = async {
+        let kind = match settings.format.row().maker {
+            Maker::Disk | Maker::Iso => Kind::Uefi,
+            Maker::Container => Kind::Container,
+            Maker::Nixpkgs | Maker::Archive => Kind::Firmware,
+        };
+        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.of_kind(kind);
+        if or_until_prompt {
+            plan = plan.or_until_prompt();
+        }
+        plan.preflight()?;
+        let prepared = plan.prepare(context).await?;
+        prepared.check_system(settings.system)?;
+        Ok(prepared)
+    };
+    prepared.await.map(Some).map_err(|failure: Failure| {
+        failure.hint(format!(
+            "build without --boot-test; `sdbuild boot IMAGE --until-ssh` can boot the image later, and has \
+             {BOOT_FLAGS}"
+        ))
+    })
+}
+
+/// Boots the image that was built, and tells what to do with one that booted.
+pub(super) async fn run_boot_test(
+    boot_test: PreparedBoot,
+    image: &Path,
+    format: &ImageFormat,
+    ui: &Ui,
+    context: &Context,
+    output: &BuildOutput<'_>,
+) -> Result<Reached, Failure> {
+    let flags = boot_test.flags();
+    let booted = Box::pin(boot_test.boot(image, ui, context)).await;
+    let reached = booted.map_err(|failure| not_booted(failure, image, &flags, output.keep_hint))?;
+    let next = next_commands(image, format).into_iter();
+    let next = next.filter(|(command, _)| !command.starts_with(BOOT));
+    tell_next(next, output, context);
+    Ok(reached)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_boot_test_names_the_command_to_retry() {
+        let failed = || Failure::environment("no login").hint("give it more time with --timeout");
+        let image = Path::new("/my pi/a.img.zst");
+        let flags = "--board rpi3 --until-ssh --login-key /k/id";
+        let failure = not_booted(failed(), image, flags, None);
+        assert!(failure.to_string().contains("stays at /my pi/a.img.zst"));
+        let command = "sdbuild boot '/my pi/a.img.zst' --board rpi3 --until-ssh --login-key /k/id";
+        assert!(failure.hints[1].ends_with(command), "{:?}", failure.hints);
+        assert!(failure.hints[1].contains("--timeout"));
+        let gone = not_booted(failed(), image, flags, Some("keep it"));
+        assert!(!gone.to_string().contains("stays"), "{gone}");
+        assert_eq!(
+            gone.hints[1..],
+            ["keep it"],
+            "a removed image cannot be booted"
+        );
+        let stopped = not_booted(Failure::interrupted(), image, flags, None);
+        assert!(stopped.hints.is_empty());
+    }
+}

@@ -1,0 +1,93 @@
+//! `sdbuild clean --cloud`: what runs of any machine left at AWS.
+
+use jiff::Timestamp;
+
+use super::{check_leftovers, confirmed};
+use crate::aws::{Client, Snapshot};
+use crate::cli::{self, AwsAccount};
+use crate::commands::publish::client;
+use crate::common::context::Context;
+use crate::common::failure::{Failure, Leftover};
+use crate::machine::CloudLeftovers;
+use crate::pipeline::Item;
+use crate::publish;
+use crate::settings::Common;
+use crate::ui::Ui;
+
+/// An upload that somebody else goes on with is not older: AWS discards a snapshot that is not completed within a day.
+const UPLOAD_SECONDS: i64 = 24 * 3600;
+
+/// Lists what is there, asks for confirmation, and removes it.
+pub(super) async fn run(
+    args: &cli::Clean,
+    settings: &Common,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let account = AwsAccount {
+        region: args.region.clone(),
+        profile: args.profile.clone(),
+    };
+    let client = client(&account, settings, context).await?;
+    let machines = CloudLeftovers::find(client.clone()).await?;
+    let snapshots = old_snapshots(&client, settings).await?;
+    for (run, until) in machines.live() {
+        let text = format!("run {run} has a machine until {until}, unless it is kept for longer");
+        context.events.notice(text);
+    }
+    let item = |kind, name| Item {
+        kind,
+        name,
+        size: None,
+    };
+    let of_machines = machines.removable().into_iter();
+    let mut items: Vec<Item> = of_machines.map(|(kind, name)| item(kind, name)).collect();
+    items.extend(snapshots.iter().map(|one| {
+        let Snapshot {
+            id, description, ..
+        } = one;
+        item("snapshot", format!("{id} ({description})"))
+    }));
+    if !confirmed(&items, args, ui, context).await? {
+        return Ok(());
+    }
+    let mut leftovers = Vec::new();
+    for (run, failure) in machines.remove().await {
+        leftovers.push(left(format!("what run {run} has at AWS"), &failure));
+    }
+    for snapshot in &snapshots {
+        if let Err(error) = client.delete_snapshot(&snapshot.id).await {
+            let what = format!("snapshot {}", snapshot.id);
+            leftovers.push(left(what, &Failure::from(error)));
+        }
+    }
+    if context.cancel.is_cancelled() {
+        return Err(Failure::interrupted().with_teardown(leftovers));
+    }
+    check_leftovers(leftovers)?;
+    context.events.notice("removed");
+    Ok(())
+}
+
+fn left(what: String, failure: &Failure) -> Leftover {
+    Leftover {
+        what,
+        why: failure.to_string(),
+        remedy: "sdbuild clean --cloud".to_owned(),
+    }
+}
+
+/// Snapshots without an image that nobody sends to any more.
+async fn old_snapshots(client: &Client, settings: &Common) -> Result<Vec<Snapshot>, Failure> {
+    let images = client.images(("tag-key", publish::HASH_TAG)).await?;
+    let uploads = publish::uploads(&settings.state_dir);
+    let mut found = publish::snapshots_without_image(client, &images, &uploads).await?;
+    let now = Timestamp::now().as_second();
+    let is_old = |one: &Snapshot| {
+        let started = one.started.parse::<Timestamp>();
+        started.is_ok_and(|started| now - started.as_second() > UPLOAD_SECONDS)
+    };
+    // Somebody may go on with one that is not complete, and AWS discards it if nobody does.
+    found.retain(|one| one.state != "pending" && is_old(one));
+    Ok(found)
+}

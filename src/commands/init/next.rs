@@ -1,0 +1,89 @@
+//! What to do with a configuration that was written.
+
+use crate::common::context::Context;
+use crate::common::shell_word::quoted;
+use crate::settings::{self, InitArgs};
+
+/// Tells the next commands; those of a flake lock it first unless it `is_locked`.
+pub(super) fn tell_next(
+    args: &InitArgs,
+    settings: &settings::Init,
+    is_locked: bool,
+    context: &Context,
+) {
+    let mut dirs = settings.config.ancestors();
+    let in_repository = dirs.any(|dir| dir.join(".git").exists());
+    let next = next_command(args, in_repository, is_locked);
+    let text = format!("next: look through the file, then {next}");
+    context.events.notice(text);
+}
+
+/// The commands that check and build the configuration, in the words that the user wrote; those of a flake lock it first unless it
+/// `is_locked`. Of a flake in a git repository only what git tracks is locked and built.
+fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String {
+    let path = args.dir.as_ref().or(args.config.as_ref());
+    let path = path.map(|path| quoted(&path.to_string_lossy()));
+    let command = |words: &str| match &path {
+        Some(path) => format!("`{words} {path}`"),
+        None => format!("`{}`", words.trim_end_matches(" --flake")),
+    };
+    let build = format!(
+        "{} and {}",
+        command("sdbuild check"),
+        command("sdbuild build")
+    );
+    let lock = command("sdbuild lock --flake");
+    let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
+    match (args.flake, in_repository, is_locked) {
+        (false, _, _) | (true, false, true) => build,
+        (true, false, false) => format!("{lock}, {build}"),
+        (true, true, false) => format!("{add}, {lock}, {add} again, {build}"),
+        (true, true, true) => format!("{add}, {build}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_builds_the_written_file() {
+        let next = |args| next_command(&args, false, false);
+        let none = InitArgs::default();
+        assert_eq!(next(none), "`sdbuild check` and `sdbuild build`");
+        let dir = InitArgs {
+            dir: Some("my pi".into()),
+            ..InitArgs::default()
+        };
+        assert_eq!(
+            next(dir),
+            "`sdbuild check 'my pi'` and `sdbuild build 'my pi'`"
+        );
+        let file = InitArgs {
+            config: Some("a.nix".into()),
+            ..InitArgs::default()
+        };
+        assert_eq!(
+            next(file),
+            "`sdbuild check a.nix` and `sdbuild build a.nix`"
+        );
+        let flake = InitArgs {
+            flake: true,
+            ..InitArgs::default()
+        };
+        let build = "`sdbuild check` and `sdbuild build`";
+        for (in_repository, is_locked, before) in [
+            (false, false, "`sdbuild lock`, "),
+            (
+                true,
+                false,
+                "`git add .`, `sdbuild lock`, `git add .` again, ",
+            ),
+            (false, true, ""),
+            (true, true, "`git add .`, "),
+        ] {
+            let next = next_command(&flake, in_repository, is_locked);
+            assert_eq!(next, format!("{before}{build}"));
+        }
+    }
+}

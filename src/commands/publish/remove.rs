@@ -1,0 +1,119 @@
+//! `sdbuild publish remove`: removes an image, or a snapshot without one.
+
+use std::path::Path;
+
+use crate::aws::{Client, Tag};
+use crate::cli::{AwsAccount, PublishRemove};
+use crate::commands::publish::{agreed, client};
+use crate::common::context::Context;
+use crate::common::failure::Failure;
+use crate::publish::{self, HASH_TAG, Unfinished};
+use crate::settings::{Common, Environment};
+use crate::ui::Ui;
+
+/// Removes what `args` names, if sdbuild made it and the user agrees.
+pub(super) async fn run(
+    args: &PublishRemove,
+    env: &Environment,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let common = Common::without_file(env)?;
+    if !args.id.starts_with("snap-") {
+        let client = client(&args.account, &common, context).await?;
+        return image(args, &client, ui, context).await;
+    }
+    let upload = recorded(&args.id, &common.state_dir)?;
+    // An upload is in one region, whatever region is the default now.
+    let account = match &upload {
+        Some(upload) => &AwsAccount {
+            region: Some(upload.region.clone()),
+            profile: args.account.profile.clone(),
+        },
+        None => &args.account,
+    };
+    let client = client(account, &common, context).await?;
+    snapshot(args, upload.as_ref(), &client, ui, context).await
+}
+
+async fn image(
+    args: &PublishRemove,
+    client: &Client,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let id = &args.id;
+    let found = client.images(("image-id", id)).await?;
+    let image = found.first().ok_or_else(|| unknown(id, client.region()))?;
+    check_ours(id, &image.tags)?;
+    let question = format!("Remove {} ({id}) with its snapshots?", image.name);
+    agreed(&question, args.yes, ui, context).await?;
+    client.deregister_image(id).await?;
+    for snapshot in &image.snapshots {
+        client.delete_snapshot(snapshot).await?;
+    }
+    Ok(())
+}
+
+/// Removes a snapshot and its record `upload`. The record alone goes only if AWS says that its region has no such snapshot, and the user
+/// agrees: the account may be another one.
+async fn snapshot(
+    args: &PublishRemove,
+    upload: Option<&Unfinished>,
+    client: &Client,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let (id, region) = (&args.id, client.region());
+    let found = client.snapshots(("snapshot-id", id)).await?;
+    match (found.first(), upload) {
+        (Some(snapshot), _) => {
+            check_ours(id, &snapshot.tags)?;
+            agreed(&format!("Remove {id} in {region}?"), args.yes, ui, context).await?;
+            client.delete_snapshot(id).await?;
+        }
+        (None, Some(upload)) => {
+            let name = &upload.name;
+            let question =
+                format!("The account has no {id} in {region}. Forget the upload of {name}?");
+            agreed(&question, args.yes, ui, context).await?;
+        }
+        (None, None) => return Err(unknown(id, region)),
+    }
+    upload.map_or(Ok(()), publish::forget)
+}
+
+/// The upload to the snapshot `id`, if this machine has a record of it.
+///
+/// # Errors
+///
+/// A process goes on with it.
+fn recorded(id: &str, state_dir: &Path) -> Result<Option<Unfinished>, Failure> {
+    let uploads = publish::uploads(state_dir);
+    let mut of_id = uploads
+        .into_iter()
+        .filter(|upload| upload.snapshot.as_deref() == Some(id));
+    match of_id.next() {
+        Some(upload) if upload.is_running => Err(Failure::environment(format!(
+            "another sdbuild sends {} to {id} now",
+            upload.name
+        ))),
+        found => Ok(found),
+    }
+}
+
+fn unknown(id: &str, region: &str) -> Failure {
+    Failure::usage(format!("the account has no {id} in {region}"))
+        .hint("sdbuild publish list names those that there are")
+}
+
+/// Only what sdbuild made is removed.
+fn check_ours(id: &str, tags: &[Tag]) -> Result<(), Failure> {
+    if tags.iter().any(|tag| tag.key == HASH_TAG) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{id} was not published by sdbuild: it has no tag {HASH_TAG}"
+    ))
+    .hint("AWS's own tools remove it"))
+}

@@ -1,0 +1,150 @@
+//! Amazon EC2 as a provider: one machine for one build.
+//!
+//! Guarantees: whatever is made has the tags of its run from its beginning, and is found, used and removed by them alone. The machine is
+//! destroyed when it switches itself off, which it does when its lease ends. It has a host key and a login key of its own, and is
+//! reached from the address of this machine only.
+
+mod cleanup;
+mod create;
+mod names;
+mod offer;
+mod sweep;
+mod types;
+mod user_data;
+
+pub use sweep::CloudLeftovers;
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::aws::{Access, Client};
+use crate::common::aws_machine::{self, AwsMachine};
+use crate::common::cancel::Cancel;
+use crate::common::failure::Failure;
+use crate::engine::run_by_ssh;
+use crate::machine::call::RUN;
+use crate::machine::message::Order;
+use crate::machine::provider::{Extension, Log, Made, Provider};
+
+/// The time for which a machine is asked for. What a machine costs that nobody can give back, at most.
+pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
+/// Attempts to extend a lease before it ends.
+const EXTENSIONS: u32 = 4;
+/// For one of them.
+const EXTEND_LIMIT: Duration = Duration::from_secs(60);
+
+/// The account and region.
+#[derive(Debug)]
+pub(super) struct AwsProvider {
+    machine: AwsMachine,
+    access: Access,
+    /// What was made by this process: lists of EC2 may not have it yet.
+    made: Mutex<Vec<String>>,
+}
+
+impl AwsProvider {
+    /// A provider of machines as `machine` says.
+    pub(super) fn new(machine: &AwsMachine, access: &Access) -> Self {
+        Self {
+            machine: machine.clone(),
+            access: access.clone(),
+            made: Mutex::default(),
+        }
+    }
+
+    async fn client(&self) -> Result<Client, Failure> {
+        client_of(&self.machine, &self.access).await
+    }
+
+    fn made(&self) -> Vec<String> {
+        self.made
+            .lock()
+            .map_or_else(|_| Vec::new(), |made| made.clone())
+    }
+
+    fn note(&self, id: &str) {
+        if let Ok(mut made) = self.made.lock() {
+            made.push(id.to_owned());
+        }
+    }
+}
+
+async fn client_of(machine: &AwsMachine, access: &Access) -> Result<Client, Failure> {
+    let (region, profile) = (machine.region.as_deref(), machine.profile.as_deref());
+    // Whoever calls ends it by dropping the future, or waits.
+    access.client(region, profile, &Cancel::new()).await
+}
+
+/// `machine` with the region and the profile that AWS's own settings name, where it has none: a later run that gives it back may have
+/// other settings.
+pub async fn located(machine: &AwsMachine, access: &Access) -> Result<AwsMachine, Failure> {
+    let variables = &access.variables;
+    let named = variables.profile.as_deref();
+    // Keys in the environment have precedence over the profile that it names.
+    let named = named.filter(|_| variables.access_key_id.is_none());
+    let named = named.map(aws_machine::profile).transpose();
+    let machine = AwsMachine {
+        profile: machine.profile.clone().or(named.map_err(Failure::usage)?),
+        ..machine.clone()
+    };
+    Ok(AwsMachine {
+        region: Some(client_of(&machine, access).await?.region().to_owned()),
+        ..machine
+    })
+}
+
+impl Provider for AwsProvider {
+    async fn price(&self, order: &Order) -> Result<Option<String>, Failure> {
+        let client = self.client().await?;
+        let offers = offer::offers(&client, &self.machine, order.system).await?;
+        Ok(Some(offer::price_words(&offers, client.region())))
+    }
+
+    async fn create(
+        &self,
+        order: &Order,
+        stop: &CancellationToken,
+        log: Log<'_>,
+    ) -> Result<Made, Failure> {
+        let creation = create::Creation {
+            client: self.client().await?,
+            machine: &self.machine,
+            order,
+            stop,
+            log,
+            note: &|id| self.note(id),
+        };
+        creation.run().await
+    }
+
+    fn extension_interval(&self, order: &Order) -> Duration {
+        order.lease / EXTENSIONS
+    }
+
+    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
+        let variable = (RUN, order.run.as_str());
+        run_by_ssh(&made.machine, user_data::EXTEND, variable, EXTEND_LIMIT).await?;
+        // The machine is kept from here on: the tag only tells others until when.
+        let tagged = async {
+            let expires = names::expires(order.lease);
+            let client = self.client().await?;
+            let tagged = client.tag(std::slice::from_ref(&made.id), &expires).await;
+            tagged.map_err(Failure::from)
+        };
+        if let Err(failure) = tagged.await {
+            log(&format!(
+                "the end of the lease cannot be written into the machine's tag: {failure}"
+            ));
+        }
+        Ok(Extension::Granted)
+    }
+
+    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
+        let client = self.client().await?;
+        let mut made = self.made();
+        made.extend(id.map(str::to_owned));
+        cleanup::destroy(&client, &order.run, &made, log).await
+    }
+}

@@ -1,0 +1,126 @@
+//! What may be meant by a configuration that is not there.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::common::failure::{Class, Failure};
+use crate::common::nearest::nearest;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
+
+/// Modules that a hint lists; the rest is counted.
+const MAX_MODULES: usize = 5;
+
+/// The configuration `path` cannot be read: how to get one, if there is none.
+pub(super) fn not_readable(path: &Path, error: io::Error, command: &str) -> Failure {
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let failure = Failure::new(Class::Usage, error)
+        .context(format!("read the configuration {}", path.display()));
+    let flake = path.with_file_name("flake.nix");
+    if let (true, Ok(target)) = (is_missing, fs::read_link(path)) {
+        failure.hint(format!(
+            "it is a symbolic link to {}, which does not exist",
+            target.display()
+        ))
+    } else if is_missing && flake.is_file() {
+        failure.hint(flake_hint(&flake, path, command))
+    } else if is_missing {
+        failure.hint(missing_hint(path, command))
+    } else {
+        failure.hint("the file and its directory must be readable")
+    }
+}
+
+/// What may be meant by a configuration that does not exist.
+fn missing_hint(path: &Path, command: &str) -> String {
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
+    let modules = files.filter(|file| file.path().extension().is_some_and(|e| e == "nix"));
+    let mut modules: Vec<String> = modules
+        .filter_map(|file| file.file_name().into_string().ok())
+        .collect();
+    modules.sort();
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let shown = |module: &str| quoted(&shown_path(&directory.join(module)));
+    if name != "sd-card.nix" {
+        return match nearest(&name, modules.iter().map(String::as_str)) {
+            Some(meant) => format!("did you mean {}?", shown(meant)),
+            None => modules_hint(directory, &modules, command).unwrap_or_else(|| {
+                "check the path: it may be that of a file, or of a directory with a sd-card.nix"
+                    .to_owned()
+            }),
+        };
+    }
+    let usual = modules.iter().find(|module| *module == "configuration.nix");
+    match usual.or(modules.first().filter(|_| modules.len() == 1)) {
+        Some(module) => {
+            format!(
+                "to {command} {module} instead: sdbuild {command} {}",
+                shown(module)
+            )
+        }
+        None => modules_hint(directory, &modules, command)
+            .unwrap_or_else(|| no_module_hint(directory, command)),
+    }
+}
+
+/// The modules that are in the directory, of which one may be meant; `None` if there is none.
+fn modules_hint(directory: &Path, modules: &[String], command: &str) -> Option<String> {
+    let first = quoted(&shown_path(&directory.join(modules.first()?)));
+    let names: Vec<&str> = modules
+        .iter()
+        .take(MAX_MODULES)
+        .map(String::as_str)
+        .collect();
+    let more = match modules.len().saturating_sub(MAX_MODULES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
+    let place = if is_here {
+        "here".to_owned()
+    } else {
+        format!("in {}", shown_path(directory))
+    };
+    let verb = if modules.len() == 1 { "is" } else { "are" };
+    Some(format!(
+        "{place} {verb} {}{more}: sdbuild {command} {first}",
+        names.join(", ")
+    ))
+}
+
+/// What to do about a `directory` without any module.
+fn no_module_hint(directory: &Path, command: &str) -> String {
+    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
+    if is_here || !directory.is_dir() {
+        return format!(
+            "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: sdbuild \
+             {command} PATH"
+        );
+    }
+    let shown = quoted(&shown_path(directory));
+    format!("the directory {shown} has no configuration: `sdbuild init {shown}` writes one there")
+}
+
+/// What to do in a directory that has a flake and no file `path`, which may be the name of a configuration in it.
+fn flake_hint(flake: &Path, path: &Path, command: &str) -> String {
+    let directory = flake.parent().unwrap_or(Path::new(""));
+    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
+    let place = if is_here {
+        ".".to_owned()
+    } else {
+        shown_path(directory)
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let reference = if Path::new(&*name).extension().is_some() {
+        place
+    } else {
+        format!("{place}#{name}")
+    };
+    format!(
+        "{} is a flake: sdbuild {command} --flake {}",
+        shown_path(flake),
+        quoted(&reference)
+    )
+}

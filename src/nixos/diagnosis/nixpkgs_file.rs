@@ -1,0 +1,57 @@
+//! A file that nixpkgs does not have.
+
+use super::evidence::ExitContext;
+use super::names::is_name;
+use crate::common::nearest::nearest;
+use crate::nixos::layout;
+
+/// Modules of nixpkgs for SD card images, in `nixos/modules/installer/sd-card`.
+const SD_CARD_MODULES: [&str; 6] = [
+    "sd-image-aarch64.nix",
+    "sd-image-aarch64-installer.nix",
+    "sd-image-aarch64-new-kernel.nix",
+    "sd-image-aarch64-new-kernel-installer.nix",
+    "sd-image-x86_64.nix",
+    "sd-image.nix",
+];
+
+/// The path below nixpkgs of the file that Nix did not find there, from its message.
+pub(super) fn missing(summary: &str) -> Option<&str> {
+    let (_, quoted) = summary
+        .split_once("file '")
+        .or_else(|| summary.split_once("path '"))?;
+    let (path, rest) = quoted.split_once('\'')?;
+    if rest.starts_with(" was not found in the Nix search path") {
+        return path.strip_prefix("nixpkgs/");
+    }
+    let is_missing = rest.starts_with(" does not exist") || rest.starts_with(": No such file");
+    let below = path.strip_prefix("<nixpkgs>/").or_else(|| {
+        let tree = path.strip_prefix(layout::nixpkgs("").as_str())?;
+        Some(tree.split_once('/')?.1)
+    });
+    below.filter(|_| is_missing)
+}
+
+/// Which line names the file of which the message `summary` speaks, and which one may be meant.
+pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
+    let path = missing(summary).unwrap_or_default();
+    let name = path.rsplit('/').next().filter(|name| is_name(name));
+    let place = context.files.zip(name);
+    let place = place.and_then(|(files, name)| files.place_that_names(name));
+    let place = place.map(|place| format!(", which {}{place} names", context.shown_dir));
+    let lacks = format!(
+        "nixpkgs has no file {}{}",
+        name.unwrap_or("of that name"),
+        place.unwrap_or_default()
+    );
+    if !path.contains("/installer/sd-card/") {
+        return format!("{lacks}: check the spelling of the path, or the release");
+    }
+    match nearest(name.unwrap_or_default(), SD_CARD_MODULES) {
+        Some(meant) => format!("{lacks}: did you mean {meant}?"),
+        None => format!(
+            "{lacks}; its module for SD card images is \
+             <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>"
+        ),
+    }
+}

@@ -1,0 +1,113 @@
+//! Names that are not bound, and what may be meant by them.
+
+use super::evidence::ExitContext;
+use super::mistake::ARGUMENTS;
+use super::names::quoted_after;
+use crate::common::nearest::is_slip;
+use crate::nixos::log::{NixError, Position};
+
+/// What stands around a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Around {
+    /// It is the whole value of an attribute: `a = NAME;`.
+    Definition,
+    /// It is an element of a list.
+    List,
+    Other,
+}
+
+/// What may be meant by the name that `error` reports, by what stands around it in the user's file.
+pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
+    let Some(name) = quoted_after(&error.summary, "undefined variable") else {
+        return "check its spelling".to_owned();
+    };
+    if ["True", "False", "TRUE", "FALSE", "Null", "NULL"].contains(&name) {
+        return format!("write {}, in small letters", name.to_lowercase());
+    }
+    let mut arguments = ARGUMENTS.into_iter();
+    if let Some(meant) = arguments.find(|known| is_slip(name, known)) {
+        return format!("did you mean {meant}?");
+    }
+    let text = error.position.as_ref().and_then(|position| {
+        let text = context.files?.text(&position.file)?;
+        Some(around(&text, name, position))
+    });
+    match text.unwrap_or(Around::Other) {
+        Around::Definition => format!(
+            "a text is written in quotes: \"{name}\"; if it is a package, write pkgs.{name}"
+        ),
+        Around::List => format!(
+            "if it is a package, write pkgs.{name}, or `with pkgs;` before the list: with pkgs; [ {name} … ]"
+        ),
+        Around::Other => {
+            format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
+        }
+    }
+}
+
+/// What stands around the `name` at `position` of `text`.
+fn around(text: &str, name: &str, position: &Position) -> Around {
+    let Some((before, after)) = parts(text, name, position) else {
+        return Around::Other;
+    };
+    let before = before.trim_end();
+    if before.ends_with('=') && !before.ends_with("==") && after.trim_start().starts_with(';') {
+        return Around::Definition;
+    }
+    let mut depth = 0_u64;
+    for c in before.chars().rev() {
+        match c {
+            ']' | ')' | '}' => depth += 1,
+            '[' if depth == 0 => return Around::List,
+            // A definition ends, or another expression begins.
+            '(' | '{' | ';' | '=' if depth == 0 => return Around::Other,
+            '[' | '(' | '{' => depth -= 1,
+            _ => {}
+        }
+    }
+    Around::Other
+}
+
+/// `text` before and after the `name` at `position`.
+fn parts<'a>(text: &'a str, name: &str, position: &Position) -> Option<(&'a str, &'a str)> {
+    let line = usize::try_from(position.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let (before, rest) = text.split_at_checked(start + column)?;
+    Some((before, rest.strip_prefix(name)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_around_a_name_is_found() {
+        for (text, expected) in [
+            ("{ a = x; }", Around::Definition),
+            ("{ a =\n  x\n; }", Around::Definition),
+            ("{ a = [ x ]; }", Around::List),
+            ("{ a = [\n  (f [ ])\n  \"b\"\n  x\n]; }", Around::List),
+            ("{ a = [ (f x) ]; }", Around::Other),
+            ("{ a = [ b ] ++ x; }", Around::Other),
+            ("{ a = b == x; }", Around::Other),
+            ("x", Around::Other),
+        ] {
+            let (before, _) = text.split_once('x').unwrap();
+            let lines = before.matches('\n').count();
+            let column = before.rsplit('\n').next().unwrap().len();
+            let position = Position {
+                file: String::new(),
+                line: lines as u64 + 1,
+                column: column as u64 + 1,
+            };
+            assert_eq!(around(text, "x", &position), expected, "{text}");
+        }
+        let nowhere = Position {
+            file: String::new(),
+            line: 9,
+            column: 0,
+        };
+        assert_eq!(around("ä", "x", &nowhere), Around::Other);
+    }
+}

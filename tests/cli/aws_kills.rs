@@ -1,0 +1,178 @@
+//! Machines of a double of EC2 while sdbuild, or what holds the machine, is interrupted or killed.
+
+use std::os::unix::process::CommandExt as _;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill, killpg};
+
+use crate::aws_machines::{Borrower, SILENT};
+use crate::support::*;
+
+/// How often a build is killed; `SDBUILD_TEST_KILLS` sets another number.
+const KILLS: u64 = 12;
+/// Milliseconds until a machine runs and is connected to, and some more.
+const WITHIN: u64 = 1500;
+
+/// The signal goes to all processes that the terminal would send it to.
+#[test]
+fn a_signal_while_a_machine_is_used_gives_it_back() {
+    for signal in [
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGKILL,
+    ] {
+        let borrower = Borrower::new(SILENT);
+        let mut running = Running::start(borrower.build().process_group(0));
+        running.wait_until("it connects", || !borrower.ssh_calls().is_empty());
+        killpg(running.pid(), signal).unwrap();
+        let outcome = running.finish();
+        assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
+        if signal == Signal::SIGKILL {
+            borrower.wait_until_given_back();
+        }
+        borrower.assert_nothing_left();
+        assert_eq!(borrower.started().len(), 1, "{signal}");
+    }
+}
+
+/// The machine ends by itself, and what is left of it is free of charge.
+#[test]
+fn what_nobody_can_give_back_ends_with_its_lease() {
+    let borrower = Borrower::new(SILENT);
+    let running = borrower.connecting();
+    borrower.kill_all(running);
+    assert_eq!(borrower.records().len(), 2, "a record and a key");
+    assert_eq!(borrower.double.state().machines.live(), 1);
+    let mut sweep = borrower.user.sdbuild(&["clean", "--cloud", "--yes"]);
+    let kept = run(&mut sweep).assert_exit_code(0);
+    assert!(kept.stderr.contains("nothing to remove"), "{}", kept.stderr);
+    assert!(
+        kept.stderr.contains("has a machine until 20"),
+        "{}",
+        kept.stderr
+    );
+    borrower.double.state().machines.let_leases_end();
+    let mut listed = borrower.user.sdbuild(&["clean", "--cloud", "--dry-run"]);
+    let listed = run(&mut listed).assert_exit_code(0);
+    assert!(
+        listed.stdout.contains("security group sg-0"),
+        "{}",
+        listed.stdout
+    );
+    assert_eq!(borrower.double.state().machines.live(), 0, "by itself");
+    run(&mut sweep).assert_exit_code(0);
+    assert_eq!(borrower.left(), [""; 0]);
+    // The record is for this machine's own `clean` and `build`.
+    run(&mut borrower.user.sdbuild(&["build"]))
+        .assert_stderr_contains(&["gave back what a stale run left: machine i-0"]);
+    borrower.assert_nothing_left();
+}
+
+#[test]
+fn what_a_killed_run_left_is_given_back_by_the_next_build() {
+    let borrower = Borrower::new(SILENT);
+    let running = borrower.connecting();
+    borrower.kill_all(running);
+    // Another region and other words for the same account: the record knows where the machine is.
+    let mut build = borrower.user.sdbuild(&["build"]);
+    let next = run(build.env("AWS_REGION", "us-east-1")).assert_exit_code(3);
+    assert!(
+        next.stderr.contains("gave back what a stale run left"),
+        "{}",
+        next.stderr
+    );
+    borrower.assert_nothing_left();
+}
+
+/// Only what has the tag of a run is removed, and only snapshots that nobody sends to.
+#[test]
+fn clean_removes_nothing_of_others() {
+    use crate::aws_double::machines::{StoredGroup, StoredVolume};
+    let borrower = Borrower::new(SILENT);
+    {
+        let mut state = borrower.double.state();
+        let foreign = StoredGroup {
+            name: "sdbuild-0123456789ab".into(),
+            ..StoredGroup::default()
+        };
+        state.machines.groups.insert("sg-foreign".into(), foreign);
+        let volume = |tag: &str| StoredVolume {
+            tags: [(tag.to_owned(), "0123456789ab".to_owned())].into(),
+            is_free: true,
+        };
+        state
+            .machines
+            .volumes
+            .insert("vol-foreign".into(), volume("Name"));
+        state
+            .machines
+            .volumes
+            .insert("vol-ours".into(), volume("sdbuild:run"));
+        // Somebody may go on with one that is pending, however old it is.
+        for (id, started, is) in [
+            ("snap-old", "2026-01-01T00:00:00.000Z", "completed"),
+            ("snap-new", "2126-01-01T00:00:00.000Z", "completed"),
+            ("snap-pending", "2026-01-01T00:00:00.000Z", "pending"),
+        ] {
+            let snapshot = state.snapshots.entry(id.into()).or_default();
+            snapshot.state = is.into();
+            snapshot.started = started.into();
+            snapshot.tags = vec![("sdbuild:sha256".into(), "x".into())];
+        }
+    }
+    let mut ask = borrower.user.sdbuild(&["clean", "--cloud"]);
+    run(&mut ask)
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["--yes"]);
+    let mut clean = borrower.user.sdbuild(&["clean", "--cloud", "--yes"]);
+    let cleaned = run(&mut clean).assert_exit_code(0);
+    assert!(cleaned.stdout.contains("vol-ours"), "{}", cleaned.stdout);
+    assert_eq!(borrower.left(), ["sg-foreign", "vol-foreign"]);
+    let state = borrower.double.state();
+    let kept: Vec<_> = state.snapshots.keys().collect();
+    assert_eq!(kept, ["snap-new", "snap-pending"]);
+    assert_eq!(state.mistakes, [""; 0]);
+}
+
+/// Whenever it is, and whatever is killed: after the lease, and a `clean`, nothing is there.
+#[test]
+fn nothing_stays_at_aws_whenever_a_build_is_killed() {
+    let kills = std::env::var("SDBUILD_TEST_KILLS").map_or(KILLS, |text| text.parse().unwrap());
+    let mut random = fastrand::Rng::with_seed(kills);
+    let borrower = Borrower::new(SILENT);
+    let signals = [Signal::SIGKILL, Signal::SIGINT, Signal::SIGTERM];
+    for step in 0..kills {
+        let running = Running::start(&mut borrower.build());
+        std::thread::sleep(Duration::from_millis(random.u64(0..WITHIN)));
+        if step % 4 == 3 {
+            borrower.kill_all(running);
+            continue;
+        }
+        let signal = signals[usize::try_from(step % 4).unwrap()];
+        running.signal(signal);
+        let outcome = running.finish();
+        // It may have been giving back what the run before left.
+        let is_told = outcome.stderr.contains("not removed: machine");
+        let is_expected = outcome.signal == Some(signal as i32) || is_told;
+        assert!(is_expected, "{}", outcome.stderr);
+        // Those that were given back are gone without any lease.
+        wait_until(Duration::from_secs(60), "it is given back", || {
+            borrower.holder().is_none()
+        });
+    }
+    let (started, live) = {
+        let mut state = borrower.double.state();
+        let started = state.machines.instances.len();
+        let live = state.machines.live();
+        state.machines.let_leases_end();
+        (started, live)
+    };
+    eprintln!("{kills} kills, {started} machines, {live} left to their leases");
+    assert!(started > 0);
+    run(&mut borrower.user.sdbuild(&["clean", "--cloud", "--yes"])).assert_exit_code(0);
+    assert_eq!(borrower.left(), [""; 0]);
+    assert_eq!(borrower.double.state().mistakes, [""; 0]);
+    run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+    borrower.assert_nothing_left();
+}

@@ -1,0 +1,69 @@
+//! The process that holds a machine of EC2, by itself: it keeps the lease from ending.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+
+use serde_json::json;
+
+use crate::aws_machines::Borrower;
+
+/// Starts the process for a machine of `borrower` with a lease of `seconds`, with the connection that ends it.
+fn holder(borrower: &Borrower, seconds: u64) -> (Child, UnixStream) {
+    let (mut here, there) = UnixStream::pair().unwrap();
+    let state_dir = borrower.user.state.path().join(".local/state/sdbuild");
+    let order = json!({
+        "source": "aws:region=eu-central-1",
+        "run": "0123456789ab",
+        "system": "aarch64-linux",
+        "lease": { "secs": seconds, "nanos": 0 },
+        "state_dir": state_dir,
+    });
+    writeln!(here, "{order}").unwrap();
+    let mut hold = borrower.user.sdbuild(&["hold-machine"]);
+    let holder = hold.stdin(OwnedFd::from(there)).spawn().unwrap();
+    (holder, here)
+}
+
+#[test]
+fn a_lease_is_extended_while_the_machine_is_used() {
+    let borrower = Borrower::new("exit 0");
+    let (mut holder, connection) = holder(&borrower, 2);
+    borrower.double.wait_until(|state| {
+        let mut instances = state.machines.instances.values();
+        instances.next().is_some_and(|one| {
+            // Instants have seconds.
+            let first = one.parameter("TagSpecification.1.Tag.3.Value");
+            state.count("CreateTags") >= 2 && one.tags["sdbuild:expires"].as_str() > first
+        })
+    });
+    let call = &borrower.ssh_calls()[0];
+    for part in [
+        "-- ssh://ec2-user@127.0.0.1 sudo sh /run/sdbuild/extend",
+        "StrictHostKeyChecking=yes",
+        "machines/0123456789ab.key",
+    ] {
+        assert!(call.contains(part), "{part}: {call}");
+    }
+    connection.shutdown(Shutdown::Both).unwrap();
+    assert!(holder.wait().unwrap().success());
+    borrower.assert_nothing_left();
+}
+
+/// The end of a machine that cannot be kept is told in time.
+#[test]
+fn a_lease_that_cannot_be_extended_is_told() {
+    let borrower = Borrower::new("echo 'Connection timed out' >&2; exit 255");
+    let (mut holder, connection) = holder(&borrower, 1);
+    let told = BufReader::new(connection.try_clone().unwrap()).lines();
+    let mut told = told.map_while(Result::ok);
+    let warning = told.find(|line| line.contains("Warning")).unwrap();
+    for part in ["cannot be kept for longer", "Connection timed out"] {
+        assert!(warning.contains(part), "{warning}");
+    }
+    connection.shutdown(Shutdown::Both).unwrap();
+    assert!(holder.wait().unwrap().success());
+    borrower.assert_nothing_left();
+}

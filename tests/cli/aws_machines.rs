@@ -1,0 +1,350 @@
+//! `--on aws` against a double of EC2: what is asked for, what it costs, and that nothing stays there whatever happens.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::aws_double::instances::StoredInstance;
+use crate::aws_double::machines::CALLER;
+use crate::aws_double::{AwsDouble, SECRET};
+use crate::machines::holder_of;
+use crate::support::*;
+use crate::{GOOD, user};
+
+/// What `ssh` says of another host key: the end of a build without an engine.
+const REFUSES: &str = "echo 'Host key verification failed for sdbuild-machine.' >&2; exit 255";
+/// Nobody answers.
+pub const SILENT: &str = "echo 'connect to host: Connection refused' >&2; exit 255";
+
+/// A user of the account of a double; `ssh` notes its arguments, and does what `script` says.
+pub struct Borrower {
+    pub double: AwsDouble,
+    pub user: TestUser,
+}
+
+impl Borrower {
+    pub fn new(script: &str) -> Self {
+        let double = AwsDouble::start();
+        let mut user = user();
+        for (name, value) in double.variables() {
+            user = user.with(name, value);
+        }
+        user.write("sd-card.nix", GOOD);
+        let log = user.home.path().join("ssh-calls");
+        let text = format!("#!/bin/sh\necho \"$*\" >>'{}'\n{script}\n", log.display());
+        let ssh = user.write("bin/ssh", &text);
+        fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!(
+            "{}:{}",
+            ssh.parent().unwrap().display(),
+            user.environment["PATH"]
+        );
+        Self {
+            double,
+            user: user.with("PATH", path),
+        }
+    }
+
+    fn build_on(&self, on: &str, more: &[&str]) -> Command {
+        let words = [&["build", "--on", on], more].concat();
+        self.user.sdbuild(&words)
+    }
+
+    pub fn build(&self) -> Command {
+        self.build_on("aws", &["--yes"])
+    }
+
+    /// The files about loans.
+    pub fn records(&self) -> Vec<String> {
+        let dir = self.user.state.path().join(".local/state/sdbuild/machines");
+        if dir.exists() {
+            file_names(&dir)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// What is at AWS.
+    pub fn left(&self) -> Vec<String> {
+        self.double.state().machines.left()
+    }
+
+    pub fn assert_nothing_left(&self) {
+        assert_eq!(self.left(), [""; 0]);
+        assert_eq!(self.records(), [""; 0]);
+        assert_eq!(self.double.state().mistakes, [""; 0]);
+    }
+
+    pub fn ssh_calls(&self) -> Vec<String> {
+        let log = self.user.home.path().join("ssh-calls");
+        let calls = fs::read_to_string(log).unwrap_or_default();
+        calls.lines().map(str::to_owned).collect()
+    }
+
+    /// The type and zone of each machine that was started.
+    pub fn started(&self) -> Vec<String> {
+        let state = self.double.state();
+        let started = state.machines.instances.values();
+        started.map(StoredInstance::place).collect()
+    }
+
+    pub fn wait_until_given_back(&self) {
+        let limit = Duration::from_secs(60);
+        wait_until(limit, "the machine is given back", || {
+            self.records().is_empty()
+        });
+    }
+
+    /// The process that holds the machine.
+    pub fn holder(&self) -> Option<Pid> {
+        holder_of(&self.user)
+    }
+
+    /// Kills sdbuild, and what holds the machine: nobody is left to give it back.
+    pub fn kill_all(&self, running: Running) {
+        running.signal(Signal::SIGSTOP);
+        let holder = self.holder();
+        if let Some(holder) = holder {
+            kill(holder, Signal::SIGKILL).unwrap();
+        }
+        running.signal(Signal::SIGKILL);
+        running.finish();
+        // A process that ends has no command line before it has let go of its locks: by its state both are gone.
+        let has_ended = |pid: Pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ")
+        };
+        wait_until(Duration::from_secs(20), "the holder is gone", || {
+            holder.is_none_or(has_ended) && self.holder().is_none()
+        });
+    }
+
+    /// Starts a build, and waits until its machine runs and is connected to.
+    pub fn connecting(&self) -> Running {
+        let mut running = Running::start(&mut self.build());
+        running.wait_until("it connects", || !self.ssh_calls().is_empty());
+        running
+    }
+}
+
+#[test]
+fn the_cheapest_machine_is_borrowed_and_given_back() {
+    let borrower = Borrower::new(REFUSES);
+    let refused = run(&mut borrower.build_on("aws", &[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "about 0.0534 USD an hour",
+            "eu-central-1b",
+            "0.018 USD for 20 minutes",
+            "--yes",
+        ]);
+    assert!(!refused.stderr.contains(SECRET));
+    assert_eq!(
+        borrower.double.state().calls.last().unwrap(),
+        "DescribeSpotPriceHistory"
+    );
+    let failed = run(&mut borrower.build()).assert_exit_code(3);
+    let words = failed.stderr.replace('\n', " ");
+    for part in [
+        "the machine costs about 0.0534 USD an hour",
+        "has another host key than the one that was told",
+        "the machine on loan (c7g.xlarge, spot, in eu-central-1b) was there for",
+    ] {
+        assert!(words.contains(part), "{part}\n{}", failed.stderr);
+    }
+    borrower.assert_nothing_left();
+    assert_eq!(borrower.started(), ["c7g.xlarge/eu-central-1b"]);
+    let call = &borrower.ssh_calls()[0];
+    for part in [
+        "IdentitiesOnly=yes",
+        "StrictHostKeyChecking=yes",
+        "ssh://ec2-user@127.0.0.1",
+    ] {
+        assert!(call.contains(part), "{part}: {call}");
+    }
+}
+
+#[test]
+fn a_machine_is_asked_for_so_that_nothing_of_it_stays() {
+    let borrower = Borrower::new(REFUSES);
+    run(&mut borrower.build()).assert_exit_code(3);
+    let state = borrower.double.state();
+    let instance = state.machines.instances.values().next().unwrap();
+    for (name, value) in [
+        ("InstanceInitiatedShutdownBehavior", "terminate"),
+        ("MetadataOptions.HttpTokens", "required"),
+        ("InstanceMarketOptions.MarketType", "spot"),
+        (
+            "InstanceMarketOptions.SpotOptions.SpotInstanceType",
+            "one-time",
+        ),
+        ("InstanceMarketOptions.SpotOptions.MaxPrice", ""),
+        ("BlockDeviceMapping.1.Ebs.VolumeSize", "16"),
+        ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
+    ] {
+        assert_eq!(instance.parameter(name), value, "{name}");
+    }
+    for kind in [
+        "instance",
+        "volume",
+        "network-interface",
+        "spot-instances-request",
+    ] {
+        let tagged = instance
+            .form
+            .iter()
+            .any(|(key, value)| key.ends_with("ResourceType") && value == kind);
+        assert!(tagged, "{kind}");
+    }
+    assert!(instance.ends_by_itself() || instance.state == "terminated");
+    let data = instance.user_data();
+    let private = data["ssh_keys"]["ed25519_private"].as_str().unwrap();
+    assert!(private.contains("OPENSSH PRIVATE KEY"));
+}
+
+#[test]
+fn only_this_machine_may_connect() {
+    let borrower = Borrower::new(REFUSES);
+    let running = Running::start(&mut borrower.build());
+    borrower
+        .double
+        .wait_until(|state| state.count("RunInstances") == 1);
+    let groups = borrower.double.state().machines.groups.clone();
+    let group = groups.into_values().next().unwrap();
+    assert_eq!(group.rules.len(), 1);
+    let rule = &group.rules[0];
+    for (name, value) in [
+        ("IpProtocol", "tcp"),
+        ("FromPort", "22"),
+        ("ToPort", "22"),
+        ("IpRanges.1.CidrIp", &format!("{CALLER}/32")),
+    ] {
+        assert_eq!(rule[&format!("IpPermissions.1.{name}")], value);
+    }
+    assert!(group.tags["sdbuild:expires"].starts_with("20"), "{group:?}");
+    running.finish().assert_exit_code(3);
+    borrower.assert_nothing_left();
+}
+
+#[test]
+fn the_next_offer_is_taken_where_there_is_no_capacity() {
+    let borrower = Borrower::new(REFUSES);
+    {
+        let mut state = borrower.double.state();
+        let machines = &mut state.machines;
+        machines.missing.insert(
+            "c7g.xlarge/eu-central-1b".into(),
+            "InsufficientInstanceCapacity",
+        );
+        machines
+            .lost_at_start
+            .insert("c7g.xlarge/eu-central-1a".into());
+        // What AWS has just made is not in its lists at once, and what ends takes its time.
+        (machines.unseen, machines.slow_end) = (2, 2);
+        machines.unknown_group = 3;
+    }
+    let failed = run(&mut borrower.build()).assert_exit_code(3);
+    borrower.assert_nothing_left();
+    assert_eq!(
+        borrower.started(),
+        ["c7g.xlarge/eu-central-1a", "c8g.xlarge/eu-central-1a"]
+    );
+    assert!(
+        failed
+            .stderr
+            .replace('\n', " ")
+            .contains("(c8g.xlarge, spot, in eu-central-1a)"),
+        "{}",
+        failed.stderr
+    );
+    // Where there is none, nobody waits for one.
+    assert_eq!(borrower.double.state().count("RunInstances"), 3);
+    borrower
+        .double
+        .state()
+        .machines
+        .missing
+        .insert("*".into(), "MaxSpotInstanceCountExceeded");
+    run(&mut borrower.build())
+        .assert_exit_code(3)
+        .assert_stderr_contains(&[
+            "none of 5 types and zones can be had",
+            "MaxSpotInstanceCountExceeded",
+            "--on aws:on-demand",
+        ]);
+    borrower.assert_nothing_left();
+}
+
+#[test]
+fn a_machine_that_cannot_be_reached_is_given_back() {
+    let borrower = Borrower::new(REFUSES);
+    borrower.double.state().machines.is_private = true;
+    run(&mut borrower.build())
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["the machine has no public address", "auto-assign"]);
+    assert_eq!(borrower.started().len(), 1);
+    borrower.assert_nothing_left();
+}
+
+#[test]
+fn options_choose_market_size_and_disk() {
+    let borrower = Borrower::new(REFUSES);
+    let on = "aws:on-demand,cpus=8,disk=40";
+    run(&mut borrower.build_on(on, &["--yes"]))
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["its list price in eu-central-1"]);
+    borrower.assert_nothing_left();
+    {
+        let state = borrower.double.state();
+        let instance = state.machines.instances.values().next().unwrap();
+        assert_eq!(instance.parameter("InstanceType"), "c6g.2xlarge");
+        assert_eq!(
+            instance.parameter("BlockDeviceMapping.1.Ebs.VolumeSize"),
+            "40"
+        );
+        let is_market = |key: &String| key.starts_with("InstanceMarketOptions");
+        assert!(!instance.form.keys().any(is_market));
+    }
+    run(&mut borrower.build_on("aws:region=eu-west-1,profile=other", &["--yes"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["there is no profile other"]);
+    run(&mut borrower.build_on("aws:eu-west-1", &[]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["`eu-west-1` is not one of region=NAME"]);
+}
+
+#[test]
+fn a_lost_answer_makes_nothing_twice() {
+    for call in [
+        "CreateSecurityGroup",
+        "RunInstances",
+        "TerminateInstances",
+        "DeleteSecurityGroup",
+    ] {
+        let borrower = Borrower::new(REFUSES);
+        borrower.double.state().faults.lose_answer_to = Some(call);
+        run(&mut borrower.build()).assert_exit_code(3);
+        borrower.assert_nothing_left();
+        assert_eq!(borrower.started().len(), 1, "{call}");
+    }
+}
+
+#[test]
+fn a_refusal_of_aws_is_explained() {
+    let borrower = Borrower::new(REFUSES);
+    borrower
+        .double
+        .state()
+        .machines
+        .missing
+        .insert("*".into(), "UnauthorizedOperation");
+    run(&mut borrower.build())
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["AWS refused RunInstances", "docs/machines.md"]);
+    borrower.assert_nothing_left();
+    assert_eq!(borrower.double.state().count("RunInstances"), 1);
+}

@@ -1,0 +1,84 @@
+//! `deploy/terraform/lend`, with a program that stands for Terraform: what it asks for, and what it tells sdbuild.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::*;
+
+/// Notes its calls, and has a workspace from `new` to `delete`.
+const TERRAFORM: &str = r#"#!/bin/sh
+echo "${TF_WORKSPACE:-none}: $*" >>calls
+case "$*" in
+"workspace new "*) echo "$3" >there ;;
+"workspace delete "*) rm there ;;
+"workspace list") echo '* default'; cat there 2>/dev/null; true ;;
+"apply "*) printf "%s / %s\n" "$TF_VAR_host_key" "$TF_VAR_lease_minutes" >variables; echo applying ;;
+"output -raw host") printf ec2-user@192.0.2.1 ;;
+"output -raw id") printf i-1 ;;
+esac
+"#;
+
+fn lend(dir: &Path, verb: &str) -> Outcome {
+    let path = format!("{}:/usr/bin:/bin", dir.display());
+    let mut command = Command::new(dir.join("lend"));
+    command
+        .args([verb, "i-1"])
+        .env("PATH", path)
+        .env("SDBUILD_RUN", "0123456789ab")
+        .env("SDBUILD_LEASE_SECONDS", "3600");
+    run(&mut command)
+}
+
+#[test]
+fn the_lender_of_terraform_makes_and_destroys_a_workspace() {
+    if !tools_available(&["ssh-keygen"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::copy(
+        root().join("deploy/terraform/lend"),
+        dir.path().join("lend"),
+    )
+    .unwrap();
+    let terraform = dir.path().join("terraform");
+    fs::write(&terraform, TERRAFORM).unwrap();
+    fs::set_permissions(&terraform, fs::Permissions::from_mode(0o755)).unwrap();
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+
+    assert_eq!(lend(dir.path(), "price").code, Some(64));
+    lend(dir.path(), "destroy").assert_exit_code(0);
+    let made = lend(dir.path(), "create").assert_exit_code(0);
+    let lines: Vec<&str> = made.stdout.lines().collect();
+    let [host, host_key, id] = lines[..] else {
+        panic!("{}", made.stdout)
+    };
+    assert_eq!((host, id), ("host=ec2-user@192.0.2.1", "id=i-1"));
+    let key = host_key.strip_prefix("host-key=").unwrap();
+    assert_eq!(key.split(' ').count(), 2, "{key}");
+    let variables = read("variables");
+    assert!(
+        variables.contains(&format!("public = \"{key}\"")),
+        "{variables}"
+    );
+    assert!(variables.contains("KEY-----\\n\", "), "{variables}");
+    assert!(variables.ends_with("/ 60\n"), "{variables}");
+    lend(dir.path(), "destroy").assert_exit_code(0);
+    lend(dir.path(), "destroy").assert_exit_code(0);
+    let calls = read("calls");
+    let calls: Vec<&str> = calls
+        .lines()
+        .filter(|call| !call.contains(" output "))
+        .collect();
+    let expected = [
+        "none: workspace list",
+        "none: workspace new 0123456789ab",
+        "0123456789ab: apply -auto-approve -no-color",
+        "none: workspace list",
+        "0123456789ab: destroy -auto-approve -no-color",
+        "default: workspace delete 0123456789ab",
+        "none: workspace list",
+    ];
+    assert_eq!(calls, expected);
+}
