@@ -122,8 +122,11 @@ impl Collector<'_> {
 /// What the script says.
 fn result(code: i64, lines: &[String]) -> Result<Collected, Failure> {
     if code != 0 {
-        let failure = Failure::environment(lines.join("\n"));
-        return Err(failure
+        let figures = ["results ", "freed ", "total "];
+        let is_message = |line: &&String| !figures.iter().any(|figure| line.starts_with(figure));
+        let mut text: Vec<_> = lines.iter().filter(is_message).cloned().collect();
+        text.push(format!("exit status {code}"));
+        return Err(Failure::environment(text.join("\n"))
             .hint("`sdbuild clean` removes the whole volume; the next build creates a new one"));
     }
     parse(lines).or_internal("read what the collector wrote")
@@ -187,6 +190,17 @@ mod tests {
         };
         assert_eq!(parse(&lines).unwrap(), expected);
         assert!(parse(&["freed much".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn a_failure_has_messages_and_exit_status() {
+        let lines = ["results 2", "error: disk I/O error"].map(str::to_owned);
+        let failure = result(1, &lines).unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "error: disk I/O error\nexit status 1"
+        );
+        assert_eq!(result(137, &[]).unwrap_err().to_string(), "exit status 137");
     }
 
     #[test]
