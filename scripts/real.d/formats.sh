@@ -31,12 +31,19 @@ evaluate_format() {
     return 1
   }
   seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.0f", b - a }')
-  drv=$(jq -r .forecast.derivation <<<"$forecast")
-  # shellcheck disable=SC2016  # $1 is the container's
-  kvm=$(evaluator --volume "$store:/nix" "$image" sh -c \
-    'nix-store -qR "$1" | grep "\.drv$" | xargs grep -lE "\"requiredSystemFeatures\",\"[^\"]*kvm" | wc -l' sh "$drv")
+  drv=$(jq -er .forecast.derivation <<<"$forecast") || die "the forecast of $1 names no derivation"
+  kvm=$(need_kvm "$drv") || die "the derivations of $1 cannot be read"
   echo "| \`$1\` | $2 | $(jq .forecast.build <<<"$forecast") | $(jq .forecast.emulate <<<"$forecast") | $kvm | $seconds |"
   [ "$kvm" = 0 ]
+}
+
+# need_kvm DERIVATION : how many derivations of its graph need KVM, by a variable or by structured attributes.
+need_kvm() {
+  # shellcheck disable=SC2016  # $1 and $all are the container's
+  evaluator --volume "$store:/nix" "$image" sh -euc '
+    all=$(nix-store -qR "$1" | grep "\.drv$")
+    [ -n "$all" ]
+    printf "%s\n" $all | xargs grep -lE "requiredSystemFeatures(\",\"[^\"]*|\\\\\":\[[^]]*)kvm" | wc -l' sh "$1"
 }
 
 # format_configuration NAME SYSTEM : a small system, for a card, a disk, or without a disk.
