@@ -7,6 +7,7 @@ mod equality;
 mod guard;
 mod idioms;
 mod killed;
+mod old_releases;
 mod tree;
 
 use std::collections::BTreeSet;

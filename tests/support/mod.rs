@@ -71,6 +71,23 @@ pub fn mini_nixpkgs() -> PathBuf {
         .map_or_else(|| root().join("tests/mini-nixpkgs"), PathBuf::from)
 }
 
+/// The miniature nixpkgs with the interface of an older `release`: see `tests/nixpkgs-releases/README.md`.
+pub fn mini_nixpkgs_of(release: &str) -> tempfile::TempDir {
+    let tree = tempfile::tempdir().unwrap();
+    let copy = |from: &Path| {
+        let mut copy = std::process::Command::new("cp");
+        run(copy.arg("-RT").arg(from).arg(tree.path())).assert_exit_code(0);
+    };
+    copy(&mini_nixpkgs());
+    for older in ["25.05", "24.11"] {
+        copy(&root().join("tests/nixpkgs-releases").join(older));
+        if older == release {
+            return tree;
+        }
+    }
+    panic!("nothing is known of {release}")
+}
+
 /// A directory below `target` that outlives a test.
 fn shared(name: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);

@@ -32,6 +32,20 @@ let
         export PATH="${lib.concatMapStringsSep ":" (p: "${lib.getBin p}/bin") runtimeInputs}:$PATH"
         ${text}
       '';
+    # As in nixpkgs until 25.11: each argument is a variable of the builder, and its value replaces @NAME@.
+    substituteAll =
+      { name ? baseNameOf (toString src), src, isExecutable ? false, ... }@args:
+      let
+        values = builtins.removeAttrs args [ "name" "src" "isExecutable" ];
+      in
+      self.runCommand name values ''
+        text=$(cat ${src})
+        for name in ${toString (builtins.attrNames values)}; do
+          text=''${text//@$name@/''${!name}}
+        done
+        printf '%s\n' "$text" >$out
+        ${lib.optionalString isExecutable "chmod +x $out"}
+      '';
     concatTextFile = { name, files, ... }: self.runCommandLocal name { } "cat ${lib.escapeShellArgs files} >$out";
     concatText = name: files: self.concatTextFile { inherit name files; };
 

@@ -1,0 +1,22 @@
+[
+  ./accepted.nix
+  ./mini.nix
+  ./raspberry-pi.nix
+  ./config/etc.nix
+  ./config/networking.nix
+  ./config/system-path.nix
+  ./config/time-zone.nix
+  ./config/users.nix
+  ./misc/assertions.nix
+  ./misc/nixpkgs.nix
+  ./misc/version.nix
+  ./services/cloud-init.nix
+  ./services/openssh.nix
+  ./system/activation.nix
+  ./system/boot/loader/generic-extlinux-compatible
+  ./system/file-systems.nix
+  ./system/grow-partition.nix
+  ./system/kernel.nix
+  ./system/stage-1.nix
+  ./system/toplevel.nix
+]
