@@ -196,10 +196,7 @@ mod tests {
     fn a_failure_has_messages_and_exit_status() {
         let lines = ["results 2", "error: disk I/O error"].map(str::to_owned);
         let failure = result(1, &lines).unwrap_err();
-        assert_eq!(
-            failure.to_string(),
-            "error: disk I/O error\nexit status 1"
-        );
+        assert_eq!(failure.to_string(), "error: disk I/O error\nexit status 1");
         assert_eq!(result(137, &[]).unwrap_err().to_string(), "exit status 137");
     }
 
