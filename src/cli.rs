@@ -31,7 +31,7 @@ pub use shell::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 pub struct Cli {
-    /// The command; `None` to be told what to do next.
+    /// The command; `None` prints what to do next.
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -66,7 +66,7 @@ To begin: `sdbuild try`, then `sdbuild doctor` and `sdbuild init`. \
 `sdbuild help COMMAND` describes all its flags; `sdbuild man` is the manual page, with the exit codes.";
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or no to a question of flash or init; 3 a problem of \
+Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or a question of flash or init answered with no; 3 a problem of \
 this machine or the engine; 4 the Nix build failed; 5 something could not be removed (it is listed); 6 check found a \
 trap; 70 a bug in sdbuild; 128+n stopped by signal n. \
 boot exits with 4 if the image does not boot, the login fails or the command of --run exceeds the time limit, \
@@ -80,7 +80,7 @@ answers at /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/
 /// What is written to standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct OutputOptions {
-    /// Show the builder's log; twice: everything that is in the log file
+    /// Show the builder's log; twice: everything in the log file
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
@@ -96,7 +96,7 @@ pub struct OutputOptions {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Check that this machine can build, or say what to do
+    /// Check that this machine can build, and suggest fixes
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
     /// Build and boot a small image, to see that it works here
@@ -188,7 +188,7 @@ pub struct Build {
     #[arg(long)]
     pub json: bool,
 
-    /// Do not ask before a machine is used that costs money (--on)
+    /// Accept the cost of a machine without asking (--on)
     #[arg(short, long, hide_short_help = true)]
     pub yes: bool,
 }

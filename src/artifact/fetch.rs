@@ -160,7 +160,7 @@ impl Fetcher {
         let mut seen = HashSet::new();
         for pin in pins.iter().filter(|pin| seen.insert(pin.sha256)) {
             let found = self.cache.find(pin.sha256).await;
-            match found.or_environment("look into the cache")? {
+            match found.or_environment("read the cache")? {
                 CacheLookup::Valid { path, .. } => {
                     paths.insert(pin.sha256, path);
                 }
@@ -224,7 +224,7 @@ impl Fetcher {
             Some(sha256) => {
                 let on_wait = || {
                     self.events.notice(format_args!(
-                        "another sdbuild downloads {}: waiting",
+                        "another sdbuild is downloading {}: waiting",
                         download.name
                     ));
                 };

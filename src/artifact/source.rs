@@ -88,7 +88,7 @@ impl Batch<'_> {
         part: &mut Partial,
     ) -> Result<String, SourceError> {
         if let Some(why) = self.dead.reason(base) {
-            return Err(SourceError::Permanent(format!("not asked again ({why})")));
+            return Err(SourceError::Permanent(format!("skipped ({why})")));
         }
         let mut pause = self.network.pause;
         let mut tries = 1;

@@ -62,8 +62,8 @@ pub(super) async fn account(
         .or(variables.region.as_deref())
         .or(found.region.as_deref());
     let region = region.map(str::to_owned).ok_or_else(|| {
-        Failure::usage("no region of AWS is known")
-            .hint("--region eu-central-1 (of a build: --on aws:region=eu-central-1), AWS_REGION, or region in ~/.aws/config")
+        Failure::usage("no AWS region is set")
+            .hint("--region eu-central-1 (for a build: --on aws:region=eu-central-1), AWS_REGION, or region in ~/.aws/config")
     })?;
     check_region(&region)?;
     let of_environment = if profile.is_none() {
@@ -100,7 +100,7 @@ fn of_environment(variables: &AwsVariables) -> Result<Option<Credentials>, Failu
     let Some(secret) = &variables.secret_access_key else {
         return Err(
             Failure::usage("AWS_ACCESS_KEY_ID is set and AWS_SECRET_ACCESS_KEY is not")
-                .hint("set both, or none of them to use a profile"),
+                .hint("set both, or neither to use a profile"),
         );
     };
     let token = variables.session_token.clone();

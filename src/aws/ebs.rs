@@ -69,7 +69,7 @@ impl Client {
                 started.block_size
             )));
         }
-        checked_id(&started.snapshot_id).ok_or_else(|| unexpected("no id of a snapshot".to_owned()))
+        checked_id(&started.snapshot_id).ok_or_else(|| unexpected("no snapshot ID".to_owned()))
     }
 
     /// Writes the block `index` of the snapshot `id`. `data` are [`BLOCK_BYTES`] with the hash `hash`.
@@ -96,7 +96,7 @@ impl Client {
         let answer = self.send(&call).await?;
         let stated = answer.headers.get("x-amz-checksum");
         if stated.is_some_and(|stated| stated.as_bytes() != checksum.as_bytes()) {
-            let what = format!("another checksum of block {index} than was sent");
+            let what = format!("the checksum of block {index} differs from the one that was sent");
             return Err(Error::Unexpected { action, what });
         }
         Ok(())

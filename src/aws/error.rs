@@ -88,7 +88,7 @@ impl Error {
                 "the region has no default network: aws ec2 create-default-vpc makes it"
             }
             "OperationNotPermitted" if message.contains("block public access") => {
-                "the account shares no image with everybody in this region: name accounts (--share 123456789012), or, if all your images may \
+                "the account blocks public images in this region: name accounts (--share 123456789012), or, if all your images may \
                  become public, aws ec2 disable-image-block-public-access"
             }
             "InvalidAMIName.Duplicate" => "choose another name: --name",

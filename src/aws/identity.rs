@@ -22,7 +22,7 @@ impl Client {
 
     /// The address from which this machine reaches the internet, as AWS sees it.
     pub async fn own_address(&self) -> Result<IpAddr, Error> {
-        let action = "the question for the own address";
+        let action = "the request for this machine's public address";
         let url = match &self.account.endpoint {
             Some(endpoint) => format!("{}/checkip", endpoint.trim_end_matches('/')),
             None => CHECK_ADDRESS.to_owned(),
@@ -30,7 +30,7 @@ impl Client {
         let text = self.get(action, &url).await?;
         text.trim().parse().map_err(|_| Error::Unexpected {
             action,
-            what: "what is not an address".to_owned(),
+            what: "something that is not an address".to_owned(),
         })
     }
 }

@@ -183,7 +183,7 @@ fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> 
         let switch_on = address.as_root(&format!("sh -c 'echo 1 > {TABLE_DIR}/status'"));
         failure
             .try_next_mode()
-            .hint(format!("switch it on with: {switch_on}"))
+            .hint(format!("enable it with: {switch_on}"))
     } else if reason.contains("Read-only file system") {
         failure.try_next_mode()
     } else if reason.contains("itself is emulated") {

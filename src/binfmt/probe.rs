@@ -57,7 +57,7 @@ impl Probed {
                     .to_owned()
             }
             HandlerKind::Own => {
-                "the messages of the engine's kernel (`dmesg`) may tell more; \
+                "the messages of the engine's kernel (`dmesg`) may say more; \
                  --emulation register avoids private handlers, if the engine runs as root"
                     .to_owned()
             }

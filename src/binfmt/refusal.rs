@@ -24,7 +24,7 @@ pub(super) fn of_engine(error: EngineError) -> Failure {
     if message.contains("seccomp") {
         failure
             .try_next_mode()
-            .hint("the engine takes no seccomp profile from its clients")
+            .hint("the engine accepts no seccomp profile from its clients")
     } else if concerns_profiles {
         failure.try_next_mode()
     } else {
@@ -66,7 +66,7 @@ fn explain(step: &str, lines: &[String]) -> Failure {
     }
     if step.starts_with("mount: ") || step.starts_with("cover: ") {
         return failure
-            .context("a container cannot mount a table of its own")
+            .context("a container cannot mount its own handler table")
             .hint("this needs Linux 6.7 or later, and a security module (SELinux, AppArmor) that allows it");
     }
     failure
@@ -126,7 +126,7 @@ mod tests {
                 "AppArmor",
                 "restrict_unprivileged_userns=0",
             ),
-            (vec![many, mount], "a table of its own", "6.7"),
+            (vec![many, mount], "its own handler table", "6.7"),
         ] {
             let (text, hints) = verdict(&lines);
             assert!(

@@ -194,7 +194,7 @@ fn start_failure(failure: Failure) -> Failure {
     let messages = ["port is already allocated", "address already in use"];
     let failure = failure.context("start the emulator");
     if messages.iter().any(|message| text.contains(message)) {
-        return failure.hint("another program took the port just now: try again");
+        return failure.hint("another program has just taken the port: try again");
     }
     failure
 }

@@ -72,7 +72,7 @@ pub async fn hold_container() -> Result<(), Failure> {
     let (order, is_removed) = waited
         .await
         .or_internal("wait for sdbuild")?
-        .or_environment("read what to remove")?;
+        .or_environment("read the request to remove a container")?;
     if is_removed {
         return Ok(());
     }

@@ -64,7 +64,7 @@ fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
     }
     if error.contains("UNPROTECTED") || error.contains("bad permissions") {
         let text = format!("other users can read the private key {shown}, so ssh does not use it");
-        return Err(Failure::usage(text).hint(format!("take their rights away: chmod 600 {word}")));
+        return Err(Failure::usage(text).hint(format!("make it private: chmod 600 {word}")));
     }
     if error.contains("passphrase") {
         if agent_has(key, path) {

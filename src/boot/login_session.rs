@@ -27,7 +27,9 @@ const NO_PORT_HINT: &str =
 /// Boots until the login succeeds, runs its command, and switches the machine off.
 pub(super) async fn run(session: BootSession<'_>, login: &Login) -> Result<Reached, Failure> {
     let (Some(ssh), Some(port)) = (&session.tools.ssh, session.port()?) else {
-        return Err(Failure::environment("nothing leads to the machine's SSH"));
+        return Err(Failure::environment(
+            "the machine's SSH server cannot be reached",
+        ));
     };
     let mut machine = session.start(Some(port), Serial::Pipe).await?;
     let published = session.container.is_some();
@@ -51,7 +53,7 @@ async fn ended_at_once(
     match session.context.cancel.race(ended).await? {
         Some(status) => Err(machine_ended(machine, None, status?)),
         None => Err(Failure::environment(
-            "the engine does not say which port leads to the machine's SSH",
+            "the engine does not report the port of the machine's SSH server",
         )
         .hint(NO_PORT_HINT)),
     }
@@ -161,8 +163,8 @@ fn port_elsewhere(container: Option<&ContainerOptions>) -> Failure {
     let endpoint = container.map(|options| options.engine.endpoint());
     let endpoint = endpoint.map_or_else(String::new, |endpoint| format!(" at {endpoint}"));
     Failure::environment(format!(
-        "the engine{endpoint} is on another machine or in its own network, and so is the port that leads to \
-         the SSH of the booted machine: nothing answers on 127.0.0.1"
+        "the engine{endpoint} is on another machine or in its own network, and so is the SSH \
+         port of the booted machine: nothing answers on 127.0.0.1"
     ))
     .hint(NO_PORT_HINT)
 }

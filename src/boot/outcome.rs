@@ -80,7 +80,7 @@ pub(super) fn machine_ended(
     };
     let text = failure.to_string();
     if text.contains("host forwarding rule") {
-        failure = failure.hint("another program took the port just now: try again");
+        failure = failure.hint("another program has just taken the port: try again");
     }
     if text.contains("cannot set up guest memory") {
         failure = failure.hint("use a smaller --memory");

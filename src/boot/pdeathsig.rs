@@ -57,11 +57,11 @@ fn exec_with_parent(parent: i32, argv: &[OsString]) -> Result<std::convert::Infa
 fn request_signal() -> Result<(), Failure> {
     // SIGTERM, not SIGKILL: QEMU then restores the terminal's settings, which no other process can.
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
-        .or_environment("request a signal at the parent's end")
+        .or_environment("request a signal when the parent ends")
 }
 
 #[cfg(not(target_os = "linux"))]
 fn request_signal() -> Result<(), Failure> {
-    let text = "only Linux ends a program with its parent";
+    let text = "only Linux can end a program with its parent";
     Err(Failure::environment(text))
 }

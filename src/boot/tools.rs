@@ -112,7 +112,7 @@ fn too_old(program: &Path, model: &QemuModel) -> Option<Failure> {
     let major: u32 = version.split('.').next()?.parse().ok()?;
     (major < since).then(|| {
         Failure::environment(format!(
-            "this machine's QEMU {version} does not have the board: QEMU {since} is the first that has"
+            "this machine's QEMU {version} does not have the board: it needs QEMU {since} or newer"
         ))
         .hint("--emulator container boots it in a container, whose QEMU is newer")
     })

@@ -15,10 +15,10 @@ use crate::settings::{BuildArgs, ConfigArgs, NIX, Options, WordList, help_of};
 /// `sdbuild cache`.
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
-    /// Export what a build made, and no binary cache has, as a binary cache
+    /// Export what a build made and no binary cache has, as a binary cache
     #[command(after_help = examples::CACHE_EXPORT)]
     Export(CacheExport),
-    /// Print the public key of the key that signs exports; make it if there is none
+    /// Print the public key that verifies exports; create the key pair if there is none
     #[command(after_help = examples::CACHE_KEY)]
     Key(CacheKey),
 }
@@ -33,18 +33,18 @@ pub struct CacheKey {
 /// `sdbuild cache export`.
 #[derive(Debug, Args)]
 pub struct CacheExport {
-    /// Where to: a directory, http(s)://… of a cache that takes PUT, or ssh-ng://USER@HOST
+    /// Destination: a directory, http(s)://… of a cache that accepts PUT, or ssh-ng://USER@HOST
     #[arg(value_name = "DIR|URL")]
     pub destination: String,
 
-    /// Image whose build is exported; its manifest is beside it [default: the newest one here]
+    /// Image whose build to export, with its manifest beside it [default: the newest one here]
     pub image: Option<PathBuf>,
 
-    /// Secret key that signs [default: ~/.config/sdbuild/cache-key, which is made if it is missing]
+    /// Secret key to sign with [default: ~/.config/sdbuild/cache-key, created if missing]
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
 
-    /// Export what the binary caches of the settings have too
+    /// Also export paths that the configured caches already have
     #[arg(long)]
     pub all: bool,
 

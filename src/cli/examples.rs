@@ -25,7 +25,7 @@ Examples:
   sdbuild formats --json";
 
 pub(super) const CLEAN: &str = "\
-Removes what no run uses, but for store volumes that the settings do not name: --all removes these too, --store NAME \
+Removes what no run uses, except store volumes that the settings do not name: --all removes these too, --store NAME \
 only that one. --old removes old results from one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. \
 Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if something could not be removed.
 
@@ -108,8 +108,8 @@ Examples:
   sdbuild cache key";
 
 pub(super) const CACHE_EXPORT: &str = "\
-What the binary caches of the settings have is left out. An export that is interrupted leaves a valid cache, and the same \
-command goes on.
+What the binary caches of the settings have is left out. An interrupted export leaves a valid cache; run the same command \
+again to resume.
 
 Examples:
   sdbuild cache export ~/cache   # of the newest image here
@@ -128,7 +128,7 @@ Examples:
   sdbuild publish remove ami-0123456789abcdef0";
 
 pub(super) const PUBLISH_AWS: &str = "\
-Only blocks that are not empty are sent. An upload that is interrupted goes on with the same command, within a day. \
+Only blocks that are not empty are sent. To resume an interrupted upload, run the same command again within a day. \
 Credentials are those of AWS's own tools.
 
 Examples:
@@ -147,11 +147,11 @@ Examples:
   sdbuild publish list --region us-east-1";
 
 pub(super) const PUBLISH_REMOVE: &str = "\
-What has no tag of sdbuild is not removed.
+Only what has sdbuild's tag is removed.
 
 Examples:
   sdbuild publish remove ami-0123456789abcdef0
-  sdbuild publish remove snap-0123456789abcdef0   # of an upload that will not go on";
+  sdbuild publish remove snap-0123456789abcdef0   # of an abandoned upload";
 
 pub(super) const TRY: &str = "\
 The image is a miniature NixOS with SSH for virtual machines, made from a few dozen Debian packages by a recipe that \
@@ -168,7 +168,7 @@ is changed. Exits with 0 if a build can work, otherwise with 3.
 
 Examples:
   sdbuild doctor
-  sdbuild doctor --on command:./lend     # asks it for its price, and for no machine
+  sdbuild doctor --on command:./lend     # ask it only for its price
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "\

@@ -53,7 +53,7 @@ pub struct Check {
     #[command(flatten)]
     pub nixpkgs: NixpkgsArgs,
 
-    /// Board that the image is for, one of `sdbuild boards`: what it needs is checked too [default: none in particular]
+    /// Board that the image is for, one of `sdbuild boards`: also check what it needs [default: none]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     board: Option<BoardName>,
 
@@ -113,7 +113,7 @@ pub struct Clean {
     #[arg(long, conflicts_with_all = ["old", "downloads", "store", "all"])]
     pub cloud: bool,
 
-    /// With --cloud: region of AWS [default: AWS_REGION, or that of the profile]
+    /// With --cloud: AWS region [default: AWS_REGION, or that of the profile]
     #[arg(
         long,
         value_name = "REGION",
@@ -138,7 +138,7 @@ pub struct Clean {
 /// `sdbuild boards`.
 #[derive(Debug, Args)]
 pub struct Boards {
-    /// Board to describe [default: all, a line each]
+    /// Board to describe [default: list all]
     pub board: Option<BoardName>,
     /// Print one JSON object instead of lines
     #[arg(long)]
@@ -148,7 +148,7 @@ pub struct Boards {
 /// `sdbuild formats`.
 #[derive(Debug, Args)]
 pub struct Formats {
-    /// Format to describe [default: all, two lines each]
+    /// Format to describe [default: list all]
     pub format: Option<Format>,
     /// Print one JSON object instead of lines
     #[arg(long)]
@@ -158,14 +158,14 @@ pub struct Formats {
 /// `sdbuild lock`.
 #[derive(Debug, Args)]
 pub struct Lock {
-    /// Inputs to update [default: none, only what is missing is added; for a sd-card.nix: nixpkgs]
+    /// Inputs to update [default: none, only missing ones are added; for a sd-card.nix: nixpkgs]
     pub inputs: Vec<String>,
 
-    /// Flake whose lock it is: a directory [default: what a build takes here]
+    /// Directory of the flake to lock [default: what a build uses here]
     #[arg(long, value_name = "REF")]
     pub flake: Option<FlakeRef>,
 
-    /// Inputs that your own git finds and fetches, with your credential helpers; separated by spaces [default: those by SSH and from repositories of this machine]
+    /// Inputs that your own git resolves and fetches, with your credential helpers; separated by spaces [default: those by SSH and from repositories of this machine]
     #[arg(long, value_name = "NAMES")]
     pub git_inputs: Option<WordList>,
 }
@@ -192,7 +192,7 @@ pub struct Doctor {
     #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
     pub config: Option<PathBuf>,
 
-    /// Try who would lend a machine for a build, as far as that costs nothing [default: as for build]
+    /// Check the provider of machines, with free calls only [default: as for build]
     #[arg(long, value_name = "PROVIDER:…")]
     pub on: Option<Lender>,
 

@@ -21,7 +21,7 @@ pub enum PublishCommand {
     /// Put an image of --format container into an OCI image layout, a directory that skopeo, crane and Podman read
     #[command(after_help = examples::PUBLISH_OCI)]
     Oci(PublishOci),
-    /// List the AMIs that sdbuild published, and what is unfinished
+    /// List the AMIs that sdbuild published, and unfinished uploads
     #[command(after_help = examples::PUBLISH_LIST)]
     List(PublishList),
     /// Remove an AMI that sdbuild published with its snapshots, or an unfinished snapshot
@@ -32,7 +32,7 @@ pub enum PublishCommand {
 /// The account.
 #[derive(Debug, Args)]
 pub struct AwsAccount {
-    /// Region of AWS [default: AWS_REGION, or that of the profile]
+    /// AWS region [default: AWS_REGION, or that of the profile]
     #[arg(long, value_name = "REGION")]
     pub region: Option<String>,
 
@@ -45,7 +45,7 @@ pub struct AwsAccount {
 #[expect(clippy::struct_excessive_bools, reason = "these are flags")]
 #[derive(Debug, Args)]
 pub struct PublishAws {
-    /// Disk to publish, as --format amazon makes it: .img, or compressed [default: the newest one here]
+    /// Disk image of --format amazon or raw-efi: .img, or compressed [default: the newest one here]
     pub image: Option<PathBuf>,
 
     #[command(flatten)]
@@ -59,11 +59,11 @@ pub struct PublishAws {
     #[arg(long, value_name = "SYSTEM")]
     pub system: Option<System>,
 
-    /// AWS account ID allowed to launch and copy it, or all: everybody may launch it (repeatable)
+    /// AWS account ID allowed to launch and copy the AMI, or all: anyone may launch it (repeatable)
     #[arg(long, value_name = "ACCOUNT")]
     pub share: Vec<String>,
 
-    /// Region that it is copied to (repeatable)
+    /// Region to copy the AMI to (repeatable)
     #[arg(long, value_name = "REGION")]
     pub copy_to: Vec<String>,
 
@@ -71,11 +71,11 @@ pub struct PublishAws {
     #[arg(long, hide_short_help = true)]
     pub no_wait: bool,
 
-    /// Deprecate it after this many days: others no longer see it
+    /// Deprecate the AMI after this many days: others no longer see it
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650), hide_short_help = true)]
     pub deprecate_after: Option<u32>,
 
-    /// Say what would be sent, and send nothing
+    /// Show what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
 
@@ -83,7 +83,7 @@ pub struct PublishAws {
     #[arg(short, long)]
     pub yes: bool,
 
-    /// Print one JSON object instead of the AMI's id
+    /// Print one JSON object instead of the AMI ID
     #[arg(long)]
     pub json: bool,
 }
@@ -94,7 +94,7 @@ pub struct PublishOci {
     /// Image of --format container: .oci.tar, or compressed
     pub image: PathBuf,
 
-    /// Directory: it is made, or a layout that the image is added to
+    /// Layout directory; created if missing
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 
@@ -121,7 +121,7 @@ pub struct PublishList {
 /// `sdbuild publish remove`.
 #[derive(Debug, Args)]
 pub struct PublishRemove {
-    /// Its id: ami-… or snap-…
+    /// ID of the AMI or snapshot: ami-… or snap-…
     pub id: String,
 
     #[command(flatten)]

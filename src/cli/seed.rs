@@ -11,23 +11,23 @@ pub struct Seed {
     #[arg(long, value_name = "FILE")]
     pub user_data: PathBuf,
 
-    /// Meta-data in YAML [default: made, with an instance-id that follows from the other files]
+    /// Meta-data in YAML [default: generated, with an instance-id derived from the other files]
     #[arg(long, value_name = "FILE")]
     pub meta_data: Option<PathBuf>,
 
-    /// Configuration of the network in YAML [default: none, which is DHCP]
+    /// Network configuration in YAML [default: none, DHCP is used]
     #[arg(long, value_name = "FILE")]
     pub network_config: Option<PathBuf>,
 
-    /// Vendor-data, which the user-data take precedence over
+    /// Vendor-data; user-data overrides it
     #[arg(long, value_name = "FILE")]
     pub vendor_data: Option<PathBuf>,
 
-    /// Host name in the meta-data that are made [default: that of the user-data]
+    /// Host name in the generated meta-data [default: that of the user-data]
     #[arg(long, value_name = "NAME", conflicts_with = "meta_data")]
     pub hostname: Option<String>,
 
-    /// File to write; one with other content is not replaced
+    /// File to write; a file with other content is not replaced
     #[arg(short, long, value_name = "FILE", default_value = "seed.img")]
     pub output: PathBuf,
 

@@ -243,7 +243,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
     })?;
     if !model.has_network() && (settings.login.is_some() || settings.port.is_some()) {
         let text = format!(
-            "nothing leads to the network of QEMU's model of a {}",
+            "there is no network access to QEMU's model of a {}",
             board.title
         );
         return Err(Failure::usage(text).hint(

@@ -71,14 +71,14 @@ pub async fn run(
 
 /// What is told when a build on a machine on loan is only described.
 const NOT_BORROWED: &str =
-    "no machine is borrowed for a description: it is about the engine that is there";
+    "a dry run borrows no machine: it describes a build on the current engine";
 
 /// Adds to an interruption that nothing is lost.
 fn with_kept(failure: Failure) -> Failure {
     if failure.class != Class::Interrupted {
         return failure;
     }
-    failure.hint("what was downloaded and built is kept: the same command goes on from there")
+    failure.hint("downloads and results are kept: run the same command again to resume")
 }
 
 /// Builds the image, writes the result, and boots the image if the settings request a boot test: how far that came.
@@ -129,7 +129,7 @@ pub(super) async fn build(
     {
         tell_next(next_commands(&path, format), output, context);
     }
-    done.finish("the image is done", |image| (output.write)(&image))?;
+    done.finish("the image is complete", |image| (output.write)(&image))?;
     let Some(boot_test) = boot_test else {
         return Ok(None);
     };
@@ -155,9 +155,9 @@ fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
         Some(false) => Err(Failure::usage("no machine was borrowed")
             .hint("--on none builds with the engine of this machine")),
         None => Err(Failure::usage(format!(
-            "no machine was borrowed: it costs {price}, and there is no answer from a terminal"
+            "no machine was borrowed: it costs {price}, and there is no terminal to ask on"
         ))
-        .hint("give --yes to pay without a question")),
+        .hint("give --yes to accept the price without being asked")),
     }
 }
 
@@ -208,11 +208,11 @@ async fn plan_and_build(
     Box::pin(asking(settings, ui, context, build)).await
 }
 
-/// Asks whether the image may take the place of `file`; nobody can be asked without a terminal.
+/// Asks whether the image may replace `file`; `None` without a terminal.
 async fn may_replace(file: &Path, ui: &Ui, context: &Context) -> Result<Option<bool>, Failure> {
     let shown = ui::sanitize_line(&shown_path(file));
     let question = format!(
-        "{shown} is there already, and is not what a build of this configuration wrote. Replace it?"
+        "{shown} already exists and was not written by a build of this configuration. Replace it?"
     );
     confirm(question, ui, context).await
 }
@@ -222,7 +222,7 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
     match &failure.derivation {
         Some(derivation) if failure.class == Class::Build => {
             let command = shell::command(args, derivation);
-            failure.hint(format!("look into it where it failed: {command}"))
+            failure.hint(format!("debug it where it failed: {command}"))
         }
         _ => failure,
     }

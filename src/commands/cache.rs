@@ -93,12 +93,12 @@ fn told(exported: Exported, place: &str, destination: &Destination, key: &CacheK
     lines.push(match destination {
         // The builder has no directory of this machine.
         Destination::Dir(dir) => format!(
-            "builds take it from an HTTP server on the directory, for instance python3 -m http.server -d {} {PORT}, with: {}",
+            "to use it, serve the directory by HTTP, for instance with python3 -m http.server -d {} {PORT}, and build with: {}",
             quoted(&dir.to_string_lossy()),
             flags(&format!("http://ADDRESS:{PORT}"))
         ),
-        Destination::Http(url) => format!("builds take it with: {}", flags(url)),
-        Destination::Store(_) => format!("the key that signed: {public}"),
+        Destination::Http(url) => format!("to use it, build with: {}", flags(url)),
+        Destination::Store(_) => format!("signed with the key {public}"),
     });
     lines
 }
@@ -147,10 +147,10 @@ fn read_or_make(path: &Path, context: &Context) -> Result<CacheKey, Failure> {
     let key = CacheKey::generate()?;
     let shown = path.display();
     secret_file::create(path, &format!("{}\n", key.secret()))
-        .or_environment(format!("make the key {shown}"))?;
-    context.events.notice(format!(
-        "made the secret key {shown}: keep it, nobody else needs it"
-    ));
+        .or_environment(format!("create the key {shown}"))?;
+    context
+        .events
+        .notice(format!("created the secret key {shown}: keep it private"));
     Ok(key)
 }
 

@@ -115,7 +115,7 @@ mod tests {
             id: "ssh-off",
             severity,
             is: "services.openssh.enable = false".into(),
-            why: "nobody can reach it".into(),
+            why: "it cannot be reached".into(),
             add: vec!["services.openssh.enable = true;".into()],
         }
     }
@@ -133,7 +133,7 @@ mod tests {
         let lines = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS);
         assert_eq!(
             lines,
-            "✗ ssh-off         services.openssh.enable = false: nobody can reach it\n                  \
+            "✗ ssh-off         services.openssh.enable = false: it cannot be reached\n                  \
              → services.openssh.enable = true;\n✓ login           SSH lets in root with a key"
         );
         let sentence = Finding {
@@ -142,7 +142,7 @@ mod tests {
             ..finding(Severity::Trap)
         };
         let lines = as_lines(&checked(vec![sentence]), COLUMNS);
-        assert!(lines.contains("It must be set: nobody"), "{lines}");
+        assert!(lines.contains("It must be set: it cannot"), "{lines}");
         let lines = as_lines(&checked(Vec::new()), COLUMNS);
         assert!(
             lines.contains("✓ configuration   evaluates, and nothing"),

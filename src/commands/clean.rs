@@ -178,7 +178,7 @@ fn lines(item: &Item, columns: usize) -> String {
     format!("{}{}", first.trim_end(), further.collect::<String>())
 }
 
-/// Whether the user agrees. Fails when nobody can be asked, so that a script does not go on as if everything had been
+/// Whether the user agrees. Fails when there is no terminal to ask on, so that a script does not go on as if everything had been
 /// removed.
 async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> {
     if context.cancel.is_cancelled() {
@@ -192,7 +192,7 @@ async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> 
 
 fn answered(answer: Option<bool>) -> Result<bool, Failure> {
     answer.ok_or_else(|| {
-        Failure::usage("nothing was removed: there is no answer from a terminal")
+        Failure::usage("nothing was removed: there is no terminal to ask on")
             .hint("give --yes to remove all of this, or --dry-run to only list it")
     })
 }

@@ -4,7 +4,7 @@ use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
 
-/// Asks a question that is answered with y or n; `None` if nobody can be asked, and at the end of the input. A signal ends the
+/// Asks a question that is answered with y or n; `None` if there is no terminal to ask on, and at the end of the input. A signal ends the
 /// wait.
 pub(super) async fn confirm(
     question: impl Into<String>,
@@ -15,7 +15,7 @@ pub(super) async fn confirm(
     ask(ui, context, move |ui| ui.confirm(&question)).await
 }
 
-/// Asks for a line of text; `None` if nobody can be asked, and at the end of the input.
+/// Asks for a line of text; `None` if there is no terminal to ask on, and at the end of the input.
 pub(super) async fn read_line(
     question: impl Into<String>,
     ui: &Ui,

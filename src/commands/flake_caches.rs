@@ -28,7 +28,7 @@ pub(super) async fn asking<T>(
     };
     let file = pipeline::answers_file(&settings);
     let question = format!(
-        "{}\nUse them, now and later? (The answer is kept in {}.)",
+        "{}\nUse them, now and in later builds? (The answer is saved in {}.)",
         described(&asked.caches),
         ui::sanitize_line(&file.to_string_lossy())
     );
@@ -59,7 +59,7 @@ fn described(caches: &FlakeCaches) -> String {
         lines.join("\n  ")
     };
     format!(
-        "The flake names binary caches:\n  {}\nWhoever has the private parts of these keys decides what your image contains:\n  {}",
+        "The flake names binary caches:\n  {}\nThe owners of these keys decide what your image contains:\n  {}",
         lines(&caches.substituters),
         lines(&caches.trusted_public_keys)
     )

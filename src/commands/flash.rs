@@ -87,14 +87,13 @@ fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Fail
         }
     };
     let disk = disk.to_string_lossy();
-    Err(Failure::usage(format!(
-        "{disk} is in the place of the image, which comes first"
-    ))
-    .hint(format!(
-        "sdbuild flash {} {}",
-        quoted(&image),
-        quoted(&disk)
-    )))
+    Err(
+        Failure::usage(format!("{disk} is a disk, but the image comes first")).hint(format!(
+            "sdbuild flash {} {}",
+            quoted(&image),
+            quoted(&disk)
+        )),
+    )
 }
 
 /// The arguments of this run, quoted for a shell.
@@ -166,8 +165,7 @@ async fn confirm_loss(
         Some(false) => Err(Failure::usage("the answer was no")),
         None => {
             let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
-            let text =
-                "there is no answer from a terminal to the question whether this may be lost";
+            let text = "there is no terminal to ask whether this may be overwritten";
             let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
             Err(failure.hint("give --yes if it may"))
         }

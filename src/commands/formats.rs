@@ -67,7 +67,7 @@ fn description(format: &Format, columns: usize) -> Vec<String> {
     }
     let in_place = row.replaces.join(", ");
     if !in_place.is_empty() {
-        text.push(format!("in place of nixpkgs' {in_place}, which needs KVM"));
+        text.push(format!("replaces nixpkgs' {in_place}, which needs KVM"));
     }
     let next = row.next.iter();
     text.extend(next.map(|(command, what)| format!("{command} FILE: {what}")));
@@ -85,7 +85,7 @@ fn made_by(maker: Maker) -> &'static str {
     match maker {
         Maker::Nixpkgs => "by nixpkgs' own derivation",
         Maker::Archive => {
-            "by sdbuild of the kernel, the initial RAM disk and the script of nixpkgs, without emulation"
+            "by sdbuild from the kernel, the initial RAM disk and the script of nixpkgs, without emulation"
         }
         Maker::Disk => {
             "by a derivation of sdbuild's, without emulation and without a virtual machine"

@@ -47,7 +47,7 @@ fn first_steps(columns: usize) -> Vec<String> {
             "builds and boots a small image, to see it work",
             columns,
         ),
-        step("doctor", "says what this machine lacks", columns),
+        step("doctor", "shows what this machine lacks", columns),
         step("init", "writes a configuration with your SSH keys", columns),
     ]);
     lines.extend([String::new(), "With a configuration:".to_owned()]);

@@ -139,7 +139,7 @@ fn system_of(image: &Path) -> Result<System, Failure> {
         .find(|system| name.contains(&system.to_string()));
     found.ok_or_else(|| {
         Failure::usage(format!(
-            "neither a manifest nor the name of {} tells the system of the image",
+            "neither a manifest nor the name of {} says which system the image is for",
             image.display()
         ))
         .hint("name it: --system aarch64-linux")
@@ -169,8 +169,8 @@ fn check_accounts(accounts: &[String]) -> Result<(), Failure> {
         .find(|text| !is_account(text) && *text != "all")
     {
         None => Ok(()),
-        Some(other) => Err(Failure::usage(format!("`{other}` is no account of AWS"))
-            .hint("--share takes an account's 12 digits, or all for everybody")),
+        Some(other) => Err(Failure::usage(format!("`{other}` is not an AWS account"))
+            .hint("--share takes an account's 12 digits, or all")),
     }
 }
 
@@ -204,6 +204,6 @@ async fn agreed(question: &str, yes: bool, ui: &Ui, context: &Context) -> Result
     match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage("the answer was no")),
-        None => Err(Failure::usage("nobody can be asked").hint("give --yes to agree")),
+        None => Err(Failure::usage("there is no terminal to ask on").hint("give --yes to agree")),
     }
 }

@@ -31,7 +31,7 @@ const KEEP_HINT: &str = "`sdbuild try --no-boot --output DIR` keeps the image an
     --until-ssh --login-key DIR/key` has --timeout, --memory and --firmware";
 
 /// Hint of an interruption, as that of a build.
-const KEPT: &str = "what was downloaded and built is kept: the same command goes on from there";
+const KEPT: &str = "downloads and results are kept: run the same command again to resume";
 
 /// Builds and boots the miniature image; removes everything unless `--output` is given.
 pub async fn run(

@@ -39,7 +39,7 @@ impl AwsMachine {
             _ => return Err(format!("`{option}` is not one of {OPTIONS}")),
         };
         if is_set {
-            return Err(format!("`{name}` is there twice"));
+            return Err(format!("`{name}` is given twice"));
         }
         Ok(())
     }

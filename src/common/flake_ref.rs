@@ -111,7 +111,7 @@ impl FromStr for FlakeRef {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.chars().any(char::is_control) {
-            return Err("a flake reference has no control characters".to_owned());
+            return Err("a flake reference must not contain control characters".to_owned());
         }
         let (base, attribute) = text.split_once('#').unwrap_or((text, ""));
         let base = if base.is_empty() { "." } else { base };

@@ -38,7 +38,7 @@ pub enum GitSourceError {
     #[error("`ref` is not the name of a branch or tag")]
     Branch,
     /// The address of an SSH server has a password.
-    #[error("ssh takes no password from an address, only keys (and an agent)")]
+    #[error("ssh accepts no password in an address, only keys (and an agent)")]
     SshPassword,
 }
 

@@ -44,7 +44,7 @@ pub fn check(address: &str) -> Result<(), HttpUrlError> {
     secret_of(&url).map_or(Ok(()), Err)
 }
 
-/// The secret in `address`, which may have any scheme; `None` also for what is not an address.
+/// The secret in `address`, which may have any scheme; `None` also for something that is not an address.
 pub fn secret_in(address: &str) -> Option<HttpUrlError> {
     secret_of(&Url::parse(address).ok()?)
 }

@@ -78,7 +78,7 @@ pub fn create_owned(path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
         return Ok(file);
     }
     fs::remove_file(path).ok();
-    let text = "the file system has no locks";
+    let text = "the file system does not support locks";
     Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
@@ -108,8 +108,8 @@ fn write_and_rename(temporary: &Path, path: &Path, mode: u32, text: &[u8]) -> io
     Ok(file)
 }
 
-/// Waits until nobody else holds the directory `dir` locked, and locks it until the result is dropped. Where the file system has no
-/// locks, nobody waits.
+/// Waits until nobody else holds the directory `dir` locked, and locks it until the result is dropped. Where the file system does not
+/// support locks, nobody waits.
 pub async fn lock_directory(dir: &Path) -> io::Result<File> {
     /// Between two attempts: nobody holds such a lock for longer than it takes to write a file.
     const PAUSE: Duration = Duration::from_millis(10);

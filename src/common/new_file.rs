@@ -97,7 +97,7 @@ pub fn make_dir(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Failure> {
 
 fn exists(path: &Path) -> Failure {
     Failure::usage(format!(
-        "{} exists already, and is not replaced",
+        "{} already exists and is not replaced",
         path.display()
     ))
 }

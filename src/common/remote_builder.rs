@@ -138,14 +138,16 @@ impl FromStr for RemoteBuilder {
         let (scheme, rest) = address(uri)?;
         let of_builder = |problem: String| format!("the builder {uri}: {problem}");
         if words.len() > FIELDS {
-            let text = format!("{} fields, at most {FIELDS} are known", words.len());
+            let text = format!("{} fields, at most {FIELDS} are allowed", words.len());
             return Err(of_builder(text));
         }
         let builder = || {
             let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
             let (user, host, port) = place_of(place)?;
             check_parameters(parameters)?;
-            let systems = field(1).ok_or("which systems does it build for? Name them after the address, for instance aarch64-linux")?;
+            let systems = field(1).ok_or(
+                "the systems are missing: name them after the address, for instance aarch64-linux",
+            )?;
             Ok(Self {
                 scheme,
                 user,
@@ -183,7 +185,7 @@ fn address(uri: &str) -> Result<(&'static str, &str), String> {
 /// User, host and port.
 fn place_of(place: &str) -> Result<(String, String, Option<u16>), String> {
     let Some((user, host)) = place.split_once('@').filter(|(user, _)| !user.is_empty()) else {
-        return Err("which account is it? Give USER@HOST".to_owned());
+        return Err("the account is missing: give USER@HOST".to_owned());
     };
     let (host, port) = match host.split_once(':') {
         None => (host, None),
@@ -197,7 +199,7 @@ fn place_of(place: &str) -> Result<(String, String, Option<u16>), String> {
         word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(allowed)
     };
     if user.contains(':') {
-        return Err("an address has no password: log in with a key".to_owned());
+        return Err("an address must not contain a password: log in with a key".to_owned());
     }
     if !is_name(user) {
         return Err(format!("`{user}` is not the name of an account"));
@@ -207,7 +209,7 @@ fn place_of(place: &str) -> Result<(String, String, Option<u16>), String> {
     }
     if THIS_MACHINE.contains(&host) {
         return Err(format!(
-            "{host} is the builder's own container there: give the machine's name or address in the network"
+            "{host} would be the builder's own container: give the machine's name or address in the network"
         ));
     }
     Ok((user.to_owned(), host.to_owned(), port))

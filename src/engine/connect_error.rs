@@ -62,9 +62,9 @@ pub enum ConnectError {
         /// The reason, as `ssh` reported it if it did.
         reason: String,
     },
-    /// The machine has another host key than the one that was told.
+    /// The machine presents a different host key than the provider reported.
     #[error(
-        "{endpoint} has another host key than the one that was told: {found} in place of {expected}"
+        "{endpoint} presents a different host key than the provider reported: {found} instead of {expected}"
     )]
     OtherHostKey {
         /// The endpoint.
@@ -122,7 +122,7 @@ impl ConnectError {
                     .into(),
             ],
             Self::OtherHostKey { .. } => vec![
-                "either the program tells another machine's key, or somebody else answers in its place".into(),
+                "the provider reported another machine's key, or another server is answering".into(),
             ],
             Self::Unsupported { .. } => vec![
                 "use unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; \

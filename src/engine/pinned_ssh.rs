@@ -71,7 +71,7 @@ pub async fn run_by_ssh(
 ) -> Result<(), Failure> {
     let operation = format!("run a command on {}", machine.place);
     let Some(Endpoint::Ssh(target)) = Endpoint::by_ssh(machine) else {
-        return Err(Failure::environment("it is no address of SSH").context(operation));
+        return Err(Failure::environment("it is not an SSH address").context(operation));
     };
     let dir = tempfile::Builder::new().prefix(SSH_DIR_PREFIX).tempdir();
     let dir = dir.or_environment(&operation)?;

@@ -92,7 +92,7 @@ impl Tunnel {
         let socket = target.socket.clone().unwrap_or(found);
         // `ssh -L` separates the two sockets by a colon.
         if socket.is_empty() || socket.contains(':') {
-            let text = "no engine's socket is there that this user may write to";
+            let text = "there is no engine socket that this user may write to";
             return Err(failed(text.to_owned()));
         }
         tunnel.forward(target, &socket).await.map_err(failed)?;

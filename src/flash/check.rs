@@ -82,7 +82,7 @@ pub(super) fn check(
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` passes it")]
 fn other_image(mismatch: Mismatch) -> Failure {
-    let text = format!("the image is not the one of its block map: {mismatch}");
+    let text = format!("the image does not match its block map: {mismatch}");
     Failure::usage(text)
         .hint("the image is damaged, or the block map beside it is of another image")
 }

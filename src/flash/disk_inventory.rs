@@ -121,7 +121,7 @@ impl DiskInventory {
             let text = if disks.contains(&disk.name) {
                 what.to_owned()
             } else if devices.unknown && !disk.removable && disk.kind == DiskKind::Disk {
-                format!("perhaps {what} (which disk that is on is unknown)")
+                format!("perhaps {what} (on which disk is unknown)")
             } else {
                 continue;
             };

@@ -152,7 +152,9 @@ impl PreparedFlash {
             return Ok(());
         }
         let node = self.disk.node();
-        Err(Failure::environment(format!("{node} is another disk now")))
+        Err(Failure::environment(format!(
+            "{node} is a different disk now"
+        )))
     }
 
     /// Opens the disk, in several attempts if it is still in use after it was unmounted.

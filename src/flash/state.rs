@@ -62,9 +62,7 @@ impl SharedWriteState {
             ),
             WriteState::Different => (
                 "the card is written, but does not hold the image",
-                Some(
-                    "a card that reads back other data is worn out or claims a size that it does not have",
-                ),
+                Some("a card that returns other data is worn out or reports a false size"),
             ),
         };
         let failure = failure.context(format!("{operation} ({text})"));

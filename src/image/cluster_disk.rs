@@ -101,9 +101,7 @@ impl ClusterDisk {
         // Bit 0: it was not closed.
         let unknown = features & !1;
         if is_encrypted || unknown != 0 || cluster_bits > 16 {
-            return Err(Error::unsupported(
-                "a qcow2 file of a form that is not read",
-            ));
+            return Err(Error::unsupported("a qcow2 file of an unsupported kind"));
         }
         let cluster_bytes = 1 << cluster_bits;
         let disk = Self {
@@ -125,7 +123,7 @@ impl ClusterDisk {
         let compressed = flags & VMDK_COMPRESSED != 0;
         let is_known_compression = flags & VMDK_MARKERS != 0 && u16_at(header, 77) == 1;
         if !header.starts_with(VMDK_MAGIC) || compressed && !is_known_compression {
-            return Err(Error::unsupported("a VMDK file of a form that is not read"));
+            return Err(Error::unsupported("a VMDK file of an unsupported kind"));
         }
         let (cluster_bytes, entries) = (sectors(20), u64::from(u32_at(header, 44)));
         let (size, covered) = (sectors(12), cluster_bytes.saturating_mul(entries));

@@ -138,7 +138,7 @@ impl Reader<'_> {
         }
         let line: String = whole.chars().take(MAX_LINE_CHARS).collect();
         if line.len() < whole.len() && self.holds() {
-            let what = format!("the firmware reads {MAX_LINE_CHARS} characters of a line");
+            let what = format!("the firmware reads only {MAX_LINE_CHARS} characters of a line");
             self.problem(place, &what);
         }
         if let Some(filter) = line.strip_prefix('[') {
@@ -192,7 +192,7 @@ impl Reader<'_> {
                 _ if other.starts_with("bootvar") => (FilterKind::Boot, false),
                 _ if other.starts_with("0x") => (FilterKind::Serial, false),
                 _ => {
-                    self.problem(place, &format!("the firmware knows no section [{other}]"));
+                    self.problem(place, &format!("unknown section [{other}]"));
                     (FilterKind::Model, false)
                 }
             },
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(
             config.problems,
             [
-                "config.txt, line 1: the firmware knows no section [pi6]",
+                "config.txt, line 1: unknown section [pi6]",
                 "config.txt, line 4: the firmware does not read a setting with spaces around `=`",
                 "config.txt, line 5: `what` is not a setting",
             ]

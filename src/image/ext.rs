@@ -84,7 +84,7 @@ impl Ext {
         }
         let seed = checksum_seed(&sb)?;
         let ext = Self::parse(&sb, section, seed)
-            .ok_or_else(|| Error::damaged("the ext superblock's sizes make no sense"))?;
+            .ok_or_else(|| Error::damaged("the ext superblock's sizes are inconsistent"))?;
         // A partition may claim all bytes that have a number, so the product decides, not the comparison alone.
         let size = ext.blocks.checked_mul(ext.block);
         if size.is_none_or(|size| size > section.requested_len()) {
@@ -167,7 +167,7 @@ impl Ext {
     /// Inode `number`.
     pub(super) fn inode(&self, number: u32) -> Result<Inode, Error> {
         if self.incompatible & INCOMPAT_META_BG != 0 {
-            let what = "files of an ext4 file system with meta_bg are not read";
+            let what = "ext4 file systems with meta_bg are not supported";
             return Err(Error::unsupported(what));
         }
         let bad = |what: &str| Error::damaged(format!("inode {number} {what}"));

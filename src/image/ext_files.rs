@@ -143,7 +143,9 @@ impl Ext {
                 let entry = self.entry(name, &self.inode(*number)?)?;
                 targets = targets.saturating_add(entry.target.as_ref().map_or(0, String::len));
                 if targets > MAX_TARGETS_BYTES {
-                    return Err(Error::damaged("a directory has too long symbolic links"));
+                    return Err(Error::damaged(
+                        "a directory has symbolic links that are too long",
+                    ));
                 }
                 Ok(entry)
             })

@@ -102,5 +102,5 @@ impl FileSystem {
 }
 
 fn unread(kind: &str) -> Error {
-    Error::unsupported(format!("files in a {kind} file system are not read"))
+    Error::unsupported(format!("files in a {kind} file system cannot be read"))
 }

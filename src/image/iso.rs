@@ -90,7 +90,7 @@ impl Iso {
         };
         if u64::from(u16_at(&primary, 128)) != SECTOR {
             return Err(Error::unsupported(
-                "an ISO 9660 file system with other blocks than of 2048 bytes is not read",
+                "ISO 9660 file systems with blocks other than 2048 bytes are not supported",
             ));
         }
         let root = Record::parse(slice(&primary, 156, 190))

@@ -193,7 +193,7 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
     let manifest = or_problem(manifest::compare(path, facts), &mut problems)?;
     if let Some(manifest) = manifest.as_ref().filter(|m| !m.mismatches.is_empty()) {
         let (file, fields) = (manifest.file.display(), manifest.mismatches.join(", "));
-        problems.push(format!("{file} is of another image: {fields} differ"));
+        problems.push(format!("{file} belongs to another image: {fields} differ"));
     }
     let checksum = or_problem(checksum::compare(path, facts), &mut problems)?;
     if let Some(checksum) = checksum.as_ref().filter(|checksum| !checksum.matches) {

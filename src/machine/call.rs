@@ -104,7 +104,7 @@ impl Call<'_> {
         let mut ended = Box::pin(ended(&mut session, Box::pin(reading)));
         let end = tokio::select! {
             biased;
-            () = stop.cancelled() => Err("was ended, because it is not needed any more".to_owned()),
+            () = stop.cancelled() => Err("was stopped because it is no longer needed".to_owned()),
             end = timeout(self.limit, &mut ended) => end.ok_or_else(|| {
                 format!("has not ended after {} s", self.limit.as_secs())
             }),
@@ -131,7 +131,7 @@ impl Call<'_> {
             return Err(failed(&text).hint("messages go to standard error"));
         }
         let stdout = String::from_utf8(written)
-            .map_err(|_| failed("printed what is no UTF-8 to standard output"))?;
+            .map_err(|_| failed("printed invalid UTF-8 to standard output"))?;
         Ok(Answer {
             stdout,
             status,

@@ -51,7 +51,7 @@ pub struct Ended {
 ///
 /// When there is no order. Then nothing was asked for.
 pub async fn hold(access: &Access) -> Result<Option<Ended>, Failure> {
-    let (order, read, write) = connect().await.or_environment("read what to borrow")?;
+    let (order, read, write) = connect().await.or_environment("read the loan request")?;
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let work = Box::pin(borrow(order, access, read, Reports(sender)));
     let (ended, ()) = tokio::join!(work, tell(&mut queue, write));
@@ -198,7 +198,7 @@ impl<P: Provider> Holder<'_, P> {
             () = end_of(&mut closed) => {}
             () = self.keep_extending(record, &made) => {
                 let hours = MAX_LOAN.as_secs() / 3600;
-                let text = format!("the machine on loan was there for {hours} hours, the longest time: it is given back");
+                let text = format!("the machine on loan has reached the limit of {hours} hours: it is being given back");
                 self.reports.send(Report::Warning(text)).await;
             }
         }
@@ -225,7 +225,8 @@ impl<P: Provider> Holder<'_, P> {
                     tokio::time::sleep(MAX_LOAN.saturating_sub(start.elapsed())).await;
                 }
                 Err(failure) => {
-                    let text = format!("the machine on loan cannot be kept for longer: {failure}");
+                    let text =
+                        format!("the lease of the machine on loan cannot be extended: {failure}");
                     self.reports.send(Report::Warning(text)).await;
                 }
             }

@@ -106,7 +106,7 @@ impl Loan {
             Some(_) => {
                 return give_back_without_holder(&order, access, context).await;
             }
-            None => "it is still being given back; `sdbuild status` says how that went".to_owned(),
+            None => "it is still being given back; `sdbuild status` shows the result".to_owned(),
         };
         let id = Record::read(&record::path(&order)).and_then(|record| record.id);
         GivenBack::Left(leftover(&order, id.as_deref(), why))
@@ -147,7 +147,7 @@ impl Loan {
 
 /// What is told when the holder ends before its time.
 const LOST: &str =
-    "the process that gives the machine on loan back has ended: sdbuild does it itself";
+    "the process that holds the machine on loan has ended: sdbuild gives it back itself";
 
 /// Gives the machine of `order` back in this process, by its record.
 async fn give_back_without_holder(order: &Order, access: &Access, context: &Context) -> GivenBack {
@@ -161,7 +161,7 @@ async fn give_back_without_holder(order: &Order, access: &Access, context: &Cont
         Some(Ok(false)) => given_back_by_another(order),
         Some(Err(failure)) => GivenBack::Left(loan.leftover(&failure)),
         None => {
-            let failure = Failure::environment("there was no time left");
+            let failure = Failure::environment("not enough time was left");
             GivenBack::Left(loan.leftover(&failure))
         }
     }
@@ -173,7 +173,7 @@ fn given_back_by_another(order: &Order) -> GivenBack {
     match Record::read(&record::path(order)) {
         None => GivenBack::Gone(None),
         Some(record) => {
-            let why = "another sdbuild gives it back; `sdbuild status` says how that went";
+            let why = "another sdbuild is giving it back; `sdbuild status` shows the result";
             GivenBack::Left(leftover(order, record.id.as_deref(), why.to_owned()))
         }
     }

@@ -26,12 +26,12 @@ impl Rate {
             Some(usd) => {
                 let cost = usd * minutes / 60.0;
                 format!(
-                    "the machine on loan ({what}) was there for {minutes:.0} min: about {cost:.3} USD at {usd:.4} USD an hour"
+                    "the machine on loan ({what}) ran for {minutes:.0} min: about {cost:.3} USD at {usd:.4} USD an hour"
                 )
             }
-            None => format!(
-                "the machine on loan ({what}) was there for {minutes:.0} min, at its list price"
-            ),
+            None => {
+                format!("the machine on loan ({what}) ran for {minutes:.0} min, at its list price")
+            }
         }
     }
 }

@@ -33,7 +33,9 @@ pub(super) fn parse(text: &str, run: &str) -> Result<Made, String> {
             _ => return Err(format!("`{shown}` is not one of {KEYS}")),
         };
         if field.replace(value.trim()).is_some() {
-            return Err(format!("`{key}` is there twice; one machine is asked for"));
+            return Err(format!(
+                "`{key}` is given twice; only one machine was requested"
+            ));
         }
     }
     let host = host.ok_or("it has no line host=USER@HOST")?;
@@ -86,7 +88,7 @@ fn checked_id(id: &str) -> Result<String, String> {
     }
     let shown = shortened(id);
     Err(format!(
-        "`{shown}` is no id: use at most {MAX_CHARS} visible ASCII characters, and no `-` at the start"
+        "`{shown}` is not an ID: use at most {MAX_CHARS} visible ASCII characters, and no `-` at the start"
     ))
 }
 
@@ -113,9 +115,9 @@ mod tests {
         assert_eq!(without.id, "0123456789ab");
         assert_eq!(made("id=i-0abc").unwrap().id, "i-0abc");
         for (more, words) in [
-            ("id=", "is no id"),
-            ("id=--all", "is no id"),
-            ("id=a b", "is no id"),
+            ("id=", "is not an ID"),
+            ("id=--all", "is not an ID"),
+            ("id=a b", "is not an ID"),
             ("id=\u{1b}[2J", "control characters"),
             ("host=other", "`host` is there twice"),
             ("Creating…", "is not KEY=VALUE"),

@@ -123,16 +123,16 @@ impl Trial {
         };
         match reason {
             Reason::UnknownName => Failure::environment(format!("the builder {address} has no address: {message}"))
-                .hint("give a name that DNS knows, or the IPv4 address: names in ~/.ssh/config, /etc/hosts and of mDNS (.local) are not known in a container"),
+                .hint("give a name in DNS, or the IPv4 address: a container does not resolve names from ~/.ssh/config, /etc/hosts and mDNS (.local)"),
             Reason::Unreachable => Failure::environment(format!("the builder {address} cannot be reached: {message}"))
-                .hint("is it on, and does its SSH server listen there? The engine's machine connects to it, not this one"),
-            Reason::HostKey => Failure::environment(format!("the SSH server at {address} has another host key than the one that you trust"))
-                .hint("somebody else may answer in its place: do not go on before you know why")
-                .hint(format!("if it was installed anew: `ssh-keygen -R '{shown}'`, then log in once with ssh and compare the fingerprint")),
+                .hint("check that it is on and that its SSH server listens there: the engine's machine connects to it, not this one"),
+            Reason::HostKey => Failure::environment(format!("the SSH server at {address} presents a different host key than the one that you trust"))
+                .hint("another server may be answering: find out why before you continue")
+                .hint(format!("if it was reinstalled: `ssh-keygen -R '{shown}'`, then log in once with ssh and compare the fingerprint")),
             Reason::Key => Failure::environment(format!("{address} refuses the key: {message}"))
                 .hint(format!("add the key's public half to the authorized_keys of {user} there: `ssh-copy-id -i FILE {}`", login(builder))),
             Reason::NoNix => Failure::environment(format!("{user} finds no Nix on {address}: {message}"))
-                .hint("its path without a login shell is meant: give the program's place, as in ssh-ng://USER@HOST?remote-program=/nix/var/nix/profiles/default/bin/nix-daemon"),
+                .hint("only the PATH of a non-login shell counts: give the program's path, as in ssh-ng://USER@HOST?remote-program=/nix/var/nix/profiles/default/bin/nix-daemon"),
             Reason::NoSsh => Failure::usage("the container image of --builder-image has no ssh, which remote builders need")
                 .hint("omit --builder-image, or use an image with OpenSSH's client"),
         }

@@ -42,7 +42,7 @@ pub enum AssembleError {
         cause: LayerError,
     },
     /// The file of a package was changed after it was verified.
-    #[error("package {name}: its file in the cache is no longer what it was when it was verified")]
+    #[error("package {name}: its file in the cache has changed since it was verified")]
     Changed {
         /// Its name.
         name: String,

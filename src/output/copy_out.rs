@@ -87,7 +87,7 @@ pub async fn check_name(
     let job = CopyJob::new(product, request, context);
     let checked = tokio::task::spawn_blocking(move || job.check_early());
     let checked = context.cancel.race(checked).await?;
-    let checked = checked.or_internal("look into the output directory")?;
+    let checked = checked.or_internal("read the output directory")?;
     checked.map_err(|mut failure| {
         // There is no result yet that would be kept.
         failure.hints.truncate(1);

@@ -26,7 +26,7 @@ pub(super) fn stages_failed(error: StageError, size: u64, name: &str, dir: &Path
         StageError::Decompress(error) => Failure::new(Class::Build, error)
             .context(format!("decompress the image that was built, {name}")),
         StageError::TooLarge => unusable_result(format!(
-            "the image that was built, {name}, decompresses to more than its header says, or than any image has"
+            "the image that was built, {name}, decompresses to more than its header says, or than an image may have"
         ))
         .hint("let the build leave its image uncompressed: sdImage.compressImage = false"),
         StageError::Target(error) => write_failed(dir, error),
@@ -51,7 +51,7 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
             return displaced.into_iter().fold(failure, |failure, file| {
                 let (name, now) = (dir.join(file.name), dir.join(file.now));
                 let (name, now) = (name.display(), now.display());
-                failure.hint(format!("what was {name} before is {now} now: rename it"))
+                failure.hint(format!("the previous {name} is now {now}: rename it"))
             });
         }
     };
@@ -59,7 +59,7 @@ pub(super) fn publish_failed(error: PublishError, dir: &Path) -> Failure {
     let path = file.display().to_string();
     if error.kind() == io::ErrorKind::AlreadyExists {
         let mut failure = Failure::usage(format!(
-            "{path} exists already, and is not what a build of this configuration wrote"
+            "{path} already exists and was not written by a build of this configuration"
         ))
         .hint("give --force to replace it, or --output for another directory")
         .hint("nothing is lost: the result is kept, and the next run takes seconds");
@@ -84,7 +84,7 @@ pub(super) fn write_failed(dir: &Path, error: io::Error) -> Failure {
     ) {
         "free some space there, or give --output for another directory; the next run takes seconds"
     } else if kind == io::ErrorKind::FileTooLarge {
-        "the file system there has no files that large (FAT ends at 4 GiB): give --output for another directory"
+        "the file system there does not support files that large (FAT ends at 4 GiB): give --output for another directory"
     } else {
         "give --output for a directory that can be written to; the next run takes seconds"
     };

@@ -25,7 +25,7 @@ pub fn preflight(dir: &Path) -> Vec<Failure> {
     };
     let failure = match existing {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            Failure::usage(format!("the output directory {shown} is a link to nothing"))
+            Failure::usage(format!("the output directory {shown} is a dangling link"))
                 .hint("--output names the directory that the image is written to")
         }
         Err(e) => {
@@ -56,8 +56,8 @@ mod tests {
         fs::write(dir.path().join("file"), "").unwrap();
         std::os::unix::fs::symlink("nowhere", dir.path().join("link")).unwrap();
         for (path, words) in [
-            ("link", "is a link to nothing"),
-            ("link/x", "is a link to nothing"),
+            ("link", "is a dangling link"),
+            ("link/x", "is a dangling link"),
             ("file", "not a directory"),
             ("file/x", "look at"),
         ] {

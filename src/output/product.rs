@@ -168,7 +168,9 @@ fn image_path<'a>(list: &'a str, format: &Format) -> Result<&'a str, Failure> {
         ))
         .hint(match format.row().module {
             Some(module) => format!("import (modulesPath + \"{module}\") in the configuration"),
-            None => "sdbuild takes what makes one file and lists it there".to_owned(),
+            None => {
+                "sdbuild accepts only a build that makes one file and lists it there".to_owned()
+            }
         })),
         (Some(one), Some(two)) => Err(unusable_result(format!(
             "the build made several images: {PRODUCTS} names {one} and {two}"

@@ -46,7 +46,7 @@ pub(super) async fn entries(
     };
     match entries_in_container(engine, run, image, context).await {
         Err(failure) if failure.class != Class::Interrupted && failure.teardown.is_empty() => {
-            let text = format!("cannot look at the kernel's handlers: {failure}");
+            let text = format!("cannot read the kernel's handlers: {failure}");
             context.events.warn(text);
             Ok(None)
         }
@@ -72,9 +72,7 @@ async fn entries_in_container(
     let leftovers = registrar.release(&context.cancel).await;
     match entries.flatten() {
         Ok(entries) if leftovers.is_empty() => Ok(entries),
-        Ok(_) => {
-            Err(Failure::environment("look at the kernel's handlers").with_teardown(leftovers))
-        }
+        Ok(_) => Err(Failure::environment("read the kernel's handlers").with_teardown(leftovers)),
         Err(failure) => Err(failure.with_teardown(leftovers)),
     }
 }

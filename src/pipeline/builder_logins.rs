@@ -96,7 +96,7 @@ fn new_key(path: &Path, accounts: &[String]) -> Result<Failure, Failure> {
     });
     made.or_environment(format!("make a key for remote builders, {shown}"))?;
     let text = format!(
-        "made the key {shown} for remote builders, which {} must accept first",
+        "created the key {shown} for remote builders; {} must accept it first",
         accounts.join(", ")
     );
     Ok(Failure::usage(text)
@@ -125,12 +125,12 @@ fn read_key(path: &Path) -> Result<String, Failure> {
     if mode & 0o077 != 0 {
         return Err(
             Failure::usage(format!("other users can read the private key {shown}"))
-                .hint(format!("take their rights away: chmod 600 {word}")),
+                .hint(format!("make it private: chmod 600 {word}")),
         );
     }
     if ssh_key::has_passphrase(&text) {
         return Err(Failure::usage(format!("the private key {shown} has a passphrase"))
-            .hint("nobody can type it in the builder's container, and no ssh-agent reaches it: make a key for this alone, \
+            .hint("it cannot be entered in the builder's container, where no ssh-agent is available either: create a key for this purpose, \
                    `ssh-keygen -t ed25519 -N '' -f FILE`"));
     }
     Ok(text)
@@ -156,7 +156,7 @@ fn host_keys(builder: &RemoteBuilder, files: &[PathBuf]) -> Result<Vec<String>, 
         .unwrap_or_default();
     let host = &builder.host;
     Err(Failure::usage(format!("the host key of {} is not known", builder.address()))
-        .hint(format!("add it to your list, and compare its fingerprint: `ssh-keyscan -t ed25519 {port}{host} >>~/.ssh/known_hosts`"))
+        .hint(format!("add it to your known hosts, and compare its fingerprint: `ssh-keyscan -t ed25519 {port}{host} >>~/.ssh/known_hosts`"))
         .hint("or give it in the eighth field of the builder's line: on the builder, `base64 -w0 /etc/ssh/ssh_host_ed25519_key.pub` prints it"))
 }
 

@@ -53,10 +53,10 @@ impl Destination {
         match scheme {
             "" => Ok(Self::Dir(absolute(Path::new(rest), here))),
             "file" if Path::new(rest).is_absolute() => Ok(Self::Dir(rest.into())),
-            "file" => Err(Failure::usage(format!("{text} names no whole path")).hint("give file:///DIR, or only the directory")),
+            "file" => Err(Failure::usage(format!("{text} is not an absolute path")).hint("give file:///DIR, or only the directory")),
             "http" | "https" => {
                 http_url::check(text)
-                    .map_err(|why| Failure::usage(format!("the address of the binary cache {why}")).hint("a login belongs into --netrc-file FILE"))?;
+                    .map_err(|why| Failure::usage(format!("the address of the binary cache {why}")).hint("put the login into --netrc-file FILE"))?;
                 if is_loopback(text) {
                     return Err(Failure::usage(format!("{text} is on this machine only: Nix runs in a container, which cannot reach it"))
                         .hint("name it by an address that containers reach, such as 172.17.0.1, or export to its directory"));
@@ -155,7 +155,7 @@ impl CacheExport<'_> {
             ));
         }
         if !self.all && !self.settings.caches.substituters.is_empty() {
-            let text = "--offline allows no question to the binary caches what they have";
+            let text = "--offline does not allow asking the binary caches what they have";
             return Err(Failure::usage(text).hint("export everything with --all"));
         }
         Ok(())

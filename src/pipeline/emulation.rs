@@ -122,8 +122,8 @@ impl Emulation {
     /// The failure of [`Emulation::Private`] for a builder image that runs as root: without capabilities root may
     /// not create a user namespace with root in it.
     pub(super) fn refused_to_root(choice: EmulationChoice, system: System) -> Failure {
-        let text = "private emulation is not for a builder image that runs as root";
-        let other = "give an image whose USER is another one";
+        let text = "private emulation does not work with a builder image that runs as root";
+        let other = "give an image with another USER";
         match choice {
             EmulationChoice::Private => Failure::usage(text)
                 .hint(other)

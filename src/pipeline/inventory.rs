@@ -201,7 +201,7 @@ impl LocalFiles {
         Self {
             cache: settings.cache_dir.clone(),
             cache_size: Cache::usage(&settings.cache_dir)
-                .or_environment("look into the cache directory"),
+                .or_environment("read the cache directory"),
             logs,
             logs_size,
             runs: RunLocks::all_engines(&settings.state_dir),

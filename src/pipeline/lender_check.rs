@@ -22,10 +22,10 @@ pub(super) async fn check(settings: &settings::Build) -> Option<Check> {
     let text = match loan::price(settings).await {
         Err(failure) => return Some(Check::failed(TOPIC, &failure)),
         Ok(Some(price)) => format!(
-            "{source}: {price}; build asks whether that is agreed to, borrows a machine, builds there and gives it back"
+            "{source}: {price}; build asks whether you accept that, borrows a machine, builds there and gives it back"
         ),
         Ok(None) => format!(
-            "{source} asks no price; build borrows a machine, builds there and gives it back"
+            "{source} states no price; build borrows a machine, builds there and gives it back"
         ),
     };
     Some(Check::good(TOPIC, text))

@@ -116,7 +116,7 @@ impl EnginePlan {
         };
         let own: Vec<&Definition> = registrar.iter().chain(builder.own()).collect();
         let cache = Cache::open_existing(&settings.common.cache_dir);
-        let cache = cache.or_environment("look into the cache directory")?;
+        let cache = cache.or_environment("read the cache directory")?;
         let missing = MissingImages::of(&own, &engine, cache.as_ref()).await?;
         Ok(Self {
             engine,

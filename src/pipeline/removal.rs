@@ -338,8 +338,8 @@ fn restrict_to(objects: &mut EngineObjects, store: &str) -> Result<(), Failure> 
         let users = volume.users.join(", ");
         let text = format!("the store volume {store} is used by the container {users}");
         return Err(Failure::usage(text).hint(
-            "wait for the end of the build, or end it: `sdbuild status` lists the runs; remove a container of \
-             somebody else's with `docker rm`",
+            "wait for the end of the build, or end it: `sdbuild status` lists the runs; remove another \
+             user's container with `docker rm`",
         ));
     }
     let users = &volume.users;

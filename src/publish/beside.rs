@@ -33,7 +33,7 @@ pub(super) fn check(path: &Path, disk: &DiskFacts, context: &Context) -> Result<
         None => Ok(()),
         Some(manifest) => {
             let (file, fields) = (manifest.file.display(), manifest.mismatches.join(", "));
-            let text = format!("{file} is of another image: {fields} differ");
+            let text = format!("{file} belongs to another image: {fields} differ");
             Err(Failure::usage(text).hint(damaged))
         }
     }

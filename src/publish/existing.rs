@@ -31,7 +31,7 @@ pub(super) async fn published_before(plan: &Plan, client: &Client) -> Result<Opt
         return Ok(Some(image));
     }
     Err(Failure::usage(format!(
-        "the account has another image called {} in {} ({})",
+        "the account has a different image called {} in {} ({})",
         plan.name,
         client.region(),
         image.id

@@ -114,7 +114,7 @@ impl Plan {
         let gigabytes = (self.bytes() as f64) / 1e9 * (copies as f64);
         let price = (gigabytes * SNAPSHOT_PRICE * 100.0).ceil() / 100.0;
         format!(
-            "{} ({}) in {region}: sends {} of {}; a volume has {} GiB; its snapshots cost up to some ${price:.2} a month",
+            "{} ({}) in {region}: sends {} of {}; a volume has {} GiB; its snapshots cost up to about ${price:.2} a month",
             self.name,
             self.architecture(),
             human_bytes(self.bytes()),
@@ -146,7 +146,7 @@ fn end_of_partitions(path: &Path, context: &Context) -> Result<u64, Failure> {
     if kind == TableKind::Gpt {
         return Ok(partitions.iter().map(Partition::end).max().unwrap_or(0));
     }
-    Err(Failure::usage("it is no disk that UEFI starts: it has no GPT").hint(build))
+    Err(Failure::usage("it is not a disk that UEFI can start: it has no GPT").hint(build))
 }
 
 /// The interrupted copy of a disk has its table, and not all that the table lists.

@@ -40,7 +40,9 @@ pub async fn publish(
     let operation = format!("publish {} in {}", plan.name, client.region());
     let done = context.phase(Phase::Publish, work).await;
     done.map_err(|failure| {
-        failure.context(operation).hint("the same command goes on with what is there; sdbuild publish list names what is unfinished")
+        failure.context(operation).hint(
+            "run the same command again to resume; sdbuild publish list shows what is unfinished",
+        )
     })
 }
 

@@ -88,7 +88,7 @@ impl Record {
         sha256: Sha256Hash,
     ) -> Result<Self, Failure> {
         let path = path(state_dir, name, region, sha256);
-        let operation = format!("keep the record of the upload in {}", path.display());
+        let operation = format!("store the record of the upload in {}", path.display());
         let started = Entry::Started {
             name: name.to_owned(),
             region: region.to_owned(),

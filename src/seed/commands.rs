@@ -19,7 +19,7 @@ pub(super) fn check(config: &Node) -> Result<(), YamlError> {
         };
         let mut commands = commands.iter();
         if let Some(other) = commands.find(|command| matches!(command.value, Value::Mapping(_))) {
-            let what = "has something else than a command: a text with a colon and a space has to be in quotes";
+            let what = "has an item that is not a command: a text with a colon and a space must be in quotes";
             return Err(error(name, other, what));
         }
     }

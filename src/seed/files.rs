@@ -59,7 +59,7 @@ impl Seed {
         if let Some(path) = paths.network_config {
             let (text, settings) = mapping(NETWORK_CONFIG, path)?;
             if settings.is_none() {
-                let text = format!("{NETWORK_CONFIG} {}: it says nothing", path.display());
+                let text = format!("{NETWORK_CONFIG} {}: it is empty", path.display());
                 return Err(Failure::usage(text).hint("without this file the machine asks DHCP"));
             }
             files.push((NETWORK_CONFIG, text));
@@ -158,8 +158,8 @@ pub(super) fn text_of(name: &str, path: &Path, bytes: Vec<u8>) -> Result<String,
     let is_gzip = bytes.starts_with(&[0x1f, 0x8b]);
     // Images of disks and the like may be UTF-8.
     if !is_gzip && bytes.contains(&0) {
-        let text = format!("{name} {}: it has zero bytes", path.display());
-        return Err(Failure::usage(text).hint("it has to be a text: is it another file?"));
+        let text = format!("{name} {}: it contains NUL bytes", path.display());
+        return Err(Failure::usage(text).hint("it must be a text file: is it the wrong file?"));
     }
     let text = String::from_utf8(bytes);
     text.map_err(|_| {
@@ -305,7 +305,7 @@ mod tests {
         });
         assert!(vendor_data.starts_with("vendor-data /"), "{vendor_data}");
         let zeros = failure(only(&disk));
-        assert!(zeros.ends_with("it has zero bytes"), "{zeros}");
+        assert!(zeros.ends_with("it contains NUL bytes"), "{zeros}");
         let text = Seed::make(&only(&binary)).unwrap_err();
         assert!(text.hints.concat().contains("unpack it"), "{text:?}");
         let large = dir.file("large", vec![b'#'; 5 << 20]);

@@ -53,7 +53,7 @@ impl SeedFile<'_> {
                 .hint("YAML is indented by spaces only");
         }
         self.failure(format!("line {line}: {what}"))
-            .hint("it has to be YAML; `cloud-init schema -c FILE` checks it completely")
+            .hint("it must be YAML; `cloud-init schema -c FILE` checks it completely")
     }
 
     /// The mapping that the text has to be as YAML; `None` if it says nothing.
@@ -83,7 +83,7 @@ impl SeedFile<'_> {
         if self.text.starts_with(BOM) {
             return Err(self
                 .failure(
-                    "it begins with a byte order mark, behind which cloud-init finds no first line",
+                    "it begins with a byte order mark, so cloud-init does not recognise the first line",
                 )
                 .hint("save it as UTF-8 without BOM"));
         }
@@ -111,15 +111,12 @@ impl SeedFile<'_> {
     /// Checks a script, which the machine gets as it is; `trimmed` is its text without what is before its start.
     fn script(&self, trimmed: &str) -> Result<(), Failure> {
         if trimmed.len() < self.text.len() {
-            let text =
-                "it begins with a space or an empty line, with which the machine cannot run it";
+            let text = "it begins with a space or an empty line, so the machine cannot run it";
             return Err(self.failure(text).hint("begin it with `#!`"));
         }
         if self.text.contains("\r\n") {
             return Err(self
-                .failure(
-                    "its lines end in CR LF, as on Windows, with which the machine cannot run it",
-                )
+                .failure("its lines end in CR LF, as on Windows, so the machine cannot run it")
                 .hint("save it with Unix line ends, or convert it: sed -i 's/\\r$//' FILE"));
         }
         Ok(())
@@ -138,7 +135,7 @@ impl SeedFile<'_> {
                 ))
                 .hint("cloud-init ignores the file otherwise: write it exactly so");
         }
-        let text = "cloud-init does not know what it is by its first line";
+        let text = "cloud-init does not recognise its first line";
         self.failure(text).hint(START_HINT)
     }
 }

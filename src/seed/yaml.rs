@@ -75,7 +75,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
     let is_control = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
     if let Some(at) = text.find(is_control) {
         let line = text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-        return Err(YamlError::new(line, "a control character is there"));
+        return Err(YamlError::new(line, "there is a control character"));
     }
     let mut events = Events {
         parser: Parser::new_from_str(text),
@@ -86,7 +86,7 @@ pub(super) fn parse(text: &str) -> Result<Option<Node>, YamlError> {
         match event {
             Event::StreamEnd => return Ok(document),
             Event::DocumentStart(_) if document.is_some() => {
-                let what = "a second document begins, and cloud-init reads one only";
+                let what = "a second document begins, and cloud-init reads only one";
                 return Err(YamlError::new(at.line(), what));
             }
             Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => {}
@@ -125,7 +125,7 @@ impl<'a> Events<'a> {
     fn node(&mut self, event: Event<'a>, at: Marker, depth: usize) -> Result<Node, YamlError> {
         let line = at.line();
         if depth > MAX_DEPTH {
-            let what = format!("more than {MAX_DEPTH} lists and mappings are in each other");
+            let what = format!("lists and mappings are nested more than {MAX_DEPTH} levels deep");
             return Err(YamlError::new(line, what));
         }
         if let Event::Scalar(_, _, _, tag)
@@ -133,8 +133,9 @@ impl<'a> Events<'a> {
         | Event::MappingStart(_, tag) = &event
             && let Some(tag) = tag.as_ref().filter(|tag| is_foreign(tag))
         {
-            let what =
-                format!("cloud-init knows no tag `{tag}`, and would read nothing of the file");
+            let what = format!(
+                "cloud-init does not support the tag `{tag}`, and would ignore the whole file"
+            );
             return Err(YamlError::new(line, what));
         }
         let value = match event {
@@ -174,7 +175,7 @@ impl<'a> Events<'a> {
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth + 1)?;
             let Value::Scalar(name) = key.value else {
-                let what = "a list or a mapping is a key here, and cloud-init would read nothing of the file: \
+                let what = "a list or a mapping is a key here, and cloud-init would ignore the whole file: \
                     put a text with `{` or `[` in quotes, and begin a template with `## template: jinja`";
                 return Err(YamlError::new(key.line, what));
             };
@@ -185,7 +186,7 @@ impl<'a> Events<'a> {
             }
             if let Some(first) = lines.insert(name.clone(), key.line) {
                 let what = format!(
-                    "`{name}` is there again, after line {first}: cloud-init takes only the last"
+                    "`{name}` is repeated, after line {first}: cloud-init uses only the last one"
                 );
                 return Err(YamlError::new(key.line, what));
             }

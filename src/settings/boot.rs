@@ -35,7 +35,7 @@ pub struct BootArgs {
     #[arg(long, group = "login")]
     pub until_ssh: bool,
 
-    /// Wait for the prompt of a login on the serial console
+    /// Wait for the login prompt on the serial console
     #[arg(long, group = "login", conflicts_with_all = ["until_ssh", "run", "login_key", "user"])]
     pub until_login: bool,
 
@@ -72,7 +72,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
-    /// Boot it as rpi3, rpi4, rpi02 or virt [default: virt]
+    /// Board to emulate: rpi3, rpi4, rpi02 or virt [default: virt]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
     pub board: Option<BoardName>,
 

@@ -70,7 +70,7 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "NAMES", hide_short_help = true)]
     pub git_inputs: Option<WordList>,
 
-    /// Use no network: what is in the cache, the engine and the store volume has to do [default: false] [env: SDBUILD_OFFLINE]
+    /// Use no network, only what is in the cache, the engine and the store volume [default: false] [env: SDBUILD_OFFLINE]
     #[arg(
         long,
         num_args = 0,

@@ -133,7 +133,7 @@ mod tests {
         }
         std::fs::write(&other, "ssh-ng://a@one x\nssh-ng://nobody\n").unwrap();
         let error = list(&format!("@{}", other.display())).unwrap_err();
-        let expected = "other: the builder ssh-ng://nobody: which account is it?";
+        let expected = "other: the builder ssh-ng://nobody: the account is missing";
         assert!(error.contains(expected), "{error}");
     }
 }

@@ -42,7 +42,7 @@ pub struct InitArgs {
     #[arg(long, requires = "flake", hide_short_help = true)]
     pub no_lock: bool,
 
-    /// Write a workflow too that builds the image on this service; an existing configuration is kept
+    /// Also write a workflow that builds the image on this service; an existing configuration is kept
     #[arg(long, value_enum, value_name = "SERVICE")]
     pub ci: Option<CiService>,
 
@@ -50,11 +50,11 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
-    /// Board that the image is for, one of `sdbuild boards` [default: rpi4, which does for rpi3 and rpi02]
+    /// Board that the image is for, one of `sdbuild boards` [default: rpi4, which also covers rpi3 and rpi02]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
     pub board: Option<BoardName>,
 
-    /// Configuration to begin with [default: sd-card]
+    /// Template to start from [default: sd-card]
     #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
     pub template: Option<TemplateName>,
 
@@ -62,7 +62,7 @@ pub struct InitArgs {
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
-    /// Account to create beside root: your SSH keys, and sudo without a password
+    /// Account to create besides root, with your SSH keys and passwordless sudo
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
@@ -82,11 +82,11 @@ pub struct InitArgs {
     #[arg(long, value_name = "USER", hide_short_help = true)]
     pub github: Option<String>,
 
-    /// Ask no questions: take the defaults, and the keys of the account
+    /// Ask no questions: accept the defaults, and the keys of the account
     #[arg(short, long)]
     pub yes: bool,
 
-    /// Join this wireless network; the passphrase is asked for
+    /// Join this wireless network; asks for the passphrase
     #[arg(long, value_name = "SSID")]
     pub wifi: Option<String>,
 

@@ -57,7 +57,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "SYSTEM", help_heading = MACHINE, hide_short_help = true)]
     pub system: Option<System>,
 
-    /// Board that the image is for, one of `sdbuild boards`: --boot-test and --rpi-imager go by it [default: none in particular]
+    /// Board that the image is for, one of `sdbuild boards`: used by --boot-test and --rpi-imager [default: none]
     #[arg(long, value_enum, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 
@@ -73,11 +73,11 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Build on a machine on loan, which is given back at the end: aws asks Amazon EC2 for it, command:PROGRAM a program of yours [default: none] [env: SDBUILD_ON]
+    /// Build on a machine on loan, given back at the end: aws borrows it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<Lender>,
 
-    /// Machine that Nix may send derivations to, in the syntax of its own setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]
+    /// Machine that Nix may send derivations to, in the syntax of Nix's builders setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]
     #[arg(long, value_name = "LINE", help_heading = MACHINE, hide_short_help = true)]
     pub builders: Option<Vec<BuilderList>>,
 
@@ -131,7 +131,7 @@ pub struct Options {
     #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true)]
     pub extra_trusted_public_keys: Option<WordList>,
 
-    /// Build here what a binary cache has but fails to deliver, instead of stopping
+    /// Build locally what a binary cache has but fails to deliver, instead of stopping
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true)]
     pub fallback: Option<bool>,
 

@@ -17,7 +17,7 @@ impl Ui {
         self.without_view(|| report(&wrap::wrap_question(&text, error_columns())));
     }
 
-    /// Asks a yes/no question; only `y` and `yes` count as yes. `None` if nobody can be asked, and at the end of the input
+    /// Asks a yes/no question; only `y` and `yes` count as yes. `None` if there is no terminal to ask on, and at the end of the input
     /// (Ctrl-D). Blocks until the user answers.
     pub fn confirm(&self, question: &str) -> Result<Option<bool>, Failure> {
         let answer = self.line(&format!("{question} [y/N] "))?;
@@ -28,7 +28,7 @@ impl Ui {
         Ok(answer.map(is_yes))
     }
 
-    /// Asks `question` and returns the line that the user types; `None` if nobody can be asked, and at the end of the input
+    /// Asks `question` and returns the line that the user types; `None` if there is no terminal to ask on, and at the end of the input
     /// (Ctrl-D). Blocks until then.
     pub fn line(&self, question: &str) -> Result<Option<String>, Failure> {
         if !self.asks {

@@ -144,11 +144,10 @@ mod tests {
 
     #[test]
     fn commands_stay_one_line() {
-        let hint =
-            "hint: look into it where it failed: sdbuild shell /nix/store/0123456789-hello.drv";
+        let hint = "hint: debug it where it failed: sdbuild shell /nix/store/0123456789-hello.drv";
         assert_eq!(
             wrap_message(hint, 40),
-            "hint: look into it where it failed:\n  sdbuild shell /nix/store/0123456789-hello.drv"
+            "hint: debug it where it failed:\n  sdbuild shell /nix/store/0123456789-hello.drv"
         );
         let login =
             "the machine's console; Ctrl-A X ends it. Log in with: ssh -p 43451 root@127.0.0.1";

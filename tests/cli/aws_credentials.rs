@@ -29,7 +29,7 @@ fn credentials_come_from_where_awss_tools_have_them() {
     let write = |name: &str, text: &str| write(&user, name, text);
     list(&[])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["no region of AWS is known"]);
+        .assert_stderr_contains(&["no AWS region is set"]);
     list(&["--region", "eu-central-1"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["no AWS credentials were found", "AWS_ACCESS_KEY_ID"]);

@@ -151,7 +151,7 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
     let words = failed.stderr.replace('\n', " ");
     for part in [
         "the machine costs about 0.0534 USD an hour",
-        "has another host key than the one that was told",
+        "presents a different host key than the provider reported",
         "the machine on loan (c7g.xlarge, spot, in eu-central-1b) was there for",
     ] {
         assert!(words.contains(part), "{part}\n{}", failed.stderr);
@@ -272,7 +272,7 @@ fn the_next_offer_is_taken_where_there_is_no_capacity() {
     run(&mut borrower.build())
         .assert_exit_code(3)
         .assert_stderr_contains(&[
-            "none of 5 types and zones can be had",
+            "none of 5 types and zones is available",
             "MaxSpotInstanceCountExceeded",
             "--on aws:on-demand",
         ]);

@@ -53,7 +53,7 @@ fn nobody_is_asked_for_a_password_of_a_server() {
             .retain(|name, _| !without.contains(&name.as_str()));
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
-            .assert_stderr_contains(&["/pi", "nobody is asked for a password here"]);
+            .assert_stderr_contains(&["/pi", "sdbuild never asks for a password"]);
         assert!(!server.requests().is_empty());
         assert_eq!(notes(&user), [""; 0], "{without:?}");
     }

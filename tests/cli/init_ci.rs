@@ -59,6 +59,6 @@ fn existing_configuration_is_kept_existing_workflow_refused() {
     fs::write(&path, "mine").unwrap();
     run(&mut user.sdbuild(&words))
         .assert_exit_code(2)
-        .assert_stderr_contains(&[".gitlab-ci.yml exists already, and is not replaced"]);
+        .assert_stderr_contains(&[".gitlab-ci.yml already exists and is not replaced"]);
     assert_eq!(fs::read_to_string(path).unwrap(), "mine");
 }

@@ -103,7 +103,7 @@ fn a_running_upload_is_neither_listed_nor_removed() {
     // Another machine does not know whether it is running.
     let (other, _) = publisher(&double);
     let listed = list(&other);
-    let pending = format!("being uploaded, or given up: {snapshot}");
+    let pending = format!("being uploaded, or abandoned: {snapshot}");
     assert!(listed.contains(&pending), "{listed}");
     killed(running, &double);
 }

@@ -184,7 +184,7 @@ async fn a_remote_builder_that_cannot_be_used_is_explained() {
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let stranger = machine.line("aarch64-linux", "key", "stranger");
     let refused = run(&mut user.build(&["--builders", &stranger])).assert_exit_code(3);
-    let error = "has another host key than the one that you trust";
+    let error = "presents a different host key than the one that you trust";
     assert!(refused.stderr.contains(error), "{}", refused.stderr);
     assert!(
         !refused.stderr.contains("Upload"),

@@ -41,7 +41,7 @@ async fn a_machine_on_loan_builds_and_is_given_back() {
     lender.announce("other");
     let refused = run(&mut user.build(&["--force"])).assert_exit_code(3);
     for part in [
-        "has another host key than the one that was told",
+        "presents a different host key than the provider reported",
         &lender.fingerprint("host"),
         &lender.fingerprint("other"),
     ] {

@@ -78,7 +78,7 @@ fn shell_has_the_configuration_and_nix_build_works() {
 
 /// The arguments in the hint of a failed build.
 fn hinted(outcome: &Outcome) -> Vec<String> {
-    let hint = "hint: look into it where it failed: sdbuild shell ";
+    let hint = "hint: debug it where it failed: sdbuild shell ";
     let words = outcome
         .stderr
         .lines()

@@ -227,7 +227,7 @@ fn a_full_disk_does_not_lead_to_the_next_mode() {
 /// The run ended there, although the kernel may have a handler.
 #[test]
 fn auto_skips_private_emulation_for_a_root_builder() {
-    let of_roots = "private emulation is not for a builder image that runs as root";
+    let of_roots = "private emulation does not work with a builder image that runs as root";
     for (info, ways) in [
         (PC, &["registrar", "probe"][..]),
         (ROOTLESS, &["probe"][..]),
@@ -250,8 +250,8 @@ fn private_emulation_is_refused_early_for_a_root_builder() {
         let words = ["--emulation", "private", "--builder-image", image];
         let outcome = fixture.builds(&words).assert_exit_code(2);
         outcome.assert_stderr_contains(&[
-            "private emulation is not for a builder image that runs as root",
-            "hint: give an image whose USER is another one",
+            "private emulation does not work with a builder image that runs as root",
+            "hint: give an image with another USER",
             "hint: or omit --emulation",
         ]);
     };
@@ -314,7 +314,7 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
     for line in [
         "emulation register: the engine's machine is aarch64, the image is for x86_64-linux; a handler in the kernel's table \
          during the run; else a handler that only the builder sees; else the existing handler, if there is one",
-        "glue emulated: there is no other for this format and system",
+        "glue emulated: there is no native glue for this format and system",
     ] {
         assert!(lines.iter().any(|found| found == line), "{plan}");
     }

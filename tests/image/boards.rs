@@ -223,7 +223,7 @@ fn broken_firmware_partitions_are_told_apart() {
             "config.txt",
             Some(b"[pi9]\nx=1\n[all]\nkernel=u-boot-rpi3.bin\narm_64bit=1\n")
         )),
-        "config.txt, line 1: the firmware knows no section [pi9]"
+        "config.txt, line 1: unknown section [pi9]"
     );
     assert_eq!(
         lacks(("bcm2710-rpi-3-b.dtb", None)),

@@ -215,7 +215,7 @@ fn targets_of_links_are_limited_in_all() {
     let fs = FileSystem::detect(&section(bytes)).unwrap().unwrap();
     assert_eq!(fs.list("/").unwrap().len(), 3);
     let error = fs.list("/many").unwrap_err().to_string();
-    assert_eq!(error, "a directory has too long symbolic links");
+    assert_eq!(error, "a directory has symbolic links that are too long");
 }
 
 /// The file's clusters form a circle: it was written for as long as the file system claims to be.

@@ -184,7 +184,7 @@ fn invalid_superblocks_are_refused() {
         });
         made.unwrap_err().to_string()
     };
-    let absurd = "the ext superblock's sizes make no sense";
+    let absurd = "the ext superblock's sizes are inconsistent";
     assert_eq!(field(0x18, 7), absurd);
     assert_eq!(field(0x18, u32::MAX), absurd);
     assert_eq!(field(0x20, 0), absurd);

@@ -19,7 +19,7 @@ variable "ssh_public_keys" {
 }
 
 variable "host_key" {
-  description = "Ed25519 key of the machine's SSH server: the private half in OpenSSH's format, and the public one. Whoever connects expects it."
+  description = "Ed25519 key of the machine's SSH server: the private half in OpenSSH's format, and the public one. Clients expect this key."
   type        = object({ private = string, public = string })
   sensitive   = true
 }

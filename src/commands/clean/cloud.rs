@@ -32,7 +32,8 @@ pub(super) async fn run(
     let machines = CloudLeftovers::find(client.clone()).await?;
     let snapshots = old_snapshots(&client, settings).await?;
     for (run, until) in machines.live() {
-        let text = format!("run {run} has a machine until {until}, unless it is kept for longer");
+        let text =
+            format!("run {run} has a machine until {until}, or longer if its lease is extended");
         context.events.notice(text);
     }
     let item = |kind, name| Item {
@@ -53,7 +54,7 @@ pub(super) async fn run(
     }
     let mut leftovers = Vec::new();
     for (run, failure) in machines.remove().await {
-        leftovers.push(left(format!("what run {run} has at AWS"), &failure));
+        leftovers.push(left(format!("what run {run} left at AWS"), &failure));
     }
     for snapshot in &snapshots {
         if let Err(error) = client.delete_snapshot(&snapshot.id).await {

@@ -29,8 +29,8 @@ impl Workflow {
         let path = root.join(service.workflow());
         let shown = path.display();
         if path.symlink_metadata().is_ok() {
-            let text = format!("{shown} exists already, and is not replaced");
-            return Err(Failure::usage(text).hint("move this file away to have it written anew"));
+            let text = format!("{shown} already exists and is not replaced");
+            return Err(Failure::usage(text).hint("move this file away to have it written again"));
         }
         let whole_dir = settings.flake.is_some() || settings.config.ends_with(CONFIG_NAME);
         let built = if whole_dir { dir } else { &settings.config };
@@ -50,7 +50,7 @@ impl Workflow {
     pub(super) fn missing_release() -> Option<String> {
         let repository = env!("CARGO_PKG_REPOSITORY");
         let text = format!(
-            "no release of sdbuild is published yet: replace {repository} in it by the address of one that you made"
+            "no release of sdbuild is published yet: replace {repository} in it with the address of one that you made"
         );
         repository.contains("/OWNER/").then_some(text)
     }

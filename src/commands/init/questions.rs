@@ -85,7 +85,7 @@ impl Asker<'_> {
                 return Ok(network);
             }
             if attempt < MAX_ATTEMPTS {
-                let text = format!("{}: once more, from the first one", differ());
+                let text = format!("{}: try again from the first one", differ());
                 self.ui.explain(&text);
             }
         }

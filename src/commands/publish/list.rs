@@ -75,7 +75,7 @@ impl Listing {
         if self.images.is_empty() {
             context
                 .events
-                .notice(format!("sdbuild has no image in {region}"));
+                .notice(format!("sdbuild has published no image in {region}"));
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ fn snapshot_line(snapshot: &Snapshot) -> String {
         ..
     } = snapshot;
     if state == "pending" {
-        return format!("being uploaded, or given up: {id}, {description}");
+        return format!("being uploaded, or abandoned: {id}, {description}");
     }
     format!("without an image: {id} ({state}), {description}")
 }
@@ -119,7 +119,7 @@ async fn forget_stale(client: &Client, state_dir: &Path, context: &Context) -> R
             publish::forget(&upload)?;
             let Unfinished { name, region, .. } = &upload;
             context.events.notice(format!(
-                "the upload of {name} to {region} is forgotten: AWS has discarded its snapshot"
+                "the upload of {name} to {region} was removed from the records: AWS has discarded its snapshot"
             ));
         }
     }

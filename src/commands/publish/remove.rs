@@ -74,8 +74,9 @@ async fn snapshot(
         }
         (None, Some(upload)) => {
             let name = &upload.name;
-            let question =
-                format!("The account has no {id} in {region}. Forget the upload of {name}?");
+            let question = format!(
+                "The account has no {id} in {region}. Remove the record of the upload of {name}?"
+            );
             agreed(&question, args.yes, ui, context).await?;
         }
         (None, None) => return Err(unknown(id, region)),
@@ -95,7 +96,7 @@ fn recorded(id: &str, state_dir: &Path) -> Result<Option<Unfinished>, Failure> {
         .filter(|upload| upload.snapshot.as_deref() == Some(id));
     match of_id.next() {
         Some(upload) if upload.is_running => Err(Failure::environment(format!(
-            "another sdbuild sends {} to {id} now",
+            "another sdbuild is uploading {} to {id}",
             upload.name
         ))),
         found => Ok(found),
@@ -104,7 +105,7 @@ fn recorded(id: &str, state_dir: &Path) -> Result<Option<Unfinished>, Failure> {
 
 fn unknown(id: &str, region: &str) -> Failure {
     Failure::usage(format!("the account has no {id} in {region}"))
-        .hint("sdbuild publish list names those that there are")
+        .hint("sdbuild publish list shows those that exist")
 }
 
 /// Only what sdbuild made is removed.
@@ -115,5 +116,5 @@ fn check_ours(id: &str, tags: &[Tag]) -> Result<(), Failure> {
     Err(Failure::usage(format!(
         "{id} was not published by sdbuild: it has no tag {HASH_TAG}"
     ))
-    .hint("AWS's own tools remove it"))
+    .hint("remove it with AWS's own tools"))
 }

@@ -54,7 +54,7 @@ pub(super) async fn destroy(
         if let Some(instance) = live.first() {
             log(&format!("{} is {}", instance.id, instance.state));
         }
-        waiting.pause("the machine is not gone").await?;
+        waiting.pause("the machine still exists").await?;
     }
     loop {
         match remove_rest(client, run, made).await {

@@ -150,13 +150,13 @@ impl Creation<'_> {
                 Err(error) if is_refused_for_now(&error) => Failure::from(error),
                 Err(error) => return Err(error.into()),
             };
-            (self.log)(&format!("{words} cannot be had: {why}"));
+            (self.log)(&format!("{words} is not available: {why}"));
             last = Some(why);
         }
-        let why = last.unwrap_or_else(|| Failure::environment("there is no offer"));
+        let why = last.unwrap_or_else(|| Failure::environment("no offer matches"));
         let count = offers.len();
         let failure = why.context(format!(
-            "start a machine: none of {count} types and zones can be had"
+            "start a machine: none of {count} types and zones is available"
         ));
         Err(if self.machine.on_demand {
             failure
@@ -220,7 +220,7 @@ impl Creation<'_> {
         }
         let minutes = START_LIMIT.as_secs() / 60;
         Err(Failure::environment(format!(
-            "the machine {id} does not run after {minutes} min"
+            "the machine {id} is not running after {minutes} min"
         )))
     }
 
@@ -242,7 +242,7 @@ impl Creation<'_> {
 }
 
 fn stopped() -> Failure {
-    Failure::environment("the machine is not needed any more")
+    Failure::environment("the machine is no longer needed")
 }
 
 /// Whether another type or zone may be had where AWS refused with `error`.

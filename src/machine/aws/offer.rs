@@ -65,7 +65,7 @@ pub(super) async fn offers(
     offers.truncate(ATTEMPTS);
     if offers.is_empty() {
         let text = format!(
-            "{} offers no spot instance that a build fits on",
+            "{} offers no spot instance that is large enough for a build",
             client.region()
         );
         return Err(Failure::environment(text)

@@ -220,7 +220,7 @@ fn outcome(
         log_tail: messages.lines.into_iter().collect(),
         ..failure
     };
-    Err(failure.hint("what is exported already is kept: the same command goes on"))
+    Err(failure.hint("what is already exported is kept: run the same command again to resume"))
 }
 
 /// The program's standard error.

@@ -15,8 +15,8 @@ pub(super) const RULES: [Rule; 11] = [
         id: "private-key",
         severity: Severity::Trap,
         is: private_keys,
-        why: "that is a private key, which allows no login here, and whoever reads the card or the Nix store of this machine can \
-              use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
+        why: "that is a private key, which allows no login here, and anyone who can read the card or the Nix store of this \
+              machine can use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
         add: &[KEY_LINE],
     },
     Rule {
@@ -127,8 +127,8 @@ pub(super) const RULES: [Rule; 11] = [
         id: "stored-password",
         severity: Severity::Note,
         is: |facts, _| said_of(&stored_passwords(facts)),
-        why: "it can be read on the card and in the Nix store of every machine that builds the image, and whoever is logged in \
-              becomes root with it",
+        why: "it can be read on the card and in the Nix store of every machine that builds the image, and anyone who is \
+              logged in can become root with it",
         add: &["users.users.{administrator}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
@@ -140,8 +140,8 @@ pub(super) const RULES: [Rule; 11] = [
             let files: Vec<String> = files.collect();
             (!files.is_empty()).then(|| files.join(", "))
         },
-        why: "every user of the machine can read it, and whoever reads the card or the Nix store of a machine that builds the image: \
-              copy it to the machine after the first start, or take agenix or sops-nix",
+        why: "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine that builds the image: \
+              copy it to the machine after the first start, or use agenix or sops-nix",
         add: &[],
     },
 ];

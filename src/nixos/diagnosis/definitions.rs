@@ -23,7 +23,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     // The values, of which an own message of the type says more.
     let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
     let form = match kind {
-        _ if is_string(kind) && !is_text(summary) => "write a text in quotes",
+        _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if option == "networking.hostName" => {
             "a host name has letters, digits and `-`, at most 63; a domain goes into networking.domain"
         }
@@ -43,7 +43,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
                 .next()
                 .filter(|option| is_name(option))?;
             return Some(format!(
-                "what it takes: https://search.nixos.org/options?query={option}"
+                "accepted values: https://search.nixos.org/options?query={option}"
             ));
         }
     };

@@ -115,7 +115,7 @@ impl EvalError {
             Self::VariantNeedsKvm => kvm_hint(summary),
             Self::Unfree => unfree_hint(summary),
             Self::OptionGone => {
-                "take the option out; nixpkgs' message says what replaces it".to_owned()
+                "remove the option; nixpkgs' message says what replaces it".to_owned()
             }
             Self::UnknownOption => unknown_option_hint(summary),
             Self::Renamed => match quoted_after(summary, "renamed to") {

@@ -102,7 +102,9 @@ impl Mistake {
             Self::LibraryFunction => library_function(context, error),
             Self::QuotedPath => summary
                 .ends_with("doesn't represent an absolute path")
-                .then(|| "a path has no quotes: write ./FILE.nix, or <nixpkgs/…>".to_owned()),
+                .then(|| {
+                    "a path is written without quotes: write ./FILE.nix, or <nixpkgs/…>".to_owned()
+                }),
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),
@@ -138,7 +140,7 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
         }
         // Without them the next error would be about the arguments that it does not name.
         Some(header) => format!("add {name} and ... to the {{ … }}: of line {}", header.line),
-        None => format!("a module begins with what it asks for: {{ {name}, ... }}:"),
+        None => format!("a module begins with its arguments: {{ {name}, ... }}:"),
     })
 }
 

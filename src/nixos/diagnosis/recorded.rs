@@ -90,7 +90,7 @@ fn an_unfree_package() {
 fn an_option_that_was_removed() {
     let failure = failure(stream!("option-gone"), 1);
     let message = "`sdImage.bootSize' in `pi/c.nix' no longer has any effect; please remove it.\nThe boot files";
-    assert_failure(&failure, Class::Usage, message, "take the option out");
+    assert_failure(&failure, Class::Usage, message, "remove the option");
 }
 
 #[test]

@@ -26,7 +26,7 @@ fn hint_by_text(text: &str, position: &Position, summary: &str) -> Option<String
         && line <= position.line
     {
         return Some(format!(
-            "a quote is missing: the text that begins in line {line} goes on behind the end of that line"
+            "a quote is missing: the string that begins in line {line} continues past the end of that line"
         ));
     }
     if has("expecting ';'") {
@@ -112,15 +112,15 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
     if has("expecting ';'") {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
     } else if has("unexpected ','") {
-        "no comma belongs there: the elements of a list are separated by spaces, and definitions end with `;`"
+        "remove the comma: the elements of a list are separated by spaces, and definitions end with `;`"
     } else if has("expecting ':'") {
-        "the { … } with what the module asks for ends with a colon: { pkgs, ... }:"
+        "the { … } with the module's arguments ends with a colon: { pkgs, ... }:"
     } else if has("unexpected ':', expecting '.' or '='") {
         "write `=` in place of `:`"
     } else if has("unexpected ID, expecting '.' or '='") {
         "a `,` between two arguments, or a `=` or a bracket is missing before it"
     } else if has("unexpected invalid token") {
-        "a text has double quotes: \"…\""
+        "a string needs double quotes: \"…\""
     } else if has("unexpected end of file") {
         "a bracket or a quote is not closed, or the file is empty"
     } else {

@@ -163,7 +163,7 @@ fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
 #[test]
 fn a_truth_value_in_capitals_is_no_package() {
     let failure = diagnose(&context(1), &with_error("undefined variable 'True'"));
-    assert_eq!(failure.hints, ["write true, in small letters"]);
+    assert_eq!(failure.hints, ["write true, in lower case"]);
 }
 
 #[test]

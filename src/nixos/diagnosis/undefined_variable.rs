@@ -22,7 +22,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         return "check its spelling".to_owned();
     };
     if ["True", "False", "TRUE", "FALSE", "Null", "NULL"].contains(&name) {
-        return format!("write {}, in small letters", name.to_lowercase());
+        return format!("write {}, in lower case", name.to_lowercase());
     }
     let mut arguments = ARGUMENTS.into_iter();
     if let Some(meant) = arguments.find(|known| is_slip(name, known)) {
@@ -34,7 +34,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     });
     match text.unwrap_or(Around::Other) {
         Around::Definition => format!(
-            "a text is written in quotes: \"{name}\"; if it is a package, write pkgs.{name}"
+            "a string is written in quotes: \"{name}\"; if it is a package, write pkgs.{name}"
         ),
         Around::List => format!(
             "if it is a package, write pkgs.{name}, or `with pkgs;` before the list: with pkgs; [ {name} … ]"

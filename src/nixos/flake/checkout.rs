@@ -60,7 +60,7 @@ impl Checkout {
         fetched.map_err(|failure| {
             let failure = failure.context(format!("fetch {shown}"));
             failure.hint(format!(
-                "`git ls-remote {shown}` shows whether your git has access; nobody is asked for a password here"
+                "`git ls-remote {shown}` shows whether your git has access; sdbuild never asks for a password"
             ))
         })?;
         let mut checkout = Self {

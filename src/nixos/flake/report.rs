@@ -63,10 +63,10 @@ impl FlakeReport {
                 "the binary caches of the flake are used: {urls} (keys {keys})"
             )),
             CacheUse::Refused => events.notice(format!(
-                "the binary caches of the flake are not used, as you have said: {urls}; --accept-flake-caches uses them"
+                "the binary caches of the flake are not used, as you answered before: {urls}; --accept-flake-caches uses them"
             )),
             CacheUse::Unknown => events.warn(format!(
-                "the flake names binary caches that are not used: {urls} (keys {keys}); if you trust who has the keys, \
+                "the flake names binary caches that are not used: {urls} (keys {keys}); if you trust the owners of the keys, \
                  give --accept-flake-caches"
             )),
             CacheUse::Asked | CacheUse::Offline => {}
@@ -80,8 +80,8 @@ impl FlakeReport {
             accepted: false,
             caches: self.caches.clone(),
         };
-        let text = "nobody has said whether the binary caches of the flake are used";
-        let hint = "give --accept-flake-caches, if you trust who has their keys";
+        let text = "whether to use the binary caches of the flake has not been decided";
+        let hint = "give --accept-flake-caches if you trust the owners of their keys";
         Failure {
             asks_about: Some(Box::new(asks_about)),
             ..Failure::usage(text).hint(hint)

@@ -12,9 +12,9 @@ pub(in crate::nixos) fn plain_path(name: &[u8]) -> Result<String, Failure> {
         return Ok(name);
     }
     Err(Failure::usage(format!(
-        "the git repository is damaged: it has the file `{name}`, which is not in it"
+        "the git repository is damaged: its index lists the file `{name}`, which is outside of it"
     ))
-    .hint("clone it again, from somebody whom you trust"))
+    .hint("clone it again from a source that you trust"))
 }
 
 pub(super) fn utf8(name: &[u8]) -> Result<String, Failure> {

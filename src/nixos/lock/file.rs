@@ -65,7 +65,7 @@ pub fn read(path: &Path) -> Result<Vec<Locked>, Failure> {
     if let Some(error) = entries.iter().find_map(secret) {
         let failure = Failure::usage(format!("an address in {shown} {error}"));
         return Err(
-            broken(failure).hint("whoever could read the file may know the secret: change it")
+            broken(failure).hint("anyone who could read the file may know the secret: change it")
         );
     }
     Ok(entries)

@@ -63,7 +63,7 @@ impl CacheDir {
                 }
                 make()
                     .and_then(|()| cache.put(CACHE_INFO, &mut CACHE_INFO_TEXT.as_bytes()))
-                    .or_usage(format!("make the binary cache {shown}"))?;
+                    .or_usage(format!("create the binary cache {shown}"))?;
             }
             Err(error) => return Err(error).or_usage(format!("read the binary cache {shown}")),
         }

@@ -38,7 +38,7 @@ impl NarInfo {
             let mut found = fields.iter().filter(|(key, _)| *key == name);
             match (found.next(), found.next()) {
                 (Some((_, value)), None) => Ok(*value),
-                _ => Err(format!("it has not one {name}")),
+                _ => Err(format!("it does not have exactly one {name}")),
             }
         };
         let path = field("StorePath")?;

@@ -36,8 +36,8 @@ pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
     } else if facts.desktop {
         Check::good(
             topic,
-            "Docker Desktop may keep the table of its virtual machine's kernel from containers: `auto` then \
-             goes on with `private`, or with the handler that Docker Desktop has",
+            "Docker Desktop may hide its kernel's handler table from containers: \
+             `auto` then uses `private`, or Docker Desktop's own handler",
         )
     } else if facts.security_options.iter().any(maps_users) {
         Check::warning(

@@ -41,7 +41,7 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
 fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Check> {
     let foreign = |entry: &&Entry| entry.runs(architecture) && classify(entry) == Owner::Foreign;
     let names = names(entries.iter().filter(foreign));
-    let text = format!("{names}: not ours, left alone; the build's own handler goes first");
+    let text = format!("{names}: not ours, left alone; the build's own handler takes precedence");
     (!names.is_empty()).then(|| Check::good("handlers", text))
 }
 

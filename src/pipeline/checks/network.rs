@@ -57,7 +57,7 @@ pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
     let proxies = settings.common.proxies.loopback();
     let proxy = proxies.first()?;
     let text = format!(
-        "the proxy {proxy} is on this machine only: Nix runs in a container, which cannot reach it, and goes without"
+        "the proxy {proxy} is on this machine only: Nix runs in a container, which cannot reach it, and does not use it"
     );
     Some(Check::warning("proxy", text).remedy(REACHABLE))
 }

@@ -36,9 +36,9 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let glue = match settings.glue {
         _ if !plan.is_emulated() => "native: nothing is emulated",
         _ if !is_native_glue_possible(&settings.format, settings.system) => {
-            "emulated: there is no other for this format and system"
+            "emulated: there is no native glue for this format and system"
         }
-        Glue::Auto => "auto: native where it gives the same, else emulated",
+        Glue::Auto => "auto: native where the result is the same, otherwise emulated",
         Glue::Native => "native",
         Glue::Emulated => "emulated",
     };
@@ -147,7 +147,7 @@ impl Setup<'_> {
     fn warn_of_fallback(&self, mode: Emulation, why: &str) {
         let handler = mode.handler();
         let events = &self.run.context.events;
-        events.warn(format!("{why}; going on with {handler}"));
+        events.warn(format!("{why}; continuing with {handler}"));
     }
 
     async fn set_up(&self, mode: Emulation, scope: &mut Scope) -> Result<(), Failure> {

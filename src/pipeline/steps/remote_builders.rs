@@ -28,9 +28,9 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let system = settings.system;
     let share = match plan.engine_plan.emulation {
         Emulation::Builders => format!("{system} is built there only"),
-        Emulation::Native => "what finds no free one is built on the engine's machine".to_owned(),
+        Emulation::Native => "when no builder is free, on the engine's machine".to_owned(),
         Emulation::Register | Emulation::Private | Emulation::Host => {
-            format!("{system} that finds no free one, or none with its features, is emulated")
+            format!("{system} is emulated when no builder is free or has the features")
         }
     };
     vec![(

@@ -32,9 +32,7 @@ impl Build {
             return Err(Failure::usage(format!(
                 "--boot-test: sdbuild cannot boot the format {format}"
             ))
-            .hint(
-                "build it without, and try it where it is for: `sdbuild formats` says what that is",
-            ));
+            .hint("build it without, and test it on its own platform: see `sdbuild formats`"));
         }
         if self.rpi_imager.is_some() && !format.row().is_disk {
             return Err(Failure::usage(format!(
@@ -95,7 +93,7 @@ fn check_addresses(settings: &Build) -> Result<(), Failure> {
         (
             "the published image",
             published,
-            "give --rpi-imager an address that anybody may read",
+            "give --rpi-imager an address that anyone may read",
         ),
     ] {
         // A directory, a release, and what other checks refuse.

@@ -94,7 +94,7 @@ fn a_remote_builder_that_is_not_one_is_refused_at_once() {
     CliTest::new(&["build", "--builders", "ssh-ng://a@b x; ssh-ng://pi x"])
         .config()
         .exit_code(2)
-        .stderr("the builder ssh-ng://pi: which account is it?")
+        .stderr("the builder ssh-ng://pi: the account is missing")
         .run();
     CliTest::new(&["settings"])
         .file("sdbuild.toml", "builders = ['ssh-ng://a@b x']")

@@ -151,7 +151,7 @@ fn check(page: &mut Page) {
 }
 
 fn build(page: &mut Page) {
-    page.say("The image", "During the build, the end of the screen shows how far it is, and the derivations that are being built and downloaded:\n\n![A build in progress](building.svg)\n\nThis remains at the end. A phase that took no time is not told; if standard output is not a terminal, the path of the image is written to it:");
+    page.say("The image", "During the build, the end of the screen shows how far it is, and the derivations that are being built and downloaded:\n\n![A build in progress](building.svg)\n\nThis remains at the end. A phase that took no time is not shown; if standard output is not a terminal, the path of the image is written to it:");
     let run = page.run("sdbuild build", 0);
     let svg = picture::of(&run, |screen| {
         let is_building = screen.contains(" % ") && screen.contains(" Build ");
@@ -161,7 +161,7 @@ fn build(page: &mut Page) {
     page.pictures.push(Picture { file, svg, part });
     page.pictures
         .push(Picture::of_end(&run, "docs/build.svg", "sdbuild flash"));
-    page.say("", "The output uses the width that there is. A build of what is up to date, with `--force`, on terminals of 40, 100 and 200 columns; like all pictures here, these are light or dark as the page is:");
+    page.say("", "The output uses the available width. A build of what is up to date, with `--force`, on terminals of 40, 100 and 200 columns; like all pictures here, these are light or dark as the page is:");
     let files = [
         ("docs/build-40.svg", 40),
         ("docs/build-100.svg", 100),

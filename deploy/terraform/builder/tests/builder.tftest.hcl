@@ -42,7 +42,7 @@ run "a_machine_ends_by_itself" {
   }
   assert {
     condition     = output.host_key == "ssh-ed25519 BBBB"
-    error_message = "The host key is not told."
+    error_message = "The host key is not reported."
   }
 }
 

@@ -12,8 +12,11 @@ pub(super) fn lines(reports: &[BoardReport]) -> Vec<(String, String)> {
     let mut lines = vec![(
         "boards".to_owned(),
         match complete.as_slice() {
-            [] => "none has all that its boot needs".to_owned(),
-            names => format!("all that the boot needs is there for {}", names.join(", ")),
+            [] => "no board has everything it needs to boot".to_owned(),
+            names => format!(
+                "everything needed to boot is there for {}",
+                names.join(", ")
+            ),
         },
     )];
     for (boards, missing) in by_missing(reports) {

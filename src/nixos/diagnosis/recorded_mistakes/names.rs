@@ -25,7 +25,7 @@ fn an_argument_that_was_not_asked_for_names_the_line() {
     assert_hint(
         &none,
         "undefined variable 'pkgs'",
-        "begins with what it asks for: { pkgs, ... }:",
+        "begins with its arguments: { pkgs, ... }:",
     );
 }
 
@@ -110,7 +110,7 @@ fn outputs_without_an_ellipsis_are_written_out() {
 #[test]
 fn a_text_without_quotes_is_told_from_a_package() {
     let text = recorded("text-without-quotes");
-    let hint = "a text is written in quotes: \"kitchen\"; if it is a package, write pkgs.kitchen";
+    let hint = "a string is written in quotes: \"kitchen\"; if it is a package, write pkgs.kitchen";
     assert_hint(&text, "undefined variable 'kitchen'", hint);
     let list = recorded("list-without-with");
     let hint = "write pkgs.vim, or `with pkgs;` before the list: with pkgs; [ vim … ]";

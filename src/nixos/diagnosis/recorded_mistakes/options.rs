@@ -51,7 +51,7 @@ fn values_that_look_right_have_their_form_explained() {
     assert_hint(
         &number,
         "pi/c.nix:4: A definition for option",
-        "write a text in quotes",
+        "write a string in quotes",
     );
     let call = recorded("call-in-list");
     assert_hint(
@@ -63,7 +63,7 @@ fn values_that_look_right_have_their_form_explained() {
     assert_hint(
         &path,
         "doesn't represent an absolute path",
-        "a path has no quotes",
+        "a path is written without quotes",
     );
     let list = recorded("not-a-module");
     assert_hint(&list, "but a list", "a module is a set");

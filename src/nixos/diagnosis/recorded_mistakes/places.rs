@@ -13,7 +13,7 @@ fn a_syntax_error_names_the_line_of_its_cause() {
         (
             recorded("missing-quote"),
             "pi/c.nix:6:25",
-            "a quote is missing: the text that begins in line 4 goes on",
+            "a quote is missing: the string that begins in line 4 continues",
         ),
         (
             recorded("extra-bracket"),
@@ -33,7 +33,7 @@ fn a_syntax_error_names_the_line_of_its_cause() {
         (
             recorded("single-quotes"),
             "pi/c.nix:4:25",
-            "a text has double quotes",
+            "a string needs double quotes",
         ),
     ] {
         assert_hint(&failure, place, hint);
