@@ -4,11 +4,11 @@ mod view;
 
 use std::path::Path;
 
+use self::view::Directory;
 use crate::cli::{self, InspectCommand};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::image::entry::Entry;
 use crate::image::place::ImagePath;
 use crate::image::report::Layout;
 use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
@@ -77,14 +77,6 @@ impl Reader<'_> {
         let result = result.or_internal("read the image")?;
         result.map_err(|error| error.fail_on("inspect", self.image))
     }
-}
-
-/// The entries of a directory.
-struct Directory {
-    place: ImagePath,
-    /// The kind and the label of its file system.
-    file_system: String,
-    entries: Vec<Entry>,
 }
 
 /// What `ls` shows.

@@ -5,6 +5,9 @@ use serde::Serialize;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
 
+/// Version of the JSON, raised when a field is removed or changes its meaning.
+pub(super) const VERSION: u32 = 1;
+
 /// Writes `value` to standard output as one JSON object on several lines.
 pub(super) fn print_json(value: &impl Serialize, ui: &Ui) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).or_internal("write JSON")?;

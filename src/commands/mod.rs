@@ -1,5 +1,6 @@
 //! One file for each command: resolves its settings, calls the module that does the work, and writes the result.
 
+mod aws_client;
 mod board_check;
 pub mod boards;
 pub mod boot;

@@ -8,10 +8,11 @@ use std::path::Path;
 use clap::ValueEnum as _;
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::aws::{self, Access, Client};
-use crate::cli::{AwsAccount, PublishAws, PublishCommand, PublishOci};
-use crate::commands::confirm::confirm;
-use crate::commands::json_output::{Versioned, print_json};
+use crate::aws;
+use crate::cli::{PublishAws, PublishCommand, PublishOci};
+use crate::commands::aws_client::client;
+use crate::commands::confirm::agreed;
+use crate::commands::json_output::{VERSION, Versioned, print_json};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
@@ -22,9 +23,6 @@ use crate::image::manifest;
 use crate::publish::{self, Plan, PublishRequest, Published, RegionCopy};
 use crate::settings::{Common, Environment};
 use crate::ui::Ui;
-
-/// Version of the JSON, raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 
 /// Runs one of the commands.
 pub async fn run(
@@ -179,31 +177,4 @@ fn days_from_now(days: u32) -> Result<String, Failure> {
     let later = Timestamp::now().checked_add((i64::from(days) * 24).hours());
     let later = later.or_internal("add days to now")?;
     Ok(later.strftime("%Y-%m-%dT%H:%M:00.000Z").to_string())
-}
-
-/// A client for the region and the profile that `account` names.
-pub(super) async fn client(
-    account: &AwsAccount,
-    common: &Common,
-    context: &Context,
-) -> Result<Client, Failure> {
-    let access = Access {
-        variables: common.aws.clone(),
-        ca_file: common.ca_file.clone(),
-    };
-    let (region, profile) = (account.region.as_deref(), account.profile.as_deref());
-    let client = access.client(region, profile, &context.cancel).await?;
-    Ok(client.with_events(&context.events))
-}
-
-/// An error unless the user agrees.
-async fn agreed(question: &str, yes: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
-    if yes {
-        return Ok(());
-    }
-    match confirm(question, ui, context).await? {
-        Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("the answer was no")),
-        None => Err(Failure::usage("there is no terminal to ask on").hint("give --yes to agree")),
-    }
 }

@@ -36,6 +36,12 @@ impl FileId {
     }
 }
 
+/// Whether `result` failed because a file is gone by now: editors and builds make and remove files all the time.
+pub fn is_gone<T>(result: &io::Result<T>) -> bool {
+    let error = result.as_ref().err();
+    error.is_some_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
 /// A file with its present content, as far as its times show that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileVersion {

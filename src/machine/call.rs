@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_needed_any_more_ends_with_what_it_started() {
+    async fn what_is_not_needed_any_more_ends_with_what_it_started() {
         let dir = tempfile::tempdir().unwrap();
         let script = "trap 'touch ended; exit 1' TERM; touch started; sleep 300 & wait";
         let program = program(dir.path(), script);

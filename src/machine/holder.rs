@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lease_that_cannot_be_extended_is_told_unless_nobody_offers_it() {
+    async fn a_lease_that_is_not_extended_is_told_if_somebody_offers_it() {
         let dir = tempfile::tempdir().unwrap();
         let scripts = format!("{MAKES}\nextend) [ -e second ] && exit 64; touch second; exit 1 ;;");
         let order = order(dir.path(), &scripts);

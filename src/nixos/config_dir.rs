@@ -18,7 +18,7 @@ use super::ignore_rules::{IGNORE_HINT, walk};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Class, Failure, OrFail};
-use crate::common::plain_file::{self, FileId};
+use crate::common::plain_file::{self, FileId, is_gone};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 
@@ -306,12 +306,6 @@ fn is_below_real_dirs(root: &Path, name: &str, known: &mut BTreeMap<String, bool
             meta.is_ok_and(|meta| meta.is_dir())
         })
     })
-}
-
-/// Whether `result` failed because a file is gone by now: editors and builds make and remove files all the time.
-fn is_gone<T>(result: &io::Result<T>) -> bool {
-    let error = result.as_ref().err();
-    error.is_some_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]

@@ -234,7 +234,7 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
 
 /// The machine was destroyed before what `create` had left running made it.
 #[test]
-fn what_a_failed_create_has_left_running_ends_before_the_machine_is_destroyed() {
+fn what_a_failed_create_left_ends_before_destroy() {
     let left = "(trap '' TERM; touch begun; sleep 1; echo made >>calls) >&- 2>&- &\n\
         until [ -e begun ]; do sleep 0.01; done; exit 1";
     let borrower = Borrower::new(&[("create", left)]);

@@ -41,6 +41,7 @@ mod install_script;
 mod lock;
 mod machine_state;
 mod machines;
+mod modules;
 mod pins;
 mod processes;
 mod publish;

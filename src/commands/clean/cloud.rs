@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{check_leftovers, confirmed};
+use super::report::{check_leftovers, confirmed};
 use crate::aws::{Client, Snapshot};
 use crate::cli::{self, AwsAccount};
-use crate::commands::publish::client;
+use crate::commands::aws_client::client;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
 use crate::machine::CloudLeftovers;

@@ -1,6 +1,6 @@
 //! `sdbuild clean --old` and `--downloads`: parts of what sdbuild keeps, which the next build can do without.
 
-use super::{check_leftovers, confirmed, report_live};
+use super::report::{check_leftovers, confirmed, only_files, report_live};
 use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
@@ -24,7 +24,7 @@ pub(super) async fn run(
     let (old, no_engine) = match planned {
         Ok(old) => (old, None),
         Err(failure) if args.downloads && failure.class == Class::Environment => {
-            context.events.warn(super::only_files(&failure));
+            context.events.warn(only_files(&failure));
             (None, Some(failure))
         }
         Err(failure) => return Err(failure),

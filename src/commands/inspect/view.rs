@@ -4,7 +4,6 @@ mod boards;
 
 use serde_json::{Value, json};
 
-use super::Directory;
 use crate::commands::json_output::print_json;
 use crate::common::compression::Compression;
 use crate::common::context::Context;
@@ -18,6 +17,14 @@ use crate::image::place::ImagePath;
 use crate::image::report::{PartitionReport, Report, VERSION};
 use crate::ui::layout::labelled;
 use crate::ui::{Ui, sanitize_line};
+
+/// The entries of a directory.
+pub(super) struct Directory {
+    pub(super) place: ImagePath,
+    /// The kind and the label of its file system.
+    pub(super) file_system: String,
+    pub(super) entries: Vec<Entry>,
+}
 
 /// Shows the report; the problems of the image are the failure of the command.
 pub(super) fn report(report: &Report, ui: &Ui, as_json: bool) -> Result<(), Failure> {

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::aws::{Ami, Client, Snapshot};
 use crate::cli::PublishList;
-use crate::commands::json_output::{Versioned, print_json};
-use crate::commands::publish::{VERSION, client};
+use crate::commands::aws_client::client;
+use crate::commands::json_output::{VERSION, Versioned, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::publish::{self, HASH_TAG, Unfinished};

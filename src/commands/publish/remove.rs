@@ -4,7 +4,8 @@ use std::path::Path;
 
 use crate::aws::{Client, Tag};
 use crate::cli::{AwsAccount, PublishRemove};
-use crate::commands::publish::{agreed, client};
+use crate::commands::aws_client::client;
+use crate::commands::confirm::agreed;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::publish::{self, HASH_TAG, Unfinished};

@@ -1,7 +1,7 @@
 //! Boards with firmware of their own, and virtual machines.
 
+use super::model::{Board, Start, TrialStage};
 use super::qemu::{ARM_PACKAGES, QemuFirmware, QemuModel, Wiring};
-use super::{Board, Start, TrialStage};
 use crate::common::system::{Architecture, System};
 
 /// A board whose UEFI firmware is in its flash memory.

@@ -1,29 +1,10 @@
 //! Raspberry Pis. The boot ROM (from the Pi 4 on: the EEPROM) starts the firmware on the image's first FAT partition, that
 //! starts what `config.txt` names, with the device tree of the model: on nixpkgs' images U-Boot, which reads the extlinux menu.
 
+use super::model::{Board, Start, TrialStage};
+use super::pi_model::PiModel;
 use super::qemu::{AbsentDevice, RaspberryPiModel};
-use super::{Board, Start, TrialStage};
 use crate::common::system::System;
-
-/// How the firmware of a Raspberry Pi starts, by
-/// <https://www.raspberrypi.com/documentation/computers/config_txt.html>.
-#[derive(Debug)]
-pub struct PiModel {
-    /// The conditional filters of `config.txt` that hold on it.
-    pub filters: &'static [&'static str],
-    /// Its type in the revision code, for the filter `[board-type=…]`.
-    pub board_type: u32,
-    /// Whether the kernel runs in 64-bit mode without `arm_64bit=1`.
-    pub is_64_bit: bool,
-    /// The 64-bit kernels that are looked for without `kernel=`.
-    pub kernels: &'static [&'static str],
-    /// Its device trees: the name in Raspberry Pi's kernel, then the one in Linux's.
-    pub device_trees: [&'static str; 2],
-    /// The files of the firmware itself; none where it is in an EEPROM.
-    pub firmware: &'static [&'static str],
-    /// Whether the image of nixpkgs' `sd-image-aarch64.nix` boots on it.
-    pub in_nixpkgs: bool,
-}
 
 /// Reading the registers of HDMI (0x7ef00000) is a fault on `raspi4b` of QEMU 10, which ends in a panic of Linux 6.12; its firmware
 /// answers no question about its GPIO pins, on which the voltage of the card depends, so that Linux would wait for it forever.

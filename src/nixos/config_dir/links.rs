@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::is_gone;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file::is_gone;
 use crate::nixos::ignore_rules::IGNORE_HINT;
 
 /// The target of the link `path`, wherever it is; `None` when the link is gone by now.

@@ -142,7 +142,7 @@ fn init_without_an_answer_writes_the_flake_alone() {
 }
 
 #[test]
-fn init_that_is_interrupted_while_it_locks_keeps_what_it_has_written() {
+fn init_interrupted_while_it_locks_keeps_what_it_wrote() {
     if !engine_available() || !tools_available(&["openssl"]) {
         return;
     }

@@ -19,12 +19,12 @@ fn build(release: &str, body: &str) -> String {
     for seen in ["FIRMWARE", "NIXOS_SD", "extlinux.conf", "of-"] {
         assert!(inspected.contains(seen), "{seen}: {inspected}");
     }
-    let built: BTreeSet<_> = built(&user).into_iter().collect();
+    let derivations: BTreeSet<_> = built(&user).into_iter().collect();
     let parts = ["-ext4-fs.img.drv", ".img.drv", "-closure-info.drv"];
-    let emulated = emulated(&built);
+    let emulated = emulated(&derivations);
     for part in parts {
         let is_part = |drv: &String| drv.ends_with(part);
-        assert!(built.iter().any(is_part), "{part}: {built:?}");
+        assert!(derivations.iter().any(is_part), "{part}: {derivations:?}");
         assert!(!emulated.iter().any(is_part), "{part}: {emulated:?}");
     }
     image.file_name().unwrap().to_str().unwrap().to_owned()
