@@ -10,9 +10,10 @@ BYTES = 27_000
 
 
 def fill(place, name):
-    """Writes the files of the package `name`: the same ones each time, and others for each package."""
+    """Writes the files of the package `name`: the same ones each time, and others for each package, at paths of its own, because
+    Perl's environments join packages."""
     numbers = random.Random(name)
-    directory = os.path.join(place, "share/stand-ins")
+    directory = os.path.join(place, "share/stand-ins", name)
     os.makedirs(directory, exist_ok=True)
     for number in range(FILES):
         # Half as much and half as much again: sizes differ.
