@@ -25,9 +25,10 @@ use crate::image::{ImageFile, authorized_keys};
 /// What starts `image`.
 pub fn kind_of(image: &Path) -> Result<Kind, Failure> {
     let (file, cancel) = (open_image(image)?, Cancel::new());
+    let by_uefi = || file.starts_by_uefi(&cancel);
     Ok(if file.is_container_image(&cancel) {
         Kind::Container
-    } else if file.starts_by_uefi(&cancel) {
+    } else if by_uefi().map_err(|error| error.fail_on("open", image))? {
         Kind::Uefi
     } else {
         Kind::Firmware

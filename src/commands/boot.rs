@@ -28,14 +28,16 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let image = named_or_newest(args.image.as_deref(), env, context)?;
-    // What cannot be opened is refused below, with whatever else is missing.
-    let kind = boot::kind_of(&image).unwrap_or_default();
+    let kind_of_image = boot::kind_of(&image);
+    let kind = kind_of_image.as_ref().copied().unwrap_or_default();
     if kind == Kind::Container {
         refuse_flags_of_machines(args)?;
     }
     let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.of_kind(kind);
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
+    // What cannot be opened was refused now, with whatever else is missing.
+    kind_of_image?;
     if plan.shows_the_console() && !ui.can_ask() {
         context.events.notice(
             "without a terminal the console is shown until the machine is switched off: --until-login, --until-ssh and --run end by themselves",

@@ -235,7 +235,8 @@ impl ReadAt for ClusterDisk {
                 };
                 let from = usize::try_from(offset).unwrap_or_default();
                 let part = bytes.get(from..).and_then(|bytes| bytes.get(..wanted));
-                buffer.copy_from_slice(part.unwrap_or_default());
+                let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
+                buffer.copy_from_slice(part);
                 *last = Some((number, bytes));
             }
         }

@@ -74,12 +74,11 @@ async fn connect() -> io::Result<(Order, BufReader<OwnedReadHalf>, OwnedWriteHal
 /// Writes each report to sdbuild, until there are no more or it is gone.
 async fn tell(queue: &mut mpsc::Receiver<Report>, mut write: OwnedWriteHalf) {
     while let Some(report) = queue.recv().await {
-        let line = serde_json::to_string(&report).unwrap_or_default();
-        if write
-            .write_all(format!("{line}\n").as_bytes())
-            .await
-            .is_err()
-        {
+        let written = match serde_json::to_string(&report) {
+            Ok(line) => write.write_all(format!("{line}\n").as_bytes()).await,
+            Err(error) => Err(error.into()),
+        };
+        if written.is_err() {
             queue.close();
         }
     }
