@@ -58,5 +58,6 @@ pub mod text;
 pub mod time_zone;
 pub mod timeout;
 pub mod timings;
+pub mod to_usize;
 pub mod transcript;
 pub mod unix_socket;

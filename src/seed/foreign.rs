@@ -8,6 +8,7 @@ use super::nixos::not_followed;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
+use crate::common::to_usize::to_usize;
 use crate::image::disk::Section;
 use crate::image::entry::EntryKind;
 use crate::image::{Error, FileSystem};
@@ -56,7 +57,7 @@ fn of_volume(fs: &FileSystem, volume: Vec<u8>, path: &Path) -> Result<Seed, Fail
         let what = format!("the volume is called `{label}`, and cloud-init looks for CIDATA");
         return Err(refused(what));
     }
-    let limit = usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX);
+    let limit = to_usize(MAX_FILE_BYTES);
     let Some(user_data) = fs.start_of(USER_DATA, limit).map_err(fail)? else {
         return Err(refused(format!("there is no file {USER_DATA} in it")));
     };

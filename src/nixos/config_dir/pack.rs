@@ -12,6 +12,7 @@ use std::path::Path;
 use super::{ConfigDir, EntryKind};
 use crate::common::hash::{Hasher, HashingReader, Sha256Hash};
 use crate::common::plain_file;
+use crate::common::to_usize::to_usize;
 use crate::nixos::tar_writer::TarWriter;
 
 /// Largest file that is read into memory before it is packed. A file that is not may shrink while it is read.
@@ -178,7 +179,7 @@ struct Padded<R> {
 
 impl<R: Read> Read for Padded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let max = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let max = to_usize(self.remaining);
         let max = max.min(buffer.len());
         let Some(buffer) = buffer.get_mut(..max).filter(|b| !b.is_empty()) else {
             return Ok(0);
