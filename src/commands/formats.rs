@@ -3,15 +3,13 @@
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::compression::Compression;
 use crate::common::failure::Failure;
 use crate::common::image_format::{Format, ImageFormat, Maker, OF_NIXPKGS, all};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
-/// Version of the JSON, raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 /// Columns of the names, and of the text behind them.
 const NAME_COLUMNS: usize = 16;
 

@@ -3,14 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::failure::Failure;
 use crate::settings::{Build, Environment, Origin, Setting};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
-/// Version of the JSON, raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 26;
 
