@@ -32,6 +32,20 @@ pub(super) struct StaleObjects {
     pub(super) stale_runs: BTreeSet<RunId>,
 }
 
+impl StaleObjects {
+    /// Leaves only the containers that `keeps` wants, no images and no handlers. The runs are then not forgotten: something of
+    /// theirs may be left.
+    pub(super) fn narrow(&mut self, keeps: impl FnMut(&ContainerInfo) -> bool) {
+        let mut containers = std::mem::take(&mut self.containers);
+        containers.retain(keeps);
+        *self = Self {
+            containers,
+            live_runs: std::mem::take(&mut self.live_runs),
+            ..Self::default()
+        };
+    }
+}
+
 /// What a sweep did.
 #[derive(Debug, Default)]
 pub(super) struct Swept {
