@@ -1,7 +1,10 @@
 //! A booted image for container engines: a copy of it in the engine, and a container that runs its init with the rights that the
 //! engine gives by default. Both are removed however sdbuild ends.
 
+use std::fs;
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
 
@@ -49,9 +52,53 @@ struct Objects {
     container: ContainerGuard,
     image: ImageGuard,
     holder: Holder,
+    load_mark: Option<PathBuf>,
 }
 
 impl Objects {
+    /// Loads a copy of the image. An interruption ends the transfer, so that the engine has nothing of it, unless it has everything
+    /// already.
+    async fn load(
+        &mut self,
+        options: &ContainerOptions,
+        archive: &Arc<ContainerArchive>,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let name = booted_image_name(&options.run);
+        let labels = labels(Role::Booted, &options.run);
+        let (archive, Context { cancel, events }) = (Arc::clone(archive), context.clone());
+        let pack = move |out: &mut dyn std::io::Write| {
+            let size = archive.size();
+            let progress = |read| events.bytes(Phase::ContainerImages, read, Some(size));
+            archive.pack(&name, &labels, &cancel, &progress, out)
+        };
+        self.load_begun()
+            .or_environment("note that an image is being loaded")?;
+        let loaded = context.cancel.race(Box::pin(self.image.load(pack))).await;
+        self.load_ended();
+        Ok(loaded??)
+    }
+
+    /// So that whoever removes the image looks for it until it can have appeared.
+    fn load_begun(&mut self) -> io::Result<()> {
+        if let Some(mark) = &self.load_mark {
+            fs::write(mark, "")?;
+        }
+        self.holder.load_begun();
+        Ok(())
+    }
+
+    /// To be called when a load has ended, or is waited for no longer: in that case nothing changes.
+    fn load_ended(&mut self) {
+        if self.image.is_settled() {
+            if let Some(mark) = &self.load_mark {
+                // A run that leaves nothing removes it too.
+                fs::remove_file(mark).ok();
+            }
+            self.holder.load_ended();
+        }
+    }
+
     /// Removes the container and the image. Returns what could not be removed; then the second process tries once more.
     async fn remove(self, cancel: &Cancel) -> Vec<Leftover> {
         let container = self.container.remove(cancel).await;
@@ -78,10 +125,11 @@ pub(super) async fn start(
         container: ContainerGuard::arm(&options.engine, &spec.name).grace(0),
         image: ImageGuard::arm(&options.engine, &spec.image),
         holder,
+        load_mark: options.load_mark.clone(),
     };
     let cancel = &context.cancel;
     let started = async {
-        let load = load(&mut objects.image, options, archive, context);
+        let load = objects.load(options, archive, context);
         context.events.phase(Phase::ContainerImages, load).await?;
         let run = run(&mut objects.container, &spec, port);
         cancel.race(Box::pin(run)).await?
@@ -115,26 +163,6 @@ async fn run(
         None => None,
     };
     Ok((container, attached, ssh_port))
-}
-
-/// Loads a copy of the image. An interruption ends the transfer, so that the engine has nothing of it, unless it has everything
-/// already.
-async fn load(
-    image: &mut ImageGuard,
-    options: &ContainerOptions,
-    archive: &Arc<ContainerArchive>,
-    context: &Context,
-) -> Result<(), Failure> {
-    let name = booted_image_name(&options.run);
-    let labels = labels(Role::Booted, &options.run);
-    let (archive, Context { cancel, events }) = (Arc::clone(archive), context.clone());
-    let pack = move |out: &mut dyn std::io::Write| {
-        let size = archive.size();
-        let progress = |read| events.bytes(Phase::ContainerImages, read, Some(size));
-        archive.pack(&name, &labels, &cancel, &progress, out)
-    };
-    let loaded = context.cancel.race(Box::pin(image.load(pack)));
-    Ok(loaded.await??)
 }
 
 /// The container: the program of the image as the image says, in place of the engine's defaults for a program of ours.

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
+use crate::engine::labels::run_of;
 use crate::engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
 use crate::pipeline::binfmt_table;
 use crate::pipeline::run_lock::{RunLocks, RunState};
@@ -175,7 +176,12 @@ impl Sweep<'_> {
             let name = image_name(image);
             let object = format!("container image {name}");
             match self.engine.remove_image(&image.id).await {
-                Ok(()) => swept.removed.push(object),
+                Ok(()) => {
+                    swept.removed.push(object);
+                    if let Some(run) = run_of(&image.labels) {
+                        self.run_locks.load_ended(&run);
+                    }
+                }
                 Err(error) => swept.leftovers.push(Leftover {
                     what: object,
                     why: error.to_string(),

@@ -121,13 +121,16 @@ fn a_load_that_does_not_end_in_time_is_a_leftover() {
     let user = user(&engine);
     let running = engine.boot(&user);
     running.signal(Signal::SIGINT);
+    // Two at once would be one.
+    std::thread::sleep(Duration::from_millis(300));
     running.signal(Signal::SIGINT);
-    let outcome = running.finish();
-    assert_eq!(outcome.signal, Some(Signal::SIGINT as i32));
-    outcome.assert_stderr_contains(&[
-        "container image sdbuild/booted:",
-        "the engine may still be loading it",
-    ]);
+    running
+        .finish()
+        .assert_exit_code(5)
+        .assert_stderr_contains(&[
+            "container image sdbuild/booted:",
+            "the engine may still be loading it",
+        ]);
     assert!(
         !runs(&user).is_empty(),
         "the next run would not look for it"
@@ -155,4 +158,25 @@ fn a_load_that_ends_after_an_interruption_leaves_nothing() {
     );
     assert!(engine.has_removed_the_image());
     assert!(runs(&user).is_empty(), "{:?}", runs(&user));
+}
+
+#[test]
+fn an_image_that_appears_after_a_kill_is_removed() {
+    let engine = SlowEngine::start();
+    let user = user(&engine);
+    let running = engine.boot(&user);
+    running.signal(Signal::SIGKILL);
+    running.finish();
+    // For longer than nothing is looked for once it is certain that nothing comes.
+    std::thread::sleep(Duration::from_secs(9));
+    assert_eq!(
+        runs(&user).len(),
+        2,
+        "the run, and that it loads: {:?}",
+        runs(&user)
+    );
+    engine.end_the_load();
+    wait_until(Duration::from_secs(20), "the image is removed", || {
+        engine.has_removed_the_image()
+    });
 }
