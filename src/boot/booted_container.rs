@@ -18,7 +18,7 @@ use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover, OrFail as _};
-use crate::engine::labels::{booted_image_name, labels};
+use crate::engine::labels::{booted_image_name, labels_of_now};
 use crate::engine::{
     Attached, Container, ContainerGuard, ContainerSpec, EngineFacts, HostPort, ImageGuard, Init,
     Input, Network, OutputChunk, PublishedPort, Role,
@@ -65,7 +65,7 @@ impl Objects {
         context: &Context,
     ) -> Result<(), Failure> {
         let name = booted_image_name(&options.run);
-        let labels = labels(Role::Booted, &options.run);
+        let labels = labels_of_now(Role::Booted, &options.run);
         let (archive, Context { cancel, events }) = (Arc::clone(archive), context.clone());
         let pack = move |out: &mut dyn std::io::Write| {
             let size = archive.size();

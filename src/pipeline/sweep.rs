@@ -2,7 +2,7 @@
 //! when no live run needs it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::common::context::Context;
@@ -101,7 +101,7 @@ impl Sweep<'_> {
             }
         }
         for (run, image) in self.engine.booted_images().await? {
-            if run != *self.own && self.is_stale_image(&run, &image, containers) {
+            if run != *self.own && self.is_stale_image(&run, &image, containers).await? {
                 found.images.push(image);
             }
         }
@@ -229,16 +229,24 @@ impl Sweep<'_> {
         self.run_locks.forget(&stale);
     }
 
-    /// Whether no live run boots `image`, or is about to: that of another user has loaded it a moment ago.
-    fn is_stale_image(&self, run: &RunId, image: &ImageInfo, containers: &[ContainerInfo]) -> bool {
+    /// Whether no live run boots `image`, or is about to. Of another user's run, which may have loaded it a moment ago, the clocks
+    /// decide as of a container, see [`Self::is_stale`].
+    async fn is_stale_image(
+        &self,
+        run: &RunId,
+        image: &ImageInfo,
+        containers: &[ContainerInfo],
+    ) -> Result<bool, Failure> {
         match self.run_locks.state(run) {
-            RunState::Live => false,
-            RunState::Stale => true,
-            RunState::Unknown => {
-                let age = image.loaded.and_then(age_at_least);
-                of(run, containers).next().is_none() && age.is_some_and(|age| age > GRACE)
-            }
+            RunState::Live => return Ok(false),
+            RunState::Stale => return Ok(true),
+            RunState::Unknown => {}
         }
+        if of(run, containers).next().is_some() || image.age().is_some_and(|age| age <= GRACE) {
+            return Ok(false);
+        }
+        let idle = self.engine.image_idle(image).await?;
+        Ok(idle.is_some_and(|idle| idle > GRACE))
     }
 
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
@@ -299,12 +307,6 @@ fn may_be_needed(container: &ContainerInfo) -> bool {
 /// The first tag of an image, or its id.
 pub(super) fn image_name(image: &ImageInfo) -> String {
     image.tags.first().unwrap_or(&image.id).clone()
-}
-
-/// How long ago the second `since` was, by this machine's clock; `None` if it is in the future.
-fn age_at_least(since: i64) -> Option<Duration> {
-    let since = UNIX_EPOCH + Duration::from_secs(u64::try_from(since).ok()?);
-    SystemTime::now().duration_since(since).ok()
 }
 
 fn of<'a>(run: &RunId, all: &'a [ContainerInfo]) -> impl Iterator<Item = &'a ContainerInfo> {
