@@ -270,8 +270,9 @@ impl Sweep<'_> {
     }
 
     /// Whether no live run needs `container`. Runs with a lock file here are known. Of any other run a running container is
-    /// a sign of life, because none outlives its client for long. One that does not run is judged by its age: it is stale
-    /// only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
+    /// taken for a sign of life: ours outlive their client by minutes at most. The container of a booted image can run on when its
+    /// client's machine fails or loses the engine, and is left to that user then, because nothing shows the difference. One that
+    /// does not run is judged by its age: it is stale only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
     /// so that a single clock that is wrong or was set decides nothing.
     async fn is_stale(
         &self,
