@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::boot::keyboard::{Keyboard, forward_keys};
 use crate::boot::machine::RunningMachine;
-use crate::boot::outcome::{container_outcome, qemu_outcome, with_leftover};
+use crate::boot::outcome::{container_outcome, qemu_outcome, with_leftovers};
 use crate::boot::qemu::{PLUG_NETWORK, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::boot::session::BootSession;
@@ -55,13 +55,13 @@ pub(super) async fn run(session: BootSession<'_>) -> Result<(), Failure> {
     };
     let stderr = machine.stderr_text();
     let is_container = machine.is_container();
-    let leftover = machine.stop(cancel).await;
+    let leftovers = machine.stop(cancel).await;
     drop(settings);
     let outcome = outcome.and_then(|status| match status? {
         status if is_container => container_outcome(status),
         status => qemu_outcome(status, &stderr),
     });
-    with_leftover(outcome, leftover)
+    with_leftovers(outcome, leftovers)
 }
 
 /// What the terminal shows, and how the user ends it.

@@ -180,9 +180,11 @@ impl RunningMachine {
     }
 
     /// Ends QEMU and waits for its end; returns what could not be removed.
-    pub(super) async fn stop(mut self, cancel: &Cancel) -> Option<Leftover> {
+    pub(super) async fn stop(mut self, cancel: &Cancel) -> Vec<Leftover> {
         match self.backend {
-            Backend::Container(container) => return container.remove(cancel).await,
+            Backend::Container(container) => {
+                return container.remove(cancel).await.into_iter().collect();
+            }
             Backend::Booted(container) => return container.remove(cancel).await,
             Backend::Process(ref process) => process.terminate(),
         }
@@ -192,6 +194,6 @@ impl RunningMachine {
         {
             process.kill().await;
         }
-        None
+        Vec::new()
     }
 }

@@ -221,6 +221,7 @@ impl PreparedBoot {
             run: engine.run.clone(),
             image: engine.image.clone(),
             disk: engine.disk(),
+            load_mark: engine.load_mark(),
             screen: ui.screen()?,
         };
         let outcome = boot::boot(image, &self.request, Some(&options), context).await;

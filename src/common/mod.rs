@@ -40,6 +40,7 @@ pub mod new_ssh_key;
 pub mod nix_event;
 pub mod nix_string;
 pub mod plain_file;
+pub mod plain_tar;
 pub mod private_dir;
 pub mod program;
 pub mod remote_builder;

@@ -242,9 +242,7 @@ async fn sweep(engine: &Engine, run_locks: &RunLocks, own: &RunId) -> Result<(),
         own,
     };
     let mut stale = sweep.find(&[]).await?;
-    stale.containers.retain(|one| one.role == Role::Builder);
-    stale.images.clear();
-    stale.stale_runs.clear();
+    stale.narrow(|one| one.role == Role::Builder);
     let leftovers = sweep.remove(&stale, None).await.leftovers;
     if leftovers.is_empty() {
         return Ok(());

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 
 use super::*;
+use crate::output::pending_file::PUBLIC;
 
 const IMAGE: &str = "a.img";
 const SIDECARS: [&str; 3] = ["a.img.sha256", "a.img.bmap", "a.img.json"];
@@ -21,7 +22,7 @@ fn publish_with(
     remove_orphans(dir);
     let named = |name: &str| {
         check_name(dir, name, force)?;
-        let file = PendingFile::create(dir).unwrap();
+        let file = PendingFile::create(dir, PUBLIC).unwrap();
         file.file().write_all(word.as_bytes()).unwrap();
         let name = name.to_owned();
         Ok(NamedFile { name, file })
