@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn an_interruption_says_that_results_are_kept() {
         let stopped = with_kept(Failure::interrupted());
-        assert!(stopped.hints.concat().contains("is kept"), "{stopped:?}");
+        assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
     }
 

@@ -235,7 +235,7 @@ mod tests {
         let told = new_key(&path, &["ssh-ng://root@pi".to_owned()]).unwrap();
         assert!(
             told.to_string()
-                .contains("which ssh-ng://root@pi must accept"),
+                .contains("ssh-ng://root@pi must accept it first"),
             "{told}"
         );
         let line = fs::read_to_string(dir.path().join("sdbuild/builder-key.pub")).unwrap();
