@@ -37,8 +37,12 @@ pub const REGION: &str = "eu-central-1";
 pub const BLOCK: usize = 512 << 10;
 
 /// What STS says about the user.
-const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-    <Arn>arn:aws:iam::123456789012:user/tests</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>";
+fn identity(account: &str) -> String {
+    format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{account}:user/tests</Arn><Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+}
 
 /// How the next calls fail.
 #[derive(Clone, Debug, Default)]
@@ -97,6 +101,8 @@ pub struct AwsState {
     pub faults: Faults,
     /// Machines, and what belongs to them.
     pub machines: Machines,
+    /// The account whose credentials the user has, if it is not the first one.
+    pub account: Option<&'static str>,
     /// Each permission: the image or snapshot, and whose it is.
     pub shared: Vec<String>,
     /// By token: the image, region and name of a copy, and its id, which EC2 remembers when it is gone.
@@ -273,7 +279,10 @@ fn carry_out(call: &Call, action: &str, form: &Form, state: &mut AwsState) -> Do
         "PutSnapshotBlock" => put(call, state),
         "CompleteSnapshot" => complete(call, state),
         "GetParameter" => get_parameter(call),
-        "GetCallerIdentity" => Ok(reply(200, IDENTITY.to_owned())),
+        "GetCallerIdentity" => {
+            let account = state.account.unwrap_or("123456789012");
+            Ok(reply(200, identity(account)))
+        }
         _ => ec2(action, form, state),
     }
 }

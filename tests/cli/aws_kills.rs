@@ -85,6 +85,29 @@ fn what_a_killed_run_left_is_given_back_by_the_next_build() {
     borrower.assert_nothing_left();
 }
 
+/// Its machine is not found with the credentials of another account: that must not count as given back.
+#[test]
+fn a_loan_is_not_looked_for_in_another_account() {
+    let borrower = Borrower::new(SILENT);
+    let running = borrower.connecting();
+    borrower.kill_all(running);
+    borrower.double.state().account = Some("999999999999");
+    let refused = run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+    let words = refused.stderr.replace('\n', " ");
+    for part in [
+        "a stale run left machine i-0",
+        "of the AWS account 123456789012",
+        "those of 999999999999",
+    ] {
+        assert!(words.contains(part), "{part}\n{}", refused.stderr);
+    }
+    assert_eq!(borrower.records().len(), 2, "a record and a key");
+    assert_eq!(borrower.double.state().machines.live(), 1);
+    borrower.double.state().account = None;
+    run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+    borrower.assert_nothing_left();
+}
+
 /// Only what has the tag of a run is removed, and only snapshots that nobody sends to.
 #[test]
 fn clean_removes_nothing_of_others() {
