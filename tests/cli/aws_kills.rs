@@ -36,6 +36,24 @@ fn a_signal_while_a_machine_is_used_gives_it_back() {
     }
 }
 
+/// What this process has made is removed by its id.
+#[test]
+fn what_no_list_has_yet_is_given_back() {
+    let borrower = Borrower::new(SILENT);
+    {
+        let machines = &mut borrower.double.state().machines;
+        (machines.unseen, machines.late_group) = (1000, 3);
+    }
+    let running = Running::start(&mut borrower.build());
+    let double = &borrower.double;
+    double.wait_until(|state| state.count("RunInstances") == 1);
+    double.wait_until(|state| state.count("DescribeInstances") > 1);
+    running.signal(Signal::SIGTERM);
+    running.finish();
+    assert_eq!(borrower.started().len(), 1);
+    borrower.assert_nothing_left();
+}
+
 /// The machine ends by itself, and what is left of it is free of charge.
 #[test]
 fn what_nobody_can_give_back_ends_with_its_lease() {

@@ -61,6 +61,8 @@ pub struct Machines {
     pub is_private: bool,
     /// So many calls do not know a new group yet.
     pub unknown_group: usize,
+    /// So many lists and removals do not know a new group yet.
+    pub late_group: usize,
     /// So many lists do not have a new machine yet.
     pub unseen: usize,
     /// So many lists have a machine that is about to end.
@@ -161,6 +163,14 @@ pub(super) fn carry_out(
             }
             None => Err(("InvalidGroup.NotFound", get("GroupId"))),
         },
+        "DescribeSecurityGroups" if state.machines.late_group > 0 => {
+            state.machines.late_group -= 1;
+            Ok("<securityGroupInfo/>".into())
+        }
+        "DeleteSecurityGroup" if state.machines.late_group > 0 => {
+            state.machines.late_group -= 1;
+            Err(("InvalidGroup.NotFound", "it is new".into()))
+        }
         "DescribeSecurityGroups" => describe(
             form,
             "securityGroupInfo",
