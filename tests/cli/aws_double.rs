@@ -62,6 +62,10 @@ pub struct Faults {
     pub cut: usize,
     /// So many of the next lists of images are empty: EC2 needs a moment to list what is new.
     pub late_lists: usize,
+    /// In so many lists a snapshot is pending that is being completed.
+    pub slow_completion: usize,
+    /// So many removals of snapshots are refused because the image may use it that is gone.
+    pub late_release: usize,
     /// The answer to the first call of this name is lost: the call is done, and the connection is cut.
     pub lose_answer_to: Option<&'static str>,
     /// How long each call takes.
@@ -80,6 +84,8 @@ pub struct StoredSnapshot {
     /// Its region; every one if it is empty.
     pub region: String,
     token: String,
+    /// In how many lists it is still pending, once its completion was asked for.
+    completes_after: Option<usize>,
     gib: u64,
     /// When it was started.
     pub started: String,
