@@ -23,6 +23,7 @@ use crate::aws::{Access, Client};
 use crate::common::aws_machine::{self, AwsMachine};
 use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
+use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
 use crate::machine::message::Order;
@@ -34,6 +35,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
 const EXTENSIONS: u32 = 4;
 /// For one of them.
 const EXTEND_LIMIT: Duration = Duration::from_secs(60);
+/// For the tag with the end of the lease.
+const TAG_LIMIT: Duration = Duration::from_secs(30);
 
 /// The account and region.
 #[derive(Debug)]
@@ -150,7 +153,10 @@ impl Provider for AwsProvider {
             let tagged = client.tag(std::slice::from_ref(&made.id), &expires).await;
             tagged.map_err(Failure::from)
         };
-        if let Err(failure) = tagged.await {
+        // The next extension must not wait for it.
+        let limit = TAG_LIMIT.min(self.extension_interval(order));
+        let late = || Err(Failure::environment("AWS does not answer"));
+        if let Err(failure) = timeout(limit, tagged).await.unwrap_or_else(late) {
             log(&format!(
                 "the end of the lease cannot be written into the machine's tag: {failure}"
             ));
