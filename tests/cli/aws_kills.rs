@@ -184,6 +184,8 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
     let borrower = Borrower::new(SILENT);
     let signals = [Signal::SIGKILL, Signal::SIGINT, Signal::SIGTERM];
     for step in 0..kills {
+        // Of runs that were killed with what holds their machine.
+        let before = borrower.left();
         let running = Running::start(&mut borrower.build());
         std::thread::sleep(Duration::from_millis(random.u64(0..WITHIN)));
         if step % 4 == 3 {
@@ -201,6 +203,9 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
         wait_until(Duration::from_secs(60), "it is given back", || {
             borrower.holder().is_none()
         });
+        let mut left = borrower.left();
+        left.retain(|id| !before.contains(id));
+        assert_eq!(left, [""; 0], "after {signal}, step {step}");
     }
     let (started, live) = {
         let mut state = borrower.double.state();
