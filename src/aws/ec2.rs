@@ -94,6 +94,8 @@ impl Client {
     pub async fn images(&self, filter: (&str, &str)) -> Result<Vec<Ami>, Error> {
         let params = [
             ("Owner.1", "self"),
+            // They have their names and snapshots still.
+            ("IncludeDisabled", "true"),
             ("Filter.1.Name", filter.0),
             ("Filter.1.Value.1", filter.1),
         ];

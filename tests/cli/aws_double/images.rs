@@ -130,7 +130,8 @@ fn images(form: &BTreeMap<String, String>, state: &AwsState) -> String {
             .is_none_or(|after| state.calls.len() > after.parse().unwrap());
         let status = if available { "available" } else { "pending" };
         let status = image.get(STATE).map_or(status, String::as_str);
-        if passes && image[IN_REGION] == form[IN_REGION] {
+        let is_listed = status != "disabled" || form.contains_key("IncludeDisabled");
+        if passes && is_listed && image[IN_REGION] == form[IN_REGION] {
             write!(
                 items,
                 "<item><imageId>{id}</imageId><name>{}</name><imageState>{status}</imageState><architecture>{}</architecture>\
