@@ -31,6 +31,8 @@ pub struct Loan {
     events: Events,
     /// What the lines of the provider are about.
     phase: Phase,
+    /// How it went, if the holder gave the machine back while it was used.
+    ended: Option<Report>,
 }
 
 /// How a loan ended.
@@ -69,6 +71,7 @@ impl Loan {
             reports: BufReader::new(read).lines(),
             events: events.clone(),
             phase: Phase::Borrow,
+            ended: None,
         })
     }
 
@@ -87,9 +90,15 @@ impl Loan {
     /// Shows what the holder tells while the machine is used; never ends.
     pub async fn follow<T>(&mut self) -> T {
         while let Some(report) = self.next_report().await {
+            if matches!(report, Report::GivenBack(_) | Report::Kept(_)) {
+                self.ended = Some(report);
+                return std::future::pending().await;
+            }
             self.show(report);
         }
-        self.events.warn(LOST);
+        self.events.warn(format!(
+            "{LOST}, and ends by itself when its lease ends: nothing extends that any more"
+        ));
         std::future::pending().await
     }
 
@@ -114,6 +123,9 @@ impl Loan {
 
     /// How it went; `None` if the holder is gone.
     async fn told(&mut self) -> Option<Report> {
+        if let Some(report) = self.ended.take() {
+            return Some(report);
+        }
         loop {
             let report = self.next_report().await?;
             if matches!(report, Report::GivenBack(_) | Report::Kept(_)) {
@@ -146,8 +158,7 @@ impl Loan {
 }
 
 /// What is told when the holder ends before its time.
-const LOST: &str =
-    "the process that holds the machine on loan has ended: sdbuild gives it back itself";
+const LOST: &str = "the process that holds the machine on loan has ended: the machine is given back by sdbuild itself";
 
 /// Gives the machine of `order` back in this process, by its record.
 async fn give_back_without_holder(order: &Order, access: &Access, context: &Context) -> GivenBack {
