@@ -25,14 +25,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// The largest answer in bytes. The longest is a list of images.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
-/// How often a call is tried.
+/// Attempts for each call before it fails.
 const TRIES: u32 = 10;
 /// The same for what is read without a signature.
 const GET_TRIES: u32 = 4;
 /// The pause before the second try; it doubles before each further one, up to the longest.
 const PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// How often it is told that calls are repeated, at most.
+/// Most messages about repeated calls in one run.
 const BETWEEN_WORDS: Duration = Duration::from_secs(3);
 /// Errors that say that there were too many calls, of both services.
 const RETRYABLE_CODES: [&str; 8] = [
@@ -113,7 +113,7 @@ impl Client {
         })
     }
 
-    /// The same client, which tells `events` of calls that are repeated.
+    /// The same client, which reports repeated calls to `events`.
     #[must_use]
     pub fn with_events(self, events: &Events) -> Self {
         let retries = Retries {

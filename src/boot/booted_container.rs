@@ -46,7 +46,7 @@ pub(super) struct BootedContainer {
     pub(super) ssh_port: Option<u16>,
 }
 
-/// What has to be removed.
+/// The container and the container image to remove.
 #[derive(Debug)]
 struct Objects {
     container: ContainerGuard,

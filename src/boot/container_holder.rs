@@ -33,7 +33,7 @@ const ATTEMPTS: u32 = 60;
 /// was under way, which takes as long as the image is large, ends with the image or all attempts.
 const QUIET_ATTEMPTS: u32 = 5;
 
-/// What to remove, and where.
+/// Request to remove a container and its image from an engine.
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
     endpoint: Endpoint,
@@ -85,7 +85,7 @@ impl Holder {
 ///
 /// # Errors
 ///
-/// When there is no order.
+/// When no valid request arrives on standard input.
 pub async fn hold_container() -> Result<(), Failure> {
     let waited = tokio::task::spawn_blocking(wait);
     let (order, last_word) = waited

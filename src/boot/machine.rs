@@ -22,7 +22,7 @@ const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of QEMU's standard error that are kept.
 const MAX_STDERR_BYTES: usize = 16 * 1024;
 
-/// What runs.
+/// The process that runs the machine.
 #[derive(Debug)]
 pub(super) enum Backend {
     /// QEMU as a process on the host.
@@ -45,7 +45,7 @@ pub(super) struct RunningMachine {
     events: Events,
 }
 
-/// What happened next.
+/// An event of a booting machine.
 #[derive(Debug)]
 pub(super) enum BootEvent {
     /// These lines appeared on the console.

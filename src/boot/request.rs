@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::common::board::{Board, QemuFirmware, QemuModel};
 use crate::seed::Seed;
 
-/// What starts an image.
+/// The method by which an image is booted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
     /// The firmware of the machine's model, or QEMU itself.
@@ -31,7 +31,7 @@ pub struct BootRequest {
     pub model: &'static QemuModel,
     /// The firmware of the machine; `None` for the one of its model.
     pub firmware: Option<PathBuf>,
-    /// What starts the image.
+    /// The method by which the image is booted.
     pub kind: Kind,
     /// The memory of the machine in MiB.
     pub memory_mib: u32,

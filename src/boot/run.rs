@@ -22,7 +22,7 @@ use crate::common::system::ReportedArchitecture;
 use crate::engine::Engine;
 use crate::image::{ImageFile, authorized_keys};
 
-/// What starts `image`.
+/// The method by which `image` is booted, from its content.
 pub fn kind_of(image: &Path) -> Result<Kind, Failure> {
     let (file, cancel) = (open_image(image)?, Cancel::new());
     let by_uefi = || file.starts_by_uefi(&cancel);
@@ -161,7 +161,7 @@ async fn reach(session: BootSession<'_>) -> Result<Reached, Failure> {
     }
 }
 
-/// What a boot waits for.
+/// The condition that ends a boot.
 enum Goal<'a> {
     /// A login over SSH.
     Login(&'a Login),

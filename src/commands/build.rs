@@ -69,7 +69,7 @@ pub async fn run(
     built.map(drop)
 }
 
-/// What is told when a build on a machine on loan is only described.
+/// The notice of a dry run with a machine on loan.
 const NOT_BORROWED: &str =
     "a dry run borrows no machine: it describes a build on the current engine";
 
@@ -138,7 +138,7 @@ pub(super) async fn build(
     booted.map(Some)
 }
 
-/// Tells the price of a machine on loan, and asks whether it may be paid unless the user said so.
+/// Shows the price of a machine on loan, and asks for confirmation unless it was given in advance.
 async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
     let price = ui::sanitize_line(price);
     if accepts {

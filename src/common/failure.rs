@@ -59,7 +59,7 @@ pub struct Failure {
     pub log: Option<PathBuf>,
     /// Store path of the derivation that failed, for `sdbuild shell`.
     pub derivation: Option<String>,
-    /// What could not be removed.
+    /// Objects that could not be removed.
     pub teardown: Vec<Leftover>,
     /// The file that the image would replace, if the user agreed.
     pub in_the_way: Option<Box<Path>>,

@@ -23,7 +23,7 @@ const INSPECT_INTERVAL: Duration = Duration::from_millis(200);
 /// Number of attempts.
 const INSPECT_ATTEMPTS: u32 = 10;
 
-/// How a container ended.
+/// Exit state of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
     /// Exit status of its first process; 128 + n after signal n.

@@ -18,14 +18,14 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// How long the streams are waited for after the container's end in all.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What comes next.
+/// The next item of a container's output.
 #[derive(Debug)]
 pub enum Drained {
     /// Some output.
     Chunk(OutputChunk),
     /// The container has ended and its output was read.
     End {
-        /// How it ended.
+        /// Exit state of the container.
         exit: Exit,
         /// Why the output may be incomplete: the connection that it came over broke, or the engine did not end it.
         incomplete: Option<EngineError>,

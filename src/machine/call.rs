@@ -30,18 +30,18 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 /// For output that is still in a pipe when the program has ended. What it left in the background may keep the pipe open.
 const AFTER_END: Duration = Duration::from_secs(1);
 
-/// What is called.
+/// A call of a provider's program.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call<'a> {
     pub(super) program: &'a Path,
-    /// Its arguments.
+    /// Arguments of the program.
     pub(super) words: &'a [&'a str],
     pub(super) order: &'a Order,
-    /// How long it may take.
+    /// Time limit of the call.
     pub(super) limit: Duration,
 }
 
-/// What a program answered.
+/// Exit code and output of a program.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) stdout: String,

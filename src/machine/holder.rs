@@ -28,7 +28,7 @@ use crate::machine::stale::why;
 const MAX_ORDER: u64 = 64 << 10;
 /// Reports that wait for sdbuild, which may have been stopped by Ctrl-Z.
 const QUEUE: usize = 256;
-/// For a report that must arrive; the machine matters more than what is told about it.
+/// Time limit for delivering a report; giving the machine back has priority over reports.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pauses between attempts to give the machine back: a network that is gone for a moment costs nothing.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -38,7 +38,7 @@ const MAX_LOAN: Duration = Duration::from_secs(24 * 3600);
 /// A loan that is over.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// What was asked for.
+    /// The request that the loan answers.
     pub order: Order,
     /// Where the machine was, if there was one.
     pub place: Option<String>,
@@ -84,12 +84,12 @@ async fn tell(queue: &mut mpsc::Receiver<Report>, mut write: OwnedWriteHalf) {
     }
 }
 
-/// What is told to sdbuild.
+/// Channel for reports to sdbuild.
 #[derive(Clone, Debug)]
 struct Reports(mpsc::Sender<Report>);
 
 impl Reports {
-    /// Tells a line of the provider, unless nobody has read the last ones.
+    /// Sends a line of the provider, unless earlier ones are still unread.
     fn log(&self, line: &str) {
         self.0.try_send(Report::Log(line.to_owned())).ok();
     }
@@ -307,7 +307,7 @@ mod tests {
     const MAKES: &str = "create) echo host=me@pi; echo id=i-1; echo 'host-key=ssh-ed25519 \
         AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c' ;;";
 
-    /// Holds a machine until `is_enough`, and returns what was told.
+    /// Holds a machine until `is_enough`, and returns the reports.
     async fn held(order: Order, is_enough: impl Fn() -> bool) -> (Option<Ended>, Vec<Report>) {
         let (here, there) = UnixStream::pair().unwrap();
         let (sender, mut queue) = mpsc::channel(QUEUE);

@@ -33,7 +33,7 @@ pub struct Loan {
     phase: Phase,
 }
 
-/// How a loan ended.
+/// The result of giving a machine back.
 #[derive(Debug)]
 pub enum GivenBack {
     /// The machine is gone, and everything on it. What it cost, in words, if that is known.
@@ -84,7 +84,7 @@ impl Loan {
         }
     }
 
-    /// Shows what the holder tells while the machine is used; never ends.
+    /// Shows the holder's reports while the machine is used; never ends.
     pub async fn follow<T>(&mut self) -> T {
         while let Some(report) = self.next_report().await {
             self.show(report);
@@ -93,7 +93,7 @@ impl Loan {
         std::future::pending().await
     }
 
-    /// Has the holder give the machine back. It goes on when nobody waits any longer.
+    /// Makes the holder give the machine back. The holder continues even if this future is dropped.
     pub async fn give_back(mut self, access: &Access, context: &Context) -> GivenBack {
         let order = self.order.clone();
         self.phase = Phase::GiveBack;
@@ -145,7 +145,7 @@ impl Loan {
     }
 }
 
-/// What is told when the holder ends before its time.
+/// Warning when the holder ends prematurely.
 const LOST: &str =
     "the process that holds the machine on loan has ended: sdbuild gives it back itself";
 

@@ -25,7 +25,7 @@ pub struct Order {
     pub state_dir: PathBuf,
 }
 
-/// What the holder tells.
+/// A report of the holder to sdbuild.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Report {
     /// A line of the provider about its work.

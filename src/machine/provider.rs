@@ -39,7 +39,7 @@ impl Rate {
 /// A machine that a provider made.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Made {
-    /// Where it is, and its host key.
+    /// Address and host key of the machine.
     pub(super) machine: SshMachine,
     /// What the provider calls it; the run's id if it has no name of its own.
     pub(super) id: String,

@@ -27,16 +27,16 @@ const IDENTITY: &str = "key";
 pub(super) enum Entry {
     /// The first line: what is about to be asked for.
     Begun {
-        /// Of whom, and for what.
+        /// The request that the record belongs to.
         order: Order,
-        /// Seconds since 1970.
+        /// Time of the request, in seconds since 1970.
         at: u64,
     },
     /// There is a machine.
     Made {
-        /// What the provider calls it.
+        /// The provider's ID of the machine.
         id: String,
-        /// Where it is.
+        /// Address of the machine, for messages.
         place: String,
         /// When the lease ends, in seconds since 1970.
         until: u64,
@@ -47,22 +47,22 @@ pub(super) enum Entry {
     Kept(String),
 }
 
-/// What a record says.
+/// A record of a loan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What was asked for.
+    /// The request that the loan answers.
     pub order: Order,
-    /// When, in seconds since 1970.
+    /// Time of the request, in seconds since 1970.
     pub began: u64,
     /// What the provider calls the machine, once it made one.
     pub id: Option<String>,
-    /// Where the machine is.
+    /// Address of the machine, for messages; `None` until it is created.
     pub place: Option<String>,
     /// When the lease ends, in seconds since 1970.
     pub until: Option<u64>,
     /// Why it could not be given back, at the last attempt.
     pub kept_because: Option<String>,
-    /// Whether its holder is alive.
+    /// Whether the process that holds the machine is alive.
     pub is_held: bool,
     pub(super) path: PathBuf,
 }
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(records(state.path()), []);
     }
 
-    /// Whoever could write one could have `clean` call a program.
+    /// A record that others could write could make `clean` call any program.
     #[test]
     fn only_a_file_of_this_user_alone_is_a_record() {
         use std::os::unix::fs::PermissionsExt as _;

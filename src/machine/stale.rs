@@ -25,7 +25,7 @@ impl StaleLoan {
         records.filter(|record| !record.is_held).map(Self).collect()
     }
 
-    /// What its record says.
+    /// The record of the loan.
     pub fn record(&self) -> &Record {
         &self.0
     }
@@ -48,7 +48,7 @@ impl StaleLoan {
         destroyed.map(|()| true)
     }
 
-    /// Its id, and who lent it.
+    /// ID and provider of the machine, for messages.
     pub fn name(&self) -> String {
         name(&self.0.order, self.0.id.as_deref())
     }

@@ -13,7 +13,7 @@ use crate::engine::{AttachedInput, ContainerSpec, EngineError, Network};
 /// How the builder reaches the network.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct NetworkAccess {
-    /// Whether it reaches none.
+    /// Whether the builder has no network.
     pub offline: bool,
     /// Environment variables that name proxies.
     pub proxies: Vec<(String, String)>,

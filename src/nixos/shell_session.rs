@@ -21,7 +21,7 @@ impl Derivation {
         short_name(&self.0)
     }
 
-    /// Its store path.
+    /// Store path of the derivation.
     pub fn path(&self) -> &str {
         &self.0
     }
@@ -39,7 +39,7 @@ pub struct ShellSession {
 }
 
 impl ShellSession {
-    /// Whether it has a terminal.
+    /// Whether the session has a terminal.
     pub(super) fn attended(&self) -> bool {
         self.terminal.is_some()
     }

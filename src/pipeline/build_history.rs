@@ -100,7 +100,7 @@ impl EffortCounter {
         }
     }
 
-    /// What was counted.
+    /// The effort counted so far.
     pub(super) fn so_far(&self) -> BuildEffort {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

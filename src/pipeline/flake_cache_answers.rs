@@ -77,7 +77,7 @@ async fn keep(answer: CacheAnswer, state_dir: &Path) -> Result<(), Failure> {
         .or_environment(format!("write {}", path.display()))
 }
 
-/// A damaged file is not consent, and none is invented: the user is told.
+/// A damaged file is not consent: the error is reported.
 fn read(path: &Path) -> Result<Answers, Failure> {
     let shown = path.display();
     let text = match plain_file::read_text(path, MAX_BYTES) {

@@ -69,7 +69,7 @@ pub(super) async fn prepare_boot_test(
     })
 }
 
-/// Boots the image that was built, and tells what to do with one that booted.
+/// Boots the image that was built, and prints the next commands if it booted.
 pub(super) async fn run_boot_test(
     boot_test: PreparedBoot,
     image: &Path,

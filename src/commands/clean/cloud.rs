@@ -78,7 +78,7 @@ fn left(what: String, failure: &Failure) -> Leftover {
     }
 }
 
-/// Snapshots without an image that nobody sends to any more.
+/// Snapshots without an image whose upload was abandoned.
 async fn old_snapshots(client: &Client, settings: &Common) -> Result<Vec<Snapshot>, Failure> {
     let images = client.images(("tag-key", publish::HASH_TAG)).await?;
     let uploads = publish::uploads(&settings.state_dir);

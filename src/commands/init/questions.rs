@@ -20,7 +20,7 @@ pub(super) struct Question<'a> {
     pub(super) default: &'a str,
 }
 
-/// Asks questions, if there is somebody to ask.
+/// Asks questions if there is a terminal to ask on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asker<'a> {
     /// Whether to ask; otherwise every default is taken.

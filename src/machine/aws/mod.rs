@@ -28,11 +28,11 @@ use crate::machine::call::RUN;
 use crate::machine::message::Order;
 use crate::machine::provider::{Extension, Log, Made, Provider};
 
-/// The time for which a machine is asked for. What a machine costs that nobody can give back, at most.
+/// Duration of a lease. It bounds the cost of a machine that cannot be given back.
 pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
 /// Attempts to extend a lease before it ends.
 const EXTENSIONS: u32 = 4;
-/// For one of them.
+/// Timeout of one command that extends the lease.
 const EXTEND_LIMIT: Duration = Duration::from_secs(60);
 
 /// The account and region.

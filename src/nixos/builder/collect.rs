@@ -119,7 +119,7 @@ impl Collector<'_> {
     }
 }
 
-/// What the script says.
+/// Parses the output of the collector's script.
 fn result(code: i64, lines: &[String]) -> Result<Collected, Failure> {
     if code != 0 {
         let figures = ["results ", "freed ", "total "];
@@ -147,7 +147,7 @@ fn parse(lines: &[String]) -> Result<Collected, std::num::ParseIntError> {
 }
 
 impl Builder<'_> {
-    /// Waits until nobody collects garbage on the store volume. Called once the builder's container exists, so that a
+    /// Waits until no process collects garbage on the store volume. Called once the builder's container exists, so that a
     /// collector that begins later sees it.
     pub(super) async fn await_collector(&self, events: &Events) -> Result<(), Failure> {
         let start = Instant::now();

@@ -28,9 +28,9 @@ pub struct BuildJob {
     pub source: BuildSource,
     /// Tells the configuration, with its host and system, from every other one of the store volume, without its path.
     pub configuration: String,
-    /// What Nix is run for.
+    /// The request that Nix is run for.
     pub request: BuildRequest,
-    /// How it reaches the network.
+    /// Network access of the builder.
     pub access: NetworkAccess,
     /// Memory limit in bytes; `None`: unlimited.
     pub memory: Option<u64>,

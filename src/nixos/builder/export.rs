@@ -1,7 +1,7 @@
 //! Exports what a build made to a binary cache: Nix reads the store volume, signs and packs, and sdbuild or the destination
 //! takes it in. The container has the network and the secrets of a build, and the key in memory.
 //!
-//! It counts as a builder: nobody collects garbage on the volume meanwhile.
+//! It counts as a builder: no garbage is collected on the volume meanwhile.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -26,7 +26,7 @@ use crate::nixos::{layout, ssh_access};
 
 /// The program that exports.
 const PROGRAM: &str = include_str!("../../../containers/builder/export-cache");
-/// Its path in the container.
+/// Path of the export program in the container.
 const PATH: &str = "/build/sdbuild/export-cache";
 /// The list of what the destination has already.
 const EXPORTED: &str = "/build/sdbuild/exported";
@@ -68,7 +68,7 @@ pub struct Export<'a> {
     pub exported: &'a [String],
 }
 
-/// What the program reports.
+/// A report of the export program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// How many paths are exported, and how many bytes they take in the store.
@@ -161,7 +161,7 @@ impl Export<'_> {
         container.upload("/", pack).await
     }
 
-    /// How the container ended; `None` if nobody takes the archive any more.
+    /// Exit state of the container; `None` if the receiver of the archive is gone.
     async fn follow(
         &self,
         container: &Container,

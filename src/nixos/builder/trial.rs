@@ -21,7 +21,7 @@ use crate::nixos::{layout, ssh_access};
 
 /// The program that tries the builders.
 const PROGRAM: &str = include_str!("../../../containers/builder/try-builders");
-/// Its path in the container.
+/// Path of the trial program in the container.
 const PATH: &str = "/build/sdbuild/try-builders";
 /// Timeout for one builder: the program gives each of its steps 90 seconds.
 const TIMEOUT: Duration = Duration::from_secs(600);
@@ -97,7 +97,7 @@ impl TrialRun<'_> {
         Ok(spec)
     }
 
-    /// What the program prints.
+    /// Lines that the trial program prints.
     async fn lines(
         &self,
         guard: &mut ContainerGuard,

@@ -96,7 +96,7 @@ impl Sizes {
             .join(", ")
     }
 
-    /// Where most files are.
+    /// The directory with the most files, for a hint.
     fn fullest(&self) -> String {
         let mut tops: Vec<_> = self.by_top.iter().collect();
         tops.sort_by(|(_, a), (_, b)| b.cmp(a));

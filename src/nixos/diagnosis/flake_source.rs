@@ -1,4 +1,4 @@
-//! Errors in the `flake.nix` itself, which Nix reports before the builder has told where the flake is in the store.
+//! Errors in the `flake.nix` itself, which Nix reports before the builder has reported the flake's store path.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! The locked inputs of a flake that git on the user's machine fetches, and those that nobody can.
+//! The locked inputs of a flake that git on the user's machine fetches, and those that cannot be fetched.
 
 use super::lock::{Lock, LockedInput, Node};
 use crate::common::git_source::{self, Attributes, GitSource, GitSourceError};
@@ -8,7 +8,7 @@ use crate::common::git_source::{self, Attributes, GitSource, GitSourceError};
 pub(super) struct LockedRepository {
     /// Its names from the flake on, joined by slashes.
     pub(super) path: String,
-    /// Where git finds it.
+    /// Repository that git fetches the input from.
     pub(super) source: GitSource,
 }
 

@@ -1,4 +1,4 @@
-//! The names of files in a repository, which whoever made its index or commits has chosen.
+//! The names of files in a repository, which the author of its index or commits has chosen.
 
 use std::path::{Component, Path};
 
