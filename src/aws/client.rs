@@ -99,7 +99,7 @@ impl Client {
             builder
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(CALL_TIMEOUT)
-                // The services do not redirect, and a signature is for nobody else.
+                // The services do not redirect, and a signature is valid for one host only.
                 .redirect(reqwest::redirect::Policy::none())
         });
         Ok(Self {
@@ -304,7 +304,7 @@ impl Retries {
             Error::Unexpected { .. } | Error::Interrupted => return,
         };
         let now = Instant::now();
-        // Whoever panicked with the lock has written nothing else.
+        // A thread that panicked with the lock has written nothing else.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| now.duration_since(last) < BETWEEN_WORDS) {
             return;

@@ -93,7 +93,7 @@ impl CachePolicy {
         }
     }
 
-    /// What the builder is told, which knows the caches only when the flake is evaluated: `yes` for all, or the SHA-256 of each
+    /// The answers for the builder, which learns the caches only when the flake is evaluated: `yes` for all, or the SHA-256 of each
     /// list that is used; `None` if it uses none.
     pub fn accepted(&self) -> Option<String> {
         match self.setting.filter(|_| !self.offline) {

@@ -121,7 +121,7 @@ impl Heartbeat {
             }
         }
         self.requests.close();
-        // The container's output tells why. The input is kept: dropping it would end that output too.
+        // The container's output says why. The input is kept: dropping it would end that output too.
         std::future::pending::<()>().await;
     }
 }

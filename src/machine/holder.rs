@@ -104,7 +104,7 @@ impl Reports {
     }
 
     async fn send(&self, report: Report) {
-        // Nobody is there any more, or reads.
+        // The receiver is gone or does not read.
         timeout(REPORT_TIMEOUT, self.0.send(report)).await;
     }
 }

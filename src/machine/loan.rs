@@ -168,7 +168,7 @@ async fn give_back_without_holder(order: &Order, access: &Access, context: &Cont
 }
 
 /// What is known of a loan that this process cannot give back. The record is the first thing that a holder makes, and the last one
-/// that it, or whoever took it over, removes.
+/// that it, or a process that took it over, removes.
 fn given_back_by_another(order: &Order) -> GivenBack {
     match Record::read(&record::path(order)) {
         None => GivenBack::Gone(None),

@@ -1,4 +1,4 @@
-//! Programs of a loan that nobody waits for, because their holder was killed or they are left of a `create` that has ended: they
+//! Orphaned programs of a loan, because their holder was killed or they are left of a `create` that has ended: they
 //! could make a machine after it was destroyed. They are found where the kernel has a `/proc`.
 
 use std::fs;

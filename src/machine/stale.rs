@@ -41,7 +41,7 @@ impl StaleLoan {
         match &destroyed {
             // A record that stays only has the machine destroyed once more.
             Ok(()) => own.remove().ok(),
-            // The record of a machine that nobody can destroy must not grow for ever.
+            // The record of a machine that cannot be destroyed must not grow for ever.
             Err(failure) if self.0.kept_because.as_ref() == Some(&why(failure)) => None,
             Err(failure) => own.add(&Entry::Kept(why(failure))).ok(),
         };

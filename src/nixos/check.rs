@@ -31,7 +31,7 @@ pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 pub enum Severity {
     /// Worth a look; the machine boots and login is possible.
     Note,
-    /// The machine does not boot, login is not possible, or nobody who logs in can administer it.
+    /// The machine does not boot, login is not possible, or no user who logs in can administer it.
     Trap,
 }
 

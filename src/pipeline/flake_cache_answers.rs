@@ -64,7 +64,7 @@ async fn keep(answer: CacheAnswer, state_dir: &Path) -> Result<(), Failure> {
         Ok(()) => locked_file::lock_directory(state_dir).await,
         Err(error) => Err(error),
     };
-    // Between reading and writing nobody else adds an answer.
+    // No other process adds an answer between reading and writing.
     let _locked = locked.or_environment(format!("lock {}", state_dir.display()))?;
     let mut answers = read(&path)?;
     let is_same =

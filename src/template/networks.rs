@@ -1,5 +1,5 @@
 //! The wireless networks that this machine has seen: asked of programs that need no privileges, which start no scan and change
-//! nothing. Their names come from whoever runs a network nearby.
+//! nothing. Their names come from networks nearby and are untrusted.
 
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -20,7 +20,7 @@ const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 /// Networks that a user can choose from.
 const MAX_NETWORKS: usize = 9;
 
-/// The names of the networks that this machine has seen lately, the nearest first, each once. Empty if no program tells. `path`
+/// The names of the networks that this machine has seen lately, the nearest first, each once. Empty if no program lists them. `path`
 /// is the value of `PATH`.
 pub async fn wireless_networks(path: &OsStr) -> Vec<String> {
     let found = async {

@@ -92,7 +92,7 @@ impl Asker<'_> {
         Err(differ())
     }
 
-    /// A line that the user types. The end of the input is not an answer: whoever types Ctrl-D wants to leave.
+    /// A line that the user types. The end of the input is not an answer: Ctrl-D means that the user wants to leave.
     async fn line(&self, prompt: String) -> Result<String, Failure> {
         let line = read_line(prompt, self.ui, self.context).await?;
         line.ok_or_else(|| {

@@ -114,7 +114,7 @@ fn board_choices() -> Vec<String> {
     lines
 }
 
-/// The board whose name or title somebody has typed; of a title as much is enough as only one board has.
+/// The board whose name or title was typed; a part of a title is enough if it is unique.
 fn named_board(answer: &str) -> Result<BoardName, Failure> {
     let wanted = answer.to_lowercase();
     let mut titled = BOARDS

@@ -73,7 +73,7 @@ impl AwsProvider {
 
 async fn client_of(machine: &AwsMachine, access: &Access) -> Result<Client, Failure> {
     let (region, profile) = (machine.region.as_deref(), machine.profile.as_deref());
-    // Whoever calls ends it by dropping the future, or waits.
+    // The caller ends it by dropping the future, or waits.
     access.client(region, profile, &Cancel::new()).await
 }
 
@@ -126,7 +126,7 @@ impl Provider for AwsProvider {
     async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
         let variable = (RUN, order.run.as_str());
         run_by_ssh(&made.machine, user_data::EXTEND, variable, EXTEND_LIMIT).await?;
-        // The machine is kept from here on: the tag only tells others until when.
+        // The machine is kept from here on: the tag only informs others of the end of the lease.
         let tagged = async {
             let expires = names::expires(order.lease);
             let client = self.client().await?;

@@ -12,7 +12,7 @@ pub(super) struct LockedRepository {
     pub(super) source: GitSource,
 }
 
-/// The inputs that git on the user's machine fetches: those that nobody else can, and those that the user has `named`; without those
+/// The inputs that git on the user's machine fetches: those that only it can fetch, and those that the user has `named`; without those
 /// that are `replaced`, and what git cannot fetch.
 pub(super) fn private_repositories(
     lock: &Lock,
