@@ -30,7 +30,7 @@ const TRIES: u32 = 10;
 /// The same for what is read without a signature.
 const GET_TRIES: u32 = 4;
 /// The pause before the second try; it doubles before each further one, up to the longest.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
 /// Most messages about repeated calls in one run.
 const BETWEEN_WORDS: Duration = Duration::from_secs(3);
@@ -145,7 +145,7 @@ impl Client {
 
     /// Sends `call` until it succeeds, or fails for good.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
-        let mut pause = PAUSE;
+        let mut pause = RETRY_PAUSE;
         for next in 2..=TRIES {
             match self.attempt(call).await {
                 Ok(answer) => return Ok(answer),
@@ -165,7 +165,7 @@ impl Client {
 
     /// The text at `url`, which everybody may read; some attempts.
     pub(super) async fn get(&self, action: &'static str, url: &str) -> Result<String, Error> {
-        let mut pause = PAUSE;
+        let mut pause = RETRY_PAUSE;
         let mut attempts = 0;
         loop {
             attempts += 1;

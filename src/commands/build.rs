@@ -1,7 +1,7 @@
 //! `sdbuild build`: plans and runs a build, and boots the image if a boot test is requested.
 
 mod boot_test;
-mod told;
+mod summary;
 
 use std::path::Path;
 use std::time::Instant;
@@ -22,9 +22,9 @@ use crate::pipeline::{self, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
 use boot_test::{prepare_boot_test, run_boot_test};
-use told::{image_done, next_commands, tell_image, tell_next};
+use summary::{image_done, next_commands, tell_image, tell_next};
 
-pub(super) use told::BuildOutput;
+pub(super) use summary::BuildOutput;
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(

@@ -111,7 +111,7 @@ impl Container {
         let docker = &self.engine.docker;
         let mut answers = docker.wait_container(&self.id, Some(options));
         // Also with a local socket, which may lead to another machine (`ssh -L`).
-        let watched = KeepAlive::LONG.watch(answers.next(), || self.engine.responds());
+        let watched = KeepAlive::LONG_REQUEST.watch(answers.next(), || self.engine.responds());
         let Some(answer) = watched.await else {
             return Err(EngineError::Silent { operation });
         };

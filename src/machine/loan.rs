@@ -15,7 +15,7 @@ use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::common::nix_event::NixEvent;
 use crate::common::session::start_own;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::{Order, Report};
+use crate::machine::message::{LoanRequest, Report};
 use crate::machine::record::{self, Record};
 use crate::machine::stale::{StaleLoan, leftover};
 
@@ -25,7 +25,7 @@ const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(600);
 /// A machine on loan, or the attempt to get one. When it is dropped, the holder gives the machine back.
 #[derive(Debug)]
 pub struct Loan {
-    order: Order,
+    order: LoanRequest,
     write: OwnedWriteHalf,
     reports: Lines<BufReader<OwnedReadHalf>>,
     events: Events,
@@ -44,7 +44,11 @@ pub enum GivenBack {
 
 impl Loan {
     /// Starts the holder, and gives it `order`: from now on the loan has to be given back.
-    pub async fn begin(order: Order, access: &Access, events: &Events) -> Result<Self, Failure> {
+    pub async fn begin(
+        order: LoanRequest,
+        access: &Access,
+        events: &Events,
+    ) -> Result<Self, Failure> {
         let begin = async {
             let (here, there) = StdUnixStream::pair()?;
             here.set_nonblocking(true)?;
@@ -79,7 +83,7 @@ impl Loan {
                 Some(Report::Made(machine)) => return Ok(machine),
                 Some(Report::NotMade(reason)) => return Err(reason.into()),
                 Some(report) => self.show(report),
-                None => return Err(Failure::environment(LOST)),
+                None => return Err(Failure::environment(HOLDER_LOST)),
             }
         }
     }
@@ -89,7 +93,7 @@ impl Loan {
         while let Some(report) = self.next_report().await {
             self.show(report);
         }
-        self.events.warn(LOST);
+        self.events.warn(HOLDER_LOST);
         std::future::pending().await
     }
 
@@ -146,11 +150,15 @@ impl Loan {
 }
 
 /// Warning when the holder ends prematurely.
-const LOST: &str =
+const HOLDER_LOST: &str =
     "the process that holds the machine on loan has ended: sdbuild gives it back itself";
 
 /// Gives the machine of `order` back in this process, by its record.
-async fn give_back_without_holder(order: &Order, access: &Access, context: &Context) -> GivenBack {
+async fn give_back_without_holder(
+    order: &LoanRequest,
+    access: &Access,
+    context: &Context,
+) -> GivenBack {
     let mut loans = StaleLoan::all(&order.state_dir).into_iter();
     let Some(loan) = loans.find(|loan| loan.record().order.run == order.run) else {
         return given_back_by_another(order);
@@ -169,7 +177,7 @@ async fn give_back_without_holder(order: &Order, access: &Access, context: &Cont
 
 /// What is known of a loan that this process cannot give back. The record is the first thing that a holder makes, and the last one
 /// that it, or a process that took it over, removes.
-fn given_back_by_another(order: &Order) -> GivenBack {
+fn given_back_by_another(order: &LoanRequest) -> GivenBack {
     match Record::read(&record::path(order)) {
         None => GivenBack::Gone(None),
         Some(record) => {

@@ -12,7 +12,7 @@ use crate::common::system::System;
 
 /// What is asked of a provider: the first line to the holder, and the first line of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct LoanRequest {
     /// The provider; a program by its absolute path.
     pub source: MachineSource,
     /// The id of the loan, 12 hex digits.

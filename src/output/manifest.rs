@@ -31,7 +31,7 @@ pub struct Program {
 
 /// How programs for a foreign architecture were run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Emulation {
+pub struct EmulationRecord {
     /// `none`, `register`, `private` or `host`.
     pub mode: String,
     /// Whether any program was emulated.
@@ -107,7 +107,7 @@ pub struct Provenance {
     /// The Nix system of the image.
     pub system: String,
     /// How programs for a foreign architecture were run.
-    pub emulation: Emulation,
+    pub emulation: EmulationRecord,
     /// The Nix that built it; `None` if it was that of a foreign builder image.
     pub nix: Option<Program>,
     /// The registrar's image, if there was a registrar.

@@ -16,7 +16,7 @@ const FILE: &str = "flake-caches.toml";
 /// Answers that are kept, the newest first.
 const MAX_ANSWERS: usize = 100;
 /// Bytes of the file that are read: an answer has some 300.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_ANSWERS_BYTES: u64 = 1 << 20;
 /// The beginning of the file.
 const HEAD: &str = "# The binary caches of flakes that sdbuild has asked about. It asks again about what is removed here.\n";
 
@@ -80,7 +80,7 @@ async fn keep(answer: CacheAnswer, state_dir: &Path) -> Result<(), Failure> {
 /// A damaged file is not consent: the error is reported.
 fn read(path: &Path) -> Result<Answers, Failure> {
     let shown = path.display();
-    let text = match plain_file::read_text(path, MAX_BYTES) {
+    let text = match plain_file::read_text(path, MAX_ANSWERS_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Answers::default()),
         Err(error) => return Err(error).or_usage(format!("read {shown}")),

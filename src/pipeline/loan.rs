@@ -13,7 +13,7 @@ use crate::common::program::find_program;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::timeout::timeout;
 use crate::engine::{Endpoint, Engine, EngineError, RunId};
-use crate::machine::{self, GivenBack, Loan, Order, StaleLoan};
+use crate::machine::{self, GivenBack, Loan, LoanRequest, StaleLoan};
 use crate::output;
 use crate::pipeline::file_removal::Item;
 use crate::pipeline::problems::Problems;
@@ -178,7 +178,7 @@ async fn order(
     source: &MachineSource,
     settings: &settings::Build,
     access: &Access,
-) -> Result<Order, Failure> {
+) -> Result<LoanRequest, Failure> {
     let source = match source {
         MachineSource::Command(name) if !name.contains('/') => {
             let found = find_program(name, &settings.path);
@@ -191,7 +191,7 @@ async fn order(
         MachineSource::Command(_) => source.clone(),
         MachineSource::Aws(machine) => MachineSource::Aws(machine::located(machine, access).await?),
     };
-    Ok(Order {
+    Ok(LoanRequest {
         lease: machine::lease_of(&source),
         source,
         run: RunId::random()?.to_string(),

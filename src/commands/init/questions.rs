@@ -22,7 +22,7 @@ pub(super) struct Question<'a> {
 
 /// Asks questions if there is a terminal to ask on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asker<'a> {
+pub(super) struct Prompter<'a> {
     /// Whether to ask; otherwise every default is taken.
     pub(super) asks: bool,
     pub(super) ui: &'a Ui,
@@ -37,7 +37,7 @@ fn explained(failure: &Failure) -> String {
     format!("{failure}: {}", failure.hints.join("; "))
 }
 
-impl Asker<'_> {
+impl Prompter<'_> {
     /// The answer to `question`. An answer that `check` refuses is asked for again.
     pub(super) async fn ask(
         &self,

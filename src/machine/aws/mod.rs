@@ -25,8 +25,8 @@ use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
-use crate::machine::message::Order;
-use crate::machine::provider::{Extension, Log, Made, Provider};
+use crate::machine::message::LoanRequest;
+use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 
 /// Duration of a lease. It bounds the cost of a machine that cannot be given back.
 pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
@@ -96,7 +96,7 @@ pub async fn located(machine: &AwsMachine, access: &Access) -> Result<AwsMachine
 }
 
 impl Provider for AwsProvider {
-    async fn price(&self, order: &Order) -> Result<Option<String>, Failure> {
+    async fn price(&self, order: &LoanRequest) -> Result<Option<String>, Failure> {
         let client = self.client().await?;
         let offers = offer::offers(&client, &self.machine, order.system).await?;
         Ok(Some(offer::price_words(&offers, client.region())))
@@ -104,10 +104,10 @@ impl Provider for AwsProvider {
 
     async fn create(
         &self,
-        order: &Order,
+        order: &LoanRequest,
         stop: &CancellationToken,
-        log: Log<'_>,
-    ) -> Result<Made, Failure> {
+        log: LogSink<'_>,
+    ) -> Result<CreatedMachine, Failure> {
         let creation = create::Creation {
             client: self.client().await?,
             machine: &self.machine,
@@ -119,11 +119,16 @@ impl Provider for AwsProvider {
         creation.run().await
     }
 
-    fn extension_interval(&self, order: &Order) -> Duration {
+    fn extension_interval(&self, order: &LoanRequest) -> Duration {
         order.lease / EXTENSIONS
     }
 
-    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
+    async fn extend(
+        &self,
+        order: &LoanRequest,
+        made: &CreatedMachine,
+        log: LogSink<'_>,
+    ) -> Result<Extension, Failure> {
         let variable = (RUN, order.run.as_str());
         run_by_ssh(&made.machine, user_data::EXTEND, variable, EXTEND_LIMIT).await?;
         // The machine is kept from here on: the tag only informs others of the end of the lease.
@@ -141,7 +146,12 @@ impl Provider for AwsProvider {
         Ok(Extension::Granted)
     }
 
-    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
+    async fn destroy(
+        &self,
+        order: &LoanRequest,
+        id: Option<&str>,
+        log: LogSink<'_>,
+    ) -> Result<(), Failure> {
         let client = self.client().await?;
         let mut made = self.made();
         made.extend(id.map(str::to_owned));

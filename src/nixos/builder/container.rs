@@ -40,9 +40,9 @@ pub struct BuildJob {
 
 impl BuildJob {
     /// Whether the user's terminal is attached to it.
-    pub(super) fn is_attended(&self) -> bool {
+    pub(super) fn is_interactive(&self) -> bool {
         let session = self.request.task.session();
-        session.is_some_and(ShellSession::attended)
+        session.is_some_and(ShellSession::is_interactive)
     }
 }
 
@@ -89,7 +89,7 @@ impl Builder<'_> {
         spec.environment.extend(source);
         spec.user = Some(self.image.user.clone());
         spec.working_dir = Some("/".to_owned());
-        spec.input = if job.is_attended() {
+        spec.input = if job.is_interactive() {
             Input::Terminal
         } else {
             Input::Pipe

@@ -76,9 +76,9 @@ pub(super) fn unreachable_inputs(lock: &Lock, replaced: &[&str]) -> Vec<(String,
 
 /// What the lock says of an input, but for how Nix fetches its commit.
 fn locked_attributes(node: &Node) -> Attributes {
-    const HOW: [&str; 3] = ["allRefs", "shallow", "verifyCommit"];
+    const FETCH_PARAMETERS: [&str; 3] = ["allRefs", "shallow", "verifyCommit"];
     let mut all = node.locked.clone();
-    all.retain(|name, _| !HOW.contains(&name.as_str()));
+    all.retain(|name, _| !FETCH_PARAMETERS.contains(&name.as_str()));
     all
 }
 
