@@ -29,7 +29,7 @@ pub struct Ami {
     pub state: String,
     /// `arm64` or `x86_64`.
     pub architecture: String,
-    /// When it was registered.
+    /// Time of registration, in ISO 8601.
     pub created: String,
     /// The snapshots that it is made of.
     pub snapshots: Vec<String>,
@@ -292,7 +292,7 @@ impl Client {
     }
 }
 
-/// What is gone was removed: by an attempt whose answer was lost, or by somebody else.
+/// A missing resource counts as removed: by an attempt whose answer was lost, or by another process.
 fn unless_gone(removed: Result<String, Error>) -> Result<(), Error> {
     match removed {
         Err(error) if error.is_gone() => Ok(()),

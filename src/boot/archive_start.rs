@@ -35,9 +35,9 @@ pub(super) struct ArchiveStart {
 /// A file in an archive that is not compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArchivePart {
-    /// Where it begins, in bytes.
+    /// Offset of the file in the archive, in bytes.
     pub(super) start: u64,
-    /// Its length in bytes.
+    /// Length of the file in bytes.
     pub(super) size: u64,
 }
 

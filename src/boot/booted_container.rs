@@ -46,7 +46,7 @@ pub(super) struct BootedContainer {
     pub(super) ssh_port: Option<u16>,
 }
 
-/// What has to be removed.
+/// The container and the container image to remove.
 #[derive(Debug)]
 struct Objects {
     container: ContainerGuard,
@@ -79,7 +79,7 @@ impl Objects {
         Ok(loaded??)
     }
 
-    /// So that whoever removes the image looks for it until it can have appeared.
+    /// Makes the removal look for the image until it can have appeared.
     fn load_begun(&mut self) -> io::Result<()> {
         if let Some(mark) = &self.load_mark {
             fs::write(mark, "")?;

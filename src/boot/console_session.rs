@@ -23,7 +23,7 @@ use crate::engine::HostPort;
 const SHOW_CONSOLE: &str = "show the machine's console";
 /// How long to wait, when the keyboard cannot be connected, for QEMU to report why it ended; and for a
 /// terminal that does not accept output.
-const GRACE: Duration = Duration::from_secs(2);
+const CONSOLE_GRACE: Duration = Duration::from_secs(2);
 
 /// Connects the terminal to the console until the machine ends or the user ends it.
 pub(super) async fn run(session: BootSession<'_>) -> Result<(), Failure> {
@@ -107,7 +107,7 @@ async fn relay(
     }
     // Whatever is printed next begins on a new line; a terminal that accepts no output needs none.
     let newline = async { screen.write_all(b"\n").await.and(screen.flush().await) };
-    drop(timeout(GRACE, newline).await);
+    drop(timeout(CONSOLE_GRACE, newline).await);
     Ok(ExitStatus::default())
 }
 
@@ -155,7 +155,7 @@ async fn type_on(keyboard: Option<Keyboard>, keys: mpsc::Receiver<Vec<u8>>, even
     let mut connected = match connected {
         Ok(connected) => connected,
         Err(error) => {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(CONSOLE_GRACE).await;
             events.warn(format!("the keyboard is not connected: {error}"));
             None
         }

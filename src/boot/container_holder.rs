@@ -26,16 +26,16 @@ const LOAD_ENDED: u8 = b'-';
 /// What it says when it has removed both itself.
 const NOTHING_IS_LEFT: u8 = b'\n';
 /// The pause between two attempts.
-const PAUSE: Duration = Duration::from_secs(1);
+const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts in all. The engine may be starting again; what is left then is removed by the next run.
 const ATTEMPTS: u32 = 60;
 /// Attempts that have to find nothing, one after the other: a request of the killed sdbuild may still be carried out. A load that
 /// was under way, which takes as long as the image is large, ends with the image or all attempts.
 const QUIET_ATTEMPTS: u32 = 5;
 
-/// What to remove, and where.
+/// Request to remove a container and its image from an engine.
 #[derive(Debug, Serialize, Deserialize)]
-struct Order {
+struct RemovalRequest {
     endpoint: Endpoint,
     run: String,
 }
@@ -49,7 +49,7 @@ impl Holder {
     pub(super) fn start(endpoint: &Endpoint, run: &RunId) -> io::Result<Self> {
         let (mut here, there) = UnixStream::pair()?;
         start_own(COMMAND, &[], there)?;
-        let order = Order {
+        let order = RemovalRequest {
             endpoint: endpoint.clone(),
             run: run.to_string(),
         };
@@ -85,7 +85,7 @@ impl Holder {
 ///
 /// # Errors
 ///
-/// When there is no order.
+/// When no valid request arrives on standard input.
 pub async fn hold_container() -> Result<(), Failure> {
     let waited = tokio::task::spawn_blocking(wait);
     let (order, last_word) = waited
@@ -108,13 +108,13 @@ pub async fn hold_container() -> Result<(), Failure> {
         if quiet == QUIET_ATTEMPTS {
             break;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(REMOVAL_PAUSE).await;
     }
     Ok(())
 }
 
 /// Reads the order, and waits for the end of the connection; what sdbuild said last.
-fn wait() -> io::Result<(Order, Option<u8>)> {
+fn wait() -> io::Result<(RemovalRequest, Option<u8>)> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut length = [0; 8];
     socket.read_exact(&mut length)?;

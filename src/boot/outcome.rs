@@ -9,7 +9,7 @@ use crate::boot::login::{SshProbe, is_refusal};
 use crate::boot::machine::RunningMachine;
 use crate::common::failure::{Class, Failure, Leftover};
 
-/// How far a boot came.
+/// The result of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
     /// A login over SSH succeeded.

@@ -1,4 +1,4 @@
-//! A boot that waits for the prompt of a login on the serial console, for machines that nobody can log in to over SSH.
+//! A boot that waits for the login prompt on the serial console, for machines without a login over SSH.
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// On a terminal of fewer columns titles are shortened, or left out.
 const NARROW: usize = 70;
-/// What is said below the list.
+/// The text below the list.
 const NOTES: &str = "No image was tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
                      a configuration for it.";
 

@@ -78,7 +78,7 @@ fn description(format: &Format, columns: usize) -> Vec<String> {
         .collect()
 }
 
-/// What makes a file, in words.
+/// Describes the maker of a format's file.
 fn made_by(maker: Maker) -> &'static str {
     match maker {
         Maker::Nixpkgs => "by nixpkgs' own derivation",

@@ -25,7 +25,7 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         .try_for_each(|line| ui.result(line))
 }
 
-/// The settings that somebody gave, and below them those with their default.
+/// The settings that were given, followed by those with their default.
 fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
     let (defaults, given): (Vec<&Setting>, Vec<&Setting>) =
         settings.iter().partition(|s| s.origin == Origin::Default);

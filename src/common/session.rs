@@ -20,7 +20,7 @@ pub struct Ended {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-    /// How it ended.
+    /// Exit status of the program.
     pub status: ExitStatus,
 }
 

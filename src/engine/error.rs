@@ -47,7 +47,7 @@ pub enum EngineError {
     Unexpected {
         /// Verb and object.
         operation: String,
-        /// What is wrong with it.
+        /// The defect of the answer.
         message: String,
     },
     /// The object exists and was not created by sdbuild.

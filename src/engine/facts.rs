@@ -23,7 +23,7 @@ pub struct EngineFacts {
     pub architecture: ReportedArchitecture,
     /// Whether it runs without root, so that it cannot register handlers.
     pub rootless: bool,
-    /// Whether it is Podman.
+    /// Whether the engine is Podman.
     pub podman: bool,
     /// Whether it runs in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
     pub desktop: bool,

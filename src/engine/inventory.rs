@@ -28,7 +28,7 @@ const LIST_RETRIES: u32 = 10;
 pub struct ContainerInfo {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Role of the container.
     pub role: Role,
     /// The run that created it.
     pub run: RunId,

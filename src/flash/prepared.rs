@@ -27,12 +27,12 @@ use crate::common::shell_word::quoted;
 const ATTEMPTS: u32 = 20;
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the user requested.
+/// The image, the disk and the flags of a run.
 #[derive(Clone, Debug)]
 pub struct FlashRequest {
     /// A path of the disk.
     pub device: PathBuf,
-    /// What the user allowed.
+    /// The flags that lift refusals.
     pub allowed: Allowed,
     /// Whether the disk is read back.
     pub verify: bool,

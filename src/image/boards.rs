@@ -32,9 +32,9 @@ pub struct BoardReport {
     /// The name that its maker gave it.
     #[serde(skip)]
     pub title: &'static str,
-    /// Whether nothing is missing.
+    /// Whether the image can boot on the board: `missing` is empty.
     pub complete: bool,
-    /// What is missing.
+    /// Missing parts, for users.
     pub missing: Vec<String>,
     /// What is there, and may be a mistake.
     pub notes: Vec<String>,

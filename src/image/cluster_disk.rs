@@ -195,7 +195,7 @@ impl ClusterDisk {
 
     /// The bytes of a compressed cluster.
     fn decompress(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
-        // Nobody makes more of it.
+        // Larger values do not occur.
         let len = len.min(2 * MAX_CLUSTER_BYTES);
         let mut packed = vec![0; to_usize(len)];
         read_padded(&self.file, &mut packed, at)?;

@@ -20,7 +20,7 @@ const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
 /// The bytes of a VMDK that QEMU reads as its descriptor: 20 sectors from sector 1 on (`DESC_SIZE` of its `block/vmdk.c`).
 const VMDK_DESCRIPTOR: Range<usize> = 512..21 * 512;
 
-/// How a file holds a disk.
+/// Format of a disk file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiskForm {
     /// Byte by byte; a fixed VHD too, which has a sector more at its end.

@@ -37,7 +37,7 @@ pub enum DebError {
     Kind(String),
 }
 
-/// What a path in a package is.
+/// Type of a path in a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EntryKind {
     /// A directory.
@@ -57,7 +57,7 @@ pub(super) struct Entry {
     pub(super) path: String,
     /// Permission bits, without set-user-ID, set-group-ID and sticky.
     pub(super) mode: u32,
-    /// What it is.
+    /// Type of the entry.
     pub(super) kind: EntryKind,
 }
 

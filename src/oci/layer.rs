@@ -131,7 +131,7 @@ impl Read for FileSlice<'_> {
     }
 }
 
-/// What a path of the layer is.
+/// Type of a path of the layer.
 #[derive(Clone, Debug)]
 pub(super) enum NodeKind {
     Dir,

@@ -16,7 +16,7 @@ use crate::common::{atomic_file, private_dir};
 /// Configurations that are remembered.
 const MAX_ENTRIES: usize = 50;
 /// Bytes of the file that are read: an entry has some 100.
-const MAX_BYTES: u64 = 64 << 10;
+const MAX_HISTORY_BYTES: u64 = 64 << 10;
 
 /// One configuration's last build.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -65,7 +65,7 @@ pub(super) fn note(state_dir: &Path, configuration: &str, effort: BuildEffort) -
 
 /// The entries, the newest first; none if the file is missing or damaged.
 fn read(state_dir: &Path) -> io::Result<Vec<Entry>> {
-    let text = plain_file::read_text(&file(state_dir), MAX_BYTES);
+    let text = plain_file::read_text(&file(state_dir), MAX_HISTORY_BYTES);
     match text {
         Err(error) if plain_file::is_wrong_kind(&error) => Ok(Vec::new()),
         text if is_gone(&text) => Ok(Vec::new()),
@@ -100,7 +100,7 @@ impl EffortCounter {
         }
     }
 
-    /// What was counted.
+    /// The effort counted so far.
     pub(super) fn so_far(&self) -> BuildEffort {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -107,7 +107,7 @@ fn new_key(path: &Path, accounts: &[String]) -> Result<Failure, Failure> {
         .hint("then run it again"))
 }
 
-/// The text of a private key that ssh in the builder can use: nobody types a passphrase there, and no agent reaches it.
+/// The text of a private key that ssh in the builder can use: a passphrase cannot be entered there, and no agent is available.
 fn read_key(path: &Path) -> Result<String, Failure> {
     let (shown, word) = (path.display(), quoted(&path.to_string_lossy()));
     let file = plain_file::open(path).or_usage(format!("read the key {shown}"))?;

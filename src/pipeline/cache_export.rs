@@ -35,7 +35,7 @@ use crate::settings;
 /// Chunks of the archive that wait for the disk.
 const CHUNKS: usize = 16;
 
-/// Where a build is exported to.
+/// Destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// A directory, absolute.
@@ -87,7 +87,7 @@ pub struct CacheExport<'a> {
     pub settings: &'a settings::Build,
     /// The store path of the build's result.
     pub result: &'a str,
-    /// Where to.
+    /// Destination of the export.
     pub destination: &'a Destination,
     /// The key that signs.
     pub key: &'a CacheKey,
@@ -95,7 +95,7 @@ pub struct CacheExport<'a> {
     pub all: bool,
 }
 
-/// What was exported.
+/// Summary of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
     /// Store paths.
@@ -250,7 +250,7 @@ async fn sweep(engine: &Engine, run_locks: &RunLocks, own: &RunId) -> Result<(),
     Err(Failure::environment("remove what killed runs left").with_teardown(leftovers))
 }
 
-/// What the export reports.
+/// Counters of a running export.
 #[derive(Debug, Default)]
 struct Counts {
     paths: AtomicU64,

@@ -18,7 +18,7 @@ use crate::engine::{Endpoint, RunId};
 /// The text of a file is an engine's address; longer files are not ours.
 const MAX_ADDRESS_BYTES: u64 = 64 << 10;
 /// Only this user may read the engine's address.
-const MODE: u32 = 0o600;
+const LOCK_MODE: u32 = 0o600;
 /// The longest time that an engine may take to load what it was sent.
 const LOAD_TIME: Duration = Duration::from_secs(3600);
 
@@ -98,7 +98,7 @@ impl RunLocks {
     pub(super) fn acquire(&self, run: &RunId) -> Result<RunLock, Failure> {
         let path = self.path(run);
         let text = self.endpoint.as_bytes();
-        let file = locked_file::create_owned(&path, MODE, text)
+        let file = locked_file::create_owned(&path, LOCK_MODE, text)
             .or_environment(format!("lock {}", path.display()))?;
         Ok(RunLock { path, _file: file })
     }

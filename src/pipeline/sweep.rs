@@ -14,7 +14,7 @@ use crate::pipeline::run_lock::{RunLocks, RunState};
 
 /// How long a run of another user or machine may need a container that does not run: it uploads to one that it has not
 /// started, or reads its image out of a builder that ended. Gigabytes over a slow network take hours.
-const GRACE: Duration = Duration::from_secs(24 * 3600);
+const SWEEP_GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Seconds that the registrar of a stale run has to remove its handler when it is stopped.
 const STOP_SECONDS: u32 = 5;
 
@@ -242,11 +242,12 @@ impl Sweep<'_> {
             RunState::Stale => return Ok(true),
             RunState::Unknown => {}
         }
-        if of(run, containers).next().is_some() || image.age().is_some_and(|age| age <= GRACE) {
+        if of(run, containers).next().is_some() || image.age().is_some_and(|age| age <= SWEEP_GRACE)
+        {
             return Ok(false);
         }
         let idle = self.engine.image_idle(image).await?;
-        Ok(idle.is_some_and(|idle| idle > GRACE))
+        Ok(idle.is_some_and(|idle| idle > SWEEP_GRACE))
     }
 
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
@@ -291,11 +292,11 @@ impl Sweep<'_> {
             return Ok(true);
         }
         // Where its creator's clock is unknown, the engine's decides alone.
-        if container.age.is_some_and(|age| age <= GRACE) {
+        if container.age.is_some_and(|age| age <= SWEEP_GRACE) {
             return Ok(false);
         }
         let idle = self.engine.container_idle(&container.name).await?;
-        Ok(idle.is_some_and(|idle| idle > GRACE))
+        Ok(idle.is_some_and(|idle| idle > SWEEP_GRACE))
     }
 }
 

@@ -1,4 +1,4 @@
-//! A seed that exists already: a volume, whoever made it, or user-data of which one is made.
+//! An existing seed: a volume, or user-data from which a volume is made.
 
 use std::path::Path;
 

@@ -11,9 +11,9 @@ use crate::machine::provider::Rate;
 
 /// Machines that are asked for one after the other before sdbuild gives up.
 const ATTEMPTS: usize = 10;
-/// The build whose price is told as an example, in minutes.
+/// Duration of the build in the price example, in minutes.
 const EXAMPLE_MINUTES: f64 = 20.0;
-/// Where the list prices are.
+/// Web page with the list prices.
 const LIST_PRICES: &str = "https://aws.amazon.com/ec2/pricing/on-demand/";
 
 /// A machine that may be had.

@@ -20,7 +20,7 @@ const MAX_IN_MEMORY: u64 = 8 << 20;
 /// How often a file that shrinks is read.
 const ATTEMPTS: usize = 2;
 
-/// What was packed.
+/// Summary of the packed files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::nixos) struct Packed {
     /// SHA-256 of names, modes and contents of all files.
@@ -29,7 +29,7 @@ pub(in crate::nixos) struct Packed {
     pub(in crate::nixos) left_out: Vec<String>,
 }
 
-/// What became of one file.
+/// Outcome of packing one file.
 enum FileOutcome {
     Packed,
     /// It is gone, and nothing of it was packed.

@@ -26,7 +26,7 @@ pub struct FlakeReport {
     pub lock: Option<String>,
     /// The binary caches that it names.
     pub caches: FlakeCaches,
-    /// Whether they are used.
+    /// Whether the flake's caches are used.
     #[serde(skip)]
     pub uses_caches: bool,
 }

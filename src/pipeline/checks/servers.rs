@@ -10,7 +10,7 @@ use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::settings;
 
-/// What one server answered.
+/// Answer of one server.
 #[derive(Clone, Debug)]
 pub(super) struct ServerAnswer {
     /// The server's address, as the settings name it.
