@@ -155,7 +155,7 @@ fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
         Some(false) => Err(Failure::usage("no machine was borrowed")
             .hint("--on none builds with the engine of this machine")),
         None => Err(Failure::usage(format!(
-            "no machine was borrowed: it costs {price}, and there is no terminal to ask on"
+            "no machine was borrowed: it costs {price}, and the question was not answered on a terminal"
         ))
         .hint("give --yes to accept the price without being asked")),
     }
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn an_interruption_says_that_results_are_kept() {
         let stopped = with_kept(Failure::interrupted());
-        assert!(stopped.hints.concat().contains("is kept"), "{stopped:?}");
+        assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
     }
 

@@ -312,7 +312,7 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(call.run(&stop, &|_| ()), cancel);
         let failure = answer.unwrap_err().to_string();
-        assert!(failure.contains("not needed any more"), "{failure}");
+        assert!(failure.contains("no longer needed"), "{failure}");
         assert!(dir.path().join("ended").exists(), "it was asked to end");
     }
 }

@@ -370,7 +370,7 @@ mod tests {
         let [Report::Made(_), Report::Warning(text), Report::GivenBack(_)] = &told[..] else {
             panic!("{told:?}")
         };
-        assert!(text.contains("cannot be kept for longer"), "{text}");
+        assert!(text.contains("cannot be extended"), "{text}");
         let calls = calls(dir.path());
         let extensions = calls.iter().filter(|call| *call == "extend i-1");
         assert_eq!(extensions.count(), 2, "not asked again: {calls:?}");

@@ -104,7 +104,7 @@ mod tests {
         };
         assert_eq!(
             rate.receipt(Duration::from_secs(600)),
-            "the machine on loan (c7g.xlarge) was there for 10 min: about 0.010 USD at 0.0600 USD an hour"
+            "the machine on loan (c7g.xlarge) ran for 10 min: about 0.010 USD at 0.0600 USD an hour"
         );
     }
 }

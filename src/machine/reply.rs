@@ -119,7 +119,7 @@ mod tests {
             ("id=--all", "is not an ID"),
             ("id=a b", "is not an ID"),
             ("id=\u{1b}[2J", "control characters"),
-            ("host=other", "`host` is there twice"),
+            ("host=other", "`host` is given twice"),
             ("Creating…", "is not KEY=VALUE"),
             ("port=22", "is not one of host, host-key, id"),
         ] {

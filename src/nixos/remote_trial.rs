@@ -225,7 +225,7 @@ mod tests {
             ),
             (
                 "Host key verification failed.",
-                "another host key",
+                "a different host key",
                 "'[pi]:2222'",
             ),
             (

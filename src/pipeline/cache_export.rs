@@ -331,10 +331,10 @@ mod tests {
         let store = parse("ssh-ng://me@pi:2222").unwrap();
         assert_eq!(store.address().as_deref(), Some("ssh-ng://me@pi:2222"));
         for (text, why) in [
-            ("file://srv", "no whole path"),
+            ("file://srv", "not an absolute path"),
             ("https://me:secret@c.example", "user name or password"),
             ("http://127.0.0.1:8080", "on this machine only"),
-            ("ssh-ng://pi", "which account"),
+            ("ssh-ng://pi", "the account is missing"),
             ("s3://bucket", "does not export to s3://"),
         ] {
             let refused = parse(text).unwrap_err();

@@ -293,7 +293,7 @@ mod tests {
             network_config: Some(&empty),
             ..only(&good)
         });
-        assert!(network.contains("says nothing"), "{network}");
+        assert!(network.contains("it is empty"), "{network}");
         let meta_data = failure(SeedPaths {
             meta_data: Some(&list),
             ..only(&good)

@@ -122,6 +122,6 @@ mod tests {
         assert!(refused(&broken).contains("line 2"));
         let without = volume(&[("meta-data", b"")]).unwrap();
         assert!(refused(&without).contains("no file user-data"));
-        assert!(refused(b"anything").contains("by its first line"));
+        assert!(refused(b"anything").contains("its first line"));
     }
 }

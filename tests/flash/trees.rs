@@ -319,7 +319,7 @@ fn all_disks_with_a_zfs_member_are_in_use() {
     for number in ["8:0", "8:16"] {
         let refused = machine.refusal(number, EVERYTHING);
         assert!(
-            refused.contains("perhaps / (which disk that is on"),
+            refused.contains("perhaps / (on which disk is unknown"),
             "{refused}"
         );
     }
@@ -332,7 +332,7 @@ fn container_refuses_all_fixed_disks() {
     assert_eq!(machine.listed(), ["sdb"]);
     let refused = machine.refusal("8:0", EVERYTHING);
     assert!(
-        refused.contains("perhaps / (which disk that is on"),
+        refused.contains("perhaps / (on which disk is unknown"),
         "{refused}"
     );
     assert_eq!(machine.refusal("8:16", EVERYTHING), "");

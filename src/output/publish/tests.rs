@@ -256,7 +256,7 @@ fn what_cannot_be_restored_stays_under_a_visible_name() {
         assert_eq!(read(dir, now).as_deref(), Some("old"), "{now}");
     }
     let hints = crate::output::failures::publish_failed(error, dir).hints;
-    let hint = hints.iter().find(|hint| hint.contains("a.img.old now"));
+    let hint = hints.iter().find(|hint| hint.contains("is now "));
     assert!(hint.is_some(), "{hints:?}");
 }
 
