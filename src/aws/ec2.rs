@@ -3,16 +3,20 @@
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::client::Client;
 use super::error::Error;
 use super::tag::Tag;
 use super::xml::{child, items, parsed, single, tags, text};
 
-/// Between two questions whether a snapshot is complete.
+/// Between two questions whether a snapshot or an image is complete.
 const POLL: Duration = Duration::from_secs(2);
 /// How often it is asked: for an hour.
 const POLLS: u32 = 1800;
+
+/// How often a snapshot is tried that AWS takes for one in use.
+const IN_USE_TRIES: u32 = 10;
 
 /// An image of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -90,6 +94,8 @@ impl Client {
     pub async fn images(&self, filter: (&str, &str)) -> Result<Vec<Ami>, Error> {
         let params = [
             ("Owner.1", "self"),
+            // They have their names and snapshots still.
+            ("IncludeDisabled", "true"),
             ("Filter.1.Name", filter.0),
             ("Filter.1.Value.1", filter.1),
         ];
@@ -129,22 +135,24 @@ impl Client {
         })
     }
 
-    /// Waits until the snapshot `id` is complete.
-    pub async fn wait_for_snapshot(&self, id: &str) -> Result<(), Error> {
+    /// Waits until the snapshot `id` is complete, for at most `limit`.
+    pub async fn wait_for_snapshot(&self, id: &str, limit: Duration) -> Result<(), Error> {
         let action = "DescribeSnapshots";
-        for _ in 0..POLLS {
+        let unexpected = |what: String| Error::Unexpected { action, what };
+        let start = Instant::now();
+        loop {
             let found = self.snapshots(("snapshot-id", id)).await?;
             match found.first().map(|snapshot| snapshot.state.as_str()) {
                 Some("completed") => return Ok(()),
-                Some("error") => {
-                    let what = format!("the snapshot {id} failed");
-                    return Err(Error::Unexpected { action, what });
+                Some("error") => return Err(unexpected(format!("the snapshot {id} failed"))),
+                _ if start.elapsed() >= limit => {
+                    let minutes = limit.as_secs() / 60;
+                    let what = format!("the snapshot {id} is not complete after {minutes} min");
+                    return Err(unexpected(what));
                 }
                 _ => self.pause(POLL).await?,
             }
         }
-        let what = format!("the snapshot {id} is not complete after an hour");
-        Err(Error::Unexpected { action, what })
     }
 
     /// Waits until the image `id` can be used, and returns it. `report` hears how much of its disk is there, such as `45%`.
@@ -264,6 +272,17 @@ impl Client {
     pub async fn deregister_image(&self, id: &str) -> Result<(), Error> {
         let removed = self.query("DeregisterImage", &[("ImageId", id)]).await;
         unless_gone(removed)
+    }
+
+    /// Removes the snapshot `id` of an image that was removed just now: for a moment AWS may take it for one that is in use.
+    pub async fn delete_freed_snapshot(&self, id: &str) -> Result<(), Error> {
+        for _ in 0..IN_USE_TRIES {
+            match self.delete_snapshot(id).await {
+                Err(error) if error.has_code("InvalidSnapshot.InUse") => self.pause(POLL).await?,
+                deleted => return deleted,
+            }
+        }
+        self.delete_snapshot(id).await
     }
 
     /// Removes the snapshot `id`, if it is there.

@@ -93,10 +93,12 @@ impl Client {
         Ok(found)
     }
 
-    /// Removes the security group `id`; nothing is there to do if it is gone.
-    pub async fn delete_group(&self, id: &str) -> Result<(), Error> {
-        let deleted = self.query("DeleteSecurityGroup", &[("GroupId", id)]).await;
-        unless_gone(deleted, "InvalidGroup.NotFound")
+    /// Removes the security group `id`. `false` if AWS knows none: it is gone, or was made a moment ago.
+    pub async fn delete_group(&self, id: &str) -> Result<bool, Error> {
+        match self.query("DeleteSecurityGroup", &[("GroupId", id)]).await {
+            Err(error) if error.has_code("InvalidGroup.NotFound") => Ok(false),
+            deleted => deleted.map(|_| true),
+        }
     }
 
     /// Removes the volume `id`; nothing is there to do if it is gone.

@@ -10,13 +10,13 @@ use super::xml::descendant;
 const CHECK_ADDRESS: &str = "https://checkip.amazonaws.com/";
 
 impl Client {
-    /// The ARN of the user or role whose credentials are used.
-    pub async fn caller(&self) -> Result<String, Error> {
+    /// The id of the account whose credentials are used: 12 digits.
+    pub async fn account_id(&self) -> Result<String, Error> {
         let action = "GetCallerIdentity";
         let body = self.query_sts(action).await?;
-        descendant(&body, "Arn").ok_or_else(|| Error::Unexpected {
+        descendant(&body, "Account").ok_or_else(|| Error::Unexpected {
             action,
-            what: "no Arn".to_owned(),
+            what: "no Account".to_owned(),
         })
     }
 

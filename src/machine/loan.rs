@@ -31,6 +31,8 @@ pub struct Loan {
     events: Events,
     /// What the lines of the provider are about.
     phase: Phase,
+    /// How it went, if the holder gave the machine back while it was used.
+    ended: Option<Report>,
 }
 
 /// The result of giving a machine back.
@@ -73,6 +75,7 @@ impl Loan {
             reports: BufReader::new(read).lines(),
             events: events.clone(),
             phase: Phase::Borrow,
+            ended: None,
         })
     }
 
@@ -91,9 +94,15 @@ impl Loan {
     /// Shows the holder's reports while the machine is used; never ends.
     pub async fn follow<T>(&mut self) -> T {
         while let Some(report) = self.next_report().await {
+            if matches!(report, Report::GivenBack(_) | Report::Kept(_)) {
+                self.ended = Some(report);
+                return std::future::pending().await;
+            }
             self.show(report);
         }
-        self.events.warn(HOLDER_LOST);
+        self.events.warn(format!(
+            "{HOLDER_LOST}, and ends by itself when its lease ends: nothing extends that any more"
+        ));
         std::future::pending().await
     }
 
@@ -118,6 +127,9 @@ impl Loan {
 
     /// How it went; `None` if the holder is gone.
     async fn told(&mut self) -> Option<Report> {
+        if let Some(report) = self.ended.take() {
+            return Some(report);
+        }
         loop {
             let report = self.next_report().await?;
             if matches!(report, Report::GivenBack(_) | Report::Kept(_)) {
@@ -150,8 +162,7 @@ impl Loan {
 }
 
 /// Warning when the holder ends prematurely.
-const HOLDER_LOST: &str =
-    "the process that holds the machine on loan has ended: sdbuild gives it back itself";
+const HOLDER_LOST: &str = "the process that holds the machine on loan has ended: the machine is given back by sdbuild itself";
 
 /// Gives the machine of `order` back in this process, by its record.
 async fn give_back_without_holder(

@@ -15,6 +15,8 @@ use crate::common::system::System;
 pub struct LoanRequest {
     /// The provider; a program by its absolute path.
     pub source: MachineSource,
+    /// The AWS account that pays for the machine, for a machine of AWS. The machine is made and destroyed with its credentials only.
+    pub account: Option<String>,
     /// The id of the loan, 12 hex digits.
     pub run: String,
     /// The system that the machine shall run.

@@ -234,6 +234,7 @@ pub(super) mod fixture {
     pub(in crate::machine) fn order(state_dir: &Path, program: &str) -> LoanRequest {
         LoanRequest {
             source: format!("command:{program}").parse().unwrap(),
+            account: None,
             run: "0123456789ab".to_owned(),
             system: crate::common::system::System::Aarch64Linux,
             lease: Duration::from_secs(3600),

@@ -234,7 +234,8 @@ mod tests {
         let path = dir.path().join("sdbuild/builder-key");
         let told = new_key(&path, &["ssh-ng://root@pi".to_owned()]).unwrap();
         assert!(
-            told.to_string().contains("ssh-ng://root@pi must accept it"),
+            told.to_string()
+                .contains("ssh-ng://root@pi must accept it first"),
             "{told}"
         );
         let line = fs::read_to_string(dir.path().join("sdbuild/builder-key.pub")).unwrap();

@@ -179,21 +179,26 @@ async fn order(
     settings: &settings::Build,
     access: &Access,
 ) -> Result<LoanRequest, Failure> {
-    let source = match source {
+    let (source, account) = match source {
         MachineSource::Command(name) if !name.contains('/') => {
             let found = find_program(name, &settings.path);
             let found = found.and_then(|path| path.to_str().map(str::to_owned));
-            MachineSource::Command(found.ok_or_else(|| {
+            let found = found.ok_or_else(|| {
                 Failure::usage(format!("on: there is no program {name} in PATH"))
                     .hint("give its path, for instance --on command:./lend")
-            })?)
+            })?;
+            (MachineSource::Command(found), None)
         }
-        MachineSource::Command(_) => source.clone(),
-        MachineSource::Aws(machine) => MachineSource::Aws(machine::located(machine, access).await?),
+        MachineSource::Command(_) => (source.clone(), None),
+        MachineSource::Aws(machine) => {
+            let (machine, account) = machine::located(machine, access).await?;
+            (MachineSource::Aws(machine), Some(account))
+        }
     };
     Ok(LoanRequest {
         lease: machine::lease_of(&source),
         source,
+        account,
         run: RunId::random()?.to_string(),
         system: settings.system,
         state_dir: settings.common.state_dir.clone(),

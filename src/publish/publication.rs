@@ -1,5 +1,7 @@
 //! One publication from start to end.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::aws::{Ami, Client, NewImage};
@@ -11,6 +13,9 @@ use crate::publish::existing::{offer, published_before, wait};
 use crate::publish::plan::Plan;
 use crate::publish::record::Record;
 use crate::publish::upload;
+
+/// Until AWS has completed a snapshot that it accepted.
+const SNAPSHOT_LIMIT: Duration = Duration::from_secs(3600);
 
 /// An image that was published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -76,7 +81,7 @@ async fn register(plan: &Plan, client: &Client, context: &Context) -> Result<Str
     let snapshot = upload::snapshot(plan, client, &mut record, context).await?;
     let waiting = "AWS completes the snapshot".to_owned();
     context.events.emit(Event::Detail(Phase::Publish, waiting));
-    client.wait_for_snapshot(&snapshot).await?;
+    client.wait_for_snapshot(&snapshot, SNAPSHOT_LIMIT).await?;
     let tags = plan.tags();
     let new = NewImage {
         name: &plan.name,

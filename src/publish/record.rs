@@ -37,7 +37,9 @@ enum Entry {
     Snapshot(String),
     /// A block that is there, with its hash.
     Sent(u64, Sha256Hash),
-    /// The snapshot has all of them.
+    /// AWS is about to be asked to complete the snapshot, which has all of them.
+    Completing,
+    /// The snapshot is complete, or will be without further calls.
     Completed,
 }
 
@@ -70,6 +72,8 @@ pub(super) struct Record {
     token: Option<String>,
     pub(super) snapshot: Option<String>,
     pub(super) sent: BTreeMap<u64, Sha256Hash>,
+    /// Whether AWS may have been asked to complete the snapshot: it takes no more blocks then.
+    pub(super) is_completing: bool,
     pub(super) is_complete: bool,
     // Open for its lock.
     lock: File,
@@ -127,6 +131,7 @@ impl Record {
             token: None,
             snapshot: None,
             sent: BTreeMap::new(),
+            is_completing: false,
             is_complete: false,
             lock,
         };
@@ -143,12 +148,14 @@ impl Record {
                 self.token = Some(token);
                 self.snapshot = None;
                 self.sent.clear();
+                self.is_completing = false;
                 self.is_complete = false;
             }
             Entry::Snapshot(id) => self.snapshot = Some(id),
             Entry::Sent(index, hash) => {
                 self.sent.insert(index, hash);
             }
+            Entry::Completing => self.is_completing = true,
             Entry::Completed => self.is_complete = true,
         }
     }
@@ -184,7 +191,16 @@ impl Record {
         self.add(Entry::Sent(index, hash))
     }
 
-    /// The snapshot has all blocks.
+    /// The snapshot has all blocks, and AWS is asked next to complete it.
+    pub(super) fn completing(&mut self) -> Result<(), Failure> {
+        self.add(Entry::Completing)?;
+        // What was sent has to be known as well.
+        self.file
+            .sync_all()
+            .or_environment("write the record of the upload")
+    }
+
+    /// AWS completes the snapshot.
     pub(super) fn completed(&mut self) -> Result<(), Failure> {
         self.add(Entry::Completed)
     }
@@ -295,7 +311,7 @@ fn read_unfinished(path: &Path) -> Option<Unfinished> {
             Entry::Token(_) => (found.snapshot, found.blocks) = (None, 0),
             Entry::Snapshot(id) => found.snapshot = Some(id),
             Entry::Sent(..) => found.blocks += 1,
-            Entry::Started { .. } | Entry::Completed => {}
+            Entry::Started { .. } | Entry::Completing | Entry::Completed => {}
         }
     }
     Some(found)

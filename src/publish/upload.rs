@@ -1,9 +1,11 @@
 //! Sends the blocks of an image to a snapshot, many at a time.
 
+use std::time::Duration;
+
 use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::mpsc;
 
-use crate::aws::{BLOCK_BYTES, Client, NewSnapshot, Tag};
+use crate::aws::{BLOCK_BYTES, Client, Error, NewSnapshot, Tag};
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
@@ -13,6 +15,8 @@ use crate::publish::pace::{self, Pace};
 use crate::publish::plan::{HASH_TAG, NAME_TAG, Plan};
 use crate::publish::record::Record;
 
+/// Until a snapshot is complete whose completion AWS refused: it was asked for before, or the refusal counts.
+const COMPLETION_LIMIT: Duration = Duration::from_secs(120);
 /// Blocks that are read ahead.
 const READ_AHEAD: usize = 16;
 
@@ -33,6 +37,10 @@ pub(super) async fn snapshot(
     if record.is_complete {
         return Ok(id);
     }
+    if record.is_completing {
+        complete(client, &id, record).await?;
+        return Ok(id);
+    }
     let read = send_blocks(plan, client, &id, record, context).await?;
     if read != plan.disk.sha256 {
         // It has blocks of two images.
@@ -40,19 +48,31 @@ pub(super) async fn snapshot(
         client.delete_snapshot(&id).await?;
         return Err(Failure::environment("the image changed while it was sent"));
     }
+    record.completing()?;
     complete(client, &id, record).await?;
     Ok(id)
 }
 
+/// Has the snapshot completed, which has all blocks of `record`.
 async fn complete(client: &Client, id: &str, record: &mut Record) -> Result<(), Failure> {
     let hashes: Vec<Sha256Hash> = record.sent.values().copied().collect();
-    if let Err(error) = client.complete_snapshot(id, &hashes).await {
-        // The answer to an earlier attempt was lost.
-        if state(client, id).await?.as_deref() != Some("completed") {
-            return Err(error.into());
+    match client.complete_snapshot(id, &hashes).await {
+        // The answer to an earlier attempt was lost: AWS completes it, which takes a while.
+        Err(error) if may_be_completing(&error) => {
+            match client.wait_for_snapshot(id, COMPLETION_LIMIT).await {
+                Err(Error::Interrupted) => return Err(Error::Interrupted.into()),
+                waited => waited.map_err(|_| error)?,
+            }
         }
+        completed => completed?,
     }
     record.completed()
+}
+
+/// Whether `error` is what AWS says, or may say, about a snapshot whose completion was asked for before.
+fn may_be_completing(error: &Error) -> bool {
+    let codes = ["ValidationException", "ResourceNotFoundException"];
+    matches!(error, Error::Unreachable { .. }) || codes.iter().any(|code| error.has_code(code))
 }
 
 /// The state of the snapshot `id`, if there is one.

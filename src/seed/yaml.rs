@@ -318,7 +318,7 @@ mod tests {
         let tree = parse(&bomb).unwrap().unwrap();
         assert!(tree.get("a59").is_some());
         for deep in ["[".repeat(100), "- ".repeat(10_000)] {
-            assert!(error(&deep).1.contains("nested more than"));
+            assert!(error(&deep).1.contains("are nested more than"));
         }
     }
 }

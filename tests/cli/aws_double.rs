@@ -37,8 +37,12 @@ pub const REGION: &str = "eu-central-1";
 pub const BLOCK: usize = 512 << 10;
 
 /// What STS says about the user.
-const IDENTITY: &str = "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
-    <Arn>arn:aws:iam::123456789012:user/tests</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>";
+fn identity(account: &str) -> String {
+    format!(
+        "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+         <Arn>arn:aws:iam::{account}:user/tests</Arn><Account>{account}</Account></GetCallerIdentityResult></GetCallerIdentityResponse>"
+    )
+}
 
 /// How the next calls fail.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +62,10 @@ pub struct Faults {
     pub cut: usize,
     /// So many of the next lists of images are empty: EC2 needs a moment to list what is new.
     pub late_lists: usize,
+    /// In so many lists a snapshot is pending that is being completed.
+    pub slow_completion: usize,
+    /// So many removals of snapshots are refused because the image may use it that is gone.
+    pub late_release: usize,
     /// The answer to the first call of this name is lost: the call is done, and the connection is cut.
     pub lose_answer_to: Option<&'static str>,
     /// How long each call takes.
@@ -76,6 +84,8 @@ pub struct StoredSnapshot {
     /// Its region; every one if it is empty.
     pub region: String,
     token: String,
+    /// In how many lists it is still pending, once its completion was asked for.
+    completes_after: Option<usize>,
     gib: u64,
     /// When it was started.
     pub started: String,
@@ -97,6 +107,8 @@ pub struct AwsState {
     pub faults: Faults,
     /// Machines, and what belongs to them.
     pub machines: Machines,
+    /// The account whose credentials the user has, if it is not the first one.
+    pub account: Option<&'static str>,
     /// Each permission: the image or snapshot, and whose it is.
     pub shared: Vec<String>,
     /// By token: the image, region and name of a copy, and its id, which EC2 remembers when it is gone.
@@ -273,7 +285,10 @@ fn carry_out(call: &Call, action: &str, form: &Form, state: &mut AwsState) -> Do
         "PutSnapshotBlock" => put(call, state),
         "CompleteSnapshot" => complete(call, state),
         "GetParameter" => get_parameter(call),
-        "GetCallerIdentity" => Ok(reply(200, IDENTITY.to_owned())),
+        "GetCallerIdentity" => {
+            let account = state.account.unwrap_or("123456789012");
+            Ok(reply(200, identity(account)))
+        }
         _ => ec2(action, form, state),
     }
 }

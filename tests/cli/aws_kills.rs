@@ -36,6 +36,24 @@ fn a_signal_while_a_machine_is_used_gives_it_back() {
     }
 }
 
+/// What this process has made is removed by its id.
+#[test]
+fn what_no_list_has_yet_is_given_back() {
+    let borrower = Borrower::new(SILENT);
+    {
+        let machines = &mut borrower.double.state().machines;
+        (machines.unseen, machines.late_group) = (1000, 3);
+    }
+    let running = Running::start(&mut borrower.build());
+    let double = &borrower.double;
+    double.wait_until(|state| state.count("RunInstances") == 1);
+    double.wait_until(|state| state.count("DescribeInstances") > 1);
+    running.signal(Signal::SIGTERM);
+    running.finish();
+    assert_eq!(borrower.started().len(), 1);
+    borrower.assert_nothing_left();
+}
+
 /// The machine ends by itself, and what is left of it is free of charge.
 #[test]
 fn what_nobody_can_give_back_ends_with_its_lease() {
@@ -82,6 +100,29 @@ fn what_a_killed_run_left_is_given_back_by_the_next_build() {
         "{}",
         next.stderr
     );
+    borrower.assert_nothing_left();
+}
+
+/// Its machine is not found with the credentials of another account: that must not count as given back.
+#[test]
+fn a_loan_is_not_looked_for_in_another_account() {
+    let borrower = Borrower::new(SILENT);
+    let running = borrower.connecting();
+    borrower.kill_all(running);
+    borrower.double.state().account = Some("999999999999");
+    let refused = run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+    let words = refused.stderr.replace('\n', " ");
+    for part in [
+        "a stale run left machine i-0",
+        "of the AWS account 123456789012",
+        "those of 999999999999",
+    ] {
+        assert!(words.contains(part), "{part}\n{}", refused.stderr);
+    }
+    assert_eq!(borrower.records().len(), 2, "a record and a key");
+    assert_eq!(borrower.double.state().machines.live(), 1);
+    borrower.double.state().account = None;
+    run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
     borrower.assert_nothing_left();
 }
 
@@ -143,6 +184,8 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
     let borrower = Borrower::new(SILENT);
     let signals = [Signal::SIGKILL, Signal::SIGINT, Signal::SIGTERM];
     for step in 0..kills {
+        // Of runs that were killed with what holds their machine.
+        let before = borrower.left();
         let running = Running::start(&mut borrower.build());
         std::thread::sleep(Duration::from_millis(random.u64(0..WITHIN)));
         if step % 4 == 3 {
@@ -160,6 +203,9 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
         wait_until(Duration::from_secs(60), "it is given back", || {
             borrower.holder().is_none()
         });
+        let mut left = borrower.left();
+        left.retain(|id| !before.contains(id));
+        assert_eq!(left, [""; 0], "after {signal}, step {step}");
     }
     let (started, live) = {
         let mut state = borrower.double.state();

@@ -52,6 +52,21 @@ fn a_lease_is_extended_while_the_machine_is_used() {
     borrower.assert_nothing_left();
 }
 
+/// The tag only tells others until when: the machine is kept without it.
+#[test]
+fn a_lease_is_extended_while_aws_does_not_answer() {
+    let borrower = Borrower::new("exit 0");
+    borrower.double.state().faults.hang_after = Some(("CreateTags", 0));
+    let (mut holder, connection) = holder(&borrower, 2);
+    borrower
+        .double
+        .wait_until(|state| state.count("CreateTags") >= 3);
+    assert!(borrower.ssh_calls().len() >= 3);
+    connection.shutdown(Shutdown::Both).unwrap();
+    assert!(holder.wait().unwrap().success());
+    borrower.assert_nothing_left();
+}
+
 /// The end of a machine that cannot be kept is told in time.
 #[test]
 fn a_lease_that_cannot_be_extended_is_told() {

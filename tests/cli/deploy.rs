@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use tempfile::TempDir;
+
 use crate::support::*;
 
 /// Notes its calls, and has a workspace from `new` to `delete`.
@@ -13,7 +15,7 @@ echo "${TF_WORKSPACE:-none}: $*" >>calls
 case "$*" in
 "workspace new "*) echo "$3" >there ;;
 "workspace delete "*) rm there ;;
-"workspace list") echo '* default'; cat there 2>/dev/null; true ;;
+"workspace list") [ ! -e offline ] || exit 1; echo '* default'; cat there 2>/dev/null; true ;;
 "apply "*) printf "%s / %s\n" "$TF_VAR_host_key" "$TF_VAR_lease_minutes" >variables; echo applying ;;
 "output -raw host") printf ec2-user@192.0.2.1 ;;
 "output -raw id") printf i-1 ;;
@@ -31,20 +33,74 @@ fn lend(dir: &Path, verb: &str) -> Outcome {
     run(&mut command)
 }
 
-#[test]
-fn the_lender_of_terraform_makes_and_destroys_a_workspace() {
-    if !tools_available(&["ssh-keygen"]) {
-        return;
-    }
+/// A directory with the lender and its Terraform.
+fn lender() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(
         root().join("deploy/terraform/lend"),
         dir.path().join("lend"),
     )
     .unwrap();
-    let terraform = dir.path().join("terraform");
-    fs::write(&terraform, TERRAFORM).unwrap();
-    fs::set_permissions(&terraform, fs::Permissions::from_mode(0o755)).unwrap();
+    program(&dir.path().join("terraform"), TERRAFORM);
+    dir
+}
+
+fn program(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A machine that may be there must not count as destroyed.
+#[test]
+fn a_lender_that_cannot_list_its_workspaces_fails() {
+    let dir = lender();
+    fs::write(dir.path().join("there"), "0123456789ab").unwrap();
+    fs::write(dir.path().join("offline"), "").unwrap();
+    assert_eq!(lend(dir.path(), "destroy").code, Some(1));
+    fs::remove_file(dir.path().join("offline")).unwrap();
+    lend(dir.path(), "destroy").assert_exit_code(0);
+    assert!(!dir.path().join("there").exists());
+}
+
+/// The programs in docs/machines.md, with `hcloud` and `docker` that cannot reach anybody, and that list two machines.
+#[test]
+fn the_documented_lenders_fail_if_nothing_can_be_listed() {
+    let text = fs::read_to_string(root().join("docs/machines.md")).unwrap();
+    let mut lenders = text
+        .split("```sh\n")
+        .filter_map(|part| part.split_once("```"));
+    for client in ["hcloud", "docker"] {
+        let dir = tempfile::tempdir().unwrap();
+        let is_one =
+            |(code, _): &(&str, &str)| code.starts_with("#!/bin/sh") && code.contains(client);
+        let (code, _) = lenders.find(is_one).unwrap();
+        program(&dir.path().join("lend"), code);
+        let path = dir.path().join(client);
+        let destroy = || {
+            let mut command = Command::new(dir.path().join("lend"));
+            let path = format!("{}:/usr/bin:/bin", dir.path().display());
+            let command = command.args(["destroy", "x"]).env("PATH", path);
+            run(command.current_dir(&dir).env("SDBUILD_RUN", "0123456789ab"))
+        };
+        program(&path, "#!/bin/sh\nexit 1\n");
+        assert_eq!(destroy().code, Some(1), "{client}");
+        let list =
+            "#!/bin/sh\ncase $* in *list*|*ps*) echo 7; echo 8 ;; *) echo $* >>calls ;; esac\n";
+        program(&path, list);
+        destroy().assert_exit_code(0);
+        let calls = fs::read_to_string(dir.path().join("calls")).unwrap();
+        assert_eq!(calls.lines().count(), 2, "{calls}");
+        program(&path, &list.replace("echo 7; echo 8", "true"));
+        destroy().assert_exit_code(0);
+    }
+}
+
+#[test]
+fn the_lender_of_terraform_makes_and_destroys_a_workspace() {
+    if !tools_available(&["ssh-keygen"]) {
+        return;
+    }
+    let dir = lender();
     let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
 
     assert_eq!(lend(dir.path(), "price").code, Some(64));

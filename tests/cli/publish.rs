@@ -269,6 +269,8 @@ fn lost_answers_cost_nothing() {
         let double = AwsDouble::start();
         let (user, _) = publisher(&double);
         double.state().faults.lose_answer_to = Some(call);
+        // What AWS completes is pending for a while.
+        double.state().faults.slow_completion = 1;
         publish(&user, &[]).assert_exit_code(0);
         let state = double.state();
         assert_eq!(

@@ -88,6 +88,31 @@ fn a_removal_whose_answer_is_lost_goes_on() {
     }
 }
 
+/// Killed between its two calls, and afterwards: AWS needs a moment to notice that the image is gone.
+#[test]
+fn a_killed_removal_is_completed_by_the_same_command() {
+    let double = AwsDouble::start();
+    let (user, _) = publisher(&double);
+    let image = publish(&user, &[]).assert_exit_code(0).stdout;
+    let image = image.trim();
+    double.state().faults.hang_after = Some(("DeleteSnapshot", 0));
+    let running = Running::start(&mut user.sdbuild(&["publish", "remove", "--yes", image]));
+    double.wait_until(|state| state.count("DeleteSnapshot") == 1);
+    killed(running, &double);
+    assert!(double.state().images.is_empty());
+    double.state().faults.late_release = 1;
+    remove(&user, &[image])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["--yes"]);
+    remove(&user, &["--yes", image]).assert_exit_code(0);
+    assert!(double.state().snapshots.is_empty());
+    assert_eq!(double.state().mistakes, [""; 0]);
+    // It may be a typing error, or another region.
+    remove(&user, &["--yes", image])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["the account has no ami-"]);
+}
+
 #[test]
 fn a_running_upload_is_neither_listed_nor_removed() {
     let double = AwsDouble::start();

@@ -12,6 +12,9 @@ use crate::publish::{self, HASH_TAG, Unfinished};
 use crate::settings::{Common, Environment};
 use crate::ui::Ui;
 
+/// The tag of a snapshot with the image that is being removed.
+const IMAGE_TAG: &str = "sdbuild:removed-image";
+
 /// Removes what `args` names, if sdbuild made it and the user agrees.
 pub(super) async fn run(
     args: &PublishRemove,
@@ -45,13 +48,52 @@ async fn image(
 ) -> Result<(), Failure> {
     let id = &args.id;
     let found = client.images(("image-id", id)).await?;
-    let image = found.first().ok_or_else(|| unknown(id, client.region()))?;
+    let Some(image) = found.first() else {
+        return rest_of_image(args, client, ui, context).await;
+    };
     check_ours(id, &image.tags)?;
     let question = format!("Remove {} ({id}) with its snapshots?", image.name);
     agreed(&question, args.yes, ui, context).await?;
+    // After a kill between the two calls that follow, nothing else says whose they were.
+    let of_image = Tag {
+        key: IMAGE_TAG.to_owned(),
+        value: id.clone(),
+    };
+    if !image.snapshots.is_empty() {
+        match client.tag(&image.snapshots, &of_image).await {
+            Err(error) if error.is_gone() => {}
+            tagged => tagged?,
+        }
+    }
     client.deregister_image(id).await?;
     for snapshot in &image.snapshots {
-        client.delete_snapshot(snapshot).await?;
+        client.delete_freed_snapshot(snapshot).await?;
+    }
+    Ok(())
+}
+
+/// Removes the snapshots of an image that an earlier call removed.
+async fn rest_of_image(
+    args: &PublishRemove,
+    client: &Client,
+    ui: &Ui,
+    context: &Context,
+) -> Result<(), Failure> {
+    let id = &args.id;
+    let filter = format!("tag:{IMAGE_TAG}");
+    let mut snapshots = client.snapshots((&filter, id)).await?;
+    snapshots.retain(|one| check_ours(&one.id, &one.tags).is_ok());
+    if snapshots.is_empty() {
+        return Err(unknown(id, client.region()));
+    }
+    let ids: Vec<_> = snapshots.iter().map(|one| one.id.as_str()).collect();
+    let question = format!(
+        "{id} is removed. Remove its snapshots ({})?",
+        ids.join(", ")
+    );
+    agreed(&question, args.yes, ui, context).await?;
+    for snapshot in ids {
+        client.delete_freed_snapshot(snapshot).await?;
     }
     Ok(())
 }

@@ -47,7 +47,10 @@ fn every_wrong_field_has_a_message_of_its_own() {
             "ssh-ng:// or ssh://, not with https://",
         ),
         ("ssh-ng://pi aarch64-linux", "the account is missing"),
-        ("ssh-ng://root:secret@pi aarch64-linux", "not contain a password"),
+        (
+            "ssh-ng://root:secret@pi aarch64-linux",
+            "contain a password",
+        ),
         (
             "ssh-ng://-oProxyCommand=x@pi aarch64-linux",
             "name of an account",

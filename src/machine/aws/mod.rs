@@ -23,6 +23,7 @@ use crate::aws::{Access, Client};
 use crate::common::aws_machine::{self, AwsMachine};
 use crate::common::cancel::Cancel;
 use crate::common::failure::Failure;
+use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
 use crate::machine::message::LoanRequest;
@@ -34,6 +35,8 @@ pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
 const EXTENSIONS: u32 = 4;
 /// Timeout of one command that extends the lease.
 const EXTEND_LIMIT: Duration = Duration::from_secs(60);
+/// For the tag with the end of the lease.
+const TAG_LIMIT: Duration = Duration::from_secs(30);
 
 /// The account and region.
 #[derive(Debug)]
@@ -54,8 +57,14 @@ impl AwsProvider {
         }
     }
 
-    async fn client(&self) -> Result<Client, Failure> {
-        client_of(&self.machine, &self.access).await
+    /// A client for the account of `order`. The same settings may name another account by now, where nothing of `order` is found.
+    async fn client(&self, order: &LoanRequest) -> Result<Client, Failure> {
+        let client = client_of(&self.machine, &self.access).await?;
+        if let Some(expected) = &order.account {
+            let account = client.account_id().await?;
+            check_account(expected, &account)?;
+        }
+        Ok(client)
     }
 
     fn made(&self) -> Vec<String> {
@@ -77,9 +86,21 @@ async fn client_of(machine: &AwsMachine, access: &Access) -> Result<Client, Fail
     access.client(region, profile, &Cancel::new()).await
 }
 
-/// `machine` with the region and the profile that AWS's own settings name, where it has none: a later run that gives it back may have
-/// other settings.
-pub async fn located(machine: &AwsMachine, access: &Access) -> Result<AwsMachine, Failure> {
+fn check_account(expected: &str, account: &str) -> Result<(), Failure> {
+    if account == expected {
+        return Ok(());
+    }
+    Err(Failure::environment(format!(
+        "the loan is one of the AWS account {expected}, and the credentials are those of {account}: run it with credentials of {expected}"
+    )))
+}
+
+/// `machine` with the region and the profile that AWS's own settings name, where it has none, and the id of the account: a later run
+/// that gives it back may have other settings.
+pub async fn located(
+    machine: &AwsMachine,
+    access: &Access,
+) -> Result<(AwsMachine, String), Failure> {
     let variables = &access.variables;
     let named = variables.profile.as_deref();
     // Keys in the environment have precedence over the profile that it names.
@@ -89,15 +110,14 @@ pub async fn located(machine: &AwsMachine, access: &Access) -> Result<AwsMachine
         profile: machine.profile.clone().or(named.map_err(Failure::usage)?),
         ..machine.clone()
     };
-    Ok(AwsMachine {
-        region: Some(client_of(&machine, access).await?.region().to_owned()),
-        ..machine
-    })
+    let client = client_of(&machine, access).await?;
+    let region = Some(client.region().to_owned());
+    Ok((AwsMachine { region, ..machine }, client.account_id().await?))
 }
 
 impl Provider for AwsProvider {
     async fn price(&self, order: &LoanRequest) -> Result<Option<String>, Failure> {
-        let client = self.client().await?;
+        let client = client_of(&self.machine, &self.access).await?;
         let offers = offer::offers(&client, &self.machine, order.system).await?;
         Ok(Some(offer::price_words(&offers, client.region())))
     }
@@ -109,7 +129,7 @@ impl Provider for AwsProvider {
         log: LogSink<'_>,
     ) -> Result<CreatedMachine, Failure> {
         let creation = create::Creation {
-            client: self.client().await?,
+            client: self.client(order).await?,
             machine: &self.machine,
             order,
             stop,
@@ -134,11 +154,14 @@ impl Provider for AwsProvider {
         // The machine is kept from here on: the tag only informs others of the end of the lease.
         let tagged = async {
             let expires = names::expires(order.lease);
-            let client = self.client().await?;
+            let client = self.client(order).await?;
             let tagged = client.tag(std::slice::from_ref(&made.id), &expires).await;
             tagged.map_err(Failure::from)
         };
-        if let Err(failure) = tagged.await {
+        // The next extension must not wait for it.
+        let limit = TAG_LIMIT.min(self.extension_interval(order));
+        let late = || Err(Failure::environment("AWS does not answer"));
+        if let Err(failure) = timeout(limit, tagged).await.unwrap_or_else(late) {
             log(&format!(
                 "the end of the lease cannot be written into the machine's tag: {failure}"
             ));
@@ -152,7 +175,7 @@ impl Provider for AwsProvider {
         id: Option<&str>,
         log: LogSink<'_>,
     ) -> Result<(), Failure> {
-        let client = self.client().await?;
+        let client = self.client(order).await?;
         let mut made = self.made();
         made.extend(id.map(str::to_owned));
         cleanup::destroy(&client, &order.run, &made, log).await

@@ -256,7 +256,9 @@ fn what_cannot_be_restored_stays_under_a_visible_name() {
         assert_eq!(read(dir, now).as_deref(), Some("old"), "{now}");
     }
     let hints = crate::output::failures::publish_failed(error, dir).hints;
-    let hint = hints.iter().find(|hint| hint.contains("is now "));
+    let hint = hints
+        .iter()
+        .find(|hint| hint.ends_with("a.img.old: rename it"));
     assert!(hint.is_some(), "{hints:?}");
 }
 

@@ -89,7 +89,7 @@ pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
     let Some(snapshot) = state
         .snapshots
         .get_mut(*id)
-        .filter(|snapshot| snapshot.state == "pending")
+        .filter(|snapshot| snapshot.state == "pending" && snapshot.completes_after.is_none())
     else {
         return Err((
             "ResourceNotFoundException",
@@ -112,12 +112,24 @@ pub(super) fn put(call: &Call, state: &mut AwsState) -> Done {
     })
 }
 
+impl StoredSnapshot {
+    /// A list is the time that passes.
+    pub(super) fn advance(&mut self) {
+        match self.completes_after {
+            Some(0) => self.state = "completed".into(),
+            Some(lists) => self.completes_after = Some(lists - 1),
+            None => {}
+        }
+    }
+}
+
 pub(super) fn complete(call: &Call, state: &mut AwsState) -> Done {
     let id = call.path.rsplit('/').next().unwrap_or_default();
+    let lists = state.faults.slow_completion;
     let Some(snapshot) = state.snapshots.get_mut(id) else {
         return Err(("ResourceNotFoundException", "no such snapshot".into()));
     };
-    if snapshot.state != "pending" {
+    if snapshot.state != "pending" || snapshot.completes_after.is_some() {
         return invalid("the snapshot is not pending");
     }
     let header = |name: &str| call.headers.get(name).map_or("", String::as_str);
@@ -134,6 +146,8 @@ pub(super) fn complete(call: &Call, state: &mut AwsState) -> Done {
     if !linear || header("x-amz-checksum") != BASE64_STANDARD.encode(sha256(&all)) {
         return invalid("the checksum of all blocks");
     }
-    snapshot.state = "completed".into();
-    Ok(reply(202, "{\"Status\":\"completed\"}".into()))
+    snapshot.completes_after = Some(lists);
+    snapshot.advance();
+    let status = serde_json::json!({ "Status": snapshot.state });
+    Ok(reply(202, status.to_string()))
 }

@@ -86,7 +86,7 @@ pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Re
 
 /// The parameters of each call; one that ends in a dot begins a list.
 const PARAMETERS: [(&str, &[&str]); 21] = [
-    ("DescribeImages", &["Owner.", "Filter."]),
+    ("DescribeImages", &["Owner.", "Filter.", "IncludeDisabled"]),
     ("DescribeSnapshots", &["Owner.", "Filter."]),
     (
         "RegisterImage",

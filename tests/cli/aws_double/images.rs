@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::form::tag_set;
-use super::{AwsState, Form, IN_REGION, Refusal, STATE};
+use super::{AwsState, Form, IN_REGION, Refusal, STATE, StoredSnapshot};
 
 /// The key with the number of calls after which a copy is there.
 const AVAILABLE_AFTER: &str = " available after";
@@ -22,7 +22,14 @@ pub(super) fn carry_out(
             "<imagesSet/>".into()
         }
         "DescribeImages" => images(form, state),
-        "DescribeSnapshots" => snapshots(form, state),
+        "DescribeSnapshots" => {
+            let found = snapshots(form, state);
+            state
+                .snapshots
+                .values_mut()
+                .for_each(StoredSnapshot::advance);
+            found
+        }
         "RegisterImage" => {
             if state
                 .images
@@ -52,12 +59,23 @@ pub(super) fn carry_out(
             Some(_) => "<return>true</return>".into(),
             None => return Err(("InvalidAMIID.NotFound", "no such image".into())),
         },
+        "DeleteSnapshot" if is_in_use(&get("SnapshotId"), state) => {
+            return Err(("InvalidSnapshot.InUse", get("SnapshotId")));
+        }
         "DeleteSnapshot" => match state.snapshots.remove(&get("SnapshotId")) {
             Some(_) => "<return>true</return>".into(),
             None => return Err(("InvalidSnapshot.NotFound", "no such snapshot".into())),
         },
         _ => "<return>true</return>".into(),
     })
+}
+
+/// Whether an image is made of the snapshot, or AWS has not noticed yet that none is.
+fn is_in_use(snapshot: &str, state: &mut AwsState) -> bool {
+    let late = state.faults.late_release;
+    state.faults.late_release = late.saturating_sub(1);
+    let mut images = state.images.values();
+    late > 0 || images.any(|image| image["BlockDeviceMapping.1.Ebs.SnapshotId"] == snapshot)
 }
 
 fn copy(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
@@ -112,7 +130,8 @@ fn images(form: &BTreeMap<String, String>, state: &AwsState) -> String {
             .is_none_or(|after| state.calls.len() > after.parse().unwrap());
         let status = if available { "available" } else { "pending" };
         let status = image.get(STATE).map_or(status, String::as_str);
-        if passes && image[IN_REGION] == form[IN_REGION] {
+        let is_listed = status != "disabled" || form.contains_key("IncludeDisabled");
+        if passes && is_listed && image[IN_REGION] == form[IN_REGION] {
             write!(
                 items,
                 "<item><imageId>{id}</imageId><name>{}</name><imageState>{status}</imageState><architecture>{}</architecture>\
@@ -133,7 +152,10 @@ fn snapshots(form: &BTreeMap<String, String>, state: &AwsState) -> String {
         let passes = match filter.as_str() {
             "snapshot-id" => id == value,
             "tag-key" => snapshot.tags.iter().any(|(key, _)| key == value),
-            "tag:sdbuild:sha256" => snapshot.tags.iter().any(|(_, tag)| tag == value),
+            other if other.starts_with("tag:") => snapshot
+                .tags
+                .iter()
+                .any(|(key, tag)| other.ends_with(key) && tag == value),
             other => panic!("no filter {other}"),
         };
         let is_here = ["", &form[IN_REGION]].contains(&snapshot.region.as_str());

@@ -12,7 +12,8 @@ pub const CALLER: &str = "192.0.2.7";
 /// The image that machines start from.
 pub const IMAGE: &str = "ami-0123456789abcdef0";
 /// Errors that no caller can avoid.
-pub const NO_MISTAKES: [&str; 7] = [
+pub const NO_MISTAKES: [&str; 8] = [
+    "InvalidSnapshot.InUse",
     "InvalidGroup.NotFound",
     "DependencyViolation",
     "InvalidGroup.Duplicate",
@@ -61,6 +62,8 @@ pub struct Machines {
     pub is_private: bool,
     /// So many calls do not know a new group yet.
     pub unknown_group: usize,
+    /// So many lists and removals do not know a new group yet.
+    pub late_group: usize,
     /// So many lists do not have a new machine yet.
     pub unseen: usize,
     /// So many lists have a machine that is about to end.
@@ -147,7 +150,7 @@ pub(super) fn carry_out(
         "DescribeSpotPriceHistory" => spot_prices(form),
         "DescribeInstances" => instances::describe(form, &mut state.machines),
         "TerminateInstances" => instances::terminate(&get("InstanceId.1"), &mut state.machines),
-        "CreateTags" => create_tags(form, &mut state.machines),
+        "CreateTags" => create_tags(form, state),
         "CreateSecurityGroup" => create_group(form, state),
         "AuthorizeSecurityGroupIngress" | "RunInstances" if state.machines.unknown_group > 0 => {
             state.machines.unknown_group -= 1;
@@ -161,6 +164,14 @@ pub(super) fn carry_out(
             }
             None => Err(("InvalidGroup.NotFound", get("GroupId"))),
         },
+        "DescribeSecurityGroups" if state.machines.late_group > 0 => {
+            state.machines.late_group -= 1;
+            Ok("<securityGroupInfo/>".into())
+        }
+        "DeleteSecurityGroup" if state.machines.late_group > 0 => {
+            state.machines.late_group -= 1;
+            Err(("InvalidGroup.NotFound", "it is new".into()))
+        }
         "DescribeSecurityGroups" => describe(
             form,
             "securityGroupInfo",
@@ -293,13 +304,20 @@ fn spot_prices(form: &Form) -> Result<String, Refusal> {
     ))
 }
 
-fn create_tags(form: &Form, machines: &mut Machines) -> Result<String, Refusal> {
+fn create_tags(form: &Form, state: &mut AwsState) -> Result<String, Refusal> {
     let tags = numbered_tags(form, "Tag");
     for n in 1.. {
         let Some(id) = form.get(&format!("ResourceId.{n}")) else {
             break;
         };
-        match machines.tags_of(id) {
+        if let Some(snapshot) = state.snapshots.get_mut(id) {
+            snapshot.tags.extend(tags.clone());
+            continue;
+        }
+        if id.starts_with("snap-") {
+            return Err(("InvalidSnapshot.NotFound", id.clone()));
+        }
+        match state.machines.tags_of(id) {
             Some(of_object) => of_object.extend(tags.clone()),
             None => return Err(("InvalidID", id.clone())),
         }
