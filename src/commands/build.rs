@@ -155,7 +155,7 @@ fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
         Some(false) => Err(Failure::usage("no machine was borrowed")
             .hint("--on none builds with the engine of this machine")),
         None => Err(Failure::usage(format!(
-            "no machine was borrowed: it costs {price}, and there is no terminal to ask on"
+            "no machine was borrowed: it costs {price}, and the question was not answered on a terminal"
         ))
         .hint("give --yes to accept the price without being asked")),
     }

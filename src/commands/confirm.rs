@@ -28,7 +28,10 @@ pub(super) async fn agreed(
     match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage("the answer was no")),
-        None => Err(Failure::usage("there is no terminal to ask on").hint("give --yes to agree")),
+        None => Err(
+            Failure::usage("the question was not answered on a terminal")
+                .hint("give --yes to agree"),
+        ),
     }
 }
 

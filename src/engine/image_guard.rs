@@ -11,7 +11,7 @@ use crate::engine::client::Engine;
 use crate::engine::error::EngineError;
 
 /// How long the removal waits for a load that was interrupted, and for the engine to remove the image.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const REMOVAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Removes its image on [`ImageGuard::remove`]. It is armed before the image is loaded. `Drop` does nothing: the next run
 /// recognizes leftovers by their labels and removes them.
@@ -75,9 +75,9 @@ impl ImageGuard {
     /// client is gone.
     pub async fn remove(mut self, cancel: &Cancel) -> Option<Leftover> {
         let load = async { while self.loaded().await.is_some() {} };
-        cancel.bounded(TIMEOUT, load).await;
+        cancel.bounded(REMOVAL_TIMEOUT, load).await;
         let removal = Box::pin(self.engine.remove_image(&self.name));
-        let why = match cancel.bounded(TIMEOUT, removal).await {
+        let why = match cancel.bounded(REMOVAL_TIMEOUT, removal).await {
             Some(Ok(())) if self.is_settled => return None,
             // There was nothing to remove yet, perhaps.
             Some(Ok(())) => "the engine may still be loading it".to_owned(),

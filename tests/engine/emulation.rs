@@ -203,7 +203,11 @@ fn auto_tries_every_mode_until_none_is_left() {
     let outcome = fixture
         .builds(&["--emulation", "register"])
         .assert_exit_code(3);
-    assert!(!outcome.stderr.contains("going on"), "{}", outcome.stderr);
+    assert!(
+        !outcome.stderr.contains("continuing with"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(fixture.requested_roles(), ["registrar"], "as asked for");
 }
 
@@ -219,7 +223,11 @@ fn a_full_disk_does_not_lead_to_the_next_mode() {
             .builds(&[])
             .assert_exit_code(3)
             .assert_stderr_contains(&[refusal]);
-        assert!(!outcome.stderr.contains("going on"), "{}", outcome.stderr);
+        assert!(
+            !outcome.stderr.contains("continuing with"),
+            "{}",
+            outcome.stderr
+        );
         assert_eq!(fixture.requested_roles(), ["registrar"]);
     }
 }

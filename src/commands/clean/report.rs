@@ -84,7 +84,7 @@ async fn agreed(yes: bool, ui: &Ui, context: &Context) -> Result<bool, Failure> 
 
 fn answered(answer: Option<bool>) -> Result<bool, Failure> {
     answer.ok_or_else(|| {
-        Failure::usage("nothing was removed: there is no terminal to ask on")
+        Failure::usage("nothing was removed: the question was not answered on a terminal")
             .hint("give --yes to remove all of this, or --dry-run to only list it")
     })
 }

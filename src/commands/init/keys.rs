@@ -109,7 +109,7 @@ async fn confirm_keys(
         Some(true) => Ok(()),
         Some(false) => Err(Failure::usage("nothing was written")),
         None => Err(Failure::usage(
-            "cannot ask whether these keys are the right ones: there is no terminal",
+            "whether these keys are the right ones was not answered on a terminal",
         )
         .hint("give --yes if they are")),
     }
