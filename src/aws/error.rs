@@ -84,6 +84,10 @@ impl Error {
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
                 "the account's policy lacks a permission: docs/publishing.md and docs/machines.md list those that are needed"
             }
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
+                "the first spot instance of an account needs a role: somebody with more permissions runs, once, \
+                 aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
+            }
             "VPCIdNotSpecified" | "DefaultVpcDoesNotExist" => {
                 "the region has no default network: aws ec2 create-default-vpc makes it"
             }

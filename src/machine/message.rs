@@ -10,6 +10,19 @@ use crate::common::machine_source::MachineSource;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::system::System;
 
+/// A price that is not exceeded, in ten-thousandths of a US dollar an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PriceLimit(pub(super) u32);
+
+/// What a machine costs, before it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// In words.
+    pub words: String,
+    /// The highest price in them, for the request.
+    pub highest: Option<PriceLimit>,
+}
+
 /// What is asked of a provider: the first line to the holder, and the first line of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
@@ -19,6 +32,8 @@ pub struct Order {
     pub account: Option<String>,
     /// The id of the loan, 12 hex digits.
     pub run: String,
+    /// The most that the user has agreed to pay, if the provider binds itself to that.
+    pub highest_price: Option<PriceLimit>,
     /// The system that the machine shall run.
     pub system: System,
     /// For how long the machine is asked for at a time; a longer build extends that.

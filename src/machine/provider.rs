@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::Order;
+use crate::machine::message::{Order, Price};
 
 /// What a machine costs, for the receipt.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,8 +61,8 @@ pub(super) type Log<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// Makes machines and takes them back. Every method ends within a time of its own.
 pub(super) trait Provider {
-    /// What a machine costs, in words; `None` if the provider does not say.
-    async fn price(&self, order: &Order) -> Result<Option<String>, Failure>;
+    /// What a machine costs; `None` if the provider does not say.
+    async fn price(&self, order: &Order) -> Result<Option<Price>, Failure>;
 
     /// Makes a machine. `stop` ends that as soon as possible, with a failure; what was made by then is destroyed like any other.
     async fn create(

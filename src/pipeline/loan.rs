@@ -43,7 +43,7 @@ pub async fn with_machine<T>(
     };
     check_source(&settings, context).await?;
     let access = access(&settings.common);
-    let order = context
+    let mut order = context
         .cancel
         .race(order(source, &settings, &access))
         .await??;
@@ -52,7 +52,8 @@ pub async fn with_machine<T>(
         .race(machine::price(&order, &access))
         .await??
     {
-        agree(&price).await?;
+        agree(&price.words).await?;
+        order.highest_price = price.highest;
     }
     let state_dir = settings.common.state_dir.clone();
     let since = SystemTime::now();
@@ -153,7 +154,8 @@ pub(super) async fn price(settings: &settings::Build) -> Result<Option<String>, 
     };
     let access = access(&settings.common);
     let order = order(source, settings, &access).await?;
-    machine::price(&order, &access).await
+    let price = machine::price(&order, &access).await?;
+    Ok(price.map(|price| price.words))
 }
 
 /// Refuses a source or an output directory that no build could use: a machine costs money.
@@ -199,6 +201,7 @@ async fn order(
         lease: machine::lease_of(&source),
         source,
         account,
+        highest_price: None,
         run: RunId::random()?.to_string(),
         system: settings.system,
         state_dir: settings.common.state_dir.clone(),

@@ -31,7 +31,7 @@ const LAST_POLL: Duration = Duration::from_secs(5);
 /// The error about a group that some of AWS's servers do not know yet.
 const UNKNOWN_GROUP: &str = "InvalidGroup.NotFound";
 /// Another type or zone may be had.
-const NO_CAPACITY: [&str; 7] = [
+const NO_CAPACITY: [&str; 8] = [
     "InsufficientInstanceCapacity",
     "InsufficientHostCapacity",
     "InsufficientCapacity",
@@ -40,6 +40,8 @@ const NO_CAPACITY: [&str; 7] = [
     // The zone has no default subnet.
     "MissingInput",
     "InvalidAvailabilityZone",
+    // Of the zone's default subnet.
+    "InsufficientFreeAddressesInSubnet",
 ];
 /// The account may not have more processors; other families of types may have a limit of their own.
 const LIMITS: [&str; 3] = [
@@ -74,7 +76,7 @@ impl Creation<'_> {
         let login = KeyPair::generate(&names::name(&self.order.run))?;
         let identity = record::identity(self.order);
         secret_file::create(&identity, &login.private).or_environment("write the login key")?;
-        let offers = offers(&self.client, self.machine, self.order.system);
+        let offers = offers(&self.client, self.machine, self.order);
         let offers = self.unless_stopped(offers).await??;
         let common = Common {
             image: self.image().await?,
@@ -167,11 +169,13 @@ impl Creation<'_> {
 
     async fn start(&self, offer: &Offer, common: &Common, n: usize) -> Result<String, Error> {
         let run = &self.order.run;
+        let max_price = self.order.highest_price.map(|limit| limit.to_string());
         let new = NewInstance {
             image: &common.image,
             instance_type: &offer.machine.name,
             zone: offer.zone.as_deref(),
             is_spot: offer.usd.is_some(),
+            max_price: max_price.as_deref(),
             group: &common.group,
             disk_gib: self.machine.disk.unwrap_or(DISK_GIB),
             user_data: &common.user_data,

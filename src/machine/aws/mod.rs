@@ -26,7 +26,7 @@ use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
-use crate::machine::message::Order;
+use crate::machine::message::{Order, Price};
 use crate::machine::provider::{Extension, Log, Made, Provider};
 
 /// The time for which a machine is asked for. What a machine costs that nobody can give back, at most.
@@ -116,10 +116,13 @@ pub async fn located(
 }
 
 impl Provider for AwsProvider {
-    async fn price(&self, order: &Order) -> Result<Option<String>, Failure> {
+    async fn price(&self, order: &Order) -> Result<Option<Price>, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
-        let offers = offer::offers(&client, &self.machine, order.system).await?;
-        Ok(Some(offer::price_words(&offers, client.region())))
+        let offers = offer::offers(&client, &self.machine, order).await?;
+        Ok(Some(Price {
+            words: offer::price_words(&offers, client.region()),
+            highest: offer::highest(&offers),
+        }))
     }
 
     async fn create(
