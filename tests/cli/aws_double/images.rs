@@ -122,6 +122,9 @@ fn images(form: &BTreeMap<String, String>, state: &AwsState) -> String {
         let passes = match filter {
             "name" => image["Name"] == value,
             "image-id" => id == value,
+            "block-device-mapping.snapshot-id" => {
+                image["BlockDeviceMapping.1.Ebs.SnapshotId"] == value
+            }
             "tag-key" => tags.iter().any(|(key, _)| key == value),
             other => panic!("no filter {other}"),
         };
