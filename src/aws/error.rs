@@ -1,5 +1,6 @@
 //! What can go wrong with a call, and what a user can do about it.
 
+use super::identity::OWN_ADDRESS;
 use crate::common::failure::{Class, Failure};
 
 /// Why a call failed.
@@ -58,6 +59,10 @@ impl Error {
     }
 
     fn hint(&self) -> Option<String> {
+        if matches!(self, Self::Unexpected { action, .. } if *action == OWN_ADDRESS) {
+            let text = "a proxy or a portal of this network answers in place of AWS";
+            return Some(text.to_owned());
+        }
         let Self::Refused { code, message, .. } = self else {
             let reach =
                 "check the network, and that the region exists (--region, or --on aws:region=NAME)";

@@ -9,6 +9,9 @@ use super::xml::descendant;
 /// Where AWS tells everybody's address.
 const CHECK_ADDRESS: &str = "https://checkip.amazonaws.com/";
 
+/// The call that returns it, for messages.
+pub(super) const OWN_ADDRESS: &str = "the request for this machine's public address";
+
 impl Client {
     /// The id of the account whose credentials are used: 12 digits.
     pub async fn account_id(&self) -> Result<String, Error> {
@@ -22,7 +25,7 @@ impl Client {
 
     /// The address from which this machine reaches the internet, as AWS sees it.
     pub async fn own_address(&self) -> Result<IpAddr, Error> {
-        let action = "the request for this machine's public address";
+        let action = OWN_ADDRESS;
         let url = match &self.account.endpoint {
             Some(endpoint) => format!("{}/checkip", endpoint.trim_end_matches('/')),
             None => CHECK_ADDRESS.to_owned(),

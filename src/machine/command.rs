@@ -102,6 +102,10 @@ impl Provider for CommandProvider {
         answer.success().map(|_| Extension::Granted)
     }
 
+    fn receipt(&self) -> Option<String> {
+        None
+    }
+
     async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
         let id = id.unwrap_or(&order.run);
         let answer = self

@@ -75,11 +75,14 @@ impl Loan {
         })
     }
 
-    /// Waits until the provider has made the machine.
-    pub async fn machine(&mut self, context: &Context) -> Result<SshMachine, Failure> {
+    /// Waits until the provider has made the machine. With it comes a hint for the case that it cannot be reached.
+    pub async fn machine(
+        &mut self,
+        context: &Context,
+    ) -> Result<(SshMachine, Option<String>), Failure> {
         loop {
             match context.cancel.race(self.next_report()).await? {
-                Some(Report::Made(machine)) => return Ok(machine),
+                Some(Report::Made(machine, hint)) => return Ok((machine, hint)),
                 Some(Report::NotMade(reason)) => return Err(reason.into()),
                 Some(report) => self.show(report),
                 None => return Err(Failure::environment(LOST)),
@@ -152,7 +155,7 @@ impl Loan {
                 self.events.emit(Event::Detail(self.phase, line));
             }
             Report::Warning(text) => self.events.warn(text),
-            Report::Made(_) | Report::NotMade(_) | Report::GivenBack(_) | Report::Kept(_) => {}
+            Report::Made(..) | Report::NotMade(_) | Report::GivenBack(_) | Report::Kept(_) => {}
         }
     }
 }

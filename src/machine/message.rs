@@ -49,8 +49,8 @@ pub(super) enum Report {
     Log(String),
     /// Something that the user should know.
     Warning(String),
-    /// The machine is there.
-    Made(SshMachine),
+    /// The machine is there; what may be wrong if it cannot be reached.
+    Made(SshMachine, Option<String>),
     /// There is no machine.
     NotMade(Reason),
     /// The machine is gone; what it cost, in words, if that is known.

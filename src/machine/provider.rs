@@ -43,8 +43,8 @@ pub(super) struct Made {
     pub(super) machine: SshMachine,
     /// What the provider calls it; the run's id if it has no name of its own.
     pub(super) id: String,
-    /// What it costs, if the provider says.
-    pub(super) rate: Option<Rate>,
+    /// What may be wrong if it cannot be reached.
+    pub(super) unreachable_hint: Option<String>,
 }
 
 /// What became of the wish to keep a machine for longer.
@@ -77,6 +77,9 @@ pub(super) trait Provider {
 
     /// Asks to keep the machine `made` for the lease of `order` from now on.
     async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure>;
+
+    /// What the machine cost that this value has made last, until now, in words; `None` if there is none or the provider does not say.
+    fn receipt(&self) -> Option<String>;
 
     /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
     async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure>;

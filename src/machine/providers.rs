@@ -79,6 +79,13 @@ impl Provider for AnyProvider {
         }
     }
 
+    fn receipt(&self) -> Option<String> {
+        match self {
+            Self::Command(one) => one.receipt(),
+            Self::Aws(one) => one.receipt(),
+        }
+    }
+
     async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
         match self {
             Self::Command(one) => Box::pin(one.destroy(order, id, log)).await,

@@ -88,9 +88,9 @@ async fn use_machine<T>(
 ) -> (Result<Outcome<T>, Failure>, Option<String>) {
     let mut place = None;
     let ready = async {
-        let machine = loan.machine(context).await?;
+        let (machine, hint) = loan.machine(context).await?;
         place = Some(machine.place.clone());
-        until_it_answers(&machine, context).await?;
+        until_it_answers(&machine, hint, context).await?;
         let shown = machine.place.clone();
         context.events.emit(Event::Detail(Phase::Borrow, shown));
         Ok(machine)
@@ -216,8 +216,12 @@ fn access(settings: &Common) -> Access {
     }
 }
 
-/// Waits until the engine of `machine` answers. Another host key is an error at once.
-async fn until_it_answers(machine: &SshMachine, context: &Context) -> Result<(), Failure> {
+/// Waits until the engine of `machine` answers. Another host key is an error at once. `hint` is for a user whose machine never answers.
+async fn until_it_answers(
+    machine: &SshMachine,
+    hint: Option<String>,
+    context: &Context,
+) -> Result<(), Failure> {
     let place = &machine.place;
     let endpoint = Endpoint::by_ssh(machine);
     let endpoint = endpoint.ok_or_else(|| Failure::usage(format!("{place} is not an address")))?;
@@ -245,7 +249,11 @@ async fn until_it_answers(machine: &SshMachine, context: &Context) -> Result<(),
     );
     let without_answer = || Failure::environment("it did not answer");
     let failure = last.map_or_else(without_answer, Failure::from);
-    Err(failure.context(late))
+    let failure = failure.context(late);
+    Err(match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }
 
 /// Removes the locks of runs that began after `since` on a machine that is gone: no later run can look for what they left there. Others

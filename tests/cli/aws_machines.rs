@@ -35,7 +35,10 @@ impl Borrower {
         }
         user.write("sd-card.nix", GOOD);
         let log = user.home.path().join("ssh-calls");
-        let text = format!("#!/bin/sh\necho \"$*\" >>'{}'\n{script}\n", log.display());
+        let text = format!(
+            "#!/bin/sh\necho \"$* ${{AWS_SECRET_ACCESS_KEY-without keys}}\" >>'{}'\n{script}\n",
+            log.display()
+        );
         let ssh = user.write("bin/ssh", &text);
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!(
@@ -163,6 +166,7 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
         "IdentitiesOnly=yes",
         "StrictHostKeyChecking=yes",
         "ssh://ec2-user@127.0.0.1",
+        "without keys",
     ] {
         assert!(call.contains(part), "{part}: {call}");
     }
@@ -298,7 +302,11 @@ fn a_machine_that_cannot_be_reached_is_given_back() {
     borrower.double.state().machines.is_private = true;
     run(&mut borrower.build())
         .assert_exit_code(3)
-        .assert_stderr_contains(&["the machine has no public address", "auto-assign"]);
+        .assert_stderr_contains(&[
+            "the machine has no public address",
+            "auto-assign",
+            "the machine on loan (c7g.xlarge, spot",
+        ]);
     assert_eq!(borrower.started().len(), 1);
     borrower.assert_nothing_left();
 }

@@ -71,11 +71,7 @@ pub(super) async fn run(
 }
 
 /// Removes the snapshot `id`, unless it has an image by now, or an upload goes on with it.
-async fn remove_unless_used(
-    id: &str,
-    client: &Client,
-    settings: &Common,
-) -> Result<(), Failure> {
+async fn remove_unless_used(id: &str, client: &Client, settings: &Common) -> Result<(), Failure> {
     let mut uploads = publish::uploads(&settings.state_dir).into_iter();
     let is_uploaded = uploads.any(|upload| upload.snapshot.as_deref() == Some(id));
     let filter = ("block-device-mapping.snapshot-id", id);

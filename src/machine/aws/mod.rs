@@ -17,6 +17,7 @@ pub use sweep::CloudLeftovers;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{Access, Client};
@@ -27,7 +28,7 @@ use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
 use crate::machine::message::{Order, Price};
-use crate::machine::provider::{Extension, Log, Made, Provider};
+use crate::machine::provider::{Extension, Log, Made, Provider, Rate};
 
 /// The time for which a machine is asked for. What a machine costs that nobody can give back, at most.
 pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
@@ -45,6 +46,8 @@ pub(super) struct AwsProvider {
     access: Access,
     /// What was made by this process: lists of EC2 may not have it yet.
     made: Mutex<Vec<String>>,
+    /// What the last machine costs, and since when it runs.
+    running: Mutex<Option<(Rate, Instant)>>,
 }
 
 impl AwsProvider {
@@ -54,6 +57,7 @@ impl AwsProvider {
             machine: machine.clone(),
             access: access.clone(),
             made: Mutex::default(),
+            running: Mutex::default(),
         }
     }
 
@@ -71,6 +75,12 @@ impl AwsProvider {
         self.made
             .lock()
             .map_or_else(|_| Vec::new(), |made| made.clone())
+    }
+
+    fn started(&self, rate: Rate) {
+        if let Ok(mut running) = self.running.lock() {
+            *running = Some((rate, Instant::now()));
+        }
     }
 
     fn note(&self, id: &str) {
@@ -138,6 +148,7 @@ impl Provider for AwsProvider {
             stop,
             log,
             note: &|id| self.note(id),
+            started: &|rate| self.started(rate),
         };
         creation.run().await
     }
@@ -165,6 +176,12 @@ impl Provider for AwsProvider {
             ));
         }
         Ok(Extension::Granted)
+    }
+
+    fn receipt(&self) -> Option<String> {
+        let running = self.running.lock().ok()?;
+        let (rate, since) = running.as_ref()?;
+        Some(rate.receipt(since.elapsed()))
     }
 
     async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
