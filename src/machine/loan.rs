@@ -169,7 +169,7 @@ async fn give_back_without_holder(order: &Order, access: &Access, context: &Cont
     let Some(loan) = loans.find(|loan| loan.record().order.run == order.run) else {
         return given_back_by_another(order);
     };
-    let work = loan.give_back(access);
+    let work = loan.give_back(access, &|_| ());
     match context.cancel.bounded(GIVE_BACK_TIMEOUT, work).await {
         Some(Ok(true)) => GivenBack::Gone(None),
         Some(Ok(false)) => given_back_by_another(order),

@@ -24,6 +24,8 @@ use crate::settings::{self, Common};
 
 /// From its making until its engine answers: it starts, and may install Docker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// For a machine of AWS that an earlier run left, before a build that has nothing to do with it: it ends by itself, and the next run tries again.
+const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 /// Between two attempts to connect.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -36,7 +38,9 @@ pub async fn with_machine<T>(
     work: impl AsyncFnOnce(settings::Build) -> Result<Outcome<T>, Failure>,
 ) -> Result<Outcome<T>, Failure> {
     if !settings.common.offline {
-        StaleLoans::find(&settings.common).clear(context).await?;
+        let borrows = settings.borrow.from.is_some();
+        let loans = StaleLoans::find(&settings.common);
+        loans.clear(borrows, context).await?;
     }
     let Some(source) = &settings.borrow.from else {
         return work(settings).await;
@@ -339,7 +343,7 @@ impl StaleLoans {
     pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = Vec::new();
         for loan in &self.loans {
-            match give_back(loan, &self.access, context).await {
+            match give_back(loan, &self.access, Duration::MAX, context).await {
                 Ok(_) => {}
                 Err(GiveBackError::Failed(leftover)) => leftovers.push(leftover),
                 Err(GiveBackError::Interrupted(failure)) => {
@@ -350,11 +354,17 @@ impl StaleLoans {
         Ok(leftovers)
     }
 
-    /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest.
-    async fn clear(&self, context: &Context) -> Result<(), Failure> {
+    /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest. One that borrows nothing does not wait
+    /// for AWS for long.
+    async fn clear(&self, borrows: bool, context: &Context) -> Result<(), Failure> {
         self.warn_of_unusable(context);
         for loan in &self.loans {
-            match give_back(loan, &self.access, context).await {
+            let limit = if borrows || !loan.can_be_interrupted() {
+                Duration::MAX
+            } else {
+                CLEAR_LIMIT
+            };
+            match give_back(loan, &self.access, limit, context).await {
                 Ok(true) => {
                     let text = format!("gave back what a stale run left: machine {}", loan.name());
                     context.events.notice(text);
@@ -382,9 +392,25 @@ enum GiveBackError {
 async fn give_back(
     loan: &StaleLoan,
     access: &Access,
+    limit: Duration,
     context: &Context,
 ) -> Result<bool, GiveBackError> {
-    let given_back = context.cancel.race(loan.give_back(access)).await;
+    let log = |line: &str| {
+        let line = line.to_owned();
+        context.events.emit(Event::Detail(Phase::GiveBack, line));
+    };
+    let work = async {
+        let work = timeout(limit, loan.give_back(access, &log)).await;
+        let late = || {
+            let seconds = limit.as_secs();
+            Err(Failure::environment(format!(
+                "it takes longer than {seconds} s"
+            )))
+        };
+        work.unwrap_or_else(late)
+    };
+    let given_back = context.events.phase(Phase::GiveBack, work);
+    let given_back = context.cancel.race(given_back).await;
     let given_back = given_back.map_err(|interrupted| {
         let left = loan.leftover(&interrupted);
         GiveBackError::Interrupted(interrupted.with_teardown(vec![left]))
