@@ -9,8 +9,8 @@ use super::query::{Params, unless_gone};
 use super::tag::Tag;
 use super::xml::{child, items, parsed, tags, text};
 
-/// The disk that machines of Amazon Linux start from.
-const ROOT_DEVICE: &str = "/dev/xvda";
+/// The disk that machines start from: Amazon Linux and NixOS's own images name it so; Linux calls it as it likes.
+pub(super) const ROOT_DEVICE: &str = "/dev/xvda";
 /// What gets the tags.
 const TAGGED: [&str; 3] = ["instance", "volume", "network-interface"];
 

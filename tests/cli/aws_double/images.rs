@@ -21,6 +21,10 @@ pub(super) fn carry_out(
             state.faults.late_lists -= 1;
             "<imagesSet/>".into()
         }
+        "GetEbsEncryptionByDefault" => {
+            let encrypts = state.encrypts;
+            format!("<ebsEncryptionByDefault>{encrypts}</ebsEncryptionByDefault>")
+        }
         "DescribeImages" => images(form, state),
         "DescribeSnapshots" => {
             let found = snapshots(form, state);
