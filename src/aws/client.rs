@@ -25,14 +25,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
 /// The largest answer in bytes. The longest is a list of images.
 const MAX_ANSWER_BYTES: usize = 8 << 20;
-/// How often a call is tried.
+/// Attempts for each call before it fails.
 const TRIES: u32 = 10;
 /// The same for what is read without a signature.
 const GET_TRIES: u32 = 4;
 /// The pause before the second try; it doubles before each further one, up to the longest.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(20);
-/// How often it is told that calls are repeated, at most.
+/// Most messages about repeated calls in one run.
 const BETWEEN_WORDS: Duration = Duration::from_secs(3);
 /// Errors that say that there were too many calls, of both services.
 const RETRYABLE_CODES: [&str; 8] = [
@@ -99,7 +99,7 @@ impl Client {
             builder
                 .connect_timeout(CONNECT_TIMEOUT)
                 .timeout(CALL_TIMEOUT)
-                // The services do not redirect, and a signature is for nobody else.
+                // The services do not redirect, and a signature is valid for one host only.
                 .redirect(reqwest::redirect::Policy::none())
         });
         Ok(Self {
@@ -113,7 +113,7 @@ impl Client {
         })
     }
 
-    /// The same client, which tells `events` of calls that are repeated.
+    /// The same client, which reports repeated calls to `events`.
     #[must_use]
     pub fn with_events(self, events: &Events) -> Self {
         let retries = Retries {
@@ -145,7 +145,7 @@ impl Client {
 
     /// Sends `call` until it succeeds, or fails for good.
     pub(super) async fn send(&self, call: &Call) -> Result<Answer, Error> {
-        let mut pause = PAUSE;
+        let mut pause = RETRY_PAUSE;
         for next in 2..=TRIES {
             match self.attempt(call).await {
                 Ok(answer) => return Ok(answer),
@@ -165,7 +165,7 @@ impl Client {
 
     /// The text at `url`, which everybody may read; some attempts.
     pub(super) async fn get(&self, action: &'static str, url: &str) -> Result<String, Error> {
-        let mut pause = PAUSE;
+        let mut pause = RETRY_PAUSE;
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -304,7 +304,7 @@ impl Retries {
             Error::Unexpected { .. } | Error::Interrupted => return,
         };
         let now = Instant::now();
-        // Whoever panicked with the lock has written nothing else.
+        // A thread that panicked with the lock has written nothing else.
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_some_and(|last| now.duration_since(last) < BETWEEN_WORDS) {
             return;

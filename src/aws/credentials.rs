@@ -18,7 +18,7 @@ use crate::common::timeout::timeout;
 /// A program that asks for a second factor may take this long.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Who publishes, and where.
+/// The credentials, region and endpoint of an AWS account.
 #[derive(Clone, Debug)]
 pub struct Account {
     pub(super) credentials: Credentials,

@@ -31,7 +31,7 @@ pub struct Ami {
     pub state: String,
     /// `arm64` or `x86_64`.
     pub architecture: String,
-    /// When it was registered.
+    /// Time of registration, in ISO 8601.
     pub created: String,
     /// The snapshots that it is made of.
     pub snapshots: Vec<String>,

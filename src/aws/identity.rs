@@ -6,7 +6,7 @@ use super::client::Client;
 use super::error::Error;
 use super::xml::descendant;
 
-/// Where AWS tells everybody's address.
+/// Service of AWS that returns the caller's public address.
 const CHECK_ADDRESS: &str = "https://checkip.amazonaws.com/";
 
 /// The call that returns it, for messages.

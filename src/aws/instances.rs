@@ -11,7 +11,7 @@ use super::xml::{child, items, parsed, tags, text};
 
 /// The disk that machines start from: Amazon Linux and NixOS's own images name it so; Linux calls it as it likes.
 pub(super) const ROOT_DEVICE: &str = "/dev/xvda";
-/// What gets the tags.
+/// Types of resources that get the tags at launch.
 const TAGGED: [&str; 3] = ["instance", "volume", "network-interface"];
 
 /// A machine that is about to be started.
@@ -31,7 +31,7 @@ pub struct NewInstance<'a> {
     pub group: &'a str,
     /// Size of its disk.
     pub disk_gib: u32,
-    /// What cloud-init reads.
+    /// The user data that cloud-init reads.
     pub user_data: &'a str,
     /// The same call with the same token starts nothing more. At most 64 characters.
     pub token: &'a str,

@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::plain_file;
 
 /// Larger files are not settings of AWS's tools.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_PROFILE_BYTES: u64 = 1 << 20;
 /// The profile where none is named.
 pub(super) const DEFAULT: &str = "default";
 
@@ -96,7 +96,7 @@ fn load(path: &Path) -> Result<Ini, Failure> {
     let failed = |why: &dyn std::fmt::Display| {
         Failure::usage(why).context(format!("read {}", path.display()))
     };
-    let text = match plain_file::read_text(path, MAX_BYTES) {
+    let text = match plain_file::read_text(path, MAX_PROFILE_BYTES) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Ini::new()),
         read => read.map_err(|error| failed(&error))?,
     };

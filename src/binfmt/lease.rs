@@ -41,7 +41,7 @@ pub struct Lease {
     task: JoinSet<()>,
 }
 
-/// How a lease ended.
+/// The reason why a lease ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum LeaseEnd {
     /// The registrar confirmed that the entry is removed.

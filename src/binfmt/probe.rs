@@ -13,7 +13,7 @@ use crate::engine::{
 
 /// A probe takes a tenth of a second, or half a minute on a slow and busy virtual machine; emulation that hangs is a known
 /// failure.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Lines of output that are kept for an error message.
 const MAX_LINES: usize = 50;
 /// Which handler is probed: the hints depend on it.
@@ -176,11 +176,11 @@ pub(super) async fn run_to_end(
     cancel: &Cancel,
 ) -> Result<ProbeRun, Failure> {
     let output = Box::pin(container.output(MAX_LINES));
-    match cancel.race(timeout(TIMEOUT, output)).await? {
+    match cancel.race(timeout(PROBE_TIMEOUT, output)).await? {
         Some(Ok((exit, lines))) => Ok(ProbeRun::Ended { exit, lines }),
         Some(Err(error)) => Ok(ProbeRun::Refused(error)),
         None => {
-            let seconds = TIMEOUT.as_secs();
+            let seconds = PROBE_TIMEOUT.as_secs();
             let failure = Failure::environment(format!("no answer within {seconds} s"));
             Err(failure.hint(probed.hint()))
         }

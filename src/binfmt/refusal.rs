@@ -163,7 +163,7 @@ mod tests {
             failure
                 .hints
                 .iter()
-                .any(|h| h.contains("takes no seccomp profile"))
+                .any(|h| h.contains("accepts no seccomp profile"))
         );
     }
 }

@@ -16,7 +16,7 @@ const ELF_MACHINE: Range<usize> = 36..40;
 pub struct Entry {
     /// Its name.
     pub name: String,
-    /// Whether the kernel uses it.
+    /// Whether the handler is enabled in the kernel.
     pub enabled: bool,
     /// The program that runs what matches.
     pub interpreter: String,

@@ -2,6 +2,7 @@
 
 use super::{BLOCK, BlockMap, Range, is_blank};
 use crate::common::hash::Hasher;
+use crate::common::to_usize::to_usize;
 
 const BLOCK_BYTES: usize = BLOCK as usize;
 /// Blocks of the longest range (8 MiB): short enough to report a difference early, and long enough to keep the map
@@ -59,11 +60,7 @@ impl Builder {
     /// Appends `count` zero bytes, for instance a hole in a sparse file.
     pub fn blank(&mut self, count: u64) {
         let zeros = [0; BLOCK_BYTES];
-        let piece = |n: u64| {
-            zeros
-                .get(..usize::try_from(n).unwrap_or(0))
-                .unwrap_or(&zeros)
-        };
+        let piece = |n: u64| zeros.get(..to_usize(n)).unwrap_or(&zeros);
         let head = if self.partial.is_empty() {
             0
         } else {
@@ -122,7 +119,7 @@ impl Builder {
                 hash: Hasher::new(),
             });
             let room = MAX_RANGE_BLOCKS.saturating_sub(open.end.saturating_sub(open.first));
-            let room = usize::try_from(room).unwrap_or(0) * BLOCK_BYTES;
+            let room = to_usize(room) * BLOCK_BYTES;
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             open.hash.update(now);
             self.blocks = first.saturating_add(now.len().div_ceil(BLOCK_BYTES) as u64);

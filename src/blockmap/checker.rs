@@ -2,6 +2,7 @@
 
 use super::{BlockMap, Range, is_blank};
 use crate::common::hash::Hasher;
+use crate::common::to_usize::to_usize;
 
 /// The first difference.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +82,7 @@ impl Checker {
             let span = self.current_span();
             let (Span::Blank(until) | Span::Data(until)) = span;
             let length = until.min(end).saturating_sub(self.position);
-            let piece = bytes.map(|all| all.split_at(usize::try_from(length).unwrap_or(0)));
+            let piece = bytes.map(|all| all.split_at(to_usize(length)));
             bytes = piece.map(|(_, later)| later);
             match (span, piece) {
                 (Span::Blank(_), Some((piece, _))) if !is_blank(piece) => {
@@ -111,7 +112,7 @@ impl Checker {
         let zeros = [0; 4096];
         while count > 0 {
             let n = count.min(4096);
-            let piece = zeros.get(..usize::try_from(n).unwrap_or(0));
+            let piece = zeros.get(..to_usize(n));
             self.hash.update(piece.unwrap_or(&zeros));
             count -= n;
         }

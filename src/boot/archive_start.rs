@@ -4,7 +4,9 @@
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 
+use crate::common::plain_tar::{PlainEntry, plain_entries};
 use crate::image::{Error, begins_archive};
 
 /// Bytes of a header of a tar archive.
@@ -33,9 +35,9 @@ pub(super) struct ArchiveStart {
 /// A file in an archive that is not compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArchivePart {
-    /// Where it begins, in bytes.
+    /// Offset of the file in the archive, in bytes.
     pub(super) start: u64,
-    /// Its length in bytes.
+    /// Length of the file in bytes.
     pub(super) size: u64,
 }
 
@@ -95,14 +97,14 @@ fn parts(file: &File) -> Result<Vec<(String, ArchivePart)>, Error> {
     let mut archive = tar::Archive::new(file);
     let entries = archive.entries_with_seek().map_err(damaged)?;
     let mut parts = Vec::new();
-    for entry in entries.take(MAX_ENTRIES) {
-        let entry = entry.map_err(damaged)?;
+    for found in plain_entries(entries).take(MAX_ENTRIES) {
+        let PlainEntry { entry, path, .. } = found.map_err(damaged)?;
         let part = ArchivePart {
             start: entry.raw_file_position(),
             size: entry.size(),
         };
-        let path = entry.path().map_err(damaged)?;
-        let name = path
+        let path = String::from_utf8_lossy(&path);
+        let name = Path::new(path.as_ref())
             .file_name()
             .map(|name| name.to_string_lossy().into_owned());
         if let Some(name) = name
@@ -183,6 +185,18 @@ mod tests {
             ("kexec-boot", "--command-line \"x\""),
             ("bzImage", "k")
         ]));
+        for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
+            let mut header = tar::Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_size(1 << 40);
+            header.set_cksum();
+            let mut huge = tempfile::tempfile().unwrap();
+            io::Write::write_all(&mut huge, header.as_bytes()).unwrap();
+            // A hole, which no memory could take.
+            huge.set_len(1 << 40).unwrap();
+            let error = archive_start(&huge).unwrap_err();
+            assert!(matches!(error, Error::Damaged(_)), "{error:?}");
+        }
         let mut other = tempfile::tempfile().unwrap();
         io::Write::write_all(&mut other, &[0; 2048]).unwrap();
         assert_eq!(archive_start(&other).unwrap(), None);

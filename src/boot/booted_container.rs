@@ -1,10 +1,12 @@
 //! A booted image for container engines: a copy of it in the engine, and a container that runs its init with the rights that the
 //! engine gives by default. Both are removed however sdbuild ends.
 
+use std::fs;
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt as _;
 
@@ -16,16 +18,14 @@ use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover, OrFail as _};
-use crate::engine::labels::{booted_image_name, labels};
+use crate::engine::labels::{booted_image_name, labels_of_now};
 use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, Engine, EngineFacts, HostPort, Init, Input,
-    Network, OutputChunk, PublishedPort, Role,
+    Attached, Container, ContainerGuard, ContainerSpec, EngineFacts, HostPort, ImageGuard, Init,
+    Input, Network, OutputChunk, PublishedPort, Role,
 };
 
 /// The first API version of Docker that gives a container its control groups to write (Docker 28.0).
 const WRITABLE_CGROUPS_SINCE: (u32, u32) = (1, 48);
-/// How long an engine may take to end a transfer that was interrupted, and to remove an image.
-const ENGINE_TIMEOUT: Duration = Duration::from_secs(60);
 /// File systems in memory, with their options. An init mounts them unless they are there, for which it needs more rights; NixOS has its
 /// programs with the rights of others in the second.
 const IN_MEMORY: [(&str, &str); 2] = [
@@ -46,35 +46,68 @@ pub(super) struct BootedContainer {
     pub(super) ssh_port: Option<u16>,
 }
 
-/// What has to be removed.
+/// The container and the container image to remove.
 #[derive(Debug)]
 struct Objects {
-    engine: Engine,
-    guard: ContainerGuard,
-    image: String,
+    container: ContainerGuard,
+    image: ImageGuard,
     holder: Holder,
+    load_mark: Option<PathBuf>,
 }
 
 impl Objects {
-    /// Removes the container and the image. Returns the first that could not be removed; then the second process tries once more.
-    async fn remove(self, cancel: &Cancel) -> Option<Leftover> {
-        let container = self.guard.remove(cancel).await;
-        let removal = Box::pin(self.engine.remove_image(&self.image));
-        let why = match cancel.bounded(ENGINE_TIMEOUT, removal).await {
-            Some(Ok(())) => None,
-            Some(Err(error)) => Some(error.to_string()),
-            None => Some("the engine did not answer in time".to_owned()),
+    /// Loads a copy of the image. An interruption ends the transfer, so that the engine has nothing of it, unless it has everything
+    /// already.
+    async fn load(
+        &mut self,
+        options: &ContainerOptions,
+        archive: &Arc<ContainerArchive>,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        let name = booted_image_name(&options.run);
+        let labels = labels_of_now(Role::Booted, &options.run);
+        let (archive, Context { cancel, events }) = (Arc::clone(archive), context.clone());
+        let pack = move |out: &mut dyn std::io::Write| {
+            let size = archive.size();
+            let progress = |read| events.bytes(Phase::ContainerImages, read, Some(size));
+            archive.pack(&name, &labels, &cancel, &progress, out)
         };
-        let image = why.map(|why| Leftover {
-            what: format!("container image {}", self.image),
-            why,
-            remedy: self.engine.address().image_removal(&self.image),
-        });
-        let leftover = container.or(image);
-        if leftover.is_none() {
+        self.load_begun()
+            .or_environment("note that an image is being loaded")?;
+        let loaded = context.cancel.race(Box::pin(self.image.load(pack))).await;
+        self.load_ended();
+        Ok(loaded??)
+    }
+
+    /// Makes the removal look for the image until it can have appeared.
+    fn load_begun(&mut self) -> io::Result<()> {
+        if let Some(mark) = &self.load_mark {
+            fs::write(mark, "")?;
+        }
+        self.holder.load_begun();
+        Ok(())
+    }
+
+    /// To be called when a load has ended, or is waited for no longer: in that case nothing changes.
+    fn load_ended(&mut self) {
+        if self.image.is_settled() {
+            if let Some(mark) = &self.load_mark {
+                // A run that leaves nothing removes it too.
+                fs::remove_file(mark).ok();
+            }
+            self.holder.load_ended();
+        }
+    }
+
+    /// Removes the container and the image. Returns what could not be removed; then the second process tries once more.
+    async fn remove(self, cancel: &Cancel) -> Vec<Leftover> {
+        let container = self.container.remove(cancel).await;
+        let image = self.image.remove(cancel).await;
+        let leftovers: Vec<_> = container.into_iter().chain(image).collect();
+        if leftovers.is_empty() {
             self.holder.nothing_is_left();
         }
-        leftover
+        leftovers
     }
 }
 
@@ -89,16 +122,16 @@ pub(super) async fn start(
     let holder = Holder::start(options.engine.endpoint(), &options.run)
         .or_environment("start the process that removes the container")?;
     let mut objects = Objects {
-        engine: options.engine.clone(),
-        guard: ContainerGuard::arm(&options.engine, &spec.name).grace(0),
-        image: spec.image.clone(),
+        container: ContainerGuard::arm(&options.engine, &spec.name).grace(0),
+        image: ImageGuard::arm(&options.engine, &spec.image),
         holder,
+        load_mark: options.load_mark.clone(),
     };
     let cancel = &context.cancel;
     let started = async {
-        let load = load(options, archive, context);
+        let load = objects.load(options, archive, context);
         context.events.phase(Phase::ContainerImages, load).await?;
-        let run = run(&mut objects.guard, &spec, port);
+        let run = run(&mut objects.container, &spec, port);
         cancel.race(Box::pin(run)).await?
     };
     match Box::pin(started).await {
@@ -109,9 +142,9 @@ pub(super) async fn start(
             ssh_port,
         }),
         Err(failure) => {
-            let leftover = objects.remove(cancel).await.into_iter().collect();
+            let leftovers = objects.remove(cancel).await;
             let failure = failure.context("start the container");
-            Err(failure.with_teardown(leftover))
+            Err(failure.with_teardown(leftovers))
         }
     }
 }
@@ -130,37 +163,6 @@ async fn run(
         None => None,
     };
     Ok((container, attached, ssh_port))
-}
-
-/// Loads a copy of the image. An interruption ends the transfer, so that the engine has nothing of it.
-async fn load(
-    options: &ContainerOptions,
-    archive: &Arc<ContainerArchive>,
-    context: &Context,
-) -> Result<(), Failure> {
-    let name = booted_image_name(&options.run);
-    let labels = labels(Role::Booted, &options.run);
-    let (archive, Context { cancel, events }) = (Arc::clone(archive), context.clone());
-    let pack = move |out: &mut dyn std::io::Write| {
-        let size = archive.size();
-        let progress = |read| events.bytes(Phase::ContainerImages, read, Some(size));
-        archive.pack(&name, &labels, &cancel, &progress, out)
-    };
-    let cancel = &context.cancel;
-    let load = options.engine.load_packed_image(pack, |_| ());
-    let given_up = async {
-        cancel.cancelled().await;
-        let never = std::future::pending::<()>();
-        cancel.bounded(ENGINE_TIMEOUT, never).await;
-    };
-    tokio::select! {
-        biased;
-        loaded = Box::pin(load) => match loaded {
-            Err(_) if cancel.is_cancelled() => Err(Failure::interrupted()),
-            loaded => Ok(loaded?),
-        },
-        () = given_up => Err(Failure::interrupted()),
-    }
 }
 
 /// The container: the program of the image as the image says, in place of the engine's defaults for a program of ours.
@@ -209,7 +211,7 @@ impl BootedContainer {
     }
 
     /// Kills and removes the container, and removes the copy of the image.
-    pub(super) async fn remove(self, cancel: &Cancel) -> Option<Leftover> {
+    pub(super) async fn remove(self, cancel: &Cancel) -> Vec<Leftover> {
         drop(self.attached);
         self.objects.remove(cancel).await
     }

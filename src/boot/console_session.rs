@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use crate::boot::keyboard::{Keyboard, forward_keys};
 use crate::boot::machine::RunningMachine;
-use crate::boot::outcome::{container_outcome, qemu_outcome, with_leftover};
+use crate::boot::outcome::{container_outcome, qemu_outcome, with_leftovers};
 use crate::boot::qemu::{PLUG_NETWORK, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::boot::session::BootSession;
@@ -23,7 +23,7 @@ use crate::engine::HostPort;
 const SHOW_CONSOLE: &str = "show the machine's console";
 /// How long to wait, when the keyboard cannot be connected, for QEMU to report why it ended; and for a
 /// terminal that does not accept output.
-const GRACE: Duration = Duration::from_secs(2);
+const CONSOLE_GRACE: Duration = Duration::from_secs(2);
 
 /// Connects the terminal to the console until the machine ends or the user ends it.
 pub(super) async fn run(session: BootSession<'_>) -> Result<(), Failure> {
@@ -55,13 +55,13 @@ pub(super) async fn run(session: BootSession<'_>) -> Result<(), Failure> {
     };
     let stderr = machine.stderr_text();
     let is_container = machine.is_container();
-    let leftover = machine.stop(cancel).await;
+    let leftovers = machine.stop(cancel).await;
     drop(settings);
     let outcome = outcome.and_then(|status| match status? {
         status if is_container => container_outcome(status),
         status => qemu_outcome(status, &stderr),
     });
-    with_leftover(outcome, leftover)
+    with_leftovers(outcome, leftovers)
 }
 
 /// What the terminal shows, and how the user ends it.
@@ -107,7 +107,7 @@ async fn relay(
     }
     // Whatever is printed next begins on a new line; a terminal that accepts no output needs none.
     let newline = async { screen.write_all(b"\n").await.and(screen.flush().await) };
-    drop(timeout(GRACE, newline).await);
+    drop(timeout(CONSOLE_GRACE, newline).await);
     Ok(ExitStatus::default())
 }
 
@@ -155,7 +155,7 @@ async fn type_on(keyboard: Option<Keyboard>, keys: mpsc::Receiver<Vec<u8>>, even
     let mut connected = match connected {
         Ok(connected) => connected,
         Err(error) => {
-            tokio::time::sleep(GRACE).await;
+            tokio::time::sleep(CONSOLE_GRACE).await;
             events.warn(format!("the keyboard is not connected: {error}"));
             None
         }

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::common::cancel::Cancel;
 use crate::common::hash::Hasher;
+use crate::common::plain_tar::{PlainEntry, plain_entries};
 use crate::common::system::ReportedArchitecture;
 use crate::image::{Error, ImageFile, ImageReader, ReadProgress};
 
@@ -95,9 +96,9 @@ impl ContainerArchive {
         let mut missing: BTreeSet<&str> = self.layers.iter().map(String::as_str).collect();
         let reader = Decompressed::new(&self.image, cancel, progress).map_err(io::Error::other)?;
         let mut archive = tar::Archive::new(reader);
-        for entry in archive.entries()?.take(MAX_ENTRIES) {
-            let entry = entry?;
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        for found in plain_entries(archive.entries()?).take(MAX_ENTRIES) {
+            let PlainEntry { entry, path, .. } = found?;
+            let name = String::from_utf8_lossy(&path).into_owned();
             // Whatever else is in it is not passed on.
             if entry.header().entry_type().is_file() && missing.remove(name.as_str()) {
                 let mut header = header(entry.size());
@@ -128,9 +129,12 @@ fn described(image: &ImageFile, cancel: &Cancel) -> Result<(Listed, Value), Erro
     let refused = || Error::Refused(NOT_OURS.to_owned());
     let mut listed: Option<Listed> = None;
     let mut archive = tar::Archive::new(Decompressed::new(image, cancel, &|_| ())?);
-    for entry in archive.entries()?.take(MAX_ENTRIES) {
-        let mut entry = entry.map_err(|error| damaged(error, cancel))?;
-        let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+    for found in plain_entries(archive.entries()?).take(MAX_ENTRIES) {
+        let found = found.map_err(|error| damaged(error, cancel))?;
+        let PlainEntry {
+            mut entry, path, ..
+        } = found;
+        let name = String::from_utf8_lossy(&path).into_owned();
         match listed.take() {
             None if name == MANIFEST => {
                 let all: Vec<Listed> = parse(&mut entry, cancel)?;

@@ -19,18 +19,23 @@ use crate::engine::{Endpoint, Engine, EngineError, Role, RunId};
 const COMMAND: &str = "hold-container";
 /// Bytes of the order.
 const MAX_ORDER: u64 = 64 << 10;
-/// What sdbuild says when it has removed both itself.
-const NOTHING_IS_LEFT: &[u8] = b"\n";
+/// What sdbuild says when the engine begins to load the image.
+const LOAD_BEGUN: u8 = b'+';
+/// What it says when the engine has the image, or will not have it.
+const LOAD_ENDED: u8 = b'-';
+/// What it says when it has removed both itself.
+const NOTHING_IS_LEFT: u8 = b'\n';
 /// The pause between two attempts.
-const PAUSE: Duration = Duration::from_secs(1);
+const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 /// Attempts in all. The engine may be starting again; what is left then is removed by the next run.
 const ATTEMPTS: u32 = 60;
-/// Attempts that have to find nothing, one after the other: a request of the killed sdbuild may still be carried out.
+/// Attempts that have to find nothing, one after the other: a request of the killed sdbuild may still be carried out. A load that
+/// was under way, which takes as long as the image is large, ends with the image or all attempts.
 const QUIET_ATTEMPTS: u32 = 5;
 
-/// What to remove, and where.
+/// Request to remove a container and its image from an engine.
 #[derive(Debug, Serialize, Deserialize)]
-struct Order {
+struct RemovalRequest {
     endpoint: Endpoint,
     run: String,
 }
@@ -44,7 +49,7 @@ impl Holder {
     pub(super) fn start(endpoint: &Endpoint, run: &RunId) -> io::Result<Self> {
         let (mut here, there) = UnixStream::pair()?;
         start_own(COMMAND, &[], there)?;
-        let order = Order {
+        let order = RemovalRequest {
             endpoint: endpoint.clone(),
             run: run.to_string(),
         };
@@ -54,11 +59,25 @@ impl Holder {
         Ok(Self(here))
     }
 
+    /// To be called before the engine loads the image.
+    pub(super) fn load_begun(&mut self) {
+        self.say(LOAD_BEGUN);
+    }
+
+    /// To be called when the engine has loaded the image, or certainly will not.
+    pub(super) fn load_ended(&mut self) {
+        self.say(LOAD_ENDED);
+    }
+
     /// Ends the process, which removes nothing.
     pub(super) fn nothing_is_left(mut self) {
-        // A process that is gone removes nothing either.
-        self.0.write_all(NOTHING_IS_LEFT).ok();
+        self.say(NOTHING_IS_LEFT);
         self.0.shutdown(Shutdown::Both).ok();
+    }
+
+    fn say(&mut self, word: u8) {
+        // A process that is gone removes nothing.
+        self.0.write_all(&[word]).ok();
     }
 }
 
@@ -66,34 +85,36 @@ impl Holder {
 ///
 /// # Errors
 ///
-/// When there is no order.
+/// When no valid request arrives on standard input.
 pub async fn hold_container() -> Result<(), Failure> {
     let waited = tokio::task::spawn_blocking(wait);
-    let (order, is_removed) = waited
+    let (order, last_word) = waited
         .await
         .or_internal("wait for sdbuild")?
         .or_environment("read the request to remove a container")?;
-    if is_removed {
+    if last_word == Some(NOTHING_IS_LEFT) {
         return Ok(());
     }
     let run: RunId = order.run.parse().or_usage("read the run")?;
+    let mut may_appear = last_word == Some(LOAD_BEGUN);
     let mut quiet = 0;
     for _ in 0..ATTEMPTS {
         let removed = Box::pin(remove(&order.endpoint, &run)).await;
+        may_appear &= !matches!(removed, Ok(true));
         quiet = match removed {
-            Ok(true) | Err(_) => 0,
-            Ok(false) => quiet + 1,
+            Ok(false) if !may_appear => quiet + 1,
+            Ok(_) | Err(_) => 0,
         };
         if quiet == QUIET_ATTEMPTS {
             break;
         }
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(REMOVAL_PAUSE).await;
     }
     Ok(())
 }
 
-/// Reads the order, and waits for the end of the connection; whether everything is removed already.
-fn wait() -> io::Result<(Order, bool)> {
+/// Reads the order, and waits for the end of the connection; what sdbuild said last.
+fn wait() -> io::Result<(RemovalRequest, Option<u8>)> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let mut length = [0; 8];
     socket.read_exact(&mut length)?;
@@ -104,7 +125,7 @@ fn wait() -> io::Result<(Order, bool)> {
     let mut said = Vec::new();
     // A connection that breaks is one that has ended.
     socket.read_to_end(&mut said).ok();
-    Ok((order, said == NOTHING_IS_LEFT))
+    Ok((order, said.pop()))
 }
 
 /// Removes the container and the image of `run`; whether there was one of them.

@@ -21,7 +21,7 @@ const MAX_NAME_BYTES: usize = 256;
 const BEGIN_NODE: u32 = 1;
 const END_NODE: u32 = 2;
 const PROPERTY: u32 = 3;
-const NOTHING: u32 = 4;
+const FDT_NOP: u32 = 4;
 const END: u32 = 9;
 
 /// A node whose end has not been read.
@@ -36,7 +36,7 @@ pub(super) fn remove(tree: &mut [u8], absent: &[AbsentDevice]) {
     for range in find(tree, absent).unwrap_or_default() {
         if let Some(bytes) = tree.get_mut(range) {
             let (words, _) = bytes.as_chunks_mut::<4>();
-            words.fill(NOTHING.to_be_bytes());
+            words.fill(FDT_NOP.to_be_bytes());
         }
     }
 }
@@ -76,7 +76,7 @@ fn find(tree: &[u8], absent: &[AbsentDevice]) -> Option<Vec<Range<usize>>> {
                 at += 4;
                 found.extend(open.pop()?.removed(at));
             }
-            NOTHING => at += 4,
+            FDT_NOP => at += 4,
             END => return Some(found),
             _ => return None,
         }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn words(count: usize) -> Vec<u8> {
-        NOTHING.to_be_bytes().repeat(count)
+        FDT_NOP.to_be_bytes().repeat(count)
     }
 
     #[test]

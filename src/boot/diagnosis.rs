@@ -27,9 +27,9 @@ pub(super) struct Evidence<'a> {
 /// What a failed boot usually means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Diagnosis {
-    /// What happened.
+    /// The problem.
     pub(super) what: String,
-    /// What to do about it.
+    /// The hint for the user.
     pub(super) hint: &'static str,
 }
 

@@ -42,7 +42,7 @@ impl Disk {
         open_path(&self.file)
     }
 
-    /// How the file holds the disk.
+    /// The format of the disk file.
     pub(super) fn form(&self) -> DiskForm {
         self.form
     }

@@ -21,7 +21,7 @@ use crate::common::ssh_key::{contains_key, key_of};
 const MAX_KEY_BYTES: u64 = 64 << 10;
 /// How long a program of OpenSSH may take: one that asks an agent waits for as long as that is silent, such as an agent that was
 /// forwarded here over a connection that is lost.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const SSH_TOOL_TIMEOUT: Duration = Duration::from_secs(3);
 /// Keys that are tried: an SSH server refuses a client after six.
 const MAX_KEYS: usize = 5;
 
@@ -113,7 +113,7 @@ fn word_of_hash(line: &[u8]) -> Option<String> {
     words.find(|w| w.starts_with("SHA256:")).map(str::to_owned)
 }
 
-/// Runs a program of OpenSSH; `None` if it is not installed, does not start, or does not end within [`TIMEOUT`].
+/// Runs a program of OpenSSH; `None` if it is not installed, does not start, or does not end within [`SSH_TOOL_TIMEOUT`].
 fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Option<Output> {
     let mut command = Command::new(find_program(program, path)?);
     command.args(args).args(file).stdin(Stdio::null());
@@ -123,7 +123,7 @@ fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Optio
     let id = Pid::from_raw(child.id().try_into().ok()?);
     let (sender, ended) = mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
-    let Ok(output) = ended.recv_timeout(TIMEOUT) else {
+    let Ok(output) = ended.recv_timeout(SSH_TOOL_TIMEOUT) else {
         kill(id, Signal::SIGKILL).ok();
         return None;
     };

@@ -7,7 +7,7 @@ use crate::boot::diagnosis;
 use crate::boot::login::{ProbeResult, SshProbe};
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::network_adapter::NetworkAdapter;
-use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftover, with_memory_hint};
+use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftovers, with_memory_hint};
 use crate::boot::progress::BootProgress;
 use crate::boot::prompt_session;
 use crate::boot::qemu::Serial;
@@ -41,7 +41,7 @@ pub(super) async fn run(session: BootSession<'_>, login: &Login) -> Result<Reach
         }
         None => ended_at_once(&session, &mut machine).await,
     };
-    with_leftover(outcome, machine.stop(&session.context.cancel).await)
+    with_leftovers(outcome, machine.stop(&session.context.cancel).await)
 }
 
 /// The failure of a machine that ended before the engine could tell its port.

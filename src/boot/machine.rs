@@ -22,7 +22,7 @@ const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes of QEMU's standard error that are kept.
 const MAX_STDERR_BYTES: usize = 16 * 1024;
 
-/// What runs.
+/// The process that runs the machine.
 #[derive(Debug)]
 pub(super) enum Backend {
     /// QEMU as a process on the host.
@@ -45,7 +45,7 @@ pub(super) struct RunningMachine {
     events: Events,
 }
 
-/// What happened next.
+/// An event of a booting machine.
 #[derive(Debug)]
 pub(super) enum BootEvent {
     /// These lines appeared on the console.
@@ -98,7 +98,7 @@ impl RunningMachine {
     }
 
     async fn type_in_monitor(&mut self, commands: &[&str]) -> Result<(), Failure> {
-        const DOING: &str = "plug in the machine's network adapter";
+        const PLUG_OPERATION: &str = "plug in the machine's network adapter";
         let lines = commands.join("\n");
         // Ctrl-A C leads from the last serial port to the monitor, which is the first on the console.
         let keys = format!("\x01c{lines}\n\x01c");
@@ -106,7 +106,7 @@ impl RunningMachine {
             Backend::Process(process) => process
                 .type_keys(keys.as_bytes())
                 .await
-                .or_environment(DOING),
+                .or_environment(PLUG_OPERATION),
             Backend::Container(container) => {
                 let mut connected = container.keyboard().connect().await?;
                 connected.input.write(keys.as_bytes()).await?;
@@ -180,9 +180,11 @@ impl RunningMachine {
     }
 
     /// Ends QEMU and waits for its end; returns what could not be removed.
-    pub(super) async fn stop(mut self, cancel: &Cancel) -> Option<Leftover> {
+    pub(super) async fn stop(mut self, cancel: &Cancel) -> Vec<Leftover> {
         match self.backend {
-            Backend::Container(container) => return container.remove(cancel).await,
+            Backend::Container(container) => {
+                return container.remove(cancel).await.into_iter().collect();
+            }
             Backend::Booted(container) => return container.remove(cancel).await,
             Backend::Process(ref process) => process.terminate(),
         }
@@ -192,6 +194,6 @@ impl RunningMachine {
         {
             process.kill().await;
         }
-        None
+        Vec::new()
     }
 }

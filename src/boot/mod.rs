@@ -41,6 +41,6 @@ mod tools;
 pub use container::ContainerOptions;
 pub use container_holder::hold_container;
 pub use outcome::Reached;
-pub use request::{BootRequest, Kind, Login};
-pub use run::{boot, check_architecture, check_requirements, check_tools, kind_of};
+pub use request::{BootMethod, BootRequest, Login};
+pub use run::{boot, boot_method_of, check_architecture, check_requirements, check_tools};
 pub use tools::missing_on_host;

@@ -9,7 +9,7 @@ use crate::boot::login::{SshProbe, is_refusal};
 use crate::boot::machine::RunningMachine;
 use crate::common::failure::{Class, Failure, Leftover};
 
-/// How far a boot came.
+/// The result of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reached {
     /// A login over SSH succeeded.
@@ -131,17 +131,17 @@ pub(super) fn command_outcome(status: ExitStatus, messages: &str) -> Result<(), 
 }
 
 /// Adds what could not be removed to the outcome.
-pub(super) fn with_leftover<T>(
+pub(super) fn with_leftovers<T>(
     outcome: Result<T, Failure>,
-    leftover: Option<Leftover>,
+    leftovers: Vec<Leftover>,
 ) -> Result<T, Failure> {
-    let Some(leftover) = leftover else {
+    if leftovers.is_empty() {
         return outcome;
-    };
+    }
     let failure = outcome.err().unwrap_or_else(|| {
         Failure::environment("the image was booted, but not everything could be removed")
     });
-    Err(failure.with_teardown(vec![leftover]))
+    Err(failure.with_teardown(leftovers))
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! A boot that waits for the prompt of a login on the serial console, for machines that nobody can log in to over SSH.
+//! A boot that waits for the login prompt on the serial console, for machines without a login over SSH.
 
 use std::time::Duration;
 
 use crate::boot::diagnosis;
 use crate::boot::machine::{BootEvent, RunningMachine};
-use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftover};
+use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftovers};
 use crate::boot::progress::BootProgress;
 use crate::boot::qemu::Serial;
 use crate::boot::session::BootSession;
@@ -20,7 +20,7 @@ pub(super) async fn run(session: BootSession<'_>, limit: Duration) -> Result<Rea
     let mut machine = session.start(None, Serial::Pipe).await?;
     let events = &session.context.events;
     let outcome = events.phase(Phase::Boot, wait(&mut machine, &session, limit));
-    with_leftover(outcome.await, machine.stop(&session.context.cancel).await)
+    with_leftovers(outcome.await, machine.stop(&session.context.cancel).await)
 }
 
 /// Waits until the console of a machine that may have booted already shows the prompt.

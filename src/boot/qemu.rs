@@ -53,7 +53,7 @@ pub(super) struct DirectStart {
     /// The card of a board, a qcow2 file over the image.
     pub(super) card: Option<PathBuf>,
     pub(super) kernel: PathBuf,
-    /// Of a board.
+    /// The device tree of the board; `None` for QEMU's own.
     pub(super) device_tree: Option<PathBuf>,
     pub(super) initrd: Option<PathBuf>,
     pub(super) command_line: Option<String>,

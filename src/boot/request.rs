@@ -8,9 +8,9 @@ use std::time::Duration;
 use crate::common::board::{Board, QemuFirmware, QemuModel};
 use crate::seed::Seed;
 
-/// What starts an image.
+/// The method by which an image is booted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub enum BootMethod {
     /// The firmware of the machine's model, or QEMU itself.
     #[default]
     Firmware,
@@ -31,8 +31,8 @@ pub struct BootRequest {
     pub model: &'static QemuModel,
     /// The firmware of the machine; `None` for the one of its model.
     pub firmware: Option<PathBuf>,
-    /// What starts the image.
-    pub kind: Kind,
+    /// The method by which the image is booted.
+    pub method: BootMethod,
     /// The memory of the machine in MiB.
     pub memory_mib: u32,
     /// The port on 127.0.0.1 that leads to the machine's SSH; `None` for a free one.
@@ -53,7 +53,11 @@ pub struct BootRequest {
 impl BootRequest {
     /// The firmware of the machine unless the user named one.
     pub(super) fn own_firmware(&self) -> Option<&'static QemuFirmware> {
-        let uefi = self.model.uefi.as_ref().filter(|_| self.kind == Kind::Uefi);
+        let uefi = self
+            .model
+            .uefi
+            .as_ref()
+            .filter(|_| self.method == BootMethod::Uefi);
         uefi.or(self.model.firmware.as_ref())
     }
 }
@@ -82,7 +86,7 @@ impl BootRequest {
             board,
             model: board.qemu.as_ref().unwrap(),
             firmware: None,
-            kind: Kind::Firmware,
+            method: BootMethod::Firmware,
             memory_mib: 1024,
             port: None,
             home: None,

@@ -9,7 +9,7 @@ use crate::boot::container_archive::ContainerArchive;
 use crate::boot::copy_in::image_in_container;
 use crate::boot::disk::{Disk, open_image, prepare};
 use crate::boot::outcome::Reached;
-use crate::boot::request::{BootRequest, Kind, Login};
+use crate::boot::request::{BootMethod, BootRequest, Login};
 use crate::boot::seed_disk::{self, SeedDisk};
 use crate::boot::session::{BootSession, Source};
 use crate::boot::start_files::StartFiles;
@@ -22,15 +22,16 @@ use crate::common::system::ReportedArchitecture;
 use crate::engine::Engine;
 use crate::image::{ImageFile, authorized_keys};
 
-/// What starts `image`.
-pub fn kind_of(image: &Path) -> Result<Kind, Failure> {
+/// The method by which `image` is booted, from its content.
+pub fn boot_method_of(image: &Path) -> Result<BootMethod, Failure> {
     let (file, cancel) = (open_image(image)?, Cancel::new());
+    let by_uefi = || file.starts_by_uefi(&cancel);
     Ok(if file.is_container_image(&cancel) {
-        Kind::Container
-    } else if file.starts_by_uefi(&cancel) {
-        Kind::Uefi
+        BootMethod::Container
+    } else if by_uefi().map_err(|error| error.fail_on("open", image))? {
+        BootMethod::Uefi
     } else {
-        Kind::Firmware
+        BootMethod::Firmware
     })
 }
 
@@ -80,7 +81,7 @@ pub async fn boot(
     context: &Context,
 ) -> Result<Reached, Failure> {
     let (file, mut tools) = open(image, request, container.is_none())?;
-    if let (Kind::Container, Some(options)) = (request.kind, container) {
+    if let (BootMethod::Container, Some(options)) = (request.method, container) {
         return boot_container(file, image, request, &tools, options, context).await;
     }
     let disk = prepare(file, image, &request.scratch, context).await?;
@@ -160,7 +161,7 @@ async fn reach(session: BootSession<'_>) -> Result<Reached, Failure> {
     }
 }
 
-/// What a boot waits for.
+/// The condition that ends a boot.
 enum Goal<'a> {
     /// A login over SSH.
     Login(&'a Login),

@@ -20,7 +20,7 @@ use crate::common::failure::Failure;
 use crate::common::program::{OPENSSH_PACKAGES, missing_program};
 use crate::engine::HostPort;
 
-/// What is booted.
+/// The source of a boot: a disk, an archive or a container image.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
     /// A disk, or an archive with what QEMU starts.
@@ -54,7 +54,7 @@ impl BootSession<'_> {
         }
     }
 
-    /// Why nobody can log in to the machine over SSH; `None` if that can only be tried.
+    /// The reason why a login over SSH is impossible; `None` if it can be attempted.
     pub(super) fn no_login(&self) -> Result<Option<Failure>, Failure> {
         if self.tools.ssh.is_none() {
             return Ok(Some(missing_program("ssh", OPENSSH_PACKAGES)));

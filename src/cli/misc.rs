@@ -49,7 +49,7 @@ pub struct Check {
     #[command(flatten)]
     pub config: ConfigArgs,
 
-    /// What it is evaluated with.
+    /// The nixpkgs that it is evaluated with.
     #[command(flatten)]
     pub nixpkgs: NixpkgsArgs,
 

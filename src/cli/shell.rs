@@ -23,7 +23,7 @@ pub struct Shell {
     #[command(flatten)]
     pub config: ConfigArgs,
 
-    /// What it is evaluated with.
+    /// The nixpkgs that it is evaluated with.
     #[command(flatten)]
     pub nixpkgs: NixpkgsArgs,
 

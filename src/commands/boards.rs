@@ -3,15 +3,13 @@
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::board::{BOARDS, Board, BoardName, QemuModel};
 use crate::common::failure::Failure;
 use crate::common::system::System;
 use crate::ui::Ui;
 use crate::ui::layout::{column, fit, labelled, wrapped};
 
-/// Version of the JSON, raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 /// Columns of the names, of the names and titles, and of the text behind a name.
 const NAME_COLUMNS: usize = 11;
 const TITLE_COLUMNS: usize = 46;
@@ -20,7 +18,7 @@ const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// On a terminal of fewer columns titles are shortened, or left out.
 const NARROW: usize = 70;
-/// What is said below the list.
+/// The text below the list.
 const NOTES: &str = "No image was tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
                      a configuration for it.";
 

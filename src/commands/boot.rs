@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::boot::{self, BootRequest, ContainerOptions, Kind, Login, Reached};
+use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Login, Reached};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::board::{Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
@@ -28,14 +28,16 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let image = named_or_newest(args.image.as_deref(), env, context)?;
-    // What cannot be opened is refused below, with whatever else is missing.
-    let kind = boot::kind_of(&image).unwrap_or_default();
-    if kind == Kind::Container {
+    let method_of_image = boot::boot_method_of(&image);
+    let method = method_of_image.as_ref().copied().unwrap_or_default();
+    if method == BootMethod::Container {
         refuse_flags_of_machines(args)?;
     }
-    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.of_kind(kind);
+    let plan = BootPlan::new(settings::Boot::resolve(&image, args, env)?)?.by_method(method);
     // Checked before anything is downloaded.
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
+    // What cannot be opened was refused now, with whatever else is missing.
+    method_of_image?;
     if plan.shows_the_console() && !ui.can_ask() {
         context.events.notice(
             "without a terminal the console is shown until the machine is switched off: --until-login, --until-ssh and --run end by themselves",
@@ -99,9 +101,9 @@ impl BootPlan {
         self
     }
 
-    /// The plan of a boot of an image of this kind.
-    pub(super) fn of_kind(mut self, kind: Kind) -> Self {
-        self.request.kind = kind;
+    /// The plan of a boot of an image that is booted by `method`.
+    pub(super) fn by_method(mut self, method: BootMethod) -> Self {
+        self.request.method = method;
         self
     }
 
@@ -116,7 +118,7 @@ impl BootPlan {
 
     fn on_host(&self) -> bool {
         match self.emulator {
-            _ if self.request.kind == Kind::Container => false,
+            _ if self.request.method == BootMethod::Container => false,
             EmulatorChoice::Host => true,
             EmulatorChoice::Container => false,
             EmulatorChoice::Auto => boot::missing_on_host(&self.request).is_none(),
@@ -147,7 +149,7 @@ impl BootPlan {
 
     async fn prepare_engine(&self, context: &Context) -> Result<BootEngine, Failure> {
         let needs_port = needs_port(&self.request);
-        if self.request.kind == Kind::Container {
+        if self.request.method == BootMethod::Container {
             return BootEngine::for_containers(&self.common, needs_port, context).await;
         }
         if let Some(missing) = boot::missing_on_host(&self.request).filter(|_| self.is_auto()) {
@@ -174,7 +176,7 @@ impl PreparedBoot {
     /// Refuses an image of `system` that no container of the engine could run.
     pub(super) fn check_system(&self, system: System) -> Result<(), Failure> {
         match &self.engine {
-            Some(engine) if self.request.kind == Kind::Container => {
+            Some(engine) if self.request.method == BootMethod::Container => {
                 let architecture = ReportedArchitecture::Supported(system.architecture());
                 boot::check_architecture(&architecture, &engine.engine)
             }
@@ -219,6 +221,7 @@ impl PreparedBoot {
             run: engine.run.clone(),
             image: engine.image.clone(),
             disk: engine.disk(),
+            load_mark: engine.load_mark(),
             screen: ui.screen()?,
         };
         let outcome = boot::boot(image, &self.request, Some(&options), context).await;
@@ -269,7 +272,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         board,
         model,
         firmware: settings.firmware,
-        kind: Kind::default(),
+        method: BootMethod::default(),
         memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
         port: settings.port,
         path: settings.path,
@@ -299,7 +302,7 @@ mod tests {
             prompt: None,
             seed: None,
             firmware: None,
-            kind: Kind::default(),
+            method: BootMethod::default(),
             memory_mib: 1024,
             port,
             home: None,

@@ -1,7 +1,7 @@
 //! `sdbuild build`: plans and runs a build, and boots the image if a boot test is requested.
 
 mod boot_test;
-mod told;
+mod summary;
 
 use std::path::Path;
 use std::time::Instant;
@@ -22,9 +22,9 @@ use crate::pipeline::{self, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
 use boot_test::{prepare_boot_test, run_boot_test};
-use told::{image_done, next_commands, tell_image, tell_next};
+use summary::{image_done, next_commands, tell_image, tell_next};
 
-pub(super) use told::BuildOutput;
+pub(super) use summary::BuildOutput;
 
 /// Builds the image and writes its path, or its manifest, to standard output.
 pub async fn run(
@@ -69,7 +69,7 @@ pub async fn run(
     built.map(drop)
 }
 
-/// What is told when a build on a machine on loan is only described.
+/// The notice of a dry run with a machine on loan.
 const NOT_BORROWED: &str =
     "a dry run borrows no machine: it describes a build on the current engine";
 
@@ -138,7 +138,7 @@ pub(super) async fn build(
     booted.map(Some)
 }
 
-/// Tells the price of a machine on loan, and asks whether it may be paid unless the user said so.
+/// Shows the price of a machine on loan, and asks for confirmation unless it was given in advance.
 async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
     let price = ui::sanitize_line(price);
     if accepts {
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn an_interruption_says_that_results_are_kept() {
         let stopped = with_kept(Failure::interrupted());
-        assert!(stopped.hints.concat().contains("is kept"), "{stopped:?}");
+        assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
     }
 

@@ -76,7 +76,7 @@ async fn export(
     Ok(())
 }
 
-/// What the user is told in the end.
+/// The summary at the end of an export.
 fn told(exported: Exported, place: &str, destination: &Destination, key: &CacheKey) -> Vec<String> {
     let Exported { paths, bytes } = exported;
     let public = key.public();
@@ -139,7 +139,7 @@ fn read(path: &Path) -> Result<CacheKey, Failure> {
     })
 }
 
-/// The key in `path`, or a new one, which is told.
+/// The key in `path`; creates one with a notice if the file is missing.
 fn read_or_make(path: &Path, context: &Context) -> Result<CacheKey, Failure> {
     if path.symlink_metadata().is_ok() {
         return read(path);
@@ -208,7 +208,7 @@ mod tests {
             &key,
         );
         assert!(none[0].starts_with("nothing to export"), "{none:?}");
-        let serve = "python3 -m http.server -d /cache 8080, with: --extra-substituters http://ADDRESS:8080 ";
+        let serve = "python3 -m http.server -d /cache 8080, and build with: --extra-substituters http://ADDRESS:8080 ";
         assert!(none[1].contains(serve), "{none:?}");
         assert!(!lines.concat().contains(&key.secret()));
     }

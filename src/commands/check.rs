@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_string::nix_string;
@@ -15,9 +15,6 @@ use crate::settings::{self, Environment};
 use crate::template::{self, PublicKey};
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
-
-/// Version of the JSON report: raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 
 /// Evaluates the configuration and prints the findings; fails when one of them is a trap.
 pub async fn run(

@@ -3,16 +3,13 @@
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::pipeline::doctor::{self, Check, Verdict};
 use crate::settings::{self, BuildArgs, ConfigArgs, Environment, Options};
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
-
-/// Raised when a field of the JSON is removed or changes its meaning.
-const JSON_VERSION: u32 = 1;
 
 /// Checks every condition and prints the results; fails when a build is certain to fail.
 pub async fn run(
@@ -38,7 +35,7 @@ pub async fn run(
     let checks = doctor::examine(&settings, context).await?;
     let bad = checks.iter().filter(|c| c.verdict == Verdict::Bad).count();
     if args.json {
-        let report = json!({ "version": JSON_VERSION, "can_build": bad == 0, "checks": checks });
+        let report = json!({ "version": VERSION, "can_build": bad == 0, "checks": checks });
         print_json(&report, ui)?;
     } else {
         let (columns, _) = ui.result_size();

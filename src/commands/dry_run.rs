@@ -5,7 +5,7 @@ use std::cell::Cell;
 use serde_json::{Value, json};
 
 use crate::commands::flake_caches::asking;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::nixos::forecast::Forecast;
@@ -16,8 +16,6 @@ use crate::ui::layout::labelled;
 
 /// Columns in front of the text of a line.
 const LABEL_COLUMNS: usize = 15;
-/// Version of the JSON report: raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 /// What a forecast changes on the machine.
 const CHANGED: &str = "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image \
                        and the store volume in the engine, a log";

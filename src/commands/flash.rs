@@ -174,7 +174,7 @@ async fn confirm_loss(
 
 /// Lists the disks that an image may be flashed to.
 fn list(source: &FlashSource, ui: &Ui, context: &Context) -> Result<(), Failure> {
-    let inventory = DiskInventory::take(&SysRoot::here(), &source.path);
+    let inventory = DiskInventory::take(&SysRoot::here(), &source.path)?;
     flash::refusal::check_reach(&inventory)?;
     let mut disks = inventory.candidates().peekable();
     if disks.peek().is_none() {

@@ -3,15 +3,13 @@
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::compression::Compression;
 use crate::common::failure::Failure;
 use crate::common::image_format::{Format, ImageFormat, Maker, OF_NIXPKGS, all};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
-/// Version of the JSON, raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 /// Columns of the names, and of the text behind them.
 const NAME_COLUMNS: usize = 16;
 
@@ -80,7 +78,7 @@ fn description(format: &Format, columns: usize) -> Vec<String> {
         .collect()
 }
 
-/// What makes a file, in words.
+/// Describes the maker of a format's file.
 fn made_by(maker: Maker) -> &'static str {
     match maker {
         Maker::Nixpkgs => "by nixpkgs' own derivation",

@@ -24,7 +24,7 @@ use crate::template::{self, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
 use ci::Workflow;
 use next::tell_next;
-use questions::Asker;
+use questions::Prompter;
 use values::values;
 
 /// Writes the configuration, reports what it contains, prints its path, and names the next command.
@@ -62,7 +62,7 @@ async fn write_configuration(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let asker = Asker {
+    let asker = Prompter {
         asks: !settings.yes && ui.can_ask(),
         ui,
         context,

@@ -79,7 +79,7 @@ impl Reader<'_> {
     }
 }
 
-/// What `ls` shows.
+/// The listing that `ls` shows.
 enum Listing {
     /// The directory that was asked for.
     Directory(Directory),

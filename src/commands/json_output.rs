@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::ui::Ui;
 
-/// Version of the JSON, raised when a field is removed or changes its meaning.
+/// Version of the JSON of each command that has no version of its own. A command whose field is removed or changes its meaning gets
+/// one, which is higher.
 pub(super) const VERSION: u32 = 1;
 
 /// Writes `value` to standard output as one JSON object on several lines.
@@ -23,8 +24,11 @@ pub(super) struct Versioned<T> {
 }
 
 impl<T> Versioned<T> {
-    /// `version` is raised when a field is removed or changes its meaning.
-    pub(super) fn new(version: u32, result: T) -> Self {
-        Self { version, result }
+    /// `result` with [`VERSION`].
+    pub(super) fn new(result: T) -> Self {
+        Self {
+            version: VERSION,
+            result,
+        }
     }
 }

@@ -12,7 +12,7 @@ use crate::aws::{self, Client};
 use crate::cli::{PublishAws, PublishCommand, PublishOci};
 use crate::commands::aws_client::client;
 use crate::commands::confirm::agreed;
-use crate::commands::json_output::{VERSION, Versioned, print_json};
+use crate::commands::json_output::{Versioned, print_json};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
@@ -80,7 +80,7 @@ async fn publish(
         context.events.notice("the same image was published before");
     }
     if args.json {
-        return print_json(&Versioned::new(VERSION, published), ui);
+        return print_json(&Versioned::new(published), ui);
     }
     report(&published, args, context);
     ui.result(&published.image)
@@ -90,7 +90,7 @@ async fn oci(args: &PublishOci, ui: &Ui, context: &Context) -> Result<(), Failur
     let written =
         publish::write_oci_layout(&args.image, &args.directory, &args.tag, context).await?;
     if args.json {
-        return print_json(&Versioned::new(VERSION, written), ui);
+        return print_json(&Versioned::new(written), ui);
     }
     let directory = args.directory.to_string_lossy();
     let source = quoted(&format!("oci:{directory}:{}", written.tag));

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::common::host_name;
@@ -13,9 +13,6 @@ use crate::common::new_file::{self, Access};
 use crate::common::plain_file;
 use crate::seed::{Seed, SeedPaths};
 use crate::ui::{self, Ui};
-
-/// Version of the JSON, raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 
 /// Checks the files, writes the volume unless it is there already, and prints its path.
 pub fn run(args: &cli::Seed, ui: &Ui) -> Result<(), Failure> {

@@ -3,14 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::cli;
-use crate::commands::json_output::print_json;
+use crate::commands::json_output::{VERSION, print_json};
 use crate::common::failure::Failure;
 use crate::settings::{Build, Environment, Origin, Setting};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
-/// Version of the JSON, raised when a field is removed or changes its meaning.
-const VERSION: u32 = 1;
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 26;
 
@@ -27,7 +25,7 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         .try_for_each(|line| ui.result(line))
 }
 
-/// The settings that somebody gave, and below them those with their default.
+/// The settings that were given, followed by those with their default.
 fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
     let (defaults, given): (Vec<&Setting>, Vec<&Setting>) =
         settings.iter().partition(|s| s.origin == Origin::Default);

@@ -21,7 +21,7 @@ pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Res
     let session = ShellSession {
         derivation: derivation.transpose()?,
         command: args.run.clone(),
-        terminal: terminal::is_attended().then_some(terminal),
+        terminal: terminal::is_interactive().then_some(terminal),
     };
     let plan = pipeline::plan(settings, context).await?;
     Box::pin(pipeline::shell::shell(&plan, session, context)).await

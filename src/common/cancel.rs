@@ -144,7 +144,7 @@ impl Cancel {
     }
 
     async fn shortened_time_is_up(&self) {
-        /// A working engine accepts a request within this time, and carries it out even when nobody waits.
+        /// A working engine accepts a request within this time, and carries it out even when no client waits.
         const MIN_STEP: Duration = Duration::from_millis(100);
         self.shortened.cancelled().await;
         let now = Instant::now();

@@ -17,7 +17,7 @@ pub enum Class {
     Environment,
     /// The Nix build itself failed, or what it made does not boot (exit code 4).
     Build,
-    /// The configuration would build, but the machine would not boot or nobody could log in (exit code 6).
+    /// The configuration would build, but the machine would not boot or would allow no login (exit code 6).
     CheckFailed,
     /// The command that the user ran on the booted machine ended with this code, which is also ours.
     Command(u8),
@@ -59,7 +59,7 @@ pub struct Failure {
     pub log: Option<PathBuf>,
     /// Store path of the derivation that failed, for `sdbuild shell`.
     pub derivation: Option<String>,
-    /// What could not be removed.
+    /// Objects that could not be removed.
     pub teardown: Vec<Leftover>,
     /// The file that the image would replace, if the user agreed.
     pub in_the_way: Option<Box<Path>>,

@@ -38,11 +38,11 @@ impl FlakeCaches {
 /// What a user has answered about the caches of a flake.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub struct CacheAnswer {
-    /// Where the flake is.
+    /// Directory or reference of the flake.
     pub flake: String,
-    /// Whether they are used.
+    /// Whether the user accepted the caches.
     pub accepted: bool,
-    /// Exactly these.
+    /// The caches that the answer applies to.
     #[serde(flatten)]
     pub caches: FlakeCaches,
 }
@@ -50,35 +50,35 @@ pub struct CacheAnswer {
 /// What is known about the caches of a flake before it is evaluated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CachePolicy {
-    /// Where the flake is.
+    /// Directory or reference of the flake.
     pub flake: String,
     /// What the settings say of all caches of all flakes.
     pub setting: Option<bool>,
-    /// Whether nothing is fetched.
+    /// Whether the build is offline.
     pub offline: bool,
     /// Earlier answers about this flake.
     pub answers: Vec<CacheAnswer>,
-    /// Whether somebody can be asked.
+    /// Whether there is a terminal to ask on.
     pub asks: bool,
 }
 
-/// Whether caches are used.
+/// The decision about a flake's binary caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheUse {
     /// They are.
     Used,
     /// They are not, as the user has said.
     Refused,
-    /// They are not, because nobody has said that they should.
+    /// Not used, because they were not accepted.
     Unknown,
     /// The user is asked before anything is built.
     Asked,
-    /// They are not, and nobody need be told: nothing is fetched.
+    /// Not used, without a warning: nothing is fetched.
     Offline,
 }
 
 impl CachePolicy {
-    /// Whether `caches` are used.
+    /// The decision about `caches`.
     pub fn of(&self, caches: &FlakeCaches) -> CacheUse {
         if self.offline {
             return CacheUse::Offline;
@@ -93,7 +93,7 @@ impl CachePolicy {
         }
     }
 
-    /// What the builder is told, which knows the caches only when the flake is evaluated: `yes` for all, or the SHA-256 of each
+    /// The answers for the builder, which learns the caches only when the flake is evaluated: `yes` for all, or the SHA-256 of each
     /// list that is used; `None` if it uses none.
     pub fn accepted(&self) -> Option<String> {
         match self.setting.filter(|_| !self.offline) {

@@ -14,7 +14,7 @@ use super::git_source::GitSource;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct FlakeRef {
-    /// Where the flake is.
+    /// Location of the flake.
     pub location: FlakeLocation,
     /// The flake's directory below that (`?dir=`); empty for the top.
     pub dir: String,
@@ -24,7 +24,7 @@ pub struct FlakeRef {
     pub text: String,
 }
 
-/// Where a flake is.
+/// Location of a flake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlakeLocation {
     /// A directory of this machine.

@@ -28,7 +28,7 @@ pub struct GitSource {
 /// Why git cannot fetch what is a repository. The message is a clause, for the place where the attribute is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GitSourceError {
-    /// It has an attribute that git cannot be told.
+    /// It has an attribute that cannot be passed to git.
     #[error("`{0}` is not supported")]
     Unsupported(String),
     /// The commit is none.

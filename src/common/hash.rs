@@ -90,7 +90,7 @@ impl Serialize for Sha256Hash {
 pub struct Hashed {
     /// SHA-256 of all bytes.
     pub sha256: Sha256Hash,
-    /// How many bytes there were.
+    /// Number of bytes that were hashed.
     pub size: u64,
 }
 

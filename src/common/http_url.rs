@@ -36,7 +36,7 @@ pub enum HttpUrlError {
 
 /// Checks that `address` is one of HTTP, and that it may be written down.
 pub fn check(address: &str) -> Result<(), HttpUrlError> {
-    // A parser ignores some white space; whoever else reads the address may not.
+    // A parser ignores some white space; other readers of the address may not.
     if address.contains(char::is_whitespace) {
         return Err(HttpUrlError::NotHttp);
     }

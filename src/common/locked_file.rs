@@ -108,15 +108,15 @@ fn write_and_rename(temporary: &Path, path: &Path, mode: u32, text: &[u8]) -> io
     Ok(file)
 }
 
-/// Waits until nobody else holds the directory `dir` locked, and locks it until the result is dropped. Where the file system does not
-/// support locks, nobody waits.
+/// Waits until no other process holds the directory `dir` locked, and locks it until the result is dropped. Where the file system does not
+/// support locks, it does not wait.
 pub async fn lock_directory(dir: &Path) -> io::Result<File> {
-    /// Between two attempts: nobody holds such a lock for longer than it takes to write a file.
-    const PAUSE: Duration = Duration::from_millis(10);
+    /// Between two attempts: such a lock is never held for longer than it takes to write a file.
+    const LOCK_PAUSE: Duration = Duration::from_millis(10);
     let open = File::open(dir)?;
     loop {
         match open.try_lock() {
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(PAUSE).await,
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_PAUSE).await,
             Err(TryLockError::Error(error)) if !lacks_locks(&error) => return Err(error),
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(open),
         }

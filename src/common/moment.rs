@@ -10,7 +10,7 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// Seconds since the boot, with those of a suspended machine, with two decimals.
 const UPTIME: &str = "/proc/uptime";
 
-/// A moment by two clocks: the time since the machine was started, which nobody sets, and the time of day.
+/// A moment by two clocks: the time since the machine was started, which cannot be set, and the time of day.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     boot: String,

@@ -10,7 +10,7 @@ use super::created_dirs::CreatedDirs;
 use super::failure::{Class, Failure, OrFail as _};
 use super::shell_word::quoted;
 
-/// Who may read a new file.
+/// Read permission of a new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Its owner: it contains a secret.

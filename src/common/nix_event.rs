@@ -62,11 +62,11 @@ pub enum NixEvent {
     Step {
         /// Activity number of the build.
         id: u64,
-        /// What is counted.
+        /// Unit of the counters.
         unit: StepUnit,
         /// How many so far. A step that follows begins anew.
         done: u64,
-        /// How many in all.
+        /// Expected total in `unit`.
         expected: u64,
     },
     /// An activity (build or download) ended.
@@ -94,7 +94,7 @@ pub enum NixEvent {
         done: u64,
         /// To build in all.
         expected: u64,
-        /// How many are being built.
+        /// Number of derivations being built.
         running: u64,
     },
     /// Store paths fetched so far, of how many, in all processes of Nix together.

@@ -8,15 +8,18 @@ use std::path::Path;
 use nix::unistd::geteuid;
 
 /// Mode of a directory that only its owner may look into.
-const MODE: u32 = 0o700;
+const DIR_MODE: u32 = 0o700;
 
 /// Creates `dir` and the directories above it that are missing, for this user only, as the XDG base directory specification
 /// requires below its base directories. If it exists already and is this user's, the rights of others are removed.
 pub fn create(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(MODE).create(dir)?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIR_MODE)
+        .create(dir)?;
     let meta = dir.metadata()?;
     if meta.mode() & 0o077 != 0 && meta.uid() == geteuid().as_raw() {
-        set_permissions(dir, Permissions::from_mode(MODE))?;
+        set_permissions(dir, Permissions::from_mode(DIR_MODE))?;
     }
     Ok(())
 }

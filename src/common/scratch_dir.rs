@@ -29,7 +29,7 @@ impl ScratchDir {
         Self::create_in(parent, PREFIX)
     }
 
-    /// The same in a directory of the user's, which is there. Nobody else has directories there whose names begin with `prefix`.
+    /// The same in a directory of the user's, which is there. No other program has directories there whose names begin with `prefix`.
     pub fn create_in(parent: &Path, prefix: &str) -> io::Result<Self> {
         remove_stale(parent, prefix, MIN_STALE_AGE);
         let dir = tempfile::Builder::new().prefix(prefix).tempdir_in(parent)?;

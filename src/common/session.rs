@@ -20,7 +20,7 @@ pub struct Ended {
     pub stdout: Vec<u8>,
     /// Standard error.
     pub stderr: Vec<u8>,
-    /// How it ended.
+    /// Exit status of the program.
     pub status: ExitStatus,
 }
 
@@ -55,6 +55,8 @@ pub fn start_own(word: &str, variables: &[(&str, &Path)], socket: UnixStream) ->
     };
     let mut command = Command::new(program);
     command
+        // In lists of processes; otherwise it would be called `exe`.
+        .arg0(env!("CARGO_PKG_NAME"))
         .arg(word)
         .envs(variables.iter().copied())
         .current_dir("/")

@@ -11,7 +11,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file::FileId;
 
 /// Whether standard input and standard output are terminals, so that a user can work with a program interactively.
-pub fn is_attended() -> bool {
+pub fn is_interactive() -> bool {
     std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
 }
 

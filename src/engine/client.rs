@@ -88,7 +88,7 @@ impl Engine {
         work: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
         let operation = operation.to_owned();
-        let watched = KeepAlive::LONG.watch(Box::pin(work), || self.responds());
+        let watched = KeepAlive::LONG_REQUEST.watch(Box::pin(work), || self.responds());
         let outcome = watched.await;
         outcome.unwrap_or(Err(EngineError::Silent { operation }))
     }

@@ -138,7 +138,7 @@ impl ConnectError {
 
 const NAMED_SOCKET: &str = "correct the address of the socket in DOCKER_HOST or the Docker context; without either the usual ones are tried";
 
-/// Whether it is a socket that no engine has by itself: somebody gave its path.
+/// Whether the socket has a custom path that no engine uses by default.
 fn is_unusual(endpoint: &Endpoint) -> bool {
     let Endpoint::Unix(path) = endpoint else {
         return false;

@@ -23,7 +23,7 @@ const INSPECT_INTERVAL: Duration = Duration::from_millis(200);
 /// Number of attempts.
 const INSPECT_ATTEMPTS: u32 = 10;
 
-/// How a container ended.
+/// Exit state of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
     /// Exit status of its first process; 128 + n after signal n.
@@ -111,7 +111,7 @@ impl Container {
         let docker = &self.engine.docker;
         let mut answers = docker.wait_container(&self.id, Some(options));
         // Also with a local socket, which may lead to another machine (`ssh -L`).
-        let watched = KeepAlive::LONG.watch(answers.next(), || self.engine.responds());
+        let watched = KeepAlive::LONG_REQUEST.watch(answers.next(), || self.engine.responds());
         let Some(answer) = watched.await else {
             return Err(EngineError::Silent { operation });
         };

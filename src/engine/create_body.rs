@@ -7,8 +7,7 @@ use bollard::models::{
     ResourcesUlimits,
 };
 
-use crate::common::moment::Moment;
-use crate::engine::labels::{CREATED, Role, labels};
+use crate::engine::labels::{Role, labels, labels_of_now};
 use crate::engine::spec::{ContainerSpec, Input, Lifetime, Network, PublishedPort};
 
 /// Limit for the open files of a process and the processes of a user on Podman: enough for a build, and within the limits
@@ -39,17 +38,11 @@ impl ContainerSpec {
             stdin_once: Some(has_input),
             attach_stdout: Some(true),
             attach_stderr: Some(true),
-            labels: Some(self.labels()),
+            labels: Some(labels_of_now(self.role, &self.run)),
             exposed_ports: Some(self.ports.iter().map(|port| tcp(port.container)).collect()),
             host_config: Some(self.host_config(podman)),
             ..ContainerCreateBody::default()
         }
-    }
-
-    fn labels(&self) -> HashMap<String, String> {
-        let mut all = labels(self.role, &self.run);
-        all.extend(Moment::now().map(|now| (CREATED.to_owned(), now.to_string())));
-        all
     }
 
     fn host_config(&self, podman: bool) -> HostConfig {

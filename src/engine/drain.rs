@@ -16,16 +16,16 @@ use crate::engine::stdio::{AttachedOutput, OutputChunk};
 /// them open (bollard#251). A busy engine passes the last output on seconds later.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long the streams are waited for after the container's end in all.
-const LIMIT: Duration = Duration::from_secs(60);
+const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
-/// What comes next.
+/// The next item of a container's output.
 #[derive(Debug)]
 pub enum Drained {
     /// Some output.
     Chunk(OutputChunk),
     /// The container has ended and its output was read.
     End {
-        /// How it ended.
+        /// Exit state of the container.
         exit: Exit,
         /// Why the output may be incomplete: the connection that it came over broke, or the engine did not end it.
         incomplete: Option<EngineError>,
@@ -90,7 +90,7 @@ impl<'a> Drain<'a> {
             wait: Box::pin(wait),
             exit: None,
             silence: ActiveTimer::new(SILENCE),
-            limit: ActiveTimer::new(LIMIT),
+            limit: ActiveTimer::new(DRAIN_LIMIT),
         }
     }
 
@@ -156,14 +156,14 @@ mod tests {
         oom_killed: false,
     };
     /// Upper bound on a busy machine.
-    const SOON: Duration = Duration::from_secs(30);
+    const TEST_DEADLINE: Duration = Duration::from_secs(30);
 
     fn chunk(text: &'static str) -> OutputChunk {
         OutputChunk::Stdout(text.into())
     }
 
     async fn next(drain: &mut Drain<'_>) -> Drained {
-        timeout(SOON, drain.next()).await.unwrap().unwrap()
+        timeout(TEST_DEADLINE, drain.next()).await.unwrap().unwrap()
     }
 
     fn is_chunk(drained: &Drained, text: &str) -> bool {

@@ -14,7 +14,7 @@ const PLAIN_PORT: u16 = 2375;
 /// Docker's port for TLS.
 const TLS_PORT: u16 = 2376;
 
-/// Where an engine listens.
+/// Address of an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Endpoint {
     /// A Unix socket.

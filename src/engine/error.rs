@@ -47,7 +47,7 @@ pub enum EngineError {
     Unexpected {
         /// Verb and object.
         operation: String,
-        /// What is wrong with it.
+        /// The defect of the answer.
         message: String,
     },
     /// The object exists and was not created by sdbuild.
@@ -107,6 +107,11 @@ impl EngineError {
         const PHRASES: [&str; 4] = ["denied", "not permitted", "not allowed", "forbidden"];
         let matches = |message: String| PHRASES.iter().any(|phrase| message.contains(phrase));
         matches!(self, Self::Refused { status: 403, .. }) || self.refusal().is_some_and(matches)
+    }
+
+    /// Whether the engine does nothing more for the request that failed so: it refused, or was not sent all of it.
+    pub(super) fn is_settled(&self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Local { .. })
     }
 
     fn hint(&self) -> Option<&'static str> {

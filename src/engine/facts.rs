@@ -23,15 +23,15 @@ pub struct EngineFacts {
     pub architecture: ReportedArchitecture,
     /// Whether it runs without root, so that it cannot register handlers.
     pub rootless: bool,
-    /// Whether it is Podman.
+    /// Whether the engine is Podman.
     pub podman: bool,
     /// Whether it runs in the virtual machine of Docker Desktop, whose kernel has handlers of its own.
     pub desktop: bool,
     /// The kernel's version.
     pub kernel: String,
-    /// Memory in bytes.
+    /// Memory in bytes; 0 if the engine does not report it.
     pub memory: u64,
-    /// Processors.
+    /// Processors; 1 if the engine does not report them.
     pub cpus: u32,
     /// `name=seccomp,profile=default`, `name=rootless`, …
     pub security_options: Vec<String>,
@@ -67,6 +67,7 @@ impl EngineFacts {
                 .kernel_version
                 .or(version.kernel_version)
                 .unwrap_or_default(),
+            // What an engine does not report, or reports as less than nothing, limits nothing, and one processor there is.
             memory: info
                 .mem_total
                 .and_then(|n| u64::try_from(n).ok())

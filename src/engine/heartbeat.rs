@@ -14,7 +14,7 @@ use crate::common::timeout::timeout;
 use crate::engine::stdio::AttachedInput;
 
 /// Time between two heartbeats. Both programs at the other end tolerate many times as much silence.
-const INTERVAL: Duration = Duration::from_secs(1);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// Time from a pause to the next heartbeat, which ends the pause: this process must be stopped by then.
 const RESUME_AFTER: Duration = Duration::from_secs(3);
 /// How long [`PauseHandle::pause`] waits. Shorter than [`RESUME_AFTER`]: of two heartbeats that are paused
@@ -76,7 +76,7 @@ impl Beat {
 impl Default for Heartbeat {
     fn default() -> Self {
         let (sender, requests) = mpsc::channel(1);
-        let mut interval = interval_at(Instant::now() + INTERVAL, INTERVAL);
+        let mut interval = interval_at(Instant::now() + HEARTBEAT_INTERVAL, HEARTBEAT_INTERVAL);
         interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
             handle: PauseHandle(sender),
@@ -121,7 +121,7 @@ impl Heartbeat {
             }
         }
         self.requests.close();
-        // The container's output tells why. The input is kept: dropping it would end that output too.
+        // The container's output says why. The input is kept: dropping it would end that output too.
         std::future::pending::<()>().await;
     }
 }

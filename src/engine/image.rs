@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use bollard::models::ImageInspect;
 use bollard::query_parameters::{
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt};
 use tokio_util::io::ReaderStream;
 
+use crate::common::moment::Moment;
 use crate::common::system::ReportedArchitecture;
 use crate::engine::client::Engine;
 use crate::engine::error::{EngineError, at};
@@ -213,6 +215,14 @@ impl Engine {
         Ok(images)
     }
 
+    /// How long ago `image` was loaded, by the engine's own clock; `None` where the engine does not say.
+    pub async fn image_idle(&self, image: &ImageInfo) -> Result<Option<Duration>, EngineError> {
+        match image.loaded {
+            Some(loaded) => self.time_since(loaded).await,
+            None => Ok(None),
+        }
+    }
+
     /// Removes sdbuild's names from an image that sdbuild made, and with its last name the image. An image that a user
     /// has tagged too stays under that name. A missing image is a success; any other image is [`EngineError::NotOurs`].
     pub async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
@@ -236,6 +246,12 @@ impl Engine {
 }
 
 impl ImageInfo {
+    /// How long ago the run that boots it asked for it, by the clocks of that client and this one, not the engine's; zero if that
+    /// is in the future, `None` where it is not known.
+    pub fn age(&self) -> Option<Duration> {
+        labels::age(&self.labels, Moment::now().as_ref())
+    }
+
     /// The names that sdbuild gave it. The labels alone do not identify an image of sdbuild's: images that a user builds
     /// on top of one inherit them.
     fn our_tags(&self) -> impl Iterator<Item = &str> {

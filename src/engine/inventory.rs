@@ -28,7 +28,7 @@ const LIST_RETRIES: u32 = 10;
 pub struct ContainerInfo {
     /// Its name.
     pub name: String,
-    /// What it is for.
+    /// Role of the container.
     pub role: Role,
     /// The run that created it.
     pub run: RunId,
@@ -93,12 +93,10 @@ impl Engine {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error),
         };
-        let info = request("ask the engine for its time", self.docker.info()).await?;
         let state = found.state.unwrap_or_default();
         if state.running == Some(true) {
             return Ok(None);
         }
-        let now = info.system_time.as_deref().and_then(unix_seconds);
         // The time of a container that never ended is before 1970.
         let ended = state
             .finished_at
@@ -106,10 +104,18 @@ impl Engine {
             .and_then(unix_seconds)
             .filter(|ended| *ended > 0);
         let since = ended.or_else(|| found.created.as_deref().and_then(unix_seconds));
-        Ok(now
-            .zip(since)
-            .and_then(|(now, since)| u64::try_from(now - since).ok())
-            .map(Duration::from_secs))
+        match since {
+            Some(since) => self.time_since(since).await,
+            None => Ok(None),
+        }
+    }
+
+    /// How long ago the second `since` was, by the engine's own clock; `None` if it is in the future, or that clock is unknown.
+    pub(super) async fn time_since(&self, since: i64) -> Result<Option<Duration>, EngineError> {
+        let info = request("ask the engine for its time", self.docker.info()).await?;
+        let now = info.system_time.as_deref().and_then(unix_seconds);
+        let seconds = now.and_then(|now| u64::try_from(now.checked_sub(since)?).ok());
+        Ok(seconds.map(Duration::from_secs))
     }
 
     async fn list_containers(
@@ -231,19 +237,16 @@ fn all() -> HashMap<&'static str, Vec<&'static str>> {
 /// `None` for a container that is not ours.
 fn container_info(found: ContainerSummary, now: Option<&Moment>) -> Option<ContainerInfo> {
     use bollard::models::ContainerSummaryStateEnum as State;
-    let labels = found.labels.unwrap_or_default();
+    let found_labels = found.labels.unwrap_or_default();
     // Docker adds the names that other containers use for it.
     let (name, (role, run)) = found.names.unwrap_or_default().iter().find_map(|name| {
         let name = name.trim_start_matches('/');
-        Some((name.to_owned(), owner_of(name, &labels)?))
+        Some((name.to_owned(), owner_of(name, &found_labels)?))
     })?;
     let running = matches!(
         found.state,
         Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING)
     );
-    let asked_for = labels
-        .get(labels::CREATED)
-        .and_then(|text| text.parse::<Moment>().ok());
     Some(ContainerInfo {
         name,
         role,
@@ -252,8 +255,6 @@ fn container_info(found: ContainerSummary, now: Option<&Moment>) -> Option<Conta
         never_started: found.state == Some(State::CREATED),
         size: found.size_rw.and_then(|n| u64::try_from(n).ok()),
         created: found.created,
-        age: asked_for
-            .zip(now)
-            .map(|(then, now)| now.since(&then).unwrap_or_default()),
+        age: labels::age(&found_labels, now),
     })
 }

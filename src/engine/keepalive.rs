@@ -19,7 +19,7 @@ pub(super) struct KeepAlive {
 
 impl KeepAlive {
     /// For a wait of hours: the other end counts as gone after two to three minutes without a response.
-    pub(super) const LONG: Self = Self {
+    pub(super) const LONG_REQUEST: Self = Self {
         interval: Duration::from_secs(30),
         timeout: Duration::from_secs(30),
         max_failures: 3,
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    const QUICK: KeepAlive = KeepAlive {
+    const QUICK_KEEPALIVE: KeepAlive = KeepAlive {
         interval: Duration::from_millis(1),
         timeout: Duration::from_millis(1),
         max_failures: 3,
@@ -66,9 +66,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_vanished_end_is_given_up_and_a_busy_one_is_not() {
-        assert!(QUICK.watch(pending::<()>(), pending).await.is_none());
         assert!(
-            QUICK
+            QUICK_KEEPALIVE
+                .watch(pending::<()>(), pending)
+                .await
+                .is_none()
+        );
+        assert!(
+            QUICK_KEEPALIVE
                 .watch(pending::<()>(), || ready(false))
                 .await
                 .is_none()
@@ -81,6 +86,6 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         };
-        assert!(QUICK.watch(work, probe).await.is_some());
+        assert!(QUICK_KEEPALIVE.watch(work, probe).await.is_some());
     }
 }

@@ -3,17 +3,19 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use crate::common::failure::Failure;
+use crate::common::moment::Moment;
 
 /// Label: the run that created the object.
 pub const RUN: &str = "dev.sdbuild.run";
 /// Label: what the object is for, see [`Role`].
 pub const ROLE: &str = "dev.sdbuild.role";
-/// Label of containers: the [`Moment`](crate::common::moment::Moment) at which they were asked for, by the client's clocks.
+/// Label of containers and of copies of images: the [`Moment`] at which they were asked for, by the client's clocks.
 pub const CREATED: &str = "dev.sdbuild.created";
 /// Label: the version of sdbuild that created it.
 pub const VERSION: &str = "dev.sdbuild.version";
@@ -179,6 +181,19 @@ pub fn labels(role: Role, run: &RunId) -> HashMap<String, String> {
         (ROLE.to_owned(), role.as_str().to_owned()),
         (VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
     ])
+}
+
+/// The same, with the moment at which it is created.
+pub fn labels_of_now(role: Role, run: &RunId) -> HashMap<String, String> {
+    let mut all = labels(role, run);
+    all.extend(Moment::now().map(|now| (CREATED.to_owned(), now.to_string())));
+    all
+}
+
+/// How long before `now` an object with these labels was asked for; zero if that is in the future, `None` where it is not known.
+pub(super) fn age(labels: &HashMap<String, String>, now: Option<&Moment>) -> Option<Duration> {
+    let asked_for = labels.get(CREATED)?.parse().ok()?;
+    Some(now?.since(&asked_for).unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -31,7 +31,7 @@ pub enum Network {
     Default,
 }
 
-/// How long a container exists.
+/// Lifetime of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
     /// Until it is removed.
@@ -131,7 +131,7 @@ pub struct ContainerSpec {
     pub seccomp: Option<&'static str>,
     /// The container's published TCP ports.
     pub ports: Vec<PublishedPort>,
-    /// How long it exists.
+    /// Lifetime of the container.
     pub lifetime: Lifetime,
     /// Maximum number of threads and processes.
     pub pids_limit: Option<i64>,

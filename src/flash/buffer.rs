@@ -1,5 +1,7 @@
 //! Memory buffers that the kernel can pass to a disk without a copy (`O_DIRECT`).
 
+use crate::common::to_usize::to_usize;
+
 /// The alignment in bytes of buffers, reads and writes, and of their lengths: the size of a page, and the
 /// largest logical block of disks.
 pub(super) const ALIGN: u64 = 4096;
@@ -18,7 +20,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     pub(super) fn new() -> Self {
-        let align = usize::try_from(ALIGN).unwrap_or(1);
+        let align = to_usize(ALIGN);
         let memory = vec![0; BUFFER_BYTES.saturating_add(align)];
         // A vector's memory stays in place when the vector moves.
         let start = memory.as_ptr().align_offset(align).min(align);

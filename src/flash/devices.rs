@@ -165,7 +165,7 @@ fn kind(name: &str, device_path: &str) -> DiskKind {
     }
 }
 
-/// The bus in the device's path in sysfs; `mmc_type` tells SD cards from eMMC.
+/// The bus in the device's path in sysfs; `mmc_type` distinguishes SD cards from eMMC.
 fn bus(device_path: &str, mmc_type: &str) -> &'static str {
     let on = |word: &str| device_path.split('/').any(|part| part.starts_with(word));
     match mmc_type {

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::devices::{Disk, DiskKind, read_disk};
 use super::mounts::{BackingDevices, Mount, Mounts, swaps};
 use super::sys_root::{SysRoot, block_dir};
+use crate::common::failure::Failure;
 
 /// Directories of the system: mounts at or below them belong to it.
 const SYSTEM_DIRS: [&str; 5] = ["/boot", "/efi", "/etc", "/nix", "/usr"];
@@ -46,7 +47,11 @@ fn is_container(root: &SysRoot) -> bool {
 impl DiskInventory {
     /// The disks of the machine at `root`. `image` is the absolute path of the image, without symbolic
     /// links: its disk is in use.
-    pub fn take(root: &SysRoot, image: &Path) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read what is mounted or swapped to: a disk that looks unused may be in use.
+    pub fn take(root: &SysRoot, image: &Path) -> Result<Self, Failure> {
         let (mut disks, mut partitions) = (BTreeMap::new(), BTreeMap::new());
         for name in root.names("sys/class/block") {
             if let Some(disk) = parent_disk(root, &name) {
@@ -64,15 +69,15 @@ impl DiskInventory {
             partitions,
             out_of_reach: false,
         };
-        let mounts = Mounts::read(root);
+        let mounts = Mounts::read(root)?;
         inventory.add_mounts(root, &mounts);
-        for in_use in uses(root, &mounts, image) {
+        for in_use in uses(root, &mounts, image)? {
             inventory.add_use(root, &mounts, &in_use);
         }
         // A container's sysfs has the disks of its machine, but its /dev only those that it was given.
         let reached = |disk: &Disk| root.path(&disk.node()).exists();
         inventory.out_of_reach = is_container(root) && !inventory.candidates().any(reached);
-        inventory
+        Ok(inventory)
     }
 
     /// Whether this is a container that was given none of its machine's disks.
@@ -149,7 +154,7 @@ fn adds_information(disk: &Disk, what: &str) -> bool {
 }
 
 /// What this machine uses, certain uses first.
-fn uses(root: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
+fn uses(root: &SysRoot, mounts: &Mounts, image: &Path) -> Result<Vec<InUse>, Failure> {
     let is_system = |point: &Path| {
         SYSTEM_DIRS.iter().any(|dir| point.starts_with(dir))
             || SYSTEM_POINTS.iter().any(|known| point == Path::new(known))
@@ -167,7 +172,7 @@ fn uses(root: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
             mounts.backing_devices(m, root),
         )
     };
-    let swaps = swaps(root).into_iter().map(|path| {
+    let swaps = swaps(root)?.into_iter().map(|path| {
         let devices = match root.name_of_node(&path) {
             Some(name) => BackingDevices {
                 names: vec![name],
@@ -189,7 +194,7 @@ fn uses(root: &SysRoot, mounts: &Mounts, image: &Path) -> Vec<InUse> {
         ..mounted(mount)
     });
     let system = system.into_iter().map(mounted);
-    system.chain(swaps).chain([image]).chain(others).collect()
+    Ok(system.chain(swaps).chain([image]).chain(others).collect())
 }
 
 /// The disk of a partition; `None` for a device that is not a partition.

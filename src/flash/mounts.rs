@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::sys_root::SysRoot;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::common::plain_file::is_gone;
 
 /// How many overlays on each other are followed; the kernel allows two.
 const MAX_OVERLAY_DEPTH: u32 = 8;
@@ -34,10 +36,11 @@ pub(super) struct BackingDevices {
 pub(super) struct Mounts(pub(super) Vec<Mount>);
 
 impl Mounts {
-    /// The mounts in this process's namespace; none when they cannot be read.
-    pub(super) fn read(root: &SysRoot) -> Self {
-        let text = root.text("proc/self/mountinfo").unwrap_or_default();
-        Self(text.lines().filter_map(parse_mount).collect())
+    /// The mounts in this process's namespace. An error when they cannot be read: each disk may be mounted then.
+    pub(super) fn read(root: &SysRoot) -> Result<Self, Failure> {
+        let text = root.read("proc/self/mountinfo");
+        let text = text.or_environment("read what is mounted from /proc/self/mountinfo")?;
+        Ok(Self(text.lines().filter_map(parse_mount).collect()))
     }
 
     /// The mount of a path, which is absolute and without symbolic links.
@@ -123,11 +126,16 @@ fn zfs_members(root: &SysRoot) -> Vec<String> {
     names.filter(member).collect()
 }
 
-/// The paths of swap partitions and files.
-pub(super) fn swaps(root: &SysRoot) -> Vec<String> {
-    let text = root.text("proc/swaps").unwrap_or_default();
+/// The paths of swap partitions and files. An error when they cannot be read: each disk may be swapped to then.
+pub(super) fn swaps(root: &SysRoot) -> Result<Vec<String>, Failure> {
+    let text = root.read("proc/swaps");
+    if is_gone(&text) {
+        // A kernel without swap has no such file.
+        return Ok(Vec::new());
+    }
+    let text = text.or_environment("read what is swapped to from /proc/swaps")?;
     let path = |line: &str| line.split_whitespace().next().map(unescape);
-    text.lines().skip(1).filter_map(path).collect()
+    Ok(text.lines().skip(1).filter_map(path).collect())
 }
 
 fn parse_mount(line: &str) -> Option<Mount> {

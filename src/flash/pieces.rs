@@ -13,6 +13,7 @@ use super::source::FlashSource;
 use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::to_usize::to_usize;
 
 /// The operation in errors of the image.
 const READ_IMAGE: &str = "read the image";
@@ -88,7 +89,7 @@ impl PieceSender<'_> {
             let end = hole.next_multiple_of(ALIGN).min(size);
             while at < end {
                 let mut buffer = self.empty_buffer()?;
-                let length = usize::try_from(end.saturating_sub(at)).unwrap_or(usize::MAX);
+                let length = to_usize(end.saturating_sub(at));
                 read_exact(file, buffer.resize(length), at)?;
                 let next = at.saturating_add(buffer.bytes().len() as u64);
                 self.put(ImagePiece::Data(at, buffer))?;

@@ -27,12 +27,12 @@ use crate::common::shell_word::quoted;
 const ATTEMPTS: u32 = 20;
 const ATTEMPT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the user requested.
+/// The image, the disk and the flags of a run.
 #[derive(Clone, Debug)]
 pub struct FlashRequest {
     /// A path of the disk.
     pub device: PathBuf,
-    /// What the user allowed.
+    /// The flags that lift refusals.
     pub allowed: Allowed,
     /// Whether the disk is read back.
     pub verify: bool,
@@ -61,7 +61,7 @@ pub fn prepare(
 ) -> Result<PreparedFlash, Failure> {
     let root = SysRoot::here();
     let device = &request.device;
-    let inventory = DiskInventory::take(&root, &source.path);
+    let inventory = DiskInventory::take(&root, &source.path)?;
     let number = refusal::device_number(device, &inventory)?;
     let disk = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;
     refusal::check(&disk, request.allowed, source.size)?;
@@ -136,7 +136,7 @@ impl PreparedFlash {
     /// another disk may even be mounted at the same place, and must stay there.
     fn look_again(&self) -> Result<Disk, Failure> {
         let root = SysRoot::here();
-        let inventory = DiskInventory::take(&root, &self.source.path);
+        let inventory = DiskInventory::take(&root, &self.source.path)?;
         let gone = |_| Failure::environment(format!("{} is gone", self.disk.node()));
         let number = refusal::device_number(&self.request.device, &inventory).map_err(gone)?;
         let now = refusal::whole_disk(&inventory, &root, &refusal::number_text(number))?;

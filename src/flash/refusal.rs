@@ -17,7 +17,7 @@ use crate::common::human_bytes::human_bytes;
 const OUTSIDE: &str =
     "this is a container: run `sdbuild flash` outside of it, on the machine that has the card";
 
-/// What the user allowed.
+/// The flags that lift refusals.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allowed {
     /// Disks whose medium is not removable.

@@ -2,6 +2,7 @@
 
 use super::buffer::ALIGN;
 use crate::blockmap::is_blank;
+use crate::common::to_usize::to_usize;
 
 /// Bytes of the shortest run of zeros that is not written like data: a seek costs a card more.
 const MIN_GAP_BYTES: usize = 64 << 10;
@@ -19,7 +20,7 @@ pub(super) struct Run {
 pub(super) fn runs(bytes: &[u8]) -> Vec<Run> {
     let mut exact: Vec<Run> = Vec::new();
     let mut start = 0;
-    for block in bytes.chunks(usize::try_from(ALIGN).unwrap_or(1)) {
+    for block in bytes.chunks(to_usize(ALIGN)) {
         let end = start + block.len();
         let is_data = !is_blank(block);
         append(

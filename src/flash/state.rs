@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::common::failure::Failure;
 
-/// What the card holds.
+/// Content of the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteState {
-    /// What it held before.
+    /// The previous content.
     Untouched,
     /// Neither what it held before nor the image.
     HalfWritten,
@@ -39,7 +39,7 @@ impl SharedWriteState {
         self.0.store(state as u8, Ordering::SeqCst);
     }
 
-    /// What the card holds.
+    /// Content of the card.
     pub fn get(&self) -> WriteState {
         let index = usize::from(self.0.load(Ordering::SeqCst));
         STATES

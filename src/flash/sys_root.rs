@@ -2,6 +2,7 @@
 //! root directory. Tests use recorded files of other machines.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::common::plain_file;
@@ -33,9 +34,14 @@ impl SysRoot {
     }
 
     /// The content of a file without surrounding white space; bytes that are not UTF-8 become U+FFFD.
+    pub(super) fn read(&self, path: &str) -> io::Result<String> {
+        let bytes = plain_file::read(&self.path(path), MAX_FILE_BYTES)?;
+        Ok(String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// What [`Self::read`] returns, if that is no error: most attributes exist for some devices only.
     pub(super) fn text(&self, path: &str) -> Option<String> {
-        let bytes = plain_file::read(&self.path(path), MAX_FILE_BYTES).ok()?;
-        Some(String::from_utf8_lossy(&bytes).trim().to_owned())
+        self.read(path).ok()
     }
 
     pub(super) fn number(&self, path: &str) -> Option<u64> {

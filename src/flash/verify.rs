@@ -13,6 +13,7 @@ use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::to_usize::to_usize;
 
 /// A buffer that was read back, and its position on the disk.
 type ReadBack = Result<(u64, Buffer), Failure>;
@@ -80,7 +81,7 @@ impl<'a> Comparison<'a> {
     fn compare(&mut self, start: u64, buffer: &Buffer) -> Result<(), Failure> {
         self.skip_blank_until(start)?;
         // The last block is read whole, whatever is behind the end of the image.
-        let rest = usize::try_from(self.image_size.saturating_sub(start)).unwrap_or(usize::MAX);
+        let rest = to_usize(self.image_size.saturating_sub(start));
         let bytes = buffer.first(rest.min(buffer.bytes().len()));
         let result = self.checker.push(bytes);
         result.map_err(|mismatch| self.different(&mismatch))?;
@@ -164,7 +165,7 @@ impl RangeReader<'_> {
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        let space = buffer.resize(usize::try_from(length).unwrap_or(BUFFER_BYTES));
+        let space = buffer.resize(to_usize(length));
         let read = self.target.read(space, at).map_err(|error| explain(&error));
         read.or_environment(format!("read back at byte {at}"))?;
         Ok((at, buffer))

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use super::buffer::{BUFFER_BYTES, BUFFER_COUNT, Buffer};
+use super::buffer::{BUFFER_COUNT, Buffer};
 use super::check::check;
 use super::pieces::{ImagePiece, PieceSender};
 use super::runs::runs;
@@ -22,6 +22,7 @@ use crate::blockmap::BlockMap;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::to_usize::to_usize;
 
 /// Bytes that a disk is asked to clear at once. Cancellation is checked in between, and a card that clears
 /// by writing zeros takes seconds for this many.
@@ -129,7 +130,7 @@ impl Writer<'_> {
             return Err(Failure::usage(text));
         }
         let whole = self.target.whole_blocks(end).saturating_sub(at);
-        let whole = usize::try_from(whole).unwrap_or(BUFFER_BYTES);
+        let whole = to_usize(whole);
         buffer.zero_until(whole);
         for run in runs(buffer.first(whole)) {
             let start = at.saturating_add(run.start as u64);
@@ -174,7 +175,7 @@ impl Writer<'_> {
             let mut count = rest.min(CLEAR_BYTES);
             if !self.clear_by_disk(at, count)? {
                 let buffer = buffer.get_or_insert_with(Buffer::new);
-                let length = usize::try_from(rest).unwrap_or(BUFFER_BYTES);
+                let length = to_usize(rest);
                 count = self.clear_by_writing(at, length, buffer)?;
             }
             at = at.saturating_add(count);

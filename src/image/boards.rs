@@ -14,6 +14,7 @@ use super::u_boot::UBootBinary;
 use crate::common::board::{Board, PiModel, Start, UBoot, boards_of};
 use crate::common::human_bytes::human_bytes;
 use crate::common::system::System;
+use crate::common::to_usize::to_usize;
 
 /// Bytes of a boot loader that are read. U-Boot has less than 2 MiB.
 const MAX_LOADER_BYTES: usize = 8 << 20;
@@ -31,9 +32,9 @@ pub struct BoardReport {
     /// The name that its maker gave it.
     #[serde(skip)]
     pub title: &'static str,
-    /// Whether nothing is missing.
+    /// Whether the image can boot on the board: `missing` is empty.
     pub complete: bool,
-    /// What is missing.
+    /// Missing parts, for users.
     pub missing: Vec<String>,
     /// What is there, and may be a mistake.
     pub notes: Vec<String>,
@@ -90,7 +91,7 @@ impl ImageParts<'_> {
     /// The bytes in front of the first partition.
     fn gap(&self) -> Result<Vec<u8>, Error> {
         let length = self.first_partition.min(MAX_GAP_BYTES).min(self.disk.len());
-        let mut gap = vec![0; usize::try_from(length).unwrap_or_default()];
+        let mut gap = vec![0; to_usize(length)];
         self.disk.read(0, &mut gap)?;
         Ok(gap)
     }
@@ -248,7 +249,7 @@ fn second_kernel(volume: &Volume, boot: &PiBoot, report: &mut BoardReport) -> Re
 
 fn has_header(gap: &[u8], u_boot: &UBoot) -> bool {
     let at = u_boot.header.sector * SECTOR_BYTES;
-    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    let at = to_usize(at);
     let at = at.saturating_add(u_boot.header.offset);
     gap.get(at..)
         .is_some_and(|rest| rest.starts_with(u_boot.header.magic))

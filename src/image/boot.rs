@@ -71,7 +71,7 @@ pub struct BootedSystem {
     pub host_name: Option<String>,
 }
 
-/// What the boot menu starts unless somebody chooses another entry. Paths are absolute, on the menu's partition.
+/// What the boot menu starts by default. Paths are absolute, on the menu's partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BootMenu {
     /// The number of the partition.
@@ -88,7 +88,7 @@ pub struct BootMenu {
     pub device_trees: Option<String>,
 }
 
-/// How an image boots.
+/// Boot loaders, menu, kernel and system of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BootReport {
     /// The boot loaders.

@@ -42,7 +42,7 @@ pub struct Expected {
     pub list: PathBuf,
     /// The SHA-256.
     pub hash: Sha256Hash,
-    /// What it is computed of.
+    /// The data that the hash covers.
     pub of: ChecksumTarget,
 }
 

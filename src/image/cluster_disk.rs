@@ -15,6 +15,7 @@ use super::open::MAX_IMAGE_BYTES;
 use super::partition::SECTOR_BYTES;
 use super::virtual_disk::DiskForm;
 use crate::common::cancel::Cancel;
+use crate::common::to_usize::to_usize;
 
 /// The first bytes of a VMDK's header, and of the copy of it at the end of one that was written as a stream.
 const VMDK_MAGIC: &[u8] = b"KDMV";
@@ -194,9 +195,9 @@ impl ClusterDisk {
 
     /// The bytes of a compressed cluster.
     fn decompress(&self, at: u64, len: u64) -> io::Result<Vec<u8>> {
-        // Nobody makes more of it.
+        // Larger values do not occur.
         let len = len.min(2 * MAX_CLUSTER_BYTES);
-        let mut packed = vec![0; usize::try_from(len).unwrap_or_default()];
+        let mut packed = vec![0; to_usize(len)];
         read_padded(&self.file, &mut packed, at)?;
         let packed = packed.as_slice();
         let decoder: Box<dyn Read + '_> = match self.tables {
@@ -210,7 +211,7 @@ impl ClusterDisk {
             io::Error::new(io::ErrorKind::InvalidData, text)
         })?;
         // The last one of a disk may be shorter.
-        bytes.resize(usize::try_from(self.cluster_bytes).unwrap_or_default(), 0);
+        bytes.resize(to_usize(self.cluster_bytes), 0);
         Ok(bytes)
     }
 }
@@ -218,7 +219,7 @@ impl ClusterDisk {
 impl ReadAt for ClusterDisk {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let (number, offset) = (at / self.cluster_bytes, at % self.cluster_bytes);
-        let rest = usize::try_from(self.cluster_bytes - offset).unwrap_or_default();
+        let rest = to_usize(self.cluster_bytes - offset);
         let wanted = rest.min(buffer.len());
         let buffer = buffer.split_at_mut(wanted).0;
         match self.place(number)? {
@@ -233,9 +234,10 @@ impl ReadAt for ClusterDisk {
                     Some((known, bytes)) if known == number => bytes,
                     _ => self.decompress(at, len)?,
                 };
-                let from = usize::try_from(offset).unwrap_or_default();
+                let from = to_usize(offset);
                 let part = bytes.get(from..).and_then(|bytes| bytes.get(..wanted));
-                buffer.copy_from_slice(part.unwrap_or_default());
+                let part = part.ok_or(io::ErrorKind::UnexpectedEof)?;
+                buffer.copy_from_slice(part);
                 *last = Some((number, bytes));
             }
         }

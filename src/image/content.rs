@@ -11,7 +11,7 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::hash::Sha256Hash;
 
-/// How an image is opened.
+/// Options for opening an image.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
     /// The directory for a decompressed image, which is a file without a name.
@@ -23,7 +23,7 @@ pub struct OpenOptions {
 /// Facts about an image file.
 #[derive(Clone, Debug)]
 pub struct ImageFacts {
-    /// How the file is compressed.
+    /// Compression of the file.
     pub compression: Compression,
     /// The length of the file in bytes.
     pub size: u64,

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::Error;
 use crate::common::cancel::Cancel;
+use crate::common::to_usize::to_usize;
 
 /// Bytes that the smallest read counts as.
 const MIN_READ_COST: u64 = 512;
@@ -31,7 +32,7 @@ impl ReadAt for File {
 
 impl ReadAt for Vec<u8> {
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-        let rest = usize::try_from(at).ok().and_then(|at| self.get(at..));
+        let rest = self.get(to_usize(at)..);
         io::Read::read(&mut rest.unwrap_or_default(), buffer)
     }
 }
@@ -132,8 +133,7 @@ impl Section {
 
     /// The `len` bytes at `at`. Callers request lengths that their formats bound.
     pub(super) fn block(&self, at: u64, len: u64) -> Result<Vec<u8>, Error> {
-        let len = usize::try_from(len).map_err(|_| Error::damaged("a block is too long"))?;
-        let mut block = vec![0; len];
+        let mut block = vec![0; to_usize(len)];
         self.read(at, &mut block)?;
         Ok(block)
     }

@@ -4,6 +4,7 @@ use super::bytes::{slice, u16_at, u32_at};
 use super::entry::ContentSink;
 use super::error::Error;
 use super::ext::{EXTENTS_FLAG, Ext, INLINE_DATA_FLAG, Inode};
+use crate::common::to_usize::to_usize;
 
 /// The depth of the deepest extent tree, as in Linux.
 const MAX_EXTENT_DEPTH: u16 = 5;
@@ -72,10 +73,7 @@ impl Ext {
     fn mapped(&self, inode: &Inode, index: u32) -> Result<Option<u64>, Error> {
         let (mut rest, per) = (u64::from(index), self.block / 4);
         if rest < 12 {
-            return Ok(present(u32_at(
-                &inode.map,
-                usize::try_from(rest).unwrap_or(0) * 4,
-            )));
+            return Ok(present(u32_at(&inode.map, to_usize(rest) * 4)));
         }
         rest -= 12;
         for level in 1..=3u32 {
@@ -115,7 +113,7 @@ impl Ext {
                 let block = match run.start {
                     None => {
                         self.section.spend(piece)?;
-                        vec![0; usize::try_from(piece).unwrap_or(usize::MAX)]
+                        vec![0; to_usize(piece)]
                     }
                     Some(first) => {
                         let position = self.block_position(first)?.saturating_add(at - start);

@@ -6,6 +6,7 @@ use super::bytes::{slice, u8_at, u16_at, u32_at};
 use super::entry::{ContentSink, Entry, EntryKind, MAX_DIR_ENTRIES, not_a_file, not_found};
 use super::error::Error;
 use super::ext::{EXTENTS_FLAG, Ext, Inode, ROOT_INODE};
+use crate::common::to_usize::to_usize;
 
 /// Bytes of the largest directory that is read; a Nix store with 50 000 paths has 5 MiB.
 const MAX_DIR_BYTES: u64 = 32 << 20;
@@ -29,7 +30,7 @@ impl Ext {
         if dir.size > MAX_DIR_BYTES || !dir.size.is_multiple_of(self.block) {
             return Err(damaged());
         }
-        let size = usize::try_from(self.block).unwrap_or(0);
+        let size = to_usize(self.block);
         // Pieces are whole blocks: both lengths are powers of two, and a piece is not smaller than a block.
         self.content(dir, dir.size, &mut |piece| {
             for mut rest in piece.chunks_exact(size) {
@@ -59,7 +60,7 @@ impl Ext {
         if link.size > MAX_LINK_BYTES {
             return Err(Error::damaged("the target of a symbolic link is too long"));
         }
-        let length = usize::try_from(link.size).unwrap_or(0);
+        let length = to_usize(link.size);
         if length < 60 && link.flags & EXTENTS_FLAG == 0 {
             return Ok(slice(&link.map, 0, length).to_vec());
         }

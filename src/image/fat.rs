@@ -7,6 +7,7 @@ use super::bytes::{has_magic, slice, u8_at, u16_at, u32_at};
 use super::disk::Section;
 use super::error::Error;
 use super::unicode::padded;
+use crate::common::to_usize::to_usize;
 
 /// The largest number of clusters that the 28 bits of a FAT32's entries can count.
 const MAX_CLUSTERS: u32 = 0x0fff_fff5;
@@ -160,7 +161,7 @@ impl Fat {
 
     /// The entry of `cluster`, in a block that begins at byte `base` of the table.
     fn entry(&self, cluster: u32, block: &[u8], base: u64) -> u32 {
-        let at = usize::try_from(self.entry_position(cluster) - base).unwrap_or(usize::MAX - 4);
+        let at = to_usize(self.entry_position(cluster) - base);
         match self.width {
             EntryWidth::Twelve if cluster % 2 == 1 => u32::from(u16_at(block, at) >> 4),
             EntryWidth::Twelve => u32::from(u16_at(block, at) & 0xfff),

@@ -46,7 +46,7 @@ impl Platform {
 /// What a firmware starts from the medium.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ElToritoEntry {
-    /// For which firmware.
+    /// Firmware that the entry is for.
     pub platform: Platform,
     /// Where its file begins on the medium, in bytes.
     pub start: u64,

@@ -127,7 +127,7 @@ impl Record {
         self.extents.iter().map(|(_, size)| size).sum()
     }
 
-    /// As it is listed.
+    /// The entry as listed to users.
     pub(super) fn entry(&self) -> Entry {
         let of_iso = if self.is_dir {
             EntryKind::Directory

@@ -17,9 +17,9 @@ const MAX_SEARCH_BYTES: usize = 128 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum KernelFormat {
-    /// For 64-bit ARM.
+    /// A kernel for 64-bit ARM.
     Arm64,
-    /// For a PC.
+    /// A kernel for x86 PCs.
     X86,
     /// A compressed kernel.
     Gzip,

@@ -43,7 +43,7 @@ pub struct ImageFile {
     file: File,
     /// The length of the file in bytes.
     pub size: u64,
-    /// How the file is compressed.
+    /// Compression of the file.
     pub compression: Compression,
     /// The least length of the image in bytes: exact unless the file is compressed, 0 when the compressed
     /// data do not state one.

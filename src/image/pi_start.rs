@@ -29,7 +29,7 @@ pub struct PiStart {
     pub has_tree_in_menu: bool,
     /// What the board's boot needs and the image lacks.
     pub missing: Vec<String>,
-    /// What may be a mistake.
+    /// Possible mistakes in `config.txt`, for users.
     pub notes: Vec<String>,
 }
 

@@ -50,7 +50,7 @@ pub struct Report {
     pub version: u32,
     /// The path of the image file as the user gave it.
     pub image: String,
-    /// How the file is compressed.
+    /// Compression of the file.
     pub compression: Compression,
     /// The length of the file in bytes.
     pub size: u64,
@@ -66,7 +66,7 @@ pub struct Report {
     pub table: Table,
     /// Partitions by number; number 0 is an image that is one file system.
     pub partitions: Vec<PartitionReport>,
-    /// How it boots.
+    /// Boot loaders, menu, kernel and system.
     pub boot: BootReport,
     /// For which boards it has all that their boot needs.
     pub boards: Vec<BoardReport>,

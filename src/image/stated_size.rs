@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 
 use super::decoder::zstd_content_size;
 use crate::common::compression::Compression;
+use crate::common::to_usize::to_usize;
 
 /// Bytes of an xz file that are read to find its length: the index of the largest image, in the smallest blocks that xz
 /// makes by itself, has a tenth.
@@ -52,7 +53,7 @@ struct IndexReader<'a> {
 
 impl Read for IndexReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let limit = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let limit = to_usize(self.remaining);
         let length = buffer.len().min(limit);
         let space = buffer.get_mut(..length).unwrap_or_default();
         let count = self.file.read_at(space, self.position)?;

@@ -8,7 +8,7 @@ use super::files::FileSystem;
 const MENU: &str = "/loader/loader.conf";
 const ENTRIES: &str = "/loader/entries";
 /// Bytes that are read of each file.
-const MAX_BYTES: usize = 64 << 10;
+const MAX_ENTRY_BYTES: usize = 64 << 10;
 
 /// The program that the kernel of the default entry runs; `None` without a menu, and where no name or only a pattern says which of
 /// several entries is the default one.
@@ -55,7 +55,7 @@ fn init_of(entry: &str) -> Option<String> {
 }
 
 fn text(esp: &FileSystem, path: &str) -> Result<String, Error> {
-    let bytes = esp.start_of(path, MAX_BYTES)?.unwrap_or_default();
+    let bytes = esp.start_of(path, MAX_ENTRY_BYTES)?.unwrap_or_default();
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

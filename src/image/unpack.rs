@@ -30,9 +30,9 @@ pub struct UnpackedImage {
 /// SHA-256 hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageHashes {
-    /// Of the image file as it is.
+    /// Hash of the image file as stored.
     pub file: Sha256Hash,
-    /// Of the image, decompressed.
+    /// Hash of the decompressed image.
     pub raw: Sha256Hash,
 }
 

@@ -20,7 +20,7 @@ const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
 /// The bytes of a VMDK that QEMU reads as its descriptor: 20 sectors from sector 1 on (`DESC_SIZE` of its `block/vmdk.c`).
 const VMDK_DESCRIPTOR: Range<usize> = 512..21 * 512;
 
-/// How a file holds a disk.
+/// Format of a disk file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiskForm {
     /// Byte by byte; a fixed VHD too, which has a sector more at its end.
@@ -46,30 +46,48 @@ impl DiskForm {
 }
 
 impl ImageFile {
-    /// How the file holds a disk, by its start, which is decompressed for it; [`DiskForm::Raw`] for what cannot be read.
+    /// How the file holds a disk, by its start, which is decompressed for it; [`DiskForm::Raw`] for damaged data, which are reported
+    /// when all of the image is unpacked.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a file that names another one.
+    /// [`Error::Refused`] for a file that names another one; the file cannot be read.
     pub fn disk_form(&self, cancel: &Cancel) -> Result<DiskForm, Error> {
-        form_of(&self.start(cancel).unwrap_or_default())
+        form_of(&self.start_unless_damaged(cancel)?)
     }
 
     /// Whether UEFI starts it: it has an EFI system partition in a GPT, is a CD with an entry for UEFI, or is the disk of a virtual
     /// machine in a form of its own.
-    pub fn starts_by_uefi(&self, cancel: &Cancel) -> bool {
-        let start = self.start(cancel).unwrap_or_default();
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read.
+    pub fn starts_by_uefi(&self, cancel: &Cancel) -> Result<bool, Error> {
+        let start = self.start_unless_damaged(cancel)?;
         match form_of(&start) {
             Ok(DiskForm::Raw) => {}
             Ok(DiskForm::Cd) if self.compression == Compression::None => {
-                return self.boots_as_cd(cancel).unwrap_or_default();
+                return match self.boots_as_cd(cancel) {
+                    // UEFI starts nothing by a catalog that it cannot read.
+                    Err(error) if !error.is_fatal() => Ok(false),
+                    boots => boots,
+                };
             }
-            Ok(_) | Err(_) => return true,
+            Ok(_) | Err(_) => return Ok(true),
         }
-        layout_of_start(start, cancel).is_ok_and(|layout| {
+        // UEFI starts nothing from a disk whose table it cannot read.
+        Ok(layout_of_start(start, cancel).is_ok_and(|layout| {
             let mut kinds = layout.partitions.iter().map(|found| &found.partition.kind);
             kinds.any(|kind| kind.eq_ignore_ascii_case(ESP))
-        })
+        }))
+    }
+
+    /// The start; empty if it is damaged.
+    fn start_unless_damaged(&self, cancel: &Cancel) -> Result<Vec<u8>, Error> {
+        match self.start(cancel) {
+            Err(error) if !error.is_fatal() => Ok(Vec::new()),
+            start => start,
+        }
     }
 
     /// Whether the boot catalog of a CD, which is not compressed, has an entry for UEFI.

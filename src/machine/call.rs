@@ -14,8 +14,8 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::session::Session;
 use crate::common::text::strip_control;
 use crate::common::timeout::timeout;
-use crate::machine::message::Order;
-use crate::machine::provider::Log;
+use crate::machine::message::LoanRequest;
+use crate::machine::provider::LogSink;
 
 /// The variable with the id of the loan.
 pub(super) const RUN: &str = "SDBUILD_RUN";
@@ -26,22 +26,22 @@ const MAX_LINE: u64 = 1000;
 /// The last lines of standard error that a failure shows.
 const TAIL_LINES: usize = 20;
 /// What a program has between TERM and KILL, for instance to end a request that it has begun.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+pub(super) const PROGRAM_GRACE: Duration = Duration::from_secs(10);
 /// For output that is still in a pipe when the program has ended. What it left in the background may keep the pipe open.
 const AFTER_END: Duration = Duration::from_secs(1);
 
-/// What is called.
+/// A call of a provider's program.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call<'a> {
     pub(super) program: &'a Path,
-    /// Its arguments.
+    /// Arguments of the program.
     pub(super) words: &'a [&'a str],
-    pub(super) order: &'a Order,
-    /// How long it may take.
+    pub(super) order: &'a LoanRequest,
+    /// Time limit of the call.
     pub(super) limit: Duration,
 }
 
-/// What a program answered.
+/// Exit code and output of a program.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) stdout: String,
@@ -84,7 +84,7 @@ impl Call<'_> {
     pub(super) async fn run(
         &self,
         stop: &CancellationToken,
-        log: Log<'_>,
+        log: LogSink<'_>,
     ) -> Result<Answer, Failure> {
         let operation = self.operation();
         let mut session =
@@ -112,7 +112,7 @@ impl Call<'_> {
         if let (Err(_), Some(leader)) = (&end, leader) {
             // It may have ended just now.
             killpg(leader, Signal::SIGTERM).ok();
-            timeout(GRACE, &mut ended).await;
+            timeout(PROGRAM_GRACE, &mut ended).await;
         }
         drop(ended);
         let failed = |why: &str| Failure::environment(format!("{operation} {why}"));
@@ -249,13 +249,13 @@ mod tests {
         (answer, lines.into_inner().unwrap())
     }
 
-    const LONG: Duration = Duration::from_secs(60);
+    const CALL_LIMIT: Duration = Duration::from_secs(60);
 
     #[tokio::test]
     async fn a_program_gets_words_and_variables_and_is_heard() {
         let script = "echo \"$1 $2 $SDBUILD_RUN $SDBUILD_SYSTEM $SDBUILD_LEASE_SECONDS $#\"; \
             printf '\\033[31mred\\r\\n' >&2; [ -e lend ] && echo here >&2; read -r x; echo \"$x.\" >&2";
-        let (answer, lines) = call(script, LONG).await;
+        let (answer, lines) = call(script, CALL_LIMIT).await;
         assert_eq!(
             answer.unwrap().success().unwrap(),
             "create x 0123456789ab aarch64-linux 3600 2\n"
@@ -265,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_program_that_fails_shows_its_last_lines() {
-        let (answer, _) = call("seq 1 30 >&2; exit 3", LONG).await;
+        let (answer, _) = call("seq 1 30 >&2; exit 3", CALL_LIMIT).await;
         let failure = answer.unwrap().success().unwrap_err();
         let text = failure.to_string();
         assert!(text.ends_with("create x ended with exit code 3"), "{text}");
@@ -279,16 +279,16 @@ mod tests {
         let (answer, _) = call("sleep 300", Duration::from_millis(300)).await;
         let failure = answer.unwrap_err().to_string();
         assert!(failure.contains("has not ended after 0 s"), "{failure}");
-        let (answer, _) = call("yes", LONG).await;
+        let (answer, _) = call("yes", CALL_LIMIT).await;
         let failure = answer.unwrap_err().to_string();
         assert!(failure.contains("more than 65536 bytes"), "{failure}");
-        let (answer, lines) = call("head -c 5000 /dev/zero | tr '\\0' x >&2", LONG).await;
+        let (answer, lines) = call("head -c 5000 /dev/zero | tr '\\0' x >&2", CALL_LIMIT).await;
         answer.unwrap();
         assert!(lines.iter().all(|line| line.len() <= 1000), "{lines:?}");
         // What stays in the background does not keep it waiting.
-        let (answer, _) = call("sleep 300 & echo done", LONG).await;
+        let (answer, _) = call("sleep 300 & echo done", CALL_LIMIT).await;
         assert_eq!(answer.unwrap().stdout, "done\n");
-        assert!(start.elapsed() < LONG);
+        assert!(start.elapsed() < CALL_LIMIT);
     }
 
     #[tokio::test]
@@ -300,7 +300,7 @@ mod tests {
             program: &program,
             words: &["create"],
             order: &order(dir.path(), "x"),
-            limit: LONG,
+            limit: CALL_LIMIT,
         };
         let stop = CancellationToken::new();
         let started = dir.path().join("started");
@@ -312,7 +312,7 @@ mod tests {
         };
         let (answer, ()) = tokio::join!(call.run(&stop, &|_| ()), cancel);
         let failure = answer.unwrap_err().to_string();
-        assert!(failure.contains("not needed any more"), "{failure}");
+        assert!(failure.contains("no longer needed"), "{failure}");
         assert!(dir.path().join("ended").exists(), "it was asked to end");
     }
 }

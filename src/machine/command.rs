@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::machine::call::{Answer, Call};
-use crate::machine::message::{Order, Price};
-use crate::machine::provider::{Extension, Log, Made, Provider};
+use crate::machine::message::{LoanRequest, Price};
+use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 use crate::machine::reply;
 
 /// The exit code of a program that does not know a verb.
@@ -34,10 +34,10 @@ impl CommandProvider {
 
     async fn call(
         &self,
-        order: &Order,
+        order: &LoanRequest,
         words: &[&str],
         limit: Duration,
-        log: Log<'_>,
+        log: LogSink<'_>,
     ) -> Result<Answer, Failure> {
         let never = CancellationToken::new();
         let program = &self.program;
@@ -60,7 +60,7 @@ impl CommandProvider {
 }
 
 impl Provider for CommandProvider {
-    async fn price(&self, order: &Order) -> Result<Option<Price>, Failure> {
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
         let answer = self.call(order, &["price"], SHORT_LIMIT, &|_| ()).await?;
         if answer.status.code() == Some(UNSUPPORTED) {
             return Ok(None);
@@ -75,10 +75,10 @@ impl Provider for CommandProvider {
 
     async fn create(
         &self,
-        order: &Order,
+        order: &LoanRequest,
         stop: &CancellationToken,
-        log: Log<'_>,
-    ) -> Result<Made, Failure> {
+        log: LogSink<'_>,
+    ) -> Result<CreatedMachine, Failure> {
         let call = Call {
             program: &self.program,
             words: &["create"],
@@ -89,11 +89,16 @@ impl Provider for CommandProvider {
         reply::parse(&text, &order.run).map_err(|why| self.refused("create", why))
     }
 
-    fn extension_interval(&self, order: &Order) -> Duration {
+    fn extension_interval(&self, order: &LoanRequest) -> Duration {
         order.lease / 2
     }
 
-    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
+    async fn extend(
+        &self,
+        order: &LoanRequest,
+        made: &CreatedMachine,
+        log: LogSink<'_>,
+    ) -> Result<Extension, Failure> {
         let words = ["extend", &made.id];
         let answer = self.call(order, &words, SHORT_LIMIT, log).await?;
         if answer.status.code() == Some(UNSUPPORTED) {
@@ -106,7 +111,12 @@ impl Provider for CommandProvider {
         None
     }
 
-    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
+    async fn destroy(
+        &self,
+        order: &LoanRequest,
+        id: Option<&str>,
+        log: LogSink<'_>,
+    ) -> Result<(), Failure> {
         let id = id.unwrap_or(&order.run);
         let answer = self
             .call(order, &["destroy", id], DESTROY_LIMIT, log)

@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::Access;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
-use crate::machine::message::{Order, Reason, Report};
+use crate::machine::message::{LoanRequest, Reason, Report};
 use crate::machine::orphans;
-use crate::machine::provider::{Extension, Made, Provider};
+use crate::machine::provider::{CreatedMachine, Extension, Provider};
 use crate::machine::providers::provider_of;
 use crate::machine::record::{Entry, OwnRecord, seconds_after};
 use crate::machine::stale::why;
@@ -28,7 +28,7 @@ use crate::machine::stale::why;
 const MAX_ORDER: u64 = 64 << 10;
 /// Reports that wait for sdbuild, which may have been stopped by Ctrl-Z.
 const QUEUE: usize = 256;
-/// For a report that must arrive; the machine matters more than what is told about it.
+/// Time limit for delivering a report; giving the machine back has priority over reports.
 const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pauses between attempts to give the machine back: a network that is gone for a moment costs nothing.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
@@ -38,8 +38,8 @@ const MAX_LOAN: Duration = Duration::from_secs(24 * 3600);
 /// A loan that is over.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// What was asked for.
-    pub order: Order,
+    /// The request that the loan answers.
+    pub order: LoanRequest,
     /// Where the machine was, if there was one.
     pub place: Option<String>,
 }
@@ -59,7 +59,7 @@ pub async fn hold(access: &Access) -> Result<Option<Ended>, Failure> {
 }
 
 /// The connection to sdbuild, and the order that came over it.
-async fn connect() -> io::Result<(Order, BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
+async fn connect() -> io::Result<(LoanRequest, BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
     let socket = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // No program that is started from here may read it, or keep it open.
     dup2_stdin(File::open("/dev/null")?)?;
@@ -74,23 +74,22 @@ async fn connect() -> io::Result<(Order, BufReader<OwnedReadHalf>, OwnedWriteHal
 /// Writes each report to sdbuild, until there are no more or it is gone.
 async fn tell(queue: &mut mpsc::Receiver<Report>, mut write: OwnedWriteHalf) {
     while let Some(report) = queue.recv().await {
-        let line = serde_json::to_string(&report).unwrap_or_default();
-        if write
-            .write_all(format!("{line}\n").as_bytes())
-            .await
-            .is_err()
-        {
+        let written = match serde_json::to_string(&report) {
+            Ok(line) => write.write_all(format!("{line}\n").as_bytes()).await,
+            Err(error) => Err(error.into()),
+        };
+        if written.is_err() {
             queue.close();
         }
     }
 }
 
-/// What is told to sdbuild.
+/// Channel for reports to sdbuild.
 #[derive(Clone, Debug)]
 struct Reports(mpsc::Sender<Report>);
 
 impl Reports {
-    /// Tells a line of the provider, unless nobody has read the last ones.
+    /// Sends a line of the provider, unless earlier ones are still unread.
     fn log(&self, line: &str) {
         self.0.try_send(Report::Log(line.to_owned())).ok();
     }
@@ -105,14 +104,14 @@ impl Reports {
     }
 
     async fn send(&self, report: Report) {
-        // Nobody is there any more, or reads.
+        // The receiver is gone or does not read.
         timeout(REPORT_TIMEOUT, self.0.send(report)).await;
     }
 }
 
 /// Makes the machine of `order`, keeps it until sdbuild has closed the connection, and gives it back.
 async fn borrow(
-    order: Order,
+    order: LoanRequest,
     access: &Access,
     closed: BufReader<OwnedReadHalf>,
     reports: Reports,
@@ -149,7 +148,7 @@ async fn borrow(
 /// What both halves of a loan use.
 struct Holder<'a, P> {
     provider: &'a P,
-    order: &'a Order,
+    order: &'a LoanRequest,
     reports: &'a Reports,
 }
 
@@ -159,7 +158,7 @@ impl<P: Provider> Holder<'_, P> {
         &self,
         record: &OwnRecord,
         mut closed: BufReader<OwnedReadHalf>,
-    ) -> Option<Made> {
+    ) -> Option<CreatedMachine> {
         let stop = CancellationToken::new();
         let log = |line: &str| self.reports.log(line);
         let mut create = Box::pin(self.provider.create(self.order, &stop, &log));
@@ -203,7 +202,7 @@ impl<P: Provider> Holder<'_, P> {
     }
 
     /// Extends the lease again and again, until the machine has been there for the longest time.
-    async fn keep_extending(&self, record: &OwnRecord, made: &Made) {
+    async fn keep_extending(&self, record: &OwnRecord, made: &CreatedMachine) {
         let log = |line: &str| self.reports.log(line);
         let pause = self.provider.extension_interval(self.order);
         let start = tokio::time::Instant::now();
@@ -286,12 +285,12 @@ mod tests {
     use crate::machine::record::records;
 
     /// A program that notes its calls; `scripts` is what it does by verb.
-    fn order(dir: &Path, scripts: &str) -> Order {
+    fn order(dir: &Path, scripts: &str) -> LoanRequest {
         let program = dir.join("lend");
         let text = format!("#!/bin/sh\necho \"$*\" >>calls\ncase $1 in\n{scripts}\nesac\n");
         fs::write(&program, text).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        Order {
+        LoanRequest {
             lease: Duration::from_secs(1),
             ..fixture::order(dir, program.to_str().unwrap())
         }
@@ -302,11 +301,14 @@ mod tests {
         calls.lines().map(str::to_owned).collect()
     }
 
-    const MAKES: &str = "create) echo host=me@pi; echo id=i-1; echo 'host-key=ssh-ed25519 \
+    const CREATE_SCRIPT: &str = "create) echo host=me@pi; echo id=i-1; echo 'host-key=ssh-ed25519 \
         AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c' ;;";
 
-    /// Holds a machine until `is_enough`, and returns what was told.
-    async fn held(order: Order, is_enough: impl Fn() -> bool) -> (Option<Ended>, Vec<Report>) {
+    /// Holds a machine until `is_enough`, and returns the reports.
+    async fn held(
+        order: LoanRequest,
+        is_enough: impl Fn() -> bool,
+    ) -> (Option<Ended>, Vec<Report>) {
         let (here, there) = UnixStream::pair().unwrap();
         let (sender, mut queue) = mpsc::channel(QUEUE);
         let (read, _write) = there.into_split();
@@ -336,7 +338,7 @@ mod tests {
     #[tokio::test]
     async fn a_lease_is_extended_while_the_machine_is_used() {
         let dir = tempfile::tempdir().unwrap();
-        let order = order(dir.path(), MAKES);
+        let order = order(dir.path(), CREATE_SCRIPT);
         let extended = || calls(dir.path()).len() >= 3;
         let (ended, told) = held(order, extended).await;
         assert_eq!(ended.unwrap().place.as_deref(), Some("me@pi"));
@@ -356,7 +358,8 @@ mod tests {
     #[tokio::test]
     async fn a_lease_that_is_not_extended_is_told_if_somebody_offers_it() {
         let dir = tempfile::tempdir().unwrap();
-        let scripts = format!("{MAKES}\nextend) [ -e second ] && exit 64; touch second; exit 1 ;;");
+        let scripts =
+            format!("{CREATE_SCRIPT}\nextend) [ -e second ] && exit 64; touch second; exit 1 ;;");
         let order = order(dir.path(), &scripts);
         let start = std::time::Instant::now();
         let refused = || start.elapsed() > Duration::from_secs(3);
@@ -369,7 +372,7 @@ mod tests {
         else {
             panic!("{told:?}")
         };
-        assert!(text.contains("cannot be kept for longer"), "{text}");
+        assert!(text.contains("cannot be extended"), "{text}");
         let calls = calls(dir.path());
         let extensions = calls.iter().filter(|call| *call == "extend i-1");
         assert_eq!(extensions.count(), 2, "not asked again: {calls:?}");
@@ -378,7 +381,7 @@ mod tests {
     #[tokio::test]
     async fn a_machine_that_is_kept_by_its_lender_is_asked_for_again() {
         let dir = tempfile::tempdir().unwrap();
-        let scripts = format!("{MAKES}\ndestroy) echo not now >&2; exit 1 ;;");
+        let scripts = format!("{CREATE_SCRIPT}\ndestroy) echo not now >&2; exit 1 ;;");
         let order = order(dir.path(), &scripts);
         let made = || !calls(dir.path()).is_empty();
         let (ended, told) = held(order, made).await;

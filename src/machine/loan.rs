@@ -15,7 +15,7 @@ use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::common::nix_event::NixEvent;
 use crate::common::session::start_own;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::{Order, Report};
+use crate::machine::message::{LoanRequest, Report};
 use crate::machine::record::{self, Record};
 use crate::machine::stale::{StaleLoan, leftover};
 
@@ -25,7 +25,7 @@ const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(600);
 /// A machine on loan, or the attempt to get one. When it is dropped, the holder gives the machine back.
 #[derive(Debug)]
 pub struct Loan {
-    order: Order,
+    order: LoanRequest,
     write: OwnedWriteHalf,
     reports: Lines<BufReader<OwnedReadHalf>>,
     events: Events,
@@ -35,7 +35,7 @@ pub struct Loan {
     ended: Option<Report>,
 }
 
-/// How a loan ended.
+/// The result of giving a machine back.
 #[derive(Debug)]
 pub enum GivenBack {
     /// The machine is gone, and everything on it. What it cost, in words, if that is known.
@@ -46,7 +46,11 @@ pub enum GivenBack {
 
 impl Loan {
     /// Starts the holder, and gives it `order`: from now on the loan has to be given back.
-    pub async fn begin(order: Order, access: &Access, events: &Events) -> Result<Self, Failure> {
+    pub async fn begin(
+        order: LoanRequest,
+        access: &Access,
+        events: &Events,
+    ) -> Result<Self, Failure> {
         let begin = async {
             let (here, there) = StdUnixStream::pair()?;
             here.set_nonblocking(true)?;
@@ -85,12 +89,12 @@ impl Loan {
                 Some(Report::Made(machine, hint)) => return Ok((machine, hint)),
                 Some(Report::NotMade(reason)) => return Err(reason.into()),
                 Some(report) => self.show(report),
-                None => return Err(Failure::environment(LOST)),
+                None => return Err(Failure::environment(HOLDER_LOST)),
             }
         }
     }
 
-    /// Shows what the holder tells while the machine is used; never ends.
+    /// Shows the holder's reports while the machine is used; never ends.
     pub async fn follow<T>(&mut self) -> T {
         while let Some(report) = self.next_report().await {
             if matches!(report, Report::GivenBack(_) | Report::Kept(_)) {
@@ -100,12 +104,12 @@ impl Loan {
             self.show(report);
         }
         self.events.warn(format!(
-            "{LOST}, and ends by itself when its lease ends: nothing extends that any more"
+            "{HOLDER_LOST}, and ends by itself when its lease ends: nothing extends that any more"
         ));
         std::future::pending().await
     }
 
-    /// Has the holder give the machine back. It goes on when nobody waits any longer.
+    /// Makes the holder give the machine back. The holder continues even if this future is dropped.
     pub async fn give_back(mut self, access: &Access, context: &Context) -> GivenBack {
         let order = self.order.clone();
         self.phase = Phase::GiveBack;
@@ -160,11 +164,15 @@ impl Loan {
     }
 }
 
-/// What is told when the holder ends before its time.
-const LOST: &str = "the process that holds the machine on loan has ended: the machine is given back by sdbuild itself";
+/// Warning when the holder ends prematurely.
+const HOLDER_LOST: &str = "the process that holds the machine on loan has ended: the machine is given back by sdbuild itself";
 
 /// Gives the machine of `order` back in this process, by its record.
-async fn give_back_without_holder(order: &Order, access: &Access, context: &Context) -> GivenBack {
+async fn give_back_without_holder(
+    order: &LoanRequest,
+    access: &Access,
+    context: &Context,
+) -> GivenBack {
     let mut loans = StaleLoan::all(&order.state_dir).into_iter();
     let Some(loan) = loans.find(|loan| loan.record().order.run == order.run) else {
         return given_back_by_another(order);
@@ -182,8 +190,8 @@ async fn give_back_without_holder(order: &Order, access: &Access, context: &Cont
 }
 
 /// What is known of a loan that this process cannot give back. The record is the first thing that a holder makes, and the last one
-/// that it, or whoever took it over, removes.
-fn given_back_by_another(order: &Order) -> GivenBack {
+/// that it, or a process that took it over, removes.
+fn given_back_by_another(order: &LoanRequest) -> GivenBack {
     match Record::read(&record::path(order)) {
         None => GivenBack::Gone(None),
         Some(record) => {

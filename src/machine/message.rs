@@ -25,7 +25,7 @@ pub struct Price {
 
 /// What is asked of a provider: the first line to the holder, and the first line of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
+pub struct LoanRequest {
     /// The provider; a program by its absolute path.
     pub source: MachineSource,
     /// The AWS account that pays for the machine, for a machine of AWS. The machine is made and destroyed with its credentials only.
@@ -42,7 +42,7 @@ pub struct Order {
     pub state_dir: PathBuf,
 }
 
-/// What the holder tells.
+/// A report of the holder to sdbuild.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Report {
     /// A line of the provider about its work.

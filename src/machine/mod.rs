@@ -1,4 +1,4 @@
-//! Machines on loan: somebody makes one for a build, and takes it back at the end.
+//! Machines on loan: a provider creates one for a build, and destroys it at the end.
 //!
 //! Guarantees: before a machine is asked for, a process of its own (the holder) runs in a session of its own, and a record of
 //! the loan is in the state directory. The holder alone asks the provider. It gives the machine back when sdbuild closes their
@@ -21,7 +21,7 @@ mod stale;
 pub use aws::{CloudLeftovers, located};
 pub use holder::{Ended, hold};
 pub use loan::{GivenBack, Loan};
-pub use message::{Order, Price};
+pub use message::{LoanRequest, Price};
 pub use providers::{lease_of, price};
 pub use record::{Record, records, unusable_records};
 pub use stale::StaleLoan;

@@ -1,4 +1,4 @@
-//! Programs of a loan that nobody waits for, because their holder was killed or they are left of a `create` that has ended: they
+//! Orphaned programs of a loan, because their holder was killed or they are left of a `create` that has ended: they
 //! could make a machine after it was destroyed. They are found where the kernel has a `/proc`.
 
 use std::fs;
@@ -9,20 +9,20 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::common::timeout::timeout;
-use crate::machine::call::{GRACE, RUN};
+use crate::machine::call::{PROGRAM_GRACE, RUN};
 
 /// Between two looks at them.
-const INTERVAL: Duration = Duration::from_millis(100);
+const ORPHAN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Ends every process of this user that was started for the loan `run`, by TERM, and after a while by KILL.
 pub(super) async fn end(run: &str) {
     send(&processes(run), Signal::SIGTERM);
     let until_none = async {
         while !processes(run).is_empty() {
-            tokio::time::sleep(INTERVAL).await;
+            tokio::time::sleep(ORPHAN_POLL_INTERVAL).await;
         }
     };
-    if timeout(GRACE, until_none).await.is_none() {
+    if timeout(PROGRAM_GRACE, until_none).await.is_none() {
         send(&processes(run), Signal::SIGKILL);
     }
 }

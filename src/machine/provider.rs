@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::{Order, Price};
+use crate::machine::message::{LoanRequest, Price};
 
 /// What a machine costs, for the receipt.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,8 +38,8 @@ impl Rate {
 
 /// A machine that a provider made.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Made {
-    /// Where it is, and its host key.
+pub(super) struct CreatedMachine {
+    /// Address and host key of the machine.
     pub(super) machine: SshMachine,
     /// What the provider calls it; the run's id if it has no name of its own.
     pub(super) id: String,
@@ -57,32 +57,42 @@ pub(super) enum Extension {
 }
 
 /// Receives each line that a provider says about its work.
-pub(super) type Log<'a> = &'a (dyn Fn(&str) + Send + Sync);
+pub(super) type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// Makes machines and takes them back. Every method ends within a time of its own.
 pub(super) trait Provider {
     /// What a machine costs; `None` if the provider does not say.
-    async fn price(&self, order: &Order) -> Result<Option<Price>, Failure>;
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure>;
 
     /// Makes a machine. `stop` ends that as soon as possible, with a failure; what was made by then is destroyed like any other.
     async fn create(
         &self,
-        order: &Order,
+        order: &LoanRequest,
         stop: &CancellationToken,
-        log: Log<'_>,
-    ) -> Result<Made, Failure>;
+        log: LogSink<'_>,
+    ) -> Result<CreatedMachine, Failure>;
 
     /// Between two calls of `extend`: several attempts of a provider whose machines end by themselves fit into a lease.
-    fn extension_interval(&self, order: &Order) -> Duration;
+    fn extension_interval(&self, order: &LoanRequest) -> Duration;
 
     /// Asks to keep the machine `made` for the lease of `order` from now on.
-    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure>;
+    async fn extend(
+        &self,
+        order: &LoanRequest,
+        made: &CreatedMachine,
+        log: LogSink<'_>,
+    ) -> Result<Extension, Failure>;
 
     /// What the machine cost that this value has made last, until now, in words; `None` if there is none or the provider does not say.
     fn receipt(&self) -> Option<String>;
 
     /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
-    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure>;
+    async fn destroy(
+        &self,
+        order: &LoanRequest,
+        id: Option<&str>,
+        log: LogSink<'_>,
+    ) -> Result<(), Failure>;
 }
 
 #[cfg(test)]
@@ -97,7 +107,7 @@ mod tests {
         };
         assert_eq!(
             rate.receipt(Duration::from_secs(600)),
-            "the machine on loan (c7g.xlarge) was there for 10 min: about 0.010 USD at 0.0600 USD an hour"
+            "the machine on loan (c7g.xlarge) ran for 10 min: about 0.010 USD at 0.0600 USD an hour"
         );
     }
 }

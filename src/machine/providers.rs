@@ -9,8 +9,8 @@ use crate::common::failure::Failure;
 use crate::common::machine_source::MachineSource;
 use crate::machine::aws::{self, AwsProvider};
 use crate::machine::command::CommandProvider;
-use crate::machine::message::{Order, Price};
-use crate::machine::provider::{Extension, Log, Made, Provider};
+use crate::machine::message::{LoanRequest, Price};
+use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 
 /// For how long a program is asked for a machine at a time.
 const PROGRAM_LEASE: Duration = Duration::from_secs(3600);
@@ -23,7 +23,7 @@ pub(super) enum AnyProvider {
 }
 
 /// The provider that `order` names.
-pub(super) fn provider_of(order: &Order, access: &Access) -> AnyProvider {
+pub(super) fn provider_of(order: &LoanRequest, access: &Access) -> AnyProvider {
     match &order.source {
         MachineSource::Command(program) => AnyProvider::Command(CommandProvider::new(program)),
         MachineSource::Aws(machine) => {
@@ -41,12 +41,12 @@ pub fn lease_of(source: &MachineSource) -> Duration {
 }
 
 /// What a machine costs; `None` if the provider does not say.
-pub async fn price(order: &Order, access: &Access) -> Result<Option<Price>, Failure> {
+pub async fn price(order: &LoanRequest, access: &Access) -> Result<Option<Price>, Failure> {
     provider_of(order, access).price(order).await
 }
 
 impl Provider for AnyProvider {
-    async fn price(&self, order: &Order) -> Result<Option<Price>, Failure> {
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
         match self {
             Self::Command(one) => Box::pin(one.price(order)).await,
             Self::Aws(one) => Box::pin(one.price(order)).await,
@@ -55,24 +55,29 @@ impl Provider for AnyProvider {
 
     async fn create(
         &self,
-        order: &Order,
+        order: &LoanRequest,
         stop: &CancellationToken,
-        log: Log<'_>,
-    ) -> Result<Made, Failure> {
+        log: LogSink<'_>,
+    ) -> Result<CreatedMachine, Failure> {
         match self {
             Self::Command(one) => Box::pin(one.create(order, stop, log)).await,
             Self::Aws(one) => Box::pin(one.create(order, stop, log)).await,
         }
     }
 
-    fn extension_interval(&self, order: &Order) -> Duration {
+    fn extension_interval(&self, order: &LoanRequest) -> Duration {
         match self {
             Self::Command(one) => one.extension_interval(order),
             Self::Aws(one) => one.extension_interval(order),
         }
     }
 
-    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
+    async fn extend(
+        &self,
+        order: &LoanRequest,
+        made: &CreatedMachine,
+        log: LogSink<'_>,
+    ) -> Result<Extension, Failure> {
         match self {
             Self::Command(one) => Box::pin(one.extend(order, made, log)).await,
             Self::Aws(one) => Box::pin(one.extend(order, made, log)).await,
@@ -86,7 +91,12 @@ impl Provider for AnyProvider {
         }
     }
 
-    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
+    async fn destroy(
+        &self,
+        order: &LoanRequest,
+        id: Option<&str>,
+        log: LogSink<'_>,
+    ) -> Result<(), Failure> {
         match self {
             Self::Command(one) => Box::pin(one.destroy(order, id, log)).await,
             Self::Aws(one) => Box::pin(one.destroy(order, id, log)).await,

@@ -13,12 +13,12 @@ use serde::{Deserialize, Serialize};
 use crate::common::locked_file::{self, Owner};
 use crate::common::{plain_file, private_dir};
 use crate::engine::RunId;
-use crate::machine::message::Order;
+use crate::machine::message::LoanRequest;
 
 /// Longer files are not ours.
-const MAX_BYTES: u64 = 256 << 10;
+const MAX_RECORD_BYTES: u64 = 256 << 10;
 /// Addresses are the user's own.
-const MODE: u32 = 0o600;
+const RECORD_MODE: u32 = 0o600;
 /// Ends the name of the file with the login key of a machine.
 const IDENTITY: &str = "key";
 
@@ -27,16 +27,16 @@ const IDENTITY: &str = "key";
 pub(super) enum Entry {
     /// The first line: what is about to be asked for.
     Begun {
-        /// Of whom, and for what.
-        order: Order,
-        /// Seconds since 1970.
+        /// The request that the record belongs to.
+        order: LoanRequest,
+        /// Time of the request, in seconds since 1970.
         at: u64,
     },
     /// There is a machine.
     Made {
-        /// What the provider calls it.
+        /// The provider's ID of the machine.
         id: String,
-        /// Where it is.
+        /// Address of the machine, for messages.
         place: String,
         /// When the lease ends, in seconds since 1970.
         until: u64,
@@ -47,22 +47,22 @@ pub(super) enum Entry {
     Kept(String),
 }
 
-/// What a record says.
+/// A record of a loan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What was asked for.
-    pub order: Order,
-    /// When, in seconds since 1970.
+    /// The request that the loan answers.
+    pub order: LoanRequest,
+    /// Time of the request, in seconds since 1970.
     pub began: u64,
     /// What the provider calls the machine, once it made one.
     pub id: Option<String>,
-    /// Where the machine is.
+    /// Address of the machine, for messages; `None` until it is created.
     pub place: Option<String>,
     /// When the lease ends, in seconds since 1970.
     pub until: Option<u64>,
     /// Why it could not be given back, at the last attempt.
     pub kept_because: Option<String>,
-    /// Whether its holder is alive.
+    /// Whether the process that holds the machine is alive.
     pub is_held: bool,
     pub(super) path: PathBuf,
 }
@@ -77,7 +77,7 @@ impl Record {
         if !is_own || !found.is_file() {
             return None;
         }
-        let text = plain_file::read_text(path, MAX_BYTES).ok()?;
+        let text = plain_file::read_text(path, MAX_RECORD_BYTES).ok()?;
         let mut lines = text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok());
@@ -90,7 +90,7 @@ impl Record {
         // The directory may have been moved.
         let state_dir = path.parent()?.parent()?.to_owned();
         let mut record = Self {
-            order: Order { state_dir, ..order },
+            order: LoanRequest { state_dir, ..order },
             began: at,
             id: None,
             place: None,
@@ -158,14 +158,14 @@ pub(super) struct OwnRecord {
 
 impl OwnRecord {
     /// Creates the record of `order`.
-    pub(super) fn create(order: &Order) -> io::Result<Self> {
+    pub(super) fn create(order: &LoanRequest) -> io::Result<Self> {
         let path = path(order);
         private_dir::create(&dir(&order.state_dir))?;
         let line = line_of(&Entry::Begun {
             order: order.clone(),
             at: seconds_after(Duration::ZERO),
         })?;
-        let lock = locked_file::create_owned(&path, MODE, line.as_bytes())?;
+        let lock = locked_file::create_owned(&path, RECORD_MODE, line.as_bytes())?;
         // Before a machine is asked for: the record must outlast a loss of power.
         lock.sync_all()?;
         File::open(dir(&order.state_dir))?.sync_all()?;
@@ -202,12 +202,12 @@ impl OwnRecord {
 }
 
 /// The path of the record of `order`.
-pub(super) fn path(order: &Order) -> PathBuf {
+pub(super) fn path(order: &LoanRequest) -> PathBuf {
     dir(&order.state_dir).join(&order.run)
 }
 
 /// The path of the private key that was made for the machine of `order`; it is removed with the record.
-pub(super) fn identity(order: &Order) -> PathBuf {
+pub(super) fn identity(order: &LoanRequest) -> PathBuf {
     path(order).with_extension(IDENTITY)
 }
 
@@ -231,8 +231,8 @@ pub(super) mod fixture {
     use super::*;
 
     /// An order for the program `program`.
-    pub(in crate::machine) fn order(state_dir: &Path, program: &str) -> Order {
-        Order {
+    pub(in crate::machine) fn order(state_dir: &Path, program: &str) -> LoanRequest {
+        LoanRequest {
             source: format!("command:{program}").parse().unwrap(),
             account: None,
             highest_price: None,
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(records(state.path()), []);
     }
 
-    /// Whoever could write one could have `clean` call a program.
+    /// A record that others could write could make `clean` call any program.
     #[test]
     fn only_a_file_of_this_user_alone_is_a_record() {
         use std::os::unix::fs::PermissionsExt as _;

@@ -4,7 +4,7 @@ use crate::common::ssh_key;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::text::truncate;
 use crate::engine::Endpoint;
-use crate::machine::provider::Made;
+use crate::machine::provider::CreatedMachine;
 
 /// The keys of lines, for messages.
 const KEYS: &str = "host, host-key, id";
@@ -16,7 +16,7 @@ const SHOWN_CHARS: usize = 80;
 const TOKEN: &str = "sk-";
 
 /// The machine that `text` describes; `run` is the id of the loan. An error says what is wrong, in words.
-pub(super) fn parse(text: &str, run: &str) -> Result<Made, String> {
+pub(super) fn parse(text: &str, run: &str) -> Result<CreatedMachine, String> {
     let [mut host, mut host_key, mut id] = [None; 3];
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         if line.chars().any(char::is_control) {
@@ -40,7 +40,7 @@ pub(super) fn parse(text: &str, run: &str) -> Result<Made, String> {
     }
     let host = host.ok_or("it has no line host=USER@HOST")?;
     let host_key = host_key.ok_or("it has no line host-key=ssh-ed25519 AAAA…")?;
-    Ok(Made {
+    Ok(CreatedMachine {
         machine: machine(host, host_key)?,
         id: id.map_or(Ok(run.to_owned()), checked_id)?,
         unreachable_hint: None,
@@ -119,7 +119,7 @@ mod tests {
             ("id=--all", "is not an ID"),
             ("id=a b", "is not an ID"),
             ("id=\u{1b}[2J", "control characters"),
-            ("host=other", "`host` is there twice"),
+            ("host=other", "`host` is given twice"),
             ("Creating…", "is not KEY=VALUE"),
             ("port=22", "is not one of host, host-key, id"),
         ] {

@@ -8,7 +8,7 @@ use crate::common::failure::{Failure, Leftover};
 use crate::common::machine_source::MachineSource;
 use crate::common::shell_word::quoted;
 use crate::machine::call::RUN;
-use crate::machine::message::Order;
+use crate::machine::message::LoanRequest;
 use crate::machine::orphans;
 use crate::machine::provider::Provider as _;
 use crate::machine::providers::provider_of;
@@ -25,7 +25,7 @@ impl StaleLoan {
         records.filter(|record| !record.is_held).map(Self).collect()
     }
 
-    /// What its record says.
+    /// The record of the loan.
     pub fn record(&self) -> &Record {
         &self.0
     }
@@ -46,7 +46,7 @@ impl StaleLoan {
         match &destroyed {
             // A record that stays only has the machine destroyed once more.
             Ok(()) => own.remove().ok(),
-            // The record of a machine that nobody can destroy must not grow for ever.
+            // The record of a machine that cannot be destroyed must not grow for ever.
             Err(failure) if self.0.kept_because.as_ref() == Some(&why(failure)) => None,
             Err(failure) => own.add(&Entry::Kept(why(failure))).ok(),
         };
@@ -58,7 +58,7 @@ impl StaleLoan {
         matches!(self.0.order.source, MachineSource::Aws(_))
     }
 
-    /// Its id, and who lent it.
+    /// ID and provider of the machine, for messages.
     pub fn name(&self) -> String {
         name(&self.0.order, self.0.id.as_deref())
     }
@@ -70,7 +70,7 @@ impl StaleLoan {
 }
 
 /// What is left of the loan of `order` if it cannot be given back, for the reason `why`.
-pub(super) fn leftover(order: &Order, id: Option<&str>, why: String) -> Leftover {
+pub(super) fn leftover(order: &LoanRequest, id: Option<&str>, why: String) -> Leftover {
     let what = format!("machine {}", name(order, id));
     let remedy = match &order.source {
         MachineSource::Command(program) => program_remedy(order, program, id),
@@ -80,7 +80,7 @@ pub(super) fn leftover(order: &Order, id: Option<&str>, why: String) -> Leftover
 }
 
 /// The command that has the program `program` destroy the machine.
-fn program_remedy(order: &Order, program: &str, id: Option<&str>) -> String {
+fn program_remedy(order: &LoanRequest, program: &str, id: Option<&str>) -> String {
     let dir = Path::new(program).parent().unwrap_or(Path::new("/"));
     let (run, system, lease) = (&order.run, order.system, order.lease.as_secs());
     let (dir, program) = (quoted(&dir.to_string_lossy()), quoted(program));
@@ -115,6 +115,6 @@ pub(super) fn why(failure: &Failure) -> String {
     }
 }
 
-fn name(order: &Order, id: Option<&str>) -> String {
+fn name(order: &LoanRequest, id: Option<&str>) -> String {
     format!("{} of {}", id.unwrap_or(&order.run), order.source)
 }

@@ -17,7 +17,7 @@ use crate::common::hash::{Hasher, Sha256Hash};
 use crate::common::image_format::{Format, Maker};
 use crate::common::nix_string::nix_string;
 
-/// What the user wants built.
+/// The source of a build: a module file or a flake.
 #[derive(Clone, Debug)]
 pub enum Source {
     /// A module file, which is evaluated with a nixpkgs.
@@ -29,7 +29,7 @@ pub enum Source {
 /// A nixpkgs that can be uploaded.
 #[derive(Clone, Debug)]
 pub struct ResolvedNixpkgs {
-    /// Its files.
+    /// The files of nixpkgs.
     pub nixpkgs: LocalNixpkgs,
     /// Its lock entry; `None` for a local directory, which only its content identifies.
     pub locked: Option<Locked>,
@@ -66,7 +66,7 @@ impl Source {
         }
     }
 
-    /// What tells it from every other source of this machine.
+    /// Identifies the source among all sources of this machine.
     pub fn identity(&self) -> OsString {
         match self {
             Self::Module(file) => file.path().into_os_string(),
@@ -74,7 +74,7 @@ impl Source {
         }
     }
 
-    /// Where it is, if it is a flake.
+    /// Location of the flake; `None` for a module file.
     pub fn flake_location(&self) -> Option<String> {
         match self {
             Self::Module(_) => None,
@@ -140,7 +140,7 @@ impl BuildSource {
         self.source.public_name()
     }
 
-    /// Whether it is a flake.
+    /// Whether the source is a flake.
     pub(super) fn is_flake(&self) -> bool {
         matches!(self.source, Source::Flake(_))
     }

@@ -25,13 +25,13 @@ use crate::common::system::System;
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
-/// How serious a finding is.
+/// Severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Worth a look; the machine boots and login is possible.
     Note,
-    /// The machine does not boot, login is not possible, or nobody who logs in can administer it.
+    /// The machine does not boot, login is not possible, or no user who logs in can administer it.
     Trap,
 }
 
@@ -40,9 +40,9 @@ pub enum Severity {
 pub struct Finding {
     /// The rule's name, for scripts.
     pub id: &'static str,
-    /// How serious it is.
+    /// Severity of the finding.
     pub severity: Severity,
-    /// What the configuration sets.
+    /// The setting of the configuration.
     pub is: String,
     /// The consequence.
     pub why: String,
@@ -53,7 +53,7 @@ pub struct Finding {
 /// The result of evaluating a configuration.
 #[derive(Debug)]
 pub struct CheckResult {
-    /// What the configuration sets.
+    /// The setting of the configuration.
     pub facts: ConfigFacts,
     /// Why the evaluation of a build would fail; `None` when it succeeds.
     pub failure: Option<Failure>,
@@ -83,7 +83,7 @@ pub(super) fn warnings(line: &str, system: System) -> Vec<String> {
         .collect()
 }
 
-/// Findings that a build tells: more than a configuration has.
+/// Largest number of findings that a build reports: more than a configuration has.
 const MAX_WARNINGS: usize = 16;
 
 /// Not what a build fails at with words of its own.

@@ -10,7 +10,7 @@ pub struct CliModule(Vec<Definition>);
 /// A definition of the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Definition {
-    /// Its attribute path.
+    /// Attribute path of the option.
     option: String,
     /// The flag as the user wrote it.
     flag: String,

@@ -10,7 +10,7 @@ use crate::common::failure::Failure;
 use crate::common::image_format::Format;
 use crate::common::system::System;
 
-/// What Nix is run for.
+/// The task that Nix is run for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Task {
     /// Build the image.

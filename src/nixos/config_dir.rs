@@ -35,7 +35,7 @@ pub(super) fn has_home(root: &Path, home: Option<&Path>) -> bool {
     home.is_some_and(|home| home.starts_with(root))
 }
 
-/// What an entry is.
+/// Type of a directory entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum EntryKind {
     Directory,

@@ -13,7 +13,7 @@ use crate::common::nix_event::NixEvent;
 pub struct Forecast {
     /// The derivation of the image.
     pub derivation: String,
-    /// What is fetched.
+    /// Forecast of downloads.
     pub fetch: FetchForecast,
     /// Derivations to build.
     pub build: u64,

@@ -1,6 +1,6 @@
 //! The user's own git, which knows their repositories and has their access to remote ones.
 //!
-//! It runs with the user's configuration, but no program that a repository's own configuration names: whoever made an archive
+//! It runs with the user's configuration, but no program that a repository's own configuration names: the author of an archive
 //! wrote the configuration in it too. Nothing asks for passwords or writes to the user's repositories, and nothing is fetched
 //! but by [`Git::reaching`].
 

@@ -21,7 +21,7 @@ use crate::engine::{
 
 /// The exit status that shells report for a program killed by SIGPIPE: 128 and the signal's number.
 const SIGPIPE_STATUS: i64 = 141;
-/// How often the size of the terminal is compared, beside when a signal tells that it has changed.
+/// How often the size of the terminal is compared, in addition to the signal for a change.
 const RESIZE_PERIOD: Duration = Duration::from_secs(1);
 /// Bytes per read of the user's input.
 const BUFFER: usize = 16 * 1024;
@@ -83,7 +83,7 @@ async fn forward_input(
     std::future::pending().await
 }
 
-/// Copies the program's output to the user until the program has ended. Nobody reading it any more ends the session as
+/// Copies the program's output to the user until the program has ended. A closed output ends the session as
 /// SIGPIPE would.
 async fn forward_output(
     mut drain: Drain<'_>,

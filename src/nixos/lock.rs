@@ -87,7 +87,7 @@ pub struct Downloaded {
     pub final_url: String,
 }
 
-/// What to resolve, and how.
+/// A request to resolve nixpkgs.
 #[derive(Clone, Debug)]
 pub struct Resolve<'a> {
     /// The nixpkgs that the user requested.

@@ -1,7 +1,7 @@
 //! What the builder needs to reach the network as the user does: proxies, logins, certificate authorities, and the keys of
 //! remote builders.
 //!
-//! Proxies may have passwords, and logins do. Whoever may use the engine can read a container's environment and files, also
+//! Proxies may have passwords, and logins do. Anyone who may use the engine can read a container's environment and files, also
 //! after its end, so these are written to the watchdog's input, which keeps them in a file system in memory.
 
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::engine::{AttachedInput, ContainerSpec, EngineError, Network};
 /// How the builder reaches the network.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct NetworkAccess {
-    /// Whether it reaches none.
+    /// Whether the builder has no network.
     pub offline: bool,
     /// Environment variables that name proxies.
     pub proxies: Vec<(String, String)>,

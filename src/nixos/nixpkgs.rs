@@ -116,9 +116,9 @@ pub enum LocalNixpkgs {
     Archive {
         /// The verified file.
         file: PathBuf,
-        /// Its SHA-256.
+        /// SHA-256 of the archive.
         sha256: Sha256Hash,
-        /// Its length in bytes.
+        /// Length of the archive in bytes.
         size: u64,
     },
 }

@@ -3,6 +3,7 @@
 
 use crate::common::failure::Failure;
 use crate::common::remote_builder::RemoteBuilder;
+use crate::common::text::strip_control;
 
 /// A remote builder, and what a trial found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +73,7 @@ impl Trial {
             ("free", _) => self.free = rest.parse().ok().map(|kib: u64| kib.saturating_mul(1024)),
             ("built", _) => self.built.push(rest.to_owned()),
             ("failed", None) => self.failed = Some((rest.to_owned(), Vec::new())),
-            ("message", Some((_, messages))) => messages.push(without_colours(rest)),
+            ("message", Some((_, messages))) => messages.push(strip_control(rest)),
             _ => {}
         }
     }
@@ -179,15 +180,6 @@ fn last(messages: &[String]) -> &str {
     message.map_or("it said nothing", |message| message.trim())
 }
 
-/// `text` without the sequences that colour it.
-fn without_colours(text: &str) -> String {
-    let mut parts = text.split('\u{1b}');
-    let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |text, part| {
-        text + part.split_once('m').map_or("", |(_, rest)| rest)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,7 +225,7 @@ mod tests {
             ),
             (
                 "Host key verification failed.",
-                "another host key",
+                "a different host key",
                 "'[pi]:2222'",
             ),
             (

@@ -21,7 +21,7 @@ impl Derivation {
         short_name(&self.0)
     }
 
-    /// Its store path.
+    /// Store path of the derivation.
     pub fn path(&self) -> &str {
         &self.0
     }
@@ -39,8 +39,8 @@ pub struct ShellSession {
 }
 
 impl ShellSession {
-    /// Whether it has a terminal.
-    pub(super) fn attended(&self) -> bool {
+    /// Whether the session has a terminal.
+    pub(super) fn is_interactive(&self) -> bool {
         self.terminal.is_some()
     }
 
@@ -57,7 +57,7 @@ impl ShellSession {
         };
         if let Some(command) = &self.command {
             all.extend([flag.to_owned(), command.clone()]);
-        } else if self.derivation.is_some() && !self.attended() {
+        } else if self.derivation.is_some() && !self.is_interactive() {
             // Without `--run`, nix-shell's bash does not read its commands from a pipe.
             all.extend([flag.to_owned(), ". /dev/stdin".to_owned()]);
         }

@@ -60,7 +60,7 @@ impl SshAccess {
         self.logins.iter().map(|login| &login.builder)
     }
 
-    /// Whether there is none.
+    /// Whether there are no logins.
     pub(super) fn is_empty(&self) -> bool {
         self.logins.is_empty()
     }

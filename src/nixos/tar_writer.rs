@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 
+use crate::common::to_usize::to_usize;
 use tar::{Builder, EntryType, Header};
 
 /// The owner of files in the builder: the user that it runs as.
@@ -101,9 +102,7 @@ struct ExactReader<R> {
 
 impl<R: Read> Read for ExactReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let max = usize::try_from(self.remaining)
-            .unwrap_or(usize::MAX)
-            .min(buffer.len());
+        let max = to_usize(self.remaining).min(buffer.len());
         let Some(buffer) = buffer.get_mut(..max).filter(|b| !b.is_empty()) else {
             return Ok(0);
         };

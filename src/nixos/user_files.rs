@@ -10,7 +10,7 @@ use crate::common::plain_file;
 use crate::common::shell_word::quoted;
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_MODULE_BYTES: u64 = 1 << 20;
 
 /// Files that are searched for a name at most.
 const MAX_SEARCHED: usize = 200;
@@ -55,7 +55,7 @@ impl UserFiles {
     /// The text of the file that the builder has at `path`; `None` for everything but the configuration's own files.
     pub(super) fn text(&self, path: &str) -> Option<String> {
         let name = own_name(path)?;
-        plain_file::read_text(&self.root.join(name), MAX_BYTES).ok()
+        plain_file::read_text(&self.root.join(name), MAX_MODULE_BYTES).ok()
     }
 
     /// Why the builder does not have the file at `path`, which it looked for, and what to do.
@@ -113,7 +113,7 @@ impl UserFiles {
             modules.insert(0, first.clone());
         }
         modules.iter().find_map(|module| {
-            let text = plain_file::read_text(module, MAX_BYTES).ok()?;
+            let text = plain_file::read_text(module, MAX_MODULE_BYTES).ok()?;
             let line = find(&text)?;
             let module = module.strip_prefix(&self.root).ok()?.display();
             Some(format!("{module}:{line}"))

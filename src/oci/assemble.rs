@@ -76,7 +76,7 @@ pub(super) struct Assembler<'a> {
     pub(super) definition: &'a Definition,
     /// The files of `definition.lock.packages`, verified.
     pub(super) packages: &'a [PathBuf],
-    /// Where temporary files go.
+    /// Cache directory for temporary files.
     pub(super) cache: &'a Cache,
     /// Called with the number of bytes of packages that were unpacked since the last call.
     pub(super) unpacked: &'a (dyn Fn(u64) + Sync),

@@ -11,10 +11,10 @@ use flate2::read::GzDecoder;
 use liblzma::read::XzDecoder;
 use liblzma::stream::{CONCATENATED, Stream};
 
+use crate::common::plain_tar::{PlainEntry, plain_entries};
+
 /// The most bytes that a package may unpack to.
 const MAX_UNPACKED: u64 = 4 << 30;
-/// The longest path or link target in bytes.
-const MAX_NAME_BYTES: u64 = 4096;
 /// The memory limit of xz: `xz -9` needs 65 MiB, Debian uses 9.
 const MAX_MEMORY_BYTES: u64 = 128 << 20;
 /// The largest window of zstd, as a power of two: 128 MiB.
@@ -37,7 +37,7 @@ pub enum DebError {
     Kind(String),
 }
 
-/// What a path in a package is.
+/// Type of a path in a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum EntryKind {
     /// A directory.
@@ -57,7 +57,7 @@ pub(super) struct Entry {
     pub(super) path: String,
     /// Permission bits, without set-user-ID, set-group-ID and sticky.
     pub(super) mode: u32,
-    /// What it is.
+    /// Type of the entry.
     pub(super) kind: EntryKind,
 }
 
@@ -72,28 +72,15 @@ pub(super) fn read<E: From<DebError>>(
         inner: data,
         remaining: MAX_UNPACKED,
     });
-    let (mut long_path, mut long_link) = (None, None);
-    for entry in archive.entries().map_err(DebError::from)?.raw(true) {
-        let mut entry = entry.map_err(DebError::from)?;
-        let kind = entry.header().entry_type();
-        if kind.is_gnu_longname() || kind.is_gnu_longlink() {
-            let slot = if kind.is_gnu_longname() {
-                &mut long_path
-            } else {
-                &mut long_link
-            };
-            *slot = Some(long_name(&mut entry)?);
-            continue;
-        }
+    for found in plain_entries(archive.entries().map_err(DebError::from)?) {
+        let PlainEntry {
+            mut entry,
+            path,
+            link,
+        } = found.map_err(DebError::from)?;
         let header = entry.header();
-        let path = long_path
-            .take()
-            .map_or_else(|| text(&header.path_bytes()), Ok)?;
-        let link = long_link.take();
-        let link = || match link {
-            Some(link) => Ok(link),
-            None => text(&header.link_name_bytes().unwrap_or_default()),
-        };
+        let (kind, path) = (header.entry_type(), text(path)?);
+        let link = || text(link);
         let kind = if kind.is_dir() {
             EntryKind::Dir
         } else if kind.is_file() {
@@ -177,21 +164,8 @@ fn member(package: &mut impl Read) -> Result<(String, u64), DebError> {
     Ok((field(0..16)?.trim_end_matches('/').to_owned(), size))
 }
 
-/// The content of one of GNU tar's entries for names of more than 100 bytes.
-fn long_name(entry: &mut impl Read) -> Result<String, DebError> {
-    let mut name = Vec::new();
-    entry.take(MAX_NAME_BYTES + 1).read_to_end(&mut name)?;
-    if name.len() as u64 > MAX_NAME_BYTES {
-        return Err(DebError::Format("a name is too long"));
-    }
-    if name.last() == Some(&0) {
-        name.pop();
-    }
-    text(&name)
-}
-
-fn text(bytes: &[u8]) -> Result<String, DebError> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| DebError::Format("a name is not UTF-8"))
+fn text(bytes: Vec<u8>) -> Result<String, DebError> {
+    String::from_utf8(bytes).map_err(|_| DebError::Format("a name is not UTF-8"))
 }
 
 /// A reader that fails beyond a limit, where `take` would end as if the input did.

@@ -11,11 +11,11 @@ pub struct ExtraFile {
     pub mode: u32,
     /// The number of its user and its group.
     pub owner: u32,
-    /// What it is.
+    /// Content of the file.
     pub content: ExtraFileContent,
 }
 
-/// What an [`ExtraFile`] is.
+/// Content of an [`ExtraFile`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExtraFileContent {
     /// A directory.

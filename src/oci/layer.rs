@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::deb::DebError;
 use crate::common::hash::Sha256Hash;
+use crate::common::to_usize::to_usize;
 
 /// Directories that are links into `usr`: Debian has merged them.
 pub(super) const MERGED_DIRS: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
@@ -120,7 +121,7 @@ struct FileSlice<'a> {
 
 impl Read for FileSlice<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let length = to_usize(self.remaining);
         let length = length.min(buffer.len());
         let (buffer, _) = buffer.split_at_mut(length);
         let n = self.file.read_at(buffer, self.offset)?;
@@ -130,7 +131,7 @@ impl Read for FileSlice<'_> {
     }
 }
 
-/// What a path of the layer is.
+/// Type of a path of the layer.
 #[derive(Clone, Debug)]
 pub(super) enum NodeKind {
     Dir,

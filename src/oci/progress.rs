@@ -28,7 +28,7 @@ pub(super) struct ImageProgress {
     index: usize,
 }
 
-/// What is done of an image.
+/// Progress of assembling an image.
 #[derive(Debug)]
 struct Work {
     /// The bytes of the archive: an estimate until it is written.

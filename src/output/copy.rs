@@ -11,7 +11,7 @@ use super::image_form::{BuiltImage, ImageForm, MAX_ZSTD_HEADER_BYTES};
 use super::image_writer::ImageWriter;
 use super::imager;
 use super::manifest::{ImageSummary, Manifest, SidecarHash};
-use super::pending_file::{PendingFile, sweep};
+use super::pending_file::{PRIVATE, PUBLIC, PendingFile, sweep};
 use super::product::Product;
 use super::publish::{NamedFile, NamedSidecar, Publisher, check_name, remove_orphans};
 use super::put_together::{PutTogetherError, StoreFile, archive_size, put_together};
@@ -200,12 +200,8 @@ impl CopyJob {
         read.or_environment("read the image from the engine")?;
         let built = BuiltImage::new(size, self.product.compression, &header);
 
-        let file = self.create_file()?;
-        if self.request.settings.is_private {
-            // Before anything is in it.
-            let made = file.make_private();
-            made.map_err(|e| write_failed(&self.request.settings.dir, e))?;
-        }
+        let is_private = self.request.settings.is_private;
+        let file = self.create_file(if is_private { PRIVATE } else { PUBLIC })?;
         let form = built.form(self.request.settings.compression);
         if form == ImageForm::Raw {
             self.reserve_length(size, &file)?;
@@ -250,10 +246,10 @@ impl CopyJob {
         extended.map_err(|e| write_failed(&self.request.settings.dir, e))
     }
 
-    /// Creates a file in the output directory that belongs to the user.
-    fn create_file(&self) -> Result<PendingFile, Failure> {
+    /// Creates a file in the output directory that belongs to the user, with `mode`.
+    fn create_file(&self, mode: u32) -> Result<PendingFile, Failure> {
         let settings = &self.request.settings;
-        let file = PendingFile::create(&settings.dir);
+        let file = PendingFile::create(&settings.dir, mode);
         let file = file.map_err(|e| write_failed(&settings.dir, e))?;
         if let Some(owner) = settings.owner
             && let Err(error) = file.set_owner(owner)
@@ -381,7 +377,7 @@ impl CopyJob {
     }
 
     fn write_sidecar(&self, name: String, text: &str) -> Result<NamedSidecar, Failure> {
-        let file = self.create_file()?;
+        let file = self.create_file(PUBLIC)?;
         let written = file.file().write_all(text.as_bytes());
         written.map_err(|e| write_failed(&self.request.settings.dir, e))?;
         Ok(NamedSidecar {

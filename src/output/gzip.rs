@@ -7,6 +7,8 @@ use std::thread;
 
 use flate2::{Compress, Compression, Crc, FlushCompress};
 
+use crate::common::to_usize::to_usize;
+
 /// Large enough that starting each block without a dictionary costs less than a hundredth.
 const BLOCK_BYTES: usize = 1 << 20;
 /// Magic, deflate, no flags, no time, no hint, unknown system (RFC 1952): the same bytes every time.
@@ -103,7 +105,7 @@ fn deflate(mut block: &[u8], level: Compression) -> DeflatedBlock {
     loop {
         let before = compress.total_in();
         compress.compress_vec(block, &mut out, FlushCompress::Sync)?;
-        let read = usize::try_from(compress.total_in() - before).map_err(io::Error::other)?;
+        let read = to_usize(compress.total_in() - before);
         block = block.get(read..).unwrap_or(&[]);
         // Capacity that is left over shows that the compressor holds nothing back.
         if block.is_empty() && out.len() < out.capacity() {

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::pieces::PIECE_BYTES;
 use crate::common::cancel::Cancel;
+use crate::common::to_usize::to_usize;
 use crate::image::disk::{ReadAt as Disk, Section};
 use crate::image::partition::Table;
 use crate::image::table;
@@ -53,7 +54,7 @@ impl Disk for HeadTail {
         let rest = std::iter::once(&head)
             .chain(&self.tail)
             .find_map(|(start, bytes)| {
-                let from = usize::try_from(at.checked_sub(*start)?).ok()?;
+                let from = to_usize(at.checked_sub(*start)?);
                 bytes.get(from..).filter(|rest| !rest.is_empty())
             });
         let mut rest = rest

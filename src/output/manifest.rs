@@ -31,7 +31,7 @@ pub struct Program {
 
 /// How programs for a foreign architecture were run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Emulation {
+pub struct EmulationRecord {
     /// `none`, `register`, `private` or `host`.
     pub mode: String,
     /// Whether any program was emulated.
@@ -90,7 +90,7 @@ pub struct Configuration {
     pub flake: Option<Flake>,
 }
 
-/// What Nix built.
+/// The result of Nix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Built {
     /// The store path of the result.
@@ -99,7 +99,7 @@ pub struct Built {
     pub derivation: Option<String>,
 }
 
-/// What an image was made from.
+/// The origin of an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Provenance {
     /// The format of the image.
@@ -107,7 +107,7 @@ pub struct Provenance {
     /// The Nix system of the image.
     pub system: String,
     /// How programs for a foreign architecture were run.
-    pub emulation: Emulation,
+    pub emulation: EmulationRecord,
     /// The Nix that built it; `None` if it was that of a foreign builder image.
     pub nix: Option<Program>,
     /// The registrar's image, if there was a registrar.
@@ -168,7 +168,7 @@ struct RawImage {
 pub(super) struct ImageSummary<'a> {
     /// The name of the image file.
     pub(super) name: &'a str,
-    /// How the file is compressed.
+    /// Compression of the file.
     pub(super) compression: CompressionOptions,
     /// What the stages of the copy found out.
     pub(super) output: &'a StageOutput,

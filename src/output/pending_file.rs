@@ -6,9 +6,9 @@
 //! the start. It stays locked as long as its process lives ([`locked_file`]). What a publication moves aside is
 //! called `.sdbuild-….old`. [`sweep`] removes unlocked ones.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -30,8 +30,10 @@ const OLD_SUFFIX: &str = ".old";
 const SWEPT: [(&str, u64); 3] = [(PART_SUFFIX, 0), (NEW_SUFFIX, 60), (OLD_SUFFIX, 60)];
 /// Random characters between the prefix and the suffix.
 const RANDOM_CHARACTERS: usize = 12;
-/// The mode before the user's umask is applied.
-const MODE: u32 = 0o644;
+/// The mode of a file that everybody may read.
+pub(super) const PUBLIC: u32 = 0o644;
+/// The mode of a file that only its owner may read.
+pub(super) const PRIVATE: u32 = 0o600;
 
 /// A user and a group by number.
 pub(super) type Owner = (u32, u32);
@@ -45,28 +47,23 @@ pub(super) struct PendingFile {
 }
 
 impl PendingFile {
-    /// Creates a file in `dir`.
-    pub(super) fn create(dir: &Path) -> io::Result<Self> {
-        match locked_file::create_unnamed(dir, MODE) {
+    /// Creates a file in `dir` with `mode`, from which the user's umask is taken.
+    pub(super) fn create(dir: &Path, mode: u32) -> io::Result<Self> {
+        match locked_file::create_unnamed(dir, mode) {
             Ok(file) => Ok(Self { hidden: None, file }),
-            Err(error) if locked_file::lacks_unnamed_files(&error) => Self::create_named(dir),
+            Err(error) if locked_file::lacks_unnamed_files(&error) => Self::create_named(dir, mode),
             Err(error) => Err(error),
         }
     }
 
     /// Creates a file in `dir` that has a hidden name from the start.
-    fn create_named(dir: &Path) -> io::Result<Self> {
-        let create = |path: &Path| locked_file::create_named(path, MODE);
+    fn create_named(dir: &Path, mode: u32) -> io::Result<Self> {
+        let create = |path: &Path| locked_file::create_named(path, mode);
         let (file, path) = at_hidden_path(dir, NEW_SUFFIX, create)?;
         Ok(Self {
             hidden: Some(path),
             file,
         })
-    }
-
-    /// Lets nobody but its owner read it.
-    pub(super) fn make_private(&self) -> io::Result<()> {
-        self.file.set_permissions(Permissions::from_mode(0o600))
     }
 
     /// The file, open for reading and writing.

@@ -24,7 +24,7 @@ pub struct Product {
     pub members: Vec<Member>,
     /// The name of the image that is not compressed, `….img`: a plain file name.
     pub raw_name: String,
-    /// How the build compressed it.
+    /// Compression that the build applied.
     pub compression: Compression,
 }
 

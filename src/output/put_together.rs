@@ -24,7 +24,7 @@ pub(super) struct StoreFile<R> {
 /// Why an archive could not be put together.
 #[derive(Debug)]
 pub(super) enum PutTogetherError {
-    /// Nobody reads it any more.
+    /// The reader is gone.
     ReaderGone,
     /// Anything else.
     Failed(Failure),

@@ -22,7 +22,7 @@ pub(super) enum Replaceable {
     Earlier {
         /// The name of the image.
         image: String,
-        /// What its file was.
+        /// Identity of the file when it was examined.
         version: FileVersion,
         /// The hashes of its sidecars by their names.
         sidecars: BTreeMap<String, Sha256Hash>,

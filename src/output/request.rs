@@ -27,7 +27,7 @@ pub struct OutputSettings {
     /// Whether only its owner may read the image, as its configuration: it has what is secret there, such as the key of a wireless
     /// network.
     pub is_private: bool,
-    /// How the image is compressed.
+    /// Compression of the image.
     pub compression: CompressionOptions,
     /// Where the list for Raspberry Pi Imager says that the image is; without it there is no such list.
     pub imager: Option<ImagerUrl>,
@@ -60,7 +60,7 @@ pub enum ImagerUrl {
 /// An image that is to be copied out of its builder.
 #[derive(Clone, Debug)]
 pub struct CopyRequest {
-    /// Where and how it is written.
+    /// Output directory, compression and sidecars.
     pub settings: OutputSettings,
     /// What the manifest says about its origin.
     pub origin: Provenance,

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use liblzma::stream::{Action, Check, Filters, LzmaOptions, MtStreamBuilder, Status, Stream};
 
+use crate::common::to_usize::to_usize;
+
 /// The largest dictionary, which decides how much memory a worker takes: 72 MB at level 6.
 const MAX_DICTIONARY_BYTES: u32 = 4 << 20;
 /// The highest preset that has no larger dictionary.
@@ -51,7 +53,7 @@ impl<W: Write> Xz<W> {
         self.output.clear();
         let status = self.stream.process_vec(bytes, &mut self.output, action)?;
         self.inner.write_all(&self.output)?;
-        let taken = usize::try_from(self.stream.total_in() - before).map_err(io::Error::other)?;
+        let taken = to_usize(self.stream.total_in() - before);
         Ok((taken, status))
     }
 }

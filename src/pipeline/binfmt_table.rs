@@ -1,12 +1,12 @@
 //! The kernel's table of handlers, read without changing it.
 
-use std::fs;
 use std::path::Path;
+use std::{fmt, fs, io};
 
 use crate::binfmt::{Entry, Registrar, RegistrarImage, RegistrarOptions, TABLE_DIR, parse};
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
-use crate::common::plain_file;
+use crate::common::plain_file::{self, is_gone};
 use crate::engine::{Engine, ImageInfo, RunId};
 
 /// An entry is a few lines.
@@ -22,9 +22,10 @@ pub(super) enum TableFallback {
 }
 
 /// The entries of the engine's kernel, if that is certainly this machine's kernel; empty if the table is not
-/// mounted. `None` for another kernel: it takes a container to see them then.
+/// mounted. `None` for another kernel, and for a table that cannot be read here: it takes a container to see them then.
 pub(super) fn visible_entries(engine: &Engine) -> Option<Vec<Entry>> {
-    engine.is_on_this_kernel().then(local_entries)
+    let is_visible = engine.is_on_this_kernel();
+    is_visible.then(|| local_entries().ok()).flatten()
 }
 
 /// The entries of the engine's kernel: through a registrar of `image`, or without one, where `fallback` says.
@@ -42,12 +43,11 @@ pub(super) async fn entries(
     }
     let Some(image) = image else {
         let is_visible = fallback == TableFallback::ThisMachine && engine.endpoint().is_local();
-        return Ok(is_visible.then(local_entries));
+        return Ok(is_visible.then(|| local_entries_or_warn(context)).flatten());
     };
     match entries_in_container(engine, run, image, context).await {
         Err(failure) if failure.class != Class::Interrupted && failure.teardown.is_empty() => {
-            let text = format!("cannot read the kernel's handlers: {failure}");
-            context.events.warn(text);
+            warn_of_unreadable(failure, context);
             Ok(None)
         }
         entries => entries.map(Some),
@@ -82,22 +82,78 @@ pub(super) fn is_mounted() -> bool {
     Path::new(TABLE_DIR).join("status").exists()
 }
 
-/// The entries of this machine's own table; none when it is not mounted.
-pub(super) fn local_entries() -> Vec<Entry> {
-    let files = fs::read_dir(TABLE_DIR).into_iter().flatten().flatten();
-    let entry = |file: fs::DirEntry| {
-        let name = file.file_name().into_string().ok()?;
+/// The entries of this machine's own table; none when it is not mounted. An error when the table cannot be read, which says
+/// nothing of what is in it.
+pub(super) fn local_entries() -> io::Result<Vec<Entry>> {
+    entries_below(Path::new(TABLE_DIR))
+}
+
+/// The entries of this machine's own table; `None`, after a warning, when it cannot be read.
+pub(super) fn local_entries_or_warn(context: &Context) -> Option<Vec<Entry>> {
+    let entries = local_entries();
+    let warn = |error: &io::Error| warn_of_unreadable(error, context);
+    entries.inspect_err(warn).ok()
+}
+
+fn warn_of_unreadable(reason: impl fmt::Display, context: &Context) {
+    let text = format!("cannot read the kernel's handlers: {reason}");
+    context.events.warn(text);
+}
+
+/// The entries of the table that is mounted at `dir`.
+fn entries_below(dir: &Path) -> io::Result<Vec<Entry>> {
+    let files = fs::read_dir(dir);
+    if is_gone(&files) {
+        return Ok(Vec::new());
+    }
+    let mut entries = Vec::new();
+    for file in files? {
+        let file = file?;
+        let name = file.file_name();
         if name == "status" || name == "register" {
-            return None;
+            continue;
         }
-        let text = plain_file::read_text(&file.path(), MAX_ENTRY_BYTES).ok()?;
-        let touched = file.metadata().and_then(|meta| meta.modified()).ok()?;
-        // A clock that was set back makes the entry as young as possible.
-        let age = touched.elapsed().map_or(0, |age| age.as_secs());
-        Some(Entry {
-            age: Some(age),
-            ..parse(&name, &text)
-        })
-    };
-    files.filter_map(entry).collect()
+        let entry = entry(&name.to_string_lossy(), &file.path());
+        // Handlers come and go.
+        if !is_gone(&entry) {
+            entries.push(entry?);
+        }
+    }
+    Ok(entries)
+}
+
+/// The entry `name`, which is the file `path`.
+fn entry(name: &str, path: &Path) -> io::Result<Entry> {
+    // A foreign handler may name a program that is not UTF-8.
+    let text = plain_file::read(path, MAX_ENTRY_BYTES)?;
+    let touched = fs::metadata(path)?.modified()?;
+    // A clock that was set back makes the entry as young as possible.
+    let age = touched.elapsed().map_or(0, |age| age.as_secs());
+    Ok(Entry {
+        age: Some(age),
+        ..parse(name, &String::from_utf8_lossy(&text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_missing_table_is_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = dir.path().join("table");
+        assert_eq!(entries_below(&table).unwrap(), []);
+        fs::create_dir(&table).unwrap();
+        fs::write(table.join("status"), "enabled\n").unwrap();
+        assert_eq!(entries_below(&table).unwrap(), []);
+        fs::write(table.join("other"), b"enabled\ninterpreter /\xff\n").unwrap();
+        let entries = entries_below(&table).unwrap();
+        let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+        assert_eq!(names, ["other"]);
+        fs::create_dir(table.join("unreadable")).unwrap();
+        entries_below(&table).unwrap_err();
+        fs::write(dir.path().join("file"), "").unwrap();
+        entries_below(&dir.path().join("file")).unwrap_err();
+    }
 }

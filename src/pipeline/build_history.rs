@@ -1,5 +1,6 @@
 //! How long the last build of each configuration took on this machine, for an estimate of the next ones: a small file in the
-//! state directory, which may be removed at any time.
+//! state directory, which may be removed at any time. A damaged one counts as empty, and the next build replaces it: all that it
+//! has is for an estimate.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::event::{BuildEffort, EarlierBuilds, Event, Events};
 use crate::common::nix_event::NixEvent;
-use crate::common::{atomic_file, plain_file, private_dir};
+use crate::common::plain_file::{self, is_gone};
+use crate::common::{atomic_file, private_dir};
 
 /// Configurations that are remembered.
 const MAX_ENTRIES: usize = 50;
 /// Bytes of the file that are read: an entry has some 100.
-const MAX_BYTES: u64 = 64 << 10;
+const MAX_HISTORY_BYTES: u64 = 64 << 10;
 
 /// One configuration's last build.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -32,7 +34,8 @@ pub(super) fn file(state_dir: &Path) -> PathBuf {
 /// What the last builds of `configuration`, an id, and of others did.
 pub(super) fn earlier(state_dir: &Path, configuration: &str) -> EarlierBuilds {
     let mut earlier = EarlierBuilds::default();
-    for entry in read(state_dir) {
+    // Without it the build is not estimated.
+    for entry in read(state_dir).unwrap_or_default() {
         if entry.configuration == configuration {
             earlier.same = Some(entry.effort);
         } else {
@@ -42,9 +45,10 @@ pub(super) fn earlier(state_dir: &Path, configuration: &str) -> EarlierBuilds {
     earlier
 }
 
-/// Notes what a build of `configuration` did. Of two builds that end at the same time one may be forgotten.
+/// Notes what a build of `configuration` did. Of two builds that end at the same time one may be forgotten. An error if the
+/// file cannot be read, which then stays as it is, or written.
 pub(super) fn note(state_dir: &Path, configuration: &str, effort: BuildEffort) -> io::Result<()> {
-    let mut entries = read(state_dir);
+    let mut entries = read(state_dir)?;
     entries.retain(|entry| entry.configuration != configuration);
     entries.truncate(MAX_ENTRIES - 1);
     let configuration = configuration.to_owned();
@@ -60,9 +64,13 @@ pub(super) fn note(state_dir: &Path, configuration: &str, effort: BuildEffort) -
 }
 
 /// The entries, the newest first; none if the file is missing or damaged.
-fn read(state_dir: &Path) -> Vec<Entry> {
-    let text = plain_file::read_text(&file(state_dir), MAX_BYTES).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
+fn read(state_dir: &Path) -> io::Result<Vec<Entry>> {
+    let text = plain_file::read_text(&file(state_dir), MAX_HISTORY_BYTES);
+    match text {
+        Err(error) if plain_file::is_wrong_kind(&error) => Ok(Vec::new()),
+        text if is_gone(&text) => Ok(Vec::new()),
+        text => Ok(serde_json::from_str(&text?).unwrap_or_default()),
+    }
 }
 
 /// Counts what Nix does in a build.
@@ -92,7 +100,7 @@ impl EffortCounter {
         }
     }
 
-    /// What was counted.
+    /// The effort counted so far.
     pub(super) fn so_far(&self) -> BuildEffort {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,11 +133,24 @@ mod tests {
         for n in 0..2 * MAX_ENTRIES {
             note(state.path(), &n.to_string(), effort(1)).unwrap();
         }
-        assert_eq!(read(state.path()).len(), MAX_ENTRIES);
-        std::fs::write(file(state.path()), "damaged").unwrap();
-        assert_eq!(last("a"), None);
-        note(state.path(), "a", effort(4)).unwrap();
-        assert_eq!(last("a"), Some(effort(4)));
+        assert_eq!(read(state.path()).unwrap().len(), MAX_ENTRIES);
+        for damaged in [b"damaged".as_slice(), b"\xff"] {
+            std::fs::write(file(state.path()), damaged).unwrap();
+            assert_eq!(last("a"), None);
+            note(state.path(), "a", effort(4)).unwrap();
+            assert_eq!(last("a"), Some(effort(4)));
+        }
+    }
+
+    /// A file in place of the directory: what is behind it cannot be read.
+    #[test]
+    fn a_history_that_cannot_be_read_is_an_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("state");
+        std::fs::write(&state, "").unwrap();
+        assert!(read(&state).is_err());
+        assert!(note(&state, "a", BuildEffort::default()).is_err());
+        assert_eq!(earlier(&state, "a").same, None);
     }
 
     #[test]

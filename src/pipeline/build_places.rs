@@ -7,7 +7,7 @@ use crate::common::event::{Event, Events};
 use crate::common::nix_event::NixEvent;
 use crate::common::remote_builder::RemoteBuilder;
 
-/// Where derivations are built.
+/// Number of derivations built on each machine.
 #[derive(Clone, Debug)]
 pub(super) struct BuildPlaces {
     /// The addresses of the remote builders.

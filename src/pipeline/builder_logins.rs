@@ -107,7 +107,7 @@ fn new_key(path: &Path, accounts: &[String]) -> Result<Failure, Failure> {
         .hint("then run it again"))
 }
 
-/// The text of a private key that ssh in the builder can use: nobody types a passphrase there, and no agent reaches it.
+/// The text of a private key that ssh in the builder can use: a passphrase cannot be entered there, and no agent is available.
 fn read_key(path: &Path) -> Result<String, Failure> {
     let (shown, word) = (path.display(), quoted(&path.to_string_lossy()));
     let file = plain_file::open(path).or_usage(format!("read the key {shown}"))?;
@@ -235,7 +235,7 @@ mod tests {
         let told = new_key(&path, &["ssh-ng://root@pi".to_owned()]).unwrap();
         assert!(
             told.to_string()
-                .contains("which ssh-ng://root@pi must accept"),
+                .contains("ssh-ng://root@pi must accept it first"),
             "{told}"
         );
         let line = fs::read_to_string(dir.path().join("sdbuild/builder-key.pub")).unwrap();

@@ -35,7 +35,7 @@ use crate::settings;
 /// Chunks of the archive that wait for the disk.
 const CHUNKS: usize = 16;
 
-/// Where a build is exported to.
+/// Destination of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
     /// A directory, absolute.
@@ -87,7 +87,7 @@ pub struct CacheExport<'a> {
     pub settings: &'a settings::Build,
     /// The store path of the build's result.
     pub result: &'a str,
-    /// Where to.
+    /// Destination of the export.
     pub destination: &'a Destination,
     /// The key that signs.
     pub key: &'a CacheKey,
@@ -95,7 +95,7 @@ pub struct CacheExport<'a> {
     pub all: bool,
 }
 
-/// What was exported.
+/// Summary of an export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exported {
     /// Store paths.
@@ -242,9 +242,7 @@ async fn sweep(engine: &Engine, run_locks: &RunLocks, own: &RunId) -> Result<(),
         own,
     };
     let mut stale = sweep.find(&[]).await?;
-    stale.containers.retain(|one| one.role == Role::Builder);
-    stale.images.clear();
-    stale.stale_runs.clear();
+    stale.narrow(|one| one.role == Role::Builder);
     let leftovers = sweep.remove(&stale, None).await.leftovers;
     if leftovers.is_empty() {
         return Ok(());
@@ -252,7 +250,7 @@ async fn sweep(engine: &Engine, run_locks: &RunLocks, own: &RunId) -> Result<(),
     Err(Failure::environment("remove what killed runs left").with_teardown(leftovers))
 }
 
-/// What the export reports.
+/// Counters of a running export.
 #[derive(Debug, Default)]
 struct Counts {
     paths: AtomicU64,
@@ -333,10 +331,10 @@ mod tests {
         let store = parse("ssh-ng://me@pi:2222").unwrap();
         assert_eq!(store.address().as_deref(), Some("ssh-ng://me@pi:2222"));
         for (text, why) in [
-            ("file://srv", "no whole path"),
+            ("file://srv", "not an absolute path"),
             ("https://me:secret@c.example", "user name or password"),
             ("http://127.0.0.1:8080", "on this machine only"),
-            ("ssh-ng://pi", "which account"),
+            ("ssh-ng://pi", "the account is missing"),
             ("s3://bucket", "does not export to s3://"),
         ] {
             let refused = parse(text).unwrap_err();

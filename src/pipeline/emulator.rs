@@ -99,6 +99,11 @@ impl BootEngine {
         (self.engine.is_on_this_kernel() && dir.is_absolute()).then_some(dir)
     }
 
+    /// The file that has to be there while the engine may be loading an image for the run, which no sweep forgets then.
+    pub fn load_mark(&self) -> Option<PathBuf> {
+        self.run_lock.as_ref().map(RunLock::load_mark)
+    }
+
     /// Ends the run with the boot's `outcome`. When the boot left something behind, the run counts as stale,
     /// so that the next run removes it.
     pub fn booted<T>(mut self, outcome: &Result<T, Failure>) {

@@ -16,7 +16,7 @@ const FILE: &str = "flake-caches.toml";
 /// Answers that are kept, the newest first.
 const MAX_ANSWERS: usize = 100;
 /// Bytes of the file that are read: an answer has some 300.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_ANSWERS_BYTES: u64 = 1 << 20;
 /// The beginning of the file.
 const HEAD: &str = "# The binary caches of flakes that sdbuild has asked about. It asks again about what is removed here.\n";
 
@@ -64,7 +64,7 @@ async fn keep(answer: CacheAnswer, state_dir: &Path) -> Result<(), Failure> {
         Ok(()) => locked_file::lock_directory(state_dir).await,
         Err(error) => Err(error),
     };
-    // Between reading and writing nobody else adds an answer.
+    // No other process adds an answer between reading and writing.
     let _locked = locked.or_environment(format!("lock {}", state_dir.display()))?;
     let mut answers = read(&path)?;
     let is_same =
@@ -77,10 +77,10 @@ async fn keep(answer: CacheAnswer, state_dir: &Path) -> Result<(), Failure> {
         .or_environment(format!("write {}", path.display()))
 }
 
-/// A damaged file is not consent, and none is invented: the user is told.
+/// A damaged file is not consent: the error is reported.
 fn read(path: &Path) -> Result<Answers, Failure> {
     let shown = path.display();
-    let text = match plain_file::read_text(path, MAX_BYTES) {
+    let text = match plain_file::read_text(path, MAX_ANSWERS_BYTES) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Answers::default()),
         Err(error) => return Err(error).or_usage(format!("read {shown}")),

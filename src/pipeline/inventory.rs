@@ -90,6 +90,7 @@ impl Inventory {
             ContainerSizes::Counted => inventory.engine.our_containers_with_size().await?,
             ContainerSizes::Skipped => inventory.engine.our_containers().await?,
         };
+        // `look` judges again when it sees handlers that are not visible here; `entries` says that they are not.
         let visible = entries.as_deref().unwrap_or_default();
         let stale = inventory
             .sweep()
@@ -119,6 +120,7 @@ impl Inventory {
                 Some(_) => self.locked(look).await?,
                 None => look.await?,
             };
+            // None is stale as far as that is known: `entries` says that they are not visible.
             let found = entries.as_deref().unwrap_or_default();
             self.objects.stale = context.cancel.race(self.sweep().find(found)).await??;
             self.objects.entries = entries;

@@ -13,7 +13,7 @@ use crate::common::program::find_program;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::timeout::timeout;
 use crate::engine::{Endpoint, Engine, EngineError, RunId};
-use crate::machine::{self, GivenBack, Loan, Order, StaleLoan};
+use crate::machine::{self, GivenBack, Loan, LoanRequest, StaleLoan};
 use crate::output;
 use crate::pipeline::file_removal::Item;
 use crate::pipeline::problems::Problems;
@@ -29,7 +29,7 @@ const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 /// Between two attempts to connect.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Runs `work`, on a machine on loan if `settings` name who lends it. If that costs something, `agree` is told how much before the
+/// Runs `work`, on a machine on loan if `settings` name a provider. If it has a price, `agree` gets the price before the
 /// machine is asked for. Machines that earlier runs could not give back are given back first.
 pub async fn with_machine<T>(
     settings: settings::Build,
@@ -164,7 +164,7 @@ pub(super) async fn price(settings: &settings::Build) -> Result<Option<String>, 
 
 /// Refuses a source or an output directory that no build could use: a machine costs money.
 async fn check_source(settings: &settings::Build, context: &Context) -> Result<(), Failure> {
-    // The plan of the build opens it again, and tells.
+    // The plan of the build opens it again, and reports errors.
     let context = Context {
         events: Events::none(),
         ..context.clone()
@@ -184,7 +184,7 @@ async fn order(
     source: &MachineSource,
     settings: &settings::Build,
     access: &Access,
-) -> Result<Order, Failure> {
+) -> Result<LoanRequest, Failure> {
     let (source, account) = match source {
         MachineSource::Command(name) if !name.contains('/') => {
             let found = find_program(name, &settings.path);
@@ -201,7 +201,7 @@ async fn order(
             (MachineSource::Aws(machine), Some(account))
         }
     };
-    Ok(Order {
+    Ok(LoanRequest {
         lease: machine::lease_of(&source),
         source,
         account,

@@ -131,11 +131,11 @@ fn program(definition: &Definition, package: &str) -> Option<Program> {
     })
 }
 
-fn emulation(mode: Emulation, registrar: Option<&Definition>) -> manifest::Emulation {
+fn emulation(mode: Emulation, registrar: Option<&Definition>) -> manifest::EmulationRecord {
     // With `host` it is the interpreter of another program's handler, about which nothing is known.
     let is_ours = matches!(mode, Emulation::Register | Emulation::Private);
     let registrar = registrar.filter(|_| is_ours);
-    manifest::Emulation {
+    manifest::EmulationRecord {
         mode: match mode {
             Emulation::Builders => "builders".to_owned(),
             Emulation::Native | Emulation::Register | Emulation::Private | Emulation::Host => {

@@ -343,16 +343,15 @@ fn restrict_to(objects: &mut EngineObjects, store: &str) -> Result<(), Failure> 
         ));
     }
     let users = &volume.users;
-    let containers = &mut objects.stale.containers;
-    containers.retain(|container| users.contains(&container.name));
-    objects.stale.images.clear();
-    objects.stale.handlers.clear();
+    let stale = &mut objects.stale;
+    stale.narrow(|container| users.contains(&container.name));
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{ContainerInfo, Role};
 
     fn volume(name: &str, users: &[&str]) -> SizedVolume {
         let volume = VolumeInfo {
@@ -396,6 +395,32 @@ mod tests {
         };
         assert!(refused("sdbuild-store-b").contains("by the container b"));
         assert!(refused("sdbuild-store-c").contains("there is no store"));
+    }
+
+    #[test]
+    fn a_store_alone_leaves_what_else_runs_have_left() {
+        let run: RunId = "0123456789ab".parse().unwrap();
+        let ended = |role| ContainerInfo::of(role, &run);
+        let user = Role::Builder.container_name(&run);
+        let mut objects = EngineObjects {
+            volumes: vec![volume("sdbuild-store", &[&user])],
+            stale: StaleObjects {
+                containers: vec![ended(Role::Builder), ended(Role::Registrar)],
+                images: vec![ImageInfo::of_user(None)],
+                live_runs: BTreeSet::from(["ba9876543210".parse().unwrap()]),
+                stale_runs: BTreeSet::from([run]),
+                ..StaleObjects::default()
+            },
+            ..EngineObjects::default()
+        };
+        restrict_to(&mut objects, "sdbuild-store").unwrap();
+        let stale = objects.stale;
+        let [container] = &stale.containers[..] else {
+            panic!("{stale:?}")
+        };
+        assert_eq!(container.name, user);
+        assert_eq!((stale.images.len(), stale.live_runs.len()), (0, 1));
+        assert!(stale.stale_runs.is_empty(), "they would be forgotten");
     }
 
     #[test]

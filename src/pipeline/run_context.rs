@@ -129,6 +129,7 @@ impl RunContext<'_> {
             run_locks: &self.run_locks,
             own: &self.plan.run,
         };
+        // Handlers that take a container to be seen are left to the next run that starts one.
         let entries = binfmt_table::visible_entries(self.plan.engine()).unwrap_or_default();
         let found = self.context.cancel.race(sweep.find(&entries)).await??;
         let StaleObjects {

@@ -51,7 +51,7 @@ async fn run_shell(
     emulation::set_up(run, &images, scope).await?;
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     events.emit(Event::TerminalGiven);
-    prepared.attend(cancel).await
+    prepared.run_interactive(cancel).await
 }
 
 /// What the user should know before the prompt of an interactive shell.

@@ -207,7 +207,7 @@ fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
     Ok(nixpkgs)
 }
 
-/// Fails when the only SSH key of the configuration is the placeholder of the example: nobody could log in.
+/// Fails when the only SSH key of the configuration is the placeholder of the example: no login would be possible.
 fn refuse_placeholder(config: &Path) -> Result<(), Failure> {
     let name = config.display();
     let text = plain_file::read(config, MAX_CONFIGURATION_BYTES)

@@ -92,7 +92,7 @@ impl Status {
                 engine.problem = Some(e.to_string());
                 EngineObjects {
                     // Without an engine this machine's kernel is the best guess.
-                    entries: Some(binfmt_table::local_entries()),
+                    entries: binfmt_table::local_entries_or_warn(context),
                     ..EngineObjects::default()
                 }
             }

@@ -2,18 +2,19 @@
 //! when no live run needs it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::binfmt::{Entry, HandlerName, Owner, Registrar, classify};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, Leftover};
+use crate::engine::labels::run_of;
 use crate::engine::{ContainerInfo, Engine, ImageInfo, Role, RunId};
 use crate::pipeline::binfmt_table;
 use crate::pipeline::run_lock::{RunLocks, RunState};
 
 /// How long a run of another user or machine may need a container that does not run: it uploads to one that it has not
 /// started, or reads its image out of a builder that ended. Gigabytes over a slow network take hours.
-const GRACE: Duration = Duration::from_secs(24 * 3600);
+const SWEEP_GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Seconds that the registrar of a stale run has to remove its handler when it is stopped.
 const STOP_SECONDS: u32 = 5;
 
@@ -30,6 +31,20 @@ pub(super) struct StaleObjects {
     pub(super) live_runs: BTreeSet<RunId>,
     /// Runs of this user on this engine whose processes are gone.
     pub(super) stale_runs: BTreeSet<RunId>,
+}
+
+impl StaleObjects {
+    /// Leaves only the containers that `keeps` wants, no images and no handlers. The runs are then not forgotten: something of
+    /// theirs may be left.
+    pub(super) fn narrow(&mut self, keeps: impl FnMut(&ContainerInfo) -> bool) {
+        let mut containers = std::mem::take(&mut self.containers);
+        containers.retain(keeps);
+        *self = Self {
+            containers,
+            live_runs: std::mem::take(&mut self.live_runs),
+            ..Self::default()
+        };
+    }
 }
 
 /// What a sweep did.
@@ -86,7 +101,7 @@ impl Sweep<'_> {
             }
         }
         for (run, image) in self.engine.booted_images().await? {
-            if run != *self.own && self.is_stale_image(&run, &image, containers) {
+            if run != *self.own && self.is_stale_image(&run, &image, containers).await? {
                 found.images.push(image);
             }
         }
@@ -161,7 +176,12 @@ impl Sweep<'_> {
             let name = image_name(image);
             let object = format!("container image {name}");
             match self.engine.remove_image(&image.id).await {
-                Ok(()) => swept.removed.push(object),
+                Ok(()) => {
+                    swept.removed.push(object);
+                    if let Some(run) = run_of(&image.labels) {
+                        self.run_locks.load_ended(&run);
+                    }
+                }
                 Err(error) => swept.leftovers.push(Leftover {
                     what: object,
                     why: error.to_string(),
@@ -209,16 +229,25 @@ impl Sweep<'_> {
         self.run_locks.forget(&stale);
     }
 
-    /// Whether no live run boots `image`, or is about to: that of another user has loaded it a moment ago.
-    fn is_stale_image(&self, run: &RunId, image: &ImageInfo, containers: &[ContainerInfo]) -> bool {
+    /// Whether no live run boots `image`, or is about to. Of another user's run, which may have loaded it a moment ago, the clocks
+    /// decide as of a container, see [`Self::is_stale`].
+    async fn is_stale_image(
+        &self,
+        run: &RunId,
+        image: &ImageInfo,
+        containers: &[ContainerInfo],
+    ) -> Result<bool, Failure> {
         match self.run_locks.state(run) {
-            RunState::Live => false,
-            RunState::Stale => true,
-            RunState::Unknown => {
-                let age = image.loaded.and_then(age_at_least);
-                of(run, containers).next().is_none() && age.is_some_and(|age| age > GRACE)
-            }
+            RunState::Live => return Ok(false),
+            RunState::Stale => return Ok(true),
+            RunState::Unknown => {}
         }
+        if of(run, containers).next().is_some() || image.age().is_some_and(|age| age <= SWEEP_GRACE)
+        {
+            return Ok(false);
+        }
+        let idle = self.engine.image_idle(image).await?;
+        Ok(idle.is_some_and(|idle| idle > SWEEP_GRACE))
     }
 
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
@@ -242,8 +271,9 @@ impl Sweep<'_> {
     }
 
     /// Whether no live run needs `container`. Runs with a lock file here are known. Of any other run a running container is
-    /// a sign of life, because none outlives its client for long. One that does not run is judged by its age: it is stale
-    /// only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
+    /// taken for a sign of life: ours outlive their client by minutes at most. The container of a booted image can run on when its
+    /// client's machine fails or loses the engine, and is left to that user then, because nothing shows the difference. One that
+    /// does not run is judged by its age: it is stale only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
     /// so that a single clock that is wrong or was set decides nothing.
     async fn is_stale(
         &self,
@@ -262,11 +292,11 @@ impl Sweep<'_> {
             return Ok(true);
         }
         // Where its creator's clock is unknown, the engine's decides alone.
-        if container.age.is_some_and(|age| age <= GRACE) {
+        if container.age.is_some_and(|age| age <= SWEEP_GRACE) {
             return Ok(false);
         }
         let idle = self.engine.container_idle(&container.name).await?;
-        Ok(idle.is_some_and(|idle| idle > GRACE))
+        Ok(idle.is_some_and(|idle| idle > SWEEP_GRACE))
     }
 }
 
@@ -279,12 +309,6 @@ fn may_be_needed(container: &ContainerInfo) -> bool {
 /// The first tag of an image, or its id.
 pub(super) fn image_name(image: &ImageInfo) -> String {
     image.tags.first().unwrap_or(&image.id).clone()
-}
-
-/// How long ago the second `since` was, by this machine's clock; `None` if it is in the future.
-fn age_at_least(since: i64) -> Option<Duration> {
-    let since = UNIX_EPOCH + Duration::from_secs(u64::try_from(since).ok()?);
-    SystemTime::now().duration_since(since).ok()
 }
 
 fn of<'a>(run: &RunId, all: &'a [ContainerInfo]) -> impl Iterator<Item = &'a ContainerInfo> {

@@ -18,7 +18,7 @@ const SCRIPT: &str = r#"for dir in /volumes/*; do
 done
 wait"#;
 /// The script's own limit, and the time that the engine may need to start the container.
-const TIMEOUT: Duration = Duration::from_secs(180);
+const MEASURE_TIMEOUT: Duration = Duration::from_secs(180);
 /// Where the volumes are mounted, each under its number.
 const DIR: &str = "/volumes";
 
@@ -99,7 +99,7 @@ impl Inventory {
         let spec = spec.until_client_ends(&["/bin/busybox", "sh"]);
         let guard = ContainerGuard::arm(&self.engine, &spec.name).grace(0);
         let count = async |guard: &mut ContainerGuard| {
-            let output = timeout(TIMEOUT, guard.output(&spec, volumes.len())).await;
+            let output = timeout(MEASURE_TIMEOUT, guard.output(&spec, volumes.len())).await;
             Ok(output.and_then(Result::ok))
         };
         let operation = "count the bytes of the volumes";

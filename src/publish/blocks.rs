@@ -62,7 +62,7 @@ pub(super) fn facts(path: &Path, context: &Context) -> Result<DiskFacts, Error> 
     })
 }
 
-/// Sends the blocks of the image at `path` that are not all zeros, in order, until nobody receives them, and returns the hash of what
+/// Sends the blocks of the image at `path` that are not all zeros, in order, until the receiver is closed, and returns the hash of what
 /// was read. Blocks its thread.
 pub(super) fn send(
     path: &Path,

@@ -91,7 +91,7 @@ fn removal(id: &str, region: &str) -> String {
     format!("sdbuild publish remove {id} --region {region}")
 }
 
-/// Shares and deprecates an image, as it was asked for. An account has to read the snapshot of an image to copy it; whoever starts a machine
+/// Shares and deprecates an image, as it was asked for. An account has to read the snapshot of an image to copy it; anyone who starts a machine
 /// of the image reads all of it in any case. With everybody only the image is shared: a public snapshot is a thing of its own, which most
 /// accounts do not allow.
 pub(super) async fn offer(plan: &Plan, client: &Client, image: &Ami) -> Result<(), Failure> {

@@ -3,7 +3,6 @@
 //!
 //! What was sent is kept in a record (`record`), so that the same command goes on after an interruption.
 
-mod beside;
 mod blocks;
 mod copies;
 mod existing;
@@ -13,6 +12,7 @@ mod pace;
 mod plan;
 mod publication;
 mod record;
+mod sidecars;
 mod token;
 mod upload;
 

@@ -10,8 +10,8 @@ use crate::common::human_bytes::human_bytes;
 use crate::common::system::System;
 use crate::image::partition::{Partition, TableKind};
 use crate::image::{ImageFile, ImageKind};
-use crate::publish::beside;
 use crate::publish::blocks::{self, DiskFacts};
+use crate::publish::sidecars;
 
 const GIB: u64 = 1 << 30;
 /// US dollars for a GB of a snapshot and a month, in most regions (aws.amazon.com/ebs/pricing, 2026).
@@ -75,7 +75,7 @@ impl Plan {
                 let facts = blocks::facts(&path, &inner);
                 let facts = facts.map_err(|error| error.fail("read it"))?;
                 check_end(end, facts.size)?;
-                beside::check(&path, &facts, &inner)?;
+                sidecars::check(&path, &facts, &inner)?;
                 Ok(facts)
             });
             facts.await.or_internal("read the image")?

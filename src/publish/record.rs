@@ -16,9 +16,9 @@ use crate::common::{locked_file, plain_file, private_dir};
 use crate::publish::token;
 
 /// The record of a disk of 2 TiB is smaller.
-const MAX_BYTES: u64 = 512 << 20;
+const MAX_RECORD_BYTES: u64 = 512 << 20;
 /// Names of images are the user's own.
-const MODE: u32 = 0o600;
+const RECORD_MODE: u32 = 0o600;
 /// How often the lock of a record is tried that other processes make and remove meanwhile.
 const LOCK_TRIES: u32 = 100;
 
@@ -267,7 +267,7 @@ fn lock(path: &Path, line: &str) -> io::Result<File> {
         if let Some(lock) = lock_existing(path)? {
             return Ok(lock);
         }
-        match locked_file::create_owned(path, MODE, line.as_bytes()) {
+        match locked_file::create_owned(path, RECORD_MODE, line.as_bytes()) {
             // Another process was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created,
@@ -319,7 +319,7 @@ fn read_unfinished(path: &Path) -> Option<Unfinished> {
 
 /// The lines of a record that are whole.
 fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    let text = plain_file::read_text(path, MAX_BYTES)?;
+    let text = plain_file::read_text(path, MAX_RECORD_BYTES)?;
     Ok(text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
@@ -392,7 +392,7 @@ mod tests {
         let _third = open().unwrap();
         opened.try_lock().unwrap();
         assert!(!has_name(&opened, &path));
-        let taken = locked_file::create_owned(&path, MODE, b"").unwrap_err();
+        let taken = locked_file::create_owned(&path, RECORD_MODE, b"").unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
         let upload = uploads(state.path()).remove(0);
         assert!(upload.is_running && forget(&upload).is_err() && path.exists());

@@ -2,7 +2,7 @@
 
 use crate::common::failure::Failure;
 
-/// A token that nobody else has: 32 hexadecimal digits.
+/// A random token: 32 hexadecimal digits.
 pub(super) fn random() -> Result<String, Failure> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|error| {

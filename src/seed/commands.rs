@@ -5,23 +5,38 @@ use super::yaml::{Node, Value, YamlError};
 /// The lists of commands.
 const LISTS: [&str; 2] = ["runcmd", "bootcmd"];
 
-/// An error for a list in `config` with something else than texts and lists, which are commands with their arguments.
+/// An error for commands in `config` that are not a list, or a list with something else than texts and lists, which are commands with
+/// their arguments.
 pub(super) fn check(config: &Node) -> Result<(), YamlError> {
     let lists = LISTS
         .iter()
         .filter_map(|name| Some((*name, config.get(name)?)));
     for (name, list) in lists {
-        let Value::List(commands) = &list.value else {
-            if matches!(&list.value, Value::Scalar(text) if !is_nothing(text)) {
+        match &list.value {
+            Value::List(commands) => commands.iter().try_for_each(|one| check_one(name, one))?,
+            Value::Scalar(text) if list.is_plain && is_nothing(text) => {}
+            Value::Scalar(_) | Value::Mapping(_) => {
                 return Err(error(name, list, "is not a list of commands"));
             }
-            continue;
-        };
-        let mut commands = commands.iter();
-        if let Some(other) = commands.find(|command| matches!(command.value, Value::Mapping(_))) {
-            let what = "has an item that is not a command: a text with a colon and a space must be in quotes";
-            return Err(error(name, other, what));
+            // What it names is not known here.
+            Value::Alias => {}
         }
+    }
+    Ok(())
+}
+
+/// An error if `command`, in the list `name`, is not a command.
+fn check_one(name: &str, command: &Node) -> Result<(), YamlError> {
+    if matches!(command.value, Value::Mapping(_)) {
+        let what =
+            "has an item that is not a command: a text with a colon and a space must be in quotes";
+        return Err(error(name, command, what));
+    }
+    if command.is_truth_or_number() {
+        let text = command.text().unwrap_or_default();
+        let what =
+            format!("has `{text}`, which is not a text: a command like that must be in quotes");
+        return Err(error(name, command, &what));
     }
     Ok(())
 }
@@ -50,7 +65,7 @@ mod tests {
     #[test]
     fn commands_are_texts_and_lists() {
         for text in [
-            "runcmd: [ls, [ls, -l]]",
+            "runcmd: [ls, [ls, -l], 'true', [sleep, 1], ~]",
             "runcmd:",
             "bootcmd: []",
             "a: &a [ls]\nruncmd: *a",
@@ -66,5 +81,8 @@ mod tests {
         assert_eq!(line("runcmd:\n- ls\n- echo a: b\n"), 3);
         assert_eq!(line("bootcmd:\n- {ls: 1}\n"), 2);
         assert_eq!(line("a: 1\nruncmd: ls\n"), 2);
+        assert_eq!(line("a: 1\nruncmd: {touch: /x}\n"), 2);
+        assert_eq!(line("runcmd:\n- ls\n- true\n"), 3);
+        assert_eq!(line("bootcmd:\n- ls\n- 7\n"), 3);
     }
 }

@@ -45,7 +45,7 @@ pub struct Seed {
     pub files: Vec<(String, u64)>,
     /// The name of the machine in the meta-data: cloud-init configures a machine once for each. `None` if they have none.
     pub instance_id: Option<String>,
-    /// The users that somebody can log in as with a key, in the order of the user-data.
+    /// The users with an authorized key, in the order of the user-data.
     pub logins: Vec<SeedLogin>,
     /// What of the user-data cloud-init does not follow on NixOS, a sentence each.
     pub not_followed: Vec<String>,
@@ -293,7 +293,7 @@ mod tests {
             network_config: Some(&empty),
             ..only(&good)
         });
-        assert!(network.contains("says nothing"), "{network}");
+        assert!(network.contains("it is empty"), "{network}");
         let meta_data = failure(SeedPaths {
             meta_data: Some(&list),
             ..only(&good)

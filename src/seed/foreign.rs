@@ -1,4 +1,4 @@
-//! A seed that exists already: a volume, whoever made it, or user-data of which one is made.
+//! An existing seed: a volume, or user-data from which a volume is made.
 
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use super::nixos::not_followed;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
+use crate::common::to_usize::to_usize;
 use crate::image::disk::Section;
 use crate::image::entry::EntryKind;
 use crate::image::{Error, FileSystem};
@@ -56,7 +57,7 @@ fn of_volume(fs: &FileSystem, volume: Vec<u8>, path: &Path) -> Result<Seed, Fail
         let what = format!("the volume is called `{label}`, and cloud-init looks for CIDATA");
         return Err(refused(what));
     }
-    let limit = usize::try_from(MAX_FILE_BYTES).unwrap_or(usize::MAX);
+    let limit = to_usize(MAX_FILE_BYTES);
     let Some(user_data) = fs.start_of(USER_DATA, limit).map_err(fail)? else {
         return Err(refused(format!("there is no file {USER_DATA} in it")));
     };
@@ -121,6 +122,6 @@ mod tests {
         assert!(refused(&broken).contains("line 2"));
         let without = volume(&[("meta-data", b"")]).unwrap();
         assert!(refused(&without).contains("no file user-data"));
-        assert!(refused(b"anything").contains("by its first line"));
+        assert!(refused(b"anything").contains("its first line"));
     }
 }

@@ -1,4 +1,4 @@
-//! The users of a cloud-config that somebody can log in as with a key.
+//! The users of a cloud-config that have an authorized key.
 
 use super::yaml::{Node, Value};
 

@@ -45,7 +45,7 @@ pub struct Build {
     pub git_inputs: Vec<String>,
     /// Whether the binary caches that a flake names are used; `None`: those that the user accepts when asked.
     pub accept_flake_caches: Option<bool>,
-    /// Whether somebody can be asked; a command that asks sets it.
+    /// Whether there is a terminal to ask on; set by commands that ask.
     pub can_ask: bool,
     /// Directories to look for programs in, as in `PATH`.
     pub path: OsString,

@@ -22,7 +22,7 @@ pub struct PublicKey {
 }
 
 impl PublicKey {
-    /// Type, end and comment of the key, for a message: RSA keys have several lines, and the end tells keys apart.
+    /// Type, end and comment of the key, for a message: RSA keys have several lines, and the end distinguishes keys.
     pub fn shown(&self) -> String {
         let mut words = self.line.split_whitespace();
         let (key_type, key) = (words.next(), words.next().unwrap_or_default());

@@ -38,7 +38,8 @@ const CONTAINER: &str = include_str!("container.nix");
 /// The administrator in the template of a server.
 const ADMINISTRATOR: &str = "admin";
 const KEY: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
-const WHO: &str = "  # Who may log in: your public key, the one line in ~/.ssh/id_ed25519.pub\n";
+const KEY_COMMENT: &str =
+    "  # Who may log in: your public key, the one line in ~/.ssh/id_ed25519.pub\n";
 const WHO_CHOSEN: &str =
     "  # Who may log in: public keys, each the one line of a .pub file in ~/.ssh\n";
 const TO_DO: &str = "Put your key in, change what you like, then run";
@@ -154,7 +155,7 @@ pub fn with_keys(text: &str, keys: &[PublicKey]) -> String {
     let line = |key: &PublicKey| format!("    {}\n", nix_string(&key.line));
     let keys: String = keys.iter().map(line).collect();
     text.replacen(KEY, &keys, 1)
-        .replacen(WHO, WHO_CHOSEN, 1)
+        .replacen(KEY_COMMENT, WHO_CHOSEN, 1)
         .replacen(TO_DO, DONE, 1)
 }
 
@@ -225,7 +226,7 @@ mod tests {
     fn its_own_values_yield_the_example() {
         for blank in [
             KEY,
-            WHO,
+            KEY_COMMENT,
             TO_DO,
             ARGUMENTS,
             board::PLAIN,
@@ -252,7 +253,14 @@ mod tests {
             };
             let text = rendered("nixos-sd", None);
             for blank in [
-                KEY, WHO, TO_DO, ARGUMENTS, PROGRAMS, HOST_NAME, TIME_ZONE, LOCALE,
+                KEY,
+                KEY_COMMENT,
+                TO_DO,
+                ARGUMENTS,
+                PROGRAMS,
+                HOST_NAME,
+                TIME_ZONE,
+                LOCALE,
             ] {
                 assert_eq!(text.matches(blank).count(), 1, "{template:?}: {blank}");
             }

@@ -1,5 +1,5 @@
 //! The wireless networks that this machine has seen: asked of programs that need no privileges, which start no scan and change
-//! nothing. Their names come from whoever runs a network nearby.
+//! nothing. Their names come from networks nearby and are untrusted.
 
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -14,13 +14,13 @@ use crate::common::program::find_program;
 use crate::common::timeout::timeout;
 
 /// How long all programs together may take: they tell what they know already.
-const TIMEOUT: Duration = Duration::from_secs(2);
+const SCAN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Bytes of a program's output that are read; a network takes some 2 kB in that of `iw`.
 const MAX_OUTPUT_BYTES: u64 = 1 << 20;
 /// Networks that a user can choose from.
 const MAX_NETWORKS: usize = 9;
 
-/// The names of the networks that this machine has seen lately, the nearest first, each once. Empty if no program tells. `path`
+/// The names of the networks that this machine has seen lately, the nearest first, each once. Empty if no program lists them. `path`
 /// is the value of `PATH`.
 pub async fn wireless_networks(path: &OsStr) -> Vec<String> {
     let found = async {
@@ -40,7 +40,7 @@ pub async fn wireless_networks(path: &OsStr) -> Vec<String> {
         }
         seen_by_iw(&seen)
     };
-    let found = timeout(TIMEOUT, found).await.unwrap_or_default();
+    let found = timeout(SCAN_TIMEOUT, found).await.unwrap_or_default();
     let mut names: Vec<String> = Vec::new();
     for name in found {
         if Wifi::check(&name).is_ok() && !names.contains(&name) {
@@ -183,6 +183,6 @@ mod tests {
     async fn program_that_hangs_is_not_waited_for() {
         let began = std::time::Instant::now();
         assert!(found(&[("nmcli", "exec sleep 60")]).await.is_empty());
-        assert!(began.elapsed() < TIMEOUT * 5);
+        assert!(began.elapsed() < SCAN_TIMEOUT * 5);
     }
 }

@@ -57,26 +57,33 @@
 
   # What is written outside of /boot, /nix and /persist is gone with the next start. Other directories that shall stay:
   # fileSystems."/var/lib/NAME" = { device = "/persist/NAME"; fsType = "none"; options = [ "bind" ]; };
+  # This one has the numbers of users and groups, to whom files in /persist belong by them.
+  fileSystems."/var/lib/nixos" = { device = "/persist/nixos"; fsType = "none"; options = [ "bind" ]; };
   boot.initrd.systemd.enable = true;
   boot.initrd.systemd.services.empty-root = {
     requiredBy = [ "initrd-root-fs.target" ];
-    # Before anything is mounted there: it would be emptied too. A file system of yours with `neededForBoot` is named here as well.
+    # Before anything is mounted there: it would stay. A file system of yours with `neededForBoot` is named here as well.
     before = [
-      "initrd-root-fs.target" "sysroot-etc.mount" "sysroot-usr.mount" "sysroot-var.mount" "sysroot-var-lib.mount"
-      "sysroot-var-lib-nixos.mount" "sysroot-var-log.mount"
+      "initrd-root-fs.target" "initrd-fs.target" "sysroot-etc.mount" "sysroot-usr.mount" "sysroot-var.mount"
+      "sysroot-var-lib.mount" "sysroot-var-lib-nixos.mount" "sysroot-var-log.mount"
     ];
     after = [ "sysroot.mount" ];
     unitConfig.DefaultDependencies = false;
     serviceConfig.Type = "oneshot";
     script = ''
+      mounts=$(while read -r _ place _; do echo "$place/"; done </proc/mounts)
       for entry in /sysroot/* /sysroot/.[!.]*; do
         case ''${entry##*/} in
           # The last one is there for the first start only.
-          boot | nix | persist | nix-path-registration) ;;
+          boot | nix | persist | nix-path-registration) continue ;;
+        esac
+        case $mounts in
+          *"$entry/"*) echo "$entry is not emptied: a file system is mounted there" ;;
           # NixOS makes /var/empty immutable, so that it stays.
-          *) rm -rf "$entry" || true ;;
+          *) rm -rf --one-file-system "$entry" || true ;;
         esac
       done
+      mkdir -p /sysroot/persist/nixos
     '';
   };
   services.openssh.hostKeys = [ { path = "/persist/ssh/ssh_host_ed25519_key"; type = "ed25519"; } ];

@@ -95,7 +95,7 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
 /// A bar of `columns` characters.
 fn bar(fraction: &Fraction, columns: usize, paint: Paint) -> String {
     let halves = u128::from(fraction.share()) * (columns as u128) * 2 / u128::from(WHOLE);
-    let halves = usize::try_from(halves).unwrap_or(0);
+    let halves = usize::try_from(halves).unwrap_or(usize::MAX);
     // Whatever is done shows.
     let halves = halves.clamp(usize::from(fraction.share() > 0), columns * 2);
     let half = if halves % 2 == 1 { "╸" } else { "" };

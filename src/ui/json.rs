@@ -15,7 +15,7 @@ use crate::ui::state::State;
 /// Version of the event format; incremented when a field or kind of event is removed or changes its meaning.
 const VERSION: u64 = 1;
 /// Minimum time between two byte counts of the same activity or phase; the final count is always reported.
-const INTERVAL: Duration = Duration::from_millis(200);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Activities whose last report is remembered, more than any build has at once; beyond this all are forgotten, so that a
 /// build cannot fill the memory.
@@ -49,7 +49,7 @@ impl Json {
     fn is_too_soon(&mut self, fields: &Value, at: Duration) -> bool {
         let whole = fields.get("done") == fields.get("total");
         let last = self.last_count.get(&subject(fields));
-        if !whole && last.is_some_and(|last| at.saturating_sub(*last) < INTERVAL) {
+        if !whole && last.is_some_and(|last| at.saturating_sub(*last) < PROGRESS_INTERVAL) {
             return true;
         }
         if self.last_count.len() >= MAX_COUNTS {

@@ -84,7 +84,7 @@ pub struct Ui {
     live: bool,
     /// Whether events are shown as lines.
     lines: bool,
-    /// Whether questions on standard error are seen by somebody who can answer on standard input.
+    /// Whether a user sees questions on standard error and can answer on standard input.
     asks: bool,
 }
 

@@ -10,13 +10,13 @@ use crate::ui::state::{Activity, ActivityKind, State};
 use crate::ui::words;
 
 /// Minimum time between two lines about the progress of a phase.
-const INTERVAL: Duration = Duration::from_secs(10);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(10);
 /// How much progress is worth a line: per cent.
 const STEP: u64 = 10;
 /// Maximum time between two lines, to show that the run goes on.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(60);
 /// A build or a download that took so long gets a line when it has ended.
-const LONG: Duration = Duration::from_secs(60);
+const LONG_PROGRESS_INTERVAL: Duration = Duration::from_secs(60);
 /// Builds and downloads that a line names.
 const MAX_NAMES: usize = 3;
 /// How often [`Plain::tick`] is called; lines are late by at most this much.
@@ -62,7 +62,7 @@ impl Plain {
             .map_or(0, |fraction| fraction.percent().min(99));
         let silent = at.saturating_sub(self.written_at);
         let advanced = percent >= self.percent + STEP || self.written_at == since;
-        if silent < INTERVAL || !advanced && silent < KEEPALIVE_INTERVAL {
+        if silent < PROGRESS_INTERVAL || !advanced && silent < KEEPALIVE_INTERVAL {
             return None;
         }
         (self.written_at, self.percent) = (at, percent);
@@ -89,7 +89,7 @@ fn ended(activity: &Activity, at: Duration) -> Option<String> {
         ActivityKind::Fetch => "fetched",
     };
     let line = format!("{}: {verb} in {}", activity.name, words::duration(took));
-    Some(line).filter(|_| took >= LONG)
+    Some(line).filter(|_| took >= LONG_PROGRESS_INTERVAL)
 }
 
 /// What is built and fetched now: `building linux (50 s), initrd (3 s) and 2 more`.

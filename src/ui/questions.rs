@@ -6,7 +6,7 @@ use super::{FLUSH_TIMEOUT, Ui, error_columns, report, sanitize, wrap};
 use crate::common::failure::{Failure, OrFail as _};
 
 impl Ui {
-    /// Whether somebody at a terminal sees questions and can answer them. Nobody can with JSON events, which programs read.
+    /// Whether a user at a terminal sees questions and can answer them. False with JSON events, which programs read.
     pub fn can_ask(&self) -> bool {
         self.asks
     }

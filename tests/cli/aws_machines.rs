@@ -155,7 +155,7 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
     for part in [
         "the machine costs about 0.0534 USD an hour",
         "presents a different host key than the provider reported",
-        "the machine on loan (c7g.xlarge, spot, in eu-central-1b) was there for",
+        "the machine on loan (c7g.xlarge, spot, in eu-central-1b) ran for",
     ] {
         assert!(words.contains(part), "{part}\n{}", failed.stderr);
     }

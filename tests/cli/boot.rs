@@ -74,14 +74,14 @@ fn disk_in_the_place_of_the_image_is_explained() {
     run(&mut user.sdbuild(&["flash", "/dev/sdzzz"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "/dev/sdzzz is in the place of the image",
+            "/dev/sdzzz is a disk, but the image comes first",
             "sdbuild flash some.img /dev/sdzzz",
         ]);
     user.write_unbootable("other.img", 1 << 20);
     run(&mut user.sdbuild(&["flash", "/dev/sdzzz", "other.img"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "/dev/sdzzz is in the place of the image, which comes first",
+            "/dev/sdzzz is a disk, but the image comes first",
             "hint: sdbuild flash other.img /dev/sdzzz",
         ]);
 }

@@ -56,7 +56,7 @@ fn nobody_to_ask_is_an_error() {
     CliTest::new(&["clean"])
         .env("XDG_CACHE_HOME", cache.to_str().unwrap())
         .exit_code(2)
-        .stderr("no answer from a terminal")
+        .stderr("there is no terminal to ask")
         .stderr("--yes")
         .run();
     assert!(object.exists());

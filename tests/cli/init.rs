@@ -71,7 +71,7 @@ fn nothing_is_replaced() {
     run(&mut user.sdbuild(&["init"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "sd-card.nix exists already",
+            "sd-card.nix already exists",
             "hint: name another file with --config",
         ]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
@@ -107,7 +107,7 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
     fs::write(&path, &text).unwrap();
     run(&mut user.sdbuild(&["init"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["sd-card.nix exists already"]);
+        .assert_stderr_contains(&["sd-card.nix already exists"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text, "there is no key");
 
     let key = user.home.path().join("me.pub");
@@ -131,7 +131,7 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
     key.write("sd-card.nix", &filled);
     run(&mut key.sdbuild(&["init"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["sd-card.nix exists already"]);
+        .assert_stderr_contains(&["sd-card.nix already exists"]);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_flake_is_written_with_its_module() {
         .assert_stderr_contains(&["no engine answers", "lacks the input nixpkgs"]);
     run(&mut user.sdbuild(&["init", "pi", "--flake"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["configuration.nix exists already"]);
+        .assert_stderr_contains(&["configuration.nix already exists"]);
 }
 
 #[test]

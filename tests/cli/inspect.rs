@@ -239,7 +239,7 @@ fn a_manifest_beside_the_image_is_compared() {
     user.write("a.img.json", &manifest(&"0".repeat(64).into(), size + 1));
     inspect(&user, &["a.img"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["a.img.json is of another image: size, sha256 differ\n"]);
+        .assert_stderr_contains(&["a.img.json belongs to another image: size, sha256 differ\n"]);
     let json = inspect(&user, &["a.img", "--json"])
         .assert_exit_code(2)
         .stdout;

@@ -129,7 +129,7 @@ fn no_machine_is_made_for_a_build_that_cannot_begin() {
     borrower.user.write("sd-card.nix", GOOD);
     let described = run(&mut borrower.build(&["--dry-run=plan"])).assert_exit_code(3);
     assert!(
-        described.stderr.contains("no machine is borrowed"),
+        described.stderr.contains("a dry run borrows no machine"),
         "{}",
         described.stderr
     );
@@ -365,7 +365,11 @@ fn doctor_tries_a_lender_as_far_as_that_costs_nothing() {
             "good",
             "lend/lend: 0.04 EUR an hour; build asks",
         ),
-        ("exit 64", "good", "lend/lend asks no price; build borrows"),
+        (
+            "exit 64",
+            "good",
+            "lend/lend states no price; build borrows",
+        ),
         (
             "echo no account >&2; exit 1",
             "bad",

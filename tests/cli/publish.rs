@@ -126,7 +126,7 @@ fn the_same_image_is_published_once() {
     publish(&user, &[])
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "has another image called nixos-kit-aarch64-linux",
+            "has a different image called nixos-kit-aarch64-linux",
             "sdbuild publish remove ami-",
         ]);
 }

@@ -41,7 +41,7 @@ fn an_incomplete_or_damaged_disk_is_refused() {
     let (image, manifest) = (json!({ "size": size, "sha256": hash }), "img.json");
     let text = json!({ "version": 1, "system": "x86_64-linux", "image": image, "raw": image });
     fs::write(path.with_extension(manifest), text.to_string()).unwrap();
-    refused(&["is of another image: sha256, raw.sha256 differ"]);
+    refused(&["belongs to another image: sha256, raw.sha256 differ"]);
     disk.write_all_at(b"\0", 9 * BLOCK as u64).unwrap();
     // The system that it states comes before the one in the name.
     let dry = publish(&user, &["--dry-run"]).assert_exit_code(0);
@@ -96,7 +96,7 @@ fn regions_of_copies_are_checked_before_anything_is_sent() {
     disk.write_all_at(b"x", 9 * BLOCK as u64).unwrap();
     publish(&user, &["--copy-to", "us-east-1"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["has another image called", "--region us-east-1"]);
+        .assert_stderr_contains(&["has a different image called", "--region us-east-1"]);
     assert_eq!(double.state().count("StartSnapshot"), 1);
 }
 

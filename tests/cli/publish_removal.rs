@@ -124,7 +124,7 @@ fn a_running_upload_is_neither_listed_nor_removed() {
     let snapshot = double.state().snapshots.keys().next().unwrap().clone();
     remove(&user, &["--yes", &snapshot])
         .assert_exit_code(3)
-        .assert_stderr_contains(&["another sdbuild sends"]);
+        .assert_stderr_contains(&["another sdbuild is uploading"]);
     // Another machine does not know whether it is running.
     let (other, _) = publisher(&double);
     let listed = list(&other);
@@ -153,7 +153,7 @@ fn an_upload_that_aws_has_discarded_is_forgotten() {
     assert!(list(&user).contains("unfinished in"), "it is too young");
     age(48);
     let listed = list(&user);
-    assert!(listed.contains("is forgotten"), "{listed}");
+    assert!(listed.contains("was removed from the records"), "{listed}");
     assert!(records(&user).is_empty());
     // Killed before there was an answer with a snapshot.
     killed(stopped_at("StartSnapshot", &double, &user), &double);

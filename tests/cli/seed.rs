@@ -30,7 +30,7 @@ fn seed_is_written_once_and_only_for_this_user() {
     run(&mut user.sdbuild(&words))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "seed.img exists already",
+            "seed.img already exists",
             "hint: name another file with --output",
         ]);
     assert!(fs::read(&path).unwrap() == bytes);

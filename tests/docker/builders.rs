@@ -159,7 +159,7 @@ fn a_missing_key_is_made(machine: &NixMachine, user: &TestUser) {
     let made =
         fs::read_to_string(user.state.path().join(".config/sdbuild/builder-key.pub")).unwrap();
     let text = told.stderr.replace('\n', " ");
-    assert!(text.contains("made the key"), "{}", told.stderr);
+    assert!(text.contains("created the key"), "{}", told.stderr);
     let line = made.split(' ').nth(1).unwrap();
     assert!(text.contains(line), "{}", told.stderr);
     let refused = run(&mut user.build(&["--builders", &keyless])).assert_exit_code(3);

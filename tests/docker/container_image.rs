@@ -137,20 +137,12 @@ fn a_container_is_loaded_and_answers_over_ssh() {
     let words = ["boot", "--run", "id -un; exit 7", "--login-key"];
     let ran = run(user.sdbuild(&words).args([&key, &archive])).assert_exit_code(7);
     assert_eq!(ran.stdout, "root\n");
-    assert_eq!(booted_images(), [""; 0]);
+    assert_eq!(runs.booted_images(), [""; 0]);
     runs.assert_nothing_left();
     a_killed_boot_leaves_nothing(&user, &runs, &archive);
     // Of the same content.
     assert_eq!(loaded.property("{{len .RootFS.Layers}}"), "3");
     assert_eq!(docker(&["exec", &loaded.name, "uname", "-m"]), "x86_64\n");
-}
-
-/// The copies of images that are booted now, by anybody.
-fn booted_images() -> Vec<String> {
-    let format = ["--format", "{{.Repository}}:{{.Tag}}"];
-    let mut images = docker_lines(&[&["image", "ls"], &format[..]].concat());
-    images.retain(|name| name.starts_with("sdbuild/booted:"));
-    images
 }
 
 /// Whatever ends sdbuild, and if the second process is killed too, the next boot removes what is left.
@@ -161,7 +153,7 @@ fn a_killed_boot_leaves_nothing(user: &TestUser, runs: &RunTracker, archive: &Pa
         running.wait_for("the output of the container; Ctrl-C ends it");
         (running, runs.container("booted"))
     };
-    let is_gone = || runs.containers().is_empty() && booted_images().is_empty();
+    let is_gone = || runs.containers().is_empty() && runs.booted_images().is_empty();
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
         let (running, name) = start();
         let told = |template: &str| {
@@ -170,7 +162,7 @@ fn a_killed_boot_leaves_nothing(user: &TestUser, runs: &RunTracker, archive: &Pa
         };
         let rights = "{{.HostConfig.Privileged}} {{.HostConfig.CapAdd}} {{.HostConfig.SecurityOpt}} {{.Mounts}}";
         assert_eq!(told(rights), "false [] [] []");
-        assert_eq!(booted_images().len(), 1);
+        assert_eq!(runs.booted_images().len(), 1);
         running.signal(signal);
         assert_eq!(running.finish().signal, Some(signal as i32));
         let limit = Duration::from_secs(20);

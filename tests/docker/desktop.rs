@@ -17,7 +17,7 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
     for part in [
         " in Docker Desktop answers at ",
         "6.12.54-linuxkit",
-        "the handler that Docker Desktop has",
+        "Docker Desktop's own handler",
     ] {
         assert!(doctor.contains(part), "`{part}` is not in:\n{doctor}");
     }
@@ -27,7 +27,7 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "Mounts denied",
-            "going on with a handler that only the builder sees",
+            "continuing with a handler that only the builder sees",
         ]);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     runs.assert_nothing_left();

@@ -220,9 +220,9 @@ fn the_disks_of_the_templates_boot() {
             for directory in ["/left", "/persist", "/persist/left"] {
                 make_directory(&image, directory);
             }
-            left = "/persist/left\n/persist/ssh/ssh_host_ed25519_key\n";
+            left = "/persist/left\n/persist/nixos\n/persist/ssh/ssh_host_ed25519_key\n";
         }
-        let command = "id -un; hostname; uname -m; ls -d /left /persist/left /persist/ssh/*_key 2>/dev/null; true";
+        let command = "id -un; hostname; uname -m; ls -d /left /persist/left /persist/nixos /persist/ssh/*_key 2>/dev/null; true";
         let mut boot = user.sdbuild(&["boot", "--user", login, "--run", command]);
         let ran = run(boot.arg("--login-key").args([&key, &image])).assert_exit_code(0);
         assert_eq!(ran.stdout, format!("{login}\n{template}\nx86_64\n{left}"));

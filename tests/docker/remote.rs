@@ -182,7 +182,7 @@ fn errors_of_ssh_are_passed_on() {
             .stderr
     };
     let nothing = refused(&sshd.host());
-    assert!(nothing.contains("no engine's socket is there"), "{nothing}");
+    assert!(nothing.contains("there is no engine socket"), "{nothing}");
     let wrong = refused(&format!("{}/nonexistent.sock", sshd.host()));
     assert!(wrong.contains("open failed"), "{wrong}");
     let stranger = refused(

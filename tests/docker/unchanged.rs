@@ -56,7 +56,7 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     assert!(ran_nix(&same(&["--force"])), "the image was removed");
     fs::write(&image, "other\n").unwrap();
     let refused = run(&mut user.build(&[])).assert_exit_code(2);
-    refused.assert_stderr_contains(&["exists already"]);
+    refused.assert_stderr_contains(&["already exists"]);
     runs.assert_nothing_left();
 }
 

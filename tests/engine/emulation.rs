@@ -14,8 +14,8 @@ use crate::support::*;
 /// A port without a listener.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 const LAYER: &str = "sha256:1a7e";
-const PRIVATE: &str = "going on with a handler that only the builder sees";
-const HOST: &str = "going on with the existing handler, if there is one";
+const PRIVATE: &str = "continuing with a handler that only the builder sees";
+const HOST: &str = "continuing with the existing handler, if there is one";
 
 /// A scripted engine's facts and refusals.
 #[derive(Clone, Copy)]

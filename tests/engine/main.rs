@@ -20,6 +20,7 @@ mod support;
 
 mod archives;
 mod binary;
+mod boot;
 mod connecting;
 mod doctor;
 mod emulation;

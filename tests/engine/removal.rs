@@ -180,8 +180,14 @@ async fn containers_made_from_ours_are_neither_listed_nor_removed() {
     assert!(requests.iter().all(is_read), "{requests:?}");
 }
 
+/// The copy of an image that another run boots.
+const BOOTED: &str = "sdbuild/booted:ba9876543210";
+/// The list of images with it.
+const IMAGES: &str = r#"[{"Id":"sha256:1","ParentId":"","RepoTags":[],"RepoDigests":[],"Created":1,"Size":1,
+    "SharedSize":-1,"Labels":{},"Containers":-1}]"#;
+
 /// Whether `clean` would remove a builder of another machine that ended `idle` seconds ago by the engine's clock and was
-/// created at the moment `created`.
+/// created at the moment `created`; the same of an image that such a run boots.
 fn is_swept(idle: i64, created: &str) -> bool {
     let text = |seconds: i64| jiff::Timestamp::from_second(seconds).unwrap().to_string();
     let now = 1_800_000_000;
@@ -193,6 +199,11 @@ fn is_swept(idle: i64, created: &str) -> bool {
         r#"{{"State":{{"Running":false,"FinishedAt":"{}"}}}}"#,
         text(now - idle)
     );
+    let image = format!(
+        r#"{{"Id":"sha256:1","RepoTags":["{BOOTED}"],"Metadata":{{"LastTagTime":"{}"}},"Config":{{"Labels":{{
+            "dev.sdbuild.run":"ba9876543210","dev.sdbuild.role":"booted","dev.sdbuild.created":"{created}"}}}}}}"#,
+        text(now - idle)
+    );
     let info = format!(
         r#"{{"OSType":"linux","Architecture":"x86_64","SystemTime":"{}"}}"#,
         text(now)
@@ -201,6 +212,8 @@ fn is_swept(idle: i64, created: &str) -> bool {
         "GET /info" => ok(info.clone()),
         list_of if list_of.starts_with("GET /containers/json") => ok(list.clone()),
         inspect if inspect.starts_with("GET /containers/") => ok(ended.clone()),
+        booted if booted.contains("dev.sdbuild.run") => ok(IMAGES),
+        inspect if inspect.starts_with("GET /images/sha256") => ok(image.clone()),
         images if images.starts_with("GET /images/") => ok("[]"),
         volumes if volumes.starts_with("GET /volumes") => ok("{}"),
         _ => default_reply(),
@@ -209,13 +222,20 @@ fn is_swept(idle: i64, created: &str) -> bool {
     let cache = user.state.path().join("cache").display().to_string();
     let user = user.with("XDG_CACHE_HOME", cache);
     let listed = run(&mut user.sdbuild(&["clean", "--dry-run"])).assert_exit_code(0);
-    listed.stdout.contains(NAME)
+    let is_swept = listed.stdout.contains(NAME);
+    assert_eq!(
+        listed.stdout.contains(BOOTED),
+        is_swept,
+        "{}",
+        listed.stdout
+    );
+    is_swept
 }
 
 /// The engine's clock alone once decided: ahead by two hours, or set by months after a start without a battery, it had a
 /// live run's builder removed while its image was copied.
 #[test]
-fn no_single_clock_decides_that_a_container_is_stale() {
+fn no_single_clock_decides_that_an_object_is_stale() {
     let now = jiff::Timestamp::now().as_second();
     let (hour, day) = (3600, 24 * 3600);
     let elsewhere = |age: i64| format!("another-boot 5 {}", now - age);

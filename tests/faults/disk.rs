@@ -55,7 +55,10 @@ fn image_too_large_for_the_file_system_is_refused_at_once() {
     user.write("sd-card.nix", &product(&text));
     run(&mut with_short_files(&user, &user.build(&[])))
         .assert_exit_code(3)
-        .assert_stderr_contains(&["out", "has no files that large (FAT ends at 4 GiB)"]);
+        .assert_stderr_contains(&[
+            "out",
+            "does not support files that large (FAT ends at 4 GiB)",
+        ]);
     assert!(user.outputs().is_empty(), "{:?}", user.outputs());
     // A small image is written as to any other file system.
     user.write("sd-card.nix", &product(SMALL_IMAGE));

@@ -56,7 +56,7 @@ fn damaged_image_leaves_a_half_written_card() {
         assert_eq!(code, Some(2), "{text}");
         assert_contains(
             &text,
-            &["(the card is half-written)", "not the one of its block map"],
+            &["(the card is half-written)", "does not match its block map"],
         );
     }
 }

@@ -130,7 +130,7 @@ fn lost_partitions_are_listed_in_the_question() {
     assert_eq!(code, Some(2), "{text}");
     let words = [
         "(nothing was written)",
-        "no answer from a terminal",
+        "there is no terminal to ask",
         ": 2.1 MB",
         ": 29 MB",
         "give --yes",

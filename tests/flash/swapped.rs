@@ -73,7 +73,7 @@ fn another_disk_with_the_same_name_is_refused() {
     let before = fs::read(card.at("other")).unwrap();
     card.replace("other");
     let text = answer(prepared).unwrap_err().to_string();
-    assert_contains(&text, &["(nothing was written)", "is another disk now"]);
+    assert_contains(&text, &["(nothing was written)", "is a different disk now"]);
     assert!(fs::read(card.at("other")).unwrap() == before);
 }
 
@@ -102,7 +102,7 @@ fn another_disk_at_the_same_mount_point_stays_mounted() {
     if stayed {
         unmount(&point);
     }
-    assert_contains(&text, &["(nothing was written)", "is another disk now"]);
+    assert_contains(&text, &["(nothing was written)", "is a different disk now"]);
     assert!(stayed, "the other disk was unmounted");
 }
 

@@ -113,8 +113,12 @@ impl Machine {
         SysRoot::at(self.dir.path())
     }
 
-    fn inventory(&self) -> DiskInventory {
+    fn take(&self) -> Result<DiskInventory, Failure> {
         DiskInventory::take(&self.root(), Path::new("/srv/images/a.img"))
+    }
+
+    fn inventory(&self) -> DiskInventory {
+        self.take().unwrap()
     }
 
     fn listed(&self) -> Vec<String> {
@@ -315,7 +319,7 @@ fn all_disks_with_a_zfs_member_are_in_use() {
     for number in ["8:0", "8:16"] {
         let refused = machine.refusal(number, EVERYTHING);
         assert!(
-            refused.contains("perhaps / (which disk that is on"),
+            refused.contains("perhaps / (on which disk is unknown"),
             "{refused}"
         );
     }
@@ -328,7 +332,7 @@ fn container_refuses_all_fixed_disks() {
     assert_eq!(machine.listed(), ["sdb"]);
     let refused = machine.refusal("8:0", EVERYTHING);
     assert!(
-        refused.contains("perhaps / (which disk that is on"),
+        refused.contains("perhaps / (on which disk is unknown"),
         "{refused}"
     );
     assert_eq!(machine.refusal("8:16", EVERYTHING), "");
@@ -372,8 +376,32 @@ fn server_refuses_fixed_disks_that_it_mounts() {
 }
 
 #[test]
-fn machine_without_files_has_no_disks() {
-    let dir = tempfile::tempdir().unwrap();
-    let inventory = DiskInventory::take(&SysRoot::at(dir.path()), Path::new("/a.img"));
-    assert_eq!(inventory.candidates().count(), 0);
+fn machine_without_devices_has_no_disks() {
+    let machine = Machine {
+        dir: tempfile::tempdir().unwrap(),
+    };
+    machine.write("proc/self/mountinfo", "");
+    assert_eq!(machine.inventory().candidates().count(), 0);
+}
+
+/// A directory in place of a file cannot be read, not even by root.
+#[test]
+fn unreadable_tables_of_mounts_and_swaps_are_errors() {
+    let machine = Machine::new("laptop");
+    let refusal = || machine.take().unwrap_err().to_string();
+    fs::remove_file(machine.at("proc/swaps")).unwrap();
+    assert!(machine.take().is_ok(), "a kernel without swap");
+    fs::create_dir(machine.at("proc/swaps")).unwrap();
+    assert_eq!(
+        refusal(),
+        "read what is swapped to from /proc/swaps: it is not a plain file"
+    );
+    fs::remove_file(machine.at("proc/self/mountinfo")).unwrap();
+    assert_eq!(
+        refusal(),
+        "read what is mounted from /proc/self/mountinfo: No such file or directory"
+    );
+    fs::create_dir(machine.at("proc/self/mountinfo")).unwrap();
+    let expected = "read what is mounted from /proc/self/mountinfo: it is not a plain file";
+    assert_eq!(refusal(), expected);
 }

@@ -13,7 +13,7 @@ fn hints_at_the_command_that_switches_the_table_on() {
     let switch = "sudo sh -c 'echo 1 > /proc/sys/fs/binfmt_misc/status'";
     assert_eq!(
         hint(&EngineAddress::local_docker()),
-        format!("switch it on with: {switch}")
+        format!("enable it with: {switch}")
     );
     let remote = hint(&EngineAddress::behind_ssh());
     assert!(remote.contains(&format!("ssh -t ssh://pi@board:2222 \"{switch}\"")));

@@ -87,6 +87,23 @@ fn a_copy_has_our_name_and_labels_and_nothing_else_of_the_file() {
     assert_eq!(config["rootfs"]["diff_ids"], json!(["sha256:11"]));
 }
 
+/// What stands before a file, and is as large as no memory.
+#[test]
+fn huge_headers_are_refused_without_reading_them() {
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
+        let mut header = header(1 << 40);
+        header.set_entry_type(kind);
+        header.set_path("x").unwrap();
+        header.set_cksum();
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(header.as_bytes()).unwrap();
+        file.as_file().set_len(1 << 40).unwrap();
+        let image = ImageFile::open(file.path(), ImageKind::File).unwrap();
+        let error = ContainerArchive::read(image, &Cancel::new()).unwrap_err();
+        assert!(matches!(error, Error::Damaged(_)), "{error:?}");
+    }
+}
+
 #[test]
 fn other_archives_are_refused() {
     let refused = |files: &[(&str, &str)]| matches!(read(files), Err(Error::Refused(_)));

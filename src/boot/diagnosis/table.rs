@@ -5,9 +5,9 @@
 pub(super) struct Symptom {
     /// Texts of which a line contains one.
     pub(super) texts: &'static [&'static str],
-    /// What the text means.
+    /// The problem that the text indicates.
     pub(super) what: &'static str,
-    /// What to do about it.
+    /// The hint for the user.
     pub(super) hint: &'static str,
     /// Whether the line names a file or a device, so that it is quoted.
     pub(super) quote: bool,
@@ -177,7 +177,7 @@ pub(super) const LOGIN_PROMPT: &str = " login: ";
 /// can open it.
 pub(super) const PORT_OF_A_DEVICE: &str = ": tty port ttyAMA0 registered";
 
-/// What to do about that.
+/// The hint when Linux uses the other serial port.
 pub(super) const OTHER_PORT: &str = "Linux has given ttyAMA0 to the Bluetooth chip, so no prompt comes there: \
     add console=ttyS1,115200n8 to boot.kernelParams, or wait for a login over SSH (--until-ssh)";
 

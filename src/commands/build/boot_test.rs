@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::told::{BOOT, BuildOutput, next_commands, tell_next};
-use crate::boot::{Kind, Reached};
+use super::summary::{BOOT, BuildOutput, next_commands, tell_next};
+use crate::boot::{BootMethod, Reached};
 use crate::commands::boot::{BootPlan, PreparedBoot};
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
@@ -47,12 +47,12 @@ pub(super) async fn prepare_boot_test(
         return Ok(None);
     }
     let prepared = async {
-        let kind = match settings.format.row().maker {
-            Maker::Disk | Maker::Iso => Kind::Uefi,
-            Maker::Container => Kind::Container,
-            Maker::Nixpkgs | Maker::Archive => Kind::Firmware,
+        let method = match settings.format.row().maker {
+            Maker::Disk | Maker::Iso => BootMethod::Uefi,
+            Maker::Container => BootMethod::Container,
+            Maker::Nixpkgs | Maker::Archive => BootMethod::Firmware,
         };
-        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.of_kind(kind);
+        let mut plan = BootPlan::new(settings::Boot::test_of(settings, env))?.by_method(method);
         if or_until_prompt {
             plan = plan.or_until_prompt();
         }
@@ -69,7 +69,7 @@ pub(super) async fn prepare_boot_test(
     })
 }
 
-/// Boots the image that was built, and tells what to do with one that booted.
+/// Boots the image that was built, and prints the next commands if it booted.
 pub(super) async fn run_boot_test(
     boot_test: PreparedBoot,
     image: &Path,

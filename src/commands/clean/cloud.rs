@@ -89,7 +89,7 @@ fn left(what: String, failure: &Failure) -> Leftover {
     }
 }
 
-/// Snapshots without an image that nobody sends to any more.
+/// Snapshots without an image whose upload was abandoned.
 async fn old_snapshots(client: &Client, settings: &Common) -> Result<Vec<Snapshot>, Failure> {
     let images = client.images(("tag-key", publish::HASH_TAG)).await?;
     let uploads = publish::uploads(&settings.state_dir);
@@ -99,7 +99,7 @@ async fn old_snapshots(client: &Client, settings: &Common) -> Result<Vec<Snapsho
         let started = one.started.parse::<Timestamp>();
         started.is_ok_and(|started| now - started.as_second() > UPLOAD_SECONDS)
     };
-    // Somebody may go on with one that is not complete, and AWS discards it if nobody does.
+    // An incomplete one may still be resumed; otherwise AWS discards it.
     found.retain(|one| one.state != "pending" && is_old(one));
     Ok(found)
 }

@@ -1,4 +1,4 @@
-//! What `clean` tells of what it removes, keeps, and cannot remove, and the question whether it shall.
+//! Messages of `clean` about what it removes, keeps and cannot remove, and its question.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::common::failure::{Failure, Leftover};
 use crate::pipeline::Item;
 use crate::ui::{self, Ui};
 
-/// What is told if `failure` keeps the engine from being used.
+/// The message if `failure` keeps the engine from being used.
 pub(super) fn only_files(failure: &Failure) -> String {
     format!("{failure}; only the files of this user can be removed")
 }

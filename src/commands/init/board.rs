@@ -18,7 +18,7 @@ const FOR_BOARD: &str = "`sdbuild check` looks at what the board needs then";
 const FOR_FORMAT: &str = "`sdbuild build` makes this format then";
 
 /// Writes the settings file beside `config` that names what `values` are for, if that is not a card for several boards, owned by `owner` (user and group id; `None`: this user); the
-/// user is told the line where there is such a file already.
+/// line is reported if such a file exists already.
 pub(super) fn name_in_settings(
     values: &TemplateValues,
     config: &Path,

@@ -1,6 +1,6 @@
 //! The SSH keys that `init` writes.
 
-use super::questions::{Asker, Question};
+use super::questions::{Prompter, Question};
 use crate::commands::confirm::confirm;
 use crate::common::failure::Failure;
 use crate::pipeline;
@@ -11,7 +11,7 @@ use crate::template::{self, PublicKey};
 pub(super) async fn choose(
     settings: &settings::Init,
     env: &Environment,
-    asker: &Asker<'_>,
+    asker: &Prompter<'_>,
 ) -> Result<Vec<PublicKey>, Failure> {
     let named: Result<Vec<_>, _> = settings
         .key_files
@@ -35,7 +35,7 @@ pub(super) async fn choose(
 /// The keys of this machine that the user chooses; without an answer the best one.
 async fn of_this_machine(
     settings: &settings::Init,
-    asker: &Asker<'_>,
+    asker: &Prompter<'_>,
 ) -> Result<Vec<PublicKey>, Failure> {
     let dir = settings.home.as_ref().map(|home| home.join(".ssh"));
     let in_files = dir.as_deref().map(template::public_keys);
@@ -92,7 +92,7 @@ async fn confirm_keys(
     keys: &[PublicKey],
     url: &str,
     yes: bool,
-    asker: &Asker<'_>,
+    asker: &Prompter<'_>,
 ) -> Result<(), Failure> {
     if keys.is_empty() {
         return Err(Failure::usage(format!("{url} has no SSH key"))

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::keys;
-use super::questions::Asker;
+use super::questions::Prompter;
 use crate::common::atomic_file;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
@@ -13,19 +13,19 @@ use crate::settings::{self, Environment};
 use crate::template;
 
 /// Larger files are not configurations that `init` wrote.
-const MAX_BYTES: u64 = 1 << 20;
+const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// Replaces the placeholder in the configuration with the keys of this user, and nothing else. `false` if there is no
 /// such placeholder, or no key.
 pub(super) async fn fill(
     settings: &settings::Init,
     env: &Environment,
-    asker: &Asker<'_>,
+    asker: &Prompter<'_>,
 ) -> Result<bool, Failure> {
     let path = settings.config.as_path();
     let is_plain = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
     // What cannot be read has no placeholder: `init` says then that the file exists.
-    let read = || plain_file::read_text(path, MAX_BYTES).ok();
+    let read = || plain_file::read_text(path, MAX_CONFIG_BYTES).ok();
     let text = is_plain.then(read).flatten();
     let Some(text) = text.filter(|text| template::has_placeholder(text)) else {
         return Ok(false);

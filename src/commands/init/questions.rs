@@ -20,9 +20,9 @@ pub(super) struct Question<'a> {
     pub(super) default: &'a str,
 }
 
-/// Asks questions, if there is somebody to ask.
+/// Asks questions if there is a terminal to ask on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asker<'a> {
+pub(super) struct Prompter<'a> {
     /// Whether to ask; otherwise every default is taken.
     pub(super) asks: bool,
     pub(super) ui: &'a Ui,
@@ -37,7 +37,7 @@ fn explained(failure: &Failure) -> String {
     format!("{failure}: {}", failure.hints.join("; "))
 }
 
-impl Asker<'_> {
+impl Prompter<'_> {
     /// The answer to `question`. An answer that `check` refuses is asked for again.
     pub(super) async fn ask(
         &self,
@@ -92,7 +92,7 @@ impl Asker<'_> {
         Err(differ())
     }
 
-    /// A line that the user types. The end of the input is not an answer: whoever types Ctrl-D wants to leave.
+    /// A line that the user types. The end of the input is not an answer: Ctrl-D means that the user wants to leave.
     async fn line(&self, prompt: String) -> Result<String, Failure> {
         let line = read_line(prompt, self.ui, self.context).await?;
         line.ok_or_else(|| {

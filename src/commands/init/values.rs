@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::questions::{Asker, Question};
+use super::questions::{Prompter, Question};
 use super::{keys, wifi};
 use crate::common::board::{BOARDS, Board, BoardName, boards_of};
 use crate::common::failure::Failure;
@@ -23,7 +23,7 @@ const DEFAULT_LOCALE: &str = "en_US.UTF-8";
 pub(super) async fn values(
     settings: &settings::Init,
     env: &Environment,
-    asker: &Asker<'_>,
+    asker: &Prompter<'_>,
 ) -> Result<TemplateValues, Failure> {
     let dir = settings.config.parent().unwrap_or(Path::new("/"));
     let default_name = template::host_name(dir, settings.home.as_deref());
@@ -77,7 +77,10 @@ pub(super) async fn values(
     })
 }
 
-async fn chosen_board(settings: &settings::Init, asker: &Asker<'_>) -> Result<BoardName, Failure> {
+async fn chosen_board(
+    settings: &settings::Init,
+    asker: &Prompter<'_>,
+) -> Result<BoardName, Failure> {
     if let Some(board) = settings.board {
         return Ok(board);
     }
@@ -114,7 +117,7 @@ fn board_choices() -> Vec<String> {
     lines
 }
 
-/// The board whose name or title somebody has typed; of a title as much is enough as only one board has.
+/// The board whose name or title was typed; a part of a title is enough if it is unique.
 fn named_board(answer: &str) -> Result<BoardName, Failure> {
     let wanted = answer.to_lowercase();
     let mut titled = BOARDS

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::questions::{Asker, Question};
+use super::questions::{Prompter, Question};
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::settings::{self, Environment};
@@ -16,7 +16,7 @@ const MAX_PASSPHRASE_BYTES: u64 = 4096;
 pub(super) async fn choose(
     settings: &settings::Init,
     env: &Environment,
-    asker: &Asker<'_>,
+    asker: &Prompter<'_>,
 ) -> Result<Option<Wifi>, Failure> {
     let (name, file) = match &settings.wifi {
         Some((name, file)) => (name.clone(), file.as_deref()),
@@ -30,7 +30,7 @@ pub(super) async fn choose(
 }
 
 /// The name of the network, chosen from those that this machine has seen or typed; empty for none.
-async fn ask_name(env: &Environment, asker: &Asker<'_>) -> Result<String, Failure> {
+async fn ask_name(env: &Environment, asker: &Prompter<'_>) -> Result<String, Failure> {
     let mut seen = Vec::new();
     if asker.asks {
         let path = env.program_path();

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::aws::{Ami, Client, Snapshot};
 use crate::cli::PublishList;
 use crate::commands::aws_client::client;
-use crate::commands::json_output::{VERSION, Versioned, print_json};
+use crate::commands::json_output::{Versioned, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::publish::{self, HASH_TAG, Unfinished};
@@ -25,7 +25,7 @@ pub(super) async fn run(
     let client = client(&args.account, &common, context).await?;
     let listing = Listing::of(&client, &common.state_dir, context).await?;
     if args.json {
-        return print_json(&Versioned::new(VERSION, listing), ui);
+        return print_json(&Versioned::new(listing), ui);
     }
     listing.show(client.region(), ui, context)
 }

@@ -1,4 +1,4 @@
-//! What tells Raspberry Pis apart when they start.
+//! Differences between Raspberry Pis at boot.
 
 /// How the firmware of a Raspberry Pi starts, by
 /// <https://www.raspberrypi.com/documentation/computers/config_txt.html>.

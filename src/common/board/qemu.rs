@@ -82,7 +82,7 @@ impl QemuModel {
 /// The firmware of a machine, where it is a file of its own.
 #[derive(Debug)]
 pub struct QemuFirmware {
-    /// What it is, for messages.
+    /// The name of the firmware in messages.
     pub name: &'static str,
     /// Where the host's packages install it.
     pub host_paths: &'static [&'static str],
@@ -96,7 +96,7 @@ pub struct QemuFirmware {
 pub(super) const ARM_PACKAGES: &str =
     "qemu-system-arm (Debian, Ubuntu), qemu-system-aarch64 (Fedora, Alpine, Arch)";
 
-/// What tells QEMU's Raspberry Pis apart.
+/// The properties that differ between QEMU's Raspberry Pi models.
 pub(super) struct RaspberryPiModel {
     /// The machine as arguments.
     pub(super) machine: &'static [&'static str],

@@ -1,4 +1,4 @@
-//! What formats differ in.
+//! The properties of formats.
 
 use super::super::compression::Compression;
 
@@ -24,14 +24,14 @@ pub struct ImageFormat {
     pub name: &'static str,
     /// What it is for, in a few words.
     pub purpose: &'static str,
-    /// What its file is called.
+    /// Extension and form of the file, for users.
     pub file: &'static str,
     /// Attributes of `config.system.build` that may make it, as lists of names; the first that the configuration has is
     /// built.
     pub candidates: &'static [&'static [&'static str]],
     /// The variant of `config.system.build.images` that it is, if its options exist only inside that.
     pub variant: Option<&'static str>,
-    /// What makes its file.
+    /// The maker of the file.
     pub maker: Maker,
     /// The types under which `nix-support/hydra-build-products` lists its file: `file TYPE PATH`. Empty for any.
     pub product_types: &'static [&'static str],
@@ -42,7 +42,7 @@ pub struct ImageFormat {
     pub is_disk: bool,
     /// Of what the length of the decompressed file is, behind that length.
     pub raw: &'static str,
-    /// How sdbuild compresses the file unless it is told otherwise.
+    /// The default compression of the file by sdbuild.
     pub compression: Compression,
     /// The module of nixpkgs that defines the attribute, below `modulesPath`, for a configuration that has to import it.
     pub module: Option<&'static str>,

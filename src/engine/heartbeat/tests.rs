@@ -12,7 +12,7 @@ const WATCHDOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/containers/builder/
 /// The silence that the watchdogs of these tests tolerate: longer than a busy machine holds a process up.
 const TOLERATED: Duration = Duration::from_secs(2);
 /// Upper bound for what a busy machine does at once.
-const SOON: Duration = Duration::from_secs(20);
+const TEST_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Everything that arrives within `limit`.
 async fn read_for(stream: &mut DuplexStream, limit: Duration) -> String {
@@ -25,10 +25,10 @@ async fn read_for(stream: &mut DuplexStream, limit: Duration) -> String {
 async fn writes_a_line_a_second_until_it_is_dropped() {
     let (input, mut output) = tokio::io::duplex(64);
     let guard = Heartbeat::default().keep_alive(AttachedInput::to(input));
-    let lines = read_for(&mut output, INTERVAL * 4).await.len();
+    let lines = read_for(&mut output, HEARTBEAT_INTERVAL * 4).await.len();
     assert!((2..=4).contains(&lines), "{lines} in four seconds");
     drop(guard);
-    let end = timeout(SOON, output.read_to_end(&mut Vec::new())).await;
+    let end = timeout(TEST_DEADLINE, output.read_to_end(&mut Vec::new())).await;
     assert!(matches!(end, Some(Ok(_))), "the input ends with it");
 }
 
@@ -39,8 +39,8 @@ async fn a_pause_delays_the_next_line() {
     let handle = heartbeat.pause_handle();
     let _guard = heartbeat.keep_alive(AttachedInput::to(input));
     handle.pause().await;
-    assert_eq!(read_for(&mut output, INTERVAL).await, "pause\n");
-    assert_eq!(read_for(&mut output, SOON / 4).await.trim(), "");
+    assert_eq!(read_for(&mut output, HEARTBEAT_INTERVAL).await, "pause\n");
+    assert_eq!(read_for(&mut output, TEST_DEADLINE / 4).await.trim(), "");
 }
 
 #[tokio::test]
@@ -123,7 +123,7 @@ impl Watched {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let code = timeout(SOON, exit).await;
+        let code = timeout(TEST_DEADLINE, exit).await;
         self.kill(|_| true);
         self.watchdog.kill().ok();
         self.watchdog.wait().unwrap();
@@ -261,7 +261,7 @@ async fn wait_until(done: impl AsyncFn() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    assert!(timeout(SOON, wait).await.is_some());
+    assert!(timeout(TEST_DEADLINE, wait).await.is_some());
 }
 
 #[tokio::test]
@@ -270,7 +270,8 @@ async fn the_exit_status_is_the_commands() {
     for (script, code) in ends.into_iter().zip([7, 137]) {
         let each = shells().into_iter().map(async |shell| {
             // No silence ends it first, however long the machine holds this test up.
-            let mut watched = Watched::start_tolerating(SOON * 2, shell, &["sh", "-c", script]);
+            let mut watched =
+                Watched::start_tolerating(TEST_DEADLINE * 2, shell, &["sh", "-c", script]);
             watched.send("");
             if code == 137 {
                 // The command could not announce its end.

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use crate::aws::{Client, Error, Instance};
 use crate::common::failure::Failure;
 use crate::machine::aws::names;
-use crate::machine::provider::Log;
+use crate::machine::provider::LogSink;
 
 /// For all of it: a machine takes a minute or two to end, and its security group can be removed after that only.
-const LIMIT: Duration = Duration::from_secs(300);
+const CLEANUP_LIMIT: Duration = Duration::from_secs(300);
 /// Between two looks, at first and later.
 const FIRST_POLL: Duration = Duration::from_millis(250);
 const LAST_POLL: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ pub(super) async fn destroy(
     client: &Client,
     run: &str,
     made: &[String],
-    log: Log<'_>,
+    log: LogSink<'_>,
 ) -> Result<(), Failure> {
     let mut waiting = Waiting::new();
     let mut cleanup = Cleanup {
@@ -51,7 +51,7 @@ struct Cleanup<'a> {
     run: &'a str,
     /// Ids of what was made, and was neither in a list nor removed so far.
     unseen: BTreeSet<String>,
-    log: Log<'a>,
+    log: LogSink<'a>,
 }
 
 impl Cleanup<'_> {
@@ -137,8 +137,8 @@ impl Waiting {
 
     /// Waits; fails with the reason `why` if the time is over.
     async fn pause(&mut self, why: &str) -> Result<(), Failure> {
-        if self.since.elapsed() >= LIMIT {
-            let minutes = LIMIT.as_secs() / 60;
+        if self.since.elapsed() >= CLEANUP_LIMIT {
+            let minutes = CLEANUP_LIMIT.as_secs() / 60;
             return Err(Failure::environment(format!("{why}, after {minutes} min")));
         }
         tokio::time::sleep(self.pause).await;

@@ -16,8 +16,8 @@ use crate::machine::aws::names;
 use crate::machine::aws::offer::{Offer, offers};
 use crate::machine::aws::types::image_parameter;
 use crate::machine::aws::user_data::{USER, user_data};
-use crate::machine::message::Order;
-use crate::machine::provider::{Log, Made, Rate};
+use crate::machine::message::LoanRequest;
+use crate::machine::provider::{CreatedMachine, LogSink, Rate};
 use crate::machine::record;
 
 /// The port of SSH.
@@ -55,10 +55,10 @@ const LIMITS: [&str; 3] = [
 pub(super) struct Creation<'a> {
     pub(super) client: Client,
     pub(super) machine: &'a AwsMachine,
-    pub(super) order: &'a Order,
+    pub(super) order: &'a LoanRequest,
     /// Ends it. A call that makes something is waited for, so that what it makes is known.
     pub(super) stop: &'a CancellationToken,
-    pub(super) log: Log<'a>,
+    pub(super) log: LogSink<'a>,
     /// Told the id of the group and of each machine as soon as there is one.
     pub(super) note: &'a (dyn Fn(&str) + Send + Sync),
     /// Told what each machine costs as soon as it has started.
@@ -76,7 +76,7 @@ struct Common {
 
 impl Creation<'_> {
     /// Makes the machine. What was made by the time that this fails is for `destroy`.
-    pub(super) async fn run(&self) -> Result<Made, Failure> {
+    pub(super) async fn run(&self) -> Result<CreatedMachine, Failure> {
         let host = KeyPair::generate("")?;
         let login = KeyPair::generate(&names::name(&self.order.run))?;
         let identity = record::identity(self.order);
@@ -97,7 +97,7 @@ impl Creation<'_> {
                 "turn on auto-assign public IPv4 addresses for the default subnets of the region",
             )
         })?;
-        Ok(Made {
+        Ok(CreatedMachine {
             machine: SshMachine {
                 place: format!("{USER}@{address}"),
                 host_key: host.public.trim().to_owned(),

@@ -27,14 +27,14 @@ use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
-use crate::machine::message::{Order, Price};
-use crate::machine::provider::{Extension, Log, Made, Provider, Rate};
+use crate::machine::message::{LoanRequest, Price};
+use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider, Rate};
 
-/// The time for which a machine is asked for. What a machine costs that nobody can give back, at most.
+/// Duration of a lease. It bounds the cost of a machine that cannot be given back.
 pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
 /// Attempts to extend a lease before it ends.
 const EXTENSIONS: u32 = 4;
-/// For one of them.
+/// Timeout of one command that extends the lease.
 const EXTEND_LIMIT: Duration = Duration::from_secs(60);
 /// For the tag with the end of the lease.
 const TAG_LIMIT: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ impl AwsProvider {
     }
 
     /// A client for the account of `order`. The same settings may name another account by now, where nothing of `order` is found.
-    async fn client(&self, order: &Order) -> Result<Client, Failure> {
+    async fn client(&self, order: &LoanRequest) -> Result<Client, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
         if let Some(expected) = &order.account {
             let account = client.account_id().await?;
@@ -92,7 +92,7 @@ impl AwsProvider {
 
 async fn client_of(machine: &AwsMachine, access: &Access) -> Result<Client, Failure> {
     let (region, profile) = (machine.region.as_deref(), machine.profile.as_deref());
-    // Whoever calls ends it by dropping the future, or waits.
+    // The caller ends it by dropping the future, or waits.
     access.client(region, profile, &Cancel::new()).await
 }
 
@@ -126,7 +126,7 @@ pub async fn located(
 }
 
 impl Provider for AwsProvider {
-    async fn price(&self, order: &Order) -> Result<Option<Price>, Failure> {
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
         let offers = offer::offers(&client, &self.machine, order).await?;
         Ok(Some(Price {
@@ -137,10 +137,10 @@ impl Provider for AwsProvider {
 
     async fn create(
         &self,
-        order: &Order,
+        order: &LoanRequest,
         stop: &CancellationToken,
-        log: Log<'_>,
-    ) -> Result<Made, Failure> {
+        log: LogSink<'_>,
+    ) -> Result<CreatedMachine, Failure> {
         let creation = create::Creation {
             client: self.client(order).await?,
             machine: &self.machine,
@@ -153,14 +153,19 @@ impl Provider for AwsProvider {
         creation.run().await
     }
 
-    fn extension_interval(&self, order: &Order) -> Duration {
+    fn extension_interval(&self, order: &LoanRequest) -> Duration {
         order.lease / EXTENSIONS
     }
 
-    async fn extend(&self, order: &Order, made: &Made, log: Log<'_>) -> Result<Extension, Failure> {
+    async fn extend(
+        &self,
+        order: &LoanRequest,
+        made: &CreatedMachine,
+        log: LogSink<'_>,
+    ) -> Result<Extension, Failure> {
         let variable = (RUN, order.run.as_str());
         run_by_ssh(&made.machine, user_data::EXTEND, variable, EXTEND_LIMIT).await?;
-        // The machine is kept from here on: the tag only tells others until when.
+        // The machine is kept from here on: the tag only informs others of the end of the lease.
         let tagged = async {
             let expires = names::expires(order.lease);
             let client = self.client(order).await?;
@@ -184,7 +189,12 @@ impl Provider for AwsProvider {
         Some(rate.receipt(since.elapsed()))
     }
 
-    async fn destroy(&self, order: &Order, id: Option<&str>, log: Log<'_>) -> Result<(), Failure> {
+    async fn destroy(
+        &self,
+        order: &LoanRequest,
+        id: Option<&str>,
+        log: LogSink<'_>,
+    ) -> Result<(), Failure> {
         let client = self.client(order).await?;
         let mut made = self.made();
         made.extend(id.map(str::to_owned));

@@ -7,14 +7,14 @@ use crate::aws::{Client, SpotPrice};
 use crate::common::aws_machine::AwsMachine;
 use crate::common::failure::Failure;
 use crate::machine::aws::types::{MachineType, fitting};
-use crate::machine::message::{Order, PriceLimit};
+use crate::machine::message::{LoanRequest, PriceLimit};
 use crate::machine::provider::Rate;
 
 /// Machines that are asked for one after the other before sdbuild gives up.
 const ATTEMPTS: usize = 10;
-/// The build whose price is told as an example, in minutes.
+/// Duration of the build in the price example, in minutes.
 const EXAMPLE_MINUTES: f64 = 20.0;
-/// Where the list prices are.
+/// Web page with the list prices.
 const LIST_PRICES: &str = "https://aws.amazon.com/ec2/pricing/on-demand/";
 
 /// A machine that may be had.
@@ -77,7 +77,7 @@ pub(super) fn highest(offers: &[Offer]) -> Option<PriceLimit> {
 pub(super) async fn offers(
     client: &Client,
     machine: &AwsMachine,
-    order: &Order,
+    order: &LoanRequest,
 ) -> Result<Vec<Offer>, Failure> {
     let types = fitting(order.system, machine.cpus);
     let mut offers = if machine.on_demand {

@@ -10,7 +10,7 @@ use crate::engine::RunId;
 use crate::machine::aws::cleanup;
 use crate::machine::aws::names::{self, RUN_TAG};
 
-/// What one run has there.
+/// The resources of one run in the region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct OfRun {
     /// The kind of each object, and its id.
@@ -19,7 +19,7 @@ struct OfRun {
     until: Option<Timestamp>,
 }
 
-/// What is there of all runs.
+/// The resources of all runs in the region.
 #[derive(Clone, Debug)]
 pub struct CloudLeftovers {
     client: Client,

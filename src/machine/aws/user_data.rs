@@ -13,7 +13,7 @@ const DIR: &str = "/run/sdbuild";
 const UNITS: &str = "/run/systemd/system";
 /// The account of Amazon Linux that may log in.
 pub(super) const USER: &str = "ec2-user";
-/// What extends the lease.
+/// Command on the machine that extends the lease.
 pub(super) const EXTEND: &str = "sudo sh /run/sdbuild/extend";
 
 /// The user data of a machine with the host key `host`, where `login` may log in. JSON is YAML too.

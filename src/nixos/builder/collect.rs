@@ -23,7 +23,7 @@ const SCRIPT: &str = include_str!("../../../containers/builder/collect");
 /// Lines of output that are read: three of the result, or messages of Nix.
 const MAX_LINES: usize = 20;
 /// Timeout for a store of some hundred thousand files on a slow disk.
-const TIMEOUT: Duration = Duration::from_secs(1800);
+const COLLECT_TIMEOUT: Duration = Duration::from_secs(1800);
 /// How often a builder looks whether a collector has ended.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// A collector is started right after its creation. One that is not belongs to a process that is gone, and is removed.
@@ -85,7 +85,7 @@ impl Collector<'_> {
                 let (exit, lines) = container.output(MAX_LINES).await?;
                 result(exit.code, &lines).map(Some)
             };
-            finish_within(TIMEOUT, work).await.flatten()
+            finish_within(COLLECT_TIMEOUT, work).await.flatten()
         };
         let operation = format!("collect garbage on the store volume {}", self.store);
         guard.run(&operation, cancel, collect).await
@@ -119,7 +119,7 @@ impl Collector<'_> {
     }
 }
 
-/// What the script says.
+/// Parses the output of the collector's script.
 fn result(code: i64, lines: &[String]) -> Result<Collected, Failure> {
     if code != 0 {
         let figures = ["results ", "freed ", "total "];
@@ -147,7 +147,7 @@ fn parse(lines: &[String]) -> Result<Collected, std::num::ParseIntError> {
 }
 
 impl Builder<'_> {
-    /// Waits until nobody collects garbage on the store volume. Called once the builder's container exists, so that a
+    /// Waits until no process collects garbage on the store volume. Called once the builder's container exists, so that a
     /// collector that begins later sees it.
     pub(super) async fn await_collector(&self, events: &Events) -> Result<(), Failure> {
         let start = Instant::now();

@@ -28,9 +28,9 @@ pub struct BuildJob {
     pub source: BuildSource,
     /// Tells the configuration, with its host and system, from every other one of the store volume, without its path.
     pub configuration: String,
-    /// What Nix is run for.
+    /// The request that Nix is run for.
     pub request: BuildRequest,
-    /// How it reaches the network.
+    /// Network access of the builder.
     pub access: NetworkAccess,
     /// Memory limit in bytes; `None`: unlimited.
     pub memory: Option<u64>,
@@ -40,9 +40,9 @@ pub struct BuildJob {
 
 impl BuildJob {
     /// Whether the user's terminal is attached to it.
-    pub(super) fn is_attended(&self) -> bool {
+    pub(super) fn is_interactive(&self) -> bool {
         let session = self.request.task.session();
-        session.is_some_and(ShellSession::attended)
+        session.is_some_and(ShellSession::is_interactive)
     }
 }
 
@@ -89,7 +89,7 @@ impl Builder<'_> {
         spec.environment.extend(source);
         spec.user = Some(self.image.user.clone());
         spec.working_dir = Some("/".to_owned());
-        spec.input = if job.is_attended() {
+        spec.input = if job.is_interactive() {
             Input::Terminal
         } else {
             Input::Pipe

@@ -1,4 +1,4 @@
-//! What tells evaluations apart. Pure.
+//! The key that identifies an evaluation. Pure.
 
 use std::io;
 

@@ -1,7 +1,7 @@
 //! Exports what a build made to a binary cache: Nix reads the store volume, signs and packs, and sdbuild or the destination
 //! takes it in. The container has the network and the secrets of a build, and the key in memory.
 //!
-//! It counts as a builder: nobody collects garbage on the volume meanwhile.
+//! It counts as a builder: no garbage is collected on the volume meanwhile.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -26,7 +26,7 @@ use crate::nixos::{layout, ssh_access};
 
 /// The program that exports.
 const PROGRAM: &str = include_str!("../../../containers/builder/export-cache");
-/// Its path in the container.
+/// Path of the export program in the container.
 const PATH: &str = "/build/sdbuild/export-cache";
 /// The list of what the destination has already.
 const EXPORTED: &str = "/build/sdbuild/exported";
@@ -35,11 +35,11 @@ const ARCHIVE: &str = "-";
 /// Lines of Nix's that a failure shows.
 const MAX_MESSAGES: usize = 20;
 /// What the program's own lines begin with.
-const OWN: &str = "sdbuild: ";
+const REPORT_PREFIX: &str = "sdbuild: ";
 /// Exit status: the volume no longer has the result.
-const LOST: i64 = 121;
+const EXIT_RESULT_LOST: i64 = 121;
 /// Exit status: a binary cache did not answer.
-const UNASKED: i64 = 122;
+const EXIT_CACHE_UNREACHABLE: i64 = 122;
 
 /// An export, and what it is done with.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +68,7 @@ pub struct Export<'a> {
     pub exported: &'a [String],
 }
 
-/// What the program reports.
+/// A report of the export program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Report {
     /// How many paths are exported, and how many bytes they take in the store.
@@ -161,7 +161,7 @@ impl Export<'_> {
         container.upload("/", pack).await
     }
 
-    /// How the container ended; `None` if nobody takes the archive any more.
+    /// Exit state of the container; `None` if the receiver of the archive is gone.
     async fn follow(
         &self,
         container: &Container,
@@ -201,14 +201,14 @@ fn outcome(
     if code == 0 {
         return Ok(());
     }
-    if code == LOST {
+    if code == EXIT_RESULT_LOST {
         let text = format!("the store volume {store} no longer has the result {result}");
         return Err(Failure::environment(text)
             .hint("build the image again: what is kept is not built twice"));
     }
     messages.finish();
     let said = messages.last();
-    if code == UNASKED
+    if code == EXIT_CACHE_UNREACHABLE
         && let Some(cache) = &messages.unasked
     {
         let text = format!("the binary cache {cache} cannot be asked what it has: {said}");
@@ -256,7 +256,7 @@ impl<'a> Messages<'a> {
     }
 
     fn line(&mut self, line: &str) {
-        let own = line.strip_prefix(OWN).unwrap_or_default();
+        let own = line.strip_prefix(REPORT_PREFIX).unwrap_or_default();
         let words: Vec<&str> = own.split(' ').collect();
         match words[..] {
             ["paths", paths, bytes] => {
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(messages.unasked.as_deref(), Some("http://c"));
         let mut again = Messages::new(&note);
         again.add(b"sdbuild: unasked http://c\nno route\n");
-        let refused = outcome(UNASKED, "s", "/nix/store/x", again).unwrap_err();
+        let refused = outcome(EXIT_CACHE_UNREACHABLE, "s", "/nix/store/x", again).unwrap_err();
         let text = "the binary cache http://c cannot be asked what it has: no route";
         assert_eq!(refused.to_string(), text);
         for _ in 0..100 {
@@ -323,7 +323,7 @@ mod tests {
     fn a_result_that_is_gone_cannot_be_exported() {
         let outcome = |code| outcome(code, "sdbuild-store", "/nix/store/x", Messages::new(&drop));
         outcome(0).unwrap();
-        let lost = outcome(LOST).unwrap_err().to_string();
+        let lost = outcome(EXIT_RESULT_LOST).unwrap_err().to_string();
         let text = "the store volume sdbuild-store no longer has the result /nix/store/x";
         assert_eq!(lost, text);
         let other = outcome(1).unwrap_err().to_string();

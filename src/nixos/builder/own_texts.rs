@@ -9,7 +9,7 @@ use crate::nixos::{check, layout};
 pub(super) const ENTRY: &str = include_str!("../../../containers/builder/entry");
 /// The watchdog.
 pub(super) const WATCHDOG: &str = include_str!("../../../containers/builder/watchdog");
-/// What Nix runs as ssh.
+/// The wrapper that Nix runs as `ssh`.
 const SSH: &str = include_str!("../../../containers/builder/ssh");
 /// The programs that run in the builder, and the shell functions that they read: path and content.
 pub(super) const PROGRAMS: [(&str, &str); 6] = [

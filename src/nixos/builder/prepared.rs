@@ -191,11 +191,11 @@ impl PreparedBuilder {
 
     /// Runs the shell with the user's terminal; returns the shell's exit status. When the future is dropped the
     /// heartbeats stop, and the builder ends by itself.
-    pub async fn attend(self, cancel: &Cancel) -> Result<i64, Failure> {
+    pub async fn run_interactive(self, cancel: &Cancel) -> Result<i64, Failure> {
         let ContainerOfJob { container, job, .. } = self.container;
-        let attended = job.is_attended();
-        let attend = run_interactive(&container, self.heartbeat, &job.access, attended);
-        let exit = cancel.race(Box::pin(attend));
+        let interactive = job.is_interactive();
+        let session = run_interactive(&container, self.heartbeat, &job.access, interactive);
+        let exit = cancel.race(Box::pin(session));
         Ok(exit.await??.code)
     }
 }

@@ -21,10 +21,10 @@ use crate::nixos::{layout, ssh_access};
 
 /// The program that tries the builders.
 const PROGRAM: &str = include_str!("../../../containers/builder/try-builders");
-/// Its path in the container.
+/// Path of the trial program in the container.
 const PATH: &str = "/build/sdbuild/try-builders";
 /// Timeout for one builder: the program gives each of its steps 90 seconds.
-const TIMEOUT: Duration = Duration::from_secs(600);
+const TRIAL_TIMEOUT: Duration = Duration::from_secs(600);
 /// Lines that are read about one builder.
 const MAX_LINES: usize = 500;
 
@@ -48,7 +48,7 @@ impl TrialRun<'_> {
         let builders: Vec<RemoteBuilder> = self.access.builders.builders().cloned().collect();
         let spec = self.spec(&builders)?;
         let guard = ContainerGuard::arm(self.engine, &spec.name).grace(0);
-        let limit = TIMEOUT.saturating_mul(u32::try_from(builders.len()).unwrap_or(u32::MAX));
+        let limit = TRIAL_TIMEOUT.saturating_mul(u32::try_from(builders.len()).unwrap_or(u32::MAX));
         let lines = async |guard: &mut ContainerGuard| {
             let lines = finish_within(limit, self.lines(guard, &spec, builders.len()));
             Ok(lines.await??)
@@ -97,7 +97,7 @@ impl TrialRun<'_> {
         Ok(spec)
     }
 
-    /// What the program prints.
+    /// Lines that the trial program prints.
     async fn lines(
         &self,
         guard: &mut ContainerGuard,

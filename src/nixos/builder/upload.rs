@@ -62,7 +62,7 @@ pub(super) async fn configuration(
     Ok(*hashes)
 }
 
-/// What a builder gets.
+/// Files that are uploaded to the builder.
 struct Content {
     source: BuildSource,
     /// Files that sdbuild writes for this source: their paths and texts.

@@ -45,7 +45,7 @@ pub struct ConfigFacts {
     pub time_zone: Option<String>,
     /// `i18n.defaultLocale`.
     pub locale: Option<String>,
-    /// Who may become root.
+    /// Users who may become root.
     pub sudo: SudoFacts,
     /// Names of the files in `/etc` that are private keys.
     pub private_keys: Vec<String>,
@@ -105,7 +105,7 @@ pub enum PasswordState {
 /// The SSH server; `None` means the server's own default.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct SshFacts {
-    /// Whether it is enabled.
+    /// Whether the service is enabled.
     pub enable: bool,
     /// The ports on which it listens.
     pub ports: Vec<u16>,
@@ -126,7 +126,7 @@ pub struct SshFacts {
 /// The firewall.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct FirewallFacts {
-    /// Whether it is enabled.
+    /// Whether the service is enabled.
     pub enable: bool,
     /// The SSH server's ports that it lets through.
     pub admitted: Vec<u16>,

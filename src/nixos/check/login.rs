@@ -32,7 +32,7 @@ pub(super) const RULES: [Rule; 11] = [
         is: |facts, _| {
             let nobody =
                 !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none();
-            // `key-is-none` tells the cause already.
+            // `key-is-none` names the cause already.
             let nobody = nobody && broken_keys(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },

@@ -208,7 +208,7 @@ fn an_administrator_is_root_or_has_a_sudo_that_works() {
     ] {
         assert!(!nobody(wheel("pi", &[KEY], "none"), &[rule]));
     }
-    // Nobody gets in at all: that is another finding.
+    // No login at all is a different finding.
     assert!(!nobody(wheel("pi", &[], "none"), &[]));
 }
 

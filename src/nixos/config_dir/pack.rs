@@ -12,6 +12,7 @@ use std::path::Path;
 use super::{ConfigDir, EntryKind};
 use crate::common::hash::{Hasher, HashingReader, Sha256Hash};
 use crate::common::plain_file;
+use crate::common::to_usize::to_usize;
 use crate::nixos::tar_writer::TarWriter;
 
 /// Largest file that is read into memory before it is packed. A file that is not may shrink while it is read.
@@ -19,7 +20,7 @@ const MAX_IN_MEMORY: u64 = 8 << 20;
 /// How often a file that shrinks is read.
 const ATTEMPTS: usize = 2;
 
-/// What was packed.
+/// Summary of the packed files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::nixos) struct Packed {
     /// SHA-256 of names, modes and contents of all files.
@@ -28,7 +29,7 @@ pub(in crate::nixos) struct Packed {
     pub(in crate::nixos) left_out: Vec<String>,
 }
 
-/// What became of one file.
+/// Outcome of packing one file.
 enum FileOutcome {
     Packed,
     /// It is gone, and nothing of it was packed.
@@ -178,7 +179,7 @@ struct Padded<R> {
 
 impl<R: Read> Read for Padded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let max = usize::try_from(self.remaining).unwrap_or(usize::MAX);
+        let max = to_usize(self.remaining);
         let max = max.min(buffer.len());
         let Some(buffer) = buffer.get_mut(..max).filter(|b| !b.is_empty()) else {
             return Ok(0);

@@ -9,7 +9,7 @@ use crate::common::human_bytes::human_bytes;
 /// Bytes from which on the user is warned: configurations are small, larger files are there by mistake.
 const WARN_BYTES: u64 = 64 << 20;
 /// Largest directory in bytes.
-const MAX_BYTES: u64 = 2 << 30;
+const MAX_UPLOAD_BYTES: u64 = 2 << 30;
 /// Most files and directories; with more it is not a configuration's directory but a whole disk.
 const MAX_ENTRIES: u64 = 200_000;
 /// Files or directories that a message names.
@@ -52,13 +52,13 @@ impl Sizes {
 
     /// Whether the directory is too large to be uploaded.
     pub(super) fn are_too_large(&self) -> bool {
-        self.bytes > MAX_BYTES || self.entries > MAX_ENTRIES
+        self.bytes > MAX_UPLOAD_BYTES || self.entries > MAX_ENTRIES
     }
 
     /// The failure for the directory `root`, which is too large.
     pub(super) fn failure(&self, root: &Path) -> Failure {
         let root = root.display();
-        let (excess, largest) = if self.bytes > MAX_BYTES {
+        let (excess, largest) = if self.bytes > MAX_UPLOAD_BYTES {
             ("more than 2 GiB", self.largest())
         } else {
             ("more than 200,000 files", self.fullest())
@@ -96,7 +96,7 @@ impl Sizes {
             .join(", ")
     }
 
-    /// Where most files are.
+    /// The directory with the most files, for a hint.
     fn fullest(&self) -> String {
         let mut tops: Vec<_> = self.by_top.iter().collect();
         tops.sort_by(|(_, a), (_, b)| b.cmp(a));

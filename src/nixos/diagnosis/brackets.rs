@@ -12,14 +12,14 @@ pub(super) enum Imbalance {
     NotClosed {
         /// The bracket that opens.
         bracket: char,
-        /// Its line.
+        /// Line of the bracket, from 1.
         line: u64,
     },
     /// Nothing is open that a bracket could close.
     NotOpened {
         /// The bracket that closes.
         bracket: char,
-        /// Its line.
+        /// Line of the bracket, from 1.
         line: u64,
     },
 }

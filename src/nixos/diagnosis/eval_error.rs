@@ -105,7 +105,7 @@ impl EvalError {
         }
     }
 
-    /// What to do about it.
+    /// The hint for the user.
     pub(super) fn hint(self, context: &ExitContext<'_>, error: &NixError) -> String {
         let summary = error.summary.as_str();
         match self {

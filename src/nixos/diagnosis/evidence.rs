@@ -26,7 +26,7 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) only_evaluates: bool,
     /// Whether the user chose the builder's container image (`--builder-image`).
     pub(in crate::nixos) foreign: bool,
-    /// Whether it had no network.
+    /// Whether the builder had no network.
     pub(in crate::nixos) offline: bool,
     /// Name of the store volume.
     pub(in crate::nixos) store: &'a str,

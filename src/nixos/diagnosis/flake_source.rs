@@ -1,4 +1,4 @@
-//! Errors in the `flake.nix` itself, which Nix reports before the builder has told where the flake is in the store.
+//! Errors in the `flake.nix` itself, which Nix reports before the builder has reported the flake's store path.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ const STORE: &str = "/nix/store/";
 const SOURCE: &str = "-source/";
 
 /// `findings`, where errors in the user's own flake have the paths that the builder gave its files. Which of the flakes in the
-/// store it is, Nix's quotation of the line tells.
+/// store it is follows from Nix's quotation of the line.
 pub(super) fn with_own_paths<'a>(
     context: &ExitContext<'_>,
     findings: &'a Findings,

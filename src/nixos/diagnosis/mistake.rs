@@ -19,7 +19,7 @@ pub(super) enum Mistake {
     ArgumentNotAskedFor,
     /// A name inside `with pkgs;` that no package has.
     NoSuchPackage,
-    /// An argument of a module that nobody passes.
+    /// A module argument that no caller passes.
     UnknownArgument,
     /// A module that takes only some arguments, without `...`.
     NoEllipsis,

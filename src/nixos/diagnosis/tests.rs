@@ -145,7 +145,7 @@ fn errors_name_the_users_file() {
 #[test]
 fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
     for (message, hint) in [
-        ("unexpected ','", "no comma belongs there"),
+        ("unexpected ','", "remove the comma"),
         ("unexpected ID, expecting '.' or '='", "a `,`"),
         ("unexpected end of file", "or the file is empty"),
         ("unexpected '{', expecting ':'", "ends with a colon"),

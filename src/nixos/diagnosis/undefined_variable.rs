@@ -6,7 +6,7 @@ use super::names::quoted_after;
 use crate::common::nearest::is_slip;
 use crate::nixos::log::{NixError, Position};
 
-/// What stands around a name.
+/// The syntax around a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Around {
     /// It is the whole value of an attribute: `a = NAME;`.

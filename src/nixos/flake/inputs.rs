@@ -1,4 +1,4 @@
-//! The inputs of a flake: which are fetched here, and which nobody can fetch.
+//! The inputs of a flake: which are fetched here, and which cannot be fetched.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

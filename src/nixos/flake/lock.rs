@@ -30,14 +30,14 @@ pub(super) struct Node {
     /// What the `flake.nix` says of it.
     #[serde(deserialize_with = "texts")]
     pub(super) original: Attributes,
-    /// What it was locked to.
+    /// The locked attributes of the input.
     #[serde(deserialize_with = "texts")]
     pub(super) locked: Attributes,
     /// There is one if its path is relative to another input.
     parent: Option<IgnoredAny>,
 }
 
-/// What an input of a node is.
+/// Target of a node's input.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Edge {
@@ -52,7 +52,7 @@ enum Edge {
 pub(super) struct LockedInput<'a> {
     /// Its names from the flake on, joined by slashes.
     pub(super) path: String,
-    /// What the lock has of it.
+    /// The input's node in the lock.
     pub(super) node: &'a Node,
 }
 

@@ -10,7 +10,7 @@ use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::nixos::lock::replace_file;
 
-/// Its name.
+/// File name of a flake's lock.
 pub const NAME: &str = "flake.lock";
 /// Largest lock that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -75,7 +75,7 @@ mod tests {
         }
     }
 
-    /// The lock that somebody edited during the run was lost.
+    /// The lock that was edited during the run was lost.
     #[test]
     fn a_lock_that_was_edited_meanwhile_stays() {
         let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The locked inputs of a flake that git on the user's machine fetches, and those that nobody can.
+//! The locked inputs of a flake that git on the user's machine fetches, and those that cannot be fetched.
 
 use super::lock::{Lock, LockedInput, Node};
 use crate::common::git_source::{self, Attributes, GitSource, GitSourceError};
@@ -8,11 +8,11 @@ use crate::common::git_source::{self, Attributes, GitSource, GitSourceError};
 pub(super) struct LockedRepository {
     /// Its names from the flake on, joined by slashes.
     pub(super) path: String,
-    /// Where git finds it.
+    /// Repository that git fetches the input from.
     pub(super) source: GitSource,
 }
 
-/// The inputs that git on the user's machine fetches: those that nobody else can, and those that the user has `named`; without those
+/// The inputs that git on the user's machine fetches: those that only it can fetch, and those that the user has `named`; without those
 /// that are `replaced`, and what git cannot fetch.
 pub(super) fn private_repositories(
     lock: &Lock,
@@ -76,9 +76,9 @@ pub(super) fn unreachable_inputs(lock: &Lock, replaced: &[&str]) -> Vec<(String,
 
 /// What the lock says of an input, but for how Nix fetches its commit.
 fn locked_attributes(node: &Node) -> Attributes {
-    const HOW: [&str; 3] = ["allRefs", "shallow", "verifyCommit"];
+    const FETCH_PARAMETERS: [&str; 3] = ["allRefs", "shallow", "verifyCommit"];
     let mut all = node.locked.clone();
-    all.retain(|name, _| !HOW.contains(&name.as_str()));
+    all.retain(|name, _| !FETCH_PARAMETERS.contains(&name.as_str()));
     all
 }
 

@@ -15,9 +15,9 @@ use crate::nixos::layout;
 /// An input that a `flake.nix` declares, and whose commit git has to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct UnlockedRepository {
-    /// Its name.
+    /// Name of the input.
     pub(super) name: String,
-    /// Where git finds it.
+    /// Repository that git fetches the input from.
     pub(super) source: GitSource,
     /// What the `flake.nix` says of it, as locks have it.
     attributes: Attributes,
@@ -26,7 +26,7 @@ pub(super) struct UnlockedRepository {
 /// A commit that git has fetched.
 #[derive(Debug)]
 pub(super) struct Commit {
-    /// Its SHA-1 in hex.
+    /// SHA-1 of the commit in hex.
     pub(super) revision: String,
     /// The branch or tag that it was found on, if it is known.
     pub(super) branch: Option<String>,

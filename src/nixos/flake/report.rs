@@ -26,7 +26,7 @@ pub struct FlakeReport {
     pub lock: Option<String>,
     /// The binary caches that it names.
     pub caches: FlakeCaches,
-    /// Whether they are used.
+    /// Whether the flake's caches are used.
     #[serde(skip)]
     pub uses_caches: bool,
 }
@@ -135,7 +135,7 @@ mod tests {
             assert!(unknown.contains(part), "{unknown}");
         }
         assert!(told(&report, CacheUse::Used).contains("are used: https://c.example"));
-        assert!(told(&report, CacheUse::Refused).contains("as you have said"));
+        assert!(told(&report, CacheUse::Refused).contains("as you answered before"));
         assert_eq!(told(&report, CacheUse::Asked), "", "the question says it");
         let none = "{\"substituters\":[],\"trusted-public-keys\":[]}";
         let report = FlakeReport::parse(&json(&source, &hash, none)).unwrap();

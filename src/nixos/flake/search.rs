@@ -21,6 +21,6 @@ pub struct FlakeSearch<'a> {
     pub offline: bool,
     /// The run's cancellation, which ends git.
     pub cancel: &'a Cancel,
-    /// What users are told.
+    /// Receiver of messages for the user.
     pub events: &'a Events,
 }

@@ -139,7 +139,7 @@ impl FlakeTree {
         self.checkout.is_none()
     }
 
-    /// What is uploaded, in words.
+    /// Describes the uploaded files, for the plan.
     pub(super) fn describe(&self) -> String {
         let root = self.root.display();
         match &self.git {

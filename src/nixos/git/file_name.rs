@@ -1,10 +1,10 @@
-//! The names of files in a repository, which whoever made its index or commits has chosen.
+//! The names of files in a repository, which the author of its index or commits has chosen.
 
 use std::path::{Component, Path};
 
 use crate::common::failure::Failure;
 
-/// The path `name` of a file. Git itself checks names only when files are added: an index or a commit that somebody else made may
+/// The path `name` of a file. Git itself checks names only when files are added: an index or a commit from elsewhere may
 /// have any. A usage error for one that is not below its directory, or not plain UTF-8.
 pub(in crate::nixos) fn plain_path(name: &[u8]) -> Result<String, Failure> {
     let name = utf8(name)?;

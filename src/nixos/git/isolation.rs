@@ -1,4 +1,4 @@
-//! What keeps git to itself: the variables and settings with which it runs no program of a repository, asks nobody, and reaches
+//! What keeps git to itself: the variables and settings with which it runs no program of a repository, asks no questions, and reaches
 //! no other repository than it may.
 
 use crate::common::failure::Failure;
@@ -28,7 +28,7 @@ pub(super) const NO_PROGRAMS: [&str; 3] = [
     "core.hooksPath=/dev/null",
     "core.askPass=",
 ];
-/// Nobody is asked, on the terminal or in a window: neither by git, nor by a credential helper that knows these (Git Credential
+/// No questions are asked, on the terminal or in a window: neither by git, nor by a credential helper that knows these (Git Credential
 /// Manager), nor by ssh, whatever program the user has in its place. An empty program is none for git, before any other setting. For
 /// releases of ssh before 8.4, which do not know the last one, it is a program that fails.
 pub(super) const WITHOUT_QUESTIONS: [(&str, &str); 5] = [

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// What precedes the content of a key, whatever its format is (RFC 7468, OpenSSH).
 const MARK: &str = "PRIVATE KEY-----";
-/// What follows a quoted value.
+/// Characters that end a quoted value.
 const QUOTES: [char; 5] = ['"', '\'', '`', '\u{2019}', '\u{201d}'];
 
 /// `text` with `***` in the place of the content of private keys: up to the end of the quoted value, or of the text.

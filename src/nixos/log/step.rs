@@ -5,7 +5,7 @@ use crate::common::nix_event::StepUnit;
 /// What the line begins with; the name of the derivation, the unit and two numbers follow.
 const STEP: &str = "sdbuild: step: ";
 
-/// What a line reports.
+/// Progress that a line reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Step<'a> {
     /// The name of the derivation with its extension: `ext4-fs.img.drv`.

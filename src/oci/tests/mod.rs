@@ -284,7 +284,7 @@ fn package_that_changed_after_verification_is_not_used() {
         fs::write(&path, bytes).unwrap();
         let error = fixture.assemble_lock(&lock, &paths, vec![]).err().unwrap();
         let text = error.to_string();
-        assert!(text.contains("no longer what it was"), "{text}");
+        assert!(text.contains("has changed since it was verified"), "{text}");
     }
 }
 

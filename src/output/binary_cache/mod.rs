@@ -174,7 +174,7 @@ impl CacheDir {
         File::open(place.parent().unwrap_or(&self.dir))?.sync_all()
     }
 
-    /// Removes the incomplete files of exports that were killed: nobody holds their lock.
+    /// Removes the incomplete files of exports that were killed: their lock is free.
     fn remove_parts(&self) {
         for dir in [self.dir.clone(), self.dir.join("nar")] {
             for file in fs::read_dir(dir).into_iter().flatten().flatten() {

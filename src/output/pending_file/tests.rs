@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::*;
 
 /// Creates unnamed files where the kernel has them, and named ones as on other file systems.
-const CONSTRUCTORS: [fn(&Path) -> io::Result<PendingFile>; 2] =
+const CONSTRUCTORS: [fn(&Path, u32) -> io::Result<PendingFile>; 2] =
     [PendingFile::create, PendingFile::create_named];
 
 fn names(dir: &Path) -> Vec<String> {
@@ -19,8 +19,8 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-fn written(create: fn(&Path) -> io::Result<PendingFile>, dir: &Path) -> PendingFile {
-    let file = create(dir).unwrap();
+fn written(create: fn(&Path, u32) -> io::Result<PendingFile>, dir: &Path) -> PendingFile {
+    let file = create(dir, PUBLIC).unwrap();
     file.file().write_all(b"image").unwrap();
     file
 }
@@ -50,6 +50,16 @@ fn published_file_is_whole_and_readable() {
         assert_eq!(names(dir.path()), ["a.img"]);
         let mode = path.metadata().unwrap().permissions().mode() & 0o777;
         assert!(mode & 0o600 == 0o600 && mode & 0o133 == 0, "{mode:o}");
+    }
+}
+
+#[test]
+fn a_private_file_is_never_anything_else() {
+    for create in CONSTRUCTORS {
+        let dir = tempfile::tempdir().unwrap();
+        let file = create(dir.path(), PRIVATE).unwrap();
+        let mode = file.file().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) enum Step {
     Sync,
 }
 
-/// How a step is undone.
+/// The action that undoes a step.
 #[derive(Debug)]
 enum Undo {
     /// Remove the file of this name.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::common::hash::{Sha256Hash, hash_reader};
 use crate::common::image_name::Sidecar;
 use crate::common::{locked_file, plain_file};
-use crate::output::pending_file::{HiddenFile, Owner, PendingFile, is_hidden};
+use crate::output::pending_file::{HiddenFile, Owner, PUBLIC, PendingFile, is_hidden};
 
 const SUFFIX: &str = ".names";
 /// A record has one image and four sidecars at most, in some 700 bytes.
@@ -47,7 +47,7 @@ impl PublishRecord {
             image: image.to_owned(),
             sidecars,
         };
-        let pending = PendingFile::create(dir)?;
+        let pending = PendingFile::create(dir, PUBLIC)?;
         if let Some(owner) = owner {
             // Where that is impossible the sidecars have no other owner either.
             pending.set_owner(owner).ok();

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 
 use super::*;
+use crate::output::pending_file::PUBLIC;
 
 const IMAGE: &str = "a.img";
 const SIDECARS: [&str; 3] = ["a.img.sha256", "a.img.bmap", "a.img.json"];
@@ -21,7 +22,7 @@ fn publish_with(
     remove_orphans(dir);
     let named = |name: &str| {
         check_name(dir, name, force)?;
-        let file = PendingFile::create(dir).unwrap();
+        let file = PendingFile::create(dir, PUBLIC).unwrap();
         file.file().write_all(word.as_bytes()).unwrap();
         let name = name.to_owned();
         Ok(NamedFile { name, file })
@@ -255,7 +256,9 @@ fn what_cannot_be_restored_stays_under_a_visible_name() {
         assert_eq!(read(dir, now).as_deref(), Some("old"), "{now}");
     }
     let hints = crate::output::failures::publish_failed(error, dir).hints;
-    let hint = hints.iter().find(|hint| hint.contains("a.img.old now"));
+    let hint = hints
+        .iter()
+        .find(|hint| hint.ends_with("a.img.old: rename it"));
     assert!(hint.is_some(), "{hints:?}");
 }
 

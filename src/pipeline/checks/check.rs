@@ -22,7 +22,7 @@ pub enum Verdict {
 pub struct Check {
     /// What was checked, in one or two words.
     pub topic: &'static str,
-    /// How the condition is met.
+    /// Verdict on the condition.
     pub verdict: Verdict,
     /// What was found. A warning or an error of a build has the same text.
     pub text: String,

@@ -9,7 +9,7 @@ use crate::pipeline::kernel_version::KernelVersion;
 /// The first kernel whose handlers have the flag `F`, without which containers do not see the emulator.
 const FIX_BINARY: KernelVersion = KernelVersion::new(4, 8);
 
-/// Which engine answers.
+/// The check that names the engine.
 pub(super) fn identity(machine: &Machine<'_>) -> Option<Check> {
     let engine = machine.engine?;
     let (major, minor) = engine.facts.api;

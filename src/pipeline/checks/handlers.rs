@@ -17,7 +17,8 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
         return None;
     }
     let architecture = machine.settings.system.architecture();
-    let entries = binfmt_table::local_entries();
+    // What is in a table that cannot be read is not known.
+    let entries = binfmt_table::local_entries().ok()?;
     if machine.emulation != Some(Emulation::Host) {
         return foreign_handlers(&entries, architecture);
     }

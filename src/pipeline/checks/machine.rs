@@ -21,7 +21,7 @@ pub(in crate::pipeline) struct Machine<'a> {
     pub(in crate::pipeline) emulation: Option<Emulation>,
     /// What the engine and the cache lack of the container images.
     pub(in crate::pipeline) missing: Option<&'a MissingImages>,
-    /// What only `doctor` finds out.
+    /// Facts that only `doctor` collects.
     pub(in crate::pipeline) doctor: Option<&'a DoctorFacts>,
 }
 
@@ -46,7 +46,7 @@ impl Machine<'_> {
 pub(in crate::pipeline) struct EngineView<'a> {
     /// What it reported about itself and its machine.
     pub(in crate::pipeline) facts: &'a EngineFacts,
-    /// Its address.
+    /// Address of the engine.
     pub(in crate::pipeline) endpoint: &'a Endpoint,
     /// Whether it runs on this machine's kernel.
     pub(in crate::pipeline) is_on_this_kernel: bool,
@@ -65,7 +65,7 @@ impl<'a> From<&'a Engine> for EngineView<'a> {
 /// What takes too long for every build to find out.
 #[derive(Debug)]
 pub(in crate::pipeline) struct DoctorFacts {
-    /// What servers answered.
+    /// Answers of the servers that a build needs.
     pub(in crate::pipeline) answers: Answers,
     /// The archive of nixpkgs that a build needs; `None` for a local directory.
     pub(in crate::pipeline) nixpkgs: Option<NixpkgsArchive>,

@@ -10,7 +10,7 @@ use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::settings;
 
-/// What one server answered.
+/// Answer of one server.
 #[derive(Clone, Debug)]
 pub(super) struct ServerAnswer {
     /// The server's address, as the settings name it.
@@ -50,14 +50,16 @@ impl Answers {
         if settings.common.offline {
             return Self::default();
         }
-        // `network::access` reports a file that cannot be read.
+        // `network::access` reports a file that cannot be read; the servers may have certificates of known authorities.
         let authorities = clients::authorities(&settings.common).unwrap_or_default();
-        let Ok(probe) = HttpProbe::new(timeout, &authorities) else {
-            return Self::default();
+        let probe = HttpProbe::new(timeout, &authorities).map_err(|failure| failure.to_string());
+        let answer = async |url: &str| match &probe {
+            Ok(probe) => probe.head(url).await,
+            Err(why) => Err(why.clone()),
         };
         let has_logins = settings.caches.netrc_file.is_some();
         let head = async |url: &str| {
-            let answer = probe.head(url).await.map_err(NoAnswer::Unreachable)?;
+            let answer = answer(url).await.map_err(NoAnswer::Unreachable)?;
             // The probe does not log in, unlike Nix.
             let asks_for_login = [401, 403].contains(&answer.status) && has_logins;
             if answer.is_success() || asks_for_login {

@@ -40,7 +40,7 @@ pub struct Run {
 /// A machine on loan.
 #[derive(Debug, Serialize)]
 pub struct Machine {
-    /// What its provider calls it; the id of the loan if it has not told that.
+    /// The provider's ID of the machine; the ID of the loan if that is unknown.
     pub id: String,
     /// The provider.
     pub on: String,

@@ -13,6 +13,7 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::{HashingReader, Sha256Hash};
+use crate::common::plain_tar::{PlainEntry, plain_entries};
 use crate::image::{Error, ImageFile, ImageKind, ImageReader};
 
 /// Files of an archive: sdbuild makes at most 102 blobs.
@@ -73,15 +74,16 @@ fn refused(why: impl std::fmt::Display) -> Failure {
 
 impl Unpacked {
     fn take<R: Read>(&mut self, mut archive: Archive<R>, layout: &Path) -> Result<(), Failure> {
-        // Raw: what other kinds of headers say would be read into memory.
         let broken = |_| refused("it is not a tar archive, or damaged");
-        let entries = archive.entries().map_err(broken)?.raw(true);
-        for (count, entry) in entries.enumerate() {
-            let mut entry = entry.map_err(broken)?;
+        let entries = archive.entries().map_err(broken)?;
+        for (count, found) in plain_entries(entries).enumerate() {
+            let PlainEntry {
+                mut entry, path, ..
+            } = found.map_err(broken)?;
             if count >= MAX_FILES {
                 return Err(refused(format!("it has more than {MAX_FILES} files")));
             }
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let name = String::from_utf8_lossy(&path).into_owned();
             let kind = entry.header().entry_type();
             if kind == EntryType::Directory {
                 continue;

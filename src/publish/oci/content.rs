@@ -79,7 +79,7 @@ pub(super) fn is_version(text: &str) -> bool {
 }
 
 impl Content<'_> {
-    /// The one image. Each part is there with the length that is told, layers are what the configuration names, and nothing else is there.
+    /// The one image. Each part exists with its stated length, layers are those that the configuration names, and there is nothing else.
     pub(super) fn image(&self) -> Result<ImageInLayout, String> {
         if !is_version(self.marker) {
             return Err("its oci-layout is not of version 1.0.0".into());

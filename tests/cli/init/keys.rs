@@ -112,7 +112,7 @@ fn keys_of_an_account_need_confirmation() {
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "octocat.keys has: ssh-ed25519 ",
-            "no answer from a terminal",
+            "there is no terminal",
             "--yes",
         ]);
     assert_eq!(file_names(user.home.path()), ["out"]);

@@ -208,7 +208,7 @@ fn files_for_the_network_are_read_before_anything_starts() {
         ),
         (
             &["build", "--builders", "ssh-ng://a@b x86_64-linux"],
-            "made the key ",
+            "created the key ",
         ),
     ] {
         CliTest::new(args)

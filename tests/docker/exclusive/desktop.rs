@@ -30,9 +30,9 @@ fn simulated_docker_desktop_builds_with_its_own_handler() {
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let goes_on = [
         "Mounts denied",
-        "going on with a handler that only the builder sees",
+        "continuing with a handler that only the builder sees",
         "seccomp profile: not allowed",
-        "going on with the existing handler, if there is one",
+        "continuing with the existing handler, if there is one",
     ];
     if !machine_emulates() {
         let nothing = run(&mut user.build(&[]))

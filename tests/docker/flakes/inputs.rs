@@ -152,7 +152,7 @@ fn caches_of_a_flake_are_asked_about_once() {
         &server.url(),
         "cache.example-1:AAAA",
         "flake-caches.toml",
-        "as you have said",
+        "as you answered before",
     ] {
         assert!(seen.contains(part), "{part}\n{seen}");
     }
@@ -172,7 +172,7 @@ fn caches_of_a_flake_are_asked_about_once() {
     repository.write("flake.nix", &text);
     let seen = on_a_terminal(None);
     assert!(
-        seen.contains("as you have said") && !seen.contains("[y/N]"),
+        seen.contains("as you answered before") && !seen.contains("[y/N]"),
         "{seen}"
     );
     std::fs::remove_file(answers).unwrap();

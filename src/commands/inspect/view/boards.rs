@@ -103,7 +103,7 @@ mod tests {
         assert_eq!(
             shown,
             [
-                "boards|all that the boot needs is there for rpi3, rpi02",
+                "boards|everything needed to boot is there for rpi3, rpi02",
                 "|not for rpi4: start4.elf; a tree",
                 "|not for rock64, pine64: U-Boot",
                 "note|rpi3: a note",

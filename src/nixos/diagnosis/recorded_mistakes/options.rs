@@ -142,7 +142,7 @@ fn errors_of_the_command_line_name_the_flag() {
     assert_hint(
         &value,
         "- On the command line: --set time.timeZone=5",
-        "a text in quotes",
+        "a string in quotes",
     );
     let set = "environment.systemPackages=[ pkgs.vim htopp ]";
     let undefined = recorded_with(

@@ -93,7 +93,7 @@ impl Repository {
         find(&self.path(dir), false, &Cancel::new())
     }
 
-    /// Makes the last commit a signed one, whose signature is nobody's.
+    /// Makes the last commit a signed one, whose signature is invalid.
     fn sign(&self) {
         let commit = r"tree %s\nauthor x <x> 1 +0000\ncommitter x <x> 1 +0000\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n -----END PGP SIGNATURE-----\n\nm\n";
         let script = format!(

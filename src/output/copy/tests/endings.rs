@@ -44,7 +44,7 @@ fn interruption_before_publishing_changes_nothing() {
             std::fs::write(dir.path().join("a.img"), "old").unwrap();
         }
         let copy = copy(dir.path(), plain(force));
-        let target = copy.create_file().unwrap();
+        let target = copy.create_file(PUBLIC).unwrap();
         let input = StageInput {
             size: raw.len() as u64,
             compression: Compression::None,

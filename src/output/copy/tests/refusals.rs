@@ -134,7 +134,7 @@ fn image_that_was_changed_meanwhile_is_not_replaced() {
     let (late, replace) = next("/nix/store/c");
     std::fs::write(dir.path().join("a.img"), "mine").unwrap();
     let failure = late.write(bytes.as_slice(), replace).unwrap_err();
-    assert!(failure.to_string().contains("exists already"), "{failure}");
+    assert!(failure.to_string().contains("already exists"), "{failure}");
     assert_eq!(read(dir.path(), "a.img"), b"mine");
 }
 
@@ -156,7 +156,7 @@ fn another_run_may_have_written_the_image_meanwhile() {
     let same = second.write(bytes.as_slice(), nothing).unwrap();
     assert_eq!((same.sha256, same.up_to_date), (written.sha256, true));
     let failure = other.write(bytes.as_slice(), none).unwrap_err();
-    assert!(failure.to_string().contains("exists already"), "{failure}");
+    assert!(failure.to_string().contains("already exists"), "{failure}");
     let left = std::fs::read_dir(dir.path()).unwrap().count();
     assert_eq!(left, 4);
 }

@@ -1,8 +1,8 @@
-//! Repositories that somebody else made: nothing in them is run, and nothing outside is read.
+//! Repositories from an untrusted source: nothing in them is run, and nothing outside is read.
 
 use super::*;
 
-/// The settings of an unpacked archive are of whoever made it.
+/// The settings of an unpacked archive come from its author.
 #[test]
 fn programs_that_a_repository_names_are_not_run() {
     let library = Repository::new(&["lib.nix", ".gitattributes"]);

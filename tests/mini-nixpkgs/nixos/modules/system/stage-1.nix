@@ -6,8 +6,11 @@ let
   # Of a system that runs from memory: a file of the initial RAM disk.
   store = builtins.replaceStrings [ "../" ] [ "/" ] (config.fileSystems."/nix/.ro-store" or { device = ""; }).device;
   kernel = config.boot.kernelPackages.kernel;
-  # Of a systemd in the initial RAM disk there are the scripts of its services, once the root file system is mounted.
-  services = lib.concatMapStrings (service: "${service.script or ""}\n") (lib.attrValues config.boot.initrd.systemd.services);
+  # Of a systemd in the initial RAM disk there are the scripts of its services, once the root file system is mounted. An option of
+  # coreutils' rm is one that busybox does not have.
+  services = builtins.replaceStrings [ "rm -rf --one-file-system" ] [ "rm -rf" ] (
+    lib.concatMapStrings (service: "${service.script or ""}\n") (lib.attrValues config.boot.initrd.systemd.services)
+  );
   script = pkgs.writeScript "stage-1" (
     builtins.replaceStrings
       [ "@root@" "@fsType@" "@modules@" "@grow@" "@store@" "@services@" ]

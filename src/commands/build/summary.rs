@@ -1,4 +1,4 @@
-//! What is told of an image that was built, and what to do next.
+//! The summary of a finished image, and the next commands.
 
 use std::path::Path;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub(in crate::commands) struct BuildOutput<'a> {
 /// The command that boots an image.
 pub(super) const BOOT: &str = "sdbuild boot";
 
-/// Tells about `image`. If it is tested afterwards, what to do next is told then.
+/// Reports `image`. If it is tested afterwards, the next commands are printed after the test.
 pub(super) fn tell_image(
     image: &Image,
     told: ImageDone,
@@ -75,7 +75,7 @@ pub(super) fn next_commands(path: &Path, format: &ImageFormat) -> Vec<(String, &
         .collect()
 }
 
-/// What users are told about `image`, with the commands to go on with.
+/// The summary of `image` for users, with the commands to run next.
 pub(super) fn image_done(
     image: &Image,
     raw: &'static str,
