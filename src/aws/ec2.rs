@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 use super::client::Client;
 use super::error::Error;
+use super::instances::{ROOT_DEVICE, add_tags};
+use super::query::{Params, unless_gone};
 use super::tag::Tag;
 use super::xml::{child, items, parsed, single, tags, text};
 
@@ -186,34 +188,31 @@ impl Client {
     /// Registers an image of a disk that UEFI starts, and returns its id.
     pub async fn register_image(&self, new: &NewImage<'_>) -> Result<String, Error> {
         let action = "RegisterImage";
-        let mut params = vec![
-            ("Name".to_owned(), new.name),
-            ("Description".to_owned(), new.description),
-            ("Architecture".to_owned(), new.architecture),
-            ("RootDeviceName".to_owned(), ROOT_DEVICE),
-            ("BlockDeviceMapping.1.DeviceName".to_owned(), ROOT_DEVICE),
-            (
-                "BlockDeviceMapping.1.Ebs.SnapshotId".to_owned(),
-                new.snapshot,
-            ),
-            ("BlockDeviceMapping.1.Ebs.VolumeType".to_owned(), "gp3"),
-            (
-                "BlockDeviceMapping.1.Ebs.DeleteOnTermination".to_owned(),
-                "true",
-            ),
-            ("VirtualizationType".to_owned(), "hvm"),
-            ("BootMode".to_owned(), "uefi"),
-            ("EnaSupport".to_owned(), "true"),
-            ("SriovNetSupport".to_owned(), "simple"),
-            ("ImdsSupport".to_owned(), "v2.0"),
-        ];
-        add_tags(&mut params, 1, "image", new.tags);
-        let params: Vec<_> = params
-            .iter()
-            .map(|(key, value)| (key.as_str(), *value))
-            .collect();
-        let body = self.query(action, &params).await?;
+        let mut params = owned(&[
+            ("Name", new.name),
+            ("Description", new.description),
+            ("Architecture", new.architecture),
+            ("RootDeviceName", ROOT_DEVICE),
+            ("BlockDeviceMapping.1.DeviceName", ROOT_DEVICE),
+            ("BlockDeviceMapping.1.Ebs.SnapshotId", new.snapshot),
+            ("BlockDeviceMapping.1.Ebs.VolumeType", "gp3"),
+            ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
+            ("VirtualizationType", "hvm"),
+            ("BootMode", "uefi"),
+            ("EnaSupport", "true"),
+            ("SriovNetSupport", "simple"),
+            ("ImdsSupport", "v2.0"),
+        ]);
+        add_tags(&mut params, &["image"], new.tags);
+        let body = self.query_list(action, &params).await?;
         single(action, &body, "imageId")
+    }
+
+    /// Whether new snapshots are encrypted without being asked for, in the region of this client.
+    pub async fn encrypts_by_default(&self) -> Result<bool, Error> {
+        let action = "GetEbsEncryptionByDefault";
+        let body = self.query(action, &[]).await?;
+        Ok(single(action, &body, "ebsEncryptionByDefault")? == "true")
     }
 
     /// Lets another account, or `all`, start machines of the image `id`.
@@ -242,21 +241,15 @@ impl Client {
     /// Copies an image to the region of this client, and returns the copy's id.
     pub async fn copy_image(&self, copy: &ImageCopy<'_>) -> Result<String, Error> {
         let action = "CopyImage";
-        let mut params = vec![
-            ("SourceImageId".to_owned(), copy.source),
-            ("SourceRegion".to_owned(), copy.region),
-            ("Name".to_owned(), copy.name),
-            ("ClientToken".to_owned(), copy.token),
-        ];
+        let mut params = owned(&[
+            ("SourceImageId", copy.source),
+            ("SourceRegion", copy.region),
+            ("Name", copy.name),
+            ("ClientToken", copy.token),
+        ]);
         // AWS copies no tags to the snapshot itself.
-        for (n, kind) in [(1, "image"), (2, "snapshot")] {
-            add_tags(&mut params, n, kind, copy.tags);
-        }
-        let params: Vec<_> = params
-            .iter()
-            .map(|(key, value)| (key.as_str(), *value))
-            .collect();
-        let body = self.query(action, &params).await?;
+        add_tags(&mut params, &["image", "snapshot"], copy.tags);
+        let body = self.query_list(action, &params).await?;
         single(action, &body, "imageId")
     }
 
@@ -270,8 +263,10 @@ impl Client {
 
     /// Removes the image `id`, if it is there; its snapshots stay.
     pub async fn deregister_image(&self, id: &str) -> Result<(), Error> {
-        let removed = self.query("DeregisterImage", &[("ImageId", id)]).await;
-        unless_gone(removed)
+        match self.query("DeregisterImage", &[("ImageId", id)]).await {
+            Err(error) if error.is_gone() => Ok(()),
+            removed => removed.map(drop),
+        }
     }
 
     /// Removes the snapshot `id` of an image that was removed just now: for a moment AWS may take it for one that is in use.
@@ -288,27 +283,13 @@ impl Client {
     /// Removes the snapshot `id`, if it is there.
     pub async fn delete_snapshot(&self, id: &str) -> Result<(), Error> {
         let removed = self.query("DeleteSnapshot", &[("SnapshotId", id)]).await;
-        unless_gone(removed)
+        unless_gone(removed, "InvalidSnapshot.NotFound")
     }
 }
 
-/// A missing resource counts as removed: by an attempt whose answer was lost, or by another process.
-fn unless_gone(removed: Result<String, Error>) -> Result<(), Error> {
-    match removed {
-        Err(error) if error.is_gone() => Ok(()),
-        removed => removed.map(drop),
-    }
+fn owned(params: &[(&str, &str)]) -> Params {
+    let params = params.iter();
+    params
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
 }
-
-/// Adds the tags of the objects `kind`, as the `n`th specification of tags.
-fn add_tags<'a>(params: &mut Vec<(String, &'a str)>, n: usize, kind: &'a str, tags: &'a [Tag]) {
-    let specification = format!("TagSpecification.{n}");
-    params.push((format!("{specification}.ResourceType"), kind));
-    for (n, tag) in (1..).zip(tags) {
-        params.push((format!("{specification}.Tag.{n}.Key"), &tag.key));
-        params.push((format!("{specification}.Tag.{n}.Value"), &tag.value));
-    }
-}
-
-/// NixOS's own images name it so; Linux calls the disk as it likes.
-const ROOT_DEVICE: &str = "/dev/xvda";

@@ -2,6 +2,9 @@
 
 use crate::common::failure::{Class, Failure};
 
+/// The request for the address from which AWS sees this machine, as messages name it.
+pub(super) const OWN_ADDRESS: &str = "the request for this machine's public address";
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -58,6 +61,10 @@ impl Error {
     }
 
     fn hint(&self) -> Option<String> {
+        if matches!(self, Self::Unexpected { action, .. } if *action == OWN_ADDRESS) {
+            let text = "a proxy or a portal of this network answers in place of AWS";
+            return Some(text.to_owned());
+        }
         let Self::Refused { code, message, .. } = self else {
             let reach =
                 "check the network, and that the region exists (--region, or --on aws:region=NAME)";
@@ -83,6 +90,10 @@ impl Error {
             }
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
                 "the account's policy lacks a permission: docs/publishing.md and docs/machines.md list those that are needed"
+            }
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
+                "the first spot instance of an account needs a role: somebody with more permissions runs, once, \
+                 aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
             }
             "VPCIdNotSpecified" | "DefaultVpcDoesNotExist" => {
                 "the region has no default network: aws ec2 create-default-vpc makes it"

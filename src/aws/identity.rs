@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::client::Client;
-use super::error::Error;
+use super::error::{Error, OWN_ADDRESS};
 use super::xml::descendant;
 
 /// Service of AWS that returns the caller's public address.
@@ -22,7 +22,7 @@ impl Client {
 
     /// The address from which this machine reaches the internet, as AWS sees it.
     pub async fn own_address(&self) -> Result<IpAddr, Error> {
-        let action = "the request for this machine's public address";
+        let action = OWN_ADDRESS;
         let url = match &self.account.endpoint {
             Some(endpoint) => format!("{}/checkip", endpoint.trim_end_matches('/')),
             None => CHECK_ADDRESS.to_owned(),

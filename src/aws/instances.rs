@@ -9,8 +9,8 @@ use super::query::{Params, unless_gone};
 use super::tag::Tag;
 use super::xml::{child, items, parsed, tags, text};
 
-/// The disk that machines of Amazon Linux start from.
-const ROOT_DEVICE: &str = "/dev/xvda";
+/// The disk that machines start from: Amazon Linux and NixOS's own images name it so; Linux calls it as it likes.
+pub(super) const ROOT_DEVICE: &str = "/dev/xvda";
 /// Types of resources that get the tags at launch.
 const TAGGED: [&str; 3] = ["instance", "volume", "network-interface"];
 
@@ -25,6 +25,8 @@ pub struct NewInstance<'a> {
     pub zone: Option<&'a str>,
     /// Whether it is a spot instance, which costs less and may be taken away.
     pub is_spot: bool,
+    /// The most that a spot instance may cost, in US dollars an hour; the list price of the type if there is none.
+    pub max_price: Option<&'a str>,
     /// The security group.
     pub group: &'a str,
     /// Size of its disk.
@@ -175,12 +177,13 @@ fn params_of(new: &NewInstance<'_>) -> Params {
     let mut kinds = TAGGED.to_vec();
     if new.is_spot {
         kinds.push("spot-instances-request");
-        // Without a highest price it is the list price of the type.
-        for (name, value) in [
+        let max_price = new.max_price.map(|usd| ("SpotOptions.MaxPrice", usd));
+        let market = [
             ("MarketType", "spot"),
             ("SpotOptions.SpotInstanceType", "one-time"),
             ("SpotOptions.InstanceInterruptionBehavior", "terminate"),
-        ] {
+        ];
+        for (name, value) in market.into_iter().chain(max_price) {
             params.push((format!("InstanceMarketOptions.{name}"), value.to_owned()));
         }
     }

@@ -14,8 +14,9 @@ pub(super) fn parsed<T>(
 ) -> Result<Vec<T>, Error> {
     let unexpected = |what: String| Error::Unexpected { action, what };
     let document = Document::parse(body).map_err(|error| unexpected(error.to_string()))?;
-    let read =
-        |item| read(item).ok_or_else(|| unexpected("an item without a name or a state".to_owned()));
+    let read = |item| {
+        read(item).ok_or_else(|| unexpected(format!("an item of {set} lacks what each has")))
+    };
     items(document.root_element(), set).map(read).collect()
 }
 

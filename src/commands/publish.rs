@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::ValueEnum as _;
 use jiff::{Timestamp, ToSpan as _};
 
-use crate::aws;
+use crate::aws::{self, Client};
 use crate::cli::{PublishAws, PublishCommand, PublishOci};
 use crate::commands::aws_client::client;
 use crate::commands::confirm::agreed;
@@ -70,6 +70,9 @@ async fn publish(
         return Ok(());
     }
     if !publish::is_in_all_regions(&plan, &client).await? {
+        if !args.share.is_empty() {
+            warn_of_encryption(&client, context).await?;
+        }
         agreed("Publish it?", args.yes, ui, context).await?;
     }
     let published = publish::publish(&plan, &client, context).await?;
@@ -98,6 +101,23 @@ async fn oci(args: &PublishOci, ui: &Ui, context: &Context) -> Result<(), Failur
         written.digest,
     ));
     ui.result(&directory)
+}
+
+/// Warns if what is sent cannot be shared, or not with all: AWS refuses that after everything was sent.
+async fn warn_of_encryption(client: &Client, context: &Context) -> Result<(), Failure> {
+    let encrypts = match client.encrypts_by_default().await {
+        // Whoever may not ask learns it later.
+        Err(error) if error.has_code("UnauthorizedOperation") => false,
+        encrypts => encrypts?,
+    };
+    if encrypts {
+        context.events.warn(format!(
+            "{} encrypts new snapshots (encryption by default): an encrypted image cannot be shared with everybody, and with accounts only if \
+             the default key is one of your own that they may use",
+            client.region()
+        ));
+    }
+    Ok(())
 }
 
 fn report(published: &Published, args: &PublishAws, context: &Context) {

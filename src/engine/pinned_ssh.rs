@@ -42,6 +42,21 @@ const ONCE_OPTIONS: [&str; 8] = [
     "RemoteCommand=none",
 ];
 
+/// Keeps secrets from `command`, an `ssh` to `target` that has a login key of its own: the machine was made for this run, and the user's
+/// configuration must not send them there. For others a program of that configuration may need them, for instance to connect through AWS.
+pub(super) fn without_secrets(command: &mut Command, target: &SshTarget) {
+    if target.identity.is_none() {
+        return;
+    }
+    for secret in [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+    ] {
+        command.env_remove(secret);
+    }
+}
+
 /// The options with which `ssh` accepts only the host key of `target`, which is written to a file in `dir`, and logs in with its key
 /// only; none without such keys.
 pub(super) fn options(target: &SshTarget, dir: &Path) -> io::Result<Vec<String>> {
@@ -76,6 +91,7 @@ pub async fn run_by_ssh(
     let dir = tempfile::Builder::new().prefix(SSH_DIR_PREFIX).tempdir();
     let dir = dir.or_environment(&operation)?;
     let mut command = Command::new("ssh");
+    without_secrets(&mut command, &target);
     command.arg("-T");
     for option in ONCE_OPTIONS {
         command.args(["-o", option]);

@@ -143,6 +143,7 @@ impl Tunnel {
             command.args(["-o", option]);
         }
         command.args(pinned_ssh::options(target, dir.path())?);
+        pinned_ssh::without_secrets(&mut command, target);
         let child = command
             .args(["--", &target.destination, REMOTE_SCRIPT])
             .stdin(Stdio::piped())

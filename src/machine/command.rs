@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::machine::call::{Answer, Call};
-use crate::machine::message::LoanRequest;
+use crate::machine::message::{LoanRequest, Price};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 use crate::machine::reply;
 
@@ -60,13 +60,17 @@ impl CommandProvider {
 }
 
 impl Provider for CommandProvider {
-    async fn price(&self, order: &LoanRequest) -> Result<Option<String>, Failure> {
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
         let answer = self.call(order, &["price"], SHORT_LIMIT, &|_| ()).await?;
         if answer.status.code() == Some(UNSUPPORTED) {
             return Ok(None);
         }
         let text = answer.success()?;
-        reply::price(&text).map_err(|why| self.refused("price", why))
+        let words = reply::price(&text).map_err(|why| self.refused("price", why))?;
+        Ok(words.map(|words| Price {
+            words,
+            highest: None,
+        }))
     }
 
     async fn create(
@@ -101,6 +105,10 @@ impl Provider for CommandProvider {
             return Ok(Extension::Unsupported);
         }
         answer.success().map(|_| Extension::Granted)
+    }
+
+    fn receipt(&self) -> Option<String> {
+        None
     }
 
     async fn destroy(

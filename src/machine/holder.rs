@@ -116,7 +116,6 @@ async fn borrow(
     closed: BufReader<OwnedReadHalf>,
     reports: Reports,
 ) -> Option<Ended> {
-    let since = tokio::time::Instant::now();
     let record = match OwnRecord::create(&order).or_environment("write the record of the loan") {
         Ok(record) => record,
         Err(failure) => {
@@ -137,10 +136,8 @@ async fn borrow(
         orphans::end(&order.run).await;
     }
     let id = made.as_ref().map(|made| made.id.as_str());
-    let receipt = made
-        .as_ref()
-        .and_then(|made| made.rate.as_ref())
-        .map(|rate| rate.receipt(since.elapsed()));
+    // Also of a machine that nobody could use.
+    let receipt = provider.receipt();
     if !give_back(&holder, id, record, receipt).await {
         return None;
     }
@@ -190,7 +187,7 @@ impl<P: Provider> Holder<'_, P> {
             },
         )
         .await;
-        let report = Report::Made(made.machine.clone());
+        let report = Report::Made(made.machine.clone(), made.unreachable_hint.clone());
         self.reports.deliver(report, &mut closed).await;
         tokio::select! {
             biased;
@@ -346,7 +343,7 @@ mod tests {
         let (ended, told) = held(order, extended).await;
         assert_eq!(ended.unwrap().place.as_deref(), Some("me@pi"));
         assert!(
-            matches!(&told[..], [Report::Made(_), Report::GivenBack(None)]),
+            matches!(&told[..], [Report::Made(..), Report::GivenBack(None)]),
             "{told:?}"
         );
         let calls = calls(dir.path());
@@ -367,7 +364,12 @@ mod tests {
         let start = std::time::Instant::now();
         let refused = || start.elapsed() > Duration::from_secs(3);
         let (_, told) = held(order, refused).await;
-        let [Report::Made(_), Report::Warning(text), Report::GivenBack(_)] = &told[..] else {
+        let [
+            Report::Made(..),
+            Report::Warning(text),
+            Report::GivenBack(_),
+        ] = &told[..]
+        else {
             panic!("{told:?}")
         };
         assert!(text.contains("cannot be extended"), "{text}");

@@ -79,11 +79,14 @@ impl Loan {
         })
     }
 
-    /// Waits until the provider has made the machine.
-    pub async fn machine(&mut self, context: &Context) -> Result<SshMachine, Failure> {
+    /// Waits until the provider has made the machine. With it comes a hint for the case that it cannot be reached.
+    pub async fn machine(
+        &mut self,
+        context: &Context,
+    ) -> Result<(SshMachine, Option<String>), Failure> {
         loop {
             match context.cancel.race(self.next_report()).await? {
-                Some(Report::Made(machine)) => return Ok(machine),
+                Some(Report::Made(machine, hint)) => return Ok((machine, hint)),
                 Some(Report::NotMade(reason)) => return Err(reason.into()),
                 Some(report) => self.show(report),
                 None => return Err(Failure::environment(HOLDER_LOST)),
@@ -156,7 +159,7 @@ impl Loan {
                 self.events.emit(Event::Detail(self.phase, line));
             }
             Report::Warning(text) => self.events.warn(text),
-            Report::Made(_) | Report::NotMade(_) | Report::GivenBack(_) | Report::Kept(_) => {}
+            Report::Made(..) | Report::NotMade(_) | Report::GivenBack(_) | Report::Kept(_) => {}
         }
     }
 }
@@ -174,7 +177,7 @@ async fn give_back_without_holder(
     let Some(loan) = loans.find(|loan| loan.record().order.run == order.run) else {
         return given_back_by_another(order);
     };
-    let work = loan.give_back(access);
+    let work = loan.give_back(access, &|_| ());
     match context.cancel.bounded(GIVE_BACK_TIMEOUT, work).await {
         Some(Ok(true)) => GivenBack::Gone(None),
         Some(Ok(false)) => given_back_by_another(order),

@@ -10,6 +10,19 @@ use crate::common::machine_source::MachineSource;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::system::System;
 
+/// A price that is not exceeded, in ten-thousandths of a US dollar an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PriceLimit(pub(super) u32);
+
+/// What a machine costs, before it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// In words.
+    pub words: String,
+    /// The highest price in them, for the request.
+    pub highest: Option<PriceLimit>,
+}
+
 /// What is asked of a provider: the first line to the holder, and the first line of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoanRequest {
@@ -19,6 +32,8 @@ pub struct LoanRequest {
     pub account: Option<String>,
     /// The id of the loan, 12 hex digits.
     pub run: String,
+    /// The most that the user has agreed to pay, if the provider binds itself to that.
+    pub highest_price: Option<PriceLimit>,
     /// The system that the machine shall run.
     pub system: System,
     /// For how long the machine is asked for at a time; a longer build extends that.
@@ -34,8 +49,8 @@ pub(super) enum Report {
     Log(String),
     /// Something that the user should know.
     Warning(String),
-    /// The machine is there.
-    Made(SshMachine),
+    /// The machine is there; what may be wrong if it cannot be reached.
+    Made(SshMachine, Option<String>),
     /// There is no machine.
     NotMade(Reason),
     /// The machine is gone; what it cost, in words, if that is known.

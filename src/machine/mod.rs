@@ -21,7 +21,7 @@ mod stale;
 pub use aws::{CloudLeftovers, located};
 pub use holder::{Ended, hold};
 pub use loan::{GivenBack, Loan};
-pub use message::LoanRequest;
+pub use message::{LoanRequest, Price};
 pub use providers::{lease_of, price};
 pub use record::{Record, records, unusable_records};
 pub use stale::StaleLoan;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::LoanRequest;
+use crate::machine::message::{LoanRequest, Price};
 
 /// What a machine costs, for the receipt.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +43,8 @@ pub(super) struct CreatedMachine {
     pub(super) machine: SshMachine,
     /// What the provider calls it; the run's id if it has no name of its own.
     pub(super) id: String,
-    /// What it costs, if the provider says.
-    pub(super) rate: Option<Rate>,
+    /// What may be wrong if it cannot be reached.
+    pub(super) unreachable_hint: Option<String>,
 }
 
 /// What became of the wish to keep a machine for longer.
@@ -61,8 +61,8 @@ pub(super) type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// Makes machines and takes them back. Every method ends within a time of its own.
 pub(super) trait Provider {
-    /// What a machine costs, in words; `None` if the provider does not say.
-    async fn price(&self, order: &LoanRequest) -> Result<Option<String>, Failure>;
+    /// What a machine costs; `None` if the provider does not say.
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure>;
 
     /// Makes a machine. `stop` ends that as soon as possible, with a failure; what was made by then is destroyed like any other.
     async fn create(
@@ -82,6 +82,9 @@ pub(super) trait Provider {
         made: &CreatedMachine,
         log: LogSink<'_>,
     ) -> Result<Extension, Failure>;
+
+    /// What the machine cost that this value has made last, until now, in words; `None` if there is none or the provider does not say.
+    fn receipt(&self) -> Option<String>;
 
     /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
     async fn destroy(

@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::machine_source::MachineSource;
 use crate::machine::aws::{self, AwsProvider};
 use crate::machine::command::CommandProvider;
-use crate::machine::message::LoanRequest;
+use crate::machine::message::{LoanRequest, Price};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 
 /// For how long a program is asked for a machine at a time.
@@ -40,13 +40,13 @@ pub fn lease_of(source: &MachineSource) -> Duration {
     }
 }
 
-/// What a machine costs, in words; `None` if the provider does not say.
-pub async fn price(order: &LoanRequest, access: &Access) -> Result<Option<String>, Failure> {
+/// What a machine costs; `None` if the provider does not say.
+pub async fn price(order: &LoanRequest, access: &Access) -> Result<Option<Price>, Failure> {
     provider_of(order, access).price(order).await
 }
 
 impl Provider for AnyProvider {
-    async fn price(&self, order: &LoanRequest) -> Result<Option<String>, Failure> {
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
         match self {
             Self::Command(one) => Box::pin(one.price(order)).await,
             Self::Aws(one) => Box::pin(one.price(order)).await,
@@ -81,6 +81,13 @@ impl Provider for AnyProvider {
         match self {
             Self::Command(one) => Box::pin(one.extend(order, made, log)).await,
             Self::Aws(one) => Box::pin(one.extend(order, made, log)).await,
+        }
+    }
+
+    fn receipt(&self) -> Option<String> {
+        match self {
+            Self::Command(one) => one.receipt(),
+            Self::Aws(one) => one.receipt(),
         }
     }
 

@@ -235,6 +235,7 @@ pub(super) mod fixture {
         LoanRequest {
             source: format!("command:{program}").parse().unwrap(),
             account: None,
+            highest_price: None,
             run: "0123456789ab".to_owned(),
             system: crate::common::system::System::Aarch64Linux,
             lease: Duration::from_secs(3600),

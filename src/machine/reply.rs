@@ -43,7 +43,7 @@ pub(super) fn parse(text: &str, run: &str) -> Result<CreatedMachine, String> {
     Ok(CreatedMachine {
         machine: machine(host, host_key)?,
         id: id.map_or(Ok(run.to_owned()), checked_id)?,
-        rate: None,
+        unreachable_hint: None,
     })
 }
 

@@ -30,14 +30,19 @@ impl StaleLoan {
         &self.0
     }
 
-    /// Gives the machine back; whether that was done here: `false` if another process does it now, or has done it.
-    pub async fn give_back(&self, access: &Access) -> Result<bool, Failure> {
+    /// Gives the machine back; whether that was done here: `false` if another process does it now, or has done it. `log` hears the lines of
+    /// the provider.
+    pub async fn give_back(
+        &self,
+        access: &Access,
+        log: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<bool, Failure> {
         let Some(own) = OwnRecord::take_over(&self.0) else {
             return Ok(false);
         };
         let (order, id) = (&self.0.order, self.0.id.as_deref());
         orphans::end(&order.run).await;
-        let destroyed = provider_of(order, access).destroy(order, id, &|_| ()).await;
+        let destroyed = provider_of(order, access).destroy(order, id, log).await;
         match &destroyed {
             // A record that stays only has the machine destroyed once more.
             Ok(()) => own.remove().ok(),
@@ -46,6 +51,11 @@ impl StaleLoan {
             Err(failure) => own.add(&Entry::Kept(why(failure))).ok(),
         };
         destroyed.map(|()| true)
+    }
+
+    /// Whether it does no harm to end [`StaleLoan::give_back`] in the middle: a program of the user's may not like that.
+    pub fn can_be_interrupted(&self) -> bool {
+        matches!(self.0.order.source, MachineSource::Aws(_))
     }
 
     /// ID and provider of the machine, for messages.

@@ -24,6 +24,8 @@ use crate::settings::{self, Common};
 
 /// From its making until its engine answers: it starts, and may install Docker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+/// For a machine of AWS that an earlier run left, before a build that has nothing to do with it: it ends by itself, and the next run tries again.
+const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 /// Between two attempts to connect.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -36,14 +38,16 @@ pub async fn with_machine<T>(
     work: impl AsyncFnOnce(settings::Build) -> Result<Outcome<T>, Failure>,
 ) -> Result<Outcome<T>, Failure> {
     if !settings.common.offline {
-        StaleLoans::find(&settings.common).clear(context).await?;
+        let borrows = settings.borrow.from.is_some();
+        let loans = StaleLoans::find(&settings.common);
+        loans.clear(borrows, context).await?;
     }
     let Some(source) = &settings.borrow.from else {
         return work(settings).await;
     };
     check_source(&settings, context).await?;
     let access = access(&settings.common);
-    let order = context
+    let mut order = context
         .cancel
         .race(order(source, &settings, &access))
         .await??;
@@ -52,7 +56,8 @@ pub async fn with_machine<T>(
         .race(machine::price(&order, &access))
         .await??
     {
-        agree(&price).await?;
+        agree(&price.words).await?;
+        order.highest_price = price.highest;
     }
     let state_dir = settings.common.state_dir.clone();
     let since = SystemTime::now();
@@ -87,9 +92,9 @@ async fn use_machine<T>(
 ) -> (Result<Outcome<T>, Failure>, Option<String>) {
     let mut place = None;
     let ready = async {
-        let machine = loan.machine(context).await?;
+        let (machine, hint) = loan.machine(context).await?;
         place = Some(machine.place.clone());
-        until_it_answers(&machine, context).await?;
+        until_it_answers(&machine, hint, context).await?;
         let shown = machine.place.clone();
         context.events.emit(Event::Detail(Phase::Borrow, shown));
         Ok(machine)
@@ -153,7 +158,8 @@ pub(super) async fn price(settings: &settings::Build) -> Result<Option<String>, 
     };
     let access = access(&settings.common);
     let order = order(source, settings, &access).await?;
-    machine::price(&order, &access).await
+    let price = machine::price(&order, &access).await?;
+    Ok(price.map(|price| price.words))
 }
 
 /// Refuses a source or an output directory that no build could use: a machine costs money.
@@ -199,6 +205,7 @@ async fn order(
         lease: machine::lease_of(&source),
         source,
         account,
+        highest_price: None,
         run: RunId::random()?.to_string(),
         system: settings.system,
         state_dir: settings.common.state_dir.clone(),
@@ -213,8 +220,12 @@ fn access(settings: &Common) -> Access {
     }
 }
 
-/// Waits until the engine of `machine` answers. Another host key is an error at once.
-async fn until_it_answers(machine: &SshMachine, context: &Context) -> Result<(), Failure> {
+/// Waits until the engine of `machine` answers. Another host key is an error at once. `hint` is for a user whose machine never answers.
+async fn until_it_answers(
+    machine: &SshMachine,
+    hint: Option<String>,
+    context: &Context,
+) -> Result<(), Failure> {
     let place = &machine.place;
     let endpoint = Endpoint::by_ssh(machine);
     let endpoint = endpoint.ok_or_else(|| Failure::usage(format!("{place} is not an address")))?;
@@ -242,7 +253,11 @@ async fn until_it_answers(machine: &SshMachine, context: &Context) -> Result<(),
     );
     let without_answer = || Failure::environment("it did not answer");
     let failure = last.map_or_else(without_answer, Failure::from);
-    Err(failure.context(late))
+    let failure = failure.context(late);
+    Err(match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    })
 }
 
 /// Removes the locks of runs that began after `since` on a machine that is gone: no later run can look for what they left there. Others
@@ -328,7 +343,7 @@ impl StaleLoans {
     pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = Vec::new();
         for loan in &self.loans {
-            match give_back(loan, &self.access, context).await {
+            match give_back(loan, &self.access, Duration::MAX, context).await {
                 Ok(_) => {}
                 Err(GiveBackError::Failed(leftover)) => leftovers.push(leftover),
                 Err(GiveBackError::Interrupted(failure)) => {
@@ -339,11 +354,17 @@ impl StaleLoans {
         Ok(leftovers)
     }
 
-    /// The same for a run that goes on in any case: it reports what it gave back, and warns of the rest.
-    async fn clear(&self, context: &Context) -> Result<(), Failure> {
+    /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest. One that borrows nothing does not wait
+    /// for AWS for long.
+    async fn clear(&self, borrows: bool, context: &Context) -> Result<(), Failure> {
         self.warn_of_unusable(context);
         for loan in &self.loans {
-            match give_back(loan, &self.access, context).await {
+            let limit = if borrows || !loan.can_be_interrupted() {
+                Duration::MAX
+            } else {
+                CLEAR_LIMIT
+            };
+            match give_back(loan, &self.access, limit, context).await {
                 Ok(true) => {
                     let text = format!("gave back what a stale run left: machine {}", loan.name());
                     context.events.notice(text);
@@ -371,9 +392,25 @@ enum GiveBackError {
 async fn give_back(
     loan: &StaleLoan,
     access: &Access,
+    limit: Duration,
     context: &Context,
 ) -> Result<bool, GiveBackError> {
-    let given_back = context.cancel.race(loan.give_back(access)).await;
+    let log = |line: &str| {
+        let line = line.to_owned();
+        context.events.emit(Event::Detail(Phase::GiveBack, line));
+    };
+    let work = async {
+        let work = timeout(limit, loan.give_back(access, &log)).await;
+        let late = || {
+            let seconds = limit.as_secs();
+            Err(Failure::environment(format!(
+                "it takes longer than {seconds} s"
+            )))
+        };
+        work.unwrap_or_else(late)
+    };
+    let given_back = context.events.phase(Phase::GiveBack, work);
+    let given_back = context.cancel.race(given_back).await;
     let given_back = given_back.map_err(|interrupted| {
         let left = loan.leftover(&interrupted);
         GiveBackError::Interrupted(interrupted.with_teardown(vec![left]))

@@ -107,6 +107,8 @@ pub struct AwsState {
     pub faults: Faults,
     /// Machines, and what belongs to them.
     pub machines: Machines,
+    /// Whether new snapshots are encrypted.
+    pub encrypts: bool,
     /// The account whose credentials the user has, if it is not the first one.
     pub account: Option<&'static str>,
     /// Each permission: the image or snapshot, and whose it is.

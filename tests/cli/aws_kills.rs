@@ -103,6 +103,28 @@ fn what_a_killed_run_left_is_given_back_by_the_next_build() {
     borrower.assert_nothing_left();
 }
 
+/// A build that borrows nothing tells what it waits for, and does not wait for long.
+#[test]
+fn a_stale_loan_delays_a_build_visibly_and_not_for_long() {
+    let borrower = Borrower::new(SILENT);
+    let running = borrower.connecting();
+    borrower.kill_all(running);
+    borrower.double.state().faults.hang_after = Some(("TerminateInstances", 0));
+    let started = std::time::Instant::now();
+    let late = run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+    let words = late.stderr.replace('\n', " ");
+    assert!(
+        words.contains("it takes longer than 30 s"),
+        "{}",
+        late.stderr
+    );
+    assert!(words.contains("Give back"), "{}", late.stderr);
+    assert!(started.elapsed() < Duration::from_secs(90));
+    borrower.double.state().faults.hang_after = None;
+    run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+    borrower.assert_nothing_left();
+}
+
 /// Its machine is not found with the credentials of another account: that must not count as given back.
 #[test]
 fn a_loan_is_not_looked_for_in_another_account() {

@@ -44,6 +44,7 @@ fn a_lease_is_extended_while_the_machine_is_used() {
         "-- ssh://ec2-user@127.0.0.1 sudo sh /run/sdbuild/extend",
         "StrictHostKeyChecking=yes",
         "machines/0123456789ab.key",
+        "without keys",
     ] {
         assert!(call.contains(part), "{part}: {call}");
     }

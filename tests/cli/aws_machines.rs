@@ -35,7 +35,10 @@ impl Borrower {
         }
         user.write("sd-card.nix", GOOD);
         let log = user.home.path().join("ssh-calls");
-        let text = format!("#!/bin/sh\necho \"$*\" >>'{}'\n{script}\n", log.display());
+        let text = format!(
+            "#!/bin/sh\necho \"$* ${{AWS_SECRET_ACCESS_KEY-without keys}}\" >>'{}'\n{script}\n",
+            log.display()
+        );
         let ssh = user.write("bin/ssh", &text);
         fs::set_permissions(&ssh, fs::Permissions::from_mode(0o755)).unwrap();
         let path = format!(
@@ -163,6 +166,7 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
         "IdentitiesOnly=yes",
         "StrictHostKeyChecking=yes",
         "ssh://ec2-user@127.0.0.1",
+        "without keys",
     ] {
         assert!(call.contains(part), "{part}: {call}");
     }
@@ -182,7 +186,7 @@ fn a_machine_is_asked_for_so_that_nothing_of_it_stays() {
             "InstanceMarketOptions.SpotOptions.SpotInstanceType",
             "one-time",
         ),
-        ("InstanceMarketOptions.SpotOptions.MaxPrice", ""),
+        ("InstanceMarketOptions.SpotOptions.MaxPrice", "0.1200"),
         ("BlockDeviceMapping.1.Ebs.VolumeSize", "16"),
         ("BlockDeviceMapping.1.Ebs.DeleteOnTermination", "true"),
     ] {
@@ -279,13 +283,30 @@ fn the_next_offer_is_taken_where_there_is_no_capacity() {
     borrower.assert_nothing_left();
 }
 
+/// The user has agreed to what was shown.
+#[test]
+fn nothing_is_started_that_costs_more_than_was_agreed_to() {
+    let borrower = Borrower::new(REFUSES);
+    // Of two pages.
+    borrower.double.state().machines.dearer_after = Some(2);
+    run(&mut borrower.build())
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["prices have risen", "0.1200 USD an hour or less"]);
+    assert!(borrower.started().is_empty());
+    borrower.assert_nothing_left();
+}
+
 #[test]
 fn a_machine_that_cannot_be_reached_is_given_back() {
     let borrower = Borrower::new(REFUSES);
     borrower.double.state().machines.is_private = true;
     run(&mut borrower.build())
         .assert_exit_code(3)
-        .assert_stderr_contains(&["the machine has no public address", "auto-assign"]);
+        .assert_stderr_contains(&[
+            "the machine has no public address",
+            "auto-assign",
+            "the machine on loan (c7g.xlarge, spot",
+        ]);
     assert_eq!(borrower.started().len(), 1);
     borrower.assert_nothing_left();
 }
@@ -335,16 +356,23 @@ fn a_lost_answer_makes_nothing_twice() {
 
 #[test]
 fn a_refusal_of_aws_is_explained() {
-    let borrower = Borrower::new(REFUSES);
-    borrower
-        .double
-        .state()
-        .machines
-        .missing
-        .insert("*".into(), "UnauthorizedOperation");
-    run(&mut borrower.build())
-        .assert_exit_code(3)
-        .assert_stderr_contains(&["AWS refused RunInstances", "docs/machines.md"]);
-    borrower.assert_nothing_left();
-    assert_eq!(borrower.double.state().count("RunInstances"), 1);
+    for (code, hint, attempts) in [
+        ("UnauthorizedOperation", "docs/machines.md", 1),
+        (
+            "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+            "create-service-linked-role",
+            1,
+        ),
+        ("InsufficientFreeAddressesInSubnet", "on-demand", 5),
+    ] {
+        let borrower = Borrower::new(REFUSES);
+        let mut state = borrower.double.state();
+        state.machines.missing.insert("*".into(), code);
+        drop(state);
+        run(&mut borrower.build())
+            .assert_exit_code(3)
+            .assert_stderr_contains(&["AWS refused RunInstances", hint]);
+        borrower.assert_nothing_left();
+        assert_eq!(borrower.double.state().count("RunInstances"), attempts);
+    }
 }

@@ -62,6 +62,17 @@ fn a_lender_that_cannot_list_its_workspaces_fails() {
     assert!(!dir.path().join("there").exists());
 }
 
+/// The machine of `--on aws` has the same script, which has tests of its own.
+#[test]
+fn a_machine_of_terraform_has_the_lease_of_those_of_sdbuild() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    assert_eq!(
+        read("deploy/terraform/builder/lease.sh"),
+        read("src/machine/aws/lease.sh")
+    );
+    assert!(read("deploy/terraform/lend").contains("sudo sh /run/sdbuild/extend"));
+}
+
 /// The programs in docs/machines.md, with `hcloud` and `docker` that cannot reach anybody, and that list two machines.
 #[test]
 fn the_documented_lenders_fail_if_nothing_can_be_listed() {

@@ -79,6 +79,25 @@ fn a_region_that_shares_nothing_with_everybody_is_explained() {
         .assert_stderr_contains(&["--share 123456789012", "disable-image-block-public-access"]);
 }
 
+/// AWS would refuse it after everything was sent.
+#[test]
+fn sharing_warns_where_snapshots_are_encrypted() {
+    let double = AwsDouble::start();
+    let (user, _) = publisher(&double);
+    let words = ["publish", "aws", "--share", "123456789012"];
+    let ask = |encrypts: bool| {
+        double.state().encrypts = encrypts;
+        let asked = run(&mut user.sdbuild(&words)).assert_exit_code(2);
+        assert_eq!(double.state().count("StartSnapshot"), 0);
+        asked
+            .stderr
+            .replace('\n', " ")
+            .contains("encryption by default")
+    };
+    assert!(ask(true) && !ask(false));
+    assert_eq!(double.state().mistakes, [""; 0]);
+}
+
 /// Killed before the snapshot was complete, and after; each time with the state directory.
 #[test]
 fn a_lost_record_costs_no_second_snapshot() {

@@ -25,9 +25,11 @@ locals {
     ssh_deletekeys      = true
     ssh_keys            = { ed25519_private = var.host_key.private, ed25519_public = var.host_key.public }
     ssh_authorized_keys = var.ssh_public_keys
+    # First of all, in each boot: whatever fails later, the machine ends.
+    bootcmd = [
+      ["sh", "-c", file("${path.module}/lease.sh"), "sdbuild-lease", tostring(var.lease_minutes * 60), "/run/sdbuild", "/run/systemd/system"],
+    ]
     runcmd = [
-      # First of all: whatever fails later, the machine ends.
-      ["shutdown", "-h", "+${var.lease_minutes}"],
       ["dnf", "install", "-y", "docker"],
       ["systemctl", "enable", "--now", "docker"],
       ["usermod", "-aG", "docker", "ec2-user"],

@@ -14,8 +14,9 @@ use crate::publish;
 use crate::settings::Common;
 use crate::ui::Ui;
 
-/// An upload that another process resumes is not older: AWS discards a snapshot that is not completed within a day.
-const UPLOAD_SECONDS: i64 = 24 * 3600;
+/// Age from which a complete snapshot without an image counts as abandoned. Its upload may have taken more than a day: AWS discards one only a
+/// day after its last block. The image is registered as soon as the snapshot is complete, or at the next run of the command.
+const UPLOAD_SECONDS: i64 = 3 * 24 * 3600;
 
 /// Lists what is there, asks for confirmation, and removes it.
 pub(super) async fn run(
@@ -57,9 +58,8 @@ pub(super) async fn run(
         leftovers.push(left(format!("what run {run} left at AWS"), &failure));
     }
     for snapshot in &snapshots {
-        if let Err(error) = client.delete_snapshot(&snapshot.id).await {
-            let what = format!("snapshot {}", snapshot.id);
-            leftovers.push(left(what, &Failure::from(error)));
+        if let Err(failure) = remove_unless_used(&snapshot.id, &client, settings).await {
+            leftovers.push(left(format!("snapshot {}", snapshot.id), &failure));
         }
     }
     if context.cancel.is_cancelled() {
@@ -68,6 +68,17 @@ pub(super) async fn run(
     check_leftovers(leftovers)?;
     context.events.notice("removed");
     Ok(())
+}
+
+/// Removes the snapshot `id`, unless it has an image by now, or an upload goes on with it.
+async fn remove_unless_used(id: &str, client: &Client, settings: &Common) -> Result<(), Failure> {
+    let mut uploads = publish::uploads(&settings.state_dir).into_iter();
+    let is_uploaded = uploads.any(|upload| upload.snapshot.as_deref() == Some(id));
+    let filter = ("block-device-mapping.snapshot-id", id);
+    if is_uploaded || !client.images(filter).await?.is_empty() {
+        return Ok(());
+    }
+    Ok(client.delete_snapshot(id).await?)
 }
 
 fn left(what: String, failure: &Failure) -> Leftover {

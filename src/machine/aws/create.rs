@@ -1,5 +1,6 @@
 //! Starts the machine: its keys, its security group, and the cheapest type that there is.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use crate::machine::aws::offer::{Offer, offers};
 use crate::machine::aws::types::image_parameter;
 use crate::machine::aws::user_data::{USER, user_data};
 use crate::machine::message::LoanRequest;
-use crate::machine::provider::{CreatedMachine, LogSink};
+use crate::machine::provider::{CreatedMachine, LogSink, Rate};
 use crate::machine::record;
 
 /// The port of SSH.
@@ -31,7 +32,7 @@ const LAST_POLL: Duration = Duration::from_secs(5);
 /// The error about a group that some of AWS's servers do not know yet.
 const UNKNOWN_GROUP: &str = "InvalidGroup.NotFound";
 /// Another type or zone may be had.
-const NO_CAPACITY: [&str; 7] = [
+const NO_CAPACITY: [&str; 8] = [
     "InsufficientInstanceCapacity",
     "InsufficientHostCapacity",
     "InsufficientCapacity",
@@ -40,6 +41,8 @@ const NO_CAPACITY: [&str; 7] = [
     // The zone has no default subnet.
     "MissingInput",
     "InvalidAvailabilityZone",
+    // Of the zone's default subnet.
+    "InsufficientFreeAddressesInSubnet",
 ];
 /// The account may not have more processors; other families of types may have a limit of their own.
 const LIMITS: [&str; 3] = [
@@ -58,10 +61,14 @@ pub(super) struct Creation<'a> {
     pub(super) log: LogSink<'a>,
     /// Told the id of the group and of each machine as soon as there is one.
     pub(super) note: &'a (dyn Fn(&str) + Send + Sync),
+    /// Told what each machine costs as soon as it has started.
+    pub(super) started: &'a (dyn Fn(Rate) + Send + Sync),
 }
 
 /// What all machines of a run have in common.
 struct Common {
+    /// Who may connect.
+    own_address: IpAddr,
     image: String,
     group: String,
     user_data: String,
@@ -74,14 +81,17 @@ impl Creation<'_> {
         let login = KeyPair::generate(&names::name(&self.order.run))?;
         let identity = record::identity(self.order);
         secret_file::create(&identity, &login.private).or_environment("write the login key")?;
-        let offers = offers(&self.client, self.machine, self.order.system);
+        let offers = offers(&self.client, self.machine, self.order);
         let offers = self.unless_stopped(offers).await??;
+        let own_address = self.client.own_address();
+        let own_address = self.unless_stopped(own_address).await??;
         let common = Common {
             image: self.image().await?,
-            group: self.group().await?,
+            own_address,
+            group: self.group(own_address).await?,
             user_data: user_data(&host, &login, self.order.lease),
         };
-        let (offer, instance) = self.first_that_starts(&offers, &common).await?;
+        let instance = self.first_that_starts(&offers, &common).await?;
         let address = instance.address.ok_or_else(|| {
             Failure::environment("the machine has no public address").hint(
                 "turn on auto-assign public IPv4 addresses for the default subnets of the region",
@@ -94,7 +104,11 @@ impl Creation<'_> {
                 identity: Some(identity),
             },
             id: instance.id,
-            rate: Some(offer.rate()),
+            unreachable_hint: Some(format!(
+                "the machine is open for {} only, from where AWS saw this machine: through a VPN or another gateway ssh may connect from \
+                 elsewhere",
+                common.own_address
+            )),
         })
     }
 
@@ -106,9 +120,7 @@ impl Creation<'_> {
     }
 
     /// A security group that lets this machine connect.
-    async fn group(&self) -> Result<String, Failure> {
-        let own_address = self.client.own_address();
-        let own_address = self.unless_stopped(own_address).await??;
+    async fn group(&self, own_address: IpAddr) -> Result<String, Failure> {
         let run = &self.order.run;
         let description = "a machine on loan for a build of sdbuild";
         let tags = names::tags(run, self.order.lease);
@@ -129,11 +141,11 @@ impl Creation<'_> {
     }
 
     /// The first of `offers` that can be had, and its machine, which runs.
-    async fn first_that_starts<'o>(
+    async fn first_that_starts(
         &self,
-        offers: &'o [Offer],
+        offers: &[Offer],
         common: &Common,
-    ) -> Result<(&'o Offer, Instance), Failure> {
+    ) -> Result<Instance, Failure> {
         let mut last = None;
         for (n, offer) in offers.iter().enumerate() {
             self.go_on()?;
@@ -142,8 +154,9 @@ impl Creation<'_> {
             let why = match self.start(offer, common, n).await {
                 Ok(id) => {
                     (self.note)(&id);
+                    (self.started)(offer.rate());
                     match self.running(&id).await? {
-                        Ok(instance) => return Ok((offer, instance)),
+                        Ok(instance) => return Ok(instance),
                         Err(why) => Failure::environment(why),
                     }
                 }
@@ -167,11 +180,13 @@ impl Creation<'_> {
 
     async fn start(&self, offer: &Offer, common: &Common, n: usize) -> Result<String, Error> {
         let run = &self.order.run;
+        let max_price = self.order.highest_price.map(|limit| limit.to_string());
         let new = NewInstance {
             image: &common.image,
             instance_type: &offer.machine.name,
             zone: offer.zone.as_deref(),
             is_spot: offer.usd.is_some(),
+            max_price: max_price.as_deref(),
             group: &common.group,
             disk_gib: self.machine.disk.unwrap_or(DISK_GIB),
             user_data: &common.user_data,

@@ -17,6 +17,7 @@ pub use sweep::CloudLeftovers;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aws::{Access, Client};
@@ -26,8 +27,8 @@ use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
-use crate::machine::message::LoanRequest;
-use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
+use crate::machine::message::{LoanRequest, Price};
+use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider, Rate};
 
 /// Duration of a lease. It bounds the cost of a machine that cannot be given back.
 pub(super) const LEASE: Duration = Duration::from_secs(15 * 60);
@@ -45,6 +46,8 @@ pub(super) struct AwsProvider {
     access: Access,
     /// What was made by this process: lists of EC2 may not have it yet.
     made: Mutex<Vec<String>>,
+    /// What the last machine costs, and since when it runs.
+    running: Mutex<Option<(Rate, Instant)>>,
 }
 
 impl AwsProvider {
@@ -54,6 +57,7 @@ impl AwsProvider {
             machine: machine.clone(),
             access: access.clone(),
             made: Mutex::default(),
+            running: Mutex::default(),
         }
     }
 
@@ -71,6 +75,12 @@ impl AwsProvider {
         self.made
             .lock()
             .map_or_else(|_| Vec::new(), |made| made.clone())
+    }
+
+    fn started(&self, rate: Rate) {
+        if let Ok(mut running) = self.running.lock() {
+            *running = Some((rate, Instant::now()));
+        }
     }
 
     fn note(&self, id: &str) {
@@ -116,10 +126,13 @@ pub async fn located(
 }
 
 impl Provider for AwsProvider {
-    async fn price(&self, order: &LoanRequest) -> Result<Option<String>, Failure> {
+    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
-        let offers = offer::offers(&client, &self.machine, order.system).await?;
-        Ok(Some(offer::price_words(&offers, client.region())))
+        let offers = offer::offers(&client, &self.machine, order).await?;
+        Ok(Some(Price {
+            words: offer::price_words(&offers, client.region()),
+            highest: offer::highest(&offers),
+        }))
     }
 
     async fn create(
@@ -135,6 +148,7 @@ impl Provider for AwsProvider {
             stop,
             log,
             note: &|id| self.note(id),
+            started: &|rate| self.started(rate),
         };
         creation.run().await
     }
@@ -167,6 +181,12 @@ impl Provider for AwsProvider {
             ));
         }
         Ok(Extension::Granted)
+    }
+
+    fn receipt(&self) -> Option<String> {
+        let running = self.running.lock().ok()?;
+        let (rate, since) = running.as_ref()?;
+        Some(rate.receipt(since.elapsed()))
     }
 
     async fn destroy(

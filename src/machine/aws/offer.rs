@@ -1,12 +1,13 @@
 //! Which machine is asked for, and what it costs.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::aws::{Client, SpotPrice};
 use crate::common::aws_machine::AwsMachine;
 use crate::common::failure::Failure;
-use crate::common::system::System;
 use crate::machine::aws::types::{MachineType, fitting};
+use crate::machine::message::{LoanRequest, PriceLimit};
 use crate::machine::provider::Rate;
 
 /// Machines that are asked for one after the other before sdbuild gives up.
@@ -44,13 +45,41 @@ impl Offer {
     }
 }
 
-/// The offers of the region of `client` for `machine`, the cheapest first: at least one.
+impl PriceLimit {
+    /// The least limit that is not below `usd` an hour, by more than a rounding error.
+    fn not_below(usd: f64) -> Self {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a price is not negative, and saturates"
+        )]
+        Self((usd * 1e4 - 1e-6).ceil() as u32)
+    }
+
+    fn usd(self) -> f64 {
+        f64::from(self.0) / 1e4
+    }
+}
+
+impl fmt::Display for PriceLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.4}", self.usd())
+    }
+}
+
+/// The highest price of `offers`, of spot instances.
+pub(super) fn highest(offers: &[Offer]) -> Option<PriceLimit> {
+    let usd = offers.iter().filter_map(|offer| offer.usd);
+    usd.map(PriceLimit::not_below).max()
+}
+
+/// The offers of the region of `client` for `machine`, within the price limit of `order`, the cheapest first: at least one.
 pub(super) async fn offers(
     client: &Client,
     machine: &AwsMachine,
-    system: System,
+    order: &LoanRequest,
 ) -> Result<Vec<Offer>, Failure> {
-    let types = fitting(system, machine.cpus);
+    let types = fitting(order.system, machine.cpus);
     let mut offers = if machine.on_demand {
         let by_list = |machine| Offer {
             machine,
@@ -62,6 +91,18 @@ pub(super) async fn offers(
         let names: Vec<String> = types.iter().map(|one| one.name.clone()).collect();
         cheapest_first(&types, client.spot_prices(&names).await?)
     };
+    if let Some(limit) = order.highest_price {
+        let found = offers.len();
+        offers.retain(|offer| {
+            offer
+                .usd
+                .is_none_or(|usd| PriceLimit::not_below(usd) <= limit)
+        });
+        if offers.is_empty() && found > 0 {
+            let text = format!("prices have risen: nothing costs {limit} USD an hour or less now");
+            return Err(Failure::environment(text).hint("run it again to see the new prices"));
+        }
+    }
     offers.truncate(ATTEMPTS);
     if offers.is_empty() {
         let text = format!(
@@ -114,11 +155,11 @@ pub(super) fn price_words(offers: &[Offer], region: &str) -> String {
             "its list price in {region} ({LIST_PRICES}): {words}, {cpus} processors, {memory_gib} GiB"
         );
     };
-    let highest = offers.last().and_then(|offer| offer.usd).unwrap_or(usd);
-    let otherwise = if highest > usd {
-        format!(", up to {highest:.4} USD if there is none left")
-    } else {
-        String::new()
+    let otherwise = match highest(offers) {
+        Some(highest) if highest > PriceLimit::not_below(usd) => {
+            format!(", up to {highest} USD if there is none left")
+        }
+        _ => String::new(),
     };
     let example = usd * EXAMPLE_MINUTES / 60.0;
     format!(
@@ -129,6 +170,15 @@ pub(super) fn price_words(offers: &[Offer], region: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::system::System;
+
+    #[test]
+    fn a_price_is_within_its_own_limit() {
+        for (usd, text) in [(0.0823, "0.0823"), (0.08235, "0.0824"), (0.0534, "0.0534")] {
+            assert_eq!(PriceLimit::not_below(usd).to_string(), text);
+        }
+        assert!(PriceLimit::not_below(0.08) < PriceLimit::not_below(0.0801));
+    }
 
     fn price(name: &str, zone: &str, usd: f64) -> SpotPrice {
         SpotPrice {

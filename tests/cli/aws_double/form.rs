@@ -85,7 +85,7 @@ pub(super) fn refusal(call: &Call, status: u16, code: &str, message: &str) -> Re
 }
 
 /// The parameters of each call; one that ends in a dot begins a list.
-const PARAMETERS: [(&str, &[&str]); 21] = [
+const PARAMETERS: [(&str, &[&str]); 22] = [
     ("DescribeImages", &["Owner.", "Filter.", "IncludeDisabled"]),
     ("DescribeSnapshots", &["Owner.", "Filter."]),
     (
@@ -123,6 +123,7 @@ const PARAMETERS: [(&str, &[&str]); 21] = [
     ("DeregisterImage", &["ImageId"]),
     ("DeleteSnapshot", &["SnapshotId"]),
     ("DescribeRegions", &[]),
+    ("GetEbsEncryptionByDefault", &[]),
     (
         "DescribeSpotPriceHistory",
         &[

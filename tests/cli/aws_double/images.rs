@@ -21,6 +21,10 @@ pub(super) fn carry_out(
             state.faults.late_lists -= 1;
             "<imagesSet/>".into()
         }
+        "GetEbsEncryptionByDefault" => {
+            let encrypts = state.encrypts;
+            format!("<ebsEncryptionByDefault>{encrypts}</ebsEncryptionByDefault>")
+        }
         "DescribeImages" => images(form, state),
         "DescribeSnapshots" => {
             let found = snapshots(form, state);
@@ -122,6 +126,9 @@ fn images(form: &BTreeMap<String, String>, state: &AwsState) -> String {
         let passes = match filter {
             "name" => image["Name"] == value,
             "image-id" => id == value,
+            "block-device-mapping.snapshot-id" => {
+                image["BlockDeviceMapping.1.Ebs.SnapshotId"] == value
+            }
             "tag-key" => tags.iter().any(|(key, _)| key == value),
             other => panic!("no filter {other}"),
         };

@@ -12,7 +12,9 @@ pub const CALLER: &str = "192.0.2.7";
 /// The image that machines start from.
 pub const IMAGE: &str = "ami-0123456789abcdef0";
 /// Errors that no caller can avoid.
-pub const NO_MISTAKES: [&str; 8] = [
+pub const NO_MISTAKES: [&str; 10] = [
+    "InsufficientFreeAddressesInSubnet",
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
     "InvalidSnapshot.InUse",
     "InvalidGroup.NotFound",
     "DependencyViolation",
@@ -68,6 +70,8 @@ pub struct Machines {
     pub unseen: usize,
     /// So many lists have a machine that is about to end.
     pub slow_end: usize,
+    /// After so many answers with prices they are higher by a dollar.
+    pub dearer_after: Option<usize>,
     pub hook: Option<Hook>,
 }
 
@@ -147,7 +151,14 @@ pub(super) fn carry_out(
     let get = |name: &str| form.get(name).cloned().unwrap_or_default();
     let groups = &mut state.machines.groups;
     Some(match action {
-        "DescribeSpotPriceHistory" => spot_prices(form),
+        "DescribeSpotPriceHistory" => {
+            let answers = state.calls.iter().filter(|call| *call == action).count();
+            let rises = state
+                .machines
+                .dearer_after
+                .is_some_and(|after| answers > after);
+            spot_prices(form, rises)
+        }
         "DescribeInstances" => instances::describe(form, &mut state.machines),
         "TerminateInstances" => instances::terminate(&get("InstanceId.1"), &mut state.machines),
         "CreateTags" => create_tags(form, state),
@@ -264,7 +275,7 @@ pub(super) fn written(tags: &Tags) -> String {
     tag_set(&tags)
 }
 
-fn spot_prices(form: &Form) -> Result<String, Refusal> {
+fn spot_prices(form: &Form, rises: bool) -> Result<String, Refusal> {
     if form
         .get("ProductDescription.1")
         .is_none_or(|text| text != "Linux/UNIX")
@@ -285,6 +296,11 @@ fn spot_prices(form: &Form) -> Result<String, Refusal> {
         .collect();
     let mut items = String::new();
     for (name, zone, price) in all.iter().skip(first).take(PAGE) {
+        let price = if rises {
+            price.replace("0.", "1.")
+        } else {
+            (*price).into()
+        };
         write!(
             items,
             "<item><instanceType>{name}</instanceType><productDescription>Linux/UNIX</productDescription>\

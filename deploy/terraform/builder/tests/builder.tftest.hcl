@@ -25,8 +25,8 @@ run "a_machine_ends_by_itself" {
     error_message = "cloud-init would not read it."
   }
   assert {
-    condition     = join(" ", yamldecode(aws_instance.builder.user_data).runcmd[0]) == "shutdown -h +60"
-    error_message = "The lease has to be the first command."
+    condition     = yamldecode(aws_instance.builder.user_data).bootcmd[0][4] == "3600"
+    error_message = "The lease has to begin before anything else."
   }
   assert {
     condition     = yamldecode(aws_instance.builder.user_data).ssh_keys.ed25519_private == var.host_key.private
