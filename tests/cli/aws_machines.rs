@@ -36,7 +36,7 @@ impl Borrower {
         user.write("sd-card.nix", GOOD);
         let log = user.home.path().join("ssh-calls");
         let text = format!(
-            "#!/bin/sh\necho \"$* ${{AWS_SECRET_ACCESS_KEY-without keys}}\" >>'{}'\n{script}\n",
+            "#!/bin/sh\necho \"${{AWS_SECRET_ACCESS_KEY-without keys}} $*\" >>'{}'\n{script}\n",
             log.display()
         );
         let ssh = user.write("bin/ssh", &text);
