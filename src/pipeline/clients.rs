@@ -1,8 +1,9 @@
-//! The engine and the downloader of a run, set up from the settings.
+//! The engine and the downloader of a run, and what calls of AWS depend on, set up from the settings.
 
 use std::path::PathBuf;
 
 use crate::artifact::{Cache, Fetcher, Network, Remote};
+use crate::aws::Access;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::event::{Events, Phase};
@@ -16,6 +17,14 @@ use crate::settings::Common;
 const MAX_TEXT_BYTES: u64 = 512 << 10;
 /// Bytes that are read of certificate authorities at most; those of a distribution are a quarter of a megabyte.
 const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
+
+/// What calls of AWS depend on: the variables of AWS's own tools, and certificate authorities.
+pub fn aws_access(settings: &Common) -> Access {
+    Access {
+        variables: settings.aws.clone(),
+        ca_file: settings.ca_file.clone(),
+    }
+}
 
 /// Connects to the engine that the settings lead to.
 pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine, Failure> {

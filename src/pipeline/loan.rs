@@ -1,7 +1,6 @@
 //! A build on a machine on loan: it is borrowed after everything that can be checked without it, and given back whatever
 //! happens.
 
-use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::aws::Access;
@@ -13,19 +12,17 @@ use crate::common::program::find_program;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::timeout::timeout;
 use crate::engine::{Endpoint, Engine, EngineError, RunId};
-use crate::machine::{self, GivenBack, Loan, LoanRequest, StaleLoan};
+use crate::machine::{self, GivenBack, Loan, LoanRequest};
 use crate::output;
-use crate::pipeline::file_removal::Item;
+use crate::pipeline::clients::aws_access;
 use crate::pipeline::problems::Problems;
 use crate::pipeline::run_context::Outcome;
-use crate::pipeline::run_lock::{RunLocks, RunState};
 use crate::pipeline::source::{Purpose, SourcePlan};
+use crate::pipeline::stale_loans::{StaleLoans, forget_runs};
 use crate::settings::{self, Common};
 
 /// From its making until its engine answers: it starts, and may install Docker.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
-/// For a machine of AWS that an earlier run left, before a build that has nothing to do with it: it ends by itself, and the next run tries again.
-const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 /// Between two attempts to connect.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -46,7 +43,7 @@ pub async fn with_machine<T>(
         return work(settings).await;
     };
     check_source(&settings, context).await?;
-    let access = access(&settings.common);
+    let access = aws_access(&settings.common);
     let mut order = context
         .cancel
         .race(order(source, &settings, &access))
@@ -156,7 +153,7 @@ pub(super) async fn price(settings: &settings::Build) -> Result<Option<String>, 
     let Some(source) = &settings.borrow.from else {
         return Ok(None);
     };
-    let access = access(&settings.common);
+    let access = aws_access(&settings.common);
     let order = order(source, settings, &access).await?;
     let price = machine::price(&order, &access).await?;
     Ok(price.map(|price| price.words))
@@ -212,14 +209,6 @@ async fn order(
     })
 }
 
-/// What calls of AWS depend on.
-fn access(settings: &Common) -> Access {
-    Access {
-        variables: settings.aws.clone(),
-        ca_file: settings.ca_file.clone(),
-    }
-}
-
 /// Waits until the engine of `machine` answers. Another host key is an error at once. `hint` is for a user whose machine never answers.
 async fn until_it_answers(
     machine: &SshMachine,
@@ -260,168 +249,15 @@ async fn until_it_answers(
     })
 }
 
-/// Removes the locks of runs that began after `since` on a machine that is gone: no later run can look for what they left there. Others
-/// were on another machine at the same place.
-fn forget_runs(state_dir: &Path, place: &str, since: SystemTime) {
-    let machine = SshMachine {
-        place: place.to_owned(),
-        host_key: String::new(),
-        identity: None,
-    };
-    let Some(endpoint) = Endpoint::by_ssh(&machine) else {
-        return;
-    };
-    let address = endpoint.to_string();
-    let known = RunLocks::all_engines(state_dir).into_iter();
-    let ended = known.filter(|known| {
-        known.state == RunState::Stale
-            && known.endpoint == address
-            && known.began.is_some_and(|began| began >= since)
-    });
-    let runs = ended.map(|known| known.run).collect();
-    RunLocks::new(state_dir, &endpoint).forget(&runs);
-}
-
 /// The hidden command `hold-machine`: holds a machine on loan for the process that started it, see [`machine::hold`].
 pub async fn hold_machine(settings: &Common) -> Result<(), Failure> {
     let since = SystemTime::now();
-    if let Some(ended) = machine::hold(&access(settings)).await?
+    if let Some(ended) = machine::hold(&aws_access(settings)).await?
         && let Some(place) = &ended.place
     {
         forget_runs(&ended.order.state_dir, place, since);
     }
     Ok(())
-}
-
-/// Machines on loan that no process holds any more.
-#[derive(Debug, Default)]
-pub struct StaleLoans {
-    loans: Vec<StaleLoan>,
-    access: Access,
-    /// Files that are not usable records.
-    unusable: Vec<PathBuf>,
-}
-
-impl StaleLoans {
-    /// Those of this user.
-    pub fn find(settings: &Common) -> Self {
-        Self {
-            loans: StaleLoan::all(&settings.state_dir),
-            access: access(settings),
-            unusable: machine::unusable_records(&settings.state_dir),
-        }
-    }
-
-    /// No machine, for a command that is about something else.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// Warns of records that cannot be used: each may stand for a machine that is still there.
-    pub fn warn_of_unusable(&self, context: &Context) {
-        for file in &self.unusable {
-            let run = file.file_name().unwrap_or_default().to_string_lossy();
-            let file = file.display();
-            context.events.warn(format!(
-                "{file} is not a record of a machine on loan that only this user may write: if there is a machine that is named or tagged \
-                 {run}, destroy it; then remove the file"
-            ));
-        }
-    }
-
-    /// Each as something that can be removed.
-    pub fn items(&self) -> Vec<Item> {
-        let item = |loan: &StaleLoan| Item {
-            kind: "machine",
-            name: loan.name(),
-            size: None,
-        };
-        self.loans.iter().map(item).collect()
-    }
-
-    /// Gives all of them back; returns those for which that failed.
-    pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
-        let mut leftovers = Vec::new();
-        for loan in &self.loans {
-            match give_back(loan, &self.access, Duration::MAX, context).await {
-                Ok(_) => {}
-                Err(GiveBackError::Failed(leftover)) => leftovers.push(leftover),
-                Err(GiveBackError::Interrupted(failure)) => {
-                    return Err(failure.with_teardown(leftovers));
-                }
-            }
-        }
-        Ok(leftovers)
-    }
-
-    /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest. One that borrows nothing does not wait
-    /// for AWS for long.
-    async fn clear(&self, borrows: bool, context: &Context) -> Result<(), Failure> {
-        self.warn_of_unusable(context);
-        for loan in &self.loans {
-            let limit = if borrows || !loan.can_be_interrupted() {
-                Duration::MAX
-            } else {
-                CLEAR_LIMIT
-            };
-            match give_back(loan, &self.access, limit, context).await {
-                Ok(true) => {
-                    let text = format!("gave back what a stale run left: machine {}", loan.name());
-                    context.events.notice(text);
-                }
-                Ok(false) => {}
-                Err(GiveBackError::Failed(Leftover { what, why, remedy })) => {
-                    context.events.warn(format!(
-                        "a stale run left {what}, which cannot be given back: {why} ({remedy})"
-                    ));
-                }
-                Err(GiveBackError::Interrupted(failure)) => return Err(failure),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Why a machine was not given back.
-enum GiveBackError {
-    Failed(Leftover),
-    Interrupted(Failure),
-}
-
-/// Gives the machine of `loan` back; whether that was done here.
-async fn give_back(
-    loan: &StaleLoan,
-    access: &Access,
-    limit: Duration,
-    context: &Context,
-) -> Result<bool, GiveBackError> {
-    let log = |line: &str| {
-        let line = line.to_owned();
-        context.events.emit(Event::Detail(Phase::GiveBack, line));
-    };
-    let work = async {
-        let work = timeout(limit, loan.give_back(access, &log)).await;
-        let late = || {
-            let seconds = limit.as_secs();
-            Err(Failure::environment(format!(
-                "it takes longer than {seconds} s"
-            )))
-        };
-        work.unwrap_or_else(late)
-    };
-    let given_back = context.events.phase(Phase::GiveBack, work);
-    let given_back = context.cancel.race(given_back).await;
-    let given_back = given_back.map_err(|interrupted| {
-        let left = loan.leftover(&interrupted);
-        GiveBackError::Interrupted(interrupted.with_teardown(vec![left]))
-    })?;
-    let done_here = given_back.map_err(|failure| GiveBackError::Failed(loan.leftover(&failure)))?;
-    let record = loan.record();
-    if let Some(place) = record.place.as_ref().filter(|_| done_here) {
-        let since = SystemTime::UNIX_EPOCH + Duration::from_secs(record.began);
-        forget_runs(&record.order.state_dir, place, since);
-    }
-    Ok(done_here)
 }
 
 #[cfg(test)]
