@@ -27,7 +27,7 @@ pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOc
 pub use seed::Seed;
 pub use shell::Shell;
 
-/// Build NixOS SD card images from a sd-card.nix, with nothing but Docker
+/// Build NixOS SD card images from an sd-card.nix, with nothing but Docker
 #[derive(Debug, Parser)]
 #[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 pub struct Cli {
@@ -175,7 +175,7 @@ pub enum Command {
 pub struct Build {
     /// Configuration to build: a file, a directory, or a flake such as .#pi [default: .]
     ///
-    /// A directory has a sd-card.nix or a flake.nix. Instead of --config or --flake.
+    /// A directory has an sd-card.nix or a flake.nix. Instead of --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 

@@ -24,6 +24,8 @@ pub struct Account {
     pub(super) credentials: Credentials,
     /// Takes the place of the services' own addresses.
     pub(super) endpoint: Option<String>,
+    /// The service that returns the caller's address, in place of AWS's.
+    pub(super) own_address_url: Option<String>,
     /// The region, such as `eu-central-1`.
     pub region: String,
 }
@@ -78,6 +80,7 @@ pub(super) async fn account(
     Ok(Account {
         credentials,
         endpoint: variables.endpoint_url.clone(),
+        own_address_url: variables.own_address_url.clone(),
         region,
     })
 }

@@ -23,11 +23,8 @@ impl Client {
     /// The address from which this machine reaches the internet, as AWS sees it.
     pub async fn own_address(&self) -> Result<IpAddr, Error> {
         let action = OWN_ADDRESS;
-        let url = match &self.account.endpoint {
-            Some(endpoint) => format!("{}/checkip", endpoint.trim_end_matches('/')),
-            None => CHECK_ADDRESS.to_owned(),
-        };
-        let text = self.get(action, &url).await?;
+        let other = self.account.own_address_url.as_deref();
+        let text = self.get(action, other.unwrap_or(CHECK_ADDRESS)).await?;
         text.trim().parse().map_err(|_| Error::Unexpected {
             action,
             what: "something that is not an address".to_owned(),

@@ -1,5 +1,5 @@
 //! A system that starts from memory, as an archive: a kernel, an initial RAM disk, and the command line in a script, under the
-//! names that nixpkgs' kexec and netboot have.
+//! names that nixpkgs' kexec and netboot have. The archive is read with the crate `tar`; the two scripts are nixpkgs' own.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};

@@ -13,6 +13,7 @@ use futures_util::StreamExt as _;
 use crate::boot::container::ContainerOptions;
 use crate::boot::container_archive::ContainerArchive;
 use crate::boot::container_holder::Holder;
+use crate::boot::container_keys;
 use crate::boot::qemu_output::QemuOutput;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
@@ -20,8 +21,8 @@ use crate::common::event::Phase;
 use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::engine::labels::{booted_image_name, labels_of_now};
 use crate::engine::{
-    Attached, Container, ContainerGuard, ContainerSpec, EngineFacts, HostPort, ImageGuard, Init,
-    Input, Network, OutputChunk, PublishedPort, Role,
+    Attached, Container, ContainerGuard, ContainerSpec, EngineError, EngineFacts, HostPort,
+    ImageGuard, Init, Input, Network, OutputChunk, PublishedPort, Role,
 };
 
 /// The first API version of Docker that gives a container its control groups to write (Docker 28.0).
@@ -42,6 +43,8 @@ pub(super) struct BootedContainer {
     container: Box<Container>,
     // It has no input.
     attached: Attached,
+    /// The program that it was started with.
+    init: String,
     /// The port on 127.0.0.1 that leads to its SSH server; `None` without one, and when the container ended at once.
     pub(super) ssh_port: Option<u16>,
 }
@@ -118,7 +121,9 @@ pub(super) async fn start(
     port: Option<HostPort>,
     context: &Context,
 ) -> Result<BootedContainer, Failure> {
-    let spec = spec(options, archive.command(), port);
+    let command = archive.command();
+    let init = command.first().cloned().unwrap_or_default();
+    let spec = spec(options, command, port);
     let holder = Holder::start(options.engine.endpoint(), &options.run)
         .or_environment("start the process that removes the container")?;
     let mut objects = Objects {
@@ -139,6 +144,7 @@ pub(super) async fn start(
             objects,
             container: Box::new(container),
             attached,
+            init,
             ssh_port,
         }),
         Err(failure) => {
@@ -208,6 +214,11 @@ impl BootedContainer {
                 Ok(QemuOutput::Ended(ExitStatus::from_raw(code << 8)))
             }
         }
+    }
+
+    /// The lines of NixOS's list of keys for `user`; `None` if there is no such list.
+    pub(super) async fn authorized_keys(&self, user: &str) -> Result<Option<String>, EngineError> {
+        container_keys::authorized_keys(&self.container, &self.init, user).await
     }
 
     /// Kills and removes the container, and removes the copy of the image.

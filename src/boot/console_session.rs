@@ -8,10 +8,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use crate::boot::keyboard::{Keyboard, forward_keys};
-use crate::boot::machine::RunningMachine;
+use crate::boot::machine::{MachineOutput, RunningMachine};
 use crate::boot::outcome::{container_outcome, qemu_outcome, with_leftovers};
 use crate::boot::qemu::{PLUG_NETWORK, Serial};
-use crate::boot::qemu_output::QemuOutput;
 use crate::boot::session::BootSession;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
@@ -131,18 +130,15 @@ async fn show(
 ) -> Result<ExitStatus, Failure> {
     loop {
         match machine.next_output().await? {
-            QemuOutput::Console(bytes) => {
+            MachineOutput::Console(bytes) => {
                 screen
                     .write_all(&bytes)
                     .await
                     .or_environment(SHOW_CONSOLE)?;
                 screen.flush().await.or_environment(SHOW_CONSOLE)?;
             }
-            QemuOutput::Stderr(bytes) => machine.keep_stderr(&bytes),
-            QemuOutput::Ended(status) => return Ok(status),
+            MachineOutput::Ended(status) => return Ok(status),
         }
-        // A console that always has output must not starve other tasks.
-        tokio::task::yield_now().await;
     }
 }
 

@@ -70,6 +70,11 @@ impl<'a> SshProbe<'a> {
         }
     }
 
+    /// Whether the login is root's.
+    pub(super) fn is_root(&self) -> bool {
+        self.login.user == "root"
+    }
+
     /// The last error message of ssh.
     pub(super) fn last_error(&self) -> Option<String> {
         let error = self.last_error.lock();

@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::common::program::find_program;
@@ -130,14 +131,23 @@ fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Optio
     output.ok()
 }
 
+/// The private keys in the home directory `home` that [`keys_for`] finds.
+pub(super) async fn keys_at(
+    home: &Path,
+    authorized: String,
+    path: &OsStr,
+    cancel: &Cancel,
+) -> Result<Vec<PathBuf>, Failure> {
+    let (dir, path) = (home.join(".ssh"), path.to_owned());
+    let look = tokio::task::spawn_blocking(move || keys_for(&authorized, &dir, &path));
+    let looked = cancel.race(look).await?;
+    looked.or_internal("look for your keys")?
+}
+
 /// The private keys in `dir` (`~/.ssh`) whose public halves are in `authorized`, the image's list. Empty if there are none:
 /// then ssh tries the keys that it finds itself. A failure if none of them can be used, with the
 /// reason of the first.
-pub(super) fn keys_for(
-    authorized: &str,
-    dir: &Path,
-    path: &OsStr,
-) -> Result<Vec<PathBuf>, Failure> {
+fn keys_for(authorized: &str, dir: &Path, path: &OsStr) -> Result<Vec<PathBuf>, Failure> {
     let accepted: Vec<&str> = authorized.lines().filter_map(key_of).collect();
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut public: Vec<PathBuf> = files.map(|file| file.path()).collect();

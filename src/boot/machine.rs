@@ -19,6 +19,11 @@ use crate::common::failure::{Failure, Leftover, OrFail as _};
 
 /// How long QEMU may take to end after SIGTERM, before SIGKILL.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What QEMU writes to standard error when the kernel or the processor cannot run the machine any further (`kvm_cpu_exec`).
+const KVM_FAILURE: &str = "KVM internal error";
+/// Told when a machine starts again.
+const KVM_WARNING: &str = "KVM fails on this machine, so the image starts again without it, which is slow. \
+    --no-kvm does so from the beginning";
 /// Bytes of QEMU's standard error that are kept.
 const MAX_STDERR_BYTES: usize = 16 * 1024;
 
@@ -40,9 +45,20 @@ pub(super) struct RunningMachine {
     /// The port on 127.0.0.1 that leads to its SSH.
     pub(super) ssh_port: Option<u16>,
     stderr: Vec<u8>,
+    /// Whether KVM failed, and QEMU was ended because of that.
+    kvm_failed: bool,
     /// What the machine wrote so far; empty when the console is on a terminal.
     pub(super) console: Console,
     events: Events,
+}
+
+/// Output of a running machine.
+#[derive(Debug)]
+pub(super) enum MachineOutput {
+    /// Bytes of the console.
+    Console(Vec<u8>),
+    /// QEMU ended.
+    Ended(ExitStatus),
 }
 
 /// An event of a booting machine.
@@ -60,18 +76,58 @@ impl RunningMachine {
             backend,
             ssh_port,
             stderr: Vec::new(),
+            kvm_failed: false,
             console: Console::default(),
             events: events.clone(),
         }
     }
 
-    /// Waits for the next output. Cancel safe.
-    pub(super) async fn next_output(&mut self) -> Result<QemuOutput, Failure> {
-        match &mut self.backend {
-            Backend::Process(process) => process.next_output().await,
-            Backend::Container(container) => container.next_output().await,
-            Backend::Booted(container) => container.next_output().await,
+    /// Waits for the next output; a machine whose KVM failed starts again without it. Cancel safe. To be awaited on the main
+    /// thread.
+    pub(super) async fn next_output(&mut self) -> Result<MachineOutput, Failure> {
+        loop {
+            // Timers advance only between turns of the task: output without end would make each of them late.
+            tokio::task::yield_now().await;
+            let output = match &mut self.backend {
+                Backend::Process(process) => process.next_output().await,
+                Backend::Container(container) => container.next_output().await,
+                Backend::Booted(container) => container.next_output().await,
+            };
+            match output? {
+                QemuOutput::Console(bytes) => return Ok(MachineOutput::Console(bytes)),
+                QemuOutput::Stderr(bytes) => self.keep_stderr(&bytes),
+                QemuOutput::Ended(_) if self.restart_without_kvm()? => {}
+                QemuOutput::Ended(status) => return Ok(MachineOutput::Ended(status)),
+            }
         }
+    }
+
+    /// Keeps what QEMU wrote to standard error, and ends it if that says that KVM failed: QEMU would only stop the machine.
+    fn keep_stderr(&mut self, bytes: &[u8]) {
+        self.stderr.extend(bytes);
+        self.stderr.truncate(MAX_STDERR_BYTES);
+        let Backend::Process(process) = &self.backend else {
+            return;
+        };
+        let has_failed = || String::from_utf8_lossy(&self.stderr).contains(KVM_FAILURE);
+        if !self.kvm_failed && process.uses_kvm() && has_failed() {
+            self.kvm_failed = true;
+            process.terminate();
+        }
+    }
+
+    /// Starts QEMU, which ended, again without KVM, if that is why it ended.
+    fn restart_without_kvm(&mut self) -> Result<bool, Failure> {
+        let Backend::Process(process) = &mut self.backend else {
+            return Ok(false);
+        };
+        if !self.kvm_failed || !process.restart_without_kvm()? {
+            return Ok(false);
+        }
+        self.events.warn(KVM_WARNING);
+        self.stderr.clear();
+        self.console = Console::default();
+        Ok(true)
     }
 
     /// The keyboard of the console, where QEMU does not have the user's terminal itself.
@@ -85,6 +141,15 @@ impl RunningMachine {
     /// Whether it is a container of the system, and no machine that could be switched off.
     pub(super) fn is_container(&self) -> bool {
         matches!(self.backend, Backend::Booted(_))
+    }
+
+    /// The keys that a container of the system accepts for `user`; `None` for a machine, and where that is unknown.
+    pub(super) async fn authorized_keys(&self, user: &str) -> Option<String> {
+        let Backend::Booted(container) = &self.backend else {
+            return None;
+        };
+        // What cannot be read of the system is no reason not to boot it.
+        container.authorized_keys(user).await.ok().flatten()
     }
 
     /// Plugs a network adapter into a board's USB port, by QEMU's monitor.
@@ -121,15 +186,10 @@ impl RunningMachine {
 
     /// Waits for the next event. Cancel safe.
     pub(super) async fn next_event(&mut self) -> Result<BootEvent, Failure> {
-        loop {
-            // Timers advance only between turns of the task: output without end would make each of them late.
-            tokio::task::yield_now().await;
-            match self.next_output().await? {
-                QemuOutput::Console(bytes) => return Ok(BootEvent::Lines(self.feed(&bytes))),
-                QemuOutput::Stderr(bytes) => self.keep_stderr(&bytes),
-                QemuOutput::Ended(status) => return Ok(BootEvent::Ended(status)),
-            }
-        }
+        Ok(match self.next_output().await? {
+            MachineOutput::Console(bytes) => BootEvent::Lines(self.feed(&bytes)),
+            MachineOutput::Ended(status) => BootEvent::Ended(status),
+        })
     }
 
     fn feed(&mut self, bytes: &[u8]) -> Vec<String> {
@@ -138,12 +198,6 @@ impl RunningMachine {
             self.events.emit(Event::Console(line.clone()));
         }
         lines
-    }
-
-    /// Keeps what QEMU wrote to standard error.
-    pub(super) fn keep_stderr(&mut self, bytes: &[u8]) {
-        self.stderr.extend(bytes);
-        self.stderr.truncate(MAX_STDERR_BYTES);
     }
 
     /// Reads the console until QEMU ends.
@@ -195,5 +249,46 @@ impl RunningMachine {
             process.kill().await;
         }
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use tokio::process::Command;
+
+    use super::*;
+
+    /// A machine with KVM whose QEMU is this shell script, and which does without KVM what the second does.
+    fn machine(with_kvm: &str, without_kvm: &str) -> RunningMachine {
+        let shell = |script: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script]).stdin(Stdio::null());
+            shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+            shell
+        };
+        let process = QemuProcess::piped(&mut shell(with_kvm), Stdio::null()).unwrap();
+        let process = process.with_fallback(shell(without_kvm));
+        RunningMachine::new(Backend::Process(process), None, &Events::none())
+    }
+
+    /// QEMU stops the machine then, and does not end.
+    #[tokio::test]
+    async fn machine_whose_kvm_fails_starts_again_without_it() {
+        let failing = "echo started; echo 'KVM internal error. Suberror: 1' >&2; exec sleep 600";
+        let mut machine = machine(failing, "echo started again");
+        let status = machine.until_end().await.unwrap();
+        assert!(status.success(), "{status}");
+        assert_eq!(machine.console.lines(), ["started again"]);
+        assert_eq!(machine.stderr_text(), "");
+    }
+
+    #[tokio::test]
+    async fn other_end_of_a_machine_with_kvm_is_its_end() {
+        let mut machine = machine("echo started; echo no disk >&2; exit 1", "echo again");
+        assert_eq!(machine.until_end().await.unwrap().code(), Some(1));
+        assert_eq!(machine.console.lines(), ["started"]);
+        assert_eq!(machine.stderr_text(), "no disk");
     }
 }

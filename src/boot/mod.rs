@@ -11,6 +11,7 @@ mod console_session;
 mod container;
 mod container_archive;
 mod container_holder;
+mod container_keys;
 mod copy_in;
 mod device_tree;
 mod diagnosis;

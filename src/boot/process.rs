@@ -17,6 +17,8 @@ use crate::common::failure::{Failure, OrFail as _};
 /// A running QEMU, and the pipes that it writes to unless a terminal takes their place.
 #[derive(Debug)]
 pub(super) struct QemuProcess {
+    /// The command that starts it again without KVM; `None` for one that does not use KVM.
+    without_kvm: Option<Command>,
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
@@ -32,19 +34,42 @@ impl QemuProcess {
         program: &Path,
         scratch: &Path,
     ) -> Result<Self, Failure> {
-        let mut command = command_with_parent(program);
-        // The file that takes the machine's writes is deleted once it is open; it may grow as large as the image.
-        command.args(qemu::argv(machine)).env("TMPDIR", scratch);
-        let started = match machine.serial {
-            Serial::Terminal => Self::spawn(&mut command),
-            // The keyboard of the monitor, by which a network adapter is plugged in.
-            Serial::Pipe if machine.start.is_some() => Self::piped(&mut command, Stdio::piped()),
-            Serial::Pipe => Self::piped(&mut command, Stdio::null()),
+        let started = Self::spawn(&mut command(machine, program, scratch));
+        let process = started.or_environment(format!("start {}", program.display()))?;
+        let without_kvm = machine.without_kvm();
+        let without_kvm = without_kvm.map(|machine| command(&machine, program, scratch));
+        Ok(Self {
+            without_kvm,
+            ..process
+        })
+    }
+
+    /// Whether it uses KVM, unless the kernel refused that when it started.
+    pub(super) fn uses_kvm(&self) -> bool {
+        self.without_kvm.is_some()
+    }
+
+    /// Starts it again without KVM, in the place of the one that ended; `false` if it did not use KVM. To be called on the main
+    /// thread.
+    pub(super) fn restart_without_kvm(&mut self) -> Result<bool, Failure> {
+        let Some(mut command) = self.without_kvm.take() else {
+            return Ok(false);
         };
-        started.or_environment(format!("start {}", program.display()))
+        *self = Self::spawn(&mut command).or_environment("start QEMU again without KVM")?;
+        Ok(true)
+    }
+
+    /// The same with the command that starts it without KVM.
+    #[cfg(test)]
+    pub(super) fn with_fallback(self, without_kvm: Command) -> Self {
+        Self {
+            without_kvm: Some(without_kvm),
+            ..self
+        }
     }
 
     /// Starts `command` with `stdin`, and reads its output.
+    #[cfg(test)]
     pub(super) fn piped(command: &mut Command, stdin: Stdio) -> io::Result<Self> {
         let command = command.stdin(stdin);
         Self::spawn(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
@@ -53,6 +78,7 @@ impl QemuProcess {
     fn spawn(command: &mut Command) -> io::Result<Self> {
         let mut child = command.spawn()?;
         Ok(Self {
+            without_kvm: None,
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),
@@ -110,6 +136,25 @@ impl QemuProcess {
         // When even that fails there is nothing left to try.
         self.child.kill().await.ok();
     }
+}
+
+/// The command that starts QEMU, which ends when sdbuild ends.
+fn command(machine: &qemu::Machine, program: &Path, scratch: &Path) -> Command {
+    let mut command = command_with_parent(program);
+    // The file that takes the machine's writes is deleted once it is open; it may grow as large as the image.
+    command.args(qemu::argv(machine)).env("TMPDIR", scratch);
+    match machine.serial {
+        Serial::Terminal => {}
+        // The keyboard of the monitor, by which a network adapter is plugged in.
+        Serial::Pipe if machine.start.is_some() => {
+            command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        }
+        Serial::Pipe => {
+            command.stdin(Stdio::null()).stdout(Stdio::piped());
+        }
+    }
+    command.stderr(Stdio::piped());
+    command
 }
 
 /// The next bytes of `pipe`; none at its end or when it fails, after which it is `None`.

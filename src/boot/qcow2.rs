@@ -1,5 +1,6 @@
 //! An empty qcow2 file over an image: what the machine writes goes there, and the disk may be larger than the image
-//! (<https://www.qemu.org/docs/master/interop/qcow2.html>).
+//! (<https://www.qemu.org/docs/master/interop/qcow2.html>). The header and one empty table are written: crates that do, such as `imago`, write
+//! the whole format.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;

@@ -59,6 +59,23 @@ pub(super) struct DirectStart {
     pub(super) command_line: Option<String>,
 }
 
+impl Machine {
+    /// The same machine without KVM; `None` if it does not use that.
+    pub(super) fn without_kvm(&self) -> Option<Self> {
+        let uses_kvm = self.kvm && self.model.virtualized.is_some();
+        uses_kvm.then(|| Self {
+            kvm: false,
+            ..self.clone()
+        })
+    }
+
+    /// The arguments for the processor and what runs it.
+    fn processor(&self) -> &'static [&'static str] {
+        let virtualized = self.model.virtualized.filter(|_| self.kvm);
+        virtualized.unwrap_or(self.model.emulated)
+    }
+}
+
 /// The name of the program that emulates `model`.
 pub(super) fn program_name(model: &QemuModel) -> String {
     format!("qemu-system-{}", model.architecture.kernel_name())
@@ -69,8 +86,7 @@ pub(super) fn argv(machine: &Machine) -> Vec<OsString> {
     let mut argv: Vec<OsString> = Vec::new();
     // Nothing from the host's configuration, and no device that is not named here.
     add(&mut argv, &["-no-user-config", "-nodefaults", "-nographic"]);
-    let virtualized = machine.model.virtualized.filter(|_| machine.kvm);
-    add(&mut argv, virtualized.unwrap_or(machine.model.emulated));
+    add(&mut argv, machine.processor());
     add(&mut argv, &["-m", &machine.memory_mib.to_string()]);
     match machine.model.wiring {
         Wiring::Virtio => add_virtio(&mut argv, machine),

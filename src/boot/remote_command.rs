@@ -62,17 +62,21 @@ impl RemoteCommands<'_> {
         }
     }
 
-    /// Makes the machine switch itself off. A machine that does not is not a failure: nothing that it writes
-    /// is kept.
+    /// Makes the machine switch itself off, if the user may do that. A machine that does not is not a failure: nothing that it
+    /// writes is kept.
     pub(super) async fn power_off(&self, machine: &mut RunningMachine) -> Result<(), Failure> {
         let off = async {
             loop {
                 let mut ssh = self.probe.command(POWEROFF, POWEROFF_TIMEOUT);
                 ssh.stdout(Stdio::null()).stderr(Stdio::null());
                 let mut ssh = ssh.spawn().or_environment("start ssh")?;
-                tokio::select! {
+                let asked = tokio::select! {
                     _ = machine.until_off() => return ssh.kill().await.or_environment("end ssh"),
-                    _ = ssh.wait() => {}
+                    asked = ssh.wait() => asked.or_environment("wait for ssh")?,
+                };
+                // Root is refused as long as the system starts; another user is not allowed to.
+                if !self.probe.is_root() && is_refused(asked) {
+                    return Ok(());
                 }
                 let off = timeout(POWEROFF_PAUSE, machine.until_off());
                 if off.await.is_some() {
@@ -129,6 +133,11 @@ async fn run_to_end(
     }
 }
 
+/// Whether the command ran and failed: ssh's own failures have the code 255.
+fn is_refused(status: ExitStatus) -> bool {
+    !status.success() && status.code().is_some_and(|code| code != 255)
+}
+
 /// Whether ssh's own messages say that the server ended the connection before it began to speak SSH.
 fn is_not_connected(messages: &str) -> bool {
     messages.contains("kex_exchange_identification: ")
@@ -163,6 +172,15 @@ mod tests {
         let lost = "client_loop: send disconnect: Broken pipe\n";
         assert_eq!(run(&[DROPPED, lost]).await, (Some(2), lost.to_owned()));
         assert_eq!(run(&[lost]).await, (Some(1), lost.to_owned()));
+    }
+
+    #[test]
+    fn a_failed_command_is_no_lost_connection() {
+        let refused = |status| is_refused(ExitStatus::from_raw(status));
+        assert!(refused(1 << 8));
+        for other in [0, 255 << 8, 9] {
+            assert!(!refused(other), "{other}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub struct BootRequest {
     pub firmware: Option<PathBuf>,
     /// The method by which the image is booted.
     pub method: BootMethod,
+    /// Whether the host's processor may run the machine through KVM, where it can.
+    pub kvm: bool,
     /// The memory of the machine in MiB.
     pub memory_mib: u32,
     /// The port on 127.0.0.1 that leads to the machine's SSH; `None` for a free one.
@@ -87,6 +89,7 @@ impl BootRequest {
             model: board.qemu.as_ref().unwrap(),
             firmware: None,
             method: BootMethod::Firmware,
+            kvm: true,
             memory_mib: 1024,
             port: None,
             home: None,

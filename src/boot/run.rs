@@ -200,18 +200,17 @@ async fn keys_of(
     };
     let (file, form) = (disk.file()?, disk.form());
     let (user, cancel) = (login.user.clone(), context.cancel.clone());
-    let (dir, path) = (home.join(".ssh"), request.path.clone());
     let seed = request.seed.as_deref();
     let of_seed = seed.map(|seed| seed_disk::keys_of(seed, &user));
     let look = tokio::task::spawn_blocking(move || {
         // What cannot be read of the image is no reason not to boot it.
         let of_image = authorized_keys(file, form, &user, &cancel);
         let lists = [of_image.ok().flatten(), of_seed].into_iter().flatten();
-        let list = lists.collect::<Vec<_>>().join("\n");
-        login_keys::keys_for(&list, &dir, &path)
+        lists.collect::<Vec<_>>().join("\n")
     });
     let looked = context.cancel.race(look).await?;
-    looked.or_internal("look for your keys in the image")?
+    let list = looked.or_internal("look for your keys in the image")?;
+    login_keys::keys_at(home, list, &request.path, &context.cancel).await
 }
 
 /// The open image and the tools; all that is missing is one failure.

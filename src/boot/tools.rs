@@ -93,10 +93,11 @@ fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQe
         .map_err(|failure| missing.push(failure))
         .ok();
     let is_same_architecture = std::env::consts::ARCH == model.architecture.kernel_name();
+    let may_use_kvm = request.kvm && is_same_architecture;
     Some(HostQemu {
         program: program?,
         firmware: firmware?,
-        kvm: is_same_architecture && is_kvm_usable(Path::new("/dev/kvm")),
+        kvm: may_use_kvm && is_kvm_usable(Path::new("/dev/kvm")),
     })
 }
 

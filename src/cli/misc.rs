@@ -41,7 +41,7 @@ impl NixpkgsArgs {
 pub struct Check {
     /// Configuration to check: a file, a directory, or a flake such as .#pi [default: .]
     ///
-    /// A directory has a sd-card.nix or a flake.nix. Instead of --config or --flake.
+    /// A directory has an sd-card.nix or a flake.nix. Instead of --config or --flake.
     #[arg(value_name = "PATH", conflicts_with_all = ["config", "flake"])]
     path: Option<PathBuf>,
 
@@ -158,7 +158,7 @@ pub struct Formats {
 /// `sdbuild lock`.
 #[derive(Debug, Args)]
 pub struct Lock {
-    /// Inputs to update [default: none, only missing ones are added; for a sd-card.nix: nixpkgs]
+    /// Inputs to update [default: none, only missing ones are added; for an sd-card.nix: nixpkgs]
     pub inputs: Vec<String>,
 
     /// Directory of the flake to lock [default: what a build uses here]

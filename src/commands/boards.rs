@@ -10,14 +10,11 @@ use crate::common::system::System;
 use crate::ui::Ui;
 use crate::ui::layout::{column, fit, labelled, wrapped};
 
-/// Columns of the names, of the names and titles, and of the text behind a name.
+/// Columns of the names.
 const NAME_COLUMNS: usize = 11;
-const TITLE_COLUMNS: usize = 46;
 /// Columns of how far a board was tried, and of a part of a title that is worth to be shown.
 const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
-/// On a terminal of fewer columns titles are shortened, or left out.
-const NARROW: usize = 70;
 /// The text below the list.
 const NOTES: &str = "No image was tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
                      a configuration for it.";
@@ -42,12 +39,12 @@ pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
 
 /// A line for each board, and what to do next.
 fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<String> {
+    let boards: Vec<&Board> = boards.collect();
+    let longest = boards.iter().map(|board| board.title.chars().count()).max();
+    let wanted = NAME_COLUMNS + longest.unwrap_or(0);
+    // Where they do not fit, titles are shortened, or left out.
+    let title_columns = wanted.min(columns.saturating_sub(STAGE_COLUMNS + 1));
     let row = |name: &str, title: &str, stage: &str| {
-        let title_columns = if columns < NARROW {
-            columns.saturating_sub(STAGE_COLUMNS + 1)
-        } else {
-            TITLE_COLUMNS
-        };
         if title_columns < NAME_COLUMNS + MIN_TITLE_COLUMNS {
             return fit(&format!("{name:<NAME_COLUMNS$}{stage}"), columns);
         }
@@ -55,7 +52,9 @@ fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<Str
         format!("{} {stage}", column(&text, title_columns))
     };
     let heading = row("NAME", "BOARD", "TRIED");
-    let rows = boards.map(|board| row(board.name, board.title, &board.stage.to_string()));
+    let rows = boards
+        .iter()
+        .map(|board| row(board.name, board.title, &board.stage.to_string()));
     let notes = wrapped(NOTES, columns);
     let notes = std::iter::once(String::new()).chain(notes);
     std::iter::once(heading).chain(rows).chain(notes).collect()

@@ -61,6 +61,7 @@ fn refuse_flags_of_machines(args: &BootArgs) -> Result<(), Failure> {
         ("--system", args.system.is_some()),
         ("--emulator", args.emulator.is_some()),
         ("--firmware", args.firmware.is_some()),
+        ("--no-kvm", args.no_kvm),
     ];
     match given.into_iter().find(|(_, given)| *given) {
         None => Ok(()),
@@ -273,6 +274,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         model,
         firmware: settings.firmware,
         method: BootMethod::default(),
+        kvm: settings.kvm,
         memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
         port: settings.port,
         path: settings.path,
@@ -303,6 +305,7 @@ mod tests {
             seed: None,
             firmware: None,
             method: BootMethod::default(),
+            kvm: true,
             memory_mib: 1024,
             port,
             home: None,

@@ -1,7 +1,5 @@
 //! `sdbuild build --dry-run`: what a build would do, as far as that is known without doing it.
 
-use std::cell::Cell;
-
 use serde_json::{Value, json};
 
 use crate::commands::flake_caches::asking;
@@ -28,38 +26,50 @@ pub(super) async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let is_described = Cell::new(as_json);
-    let describe = |plan: &Plan| {
-        if is_described.replace(true) {
-            return Ok(());
-        }
-        print(ui, &pipeline::describe(plan))
-    };
-    let show = |plan: &Plan, forecast: Option<&Forecast>| {
+    let show = |rows: &[Row], forecast: Option<&Forecast>| {
         if as_json {
-            print_json(&object(plan, forecast), ui)
-        } else {
-            print(ui, &last_lines(forecast))
+            return print_json(&object(rows, forecast), ui);
         }
+        print(ui, rows)?;
+        print(ui, &last_lines(forecast))
     };
     if depth == DryRun::Plan {
         let plan = pipeline::plan(settings, context).await?;
-        describe(&plan)?;
-        return show(&plan, None);
+        return show(&rows(&plan, context).await?, None);
     }
     let forecast = async |settings| {
         let plan = pipeline::plan(settings, context).await?;
-        describe(&plan)?;
+        let rows = rows(&plan, context).await?;
         let outcome = pipeline::forecast(&plan, context).await?;
-        Ok((plan, outcome))
+        Ok((rows, outcome))
     };
-    let (plan, outcome) = Box::pin(asking(settings, ui, context, forecast)).await?;
+    let (rows, outcome) = Box::pin(asking(settings, ui, context, forecast)).await?;
     outcome.finish("the forecast is done", |forecast| {
-        show(&plan, Some(&forecast))
+        show(&rows, Some(&forecast))
     })
 }
 
-fn print(ui: &Ui, lines: &[(&str, String)]) -> Result<(), Failure> {
+/// A subject and what is said about it.
+type Row = (&'static str, String);
+
+/// What the plan says, and of a build on a machine on loan what that costs: its lender is asked, but for no machine.
+async fn rows(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
+    let mut rows = pipeline::describe(plan);
+    if let Some(source) = &plan.settings.borrow.from {
+        let price = pipeline::loan_price(&plan.settings);
+        let price = context.cancel.race(Box::pin(price)).await??;
+        let price = price.unwrap_or_else(|| "states no price".to_owned());
+        rows.push((
+            "on loan",
+            format!(
+                "{source}: {price}; what is said here of the engine is said of the current one"
+            ),
+        ));
+    }
+    Ok(rows)
+}
+
+fn print(ui: &Ui, lines: &[Row]) -> Result<(), Failure> {
     lines.iter().try_for_each(|(subject, text)| {
         let lines = labelled(
             subject,
@@ -71,7 +81,7 @@ fn print(ui: &Ui, lines: &[(&str, String)]) -> Result<(), Failure> {
     })
 }
 
-fn last_lines(forecast: Option<&Forecast>) -> Vec<(&'static str, String)> {
+fn last_lines(forecast: Option<&Forecast>) -> Vec<Row> {
     let changed = if forecast.is_some() {
         CHANGED
     } else {
@@ -82,9 +92,9 @@ fn last_lines(forecast: Option<&Forecast>) -> Vec<(&'static str, String)> {
     lines
 }
 
-fn object(plan: &Plan, forecast: Option<&Forecast>) -> Value {
-    let plan = pipeline::describe(plan).into_iter();
-    let plan: Vec<_> = plan
+fn object(rows: &[Row], forecast: Option<&Forecast>) -> Value {
+    let plan: Vec<_> = rows
+        .iter()
         .map(|(subject, text)| json!({ "about": subject, "what": text }))
         .collect();
     let forecast = forecast.map(|forecast| {

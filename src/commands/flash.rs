@@ -1,7 +1,7 @@
 //! `sdbuild flash`: lists disks, or shows what will be lost, asks, writes and reads back.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::cli;
@@ -30,7 +30,14 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     refuse_disk_in_front(args, env)?;
-    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let image = match named_or_newest(args.image.as_deref(), env, context) {
+        Err(failure) if args.device.is_none() => {
+            // Also where no disk can be listed, the image is what is missing first.
+            list_disks(None, ui, context).ok();
+            return Err(failure);
+        }
+        image => image?,
+    };
     let operation = format!("flash {}", image.display());
     let Some(device) = &args.device else {
         // Reading may take long on a slow disk: a signal must end it.
@@ -173,29 +180,37 @@ async fn confirm_loss(
     }
 }
 
-/// Lists the disks that an image may be flashed to.
+/// Lists the disks that an image may be flashed to, and says how to write `source` to one of them.
 fn list(source: &FlashSource, ui: &Ui, context: &Context) -> Result<(), Failure> {
-    let inventory = DiskInventory::take(&SysRoot::here(), &source.path)?;
+    if list_disks(Some(source), ui, context)? {
+        let image = quoted(&shown_path(&source.path));
+        let next = format!("to write {image} to one of them: sdbuild flash {image} DISK");
+        context.events.notice(next);
+    }
+    Ok(())
+}
+
+/// Lists the disks that an image may be flashed to: `source`, if there is one. `false` if there is none.
+fn list_disks(source: Option<&FlashSource>, ui: &Ui, context: &Context) -> Result<bool, Failure> {
+    let image = source.map_or(Path::new("/"), |source| &source.path);
+    let inventory = DiskInventory::take(&SysRoot::here(), image)?;
     flash::refusal::check_reach(&inventory)?;
     let mut disks = inventory.candidates().peekable();
     if disks.peek().is_none() {
         let text = "no SD card or other removable disk is in this machine: insert the card, and list again";
         context.events.notice(text);
-        return Ok(());
+        return Ok(false);
     }
     disks.try_for_each(|disk| ui.result(&disk_line(disk, source)))?;
-    let image = quoted(&shown_path(&source.path));
-    let next = format!("to write {image} to one of them: sdbuild flash {image} DISK");
-    context.events.notice(next);
-    Ok(())
+    Ok(true)
 }
 
-fn disk_line(disk: &Disk, source: &FlashSource) -> String {
+fn disk_line(disk: &Disk, source: Option<&FlashSource>) -> String {
     let mut notes = Vec::new();
     if !disk.removable {
         notes.push("not removable: needs --allow-fixed".to_owned());
     }
-    if disk.size < source.size {
+    if source.is_some_and(|source| disk.size < source.size) {
         notes.push("too small".to_owned());
     }
     if disk.read_only {

@@ -177,6 +177,11 @@ fn check(settings: &settings::Init) -> Result<(), Failure> {
         template::check_board(board)?;
     }
     match &settings.wifi {
+        Some((name, None)) if settings.yes => {
+            Wifi::check(name)?;
+            let text = format!("--yes asks nothing, and {name} needs a passphrase");
+            Err(Failure::usage(text).hint("give --wifi-password-file FILE, or leave out --yes"))
+        }
         Some((name, _)) => Wifi::check(name),
         None => Ok(()),
     }
@@ -187,15 +192,18 @@ fn report(values: &TemplateValues, context: &Context) {
     let events = &context.events;
     let [zone, locale] =
         [&values.time_zone, &values.locale].map(|value| value.as_deref().unwrap_or_default());
+    let board = match values.template.format() {
+        None => format!(", board {}", values.board.name),
+        Some(_) => String::new(),
+    };
     events.notice(format!(
-        "host name {}, time zone {zone}, language {locale}",
+        "host name {}{board}, time zone {zone}, language {locale}",
         values.host_name
     ));
     if values.template.format().is_some() {
-        let other = if values.system == System::default() {
-            "; for a PC: --system x86_64-linux"
-        } else {
-            ""
+        let other = match values.system {
+            System::Aarch64Linux => "; for a PC: --system x86_64-linux",
+            System::X8664Linux => "; for ARM: --system aarch64-linux",
         };
         events.notice(format!("for {}{other}", values.system));
     }

@@ -20,7 +20,7 @@ const LABEL: usize = 12;
 /// Columns of state, size and age with the blanks before them.
 const FACTS: usize = 35;
 /// On a terminal of fewer columns only name and size are shown, which take this many less than a row.
-const NARROW: usize = 70;
+const TABLE_COLUMNS: usize = 70;
 const SIZE: usize = 9;
 
 /// Prints the status to standard output.
@@ -113,7 +113,7 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
     if !status.built.is_empty() {
         rows.group("built here", &objects(&status.built));
     }
-    if columns < NARROW {
+    if columns < TABLE_COLUMNS {
         rows.lines.extend(reclaimable_narrow(status, columns));
     } else {
         rows.group("to free", &reclaimable(status, width));
@@ -225,7 +225,7 @@ fn sized(object: &SizedObject, state: &str, width: usize) -> String {
 
 /// Name, state, size and age in their columns, `width` in all; an empty text leaves its column blank.
 fn row(name: &str, state: &str, size: &str, seconds: Option<u64>, width: usize) -> String {
-    if width < NARROW - LABEL {
+    if width < TABLE_COLUMNS - LABEL {
         let name = column(name, width.saturating_sub(SIZE));
         return format!("{name} {size:>8}").trim_end().to_owned();
     }

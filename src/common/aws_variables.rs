@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-/// The variables of AWS that sdbuild reads, with what finds the user's files and programs.
+/// The variables for AWS that sdbuild reads, with what finds the user's files and programs.
 #[derive(Clone, Default)]
 pub struct AwsVariables {
     /// `AWS_ACCESS_KEY_ID`.
@@ -19,6 +19,8 @@ pub struct AwsVariables {
     pub region: Option<String>,
     /// `AWS_ENDPOINT_URL`: takes the place of the addresses of all services.
     pub endpoint_url: Option<String>,
+    /// `SDBUILD_OWN_ADDRESS_URL`: the service that returns the caller's address, in place of AWS's.
+    pub own_address_url: Option<String>,
     /// `AWS_CONFIG_FILE`; `~/.aws/config` otherwise.
     pub config_file: Option<PathBuf>,
     /// `AWS_SHARED_CREDENTIALS_FILE`; `~/.aws/credentials` otherwise.

@@ -6,6 +6,53 @@ use super::nearest::is_slip;
 /// which have no other encoding.
 const NAMES: &str = include_str!("locale/names.txt");
 
+/// Languages in English and in themselves, in lower case, and their codes in ISO 639-1; as in glibc's `locale.alias`, with the
+/// languages that are spoken most.
+const LANGUAGES: [(&str, &str); 42] = [
+    ("arabic", "ar"),
+    ("català", "ca"),
+    ("catalan", "ca"),
+    ("chinese", "zh_CN"),
+    ("croatian", "hr"),
+    ("czech", "cs_CZ"),
+    ("danish", "da_DK"),
+    ("dansk", "da_DK"),
+    ("deutsch", "de"),
+    ("dutch", "nl"),
+    ("english", "en"),
+    ("español", "es"),
+    ("estonian", "et_EE"),
+    ("finnish", "fi"),
+    ("français", "fr"),
+    ("french", "fr"),
+    ("german", "de"),
+    ("greek", "el_GR"),
+    ("hebrew", "he_IL"),
+    ("hindi", "hi_IN"),
+    ("hungarian", "hu"),
+    ("icelandic", "is"),
+    ("italian", "it"),
+    ("italiano", "it"),
+    ("japanese", "ja_JP"),
+    ("korean", "ko_KR"),
+    ("lithuanian", "lt"),
+    ("nederlands", "nl"),
+    ("norwegian", "nb_NO"),
+    ("polish", "pl"),
+    ("polski", "pl"),
+    ("portuguese", "pt"),
+    ("português", "pt"),
+    ("romanian", "ro"),
+    ("russian", "ru"),
+    ("slovak", "sk"),
+    ("slovenian", "sl_SI"),
+    ("spanish", "es"),
+    ("swedish", "sv_SE"),
+    ("thai", "th"),
+    ("turkish", "tr"),
+    ("ukrainian", "uk_UA"),
+];
+
 /// glibc's name of the locale `name`, if it has that with UTF-8: `de_DE.UTF-8` for `de_DE`, `hi_IN` for `hi_IN.utf8`. Locales
 /// that are newer than this program are unknown to it.
 pub fn with_utf8(name: &str) -> Option<&'static str> {
@@ -26,6 +73,9 @@ pub fn is_valid(name: &str) -> Option<bool> {
 /// The locale that `unknown` may mean.
 pub fn suggestion(unknown: &str) -> Option<&'static str> {
     let (plain, _) = without_encoding(unknown);
+    let lower = plain.to_lowercase();
+    let named = LANGUAGES.iter().find(|(name, _)| *name == lower);
+    let plain = named.map_or(plain, |(_, code)| (*code).to_owned());
     let language = plain.split('_').next().unwrap_or_default();
     // With its own country (`de_DE`); the most similar names are of other countries or other languages (`da_DK` for `de`).
     let country = match language {
@@ -93,6 +143,14 @@ mod tests {
     }
 
     #[test]
+    fn languages_have_locales() {
+        for (language, code) in LANGUAGES {
+            let locale = suggestion(language).unwrap_or_else(|| panic!("{language}"));
+            assert!(locale.starts_with(code), "{language}: {locale}");
+        }
+    }
+
+    #[test]
     fn a_mistyped_locale_gets_a_suggestion() {
         for (unknown, meant) in [
             ("de_De", "de_DE.UTF-8"),
@@ -103,10 +161,12 @@ mod tests {
             ("en", "en_US.UTF-8"),
             ("en-GB", "en_GB.UTF-8"),
             ("yo", "yo_NG"),
+            ("German", "de_DE.UTF-8"),
+            ("Français", "fr_FR.UTF-8"),
         ] {
             assert_eq!(suggestion(unknown), Some(meant), "{unknown}");
         }
-        for unknown in ["§", "", "y", "xx_XX", "german"] {
+        for unknown in ["§", "", "y", "xx_XX", "klingon"] {
             assert_eq!(suggestion(unknown), None, "{unknown}");
         }
     }

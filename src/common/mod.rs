@@ -31,6 +31,7 @@ pub mod invisible_chars;
 pub mod known_hosts;
 pub mod locale;
 pub mod locked_file;
+pub mod locked_record;
 pub mod loopback;
 pub mod machine_source;
 pub mod moment;

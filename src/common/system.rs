@@ -121,6 +121,16 @@ pub enum System {
 named_like_its_flag!(System);
 
 impl System {
+    /// The one of this machine; `None` if its processor is of another architecture.
+    pub fn of_this_machine() -> Option<Self> {
+        Architecture::by_kernel_name(std::env::consts::ARCH).map(
+            |architecture| match architecture {
+                Architecture::Aarch64 => Self::Aarch64Linux,
+                Architecture::X86_64 => Self::X8664Linux,
+            },
+        )
+    }
+
     /// The processor architecture of the system.
     pub fn architecture(self) -> Architecture {
         match self {

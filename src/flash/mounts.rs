@@ -1,4 +1,5 @@
-//! Mounts and swaps, and the block devices that they are on.
+//! Mounts and swaps, and the block devices that they are on. The crate `procfs-core` reads the same file, but only if all of it is UTF-8,
+//! which a mount point need not be.
 
 use std::path::{Path, PathBuf};
 

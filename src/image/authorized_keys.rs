@@ -10,7 +10,7 @@ use super::virtual_disk::DiskForm;
 use crate::common::cancel::Cancel;
 
 /// Bytes that are read of a user's list of keys.
-const MAX_LIST_BYTES: usize = 256 * 1024;
+pub const MAX_KEY_LIST_BYTES: usize = 256 * 1024;
 
 /// The lines of NixOS's list of keys for `user` on the disk that `file` holds in `form`; `None` if there is no such list.
 pub fn authorized_keys(
@@ -29,7 +29,7 @@ pub fn authorized_keys(
     };
     let path = format!("{system}/etc/ssh/authorized_keys.d/{user}");
     for volume in &layout.volumes {
-        if let Some(text) = volume.fs.start_of(&path, MAX_LIST_BYTES)? {
+        if let Some(text) = volume.fs.start_of(&path, MAX_KEY_LIST_BYTES)? {
             return Ok(Some(String::from_utf8_lossy(&text).into_owned()));
         }
     }

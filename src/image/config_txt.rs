@@ -1,5 +1,5 @@
 //! `config.txt` as a Raspberry Pi's firmware reads it: conditional filters, includes, and the last value of a setting
-//! (<https://www.raspberrypi.com/documentation/computers/config_txt.html>).
+//! (<https://www.raspberrypi.com/documentation/computers/config_txt.html>). No crate reads its filters.
 
 use std::collections::BTreeMap;
 use std::fmt;

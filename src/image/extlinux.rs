@@ -1,4 +1,4 @@
-//! Reads from `extlinux.conf` what is booted.
+//! Reads from `extlinux.conf` what is booted. No crate does.
 
 /// An entry of the menu.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

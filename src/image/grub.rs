@@ -1,4 +1,5 @@
 //! Reads from GRUB's `grub.cfg` what is booted, as far as nixpkgs' ISO images need it: the first entry, without variables.
+//! No crate reads it.
 
 use super::extlinux::MenuEntry;
 

@@ -1,5 +1,6 @@
 //! The menu of systemd-boot: which entry it starts, and what the kernel of that runs
-//! (<https://uapi-group.org/specifications/specs/boot_loader_specification/>).
+//! (<https://uapi-group.org/specifications/specs/boot_loader_specification/>). The crate `bootspec` reads NixOS's own description of a
+//! generation, which is not on the boot partition.
 
 use super::error::Error;
 use super::files::FileSystem;

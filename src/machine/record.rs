@@ -1,8 +1,7 @@
-//! The record of a loan: a file in the state directory, which the holder keeps locked. It has one JSON object per line and only
-//! grows, so that a kill in the middle costs the last line at most.
+//! The record of a loan: a file in the state directory, which the holder keeps locked.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,14 +10,13 @@ use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use crate::common::locked_file::{self, Owner};
-use crate::common::{plain_file, private_dir};
+use crate::common::locked_record::{LockedRecord, entries};
+use crate::common::private_dir;
 use crate::engine::RunId;
 use crate::machine::message::LoanRequest;
 
 /// Longer files are not ours.
 const MAX_RECORD_BYTES: u64 = 256 << 10;
-/// Addresses are the user's own.
-const RECORD_MODE: u32 = 0o600;
 /// Ends the name of the file with the login key of a machine.
 const IDENTITY: &str = "key";
 
@@ -77,11 +75,8 @@ impl Record {
         if !is_own || !found.is_file() {
             return None;
         }
-        let text = plain_file::read_text(path, MAX_RECORD_BYTES).ok()?;
-        let mut lines = text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        let Entry::Begun { order, at } = lines.next()? else {
+        let mut entries = entries(path, MAX_RECORD_BYTES).ok()?.into_iter();
+        let Entry::Begun { order, at } = entries.next()? else {
             return None;
         };
         if path.file_name()?.to_str()? != order.run {
@@ -99,7 +94,7 @@ impl Record {
             is_held,
             path: path.to_owned(),
         };
-        for entry in lines {
+        for entry in entries {
             record.add(entry);
         }
         Some(record)
@@ -150,54 +145,44 @@ pub fn records(state_dir: &Path) -> Vec<Record> {
 
 /// The record of a loan, locked by this process.
 #[derive(Debug)]
-pub(super) struct OwnRecord {
-    path: PathBuf,
-    // Open for its lock.
-    _lock: File,
-}
+pub(super) struct OwnRecord(LockedRecord<Entry>);
 
 impl OwnRecord {
     /// Creates the record of `order`.
     pub(super) fn create(order: &LoanRequest) -> io::Result<Self> {
-        let path = path(order);
         private_dir::create(&dir(&order.state_dir))?;
-        let line = line_of(&Entry::Begun {
+        let begun = Entry::Begun {
             order: order.clone(),
             at: seconds_after(Duration::ZERO),
-        })?;
-        let lock = locked_file::create_owned(&path, RECORD_MODE, line.as_bytes())?;
+        };
+        let record = LockedRecord::create(path(order), &begun)?;
         // Before a machine is asked for: the record must outlast a loss of power.
-        lock.sync_all()?;
+        record.sync()?;
         File::open(dir(&order.state_dir))?.sync_all()?;
-        Ok(Self { path, _lock: lock })
+        Ok(Self(record))
     }
 
     /// Takes over a record whose holder is gone; `None` while it is alive, and if the file is gone.
     pub(super) fn take_over(record: &Record) -> Option<Self> {
-        let lock = locked_file::open_stale(&record.path).ok()?;
-        // The one that held it until now may have removed it.
-        let is_there = record.path.symlink_metadata().is_ok();
-        is_there.then(|| Self {
-            path: record.path.clone(),
-            _lock: lock,
-        })
+        LockedRecord::take_over(&record.path)
+            .ok()
+            .flatten()
+            .map(Self)
     }
 
     /// Adds `entry`.
     pub(super) fn add(&self, entry: &Entry) -> io::Result<()> {
-        let line = line_of(entry)?;
-        let mut file = OpenOptions::new().append(true).open(&self.path)?;
-        file.write_all(line.as_bytes())?;
-        file.sync_data()
+        self.0.add(entry)?;
+        self.0.sync()
     }
 
     /// Removes the file: nothing is on loan any more. The login key goes first.
     pub(super) fn remove(self) -> io::Result<()> {
-        match fs::remove_file(self.path.with_extension(IDENTITY)) {
+        match fs::remove_file(self.0.path().with_extension(IDENTITY)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        fs::remove_file(&self.path)
+        self.0.remove()
     }
 }
 
@@ -219,11 +204,6 @@ pub(super) fn seconds_after(later: Duration) -> u64 {
 
 fn dir(state_dir: &Path) -> PathBuf {
     state_dir.join("machines")
-}
-
-fn line_of(entry: &Entry) -> io::Result<String> {
-    // A kill in the middle of the line before must not cost this one.
-    Ok(format!("\n{}\n", serde_json::to_string(entry)?))
 }
 
 #[cfg(test)]
@@ -315,17 +295,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_a_kill_cut_short_costs_itself_only() {
+    fn another_file_is_no_record() {
         let state = tempfile::tempdir().unwrap();
         let order = fixture::order(state.path(), "/bin/lend");
         let own = OwnRecord::create(&order).unwrap();
-        let text = fs::read_to_string(&own.path).unwrap();
-        fs::write(&own.path, text + "{\"Made\":{\"id\":\"i-").unwrap();
-        own.add(&Entry::Kept("x".into())).unwrap();
-        let found = records(state.path()).remove(0);
-        assert_eq!(found.id, None);
-        assert_eq!(found.kept_because.as_deref(), Some("x"));
-        fs::write(&own.path, "{}").unwrap();
+        fs::write(own.0.path(), "{}").unwrap();
         assert_eq!(records(state.path()), [], "no record");
     }
 }

@@ -53,6 +53,14 @@ pub(super) struct Git {
     protocol: Protocol,
 }
 
+/// How a git ended.
+enum GitOutcome {
+    /// What it wrote to its standard output.
+    Output(Vec<u8>),
+    /// The message with which it failed.
+    Refused(String),
+}
+
 impl Git {
     /// Git for the directory `dir`, looked up in `path` (the value of `PATH`).
     pub(super) async fn find(path: &OsStr, dir: &Path, cancel: &Cancel) -> Result<Self, Failure> {
@@ -97,21 +105,25 @@ impl Git {
     /// What git writes to its standard output with the arguments `words`. A usage error with git's message when it fails.
     /// It is killed when the run is cancelled.
     pub(super) async fn output(&self, words: &[&str]) -> Result<Vec<u8>, Failure> {
-        let done = self.run(words).await?;
-        done.map_err(|message| refusal(&message, words))
+        match self.run(words).await? {
+            GitOutcome::Output(bytes) => Ok(bytes),
+            GitOutcome::Refused(message) => Err(refusal(&message, words)),
+        }
     }
 
     /// Has git fetch with the arguments `words`, and if it says that it cannot do it this way, the same with `otherwise`.
     pub(super) async fn fetch(&self, words: &[&str], otherwise: &[&str]) -> Result<(), Failure> {
         match self.run(words).await? {
-            Ok(_) => Ok(()),
-            Err(message) if needs_history(&message) => self.output(otherwise).await.map(drop),
-            Err(message) => Err(refusal(&message, words)),
+            GitOutcome::Output(_) => Ok(()),
+            GitOutcome::Refused(message) if needs_history(&message) => {
+                self.output(otherwise).await.map(drop)
+            }
+            GitOutcome::Refused(message) => Err(refusal(&message, words)),
         }
     }
 
-    /// What git writes to its standard output, or the message with which it fails.
-    async fn run(&self, words: &[&str]) -> Result<Result<Vec<u8>, String>, Failure> {
+    /// Runs git to its end.
+    async fn run(&self, words: &[&str]) -> Result<GitOutcome, Failure> {
         let running = session::run(self.command(words), MAX_OUTPUT_BYTES);
         let running = async {
             match self.protocol {
@@ -128,12 +140,11 @@ impl Git {
             return Err(Failure::usage(text).context(what(words)));
         }
         if ended.status.success() {
-            return Ok(Ok(ended.stdout));
+            return Ok(GitOutcome::Output(ended.stdout));
         }
         let message = String::from_utf8_lossy(&ended.stderr);
-        Ok(Err(
-            hide_secrets(&strip_control(message.trim())).into_owned()
-        ))
+        let message = hide_secrets(&strip_control(message.trim())).into_owned();
+        Ok(GitOutcome::Refused(message))
     }
 
     /// The output of `running`, a git that reads this directory's repository. A failure when it waits for a pipe, which it opens

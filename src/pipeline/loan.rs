@@ -91,7 +91,7 @@ async fn use_machine<T>(
     let ready = async {
         let (machine, hint) = loan.machine(context).await?;
         place = Some(machine.place.clone());
-        until_it_answers(&machine, hint, context).await?;
+        until_it_answers(&machine, hint, ANSWER_TIMEOUT, context).await?;
         let shown = machine.place.clone();
         context.events.emit(Event::Detail(Phase::Borrow, shown));
         Ok(machine)
@@ -149,7 +149,7 @@ fn with_leftover<T>(
 }
 
 /// What a machine of the lender that `settings` name costs, in words, if there is a lender and it says so. No machine is asked for.
-pub(super) async fn price(settings: &settings::Build) -> Result<Option<String>, Failure> {
+pub async fn price(settings: &settings::Build) -> Result<Option<String>, Failure> {
     let Some(source) = &settings.borrow.from else {
         return Ok(None);
     };
@@ -209,17 +209,19 @@ async fn order(
     })
 }
 
-/// Waits until the engine of `machine` answers. Another host key is an error at once. `hint` is for a user whose machine never answers.
+/// Waits until the engine of `machine` answers, `limit` at most. Another host key is an error at once. `hint` is for a user whose
+/// machine never answers.
 async fn until_it_answers(
     machine: &SshMachine,
     hint: Option<String>,
+    limit: Duration,
     context: &Context,
 ) -> Result<(), Failure> {
     let place = &machine.place;
     let endpoint = Endpoint::by_ssh(machine);
     let endpoint = endpoint.ok_or_else(|| Failure::usage(format!("{place} is not an address")))?;
     let mut last: Option<EngineError> = None;
-    let connected = timeout(ANSWER_TIMEOUT, async {
+    let connected = timeout(limit, async {
         loop {
             match Box::pin(Engine::connect(&endpoint)).await {
                 Ok(_) => return Ok(()),
@@ -238,7 +240,7 @@ async fn until_it_answers(
     }
     let late = format!(
         "the machine on loan has no engine that answers after {} min",
-        ANSWER_TIMEOUT.as_secs() / 60
+        limit.as_secs() / 60
     );
     let without_answer = || Failure::environment("it did not answer");
     let failure = last.map_or_else(without_answer, Failure::from);
@@ -270,6 +272,25 @@ mod tests {
             why: "x".to_owned(),
             remedy: "y".to_owned(),
         }
+    }
+
+    #[tokio::test]
+    async fn a_machine_that_never_answers_comes_with_the_hint_of_its_lender() {
+        let machine = SshMachine {
+            place: "nobody@127.0.0.1:1".to_owned(),
+            host_key: "ssh-ed25519 AAAA".to_owned(),
+            identity: None,
+        };
+        let context = Context {
+            cancel: crate::common::cancel::Cancel::new(),
+            events: Events::none(),
+        };
+        let hint = Some("look at its console".to_owned());
+        let waited = until_it_answers(&machine, hint, Duration::from_secs(3), &context);
+        let failure = waited.await.unwrap_err();
+        let text = failure.to_string();
+        assert!(text.contains("has no engine that answers"), "{text}");
+        assert_eq!(failure.hints.last().unwrap(), "look at its console");
     }
 
     /// A lost connection left a container on the machine, which was destroyed then.

@@ -54,7 +54,7 @@ pub use emulator::BootEngine;
 pub use evaluate::{Checked, check, forecast, lock_flake};
 pub use file_removal::{FileRemoval, Item};
 pub use flake_cache_answers::{answers_file, remember as remember_caches};
-pub use loan::{hold_machine, with_machine};
+pub use loan::{hold_machine, price as loan_price, with_machine};
 pub use nixpkgs_lock::lock_nixpkgs;
 pub use old_results::OldResults;
 pub use plan::{BuilderPlan, EnginePlan, Plan, plan};

@@ -1,10 +1,8 @@
-//! What was sent of an image: a file in the state directory that its upload keeps locked. It has one JSON object per line and only
-//! grows, so that a kill in the middle costs the last line at most.
+//! What was sent of an image: a file in the state directory that its upload keeps locked.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,15 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
-use crate::common::{locked_file, plain_file, private_dir};
+use crate::common::locked_record::{LockedRecord, entries};
+use crate::common::{locked_file, private_dir};
 use crate::publish::token;
 
 /// The record of a disk of 2 TiB is smaller.
 const MAX_RECORD_BYTES: u64 = 512 << 20;
-/// Names of images are the user's own.
-const RECORD_MODE: u32 = 0o600;
-/// How often the lock of a record is tried that other processes make and remove meanwhile.
-const LOCK_TRIES: u32 = 100;
 
 /// A line of a record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,16 +62,13 @@ pub struct Unfinished {
 /// The record of one upload, locked by this process.
 #[derive(Debug)]
 pub(super) struct Record {
-    path: PathBuf,
-    file: File,
+    file: LockedRecord<Entry>,
     token: Option<String>,
     pub(super) snapshot: Option<String>,
     pub(super) sent: BTreeMap<u64, Sha256Hash>,
     /// Whether AWS may have been asked to complete the snapshot: it takes no more blocks then.
     pub(super) is_completing: bool,
     pub(super) is_complete: bool,
-    // Open for its lock.
-    lock: File,
 }
 
 impl Record {
@@ -99,14 +91,13 @@ impl Record {
             sha256,
         };
         private_dir::create(&dir(state_dir)).or_environment(&operation)?;
-        let line = line_of(&started).or_environment(&operation)?;
-        let lock = match lock(&path, &line) {
+        let file = match LockedRecord::open(&path, &started) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return Err(in_use(name, region));
             }
-            lock => lock.or_environment(&operation)?,
+            file => file.or_environment(&operation)?,
         };
-        Self::read(path, lock).or_environment(&operation)
+        Self::read(file).or_environment(&operation)
     }
 
     /// The record of the disk `sha256`, if there is one that no other process has.
@@ -117,23 +108,19 @@ impl Record {
         sha256: Sha256Hash,
     ) -> Option<Self> {
         let path = path(state_dir, name, region, sha256);
-        let lock = lock_existing(&path).ok()??;
-        Self::read(path, lock).ok()
+        let file = LockedRecord::take_over(&path).ok()??;
+        Self::read(file).ok()
     }
 
-    /// Reads the file at `path`, which `lock` is.
-    fn read(path: PathBuf, lock: File) -> io::Result<Self> {
-        let entries = read(&path)?;
-        let file = OpenOptions::new().append(true).open(&path)?;
+    fn read(file: LockedRecord<Entry>) -> io::Result<Self> {
+        let entries = entries(file.path(), MAX_RECORD_BYTES)?;
         let mut record = Self {
-            path,
             file,
             token: None,
             snapshot: None,
             sent: BTreeMap::new(),
             is_completing: false,
             is_complete: false,
-            lock,
         };
         for entry in entries {
             record.take(entry);
@@ -173,7 +160,7 @@ impl Record {
         let token = token::random()?;
         self.add(Entry::Token(token.clone()))?;
         self.file
-            .sync_all()
+            .sync()
             .or_environment("write the record of the upload")?;
         Ok(token)
     }
@@ -182,7 +169,7 @@ impl Record {
     pub(super) fn started(&mut self, id: &str) -> Result<(), Failure> {
         self.add(Entry::Snapshot(id.to_owned()))?;
         self.file
-            .sync_all()
+            .sync()
             .or_environment("write the record of the upload")
     }
 
@@ -196,7 +183,7 @@ impl Record {
         self.add(Entry::Completing)?;
         // What was sent has to be known as well.
         self.file
-            .sync_all()
+            .sync()
             .or_environment("write the record of the upload")
     }
 
@@ -206,20 +193,17 @@ impl Record {
     }
 
     fn add(&mut self, entry: Entry) -> Result<(), Failure> {
-        let operation = "write the record of the upload";
-        let line = line_of(&entry).or_environment(operation)?;
         self.file
-            .write_all(line.as_bytes())
-            .or_environment(operation)?;
+            .add(&entry)
+            .or_environment("write the record of the upload")?;
         self.take(entry);
         Ok(())
     }
 
     /// Removes the file, while it is locked: the image is there.
     pub(super) fn remove(self) -> Result<(), Failure> {
-        let removed = fs::remove_file(&self.path);
-        drop(self.lock);
-        removed.or_environment(format!("remove {}", self.path.display()))
+        let operation = format!("remove {}", self.file.path().display());
+        self.file.remove().or_environment(operation)
     }
 }
 
@@ -246,9 +230,8 @@ pub fn unfinished(state_dir: &Path) -> Vec<Unfinished> {
 /// A process goes on with it.
 pub fn forget(upload: &Unfinished) -> Result<(), Failure> {
     let operation = format!("remove {}", upload.path.display());
-    match lock_existing(&upload.path) {
-        // The lock is held until the name is gone.
-        Ok(Some(_lock)) => fs::remove_file(&upload.path).or_environment(operation),
+    match LockedRecord::<Entry>::take_over(&upload.path) {
+        Ok(Some(record)) => record.remove().or_environment(operation),
         Ok(None) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
             Err(in_use(&upload.name, &upload.region))
@@ -261,39 +244,8 @@ fn in_use(name: &str, region: &str) -> Failure {
     Failure::environment(format!("another sdbuild is publishing {name} in {region}"))
 }
 
-/// Locks the record at `path`, which is made with `line` if there is none.
-fn lock(path: &Path, line: &str) -> io::Result<File> {
-    for _ in 0..LOCK_TRIES {
-        if let Some(lock) = lock_existing(path)? {
-            return Ok(lock);
-        }
-        match locked_file::create_owned(path, RECORD_MODE, line.as_bytes()) {
-            // Another process was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            created => return created,
-        }
-    }
-    Err(io::ErrorKind::WouldBlock.into())
-}
-
-/// Locks the record at `path`; `None` if there is none, or no longer.
-fn lock_existing(path: &Path) -> io::Result<Option<File>> {
-    match locked_file::open_stale(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        opened => opened.map(|lock| has_name(&lock, path).then_some(lock)),
-    }
-}
-
-/// Whether `file` is the file at `path`: between opening and locking it, its owner may have removed it, and another process may have made
-/// a new one of the same name.
-fn has_name(file: &File, path: &Path) -> bool {
-    let place = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
-    let there = fs::symlink_metadata(path).map(place).ok();
-    there.is_some() && file.metadata().map(place).ok() == there
-}
-
 fn read_unfinished(path: &Path) -> Option<Unfinished> {
-    let mut entries = read(path).ok()?.into_iter();
+    let mut entries = entries(path, MAX_RECORD_BYTES).ok()?.into_iter();
     let Entry::Started { name, region, .. } = entries.next()? else {
         return None;
     };
@@ -317,15 +269,6 @@ fn read_unfinished(path: &Path) -> Option<Unfinished> {
     Some(found)
 }
 
-/// The lines of a record that are whole.
-fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    let text = plain_file::read_text(path, MAX_RECORD_BYTES)?;
-    Ok(text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect())
-}
-
 /// Where the record of the disk `sha256` is.
 fn path(state_dir: &Path, name: &str, region: &str, sha256: Sha256Hash) -> PathBuf {
     let key = format!("{name}\0{region}\0{sha256}");
@@ -334,11 +277,6 @@ fn path(state_dir: &Path, name: &str, region: &str, sha256: Sha256Hash) -> PathB
 
 fn dir(state_dir: &Path) -> PathBuf {
     state_dir.join("snapshots")
-}
-
-fn line_of(entry: &Entry) -> io::Result<String> {
-    // A kill in the middle of the line before must not cost this one.
-    Ok(format!("\n{}\n", serde_json::to_string(entry)?))
 }
 
 #[cfg(test)]
@@ -359,8 +297,6 @@ mod tests {
         record.started("snap-1").unwrap();
         record.sent(7, hash).unwrap();
         assert_eq!(unfinished(state.path()), [], "it is going on");
-        // A kill in the middle of a line.
-        record.file.write_all(b"\n{\"Sent\":[8,").unwrap();
         drop(record);
         let found = unfinished(state.path()).remove(0);
         assert_eq!(
@@ -378,23 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn a_lock_of_a_removed_record_does_not_count() {
+    fn an_upload_that_goes_on_is_not_forgotten() {
         let state = tempfile::tempdir().unwrap();
         let hash = Sha256Hash::of(b"disk");
-        let open = || Record::open(state.path(), "pi", "eu-central-1", hash);
-        let record = open().unwrap();
-        let path = record.path.clone();
-        assert!(has_name(&record.lock, &path));
-        // Its owner removes it between the moments when another process opens and locks it; a third one makes it anew.
-        let opened = File::open(&path).unwrap();
-        record.remove().unwrap();
-        assert!(!has_name(&opened, &path));
-        let _third = open().unwrap();
-        opened.try_lock().unwrap();
-        assert!(!has_name(&opened, &path));
-        let taken = locked_file::create_owned(&path, RECORD_MODE, b"").unwrap_err();
-        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        let record = Record::open(state.path(), "pi", "eu-central-1", hash).unwrap();
         let upload = uploads(state.path()).remove(0);
-        assert!(upload.is_running && forget(&upload).is_err() && path.exists());
+        assert!(upload.is_running && forget(&upload).is_err() && upload.path.exists());
+        drop(record);
+        forget(&upload).unwrap();
+        assert!(!upload.path.exists());
     }
 }

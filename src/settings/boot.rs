@@ -84,6 +84,10 @@ pub struct BootArgs {
     #[arg(long, value_enum, value_name = "WHICH")]
     pub emulator: Option<EmulatorChoice>,
 
+    /// Emulate the processor also where KVM could run the machine
+    #[arg(long, hide_short_help = true)]
+    pub no_kvm: bool,
+
     /// Firmware of the machine: U-Boot for QEMU's aarch64 machine [default: from the distribution's package]
     #[arg(long, value_name = "FILE", hide_short_help = true)]
     pub firmware: Option<PathBuf>,
@@ -106,6 +110,8 @@ pub struct Boot {
     pub path: OsString,
     /// Which QEMU to use.
     pub emulator: EmulatorChoice,
+    /// Whether KVM may run the machine.
+    pub kvm: bool,
     /// The seed to attach, absolute.
     pub seed: Option<PathBuf>,
     /// The login to wait for.
@@ -163,6 +169,7 @@ impl Boot {
             port: args.port,
             path: env.program_path(),
             emulator: args.emulator.unwrap_or_default(),
+            kvm: !args.no_kvm,
             seed: args.seed.as_ref().map(absolute),
             login,
             prompt: args.until_login.then_some(timeout),
@@ -185,6 +192,7 @@ impl Boot {
             port: None,
             path: env.program_path(),
             emulator: EmulatorChoice::default(),
+            kvm: true,
             seed: None,
             prompt: (!has_network).then_some(timeout),
             login: has_network.then(|| BootLogin {

@@ -39,7 +39,7 @@ pub struct BuildArgs {
 /// The configuration that a command is about, and what the command line adds to it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
-    /// NixOS configuration: a file, or a directory with a sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
+    /// NixOS configuration: a file, or a directory with an sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
     #[arg(
         short,
         long,

@@ -125,6 +125,7 @@ impl Environment {
                 profile: text("AWS_PROFILE"),
                 region: text("AWS_REGION").or_else(|| text("AWS_DEFAULT_REGION")),
                 endpoint_url: text("AWS_ENDPOINT_URL"),
+                own_address_url: text("SDBUILD_OWN_ADDRESS_URL"),
                 config_file: path("AWS_CONFIG_FILE"),
                 credentials_file: path("AWS_SHARED_CREDENTIALS_FILE"),
                 home: base("HOME"),

@@ -18,7 +18,7 @@ use crate::common::failure::Failure;
 use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 
-/// File name of the module beside a flake: where there is a `sd-card.nix`, that is built.
+/// File name of the module beside a flake: where there is an `sd-card.nix`, that is built.
 const MODULE_OF_FLAKE: &str = "configuration.nix";
 /// Where accounts publish their SSH keys.
 const GITHUB: &str = "https://github.com";
@@ -34,7 +34,7 @@ pub struct InitArgs {
     #[arg(value_name = "DIR", conflicts_with = "config")]
     pub dir: Option<PathBuf>,
 
-    /// Write configuration.nix and a flake.nix that builds it, with its lock, instead of a sd-card.nix
+    /// Write configuration.nix and a flake.nix that builds it, with its lock, instead of an sd-card.nix
     #[arg(long, conflicts_with = "config")]
     pub flake: bool,
 
@@ -58,7 +58,7 @@ pub struct InitArgs {
     #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
     pub template: Option<TemplateName>,
 
-    /// System of a template for machines or containers: x86_64-linux for a PC [default: aarch64-linux]
+    /// System of a template for machines or containers: x86_64-linux for a PC [default: aarch64-linux, of a container this machine's]
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
@@ -157,6 +157,7 @@ impl Init {
             CONFIG_NAME
         };
         let config = args.config.as_ref().map(|file| here.join(file));
+        let template = args.template.unwrap_or_default();
         Ok(Self {
             config: config.unwrap_or_else(|| dir.join(name)),
             flake: args.flake.then(|| dir.join("flake.nix")),
@@ -176,14 +177,26 @@ impl Init {
             }),
             host_name: args.hostname.clone(),
             board: args.board,
-            template: args.template.unwrap_or_default(),
-            system: args.system.unwrap_or_default(),
+            template,
+            system: args.system.unwrap_or_else(|| default_system(template)),
             user: args.user.clone(),
             time_zone: args.timezone.clone(),
             chosen_locale: args.locale.clone(),
             home,
             owner,
         })
+    }
+}
+
+/// The system of `template` unless the user chooses one: a container runs on a machine of its own architecture.
+fn default_system(template: TemplateName) -> System {
+    match template {
+        TemplateName::Container => System::of_this_machine().unwrap_or_default(),
+        TemplateName::SdCard
+        | TemplateName::InstallerCloudInit
+        | TemplateName::Vm
+        | TemplateName::Server
+        | TemplateName::Amazon => System::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use console::{measure_text_width, truncate_str};
 
 use crate::ui::colour::Paint;
+use crate::ui::layout::NARROW;
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
 use crate::ui::state::{Activity, Fraction, State, WHOLE};
@@ -19,8 +20,6 @@ const SPINNER: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '�
 pub(super) const NAME_COLUMNS: usize = 18;
 /// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
-/// On a narrower terminal nothing is padded to a column.
-pub(super) const NARROW: usize = 60;
 
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

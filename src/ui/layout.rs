@@ -8,8 +8,8 @@ use crate::ui::{sanitize, sanitize_line};
 pub const COLUMNS: usize = 80;
 /// Longer lines of text are hard to read.
 const MAX_COLUMNS: usize = 200;
-/// On a terminal of fewer columns there is no room for a column of topics.
-const NARROW: usize = 60;
+/// On a terminal of fewer columns there is no room for columns of names and topics.
+pub(super) const NARROW: usize = 60;
 /// Columns of text behind a label, at least.
 const MIN_TEXT_COLUMNS: usize = 24;
 /// Column at which the text of a list starts there.

@@ -40,7 +40,7 @@ fn nix(state: &State, at: Duration) -> Vec<String> {
     }
     if to_build > 0 {
         let emulated = counts.emulated.filter(|n| *n > 0);
-        let emulated = emulated.map(|n| format!(", {n} of them emulated"));
+        let emulated = emulated.map(|n| format!(" ({n} under emulation)"));
         let emulated = emulated.unwrap_or_default();
         parts.push(format!("built {built} of {to_build}{emulated}"));
     }

@@ -6,7 +6,8 @@ use console::measure_text_width;
 
 use crate::common::event::{ImageDone, Phase, RunSummary};
 use crate::ui::colour::Paint;
-use crate::ui::frame::{NAME_COLUMNS, NARROW, line};
+use crate::ui::frame::{NAME_COLUMNS, line};
+use crate::ui::layout::NARROW;
 use crate::ui::sanitize::sanitize_line;
 use crate::ui::words;
 

@@ -166,6 +166,10 @@ impl AwsDouble {
             ("AWS_SECRET_ACCESS_KEY", SECRET.to_owned()),
             ("AWS_REGION", REGION.to_owned()),
             ("AWS_ENDPOINT_URL", format!("http://{}", self.address)),
+            (
+                "SDBUILD_OWN_ADDRESS_URL",
+                format!("http://{}/checkip", self.address),
+            ),
         ]
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill, killpg};
 
+use crate::aws_double::{AwsState, IN_REGION, REGION};
 use crate::aws_machines::{Borrower, SILENT};
 use crate::support::*;
 
@@ -195,6 +196,39 @@ fn clean_removes_nothing_of_others() {
     let state = borrower.double.state();
     let kept: Vec<_> = state.snapshots.keys().collect();
     assert_eq!(kept, ["snap-new", "snap-pending"]);
+    assert_eq!(state.mistakes, [""; 0]);
+}
+
+/// It was found without an image, and has one when the question is answered.
+#[test]
+fn clean_looks_again_before_it_deletes_a_snapshot() {
+    let borrower = Borrower::new(SILENT);
+    let stored = |state: &mut AwsState, id: &str| {
+        let snapshot = state.snapshots.entry(id.into()).or_default();
+        snapshot.state = "completed".into();
+        snapshot.started = "2026-01-01T00:00:00.000Z".into();
+        snapshot.tags = vec![("sdbuild:sha256".into(), "x".into())];
+    };
+    stored(&mut borrower.double.state(), "snap-free");
+    stored(&mut borrower.double.state(), "snap-used");
+    let clean = borrower.user.sdbuild(&["clean", "--cloud"]);
+    let mut screen = Screen::start(&clean, (100, 24));
+    screen.wait_for("[y/N]");
+    let image = [
+        ("BlockDeviceMapping.1.Ebs.SnapshotId", "snap-used"),
+        ("Name", "mine"),
+        ("Architecture", "arm64"),
+        (IN_REGION, REGION),
+    ];
+    let image = image.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let mut state = borrower.double.state();
+    state.images.insert("ami-1".into(), image.into());
+    drop(state);
+    screen.type_keys("y\n");
+    screen.assert_exit_code(0);
+    let state = borrower.double.state();
+    let kept: Vec<_> = state.snapshots.keys().collect();
+    assert_eq!(kept, ["snap-used"]);
     assert_eq!(state.mistakes, [""; 0]);
 }
 

@@ -26,7 +26,7 @@ fn key_and_name_are_filled_in() {
     let outcome = run(&mut user.sdbuild(&["init", "--hostname", "kitchen"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&[
-            "host name kitchen, time zone ",
+            "host name kitchen, board rpi4, time zone ",
             "can log in as root: ssh-ed25519 ",
         ]);
     let path = user.home.path().join("sd-card.nix");
@@ -263,6 +263,21 @@ fn a_template_is_for_the_system_that_is_asked_for() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["no SD card image for x86_64-linux", "--template vm"]);
     assert!(!user.home.path().join("card").exists());
+}
+
+/// Without an engine of another architecture, a container starts on this machine only.
+#[test]
+fn a_container_is_for_this_machine() {
+    let user = user();
+    let system = format!("{}-linux", std::env::consts::ARCH);
+    run(&mut user.sdbuild(&["init", "--yes", "--template", "container", "box"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&[&format!("for {system}; for ")]);
+    let text = fs::read_to_string(user.home.path().join("box/sd-card.nix")).unwrap();
+    assert!(
+        text.contains(&format!("hostPlatform = \"{system}\";")),
+        "{text}"
+    );
 }
 
 #[test]

@@ -251,7 +251,10 @@ fn a_holder_that_is_killed_is_replaced_at_the_end() {
         borrower.at("begun").exists()
     });
     kill(borrower.holder().unwrap(), Signal::SIGKILL).unwrap();
-    running.finish().assert_exit_code(3);
+    running
+        .finish()
+        .assert_exit_code(3)
+        .assert_stderr_contains(&["the process that holds the machine on loan has ended"]);
     assert_eq!(borrower.verbs(), ["price", "create", "destroy"]);
     assert_eq!(borrower.records(), [""; 0]);
 }

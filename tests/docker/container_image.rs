@@ -75,6 +75,37 @@ fn build(user: &TestUser, words: &[&str]) -> PathBuf {
     built.image()
 }
 
+fn what_is_for_machines_is_refused(user: &TestUser, arm64: &Path, archive: &Path) {
+    run(user.sdbuild(&["inspect"]).arg(archive))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["image for container engines: docker load --input"]);
+    run(user.sdbuild(&["boot", "--until-ssh"]).arg(arm64))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "is for aarch64",
+            "hint: `sdbuild build --format container --system x86_64-linux`",
+        ]);
+    run(user
+        .sdbuild(&["boot", "--until-ssh", "--memory", "512"])
+        .arg(archive))
+    .assert_exit_code(2)
+    .assert_stderr_contains(&["--memory is for virtual machines"]);
+}
+
+/// A key of the user's home that the system accepts, under a name that ssh itself does not try.
+fn the_users_own_key_is_found(user: &TestUser, key: &Path, archive: &Path) {
+    let ssh = user.state.path().join(".ssh");
+    std::fs::create_dir(&ssh).unwrap();
+    for (from, to) in [
+        (key.to_owned(), "box"),
+        (key.with_extension("pub"), "box.pub"),
+    ] {
+        std::fs::copy(from, ssh.join(to)).unwrap();
+    }
+    let ran = run(user.sdbuild(&["boot", "--run", "id -un"]).arg(archive));
+    assert_eq!(ran.assert_exit_code(0).stdout, "root\n");
+}
+
 /// The engine's own architecture, so that the engine can start it.
 #[test]
 fn a_container_is_loaded_and_answers_over_ssh() {
@@ -86,7 +117,15 @@ fn a_container_is_loaded_and_answers_over_ssh() {
     let runs = user.track_runs();
     let key = key(&user).0;
     let host = format!("Box-{}", nonce());
-    let words = ["init", "--template", "container", "--hostname", &host];
+    let words = [
+        "init",
+        "--template",
+        "container",
+        "--hostname",
+        &host,
+        "--system",
+        "aarch64-linux",
+    ];
     let mut init = user.sdbuild(&words);
     run(init
         .args(["box", "--ssh-key"])
@@ -120,24 +159,12 @@ fn a_container_is_loaded_and_answers_over_ssh() {
     // Programs of the system are found.
     assert_eq!(docker(&["exec", &loaded.name, "uname", "-m"]), "x86_64\n");
 
-    run(user.sdbuild(&["inspect"]).arg(&archive))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&["image for container engines: docker load --input"]);
-    run(user.sdbuild(&["boot", "--until-ssh"]).arg(&arm64))
-        .assert_exit_code(2)
-        .assert_stderr_contains(&[
-            "is for aarch64",
-            "hint: `sdbuild build --format container --system x86_64-linux`",
-        ]);
-    run(user
-        .sdbuild(&["boot", "--until-ssh", "--memory", "512"])
-        .arg(&archive))
-    .assert_exit_code(2)
-    .assert_stderr_contains(&["--memory is for virtual machines"]);
+    what_is_for_machines_is_refused(&user, &arm64, &archive);
     let words = ["boot", "--run", "id -un; exit 7", "--login-key"];
     let ran = run(user.sdbuild(&words).args([&key, &archive])).assert_exit_code(7);
     assert_eq!(ran.stdout, "root\n");
     assert_eq!(runs.booted_images(), [""; 0]);
+    the_users_own_key_is_found(&user, &key, &archive);
     runs.assert_nothing_left();
     a_killed_boot_leaves_nothing(&user, &runs, &archive);
     // Of the same content.

@@ -69,7 +69,7 @@ impl Prompter<'_> {
     /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice; `None`
     /// for an empty one.
     pub(super) async fn network(&self, name: &str) -> Result<Option<Wifi>, Failure> {
-        // There is a terminal, or the first question fails: with --yes it is asked again too.
+        // There is a terminal, or the first question fails.
         let name_shown = ui::sanitize(name);
         let question = format!("Passphrase of {name_shown} (empty for no wireless network): ");
         let differ = || Failure::usage("the two passphrases are not the same");

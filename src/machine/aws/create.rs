@@ -156,8 +156,8 @@ impl Creation<'_> {
                     (self.note)(&id);
                     (self.started)(offer.rate());
                     match self.running(&id).await? {
-                        Ok(instance) => return Ok(instance),
-                        Err(why) => Failure::environment(why),
+                        Startup::Running(instance) => return Ok(instance),
+                        Startup::Ended(why) => Failure::environment(why),
                     }
                 }
                 Err(error) if is_refused_for_now(&error) => Failure::from(error),
@@ -211,8 +211,8 @@ impl Creation<'_> {
         }
     }
 
-    /// Waits until the machine `id` runs; the inner error says why it ended in place of that.
-    async fn running(&self, id: &str) -> Result<Result<Instance, String>, Failure> {
+    /// Waits until the machine `id` runs or has ended.
+    async fn running(&self, id: &str) -> Result<Startup, Failure> {
         let run = &self.order.run;
         let start = Instant::now();
         let mut pause = FIRST_POLL;
@@ -223,11 +223,11 @@ impl Creation<'_> {
             // It may not be in the list yet.
             if let Some(instance) = found.into_iter().find(|one| one.id == id) {
                 if instance.state == "running" {
-                    return Ok(Ok(instance));
+                    return Ok(Startup::Running(instance));
                 }
                 if instance.is_ending() {
                     let why = instance.reason.unwrap_or_else(|| instance.state.clone());
-                    return Ok(Err(why));
+                    return Ok(Startup::Ended(why));
                 }
             }
             self.unless_stopped(tokio::time::sleep(pause)).await?;
@@ -254,6 +254,13 @@ impl Creation<'_> {
         }
         Ok(())
     }
+}
+
+/// What became of a machine that was started.
+enum Startup {
+    Running(Instance),
+    /// It ended, for this reason.
+    Ended(String),
 }
 
 fn stopped() -> Failure {

@@ -10,7 +10,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 11] = [
+pub(super) const RULES: [Rule; 12] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -38,6 +38,20 @@ pub(super) const RULES: [Rule; 11] = [
         },
         why: "the machine starts and nobody can log in",
         add: &[KEY_LINE],
+    },
+    Rule {
+        id: "user-cannot-log-in",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let others: Vec<&str> = without_secret(facts).collect();
+            // `nobody-gets-in` and `key-is-none` name the cause already.
+            let is_own_finding =
+                facts.users.iter().any(UserFacts::has_secret) && broken_keys(facts).is_none();
+            let told = || format!("no key and no password: {}", others.join(", "));
+            (is_own_finding && !others.is_empty()).then(told)
+        },
+        why: "nobody can log in as this user, at the console or over SSH",
+        add: &["users.users.{locked out}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"],
     },
     Rule {
         id: "ssh-off",
@@ -159,6 +173,14 @@ pub(super) fn stored_passwords(facts: &ConfigFacts) -> Vec<&str> {
     plain_passwords(facts, |user| {
         is_administrator(facts, &user.name) && !password_is_accepted(facts, user)
     })
+}
+
+/// The names of the users besides root, whom NixOS always has, without key and password.
+pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
+    let is_logged_in = |name: &str| name == "root" || facts.autologin.as_deref() == Some(name);
+    let users = facts.users.iter().filter(|user| !user.has_secret());
+    let names = users.map(|user| user.name.as_str());
+    names.filter(move |name| !is_logged_in(name))
 }
 
 /// What is said of users with a password in plain text, if there are any.

@@ -82,7 +82,7 @@ fn a_missing_key_is_not_blamed_on_the_ssh_server() {
 fn each_rule_is_triggered_by_its_own_fact_only() {
     let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
     let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=";
-    let table: [(&str, &[(&str, Value)]); 22] = [
+    let table: [(&str, &[(&str, Value)]); 23] = [
         ("no-image", &[("/image", json!(false))]),
         ("wrong-system", &[("/system", json!("x86_64-linux"))]),
         ("no-boot-loader", &[("/loaders", json!([]))]),
@@ -106,6 +106,13 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         (
             "open-passphrase",
             &[("/network/open_passphrases", json!(["Home"]))],
+        ),
+        (
+            "user-cannot-log-in",
+            &[(
+                "/users",
+                json!([user("root", &[KEY], "none"), user("bob", &[], "none")]),
+            )],
         ),
         (
             "no-admin",

@@ -174,11 +174,13 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let release = facts.release.as_deref().unwrap_or("26.05");
     let stored = login::stored_passwords(facts);
     let administrator = stored.first().copied().unwrap_or("root");
+    let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
     let fill = |line: &&str| {
         line.replace("{system}", system)
             .replace("{administrator}", administrator)
+            .replace("{locked out}", locked_out)
             .replace("{port}", &port)
             .replace("{release}", release)
             .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))

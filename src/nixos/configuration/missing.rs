@@ -11,6 +11,8 @@ use crate::common::shown_path::shown_path;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
+/// Files of Nix that are packages and shells, and no configurations.
+const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
 
 /// The configuration `path` cannot be read: how to get one, if there is none.
 pub(super) fn not_readable(path: &Path, error: io::Error, command: &str) -> Failure {
@@ -47,11 +49,12 @@ fn missing_hint(path: &Path, command: &str) -> String {
         return match nearest(&name, modules.iter().map(String::as_str)) {
             Some(meant) => format!("did you mean {}?", shown(meant)),
             None => modules_hint(directory, &modules, command).unwrap_or_else(|| {
-                "check the path: it may be that of a file, or of a directory with a sd-card.nix"
+                "check the path: it may be that of a file, or of a directory with an sd-card.nix"
                     .to_owned()
             }),
         };
     }
+    modules.retain(|module| !PACKAGES.contains(&module.as_str()));
     let usual = modules.iter().find(|module| *module == "configuration.nix");
     match usual.or(modules.first().filter(|_| modules.len() == 1)) {
         Some(module) => {
@@ -61,8 +64,24 @@ fn missing_hint(path: &Path, command: &str) -> String {
             )
         }
         None => modules_hint(directory, &modules, command)
+            .or_else(|| subdirectory_hint(directory, &name, command))
             .unwrap_or_else(|| no_module_hint(directory, command)),
     }
+}
+
+/// The first subdirectory with a configuration of this `name`; `None` if there is none.
+fn subdirectory_hint(directory: &Path, name: &str, command: &str) -> Option<String> {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
+    let dirs = files.map(|file| file.path());
+    let mut dirs: Vec<_> = dirs.filter(|dir| dir.join(name).is_file()).collect();
+    dirs.sort();
+    let shown = quoted(&shown_path(dirs.first()?));
+    let more = match dirs.len() - 1 {
+        0 => String::new(),
+        1 => ", and another directory has one".to_owned(),
+        more => format!(", and {more} other directories have one"),
+    };
+    Some(format!("{shown} has one: sdbuild {command} {shown}{more}"))
 }
 
 /// The modules that are in the directory, of which one may be meant; `None` if there is none.

@@ -1,5 +1,6 @@
 //! The description of a store path in a binary cache, in Nix's format. Untrusted: it comes out of a container, or lies in a
-//! directory of the user's.
+//! directory of the user's. Only what sdbuild itself exports is accepted; the crates `narinfo` (18 crates with it) and
+//! `nix-narinfo` (55) read what any cache has.
 
 use crate::common::hash::Sha256Hash;
 

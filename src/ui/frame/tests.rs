@@ -69,7 +69,7 @@ fn each_activity_has_a_line_with_its_time() {
         shown(&busy(), 80, 24),
         [
             " ⠦ Build               ━━━━━━━━━━━━━━━━━━━───────────────────  50 %  1 min 02 s",
-            "     built 31 of 62, 4 of them emulated",
+            "     built 31 of 62 (4 under emulation)",
             "     building kernel                      buildPhase      gcc -c a.c        2 s",
             "     fetching b.deb                                       1.0 MB            2 s",
             "     fetching x                                           1.0 of 2.0 MB     2 s",
@@ -83,7 +83,7 @@ fn narrow_terminal_shows_what_fits() {
         shown(&busy(), 40, 24),
         [
             " ⠦ Build  ━━━━━╸─────  50 %  1 min 02 s",
-            "     built 31 of 62, 4 of them emulated",
+            "     built 31 of 62 (4 under emulation)",
             "     building kernel  buildPhase  … 2 s",
             "     fetching b.deb    1.0 MB       2 s",
             "     fetching x    1.0 of 2.0 MB    2 s",

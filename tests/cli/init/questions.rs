@@ -33,11 +33,29 @@ fn the_wireless_passphrase_is_not_in_the_file() {
     run(&mut user.sdbuild(&["init", "--config", "x.nix", "--wifi", "Home"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["not a terminal", "--wifi-password-file"]);
+    run(&mut user.sdbuild(&["init", "--config", "x.nix", "--yes", "--wifi", "Home"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["Home needs a passphrase", "give --wifi-password-file"]);
     user.write("phrase", "short");
     run(user.sdbuild(&words).args(["--config", "x.nix"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["passphrase of the wireless network is not valid", "8 to 63"]);
 }
+
+/// `init` with an answer to everything but the wireless network.
+const ALL_BUT_WIFI: [&str; 11] = [
+    "init",
+    "--hostname",
+    "a",
+    "--board",
+    "rpi4",
+    "--user",
+    "ann",
+    "--timezone",
+    "UTC",
+    "--locale",
+    "de_DE",
+];
 
 /// Runs `init` with `words` on a terminal, and types each answer when its question is seen last; returns everything seen.
 #[track_caller]
@@ -93,7 +111,7 @@ fn end_of_input_at_a_question_writes_nothing() {
 #[test]
 fn typed_passphrase_is_not_shown() {
     let user = with_key("me");
-    let words = ["init", "--yes", "--wifi", "Home"];
+    let words = [&ALL_BUT_WIFI[..], &["--wifi", "Home"]].concat();
     let answers = [
         ("(empty for no wireless network): ", "short"),
         ("(empty for no wireless network): ", "correct horse"),
@@ -164,7 +182,7 @@ fn questions_are_asked_again_until_answers_are_valid() {
 #[test]
 fn an_empty_passphrase_means_no_wireless_network() {
     let user = with_key("me");
-    let words = ["init", "--yes", "--wifi", "Home"];
+    let words = [&ALL_BUT_WIFI[..], &["--wifi", "Home"]].concat();
     on_a_terminal(&user, &words, &[("Passphrase of Home (empty for no", "")]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(!text.contains("pskRaw"), "{text}");
@@ -185,25 +203,12 @@ fn networks_that_the_machine_has_seen_are_offered() {
     fs::set_permissions(&nmcli, fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:/usr/bin:/bin", programs.display());
     let user = user.with("PATH", &path);
-    let flags = [
-        "init",
-        "--hostname",
-        "a",
-        "--board",
-        "rpi4",
-        "--user",
-        "ann",
-        "--timezone",
-        "UTC",
-        "--locale",
-        "de_DE",
-    ];
     let answers = [
         ("number or name (empty for none): ", "2"),
         ("(empty for no wireless network): ", "correct horse"),
         ("The same again: ", "correct horse"),
     ];
-    let seen = on_a_terminal(&user, &flags, &answers);
+    let seen = on_a_terminal(&user, &ALL_BUT_WIFI, &answers);
     assert!(
         seen.contains("network 1: Attic") && seen.contains("network 2: Home"),
         "{seen}"
@@ -250,7 +255,7 @@ fn flags_answer_every_question() {
         ("--user", "root", "exists on every machine"),
         ("--user", "Ann", "not a valid user name"),
         ("--timezone", "Berlin", "did you mean Europe/Berlin?"),
-        ("--locale", "german", "not a locale"),
+        ("--locale", "german", "did you mean de_DE.UTF-8?"),
         ("--hostname", "a.b", "first part, a"),
         ("--board", "pi5", "rpi5"),
         ("--board", "pc", "does not boot QEMU's PC"),

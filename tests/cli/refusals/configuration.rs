@@ -42,6 +42,19 @@ fn missing_configuration_names_what_is_there_instead() {
         .exit_code(2)
         .stderr("hint: here are pi-a.nix, pi-b.nix: sdbuild check pi-a.nix")
         .run();
+    // A package or a shell is no configuration; one in a subdirectory is.
+    CliTest::new(&["build"])
+        .file("default.nix", GOOD)
+        .file("shell.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: `sdbuild init` writes one")
+        .run();
+    CliTest::new(&["build"])
+        .file("default.nix", GOOD)
+        .file("kitchen/sd-card.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: kitchen has one: sdbuild build kitchen\n")
+        .run();
     CliTest::new(&["build", "no/such"])
         .exit_code(2)
         .stderr("hint: check the path: it may")
