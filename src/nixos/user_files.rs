@@ -69,7 +69,9 @@ impl UserFiles {
             .and_then(|rest| Some(self.root.parent()?.join(rest)));
         let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
         let shown = local.display();
-        match (above.is_some(), local.exists()) {
+        let named = self.place_that_names(path);
+        let named = named.map_or_else(String::new, |place| format!("{place} names it: "));
+        let why = match (above.is_some(), local.exists()) {
             (true, true) => format!(
                 "{shown} lies above {root}, the only directory that is uploaded: copy it there and name it with ./, or \
                  give --root with a directory above both"
@@ -80,7 +82,8 @@ impl UserFiles {
             (_, false) => {
                 format!("the builder has only {root}, and {shown} does not exist here either")
             }
-        }
+        };
+        format!("{named}{why}")
     }
 
     /// The file and line of the configuration with a path to the file `name`, as `sd-card.nix:4`.
@@ -271,6 +274,10 @@ mod tests {
         assert!(why("/build/config/none.nix").starts_with("there is no none.nix in "));
         assert!(why("/build/config/old.img").ends_with("such as old.img.bin"));
         assert!(why("/build/common.nix").contains("/common.nix lies above "));
+        let module = dir.path().join("pi/sd-card.nix");
+        fs::write(module, "{\n  imports = [ ../common.nix ];\n}\n").unwrap();
+        let told = why("/build/common.nix");
+        assert!(told.starts_with("sd-card.nix:2 names it: /"), "{told}");
         let own = dir.path().join("pi/wifi.nix");
         assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
         assert!(why("/home/nobody/key").contains("does not exist here either"));

@@ -6,16 +6,37 @@
 { format, ... }:
 { config, lib, options, pkgs, ... }:
 let
-  # The extension of the file, and the arguments of `qemu-img convert`, which makes it of the raw disk; null for the raw disk itself.
+  # The extension of the file, and the arguments of `qemu-img convert`, which makes it of the raw disk; null for the raw disk itself. What
+  # QEMU writes there by chance or by the clock is replaced by the commands `settle`, so that the same disk gives the same bytes.
   forms = {
     amazon = plain;
     qcow2 = { extension = "qcow2"; arguments = "-O qcow2 -c"; };
     raw-efi = plain;
-    vhd = { extension = "vhd"; arguments = "-O vpc -o subformat=fixed,force_size=on"; };
-    vmdk = { extension = "vmdk"; arguments = "-O vmdk -o subformat=streamOptimized"; };
+    vhd = { extension = "vhd"; arguments = "-O vpc -o subformat=fixed,force_size=on"; settle = settleVhd; };
+    vmdk = { extension = "vmdk"; arguments = "-O vmdk -o subformat=streamOptimized"; settle = settleVmdk; };
   };
   plain = { extension = "img"; arguments = null; };
   form = forms.${format.name};
+  # The content id in the descriptor, which has 20 sectors behind the first one (block/vmdk.c of QEMU).
+  settleVmdk = ''
+    dd if=$disk bs=512 skip=1 count=20 status=none | tr -d '\0' >descriptor
+    sed -i "s/^CID=.*/CID=''${identity:0:8}/" descriptor
+    truncate -s $((20 * 512)) descriptor
+    dd if=descriptor of=$disk bs=512 seek=1 conv=notrunc status=none
+  '';
+  # The time stamp, the UUID and the checksum of both in the footer, the last 512 bytes ("Virtual Hard Disk Image Format Specification").
+  settleVhd = ''
+    footer=$(($(stat -c %s $disk) - 512))
+    put() {
+      printf "$(sed 's/../\\x&/g' <<<"$2")" | dd of=$disk bs=1 seek=$((footer + $1)) conv=notrunc status=none
+    }
+    put 24 00000000
+    put 64 00000000
+    put 68 "''${identity:0:32}"
+    sum=0
+    for byte in $(tail -c 512 $disk | od -A n -v -t u1); do sum=$((sum + byte)); done
+    put 64 "$(printf %08x $((~sum & 0xffffffff)))"
+  '';
 
   native = import ./native.nix pkgs;
   # As nixpkgs' make-disk-image.nix has them, as far as it has any.
@@ -157,7 +178,11 @@ let
     if form.arguments == null then
       raw
     else
-      diskFile config.image.fileName [ native.qemu-utils ] "qemu-img convert -f raw ${form.arguments} ${raw}/*.img $disk";
+      diskFile config.image.fileName [ native.qemu-utils ] ''
+        qemu-img convert -f raw ${form.arguments} ${raw}/*.img $disk
+        identity=$(sha256sum <<<${raw})
+        ${form.settle or ""}
+      '';
 in
 {
   config = lib.mkMerge [

@@ -1,0 +1,186 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::common::board::generic_machine;
+use crate::common::system::System;
+
+fn machine(system: System, kvm: bool, serial: Serial) -> Machine {
+    Machine {
+        model: generic_machine(system).qemu.as_ref().unwrap(),
+        kvm,
+        firmware: (system == System::Aarch64Linux).then(|| "/fw/u boot.bin".into()),
+        memory_mib: 512,
+        disk: "/proc/7/fd/9".into(),
+        form: DiskForm::Raw,
+        start: None,
+        seed: None,
+        ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
+        serial,
+    }
+}
+
+fn joined(argv: &[OsString]) -> String {
+    let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+    words.join("|")
+}
+
+fn command_line(system: System, kvm: bool, serial: Serial) -> String {
+    joined(&argv(&machine(system, kvm, serial)))
+}
+
+#[test]
+fn image_is_read_only_and_the_port_is_local() {
+    for kvm in [false, true] {
+        for system in [System::Aarch64Linux, System::X8664Linux] {
+            let line = command_line(system, kvm, Serial::Pipe);
+            assert!(
+                line.contains("-drive|file=/proc/7/fd/9,format=raw,if=none,id=card,snapshot=on")
+            );
+            assert!(line.contains("hostfwd=tcp:127.0.0.1:2222-:22"));
+            assert!(line.contains("-m|512|"));
+            assert_eq!(line.contains("-accel|kvm|-accel|tcg"), kvm);
+            assert!(line.contains("|virtio-blk-pci,drive=card,romfile=,bootindex=1|"));
+        }
+    }
+}
+
+#[test]
+fn aarch64_machine_is_the_one_that_u_boot_supports() {
+    let line = command_line(System::Aarch64Linux, false, Serial::Pipe);
+    assert!(
+        line.contains("-M|virt|-cpu|cortex-a72|-m|512|-smp|2|"),
+        "{line}"
+    );
+    assert!(line.ends_with("-bios|/fw/u boot.bin"), "{line}");
+}
+
+#[test]
+fn raspberry_pi_starts_with_the_files_of_the_image() {
+    let board: crate::common::board::BoardName = "rpi3".parse().unwrap();
+    let machine = |serial| Machine {
+        model: board.0.qemu.as_ref().unwrap(),
+        kvm: true,
+        firmware: None,
+        memory_mib: 1024,
+        disk: "/proc/7/fd/9".into(),
+        form: DiskForm::Raw,
+        start: Some(DirectStart {
+            card: Some("/proc/7/fd/8".into()),
+            kernel: "/k".into(),
+            device_tree: Some("/t".into()),
+            initrd: None,
+            command_line: None,
+        }),
+        seed: None,
+        ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
+        serial,
+    };
+    let line = |serial| {
+        let argv = argv(&machine(serial));
+        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+        words.join("|")
+    };
+    assert_eq!(
+        line(Serial::Pipe),
+        "-no-user-config|-nodefaults|-nographic|-M|raspi3b|-accel|tcg,thread=single|-m|1024|-serial|chardev:console|-serial|chardev:console|\
+         -chardev|stdio,id=console,mux=on,signal=off|-mon|chardev=console|-drive|file=/proc/7/fd/8,format=qcow2,if=sd|-kernel|/k|-dtb|/t|\
+         -netdev|user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"
+    );
+}
+
+#[test]
+fn card_of_a_raspberry_pi_4_is_on_the_bus_of_the_board() {
+    let board: crate::common::board::BoardName = "rpi4".parse().unwrap();
+    let argv = argv(&Machine {
+        model: board.0.qemu.as_ref().unwrap(),
+        kvm: false,
+        firmware: None,
+        memory_mib: 4096,
+        disk: "/i".into(),
+        form: DiskForm::Raw,
+        start: Some(DirectStart {
+            card: Some("/c".into()),
+            kernel: "/k".into(),
+            device_tree: Some("/t".into()),
+            initrd: None,
+            command_line: None,
+        }),
+        seed: None,
+        ssh: None,
+        serial: Serial::Pipe,
+    });
+    let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+    let line = words.join("|");
+    let card = "-drive|file=/c,format=qcow2,if=none,id=card|-device|sd-card,drive=card,bus=/generic-sdhci/sd-bus";
+    assert!(line.contains(card), "{line}");
+}
+
+#[test]
+fn a_system_from_memory_has_neither_disk_nor_firmware() {
+    let argv = argv(&Machine {
+        model: generic_machine(System::Aarch64Linux).qemu.as_ref().unwrap(),
+        kvm: false,
+        firmware: Some("/fw".into()),
+        memory_mib: 512,
+        disk: "/archive".into(),
+        form: DiskForm::Raw,
+        start: Some(DirectStart {
+            card: None,
+            kernel: "/k".into(),
+            device_tree: None,
+            initrd: Some("/i".into()),
+            command_line: Some("init=/x".into()),
+        }),
+        seed: None,
+        ssh: None,
+        serial: Serial::Pipe,
+    });
+    let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
+    let line = words.join("|");
+    assert!(
+        line.ends_with("-kernel|/k|-initrd|/i|-append|init=/x"),
+        "{line}"
+    );
+    assert!(
+        !line.contains("-bios") && !line.contains("/archive"),
+        "{line}"
+    );
+}
+
+#[test]
+fn an_iso_is_a_cd_for_the_firmware_and_for_linux() {
+    let system = System::Aarch64Linux;
+    let machine = Machine {
+        form: DiskForm::Cd,
+        ..machine(system, false, Serial::Pipe)
+    };
+    let line = joined(&argv(&machine));
+    let drives = "-drive|file=/proc/7/fd/9,format=raw,if=none,id=cd0,media=cdrom,readonly=on|\
+        -device|scsi-cd,drive=cd0,bus=scsi.0,bootindex=1|\
+        -drive|file=/proc/7/fd/9,format=raw,if=none,id=cd1,media=cdrom,readonly=on|-device|ide-cd,drive=cd1,bus=sata.0";
+    assert!(line.contains(drives), "{line}");
+    assert!(!line.contains("virtio-blk"), "{line}");
+}
+
+#[test]
+fn a_seed_is_a_read_only_disk_behind_the_first() {
+    for form in [DiskForm::Raw, DiskForm::Cd] {
+        let machine = Machine {
+            form,
+            seed: Some("/proc/7/fd/5".into()),
+            ..machine(System::Aarch64Linux, false, Serial::Pipe)
+        };
+        let line = joined(&argv(&machine));
+        let seed = "-drive|file=/proc/7/fd/5,format=raw,if=none,id=seed,readonly=on|-device|virtio-blk-pci,drive=seed,romfile=|-bios|";
+        assert!(line.contains(seed), "{line}");
+    }
+    let without = command_line(System::Aarch64Linux, false, Serial::Pipe);
+    assert!(!without.contains("seed"), "{without}");
+}
+
+#[test]
+fn only_a_terminal_gets_the_monitor() {
+    let line = |serial| command_line(System::X8664Linux, false, serial);
+    assert!(line(Serial::Terminal).contains("-mon|chardev=console"));
+    assert!(!line(Serial::Pipe).contains("-mon"));
+}
