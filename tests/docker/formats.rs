@@ -1,6 +1,7 @@
 //! Other formats than an SD card: variants of nixpkgs' images.
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -328,7 +329,15 @@ fn disks_for_uefi_are_built_and_boot() {
         compare.args(["compare", "-f", "raw", "-F", form]);
         let compared = run(compare.args([&raw, &other])).assert_exit_code(0);
         assert_eq!(compared.stdout, "Images are identical.\n", "{format}");
+        // Such as that the checksum of a footer is wrong.
+        assert_eq!(compared.stderr, "", "{format}");
     }
+    let vhd = fs::File::open(raw.with_extension("vhd")).unwrap();
+    let mut footer = [0; 512];
+    let end = vhd.metadata().unwrap().len();
+    vhd.read_exact_at(&mut footer, end - 512).unwrap();
+    assert_eq!(&footer[..8], b"conectix");
+    assert_eq!(footer[24..28], [0; 4], "the time of the build is in it");
     let boot = |disk: &Path, command: &str| {
         let mut boot = user.sdbuild(&["boot", disk.to_str().unwrap(), "--run", command]);
         run(boot.arg("--login-key").arg(&key)).assert_exit_code(0)

@@ -29,12 +29,15 @@ async fn a_machine_on_loan_builds_and_is_given_back() {
     let user = lender.known_to(TestUser::new());
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
+    let plan = run(&mut user.build(&["--dry-run=plan"])).assert_exit_code(0);
+    assert!(plan.stdout.contains("on loan"), "{}", plan.stdout);
+    assert_eq!(lender.calls(), ["price"], "no machine is asked for");
     let built = run(&mut user.build(&[])).assert_exit_code(0);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     let place = ":2222";
     assert!(built.stderr.contains(place), "{}", built.stderr);
     assert_eq!(lender.machines(), [""; 0]);
-    assert_eq!(lender.calls(), ["price", "create", "destroy"]);
+    assert_eq!(lender.calls(), ["price", "price", "create", "destroy"]);
     assert_eq!(records(&user), [""; 0]);
     runs.assert_nothing_left();
 
