@@ -52,7 +52,7 @@ pub(super) async fn run(session: BootSession<'_>) -> Result<(), Failure> {
             cancel.race(Box::pin(relay)).await
         }
     };
-    let stderr = machine.stderr_text();
+    let stderr = machine.unseen_stderr();
     let is_container = machine.is_container();
     let leftovers = machine.stop(cancel).await;
     drop(settings);
@@ -137,6 +137,7 @@ async fn show(
                     .or_environment(SHOW_CONSOLE)?;
                 screen.flush().await.or_environment(SHOW_CONSOLE)?;
             }
+            MachineOutput::Restarted => {}
             MachineOutput::Ended(status) => return Ok(status),
         }
     }

@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::common::plain_tar::{PlainEntry, plain_entries};
 use crate::engine::{Container, EngineError};
-use crate::image::MAX_KEY_LIST_BYTES;
+use crate::image::{MAX_KEY_LIST_BYTES, key_list_path};
 
 /// Links that are followed from NixOS's path of the list: one leads to the file.
 const MAX_LINKS: usize = 8;
@@ -28,19 +28,24 @@ pub(super) async fn authorized_keys(
     init: &str,
     user: &str,
 ) -> Result<Option<String>, EngineError> {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    let Some((system, _)) = init.rsplit_once('/') else {
+    let system = init.rsplit_once('/').map(|(system, _)| system);
+    let Some(path) = system.and_then(|system| key_list_path(system, user)) else {
         return Ok(None);
     };
-    if !user.chars().all(is_plain) {
-        return Ok(None);
-    }
-    let mut path = format!("{system}/etc/ssh/authorized_keys.d/{user}");
-    for _ in 0..MAX_LINKS {
-        match look(container, &path).await? {
+    follow(path, async |path| look(container, path).await).await
+}
+
+/// The text of the file that `path` leads to, where `look` tells what is at a path.
+async fn follow<E>(
+    mut path: String,
+    look: impl AsyncFn(&str) -> Result<Option<Found>, E>,
+) -> Result<Option<String>, E> {
+    for _ in 0..=MAX_LINKS {
+        match look(&path).await? {
             Some(Found::File(text)) => return Ok(Some(text)),
+            // Links of a Nix store are absolute.
             Some(Found::Link(target)) if target.starts_with('/') => path = target,
-            _ => return Ok(None),
+            Some(Found::Link(_)) | None => return Ok(None),
         }
     }
     Ok(None)
@@ -54,15 +59,15 @@ async fn look(container: &Container, path: &str) -> Result<Option<Found>, Engine
     };
     let limit = (MAX_KEY_LIST_BYTES + ARCHIVE_BYTES) as u64;
     let mut archive = Vec::new();
-    // An archive that ends early has no such file.
     let mut download = AsyncReadExt::take(download, limit);
+    // What came of an archive that ends early is looked at all the same.
     AsyncReadExt::read_to_end(&mut download, &mut archive)
         .await
         .ok();
     Ok(first_entry(&archive))
 }
 
-/// The first file or link in a tar archive.
+/// The first entry of a tar archive if it is a link, or a file that is whole or has [`MAX_KEY_LIST_BYTES`] there.
 fn first_entry(archive: &[u8]) -> Option<Found> {
     let mut archive = tar::Archive::new(archive);
     let PlainEntry { entry, link, .. } = plain_entries(archive.entries().ok()?).next()?.ok()?;
@@ -72,9 +77,10 @@ fn first_entry(archive: &[u8]) -> Option<Found> {
     }
     kind.is_file().then_some(())?;
     let mut text = Vec::new();
-    let limit = MAX_KEY_LIST_BYTES as u64;
-    entry.take(limit).read_to_end(&mut text).ok()?;
-    Some(Found::File(String::from_utf8_lossy(&text).into_owned()))
+    let length = entry.size().min(MAX_KEY_LIST_BYTES as u64);
+    entry.take(length).read_to_end(&mut text).ok()?;
+    let is_whole = text.len() as u64 == length;
+    is_whole.then(|| Found::File(String::from_utf8_lossy(&text).into_owned()))
 }
 
 #[cfg(test)]
@@ -108,5 +114,33 @@ mod tests {
         let directory = archive(EntryType::Directory, None, "");
         assert_eq!(first_entry(&directory), None);
         assert_eq!(first_entry(b"no archive"), None);
+        assert_eq!(first_entry(&file[..520]), None, "half of a list");
+        let long = archive(
+            EntryType::Regular,
+            None,
+            &"x".repeat(MAX_KEY_LIST_BYTES + 1),
+        );
+        let Some(Found::File(text)) = first_entry(&long) else {
+            panic!("no file");
+        };
+        assert_eq!(text.len(), MAX_KEY_LIST_BYTES);
+    }
+
+    #[tokio::test]
+    async fn links_are_followed_to_an_end() {
+        let at = async |path: &str| {
+            Ok::<_, EngineError>(match path {
+                "/etc/root" => Some(Found::Link("/nix/store/x-root".to_owned())),
+                "/nix/store/x-root" => Some(Found::File("key".to_owned())),
+                "/loop" => Some(Found::Link("/loop".to_owned())),
+                "/relative" => Some(Found::Link("x-root".to_owned())),
+                _ => None,
+            })
+        };
+        let text = async |path: &str| follow(path.to_owned(), at).await.unwrap();
+        assert_eq!(text("/etc/root").await.as_deref(), Some("key"));
+        for path in ["/loop", "/relative", "/nothing"] {
+            assert_eq!(text(path).await, None, "{path}");
+        }
     }
 }

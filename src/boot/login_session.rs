@@ -103,6 +103,7 @@ impl LoginSession<'_> {
         if events.phase(Phase::Boot, wait).await? != Reached::Login {
             return Ok(Reached::Prompt);
         }
+        machine.is_in_use();
         let commands = RemoteCommands {
             probe: &self.probe,
             context: self.session.context,
@@ -150,6 +151,10 @@ impl LoginSession<'_> {
             match event {
                 BootEvent::Ended(status) => {
                     return Err(machine_ended(machine, Some(probe), status));
+                }
+                BootEvent::Restarted => {
+                    (deadline, has_failed) = (ActiveTimer::new(limit), false);
+                    progress.begin_again();
                 }
                 BootEvent::Lines(lines) if !has_failed => {
                     progress.look(&lines);

@@ -10,20 +10,19 @@ use crate::boot::console::Console;
 use crate::boot::container::ContainerQemu;
 use crate::boot::diagnosis::is_halted;
 use crate::boot::keyboard::Keyboard;
+use crate::boot::kvm::{self, KvmWatch};
 use crate::boot::process::QemuProcess;
 use crate::boot::qemu::{PLUG_NETWORK, UNPLUG_NETWORK};
 use crate::boot::qemu_output::QemuOutput;
 use crate::common::cancel::Cancel;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, Leftover, OrFail as _};
+use crate::common::timeout::timeout;
 
 /// How long QEMU may take to end after SIGTERM, before SIGKILL.
 const TERMINATE_TIMEOUT: Duration = Duration::from_secs(5);
-/// What QEMU writes to standard error when the kernel or the processor cannot run the machine any further (`kvm_cpu_exec`).
-const KVM_FAILURE: &str = "KVM internal error";
-/// Told when a machine starts again.
-const KVM_WARNING: &str = "KVM fails on this machine, so the image starts again without it, which is slow. \
-    --no-kvm does so from the beginning";
+/// How long an engine may take to give the list of keys out of a container: some small files.
+const KEYS_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of QEMU's standard error that are kept.
 const MAX_STDERR_BYTES: usize = 16 * 1024;
 
@@ -45,8 +44,11 @@ pub(super) struct RunningMachine {
     /// The port on 127.0.0.1 that leads to its SSH.
     pub(super) ssh_port: Option<u16>,
     stderr: Vec<u8>,
+    kvm: KvmWatch,
     /// Whether KVM failed, and QEMU was ended because of that.
     kvm_failed: bool,
+    /// Whether a machine whose KVM fails starts again.
+    restarts: bool,
     /// What the machine wrote so far; empty when the console is on a terminal.
     pub(super) console: Console,
     events: Events,
@@ -57,6 +59,8 @@ pub(super) struct RunningMachine {
 pub(super) enum MachineOutput {
     /// Bytes of the console.
     Console(Vec<u8>),
+    /// It starts once more, without KVM. The console is empty again.
+    Restarted,
     /// QEMU ended.
     Ended(ExitStatus),
 }
@@ -66,6 +70,8 @@ pub(super) enum MachineOutput {
 pub(super) enum BootEvent {
     /// These lines appeared on the console.
     Lines(Vec<String>),
+    /// It starts once more, and slower. The console is empty again.
+    Restarted,
     /// QEMU ended.
     Ended(ExitStatus),
 }
@@ -76,14 +82,16 @@ impl RunningMachine {
             backend,
             ssh_port,
             stderr: Vec::new(),
+            kvm: KvmWatch::default(),
             kvm_failed: false,
+            restarts: true,
             console: Console::default(),
             events: events.clone(),
         }
     }
 
-    /// Waits for the next output; a machine whose KVM failed starts again without it. Cancel safe. To be awaited on the main
-    /// thread.
+    /// Waits for the next output; a machine whose KVM fails starts again without it until [`Self::is_in_use`]. Cancel safe. To be
+    /// awaited on the main thread.
     pub(super) async fn next_output(&mut self) -> Result<MachineOutput, Failure> {
         loop {
             // Timers advance only between turns of the task: output without end would make each of them late.
@@ -95,25 +103,37 @@ impl RunningMachine {
             };
             match output? {
                 QemuOutput::Console(bytes) => return Ok(MachineOutput::Console(bytes)),
-                QemuOutput::Stderr(bytes) => self.keep_stderr(&bytes),
-                QemuOutput::Ended(_) if self.restart_without_kvm()? => {}
+                QemuOutput::Stderr(bytes) => self.take_stderr(&bytes)?,
+                QemuOutput::Ended(_) if self.restart_without_kvm()? => {
+                    return Ok(MachineOutput::Restarted);
+                }
                 QemuOutput::Ended(status) => return Ok(MachineOutput::Ended(status)),
             }
         }
     }
 
-    /// Keeps what QEMU wrote to standard error, and ends it if that says that KVM failed: QEMU would only stop the machine.
-    fn keep_stderr(&mut self, bytes: &[u8]) {
+    /// Someone uses the booted machine: when its KVM fails from now on, that is a failure.
+    pub(super) fn is_in_use(&mut self) {
+        self.restarts = false;
+    }
+
+    /// Keeps what QEMU wrote to standard error, and ends a QEMU whose KVM failed.
+    fn take_stderr(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.stderr.extend(bytes);
         self.stderr.truncate(MAX_STDERR_BYTES);
         let Backend::Process(process) = &self.backend else {
-            return;
+            return Ok(());
         };
-        let has_failed = || String::from_utf8_lossy(&self.stderr).contains(KVM_FAILURE);
-        if !self.kvm_failed && process.uses_kvm() && has_failed() {
-            self.kvm_failed = true;
-            process.terminate();
+        process.show_stderr(bytes);
+        if !process.uses_kvm() || !self.kvm.sees_failure(bytes) || self.kvm_failed {
+            return Ok(());
         }
+        if !self.restarts {
+            return Err(kvm::failure());
+        }
+        self.kvm_failed = true;
+        process.terminate();
+        Ok(())
     }
 
     /// Starts QEMU, which ended, again without KVM, if that is why it ended.
@@ -121,10 +141,10 @@ impl RunningMachine {
         let Backend::Process(process) = &mut self.backend else {
             return Ok(false);
         };
-        if !self.kvm_failed || !process.restart_without_kvm()? {
+        if !self.kvm_failed || !self.restarts || !process.restart_without_kvm()? {
             return Ok(false);
         }
-        self.events.warn(KVM_WARNING);
+        self.events.warn(kvm::WARNING);
         self.stderr.clear();
         self.console = Console::default();
         Ok(true)
@@ -148,8 +168,9 @@ impl RunningMachine {
         let Backend::Booted(container) = &self.backend else {
             return None;
         };
+        let looked = timeout(KEYS_TIMEOUT, container.authorized_keys(user)).await;
         // What cannot be read of the system is no reason not to boot it.
-        container.authorized_keys(user).await.ok().flatten()
+        looked.and_then(Result::ok).flatten()
     }
 
     /// Plugs a network adapter into a board's USB port, by QEMU's monitor.
@@ -188,6 +209,7 @@ impl RunningMachine {
     pub(super) async fn next_event(&mut self) -> Result<BootEvent, Failure> {
         Ok(match self.next_output().await? {
             MachineOutput::Console(bytes) => BootEvent::Lines(self.feed(&bytes)),
+            MachineOutput::Restarted => BootEvent::Restarted,
             MachineOutput::Ended(status) => BootEvent::Ended(status),
         })
     }
@@ -217,7 +239,7 @@ impl RunningMachine {
                 BootEvent::Lines(lines) if lines.iter().any(|line| is_halted(line)) => {
                     return Ok(());
                 }
-                BootEvent::Lines(_) => {}
+                BootEvent::Lines(_) | BootEvent::Restarted => {}
             }
         }
     }
@@ -233,8 +255,17 @@ impl RunningMachine {
         lines.join("; ")
     }
 
+    /// The same, unless it was shown already.
+    pub(super) fn unseen_stderr(&self) -> String {
+        match &self.backend {
+            Backend::Process(process) if process.is_on_terminal() => String::new(),
+            Backend::Process(_) | Backend::Container(_) | Backend::Booted(_) => self.stderr_text(),
+        }
+    }
+
     /// Ends QEMU and waits for its end; returns what could not be removed.
     pub(super) async fn stop(mut self, cancel: &Cancel) -> Vec<Leftover> {
+        self.restarts = false;
         match self.backend {
             Backend::Container(container) => {
                 return container.remove(cancel).await.into_iter().collect();
@@ -243,7 +274,7 @@ impl RunningMachine {
             Backend::Process(ref process) => process.terminate(),
         }
         let ended = cancel.bounded(TERMINATE_TIMEOUT, self.until_end()).await;
-        if ended.is_none()
+        if !matches!(ended, Some(Ok(_)))
             && let Backend::Process(process) = &mut self.backend
         {
             process.kill().await;
@@ -282,6 +313,34 @@ mod tests {
         assert!(status.success(), "{status}");
         assert_eq!(machine.console.lines(), ["started again"]);
         assert_eq!(machine.stderr_text(), "");
+    }
+
+    /// Nobody would end the machine that starts again.
+    #[tokio::test]
+    async fn machine_that_is_stopped_does_not_start_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = dir.path().join("begun");
+        let failing = "echo 'KVM internal error. Suberror: 1' >&2; exec sleep 600";
+        let mut machine = machine(failing, &format!("touch {}", begun.display()));
+        // The message is read, and the end is not.
+        while !machine.kvm_failed {
+            tokio::select! {
+                _ = machine.next_output() => {}
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
+            }
+        }
+        assert!(machine.stop(&Cancel::new()).await.is_empty());
+        assert!(!begun.exists());
+    }
+
+    #[tokio::test]
+    async fn kvm_that_fails_later_is_a_failure() {
+        let failing = "echo 'KVM: entry failed, hardware error 0x80000021' >&2; exec sleep 600";
+        let mut machine = machine(failing, "echo again");
+        machine.is_in_use();
+        let failure = machine.until_end().await.unwrap_err();
+        assert!(failure.to_string().contains("KVM fails"), "{failure}");
+        assert!(machine.stop(&Cancel::new()).await.is_empty());
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ mod device_tree;
 mod diagnosis;
 mod disk;
 mod keyboard;
+mod kvm;
 mod login;
 mod login_keys;
 mod login_session;

@@ -1,6 +1,6 @@
 //! QEMU as a process on the host, which ends when sdbuild ends.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
@@ -19,6 +19,8 @@ use crate::common::failure::{Failure, OrFail as _};
 pub(super) struct QemuProcess {
     /// The command that starts it again without KVM; `None` for one that does not use KVM.
     without_kvm: Option<Command>,
+    /// Whether it has the user's terminal.
+    on_terminal: bool,
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
@@ -40,6 +42,7 @@ impl QemuProcess {
         let without_kvm = without_kvm.map(|machine| command(&machine, program, scratch));
         Ok(Self {
             without_kvm,
+            on_terminal: machine.serial == Serial::Terminal,
             ..process
         })
     }
@@ -55,8 +58,25 @@ impl QemuProcess {
         let Some(mut command) = self.without_kvm.take() else {
             return Ok(false);
         };
-        *self = Self::spawn(&mut command).or_environment("start QEMU again without KVM")?;
+        let process = Self::spawn(&mut command).or_environment("start QEMU again without KVM")?;
+        *self = Self {
+            on_terminal: self.on_terminal,
+            ..process
+        };
         Ok(true)
+    }
+
+    /// Whether it has the user's terminal.
+    pub(super) fn is_on_terminal(&self) -> bool {
+        self.on_terminal
+    }
+
+    /// Shows what it wrote to standard error, if it has the user's terminal.
+    pub(super) fn show_stderr(&self, bytes: &[u8]) {
+        if self.on_terminal {
+            // Nothing can be done about a terminal that is gone.
+            io::stderr().write_all(bytes).ok();
+        }
     }
 
     /// The same with the command that starts it without KVM.
@@ -79,6 +99,7 @@ impl QemuProcess {
         let mut child = command.spawn()?;
         Ok(Self {
             without_kvm: None,
+            on_terminal: false,
             stdin: child.stdin.take(),
             stdout: child.stdout.take(),
             stderr: child.stderr.take(),

@@ -24,6 +24,13 @@ impl<'a> BootProgress<'a> {
         }
     }
 
+    /// The machine starts once more: every part is new again.
+    pub(super) fn begin_again(&mut self) {
+        self.reached = None;
+        let text = self.until.clone();
+        self.events.emit(Event::Detail(Phase::Boot, text));
+    }
+
     /// Looks at lines of the console. A boot loader that starts again, and what the kernel repeats, are nothing new.
     pub(super) fn look<'b>(&mut self, lines: impl IntoIterator<Item = &'b String>) {
         let parts = lines.into_iter().filter_map(|line| diagnosis::part(line));

@@ -66,6 +66,10 @@ async fn prompt(
         };
         match event {
             BootEvent::Ended(status) => return Err(machine_ended(machine, None, status)),
+            BootEvent::Restarted => {
+                (deadline, has_failed) = (ActiveTimer::new(limit), false);
+                progress.begin_again();
+            }
             BootEvent::Lines(lines) => {
                 progress.look(&lines);
                 // A prompt is a line without an end.

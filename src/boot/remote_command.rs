@@ -25,7 +25,9 @@ const POWEROFF_TIMEOUT: Duration = Duration::from_secs(30);
 const POWEROFF_PAUSE: Duration = Duration::from_secs(5);
 
 /// Switches the machine off, of a user who may only do that with sudo too.
-const POWEROFF: &str = "poweroff || sudo -n poweroff";
+const POWEROFF: &str = "poweroff || sudo -n poweroff || { sudo -n true || exit 77; exit 1; }";
+/// The exit code of a user who may not do that at all (`EX_NOPERM` in sysexits.h).
+const NO_PERMISSION: i32 = 77;
 
 /// Commands on a machine that accepts logins.
 #[derive(Clone, Copy)]
@@ -74,8 +76,8 @@ impl RemoteCommands<'_> {
                     _ = machine.until_off() => return ssh.kill().await.or_environment("end ssh"),
                     asked = ssh.wait() => asked.or_environment("wait for ssh")?,
                 };
-                // Root is refused as long as the system starts; another user is not allowed to.
-                if !self.probe.is_root() && is_refused(asked) {
+                // Whoever may is refused as long as the system starts.
+                if asked.code() == Some(NO_PERMISSION) && !self.probe.is_root() {
                     return Ok(());
                 }
                 let off = timeout(POWEROFF_PAUSE, machine.until_off());
@@ -133,11 +135,6 @@ async fn run_to_end(
     }
 }
 
-/// Whether the command ran and failed: ssh's own failures have the code 255.
-fn is_refused(status: ExitStatus) -> bool {
-    !status.success() && status.code().is_some_and(|code| code != 255)
-}
-
 /// Whether ssh's own messages say that the server ended the connection before it began to speak SSH.
 fn is_not_connected(messages: &str) -> bool {
     messages.contains("kex_exchange_identification: ")
@@ -174,13 +171,25 @@ mod tests {
         assert_eq!(run(&[lost]).await, (Some(1), lost.to_owned()));
     }
 
+    /// In a shell without both programs, with one of them that is refused, and with the right to use it.
     #[test]
-    fn a_failed_command_is_no_lost_connection() {
-        let refused = |status| is_refused(ExitStatus::from_raw(status));
-        assert!(refused(1 << 8));
-        for other in [0, 255 << 8, 9] {
-            assert!(!refused(other), "{other}");
-        }
+    fn only_a_user_without_the_right_has_no_permission() {
+        let code = |sudo: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            for (name, text) in [("poweroff", "exit 1"), ("sudo", sudo)] {
+                let file = dir.path().join(name);
+                fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+                fs::set_permissions(&file, mode).unwrap();
+            }
+            let mut shell = std::process::Command::new("/bin/sh");
+            let shell = shell.args(["-c", POWEROFF]).env("PATH", dir.path());
+            shell.status().unwrap().code()
+        };
+        assert_eq!(code("exit 1"), Some(NO_PERMISSION));
+        assert_eq!(code("exit 127"), Some(NO_PERMISSION));
+        assert_eq!(code("[ $2 = true ]"), Some(1), "the system starts");
+        assert_eq!(code("exit 0"), Some(0));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `sdbuild build --dry-run`: what a build would do, as far as that is known without doing it.
 
+use std::cell::OnceCell;
+
 use serde_json::{Value, json};
 
 use crate::commands::flake_caches::asking;
@@ -26,7 +28,17 @@ pub(super) async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let show = |rows: &[Row], forecast: Option<&Forecast>| {
+    // A forecast is made twice when a question was answered.
+    let rows: OnceCell<Vec<Row>> = OnceCell::new();
+    let planned = async |plan: &Plan| {
+        if rows.get().is_none() {
+            let found = rows_of(plan, context).await?;
+            rows.get_or_init(|| found);
+        }
+        Ok::<_, Failure>(())
+    };
+    let show = |forecast: Option<&Forecast>| {
+        let rows = rows.get().map_or(&[][..], Vec::as_slice);
         if as_json {
             return print_json(&object(rows, forecast), ui);
         }
@@ -35,30 +47,34 @@ pub(super) async fn run(
     };
     if depth == DryRun::Plan {
         let plan = pipeline::plan(settings, context).await?;
-        return show(&rows(&plan, context).await?, None);
+        planned(&plan).await?;
+        return show(None);
     }
     let forecast = async |settings| {
         let plan = pipeline::plan(settings, context).await?;
-        let rows = rows(&plan, context).await?;
-        let outcome = pipeline::forecast(&plan, context).await?;
-        Ok((rows, outcome))
+        planned(&plan).await?;
+        pipeline::forecast(&plan, context).await
     };
-    let (rows, outcome) = Box::pin(asking(settings, ui, context, forecast)).await?;
-    outcome.finish("the forecast is done", |forecast| {
-        show(&rows, Some(&forecast))
-    })
+    let outcome = Box::pin(asking(settings, ui, context, forecast)).await;
+    if outcome.is_err() && !as_json {
+        // What is known all the same.
+        print(ui, rows.get().map_or(&[][..], Vec::as_slice))?;
+    }
+    outcome?.finish("the forecast is done", |forecast| show(Some(&forecast)))
 }
 
 /// A subject and what is said about it.
 type Row = (&'static str, String);
 
 /// What the plan says, and of a build on a machine on loan what that costs: its lender is asked, but for no machine.
-async fn rows(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
+async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
     let mut rows = pipeline::describe(plan);
     if let Some(source) = &plan.settings.borrow.from {
         let price = pipeline::loan_price(&plan.settings);
-        let price = context.cancel.race(Box::pin(price)).await??;
-        let price = price.unwrap_or_else(|| "states no price".to_owned());
+        let price = match context.cancel.race(Box::pin(price)).await? {
+            Ok(price) => price.unwrap_or_else(|| "states no price".to_owned()),
+            Err(failure) => format!("cannot be asked for its price: {failure}"),
+        };
         rows.push((
             "on loan",
             format!(

@@ -31,7 +31,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     refuse_disk_in_front(args, env)?;
     let image = match named_or_newest(args.image.as_deref(), env, context) {
-        Err(failure) if args.device.is_none() => {
+        Err(failure) if args.image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
             list_disks(None, ui, context).ok();
             return Err(failure);

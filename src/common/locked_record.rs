@@ -29,10 +29,13 @@ pub struct LockedRecord<E> {
 
 impl<E: Serialize + DeserializeOwned> LockedRecord<E> {
     /// Creates the record at `path`, which must not exist, with its first entry.
-    pub fn create(path: PathBuf, first: &E) -> io::Result<Self> {
+    pub fn create(path: &Path, first: &E) -> io::Result<Self> {
         let line = line_of(first)?;
-        let lock = locked_file::create_owned(&path, RECORD_MODE, line.as_bytes())?;
-        Self::of(path, lock)
+        let lock = locked_file::create_owned(path, RECORD_MODE, line.as_bytes())?;
+        // Without an owner it would look like one that was left.
+        Self::of(path.to_owned(), lock).inspect_err(|_| {
+            fs::remove_file(path).ok();
+        })
     }
 
     /// Takes over the record at `path`, whose owner is gone; `None` if there is none, or none any more.
@@ -61,7 +64,7 @@ impl<E: Serialize + DeserializeOwned> LockedRecord<E> {
             if let Some(record) = Self::take_over(path)? {
                 return Ok(record);
             }
-            match Self::create(path.to_owned(), first) {
+            match Self::create(path, first) {
                 // Another process was faster.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 created => return created,
@@ -85,7 +88,14 @@ impl<E: Serialize + DeserializeOwned> LockedRecord<E> {
     }
 
     /// Adds `entry`.
+    ///
+    /// # Errors
+    ///
+    /// Of the kind `NotFound` if the record is no longer at its path: nobody would read the entry.
     pub fn add(&self, entry: &E) -> io::Result<()> {
+        if !has_name(&self.lock, &self.path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         (&self.file).write_all(line_of(entry)?.as_bytes())
     }
 
@@ -155,6 +165,10 @@ mod tests {
         assert!(entries::<u32>(&path, 3).is_err(), "too large");
         record.remove().unwrap();
         assert!(!path.exists());
+        let record = open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        let lost = record.add(&4).unwrap_err();
+        assert_eq!(lost.kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -180,7 +194,7 @@ mod tests {
         let _third = open(&path).unwrap();
         opened.try_lock().unwrap();
         assert!(!has_name(&opened, &path));
-        let taken = LockedRecord::create(path, &1).unwrap_err();
+        let taken = LockedRecord::create(&path, &1).unwrap_err();
         assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
     }
 }

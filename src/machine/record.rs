@@ -155,7 +155,7 @@ impl OwnRecord {
             order: order.clone(),
             at: seconds_after(Duration::ZERO),
         };
-        let record = LockedRecord::create(path(order), &begun)?;
+        let record = LockedRecord::create(&path(order), &begun)?;
         // Before a machine is asked for: the record must outlast a loss of power.
         record.sync()?;
         File::open(dir(&order.state_dir))?.sync_all()?;

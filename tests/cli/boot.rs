@@ -1,5 +1,7 @@
 //! What is missing for a boot is reported before anything is done.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use crate::support::*;
 use crate::{GOOD, user};
 
@@ -126,4 +128,41 @@ fn flags_that_do_not_fit_are_refused() {
         help.contains("boot") && !help.contains("exec-with-parent"),
         "{help}"
     );
+}
+
+/// A program in QEMU's place notes its arguments.
+#[test]
+fn kvm_is_used_where_it_can_be_unless_the_user_forbids_it() {
+    let user = user();
+    user.write_unbootable("pc.img", 1 << 20);
+    let log = user.home.path().join("arguments");
+    let text = format!("#!/bin/sh\necho \"$*\" >'{}'\nexit 1\n", log.display());
+    let qemu = user.write("bin/qemu-system-x86_64", &text);
+    std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", qemu.parent().unwrap().display());
+    let user = user.with("PATH", path);
+    let uses_kvm = |more: &[&str]| {
+        let words = [
+            &[
+                "boot",
+                "pc.img",
+                "--system",
+                "x86_64-linux",
+                "--until-login",
+            ],
+            &["--emulator", "host"][..],
+            more,
+        ]
+        .concat();
+        run(&mut user.sdbuild(&words)).assert_exit_code(3);
+        let arguments = std::fs::read_to_string(&log).unwrap();
+        arguments.contains("-accel kvm")
+    };
+    let device = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm");
+    let can = cfg!(target_arch = "x86_64") && device.is_ok();
+    assert_eq!(uses_kvm(&[]), can);
+    assert!(!uses_kvm(&["--no-kvm"]));
 }

@@ -184,3 +184,19 @@ fn only_a_terminal_gets_the_monitor() {
     assert!(line(Serial::Terminal).contains("-mon|chardev=console"));
     assert!(!line(Serial::Pipe).contains("-mon"));
 }
+
+#[test]
+fn without_kvm_nothing_else_changes() {
+    let machine = machine(System::X8664Linux, true, Serial::Pipe);
+    let without = machine.without_kvm().unwrap();
+    let (with, emulated) = (joined(&argv(&machine)), joined(&argv(&without)));
+    assert!(
+        with.contains("kvm") && !emulated.contains("kvm"),
+        "{emulated}"
+    );
+    assert_eq!(
+        emulated,
+        command_line(System::X8664Linux, false, Serial::Pipe)
+    );
+    assert!(without.without_kvm().is_none());
+}

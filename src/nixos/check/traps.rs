@@ -4,7 +4,7 @@ use super::facts::ConfigFacts;
 use super::rule::Rule;
 use super::{Finding, Severity, board, login};
 use crate::common::board::Board;
-use crate::common::{locale, time_zone};
+use crate::common::{attribute_path, locale, time_zone};
 
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
 const MIN_FIRMWARE_MIB: u64 = 30;
@@ -177,10 +177,11 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
+    let attribute = |name: &str| attribute_path::text(&[name.to_owned()]);
     let fill = |line: &&str| {
         line.replace("{system}", system)
-            .replace("{administrator}", administrator)
-            .replace("{locked out}", locked_out)
+            .replace("{administrator}", &attribute(administrator))
+            .replace("{locked out}", &attribute(locked_out))
             .replace("{port}", &port)
             .replace("{release}", release)
             .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))

@@ -20,6 +20,7 @@ let
   # The content id in the descriptor, which has 20 sectors behind the first one (block/vmdk.c of QEMU).
   settleVmdk = ''
     dd if=$disk bs=512 skip=1 count=20 status=none | tr -d '\0' >descriptor
+    grep -q '^CID=' descriptor
     sed -i "s/^CID=.*/CID=''${identity:0:8}/" descriptor
     truncate -s $((20 * 512)) descriptor
     dd if=descriptor of=$disk bs=512 seek=1 conv=notrunc status=none
@@ -180,7 +181,7 @@ let
     else
       diskFile config.image.fileName [ native.qemu-utils ] ''
         qemu-img convert -f raw ${form.arguments} ${raw}/*.img $disk
-        identity=$(sha256sum <<<${raw})
+        identity=$(sha256sum ${raw}/*.img)
         ${form.settle or ""}
       '';
 in
