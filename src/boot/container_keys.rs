@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn list_and_the_link_to_it_are_told_apart() {
+    fn list_and_the_link_to_it_are_distinguished() {
         let file = archive(EntryType::Regular, None, "ssh-ed25519 AAAA me\n");
         let text = "ssh-ed25519 AAAA me\n".to_owned();
         assert_eq!(first_entry(&file), Some(Found::File(text)));

@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn consumers_are_told_what_to_give() {
+    fn consumers_learn_what_to_give() {
         let key = CacheKey::generate().unwrap();
         let exported = Exported {
             paths: 2,

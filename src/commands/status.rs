@@ -300,7 +300,7 @@ mod tests {
 
     /// Those of other sessions were called ours.
     #[test]
-    fn handlers_are_told_apart_by_the_state_of_their_run() {
+    fn handlers_are_distinguished_by_the_state_of_their_run() {
         let runs = [
             ("0123456789ab", RunState::Live, Some("unix:///x")),
             ("0123456789ac", RunState::Stale, None),

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_git_is_not_told_are_named() {
+    fn parameters_that_git_does_not_get_are_named() {
         let wrong = parsed("git+https://h.example/r?submodules=1");
         assert_eq!(wrong, Err(GitSourceError::Unsupported("submodules".into())));
         assert!(parsed("git+https://h.example/r?shallow=false").is_ok());

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_told_from_the_name() {
+    fn a_domain_is_distinguished_from_the_name() {
         let hint = |name| check(name).unwrap_err().hints.concat();
         assert!(hint("pi.home.example").contains("first part, pi;"));
         assert!(hint("a b").contains("letters, digits"));

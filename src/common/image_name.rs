@@ -122,7 +122,7 @@ mod tests {
     use crate::common::compression::Compression;
 
     #[test]
-    fn an_archive_is_told_by_the_files_beside_it() {
+    fn an_archive_is_recognized_by_the_files_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         for name in ["a.tar.xz", "a.tar.xz.sha256", "b.tar.xz", "b.tar.xz.json"] {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn images_and_their_sidecars_are_told_by_name() {
+    fn images_and_their_sidecars_are_recognized_by_name() {
         for image in ["a.img", "a.img.zst", "a.img.xz", "a.img.gz", "a.b.img"] {
             assert!(is_image(image) && is_image_or_sidecar(image), "{image}");
             for sidecar in Sidecar::ALL {

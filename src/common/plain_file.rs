@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_links_unless_told_otherwise() {
+    fn follows_links_unless_forbidden() {
         let dir = tempfile::tempdir().unwrap();
         let [file, link] = ["file", "link"].map(|name| dir.path().join(name));
         std::fs::write(&file, "x").unwrap();

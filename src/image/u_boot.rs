@@ -120,7 +120,7 @@ mod tests {
 
     /// Debian's 6.12.107 ended 960 KiB behind the place of the device tree.
     #[test]
-    fn kernel_over_the_device_tree_is_told() {
+    fn kernel_over_the_device_tree_is_reported() {
         let debian = header(0x24f_0000);
         let overlap = u_boot().overlap(&debian, 38_000_000, true).unwrap();
         assert_eq!(

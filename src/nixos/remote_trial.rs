@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_reason_of_a_refusal_is_told() {
+    fn every_reason_of_a_refusal_is_reported() {
         for (message, text, hint) in [
             (
                 "ssh: Could not resolve hostname pi: Name or service not known",
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_system_and_an_account_without_trust_are_told() {
+    fn a_wrong_system_and_an_account_without_trust_are_reported() {
         let untrusted = refused(&["trusted no", "failed aarch64-linux", "message x"]);
         assert!(
             untrusted.to_string().contains("does not trust me"),

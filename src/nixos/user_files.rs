@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_that_names_a_missing_file_is_told() {
+    fn the_line_that_names_a_missing_file_is_reported() {
         let (dir, files) = pi();
         let text = "{ ... }: {\n  # ./none.nix\n  imports = [ ./none.nix.old ./none.nix ];\n}\n";
         fs::write(dir.path().join("pi/sd-card.nix"), text).unwrap();

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_is_told_with_its_line_and_accepted_later() {
+    fn a_new_key_is_reported_with_its_line_and_accepted_later() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("sdbuild/builder-key");
         let told = new_key(&path, &["ssh-ng://root@pi".to_owned()]).unwrap();

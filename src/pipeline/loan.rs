@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_machine_that_never_answers_comes_with_the_hint_of_its_lender() {
+    async fn a_machine_that_never_answers_comes_with_its_hint() {
         let machine = SshMachine {
             place: "nobody@127.0.0.1:1".to_owned(),
             host_key: "ssh-ed25519 AAAA".to_owned(),

@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_apart_by_the_number_of_the_volume() {
+    fn sizes_are_distinguished_by_the_number_of_the_volume() {
         let lines = ["12\t/volumes/1", "du: no such thing", "7\t/volumes/0"].map(str::to_owned);
         assert_eq!(sizes(&lines), Sizes::from([(0, 7 * 1024), (1, 12 * 1024)]));
     }

@@ -40,7 +40,7 @@ mod tests {
     use crate::seed::yaml;
 
     #[test]
-    fn packages_are_told_with_their_line() {
+    fn packages_are_reported_with_their_line() {
         let text = "runcmd: [ls]\npackages: [htop]\ntimezone: UTC\n";
         let told = not_followed(&yaml::parse(text).unwrap().unwrap());
         assert_eq!(told.len(), 2, "{told:?}");

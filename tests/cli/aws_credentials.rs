@@ -96,7 +96,7 @@ fn a_program_prints_credentials() {
 
 /// Version 1 prints no credentials, and version 2 has none before a login.
 #[test]
-fn an_aws_program_without_credentials_is_told() {
+fn an_aws_program_without_credentials_is_reported() {
     let double = AwsDouble::start();
     let (user, _) = publisher(&double);
     let aws = user.home.path().join("aws");

@@ -70,7 +70,7 @@ fn a_lease_is_extended_while_aws_does_not_answer() {
 
 /// The end of a machine that cannot be kept is told in time.
 #[test]
-fn a_lease_that_cannot_be_extended_is_told() {
+fn a_lease_that_cannot_be_extended_is_reported() {
     let borrower = Borrower::new("echo 'Connection timed out' >&2; exit 255");
     let (mut holder, connection) = holder(&borrower, 1);
     let told = BufReader::new(connection.try_clone().unwrap()).lines();

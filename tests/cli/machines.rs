@@ -260,7 +260,7 @@ fn a_holder_that_is_killed_is_replaced_at_the_end() {
 }
 
 #[test]
-fn a_machine_that_cannot_be_given_back_is_told_until_it_is_gone() {
+fn a_machine_that_stays_is_reported_until_it_is_gone() {
     let borrower = Borrower::new(&[
         ("create", "exit 1"),
         ("destroy", "echo the network is down >&2; exit 7"),

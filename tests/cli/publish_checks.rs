@@ -160,7 +160,7 @@ fn json_has_a_version_and_names() {
 }
 
 #[test]
-fn calls_that_are_repeated_are_told() {
+fn calls_that_are_repeated_are_reported() {
     let double = AwsDouble::start();
     let (user, _) = publisher(&double);
     let list = || {

@@ -126,7 +126,7 @@ fn alone_beside_a_configuration_it_names_the_next_commands() {
 }
 
 #[test]
-fn an_image_that_is_older_than_its_configuration_is_told() {
+fn an_image_that_is_older_than_its_configuration_is_reported() {
     let user = user();
     user.write_unbootable("a.img", 1 << 20);
     let report = run(&mut user.sdbuild(&["inspect", "--json"])).assert_exit_code(0);

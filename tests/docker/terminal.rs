@@ -54,7 +54,7 @@ fn clean_question_stays_on_the_screen() {
 }
 
 #[test]
-fn image_is_told_once_with_what_comes_next() {
+fn image_is_reported_once_with_what_comes_next() {
     if !engine_available() {
         return;
     }

@@ -181,7 +181,7 @@ fn missing_disk_is_hinted_at_those_that_exist() {
 }
 
 #[test]
-fn container_without_disks_is_told_to_flash_outside() {
+fn container_without_disks_has_to_flash_outside() {
     let machine = Machine::new("laptop");
     for mark in [".dockerenv", "run/.containerenv"] {
         assert!(check_reach(&machine.inventory()).is_ok(), "{mark}");

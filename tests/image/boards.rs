@@ -200,7 +200,7 @@ fn lacks(file: (&str, Option<&[u8]>)) -> String {
 }
 
 #[test]
-fn broken_firmware_partitions_are_told_apart() {
+fn broken_firmware_partitions_are_distinguished() {
     if !have(&IMAGE_TOOLS) {
         return;
     }
@@ -237,7 +237,7 @@ fn broken_firmware_partitions_are_told_apart() {
 }
 
 #[test]
-fn kernel_that_overwrites_the_device_tree_is_told() {
+fn kernel_that_overwrites_the_device_tree_is_reported() {
     if !have(&IMAGE_TOOLS) {
         return;
     }

@@ -179,7 +179,7 @@ fn a_port_of_the_bluetooth_chip_asks_for_no_login() {
 }
 
 #[test]
-fn systemd_without_control_groups_is_told() {
+fn systemd_without_control_groups_is_reported() {
     let diagnosed = |recorded: &str, ssh_error| {
         let lines = lines(recorded);
         let lines = lines.as_slice();

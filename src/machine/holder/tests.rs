@@ -75,7 +75,7 @@ async fn a_lease_is_extended_while_the_machine_is_used() {
 }
 
 #[tokio::test]
-async fn a_lease_that_is_not_extended_is_told_if_somebody_offers_it() {
+async fn an_unextended_lease_is_reported_if_somebody_offers_it() {
     let dir = tempfile::tempdir().unwrap();
     let scripts =
         format!("{CREATE_SCRIPT}\nextend) [ -e second ] && exit 64; touch second; exit 1 ;;");

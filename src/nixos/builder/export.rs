@@ -290,7 +290,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reports_are_told_from_messages() {
+    fn reports_are_distinguished_from_messages() {
         let reports = RefCell::new(Vec::new());
         let note = |report| reports.borrow_mut().push(report);
         let mut messages = Messages::new(&note);

@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_caches_are_told_apart() {
+    fn addresses_of_caches_are_distinguished() {
         for url in [
             "https://cache.nixos.org/nix-cache-info",
             "https://c/0000000000000000000000000000000a.narinfo",

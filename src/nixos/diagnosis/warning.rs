@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn lock_of_the_copy_with_overridden_inputs_is_not_told() {
+    fn lock_of_the_copy_with_overridden_inputs_is_not_reported() {
         let text = "warning: creating lock file '\"/build/sdbuild/overridden/flake.lock\"': \n• Added input 'configuration'";
         let message = |text: &str| NixEvent::Message {
             level: 1,
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sdbuild_itself_has_arranged_is_not_told() {
+    fn what_sdbuild_itself_has_arranged_is_not_reported() {
         let message = |text: &str| NixEvent::Message {
             level: 1,
             text: format!("warning: {text}"),

@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_git_is_not_told_are_refused() {
+    fn parameters_that_git_does_not_get_are_refused() {
         for flake in [
             "{ inputs.a.url = \"git+ssh://h.example/a?submodules=1\"; }",
             "{ inputs.a = { type = \"git\"; url = \"ssh://h.example/a\"; submodules = true; }; }",

@@ -11,7 +11,7 @@ fn volume(name: &str, users: &[&str]) -> SizedVolume {
 }
 
 #[test]
-fn the_current_store_is_told_from_others() {
+fn the_current_store_is_distinguished_from_others() {
     let current = "sdbuild-store";
     assert_eq!(
         described(current, current),

@@ -255,7 +255,7 @@ fn time_left_follows_an_earlier_build_that_did_as_much() {
 }
 
 #[test]
-fn last_build_is_told_while_no_time_left_is_known() {
+fn last_build_is_reported_while_no_time_left_is_known() {
     let counts = |built, seconds, at: u32| {
         let mut state = State::default();
         let same = Some(BuildEffort {

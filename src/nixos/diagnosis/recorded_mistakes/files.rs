@@ -17,7 +17,7 @@ fn another_search_path_is_replaced_by_a_download() {
 }
 
 #[test]
-fn a_download_of_the_configuration_is_told_from_a_cache() {
+fn a_source_download_is_distinguished_from_a_cache() {
     for (failure, message) in [
         (
             recorded("fetch-unresolved"),

@@ -108,7 +108,7 @@ fn outputs_without_an_ellipsis_are_written_out() {
 }
 
 #[test]
-fn a_text_without_quotes_is_told_from_a_package() {
+fn a_text_without_quotes_is_distinguished_from_a_package() {
     let text = recorded("text-without-quotes");
     let hint = "a string is written in quotes: \"kitchen\"; if it is a package, write pkgs.kitchen";
     assert_hint(&text, "undefined variable 'kitchen'", hint);

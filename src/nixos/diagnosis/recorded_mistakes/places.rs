@@ -41,7 +41,7 @@ fn a_syntax_error_names_the_line_of_its_cause() {
 }
 
 #[test]
-fn message_place_and_proposal_are_told_once() {
+fn message_place_and_proposal_are_reported_once() {
     let variable = recorded("undefined-in-with");
     assert_eq!(
         variable.log_tail[1..],
