@@ -21,28 +21,41 @@ enum Found {
     Link(String),
 }
 
-/// The lines of NixOS's list of keys for `user` in `container`, which was started with the program `init` of its system;
-/// `None` if there is no such list.
+/// The lines of NixOS's list of keys for `user` in `container`, which was started with the program `init`, its system's or a link
+/// to it; `None` if there is no such list.
 pub(super) async fn authorized_keys(
     container: &Container,
     init: &str,
     user: &str,
 ) -> Result<Option<String>, EngineError> {
-    let system = init.rsplit_once('/').map(|(system, _)| system);
-    let Some(path) = system.and_then(|system| key_list_path(system, user)) else {
-        return Ok(None);
-    };
-    follow(path, async |path| look(container, path).await).await
+    list_of(init, user, async |path| look(container, path).await).await
 }
 
-/// The text of the file that `path` leads to, where `look` tells what is at a path.
+/// The same, where `look` tells what is at a path.
+async fn list_of<E>(
+    init: &str,
+    user: &str,
+    look: impl AsyncFn(&str) -> Result<Option<Found>, E>,
+) -> Result<Option<String>, E> {
+    let init = follow(init.to_owned(), &look).await?;
+    let system = init
+        .as_ref()
+        .and_then(|(init, _)| Some(init.rsplit_once('/')?.0));
+    let Some(list) = system.and_then(|system| key_list_path(system, user)) else {
+        return Ok(None);
+    };
+    let list = follow(list, &look).await?;
+    Ok(list.map(|(_, text)| text))
+}
+
+/// The path and text of the file that `path` leads to.
 async fn follow<E>(
     mut path: String,
     look: impl AsyncFn(&str) -> Result<Option<Found>, E>,
-) -> Result<Option<String>, E> {
+) -> Result<Option<(String, String)>, E> {
     for _ in 0..=MAX_LINKS {
         match look(&path).await? {
-            Some(Found::File(text)) => return Ok(Some(text)),
+            Some(Found::File(text)) => return Ok(Some((path, text))),
             // Links of a Nix store are absolute.
             Some(Found::Link(target)) if target.starts_with('/') => path = target,
             Some(Found::Link(_)) | None => return Ok(None),
@@ -129,18 +142,24 @@ mod tests {
     #[tokio::test]
     async fn links_are_followed_to_an_end() {
         let at = async |path: &str| {
+            let link = |target: &str| Some(Found::Link(target.to_owned()));
             Ok::<_, EngineError>(match path {
-                "/etc/root" => Some(Found::Link("/nix/store/x-root".to_owned())),
+                "/sbin/init" => link("/nix/store/x-system/init"),
+                "/nix/store/x-system/init" => Some(Found::File("#!".to_owned())),
+                "/nix/store/x-system/etc/ssh/authorized_keys.d/root" => link("/nix/store/x-root"),
                 "/nix/store/x-root" => Some(Found::File("key".to_owned())),
-                "/loop" => Some(Found::Link("/loop".to_owned())),
-                "/relative" => Some(Found::Link("x-root".to_owned())),
+                "/loop" => link("/loop"),
+                "/relative" => link("x-root"),
                 _ => None,
             })
         };
-        let text = async |path: &str| follow(path.to_owned(), at).await.unwrap();
-        assert_eq!(text("/etc/root").await.as_deref(), Some("key"));
-        for path in ["/loop", "/relative", "/nothing"] {
-            assert_eq!(text(path).await, None, "{path}");
+        let list = async |init: &str, user: &str| list_of(init, user, at).await.unwrap();
+        for init in ["/sbin/init", "/nix/store/x-system/init"] {
+            assert_eq!(list(init, "root").await.as_deref(), Some("key"));
+            assert_eq!(list(init, "../root").await, None);
+        }
+        for init in ["/loop", "/relative", "/nothing", ""] {
+            assert_eq!(list(init, "root").await, None, "{init}");
         }
     }
 }

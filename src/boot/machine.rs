@@ -320,7 +320,8 @@ mod tests {
     async fn machine_that_is_stopped_does_not_start_again() {
         let dir = tempfile::tempdir().unwrap();
         let begun = dir.path().join("begun");
-        let failing = "echo 'KVM internal error. Suberror: 1' >&2; exec sleep 600";
+        // It ends some time after the signal.
+        let failing = "trap 'sleep 0.5; exit' TERM; echo 'KVM internal error' >&2; while :; do sleep 0.05; done";
         let mut machine = machine(failing, &format!("touch {}", begun.display()));
         // The message is read, and the end is not.
         while !machine.kvm_failed {

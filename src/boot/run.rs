@@ -20,7 +20,7 @@ use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::system::ReportedArchitecture;
 use crate::engine::Engine;
-use crate::image::{ImageFile, authorized_keys};
+use crate::image::{ImageFile, authorized_keys, users_with_keys};
 
 /// The method by which `image` is booted, from its content.
 pub fn boot_method_of(image: &Path) -> Result<BootMethod, Failure> {
@@ -85,6 +85,7 @@ pub async fn boot(
         return boot_container(file, image, request, &tools, options, context).await;
     }
     let disk = prepare(file, image, &request.scratch, context).await?;
+    let request = &with_user(request, &disk, context).await?;
     if let Some(login) = &request.login
         && tools.keys.is_empty()
     {
@@ -186,6 +187,33 @@ fn goal<'a>(session: &BootSession<'a>) -> Result<Goal<'a>, Failure> {
             }
         },
     }
+}
+
+/// The request, in which the only user with a key in the image logs in unless a user was named.
+async fn with_user(
+    request: &BootRequest,
+    disk: &Disk,
+    context: &Context,
+) -> Result<BootRequest, Failure> {
+    let mut request = request.clone();
+    let Some(login) = request.login.as_mut().filter(|login| login.is_usual_user) else {
+        return Ok(request);
+    };
+    let (file, form, cancel) = (disk.file()?, disk.form(), context.cancel.clone());
+    let look = tokio::task::spawn_blocking(move || users_with_keys(file, form, &cancel));
+    let looked = context.cancel.race(look).await?;
+    // What cannot be read of the image is no reason not to boot it.
+    let users = looked
+        .or_internal("look for users in the image")?
+        .unwrap_or_default();
+    if let [only] = users.as_slice()
+        && *only != login.user
+    {
+        let text = format!("logging in as {only}, the only user with a key in the image");
+        context.events.notice(text);
+        login.user.clone_from(only);
+    }
+    Ok(request)
 }
 
 /// The user's keys that the image on `disk`, or its seed, accepts; empty if that is unknown.

@@ -80,7 +80,12 @@ async fn write_configuration(
         new_file::make_dir(&settings.config, settings.owner)?;
     }
     let mut written = write_files(&values, settings)?;
-    board::name_in_settings(&values, &settings.config, settings.owner, context)?;
+    written.extend(board::name_in_settings(
+        &values,
+        &settings.config,
+        settings.owner,
+        context,
+    )?);
     report(&values, context);
     let lock = match &settings.flake {
         Some(flake) if !args.no_lock => {

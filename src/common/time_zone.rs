@@ -23,7 +23,8 @@ pub fn suggestion(unknown: &str) -> Option<&'static str> {
     of_city(&|city| city.eq_ignore_ascii_case(wanted))
         .or_else(|| of_city(&|city| is_slip(wanted, city)))
         .or_else(|| {
-            let name = nearest(unknown, NAMES.lines())?;
+            // A single word is a city, or no name at all.
+            let name = nearest(unknown, NAMES.lines()).filter(|_| unknown.contains('/'))?;
             nearest(wanted, [city(name)]).map(|_| name)
         })
 }
@@ -62,6 +63,7 @@ mod tests {
         assert_eq!(suggestion("Berln"), Some("Europe/Berlin"));
         assert_eq!(suggestion("Eurpe/Berlin"), Some("Europe/Berlin"));
         assert_eq!(suggestion("Europe/Nowhere"), None);
+        assert_eq!(suggestion("german"), None);
         assert_eq!(suggestion("§"), None);
     }
 }

@@ -149,7 +149,7 @@ impl BuildRequest {
             ("NIX_CONFIG", self.nix.text(self.platform(), &build_dir)?),
             // No daemon, and no silent fallback to a store in $HOME.
             ("NIX_REMOTE", "local".to_owned()),
-            ("HOME", format!("{}/home", layout::HOME)),
+            ("HOME", layout::HOME_OF_NIX.to_owned()),
             ("USER", "sdbuild".to_owned()),
             ("TMPDIR", build_dir),
             ("LANG", "C.UTF-8".to_owned()),

@@ -50,6 +50,8 @@ pub(super) const NETRC: &str = "/run/sdbuild/netrc";
 pub(super) const CACHE_KEY: &str = "cache-key";
 /// sdbuild's own directory on the store volume.
 pub(super) const HOME: &str = "/nix/var/sdbuild";
+/// The home directory that Nix has in the builder, which is empty.
+pub(super) const HOME_OF_NIX: &str = "/nix/var/sdbuild/home";
 /// The directory of the store volume that uploads are relative to.
 pub(super) const UPLOAD_ROOT: &str = "/nix/var";
 /// Garbage collector roots of results: a directory for each configuration, and in it one for each run that is remembered.

@@ -8,6 +8,7 @@ use super::layout;
 use crate::common::image_name::is_output;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
+use crate::nixos::layout::HOME_OF_NIX;
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_MODULE_BYTES: u64 = 1 << 20;
@@ -63,6 +64,11 @@ impl UserFiles {
         let root = self.root.display();
         if let Some(name) = own_name(path) {
             return self.why_not_sent(name);
+        }
+        if let Some(name) = path.strip_prefix(HOME_OF_NIX) {
+            return format!(
+                "~{name} is in your home directory, and the builder has only {root}: copy it there and name it with ./"
+            );
         }
         let above = path
             .strip_prefix("/build/")
@@ -281,6 +287,11 @@ mod tests {
         let own = dir.path().join("pi/wifi.nix");
         assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
         assert!(why("/home/nobody/key").contains("does not exist here either"));
+        let of_home = why("/nix/var/sdbuild/home/.ssh/id.pub");
+        assert!(
+            of_home.starts_with("~/.ssh/id.pub is in your home"),
+            "{of_home}"
+        );
         fs::write(dir.path().join("pi/.sdbuildignore"), "wifi.nix\n").unwrap();
         assert!(why("/build/config/wifi.nix").contains(".sdbuildignore names it"));
     }

@@ -54,7 +54,12 @@ fn a_board_with_images_of_its_own_is_named_in_the_settings() {
     };
     init("pi.nix", "rpi4");
     assert!(!settings.exists(), "other boards start that image too");
-    init("rock.nix", "rock5b");
+    let outcome = init("rock.nix", "rock5b");
+    let paths: Vec<&str> = outcome.stdout.lines().collect();
+    assert!(
+        paths.len() == 2 && paths[1].ends_with("/sdbuild.toml"),
+        "{paths:?}"
+    );
     let text = fs::read_to_string(&settings).unwrap();
     assert!(text.ends_with("\nboard = \"rock5b\"\n"), "{text}");
     let shown = run(&mut user.sdbuild(&["settings", "--config", "rock.nix"]));

@@ -5,7 +5,7 @@ use sdbuild::image::boot::{BootReport, LoaderKind};
 use sdbuild::image::cluster_disk::disk_in;
 use sdbuild::image::place::ImagePath;
 use sdbuild::image::report::Layout;
-use sdbuild::image::{DiskForm, authorized_keys};
+use sdbuild::image::{DiskForm, authorized_keys, users_with_keys};
 
 fn boot(image: Vec<u8>) -> BootReport {
     let layout = Layout::read(&section(image)).unwrap();
@@ -132,6 +132,8 @@ fn keys_are_found_on_disks_of_virtual_machines() {
         assert_eq!(disk.len(), bytes.len() as u64);
         disk.read(0, &mut read).unwrap();
         assert!(read == bytes, "{arguments}");
+        let users = users_with_keys(file(), form, &Cancel::new()).unwrap();
+        assert_eq!(users, ["root"], "{arguments}");
         let keys = authorized_keys(file(), form, "root", &Cancel::new()).unwrap();
         assert_eq!(
             keys.as_deref(),

@@ -1,6 +1,6 @@
 //! `init --board` and `--template`: the settings file that names a board whose images no other board starts, or a format.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::common::board::{Board, Start};
 use crate::common::context::Context;
@@ -17,18 +17,18 @@ const FOR_BOARD: &str = "`sdbuild check` looks at what the board needs then";
 /// Why a format is named.
 const FOR_FORMAT: &str = "`sdbuild build` makes this format then";
 
-/// Writes the settings file beside `config` that names what `values` are for, if that is not a card for several boards, owned by `owner` (user and group id; `None`: this user); the
-/// line is reported if such a file exists already.
+/// Writes the settings file beside `config` that names what `values` are for, if that is not a card for several boards, owned by `owner` (user and group id; `None`: this user), and
+/// returns its path. The line is reported if such a file exists already.
 pub(super) fn name_in_settings(
     values: &TemplateValues,
     config: &Path,
     owner: Option<(u32, u32)>,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<Option<PathBuf>, Failure> {
     let (lines, why) = match values.template.format() {
         Some(format) => (format_lines(format, values.system), FOR_FORMAT),
         None if values.board.has_images_of_its_own() => (lines(values.board), FOR_BOARD),
-        None => return Ok(()),
+        None => return Ok(None),
     };
     let path = config.with_file_name(SETTINGS_NAME);
     if new_file::is_free(&path).is_err() {
@@ -36,10 +36,11 @@ pub(super) fn name_in_settings(
         let (lines, shown) = (lines.join(" and "), path.display());
         let text = format!("put {lines} into {shown}: {why}");
         context.events.notice(text);
-        return Ok(());
+        return Ok(None);
     }
     let text = format!("# What the image is for: {why}.\n{}\n", lines.join("\n"));
-    new_file::write(&path, &text, Access::Everybody, owner)
+    new_file::write(&path, &text, Access::Everybody, owner)?;
+    Ok(Some(path))
 }
 
 fn format_lines(format: &str, system: System) -> Vec<String> {

@@ -117,12 +117,16 @@ fn board_choices() -> Vec<String> {
     lines
 }
 
+/// Letters of a part of a title that can mean a board.
+const MIN_TITLE_LETTERS: usize = 3;
+
 /// The board whose name or title was typed; a part of a title is enough if it is unique.
 fn named_board(answer: &str) -> Result<BoardName, Failure> {
     let wanted = answer.to_lowercase();
+    let is_part = wanted.chars().count() >= MIN_TITLE_LETTERS;
     let mut titled = BOARDS
         .iter()
-        .filter(|BoardName(board)| board.title.to_lowercase().contains(&wanted));
+        .filter(|BoardName(board)| is_part && board.title.to_lowercase().contains(&wanted));
     match (wanted.parse(), titled.next(), titled.next()) {
         (Ok(named), _, _) => Ok(named),
         (Err(_), Some(only), None) => Ok(*only),
@@ -150,6 +154,8 @@ mod tests {
             ("pi4", "did you mean rpi4?"),
             ("Raspberry", "is not one of"),
             ("Berlin", "is not one of"),
+            // In the title of one board.
+            ("x", "is not one of"),
         ] {
             let refused = name(answer).unwrap_err().to_string();
             assert!(refused.contains(told), "{refused}");

@@ -3,7 +3,7 @@
 use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
-use super::ways_in::{administrators, firewall_is_shut, is_administrator, way_in, who_gets_in};
+use super::ways_in::{administrators, firewall_is_shut, way_in, who_gets_in};
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
 
@@ -76,8 +76,8 @@ pub(super) const RULES: [Rule; 12] = [
         },
         why: "the SSH server runs and refuses every user",
         add: &[
+            "services.openssh.settings.PermitRootLogin = \"prohibit-password\"; # for root's key",
             KEY_LINE,
-            "services.openssh.settings.PermitRootLogin = \"prohibit-password\";",
         ],
     },
     Rule {
@@ -141,9 +141,9 @@ pub(super) const RULES: [Rule; 12] = [
         id: "stored-password",
         severity: Severity::Note,
         is: |facts, _| said_of(&stored_passwords(facts)),
-        why: "it can be read on the card and in the Nix store of every machine that builds the image, and anyone who is \
-              logged in can become root with it",
-        add: &["users.users.{administrator}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
+        why: "it can be read on the card and in the Nix store of every machine that builds the image, and is accepted at the \
+              console, and by sudo of a user who may use it",
+        add: &["users.users.{stored}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
         id: "private-key-file",
@@ -168,11 +168,9 @@ fn plain_passwords(facts: &ConfigFacts, is_meant: impl Fn(&UserFacts) -> bool) -
     users.map(|user| user.name.as_str()).collect()
 }
 
-/// The names of the administrators with a password in plain text that the SSH server does not accept.
+/// The names of the users with a password in plain text that the SSH server does not accept.
 pub(super) fn stored_passwords(facts: &ConfigFacts) -> Vec<&str> {
-    plain_passwords(facts, |user| {
-        is_administrator(facts, &user.name) && !password_is_accepted(facts, user)
-    })
+    plain_passwords(facts, |user| !password_is_accepted(facts, user))
 }
 
 /// The names of the users besides root, whom NixOS always has, without key and password.

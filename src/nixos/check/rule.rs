@@ -3,7 +3,7 @@
 use super::Severity;
 use super::facts::ConfigFacts;
 
-/// One rule. In `add`, `{system}`, `{port}`, `{release}`, `{administrator}`, the first one with a stored password, `{locked out}`,
+/// One rule. In `add`, `{system}`, `{port}`, `{release}`, `{stored}`, the first user with a stored password, `{locked out}`,
 /// the first user without key and password, and
 /// `{locale}` and `{time zone}`, those that may be meant, are replaced.
 pub(super) struct Rule {

@@ -173,14 +173,14 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let port = facts.ssh.ports.first().map_or(22, |port| *port).to_string();
     let release = facts.release.as_deref().unwrap_or("26.05");
     let stored = login::stored_passwords(facts);
-    let administrator = stored.first().copied().unwrap_or("root");
+    let stored = stored.first().copied().unwrap_or("root");
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
     let attribute = |name: &str| attribute_path::text(&[name.to_owned()]);
     let fill = |line: &&str| {
         line.replace("{system}", system)
-            .replace("{administrator}", &attribute(administrator))
+            .replace("{stored}", &attribute(stored))
             .replace("{locked out}", &attribute(locked_out))
             .replace("{port}", &port)
             .replace("{release}", release)

@@ -94,7 +94,7 @@ pub(super) fn administrators(facts: &ConfigFacts) -> Vec<&str> {
 }
 
 /// Whether the user `name` can become root.
-pub(super) fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
+fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
     let sudo = &facts.sudo;
     if name == "root" || sudo.other {
         return true;

@@ -7,7 +7,7 @@ use super::image_module::import_hint;
 use super::module_arguments::{Header, imports_line, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
 use super::nixpkgs_file;
-use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 use crate::nixos::log::{NixError, Position};
 
 /// A mistake. `docs/errors.md` lists every variant by name.
@@ -302,7 +302,39 @@ fn missing_path(summary: &str) -> Option<&str> {
     let by_open = summary
         .strip_prefix("opening file '")
         .and_then(|rest| rest.split_once("': No such file"));
-    let (path, _) = by_path.or(by_open)?;
+    let by_status = summary
+        .strip_prefix("getting status of '")
+        .and_then(|rest| rest.split_once("': "));
+    let (path, _) = by_path.or(by_open).or(by_status)?;
+    let is_home = path.starts_with(HOME_OF_NIX);
     let is_users = path.starts_with('/') && !path.starts_with("/nix/") && !path.starts_with("//");
-    is_users.then_some(path)
+    (is_users || is_home).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_path;
+
+    /// As Nix reports them.
+    #[test]
+    fn the_users_files_are_found_in_messages() {
+        for (summary, path) in [
+            (
+                "opening file '/nix/var/sdbuild/home/.ssh/id_ed25519.pub': No such file or directory",
+                Some("/nix/var/sdbuild/home/.ssh/id_ed25519.pub"),
+            ),
+            (
+                "getting status of '/root/.ssh': Permission denied",
+                Some("/root/.ssh"),
+            ),
+            (
+                "path '/home/me/x.nix' does not exist",
+                Some("/home/me/x.nix"),
+            ),
+            ("getting status of '/nix/store/x': No such file", None),
+            ("path '//lib' does not exist", None),
+        ] {
+            assert_eq!(missing_path(summary), path, "{summary}");
+        }
+    }
 }
