@@ -1,6 +1,6 @@
 //! QEMU as a process on the host, which ends when sdbuild ends.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
@@ -13,6 +13,7 @@ use crate::boot::pdeathsig::command_with_parent;
 use crate::boot::qemu::{self, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::terminal;
 
 /// A running QEMU, and the pipes that it writes to unless a terminal takes their place.
 #[derive(Debug)]
@@ -74,8 +75,7 @@ impl QemuProcess {
     /// Shows what it wrote to standard error, if it has the user's terminal.
     pub(super) fn show_stderr(&self, bytes: &[u8]) {
         if self.on_terminal {
-            // Nothing can be done about a terminal that is gone.
-            io::stderr().write_all(bytes).ok();
+            terminal::pass_on(bytes);
         }
     }
 

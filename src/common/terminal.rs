@@ -1,7 +1,7 @@
 //! The user's terminal: its size, its input, and its settings, which are restored after another program used it.
 
 use std::fs::File;
-use std::io::{ErrorKind, IsTerminal as _, Read as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 
 use nix::sys::termios::{OutputFlags, SetArg, Termios, cfmakeraw, tcgetattr, tcsetattr};
@@ -9,6 +9,12 @@ use tokio::sync::mpsc;
 
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file::FileId;
+
+/// Writes messages of a program that has the terminal to standard error.
+pub fn pass_on(messages: &[u8]) {
+    // Nothing can be done about a terminal that is gone.
+    std::io::stderr().write_all(messages).ok();
+}
 
 /// Whether standard input and standard output are terminals, so that a user can work with a program interactively.
 pub fn is_interactive() -> bool {
