@@ -12,7 +12,7 @@ const MESSAGES: [&str; 3] = [
 /// Bytes that are kept of what came before, because a message may come in two parts.
 const KEPT_BYTES: usize = 64;
 
-/// Told when a machine starts again.
+/// The warning when a machine starts again.
 pub(super) const WARNING: &str = "KVM fails on this machine, so the image starts again without it, which is slow. \
     `sdbuild boot --no-kvm` does so from the beginning";
 

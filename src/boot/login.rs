@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn values_are_arguments_of_their_own() {
         let login = Login {
-            is_usual_user: false,
+            is_default_user: false,
             key: None,
             user: "-oProxyCommand=evil".into(),
             timeout: Duration::from_secs(1),

@@ -16,6 +16,7 @@ mod copy_in;
 mod device_tree;
 mod diagnosis;
 mod disk;
+mod disk_login;
 mod keyboard;
 mod kvm;
 mod login;

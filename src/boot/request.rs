@@ -71,8 +71,8 @@ pub struct Login {
     pub key: Option<PathBuf>,
     /// The name of the user on the machine.
     pub user: String,
-    /// Whether that is only what is usual: where the image has a single other user with a key, that one logs in.
-    pub is_usual_user: bool,
+    /// Whether nobody named that user: where another one is the only user with a key in the image, that one logs in.
+    pub is_default_user: bool,
     /// The timeout of the login, and then of the command.
     pub timeout: Duration,
     /// The command to run on the machine.

@@ -1,26 +1,26 @@
 //! One boot from start to end.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::boot::container::ContainerOptions;
 use crate::boot::container_archive::ContainerArchive;
 use crate::boot::copy_in::image_in_container;
-use crate::boot::disk::{Disk, open_image, prepare};
+use crate::boot::disk::{open_image, prepare};
 use crate::boot::outcome::Reached;
 use crate::boot::request::{BootMethod, BootRequest, Login};
-use crate::boot::seed_disk::{self, SeedDisk};
+use crate::boot::seed_disk::SeedDisk;
 use crate::boot::session::{BootSession, Source};
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
-use crate::boot::{console_session, login_keys, login_session, prompt_session};
+use crate::boot::{console_session, disk_login, login_session, prompt_session};
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::system::ReportedArchitecture;
 use crate::engine::Engine;
-use crate::image::{ImageFile, authorized_keys, users_with_keys};
+use crate::image::ImageFile;
 
 /// The method by which `image` is booted, from its content.
 pub fn boot_method_of(image: &Path) -> Result<BootMethod, Failure> {
@@ -85,12 +85,9 @@ pub async fn boot(
         return boot_container(file, image, request, &tools, options, context).await;
     }
     let disk = prepare(file, image, &request.scratch, context).await?;
-    let request = &with_user(request, &disk, context).await?;
-    if let Some(login) = &request.login
-        && tools.keys.is_empty()
-    {
-        tools.keys = Box::pin(keys_of(&disk, login, request, context)).await?;
-    }
+    let mut request = request.clone();
+    disk_login::complete(&mut request, &mut tools.keys, &disk, context).await?;
+    let request = &request;
     std::fs::create_dir_all(&request.scratch)
         .or_environment(format!("create {}", request.scratch.display()))?;
     let backing = match container {
@@ -187,58 +184,6 @@ fn goal<'a>(session: &BootSession<'a>) -> Result<Goal<'a>, Failure> {
             }
         },
     }
-}
-
-/// The request, in which the only user with a key in the image logs in unless a user was named.
-async fn with_user(
-    request: &BootRequest,
-    disk: &Disk,
-    context: &Context,
-) -> Result<BootRequest, Failure> {
-    let mut request = request.clone();
-    let Some(login) = request.login.as_mut().filter(|login| login.is_usual_user) else {
-        return Ok(request);
-    };
-    let (file, form, cancel) = (disk.file()?, disk.form(), context.cancel.clone());
-    let look = tokio::task::spawn_blocking(move || users_with_keys(file, form, &cancel));
-    let looked = context.cancel.race(look).await?;
-    // What cannot be read of the image is no reason not to boot it.
-    let users = looked
-        .or_internal("look for users in the image")?
-        .unwrap_or_default();
-    if let [only] = users.as_slice()
-        && *only != login.user
-    {
-        let text = format!("logging in as {only}, the only user with a key in the image");
-        context.events.notice(text);
-        login.user.clone_from(only);
-    }
-    Ok(request)
-}
-
-/// The user's keys that the image on `disk`, or its seed, accepts; empty if that is unknown.
-async fn keys_of(
-    disk: &Disk,
-    login: &Login,
-    request: &BootRequest,
-    context: &Context,
-) -> Result<Vec<PathBuf>, Failure> {
-    let Some(home) = &request.home else {
-        return Ok(Vec::new());
-    };
-    let (file, form) = (disk.file()?, disk.form());
-    let (user, cancel) = (login.user.clone(), context.cancel.clone());
-    let seed = request.seed.as_deref();
-    let of_seed = seed.map(|seed| seed_disk::keys_of(seed, &user));
-    let look = tokio::task::spawn_blocking(move || {
-        // What cannot be read of the image is no reason not to boot it.
-        let of_image = authorized_keys(file, form, &user, &cancel);
-        let lists = [of_image.ok().flatten(), of_seed].into_iter().flatten();
-        lists.collect::<Vec<_>>().join("\n")
-    });
-    let looked = context.cancel.race(look).await?;
-    let list = looked.or_internal("look for your keys in the image")?;
-    login_keys::keys_at(home, list, &request.path, &context.cancel).await
 }
 
 /// The open image and the tools; all that is missing is one failure.

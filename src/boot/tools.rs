@@ -247,7 +247,7 @@ mod tests {
             login: Some(Login {
                 key: Some(pipe.clone()),
                 user: "root".into(),
-                is_usual_user: false,
+                is_default_user: false,
                 timeout: std::time::Duration::from_secs(1),
                 command: None,
             }),

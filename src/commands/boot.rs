@@ -265,7 +265,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
     }
     let seed = settings.seed.as_deref().map(seed::read).transpose()?;
     let first = seed.as_ref().and_then(|seed| seed.logins.first());
-    let is_usual_user = first.is_none();
+    let is_default_user = first.is_none();
     let user = first.map_or_else(|| USER.to_owned(), |login| login.user.clone());
     Ok(BootRequest {
         seed: seed.map(Arc::new),
@@ -282,7 +282,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         prompt: settings.prompt,
         login: settings.login.map(|login| Login {
             key: login.key,
-            is_usual_user: login.user.is_none() && is_usual_user,
+            is_default_user: login.user.is_none() && is_default_user,
             user: login.user.unwrap_or(user),
             timeout: login.timeout,
             command: login.command,
@@ -328,7 +328,7 @@ mod tests {
         let login = |key: Option<&str>| Login {
             key: key.map(Into::into),
             user: "root".into(),
-            is_usual_user: false,
+            is_default_user: false,
             timeout: std::time::Duration::from_secs(1),
             command: None,
         };
@@ -348,7 +348,7 @@ mod tests {
         let login = Login {
             key: None,
             user: "root".into(),
-            is_usual_user: false,
+            is_default_user: false,
             timeout: std::time::Duration::from_secs(1),
             command: None,
         };

@@ -37,12 +37,12 @@ pub(super) async fn run(
         }
         Ok::<_, Failure>(())
     };
+    let known = || rows.get().map_or(&[][..], Vec::as_slice);
     let show = |forecast: Option<&Forecast>| {
-        let rows = rows.get().map_or(&[][..], Vec::as_slice);
         if as_json {
-            return print_json(&object(rows, forecast), ui);
+            return print_json(&object(known(), forecast), ui);
         }
-        print(ui, rows)?;
+        print(ui, known())?;
         print(ui, &last_lines(forecast))
     };
     if depth == DryRun::Plan {
@@ -58,7 +58,7 @@ pub(super) async fn run(
     let outcome = Box::pin(asking(settings, ui, context, forecast)).await;
     if outcome.is_err() && !as_json {
         // What is known all the same.
-        print(ui, rows.get().map_or(&[][..], Vec::as_slice))?;
+        print(ui, known())?;
     }
     outcome?.finish("the forecast is done", |forecast| show(Some(&forecast)))
 }
@@ -75,12 +75,7 @@ async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
             Ok(price) => price.unwrap_or_else(|| "states no price".to_owned()),
             Err(failure) => format!("cannot be asked for its price: {failure}"),
         };
-        rows.push((
-            "on loan",
-            format!(
-                "{source}: {price}; what is said here of the engine is said of the current one"
-            ),
-        ));
+        rows.push(("on loan", format!("{source}: {price}")));
     }
     Ok(rows)
 }

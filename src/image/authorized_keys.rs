@@ -1,10 +1,13 @@
 //! The SSH keys that the NixOS system of an image accepts.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
-use super::boot::{BootReport, Volume};
+use super::boot::BootReport;
 use super::cluster_disk::disk_in;
+use super::entry::Entry;
 use super::error::Error;
+use super::files::FileSystem;
 use super::report::Layout;
 use super::virtual_disk::DiskForm;
 use crate::common::cancel::Cancel;
@@ -12,13 +15,16 @@ use crate::common::cancel::Cancel;
 /// Bytes that are read of a user's list of keys.
 pub const MAX_KEY_LIST_BYTES: usize = 256 * 1024;
 
+/// Users whose lists are read.
+const MAX_USERS: usize = 64;
+
 /// Where NixOS has the list of keys for `user` in its system at the path `system`; `None` for a name that is no user's.
 pub fn key_list_path(system: &str, user: &str) -> Option<String> {
-    is_user_name(user).then(|| format!("{}/{user}", key_lists(system)))
+    is_user_name(user).then(|| format!("{}/{user}", directory(system)))
 }
 
 /// The directory with the lists of all users, each with the name of its user.
-fn key_lists(system: &str) -> String {
+fn directory(system: &str) -> String {
     format!("{system}/etc/ssh/authorized_keys.d")
 }
 
@@ -27,37 +33,39 @@ fn is_user_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_plain)
 }
 
-/// The users with a list of keys in the NixOS system on the disk that `file` holds in `form`, sorted.
-pub fn users_with_keys(file: File, form: DiskForm, cancel: &Cancel) -> Result<Vec<String>, Error> {
-    let layout = Layout::read(&disk_in(file, form, cancel)?)?;
-    let Some(system) = BootReport::find(&layout.volumes)?.system.path else {
-        return Ok(Vec::new());
-    };
-    let lists = key_lists(&system);
-    let with_lists = |volume: &Volume| volume.fs.list(&lists).ok();
-    let listed = layout.volumes.iter().find_map(with_lists);
-    let names = listed.into_iter().flatten().map(|entry| entry.name);
-    Ok(names.filter(|name| is_user_name(name)).collect())
-}
-
-/// The lines of NixOS's list of keys for `user` on the disk that `file` holds in `form`; `None` if there is no such list.
-pub fn authorized_keys(
+/// The lines of NixOS's lists of keys on the disk that `file` holds in `form`, by user; empty if there is no NixOS.
+pub fn key_lists(
     file: File,
     form: DiskForm,
-    user: &str,
     cancel: &Cancel,
-) -> Result<Option<String>, Error> {
+) -> Result<BTreeMap<String, String>, Error> {
     let layout = Layout::read(&disk_in(file, form, cancel)?)?;
     let Some(system) = BootReport::find(&layout.volumes)?.system.path else {
-        return Ok(None);
+        return Ok(BTreeMap::new());
     };
-    let Some(path) = key_list_path(&system, user) else {
-        return Ok(None);
-    };
+    let directory = directory(&system);
     for volume in &layout.volumes {
-        if let Some(text) = volume.fs.start_of(&path, MAX_KEY_LIST_BYTES)? {
-            return Ok(Some(String::from_utf8_lossy(&text).into_owned()));
+        // It is on one of them.
+        if let Ok(entries) = volume.fs.list(&directory) {
+            return lists_in(&volume.fs, &directory, entries);
         }
     }
-    Ok(None)
+    Ok(BTreeMap::new())
+}
+
+/// The lists that `entries` of `directory` are.
+fn lists_in(
+    fs: &FileSystem,
+    directory: &str,
+    entries: Vec<Entry>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let names = entries.into_iter().map(|entry| entry.name);
+    let users = names.filter(|name| is_user_name(name)).take(MAX_USERS);
+    let mut lists = BTreeMap::new();
+    for user in users {
+        if let Some(text) = fs.start_of(&format!("{directory}/{user}"), MAX_KEY_LIST_BYTES)? {
+            lists.insert(user, String::from_utf8_lossy(&text).into_owned());
+        }
+    }
+    Ok(lists)
 }

@@ -49,7 +49,7 @@ mod unicode;
 mod unpack;
 mod virtual_disk;
 
-pub use authorized_keys::{MAX_KEY_LIST_BYTES, authorized_keys, key_list_path, users_with_keys};
+pub use authorized_keys::{MAX_KEY_LIST_BYTES, key_list_path, key_lists};
 pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
 pub(crate) use decoder::{decoder, zstd_content_size};
 pub use error::Error;

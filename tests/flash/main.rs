@@ -19,6 +19,7 @@ mod card;
 mod files;
 mod loops;
 mod maps;
+mod recorded_machine;
 mod refused;
 mod scsi;
 mod swapped;

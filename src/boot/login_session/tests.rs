@@ -28,7 +28,7 @@ fn machine(script: &str) -> RunningMachine {
 static LOGIN: Login = Login {
     key: None,
     user: String::new(),
-    is_usual_user: false,
+    is_default_user: false,
     timeout: Duration::from_secs(3600),
     command: None,
 };

@@ -54,76 +54,43 @@ fn aarch64_machine_is_the_one_that_u_boot_supports() {
     assert!(line.ends_with("-bios|/fw/u boot.bin"), "{line}");
 }
 
-#[test]
-fn raspberry_pi_starts_with_the_files_of_the_image() {
-    let board: crate::common::board::BoardName = "rpi3".parse().unwrap();
-    let machine = |serial| Machine {
+/// The board `name` with a card and files of the image to start with.
+fn raspberry_pi(name: &str) -> Machine {
+    let board: crate::common::board::BoardName = name.parse().unwrap();
+    Machine {
         model: board.0.qemu.as_ref().unwrap(),
-        kvm: true,
         firmware: None,
-        memory_mib: 1024,
-        disk: "/proc/7/fd/9".into(),
-        form: DiskForm::Raw,
         start: Some(DirectStart {
-            card: Some("/proc/7/fd/8".into()),
+            card: Some("/card".into()),
             kernel: "/k".into(),
             device_tree: Some("/t".into()),
             initrd: None,
             command_line: None,
         }),
-        seed: None,
-        ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
-        serial,
-    };
-    let line = |serial| {
-        let argv = argv(&machine(serial));
-        let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
-        words.join("|")
-    };
+        ..machine(System::Aarch64Linux, true, Serial::Pipe)
+    }
+}
+
+#[test]
+fn raspberry_pi_starts_with_the_files_of_the_image() {
     assert_eq!(
-        line(Serial::Pipe),
-        "-no-user-config|-nodefaults|-nographic|-M|raspi3b|-accel|tcg,thread=single|-m|1024|-serial|chardev:console|-serial|chardev:console|\
-         -chardev|stdio,id=console,mux=on,signal=off|-mon|chardev=console|-drive|file=/proc/7/fd/8,format=qcow2,if=sd|-kernel|/k|-dtb|/t|\
+        joined(&argv(&raspberry_pi("rpi3"))),
+        "-no-user-config|-nodefaults|-nographic|-M|raspi3b|-accel|tcg,thread=single|-m|512|-serial|chardev:console|-serial|chardev:console|\
+         -chardev|stdio,id=console,mux=on,signal=off|-mon|chardev=console|-drive|file=/card,format=qcow2,if=sd|-kernel|/k|-dtb|/t|\
          -netdev|user,id=net,hostfwd=tcp:127.0.0.1:2222-:22"
     );
 }
 
 #[test]
 fn card_of_a_raspberry_pi_4_is_on_the_bus_of_the_board() {
-    let board: crate::common::board::BoardName = "rpi4".parse().unwrap();
-    let argv = argv(&Machine {
-        model: board.0.qemu.as_ref().unwrap(),
-        kvm: false,
-        firmware: None,
-        memory_mib: 4096,
-        disk: "/i".into(),
-        form: DiskForm::Raw,
-        start: Some(DirectStart {
-            card: Some("/c".into()),
-            kernel: "/k".into(),
-            device_tree: Some("/t".into()),
-            initrd: None,
-            command_line: None,
-        }),
-        seed: None,
-        ssh: None,
-        serial: Serial::Pipe,
-    });
-    let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
-    let line = words.join("|");
-    let card = "-drive|file=/c,format=qcow2,if=none,id=card|-device|sd-card,drive=card,bus=/generic-sdhci/sd-bus";
+    let line = joined(&argv(&raspberry_pi("rpi4")));
+    let card = "-drive|file=/card,format=qcow2,if=none,id=card|-device|sd-card,drive=card,bus=/generic-sdhci/sd-bus";
     assert!(line.contains(card), "{line}");
 }
 
 #[test]
 fn a_system_from_memory_has_neither_disk_nor_firmware() {
-    let argv = argv(&Machine {
-        model: generic_machine(System::Aarch64Linux).qemu.as_ref().unwrap(),
-        kvm: false,
-        firmware: Some("/fw".into()),
-        memory_mib: 512,
-        disk: "/archive".into(),
-        form: DiskForm::Raw,
+    let machine = Machine {
         start: Some(DirectStart {
             card: None,
             kernel: "/k".into(),
@@ -131,18 +98,15 @@ fn a_system_from_memory_has_neither_disk_nor_firmware() {
             initrd: Some("/i".into()),
             command_line: Some("init=/x".into()),
         }),
-        seed: None,
-        ssh: None,
-        serial: Serial::Pipe,
-    });
-    let words: Vec<_> = argv.iter().map(|word| word.to_str().unwrap()).collect();
-    let line = words.join("|");
+        ..machine(System::Aarch64Linux, false, Serial::Pipe)
+    };
+    let line = joined(&argv(&machine));
     assert!(
         line.ends_with("-kernel|/k|-initrd|/i|-append|init=/x"),
         "{line}"
     );
     assert!(
-        !line.contains("-bios") && !line.contains("/archive"),
+        !line.contains("-bios") && !line.contains("/proc/7/fd/9"),
         "{line}"
     );
 }

@@ -229,3 +229,6 @@ fn names(users: &[UserFacts]) -> String {
     let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

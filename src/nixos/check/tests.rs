@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::ways_in::who_gets_in;
 use super::*;
 
-const KEY: &str =
+pub(super) const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
 
 /// Facts of a configuration without mistakes.
@@ -42,12 +42,12 @@ pub(super) fn with(changes: &[(&str, Value)]) -> ConfigFacts {
     serde_json::from_value(facts).unwrap()
 }
 
-fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
+pub(super) fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
     let found = findings(&with(changes), "aarch64-linux", None);
     found.into_iter().map(|finding| finding.id).collect()
 }
 
-fn user(name: &str, keys: &[&str], password: &str) -> Value {
+pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
     json!({
         "name": name, "keys": keys, "key_files": [], "password": password, "open_password": false,
         "groups": ["users"],
@@ -55,7 +55,7 @@ fn user(name: &str, keys: &[&str], password: &str) -> Value {
 }
 
 /// A user in the group `wheel`.
-fn wheel(name: &str, keys: &[&str], password: &str) -> Value {
+pub(super) fn wheel(name: &str, keys: &[&str], password: &str) -> Value {
     let mut user = user(name, keys, password);
     user["groups"] = json!(["users", "wheel"]);
     user
@@ -69,13 +69,6 @@ fn a_good_configuration_has_no_findings() {
     assert_eq!(who_logs_in(&with(&[])), [("root", "with a key")]);
     let behind_a_wall = with(&[("/firewall/admitted", json!([]))]);
     assert_eq!(who_logs_in(&behind_a_wall), []);
-}
-
-#[test]
-fn a_missing_key_is_not_blamed_on_the_ssh_server() {
-    let rule = login::RULES.iter().find(|rule| rule.id == "nobody-gets-in");
-    let add = rule.unwrap().add.concat();
-    assert!(!add.contains("openssh.enable"), "{add}: `ssh-off` says it");
 }
 
 #[test]
@@ -190,146 +183,6 @@ fn similar_settings_that_are_fine_are_not_reported() {
     ];
     for changes in fine {
         assert_eq!(found(changes), [""; 0], "{changes:?}");
-    }
-}
-
-#[test]
-fn an_administrator_is_root_or_has_a_sudo_that_works() {
-    let nobody = |who: Value, more: &[(&str, Value)]| {
-        let mut changes = vec![("/users", json!([user("root", &[], "none"), who]))];
-        changes.extend_from_slice(more);
-        found(&changes).contains(&"no-admin")
-    };
-    assert!(nobody(wheel("pi", &[KEY], "none"), &[]));
-    assert!(nobody(user("pi", &[KEY], "set"), &[]), "not in wheel");
-    assert!(nobody(
-        wheel("pi", &[KEY], "set"),
-        &[("/sudo/enable", json!(false))]
-    ));
-    assert!(!nobody(wheel("pi", &[KEY], "set"), &[]));
-    for rule in [
-        ("/sudo/groups", json!(["wheel"])),
-        ("/sudo/users", json!(["pi"])),
-        ("/sudo/other", json!(true)),
-        ("/autologin", json!("root")),
-    ] {
-        assert!(!nobody(wheel("pi", &[KEY], "none"), &[rule]));
-    }
-    // No login at all is a different finding.
-    assert!(!nobody(wheel("pi", &[], "none"), &[]));
-}
-
-#[test]
-fn a_password_in_plain_text_is_reported() {
-    let mut guest = wheel("guest", &[KEY], "set");
-    guest["open_password"] = json!(true);
-    let with_guest = |passwords: bool, keyboard: bool| {
-        found(&[
-            ("/users", json!([guest])),
-            ("/ssh/passwords", json!(passwords)),
-            ("/ssh/keyboard", json!(keyboard)),
-        ])
-    };
-    assert_eq!(with_guest(true, false), ["open-password"]);
-    assert_eq!(with_guest(false, true), ["open-password"]);
-    assert_eq!(with_guest(false, false), ["stored-password"]);
-    let mut user = user("guest", &[], "set");
-    user["open_password"] = json!(true);
-    let users = json!([user, wheel("pi", &[KEY], "set")]);
-    assert_eq!(found(&[("/users", users)]), ["stored-password"]);
-}
-
-#[test]
-fn private_key_among_the_files_is_reported() {
-    let keys = json!(["ssh/ssh_host_ed25519_key"]);
-    assert_eq!(found(&[("/private_keys", keys)]), ["private-key-file"]);
-}
-
-#[test]
-fn patterns_of_allowed_and_denied_users_are_sshds() {
-    let gets_in = |changes: &[(&str, Value)]| {
-        let mut all = vec![("/users", json!([wheel("ann", &[KEY], "none")]))];
-        all.extend_from_slice(changes);
-        !who_gets_in(&with(&all)).is_empty()
-    };
-    let denied = |list: Value| !gets_in(&[("/ssh/denied", list)]);
-    let allowed = |list: Value| gets_in(&[("/ssh/allowed", list)]);
-    for list in [
-        json!(["ann"]),
-        json!(["a*"]),
-        json!(["?nn", "x"]),
-        json!(["*"]),
-        json!(["a*n**@*"]),
-    ] {
-        assert!(denied(list.clone()), "{list}");
-        assert!(allowed(list.clone()), "{list}");
-    }
-    for list in [
-        json!(["bob"]),
-        json!(["b*"]),
-        json!(["??"]),
-        json!(["ann?"]),
-        json!([]),
-    ] {
-        assert!(!denied(list.clone()), "{list}");
-        assert!(!allowed(list.clone()), "{list}");
-    }
-    // From some hosts only: refused there, admitted there.
-    assert!(!denied(json!(["ann@10.*"])));
-    assert!(allowed(json!(["ann@10.*"])));
-}
-
-#[test]
-fn a_refused_login_is_explained_by_its_setting() {
-    let only = |who: Value, more: &[(&str, Value)]| {
-        let mut changes = vec![("/users", json!([who]))];
-        changes.extend_from_slice(more);
-        let found = findings(&with(&changes), "aarch64-linux", None);
-        let found = found.into_iter().find(|f| f.id == "ssh-turns-away");
-        found.map(|f| f.is).unwrap_or_default()
-    };
-    let on = [("/ssh/passwords", json!(true))];
-    for (reason, shut) in [
-        (
-            "PermitRootLogin is \"prohibit-password\"",
-            only(user("root", &[], "set"), &on),
-        ),
-        (
-            "PasswordAuthentication is false",
-            only(user("ann", &[], "set"), &[]),
-        ),
-        ("is empty", only(user("nixos", &[], "empty"), &on)),
-        (
-            "AllowUsers does not name",
-            only(
-                user("ann", &[KEY], "none"),
-                &[("/ssh/allowed", json!(["bob"]))],
-            ),
-        ),
-        (
-            "DenyUsers names",
-            only(
-                user("ann", &[KEY], "none"),
-                &[("/ssh/denied", json!(["ann"]))],
-            ),
-        ),
-        (
-            "PubkeyAuthentication is off",
-            only(user("ann", &[KEY], "none"), &[("/ssh/keys", json!("no"))]),
-        ),
-        ("", only(user("ann", &[], "set"), &on)),
-        (
-            "",
-            only(
-                user("ann", &[KEY], "none"),
-                &[("/ssh/allowed", json!(["ann@10.*"]))],
-            ),
-        ),
-    ] {
-        assert!(
-            shut.contains(reason) && shut.is_empty() == reason.is_empty(),
-            "{reason}: {shut}"
-        );
     }
 }
 

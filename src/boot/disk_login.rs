@@ -1,0 +1,82 @@
+//! Who logs in to the system on a disk, and with which keys, as far as the user does not say it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::boot::disk::Disk;
+use crate::boot::request::BootRequest;
+use crate::boot::{login_keys, seed_disk};
+use crate::common::context::Context;
+use crate::common::failure::{Failure, OrFail as _};
+use crate::image::key_lists;
+
+/// Completes the login of `request`: its user, if none was named, and `keys`, if there are none, with those of the user's that the
+/// image on `disk` or its seed accepts.
+pub(super) async fn complete(
+    request: &mut BootRequest,
+    keys: &mut Vec<PathBuf>,
+    disk: &Disk,
+    context: &Context,
+) -> Result<(), Failure> {
+    let home = request.home.as_deref().filter(|_| keys.is_empty());
+    let Some(login) = &mut request.login else {
+        return Ok(());
+    };
+    if !login.is_default_user && home.is_none() {
+        return Ok(());
+    }
+    let lists = lists_on(disk, context).await?;
+    if login.is_default_user
+        && let Some(only) = only_user(&lists)
+        && only != login.user
+    {
+        let text = format!("logging in as {only}, the only user with a key in the image");
+        context.events.notice(text);
+        only.clone_into(&mut login.user);
+    }
+    if let Some(home) = home {
+        let seed = request.seed.as_deref();
+        let of_seed = seed.map(|seed| seed_disk::keys_of(seed, &login.user));
+        let of_image = lists.get(&login.user).cloned();
+        let accepted: Vec<String> = of_image.into_iter().chain(of_seed).collect();
+        let (path, cancel) = (&request.path, &context.cancel);
+        *keys = login_keys::keys_at(home, accepted.join("\n"), path, cancel).await?;
+    }
+    Ok(())
+}
+
+/// The lists of keys of the image on `disk`, by user; empty if that is unknown.
+async fn lists_on(disk: &Disk, context: &Context) -> Result<BTreeMap<String, String>, Failure> {
+    let (file, form, cancel) = (disk.file()?, disk.form(), context.cancel.clone());
+    let look = tokio::task::spawn_blocking(move || key_lists(file, form, &cancel));
+    let looked = context.cancel.race(look).await?;
+    let lists = looked.or_internal("look for keys in the image")?;
+    // What cannot be read of the image is no reason not to boot it.
+    Ok(lists.unwrap_or_default())
+}
+
+/// The user with a list, if there is a single one.
+fn only_user(lists: &BTreeMap<String, String>) -> Option<&str> {
+    let mut users = lists.keys();
+    users
+        .next()
+        .filter(|_| users.next().is_none())
+        .map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_chosen_only_without_another_one() {
+        let lists = |users: &[&str]| {
+            let lists = users.iter().map(|user| ((*user).to_owned(), String::new()));
+            lists.collect()
+        };
+        assert_eq!(only_user(&lists(&["admin"])), Some("admin"));
+        for users in [&[][..], &["admin", "root"]] {
+            assert_eq!(only_user(&lists(users)), None, "{users:?}");
+        }
+    }
+}
