@@ -7,27 +7,29 @@ use nix::sys::signal::Signal;
 
 use crate::support::*;
 
-/// Keeps the default store of who runs the tests, if there is one, in use.
-struct DefaultStoreInUse(Option<String>);
+/// The store of the user of these tests.
+const CLEANED: &str = "sdbuild-store-clean";
 
-impl DefaultStoreInUse {
+/// Keeps the stores of whoever runs the tests, all but [`CLEANED`], in use.
+struct OtherStoresInUse(Option<String>);
+
+impl OtherStoresInUse {
     fn hold() -> Self {
-        let name = [
-            "volume",
-            "ls",
-            "--quiet",
-            "--filter",
-            "name=^sdbuild-store$",
-        ];
-        let container = docker_lines(&name).first().map(|name| {
-            let (image, volume) = (builder_image().unwrap(), format!("{name}:/kept"));
-            docker(&["create", "--volume", &volume, &image])
+        let label = "label=dev.sdbuild.role=store";
+        let mut names = docker_lines(&["volume", "ls", "--quiet", "--filter", label]);
+        names.retain(|name| name != CLEANED);
+        let volumes: Vec<String> = names.iter().map(|name| format!("{name}:/{name}")).collect();
+        let container = (!volumes.is_empty()).then(|| {
+            let image = builder_image().unwrap();
+            let volumes = volumes.iter().flat_map(|volume| ["--volume", volume]);
+            let words: Vec<&str> = ["create"].into_iter().chain(volumes).collect();
+            docker(&[&words[..], &[&image]].concat())
         });
         Self(container)
     }
 }
 
-impl Drop for DefaultStoreInUse {
+impl Drop for OtherStoresInUse {
     fn drop(&mut self) {
         if let Some(container) = &self.0 {
             docker(&["rm", container.trim()]);
@@ -41,7 +43,7 @@ fn user() -> TestUser {
     let cache = user.home.path().join("cache");
     let cache = cache.to_str().unwrap().to_owned();
     user.with("XDG_CACHE_HOME", cache)
-        .with("SDBUILD_STORE", "sdbuild-store-clean")
+        .with("SDBUILD_STORE", CLEANED)
 }
 
 #[test]
@@ -55,7 +57,7 @@ fn clean_lists_asks_and_removes_only_own_objects() {
         "create",
         "--label",
         "dev.sdbuild.role=store",
-        "sdbuild-store-clean",
+        CLEANED,
     ]);
     docker(&["volume", "create", "sdbuild-store-not-labelled"]);
     let object = user.write("cache/sdbuild/sha256/x", "not a download of ours");
@@ -85,9 +87,12 @@ fn clean_lists_asks_and_removes_only_own_objects() {
     assert!(unasked.stderr.contains("--yes"), "{}", unasked.stderr);
     assert!(docker(&["volume", "ls"]).contains("sdbuild-store-clean"));
 
-    // A build under way keeps the images and the store of the other tests, and a container the default store of who runs them.
+    // A build under way keeps the images and the store of the other tests, and a container the stores of whoever runs them.
     let _holder = Holder::start();
-    let _default_store = DefaultStoreInUse::hold();
+    let of_another = StoreVolume::new();
+    let role = "dev.sdbuild.role=store";
+    docker(&["volume", "create", "--label", role, &of_another.0]);
+    let others = OtherStoresInUse::hold();
     run(&mut user.sdbuild(&["clean", "--yes", "--all"])).assert_exit_code(0);
     let volumes = docker(&["volume", "ls"]);
     assert!(!volumes.contains("sdbuild-store-clean"), "{volumes}");
@@ -96,6 +101,8 @@ fn clean_lists_asks_and_removes_only_own_objects() {
         volumes.lines().any(|line| line.ends_with(STORE)),
         "a live run's store is left alone"
     );
+    assert!(volumes.contains(&of_another.0), "a container uses it");
+    drop(others);
     docker(&["volume", "rm", "sdbuild-store-not-labelled"]);
     assert!(own.exists());
     drop(object);
