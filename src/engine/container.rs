@@ -49,6 +49,9 @@ pub struct Container {
 
 /// For creating a container, which copies the image's content into a new volume.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Attempts to create a container while another one makes the engine fill the same new volume, and the pause between two.
+const VOLUME_TRIES: u32 = 5;
+const VOLUME_PAUSE: Duration = Duration::from_millis(300);
 
 impl Engine {
     /// Creates a container without starting it. [`crate::engine::ContainerGuard::create`] also removes it in any case.
@@ -58,8 +61,19 @@ impl Engine {
             .build();
         let operation = format!("create container {}", spec.name);
         let body = spec.body(self.facts.podman);
-        let create = self.docker.create_container(Some(options), body);
-        let created = request_within(CREATE_TIMEOUT, operation, create).await?;
+        let mut tries = 1;
+        let created = loop {
+            let create = self
+                .docker
+                .create_container(Some(options.clone()), body.clone());
+            match request_within(CREATE_TIMEOUT, operation.clone(), create).await {
+                Err(error) if error.is_race_for_a_volume() && tries < VOLUME_TRIES => {
+                    tries += 1;
+                    tokio::time::sleep(VOLUME_PAUSE).await;
+                }
+                created => break created?,
+            }
+        };
         Ok(Container {
             engine: self.clone(),
             name: spec.name.clone(),

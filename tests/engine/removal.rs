@@ -9,7 +9,7 @@ use sdbuild::common::timeout::timeout;
 use sdbuild::engine::{ContainerGuard, ContainerSpec, EngineError, Role};
 
 use crate::scripted;
-use crate::server::{Server, default_reply, ok, refused};
+use crate::server::{Reply, Server, default_reply, ok, refused};
 use crate::support::*;
 
 /// The name of a container of sdbuild's, and its labels.
@@ -48,6 +48,30 @@ async fn assert_is_retried(status: u16, message: &'static str) {
         .filter(|r| r.starts_with("DELETE"))
         .count();
     assert_eq!(deletions, 3);
+}
+
+/// Docker copies what the image has into a new volume for two containers at once, and refuses one of them.
+#[tokio::test]
+async fn a_volume_that_is_being_filled_is_waited_for() {
+    const RACE: &str = "failed to mkdir /var/lib/docker/volumes/x/_data/var: mkdir \
+                        /var/lib/docker/volumes/x/_data/var: file exists";
+    for (refusals, message, attempts) in [(2, RACE, 3), (9, RACE, 5), (9, "no such image", 1)] {
+        let tried = AtomicU32::new(0);
+        let (engine, server) = scripted::engine(move |_| {
+            if tried.fetch_add(1, Ordering::SeqCst) < refusals {
+                return refused(500, message);
+            }
+            Reply::Whole(201, r#"{"Id":"c1","Warnings":[]}"#.into())
+        })
+        .await;
+        let run = "0123456789ab".parse().unwrap();
+        let spec = ContainerSpec::new(Role::Builder, &run, "image", vec!["/bin/true".into()]);
+        let created = engine.create(&spec).await;
+        assert_eq!(created.is_ok(), refusals < attempts, "{message}");
+        let is_create = |request: &&String| request.starts_with("POST /containers/create");
+        let made = server.requests().iter().filter(is_create).count();
+        assert_eq!(made, attempts as usize, "{message}");
+    }
 }
 
 /// The engine made the container after its guard had reported that nothing is left.
