@@ -19,7 +19,7 @@ use crate::common::timeout::timeout;
 use crate::engine::container::Container;
 use crate::engine::error::{EngineError, at};
 use crate::engine::packer::{self, CHUNK_BYTES};
-use crate::engine::request::request;
+use crate::engine::request::{repeat_after_race, request};
 
 /// How long a download may be silent before the engine counts as gone.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
@@ -63,6 +63,16 @@ impl Container {
         let upload = upload.map_err(at(operation.clone()));
         let sent = self.engine.while_responsive(&operation, upload).await;
         packer::outcome(&operation, packer, sent).await
+    }
+
+    /// Unpacks the tar archive that `pack` writes, which has directories only, into the existing directory `dir`. Other
+    /// containers may create the same directories of a volume at the same time.
+    pub async fn create_directories(
+        &self,
+        dir: &str,
+        pack: impl FnOnce(&mut dyn Write) -> io::Result<()> + Clone + Send + 'static,
+    ) -> Result<(), EngineError> {
+        repeat_after_race(|| self.upload(dir, pack.clone())).await
     }
 
     /// Copies the file or directory at `path` of the container `source` into the directory `dir` of this one. Owners and

@@ -13,7 +13,7 @@ use crate::engine::client::Engine;
 use crate::engine::create_body::tcp;
 use crate::engine::error::{EngineError, at};
 use crate::engine::keepalive::KeepAlive;
-use crate::engine::request::{request, request_within};
+use crate::engine::request::{repeat_after_race, request, request_within};
 use crate::engine::spec::ContainerSpec;
 use crate::engine::stdio::Attached;
 
@@ -49,9 +49,6 @@ pub struct Container {
 
 /// For creating a container, which copies the image's content into a new volume.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(600);
-/// Attempts to create a container while another one makes the engine fill the same new volume, and the pause between two.
-const VOLUME_TRIES: u32 = 5;
-const VOLUME_PAUSE: Duration = Duration::from_millis(300);
 
 impl Engine {
     /// Creates a container without starting it. [`crate::engine::ContainerGuard::create`] also removes it in any case.
@@ -61,19 +58,13 @@ impl Engine {
             .build();
         let operation = format!("create container {}", spec.name);
         let body = spec.body(self.facts.podman);
-        let mut tries = 1;
-        let created = loop {
-            let create = self
-                .docker
-                .create_container(Some(options.clone()), body.clone());
-            match request_within(CREATE_TIMEOUT, operation.clone(), create).await {
-                Err(error) if error.is_race_for_a_volume() && tries < VOLUME_TRIES => {
-                    tries += 1;
-                    tokio::time::sleep(VOLUME_PAUSE).await;
-                }
-                created => break created?,
-            }
+        let create = || {
+            let (options, body) = (options.clone(), body.clone());
+            let create = self.docker.create_container(Some(options), body);
+            request_within(CREATE_TIMEOUT, operation.clone(), create)
         };
+        // Docker copies what the image has into a new volume, for two containers at once if they are created together.
+        let created = repeat_after_race(create).await?;
         Ok(Container {
             engine: self.clone(),
             name: spec.name.clone(),

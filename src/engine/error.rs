@@ -89,11 +89,10 @@ impl EngineError {
             || self.is_conflict()
     }
 
-    /// Whether Docker was filling the same new volume for another container, and did so for both at once: it copies what the image has at
-    /// the place of an empty volume. The next attempt finds it filled.
-    pub(super) fn is_race_for_a_volume(&self) -> bool {
+    /// Whether Docker was creating the same directory of a volume for another container. The next attempt finds it.
+    pub(super) fn is_race_for_a_directory(&self) -> bool {
         matches!(self, Self::Refused { message, .. }
-            if message.contains("failed to mkdir") && message.contains("file exists"))
+            if message.contains("mkdir ") && message.contains("file exists"))
     }
 
     /// The message of an engine that refused, in lower case; `None` for every other error.

@@ -16,6 +16,11 @@ pub(super) const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// The timeout of bollard's clients: longer than any run.
 pub(super) const NEVER: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Attempts of a request that needs a directory of a volume while another container makes the engine create the same one.
+const RACE_ATTEMPTS: u32 = 5;
+/// The pause between two of them.
+const RACE_PAUSE: Duration = Duration::from_millis(300);
+
 type Answer<T> = Result<T, bollard::errors::Error>;
 
 /// The response to `call`, which must come within [`REQUEST_TIMEOUT`]. `operation` is the verb and the object for
@@ -51,6 +56,20 @@ pub(super) async fn within<T>(
     let operation = operation.to_owned();
     let output = timeout(limit, work).await;
     output.ok_or(EngineError::Silent { operation })
+}
+
+/// The result of `attempt`, which is repeated while the engine was creating the same directory for another container.
+pub(super) async fn repeat_after_race<T, F>(attempt: impl Fn() -> F) -> Result<T, EngineError>
+where
+    F: Future<Output = Result<T, EngineError>>,
+{
+    for _ in 1..RACE_ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.is_race_for_a_directory() => tokio::time::sleep(RACE_PAUSE).await,
+            result => return result,
+        }
+    }
+    attempt().await
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Removing containers, volumes and images: only sdbuild's own, and until they are gone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -50,16 +51,27 @@ async fn assert_is_retried(status: u16, message: &'static str) {
     assert_eq!(deletions, 3);
 }
 
-/// Docker copies what the image has into a new volume for two containers at once, and refuses one of them.
+/// Docker creates the same directories of a new volume for two containers at once, and refuses one of them.
 #[tokio::test]
-async fn a_volume_that_is_being_filled_is_waited_for() {
-    const RACE: &str = "failed to mkdir /var/lib/docker/volumes/x/_data/var: mkdir \
-                        /var/lib/docker/volumes/x/_data/var: file exists";
-    for (refusals, message, attempts) in [(2, RACE, 3), (9, RACE, 5), (9, "no such image", 1)] {
-        let tried = AtomicU32::new(0);
-        let (engine, server) = scripted::engine(move |_| {
-            if tried.fetch_add(1, Ordering::SeqCst) < refusals {
-                return refused(500, message);
+async fn directories_another_container_creates_are_waited_for() {
+    const FILLED: &str = "failed to mkdir /var/lib/docker/volumes/x/_data/var: mkdir \
+                          /var/lib/docker/volumes/x/_data/var: file exists";
+    const UPLOADED: &str =
+        "Error processing tar file(exit status 1): mkdir /nix/var/sdbuild: file exists";
+    for (refusals, message, attempts) in [
+        (2, FILLED, 3),
+        (2, UPLOADED, 3),
+        (9, FILLED, 5),
+        (9, "no such image", 1),
+    ] {
+        let refused = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&refused);
+        let (engine, server) = scripted::engine(move |request| {
+            if !request.starts_with("POST /containers/create") && !request.starts_with("PUT") {
+                return ok(OURS);
+            }
+            if count.fetch_add(1, Ordering::SeqCst) < refusals {
+                return crate::server::refused(500, message);
             }
             Reply::Whole(201, r#"{"Id":"c1","Warnings":[]}"#.into())
         })
@@ -68,9 +80,23 @@ async fn a_volume_that_is_being_filled_is_waited_for() {
         let spec = ContainerSpec::new(Role::Builder, &run, "image", vec!["/bin/true".into()]);
         let created = engine.create(&spec).await;
         assert_eq!(created.is_ok(), refusals < attempts, "{message}");
-        let is_create = |request: &&String| request.starts_with("POST /containers/create");
-        let made = server.requests().iter().filter(is_create).count();
-        assert_eq!(made, attempts as usize, "{message}");
+        let count = |verb| {
+            server
+                .requests()
+                .iter()
+                .filter(|r| r.starts_with(verb))
+                .count()
+        };
+        assert_eq!(
+            count("POST /containers/create"),
+            attempts as usize,
+            "{message}"
+        );
+        let Ok(container) = created else { continue };
+        refused.store(0, Ordering::SeqCst);
+        let uploaded = container.create_directories("/nix/var", |_| Ok(())).await;
+        uploaded.unwrap();
+        assert_eq!(count("PUT"), attempts as usize, "{message}");
     }
 }
 

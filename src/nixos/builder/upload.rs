@@ -164,28 +164,35 @@ pub(super) async fn nixpkgs(
     let Some(nixpkgs) = nixpkgs else {
         return Ok(());
     };
-    let (token, events) = (cancel.clone(), events.clone());
+    let context =
+        |e| Failure::from(e).context(format!("upload nixpkgs to the store volume {store}"));
     let [home, incoming] = [layout::HOME.to_owned(), layout::incoming(run.as_str())]
         .map(|path| relative(path.trim_start_matches(layout::UPLOAD_ROOT)).to_owned());
+    let directories = [home, incoming.clone()];
     let pack = move |out: &mut dyn Write| {
-        let total = nixpkgs.size();
+        let mut packer = TarWriter::new(out, owner);
+        directories
+            .iter()
+            .try_for_each(|dir| packer.open_directory(dir))?;
+        packer.finish()
+    };
+    let created = container.create_directories(layout::UPLOAD_ROOT, pack);
+    created.await.map_err(context)?;
+    let (token, events) = (cancel.clone(), events.clone());
+    let pack = move |out: &mut dyn Write| {
         let mut counting = Counting {
             out,
             events,
             done: 0,
             reported: 0,
-            total,
+            total: nixpkgs.size(),
         };
         let mut packer = TarWriter::new(&mut counting, owner);
-        packer.open_directory(&home)?;
-        packer.open_directory(&incoming)?;
         nixpkgs.pack(&mut packer, &incoming, &token)?;
         packer.finish()
     };
     let sent = container.upload(layout::UPLOAD_ROOT, pack).await;
-    sent.map_err(|e| {
-        Failure::from(e).context(format!("upload nixpkgs to the store volume {store}"))
-    })
+    sent.map_err(context)
 }
 
 /// The store volume has no `/nix/var` although it was filled from the container image.
