@@ -64,14 +64,14 @@ async fn directories_another_container_creates_are_waited_for() {
         (9, FILLED, 5),
         (9, "no such image", 1),
     ] {
-        let refused = Arc::new(AtomicU32::new(0));
-        let count = Arc::clone(&refused);
+        let tries = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&tries);
         let (engine, server) = scripted::engine(move |request| {
             if !request.starts_with("POST /containers/create") && !request.starts_with("PUT") {
                 return ok(OURS);
             }
-            if count.fetch_add(1, Ordering::SeqCst) < refusals {
-                return crate::server::refused(500, message);
+            if counter.fetch_add(1, Ordering::SeqCst) < refusals {
+                return refused(500, message);
             }
             Reply::Whole(201, r#"{"Id":"c1","Warnings":[]}"#.into())
         })
@@ -80,23 +80,13 @@ async fn directories_another_container_creates_are_waited_for() {
         let spec = ContainerSpec::new(Role::Builder, &run, "image", vec!["/bin/true".into()]);
         let created = engine.create(&spec).await;
         assert_eq!(created.is_ok(), refusals < attempts, "{message}");
-        let count = |verb| {
-            server
-                .requests()
-                .iter()
-                .filter(|r| r.starts_with(verb))
-                .count()
-        };
-        assert_eq!(
-            count("POST /containers/create"),
-            attempts as usize,
-            "{message}"
-        );
+        assert_eq!(tries.swap(0, Ordering::SeqCst), attempts, "{message}");
         let Ok(container) = created else { continue };
-        refused.store(0, Ordering::SeqCst);
         let uploaded = container.create_directories("/nix/var", |_| Ok(())).await;
         uploaded.unwrap();
-        assert_eq!(count("PUT"), attempts as usize, "{message}");
+        let uploads = server.requests();
+        let uploads = uploads.iter().filter(|r| r.starts_with("PUT")).count();
+        assert_eq!(uploads, attempts as usize, "{message}");
     }
 }
 
