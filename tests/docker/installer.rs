@@ -90,7 +90,7 @@ fn an_installer_does_what_its_seed_says() {
         "--seed",
         "seed.img",
         "--timeout",
-        "600",
+        "420",
         "--run",
         command,
     ];

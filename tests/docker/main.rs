@@ -73,6 +73,7 @@ mod old_results;
 mod output;
 mod private;
 mod products;
+mod rebuild;
 mod releases;
 mod remote;
 mod shell;

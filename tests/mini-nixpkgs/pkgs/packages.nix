@@ -56,6 +56,7 @@ in
     programs = [ "xorriso" ];
   };
   gnutar = fromDebian { debs = [ "tar" "libacl1" "libselinux1" "libpcre2-8-0" ]; programs = [ "tar" ]; };
+  jq = fromDebian { debs = [ "jq" "libjq1" "libonig5" ]; programs = [ "jq" ]; };
   libossp_uuid = fromDebian { debs = [ "uuid" "libossp-uuid16" ]; programs = [ "uuid" ]; };
   grub2_efi = callPackage ./os-specific/grub.nix { };
   fakeroot = callPackage ./os-specific/fakeroot.nix { };
@@ -88,6 +89,8 @@ in
   blkid = fromDebian { pname = "blkid"; debs = [ "util-linux" ] ++ mountLibs; programs = [ "blkid" ]; };
   ifupdown = fromDebian { debs = [ "ifupdown" ]; programs = [ "ifup" "ifdown" "ifquery" ]; };
   cloud-init = callPackage ./os-specific/cloud-init.nix { };
+  nix = callPackage ./os-specific/nix.nix { };
+  nixos-rebuild = callPackage ./os-specific/nixos-rebuild.nix { };
 
   # Needs no program of ours: times are made equal by e2fsprogs' and mtools' own switches.
   libfaketime = final.busybox;

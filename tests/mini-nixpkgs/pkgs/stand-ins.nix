@@ -7,7 +7,7 @@ let
   inherit (final) busybox writeShellScriptBin;
   names = [
     "btop" "cacert" "curl" "dig" "dnsutils" "ethtool" "fastfetch" "fd" "file" "fzf" "gcc" "git" "gnumake" "gnupg"
-    "gptfdisk" "htop" "i2c-tools" "iotop" "iperf3" "iproute2" "iw" "jq" "libgpiod" "libraspberrypi" "lsof" "mosh"
+    "gptfdisk" "htop" "i2c-tools" "iotop" "iperf3" "iproute2" "iw" "libgpiod" "libraspberrypi" "lsof" "mosh"
     "nano" "ncdu" "neofetch" "neovim" "nmap" "nodejs" "parted" "pciutils" "python3" "raspberrypi-eeprom" "ripgrep"
     "rsync" "screen" "sqlite" "strace" "tcpdump" "tmux" "tree" "unzip" "usbutils" "vim" "wireguard-tools"
     "wirelesstools" "wget" "zip" "zsh"

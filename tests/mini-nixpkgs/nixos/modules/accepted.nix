@@ -65,9 +65,8 @@ in
     environment = same lines [ "extraInit" ] // { noXlibs = bool; stub-ld = free; };
     hardware = freeWith (same bool [ "enableAllHardware" "enableRedistributableFirmware" "enableAllFirmware" ] // { firmware = packages; });
     i18n = freeWith { defaultLocale = mkOption { type = types.str; default = "en_US.UTF-8"; }; supportedLocales = texts; };
-    nix = freeWith { settings = free; package = any; };
     security = freeWith { sudo = free; polkit = free; };
-    system = { autoUpgrade = free; switch = free; copySystemConfiguration = bool; disableInstallerTools = bool; };
+    system = { autoUpgrade = free; copySystemConfiguration = bool; disableInstallerTools = bool; };
     time.hardwareClockInLocalTime = bool;
     systemd = freeWith { package = mkOption { type = types.package; default = pkgs.systemd; }; services = free; timers = free; network = free; };
   }

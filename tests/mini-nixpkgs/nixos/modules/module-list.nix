@@ -12,9 +12,12 @@
   ./misc/nixpkgs.nix
   ./misc/version.nix
   ./services/cloud-init.nix
+  ./services/nix-daemon.nix
   ./services/openssh.nix
   ./system/activation.nix
+  ./system/activation/switchable-system.nix
   ./system/boot/loader/generic-extlinux-compatible
+  ./system/boot/loader/systemd-boot
   ./system/file-systems.nix
   ./system/grow-partition.nix
   ./system/kernel.nix

@@ -1,19 +1,17 @@
-{ runCommandLocal }:
+{ stdenv, jq }:
 # All store paths that some paths need at run time: their list, and the form that `nix-store --load-db` takes.
 { rootPaths }:
-runCommandLocal "closure-info"
-  {
-    exportReferencesGraph = builtins.concatLists (
-      builtins.genList (i: [ "closure-${toString i}" (builtins.elemAt rootPaths i) ]) (builtins.length rootPaths)
-    );
-  }
-  ''
+stdenv.mkDerivation {
+  name = "closure-info";
+  __structuredAttrs = true;
+  exportReferencesGraph.closure = rootPaths;
+  nativeBuildInputs = [ jq ];
+  preferLocalBuild = true;
+  allowSubstitutes = false;
+  buildCommand = ''
     mkdir $out
-    # A graph has, for each path: the path, its deriver (empty), the number of its references, and these.
-    awk '
-      left == 0 { path = $0; getline; getline; left = $0 + 0; new = !(path in seen); seen[path] = 1
-                  if (new) { print path > paths; print path "\n\n" left > graph }; next }
-      { left--; if (new) print > graph }
-    ' paths=$out/store-paths graph=$out/registration ../closure-*
-    sort -o $out/store-paths $out/store-paths
-  ''
+    jq -r '.closure[].path' "$NIX_ATTRS_JSON_FILE" >$out/store-paths
+    # A path, its hash and size, no deriver, the number of its references, and these: a line each.
+    jq -r '.closure[] | .path, .narHash, .narSize, "", (.references | length), .references[]' "$NIX_ATTRS_JSON_FILE" >$out/registration
+  '';
+}

@@ -15,7 +15,6 @@ in
       populateCmd = mkOption { type = types.str; readOnly = true; default = "${builder} -t ${toString cfg.timeout}${lib.optionalString (!cfg.useGenerationDeviceTree) " -r"}"; };
     };
     grub = mkOption { type = types.attrsOf types.anything; default = { }; };
-    systemd-boot = mkOption { type = types.attrsOf types.anything; default = { }; };
     efi = mkOption { type = types.attrsOf types.anything; default = { }; };
     timeout = mkOption { type = types.nullOr types.int; default = 5; };
   };

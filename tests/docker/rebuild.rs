@@ -1,0 +1,177 @@
+//! A machine that was started from a disk, and changes itself with `nixos-rebuild`.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::support::*;
+
+/// How long an emulated machine may take until it lets in: a minute where nothing else runs, and five times as much beside other tests.
+const START: Duration = Duration::from_secs(300);
+
+/// A virtual machine that keeps what it writes to its disk, other than one of `sdbuild boot`.
+struct Machine {
+    key: PathBuf,
+    port: u16,
+    _qemu: Running,
+}
+
+impl Machine {
+    /// Starts one from the qcow2 file `disk`; what is on its console goes to the file `console`.
+    fn start(disk: &Path, key: &Path, console: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        // A test that is killed leaves no machine behind.
+        let mut qemu = Command::new("setpriv");
+        qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
+        qemu.args(["-nodefaults", "-display", "none", "-M", "virt", "-cpu"]);
+        qemu.args(["max,pauth-impdef=on", "-smp", "2", "-m", "1024"]);
+        qemu.args(["-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-drive"]);
+        qemu.arg(format!("file={},format=qcow2,if=virtio", disk.display()));
+        qemu.arg("-netdev");
+        qemu.arg(format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-:22"));
+        qemu.args(["-device", "virtio-net-pci,netdev=net,romfile="]);
+        qemu.arg("-serial");
+        qemu.arg(format!("file:{}", console.display()));
+        Self {
+            key: key.to_owned(),
+            port,
+            _qemu: Running::start(&mut qemu),
+        }
+    }
+
+    /// `command` in the machine.
+    fn ssh(&self, command: &str) -> Command {
+        let mut ssh = Command::new("ssh");
+        ssh.arg("-i").arg(&self.key).args(["-F", "none", "-p"]);
+        ssh.arg(self.port.to_string());
+        for option in [
+            "BatchMode=yes",
+            "ConnectTimeout=5",
+            "LogLevel=ERROR",
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+        ] {
+            ssh.args(["-o", option]);
+        }
+        ssh.args(["root@127.0.0.1", command]);
+        ssh
+    }
+
+    /// What `command` prints.
+    #[track_caller]
+    fn run(&self, command: &str) -> String {
+        run(&mut self.ssh(command)).assert_exit_code(0).stdout
+    }
+
+    /// Waits until the machine lets in and calls itself `name`.
+    #[track_caller]
+    fn wait_for(&self, name: &str) {
+        wait_until(START, name, || {
+            let answer = run(&mut self.ssh("hostname"));
+            // Nothing listens at first: not more than some attempts a second.
+            std::thread::sleep(Duration::from_millis(500));
+            answer.stdout == format!("{name}\n")
+        });
+    }
+
+    /// Writes standard input, which is the file `from`, to `to` in the machine.
+    fn write(&self, from: &Path, to: &str) {
+        let mut ssh = self.ssh(&format!("cat >{to}"));
+        run(ssh.stdin(File::open(from).unwrap())).assert_exit_code(0);
+    }
+
+    /// Copies the nixpkgs of the tests to `/root`.
+    fn copy_nixpkgs(&self) {
+        let mut tar = Command::new("tar");
+        let mut tar = tar
+            .arg("-C")
+            .arg(root().join("tests"))
+            .args(["-c", "mini-nixpkgs"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ssh = self.ssh("tar -C /root -x");
+        run(ssh.stdin(tar.stdout.take().unwrap())).assert_exit_code(0);
+        assert!(tar.wait().unwrap().success());
+    }
+}
+
+/// The numbers of the system's generations in the order of their age; the current one has a `*`.
+fn generations(machine: &Machine) -> Vec<String> {
+    let listed = machine.run("nix-env -p /nix/var/nix/profiles/system --list-generations");
+    let number = |line: &str| {
+        let number = line.split_whitespace().next().unwrap();
+        let current = if line.contains("(current)") { "*" } else { "" };
+        format!("{number}{current}")
+    };
+    listed.lines().map(number).collect()
+}
+
+/// The same file builds the disk and, with another name, the next system on the machine: nothing is fetched or built that is there.
+#[test]
+fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
+    if !engine_available() || !boot_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    let key = key(&user).0;
+    let mut init = user.sdbuild(&["init", "--template", "vm", "--hostname", "first"]);
+    run(init.arg("--ssh-key").arg(key.with_extension("pub"))).assert_exit_code(0);
+    let configuration = user.home.path().join("sd-card.nix");
+    let written = fs::read_to_string(&configuration).unwrap();
+    let last = "  system.stateVersion";
+    // The miniature has Nix on a machine only then.
+    let more = format!("  nix.enable = true;\n  boot.loader.timeout = 0;\n{last}");
+    user.write("sd-card.nix", &written.replacen(last, &more, 1));
+    let disk = run(&mut user.build(&[])).assert_exit_code(0).image();
+    assert!(disk.extension().unwrap() == "qcow2", "{disk:?}");
+    let mut resize = Command::new("qemu-img");
+    run(resize.args(["resize", "-q"]).arg(&disk).arg("1200M")).assert_exit_code(0);
+
+    let machine = Machine::start(&disk, &key, &user.home.path().join("console"));
+    machine.wait_for("first");
+    let size = machine.run("df -m / | tail -n 1");
+    let mib: u32 = size.split_whitespace().nth(1).unwrap().parse().unwrap();
+    assert!(mib > 800, "grown: {size}");
+    assert_eq!(generations(&machine), ["1*"]);
+    // The store is as it was registered.
+    machine.run(
+        "nix-store --verify --check-contents && nix-store --check-validity /run/current-system",
+    );
+
+    machine.copy_nixpkgs();
+    let text = fs::read_to_string(&configuration).unwrap();
+    user.write("next.nix", &text.replacen("\"first\"", "\"second\"", 1));
+    machine.run("mkdir -p /etc/nixos");
+    machine.write(
+        &user.home.path().join("next.nix"),
+        "/etc/nixos/configuration.nix",
+    );
+    let command = "nixos-rebuild boot -I nixpkgs=/root/mini-nixpkgs --option substituters '' 2>&1";
+    let rebuilt = machine.run(command);
+    assert!(rebuilt.contains("-nixos-system-second-"), "{rebuilt}");
+    assert!(!rebuilt.contains(".deb"), "fetched: {rebuilt}");
+    assert_eq!(generations(&machine), ["1", "2*"]);
+    let next = machine.run("readlink -f /nix/var/nix/profiles/system");
+    // The connection may end before the answer.
+    run(&mut machine.ssh("reboot"));
+
+    machine.wait_for("second");
+    assert_eq!(machine.run("readlink -f /run/current-system"), next);
+    let command_line = machine.run("cat /proc/cmdline");
+    let started = format!("init={}/init ", next.trim_end());
+    assert!(command_line.contains(&started), "{command_line}");
+    // The first one can still be started.
+    let entries = machine.run("cd /boot/loader/entries && ls");
+    assert_eq!(
+        entries,
+        "nixos-generation-1.conf\nnixos-generation-2.conf\n"
+    );
+    drop(machine);
+    runs.assert_nothing_left();
+}
