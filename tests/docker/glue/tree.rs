@@ -51,10 +51,7 @@ fn walk(root: &Path, path: &Path, seen: &mut Tree) {
     let name = path.strip_prefix(root).unwrap().to_str().unwrap();
     let mut content = without_hashes(&content);
     if name == "nix-path-registration" {
-        // Its lines are sorted by hashes, which differ.
-        let mut lines: Vec<_> = content.split(|byte| *byte == b'\n').collect();
-        lines.sort_unstable();
-        content = lines.join(&b'\n');
+        content = without_nar_hashes(&content);
     }
     let name = String::from_utf8(without_hashes(format!("/{name}").as_bytes())).unwrap();
     let entry = (meta.permissions().mode(), meta.uid(), meta.gid(), content);
@@ -82,6 +79,23 @@ fn without_hashes(bytes: &[u8]) -> Vec<u8> {
         at += 1;
     }
     bytes
+}
+
+/// The lines of a registration in an order that does not depend on hashes, and the contents' hashes made the same: contents
+/// name other store paths by their hashes. Their sizes remain.
+fn without_nar_hashes(registration: &[u8]) -> Vec<u8> {
+    let mut lines: Vec<_> = registration
+        .split(|byte| *byte == b'\n')
+        .map(|line| {
+            if line.starts_with(b"sha256:") {
+                b"sha256:"
+            } else {
+                line
+            }
+        })
+        .collect();
+    lines.sort_unstable();
+    lines.join(&b'\n')
 }
 
 /// Label, UUID, features, hash and owner of the root file system, as its superblock has them.
