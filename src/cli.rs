@@ -3,6 +3,7 @@
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 
 mod cache;
+mod command_groups;
 mod examples;
 mod help_layout;
 mod misc;
@@ -47,7 +48,8 @@ impl Cli {
     ///
     /// With help that was asked for, and for arguments that are wrong.
     pub fn from_process(columns: usize) -> Result<Self, clap::Error> {
-        let mut command = help_layout::with_examples_in(Self::command(), columns);
+        let command = command_groups::in_help_of(Self::command(), columns);
+        let mut command = help_layout::with_examples_in(command, columns);
         let matches = command.try_get_matches_from_mut(std::env::args_os());
         let mut matches = matches.map_err(|error| {
             let words = std::env::args_os().skip(1);
@@ -61,9 +63,7 @@ impl Cli {
     }
 }
 
-const AFTER_SHORT_HELP: &str = "\
-To begin: `sdbuild try`, then `sdbuild doctor` and `sdbuild init`. \
-`sdbuild help COMMAND` describes all its flags; `sdbuild man` is the manual page, with the exit codes.";
+const AFTER_SHORT_HELP: &str = "`sdbuild help COMMAND` describes a command and all its flags; `sdbuild man` is the manual page.";
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or a question of flash or init answered with no; 3 a problem of \

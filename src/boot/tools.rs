@@ -7,6 +7,7 @@ use crate::boot::qemu::program_name;
 use crate::boot::request::BootRequest;
 use crate::common::board::QemuModel;
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::kvm::Kvm;
 use crate::common::plain_file;
 use crate::common::program::{OPENSSH_PACKAGES, find_program, missing_program};
 
@@ -97,7 +98,7 @@ fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQe
     Some(HostQemu {
         program: program?,
         firmware: firmware?,
-        kvm: may_use_kvm && is_kvm_usable(Path::new("/dev/kvm")),
+        kvm: may_use_kvm && Kvm::look() == Kvm::Usable,
     })
 }
 
@@ -149,15 +150,6 @@ fn requested_firmware(request: &BootRequest) -> Result<Option<PathBuf>, Failure>
         plain_file::open(path).or_usage(format!("open the firmware {}", path.display()))?;
     }
     Ok(request.firmware.clone())
-}
-
-/// Whether this user may create virtual machines; QEMU still falls back when the kernel refuses one.
-fn is_kvm_usable(device: &Path) -> bool {
-    let open = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(device);
-    open.is_ok()
 }
 
 #[cfg(test)]

@@ -87,7 +87,11 @@ fn continued(words: &[String], columns: usize) -> Vec<String> {
 }
 
 /// `words` in lines that begin with `start`; none without words.
-fn filled<'a>(words: impl Iterator<Item = &'a str>, start: &str, columns: usize) -> Vec<String> {
+pub(super) fn filled<'a>(
+    words: impl Iterator<Item = &'a str>,
+    start: &str,
+    columns: usize,
+) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         match lines.last_mut() {

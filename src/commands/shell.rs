@@ -23,7 +23,7 @@ pub async fn run(args: &cli::Shell, env: &Environment, context: &Context) -> Res
         command: args.run.clone(),
         terminal: terminal::is_interactive().then_some(terminal),
     };
-    let plan = pipeline::plan(settings, context).await?;
+    let plan = pipeline::plan_shell(settings, context).await?;
     Box::pin(pipeline::shell::shell(&plan, session, context)).await
 }
 

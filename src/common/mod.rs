@@ -29,6 +29,7 @@ pub mod image_format;
 pub mod image_name;
 pub mod invisible_chars;
 pub mod known_hosts;
+pub mod kvm;
 pub mod locale;
 pub mod locked_file;
 pub mod locked_record;

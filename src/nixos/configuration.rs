@@ -22,6 +22,8 @@ use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
 use missing::not_readable;
 
+pub use missing::SuggestedCommand;
+
 /// An existing configuration file in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Configuration {
@@ -38,16 +40,15 @@ impl Configuration {
     /// The configuration file `path`, which is uploaded with its directory; `home` is the user's home directory. A usage
     /// error when it is not a file or its directory must not be uploaded.
     pub fn open(path: &Path, home: Option<&Path>) -> Result<Self, Failure> {
-        Self::open_below(path, None, home, "build")
+        Self::open_below(path, None, home, SuggestedCommand::new("build"))
     }
 
-    /// The same with another directory `root` above the file that is uploaded (`--root`), and the subcommand that was given,
-    /// which hints name.
+    /// The same with another directory `root` above the file that is uploaded (`--root`), and the command that hints suggest.
     pub fn open_below(
         path: &Path,
         root: Option<&Path>,
         home: Option<&Path>,
-        command: &str,
+        command: SuggestedCommand,
     ) -> Result<Self, Failure> {
         let shown = path.display();
         let meta = fs::metadata(path).map_err(|error| not_readable(path, error, command))?;
@@ -197,7 +198,12 @@ mod tests {
         fs::write(root.join("pi/sd-card.nix"), "{}").unwrap();
         fs::write(root.join("common.nix"), "{}").unwrap();
         let open = |above: &Path| {
-            Configuration::open_below(&root.join("pi/sd-card.nix"), Some(above), None, "build")
+            Configuration::open_below(
+                &root.join("pi/sd-card.nix"),
+                Some(above),
+                None,
+                SuggestedCommand::new("build"),
+            )
         };
         let got = open(&root).unwrap();
         assert_eq!((got.root(), got.file()), (root.as_path(), "pi/sd-card.nix"));

@@ -9,7 +9,7 @@ use nix::unistd::{AccessFlags, access};
 use crate::common::failure::{Class, Failure};
 
 /// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
-/// Writes nothing.
+/// Leaves nothing behind.
 pub fn preflight(dir: &Path) -> Vec<Failure> {
     let shown = dir.display();
     let existing = match (fs::symlink_metadata(dir), dir.parent()) {
@@ -36,7 +36,17 @@ pub fn preflight(dir: &Path) -> Vec<Failure> {
                 .hint("--output names the directory that the image is written to")
         }
         Ok(_) => match access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
-            Ok(()) => return Vec::new(),
+            Ok(()) => match tempfile::tempfile_in(dir) {
+                Ok(_) => return Vec::new(),
+                // Some file systems, as that of /proc, only look as if they could be written to.
+                Err(e) => {
+                    let text = format!(
+                        "no file can be created in the output directory {shown}: {}",
+                        e.kind()
+                    );
+                    Failure::usage(text).hint("name another directory with --output")
+                }
+            },
             Err(e) => Failure::new(Class::Usage, e)
                 .context(format!("write to the output directory {shown}"))
                 .hint("name another directory with --output"),
@@ -60,6 +70,10 @@ mod tests {
             ("link/x", "is a dangling link"),
             ("file", "not a directory"),
             ("file/x", "look at"),
+            (
+                "/proc/x",
+                "no file can be created in the output directory /proc",
+            ),
         ] {
             let failures = preflight(&dir.path().join(path));
             assert!(failures[0].to_string().contains(words), "{}", failures[0]);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
+use crate::common::kvm::Kvm;
 use crate::common::timeout::timeout;
 use crate::engine::Engine;
 use crate::oci::MissingImages;
@@ -36,6 +37,7 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         let facts = DoctorFacts {
             answers,
             nixpkgs,
+            kvm: Kvm::look(),
             leftovers: leftovers.objects,
             cache_size: leftovers.cache_size,
         };

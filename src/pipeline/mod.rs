@@ -57,7 +57,7 @@ pub use flake_cache_answers::{answers_file, remember as remember_caches};
 pub use loan::{hold_machine, price as loan_price, with_machine};
 pub use nixpkgs_lock::lock_nixpkgs;
 pub use old_results::OldResults;
-pub use plan::{BuilderPlan, EnginePlan, Plan, plan};
+pub use plan::{BuilderPlan, EnginePlan, Plan, plan, plan_shell};
 pub use removal::{Removal, RemovalScope, Removed};
 pub use run_context::Outcome;
 pub use run_lock::RunState;

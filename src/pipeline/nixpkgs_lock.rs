@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::nixos::configuration::Configuration;
+use crate::nixos::configuration::{Configuration, SuggestedCommand};
 use crate::nixos::lock::{self, Resolve};
 use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::clients;
@@ -19,7 +19,8 @@ pub async fn lock_nixpkgs(
     context: &Context,
 ) -> Result<(), Failure> {
     let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
-    let configuration = Configuration::open_below(config, root, home, "lock")?;
+    let configuration =
+        Configuration::open_below(config, root, home, SuggestedCommand::new("lock"))?;
     let requested = match settings.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {

@@ -149,6 +149,11 @@ pub async fn plan(settings: settings::Build, context: &Context) -> Result<Plan, 
     plan_for(Purpose::Image, settings, context).await
 }
 
+/// Checks everything that a shell in the builder needs.
+pub async fn plan_shell(settings: settings::Build, context: &Context) -> Result<Plan, Failure> {
+    plan_for(Purpose::Shell, settings, context).await
+}
+
 /// Checks everything that a run for `purpose` needs.
 pub(super) async fn plan_for(
     purpose: Purpose<'_>,
@@ -157,7 +162,7 @@ pub(super) async fn plan_for(
 ) -> Result<Plan, Failure> {
     let work = async {
         let plan = make_plan(purpose, settings, context).await?;
-        if purpose == Purpose::Image {
+        if purpose.builds() {
             let summary = run_summary(&plan.source, &plan.settings, plan.engine());
             context.events.emit(Event::RunStarted(summary));
         }
@@ -227,14 +232,13 @@ async fn plan_engine(
 ) -> Result<EnginePlan, Failure> {
     let Context { cancel, events } = context;
     let engine = connect(&settings.common, cancel).await?;
-    let emulation = match purpose {
-        Purpose::Image => {
-            let (machines, choice) = (&settings.builders.machines, settings.emulation);
-            Emulation::choose_with(machines, choice, settings.system, engine.facts())?
-        }
-        Purpose::Check | Purpose::Lock(_) => Emulation::Native,
+    let emulation = if purpose.builds() {
+        let (machines, choice) = (&settings.builders.machines, settings.emulation);
+        Emulation::choose_with(machines, choice, settings.system, engine.facts())?
+    } else {
+        Emulation::Native
     };
-    if purpose == Purpose::Image
+    if purpose.builds()
         && let Some(notice) = emulation.unneeded(settings.emulation, settings.system)
     {
         events.notice(notice);

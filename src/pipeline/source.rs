@@ -10,7 +10,7 @@ use crate::common::plain_file;
 use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::UploadDir;
-use crate::nixos::configuration::Configuration;
+use crate::nixos::configuration::{Configuration, SuggestedCommand};
 use crate::nixos::flake::{self, Flake, FlakeSearch, Override};
 use crate::nixos::lock::{self, Locked};
 use crate::nixos::nixpkgs::Nixpkgs;
@@ -27,6 +27,8 @@ const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
 pub(super) enum Purpose<'a> {
     /// To build an image.
     Image,
+    /// To start a shell in the builder, where builds can be run: nothing is written.
+    Shell,
     /// To read what the configuration sets: nothing is built, emulated or written.
     Check,
     /// To complete the lock of a flake, or to update these inputs in it: as little is done.
@@ -34,12 +36,21 @@ pub(super) enum Purpose<'a> {
 }
 
 impl Purpose<'_> {
-    /// The subcommand for it.
-    fn command(self) -> &'static str {
+    /// Whether programs of the image's system run.
+    pub(super) fn builds(self) -> bool {
+        matches!(self, Self::Image | Self::Shell)
+    }
+
+    /// The command line for it, with another configuration.
+    fn command(self) -> SuggestedCommand {
         match self {
-            Self::Image => "build",
-            Self::Check => "check",
-            Self::Lock(_) => "lock",
+            Self::Image => SuggestedCommand::new("build"),
+            Self::Shell => SuggestedCommand {
+                name: "shell",
+                config_flag: Some("--config"),
+            },
+            Self::Check => SuggestedCommand::new("check"),
+            Self::Lock(_) => SuggestedCommand::new("lock"),
         }
     }
 }

@@ -3,9 +3,11 @@
 use std::io;
 use std::path::Path;
 
+use toml::de::DeTable;
+
 use super::options::Options;
 use crate::common::failure::{Class, Failure, OrFail};
-use crate::common::nearest::nearest;
+use crate::common::nearest::{is_typo, nearest};
 use crate::common::plain_file;
 
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
@@ -30,8 +32,12 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
         Err(e) => return Err(e).or_usage(format!("read {}", path.display())),
     };
     let operation = format!("read {}", path.display());
-    let table: toml::Table = toml::from_str(&text).or_usage(&operation)?;
-    check_keys(table.keys()).map_err(|failure| failure.context(&operation))?;
+    let table = DeTable::parse(&text).or_usage(&operation)?;
+    let keys = table.get_ref().keys().map(|key| {
+        let before = text.get(..key.span().start).unwrap_or_default();
+        (key.get_ref().as_ref(), before.matches('\n').count() + 1)
+    });
+    check_keys(keys).map_err(|failure| failure.context(&operation))?;
     // From the text again: errors of a parsed table have no line numbers.
     toml::from_str(&text).or_usage(&operation)
 }
@@ -44,14 +50,15 @@ fn known_keys() -> Result<Vec<String>, Failure> {
     keys.ok_or_else(|| Failure::message(Class::Internal, "settings are not an object"))
 }
 
-/// Refuses the first unknown key, and suggests the one that is most similar.
-fn check_keys<'a>(mut keys: impl Iterator<Item = &'a String>) -> Result<(), Failure> {
+/// Refuses an unknown key, and suggests the one that it may mean. The keys come with the numbers of their lines.
+fn check_keys<'a>(mut keys: impl Iterator<Item = (&'a str, usize)>) -> Result<(), Failure> {
     let known = known_keys()?;
-    let Some(unknown) = keys.find(|key| !known.contains(key)) else {
+    let Some((unknown, line)) = keys.find(|(key, _)| !known.iter().any(|one| one == key)) else {
         return Ok(());
     };
-    let failure = Failure::usage(format!("`{unknown}` is not a setting"));
-    Err(match nearest(unknown, known.iter().map(String::as_str)) {
+    let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
+    let similar = nearest(unknown, known.iter().map(String::as_str));
+    Err(match similar.filter(|key| is_typo(unknown, key)) {
         Some(key) => failure.hint(format!("did you mean `{key}`?")),
         None => failure.hint(format!("the settings are {}", known.join(", "))),
     })
@@ -68,19 +75,22 @@ mod tests {
         std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\n").unwrap();
         let failure = read(dir.path()).unwrap_err();
         assert_eq!(failure.class, crate::common::failure::Class::Usage);
-        assert!(failure.to_string().contains("nixpkg"), "{failure}");
+        assert!(
+            failure.to_string().contains("line 1: `nixpkg`"),
+            "{failure}"
+        );
         assert!(failure.to_string().contains("sdbuild.toml"), "{failure}");
     }
 
     #[test]
     fn an_unknown_key_gets_the_nearest_one_as_a_suggestion() {
         let hint = |key: &str| {
-            let failure = check_keys([key.to_owned()].iter()).unwrap_err();
+            let failure = check_keys([(key, 1)].into_iter()).unwrap_err();
             failure.hints[0].clone()
         };
         assert_eq!(hint("outptu"), "did you mean `output`?");
         assert_eq!(hint("builder_image"), "did you mean `builder-image`?");
-        let all = hint("zzz");
+        let all = hint("nope");
         assert!(all.starts_with("the settings are "), "{all}");
         assert!(
             all.contains("nixpkgs") && all.contains("stall-timeout"),
@@ -108,6 +118,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (line, words) in [
             ("jobs = 0", "`0` is not between 1 and 4096"),
+            ("jobs = -3", "`-3` is not between 1 and 4096"),
+            (
+                "jobs = 'x'",
+                "invalid type: string \"x\", expected a whole number from 1 to 4096",
+            ),
             (
                 "glue = 'fast'",
                 "`fast` is not one of auto, native, emulated",

@@ -66,8 +66,7 @@ impl Value for PathBuf {
 }
 
 /// A number from `MIN` to `MAX`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "u32")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Number<const MIN: u32, const MAX: u32 = { u32::MAX }>(u32);
 
 impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
@@ -83,15 +82,41 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
     }
 }
 
-impl<const MIN: u32, const MAX: u32> TryFrom<u32> for Number<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> TryFrom<i64> for Number<MIN, MAX> {
     type Error = String;
 
-    fn try_from(number: u32) -> Result<Self, String> {
-        match number {
-            _ if (MIN..=MAX).contains(&number) => Ok(Self(number)),
-            _ if MAX == u32::MAX => Err(format!("`{number}` is less than {MIN}")),
-            _ => Err(format!("`{number}` is not between {MIN} and {MAX}")),
+    fn try_from(number: i64) -> Result<Self, String> {
+        match u32::try_from(number) {
+            Ok(inside) if (MIN..=MAX).contains(&inside) => Ok(Self(inside)),
+            Ok(_) | Err(_) if MAX == u32::MAX && number < i64::from(MIN) => {
+                Err(format!("`{number}` is less than {MIN}"))
+            }
+            Ok(_) | Err(_) => Err(format!("`{number}` is not between {MIN} and {MAX}")),
         }
+    }
+}
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Number<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberVisitor)
+    }
+}
+
+/// Reads a number, and says what is wanted in the user's words.
+struct NumberVisitor<const MIN: u32, const MAX: u32>;
+
+impl<const MIN: u32, const MAX: u32> Visitor<'_> for NumberVisitor<MIN, MAX> {
+    type Value = Number<MIN, MAX>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match MAX {
+            u32::MAX => write!(f, "a whole number, at least {MIN}"),
+            _ => write!(f, "a whole number from {MIN} to {MAX}"),
+        }
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        number.try_into().map_err(E::custom)
     }
 }
 
@@ -99,7 +124,7 @@ impl<const MIN: u32, const MAX: u32> FromStr for Number<MIN, MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number: u32 = text
+        let number: i64 = text
             .parse()
             .map_err(|_| format!("`{text}` is not a number"))?;
         number.try_into()

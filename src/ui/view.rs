@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::event::Event;
+use crate::common::event::{Event, Phase};
 use crate::common::nix_event::NixEvent;
 use crate::common::transcript::{Transcript, forecast};
 use crate::ui::colour::Paint;
@@ -155,7 +155,12 @@ impl View {
                 lines(table.iter().map(|row| message(row)).collect())
             }
             Event::WorkEnded => {
-                let failed = self.state.ended().iter().filter(|ended| !ended.succeeded);
+                // What the checks found is said by the errors.
+                let failed = self
+                    .state
+                    .ended()
+                    .iter()
+                    .filter(|ended| !ended.succeeded && ended.phase != Phase::Preflight);
                 let line = |ended: &Ended| run_lines::failed(ended.phase, ended.took, form, paint);
                 lines(failed.map(line).collect())
             }

@@ -62,9 +62,7 @@ fn manual_page_on_a_terminal_says_how_to_read_it() {
         "{}",
         to_a_file.stdout
     );
-    CliTest::new(&["-h"])
-        .stdout("To begin: `sdbuild try`")
-        .run();
+    CliTest::new(&["-h"]).stdout("To begin:\n  doctor ").run();
     let version = concat!("sdbuild ", env!("CARGO_PKG_VERSION"), "\n");
     CliTest::new(&["version"]).stdout(version).run();
 }

@@ -14,8 +14,34 @@ const MAX_MODULES: usize = 5;
 /// Files of Nix that are packages and shells, and no configurations.
 const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
 
+/// The command line that a hint suggests for another configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct SuggestedCommand {
+    /// The subcommand that was given.
+    pub name: &'static str,
+    /// The flag before the path of a configuration; `None` where the path is an argument, which may be a directory.
+    pub config_flag: Option<&'static str>,
+}
+
+impl SuggestedCommand {
+    /// The subcommand `name` whose argument is the path of a configuration.
+    #[must_use]
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            config_flag: None,
+        }
+    }
+
+    /// The command line with `path`, which is quoted for a shell.
+    fn with(self, path: &str) -> String {
+        let flag = self.config_flag.map(|flag| format!("{flag} "));
+        format!("sdbuild {} {}{path}", self.name, flag.unwrap_or_default())
+    }
+}
+
 /// The configuration `path` cannot be read: how to get one, if there is none.
-pub(super) fn not_readable(path: &Path, error: io::Error, command: &str) -> Failure {
+pub(super) fn not_readable(path: &Path, error: io::Error, command: SuggestedCommand) -> Failure {
     let is_missing = error.kind() == io::ErrorKind::NotFound;
     let failure = Failure::new(Class::Usage, error)
         .context(format!("read the configuration {}", path.display()));
@@ -35,7 +61,7 @@ pub(super) fn not_readable(path: &Path, error: io::Error, command: &str) -> Fail
 }
 
 /// What may be meant by a configuration that does not exist.
-fn missing_hint(path: &Path, command: &str) -> String {
+fn missing_hint(path: &Path, command: SuggestedCommand) -> String {
     let directory = path.parent().unwrap_or(Path::new(""));
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     let modules = files.filter(|file| file.path().extension().is_some_and(|e| e == "nix"));
@@ -58,10 +84,7 @@ fn missing_hint(path: &Path, command: &str) -> String {
     let usual = modules.iter().find(|module| *module == "configuration.nix");
     match usual.or(modules.first().filter(|_| modules.len() == 1)) {
         Some(module) => {
-            format!(
-                "to {command} {module} instead: sdbuild {command} {}",
-                shown(module)
-            )
+            format!("to use {module} instead: {}", command.with(&shown(module)))
         }
         None => modules_hint(directory, &modules, command)
             .or_else(|| subdirectory_hint(directory, &name, command))
@@ -70,22 +93,27 @@ fn missing_hint(path: &Path, command: &str) -> String {
 }
 
 /// The first subdirectory with a configuration of this `name`; `None` if there is none.
-fn subdirectory_hint(directory: &Path, name: &str, command: &str) -> Option<String> {
+fn subdirectory_hint(directory: &Path, name: &str, command: SuggestedCommand) -> Option<String> {
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     let dirs = files.map(|file| file.path());
     let mut dirs: Vec<_> = dirs.filter(|dir| dir.join(name).is_file()).collect();
     dirs.sort();
-    let shown = quoted(&shown_path(dirs.first()?));
+    let first = dirs.first()?;
+    let shown = quoted(&shown_path(first));
     let more = match dirs.len() - 1 {
         0 => String::new(),
         1 => ", and another directory has one".to_owned(),
         more => format!(", and {more} other directories have one"),
     };
-    Some(format!("{shown} has one: sdbuild {command} {shown}{more}"))
+    let given = match command.config_flag {
+        None => command.with(&shown),
+        Some(_) => command.with(&quoted(&shown_path(&first.join(name)))),
+    };
+    Some(format!("{shown} has one: {given}{more}"))
 }
 
 /// The modules that are in the directory, of which one may be meant; `None` if there is none.
-fn modules_hint(directory: &Path, modules: &[String], command: &str) -> Option<String> {
+fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand) -> Option<String> {
     let first = quoted(&shown_path(&directory.join(modules.first()?)));
     let names: Vec<&str> = modules
         .iter()
@@ -104,18 +132,23 @@ fn modules_hint(directory: &Path, modules: &[String], command: &str) -> Option<S
     };
     let verb = if modules.len() == 1 { "is" } else { "are" };
     Some(format!(
-        "{place} {verb} {}{more}: sdbuild {command} {first}",
-        names.join(", ")
+        "{place} {verb} {}{more}: {}",
+        names.join(", "),
+        command.with(&first)
     ))
 }
 
 /// What to do about a `directory` without any module.
-fn no_module_hint(directory: &Path, command: &str) -> String {
+fn no_module_hint(directory: &Path, command: SuggestedCommand) -> String {
     let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
     if is_here || !directory.is_dir() {
         return format!(
-            "`sdbuild init` writes one into the current directory; for one elsewhere give its file or directory: sdbuild \
-             {command} PATH"
+            "`sdbuild init` writes one into the current directory; for one elsewhere give its {}: {}",
+            match command.config_flag {
+                None => "file or directory",
+                Some(_) => "file",
+            },
+            command.with("PATH")
         );
     }
     let shown = quoted(&shown_path(directory));
@@ -123,7 +156,7 @@ fn no_module_hint(directory: &Path, command: &str) -> String {
 }
 
 /// What to do in a directory that has a flake and no file `path`, which may be the name of a configuration in it.
-fn flake_hint(flake: &Path, path: &Path, command: &str) -> String {
+fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
     let directory = flake.parent().unwrap_or(Path::new(""));
     let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
     let place = if is_here {
@@ -138,8 +171,9 @@ fn flake_hint(flake: &Path, path: &Path, command: &str) -> String {
         format!("{place}#{name}")
     };
     format!(
-        "{} is a flake: sdbuild {command} --flake {}",
+        "{} is a flake: sdbuild {} --flake {}",
         shown_path(flake),
+        command.name,
         quoted(&reference)
     )
 }

@@ -28,6 +28,7 @@ fn check(facts: &DoctorFacts) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::kvm::Kvm;
     use crate::pipeline::checks::check::Verdict;
     use crate::pipeline::checks::servers::Answers;
 
@@ -37,6 +38,7 @@ mod tests {
             check(&DoctorFacts {
                 answers: Answers::default(),
                 nixpkgs: None,
+                kvm: Kvm::Missing,
                 leftovers,
                 cache_size: 5,
             })

@@ -1,5 +1,6 @@
 //! What the checks judge: the settings, the engine and this machine, as far as they are known.
 
+use crate::common::kvm::Kvm;
 use crate::engine::{Endpoint, Engine, EngineFacts};
 use crate::oci::MissingImages;
 use crate::pipeline::checks::servers::Answers;
@@ -69,6 +70,8 @@ pub(in crate::pipeline) struct DoctorFacts {
     pub(in crate::pipeline) answers: Answers,
     /// The archive of nixpkgs that a build needs; `None` for a local directory.
     pub(in crate::pipeline) nixpkgs: Option<NixpkgsArchive>,
+    /// Whether `boot` can use KVM.
+    pub(in crate::pipeline) kvm: Kvm,
     /// What stale runs left, for instance `2 containers, 1 handler`, or why that is not known.
     pub(in crate::pipeline) leftovers: Result<String, String>,
     /// Bytes of downloads.

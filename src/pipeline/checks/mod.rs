@@ -7,6 +7,7 @@
 //!
 //! To add a condition, write such a function in the file of its subject and give it a row in [`CHECKS`].
 
+mod boot;
 mod check;
 mod disk;
 mod engine;
@@ -70,6 +71,8 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (network::loopback, InBuild::StopsAndWarns),
     (network::nixpkgs, InBuild::Nothing),
     (network::clock, InBuild::Nothing),
+    // A build starts no virtual machine.
+    (boot::kvm, InBuild::Nothing),
     // A build removes them.
     (leftovers::leftovers, InBuild::Nothing),
 ];

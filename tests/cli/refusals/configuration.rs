@@ -21,7 +21,7 @@ fn missing_configuration_names_what_is_there_instead() {
     CliTest::new(&["build"])
         .file("configuration.nix", GOOD)
         .exit_code(2)
-        .stderr("hint: to build configuration.nix instead: sdbuild build configuration.nix")
+        .stderr("hint: to use configuration.nix instead: sdbuild build configuration.nix")
         .run();
     CliTest::new(&["build", "sd-card.nixx"])
         .file("sd-card.nix", GOOD)

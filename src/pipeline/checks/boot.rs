@@ -1,0 +1,65 @@
+//! How fast `sdbuild boot` runs an image here.
+
+use crate::common::kvm::Kvm;
+use crate::common::system::System;
+use crate::pipeline::checks::check::Check;
+use crate::pipeline::checks::machine::Machine;
+
+/// Whether the kernel helps QEMU to run an image. Without that `boot` works as well, but takes longer.
+pub(super) fn kvm(machine: &Machine<'_>) -> Option<Check> {
+    let system = machine.settings.system;
+    machine.doctor.map(|facts| check(system, facts.kvm))
+}
+
+fn check(system: System, kvm: Kvm) -> Check {
+    let topic = "virtual machine";
+    let architecture = system.architecture().kernel_name();
+    if architecture != std::env::consts::ARCH {
+        return Check::good(
+            topic,
+            format!(
+                "`sdbuild boot` emulates {system}: KVM runs only images of this machine's own architecture"
+            ),
+        );
+    }
+    match kvm {
+        Kvm::Usable => Check::good(topic, "`sdbuild boot` uses KVM"),
+        Kvm::Missing => Check::good(
+            topic,
+            "this machine has no KVM, so `sdbuild boot` emulates, which is slower",
+        ),
+        Kvm::Denied => Check::warning(
+            topic,
+            "this user may not open /dev/kvm, so `sdbuild boot` emulates, which is slower",
+        )
+        .remedy("add yourself to the group of /dev/kvm, mostly `sudo usermod -aG kvm $USER`, and log in again"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum as _;
+
+    use super::*;
+    use crate::common::system::Architecture;
+    use crate::pipeline::checks::check::Verdict;
+
+    #[test]
+    fn only_a_device_that_may_not_be_opened_is_a_warning() {
+        let own = Architecture::by_kernel_name(std::env::consts::ARCH).unwrap();
+        let [native, foreign] = [own, own.emulates()].map(|architecture| {
+            let mut all = System::value_variants().iter().copied();
+            all.find(|system| system.architecture() == architecture)
+                .unwrap()
+        });
+        let text = check(native, Kvm::Denied);
+        assert_eq!((text.verdict, text.remedies.len()), (Verdict::Warning, 1));
+        assert!(check(native, Kvm::Usable).text.contains("uses KVM"));
+        assert!(check(native, Kvm::Missing).text.contains("no KVM"));
+        for kvm in [Kvm::Usable, Kvm::Denied, Kvm::Missing] {
+            let emulated = check(foreign, kvm);
+            assert_eq!(emulated.verdict, Verdict::Good);
+            assert!(emulated.text.contains("emulates"), "{}", emulated.text);
+        }
+    }
+}
