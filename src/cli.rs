@@ -48,8 +48,7 @@ impl Cli {
     ///
     /// With help that was asked for, and for arguments that are wrong.
     pub fn from_process(columns: usize) -> Result<Self, clap::Error> {
-        let command = command_groups::in_help_of(Self::command(), columns);
-        let mut command = help_layout::with_examples_in(command, columns);
+        let mut command = Self::command_with_help_in(columns);
         let matches = command.try_get_matches_from_mut(std::env::args_os());
         let mut matches = matches.map_err(|error| {
             let words = std::env::args_os().skip(1);
@@ -61,9 +60,16 @@ impl Cli {
         let cli = Self::from_arg_matches_mut(&mut matches);
         cli.map_err(|error| error.format(&mut command))
     }
+
+    /// The command whose help is in lines of `columns` columns.
+    fn command_with_help_in(columns: usize) -> clap::Command {
+        let command = command_groups::in_help_of(Self::command(), columns);
+        help_layout::with_examples_in(command, columns)
+    }
 }
 
-const AFTER_SHORT_HELP: &str = "`sdbuild help COMMAND` describes a command and all its flags; `sdbuild man` is the manual page.";
+const AFTER_SHORT_HELP: &str =
+    "`sdbuild help COMMAND` describes its flags; `sdbuild man` is the manual page.";
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or a question of flash or init answered with no; 3 a problem of \
@@ -295,8 +301,7 @@ mod tests {
     /// A terminal has 80 columns, and the prompt takes a line.
     #[test]
     fn short_help_fits_forty_lines() {
-        let mut root = help_layout::with_examples_in(Cli::command(), 80).term_width(80);
-        root.build();
+        let root = Cli::command_with_help_in(80).term_width(80);
         for mut command in std::iter::once(root.clone()).chain(all(&root).into_iter().cloned()) {
             let help = command.render_help().to_string();
             let lines = help.lines().count();

@@ -10,7 +10,7 @@ use crate::boot::console::Console;
 use crate::boot::container::ContainerQemu;
 use crate::boot::diagnosis::is_halted;
 use crate::boot::keyboard::Keyboard;
-use crate::boot::kvm::{self, KvmWatch};
+use crate::boot::kvm_failure::{self, KvmWatch};
 use crate::boot::process::QemuProcess;
 use crate::boot::qemu::{PLUG_NETWORK, UNPLUG_NETWORK};
 use crate::boot::qemu_output::QemuOutput;
@@ -129,7 +129,7 @@ impl RunningMachine {
             return Ok(());
         }
         if !self.restarts {
-            return Err(kvm::failure());
+            return Err(kvm_failure::failure());
         }
         self.kvm_failed = true;
         process.terminate();
@@ -144,7 +144,7 @@ impl RunningMachine {
         if !self.kvm_failed || !self.restarts || !process.restart_without_kvm()? {
             return Ok(false);
         }
-        self.events.warn(kvm::WARNING);
+        self.events.warn(kvm_failure::WARNING);
         self.stderr.clear();
         self.console = Console::default();
         Ok(true)

@@ -18,7 +18,7 @@ mod diagnosis;
 mod disk;
 mod disk_login;
 mod keyboard;
-mod kvm;
+mod kvm_failure;
 mod login;
 mod login_keys;
 mod login_session;

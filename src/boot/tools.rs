@@ -98,7 +98,7 @@ fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQe
     Some(HostQemu {
         program: program?,
         firmware: firmware?,
-        kvm: may_use_kvm && Kvm::look() == Kvm::Usable,
+        kvm: may_use_kvm && Kvm::of_this_machine() == Kvm::Usable,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The commands in the help of `sdbuild`, in groups. Clap lists them in one row.
+//! The commands in the help of `sdbuild`, in groups. Clap has one list for all.
 
 use clap::Command;
 use clap::builder::StyledStr;
@@ -14,20 +14,21 @@ const GROUPS: [(&str, &[&str]); 4] = [
             "check", "build", "inspect", "boot", "flash", "seed", "publish",
         ],
     ),
-    ("Nix", &["shell", "lock", "cache", "settings"]),
+    ("Nix", &["shell", "lock", "cache"]),
     (
-        "This machine",
-        &["status", "clean", "completions", "man", "help"],
+        "sdbuild itself",
+        &["status", "clean", "settings", "completions", "man"],
     ),
 ];
-/// Columns of the longest name of a command with the space around it.
-const NAME_COLUMNS: usize = 15;
 
 /// `command`, whose help has its subcommands in groups, in lines of at most `columns` columns. A longer word stays whole.
 pub(super) fn in_help_of(mut command: Command, columns: usize) -> Command {
-    // Adds the subcommand `help`.
+    // Sets the styles, and adds the subcommand `help`.
     command.build();
-    let groups = GROUPS.map(|(heading, names)| group(&command, heading, names, columns));
+    let names = GROUPS.iter().flat_map(|(_, names)| *names);
+    let indent = 4 + names.map(|name| name.len()).max().unwrap_or_default();
+    let layout = Layout { columns, indent };
+    let groups = GROUPS.map(|(heading, names)| group(&command, heading, names, layout));
     let style = command.get_styles().get_header();
     let template = format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{style}Options:{style:#}\n{{options}}{{after-help}}",
@@ -36,30 +37,37 @@ pub(super) fn in_help_of(mut command: Command, columns: usize) -> Command {
     command.help_template(StyledStr::from(template))
 }
 
-fn group(command: &Command, heading: &str, names: &[&str], columns: usize) -> String {
+/// Where what the commands do stands in the lines.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// Columns of a line.
+    columns: usize,
+    /// Columns before the text.
+    indent: usize,
+}
+
+fn group(command: &Command, heading: &str, names: &[&str], layout: Layout) -> String {
     let style = command.get_styles().get_header();
     let subcommands = names
         .iter()
         .filter_map(|name| command.find_subcommand(name));
     let lines: Vec<String> = subcommands
-        .flat_map(|subcommand| lines(command, subcommand, columns))
+        .flat_map(|subcommand| lines(command, subcommand, layout))
         .collect();
     format!("{style}{heading}:{style:#}\n{}\n\n", lines.join("\n"))
 }
 
 /// The name of a subcommand and what it does.
-fn lines(command: &Command, subcommand: &Command, columns: usize) -> Vec<String> {
+fn lines(command: &Command, subcommand: &Command, layout: Layout) -> Vec<String> {
+    let Layout { columns, indent } = layout;
     let name = subcommand.get_name();
     let about = subcommand.get_about().map(ToString::to_string);
     let about = about.unwrap_or_default();
-    let mut lines = filled(about.split_whitespace(), &" ".repeat(NAME_COLUMNS), columns);
+    let mut lines = filled(about.split_whitespace(), &" ".repeat(indent), columns);
     let style = command.get_styles().get_literal();
-    let padding = " ".repeat(NAME_COLUMNS.saturating_sub(2 + name.len()));
+    let padding = " ".repeat(indent - 2 - name.len());
     if let Some(first) = lines.first_mut() {
-        first.replace_range(
-            ..NAME_COLUMNS,
-            &format!("  {style}{name}{style:#}{padding}"),
-        );
+        first.replace_range(..indent, &format!("  {style}{name}{style:#}{padding}"));
     }
     lines
 }
@@ -76,7 +84,9 @@ mod tests {
         let mut command = Cli::command();
         command.build();
         let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
-        let mut visible: Vec<_> = visible.map(Command::get_name).collect();
+        let visible = visible.map(Command::get_name);
+        // The last line of the help names `help`.
+        let mut visible: Vec<_> = visible.filter(|name| *name != "help").collect();
         let mut grouped: Vec<_> = GROUPS.iter().flat_map(|group| group.1).copied().collect();
         visible.sort_unstable();
         grouped.sort_unstable();

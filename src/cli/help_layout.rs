@@ -1,5 +1,5 @@
-//! The examples at the end of each command's help, in lines of the terminal. Clap would break them like prose, which makes a
-//! command and its explanation look alike.
+//! Text of the help in lines of the terminal: the examples at the end of each command's help, which clap would break like prose,
+//! so that a command and its explanation look alike.
 
 use clap::Command;
 

@@ -163,11 +163,25 @@ pub struct Lock {
 
     /// Directory of the flake to lock [default: what a build uses here]
     #[arg(long, value_name = "REF")]
-    pub flake: Option<FlakeRef>,
+    flake: Option<FlakeRef>,
 
     /// Inputs that your own git resolves and fetches, with your credential helpers; separated by spaces [default: those by SSH and from repositories of this machine]
     #[arg(long, value_name = "NAMES")]
-    pub git_inputs: Option<WordList>,
+    git_inputs: Option<WordList>,
+}
+
+impl Lock {
+    /// The build whose lock it is.
+    pub fn build(&self) -> BuildArgs {
+        BuildArgs {
+            config: ConfigArgs {
+                flake: self.flake.clone(),
+                git_inputs: self.git_inputs.clone(),
+                ..ConfigArgs::default()
+            },
+            ..BuildArgs::default()
+        }
+    }
 }
 
 /// `sdbuild try`.
@@ -190,22 +204,41 @@ pub struct Try {
 pub struct Doctor {
     /// Configuration whose sdbuild.toml is used [default: ./sd-card.nix]
     #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
 
     /// Check the provider of machines, with free calls only [default: as for build]
     #[arg(long, value_name = "PROVIDER:…")]
-    pub on: Option<Lender>,
+    on: Option<Lender>,
 
     /// Flake whose sdbuild.toml is used
     #[arg(long, value_name = "REF")]
-    pub flake: Option<FlakeRef>,
+    flake: Option<FlakeRef>,
 
     #[arg(long, value_name = "DIR|URL|RELEASE", help = help_of("nixpkgs"))]
-    pub nixpkgs: Option<NixpkgsSource>,
+    nixpkgs: Option<NixpkgsSource>,
 
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,
+}
+
+impl Doctor {
+    /// The build whose conditions are checked.
+    pub fn build(&self) -> BuildArgs {
+        BuildArgs {
+            config: ConfigArgs {
+                config: self.config.clone(),
+                flake: self.flake.clone(),
+                ..ConfigArgs::default()
+            },
+            options: Options {
+                on: self.on.clone(),
+                nixpkgs: self.nixpkgs.clone(),
+                ..Options::default()
+            },
+            ..BuildArgs::default()
+        }
+    }
 }
 
 /// `sdbuild status`.

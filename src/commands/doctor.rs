@@ -7,7 +7,7 @@ use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::pipeline::doctor::{self, Check, Verdict};
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment, Options};
+use crate::settings::{self, Environment};
 use crate::ui::Ui;
 use crate::ui::layout::list_item;
 
@@ -18,20 +18,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let build = BuildArgs {
-        config: ConfigArgs {
-            config: args.config.clone(),
-            flake: args.flake.clone(),
-            ..ConfigArgs::default()
-        },
-        options: Options {
-            on: args.on.clone(),
-            nixpkgs: args.nixpkgs.clone(),
-            ..Options::default()
-        },
-        ..BuildArgs::default()
-    };
-    let settings = settings::Build::resolve(&build, env)?;
+    let settings = settings::Build::resolve(&args.build(), env)?;
     let checks = doctor::examine(&settings, context).await?;
     let bad = checks.iter().filter(|c| c.verdict == Verdict::Bad).count();
     if args.json {

@@ -8,20 +8,11 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::nixos::flake;
 use crate::pipeline;
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
+use crate::settings::{self, Environment, SourceChoice};
 
 /// Writes the lock and reports what has changed in it.
 pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
-    let config = ConfigArgs {
-        flake: args.flake.clone(),
-        git_inputs: args.git_inputs.clone(),
-        ..ConfigArgs::default()
-    };
-    let build = BuildArgs {
-        config,
-        ..BuildArgs::default()
-    };
-    let settings = settings::Build::resolve(&build, env)?;
+    let settings = settings::Build::resolve(&args.build(), env)?;
     if let SourceChoice::Config(config) = &settings.source {
         if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
             let text = format!("`{input}` is not in sdbuild.lock, which has only nixpkgs");

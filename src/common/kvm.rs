@@ -2,7 +2,6 @@
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::path::Path;
 
 /// What the kernel offers this user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,16 +15,17 @@ pub enum Kvm {
 }
 
 impl Kvm {
-    /// As the device `/dev/kvm` tells.
+    /// Opens the device `/dev/kvm`, and closes it.
     #[must_use]
-    pub fn look() -> Self {
-        Self::of(Path::new("/dev/kvm"))
+    pub fn of_this_machine() -> Self {
+        let device = OpenOptions::new().read(true).write(true).open("/dev/kvm");
+        Self::of(device.map(drop).map_err(|error| error.kind()))
     }
 
-    fn of(device: &Path) -> Self {
-        match OpenOptions::new().read(true).write(true).open(device) {
-            Ok(_) => Self::Usable,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => Self::Denied,
+    fn of(opened: Result<(), ErrorKind>) -> Self {
+        match opened {
+            Ok(()) => Self::Usable,
+            Err(ErrorKind::PermissionDenied) => Self::Denied,
             Err(_) => Self::Missing,
         }
     }
@@ -36,11 +36,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn device_decides() {
-        let dir = tempfile::tempdir().unwrap();
-        let device = dir.path().join("kvm");
-        assert_eq!(Kvm::of(&device), Kvm::Missing);
-        std::fs::write(&device, "").unwrap();
-        assert_eq!(Kvm::of(&device), Kvm::Usable);
+    fn opening_the_device_decides() {
+        assert_eq!(Kvm::of(Ok(())), Kvm::Usable);
+        assert_eq!(Kvm::of(Err(ErrorKind::PermissionDenied)), Kvm::Denied);
+        assert_eq!(Kvm::of(Err(ErrorKind::NotFound)), Kvm::Missing);
     }
 }

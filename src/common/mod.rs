@@ -64,3 +64,4 @@ pub mod timings;
 pub mod to_usize;
 pub mod transcript;
 pub mod unix_socket;
+pub mod writable_dir;

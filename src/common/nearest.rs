@@ -22,7 +22,7 @@ pub fn is_slip(unknown: &str, known: &str) -> bool {
     letters >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
 }
 
-/// Whether the flag `unknown` is `known` with up to two wrong letters, or part of it.
+/// Whether the name `unknown` is `known` with up to two wrong letters, or part of it. Dashes before a flag do not count.
 pub fn is_typo(unknown: &str, known: &str) -> bool {
     let [unknown, known] = [unknown, known].map(|flag| flag.trim_start_matches('-'));
     let is_part = |part: &str, whole: &str| part.len() > 1 && whole.contains(part);

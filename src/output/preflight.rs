@@ -4,9 +4,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use nix::unistd::{AccessFlags, access};
-
 use crate::common::failure::{Class, Failure};
+use crate::common::writable_dir::try_to_write;
 
 /// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
 /// Leaves nothing behind.
@@ -35,24 +34,24 @@ pub fn preflight(dir: &Path) -> Vec<Failure> {
             Failure::usage(format!("the output {shown} is not a directory"))
                 .hint("--output names the directory that the image is written to")
         }
-        Ok(_) => match access(dir, AccessFlags::W_OK | AccessFlags::X_OK) {
-            Ok(()) => match tempfile::tempfile_in(dir) {
-                Ok(_) => return Vec::new(),
-                // Some file systems, as that of /proc, only look as if they could be written to.
-                Err(e) => {
-                    let text = format!(
-                        "no file can be created in the output directory {shown}: {}",
-                        e.kind()
-                    );
-                    Failure::usage(text).hint("name another directory with --output")
-                }
-            },
-            Err(e) => Failure::new(Class::Usage, e)
+        Ok(_) => match try_to_write(dir) {
+            Ok(()) => return Vec::new(),
+            Err(e) => Failure::new(class(&e), e)
                 .context(format!("write to the output directory {shown}"))
                 .hint("name another directory with --output"),
         },
     };
     vec![failure]
+}
+
+/// The class of a failure to create a file.
+fn class(error: &io::Error) -> Class {
+    let is_full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    if is_full.contains(&error.kind()) {
+        Class::Environment
+    } else {
+        Class::Usage
+    }
 }
 
 #[cfg(test)]
@@ -70,10 +69,7 @@ mod tests {
             ("link/x", "is a dangling link"),
             ("file", "not a directory"),
             ("file/x", "look at"),
-            (
-                "/proc/x",
-                "no file can be created in the output directory /proc",
-            ),
+            ("/proc/x", "write to the output directory /proc: "),
         ] {
             let failures = preflight(&dir.path().join(path));
             assert!(failures[0].to_string().contains(words), "{}", failures[0]);

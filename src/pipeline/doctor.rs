@@ -37,7 +37,7 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         let facts = DoctorFacts {
             answers,
             nixpkgs,
-            kvm: Kvm::look(),
+            kvm: Kvm::of_this_machine(),
             leftovers: leftovers.objects,
             cache_size: leftovers.cache_size,
         };
@@ -49,6 +49,7 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         let of = |engine: Option<&Engine>| {
             checks::all(&Machine {
                 settings,
+                builds: true,
                 writes_image: true,
                 engine: engine.map(EngineView::from),
                 emulation: engine.and_then(|engine| emulation(engine, settings)),

@@ -202,6 +202,7 @@ async fn make_plan(
     let engine_plan = problems.keep(plan_engine(purpose, &settings, context).await);
     for check in checks::before_build(&Machine {
         settings: &settings,
+        builds: purpose.builds(),
         writes_image: purpose == Purpose::Image,
         engine: engine_plan.as_ref().map(|plan| (&plan.engine).into()),
         emulation: engine_plan.as_ref().map(|plan| plan.emulation),

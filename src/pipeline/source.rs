@@ -27,7 +27,7 @@ const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
 pub(super) enum Purpose<'a> {
     /// To build an image.
     Image,
-    /// To start a shell in the builder, where builds can be run: nothing is written.
+    /// To start a shell in the builder, where derivations can be built: no image is written.
     Shell,
     /// To read what the configuration sets: nothing is built, emulated or written.
     Check,
@@ -36,7 +36,7 @@ pub(super) enum Purpose<'a> {
 }
 
 impl Purpose<'_> {
-    /// Whether programs of the image's system run.
+    /// Whether derivations are built.
     pub(super) fn builds(self) -> bool {
         matches!(self, Self::Image | Self::Shell)
     }
@@ -45,10 +45,7 @@ impl Purpose<'_> {
     fn command(self) -> SuggestedCommand {
         match self {
             Self::Image => SuggestedCommand::new("build"),
-            Self::Shell => SuggestedCommand {
-                name: "shell",
-                config_flag: Some("--config"),
-            },
+            Self::Shell => SuggestedCommand::new("shell").with_flag("--config"),
             Self::Check => SuggestedCommand::new("check"),
             Self::Lock(_) => SuggestedCommand::new("lock"),
         }

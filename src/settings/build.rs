@@ -148,7 +148,7 @@ impl Build {
                 .map(Number::get),
             memory: s
                 .optional("memory-mib", None, |o| o.memory_mib)?
-                .map(|mib| mib.saturating_mul(MIB)),
+                .map(|mib| u64::from(mib.get()).saturating_mul(MIB)),
             git_inputs: s.value("git-inputs", None, |o| o.git_inputs.clone())?.0,
             accept_flake_caches: s
                 .optional("accept-flake-caches", None, |o| o.accept_flake_caches)?,

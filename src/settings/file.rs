@@ -51,17 +51,26 @@ fn known_keys() -> Result<Vec<String>, Failure> {
 }
 
 /// Refuses an unknown key, and suggests the one that it may mean. The keys come with the numbers of their lines.
-fn check_keys<'a>(mut keys: impl Iterator<Item = (&'a str, usize)>) -> Result<(), Failure> {
+fn check_keys<'a>(keys: impl Iterator<Item = (&'a str, usize)>) -> Result<(), Failure> {
     let known = known_keys()?;
-    let Some((unknown, line)) = keys.find(|(key, _)| !known.iter().any(|one| one == key)) else {
+    // The parser sorts them by name.
+    let unknown = keys.filter(|(key, _)| !known.iter().any(|one| one == key));
+    let Some((unknown, line)) = unknown.min_by_key(|(_, line)| *line) else {
         return Ok(());
     };
     let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
     let similar = nearest(unknown, known.iter().map(String::as_str));
-    Err(match similar.filter(|key| is_typo(unknown, key)) {
-        Some(key) => failure.hint(format!("did you mean `{key}`?")),
-        None => failure.hint(format!("the settings are {}", known.join(", "))),
-    })
+    Err(
+        match similar.filter(|key| is_typo(&letters(unknown), &letters(key))) {
+            Some(key) => failure.hint(format!("did you mean `{key}`?")),
+            None => failure.hint(format!("the settings are {}", known.join(", "))),
+        },
+    )
+}
+
+/// A key without what differs between ways to write it, as `trusted_public_keys` and `trustedPublicKeys`.
+fn letters(key: &str) -> String {
+    key.replace(['-', '_'], "").to_lowercase()
 }
 
 #[cfg(test)]
@@ -72,7 +81,7 @@ mod tests {
     fn a_missing_file_is_empty_and_an_unknown_key_is_named() {
         let dir = tempfile::tempdir().unwrap();
         assert!(read(dir.path()).unwrap().nixpkgs.is_none());
-        std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\n").unwrap();
+        std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\nfirst = 1\n").unwrap();
         let failure = read(dir.path()).unwrap_err();
         assert_eq!(failure.class, crate::common::failure::Class::Usage);
         assert!(
@@ -90,6 +99,9 @@ mod tests {
         };
         assert_eq!(hint("outptu"), "did you mean `output`?");
         assert_eq!(hint("builder_image"), "did you mean `builder-image`?");
+        let keys = "did you mean `extra-trusted-public-keys`?";
+        assert_eq!(hint("extra_trusted_public_keys"), keys);
+        assert_eq!(hint("extraTrustedPublicKeys"), keys);
         let all = hint("nope");
         assert!(all.starts_with("the settings are "), "{all}");
         assert!(
@@ -119,6 +131,11 @@ mod tests {
         for (line, words) in [
             ("jobs = 0", "`0` is not between 1 and 4096"),
             ("jobs = -3", "`-3` is not between 1 and 4096"),
+            ("jobs = 9223372036854775808", "is not between 1 and 4096"),
+            (
+                "memory-mib = 'x'",
+                "invalid type: string \"x\", expected a whole number, at least",
+            ),
             (
                 "jobs = 'x'",
                 "invalid type: string \"x\", expected a whole number from 1 to 4096",

@@ -157,7 +157,7 @@ pub struct Options {
 
     /// Memory limit of the builder in MiB.
     #[arg(skip)]
-    pub memory_mib: Option<u64>,
+    pub memory_mib: Option<Number<1>>,
 
     /// Name of the store volume.
     #[arg(skip)]

@@ -34,7 +34,6 @@ pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
 }
 
 impl Value for bool {}
-impl Value for u64 {}
 impl Value for String {}
 impl Value for System {}
 impl Value for BoardName {}
@@ -82,16 +81,19 @@ impl<const MIN: u32, const MAX: u32> Number<MIN, MAX> {
     }
 }
 
-impl<const MIN: u32, const MAX: u32> TryFrom<i64> for Number<MIN, MAX> {
+impl<const MIN: u32, const MAX: u32> TryFrom<i128> for Number<MIN, MAX> {
     type Error = String;
 
-    fn try_from(number: i64) -> Result<Self, String> {
+    fn try_from(number: i128) -> Result<Self, String> {
         match u32::try_from(number) {
             Ok(inside) if (MIN..=MAX).contains(&inside) => Ok(Self(inside)),
-            Ok(_) | Err(_) if MAX == u32::MAX && number < i64::from(MIN) => {
+            Ok(_) | Err(_) if MAX < u32::MAX => {
+                Err(format!("`{number}` is not between {MIN} and {MAX}"))
+            }
+            Ok(_) | Err(_) if number < i128::from(MIN) => {
                 Err(format!("`{number}` is less than {MIN}"))
             }
-            Ok(_) | Err(_) => Err(format!("`{number}` is not between {MIN} and {MAX}")),
+            Ok(_) | Err(_) => Err(format!("`{number}` is greater than {MAX}")),
         }
     }
 }
@@ -116,6 +118,14 @@ impl<const MIN: u32, const MAX: u32> Visitor<'_> for NumberVisitor<MIN, MAX> {
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+        self.visit_i128(number.into())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+        self.visit_i128(number.into())
+    }
+
+    fn visit_i128<E: de::Error>(self, number: i128) -> Result<Self::Value, E> {
         number.try_into().map_err(E::custom)
     }
 }
@@ -124,7 +134,7 @@ impl<const MIN: u32, const MAX: u32> FromStr for Number<MIN, MAX> {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number: i64 = text
+        let number: i128 = text
             .parse()
             .map_err(|_| format!("`{text}` is not a number"))?;
         number.try_into()
@@ -265,8 +275,16 @@ mod tests {
         assert_eq!(refused("many"), "`many` is not a number");
         assert_eq!(refused("0"), "`0` is not between 1 and 4096");
         assert_eq!(refused("4097"), "`4097` is not between 1 and 4096");
-        let refused = "0".parse::<Number<1>>().unwrap_err();
-        assert_eq!(refused, "`0` is less than 1");
+        assert_eq!(
+            refused("10000000000000000000"),
+            "`10000000000000000000` is not between 1 and 4096"
+        );
+        let refused = |text: &str| text.parse::<Number<1>>().unwrap_err();
+        assert_eq!(refused("0"), "`0` is less than 1");
+        assert_eq!(
+            refused("5000000000"),
+            "`5000000000` is greater than 4294967295"
+        );
     }
 
     #[test]

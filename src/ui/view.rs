@@ -155,7 +155,7 @@ impl View {
                 lines(table.iter().map(|row| message(row)).collect())
             }
             Event::WorkEnded => {
-                // What the checks found is said by the errors.
+                // The errors say what the checks found.
                 let failed = self
                     .state
                     .ended()

@@ -1,10 +1,9 @@
 //! A machine that was started from a disk, and changes itself with `nixos-rebuild`.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::*;
 
@@ -15,15 +14,14 @@ const START: Duration = Duration::from_secs(300);
 struct Machine {
     key: PathBuf,
     port: u16,
-    _qemu: Running,
+    console: PathBuf,
+    qemu: Running,
 }
 
 impl Machine {
     /// Starts one from the qcow2 file `disk`; what is on its console goes to the file `console`.
     fn start(disk: &Path, key: &Path, console: &Path) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        drop(listener);
+        let port = free_port();
         // A test that is killed leaves no machine behind.
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
@@ -39,7 +37,8 @@ impl Machine {
         Self {
             key: key.to_owned(),
             port,
-            _qemu: Running::start(&mut qemu),
+            console: console.to_owned(),
+            qemu: Running::start(&mut qemu),
         }
     }
 
@@ -69,13 +68,19 @@ impl Machine {
 
     /// Waits until the machine lets in and calls itself `name`.
     #[track_caller]
-    fn wait_for(&self, name: &str) {
-        wait_until(START, name, || {
-            let answer = run(&mut self.ssh("hostname"));
+    fn wait_for(&mut self, name: &str) {
+        let begin = Instant::now();
+        while run(&mut self.ssh("hostname")).stdout != format!("{name}\n") {
+            let console = fs::read(&self.console).unwrap_or_default();
+            assert!(
+                begin.elapsed() < START && !self.qemu.is_ended(),
+                "the machine does not call itself {name} after {:?}; its console:\n{}",
+                begin.elapsed(),
+                String::from_utf8_lossy(&console)
+            );
             // Nothing listens at first: not more than some attempts a second.
             std::thread::sleep(Duration::from_millis(500));
-            answer.stdout == format!("{name}\n")
-        });
+        }
     }
 
     /// Writes standard input, which is the file `from`, to `to` in the machine.
@@ -111,6 +116,26 @@ fn generations(machine: &Machine) -> Vec<String> {
     listed.lines().map(number).collect()
 }
 
+/// Asserts that each generation has its boot loader entry, and that the first one's files are there; `next` is the second one.
+fn assert_both_can_start(machine: &Machine, next: &str) {
+    let entries = machine.run("cd /boot/loader/entries && ls");
+    assert_eq!(
+        entries,
+        "nixos-generation-1.conf\nnixos-generation-2.conf\n"
+    );
+    let first = machine.run("cat /boot/loader/entries/nixos-generation-1.conf");
+    let value = |key| {
+        let mut values = first.lines().filter_map(|line| line.strip_prefix(key));
+        values.next().unwrap()
+    };
+    let init = value("options init=").split(' ').next().unwrap();
+    assert!(!init.starts_with(next), "{first}");
+    let (linux, initrd) = (value("linux "), value("initrd "));
+    machine.run(&format!(
+        "cd /boot && test -s .{linux} && test -s .{initrd} && test -x {init}"
+    ));
+}
+
 /// The same file builds the disk and, with another name, the next system on the machine: nothing is fetched or built that is there.
 #[test]
 fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
@@ -133,7 +158,7 @@ fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
     let mut resize = Command::new("qemu-img");
     run(resize.args(["resize", "-q"]).arg(&disk).arg("1200M")).assert_exit_code(0);
 
-    let machine = Machine::start(&disk, &key, &user.home.path().join("console"));
+    let mut machine = Machine::start(&disk, &key, &user.home.path().join("console"));
     machine.wait_for("first");
     let size = machine.run("df -m / | tail -n 1");
     let mib: u32 = size.split_whitespace().nth(1).unwrap().parse().unwrap();
@@ -166,12 +191,7 @@ fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
     let command_line = machine.run("cat /proc/cmdline");
     let started = format!("init={}/init ", next.trim_end());
     assert!(command_line.contains(&started), "{command_line}");
-    // The first one can still be started.
-    let entries = machine.run("cd /boot/loader/entries && ls");
-    assert_eq!(
-        entries,
-        "nixos-generation-1.conf\nnixos-generation-2.conf\n"
-    );
+    assert_both_can_start(&machine, next.trim_end());
     drop(machine);
     runs.assert_nothing_left();
 }

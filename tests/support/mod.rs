@@ -112,6 +112,12 @@ pub fn file_names(dir: &Path) -> Vec<String> {
     names
 }
 
+/// A TCP port of this machine on which nothing listens. Another program may take it before the caller does.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
 /// Waits until `condition` holds, and fails after `limit`; returns how long it took.
 #[track_caller]
 pub fn wait_until(limit: Duration, what: &str, condition: impl Fn() -> bool) -> Duration {

@@ -1,7 +1,6 @@
 //! An SSH server that stands for another machine: it runs as the account, which may log in there.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -31,11 +30,7 @@ impl Sshd {
             .arg(root().join(TOOLS))
             .arg(&dir))
         .assert_exit_code(0);
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = super::free_port();
         for name in ["host", "key"] {
             let mut make = Command::new("ssh-keygen");
             make.args(["-q", "-t", "ed25519", "-N", "", "-f"])

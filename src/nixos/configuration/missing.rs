@@ -17,10 +17,9 @@ const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
 /// The command line that a hint suggests for another configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct SuggestedCommand {
-    /// The subcommand that was given.
-    pub name: &'static str,
+    name: &'static str,
     /// The flag before the path of a configuration; `None` where the path is an argument, which may be a directory.
-    pub config_flag: Option<&'static str>,
+    config_flag: Option<&'static str>,
 }
 
 impl SuggestedCommand {
@@ -30,6 +29,23 @@ impl SuggestedCommand {
         Self {
             name,
             config_flag: None,
+        }
+    }
+
+    /// The same for a subcommand that takes the path of a file with `flag`.
+    #[must_use]
+    pub fn with_flag(self, flag: &'static str) -> Self {
+        Self {
+            config_flag: Some(flag),
+            ..self
+        }
+    }
+
+    /// What its path may be.
+    fn takes(self) -> &'static str {
+        match self.config_flag {
+            None => "file or directory",
+            Some(_) => "file",
         }
     }
 
@@ -74,10 +90,8 @@ fn missing_hint(path: &Path, command: SuggestedCommand) -> String {
     if name != "sd-card.nix" {
         return match nearest(&name, modules.iter().map(String::as_str)) {
             Some(meant) => format!("did you mean {}?", shown(meant)),
-            None => modules_hint(directory, &modules, command).unwrap_or_else(|| {
-                "check the path: it may be that of a file, or of a directory with an sd-card.nix"
-                    .to_owned()
-            }),
+            None => modules_hint(directory, &modules, command)
+                .unwrap_or_else(|| path_hint(command).to_owned()),
         };
     }
     modules.retain(|module| !PACKAGES.contains(&module.as_str()));
@@ -89,6 +103,14 @@ fn missing_hint(path: &Path, command: SuggestedCommand) -> String {
         None => modules_hint(directory, &modules, command)
             .or_else(|| subdirectory_hint(directory, &name, command))
             .unwrap_or_else(|| no_module_hint(directory, command)),
+    }
+}
+
+/// What to do about a path of nothing.
+fn path_hint(command: SuggestedCommand) -> &'static str {
+    match command.config_flag {
+        None => "check the path: it may be that of a file, or of a directory with an sd-card.nix",
+        Some(_) => "check the path: it must be that of a file",
     }
 }
 
@@ -144,10 +166,7 @@ fn no_module_hint(directory: &Path, command: SuggestedCommand) -> String {
     if is_here || !directory.is_dir() {
         return format!(
             "`sdbuild init` writes one into the current directory; for one elsewhere give its {}: {}",
-            match command.config_flag {
-                None => "file or directory",
-                Some(_) => "file",
-            },
+            command.takes(),
             command.with("PATH")
         );
     }

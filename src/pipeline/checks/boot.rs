@@ -23,7 +23,10 @@ fn check(system: System, kvm: Kvm) -> Check {
         );
     }
     match kvm {
-        Kvm::Usable => Check::good(topic, "`sdbuild boot` uses KVM"),
+        Kvm::Usable => Check::good(
+            topic,
+            "`sdbuild boot` uses KVM where QEMU is installed; in a container it emulates",
+        ),
         Kvm::Missing => Check::good(
             topic,
             "this machine has no KVM, so `sdbuild boot` emulates, which is slower",
@@ -32,7 +35,7 @@ fn check(system: System, kvm: Kvm) -> Check {
             topic,
             "this user may not open /dev/kvm, so `sdbuild boot` emulates, which is slower",
         )
-        .remedy("add yourself to the group of /dev/kvm, mostly `sudo usermod -aG kvm $USER`, and log in again"),
+        .remedy("add yourself to the group of /dev/kvm, usually `sudo usermod -aG kvm $USER`, and log in again"),
     }
 }
 

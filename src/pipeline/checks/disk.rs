@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use nix::unistd::{AccessFlags, access};
-
 use crate::common::disk_space::{free_space, free_space_for_users};
 use crate::common::human_bytes::human_bytes;
+use crate::common::writable_dir::try_to_write;
 use crate::oci::MissingImages;
 use crate::output;
 use crate::pipeline::checks::check::Check;
@@ -32,7 +31,7 @@ const FIRST_DOWNLOADS: u64 = 400_000_000;
 /// The disk with the engine's images and volumes, where it is one of this machine.
 pub(super) fn engine(machine: &Machine<'_>) -> Option<Check> {
     let engine = machine.engine.filter(|engine| engine.is_on_this_kernel)?;
-    if !machine.writes_image && machine.doctor.is_none() {
+    if !machine.builds {
         return None;
     }
     let dir = Path::new(&engine.facts.root_dir);
@@ -61,9 +60,11 @@ pub(super) fn output(machine: &Machine<'_>) -> Option<Check> {
 
 /// The directory that the image is written to, when it cannot be used.
 pub(super) fn output_directory(machine: &Machine<'_>) -> Option<Check> {
+    if !machine.writes_image {
+        return None;
+    }
     let failures = output::preflight(&machine.settings.output);
-    let failure = failures.first().filter(|_| machine.writes_image)?;
-    Some(Check::failed("output directory", failure))
+    Some(Check::failed("output directory", failures.first()?))
 }
 
 /// The disk with run locks and build logs, when it is full.
@@ -176,11 +177,7 @@ fn unknown(topic: &'static str, dir: &std::path::Display<'_>) -> Check {
 /// A check for `dir`, or the directory above it where it would be created, unless it can be written to.
 fn unwritable(topic: &'static str, dir: &Path, variable: &str) -> Option<Check> {
     let existing = existing(dir);
-    let why = match access(existing, AccessFlags::W_OK | AccessFlags::X_OK) {
-        Ok(()) if existing.is_dir() => return None,
-        Ok(()) => "not a directory",
-        Err(error) => error.desc(),
-    };
+    let why = try_to_write(existing).err()?;
     let (dir, existing) = (dir.display(), existing.display());
     let text = format!("write to the {topic} {dir}: {existing}: {why}");
     let remedy = format!("set {variable} to a directory that you may write to");

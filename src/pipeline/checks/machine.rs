@@ -14,6 +14,8 @@ use crate::settings;
 pub(in crate::pipeline) struct Machine<'a> {
     /// The settings of the build.
     pub(in crate::pipeline) settings: &'a settings::Build,
+    /// Whether derivations are built.
+    pub(in crate::pipeline) builds: bool,
     /// Whether an image is written to the output directory.
     pub(in crate::pipeline) writes_image: bool,
     /// The engine; `None` when it does not answer.
@@ -101,6 +103,7 @@ pub(super) mod fixture {
     ) -> Machine<'a> {
         Machine {
             settings,
+            builds: true,
             writes_image: true,
             engine: Some(EngineView {
                 facts,

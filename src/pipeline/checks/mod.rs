@@ -71,7 +71,7 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (network::loopback, InBuild::StopsAndWarns),
     (network::nixpkgs, InBuild::Nothing),
     (network::clock, InBuild::Nothing),
-    // A build starts no virtual machine.
+    // Without KVM an image boots too, only slower.
     (boot::kvm, InBuild::Nothing),
     // A build removes them.
     (leftovers::leftovers, InBuild::Nothing),

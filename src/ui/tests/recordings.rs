@@ -67,6 +67,20 @@ fn plain_output_has_no_control_characters_and_no_log() {
 }
 
 #[test]
+fn failed_checks_are_told_by_their_errors_alone() {
+    let lines = |phase| {
+        let mut view = View::new(ViewKind::Plain(Plain::default()), 0, false);
+        let events = [Event::Started(phase), Event::WorkEnded];
+        let items = events
+            .iter()
+            .flat_map(|event| view.handle(event, Duration::from_secs(2)));
+        format!("{:?}", items.collect::<Vec<_>>())
+    };
+    assert!(lines(Phase::Build).contains("Build: failed after"));
+    assert_eq!(lines(Phase::Preflight), "[]");
+}
+
+#[test]
 fn json_output_is_one_object_per_line() {
     let mut view = View::new(ViewKind::Json(Json::default()), 1, true);
     let mut kinds = std::collections::BTreeMap::<String, u32>::new();

@@ -8,6 +8,28 @@ use crate::support::*;
 use crate::{GOOD, as_nobody, user};
 
 #[test]
+fn hints_of_shell_name_its_flag() {
+    CliTest::new(&["shell"])
+        .exit_code(2)
+        .stderr("its file: sdbuild shell --config PATH")
+        .run();
+    CliTest::new(&["shell"])
+        .file("configuration.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: to use configuration.nix instead: sdbuild shell --config configuration.nix")
+        .run();
+    CliTest::new(&["shell"])
+        .file("pi/sd-card.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: pi has one: sdbuild shell --config pi/sd-card.nix")
+        .run();
+    CliTest::new(&["shell", "--config", "no/such.nix"])
+        .exit_code(2)
+        .stderr("hint: check the path: it must be that of a file")
+        .run();
+}
+
+#[test]
 fn missing_configuration_names_what_is_there_instead() {
     CliTest::new(&["build"])
         .exit_code(2)

@@ -1,5 +1,6 @@
-# Writes an entry for each generation of the system, and makes that of the system $1 the default. Names and content are those of
-# nixpkgs' systemd-boot-builder.
+# Writes an entry for each generation of the system, and makes that of the system $1 the default. Names of files
+# and keys are those of nixpkgs' systemd-boot-builder, which also writes a date and the machine's id, and removes entries of generations
+# that are gone.
 set -e
 grep -q ' /boot ' /proc/mounts || { echo "/boot is not mounted" >&2; exit 1; }
 
@@ -31,5 +32,6 @@ END
   [ "$system" != "$1" ] || default=$entry
 done
 [ -n "$default" ] || { echo "$1 is no generation of the system" >&2; exit 1; }
+grep -q '^default ' /boot/loader/loader.conf || { echo "loader.conf names no default" >&2; exit 1; }
 sed -i "s/^default .*/default $default/" /boot/loader/loader.conf
 sync
