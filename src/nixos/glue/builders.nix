@@ -7,7 +7,7 @@
 # derivation's variables and its command's text. `unproven` has the commands of the user that are part of NixOS's own.
 { lib, target, native, changed, retry, isEmulated, unproven }:
 let
-  inherit (import ./text.nix { inherit lib; }) contains;
+  inherit (import ./text.nix { inherit lib; }) contains withoutContext;
 
   # nixpkgs' own function, called with native tools and the image's shell, which is in the first line of the scripts that
   # these builders write.
@@ -102,7 +102,18 @@ let
   # Builders that take a set with phases and any other attribute of a derivation: emulated with more than the `known` ones.
   withKnownArguments =
     known: builder: depends: args:
-    if builtins.removeAttrs args known != { } then target.${builder} args else oneOf (depends args) native builder args;
+    if builtins.removeAttrs args known != { } then target.${builder} args else oneOf (depends args) installing builder args;
+  installing = native // {
+    replaceVarsWith = args: native.replaceVarsWith (args // lib.optionalAttrs (args ? nativeBuildInputs) { nativeBuildInputs = [ native.installShellFiles ]; });
+  };
+  # The arguments with which NixOS's own tools install their manual page; none if there is more to them.
+  manualPage =
+    args:
+    let
+      isOnly = builtins.match "[[:space:]]*installManPage ${builtins.storeDir}/[[:alnum:]._+-]+[[:space:]]*" (withoutContext (args.postInstall or ""));
+      isKnown = args.nativeBuildInputs or [ ] == [ (target.installShellFiles or null) ] && !lib.elem "installShellFiles" changed;
+    in
+    lib.optionals (isOnly != null && isKnown) [ "nativeBuildInputs" "postInstall" ];
 
   # Whether nixpkgs would replace the interpreter in a script's first line by one of the builder's own tools. Not when the
   # line has a store path already, or gets one. A script that a derivation makes cannot be read before it is built.
@@ -135,7 +146,9 @@ let
     concatTextFile = withParts [ "checkPhase" ] trivial "concatTextFile";
     writeShellApplication = withParts [ "checkPhase" ] trivial "writeShellApplication";
     # Replaces values in a file.
-    replaceVarsWith = withKnownArguments [ "dir" "isExecutable" "manPage" "meta" "name" "replacements" "src" ] "replaceVarsWith" namesShell;
+    replaceVarsWith =
+      args:
+      withKnownArguments ([ "dir" "isExecutable" "manPage" "meta" "name" "passthru" "replacements" "src" ] ++ manualPage args) "replaceVarsWith" namesShell args;
     # `--subst-var` takes a value from the derivation's environment, which includes $system.
     substitute = withKnownArguments [ "dir" "isExecutable" "name" "src" "substitutions" ] "substitute" (args: lib.elem "--subst-var" args.substitutions or [ ]);
   };
@@ -151,11 +164,42 @@ let
         args:
         let
           isSystem = builtins.isAttrs args && args ? buildCommand && lib.hasPrefix systemName (args.name or "");
-          emulate = isEmulated args args.buildCommand || hasUnproven args.name args.buildCommand;
+          # Its structured attributes are read by the shell only, in which machine.nix corrects them.
+          variables = builtins.removeAttrs args [ "__structuredAttrs" ];
+          emulate = isEmulated variables (evident args) || hasUnproven args.name args.buildCommand;
           make = stdenv: stdenv.mkDerivation args;
         in
         if isSystem then either emulate (make target.stdenvNoCC) (make native.stdenvNoCC) else make target.stdenvNoCC;
     };
+  };
+  # The system's commands, in which a variable that is read by its name, and the hook that wraps the program that switches to the
+  # system, cannot be judged by the text.
+  evident =
+    args:
+    let
+      isOut = args.toplevelVar or null == "out";
+      wrapper = (target.buildPackages or target).makeWrapper or "";
+      hook = "source ${withoutContext "${wrapper}"}/nix-support/setup-hook\n";
+      isPristine = !lib.any (name: lib.elem name changed) [ "makeWrapper" "makeShellWrapper" "buildPackages" ];
+    in
+    builtins.replaceStrings
+      (lib.optional isOut "\${!toplevelVar}" ++ lib.optional isPristine hook)
+      (lib.optional isOut "$out" ++ lib.optional isPristine "\n")
+      (withoutContext args.buildCommand);
+  # NixOS's own tools that are packages: binary caches do not have them, because they prefer a local build.
+  ownTools =
+    lib.genAttrs [ "nixos-build-vms" "nixos-container" "nixos-enter" "nixos-install" ] (
+      name:
+      let
+        tool = target.${name};
+        takes = lib.functionArgs (tool.override or (_: { }));
+      in
+      if takes ? replaceVarsWith then tool.override (builtins.intersectAttrs takes { inherit (all) replaceVarsWith nixos-enter; }) else tool
+    );
+  # Perl with packages: a package set of its own in nixpkgs, but which packages, and so the derivation, NixOS's modules say. The image's
+  # compiler makes its programs, natively as well.
+  perl = target.perl // lib.optionalAttrs (target.perl ? withPackages) {
+    withPackages = packages: (target.perl.withPackages packages).override { buildEnv = all.buildEnv or target.buildEnv; };
   };
   # Their commands are nixpkgs' own, and the user's input is only copied.
   plain = [
@@ -181,7 +225,7 @@ let
     else
       fast;
   pick = names: set: lib.mapAttrs (name: untilMade target.${name}) (builtins.intersectAttrs (lib.genAttrs names (_: null)) set);
-  all = pick plain trivial // pick whole native // { inherit (native) formats; } // inspected // environments // system;
+  all = pick plain trivial // pick whole native // { inherit (native) formats; inherit perl; } // inspected // environments // system // ownTools;
 
   # The packages whose programs a builder runs: the arguments of its function, where these can be read, and those below.
   toolsOf = name: [ name "stdenv" "stdenvNoCC" "runCommand" ] ++ lib.optionals (lib.elem name whole) (argumentsOf name) ++ tools.${name} or [ ];
@@ -191,6 +235,7 @@ let
     formats = [ "jq" "remarshal" "remarshal_0_17" "yj" "python3" "libxml2" "libxslt" "xmlformat" "elixir" "lua" "black" "stylua" "hocon" ];
     symlinkJoin = [ "lndir" "xorg" ];
     buildEnv = [ "perl" ];
+    perl = [ "buildEnv" "makeWrapper" "makeBinaryWrapper" "perlPackages" "stdenv" ];
     closureInfo = [ "jq" "coreutils" ];
     makeDBusConf = [ "dbus" "libxslt" "findXMLCatalogs" ];
     makeInitrd = packers;

@@ -15,14 +15,15 @@ let
   anyOf = patterns: "(${lib.concatStringsSep "|" patterns})";
   word = text: "[^[:alnum:]_./-]${text}[^[:alnum:]_./-]";
 
-  # What the shell has compiled in, under its names or by computed ones; files of other commands, which are not inspected.
+  # What the shell has compiled in, under its names or by computed ones; files of other commands, which are not inspected (`. |` is
+  # part of a filter of jq).
   ofTheShell = anyOf [
     "BASH_VERSINFO" (word "help") (word "eval") "compgen"
     # ''${!name}, but not ''${!name[@]}, which are the keys of an array.
     "[$][{]!([^[:alnum:]_]|[[:alnum:]_]+([^][:alnum:]_[]|\\[[^@*]))"
     # References to variables by name, and lists of all variables.
     "(declare|typeset|local|export|readonly) +-[[:alpha:]]*[np]"
-    "([\n;&|({`]|then|do|else|!|command|builtin)[[:blank:]]*([.]|source)[[:blank:]]"
+    "([\n;&|({`]|then|do|else|!|command|builtin)[[:blank:]]*([.]|source)[[:blank:]]+[^|[:blank:]]"
     # The kernel's files, which QEMU replaces in part; the derivation's variables as Nix has written them.
     "/proc/" "NIX_ATTRS" "[.]attrs[.]"
   ];
@@ -35,6 +36,10 @@ let
     "type -[pPa]" "command -v" "which "
     "patchShebangs" "patchelf" "strip " "ldd " (word "(cc|gcc)")
   ];
+  # An entry of NixOS's /etc that links to a file of the kernel, as /etc/mtab does: the function of that name links to its first
+  # argument, and lists files only for a pattern.
+  isEntry =
+    line: lib.hasPrefix "makeEtcEntry /proc/" line && builtins.match "makeEtcEntry [[:alnum:]_/-]+( [[:alnum:]_/+.-]+){4}" line != null;
   isComment = line: builtins.match "[[:blank:]]*#([^!].*)?" (builtins.substring 0 200 line) != null;
 
   # A command of which nothing depends on the machine: it consists of the programs below, files of the store and of the
@@ -60,7 +65,7 @@ in
   isSuspicious =
     text:
     let
-      written = lines text;
+      written = lib.filter (line: !isEntry line) (lines text);
       joined = "\n${lib.concatStringsSep "\n" written}\n";
       code = "\n${lib.concatStringsSep "\n" (lib.filter (line: !isComment line) written)}\n";
     in

@@ -49,6 +49,11 @@ let
     replaceVars = _: _: made who;
     # As callPackage leaves it.
     closureInfo = { __functor = _: _: made who; };
+    installShellFiles = "/nix/store/pages";
+    makeWrapper = "/nix/store/wrap";
+    stdenvNoCC.mkDerivation = _: made who;
+    perl.withPackages = packages: { override = set: set.buildEnv { postBuild = packages; }; };
+    nixos-enter.override = { __functor = _: set: set.replaceVarsWith script; __functionArgs.replaceVarsWith = false; };
   };
   using = {
     inherit lib;
@@ -62,6 +67,13 @@ let
   of = import /glue/builders.nix using;
   withChanged = tool: import /glue/builders.nix (using // { changed = [ tool ]; });
   script = { src = ./ours.sh; isExecutable = true; replacements.shell = "/nix/store/shell"; };
+  page = { nativeBuildInputs = [ "/nix/store/pages" ]; postInstall = "  installManPage /nix/store/ours.8\n"; passthru = { }; };
+  nixos = {
+    name = "nixos-system-x";
+    __structuredAttrs = true;
+    toplevelVar = "out";
+    buildCommand = "(\n  source /nix/store/wrap/nix-support/setup-hook\n  wrapProgram a --set TOP \${!toplevelVar}\n)\njq a(. | first)\n";
+  };
   text = { src = ./theirs.sh; substitutions = [ "--replace-fail" "a" "b" ]; };
 in
 builtins.mapAttrs (_: map (made: made.drvPath)) {
@@ -73,6 +85,10 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
     (of.replaceVars ./ours.sh { })
     ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; })
     ((of.buildEnv { }).overrideAttrs (old: { name = old.name; }))
+    (of.replaceVarsWith (script // page))
+    of.nixos-enter
+    (of.perl.withPackages "cd x")
+    (of.stdenvNoCC.mkDerivation nixos)
   ];
   images = [
     (of.replaceVarsWith (script // { src = ./theirs.sh; }))
@@ -90,12 +106,48 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
     (of.substitute (text // { postInstall = ""; }))
     ((of.buildEnv { }).overrideAttrs { preferLocalBuild = true; buildCommand = ""; })
     ((of.buildEnv { }).overrideAttrs (old: old // { }))
+    (of.replaceVarsWith (script // page // { nativeBuildInputs = [ "/nix/store/other" ]; }))
+    (of.replaceVarsWith (script // page // { postInstall = page.postInstall + "true\n"; }))
+    ((withChanged "installShellFiles").replaceVarsWith (script // page))
+    (of.perl.withPackages "echo $BASH_VERSINFO")
+    (of.stdenvNoCC.mkDerivation (nixos // { toplevelVar = "other"; }))
+    (of.stdenvNoCC.mkDerivation (nixos // { buildCommand = nixos.buildCommand + "source /nix/store/other\n"; }))
+    ((withChanged "makeWrapper").stdenvNoCC.mkDerivation nixos)
+    (of.stdenvNoCC.mkDerivation (nixos // { name = "other"; }))
   ];
   # Without these, those of the image are used.
   gone = map (tool: { drvPath = if withChanged tool ? closureInfo then "there" else "gone"; }) [ "jq" "stdenv" "closureInfo" ]
     ++ map (tool: { drvPath = if withChanged tool ? buildEnv then "gone" else "there"; }) [ "jq" "htop" ];
 }'
 "#;
+
+/// In a builder: which texts of commands look as if they depended on the machine.
+const SUSPICIOUS: &str = r#"
+nix-instantiate --eval --strict --json --expr '
+let
+  text = import /glue/text.nix { lib = import /nixpkgs/lib; };
+in
+map text.isSuspicious [
+  "makeEtcEntry /proc/mounts mtab direct-symlink +0 +0"
+  "jq .a = (. | first)"
+  "makeEtcEntry /proc/*/stat x symlink +0 +0"
+  "makeEtcEntry /proc/mounts mtab direct-symlink +0 +0; cat /proc/cpuinfo"
+  "makeEtcEntry /proc/mounts $(cat /proc/version) symlink +0 +0"
+  "cat /proc/mounts"
+  ". ./file"
+  "true | . file"
+]'
+"#;
+
+#[test]
+fn links_to_the_kernels_files_are_no_reading_of_them() {
+    if !engine_available() {
+        return;
+    }
+    ready();
+    let said: Vec<bool> = serde_json::from_str(&said_inside(STORE, SUSPICIOUS, &[])).unwrap();
+    assert_eq!(said, [false, false, true, true, true, true, true, true]);
+}
 
 #[test]
 fn small_builders_use_native_tools_only_where_invisible() {
