@@ -90,7 +90,7 @@ impl StartFiles {
     ) -> Result<Self, Failure> {
         let (Some(kernel), Some(device_tree)) = (start.kernel, start.device_tree) else {
             let text = format!(
-                "a {title} does not start this image: {}",
+                "a {title} does not start this image, which lacks: {}",
                 start.missing.join("; ")
             );
             return Err(Failure::message(Class::Build, text).hint(

@@ -60,7 +60,7 @@ fn warning(report: &BoardReport, board: &Board) -> Option<String> {
         )
     };
     Some(format!(
-        "a {title} does not start this image: {missing}\n  hint: {init}`sdbuild inspect` shows what each board lacks"
+        "a {title} does not start this image, which lacks: {missing}\n  hint: {init}`sdbuild inspect` shows what each board lacks"
     ))
 }
 
@@ -86,7 +86,8 @@ mod tests {
         let text = warning(&report, "rpi4").unwrap();
         assert!(!text.contains("sdbuild init"), "{text}");
         let text = warning(&report, "rock64").unwrap();
-        let start = "a PINE64 ROCK64 does not start this image: U-Boot; a device tree\n";
+        let start =
+            "a PINE64 ROCK64 does not start this image, which lacks: U-Boot; a device tree\n";
         assert!(text.starts_with(start), "{text}");
         assert!(text.contains("sdbuild init DIR --board rock64"), "{text}");
     }

@@ -33,7 +33,10 @@ pub async fn run(
         if args.json {
             print_json(&object(&checked), ui)?;
         } else {
-            ui.result(&as_lines(&checked, ui.result_size().0))?;
+            let lines = as_lines(&checked, ui.result_size().0);
+            if !lines.is_empty() {
+                ui.result(&lines)?;
+            }
         }
         verdict(&checked.findings, checked.failure)
     })

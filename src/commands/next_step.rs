@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::common::failure::Failure;
+use crate::common::image_format::{self, extension_of};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::nixos::flake;
@@ -52,7 +53,7 @@ fn first_steps(columns: usize) -> Vec<String> {
     ]);
     lines.extend([String::new(), "With a configuration:".to_owned()]);
     lines.extend(with_configuration(columns));
-    lines.extend(with_image(columns));
+    lines.extend(WITH_IMAGE.map(|(command, purpose)| step(command, purpose, columns)));
     lines.push(String::new());
     lines.extend(labelled("", 0, ALL_COMMANDS, columns));
     lines
@@ -68,11 +69,28 @@ fn with_configuration(columns: usize) -> [String; 2] {
     ]
 }
 
-fn with_image(columns: usize) -> [String; 2] {
-    [
-        step("boot", "boots the image in a virtual machine", columns),
-        step("flash", "lists the cards to write it to", columns),
-    ]
+/// The commands that go on with an image, each with its purpose.
+const WITH_IMAGE: [(&str, &str); 2] = [
+    ("boot", "boots the image in a virtual machine"),
+    ("flash", "lists the cards to write it to"),
+];
+
+/// The commands that a format goes on with whose files have names such as `name`.
+fn with_image(name: &str, columns: usize) -> Vec<String> {
+    let formats = image_format::all()
+        .filter(|row| extension_of(name, row.extensions.iter().copied()).is_some());
+    let named: Vec<_> = formats.flat_map(|row| row.next).collect();
+    let is_next = |command: &str| {
+        named
+            .iter()
+            .any(|(next, _)| next.strip_prefix("sdbuild ") == Some(command))
+    };
+    let steps = WITH_IMAGE
+        .into_iter()
+        .filter(|(command, _)| is_next(command));
+    steps
+        .map(|(command, purpose)| step(command, purpose, columns))
+        .collect()
 }
 
 /// A command with its purpose.
@@ -106,7 +124,7 @@ fn steps(
         let newer = newer.map_or_else(String::new, |text| format!("; {text}"));
         let text = format!("The newest image is {}{newer}. Next:", quoted(&image.shown));
         lines.extend(labelled("", 0, &text, columns));
-        lines.extend(with_image(columns));
+        lines.extend(with_image(&image.shown, columns));
     }
     lines.extend(labelled("", 0, ALL_COMMANDS, columns));
     lines
@@ -126,6 +144,12 @@ mod tests {
         };
         let with = steps("sd-card.nix", false, Some(&image), 80).join("\n");
         assert!(!with.contains("newer"), "{with}");
+        image.shown = "out/pi.qcow2".to_owned();
+        let disk = steps("sd-card.nix", false, Some(&image), 80).join("\n");
+        assert!(
+            disk.contains("sdbuild boot") && !disk.contains("sdbuild flash"),
+            "{disk}"
+        );
         image.newer = Some("my keys.nix".into());
         let narrow = steps("sd-card.nix", false, Some(&image), 40);
         assert!(narrow.len() <= 22, "{narrow:#?}");

@@ -74,6 +74,14 @@ impl Source {
         }
     }
 
+    /// The same of what has the source, and the name of the configuration in it, if it may have several and one was named.
+    pub fn place_and_name(&self) -> (OsString, Option<String>) {
+        match self {
+            Self::Module(_) => (self.identity(), None),
+            Self::Flake(flake) => (flake.place().into(), flake.configuration_name()),
+        }
+    }
+
     /// Location of the flake; `None` for a module file.
     pub fn flake_location(&self) -> Option<String> {
         match self {

@@ -48,6 +48,8 @@ use crate::common::http_url::without_secrets;
 
 /// The flake itself among the inputs that the user's git fetches.
 pub const SELF: &str = "self";
+/// The flake's output with its configurations.
+const CONFIGURATIONS: &str = "nixosConfigurations";
 
 /// A flake that exists, as far as that is known without Nix.
 #[derive(Clone, Debug)]
@@ -142,8 +144,23 @@ impl Flake {
 
     /// What distinguishes it from other sources, for its name on the store volume.
     pub(super) fn identity(&self) -> String {
-        let (location, attribute) = (self.location(), self.reference.attribute.join("\0"));
-        format!("flake {location}#{attribute}")
+        let attribute = self.reference.attribute.join("\0");
+        format!("{}#{attribute}", self.place())
+    }
+
+    /// What distinguishes it from other flakes, whichever of its configurations is built.
+    pub(super) fn place(&self) -> String {
+        format!("flake {}", self.location())
+    }
+
+    /// The name of its configuration; `None` for the only one of a flake, which need not be named.
+    pub(super) fn configuration_name(&self) -> Option<String> {
+        let attribute = match self.reference.attribute.as_slice() {
+            [] => return None,
+            [set, name @ ..] if set == CONFIGURATIONS && !name.is_empty() => name,
+            name => name,
+        };
+        Some(attribute.join("\0"))
     }
 
     /// The files of a local flake.

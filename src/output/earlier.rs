@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use serde::Deserialize;
 
+use super::image_owner::ImageOwnerId;
 use super::manifest::{Provenance, SidecarHash};
 use super::replaceable::{Replaceable, hash_of_sidecar};
 use super::request::{Image, OutputSettings};
@@ -48,7 +49,7 @@ struct Registrar {
 
 #[derive(Debug, Deserialize)]
 struct Configuration {
-    id: String,
+    id: ImageOwnerId,
     evaluation: Option<Sha256Hash>,
 }
 
@@ -140,8 +141,8 @@ impl EarlierImage {
 
     /// Whether it was made from the same configuration as `origin`, at whatever time.
     pub(super) fn is_of(&self, origin: &Provenance) -> bool {
-        let id = &origin.configuration.id;
-        !id.is_empty() && self.fields.configuration.id == *id
+        let owner = &self.fields.configuration.id;
+        owner.is_same(&origin.configuration.id)
     }
 
     /// Whether the same result was written in the same way.
@@ -218,7 +219,7 @@ mod tests {
 
     fn origin(id: &str, store_path: &str) -> Provenance {
         let mut origin = Provenance::default();
-        origin.configuration.id = id.to_owned();
+        origin.configuration.id = ImageOwnerId::new(id.to_owned(), None);
         origin.result.store_path = store_path.to_owned();
         origin
     }

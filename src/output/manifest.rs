@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::head_tail::HeadTail;
+use super::image_owner::ImageOwnerId;
 use super::stages::StageOutput;
 use crate::common::cancel::Cancel;
 use crate::common::compression::{Compression, CompressionOptions};
@@ -82,8 +83,8 @@ pub struct Configuration {
     pub file: String,
     /// SHA-256 of everything that is sent to the builder of it.
     pub sha256: String,
-    /// The same for every build of the same file for the same host on the same machine, and of nothing else.
-    pub id: String,
+    /// By which a later build knows that the image is its own.
+    pub id: ImageOwnerId,
     /// The key of the evaluation, if it was pure: the same key gives the same result.
     pub evaluation: Option<Sha256Hash>,
     /// The flake, if it is one.

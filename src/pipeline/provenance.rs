@@ -1,5 +1,6 @@
 //! What goes into an image, as data for its manifest: without any path of the user's machine.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use crate::common::build_mode::EmulationChoice;
@@ -11,6 +12,7 @@ use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs};
 use crate::nixos::builder::BuildResult;
 use crate::nixos::flake::FlakeReport;
 use crate::oci::Definition;
+use crate::output::ImageOwnerId;
 use crate::output::manifest::{self, Built, ContainerImage, Nixpkgs, Program, Provenance};
 use crate::pipeline::emulation::Emulation;
 use crate::pipeline::plan::Plan;
@@ -68,7 +70,7 @@ pub(super) fn provenance(
         configuration: manifest::Configuration {
             file: source.name,
             sha256: built.configuration_sha256.to_string(),
-            id: configuration_id(plan),
+            id: image_owner_id(plan),
             evaluation: built.evaluation,
             flake: report.map(|report| flake(report, source.overridden_inputs)),
         },
@@ -79,11 +81,20 @@ pub(super) fn provenance(
     }
 }
 
-/// Tells the images of one configuration, host and format from those of others without naming its path: a hash that also has the identity
-/// of this machine in it cannot be guessed.
+/// Tells one configuration, host and format from others without naming its path.
 pub(super) fn configuration_id(plan: &Plan) -> String {
+    id_of(&plan.source.source.identity(), plan)
+}
+
+/// The same as images have it.
+pub(super) fn image_owner_id(plan: &Plan) -> ImageOwnerId {
+    let (place, name) = plan.source.source.place_and_name();
+    ImageOwnerId::new(id_of(&place, plan), name.as_deref())
+}
+
+/// A hash of `source`, host and format; it also has the identity of this machine in it, so that it cannot be guessed.
+fn id_of(source: &OsStr, plan: &Plan) -> String {
     let machine = plain_file::read_text(Path::new("/etc/machine-id"), MAX_MACHINE_ID_BYTES);
-    let source = plan.source.source.identity();
     let host = plan.settings.host_name.as_deref().unwrap_or_default();
     let format = &plan.settings.format;
     // An id is the same as before there were others.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::options::Options;
 use crate::common::failure::{Class, Failure, OrFail};
@@ -31,15 +31,40 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
         }
         Err(e) => return Err(e).or_usage(format!("read {}", path.display())),
     };
-    let operation = format!("read {}", path.display());
-    let table = DeTable::parse(&text).or_usage(&operation)?;
-    let keys = table.get_ref().keys().map(|key| {
+    parse(&text).map_err(|failure| failure.context(format!("read {}", path.display())))
+}
+
+/// The settings in the text of a file.
+fn parse(text: &str) -> Result<Options, Failure> {
+    let table = DeTable::parse(text).map_err(|error| not_understood(&error))?;
+    let keys = table.get_ref().iter().map(|(key, value)| {
         let before = text.get(..key.span().start).unwrap_or_default();
-        (key.get_ref().as_ref(), before.matches('\n').count() + 1)
+        Key {
+            name: key.get_ref().as_ref(),
+            line: before.matches('\n').count() + 1,
+            is_section: matches!(value.get_ref(), DeValue::Table(_)),
+        }
     });
-    check_keys(keys).map_err(|failure| failure.context(&operation))?;
+    check_keys(keys)?;
     // From the text again: errors of a parsed table have no line numbers.
-    toml::from_str(&text).or_usage(&operation)
+    toml::from_str(text).map_err(|error| not_understood(&error))
+}
+
+/// A text that is not TOML, or a value that a setting cannot have.
+fn not_understood(error: &toml::de::Error) -> Failure {
+    // The excerpt ends with an empty line.
+    let text = error.to_string();
+    Failure::usage(text.trim_end())
+        .hint("texts are in quotes, lists in brackets, and switches are true or false")
+}
+
+/// A key of the file.
+struct Key<'a> {
+    name: &'a str,
+    /// The number of its line, counted from 1.
+    line: usize,
+    /// Whether it has keys of its own, as `[name]` begins.
+    is_section: bool,
 }
 
 /// Every key of the file.
@@ -50,14 +75,25 @@ fn known_keys() -> Result<Vec<String>, Failure> {
     keys.ok_or_else(|| Failure::message(Class::Internal, "settings are not an object"))
 }
 
-/// Refuses an unknown key, and suggests the one that it may mean. The keys come with the numbers of their lines.
-fn check_keys<'a>(keys: impl Iterator<Item = (&'a str, usize)>) -> Result<(), Failure> {
+/// Refuses an unknown key, and suggests the one that it may mean.
+fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
     let known = known_keys()?;
     // The parser sorts them by name.
-    let unknown = keys.filter(|(key, _)| !known.iter().any(|one| one == key));
-    let Some((unknown, line)) = unknown.min_by_key(|(_, line)| *line) else {
+    let unknown = keys.filter(|key| !known.iter().any(|one| one == key.name));
+    let Some(key) = unknown.min_by_key(|key| key.line) else {
         return Ok(());
     };
+    let Key {
+        name: unknown,
+        line,
+        is_section,
+    } = key;
+    if is_section {
+        let text = format!("line {line}: `{unknown}` is a section, and the settings have none");
+        return Err(
+            Failure::usage(text).hint("write the settings without a line in brackets above them")
+        );
+    }
     let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
     let similar = nearest(unknown, known.iter().map(String::as_str));
     Err(
@@ -94,7 +130,7 @@ mod tests {
     #[test]
     fn an_unknown_key_gets_the_nearest_one_as_a_suggestion() {
         let hint = |key: &str| {
-            let failure = check_keys([(key, 1)].into_iter()).unwrap_err();
+            let failure = parse(&format!("{key} = 1")).unwrap_err();
             failure.hints[0].clone()
         };
         assert_eq!(hint("outptu"), "did you mean `output`?");
@@ -108,6 +144,23 @@ mod tests {
             all.contains("nixpkgs") && all.contains("stall-timeout"),
             "{all}"
         );
+    }
+
+    #[test]
+    fn a_section_and_a_text_without_quotes_are_explained() {
+        let failure = parse("\n[build]\njobs = 1\n").unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "line 2: `build` is a section, and the settings have none"
+        );
+        for text in ["boot-test = yes", "nixpkgs = 26.05"] {
+            let failure = parse(text).unwrap_err();
+            assert!(
+                failure.hints[0].contains("texts are in quotes"),
+                "{failure:?}"
+            );
+            assert!(!failure.to_string().ends_with(char::is_whitespace));
+        }
     }
 
     #[test]

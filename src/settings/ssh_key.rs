@@ -44,11 +44,15 @@ impl SshKey {
     /// Refuses a private key without a boot test, which alone could use it.
     pub(super) fn check_use(&self, boot_test: bool) -> Result<(), Failure> {
         match self {
-            Self::Private(path) if !boot_test => Err(Failure::usage(format!(
-                "{} is not a public SSH key",
-                path.display()
-            ))
-            .hint("name the .pub file beside it; --login-key names a private key for the login of --boot-test")),
+            Self::Private(path) if !boot_test => {
+                let hint = if path.extension().is_some_and(|end| end == "pub") {
+                    "its first line must be a whole key: its kind, such as ssh-ed25519, and the key itself"
+                } else {
+                    "name the .pub file beside it; --login-key names a private key for the login of --boot-test"
+                };
+                let text = format!("{} is not a public SSH key", path.display());
+                Err(Failure::usage(text).hint(hint))
+            }
             Self::Private(_) | Self::Public { .. } => Ok(()),
         }
     }

@@ -28,6 +28,12 @@ fn a_mistyped_input_is_refused_before_anything_runs() {
         .stderr("error: the flake has no input nixpkg; its inputs: nixpkgs")
         .stderr("hint: did you mean nixpkgs?")
         .run();
+    // There is no lock yet, which would be the other thing to say.
+    CliTest::new(&["check", "--override-input", "nixpkg", "path:."])
+        .file("flake.nix", flake)
+        .exit_code(2)
+        .stderr("error: --override-input: the flake has no input nixpkg; its inputs: nixpkgs")
+        .run();
 }
 
 /// Otherwise a build would use a lock that is never renewed.

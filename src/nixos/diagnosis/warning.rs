@@ -16,8 +16,7 @@ const MAX_WARNING_CHARS: usize = 600;
 /// What Nix writes before the delay to its next attempt of a download.
 const RETRY: &str = "; retrying ";
 const RETRIED: &str = "Nix tries again, five times in all, then the next binary cache that has it";
-const FETCHED: &str =
-    "the configuration or a package fetches this itself; Nix tries again, five times in all";
+const FETCHED: &str = "Nix fetches this for the flake, the configuration or a package; it tries again, five times in all";
 /// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
 const NO_CACHE: &str = "does not appear to be a binary cache";
 const NOT_A_CACHE: &str = "it is not used, and what only it has is built here, which takes hours: check the address; if it asks \
@@ -201,7 +200,7 @@ mod tests {
             shown[0].starts_with("unable to download 'https://github.nosuch.invalid/"),
             "{shown:?}"
         );
-        let hint = "\nhint: the configuration or a package fetches this itself; Nix tries again, five times in all";
+        let hint = "\nhint: Nix fetches this for the flake, the configuration or a package; it tries again, five times in all";
         assert!(shown[0].ends_with(hint), "{shown:?}");
     }
 

@@ -23,7 +23,6 @@ impl Flake {
     /// cannot.
     pub async fn fetch_inputs(&mut self, search: FlakeSearch<'_>) -> Result<(), Failure> {
         self.check_git_inputs(search.git_inputs)?;
-        self.check_overrides()?;
         let locked = self.locked_repositories(&[], search.git_inputs);
         self.fetch_locked(&locked, search).await
     }
@@ -106,9 +105,10 @@ impl Flake {
         Ok(lock.to_string())
     }
 
-    /// Fails if an input of a flake whose files are here is neither locked nor overridden: Nix would fetch every input before
-    /// it refused that. What only Nix sees, such as another URL, is left to it.
+    /// Fails if an overridden input is none of the flake, or if an input of a flake whose files are here is neither locked nor
+    /// overridden: Nix would fetch every input before it refused that. What only Nix sees, such as another URL, is left to it.
     pub fn check_lock(&self) -> Result<(), Failure> {
+        self.check_overrides()?;
         let mut missing = self.unlocked_inputs();
         missing.retain(|input| !self.is_overridden(input));
         if missing.is_empty() {
@@ -131,31 +131,28 @@ impl Flake {
 
     /// Fails if an overridden input is none of the flake: Nix would only warn, and go on with the one that was mistyped.
     fn check_overrides(&self) -> Result<(), Failure> {
-        let Some(lock) = self.lock() else {
-            return Ok(());
-        };
-        let mut known = lock.input_names();
-        known.extend(self.unlocked_inputs());
-        let own = |o: &Override| o.input().split('/').next().unwrap_or_default().to_owned();
-        let mut names = self.overrides.iter().map(own);
-        let Some(unknown) = names.find(|name| !known.contains(name)) else {
-            return Ok(());
-        };
-        Err(unknown_input(&unknown, &known).context("--override-input"))
+        let names = self.overrides.iter().map(Override::input);
+        let checked = self.check_names(names);
+        checked.map_err(|failure| failure.context("--override-input"))
     }
 
     /// Fails if one of the inputs `updated` is none of the flake: Nix would only warn, and change nothing. Those that are not
     /// known are left to it.
     fn check_updated(&self, updated: &[String]) -> Result<(), Failure> {
+        self.check_names(updated.iter().map(String::as_str))
+    }
+
+    /// Fails if one of these paths begins with a name that no input of the flake has.
+    fn check_names<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
         let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
         let mut known = text.as_deref().map(declared_inputs).unwrap_or_default();
         known.extend(self.lock().unwrap_or_default().input_names());
-        let own = |input: &'_ String| input.split('/').next().unwrap_or_default().to_owned();
-        let mut names = updated.iter().map(own).filter(|_| !known.is_empty());
-        match names.find(|name| !known.contains(name)) {
-            Some(unknown) => Err(unknown_input(&unknown, &known)),
-            None => Ok(()),
+        if known.is_empty() {
+            return Ok(());
         }
+        let own = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
+        let unknown = paths.find(|path| !known.contains(&own(path)));
+        unknown.map_or(Ok(()), |path| Err(unknown_input(&own(path), &known)))
     }
 
     /// Whether the user overrides the input with this path, or one that it belongs to.

@@ -187,8 +187,9 @@ let
       (lib.optional isOut "$out" ++ lib.optional isPristine "\n")
       (withoutContext args.buildCommand);
   # NixOS's own tools that are packages: binary caches do not have them, because they prefer a local build.
+  ownToolNames = [ "nixos-build-vms" "nixos-container" "nixos-enter" "nixos-install" ];
   ownTools =
-    lib.genAttrs [ "nixos-build-vms" "nixos-container" "nixos-enter" "nixos-install" ] (
+    lib.genAttrs ownToolNames (
       name:
       let
         tool = target.${name};
@@ -243,7 +244,8 @@ let
     makeModulesClosure = [ "kmod" "nukeReferences" ];
     aggregateModules = [ "kmod" "buildEnv" ];
     writeShellApplication = [ "shellcheck" "shellcheck-minimal" ];
-  };
+  }
+  // lib.genAttrs ownToolNames (_: [ "replaceVarsWith" "nixos-enter" ]);
   isPristine = name: _: !lib.any (tool: lib.elem tool changed) (toolsOf name);
 in
 # Only builders that this nixpkgs has and that the user's overlays do not change.

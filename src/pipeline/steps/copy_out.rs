@@ -16,7 +16,7 @@ use crate::nixos::builder::{BuildJob, BuildResult};
 use crate::output::manifest::Provenance;
 use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};
 use crate::pipeline::plan::Plan;
-use crate::pipeline::provenance::{configuration_id, container_image};
+use crate::pipeline::provenance::{container_image, image_owner_id};
 use crate::pipeline::run_context::RunContext;
 use crate::settings::{self, PublishedAt};
 
@@ -77,7 +77,7 @@ pub(in crate::pipeline) async fn refuse_early(
     mut image: watch::Receiver<Option<String>>,
 ) -> Failure {
     let mut origin = Provenance::default();
-    origin.configuration.id = configuration_id(run.plan);
+    origin.configuration.id = image_owner_id(run.plan);
     let request = request(run, origin, &Timings::default(), SystemTime::now());
     while image.changed().await.is_ok() {
         let derivation = image.borrow_and_update().clone().unwrap_or_default();
@@ -117,7 +117,7 @@ pub(in crate::pipeline) async fn unchanged(
     let job = job.clone();
     let settings = output_settings(&plan.settings);
     let mut origin = Provenance::default();
-    origin.configuration.id = configuration_id(plan);
+    origin.configuration.id = image_owner_id(plan);
     let registrar = plan.engine_plan.registrar.as_ref();
     origin.registrar = registrar.map(container_image);
     let token = cancel.clone();

@@ -117,7 +117,9 @@ builtins.mapAttrs (_: map (made: made.drvPath)) {
   ];
   # Without these, those of the image are used.
   gone = map (tool: { drvPath = if withChanged tool ? closureInfo then "there" else "gone"; }) [ "jq" "stdenv" "closureInfo" ]
-    ++ map (tool: { drvPath = if withChanged tool ? buildEnv then "gone" else "there"; }) [ "jq" "htop" ];
+    ++ map (tool: { drvPath = if withChanged tool ? buildEnv then "gone" else "there"; }) [ "jq" "htop" ]
+    ++ map (tool: { drvPath = if withChanged tool ? nixos-enter || withChanged tool ? perl then "there" else "gone"; }) [ "stdenv" ]
+    ++ [ { drvPath = if withChanged "replaceVarsWith" ? nixos-enter || withChanged "buildEnv" ? perl then "there" else "gone"; } ];
 }'
 "#;
 

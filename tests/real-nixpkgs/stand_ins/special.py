@@ -122,7 +122,7 @@ def make_initrd_ng(_store, place, _one, _output):
 WRAPPERS = """# In the place of nixpkgs' hook, which compiles programs: its options are left out.
 makeBinaryWrapper() {
   mkdir -p "$(dirname "$2")"
-  printf '#!%s\\nexec %s "$@"\\n' "$SHELL" "$1" >"$2"
+  printf '#!%s\\nexec %s "$@"\\n' @shell@ "$1" >"$2"
   chmod +x "$2"
 }
 wrapProgramBinary() {
@@ -136,8 +136,9 @@ wrapProgram() { wrapProgramBinary "$@"; }
 """
 
 
-def wrappers(_store, place, _one, _output):
-    write(os.path.join(place, "nix-support/setup-hook"), WRAPPERS)
+def wrappers(_store, place, one, _output):
+    # The programs that nixpkgs' hook compiles name no shell; these scripts need one of the hook's own system.
+    write(os.path.join(place, "nix-support/setup-hook"), WRAPPERS.replace("@shell@", one.builder))
 
 
 def sudo(store, place, one, _output):
