@@ -3,7 +3,7 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::common::nearest::is_typo;
+use crate::common::nearest::{is_typo, nearest};
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags that only look similar; with a tip where clap has none.
@@ -28,7 +28,8 @@ pub(super) fn with_useful_tip(
     } else if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()
     {
-        set_tip(&mut error, "`sdbuild help` lists all commands".to_owned());
+        let name = text(&error, ContextKind::InvalidSubcommand).unwrap_or_default();
+        set_tip(&mut error, tip_for_command(command, &name));
     }
     error
 }
@@ -43,6 +44,16 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
 fn set_tip(error: &mut clap::Error, tip: String) {
     let tips = ContextValue::StyledStrs(vec![tip.into()]);
     error.insert(ContextKind::Suggested, tips);
+}
+
+/// The tip for a command that does not exist: clap has none behind `help`.
+fn tip_for_command(command: &Command, name: &str) -> String {
+    let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let similar = nearest(name, visible.map(Command::get_name));
+    match similar.filter(|similar| is_typo(name, similar)) {
+        Some(similar) => format!("a similar subcommand exists: '{similar}'"),
+        None => "`sdbuild help` lists all commands".to_owned(),
+    }
 }
 
 /// The tip for a `flag` of a command that stands in front of the command.

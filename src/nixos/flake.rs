@@ -160,7 +160,8 @@ impl Flake {
             [set, name @ ..] if set == CONFIGURATIONS && !name.is_empty() => name,
             name => name,
         };
-        Some(attribute.join("\0"))
+        // Nix takes `pi.lan` for a name of this kind, too.
+        Some(attribute.join("."))
     }
 
     /// The files of a local flake.

@@ -86,7 +86,7 @@ pub(super) fn configuration_id(plan: &Plan) -> String {
     id_of(&plan.source.source.identity(), plan)
 }
 
-/// The same as images have it.
+/// The same as the images have it: with and without the name of a flake's only configuration.
 pub(super) fn image_owner_id(plan: &Plan) -> ImageOwnerId {
     let (place, name) = plan.source.source.place_and_name();
     ImageOwnerId::new(id_of(&place, plan), name.as_deref())

@@ -105,6 +105,10 @@ fn unknown_flag_and_command_have_useful_tips() {
         .exit_code(2)
         .stderr("tip: `sdbuild help` lists all commands")
         .run();
+    CliTest::new(&["help", "buidl"])
+        .exit_code(2)
+        .stderr("tip: a similar subcommand exists: 'build'")
+        .run();
     CliTest::new(&["buidl"])
         .exit_code(2)
         .stderr("'build'")

@@ -1,6 +1,7 @@
 //! Builds on a machine on loan: a container with an SSH server stands for it.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -87,8 +88,12 @@ pub fn remove_containers_of(runs: &RunTracker) {
         runs.running_containers().is_empty()
     });
     for container in runs.containers() {
-        docker(&["rm", "--force", "--volumes", &container]);
+        // It fails where somebody else is removing the container already: every run of another test sweeps what stale runs left.
+        run(Command::new("docker").args(["rm", "--force", "--volumes", &container]));
     }
+    wait_until(Duration::from_secs(60), "the containers are gone", || {
+        runs.containers().is_empty()
+    });
     runs.assert_nothing_left();
 }
 

@@ -49,10 +49,14 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     if is_of_cache(url) {
         return None;
     }
+    let is_own = is_of_flake(url, context.source);
     let text = if is_of_branch(url) {
-        format!(
-            "the newest commit of an input of the flake is not known, because {url} failed: {why}"
-        )
+        let whose = if is_own {
+            "the flake"
+        } else {
+            "an input of the flake"
+        };
+        format!("the newest commit of {whose} is not known, because {url} failed: {why}")
     } else {
         format!("the configuration fetches {url} while it is evaluated, which failed: {why}")
     };
@@ -68,13 +72,16 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         return Some(failure.hint(REFUSED));
     }
     if is_of_branch(url) {
+        let instead = if is_own {
+            "or clone it while there is a network, and give the directory in place of the address"
+        } else {
+            "`sdbuild lock` needs that server once: builds of a complete flake.lock ask for no newest commit, and --override-input \
+             gives them the input from a directory"
+        };
         return Some(
             failure
                 .hint("check the network, and the DNS of the engine's machine")
-                .hint(
-                    "`sdbuild lock` needs that server once: builds of a complete flake.lock ask for no newest commit, and --override-input \
-                     gives them the input from a directory",
-                ),
+                .hint(instead),
         );
     }
     Some(match known_errors(&line).next() {
@@ -92,6 +99,15 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
 /// Whether Nix asks `url` for the newest commit of a branch: for an input `github:OWNER/REPOSITORY/BRANCH` without a lock.
 fn is_of_branch(url: &str) -> bool {
     url.starts_with("https://api.github.com/repos/") && url.contains("/commits/")
+}
+
+/// Whether Nix asks `url` about the flake `source` itself, `github:OWNER/REPOSITORY…`, and not about one of its inputs.
+fn is_of_flake(url: &str, source: &str) -> bool {
+    let repository = source.strip_prefix("github:").and_then(|rest| {
+        let mut names = rest.split(['/', '?', '#']);
+        Some(format!("/repos/{}/{}/", names.next()?, names.next()?))
+    });
+    repository.is_some_and(|repository| url.contains(&repository))
 }
 
 /// Address and reason of a failed download of Nix.
@@ -138,6 +154,15 @@ pub(super) fn is_of_cache(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flake_is_distinguished_from_its_inputs() {
+        let url = "https://api.github.com/repos/me/config/commits/HEAD";
+        assert!(is_of_flake(url, "github:me/config#pi"));
+        assert!(is_of_flake(url, "github:me/config"));
+        assert!(!is_of_flake(url, "github:me/configuration"));
+        assert!(!is_of_flake(url, "path:github"));
+    }
 
     #[test]
     fn addresses_of_caches_are_distinguished() {

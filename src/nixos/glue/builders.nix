@@ -172,8 +172,8 @@ let
         if isSystem then either emulate (make target.stdenvNoCC) (make native.stdenvNoCC) else make target.stdenvNoCC;
     };
   };
-  # The system's commands, in which a variable that is read by its name, and the hook that wraps the program that switches to the
-  # system, cannot be judged by the text.
+  # The system's commands without what their text does not show, but what is known: a variable that is read by its name, and the hook
+  # that wraps the program which switches to the system.
   evident =
     args:
     let
@@ -197,8 +197,8 @@ let
       in
       if takes ? replaceVarsWith then tool.override (builtins.intersectAttrs takes { inherit (all) replaceVarsWith nixos-enter; }) else tool
     );
-  # Perl with packages: a package set of its own in nixpkgs, but which packages, and so the derivation, NixOS's modules say. The image's
-  # compiler makes its programs, natively as well.
+  # Perl with the packages that NixOS's modules choose, which no binary cache has: by the native buildEnv in the place of the package
+  # set's own. The programs around it are compiled by the image's compiler either way.
   perl = target.perl // lib.optionalAttrs (target.perl ? withPackages) {
     withPackages = packages: (target.perl.withPackages packages).override { buildEnv = all.buildEnv or target.buildEnv; };
   };
