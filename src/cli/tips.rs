@@ -3,7 +3,7 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::common::nearest::{is_typo, nearest};
+use crate::common::nearest::{is_slip, is_typo, nearest};
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags that only look similar; with a tip where clap has none.
@@ -50,7 +50,7 @@ fn set_tip(error: &mut clap::Error, tip: String) {
 fn tip_for_command(command: &Command, name: &str) -> String {
     let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     let similar = nearest(name, visible.map(Command::get_name));
-    match similar.filter(|similar| is_typo(name, similar)) {
+    match similar.filter(|similar| is_slip(name, similar)) {
         Some(similar) => format!("a similar subcommand exists: '{similar}'"),
         None => "`sdbuild help` lists all commands".to_owned(),
     }
