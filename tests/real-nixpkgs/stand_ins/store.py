@@ -8,7 +8,8 @@ import large
 from files import contents, replace, write
 from special import SPECIAL
 
-PATH = re.compile(r"/nix/store/([0-9a-z]{32}-[0-9A-Za-z+._?=-]+)((?:/[0-9A-Za-z+._@:=\\-]+)*)")
+# A colon before a slash separates two paths.
+PATH = re.compile(r"/nix/store/([0-9a-z]{32}-[0-9A-Za-z+._?=-]+)((?:/(?:[0-9A-Za-z+._@=\\-]|:(?!/))+)*)")
 # Names that are directories rather than files, where nothing else tells.
 DIRECTORIES = set(
     "applications bin boot dbus-1 dtbs etc example firmware include info lib libexec locale man modules perl5 rc.d sbin security"
