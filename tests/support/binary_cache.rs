@@ -289,9 +289,11 @@ const MAKE: &str = r#"
 each='{ cases }: map (case: import /cached.nix { inherit case; }) (builtins.filter builtins.isString (builtins.split " " cases))'
 paths=$(nix-build --no-out-link -E "$each" --argstr cases "$*")
 "#;
-/// Everything that a derivation is made of, but for downloads and for the image and its file system.
+/// Everything that a derivation is made of, but for the image and its file system. Downloads are included: Nix (2.26) fetches those of
+/// `<nix/fetchurl.nix>` in a fork of its own process, which may wait forever for a lock that a thread of the parent held, and
+/// fetching from a cache beside it takes such threads.
 const MADE_OF: &str = r#"
-paths=$(nix-store -qR --include-outputs "$1" | grep -v -e '\.drv$' -e '\.deb$' -e '\.img')
+paths=$(nix-store -qR --include-outputs "$1" | grep -v -e '\.drv$' -e '\.img')
 "#;
 
 impl BinaryCache {

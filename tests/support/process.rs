@@ -20,9 +20,27 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// Runs `command` to its end.
+/// The time that [`run`] gives a command: the longest take three minutes, and a test is ended after ten, without its output.
+const MAX_RUN: Duration = Duration::from_secs(400);
+
+/// Runs `command` to its end. Panics with its output, and with what all processes wait for, when that takes too long.
 pub fn run(command: &mut Command) -> Outcome {
-    Outcome::of(&command.output().unwrap())
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap();
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    let (send, output) = mpsc::channel();
+    std::thread::spawn(move || send.send(child.wait_with_output().unwrap()));
+    if let Ok(output) = output.recv_timeout(MAX_RUN) {
+        return Outcome::of(&output);
+    }
+    let show = ["-eo", "pid,ppid,stat,wchan:24,etimes,args", "--forest"];
+    let processes = Outcome::of(&Command::new("ps").args(show).output().unwrap()).stdout;
+    kill(pid, Signal::SIGTERM).unwrap_or(());
+    let stderr = output.recv_timeout(Duration::from_secs(60));
+    let stderr = stderr.map_or_else(|e| e.to_string(), |output| Outcome::of(&output).stderr);
+    panic!(
+        "{command:?} has not ended within {MAX_RUN:?}\n--- stderr\n{stderr}\n--- processes\n{processes}"
+    );
 }
 
 /// Kills every process with the path of `dir` in its command line: a directory that only the caller's programs use.
