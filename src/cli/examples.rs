@@ -15,6 +15,7 @@ Examples:
 pub(super) const BOARDS: &str = "\
 Examples:
   sdbuild boards          # list the boards
+  sdbuild boards rpi      # only those with this in their name or title
   sdbuild boards rock5b   # describe one
   sdbuild boards --json";
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Build;
-use crate::common::board::BoardName;
+use crate::common::board::{BoardName, BoardQuery, BoardQueryParser};
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
@@ -138,8 +138,9 @@ pub struct Clean {
 /// `sdbuild boards`.
 #[derive(Debug, Args)]
 pub struct Boards {
-    /// Board to describe [default: list all]
-    pub board: Option<BoardName>,
+    /// Board to describe, or a part of names or titles, such as rpi: list those [default: list all]
+    #[arg(value_parser = BoardQueryParser, hide_possible_values = true)]
+    pub board: Option<BoardQuery>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
-use crate::common::board::{BOARDS, Board, BoardName, QemuModel};
+use crate::common::board::{BOARDS, Board, BoardName, BoardQuery, QemuModel};
 use crate::common::failure::Failure;
 use crate::common::system::System;
 use crate::ui::Ui;
@@ -17,21 +17,21 @@ const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// The text below the list.
 const NOTES: &str = "No image was tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
-                     a configuration for it.";
+                     a configuration for it (for pc: `sdbuild init --template vm --system x86_64-linux`).";
 
-/// Writes the boards to standard output: one that is named with all that is known of it, else a line for each.
+/// Writes the boards to standard output: all that is known of one, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
-    let named = args.board.map(|BoardName(board)| board);
-    let boards = BOARDS.iter().map(|BoardName(board)| *board);
-    let boards = boards.filter(|board| named.is_none_or(|named| named.name == board.name));
+    let boards = args.board.as_ref().map_or(&BOARDS[..], BoardQuery::boards);
+    let boards = boards.iter().map(|BoardName(board)| *board);
     if args.json {
         let boards: Vec<_> = boards.map(as_json).collect();
         let all = json!({ "version": VERSION, "boards": boards });
         return print_json(&all, ui);
     }
     let columns = ui.result_size().0;
-    let lines = match named {
-        Some(board) => description(board, columns),
+    let only = args.board.as_ref().and_then(BoardQuery::only);
+    let lines = match only {
+        Some(BoardName(board)) => description(board, columns),
         None => list(boards, columns),
     };
     lines.iter().try_for_each(|line| ui.result(line))

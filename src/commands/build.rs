@@ -103,13 +103,14 @@ pub(super) async fn build(
     let agree = async |price: &str| may_pay(price, accepts_price, ui, context).await;
     let work = async |settings| build_or_replace(settings, ui, context, &timings).await;
     let done = Box::pin(pipeline::with_machine(settings, context, agree, work)).await;
-    // After an interrupt the table of timings would only delay the exit.
+    // After an interrupt the table of timings would only delay the exit. What the user declined has not failed.
     let ended = || {
         if !context.cancel.is_cancelled() {
             context.events.emit(Event::WorkEnded);
         }
     };
-    if boot_test.is_none() || done.is_err() {
+    let is_declined = matches!(&done, Err(failure) if failure.in_the_way.is_some());
+    if !is_declined && (boot_test.is_none() || done.is_err()) {
         ended();
     }
     let done = done?;
@@ -191,8 +192,10 @@ async fn build_or_replace(
 
 /// The user wants to keep the file that the image would replace.
 fn kept(file: &Path) -> Failure {
-    Failure::usage(format!("{} is kept, and no image was written", file.display()))
-        .hint("--output DIR writes the image to another directory, and with --hostname NAME it has another name")
+    let mut failure = Failure::usage(format!("{} is kept, and no image was written", file.display()))
+        .hint("--output DIR writes the image to another directory, and with --hostname NAME it has another name");
+    failure.in_the_way = Some(file.into());
+    failure
 }
 
 async fn plan_and_build(

@@ -38,8 +38,10 @@ pub async fn run(
     check(&settings)?;
     let workflow = Workflow::new(&settings)?;
     // A workflow may come later than the configuration.
-    if workflow.is_none() || !settings.config.exists() {
-        Box::pin(write_configuration(args, &settings, env, ui, context)).await?;
+    let is_new = workflow.is_none() || !settings.config.exists();
+    let mut is_locked = false;
+    if is_new {
+        is_locked = Box::pin(write_configuration(args, &settings, env, ui, context)).await?;
     }
     if let Some(workflow) = &workflow {
         workflow.write(settings.owner)?;
@@ -51,17 +53,20 @@ pub async fn run(
             context.events.warn(text);
         }
     }
+    if is_new {
+        tell_next(args, &settings, is_locked, context);
+    }
     Ok(())
 }
 
-/// Writes the configuration, and the flake with its lock if one is wanted.
+/// Writes the configuration, and the flake with its lock if one is wanted; whether there is a lock, or a flake that was there already.
 async fn write_configuration(
     args: &InitArgs,
     settings: &settings::Init,
     env: &Environment,
     ui: &Ui,
     context: &Context,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let asker = Prompter {
         asks: !settings.yes && ui.can_ask(),
         ui,
@@ -70,9 +75,7 @@ async fn write_configuration(
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     if files.all(|file| file.exists()) && placeholder::fill(settings, env, &asker).await? {
         show_paths(std::slice::from_ref(&settings.config), ui)?;
-        let is_locked = settings.flake.is_some();
-        tell_next(args, settings, is_locked, context);
-        return Ok(());
+        return Ok(settings.flake.is_some());
     }
     check_free(settings)?;
     let values = values(settings, env, &asker).await?;
@@ -97,8 +100,7 @@ async fn write_configuration(
     // What is written stays when locking is cancelled. It is shown at the end, because results end the live view.
     written.extend(lock.iter().flatten().cloned());
     show_paths(&written, ui)?;
-    tell_next(args, settings, lock?.is_some(), context);
-    Ok(())
+    Ok(lock?.is_some())
 }
 
 /// Refuses to begin where a file is in the way.

@@ -1,5 +1,7 @@
 //! The known name that a mistyped one may mean.
 
+use std::collections::BTreeSet;
+
 /// Below this similarity (Jaro-Winkler) a name is not suggested; clap uses the same limit for flags.
 const MIN_SIMILARITY: f64 = 0.7;
 
@@ -10,6 +12,28 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
         .map(|name| (strsim::jaro_winkler(unknown, name), name));
     let (similarity, name) = similarity.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (similarity > MIN_SIMILARITY).then_some(name)
+}
+
+/// The names in `known` that differ from `unknown` by the fewest letters, at most two and not by half of them, each once, in
+/// alphabetical order; two letters that are exchanged count once.
+pub fn most_similar<'a>(
+    unknown: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> BTreeSet<&'a str> {
+    let max = 2.min(unknown.chars().count().saturating_sub(1) / 2);
+    let distances = known
+        .into_iter()
+        .map(|name| (strsim::osa_distance(unknown, name), name));
+    let mut nearest = (max, BTreeSet::new());
+    for (distance, name) in distances {
+        if distance < nearest.0 {
+            nearest = (distance, BTreeSet::new());
+        }
+        if distance == nearest.0 {
+            nearest.1.insert(name);
+        }
+    }
+    nearest.1
 }
 
 /// Whether `unknown` differs from `known` by one letter that is wrong, missing or too much, or by two that are exchanged; in
@@ -33,7 +57,21 @@ pub fn is_typo(unknown: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_slip, is_typo, nearest};
+    use super::{is_slip, is_typo, most_similar, nearest};
+
+    #[test]
+    fn names_with_the_fewest_wrong_letters_are_most_similar() {
+        let known = ["htop", "btop", "http", "top", "htop"];
+        let similar = |unknown| {
+            let similar = most_similar(unknown, known);
+            similar.into_iter().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(similar("htpo"), "htop");
+        assert_eq!(similar("xtop"), "btop htop top");
+        assert_eq!(similar("htopxx"), "htop");
+        assert_eq!(similar("vi"), "");
+        assert_eq!(similar(""), "");
+    }
 
     #[test]
     fn a_typo_leaves_most_of_a_flag() {

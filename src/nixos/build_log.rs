@@ -98,6 +98,11 @@ impl BuildLog {
         }
     }
 
+    /// Keeps the names of packages in `line` of Nix's log; `false` if it has none. They are not for the file.
+    pub(super) fn note_packages(&mut self, line: &str) -> bool {
+        self.findings.packages.note(line)
+    }
+
     /// Writes buffered lines to the file, for users who follow it.
     pub(super) fn flush(&mut self) {
         self.file.flush();

@@ -178,6 +178,9 @@ impl<'a> Reader<'a> {
             self.warn_of_traps(line);
             return;
         }
+        if self.build_log.note_packages(line) {
+            return;
+        }
         let shown = self.view.shown.iter();
         let line = shown.fold(line.to_owned(), |line, (text, shown)| {
             line.replace(text, shown)

@@ -31,6 +31,7 @@ pub mod network_access;
 pub mod nix_conf;
 pub mod nixpkgs;
 mod nixpkgs_tree;
+mod package_names;
 mod remote_trial;
 pub mod shell_session;
 mod slow_fetch;

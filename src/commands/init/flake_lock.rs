@@ -39,10 +39,8 @@ pub(super) async fn write(
             Err(failure)
         }
         Err(failure) => {
-            let name = flake::LOCK;
-            let why = std::iter::once(failure.to_string()).chain(failure.hints);
-            let why: Vec<String> = why.collect();
-            let text = format!("{name} is not written: {}", why.join("; "));
+            // Its hints are those of `sdbuild lock`, which is the next command then.
+            let text = format!("{} is not written: {failure}", flake::LOCK);
             context.events.warn(text);
             Ok(None)
         }

@@ -6,6 +6,7 @@ mod model;
 mod other;
 mod pi_model;
 mod qemu;
+mod query;
 mod raspberry_pi;
 mod u_boot;
 
@@ -18,6 +19,7 @@ pub use loader::{LoaderFile, RomHeader, UBoot};
 pub use model::{Board, Start, TrialStage};
 pub use pi_model::PiModel;
 pub use qemu::{AbsentDevice, QemuFirmware, QemuModel, Wiring};
+pub use query::{BoardQuery, BoardQueryParser};
 
 /// All boards, in the order in which they are listed.
 pub static BOARDS: [BoardName; 14] = [

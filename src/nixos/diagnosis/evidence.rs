@@ -6,6 +6,7 @@ use super::known_error::KnownError;
 use crate::common::system::System;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::log::NixError;
+use crate::nixos::package_names::PackageNames;
 use crate::nixos::shell_session::Derivation;
 use crate::nixos::user_files::UserFiles;
 
@@ -64,6 +65,8 @@ pub(in crate::nixos) struct Findings {
     pub(in crate::nixos) nix_errors: Vec<NixError>,
     /// The last store paths whose download began, each with the URL of its binary cache.
     pub(in crate::nixos) fetches: VecDeque<(String, String)>,
+    /// The packages of the configuration's nixpkgs, if its evaluation failed.
+    pub(in crate::nixos) packages: PackageNames,
     /// The last lines that Nix did not write.
     pub(in crate::nixos) other_lines: VecDeque<String>,
 }

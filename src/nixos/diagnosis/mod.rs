@@ -238,7 +238,11 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         format!("evaluate the configuration {}", context.source)
     };
     let failure = Failure::usage(text).context(operation);
-    let mistake = Mistake::find(context, error).map(|(_, hint)| hint);
+    let mistake = Mistake::find(context, error).map(|(mistake, hint)| {
+        let similar = || undefined_variable::similar_package(&findings.packages, error);
+        let similar = (mistake == Mistake::NoSuchPackage).then(similar).flatten();
+        similar.unwrap_or(hint)
+    });
     let hint = mistake.or_else(|| {
         let eval_error = EvalError::find(&error.summary)?;
         Some(match (eval_error, proposal(error)) {

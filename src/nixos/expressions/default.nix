@@ -20,14 +20,25 @@ let
       facts = builtins.tryEval (builtins.toJSON (checkOf evaluation).facts);
       isTold = facts.success && builtins.stringLength facts.value < 50000;
     in
-    if isTold then builtins.trace "sdbuild: facts: ${facts.value}" value else value;
+    naming evaluation (if isTold then builtins.trace "sdbuild: facts: ${facts.value}" value else value);
+  # `value`, which is evaluated here. If that fails, the names of all packages are traced, in lines that are not too long: sdbuild
+  # proposes one for a name that none of them has.
+  naming =
+    evaluation: value:
+    let
+      lines = builtins.attrValues (builtins.groupBy (builtins.substring 0 2) (builtins.attrNames evaluation.pkgs));
+      tell = names: rest: builtins.trace "sdbuild: packages: ${toString names}" rest;
+      traced = builtins.foldl' (rest: names: tell names rest) "while evaluating the configuration" lines;
+    in
+    builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
   plain = evaluate [ ];
 in
 {
   # The derivation of the image.
   image = checked plain (imageOf plain);
   # What `check` reads: see facts.nix.
-  inherit (checkOf plain) facts whole;
+  facts = naming plain (builtins.deepSeq (checkOf plain).facts (checkOf plain).facts);
+  whole = naming plain (checkOf plain).whole;
   # The image with native glue: see glue/default.nix.
   # `failed`: see there.
   glue =

@@ -1,0 +1,106 @@
+//! Boards by what people type: a name, or a part of names and titles.
+
+use std::ffi::OsStr;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+use clap::{Arg, Command, ValueEnum as _};
+
+use super::{BOARDS, BoardName};
+
+/// Letters of a part of a title that can mean a board.
+const MIN_TITLE_LETTERS: usize = 3;
+
+/// Boards that a text means.
+#[derive(Clone, Debug)]
+pub struct BoardQuery(Vec<BoardName>);
+
+impl BoardQuery {
+    /// The board with the name `text`; otherwise all boards that have it in their title or begin with it, in the order of [`BOARDS`].
+    /// The error lists the names that exist.
+    pub fn find(text: &str) -> Result<Self, String> {
+        let wanted = text.to_lowercase();
+        let unknown = match wanted.parse() {
+            Ok(named) => return Ok(Self(vec![named])),
+            Err(unknown) => unknown,
+        };
+        let is_part = wanted.chars().count() >= MIN_TITLE_LETTERS;
+        let is_meant = |BoardName(board): &BoardName| {
+            board.title.to_lowercase().contains(&wanted) || board.name.starts_with(&wanted)
+        };
+        let boards = BOARDS.iter().filter(|board| is_part && is_meant(board));
+        let boards: Vec<_> = boards.copied().collect();
+        if boards.is_empty() {
+            return Err(unknown);
+        }
+        Ok(Self(boards))
+    }
+
+    /// The boards, at least one.
+    pub fn boards(&self) -> &[BoardName] {
+        &self.0
+    }
+
+    /// The board, if the text means only one.
+    pub fn only(&self) -> Option<BoardName> {
+        match self.0.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        }
+    }
+}
+
+/// Parses an argument as a [`BoardQuery`]; shells complete the names.
+#[derive(Clone, Debug)]
+pub struct BoardQueryParser;
+
+impl TypedValueParser for BoardQueryParser {
+    type Value = BoardQuery;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<BoardQuery, clap::Error> {
+        BoardQuery::find.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let values = BOARDS.iter().filter_map(BoardName::to_possible_value);
+        Some(Box::new(values))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Result<Vec<&'static str>, String> {
+        let found = BoardQuery::find(text)?;
+        Ok(found.boards().iter().map(|board| board.0.name).collect())
+    }
+
+    #[test]
+    fn boards_are_found_by_name_and_title() {
+        for (text, boards) in [
+            ("rpi4", &["rpi4"][..]),
+            ("Rpi4", &["rpi4"]),
+            ("raspberry pi 4", &["rpi4"]),
+            ("Pi Zero 2", &["rpi02"]),
+            ("Rock 5B", &["rock5b"]),
+            ("rpi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
+            ("Raspberry", &["rpi3", "rpi4", "rpi02", "rpi5"]),
+        ] {
+            assert_eq!(names(text).unwrap(), boards, "{text}");
+        }
+        for (text, told) in [
+            ("pi4", "did you mean rpi4?"),
+            ("Berlin", "is not one of"),
+            // In the title of one board.
+            ("x", "is not one of"),
+        ] {
+            let refused = names(text).unwrap_err();
+            assert!(refused.contains(told), "{refused}");
+        }
+    }
+}

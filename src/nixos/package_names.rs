@@ -1,0 +1,71 @@
+//! The names of nixpkgs' packages, which an evaluation that fails writes to the log (`expressions/default.nix`).
+
+use serde_json::Value;
+
+use crate::common::nearest::most_similar;
+
+/// What precedes the names in a trace of Nix. An error quotes that expression, which has no colon there.
+const TRACED: &str = "trace: sdbuild: packages: ";
+/// Names that are kept: nixpkgs has some 30,000.
+const MAX_NAMES: usize = 100_000;
+/// Bytes of a name, and how many names are proposed.
+const MAX_NAME_BYTES: usize = 100;
+const MAX_PROPOSED: usize = 3;
+
+/// The packages that a configuration can name.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PackageNames(Vec<String>);
+
+impl PackageNames {
+    /// Keeps the names in `line` of Nix's log; `false` if it is not a trace with names. Anything that the builder runs can write such
+    /// a line.
+    pub(super) fn note(&mut self, line: &str) -> bool {
+        if !line.contains(TRACED) {
+            return false;
+        }
+        let value: Option<Value> = line
+            .strip_prefix("@nix ")
+            .and_then(|json| serde_json::from_str(json).ok());
+        let text = value.as_ref().and_then(|value| value.get("msg")?.as_str());
+        let names = text.and_then(|text| text.split_once(TRACED));
+        let names = names.map_or("", |(_, names)| names);
+        let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-+".contains(c);
+        let is_name = |name: &&str| name.len() <= MAX_NAME_BYTES && name.chars().all(is_allowed);
+        let names = names.split_ascii_whitespace().filter(is_name);
+        let free = MAX_NAMES.saturating_sub(self.0.len());
+        self.0.extend(names.take(free).map(str::to_owned));
+        true
+    }
+
+    /// The names that the mistyped name `unknown` may mean, such as `htop or btop`.
+    pub(super) fn similar(&self, unknown: &str) -> Option<String> {
+        let similar = most_similar(unknown, self.0.iter().map(String::as_str));
+        let similar: Vec<_> = similar.into_iter().take(MAX_PROPOSED).collect();
+        (!similar.is_empty()).then(|| similar.join(" or "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_several_lines_are_proposed() {
+        let mut names = PackageNames::default();
+        let line = |names: &str| {
+            format!(r#"@nix {{"action":"msg","msg":"trace: sdbuild: packages: {names}"}}"#)
+        };
+        assert!(names.note(&line("hello htop htop-vim")));
+        assert!(names.note(&line("vim $(reboot)")));
+        // The evaluation was repeated.
+        assert!(names.note(&line("vim")));
+        assert_eq!(names.similar("htpo").as_deref(), Some("htop"));
+        assert_eq!(names.similar("vin").as_deref(), Some("vim"));
+        assert_eq!(names.similar("$(rebootx)"), None);
+        assert_eq!(names.similar("firefox"), None);
+        // Not a trace of Nix, and an error that quotes the expression.
+        assert!(names.note("trace: sdbuild: packages: forged"));
+        assert_eq!(names.similar("forgedx"), None);
+        assert!(!names.note(r#"@nix {"msg":"31| builtins.trace \"sdbuild: packages: ${text}\""}"#));
+    }
+}
