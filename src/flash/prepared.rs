@@ -21,6 +21,7 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::shell_word::quoted;
+use crate::image::is_configuration;
 
 /// How often an unmounted disk is opened. A container that an engine starts at this moment begins with a copy of all mounts, and keeps
 /// the disk in use until it has given them up.
@@ -59,6 +60,10 @@ pub fn prepare(
     request: FlashRequest,
     context: &Context,
 ) -> Result<PreparedFlash, Failure> {
+    // What is wrong with the disk does not matter then.
+    if !request.raw && is_configuration(&source.path) {
+        source.check_table(&context.cancel)?;
+    }
     let root = SysRoot::here();
     let device = &request.device;
     let inventory = DiskInventory::take(&root, &source.path)?;

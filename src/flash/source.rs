@@ -11,7 +11,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::Sha256Hash;
 use crate::image::checksum::{ChecksumTarget, Expected};
 use crate::image::partition::TableKind;
-use crate::image::{DiskForm, Error, ImageFile, ImageKind, MAX_IMAGE_BYTES};
+use crate::image::{DiskForm, Error, ImageFile, ImageKind, MAX_IMAGE_BYTES, is_configuration};
 
 /// An image file to be written.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ impl FlashSource {
         };
         let failure = without.fail_on("examine", &self.path);
         // What it is says what to do with it.
-        if self.image.is_other_file(cancel) {
+        if self.image.is_other_file(cancel) || is_configuration(&self.path) {
             return Err(failure);
         }
         Err(failure

@@ -105,14 +105,17 @@ impl Error {
     }
 }
 
+/// Whether `path` is a file that Nix reads, by its name.
+pub fn is_configuration(path: &Path) -> bool {
+    path.is_file() && path.extension().is_some_and(|extension| extension == "nix")
+}
+
 /// What to do about a refused `path` that is missing or a configuration.
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
         return Some("without a name, the newest image here is taken".to_owned());
     }
-    let is_configuration =
-        path.is_file() && path.extension().is_some_and(|extension| extension == "nix");
-    is_configuration.then(|| {
+    is_configuration(path).then(|| {
         let path = quoted(&shown_path(path));
         format!("that is a configuration: `sdbuild build {path}` makes an image of it")
     })

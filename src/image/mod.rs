@@ -52,7 +52,7 @@ mod virtual_disk;
 pub use authorized_keys::{MAX_KEY_LIST_BYTES, key_list_path, key_lists};
 pub use content::{ImageFacts, OpenOptions, OpenedImage, open};
 pub(crate) use decoder::{decoder, zstd_content_size};
-pub use error::Error;
+pub use error::{Error, is_configuration};
 pub use files::FileSystem;
 pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress};
 pub use pi_start::{PiStart, pi_start};

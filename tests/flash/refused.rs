@@ -184,14 +184,17 @@ fn file_without_partition_table_needs_raw() {
     ] {
         let (code, text) = card.run_flash(name, &[]);
         assert_eq!(code, Some(2), "{name}: {text}");
-        assert_contains(&text, &["(nothing was written)", words, "give --raw"]);
-        assert_eq!(
-            text.contains("that is a configuration: `sdbuild build "),
-            name == "sd-card.nix",
-            "{text}"
-        );
+        assert_contains(&text, &["(nothing was written)", words]);
+        let is_configuration = name == "sd-card.nix";
+        let told = text.contains("that is a configuration: `sdbuild build ");
+        assert_eq!(told, is_configuration, "{text}");
+        assert_eq!(text.contains("give --raw"), !is_configuration, "{text}");
         assert!(card.bytes() == before, "{name}");
     }
+    let mut flash = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+    flash.args(["flash", "sd-card.nix", &card.node, "--yes"]);
+    let (_, text) = run_output(flash.current_dir(card.dir.path()));
+    assert!(!text.contains("--allow-fixed"), "not the disk: {text}");
     let (code, text) = card.run_flash("sd-card.nix", &["--raw"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(card.bytes().starts_with(recipe.as_bytes()));
