@@ -23,7 +23,7 @@ impl fmt::Display for FetchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sources(answers) => {
-                f.write_str("no source has it")?;
+                f.write_str("no server delivered it")?;
                 answers
                     .iter()
                     .try_for_each(|(source, why)| write!(f, "\n  {source}: {why}"))

@@ -42,18 +42,18 @@ fn explain(step: &str, lines: &[String]) -> Failure {
     let none = is("user/max_user_namespaces", "0");
     if step.starts_with("namespaces: ") && (none || step.contains("No space left")) {
         return failure
-            .context("the engine's machine allows no user namespaces")
+            .consequence("the engine's machine allows no user namespaces")
             .hint("let root allow them there: `sudo sysctl user.max_user_namespaces=10000`");
     }
     if step.starts_with("namespaces: ") && is("kernel/unprivileged_userns_clone", "0") {
         return failure
-            .context("the engine's machine allows user namespaces only for root")
+            .consequence("the engine's machine allows user namespaces only for root")
             .hint("let root allow them there: `sudo sysctl kernel.unprivileged_userns_clone=1`");
     }
     // AppArmor lets a confined program create the namespace, but without capabilities in it.
     if is("kernel/apparmor_restrict_unprivileged_userns", "1") {
         return failure
-            .context("AppArmor on the engine's machine restricts user namespaces")
+            .consequence("AppArmor on the engine's machine restricts user namespaces")
             .hint(
                 "let root allow them there: \
                  `sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0`",
@@ -61,12 +61,12 @@ fn explain(step: &str, lines: &[String]) -> Failure {
     }
     if step.starts_with("namespaces: ") {
         return failure
-            .context("the engine lets no container create a user namespace")
+            .consequence("the engine lets no container create a user namespace")
             .hint("its seccomp filter or a security module of its machine forbids `unshare`");
     }
     if step.starts_with("mount: ") || step.starts_with("cover: ") {
         return failure
-            .context("a container cannot mount its own handler table")
+            .consequence("a container cannot mount its own handler table")
             .hint("this needs Linux 6.7 or later, and a security module (SELinux, AppArmor) that allows it");
     }
     failure

@@ -291,7 +291,7 @@ fn unmounted(error: StartError, reason: &str, address: &EngineAddress) -> Failur
         format!(" ({reason})")
     };
     failure
-        .context(format!(
+        .consequence(format!(
             "binfmt_misc is not mounted on the engine's host{reason}, and mounting it failed"
         ))
         .hint(format!(

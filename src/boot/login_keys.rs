@@ -163,7 +163,7 @@ fn keys_for(authorized: &str, dir: &Path, path: &OsStr) -> Result<Vec<PathBuf>, 
     usable.truncate(MAX_KEYS);
     match first_failure {
         Some(failure) if usable.is_empty() => Err(failure
-            .context("the machine accepts a key of yours that cannot be used here")
+            .consequence("the machine accepts a key of yours that cannot be used here")
             .hint("or name another key with --login-key")),
         _ => Ok(usable),
     }

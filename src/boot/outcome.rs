@@ -48,8 +48,8 @@ pub(super) fn no_login(
         failure.log_tail = machine.console.tail(SHOWN_LINES);
     }
     match waited {
-        Some(waited) => failure.context(format!("no login within {} s", waited.as_secs())),
-        None => failure.context("the image does not accept a login"),
+        Some(waited) => failure.consequence(format!("no login within {} s", waited.as_secs())),
+        None => failure.consequence("the image does not accept a login"),
     }
 }
 
@@ -72,11 +72,11 @@ pub(super) fn machine_ended(
 ) -> Failure {
     if machine.is_container() {
         let failure = no_login(machine, probe, None);
-        return failure.context(format!("the container ended with {status}"));
+        return failure.consequence(format!("the container ended with {status}"));
     }
     let Err(mut failure) = qemu_outcome(status, &machine.stderr_text()) else {
         let failure = no_login(machine, probe, None);
-        return failure.context("the machine switched itself off");
+        return failure.consequence("the machine switched itself off");
     };
     let text = failure.to_string();
     if text.contains("host forwarding rule") {
@@ -120,7 +120,7 @@ pub(super) fn command_outcome(status: ExitStatus, messages: &str) -> Result<(), 
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(255);
     let failure = Failure::message(
         Class::Command(code),
-        format!("the command ended with {code} on the machine"),
+        format!("the command exited with status {code} on the machine"),
     );
     let mut lines = messages.lines().rev().map(str::trim);
     let said = lines.find(|line| !line.is_empty());

@@ -28,7 +28,7 @@ pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
         let all = json!({ "version": VERSION, "boards": boards });
         return print_json(&all, ui);
     }
-    let columns = ui.result_size().0;
+    let columns = ui.result_columns();
     let only = args.board.as_ref().and_then(BoardQuery::only);
     let lines = match only {
         Some(BoardName(board)) => description(board, columns),

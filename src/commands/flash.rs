@@ -172,8 +172,7 @@ async fn confirm_loss(
         Some(false) => Err(Failure::usage("the answer was no")),
         None => {
             let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
-            let text =
-                "the question whether this may be overwritten was not answered on a terminal";
+            let text = "there is no terminal on which to ask whether this may be overwritten";
             let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
             Err(failure.hint("give --yes if it may"))
         }

@@ -63,6 +63,8 @@ pub struct Failure {
     pub teardown: Vec<Leftover>,
     /// The file that the image would replace, if the user agreed.
     pub in_the_way: Option<Box<Path>>,
+    /// Whether the error begins with what was tried, such as `read a.img`.
+    pub names_operation: bool,
     /// Whether another way of emulation may work where this one failed.
     pub try_next_mode: bool,
     /// The binary caches of a flake that the user has to be asked about; not accepted yet.
@@ -82,6 +84,7 @@ impl Failure {
             derivation: None,
             teardown: Vec::new(),
             in_the_way: None,
+            names_operation: false,
             try_next_mode: false,
             asks_about: None,
         }
@@ -107,10 +110,19 @@ impl Failure {
         Self::message(Class::Interrupted, "interrupted")
     }
 
-    /// Adds the operation that failed, with its object, in front of the cause.
+    /// Adds the operation that failed, with its object, in front of the cause: `read a.img`.
     #[must_use]
     pub fn context(mut self, operation: impl fmt::Display) -> Self {
         self.error = self.error.context(operation.to_string());
+        self.names_operation = true;
+        self
+    }
+
+    /// Adds what follows from the cause in front of it: `the machine switched itself off`.
+    #[must_use]
+    pub fn consequence(mut self, text: impl fmt::Display) -> Self {
+        self.error = self.error.context(text.to_string());
+        self.names_operation = false;
         self
     }
 

@@ -13,6 +13,8 @@ use nix::fcntl::{OFlag, openat};
 use nix::libc::{ELOOP, ENXIO, O_NOFOLLOW, O_NONBLOCK};
 use nix::sys::stat::Mode;
 
+use super::human_bytes::human_bytes;
+
 /// Opens a directory to look up names in it.
 #[cfg(target_os = "linux")]
 const LOOK_UP: OFlag = OFlag::O_PATH;
@@ -115,7 +117,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     // Not by the file's length: it may grow while it is read.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
-        let text = format!("it is larger than {limit} bytes");
+        let text = format!("it is larger than {}", human_bytes(limit));
         return Err(io::Error::new(ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)
@@ -244,6 +246,6 @@ mod tests {
         assert_eq!(read_text(&path, 5).unwrap(), "12345");
         let error = read_text(&path, 4).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge);
-        assert_eq!(error.to_string(), "it is larger than 4 bytes");
+        assert_eq!(error.to_string(), "it is larger than 4 B");
     }
 }

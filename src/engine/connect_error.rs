@@ -91,6 +91,11 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether the message begins with what was tried.
+    pub(crate) fn names_operation(&self) -> bool {
+        matches!(self, Self::Tls { .. } | Self::Ssh { .. })
+    }
+
     /// What a user can do, most likely first.
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {

@@ -147,9 +147,20 @@ impl From<EngineError> for Failure {
         } else {
             error.hint().map(str::to_owned).into_iter().collect()
         };
-        hints
-            .into_iter()
-            .fold(Self::new(Class::Environment, error), Self::hint)
+        let names_operation = match &error {
+            EngineError::Connect(error) => error.names_operation(),
+            EngineError::Refused { .. }
+            | EngineError::Lost { .. }
+            | EngineError::Silent { .. }
+            | EngineError::Unexpected { .. }
+            | EngineError::NotOurs { .. }
+            | EngineError::Local { .. } => true,
+        };
+        let failure = Self {
+            names_operation,
+            ..Self::new(Class::Environment, error)
+        };
+        hints.into_iter().fold(failure, Self::hint)
     }
 }
 

@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail};
+use crate::common::image_name::is_output;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::common::terminal::output_files;
 
 use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
@@ -63,6 +66,14 @@ impl Configuration {
                     "name the file, for instance --config {shown}/sd-card.nix"
                 )),
             );
+        }
+        if is_output(path) {
+            let name = quoted(&shown_path(path));
+            let text = format!("{shown} is an image, not a configuration");
+            let hint = format!(
+                "`sdbuild boot {name}` starts it, `sdbuild flash {name}` writes it to a card"
+            );
+            return Err(Failure::usage(text).hint(hint));
         }
         let (dir, name) = split_path(path).or_usage(format!("read the configuration {shown}"))?;
         let (root, name, shown_root) = match root {

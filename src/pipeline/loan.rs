@@ -244,7 +244,7 @@ async fn until_it_answers(
     );
     let without_answer = || Failure::environment("it did not answer");
     let failure = last.map_or_else(without_answer, Failure::from);
-    let failure = failure.context(late);
+    let failure = failure.consequence(late);
     Err(match hint {
         Some(hint) => failure.hint(hint),
         None => failure,

@@ -12,6 +12,7 @@ use super::environment::Environment;
 use super::options::Options;
 use super::resolver::{Resolver, current_dir};
 use super::ssh_key::SshKey;
+use super::value::Number;
 use crate::common::board::{Board, BoardName, QemuModel, Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::failure::Failure;
@@ -65,8 +66,8 @@ pub struct BootArgs {
     pub seed: Option<PathBuf>,
 
     /// Memory of the machine [default: 1024]
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(64..=1_048_576))]
-    pub memory: Option<u32>,
+    #[arg(long, value_name = "MIB")]
+    pub memory: Option<Number<64, 1_048_576>>,
 
     /// Port on 127.0.0.1 to forward to SSH on the machine [default: a free one]
     #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
@@ -165,7 +166,7 @@ impl Boot {
             common: Common::resolve(env, &mut resolver)?,
             board,
             firmware: args.firmware.as_ref().map(absolute),
-            memory_mib: args.memory.unwrap_or(MEMORY_MIB),
+            memory_mib: args.memory.map_or(MEMORY_MIB, Number::get),
             port: args.port,
             path: env.program_path(),
             emulator: args.emulator.unwrap_or_default(),

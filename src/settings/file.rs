@@ -55,7 +55,7 @@ fn not_understood(error: &toml::de::Error) -> Failure {
     // The excerpt ends with an empty line.
     let text = error.to_string();
     Failure::usage(text.trim_end())
-        .hint("texts are in quotes, lists in brackets, and switches are true or false")
+        .hint("strings are in quotes, lists in brackets, and switches are true or false")
 }
 
 /// A key of the file.
@@ -95,6 +95,9 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
         );
     }
     let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
+    if let Some(instead) = only_a_flag(unknown) {
+        return Err(failure.hint(instead));
+    }
     let similar = nearest(unknown, known.iter().map(String::as_str));
     Err(
         match similar.filter(|key| is_typo(&letters(unknown), &letters(key))) {
@@ -102,6 +105,20 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
             None => failure.hint(format!("the settings are {}", known.join(", "))),
         },
     )
+}
+
+/// What to do instead with a setting of the command line that a file cannot have.
+fn only_a_flag(key: &str) -> Option<&'static str> {
+    Some(match key {
+        "config" => "give the configuration on the command line: `sdbuild build PATH`",
+        "hostname" => "give --hostname NAME, or set networking.hostName in the configuration",
+        "root" => "give --root DIR",
+        "set" => "give --set OPTION=VALUE, or set the option in the configuration",
+        "ssh-key" => {
+            "give --ssh-key FILE, or set users.users.root.openssh.authorizedKeys.keys in the configuration"
+        }
+        _ => return None,
+    })
 }
 
 /// A key without what differs between ways to write it, as `trusted_public_keys` and `trustedPublicKeys`.
@@ -134,6 +151,7 @@ mod tests {
             failure.hints[0].clone()
         };
         assert_eq!(hint("outptu"), "did you mean `output`?");
+        assert!(hint("config").contains("sdbuild build PATH"));
         assert_eq!(hint("builder_image"), "did you mean `builder-image`?");
         let keys = "did you mean `extra-trusted-public-keys`?";
         assert_eq!(hint("extra_trusted_public_keys"), keys);
@@ -156,7 +174,7 @@ mod tests {
         for text in ["boot-test = yes", "nixpkgs = 26.05"] {
             let failure = parse(text).unwrap_err();
             assert!(
-                failure.hints[0].contains("texts are in quotes"),
+                failure.hints[0].contains("strings are in quotes"),
                 "{failure:?}"
             );
             assert!(!failure.to_string().ends_with(char::is_whitespace));

@@ -22,7 +22,12 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
         write_line(&format!("{failure}"));
     } else if !matches!(failure.class, Class::Shell(_)) {
         for each in std::iter::once(failure).chain(&failure.others) {
-            write_line(&format!("error: {each}"));
+            let tried = if each.names_operation {
+                "could not "
+            } else {
+                ""
+            };
+            write_line(&format!("error: {tried}{each}"));
             for line in source_lines::fitted(&each.log_tail, quoted_columns) {
                 write_line(&format!("{QUOTE}{line}"));
             }
@@ -81,7 +86,7 @@ mod tests {
             .push(Failure::usage("no such file").hint("ask root"));
         assert_eq!(
             failure(&first, 80),
-            "error: register the handler: permission denied\n\
+            "error: could not register the handler: permission denied\n\
              error: no such file\n\
              \x20 not removed: container c: in use\n\
              hint: ask root\n\

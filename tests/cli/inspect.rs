@@ -167,7 +167,7 @@ fn other_files_are_a_usage_error() {
     ] {
         let outcome = inspect(&user, &["--quiet", name]).assert_exit_code(2);
         assert_eq!(outcome.stdout, "");
-        let message = format!("error: inspect {name}: {why}");
+        let message = format!("error: could not inspect {name}: {why}");
         assert!(outcome.stderr.starts_with(&message), "{}", outcome.stderr);
         let hints = outcome.stderr.lines().skip(1).collect::<Vec<_>>();
         let expected = match why {

@@ -90,7 +90,7 @@ fn assert_build_fails(mirror: Mirror, environment: &[(&str, &str)], message: &st
     let user = user(&engine, mirror);
     let outcome = run(user.build(&[]).envs(environment.iter().copied())).assert_exit_code(3);
     outcome.assert_stderr_contains(&[
-        "error: download a 1: no source has it",
+        "error: could not download a 1: no server delivered it",
         &format!("{MIRROR}: {message}"),
         "hint: check the network, or name another mirror in SDBUILD_DEBIAN_MIRROR",
     ]);
@@ -202,7 +202,10 @@ fn only_a_closed_standard_output_is_no_failure() {
     let full = std::fs::File::options().write(true).open("/dev/full");
     dry_run_to(full.unwrap().into())
         .assert_exit_code(3)
-        .assert_stderr_contains(&["error: write the result to standard output", "o space left"]);
+        .assert_stderr_contains(&[
+            "error: could not write the result to standard output",
+            "o space left",
+        ]);
 }
 
 #[test]
@@ -329,8 +332,8 @@ fn every_certain_failure_is_reported_before_the_build() {
     outcome.assert_stderr_contains(&[
         "error: the engine's kernel is 3.10.0-1160, emulation needs 4.8 or later",
         "error: no space left in the output directory",
-        "error: write to the state directory",
-        "error: write to the cache directory",
+        "error: could not write to the state directory",
+        "error: could not write to the cache directory",
         "Read-only file system",
         "hint: free some space, or name another directory with --output",
         "hint: set XDG_STATE_HOME",

@@ -187,7 +187,11 @@ fn auto_tries_every_mode_until_none_is_left() {
     let fixture = Fixture::new(SOUND);
     let outcome = fixture.builds(&[]).assert_exit_code(3);
     // The probe's container is refused before anything about private emulation can be.
-    outcome.assert_stderr_contains(&["Mounts denied", PRIVATE, "error: start the registrar"]);
+    outcome.assert_stderr_contains(&[
+        "Mounts denied",
+        PRIVATE,
+        "error: could not start the registrar",
+    ]);
 
     let fixture = Fixture::new(Machine {
         refusals: (DENIED, NO_PROFILE),

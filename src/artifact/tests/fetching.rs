@@ -88,7 +88,7 @@ async fn failure_lists_the_reason_of_each_mirror() {
     assert_eq!(failure.class, Class::Environment);
     let text = failure.to_string();
     assert!(
-        text.starts_with("download a 1: no source has it\n"),
+        text.starts_with("download a 1: no server delivered it\n"),
         "{text}"
     );
     for (server, why) in servers.iter().zip([

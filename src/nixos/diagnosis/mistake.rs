@@ -185,8 +185,7 @@ fn no_such_package(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let is_package = is_in_with_pkgs(&text, *line, *column);
     is_package.then(|| {
         format!(
-            "nixpkgs has no package {name}; find its name: https://search.nixos.org/packages?query={name}, or write \
-             pkgs.{name}, for which Nix names similar ones"
+            "nixpkgs has no package {name}; find its name: https://search.nixos.org/packages?query={name}"
         )
     })
 }

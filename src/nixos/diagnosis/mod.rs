@@ -247,7 +247,7 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         let eval_error = EvalError::find(&error.summary)?;
         Some(match (eval_error, proposal(error)) {
             (EvalError::NoSdImage, _) => image_module::import_hint(context, &error.summary),
-            (EvalError::MissingAttribute, Some(names)) => format!("write {names}"),
+            (EvalError::MissingAttribute, Some(names)) => format!("did you mean {names}?"),
             (EvalError::Syntax, _) => syntax_error::hint(context, error)
                 .unwrap_or_else(|| eval_error.hint(context, error)),
             _ => eval_error.hint(context, error),

@@ -133,7 +133,7 @@ impl Flake {
     fn check_overrides(&self) -> Result<(), Failure> {
         let names = self.overrides.iter().map(Override::input);
         let checked = self.check_names(names);
-        checked.map_err(|failure| failure.context("--override-input"))
+        checked.map_err(|failure| failure.consequence("--override-input"))
     }
 
     /// Fails if one of the inputs `updated` is none of the flake: Nix would only warn, and change nothing. Those that are not

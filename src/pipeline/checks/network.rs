@@ -155,7 +155,7 @@ fn check_caches(answers: &[ServerAnswer]) -> Check {
         Check::good(topic, format!("answer: {}", good.join(", ")))
     } else {
         Check::warning(topic, format!("no answer: {}", bad.join("; ")))
-            .remedy("without it everything is built here, which takes days under emulation")
+            .remedy("without it everything is built here, which takes hours, and days under emulation")
             .remedy("name caches that this machine reaches: --substituters URLS, --extra-substituters URLS")
     }
 }

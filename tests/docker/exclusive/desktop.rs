@@ -38,7 +38,8 @@ fn simulated_docker_desktop_builds_with_its_own_handler() {
         let nothing = run(&mut user.build(&[]))
             .assert_exit_code(3)
             .assert_stderr_contains(&goes_on);
-        nothing.assert_stderr_contains(&["error: start the registrar", "xec format error"]);
+        nothing
+            .assert_stderr_contains(&["error: could not start the registrar", "xec format error"]);
         before.assert_unchanged();
     }
     let theirs = Handler::of_a_desktop("qemu-aarch64-desktop", &emulator(&user));

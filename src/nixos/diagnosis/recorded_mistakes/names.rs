@@ -39,7 +39,11 @@ fn a_name_inside_with_pkgs_is_no_package() {
 #[test]
 fn a_missing_package_names_what_nix_proposes() {
     let failure = recorded("missing-attribute-package");
-    assert_hint(&failure, "attribute 'htopp' missing", "write htop or btop");
+    assert_hint(
+        &failure,
+        "attribute 'htopp' missing",
+        "did you mean htop or btop?",
+    );
 }
 
 #[test]
