@@ -3,8 +3,10 @@ import functools
 import json
 import re
 
-# What is never built here, whatever it looks like: programs in C, and documentation, which is in the cache in any case.
-NEVER = re.compile(r"security-wrapper-|make-binary-wrapper-hook|stdenv-linux|nixos-manual|options\.json|nixos-help|glibc-locales")
+# What is never built here, whatever it looks like: programs in C and Rust, and documentation, which is in the cache in any case.
+NEVER = re.compile(
+    r"security-wrapper-|make-binary-wrapper-hook|^json2x-|stdenv-linux|nixos-manual|options\.json|nixos-help|glibc-locales"
+)
 # What is built here although a cache could have it: NixOS's own.
 ALWAYS = re.compile(
     r"modules-shrunk|-reproducible$|-on-one-processor$|hwdb|sdbuild-|-rules$|sudoers|^initrd|system-path|make-shell-wrapper"
