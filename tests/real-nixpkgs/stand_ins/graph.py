@@ -125,7 +125,7 @@ def stands_in(one, cached, graph):
         return True
     if one.is_glue() or ALWAYS.search(one.name):
         return False
-    # Packages are made of sources.
+    # Packages are made of sources, or of another package: a wheel out of several.
     sources = " ".join(str(one.variables.get(name, "")) for name in ("src", "srcs"))
-    fixed = (graph[drv] for drv in one.inputs if graph[drv].has("outputHash"))
-    return any(path in sources for drv in fixed for path in drv.outputs.values() if path)
+    made_of = (graph[drv] for drv in one.inputs if any(path and path in sources for path in graph[drv].outputs.values()))
+    return any(stands_in(source, cached, graph) for source in made_of)

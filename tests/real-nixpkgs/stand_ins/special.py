@@ -246,6 +246,15 @@ def postgresql(store, place, one, output):
     nothing(store, place, one, output, "postgres")
 
 
+def podman(_store, place, _one, output):
+    """NixOS takes a line out of what it has for temporary files, and adds to its units."""
+    if output != "out":
+        return
+    write(os.path.join(place, "lib/tmpfiles.d/podman.conf"), "D! /run/podman 0700 root root\nD! /run/crun 0700 root root\n")
+    for kind in ("service", "socket"):
+        write(os.path.join(place, f"lib/systemd/system/podman.{kind}"), f"[Unit]\nDescription=podman.{kind}\n")
+
+
 def nothing(store, place, one, output, name):
     """A program that does nothing."""
     if output == "out":
@@ -258,6 +267,7 @@ SPECIAL = {
     "bash": bash, "bash-interactive": bash, "dbus": dbus, "fakeroot": fakeroot, "gawk": gawk, "gixy": gixy,
     "glibc-locales": locales, "json2x": json2x, "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config,
     "linux-firmware": linux_firmware, "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng,
-    "nginx-config-formatter": nginx_formatter, "postgresql": postgresql, "raspberrypi-firmware": firmware, "raspberrypifw": firmware,
-    "remarshal": remarshal, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd, "systemd-minimal": systemd, "which": which,
+    "nginx-config-formatter": nginx_formatter, "podman": podman, "postgresql": postgresql, "raspberrypi-firmware": firmware,
+    "raspberrypifw": firmware, "remarshal": remarshal, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd,
+    "systemd-minimal": systemd, "which": which,
 }
