@@ -60,19 +60,21 @@ def load(file):
 
 
 def chosen(graphs, others):
-    """The derivations that are built, by path, and what they need of others: (derivation, output) by output path.
-
-    Of each configuration the native graph comes before the emulated one.
-    """
+    """The derivations that are built, by path, and what they need of others: (derivation, output) by output path."""
     cached = {path for graph in others for path, one in graph.items() if one.variables.get("allowSubstitutes") not in ("", False)}
-    built, needed = {}, {}
-    for graph in graphs:
-        ours = dependents(graph)
-        # What is built natively is built under emulation as well, although a cache could have it.
-        names = {one.name for one in built.values() if one.is_glue()}
-        cached_here = {path for path in cached - ours if path not in graph or graph[path].name not in names}
-        walk(graph, ours, cached_here, built, needed)
-    return built, needed
+    names = set()
+    while True:
+        built, needed = {}, {}
+        for graph in graphs:
+            ours = dependents(graph)
+            cached_here = {path for path in cached - ours if path not in graph or graph[path].name not in names}
+            walk(graph, ours, cached_here, built, needed)
+        # What one build makes, every other makes too, although a cache could have it: natively and under emulation, in each
+        # configuration.
+        more = {one.name for one in built.values() if one.is_glue()} - names
+        if not more:
+            return built, needed
+        names |= more
 
 
 def walk(graph, ours, cached, built, needed):
