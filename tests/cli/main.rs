@@ -52,6 +52,7 @@ mod publish_oci;
 mod publish_races;
 mod publish_removal;
 mod publish_sharing;
+mod real_nixpkgs;
 mod reference;
 mod refusals;
 mod release;

@@ -3,6 +3,7 @@
 
 mod builders;
 mod commands;
+mod containers;
 mod equality;
 mod guard;
 mod idioms;

@@ -35,6 +35,8 @@ let
   usersModules = import ./user_modules.nix {
     lib = import <nixpkgs/lib>;
     change = arguments: if arguments ? pkgs then arguments // { pkgs = arguments.pkgs.sdbuildGlue.users or arguments.pkgs; } else arguments;
+    # The key: the same module is in each definition of a container.
+    ofContainers = [ { key = "sdbuild-glue"; imports = [ module ]; } ];
   };
 
   # `target`, the package set of the configuration, with the native builders for it.

@@ -1,7 +1,8 @@
 # The user's modules, and those of others that they import, with a `pkgs` of their own; nixpkgs' modules stay as they are.
 #
-# `change` returns the arguments that such a module gets, from those that the module system gives it.
-{ lib, change }:
+# `change` returns the arguments that such a module gets, from those that the module system gives it. `ofContainers` are modules for
+# the systems of NixOS's containers that these modules define.
+{ lib, change, ofContainers }:
 let
   nixpkgs = "${toString <nixpkgs>}/";
   isFile = module: builtins.isPath module || builtins.isString module;
@@ -21,9 +22,29 @@ let
     if lib.isFunction module then
       lib.setFunctionArgs (arguments: written adding (module (change arguments))) (lib.functionArgs module)
     else if builtins.isAttrs module then
-      adding (module // lib.optionalAttrs (module ? imports) { imports = map changed module.imports; })
+      adding (
+        whatever withContainers module
+        // lib.optionalAttrs (module ? imports) { imports = map changed module.imports; }
+        // lib.optionalAttrs (module ? config) { config = whatever withContainers module.config; }
+      )
     # Not a module: the module system says so.
     else
       module;
+
+  # A container is evaluated by itself, with the modules that the option `config` has.
+  withContainers = changedAttribute "containers" (containers: if builtins.isAttrs containers then lib.mapAttrs (_: whatever withModules) containers else containers);
+  withModules = changedAttribute "config" (module: { imports = [ (changed module) ] ++ ofContainers; });
+  changedAttribute =
+    name: to: set:
+    if builtins.isAttrs set && set ? ${name} then set // { ${name} = whatever to set.${name}; } else set;
+  # Applies `to` to what conditions and priorities are about.
+  whatever =
+    to: value:
+    if value ? content && value ? _type then
+      value // { content = whatever to value.content; }
+    else if value._type or null == "merge" then
+      value // { contents = map (whatever to) value.contents; }
+    else
+      to value;
 in
 changed

@@ -3,8 +3,10 @@ import functools
 import json
 import re
 
-# What is never built here, whatever it looks like: programs in C, and documentation, which is in the cache in any case.
-NEVER = re.compile(r"security-wrapper-|make-binary-wrapper-hook|stdenv-linux|nixos-manual|options\.json|nixos-help|glibc-locales")
+# What is never built here, whatever it looks like: programs in C and Rust, and documentation, which is in the cache in any case.
+NEVER = re.compile(
+    r"security-wrapper-|make-binary-wrapper-hook|^json2x-|stdenv-linux|nixos-manual|options\.json|nixos-help|glibc-locales"
+)
 # What is built here although a cache could have it: NixOS's own.
 ALWAYS = re.compile(
     r"modules-shrunk|-reproducible$|-on-one-processor$|hwdb|sdbuild-|-rules$|sudoers|^initrd|system-path|make-shell-wrapper"
@@ -58,19 +60,21 @@ def load(file):
 
 
 def chosen(graphs, others):
-    """The derivations that are built, by path, and what they need of others: (derivation, output) by output path.
-
-    Of each configuration the native graph comes before the emulated one.
-    """
+    """The derivations that are built, by path, and what they need of others: (derivation, output) by output path."""
     cached = {path for graph in others for path, one in graph.items() if one.variables.get("allowSubstitutes") not in ("", False)}
-    built, needed = {}, {}
-    for graph in graphs:
-        ours = dependents(graph)
-        # What is built natively is built under emulation as well, although a cache could have it.
-        names = {one.name for one in built.values() if one.is_glue()}
-        cached_here = {path for path in cached - ours if path not in graph or graph[path].name not in names}
-        walk(graph, ours, cached_here, built, needed)
-    return built, needed
+    names = set()
+    while True:
+        built, needed = {}, {}
+        for graph in graphs:
+            ours = dependents(graph)
+            cached_here = {path for path in cached - ours if path not in graph or graph[path].name not in names}
+            walk(graph, ours, cached_here, built, needed)
+        # What one build makes, every other makes too, although a cache could have it: natively and under emulation, in each
+        # configuration.
+        more = {one.name for one in built.values() if one.is_glue()} - names
+        if not more:
+            return built, needed
+        names |= more
 
 
 def walk(graph, ours, cached, built, needed):
@@ -123,7 +127,7 @@ def stands_in(one, cached, graph):
         return True
     if one.is_glue() or ALWAYS.search(one.name):
         return False
-    # Packages are made of sources.
+    # Packages are made of sources, or of another package: a wheel out of several.
     sources = " ".join(str(one.variables.get(name, "")) for name in ("src", "srcs"))
-    fixed = (graph[drv] for drv in one.inputs if graph[drv].has("outputHash"))
-    return any(path in sources for drv in fixed for path in drv.outputs.values() if path)
+    made_of = (graph[drv] for drv in one.inputs if any(path and path in sources for path in graph[drv].outputs.values()))
+    return any(stands_in(source, cached, graph) for source in made_of)

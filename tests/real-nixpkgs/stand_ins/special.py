@@ -112,10 +112,25 @@ def units(store, place, one, kind):
 
 def make_initrd_ng(_store, place, _one, _output):
     """A program of our own: it copies what it is told, and what the links among it lead to."""
-    source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../make-initrd-ng")
-    target = os.path.join(place, "bin/make-initrd-ng")
+    our_program(place, "make-initrd-ng", "make-initrd-ng")
+
+
+def json2x(_store, place, _one, _output):
+    """A program of our own, which writes TOML."""
+    our_program(place, "json2x", "json2x")
+
+
+def remarshal(_store, place, _one, output):
+    """The same under the name by which it writes YAML."""
+    if output == "out":
+        our_program(place, "json2x", "json2yaml")
+
+
+def our_program(place, file, name):
+    """Copies a program that lies beside the configurations."""
+    target = os.path.join(place, "bin", name)
     os.makedirs(os.path.dirname(target))
-    shutil.copyfile(source, target)
+    shutil.copyfile(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", file), target)
     os.chmod(target, 0o555)
 
 
@@ -231,6 +246,15 @@ def postgresql(store, place, one, output):
     nothing(store, place, one, output, "postgres")
 
 
+def podman(_store, place, _one, output):
+    """NixOS takes a line out of what it has for temporary files, and adds to its units."""
+    if output != "out":
+        return
+    write(os.path.join(place, "lib/tmpfiles.d/podman.conf"), "D! /run/podman 0700 root root\nD! /run/crun 0700 root root\n")
+    for kind in ("service", "socket"):
+        write(os.path.join(place, f"lib/systemd/system/podman.{kind}"), f"[Unit]\nDescription=podman.{kind}\n")
+
+
 def nothing(store, place, one, output, name):
     """A program that does nothing."""
     if output == "out":
@@ -241,8 +265,9 @@ def nothing(store, place, one, output, name):
 
 SPECIAL = {
     "bash": bash, "bash-interactive": bash, "dbus": dbus, "fakeroot": fakeroot, "gawk": gawk, "gixy": gixy,
-    "glibc-locales": locales, "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config, "linux-firmware": linux_firmware,
-    "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng, "nginx-config-formatter": nginx_formatter,
-    "postgresql": postgresql, "raspberrypi-firmware": firmware, "raspberrypifw": firmware, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd, "systemd-minimal": systemd,
-    "which": which,
+    "glibc-locales": locales, "json2x": json2x, "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config,
+    "linux-firmware": linux_firmware, "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng,
+    "nginx-config-formatter": nginx_formatter, "podman": podman, "postgresql": postgresql, "raspberrypi-firmware": firmware,
+    "raspberrypifw": firmware, "remarshal": remarshal, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd,
+    "systemd-minimal": systemd, "which": which,
 }
