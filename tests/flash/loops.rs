@@ -130,7 +130,7 @@ fn lost_partitions_are_listed_in_the_question() {
     assert_eq!(code, Some(2), "{text}");
     let words = [
         "(nothing was written)",
-        "not answered on a terminal",
+        "no terminal on which to ask",
         ": 2.1 MB",
         ": 29 MB",
         "give --yes",

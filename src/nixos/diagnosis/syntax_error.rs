@@ -120,7 +120,7 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
     } else if has("unexpected ID, expecting '.' or '='") {
         "a `,` between two arguments, or a `=` or a bracket is missing before it"
     } else if has("unexpected invalid token") {
-        "a string needs straight double quotes: \"…\", neither '…' nor “…”"
+        "a string needs double quotes, the straight ones: \"…\""
     } else if has("unexpected end of file") {
         "a bracket or a quote is not closed, or the file is empty"
     } else {

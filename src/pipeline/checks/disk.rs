@@ -179,7 +179,7 @@ fn unwritable(topic: &'static str, dir: &Path, variable: &str) -> Option<Check> 
     let existing = existing(dir);
     let why = try_to_write(existing).err()?;
     let (dir, existing) = (dir.display(), existing.display());
-    let text = format!("write to the {topic} {dir}: {existing}: {why}");
+    let text = format!("could not write to the {topic} {dir}: {existing}: {why}");
     let remedy = format!("set {variable} to a directory that you may write to");
     Some(Check::bad(topic, text).remedy(remedy))
 }
