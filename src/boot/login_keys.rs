@@ -29,7 +29,9 @@ const MAX_KEYS: usize = 5;
 /// The key to log in with, as the user named it: a private key, or the public half of one that is beside it or in the
 /// agent. `path` is the value of `PATH`.
 pub(super) fn usable_key(key: &Path, path: &OsStr) -> Result<PathBuf, Failure> {
-    let text = plain_file::read(key, MAX_KEY_BYTES).or_usage(format!("read {}", key.display()))?;
+    let text = plain_file::read(key, MAX_KEY_BYTES)
+        .or_usage(format!("read the SSH key {}", key.display()))
+        .map_err(|failure| failure.hint("`ls ~/.ssh` lists your keys"))?;
     let is_public = String::from_utf8_lossy(&text).lines().any(contains_key);
     if !is_public {
         return check_private(key, path).map(|()| key.to_owned());

@@ -16,7 +16,9 @@ const NAME_COLUMNS: usize = 11;
 const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// The text below the list.
-const NOTES: &str = "No image was tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
+const NOTES: &str = "TRIED says how far an image got in QEMU: `booted as another board` starts the same image as a board that was booted, \
+                     `evaluated` means that nixpkgs' configuration for the board was evaluated and no image was built. No image was \
+                     tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
                      a configuration for it (for pc: `sdbuild init --template vm --system x86_64-linux`).";
 
 /// Writes the boards to standard output: all that is known of one, else a line for each.

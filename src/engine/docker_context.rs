@@ -64,8 +64,13 @@ pub(super) fn read(docker_config: &Path, name: &str) -> Result<DockerContext, Co
     let digest = hex::encode(Sha256::digest(name.as_bytes()));
     let contexts = docker_config.join("contexts");
     let file = contexts.join("meta").join(&digest).join("meta.json");
-    let text = plain_file::read_text(&file, MAX_FILE_BYTES)
-        .map_err(|e| error(format!("read {}: {e}", file.display())))?;
+    let text = plain_file::read_text(&file, MAX_FILE_BYTES).map_err(|e| {
+        error(if e.kind() == io::ErrorKind::NotFound {
+            "there is no context of this name".to_owned()
+        } else {
+            format!("cannot read {}: {e}", file.display())
+        })
+    })?;
     let context: ContextFile =
         serde_json::from_str(&text).map_err(|e| error(format!("{}: {e}", file.display())))?;
     let docker = context.endpoints.docker;

@@ -103,7 +103,7 @@ impl<'a> Resolver<'a> {
         }
         if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.setting(name)?)))
         {
-            let value = text.parse::<T>();
+            let value = T::from_variable(text);
             let value = value.map_err(|e| Failure::usage(format!("{name}: {e}")))?;
             let value = value.relative_to(&self.current_dir);
             return Ok(Some((value, Origin::Environment(name))));
@@ -222,6 +222,18 @@ mod tests {
             matches!(settings[0].origin, Origin::User(_)),
             "{settings:?}"
         );
+    }
+
+    #[test]
+    fn a_variable_that_is_neither_true_nor_false_is_named() {
+        let env = Environment {
+            settings: [("SDBUILD_OFFLINE".into(), "yes".into())].into(),
+            ..Environment::default()
+        };
+        let mut resolver = Resolver::new(Options::default(), &env, None).unwrap();
+        let offline = resolver.optional("offline", Some("SDBUILD_OFFLINE"), |o| o.offline);
+        let message = offline.unwrap_err().to_string();
+        assert_eq!(message, "SDBUILD_OFFLINE: `yes` is neither true nor false");
     }
 
     #[test]

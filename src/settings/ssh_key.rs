@@ -28,7 +28,11 @@ impl SshKey {
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
         let text =
-            plain_file::read(path, MAX_KEY_BYTES).or_usage(format!("read the SSH key {shown}"))?;
+            plain_file::read(path, MAX_KEY_BYTES).or_usage(format!("read the SSH key {shown}"));
+        let text = text.map_err(|failure| {
+            failure
+                .hint("`ls ~/.ssh/*.pub` lists your public keys, `ssh-keygen -t ed25519` makes one")
+        })?;
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().find(|line| !line.trim().is_empty());
         let whole = |line: &&str| ssh_key::contains_key(line) && !line.contains(char::is_control);

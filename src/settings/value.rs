@@ -21,6 +21,11 @@ use crate::common::system::System;
 
 /// A value of a setting. `FromStr` reads it from a flag or a variable, serde from a settings file.
 pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
+    /// The value of a variable with this text, or what is wrong with it.
+    fn from_variable(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: Self::Err| error.to_string())
+    }
+
     /// The value with relative paths made absolute. `dir` is the settings file's directory, or the current directory for
     /// flags and variables.
     fn relative_to(self, _dir: &Path) -> Self {
@@ -33,7 +38,12 @@ pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
     }
 }
 
-impl Value for bool {}
+impl Value for bool {
+    fn from_variable(text: &str) -> Result<Self, String> {
+        text.parse()
+            .map_err(|_| format!("`{text}` is neither true nor false"))
+    }
+}
 impl Value for String {}
 impl Value for System {}
 impl Value for BoardName {}

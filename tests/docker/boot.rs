@@ -71,7 +71,10 @@ fn good_image_runs_a_command_and_is_left_unchanged() {
     let run = ["--run", "uname -m; cat /etc/hostname; touch /new && exit 7"];
     let there = boot(&user, &image, &[login, run].concat()).assert_exit_code(7);
     assert_eq!(there.stdout, "aarch64\nnixos-sd\n");
-    there.assert_stderr_contains(&["logged in over SSH as root", "ended with 7 on the machine"]);
+    there.assert_stderr_contains(&[
+        "logged in over SSH as root",
+        "exited with status 7 on the machine",
+    ]);
 
     // Compressed, and opened read-only: what the first boot wrote is not there.
     let mut zstd = Command::new("zstd");

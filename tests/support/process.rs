@@ -20,8 +20,8 @@ pub struct Outcome {
     pub stderr: String,
 }
 
-/// The time that [`run`] gives a command: the longest take three minutes, and a test is ended after ten, without its output.
-const MAX_RUN: Duration = Duration::from_secs(400);
+/// The time that [`run`] gives a command: the longest take four minutes, and a test is ended after ten, without its output.
+const MAX_RUN: Duration = Duration::from_secs(480);
 
 /// Runs `command` to its end. Panics with its output, and with what all processes wait for, when that takes too long.
 pub fn run(command: &mut Command) -> Outcome {

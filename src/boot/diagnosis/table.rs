@@ -199,8 +199,8 @@ pub(super) const FINAL_LINES: [&str; 10] = [
 pub(super) const REFUSED_KEY: Symptom = Symptom {
     texts: &[],
     what: "the machine is up, but its SSH server refuses the key",
-    hint: "put the public half of the key into users.users.<name>.openssh.authorizedKeys.keys, and name key and \
-        user with --login-key and --user",
+    hint: "the account must exist and have the public half of the key in users.users.<name>.openssh.authorizedKeys.keys; \
+        --login-key and --user name another key and account",
     quote: true,
 };
 

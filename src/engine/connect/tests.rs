@@ -226,7 +226,7 @@ fn an_invalid_context_is_named() {
         choose(&missing)
             .unwrap_err()
             .to_string()
-            .contains("docker context `nas`")
+            .contains("docker context `nas`: there is no context of this name")
     );
 }
 

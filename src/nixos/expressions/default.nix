@@ -20,10 +20,10 @@ let
       facts = builtins.tryEval (builtins.toJSON (checkOf evaluation).facts);
       isTold = facts.success && builtins.stringLength facts.value < 50000;
     in
-    naming evaluation (if isTold then builtins.trace "sdbuild: facts: ${facts.value}" value else value);
+    withPackageNames evaluation (if isTold then builtins.trace "sdbuild: facts: ${facts.value}" value else value);
   # `value`, which is evaluated here. If that fails, the names of all packages are traced, in lines that are not too long: sdbuild
   # proposes one for a name that none of them has.
-  naming =
+  withPackageNames =
     evaluation: value:
     let
       lines = builtins.attrValues (builtins.groupBy (builtins.substring 0 2) (builtins.attrNames evaluation.pkgs));
@@ -37,8 +37,8 @@ in
   # The derivation of the image.
   image = checked plain (imageOf plain);
   # What `check` reads: see facts.nix.
-  facts = naming plain (builtins.deepSeq (checkOf plain).facts (checkOf plain).facts);
-  whole = naming plain (checkOf plain).whole;
+  facts = withPackageNames plain (builtins.deepSeq (checkOf plain).facts (checkOf plain).facts);
+  whole = withPackageNames plain (checkOf plain).whole;
   # The image with native glue: see glue/default.nix.
   # `failed`: see there.
   glue =
