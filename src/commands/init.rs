@@ -38,11 +38,11 @@ pub async fn run(
     check(&settings)?;
     let workflow = Workflow::new(&settings)?;
     // A workflow may come later than the configuration.
-    let is_new = workflow.is_none() || !settings.config.exists();
-    let mut is_locked = false;
-    if is_new {
-        is_locked = Box::pin(write_configuration(args, &settings, env, ui, context)).await?;
-    }
+    let written = if workflow.is_none() || !settings.config.exists() {
+        Some(Box::pin(write_configuration(args, &settings, env, ui, context)).await?)
+    } else {
+        None
+    };
     if let Some(workflow) = &workflow {
         workflow.write(settings.owner)?;
         let path = workflow.path.to_string_lossy();
@@ -53,7 +53,7 @@ pub async fn run(
             context.events.warn(text);
         }
     }
-    if is_new {
+    if let Some(is_locked) = written {
         tell_next(args, &settings, is_locked, context);
     }
     Ok(())

@@ -12,12 +12,12 @@ mod traps;
 mod ways_in;
 
 use serde::Serialize;
-use serde_json::Value;
 
 pub use facts::ConfigFacts;
 pub use traps::findings;
 pub use ways_in::who_logs_in;
 
+use super::trace::{self, traced};
 use crate::common::failure::Failure;
 use crate::common::system::System;
 
@@ -59,24 +59,20 @@ pub struct CheckResult {
     pub failure: Option<Failure>,
 }
 
-/// What precedes the facts in a trace of Nix, which the evaluation of a build writes (`expressions/default.nix`). An error quotes
-/// that expression, which has no colon there.
-const TRACED: &str = "trace: sdbuild: facts: ";
+/// What precedes the facts in a trace of Nix, which the evaluation of a build writes.
+const TRACED: &str = "sdbuild: facts";
 
 /// Whether `line` of Nix's log is a trace with facts. It is not for the log: it may have what belongs in no log.
 pub(super) fn is_trace(line: &str) -> bool {
-    line.contains(TRACED)
+    trace::is_trace(line, TRACED)
 }
 
 /// What a build warns of: the traps in the facts in `line` of Nix's log, and what fails a build later, for an image of `system`.
 /// Anything that the builder runs can write such a line.
 pub(super) fn warnings(line: &str, system: System) -> Vec<String> {
-    let facts = || {
-        let value: Value = serde_json::from_str(line.strip_prefix("@nix ")?).ok()?;
-        let (_, facts) = value.get("msg")?.as_str()?.split_once(TRACED)?;
-        serde_json::from_str::<ConfigFacts>(facts).ok()
-    };
-    let found = facts().map(|facts| findings(&facts, &system.to_string(), None));
+    let facts = traced(line, TRACED);
+    let facts = facts.and_then(|facts| serde_json::from_str::<ConfigFacts>(&facts).ok());
+    let found = facts.map(|facts| findings(&facts, &system.to_string(), None));
     let found = found.unwrap_or_default().into_iter();
     let told = found.filter(is_told_by_a_build).take(MAX_WARNINGS);
     told.map(|finding| format!("{}: {}", finding.is, finding.why))

@@ -38,4 +38,5 @@ mod slow_fetch;
 pub mod ssh_access;
 mod store_path;
 mod tar_writer;
+mod trace;
 mod user_files;

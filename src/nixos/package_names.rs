@@ -1,11 +1,10 @@
 //! The names of nixpkgs' packages, which an evaluation that fails writes to the log (`expressions/default.nix`).
 
-use serde_json::Value;
-
+use super::trace::{is_trace, traced};
 use crate::common::nearest::most_similar;
 
-/// What precedes the names in a trace of Nix. An error quotes that expression, which has no colon there.
-const TRACED: &str = "trace: sdbuild: packages: ";
+/// What precedes the names in a trace of Nix.
+const TRACED: &str = "sdbuild: packages";
 /// Names that are kept: nixpkgs has some 30,000.
 const MAX_NAMES: usize = 100_000;
 /// Bytes of a name, and how many names are proposed.
@@ -20,15 +19,10 @@ impl PackageNames {
     /// Keeps the names in `line` of Nix's log; `false` if it is not a trace with names. Anything that the builder runs can write such
     /// a line.
     pub(super) fn note(&mut self, line: &str) -> bool {
-        if !line.contains(TRACED) {
+        if !is_trace(line, TRACED) {
             return false;
         }
-        let value: Option<Value> = line
-            .strip_prefix("@nix ")
-            .and_then(|json| serde_json::from_str(json).ok());
-        let text = value.as_ref().and_then(|value| value.get("msg")?.as_str());
-        let names = text.and_then(|text| text.split_once(TRACED));
-        let names = names.map_or("", |(_, names)| names);
+        let names = traced(line, TRACED).unwrap_or_default();
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_-+".contains(c);
         let is_name = |name: &&str| name.len() <= MAX_NAME_BYTES && name.chars().all(is_allowed);
         let names = names.split_ascii_whitespace().filter(is_name);

@@ -225,21 +225,11 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_neither_true_nor_false_is_named() {
-        let env = Environment {
-            settings: [("SDBUILD_OFFLINE".into(), "yes".into())].into(),
-            ..Environment::default()
-        };
-        let mut resolver = Resolver::new(Options::default(), &env, None).unwrap();
-        let offline = resolver.optional("offline", Some("SDBUILD_OFFLINE"), |o| o.offline);
-        let message = offline.unwrap_err().to_string();
-        assert_eq!(message, "SDBUILD_OFFLINE: `yes` is neither true nor false");
-    }
-
-    #[test]
     fn a_variable_that_cannot_be_parsed_is_named() {
+        let settings = [("SDBUILD_JOBS", "many"), ("SDBUILD_OFFLINE", "yes")];
+        let settings = settings.map(|(name, text)| (name.into(), text.into()));
         let env = Environment {
-            settings: [("SDBUILD_JOBS".into(), "many".into())].into(),
+            settings: settings.into(),
             ..Environment::default()
         };
         let mut resolver = Resolver::new(Options::default(), &env, None).unwrap();
@@ -247,5 +237,8 @@ mod tests {
         let failure = jobs.unwrap_err();
         assert_eq!(failure.class, crate::common::failure::Class::Usage);
         assert_eq!(failure.to_string(), "SDBUILD_JOBS: `many` is not a number");
+        let offline = resolver.optional("offline", Some("SDBUILD_OFFLINE"), |o| o.offline);
+        let message = offline.unwrap_err().to_string();
+        assert_eq!(message, "SDBUILD_OFFLINE: `yes` is neither true nor false");
     }
 }

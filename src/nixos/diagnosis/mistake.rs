@@ -1,7 +1,7 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
 use super::definitions::{conflict, defined_by_image, wrong_type};
-use super::evidence::ExitContext;
+use super::evidence::{ExitContext, Findings};
 use super::flake_source::outputs_hint;
 use super::image_module::import_hint;
 use super::module_arguments::{Header, imports_line, is_in_with_pkgs};
@@ -66,9 +66,13 @@ impl Mistake {
     ];
 
     /// The mistake that `error` shows, and what to do about it.
-    pub(super) fn find(context: &ExitContext<'_>, error: &NixError) -> Option<(Self, String)> {
+    pub(super) fn find(
+        context: &ExitContext<'_>,
+        findings: &Findings,
+        error: &NixError,
+    ) -> Option<(Self, String)> {
         let mut all = Self::ALL.into_iter();
-        all.find_map(|mistake| Some((mistake, mistake.hint(context, error)?)))
+        all.find_map(|mistake| Some((mistake, mistake.hint(context, findings, error)?)))
     }
 
     /// Whether the place that Nix reports is inside nixpkgs and says nothing about the mistake.
@@ -76,7 +80,12 @@ impl Mistake {
         matches!(self, Self::InfiniteRecursion | Self::UnknownArgument)
     }
 
-    fn hint(self, context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    fn hint(
+        self,
+        context: &ExitContext<'_>,
+        findings: &Findings,
+        error: &NixError,
+    ) -> Option<String> {
         let summary = error.summary.as_str();
         match self {
             Self::NoImageModule => {
@@ -88,7 +97,7 @@ impl Mistake {
                 is_missing.then(|| import_hint(context, summary))
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
-            Self::NoSuchPackage => no_such_package(context, error),
+            Self::NoSuchPackage => no_such_package(context, findings, error),
             Self::UnknownArgument => unknown_argument(context, error),
             Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
             Self::InfiniteRecursion => {
@@ -178,15 +187,23 @@ fn library_function(context: &ExitContext<'_>, error: &NixError) -> Option<Strin
     })
 }
 
-fn no_such_package(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+fn no_such_package(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    error: &NixError,
+) -> Option<String> {
     let name = quoted_after(&error.summary, "undefined variable")?;
     let Position { file, line, column } = error.position.as_ref()?;
     let text = context.files?.text(file)?;
-    let is_package = is_in_with_pkgs(&text, *line, *column);
-    is_package.then(|| {
-        format!(
-            "nixpkgs has no package {name}; find its name: https://search.nixos.org/packages?query={name}"
-        )
+    if !is_in_with_pkgs(&text, *line, *column) {
+        return None;
+    }
+    let search = format!("https://search.nixos.org/packages?query={name}");
+    Some(match findings.packages.similar(name) {
+        Some(similar) => {
+            format!("nixpkgs has no package {name}: did you mean {similar}? Others: {search}")
+        }
+        None => format!("nixpkgs has no package {name}; find its name: {search}"),
     })
 }
 

@@ -238,11 +238,7 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         format!("evaluate the configuration {}", context.source)
     };
     let failure = Failure::usage(text).context(operation);
-    let mistake = Mistake::find(context, error).map(|(mistake, hint)| {
-        let similar = || undefined_variable::similar_package(&findings.packages, error);
-        let similar = (mistake == Mistake::NoSuchPackage).then(similar).flatten();
-        similar.unwrap_or(hint)
-    });
+    let mistake = Mistake::find(context, findings, error).map(|(_, hint)| hint);
     let hint = mistake.or_else(|| {
         let eval_error = EvalError::find(&error.summary)?;
         Some(match (eval_error, proposal(error)) {
@@ -260,7 +256,7 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
 fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -> Vec<String> {
     let lines: Vec<String> = match (&findings.failed, findings.nix_errors.first()) {
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
-        (_, Some(error)) if says_nothing(context, error) => Vec::new(),
+        (_, Some(error)) if says_nothing(context, findings, error) => Vec::new(),
         (_, Some(error)) => {
             definition_excerpt(context, error).unwrap_or_else(|| excerpt(context, error, failure))
         }
@@ -271,8 +267,8 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
 }
 
 /// Whether the lines of source in `error` are from inside nixpkgs, and not where the mistake is.
-fn says_nothing(context: &ExitContext<'_>, error: &NixError) -> bool {
-    let mistake = Mistake::find(context, error);
+fn says_nothing(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> bool {
+    let mistake = Mistake::find(context, findings, error);
     mistake.is_some_and(|(mistake, _)| mistake.is_reported_elsewhere())
 }
 

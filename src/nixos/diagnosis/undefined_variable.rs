@@ -5,7 +5,6 @@ use super::mistake::ARGUMENTS;
 use super::names::quoted_after;
 use crate::common::nearest::is_slip;
 use crate::nixos::log::{NixError, Position};
-use crate::nixos::package_names::PackageNames;
 
 /// The syntax around a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,15 +43,6 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
             format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
         }
     }
-}
-
-/// The proposal of similar names for a package that does not exist, which `error` reports.
-pub(super) fn similar_package(packages: &PackageNames, error: &NixError) -> Option<String> {
-    let name = quoted_after(&error.summary, "undefined variable")?;
-    let similar = packages.similar(name)?;
-    Some(format!(
-        "nixpkgs has no package {name}: did you mean {similar}? Others: https://search.nixos.org/packages?query={name}"
-    ))
 }
 
 /// What stands around the `name` at `position` of `text`.

@@ -32,13 +32,14 @@ let
     in
     builtins.addErrorContext traced (builtins.seq (value.drvPath or value) value);
   plain = evaluate [ ];
+  check = checkOf plain;
 in
 {
   # The derivation of the image.
   image = checked plain (imageOf plain);
   # What `check` reads: see facts.nix.
-  facts = withPackageNames plain (builtins.deepSeq (checkOf plain).facts (checkOf plain).facts);
-  whole = withPackageNames plain (checkOf plain).whole;
+  facts = withPackageNames plain (builtins.deepSeq check.facts check.facts);
+  whole = withPackageNames plain check.whole;
   # The image with native glue: see glue/default.nix.
   # `failed`: see there.
   glue =
