@@ -56,7 +56,7 @@ fn exit_code(failure: &Failure, signal: Option<i32>) -> ExitCode {
         return ExitCode::from(5);
     }
     match failure.class {
-        Class::Usage => ExitCode::from(2),
+        Class::Usage | Class::Declined => ExitCode::from(2),
         Class::Environment => ExitCode::from(3),
         Class::Build => ExitCode::from(4),
         Class::CheckFailed => ExitCode::from(6),

@@ -109,7 +109,7 @@ pub(super) async fn build(
             context.events.emit(Event::WorkEnded);
         }
     };
-    let is_declined = matches!(&done, Err(failure) if failure.in_the_way.is_some());
+    let is_declined = matches!(&done, Err(failure) if failure.class == Class::Declined);
     if !is_declined && (boot_test.is_none() || done.is_err()) {
         ended();
     }
@@ -153,7 +153,7 @@ async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Resu
 fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
     match answer {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("no machine was borrowed")
+        Some(false) => Err(Failure::declined("no machine was borrowed")
             .hint("--on none builds with the engine of this machine")),
         None => Err(Failure::usage(format!(
             "no machine was borrowed: it costs {price}, and the question was not answered on a terminal"
@@ -192,10 +192,8 @@ async fn build_or_replace(
 
 /// The user wants to keep the file that the image would replace.
 fn kept(file: &Path) -> Failure {
-    let mut failure = Failure::usage(format!("{} is kept, and no image was written", file.display()))
-        .hint("--output DIR writes the image to another directory, and with --hostname NAME it has another name");
-    failure.in_the_way = Some(file.into());
-    failure
+    Failure::declined(format!("{} is kept, and no image was written", file.display()))
+        .hint("--output DIR writes the image to another directory, and with --hostname NAME it has another name")
 }
 
 async fn plan_and_build(
@@ -247,12 +245,12 @@ mod tests {
         agreed(Some(true), "1 €").unwrap();
         for answer in [Some(false), None] {
             let refused = agreed(answer, "1 €").unwrap_err();
-            assert_eq!(refused.class, Class::Usage);
-            let instead = if answer.is_some() {
-                "--on none"
+            let (class, instead) = if answer.is_some() {
+                (Class::Declined, "--on none")
             } else {
-                "--yes"
+                (Class::Usage, "--yes")
             };
+            assert_eq!(refused.class, class);
             assert!(refused.hints[0].contains(instead), "{refused:?}");
         }
     }

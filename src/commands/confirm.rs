@@ -27,7 +27,7 @@ pub(super) async fn agreed(
     }
     match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("the answer was no")),
+        Some(false) => Err(Failure::declined("nothing was changed: the answer was no")),
         None => Err(
             Failure::usage("the question was not answered on a terminal")
                 .hint("give --yes to agree"),

@@ -169,7 +169,7 @@ async fn confirm_loss(
     );
     match confirm(question, ui, context).await? {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("the answer was no")),
+        Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
         None => {
             let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
             let text = "there is no terminal on which to ask whether this may be overwritten";

@@ -214,6 +214,12 @@ fn report(values: &TemplateValues, context: &Context) {
         };
         events.notice(format!("for {}{other}", values.system));
     }
+    if values.template.format().is_none() && values.board.needs_nixos_hardware() {
+        events.notice(format!(
+            "{}: kernel and firmware are from nixos-hardware, which the build downloads from GitHub at a fixed commit",
+            values.board.title
+        ));
+    }
     let logins = values.logins();
     let who = logins.join(" and as ");
     for key in &values.keys {

@@ -23,6 +23,8 @@ pub enum Class {
     Command(u8),
     /// The shell or command in the builder ended with this code, which is also ours; the user saw its output.
     Shell(u8),
+    /// The user answered no: what was asked about was not done (exit code 2).
+    Declined,
     /// A signal interrupted the run (128 + signal).
     Interrupted,
     /// A bug in sdbuild (exit code 70).
@@ -105,9 +107,24 @@ impl Failure {
         Self::message(Class::Environment, message)
     }
 
+    /// The user answered no, and `what` follows from it.
+    pub fn declined(what: impl fmt::Display) -> Self {
+        Self::message(Class::Declined, what)
+    }
+
     /// The run was interrupted.
     pub fn interrupted() -> Self {
         Self::message(Class::Interrupted, "interrupted")
+    }
+
+    /// The error and its causes as a sentence: `could not read a.img: it is empty`.
+    pub fn sentence(&self) -> String {
+        let operation = if self.names_operation {
+            "could not "
+        } else {
+            ""
+        };
+        format!("{operation}{self}")
     }
 
     /// Adds the operation that failed, with its object, in front of the cause: `read a.img`.

@@ -72,6 +72,14 @@ impl FlakeRef {
         Ok(self)
     }
 
+    /// The flake in a sentence, without the attribute: `the flake ../pi`.
+    pub fn described(&self) -> String {
+        match self.text.as_str() {
+            "." => "the flake in this directory".to_owned(),
+            text => format!("the flake {text}"),
+        }
+    }
+
     /// The directory of this machine that it names.
     pub fn directory(&self) -> Option<PathBuf> {
         match &self.location {

@@ -13,6 +13,7 @@ mod choice;
 pub mod ci_service;
 pub mod compression;
 pub mod context;
+pub mod counted;
 pub mod created_dirs;
 pub mod disk_space;
 pub mod event;

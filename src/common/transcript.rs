@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::common::counted::counted;
 use crate::common::human_bytes::human_bytes;
 use crate::common::nix_event::NixEvent;
 
@@ -53,10 +54,9 @@ impl Transcript {
 
 /// The line for a forecast of what Nix will do; `None` for any other event.
 pub fn forecast(event: &NixEvent) -> Option<String> {
-    let counted = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
     match event {
         NixEvent::WillBuild { derivations } => {
-            Some(format!("to build: {}", counted(*derivations, "derivation")))
+            Some(format!("to build: {}", counted(derivations, "derivation")))
         }
         NixEvent::WillEmulate { derivations } => {
             Some(format!("of these under emulation: {derivations}"))
@@ -67,7 +67,7 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
             unpacked,
         } => Some(format!(
             "to fetch: {}, {} ({} unpacked)",
-            counted(*paths, "path"),
+            counted(paths, "path"),
             human_bytes(*download),
             human_bytes(*unpacked)
         )),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::common::failure::Failure;
+use crate::common::failure::{Class, Failure};
 
 /// Content of the card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,8 +48,11 @@ impl SharedWriteState {
             .unwrap_or(WriteState::HalfWritten)
     }
 
-    /// Adds the state of the card to the failure of `operation`.
+    /// Adds the state of the card to the failure of `operation`, which nothing is to be said of if the user declined it.
     pub fn add_to(&self, failure: Failure, operation: &str) -> Failure {
+        if failure.class == Class::Declined {
+            return failure;
+        }
         let (text, hint) = match self.get() {
             WriteState::Untouched => ("nothing was written", None),
             WriteState::HalfWritten => (

@@ -58,6 +58,14 @@ impl Source {
         }
     }
 
+    /// The source in a sentence: `the configuration pi/sd-card.nix`, `the flake ../pi`.
+    fn described(&self) -> String {
+        match self {
+            Self::Module(_) => format!("the configuration {}", self.shown()),
+            Self::Flake(flake) => flake.reference().described(),
+        }
+    }
+
     /// The source without any path of this machine, for the manifest.
     pub fn public_name(&self) -> String {
         match self {
@@ -184,6 +192,11 @@ impl BuildSource {
     /// The definitions of the command line.
     pub(super) fn cli_module(&self) -> &CliModule {
         &self.cli_module
+    }
+
+    /// The source in a sentence.
+    pub(super) fn described(&self) -> String {
+        self.source.described()
     }
 
     /// References that the builder uses for the source, and how the user wrote them.

@@ -16,6 +16,8 @@ struct Definition {
     flag: String,
     /// The Nix code; a value of `--set` may have several lines.
     code: String,
+    /// The code as a user reads it, without sdbuild's own function.
+    shown: String,
 }
 
 /// Lines of the module before the first definition.
@@ -26,19 +28,24 @@ impl CliModule {
     pub fn key(&mut self, key: &str) {
         let option = "users.users.root.openssh.authorizedKeys.keys";
         let code = format!("{option} = [ {} ];", nix_string(key));
-        self.add(option, "--ssh-key".to_owned(), code);
+        self.add(option, "--ssh-key".to_owned(), code.clone(), code);
     }
 
     /// Sets the host name, overriding the configuration.
     pub fn host_name(&mut self, name: &str) {
         let option = "networking.hostName";
         let code = format!("{option} = lib.mkForce {};", nix_string(name));
-        self.add(option, format!("--hostname {name}"), code);
+        self.add(option, format!("--hostname {name}"), code.clone(), code);
     }
 
-    fn add(&mut self, option: &str, flag: String, code: String) {
+    fn add(&mut self, option: &str, flag: String, code: String, shown: String) {
         let option = option.to_owned();
-        self.0.push(Definition { option, flag, code });
+        self.0.push(Definition {
+            option,
+            flag,
+            code,
+            shown,
+        });
     }
 
     /// Whether the command line adds nothing.
@@ -82,17 +89,25 @@ impl CliModule {
                 Failure::usage(format!("--set `{text}` is not of the form OPTION=VALUE"))
                     .hint("for instance --set time.timeZone=Europe/Berlin")
             })?;
-        let code = match value.chars().next() {
-            Some('[' | '{' | '(') => format!("{option} = over ({value});"),
-            _ => format!("{option} = lib.mkForce {};", scalar(value)),
+        let (code, shown) = if value.starts_with(['[', '{', '(']) {
+            let shown = format!("{option} = {value};");
+            (format!("{option} = over ({value});"), shown)
+        } else {
+            let code = format!("{option} = lib.mkForce {};", scalar(value));
+            (code.clone(), code)
         };
-        self.add(option, format!("--set {text}"), code);
+        self.add(option, format!("--set {text}"), code, shown);
         Ok(())
     }
 
     /// The Nix code of each definition.
     pub fn definitions(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|definition| definition.code.as_str())
+    }
+
+    /// Each definition as a user reads it.
+    pub fn shown(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|definition| definition.shown.as_str())
     }
 
     /// The module's text.
@@ -168,6 +183,15 @@ mod tests {
         ] {
             assert_eq!(set(text).unwrap(), line, "{text}");
         }
+    }
+
+    #[test]
+    fn lists_are_shown_as_they_were_given() {
+        let mut cli_module = CliModule::default();
+        cli_module.set("a=[ pkgs.vim ]").unwrap();
+        cli_module.set("b=true").unwrap();
+        let shown: Vec<_> = cli_module.shown().collect();
+        assert_eq!(shown, ["a = [ pkgs.vim ];", "b = lib.mkForce true;"]);
     }
 
     #[test]

@@ -201,7 +201,9 @@ fn add_entry(request: &Resolve<'_>, locked: &Locked, events: &Events) {
     // Read again: another build may have written entries during the download.
     let before = match read(request.lock) {
         Ok(before) => before,
-        Err(failure) => return events.warn(format!("the lock is not written: {failure}")),
+        Err(failure) => {
+            return events.warn(format!("the lock is not written: {}", failure.sentence()));
+        }
     };
     let (requested, lock) = (request.requested, request.lock.display());
     if before.contains(locked) {

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use crate::common::context::Context;
+use crate::common::counted::counted;
 use crate::common::failure::{Class, Failure};
 use crate::common::kvm::Kvm;
 use crate::common::timeout::timeout;
@@ -115,7 +116,7 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
         let runs = files.runs.iter();
         let stale = runs.filter(|run| run.state == RunState::Stale).count();
         return Leftovers {
-            objects: Ok(counted(&[(stale, "run")])),
+            objects: Ok(all_counted(&[(stale, "run")])),
             cache_size,
         };
     };
@@ -127,7 +128,7 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
             let stale = inventory.objects.stale;
             let containers = (stale.containers.len(), "container");
             let handlers = (stale.handlers.len(), "handler");
-            Ok(counted(&[containers, handlers]))
+            Ok(all_counted(&[containers, handlers]))
         }
     };
     Leftovers {
@@ -137,9 +138,9 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
 }
 
 /// `2 containers, 1 handler`, without the kinds that were not found.
-fn counted(counts: &[(usize, &str)]) -> String {
+fn all_counted(counts: &[(usize, &str)]) -> String {
     let some = counts.iter().filter(|(n, _)| *n > 0);
-    let words = some.map(|(n, what)| format!("{n} {what}{}", if *n == 1 { "" } else { "s" }));
+    let words = some.map(|(n, what)| counted(n, what));
     words.collect::<Vec<_>>().join(", ")
 }
 
@@ -149,11 +150,14 @@ mod tests {
 
     #[test]
     fn only_objects_that_exist_are_counted() {
-        assert_eq!(counted(&[(2, "container"), (0, "handler")]), "2 containers");
         assert_eq!(
-            counted(&[(1, "container"), (1, "handler")]),
+            all_counted(&[(2, "container"), (0, "handler")]),
+            "2 containers"
+        );
+        assert_eq!(
+            all_counted(&[(1, "container"), (1, "handler")]),
             "1 container, 1 handler"
         );
-        assert_eq!(counted(&[(0, "container")]), "");
+        assert_eq!(all_counted(&[(0, "container")]), "");
     }
 }

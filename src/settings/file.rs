@@ -36,7 +36,7 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 
 /// The settings in the text of a file.
 fn parse(text: &str) -> Result<Options, Failure> {
-    let table = DeTable::parse(text).map_err(|error| not_understood(&error))?;
+    let table = DeTable::parse(text).map_err(|error| not_understood(&error).hint(HOW_TO_WRITE))?;
     let keys = table.get_ref().iter().map(|(key, value)| {
         let before = text.get(..key.span().start).unwrap_or_default();
         Key {
@@ -47,15 +47,25 @@ fn parse(text: &str) -> Result<Options, Failure> {
     });
     check_keys(keys)?;
     // From the text again: errors of a parsed table have no line numbers.
-    toml::from_str(text).map_err(|error| not_understood(&error))
+    toml::from_str(text).map_err(|error| {
+        let failure = not_understood(&error);
+        if error.message().starts_with("invalid type") {
+            return failure.hint(HOW_TO_WRITE);
+        }
+        failure
+    })
 }
+
+/// How values are written.
+const HOW_TO_WRITE: &str =
+    "strings are in quotes, lists in brackets, and switches are true or false";
 
 /// A text that is not TOML, or a value that a setting cannot have.
 fn not_understood(error: &toml::de::Error) -> Failure {
-    // The excerpt ends with an empty line.
     let text = error.to_string();
+    // Of values, too, the crate says that they are no TOML; the excerpt ends with an empty line.
+    let text = text.strip_prefix("TOML parse error at ").unwrap_or(&text);
     Failure::usage(text.trim_end())
-        .hint("strings are in quotes, lists in brackets, and switches are true or false")
 }
 
 /// A key of the file.
@@ -178,7 +188,11 @@ mod tests {
                 "{failure:?}"
             );
             assert!(!failure.to_string().ends_with(char::is_whitespace));
+            assert!(failure.to_string().starts_with("line 1, column "));
         }
+        let failure = parse("compress = 'lzma'").unwrap_err();
+        assert!(failure.to_string().contains("is not one of"), "{failure}");
+        assert!(failure.hints.is_empty(), "{failure:?}");
     }
 
     #[test]

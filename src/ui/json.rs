@@ -246,6 +246,7 @@ fn class(class: Class) -> &'static str {
         Class::Build => "build",
         Class::CheckFailed => "trap",
         Class::Command(_) | Class::Shell(_) => "command",
+        Class::Declined => "declined",
         Class::Interrupted => "interrupted",
         Class::Internal => "internal",
     }

@@ -18,16 +18,11 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
     let mut write_line = |line: &str| {
         writeln!(out, "{}", message(line)).ok();
     };
-    if failure.class == Class::Interrupted {
+    if matches!(failure.class, Class::Interrupted | Class::Declined) {
         write_line(&format!("{failure}"));
     } else if !matches!(failure.class, Class::Shell(_)) {
         for each in std::iter::once(failure).chain(&failure.others) {
-            let tried = if each.names_operation {
-                "could not "
-            } else {
-                ""
-            };
-            write_line(&format!("error: {tried}{each}"));
+            write_line(&format!("error: {}", each.sentence()));
             for line in source_lines::fitted(&each.log_tail, quoted_columns) {
                 write_line(&format!("{QUOTE}{line}"));
             }

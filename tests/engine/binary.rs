@@ -219,7 +219,7 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
         "fetch          1 package, 27 B",
         "emulation      register: the engine's machine is x86_64, the image is for aarch64-linux",
         "cores          3 for each derivation",
-        "jobs           1 derivations at a time, as the engine's machine has cores",
+        "jobs           1 derivation at a time, one for each core of the engine's machine",
         "memory         no limit\n",
         "builder image  sdbuild's own",
     ] {

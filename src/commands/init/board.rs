@@ -40,6 +40,10 @@ pub(super) fn name_in_settings(
     }
     let text = format!("# What the image is for: {why}.\n{}\n", lines.join("\n"));
     new_file::write(&path, &text, Access::Everybody, owner)?;
+    let lines = lines.join(" and ");
+    context
+        .events
+        .notice(format!("{SETTINGS_NAME} has {lines}: {why}"));
     Ok(Some(path))
 }
 

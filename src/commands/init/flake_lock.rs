@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::common::context::Context;
+use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::new_file::{self, Access};
@@ -30,7 +31,11 @@ pub(super) async fn write(
     if new_file::is_free(&path).is_err() {
         return Ok(None);
     }
-    match Box::pin(make(text, &path, owner, env, context)).await {
+    let quieter = Context {
+        events: without_warnings(&context.events),
+        ..context.clone()
+    };
+    match Box::pin(make(text, &path, owner, env, &quieter)).await {
         Ok(()) => Ok(Some(path)),
         Err(failure)
             if matches!(failure.class, Class::Interrupted | Class::Internal)
@@ -40,11 +45,21 @@ pub(super) async fn write(
         }
         Err(failure) => {
             // Its hints are those of `sdbuild lock`, which is the next command then.
-            let text = format!("{} is not written: {failure}", flake::LOCK);
+            let text = format!("{} is not written: {}", flake::LOCK, failure.sentence());
             context.events.warn(text);
             Ok(None)
         }
     }
+}
+
+/// `events` without warnings: of downloads that fail, the failure at the end says as much.
+fn without_warnings(events: &Events) -> Events {
+    let events = events.clone();
+    Events::new(move |event| {
+        if !matches!(event, Event::Warning(_)) {
+            events.emit(event);
+        }
+    })
 }
 
 /// Locks a flake with this `text` alone, so that nothing else of its directory is uploaded and git need not track it, and writes the lock

@@ -107,7 +107,7 @@ async fn confirm_keys(
     let question = "Let the owners of these keys log in as root?";
     match confirm(question, asker.ui, asker.context).await? {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::usage("nothing was written")),
+        Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
         None => Err(Failure::usage(
             "whether these keys are the right ones was not answered on a terminal",
         )

@@ -81,6 +81,11 @@ impl Board {
         }
     }
 
+    /// Whether nixpkgs' images do not start it, but those of nixos-hardware's module do.
+    pub fn needs_nixos_hardware(&self) -> bool {
+        self.raspberry_pi().is_some_and(|model| !model.in_nixpkgs)
+    }
+
     /// What its boot ROM starts, in a few words.
     pub fn start_text(&self) -> String {
         match &self.start {
@@ -98,7 +103,7 @@ impl Board {
     /// Whether its images have something that no other board needs.
     pub fn has_images_of_its_own(&self) -> bool {
         match &self.start {
-            Start::RaspberryPi(model) => !model.in_nixpkgs,
+            Start::RaspberryPi(_) => self.needs_nixos_hardware(),
             Start::UBoot(_) | Start::Uefi => true,
             Start::OwnUBoot | Start::Bios => false,
         }

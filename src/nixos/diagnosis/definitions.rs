@@ -30,7 +30,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         "package" if summary.ends_with("<function>") => {
             "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"
         }
-        "boolean" => "write true or false, without quotes",
+        "boolean" => "write true or false, in lower case and without quotes",
         "package" => "write pkgs.NAME, without quotes",
         _ if kind.starts_with("list of ") => {
             "write a list: [ … ], with spaces between the elements"

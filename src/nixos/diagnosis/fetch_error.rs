@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use super::evidence::{ExitContext, Findings};
 use super::known_error::{KnownError, known_errors};
+use super::nix_message::details;
 use crate::common::failure::{Class, Failure};
 
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
@@ -33,7 +34,7 @@ pub(super) fn no_network_failure(
         format!("{url} is fetched")
     };
     let text = format!("the builder has no network (--offline), and needs one: {needed}");
-    let failure = Failure::environment(text).context(format!("evaluate {}", context.source));
+    let failure = Failure::environment(text).context(format!("evaluate {}", context.described));
     Some(failure.hint("run it once without --offline: what is fetched stays in the store volume"))
 }
 
@@ -56,9 +57,15 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
         } else {
             "an input of the flake"
         };
-        format!("the newest commit of {whose} is not known, because {url} failed: {why}")
+        format!(
+            "the newest commit of {whose} is not known, because {url} failed: {}",
+            details(why)
+        )
     } else {
-        format!("the configuration fetches {url} while it is evaluated, which failed: {why}")
+        format!(
+            "the configuration fetches {url} while it is evaluated, which failed: {}",
+            details(why)
+        )
     };
     let is_refused = why.starts_with("HTTP error 4") || why == ASKS_WHO;
     let class = if is_refused {
@@ -66,7 +73,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     } else {
         Class::Environment
     };
-    let failure = Failure::message(class, text).context(format!("evaluate {}", context.source));
+    let failure = Failure::message(class, text).context(format!("evaluate {}", context.described));
     let line = format!("unable to download '{url}': {why}");
     if is_refused {
         return Some(failure.hint(REFUSED));

@@ -3,9 +3,12 @@
 use std::borrow::Cow;
 
 use super::evidence::{ExitContext, Findings};
+use crate::common::nearest::most_similar;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
+/// The output of a flake with its systems.
+const CONFIGURATIONS: &str = "nixosConfigurations";
 /// The beginning of store paths.
 const STORE: &str = "/nix/store/";
 /// The end of the name of a flake in the store.
@@ -67,4 +70,78 @@ pub(super) fn outputs_hint(context: &ExitContext<'_>, error: &NixError) -> Optio
         "the outputs of a flake get self and every input: write {{ {} }}: in line {line}",
         all.join(", ")
     ))
+}
+
+/// What to write in place of an output or a configuration that the flake does not have. `summary` is an error of
+/// `expressions/flake-source.nix`.
+pub(super) fn missing_output_hint(summary: &str) -> Option<String> {
+    let (missing, known) = missing_output(summary)?;
+    // Configurations are listed as references: `.#pi`.
+    let known = known
+        .split(", ")
+        .map(|name| name.rsplit('#').next().unwrap_or(name));
+    let similar: Vec<&str> = most_similar(missing, known).into_iter().collect();
+    let is_without_configurations =
+        missing == CONFIGURATIONS && !summary.contains("has no attribute");
+    match (similar.as_slice(), is_without_configurations) {
+        ([], false) => None,
+        ([], true) => Some(format!(
+            "define one: {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};"
+        )),
+        (similar, false) => Some(format!("did you mean {}?", similar.join(" or "))),
+        (similar, true) => Some(format!(
+            "rename the output {} to {CONFIGURATIONS}",
+            similar.join(" or ")
+        )),
+    }
+}
+
+/// The name that the flake lacks, and the list of those that it has.
+fn missing_output(summary: &str) -> Option<(&str, &str)> {
+    let of_configuration = || {
+        let (start, known) = summary.split_once("; its configurations: ")?;
+        Some((start.split_once(" has no configuration ")?.1, known))
+    };
+    let of_output = || {
+        let (start, known) = summary.split_once("; it has: ")?;
+        Some((start.rsplit_once(" has no ")?.1, known))
+    };
+    let found = of_configuration().or_else(of_output);
+    found.filter(|_| summary.starts_with("the flake "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_output_hint;
+
+    #[test]
+    fn missing_outputs_are_proposed() {
+        for (summary, hint) in [
+            (
+                "the flake in this directory has no nixosConfigurations; it has: nixosConfiguration, packages",
+                "rename the output nixosConfiguration to nixosConfigurations",
+            ),
+            (
+                "the flake ../pi has no nixosConfigurations; it has: packages",
+                "define one: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; };",
+            ),
+            (
+                "the flake github:a/b has no configuration kitchn; its configurations: github:a/b#garage, github:a/b#kitchen",
+                "did you mean kitchen?",
+            ),
+            (
+                "the flake . has no attribute nixosConfigurations.pie: nixosConfigurations has no pie; it has: pi",
+                "did you mean pi?",
+            ),
+        ] {
+            assert_eq!(missing_output_hint(summary).as_deref(), Some(hint));
+        }
+        for summary in [
+            "the flake ../pi has no configuration xyz; its configurations: none",
+            "the flake ../pi has no attribute a.b: the flake has no a; it has: packages",
+            "the module has no nixosConfiguration; it has: nixosConfigurations",
+        ] {
+            assert_eq!(missing_output_hint(summary), None, "{summary}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::{ExitContext, Findings};
-use super::flake_source::outputs_hint;
+use super::flake_source::{missing_output_hint, outputs_hint};
 use super::image_module::import_hint;
 use super::module_arguments::{Header, imports_line, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
@@ -43,11 +43,13 @@ pub(super) enum Mistake {
     DefinedTwice,
     /// A file that the builder does not have.
     FileNotSent,
+    /// An output or a configuration that the flake does not have.
+    NoSuchOutput,
 }
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -63,6 +65,7 @@ impl Mistake {
         Self::NotAModule,
         Self::DefinedTwice,
         Self::FileNotSent,
+        Self::NoSuchOutput,
     ];
 
     /// The mistake that `error` shows, and what to do about it.
@@ -131,6 +134,7 @@ impl Mistake {
                 let path = missing_path(summary)?;
                 Some(context.files?.why_absent(path))
             }
+            Self::NoSuchOutput => missing_output_hint(summary),
         }
     }
 }

@@ -232,10 +232,13 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
             .hint(SEE_LOG);
     };
     let text = reason(context, error);
-    let operation = if text.contains(context.source) {
+    let names_source = [context.source, context.described]
+        .iter()
+        .any(|source| *source != "." && text.contains(source));
+    let operation = if names_source {
         "evaluate the configuration".to_owned()
     } else {
-        format!("evaluate the configuration {}", context.source)
+        format!("evaluate {}", context.described)
     };
     let failure = Failure::usage(text).context(operation);
     let mistake = Mistake::find(context, findings, error).map(|(_, hint)| hint);
@@ -258,7 +261,11 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
         (_, Some(error)) if says_nothing(context, findings, error) => Vec::new(),
         (_, Some(error)) => {
-            definition_excerpt(context, error).unwrap_or_else(|| excerpt(context, error, failure))
+            let earlier = syntax_error::earlier_line(context, error);
+            let earlier = earlier.into_iter().flat_map(|line| [line, "…".to_owned()]);
+            let quoted = definition_excerpt(context, error)
+                .unwrap_or_else(|| excerpt(context, error, failure));
+            earlier.chain(quoted).collect()
         }
         _ => findings.other_lines.iter().cloned().collect(),
     };

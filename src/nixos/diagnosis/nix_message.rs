@@ -177,6 +177,8 @@ fn command_line_definitions(context: &ExitContext<'_>, summary: &str) -> Vec<Str
 fn shown(context: &ExitContext<'_>, text: &str) -> String {
     let text = text.replace(CONFIG_DIR, context.shown_dir);
     let text = text.replace(layout::CLI_MODULE, "the command line");
+    // Nix writes the path of an input `path:/…` with two slashes.
+    let text = text.replace("path '//", "path '/");
     // The name of nixpkgs' directory is a hash.
     let dir = layout::nixpkgs("");
     let mut parts = text.split(dir.as_str());
@@ -191,13 +193,25 @@ fn is_unfree(error: &NixError) -> bool {
     EvalError::find(&error.summary) == Some(EvalError::Unfree)
 }
 
-/// `line` without the status with which a download began that then broke off: `HTTP error 200 (curl error: WHY)`.
+/// `line` without the status with which a download began that then broke off, `HTTP error 200 (curl error: WHY)`.
 pub(super) fn without_status(line: &str) -> String {
     let broken_off = ["200", "206"].iter().find_map(|status| {
         let (start, why) = line.split_once(&format!("HTTP error {status} (curl error: "))?;
         Some(format!("{start}{}", why.strip_suffix(')')?))
     });
     broken_off.unwrap_or_else(|| line.to_owned())
+}
+
+/// `reason` of a failed download without curl's number of the error and the general words before it, if details follow: of
+/// `Could not resolve hostname (6) Could not resolve host: c.example` the end.
+pub(super) fn details(reason: &str) -> &str {
+    let after_number = || {
+        let (_, rest) = reason.split_once(" (")?;
+        let (number, details) = rest.split_once(") ")?;
+        let is_number = number.bytes().all(|byte| byte.is_ascii_digit());
+        (is_number && !details.trim().is_empty()).then_some(details)
+    };
+    after_number().unwrap_or(reason)
 }
 
 /// The end of an error with a trace: the reason, which comes last, with the lines of source around it; without what
@@ -207,7 +221,10 @@ pub(super) fn excerpt(
     error: &NixError,
     failure: &Failure,
 ) -> Vec<String> {
-    if is_unfree(error) {
+    let position = error.position.as_ref();
+    // What sdbuild made of the flag says nothing to a user, who sees the flag itself.
+    let is_of_flag = position.is_some_and(|position| position.file == layout::CLI_MODULE);
+    if is_of_flag || is_unfree(error) {
         return Vec::new();
     }
     let lines: Vec<&str> = error

@@ -7,57 +7,96 @@ use crate::nixos::log::{NixError, Position};
 /// What some editors write in front of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// The mistake that Nix noticed only later.
+struct Cause {
+    /// The line that it is in, counted from 1.
+    line: u64,
+    /// What to do about it.
+    hint: String,
+}
+
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
     let text = context.files?.text(&position.file)?;
-    hint_by_text(&text, position, &error.summary)
+    if is_byte_order_mark(&text, position) {
+        let hint = "the file begins with a byte order mark, which Nix does not read: save it as UTF-8 without one";
+        return Some(hint.to_owned());
+    }
+    cause(&text, position, &error.summary).map(|cause| cause.hint)
 }
 
-fn hint_by_text(text: &str, position: &Position, summary: &str) -> Option<String> {
-    let has = |text: &str| summary.contains(text);
-    if text.starts_with(BYTE_ORDER_MARK) && (position.line, position.column) == (1, 1) {
-        return Some(
-            "the file begins with a byte order mark, which Nix does not read: save it as UTF-8 without one".to_owned(),
-        );
+/// The line with the mistake of a syntax error, as Nix quotes source, if Nix quotes only later ones of the file.
+pub(super) fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    if !error.summary.starts_with("syntax error, ") {
+        return None;
     }
+    let position = error.position.as_ref()?;
+    let text = context.files?.text(&position.file)?;
+    let Cause { line, .. } = cause(&text, position, &error.summary)?;
+    // Nix quotes the line before the place, too.
+    if line + 1 >= position.line {
+        return None;
+    }
+    let index = usize::try_from(line).ok()?.checked_sub(1)?;
+    Some(format!("{line}| {}", text.lines().nth(index)?))
+}
+
+fn is_byte_order_mark(text: &str, position: &Position) -> bool {
+    text.starts_with(BYTE_ORDER_MARK) && (position.line, position.column) == (1, 1)
+}
+
+fn cause(text: &str, position: &Position, summary: &str) -> Option<Cause> {
+    let has = |text: &str| summary.contains(text);
     let found = imbalance(text);
     if let Some(Imbalance::LongText { line }) = found
         && line <= position.line
     {
-        return Some(format!(
+        let hint = format!(
             "a quote is missing: the string that begins in line {line} continues past the end of that line"
-        ));
+        );
+        return Some(Cause { line, hint });
     }
     if has("expecting ';'") {
         let line = line_without_semicolon(text, position)?;
-        return Some(format!("a `;` is missing at the end of line {line}"));
+        let hint = format!("a `;` is missing at the end of line {line}");
+        return Some(Cause { line, hint });
     }
     if has("expecting end of file") {
         let line = line_that_closes(text_before(text, position)?)?;
-        return Some(format!(
+        let hint = format!(
             "line {line} closes the {{ … }} of the whole file: one bracket too many, or one that opens is missing before"
-        ));
+        );
+        return Some(Cause { line, hint });
     }
     // A definition where Nix still reads a list, however many are not closed.
     if has("unexpected '='")
         && let Some(Imbalance::NotClosed { bracket: '[', line }) =
             imbalance(text_before(text, position)?)
     {
-        return Some(format!("the `[` of line {line} is not closed"));
+        let hint = format!("the `[` of line {line} is not closed");
+        return Some(Cause { line, hint });
     }
-    match found? {
+    by_brackets(found?, position)
+}
+
+fn by_brackets(found: Imbalance, position: &Position) -> Option<Cause> {
+    match found {
         Imbalance::NotClosed { bracket, line } if line <= position.line => {
             let bracket = if bracket == '$' {
                 "${".to_owned()
             } else {
                 bracket.to_string()
             };
-            Some(format!("the `{bracket}` of line {line} is not closed"))
+            let hint = format!("the `{bracket}` of line {line} is not closed");
+            Some(Cause { line, hint })
         }
-        Imbalance::NotOpened { bracket, line } => Some(format!(
-            "there is one `{bracket}` too many, or one is missing that opens: nothing is open at the `{bracket}` of line {line}"
-        )),
+        Imbalance::NotOpened { bracket, line } => {
+            let hint = format!(
+                "there is one `{bracket}` too many, or one is missing that opens: nothing is open at the `{bracket}` of line {line}"
+            );
+            Some(Cause { line, hint })
+        }
         Imbalance::LongText { .. } | Imbalance::NotClosed { .. } => None,
     }
 }
@@ -94,16 +133,17 @@ fn text_before<'a>(text: &'a str, position: &Position) -> Option<&'a str> {
 }
 
 /// The last line of `text` with which everything is closed that was open.
-fn line_that_closes(text: &str) -> Option<usize> {
+fn line_that_closes(text: &str) -> Option<u64> {
     let lines: Vec<&str> = text.split_inclusive('\n').collect();
     let mut last = (1..=lines.len()).rev().take(MAX_LINES_BEFORE);
-    last.find(|count| {
+    let line = last.find(|count| {
         let (before, _) = lines.split_at_checked(*count).unwrap_or_default();
         let has_bracket = before
             .last()
             .is_some_and(|line| line.contains(['}', ']', ')']));
         has_bracket && imbalance(&before.concat()).is_none()
-    })
+    })?;
+    u64::try_from(line).ok()
 }
 
 /// What to look for, by what the parser met and what it expected.
@@ -133,17 +173,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_byte_order_mark_is_named() {
-        let hint = |text: &str| {
-            let position = Position {
-                file: "/build/config/c.nix".into(),
-                line: 1,
-                column: 1,
-            };
-            hint_by_text(text, &position, "syntax error, unexpected invalid token")
+    fn a_byte_order_mark_is_recognised() {
+        let mut position = Position {
+            file: "/build/config/c.nix".into(),
+            line: 1,
+            column: 1,
         };
-        let marked = hint("\u{feff}{ ... }:\n{ }\n").unwrap();
-        assert!(marked.contains("byte order mark"), "{marked}");
-        assert_eq!(hint("'pi'\n"), None);
+        assert!(is_byte_order_mark("\u{feff}{ ... }:\n{ }\n", &position));
+        assert!(!is_byte_order_mark("'pi'\n", &position));
+        position.line = 2;
+        assert!(!is_byte_order_mark("\u{feff}{ ... }:\n{ }\n", &position));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::fetch_error::{failed_download, is_of_cache};
 use super::known_error::{KnownError, known_errors};
-use super::nix_message::without_status;
+use super::nix_message::{details, without_status};
 use crate::common::nix_event::NixEvent;
 use crate::common::text::truncate;
 use crate::nixos::layout;
@@ -81,7 +81,13 @@ impl Warnings {
             hint.or_else(|| is_refused.then_some(NOT_A_CACHE))
         };
         let hint = hint.map(|hint| format!("\nhint: {hint}"));
-        Some(truncate(text, MAX_WARNING_CHARS).into_owned() + &hint.unwrap_or_default())
+        let shown = match text.split_once("': ") {
+            Some((download, reason)) if failed_download(text).is_some() => {
+                format!("{download}': {}", details(reason))
+            }
+            _ => text.clone(),
+        };
+        Some(truncate(&shown, MAX_WARNING_CHARS).into_owned() + &hint.unwrap_or_default())
     }
 }
 
@@ -124,8 +130,7 @@ fn hint(error: KnownError) -> Option<&'static str> {
     }
     let not_reached = matches!(error, KnownError::Network | KnownError::DownloadTimeout);
     not_reached.then_some(
-        "without its binary caches Nix builds everything here, which takes hours: check the network, the \
-         clock (date -u) and --substituters; behind a proxy, HTTPS_PROXY",
+        "without its binary caches Nix builds everything here, which takes hours: check the network, or --substituters",
     )
 }
 

@@ -203,8 +203,15 @@ fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
         "the flake has no input {unknown}; its inputs: {}",
         list.join(", ")
     );
+    let failure = Failure::usage(text);
+    // No input has such a name: `sdbuild lock .` means the flake.
+    if unknown.starts_with(['.', '/', '~']) {
+        return failure.hint(format!(
+            "for the flake there: sdbuild lock --flake {unknown}"
+        ));
+    }
     match nearest(unknown, list) {
-        Some(name) => Failure::usage(text).hint(format!("did you mean {name}?")),
-        None => Failure::usage(text),
+        Some(name) => failure.hint(format!("did you mean {name}?")),
+        None => failure,
     }
 }

@@ -51,10 +51,11 @@ impl Flake {
         let names = self.reference.attribute.iter();
         let attribute: String = names.map(|name| nix_string(name) + " ").collect();
         let (system, reference) = (nix_string(system), nix_string(&self.reference.text));
+        let described = nix_string(&self.reference.described());
         let overridden = !self.overrides.is_empty();
         format!(
-            "import ./flake-source.nix {{ system = {system}; reference = {reference}; attribute = [ {attribute}]; \
-             changed = {changed}; overridden = {overridden}; }}\n"
+            "import ./flake-source.nix {{ system = {system}; reference = {reference}; described = {described}; \
+             attribute = [ {attribute}]; changed = {changed}; overridden = {overridden}; }}\n"
         )
     }
 }

@@ -129,9 +129,13 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         .collect();
     let system = settings.system;
     let mut text = match taken {
-        Auto | Register => format!("a handler for {system} is registered for each build"),
-        Private => format!("a handler for {system} that only the builder's container sees"),
-        Host => format!("this machine's own handler for {system}"),
+        Auto | Register => {
+            format!("each build registers QEMU for {system}, and removes it at its end")
+        }
+        Private => {
+            format!("each build registers QEMU for {system} where only its container sees it")
+        }
+        Host => format!("the handler for {system} that this machine has"),
         None => format!("not needed: the engine's machine runs {system} itself"),
     };
     if taken != None {
@@ -173,7 +177,8 @@ mod tests {
     fn chosen_and_possible_modes_are_shown() {
         let facts = EngineFacts::sound();
         let text = checked(emulation, &facts, &settings()).unwrap().text;
-        let chosen = "a handler for aarch64-linux is registered for each build (`register`)";
+        let chosen =
+            "each build registers QEMU for aarch64-linux, and removes it at its end (`register`)";
         assert!(text.starts_with(chosen), "{text}");
         let native = EngineFacts {
             architecture: "aarch64".into(),
@@ -191,7 +196,7 @@ mod tests {
         let text = checked(emulation, &native, &for_pc).unwrap().text;
         assert_eq!(
             text,
-            "a handler for x86_64-linux is registered for each build (`register`); `private` or `host` would work too"
+            "each build registers QEMU for x86_64-linux, and removes it at its end (`register`); `private` or `host` would work too"
         );
     }
 

@@ -32,9 +32,10 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
 }
 
 /// Security modules that may keep the registrar from the table.
-pub(super) fn confinement(machine: &Machine<'_>) -> Option<Check> {
-    (machine.may_emulate() && machine.is_this_kernel())
-        .then(|| ProcFiles::of_this_machine().confinement(machine.settings.system.architecture()))
+pub(super) fn access_control(machine: &Machine<'_>) -> Option<Check> {
+    (machine.may_emulate() && machine.is_this_kernel()).then(|| {
+        ProcFiles::of_this_machine().access_control(machine.settings.system.architecture())
+    })
 }
 
 /// What rootless engines and private emulation need.
@@ -74,7 +75,7 @@ impl ProcFiles {
                     ),
                 _ => Check::good(
                     topic,
-                    "mounted; the registrar reaches it without privileges",
+                    "mounted; a container without privileges registers QEMU there",
                 ),
             };
         }
@@ -91,8 +92,8 @@ impl ProcFiles {
     }
 
     /// `SELinux` and `AppArmor`; a build runs programs of the architecture `emulated`.
-    fn confinement(&self, emulated: Architecture) -> Check {
-        let topic = "confinement";
+    fn access_control(&self, emulated: Architecture) -> Check {
+        let topic = "access control";
         let selinux = self.text("/sys/fs/selinux/enforce");
         let apparmor = self.text("/sys/module/apparmor/parameters/enabled");
         match (selinux.as_deref(), apparmor.as_deref()) {
@@ -109,7 +110,7 @@ impl ProcFiles {
                 topic,
                 "AppArmor; its profile for containers allows what a build needs",
             ),
-            (None, _) => Check::good(topic, "neither SELinux nor AppArmor"),
+            (None, _) => Check::good(topic, "neither SELinux nor AppArmor is in use"),
         }
     }
 
@@ -191,7 +192,7 @@ mod tests {
     fn selinux_is_reported_before_apparmor() {
         let text = |files: &[(&str, &str)]| {
             let (_dir, machine) = machine(files);
-            let check = machine.confinement(Architecture::Aarch64);
+            let check = machine.access_control(Architecture::Aarch64);
             (check.verdict, check.text)
         };
         let apparmor = ("sys/module/apparmor/parameters/enabled", "Y\n");

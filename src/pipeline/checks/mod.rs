@@ -54,7 +54,7 @@ const CHECKS: &[(CheckFn, InBuild)] = &[
     (kernel::table, InBuild::Stops),
     (handlers::existing, InBuild::Stops),
     // These explain why a registrar or private emulation was refused; most machines have no such trouble.
-    (kernel::confinement, InBuild::Nothing),
+    (kernel::access_control, InBuild::Nothing),
     (kernel::user_namespaces, InBuild::Nothing),
     (disk::engine, InBuild::StopsAndWarns),
     (disk::cache, InBuild::StopsAndWarns),

@@ -4,6 +4,7 @@ use std::future::Future;
 
 use crate::binfmt::Lease;
 use crate::common::context::Context;
+use crate::common::counted::counted;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
@@ -42,17 +43,18 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
 fn describe_jobs(plan: &Plan, resources: Resources) -> String {
     let reason = match plan.settings.jobs {
         Some(_) => "",
-        None if resources.short_of_memory => ", as the engine's machine has memory",
-        None => ", as the engine's machine has cores",
+        None if resources.short_of_memory => ", limited by the memory of the engine's machine",
+        None => ", one for each core of the engine's machine",
     };
-    format!("{} derivations at a time{reason}", resources.jobs)
+    let derivations = counted(resources.jobs, "derivation");
+    format!("{derivations} at a time{reason}")
 }
 
 fn describe_connections(plan: &Plan, resources: Resources) -> String {
     if plan.settings.common.offline {
         return "none: the builder has no network, and nothing is fetched".to_owned();
     }
-    resources.connections.to_string()
+    format!("{} at a time", counted(resources.connections, "download"))
 }
 
 fn describe_memory(plan: &Plan) -> String {

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use crate::artifact::Fetcher;
 use crate::binfmt::RegistrarImage;
 use crate::common::context::Context;
+use crate::common::counted::counted;
 use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
@@ -20,12 +21,11 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let missing = &plan.engine_plan.missing;
     let size = human_bytes(missing.to_fetch);
     let fetch = match missing.packages {
-        0 => "no packages: the cache or the engine has them".to_owned(),
-        1 => format!("1 package, {size}"),
-        n => format!("{n} packages, {size}"),
+        0 => "no packages: they are here already".to_owned(),
+        n => format!("{}, {size}", counted(n, "package")),
     };
     let assemble = match missing.images.as_slice() {
-        [] => "nothing: the engine holds what is needed".to_owned(),
+        [] => "nothing: the engine has every image".to_owned(),
         images => images.join(", "),
     };
     let builder = match &plan.engine_plan.builder {

@@ -38,7 +38,9 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         _ if !is_native_glue_possible(&settings.format, settings.system) => {
             "emulated: there is no native glue for this format and system"
         }
-        Glue::Auto => "auto: native where the result is the same, otherwise emulated",
+        Glue::Auto => {
+            "auto: the small derivations of NixOS itself are built natively where the result is the same, otherwise emulated"
+        }
         Glue::Native => "native",
         Glue::Emulated => "emulated",
     };
@@ -68,7 +70,7 @@ fn describe_emulation(plan: &Plan) -> String {
     let next = |mode: &Emulation| mode.otherwise(choice, facts);
     let others = std::iter::successors(next(&emulation), next);
     others.fold(first, |text, other| {
-        format!("{text}; else {}", other.handler())
+        format!("{text}; if that fails, {}", other.handler())
     })
 }
 

@@ -29,7 +29,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         Source::Module(file) => file.path().display().to_string(),
         Source::Flake(flake) => flake.describe(),
     };
-    let added = cli_module.definitions();
+    let added = cli_module.shown();
     let added = added.map(|code| ("overrides it", code.to_owned()));
     let mut lines = vec![("configuration", configuration)];
     lines.extend(added);

@@ -152,6 +152,47 @@ fn a_name_or_an_attribute_says_what_is_built() {
 }
 
 #[test]
+fn mistyped_names_of_outputs_are_proposed() {
+    if !engine_available() {
+        return;
+    }
+    let user = without_a_network();
+    let text = flake_text("./nixpkgs", &many_outputs());
+    let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
+    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
+    let refuse = |flake: &str, parts: &[&str]| {
+        check(&user, &["--flake", flake])
+            .assert_exit_code(2)
+            .assert_stderr_contains(parts);
+    };
+    refuse(
+        "pi#kitchn",
+        &[
+            "the flake pi has no configuration kitchn",
+            "did you mean kitchen?",
+        ],
+    );
+    refuse(
+        "pi#nixosConfiguration.kitchen",
+        &[
+            "the flake has no nixosConfiguration",
+            "did you mean nixosConfigurations?",
+        ],
+    );
+    repository.write(
+        "flake.nix",
+        &text.replace("nixosConfigurations", "nixosConfiguration"),
+    );
+    refuse(
+        "pi",
+        &[
+            "the flake pi has no nixosConfigurations",
+            "rename the output nixosConfiguration to nixosConfigurations",
+        ],
+    );
+}
+
+#[test]
 fn the_only_configuration_is_the_same_with_and_without_its_name() {
     if !engine_available() {
         return;

@@ -21,19 +21,25 @@ fn a_source_download_is_distinguished_from_a_cache() {
     for (failure, message) in [
         (
             recorded("fetch-unresolved"),
-            "Could not resolve hostname (6)",
+            "which failed: Could not resolve host: github.nosuch.invalid",
         ),
-        (recorded("fetch-refused"), "Could not connect to server (7)"),
+        (
+            recorded("fetch-refused"),
+            "which failed: Failed to connect to 127.0.0.1 port 9",
+        ),
         (
             recorded("fetch-git"),
             "Could not resolve host: github.nosuch.invalid",
         ),
-        (recorded("fetch-url"), "Could not resolve hostname (6)"),
+        (
+            recorded("fetch-url"),
+            "which failed: Could not resolve host",
+        ),
     ] {
         assert_eq!(failure.class, Class::Environment, "{failure}");
         let text = failure.to_string();
         assert!(
-            text.contains("evaluate pi/c.nix: the configuration fetches http"),
+            text.contains("evaluate the configuration pi/c.nix: the configuration fetches http"),
             "{text}"
         );
         assert!(text.contains(message), "{text}");

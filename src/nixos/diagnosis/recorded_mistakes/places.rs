@@ -41,6 +41,22 @@ fn a_syntax_error_names_the_line_of_its_cause() {
 }
 
 #[test]
+fn a_line_before_the_place_is_quoted() {
+    let earlier = recorded("missing-semicolon");
+    assert_eq!(
+        earlier.log_tail[..3],
+        [
+            "4|   networking.hostName = \"pi\"",
+            "…",
+            "6|   # Remote login.",
+        ]
+    );
+    // Nix quotes that line itself.
+    let near = recorded("extra-bracket");
+    assert!(!near.log_tail.contains(&"…".to_owned()), "{near:?}");
+}
+
+#[test]
 fn message_place_and_proposal_are_reported_once() {
     let variable = recorded("undefined-in-with");
     assert_eq!(

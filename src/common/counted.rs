@@ -1,0 +1,22 @@
+//! Numbers with their nouns.
+
+use std::fmt::Display;
+
+/// `n` with its noun, whose plural ends with `s`: `1 derivation`, `2 derivations`.
+pub fn counted(n: impl Display, noun: &str) -> String {
+    let n = n.to_string();
+    let plural = if n == "1" { "" } else { "s" };
+    format!("{n} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_thing_has_no_plural() {
+        assert_eq!(counted(1, "derivation"), "1 derivation");
+        assert_eq!(counted(0, "derivation"), "0 derivations");
+        assert_eq!(counted(21, "derivation"), "21 derivations");
+    }
+}
