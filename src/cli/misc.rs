@@ -138,7 +138,7 @@ pub struct Clean {
 /// `sdbuild boards`.
 #[derive(Debug, Args)]
 pub struct Boards {
-    /// Board to describe, or a part of names or titles, such as rpi: list those [default: list all]
+    /// Board to describe, or three or more letters of names or titles, such as rpi: list those [default: list all]
     #[arg(value_parser = BoardQueryParser, hide_possible_values = true)]
     pub board: Option<BoardQuery>,
     /// Print one JSON object instead of lines

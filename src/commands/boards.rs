@@ -16,10 +16,10 @@ const NAME_COLUMNS: usize = 11;
 const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// The text below the list.
-const NOTES: &str = "TRIED says how far an image got in QEMU: `booted as another board` starts the same image as a board that was booted, \
-                     `evaluated` means that nixpkgs' configuration for the board was evaluated and no image was built. No image was \
-                     tried on hardware. `sdbuild boards NAME` says what starts on a board, `sdbuild init --board NAME` writes \
-                     a configuration for it (for pc: `sdbuild init --template vm --system x86_64-linux`).";
+const NOTES: &str = "TRIED is how far each got in QEMU: `booted as another board` starts the same image as a board that was booted, \
+                     `evaluated with nixpkgs`: the configuration that `init` writes was evaluated, and no image was built. No image was \
+                     tried on hardware. `sdbuild boards NAME` says what starts on a board, and which command writes a configuration \
+                     for it.";
 
 /// Writes the boards to standard output: all that is known of one, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
@@ -92,11 +92,13 @@ fn description(board: &Board, columns: usize) -> Vec<String> {
         )
     }));
     text.push(format!("tried: {}", board.tried));
-    // The template is a configuration for ARM.
-    text.extend((board.system == System::Aarch64Linux).then(|| {
-        let name = board.name;
-        format!("`sdbuild init --board {name}` writes a configuration for it")
-    }));
+    let init = match board.system {
+        System::Aarch64Linux => format!("--board {}", board.name),
+        System::X8664Linux => format!("--template vm --system {}", board.system),
+    };
+    text.push(format!(
+        "`sdbuild init {init}` writes a configuration for it"
+    ));
     let names = std::iter::once(board.name).chain(std::iter::repeat(""));
     let rows = names.zip(&text);
     rows.flat_map(|(name, text)| labelled(name, NAME_COLUMNS, text, columns))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
+use crate::common::shell_word::quoted;
 use crate::nixos::flake;
 use crate::pipeline;
 use crate::settings::{self, Environment, SourceChoice};
@@ -21,7 +22,7 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         return pipeline::lock_nixpkgs(config, &settings, context).await;
     }
     let dir = directory(&settings, context).await?;
-    refuse_flags(&args.inputs)?;
+    check_names(&args.inputs)?;
     let before = flake::read_lock(&dir)?;
     let outcome = pipeline::lock_flake(settings, args.inputs.clone(), context).await?;
     outcome.finish("the lock is done", |after| {
@@ -60,15 +61,21 @@ async fn directory(settings: &settings::Build, context: &Context) -> Result<Path
     })
 }
 
-/// Refuses what Nix would read as a flag.
-fn refuse_flags(inputs: &[String]) -> Result<(), Failure> {
-    let wrong = inputs
-        .iter()
-        .find(|input| input.starts_with('-') || input.is_empty());
-    wrong.map_or(Ok(()), |input| {
-        Err(Failure::usage(format!(
-            "`{input}` is not the name of an input"
-        )))
+/// Refuses what Nix would read as a flag, and the directory of a flake, in place of the name of an input.
+fn check_names(inputs: &[String]) -> Result<(), Failure> {
+    let is_path = |input: &str| input.starts_with(['.', '/', '~']);
+    let is_wrong = |input: &&String| input.starts_with('-') || input.is_empty() || is_path(input);
+    let Some(input) = inputs.iter().find(is_wrong) else {
+        return Ok(());
+    };
+    let failure = Failure::usage(format!("`{input}` is not the name of an input"));
+    Err(if is_path(input) {
+        let dir = quoted(input);
+        failure.hint(format!(
+            "the lock of the flake there: sdbuild lock --flake {dir}"
+        ))
+    } else {
+        failure
     })
 }
 
@@ -77,8 +84,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inputs_that_look_like_flags_are_refused() {
-        assert!(refuse_flags(&["nixpkgs".into()]).is_ok());
-        assert!(refuse_flags(&["--impure".into()]).is_err());
+    fn flags_and_paths_are_no_inputs() {
+        assert!(check_names(&["nixpkgs".into(), "a/b".into()]).is_ok());
+        assert!(check_names(&["--impure".into()]).is_err());
+        let failure = check_names(&["nixpkgs".into(), "../my pi".into()]).unwrap_err();
+        assert_eq!(
+            failure.hints,
+            ["the lock of the flake there: sdbuild lock --flake '../my pi'"]
+        );
     }
 }

@@ -72,8 +72,8 @@ impl FlakeRef {
         Ok(self)
     }
 
-    /// The flake in a sentence, without the attribute: `the flake ../pi`.
-    pub fn described(&self) -> String {
+    /// The flake as messages name it, without the attribute: `the flake ../pi`.
+    pub fn in_words(&self) -> String {
         match self.text.as_str() {
             "." => "the flake in this directory".to_owned(),
             text => format!("the flake {text}"),

@@ -1,4 +1,5 @@
-//! The known name that a mistyped one may mean.
+//! The known name that a mistyped one may mean: [`nearest`] for the few names of settings, flags and files, [`similar_names`] for the
+//! names of a configuration, of which there can be thousands.
 
 use std::collections::BTreeSet;
 
@@ -16,10 +17,7 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
 
 /// The names in `known` that differ from `unknown` by the fewest letters, at most two and not by half of them, each once, in
 /// alphabetical order; two letters that are exchanged count once.
-pub fn most_similar<'a>(
-    unknown: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> BTreeSet<&'a str> {
+fn most_similar<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let max = 2.min(unknown.chars().count().saturating_sub(1) / 2);
     let distances = known
         .into_iter()
@@ -34,6 +32,19 @@ pub fn most_similar<'a>(
         }
     }
     nearest.1
+}
+
+/// Names that [`similar_names`] proposes.
+const MAX_PROPOSED: usize = 3;
+
+/// The first of the [most similar](most_similar) names: `htop or btop`; `None` when none is similar.
+pub fn similar_names<'a>(
+    unknown: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let similar = most_similar(unknown, known);
+    let similar: Vec<_> = similar.into_iter().take(MAX_PROPOSED).collect();
+    (!similar.is_empty()).then(|| similar.join(" or "))
 }
 
 /// Whether `unknown` differs from `known` by one letter that is wrong, missing or too much, or by two that are exchanged; in
@@ -57,20 +68,22 @@ pub fn is_typo(unknown: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_slip, is_typo, most_similar, nearest};
+    use super::{is_slip, is_typo, nearest, similar_names};
 
     #[test]
-    fn names_with_the_fewest_wrong_letters_are_most_similar() {
+    fn names_with_the_fewest_wrong_letters_are_proposed() {
         let known = ["htop", "btop", "http", "top", "htop"];
-        let similar = |unknown| {
-            let similar = most_similar(unknown, known);
-            similar.into_iter().collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(similar("htpo"), "htop");
-        assert_eq!(similar("xtop"), "btop htop top");
-        assert_eq!(similar("htopxx"), "htop");
-        assert_eq!(similar("vi"), "");
-        assert_eq!(similar(""), "");
+        let similar = |unknown| similar_names(unknown, known);
+        assert_eq!(similar("htpo").as_deref(), Some("htop"));
+        assert_eq!(similar("xtop").as_deref(), Some("btop or htop or top"));
+        assert_eq!(similar("htopxx").as_deref(), Some("htop"));
+        assert_eq!(similar("vi"), None);
+        assert_eq!(similar(""), None);
+        let many = ["web1", "web2", "web3", "web4"];
+        assert_eq!(
+            similar_names("web0", many).as_deref(),
+            Some("web1 or web2 or web3")
+        );
     }
 
     #[test]

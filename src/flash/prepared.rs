@@ -21,7 +21,6 @@ use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::shell_word::quoted;
-use crate::image::is_configuration;
 
 /// How often an unmounted disk is opened. A container that an engine starts at this moment begins with a copy of all mounts, and keeps
 /// the disk in use until it has given them up.
@@ -60,8 +59,8 @@ pub fn prepare(
     request: FlashRequest,
     context: &Context,
 ) -> Result<PreparedFlash, Failure> {
-    // What is wrong with the disk does not matter then.
-    if !request.raw && is_configuration(&source.path) {
+    // What is wrong with the disk does not matter for a file that is no image.
+    if !request.raw {
         source.check_table(&context.cancel)?;
     }
     let root = SysRoot::here();
@@ -75,9 +74,6 @@ pub fn prepare(
         refusal::check_size(&disk, size).map_err(|failure| failure.hint(hint))?;
     }
     check_permission(&request, &disk)?;
-    if !request.raw {
-        source.check_table(&context.cancel)?;
-    }
     source.check(context)?;
     Ok(PreparedFlash {
         source,

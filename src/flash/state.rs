@@ -48,7 +48,7 @@ impl SharedWriteState {
             .unwrap_or(WriteState::HalfWritten)
     }
 
-    /// Adds the state of the card to the failure of `operation`, which nothing is to be said of if the user declined it.
+    /// Adds the state of the card to the failure of `operation`; one that the user declined is returned as it is.
     pub fn add_to(&self, failure: Failure, operation: &str) -> Failure {
         if failure.class == Class::Declined {
             return failure;

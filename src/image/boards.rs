@@ -107,7 +107,9 @@ impl ImageParts<'_> {
         };
         match self.look(&board.start, gap, &mut report) {
             Err(error) if error.is_fatal() => return Err(error),
-            Err(error) => report.missing.push(error.to_string()),
+            Err(error) => report
+                .missing
+                .push(format!("files that can be read ({error})")),
             Ok(()) => {}
         }
         report.complete = report.missing.is_empty();

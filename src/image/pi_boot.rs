@@ -83,7 +83,7 @@ impl PiBoot {
             let names = self.kernels(model).join(" or ");
             self.missing.push(match self.config.get("kernel") {
                 Some(_) => format!("{names}, which config.txt names as the kernel"),
-                None => format!("a kernel: config.txt names none for it, and there is no {names}"),
+                None => format!("a kernel (config.txt names none, and there is no {names})"),
             });
         }
         // A kernel with the name of a 64-bit one is started as one.

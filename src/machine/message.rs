@@ -70,7 +70,7 @@ pub(super) struct Reason {
 impl From<&Failure> for Reason {
     fn from(failure: &Failure) -> Self {
         Self {
-            text: failure.to_string(),
+            text: failure.sentence(),
             hints: failure.hints.clone(),
             tail: failure.log_tail.clone(),
         }

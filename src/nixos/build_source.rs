@@ -58,11 +58,11 @@ impl Source {
         }
     }
 
-    /// The source in a sentence: `the configuration pi/sd-card.nix`, `the flake ../pi`.
-    fn described(&self) -> String {
+    /// The source as messages name it: `the configuration pi/sd-card.nix`, `the flake ../pi`.
+    fn in_words(&self) -> String {
         match self {
             Self::Module(_) => format!("the configuration {}", self.shown()),
-            Self::Flake(flake) => flake.reference().described(),
+            Self::Flake(flake) => flake.reference().in_words(),
         }
     }
 
@@ -194,9 +194,9 @@ impl BuildSource {
         &self.cli_module
     }
 
-    /// The source in a sentence.
-    pub(super) fn described(&self) -> String {
-        self.source.described()
+    /// The source as messages name it.
+    pub(super) fn in_words(&self) -> String {
+        self.source.in_words()
     }
 
     /// References that the builder uses for the source, and how the user wrote them.

@@ -10,13 +10,14 @@
 
 mod missing;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail};
-use crate::common::image_name::is_output;
+use crate::common::image_name::{is_image, is_output};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::terminal::output_files;
@@ -67,14 +68,7 @@ impl Configuration {
                 )),
             );
         }
-        if is_output(path) {
-            let name = quoted(&shown_path(path));
-            let text = format!("{shown} is an image, not a configuration");
-            let hint = format!(
-                "`sdbuild boot {name}` starts it, `sdbuild flash {name}` writes it to a card"
-            );
-            return Err(Failure::usage(text).hint(hint));
-        }
+        refuse_output(path)?;
         let (dir, name) = split_path(path).or_usage(format!("read the configuration {shown}"))?;
         let (root, name, shown_root) = match root {
             None => (dir.clone(), PathBuf::from(name), shown_parent(path, &dir)),
@@ -185,6 +179,24 @@ fn shown_parent(path: &Path, root: &Path) -> String {
     format!("{}/", shown.display().to_string().trim_end_matches('/'))
 }
 
+/// Refuses what a build wrote.
+fn refuse_output(path: &Path) -> Result<(), Failure> {
+    if !is_output(path) {
+        return Ok(());
+    }
+    let shown = path.display();
+    let name = path.file_name().map(OsStr::to_string_lossy);
+    if !name.is_some_and(|name| is_image(&name)) {
+        let text = format!("{shown} was written by a build, and is not a configuration");
+        return Err(Failure::usage(text));
+    }
+    let name = quoted(&shown_path(path));
+    let text = format!("{shown} is an image, not a configuration");
+    let hint =
+        format!("`sdbuild boot {name}` starts it, `sdbuild flash {name}` writes it to a card");
+    Err(Failure::usage(text).hint(hint))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +250,25 @@ mod tests {
             assert_eq!(failure.class, crate::common::failure::Class::Usage);
             assert!(!failure.hints.is_empty());
         }
+    }
+
+    #[test]
+    fn what_a_build_wrote_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |name: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, "").unwrap();
+            Configuration::open(&path, None).unwrap_err()
+        };
+        let image = refused("a.img.zst");
+        assert!(image.to_string().contains("is an image"), "{image}");
+        assert!(image.hints.concat().contains("sdbuild flash "), "{image:?}");
+        let hash = refused("a.img.zst.sha256");
+        assert!(
+            hash.to_string().contains("was written by a build"),
+            "{hash}"
+        );
+        assert!(hash.hints.is_empty(), "{hash:?}");
     }
 
     #[test]

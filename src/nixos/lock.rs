@@ -224,7 +224,8 @@ fn add_entry(request: &Resolve<'_>, locked: &Locked, events: &Events) {
             locked.url, locked.sha256
         )),
         Err(failure) => events.warn(format!(
-            "{failure}: the next build may get another nixpkgs than {}",
+            "{}: the next build may get another nixpkgs than {}",
+            failure.sentence(),
             locked.url
         )),
     }

@@ -1,15 +1,14 @@
 //! The names of nixpkgs' packages, which an evaluation that fails writes to the log (`expressions/default.nix`).
 
 use super::trace::{is_trace, traced};
-use crate::common::nearest::most_similar;
+use crate::common::nearest::similar_names;
 
 /// What precedes the names in a trace of Nix.
 const TRACED: &str = "sdbuild: packages";
 /// Names that are kept: nixpkgs has some 30,000.
 const MAX_NAMES: usize = 100_000;
-/// Bytes of a name, and how many names are proposed.
+/// Bytes of a name.
 const MAX_NAME_BYTES: usize = 100;
-const MAX_PROPOSED: usize = 3;
 
 /// The packages that a configuration can name.
 #[derive(Clone, Debug, Default)]
@@ -33,9 +32,7 @@ impl PackageNames {
 
     /// The names that the mistyped name `unknown` may mean, such as `htop or btop`.
     pub(super) fn similar(&self, unknown: &str) -> Option<String> {
-        let similar = most_similar(unknown, self.0.iter().map(String::as_str));
-        let similar: Vec<_> = similar.into_iter().take(MAX_PROPOSED).collect();
-        (!similar.is_empty()).then(|| similar.join(" or "))
+        similar_names(unknown, self.0.iter().map(String::as_str))
     }
 }
 

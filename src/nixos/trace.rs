@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// Whether `line` of Nix's log is a trace that begins with `prefix`. An error that quotes the expression has no prefix of Nix there.
+/// Whether `line` of Nix's log has a trace with `prefix`. An error that quotes the expression has no prefix of Nix there.
 pub(super) fn is_trace(line: &str, prefix: &str) -> bool {
     line.contains(&marker(prefix))
 }

@@ -72,7 +72,10 @@ async fn entries_in_container(
     let leftovers = registrar.release(&context.cancel).await;
     match entries.flatten() {
         Ok(entries) if leftovers.is_empty() => Ok(entries),
-        Ok(_) => Err(Failure::environment("read the kernel's handlers").with_teardown(leftovers)),
+        Ok(_) => Err(Failure::environment(
+            "the container that read the kernel's handlers could not be removed",
+        )
+        .with_teardown(leftovers)),
         Err(failure) => Err(failure.with_teardown(leftovers)),
     }
 }

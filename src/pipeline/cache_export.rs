@@ -247,7 +247,10 @@ async fn sweep(engine: &Engine, run_locks: &RunLocks, own: &RunId) -> Result<(),
     if leftovers.is_empty() {
         return Ok(());
     }
-    Err(Failure::environment("remove what killed runs left").with_teardown(leftovers))
+    Err(
+        Failure::environment("not everything that killed runs left could be removed")
+            .with_teardown(leftovers),
+    )
 }
 
 /// Counters of a running export.

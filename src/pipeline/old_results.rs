@@ -82,8 +82,10 @@ impl OldResults {
             let collect = collector.run(task, self.keep, &none, &context.cancel);
             match Box::pin(collect).await {
                 Ok(collected) if swept.leftovers.is_empty() => Ok(collected),
-                Ok(_) => Err(Failure::environment("remove what stale runs left")
-                    .with_teardown(swept.leftovers)),
+                Ok(_) => Err(Failure::environment(
+                    "not everything that killed runs left could be removed",
+                )
+                .with_teardown(swept.leftovers)),
                 Err(failure) => Err(failure.with_teardown(swept.leftovers)),
             }
         };

@@ -33,8 +33,8 @@ pub(super) struct Resources {
     pub(super) connections: u32,
     /// Bytes of the evaluator's initial heap; `None` where memory is short or unknown.
     pub(super) heap: Option<u64>,
-    /// Whether memory, not the number of cores, limits jobs or cores.
-    pub(super) short_of_memory: bool,
+    /// Whether memory, not the number of cores, limits the jobs.
+    pub(super) jobs_limited_by_memory: bool,
 }
 
 impl Resources {
@@ -60,8 +60,7 @@ impl Resources {
                 .unwrap_or(connections.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)),
             heap: known
                 .and_then(|memory| (memory / HEAP_SHARE >= HEAP_BYTES).then_some(HEAP_BYTES)),
-            short_of_memory: settings.jobs.is_none() && jobs < cpus
-                || settings.cores.is_none() && cores > 0,
+            jobs_limited_by_memory: settings.jobs.is_none() && jobs < cpus,
         }
     }
 }

@@ -119,12 +119,14 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
 
 /// What to do instead with a setting of the command line that a file cannot have.
 fn only_a_flag(key: &str) -> Option<&'static str> {
-    Some(match key {
+    Some(match letters(key).as_str() {
         "config" => "give the configuration on the command line: `sdbuild build PATH`",
         "hostname" => "give --hostname NAME, or set networking.hostName in the configuration",
         "root" => "give --root DIR",
         "set" => "give --set OPTION=VALUE, or set the option in the configuration",
-        "ssh-key" => {
+        "loginkey" => "give --login-key FILE",
+        "overrideinput" => "give --override-input INPUT DIR",
+        "sshkey" => {
             "give --ssh-key FILE, or set users.users.root.openssh.authorizedKeys.keys in the configuration"
         }
         _ => return None,
@@ -162,6 +164,8 @@ mod tests {
         };
         assert_eq!(hint("outptu"), "did you mean `output`?");
         assert!(hint("config").contains("sdbuild build PATH"));
+        assert!(hint("ssh_key").starts_with("give --ssh-key FILE"));
+        assert_eq!(hint("override-input"), "give --override-input INPUT DIR");
         assert_eq!(hint("builder_image"), "did you mean `builder-image`?");
         let keys = "did you mean `extra-trusted-public-keys`?";
         assert_eq!(hint("extra_trusted_public_keys"), keys);

@@ -228,7 +228,7 @@ pub(super) fn failure(failure: &Failure) -> String {
         let fields = json!({
             "event": "failed",
             "class": class(one.class),
-            "message": one.to_string(),
+            "message": one.sentence(),
             "hints": one.hints,
             "log_tail": one.log_tail,
             "log": one.log.as_ref().map(|path| path.to_string_lossy()),

@@ -86,7 +86,7 @@ impl Machine {
     /// Writes standard input, which is the file `from`, to `to` in the machine.
     fn write(&self, from: &Path, to: &str) {
         let mut ssh = self.ssh(&format!("cat >{to}"));
-        run(ssh.stdin(File::open(from).unwrap())).assert_exit_code(0);
+        run_with_input(ssh.stdin(File::open(from).unwrap())).assert_exit_code(0);
     }
 
     /// Copies the nixpkgs of the tests to `/root`.
@@ -100,7 +100,7 @@ impl Machine {
             .spawn()
             .unwrap();
         let mut ssh = self.ssh("tar -C /root -x");
-        run(ssh.stdin(tar.stdout.take().unwrap())).assert_exit_code(0);
+        run_with_input(ssh.stdin(tar.stdout.take().unwrap())).assert_exit_code(0);
         assert!(tar.wait().unwrap().success());
     }
 }

@@ -58,7 +58,7 @@ fn refused_disk_is_not_changed() {
         assert_contains(&text, &["(nothing was written)", words]);
         assert_eq!(text.matches("error:").count(), 1, "{text}");
     }
-    let (code, text) = run_output(&mut card.flash("a.img", &["--yes"]));
+    let (code, text) = run_output(&mut card.flash("a.img", &["--yes", "--raw"]));
     assert_eq!(code, Some(2), "{text}");
     assert_contains(&text, &["is not removable", "--allow-fixed"]);
     assert!(card.bytes() == before);
@@ -193,7 +193,9 @@ fn file_without_partition_table_needs_raw() {
     }
     let mut flash = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
     flash.args(["flash", "sd-card.nix", &card.node, "--yes"]);
-    let (_, text) = run_output(flash.current_dir(card.dir.path()));
+    let (code, text) = run_output(flash.current_dir(card.dir.path()));
+    assert_eq!(code, Some(2), "{text}");
+    assert_contains(&text, &["that is a configuration: `sdbuild build "]);
     assert!(!text.contains("--allow-fixed"), "not the disk: {text}");
     let (code, text) = card.run_flash("sd-card.nix", &["--raw"]);
     assert_eq!(code, Some(0), "{text}");

@@ -44,7 +44,7 @@ fn each_board_lacks_its_own_files() {
     let reports = judged(&image("", |_| {}));
     assert_eq!(
         missing(&reports, "rpi4"),
-        "a kernel: config.txt names none for it, and there is no kernel8.img; the device tree bcm2711-rpi-4-b.dtb; fixup4.dat"
+        "a kernel (config.txt names none, and there is no kernel8.img); the device tree bcm2711-rpi-4-b.dtb; fixup4.dat"
     );
     assert!(missing(&reports, "rpi3").ends_with("bootcode.bin; start.elf; fixup.dat"));
     assert_eq!(

@@ -46,7 +46,7 @@ pub use machine::{
     remove_volume,
 };
 pub use nix_machine::NixMachine;
-pub use process::{Outcome, Running, kill_processes_of, run};
+pub use process::{Outcome, Running, kill_processes_of, run, run_with_input};
 pub use requirements::{
     boot_available, debian_release_available, engine_available, root_available, tool_unpacked,
     tools_available, with_engine,

@@ -23,8 +23,14 @@ pub struct Outcome {
 /// The time that [`run`] gives a command: the longest take four minutes, and a test is ended after ten, without its output.
 const MAX_RUN: Duration = Duration::from_secs(480);
 
-/// Runs `command` to its end. Panics with its output, and with what all processes wait for, when that takes too long.
+/// Runs `command`, without standard input, to its end. Panics with its output, and with what all processes wait for, when that takes
+/// too long.
 pub fn run(command: &mut Command) -> Outcome {
+    run_with_input(command.stdin(Stdio::null()))
+}
+
+/// The same with the standard input that `command` has.
+pub fn run_with_input(command: &mut Command) -> Outcome {
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let pid = Pid::from_raw(i32::try_from(child.id()).unwrap());

@@ -1,7 +1,9 @@
 //! The lock of the flake that `init` has written.
 
 use std::fs;
+use std::mem;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::common::context::Context;
@@ -31,12 +33,19 @@ pub(super) async fn write(
     if new_file::is_free(&path).is_err() {
         return Ok(None);
     }
+    let warnings = Arc::new(Mutex::new(Vec::new()));
     let quieter = Context {
-        events: without_warnings(&context.events),
+        events: without_warnings(&context.events, &warnings),
         ..context.clone()
     };
     match Box::pin(make(text, &path, owner, env, &quieter)).await {
-        Ok(()) => Ok(Some(path)),
+        Ok(()) => {
+            let warnings = mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
+            for text in warnings {
+                context.events.warn(text);
+            }
+            Ok(Some(path))
+        }
         Err(failure)
             if matches!(failure.class, Class::Interrupted | Class::Internal)
                 || !failure.teardown.is_empty() =>
@@ -52,11 +61,14 @@ pub(super) async fn write(
     }
 }
 
-/// `events` without warnings: of downloads that fail, the failure at the end says as much.
-fn without_warnings(events: &Events) -> Events {
-    let events = events.clone();
+/// `events` without the warnings, which are added to `warnings`: if no lock can be made, its failure says as much as they do.
+fn without_warnings(events: &Events, warnings: &Arc<Mutex<Vec<String>>>) -> Events {
+    let (events, warnings) = (events.clone(), Arc::clone(warnings));
     Events::new(move |event| {
-        if !matches!(event, Event::Warning(_)) {
+        if let Event::Warning(text) = event {
+            let mut warnings = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+            warnings.push(text);
+        } else {
             events.emit(event);
         }
     })

@@ -7,15 +7,15 @@ use clap::{Arg, Command, ValueEnum as _};
 
 use super::{BOARDS, BoardName};
 
-/// Letters of a part of a title that can mean a board.
-const MIN_TITLE_LETTERS: usize = 3;
+/// Letters of a part of a name or a title that can mean a board.
+const MIN_PART_LETTERS: usize = 3;
 
 /// Boards that a text means.
 #[derive(Clone, Debug)]
 pub struct BoardQuery(Vec<BoardName>);
 
 impl BoardQuery {
-    /// The board with the name `text`; otherwise all boards that have it in their title or begin with it, in the order of [`BOARDS`].
+    /// The board with the name `text`; otherwise all boards that have it in their name or title, in the order of [`BOARDS`].
     /// The error lists the names that exist.
     pub fn find(text: &str) -> Result<Self, String> {
         let wanted = text.to_lowercase();
@@ -23,9 +23,9 @@ impl BoardQuery {
             Ok(named) => return Ok(Self(vec![named])),
             Err(unknown) => unknown,
         };
-        let is_part = wanted.chars().count() >= MIN_TITLE_LETTERS;
+        let is_part = wanted.chars().count() >= MIN_PART_LETTERS;
         let is_meant = |BoardName(board): &BoardName| {
-            board.title.to_lowercase().contains(&wanted) || board.name.starts_with(&wanted)
+            board.title.to_lowercase().contains(&wanted) || board.name.contains(&wanted)
         };
         let boards = BOARDS.iter().filter(|board| is_part && is_meant(board));
         let boards: Vec<_> = boards.copied().collect();
@@ -88,13 +88,14 @@ mod tests {
             ("raspberry pi 4", &["rpi4"]),
             ("Pi Zero 2", &["rpi02"]),
             ("Rock 5B", &["rock5b"]),
+            ("pi4", &["rpi4"]),
             ("rpi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
             ("Raspberry", &["rpi3", "rpi4", "rpi02", "rpi5"]),
         ] {
             assert_eq!(names(text).unwrap(), boards, "{text}");
         }
         for (text, told) in [
-            ("pi4", "did you mean rpi4?"),
+            ("rpi44", "did you mean rpi4?"),
             ("Berlin", "is not one of"),
             // In the title of one board.
             ("x", "is not one of"),

@@ -254,7 +254,7 @@ impl ContainerOfJob {
     fn diagnosis(&self, followed: &Followed, findings: &Findings) -> Failure {
         let files = self.job.source.user_files();
         let (shown_dir, source) = (self.job.source.shown_dir(), self.job.source.shown());
-        let described = self.job.source.described();
+        let in_words = self.job.source.in_words();
         let context = ExitContext {
             code: followed.exit.code,
             oom_killed: followed.exit.oom_killed,
@@ -265,7 +265,7 @@ impl ContainerOfJob {
             store: &self.store,
             shown_dir: &shown_dir,
             source: &source,
-            described: &described,
+            in_words: &in_words,
             files: files.as_ref(),
             cli_module: Some(self.job.source.cli_module()),
         };

@@ -35,8 +35,8 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) shown_dir: &'a str,
     /// What is built, as the user named it: a file or a flake.
     pub(in crate::nixos) source: &'a str,
-    /// The same in a sentence: `the configuration pi/sd-card.nix`, `the flake ../pi`.
-    pub(in crate::nixos) described: &'a str,
+    /// The same with its kind: `the configuration pi/sd-card.nix`, `the flake ../pi`.
+    pub(in crate::nixos) in_words: &'a str,
     /// The user's files, where they can be looked at.
     pub(in crate::nixos) files: Option<&'a UserFiles>,
     /// The definitions of the command line.

@@ -34,7 +34,7 @@ pub(super) fn no_network_failure(
         format!("{url} is fetched")
     };
     let text = format!("the builder has no network (--offline), and needs one: {needed}");
-    let failure = Failure::environment(text).context(format!("evaluate {}", context.described));
+    let failure = Failure::environment(text).context(format!("evaluate {}", context.in_words));
     Some(failure.hint("run it once without --offline: what is fetched stays in the store volume"))
 }
 
@@ -73,7 +73,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     } else {
         Class::Environment
     };
-    let failure = Failure::message(class, text).context(format!("evaluate {}", context.described));
+    let failure = Failure::message(class, text).context(format!("evaluate {}", context.in_words));
     let line = format!("unable to download '{url}': {why}");
     if is_refused {
         return Some(failure.hint(REFUSED));

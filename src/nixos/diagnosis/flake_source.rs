@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use super::evidence::{ExitContext, Findings};
-use crate::common::nearest::most_similar;
+use crate::common::nearest::similar_names;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
 /// The output of a flake with its systems.
 const CONFIGURATIONS: &str = "nixosConfigurations";
+/// In place of a list of configurations (`expressions/flake-source.nix`).
+const NONE: &str = "none";
 /// The beginning of store paths.
 const STORE: &str = "/nix/store/";
 /// The end of the name of a flake in the store.
@@ -76,23 +78,19 @@ pub(super) fn outputs_hint(context: &ExitContext<'_>, error: &NixError) -> Optio
 /// `expressions/flake-source.nix`.
 pub(super) fn missing_output_hint(summary: &str) -> Option<String> {
     let (missing, known) = missing_output(summary)?;
-    // Configurations are listed as references: `.#pi`.
-    let known = known
-        .split(", ")
-        .map(|name| name.rsplit('#').next().unwrap_or(name));
-    let similar: Vec<&str> = most_similar(missing, known).into_iter().collect();
+    // Configurations are listed as references: `.#pi`; without any, the list is a word.
+    let known = known.split(", ").filter(|name| *name != NONE);
+    let known = known.map(|name| name.rsplit('#').next().unwrap_or(name));
+    let similar = similar_names(missing, known);
     let is_without_configurations =
         missing == CONFIGURATIONS && !summary.contains("has no attribute");
-    match (similar.as_slice(), is_without_configurations) {
-        ([], false) => None,
-        ([], true) => Some(format!(
+    match (similar, is_without_configurations) {
+        (None, false) => None,
+        (None, true) => Some(format!(
             "define one: {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};"
         )),
-        (similar, false) => Some(format!("did you mean {}?", similar.join(" or "))),
-        (similar, true) => Some(format!(
-            "rename the output {} to {CONFIGURATIONS}",
-            similar.join(" or ")
-        )),
+        (Some(names), false) => Some(format!("did you mean {names}?")),
+        (Some(names), true) => Some(format!("rename the output {names} to {CONFIGURATIONS}")),
     }
 }
 
@@ -137,7 +135,7 @@ mod tests {
             assert_eq!(missing_output_hint(summary).as_deref(), Some(hint));
         }
         for summary in [
-            "the flake ../pi has no configuration xyz; its configurations: none",
+            "the flake ../pi has no configuration node; its configurations: none",
             "the flake ../pi has no attribute a.b: the flake has no a; it has: packages",
             "the module has no nixosConfiguration; it has: nixosConfigurations",
         ] {

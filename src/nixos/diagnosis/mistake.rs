@@ -205,7 +205,9 @@ fn no_such_package(
     let search = format!("https://search.nixos.org/packages?query={name}");
     Some(match findings.packages.similar(name) {
         Some(similar) => {
-            format!("nixpkgs has no package {name}: did you mean {similar}? Others: {search}")
+            format!(
+                "nixpkgs has no package {name}: did you mean {similar}? Search for others: {search}"
+            )
         }
         None => format!("nixpkgs has no package {name}; find its name: {search}"),
     })

@@ -232,13 +232,13 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
             .hint(SEE_LOG);
     };
     let text = reason(context, error);
-    let names_source = [context.source, context.described]
+    let names_source = [context.source, context.in_words]
         .iter()
         .any(|source| *source != "." && text.contains(source));
     let operation = if names_source {
         "evaluate the configuration".to_owned()
     } else {
-        format!("evaluate {}", context.described)
+        format!("evaluate {}", context.in_words)
     };
     let failure = Failure::usage(text).context(operation);
     let mistake = Mistake::find(context, findings, error).map(|(_, hint)| hint);

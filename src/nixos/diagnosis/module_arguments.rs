@@ -81,7 +81,17 @@ pub(super) fn is_in_with_pkgs(text: &str, line: u64, column: u64) -> bool {
     let Some((_, inside)) = before.rsplit_once("with pkgs;") else {
         return false;
     };
-    // It ends with the brackets around it, or at a `;` of its own level.
+    // The names of another `with` inside come first.
+    let mut others = inside.match_indices("with ").filter_map(|(at, _)| {
+        let (_, other) = inside.split_at_checked(at)?;
+        Some(other.split_once(';')?.1)
+    });
+    reaches_end(inside) && !others.any(reaches_end)
+}
+
+/// Whether the scope of a `with` that `inside` follows is still open at its end: it ends with the brackets around it, or at a `;` of
+/// its own level.
+fn reaches_end(inside: &str) -> bool {
     let mut depth = 0i64;
     for c in inside.chars() {
         match c {
@@ -125,7 +135,8 @@ mod tests {
     #[test]
     fn the_scope_of_with_pkgs_ends_with_its_expression() {
         let text = "{ pkgs, ... }: {\n  a = with pkgs; [ vim htopp ];\n  b = htopp;\n  c = [ (with pkgs; x) htopp ];\n  \
-                    d = with pkgs;\n    [ htopp ]; }";
+                    d = with pkgs;\n    [ htopp ];\n  e = with pkgs; [ (f (ps: with ps; [ htopp ])) ];\n  \
+                    g = with pkgs; [ (f (ps: with ps; [ x ])) htopp ]; }";
         let at = |line: u64| {
             let mut lines = (1..).zip(text.lines());
             let (_, found) = lines.find(|(number, _)| *number == line).unwrap();
@@ -133,6 +144,7 @@ mod tests {
         };
         assert!(at(2) && at(6));
         assert!(!at(3) && !at(4));
+        assert!(!at(7) && at(8), "another with");
         assert!(!is_in_with_pkgs("", 0, 0) && !is_in_with_pkgs("ä", 1, 2));
     }
 }

@@ -23,7 +23,7 @@ fn failure(stream: &str, code: i64) -> Failure {
         store: "sdbuild-store",
         shown_dir: "pi/",
         source: "pi/c.nix",
-        described: "the configuration pi/c.nix",
+        in_words: "the configuration pi/c.nix",
         ..ExitContext::default()
     };
     diagnose(&context, &findings)

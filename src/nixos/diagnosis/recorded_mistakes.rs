@@ -38,7 +38,7 @@ fn failure(nix: &str, stream: &str, set: &str) -> Failure {
         code: 1,
         shown_dir: "pi/",
         source: "pi/c.nix",
-        described: "the configuration pi/c.nix",
+        in_words: "the configuration pi/c.nix",
         files: Some(&UserFiles::new(&root)),
         cli_module: Some(&cli_module),
         ..ExitContext::default()

@@ -13,7 +13,7 @@ fn context(code: i64) -> ExitContext<'static> {
         store: "sdbuild-store",
         shown_dir: "pi/",
         source: "pi/sd-card.nix",
-        described: "the configuration pi/sd-card.nix",
+        in_words: "the configuration pi/sd-card.nix",
         ..ExitContext::default()
     }
 }

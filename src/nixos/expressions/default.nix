@@ -26,7 +26,9 @@ let
   withPackageNames =
     evaluation: value:
     let
-      lines = builtins.attrValues (builtins.groupBy (builtins.substring 0 2) (builtins.attrNames evaluation.pkgs));
+      # Of a flake's derivation there is no configuration. What this threw would replace the error.
+      packages = builtins.tryEval (builtins.attrNames evaluation.pkgs);
+      lines = if packages.success then builtins.attrValues (builtins.groupBy (builtins.substring 0 2) packages.value) else [ ];
       tell = names: rest: builtins.trace "sdbuild: packages: ${toString names}" rest;
       traced = builtins.foldl' (rest: names: tell names rest) "while evaluating the configuration" lines;
     in

@@ -5,8 +5,8 @@
   system,
   # The reference as the user wrote it, without the attribute.
   reference,
-  # The flake in a sentence: `the flake ../pi`.
-  described,
+  # The flake as messages name it: `the flake ../pi`.
+  inWords,
   # The names after `#`.
   attribute,
   # Whether the command line changes the configuration.
@@ -33,13 +33,13 @@ let
       if length names == 1 then
         descend "nixosConfigurations" configurations names
       else if names == [ ] then
-        throw "${described} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}"
+        throw "${inWords} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}"
       else
-        throw "${described} has several configurations, name one of them: ${listed}"
+        throw "${inWords} has several configurations, name one of them: ${listed}"
     else if configurations ? ${whole} then
       descend "nixosConfigurations" configurations [ whole ]
     else if length attribute == 1 && !(flake.outputs ? ${whole}) then
-      throw "${described} has no configuration ${whole}; its configurations: ${if names == [ ] then "none" else listed}"
+      throw "${inWords} has no configuration ${whole}; its configurations: ${if names == [ ] then "none" else listed}"
     else
       descend "the flake" flake.outputs attribute;
 
@@ -56,7 +56,7 @@ let
     else if isAttrs value && value ? ${head path} then
       descend (head path) value.${head path} (tail path)
     else
-      throw "${described} has no attribute ${whole}: ${seen} has no ${head path}${if isAttrs value then "; it has: ${concatStringsSep ", " (attrNames value)}" else ""}";
+      throw "${inWords} has no attribute ${whole}: ${seen} has no ${head path}${if isAttrs value then "; it has: ${concatStringsSep ", " (attrNames value)}" else ""}";
 
   extended =
     modules:
@@ -66,7 +66,7 @@ let
       (evaluation: evaluation // { pkgs = evaluation.pkgs or evaluation._module.args.pkgs; })
         (named.configuration.extendModules { modules = [ ./additions.nix ] ++ modules; })
     else
-      throw "the nixpkgs of ${described} is too old: its configurations have no extendModules, which came with 22.05";
+      throw "the nixpkgs of ${inWords} is too old: its configurations have no extendModules, which came with 22.05";
 
   # Of another machine than sdbuild runs programs for.
   forSystem =

@@ -13,7 +13,7 @@ use super::tree::FlakeTree;
 use super::{Flake, SELF, unlocked};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::nearest::nearest;
+use crate::common::nearest::similar_names;
 
 /// Inputs that the builder cannot fetch and that are named: the lock may be anybody's.
 const MAX_UNREACHABLE: usize = 16;
@@ -204,14 +204,8 @@ fn unknown_input(unknown: &str, known: &BTreeSet<String>) -> Failure {
         list.join(", ")
     );
     let failure = Failure::usage(text);
-    // No input has such a name: `sdbuild lock .` means the flake.
-    if unknown.starts_with(['.', '/', '~']) {
-        return failure.hint(format!(
-            "for the flake there: sdbuild lock --flake {unknown}"
-        ));
-    }
-    match nearest(unknown, list) {
-        Some(name) => failure.hint(format!("did you mean {name}?")),
+    match similar_names(unknown, list) {
+        Some(names) => failure.hint(format!("did you mean {names}?")),
         None => failure,
     }
 }

@@ -51,10 +51,10 @@ impl Flake {
         let names = self.reference.attribute.iter();
         let attribute: String = names.map(|name| nix_string(name) + " ").collect();
         let (system, reference) = (nix_string(system), nix_string(&self.reference.text));
-        let described = nix_string(&self.reference.described());
+        let in_words = nix_string(&self.reference.in_words());
         let overridden = !self.overrides.is_empty();
         format!(
-            "import ./flake-source.nix {{ system = {system}; reference = {reference}; described = {described}; \
+            "import ./flake-source.nix {{ system = {system}; reference = {reference}; inWords = {in_words}; \
              attribute = [ {attribute}]; changed = {changed}; overridden = {overridden}; }}\n"
         )
     }

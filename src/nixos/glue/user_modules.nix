@@ -23,27 +23,27 @@ let
       lib.setFunctionArgs (arguments: written adding (module (change arguments))) (lib.functionArgs module)
     else if builtins.isAttrs module then
       adding (
-        whatever withContainers module
+        mapContent withContainers module
         // lib.optionalAttrs (module ? imports) { imports = map changed module.imports; }
-        // lib.optionalAttrs (module ? config) { config = whatever withContainers module.config; }
+        // lib.optionalAttrs (module ? config) { config = mapContent withContainers module.config; }
       )
     # Not a module: the module system says so.
     else
       module;
 
   # A container is evaluated by itself, with the modules that the option `config` has.
-  withContainers = changedAttribute "containers" (containers: if builtins.isAttrs containers then lib.mapAttrs (_: whatever withModules) containers else containers);
-  withModules = changedAttribute "config" (module: { imports = [ (changed module) ] ++ ofContainers; });
-  changedAttribute =
+  withContainers = mapAttribute "containers" (containers: if builtins.isAttrs containers then lib.mapAttrs (_: mapContent containerWithModules) containers else containers);
+  containerWithModules = mapAttribute "config" (module: { imports = [ (changed module) ] ++ ofContainers; });
+  mapAttribute =
     name: to: set:
-    if builtins.isAttrs set && set ? ${name} then set // { ${name} = whatever to set.${name}; } else set;
-  # Applies `to` to what conditions and priorities are about.
-  whatever =
+    if builtins.isAttrs set && set ? ${name} then set // { ${name} = mapContent to set.${name}; } else set;
+  # Applies `to` to the value inside mkIf, mkForce, mkOrder and mkMerge.
+  mapContent =
     to: value:
     if value ? content && value ? _type then
-      value // { content = whatever to value.content; }
+      value // { content = mapContent to value.content; }
     else if value._type or null == "merge" then
-      value // { contents = map (whatever to) value.contents; }
+      value // { contents = map (mapContent to) value.contents; }
     else
       to value;
 in

@@ -47,7 +47,7 @@ impl Check {
     pub(in crate::pipeline) fn failed(topic: &'static str, failure: &Failure) -> Self {
         Self {
             remedies: failure.hints.clone(),
-            ..Self::bad(topic, failure.to_string())
+            ..Self::bad(topic, failure.sentence())
         }
     }
 

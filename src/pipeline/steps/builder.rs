@@ -43,7 +43,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
 fn describe_jobs(plan: &Plan, resources: Resources) -> String {
     let reason = match plan.settings.jobs {
         Some(_) => "",
-        None if resources.short_of_memory => ", limited by the memory of the engine's machine",
+        None if resources.jobs_limited_by_memory => ", limited by memory",
         None => ", one for each core of the engine's machine",
     };
     let derivations = counted(resources.jobs, "derivation");

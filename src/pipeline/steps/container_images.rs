@@ -21,7 +21,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let missing = &plan.engine_plan.missing;
     let size = human_bytes(missing.to_fetch);
     let fetch = match missing.packages {
-        0 => "no packages: they are here already".to_owned(),
+        0 => "nothing: no package is missing".to_owned(),
         n => format!("{}, {size}", counted(n, "package")),
     };
     let assemble = match missing.images.as_slice() {

@@ -37,6 +37,7 @@ fn many_outputs() -> String {
          nixosConfigurations.special = self.lib.boardSystem {{ modules = [ {special} ]; }};\n \
          packages.aarch64-linux.image = self.nixosConfigurations.kitchen.config.system.build.sdImage;\n \
          packages.aarch64-linux.small = nixpkgs.legacyPackages.aarch64-linux.runCommand \"product\" {{ }} ''\n{}\n  '';\n \
+         packages.aarch64-linux.broken = nixpkgs.legacyPackages.aarch64-linux.runCommand \"broken\" {{ }} (throw \"I am broken\");\n \
          packages.aarch64-linux.nothing = 1;",
         fresh(SMALL_IMAGE)
     )
@@ -138,6 +139,16 @@ fn a_name_or_an_attribute_says_what_is_built() {
         whole, image,
         "sdbuild switches compression off in a configuration"
     );
+    for glue in ["auto", "emulated"] {
+        dry(&[
+            "--flake",
+            "pi#packages.aarch64-linux.broken",
+            "--glue",
+            glue,
+        ])
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["I am broken"]);
+    }
     dry(&[
         "--flake",
         "pi#packages.aarch64-linux.image",
