@@ -136,7 +136,7 @@ impl Laptop {
         let add =
             "cd $TMPDIR && tar -x && nix-store --add-fixed sha256 *.deb >added && wc -l <added";
         let mut shell = self.enter(&["shell", "--run", add]);
-        let added = run(shell
+        let added = run_with_input(shell
             .env_clear()
             .envs(&self.user.environment)
             .stdin(tar.stdout.take().unwrap()));
