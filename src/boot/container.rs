@@ -72,6 +72,7 @@ impl ContainerOptions {
         let machine = qemu::Machine {
             model: request.model,
             kvm: false,
+            host_cores: self.engine.facts().cpus,
             firmware,
             memory_mib: request.memory_mib,
             disk: image_in_container(),

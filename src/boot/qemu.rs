@@ -22,6 +22,8 @@ pub(super) struct Machine {
     pub(super) model: &'static QemuModel,
     /// Whether to use the host's processor through KVM.
     pub(super) kvm: bool,
+    /// Cores of the machine that QEMU runs on.
+    pub(super) host_cores: u32,
     pub(super) firmware: Option<PathBuf>,
     pub(super) memory_mib: u32,
     /// A path of the disk without commas.
@@ -47,6 +49,9 @@ pub(super) const UNPLUG_NETWORK: &str = "device_del adapter";
 /// a timer of theirs calls it in the middle of a call (edk2 2025.02, seen in its memory).
 const DISK: &str = "virtio-blk-pci,drive=card,romfile=,bootindex=1";
 
+/// Cores of the host from which on two processors are emulated.
+const MIN_CORES_FOR_TWO: u32 = 4;
+
 /// Files that QEMU loads in place of a board's firmware, by paths without commas.
 #[derive(Clone, Debug)]
 pub(super) struct DirectStart {
@@ -62,8 +67,7 @@ pub(super) struct DirectStart {
 impl Machine {
     /// The same machine without KVM; `None` if it does not use that.
     pub(super) fn without_kvm(&self) -> Option<Self> {
-        let uses_kvm = self.kvm && self.model.virtualized.is_some();
-        uses_kvm.then(|| Self {
+        self.virtualized().map(|_| Self {
             kvm: false,
             ..self.clone()
         })
@@ -71,8 +75,21 @@ impl Machine {
 
     /// The arguments for the processor and what runs it.
     fn processor(&self) -> &'static [&'static str] {
-        let virtualized = self.model.virtualized.filter(|_| self.kvm);
-        virtualized.unwrap_or(self.model.emulated)
+        self.virtualized().unwrap_or(self.model.emulated)
+    }
+
+    /// The number of processors. Where QEMU emulates them on fewer than four cores a second one is of no use: on two cores an image
+    /// booted in the same time with one, which took a fifth less of the cores' time, and a third less beside other boots.
+    fn processors(&self) -> &'static str {
+        if self.virtualized().is_some() || self.host_cores >= MIN_CORES_FOR_TWO {
+            "2"
+        } else {
+            "1"
+        }
+    }
+
+    fn virtualized(&self) -> Option<&'static [&'static str]> {
+        self.model.virtualized.filter(|_| self.kvm)
     }
 }
 
@@ -116,7 +133,7 @@ fn add(argv: &mut Vec<OsString>, words: &[&str]) {
 
 /// Processors, card, network and console of a machine with virtio devices.
 fn add_virtio(argv: &mut Vec<OsString>, machine: &Machine) {
-    add(argv, &["-smp", "2"]);
+    add(argv, &["-smp", machine.processors()]);
     match (&machine.start, machine.form) {
         (Some(_), _) => {}
         (None, DiskForm::Cd) => add_cd_drives(argv, &machine.disk),

@@ -1,7 +1,9 @@
 //! What every kind of boot shares: the request, the tools, and how QEMU is started.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::thread;
 
 use crate::boot::booted_container;
 use crate::boot::container::{self, ContainerMachine, ContainerOptions};
@@ -132,6 +134,7 @@ impl BootSession<'_> {
                 let machine = Machine {
                     model: self.request.model,
                     kvm: qemu.kvm,
+                    host_cores: host_cores(),
                     firmware: qemu.firmware.clone(),
                     memory_mib: self.request.memory_mib,
                     disk: disk.path(),
@@ -147,4 +150,10 @@ impl BootSession<'_> {
             (None, None) => Err(Failure::environment("QEMU is not on this machine")),
         }
     }
+}
+
+/// Cores that this process may use.
+fn host_cores() -> u32 {
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    u32::try_from(cores).unwrap_or(u32::MAX)
 }

@@ -26,7 +26,7 @@ impl Machine {
         let mut qemu = Command::new("setpriv");
         qemu.args(["--pdeathsig", "KILL", "qemu-system-aarch64"]);
         qemu.args(["-nodefaults", "-display", "none", "-M", "virt", "-cpu"]);
-        qemu.args(["max,pauth-impdef=on", "-smp", "2", "-m", "1024"]);
+        qemu.args(["max,pauth-impdef=on", "-smp", "1", "-m", "1024"]);
         qemu.args(["-bios", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", "-drive"]);
         qemu.arg(format!("file={},format=qcow2,if=virtio", disk.display()));
         qemu.arg("-netdev");

@@ -8,6 +8,7 @@ fn machine(system: System, kvm: bool, serial: Serial) -> Machine {
     Machine {
         model: generic_machine(system).qemu.as_ref().unwrap(),
         kvm,
+        host_cores: 8,
         firmware: (system == System::Aarch64Linux).then(|| "/fw/u boot.bin".into()),
         memory_mib: 512,
         disk: "/proc/7/fd/9".into(),
@@ -52,6 +53,18 @@ fn aarch64_machine_is_the_one_that_u_boot_supports() {
         "{line}"
     );
     assert!(line.ends_with("-bios|/fw/u boot.bin"), "{line}");
+}
+
+#[test]
+fn few_cores_emulate_one_processor() {
+    for (host_cores, kvm, processors) in [(2, false, "1"), (4, false, "2"), (2, true, "2")] {
+        let machine = Machine {
+            host_cores,
+            ..machine(System::X8664Linux, kvm, Serial::Pipe)
+        };
+        let line = joined(&argv(&machine));
+        assert!(line.contains(&format!("|-smp|{processors}|")), "{line}");
+    }
 }
 
 /// The board `name` with a card and files of the image to start with.

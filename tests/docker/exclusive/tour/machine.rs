@@ -136,10 +136,12 @@ impl Laptop {
         let add =
             "cd $TMPDIR && tar -x && nix-store --add-fixed sha256 *.deb >added && wc -l <added";
         let mut shell = self.enter(&["shell", "--run", add]);
-        let added = run_with_input(shell
-            .env_clear()
-            .envs(&self.user.environment)
-            .stdin(tar.stdout.take().unwrap()));
+        let added = run_with_input(
+            shell
+                .env_clear()
+                .envs(&self.user.environment)
+                .stdin(tar.stdout.take().unwrap()),
+        );
         assert!(tar.wait().unwrap().success());
         assert_ne!(added.assert_exit_code(0).stdout, "0\n");
         fs::remove_file(self.config()).unwrap();
