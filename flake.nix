@@ -1,5 +1,5 @@
 {
-  description = "Turns a sd-card.nix into a NixOS SD card image for AArch64 boards, with nothing but Docker";
+  description = "Turns an sd-card.nix into a NixOS SD card image for AArch64 boards, with nothing but Docker";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 

@@ -1,4 +1,4 @@
-//! `sdbuild` turns a `sd-card.nix` into a NixOS SD card image on any Linux machine with Docker.
+//! `sdbuild` turns an `sd-card.nix` into a NixOS SD card image on any Linux machine with Docker.
 //!
 //! Which module uses which; every module may use `common`. `scripts/modules --write` writes this list, and the tests fail
 //! when it is out of date:

@@ -10,6 +10,7 @@ mod questions;
 mod values;
 mod wifi;
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::common::board::BoardName;
@@ -78,18 +79,19 @@ async fn write_configuration(
         return Ok(settings.flake.is_some());
     }
     check_free(settings)?;
+    check_flake(settings)?;
     let values = values(settings, env, &asker).await?;
     if args.dir.is_some() {
         new_file::make_dir(&settings.config, settings.owner)?;
     }
     let mut written = write_files(&values, settings)?;
+    report(&values, context);
     written.extend(board::name_in_settings(
         &values,
         &settings.config,
         settings.owner,
         context,
     )?);
-    report(&values, context);
     let lock = match &settings.flake {
         Some(flake) if !args.no_lock => {
             let (text, owner) = (flake_text(&values), settings.owner);
@@ -108,9 +110,24 @@ fn check_free(settings: &settings::Init) -> Result<(), Failure> {
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     files.try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
-            failure.hint("name another file with --config, or move this file away")
+            failure.hint("write to another directory, `sdbuild init DIR`, or move this file away")
         })
     })
+}
+
+/// Refuses a configuration that would hide a flake: where there are both, the other commands take it.
+fn check_flake(settings: &settings::Init) -> Result<(), Failure> {
+    let is_default = settings.config.file_name() == Some(OsStr::new(settings::CONFIG_NAME));
+    let flake = settings.config.with_file_name(settings::FLAKE);
+    if settings.flake.is_some() || !is_default || !flake.exists() {
+        return Ok(());
+    }
+    let text = format!(
+        "{} is a flake, which `sdbuild build` would not take any more with an {} beside it",
+        flake.display(),
+        settings::CONFIG_NAME
+    );
+    Err(Failure::usage(text).hint("write it to another directory: sdbuild init DIR"))
 }
 
 fn show_paths(files: &[PathBuf], ui: &Ui) -> Result<(), Failure> {

@@ -1,4 +1,4 @@
-//! `sdbuild lock`: completes a flake's lock, or updates inputs in it; renews the `sdbuild.lock` of a `sd-card.nix`. Which of them is
+//! `sdbuild lock`: completes a flake's lock, or updates inputs in it; renews the `sdbuild.lock` of an `sd-card.nix`. Which of them is
 //! meant, it finds out as a build does.
 
 use std::path::{Path, PathBuf};

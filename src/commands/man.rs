@@ -33,7 +33,7 @@ fn ascii(page: &str) -> String {
 }
 
 fn page() -> io::Result<Vec<u8>> {
-    let mut command = Cli::command();
+    let mut command = with_all_texts(Cli::command());
     // Building sets the full names of sub-commands and the flags that they inherit.
     command.build();
     let man = Man::new(command.clone());
@@ -42,12 +42,34 @@ fn page() -> io::Result<Vec<u8>> {
     man.render_name_section(&mut out)?;
     man.render_synopsis_section(&mut out)?;
     man.render_description_section(&mut out)?;
+    out.extend(commands(&man)?.into_bytes());
     man.render_options_section(&mut out)?;
     for sub in visible(&command) {
         section(sub, &mut out)?;
     }
     out.extend(notes(&man)?.into_bytes());
+    out.extend(FILES.bytes());
     Ok(out)
+}
+
+/// `command` with the texts of all flags: of those that `-h` leaves out, the crate would write only the names.
+fn with_all_texts(command: Command) -> Command {
+    let command = command.mut_args(|arg| arg.hide_short_help(false));
+    command.mut_subcommands(with_all_texts)
+}
+
+/// A section with a line for each command, without those of clap's own.
+fn commands(man: &Man) -> io::Result<String> {
+    let mut section = Vec::new();
+    man.render_subcommands_section(&mut section)?;
+    let section = String::from_utf8_lossy(&section);
+    let entries = section.split(".TP\n").skip(1);
+    let entries = entries.filter(|entry| !entry.starts_with("sdbuild\\-help(1)"));
+    let entries = entries.map(|entry| {
+        let entry = entry.replacen("sdbuild\\-", "sdbuild ", 1);
+        format!(".TP\n{}", entry.replacen("(1)", "", 1))
+    });
+    Ok(format!(".SH COMMANDS\n{}", entries.collect::<String>()))
 }
 
 /// Writes a section for `command` and for each of its sub-commands.
@@ -79,8 +101,51 @@ fn notes(man: &Man) -> io::Result<String> {
     Ok(format!(".SH NOTES\n{body}"))
 }
 
+/// Sections about files, variables and other pages.
+const FILES: &str = r".SH FILES
+.TP
+sd\-card.nix, sdbuild.toml, sdbuild.lock
+The configuration, its settings, and the nixpkgs that it is built with; beside each other.
+.TP
+$XDG_CONFIG_HOME/sdbuild/sdbuild.toml
+Your own settings (~/.config).
+.TP
+$XDG_CACHE_HOME/sdbuild, $XDG_STATE_HOME/sdbuild/logs
+Downloads (~/.cache), and the logs of builds (~/.local/state).
+.SH ENVIRONMENT
+.TP
+DOCKER_HOST, DOCKER_CONTEXT
+The engine.
+.TP
+NO_COLOR, CLICOLOR_FORCE
+No colours; colours even without a terminal.
+.PP
+Variables that stand for a flag are named in the text of the flag.
+.SH SEE ALSO
+docker(1), podman(1), nix\-build(1), ssh\-keygen(1)
+";
+
 /// The commands, without clap's own `help`.
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {
     let is_own = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "help";
     command.get_subcommands().filter(is_own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::page;
+
+    #[test]
+    fn every_flag_and_command_has_a_text() {
+        let page = String::from_utf8(page().unwrap()).unwrap();
+        let mut entries = page.split(".TP\n").skip(1);
+        let without_text = entries.find(|entry| entry.lines().nth(1).is_none_or(str::is_empty));
+        assert_eq!(without_text, None);
+        assert!(
+            page.contains("Binary caches to use instead"),
+            "of a flag that -h leaves out"
+        );
+        assert!(page.contains(".TP\nsdbuild build\n"), "{page:.3000}");
+        assert!(!page.contains("sdbuild help\n"), "clap's own");
+    }
 }

@@ -92,6 +92,20 @@ impl UserFiles {
         format!("{named}{why}")
     }
 
+    /// That there is no file `name` on this machine either; `None` if there is one.
+    pub(super) fn why_missing(&self, name: &str) -> Option<String> {
+        if self.root.join(name).symlink_metadata().is_ok() {
+            return None;
+        }
+        let named = self.place_that_names(name);
+        let named = named.map(|place| format!(", which {place} names"));
+        let root = self.root.display();
+        Some(format!(
+            "there is no {name} in {root}{}",
+            named.unwrap_or_default()
+        ))
+    }
+
     /// The file and line of the configuration with a path to the file `name`, as `sd-card.nix:4`.
     pub(super) fn place_that_names(&self, name: &str) -> Option<String> {
         let name = Path::new(name).file_name()?.to_str()?;
@@ -148,11 +162,8 @@ impl UserFiles {
     }
 
     fn why_not_sent(&self, name: &str) -> String {
-        let root = self.root.display();
-        if self.root.join(name).symlink_metadata().is_err() {
-            let named = self.place_that_names(name);
-            let named = named.map(|place| format!(", which {place} names"));
-            return format!("there is no {name} in {root}{}", named.unwrap_or_default());
+        if let Some(why) = self.why_missing(name) {
+            return why;
         }
         let rule = ignoring_rule(&self.root, name);
         if self.by_git {

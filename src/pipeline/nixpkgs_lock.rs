@@ -1,4 +1,4 @@
-//! `sdbuild lock` for a `sd-card.nix`: its nixpkgs is resolved again.
+//! `sdbuild lock` for an `sd-card.nix`: its nixpkgs is resolved again.
 
 use std::path::Path;
 

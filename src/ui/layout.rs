@@ -128,7 +128,12 @@ pub fn list_item(
     let remedies = remedies.iter().flat_map(|remedy| {
         let remedy = sanitize(remedy);
         let width = columns.saturating_sub(indent + 2);
-        let lines = filled(code_words(&remedy).into_iter(), width, width);
+        // Several lines are Nix code, to be copied as it is.
+        let lines = if remedy.contains('\n') {
+            remedy.lines().map(str::to_owned).collect()
+        } else {
+            filled(code_words(&remedy).into_iter(), width, width)
+        };
         let lines = lines.into_iter().enumerate();
         lines.map(|(at, line)| format!("{} {line}", if at == 0 { '→' } else { ' ' }))
     });

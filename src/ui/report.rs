@@ -1,5 +1,6 @@
 //! Formats a failure: what failed and why, what could not be removed, what to do, where the log is.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::common::failure::{Class, Failure, Leftover};
@@ -15,6 +16,7 @@ pub(super) const QUOTE: &str = "  > ";
 pub fn failure(failure: &Failure, columns: usize) -> String {
     let quoted_columns = columns.saturating_sub(QUOTE.len());
     let mut out = String::new();
+    let mut shown = BTreeSet::new();
     let mut write_line = |line: &str| {
         writeln!(out, "{}", message(line)).ok();
     };
@@ -26,22 +28,17 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
             for line in source_lines::fitted(&each.log_tail, quoted_columns) {
                 write_line(&format!("{QUOTE}{line}"));
             }
+            // Of several errors each has its own hints below it.
+            if !failure.others.is_empty() {
+                write_hints(each, &mut shown, &mut write_line);
+            }
         }
     }
     failure
         .teardown
         .iter()
         .for_each(|left| write_line(&leftover(left)));
-    let mut shown = Vec::new();
-    for hint in std::iter::once(failure)
-        .chain(&failure.others)
-        .flat_map(|f| &f.hints)
-    {
-        if !shown.contains(&hint) {
-            write_line(&format!("hint: {hint}"));
-            shown.push(hint);
-        }
-    }
+    write_hints(failure, &mut shown, &mut write_line);
     for left in &failure.teardown {
         write_line(&format!("hint: remove it with: {}", left.remedy));
     }
@@ -52,6 +49,19 @@ pub fn failure(failure: &Failure, columns: usize) -> String {
         write_line("this is a bug in sdbuild: please report it");
     }
     out
+}
+
+/// The hints of `failure` that were not `shown` yet.
+fn write_hints<'a>(
+    failure: &'a Failure,
+    shown: &mut BTreeSet<&'a str>,
+    write_line: &mut impl FnMut(&str),
+) {
+    for hint in &failure.hints {
+        if shown.insert(hint) {
+            write_line(&format!("hint: {hint}"));
+        }
+    }
 }
 
 fn leftover(left: &Leftover) -> String {
@@ -82,9 +92,9 @@ mod tests {
         assert_eq!(
             failure(&first, 80),
             "error: could not register the handler: permission denied\n\
+             hint: ask root\n\
              error: no such file\n\
              \x20 not removed: container c: in use\n\
-             hint: ask root\n\
              hint: remove it with: docker rm -f c\n"
         );
     }

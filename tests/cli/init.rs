@@ -77,7 +77,7 @@ fn nothing_is_replaced() {
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "sd-card.nix already exists",
-            "hint: name another file with --config",
+            "hint: write to another directory, `sdbuild init DIR`",
         ]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text, "{ }");
@@ -88,6 +88,21 @@ fn nothing_is_replaced() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["`a.b` is not a valid host name"]);
     assert_eq!(file_names(user.home.path()), ["out", "sd-card.nix"]);
+}
+
+#[test]
+fn a_flake_is_not_hidden_by_a_configuration() {
+    let user = with_key("me");
+    user.write("pi/flake.nix", "{ }");
+    run(&mut user.sdbuild(&["init", "pi", "--yes"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "pi/flake.nix is a flake",
+            "hint: write it to another directory",
+        ]);
+    assert_eq!(file_names(&user.home.path().join("pi")), ["flake.nix"]);
+    let beside = ["init", "--config", "pi/other.nix", "--yes"];
+    run(&mut user.sdbuild(&beside)).assert_exit_code(0);
 }
 
 #[test]

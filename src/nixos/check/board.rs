@@ -57,7 +57,8 @@ fn missing_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<
              name, that is fine",
             board.title, u_boot.header.sector
         ),
-        add: u_boot.configuration(),
+        // One definition, of several lines.
+        add: vec![u_boot.configuration().join("\n")],
     })
 }
 

@@ -136,7 +136,12 @@ fn subdirectory_hint(directory: &Path, name: &str, command: SuggestedCommand) ->
 
 /// The modules that are in the directory, of which one may be meant; `None` if there is none.
 fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand) -> Option<String> {
-    let first = quoted(&shown_path(&directory.join(modules.first()?)));
+    // Which of several is a configuration, is not known.
+    let given = match modules {
+        [] => return None,
+        [only] => quoted(&shown_path(&directory.join(only))),
+        _ => "FILE".to_owned(),
+    };
     let names: Vec<&str> = modules
         .iter()
         .take(MAX_MODULES)
@@ -156,7 +161,7 @@ fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand)
     Some(format!(
         "{place} {verb} {}{more}: {}",
         names.join(", "),
-        command.with(&first)
+        command.with(&given)
     ))
 }
 

@@ -128,9 +128,10 @@ impl EvalError {
             Self::UndefinedVariable => undefined_variable::hint(context, error),
             Self::Syntax => syntax_error::general_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
-                Some(file) => {
-                    format!("a flake contains only files that git tracks: git add {file}")
-                }
+                Some(file) => match context.files.and_then(|files| files.why_missing(file)) {
+                    Some(why) => format!("{why}: check the path"),
+                    None => format!("a flake contains only files that git tracks: git add {file}"),
+                },
                 None => "a flake contains only files that git tracks: git add the file".to_owned(),
             },
             Self::NotUploaded => {

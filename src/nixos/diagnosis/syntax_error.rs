@@ -19,6 +19,12 @@ struct Cause {
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
     let text = context.files?.text(&position.file)?;
+    if text.trim().is_empty() {
+        return Some("the file is empty: `sdbuild init` writes a configuration".to_owned());
+    }
+    if !text.trim_start().starts_with(['{', '#', '/']) && error.summary.contains("unexpected '='") {
+        return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
+    }
     if is_byte_order_mark(&text, position) {
         let hint = "the file begins with a byte order mark, which Nix does not read: save it as UTF-8 without one";
         return Some(hint.to_owned());
@@ -55,6 +61,11 @@ fn cause(text: &str, position: &Position, summary: &str) -> Option<Cause> {
         let hint = format!(
             "a quote is missing: the string that begins in line {line} continues past the end of that line"
         );
+        return Some(Cause { line, hint });
+    }
+    if let Some(Cause { line, hint }) = with_without_semicolon(text, position.line)
+        && (has("expecting ';'") || has("unexpected end of file"))
+    {
         return Some(Cause { line, hint });
     }
     if has("expecting ';'") {
@@ -99,6 +110,27 @@ fn by_brackets(found: Imbalance, position: &Position) -> Option<Cause> {
         }
         Imbalance::LongText { .. } | Imbalance::NotClosed { .. } => None,
     }
+}
+
+/// The last `with NAME` before the line `end` that a bracket follows in place of a `;`.
+fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
+    let lines = (1..).zip(text.lines()).filter(|(line, _)| *line <= end);
+    let found = lines.filter_map(|(line, text)| {
+        let code = text.split('#').next()?;
+        let (_, rest) = code.rsplit_once(" with ")?;
+        let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+        let name = rest.trim_start().split(|c| !is_name(c)).next()?;
+        let after = rest.trim_start().strip_prefix(name)?.trim_start();
+        let is_wrong = !name.is_empty() && after.starts_with(['[', '(', '{']);
+        is_wrong.then(|| {
+            (
+                line,
+                format!("write `with {name};` in line {line}, with a `;`"),
+            )
+        })
+    });
+    let (line, hint) = found.last()?;
+    Some(Cause { line, hint })
 }
 
 /// The line behind which a `;` is missing, where Nix met something else at `position`: the last one with code, if nothing but
@@ -159,6 +191,10 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
         "write `=` in place of `:`"
     } else if has("unexpected ID, expecting '.' or '='") {
         "a `,` between two arguments, or a `=` or a bracket is missing before it"
+    } else if has("unexpected UPDATE") {
+        "a comment begins with `#`; `//` joins two sets"
+    } else if has("unexpected '@'") {
+        "a text such as a key needs double quotes: \"…\""
     } else if has("unexpected invalid token") {
         "a string needs double quotes, the straight ones: \"…\""
     } else if has("unexpected end of file") {
@@ -171,6 +207,15 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_with_without_its_semicolon_is_found() {
+        let line = |text: &str| with_without_semicolon(text, 3).map(|cause| cause.line);
+        assert_eq!(line("{\n  a = with pkgs [ vim ];\n  b = 1;\n}"), Some(2));
+        assert_eq!(line("{\n  a = with pkgs; [ vim ];\n  b = 1;\n}"), None);
+        assert_eq!(line("{\n  # with pkgs [\n  b = 1;\n}"), None);
+        assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
+    }
 
     #[test]
     fn a_byte_order_mark_is_recognised() {

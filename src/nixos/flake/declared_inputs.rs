@@ -11,26 +11,47 @@ type Token<'a> = (Kind, &'a str);
 /// The names of the inputs that the `flake.nix` with this text declares: those of its `inputs`, and the other arguments of
 /// its `outputs`. What is not plain is left out: Nix says what is wrong with it.
 pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
-    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
-        .filter(|(kind, _)| !kind.is_trivia())
-        .collect();
-    let mut names = BTreeSet::new();
-    for (path, value) in attributes(&tokens) {
-        match path.as_slice() {
-            ["inputs"] => {
-                let inputs = attributes(value).into_iter();
-                names.extend(inputs.filter_map(|(path, _)| path.first().copied()));
+    let InputNames { inputs, arguments } = InputNames::read(text);
+    inputs.into_iter().chain(arguments).collect()
+}
+
+/// The names of inputs in a `flake.nix`, by where they are.
+#[derive(Debug, Default)]
+pub(super) struct InputNames {
+    /// Those of its `inputs`.
+    pub(super) inputs: BTreeSet<String>,
+    /// The arguments of its `outputs`, except `self`: Nix takes those that are not among the inputs for inputs too.
+    pub(super) arguments: BTreeSet<String>,
+}
+
+impl InputNames {
+    pub(super) fn read(text: &str) -> Self {
+        let tokens: Vec<Token<'_>> = rnix::tokenize(text)
+            .filter(|(kind, _)| !kind.is_trivia())
+            .collect();
+        let mut names = Self::default();
+        for (path, value) in attributes(&tokens) {
+            match path.as_slice() {
+                ["inputs"] => {
+                    let inputs = attributes(value).into_iter();
+                    let inputs = inputs.filter_map(|(path, _)| path.first().copied());
+                    names.inputs.extend(inputs.map(str::to_owned));
+                }
+                ["inputs", name, ..] => {
+                    names.inputs.insert((*name).to_owned());
+                }
+                ["outputs"] => {
+                    let arguments = arguments(value).into_iter().map(str::to_owned);
+                    names.arguments.extend(arguments);
+                }
+                _ => {}
             }
-            ["inputs", name, ..] => {
-                names.insert(*name);
-            }
-            ["outputs"] => names.extend(arguments(value)),
-            _ => {}
         }
+        // Not an input: attributes of the flake itself.
+        names.inputs.remove("self");
+        names.arguments.remove("self");
+        names
     }
-    // Not an input: attributes of the flake itself.
-    names.remove("self");
-    names.into_iter().map(str::to_owned).collect()
 }
 
 /// What the `flake.nix` with this text says of its inputs, by their names: `url`, or `type` and further attributes. What is

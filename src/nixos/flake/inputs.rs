@@ -114,6 +114,11 @@ impl Flake {
         if missing.is_empty() {
             return Ok(());
         }
+        let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
+        let mistyped = text.and_then(|text| unlocked::mistyped_argument(&missing, &text));
+        if let Some(failure) = mistyped {
+            return Err(failure);
+        }
         let is_local = self.local_tree().is_some();
         Err(unlocked::failure(&missing, &self.reference, is_local))
     }

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::declared_inputs::declared_inputs;
+use super::declared_inputs::{InputNames, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
+use crate::common::nearest::similar_names;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
 
@@ -33,6 +34,23 @@ pub(super) fn inputs(dir: &Path) -> Vec<String> {
 /// The text of the `flake.nix` in `dir`; `None` if it cannot be read.
 pub(super) fn flake_text(dir: &Path) -> Option<String> {
     plain_file::read_text(&dir.join("flake.nix"), MAX_FLAKE_BYTES).ok()
+}
+
+/// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that may be a mistyped name of an input:
+/// what to do about it.
+pub(super) fn mistyped_argument(missing: &[String], text: &str) -> Option<Failure> {
+    let InputNames { inputs, arguments } = InputNames::read(text);
+    let known = || inputs.iter().map(String::as_str);
+    let mut suspects = missing
+        .iter()
+        .filter(|name| arguments.contains(*name) && !inputs.contains(*name));
+    suspects.find_map(|name| {
+        let meant = similar_names(name, known())?;
+        let text = format!(
+            "the outputs of flake.nix have the argument {name}, which is not one of its inputs"
+        );
+        Some(Failure::usage(text).hint(format!("did you mean {meant}?")))
+    })
 }
 
 /// A build needs the inputs `missing` of the flake `reference` in its lock. `is_local`: it is the user's own directory.
@@ -63,6 +81,16 @@ pub(super) fn failure(missing: &[String], reference: &FlakeRef, is_local: bool) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mistyped_argument_of_the_outputs_is_told() {
+        let text = "{ inputs.nixpkgs.url = \"x\"; outputs = { self, nixpkg, other }: { }; }";
+        let failure = mistyped_argument(&["nixpkg".into()], text).unwrap();
+        assert_eq!(failure.hints, ["did you mean nixpkgs?"]);
+        for missing in ["nixpkgs", "other"] {
+            assert!(mistyped_argument(&[missing.into()], text).is_none());
+        }
+    }
 
     #[test]
     fn inputs_that_the_lock_lacks_are_found() {

@@ -56,13 +56,13 @@ fn missing_configuration_names_what_is_there_instead() {
         .file("pi-b.nix", GOOD)
         .exit_code(2)
         .stderr("x.nix: No such file or directory\n")
-        .stderr("hint: here are pi-a.nix, pi-b.nix: sdbuild build pi-a.nix")
+        .stderr("hint: here are pi-a.nix, pi-b.nix: sdbuild build FILE")
         .run();
     CliTest::new(&["check"])
         .file("pi-a.nix", GOOD)
         .file("pi-b.nix", GOOD)
         .exit_code(2)
-        .stderr("hint: here are pi-a.nix, pi-b.nix: sdbuild check pi-a.nix")
+        .stderr("hint: here are pi-a.nix, pi-b.nix: sdbuild check FILE")
         .run();
     // A package or a shell is no configuration; one in a subdirectory is.
     CliTest::new(&["build"])

@@ -136,7 +136,7 @@ fn begin(page: &mut Page) {
     page.laptop.start_engine();
     page.say("", "With an engine:");
     page.run("sdbuild doctor", 0);
-    page.say("A configuration", "`init` finds your public keys in `~/.ssh` and writes a `sd-card.nix` that you can read and change:");
+    page.say("A configuration", "`init` finds your public keys in `~/.ssh` and writes an `sd-card.nix` that you can read and change:");
     page.run("sdbuild init --hostname pi --yes", 0);
 }
 
