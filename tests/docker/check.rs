@@ -212,7 +212,9 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     check(&user, "typo.nix", &example(&public).replace("htop", "htpo"))
         .assert_exit_code(2)
         .assert_stderr_contains(&["undefined variable 'htpo'", "typo.nix:", "log: "])
-        .assert_stderr_contains(&["nixpkgs has no package htpo: did you mean htop? Others: "]);
+        .assert_stderr_contains(&[
+            "nixpkgs has no package htpo: did you mean htop? Search for others: ",
+        ]);
     // What was found before the error is reported as well.
     let late = "sdImage.compressImage = false; boot.kernelParams = [ 1 ]; services.openssh.ports = [ 2222 ];\n  \
         networking.firewall = { enable = true; }; services.openssh.openFirewall = false;";
