@@ -37,7 +37,7 @@ fn most_similar<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> 
 /// Names that [`similar_names`] proposes.
 const MAX_PROPOSED: usize = 3;
 
-/// The first of the [most similar](most_similar) names: `htop or btop`; `None` when none is similar.
+/// The names that differ from `unknown` by the fewest letters, at most three: `htop or btop`; `None` when none is similar.
 pub fn similar_names<'a>(
     unknown: &str,
     known: impl IntoIterator<Item = &'a str>,
