@@ -192,7 +192,7 @@ fn build_survives_a_paused_builder() {
     let mut running = Running::start(&mut user.build(&["-v"]));
     running.wait_for("paused soon");
     let builder = &runs.container("builder");
-    docker(&["pause", builder]);
+    pause(builder);
     std::thread::sleep(Duration::from_secs(3));
     docker(&["unpause", builder]);
     running.finish().assert_exit_code(0);

@@ -236,7 +236,7 @@ fn paused_registrar_does_not_block_release() {
     with_engine(async {
         let single = SingleRun::new().await;
         let lease = single.lease().await;
-        docker(&["pause", &single.container()]);
+        pause(&single.container());
         let start = Instant::now();
         assert_eq!(lease.release(&single.cancel).await, []);
         eprintln!("registrar paused: released in {:?}", start.elapsed());

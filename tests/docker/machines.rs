@@ -107,7 +107,7 @@ async fn a_machine_on_loan_that_is_lost_is_given_back() {
     let user = lender.known_to(TestUser::new());
     let runs = user.track_runs();
     let running = Running::in_mid_build(&user, &[]);
-    docker(&["pause", &lender.machines()[0]]);
+    pause(&lender.machines()[0]);
     let outcome = running.finish().assert_exit_code(3);
     assert!(
         !outcome.stderr.contains("not removed"),

@@ -17,7 +17,7 @@ fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
         let before = Machine::snapshot();
         let build = start(&user, "    sleep 600");
         let registrar = runs.container("registrar");
-        docker(&["pause", &registrar]);
+        pause(&registrar);
         build.signal(Signal::SIGKILL);
         docker(&["kill", &registrar]);
         build.finish();

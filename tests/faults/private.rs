@@ -14,7 +14,7 @@ fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
     let build = Running::in_mid_build(&user, &["--emulation", "private"]);
     let builder = runs.container("builder");
     // Paused, so that its watchdog cannot end it before we do.
-    docker(&["pause", &builder]);
+    pause(&builder);
     build.signal(Signal::SIGKILL);
     docker(&["kill", &builder]);
     build.finish();

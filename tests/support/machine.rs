@@ -92,6 +92,21 @@ pub fn docker(words: &[&str]) -> String {
     outcome.stdout
 }
 
+/// Pauses a container. runc cannot freeze one whose processes start others faster than it stops them, and gives up; the next attempt
+/// works.
+pub fn pause(container: &str) {
+    for _ in 0..10 {
+        let outcome = run(Command::new("docker").args(["pause", container]));
+        if outcome.code == Some(0) {
+            return;
+        }
+        let stderr = &outcome.stderr;
+        assert!(stderr.contains("unable to freeze"), "{container}: {stderr}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    panic!("{container} cannot be paused");
+}
+
 /// Our containers of one role.
 pub fn containers(role: &str) -> Vec<String> {
     let filter = format!("label=dev.sdbuild.role={role}");

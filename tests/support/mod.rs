@@ -42,7 +42,7 @@ pub use flake::{FlakeRepository, flake_configuration, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
 pub use lender::Lender;
 pub use machine::{
-    BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers,
+    BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers, pause,
     remove_volume,
 };
 pub use nix_machine::NixMachine;
