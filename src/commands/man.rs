@@ -48,7 +48,7 @@ fn page() -> io::Result<Vec<u8>> {
         section(sub, &mut out)?;
     }
     out.extend(notes(&man)?.into_bytes());
-    out.extend(FILES.bytes());
+    out.extend(LAST_SECTIONS.bytes());
     Ok(out)
 }
 
@@ -102,7 +102,7 @@ fn notes(man: &Man) -> io::Result<String> {
 }
 
 /// Sections about files, variables and other pages.
-const FILES: &str = r".SH FILES
+const LAST_SECTIONS: &str = r".SH FILES
 .TP
 sd\-card.nix, sdbuild.toml, sdbuild.lock
 The configuration, its settings, and the nixpkgs that it is built with; beside each other.

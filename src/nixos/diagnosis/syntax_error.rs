@@ -22,7 +22,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if text.trim().is_empty() {
         return Some("the file is empty: `sdbuild init` writes a configuration".to_owned());
     }
-    if !text.trim_start().starts_with(['{', '#', '/']) && error.summary.contains("unexpected '='") {
+    if is_without_braces(&text, &error.summary) {
         return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
     }
     if is_byte_order_mark(&text, position) {
@@ -46,6 +46,16 @@ pub(super) fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Optio
     }
     let index = usize::try_from(line).ok()?.checked_sub(1)?;
     Some(format!("{line}| {}", text.lines().nth(index)?))
+}
+
+/// Whether the file begins with a definition: what Nix takes for a whole expression ends at its `=`.
+fn is_without_braces(text: &str, summary: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    let name = first.split('=').next().unwrap_or_default().trim();
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
+    summary.contains("unexpected '=', expecting end of file")
+        && first.contains('=')
+        && name.chars().all(is_name)
 }
 
 fn is_byte_order_mark(text: &str, position: &Position) -> bool {
@@ -112,7 +122,8 @@ fn by_brackets(found: Imbalance, position: &Position) -> Option<Cause> {
     }
 }
 
-/// The last `with NAME` before the line `end` that a bracket follows in place of a `;`.
+/// The last `with` of a package set or of `lib`, up to the line `end`, that a list follows in place of a `;`. Other names may be
+/// functions, which take a list.
 fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
     let lines = (1..).zip(text.lines()).filter(|(line, _)| *line <= end);
     let found = lines.filter_map(|(line, text)| {
@@ -121,7 +132,8 @@ fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
         let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
         let name = rest.trim_start().split(|c| !is_name(c)).next()?;
         let after = rest.trim_start().strip_prefix(name)?.trim_start();
-        let is_wrong = !name.is_empty() && after.starts_with(['[', '(', '{']);
+        let is_set = ["pkgs", "lib"].contains(&name.split('.').next()?);
+        let is_wrong = is_set && after.starts_with('[');
         is_wrong.then(|| {
             (
                 line,
@@ -215,6 +227,23 @@ mod tests {
         assert_eq!(line("{\n  a = with pkgs; [ vim ];\n  b = 1;\n}"), None);
         assert_eq!(line("{\n  # with pkgs [\n  b = 1;\n}"), None);
         assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
+        assert_eq!(line("{\n  a = with f [ 1 ]; x;\n  b = 1;\n}"), None);
+        assert_eq!(line("{\n  a = with pkgs { };\n}"), None);
+    }
+
+    #[test]
+    fn definitions_without_braces_are_recognised() {
+        let end = "syntax error, unexpected '=', expecting end of file";
+        assert!(is_without_braces("services.openssh.enable = true;\n", end));
+        let inside = "syntax error, unexpected '=', expecting ';'";
+        assert!(!is_without_braces("a = 1;\n", inside));
+        for other in [
+            "let a = 1; in { }\n",
+            "pkgs: { }\na = 1;\n",
+            "{ ... }: { a = 1; }\n",
+        ] {
+            assert!(!is_without_braces(other, end), "{other}");
+        }
     }
 
     #[test]
