@@ -127,8 +127,15 @@ impl Container {
         })
     }
 
+    /// Whether memory ran out in the container that has ended; false if that is not known any more, because another run removed
+    /// the container.
     async fn oom_killed(&self) -> Result<bool, EngineError> {
-        let state = self.inspect().await?.and_then(|answer| answer.state);
+        let answer = match self.inspect().await {
+            Ok(answer) => answer,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let state = answer.and_then(|answer| answer.state);
         Ok(state.and_then(|state| state.oom_killed).unwrap_or(false))
     }
 

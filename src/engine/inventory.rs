@@ -26,7 +26,9 @@ const LIST_RETRIES: u32 = 10;
 /// A container of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInfo {
-    /// Its name.
+    /// The engine's id for it.
+    pub id: String,
+    /// Its name, which a later container of the same run may have too.
     pub name: String,
     /// Role of the container.
     pub role: Role,
@@ -49,8 +51,10 @@ pub struct ContainerInfo {
 impl ContainerInfo {
     /// A container that has ended.
     pub(crate) fn of(role: Role, run: &RunId) -> Self {
+        let name = role.container_name(run);
         Self {
-            name: role.container_name(run),
+            id: format!("id-of-{name}"),
+            name,
             role,
             run: run.clone(),
             running: false,
@@ -82,11 +86,14 @@ impl Engine {
         self.list_containers(filters, false).await
     }
 
-    /// How long ago container `name` ended, or was created if it never ran, by the engine's own clock.
+    /// How long ago `container` ended, or was created if it never ran, by the engine's own clock.
     /// `None` while it runs or changes its state, and when it is gone or has no valid time.
-    pub async fn container_idle(&self, name: &str) -> Result<Option<Duration>, EngineError> {
-        let operation = format!("inspect container {name}");
-        let inspect = self.docker.inspect_container(name, None);
+    pub async fn container_idle(
+        &self,
+        container: &ContainerInfo,
+    ) -> Result<Option<Duration>, EngineError> {
+        let operation = format!("inspect container {}", container.name);
+        let inspect = self.docker.inspect_container(&container.id, None);
         let found = match request(operation, inspect).await {
             Ok(found) => found,
             Err(EngineError::Unexpected { .. }) => return Ok(None),
@@ -167,13 +174,33 @@ impl Engine {
     /// Stops our container `name`: TERM, then KILL after `grace_seconds`. Succeeds when it does not exist.
     pub async fn stop_container(&self, name: &str, grace_seconds: u32) -> Result<(), EngineError> {
         let operation = format!("stop container {name}");
-        if !self.container_is_ours(name, &operation).await? {
-            return Ok(());
+        match self.our_container(name, &operation).await? {
+            Some(id) => self.stop_by_id(&id, operation, grace_seconds).await,
+            None => Ok(()),
         }
+    }
+
+    /// The same for `container`, and never for one that has its name by now.
+    pub async fn stop_listed(
+        &self,
+        container: &ContainerInfo,
+        grace_seconds: u32,
+    ) -> Result<(), EngineError> {
+        let operation = format!("stop container {}", container.name);
+        self.stop_by_id(&container.id, operation, grace_seconds)
+            .await
+    }
+
+    async fn stop_by_id(
+        &self,
+        id: &str,
+        operation: String,
+        grace_seconds: u32,
+    ) -> Result<(), EngineError> {
         let grace = i32::try_from(grace_seconds).unwrap_or(i32::MAX);
         let options = StopContainerOptionsBuilder::default().t(grace).build();
         let limit = REQUEST_TIMEOUT + Duration::from_secs(u64::from(grace_seconds));
-        let stop = self.docker.stop_container(name, Some(options));
+        let stop = self.docker.stop_container(id, Some(options));
         match request_within(limit, operation, stop).await {
             Err(error) if !error.is_not_found() => Err(error),
             Ok(()) | Err(_) => Ok(()),
@@ -184,16 +211,27 @@ impl Engine {
     /// being removed or stopped already.
     pub async fn remove_container(&self, name: &str) -> Result<(), EngineError> {
         let operation = format!("remove container {name}");
+        match self.our_container(name, &operation).await? {
+            Some(id) => self.remove_by_id(&id, operation).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same for `container`, and never for one that has its name by now: the run that it belongs to may have removed it
+    /// since it was listed, and created the next one.
+    pub async fn remove_listed(&self, container: &ContainerInfo) -> Result<(), EngineError> {
+        let operation = format!("remove container {}", container.name);
+        self.remove_by_id(&container.id, operation).await
+    }
+
+    async fn remove_by_id(&self, id: &str, operation: String) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default()
             .force(true)
             .v(true)
             .build();
         let mut refusal = None;
         for _ in 0..REMOVE_TRIES {
-            if !self.container_is_ours(name, &operation).await? {
-                return Ok(());
-            }
-            let remove = self.docker.remove_container(name, Some(options.clone()));
+            let remove = self.docker.remove_container(id, Some(options.clone()));
             match request_within(REMOVAL_TIMEOUT, operation.clone(), remove).await {
                 Ok(()) => return Ok(()),
                 Err(error) if error.is_not_found() => return Ok(()),
@@ -205,27 +243,32 @@ impl Engine {
         Err(refusal.unwrap_or(EngineError::Silent { operation }))
     }
 
-    /// Whether container `name` exists; an error when it is not ours.
-    async fn container_is_ours(&self, name: &str, operation: &str) -> Result<bool, EngineError> {
+    /// The id of container `name`; `None` if it does not exist, an error when it is not ours.
+    async fn our_container(
+        &self,
+        name: &str,
+        operation: &str,
+    ) -> Result<Option<String>, EngineError> {
         let inspect = self.docker.inspect_container(name, None);
         let found = match request(operation, inspect).await {
             Ok(found) => found,
-            Err(error) if error.is_not_found() => return Ok(false),
-            // A transient state of Podman's: the container exists, and its name shows that it is ours.
-            Err(EngineError::Unexpected { .. }) if is_container_name(name) => return Ok(true),
+            Err(error) if error.is_not_found() => return Ok(None),
+            // A transient state of Podman's: the container exists, and its name, which is as good as its id, shows that it is ours.
+            Err(EngineError::Unexpected { .. }) if is_container_name(name) => {
+                return Ok(Some(name.to_owned()));
+            }
             Err(error) => return Err(error),
         };
         let labels = found
             .config
             .and_then(|config| config.labels)
             .unwrap_or_default();
-        if owner_of(name, &labels).is_some() {
-            Ok(true)
-        } else {
-            Err(EngineError::NotOurs {
+        if owner_of(name, &labels).is_none() {
+            return Err(EngineError::NotOurs {
                 operation: operation.to_owned(),
-            })
+            });
         }
+        Ok(Some(found.id.unwrap_or_else(|| name.to_owned())))
     }
 }
 
@@ -243,11 +286,13 @@ fn container_info(found: ContainerSummary, now: Option<&Moment>) -> Option<Conta
         let name = name.trim_start_matches('/');
         Some((name.to_owned(), owner_of(name, &found_labels)?))
     })?;
+    let id = found.id?;
     let running = matches!(
         found.state,
         Some(State::RUNNING | State::PAUSED | State::RESTARTING | State::STOPPING)
     );
     Some(ContainerInfo {
+        id,
         name,
         role,
         run,

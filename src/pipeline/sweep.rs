@@ -253,10 +253,10 @@ impl Sweep<'_> {
     async fn remove_container(&self, container: &ContainerInfo) -> Result<(), Failure> {
         if container.running {
             // The removal kills a container that does not stop in time.
-            let stopped = self.engine.stop_container(&container.name, STOP_SECONDS);
+            let stopped = self.engine.stop_listed(container, STOP_SECONDS);
             stopped.await.ok();
         }
-        Ok(self.engine.remove_container(&container.name).await?)
+        Ok(self.engine.remove_listed(container).await?)
     }
 
     /// Whether no live run will remove the handler of `run`. A live run of another user may hold it through
@@ -295,7 +295,7 @@ impl Sweep<'_> {
         if container.age.is_some_and(|age| age <= SWEEP_GRACE) {
             return Ok(false);
         }
-        let idle = self.engine.container_idle(&container.name).await?;
+        let idle = self.engine.container_idle(container).await?;
         Ok(idle.is_some_and(|idle| idle > SWEEP_GRACE))
     }
 }

@@ -32,13 +32,13 @@ async fn a_temporary_refusal_is_retried() {
 }
 
 async fn assert_is_retried(status: u16, message: &'static str) {
-    let inspections = AtomicU32::new(0);
+    let deletions = AtomicU32::new(0);
     let (engine, server) = scripted::engine(move |request| match request {
-        delete if delete.starts_with("DELETE") => refused(status, message),
-        inspect if inspect.contains("/json") => match inspections.fetch_add(1, Ordering::SeqCst) {
-            0..3 => ok(OURS),
+        delete if delete.starts_with("DELETE") => match deletions.fetch_add(1, Ordering::SeqCst) {
+            0..3 => refused(status, message),
             _ => refused(404, "no such container: x"),
         },
+        inspect if inspect.contains("/json") => ok(OURS),
         _ => default_reply(),
     })
     .await;
@@ -48,7 +48,7 @@ async fn assert_is_retried(status: u16, message: &'static str) {
         .iter()
         .filter(|r| r.starts_with("DELETE"))
         .count();
-    assert_eq!(deletions, 3);
+    assert_eq!(deletions, 4);
 }
 
 /// Docker creates the same directories of a new volume for two containers at once, and refuses one of them.
@@ -305,6 +305,37 @@ fn no_single_clock_decides_that_an_object_is_stale() {
         !is_swept(90 * day, &here(now - 90 * day)),
         "one clock of both"
     );
+}
+
+/// Of a run that removed its collector and created the next one, which has the same name, another run once killed the second
+/// one: it had listed the first one when that had just ended.
+#[test]
+fn a_container_that_took_the_name_of_a_stale_one_is_left_alone() {
+    let name = "sdbuild-collector-0123456789ab";
+    let server = Server::new(move |request| match request {
+        list if list.starts_with("GET /containers/json") => ok(format!(
+            r#"[{{"Id":"first","Names":["/{name}"],"State":"exited","Labels":{{"dev.sdbuild.run":"0123456789ab",
+                "dev.sdbuild.role":"collector"}}}}]"#
+        )),
+        inspect if inspect.starts_with("GET /containers/") => ok(
+            r#"{"Id":"second","Config":{"Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"collector"}},
+                "State":{"Running":true}}"#,
+        ),
+        delete if delete.starts_with("DELETE /containers/first") => {
+            refused(404, "no such container: first")
+        }
+        list if list.starts_with("GET /images/") => ok("[]"),
+        volumes if volumes.starts_with("GET /volumes") => ok("{}"),
+        _ => default_reply(),
+    });
+    let user = TestUser::new().with("DOCKER_HOST", server.endpoint.to_string());
+    let cache = user.state.path().join("cache").display().to_string();
+    let user = user.with("XDG_CACHE_HOME", cache);
+    run(&mut user.sdbuild(&["clean", "--yes"])).assert_exit_code(0);
+    let requests = server.requests();
+    let changing = requests.iter().filter(|r| !r.starts_with("GET"));
+    let changing: Vec<&str> = changing.filter_map(|r| r.split('?').next()).collect();
+    assert_eq!(changing, ["DELETE /containers/first"], "{requests:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use sdbuild::engine::EngineError;
 
 use crate::scripted;
-use crate::server::{Reply, default_reply, ok};
+use crate::server::{Reply, default_reply, ok, refused};
 
 #[tokio::test]
 async fn a_connection_that_ends_during_a_wait_is_lost() {
@@ -36,4 +36,17 @@ async fn reads_the_exit_status_of_every_answer() {
         let exit = container.wait().await.unwrap();
         assert_eq!((exit.code, exit.oom_killed), (code, true), "{answer}");
     }
+}
+
+/// Another run may remove a container that has ended.
+#[tokio::test]
+async fn a_container_that_is_gone_has_an_exit_status() {
+    let (container, _server) = scripted::container(|request| match request {
+        wait if wait.contains("/wait") => ok(r#"{"StatusCode":4}"#),
+        inspect if inspect.ends_with("/json") => refused(404, "no such container"),
+        _ => default_reply(),
+    })
+    .await;
+    let exit = container.wait().await.unwrap();
+    assert_eq!((exit.code, exit.oom_killed), (4, false));
 }

@@ -15,7 +15,7 @@ use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::finish_within;
 use crate::engine::{
-    ContainerGuard, ContainerInfo, ContainerSpec, Engine, EngineError, Role, RunId,
+    ContainerGuard, ContainerInfo, ContainerSpec, Engine, EngineError, Exit, Role, RunId,
 };
 
 /// Nix's garbage collection, and what has to be removed before it.
@@ -83,7 +83,7 @@ impl Collector<'_> {
                     return Ok(None);
                 }
                 let (exit, lines) = container.output(MAX_LINES).await?;
-                result(exit.code, &lines).map(Some)
+                result(exit, &lines).map(Some)
             };
             finish_within(COLLECT_TIMEOUT, work).await.flatten()
         };
@@ -120,12 +120,15 @@ impl Collector<'_> {
 }
 
 /// Parses the output of the collector's script.
-fn result(code: i64, lines: &[String]) -> Result<Collected, Failure> {
-    if code != 0 {
+fn result(exit: Exit, lines: &[String]) -> Result<Collected, Failure> {
+    if exit.code != 0 {
         let figures = ["results ", "freed ", "total "];
         let is_message = |line: &&String| !figures.iter().any(|figure| line.starts_with(figure));
         let mut text: Vec<_> = lines.iter().filter(is_message).cloned().collect();
-        text.push(format!("exit status {code}"));
+        text.push(format!("exit status {}", exit.code));
+        if exit.oom_killed {
+            text.push("the container ran out of memory".to_owned());
+        }
         return Err(Failure::environment(text.join("\n"))
             .hint("`sdbuild clean` removes the whole volume; the next build creates a new one"));
     }
@@ -158,7 +161,7 @@ impl Builder<'_> {
                 return Ok(());
             };
             if collector.never_started && start.elapsed() > START_TIMEOUT {
-                self.engine.remove_container(&collector.name).await?;
+                self.engine.remove_listed(&collector).await?;
             } else if !told {
                 told = true;
                 events.notice(format!(
@@ -195,9 +198,14 @@ mod tests {
     #[test]
     fn a_failure_has_messages_and_exit_status() {
         let lines = ["results 2", "error: disk I/O error"].map(str::to_owned);
-        let failure = result(1, &lines).unwrap_err();
-        assert_eq!(failure.to_string(), "error: disk I/O error\nexit status 1");
-        assert_eq!(result(137, &[]).unwrap_err().to_string(), "exit status 137");
+        let said = |code, oom_killed, lines: &[String]| {
+            let exit = Exit { code, oom_killed };
+            result(exit, lines).unwrap_err().to_string()
+        };
+        let failed = said(1, false, &lines);
+        assert_eq!(failed, "error: disk I/O error\nexit status 1");
+        let killed = said(137, true, &[]);
+        assert_eq!(killed, "exit status 137\nthe container ran out of memory");
     }
 
     #[test]
