@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::boot::request::BootRequest;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
@@ -23,6 +24,14 @@ const MAX_KEY_BYTES: u64 = 64 << 10;
 /// How long a program of OpenSSH may take: one that asks an agent waits for as long as that is silent, such as an agent that was
 /// forwarded here over a connection that is lost.
 const SSH_TOOL_TIMEOUT: Duration = Duration::from_secs(3);
+/// The files that ssh takes keys from without being told to (`IdentityFile` in `ssh_config(5)`).
+const DEFAULT_KEYS: [&str; 5] = [
+    "id_rsa",
+    "id_ecdsa",
+    "id_ecdsa_sk",
+    "id_ed25519",
+    "id_ed25519_sk",
+];
 /// Keys that are tried: an SSH server refuses a client after six.
 const MAX_KEYS: usize = 5;
 
@@ -98,6 +107,12 @@ fn is_armored(key: &Path) -> bool {
     }
 }
 
+/// Whether ssh-agent runs and has a key.
+fn agent_has_any(path: &OsStr) -> bool {
+    // Exit status 1: it has none; 2: it does not run.
+    run("ssh-add", &["-l"], None, path).is_some_and(|output| output.status.success())
+}
+
 /// Whether ssh-agent has the key in this file, which may be either half.
 fn agent_has(key: &Path, path: &OsStr) -> bool {
     let fingerprint = run("ssh-keygen", &["-l", "-f"], Some(key), path);
@@ -131,6 +146,37 @@ fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Optio
         return None;
     };
     output.ok()
+}
+
+/// Why ssh could use none of the keys in the user's `~/.ssh` for the login of `request`, which names no key; `None` if it can
+/// use one, if there is none, or if the agent has one. Which of them the image accepts is not known before it is built.
+pub fn none_is_usable(request: &BootRequest) -> Option<Failure> {
+    let login = request.login.as_ref()?;
+    let dir = request.home.as_ref()?.join(".ssh");
+    if login.key.is_some() || agent_has_any(&request.path) {
+        return None;
+    }
+    let keys = identities(&dir).into_iter();
+    let checks: Vec<_> = keys.map(|key| check_private(&key, &request.path)).collect();
+    if checks.iter().any(Result::is_ok) {
+        return None;
+    }
+    checks.into_iter().find_map(Result::err)
+}
+
+/// The private keys in `dir`: those with a public half beside them, and those that ssh tries by itself.
+fn identities(dir: &Path) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<PathBuf> = files.map(|file| file.path()).collect();
+    names.sort();
+    let is_default = |file: &Path| DEFAULT_KEYS.iter().any(|name| file.ends_with(name));
+    let has_public_half = |file: &Path| {
+        let mut public = file.as_os_str().to_owned();
+        public.push(".pub");
+        Path::new(&public).is_file()
+    };
+    let is_key = |file: &PathBuf| is_default(file) || has_public_half(file);
+    names.into_iter().filter(is_key).collect()
 }
 
 /// The private keys in the home directory `home` that [`keys_for`] finds.

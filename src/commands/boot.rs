@@ -131,6 +131,18 @@ impl BootPlan {
         boot::check_tools(&self.request, self.on_host())
     }
 
+    /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.
+    pub(super) fn warn_of_keys(&self, context: &Context) {
+        let Some(failure) = boot::none_is_usable(&self.request) else {
+            return;
+        };
+        let events = &context.events;
+        events.warn(format!("the boot test may be unable to log in: {failure}"));
+        for hint in &failure.hints {
+            events.notice(hint);
+        }
+    }
+
     /// Prepares the emulator, with a download if it runs in a container.
     pub(super) async fn prepare(self, context: &Context) -> Result<PreparedBoot, Failure> {
         let seed = self.request.seed.iter();

@@ -7,6 +7,7 @@ use crate::common::failure::Failure;
 use crate::common::image_format::{self, extension_of};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
+use crate::nixos::configuration::{SuggestedCommand, configuration_nearby};
 use crate::nixos::flake;
 use crate::settings::{Environment, FLAKE, configuration_here, output_dir};
 use crate::ui::Ui;
@@ -16,7 +17,8 @@ use crate::ui::layout::labelled;
 pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
     let columns = ui.result_columns();
     let Some(configuration) = configuration_here() else {
-        return ui.result(&first_steps(columns).join("\n"));
+        let nearby = configuration_nearby(SuggestedCommand::new("build"));
+        return ui.result(&first_steps(nearby.as_deref(), columns).join("\n"));
     };
     let (here, output) = output_dir(env)?;
     let image = newest(&here, &output).map(|path| NewestImage {
@@ -35,13 +37,20 @@ struct NewestImage {
     newer: Option<PathBuf>,
 }
 
-/// The commands where there is no configuration, in lines of `columns` columns.
-fn first_steps(columns: usize) -> Vec<String> {
+/// The commands where there is no configuration but perhaps one `nearby`, in lines of `columns` columns.
+fn first_steps(nearby: Option<&str>, columns: usize) -> Vec<String> {
     let mut lines = vec![format!("sdbuild {}", env!("CARGO_PKG_VERSION"))];
     lines.extend(labelled("", 0, env!("CARGO_PKG_DESCRIPTION"), columns));
     lines.push(String::new());
-    let text = "There is no sd-card.nix or flake.nix in this directory. To begin:";
-    lines.extend(labelled("", 0, text, columns));
+    let text = "There is no sd-card.nix or flake.nix in this directory.";
+    match nearby {
+        None => lines.extend(labelled("", 0, &format!("{text} To begin:"), columns)),
+        Some(hint) => {
+            lines.extend(labelled("", 0, text, columns));
+            lines.extend(labelled("", 0, &format!("hint: {hint}"), columns));
+            lines.extend([String::new(), "To begin with a new one:".to_owned()]);
+        }
+    }
     lines.extend([
         step(
             "try",
@@ -170,9 +179,21 @@ mod tests {
     }
 
     #[test]
+    fn a_configuration_nearby_is_named() {
+        let hint = "to use kitchen.nix instead: sdbuild build kitchen.nix";
+        let lines = first_steps(Some(hint), 80);
+        assert!(lines.len() <= 22, "{lines:#?}");
+        let text = lines.join("\n");
+        assert!(
+            text.contains(&format!("directory.\nhint: {hint}\n")),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn first_steps_fit_a_small_terminal() {
         for columns in [40, 80] {
-            let lines = first_steps(columns);
+            let lines = first_steps(None, columns);
             // The prompt takes a line before and after them.
             assert!(lines.len() <= 22, "{lines:#?}");
             assert!(lines.iter().all(|line| line.len() <= columns), "{lines:#?}");

@@ -47,6 +47,10 @@ pub fn is_private(text: &str) -> bool {
     text.contains("PRIVATE KEY-----")
 }
 
+/// What to do about a file of a public key that cannot be read.
+pub const MISSING_KEY_HINT: &str =
+    "`ls ~/.ssh/*.pub` lists your public keys, `ssh-keygen -t ed25519` makes one";
+
 /// Whether the private key `text` is encrypted with a passphrase.
 pub fn has_passphrase(text: &str) -> bool {
     // Formats before OpenSSH's own say it in a header, PKCS #8 in the first line.

@@ -30,7 +30,7 @@ impl FlashSource {
     /// Opens the image and reads its sidecars: `<image>.bmap`, `<image>.sha256` and `<image>.json`.
     pub fn open(given: &Path) -> Result<Self, Failure> {
         let image = ImageFile::open(given, ImageKind::File);
-        let image = image.map_err(|error| error.fail("open the image"))?;
+        let image = image.map_err(|error| error.fail_with_advice("open the image", given))?;
         let path = given.canonicalize().or_usage("find the image")?;
         let Sidecars {
             size,

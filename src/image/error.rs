@@ -76,8 +76,13 @@ impl Error {
 
     /// The failure of the operation `verb` on the file `path`, with what to do where `path` is not an image at all.
     pub fn fail_on(self, verb: &str, path: &Path) -> Failure {
+        self.fail_with_advice(format!("{verb} {}", path.display()), path)
+    }
+
+    /// The failure of `operation` on the file `path`, with what to do where `path` is not an image at all.
+    pub fn fail_with_advice(self, operation: impl std::fmt::Display, path: &Path) -> Failure {
         let advice = matches!(self, Self::Refused(_)).then(|| advice(path));
-        let failure = self.fail(format!("{verb} {}", path.display()));
+        let failure = self.fail(operation);
         match advice.flatten() {
             Some(advice) => failure.hint(advice),
             None => failure,

@@ -26,7 +26,7 @@ use super::config_dir::{ConfigDir, HOME_WARNING, has_home};
 use super::config_dir::{Files, Selection};
 use missing::not_readable;
 
-pub use missing::SuggestedCommand;
+pub use missing::{SuggestedCommand, configuration_nearby};
 
 /// An existing configuration file in a directory that may be uploaded.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -44,3 +44,22 @@ fn recipes_of_the_documentation_evaluate_together() {
         parsed.assert_exit_code(0);
     }
 }
+
+#[test]
+fn boards_with_a_common_file_evaluate() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let files = snippets();
+    let file = |text: &str| files.iter().find(|file| file.contains(text)).unwrap();
+    user.write("common.nix", file("sd-image-aarch64.nix"));
+    for board in ["kitchen", "garage"] {
+        let name = format!("{board}.nix");
+        let host =
+            format!("{{\n  imports = [ ./common.nix ];\n  networking.hostName = \"{board}\";");
+        user.write(&name, file(&host));
+        let mini = mini_nixpkgs();
+        run(user.sdbuild(&["check", &name, "--nixpkgs"]).arg(mini)).assert_exit_code(0);
+    }
+}

@@ -2,6 +2,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::boot::request::Login;
 use crate::common::failure::Class;
 
 const PATH: &str = "/usr/bin:/bin:/run/current-system/sw/bin";
@@ -30,6 +31,40 @@ fn key_that_ssh_can_use_is_used() {
     assert_eq!(usable(&key).unwrap(), key);
     let public = key.with_extension("pub");
     assert_eq!(usable(&public).unwrap(), key, "the half beside it");
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_known_before_an_image_is_built() {
+    let home = tempfile::tempdir().unwrap();
+    let keys = home.path().join(".ssh");
+    let request = BootRequest {
+        home: Some(home.path().to_owned()),
+        path: PATH.into(),
+        login: Some(Login {
+            key: None,
+            user: "root".to_owned(),
+            is_default_user: true,
+            timeout: Duration::ZERO,
+            command: None,
+        }),
+        ..BootRequest::example()
+    };
+    let why = || none_is_usable(&request).map(|failure| failure.to_string());
+    assert_eq!(why(), None, "no directory");
+    fs::create_dir(&keys).unwrap();
+    let Some((locked, _)) = pair(&keys, "locked", "secret") else {
+        return;
+    };
+    if agent_has_any(OsStr::new(PATH)) {
+        return;
+    }
+    assert!(why().unwrap().contains("has a passphrase"));
+    fs::remove_file(locked.with_extension("pub")).unwrap();
+    assert_eq!(why(), None, "ssh does not try a key of that name");
+    fs::rename(&locked, keys.join("id_ed25519")).unwrap();
+    assert!(why().is_some());
+    pair(&keys, "other", "").unwrap();
+    assert_eq!(why(), None, "one is enough");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 12] = [
+pub(super) const RULES: [Rule; 13] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -22,18 +22,24 @@ pub(super) const RULES: [Rule; 12] = [
     Rule {
         id: "key-is-none",
         severity: Severity::Trap,
-        is: |facts, _| broken_keys(facts),
+        is: |facts, _| broken_keys(facts).filter(|_| !is_locked_out(facts)),
         why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
+        add: &[KEY_LINE],
+    },
+    Rule {
+        id: "key-is-none",
+        severity: Severity::Trap,
+        is: |facts, _| broken_keys(facts).filter(|_| is_locked_out(facts)),
+        why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), and no user has another key or \
+              a password: the machine starts and nobody can log in",
         add: &[KEY_LINE],
     },
     Rule {
         id: "nobody-gets-in",
         severity: Severity::Trap,
         is: |facts, _| {
-            let nobody =
-                !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none();
             // `key-is-none` names the cause already.
-            let nobody = nobody && broken_keys(facts).is_none();
+            let nobody = is_locked_out(facts) && broken_keys(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
         why: "the machine starts and nobody can log in",
@@ -159,6 +165,11 @@ pub(super) const RULES: [Rule; 12] = [
         add: &[],
     },
 ];
+
+/// Whether no user has a key or a password, and none is logged in at the console.
+fn is_locked_out(facts: &ConfigFacts) -> bool {
+    !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none()
+}
 
 /// The names of the users with a password in plain text that `is_meant` is true of.
 fn plain_passwords(facts: &ConfigFacts, is_meant: impl Fn(&UserFacts) -> bool) -> Vec<&str> {

@@ -9,7 +9,7 @@ use crate::common::{attribute_path, locale, time_zone};
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
 const MIN_FIRMWARE_MIB: u64 = 30;
 
-const RULES: [Rule; 13] = [
+const RULES: [Rule; 14] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -107,6 +107,17 @@ const RULES: [Rule; 13] = [
         },
         why: "it joins no network, so the machine is reachable by cable only",
         add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
+    },
+    Rule {
+        id: "wireless-off",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let net = &facts.network;
+            let is_off = net.networks > 0 && !net.wireless && !net.manager && !net.iwd;
+            is_off.then(|| "networking.wireless.networks without networking.wireless.enable".into())
+        },
+        why: "nothing joins the networks, so the machine is reachable by cable only",
+        add: &["networking.wireless.enable = true;"],
     },
     Rule {
         id: "state-version",

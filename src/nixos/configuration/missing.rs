@@ -11,6 +11,9 @@ use crate::common::shown_path::shown_path;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
+/// The name of a configuration unless the user names another one, and that of a flake.
+const USUAL: &str = "sd-card.nix";
+const FLAKE: &str = "flake.nix";
 /// Files of Nix that are packages and shells, and no configurations.
 const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
 
@@ -61,7 +64,7 @@ pub(super) fn not_readable(path: &Path, error: io::Error, command: SuggestedComm
     let is_missing = error.kind() == io::ErrorKind::NotFound;
     let failure = Failure::new(Class::Usage, error)
         .context(format!("read the configuration {}", path.display()));
-    let flake = path.with_file_name("flake.nix");
+    let flake = path.with_file_name(FLAKE);
     if let (true, Ok(target)) = (is_missing, fs::read_link(path)) {
         failure.hint(format!(
             "it is a symbolic link to {}, which does not exist",
@@ -79,31 +82,52 @@ pub(super) fn not_readable(path: &Path, error: io::Error, command: SuggestedComm
 /// What may be meant by a configuration that does not exist.
 fn missing_hint(path: &Path, command: SuggestedCommand) -> String {
     let directory = path.parent().unwrap_or(Path::new(""));
-    let files = fs::read_dir(directory).into_iter().flatten().flatten();
-    let modules = files.filter(|file| file.path().extension().is_some_and(|e| e == "nix"));
-    let mut modules: Vec<String> = modules
-        .filter_map(|file| file.file_name().into_string().ok())
-        .collect();
-    modules.sort();
+    let modules = modules_in(directory);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let shown = |module: &str| quoted(&shown_path(&directory.join(module)));
-    if name != "sd-card.nix" {
+    if name != USUAL {
         return match nearest(&name, modules.iter().map(String::as_str)) {
             Some(meant) => format!("did you mean {}?", shown(meant)),
             None => modules_hint(directory, &modules, command)
                 .unwrap_or_else(|| path_hint(command).to_owned()),
         };
     }
+    nearby_hint(directory, modules, command).unwrap_or_else(|| no_module_hint(directory, command))
+}
+
+/// The configuration that may be meant in the current directory, which has neither `sd-card.nix` nor `flake.nix`: another
+/// file, or one of a directory below or above it. `None` if there is none.
+pub fn configuration_nearby(command: SuggestedCommand) -> Option<String> {
+    let here = std::env::current_dir().ok()?;
+    nearby_hint(&here, modules_in(&here), command)
+}
+
+/// The names of the files of Nix in `directory`.
+fn modules_in(directory: &Path) -> Vec<String> {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
+    let modules = files.filter(|file| file.path().extension().is_some_and(|e| e == "nix"));
+    let mut modules: Vec<String> = modules
+        .filter_map(|file| file.file_name().into_string().ok())
+        .collect();
+    modules.sort();
+    modules
+}
+
+/// Which configuration may be meant in `directory`, which has `modules` and no `sd-card.nix`.
+fn nearby_hint(
+    directory: &Path,
+    mut modules: Vec<String>,
+    command: SuggestedCommand,
+) -> Option<String> {
     modules.retain(|module| !PACKAGES.contains(&module.as_str()));
     let usual = modules.iter().find(|module| *module == "configuration.nix");
-    match usual.or(modules.first().filter(|_| modules.len() == 1)) {
-        Some(module) => {
-            format!("to use {module} instead: {}", command.with(&shown(module)))
-        }
-        None => modules_hint(directory, &modules, command)
-            .or_else(|| subdirectory_hint(directory, &name, command))
-            .unwrap_or_else(|| no_module_hint(directory, command)),
+    if let Some(module) = usual.or(modules.first().filter(|_| modules.len() == 1)) {
+        let shown = quoted(&shown_path(&directory.join(module)));
+        return Some(format!("to use {module} instead: {}", command.with(&shown)));
     }
+    modules_hint(directory, &modules, command)
+        .or_else(|| subdirectory_hint(directory, command))
+        .or_else(|| parent_hint(directory, command).filter(|_| is_here(directory)))
 }
 
 /// What to do about a path of nothing.
@@ -114,8 +138,31 @@ fn path_hint(command: SuggestedCommand) -> &'static str {
     }
 }
 
-/// The first subdirectory with a configuration of this `name`; `None` if there is none.
-fn subdirectory_hint(directory: &Path, name: &str, command: SuggestedCommand) -> Option<String> {
+/// The nearest directory above the current `directory` with a configuration or a flake; `None` if there is none.
+fn parent_hint(directory: &Path, command: SuggestedCommand) -> Option<String> {
+    let parents = directory.ancestors().enumerate().skip(1);
+    let mut parents = parents.filter(|(_, parent)| parent.file_name().is_some());
+    let (levels, name) = parents.find_map(|(levels, parent)| {
+        let names = [USUAL, FLAKE].into_iter();
+        let mut taken = names.filter(|name| command.config_flag.is_none() || *name == USUAL);
+        taken
+            .find(|name| parent.join(name).is_file())
+            .map(|name| (levels, name))
+    })?;
+    let up = vec![".."; levels].join("/");
+    let given = match command.config_flag {
+        None => up.clone(),
+        Some(_) => format!("{up}/{name}"),
+    };
+    Some(format!(
+        "the directory {up} has {name}: {}",
+        command.with(&given)
+    ))
+}
+
+/// The first subdirectory with a configuration; `None` if there is none.
+fn subdirectory_hint(directory: &Path, command: SuggestedCommand) -> Option<String> {
+    let name = USUAL;
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     let dirs = files.map(|file| file.path());
     let mut dirs: Vec<_> = dirs.filter(|dir| dir.join(name).is_file()).collect();
@@ -151,8 +198,7 @@ fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand)
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
-    let place = if is_here {
+    let place = if is_here(directory) {
         "here".to_owned()
     } else {
         format!("in {}", shown_path(directory))
@@ -165,10 +211,13 @@ fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand)
     ))
 }
 
+fn is_here(directory: &Path) -> bool {
+    std::env::current_dir().is_ok_and(|here| here == directory)
+}
+
 /// What to do about a `directory` without any module.
 fn no_module_hint(directory: &Path, command: SuggestedCommand) -> String {
-    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
-    if is_here || !directory.is_dir() {
+    if is_here(directory) || !directory.is_dir() {
         return format!(
             "`sdbuild init` writes one into the current directory; for one elsewhere give its {}: {}",
             command.takes(),
@@ -182,8 +231,7 @@ fn no_module_hint(directory: &Path, command: SuggestedCommand) -> String {
 /// What to do in a directory that has a flake and no file `path`, which may be the name of a configuration in it.
 fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
     let directory = flake.parent().unwrap_or(Path::new(""));
-    let is_here = std::env::current_dir().is_ok_and(|here| here == directory);
-    let place = if is_here {
+    let place = if is_here(directory) {
         ".".to_owned()
     } else {
         shown_path(directory)

@@ -1,5 +1,7 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
+use std::path::Path;
+
 use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::{ExitContext, Findings};
 use super::flake_source::{missing_output_hint, outputs_hint};
@@ -37,6 +39,8 @@ pub(super) enum Mistake {
     LibraryFunction,
     /// A path in quotes.
     QuotedPath,
+    /// A path in the place of the list of `imports`.
+    ImportsWithoutList,
     /// A file in `imports` that is not a module.
     NotAModule,
     /// An attribute that is defined twice in one file.
@@ -49,7 +53,7 @@ pub(super) enum Mistake {
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 16] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -62,6 +66,7 @@ impl Mistake {
         Self::DefinedByImage,
         Self::Conflict,
         Self::QuotedPath,
+        Self::ImportsWithoutList,
         Self::NotAModule,
         Self::DefinedTwice,
         Self::FileNotSent,
@@ -117,6 +122,7 @@ impl Mistake {
                 .then(|| {
                     "a path is written without quotes: write ./FILE.nix, or <nixpkgs/…>".to_owned()
                 }),
+            Self::ImportsWithoutList => imports_without_list(context, summary),
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),
@@ -155,6 +161,16 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
         Some(header) => format!("add {name} and ... to the {{ … }}: of line {}", header.line),
         None => format!("a module begins with its arguments: {{ {name}, ... }}:"),
     })
+}
+
+fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let path = summary.strip_prefix("expected a list but found a path: ")?;
+    let name = Path::new(path).file_name()?.to_str()?;
+    let place = context.files?.place_that_names(path)?;
+    Some(format!(
+        "{}{place}: imports is a list: imports = [ ./{name} ];",
+        context.shown_dir
+    ))
 }
 
 /// Functions of `lib` that configurations use most.

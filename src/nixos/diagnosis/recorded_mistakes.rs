@@ -13,12 +13,12 @@ use crate::nixos::log::Log;
 use crate::nixos::user_files::UserFiles;
 
 /// The failure of a build of `c.nix`, or of the flake, with the text `nix`, the log `stream` and `set`, the value of `--set`, if it is not empty.
-fn failure(nix: &str, stream: &str, set: &str) -> Failure {
+fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("pi");
     std::fs::create_dir(&root).unwrap();
-    std::fs::write(root.join("c.nix"), nix).unwrap();
-    std::fs::write(root.join("flake.nix"), nix).unwrap();
+    std::fs::write(root.join("c.nix"), &nix).unwrap();
+    std::fs::write(root.join("flake.nix"), &nix).unwrap();
     std::fs::write(root.join("wifi.nix"), "{ }").unwrap();
     std::fs::write(root.join(".gitignore"), "wifi.nix\n").unwrap();
     std::fs::write(dir.path().join("common.nix"), "{ }").unwrap();
@@ -53,13 +53,18 @@ fn recorded(name: &str) -> Failure {
 
 /// The same with the value `set` of `--set`, if it is not empty.
 fn recorded_with(set: &str, name: &str) -> Failure {
-    failure(&recording(name, "nix"), &recording(name, "log"), set)
+    let nix = std::fs::read(recording_path(name, "nix")).unwrap();
+    failure(nix, &recording(name, "log"), set)
 }
 
 /// The file `name.extension` of the recordings.
 fn recording(name: &str, extension: &str) -> String {
+    std::fs::read_to_string(recording_path(name, extension)).unwrap()
+}
+
+fn recording_path(name: &str, extension: &str) -> String {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/streams");
-    std::fs::read_to_string(format!("{dir}/{name}.{extension}")).unwrap()
+    format!("{dir}/{name}.{extension}")
 }
 
 /// Asserts that the message and the only hint contain these texts.

@@ -4,6 +4,7 @@ use super::evidence::ExitContext;
 use super::mistake::ARGUMENTS;
 use super::names::quoted_after;
 use crate::common::nearest::is_slip;
+use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::log::{NixError, Position};
 
 /// The syntax around a name.
@@ -23,6 +24,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     };
     if ["True", "False", "TRUE", "FALSE", "Null", "NULL"].contains(&name) {
         return format!("write {}, in lower case", name.to_lowercase());
+    }
+    if KEY_TYPES.contains(&name) {
+        return format!("a key is a text, in double quotes: \"{name} …\"");
     }
     let mut arguments = ARGUMENTS.into_iter();
     if let Some(meant) = arguments.find(|known| is_slip(name, known)) {

@@ -237,7 +237,10 @@ fn real_directory(dir: &Path) -> Result<PathBuf, Failure> {
     let shown = dir.display();
     let real = dir
         .canonicalize()
-        .or_usage(format!("find the flake {shown}"))?;
+        .or_usage(format!("find the flake {shown}"))
+        .map_err(|failure| {
+            failure.hint("name a directory with a flake.nix; `.` is the current directory")
+        })?;
     if real.is_file() {
         return Err(Failure::usage(format!("{shown} is a file, not a flake"))
             .hint("give the directory with the flake.nix; --config takes a module file"));

@@ -84,6 +84,25 @@ fn missing_configuration_names_what_is_there_instead() {
 }
 
 #[test]
+fn a_configuration_above_the_current_directory_is_named() {
+    let user = user();
+    let sub = user.home.path().join("modules/wifi");
+    fs::create_dir_all(&sub).unwrap();
+    let hint = |words: &[&str]| {
+        let mut command = user.sdbuild(words);
+        let outcome = run(command.current_dir(&sub));
+        format!("{}{}", outcome.stdout, outcome.stderr)
+    };
+    user.write("flake.nix", "{ outputs = _: { }; }");
+    let flake = "hint: the directory ../.. has flake.nix: sdbuild build ../..\n";
+    assert!(hint(&["build"]).contains(flake), "{}", hint(&["build"]));
+    assert!(hint(&[]).contains(flake), "{}", hint(&[]));
+    user.write("modules/sd-card.nix", GOOD);
+    let module = "hint: the directory .. has sd-card.nix: sdbuild check ..\n";
+    assert!(hint(&["check"]).contains(module), "{}", hint(&["check"]));
+}
+
+#[test]
 fn inputs_without_a_lock_are_refused_at_once() {
     let flake = "{ inputs.a.url = \"path:./a\"; outputs = { self, a, b }: { }; }";
     let lacks = "flake.lock lacks the inputs a, b, and a build never changes it";

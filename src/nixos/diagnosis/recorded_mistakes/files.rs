@@ -105,3 +105,20 @@ fn a_thrown_message_names_its_line() {
         "evaluate the configuration: pi/c.nix:4: boom"
     );
 }
+
+#[test]
+fn imports_that_are_no_list_name_the_line() {
+    let failure = recorded("imports-without-list");
+    let hint = "pi/c.nix:3: imports is a list: imports = [ ./wifi.nix ];";
+    assert_hint(
+        &failure,
+        "expected a list but found a path: pi/wifi.nix",
+        hint,
+    );
+}
+
+#[test]
+fn a_file_in_another_encoding_is_recognised() {
+    let hint = "the file is not UTF-8, perhaps UTF-16: save it as UTF-8";
+    assert_hint(&recorded("utf-16"), "syntax error", hint);
+}

@@ -120,3 +120,10 @@ fn a_text_without_quotes_is_distinguished_from_a_package() {
     let hint = "write pkgs.vim, or `with pkgs;` before the list: with pkgs; [ vim … ]";
     assert_hint(&list, "undefined variable 'vim'", hint);
 }
+
+#[test]
+fn a_key_without_quotes_is_no_package() {
+    let failure = recorded("key-without-quotes");
+    let hint = "a key is a text, in double quotes: \"ssh-ed25519 …\"";
+    assert_hint(&failure, "undefined variable 'ssh-ed25519'", hint);
+}

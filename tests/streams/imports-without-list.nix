@@ -1,0 +1,5 @@
+{ ... }:
+{
+  imports = ./wifi.nix;
+  system.stateVersion = "26.05";
+}
