@@ -44,7 +44,7 @@ mod tools;
 pub use container::ContainerOptions;
 pub use container_holder::hold_container;
 pub use login_keys::none_is_usable;
-pub use outcome::Reached;
+pub use outcome::{Reached, memory_advice};
 pub use request::{BootMethod, BootRequest, Login};
 pub use run::{boot, boot_method_of, check_architecture, check_requirements, check_tools};
 pub use tools::missing_on_host;

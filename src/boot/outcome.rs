@@ -56,12 +56,19 @@ pub(super) fn no_login(
 /// `failure` of a boot with `memory_mib` of memory: a machine that has too little for NixOS needs more of it, whatever else
 /// would help.
 pub(super) fn with_memory_hint(mut failure: Failure, memory_mib: u32) -> Failure {
-    if memory_mib < MIN_MEMORY_MIB && failure.class == Class::Build {
-        failure.hints = vec![format!(
-            "the machine had {memory_mib} MiB of memory, which is too little for NixOS: give it 512 or more with --memory"
-        )];
+    if let (Some(advice), Class::Build) = (memory_advice(memory_mib), failure.class) {
+        failure.hints = vec![advice];
     }
     failure
+}
+
+/// What to do about a machine with `memory_mib` of memory; `None` if NixOS can start there.
+pub fn memory_advice(memory_mib: u32) -> Option<String> {
+    (memory_mib < MIN_MEMORY_MIB).then(|| {
+        format!(
+            "{memory_mib} MiB of memory are too little for NixOS: give the machine 512 or more with --memory"
+        )
+    })
 }
 
 /// The machine ended before a login succeeded.

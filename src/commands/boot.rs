@@ -38,6 +38,9 @@ pub async fn run(
     boot::check_requirements(&image, &plan.request, plan.on_host())?;
     // What cannot be opened was refused now, with whatever else is missing.
     method_of_image?;
+    if let Some(advice) = boot::memory_advice(plan.request.memory_mib) {
+        context.events.warn(advice);
+    }
     if plan.shows_the_console() && !ui.can_ask() {
         context.events.notice(
             "without a terminal the console is shown until the machine is switched off: --until-login, --until-ssh and --run end by themselves",

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
 use crate::common::failure::Failure;
+use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::image_format::{self, extension_of};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::nixos::configuration::{SuggestedCommand, configuration_nearby};
 use crate::nixos::flake;
-use crate::settings::{Environment, FLAKE, configuration_here, output_dir};
+use crate::settings::{Environment, configuration_here, output_dir};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
@@ -25,7 +26,7 @@ pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
         shown: shown_path(&path),
         newer: changed_since(&path, &here),
     });
-    let lacks_lock = configuration == FLAKE && !here.join(flake::LOCK).exists();
+    let lacks_lock = configuration == FLAKE_FILE && !here.join(flake::LOCK).exists();
     let steps = steps(configuration, lacks_lock, image.as_ref(), columns);
     ui.result(&steps.join("\n"))
 }
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_flake_is_locked_before_it_is_built() {
-        let steps = steps(FLAKE, true, None, 80).join("\n");
+        let steps = steps(FLAKE_FILE, true, None, 80).join("\n");
         let (lock, build) = (steps.find("sdbuild lock"), steps.find("sdbuild build"));
         assert!(lock.is_some() && lock < build, "{steps}");
     }

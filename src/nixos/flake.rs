@@ -26,6 +26,7 @@ mod unlocked;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub(super) use declared_inputs::{InputNames, attribute_names};
 use lock::Lock;
 pub use lock_changes::lock_changes;
 pub use lock_file::{

@@ -1,7 +1,7 @@
 //! The first line of a run: what is built, with which engine and which nixpkgs.
 
 use crate::common::event::RunSummary;
-use crate::common::flake_ref::FlakeRef;
+use crate::common::flake_ref::{FLAKE_FILE, FlakeRef};
 use crate::common::http_url::without_secrets;
 use crate::common::shown_path::shown_path;
 use crate::engine::Engine;
@@ -49,7 +49,7 @@ pub(super) fn nixpkgs_of_flake(overrides: &[(String, FlakeRef)]) -> String {
 /// A flake as the user named it; that of the current directory by its file.
 fn flake_name(reference: &str) -> String {
     match reference {
-        "." => settings::FLAKE.to_owned(),
+        "." => FLAKE_FILE.to_owned(),
         other => other.to_owned(),
     }
 }

@@ -15,6 +15,7 @@ use super::resolver::current_dir;
 use crate::common::board::BoardName;
 use crate::common::ci_service::CiService;
 use crate::common::failure::Failure;
+use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 
@@ -160,7 +161,7 @@ impl Init {
         let template = args.template.unwrap_or_default();
         Ok(Self {
             config: config.unwrap_or_else(|| dir.join(name)),
-            flake: args.flake.then(|| dir.join("flake.nix")),
+            flake: args.flake.then(|| dir.join(FLAKE_FILE)),
             ci: args.ci,
             key_files: args.ssh_key.iter().map(|file| here.join(file)).collect(),
             github: args

@@ -41,7 +41,7 @@ pub(crate) use options::{MACHINE, NIX, help_of};
 pub use origin::{Origin, Setting};
 pub use output_dir::output_dir;
 pub use proxies::Proxies;
-pub use source_choice::{FLAKE, SourceChoice, configuration_here, configuration_in};
+pub use source_choice::{SourceChoice, configuration_here, configuration_in};
 pub use ssh_key::SshKey;
 pub use user_file::user_file;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};

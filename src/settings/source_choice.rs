@@ -7,10 +7,7 @@ use std::path::{Path, PathBuf};
 use super::CONFIG_NAME;
 use crate::common::absolute_path::absolute;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
-
-/// File name of a flake.
-pub const FLAKE: &str = "flake.nix";
+use crate::common::flake_ref::{FLAKE_FILE, FlakeLocation, FlakeRef};
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
@@ -19,7 +16,7 @@ pub fn configuration_here() -> Option<&'static str> {
 
 /// The name of the configuration in the directory `dir`, if there is one.
 pub fn configuration_in(dir: &Path) -> Option<&'static str> {
-    [CONFIG_NAME, FLAKE]
+    [CONFIG_NAME, FLAKE_FILE]
         .into_iter()
         .find(|name| dir.join(name).is_file())
 }
@@ -67,7 +64,7 @@ impl SourceChoice {
             if full.is_dir() {
                 return Ok(Some(Self::directory(&full, text)));
             }
-            if full.is_file() && full.file_name().is_some_and(|name| name == FLAKE) {
+            if full.is_file() && full.file_name().is_some_and(|name| name == FLAKE_FILE) {
                 let shown = path.parent().and_then(Path::to_str);
                 let shown = shown.filter(|dir| !dir.is_empty()).unwrap_or(".");
                 let dir = full.parent().unwrap_or(here);
@@ -99,7 +96,7 @@ impl SourceChoice {
         // Without the last component of `/pi/.`, which messages would show.
         let dir: PathBuf = dir.components().collect();
         let module = dir.join(CONFIG_NAME);
-        if module.exists() || !dir.join(FLAKE).is_file() {
+        if module.exists() || !dir.join(FLAKE_FILE).is_file() {
             return Self::Config(module);
         }
         Self::Flake {

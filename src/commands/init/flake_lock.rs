@@ -9,12 +9,12 @@ use std::time::Duration;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_ref::{FLAKE_FILE, FlakeLocation, FlakeRef};
 use crate::common::new_file::{self, Access};
 use crate::common::scratch_dir::ScratchDir;
 use crate::nixos::flake;
 use crate::pipeline;
-use crate::settings::{self, BuildArgs, ConfigArgs, Environment, FLAKE, SourceChoice};
+use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
 
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
@@ -90,7 +90,7 @@ async fn make(
     let parent = &settings.common.cache_dir;
     let scratch = ScratchDir::create(parent)
         .or_environment(format!("create a directory in {}", parent.display()))?;
-    let copy = scratch.path().join(FLAKE);
+    let copy = scratch.path().join(FLAKE_FILE);
     fs::write(&copy, text).or_environment(format!("write {}", copy.display()))?;
     settings.source = SourceChoice::Flake {
         reference: reference(scratch.path(), dir),

@@ -5,15 +5,15 @@ use std::io;
 use std::path::Path;
 
 use crate::common::failure::{Class, Failure};
+use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::nearest::nearest;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
-/// The name of a configuration unless the user names another one, and that of a flake.
+/// The name of a configuration unless the user names another one.
 const USUAL: &str = "sd-card.nix";
-const FLAKE: &str = "flake.nix";
 /// Files of Nix that are packages and shells, and no configurations.
 const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
 
@@ -64,7 +64,7 @@ pub(super) fn not_readable(path: &Path, error: io::Error, command: SuggestedComm
     let is_missing = error.kind() == io::ErrorKind::NotFound;
     let failure = Failure::new(Class::Usage, error)
         .context(format!("read the configuration {}", path.display()));
-    let flake = path.with_file_name(FLAKE);
+    let flake = path.with_file_name(FLAKE_FILE);
     if let (true, Ok(target)) = (is_missing, fs::read_link(path)) {
         failure.hint(format!(
             "it is a symbolic link to {}, which does not exist",
@@ -143,7 +143,7 @@ fn parent_hint(directory: &Path, command: SuggestedCommand) -> Option<String> {
     let parents = directory.ancestors().enumerate().skip(1);
     let mut parents = parents.filter(|(_, parent)| parent.file_name().is_some());
     let (levels, name) = parents.find_map(|(levels, parent)| {
-        let names = [USUAL, FLAKE].into_iter();
+        let names = [USUAL, FLAKE_FILE].into_iter();
         let mut taken = names.filter(|name| command.config_flag.is_none() || *name == USUAL);
         taken
             .find(|name| parent.join(name).is_file())

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::evidence::{ExitContext, Findings};
+use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::nearest::similar_names;
+use crate::nixos::flake::attribute_names;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
@@ -92,6 +94,24 @@ pub(super) fn missing_output_hint(summary: &str) -> Option<String> {
         (Some(names), false) => Some(format!("did you mean {names}?")),
         (Some(names), true) => Some(format!("rename the output {names} to {CONFIGURATIONS}")),
     }
+}
+
+/// What to write in the user's own `flake.nix` if it has no `outputs`.
+pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (_, rest) = summary.strip_prefix("flake '")?.split_once('\'')?;
+    let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
+    let names = attribute_names(&text);
+    // It may be about an input.
+    if rest != " lacks attribute 'outputs'" || names.contains("outputs") {
+        return None;
+    }
+    Some(
+        match similar_names("outputs", names.iter().map(String::as_str)) {
+            Some(similar) => format!("rename {similar} to outputs in flake.nix"),
+            None => "a flake.nix has inputs = { … }; and outputs = { self, nixpkgs, ... }: { … };"
+                .to_owned(),
+        },
+    )
 }
 
 /// The name that the flake lacks, and the list of those that it has.

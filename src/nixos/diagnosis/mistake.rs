@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::{ExitContext, Findings};
-use super::flake_source::{missing_output_hint, outputs_hint};
+use super::flake_source::{missing_output_hint, no_outputs_hint, outputs_hint};
 use super::image_module::import_hint;
 use super::module_arguments::{Header, imports_line, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
@@ -140,7 +140,9 @@ impl Mistake {
                 let path = missing_path(summary)?;
                 Some(context.files?.why_absent(path))
             }
-            Self::NoSuchOutput => missing_output_hint(summary),
+            Self::NoSuchOutput => {
+                missing_output_hint(summary).or_else(|| no_outputs_hint(context, summary))
+            }
         }
     }
 }

@@ -1,10 +1,16 @@
 //! Names that are not bound, and what may be meant by them.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::evidence::ExitContext;
 use super::mistake::ARGUMENTS;
 use super::names::quoted_after;
+use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::nearest::is_slip;
 use crate::common::ssh_key::KEY_TYPES;
+use crate::nixos::flake::InputNames;
 use crate::nixos::log::{NixError, Position};
 
 /// The syntax around a name.
@@ -28,6 +34,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if KEY_TYPES.contains(&name) {
         return format!("a key is a text, in double quotes: \"{name} …\"");
     }
+    if let Some(hint) = argument_of_outputs(context, error, name) {
+        return hint;
+    }
     let mut arguments = ARGUMENTS.into_iter();
     if let Some(meant) = arguments.find(|known| is_slip(name, known)) {
         return format!("did you mean {meant}?");
@@ -47,6 +56,25 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
             format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
         }
     }
+}
+
+/// How the outputs of a flake get at its input `name`: `None` for anything else.
+fn argument_of_outputs(context: &ExitContext<'_>, error: &NixError, name: &str) -> Option<String> {
+    let file = &error.position.as_ref()?.file;
+    let text = context.files?.text(file)?;
+    let is_flake = Path::new(file).file_name() == Some(OsStr::new(FLAKE_FILE));
+    let names = is_flake.then(|| InputNames::read(&text))?;
+    if !names.inputs.contains(name) && !["nixpkgs", "self"].contains(&name) {
+        return None;
+    }
+    let others = names.arguments.iter().map(String::as_str);
+    let others = others.filter(|other| !["...", name].contains(other));
+    let all: BTreeSet<&str> = others.chain(["self", name]).collect();
+    let all: Vec<&str> = all.into_iter().collect();
+    Some(format!(
+        "the outputs of a flake get its inputs as arguments: outputs = {{ {}, ... }}:",
+        all.join(", ")
+    ))
 }
 
 /// What stands around the `name` at `position` of `text`.

@@ -15,17 +15,28 @@ pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
     inputs.into_iter().chain(arguments).collect()
 }
 
+/// The names of the attributes of the `flake.nix` with this text, such as `outputs`.
+pub(in crate::nixos) fn attribute_names(text: &str) -> BTreeSet<String> {
+    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
+        .filter(|(kind, _)| !kind.is_trivia())
+        .collect();
+    let found = attributes(&tokens).into_iter();
+    found
+        .filter_map(|(path, _)| path.first().map(|name| (*name).to_owned()))
+        .collect()
+}
+
 /// The names of inputs in a `flake.nix`, by where they are.
 #[derive(Debug, Default)]
-pub(super) struct InputNames {
+pub(in crate::nixos) struct InputNames {
     /// Those of its `inputs`.
-    pub(super) inputs: BTreeSet<String>,
+    pub(in crate::nixos) inputs: BTreeSet<String>,
     /// The arguments of its `outputs`, except `self`: Nix takes those that are not among the inputs for inputs too.
-    pub(super) arguments: BTreeSet<String>,
+    pub(in crate::nixos) arguments: BTreeSet<String>,
 }
 
 impl InputNames {
-    pub(super) fn read(text: &str) -> Self {
+    pub(in crate::nixos) fn read(text: &str) -> Self {
         let tokens: Vec<Token<'_>> = rnix::tokenize(text)
             .filter(|(kind, _)| !kind.is_trivia())
             .collect();

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::lock_file;
 use crate::common::failure::Failure;
+use crate::common::flake_ref::FLAKE_FILE;
 use crate::nixos::git::Git;
 
 /// Names of untracked files that a warning lists; the rest is counted.
@@ -27,7 +28,7 @@ impl GitTree {
     pub(super) async fn read(git: &Git, dir: &str) -> Result<Self, Failure> {
         let tracked = ["ls-files", "-z", "--cached", "--recurse-submodules"];
         let files = git.paths(&tracked).await?;
-        let flake = Path::new(dir).join("flake.nix");
+        let flake = Path::new(dir).join(FLAKE_FILE);
         if !files.iter().any(|name| Path::new(name) == flake) {
             let flake = flake.display();
             return Err(Failure::usage(format!(

@@ -10,7 +10,7 @@ use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_ref::{FLAKE_FILE, FlakeLocation, FlakeRef};
 use crate::common::flake_url::encoded;
 use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
@@ -63,7 +63,7 @@ impl FlakeTree {
         let top = checkout.files_dir();
         let root = top.canonicalize().or_environment("find what was fetched")?;
         let dir = top.join(&reference.dir).canonicalize().ok();
-        let dir = dir.filter(|dir| dir.starts_with(&root) && dir.join("flake.nix").is_file());
+        let dir = dir.filter(|dir| dir.starts_with(&root) && dir.join(FLAKE_FILE).is_file());
         let dir = dir.ok_or_else(|| {
             let place = match reference.dir.as_str() {
                 "" => "at its top".to_owned(),
@@ -201,7 +201,7 @@ impl FlakeTree {
 
     /// Lists the files; warns of those that git does not track.
     pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
-        let always: Vec<String> = ["flake.nix", lock_file::NAME]
+        let always: Vec<String> = [FLAKE_FILE, lock_file::NAME]
             .into_iter()
             .map(|name| {
                 Path::new(&self.dir)
@@ -252,7 +252,7 @@ fn real_directory(dir: &Path) -> Result<PathBuf, Failure> {
 fn flake_directory<'a>(dir: &'a Path, repository: Option<&Path>) -> Option<&'a Path> {
     let is_inside = |up: &&Path| repository.map_or(*up == dir, |top| up.starts_with(top));
     let mut inside = dir.ancestors().take_while(is_inside);
-    inside.find(|dir| dir.join("flake.nix").is_file())
+    inside.find(|dir| dir.join(FLAKE_FILE).is_file())
 }
 
 /// The path of `flake` below `root`.

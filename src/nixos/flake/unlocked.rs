@@ -6,7 +6,7 @@ use super::declared_inputs::{InputNames, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::FlakeRef;
+use crate::common::flake_ref::{FLAKE_FILE, FlakeRef};
 use crate::common::nearest::similar_names;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
@@ -33,7 +33,7 @@ pub(super) fn inputs(dir: &Path) -> Vec<String> {
 
 /// The text of the `flake.nix` in `dir`; `None` if it cannot be read.
 pub(super) fn flake_text(dir: &Path) -> Option<String> {
-    plain_file::read_text(&dir.join("flake.nix"), MAX_FLAKE_BYTES).ok()
+    plain_file::read_text(&dir.join(FLAKE_FILE), MAX_FLAKE_BYTES).ok()
 }
 
 /// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that may be a mistyped name of an input:

@@ -112,6 +112,34 @@ fn outputs_without_an_ellipsis_are_written_out() {
 }
 
 #[test]
+fn inputs_are_arguments_of_the_outputs() {
+    assert_hint(
+        &recorded("flake-undefined-input"),
+        "pi/flake.nix:3:30: undefined variable 'nixpkgs'",
+        "its inputs as arguments: outputs = { nixpkgs, self, ... }:",
+    );
+}
+
+#[test]
+fn a_flake_without_outputs_is_mended() {
+    let renamed = recorded("flake-without-outputs");
+    assert_hint(
+        &renamed,
+        "lacks attribute 'outputs'",
+        "rename output to outputs in flake.nix",
+    );
+    let log = recording("flake-without-outputs", "log");
+    let none = failure("{ inputs = { }; }", &log, "");
+    assert!(
+        none.hints[0].contains("outputs = { self, nixpkgs, ... }:"),
+        "{none:?}"
+    );
+    // That of an input, whose text is not here.
+    let whole = failure("{ outputs = { self }: { }; }", &log, "");
+    assert!(whole.hints.is_empty(), "{whole:?}");
+}
+
+#[test]
 fn a_text_without_quotes_is_distinguished_from_a_package() {
     let text = recorded("text-without-quotes");
     let hint = "a string is written in quotes: \"kitchen\"; if it is a package, write pkgs.kitchen";

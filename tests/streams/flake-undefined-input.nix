@@ -1,0 +1,5 @@
+{
+  outputs = { self, ... }: {
+    nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ]; };
+  };
+}

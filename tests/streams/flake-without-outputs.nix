@@ -1,0 +1,4 @@
+{
+  inputs.nixpkgs.url = "path:./np";
+  output = { self, nixpkgs, ... }: { };
+}
