@@ -61,40 +61,68 @@ pub(super) fn usable_key(key: &Path, path: &OsStr) -> Result<PathBuf, Failure> {
 
 /// Fails if ssh could not use the private key: it is readable by others, or it has a passphrase and is not in the agent.
 fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
+    match obstacle(key, path) {
+        None => Ok(()),
+        Some(Obstacle::Passphrase) if agent_has(key, path) => Ok(()),
+        Some(obstacle) => Err(obstacle.failure(key)),
+    }
+}
+
+/// What keeps ssh from using a private key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// Other users can read it.
+    Permissions,
+    /// It has a passphrase.
+    Passphrase,
+    /// It is no private key; what ssh-keygen says of it, if it says anything of use.
+    NoKey(Option<String>),
+}
+
+/// What keeps ssh from using the private key without an agent; `None` too if OpenSSH is not installed.
+fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
     // Prints the public key, and asks nothing.
-    let Some(output) = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path) else {
-        return Ok(());
-    };
+    let output = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path)?;
     if output.status.success() {
-        return Ok(());
+        return None;
     }
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
-    // ssh-keygen looks at the permissions first, of whatever file it is.
-    if (error.contains("UNPROTECTED") || error.contains("bad permissions")) && !is_armored(key) {
-        return Err(Failure::usage(format!("{shown} is not a private SSH key")));
-    }
-    if error.contains("UNPROTECTED") || error.contains("bad permissions") {
-        let text = format!("other users can read the private key {shown}, so ssh does not use it");
-        return Err(Failure::usage(text).hint(format!("make it private: chmod 600 {word}")));
-    }
-    if error.contains("passphrase") {
-        if agent_has(key, path) {
-            return Ok(());
+    let is_open = error.contains("UNPROTECTED") || error.contains("bad permissions");
+    Some(match is_open {
+        // ssh-keygen looks at the permissions first, of whatever file it is.
+        true if !is_armored(key) => Obstacle::NoKey(None),
+        true => Obstacle::Permissions,
+        false if error.contains("passphrase") => Obstacle::Passphrase,
+        false => {
+            let line = error.lines().rfind(|line| !line.trim().is_empty());
+            Obstacle::NoKey(Some(line.unwrap_or("ssh-keygen gave no reason").to_owned()))
         }
-        let text =
-            format!("the private key {shown} has a passphrase, and ssh-agent does not have it");
-        let hint =
-            format!("add it to the agent, which asks for the passphrase once: ssh-add {word}");
-        return Err(Failure::usage(text)
-            .hint(hint)
-            .hint("without an agent in this shell, start one first: eval \"$(ssh-agent)\""));
+    })
+}
+
+impl Obstacle {
+    /// The failure of a login with `key`.
+    fn failure(self, key: &Path) -> Failure {
+        let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
+        match self {
+            Self::NoKey(None) => Failure::usage(format!("{shown} is not a private SSH key")),
+            Self::NoKey(Some(reason)) => {
+                Failure::usage(format!("{shown} is not a private SSH key: {reason}"))
+            }
+            Self::Permissions => {
+                let text =
+                    format!("other users can read the private key {shown}, so ssh does not use it");
+                Failure::usage(text).hint(format!("make it private: chmod 600 {word}"))
+            }
+            Self::Passphrase => Failure::usage(format!(
+                "the private key {shown} has a passphrase, and ssh-agent does not have it"
+            ))
+            .hint(format!(
+                "add it to the agent, which asks for the passphrase once: ssh-add {word}"
+            ))
+            .hint("without an agent in this shell, start one first: eval \"$(ssh-agent)\""),
+        }
     }
-    let line = error.lines().rfind(|line| !line.trim().is_empty());
-    let reason = line.unwrap_or("ssh-keygen gave no reason");
-    Err(Failure::usage(format!(
-        "{shown} is not a private SSH key: {reason}"
-    )))
 }
 
 /// Whether the file begins as every private key of OpenSSH does; also true of one that cannot be read.
@@ -107,10 +135,14 @@ fn is_armored(key: &Path) -> bool {
     }
 }
 
-/// Whether ssh-agent runs and has a key.
-fn agent_has_any(path: &OsStr) -> bool {
-    // Exit status 1: it has none; 2: it does not run.
-    run("ssh-add", &["-l"], None, path).is_some_and(|output| output.status.success())
+/// Whether ssh-agent has a key, as far as is known.
+fn agent_may_have_keys(path: &OsStr) -> bool {
+    // Exit status 1 of ssh-add: the agent has none; 2: it does not run (`ssh-add(1)`).
+    match run("ssh-add", &["-l"], None, path) {
+        Some(listed) => listed.status.success(),
+        // It is not installed, or the agent does not answer.
+        None => find_program("ssh-add", path).is_some(),
+    }
 }
 
 /// Whether ssh-agent has the key in this file, which may be either half.
@@ -148,20 +180,45 @@ fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Optio
     output.ok()
 }
 
-/// Why ssh could use none of the keys in the user's `~/.ssh` for the login of `request`, which names no key; `None` if it can
-/// use one, if there is none, or if the agent has one. Which of them the image accepts is not known before it is built.
-pub fn none_is_usable(request: &BootRequest) -> Option<Failure> {
-    let login = request.login.as_ref()?;
-    let dir = request.home.as_ref()?.join(".ssh");
-    if login.key.is_some() || agent_has_any(&request.path) {
+/// Why the login of `request`, which names no key, can hardly succeed: there is no key in the user's `~/.ssh`, or ssh could use
+/// none of them. `None` if it can, if the agent has keys or does not answer, or if the user's configuration of ssh names keys.
+/// Which of them the image accepts is not known before it is built.
+pub async fn none_is_usable(
+    request: &BootRequest,
+    cancel: &Cancel,
+) -> Result<Option<Failure>, Failure> {
+    let login = request.login.as_ref().filter(|login| login.key.is_none());
+    let (Some(home), Some(_)) = (&request.home, login) else {
+        return Ok(None);
+    };
+    let (dir, path) = (home.join(".ssh"), request.path.clone());
+    let look = tokio::task::spawn_blocking(move || no_usable_key(&dir, &path));
+    cancel.race(look).await?.or_internal("look for your keys")
+}
+
+fn no_usable_key(dir: &Path, path: &OsStr) -> Option<Failure> {
+    let configured = plain_file::read_text(&dir.join("config"), MAX_KEY_BYTES);
+    let names_keys = |line: &str| line.trim_start().to_lowercase().starts_with("identityfile");
+    if configured.is_ok_and(|text| text.lines().any(names_keys)) || agent_may_have_keys(path) {
         return None;
     }
-    let keys = identities(&dir).into_iter();
-    let checks: Vec<_> = keys.map(|key| check_private(&key, &request.path)).collect();
-    if checks.iter().any(Result::is_ok) {
-        return None;
+    let keys = identities(dir);
+    if keys.is_empty() {
+        let text = format!(
+            "there is no SSH key in {}, and none in ssh-agent",
+            dir.display()
+        );
+        return Some(Failure::usage(text).hint("name a key with --ssh-key or --login-key"));
     }
-    checks.into_iter().find_map(Result::err)
+    let mut first = None;
+    for key in &keys {
+        match obstacle(key, path) {
+            None => return None,
+            Some(Obstacle::NoKey(_)) => {}
+            Some(obstacle) => drop(first.get_or_insert_with(|| obstacle.failure(key))),
+        }
+    }
+    first
 }
 
 /// The private keys in `dir`: those with a public half beside them, and those that ssh tries by itself.

@@ -20,7 +20,7 @@ pub enum Reached {
     End,
 }
 
-/// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB.
+/// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB; the system needs twice as much.
 const MIN_MEMORY_MIB: u32 = 256;
 /// Lines of the console that are shown when a boot fails.
 const SHOWN_LINES: usize = 40;
@@ -65,9 +65,7 @@ pub(super) fn with_memory_hint(mut failure: Failure, memory_mib: u32) -> Failure
 /// What to do about a machine with `memory_mib` of memory; `None` if NixOS can start there.
 pub fn memory_advice(memory_mib: u32) -> Option<String> {
     (memory_mib < MIN_MEMORY_MIB).then(|| {
-        format!(
-            "{memory_mib} MiB of memory are too little for NixOS: give the machine 512 or more with --memory"
-        )
+        format!("{memory_mib} MiB of memory may be too little: NixOS needs some 512 (--memory)")
     })
 }
 

@@ -16,8 +16,8 @@ const NAME_COLUMNS: usize = 11;
 const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// The text below the list.
-const NOTES: &str = "TRIED is how far each got in QEMU; no image was tried on hardware. `sdbuild boards NAME` says more of a board, and \
-                     which command writes a configuration for it.";
+const NOTES: &str = "TRIED: `booted as another board` starts the same image as a board that was booted in QEMU; `evaluated with nixpkgs`: no \
+                     image was built. None was tried on hardware. `sdbuild boards NAME` says more about a board.";
 
 /// Writes the boards to standard output: all that is known of one, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {

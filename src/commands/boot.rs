@@ -135,15 +135,17 @@ impl BootPlan {
     }
 
     /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.
-    pub(super) fn warn_of_keys(&self, context: &Context) {
-        let Some(failure) = boot::none_is_usable(&self.request) else {
-            return;
+    pub(super) async fn warn_of_keys(&self, context: &Context) -> Result<(), Failure> {
+        let found = boot::none_is_usable(&self.request, &context.cancel).await?;
+        let Some(failure) = found else {
+            return Ok(());
         };
         let events = &context.events;
         events.warn(format!("the boot test may be unable to log in: {failure}"));
         for hint in &failure.hints {
             events.notice(hint);
         }
+        Ok(())
     }
 
     /// Prepares the emulator, with a download if it runs in a container.

@@ -14,9 +14,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::common::board::BoardName;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::host_name;
 use crate::common::image_name;
 use crate::common::new_file::{self, Access};
@@ -118,7 +118,7 @@ fn check_free(settings: &settings::Init) -> Result<(), Failure> {
 
 /// Refuses a configuration that would hide a flake: where there are both, the other commands take it.
 fn check_flake(settings: &settings::Init) -> Result<(), Failure> {
-    let is_default = settings.config.file_name() == Some(OsStr::new(settings::CONFIG_NAME));
+    let is_default = settings.config.file_name() == Some(OsStr::new(CONFIG_NAME));
     let flake = settings.config.with_file_name(FLAKE_FILE);
     if settings.flake.is_some() || !is_default || !flake.exists() {
         return Ok(());
@@ -126,7 +126,7 @@ fn check_flake(settings: &settings::Init) -> Result<(), Failure> {
     let text = format!(
         "{} is a flake, which `sdbuild build` would not take any more with an {} beside it",
         flake.display(),
-        settings::CONFIG_NAME
+        CONFIG_NAME
     );
     Err(Failure::usage(text).hint("write it to another directory: sdbuild init DIR"))
 }

@@ -6,7 +6,7 @@ use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::settings::configuration_in;
+use crate::common::configuration_file::configuration_in;
 
 /// Entries of directories that are looked at: more would take its time on a slow disk.
 const MAX_ENTRIES: usize = 5000;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use crate::commands::newest_image::{changed_since, newest, rebuild_advice};
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::image_format::{self, extension_of};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
@@ -49,7 +49,7 @@ fn first_steps(nearby: Option<&str>, columns: usize) -> Vec<String> {
         Some(hint) => {
             lines.extend(labelled("", 0, text, columns));
             lines.extend(labelled("", 0, &format!("hint: {hint}"), columns));
-            lines.extend([String::new(), "To begin with a new one:".to_owned()]);
+            lines.push("To begin with a new one:".to_owned());
         }
     }
     lines.extend([
@@ -182,9 +182,11 @@ mod tests {
     #[test]
     fn a_configuration_nearby_is_named() {
         let hint = "to use kitchen.nix instead: sdbuild build kitchen.nix";
-        let lines = first_steps(Some(hint), 80);
-        assert!(lines.len() <= 22, "{lines:#?}");
-        let text = lines.join("\n");
+        for columns in [40, 80] {
+            let lines = first_steps(Some(hint), columns);
+            assert!(lines.len() <= 22, "{lines:#?}");
+        }
+        let text = first_steps(Some(hint), 80).join("\n");
         assert!(
             text.contains(&format!("directory.\nhint: {hint}\n")),
             "{text}"

@@ -10,6 +10,7 @@ use crate::cli;
 use crate::commands::build::{self, BuildOutput};
 use crate::common::board::generic_machine;
 use crate::common::compression::{Compression, CompressionOptions};
+use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure, OrFail as _};
@@ -19,7 +20,7 @@ use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 use crate::output::Image;
 use crate::settings::{
-    self, BuildArgs, CONFIG_NAME, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
+    self, BuildArgs, Common, ConfigArgs, Environment, NixpkgsSource, Options, WordList,
 };
 use crate::template::{self, PublicKey, TemplateValues};
 use crate::ui::Ui;

@@ -10,9 +10,6 @@ use super::attribute_path;
 use super::flake_url::{FlakeUrl, decoded};
 use super::git_source::GitSource;
 
-/// The file in the directory of a flake.
-pub const FLAKE_FILE: &str = "flake.nix";
-
 /// A reference to a flake, and what in it is meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

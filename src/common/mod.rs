@@ -12,6 +12,7 @@ pub mod cancel;
 mod choice;
 pub mod ci_service;
 pub mod compression;
+pub mod configuration_file;
 pub mod context;
 pub mod counted;
 pub mod created_dirs;

@@ -19,6 +19,10 @@ pub const KEY_TYPES: [&str; 7] = [
     "ssh-rsa",
 ];
 
+/// What to do about a file of a public key that cannot be read.
+pub const UNREADABLE_KEY_HINT: &str =
+    "`ls -l ~/.ssh/*.pub` lists your public keys, `ssh-keygen -t ed25519` makes one";
+
 /// Whether `key`, in Base64, is a complete key of type `key_type`: its blob begins with the length and the
 /// name of the type, and more follows.
 pub fn is_complete(key_type: &str, key: &str) -> bool {
@@ -46,10 +50,6 @@ pub fn fingerprint(key: &str) -> String {
 pub fn is_private(text: &str) -> bool {
     text.contains("PRIVATE KEY-----")
 }
-
-/// What to do about a file of a public key that cannot be read.
-pub const MISSING_KEY_HINT: &str =
-    "`ls ~/.ssh/*.pub` lists your public keys, `ssh-keygen -t ed25519` makes one";
 
 /// Whether the private key `text` is encrypted with a passphrase.
 pub fn has_passphrase(text: &str) -> bool {

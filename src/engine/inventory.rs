@@ -180,7 +180,7 @@ impl Engine {
         }
     }
 
-    /// The same for `container`, and never for one that has its name by now.
+    /// Stops the listed `container` by its id: another one may have its name by now. Succeeds when it does not exist.
     pub async fn stop_listed(
         &self,
         container: &ContainerInfo,
@@ -217,8 +217,8 @@ impl Engine {
         }
     }
 
-    /// The same for `container`, and never for one that has its name by now: the run that it belongs to may have removed it
-    /// since it was listed, and created the next one.
+    /// Removes the listed `container`, running or not, by its id: the run that it belongs to may have removed it since, and have
+    /// created another one with its name. Succeeds when it does not exist.
     pub async fn remove_listed(&self, container: &ContainerInfo) -> Result<(), EngineError> {
         let operation = format!("remove container {}", container.name);
         self.remove_by_id(&container.id, operation).await
@@ -253,7 +253,8 @@ impl Engine {
         let found = match request(operation, inspect).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return Ok(None),
-            // A transient state of Podman's: the container exists, and its name, which is as good as its id, shows that it is ours.
+            // A transient state of Podman's: the container exists, and its name shows that it is ours. Only the run that created it
+            // asks by name, and creates no other one meanwhile.
             Err(EngineError::Unexpected { .. }) if is_container_name(name) => {
                 return Ok(Some(name.to_owned()));
             }

@@ -6,7 +6,7 @@ use crate::engine::labels::{Role, RunId};
 /// exempts PID 1, which is the script, from a signal to all processes; it ends because its command has. What follows the
 /// command keeps the shell from replacing itself with it. Outside a container all processes would be everybody's.
 const UNTIL_CLIENT_ENDS: &str = r#"exec 3<&0 </dev/null
-(while read -r line; do :; done; [ $$ -ne 1 ] || { echo "sdbuild: the connection to the container ended" >&2; kill -KILL -1; }) <&3 &
+(while read -r line; do :; done; [ $$ -ne 1 ] || kill -KILL -1) <&3 &
 exec 3<&-
 "$@"
 exit $?"#;

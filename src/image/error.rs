@@ -118,7 +118,7 @@ pub fn is_configuration(path: &Path) -> bool {
 /// What to do about a refused `path` that is missing or a configuration.
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
-        return Some("without a name, the newest image here is taken".to_owned());
+        return Some("without any argument, the newest image here is taken".to_owned());
     }
     is_configuration(path).then(|| {
         let path = quoted(&shown_path(path));

@@ -250,7 +250,7 @@ mod tests {
     fn a_flood_of_builds_does_not_fill_the_memory() {
         let dir = tempfile::tempdir().unwrap();
         let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
-        for id in 0..5000 {
+        for id in 0..2 * MAX_RUNNING_BUILDS as u64 {
             let derivation = DRV.to_owned();
             build_log.note(
                 &NixEvent::BuildStarted {

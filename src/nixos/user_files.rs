@@ -1,6 +1,7 @@
 //! The user's files, as far as they explain an error of the builder: the text of those that are uploaded, and why others
 //! are not.
 
+use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule, walk};
@@ -126,8 +127,32 @@ impl UserFiles {
         })
     }
 
+    /// The place of `imports` or `modules` in the configuration that are a path to the file `path` in place of a list: file and
+    /// line, the attribute, and the path as it is written.
+    pub(super) fn place_of_path(&self, path: &str) -> Option<(String, &'static str, String)> {
+        let name = Path::new(path).file_name()?.to_str()?;
+        let (place, (attribute, written)) =
+            self.search(|text| path_in_place_of_list(text, name))?;
+        Some((place, attribute, written))
+    }
+
+    /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16, by its byte order mark.
+    pub(super) fn is_utf_16(&self, path: &str) -> bool {
+        let file = own_name(path).map(|name| plain_file::open(&self.root.join(name)));
+        let mut begin = [0; 2];
+        let is_read =
+            file.is_some_and(|file| file.is_ok_and(|mut f| f.read_exact(&mut begin).is_ok()));
+        is_read && [[0xff, 0xfe], [0xfe, 0xff]].contains(&begin)
+    }
+
     /// The first file of the configuration, and its line, that `find` finds in its text.
     fn place(&self, find: impl Fn(&str) -> Option<usize>) -> Option<String> {
+        let (place, ()) = self.search(|text| Some((find(text)?, ())))?;
+        Some(place)
+    }
+
+    /// The same with what else is found there.
+    fn search<T>(&self, find: impl Fn(&str) -> Option<(usize, T)>) -> Option<(String, T)> {
         let files = walk(&self.root, true).ok()?.flatten();
         let modules = files.filter(|file| file.extension().is_some_and(|kind| kind == "nix"));
         let mut modules: Vec<PathBuf> = modules.take(MAX_SEARCHED).collect();
@@ -137,9 +162,9 @@ impl UserFiles {
         }
         modules.iter().find_map(|module| {
             let text = plain_file::read_text(module, MAX_MODULE_BYTES).ok()?;
-            let line = find(&text)?;
+            let (line, found) = find(&text)?;
             let module = module.strip_prefix(&self.root).ok()?.display();
-            Some(format!("{module}:{line}"))
+            Some((format!("{module}:{line}"), found))
         })
     }
 
@@ -201,6 +226,25 @@ fn line_that_names(text: &str, name: &str) -> Option<usize> {
         code.split(&path).skip(1).any(ends)
     };
     text.lines().position(names).map(|index| index + 1)
+}
+
+/// The first line of `text`, counted from 1, in which the list `imports` or `modules` is a path that ends in the file `name`; the
+/// attribute, and the path.
+fn path_in_place_of_list(text: &str, name: &str) -> Option<(usize, (&'static str, String))> {
+    let end = format!("/{name}");
+    let value = |code: &str, attribute: &str| {
+        let (_, rest) = code.split_once(attribute)?;
+        let value = rest.trim_start().strip_prefix('=')?.trim_start();
+        let (path, _) = value.split_once(';')?;
+        let is_path = path.ends_with(&end) && !path.contains(char::is_whitespace);
+        is_path.then(|| path.to_owned())
+    };
+    let mut lines = (1..).zip(text.lines());
+    lines.find_map(|(line, text)| {
+        let code = text.split('#').next().unwrap_or_default();
+        let mut attributes = ["imports", "modules"].into_iter();
+        attributes.find_map(|attribute| Some((line, (attribute, value(code, attribute)?))))
+    })
 }
 
 /// The name below the configuration's directory of a path in the builder. `None` for any other path.

@@ -19,8 +19,8 @@ pub async fn lock_nixpkgs(
     context: &Context,
 ) -> Result<(), Failure> {
     let (root, home) = (settings.root.as_deref(), settings.common.home.as_deref());
-    let configuration =
-        Configuration::open_below(config, root, home, SuggestedCommand::new("lock"))?;
+    let command = SuggestedCommand::new("lock").in_current_directory();
+    let configuration = Configuration::open_below(config, root, home, command)?;
     let requested = match settings.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {

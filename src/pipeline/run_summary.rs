@@ -1,7 +1,8 @@
 //! The first line of a run: what is built, with which engine and which nixpkgs.
 
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::event::RunSummary;
-use crate::common::flake_ref::{FLAKE_FILE, FlakeRef};
+use crate::common::flake_ref::FlakeRef;
 use crate::common::http_url::without_secrets;
 use crate::common::shown_path::shown_path;
 use crate::engine::Engine;

@@ -47,7 +47,7 @@ impl Purpose<'_> {
             Self::Image => SuggestedCommand::new("build"),
             Self::Shell => SuggestedCommand::new("shell").with_flag("--config"),
             Self::Check => SuggestedCommand::new("check"),
-            Self::Lock(_) => SuggestedCommand::new("lock"),
+            Self::Lock(_) => SuggestedCommand::new("lock").in_current_directory(),
         }
     }
 }

@@ -15,6 +15,8 @@ use crate::pipeline::run_lock::{RunLocks, RunState};
 /// How long a run of another user or machine may need a container that does not run: it uploads to one that it has not
 /// started, or reads its image out of a builder that ended. Gigabytes over a slow network take hours.
 const SWEEP_GRACE: Duration = Duration::from_secs(24 * 3600);
+/// How long a run of another user or machine may take to read how its container ended.
+const ENDED_GRACE: Duration = Duration::from_secs(60);
 /// Seconds that the registrar of a stale run has to remove its handler when it is stopped.
 const STOP_SECONDS: u32 = 5;
 
@@ -168,7 +170,8 @@ impl Sweep<'_> {
                 Err(error) => swept.leftovers.push(Leftover {
                     what: object,
                     why: error.to_string(),
-                    remedy: self.engine.address().removal(&container.name),
+                    // Its run may have another one of that name by now.
+                    remedy: self.engine.address().removal(&container.id),
                 }),
             }
         }
@@ -274,7 +277,7 @@ impl Sweep<'_> {
     /// taken for a sign of life: ours outlive their client by minutes at most. The container of a booted image can run on when its
     /// client's machine fails or loses the engine, and is left to that user then, because nothing shows the difference. One that
     /// does not run is judged by its age: it is stale only when the engine's clock and the clients' clocks both say that a day has passed (see [`ContainerInfo::age`]),
-    /// so that a single clock that is wrong or was set decides nothing.
+    /// or a minute if all that is left to read of it is how it ended, so that a single clock that is wrong or was set decides nothing.
     async fn is_stale(
         &self,
         container: &ContainerInfo,
@@ -288,19 +291,21 @@ impl Sweep<'_> {
         if of(&container.run, containers).any(|container| container.running) {
             return Ok(false);
         }
-        if !may_be_needed(container) {
-            return Ok(true);
-        }
+        let grace = if may_be_needed(container) {
+            SWEEP_GRACE
+        } else {
+            ENDED_GRACE
+        };
         // Where its creator's clock is unknown, the engine's decides alone.
-        if container.age.is_some_and(|age| age <= SWEEP_GRACE) {
+        if container.age.is_some_and(|age| age <= grace) {
             return Ok(false);
         }
         let idle = self.engine.container_idle(container).await?;
-        Ok(idle.is_some_and(|idle| idle > SWEEP_GRACE))
+        Ok(idle.is_some_and(|idle| idle > grace))
     }
 }
 
-/// Whether a live run of another user may need `container`, which does not run: to start it, to read the image of a
+/// Whether a live run of another user may need `container`, which does not run, for long: to start it, to read the image of a
 /// build, or to copy its emulator out of a probe.
 fn may_be_needed(container: &ContainerInfo) -> bool {
     container.never_started || matches!(container.role, Role::Builder | Role::Probe)

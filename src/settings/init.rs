@@ -9,13 +9,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::CONFIG_NAME;
 use super::environment::Environment;
 use super::resolver::current_dir;
 use crate::common::board::BoardName;
 use crate::common::ci_service::CiService;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::failure::Failure;
-use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 

@@ -41,13 +41,11 @@ pub(crate) use options::{MACHINE, NIX, help_of};
 pub use origin::{Origin, Setting};
 pub use output_dir::output_dir;
 pub use proxies::Proxies;
-pub use source_choice::{SourceChoice, configuration_here, configuration_in};
+pub use source_choice::{SourceChoice, configuration_here};
 pub use ssh_key::SshKey;
 pub use user_file::user_file;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
 
-/// Name of a configuration in its directory, where the user names only the directory or nothing.
-pub const CONFIG_NAME: &str = "sd-card.nix";
 /// The default NixOS release.
 pub const DEFAULT_RELEASE: &str = "26.05";
 /// Name of the default store volume, and prefix of every other.

@@ -4,21 +4,14 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::CONFIG_NAME;
 use crate::common::absolute_path::absolute;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
 use crate::common::failure::Failure;
-use crate::common::flake_ref::{FLAKE_FILE, FlakeLocation, FlakeRef};
+use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
     configuration_in(Path::new(""))
-}
-
-/// The name of the configuration in the directory `dir`, if there is one.
-pub fn configuration_in(dir: &Path) -> Option<&'static str> {
-    [CONFIG_NAME, FLAKE_FILE]
-        .into_iter()
-        .find(|name| dir.join(name).is_file())
 }
 
 /// The configuration that is built.

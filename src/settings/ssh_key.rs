@@ -29,7 +29,7 @@ impl SshKey {
         let shown = path.display();
         let text =
             plain_file::read(path, MAX_KEY_BYTES).or_usage(format!("read the SSH key {shown}"));
-        let text = text.map_err(|failure| failure.hint(ssh_key::MISSING_KEY_HINT))?;
+        let text = text.map_err(|failure| failure.hint(ssh_key::UNREADABLE_KEY_HINT))?;
         let text = String::from_utf8_lossy(&text);
         let line = text.lines().find(|line| !line.trim().is_empty());
         let whole = |line: &&str| ssh_key::contains_key(line) && !line.contains(char::is_control);

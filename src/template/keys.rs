@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::invisible_chars::is_format_char;
 use crate::common::plain_file;
-use crate::common::ssh_key::{KEY_TYPES, MISSING_KEY_HINT, is_complete};
+use crate::common::ssh_key::{KEY_TYPES, UNREADABLE_KEY_HINT, is_complete};
 
 /// Largest `.pub` file that is read, in bytes; an RSA key of 16,384 bits takes 3 kB.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -59,7 +59,7 @@ pub fn key_in(path: &Path) -> Result<PublicKey, Failure> {
     let shown = path.display();
     let text = plain_file::read(path, MAX_FILE_BYTES)
         .or_usage(format!("read the SSH key {shown}"))
-        .map_err(|failure| failure.hint(MISSING_KEY_HINT))?;
+        .map_err(|failure| failure.hint(UNREADABLE_KEY_HINT))?;
     public_key(&String::from_utf8_lossy(&text)).ok_or_else(|| {
         Failure::usage(format!("{shown} is not a public SSH key")).hint(
             "name the .pub file: one line that begins with the key's type, for instance ssh-ed25519",

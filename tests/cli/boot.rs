@@ -50,6 +50,28 @@ fn everything_that_is_missing_is_listed_at_once() {
 }
 
 #[test]
+fn little_memory_is_warned_of_before_a_boot() {
+    let user = user().with("PATH", "/nowhere");
+    user.write_unbootable("some.img", 1 << 20);
+    let boot = |memory: &str| {
+        let words = ["boot", "some.img", "--memory", memory];
+        run(&mut user.sdbuild(&words)).assert_exit_code(3).stderr
+    };
+    let warning = "128 MiB of memory may be too little";
+    assert!(boot("128").contains(warning), "{}", boot("128"));
+    assert!(!boot("512").contains("memory"), "{}", boot("512"));
+}
+
+#[test]
+fn a_boot_test_without_a_key_is_warned_of_before_the_build() {
+    let user = user();
+    user.write("sd-card.nix", GOOD);
+    let warning = "the boot test may be unable to log in: there is no SSH key in ";
+    let failed = run(&mut user.build(&["--boot-test"])).assert_exit_code(3);
+    assert!(failed.stderr.contains(warning), "{}", failed.stderr);
+}
+
+#[test]
 fn newest_image_is_taken_when_none_is_named() {
     let user = user();
     for words in [&["boot"][..], &["flash"], &["inspect"]] {
@@ -58,7 +80,7 @@ fn newest_image_is_taken_when_none_is_named() {
             .assert_stderr_contains(&["there is no image in", "sdbuild build"]);
     }
     for words in [["boot", "none.img"], ["inspect", "none.img"]] {
-        let hint = "hint: without a name, the newest image here is taken";
+        let hint = "hint: without any argument, the newest image here is taken";
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
             .assert_stderr_contains(&[" none.img: there is no such file", hint]);

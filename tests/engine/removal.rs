@@ -317,6 +317,12 @@ fn a_container_that_took_the_name_of_a_stale_one_is_left_alone() {
             r#"[{{"Id":"first","Names":["/{name}"],"State":"exited","Labels":{{"dev.sdbuild.run":"0123456789ab",
                 "dev.sdbuild.role":"collector"}}}}]"#
         )),
+        "GET /info" => {
+            ok(r#"{"OSType":"linux","Architecture":"x86_64","SystemTime":"2026-01-01T00:02:00Z"}"#)
+        }
+        inspect if inspect.starts_with("GET /containers/first/") => {
+            ok(r#"{"State":{"Running":false,"FinishedAt":"2026-01-01T00:00:00Z"}}"#)
+        }
         inspect if inspect.starts_with("GET /containers/") => ok(
             r#"{"Id":"second","Config":{"Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"collector"}},
                 "State":{"Running":true}}"#,

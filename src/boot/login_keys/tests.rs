@@ -2,7 +2,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
-use crate::boot::request::Login;
 use crate::common::failure::Class;
 
 const PATH: &str = "/usr/bin:/bin:/run/current-system/sw/bin";
@@ -37,34 +36,29 @@ fn key_that_ssh_can_use_is_used() {
 fn keys_that_cannot_be_used_are_known_before_an_image_is_built() {
     let home = tempfile::tempdir().unwrap();
     let keys = home.path().join(".ssh");
-    let request = BootRequest {
-        home: Some(home.path().to_owned()),
-        path: PATH.into(),
-        login: Some(Login {
-            key: None,
-            user: "root".to_owned(),
-            is_default_user: true,
-            timeout: Duration::ZERO,
-            command: None,
-        }),
-        ..BootRequest::example()
-    };
-    let why = || none_is_usable(&request).map(|failure| failure.to_string());
-    assert_eq!(why(), None, "no directory");
     fs::create_dir(&keys).unwrap();
-    let Some((locked, _)) = pair(&keys, "locked", "secret") else {
+    // No agent of the user's, but ssh-keygen.
+    let programs = tempfile::tempdir().unwrap();
+    let Some(keygen) = find_program("ssh-keygen", OsStr::new(PATH)) else {
         return;
     };
-    if agent_has_any(OsStr::new(PATH)) {
-        return;
-    }
-    assert!(why().unwrap().contains("has a passphrase"));
+    std::os::unix::fs::symlink(keygen, programs.path().join("ssh-keygen")).unwrap();
+    let why = || {
+        let failure = no_usable_key(&keys, programs.path().as_os_str());
+        failure.map_or_else(String::new, |failure| failure.to_string())
+    };
+    assert!(why().starts_with("there is no SSH key in "), "{}", why());
+    fs::write(keys.join("config"), "Host x\n  identityFile ~/k\n").unwrap();
+    assert_eq!(why(), "", "ssh's own configuration names a key");
+    fs::remove_file(keys.join("config")).unwrap();
+    let (locked, _) = pair(&keys, "locked", "secret").unwrap();
+    assert!(why().contains("has a passphrase"), "{}", why());
     fs::remove_file(locked.with_extension("pub")).unwrap();
-    assert_eq!(why(), None, "ssh does not try a key of that name");
+    assert!(why().starts_with("there is no SSH key"), "not tried by ssh");
     fs::rename(&locked, keys.join("id_ed25519")).unwrap();
-    assert!(why().is_some());
+    assert!(why().contains("has a passphrase"), "{}", why());
     pair(&keys, "other", "").unwrap();
-    assert_eq!(why(), None, "one is enough");
+    assert_eq!(why(), "", "one is enough");
 }
 
 #[test]

@@ -57,7 +57,7 @@ pub(super) async fn prepare_boot_test(
             plan = plan.or_until_prompt();
         }
         plan.preflight()?;
-        plan.warn_of_keys(context);
+        plan.warn_of_keys(context).await?;
         let prepared = plan.prepare(context).await?;
         prepared.check_system(settings.system)?;
         Ok(prepared)

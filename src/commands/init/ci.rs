@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::failure::Failure;
 use crate::common::new_file::{self, Access};
-use crate::settings::{CONFIG_NAME, Init};
+use crate::settings::Init;
 use crate::template;
 
 /// A workflow to be written.

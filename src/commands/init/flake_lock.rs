@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure, OrFail as _};
-use crate::common::flake_ref::{FLAKE_FILE, FlakeLocation, FlakeRef};
+use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::new_file::{self, Access};
 use crate::common::scratch_dir::ScratchDir;
 use crate::nixos::flake;

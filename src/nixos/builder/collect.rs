@@ -125,12 +125,18 @@ fn result(exit: Exit, lines: &[String]) -> Result<Collected, Failure> {
         let figures = ["results ", "freed ", "total "];
         let is_message = |line: &&String| !figures.iter().any(|figure| line.starts_with(figure));
         let mut text: Vec<_> = lines.iter().filter(is_message).cloned().collect();
-        text.push(format!("exit status {}", exit.code));
-        if exit.oom_killed {
-            text.push("the container ran out of memory".to_owned());
-        }
-        return Err(Failure::environment(text.join("\n"))
-            .hint("`sdbuild clean` removes the whole volume; the next build creates a new one"));
+        text.push(if exit.oom_killed {
+            "the container ran out of memory".to_owned()
+        } else {
+            format!("exit status {}", exit.code)
+        });
+        // Nothing is wrong with a store whose collector was killed.
+        let hint = if exit.oom_killed || exit.signal().is_some() {
+            "run it again: what was removed so far stays removed, and all else is as it was"
+        } else {
+            "`sdbuild clean` removes the whole volume; the next build creates a new one"
+        };
+        return Err(Failure::environment(text.join("\n")).hint(hint));
     }
     parse(lines).or_internal("read what the collector wrote")
 }
@@ -198,14 +204,20 @@ mod tests {
     #[test]
     fn a_failure_has_messages_and_exit_status() {
         let lines = ["results 2", "error: disk I/O error"].map(str::to_owned);
-        let said = |code, oom_killed, lines: &[String]| {
+        let failure = |code, oom_killed, lines: &[String]| {
             let exit = Exit { code, oom_killed };
-            result(exit, lines).unwrap_err().to_string()
+            result(exit, lines).unwrap_err()
         };
-        let failed = said(1, false, &lines);
-        assert_eq!(failed, "error: disk I/O error\nexit status 1");
-        let killed = said(137, true, &[]);
-        assert_eq!(killed, "exit status 137\nthe container ran out of memory");
+        let failed = failure(1, false, &lines);
+        assert_eq!(failed.to_string(), "error: disk I/O error\nexit status 1");
+        assert!(failed.hints[0].contains("removes the whole volume"));
+        let exhausted = failure(137, true, &[]);
+        assert_eq!(exhausted.to_string(), "the container ran out of memory");
+        let killed = failure(137, false, &[]);
+        assert_eq!(killed.to_string(), "exit status 137");
+        for failure in [exhausted, killed] {
+            assert!(failure.hints[0].starts_with("run it again"), "{failure:?}");
+        }
     }
 
     #[test]

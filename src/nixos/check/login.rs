@@ -10,7 +10,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 13] = [
+pub(super) const RULES: [Rule; 12] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -22,16 +22,15 @@ pub(super) const RULES: [Rule; 13] = [
     Rule {
         id: "key-is-none",
         severity: Severity::Trap,
-        is: |facts, _| broken_keys(facts).filter(|_| !is_locked_out(facts)),
+        is: |facts, _| {
+            let keys = broken_keys(facts)?;
+            Some(if is_locked_out(facts) {
+                format!("{keys}, and no user has another key or a password")
+            } else {
+                keys
+            })
+        },
         why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
-        add: &[KEY_LINE],
-    },
-    Rule {
-        id: "key-is-none",
-        severity: Severity::Trap,
-        is: |facts, _| broken_keys(facts).filter(|_| is_locked_out(facts)),
-        why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), and no user has another key or \
-              a password: the machine starts and nobody can log in",
         add: &[KEY_LINE],
     },
     Rule {

@@ -75,7 +75,7 @@ fn a_good_configuration_has_no_findings() {
 fn each_rule_is_triggered_by_its_own_fact_only() {
     let root = |keys: &[&str], password| ("/users", json!([user("root", keys, password)]));
     let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=";
-    let table: [(&str, &[(&str, Value)]); 24] = [
+    let table: [(&str, &[(&str, Value)]); 25] = [
         ("no-image", &[("/image", json!(false))]),
         ("wrong-system", &[("/system", json!("x86_64-linux"))]),
         ("no-boot-loader", &[("/loaders", json!([]))]),
@@ -92,6 +92,13 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("no-network", &[("/network/dhcp", json!(false))]),
         ("wireless", &[("/network/wireless", json!(true))]),
         ("wireless-off", &[("/network/networks", json!(1))]),
+        (
+            "wireless-off",
+            &[
+                ("/network/networks", json!(1)),
+                ("/network/manager", json!(true)),
+            ],
+        ),
         ("console-is-open", &[("/autologin", json!("nixos"))]),
         ("state-version", &[("/state_version", json!(false))]),
         ("assertion", &[("/assertions", json!(["no"]))]),

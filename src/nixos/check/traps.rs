@@ -113,11 +113,11 @@ const RULES: [Rule; 14] = [
         severity: Severity::Note,
         is: |facts, _| {
             let net = &facts.network;
-            let is_off = net.networks > 0 && !net.wireless && !net.manager && !net.iwd;
+            let is_off = net.networks > 0 && !net.wireless;
             is_off.then(|| "networking.wireless.networks without networking.wireless.enable".into())
         },
-        why: "nothing joins the networks, so the machine is reachable by cable only",
-        add: &["networking.wireless.enable = true;"],
+        why: "only wpa_supplicant reads them, and it is off: neither NetworkManager nor iwd joins these networks",
+        add: &["networking.wireless.enable = true; # in place of NetworkManager and iwd"],
     },
     Rule {
         id: "state-version",

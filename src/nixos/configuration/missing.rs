@@ -2,60 +2,90 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use nix::unistd::geteuid;
+
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
 use crate::common::failure::{Class, Failure};
-use crate::common::flake_ref::FLAKE_FILE;
 use crate::common::nearest::nearest;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
-/// The name of a configuration unless the user names another one.
-const USUAL: &str = "sd-card.nix";
 /// Files of Nix that are packages and shells, and no configurations.
 const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
+/// The mode bit of a directory that everybody may write to.
+const WORLD_WRITABLE: u32 = 0o002;
 
 /// The command line that a hint suggests for another configuration.
 #[derive(Clone, Copy, Debug)]
 pub struct SuggestedCommand {
     name: &'static str,
-    /// The flag before the path of a configuration; `None` where the path is an argument, which may be a directory.
-    config_flag: Option<&'static str>,
+    takes: Takes,
+}
+
+/// How a command is told its configuration.
+#[derive(Clone, Copy, Debug)]
+enum Takes {
+    /// As an argument: a file or a directory.
+    Path,
+    /// As the value of this flag: a file; a flake with `--flake`.
+    File(&'static str),
+    /// Not at all, it takes that of the current directory; a flake with `--flake`.
+    CurrentDirectory,
 }
 
 impl SuggestedCommand {
     /// The subcommand `name` whose argument is the path of a configuration.
     #[must_use]
     pub fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            config_flag: None,
-        }
+        let takes = Takes::Path;
+        Self { name, takes }
     }
 
     /// The same for a subcommand that takes the path of a file with `flag`.
     #[must_use]
     pub fn with_flag(self, flag: &'static str) -> Self {
-        Self {
-            config_flag: Some(flag),
-            ..self
+        let takes = Takes::File(flag);
+        Self { takes, ..self }
+    }
+
+    /// The same for a subcommand that takes the configuration of the current directory.
+    #[must_use]
+    pub fn in_current_directory(self) -> Self {
+        let takes = Takes::CurrentDirectory;
+        Self { takes, ..self }
+    }
+
+    /// The command line with the file `path`, which is quoted for a shell; `None` if it takes none.
+    fn with_file(self, path: &str) -> Option<String> {
+        let name = self.name;
+        match self.takes {
+            Takes::Path => Some(format!("sdbuild {name} {path}")),
+            Takes::File(flag) => Some(format!("sdbuild {name} {flag} {path}")),
+            Takes::CurrentDirectory => None,
         }
     }
 
-    /// What its path may be.
-    fn takes(self) -> &'static str {
-        match self.config_flag {
-            None => "file or directory",
-            Some(_) => "file",
+    /// The command line with the directory `path`, which has a file `configuration`.
+    fn with_directory(self, path: &str, configuration: &str) -> String {
+        let (name, shown) = (self.name, quoted(path));
+        match self.takes {
+            Takes::Path => format!("sdbuild {name} {shown}"),
+            Takes::File(_) | Takes::CurrentDirectory if configuration == FLAKE_FILE => {
+                format!("sdbuild {name} --flake {shown}")
+            }
+            Takes::File(flag) => {
+                format!(
+                    "sdbuild {name} {flag} {}",
+                    quoted(&format!("{path}/{configuration}"))
+                )
+            }
+            Takes::CurrentDirectory => format!("cd {shown} && sdbuild {name}"),
         }
-    }
-
-    /// The command line with `path`, which is quoted for a shell.
-    fn with(self, path: &str) -> String {
-        let flag = self.config_flag.map(|flag| format!("{flag} "));
-        format!("sdbuild {} {}{path}", self.name, flag.unwrap_or_default())
     }
 }
 
@@ -73,33 +103,42 @@ pub(super) fn not_readable(path: &Path, error: io::Error, command: SuggestedComm
     } else if is_missing && flake.is_file() {
         failure.hint(flake_hint(&flake, path, command))
     } else if is_missing {
-        failure.hint(missing_hint(path, command))
+        let hints = missing_hints(path, command).into_iter();
+        hints.fold(failure, Failure::hint)
     } else {
         failure.hint("the file and its directory must be readable")
     }
 }
 
 /// What may be meant by a configuration that does not exist.
-fn missing_hint(path: &Path, command: SuggestedCommand) -> String {
+fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let modules = modules_in(directory);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let shown = |module: &str| quoted(&shown_path(&directory.join(module)));
-    if name != USUAL {
-        return match nearest(&name, modules.iter().map(String::as_str)) {
-            Some(meant) => format!("did you mean {}?", shown(meant)),
-            None => modules_hint(directory, &modules, command)
-                .unwrap_or_else(|| path_hint(command).to_owned()),
-        };
+    if name != CONFIG_NAME {
+        return vec![mistyped_hint(directory, &name, &modules, command)];
     }
-    nearby_hint(directory, modules, command).unwrap_or_else(|| no_module_hint(directory, command))
+    if let Some(hint) = parent_hint(directory, command) {
+        return vec![hint, no_module_hint(directory, command)];
+    }
+    let modules = configurations(modules);
+    let by_name = only_file_hint(directory, &modules, command)
+        .or_else(|| modules_hint(directory, &modules, command));
+    match (by_name, subdirectory_hint(directory, command)) {
+        (Some(hint), _) => vec![hint],
+        (None, Some(hint)) => vec![hint, no_module_hint(directory, command)],
+        (None, None) => vec![no_module_hint(directory, command)],
+    }
 }
 
-/// The configuration that may be meant in the current directory, which has neither `sd-card.nix` nor `flake.nix`: another
-/// file, or one of a directory below or above it. `None` if there is none.
+/// The configuration that may be meant in the current directory, which has neither `sd-card.nix` nor `flake.nix`: that of a
+/// directory above it, the only file, or that of a directory in it. `None` if there is none.
 pub fn configuration_nearby(command: SuggestedCommand) -> Option<String> {
     let here = std::env::current_dir().ok()?;
-    nearby_hint(&here, modules_in(&here), command)
+    let modules = configurations(modules_in(&here));
+    parent_hint(&here, command)
+        .or_else(|| only_file_hint(&here, &modules, command))
+        .or_else(|| subdirectory_hint(&here, command))
 }
 
 /// The names of the files of Nix in `directory`.
@@ -113,72 +152,96 @@ fn modules_in(directory: &Path) -> Vec<String> {
     modules
 }
 
-/// Which configuration may be meant in `directory`, which has `modules` and no `sd-card.nix`.
-fn nearby_hint(
+/// Those of `modules` that may be configurations.
+fn configurations(mut modules: Vec<String>) -> Vec<String> {
+    modules.retain(|module| !PACKAGES.contains(&module.as_str()));
+    modules
+}
+
+/// What to do about a file `name` that `directory` does not have.
+fn mistyped_hint(
     directory: &Path,
-    mut modules: Vec<String>,
+    name: &str,
+    modules: &[String],
+    command: SuggestedCommand,
+) -> String {
+    match nearest(name, modules.iter().map(String::as_str)) {
+        Some(meant) => format!(
+            "did you mean {}?",
+            quoted(&shown_path(&directory.join(meant)))
+        ),
+        None => modules_hint(directory, modules, command)
+            .unwrap_or_else(|| path_hint(command).to_owned()),
+    }
+}
+
+/// The only one of `modules`, or the one with NixOS's usual name.
+fn only_file_hint(
+    directory: &Path,
+    modules: &[String],
     command: SuggestedCommand,
 ) -> Option<String> {
-    modules.retain(|module| !PACKAGES.contains(&module.as_str()));
     let usual = modules.iter().find(|module| *module == "configuration.nix");
-    if let Some(module) = usual.or(modules.first().filter(|_| modules.len() == 1)) {
-        let shown = quoted(&shown_path(&directory.join(module)));
-        return Some(format!("to use {module} instead: {}", command.with(&shown)));
-    }
-    modules_hint(directory, &modules, command)
-        .or_else(|| subdirectory_hint(directory, command))
-        .or_else(|| parent_hint(directory, command).filter(|_| is_here(directory)))
+    let module = usual.or(modules.first().filter(|_| modules.len() == 1))?;
+    let given = command.with_file(&quoted(&shown_path(&directory.join(module))))?;
+    Some(format!("to use {module} instead: {given}"))
 }
 
 /// What to do about a path of nothing.
 fn path_hint(command: SuggestedCommand) -> &'static str {
-    match command.config_flag {
-        None => "check the path: it may be that of a file, or of a directory with an sd-card.nix",
-        Some(_) => "check the path: it must be that of a file",
+    match command.takes {
+        Takes::Path => {
+            "check the path: it may be that of a file, or of a directory with an sd-card.nix"
+        }
+        Takes::File(_) | Takes::CurrentDirectory => "check the path: it must be that of a file",
     }
 }
 
-/// The nearest directory above the current `directory` with a configuration or a flake; `None` if there is none.
+/// The nearest directory above the current `directory` with a configuration or a flake, as far as the git repository goes, and
+/// as far as only the user can write to the directories; `None` if there is none.
 fn parent_hint(directory: &Path, command: SuggestedCommand) -> Option<String> {
-    let parents = directory.ancestors().enumerate().skip(1);
-    let mut parents = parents.filter(|(_, parent)| parent.file_name().is_some());
-    let (levels, name) = parents.find_map(|(levels, parent)| {
-        let names = [USUAL, FLAKE_FILE].into_iter();
-        let mut taken = names.filter(|name| command.config_flag.is_none() || *name == USUAL);
-        taken
-            .find(|name| parent.join(name).is_file())
-            .map(|name| (levels, name))
-    })?;
-    let up = vec![".."; levels].join("/");
-    let given = match command.config_flag {
-        None => up.clone(),
-        Some(_) => format!("{up}/{name}"),
-    };
-    Some(format!(
-        "the directory {up} has {name}: {}",
-        command.with(&given)
-    ))
+    if !is_here(directory) {
+        return None;
+    }
+    let inner = directory.ancestors();
+    // Above the top of a repository another project begins.
+    let inner = inner.take_while(|dir| !dir.join(".git").exists());
+    let parents = inner.filter_map(Path::parent);
+    let mut parents = parents.take_while(|dir| is_the_users_own(dir)).enumerate();
+    let (index, name) =
+        parents.find_map(|(index, parent)| Some((index, configuration_in(parent)?)))?;
+    let up = vec![".."; index + 1].join("/");
+    let given = command.with_directory(&up, name);
+    Some(format!("the directory {up} has {name}: {given}"))
 }
 
-/// The first subdirectory with a configuration; `None` if there is none.
+/// Whether `dir` belongs to the user, and nobody else can put a file there; not the home directory, where a `flake.nix` is
+/// mostly another system's.
+fn is_the_users_own(dir: &Path) -> bool {
+    let is_own =
+        |meta: fs::Metadata| meta.uid() == geteuid().as_raw() && meta.mode() & WORLD_WRITABLE == 0;
+    let is_home = std::env::home_dir().is_some_and(|home| home == dir);
+    !is_home && dir.parent().is_some() && fs::metadata(dir).is_ok_and(is_own)
+}
+
+/// The first subdirectory with a configuration or a flake; `None` if there is none.
 fn subdirectory_hint(directory: &Path, command: SuggestedCommand) -> Option<String> {
-    let name = USUAL;
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     let dirs = files.map(|file| file.path());
-    let mut dirs: Vec<_> = dirs.filter(|dir| dir.join(name).is_file()).collect();
-    dirs.sort();
-    let first = dirs.first()?;
-    let shown = quoted(&shown_path(first));
-    let more = match dirs.len() - 1 {
+    let mut found: Vec<_> = dirs
+        .filter_map(|dir| Some((configuration_in(&dir)?, dir)))
+        .collect();
+    // The names are in the order in which they are taken.
+    found.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| x.cmp(y)));
+    let (name, first) = found.first()?;
+    let shown = shown_path(first);
+    let more = match found.len() - 1 {
         0 => String::new(),
         1 => ", and another directory has one".to_owned(),
         more => format!(", and {more} other directories have one"),
     };
-    let given = match command.config_flag {
-        None => command.with(&shown),
-        Some(_) => command.with(&quoted(&shown_path(&first.join(name)))),
-    };
-    Some(format!("{shown} has one: {given}{more}"))
+    let given = command.with_directory(&shown, name);
+    Some(format!("{} has {name}: {given}{more}", quoted(&shown)))
 }
 
 /// The modules that are in the directory, of which one may be meant; `None` if there is none.
@@ -186,8 +249,8 @@ fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand)
     // Which of several is a configuration, is not known.
     let given = match modules {
         [] => return None,
-        [only] => quoted(&shown_path(&directory.join(only))),
-        _ => "FILE".to_owned(),
+        [only] => command.with_file(&quoted(&shown_path(&directory.join(only))))?,
+        _ => command.with_file("FILE")?,
     };
     let names: Vec<&str> = modules
         .iter()
@@ -205,9 +268,8 @@ fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand)
     };
     let verb = if modules.len() == 1 { "is" } else { "are" };
     Some(format!(
-        "{place} {verb} {}{more}: {}",
-        names.join(", "),
-        command.with(&given)
+        "{place} {verb} {}{more}: {given}",
+        names.join(", ")
     ))
 }
 
@@ -218,11 +280,15 @@ fn is_here(directory: &Path) -> bool {
 /// What to do about a `directory` without any module.
 fn no_module_hint(directory: &Path, command: SuggestedCommand) -> String {
     if is_here(directory) || !directory.is_dir() {
-        return format!(
-            "`sdbuild init` writes one into the current directory; for one elsewhere give its {}: {}",
-            command.takes(),
-            command.with("PATH")
-        );
+        let kind = match command.takes {
+            Takes::Path => "file or directory",
+            Takes::File(_) | Takes::CurrentDirectory => "file",
+        };
+        let init = "`sdbuild init` writes one into the current directory";
+        return match command.with_file("PATH") {
+            Some(given) => format!("{init}; for one elsewhere give its {kind}: {given}"),
+            None => init.to_owned(),
+        };
     }
     let shown = quoted(&shown_path(directory));
     format!("the directory {shown} has no configuration: `sdbuild init {shown}` writes one there")

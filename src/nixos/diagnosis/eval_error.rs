@@ -2,6 +2,7 @@
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
 use super::evidence::ExitContext;
+use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
 use super::{nixpkgs_file, syntax_error, undefined_variable};
 use crate::common::image_format::in_place_of;
@@ -170,11 +171,7 @@ fn lock_hint(summary: &str) -> &'static str {
     let named = summary.split_once("flake '");
     let flake = named.and_then(|(_, rest)| rest.split('\'').next());
     let flake = flake.unwrap_or_default();
-    let is_local = ["path:", "git+file:"]
-        .iter()
-        .any(|scheme| flake.starts_with(scheme))
-        || !flake.contains(':');
-    if is_local {
+    if is_local(flake) {
         "`sdbuild lock`, with the same --flake, completes flake.lock; a build never changes it"
     } else {
         "clone the repository, and complete its flake.lock there: sdbuild lock"

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::evidence::{ExitContext, Findings};
-use crate::common::flake_ref::FLAKE_FILE;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::layout::CONFIG_DIR;
@@ -96,22 +96,32 @@ pub(super) fn missing_output_hint(summary: &str) -> Option<String> {
     }
 }
 
-/// What to write in the user's own `flake.nix` if it has no `outputs`.
+/// What to do about a flake without `outputs`: the user's own one, or an input.
 pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
-    let (_, rest) = summary.strip_prefix("flake '")?.split_once('\'')?;
-    let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
-    let names = attribute_names(&text);
-    // It may be about an input.
-    if rest != " lacks attribute 'outputs'" || names.contains("outputs") {
+    let (flake, rest) = summary.strip_prefix("flake '")?.split_once('\'')?;
+    if rest != " lacks attribute 'outputs'" {
         return None;
     }
-    Some(
-        match similar_names("outputs", names.iter().map(String::as_str)) {
-            Some(similar) => format!("rename {similar} to outputs in flake.nix"),
-            None => "a flake.nix has inputs = { … }; and outputs = { self, nixpkgs, ... }: { … };"
-                .to_owned(),
-        },
-    )
+    if !is_local(flake) {
+        return Some("if that is no flake, give the input `flake = false;`".to_owned());
+    }
+    let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
+    let names = attribute_names(&text);
+    // Otherwise it is about an input, or the file is more than a plain set.
+    if names.is_empty() || names.contains("outputs") {
+        return None;
+    }
+    let similar = similar_names("outputs", names.iter().map(String::as_str));
+    Some(match similar {
+        Some(similar) => format!("rename {similar} to outputs in flake.nix"),
+        None => "add outputs = { self, nixpkgs, ... }: { … }; to flake.nix".to_owned(),
+    })
+}
+
+/// Whether the reference `flake` is that of a directory of this machine.
+pub(super) fn is_local(flake: &str) -> bool {
+    let schemes = ["path:", "git+file:"];
+    schemes.iter().any(|scheme| flake.starts_with(scheme)) || !flake.contains(':')
 }
 
 /// The name that the flake lacks, and the list of those that it has.

@@ -1,7 +1,5 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
-use std::path::Path;
-
 use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::{ExitContext, Findings};
 use super::flake_source::{missing_output_hint, no_outputs_hint, outputs_hint};
@@ -39,7 +37,7 @@ pub(super) enum Mistake {
     LibraryFunction,
     /// A path in quotes.
     QuotedPath,
-    /// A path in the place of the list of `imports`.
+    /// A path in place of a list, in `imports` or `modules`.
     ImportsWithoutList,
     /// A file in `imports` that is not a module.
     NotAModule,
@@ -167,10 +165,9 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
 
 fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let path = summary.strip_prefix("expected a list but found a path: ")?;
-    let name = Path::new(path).file_name()?.to_str()?;
-    let place = context.files?.place_that_names(path)?;
+    let (place, attribute, written) = context.files?.place_of_path(path)?;
     Some(format!(
-        "{}{place}: imports is a list: imports = [ ./{name} ];",
+        "{}{place}: {attribute} is a list: {attribute} = [ {written} ];",
         context.shown_dir
     ))
 }

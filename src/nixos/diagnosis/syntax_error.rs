@@ -7,9 +7,6 @@ use crate::nixos::log::{NixError, Position};
 /// What some editors write in front of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What to do about a file whose first byte is none of a text, and that cannot be read as one.
-const NO_UTF_8: &str = "the file is not UTF-8, perhaps UTF-16: save it as UTF-8";
-
 /// The mistake that Nix noticed only later.
 struct Cause {
     /// The line that it is in, counted from 1.
@@ -21,10 +18,11 @@ struct Cause {
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
-    let Some(text) = context.files?.text(&position.file) else {
-        let is_first = (position.line, position.column) == (1, 1);
-        return is_first.then(|| NO_UTF_8.to_owned());
-    };
+    let files = context.files?;
+    if files.is_utf_16(&position.file) {
+        return Some("the file is in UTF-16, which Nix does not read: save it as UTF-8".to_owned());
+    }
+    let text = files.text(&position.file)?;
     if text.trim().is_empty() {
         return Some("the file is empty: `sdbuild init` writes a configuration".to_owned());
     }

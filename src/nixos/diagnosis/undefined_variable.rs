@@ -1,16 +1,15 @@
 //! Names that are not bound, and what may be meant by them.
 
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::mistake::ARGUMENTS;
 use super::names::quoted_after;
-use crate::common::flake_ref::FLAKE_FILE;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
 use crate::common::ssh_key::KEY_TYPES;
-use crate::nixos::flake::InputNames;
+use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::log::{NixError, Position};
 
 /// The syntax around a name.
@@ -64,17 +63,19 @@ fn argument_of_outputs(context: &ExitContext<'_>, error: &NixError, name: &str) 
     let text = context.files?.text(file)?;
     let is_flake = Path::new(file).file_name() == Some(OsStr::new(FLAKE_FILE));
     let names = is_flake.then(|| InputNames::read(&text))?;
-    if !names.inputs.contains(name) && !["nixpkgs", "self"].contains(&name) {
+    let is_declared = names.inputs.contains(name) || name == SELF;
+    if !is_declared && name != "nixpkgs" {
         return None;
     }
-    let others = names.arguments.iter().map(String::as_str);
-    let others = others.filter(|other| !["...", name].contains(other));
-    let all: BTreeSet<&str> = others.chain(["self", name]).collect();
-    let all: Vec<&str> = all.into_iter().collect();
-    Some(format!(
-        "the outputs of a flake get its inputs as arguments: outputs = {{ {}, ... }}:",
-        all.join(", ")
-    ))
+    let get = match &names.all {
+        Some(all) if name != SELF => format!("write {all}.{name}"),
+        Some(_) | None => format!("add {name} to the {{ … }} of the outputs"),
+    };
+    Some(if is_declared {
+        get
+    } else {
+        format!("{get}, and declare the input: inputs.{name}.url = \"…\";")
+    })
 }
 
 /// What stands around the `name` at `position` of `text`.

@@ -11,7 +11,9 @@ type Token<'a> = (Kind, &'a str);
 /// The names of the inputs that the `flake.nix` with this text declares: those of its `inputs`, and the other arguments of
 /// its `outputs`. What is not plain is left out: Nix says what is wrong with it.
 pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
-    let InputNames { inputs, arguments } = InputNames::read(text);
+    let InputNames {
+        inputs, arguments, ..
+    } = InputNames::read(text);
     inputs.into_iter().chain(arguments).collect()
 }
 
@@ -33,6 +35,8 @@ pub(in crate::nixos) struct InputNames {
     pub(in crate::nixos) inputs: BTreeSet<String>,
     /// The arguments of its `outputs`, except `self`: Nix takes those that are not among the inputs for inputs too.
     pub(in crate::nixos) arguments: BTreeSet<String>,
+    /// The argument that has all of them: `inputs` of `inputs: …` and of `{ … }@inputs: …`.
+    pub(in crate::nixos) all: Option<String>,
 }
 
 impl InputNames {
@@ -54,6 +58,7 @@ impl InputNames {
                 ["outputs"] => {
                     let arguments = arguments(value).into_iter().map(str::to_owned);
                     names.arguments.extend(arguments);
+                    names.all = argument_with_all(value).map(str::to_owned);
                 }
                 _ => {}
             }
@@ -171,6 +176,25 @@ fn arguments<'a>(function: &[Token<'a>]) -> Vec<&'a str> {
         _ => None,
     };
     arguments.filter(|_| is_function).filter_map(name).collect()
+}
+
+/// The name of the argument of a function that is the whole set: of `NAME: …`, `NAME@{ … }: …` and `{ … }@NAME: …`.
+fn argument_with_all<'a>(function: &[Token<'a>]) -> Option<&'a str> {
+    match function {
+        [
+            (Kind::TOKEN_IDENT, name),
+            (Kind::TOKEN_COLON | Kind::TOKEN_AT, _),
+            ..,
+        ] => Some(name),
+        [(Kind::TOKEN_L_BRACE, _), rest @ ..] => {
+            let inner = split(rest, Kind::TOKEN_R_BRACE).into_iter().next()?;
+            match rest.get(inner.len() + 1..)? {
+                [(Kind::TOKEN_AT, _), (Kind::TOKEN_IDENT, name), ..] => Some(name),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
 }
 
 /// `tokens` divided at each `separator` that is in no brackets and belongs to no `let`, `with` or `assert`.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::lock_file;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::FLAKE_FILE;
 use crate::nixos::git::Git;
 
 /// Names of untracked files that a warning lists; the rest is counted.

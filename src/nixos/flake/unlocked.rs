@@ -5,8 +5,9 @@ use std::path::Path;
 use super::declared_inputs::{InputNames, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::Failure;
-use crate::common::flake_ref::{FLAKE_FILE, FlakeRef};
+use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
@@ -39,7 +40,9 @@ pub(super) fn flake_text(dir: &Path) -> Option<String> {
 /// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that may be a mistyped name of an input:
 /// what to do about it.
 pub(super) fn mistyped_argument(missing: &[String], text: &str) -> Option<Failure> {
-    let InputNames { inputs, arguments } = InputNames::read(text);
+    let InputNames {
+        inputs, arguments, ..
+    } = InputNames::read(text);
     let known = || inputs.iter().map(String::as_str);
     let mut suspects = missing
         .iter()

@@ -21,7 +21,7 @@ fn hints_of_shell_name_its_flag() {
     CliTest::new(&["shell"])
         .file("pi/sd-card.nix", GOOD)
         .exit_code(2)
-        .stderr("hint: pi has one: sdbuild shell --config pi/sd-card.nix")
+        .stderr("hint: pi has sd-card.nix: sdbuild shell --config pi/sd-card.nix")
         .run();
     CliTest::new(&["shell", "--config", "no/such.nix"])
         .exit_code(2)
@@ -75,7 +75,13 @@ fn missing_configuration_names_what_is_there_instead() {
         .file("default.nix", GOOD)
         .file("kitchen/sd-card.nix", GOOD)
         .exit_code(2)
-        .stderr("hint: kitchen has one: sdbuild build kitchen\n")
+        .stderr("hint: kitchen has sd-card.nix: sdbuild build kitchen\n")
+        .run();
+    CliTest::new(&["build"])
+        .file("kitchen/flake.nix", GOOD)
+        .exit_code(2)
+        .stderr("hint: kitchen has flake.nix: sdbuild build kitchen\n")
+        .stderr("hint: `sdbuild init` writes one")
         .run();
     CliTest::new(&["build", "no/such"])
         .exit_code(2)
@@ -86,20 +92,45 @@ fn missing_configuration_names_what_is_there_instead() {
 #[test]
 fn a_configuration_above_the_current_directory_is_named() {
     let user = user();
-    let sub = user.home.path().join("modules/wifi");
+    let home = user.home.path().to_str().unwrap().to_owned();
+    let user = user.with("HOME", home);
+    let project = user.home.path().join("pi");
+    let sub = project.join("modules/wifi");
     fs::create_dir_all(&sub).unwrap();
-    let hint = |words: &[&str]| {
+    let said = |words: &[&str]| {
         let mut command = user.sdbuild(words);
         let outcome = run(command.current_dir(&sub));
         format!("{}{}", outcome.stdout, outcome.stderr)
     };
+    // That of the home directory may be another system's.
     user.write("flake.nix", "{ outputs = _: { }; }");
-    let flake = "hint: the directory ../.. has flake.nix: sdbuild build ../..\n";
-    assert!(hint(&["build"]).contains(flake), "{}", hint(&["build"]));
-    assert!(hint(&[]).contains(flake), "{}", hint(&[]));
-    user.write("modules/sd-card.nix", GOOD);
-    let module = "hint: the directory .. has sd-card.nix: sdbuild check ..\n";
-    assert!(hint(&["check"]).contains(module), "{}", hint(&["check"]));
+    assert!(!said(&["build"]).contains(".."), "{}", said(&["build"]));
+    user.write("pi/flake.nix", "{ outputs = _: { }; }");
+    user.write("pi/modules/wifi/wifi.nix", "{ }");
+    let flake = "hint: the directory ../.. has flake.nix: sdbuild ";
+    for (words, command) in [
+        (&["build"][..], "build ../.."),
+        (&[], "build ../.."),
+        (&["shell"], "shell --flake ../.."),
+        (&["lock"], "lock --flake ../.."),
+    ] {
+        let text = said(words);
+        assert!(text.contains(&format!("{flake}{command}\n")), "{text}");
+    }
+    assert!(said(&["build"]).contains("hint: `sdbuild init` writes one"));
+    user.write("pi/modules/sd-card.nix", GOOD);
+    let module = "hint: the directory .. has sd-card.nix: ";
+    for (words, command) in [
+        ("check", "sdbuild check .."),
+        ("shell", "sdbuild shell --config ../sd-card.nix"),
+        ("lock", "cd .. && sdbuild lock"),
+    ] {
+        let text = said(&[words]);
+        assert!(text.contains(&format!("{module}{command}\n")), "{text}");
+    }
+    // Another project begins at the top of a repository.
+    fs::create_dir(sub.join(".git")).unwrap();
+    assert!(!said(&["build"]).contains(".."), "{}", said(&["build"]));
 }
 
 #[test]

@@ -108,17 +108,28 @@ fn a_thrown_message_names_its_line() {
 
 #[test]
 fn imports_that_are_no_list_name_the_line() {
-    let failure = recorded("imports-without-list");
+    let failed = recorded("imports-without-list");
+    let message = "expected a list but found a path: pi/wifi.nix";
     let hint = "pi/c.nix:3: imports is a list: imports = [ ./wifi.nix ];";
-    assert_hint(
-        &failure,
-        "expected a list but found a path: pi/wifi.nix",
-        hint,
+    assert_hint(&failed, message, hint);
+    let log = recording("imports-without-list", "log");
+    let hints = |nix: &str| failure(nix, &log, "").hints.concat();
+    let written = hints("{\n  modules = ../a/wifi.nix;\n}");
+    assert_eq!(
+        written,
+        "pi/c.nix:2: modules is a list: modules = [ ../a/wifi.nix ];"
     );
+    for other in [
+        "x = map f ./wifi.nix;",
+        "imports = [ ./wifi.nix ];",
+        "# imports = ./wifi.nix;",
+    ] {
+        assert_eq!(hints(other), "", "{other}");
+    }
 }
 
 #[test]
 fn a_file_in_another_encoding_is_recognised() {
-    let hint = "the file is not UTF-8, perhaps UTF-16: save it as UTF-8";
+    let hint = "the file is in UTF-16, which Nix does not read: save it as UTF-8";
     assert_hint(&recorded("utf-16"), "syntax error", hint);
 }

@@ -113,30 +113,45 @@ fn outputs_without_an_ellipsis_are_written_out() {
 
 #[test]
 fn inputs_are_arguments_of_the_outputs() {
-    assert_hint(
-        &recorded("flake-undefined-input"),
-        "pi/flake.nix:3:30: undefined variable 'nixpkgs'",
-        "its inputs as arguments: outputs = { nixpkgs, self, ... }:",
-    );
+    let message = "pi/flake.nix:3:30: undefined variable 'nixpkgs'";
+    let add = "add nixpkgs to the { … } of the outputs";
+    let declare = ", and declare the input: inputs.nixpkgs.url = ";
+    let undeclared = recorded("flake-undefined-input");
+    assert_hint(&undeclared, message, &format!("{add}{declare}"));
+    let nix = recording("flake-undefined-input", "nix");
+    let log = recording("flake-undefined-input", "log");
+    for arguments in ["inputs:", "{ self, ... }@inputs:", "inputs@{ self, ... }:"] {
+        let [nix, log] = [&nix, &log].map(|text| text.replace("{ self, ... }:", arguments));
+        let hints = failure(&nix, &log, "").hints.concat();
+        assert!(
+            hints.starts_with(&format!("write inputs.nixpkgs{declare}")),
+            "{hints}"
+        );
+    }
+    let nix = nix.replacen('{', "{ inputs.nixpkgs.url = \"x\";", 1);
+    assert_eq!(failure(&nix, &log, "").hints, [add]);
 }
 
 #[test]
 fn a_flake_without_outputs_is_mended() {
     let renamed = recorded("flake-without-outputs");
-    assert_hint(
-        &renamed,
-        "lacks attribute 'outputs'",
-        "rename output to outputs in flake.nix",
-    );
+    let hint = "rename output to outputs in flake.nix";
+    assert_hint(&renamed, "lacks attribute 'outputs'", hint);
     let log = recording("flake-without-outputs", "log");
     let none = failure("{ inputs = { }; }", &log, "");
-    assert!(
-        none.hints[0].contains("outputs = { self, nixpkgs, ... }:"),
-        "{none:?}"
-    );
-    // That of an input, whose text is not here.
-    let whole = failure("{ outputs = { self }: { }; }", &log, "");
-    assert!(whole.hints.is_empty(), "{whole:?}");
+    let add = "add outputs = { self, nixpkgs, ... }: { … }; to flake.nix";
+    assert_eq!(none.hints, [add]);
+    let remote = log.replace("path:/build/config", "github:me/data");
+    let input = failure("{ outputs = { self }: { }; }", &remote, "");
+    assert!(input.hints[0].contains("flake = false"), "{input:?}");
+    // A local input, or a set that is not plain.
+    for text in [
+        "{ outputs = { self }: { }; }",
+        "rec { outputs = { self }: { }; }",
+    ] {
+        let other = failure(text, &log, "");
+        assert!(other.hints.is_empty(), "{other:?}");
+    }
 }
 
 #[test]
