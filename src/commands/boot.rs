@@ -143,7 +143,7 @@ impl BootPlan {
         let events = &context.events;
         events.warn(format!("the boot test may be unable to log in: {failure}"));
         for hint in &failure.hints {
-            events.notice(hint);
+            events.notice(format!("hint: {hint}"));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::commands::newer_file::newer_file;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::image_name::{Sidecar, is_build_result, is_image};
@@ -46,8 +47,16 @@ pub(super) fn changed_since(image: &Path, here: &Path) -> Option<PathBuf> {
 
 /// What is said of an image where `file` of the configuration is newer.
 pub(super) fn rebuild_advice(file: &Path) -> String {
-    let file = quoted(&file.to_string_lossy());
-    format!("{file} is newer: `sdbuild build` makes a new image if it is part of the configuration")
+    let shown = quoted(&file.to_string_lossy());
+    let is_configuration = [CONFIG_NAME, FLAKE_FILE]
+        .iter()
+        .any(|name| file == Path::new(name));
+    let condition = if is_configuration {
+        ""
+    } else {
+        " if it is part of the configuration"
+    };
+    format!("{shown} is newer: `sdbuild build` makes a new image{condition}")
 }
 
 /// The newest image in the current directory `here` and in the output directory.

@@ -54,10 +54,24 @@ impl UserFiles {
         }
     }
 
-    /// The text of the file that the builder has at `path`; `None` for everything but the configuration's own files.
+    /// The text of the file that the builder has at `path`, as far as it is UTF-8; `None` for everything but the configuration's
+    /// own files.
     pub(super) fn text(&self, path: &str) -> Option<String> {
         let name = own_name(path)?;
-        plain_file::read_text(&self.root.join(name), MAX_MODULE_BYTES).ok()
+        let bytes = plain_file::read(&self.root.join(name), MAX_MODULE_BYTES).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The first place in the configuration that is not UTF-8, as `sd-card.nix:4`.
+    pub(super) fn place_that_is_not_utf_8(&self) -> Option<String> {
+        self.modules().iter().find_map(|module| {
+            let bytes = plain_file::read(module, MAX_MODULE_BYTES).ok()?;
+            let valid = std::str::from_utf8(&bytes).err()?.valid_up_to();
+            let before = bytes.iter().take(valid);
+            let line = 1 + before.filter(|byte| **byte == b'\n').count();
+            let module = module.strip_prefix(&self.root).ok()?.display();
+            Some(format!("{module}:{line}"))
+        })
     }
 
     /// Why the builder does not have the file at `path`, which it looked for, and what to do.
@@ -153,19 +167,24 @@ impl UserFiles {
 
     /// The same with what else is found there.
     fn search<T>(&self, find: impl Fn(&str) -> Option<(usize, T)>) -> Option<(String, T)> {
-        let files = walk(&self.root, true).ok()?.flatten();
+        self.modules().iter().find_map(|module| {
+            let text = plain_file::read_text(module, MAX_MODULE_BYTES).ok()?;
+            let (line, found) = find(&text)?;
+            let module = module.strip_prefix(&self.root).ok()?.display();
+            Some((format!("{module}:{line}"), found))
+        })
+    }
+
+    /// The files of the configuration that are searched, itself first.
+    fn modules(&self) -> Vec<PathBuf> {
+        let files = walk(&self.root, true).into_iter().flatten().flatten();
         let modules = files.filter(|file| file.extension().is_some_and(|kind| kind == "nix"));
         let mut modules: Vec<PathBuf> = modules.take(MAX_SEARCHED).collect();
         modules.sort();
         if let Some(first) = &self.first {
             modules.insert(0, first.clone());
         }
-        modules.iter().find_map(|module| {
-            let text = plain_file::read_text(module, MAX_MODULE_BYTES).ok()?;
-            let (line, found) = find(&text)?;
-            let module = module.strip_prefix(&self.root).ok()?.display();
-            Some((format!("{module}:{line}"), found))
-        })
+        modules
     }
 
     /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.

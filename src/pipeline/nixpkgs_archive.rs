@@ -10,7 +10,7 @@ use crate::nixos::nixpkgs::Nixpkgs;
 use crate::settings::{self, SourceChoice};
 
 /// What helps, besides a look at the network, where no server has it.
-pub(in crate::pipeline) const NAME_ANOTHER: &str = "or name a checkout or an archive that this machine reaches: --nixpkgs DIR|URL, or nixpkgs in sdbuild.toml";
+pub(in crate::pipeline) const NAME_ANOTHER: &str = "or name a checkout or an archive that this machine reaches: --nixpkgs DIR|URL, or nixpkgs in your own ~/.config/sdbuild/sdbuild.toml";
 
 /// An archive of nixpkgs that a build needs.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::options::Options;
 use crate::common::failure::{Class, Failure, OrFail};
-use crate::common::nearest::{is_typo, nearest};
+use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::plain_file;
 
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
@@ -117,20 +117,35 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
     )
 }
 
-/// What to do instead with a setting of the command line that a file cannot have.
+/// Settings of the command line that a file cannot have, without punctuation, and what to do instead.
+const ONLY_FLAGS: [(&str, &str); 7] = [
+    (
+        "config",
+        "give the configuration on the command line: `sdbuild build PATH`",
+    ),
+    (
+        "hostname",
+        "give --hostname NAME, or set networking.hostName in the configuration",
+    ),
+    ("root", "give --root DIR"),
+    (
+        "set",
+        "give --set OPTION=VALUE, or set the option in the configuration",
+    ),
+    ("loginkey", "give --login-key FILE"),
+    ("overrideinput", "give --override-input INPUT DIR"),
+    (
+        "sshkey",
+        "give --ssh-key FILE, or set users.users.root.openssh.authorizedKeys.keys in the configuration",
+    ),
+];
+
+/// What to do instead with a setting of the command line that a file cannot have, also if its name is mistyped.
 fn only_a_flag(key: &str) -> Option<&'static str> {
-    Some(match letters(key).as_str() {
-        "config" => "give the configuration on the command line: `sdbuild build PATH`",
-        "hostname" => "give --hostname NAME, or set networking.hostName in the configuration",
-        "root" => "give --root DIR",
-        "set" => "give --set OPTION=VALUE, or set the option in the configuration",
-        "loginkey" => "give --login-key FILE",
-        "overrideinput" => "give --override-input INPUT DIR",
-        "sshkey" => {
-            "give --ssh-key FILE, or set users.users.root.openssh.authorizedKeys.keys in the configuration"
-        }
-        _ => return None,
-    })
+    let key = letters(key);
+    let is_meant = |name: &str| key == name || is_slip(&key, name);
+    let (_, instead) = ONLY_FLAGS.iter().find(|(name, _)| is_meant(name))?;
+    Some(instead)
 }
 
 /// A key without what differs between ways to write it, as `trusted_public_keys` and `trustedPublicKeys`.

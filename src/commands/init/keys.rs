@@ -62,7 +62,10 @@ async fn of_this_machine(
     let chosen = selected(&answer.await?, &found)?;
     if !asker.asks {
         for key in found.iter().filter(|key| !chosen.contains(key)) {
-            events.notice(format!("left out, --ssh-key FILE adds it: {}", key.shown()));
+            events.notice(format!(
+                "not added (--ssh-key FILE adds it): {}",
+                key.shown()
+            ));
         }
     }
     Ok(chosen)

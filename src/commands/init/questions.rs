@@ -81,7 +81,7 @@ impl Prompter<'_> {
                 Ok((phrase.to_owned(), network))
             };
             let (phrase, network) = self.until_valid(MAX_ATTEMPTS, read, valid).await?;
-            if phrase.is_empty() || self.passphrase("The same again: ").await? == phrase {
+            if phrase.is_empty() || self.passphrase("Passphrase again: ").await? == phrase {
                 return Ok(network);
             }
             if attempt < MAX_ATTEMPTS {

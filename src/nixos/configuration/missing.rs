@@ -15,6 +15,8 @@ use crate::common::shown_path::shown_path;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
+/// The same where little space is left.
+const MAX_MODULES_NEARBY: usize = 3;
 /// Files of Nix that are packages and shells, and no configurations.
 const PACKAGES: [&str; 2] = ["default.nix", "shell.nix"];
 /// The mode bit of a directory that everybody may write to.
@@ -123,7 +125,7 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
     }
     let modules = configurations(modules);
     let by_name = only_file_hint(directory, &modules, command)
-        .or_else(|| modules_hint(directory, &modules, command));
+        .or_else(|| modules_hint(directory, &modules, MAX_MODULES, command));
     match (by_name, subdirectory_hint(directory, command)) {
         (Some(hint), _) => vec![hint],
         (None, Some(hint)) => vec![hint, no_module_hint(directory, command)],
@@ -132,12 +134,13 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
 }
 
 /// The configuration that may be meant in the current directory, which has neither `sd-card.nix` nor `flake.nix`: that of a
-/// directory above it, the only file, or that of a directory in it. `None` if there is none.
+/// directory above it, one of its other files, or that of a directory in it. `None` if there is none.
 pub fn configuration_nearby(command: SuggestedCommand) -> Option<String> {
     let here = std::env::current_dir().ok()?;
     let modules = configurations(modules_in(&here));
     parent_hint(&here, command)
         .or_else(|| only_file_hint(&here, &modules, command))
+        .or_else(|| modules_hint(&here, &modules, MAX_MODULES_NEARBY, command))
         .or_else(|| subdirectory_hint(&here, command))
 }
 
@@ -170,7 +173,7 @@ fn mistyped_hint(
             "did you mean {}?",
             quoted(&shown_path(&directory.join(meant)))
         ),
-        None => modules_hint(directory, modules, command)
+        None => modules_hint(directory, modules, MAX_MODULES, command)
             .unwrap_or_else(|| path_hint(command).to_owned()),
     }
 }
@@ -244,20 +247,21 @@ fn subdirectory_hint(directory: &Path, command: SuggestedCommand) -> Option<Stri
     Some(format!("{} has {name}: {given}{more}", quoted(&shown)))
 }
 
-/// The modules that are in the directory, of which one may be meant; `None` if there is none.
-fn modules_hint(directory: &Path, modules: &[String], command: SuggestedCommand) -> Option<String> {
+/// The first `max` modules that are in the directory, of which one may be meant; `None` if there is none.
+fn modules_hint(
+    directory: &Path,
+    modules: &[String],
+    max: usize,
+    command: SuggestedCommand,
+) -> Option<String> {
     // Which of several is a configuration, is not known.
     let given = match modules {
         [] => return None,
         [only] => command.with_file(&quoted(&shown_path(&directory.join(only))))?,
         _ => command.with_file("FILE")?,
     };
-    let names: Vec<&str> = modules
-        .iter()
-        .take(MAX_MODULES)
-        .map(String::as_str)
-        .collect();
-    let more = match modules.len().saturating_sub(MAX_MODULES) {
+    let names: Vec<&str> = modules.iter().take(max).map(String::as_str).collect();
+    let more = match modules.len().saturating_sub(max) {
         0 => String::new(),
         more => format!(" and {more} more"),
     };

@@ -25,7 +25,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     let form = match kind {
         _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if option == "networking.hostName" => {
-            "a host name has letters, digits and `-`, at most 63; a domain goes into networking.domain"
+            "a host name has letters from a to z, digits and `-`, at most 63; a domain goes into networking.domain"
         }
         "package" if summary.ends_with("<function>") => {
             "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::evidence::{ExitContext, Findings};
+use super::names::quoted_after;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::nixos::flake::attribute_names;
@@ -118,6 +119,21 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
     })
 }
 
+/// What to write in place of an attribute that no flake has, or of a configuration that is none.
+pub(super) fn wrong_attribute_hint(summary: &str) -> Option<String> {
+    if summary.ends_with("is neither a NixOS configuration nor a derivation") {
+        return Some(
+            "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
+        );
+    }
+    let name = quoted_after(summary, "has an unsupported attribute")?;
+    let all = ["description", "inputs", "outputs", "nixConfig"];
+    Some(match similar_names(name, all) {
+        Some(similar) => format!("rename {name} to {similar} in flake.nix"),
+        None => format!("a flake.nix has only the attributes {}", all.join(", ")),
+    })
+}
+
 /// Whether the reference `flake` is that of a directory of this machine.
 pub(super) fn is_local(flake: &str) -> bool {
     let schemes = ["path:", "git+file:"];
@@ -140,7 +156,20 @@ fn missing_output(summary: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::missing_output_hint;
+    use super::{missing_output_hint, wrong_attribute_hint};
+
+    #[test]
+    fn wrong_attributes_are_proposed() {
+        let unsupported = |name: &str| {
+            let text = format!("flake '.' has an unsupported attribute '{name}', at flake.nix:2:3");
+            wrong_attribute_hint(&text).unwrap()
+        };
+        assert_eq!(unsupported("input"), "rename input to inputs in flake.nix");
+        assert!(unsupported("packages").ends_with("description, inputs, outputs, nixConfig"));
+        let none = ".#pi is neither a NixOS configuration nor a derivation";
+        assert!(wrong_attribute_hint(none).unwrap().contains("nixosSystem"));
+        assert_eq!(wrong_attribute_hint("undefined variable 'x'"), None);
+    }
 
     #[test]
     fn missing_outputs_are_proposed() {

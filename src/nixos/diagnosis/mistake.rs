@@ -1,12 +1,18 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::definitions::{conflict, defined_by_image, wrong_type};
 use super::evidence::{ExitContext, Findings};
-use super::flake_source::{missing_output_hint, no_outputs_hint, outputs_hint};
+use super::flake_source::{
+    missing_output_hint, no_outputs_hint, outputs_hint, wrong_attribute_hint,
+};
 use super::image_module::import_hint;
 use super::module_arguments::{Header, imports_line, is_in_with_pkgs};
 use super::names::{is_name, quoted_after};
 use super::nixpkgs_file;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 use crate::nixos::log::{NixError, Position};
 
@@ -47,11 +53,13 @@ pub(super) enum Mistake {
     FileNotSent,
     /// An output or a configuration that the flake does not have.
     NoSuchOutput,
+    /// A text that is not UTF-8.
+    OtherEncoding,
 }
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -69,6 +77,7 @@ impl Mistake {
         Self::DefinedTwice,
         Self::FileNotSent,
         Self::NoSuchOutput,
+        Self::OtherEncoding,
     ];
 
     /// The mistake that `error` shows, and what to do about it.
@@ -124,23 +133,15 @@ impl Mistake {
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),
-            Self::DefinedTwice => {
-                let place = summary.split_once("' already defined at ")?.1;
-                let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
-                let second = error.position.as_ref()?.line;
-                Some(if first == second {
-                    format!("keep one of the two definitions in line {first}")
-                } else {
-                    format!("keep one of the lines {first} and {second}")
-                })
-            }
+            Self::DefinedTwice => defined_twice(context, error),
             Self::FileNotSent => {
                 let path = missing_path(summary)?;
                 Some(context.files?.why_absent(path))
             }
-            Self::NoSuchOutput => {
-                missing_output_hint(summary).or_else(|| no_outputs_hint(context, summary))
-            }
+            Self::NoSuchOutput => missing_output_hint(summary)
+                .or_else(|| no_outputs_hint(context, summary))
+                .or_else(|| wrong_attribute_hint(summary)),
+            Self::OtherEncoding => other_encoding(context, summary),
         }
     }
 }
@@ -152,6 +153,9 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
     let name = quoted_after(&error.summary, "undefined variable")?;
     let position = error.position.as_ref();
     let file = &position.filter(|_| ARGUMENTS.contains(&name))?.file;
+    if Path::new(file).file_name() == Some(OsStr::new(FLAKE_FILE)) {
+        return in_outputs(name);
+    }
     let text = context.files.and_then(|files| files.text(file));
     Some(match text.as_deref().and_then(Header::find) {
         Some(header) if header.has("...") => {
@@ -163,6 +167,46 @@ fn argument_not_asked_for(context: &ExitContext<'_>, error: &NixError) -> Option
     })
 }
 
+fn defined_twice(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let place = error.summary.split_once("' already defined at ")?.1;
+    let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
+    let second = error.position.as_ref()?.line;
+    if first == second {
+        return Some(format!("keep one of the two definitions in line {first}"));
+    }
+    let hint = whole_and_part(context, error, [first, second]);
+    Some(hint.unwrap_or_else(|| format!("keep one of the lines {first} and {second}")))
+}
+
+fn other_encoding(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let is_reported = summary.contains("invalid UTF-8 byte");
+    let place = context.files?.place_that_is_not_utf_8();
+    let place = place.filter(|_| is_reported)?;
+    Some(format!(
+        "{}{place} is not UTF-8: save the file in that encoding",
+        context.shown_dir
+    ))
+}
+
+/// What to do about an attribute of which one of two `lines` sets all, and the other a part.
+fn whole_and_part(context: &ExitContext<'_>, error: &NixError, lines: [u64; 2]) -> Option<String> {
+    let name = quoted_after(&error.summary, "attribute")?;
+    let text = context.files?.text(&error.position.as_ref()?.file)?;
+    let part = format!("{name}.");
+    let has_part = |line: u64| {
+        let mut numbered = (1..).zip(text.lines());
+        numbered.any(|(number, text)| number == line && text.trim_start().starts_with(&part))
+    };
+    let [whole, part] = match lines.map(has_part) {
+        [false, true] => lines,
+        [true, false] => [lines[1], lines[0]],
+        _ => return None,
+    };
+    Some(format!(
+        "line {whole} sets all of {name}, and line {part} a part of it: set only parts, such as {name}.enable = true;"
+    ))
+}
+
 fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let path = summary.strip_prefix("expected a list but found a path: ")?;
     let (place, attribute, written) = context.files?.place_of_path(path)?;
@@ -170,6 +214,16 @@ fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> Option<Stri
         "{}{place}: {attribute} is a list: {attribute} = [ {written} ];",
         context.shown_dir
     ))
+}
+
+/// Where the outputs of a flake have what modules get as the argument `name`.
+fn in_outputs(name: &str) -> Option<String> {
+    let value = match name {
+        "lib" => "nixpkgs.lib",
+        "pkgs" => "nixpkgs.legacyPackages.aarch64-linux",
+        _ => return None,
+    };
+    Some(format!("in the outputs of a flake write {value}"))
 }
 
 /// Functions of `lib` that configurations use most.

@@ -77,6 +77,11 @@ fn cause(text: &str, position: &Position, summary: &str) -> Option<Cause> {
         );
         return Some(Cause { line, hint });
     }
+    if has("unexpected ']'")
+        && let Some(cause) = list_without_bracket(text, position)
+    {
+        return Some(cause);
+    }
     if let Some(Cause { line, hint }) = with_without_semicolon(text, position.line)
         && (has("expecting ';'") || has("unexpected end of file"))
     {
@@ -124,6 +129,30 @@ fn by_brackets(found: Imbalance, position: &Position) -> Option<Cause> {
         }
         Imbalance::LongText { .. } | Imbalance::NotClosed { .. } => None,
     }
+}
+
+/// The definition whose list has a `]` at `position`, and no `[`.
+fn list_without_bracket(text: &str, position: &Position) -> Option<Cause> {
+    let before = text_before(text, position)?;
+    let is_in_list = matches!(
+        imbalance(before),
+        Some(Imbalance::NotClosed { bracket: '[', .. })
+    );
+    let lines: Vec<(u64, &str)> = (1..).zip(before.lines()).collect();
+    let begins = |line: &str| {
+        line.split('#')
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .ends_with('=')
+    };
+    let definition = lines.iter().rev().find(|(_, line)| begins(line));
+    let (line, _) = definition.filter(|_| !is_in_list)?;
+    let hint = format!(
+        "the `]` of line {} closes a list that line {line} does not begin: write `= [` there",
+        position.line
+    );
+    Some(Cause { line: *line, hint })
 }
 
 /// The last `with` of a package set or of `lib`, up to the line `end`, that a list follows in place of a `;`. Other names may be
@@ -233,6 +262,24 @@ mod tests {
         assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
         assert_eq!(line("{\n  a = with f [ 1 ]; x;\n  b = 1;\n}"), None);
         assert_eq!(line("{\n  a = with pkgs { };\n}"), None);
+    }
+
+    #[test]
+    fn a_list_that_does_not_begin_is_found() {
+        let text = "{\n  keys =\n    \"a\"\n  ];\n}\n";
+        let at = |line, column| Position {
+            file: String::new(),
+            line,
+            column,
+        };
+        let summary = "syntax error, unexpected ']', expecting ';'";
+        let found = cause(text, &at(4, 3), summary).unwrap();
+        assert_eq!(found.line, 2);
+        assert!(found.hint.contains("`]` of line 4"), "{}", found.hint);
+        let list = "{\n  a =\n    [ 1 ( ];\n}\n";
+        assert!(list_without_bracket(list, &at(3, 11)).is_some());
+        let list = "{\n  a =\n    [ 1 + ];\n}\n";
+        assert!(list_without_bracket(list, &at(3, 11)).is_none());
     }
 
     #[test]

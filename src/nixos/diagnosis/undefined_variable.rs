@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::mistake::ARGUMENTS;
+use super::module_arguments::Header;
 use super::names::quoted_after;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
@@ -57,14 +58,33 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     }
 }
 
+/// How a module with this `text`, of a flake, gets at the flake's inputs; `None` for any other name.
+fn argument_of_module(context: &ExitContext<'_>, name: &str, text: &str) -> Option<String> {
+    let is_of_flake = context.in_words.starts_with("the flake");
+    let header = Header::find(text).filter(|_| is_of_flake && name == "inputs")?;
+    Some(format!(
+        "add inputs to the {{ … }}: of line {}, and specialArgs = {{ inherit inputs; }}; beside the modules in flake.nix",
+        header.line
+    ))
+}
+
 /// How the outputs of a flake get at its input `name`: `None` for anything else.
 fn argument_of_outputs(context: &ExitContext<'_>, error: &NixError, name: &str) -> Option<String> {
     let file = &error.position.as_ref()?.file;
     let text = context.files?.text(file)?;
     let is_flake = Path::new(file).file_name() == Some(OsStr::new(FLAKE_FILE));
-    let names = is_flake.then(|| InputNames::read(&text))?;
+    if !is_flake {
+        return argument_of_module(context, name, &text);
+    }
+    let names = InputNames::read(&text);
     let is_declared = names.inputs.contains(name) || name == SELF;
-    if !is_declared && name != "nixpkgs" {
+    // As in `agenix.nixosModules.default`.
+    let is_set = error
+        .position
+        .as_ref()
+        .and_then(|position| parts(&text, name, position))
+        .is_some_and(|(_, after)| after.starts_with('.'));
+    if !is_declared && name != "nixpkgs" && !is_set {
         return None;
     }
     let get = match &names.all {

@@ -146,7 +146,7 @@ fn without_a_terminal_only_the_best_key_goes_in() {
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "can log in as root: ssh-ed25519 …kGq5l3Vd1c me@here",
-            "left out, --ssh-key FILE adds it: ssh-ed25519 …kGq5l3Vd2c aws",
+            "not added (--ssh-key FILE adds it): ssh-ed25519 …kGq5l3Vd2c aws",
         ]);
     assert!(outcome.stderr.lines().all(|line| line.len() < 80));
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();

@@ -115,7 +115,7 @@ fn typed_passphrase_is_not_shown() {
     let answers = [
         ("(empty for no wireless network): ", "short"),
         ("(empty for no wireless network): ", "correct horse"),
-        ("The same again: ", "correct horse"),
+        ("Passphrase again: ", "correct horse"),
     ];
     let seen = on_a_terminal(&user, &words, &answers);
     assert!(seen.contains("8 to 63"), "asked again: {seen}");
@@ -141,9 +141,9 @@ fn questions_are_asked_again_until_answers_are_valid() {
         ("network to join (empty for none): ", "Home"),
         ("(empty for no wireless network): ", "short"),
         ("(empty for no wireless network): ", "correct house"),
-        ("The same again: ", "correct horse"),
+        ("Passphrase again: ", "correct horse"),
         ("(empty for no wireless network): ", "correct horse"),
-        ("The same again: ", "correct horse"),
+        ("Passphrase again: ", "correct horse"),
         ("]: ", "Europe/Berln"),
         ("]: ", "Europe/Berlin"),
         ("Language [en_US.UTF-8]: ", "de_YY"),
@@ -206,7 +206,7 @@ fn networks_that_the_machine_has_seen_are_offered() {
     let answers = [
         ("number or name (empty for none): ", "2"),
         ("(empty for no wireless network): ", "correct horse"),
-        ("The same again: ", "correct horse"),
+        ("Passphrase again: ", "correct horse"),
     ];
     let seen = on_a_terminal(&user, &ALL_BUT_WIFI, &answers);
     assert!(

@@ -133,3 +133,9 @@ fn a_file_in_another_encoding_is_recognised() {
     let hint = "the file is in UTF-16, which Nix does not read: save it as UTF-8";
     assert_hint(&recorded("utf-16"), "syntax error", hint);
 }
+
+#[test]
+fn a_text_in_another_encoding_names_its_line() {
+    let hint = "pi/c.nix:3 is not UTF-8: save the file in that encoding";
+    assert_hint(&recorded("latin-1"), "invalid UTF-8 byte", hint);
+}

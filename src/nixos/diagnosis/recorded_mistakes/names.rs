@@ -128,6 +128,19 @@ fn inputs_are_arguments_of_the_outputs() {
             "{hints}"
         );
     }
+    let [of_lib, lib_log] = [&nix, &log].map(|text| {
+        text.replace("nixpkgs.lib", "lib")
+            .replace("'\\u001b[35;1mnixpkgs", "'\\u001b[35;1mlib")
+    });
+    let hints = failure(&of_lib, &lib_log, "").hints;
+    assert_eq!(hints, ["in the outputs of a flake write nixpkgs.lib"]);
+    // Also of an input that the flake does not declare.
+    let [other, other_log] = [&nix, &log].map(|text| text.replace("nixpkgs", "agenix"));
+    let hints = failure(&other, &other_log, "").hints.concat();
+    assert!(
+        hints.contains("declare the input: inputs.agenix.url"),
+        "{hints}"
+    );
     let nix = nix.replacen('{', "{ inputs.nixpkgs.url = \"x\";", 1);
     assert_eq!(failure(&nix, &log, "").hints, [add]);
 }

@@ -45,7 +45,7 @@ fn definitions_that_contradict_are_resolved() {
 #[test]
 fn values_that_look_right_have_their_form_explained() {
     let name = recorded("host-name");
-    let hint = "a host name has letters, digits and `-`, at most 63";
+    let hint = "a host name has letters from a to z, digits and `-`, at most 63";
     assert_hint(&name, "pi/c.nix:4: A definition for option", hint);
     let number = recorded("host-name-number");
     assert_hint(
@@ -77,12 +77,20 @@ fn values_that_look_right_have_their_form_explained() {
 
 #[test]
 fn an_option_that_is_defined_twice_names_both_lines() {
-    let failure = recorded("defined-twice");
+    let failed = recorded("defined-twice");
     assert_hint(
-        &failure,
+        &failed,
         "already defined at pi/c.nix:4:3",
         "keep one of the lines 4 and 6",
     );
+    // All of a set, and a part of it.
+    let log = recording("defined-twice", "log").replace("networking.hostName", "services.openssh");
+    let nix = recording("defined-twice", "nix")
+        .replacen("networking.hostName", "services.openssh", 1)
+        .replacen("networking.hostName", "services.openssh.settings.X", 1);
+    let hints = failure(&nix, &log, "").hints;
+    let hint = "line 4 sets all of services.openssh, and line 6 a part of it: set only parts, such as services.openssh.enable = true;";
+    assert_eq!(hints, [hint]);
 }
 
 #[test]

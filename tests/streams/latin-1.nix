@@ -1,0 +1,5 @@
+{ ... }:
+{
+  networking.hostName = "küche";
+  system.stateVersion = "26.05";
+}
