@@ -261,11 +261,10 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
         (Some(failed), _) if !failed.tail.is_empty() => failed.tail.clone(),
         (_, Some(error)) if says_nothing(context, findings, error) => Vec::new(),
         (_, Some(error)) => {
-            let earlier = syntax_error::earlier_line(context, error);
-            let earlier = earlier.into_iter().flat_map(|line| [line, "…".to_owned()]);
+            let earlier = syntax_error::earlier_lines(context, error);
             let quoted = definition_excerpt(context, error)
                 .unwrap_or_else(|| excerpt(context, error, failure));
-            earlier.chain(quoted).collect()
+            earlier.into_iter().chain(quoted).collect()
         }
         _ => findings.other_lines.iter().cloned().collect(),
     };

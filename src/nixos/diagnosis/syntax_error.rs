@@ -36,8 +36,19 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     cause(&text, position, &error.summary).map(|cause| cause.hint)
 }
 
-/// The line with the mistake of a syntax error, as Nix quotes source, if Nix quotes only later ones of the file.
-pub(super) fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+/// The line with the mistake of a syntax error, as Nix quotes source, if Nix quotes only later ones of the file; with an
+/// ellipsis for what is between them.
+pub(super) fn earlier_lines(context: &ExitContext<'_>, error: &NixError) -> Vec<String> {
+    let quoted = earlier_line(context, error);
+    let lines = quoted.map(|(line, is_next)| {
+        let ellipsis = (!is_next).then(|| "…".to_owned());
+        std::iter::once(line).chain(ellipsis).collect()
+    });
+    lines.unwrap_or_default()
+}
+
+/// That line, and whether the next one is quoted by Nix.
+fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Option<(String, bool)> {
     if !error.summary.starts_with("syntax error, ") {
         return None;
     }
@@ -49,7 +60,8 @@ pub(super) fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Optio
         return None;
     }
     let index = usize::try_from(line).ok()?.checked_sub(1)?;
-    Some(format!("{line}| {}", text.lines().nth(index)?))
+    let quoted = format!("{line}| {}", text.lines().nth(index)?);
+    Some((quoted, line + 2 == position.line))
 }
 
 /// Whether the file begins with a definition: what Nix takes for a whole expression ends at its `=`.
