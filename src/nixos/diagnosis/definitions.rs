@@ -1,6 +1,8 @@
-//! Definitions of options that have the wrong type or contradict each other.
+//! Definitions that have the wrong type or form, or contradict each other.
 
-use super::names::is_name;
+use super::evidence::ExitContext;
+use super::names::{is_name, quoted_after};
+use crate::nixos::log::NixError;
 
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
@@ -101,6 +103,45 @@ fn definitions(summary: &str) -> impl Iterator<Item = &str> {
             .split_once('\'')
             .map(|(file, _)| file)
     })
+}
+
+pub(super) fn defined_twice(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let place = error.summary.split_once("' already defined at ")?.1;
+    let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
+    let second = error.position.as_ref()?.line;
+    if first == second {
+        return Some(format!("keep one of the two definitions in line {first}"));
+    }
+    let hint = whole_and_part(context, error, [first, second]);
+    Some(hint.unwrap_or_else(|| format!("keep one of the lines {first} and {second}")))
+}
+
+/// What to do about an attribute of which one of two `lines` sets all, and the other a part.
+fn whole_and_part(context: &ExitContext<'_>, error: &NixError, lines: [u64; 2]) -> Option<String> {
+    let name = quoted_after(&error.summary, "attribute")?;
+    let text = context.files?.text(&error.position.as_ref()?.file)?;
+    let part = format!("{name}.");
+    let has_part = |line: u64| {
+        let mut numbered = (1..).zip(text.lines());
+        numbered.any(|(number, text)| number == line && text.trim_start().starts_with(&part))
+    };
+    let [whole, part] = match lines.map(has_part) {
+        [false, true] => lines,
+        [true, false] => [lines[1], lines[0]],
+        _ => return None,
+    };
+    Some(format!(
+        "line {whole} sets all of {name}, and line {part} a part of it: set only parts, such as {name}.enable = true;"
+    ))
+}
+
+pub(super) fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let path = summary.strip_prefix("expected a list but found a path: ")?;
+    let (place, attribute, written) = context.files?.place_of_path(path)?;
+    Some(format!(
+        "{}{place}: {attribute} is a list: {attribute} = [ {written} ];",
+        context.shown_dir
+    ))
 }
 
 #[cfg(test)]

@@ -12,12 +12,15 @@ mod flake_source;
 mod image_module;
 mod known_error;
 mod machine;
+mod missing_files;
 mod mistake;
 mod module_arguments;
+mod module_calls;
 mod names;
 mod nix_message;
 mod nixpkgs_file;
 mod syntax_error;
+mod unbound_names;
 mod undefined_variable;
 mod warning;
 

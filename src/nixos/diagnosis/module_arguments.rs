@@ -1,5 +1,8 @@
 //! The arguments of a module, found in its text without a parser of Nix.
 
+/// What every module may ask for.
+pub(super) const ARGUMENTS: [&str; 5] = ["pkgs", "lib", "config", "options", "modulesPath"];
+
 /// The `{ … }:` at the beginning of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header<'a> {

@@ -4,8 +4,7 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::evidence::ExitContext;
-use super::mistake::ARGUMENTS;
-use super::module_arguments::Header;
+use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;

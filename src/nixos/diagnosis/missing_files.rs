@@ -1,0 +1,94 @@
+//! Files that Nix does not find or cannot read.
+
+use super::evidence::ExitContext;
+use super::names::is_name;
+use super::nixpkgs_file;
+use crate::nixos::layout::HOME_OF_NIX;
+
+/// Repositories that instructions name by `<…>`, where a channel would have been added.
+const CHANNELS: [(&str, &str); 5] = [
+    ("nixos-hardware", "NixOS/nixos-hardware"),
+    ("home-manager", "nix-community/home-manager"),
+    ("agenix", "ryantm/agenix"),
+    ("sops-nix", "Mic92/sops-nix"),
+    ("disko", "nix-community/disko"),
+];
+
+pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (path, _) = summary
+        .strip_prefix("file '")?
+        .split_once("' was not found in the Nix search path")?;
+    if path.starts_with("nixpkgs/") {
+        return Some(nixpkgs_file::hint(context, summary));
+    }
+    let (channel, rest) = path
+        .split_once('/')
+        .map_or((path, ""), |(channel, rest)| (channel, rest));
+    let known = CHANNELS.iter().find(|(name, _)| *name == channel);
+    Some(match known.filter(|_| rest.is_empty() || is_name(rest)) {
+        Some((_, repository)) => {
+            let below = if rest.is_empty() { String::new() } else { format!(" + \"/{rest}\"") };
+            format!(
+                "only <nixpkgs> exists here; write (builtins.fetchTarball \
+                 \"https://github.com/{repository}/archive/master.tar.gz\"{below}) in place of <{channel}{}{rest}>",
+                if rest.is_empty() { "" } else { "/" }
+            )
+        }
+        None => "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball".to_owned(),
+    })
+}
+
+/// The path in a message about a file that does not exist, unless it is in the Nix store.
+pub(super) fn missing_path(summary: &str) -> Option<&str> {
+    let by_path = summary
+        .strip_prefix("path '")
+        .and_then(|rest| rest.split_once("' does not exist"));
+    let by_open = summary
+        .strip_prefix("opening file '")
+        .and_then(|rest| rest.split_once("': No such file"));
+    let by_status = summary
+        .strip_prefix("getting status of '")
+        .and_then(|rest| rest.split_once("': "));
+    let (path, _) = by_path.or(by_open).or(by_status)?;
+    let is_home = path.starts_with(HOME_OF_NIX);
+    let is_users = path.starts_with('/') && !path.starts_with("/nix/") && !path.starts_with("//");
+    (is_users || is_home).then_some(path)
+}
+
+pub(super) fn other_encoding(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let is_reported = summary.contains("invalid UTF-8 byte");
+    let place = context.files?.place_that_is_not_utf_8();
+    let place = place.filter(|_| is_reported)?;
+    Some(format!(
+        "{}{place} is not UTF-8: save the file in that encoding",
+        context.shown_dir
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_path;
+
+    /// As Nix reports them.
+    #[test]
+    fn the_users_files_are_found_in_messages() {
+        for (summary, path) in [
+            (
+                "opening file '/nix/var/sdbuild/home/.ssh/id_ed25519.pub': No such file or directory",
+                Some("/nix/var/sdbuild/home/.ssh/id_ed25519.pub"),
+            ),
+            (
+                "getting status of '/root/.ssh': Permission denied",
+                Some("/root/.ssh"),
+            ),
+            (
+                "path '/home/me/x.nix' does not exist",
+                Some("/home/me/x.nix"),
+            ),
+            ("getting status of '/nix/store/x': No such file", None),
+            ("path '//lib' does not exist", None),
+        ] {
+            assert_eq!(missing_path(summary), path, "{summary}");
+        }
+    }
+}

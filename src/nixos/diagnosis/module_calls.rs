@@ -1,0 +1,77 @@
+//! Modules that are called with other arguments than they take, and recursion through those arguments.
+
+use super::evidence::ExitContext;
+use super::module_arguments::{ARGUMENTS, imports_line};
+use super::names::{is_name, quoted_after};
+use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::log::{NixError, Position};
+
+pub(super) fn unknown_argument(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let name = quoted_after(&error.summary, "attribute")?;
+    let (argument, file) = module_argument(&error.text)?;
+    let is_missing = error.summary.ends_with("' missing") && argument == name;
+    is_missing.then(|| not_passed(name, &shown_file(context, file)))
+}
+
+/// The last module argument in a trace, and the file of the module. The lines of nixpkgs around the place may have the
+/// same words, but no name in them.
+fn module_argument(trace: &str) -> Option<(&str, &str)> {
+    let frames = trace
+        .split("while evaluating the module argument `")
+        .skip(1);
+    let named = frames.filter_map(|frame| {
+        let (argument, rest) = frame.split_once('\'')?;
+        let file = rest.split('"').nth(1)?;
+        is_name(argument).then_some((argument, file))
+    });
+    named.last()
+}
+
+fn shown_file(context: &ExitContext<'_>, file: &str) -> String {
+    file.replace(CONFIG_DIR, context.shown_dir)
+}
+
+fn not_passed(argument: &str, file: &str) -> String {
+    format!(
+        "{file} asks for the argument {argument}, which a flake would pass in specialArgs; here modules get only {}: import what \
+         it is for by its path, or by builtins.fetchTarball",
+        ARGUMENTS.join(", ")
+    )
+}
+
+pub(super) fn no_ellipsis(error: &NixError) -> Option<String> {
+    let is_call = error.summary.contains("called with unexpected argument");
+    let Position { file, line, .. } = error.position.as_ref().filter(|_| is_call)?;
+    file.starts_with(CONFIG_DIR).then(|| {
+        format!("a module gets more arguments than it names: end the {{ … }}: of line {line} with `, ...`")
+    })
+}
+
+pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
+    match module_argument(&error.text) {
+        Some(("pkgs", file)) => format!(
+            "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
+             <nixpkgs/…> or builtins.fetchTarball instead",
+            shown_imports(context, file)
+        ),
+        Some(("config" | "options", file)) => format!(
+            "the imports in {} depend on config, which exists only once all imports are known: import it always, and use \
+             lib.mkIf inside it",
+            shown_imports(context, file)
+        ),
+        Some((argument, file)) => not_passed(argument, &shown_file(context, file)),
+        None => "an option is defined by its own value: look for config.… of an option in the definition of the same \
+                 option; lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
+            .to_owned(),
+    }
+}
+
+/// The file of the builder as the user knows it, with the line of its imports.
+fn shown_imports(context: &ExitContext<'_>, file: &str) -> String {
+    let shown = shown_file(context, file);
+    let text = context.files.and_then(|files| files.text(file));
+    match text.as_deref().and_then(imports_line) {
+        Some(line) => format!("{shown}:{line}"),
+        None => shown,
+    }
+}

@@ -1,0 +1,144 @@
+//! Where in the user's files something stands that Nix reports without a place.
+
+use std::path::{Path, PathBuf};
+
+use super::{MAX_MODULE_BYTES, UserFiles};
+use crate::common::plain_file;
+use crate::nixos::ignore_rules::walk;
+
+/// Files that are searched for a name at most.
+const MAX_SEARCHED: usize = 200;
+
+impl UserFiles {
+    /// The file and line of the configuration with a path to the file `name`, as `sd-card.nix:4`.
+    pub(in crate::nixos) fn place_that_names(&self, name: &str) -> Option<String> {
+        let name = Path::new(name).file_name()?.to_str()?;
+        self.place(|text| line_that_names(text, name))
+    }
+
+    /// The file and line of the configuration that throws `message`, which Nix does not tell in a short trace.
+    pub(in crate::nixos) fn place_that_throws(&self, message: &str) -> Option<String> {
+        let forms = [
+            format!("throw \"{message}\""),
+            format!("abort \"{message}\""),
+        ];
+        let throws = |line: &str| forms.iter().any(|form| line.contains(form));
+        let is_plain = !message.is_empty() && !message.contains(['"', '\\', '\n']);
+        self.place(|text| {
+            let line = text.lines().position(throws).filter(|_| is_plain)?;
+            Some(line + 1)
+        })
+    }
+
+    /// The place of `imports` or `modules` in the configuration that are a path to the file `path` in place of a list: file and
+    /// line, the attribute, and the path as it is written.
+    pub(in crate::nixos) fn place_of_path(
+        &self,
+        path: &str,
+    ) -> Option<(String, &'static str, String)> {
+        let name = Path::new(path).file_name()?.to_str()?;
+        let (place, (attribute, written)) =
+            self.search(|text| path_in_place_of_list(text, name))?;
+        Some((place, attribute, written))
+    }
+
+    /// The first place in the configuration that is not UTF-8, as `sd-card.nix:4`.
+    pub(in crate::nixos) fn place_that_is_not_utf_8(&self) -> Option<String> {
+        self.modules().iter().find_map(|module| {
+            let bytes = plain_file::read(module, MAX_MODULE_BYTES).ok()?;
+            let valid = std::str::from_utf8(&bytes).err()?.valid_up_to();
+            let before = bytes.iter().take(valid);
+            let line = 1 + before.filter(|byte| **byte == b'\n').count();
+            let module = module.strip_prefix(&self.root).ok()?.display();
+            Some(format!("{module}:{line}"))
+        })
+    }
+
+    /// The first file of the configuration, and its line, that `find` finds in its text.
+    fn place(&self, find: impl Fn(&str) -> Option<usize>) -> Option<String> {
+        let (place, ()) = self.search(|text| Some((find(text)?, ())))?;
+        Some(place)
+    }
+
+    /// The same with what else is found there.
+    fn search<T>(&self, find: impl Fn(&str) -> Option<(usize, T)>) -> Option<(String, T)> {
+        self.modules().iter().find_map(|module| {
+            let text = plain_file::read_text(module, MAX_MODULE_BYTES).ok()?;
+            let (line, found) = find(&text)?;
+            let module = module.strip_prefix(&self.root).ok()?.display();
+            Some((format!("{module}:{line}"), found))
+        })
+    }
+
+    /// The files of the configuration that are searched, itself first.
+    fn modules(&self) -> Vec<PathBuf> {
+        let files = walk(&self.root, true).into_iter().flatten().flatten();
+        let modules = files.filter(|file| file.extension().is_some_and(|kind| kind == "nix"));
+        let mut modules: Vec<PathBuf> = modules.take(MAX_SEARCHED).collect();
+        modules.sort();
+        if let Some(first) = &self.first {
+            modules.insert(0, first.clone());
+        }
+        modules
+    }
+}
+
+/// The first line of `text`, counted from 1, with a path that ends in the file `name`.
+fn line_that_names(text: &str, name: &str) -> Option<usize> {
+    let path = format!("/{name}");
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || "._-/".contains(c));
+    let names = |line: &str| {
+        let code = line.split('#').next().unwrap_or_default();
+        code.split(&path).skip(1).any(ends)
+    };
+    text.lines().position(names).map(|index| index + 1)
+}
+
+/// The first line of `text`, counted from 1, in which the list `imports` or `modules` is a path that ends in the file `name`; the
+/// attribute, and the path.
+fn path_in_place_of_list(text: &str, name: &str) -> Option<(usize, (&'static str, String))> {
+    let end = format!("/{name}");
+    let value = |code: &str, attribute: &str| {
+        let (_, rest) = code.split_once(attribute)?;
+        let value = rest.trim_start().strip_prefix('=')?.trim_start();
+        let (path, _) = value.split_once(';')?;
+        let is_path = path.ends_with(&end) && !path.contains(char::is_whitespace);
+        is_path.then(|| path.to_owned())
+    };
+    let mut lines = (1..).zip(text.lines());
+    lines.find_map(|(line, text)| {
+        let code = text.split('#').next().unwrap_or_default();
+        let mut attributes = ["imports", "modules"].into_iter();
+        attributes.find_map(|attribute| Some((line, (attribute, value(code, attribute)?))))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_line_that_throws_a_message_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = UserFiles::new(dir.path());
+        let text = "{ ... }:\n{\n  networking.hostName = throw \"boom\";\n}\n";
+        fs::write(dir.path().join("sd-card.nix"), text).unwrap();
+        let found = files.place_that_throws("boom");
+        assert_eq!(found.as_deref(), Some("sd-card.nix:3"));
+        fs::write(dir.path().join("a.nix"), text).unwrap();
+        let files = files.beginning_with("sd-card.nix");
+        let found = files.place_that_throws("boom");
+        assert_eq!(found.as_deref(), Some("sd-card.nix:3"));
+        for message in ["", "bo", "boom\n"] {
+            assert_eq!(files.place_that_throws(message), None, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_longer_name_is_another_file() {
+        assert_eq!(line_that_names("a\nb = ./none.nix;", "none.nix"), Some(2));
+        assert_eq!(line_that_names("a\nb = ./none.nixx;", "none.nix"), None);
+    }
+}
