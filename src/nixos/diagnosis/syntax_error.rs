@@ -146,10 +146,8 @@ fn by_brackets(found: Imbalance, position: &Position) -> Option<Cause> {
 /// The definition whose list has a `]` at `position`, and no `[`.
 fn list_without_bracket(text: &str, position: &Position) -> Option<Cause> {
     let before = text_before(text, position)?;
-    let is_in_list = matches!(
-        imbalance(before),
-        Some(Imbalance::NotClosed { bracket: '[', .. })
-    );
+    // Another bracket may be open inside of it.
+    let is_in_list = before.matches('[').count() > before.matches(']').count();
     let lines: Vec<(u64, &str)> = (1..).zip(before.lines()).collect();
     let begins = |line: &str| {
         line.split('#')
@@ -288,10 +286,13 @@ mod tests {
         let found = cause(text, &at(4, 3), summary).unwrap();
         assert_eq!(found.line, 2);
         assert!(found.hint.contains("`]` of line 4"), "{}", found.hint);
-        let list = "{\n  a =\n    [ 1 ( ];\n}\n";
-        assert!(list_without_bracket(list, &at(3, 11)).is_some());
-        let list = "{\n  a =\n    [ 1 + ];\n}\n";
-        assert!(list_without_bracket(list, &at(3, 11)).is_none());
+        for list in [
+            "{\n  a =\n    [ 1 ( ];\n}\n",
+            "{\n  a =\n    [ 1 + ];\n}\n",
+            "{ a = [ { b =\n  1\n          ];\n}\n",
+        ] {
+            assert!(list_without_bracket(list, &at(3, 11)).is_none(), "{list}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::is_slip;
+use crate::common::nearest::{is_slip, similar_names};
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::log::{NixError, Position};
@@ -77,6 +77,11 @@ fn argument_of_outputs(context: &ExitContext<'_>, error: &NixError, name: &str) 
     }
     let names = InputNames::read(&text);
     let is_declared = names.inputs.contains(name) || name == SELF;
+    let known = names.inputs.iter().chain(&names.arguments);
+    let known = known.map(String::as_str).chain(["builtins"]);
+    if let Some(similar) = similar_names(name, known).filter(|_| !is_declared) {
+        return Some(format!("did you mean {similar}?"));
+    }
     // As in `agenix.nixosModules.default`.
     let is_set = error
         .position

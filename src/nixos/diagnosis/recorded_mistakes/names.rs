@@ -141,6 +141,12 @@ fn inputs_are_arguments_of_the_outputs() {
         hints.contains("declare the input: inputs.agenix.url"),
         "{hints}"
     );
+    let slip = nix.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
+    let slip_log = log.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
+    assert_eq!(
+        failure(&slip, &slip_log, "").hints,
+        ["did you mean nixpkg?"]
+    );
     let nix = nix.replacen('{', "{ inputs.nixpkgs.url = \"x\";", 1);
     assert_eq!(failure(&nix, &log, "").hints, [add]);
 }
