@@ -19,9 +19,12 @@ pub(super) fn with_useful_tip(
         if let Some(tip) = tip_for_flag_in_front(command, &flag, words) {
             set_tip(&mut error, tip);
             error.remove(ContextKind::SuggestedArg);
-        } else if similar.is_some_and(|similar| !is_typo(&flag, &similar)) {
+        } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
             error.remove(ContextKind::SuggestedArg);
-            // The one that clap has made names the flag, too.
+            if let Some(tip) = tip_for_misplaced_word(command, &flag, words) {
+                set_tip(&mut error, tip);
+            }
+            // The one that clap has made may name a flag that only looks similar.
             let usage = usage(command, words);
             error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
         }
@@ -56,6 +59,33 @@ fn tip_for_command(command: &Command, name: &str) -> String {
     }
 }
 
+/// The tip for a `word` that only other commands than the one of `words` take.
+fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Option<String> {
+    let mut named = words.iter().map(|word| command.find_subcommand(word));
+    let name = named.find_map(|sub| sub.map(Command::get_name))?;
+    if name == "man" && command.find_subcommand(word).is_some() {
+        return Some(format!("`sdbuild help {word}` describes it"));
+    }
+    if name == "init" && word == "--format" {
+        return Some("--template chooses what the image is for, and its format".to_owned());
+    }
+    let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let others: Vec<_> = visible
+        .filter(|sub| takes(sub, word))
+        .map(|sub| format!("`{} {}`", command.get_name(), sub.get_name()))
+        .collect();
+    let (last, front) = others.split_last()?;
+    let takes = if front.is_empty() { "takes" } else { "take" };
+    let and = if front.is_empty() { "" } else { " and " };
+    (others.len() <= 3).then(|| format!("{}{and}{last} {takes} {word}", front.join(", ")))
+}
+
+/// Whether `command` itself has the long `flag`.
+fn takes(command: &Command, flag: &str) -> bool {
+    let mut longs = command.get_arguments().filter_map(clap::Arg::get_long);
+    longs.any(|long| Some(long) == flag.strip_prefix("--"))
+}
+
 /// The tip for a `flag` of a command that stands in front of the command.
 fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Option<String> {
     let is_flag = |word: &&String| word.split('=').next() == Some(flag);
@@ -65,14 +95,10 @@ fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Opt
         let mut found = words.iter().map(|word| command.find_subcommand(word));
         found.find_map(|sub| sub.filter(|sub| !sub.is_hide_set()))
     };
-    let takes = |sub: &Command| {
-        let mut longs = sub.get_arguments().filter_map(clap::Arg::get_long);
-        longs.any(|long| Some(long) == flag.strip_prefix("--"))
-    };
     if named(before).is_some() {
         return None;
     }
-    let name = named(after).filter(|sub| takes(sub))?.get_name();
+    let name = named(after).filter(|sub| takes(sub, flag))?.get_name();
     Some(format!(
         "flags of a command go after it: sdbuild {name} {flag} …"
     ))

@@ -19,14 +19,14 @@ pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
     let columns = ui.result_columns();
     let Some(configuration) = configuration_here() else {
         let nearby = configuration_nearby(SuggestedCommand::new("build"));
-        return ui.result(&first_steps(nearby.as_deref(), columns).join("\n"));
+        // The first steps are the same in a directory that was removed, and beside settings that are wrong.
+        let image = output_dir(env).ok().and_then(NewestImage::find);
+        let steps = first_steps(nearby.as_deref(), image.as_ref(), columns);
+        return ui.result(&steps.join("\n"));
     };
     let (here, output) = output_dir(env)?;
-    let image = newest(&here, &output).map(|path| NewestImage {
-        shown: shown_path(&path),
-        newer: changed_since(&path, &here),
-    });
     let lacks_lock = configuration == FLAKE_FILE && !here.join(flake::LOCK).exists();
+    let image = NewestImage::find((here, output));
     let steps = steps(configuration, lacks_lock, image.as_ref(), columns);
     ui.result(&steps.join("\n"))
 }
@@ -38,19 +38,31 @@ struct NewestImage {
     newer: Option<PathBuf>,
 }
 
-/// The commands where there is no configuration but perhaps one `nearby`, in lines of `columns` columns.
-fn first_steps(nearby: Option<&str>, columns: usize) -> Vec<String> {
+impl NewestImage {
+    /// The newest one in the current directory and the output directory.
+    fn find((here, output): (PathBuf, PathBuf)) -> Option<Self> {
+        newest(&here, &output).map(|path| Self {
+            shown: shown_path(&path),
+            newer: changed_since(&path, &here),
+        })
+    }
+}
+
+/// The commands where there is no configuration but perhaps one `nearby`, or an `image`, in lines of `columns` columns.
+fn first_steps(nearby: Option<&str>, image: Option<&NewestImage>, columns: usize) -> Vec<String> {
     let mut lines = vec![format!("sdbuild {}", env!("CARGO_PKG_VERSION"))];
     lines.extend(labelled("", 0, env!("CARGO_PKG_DESCRIPTION"), columns));
     lines.push(String::new());
     let text = "There is no sd-card.nix or flake.nix in this directory.";
-    match nearby {
-        None => lines.extend(labelled("", 0, &format!("{text} To begin:"), columns)),
-        Some(hint) => {
-            lines.extend(labelled("", 0, text, columns));
+    if nearby.is_none() && image.is_none() {
+        lines.extend(labelled("", 0, &format!("{text} To begin:"), columns));
+    } else {
+        lines.extend(labelled("", 0, text, columns));
+        if let Some(hint) = nearby {
             lines.extend(labelled("", 0, &format!("hint: {hint}"), columns));
-            lines.push("To begin with a new one:".to_owned());
         }
+        lines.extend(image.into_iter().flat_map(|image| after(image, columns)));
+        lines.push("To begin with a new one:".to_owned());
     }
     lines.extend([
         step(
@@ -63,7 +75,9 @@ fn first_steps(nearby: Option<&str>, columns: usize) -> Vec<String> {
     ]);
     lines.extend([String::new(), "With a configuration:".to_owned()]);
     lines.extend(with_configuration(columns));
-    lines.extend(WITH_IMAGE.map(|(command, purpose)| step(command, purpose, columns)));
+    if image.is_none() {
+        lines.extend(WITH_IMAGE.map(|(command, purpose)| step(command, purpose, columns)));
+    }
     lines.push(String::new());
     lines.extend(labelled("", 0, ALL_COMMANDS, columns));
     lines
@@ -81,7 +95,7 @@ fn with_configuration(columns: usize) -> [String; 2] {
 
 /// The commands that go on with an image, each with its purpose.
 const WITH_IMAGE: [(&str, &str); 2] = [
-    ("boot", "boots the image in a virtual machine"),
+    ("boot", "boots the image, to test it"),
     ("flash", "lists the cards to write it to"),
 ];
 
@@ -129,14 +143,18 @@ fn steps(
         lines.push(step("lock", "writes flake.lock, which is missing", columns));
     }
     lines.extend(with_configuration(columns));
-    if let Some(image) = image {
-        let newer = image.newer.as_deref().map(rebuild_advice);
-        let newer = newer.map_or_else(String::new, |text| format!("; {text}"));
-        let text = format!("The newest image is {}{newer}. Next:", quoted(&image.shown));
-        lines.extend(labelled("", 0, &text, columns));
-        lines.extend(with_image(&image.shown, columns));
-    }
+    lines.extend(image.into_iter().flat_map(|image| after(image, columns)));
     lines.extend(labelled("", 0, ALL_COMMANDS, columns));
+    lines
+}
+
+/// The newest `image` and the commands that go on with it, in lines of `columns` columns.
+fn after(image: &NewestImage, columns: usize) -> Vec<String> {
+    let newer = image.newer.as_deref().map(rebuild_advice);
+    let newer = newer.map_or_else(String::new, |text| format!("; {text}"));
+    let text = format!("The newest image is {}{newer}. Next:", quoted(&image.shown));
+    let mut lines = labelled("", 0, &text, columns);
+    lines.extend(with_image(&image.shown, columns));
     lines
 }
 
@@ -183,10 +201,10 @@ mod tests {
     fn a_configuration_nearby_is_named() {
         let hint = "to use kitchen.nix instead: sdbuild build kitchen.nix";
         for columns in [40, 80] {
-            let lines = first_steps(Some(hint), columns);
+            let lines = first_steps(Some(hint), None, columns);
             assert!(lines.len() <= 22, "{lines:#?}");
         }
-        let text = first_steps(Some(hint), 80).join("\n");
+        let text = first_steps(Some(hint), None, 80).join("\n");
         assert!(
             text.contains(&format!("directory.\nhint: {hint}\n")),
             "{text}"
@@ -194,9 +212,26 @@ mod tests {
     }
 
     #[test]
+    fn an_image_is_named_without_a_configuration() {
+        let image = NewestImage {
+            shown: "nixos-pi.img.zst".to_owned(),
+            newer: None,
+        };
+        for columns in [40, 80] {
+            let lines = first_steps(None, Some(&image), columns);
+            assert!(lines.len() <= 22, "{lines:#?}");
+        }
+        let text = first_steps(None, Some(&image), 80).join("\n");
+        assert!(
+            text.contains("The newest image is nixos-pi.img.zst. Next:\n  sdbuild boot"),
+            "{text}"
+        );
+    }
+
+    #[test]
     fn first_steps_fit_a_small_terminal() {
         for columns in [40, 80] {
-            let lines = first_steps(None, columns);
+            let lines = first_steps(None, None, columns);
             // The prompt takes a line before and after them.
             assert!(lines.len() <= 22, "{lines:#?}");
             assert!(lines.iter().all(|line| line.len() <= columns), "{lines:#?}");

@@ -1,10 +1,11 @@
 //! Why an image, or something on it, cannot be read.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::common::compression::Compression;
 use crate::common::failure::{Class, Failure};
+use crate::common::image_name::Sidecar;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 
@@ -115,13 +116,29 @@ pub fn is_configuration(path: &Path) -> bool {
     path.is_file() && path.extension().is_some_and(|extension| extension == "nix")
 }
 
-/// What to do about a refused `path` that is missing or a configuration.
+/// What to do about a refused `path` that is missing, a directory, a configuration or a file beside an image.
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
         return Some("without any argument, the newest image here is taken".to_owned());
+    }
+    if path.is_dir() {
+        return Some("name an image file in it".to_owned());
+    }
+    if let Some(image) = image_beside(path) {
+        let image = quoted(&shown_path(&image));
+        return Some(format!("that is a file beside an image: name {image}"));
     }
     is_configuration(path).then(|| {
         let path = quoted(&shown_path(path));
         format!("that is a configuration: `sdbuild build {path}` makes an image of it")
     })
+}
+
+/// The image beside which a build wrote `path`, if it is still there.
+fn image_beside(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let image = Sidecar::ALL
+        .iter()
+        .find_map(|sidecar| sidecar.image(name))?;
+    Some(path.with_file_name(image)).filter(|image| image.is_file())
 }

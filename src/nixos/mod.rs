@@ -24,6 +24,7 @@ mod git;
 mod ignore_rules;
 mod interactive;
 mod known_cache;
+mod known_repository;
 mod layout;
 pub mod lock;
 pub mod log;

@@ -53,6 +53,11 @@ impl UserFiles {
         }
     }
 
+    /// The directory above the one that was uploaded.
+    pub(super) fn directory_above(&self) -> Option<&Path> {
+        self.root.parent()
+    }
+
     /// The text of the file that the builder has at `path`, as far as it is UTF-8; `None` for everything but the configuration's
     /// own files.
     pub(super) fn text(&self, path: &str) -> Option<String> {
@@ -108,13 +113,14 @@ impl UserFiles {
         ))
     }
 
-    /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16, by its byte order mark.
+    /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or by
+    /// a zero among its first two bytes, where Nix has ASCII characters.
     pub(super) fn is_utf_16(&self, path: &str) -> bool {
         let file = own_name(path).map(|name| plain_file::open(&self.root.join(name)));
         let mut begin = [0; 2];
         let is_read =
             file.is_some_and(|file| file.is_ok_and(|mut f| f.read_exact(&mut begin).is_ok()));
-        is_read && [[0xff, 0xfe], [0xfe, 0xff]].contains(&begin)
+        is_read && ([[0xff, 0xfe], [0xfe, 0xff]].contains(&begin) || begin.contains(&0))
     }
 
     /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.

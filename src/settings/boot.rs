@@ -58,8 +58,8 @@ pub struct BootArgs {
     pub user: Option<String>,
 
     /// Time limit for the login, and then for the command [default: 180, on a board 600]
-    #[arg(long, value_name = "SECONDS", requires = "login", value_parser = clap::value_parser!(u64).range(1..=86400))]
-    pub timeout: Option<u64>,
+    #[arg(long, value_name = "SECONDS", requires = "login")]
+    pub timeout: Option<Number<1, 86_400>>,
 
     /// Attach a seed for cloud-init: a volume or user-data
     #[arg(long, value_name = "FILE")]
@@ -153,9 +153,10 @@ impl Boot {
         let board = args
             .board
             .map_or_else(|| generic_machine(system), |BoardName(board)| board);
-        let timeout = args
-            .timeout
-            .map_or_else(|| login_timeout(board), Duration::from_secs);
+        let timeout = args.timeout.map_or_else(
+            || login_timeout(board),
+            |seconds| Duration::from_secs(seconds.get().into()),
+        );
         let login = (args.until_ssh || args.run.is_some()).then(|| BootLogin {
             key: args.login_key.as_ref().map(absolute),
             user: args.user.clone(),

@@ -5,7 +5,7 @@
     reason = "these comments are the help text, where backticks would show"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -15,6 +15,8 @@ use crate::common::board::BoardName;
 use crate::common::ci_service::CiService;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::failure::Failure;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::common::system::System;
 use crate::common::template_name::TemplateName;
 
@@ -151,6 +153,7 @@ impl Init {
             .dir
             .as_ref()
             .map_or_else(|| here.clone(), |dir| here.join(dir));
+        refuse_file(&dir)?;
         let name = if args.flake {
             MODULE_OF_FLAKE
         } else {
@@ -186,6 +189,20 @@ impl Init {
             owner,
         })
     }
+}
+
+/// Refuses the name of a file in the place of a directory.
+fn refuse_file(dir: &Path) -> Result<(), Failure> {
+    let is_name_of_file = dir.extension().is_some_and(|end| end == "nix") && !dir.is_dir();
+    if !is_name_of_file && !dir.is_file() {
+        return Ok(());
+    }
+    let shown = shown_path(dir);
+    let text = format!("{shown} is a file, but `sdbuild init` takes a directory");
+    let config = quoted(&shown);
+    Err(Failure::usage(text).hint(format!(
+        "to write the configuration to that file: sdbuild init --config {config}"
+    )))
 }
 
 /// The system of `template` unless the user chooses one: a container runs on a machine of its own architecture.

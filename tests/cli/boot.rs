@@ -92,6 +92,24 @@ fn newest_image_is_taken_when_none_is_named() {
 }
 
 #[test]
+fn image_is_named_where_a_file_beside_it_was() {
+    let user = user();
+    user.write_unbootable("some.img", 1 << 20);
+    user.write("some.img.json", "{}");
+    for (path, hint) in [
+        (
+            "some.img.json",
+            "that is a file beside an image: name some.img",
+        ),
+        (".", "name an image file in it"),
+    ] {
+        run(&mut user.sdbuild(&["inspect", path]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["could not inspect", hint]);
+    }
+}
+
+#[test]
 fn disk_in_the_place_of_the_image_is_explained() {
     let user = user();
     user.write_unbootable("some.img", 1 << 20);
@@ -108,6 +126,18 @@ fn disk_in_the_place_of_the_image_is_explained() {
             "/dev/sdzzz is a disk, but the image comes first",
             "hint: sdbuild flash other.img /dev/sdzzz",
         ]);
+    run(&mut user.sdbuild(&["flash", "sdz"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["/dev/sdz is a disk, but the image comes first"]);
+    run(&mut user.sdbuild(&["flash", "some.img", "mmcblk99"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&[
+            "mmcblk99 is no disk: disks are in /dev",
+            "hint: sdbuild flash some.img /dev/mmcblk99",
+        ]);
+    run(&mut user.sdbuild(&["flash", "sdcard"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["could not flash sdcard", "there is no such file"]);
 }
 
 /// It was booted, and its text was taken for a firmware's failure.

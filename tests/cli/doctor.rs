@@ -153,5 +153,7 @@ fn nixpkgs_that_no_server_has_is_bad_unless_it_is_here() {
     std::fs::write(&object, "nixpkgs").unwrap();
     assert_eq!(verdict(&user).as_deref(), Some("good"));
     let local = user.with("SDBUILD_NIXPKGS", mini_nixpkgs().to_str().unwrap());
-    assert_eq!(verdict(&local), None);
+    assert_eq!(verdict(&local).as_deref(), Some("good"));
+    let other = local.with("SDBUILD_NIXPKGS", "/usr");
+    assert_eq!(verdict(&other).as_deref(), Some("bad"));
 }

@@ -20,6 +20,22 @@ fn with_key(comment: &str) -> TestUser {
     user
 }
 
+/// It was made a directory of that name.
+#[test]
+fn name_of_a_file_is_no_directory() {
+    let user = with_key("me@here");
+    user.write("notes", "");
+    for name in ["pi.nix", "notes"] {
+        run(&mut user.sdbuild(&["init", name]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[
+                &format!("{name} is a file, but `sdbuild init` takes a directory"),
+                &format!("sdbuild init --config {name}"),
+            ]);
+    }
+    assert_eq!(file_names(user.home.path()), ["notes", "out"]);
+}
+
 #[test]
 fn key_and_name_are_filled_in() {
     let user = with_key("me@here");

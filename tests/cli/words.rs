@@ -101,6 +101,20 @@ fn unknown_flag_and_command_have_useful_tips() {
             .stderr("tip: flags of a command go after it: sdbuild build --hostname …")
             .run();
     }
+    for (words, tip) in [
+        (
+            &["init", "--format", "qcow2"][..],
+            "--template chooses what the image is for",
+        ),
+        (
+            &["boot", "--compress", "xz"],
+            "`sdbuild build` and `sdbuild settings` take --compress",
+        ),
+        (&["man", "build"], "`sdbuild help build` describes it"),
+    ] {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
     CliTest::new(&["help", "foo"])
         .exit_code(2)
         .stderr("tip: `sdbuild help` lists all commands")

@@ -51,9 +51,13 @@ fn own_source(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let hash = source.strip_prefix(STORE)?;
     let text = context.files?.text(&format!("{CONFIG_DIR}{name}"))?;
     let index = usize::try_from(*line).ok()?.checked_sub(1)?;
-    let quoted = format!("{line}| {}", text.lines().nth(index)?);
-    let mut lines = error.text.lines();
-    let is_own = !hash.contains('/') && lines.any(|line| line.trim() == quoted.trim());
+    let is_quoted = |source: &str| {
+        let quoted = format!("{line}| {source}");
+        let mut lines = error.text.lines();
+        lines.any(|line| line.trim() == quoted.trim())
+    };
+    // Of an empty file Nix quotes nothing.
+    let is_own = text.lines().nth(index).map_or(text.is_empty(), is_quoted) && !hash.contains('/');
     is_own.then(|| format!("{source}{SOURCE}"))
 }
 

@@ -3,16 +3,8 @@
 use super::evidence::ExitContext;
 use super::names::is_name;
 use super::nixpkgs_file;
+use crate::nixos::known_repository::repository_called;
 use crate::nixos::layout::HOME_OF_NIX;
-
-/// Repositories that instructions name by `<…>`, where a channel would have been added.
-const CHANNELS: [(&str, &str); 5] = [
-    ("nixos-hardware", "NixOS/nixos-hardware"),
-    ("home-manager", "nix-community/home-manager"),
-    ("agenix", "ryantm/agenix"),
-    ("sops-nix", "Mic92/sops-nix"),
-    ("disko", "nix-community/disko"),
-];
 
 pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (path, _) = summary
@@ -24,9 +16,9 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Op
     let (channel, rest) = path
         .split_once('/')
         .map_or((path, ""), |(channel, rest)| (channel, rest));
-    let known = CHANNELS.iter().find(|(name, _)| *name == channel);
+    let known = repository_called(channel);
     Some(match known.filter(|_| rest.is_empty() || is_name(rest)) {
-        Some((_, repository)) => {
+        Some(repository) => {
             let below = if rest.is_empty() { String::new() } else { format!(" + \"/{rest}\"") };
             format!(
                 "only <nixpkgs> exists here; write (builtins.fetchTarball \

@@ -19,6 +19,7 @@ mod module_calls;
 mod names;
 mod nix_message;
 mod nixpkgs_file;
+mod source_lines;
 mod syntax_error;
 mod unbound_names;
 mod undefined_variable;
@@ -266,6 +267,7 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
         (_, Some(error)) => {
             let earlier = syntax_error::earlier_lines(context, error);
             let quoted = definition_excerpt(context, error)
+                .or_else(|| source_lines::naming_a_file(context, error))
                 .unwrap_or_else(|| excerpt(context, error, failure));
             earlier.into_iter().chain(quoted).collect()
         }

@@ -2,10 +2,12 @@
 
 use super::eval_error::EvalError;
 use super::evidence::ExitContext;
+use super::source_lines;
 use crate::common::failure::Failure;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::{NixError, Position};
+use crate::nixos::user_files::UserFiles;
 
 /// Longest reason in characters; the log has the whole message.
 const MAX_CHARS: usize = 600;
@@ -15,6 +17,9 @@ const ADVICE: &str = "Use `lib.mkForce value`";
 
 /// Start of Nix's list of definitions; the only one is quoted with its line instead.
 const VALUES: &str = " Definition values:";
+
+/// What begins the quoted path of a file above the directory that was uploaded.
+const ABOVE_CONFIG_DIR: &str = "'/build/";
 
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
@@ -99,18 +104,9 @@ impl<'a> Definition<'a> {
         })
     }
 
-    /// The line with those around it, and a caret below the option, as Nix quotes source.
+    /// The line with those around it, as Nix quotes source.
     fn lines(&self) -> Vec<String> {
-        let numbered = (1_usize..).zip(self.text.lines());
-        let near = numbered.filter(|(line, _)| line.abs_diff(self.line) <= 1);
-        let width = (self.line + 1).to_string().len();
-        let quoted = near.flat_map(|(line, text)| {
-            let source = format!("{line:>width$}| {text}");
-            let caret = text.find(self.option).filter(|_| line == self.line);
-            let caret = caret.map(|column| format!("{:width$}| {:column$}^", "", ""));
-            std::iter::once(source).chain(caret)
-        });
-        quoted.collect()
+        source_lines::around(&self.text, self.line, self.option)
     }
 }
 
@@ -177,6 +173,12 @@ fn command_line_definitions(context: &ExitContext<'_>, summary: &str) -> Vec<Str
 fn shown(context: &ExitContext<'_>, text: &str) -> String {
     let text = text.replace(CONFIG_DIR, context.shown_dir);
     let text = text.replace(layout::CLI_MODULE, "the command line");
+    let text = text.replace(layout::HOME_OF_NIX, "~");
+    let above = context.files.and_then(UserFiles::directory_above);
+    let text = match above {
+        Some(above) => text.replace(ABOVE_CONFIG_DIR, &format!("'{}", above.join("").display())),
+        None => text,
+    };
     // Nix writes the path of an input `path:/…` with two slashes.
     let text = text.replace("path '//", "path '/");
     // The name of nixpkgs' directory is a hash.

@@ -2,6 +2,7 @@
 
 use super::brackets::{Imbalance, imbalance};
 use super::evidence::ExitContext;
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::log::{NixError, Position};
 
 /// What some editors write in front of a text.
@@ -24,7 +25,11 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     let text = files.text(&position.file)?;
     if text.trim().is_empty() {
-        return Some("the file is empty: `sdbuild init` writes a configuration".to_owned());
+        let hint = match position.file.rsplit('/').next() {
+            Some(FLAKE_FILE) => "the file is empty: `sdbuild init --flake DIR` writes a flake",
+            Some(_) | None => "the file is empty: `sdbuild init` writes a configuration",
+        };
+        return Some(hint.to_owned());
     }
     if is_without_braces(&text, &error.summary) {
         return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());

@@ -35,6 +35,7 @@ impl Flake {
         search: FlakeSearch<'_>,
     ) -> Result<(), Failure> {
         self.check_updated(updated)?;
+        self.check_arguments(&self.unlocked_inputs())?;
         let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
         let mut locked = self.locked_repositories(&names, search.git_inputs);
@@ -114,13 +115,16 @@ impl Flake {
         if missing.is_empty() {
             return Ok(());
         }
-        let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
-        let mistyped = text.and_then(|text| unlocked::mistyped_argument(&missing, &text));
-        if let Some(failure) = mistyped {
-            return Err(failure);
-        }
+        self.check_arguments(&missing)?;
         let is_local = self.local_tree().is_some();
         Err(unlocked::failure(&missing, &self.reference, is_local))
+    }
+
+    /// Fails if one of its inputs `unlocked` is only an argument of its outputs.
+    fn check_arguments(&self, unlocked: &[String]) -> Result<(), Failure> {
+        let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
+        let undeclared = text.and_then(|text| unlocked::undeclared_argument(unlocked, &text));
+        undeclared.map_or(Ok(()), Err)
     }
 
     /// Whether its lock is complete only with the overridden inputs.

@@ -11,6 +11,7 @@ use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
+use crate::nixos::known_repository::repository_called;
 
 /// Far above what anybody writes by hand.
 const MAX_FLAKE_BYTES: u64 = 1 << 20;
@@ -37,23 +38,36 @@ pub(super) fn flake_text(dir: &Path) -> Option<String> {
     plain_file::read_text(&dir.join(FLAKE_FILE), MAX_FLAKE_BYTES).ok()
 }
 
-/// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that may be a mistyped name of an input:
-/// what to do about it.
-pub(super) fn mistyped_argument(missing: &[String], text: &str) -> Option<Failure> {
+/// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that is none of its inputs, and what to do
+/// about it. Nix would look for it in a registry, and none is read.
+pub(super) fn undeclared_argument(missing: &[String], text: &str) -> Option<Failure> {
     let InputNames {
         inputs, arguments, ..
     } = InputNames::read(text);
-    let known = || inputs.iter().map(String::as_str);
-    let mut suspects = missing
-        .iter()
-        .filter(|name| arguments.contains(*name) && !inputs.contains(*name));
-    suspects.find_map(|name| {
-        let meant = similar_names(name, known())?;
-        let text = format!(
-            "the outputs of flake.nix have the argument {name}, which is not one of its inputs"
-        );
-        Some(Failure::usage(text).hint(format!("did you mean {meant}?")))
-    })
+    let is_undeclared = |name: &&String| arguments.contains(*name) && !inputs.contains(*name);
+    let name = missing.iter().find(is_undeclared)?;
+    let text = format!(
+        "the outputs of flake.nix have the argument {name}, which is not one of its inputs"
+    );
+    let hint = match similar_names(name, inputs.iter().map(String::as_str)) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => format!(
+            "declare it: inputs.{name}.url = \"{}\"; then run `sdbuild lock`",
+            usual_url(name)
+        ),
+    };
+    Some(Failure::usage(text).hint(hint))
+}
+
+/// The URL that an input called `name` usually has.
+fn usual_url(name: &str) -> String {
+    match name {
+        "nixpkgs" => "github:NixOS/nixpkgs/nixos-26.05".to_owned(),
+        _ => format!(
+            "github:{}",
+            repository_called(name).unwrap_or("OWNER/REPOSITORY")
+        ),
+    }
 }
 
 /// A build needs the inputs `missing` of the flake `reference` in its lock. `is_local`: it is the user's own directory.
@@ -86,13 +100,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mistyped_argument_of_the_outputs_is_told() {
-        let text = "{ inputs.nixpkgs.url = \"x\"; outputs = { self, nixpkg, other }: { }; }";
-        let failure = mistyped_argument(&["nixpkg".into()], text).unwrap();
-        assert_eq!(failure.hints, ["did you mean nixpkgs?"]);
-        for missing in ["nixpkgs", "other"] {
-            assert!(mistyped_argument(&[missing.into()], text).is_none());
+    fn an_argument_that_is_no_input_is_told() {
+        let text = "{ inputs.nixpkgs.url = \"x\"; outputs = { self, nixpkg, disko, other }: { }; }";
+        for (missing, expected) in [
+            ("nixpkg", "did you mean nixpkgs?"),
+            (
+                "disko",
+                "declare it: inputs.disko.url = \"github:nix-community/disko\"; then run `sdbuild lock`",
+            ),
+            (
+                "other",
+                "declare it: inputs.other.url = \"github:OWNER/REPOSITORY\"; then run `sdbuild lock`",
+            ),
+        ] {
+            let failure = undeclared_argument(&[missing.into()], text).unwrap();
+            assert_eq!(failure.hints, [expected]);
         }
+        assert!(undeclared_argument(&["nixpkgs".into()], text).is_none());
     }
 
     #[test]

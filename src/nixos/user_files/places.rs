@@ -16,6 +16,15 @@ impl UserFiles {
         self.place(|text| line_that_names(text, name))
     }
 
+    /// The text of that file, and the line, counted from 1.
+    pub(in crate::nixos) fn text_that_names(&self, name: &str) -> Option<(String, usize)> {
+        let find = |text: &str| {
+            let line = line_that_names(text, name)?;
+            Some((line, (text.to_owned(), line)))
+        };
+        self.search(find).map(|(_, found)| found)
+    }
+
     /// The file and line of the configuration that throws `message`, which Nix does not tell in a short trace.
     pub(in crate::nixos) fn place_that_throws(&self, message: &str) -> Option<String> {
         let forms = [

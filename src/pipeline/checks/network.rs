@@ -4,11 +4,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::artifact::CHECK_ADDRESS;
 use crate::common::loopback::is_loopback;
+use crate::nixos::nixpkgs::Nixpkgs;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::checks::servers::{Answers, NoAnswer, ServerAnswer};
 use crate::pipeline::nixpkgs_archive::{NAME_ANOTHER, NixpkgsArchive};
 use crate::pipeline::steps::network_access;
+use crate::settings::{self, SourceChoice};
 
 /// What helps against an address that leads nowhere in a container.
 const REACHABLE: &str = "let it listen on an address that containers reach, such as 172.17.0.1 (the host on Docker's own network), and \
@@ -65,7 +67,9 @@ pub(super) fn loopback(machine: &Machine<'_>) -> Option<Check> {
 /// Whether nixpkgs is on this machine, or a server has it.
 pub(super) fn nixpkgs(machine: &Machine<'_>) -> Option<Check> {
     let facts = machine.doctor?;
-    let archive = facts.nixpkgs.as_ref()?;
+    let Some(archive) = facts.nixpkgs.as_ref() else {
+        return local_nixpkgs(machine.settings);
+    };
     if machine.settings.common.offline && !archive.is_held {
         let text = format!(
             "{} is not on this machine, and nothing is fetched",
@@ -74,6 +78,20 @@ pub(super) fn nixpkgs(machine: &Machine<'_>) -> Option<Check> {
         return Some(Check::bad("nixpkgs", text).remedy(FETCH_FIRST));
     }
     Some(check_nixpkgs(archive, facts.answers.nixpkgs.as_ref()))
+}
+
+/// Whether the directory that the settings name is a nixpkgs; `None` for a flake, which names its own.
+fn local_nixpkgs(settings: &settings::Build) -> Option<Check> {
+    let SourceChoice::Config(_) = &settings.source else {
+        return None;
+    };
+    let topic = "nixpkgs";
+    let checked = settings.nixpkgs.parse::<Nixpkgs>();
+    let checked = checked.and_then(|nixpkgs| nixpkgs.check());
+    Some(match checked {
+        Ok(()) => Check::good(topic, format!("{} is on this machine", settings.nixpkgs)),
+        Err(failure) => Check::failed(topic, &failure),
+    })
 }
 
 /// Without an answer a build is certain to fail. A status other than 404 may be the server's answer to HEAD only.

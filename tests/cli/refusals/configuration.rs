@@ -135,7 +135,7 @@ fn a_configuration_above_the_current_directory_is_named() {
 
 #[test]
 fn inputs_without_a_lock_are_refused_at_once() {
-    let flake = "{ inputs.a.url = \"path:./a\"; outputs = { self, a, b }: { }; }";
+    let flake = "{ inputs = { a.url = \"path:./a\"; b.url = \"path:./b\"; }; outputs = { self, a, b }: { }; }";
     let lacks = "flake.lock lacks the inputs a, b, and a build never changes it";
     for words in [["build", "."], ["check", "."]] {
         CliTest::new(&words)
@@ -154,6 +154,21 @@ fn inputs_without_a_lock_are_refused_at_once() {
     let locking = CliTest::new(&["lock"]).file("flake.nix", flake);
     let locking = locking.exit_code(3).run();
     assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
+}
+
+#[test]
+fn arguments_of_outputs_that_are_no_inputs_are_refused() {
+    let flake = "{ inputs.a.url = \"path:./a\"; outputs = { self, a, disko }: { }; }";
+    for words in [&["build", "."][..], &["check", "."], &["lock"]] {
+        CliTest::new(words)
+            .file("flake.nix", flake)
+            .exit_code(2)
+            .stderr(
+                "the outputs of flake.nix have the argument disko, which is not one of its inputs",
+            )
+            .stderr("hint: declare it: inputs.disko.url = \"github:nix-community/disko\"; then run")
+            .run();
+    }
 }
 
 #[test]

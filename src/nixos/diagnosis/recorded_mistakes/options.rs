@@ -167,3 +167,13 @@ fn errors_of_the_command_line_name_the_flag() {
         assert!(!all.contains("/build/") && !all.contains("_type"), "{all}");
     }
 }
+
+#[test]
+fn misspelt_options_of_users_have_a_proposal() {
+    let failure = recorded("option-misspelt");
+    assert_hint(
+        &failure,
+        "pi/c.nix:4: The option `users.users.root.openssh.authorisedKeys' does not exist.",
+        "did you mean users.users.root.openssh.authorizedKeys",
+    );
+}

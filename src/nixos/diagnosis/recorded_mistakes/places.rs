@@ -84,3 +84,10 @@ fn a_wrong_value_is_quoted_with_its_line() {
         ["4|   services.openssh.enable = \"yes\";", " |   ^"]
     );
 }
+
+#[test]
+fn an_empty_flake_is_recognised() {
+    let failure = recorded("flake-empty");
+    let hint = "the file is empty: `sdbuild init --flake DIR` writes a flake";
+    assert_hint(&failure, "pi/flake.nix:1:1: syntax error", hint);
+}

@@ -1,0 +1,16 @@
+//! Repositories that instructions on the web name without their address.
+
+/// Each name with the repository on GitHub that is meant.
+const REPOSITORIES: [(&str, &str); 5] = [
+    ("nixos-hardware", "NixOS/nixos-hardware"),
+    ("home-manager", "nix-community/home-manager"),
+    ("agenix", "ryantm/agenix"),
+    ("sops-nix", "Mic92/sops-nix"),
+    ("disko", "nix-community/disko"),
+];
+
+/// The repository that is usually called `name`, as `OWNER/NAME` on GitHub.
+pub(super) fn repository_called(name: &str) -> Option<&'static str> {
+    let known = REPOSITORIES.iter().find(|(known, _)| *known == name);
+    known.map(|(_, repository)| *repository)
+}
