@@ -321,6 +321,6 @@ fn files_for_the_network_are_read_before_anything_starts() {
     CliTest::new(&["doctor"])
         .env("SDBUILD_NETRC_FILE", "none")
         .exit_code(3)
-        .stdout("✗ network access  could not read the logins in ")
+        .stdout("✗ network access  could not read the logins in")
         .run();
 }
