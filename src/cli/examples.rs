@@ -200,7 +200,7 @@ Examples:
 pub(super) const COMPLETIONS: &str = "\
 Examples:
   sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild
-  sdbuild completions zsh > ~/.zfunc/_sdbuild
+  sdbuild completions zsh > ~/.zfunc/_sdbuild   # with fpath+=(~/.zfunc) in ~/.zshrc, before compinit
   sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish";
 
 pub(super) const MAN: &str = "\

@@ -52,7 +52,7 @@ fn lines(setting: &Setting, columns: usize) -> Vec<String> {
 
 fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "-".to_owned(),
+        Value::Null => "not set".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(values) if values.is_empty() => "none".to_owned(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),

@@ -40,7 +40,7 @@ fn every_source_is_named() {
         format!("system                    aarch64-linux  ({project})"),
         format!("emulation                 host  ({project})"),
         "glue                      native  (environment, SDBUILD_GLUE)".to_owned(),
-        "builder-image             -  (default)".to_owned(),
+        "builder-image             not set  (default)".to_owned(),
         format!("output                    {home}/out  (flag)"),
         format!("force                     false  ({project})"),
         "substituters              none  (environment, SDBUILD_SUBSTITUTERS)".to_owned(),

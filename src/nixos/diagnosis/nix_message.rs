@@ -15,6 +15,9 @@ const MAX_CHARS: usize = 600;
 /// Start of Nix's advice for conflicting definitions; the hint says when it applies.
 const ADVICE: &str = "Use `lib.mkForce value`";
 
+/// Start of Nix's proposal of another name.
+const PROPOSAL: &str = "Did you mean ";
+
 /// Start of Nix's list of definitions; the only one is quoted with its line instead.
 const VALUES: &str = " Definition values:";
 
@@ -24,7 +27,11 @@ const ABOVE_CONFIG_DIR: &str = "'/build/";
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = command_line_definitions(context, &error.summary);
-    let is_said = |line: &&str| !line.is_empty() && !line.starts_with(ADVICE);
+    // The hint has the name that is proposed for an option.
+    let is_unknown = EvalError::find(&error.summary) == Some(EvalError::UnknownOption);
+    let is_in_hint =
+        |line: &str| line.starts_with(ADVICE) || is_unknown && line.starts_with(PROPOSAL);
+    let is_said = |line: &&str| !line.is_empty() && !is_in_hint(line);
     let lines = lines.iter().map(|line| line.trim()).filter(is_said);
     // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
     let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
@@ -275,7 +282,7 @@ impl Said {
         let line = line.trim();
         let line = line.strip_prefix("error:").unwrap_or(line).trim();
         let place = line.strip_prefix("at ").and_then(|l| l.strip_suffix(':'));
-        let names = line.strip_prefix("Did you mean ").map(proposed);
+        let names = line.strip_prefix(PROPOSAL).map(proposed);
         line.starts_with(ADVICE)
             || self.message.contains(place.unwrap_or(line))
             || names.is_some_and(|names| self.hints.contains(names))
@@ -290,7 +297,7 @@ fn proposed(text: &str) -> &str {
 
 /// The names that Nix proposes at the end of a message: `htop or btop`.
 pub(super) fn proposal(error: &NixError) -> Option<String> {
-    let (_, rest) = error.text.rsplit_once("Did you mean ")?;
+    let (_, rest) = error.text.rsplit_once(PROPOSAL)?;
     let names = proposed(rest);
     let is_plain = |c: char| c.is_alphanumeric() || "._-+, ".contains(c);
     (names.len() < 200 && names.chars().all(is_plain)).then(|| names.to_owned())
