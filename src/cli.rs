@@ -144,7 +144,7 @@ pub enum Command {
     /// Export what a build made as a binary cache
     #[command(subcommand, after_help = examples::CACHE, disable_help_subcommand = true)]
     Cache(CacheCommand),
-    /// Publish an image: as an AMI of Amazon EC2, or in an OCI layout
+    /// Publish an image: as an AMI of Amazon EC2, or an OCI image layout
     #[command(subcommand, after_help = examples::PUBLISH, disable_help_subcommand = true)]
     Publish(PublishCommand),
     /// Show what sdbuild keeps on this machine, with sizes

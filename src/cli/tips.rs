@@ -59,25 +59,35 @@ fn tip_for_command(command: &Command, name: &str) -> String {
     }
 }
 
-/// The tip for a `word` that only other commands than the one of `words` take.
+/// The tip for an argument `word` that the command of `words` does not take.
 fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Option<String> {
-    let mut named = words.iter().map(|word| command.find_subcommand(word));
-    let name = named.find_map(|sub| sub.map(Command::get_name))?;
-    if name == "man" && command.find_subcommand(word).is_some() {
-        return Some(format!("`sdbuild help {word}` describes it"));
+    let mut visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    match (words.first()?.as_str(), word) {
+        ("man", word) => visible
+            .any(|sub| sub.get_name() == word)
+            .then(|| format!("`sdbuild help {word}` describes it")),
+        ("init", "--format") => Some(
+            "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),
+        ),
+        _ => tip_for_flag_of_others(command, word),
     }
-    if name == "init" && word == "--format" {
-        return Some("--template chooses what the image is for, and its format".to_owned());
-    }
-    let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
-    let others: Vec<_> = visible
-        .filter(|sub| takes(sub, word))
+}
+
+/// The tip for a `flag` that only other commands take.
+fn tip_for_flag_of_others(command: &Command, flag: &str) -> Option<String> {
+    // `settings` has the flags of `build`, to show what they set.
+    let is_other = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "settings";
+    let others = command.get_subcommands().filter(is_other);
+    let others: Vec<_> = others
+        .filter(|sub| takes(sub, flag))
         .map(|sub| format!("`{} {}`", command.get_name(), sub.get_name()))
         .collect();
     let (last, front) = others.split_last()?;
-    let takes = if front.is_empty() { "takes" } else { "take" };
-    let and = if front.is_empty() { "" } else { " and " };
-    (others.len() <= 3).then(|| format!("{}{and}{last} {takes} {word}", front.join(", ")))
+    let (and, takes) = match front {
+        [] => ("", "takes"),
+        [..] => (" and ", "take"),
+    };
+    (others.len() <= 3).then(|| format!("{}{and}{last} {takes} {flag}", front.join(", ")))
 }
 
 /// Whether `command` itself has the long `flag`.

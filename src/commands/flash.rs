@@ -29,16 +29,15 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    refuse_misplaced_disk(args, env)?;
+    refuse_disk_in_front(args, env)?;
     let image = match named_or_newest(args.image.as_deref(), env, context) {
         Err(failure) if args.image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
             if let Err(unlisted) = list_disks(None, ui, context) {
                 context.events.warn(unlisted.sentence());
+                return Err(unlisted.hints.into_iter().fold(failure, Failure::hint));
             }
-            return Err(failure.hint(
-                "`sdbuild flash IMAGE DISK` writes any file, for instance pi.img.zst to /dev/sdb",
-            ));
+            return Err(failure);
         }
         image => image?,
     };
@@ -81,14 +80,15 @@ pub async fn run(
     Ok(())
 }
 
-/// Refuses a disk as the only argument, or in front of the image, where it stands in the place of the image, and one without `/dev/`.
-fn refuse_misplaced_disk(args: &cli::Flash, env: &Environment) -> Result<(), Failure> {
-    let Some(disk) = args.image.as_deref().and_then(node_of) else {
-        return refuse_name_of_disk(args);
+/// Refuses a disk as the only argument, or in front of the image: it stands in the place of the image.
+fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Failure> {
+    let node_of = |path: &PathBuf| flash::refusal::node_of(path);
+    let Some(disk) = args.image.as_ref().and_then(node_of) else {
+        return Ok(());
     };
     let image = match &args.device {
         // From one disk to another.
-        Some(other) if node_of(other).is_some() => return refuse_name_of_disk(args),
+        Some(other) if node_of(other).is_some() => return Ok(()),
         Some(image) => shown_path(image),
         None => {
             let (here, output) = output_dir(env)?;
@@ -104,40 +104,6 @@ fn refuse_misplaced_disk(args: &cli::Flash, env: &Environment) -> Result<(), Fai
             quoted(&disk)
         )),
     )
-}
-
-/// Refuses a disk that is named without its directory.
-fn refuse_name_of_disk(args: &cli::Flash) -> Result<(), Failure> {
-    let (Some(image), Some(disk)) = (&args.image, &args.device) else {
-        return Ok(());
-    };
-    let Some(node) = node_of(disk).filter(|node| node != disk) else {
-        return Ok(());
-    };
-    let (image, node) = (quoted(&shown_path(image)), node.display());
-    let text = format!("{} is no disk: disks are in /dev", disk.display());
-    Err(Failure::usage(text).hint(format!("sdbuild flash {image} {node}")))
-}
-
-/// The node of a disk: `path` in `/dev`, also if only its name is given, such as `sdb`. `None` if it is an image.
-fn node_of(path: &Path) -> Option<PathBuf> {
-    if path.starts_with("/dev") {
-        return Some(path.to_owned());
-    }
-    let name = path.to_str()?;
-    let letters = |word: &str| word.chars().all(|c| c.is_ascii_lowercase());
-    let is_lettered = |rest: &str| {
-        let drive = rest.trim_end_matches(|c: char| c.is_ascii_digit());
-        (1..=2).contains(&drive.len()) && letters(drive)
-    };
-    let is_numbered = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
-    let is_disk = ["sd", "vd"]
-        .iter()
-        .any(|driver| name.strip_prefix(driver).is_some_and(is_lettered))
-        || ["mmcblk", "nvme"]
-            .iter()
-            .any(|driver| name.strip_prefix(driver).is_some_and(is_numbered));
-    (is_disk && !path.exists()).then(|| Path::new("/dev").join(name))
 }
 
 /// The arguments of this run, quoted for a shell.

@@ -61,8 +61,12 @@ fn first_steps(nearby: Option<&str>, image: Option<&NewestImage>, columns: usize
         if let Some(hint) = nearby {
             lines.extend(labelled("", 0, &format!("hint: {hint}"), columns));
         }
-        lines.extend(image.into_iter().flat_map(|image| after(image, columns)));
-        lines.push("To begin with a new one:".to_owned());
+        lines.extend(
+            image
+                .into_iter()
+                .flat_map(|image| image_steps(image, columns)),
+        );
+        lines.push("To begin with a new configuration:".to_owned());
     }
     lines.extend([
         step(
@@ -73,9 +77,9 @@ fn first_steps(nearby: Option<&str>, image: Option<&NewestImage>, columns: usize
         step("doctor", "shows what this machine lacks", columns),
         step("init", "writes a configuration with your SSH keys", columns),
     ]);
-    lines.extend([String::new(), "With a configuration:".to_owned()]);
-    lines.extend(with_configuration(columns));
     if image.is_none() {
+        lines.extend([String::new(), "With a configuration:".to_owned()]);
+        lines.extend(with_configuration(columns));
         lines.extend(WITH_IMAGE.map(|(command, purpose)| step(command, purpose, columns)));
     }
     lines.push(String::new());
@@ -143,13 +147,17 @@ fn steps(
         lines.push(step("lock", "writes flake.lock, which is missing", columns));
     }
     lines.extend(with_configuration(columns));
-    lines.extend(image.into_iter().flat_map(|image| after(image, columns)));
+    lines.extend(
+        image
+            .into_iter()
+            .flat_map(|image| image_steps(image, columns)),
+    );
     lines.extend(labelled("", 0, ALL_COMMANDS, columns));
     lines
 }
 
 /// The newest `image` and the commands that go on with it, in lines of `columns` columns.
-fn after(image: &NewestImage, columns: usize) -> Vec<String> {
+fn image_steps(image: &NewestImage, columns: usize) -> Vec<String> {
     let newer = image.newer.as_deref().map(rebuild_advice);
     let newer = newer.map_or_else(String::new, |text| format!("; {text}"));
     let text = format!("The newest image is {}{newer}. Next:", quoted(&image.shown));
@@ -217,8 +225,9 @@ mod tests {
             shown: "nixos-pi.img.zst".to_owned(),
             newer: None,
         };
+        let hint = "to use kitchen.nix instead: sdbuild build kitchen.nix";
         for columns in [40, 80] {
-            let lines = first_steps(None, Some(&image), columns);
+            let lines = first_steps(Some(hint), Some(&image), columns);
             assert!(lines.len() <= 22, "{lines:#?}");
         }
         let text = first_steps(None, Some(&image), 80).join("\n");

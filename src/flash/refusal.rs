@@ -41,9 +41,7 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
         }
         Err(error) => Failure::new(Class::Usage, error).context(format!("examine {shown}")),
     };
-    let is_device =
-        |path: &Path| fs::metadata(path).is_ok_and(|found| found.file_type().is_block_device());
-    if let Some(meant) = device_of_name(path).filter(|path| is_device(path)) {
+    if let Some(meant) = device_of_name(path) {
         return Err(failure.hint(format!("a disk is named by its path: {}", meant.display())));
     }
     if inventory.is_out_of_reach() {
@@ -66,10 +64,20 @@ pub fn check_reach(inventory: &DiskInventory) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `/dev/sdb` for a user who wrote `sdb`, as lsblk lists it.
+/// The disk that a user names by `path`: any path in `/dev`, or the name alone of a block device there, unless a file here has it.
+pub fn node_of(path: &Path) -> Option<PathBuf> {
+    if path.starts_with("/dev") {
+        return Some(path.to_owned());
+    }
+    device_of_name(path).filter(|_| !path.exists())
+}
+
+/// `/dev/sdb` for a user who wrote `sdb`, as lsblk lists it, if there is such a block device.
 fn device_of_name(path: &Path) -> Option<PathBuf> {
     let name = path.file_name().filter(|name| *name == path)?;
-    Some(Path::new("/dev").join(name))
+    let node = Path::new("/dev").join(name);
+    let is_device = fs::metadata(&node).is_ok_and(|found| found.file_type().is_block_device());
+    is_device.then_some(node)
 }
 
 /// The number as sysfs writes it: `8:16`.

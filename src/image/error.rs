@@ -1,11 +1,12 @@
 //! Why an image, or something on it, cannot be read.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::common::compression::Compression;
+use crate::common::configuration_file::configuration_in;
 use crate::common::failure::{Class, Failure};
-use crate::common::image_name::Sidecar;
+use crate::common::image_name::image_beside;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 
@@ -121,24 +122,19 @@ fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
         return Some("without any argument, the newest image here is taken".to_owned());
     }
-    if path.is_dir() {
-        return Some("name an image file in it".to_owned());
-    }
     if let Some(image) = image_beside(path) {
         let image = quoted(&shown_path(&image));
         return Some(format!("that is a file beside an image: name {image}"));
     }
-    is_configuration(path).then(|| {
-        let path = quoted(&shown_path(path));
-        format!("that is a configuration: `sdbuild build {path}` makes an image of it")
-    })
-}
-
-/// The image beside which a build wrote `path`, if it is still there.
-fn image_beside(path: &Path) -> Option<PathBuf> {
-    let name = path.file_name()?.to_str()?;
-    let image = Sidecar::ALL
-        .iter()
-        .find_map(|sidecar| sidecar.image(name))?;
-    Some(path.with_file_name(image)).filter(|image| image.is_file())
+    let what = if configuration_in(path).is_some() {
+        "the directory of a configuration"
+    } else if is_configuration(path) {
+        "a configuration"
+    } else {
+        return None;
+    };
+    let path = quoted(&shown_path(path));
+    Some(format!(
+        "that is {what}: `sdbuild build {path}` makes an image of it"
+    ))
 }

@@ -68,6 +68,16 @@ pub(super) fn input(number: usize) -> String {
     format!("/build/input-{number}/source")
 }
 
+/// The part below `/build` of a path beside the configuration's directory that is none of the files that sdbuild puts there.
+pub(super) fn beside_config(path: &str) -> Option<&str> {
+    let below = path.strip_prefix("/build/")?;
+    let first = below.split('/').next().unwrap_or_default();
+    let is_own = ["config", "sdbuild"].contains(&first)
+        || first.starts_with("override-")
+        || first.starts_with("input-");
+    (!is_own && !below.is_empty()).then_some(below)
+}
+
 /// The run's directory on the volume, because a tmpfs is limited by memory. Nix builds there, unless the entry has claimed the one
 /// whose path is the same for every build.
 pub(super) fn build_dir(run: &str) -> String {

@@ -1,6 +1,7 @@
 //! The user's files, as far as they explain an error of the builder: the text of those that are uploaded, and why others
 //! are not.
 
+mod naming;
 mod places;
 
 use std::io::Read as _;
@@ -11,7 +12,7 @@ use super::layout;
 use crate::common::image_name::is_output;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
-use crate::nixos::layout::HOME_OF_NIX;
+use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_MODULE_BYTES: u64 = 1 << 20;
@@ -53,9 +54,18 @@ impl UserFiles {
         }
     }
 
-    /// The directory above the one that was uploaded.
-    pub(super) fn directory_above(&self) -> Option<&Path> {
-        self.root.parent()
+    /// The file of this machine, or the file in the home directory, that the builder looked for at `path`, above the directory that
+    /// was uploaded; `None` for every other path.
+    pub(super) fn local_path(&self, path: &str) -> Option<String> {
+        let of_home = path
+            .strip_prefix(HOME_OF_NIX)
+            .map(|name| format!("~{name}"));
+        of_home.or_else(|| Some(self.above(path)?.to_string_lossy().into_owned()))
+    }
+
+    /// The same in the directory above only.
+    fn above(&self, path: &str) -> Option<PathBuf> {
+        Some(self.root.parent()?.join(layout::beside_config(path)?))
     }
 
     /// The text of the file that the builder has at `path`, as far as it is UTF-8; `None` for everything but the configuration's
@@ -77,12 +87,10 @@ impl UserFiles {
                 "~{name} is in your home directory, and the builder has only {root}: copy it there and name it with ./"
             );
         }
-        let above = path
-            .strip_prefix("/build/")
-            .and_then(|rest| Some(self.root.parent()?.join(rest)));
+        let above = self.above(path);
         let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
         let shown = local.display();
-        let named = self.place_that_names(path);
+        let named = self.naming(path).map(|written| written.place);
         let named = named.map_or_else(String::new, |place| format!("{place} names it: "));
         let why = match (above.is_some(), local.exists()) {
             (true, true) => format!(
@@ -104,8 +112,8 @@ impl UserFiles {
         if self.root.join(name).symlink_metadata().is_ok() {
             return None;
         }
-        let named = self.place_that_names(name);
-        let named = named.map(|place| format!(", which {place} names"));
+        let named = self.naming(&format!("{CONFIG_DIR}{name}"));
+        let named = named.map(|written| format!(", which {} names", written.place));
         let root = self.root.display();
         Some(format!(
             "there is no {name} in {root}{}",
@@ -113,14 +121,15 @@ impl UserFiles {
         ))
     }
 
-    /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or by
-    /// a zero among its first two bytes, where Nix has ASCII characters.
+    /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or as
+    /// one of its first two bytes is zero, where Nix has ASCII characters.
     pub(super) fn is_utf_16(&self, path: &str) -> bool {
         let file = own_name(path).map(|name| plain_file::open(&self.root.join(name)));
         let mut begin = [0; 2];
         let is_read =
             file.is_some_and(|file| file.is_ok_and(|mut f| f.read_exact(&mut begin).is_ok()));
-        is_read && ([[0xff, 0xfe], [0xfe, 0xff]].contains(&begin) || begin.contains(&0))
+        let zeros = begin.iter().filter(|byte| **byte == 0).count();
+        is_read && ([[0xff, 0xfe], [0xfe, 0xff]].contains(&begin) || zeros == 1)
     }
 
     /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.

@@ -5,6 +5,7 @@
     reason = "these comments are the help text, where backticks would show"
 )]
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -153,7 +154,7 @@ impl Init {
             .dir
             .as_ref()
             .map_or_else(|| here.clone(), |dir| here.join(dir));
-        refuse_file(&dir)?;
+        refuse_file(&dir, args)?;
         let name = if args.flake {
             MODULE_OF_FLAKE
         } else {
@@ -191,18 +192,26 @@ impl Init {
     }
 }
 
-/// Refuses the name of a file in the place of a directory.
-fn refuse_file(dir: &Path) -> Result<(), Failure> {
-    let is_name_of_file = dir.extension().is_some_and(|end| end == "nix") && !dir.is_dir();
-    if !is_name_of_file && !dir.is_file() {
+/// Refuses a file, or the name of one, in the place of a directory.
+fn refuse_file(dir: &Path, args: &InitArgs) -> Result<(), Failure> {
+    let shown = shown_path(dir);
+    if dir.is_file() {
+        let text = format!("{shown} is a file, but `sdbuild init` takes a directory");
+        return Err(Failure::usage(text).hint("name another directory, or move this file away"));
+    }
+    let is_written_as_file = !dir.as_os_str().as_bytes().ends_with(b"/");
+    let is_name_of_file = dir.extension().is_some_and(|end| end == "nix") && is_written_as_file;
+    if !is_name_of_file || dir.exists() {
         return Ok(());
     }
-    let shown = shown_path(dir);
-    let text = format!("{shown} is a file, but `sdbuild init` takes a directory");
-    let config = quoted(&shown);
-    Err(Failure::usage(text).hint(format!(
-        "to write the configuration to that file: sdbuild init --config {config}"
-    )))
+    let text = format!("{shown} is the name of a file, but `sdbuild init` takes a directory");
+    let is_flake = args.flake || dir.file_name().is_some_and(|name| name == FLAKE_FILE);
+    Err(Failure::usage(text).hint(if is_flake {
+        "name the directory of the flake: sdbuild init --flake DIR".to_owned()
+    } else {
+        let config = quoted(&shown);
+        format!("to write the configuration to that file: sdbuild init --config {config}")
+    }))
 }
 
 /// The system of `template` unless the user chooses one: a container runs on a machine of its own architecture.

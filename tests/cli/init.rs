@@ -20,20 +20,38 @@ fn with_key(comment: &str) -> TestUser {
     user
 }
 
-/// It was made a directory of that name.
+/// A directory of that name was created.
 #[test]
 fn name_of_a_file_is_no_directory() {
     let user = with_key("me@here");
     user.write("notes", "");
-    for name in ["pi.nix", "notes"] {
-        run(&mut user.sdbuild(&["init", name]))
+    for (words, what, hint) in [
+        (
+            &["init", "pi.nix"][..],
+            "pi.nix is the name of a file",
+            "sdbuild init --config pi.nix",
+        ),
+        (
+            &["init", "flake.nix"],
+            "flake.nix is the name of a file",
+            "sdbuild init --flake DIR",
+        ),
+        (
+            &["init", "notes"],
+            "notes is a file",
+            "name another directory, or move this file away",
+        ),
+    ] {
+        run(&mut user.sdbuild(words))
             .assert_exit_code(2)
-            .assert_stderr_contains(&[
-                &format!("{name} is a file, but `sdbuild init` takes a directory"),
-                &format!("sdbuild init --config {name}"),
-            ]);
+            .assert_stderr_contains(&[what, "but `sdbuild init` takes a directory", hint]);
     }
     assert_eq!(file_names(user.home.path()), ["notes", "out"]);
+    run(&mut user.sdbuild(&["init", "home.nix/"])).assert_exit_code(0);
+    assert_eq!(
+        file_names(&user.home.path().join("home.nix")),
+        ["sd-card.nix"]
+    );
 }
 
 #[test]

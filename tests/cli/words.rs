@@ -108,7 +108,7 @@ fn unknown_flag_and_command_have_useful_tips() {
         ),
         (
             &["boot", "--compress", "xz"],
-            "`sdbuild build` and `sdbuild settings` take --compress",
+            "`sdbuild build` takes --compress",
         ),
         (&["man", "build"], "`sdbuild help build` describes it"),
     ] {

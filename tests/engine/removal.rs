@@ -344,6 +344,31 @@ fn a_container_that_took_the_name_of_a_stale_one_is_left_alone() {
     assert_eq!(changing, ["DELETE /containers/first"], "{requests:?}");
 }
 
+/// The same of one that is still running.
+#[tokio::test]
+async fn a_running_container_is_stopped_and_removed_by_its_id() {
+    let (engine, server) = scripted::engine(|request| match request {
+        list if list.starts_with("GET /containers/json") => ok(
+            r#"[{"Id":"first","Names":["/sdbuild-builder-0123456789ab"],"State":"running",
+                "Labels":{"dev.sdbuild.run":"0123456789ab","dev.sdbuild.role":"builder"}}]"#,
+        ),
+        change if change.starts_with("POST") || change.starts_with("DELETE") => ok(""),
+        _ => default_reply(),
+    })
+    .await;
+    let listed = engine.our_containers().await.unwrap();
+    let [container] = listed.as_slice() else {
+        panic!("{listed:?}");
+    };
+    engine.stop_listed(container, 1).await.unwrap();
+    engine.remove_listed(container).await.unwrap();
+    let requests = server.requests();
+    let changing = requests.iter().filter(|r| !r.starts_with("GET"));
+    let changing: Vec<&str> = changing.filter_map(|r| r.split('?').next()).collect();
+    let expected = ["POST /containers/first/stop", "DELETE /containers/first"];
+    assert_eq!(changing, expected, "{requests:?}");
+}
+
 #[tokio::test]
 async fn removing_a_missing_object_succeeds() {
     let (engine, _server) = scripted::engine(|_| refused(404, "no such thing")).await;

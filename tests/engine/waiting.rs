@@ -50,3 +50,15 @@ async fn a_container_that_is_gone_has_an_exit_status() {
     let exit = container.wait().await.unwrap();
     assert_eq!((exit.code, exit.oom_killed), (4, false));
 }
+
+/// A removal may be faster than the request that waits.
+#[tokio::test]
+async fn a_container_that_is_gone_before_the_wait_is_an_error() {
+    let (container, _server) = scripted::container(|request| match request {
+        wait if wait.contains("/wait") => refused(404, "no such container"),
+        _ => default_reply(),
+    })
+    .await;
+    let error = container.wait().await.unwrap_err();
+    assert!(error.is_not_found(), "{error}");
+}

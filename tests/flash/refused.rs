@@ -266,6 +266,13 @@ fn missing_disk_is_said_with_those_that_exist() {
     assert_eq!(code, Some(2), "{text}");
     let hint = format!("a disk is named by its path: {}", card.node);
     assert_contains(&text, &[&format!("there is no {name}"), &hint]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+    command.args(["flash", name]);
+    let (code, text) = run_output(command.current_dir(card.dir.path()));
+    assert_eq!(code, Some(2), "{text}");
+    let first = format!("{} is a disk, but the image comes first", card.node);
+    let hint = format!("hint: sdbuild flash a.img {}", card.node);
+    assert_contains(&text, &[&first, &hint]);
 }
 
 #[test]

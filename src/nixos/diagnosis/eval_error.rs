@@ -7,6 +7,7 @@ use super::names::{is_name, quoted_after};
 use super::{nixpkgs_file, syntax_error, undefined_variable};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
+use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
@@ -148,9 +149,9 @@ impl EvalError {
             }
             Self::LockIncomplete => lock_hint(summary).to_owned(),
             Self::IndirectInput => {
-                "give the input a URL in flake.nix, such as github:NixOS/nixpkgs/nixos-26.05, and run `sdbuild lock`: no \
-                 registry is read"
-                    .to_owned()
+                format!(
+                    "give the input a URL in flake.nix, such as {NIXPKGS_URL}, and run `sdbuild lock`: no registry is read"
+                )
             }
             Self::LocalInput => {
                 "the builder has no directory of this machine but the flake's git tree: use a relative path inside it, or \
@@ -216,8 +217,10 @@ fn unfree_hint(summary: &str) -> String {
 
 fn unknown_option_hint(summary: &str) -> String {
     let options = "https://search.nixos.org/options";
-    match quoted_after(summary, "Did you mean") {
-        Some(name) => format!("did you mean {name}? All options: {options}"),
+    let proposed = summary.split_once("Did you mean ");
+    let names = proposed.and_then(|(_, rest)| rest.split_once('?'));
+    match names.map(|(names, _)| names.replace(['`', '\''], "")) {
+        Some(names) => format!("did you mean {names}? All options: {options}"),
         None => format!("check its spelling: {options}"),
     }
 }

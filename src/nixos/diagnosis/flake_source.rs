@@ -57,7 +57,8 @@ fn own_source(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
         lines.any(|line| line.trim() == quoted.trim())
     };
     // Of an empty file Nix quotes nothing.
-    let is_own = text.lines().nth(index).map_or(text.is_empty(), is_quoted) && !hash.contains('/');
+    let is_empty = || text.is_empty() && index == 0 && error.summary.ends_with("end of file");
+    let is_own = text.lines().nth(index).map_or_else(is_empty, is_quoted) && !hash.contains('/');
     is_own.then(|| format!("{source}{SOURCE}"))
 }
 

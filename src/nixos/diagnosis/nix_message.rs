@@ -2,12 +2,12 @@
 
 use super::eval_error::EvalError;
 use super::evidence::ExitContext;
+use super::missing_files::missing_path;
 use super::source_lines;
 use crate::common::failure::Failure;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::{NixError, Position};
-use crate::nixos::user_files::UserFiles;
 
 /// Longest reason in characters; the log has the whole message.
 const MAX_CHARS: usize = 600;
@@ -20,9 +20,6 @@ const PROPOSAL: &str = "Did you mean ";
 
 /// Start of Nix's list of definitions; the only one is quoted with its line instead.
 const VALUES: &str = " Definition values:";
-
-/// What begins the quoted path of a file above the directory that was uploaded.
-const ABOVE_CONFIG_DIR: &str = "'/build/";
 
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
@@ -41,11 +38,21 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     {
         text = before.to_owned();
     }
-    let text = shown(context, &text);
+    let text = shown(context, &with_local_path(context, &text));
     let text = truncate(&text, MAX_CHARS);
     match place(context, error) {
         Some(place) => format!("{place}: {text}"),
         None => text.into_owned(),
+    }
+}
+
+/// `text`, a message about a missing file, with the path that the file has on this machine.
+fn with_local_path(context: &ExitContext<'_>, text: &str) -> String {
+    let path = missing_path(text);
+    let local = path.and_then(|path| context.files?.local_path(path));
+    match path.zip(local) {
+        Some((path, local)) => text.replacen(path, &local, 1),
+        None => text.to_owned(),
     }
 }
 
@@ -113,7 +120,10 @@ impl<'a> Definition<'a> {
 
     /// The line with those around it, as Nix quotes source.
     fn lines(&self) -> Vec<String> {
-        source_lines::around(&self.text, self.line, self.option)
+        let line = self.text.lines().nth(self.line.saturating_sub(1));
+        let before = line.and_then(|line| line.split_once(self.option));
+        let column = before.map(|(before, _)| before.chars().count());
+        source_lines::around(&self.text, self.line, column)
     }
 }
 
@@ -180,12 +190,6 @@ fn command_line_definitions(context: &ExitContext<'_>, summary: &str) -> Vec<Str
 fn shown(context: &ExitContext<'_>, text: &str) -> String {
     let text = text.replace(CONFIG_DIR, context.shown_dir);
     let text = text.replace(layout::CLI_MODULE, "the command line");
-    let text = text.replace(layout::HOME_OF_NIX, "~");
-    let above = context.files.and_then(UserFiles::directory_above);
-    let text = match above {
-        Some(above) => text.replace(ABOVE_CONFIG_DIR, &format!("'{}", above.join("").display())),
-        None => text,
-    };
     // Nix writes the path of an input `path:/…` with two slashes.
     let text = text.replace("path '//", "path '/");
     // The name of nixpkgs' directory is a hash.

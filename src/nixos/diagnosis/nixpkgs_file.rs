@@ -36,8 +36,8 @@ pub(super) fn missing(summary: &str) -> Option<&str> {
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     let path = missing(summary).unwrap_or_default();
     let name = path.rsplit('/').next().filter(|name| is_name(name));
-    let place = context.files.zip(name);
-    let place = place.and_then(|(files, name)| files.place_that_names(name));
+    let written = context.files.and_then(|files| files.naming(path));
+    let place = written.map(|written| written.place);
     let place = place.map(|place| format!(", which {}{place} names", context.shown_dir));
     let lacks = format!(
         "nixpkgs has no file {}{}",

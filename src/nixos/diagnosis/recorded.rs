@@ -102,7 +102,7 @@ fn an_option_that_does_not_exist() {
         &failure,
         Class::Usage,
         message,
-        "did you mean networking.hostName?",
+        "did you mean networking.hostName, networking.hostId or networking.hosts?",
     );
 }
 

@@ -26,8 +26,10 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let text = files.text(&position.file)?;
     if text.trim().is_empty() {
         let hint = match position.file.rsplit('/').next() {
-            Some(FLAKE_FILE) => "the file is empty: `sdbuild init --flake DIR` writes a flake",
-            Some(_) | None => "the file is empty: `sdbuild init` writes a configuration",
+            Some(FLAKE_FILE) => {
+                "the file is empty: remove it, then `sdbuild init --flake` writes one"
+            }
+            Some(_) | None => "the file is empty: remove it, then `sdbuild init` writes one",
         };
         return Some(hint.to_owned());
     }

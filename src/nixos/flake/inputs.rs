@@ -10,6 +10,7 @@ use super::private_input::PrivateInput;
 use super::private_lock::{self, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
 use super::tree::FlakeTree;
+use super::unlocked::{UnlockedFlake, overriding};
 use super::{Flake, SELF, unlocked};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
@@ -115,15 +116,23 @@ impl Flake {
         if missing.is_empty() {
             return Ok(());
         }
-        self.check_arguments(&missing)?;
-        let is_local = self.local_tree().is_some();
-        Err(unlocked::failure(&missing, &self.reference, is_local))
+        let first = missing.first().map_or("", |name| name);
+        let checked = self.check_arguments(&missing);
+        checked.map_err(|failure| failure.hint(overriding(first)))?;
+        Err(self.unlocked().failure(&missing))
+    }
+
+    fn unlocked(&self) -> UnlockedFlake<'_> {
+        UnlockedFlake {
+            reference: &self.reference,
+            is_local: self.local_tree().is_some(),
+        }
     }
 
     /// Fails if one of its inputs `unlocked` is only an argument of its outputs.
     fn check_arguments(&self, unlocked: &[String]) -> Result<(), Failure> {
         let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
-        let undeclared = text.and_then(|text| unlocked::undeclared_argument(unlocked, &text));
+        let undeclared = text.and_then(|text| self.unlocked().undeclared_argument(unlocked, &text));
         undeclared.map_or(Ok(()), Err)
     }
 

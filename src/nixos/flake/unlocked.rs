@@ -11,7 +11,7 @@ use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
-use crate::nixos::known_repository::repository_called;
+use crate::nixos::known_repository::usual_url;
 
 /// Far above what anybody writes by hand.
 const MAX_FLAKE_BYTES: u64 = 1 << 20;
@@ -38,61 +38,71 @@ pub(super) fn flake_text(dir: &Path) -> Option<String> {
     plain_file::read_text(&dir.join(FLAKE_FILE), MAX_FLAKE_BYTES).ok()
 }
 
-/// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that is none of its inputs, and what to do
-/// about it. Nix would look for it in a registry, and none is read.
-pub(super) fn undeclared_argument(missing: &[String], text: &str) -> Option<Failure> {
-    let InputNames {
-        inputs, arguments, ..
-    } = InputNames::read(text);
-    let is_undeclared = |name: &&String| arguments.contains(*name) && !inputs.contains(*name);
-    let name = missing.iter().find(is_undeclared)?;
-    let text = format!(
-        "the outputs of flake.nix have the argument {name}, which is not one of its inputs"
-    );
-    let hint = match similar_names(name, inputs.iter().map(String::as_str)) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => format!(
-            "declare it: inputs.{name}.url = \"{}\"; then run `sdbuild lock`",
-            usual_url(name)
-        ),
-    };
-    Some(Failure::usage(text).hint(hint))
+/// A flake whose lock lacks inputs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct UnlockedFlake<'a> {
+    /// As the user named it.
+    pub(super) reference: &'a FlakeRef,
+    /// Whether it is the user's own directory.
+    pub(super) is_local: bool,
 }
 
-/// The URL that an input called `name` usually has.
-fn usual_url(name: &str) -> String {
-    match name {
-        "nixpkgs" => "github:NixOS/nixpkgs/nixos-26.05".to_owned(),
-        _ => format!(
-            "github:{}",
-            repository_called(name).unwrap_or("OWNER/REPOSITORY")
-        ),
+impl UnlockedFlake<'_> {
+    /// A build needs the inputs `missing` in its lock.
+    pub(super) fn failure(self, missing: &[String]) -> Failure {
+        let (first, names) = (missing.first().map_or("", |name| name), missing.join(", "));
+        let noun = if missing.len() == 1 {
+            "input"
+        } else {
+            "inputs"
+        };
+        let failure = Failure::usage(format!(
+            "flake.lock lacks the {noun} {names}, and a build never changes it"
+        ));
+        let failure = if self.is_local {
+            failure.hint(format!("complete it: {}", self.lock_command()))
+        } else {
+            failure.hint("clone the repository, and complete its lock there: sdbuild lock")
+        };
+        failure.hint(overriding(first))
+    }
+
+    /// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that is none of its inputs, and what to
+    /// do about it. Nix would look for it in a registry, and none is read.
+    pub(super) fn undeclared_argument(self, missing: &[String], text: &str) -> Option<Failure> {
+        let InputNames {
+            inputs, arguments, ..
+        } = InputNames::read(text);
+        let is_undeclared = |name: &&String| arguments.contains(*name) && !inputs.contains(*name);
+        let name = missing.iter().find(is_undeclared)?;
+        let failure = Failure::usage(format!(
+            "the outputs of flake.nix have the argument {name}, which is not one of its inputs"
+        ));
+        if let Some(meant) = similar_names(name, inputs.iter().map(String::as_str)) {
+            return Some(failure.hint(format!("did you mean {meant}?")));
+        }
+        Some(failure.hint(match usual_url(name) {
+            Some(url) if self.is_local => format!(
+                "declare it: inputs.{name}.url = \"{url}\"; then run `{}`",
+                self.lock_command()
+            ),
+            Some(_) | None => {
+                "declare it in its inputs with a URL, or remove the argument".to_owned()
+            }
+        }))
+    }
+
+    fn lock_command(self) -> String {
+        match self.reference.text.as_str() {
+            "." => "sdbuild lock".to_owned(),
+            text => format!("sdbuild lock --flake {}", quoted(text)),
+        }
     }
 }
 
-/// A build needs the inputs `missing` of the flake `reference` in its lock. `is_local`: it is the user's own directory.
-pub(super) fn failure(missing: &[String], reference: &FlakeRef, is_local: bool) -> Failure {
-    let (first, names) = (missing.first().map_or("", |name| name), missing.join(", "));
-    let noun = if missing.len() == 1 {
-        "input"
-    } else {
-        "inputs"
-    };
-    let failure = Failure::usage(format!(
-        "flake.lock lacks the {noun} {names}, and a build never changes it"
-    ));
-    let command = match reference.text.as_str() {
-        "." => "sdbuild lock".to_owned(),
-        text => format!("sdbuild lock --flake {}", quoted(text)),
-    };
-    let failure = if is_local {
-        failure.hint(format!("complete it: {command}"))
-    } else {
-        failure.hint("clone the repository, and complete its lock there: sdbuild lock")
-    };
-    failure.hint(format!(
-        "or give another flake instead: --override-input {first} DIR"
-    ))
+/// How to do without `input` in a lock.
+pub(super) fn overriding(input: &str) -> String {
+    format!("or give another flake instead: --override-input {input} DIR")
 }
 
 #[cfg(test)]
@@ -102,21 +112,32 @@ mod tests {
     #[test]
     fn an_argument_that_is_no_input_is_told() {
         let text = "{ inputs.nixpkgs.url = \"x\"; outputs = { self, nixpkg, disko, other }: { }; }";
-        for (missing, expected) in [
-            ("nixpkg", "did you mean nixpkgs?"),
-            (
-                "disko",
-                "declare it: inputs.disko.url = \"github:nix-community/disko\"; then run `sdbuild lock`",
-            ),
-            (
-                "other",
-                "declare it: inputs.other.url = \"github:OWNER/REPOSITORY\"; then run `sdbuild lock`",
-            ),
+        let hints = |missing: &str, reference: &str, is_local| {
+            let reference = &reference.parse().unwrap();
+            let flake = UnlockedFlake {
+                reference,
+                is_local,
+            };
+            let failure = flake.undeclared_argument(&[missing.into()], text);
+            failure.map(|failure| failure.hints)
+        };
+        assert_eq!(
+            hints("nixpkg", ".", true).unwrap(),
+            ["did you mean nixpkgs?"]
+        );
+        let declare = "declare it: inputs.disko.url = \"github:nix-community/disko\"; then run";
+        for (reference, command) in [
+            (".", "sdbuild lock"),
+            ("./my pi", "sdbuild lock --flake './my pi'"),
         ] {
-            let failure = undeclared_argument(&[missing.into()], text).unwrap();
-            assert_eq!(failure.hints, [expected]);
+            let expected = [format!("{declare} `{command}`")];
+            assert_eq!(hints("disko", reference, true).unwrap(), expected);
         }
-        assert!(undeclared_argument(&["nixpkgs".into()], text).is_none());
+        let without_url = "declare it in its inputs with a URL, or remove the argument";
+        let remote = hints("disko", "github:me/pi", false).unwrap();
+        assert_eq!(remote, [without_url]);
+        assert_eq!(hints("other", ".", true).unwrap(), [without_url]);
+        assert!(hints("nixpkgs", ".", true).is_none());
     }
 
     #[test]
@@ -137,8 +158,12 @@ mod tests {
     #[test]
     fn the_command_that_completes_the_lock_is_named() {
         let hints = |text: &str, is_local| {
-            let reference = text.parse().unwrap();
-            let failure = failure(&["a".into(), "b".into()], &reference, is_local);
+            let reference = &text.parse().unwrap();
+            let flake = UnlockedFlake {
+                reference,
+                is_local,
+            };
+            let failure = flake.failure(&["a".into(), "b".into()]);
             assert!(
                 failure.to_string().contains("lacks the inputs a, b"),
                 "{failure}"

@@ -10,21 +10,6 @@ use crate::nixos::ignore_rules::walk;
 const MAX_SEARCHED: usize = 200;
 
 impl UserFiles {
-    /// The file and line of the configuration with a path to the file `name`, as `sd-card.nix:4`.
-    pub(in crate::nixos) fn place_that_names(&self, name: &str) -> Option<String> {
-        let name = Path::new(name).file_name()?.to_str()?;
-        self.place(|text| line_that_names(text, name))
-    }
-
-    /// The text of that file, and the line, counted from 1.
-    pub(in crate::nixos) fn text_that_names(&self, name: &str) -> Option<(String, usize)> {
-        let find = |text: &str| {
-            let line = line_that_names(text, name)?;
-            Some((line, (text.to_owned(), line)))
-        };
-        self.search(find).map(|(_, found)| found)
-    }
-
     /// The file and line of the configuration that throws `message`, which Nix does not tell in a short trace.
     pub(in crate::nixos) fn place_that_throws(&self, message: &str) -> Option<String> {
         let forms = [
@@ -71,11 +56,19 @@ impl UserFiles {
 
     /// The same with what else is found there.
     fn search<T>(&self, find: impl Fn(&str) -> Option<(usize, T)>) -> Option<(String, T)> {
+        self.search_files(|_, text| find(text))
+    }
+
+    /// The same for a search that depends on the file, whose path is below the directory that was uploaded.
+    pub(super) fn search_files<T>(
+        &self,
+        find: impl Fn(&Path, &str) -> Option<(usize, T)>,
+    ) -> Option<(String, T)> {
         self.modules().iter().find_map(|module| {
             let text = plain_file::read_text(module, MAX_MODULE_BYTES).ok()?;
-            let (line, found) = find(&text)?;
-            let module = module.strip_prefix(&self.root).ok()?.display();
-            Some((format!("{module}:{line}"), found))
+            let module = module.strip_prefix(&self.root).ok()?;
+            let (line, found) = find(module, &text)?;
+            Some((format!("{}:{line}", module.display()), found))
         })
     }
 
@@ -90,17 +83,6 @@ impl UserFiles {
         }
         modules
     }
-}
-
-/// The first line of `text`, counted from 1, with a path that ends in the file `name`.
-fn line_that_names(text: &str, name: &str) -> Option<usize> {
-    let path = format!("/{name}");
-    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || "._-/".contains(c));
-    let names = |line: &str| {
-        let code = line.split('#').next().unwrap_or_default();
-        code.split(&path).skip(1).any(ends)
-    };
-    text.lines().position(names).map(|index| index + 1)
 }
 
 /// The first line of `text`, counted from 1, in which the list `imports` or `modules` is a path that ends in the file `name`; the
@@ -143,11 +125,5 @@ mod tests {
         for message in ["", "bo", "boom\n"] {
             assert_eq!(files.place_that_throws(message), None, "{message}");
         }
-    }
-
-    #[test]
-    fn a_longer_name_is_another_file() {
-        assert_eq!(line_that_names("a\nb = ./none.nix;", "none.nix"), Some(2));
-        assert_eq!(line_that_names("a\nb = ./none.nixx;", "none.nix"), None);
     }
 }

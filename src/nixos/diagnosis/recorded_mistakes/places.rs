@@ -88,6 +88,6 @@ fn a_wrong_value_is_quoted_with_its_line() {
 #[test]
 fn an_empty_flake_is_recognised() {
     let failure = recorded("flake-empty");
-    let hint = "the file is empty: `sdbuild init --flake DIR` writes a flake";
+    let hint = "the file is empty: remove it, then `sdbuild init --flake` writes one";
     assert_hint(&failure, "pi/flake.nix:1:1: syntax error", hint);
 }

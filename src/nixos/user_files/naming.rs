@@ -1,0 +1,124 @@
+//! Where the configuration names a file that Nix did not find.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::UserFiles;
+use crate::nixos::layout;
+
+/// Characters around a path in Nix code. Those of `${…}` belong to the path.
+const AROUND_PATHS: [char; 12] = [' ', '\t', '(', ')', '[', ']', '<', '>', '"', '\'', ';', '='];
+
+/// A path in a file of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::nixos) struct WrittenPath {
+    /// The file and the line, as `sd-card.nix:4`.
+    pub(in crate::nixos) place: String,
+    /// The text of the file.
+    pub(in crate::nixos) text: String,
+    /// The line, counted from 1.
+    pub(in crate::nixos) line: usize,
+    /// Characters before the path in its line.
+    pub(in crate::nixos) column: usize,
+}
+
+impl UserFiles {
+    /// Where the configuration names the file `missing`, a path of the builder or one below nixpkgs.
+    pub(in crate::nixos) fn naming(&self, missing: &str) -> Option<WrittenPath> {
+        let (place, (text, line, column)) = self.search_files(|module, text| {
+            let dir = module.parent().unwrap_or(Path::new(""));
+            let (line, column) = path_to(missing, dir, text)?;
+            Some((line, (text.to_owned(), line, column)))
+        })?;
+        Some(WrittenPath {
+            place,
+            text,
+            line,
+            column,
+        })
+    }
+}
+
+/// Line and column of the first path to `missing` in the `text` of a file in `dir`, a directory of the configuration.
+fn path_to(missing: &str, dir: &Path, text: &str) -> Option<(usize, usize)> {
+    (1..).zip(text.lines()).find_map(|(line, text)| {
+        let code = text.split('#').next().unwrap_or_default();
+        let mut words = code.split(AROUND_PATHS);
+        let word = words.find(|word| leads_to(word, dir, missing))?;
+        let column = word.as_ptr().addr() - code.as_ptr().addr();
+        let before = code.get(..column).unwrap_or_default();
+        Some((line, before.chars().count()))
+    })
+}
+
+/// Whether `written` in a file of `dir` is a path to `missing`. What an expression such as `${modulesPath}` stands for is not known:
+/// then the rest of the path decides.
+fn leads_to(written: &str, dir: &Path, missing: &str) -> bool {
+    if written.starts_with("./") || written.starts_with("../") {
+        let path = Path::new(layout::CONFIG).join(dir).join(written);
+        return normal(&path) == Path::new(missing);
+    }
+    let Some((first, rest)) = written.split_once('/') else {
+        return false;
+    };
+    let is_address = first.ends_with(':');
+    let is_end = |rest: &str| missing == rest || missing.ends_with(&format!("/{rest}"));
+    !is_address && !rest.is_empty() && is_end(rest)
+}
+
+/// `path` without `.` and `..`.
+fn normal(path: &Path) -> PathBuf {
+    path.components()
+        .fold(PathBuf::new(), |mut normal, component| {
+            match component {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    normal.pop();
+                }
+                Component::Prefix(_) | Component::RootDir | Component::Normal(_) => {
+                    normal.push(component);
+                }
+            }
+            normal
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str, missing: &str) -> Option<(usize, usize)> {
+        path_to(missing, Path::new("modules"), text)
+    }
+
+    #[test]
+    fn only_a_path_to_the_file_itself_names_it() {
+        let config = "/build/config/modules/wifi.nix";
+        for (text, missing, expected) in [
+            ("imports = [ ./a.nix ./wifi.nix ];", config, Some(20)),
+            ("imports = [ ./wifi.nix.old ./wifi.nix ];", config, Some(27)),
+            ("imports = [ ../modules/wifi.nix ];", config, Some(12)),
+            ("imports = [ ./other/wifi.nix ../wifi.nix ];", config, None),
+            ("# ./wifi.nix", config, None),
+            ("x = ./. + \"/wifi.nix\";", config, Some(11)),
+            ("x = ../../common.nix;", "/build/common.nix", Some(4)),
+            ("x = /home/me/key;", "/home/me/key", Some(4)),
+            ("x = \"https://example.org/key\";", "/home/me/key", None),
+            ("x = ~/.ssh/id;", "/nix/var/sdbuild/home/.ssh/id", Some(4)),
+            (
+                "ä = \"${modulesPath}/installer/sd.nix\";",
+                "nixos/modules/installer/sd.nix",
+                Some(5),
+            ),
+            ("x = <nixpkgs/nixos/none.nix>;", "nixos/none.nix", Some(5)),
+        ] {
+            let expected = expected.map(|column| (1, column));
+            assert_eq!(found(text, missing), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_from_one() {
+        let missing = "/build/config/modules/none.nix";
+        assert_eq!(found("a\nb = ./none.nix;", missing), Some((2, 4)));
+    }
+}
