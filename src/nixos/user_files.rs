@@ -128,8 +128,8 @@ impl UserFiles {
         let mut begin = [0; 2];
         let is_read =
             file.is_some_and(|file| file.is_ok_and(|mut f| f.read_exact(&mut begin).is_ok()));
-        let zeros = begin.iter().filter(|byte| **byte == 0).count();
-        is_read && ([[0xff, 0xfe], [0xfe, 0xff]].contains(&begin) || zeros == 1)
+        let has_mark = [[0xff, 0xfe], [0xfe, 0xff]].contains(&begin);
+        is_read && (has_mark || (begin[0] == 0) != (begin[1] == 0))
     }
 
     /// Why git does not track `name`, which the ignore file `rule` lists, if there is one.

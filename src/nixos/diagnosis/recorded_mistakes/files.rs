@@ -105,7 +105,7 @@ fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
         let mut lines = line.lines();
         let (source, caret) = (lines.next().unwrap(), lines.next().unwrap());
         let column = caret.find('^').unwrap() - " | ".len();
-        let written = &source[column..];
+        let written = source.get(column..).unwrap();
         assert!(
             written.starts_with("/installer/sd-card/") || written.starts_with("nixpkgs/nixos/"),
             "{quoted}"
