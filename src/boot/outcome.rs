@@ -22,6 +22,8 @@ pub enum Reached {
 
 /// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB; the system needs twice as much.
 const MIN_MEMORY_MIB: u32 = 256;
+/// What a machine under emulation takes from its start to a login, at most, on a machine with nothing else to do: measured 18 to 40 s.
+const USUAL_BOOT: Duration = Duration::from_secs(60);
 /// Lines of the console that are shown when a boot fails.
 const SHOWN_LINES: usize = 40;
 
@@ -48,7 +50,14 @@ pub(super) fn no_login(
         failure.log_tail = machine.console.tail(SHOWN_LINES);
     }
     match waited {
-        Some(waited) => failure.consequence(format!("no login within {} s", waited.as_secs())),
+        Some(waited) => {
+            let failure = failure.consequence(format!("no login within {} s", waited.as_secs()));
+            if waited < USUAL_BOOT {
+                failure.hint("or give it more time, which emulation takes: --timeout 180")
+            } else {
+                failure
+            }
+        }
         None => failure.consequence("the image does not accept a login"),
     }
 }

@@ -28,6 +28,12 @@ pub(super) fn with_useful_tip(
             let usage = usage(command, words);
             error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
         }
+    } else if error.kind() == ErrorKind::InvalidValue {
+        let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
+        let similar = text(&error, ContextKind::SuggestedValue);
+        if similar.is_some_and(|similar| !is_typo(&value, &similar)) {
+            error.remove(ContextKind::SuggestedValue);
+        }
     } else if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()
     {

@@ -115,6 +115,10 @@ fn unknown_flag_and_command_have_useful_tips() {
         let tip = format!("tip: {tip}");
         CliTest::new(words).exit_code(2).stderr(&tip).run();
     }
+    // No board has 32 bits.
+    let system = CliTest::new(&["build", "--system", "armv7l-linux"]);
+    let system = system.exit_code(2).run();
+    assert!(!system.stderr.contains("similar"), "{}", system.stderr);
     CliTest::new(&["help", "foo"])
         .exit_code(2)
         .stderr("tip: `sdbuild help` lists all commands")

@@ -102,6 +102,8 @@ async fn endless_console_does_not_delay_the_timeout() {
         failure.to_string().starts_with("no login within 1 s"),
         "{failure}"
     );
+    let last = failure.hints.last().map_or("", String::as_str);
+    assert!(last.contains("--timeout 180"), "{last}");
 }
 
 #[tokio::test]

@@ -122,7 +122,7 @@ pub(super) const RULES: [Rule; 12] = [
             let names: Vec<&str> = inside.into_iter().map(|(name, _)| name).collect();
             nobody.then(|| format!("SSH lets in {}, who cannot become root", names.join(", ")))
         },
-        why: "sudo asks for a password that does not exist, or refuses the user: nobody can change the machine",
+        why: "sudo refuses a user who is not in wheel, or asks for a password that does not exist: nobody can change the machine",
         add: &[
             "security.sudo.wheelNeedsPassword = false; # for users with extraGroups = [ \"wheel\" ]",
             KEY_LINE,
@@ -138,7 +138,7 @@ pub(super) const RULES: [Rule; 12] = [
         why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
               machine that builds the image",
         add: &[
-            "services.openssh.settings.PasswordAuthentication = false;",
+            "services.openssh.settings.PasswordAuthentication = false; # after adding a key: then it is the only way in",
             "services.openssh.settings.KbdInteractiveAuthentication = false;",
         ],
     },

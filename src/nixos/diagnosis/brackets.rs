@@ -8,6 +8,16 @@ pub(super) enum Imbalance {
         /// The line of its first quote.
         line: u64,
     },
+    /// A comment that begins with `/*` is not closed.
+    Comment {
+        /// Its first line.
+        line: u64,
+    },
+    /// A text in `''` is not closed.
+    Lines {
+        /// Its first line.
+        line: u64,
+    },
     /// A bracket is closed by one of another kind, or not at all.
     NotClosed {
         /// The bracket that opens.
@@ -30,8 +40,8 @@ enum Part {
     Code,
     /// A text in double quotes that begins in the line.
     Text(u64),
-    /// A text between `''`.
-    Lines,
+    /// A text between `''` that begins in the line.
+    Lines(u64),
 }
 
 #[derive(Debug)]
@@ -56,7 +66,7 @@ pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
         let found = match scanner.parts.last().copied().unwrap_or(Part::Code) {
             Part::Code => scanner.code(),
             Part::Text(line) => scanner.text(line),
-            Part::Lines => {
+            Part::Lines(_) => {
                 scanner.lines();
                 None
             }
@@ -64,6 +74,9 @@ pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
         if found.is_some() {
             return found;
         }
+    }
+    if let Some(Part::Lines(line)) = scanner.parts.last() {
+        return Some(Imbalance::Lines { line: *line });
     }
     let (bracket, line) = scanner.open.pop()?;
     Some(Imbalance::NotClosed { bracket, line })
@@ -98,7 +111,7 @@ impl Scanner<'_> {
         let name = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
         let first = self.rest.chars().next()?;
         if self.rest.starts_with("''") {
-            self.parts.push(Part::Lines);
+            self.parts.push(Part::Lines(self.line));
             self.skip(2);
         } else if name > 0 {
             // Names may have an apostrophe, as `foldl'`.
@@ -106,6 +119,10 @@ impl Scanner<'_> {
         } else if first == '#' {
             self.skip_to("\n");
         } else if self.rest.starts_with("/*") {
+            let line = self.line;
+            if !self.rest.contains("*/") {
+                return Some(Imbalance::Comment { line });
+            }
             self.skip_to("*/");
         } else if first == '"' {
             self.parts.push(Part::Text(self.line));
@@ -188,6 +205,8 @@ mod tests {
     #[test]
     fn what_is_not_closed_is_found_with_its_line() {
         for (text, found) in [
+            ("{\n/* a\n}", Imbalance::Comment { line: 2 }),
+            ("{\n x = ''a; };\n}", Imbalance::Lines { line: 2 }),
             ("{\n  a = \"x;\n}", Imbalance::LongText { line: 2 }),
             (
                 "{\n  a = [ b;\n}",
@@ -241,7 +260,13 @@ mod tests {
         fn any_text_is_scanned_to_its_end(text in "[a'\"${}\\[\\]\\\\\n#/*ä ]{0,60}") {
             let lines = text.lines().count() as u64 + 1;
             let line = match imbalance(&text) {
-                Some(Imbalance::LongText { line } | Imbalance::NotClosed { line, .. } | Imbalance::NotOpened { line, .. }) => line,
+                Some(
+                    Imbalance::LongText { line }
+                    | Imbalance::Comment { line }
+                    | Imbalance::Lines { line }
+                    | Imbalance::NotClosed { line, .. }
+                    | Imbalance::NotOpened { line, .. },
+                ) => line,
                 None => 1,
             };
             proptest::prop_assert!((1..=lines).contains(&line));

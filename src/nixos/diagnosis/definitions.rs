@@ -113,7 +113,30 @@ pub(super) fn defined_twice(context: &ExitContext<'_>, error: &NixError) -> Opti
         return Some(format!("keep one of the two definitions in line {first}"));
     }
     let hint = whole_and_part(context, error, [first, second]);
-    Some(hint.unwrap_or_else(|| format!("keep one of the lines {first} and {second}")))
+    let hint = hint.or_else(|| two_lists(context, error, [first, second]));
+    Some(hint.unwrap_or_else(|| {
+        format!("remove one of the two definitions, in line {first} and in line {second}")
+    }))
+}
+
+/// What to do about an attribute of which both `lines` begin a list.
+fn two_lists(context: &ExitContext<'_>, error: &NixError, lines: [u64; 2]) -> Option<String> {
+    let text = context.files?.text(&error.position.as_ref()?.file)?;
+    let begins_list = |line: u64| {
+        let mut numbered = (1..).zip(text.lines());
+        let found = numbered.find(|(number, _)| *number == line);
+        let value = found
+            .and_then(|(_, source)| source.split_once('='))
+            .map(|(_, value)| value.trim());
+        value.is_some_and(|value| {
+            value.starts_with('[') || value.starts_with("with ") && value.contains('[')
+        })
+    };
+    let [first, second] = lines;
+    lines
+        .into_iter()
+        .all(begins_list)
+        .then(|| format!("put the lists of line {first} and line {second} into one: [ … ]"))
 }
 
 /// What to do about an attribute of which one of two `lines` sets all, and the other a part.

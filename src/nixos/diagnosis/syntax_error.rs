@@ -33,6 +33,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         };
         return Some(hint.to_owned());
     }
+    if let Some(hint) = invisible_character(&text, position) {
+        return Some(hint);
+    }
     if is_without_braces(&text, &error.summary) {
         return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
     }
@@ -71,6 +74,21 @@ fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Option<(String, 
     Some((quoted, line + 2 == position.line))
 }
 
+/// A blank of another kind in the line of `position`, as web pages have them, which Nix takes for no blank.
+fn invisible_character(text: &str, position: &Position) -> Option<String> {
+    let index = usize::try_from(position.line).ok()?.checked_sub(1)?;
+    let line = text.lines().nth(index)?;
+    let is_other = |c: &char| {
+        *c != BYTE_ORDER_MARK && (c.is_whitespace() && !c.is_ascii() || *c == '\u{200b}')
+    };
+    let found = line.chars().find(is_other)?;
+    let code = u32::from(found);
+    Some(format!(
+        "line {} has a blank of another kind (U+{code:04X}), which looks like a space: write a plain one in its place",
+        position.line
+    ))
+}
+
 /// Whether the file begins with a definition: what Nix takes for a whole expression ends at its `=`.
 fn is_without_braces(text: &str, summary: &str) -> bool {
     let first = text.lines().next().unwrap_or_default();
@@ -88,6 +106,9 @@ fn is_byte_order_mark(text: &str, position: &Position) -> bool {
 fn cause(text: &str, position: &Position, summary: &str) -> Option<Cause> {
     let has = |text: &str| summary.contains(text);
     let found = imbalance(text);
+    if let Some(cause) = found.and_then(unclosed_text) {
+        return Some(cause);
+    }
     if let Some(Imbalance::LongText { line }) = found
         && line <= position.line
     {
@@ -146,7 +167,28 @@ fn by_brackets(found: Imbalance, position: &Position) -> Option<Cause> {
             );
             Some(Cause { line, hint })
         }
-        Imbalance::LongText { .. } | Imbalance::NotClosed { .. } => None,
+        Imbalance::LongText { .. }
+        | Imbalance::Comment { .. }
+        | Imbalance::Lines { .. }
+        | Imbalance::NotClosed { .. } => None,
+    }
+}
+
+/// The comment or the text in `''` that goes on to the end of the file.
+fn unclosed_text(found: Imbalance) -> Option<Cause> {
+    match found {
+        Imbalance::Comment { line } => {
+            let hint =
+                format!("the comment that begins in line {line} is not closed: `*/` ends it");
+            Some(Cause { line, hint })
+        }
+        Imbalance::Lines { line } => {
+            let hint = format!("the `''` of line {line} is not closed: another `''` ends the text");
+            Some(Cause { line, hint })
+        }
+        Imbalance::LongText { .. } | Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => {
+            None
+        }
     }
 }
 

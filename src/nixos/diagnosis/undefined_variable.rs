@@ -22,6 +22,45 @@ enum Around {
     Other,
 }
 
+/// What the names of most options begin with.
+const NAMESPACES: [&str; 14] = [
+    "boot",
+    "environment",
+    "fileSystems",
+    "hardware",
+    "i18n",
+    "networking",
+    "programs",
+    "sdImage",
+    "security",
+    "services",
+    "system",
+    "systemd",
+    "users",
+    "virtualisation",
+];
+
+/// Groups of NixOS that users are often put into, whose names no package has.
+const GROUPS: [&str; 8] = [
+    "wheel",
+    "networkmanager",
+    "audio",
+    "video",
+    "input",
+    "dialout",
+    "plugdev",
+    "gpio",
+];
+
+/// The value that another language writes as `name`.
+fn boolean(name: &str) -> Option<bool> {
+    match name {
+        "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
 /// What may be meant by the name that `error` reports, by what stands around it in the user's file.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     let Some(name) = quoted_after(&error.summary, "undefined variable") else {
@@ -29,6 +68,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     };
     if ["True", "False", "TRUE", "FALSE", "Null", "NULL"].contains(&name) {
         return format!("write {}, in lower case", name.to_lowercase());
+    }
+    if let Some(value) = boolean(name) {
+        return format!("write {value}: an option that is on or off is true or false");
     }
     if KEY_TYPES.contains(&name) {
         return format!("a key is a text, in double quotes: \"{name} …\"");
@@ -40,11 +82,20 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if let Some(meant) = arguments.find(|known| is_slip(name, known)) {
         return format!("did you mean {meant}?");
     }
-    let text = error.position.as_ref().and_then(|position| {
-        let text = context.files?.text(&position.file)?;
-        Some(around(&text, name, position))
-    });
-    match text.unwrap_or(Around::Other) {
+    let position = error.position.as_ref();
+    let text = position.and_then(|position| context.files?.text(&position.file));
+    let placed = position.zip(text.as_deref());
+    let is_set = placed
+        .and_then(|(position, text)| parts(text, name, position))
+        .is_some_and(|(_, after)| after.starts_with('.'));
+    if is_set && NAMESPACES.contains(&name) {
+        return format!("the value of another option begins with config: write config.{name}");
+    }
+    let around = placed.map(|(position, text)| around(text, name, position));
+    if around == Some(Around::List) && GROUPS.contains(&name) {
+        return format!("a group is a text, in double quotes: \"{name}\"");
+    }
+    match around.unwrap_or(Around::Other) {
         Around::Definition => format!(
             "a string is written in quotes: \"{name}\"; if it is a package, write pkgs.{name}"
         ),

@@ -81,7 +81,21 @@ fn an_option_that_is_defined_twice_names_both_lines() {
     assert_hint(
         &failed,
         "already defined at pi/c.nix:4:3",
-        "keep one of the lines 4 and 6",
+        "remove one of the two definitions, in line 4 and in line 6",
+    );
+    let log = recording("defined-twice", "log").replace("networking.hostName", "imports");
+    let nix = recording("defined-twice", "nix");
+    let nix: String = nix
+        .lines()
+        .map(|line| match line.contains("networking.hostName") {
+            true => "  imports = [ ./wifi.nix ];\n".to_owned(),
+            false => format!("{line}\n"),
+        })
+        .collect();
+    let hints = failure(&nix, &log, "").hints;
+    assert_eq!(
+        hints,
+        ["put the lists of line 4 and line 6 into one: [ … ]"]
     );
     // All of a set, and a part of it.
     let log = recording("defined-twice", "log").replace("networking.hostName", "services.openssh");
