@@ -117,6 +117,19 @@ fn end_of_a_build_on_80_by_24() {
 }
 
 #[test]
+fn warnings_are_recalled_at_the_end_of_a_build() {
+    let mut terminal = Terminal::new(80, 24, 0);
+    let end = Duration::from_secs(32);
+    terminal.show(&[
+        (end, Event::Warning("nobody can log in".into())),
+        (end, Event::Warning("another".into())),
+        (end, Event::ImageDone(image())),
+    ]);
+    let lines = terminal.lines();
+    assert_eq!(lines.last().unwrap(), " ! 2 warnings above", "{lines:#?}");
+}
+
+#[test]
 fn end_of_a_build_with_times() {
     let lines = end(1);
     let from = lines.iter().position(|line| line.starts_with("  phase"));

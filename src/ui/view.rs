@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::common::counted::counted;
 use crate::common::event::{Event, Phase};
 use crate::common::nix_event::NixEvent;
 use crate::common::transcript::{Transcript, forecast};
@@ -61,6 +62,8 @@ pub(super) struct View {
     forecast_shown: (u64, u64),
     /// Whether the number of emulated derivations was shown.
     emulated_shown: bool,
+    /// Warnings that were shown.
+    warnings: usize,
 }
 
 impl View {
@@ -77,6 +80,7 @@ impl View {
             transcript: Transcript::default(),
             forecast_shown: (0, 0),
             emulated_shown: false,
+            warnings: 0,
         }
     }
 
@@ -96,6 +100,7 @@ impl View {
         let outcome = || progress::outcome(&self.state);
         let outcome = has_ended.then(outcome).flatten();
         self.state.apply(event, at);
+        self.warnings += usize::from(matches!(event, Event::Warning(_)));
         match &mut self.kind {
             ViewKind::Json(json) => {
                 if self.verbose > 0 || !is_log(event) {
@@ -139,6 +144,10 @@ impl View {
                 // Nothing was shown since the first lines when the image is up to date.
                 if self.ends_empty && told.first().is_some_and(String::is_empty) {
                     told.remove(0);
+                }
+                // Many lines may have come since, and a warning may be that nobody can log in.
+                if matches!(form, Form::Columns(_)) && self.warnings > 0 {
+                    told.push(format!(" ! {} above", counted(self.warnings, "warning")));
                 }
                 lines(told)
             }

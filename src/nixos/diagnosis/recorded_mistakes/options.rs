@@ -87,9 +87,12 @@ fn an_option_that_is_defined_twice_names_both_lines() {
     let nix = recording("defined-twice", "nix");
     let nix: String = nix
         .lines()
-        .map(|line| match line.contains("networking.hostName") {
-            true => "  imports = [ ./wifi.nix ];\n".to_owned(),
-            false => format!("{line}\n"),
+        .map(|line| {
+            if line.contains("networking.hostName") {
+                "  imports = [ ./wifi.nix ];\n".to_owned()
+            } else {
+                format!("{line}\n")
+            }
         })
         .collect();
     let hints = failure(&nix, &log, "").hints;
