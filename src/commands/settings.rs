@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::common::failure::Failure;
-use crate::settings::{Build, Environment, Origin, Setting};
+use crate::settings::{Build, Environment, Origin, Setting, SourceChoice};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
@@ -14,7 +14,9 @@ const KEY_COLUMNS: usize = 26;
 
 /// Resolves the settings and writes them to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
-    let settings = Build::resolve(&args.build.args(), env)?.settings;
+    let build = Build::resolve(&args.build.args(), env)?;
+    check_source(&build)?;
+    let settings = build.settings;
     if args.build.json {
         let all = json!({ "version": VERSION, "settings": settings });
         return print_json(&all, ui);
@@ -23,6 +25,21 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
     shown_settings(&settings, columns)
         .iter()
         .try_for_each(|line| ui.result(line))
+}
+
+/// Refuses a path to nothing, which may be meant as the name of a setting.
+fn check_source(build: &Build) -> Result<(), Failure> {
+    let SourceChoice::Config(path) = &build.source else {
+        return Ok(());
+    };
+    let is_config = |setting: &&Setting| setting.key == "config";
+    let setting = build.settings.iter().find(is_config);
+    if path.exists() || setting.is_none_or(|setting| setting.origin != Origin::Flag) {
+        return Ok(());
+    }
+    let text = format!("there is no configuration {}", path.display());
+    Err(Failure::usage(text)
+        .hint("`sdbuild settings` takes a configuration, and shows all settings"))
 }
 
 /// The settings that were given, followed by those with their default.

@@ -36,7 +36,8 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 
 /// The settings in the text of a file.
 fn parse(text: &str) -> Result<Options, Failure> {
-    let table = DeTable::parse(text).map_err(|error| not_understood(&error).hint(HOW_TO_WRITE))?;
+    let table = DeTable::parse(text)
+        .map_err(|error| not_understood(&error).hint(how_to_write(text, &error)))?;
     let keys = table.get_ref().iter().map(|(key, value)| {
         let before = text.get(..key.span().start).unwrap_or_default();
         Key {
@@ -59,6 +60,22 @@ fn parse(text: &str) -> Result<Options, Failure> {
 /// How values are written.
 const HOW_TO_WRITE: &str =
     "strings are in quotes, lists in brackets, and switches are true or false";
+
+/// What helps against an `error` in the syntax of `text`.
+fn how_to_write(text: &str, error: &toml::de::Error) -> &'static str {
+    if error.message().contains("duplicate key") {
+        return "each setting is there once: remove one of the two lines";
+    }
+    let line = error.span().and_then(|span| {
+        let before = text.get(..span.start)?.matches('\n').count();
+        text.lines().nth(before)
+    });
+    let is_colon = |line: &str| line.contains(": ") && !line.contains('=');
+    if line.is_some_and(is_colon) {
+        return "write `=` in place of `:`";
+    }
+    HOW_TO_WRITE
+}
 
 /// A text that is not TOML, or a value that a setting cannot have.
 fn not_understood(error: &toml::de::Error) -> Failure {
@@ -208,6 +225,18 @@ mod tests {
             );
             assert!(!failure.to_string().ends_with(char::is_whitespace));
             assert!(failure.to_string().starts_with("line 1, column "));
+        }
+        for (text, hint) in [
+            (
+                "jobs = 1\njobs = 2",
+                "each setting is there once: remove one of the two lines",
+            ),
+            (
+                "output = \"a\"\nformat: \"qcow2\"",
+                "write `=` in place of `:`",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }
         let failure = parse("compress = 'lzma'").unwrap_err();
         assert!(failure.to_string().contains("is not one of"), "{failure}");

@@ -196,3 +196,13 @@ fn a_host_name_with_a_domain_is_refused_at_once() {
         .stderr("first part, pi")
         .run();
 }
+
+/// All settings were shown, for a configuration of that name.
+#[test]
+fn name_of_a_setting_is_no_configuration() {
+    CliTest::new(&["settings", "jobs"])
+        .exit_code(2)
+        .stderr("there is no configuration ")
+        .stderr("hint: `sdbuild settings` takes a configuration, and shows all settings")
+        .run();
+}
