@@ -33,7 +33,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         };
         return Some(hint.to_owned());
     }
-    if let Some(hint) = invisible_character(&text, position) {
+    if error.summary.contains("invalid token")
+        && let Some(hint) = invisible_character(&text, position)
+    {
         return Some(hint);
     }
     if is_without_braces(&text, &error.summary) {

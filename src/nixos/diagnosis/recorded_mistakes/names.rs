@@ -189,3 +189,49 @@ fn a_key_without_quotes_is_no_package() {
     let hint = "a key is a text, in double quotes: \"ssh-ed25519 …\"";
     assert_hint(&failure, "undefined variable 'ssh-ed25519'", hint);
 }
+
+/// The hints for `error` in line 1, column `column`, of a configuration that is this `line`.
+fn hints_of_line(line: &str, column: usize, error: &str) -> Vec<String> {
+    let place = "/build/config/c.nix:1";
+    let stream = format!(
+        r#"@nix {{"action":"msg","column":{column},"file":"{place}:{column}","level":0,"line":1,"msg":"error: {error}","raw_msg":"{error}"}}"#
+    );
+    failure(line, &stream, "").hints
+}
+
+#[test]
+fn names_that_are_no_packages_are_told_apart() {
+    for (line, name, hint) in [
+        (
+            "{ services.openssh.enable = yes; }",
+            "yes",
+            "write true: an option that is on or off is true or false",
+        ),
+        (
+            "{ users.users.me.extraGroups = [ wheel ]; }",
+            "wheel",
+            "a group is a text, in double quotes: \"wheel\"",
+        ),
+        (
+            "{ a = [ services.x ]; }",
+            "services",
+            "the value of another option begins with config: write config.services",
+        ),
+    ] {
+        let column = line.rfind(name).unwrap() + 1;
+        let error = format!("undefined variable '{name}'");
+        assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
+    }
+    let package = hints_of_line("{ a = [ htop ]; }", 9, "undefined variable 'htop'");
+    assert!(package[0].contains("pkgs.htop"), "{package:?}");
+}
+
+#[test]
+fn blanks_of_another_kind_are_named() {
+    let error = "syntax error, unexpected invalid token";
+    let hint = "line 1 has a blank of another kind (U+00A0), which looks like a space: write a plain one in its place";
+    let line = "{ networking.hostName\u{a0}= \"x\"; }";
+    assert_eq!(hints_of_line(line, 22, error), [hint]);
+    let quotes = hints_of_line("{ a = \u{201c}x\u{201d}; }", 7, error);
+    assert!(quotes[0].contains("double quotes"), "{quotes:?}");
+}
