@@ -88,7 +88,7 @@ fn missing_file_and_unknown_platform_are_explained() {
     ))
     .assert_exit_code(2)
     .assert_stderr_contains(&[
-        "/outside' does not exist",
+        "/outside': No such file or directory",
         "/outside does not exist here either",
     ]);
     let other = "derivation { name = \"x\"; system = \"riscv64-linux\"; builder = \"/x\"; }";
