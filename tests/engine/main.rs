@@ -28,4 +28,5 @@ mod images;
 mod removal;
 mod scripted;
 mod server;
+mod stale_objects;
 mod waiting;

@@ -192,10 +192,7 @@ fn a_key_without_quotes_is_no_package() {
 
 /// The hints for `error` in line 1, column `column`, of a configuration that is this `line`.
 fn hints_of_line(line: &str, column: usize, error: &str) -> Vec<String> {
-    let place = "/build/config/c.nix:1";
-    let stream = format!(
-        r#"@nix {{"action":"msg","column":{column},"file":"{place}:{column}","level":0,"line":1,"msg":"error: {error}","raw_msg":"{error}"}}"#
-    );
+    let stream = reported("/build/config/c.nix", (1, column), error, "");
     failure(line, &stream, "").hints
 }
 

@@ -95,10 +95,12 @@ fn an_empty_flake_is_recognised() {
 #[test]
 fn the_end_of_a_flake_that_is_cut_short_is_the_users() {
     let nix = "{\n  outputs = { self }: {\n  };\n";
-    let quoted = "at /nix/store/0123456789-source/flake.nix:4:1:\\n            3|   };\\n            4|\\n             | ^";
-    let stream = format!(
-        r#"@nix {{"action":"msg","column":1,"file":"/nix/store/0123456789-source/flake.nix:4:1","level":0,"line":4,"msg":"error: syntax error, unexpected end of file\n       {quoted}","raw_msg":"syntax error, unexpected end of file"}}"#
+    let flake = "/nix/store/0123456789-source/flake.nix";
+    let quoted = format!(
+        r"\n       at {flake}:4:1:\n            3|   }};\n            4|\n             | ^"
     );
+    let error = "syntax error, unexpected end of file";
+    let stream = reported(flake, (4, 1), error, &quoted);
     let failure = failure(nix, &stream, "");
     let message = "pi/flake.nix:4:1: syntax error";
     assert_hint(&failure, message, "the `{` of line 1 is not closed");
