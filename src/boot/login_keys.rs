@@ -11,7 +11,6 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::boot::request::BootRequest;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
@@ -20,18 +19,10 @@ use crate::common::shell_word::quoted;
 use crate::common::ssh_key::{contains_key, key_of};
 
 /// Bytes that are read of a key file.
-const MAX_KEY_BYTES: u64 = 64 << 10;
+pub(super) const MAX_KEY_BYTES: u64 = 64 << 10;
 /// How long a program of OpenSSH may take: one that asks an agent waits for as long as that is silent, such as an agent that was
 /// forwarded here over a connection that is lost.
 const SSH_TOOL_TIMEOUT: Duration = Duration::from_secs(3);
-/// The files that ssh takes keys from without being told to (`IdentityFile` in `ssh_config(5)`).
-const DEFAULT_KEYS: [&str; 5] = [
-    "id_rsa",
-    "id_ecdsa",
-    "id_ecdsa_sk",
-    "id_ed25519",
-    "id_ed25519_sk",
-];
 /// Keys that are tried: an SSH server refuses a client after six.
 const MAX_KEYS: usize = 5;
 
@@ -70,7 +61,7 @@ fn check_private(key: &Path, path: &OsStr) -> Result<(), Failure> {
 
 /// What keeps ssh from using a private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Obstacle {
+pub(super) enum Obstacle {
     /// Other users can read it.
     Permissions,
     /// It has a passphrase.
@@ -80,7 +71,7 @@ enum Obstacle {
 }
 
 /// What keeps ssh from using the private key without an agent; `None` too if OpenSSH is not installed.
-fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
+pub(super) fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
     // Prints the public key, and asks nothing.
     let output = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path)?;
     if output.status.success() {
@@ -102,7 +93,7 @@ fn obstacle(key: &Path, path: &OsStr) -> Option<Obstacle> {
 
 impl Obstacle {
     /// The failure of a login with `key`.
-    fn failure(self, key: &Path) -> Failure {
+    pub(super) fn failure(self, key: &Path) -> Failure {
         let (shown, word) = (key.display(), quoted(&key.to_string_lossy()));
         match self {
             Self::NoKey(None) => Failure::usage(format!("{shown} is not a private SSH key")),
@@ -135,16 +126,6 @@ fn is_armored(key: &Path) -> bool {
     }
 }
 
-/// Whether ssh-agent has a key, as far as is known.
-fn agent_may_have_keys(path: &OsStr) -> bool {
-    // Exit status 1 of ssh-add: the agent has none; 2: it does not run (`ssh-add(1)`).
-    match run("ssh-add", &["-l"], None, path) {
-        Some(listed) => listed.status.success(),
-        // It is not installed, or the agent does not answer.
-        None => find_program("ssh-add", path).is_some(),
-    }
-}
-
 /// Whether ssh-agent has the key in this file, which may be either half.
 fn agent_has(key: &Path, path: &OsStr) -> bool {
     let fingerprint = run("ssh-keygen", &["-l", "-f"], Some(key), path);
@@ -164,7 +145,12 @@ fn word_of_hash(line: &[u8]) -> Option<String> {
 }
 
 /// Runs a program of OpenSSH; `None` if it is not installed, does not start, or does not end within [`SSH_TOOL_TIMEOUT`].
-fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Option<Output> {
+pub(super) fn run(
+    program: &str,
+    args: &[&str],
+    file: Option<&Path>,
+    path: &OsStr,
+) -> Option<Output> {
     let mut command = Command::new(find_program(program, path)?);
     command.args(args).args(file).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -178,62 +164,6 @@ fn run(program: &str, args: &[&str], file: Option<&Path>, path: &OsStr) -> Optio
         return None;
     };
     output.ok()
-}
-
-/// Why the login of `request`, which names no key, can hardly succeed: there is no key in the user's `~/.ssh`, or ssh could use
-/// none of them. `None` if it can, if the agent has keys or does not answer, or if the user's configuration of ssh names keys.
-/// Which of them the image accepts is not known before it is built.
-pub async fn none_is_usable(
-    request: &BootRequest,
-    cancel: &Cancel,
-) -> Result<Option<Failure>, Failure> {
-    let login = request.login.as_ref().filter(|login| login.key.is_none());
-    let (Some(home), Some(_)) = (&request.home, login) else {
-        return Ok(None);
-    };
-    let (dir, path) = (home.join(".ssh"), request.path.clone());
-    let look = tokio::task::spawn_blocking(move || no_usable_key(&dir, &path));
-    cancel.race(look).await?.or_internal("look for your keys")
-}
-
-fn no_usable_key(dir: &Path, path: &OsStr) -> Option<Failure> {
-    let configured = plain_file::read_text(&dir.join("config"), MAX_KEY_BYTES);
-    let names_keys = |line: &str| line.trim_start().to_lowercase().starts_with("identityfile");
-    if configured.is_ok_and(|text| text.lines().any(names_keys)) || agent_may_have_keys(path) {
-        return None;
-    }
-    let keys = identities(dir);
-    if keys.is_empty() {
-        let text = format!(
-            "there is no SSH key in {}, and none in ssh-agent",
-            dir.display()
-        );
-        return Some(Failure::usage(text).hint("name a key with --ssh-key or --login-key"));
-    }
-    let mut first = None;
-    for key in &keys {
-        match obstacle(key, path) {
-            None => return None,
-            Some(Obstacle::NoKey(_)) => {}
-            Some(obstacle) => drop(first.get_or_insert_with(|| obstacle.failure(key))),
-        }
-    }
-    first
-}
-
-/// The private keys in `dir`: those with a public half beside them, and those that ssh tries by itself.
-fn identities(dir: &Path) -> Vec<PathBuf> {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<PathBuf> = files.map(|file| file.path()).collect();
-    names.sort();
-    let is_default = |file: &Path| DEFAULT_KEYS.iter().any(|name| file.ends_with(name));
-    let has_public_half = |file: &Path| {
-        let mut public = file.as_os_str().to_owned();
-        public.push(".pub");
-        Path::new(&public).is_file()
-    };
-    let is_key = |file: &PathBuf| is_default(file) || has_public_half(file);
-    names.into_iter().filter(is_key).collect()
 }
 
 /// The private keys in the home directory `home` that [`keys_for`] finds.
@@ -252,7 +182,11 @@ pub(super) async fn keys_at(
 /// The private keys in `dir` (`~/.ssh`) whose public halves are in `authorized`, the image's list. Empty if there are none:
 /// then ssh tries the keys that it finds itself. A failure if none of them can be used, with the
 /// reason of the first.
-fn keys_for(authorized: &str, dir: &Path, path: &OsStr) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn keys_for(
+    authorized: &str,
+    dir: &Path,
+    path: &OsStr,
+) -> Result<Vec<PathBuf>, Failure> {
     let accepted: Vec<&str> = authorized.lines().filter_map(key_of).collect();
     let files = std::fs::read_dir(dir).into_iter().flatten().flatten();
     let mut public: Vec<PathBuf> = files.map(|file| file.path()).collect();
@@ -283,4 +217,4 @@ fn is_in(file: &Path, accepted: &[&str]) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

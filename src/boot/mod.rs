@@ -17,6 +17,7 @@ mod device_tree;
 mod diagnosis;
 mod disk;
 mod disk_login;
+mod early_key_check;
 mod keyboard;
 mod kvm_failure;
 mod login;
@@ -43,7 +44,7 @@ mod tools;
 
 pub use container::ContainerOptions;
 pub use container_holder::hold_container;
-pub use login_keys::none_is_usable;
+pub use early_key_check::KeyCheck;
 pub use outcome::{Reached, memory_advice};
 pub use request::{BootMethod, BootRequest, Login};
 pub use run::{boot, boot_method_of, check_architecture, check_requirements, check_tools};

@@ -95,8 +95,12 @@ pub(super) async fn build(
     let board = settings.board.filter(|_| format.is_disk);
     let scratch = settings.common.cache_dir.clone();
     let timings = Timings::default();
+    let watched = match &boot_test {
+        Some(boot_test) => boot_test.watch_keys(&context.events),
+        None => context.events.clone(),
+    };
     let context = &Context {
-        events: timings.listen(&context.events),
+        events: timings.listen(&watched),
         ..context.clone()
     };
     let accepts_price = settings.borrow.accepts_price;

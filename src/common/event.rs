@@ -144,6 +144,8 @@ pub enum Event {
     },
     /// What a build may be compared with.
     EarlierBuilds(EarlierBuilds),
+    /// The public keys that the image accepts, as soon as its configuration is evaluated, if all of them are known.
+    AuthorizedKeys(Vec<String>),
     /// A line of Nix's log.
     Nix(NixEvent),
     /// Something that the user should know, although the run goes on.

@@ -7,7 +7,7 @@ mod facts;
 mod login;
 mod rule;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod traps;
 mod ways_in;
 
@@ -67,13 +67,15 @@ pub(super) fn is_trace(line: &str) -> bool {
     trace::is_trace(line, TRACED)
 }
 
-/// What a build warns of: the traps in the facts in `line` of Nix's log, and what fails a build later, for an image of `system`.
-/// Anything that the builder runs can write such a line.
-pub(super) fn warnings(line: &str, system: System) -> Vec<String> {
-    let facts = traced(line, TRACED);
-    let facts = facts.and_then(|facts| serde_json::from_str::<ConfigFacts>(&facts).ok());
-    let found = facts.map(|facts| findings(&facts, &system.to_string(), None));
-    let found = found.unwrap_or_default().into_iter();
+/// The facts in `line` of Nix's log. Anything that the builder runs can write such a line.
+pub(super) fn traced_facts(line: &str) -> Option<ConfigFacts> {
+    let facts = traced(line, TRACED)?;
+    serde_json::from_str(&facts).ok()
+}
+
+/// What a build warns of: the traps in `facts`, and what fails a build later, for an image of `system`.
+pub(super) fn warnings(facts: &ConfigFacts, system: System) -> Vec<String> {
+    let found = findings(facts, &system.to_string(), None).into_iter();
     let told = found.filter(is_told_by_a_build).take(MAX_WARNINGS);
     told.map(|finding| format!("{}: {}", finding.is, finding.why))
         .collect()

@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
             return;
         }
         if check::is_trace(line) {
-            self.warn_of_traps(line);
+            self.configuration_facts(line);
             return;
         }
         if self.build_log.note_packages(line) {
@@ -193,12 +193,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Warns once of what `check` would find: an evaluation may be repeated, and what is built can write such lines too.
-    fn warn_of_traps(&mut self, line: &str) {
+    /// Reports once the keys that the image accepts, and what `check` would find: an evaluation may be repeated, and what is
+    /// built can write such lines too.
+    fn configuration_facts(&mut self, line: &str) {
         if std::mem::replace(&mut self.is_checked, true) {
             return;
         }
-        let warnings = check::warnings(line, self.view.system);
+        let Some(facts) = check::traced_facts(line) else {
+            return;
+        };
+        if let Some(keys) = facts.authorized_keys() {
+            self.events.emit(Event::AuthorizedKeys(keys));
+        }
+        let warnings = check::warnings(&facts, self.view.system);
         for warning in &warnings {
             self.events.warn(clean(warning));
         }

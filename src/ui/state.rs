@@ -102,6 +102,7 @@ impl State {
             Event::WorkEnded => self.fail_current(at),
             Event::EarlierBuilds(earlier) => self.earlier = earlier.clone(),
             Event::RunStarted(_)
+            | Event::AuthorizedKeys(_)
             | Event::ImageDone(_)
             | Event::Warning(_)
             | Event::Notice(_)

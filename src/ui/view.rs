@@ -178,6 +178,7 @@ impl View {
             | Event::Detail(..)
             | Event::Console(_)
             | Event::EarlierBuilds(_)
+            | Event::AuthorizedKeys(_)
             | Event::TerminalGiven
             | Event::Suspended
             | Event::Resumed => Vec::new(),

@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use super::*;
 use crate::common::failure::Class;
 
-const PATH: &str = "/usr/bin:/bin:/run/current-system/sw/bin";
+pub(in crate::boot) const PATH: &str = "/usr/bin:/bin:/run/current-system/sw/bin";
 
 /// A directory with a new key pair `name`, `name.pub`; `None` without OpenSSH.
-fn pair(dir: &Path, name: &str, passphrase: &str) -> Option<(PathBuf, String)> {
+pub(in crate::boot) fn pair(dir: &Path, name: &str, passphrase: &str) -> Option<(PathBuf, String)> {
     let program = find_program("ssh-keygen", OsStr::new(PATH))?;
     let file = dir.join(name);
     let mut command = Command::new(program);
@@ -30,35 +30,6 @@ fn key_that_ssh_can_use_is_used() {
     assert_eq!(usable(&key).unwrap(), key);
     let public = key.with_extension("pub");
     assert_eq!(usable(&public).unwrap(), key, "the half beside it");
-}
-
-#[test]
-fn keys_that_cannot_be_used_are_known_before_an_image_is_built() {
-    let home = tempfile::tempdir().unwrap();
-    let keys = home.path().join(".ssh");
-    fs::create_dir(&keys).unwrap();
-    // No agent of the user's, but ssh-keygen.
-    let programs = tempfile::tempdir().unwrap();
-    let Some(keygen) = find_program("ssh-keygen", OsStr::new(PATH)) else {
-        return;
-    };
-    std::os::unix::fs::symlink(keygen, programs.path().join("ssh-keygen")).unwrap();
-    let why = || {
-        let failure = no_usable_key(&keys, programs.path().as_os_str());
-        failure.map_or_else(String::new, |failure| failure.to_string())
-    };
-    assert!(why().starts_with("there is no SSH key in "), "{}", why());
-    fs::write(keys.join("config"), "Host x\n  identityFile ~/k\n").unwrap();
-    assert_eq!(why(), "", "ssh's own configuration names a key");
-    fs::remove_file(keys.join("config")).unwrap();
-    let (locked, _) = pair(&keys, "locked", "secret").unwrap();
-    assert!(why().contains("has a passphrase"), "{}", why());
-    fs::remove_file(locked.with_extension("pub")).unwrap();
-    assert!(why().starts_with("there is no SSH key"), "not tried by ssh");
-    fs::rename(&locked, keys.join("id_ed25519")).unwrap();
-    assert!(why().contains("has a passphrase"), "{}", why());
-    pair(&keys, "other", "").unwrap();
-    assert_eq!(why(), "", "one is enough");
 }
 
 #[test]

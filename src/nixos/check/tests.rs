@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::ways_in::who_gets_in;
 use super::*;
 
-pub(super) const KEY: &str =
+pub(in crate::nixos) const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
 
 /// Facts of a configuration without mistakes.
@@ -34,12 +34,23 @@ fn good() -> Value {
 }
 
 /// The good facts with `changes`, by JSON pointer.
-pub(super) fn with(changes: &[(&str, Value)]) -> ConfigFacts {
+fn changed(changes: &[(&str, Value)]) -> Value {
     let mut facts = good();
     for (pointer, value) in changes {
         *facts.pointer_mut(pointer).expect(pointer) = value.clone();
     }
-    serde_json::from_value(facts).unwrap()
+    facts
+}
+
+pub(super) fn with(changes: &[(&str, Value)]) -> ConfigFacts {
+    serde_json::from_value(changed(changes)).unwrap()
+}
+
+/// The line of Nix's log with the good facts and `changes`.
+pub(in crate::nixos) fn traced_line(changes: &[(&str, Value)]) -> String {
+    let text = format!("trace: sdbuild: facts: {}", changed(changes));
+    let message = json!({ "action": "msg", "level": 0, "msg": text });
+    format!("@nix {message}")
 }
 
 pub(super) fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
@@ -220,19 +231,13 @@ fn lines_are_filled_in_and_traps_come_first() {
 
 #[test]
 fn a_build_warns_of_what_locks_out_or_fails_later() {
-    let line = |changes: &[(&str, Value)]| {
-        let mut facts = good();
-        for (pointer, value) in changes {
-            *facts.pointer_mut(pointer).unwrap() = value.clone();
-        }
-        let text = format!("trace: sdbuild: facts: {facts}");
-        format!(
-            "@nix {}",
-            json!({ "action": "msg", "level": 0, "msg": text })
+    let told = |changes: &[(&str, Value)]| {
+        warnings(
+            &traced_facts(&traced_line(changes)).unwrap(),
+            System::Aarch64Linux,
         )
     };
-    let told = |changes: &[(&str, Value)]| warnings(&line(changes), System::Aarch64Linux);
-    assert!(is_trace(&line(&[])));
+    assert!(is_trace(&traced_line(&[])));
     let quoted = r#"@nix {"action":"msg","msg":"error: x\n 31| builtins.trace \"sdbuild: facts: ${facts.value}\" value"}"#;
     assert!(!is_trace(quoted));
     assert_eq!(told(&[]), [""; 0]);
@@ -247,7 +252,7 @@ fn a_build_warns_of_what_locks_out_or_fails_later() {
     // A failed assertion ends the build with its own text.
     assert_eq!(told(&[("/assertions", json!(["no"]))]), [""; 0]);
     let forged = "@nix {\"msg\":\"sdbuild: facts: {}\"}";
-    assert_eq!(warnings(forged, System::Aarch64Linux), [""; 0]);
+    assert_eq!(traced_facts(forged), None);
 }
 
 #[test]

@@ -24,6 +24,15 @@ impl UserFacts {
     }
 }
 
+impl ConfigFacts {
+    /// The public keys with which users can log in, a line each; `None` if some are in files.
+    pub(in crate::nixos) fn authorized_keys(&self) -> Option<Vec<String>> {
+        let are_known = self.users.iter().all(|user| user.key_files.is_empty());
+        let keys = self.users.iter().flat_map(|user| &user.keys);
+        are_known.then(|| keys.cloned().collect())
+    }
+}
+
 /// The users that can log in over SSH from elsewhere: name and method.
 pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     if firewall_is_shut(facts) {

@@ -1,6 +1,9 @@
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
+
 use super::*;
+use crate::nixos::check::tests::{KEY, traced_line};
 
 /// What is kept after a build wrote reports of its own: references that are replaced in every later line, the report, and
 /// the number of warnings.
@@ -73,6 +76,30 @@ fn reports_that_a_build_forges_are_limited() {
     reader.finish();
     let told = *told.lock().unwrap();
     assert!((2 * MAX_GLUE_NOTICES..200).contains(&told), "{told}");
+}
+
+/// Once, and only if all of them are known.
+#[test]
+fn keys_that_the_image_accepts_are_reported_when_it_is_evaluated() {
+    let reported = |lines: &[String]| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+        let (sender, keys) = std::sync::mpsc::channel();
+        let events = Events::new(move |event| {
+            if let Event::AuthorizedKeys(keys) = event {
+                sender.send(keys).unwrap();
+            }
+        });
+        let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+        for line in lines {
+            reader.line(line);
+        }
+        keys.try_iter().collect::<Vec<_>>()
+    };
+    let known = traced_line(&[]);
+    assert_eq!(reported(&[known.clone(), known]), [[KEY]]);
+    let in_a_file = traced_line(&[("/users/0/key_files", json!(["/etc/keys"]))]);
+    assert_eq!(reported(&[in_a_file]), [[""; 0]; 0]);
 }
 
 /// Each was kept, and the last one was in the manifest.
