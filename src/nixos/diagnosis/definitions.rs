@@ -1,8 +1,9 @@
 //! Definitions that have the wrong type or form, or contradict each other.
 
 use super::evidence::ExitContext;
-use super::names::{is_name, quoted_after};
-use crate::nixos::log::NixError;
+use super::names::is_name;
+use super::syntax_at::Definition;
+use crate::nixos::log::{NixError, Position};
 
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
@@ -107,51 +108,65 @@ fn definitions(summary: &str) -> impl Iterator<Item = &str> {
 
 pub(super) fn defined_twice(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let place = error.summary.split_once("' already defined at ")?.1;
-    let first: u64 = place.rsplit(':').nth(1)?.parse().ok()?;
-    let second = error.position.as_ref()?.line;
-    if first == second {
-        return Some(format!("keep one of the two definitions in line {first}"));
+    let first = parse_place(place)?;
+    let second = error.position.as_ref()?;
+    if first.line == second.line {
+        return Some(format!(
+            "remove one of the two definitions in line {}",
+            first.line
+        ));
     }
-    let hint = whole_and_part(context, error, [first, second]);
-    let hint = hint.or_else(|| two_lists(context, error, [first, second]));
+    let text = context.files.and_then(|files| files.text(&second.file));
+    let both = text.and_then(|text| {
+        let found = [&first, second].map(|place| Definition::find(&text, place));
+        let [Some(first), Some(second)] = found else {
+            return None;
+        };
+        Some([first, second])
+    });
+    let lines = [first.line, second.line];
+    let hint =
+        both.and_then(|both| two_lists(&both, lines).or_else(|| whole_and_part(&both, lines)));
     Some(hint.unwrap_or_else(|| {
-        format!("remove one of the two definitions, in line {first} and in line {second}")
+        let [first, second] = lines;
+        format!("remove the definition in line {first} or the one in line {second}")
     }))
 }
 
-/// What to do about an attribute of which both `lines` begin a list.
-fn two_lists(context: &ExitContext<'_>, error: &NixError, lines: [u64; 2]) -> Option<String> {
-    let text = context.files?.text(&error.position.as_ref()?.file)?;
-    let begins_list = |line: u64| {
-        let mut numbered = (1..).zip(text.lines());
-        let found = numbered.find(|(number, _)| *number == line);
-        let value = found
-            .and_then(|(_, source)| source.split_once('='))
-            .map(|(_, value)| value.trim());
-        value.is_some_and(|value| {
-            value.starts_with('[') || value.starts_with("with ") && value.contains('[')
-        })
-    };
-    let [first, second] = lines;
-    lines
-        .into_iter()
-        .all(begins_list)
-        .then(|| format!("put the lists of line {first} and line {second} into one: [ … ]"))
+/// The place in `FILE:LINE:COLUMN`.
+fn parse_place(text: &str) -> Option<Position> {
+    let (rest, column) = text.trim().rsplit_once(':')?;
+    let (file, line) = rest.rsplit_once(':')?;
+    Some(Position {
+        file: file.to_owned(),
+        line: line.parse().ok()?,
+        column: column.parse().ok()?,
+    })
 }
 
-/// What to do about an attribute of which one of two `lines` sets all, and the other a part.
-fn whole_and_part(context: &ExitContext<'_>, error: &NixError, lines: [u64; 2]) -> Option<String> {
-    let name = quoted_after(&error.summary, "attribute")?;
-    let text = context.files?.text(&error.position.as_ref()?.file)?;
-    let part = format!("{name}.");
-    let has_part = |line: u64| {
-        let mut numbered = (1..).zip(text.lines());
-        numbered.any(|(number, text)| number == line && text.trim_start().starts_with(&part))
+/// What to do about an attribute that `both` define as a list, in these lines.
+fn two_lists(both: &[Definition; 2], [first, second]: [u64; 2]) -> Option<String> {
+    let are_lists = both.iter().all(|definition| definition.is_list);
+    let path = &both.first()?.path;
+    are_lists.then(|| {
+        format!(
+            "put the lists of line {first} and line {second} into one definition: {path} = [ … ];"
+        )
+    })
+}
+
+/// What to do about an attribute of which one definition sets all, and the other a part.
+fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<String> {
+    let is_part = |part: &Definition, of: &Definition| {
+        let rest = part.path.strip_prefix(&of.path);
+        rest.is_some_and(|rest| rest.starts_with('.'))
     };
-    let [whole, part] = match lines.map(has_part) {
-        [false, true] => lines,
-        [true, false] => [lines[1], lines[0]],
-        _ => return None,
+    let (name, [whole, part]) = if is_part(second, first) {
+        (&first.path, lines)
+    } else if is_part(first, second) {
+        (&second.path, [lines[1], lines[0]])
+    } else {
+        return None;
     };
     Some(format!(
         "line {whole} sets all of {name}, and line {part} a part of it: set only parts, such as {name}.enable = true;"

@@ -20,6 +20,7 @@ mod names;
 mod nix_message;
 mod nixpkgs_file;
 mod source_lines;
+mod syntax_at;
 mod syntax_error;
 mod unbound_names;
 mod undefined_variable;

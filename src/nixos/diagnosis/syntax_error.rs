@@ -300,7 +300,7 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
     } else if has("unexpected UPDATE") {
         "a comment begins with `#`; `//` joins two sets"
     } else if has("unexpected '@'") {
-        "a text such as a key needs double quotes: \"…\""
+        "a string such as a key needs double quotes: \"…\""
     } else if has("unexpected invalid token") {
         "a string needs double quotes, the straight ones: \"…\""
     } else if has("unexpected end of file") {

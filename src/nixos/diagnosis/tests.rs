@@ -179,7 +179,7 @@ fn two_definitions_in_one_line_name_it_once() {
     let failure = diagnose(&context(1), &findings);
     assert_eq!(
         failure.hints,
-        ["keep one of the two definitions in line 16"]
+        ["remove one of the two definitions in line 16"]
     );
 }
 

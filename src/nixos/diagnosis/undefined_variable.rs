@@ -6,50 +6,37 @@ use std::path::Path;
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
+use super::syntax_at::{NameAt, Role};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::{is_slip, similar_names};
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::flake::{InputNames, SELF};
-use crate::nixos::log::{NixError, Position};
-
-/// The syntax around a name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Around {
-    /// It is the whole value of an attribute: `a = NAME;`.
-    Definition,
-    /// It is an element of a list.
-    List,
-    Other,
-}
+use crate::nixos::log::NixError;
 
 /// What the names of most options begin with.
-const NAMESPACES: [&str; 14] = [
+const NAMESPACES: [&str; 17] = [
     "boot",
+    "console",
     "environment",
     "fileSystems",
     "hardware",
     "i18n",
     "networking",
+    "nix",
     "programs",
     "sdImage",
     "security",
     "services",
     "system",
     "systemd",
+    "time",
     "users",
     "virtualisation",
 ];
 
-/// Groups of NixOS that users are often put into, whose names no package has.
-const GROUPS: [&str; 8] = [
-    "wheel",
-    "networkmanager",
-    "audio",
-    "video",
-    "input",
-    "dialout",
-    "plugdev",
-    "gpio",
+/// Endings of the names of files that configurations use.
+const FILE_TYPES: [&str; 11] = [
+    "conf", "ini", "json", "key", "nix", "pub", "service", "sh", "toml", "txt", "yaml",
 ];
 
 /// The value that another language writes as `name`.
@@ -69,64 +56,118 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if ["True", "False", "TRUE", "FALSE", "Null", "NULL"].contains(&name) {
         return format!("write {}, in lower case", name.to_lowercase());
     }
-    if let Some(value) = boolean(name) {
-        return format!("write {value}: an option that is on or off is true or false");
-    }
     if KEY_TYPES.contains(&name) {
-        return format!("a key is a text, in double quotes: \"{name} …\"");
-    }
-    if let Some(hint) = argument_of_outputs(context, error, name) {
-        return hint;
-    }
-    let mut arguments = ARGUMENTS.into_iter();
-    if let Some(meant) = arguments.find(|known| is_slip(name, known)) {
-        return format!("did you mean {meant}?");
+        return format!("a key is a string, in double quotes: \"{name} …\"");
     }
     let position = error.position.as_ref();
     let text = position.and_then(|position| context.files?.text(&position.file));
-    let placed = position.zip(text.as_deref());
-    let is_set = placed
-        .and_then(|(position, text)| parts(text, name, position))
-        .is_some_and(|(_, after)| after.starts_with('.'));
-    if is_set && NAMESPACES.contains(&name) {
-        return format!("the value of another option begins with config: write config.{name}");
+    let Some((position, text)) = position.zip(text) else {
+        return by_spelling(name).unwrap_or_else(|| package_or_spelling(name));
+    };
+    let file = File {
+        text: &text,
+        is_flake: Path::new(&position.file).file_name() == Some(OsStr::new(FLAKE_FILE)),
+        is_of_flake: context.in_words.starts_with("the flake"),
+    };
+    let at = NameAt::find(&text, position);
+    at.as_ref()
+        .and_then(|at| file.by_place(name, at))
+        .or_else(|| file.argument(name, at.as_ref()))
+        .or_else(|| by_spelling(name))
+        .unwrap_or_else(|| match at.map(|at| at.role) {
+            Some(Role::Definition) => format!(
+                "a string is written in quotes: \"{name}\"; if it is a package, write pkgs.{name}"
+            ),
+            Some(Role::Element) => format!(
+                "if it is a package, write pkgs.{name}, or `with pkgs;` before the list: with pkgs; [ {name} … ]"
+            ),
+            Some(Role::Other) | None => package_or_spelling(name),
+        })
+}
+
+fn package_or_spelling(name: &str) -> String {
+    format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
+}
+
+/// The argument of modules that may be meant.
+fn by_spelling(name: &str) -> Option<String> {
+    let mut arguments = ARGUMENTS.into_iter();
+    let meant = arguments.find(|known| is_slip(name, known))?;
+    Some(format!("did you mean {meant}?"))
+}
+
+/// The user's file with the name.
+struct File<'a> {
+    text: &'a str,
+    /// Whether it is a `flake.nix`.
+    is_flake: bool,
+    /// Whether it is evaluated as part of a flake.
+    is_of_flake: bool,
+}
+
+impl File<'_> {
+    /// What `name` means where it is: a boolean, a group, a file, another option.
+    fn by_place(&self, name: &str, at: &NameAt) -> Option<String> {
+        if let Some(value) = boolean(name) {
+            return Some(boolean_hint(name, value, at));
+        }
+        let is_element = at.role == Role::Element;
+        if is_element && at.attribute() == "extraGroups" {
+            return Some(format!("a group is a string, in double quotes: \"{name}\""));
+        }
+        let (first, ending) = at.written.split_once('.')?;
+        if FILE_TYPES.contains(&ending) && first == name {
+            let written = &at.written;
+            return Some(format!("if the file {written} is meant, write ./{written}"));
+        }
+        let is_option = NAMESPACES.contains(&name) && !is_element;
+        let is_input = self.is_flake && InputNames::read(self.text).inputs.contains(name);
+        (is_option && !is_input).then(|| self.other_option(&at.written))
     }
-    let around = placed.map(|(position, text)| around(text, name, position));
-    if around == Some(Around::List) && GROUPS.contains(&name) {
-        return format!("a group is a text, in double quotes: \"{name}\"");
-    }
-    match around.unwrap_or(Around::Other) {
-        Around::Definition => format!(
-            "a string is written in quotes: \"{name}\"; if it is a package, write pkgs.{name}"
-        ),
-        Around::List => format!(
-            "if it is a package, write pkgs.{name}, or `with pkgs;` before the list: with pkgs; [ {name} … ]"
-        ),
-        Around::Other => {
-            format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
+
+    /// How to read the option `written`.
+    fn other_option(&self, written: &str) -> String {
+        let read = format!("to read another option, write config.{written}");
+        let header = Header::find(self.text).filter(|_| !self.is_flake);
+        match header {
+            Some(header) if header.has("config") => read,
+            Some(header) => format!(
+                "{read}, and add config to the {{ … }}: of line {}",
+                header.line
+            ),
+            None => format!("{read}, in a module that begins with {{ config, ... }}:"),
         }
     }
-}
 
-/// How a module with this `text`, of a flake, gets at the flake's inputs; `None` for any other name.
-fn argument_of_module(context: &ExitContext<'_>, name: &str, text: &str) -> Option<String> {
-    let is_of_flake = context.in_words.starts_with("the flake");
-    let header = Header::find(text).filter(|_| is_of_flake && name == "inputs")?;
-    Some(format!(
-        "add inputs to the {{ … }}: of line {}, and specialArgs = {{ inherit inputs; }}; beside the modules in flake.nix",
-        header.line
-    ))
-}
-
-/// How the outputs of a flake get at its input `name`: `None` for anything else.
-fn argument_of_outputs(context: &ExitContext<'_>, error: &NixError, name: &str) -> Option<String> {
-    let file = &error.position.as_ref()?.file;
-    let text = context.files?.text(file)?;
-    let is_flake = Path::new(file).file_name() == Some(OsStr::new(FLAKE_FILE));
-    if !is_flake {
-        return argument_of_module(context, name, &text);
+    /// How to get at the argument or the input `name` of a flake; `None` for any other name.
+    fn argument(&self, name: &str, at: Option<&NameAt>) -> Option<String> {
+        if self.is_flake {
+            return argument_of_outputs(self.text, name, at);
+        }
+        let header = Header::find(self.text).filter(|_| self.is_of_flake && name == "inputs")?;
+        Some(format!(
+            "add inputs to the {{ … }}: of line {}, and specialArgs = {{ inherit inputs; }}; beside the modules in flake.nix",
+            header.line
+        ))
     }
-    let names = InputNames::read(&text);
+}
+
+/// What to write in place of `name`, which other languages have for `value`.
+fn boolean_hint(name: &str, value: bool, at: &NameAt) -> String {
+    if at.role == Role::Element {
+        return format!("a string is written in double quotes: \"{name}\"");
+    }
+    if at.attribute().to_lowercase().contains("enable") {
+        return format!("write {value}: an option that is on or off is true or false");
+    }
+    format!(
+        "write {value} for an option that is on or off, or \"{name}\" for one that takes a string"
+    )
+}
+
+/// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
+fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
+    let names = InputNames::read(text);
     let is_declared = names.inputs.contains(name) || name == SELF;
     let known = names.inputs.iter().chain(&names.arguments);
     let known = known.map(String::as_str).chain(["builtins"]);
@@ -134,12 +175,8 @@ fn argument_of_outputs(context: &ExitContext<'_>, error: &NixError, name: &str) 
         return Some(format!("did you mean {similar}?"));
     }
     // As in `agenix.nixosModules.default`.
-    let is_set = error
-        .position
-        .as_ref()
-        .and_then(|position| parts(&text, name, position))
-        .is_some_and(|(_, after)| after.starts_with('.'));
-    if !is_declared && name != "nixpkgs" && !is_set {
+    let is_selection = at.is_some_and(NameAt::is_selection);
+    if !is_declared && name != "nixpkgs" && !is_selection {
         return None;
     }
     let get = match &names.all {
@@ -151,71 +188,4 @@ fn argument_of_outputs(context: &ExitContext<'_>, error: &NixError, name: &str) 
     } else {
         format!("{get}, and declare the input: inputs.{name}.url = \"…\";")
     })
-}
-
-/// What stands around the `name` at `position` of `text`.
-fn around(text: &str, name: &str, position: &Position) -> Around {
-    let Some((before, after)) = parts(text, name, position) else {
-        return Around::Other;
-    };
-    let before = before.trim_end();
-    if before.ends_with('=') && !before.ends_with("==") && after.trim_start().starts_with(';') {
-        return Around::Definition;
-    }
-    let mut depth = 0_u64;
-    for c in before.chars().rev() {
-        match c {
-            ']' | ')' | '}' => depth += 1,
-            '[' if depth == 0 => return Around::List,
-            // A definition ends, or another expression begins.
-            '(' | '{' | ';' | '=' if depth == 0 => return Around::Other,
-            '[' | '(' | '{' => depth -= 1,
-            _ => {}
-        }
-    }
-    Around::Other
-}
-
-/// `text` before and after the `name` at `position`.
-fn parts<'a>(text: &'a str, name: &str, position: &Position) -> Option<(&'a str, &'a str)> {
-    let line = usize::try_from(position.line).ok()?.checked_sub(1)?;
-    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
-    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let (before, rest) = text.split_at_checked(start + column)?;
-    Some((before, rest.strip_prefix(name)?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_stands_around_a_name_is_found() {
-        for (text, expected) in [
-            ("{ a = x; }", Around::Definition),
-            ("{ a =\n  x\n; }", Around::Definition),
-            ("{ a = [ x ]; }", Around::List),
-            ("{ a = [\n  (f [ ])\n  \"b\"\n  x\n]; }", Around::List),
-            ("{ a = [ (f x) ]; }", Around::Other),
-            ("{ a = [ b ] ++ x; }", Around::Other),
-            ("{ a = b == x; }", Around::Other),
-            ("x", Around::Other),
-        ] {
-            let (before, _) = text.split_once('x').unwrap();
-            let lines = before.matches('\n').count();
-            let column = before.rsplit('\n').next().unwrap().len();
-            let position = Position {
-                file: String::new(),
-                line: lines as u64 + 1,
-                column: column as u64 + 1,
-            };
-            assert_eq!(around(text, "x", &position), expected, "{text}");
-        }
-        let nowhere = Position {
-            file: String::new(),
-            line: 9,
-            column: 0,
-        };
-        assert_eq!(around("ä", "x", &nowhere), Around::Other);
-    }
 }

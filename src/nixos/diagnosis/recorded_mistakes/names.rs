@@ -186,7 +186,7 @@ fn a_text_without_quotes_is_distinguished_from_a_package() {
 #[test]
 fn a_key_without_quotes_is_no_package() {
     let failure = recorded("key-without-quotes");
-    let hint = "a key is a text, in double quotes: \"ssh-ed25519 …\"";
+    let hint = "a key is a string, in double quotes: \"ssh-ed25519 …\"";
     assert_hint(&failure, "undefined variable 'ssh-ed25519'", hint);
 }
 
@@ -207,20 +207,63 @@ fn names_that_are_no_packages_are_told_apart() {
         (
             "{ users.users.me.extraGroups = [ wheel ]; }",
             "wheel",
-            "a group is a text, in double quotes: \"wheel\"",
+            "a group is a string, in double quotes: \"wheel\"",
         ),
         (
-            "{ a = [ services.x ]; }",
+            "{ console.keyMap = no; }",
+            "no",
+            "write false for an option that is on or off, or \"no\" for one that takes a string",
+        ),
+        (
+            "{ a = [ on ]; }",
+            "on",
+            "a string is written in double quotes: \"on\"",
+        ),
+        (
+            "{ lib, ... }: { a = lib.mkDefault services.x.port; }",
             "services",
-            "the value of another option begins with config: write config.services",
+            "to read another option, write config.services.x.port, and add config to the { … }: of line 1",
+        ),
+        (
+            "{ config, ... }: { a = time.zone; }",
+            "time",
+            "to read another option, write config.time.zone",
+        ),
+        (
+            "{ imports = [ hello.nix ]; }",
+            "hello",
+            "if the file hello.nix is meant, write ./hello.nix",
         ),
     ] {
         let column = line.rfind(name).unwrap() + 1;
         let error = format!("undefined variable '{name}'");
         assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
     }
-    let package = hints_of_line("{ a = [ htop ]; }", 9, "undefined variable 'htop'");
-    assert!(package[0].contains("pkgs.htop"), "{package:?}");
+    let flake = "{ outputs = { self, ... }: { m = { a = services.x; }; }; }";
+    let error = "undefined variable 'services'";
+    let stream = reported("/build/config/flake.nix", (1, 40), error, "");
+    let hints = failure(flake, &stream, "").hints;
+    assert_eq!(
+        hints,
+        [
+            "to read another option, write config.services.x, in a module that begins with { config, ... }:"
+        ]
+    );
+    for (line, name) in [
+        ("{ a = [ htop ]; }", "htop"),
+        (
+            "{ environment.systemPackages = [ networkmanager ]; }",
+            "networkmanager",
+        ),
+        (
+            "{ environment.systemPackages = [ systemd.out ]; }",
+            "systemd",
+        ),
+    ] {
+        let column = line.find(name).unwrap() + 1;
+        let hints = hints_of_line(line, column, &format!("undefined variable '{name}'"));
+        assert!(hints[0].contains(&format!("pkgs.{name}")), "{hints:?}");
+    }
 }
 
 #[test]

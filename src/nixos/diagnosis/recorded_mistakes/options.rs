@@ -81,7 +81,7 @@ fn an_option_that_is_defined_twice_names_both_lines() {
     assert_hint(
         &failed,
         "already defined at pi/c.nix:4:3",
-        "remove one of the two definitions, in line 4 and in line 6",
+        "remove the definition in line 4 or the one in line 6",
     );
     let log = recording("defined-twice", "log").replace("networking.hostName", "imports");
     let nix = recording("defined-twice", "nix");
@@ -98,7 +98,7 @@ fn an_option_that_is_defined_twice_names_both_lines() {
     let hints = failure(&nix, &log, "").hints;
     assert_eq!(
         hints,
-        ["put the lists of line 4 and line 6 into one: [ … ]"]
+        ["put the lists of line 4 and line 6 into one definition: imports = [ … ];"]
     );
     // All of a set, and a part of it.
     let log = recording("defined-twice", "log").replace("networking.hostName", "services.openssh");

@@ -1,0 +1,220 @@
+//! The syntax around a place that Nix names, in a file that Nix can parse.
+
+use rnix::SyntaxKind::{
+    NODE_APPLY, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN,
+    NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
+};
+use rnix::{Root, SyntaxNode, TextSize};
+
+use crate::nixos::log::Position;
+
+/// What a name is part of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It is the whole value of an attribute: `a = NAME;`.
+    Definition,
+    /// It is an element of a list.
+    Element,
+    Other,
+}
+
+/// A name, and what stands around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NameAt {
+    /// What it, or the selection that begins with it, is part of.
+    pub(super) role: Role,
+    /// The name with the attributes that are selected from it: `a.b`.
+    pub(super) written: String,
+    /// The path of the definition that it is in, such as `users.users.pi.extraGroups`; empty outside of definitions.
+    pub(super) defines: String,
+}
+
+impl NameAt {
+    /// The name at `position` of `text`.
+    pub(super) fn find(text: &str, position: &Position) -> Option<Self> {
+        let name = node_at(text, position).filter(|node| node.kind() == NODE_IDENT)?;
+        let parent = name.parent()?;
+        let is_selection =
+            parent.kind() == NODE_SELECT && parent.first_child().as_ref() == Some(&name);
+        let whole = if is_selection { parent } else { name };
+        let around = whole.parent()?.kind();
+        let role = if around == NODE_ATTRPATH_VALUE {
+            Role::Definition
+        } else if around == NODE_LIST {
+            Role::Element
+        } else {
+            Role::Other
+        };
+        let paths = whole.ancestors().filter_map(|node| defined_path(&node));
+        let paths: Vec<String> = paths.collect();
+        let paths: Vec<&str> = paths.iter().rev().map(String::as_str).collect();
+        Some(Self {
+            role,
+            written: whole.text().to_string(),
+            defines: paths.join("."),
+        })
+    }
+
+    /// Whether an attribute of the named value is meant: `NAME.x`.
+    pub(super) fn is_selection(&self) -> bool {
+        self.written.contains('.')
+    }
+
+    /// The last attribute of the path that it defines.
+    pub(super) fn attribute(&self) -> &str {
+        self.defines.rsplit('.').next().unwrap_or_default()
+    }
+}
+
+/// A definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Definition {
+    /// Its path as it is written, such as `services.openssh`.
+    pub(super) path: String,
+    /// Whether its value is a list, or lists that are joined.
+    pub(super) is_list: bool,
+}
+
+impl Definition {
+    /// The definition that begins at `position` of `text`.
+    pub(super) fn find(text: &str, position: &Position) -> Option<Self> {
+        let node = node_at(text, position)?;
+        let mut around = node.ancestors();
+        let definition = around.find(|node| node.kind() == NODE_ATTRPATH_VALUE)?;
+        Some(Self {
+            path: defined_path(&definition)?,
+            is_list: definition.last_child().is_some_and(|value| is_list(&value)),
+        })
+    }
+}
+
+/// Whether the function call at `position` of `text` stands in parentheses behind a `with`, where a list is meant.
+pub(super) fn is_call_in_place_of_list(text: &str, position: &Position) -> bool {
+    let Some(node) = node_at(text, position) else {
+        return false;
+    };
+    let mut around = node
+        .ancestors()
+        .skip_while(|node| node.kind() != NODE_APPLY);
+    let outermost = around.find(|node| node.kind() != NODE_APPLY);
+    outermost.is_some_and(|node| {
+        let of = node.parent().map(|parent| parent.kind());
+        node.kind() == NODE_WITH || node.kind() == NODE_PAREN && of == Some(NODE_WITH)
+    })
+}
+
+/// The smallest syntax node at `position` of `text`.
+fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
+    let line = usize::try_from(position.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
+    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    let offset = TextSize::try_from(start + column).ok()?;
+    let root = Root::parse(text).syntax();
+    if offset >= root.text_range().end() {
+        return None;
+    }
+    root.token_at_offset(offset).right_biased()?.parent()
+}
+
+/// The path that `node` defines, if it is a definition.
+fn defined_path(node: &SyntaxNode) -> Option<String> {
+    let is_definition = node.kind() == NODE_ATTRPATH_VALUE;
+    let path = node.first_child().filter(|_| is_definition)?;
+    (path.kind() == NODE_ATTRPATH).then(|| path.text().to_string())
+}
+
+fn is_list(value: &SyntaxNode) -> bool {
+    let kind = value.kind();
+    // The argument of a call, as in `lib.optionals x [ … ]`, counts too.
+    let is_around = [NODE_WITH, NODE_PAREN, NODE_APPLY].contains(&kind);
+    let is_joined = || {
+        let mut parts = value.children_with_tokens();
+        kind == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_CONCAT)
+    };
+    let inner = value.last_child().filter(|_| is_around);
+    kind == NODE_LIST || is_joined() || inner.is_some_and(|inner| is_list(&inner))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The place of the only `needle` in `text`.
+    fn place(text: &str, needle: &str) -> Position {
+        let (before, _) = text.split_once(needle).unwrap();
+        Position {
+            file: String::new(),
+            line: before.matches('\n').count() as u64 + 1,
+            column: before.rsplit('\n').next().unwrap().len() as u64 + 1,
+        }
+    }
+
+    #[test]
+    fn what_stands_around_a_name_is_found() {
+        for (text, role, written, defines) in [
+            ("{ a = x; }", Role::Definition, "x", "a"),
+            ("{ a.b =\n  x\n; }", Role::Definition, "x", "a.b"),
+            ("{ a = { b.c = [ x ]; }; }", Role::Element, "x", "a.b.c"),
+            (
+                "{ a = [\n  (f [ ])\n  \"b\"\n  x\n]; }",
+                Role::Element,
+                "x",
+                "a",
+            ),
+            ("{ a = [ x.y.z ]; }", Role::Element, "x.y.z", "a"),
+            ("{ a = [ (f x) ]; }", Role::Other, "x", "a"),
+            ("{ a = [ b ] ++ x; }", Role::Other, "x", "a"),
+            ("{ a = b == x; }", Role::Other, "x", "a"),
+            ("{ a ? \"ä\" }: x", Role::Other, "x", ""),
+        ] {
+            let found = NameAt::find(text, &place(text, "x")).unwrap();
+            assert_eq!(found.role, role, "{text}");
+            assert_eq!(
+                (found.written.as_str(), found.defines.as_str()),
+                (written, defines)
+            );
+        }
+        let nowhere = Position {
+            file: String::new(),
+            line: 9,
+            column: 0,
+        };
+        assert_eq!(NameAt::find("ä", &nowhere), None);
+        let past = Position {
+            column: 9,
+            ..nowhere
+        };
+        assert_eq!(NameAt::find("ä", &past), None);
+    }
+
+    #[test]
+    fn definitions_of_lists_are_recognised() {
+        for (value, is_list) in [
+            ("[ a ]", true),
+            ("\n  with pkgs; [ a ]", true),
+            ("with pkgs; (a ++ [ b ])", true),
+            ("lib.optionals true [ a ]", true),
+            ("with pkgs; vim.override { x = [ ]; }", false),
+            ("{ b = [ ]; }", false),
+            ("\"[ ]\"", false),
+        ] {
+            let text = format!("{{\n  x.y = {value};\n}}");
+            let found = Definition::find(&text, &place(&text, "x.y")).unwrap();
+            assert_eq!(found.path, "x.y");
+            assert_eq!(found.is_list, is_list, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_meant_as_a_list_is_recognised() {
+        for (text, expected) in [
+            ("{ a = with p; ( x y ); }", true),
+            ("{ a = with p; x y z; }", true),
+            ("{ a = ( x y ); }", false),
+            ("{ a = with p; [ (x y) ]; }", false),
+        ] {
+            let found = is_call_in_place_of_list(text, &place(text, "x"));
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+}
