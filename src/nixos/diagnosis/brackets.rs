@@ -3,18 +3,23 @@
 /// What is wrong with the brackets and quotes of a text. Lines are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Imbalance {
-    /// A text in double quotes goes on to another line, which is rare on purpose.
-    LongText {
+    /// A string in double quotes goes on to another line, which is rare on purpose, or to the end.
+    OpenString {
         /// The line of its first quote.
         line: u64,
     },
     /// A comment that begins with `/*` is not closed.
-    Comment {
+    OpenComment {
         /// Its first line.
         line: u64,
     },
-    /// A text in `''` is not closed.
-    Lines {
+    /// A pattern for names of files, such as `./*.nix`, which Nix does not have.
+    Pattern {
+        /// Its line.
+        line: u64,
+    },
+    /// An indented string (`''`) is not closed.
+    OpenIndentedString {
         /// Its first line.
         line: u64,
     },
@@ -34,22 +39,40 @@ pub(super) enum Imbalance {
     },
 }
 
+impl Imbalance {
+    /// Its line, counted from 1.
+    pub(super) fn line(self) -> u64 {
+        match self {
+            Self::OpenString { line }
+            | Self::OpenComment { line }
+            | Self::Pattern { line }
+            | Self::OpenIndentedString { line }
+            | Self::NotClosed { line, .. }
+            | Self::NotOpened { line, .. } => line,
+        }
+    }
+}
+
 /// What the characters are part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Code,
-    /// A text in double quotes that begins in the line.
-    Text(u64),
-    /// A text between `''` that begins in the line.
-    Lines(u64),
+    /// A string in double quotes that begins in the line.
+    String(u64),
+    /// An indented string that begins in the line.
+    IndentedString(u64),
 }
 
 #[derive(Debug)]
 struct Scanner<'a> {
+    text: &'a str,
+    /// The part of `text` that is not scanned yet.
     rest: &'a str,
     line: u64,
-    /// Texts and the code inside of them, the innermost last. The first is always code.
+    /// Strings and the code inside of them, the innermost last. The first is always code.
     parts: Vec<Part>,
+    /// The first line of an indented string that something follows which cannot follow a string: its end is missing.
+    without_end: Option<u64>,
     /// The brackets that are open, with their lines. That of `${` is `$`.
     open: Vec<(char, u64)>,
 }
@@ -57,17 +80,19 @@ struct Scanner<'a> {
 /// The first imbalance of `text`, if there is one.
 pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
     let mut scanner = Scanner {
+        text,
         rest: text,
         line: 1,
         parts: vec![Part::Code],
+        without_end: None,
         open: Vec::new(),
     };
     while !scanner.rest.is_empty() {
         let found = match scanner.parts.last().copied().unwrap_or(Part::Code) {
             Part::Code => scanner.code(),
-            Part::Text(line) => scanner.text(line),
-            Part::Lines(_) => {
-                scanner.lines();
+            Part::String(line) => scanner.string(line),
+            Part::IndentedString(line) => {
+                scanner.indented_string(line);
                 None
             }
         };
@@ -75,11 +100,23 @@ pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
             return found;
         }
     }
-    if let Some(Part::Lines(line)) = scanner.parts.last() {
-        return Some(Imbalance::Lines { line: *line });
+    match scanner.parts.last() {
+        // Its quote was meant to end the string around it.
+        Some(Part::String(line)) if scanner.open.last() == Some(&('$', *line)) => {
+            Some(Imbalance::NotClosed {
+                bracket: '$',
+                line: *line,
+            })
+        }
+        Some(Part::String(line)) => Some(Imbalance::OpenString { line: *line }),
+        Some(Part::IndentedString(line)) => Some(Imbalance::OpenIndentedString {
+            line: scanner.without_end.unwrap_or(*line),
+        }),
+        Some(Part::Code) | None => {
+            let (bracket, line) = scanner.open.pop()?;
+            Some(Imbalance::NotClosed { bracket, line })
+        }
     }
-    let (bracket, line) = scanner.open.pop()?;
-    Some(Imbalance::NotClosed { bracket, line })
 }
 
 impl Scanner<'_> {
@@ -111,7 +148,7 @@ impl Scanner<'_> {
         let name = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
         let first = self.rest.chars().next()?;
         if self.rest.starts_with("''") {
-            self.parts.push(Part::Lines(self.line));
+            self.parts.push(Part::IndentedString(self.line));
             self.skip(2);
         } else if name > 0 {
             // Names may have an apostrophe, as `foldl'`.
@@ -119,13 +156,9 @@ impl Scanner<'_> {
         } else if first == '#' {
             self.skip_to("\n");
         } else if self.rest.starts_with("/*") {
-            let line = self.line;
-            if !self.rest.contains("*/") {
-                return Some(Imbalance::Comment { line });
-            }
-            self.skip_to("*/");
+            return self.comment();
         } else if first == '"' {
-            self.parts.push(Part::Text(self.line));
+            self.parts.push(Part::String(self.line));
             self.skip(1);
         } else if "{[(".contains(first) {
             self.open.push((first, self.line));
@@ -136,6 +169,22 @@ impl Scanner<'_> {
             self.skip_char();
         }
         None
+    }
+
+    fn comment(&mut self) -> Option<Imbalance> {
+        let line = self.line;
+        let before = self.text.strip_suffix(self.rest).unwrap_or_default();
+        self.skip(2);
+        if self.rest.contains("*/") {
+            self.skip_to("*/");
+            return None;
+        }
+        let is_path = |c: char| c.is_alphanumeric() || "._-".contains(c);
+        Some(if before.ends_with(is_path) {
+            Imbalance::Pattern { line }
+        } else {
+            Imbalance::OpenComment { line }
+        })
     }
 
     fn close(&mut self, bracket: char) -> Option<Imbalance> {
@@ -152,16 +201,16 @@ impl Scanner<'_> {
         }
     }
 
-    /// The code inside of a text, from its `${`.
+    /// The code inside of a string, from its `${`.
     fn begin_code(&mut self) {
         self.open.push(('$', self.line));
         self.parts.push(Part::Code);
         self.skip(2);
     }
 
-    fn text(&mut self, line: u64) -> Option<Imbalance> {
+    fn string(&mut self, line: u64) -> Option<Imbalance> {
         if self.line > line {
-            return Some(Imbalance::LongText { line });
+            return Some(Imbalance::OpenString { line });
         }
         match self.rest.chars().next() {
             Some('"') => {
@@ -179,7 +228,7 @@ impl Scanner<'_> {
         None
     }
 
-    fn lines(&mut self) {
+    fn indented_string(&mut self, line: u64) {
         if self.rest.starts_with("''\\") {
             self.skip(3);
             self.skip_char();
@@ -188,12 +237,23 @@ impl Scanner<'_> {
         } else if self.rest.starts_with("''") {
             self.parts.pop();
             self.skip(2);
+            self.note_end(line);
         } else if self.rest.starts_with("$$") {
             self.skip(2);
         } else if self.rest.starts_with("${") {
             self.begin_code();
         } else {
             self.skip_char();
+        }
+    }
+
+    /// Notes whether the indented string that began in `line` ends where the next one was meant to begin.
+    fn note_end(&mut self, line: u64) {
+        let is_element = matches!(self.open.last(), Some(('[', _)));
+        let next = self.rest.trim_start().chars().next();
+        let may_follow = next.is_none_or(|c| ";)]}+=!&|,<>?/#".contains(c));
+        if !is_element && !may_follow {
+            self.without_end.get_or_insert(line);
         }
     }
 }
@@ -205,9 +265,24 @@ mod tests {
     #[test]
     fn what_is_not_closed_is_found_with_its_line() {
         for (text, found) in [
-            ("{\n/* a\n}", Imbalance::Comment { line: 2 }),
-            ("{\n x = ''a; };\n}", Imbalance::Lines { line: 2 }),
-            ("{\n  a = \"x;\n}", Imbalance::LongText { line: 2 }),
+            ("{\n/* a\n}", Imbalance::OpenComment { line: 2 }),
+            ("{\n/*/ a\n}", Imbalance::OpenComment { line: 2 }),
+            ("{ a =\n[ ./*.nix ]; }", Imbalance::Pattern { line: 2 }),
+            ("{ a =\n[ ./x/*.nix ]; }", Imbalance::Pattern { line: 2 }),
+            (
+                "{\n x = ''a; };\n}",
+                Imbalance::OpenIndentedString { line: 2 },
+            ),
+            (
+                "{ a = ''b'';\n c = ''d\n;\n e = ''\n f\n ''; }",
+                Imbalance::OpenIndentedString { line: 2 },
+            ),
+            (
+                "{ a = [ ''b'' c ];\n d = ''e; }",
+                Imbalance::OpenIndentedString { line: 2 },
+            ),
+            ("{\n  a = \"x;\n}", Imbalance::OpenString { line: 2 }),
+            ("{\n  a = \"x; }", Imbalance::OpenString { line: 2 }),
             (
                 "{\n  a = [ b;\n}",
                 Imbalance::NotClosed {
@@ -259,16 +334,7 @@ mod tests {
         #[test]
         fn any_text_is_scanned_to_its_end(text in "[a'\"${}\\[\\]\\\\\n#/*ä ]{0,60}") {
             let lines = text.lines().count() as u64 + 1;
-            let line = match imbalance(&text) {
-                Some(
-                    Imbalance::LongText { line }
-                    | Imbalance::Comment { line }
-                    | Imbalance::Lines { line }
-                    | Imbalance::NotClosed { line, .. }
-                    | Imbalance::NotOpened { line, .. },
-                ) => line,
-                None => 1,
-            };
+            let line = imbalance(&text).map_or(1, Imbalance::line);
             proptest::prop_assert!((1..=lines).contains(&line));
         }
     }

@@ -1,8 +1,8 @@
 //! Definitions that have the wrong type or form, or contradict each other.
 
 use super::evidence::ExitContext;
-use super::names::is_name;
-use super::syntax_at::Definition;
+use super::names::{is_name, quoted_after};
+use super::syntax_at::{Definition, top_level_names};
 use crate::nixos::log::{NixError, Position};
 
 /// Part of the names of the modules that define the image.
@@ -171,6 +171,21 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
     Some(format!(
         "line {whole} sets all of {name}, and line {part} a part of it: set only parts, such as {name}.enable = true;"
     ))
+}
+
+/// What to do about a module that has definitions beside `config` or `options`.
+pub(super) fn mixed_module(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (file, rest) = summary.strip_prefix("Module `")?.split_once('\'')?;
+    let name = quoted_after(rest, "has an unsupported attribute")?;
+    let text = context.files.and_then(|files| files.text(file));
+    let is_extending = text.is_some_and(|text| top_level_names(&text).contains("options"));
+    Some(if is_extending {
+        format!(
+            "put {name}, and all other definitions, into config = {{ … }}, because this module has `options`"
+        )
+    } else {
+        "write all definitions without `config.`, or put all of them into config = { … }".to_owned()
+    })
 }
 
 pub(super) fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {

@@ -47,28 +47,21 @@ pub(super) fn with_own_paths<'a>(
 /// The directory in the store of the user's flake, with a slash at its end, if `error` is in one of its files.
 fn own_source(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let Position { file, line, .. } = error.position.as_ref()?;
-    let (source, name) = file.split_once(SOURCE)?;
-    let hash = source.strip_prefix(STORE)?;
+    let (dir, name) = file.split_once(SOURCE)?;
+    let hash = dir.strip_prefix(STORE)?;
     let text = context.files?.text(&format!("{CONFIG_DIR}{name}"))?;
-    let index = usize::try_from(*line).ok()?.checked_sub(1)?;
-    let is_quoted = |number: usize, source: &str| {
-        let quoted = format!("{number}| {source}");
-        let mut lines = error.text.lines();
-        lines.any(|line| line.trim() == quoted.trim())
-    };
-    let is_quoted = match text.lines().nth(index) {
-        Some(source) => is_quoted(index + 1, source),
-        // Behind the last line, which Nix quotes if there is one.
-        None => {
-            error.summary.ends_with("end of file")
-                && match text.lines().enumerate().last() {
-                    Some((last, source)) => is_quoted(last + 1, source),
-                    None => index == 0,
-                }
-        }
-    };
+    let numbered = || (1..).zip(text.lines());
+    // Of a place behind the last line, Nix quotes that one.
+    let ends = error.summary.contains("unexpected end of file");
+    let (number, source) = numbered()
+        .find(|(number, _)| number == line)
+        .or_else(|| numbered().last().filter(|_| ends))
+        .or((ends && *line == 1).then_some((1, "")))?;
+    let quoted = format!("{number}| {source}");
+    let mut lines = error.text.lines();
+    let is_quoted = text.is_empty() || lines.any(|line| line.trim() == quoted.trim());
     let is_own = is_quoted && !hash.contains('/');
-    is_own.then(|| format!("{source}{SOURCE}"))
+    is_own.then(|| format!("{dir}{SOURCE}"))
 }
 
 /// How to write the arguments of the `outputs` that `error` is about: `None` if it is about another function.
@@ -140,45 +133,13 @@ pub(super) fn wrong_attribute_hint(summary: &str) -> Option<String> {
             "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
         );
     }
-    if let Some(hint) = wrong_input_hint(summary) {
-        return Some(hint);
-    }
-    let name = quoted_after(summary, "has an unsupported attribute")?;
-    if summary.starts_with("Module `") {
-        return Some(
-            "a module with a definition that begins with `config.` or `options.` has all others inside of config = { … }: leave out \
-             `config.` there"
-                .to_owned(),
-        );
-    }
+    let is_flake = summary.starts_with("flake '");
+    let name = quoted_after(summary, "has an unsupported attribute").filter(|_| is_flake)?;
     let all = ["description", "inputs", "outputs", "nixConfig"];
     Some(match similar_names(name, all) {
         Some(similar) => format!("rename {name} to {similar} in flake.nix"),
         None => format!("a flake.nix has only the attributes {}", all.join(", ")),
     })
-}
-
-/// What to write in place of an input's wrong attribute or address, or of `module` in a call of `nixosSystem`.
-fn wrong_input_hint(summary: &str) -> Option<String> {
-    if let Some(name) = quoted_after(summary, "unexpected flake input attribute") {
-        let all = ["url", "flake", "follows", "inputs", "type", "ref", "rev"];
-        let similar = similar_names(name, all);
-        return similar.map(|similar| format!("did you mean {similar}?"));
-    }
-    if summary.starts_with("input '") && summary.ends_with("' is unsupported") {
-        return Some(
-            "the URL of an input begins with github:, gitlab:, git+https:, https: or path:"
-                .to_owned(),
-        );
-    }
-    if summary.contains("-source/github:") {
-        return Some(
-            "the URL of an input on GitHub is github:OWNER/REPOSITORY, or with a branch github:OWNER/REPOSITORY/BRANCH"
-                .to_owned(),
-        );
-    }
-    let lacks_modules = summary.ends_with("called without required argument 'modules'");
-    lacks_modules.then(|| "nixosSystem gets modules = [ … ]: check its spelling".to_owned())
 }
 
 /// Whether the reference `flake` is that of a directory of this machine.
@@ -213,35 +174,8 @@ mod tests {
         };
         assert_eq!(unsupported("input"), "rename input to inputs in flake.nix");
         assert!(unsupported("packages").ends_with("description, inputs, outputs, nixConfig"));
-        for (summary, hint) in [
-            (
-                "unexpected flake input attribute 'ulr', at flake.nix:2:3",
-                "did you mean url?",
-            ),
-            (
-                "input 'gihub:NixOS/nixpkgs' is unsupported",
-                "begins with github:,",
-            ),
-            (
-                "path '/nix/store/0-source/github:NixOS/flake.nix' does not exist",
-                "github:OWNER/REPOSITORY",
-            ),
-            (
-                "function 'anonymous lambda' called without required argument 'modules'",
-                "nixosSystem gets modules",
-            ),
-        ] {
-            assert!(wrong_attribute_hint(summary).unwrap().contains(hint));
-        }
         let none = ".#pi is neither a NixOS configuration nor a derivation";
         assert!(wrong_attribute_hint(none).unwrap().contains("nixosSystem"));
-        let module = "Module `/build/config/c.nix' has an unsupported attribute `boot'. This is caused by introducing a top-level \
-                      `config' or `options' attribute.";
-        assert!(
-            wrong_attribute_hint(module)
-                .unwrap()
-                .ends_with("leave out `config.` there")
-        );
         assert_eq!(wrong_attribute_hint("undefined variable 'x'"), None);
     }
 

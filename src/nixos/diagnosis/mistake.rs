@@ -1,15 +1,16 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
 use super::definitions::{
-    conflict, defined_by_image, defined_twice, imports_without_list, wrong_type,
+    conflict, defined_by_image, defined_twice, imports_without_list, mixed_module, wrong_type,
 };
 use super::evidence::{ExitContext, Findings};
+use super::flake_input::wrong_input_hint;
 use super::flake_source::{
     missing_output_hint, no_outputs_hint, outputs_hint, wrong_attribute_hint,
 };
 use super::image_module::import_hint;
 use super::missing_files::{missing_path, not_in_search_path, other_encoding};
-use super::module_calls::{no_ellipsis, recursion, unknown_argument};
+use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::unbound_names::{argument_not_asked_for, library_function, no_such_package};
 use crate::nixos::log::NixError;
 
@@ -48,15 +49,21 @@ pub(super) enum Mistake {
     DefinedTwice,
     /// A file that the builder does not have.
     FileNotSent,
+    /// Definitions of a module that are partly inside of `config`.
+    MixedModule,
+    /// A value that is called like a function, mostly an element of a list without brackets.
+    NotAFunction,
     /// An output or a configuration that the flake does not have.
     NoSuchOutput,
+    /// An input of the flake, or an argument of `nixosSystem`, that is wrong.
+    WrongInput,
     /// A text that is not UTF-8.
     OtherEncoding,
 }
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -73,7 +80,10 @@ impl Mistake {
         Self::NotAModule,
         Self::DefinedTwice,
         Self::FileNotSent,
+        Self::MixedModule,
+        Self::NotAFunction,
         Self::NoSuchOutput,
+        Self::WrongInput,
         Self::OtherEncoding,
     ];
 
@@ -135,6 +145,9 @@ impl Mistake {
                 let path = missing_path(summary)?;
                 Some(context.files?.why_absent(path))
             }
+            Self::MixedModule => mixed_module(context, summary),
+            Self::NotAFunction => not_a_function(error),
+            Self::WrongInput => wrong_input_hint(error),
             Self::NoSuchOutput => missing_output_hint(summary)
                 .or_else(|| no_outputs_hint(context, summary))
                 .or_else(|| wrong_attribute_hint(summary)),

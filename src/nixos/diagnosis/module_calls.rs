@@ -47,6 +47,16 @@ pub(super) fn no_ellipsis(error: &NixError) -> Option<String> {
     })
 }
 
+pub(super) fn not_a_function(error: &NixError) -> Option<String> {
+    let is_call = error
+        .summary
+        .starts_with("attempt to call something which is not a function");
+    let Position { file, .. } = error.position.as_ref().filter(|_| is_call)?;
+    file.starts_with(CONFIG_DIR).then(|| {
+        "of two values side by side the first one is called as a function: write several values as a list, [ … ]".to_owned()
+    })
+}
+
 pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
     match module_argument(&error.text) {
         Some(("pkgs", file)) => format!(

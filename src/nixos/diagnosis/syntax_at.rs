@@ -1,8 +1,10 @@
 //! The syntax around a place that Nix names, in a file that Nix can parse.
 
+use std::collections::BTreeSet;
+
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN,
-    NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
+    NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT,
+    NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
 };
 use rnix::{Root, SyntaxNode, TextSize};
 
@@ -88,19 +90,22 @@ impl Definition {
     }
 }
 
-/// Whether the function call at `position` of `text` stands in parentheses behind a `with`, where a list is meant.
-pub(super) fn is_call_in_place_of_list(text: &str, position: &Position) -> bool {
-    let Some(node) = node_at(text, position) else {
-        return false;
-    };
-    let mut around = node
-        .ancestors()
-        .skip_while(|node| node.kind() != NODE_APPLY);
-    let outermost = around.find(|node| node.kind() != NODE_APPLY);
-    outermost.is_some_and(|node| {
-        let of = node.parent().map(|parent| parent.kind());
-        node.kind() == NODE_WITH || node.kind() == NODE_PAREN && of == Some(NODE_WITH)
-    })
+/// The names that the module, or the set, with `text` defines: `options` of `{ … }: { options.x = …; }`.
+pub(super) fn top_level_names(text: &str) -> BTreeSet<String> {
+    let root = Root::parse(text).syntax();
+    let mut body = root.last_child();
+    // A function, or `let … in`, ends with what it gives.
+    while let Some(outer) = body
+        .as_ref()
+        .filter(|node| [NODE_LAMBDA, NODE_LET_IN, NODE_PAREN, NODE_WITH].contains(&node.kind()))
+    {
+        body = outer.last_child();
+    }
+    let set = body.filter(|node| node.kind() == NODE_ATTR_SET);
+    let definitions = set.into_iter().flat_map(|set| set.children());
+    let paths = definitions.filter_map(|node| defined_path(&node));
+    let names = paths.map(|path| path.split('.').next().unwrap_or_default().to_owned());
+    names.collect()
 }
 
 /// The smallest syntax node at `position` of `text`.
@@ -206,15 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_meant_as_a_list_is_recognised() {
-        for (text, expected) in [
-            ("{ a = with p; ( x y ); }", true),
-            ("{ a = with p; x y z; }", true),
-            ("{ a = ( x y ); }", false),
-            ("{ a = with p; [ (x y) ]; }", false),
-        ] {
-            let found = is_call_in_place_of_list(text, &place(text, "x"));
-            assert_eq!(found, expected, "{text}");
-        }
+    fn the_names_of_a_module_are_found() {
+        let names = |text: &str| top_level_names(text).into_iter().collect::<Vec<_>>();
+        let module = "{ lib, ... }: let y = 1; in {\n options.a.b = { z = 1; };\n boot = { }; }";
+        assert_eq!(names(module), ["boot", "options"]);
+        assert_eq!(names("{ a.b = 1; }"), ["a"]);
+        assert_eq!(names("f { a = 1; }"), [""; 0]);
+        assert_eq!(names(""), [""; 0]);
     }
 }

@@ -239,6 +239,10 @@ fn names_that_are_no_packages_are_told_apart() {
         let error = format!("undefined variable '{name}'");
         assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
     }
+}
+
+#[test]
+fn packages_and_options_are_told_apart_in_lists_and_flakes() {
     let flake = "{ outputs = { self, ... }: { m = { a = services.x; }; }; }";
     let error = "undefined variable 'services'";
     let stream = reported("/build/config/flake.nix", (1, 40), error, "");
@@ -269,7 +273,8 @@ fn names_that_are_no_packages_are_told_apart() {
 #[test]
 fn blanks_of_another_kind_are_named() {
     let error = "syntax error, unexpected invalid token";
-    let hint = "line 1 has a blank of another kind (U+00A0), which looks like a space: write a plain one in its place";
+    let hint =
+        "line 1 has the character U+00A0, which looks like a space: write a space in its place";
     let line = "{ networking.hostName\u{a0}= \"x\"; }";
     assert_eq!(hints_of_line(line, 22, error), [hint]);
     let quotes = hints_of_line("{ a = \u{201c}x\u{201d}; }", 7, error);

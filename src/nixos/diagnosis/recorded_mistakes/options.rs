@@ -76,6 +76,28 @@ fn values_that_look_right_have_their_form_explained() {
 }
 
 #[test]
+fn definitions_beside_options_are_moved_into_config() {
+    let message = "has an unsupported attribute `boot'";
+    let options = recorded("options-without-config");
+    assert_hint(
+        &options,
+        message,
+        "put boot, and all other definitions, into config = { … }",
+    );
+    let nix = recording("options-without-config", "nix")
+        .replace("options.my.x = lib.mkOption { }", "config.my.x = 1");
+    let config = failure(nix, &recording("options-without-config", "log"), "");
+    assert_hint(&config, message, "write all definitions without `config.`");
+}
+
+#[test]
+fn values_side_by_side_are_a_list() {
+    let failure = recorded("with-parentheses");
+    let message = "pi/c.nix:4:45: attempt to call something which is not a function";
+    assert_hint(&failure, message, "write several values as a list, [ … ]");
+}
+
+#[test]
 fn an_option_that_is_defined_twice_names_both_lines() {
     let failed = recorded("defined-twice");
     assert_hint(

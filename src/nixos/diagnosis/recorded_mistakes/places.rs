@@ -13,7 +13,7 @@ fn a_syntax_error_names_the_line_of_its_cause() {
         (
             recorded("missing-quote"),
             "pi/c.nix:6:25",
-            "a quote is missing: the string that begins in line 4 continues",
+            "the string that begins in line 4 is not closed there: a quote is missing",
         ),
         (
             recorded("extra-bracket"),
@@ -34,6 +34,54 @@ fn a_syntax_error_names_the_line_of_its_cause() {
             recorded("single-quotes"),
             "pi/c.nix:4:25",
             "a string needs double quotes",
+        ),
+    ] {
+        assert_hint(&failure, place, hint);
+    }
+}
+
+#[test]
+fn a_wrong_character_is_named_with_what_replaces_it() {
+    for (failure, place, hint) in [
+        (
+            recorded("file-pattern"),
+            "pi/c.nix:3:15",
+            "Nix has no patterns for the names of files: name each file of line 3",
+        ),
+        (
+            recorded("double-equals"),
+            "pi/c.nix:3:27",
+            "write `=` in place of `==`",
+        ),
+        (
+            recorded("comma-for-semicolon"),
+            "pi/c.nix:3:33",
+            "write `;` in place of the comma",
+        ),
+        (
+            recorded("semicolon-in-parentheses"),
+            "pi/c.nix:3:51",
+            "write the `;` behind the `)`",
+        ),
+        (
+            recorded("let-without-in"),
+            "pi/c.nix:4:1",
+            "write `in` before it",
+        ),
+        (
+            recorded("sum-in-list"),
+            "pi/c.nix:3:27",
+            "needs parentheses: [ (a + b) ]",
+        ),
+        (
+            recorded("zero-width-space"),
+            "pi/c.nix:2:7",
+            "line 2 has a space without width (U+200B), which cannot be seen: delete it",
+        ),
+        (
+            recorded("indented-string-not-closed"),
+            "pi/c.nix:5:9",
+            "begins with `''` in line 1 is not closed",
         ),
     ] {
         assert_hint(&failure, place, hint);
@@ -94,14 +142,7 @@ fn an_empty_flake_is_recognised() {
 
 #[test]
 fn the_end_of_a_flake_that_is_cut_short_is_the_users() {
-    let nix = "{\n  outputs = { self }: {\n  };\n";
-    let flake = "/nix/store/0123456789-source/flake.nix";
-    let quoted = format!(
-        r"\n       at {flake}:4:1:\n            3|   }};\n            4|\n             | ^"
-    );
-    let error = "syntax error, unexpected end of file";
-    let stream = reported(flake, (4, 1), error, &quoted);
-    let failure = failure(nix, &stream, "");
+    let failure = recorded("flake-cut-short");
     let message = "pi/flake.nix:4:1: syntax error";
-    assert_hint(&failure, message, "the `{` of line 1 is not closed");
+    assert_hint(&failure, message, "the `{` of line 2 is not closed");
 }

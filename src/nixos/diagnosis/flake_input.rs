@@ -1,0 +1,158 @@
+//! Wrong inputs of a flake, and wrong arguments of the `nixosSystem` that an input provides.
+
+use super::names::quoted_after;
+use crate::common::nearest::similar_names;
+use crate::nixos::log::NixError;
+
+/// The file of nixpkgs with the function behind `nixosSystem`.
+const NIXOS_SYSTEM_FILE: &str = "/nixos/lib/eval-config.nix";
+/// Arguments of `nixosSystem`.
+const NIXOS_SYSTEM_ARGUMENTS: [&str; 5] = ["lib", "modules", "pkgs", "specialArgs", "system"];
+/// Schemes of the URLs of inputs.
+const SCHEMES: [&str; 9] = [
+    "git+file",
+    "git+https",
+    "git+ssh",
+    "github",
+    "gitlab",
+    "https",
+    "path",
+    "sourcehut",
+    "tarball+https",
+];
+
+/// What to write in place of an input's wrong attribute or URL, or of a wrong argument of `nixosSystem`.
+pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
+    let summary = error.summary.as_str();
+    if let Some(name) = quoted_after(summary, "unexpected flake input attribute") {
+        return attribute_hint(name);
+    }
+    if let Some(url) = unsupported_url(summary) {
+        return Some(url_hint(url));
+    }
+    if summary.contains("-source/github:") {
+        return Some(
+            "the URL of an input on GitHub is github:OWNER/REPOSITORY, or with a branch github:OWNER/REPOSITORY/BRANCH"
+                .to_owned(),
+        );
+    }
+    if summary.starts_with("found circular import of flake 'path:'") {
+        return Some("an input has an empty URL".to_owned());
+    }
+    nixos_system_hint(error)
+}
+
+fn attribute_hint(name: &str) -> Option<String> {
+    match name {
+        "ref" | "rev" => Some(format!(
+            "{name} is part of the URL: github:OWNER/REPOSITORY/BRANCH, or ?{name}=… at the end of a git+https: URL"
+        )),
+        "owner" | "repo" | "dir" => {
+            Some("an input has a url, or a type with what belongs to it: not both".to_owned())
+        }
+        _ => {
+            let similar = similar_names(name, ["url", "flake", "follows", "inputs", "type"])?;
+            Some(format!("did you mean {similar}?"))
+        }
+    }
+}
+
+/// The URL that Nix does not know how to fetch.
+fn unsupported_url(summary: &str) -> Option<&str> {
+    let url = summary.strip_prefix("input '")?;
+    url.strip_suffix("' is unsupported")
+}
+
+fn url_hint(url: &str) -> String {
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    if scheme == "ssh" {
+        return format!("write git+ssh:{rest}");
+    }
+    match similar_names(scheme, SCHEMES) {
+        Some(similar) => format!("did you mean {similar}:?"),
+        None => "the URL of an input begins with github:, gitlab:, git+https:, git+ssh: or https:"
+            .to_owned(),
+    }
+}
+
+fn nixos_system_hint(error: &NixError) -> Option<String> {
+    let position = error.position.as_ref()?;
+    let summary = error.summary.as_str();
+    if !position.file.ends_with(NIXOS_SYSTEM_FILE) {
+        return None;
+    }
+    if summary.ends_with("called without required argument 'modules'") {
+        return Some("give nixosSystem the argument modules = [ … ];".to_owned());
+    }
+    let name = quoted_after(summary, "called with unexpected argument")?;
+    let similar = similar_names(name, NIXOS_SYSTEM_ARGUMENTS)?;
+    Some(format!(
+        "rename the argument {name} of nixosSystem to {similar}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nixos::log::Position;
+
+    fn hint(summary: &str) -> Option<String> {
+        wrong_input_hint(&NixError {
+            summary: summary.to_owned(),
+            ..NixError::default()
+        })
+    }
+
+    #[test]
+    fn wrong_inputs_are_explained() {
+        let attribute = |name: &str| {
+            hint(&format!(
+                "unexpected flake input attribute '{name}', at flake.nix:2:3"
+            ))
+        };
+        assert_eq!(attribute("ulr").unwrap(), "did you mean url?");
+        for name in ["ref", "rev"] {
+            let hint = attribute(name).unwrap();
+            assert!(
+                hint.starts_with(&format!("{name} is part of the URL: ")),
+                "{hint}"
+            );
+        }
+        assert!(attribute("owner").unwrap().contains("not both"));
+        assert_eq!(attribute("description"), None);
+        let url = |url: &str| hint(&format!("input '{url}' is unsupported")).unwrap();
+        assert_eq!(url("gihub:NixOS/nixpkgs"), "did you mean github:?");
+        assert_eq!(
+            url("ssh://git@github.com/me/x"),
+            "write git+ssh://git@github.com/me/x"
+        );
+        assert!(url("svn://x").contains("git+ssh: or https:"));
+        let path = hint("path '/nix/store/0-source/github:NixOS/flake.nix' does not exist");
+        assert!(path.unwrap().contains("github:OWNER/REPOSITORY"));
+        let empty = hint("found circular import of flake 'path:'").unwrap();
+        assert_eq!(empty, "an input has an empty URL");
+    }
+
+    #[test]
+    fn only_arguments_of_nixos_system_are_explained() {
+        let hint = |file: &str, summary: &str| {
+            wrong_input_hint(&NixError {
+                summary: summary.to_owned(),
+                position: Some(Position {
+                    file: file.to_owned(),
+                    line: 11,
+                    column: 1,
+                }),
+                ..NixError::default()
+            })
+        };
+        let file = "/nix/store/0-source/nixos/lib/eval-config.nix";
+        let unexpected = "function 'anonymous lambda' called with unexpected argument 'module'";
+        let rename = "rename the argument module of nixosSystem to modules";
+        assert_eq!(hint(file, unexpected).as_deref(), Some(rename));
+        let missing = "function 'anonymous lambda' called without required argument 'modules'";
+        assert!(hint(file, missing).unwrap().contains("modules = [ … ]"));
+        assert_eq!(hint("/nix/store/0-source/flake.nix", missing), None);
+        assert_eq!(hint("/build/config/c.nix", unexpected), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! The mistake behind a syntax error, which Nix notices only later in the file. Pure.
+
+use super::brackets::{Imbalance, imbalance};
+use crate::nixos::log::Position;
+
+/// The mistake that Nix noticed only later.
+pub(super) struct Cause {
+    /// The line that it is in, counted from 1.
+    pub(super) line: u64,
+    /// What to do about it.
+    pub(super) hint: String,
+}
+
+/// The mistake behind the syntax error `summary` at `position` of `text`, if the text shows it.
+pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Cause> {
+    let has = |text: &str| summary.contains(text);
+    let found = imbalance(text).filter(|found| found.line() <= position.line);
+    if let Some(cause) = found.and_then(open_text) {
+        return Some(cause);
+    }
+    if has("unexpected ']'")
+        && let Some(cause) = list_without_bracket(text, position)
+    {
+        return Some(cause);
+    }
+    if let Some(Cause { line, hint }) = with_without_semicolon(text, position.line)
+        && (has("expecting ';'") || has("unexpected end of file"))
+    {
+        return Some(Cause { line, hint });
+    }
+    if has("expecting ';'") {
+        let line = line_without_semicolon(text, position)?;
+        let hint = format!("a `;` is missing at the end of line {line}");
+        return Some(Cause { line, hint });
+    }
+    if has("expecting end of file") {
+        let line = line_that_closes(text_before(text, position)?)?;
+        let hint = format!(
+            "line {line} closes the {{ … }} of the whole file: one bracket too many, or one that opens is missing before"
+        );
+        return Some(Cause { line, hint });
+    }
+    let is_in_list = || {
+        let before = text_before(text, position)?;
+        let found = imbalance(before.strip_suffix(['+', '/', '=']).unwrap_or(before));
+        Some(matches!(
+            found,
+            Some(Imbalance::NotClosed { bracket: '[', .. })
+        ))
+    };
+    if has("unexpected '+'") && is_in_list() == Some(true) {
+        let hint =
+            "an element of a list that is more than one value needs parentheses: [ (a + b) ]";
+        return Some(Cause {
+            line: position.line,
+            hint: hint.to_owned(),
+        });
+    }
+    // A definition where Nix still reads a list, however many are not closed.
+    if has("unexpected '='")
+        && let Some(Imbalance::NotClosed { bracket: '[', line }) =
+            imbalance(text_before(text, position)?)
+    {
+        let hint = format!("the `[` of line {line} is not closed");
+        return Some(Cause { line, hint });
+    }
+    found.and_then(wrong_bracket)
+}
+
+/// The string or the comment that goes on to the end of the file.
+fn open_text(found: Imbalance) -> Option<Cause> {
+    let line = found.line();
+    let hint = match found {
+        Imbalance::OpenString { .. } => {
+            format!("the string that begins in line {line} is not closed there: a quote is missing")
+        }
+        Imbalance::OpenComment { .. } => {
+            format!("the comment that begins in line {line} is not closed: `*/` ends it")
+        }
+        Imbalance::OpenIndentedString { .. } => {
+            format!(
+                "the string that begins with `''` in line {line} is not closed: another `''` ends it"
+            )
+        }
+        Imbalance::Pattern { .. } => format!(
+            "Nix has no patterns for the names of files: name each file of line {line}, as in [ ./a.nix ./b.nix ]"
+        ),
+        Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => return None,
+    };
+    Some(Cause { line, hint })
+}
+
+/// The bracket that has no counterpart.
+fn wrong_bracket(found: Imbalance) -> Option<Cause> {
+    let line = found.line();
+    let hint = match found {
+        Imbalance::NotClosed { bracket: '$', .. } => {
+            format!("the `${{` of line {line} is not closed")
+        }
+        Imbalance::NotClosed { bracket, .. } => {
+            format!("the `{bracket}` of line {line} is not closed")
+        }
+        Imbalance::NotOpened { bracket, .. } => format!(
+            "there is one `{bracket}` too many, or one is missing that opens: nothing is open at the `{bracket}` of line {line}"
+        ),
+        Imbalance::OpenString { .. }
+        | Imbalance::OpenComment { .. }
+        | Imbalance::OpenIndentedString { .. }
+        | Imbalance::Pattern { .. } => return None,
+    };
+    Some(Cause { line, hint })
+}
+
+/// The definition whose list has a `]` at `position`, and no `[`.
+fn list_without_bracket(text: &str, position: &Position) -> Option<Cause> {
+    let before = text_before(text, position)?;
+    // Another bracket may be open inside of it.
+    let is_in_list = before.matches('[').count() > before.matches(']').count();
+    let lines: Vec<(u64, &str)> = (1..).zip(before.lines()).collect();
+    let begins = |line: &str| {
+        line.split('#')
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .ends_with('=')
+    };
+    let definition = lines.iter().rev().find(|(_, line)| begins(line));
+    let (line, _) = definition.filter(|_| !is_in_list)?;
+    let hint = format!(
+        "the `]` of line {} closes a list that line {line} does not begin: write `= [` there",
+        position.line
+    );
+    Some(Cause { line: *line, hint })
+}
+
+/// The last `with` of a package set or of `lib`, up to the line `end`, that a list follows in place of a `;`. Other names may be
+/// functions, which take a list.
+fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
+    let lines = (1..).zip(text.lines()).filter(|(line, _)| *line <= end);
+    let found = lines.filter_map(|(line, text)| {
+        let code = text.split('#').next()?;
+        let (_, rest) = code.rsplit_once(" with ")?;
+        let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+        let name = rest.trim_start().split(|c| !is_name(c)).next()?;
+        let after = rest.trim_start().strip_prefix(name)?.trim_start();
+        let is_set = ["pkgs", "lib"].contains(&name.split('.').next()?);
+        let is_wrong = is_set && after.starts_with('[');
+        is_wrong.then(|| {
+            (
+                line,
+                format!("write `with {name};` in line {line}, with a `;`"),
+            )
+        })
+    });
+    let (line, hint) = found.last()?;
+    Some(Cause { line, hint })
+}
+
+/// The line behind which a `;` is missing, where Nix met something else at `position`: the last one with code, if nothing but
+/// the name of the next definition is in front of the place.
+fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
+    let lines: Vec<(u64, &str)> = (1..).zip(text.lines()).collect();
+    let (_, at) = lines.iter().find(|(line, _)| *line == position.line)?;
+    let column = usize::try_from(position.column).ok()?;
+    let before = at.get(..column.saturating_sub(1))?.trim();
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
+    if !before.chars().all(is_name) {
+        return None;
+    }
+    let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let mut earlier = lines
+        .iter()
+        .rev()
+        .skip_while(|(line, _)| *line >= position.line);
+    let (line, _) = earlier.find(|(_, text)| is_code(text))?;
+    Some(*line)
+}
+
+/// Lines before a syntax error that are looked at for the end of the file's outermost brackets.
+const MAX_LINES_BEFORE: usize = 50;
+
+/// The text in front of `position`.
+fn text_before<'a>(text: &'a str, position: &Position) -> Option<&'a str> {
+    let line = usize::try_from(position.line).ok()?.checked_sub(1)?;
+    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
+    let lines: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+    text.get(..lines + column)
+}
+
+/// The last line of `text` with which everything is closed that was open.
+fn line_that_closes(text: &str) -> Option<u64> {
+    let lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let mut last = (1..=lines.len()).rev().take(MAX_LINES_BEFORE);
+    let line = last.find(|count| {
+        let (before, _) = lines.split_at_checked(*count).unwrap_or_default();
+        let has_bracket = before
+            .last()
+            .is_some_and(|line| line.contains(['}', ']', ')']));
+        has_bracket && imbalance(&before.concat()).is_none()
+    })?;
+    u64::try_from(line).ok()
+}
+
+/// Line `number` of `text`, counted from 1.
+pub(super) fn line_of(text: &str, number: u64) -> Option<&str> {
+    let index = usize::try_from(number).ok()?.checked_sub(1)?;
+    text.lines().nth(index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_with_without_its_semicolon_is_found() {
+        let line = |text: &str| with_without_semicolon(text, 3).map(|cause| cause.line);
+        assert_eq!(line("{\n  a = with pkgs [ vim ];\n  b = 1;\n}"), Some(2));
+        assert_eq!(line("{\n  a = with pkgs; [ vim ];\n  b = 1;\n}"), None);
+        assert_eq!(line("{\n  # with pkgs [\n  b = 1;\n}"), None);
+        assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
+        assert_eq!(line("{\n  a = with f [ 1 ]; x;\n  b = 1;\n}"), None);
+        assert_eq!(line("{\n  a = with pkgs { };\n}"), None);
+    }
+
+    #[test]
+    fn a_list_that_does_not_begin_is_found() {
+        let text = "{\n  keys =\n    \"a\"\n  ];\n}\n";
+        let at = |line, column| Position {
+            file: String::new(),
+            line,
+            column,
+        };
+        let summary = "syntax error, unexpected ']', expecting ';'";
+        let found = cause(text, &at(4, 3), summary).unwrap();
+        assert_eq!(found.line, 2);
+        assert!(found.hint.contains("`]` of line 4"), "{}", found.hint);
+        for list in [
+            "{\n  a =\n    [ 1 ( ];\n}\n",
+            "{\n  a =\n    [ 1 + ];\n}\n",
+            "{ a = [ { b =\n  1\n          ];\n}\n",
+        ] {
+            assert!(list_without_bracket(list, &at(3, 11)).is_none(), "{list}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+{ lib, ... }:
+{
+  options.my.x = lib.mkOption { };
+  boot.loader.grub.enable = false;
+}
