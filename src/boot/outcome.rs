@@ -22,14 +22,15 @@ pub enum Reached {
 
 /// Below this, kernel and initrd of an image of nixpkgs do not fit, in MiB; the system needs twice as much.
 const MIN_MEMORY_MIB: u32 = 256;
-/// What a machine under emulation takes from its start to a login, at most, on a machine with nothing else to do: 12 s were
-/// measured, 18 s beside compilers.
-const USUAL_BOOT: Duration = Duration::from_secs(60);
+/// A timeout below this may be the reason why no login succeeded: 12 s were measured from the start to a login under emulation,
+/// 18 s beside compilers, and a slower machine may need three times as long.
+const SHORT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Lines of the console that are shown when a boot fails.
 const SHOWN_LINES: usize = 40;
 
 /// No login succeeded while QEMU runs: within the timeout `waited`, or it became clear that none will. The console is shown
-/// unless the SSH server answered: what was written before it started does not explain its refusal.
+/// unless the SSH server answered: what was written before it started does not explain its refusal. A timeout that is short has
+/// a hint.
 pub(super) fn no_login(
     machine: &RunningMachine,
     probe: Option<&SshProbe<'_>>,
@@ -53,8 +54,9 @@ pub(super) fn no_login(
     match waited {
         Some(waited) => {
             let failure = failure.consequence(format!("no login within {} s", waited.as_secs()));
-            if waited < USUAL_BOOT {
-                failure.hint("or give it more time, which emulation takes: --timeout 180")
+            let is_told = failure.hints.iter().any(|hint| hint.contains("--timeout"));
+            if waited < SHORT_TIMEOUT && !is_told {
+                failure.hint("the timeout is short: leave out --timeout, whose default is enough for most machines")
             } else {
                 failure
             }

@@ -6,7 +6,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::common::nearest::{is_slip, is_typo, nearest};
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
-/// takes, and without flags that only look similar; with a tip where clap has none.
+/// takes, and without flags and values that only look similar; with a tip where clap has none.
 pub(super) fn with_useful_tip(
     mut error: clap::Error,
     command: &mut Command,

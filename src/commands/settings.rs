@@ -27,19 +27,19 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         .try_for_each(|line| ui.result(line))
 }
 
-/// Refuses a path to nothing, which may be meant as the name of a setting.
+/// Refuses the name of a setting, which is taken for the path of a configuration.
 fn check_source(build: &Build) -> Result<(), Failure> {
     let SourceChoice::Config(path) = &build.source else {
         return Ok(());
     };
-    let is_config = |setting: &&Setting| setting.key == "config";
-    let setting = build.settings.iter().find(is_config);
-    if path.exists() || setting.is_none_or(|setting| setting.origin != Origin::Flag) {
+    let word = path.file_name().unwrap_or_default();
+    let is_setting = build.settings.iter().any(|setting| setting.key == word);
+    if path.exists() || !is_setting {
         return Ok(());
     }
-    let text = format!("there is no configuration {}", path.display());
-    Err(Failure::usage(text)
-        .hint("`sdbuild settings` takes a configuration, and shows all settings"))
+    let word = word.display();
+    let text = format!("{word} is a setting, and there is no configuration of this name");
+    Err(Failure::usage(text).hint("`sdbuild settings`, without a name, shows all settings"))
 }
 
 /// The settings that were given, followed by those with their default.

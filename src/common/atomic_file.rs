@@ -1,37 +1,160 @@
 //! Files that get their name when they are complete: a kill leaves the old file, or none.
 
-use std::fs::Permissions;
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{PermissionsExt as _, fchown};
-use std::path::Path;
+use std::os::unix::fs::fchown;
+use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
+
+use super::locked_file;
+
+/// Prefix of the names of files that are not complete, where the file system has no files without a name.
+const HIDDEN_PREFIX: &str = ".sdbuild-";
 
 /// Writes `text` to the file `path`, or replaces it, with the permissions `mode`.
 pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let file = temporary(dir.unwrap_or(Path::new(".")), text, mode, None)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    CompleteFile::write(dir.unwrap_or(Path::new(".")), text, mode, None)?.replace(path)
 }
 
-/// Writes `content` to the disk in a temporary file in `dir`, with the permissions `mode` and owned by `owner` (user and group id;
-/// `None`: this user). The caller gives it its name; otherwise it is removed. No error names the temporary file.
-pub fn temporary(
-    dir: &Path,
-    content: impl AsRef<[u8]>,
-    mode: u32,
-    owner: Option<(u32, u32)>,
-) -> io::Result<NamedTempFile> {
-    let file = tempfile::Builder::new()
-        .prefix(".sdbuild-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(dir);
-    let mut file = file.map_err(|error| io::Error::from(error.kind()))?;
-    file.write_all(content.as_ref())?;
-    if let Some((user, group)) = owner {
-        fchown(file.as_file(), Some(user), Some(group))?;
+/// A file that is complete on the disk, and does not have its name yet. Without one, it is removed when this value is dropped; the
+/// kernel removes it however the process ends, unless the file system has no files without a name.
+#[derive(Debug)]
+pub struct CompleteFile {
+    file: File,
+    dir: PathBuf,
+    /// The name that it has meanwhile, where it needs one.
+    hidden: Option<TempPath>,
+}
+
+impl CompleteFile {
+    /// Writes `content` to the disk in a file in `dir`, with the permissions `mode`, from which the umask is taken, and owned by
+    /// `owner` (user and group id; `None`: this user). No error names a temporary file.
+    pub fn write(
+        dir: &Path,
+        content: impl AsRef<[u8]>,
+        mode: u32,
+        owner: Option<(u32, u32)>,
+    ) -> io::Result<Self> {
+        let mut created = match locked_file::create_unnamed(dir, mode) {
+            Ok(file) => Self {
+                file,
+                dir: dir.to_owned(),
+                hidden: None,
+            },
+            Err(error) if locked_file::lacks_unnamed_files(&error) => {
+                Self::create_hidden(dir, mode)?
+            }
+            Err(error) => return Err(error),
+        };
+        created.file.write_all(content.as_ref())?;
+        if let Some((user, group)) = owner {
+            fchown(&created.file, Some(user), Some(group))?;
+        }
+        created.file.sync_all()?;
+        Ok(created)
     }
-    file.as_file().sync_all()?;
-    Ok(file)
+
+    fn create_hidden(dir: &Path, mode: u32) -> io::Result<Self> {
+        let create = |path: &Path| locked_file::create_named(path, mode);
+        let created = tempfile::Builder::new()
+            .prefix(HIDDEN_PREFIX)
+            .make_in(dir, create);
+        let created = created.map_err(|error| io::Error::from(error.kind()))?;
+        let (file, hidden) = created.into_parts();
+        Ok(Self {
+            file,
+            dir: dir.to_owned(),
+            hidden: Some(hidden),
+        })
+    }
+
+    /// The file, open for reading and writing.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file the name `path`, in its directory, in place of what has it.
+    pub fn replace(self, path: &Path) -> io::Result<()> {
+        let hidden = match self.hidden {
+            Some(hidden) => hidden,
+            None => match locked_file::link(&self.file, path) {
+                // Only a rename replaces a file, for which this one needs a name.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    let link = |hidden: &Path| locked_file::link(&self.file, hidden);
+                    let named = tempfile::Builder::new()
+                        .prefix(HIDDEN_PREFIX)
+                        .make_in(&self.dir, link)?;
+                    named.into_temp_path()
+                }
+                linked => return linked,
+            },
+        };
+        hidden.persist(path).map_err(|error| error.error)
+    }
+
+    /// Gives the file the name `path`, in its directory.
+    ///
+    /// # Errors
+    ///
+    /// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name.
+    pub fn create(self, path: &Path) -> io::Result<()> {
+        match self.hidden {
+            Some(hidden) => hidden.persist_noclobber(path).map_err(|error| error.error),
+            None => locked_file::link(&self.file, path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = fs::read_dir(dir).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
+    }
+
+    /// Whatever ends the process before, nothing stays: neither with nor without a hidden name is anything left in the end.
+    #[test]
+    fn a_file_has_no_name_until_it_is_complete() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        let unnamed = || CompleteFile::write(dir.path(), "new", 0o600, None).unwrap();
+        let written = unnamed();
+        if written.hidden.is_none() {
+            assert_eq!(names(dir.path()), [""; 0]);
+        }
+        written.create(&path).unwrap();
+        assert_eq!(names(dir.path()), ["a"]);
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let hidden = || {
+            let mut file = CompleteFile::create_hidden(dir.path(), 0o600).unwrap();
+            file.file.write_all(b"new").unwrap();
+            file
+        };
+        let both: [&dyn Fn() -> CompleteFile; 2] = [&unnamed, &hidden];
+        for file in both {
+            let error = file().create(&path).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        }
+        for file in both {
+            fs::write(&path, "old").unwrap();
+            file().replace(&path).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+            assert_eq!(names(dir.path()), ["a"]);
+        }
+        for file in both {
+            fs::remove_file(&path).unwrap();
+            file().replace(&path).unwrap();
+            assert_eq!(names(dir.path()), ["a"]);
+        }
+        let missing = CompleteFile::write(&dir.path().join("b"), "", 0o600, None).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
 }

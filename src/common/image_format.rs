@@ -121,7 +121,7 @@ fn unknown(text: &str) -> String {
     let meant = nearest(text, names.iter().copied());
     let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
     format!(
-        "`{text}` is not one of {}, and not {VARIANT_PREFIX}VARIANT; `sdbuild formats` says what each is for{meant}",
+        "`{text}` is not one of {}, and not {VARIANT_PREFIX}VARIANT{meant}; `sdbuild formats` says what each is for",
         names.join(", ")
     )
 }

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::atomic_file;
+use super::atomic_file::CompleteFile;
 use super::created_dirs::CreatedDirs;
 use super::failure::{Class, Failure, OrFail as _};
 use super::shell_word::quoted;
@@ -38,17 +38,16 @@ pub fn write(
 ) -> Result<(), Failure> {
     let shown = path.display();
     let dir = path.parent().map_or_else(PathBuf::new, Path::to_owned);
-    // An early error; `persist_noclobber` below is what guarantees it.
+    // An early error; `CompleteFile::create` below is what guarantees it.
     is_free(path)?;
-    let write_temporary = || -> io::Result<tempfile::NamedTempFile> {
+    let write_complete = || {
         std::fs::metadata(&dir)?;
-        atomic_file::temporary(&dir, content, access.mode(), owner)
+        CompleteFile::write(&dir, content, access.mode(), owner)
     };
-    let file = write_temporary().map_err(|error| not_written(error, &dir, path))?;
-    match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
-        Err(e) if e.error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
-        Err(e) => Err(e.error).or_environment(format!("write {shown}")),
+    let file = write_complete().map_err(|error| not_written(error, &dir, path))?;
+    match file.create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
+        created => created.or_environment(format!("write {shown}")),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use super::atomic_file;
+use super::atomic_file::CompleteFile;
 
 /// Writes `text` to the new file `path`, with mode 0600; directories above it that are missing are made for this user only.
 /// The file is complete or not there at all. Fails with `AlreadyExists` if `path` exists.
@@ -13,9 +13,7 @@ pub fn create(path: &Path, text: &str) -> io::Result<()> {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
     let dir = dir.unwrap_or_else(|| Path::new("."));
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let file = atomic_file::temporary(dir, text, 0o600, None)?;
-    file.persist_noclobber(path).map_err(|error| error.error)?;
-    Ok(())
+    CompleteFile::write(dir, text, 0o600, None)?.create(path)
 }
 
 #[cfg(test)]

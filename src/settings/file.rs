@@ -31,7 +31,7 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
         }
         Err(e) => return Err(e).or_usage(format!("read {}", path.display())),
     };
-    parse(&text).map_err(|failure| failure.context(format!("read {}", path.display())))
+    parse(&text).map_err(|failure| failure.consequence(format!("{} is not valid", path.display())))
 }
 
 /// The settings in the text of a file.
@@ -64,14 +64,15 @@ const HOW_TO_WRITE: &str =
 /// What helps against an `error` in the syntax of `text`.
 fn how_to_write(text: &str, error: &toml::de::Error) -> &'static str {
     if error.message().contains("duplicate key") {
-        return "each setting is there once: remove one of the two lines";
+        return "a setting can be set only once: remove one of the two lines";
     }
     let line = error.span().and_then(|span| {
         let before = text.get(..span.start)?.matches('\n').count();
         text.lines().nth(before)
     });
-    let is_colon = |line: &str| line.contains(": ") && !line.contains('=');
-    if line.is_some_and(is_colon) {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_\"".contains(c);
+    let behind_key = line.map(|line| line.trim_start().trim_start_matches(is_key).trim_start());
+    if behind_key.is_some_and(|rest| rest.starts_with(':')) {
         return "write `=` in place of `:`";
     }
     HOW_TO_WRITE
@@ -229,12 +230,17 @@ mod tests {
         for (text, hint) in [
             (
                 "jobs = 1\njobs = 2",
-                "each setting is there once: remove one of the two lines",
+                "a setting can be set only once: remove one of the two lines",
             ),
             (
                 "output = \"a\"\nformat: \"qcow2\"",
                 "write `=` in place of `:`",
             ),
+            (
+                "substituters:[\"http://a/?x=1\"]",
+                "write `=` in place of `:`",
+            ),
+            ("format qcow2 # a: b", HOW_TO_WRITE),
         ] {
             assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }

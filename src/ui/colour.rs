@@ -39,6 +39,11 @@ impl Paint {
         self.style("1;31", text)
     }
 
+    /// What may need the user.
+    pub(super) fn attention(self, text: &str) -> String {
+        self.style("33", text)
+    }
+
     /// What is in progress, and commands to type.
     pub(super) fn active(self, text: &str) -> String {
         self.style("36", text)

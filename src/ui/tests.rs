@@ -118,15 +118,27 @@ fn end_of_a_build_on_80_by_24() {
 
 #[test]
 fn warnings_are_recalled_at_the_end_of_a_build() {
-    let mut terminal = Terminal::new(80, 24, 0);
     let end = Duration::from_secs(32);
-    terminal.show(&[
-        (end, Event::Warning("nobody can log in".into())),
-        (end, Event::Warning("another".into())),
-        (end, Event::ImageDone(image())),
-    ]);
-    let lines = terminal.lines();
-    assert_eq!(lines.last().unwrap(), " ! 2 warnings above", "{lines:#?}");
+    let shown = |warnings: usize, image: ImageDone| {
+        let mut terminal = Terminal::new(80, 24, 0);
+        let warning = (end, Event::Warning("nobody can log in".into()));
+        terminal.show(&vec![warning; warnings]);
+        terminal.show(&[(end, Event::ImageDone(image))]);
+        terminal.lines()
+    };
+    for (warnings, line) in [(1, " ! 1 warning above"), (2, " ! 2 warnings above")] {
+        let lines = shown(warnings, image());
+        let at = lines.iter().position(|shown| shown == line).unwrap();
+        assert!(lines[at + 1].starts_with(" ✓ pi.img.zst"), "{lines:#?}");
+    }
+    // Those of an image that is up to date stand right above it.
+    let up_to_date = ImageDone {
+        up_to_date: true,
+        ..image()
+    };
+    for lines in [shown(0, image()), shown(2, up_to_date)] {
+        assert!(!lines.iter().any(|line| line.contains(" ! ")), "{lines:#?}");
+    }
 }
 
 #[test]

@@ -145,9 +145,13 @@ impl View {
                 if self.ends_empty && told.first().is_some_and(String::is_empty) {
                     told.remove(0);
                 }
-                // Many lines may have come since, and a warning may be that nobody can log in.
-                if matches!(form, Form::Columns(_)) && self.warnings > 0 {
-                    told.push(format!(" ! {} above", counted(self.warnings, "warning")));
+                // Of a build, many lines may have come since, and a warning may be that nobody can log in.
+                if matches!(form, Form::Columns(_)) && self.warnings > 0 && !image.up_to_date {
+                    let mark = paint.attention("!");
+                    let warnings = counted(self.warnings, "warning");
+                    // Above the image: the last lines are those to go on with.
+                    let at = usize::from(told.first().is_some_and(String::is_empty));
+                    told.insert(at, format!(" {mark} {warnings} above"));
                 }
                 lines(told)
             }

@@ -197,12 +197,14 @@ fn a_host_name_with_a_domain_is_refused_at_once() {
         .run();
 }
 
-/// All settings were shown, for a configuration of that name.
+/// All settings would be shown, for a configuration of that name.
 #[test]
 fn name_of_a_setting_is_no_configuration() {
     CliTest::new(&["settings", "jobs"])
         .exit_code(2)
-        .stderr("there is no configuration ")
-        .stderr("hint: `sdbuild settings` takes a configuration, and shows all settings")
+        .stderr("jobs is a setting, and there is no configuration of this name")
+        .stderr("hint: `sdbuild settings`, without a name, shows all settings")
         .run();
+    // Before `init`, the settings of a directory can be read.
+    CliTest::new(&["settings", "."]).exit_code(0).run();
 }

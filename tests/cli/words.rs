@@ -115,7 +115,7 @@ fn unknown_flag_and_command_have_useful_tips() {
         let tip = format!("tip: {tip}");
         CliTest::new(words).exit_code(2).stderr(&tip).run();
     }
-    // No board has 32 bits.
+    // aarch64-linux is no slip of armv7l-linux: proposing it would be wrong.
     let system = CliTest::new(&["build", "--system", "armv7l-linux"]);
     let system = system.exit_code(2).run();
     assert!(!system.stderr.contains("similar"), "{}", system.stderr);

@@ -83,7 +83,7 @@ fn missing_file_and_unknown_platform_are_explained() {
     if !engine_available() {
         return;
     }
-    build(&configuration(
+    let missing = build(&configuration(
         "  environment.etc.x.source = builtins.readFile ../outside;",
     ))
     .assert_exit_code(2)
@@ -91,6 +91,8 @@ fn missing_file_and_unknown_platform_are_explained() {
         "/outside': No such file or directory",
         "/outside does not exist here either",
     ]);
+    // The path is that of this machine, not the builder's.
+    assert!(!missing.stderr.contains("/build/"), "{}", missing.stderr);
     let other = "derivation { name = \"x\"; system = \"riscv64-linux\"; builder = \"/x\"; }";
     build(&configuration(&format!(
         "  system.build.sdImage = lib.mkForce ({other});"

@@ -103,7 +103,7 @@ async fn endless_console_does_not_delay_the_timeout() {
         "{failure}"
     );
     let last = failure.hints.last().map_or("", String::as_str);
-    assert!(last.contains("--timeout 180"), "{last}");
+    assert!(last.contains("--timeout"), "{last}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::keys;
 use super::questions::Prompter;
-use crate::common::atomic_file;
+use crate::common::atomic_file::CompleteFile;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::settings::{self, Environment};
@@ -49,6 +49,5 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
     let found = fs::metadata(path)?;
     let owner = Some((found.uid(), found.gid()));
     let dir = path.parent().unwrap_or(Path::new("/"));
-    let file = atomic_file::temporary(dir, text, found.mode() & 0o7777, owner)?;
-    file.persist(path).map(drop).map_err(|error| error.error)
+    CompleteFile::write(dir, text, found.mode() & 0o7777, owner)?.replace(path)
 }

@@ -138,7 +138,7 @@ pub(super) const RULES: [Rule; 12] = [
         why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
               machine that builds the image",
         add: &[
-            "services.openssh.settings.PasswordAuthentication = false; # after adding a key: then it is the only way in",
+            "services.openssh.settings.PasswordAuthentication = false; # once a user has a key",
             "services.openssh.settings.KbdInteractiveAuthentication = false;",
         ],
     },

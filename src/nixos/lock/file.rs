@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Locked;
-use crate::common::atomic_file;
+use crate::common::atomic_file::CompleteFile;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::http_url::{self, HttpUrlError};
 use crate::common::plain_file;
@@ -103,11 +103,11 @@ pub fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
         .parent()
         .filter(|p| !p.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
-    let written = atomic_file::temporary(dir, text, 0o644, None).and_then(|temporary| {
-        chown_to_owner_of(temporary.as_file(), dir);
-        temporary.persist(path).map_err(|e| e.error)
+    let written = CompleteFile::write(dir, text, 0o644, None).and_then(|complete| {
+        chown_to_owner_of(complete.file(), dir);
+        complete.replace(path)
     });
-    written.map(drop).or_environment(format!("write {shown}"))
+    written.or_environment(format!("write {shown}"))
 }
 
 /// As root (`sudo`), gives the file the owner of its directory.
