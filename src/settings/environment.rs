@@ -6,9 +6,37 @@ use std::path::PathBuf;
 
 use super::proxies::Proxies;
 use crate::common::aws_variables::AwsVariables;
+use crate::common::nearest::is_slip;
 
 /// Prefix of the variables that are settings.
 const PREFIX: &str = "SDBUILD_";
+/// The variables of sdbuild, without their prefix.
+const NAMES: [&str; 24] = [
+    "BUILDERS",
+    "BUILDER_KEY",
+    "CA_FILE",
+    "CHANNELS",
+    "COMPRESS",
+    "CORES",
+    "DEBIAN_MIRROR",
+    "EXTRA_SUBSTITUTERS",
+    "EXTRA_TRUSTED_PUBLIC_KEYS",
+    "FORMAT",
+    "GITHUB",
+    "GLUE",
+    "JOBS",
+    "LOCKS",
+    "MINI_NIXPKGS",
+    "NETRC_FILE",
+    "NIXPKGS",
+    "OFFLINE",
+    "ON",
+    "OWN_ADDRESS_URL",
+    "STALL_TIMEOUT",
+    "STORE",
+    "SUBSTITUTERS",
+    "TRUSTED_PUBLIC_KEYS",
+];
 /// The one setting of which an empty variable is a value: no binary cache.
 const MAY_BE_EMPTY: &str = "SDBUILD_SUBSTITUTERS";
 
@@ -143,6 +171,21 @@ impl Environment {
         }
     }
 
+    /// A sentence about each variable that differs by a letter from one that is read.
+    pub fn misspelt(&self) -> impl Iterator<Item = String> + '_ {
+        self.settings.keys().filter_map(|variable| {
+            let name = variable.strip_prefix(PREFIX)?;
+            let is_known = NAMES.contains(&name);
+            let mut meant = NAMES
+                .iter()
+                .filter(|known| !is_known && is_slip(name, known));
+            let meant = meant.next()?;
+            Some(format!(
+                "the environment variable {variable} is not read: did you mean {PREFIX}{meant}?"
+            ))
+        })
+    }
+
     /// The text of the setting's variable `name`, if it is set.
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str)
@@ -152,6 +195,37 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_that_differ_by_a_letter_are_named() {
+        let misspelt = |name: &str| {
+            let env = Environment::from([(name.into(), "x".into())]);
+            env.misspelt().collect::<Vec<_>>()
+        };
+        assert_eq!(
+            misspelt("SDBUILD_SUBSTITUTER"),
+            [
+                "the environment variable SDBUILD_SUBSTITUTER is not read: did you mean SDBUILD_SUBSTITUTERS?"
+            ]
+        );
+        for name in ["SDBUILD_STORE", "SDBUILD_VERSION", "SDBUILD_RUN", "STORES"] {
+            assert_eq!(misspelt(name), [""; 0]);
+        }
+    }
+
+    /// The page names every variable, in code spans: `SDBUILD_…`.
+    #[test]
+    fn documented_variables_are_known() {
+        let page = include_str!("../../docs/reference.md");
+        let spans = page.split('`').filter_map(|span| span.strip_prefix(PREFIX));
+        let is_name = |span: &&str| span.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+        let of_install_script = ["VERSION", "INSTALL_DIR", "RELEASES"];
+        let mut documented: Vec<&str> = spans.filter(is_name).collect();
+        documented.retain(|name| !of_install_script.contains(name));
+        documented.sort_unstable();
+        documented.dedup();
+        assert_eq!(documented, NAMES);
+    }
 
     #[test]
     fn empty_is_unset_and_relative_base_directories_are_ignored() {
