@@ -190,6 +190,12 @@ fn users_who_cannot_become_root_are_found() {
     assert_eq!(pi("};"), ["no-admin"]);
     assert_eq!(pi("}; security.sudo.wheelNeedsPassword = false;"), [""; 0]);
     assert_eq!(pi("password = \"guest\"; };"), ["open-password"]);
+    assert_eq!(
+        pi("hashedPassword = \"guest\"; };"),
+        ["no-admin", "password-hash"]
+    );
+    let hash = "hashedPassword = \"$6$salt$hash\"; };";
+    assert_eq!(pi(hash), [""; 0]);
     user.write("id_ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
     let keys = "password = \"guest\"; }; services.openssh.settings = { PasswordAuthentication = false; \
                 KbdInteractiveAuthentication = false; };\n  environment.etc.\"device.key\".source = ./id_ed25519;";

@@ -38,18 +38,23 @@ let
   sshOption = new: old: sshSettings.${new} or ssh.${old} or null;
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
+  hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
+  # `$`, the name of a method and more, or 13 characters of the oldest one (`crypt(5)`).
+  isHash = text: builtins.match "[$_].+|[./0-9A-Za-z]{13}" text != null;
+  # Deliberately matched by no password.
+  isLock = text: builtins.match "[!*x].*" text != null;
   secret =
     user:
     let
       file = user.hashedPasswordFile or user.passwordFile or null;
-      first = filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
+      first = hashes user;
       clear = filter (value: value != null) [ (user.password or null) (user.initialPassword or null) ];
       hash = builtins.head first;
     in
     if file != null then
       "set"
     else if first != [ ] then
-      (if hash == "" then "empty" else if builtins.match "[!*x].*" hash != null then "none" else "set")
+      (if hash == "" then "empty" else if isLock hash || !isHash hash then "none" else "set")
     else if clear != [ ] then
       (if builtins.head clear == "" then "empty" else "set")
     else
@@ -59,6 +64,7 @@ let
     keys = map toString (user.openssh.authorizedKeys.keys or [ ]);
     key_files = map toString (user.openssh.authorizedKeys.keyFiles or [ ]);
     password = secret user;
+    invalid_hash = any (hash: hash != "" && !isLock hash && !isHash hash) (hashes user);
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ]);
   };

@@ -71,6 +71,8 @@ pub struct UserFacts {
     pub key_files: Vec<String>,
     /// Whether there is a password. The password itself is not among the facts.
     pub password: PasswordState,
+    /// Whether what is set as the hash of a password is none.
+    pub invalid_hash: bool,
     /// Whether the password is set in plain text.
     pub open_password: bool,
     /// The user's groups.
@@ -94,7 +96,7 @@ pub struct SudoFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PasswordState {
-    /// No password, or one that no input matches.
+    /// No password, or a hash that no input matches.
     None,
     /// The empty password: accepted at the console, refused by SSH.
     Empty,

@@ -10,7 +10,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 12] = [
+pub(super) const RULES: [Rule; 13] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -34,11 +34,27 @@ pub(super) const RULES: [Rule; 12] = [
         add: &[KEY_LINE],
     },
     Rule {
+        id: "password-hash",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let wrong = invalid_hashes(facts)?;
+            Some(if is_locked_out(facts) {
+                format!("{wrong}, and no user has a key or another password")
+            } else {
+                wrong
+            })
+        },
+        why: "that is not the hash of a password, so no password is accepted, and a password in its place can be read on the card",
+        add: &["users.users.{invalid}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
+    },
+    Rule {
         id: "nobody-gets-in",
         severity: Severity::Trap,
         is: |facts, _| {
-            // `key-is-none` names the cause already.
-            let nobody = is_locked_out(facts) && broken_keys(facts).is_none();
+            // Other rules name the cause already.
+            let nobody = is_locked_out(facts)
+                && broken_keys(facts).is_none()
+                && invalid_hashes(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
         why: "the machine starts and nobody can log in",
@@ -189,6 +205,18 @@ pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> 
     let users = facts.users.iter().filter(|user| !user.has_secret());
     let names = users.map(|user| user.name.as_str());
     names.filter(move |name| !is_logged_in(name))
+}
+
+/// The users whose password's hash is none.
+pub(super) fn with_invalid_hash(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
+    let users = facts.users.iter().filter(|user| user.invalid_hash);
+    users.map(|user| user.name.as_str())
+}
+
+fn invalid_hashes(facts: &ConfigFacts) -> Option<String> {
+    let options = with_invalid_hash(facts).map(|name| format!("users.users.{name}.hashedPassword"));
+    let options: Vec<String> = options.collect();
+    (!options.is_empty()).then(|| options.join(", "))
 }
 
 /// What is said of users with a password in plain text, if there are any.

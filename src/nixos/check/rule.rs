@@ -3,9 +3,8 @@
 use super::Severity;
 use super::facts::ConfigFacts;
 
-/// One rule. In `add`, `{system}`, `{port}`, `{release}`, `{stored}`, the first user with a stored password, `{locked out}`,
-/// the first user without key and password, and
-/// `{locale}` and `{time zone}`, those that may be meant, are replaced.
+/// One rule. In `add`, `{system}`, `{port}`, `{release}`, `{stored}`, the first user with a stored password, `{invalid}`, the
+/// first whose hash is none, `{locked out}`, the first user without key and password, and `{locale}` and `{time zone}`, those that may be meant, are replaced.
 pub(super) struct Rule {
     pub(super) id: &'static str,
     pub(super) severity: Severity,

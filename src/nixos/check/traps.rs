@@ -185,6 +185,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let release = facts.release.as_deref().unwrap_or("26.05");
     let stored = login::stored_passwords(facts);
     let stored = stored.first().copied().unwrap_or("root");
+    let invalid = login::with_invalid_hash(facts).next().unwrap_or("NAME");
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
@@ -192,6 +193,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let fill = |line: &&str| {
         line.replace("{system}", system)
             .replace("{stored}", &attribute(stored))
+            .replace("{invalid}", &attribute(invalid))
             .replace("{locked out}", &attribute(locked_out))
             .replace("{port}", &port)
             .replace("{release}", release)

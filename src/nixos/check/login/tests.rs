@@ -73,6 +73,22 @@ fn a_password_in_plain_text_is_reported() {
 }
 
 #[test]
+fn a_hash_that_is_none_is_reported() {
+    let mut pi = user("pi", &[], "none");
+    pi["invalid_hash"] = json!(true);
+    let found = |users: Value| findings(&with(&[("/users", users)]), "aarch64-linux", None);
+    let only = found(json!([pi]));
+    assert_eq!(only.len(), 1, "{only:?}");
+    assert_eq!(
+        only[0].is,
+        "users.users.pi.hashedPassword, and no user has a key or another password"
+    );
+    assert!(only[0].add[0].starts_with("users.users.pi.hashedPassword = "));
+    let with_root = found(json!([user("root", &[KEY], "none"), pi]));
+    assert_eq!(with_root[0].is, "users.users.pi.hashedPassword");
+}
+
+#[test]
 fn private_key_among_the_files_is_reported() {
     let keys = json!(["ssh/ssh_host_ed25519_key"]);
     assert_eq!(found(&[("/private_keys", keys)]), ["private-key-file"]);
