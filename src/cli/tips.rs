@@ -34,6 +34,10 @@ pub(super) fn with_useful_tip(
         if similar.is_some_and(|similar| !is_typo(&value, &similar)) {
             error.remove(ContextKind::SuggestedValue);
         }
+        let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
+        if flag.starts_with("--board") {
+            set_tip(&mut error, "`sdbuild boards` describes them".to_owned());
+        }
     } else if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()
     {

@@ -2,10 +2,20 @@
 
 use std::path::Path;
 
+use super::plain_file;
+
 /// The name of a configuration.
 pub const CONFIG_NAME: &str = "sd-card.nix";
 /// The file in the directory of a flake.
 pub const FLAKE_FILE: &str = "flake.nix";
+
+/// Bytes that are read of a `flake.nix`: far above what anybody writes by hand.
+const MAX_FLAKE_BYTES: u64 = 1 << 20;
+
+/// The text of the `flake.nix` in the directory `dir`; `None` if it cannot be read, which Nix reports.
+pub fn flake_text(dir: &Path) -> Option<String> {
+    plain_file::read_text(&dir.join(FLAKE_FILE), MAX_FLAKE_BYTES).ok()
+}
 
 /// The name of the configuration in the directory `dir`, if there is one; where there are both, the first is taken.
 pub fn configuration_in(dir: &Path) -> Option<&'static str> {

@@ -16,12 +16,12 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
 }
 
 /// The names in `known` that differ from `unknown` by the fewest letters, at most two and not by half of them, each once, in
-/// alphabetical order; two letters that are exchanged count once.
+/// alphabetical order; two letters that are exchanged count once, and upper case is no difference.
 fn most_similar<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
     let max = 2.min(unknown.chars().count().saturating_sub(1) / 2);
-    let distances = known
-        .into_iter()
-        .map(|name| (strsim::osa_distance(unknown, name), name));
+    let lower = unknown.to_lowercase();
+    let others = known.into_iter().filter(|name| *name != unknown);
+    let distances = others.map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name));
     let mut nearest = (max, BTreeSet::new());
     for (distance, name) in distances {
         if distance < nearest.0 {
@@ -78,6 +78,8 @@ mod tests {
         assert_eq!(similar("xtop").as_deref(), Some("btop or htop or top"));
         assert_eq!(similar("htopxx").as_deref(), Some("htop"));
         assert_eq!(similar("vi"), None);
+        assert_eq!(similar_names("C", ["c", "d"]).as_deref(), Some("c"));
+        assert_eq!(similar_names("ref", ["ref"]), None);
         assert_eq!(similar(""), None);
         let many = ["web1", "web2", "web3", "web4"];
         assert_eq!(

@@ -125,8 +125,17 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 /// The content of `path` as UTF-8; an error when it is longer than `limit` bytes.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    String::from_utf8(read(path, limit)?)
-        .map_err(|_| io::Error::new(ErrorKind::InvalidData, "it is not UTF-8"))
+    String::from_utf8(read(path, limit)?).map_err(|error| {
+        let is_utf_16 = [[0xff, 0xfe], [0xfe, 0xff]]
+            .iter()
+            .any(|mark| error.as_bytes().starts_with(mark));
+        let text = if is_utf_16 {
+            "it is UTF-16: save it as UTF-8"
+        } else {
+            "it is not UTF-8"
+        };
+        io::Error::new(ErrorKind::InvalidData, text)
+    })
 }
 
 /// Whether `error`, returned by this module, means that `path` is not the expected kind of file: not a regular

@@ -279,6 +279,20 @@ mod tests {
         assert!(hint().contains("`sdbuild init "), "{}", hint());
         fs::write(dir.path().join("flake.nix"), "{}").unwrap();
         assert!(hint().contains("flake.nix is a flake"), "{}", hint());
+        assert!(!hint().contains('#'), "{}", hint());
+        std::fs::write(dir.path().join("flake.nix"), "{ a.sd-card = 1; b.pi = 2; }").unwrap();
+        let pi = Configuration::open(&dir.path().join("pi"), None).unwrap_err();
+        assert!(pi.hints[0].ends_with("#pi'"), "{pi:?}");
+        std::fs::remove_file(dir.path().join("flake.nix")).unwrap();
+        for name in ["sd-card.nix.txt", "SD-Card.NIX"] {
+            let other = dir.path().join(name);
+            std::fs::write(&other, "{ }").unwrap();
+            assert_eq!(
+                hint(),
+                format!("{name} has another name: rename it to sd-card.nix")
+            );
+            std::fs::remove_file(other).unwrap();
+        }
     }
 
     #[test]

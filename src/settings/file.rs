@@ -50,7 +50,11 @@ fn parse(text: &str) -> Result<Options, Failure> {
     // From the text again: errors of a parsed table have no line numbers.
     toml::from_str(text).map_err(|error| {
         let failure = not_understood(&error);
-        if error.message().starts_with("invalid type") {
+        let message = error.message();
+        if message.starts_with("invalid type: string") && message.contains("number") {
+            return failure.hint("write the number without quotes");
+        }
+        if message.starts_with("invalid type") {
             return failure.hint(HOW_TO_WRITE);
         }
         failure
@@ -244,6 +248,8 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }
+        let quoted = parse("jobs = \"2\"").unwrap_err();
+        assert_eq!(quoted.hints, ["write the number without quotes"]);
         let failure = parse("compress = 'lzma'").unwrap_err();
         assert!(failure.to_string().contains("is not one of"), "{failure}");
         assert!(failure.hints.is_empty(), "{failure:?}");

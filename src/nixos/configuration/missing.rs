@@ -7,7 +7,7 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in, flake_text};
 use crate::common::failure::{Class, Failure};
 use crate::common::nearest::nearest;
 use crate::common::shell_word::quoted;
@@ -117,6 +117,12 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
     let directory = path.parent().unwrap_or(Path::new(""));
     let modules = modules_in(directory);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(other) = misnamed(directory, &name) {
+        return vec![format!(
+            "{other} has another name: rename it to {}",
+            quoted(&name)
+        )];
+    }
     if name != CONFIG_NAME {
         return vec![mistyped_hint(directory, &name, &modules, command)];
     }
@@ -131,6 +137,16 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
         (None, Some(hint)) => vec![hint, no_module_hint(directory, command)],
         (None, None) => vec![no_module_hint(directory, command)],
     }
+}
+
+/// The file in `directory` that was meant to be called `name`: it differs by upper case, or an editor added `.txt`.
+fn misnamed(directory: &Path, name: &str) -> Option<String> {
+    let files = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut names = files.filter_map(|file| file.file_name().into_string().ok());
+    names.find(|other| {
+        let other = other.to_lowercase();
+        other.strip_suffix(".txt").unwrap_or(&other) == name.to_lowercase()
+    })
 }
 
 /// The configuration that may be meant in the current directory, which has neither `sd-card.nix` nor `flake.nix`: that of a
@@ -307,10 +323,13 @@ fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
         shown_path(directory)
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let reference = if Path::new(&*name).extension().is_some() {
-        place
-    } else {
+    let text = flake_text(directory).unwrap_or_default();
+    let is_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let is_in_flake = text.split(|c| !is_name(c)).any(|word| word == name);
+    let reference = if is_in_flake {
         format!("{place}#{name}")
+    } else {
+        place
     };
     format!(
         "{} is a flake: sdbuild {} --flake {}",

@@ -7,7 +7,7 @@ use super::names::{is_name, quoted_after};
 use super::{nixpkgs_file, syntax_error, undefined_variable};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
-use crate::nixos::known_repository::NIXPKGS_URL;
+use crate::nixos::known_repository::{NIXPKGS_URL, repository_called};
 use crate::nixos::log::NixError;
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
@@ -215,7 +215,36 @@ fn unfree_hint(summary: &str) -> String {
     }
 }
 
+/// Options that modules outside of nixpkgs define, and what defines them.
+const FOREIGN: [(&str, &str); 4] = [
+    ("age", "agenix"),
+    ("disko", "disko"),
+    ("home-manager", "home-manager"),
+    ("sops", "sops-nix"),
+];
+
+/// What may be meant by an option that has no name like it in nixpkgs.
+fn meant_option(option: &str) -> Option<String> {
+    if option == "import" {
+        return Some("other files are included by imports = [ … ];".to_owned());
+    }
+    if let Some(user) = option.strip_suffix(".authorizedKeys") {
+        return Some(format!("did you mean {user}.openssh.authorizedKeys.keys?"));
+    }
+    let root = option.split('.').next()?;
+    let (_, module) = FOREIGN.iter().find(|(name, _)| *name == root)?;
+    let repository = repository_called(module)?;
+    Some(format!(
+        "the module of {module} has this option, and is not part of nixpkgs: import it first (https://github.com/{repository})"
+    ))
+}
+
 fn unknown_option_hint(summary: &str) -> String {
+    let option = summary.split_once("The option `");
+    let option = option.and_then(|(_, rest)| rest.split('\'').next());
+    if let Some(meant) = option.and_then(meant_option) {
+        return meant;
+    }
     let options = "https://search.nixos.org/options";
     let proposed = summary.split_once("Did you mean ");
     let names = proposed.and_then(|(_, rest)| rest.split_once('?'));

@@ -12,6 +12,7 @@ use super::search::FlakeSearch;
 use super::tree::FlakeTree;
 use super::unlocked::{UnlockedFlake, overriding};
 use super::{Flake, SELF, unlocked};
+use crate::common::configuration_file::flake_text;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::nearest::similar_names;
@@ -68,7 +69,7 @@ impl Flake {
         updated: &[String],
         named: &[String],
     ) -> Result<Vec<UnlockedRepository>, Failure> {
-        let Some(text) = self.directory().and_then(|dir| unlocked::flake_text(&dir)) else {
+        let Some(text) = self.directory().and_then(|dir| flake_text(&dir)) else {
             return Ok(Vec::new());
         };
         private_lock::unlocked_repositories(&text, self.lock().as_ref(), updated, named)
@@ -131,7 +132,7 @@ impl Flake {
 
     /// Fails if one of its inputs `unlocked` is only an argument of its outputs.
     fn check_arguments(&self, unlocked: &[String]) -> Result<(), Failure> {
-        let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
+        let text = self.directory().and_then(|dir| flake_text(&dir));
         let undeclared = text.and_then(|text| self.unlocked().undeclared_argument(unlocked, &text));
         undeclared.map_or(Ok(()), Err)
     }
@@ -162,7 +163,7 @@ impl Flake {
 
     /// Fails if one of these paths begins with a name that no input of the flake has.
     fn check_names<'a>(&self, mut paths: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
-        let text = self.directory().and_then(|dir| unlocked::flake_text(&dir));
+        let text = self.directory().and_then(|dir| flake_text(&dir));
         let mut known = text.as_deref().map(declared_inputs).unwrap_or_default();
         known.extend(self.lock().unwrap_or_default().input_names());
         if known.is_empty() {

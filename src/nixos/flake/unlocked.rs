@@ -5,16 +5,12 @@ use std::path::Path;
 use super::declared_inputs::{InputNames, declared_inputs};
 use super::lock::Lock;
 use super::lock_file;
-use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::configuration_file::flake_text;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::nearest::similar_names;
-use crate::common::plain_file;
 use crate::common::shell_word::quoted;
 use crate::nixos::known_repository::usual_url;
-
-/// Far above what anybody writes by hand.
-const MAX_FLAKE_BYTES: u64 = 1 << 20;
 
 /// The inputs that the `flake.nix` in `dir` declares and the lock beside it lacks, sorted; none if either cannot be read,
 /// which Nix reports.
@@ -31,11 +27,6 @@ pub(super) fn inputs(dir: &Path) -> Vec<String> {
         .difference(&locked)
         .cloned()
         .collect()
-}
-
-/// The text of the `flake.nix` in `dir`; `None` if it cannot be read.
-pub(super) fn flake_text(dir: &Path) -> Option<String> {
-    plain_file::read_text(&dir.join(FLAKE_FILE), MAX_FLAKE_BYTES).ok()
 }
 
 /// A flake whose lock lacks inputs.

@@ -208,6 +208,29 @@ fn errors_of_the_command_line_name_the_flag() {
 }
 
 #[test]
+fn options_that_nixpkgs_never_had_are_explained() {
+    for (name, message, hint) in [
+        (
+            "option-of-home-manager",
+            "The option `home-manager' does not exist",
+            "the module of home-manager has this option, and is not part of nixpkgs",
+        ),
+        (
+            "option-without-openssh",
+            "The option `users.users.root.authorizedKeys' does not exist",
+            "did you mean users.users.root.openssh.authorizedKeys.keys?",
+        ),
+        (
+            "option-import",
+            "The option `import' does not exist",
+            "other files are included by imports = [ … ];",
+        ),
+    ] {
+        assert_hint(&recorded(name), message, hint);
+    }
+}
+
+#[test]
 fn misspelt_options_of_users_have_a_proposal() {
     let failure = recorded("option-misspelt");
     assert_hint(

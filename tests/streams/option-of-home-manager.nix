@@ -1,0 +1,4 @@
+{ ... }:
+{
+  home-manager.users.pi = { };
+}
