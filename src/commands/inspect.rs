@@ -9,6 +9,7 @@ use crate::cli::{self, InspectCommand};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::shell_word::quoted;
 use crate::image::place::ImagePath;
 use crate::image::report::Layout;
 use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
@@ -26,6 +27,7 @@ pub async fn run(
         spool: Common::without_file(env)?.cache_dir,
         hash: args.look.is_none(),
     };
+    refuse_image_behind_command(args)?;
     let image = named_or_newest(args.image.as_deref(), env, context)?;
     let reader = Reader {
         image: &image,
@@ -54,6 +56,22 @@ pub async fn run(
                 .into_result()
         }
     }
+}
+
+/// Refuses a file of this machine as the path in an image that nothing names: paths in an image begin with `/`.
+fn refuse_image_behind_command(args: &cli::Inspect) -> Result<(), Failure> {
+    let (command, path) = match &args.look {
+        Some(InspectCommand::Ls { path: Some(path) }) => ("ls", path),
+        Some(InspectCommand::Cat { path }) => ("cat /PATH", path),
+        Some(InspectCommand::Ls { path: None }) | None => return Ok(()),
+    };
+    if args.image.is_some() || path.starts_with('/') || !Path::new(path).is_file() {
+        return Ok(());
+    }
+    Err(
+        Failure::usage(format!("{path} is a file here, and the image comes first"))
+            .hint(format!("sdbuild inspect {} {command}", quoted(path))),
+    )
 }
 
 /// Opens the image on a thread for blocking reads.

@@ -100,9 +100,12 @@ impl ConnectError {
     pub(crate) fn hints(&self) -> Vec<String> {
         match self {
             Self::Absent { endpoint, .. } => {
-                let named = is_unusual(endpoint).then_some(NAMED_SOCKET);
-                let hints = named.into_iter().chain([absent_hint(endpoint)]);
-                hints.map(str::to_owned).collect()
+                let hint = if is_unusual(endpoint) {
+                    NAMED_SOCKET
+                } else {
+                    absent_hint(endpoint)
+                };
+                vec![hint.to_owned()]
             }
             Self::Denied { .. } => vec![
                 "join the docker group with `sudo usermod -aG docker $USER`, then log in again".into(),

@@ -34,8 +34,12 @@ fn without_an_engine_the_rest_is_checked() {
         out.contains("✗ engine          no engine answers at"),
         "{out}"
     );
-    assert!(out.contains("                  → install Docker"), "{out}");
-    assert!(out.contains("→ correct the address of the socket"), "{out}");
+    assert!(
+        out.contains("                  → correct the address of the socket"),
+        "{out}"
+    );
+    // The user has an engine somewhere.
+    assert!(!out.contains("install Docker"), "{out}");
     for topic in [
         "output's disk",
         "cache's disk",

@@ -352,3 +352,15 @@ fn a_configuration_in_place_of_an_image_is_built() {
         .assert_exit_code(2)
         .assert_stderr_contains(&["that is a configuration: `sdbuild build 'my pi.nix'` makes"]);
 }
+
+/// `ls FILE` listed a path of that name in the newest image.
+#[test]
+fn an_image_behind_the_command_is_refused() {
+    let user = TestUser::new();
+    user.write("a.img", "x");
+    let listed = inspect(&user, &["ls", "a.img"]).assert_exit_code(2);
+    listed.assert_stderr_contains(&[
+        "a.img is a file here, and the image comes first",
+        "hint: sdbuild inspect a.img ls",
+    ]);
+}
