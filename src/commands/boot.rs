@@ -1,14 +1,16 @@
 //! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
 
+mod key_warnings;
+
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, KeyCheck, Login, Reached};
+use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Login, Reached};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::board::{Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
-use crate::common::event::{Event, Events};
+use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
 use crate::common::system::{ReportedArchitecture, System};
@@ -134,17 +136,6 @@ impl BootPlan {
         boot::check_tools(&self.request, self.on_host())
     }
 
-    /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.
-    pub(super) async fn warn_of_keys(&self, context: &Context) -> Result<(), Failure> {
-        let Some(keys) = KeyCheck::of(&self.request) else {
-            return Ok(());
-        };
-        if let Some(failure) = keys.before_build(&context.cancel).await? {
-            warn_of_login(&failure, &context.events);
-        }
-        Ok(())
-    }
-
     /// Prepares the emulator, with a download if it runs in a container.
     pub(super) async fn prepare(self, context: &Context) -> Result<PreparedBoot, Failure> {
         let seed = self.request.seed.iter();
@@ -199,26 +190,6 @@ impl PreparedBoot {
         }
     }
 
-    /// Passes events on to `events`, with a warning as soon as it is known that the image accepts no key that the login can use.
-    pub(super) fn watch_keys(&self, events: &Events) -> Events {
-        let Some(keys) = KeyCheck::of(&self.request) else {
-            return events.clone();
-        };
-        let events = events.clone();
-        Events::new(move |event| {
-            if let Event::AuthorizedKeys(accepted) = &event {
-                let (keys, accepted, events) = (keys.clone(), accepted.clone(), events.clone());
-                // A sink returns at once, and OpenSSH's programs take a moment.
-                std::thread::spawn(move || {
-                    if let Some(failure) = keys.with_accepted(&accepted) {
-                        warn_of_login(&failure, &events);
-                    }
-                });
-            }
-            events.emit(event);
-        })
-    }
-
     /// The private key to log in with, if the user named one.
     fn key(&self) -> Option<&Path> {
         self.request.login.as_ref()?.key.as_deref()
@@ -262,14 +233,6 @@ impl PreparedBoot {
         let outcome = boot::boot(image, &self.request, Some(&options), context).await;
         engine.booted(&outcome);
         outcome
-    }
-}
-
-/// Warns of a boot test that will hardly log in.
-fn warn_of_login(failure: &Failure, events: &Events) {
-    events.warn(format!("the boot test may be unable to log in: {failure}"));
-    for hint in &failure.hints {
-        events.notice(format!("hint: {hint}"));
     }
 }
 

@@ -40,6 +40,9 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         }
         _ if kind.starts_with("attribute set") => "write a set: { … }",
         _ if kind.contains("integer") => "write a number, without quotes",
+        _ if kind.starts_with("one of \"") => {
+            return Some(format!("write {kind}, in quotes"));
+        }
         _ => {
             let option = option
                 .split(".\"[")
@@ -200,6 +203,15 @@ pub(super) fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// As Nix reports it.
+    #[test]
+    fn the_values_of_an_option_are_listed() {
+        let summary = "A definition for option `services.openssh.settings.PermitRootLogin' is not of type `null or one of \"yes\", \
+                       \"no\"'. Definition values:\n- In `/build/config/c.nix': false";
+        let hint = wrong_type(summary).unwrap();
+        assert_eq!(hint, "write one of \"yes\", \"no\", in quotes");
+    }
 
     #[test]
     fn a_private_key_is_no_public_one() {

@@ -1,0 +1,50 @@
+//! Warnings of a boot test that will hardly log in, while the image is not built yet.
+
+use super::{BootPlan, PreparedBoot};
+use crate::boot::KeyCheck;
+use crate::common::context::Context;
+use crate::common::event::{Event, Events};
+use crate::common::failure::Failure;
+
+impl BootPlan {
+    /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.
+    pub(in crate::commands) async fn warn_of_keys(&self, context: &Context) -> Result<(), Failure> {
+        let Some(keys) = KeyCheck::of(&self.request) else {
+            return Ok(());
+        };
+        if let Some(failure) = keys.before_build(&context.cancel).await? {
+            warn_of_login(&failure, &context.events);
+        }
+        Ok(())
+    }
+}
+
+impl PreparedBoot {
+    /// Passes events on to `events`, with a warning as soon as it is known that the image accepts no key that the login can use.
+    pub(in crate::commands) fn watch_keys(&self, events: &Events) -> Events {
+        let Some(keys) = KeyCheck::of(&self.request) else {
+            return events.clone();
+        };
+        let events = events.clone();
+        Events::new(move |event| {
+            if let Event::AuthorizedKeys(accepted) = &event {
+                let (keys, accepted, events) = (keys.clone(), accepted.clone(), events.clone());
+                // A sink returns at once, and OpenSSH's programs take a moment.
+                std::thread::spawn(move || {
+                    if let Some(failure) = keys.with_accepted(&accepted) {
+                        warn_of_login(&failure, &events);
+                    }
+                });
+            }
+            events.emit(event);
+        })
+    }
+}
+
+/// Warns of a boot test that will hardly log in.
+fn warn_of_login(failure: &Failure, events: &Events) {
+    events.warn(format!("the boot test may be unable to log in: {failure}"));
+    for hint in &failure.hints {
+        events.notice(format!("hint: {hint}"));
+    }
+}
