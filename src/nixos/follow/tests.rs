@@ -80,7 +80,7 @@ fn reports_that_a_build_forges_are_limited() {
 
 /// Once, and only if all of them are known.
 #[test]
-fn keys_that_the_image_accepts_are_reported_when_it_is_evaluated() {
+fn keys_that_the_image_accepts_are_reported_early() {
     let reported = |lines: &[String]| {
         let dir = tempfile::tempdir().unwrap();
         let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
