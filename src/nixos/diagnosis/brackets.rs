@@ -13,8 +13,8 @@ pub(super) enum Imbalance {
         /// Its first line.
         line: u64,
     },
-    /// A pattern for names of files, such as `./*.nix`, which Nix does not have.
-    Pattern {
+    /// A wildcard in the name of a file, as in `./*.nix`, which Nix does not have.
+    Wildcard {
         /// Its line.
         line: u64,
     },
@@ -45,7 +45,7 @@ impl Imbalance {
         match self {
             Self::OpenString { line }
             | Self::OpenComment { line }
-            | Self::Pattern { line }
+            | Self::Wildcard { line }
             | Self::OpenIndentedString { line }
             | Self::NotClosed { line, .. }
             | Self::NotOpened { line, .. } => line,
@@ -181,7 +181,7 @@ impl Scanner<'_> {
         }
         let is_path = |c: char| c.is_alphanumeric() || "._-".contains(c);
         Some(if before.ends_with(is_path) {
-            Imbalance::Pattern { line }
+            Imbalance::Wildcard { line }
         } else {
             Imbalance::OpenComment { line }
         })
@@ -267,8 +267,8 @@ mod tests {
         for (text, found) in [
             ("{\n/* a\n}", Imbalance::OpenComment { line: 2 }),
             ("{\n/*/ a\n}", Imbalance::OpenComment { line: 2 }),
-            ("{ a =\n[ ./*.nix ]; }", Imbalance::Pattern { line: 2 }),
-            ("{ a =\n[ ./x/*.nix ]; }", Imbalance::Pattern { line: 2 }),
+            ("{ a =\n[ ./*.nix ]; }", Imbalance::Wildcard { line: 2 }),
+            ("{ a =\n[ ./x/*.nix ]; }", Imbalance::Wildcard { line: 2 }),
             (
                 "{\n x = ''a; };\n}",
                 Imbalance::OpenIndentedString { line: 2 },

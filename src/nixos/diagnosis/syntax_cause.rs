@@ -82,8 +82,8 @@ fn open_text(found: Imbalance) -> Option<Cause> {
                 "the string that begins with `''` in line {line} is not closed: another `''` ends it"
             )
         }
-        Imbalance::Pattern { .. } => format!(
-            "Nix has no patterns for the names of files: name each file of line {line}, as in [ ./a.nix ./b.nix ]"
+        Imbalance::Wildcard { .. } => format!(
+            "Nix has no wildcards (`*`): name each file of line {line}, as in [ ./a.nix ./b.nix ]"
         ),
         Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => return None,
     };
@@ -106,7 +106,7 @@ fn wrong_bracket(found: Imbalance) -> Option<Cause> {
         Imbalance::OpenString { .. }
         | Imbalance::OpenComment { .. }
         | Imbalance::OpenIndentedString { .. }
-        | Imbalance::Pattern { .. } => return None,
+        | Imbalance::Wildcard { .. } => return None,
     };
     Some(Cause { line, hint })
 }

@@ -111,7 +111,7 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
         "write the `;` behind the `)`: a definition ends after its whole value"
     } else if has("expecting ';'") {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
-    } else if has("unexpected EQ") {
+    } else if has("unexpected EQ, expecting '.' or '='") {
         "write `=` in place of `==`, which compares two values"
     } else if has("expecting IN_KW") {
         "write `in` before it: let … in { … }"

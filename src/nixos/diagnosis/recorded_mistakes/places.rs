@@ -44,9 +44,9 @@ fn a_syntax_error_names_the_line_of_its_cause() {
 fn a_wrong_character_is_named_with_what_replaces_it() {
     for (failure, place, hint) in [
         (
-            recorded("file-pattern"),
+            recorded("wildcard"),
             "pi/c.nix:3:15",
-            "Nix has no patterns for the names of files: name each file of line 3",
+            "Nix has no wildcards (`*`): name each file of line 3",
         ),
         (
             recorded("double-equals"),
