@@ -81,6 +81,8 @@ pub(super) struct BootPlan {
     request: BootRequest,
     common: settings::Common,
     emulator: EmulatorChoice,
+    /// Whether the user knows that the login will hardly succeed.
+    is_warned: bool,
 }
 
 /// A boot whose emulator is ready.
@@ -88,6 +90,8 @@ pub(super) struct PreparedBoot {
     request: BootRequest,
     /// The engine to run QEMU in; `None` runs it on the host.
     engine: Option<BootEngine>,
+    /// Whether the user knows that the login will hardly succeed.
+    is_warned: bool,
 }
 
 impl BootPlan {
@@ -97,6 +101,7 @@ impl BootPlan {
             common: settings.common.clone(),
             emulator: settings.emulator,
             request: request(settings)?,
+            is_warned: false,
         })
     }
 
@@ -150,6 +155,7 @@ impl BootPlan {
         Ok(PreparedBoot {
             request: self.request,
             engine,
+            is_warned: self.is_warned,
         })
     }
 
@@ -327,6 +333,7 @@ mod tests {
             PreparedBoot {
                 request,
                 engine: None,
+                is_warned: false,
             }
             .flags()
         };

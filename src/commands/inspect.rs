@@ -9,6 +9,7 @@ use crate::cli::{self, InspectCommand};
 use crate::commands::newest_image::named_or_newest;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::image_name::is_image;
 use crate::common::shell_word::quoted;
 use crate::image::place::ImagePath;
 use crate::image::report::Layout;
@@ -58,14 +59,15 @@ pub async fn run(
     }
 }
 
-/// Refuses a file of this machine as the path in an image that nothing names: paths in an image begin with `/`.
+/// Refuses an image of this machine as the path in an image that nothing names.
 fn refuse_image_behind_command(args: &cli::Inspect) -> Result<(), Failure> {
     let (command, path) = match &args.look {
         Some(InspectCommand::Ls { path: Some(path) }) => ("ls", path),
         Some(InspectCommand::Cat { path }) => ("cat /PATH", path),
         Some(InspectCommand::Ls { path: None }) | None => return Ok(()),
     };
-    if args.image.is_some() || path.starts_with('/') || !Path::new(path).is_file() {
+    let is_image = is_image(path) && Path::new(path).is_file();
+    if args.image.is_some() || !is_image {
         return Ok(());
     }
     Err(

@@ -9,8 +9,10 @@ use tempfile::TempPath;
 
 use super::locked_file;
 
-/// Prefix of the names of files that are not complete, where the file system has no files without a name.
-const HIDDEN_PREFIX: &str = ".sdbuild-";
+/// Prefix of the names of files that do not have their own yet.
+pub const HIDDEN_PREFIX: &str = ".sdbuild-";
+/// What gives a file without a name one.
+const OPEN_FILES: &str = "/proc/self/fd";
 
 /// Writes `text` to the file `path`, or replaces it, with the permissions `mode`.
 pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
@@ -18,8 +20,9 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     CompleteFile::write(dir.unwrap_or(Path::new(".")), text, mode, None)?.replace(path)
 }
 
-/// A file that is complete on the disk, and does not have its name yet. Without one, it is removed when this value is dropped; the
-/// kernel removes it however the process ends, unless the file system has no files without a name.
+/// A file that is complete on the disk, and does not have its name yet. Without one, it is removed when this value is dropped, and by
+/// the kernel however the process ends. It has a hidden name where the file system has no files without one, and for the moment
+/// before it replaces another file.
 #[derive(Debug)]
 pub struct CompleteFile {
     file: File,
@@ -37,7 +40,14 @@ impl CompleteFile {
         mode: u32,
         owner: Option<(u32, u32)>,
     ) -> io::Result<Self> {
-        let mut created = match locked_file::create_unnamed(dir, mode) {
+        let dir = if dir.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            dir
+        };
+        let unnamed = locked_file::create_unnamed(dir, mode);
+        let mut created = match unnamed {
+            Ok(_) if !Path::new(OPEN_FILES).exists() => Self::create_hidden(dir, mode)?,
             Ok(file) => Self {
                 file,
                 dir: dir.to_owned(),
@@ -120,17 +130,17 @@ mod tests {
         names.collect()
     }
 
-    /// Whatever ends the process before, nothing stays: neither with nor without a hidden name is anything left in the end.
     #[test]
     fn a_file_has_no_name_until_it_is_complete() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a");
         let unnamed = || CompleteFile::write(dir.path(), "new", 0o600, None).unwrap();
         let written = unnamed();
-        if written.hidden.is_none() {
-            assert_eq!(names(dir.path()), [""; 0]);
-        }
-        written.create(&path).unwrap();
+        let hidden = usize::from(written.hidden.is_some());
+        assert_eq!(names(dir.path()).len(), hidden);
+        drop(written);
+        assert_eq!(names(dir.path()), [""; 0], "not even after an error");
+        unnamed().create(&path).unwrap();
         assert_eq!(names(dir.path()), ["a"]);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         let hidden = || {

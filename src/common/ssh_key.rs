@@ -23,17 +23,25 @@ pub const KEY_TYPES: [&str; 7] = [
 pub const UNREADABLE_KEY_HINT: &str =
     "`ls -l ~/.ssh/*.pub` lists your public keys, `ssh-keygen -t ed25519` makes one";
 
-/// Whether `key`, in Base64, is a complete key of type `key_type`: its blob begins with the length and the
-/// name of the type, and more follows.
+/// Whether `key`, in Base64, is a complete key of type `key_type`: its blob consists of fields that each begin with their length
+/// (RFC 4251, section 5), of which the first is the name of the type, and more follow.
 pub fn is_complete(key_type: &str, key: &str) -> bool {
-    let Ok(bytes) = BASE64_STANDARD.decode(key) else {
-        return false;
-    };
-    let Some((length, rest)) = bytes.split_first_chunk::<4>() else {
-        return false;
-    };
-    let named = usize::try_from(u32::from_be_bytes(*length)).ok() == Some(key_type.len());
-    named && rest.starts_with(key_type.as_bytes()) && rest.len() > key_type.len()
+    let blob = BASE64_STANDARD.decode(key).unwrap_or_default();
+    let fields = fields(&blob);
+    fields.is_some_and(|fields| fields.len() > 1 && fields.first() == Some(&key_type.as_bytes()))
+}
+
+/// The fields of `blob`; `None` if the last one is cut short.
+fn fields(mut blob: &[u8]) -> Option<Vec<&[u8]>> {
+    let mut fields = Vec::new();
+    while !blob.is_empty() {
+        let (length, rest) = blob.split_first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (field, rest) = rest.split_at_checked(length)?;
+        fields.push(field);
+        blob = rest;
+    }
+    Some(fields)
 }
 
 /// The fingerprint of a public key in Base64, as OpenSSH shows it: `SHA256:…`. Empty for what is not Base64.
@@ -104,6 +112,9 @@ mod tests {
             "~/.ssh/id_ed25519.pub",
             "ssh-ed25519",
             &ED.replace("ssh-ed25519", "ssh-rsa"),
+            // Cut short, and still Base64.
+            ED.split_at(ED.len() - 4).0,
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5",
         ] {
             assert!(!contains_key(none), "{none}");
         }

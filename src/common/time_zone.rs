@@ -21,13 +21,19 @@ pub fn suggestion(unknown: &str) -> Option<&'static str> {
     let of_city = |is: &dyn Fn(&str) -> bool| NAMES.lines().find(|name| is(city(name)));
     // `Berlin` alone is not similar to `Europe/Berlin`, and every city of Europe to `Europe/Nowhere`.
     of_city(&|city| city.eq_ignore_ascii_case(wanted))
-        .or_else(|| of_city(&|city| is_slip(wanted, city)))
+        .or_else(|| of_city(&|city| wanted.len() >= MIN_LETTERS && is_slip(wanted, city)))
         .or_else(|| {
             // A single word is a city, or no name at all.
             let name = nearest(unknown, NAMES.lines()).filter(|_| unknown.contains('/'))?;
-            nearest(wanted, [city(name)]).map(|_| name)
+            let begins_alike = wanted.chars().next() == city(name).chars().next();
+            nearest(wanted, [city(name)])
+                .filter(|_| begins_alike)
+                .map(|_| name)
         })
 }
+
+/// Letters from which on a word with a wrong letter is taken for a city: abbreviations such as `CEST` have fewer.
+const MIN_LETTERS: usize = 5;
 
 /// The last part of the name of a zone.
 fn city(name: &str) -> &str {
@@ -64,6 +70,8 @@ mod tests {
         assert_eq!(suggestion("Eurpe/Berlin"), Some("Europe/Berlin"));
         assert_eq!(suggestion("Europe/Nowhere"), None);
         assert_eq!(suggestion("german"), None);
+        assert_eq!(suggestion("CEST"), None);
+        assert_eq!(suggestion("Europe/Munich"), None);
         assert_eq!(suggestion("§"), None);
     }
 }

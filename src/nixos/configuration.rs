@@ -287,10 +287,7 @@ mod tests {
         for name in ["sd-card.nix.txt", "SD-Card.NIX"] {
             let other = dir.path().join(name);
             std::fs::write(&other, "{ }").unwrap();
-            assert_eq!(
-                hint(),
-                format!("{name} has another name: rename it to sd-card.nix")
-            );
+            assert_eq!(hint(), format!("rename {name} to sd-card.nix"));
             std::fs::remove_file(other).unwrap();
         }
     }

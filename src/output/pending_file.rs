@@ -17,9 +17,9 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
+use crate::common::atomic_file::HIDDEN_PREFIX;
 use crate::common::locked_file;
 
-const HIDDEN_PREFIX: &str = ".sdbuild-";
 /// Of files that were locked before they got this name: unlocked ones are stale at once.
 const PART_SUFFIX: &str = ".part";
 /// Of files that were created with a name, and locked a moment later.

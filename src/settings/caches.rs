@@ -62,9 +62,16 @@ impl Caches {
     }
 }
 
-/// Refuses the address of a cache with a user name, password or token, which would be in messages, in the log, and in the
+/// Refuses what is no address of a cache, of which Nix only warns, and the address of one with a user name, password or token, which would be in messages, in the log, and in the
 /// builder's environment. Does not repeat the address.
 fn check_address(address: &str) -> Result<(), Failure> {
+    let is_host = address.contains('.') && !address.contains(['/', ':']);
+    if is_host {
+        return Err(
+            Failure::usage(format!("`{address}` is not the address of a binary cache"))
+                .hint(format!("write https://{address}")),
+        );
+    }
     http_url::secret_in(address).map_or(Ok(()), |secret| {
         Err(Failure::usage(format!("the address of a binary cache {secret}"))
         .hint("write a login into a file, `machine HOST login NAME password PASSWORD`, and give --netrc-file FILE"))

@@ -51,7 +51,8 @@ fn parse(text: &str) -> Result<Options, Failure> {
     toml::from_str(text).map_err(|error| {
         let failure = not_understood(&error);
         let message = error.message();
-        if message.starts_with("invalid type: string") && message.contains("number") {
+        let expected = message.rsplit(", expected ").next().unwrap_or_default();
+        if message.starts_with("invalid type: string") && expected.contains("number") {
             return failure.hint("write the number without quotes");
         }
         if message.starts_with("invalid type") {

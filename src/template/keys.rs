@@ -117,7 +117,7 @@ mod tests {
     /// A complete key of type `key_type`.
     fn key_of_type(key_type: &str) -> String {
         let length = u32::try_from(key_type.len()).unwrap().to_be_bytes();
-        let bytes = [&length[..], key_type.as_bytes(), &[7; 40]].concat();
+        let bytes = [&length[..], key_type.as_bytes(), &[0, 0, 0, 40], &[7; 40]].concat();
         format!("{key_type} {}", BASE64_STANDARD.encode(bytes))
     }
 

@@ -8,12 +8,16 @@ use crate::common::failure::Failure;
 
 impl BootPlan {
     /// Warns where the login can hardly succeed, while an image that takes hours is not built yet.
-    pub(in crate::commands) async fn warn_of_keys(&self, context: &Context) -> Result<(), Failure> {
+    pub(in crate::commands) async fn warn_of_keys(
+        &mut self,
+        context: &Context,
+    ) -> Result<(), Failure> {
         let Some(keys) = KeyCheck::of(&self.request) else {
             return Ok(());
         };
         if let Some(failure) = keys.before_build(&context.cancel).await? {
             warn_of_login(&failure, &context.events);
+            self.is_warned = true;
         }
         Ok(())
     }
@@ -22,19 +26,20 @@ impl BootPlan {
 impl PreparedBoot {
     /// Passes events on to `events`, with a warning as soon as it is known that the image accepts no key that the login can use.
     pub(in crate::commands) fn watch_keys(&self, events: &Events) -> Events {
-        let Some(keys) = KeyCheck::of(&self.request) else {
+        let Some(keys) = KeyCheck::of(&self.request).filter(|_| !self.is_warned) else {
             return events.clone();
         };
         let events = events.clone();
         Events::new(move |event| {
             if let Event::AuthorizedKeys(accepted) = &event {
                 let (keys, accepted, events) = (keys.clone(), accepted.clone(), events.clone());
-                // A sink returns at once, and OpenSSH's programs take a moment.
-                std::thread::spawn(move || {
+                let look = move || {
                     if let Some(failure) = keys.with_accepted(&accepted) {
                         warn_of_login(&failure, &events);
                     }
-                });
+                };
+                // A sink returns at once, and OpenSSH's programs take a moment. Without a thread there is no warning.
+                std::thread::Builder::new().spawn(look).ok();
             }
             events.emit(event);
         })

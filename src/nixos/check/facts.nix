@@ -42,7 +42,16 @@ let
   # `$`, the name of a method and more, or 13 characters of the oldest one (`crypt(5)`).
   isHash = text: builtins.match "[$_].+|[./0-9A-Za-z]{13}" text != null;
   # Deliberately matched by no password.
-  isLock = text: builtins.match "[!*x].*" text != null;
+  isLock = text: text == "x" || builtins.match "[!*].*" text != null;
+  # The name of the option that is to have the user's hash, and has another text.
+  invalidHash =
+    user:
+    let
+      name = if user.hashedPassword or null != null then "hashedPassword" else "initialHashedPassword";
+      hash = user.${name} or null;
+      isUsed = (user.hashedPasswordFile or user.passwordFile or null) == null;
+    in
+    if isUsed && hash != null && hash != "" && !isLock hash && !isHash hash then name else null;
   secret =
     user:
     let
@@ -64,7 +73,7 @@ let
     keys = map toString (user.openssh.authorizedKeys.keys or [ ]);
     key_files = map toString (user.openssh.authorizedKeys.keyFiles or [ ]);
     password = secret user;
-    invalid_hash = any (hash: hash != "" && !isLock hash && !isHash hash) (hashes user);
+    invalid_hash = invalidHash user;
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ]);
   };

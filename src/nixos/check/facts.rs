@@ -71,8 +71,8 @@ pub struct UserFacts {
     pub key_files: Vec<String>,
     /// Whether there is a password. The password itself is not among the facts.
     pub password: PasswordState,
-    /// Whether what is set as the hash of a password is none.
-    pub invalid_hash: bool,
+    /// The option that has another text than the hash of a password, such as `hashedPassword`.
+    pub invalid_hash: Option<String>,
     /// Whether the password is set in plain text.
     pub open_password: bool,
     /// The user's groups.

@@ -3,7 +3,7 @@
 use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
-use super::ways_in::{administrators, firewall_is_shut, way_in, who_gets_in};
+use super::ways_in::{administrators, admits, firewall_is_shut, refuses, way_in, who_gets_in};
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
 
@@ -44,8 +44,8 @@ pub(super) const RULES: [Rule; 13] = [
                 wrong
             })
         },
-        why: "that is not the hash of a password, so no password is accepted, and a password in its place can be read on the card",
-        add: &["users.users.{invalid}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
+        why: "that is not the hash of a password, so no password is accepted; if it is the password itself, anybody who has the card can read it",
+        add: &["{invalid} = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
         id: "nobody-gets-in",
@@ -96,10 +96,7 @@ pub(super) const RULES: [Rule; 13] = [
             shut.then(|| reasons.join("; "))
         },
         why: "the SSH server runs and refuses every user",
-        add: &[
-            "services.openssh.settings.PermitRootLogin = \"prohibit-password\"; # for root's key",
-            KEY_LINE,
-        ],
+        add: &["{admit}", KEY_LINE],
     },
     Rule {
         id: "firewall",
@@ -207,14 +204,17 @@ pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> 
     names.filter(move |name| !is_logged_in(name))
 }
 
-/// The users whose password's hash is none.
-pub(super) fn with_invalid_hash(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
-    let users = facts.users.iter().filter(|user| user.invalid_hash);
-    users.map(|user| user.name.as_str())
+/// The users whose password's hash is none, and the option that has it.
+pub(super) fn with_invalid_hash(facts: &ConfigFacts) -> impl Iterator<Item = (&str, &str)> {
+    facts
+        .users
+        .iter()
+        .filter_map(|user| Some((user.name.as_str(), user.invalid_hash.as_deref()?)))
 }
 
 fn invalid_hashes(facts: &ConfigFacts) -> Option<String> {
-    let options = with_invalid_hash(facts).map(|name| format!("users.users.{name}.hashedPassword"));
+    let options = with_invalid_hash(facts);
+    let options = options.map(|(name, option)| format!("users.users.{name}.{option}"));
     let options: Vec<String> = options.collect();
     (!options.is_empty()).then(|| options.join(", "))
 }
@@ -226,6 +226,30 @@ fn said_of(names: &[&str]) -> Option<String> {
         .map(|name| format!("users.users.{name}"))
         .collect();
     (!names.is_empty()).then(|| format!("{} has a password in plain text", options.join(", ")))
+}
+
+/// The line that makes the SSH server accept a user who has a key or a password.
+pub(super) fn line_that_admits(facts: &ConfigFacts) -> String {
+    let settings = "services.openssh.settings";
+    let users = facts.users.iter().filter(|user| user.has_secret());
+    let user = users
+        .map(|user| user.name.as_str())
+        .next()
+        .unwrap_or("root");
+    let with_user = |list: &[String]| {
+        let names = list.iter().map(String::as_str).chain([user]);
+        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+        names.join(" ")
+    };
+    match (&facts.ssh.allowed, &facts.ssh.denied) {
+        (Some(list), _) if !admits(list, user) => {
+            format!("{settings}.AllowUsers = [ {} ];", with_user(list))
+        }
+        (_, Some(list)) if refuses(list, user) => {
+            format!("{settings}.DenyUsers = [ ]; # or a list without {user}")
+        }
+        _ => format!("{settings}.PermitRootLogin = \"prohibit-password\"; # for root's key"),
+    }
 }
 
 /// Whether the SSH server lets `user` in with a password, whatever keys there are.

@@ -4,7 +4,7 @@ use super::Severity;
 use super::facts::ConfigFacts;
 
 /// One rule. In `add`, `{system}`, `{port}`, `{release}`, `{stored}`, the first user with a stored password, `{invalid}`, the
-/// first whose hash is none, `{locked out}`, the first user without key and password, and `{locale}` and `{time zone}`, those that may be meant, are replaced.
+/// first option that has no hash, `{admit}`, what lets a user with a key or a password in, `{locked out}`, the first user without key and password, and `{locale}` and `{time zone}`, those that may be meant, are replaced.
 pub(super) struct Rule {
     pub(super) id: &'static str,
     pub(super) severity: Severity,

@@ -61,7 +61,7 @@ pub(super) fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
 pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
     json!({
         "name": name, "keys": keys, "key_files": [], "password": password, "open_password": false,
-        "invalid_hash": false, "groups": ["users"],
+        "invalid_hash": null, "groups": ["users"],
     })
 }
 

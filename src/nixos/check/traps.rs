@@ -185,15 +185,18 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let release = facts.release.as_deref().unwrap_or("26.05");
     let stored = login::stored_passwords(facts);
     let stored = stored.first().copied().unwrap_or("root");
-    let invalid = login::with_invalid_hash(facts).next().unwrap_or("NAME");
+    let attribute = |name: &str| attribute_path::text(&[name.to_owned()]);
+    let invalid = login::with_invalid_hash(facts).next();
+    let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
+    let invalid = format!("users.users.{}.{option}", attribute(invalid));
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
-    let attribute = |name: &str| attribute_path::text(&[name.to_owned()]);
     let fill = |line: &&str| {
         line.replace("{system}", system)
             .replace("{stored}", &attribute(stored))
-            .replace("{invalid}", &attribute(invalid))
+            .replace("{invalid}", &invalid)
+            .replace("{admit}", &login::line_that_admits(facts))
             .replace("{locked out}", &attribute(locked_out))
             .replace("{port}", &port)
             .replace("{release}", release)

@@ -118,12 +118,12 @@ fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
 }
 
 /// Whether `AllowUsers` admits `name` from somewhere.
-fn admits(list: &[String], name: &str) -> bool {
+pub(super) fn admits(list: &[String], name: &str) -> bool {
     matches_user(list, name, |_| true)
 }
 
 /// Whether `DenyUsers` refuses `name` from everywhere.
-fn refuses(list: &[String], name: &str) -> bool {
+pub(super) fn refuses(list: &[String], name: &str) -> bool {
     matches_user(list, name, |host| host == "*")
 }
 

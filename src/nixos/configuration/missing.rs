@@ -12,6 +12,7 @@ use crate::common::failure::{Class, Failure};
 use crate::common::nearest::nearest;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
+use crate::nixos::flake::InputNames;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
@@ -118,10 +119,7 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
     let modules = modules_in(directory);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     if let Some(other) = misnamed(directory, &name) {
-        return vec![format!(
-            "{other} has another name: rename it to {}",
-            quoted(&name)
-        )];
+        return vec![format!("rename {} to {}", quoted(&other), quoted(&name))];
     }
     if name != CONFIG_NAME {
         return vec![mistyped_hint(directory, &name, &modules, command)];
@@ -139,13 +137,14 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
     }
 }
 
-/// The file in `directory` that was meant to be called `name`: it differs by upper case, or an editor added `.txt`.
+/// The file in `directory` that was meant to be called `name`: an editor added `.txt`, or a name that is fixed differs by upper
+/// case.
 fn misnamed(directory: &Path, name: &str) -> Option<String> {
     let files = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut names = files.filter_map(|file| file.file_name().into_string().ok());
     names.find(|other| {
-        let other = other.to_lowercase();
-        other.strip_suffix(".txt").unwrap_or(&other) == name.to_lowercase()
+        let base = other.strip_suffix(".txt").unwrap_or(other);
+        base == name || name == CONFIG_NAME && base.eq_ignore_ascii_case(name)
     })
 }
 
@@ -325,7 +324,8 @@ fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let text = flake_text(directory).unwrap_or_default();
     let is_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
-    let is_in_flake = text.split(|c| !is_name(c)).any(|word| word == name);
+    let is_input = InputNames::read(&text).inputs.contains(&*name);
+    let is_in_flake = !is_input && text.split(|c| !is_name(c)).any(|word| word == name);
     let reference = if is_in_flake {
         format!("{place}#{name}")
     } else {

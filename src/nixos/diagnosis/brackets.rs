@@ -75,6 +75,8 @@ struct Scanner<'a> {
     without_end: Option<u64>,
     /// The brackets that are open, with their lines. That of `${` is `$`.
     open: Vec<(char, u64)>,
+    /// The first bracket whose counterpart begins a line that is indented less: it closes another one.
+    closed_outside: Option<(char, u64)>,
 }
 
 /// The first imbalance of `text`, if there is one.
@@ -86,6 +88,7 @@ pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
         parts: vec![Part::Code],
         without_end: None,
         open: Vec::new(),
+        closed_outside: None,
     };
     while !scanner.rest.is_empty() {
         let found = match scanner.parts.last().copied().unwrap_or(Part::Code) {
@@ -113,7 +116,8 @@ pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
             line: scanner.without_end.unwrap_or(*line),
         }),
         Some(Part::Code) | None => {
-            let (bracket, line) = scanner.open.pop()?;
+            let last = scanner.open.pop()?;
+            let (bracket, line) = scanner.closed_outside.unwrap_or(last);
             Some(Imbalance::NotClosed { bracket, line })
         }
     }
@@ -174,21 +178,30 @@ impl Scanner<'_> {
     fn comment(&mut self) -> Option<Imbalance> {
         let line = self.line;
         let before = self.text.strip_suffix(self.rest).unwrap_or_default();
+        let word = before.rsplit([' ', '\n', '\t', '[', '(', '{']).next();
+        let begins_path = |word: &str| {
+            let begin = word.split('/').next().unwrap_or_default();
+            [".", "..", "~"].contains(&begin)
+        };
+        if word.is_some_and(begins_path) {
+            return Some(Imbalance::Wildcard { line });
+        }
         self.skip(2);
         if self.rest.contains("*/") {
             self.skip_to("*/");
             return None;
         }
-        let is_path = |c: char| c.is_alphanumeric() || "._-".contains(c);
-        Some(if before.ends_with(is_path) {
-            Imbalance::Wildcard { line }
-        } else {
-            Imbalance::OpenComment { line }
-        })
+        Some(Imbalance::OpenComment { line })
     }
 
     fn close(&mut self, bracket: char) -> Option<Imbalance> {
         let line = self.line;
+        if let Some(opened) = self.open.last()
+            && self.begins_a_line()
+            && self.indentation(line) < self.indentation(opened.1)
+        {
+            self.closed_outside.get_or_insert(*opened);
+        }
         self.skip(1);
         match (self.open.pop(), bracket) {
             (Some(('$', _)), '}') => {
@@ -199,6 +212,20 @@ impl Scanner<'_> {
             (Some((bracket, line)), _) => Some(Imbalance::NotClosed { bracket, line }),
             (None, _) => Some(Imbalance::NotOpened { bracket, line }),
         }
+    }
+
+    /// Whether only blanks are before the next character in its line.
+    fn begins_a_line(&self) -> bool {
+        let before = self.text.strip_suffix(self.rest).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        line.trim().is_empty()
+    }
+
+    /// The number of blanks that `line` begins with.
+    fn indentation(&self, line: u64) -> usize {
+        let lines = (1..).zip(self.text.lines());
+        let found = lines.into_iter().find(|(number, _)| *number == line);
+        found.map_or(0, |(_, text)| text.len() - text.trim_start().len())
     }
 
     /// The code inside of a string, from its `${`.
@@ -249,10 +276,13 @@ impl Scanner<'_> {
 
     /// Notes whether the indented string that began in `line` ends where the next one was meant to begin.
     fn note_end(&mut self, line: u64) {
-        let is_element = matches!(self.open.last(), Some(('[', _)));
-        let next = self.rest.trim_start().chars().next();
-        let may_follow = next.is_none_or(|c| ";)]}+=!&|,<>?/#".contains(c));
-        if !is_element && !may_follow {
+        let (end, next) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
+        let next = next.trim_start();
+        let word = next.split(|c| !is_name(c)).next().unwrap_or_default();
+        let is_in_brackets = matches!(self.open.last(), Some(('[' | '(', _)));
+        let may_follow = word.is_empty() || ["else", "in", "or", "then"].contains(&word);
+        if end.trim().is_empty() && !is_in_brackets && !may_follow {
             self.without_end.get_or_insert(line);
         }
     }
@@ -278,6 +308,22 @@ mod tests {
                 Imbalance::OpenIndentedString { line: 2 },
             ),
             (
+                "{\n  a = {\n    b = 1;\n  c = 2;\n}\n",
+                Imbalance::NotClosed {
+                    bracket: '{',
+                    line: 2,
+                },
+            ),
+            (
+                "{ a = if b then ''c''\n else ''d'';\n e = ''f; }",
+                Imbalance::OpenIndentedString { line: 3 },
+            ),
+            (
+                "{ a = [ ./*.nix ]; /* b */ }",
+                Imbalance::Wildcard { line: 1 },
+            ),
+            ("{ a = x/* b; }", Imbalance::OpenComment { line: 1 }),
+            (
                 "{ a = [ ''b'' c ];\n d = ''e; }",
                 Imbalance::OpenIndentedString { line: 2 },
             ),
@@ -294,7 +340,7 @@ mod tests {
                 "{ x, ... }:\n{\n  a = { b = 1;\n}",
                 Imbalance::NotClosed {
                     bracket: '{',
-                    line: 2,
+                    line: 3,
                 },
             ),
             (

@@ -40,9 +40,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         }
         _ if kind.starts_with("attribute set") => "write a set: { … }",
         _ if kind.contains("integer") => "write a number, without quotes",
-        _ if kind.starts_with("one of \"") => {
-            return Some(format!("write {kind}, in quotes"));
-        }
+        _ if is_choice_of_strings(kind) => return Some(format!("write {kind}, in quotes")),
         _ => {
             let option = option
                 .split(".\"[")
@@ -54,6 +52,13 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         }
     };
     Some(form.to_owned())
+}
+
+/// Whether a type is `one of "a", "b"`.
+fn is_choice_of_strings(kind: &str) -> bool {
+    let values = kind.strip_prefix("one of ");
+    let is_string = |value: &str| value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    values.is_some_and(|values| values.split(", ").all(is_string))
 }
 
 /// Whether values of this type are texts.
@@ -181,13 +186,15 @@ pub(super) fn mixed_module(context: &ExitContext<'_>, summary: &str) -> Option<S
     let (file, rest) = summary.strip_prefix("Module `")?.split_once('\'')?;
     let name = quoted_after(rest, "has an unsupported attribute")?;
     let text = context.files.and_then(|files| files.text(file));
-    let is_extending = text.is_some_and(|text| top_level_names(&text).contains("options"));
-    Some(if is_extending {
-        format!(
-            "put {name}, and all other definitions, into config = {{ … }}, because this module has `options`"
-        )
-    } else {
-        "write all definitions without `config.`, or put all of them into config = { … }".to_owned()
+    let has_options = text.map(|text| top_level_names(&text).contains("options"));
+    Some(match has_options {
+        Some(false) => {
+            "write all definitions without `config.`, or put all but imports into config = { … }"
+                .to_owned()
+        }
+        Some(true) | None => format!(
+            "a module with `options` or `config` has its definitions in config = {{ … }}: put {name}, and all others but imports, there"
+        ),
     })
 }
 
@@ -211,6 +218,9 @@ mod tests {
                        \"no\"'. Definition values:\n- In `/build/config/c.nix': false";
         let hint = wrong_type(summary).unwrap();
         assert_eq!(hint, "write one of \"yes\", \"no\", in quotes");
+        assert!(!is_choice_of_strings(
+            "one of \"a\", \"b\" or list of string"
+        ));
     }
 
     #[test]

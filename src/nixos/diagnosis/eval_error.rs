@@ -228,11 +228,22 @@ fn meant_option(option: &str) -> Option<String> {
     if option == "import" {
         return Some("other files are included by imports = [ … ];".to_owned());
     }
-    if let Some(user) = option.strip_suffix(".authorizedKeys") {
-        return Some(format!("did you mean {user}.openssh.authorizedKeys.keys?"));
+    if let Some(name) = option
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        && name.contains('.')
+    {
+        return Some(format!("remove the quotes around {name}"));
     }
-    let root = option.split('.').next()?;
-    let (_, module) = FOREIGN.iter().find(|(name, _)| *name == root)?;
+    let user = option.strip_prefix("users.users.");
+    let user = user.and_then(|rest| rest.strip_suffix(".authorizedKeys"));
+    if let Some(user) = user.filter(|user| !user.contains('.')) {
+        return Some(format!(
+            "did you mean users.users.{user}.openssh.authorizedKeys.keys?"
+        ));
+    }
+    // Without the module Nix names the root, with it the option that the module does not have.
+    let (_, module) = FOREIGN.iter().find(|(name, _)| *name == option)?;
     let repository = repository_called(module)?;
     Some(format!(
         "the module of {module} has this option, and is not part of nixpkgs: import it first (https://github.com/{repository})"

@@ -37,24 +37,38 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
         );
     }
     if summary.starts_with("found circular import of flake 'path:'") {
-        return Some("an input has an empty URL".to_owned());
+        return Some(
+            "an input in flake.nix has an empty URL: give it one, such as github:OWNER/REPOSITORY"
+                .to_owned(),
+        );
+    }
+    if summary.starts_with("expected a set but got a string at ") && summary.contains("/flake.nix:")
+    {
+        return Some("an input is a set: inputs.NAME.url = \"…\";".to_owned());
     }
     nixos_system_hint(error)
 }
 
 fn attribute_hint(name: &str) -> Option<String> {
     match name {
-        "ref" | "rev" => Some(format!(
-            "{name} is part of the URL: github:OWNER/REPOSITORY/BRANCH, or ?{name}=… at the end of a git+https: URL"
-        )),
-        "owner" | "repo" | "dir" => {
-            Some("an input has a url, or a type with what belongs to it: not both".to_owned())
-        }
+        "ref" => Some(in_url("BRANCH", name)),
+        "rev" => Some(in_url("COMMIT", name)),
+        "dir" => Some("dir is part of the URL: ?dir=DIRECTORY at its end".to_owned()),
+        "owner" | "repo" => Some(
+            "give the input its address as a URL: url = \"github:OWNER/REPOSITORY\";".to_owned(),
+        ),
         _ => {
             let similar = similar_names(name, ["url", "flake", "follows", "inputs", "type"])?;
             Some(format!("did you mean {similar}?"))
         }
     }
+}
+
+/// Where the attribute `name`, a branch or a commit, is in a URL.
+fn in_url(value: &str, name: &str) -> String {
+    format!(
+        "{name} is part of the URL: github:OWNER/REPOSITORY/{value}, or ?{name}={value} at the end of a git+https: URL"
+    )
 }
 
 /// The URL that Nix does not know how to fetch.
@@ -80,9 +94,6 @@ fn nixos_system_hint(error: &NixError) -> Option<String> {
     let summary = error.summary.as_str();
     if !position.file.ends_with(NIXOS_SYSTEM_FILE) {
         return None;
-    }
-    if summary.ends_with("called without required argument 'modules'") {
-        return Some("give nixosSystem the argument modules = [ … ];".to_owned());
     }
     let name = quoted_after(summary, "called with unexpected argument")?;
     let similar = similar_names(name, NIXOS_SYSTEM_ARGUMENTS)?;
@@ -118,7 +129,8 @@ mod tests {
                 "{hint}"
             );
         }
-        assert!(attribute("owner").unwrap().contains("not both"));
+        assert!(attribute("owner").unwrap().contains("url = \"github:"));
+        assert!(attribute("dir").unwrap().contains("?dir="));
         assert_eq!(attribute("description"), None);
         let url = |url: &str| hint(&format!("input '{url}' is unsupported")).unwrap();
         assert_eq!(url("gihub:NixOS/nixpkgs"), "did you mean github:?");
@@ -129,8 +141,10 @@ mod tests {
         assert!(url("svn://x").contains("git+ssh: or https:"));
         let path = hint("path '/nix/store/0-source/github:NixOS/flake.nix' does not exist");
         assert!(path.unwrap().contains("github:OWNER/REPOSITORY"));
+        let set = hint("expected a set but got a string at /nix/store/0-source/flake.nix:2:3");
+        assert!(set.unwrap().contains("inputs.NAME.url"));
         let empty = hint("found circular import of flake 'path:'").unwrap();
-        assert_eq!(empty, "an input has an empty URL");
+        assert!(empty.contains("has an empty URL"), "{empty}");
     }
 
     #[test]
@@ -150,9 +164,6 @@ mod tests {
         let unexpected = "function 'anonymous lambda' called with unexpected argument 'module'";
         let rename = "rename the argument module of nixosSystem to modules";
         assert_eq!(hint(file, unexpected).as_deref(), Some(rename));
-        let missing = "function 'anonymous lambda' called without required argument 'modules'";
-        assert!(hint(file, missing).unwrap().contains("modules = [ … ]"));
-        assert_eq!(hint("/nix/store/0-source/flake.nix", missing), None);
         assert_eq!(hint("/build/config/c.nix", unexpected), None);
     }
 }

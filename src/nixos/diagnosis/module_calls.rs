@@ -52,9 +52,12 @@ pub(super) fn not_a_function(error: &NixError) -> Option<String> {
         .summary
         .starts_with("attempt to call something which is not a function");
     let Position { file, .. } = error.position.as_ref().filter(|_| is_call)?;
-    file.starts_with(CONFIG_DIR).then(|| {
-        "of two values side by side the first one is called as a function: write several values as a list, [ … ]".to_owned()
-    })
+    let hint = if error.summary.contains("but a float") {
+        "an address is a string, in double quotes"
+    } else {
+        "what stands before its argument there is no function: several values are a list, [ a b ], and two lists are joined by ++"
+    };
+    file.starts_with(CONFIG_DIR).then(|| hint.to_owned())
 }
 
 pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT,
-    NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
+    NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH,
+    TOKEN_CONCAT,
 };
 use rnix::{Root, SyntaxNode, TextSize};
 
@@ -17,6 +18,8 @@ pub(super) enum Role {
     Definition,
     /// It is an element of a list.
     Element,
+    /// It stands in a string: `${NAME}`.
+    Interpolated,
     Other,
 }
 
@@ -44,6 +47,8 @@ impl NameAt {
             Role::Definition
         } else if around == NODE_LIST {
             Role::Element
+        } else if around == NODE_INTERPOL {
+            Role::Interpolated
         } else {
             Role::Other
         };
@@ -168,6 +173,7 @@ mod tests {
             ),
             ("{ a = [ x.y.z ]; }", Role::Element, "x.y.z", "a"),
             ("{ a = [ (f x) ]; }", Role::Other, "x", "a"),
+            ("{ a = \"b ${x} c\"; }", Role::Interpolated, "x", "a"),
             ("{ a = [ b ] ++ x; }", Role::Other, "x", "a"),
             ("{ a = b == x; }", Role::Other, "x", "a"),
             ("{ a ? \"ä\" }: x", Role::Other, "x", ""),

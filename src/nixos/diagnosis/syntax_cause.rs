@@ -18,15 +18,24 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     if let Some(cause) = found.and_then(open_text) {
         return Some(cause);
     }
+    if let Some(hint) = wrong_token(text, position, summary) {
+        let line = position.line;
+        return Some(Cause { line, hint });
+    }
+    if has("unexpected end of file")
+        && let Some(cause) = found.and_then(wrong_bracket)
+    {
+        return Some(cause);
+    }
     if has("unexpected ']'")
         && let Some(cause) = list_without_bracket(text, position)
     {
         return Some(cause);
     }
-    if let Some(Cause { line, hint }) = with_without_semicolon(text, position.line)
+    if let Some(cause) = with_without_semicolon(text, position.line)
         && (has("expecting ';'") || has("unexpected end of file"))
     {
-        return Some(Cause { line, hint });
+        return Some(cause);
     }
     if has("expecting ';'") {
         let line = line_without_semicolon(text, position)?;
@@ -40,22 +49,6 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         );
         return Some(Cause { line, hint });
     }
-    let is_in_list = || {
-        let before = text_before(text, position)?;
-        let found = imbalance(before.strip_suffix(['+', '/', '=']).unwrap_or(before));
-        Some(matches!(
-            found,
-            Some(Imbalance::NotClosed { bracket: '[', .. })
-        ))
-    };
-    if has("unexpected '+'") && is_in_list() == Some(true) {
-        let hint =
-            "an element of a list that is more than one value needs parentheses: [ (a + b) ]";
-        return Some(Cause {
-            line: position.line,
-            hint: hint.to_owned(),
-        });
-    }
     // A definition where Nix still reads a list, however many are not closed.
     if has("unexpected '='")
         && let Some(Imbalance::NotClosed { bracket: '[', line }) =
@@ -65,6 +58,36 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
+}
+
+/// What to write in place of the token at `position`, where the text around it tells.
+fn wrong_token(text: &str, position: &Position, summary: &str) -> Option<String> {
+    let has = |text: &str| summary.contains(text);
+    let before = text_before(text, position)?;
+    let line = line_of(text, position.line)?;
+    let column = usize::try_from(position.column).ok()?;
+    let after = line.get(column..).unwrap_or_default().trim_start();
+    let ends_line = after.is_empty() || after.starts_with('#');
+    let open = imbalance(before);
+    let is_in_list = matches!(open, Some(Imbalance::NotClosed { bracket: '[', .. }));
+    let hint = if has("unexpected '+'") && is_in_list {
+        "an element of a list that is more than one value needs parentheses: [ (a + b) ]"
+    } else if has("unexpected ';'") && is_in_list && imbalance(text).is_none() {
+        "the elements of a list are separated by spaces: remove the `;`"
+    } else if has("unexpected '='") && is_in_list && imbalance(text).is_none() {
+        "an element of a list that has a `=` is a string, in double quotes: [ \"a=b\" ]"
+    } else if has("unexpected ']', expecting ';'") && before.trim_end().ends_with(']') {
+        "there is one `]` too many"
+    } else if has("unexpected ',', expecting ';'") && ends_line {
+        "write `;` in place of the comma: it ends a definition"
+    } else if has("unexpected ',', expecting ';'") {
+        "several values are a list, in brackets and without commas: [ a b ]"
+    } else if has("unexpected ',', expecting '}'") && before.trim_end().ends_with("...") {
+        "`...` is the last argument: { pkgs, lib, ... }:"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
 }
 
 /// The string or the comment that goes on to the end of the file.
@@ -144,16 +167,11 @@ fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
         let name = rest.trim_start().split(|c| !is_name(c)).next()?;
         let after = rest.trim_start().strip_prefix(name)?.trim_start();
         let is_set = ["pkgs", "lib"].contains(&name.split('.').next()?);
-        let is_wrong = is_set && after.starts_with('[');
-        is_wrong.then(|| {
-            (
-                line,
-                format!("write `with {name};` in line {line}, with a `;`"),
-            )
-        })
+        let is_wrong = is_set && (after.starts_with('[') || after.starts_with(':'));
+        let hint = format!("write `with {name};` in line {line}, with a `;`");
+        is_wrong.then_some(Cause { line, hint })
     });
-    let (line, hint) = found.last()?;
-    Some(Cause { line, hint })
+    found.last()
 }
 
 /// The line behind which a `;` is missing, where Nix met something else at `position`: the last one with code, if nothing but
@@ -215,11 +233,46 @@ mod tests {
     fn a_with_without_its_semicolon_is_found() {
         let line = |text: &str| with_without_semicolon(text, 3).map(|cause| cause.line);
         assert_eq!(line("{\n  a = with pkgs [ vim ];\n  b = 1;\n}"), Some(2));
+        assert_eq!(line("{\n  a = with pkgs: [ vim ];\n  b = 1;\n}"), Some(2));
         assert_eq!(line("{\n  a = with pkgs; [ vim ];\n  b = 1;\n}"), None);
         assert_eq!(line("{\n  # with pkgs [\n  b = 1;\n}"), None);
         assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
         assert_eq!(line("{\n  a = with f [ 1 ]; x;\n  b = 1;\n}"), None);
         assert_eq!(line("{\n  a = with pkgs { };\n}"), None);
+    }
+
+    /// The token is the last one of the line up to `|`, which is not in the text.
+    #[test]
+    fn a_token_is_explained_by_what_is_around_it() {
+        for (marked, summary, hint) in [
+            ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
+            ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
+            (
+                "{ a = [ b ]|]; }",
+                "unexpected ']', expecting ';'",
+                "one `]` too many",
+            ),
+            (
+                "{ a = b|,\n c = d; }",
+                "unexpected ',', expecting ';'",
+                "write `;`",
+            ),
+            ("{ a = b|, c; }", "unexpected ',', expecting ';'", "[ a b ]"),
+            (
+                "{ a, ...|, b }: a",
+                "unexpected ',', expecting '}'",
+                "is the last argument",
+            ),
+        ] {
+            let (before, after) = marked.split_once('|').unwrap();
+            let position = Position {
+                file: String::new(),
+                line: 1,
+                column: before.len() as u64 + 1,
+            };
+            let found = cause(&format!("{before}{after}"), &position, summary).unwrap();
+            assert!(found.hint.contains(hint), "{marked}: {}", found.hint);
+        }
     }
 
     #[test]

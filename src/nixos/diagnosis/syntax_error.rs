@@ -105,16 +105,14 @@ fn is_byte_order_mark(text: &str, position: &Position) -> bool {
 /// What to look for, by what the parser met and what it expected.
 pub(super) fn general_hint(summary: &str) -> &'static str {
     let has = |text: &str| summary.contains(text);
-    if has("unexpected ',', expecting ';'") {
-        "write `;` in place of the comma: it ends a definition"
-    } else if has("unexpected ';', expecting ')'") {
+    if has("unexpected ';', expecting ')'") {
         "write the `;` behind the `)`: a definition ends after its whole value"
     } else if has("expecting ';'") {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
     } else if has("unexpected EQ, expecting '.' or '='") {
         "write `=` in place of `==`, which compares two values"
     } else if has("expecting IN_KW") {
-        "write `in` before it: let … in { … }"
+        "the definitions of a `let` end with `in`: let … in { … }"
     } else if has("unexpected ','") {
         "remove the comma: the elements of a list are separated by spaces, and definitions end with `;`"
     } else if has("expecting ':'") {

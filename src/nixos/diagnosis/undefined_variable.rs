@@ -35,8 +35,32 @@ const NAMESPACES: [&str; 17] = [
 ];
 
 /// Endings of the names of files that configurations use.
-const FILE_TYPES: [&str; 11] = [
-    "conf", "ini", "json", "key", "nix", "pub", "service", "sh", "toml", "txt", "yaml",
+const FILE_TYPES: [&str; 9] = [
+    "conf", "ini", "json", "nix", "pub", "sh", "toml", "txt", "yaml",
+];
+/// Endings of the names of systemd's units.
+const UNIT_TYPES: [&str; 5] = ["mount", "service", "socket", "target", "timer"];
+/// Attributes that packages have, and options do not.
+const OF_PACKAGES: [&str; 7] = [
+    "bin",
+    "dev",
+    "doc",
+    "lib",
+    "out",
+    "override",
+    "overrideAttrs",
+];
+
+/// Functions that configurations use, and that are written with `builtins.` before them.
+const BUILTINS: [&str; 8] = [
+    "attrNames",
+    "elem",
+    "fetchGit",
+    "filter",
+    "fromJSON",
+    "pathExists",
+    "readFile",
+    "toJSON",
 ];
 
 /// The value that another language writes as `name`.
@@ -74,15 +98,32 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         .and_then(|at| file.by_place(name, at))
         .or_else(|| file.argument(name, at.as_ref()))
         .or_else(|| by_spelling(name))
-        .unwrap_or_else(|| match at.map(|at| at.role) {
-            Some(Role::Definition) => format!(
-                "a string is written in quotes: \"{name}\"; if it is a package, write pkgs.{name}"
-            ),
-            Some(Role::Element) => format!(
-                "if it is a package, write pkgs.{name}, or `with pkgs;` before the list: with pkgs; [ {name} … ]"
-            ),
-            Some(Role::Other) | None => package_or_spelling(name),
+        .unwrap_or_else(|| {
+            at.map_or_else(
+                || package_or_spelling(name),
+                |at| string_or_package(name, &at),
+            )
         })
+}
+
+fn string_or_package(name: &str, at: &NameAt) -> String {
+    let written = &at.written;
+    let attribute = at.attribute();
+    match at.role {
+        Role::Element if attribute == "extraGroups" => {
+            format!("a group is a string, in double quotes: \"{written}\"")
+        }
+        Role::Element if attribute.to_lowercase().ends_with("packages") => format!(
+            "if it is a package, write pkgs.{written}, or `with pkgs;` before the list: with pkgs; [ {written} … ]"
+        ),
+        Role::Definition | Role::Element => format!(
+            "a string is written in quotes: \"{written}\"; if it is a package, write pkgs.{written}"
+        ),
+        Role::Interpolated => format!(
+            "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \""
+        ),
+        Role::Other => package_or_spelling(name),
+    }
 }
 
 fn package_or_spelling(name: &str) -> String {
@@ -111,16 +152,23 @@ impl File<'_> {
         if let Some(value) = boolean(name) {
             return Some(boolean_hint(name, value, at));
         }
-        let is_element = at.role == Role::Element;
-        if is_element && at.attribute() == "extraGroups" {
-            return Some(format!("a group is a string, in double quotes: \"{name}\""));
+        if BUILTINS.contains(&name) {
+            return Some(format!("write builtins.{name}"));
         }
-        let (first, ending) = at.written.split_once('.')?;
-        if FILE_TYPES.contains(&ending) && first == name {
-            let written = &at.written;
+        let written = &at.written;
+        let (_, selected) = written.split_once('.')?;
+        if FILE_TYPES.contains(&selected) {
             return Some(format!("if the file {written} is meant, write ./{written}"));
         }
-        let is_option = NAMESPACES.contains(&name) && !is_element;
+        if UNIT_TYPES.contains(&selected) {
+            return Some(format!(
+                "a unit is a string, in double quotes: \"{written}\""
+            ));
+        }
+        let is_of_package = OF_PACKAGES
+            .iter()
+            .any(|of| selected.split('.').next() == Some(of));
+        let is_option = NAMESPACES.contains(&name) && at.role != Role::Element && !is_of_package;
         let is_input = self.is_flake && InputNames::read(self.text).inputs.contains(name);
         (is_option && !is_input).then(|| self.other_option(&at.written))
     }

@@ -75,17 +75,22 @@ fn a_password_in_plain_text_is_reported() {
 #[test]
 fn a_hash_that_is_none_is_reported() {
     let mut pi = user("pi", &[], "none");
-    pi["invalid_hash"] = json!(true);
+    pi["invalid_hash"] = json!("initialHashedPassword");
     let found = |users: Value| findings(&with(&[("/users", users)]), "aarch64-linux", None);
     let only = found(json!([pi]));
     assert_eq!(only.len(), 1, "{only:?}");
     assert_eq!(
         only[0].is,
-        "users.users.pi.hashedPassword, and no user has a key or another password"
+        "users.users.pi.initialHashedPassword, and no user has a key or another password"
     );
-    assert!(only[0].add[0].starts_with("users.users.pi.hashedPassword = "));
+    assert!(only[0].add[0].starts_with("users.users.pi.initialHashedPassword = "));
     let with_root = found(json!([user("root", &[KEY], "none"), pi]));
-    assert_eq!(with_root[0].is, "users.users.pi.hashedPassword");
+    assert_eq!(with_root[0].is, "users.users.pi.initialHashedPassword");
+    // The line lets the user in whom the list keeps out.
+    let shut = with(&[("/ssh/allowed", json!(["ann"]))]);
+    let shut = findings(&shut, "aarch64-linux", None).remove(0);
+    let admit = "services.openssh.settings.AllowUsers = [ \"ann\" \"root\" ];";
+    assert_eq!((shut.id, shut.add[0].as_str()), ("ssh-turns-away", admit));
 }
 
 #[test]

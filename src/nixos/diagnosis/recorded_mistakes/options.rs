@@ -82,7 +82,7 @@ fn definitions_beside_options_are_moved_into_config() {
     assert_hint(
         &options,
         message,
-        "put boot, and all other definitions, into config = { … }",
+        "put boot, and all others but imports, there",
     );
     let nix = recording("options-without-config", "nix")
         .replace("options.my.x = lib.mkOption { }", "config.my.x = 1");
@@ -94,7 +94,7 @@ fn definitions_beside_options_are_moved_into_config() {
 fn values_side_by_side_are_a_list() {
     let failure = recorded("with-parentheses");
     let message = "pi/c.nix:4:45: attempt to call something which is not a function";
-    assert_hint(&failure, message, "write several values as a list, [ … ]");
+    assert_hint(&failure, message, "several values are a list, [ a b ]");
 }
 
 #[test]

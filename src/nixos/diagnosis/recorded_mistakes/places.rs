@@ -66,7 +66,7 @@ fn a_wrong_character_is_named_with_what_replaces_it() {
         (
             recorded("let-without-in"),
             "pi/c.nix:4:1",
-            "write `in` before it",
+            "the definitions of a `let` end with `in`",
         ),
         (
             recorded("sum-in-list"),
