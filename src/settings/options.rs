@@ -115,7 +115,7 @@ pub struct Options {
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub boot_test: Option<bool>,
 
-    /// Binary caches to use instead of cache.nixos.org, which must be listed again to be kept; separated by spaces, empty for none [default: cache.nixos.org] [env: SDBUILD_SUBSTITUTERS]
+    /// URLs of the binary caches to use instead of that of cache.nixos.org, which must be listed again to be kept; separated by spaces, empty for none [default: that one] [env: SDBUILD_SUBSTITUTERS]
     #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub substituters: Option<WordList>,
 

@@ -240,5 +240,11 @@ mod tests {
         let offline = resolver.optional("offline", Some("SDBUILD_OFFLINE"), |o| o.offline);
         let message = offline.unwrap_err().to_string();
         assert_eq!(message, "SDBUILD_OFFLINE: `yes` is neither true nor false");
+        let is_true = ["1", "true"].map(bool::from_variable);
+        let is_false = ["0", "false"].map(bool::from_variable);
+        assert_eq!(
+            (is_true, is_false),
+            ([Ok(true), Ok(true)], [Ok(false), Ok(false)])
+        );
     }
 }

@@ -40,8 +40,14 @@ pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
 
 impl Value for bool {
     fn from_variable(text: &str) -> Result<Self, String> {
-        text.parse()
-            .map_err(|_| format!("`{text}` is neither true nor false"))
+        match text {
+            // As other programs have it.
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ => text
+                .parse()
+                .map_err(|_| format!("`{text}` is neither true nor false")),
+        }
     }
 }
 impl Value for String {}
