@@ -142,7 +142,7 @@ mod tests {
         let without_text = entries.find(|entry| entry.lines().nth(1).is_none_or(str::is_empty));
         assert_eq!(without_text, None);
         assert!(
-            page.contains("Binary caches to use instead"),
+            page.contains("URLs of the binary caches"),
             "of a flag that -h leaves out"
         );
         assert!(page.contains(".TP\nsdbuild build\n"), "{page:.3000}");

@@ -3,8 +3,9 @@
 use super::Severity;
 use super::facts::ConfigFacts;
 
-/// One rule. In `add`, `{system}`, `{port}`, `{release}`, `{stored}`, the first user with a stored password, `{invalid}`, the
-/// first option that has no hash, `{admit}`, what lets a user with a key or a password in, `{locked out}`, the first user without key and password, and `{locale}` and `{time zone}`, those that may be meant, are replaced.
+/// One rule. In `add` these are replaced: `{system}`, `{port}` and `{release}`; `{stored}`, the first user with a stored password;
+/// `{invalid}`, the first option that has no hash; `{admit}`, the line that lets a user with a key or a password in; `{locked out}`,
+/// the first user without key and password; `{locale}` and `{time zone}`, those that may be meant.
 pub(super) struct Rule {
     pub(super) id: &'static str,
     pub(super) severity: Severity,
