@@ -1,13 +1,14 @@
 //! Files that get their name when they are complete: a kill leaves the old file, or none.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::os::unix::fs::fchown;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::locked_file;
+use super::locked_file::{self, Owner};
+use super::parent_dir::parent_dir;
 
 /// Prefix of the names of files that do not have their own yet.
 pub const HIDDEN_PREFIX: &str = ".sdbuild-";
@@ -16,8 +17,25 @@ const OPEN_FILES: &str = "/proc/self/fd";
 
 /// Writes `text` to the file `path`, or replaces it, with the permissions `mode`.
 pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    CompleteFile::write(dir.unwrap_or(Path::new(".")), text, mode, None)?.replace(path)
+    CompleteFile::write(parent_dir(path), text, mode, None)?.replace(path)
+}
+
+/// Creates `path`, which must not exist, with `text` in it and locked until the result is dropped; directories above it that are missing
+/// are made. By that name it is never seen incomplete or unlocked.
+///
+/// # Errors
+///
+/// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name; also on a file system without locks.
+pub fn create_locked(path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
+    let dir = parent_dir(path);
+    fs::create_dir_all(dir)?;
+    let file = CompleteFile::write(dir, text, mode, None)?.create(path)?;
+    if locked_file::owner(path) == Owner::Alive {
+        return Ok(file);
+    }
+    fs::remove_file(path).ok();
+    let text = "the file system does not support locks";
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
 }
 
 /// A file that is complete on the disk, and does not have its name yet. Without one, it is removed when this value is dropped, and by
@@ -40,11 +58,6 @@ impl CompleteFile {
         mode: u32,
         owner: Option<(u32, u32)>,
     ) -> io::Result<Self> {
-        let dir = if dir.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            dir
-        };
         let unnamed = locked_file::create_unnamed(dir, mode);
         let mut created = match unnamed {
             Ok(_) if !Path::new(OPEN_FILES).exists() => Self::create_hidden(dir, mode)?,
@@ -104,16 +117,17 @@ impl CompleteFile {
         hidden.persist(path).map_err(|error| error.error)
     }
 
-    /// Gives the file the name `path`, in its directory.
+    /// Gives the file the name `path`, in its directory. The result is the open file, locked where the file system has locks.
     ///
     /// # Errors
     ///
     /// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name.
-    pub fn create(self, path: &Path) -> io::Result<()> {
+    pub fn create(self, path: &Path) -> io::Result<File> {
         match self.hidden {
-            Some(hidden) => hidden.persist_noclobber(path).map_err(|error| error.error),
-            None => locked_file::link(&self.file, path),
+            Some(hidden) => hidden.persist_noclobber(path)?,
+            None => locked_file::link(&self.file, path)?,
         }
+        Ok(self.file)
     }
 }
 
@@ -164,6 +178,15 @@ mod tests {
             file().replace(&path).unwrap();
             assert_eq!(names(dir.path()), ["a"]);
         }
+        let locked = dir.path().join("new/c");
+        let file = create_locked(&locked, 0o600, b"text").unwrap();
+        assert_eq!(fs::read_to_string(&locked).unwrap(), "text");
+        assert_eq!(locked_file::owner(&locked), Owner::Alive);
+        let error = create_locked(&locked, 0o600, b"").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        drop(file);
+        assert_eq!(locked_file::owner(&locked), Owner::Gone);
+        assert_eq!(names(locked.parent().unwrap()), ["c"]);
         let missing = CompleteFile::write(&dir.path().join("b"), "", 0o600, None).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }

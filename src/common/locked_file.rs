@@ -3,10 +3,10 @@
 //! The kernel releases the lock however a process ends, so an unlocked file is stale, at once and without
 //! doubt. A file is locked before it gets its name, so that it is never seen unlocked while its owner lives:
 //! it is created without a name (`O_TMPFILE`) and linked. Where the file system has no such files it is
-//! created under a temporary name and renamed by the caller.
+//! created under a temporary name and renamed by the caller (`super::atomic_file`).
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -57,55 +57,6 @@ pub fn link(file: &File, path: &Path) -> io::Result<()> {
     let open = format!("/proc/self/fd/{}", file.as_raw_fd());
     let flags = AtFlags::AT_SYMLINK_FOLLOW;
     Ok(linkat(AT_FDCWD, open.as_str(), AT_FDCWD, path, flags)?)
-}
-
-/// Creates `path`, which must not exist, with `text` in it and locked; directories above it that are missing are made. By that
-/// name it is never seen incomplete or unlocked.
-///
-/// # Errors
-///
-/// Also on a file system without locks.
-pub fn create_owned(path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
-    let (dir, name) = parts(path)?;
-    fs::create_dir_all(dir)?;
-    let linked = write_and_link(dir, path, mode, text);
-    let file = match linked {
-        // Another process made it; renaming would replace it.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(error),
-        linked => linked.or_else(|_| write_and_rename(&dir.join(name), path, mode, text))?,
-    };
-    if owner(path) == Owner::Alive {
-        return Ok(file);
-    }
-    fs::remove_file(path).ok();
-    let text = "the file system does not support locks";
-    Err(io::Error::new(io::ErrorKind::Unsupported, text))
-}
-
-/// The directory of `path`, and the temporary name of the file in it.
-fn parts(path: &Path) -> io::Result<(&Path, String)> {
-    let name = path.file_name().and_then(|name| name.to_str());
-    let parts = path.parent().zip(name);
-    let (dir, name) = parts.ok_or(io::ErrorKind::InvalidInput)?;
-    Ok((dir, format!(".new-{name}")))
-}
-
-fn write_and_link(dir: &Path, path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
-    let mut file = create_unnamed(dir, mode)?;
-    file.write_all(text)?;
-    link(&file, path)?;
-    Ok(file)
-}
-
-/// For file systems where a file always has a name; a kill in the middle leaves the temporary name.
-fn write_and_rename(temporary: &Path, path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
-    let mut file = create_named(temporary, mode)?;
-    let written = file.write_all(text);
-    if let Err(error) = written.and_then(|()| fs::rename(temporary, path)) {
-        fs::remove_file(temporary).ok();
-        return Err(error);
-    }
-    Ok(file)
 }
 
 /// Waits until no other process holds the directory `dir` locked, and locks it until the result is dropped. Where the file system does not
@@ -180,6 +131,8 @@ fn read_write(mode: u32) -> OpenOptions {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -197,24 +150,6 @@ mod tests {
         let stale = open_stale(&path).unwrap();
         assert_eq!(owner(&path), Owner::Alive, "now locked by this process");
         drop(stale);
-    }
-
-    #[test]
-    fn both_ways_to_create_an_owned_file_write_and_lock_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let [one, two] = ["one", "two"].map(|name| dir.path().join(name));
-        let temporary = dir.path().join(".new-two");
-        let linked = write_and_link(dir.path(), &one, 0o600, b"text").unwrap();
-        let renamed = write_and_rename(&temporary, &two, 0o600, b"text").unwrap();
-        for path in [&one, &two] {
-            assert_eq!(fs::read_to_string(path).unwrap(), "text");
-            assert_eq!(owner(path), Owner::Alive);
-        }
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
-        drop((linked, renamed));
-        let below = dir.path().join("new/three");
-        drop(create_owned(&below, 0o600, b"").unwrap());
-        assert_eq!(owner(&below), Owner::Gone);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{locked_file, plain_file};
+use super::{atomic_file, locked_file, plain_file};
 
 /// Records name images and addresses, which are the user's own.
 const RECORD_MODE: u32 = 0o600;
@@ -31,7 +31,7 @@ impl<E: Serialize + DeserializeOwned> LockedRecord<E> {
     /// Creates the record at `path`, which must not exist, with its first entry.
     pub fn create(path: &Path, first: &E) -> io::Result<Self> {
         let line = line_of(first)?;
-        let lock = locked_file::create_owned(path, RECORD_MODE, line.as_bytes())?;
+        let lock = atomic_file::create_locked(path, RECORD_MODE, line.as_bytes())?;
         // Without an owner it would look like one that was left.
         Self::of(path.to_owned(), lock).inspect_err(|_| {
             fs::remove_file(path).ok();

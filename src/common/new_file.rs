@@ -3,11 +3,12 @@
 use std::fs::Permissions;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::atomic_file::CompleteFile;
 use super::created_dirs::CreatedDirs;
 use super::failure::{Class, Failure, OrFail as _};
+use super::parent_dir::parent_dir;
 use super::shell_word::quoted;
 
 /// Read permission of a new file.
@@ -37,17 +38,17 @@ pub fn write(
     owner: Option<(u32, u32)>,
 ) -> Result<(), Failure> {
     let shown = path.display();
-    let dir = path.parent().map_or_else(PathBuf::new, Path::to_owned);
+    let dir = parent_dir(path);
     // An early error; `CompleteFile::create` below is what guarantees it.
     is_free(path)?;
     let write_complete = || {
-        std::fs::metadata(&dir)?;
-        CompleteFile::write(&dir, content, access.mode(), owner)
+        std::fs::metadata(dir)?;
+        CompleteFile::write(dir, content, access.mode(), owner)
     };
-    let file = write_complete().map_err(|error| not_written(error, &dir, path))?;
+    let file = write_complete().map_err(|error| not_written(error, dir, path))?;
     match file.create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(exists(path)),
-        created => created.or_environment(format!("write {shown}")),
+        created => created.map(drop).or_environment(format!("write {shown}")),
     }
 }
 

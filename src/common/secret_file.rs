@@ -6,14 +6,16 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use super::atomic_file::CompleteFile;
+use super::parent_dir::parent_dir;
 
 /// Writes `text` to the new file `path`, with mode 0600; directories above it that are missing are made for this user only.
 /// The file is complete or not there at all. Fails with `AlreadyExists` if `path` exists.
 pub fn create(path: &Path, text: &str) -> io::Result<()> {
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
-    let dir = dir.unwrap_or_else(|| Path::new("."));
+    let dir = parent_dir(path);
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    CompleteFile::write(dir, text, 0o600, None)?.create(path)
+    CompleteFile::write(dir, text, 0o600, None)?
+        .create(path)
+        .map(drop)
 }
 
 #[cfg(test)]

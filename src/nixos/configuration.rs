@@ -18,6 +18,7 @@ use crate::common::cancel::Cancel;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::image_name::{is_image, is_output};
+use crate::common::parent_dir::parent_dir;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::terminal::output_files;
@@ -153,11 +154,7 @@ fn below(root: &Path, file: &Path) -> Result<(PathBuf, PathBuf, String), Failure
 /// directory is resolved here as well; a link that stays inside is kept.
 fn split_path(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
     let no_name = || std::io::Error::other("it has no file name");
-    let parent = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let dir = parent.canonicalize()?;
+    let dir = parent_dir(path).canonicalize()?;
     let real = path.canonicalize()?;
     if real.starts_with(&dir) {
         let name = path.file_name().ok_or_else(no_name)?.to_owned();

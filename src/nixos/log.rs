@@ -60,6 +60,18 @@ pub struct Position {
     pub column: u64,
 }
 
+impl Position {
+    /// Its offset in `text`, the file's content, in bytes from 0: its length for a line behind the last one. `None` without a column,
+    /// or if it is behind the text.
+    pub fn offset(&self, text: &str) -> Option<usize> {
+        let lines_before = usize::try_from(self.line).ok()?.checked_sub(1)?;
+        let column = usize::try_from(self.column).ok()?.checked_sub(1)?;
+        let lines = text.split_inclusive('\n').take(lines_before);
+        let offset = lines.map(str::len).sum::<usize>() + column;
+        (offset <= text.len()).then_some(offset)
+    }
+}
+
 /// An error message of Nix, with its position in the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NixError {

@@ -5,20 +5,16 @@ use std::io;
 use std::path::Path;
 
 use crate::common::failure::{Class, Failure};
+use crate::common::parent_dir::parent_dir;
 use crate::common::writable_dir::try_to_write;
 
 /// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
 /// Leaves nothing behind.
 pub fn preflight(dir: &Path) -> Vec<Failure> {
     let shown = dir.display();
-    let existing = match (fs::symlink_metadata(dir), dir.parent()) {
-        (Err(e), Some(parent)) if e.kind() == io::ErrorKind::NotFound => {
-            let parent = if parent.as_os_str().is_empty() {
-                Path::new(".")
-            } else {
-                parent
-            };
-            return preflight(parent);
+    let existing = match fs::symlink_metadata(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && dir.parent().is_some() => {
+            return preflight(parent_dir(dir));
         }
         _ => fs::metadata(dir),
     };

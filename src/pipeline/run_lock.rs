@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
+use crate::common::atomic_file;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::locked_file::{self, Owner};
 use crate::common::plain_file;
@@ -98,7 +99,7 @@ impl RunLocks {
     pub(super) fn acquire(&self, run: &RunId) -> Result<RunLock, Failure> {
         let path = self.path(run);
         let text = self.endpoint.as_bytes();
-        let file = locked_file::create_owned(&path, LOCK_MODE, text)
+        let file = atomic_file::create_locked(&path, LOCK_MODE, text)
             .or_environment(format!("lock {}", path.display()))?;
         Ok(RunLock { path, _file: file })
     }

@@ -81,6 +81,20 @@ struct Scanner<'a> {
 
 /// The first imbalance of `text`, if there is one.
 pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
+    match scan(text) {
+        Ok(scanner) => scanner.open_end(),
+        Err(found) => Some(found),
+    }
+}
+
+/// The brackets that are open at the end of `text`, the outermost first; that of `${` is `$`. None if they do not match before.
+pub(super) fn open_brackets(text: &str) -> Vec<char> {
+    let open = scan(text).map_or_else(|_| Vec::new(), |scanner| scanner.open);
+    open.into_iter().map(|(bracket, _)| bracket).collect()
+}
+
+/// The state at the end of `text`, or the first imbalance before.
+fn scan(text: &str) -> Result<Scanner<'_>, Imbalance> {
     let mut scanner = Scanner {
         text,
         rest: text,
@@ -99,31 +113,36 @@ pub(super) fn imbalance(text: &str) -> Option<Imbalance> {
                 None
             }
         };
-        if found.is_some() {
-            return found;
+        if let Some(found) = found {
+            return Err(found);
         }
     }
-    match scanner.parts.last() {
-        // Its quote was meant to end the string around it.
-        Some(Part::String(line)) if scanner.open.last() == Some(&('$', *line)) => {
-            Some(Imbalance::NotClosed {
-                bracket: '$',
-                line: *line,
-            })
-        }
-        Some(Part::String(line)) => Some(Imbalance::OpenString { line: *line }),
-        Some(Part::IndentedString(line)) => Some(Imbalance::OpenIndentedString {
-            line: scanner.without_end.unwrap_or(*line),
-        }),
-        Some(Part::Code) | None => {
-            let last = scanner.open.pop()?;
-            let (bracket, line) = scanner.closed_outside.unwrap_or(last);
-            Some(Imbalance::NotClosed { bracket, line })
-        }
-    }
+    Ok(scanner)
 }
 
 impl Scanner<'_> {
+    /// What is still open.
+    fn open_end(&self) -> Option<Imbalance> {
+        match self.parts.last() {
+            // Its quote was meant to end the string around it.
+            Some(Part::String(line)) if self.open.last() == Some(&('$', *line)) => {
+                Some(Imbalance::NotClosed {
+                    bracket: '$',
+                    line: *line,
+                })
+            }
+            Some(Part::String(line)) => Some(Imbalance::OpenString { line: *line }),
+            Some(Part::IndentedString(line)) => Some(Imbalance::OpenIndentedString {
+                line: self.without_end.unwrap_or(*line),
+            }),
+            Some(Part::Code) | None => {
+                let last = self.open.last()?;
+                let (bracket, line) = self.closed_outside.unwrap_or(*last);
+                Some(Imbalance::NotClosed { bracket, line })
+            }
+        }
+    }
+
     /// Goes on by `bytes`, which end at a character.
     fn skip(&mut self, bytes: usize) {
         let (skipped, rest) = self.rest.split_at_checked(bytes).unwrap_or((self.rest, ""));

@@ -69,11 +69,10 @@ pub(super) fn outputs_hint(context: &ExitContext<'_>, error: &NixError) -> Optio
     let is_call = error
         .summary
         .starts_with("function 'outputs' called with unexpected argument");
-    let Position { file, line, .. } = error.position.as_ref().filter(|_| is_call)?;
-    let text = context.files?.text(file)?;
-    let index = usize::try_from(*line).ok()?.checked_sub(1)?;
-    let start: usize = text.split_inclusive('\n').take(index).map(str::len).sum();
-    let (_, function) = text.get(start..)?.split_once('{')?;
+    let position = error.position.as_ref().filter(|_| is_call)?;
+    let text = context.files?.text(&position.file)?;
+    let line = position.line;
+    let (_, function) = text.get(position.offset(&text)?..)?.split_once('{')?;
     let (arguments, _) = function.split_once('}')?;
     let named = arguments.split(',').map(str::trim);
     let named = named.filter(|name| !["", "self", "..."].contains(name));

@@ -115,10 +115,7 @@ pub(super) fn top_level_names(text: &str) -> BTreeSet<String> {
 
 /// The smallest syntax node at `position` of `text`.
 fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
-    let line = usize::try_from(position.line).ok()?.checked_sub(1)?;
-    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
-    let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    let offset = TextSize::try_from(start + column).ok()?;
+    let offset = TextSize::try_from(position.offset(text)?).ok()?;
     let root = Root::parse(text).syntax();
     if offset >= root.text_range().end() {
         return None;

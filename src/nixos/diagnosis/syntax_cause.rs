@@ -1,6 +1,6 @@
 //! The mistake behind a syntax error, which Nix notices only later in the file. Pure.
 
-use super::brackets::{Imbalance, imbalance};
+use super::brackets::{Imbalance, imbalance, open_brackets};
 use crate::nixos::log::Position;
 
 /// The mistake that Nix noticed only later.
@@ -68,8 +68,7 @@ fn wrong_token(text: &str, position: &Position, summary: &str) -> Option<String>
     let column = usize::try_from(position.column).ok()?;
     let after = line.get(column..).unwrap_or_default().trim_start();
     let ends_line = after.is_empty() || after.starts_with('#');
-    let open = imbalance(before);
-    let is_in_list = matches!(open, Some(Imbalance::NotClosed { bracket: '[', .. }));
+    let is_in_list = open_brackets(before).last() == Some(&'[');
     let hint = if has("unexpected '+'") && is_in_list {
         "an element of a list that is more than one value needs parentheses: [ (a + b) ]"
     } else if has("unexpected ';'") && is_in_list && imbalance(text).is_none() {
@@ -138,7 +137,7 @@ fn wrong_bracket(found: Imbalance) -> Option<Cause> {
 fn list_without_bracket(text: &str, position: &Position) -> Option<Cause> {
     let before = text_before(text, position)?;
     // Another bracket may be open inside of it.
-    let is_in_list = before.matches('[').count() > before.matches(']').count();
+    let is_in_list = open_brackets(before).contains(&'[');
     let lines: Vec<(u64, &str)> = (1..).zip(before.lines()).collect();
     let begins = |line: &str| {
         line.split('#')
@@ -199,10 +198,7 @@ const MAX_LINES_BEFORE: usize = 50;
 
 /// The text in front of `position`.
 fn text_before<'a>(text: &'a str, position: &Position) -> Option<&'a str> {
-    let line = usize::try_from(position.line).ok()?.checked_sub(1)?;
-    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
-    let lines: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
-    text.get(..lines + column)
+    text.get(..position.offset(text)?)
 }
 
 /// The last line of `text` with which everything is closed that was open.

@@ -10,6 +10,7 @@ use super::Locked;
 use crate::common::atomic_file::CompleteFile;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::http_url::{self, HttpUrlError};
+use crate::common::parent_dir::parent_dir;
 use crate::common::plain_file;
 
 /// Largest lock file that is read, in bytes.
@@ -99,10 +100,7 @@ pub fn write(path: &Path, entries: &[Locked]) -> Result<(), Failure> {
 /// Replaces the file at `path` by one with `text`, which is complete or not there at all.
 pub fn replace_file(path: &Path, text: &str) -> Result<(), Failure> {
     let shown = path.display();
-    let dir = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let dir = parent_dir(path);
     let written = CompleteFile::write(dir, text, 0o644, None).and_then(|complete| {
         chown_to_owner_of(complete.file(), dir);
         complete.replace(path)

@@ -253,6 +253,20 @@ fn an_error_has_its_position() {
 }
 
 #[test]
+fn a_position_has_an_offset_in_the_text() {
+    let offset = |line, column| {
+        let file = String::new();
+        Position { file, line, column }.offset("ab\ncd")
+    };
+    assert_eq!(offset(1, 1), Some(0));
+    assert_eq!(offset(2, 2), Some(4));
+    assert_eq!(offset(2, 3), Some(5), "the end");
+    assert_eq!(offset(2, 4), None);
+    assert_eq!(offset(2, 0), None, "Nix knows no column");
+    assert_eq!(offset(0, 1), None);
+}
+
+#[test]
 fn unknown_lines_are_text() {
     let mut log = Log::default();
     for line in [

@@ -20,6 +20,7 @@ use self::paths::{BLOBS, INDEX, MARKER, MAX_JSON_BYTES};
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::parent_dir::parent_dir;
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::shell_word::quoted;
 use crate::common::{atomic_file, plain_file};
@@ -123,8 +124,7 @@ impl Target {
         let operation = format!("write {shown}");
         let entries = match fs::read_dir(dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
-                let parent = parent.unwrap_or(Path::new(".")).to_owned();
+                let parent = parent_dir(dir).to_owned();
                 if !parent.is_dir() {
                     let word = quoted(&parent.to_string_lossy());
                     let missing =
