@@ -10,7 +10,7 @@ use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::event::Phase;
 use crate::common::failure::{Failure, OrFail as _};
-use crate::image::{DiskForm, Error, ImageFile, ImageKind};
+use crate::image::{DiskForm, Error, ImageFile, ImageKind, InstalledSystem};
 
 /// An image that stays readable as long as this value lives.
 #[derive(Debug)]
@@ -45,6 +45,17 @@ impl Disk {
     /// The format of the disk file.
     pub(super) fn form(&self) -> DiskForm {
         self.form
+    }
+
+    /// What the disk tells of the system on it; nothing where it cannot be read, which is no reason not to boot it.
+    pub(super) async fn installed_system(
+        &self,
+        context: &Context,
+    ) -> Result<InstalledSystem, Failure> {
+        let (file, form, cancel) = (self.file()?, self.form, context.cancel.clone());
+        let read = tokio::task::spawn_blocking(move || InstalledSystem::read(file, form, &cancel));
+        let read = context.cancel.race(read).await?;
+        Ok(read.or_internal("read the image")?.unwrap_or_default())
     }
 
     /// The length in bytes, of a block device as well.

@@ -3,19 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::boot::disk::Disk;
 use crate::boot::request::BootRequest;
 use crate::boot::{login_keys, seed_disk};
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
-use crate::image::key_lists;
+use crate::common::failure::Failure;
 
 /// Completes the login of `request`: its user, if none was named, and `keys`, if there are none, with those of the user's that the
-/// image on `disk` or its seed accepts.
+/// image, with `lists` by user, or its seed accepts.
 pub(super) async fn complete(
     request: &mut BootRequest,
     keys: &mut Vec<PathBuf>,
-    disk: &Disk,
+    lists: &BTreeMap<String, String>,
     context: &Context,
 ) -> Result<(), Failure> {
     let home = request.home.as_deref().filter(|_| keys.is_empty());
@@ -25,9 +23,8 @@ pub(super) async fn complete(
     if !login.is_default_user && home.is_none() {
         return Ok(());
     }
-    let lists = lists_on(disk, context).await?;
     if login.is_default_user
-        && let Some(only) = only_user(&lists)
+        && let Some(only) = only_user(lists)
         && only != login.user
     {
         let text = format!("logging in as {only}, the only user with a key in the image");
@@ -43,16 +40,6 @@ pub(super) async fn complete(
         *keys = login_keys::keys_at(home, accepted.join("\n"), path, cancel).await?;
     }
     Ok(())
-}
-
-/// The lists of keys of the image on `disk`, by user; empty if that is unknown.
-async fn lists_on(disk: &Disk, context: &Context) -> Result<BTreeMap<String, String>, Failure> {
-    let (file, form, cancel) = (disk.file()?, disk.form(), context.cancel.clone());
-    let look = tokio::task::spawn_blocking(move || key_lists(file, form, &cancel));
-    let looked = context.cancel.race(look).await?;
-    let lists = looked.or_internal("look for keys in the image")?;
-    // What cannot be read of the image is no reason not to boot it.
-    Ok(lists.unwrap_or_default())
 }
 
 /// The user with a list, if there is a single one.

@@ -15,12 +15,13 @@ use crate::boot::session::{BootSession, Source};
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
 use crate::boot::{console_session, disk_login, login_session, prompt_session};
+use crate::common::board::{Board, generic_machine};
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::system::ReportedArchitecture;
 use crate::engine::Engine;
-use crate::image::ImageFile;
+use crate::image::{ImageFile, InstalledSystem};
 
 /// The method by which `image` is booted, from its content.
 pub fn boot_method_of(image: &Path) -> Result<BootMethod, Failure> {
@@ -55,6 +56,19 @@ pub fn check_architecture(of_image: &ReportedArchitecture, engine: &Engine) -> R
     })
 }
 
+/// Refuses an image of another system than the one that `board` boots: its firmware would find nothing to start.
+fn check_system(image: &Path, installed: &InstalledSystem, board: &Board) -> Result<(), Failure> {
+    match installed.system {
+        Some(system) if system != board.system => {
+            let (image, title, other) = (image.display(), board.title, board.system);
+            let text = format!("{image} is for {system}, and {title} boots {other}");
+            let own = generic_machine(system);
+            Err(Failure::usage(text).hint(format!("--board {} boots it", own.name)))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Checks everything that booting needs besides the image; with `on_host` QEMU on the host too.
 pub fn check_tools(request: &BootRequest, on_host: bool) -> Result<(), Failure> {
     tools::find(request, on_host).map(drop)
@@ -86,7 +100,10 @@ pub async fn boot(
     }
     let disk = prepare(file, image, &request.scratch, context).await?;
     let mut request = request.clone();
-    disk_login::complete(&mut request, &mut tools.keys, &disk, context).await?;
+    let installed = disk.installed_system(context).await?;
+    check_system(image, &installed, request.board)?;
+    let lists = &installed.key_lists;
+    disk_login::complete(&mut request, &mut tools.keys, lists, context).await?;
     let request = &request;
     std::fs::create_dir_all(&request.scratch)
         .or_environment(format!("create {}", request.scratch.display()))?;
@@ -201,5 +218,29 @@ fn open(
             failure.others.extend(more);
             Err(failure)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::system::System;
+
+    #[test]
+    fn an_image_of_another_system_is_refused() {
+        let board = generic_machine(System::X8664Linux);
+        let check = |system| {
+            let installed = InstalledSystem {
+                system,
+                ..InstalledSystem::default()
+            };
+            check_system(Path::new("a.img"), &installed, board)
+        };
+        let refused = check(Some(System::Aarch64Linux)).unwrap_err();
+        assert_eq!(refused.hints, ["--board virt boots it"]);
+        let text = refused.to_string();
+        assert!(text.contains("a.img is for aarch64-linux, and "), "{text}");
+        check(Some(System::X8664Linux)).unwrap();
+        check(None).unwrap();
     }
 }

@@ -1,16 +1,11 @@
 //! The SSH keys that the NixOS system of an image accepts.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 
-use super::boot::BootReport;
-use super::cluster_disk::disk_in;
+use super::boot::Volume;
 use super::entry::Entry;
 use super::error::Error;
 use super::files::FileSystem;
-use super::report::Layout;
-use super::virtual_disk::DiskForm;
-use crate::common::cancel::Cancel;
 
 /// Bytes that are read of a user's list of keys.
 pub const MAX_KEY_LIST_BYTES: usize = 256 * 1024;
@@ -33,18 +28,13 @@ fn is_user_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_plain)
 }
 
-/// The lines of NixOS's lists of keys on the disk that `file` holds in `form`, by user; empty if there is no NixOS.
-pub fn key_lists(
-    file: File,
-    form: DiskForm,
-    cancel: &Cancel,
+/// The lines of the lists of keys of the NixOS system at the path `system` on one of `volumes`, by user.
+pub(super) fn key_lists(
+    volumes: &[Volume],
+    system: &str,
 ) -> Result<BTreeMap<String, String>, Error> {
-    let layout = Layout::read(&disk_in(file, form, cancel)?)?;
-    let Some(system) = BootReport::find(&layout.volumes)?.system.path else {
-        return Ok(BTreeMap::new());
-    };
-    let directory = directory(&system);
-    for volume in &layout.volumes {
+    let directory = directory(system);
+    for volume in volumes {
         // It is on one of them.
         if let Ok(entries) = volume.fs.list(&directory) {
             return lists_in(&volume.fs, &directory, entries);

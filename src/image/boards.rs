@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use super::boot::{BootReport, LoaderKind, Volume};
+use super::boot::{BootReport, LoaderKind, UEFI_ARM, UEFI_PC, Volume};
 use super::disk::Section;
 use super::entry::EntryKind;
 use super::error::Error;
 use super::files::FileSystem;
-use super::kernel::KernelFormat;
 use super::partition::SECTOR_BYTES;
 use super::pi_boot::PiBoot;
 use super::u_boot::UBootBinary;
@@ -18,9 +17,6 @@ use crate::common::to_usize::to_usize;
 
 /// Bytes of a boot loader that are read. U-Boot has less than 2 MiB.
 const MAX_LOADER_BYTES: usize = 8 << 20;
-/// What UEFI starts from a disk on which nothing is installed, by its specification, on 64-bit ARM and on a PC.
-const UEFI_ARM: &str = "/EFI/BOOT/BOOTAA64.EFI";
-const UEFI_PC: &str = "/EFI/BOOT/BOOTX64.EFI";
 /// Bytes in front of the first partition that are searched for U-Boot.
 const MAX_GAP_BYTES: u64 = 32 << 20;
 
@@ -54,9 +50,7 @@ pub(super) struct ImageParts<'a> {
 
 /// The report for every board of the image's architecture; empty for an image that nothing starts.
 pub(super) fn judge(parts: ImageParts<'_>) -> Result<Vec<BoardReport>, Error> {
-    let kernel = parts.boot.kernel.as_ref();
-    let is_pc = kernel.is_some_and(|kernel| kernel.format == KernelFormat::X86)
-        || parts.starts_by_uefi(UEFI_PC) && !parts.starts_by_uefi(UEFI_ARM);
+    let is_pc = parts.boot.target() == Some(System::X8664Linux);
     let gap = parts.gap()?;
     let boards: Vec<_> = boards_of(System::Aarch64Linux).collect();
     let has_header = boards.iter().any(|board| match &board.start {
@@ -125,7 +119,7 @@ impl ImageParts<'_> {
                 self.tree_of_menu(u_boot.device_tree, report)?;
             }
             Start::Uefi => {
-                if !self.starts_by_uefi(UEFI_ARM) {
+                if !self.boot.has_program(UEFI_ARM) {
                     report.missing.push(format!("a UEFI program, {UEFI_ARM}"));
                 }
             }
@@ -140,15 +134,9 @@ impl ImageParts<'_> {
         self.boot.loaders.iter().any(|loader| loader.kind == kind)
     }
 
-    /// Whether UEFI finds the program of that path.
-    fn starts_by_uefi(&self, program: &str) -> bool {
-        let mut files = self.boot.loaders.iter().flat_map(|loader| &loader.files);
-        files.any(|file| file.eq_ignore_ascii_case(program))
-    }
-
     /// Adds what the boot menu lacks. Without one the UEFI program `program` starts the image.
     fn menu(&self, program: &str, report: &mut BoardReport) {
-        if !self.has(LoaderKind::Extlinux) && !self.starts_by_uefi(program) {
+        if !self.has(LoaderKind::Extlinux) && !self.boot.has_program(program) {
             report
                 .missing
                 .push("a boot menu, /boot/extlinux/extlinux.conf".to_owned());

@@ -8,8 +8,9 @@ use super::extlinux::{self, MenuEntry};
 use super::files::FileSystem;
 use super::grub;
 use super::iso::ElToritoEntry;
-use super::kernel::{self, Kernel};
+use super::kernel::{self, Kernel, KernelFormat};
 use super::systemd_boot;
+use crate::common::system::System;
 
 /// The menu of GRUB on nixpkgs' ISO images.
 const GRUB: &str = "/EFI/BOOT/grub.cfg";
@@ -17,6 +18,9 @@ const GRUB: &str = "/EFI/BOOT/grub.cfg";
 const ISO_VERSION: &str = "/version.txt";
 /// Where U-Boot looks for a menu on a partition, in its order (`boot_prefixes`).
 const EXTLINUX: [&str; 2] = ["/extlinux/extlinux.conf", "/boot/extlinux/extlinux.conf"];
+/// What UEFI starts from a disk on which nothing is installed, by its specification, on 64-bit ARM and on a PC.
+pub(super) const UEFI_ARM: &str = "/EFI/BOOT/BOOTAA64.EFI";
+pub(super) const UEFI_PC: &str = "/EFI/BOOT/BOOTX64.EFI";
 /// Bytes of a boot loader's configuration that are read.
 const MAX_CONFIG_BYTES: usize = 256 * 1024;
 /// The kernels that the Raspberry Pi's firmware starts without a configuration, 64-bit ones first.
@@ -130,6 +134,27 @@ impl BootReport {
             }
         }
         Ok(boot)
+    }
+
+    /// The system that the kernel, or else the UEFI program, is for; `None` if there is neither, or a program for each.
+    pub fn target(&self) -> Option<System> {
+        let format = self.kernel.as_ref().map(|kernel| kernel.format);
+        match format {
+            Some(KernelFormat::Arm64) => return Some(System::Aarch64Linux),
+            Some(KernelFormat::X86) => return Some(System::X8664Linux),
+            Some(KernelFormat::Gzip | KernelFormat::Efi | KernelFormat::Unknown) | None => {}
+        }
+        match (self.has_program(UEFI_ARM), self.has_program(UEFI_PC)) {
+            (true, false) => Some(System::Aarch64Linux),
+            (false, true) => Some(System::X8664Linux),
+            (true, true) | (false, false) => None,
+        }
+    }
+
+    /// Whether UEFI finds the program of that path.
+    pub(super) fn has_program(&self, path: &str) -> bool {
+        let mut files = self.loaders.iter().flat_map(|loader| &loader.files);
+        files.any(|file| file.eq_ignore_ascii_case(path))
     }
 
     /// Adds the boot loaders of one file system.

@@ -5,8 +5,10 @@ use sdbuild::common::board::BoardName;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::context::Context;
 use sdbuild::common::event::Events;
+use sdbuild::common::system::System;
 use sdbuild::image::boards::BoardReport;
-use sdbuild::image::{self, OpenOptions, OpenedImage};
+use sdbuild::image::{self, DiskForm, InstalledSystem, OpenOptions, OpenedImage};
+use std::io::Write as _;
 
 /// The reports about the image of these bytes.
 fn judged(bytes: &[u8]) -> Vec<BoardReport> {
@@ -117,7 +119,16 @@ fn disk_of_a_pc_with_uefi_is_for_no_other_board() {
     let arm = uefi_disk(&["BOOTAA64.EFI"]);
     assert_eq!(missing(&judged(&arm), "uefi"), "");
     assert_eq!(missing_on(&arm, "pc").len(), 1);
+    let target = |bytes: &[u8]| {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let installed = InstalledSystem::read(file, DiskForm::Raw, &Cancel::new());
+        installed.unwrap().system
+    };
+    assert_eq!(target(&pc), Some(System::X8664Linux));
+    assert_eq!(target(&arm), Some(System::Aarch64Linux));
     let both = uefi_disk(&["BOOTAA64.EFI", "BOOTX64.EFI"]);
+    assert_eq!(target(&both), None);
     assert_eq!(missing(&judged(&both), "uefi"), "");
     assert_eq!(missing_on(&both, "pc"), [""; 0]);
 }

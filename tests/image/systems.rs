@@ -5,7 +5,7 @@ use sdbuild::image::boot::{BootReport, LoaderKind};
 use sdbuild::image::cluster_disk::disk_in;
 use sdbuild::image::place::ImagePath;
 use sdbuild::image::report::Layout;
-use sdbuild::image::{DiskForm, key_lists};
+use sdbuild::image::{DiskForm, InstalledSystem};
 
 fn boot(image: Vec<u8>) -> BootReport {
     let layout = Layout::read(&section(image)).unwrap();
@@ -132,9 +132,9 @@ fn keys_are_found_on_disks_of_virtual_machines() {
         assert_eq!(disk.len(), bytes.len() as u64);
         disk.read(0, &mut read).unwrap();
         assert!(read == bytes, "{arguments}");
-        let lists = key_lists(file(), form, &Cancel::new()).unwrap();
+        let installed = InstalledSystem::read(file(), form, &Cancel::new()).unwrap();
         let expected = [("root".to_owned(), "ssh-ed25519 AAAA me\n".to_owned())];
-        assert_eq!(lists, expected.into(), "{arguments}");
+        assert_eq!(installed.key_lists, expected.into(), "{arguments}");
     }
 }
 

@@ -1,0 +1,36 @@
+//! The system that is installed on a disk, for those who boot it.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+
+use super::authorized_keys::key_lists;
+use super::boot::BootReport;
+use super::cluster_disk::disk_in;
+use super::error::Error;
+use super::report::Layout;
+use super::virtual_disk::DiskForm;
+use crate::common::cancel::Cancel;
+use crate::common::system::System;
+
+/// What a disk tells of the system on it.
+#[derive(Debug, Default)]
+pub struct InstalledSystem {
+    /// What its kernel, or else its UEFI program, is for; `None` if that is unknown.
+    pub system: Option<System>,
+    /// The lines of NixOS's lists of SSH keys, by user; empty if there is no NixOS.
+    pub key_lists: BTreeMap<String, String>,
+}
+
+impl InstalledSystem {
+    /// Reads the disk that `file` holds in `form`.
+    pub fn read(file: File, form: DiskForm, cancel: &Cancel) -> Result<Self, Error> {
+        let layout = Layout::read(&disk_in(file, form, cancel)?)?;
+        let boot = BootReport::find(&layout.volumes)?;
+        let path = boot.system.path.as_deref();
+        let key_lists = path.map(|path| key_lists(&layout.volumes, path));
+        Ok(Self {
+            system: boot.target(),
+            key_lists: key_lists.transpose()?.unwrap_or_default(),
+        })
+    }
+}
