@@ -165,6 +165,11 @@ fn location(url: &mut FlakeUrl<'_>, base: &str) -> Result<FlakeLocation, String>
                  github:OWNER/REPOSITORY"
             ));
         }
+        Some(forge @ ("github" | "gitlab" | "sourcehut")) if !url.path.contains('/') => {
+            return Err(format!(
+                "`{base}` names no repository: write {forge}:OWNER/REPOSITORY"
+            ));
+        }
         Some(_) => FlakeLocation::Remote(base.to_owned()),
     })
 }
@@ -279,6 +284,7 @@ mod tests {
             ".?rev=abc",
             "path:.?x",
             "flake:nixpkgs",
+            "github:me",
             "a\nb",
         ] {
             assert!(text.parse::<FlakeRef>().is_err(), "{text}");

@@ -18,6 +18,7 @@ mod nix_text;
 mod override_input;
 mod private_input;
 mod private_lock;
+mod registry_name;
 mod report;
 mod search;
 mod tree;

@@ -42,10 +42,6 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
                 .to_owned(),
         );
     }
-    if summary.starts_with("expected a set but got a string at ") && summary.contains("/flake.nix:")
-    {
-        return Some("an input is a set: inputs.NAME.url = \"…\";".to_owned());
-    }
     nixos_system_hint(error)
 }
 
@@ -141,8 +137,6 @@ mod tests {
         assert!(url("svn://x").contains("git+ssh: or https:"));
         let path = hint("path '/nix/store/0-source/github:NixOS/flake.nix' does not exist");
         assert!(path.unwrap().contains("github:OWNER/REPOSITORY"));
-        let set = hint("expected a set but got a string at /nix/store/0-source/flake.nix:2:3");
-        assert!(set.unwrap().contains("inputs.NAME.url"));
         let empty = hint("found circular import of flake 'path:'").unwrap();
         assert!(empty.contains("has an empty URL"), "{empty}");
     }

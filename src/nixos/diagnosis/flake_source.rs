@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::evidence::{ExitContext, Findings};
+use super::flake_form;
 use super::names::quoted_after;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
@@ -19,16 +20,29 @@ const STORE: &str = "/nix/store/";
 /// The end of the name of a flake in the store.
 const SOURCE: &str = "-source/";
 
-/// `findings`, where errors in the user's own flake have the paths that the builder gave its files. Which of the flakes in the
-/// store it is follows from Nix's quotation of the line.
+/// `findings`, where errors in the user's own flake have the paths that the builder gave its files, and errors in the form of its
+/// `flake.nix` their place.
 pub(super) fn with_own_paths<'a>(
     context: &ExitContext<'_>,
     findings: &'a Findings,
 ) -> Cow<'a, Findings> {
     let errors = &findings.nix_errors;
-    let Some(source) = errors.iter().find_map(|error| own_source(context, error)) else {
-        return Cow::Borrowed(findings);
+    let nix_errors = match errors.as_slice() {
+        [error] => flake_form::located(context, error).map(|error| vec![error]),
+        _ => None,
     };
+    let nix_errors = nix_errors.or_else(|| errors_with_own_paths(context, errors));
+    nix_errors.map_or(Cow::Borrowed(findings), |nix_errors| {
+        Cow::Owned(Findings {
+            nix_errors,
+            ..findings.clone()
+        })
+    })
+}
+
+/// Which of the flakes in the store is the user's own follows from Nix's quotation of a line; `None` if there is none.
+fn errors_with_own_paths(context: &ExitContext<'_>, errors: &[NixError]) -> Option<Vec<NixError>> {
+    let source = errors.iter().find_map(|error| own_source(context, error))?;
     let own = |text: &str| text.replace(&source, CONFIG_DIR);
     let errors = errors.iter().map(|error| NixError {
         summary: own(&error.summary),
@@ -38,10 +52,7 @@ pub(super) fn with_own_paths<'a>(
             ..position.clone()
         }),
     });
-    Cow::Owned(Findings {
-        nix_errors: errors.collect(),
-        ..findings.clone()
-    })
+    Some(errors.collect())
 }
 
 /// The directory in the store of the user's flake, with a slash at its end, if `error` is in one of its files.

@@ -4,6 +4,7 @@ use super::definitions::{
     conflict, defined_by_image, defined_twice, imports_without_list, mixed_module, wrong_type,
 };
 use super::evidence::{ExitContext, Findings};
+use super::flake_form;
 use super::flake_input::wrong_input_hint;
 use super::flake_source::{
     missing_output_hint, no_outputs_hint, outputs_hint, wrong_attribute_hint,
@@ -55,6 +56,8 @@ pub(super) enum Mistake {
     NotAFunction,
     /// An output or a configuration that the flake does not have.
     NoSuchOutput,
+    /// A `flake.nix` that is not a set, or has a value of the wrong type.
+    FlakeForm,
     /// An input of the flake, or an argument of `nixosSystem`, that is wrong.
     WrongInput,
     /// A text that is not UTF-8.
@@ -63,7 +66,7 @@ pub(super) enum Mistake {
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -83,6 +86,7 @@ impl Mistake {
         Self::MixedModule,
         Self::NotAFunction,
         Self::NoSuchOutput,
+        Self::FlakeForm,
         Self::WrongInput,
         Self::OtherEncoding,
     ];
@@ -147,6 +151,7 @@ impl Mistake {
             }
             Self::MixedModule => mixed_module(context, summary),
             Self::NotAFunction => not_a_function(error),
+            Self::FlakeForm => flake_form::hint(context, error),
             Self::WrongInput => wrong_input_hint(error),
             Self::NoSuchOutput => missing_output_hint(summary)
                 .or_else(|| no_outputs_hint(context, summary))

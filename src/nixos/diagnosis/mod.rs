@@ -8,6 +8,7 @@ mod definitions;
 mod eval_error;
 mod evidence;
 mod fetch_error;
+mod flake_form;
 mod flake_input;
 mod flake_source;
 mod image_module;

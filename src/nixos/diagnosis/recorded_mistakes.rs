@@ -2,6 +2,7 @@
 //! about progress.
 
 mod files;
+mod flakes;
 mod names;
 mod options;
 mod places;

@@ -7,7 +7,7 @@ use rnix::SyntaxKind::{
     NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH,
     TOKEN_CONCAT,
 };
-use rnix::{Root, SyntaxNode, TextSize};
+use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
 
 use crate::nixos::log::Position;
 
@@ -78,6 +78,8 @@ impl NameAt {
 pub(super) struct Definition {
     /// Its path as it is written, such as `services.openssh`.
     pub(super) path: String,
+    /// What its value is.
+    pub(super) value: SyntaxKind,
     /// Whether its value is a list, or lists that are joined.
     pub(super) is_list: bool,
 }
@@ -88,9 +90,11 @@ impl Definition {
         let node = node_at(text, position)?;
         let mut around = node.ancestors();
         let definition = around.find(|node| node.kind() == NODE_ATTRPATH_VALUE)?;
+        let value = definition.last_child()?;
         Some(Self {
             path: defined_path(&definition)?,
-            is_list: definition.last_child().is_some_and(|value| is_list(&value)),
+            value: value.kind(),
+            is_list: is_list(&value),
         })
     }
 }

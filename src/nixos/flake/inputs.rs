@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::declared_inputs::declared_inputs;
+use super::declared_inputs::{declared_attributes, declared_inputs};
 use super::locked_inputs::{self, LockedRepository};
 use super::override_input::Override;
 use super::private_input::PrivateInput;
@@ -11,7 +11,7 @@ use super::private_lock::{self, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
 use super::tree::FlakeTree;
 use super::unlocked::{UnlockedFlake, overriding};
-use super::{Flake, SELF, unlocked};
+use super::{Flake, SELF, lock_file, registry_name, unlocked};
 use crate::common::configuration_file::flake_text;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
@@ -36,8 +36,11 @@ impl Flake {
         updated: &[String],
         search: FlakeSearch<'_>,
     ) -> Result<(), Failure> {
+        self.check_lock_file()?;
         self.check_updated(updated)?;
-        self.check_arguments(&self.unlocked_inputs())?;
+        let unlocked = self.unlocked_inputs();
+        self.check_arguments(&unlocked)?;
+        self.check_urls(&[&unlocked, updated].concat())?;
         let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
         let mut locked = self.locked_repositories(&names, search.git_inputs);
@@ -111,6 +114,7 @@ impl Flake {
     /// Fails if an overridden input is none of the flake, or if an input of a flake whose files are here is neither locked nor
     /// overridden: Nix would fetch every input before it refused that. What only Nix sees, such as another URL, is left to it.
     pub fn check_lock(&self) -> Result<(), Failure> {
+        self.check_lock_file()?;
         self.check_overrides()?;
         let mut missing = self.unlocked_inputs();
         missing.retain(|input| !self.is_overridden(input));
@@ -120,6 +124,7 @@ impl Flake {
         let first = missing.first().map_or("", |name| name);
         let checked = self.check_arguments(&missing);
         checked.map_err(|failure| failure.hint(overriding(first)))?;
+        self.check_urls(&missing)?;
         Err(self.unlocked().failure(&missing))
     }
 
@@ -135,6 +140,32 @@ impl Flake {
         let text = self.directory().and_then(|dir| flake_text(&dir));
         let undeclared = text.and_then(|text| self.unlocked().undeclared_argument(unlocked, &text));
         undeclared.map_or(Ok(()), Err)
+    }
+
+    /// Fails if the lock of a flake of this machine is damaged, in which Nix says neither the file nor what to do.
+    fn check_lock_file(&self) -> Result<(), Failure> {
+        let directory = self.local_tree().map(FlakeTree::directory);
+        directory.map_or(Ok(()), |dir| lock_file::check(&dir))
+    }
+
+    /// Fails if one of `inputs` has only a name in a registry in place of a URL, and its flake is the user's own.
+    fn check_urls(&self, inputs: &[String]) -> Result<(), Failure> {
+        let text = self.directory().and_then(|dir| flake_text(&dir));
+        let declared = text.as_deref().map(declared_attributes).unwrap_or_default();
+        let urls = inputs
+            .iter()
+            .filter_map(|name| Some((name, declared.get(name)?.get("url")?)));
+        let mut unknown = urls.filter(|(_, url)| registry_name::is_in_registry(url));
+        unknown.next().map_or(Ok(()), |(name, url)| {
+            let text = format!(
+                "the input {name} in flake.nix has the URL {url:?}, a name in a registry of flakes, and sdbuild reads none"
+            );
+            let hint = match registry_name::full_url(url) {
+                Some(url) => format!("write inputs.{name}.url = {url:?};"),
+                None => "write where it is, such as github:OWNER/REPOSITORY".to_owned(),
+            };
+            Err(Failure::usage(text).hint(hint))
+        })
     }
 
     /// Whether its lock is complete only with the overridden inputs.

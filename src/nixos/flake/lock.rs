@@ -70,6 +70,16 @@ impl Lock {
         inputs.cloned().collect()
     }
 
+    /// A node that another one has as an input, and that does not exist.
+    pub(super) fn missing_node(&self) -> Option<&str> {
+        let edges = self.nodes.values().flat_map(|node| node.inputs.values());
+        let mut names = edges.filter_map(|edge| match edge {
+            Edge::Node(name) => Some(name.as_str()),
+            Edge::Follows(_) => None,
+        });
+        names.find(|name| !self.nodes.contains_key(*name))
+    }
+
     /// What the lock has of the input with this path; of the one that it follows, if it does.
     pub(super) fn input(&self, path: &str) -> Option<&Node> {
         let mut at = self.root.as_str();

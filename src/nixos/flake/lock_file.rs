@@ -1,6 +1,7 @@
 //! Reading and writing the user's `flake.lock`.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::Value;
@@ -12,6 +13,10 @@ use crate::nixos::lock::replace_file;
 
 /// File name of a flake's lock.
 pub const NAME: &str = "flake.lock";
+/// Versions of the format that Nix reads (`src/libflake/flake/lockfile.cc`).
+const VERSIONS: RangeInclusive<u64> = 5..=7;
+/// Begins a line where git could not merge.
+const CONFLICT_MARK: &str = "<<<<<<< ";
 /// Largest lock that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 16 << 20;
 
@@ -22,6 +27,48 @@ pub fn read(dir: &Path) -> Result<Option<String>, Failure> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).or_usage(format!("read {}", path.display())),
+    }
+}
+
+/// A usage error if the lock in `dir` is damaged.
+pub(super) fn check(dir: &Path) -> Result<(), Failure> {
+    let problem = read(dir)?.and_then(|text| problem(&text));
+    problem.map_or(Ok(()), |problem| {
+        let path = dir.join(NAME);
+        let text = format!("{} {problem}", path.display());
+        Err(Failure::usage(text).hint(
+            "restore it, for instance with git, or remove it: `sdbuild lock` then writes one with the newest inputs",
+        ))
+    })
+}
+
+/// What is wrong with the lock `text`, as the rest of a sentence.
+fn problem(text: &str) -> Option<String> {
+    if text.trim().is_empty() {
+        return Some("is empty".to_owned());
+    }
+    if text.lines().any(|line| line.starts_with(CONFLICT_MARK)) {
+        return Some("has marks of a conflict of git".to_owned());
+    }
+    let lock: Value = match serde_json::from_str(text) {
+        Ok(lock) => lock,
+        Err(error) => return Some(format!("is not JSON: {error}")),
+    };
+    match lock.get("version").and_then(Value::as_u64) {
+        Some(version) if VERSIONS.contains(&version) => {}
+        Some(version) => {
+            let (first, last) = (VERSIONS.start(), VERSIONS.end());
+            return Some(format!(
+                "has version {version}, and the builder's Nix reads versions {first} to {last}"
+            ));
+        }
+        None => return Some("has no version: it is not the lock of a flake".to_owned()),
+    }
+    match Lock::parse(text) {
+        None => Some("lacks the nodes with the flake's inputs".to_owned()),
+        Some(lock) => lock
+            .missing_node()
+            .map(|node| format!("lacks the node {node}, which it names as an input")),
     }
 }
 
@@ -73,6 +120,41 @@ mod tests {
         for bad in ["", "[]", "{}", "{\"version\":7}"] {
             assert!(write(dir.path(), None, bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_damaged_lock_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        check(dir.path()).unwrap();
+        for (text, told) in [
+            ("\n", "flake.lock is empty"),
+            ("<<<<<<< HEAD\n{}\n", "marks of a conflict"),
+            (
+                "{",
+                "is not JSON: EOF while parsing an object at line 1 column 1",
+            ),
+            ("[]", "has no version"),
+            (
+                "{\"version\":99}",
+                "version 99, and the builder's Nix reads versions 5 to 7",
+            ),
+            (
+                "{\"version\":7,\"root\":\"root\",\"nodes\":{}}",
+                "lacks the nodes",
+            ),
+            (
+                "{\"version\":7,\"root\":\"r\",\"nodes\":{\"r\":{\"inputs\":{\"a\":\"b\"}}}}",
+                "lacks the node b",
+            ),
+        ] {
+            std::fs::write(dir.path().join(NAME), text).unwrap();
+            let refused = check(dir.path()).unwrap_err();
+            assert_eq!(refused.class, Class::Usage);
+            assert!(refused.to_string().contains(told), "{text}: {refused}");
+        }
+        let whole = "{\"version\":7,\"root\":\"root\",\"nodes\":{\"root\":{}}}";
+        std::fs::write(dir.path().join(NAME), whole).unwrap();
+        check(dir.path()).unwrap();
     }
 
     /// The lock that was edited during the run was lost.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::checkout::{Checkout, History};
 use super::git_tree::GitTree;
 use super::lock_file;
+use super::registry_name;
 use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -44,7 +45,12 @@ impl FlakeTree {
         match &reference.location {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
-                Self::find(&dir, *untracked, search).await.map(Some)
+                let url = registry_name::full_url(&reference.text).filter(|_| !dir.exists());
+                let found = Self::find(&dir, *untracked, search).await.map(Some);
+                found.map_err(|failure| match url {
+                    Some(url) => failure.hint(format!("{url} is the repository on GitHub")),
+                    None => failure,
+                })
             }
             FlakeLocation::Repository(source) => {
                 let checkout = Checkout::fetch(source, History::Commit, search).await?;

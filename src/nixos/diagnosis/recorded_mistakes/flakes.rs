@@ -1,0 +1,64 @@
+//! Mistakes in the form of a `flake.nix`.
+
+use super::*;
+
+#[test]
+fn the_form_of_a_flake_is_explained_at_its_place() {
+    for (name, message, line, hint) in [
+        (
+            "flake-outputs-set",
+            "pi/flake.nix:3:3: expected a function but got a set",
+            "3|   outputs = {",
+            "outputs is a function of the inputs",
+        ),
+        (
+            "flake-function",
+            "pi/flake.nix:2:1: the file is not a set",
+            "2| { self, nixpkgs, ... }:",
+            "write { inputs.nixpkgs.url",
+        ),
+        (
+            "flake-input-attribute",
+            "pi/flake.nix:2:3: unexpected flake input attribute 'ulr'",
+            "2|   inputs.nixpkgs.ulr",
+            "did you mean url?",
+        ),
+        (
+            "flake-url-list",
+            "pi/flake.nix:3:5: expected a string or a path but got a list",
+            "3|     nixpkgs.url = [",
+            "the URL of an input is a single string",
+        ),
+        (
+            "flake-flag-string",
+            "pi/flake.nix:3:3: expected a Boolean but got a string",
+            "3|   inputs.nixpkgs.flake",
+            "flake is true or false, without quotes",
+        ),
+    ] {
+        let failure = recorded(name);
+        assert_hint(&failure, message, hint);
+        assert!(failure.log_tail[1].starts_with(line), "{failure:?}");
+    }
+    let log = recording("flake-function", "log");
+    let failure = failure("let x = 1; in { }", &log, "");
+    assert_hint(&failure, "flake.nix:1:1", "the file begins with its `{`");
+}
+
+/// It is about the `flake.nix` of an input.
+#[test]
+fn the_form_of_another_flake_is_not_taken_for_the_users() {
+    let sound = "{\n  description = \"x\";\n  outputs = { self }: { };\n}\n";
+    for name in [
+        "flake-outputs-set",
+        "flake-function",
+        "flake-input-attribute",
+        "flake-url-list",
+    ] {
+        let failure = failure(sound, &recording(name, "log"), "");
+        assert!(
+            failure.to_string().contains("-source/flake.nix"),
+            "{failure}"
+        );
+    }
+}

@@ -1,0 +1,5 @@
+{
+  inputs.nixpkgs.url = "github:NixOS/nixpkgs";
+  inputs.nixpkgs.flake = "false";
+  outputs = { self, nixpkgs, ... }: { };
+}

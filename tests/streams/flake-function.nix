@@ -1,0 +1,5 @@
+# A Raspberry Pi.
+{ self, nixpkgs, ... }:
+{
+  nixosConfigurations.pi = 1;
+}

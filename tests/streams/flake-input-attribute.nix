@@ -1,0 +1,4 @@
+{
+  inputs.nixpkgs.ulr = "github:NixOS/nixpkgs";
+  outputs = { self, nixpkgs, ... }: { };
+}

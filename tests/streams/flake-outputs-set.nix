@@ -1,0 +1,6 @@
+{
+  description = "a Raspberry Pi";
+  outputs = {
+    nixosConfigurations.pi = 1;
+  };
+}

@@ -1,0 +1,6 @@
+{
+  inputs = {
+    nixpkgs.url = [ "github:NixOS/nixpkgs" ];
+  };
+  outputs = { self, nixpkgs, ... }: { };
+}
