@@ -198,15 +198,6 @@ pub(super) fn mixed_module(context: &ExitContext<'_>, summary: &str) -> Option<S
     })
 }
 
-pub(super) fn imports_without_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
-    let path = summary.strip_prefix("expected a list but found a path: ")?;
-    let (place, attribute, written) = context.files?.place_of_path(path)?;
-    Some(format!(
-        "{}{place}: {attribute} is a list: {attribute} = [ {written} ];",
-        context.shown_dir
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

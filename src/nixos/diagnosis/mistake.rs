@@ -1,8 +1,6 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
-use super::definitions::{
-    conflict, defined_by_image, defined_twice, imports_without_list, mixed_module, wrong_type,
-};
+use super::definitions::{conflict, defined_by_image, defined_twice, mixed_module, wrong_type};
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::flake_input::wrong_input_hint;
@@ -10,6 +8,7 @@ use super::flake_source::{
     missing_output_hint, no_outputs_hint, outputs_hint, wrong_attribute_hint,
 };
 use super::image_module::import_hint;
+use super::misplaced_value;
 use super::missing_files::{missing_path, not_in_search_path, other_encoding};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::unbound_names::{argument_not_asked_for, library_function, no_such_package};
@@ -40,10 +39,8 @@ pub(super) enum Mistake {
     Conflict,
     /// A function of `lib`, written without `lib.`.
     LibraryFunction,
-    /// A path in quotes.
-    QuotedPath,
-    /// A path in place of a list, in `imports` or `modules`.
-    ImportsWithoutList,
+    /// A path in quotes or in place of a list, or another value of the wrong kind that Nix reports without its place.
+    MisplacedValue,
     /// A file in `imports` that is not a module.
     NotAModule,
     /// An attribute that is defined twice in one file.
@@ -66,7 +63,7 @@ pub(super) enum Mistake {
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -78,8 +75,7 @@ impl Mistake {
         Self::WrongType,
         Self::DefinedByImage,
         Self::Conflict,
-        Self::QuotedPath,
-        Self::ImportsWithoutList,
+        Self::MisplacedValue,
         Self::NotAModule,
         Self::DefinedTwice,
         Self::FileNotSent,
@@ -135,12 +131,7 @@ impl Mistake {
             Self::DefinedByImage => defined_by_image(summary),
             Self::Conflict => conflict(summary),
             Self::LibraryFunction => library_function(context, error),
-            Self::QuotedPath => summary
-                .ends_with("doesn't represent an absolute path")
-                .then(|| {
-                    "a path is written without quotes: write ./FILE.nix, or <nixpkgs/…>".to_owned()
-                }),
-            Self::ImportsWithoutList => imports_without_list(context, summary),
+            Self::MisplacedValue => misplaced_value::hint(context, error),
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),

@@ -14,6 +14,7 @@ mod flake_source;
 mod image_module;
 mod known_error;
 mod machine;
+mod misplaced_value;
 mod missing_files;
 mod mistake;
 mod module_arguments;
@@ -28,6 +29,7 @@ mod syntax_error;
 mod unbound_names;
 mod undefined_variable;
 mod warning;
+mod wrong_token;
 
 use std::collections::BTreeSet;
 
@@ -271,6 +273,7 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
         (_, Some(error)) => {
             let earlier = syntax_error::earlier_lines(context, error);
             let quoted = definition_excerpt(context, error)
+                .or_else(|| misplaced_value::excerpt(context, error))
                 .or_else(|| source_lines::naming_a_file(context, error))
                 .unwrap_or_else(|| excerpt(context, error, failure));
             earlier.into_iter().chain(quoted).collect()

@@ -15,6 +15,9 @@ const SD_CARD_MODULES: [&str; 6] = [
     "sd-image.nix",
 ];
 
+/// How a path begins that was put behind the directory of modules without a slash, by its usual first directories.
+const WITHOUT_SLASH: &str = "nixos/modulesinstaller/";
+
 /// The path below nixpkgs of the file that Nix did not find there, from its message.
 pub(super) fn missing(summary: &str) -> Option<&str> {
     let (_, quoted) = summary
@@ -44,7 +47,16 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
         name.unwrap_or("of that name"),
         place.unwrap_or_default()
     );
-    if !path.contains("/installer/sd-card/") {
+    if path.starts_with(WITHOUT_SLASH) {
+        return format!(
+            "{lacks}: a slash is missing, as in modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\""
+        );
+    }
+    let is_elsewhere = !path.contains("/installer/sd-card/");
+    if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {
+        return format!("{lacks}: did you mean <nixpkgs/nixos/modules/installer/sd-card/{name}>?");
+    }
+    if is_elsewhere {
         return format!("{lacks}: check the spelling of the path, or the release");
     }
     match nearest(name.unwrap_or_default(), SD_CARD_MODULES) {

@@ -23,9 +23,7 @@ pub(super) fn around(text: &str, at: usize, column: Option<usize>) -> Vec<String
 /// The lines of the user's file that name the file of which `error` speaks, if Nix does not quote any.
 pub(super) fn naming_a_file(context: &ExitContext<'_>, error: &NixError) -> Option<Vec<String>> {
     let summary = error.summary.as_str();
-    let path = nixpkgs_file::missing(summary)
-        .or_else(|| missing_path(summary))
-        .or_else(|| summary.strip_prefix("expected a list but found a path: "))?;
+    let path = nixpkgs_file::missing(summary).or_else(|| missing_path(summary))?;
     // Nix has a place `«none»`, too.
     let place = error.position.as_ref();
     let is_quoted = place.is_some_and(|place| place.file.starts_with('/'));

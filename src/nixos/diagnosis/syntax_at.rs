@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT,
-    NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH,
-    TOKEN_CONCAT,
+    NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME,
+    NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH, TOKEN_ADD, TOKEN_CONCAT,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
 
@@ -20,6 +20,8 @@ pub(super) enum Role {
     Element,
     /// It stands in a string: `${NAME}`.
     Interpolated,
+    /// It is called as a function, and the result is the whole value of an attribute: `a = NAME x;`.
+    Called,
     Other,
 }
 
@@ -42,8 +44,11 @@ impl NameAt {
         let is_selection =
             parent.kind() == NODE_SELECT && parent.first_child().as_ref() == Some(&name);
         let whole = if is_selection { parent } else { name };
-        let around = whole.parent()?.kind();
-        let role = if around == NODE_ATTRPATH_VALUE {
+        let parent = whole.parent()?;
+        let around = parent.kind();
+        let role = if around == NODE_APPLY && is_called(&whole) {
+            Role::Called
+        } else if around == NODE_ATTRPATH_VALUE {
             Role::Definition
         } else if around == NODE_LIST {
             Role::Element
@@ -52,13 +57,10 @@ impl NameAt {
         } else {
             Role::Other
         };
-        let paths = whole.ancestors().filter_map(|node| defined_path(&node));
-        let paths: Vec<String> = paths.collect();
-        let paths: Vec<&str> = paths.iter().rev().map(String::as_str).collect();
         Some(Self {
             role,
             written: whole.text().to_string(),
-            defines: paths.join("."),
+            defines: defines(&whole),
         })
     }
 
@@ -99,6 +101,81 @@ impl Definition {
     }
 }
 
+/// A value in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DefinedValue {
+    /// Its line, counted from 1.
+    pub(super) line: usize,
+    /// Characters before it in its line.
+    pub(super) column: usize,
+    /// The path of the definition that it is in, such as `imports`; empty outside of definitions.
+    pub(super) defines: String,
+    /// It as it is written.
+    pub(super) written: String,
+}
+
+impl DefinedValue {
+    /// The first string of `text` with this content.
+    pub(super) fn string(text: &str, content: &str) -> Option<Self> {
+        let quoted = format!("\"{content}\"");
+        let is_it =
+            |node: &SyntaxNode| node.kind() == NODE_STRING && node.text() == quoted.as_str();
+        Self::first(text, is_it)
+    }
+
+    /// The first path of `text` that ends in the file `name` and is the whole value of a definition.
+    pub(super) fn path_to(text: &str, name: &str) -> Option<Self> {
+        let end = format!("/{name}");
+        let is_path = |kind| [NODE_PATH_REL, NODE_PATH_ABS, NODE_PATH_HOME].contains(&kind);
+        let is_value = |node: &SyntaxNode| {
+            let around = node.parent().map(|parent| parent.kind());
+            around == Some(NODE_ATTRPATH_VALUE)
+        };
+        Self::first(text, |node| {
+            is_path(node.kind()) && is_value(node) && node.text().to_string().ends_with(&end)
+        })
+    }
+
+    /// The value of the first definition in `text` whose whole path is `path`.
+    pub(super) fn of(text: &str, path: &str) -> Option<Self> {
+        let is_it = |node: &SyntaxNode| {
+            let definition = node
+                .parent()
+                .filter(|of| of.last_child().as_ref() == Some(node));
+            definition.is_some_and(|of| of.kind() == NODE_ATTRPATH_VALUE) && defines(node) == path
+        };
+        Self::first(text, is_it)
+    }
+
+    fn first(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Option<Self> {
+        let node = Root::parse(text).syntax().descendants().find(is_it)?;
+        let before = text.get(..usize::from(node.text_range().start()))?;
+        Some(Self {
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next()?.chars().count(),
+            defines: defines(&node),
+            written: node.text().to_string(),
+        })
+    }
+}
+
+/// The first `+` of `text` with a list beside it.
+pub(super) fn joined_lists(text: &str) -> Option<DefinedValue> {
+    DefinedValue::first(text, |node| {
+        let mut parts = node.children_with_tokens();
+        let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
+        is_sum && node.children().any(|part| is_list(&part))
+    })
+}
+
+/// The path that the definitions around `node` define.
+fn defines(node: &SyntaxNode) -> String {
+    let paths = node.ancestors().filter_map(|node| defined_path(&node));
+    let paths: Vec<String> = paths.collect();
+    let paths: Vec<&str> = paths.iter().rev().map(String::as_str).collect();
+    paths.join(".")
+}
+
 /// The names that the module, or the set, with `text` defines: `options` of `{ … }: { options.x = …; }`.
 pub(super) fn top_level_names(text: &str) -> BTreeSet<String> {
     let root = Root::parse(text).syntax();
@@ -125,6 +202,16 @@ fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
         return None;
     }
     root.token_at_offset(offset).right_biased()?.parent()
+}
+
+/// Whether `name` begins a call that is the whole value of a definition.
+fn is_called(name: &SyntaxNode) -> bool {
+    let calls = name.ancestors().skip(1);
+    let around = calls.take_while(|node| node.kind() == NODE_APPLY).last();
+    around.is_some_and(|call| {
+        let is_value = call.parent().map(|parent| parent.kind()) == Some(NODE_ATTRPATH_VALUE);
+        is_value && call.text_range().start() == name.text_range().start()
+    })
 }
 
 /// The path that `node` defines, if it is a definition.
@@ -174,6 +261,8 @@ mod tests {
             ),
             ("{ a = [ x.y.z ]; }", Role::Element, "x.y.z", "a"),
             ("{ a = [ (f x) ]; }", Role::Other, "x", "a"),
+            ("{ a = x f g; }", Role::Called, "x", "a"),
+            ("{ a = f x; }", Role::Other, "x", "a"),
             ("{ a = \"b ${x} c\"; }", Role::Interpolated, "x", "a"),
             ("{ a = [ b ] ++ x; }", Role::Other, "x", "a"),
             ("{ a = b == x; }", Role::Other, "x", "a"),

@@ -1,6 +1,7 @@
 //! The mistake behind a syntax error, which Nix notices only later in the file. Pure.
 
 use super::brackets::{Imbalance, imbalance, open_brackets};
+use super::wrong_token;
 use crate::nixos::log::Position;
 
 /// The mistake that Nix noticed only later.
@@ -18,7 +19,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     if let Some(cause) = found.and_then(open_text) {
         return Some(cause);
     }
-    if let Some(hint) = wrong_token(text, position, summary) {
+    if let Some(hint) = wrong_token::hint(text, position, summary) {
         let line = position.line;
         return Some(Cause { line, hint });
     }
@@ -58,35 +59,6 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
-}
-
-/// What to write in place of the token at `position`, where the text around it tells.
-fn wrong_token(text: &str, position: &Position, summary: &str) -> Option<String> {
-    let has = |text: &str| summary.contains(text);
-    let before = text_before(text, position)?;
-    let line = line_of(text, position.line)?;
-    let column = usize::try_from(position.column).ok()?;
-    let after = line.get(column..).unwrap_or_default().trim_start();
-    let ends_line = after.is_empty() || after.starts_with('#');
-    let is_in_list = open_brackets(before).last() == Some(&'[');
-    let hint = if has("unexpected '+'") && is_in_list {
-        "an element of a list that is more than one value needs parentheses: [ (a + b) ]"
-    } else if has("unexpected ';'") && is_in_list && imbalance(text).is_none() {
-        "the elements of a list are separated by spaces: remove the `;`"
-    } else if has("unexpected '='") && is_in_list && imbalance(text).is_none() {
-        "an element of a list that has a `=` is a string, in double quotes: [ \"a=b\" ]"
-    } else if has("unexpected ']', expecting ';'") && before.trim_end().ends_with(']') {
-        "there is one `]` too many"
-    } else if has("unexpected ',', expecting ';'") && ends_line {
-        "write `;` in place of the comma: it ends a definition"
-    } else if has("unexpected ',', expecting ';'") {
-        "several values are a list, in brackets and without commas: [ a b ]"
-    } else if has("unexpected ',', expecting '}'") && before.trim_end().ends_with("...") {
-        "`...` is the last argument: { pkgs, lib, ... }:"
-    } else {
-        return None;
-    };
-    Some(hint.to_owned())
 }
 
 /// The string or the comment that goes on to the end of the file.
@@ -235,40 +207,6 @@ mod tests {
         assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
         assert_eq!(line("{\n  a = with f [ 1 ]; x;\n  b = 1;\n}"), None);
         assert_eq!(line("{\n  a = with pkgs { };\n}"), None);
-    }
-
-    /// The token is the last one of the line up to `|`, which is not in the text.
-    #[test]
-    fn a_token_is_explained_by_what_is_around_it() {
-        for (marked, summary, hint) in [
-            ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
-            ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
-            (
-                "{ a = [ b ]|]; }",
-                "unexpected ']', expecting ';'",
-                "one `]` too many",
-            ),
-            (
-                "{ a = b|,\n c = d; }",
-                "unexpected ',', expecting ';'",
-                "write `;`",
-            ),
-            ("{ a = b|, c; }", "unexpected ',', expecting ';'", "[ a b ]"),
-            (
-                "{ a, ...|, b }: a",
-                "unexpected ',', expecting '}'",
-                "is the last argument",
-            ),
-        ] {
-            let (before, after) = marked.split_once('|').unwrap();
-            let position = Position {
-                file: String::new(),
-                line: 1,
-                column: before.len() as u64 + 1,
-            };
-            let found = cause(&format!("{before}{after}"), &position, summary).unwrap();
-            assert!(found.hint.contains(hint), "{marked}: {}", found.hint);
-        }
     }
 
     #[test]

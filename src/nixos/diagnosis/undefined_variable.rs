@@ -11,7 +11,7 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::{is_slip, similar_names};
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::flake::{InputNames, SELF};
-use crate::nixos::log::NixError;
+use crate::nixos::log::{NixError, Position};
 
 /// What the names of most options begin with.
 const NAMESPACES: [&str; 17] = [
@@ -94,6 +94,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         is_of_flake: context.in_words.starts_with("the flake"),
     };
     let at = NameAt::find(&text, position);
+    if let Some(hint) = beside(&text, position, name) {
+        return hint;
+    }
     at.as_ref()
         .and_then(|at| file.by_place(name, at))
         .or_else(|| file.argument(name, at.as_ref()))
@@ -122,8 +125,34 @@ fn string_or_package(name: &str, at: &NameAt) -> String {
         Role::Interpolated => format!(
             "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \""
         ),
-        Role::Other => package_or_spelling(name),
+        Role::Called if is_for_shell(attribute) => {
+            format!("the commands of a script are a string: {attribute} = ''{written} …'';")
+        }
+        Role::Called | Role::Other => package_or_spelling(name),
     }
+}
+
+/// What a name is that begins behind a quote or a digit, without a space between them.
+fn beside(text: &str, position: &Position, name: &str) -> Option<String> {
+    let before = text.get(..position.offset(text)?)?;
+    let digits = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    let number = before.get(digits.len()..)?;
+    if before.ends_with('"') {
+        return Some(format!(
+            "a quote inside of a string is written \\\": \"… \\\"{name} …\""
+        ));
+    }
+    (!number.is_empty()).then(|| {
+        format!("a number has no unit: write only {number}, in the unit of the option, or the string \"{number}{name}\"")
+    })
+}
+
+/// Whether an option with this name takes commands of a shell.
+fn is_for_shell(attribute: &str) -> bool {
+    let name = attribute.to_lowercase();
+    ["script", "start", "stop", "exec", "init"]
+        .iter()
+        .any(|part| name.contains(part))
 }
 
 fn package_or_spelling(name: &str) -> String {

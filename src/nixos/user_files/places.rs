@@ -24,18 +24,6 @@ impl UserFiles {
         })
     }
 
-    /// The place of `imports` or `modules` in the configuration that are a path to the file `path` in place of a list: file and
-    /// line, the attribute, and the path as it is written.
-    pub(in crate::nixos) fn place_of_path(
-        &self,
-        path: &str,
-    ) -> Option<(String, &'static str, String)> {
-        let name = Path::new(path).file_name()?.to_str()?;
-        let (place, (attribute, written)) =
-            self.search(|text| path_in_place_of_list(text, name))?;
-        Some((place, attribute, written))
-    }
-
     /// The first place in the configuration that is not UTF-8, as `sd-card.nix:4`.
     pub(in crate::nixos) fn place_that_is_not_utf_8(&self) -> Option<String> {
         self.modules().iter().find_map(|module| {
@@ -55,7 +43,10 @@ impl UserFiles {
     }
 
     /// The same with what else is found there.
-    fn search<T>(&self, find: impl Fn(&str) -> Option<(usize, T)>) -> Option<(String, T)> {
+    pub(in crate::nixos) fn search<T>(
+        &self,
+        find: impl Fn(&str) -> Option<(usize, T)>,
+    ) -> Option<(String, T)> {
         self.search_files(|_, text| find(text))
     }
 
@@ -83,25 +74,6 @@ impl UserFiles {
         }
         modules
     }
-}
-
-/// The first line of `text`, counted from 1, in which the list `imports` or `modules` is a path that ends in the file `name`; the
-/// attribute, and the path.
-fn path_in_place_of_list(text: &str, name: &str) -> Option<(usize, (&'static str, String))> {
-    let end = format!("/{name}");
-    let value = |code: &str, attribute: &str| {
-        let (_, rest) = code.split_once(attribute)?;
-        let value = rest.trim_start().strip_prefix('=')?.trim_start();
-        let (path, _) = value.split_once(';')?;
-        let is_path = path.ends_with(&end) && !path.contains(char::is_whitespace);
-        is_path.then(|| path.to_owned())
-    };
-    let mut lines = (1..).zip(text.lines());
-    lines.find_map(|(line, text)| {
-        let code = text.split('#').next().unwrap_or_default();
-        let mut attributes = ["imports", "modules"].into_iter();
-        attributes.find_map(|attribute| Some((line, (attribute, value(code, attribute)?))))
-    })
 }
 
 #[cfg(test)]

@@ -114,6 +114,14 @@ fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
 }
 
 #[test]
+fn a_wrong_directory_of_nixpkgs_is_corrected() {
+    let slash = "a slash is missing, as in modulesPath + \"/installer/";
+    assert_hint(&recorded("modules-path-slash"), "modulesinstaller/", slash);
+    let directory = "did you mean <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>?";
+    assert_hint(&recorded("module-elsewhere"), "/cd-dvd/", directory);
+}
+
+#[test]
 fn a_thrown_message_names_its_line() {
     let failure = recorded("throw");
     assert_eq!(

@@ -184,6 +184,26 @@ fn a_text_without_quotes_is_distinguished_from_a_package() {
 }
 
 #[test]
+fn a_name_beside_a_quote_or_a_number_is_no_package() {
+    for (name, hint) in [
+        (
+            "inner-quotes",
+            "a quote inside of a string is written \\\": \"… \\\"hi …\"",
+        ),
+        (
+            "number-with-unit",
+            "write only 1, in the unit of the option, or the string \"1G\"",
+        ),
+        (
+            "script-without-quotes",
+            "the commands of a script are a string: script = ''echo …'';",
+        ),
+    ] {
+        assert_hint(&recorded(name), "undefined variable", hint);
+    }
+}
+
+#[test]
 fn a_key_without_quotes_is_no_package() {
     let failure = recorded("key-without-quotes");
     let hint = "a key is a string, in double quotes: \"ssh-ed25519 …\"";

@@ -76,6 +76,42 @@ fn values_that_look_right_have_their_form_explained() {
 }
 
 #[test]
+fn a_value_of_another_kind_names_its_line() {
+    for (name, message, hint) in [
+        (
+            "quoted-import",
+            "string './wifi.nix' doesn't represent",
+            "pi/c.nix:4: a path is written without quotes: write ./wifi.nix",
+        ),
+        (
+            "imports-string",
+            "expected a list but found a string",
+            "pi/c.nix:4: imports is a list: imports = [ ./wifi.nix ];",
+        ),
+        (
+            "kernel-name",
+            "expected a set but found a string",
+            "pi/c.nix:4: a kernel and its modules are a set of packages: boot.kernelPackages = pkgs.linuxPackages_latest;",
+        ),
+        (
+            "keys-list",
+            "`users.users.root.openssh.authorizedKeys'",
+            "pi/c.nix:4: the list of keys is users.users.root.openssh.authorizedKeys.keys = [",
+        ),
+        (
+            "lists-plus",
+            "cannot coerce a list to a string",
+            "pi/c.nix:4: two lists are joined by `++`",
+        ),
+    ] {
+        let failure = recorded(name);
+        assert_hint(&failure, message, hint);
+        let quoted = failure.log_tail.get(1).map_or("", String::as_str);
+        assert!(quoted.starts_with("4| "), "{failure:?}");
+    }
+}
+
+#[test]
 fn definitions_beside_options_are_moved_into_config() {
     let message = "has an unsupported attribute `boot'";
     let options = recorded("options-without-config");

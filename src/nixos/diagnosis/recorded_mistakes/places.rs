@@ -89,6 +89,55 @@ fn a_wrong_character_is_named_with_what_replaces_it() {
 }
 
 #[test]
+fn a_token_that_is_missing_or_superfluous_is_named() {
+    for (failure, place, hint) in [
+        (
+            recorded("dot-twice"),
+            "pi/c.nix:4:14",
+            "there is one dot too many",
+        ),
+        (
+            recorded("value-missing"),
+            "pi/c.nix:4:18",
+            "a value is missing between `=` and `;`",
+        ),
+        (
+            recorded("equals-missing"),
+            "pi/c.nix:4:17",
+            "a `=` is missing between the name and the string",
+        ),
+        (
+            recorded("else-missing"),
+            "pi/c.nix:4:39",
+            "an `if` has an `else`",
+        ),
+        (
+            recorded("name-with-slash"),
+            "pi/c.nix:4:3",
+            "in double quotes: fileSystems.\"/boot\"",
+        ),
+        (
+            recorded("port-range"),
+            "pi/c.nix:4:45",
+            "allowedTCPPortRanges = [ { from = 80; to = 90; } ];",
+        ),
+        (recorded("two-dots"), "pi/c.nix:1:8", "`...` has three dots"),
+        (
+            recorded("shell-variable"),
+            "pi/c.nix:4:23",
+            "no variables that begin with `$`",
+        ),
+        (
+            recorded("dash"),
+            "pi/c.nix:4:25",
+            "line 4 has the dash – (U+2013): write a minus",
+        ),
+    ] {
+        assert_hint(&failure, place, hint);
+    }
+}
+
+#[test]
 fn a_line_before_the_place_is_quoted() {
     let earlier = recorded("missing-semicolon");
     assert_eq!(

@@ -1,0 +1,6 @@
+{ lib, pkgs, ... }:
+{
+  networking.hostName = "pi";
+  networking..domain = "x";
+  system.stateVersion = "26.05";
+}

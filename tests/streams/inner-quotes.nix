@@ -1,0 +1,6 @@
+{ lib, pkgs, ... }:
+{
+  networking.hostName = "pi";
+  services.getty.greetingLine = "say "hi"";
+  system.stateVersion = "26.05";
+}

@@ -1,0 +1,5 @@
+{ modulesPath, ... }:
+{
+  imports = [ (modulesPath + "installer/sd-card/sd-image-aarch64.nix") ];
+  networking.hostName = "pi";
+}

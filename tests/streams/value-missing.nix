@@ -1,0 +1,6 @@
+{ lib, pkgs, ... }:
+{
+  networking.hostName = "pi";
+  time.timeZone =;
+  system.stateVersion = "26.05";
+}
