@@ -167,7 +167,7 @@ mod tests {
         for bytes in [&text, &compressed] {
             let failure = prepared(bytes).await.unwrap_err();
             assert_eq!(failure.class, Class::Usage, "{failure}");
-            let words = "there is no partition table and no known file system in it";
+            let words = "it is a text, not an image";
             assert!(failure.to_string().ends_with(words), "{failure}");
         }
     }

@@ -23,6 +23,7 @@ pub(super) const FORMATS: &str = "\
 Examples:
   sdbuild formats
   sdbuild formats container          # how its image is made, and what to do with it
+  sdbuild formats usb                # those with this word in what they are for
   sdbuild formats --json";
 
 pub(super) const CLEAN: &str = "\

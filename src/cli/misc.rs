@@ -8,7 +8,7 @@ use super::Build;
 use crate::common::board::{BoardName, BoardQuery, BoardQueryParser};
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
-use crate::common::image_format::Format;
+use crate::common::image_format::{Format, FormatQuery};
 use crate::common::machine_source::Lender;
 use crate::common::system::System;
 use crate::settings::{
@@ -149,8 +149,8 @@ pub struct Boards {
 /// `sdbuild formats`.
 #[derive(Debug, Args)]
 pub struct Formats {
-    /// Format to describe [default: list all]
-    pub format: Option<Format>,
+    /// Format to describe, or a word of what it is for [default: list all]
+    pub format: Option<FormatQuery>,
     /// Print one JSON object instead of lines
     #[arg(long)]
     pub json: bool,

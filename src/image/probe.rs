@@ -21,7 +21,7 @@ const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
 const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it, and sdbuild boot starts it";
 
 /// The position of a magic number of a file that is not a disk, the number, and what to do with the file.
-const OTHER_FILES: [(u64, &[u8], &str); 5] = [
+const OTHER_FILES: [(u64, &[u8], &str); 9] = [
     (0, CONTAINER_MAGIC, CONTAINER_IMAGE),
     (
         257,
@@ -43,7 +43,20 @@ const OTHER_FILES: [(u64, &[u8], &str); 5] = [
         b"conectix",
         "it is a VHD image: qemu-img convert -O raw makes a disk of it",
     ),
+    (0, b"PK\x03\x04", "it is a ZIP archive: unzip unpacks it"),
+    (
+        0,
+        b"7z\xbc\xaf\x27\x1c",
+        "it is a 7z archive: 7z x unpacks it",
+    ),
+    (0, b"<!DOCTYPE", WEB_PAGE),
+    (0, b"<html", WEB_PAGE),
 ];
+
+/// What servers send in place of a file that they do not have.
+const WEB_PAGE: &str = "it is a web page, not the image: download it again";
+/// Bytes at the start of a text that tell it from a disk.
+const MAX_TEXT_BYTES: u64 = 512;
 
 /// Whether an archive with this start is an image for container engines.
 pub(super) fn begins_container_image(start: &[u8]) -> bool {
@@ -52,7 +65,12 @@ pub(super) fn begins_container_image(start: &[u8]) -> bool {
 
 /// What `section` is, if it is known and no disk.
 pub(super) fn other_file(section: &Section) -> Result<Option<&'static str>, Error> {
-    find(section, &OTHER_FILES)
+    if let Some(known) = find(section, &OTHER_FILES)? {
+        return Ok(Some(known));
+    }
+    let start = section.block(0, section.len().min(MAX_TEXT_BYTES))?;
+    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
+    Ok((!start.is_empty() && start.iter().all(is_text)).then_some("it is a text, not an image"))
 }
 
 /// The name of the file system in `section`.

@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::options::Options;
+use super::toml_hint::{self, HOW_TO_WRITE};
 use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::plain_file;
@@ -36,8 +37,10 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 
 /// The settings in the text of a file.
 fn parse(text: &str) -> Result<Options, Failure> {
-    let table = DeTable::parse(text)
-        .map_err(|error| not_understood(&error).hint(how_to_write(text, &error)))?;
+    let table = DeTable::parse(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        not_understood(&error).hint(toml_hint::hint(text, at, error.message()))
+    })?;
     let keys = table.get_ref().iter().map(|(key, value)| {
         let before = text.get(..key.span().start).unwrap_or_default();
         Key {
@@ -60,27 +63,6 @@ fn parse(text: &str) -> Result<Options, Failure> {
         }
         failure
     })
-}
-
-/// How values are written.
-const HOW_TO_WRITE: &str =
-    "strings are in quotes, lists in brackets, and switches are true or false";
-
-/// What helps against an `error` in the syntax of `text`.
-fn how_to_write(text: &str, error: &toml::de::Error) -> &'static str {
-    if error.message().contains("duplicate key") {
-        return "a setting can be set only once: remove one of the two lines";
-    }
-    let line = error.span().and_then(|span| {
-        let before = text.get(..span.start)?.matches('\n').count();
-        text.lines().nth(before)
-    });
-    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_\"".contains(c);
-    let behind_key = line.map(|line| line.trim_start().trim_start_matches(is_key).trim_start());
-    if behind_key.is_some_and(|rest| rest.starts_with(':')) {
-        return "write `=` in place of `:`";
-    }
-    HOW_TO_WRITE
 }
 
 /// A text that is not TOML, or a value that a setting cannot have.
@@ -223,12 +205,12 @@ mod tests {
             failure.to_string(),
             "line 2: `build` is a section, and the settings have none"
         );
-        for text in ["boot-test = yes", "nixpkgs = 26.05"] {
+        for (text, hint) in [
+            ("boot-test = yes", "a switch that is on is true"),
+            ("nixpkgs = 26.05", "strings are in quotes"),
+        ] {
             let failure = parse(text).unwrap_err();
-            assert!(
-                failure.hints[0].contains("strings are in quotes"),
-                "{failure:?}"
-            );
+            assert!(failure.hints[0].contains(hint), "{failure:?}");
             assert!(!failure.to_string().ends_with(char::is_whitespace));
             assert!(failure.to_string().starts_with("line 1, column "));
         }
@@ -245,7 +227,10 @@ mod tests {
                 "substituters:[\"http://a/?x=1\"]",
                 "write `=` in place of `:`",
             ),
-            ("format qcow2 # a: b", HOW_TO_WRITE),
+            (
+                "format qcow2 # a: b",
+                "a setting and its value have a `=` between them: format = …",
+            ),
         ] {
             assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }

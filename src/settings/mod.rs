@@ -23,6 +23,7 @@ mod proxies;
 mod resolver;
 mod source_choice;
 mod ssh_key;
+mod toml_hint;
 mod user_file;
 mod value;
 

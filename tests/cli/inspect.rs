@@ -147,7 +147,10 @@ fn other_files_are_a_usage_error() {
     let user = user();
     let write = |name: &str, bytes: &[u8]| fs::write(user.home.path().join(name), bytes).unwrap();
     write("empty.img", b"");
+    write("noise.img", &[1; 2048]);
     write("text.img", b"not an image");
+    write("page.img.zst", b"<!DOCTYPE html>\n<title>404</title>\n");
+    write("a.zip", b"PK\x03\x04\x14\0\0\0");
     write("cut.img.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]);
     write("cut.img.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6");
     write("cut.img.gz", &[0x1f, 0x8b, 8, 0, 0]);
@@ -158,9 +161,12 @@ fn other_files_are_a_usage_error() {
         ("/dev/null", "it is neither a plain file nor a disk"),
         ("empty.img", "the file is empty"),
         (
-            "text.img",
+            "noise.img",
             "there is no partition table and no known file system in it",
         ),
+        ("text.img", "it is a text, not an image"),
+        ("page.img.zst", "it is a web page, not the image"),
+        ("a.zip", "it is a ZIP archive: unzip unpacks it"),
         ("cut.img.zst", "the zstd data are damaged"),
         ("cut.img.xz", "the xz data are damaged"),
         ("cut.img.gz", "the gzip data are damaged"),
@@ -344,7 +350,7 @@ fn a_configuration_in_place_of_an_image_is_built() {
         run(&mut user.sdbuild(words))
             .assert_exit_code(2)
             .assert_stderr_contains(&[
-                "there is no partition table and no known file system in it",
+                "it is a text, not an image",
                 "hint: that is a configuration: `sdbuild build sd-card.nix` makes an image of it",
             ]);
     }

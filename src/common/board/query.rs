@@ -18,14 +18,16 @@ impl BoardQuery {
     /// The board with the name `text`; otherwise all boards that have it in their name or title, in the order of [`BOARDS`].
     /// The error lists the names that exist.
     pub fn find(text: &str) -> Result<Self, String> {
-        let wanted = text.to_lowercase();
-        let unknown = match wanted.parse() {
+        let wanted = comparable(text);
+        let unknown = match text.to_lowercase().parse() {
             Ok(named) => return Ok(Self(vec![named])),
             Err(unknown) => unknown,
         };
         let is_part = wanted.chars().count() >= MIN_PART_LETTERS;
         let is_meant = |BoardName(board): &BoardName| {
-            board.title.to_lowercase().contains(&wanted) || board.name.contains(&wanted)
+            [board.title, board.name]
+                .iter()
+                .any(|text| comparable(text).contains(&wanted))
         };
         let boards = BOARDS.iter().filter(|board| is_part && is_meant(board));
         let boards: Vec<_> = boards.copied().collect();
@@ -47,6 +49,13 @@ impl BoardQuery {
             _ => None,
         }
     }
+}
+
+/// `text` without what people write in several ways: capitals, spaces, dashes, and the short form of Raspberry Pi.
+fn comparable(text: &str) -> String {
+    let kept = text.chars().filter(|c| c.is_alphanumeric());
+    let text: String = kept.flat_map(char::to_lowercase).collect();
+    text.replace("raspi", "rpi")
 }
 
 /// Parses an argument as a [`BoardQuery`]; shells complete the names.
@@ -91,6 +100,10 @@ mod tests {
             ("pi4", &["rpi4"]),
             ("rpi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
             ("Raspberry", &["rpi3", "rpi4", "rpi02", "rpi5"]),
+            ("raspi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
+            ("Raspi 4", &["rpi4"]),
+            ("raspberrypi5", &["rpi5"]),
+            ("RockPro", &["rockpro64"]),
         ] {
             assert_eq!(names(text).unwrap(), boards, "{text}");
         }
