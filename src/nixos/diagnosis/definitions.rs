@@ -26,7 +26,13 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     // The values, of which an own message of the type says more.
     let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
     let form = match kind {
+        _ if is_path_in_place_of_key(option, summary) => {
+            "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
+        }
         _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
+        _ if kind.ends_with("single-line string") && has_line_end(summary) => {
+            "the text goes on in another line: write it in a single one"
+        }
         _ if option == "networking.hostName" => {
             "a host name has letters from a to z, digits and `-`, at most 63; a domain goes into networking.domain"
         }
@@ -68,10 +74,25 @@ fn is_string(kind: &str) -> bool {
 
 /// Whether a file defines the option by a text.
 fn is_text(summary: &str) -> bool {
-    let values = summary.lines().filter_map(|line| line.split_once("': "));
-    values
-        .into_iter()
-        .any(|(file, value)| file.trim_start().starts_with("- In `") && value.starts_with('"'))
+    values(summary).any(|value| value.starts_with('"'))
+}
+
+/// Whether a list of keys has a file.
+fn is_path_in_place_of_key(option: &str, summary: &str) -> bool {
+    let is_path = values(summary).any(|value| value.starts_with('/'));
+    option.contains(".openssh.authorizedKeys.keys") && is_path
+}
+
+/// Whether a value has several lines.
+fn has_line_end(summary: &str) -> bool {
+    values(summary).any(|value| value.trim_end_matches("\\n\"").contains("\\n"))
+}
+
+/// The values that files give to the option.
+fn values(summary: &str) -> impl Iterator<Item = &str> {
+    let lines = summary.lines().filter_map(|line| line.split_once("': "));
+    let of_files = lines.filter(|(file, _)| file.trim_start().starts_with("- In `"));
+    of_files.map(|(_, value)| value)
 }
 
 /// What to do about an option that the modules of the image set as well. `lib.mkForce`, which Nix proposes, would make an
@@ -212,6 +233,23 @@ mod tests {
         assert!(!is_choice_of_strings(
             "one of \"a\", \"b\" or list of string"
         ));
+    }
+
+    #[test]
+    fn a_key_is_a_text_in_one_line() {
+        let hint = |value: &str| {
+            wrong_type(&format!(
+                "A definition for option `users.users.root.openssh.authorizedKeys.keys.\"[definition 1-entry 1]\"' is not of type \
+                 `(optionally newline-terminated) single-line string'. Definition values:\n- In `/build/config/c.nix': {value}"
+            ))
+            .unwrap()
+        };
+        let file = hint("/nix/var/sdbuild/home/.ssh/id.pub");
+        assert!(file.contains("keyFiles"), "{file}");
+        let lines = hint("\"ssh-ed25519 AAAA\\n  BBBB me\"");
+        assert!(lines.contains("a single one"), "{lines}");
+        let number = hint("1");
+        assert_eq!(number, "write a string in quotes");
     }
 
     #[test]

@@ -261,10 +261,26 @@ pub(super) fn excerpt(
     let lines = lines.iter().map(|line| shown(context, line));
     let said = Said::by(failure);
     let lines: Vec<String> = lines.filter(|line| !said.has(line)).collect();
+    // Where sdbuild asks for the configuration says nothing about what is wrong with it.
+    if lines.iter().any(|line| line.contains(layout::EXPRESSIONS))
+        && !names_user_files(context, &lines)
+    {
+        return Vec::new();
+    }
     let indent_of = |line: &String| line.len() - line.trim_start().len();
     let indent = lines.iter().map(indent_of).min().unwrap_or(0);
     let without_indent = |line: &String| line.get(indent..).unwrap_or(line).to_owned();
     lines.iter().map(without_indent).collect()
+}
+
+/// Whether one of `lines` is a place in the user's files.
+fn names_user_files(context: &ExitContext<'_>, lines: &[String]) -> bool {
+    let places = lines
+        .iter()
+        .filter_map(|line| line.trim().strip_prefix("at "));
+    let mut names = places.filter_map(|place| place.strip_prefix(context.shown_dir));
+    // Others are those of nixpkgs, of the store and of expressions.
+    names.any(|name| !name.starts_with(['/', '<', '«']))
 }
 
 /// What a failure says without an excerpt.

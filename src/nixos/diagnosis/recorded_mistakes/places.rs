@@ -171,6 +171,24 @@ fn message_place_and_proposal_are_reported_once() {
 }
 
 #[test]
+fn expressions_of_sdbuild_are_not_quoted() {
+    let log = recording("assertion", "log");
+    let in_nixpkgs = "/nix/var/sdbuild/nixpkgs/tree/lib/modules.nix";
+    let own = log.replace(in_nixpkgs, "/build/sdbuild/expressions/default.nix");
+    assert_ne!(own, log);
+    let nix = recording("assertion", "nix");
+    assert_eq!(failure(&nix, &own, "").log_tail, [""; 0]);
+    // One of the places is the user's.
+    let users = own.replacen(
+        "/build/sdbuild/expressions/default.nix",
+        "/build/config/c.nix",
+        1,
+    );
+    let quoted = failure(&nix, &users, "").log_tail.join("\n");
+    assert!(quoted.contains("at pi/c.nix:163:7"), "{quoted}");
+}
+
+#[test]
 fn a_wrong_value_is_quoted_with_its_line() {
     let failure = recorded("wrong-type");
     let message =
