@@ -15,7 +15,7 @@ use crate::boot::session::{BootSession, Source};
 use crate::boot::start_files::StartFiles;
 use crate::boot::tools::{self, BootTools};
 use crate::boot::{console_session, disk_login, login_session, prompt_session};
-use crate::common::board::{Board, generic_machine};
+use crate::common::board::Board;
 use crate::common::cancel::Cancel;
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
@@ -58,12 +58,11 @@ pub fn check_architecture(of_image: &ReportedArchitecture, engine: &Engine) -> R
 
 /// Refuses an image of another system than the one that `board` boots: its firmware would find nothing to start.
 fn check_system(image: &Path, installed: &InstalledSystem, board: &Board) -> Result<(), Failure> {
-    match installed.system {
-        Some(system) if system != board.system => {
+    match installed.systems.first() {
+        Some(system) if !installed.systems.contains(&board.system) => {
             let (image, title, other) = (image.display(), board.title, board.system);
             let text = format!("{image} is for {system}, and {title} boots {other}");
-            let own = generic_machine(system);
-            Err(Failure::usage(text).hint(format!("--board {} boots it", own.name)))
+            Err(Failure::usage(text).hint(format!("--system {system}, without --board, boots it")))
         }
         Some(_) | None => Ok(()),
     }
@@ -224,23 +223,27 @@ fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::board::generic_machine;
     use crate::common::system::System;
 
     #[test]
     fn an_image_of_another_system_is_refused() {
         let board = generic_machine(System::X8664Linux);
-        let check = |system| {
+        let check = |systems: &[System]| {
             let installed = InstalledSystem {
-                system,
+                systems: systems.iter().copied().collect(),
                 ..InstalledSystem::default()
             };
             check_system(Path::new("a.img"), &installed, board)
         };
-        let refused = check(Some(System::Aarch64Linux)).unwrap_err();
-        assert_eq!(refused.hints, ["--board virt boots it"]);
+        let refused = check(&[System::Aarch64Linux]).unwrap_err();
+        assert_eq!(
+            refused.hints,
+            ["--system aarch64-linux, without --board, boots it"]
+        );
         let text = refused.to_string();
         assert!(text.contains("a.img is for aarch64-linux, and "), "{text}");
-        check(Some(System::X8664Linux)).unwrap();
-        check(None).unwrap();
+        check(&[System::Aarch64Linux, System::X8664Linux]).unwrap();
+        check(&[]).unwrap();
     }
 }

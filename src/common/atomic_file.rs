@@ -1,8 +1,8 @@
 //! Files that get their name when they are complete: a kill leaves the old file, or none.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::fchown;
+use std::io::{self, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{MetadataExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
@@ -25,7 +25,8 @@ pub fn replace(path: &Path, text: &str, mode: u32) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name; also on a file system without locks.
+/// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name, and [`io::ErrorKind::Unsupported`] on a file system without
+/// locks.
 pub fn create_locked(path: &Path, mode: u32, text: &[u8]) -> io::Result<File> {
     let dir = parent_dir(path);
     fs::create_dir_all(dir)?;
@@ -123,11 +124,28 @@ impl CompleteFile {
     ///
     /// Of kind [`io::ErrorKind::AlreadyExists`] if something has that name.
     pub fn create(self, path: &Path) -> io::Result<File> {
-        match self.hidden {
-            Some(hidden) => hidden.persist_noclobber(path)?,
-            None => locked_file::link(&self.file, path)?,
-        }
+        let Some(hidden) = self.hidden else {
+            return match locked_file::link(&self.file, path) {
+                // Some file systems have files without a name, and give them none.
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    self.hidden_copy()?.create(path)
+                }
+                linked => linked.map(|()| self.file),
+            };
+        };
+        hidden.persist_noclobber(path)?;
         Ok(self.file)
+    }
+
+    /// The same file with a hidden name.
+    fn hidden_copy(&self) -> io::Result<Self> {
+        let meta = self.file.metadata()?;
+        let mut copy = Self::create_hidden(&self.dir, meta.mode() & 0o7777)?;
+        (&self.file).seek(SeekFrom::Start(0))?;
+        io::copy(&mut &self.file, &mut copy.file)?;
+        fchown(&copy.file, Some(meta.uid()), Some(meta.gid()))?;
+        copy.file.sync_all()?;
+        Ok(copy)
     }
 }
 
@@ -142,6 +160,33 @@ mod tests {
         let entries = fs::read_dir(dir).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect()
+    }
+
+    #[test]
+    fn a_locked_file_is_complete_and_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("new/c");
+        let file = create_locked(&path, 0o600, b"text").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "text");
+        assert_eq!(locked_file::owner(&path), Owner::Alive);
+        let error = create_locked(&path, 0o600, b"").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        drop(file);
+        assert_eq!(locked_file::owner(&path), Owner::Gone);
+        assert_eq!(names(path.parent().unwrap()), ["c"]);
+        // Where files without a name get none.
+        let hidden = CompleteFile::write(dir.path(), "text", 0o640, None).unwrap();
+        let hidden = hidden.hidden_copy().unwrap();
+        let other = dir.path().join("d");
+        let file = hidden.create(&other).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "text");
+        assert_eq!(
+            other.metadata().unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        assert_eq!(locked_file::owner(&other), Owner::Alive);
+        drop(file);
+        assert_eq!(names(dir.path()).len(), 2, "the directory and the file");
     }
 
     #[test]
@@ -178,15 +223,6 @@ mod tests {
             file().replace(&path).unwrap();
             assert_eq!(names(dir.path()), ["a"]);
         }
-        let locked = dir.path().join("new/c");
-        let file = create_locked(&locked, 0o600, b"text").unwrap();
-        assert_eq!(fs::read_to_string(&locked).unwrap(), "text");
-        assert_eq!(locked_file::owner(&locked), Owner::Alive);
-        let error = create_locked(&locked, 0o600, b"").unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
-        drop(file);
-        assert_eq!(locked_file::owner(&locked), Owner::Gone);
-        assert_eq!(names(locked.parent().unwrap()), ["c"]);
         let missing = CompleteFile::write(&dir.path().join("b"), "", 0o600, None).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
     }

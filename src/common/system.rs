@@ -107,7 +107,7 @@ impl fmt::Display for ReportedArchitecture {
 }
 
 /// `--system`: what an image is for, by Nix's name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, PartialOrd, Ord)]
 pub enum System {
     /// 64-bit ARM boards.
     #[default]

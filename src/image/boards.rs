@@ -7,6 +7,7 @@ use super::disk::Section;
 use super::entry::EntryKind;
 use super::error::Error;
 use super::files::FileSystem;
+use super::kernel::KernelFormat;
 use super::partition::SECTOR_BYTES;
 use super::pi_boot::PiBoot;
 use super::u_boot::UBootBinary;
@@ -50,7 +51,9 @@ pub(super) struct ImageParts<'a> {
 
 /// The report for every board of the image's architecture; empty for an image that nothing starts.
 pub(super) fn judge(parts: ImageParts<'_>) -> Result<Vec<BoardReport>, Error> {
-    let is_pc = parts.boot.target() == Some(System::X8664Linux);
+    let kernel = parts.boot.kernel.as_ref();
+    let is_pc = kernel.is_some_and(|kernel| kernel.format == KernelFormat::X86)
+        || parts.boot.has_program(UEFI_PC) && !parts.boot.has_program(UEFI_ARM);
     let gap = parts.gap()?;
     let boards: Vec<_> = boards_of(System::Aarch64Linux).collect();
     let has_header = boards.iter().any(|board| match &board.start {

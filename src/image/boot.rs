@@ -1,5 +1,7 @@
 //! How an image boots: its boot loaders, its kernel and its NixOS system.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::entry::EntryKind;
@@ -136,19 +138,16 @@ impl BootReport {
         Ok(boot)
     }
 
-    /// The system that the kernel, or else the UEFI program, is for; `None` if there is neither, or a program for each.
-    pub fn target(&self) -> Option<System> {
-        let format = self.kernel.as_ref().map(|kernel| kernel.format);
-        match format {
-            Some(KernelFormat::Arm64) => return Some(System::Aarch64Linux),
-            Some(KernelFormat::X86) => return Some(System::X8664Linux),
-            Some(KernelFormat::Gzip | KernelFormat::Efi | KernelFormat::Unknown) | None => {}
-        }
-        match (self.has_program(UEFI_ARM), self.has_program(UEFI_PC)) {
-            (true, false) => Some(System::Aarch64Linux),
-            (false, true) => Some(System::X8664Linux),
-            (true, true) | (false, false) => None,
-        }
+    /// The systems that the kernel and UEFI programs are for, as far as that is known.
+    pub fn systems(&self) -> BTreeSet<System> {
+        let of_kernel = match self.kernel.as_ref().map(|kernel| kernel.format) {
+            Some(KernelFormat::Arm64) => Some(System::Aarch64Linux),
+            Some(KernelFormat::X86) => Some(System::X8664Linux),
+            Some(KernelFormat::Gzip | KernelFormat::Efi | KernelFormat::Unknown) | None => None,
+        };
+        let of_arm = self.has_program(UEFI_ARM).then_some(System::Aarch64Linux);
+        let of_pc = self.has_program(UEFI_PC).then_some(System::X8664Linux);
+        [of_kernel, of_arm, of_pc].into_iter().flatten().collect()
     }
 
     /// Whether UEFI finds the program of that path.

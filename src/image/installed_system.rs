@@ -1,6 +1,6 @@
 //! The system that is installed on a disk, for those who boot it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
 use super::authorized_keys::key_lists;
@@ -15,9 +15,9 @@ use crate::common::system::System;
 /// What a disk tells of the system on it.
 #[derive(Debug, Default)]
 pub struct InstalledSystem {
-    /// What its kernel, or else its UEFI program, is for; `None` if that is unknown.
-    pub system: Option<System>,
-    /// The lines of NixOS's lists of SSH keys, by user; empty if there is no NixOS.
+    /// The systems that its kernel and UEFI programs are for; empty if that is unknown.
+    pub systems: BTreeSet<System>,
+    /// The lines of NixOS's lists of SSH keys, by user; empty if there is no NixOS, or they cannot be read.
     pub key_lists: BTreeMap<String, String>,
 }
 
@@ -27,10 +27,10 @@ impl InstalledSystem {
         let layout = Layout::read(&disk_in(file, form, cancel)?)?;
         let boot = BootReport::find(&layout.volumes)?;
         let path = boot.system.path.as_deref();
-        let key_lists = path.map(|path| key_lists(&layout.volumes, path));
+        let key_lists = path.and_then(|path| key_lists(&layout.volumes, path).ok());
         Ok(Self {
-            system: boot.target(),
-            key_lists: key_lists.transpose()?.unwrap_or_default(),
+            systems: boot.systems(),
+            key_lists: key_lists.unwrap_or_default(),
         })
     }
 }

@@ -21,7 +21,7 @@ const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
 const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it, and sdbuild boot starts it";
 
 /// The position of a magic number of a file that is not a disk, the number, and what to do with the file.
-const OTHER_FILES: [(u64, &[u8], &str); 9] = [
+const OTHER_FILES: [(u64, &[u8], &str); 7] = [
     (0, CONTAINER_MAGIC, CONTAINER_IMAGE),
     (
         257,
@@ -49,8 +49,6 @@ const OTHER_FILES: [(u64, &[u8], &str); 9] = [
         b"7z\xbc\xaf\x27\x1c",
         "it is a 7z archive: 7z x unpacks it",
     ),
-    (0, b"<!DOCTYPE", WEB_PAGE),
-    (0, b"<html", WEB_PAGE),
 ];
 
 /// What servers send in place of a file that they do not have.
@@ -69,8 +67,30 @@ pub(super) fn other_file(section: &Section) -> Result<Option<&'static str>, Erro
         return Ok(Some(known));
     }
     let start = section.block(0, section.len().min(MAX_TEXT_BYTES))?;
-    let is_text = |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace();
-    Ok((!start.is_empty() && start.iter().all(is_text)).then_some("it is a text, not an image"))
+    // The last character may be cut.
+    let text = match std::str::from_utf8(&start) {
+        Ok(text) => Some(text),
+        Err(error) if error.error_len().is_none() => start
+            .get(..error.valid_up_to())
+            .and_then(|text| std::str::from_utf8(text).ok()),
+        Err(_) => None,
+    };
+    Ok(text.and_then(kind_of_text))
+}
+
+/// What `text` is, unless it has characters that no text has.
+fn kind_of_text(text: &str) -> Option<&'static str> {
+    let is_of_text = |c: char| !c.is_control() || c.is_ascii_whitespace();
+    if text.is_empty() || !text.chars().all(is_of_text) {
+        return None;
+    }
+    let begin = text.trim_start().to_lowercase();
+    let is_page = begin.starts_with("<!doctype html") || begin.starts_with("<html");
+    Some(if is_page {
+        WEB_PAGE
+    } else {
+        "it is a text, not an image"
+    })
 }
 
 /// The name of the file system in `section`.

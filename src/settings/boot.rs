@@ -73,7 +73,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
-    /// Board to emulate: rpi3, rpi4, rpi02, virt or pc [default: virt; pc for a PC's image]
+    /// Board to emulate: rpi3, rpi4, rpi02, virt or pc [default: virt, or pc for x86_64-linux]
     #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
     pub board: Option<BoardName>,
 

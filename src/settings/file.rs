@@ -206,7 +206,10 @@ mod tests {
             "line 2: `build` is a section, and the settings have none"
         );
         for (text, hint) in [
-            ("boot-test = yes", "a switch that is on is true"),
+            (
+                "boot-test = yes",
+                "a switch is true or false: boot-test = true",
+            ),
             ("nixpkgs = 26.05", "strings are in quotes"),
         ] {
             let failure = parse(text).unwrap_err();
@@ -227,6 +230,15 @@ mod tests {
                 "substituters:[\"http://a/?x=1\"]",
                 "write `=` in place of `:`",
             ),
+            (
+                "substituters = [\n  \"https://a\"\n  \"https://b\"\n]",
+                "the elements of a list are separated by commas: [\"a\", \"b\"]",
+            ),
+            (
+                "substituters = [\"http://a\"\noffline = true",
+                "the elements of a list are separated by commas: [\"a\", \"b\"]",
+            ),
+            ("substituters = [\"http://a\"\n", "a list ends with `]`"),
             (
                 "format qcow2 # a: b",
                 "a setting and its value have a `=` between them: format = …",

@@ -4,10 +4,19 @@
 pub(super) const HOW_TO_WRITE: &str =
     "strings are in quotes, lists in brackets, and switches are true or false";
 
-/// What to write in place of what is at the byte `at` of `text`, for an error with this `message`.
+/// What to write in place of what is at the byte `at` of `text`, for an error with this `message` of the parser.
 pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
-    if message.contains("duplicate key") {
-        return "a setting can be set only once: remove one of the two lines".to_owned();
+    let of_message = if message.contains("duplicate key") {
+        Some("a setting can be set only once: remove one of the two lines")
+    } else if message.contains("missing comma between array elements") {
+        Some("the elements of a list are separated by commas: [\"a\", \"b\"]")
+    } else if message.contains("unclosed array") || message.contains("in array") {
+        Some("a list ends with `]`")
+    } else {
+        None
+    };
+    if let Some(hint) = of_message {
+        return hint.to_owned();
     }
     let before = text.get(..at).unwrap_or_default().matches('\n').count();
     let line = text.lines().nth(before).unwrap_or_default().trim();
@@ -25,22 +34,23 @@ fn of_line(line: &str) -> Option<String> {
     Some(fixed.to_owned())
 }
 
-/// Of a line that begins with the name of a setting.
+/// The hint for a line that begins with the name of a setting.
 fn of_setting(line: &str) -> Option<String> {
-    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_\"".contains(c);
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
     let behind = line.trim_start_matches(is_key);
-    let key = line.strip_suffix(behind)?;
+    let key = line.strip_suffix(behind).filter(|key| !key.is_empty())?;
     let behind = behind.trim_start();
-    let Some(value) = behind.strip_prefix('=') else {
-        let colon = behind.starts_with(':');
-        return Some(if colon {
-            "write `=` in place of `:`".to_owned()
-        } else {
-            format!("a setting and its value have a `=` between them: {key} = …")
-        });
-    };
-    let value = value.trim();
-    let quotes = value.matches('"').count();
+    match behind.strip_prefix('=') {
+        Some(value) => of_value(key, value.trim()),
+        None if behind.starts_with(':') => Some("write `=` in place of `:`".to_owned()),
+        None => Some(format!(
+            "a setting and its value have a `=` between them: {key} = …"
+        )),
+    }
+}
+
+/// The hint for the `value` of the setting `key`.
+fn of_value(key: &str, value: &str) -> Option<String> {
     if value.is_empty() {
         return Some("a value is missing behind the `=`".to_owned());
     }
@@ -50,17 +60,21 @@ fn of_setting(line: &str) -> Option<String> {
             "a line has nothing behind its value: {key} = {value}"
         ));
     }
-    if quotes >= 4 && !value.starts_with('[') {
+    if value.starts_with('"') && value.contains("\" \"") {
         return Some("several values are a list: [\"a\", \"b\"]".to_owned());
     }
-    if ["yes", "on", "True"].contains(&value) {
-        return Some(format!("a switch that is on is true: {key} = true"));
-    }
-    if ["no", "off", "False"].contains(&value) {
-        return Some(format!("a switch that is off is false: {key} = false"));
+    let switch = match value.to_lowercase().as_str() {
+        "yes" | "on" | "true" => Some(true),
+        "no" | "off" | "false" => Some(false),
+        _ => None,
+    };
+    if let Some(switch) = switch {
+        // Right as it is: the mistake is elsewhere.
+        let is_wrong = value != switch.to_string();
+        return is_wrong.then(|| format!("a switch is true or false: {key} = {switch}"));
     }
     let is_word = value.starts_with(|c: char| c.is_alphabetic() || "./~".contains(c));
-    let is_plain = !value.contains(['"', '\'', '[', '#']);
+    let is_plain = !value.contains(['"', '\'', '[', '#', ' ']);
     (is_word && is_plain).then(|| format!("a string is in quotes: {key} = \"{value}\""))
 }
 
@@ -81,7 +95,11 @@ mod tests {
             ("format = iso", "a string is in quotes: format = \"iso\""),
             ("output = ./out", "output = \"./out\""),
             ("offline = yes", "offline = true"),
-            ("offline = off", "offline = false"),
+            ("offline = OFF", "offline = false"),
+            ("offline = true", HOW_TO_WRITE),
+            ("offline = true jobs = 2", HOW_TO_WRITE),
+            ("x = \"say \"hi\"\"", HOW_TO_WRITE),
+            ("]", HOW_TO_WRITE),
             ("substituters = \"a\" \"b\"", "[\"a\", \"b\"]"),
             ("substituters = [\"a\" \"b\"]", HOW_TO_WRITE),
             ("format = \"iso", HOW_TO_WRITE),

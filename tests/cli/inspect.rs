@@ -149,7 +149,8 @@ fn other_files_are_a_usage_error() {
     write("empty.img", b"");
     write("noise.img", &[1; 2048]);
     write("text.img", b"not an image");
-    write("page.img.zst", b"<!DOCTYPE html>\n<title>404</title>\n");
+    write("page.img.zst", b"\n<!doctype HTML>\n<title>404</title>\n");
+    write("umlaut.img", "K\u{fc}che ".repeat(99).as_bytes());
     write("a.zip", b"PK\x03\x04\x14\0\0\0");
     write("cut.img.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]);
     write("cut.img.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6");
@@ -165,6 +166,7 @@ fn other_files_are_a_usage_error() {
             "there is no partition table and no known file system in it",
         ),
         ("text.img", "it is a text, not an image"),
+        ("umlaut.img", "it is a text, not an image"),
         ("page.img.zst", "it is a web page, not the image"),
         ("a.zip", "it is a ZIP archive: unzip unpacks it"),
         ("cut.img.zst", "the zstd data are damaged"),

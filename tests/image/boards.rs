@@ -119,16 +119,16 @@ fn disk_of_a_pc_with_uefi_is_for_no_other_board() {
     let arm = uefi_disk(&["BOOTAA64.EFI"]);
     assert_eq!(missing(&judged(&arm), "uefi"), "");
     assert_eq!(missing_on(&arm, "pc").len(), 1);
-    let target = |bytes: &[u8]| {
+    let systems = |bytes: &[u8]| {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let installed = InstalledSystem::read(file, DiskForm::Raw, &Cancel::new());
-        installed.unwrap().system
+        Vec::from_iter(installed.unwrap().systems)
     };
-    assert_eq!(target(&pc), Some(System::X8664Linux));
-    assert_eq!(target(&arm), Some(System::Aarch64Linux));
+    assert_eq!(systems(&pc), [System::X8664Linux]);
+    assert_eq!(systems(&arm), [System::Aarch64Linux]);
     let both = uefi_disk(&["BOOTAA64.EFI", "BOOTX64.EFI"]);
-    assert_eq!(target(&both), None);
+    assert_eq!(systems(&both).len(), 2);
     assert_eq!(missing(&judged(&both), "uefi"), "");
     assert_eq!(missing_on(&both, "pc"), [""; 0]);
 }

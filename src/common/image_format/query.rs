@@ -1,11 +1,11 @@
-//! Formats by what people type: a name, or a word of what formats are for and of their files' names.
+//! Formats by what people type: a name or a part of it, a part of what formats are for, or the extension of their files.
 
 use std::str::FromStr;
 
-use super::{Format, all};
+use super::{Format, ImageFormat, all};
 
-/// Letters of a word that can mean a format.
-const MIN_WORD_LETTERS: usize = 3;
+/// Letters of a part of a name or a purpose that can mean a format.
+const MIN_PART_LETTERS: usize = 3;
 
 /// Formats that a text means, at least one.
 #[derive(Clone, Debug)]
@@ -29,17 +29,20 @@ impl FormatQuery {
 impl FromStr for FormatQuery {
     type Err = String;
 
-    /// The format with the name `text`; otherwise all formats that have it in their purpose or their file's name. The error lists the
-    /// names that exist.
+    /// The format with the name `text`; otherwise all formats that have it in their name or purpose, or as their extension. The error
+    /// lists the names that exist.
     fn from_str(text: &str) -> Result<Self, String> {
         let unknown = match text.parse() {
             Ok(named) => return Ok(Self(vec![named])),
             Err(unknown) => unknown,
         };
         let wanted = text.to_lowercase();
-        let is_word = wanted.chars().count() >= MIN_WORD_LETTERS;
+        let is_part = wanted.chars().count() >= MIN_PART_LETTERS;
         let has = |text: &str| text.to_lowercase().contains(&wanted);
-        let meant = all().filter(|row| is_word && (has(row.purpose) || has(row.file)));
+        let is_meant = |row: &ImageFormat| {
+            has(row.name) || has(row.purpose) || row.extensions.contains(&wanted.as_str())
+        };
+        let meant = all().filter(|row| is_part && is_meant(row));
         let formats: Vec<Format> = meant.map(Format::of).collect();
         if formats.is_empty() {
             return Err(unknown);
@@ -68,10 +71,11 @@ mod tests {
             ("usb", "sd-card iso"),
             ("virtualbox", "vmdk"),
             ("img", "sd-card raw-efi amazon"),
+            ("raw", "raw-efi"),
         ] {
             assert_eq!(names(text).unwrap(), expected, "{text}");
         }
-        for text in ["a", "floppy", ""] {
+        for text in ["a", "floppy", "nixos", ""] {
             let refused = names(text).unwrap_err();
             assert!(refused.contains("is not one of sd-card"), "{refused}");
         }

@@ -1,7 +1,9 @@
 //! Mistakes in the form of the user's `flake.nix`. Nix reads its inputs without evaluating the file, and reports where they are wrong
 //! only by a path in the store, without the line.
 
-use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_STRING};
+use rnix::SyntaxKind::{
+    NODE_ATTR_SET, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_STRING, NODE_WITH,
+};
 use rnix::{Root, SyntaxKind};
 
 use super::evidence::ExitContext;
@@ -13,87 +15,151 @@ use crate::nixos::log::{NixError, Position};
 
 /// In Nix's message about a file that is no set.
 const NO_SET: &str = "' must be an attribute set";
+/// What is said in its place.
+const NO_SET_HERE: &str = "the file is not a set: { inputs = …; outputs = …; }";
 
 /// `error` with its place in the user's `flake.nix`, and the lines there, if it is about that file's form.
 pub(super) fn located(context: &ExitContext<'_>, error: &NixError) -> Option<NixError> {
-    let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
     let summary = error.summary.as_str();
-    let (summary, line, column) = if summary.ends_with(NO_SET) && root_kind(&text)? != NODE_ATTR_SET
-    {
-        let (line, column) = first_token(&text)?;
-        (
-            "the file is not a set: { inputs = …; outputs = …; }",
-            line,
-            column,
-        )
-    } else {
-        let (words, file, line, column) = stated_place(summary)?;
-        let is_flake = file.rsplit('/').next() == Some(FLAKE_FILE);
-        let position = position(line, column);
-        if !is_flake || !is_about(words, &text, &position) {
-            return None;
+    let stated = StatedPlace::of_message(summary)?;
+    let file = format!("{CONFIG_DIR}{}", below_source(stated.file)?);
+    let text = context.files?.text(&file)?;
+    let (words, line, column) = match stated.place {
+        Some((line, column)) => (stated.words, line, column),
+        None if root_kind(&text)? == NODE_ATTR_SET => return None,
+        None => {
+            let (line, column) = first_token(&text)?;
+            (NO_SET_HERE, line, column)
         }
-        (words, line, column)
     };
-    let before = usize::try_from(column).ok()?.checked_sub(1)?;
-    let lines = source_lines::around(&text, usize::try_from(line).ok()?, Some(before));
+    let position = Position { file, line, column };
+    if stated.place.is_some() && !is_about(words, &text, &position) {
+        return None;
+    }
+    let start = text.get(..position.offset(&text)?)?.rsplit('\n').next()?;
+    let lines = source_lines::around(
+        &text,
+        usize::try_from(line).ok()?,
+        Some(start.chars().count()),
+    );
     Some(NixError {
-        summary: summary.to_owned(),
-        text: format!("error: {summary}\n{}", lines.join("\n")),
-        position: Some(position(line, column)),
+        summary: words.to_owned(),
+        text: format!("error: {words}\n{}", lines.join("\n")),
+        position: Some(position),
     })
 }
 
 /// What to write in a `flake.nix` whose form is wrong: `error` is one of [`located`].
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let place = error.position.as_ref()?;
-    if place.file != format!("{CONFIG_DIR}{FLAKE_FILE}") {
-        return None;
-    }
-    let text = context.files?.text(&place.file)?;
-    if error.summary.starts_with("the file is not a set") {
-        let hint = if root_kind(&text)? == NODE_LAMBDA {
+    let is_flake = place.file.starts_with(CONFIG_DIR) && place.file.ends_with(FLAKE_FILE);
+    let text = context.files.filter(|_| is_flake)?.text(&place.file)?;
+    if error.summary == NO_SET_HERE {
+        let kind = root_kind(&text)?;
+        let hint = if kind == NODE_LAMBDA {
             "write { inputs.nixpkgs.url = \"…\"; outputs = { self, nixpkgs, ... }: { … }; }"
-        } else {
+        } else if [NODE_LET_IN, NODE_WITH].contains(&kind) {
             "the file begins with its `{`: what is in front of it belongs behind `outputs = { self, nixpkgs, ... }:`"
+        } else {
+            "a flake.nix is a single set, { … }, that is written out"
         };
         return Some(hint.to_owned());
     }
-    if !error.summary.starts_with("expected ") {
-        return None;
-    }
+    let (expected, _) = Expected::of_message(&error.summary)?;
     let Definition { path, .. } = Definition::find(&text, place)?;
-    let names: Vec<&str> = path.split('.').collect();
-    let hint = match names.as_slice() {
-        ["outputs", ..] => {
+    let hint = match (expected, path.rsplit('.').next()?) {
+        (Expected::Function, _) => {
             "outputs is a function of the inputs: outputs = { self, nixpkgs, ... }: { … };"
         }
-        ["description"] => "the description is a string: description = \"…\";",
-        [.., "url"] => "the URL of an input is a single string: url = \"github:OWNER/REPOSITORY\";",
-        [.., "follows"] => "follows is the name of another input, a string: follows = \"nixpkgs\";",
-        [.., "flake"] => "flake is true or false, without quotes",
-        ["inputs"] | ["inputs", _] => "an input is a set: inputs.NAME.url = \"…\";",
-        _ => return None,
+        (Expected::Boolean, _) => "write true or false, without quotes",
+        (Expected::Set, _) => "an input is a set: inputs.NAME.url = \"…\";",
+        (Expected::String, "description") => "the description is a string: description = \"…\";",
+        (Expected::String, "url") => {
+            "the URL of an input is a single string: url = \"github:OWNER/REPOSITORY\";"
+        }
+        (Expected::String, "follows") => {
+            "follows is the name of another input, a string: follows = \"nixpkgs\";"
+        }
+        (Expected::String, _) => return None,
     };
     Some(hint.to_owned())
 }
 
-/// The place in a `flake.nix` of the user.
-fn position(line: u64, column: u64) -> Position {
-    Position {
-        file: format!("{CONFIG_DIR}{FLAKE_FILE}"),
-        line,
-        column,
+/// The place that a message of Nix states in its text.
+struct StatedPlace<'a> {
+    /// The message without it.
+    words: &'a str,
+    file: &'a str,
+    /// Line and column, counted from 1; `None` for a message about a whole file.
+    place: Option<(u64, u64)>,
+}
+
+impl<'a> StatedPlace<'a> {
+    /// Of `… at FILE:LINE:COLUMN`, and of `file 'FILE' must be an attribute set`.
+    fn of_message(summary: &'a str) -> Option<Self> {
+        if let Some(file) = summary.strip_suffix(NO_SET) {
+            return Some(Self {
+                words: summary,
+                file: file.strip_prefix("file '")?,
+                place: None,
+            });
+        }
+        let (words, place) = summary.rsplit_once(" at ")?;
+        let mut parts = place.rsplitn(3, ':');
+        let column = parts.next()?.parse().ok()?;
+        let line = parts.next()?.parse().ok()?;
+        Some(Self {
+            words: words.trim_end_matches(','),
+            file: parts.next()?,
+            place: Some((line, column)),
+        })
     }
 }
 
-/// The words of `summary`, and the file, line and column at its end: `… at FILE:LINE:COLUMN`.
-fn stated_place(summary: &str) -> Option<(&str, &str, u64, u64)> {
-    let (words, place) = summary.rsplit_once(" at ")?;
-    let mut parts = place.rsplitn(3, ':');
-    let column = parts.next()?.parse().ok()?;
-    let line = parts.next()?.parse().ok()?;
-    Some((words.trim_end_matches(','), parts.next()?, line, column))
+/// The path of a `flake.nix` below the directory that was uploaded, if `file` may be one in the store.
+fn below_source(file: &str) -> Option<&str> {
+    let (_, name) = file.strip_prefix("/nix/store/")?.split_once("-source/")?;
+    (name.rsplit('/').next() == Some(FLAKE_FILE)).then_some(name)
+}
+
+/// What Nix expects of an attribute of a flake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Expected {
+    Function,
+    Set,
+    Boolean,
+    /// A string, or a path.
+    String,
+}
+
+impl Expected {
+    /// What is expected, and what was found, in a message of Nix.
+    fn of_message(words: &str) -> Option<(Self, &str)> {
+        let (expected, found) = words
+            .strip_prefix("expected a ")?
+            .split_once(" but got a")?;
+        let expected = match expected {
+            "function" => Self::Function,
+            "set" => Self::Set,
+            "Boolean" => Self::Boolean,
+            "string" | "string or a path" => Self::String,
+            _ => return None,
+        };
+        Some((expected, found.trim_start_matches('n').trim_start()))
+    }
+
+    /// Whether it is expected of the attribute with this path.
+    fn is_of(self, path: &str) -> bool {
+        let (first, last) = (path.split('.').next(), path.rsplit('.').next());
+        match self {
+            Self::Function => first == Some("outputs"),
+            Self::Boolean => last == Some("flake"),
+            Self::Set => last != Some("outputs"),
+            Self::String => ["description", "url", "follows", "type", "ref", "rev", "dir"]
+                .iter()
+                .any(|name| last == Some(*name)),
+        }
+    }
 }
 
 /// Whether the message with these `words` fits what `text` has at `position`: otherwise it is about another flake's file.
@@ -101,20 +167,22 @@ fn is_about(words: &str, text: &str, position: &Position) -> bool {
     let Some(Definition { path, value, .. }) = Definition::find(text, position) else {
         return false;
     };
-    let named = words.rsplit('\'').nth(1);
-    match (words.rsplit_once(" but got a "), named) {
-        (Some((_, "string")), _) => value == NODE_STRING,
-        (Some((_, "list")), _) => value == NODE_LIST,
-        // Of a path with several names, the first ones are sets.
-        (Some((_, "set")), _) => value == NODE_ATTR_SET || path.contains('.'),
-        (Some((_, "function")), _) => value == NODE_LAMBDA,
-        (Some(_), _) => ![NODE_STRING, NODE_LIST, NODE_LAMBDA].contains(&value),
-        (None, Some(name)) => position
-            .offset(text)
-            .and_then(|start| text.get(start..))
-            .is_some_and(|rest| rest.contains(name)),
-        (None, None) => false,
-    }
+    let Some((expected, found)) = Expected::of_message(words) else {
+        let name = words.rsplit('\'').nth(1);
+        let rest = position.offset(text).and_then(|start| text.get(start..));
+        return name
+            .zip(rest)
+            .is_some_and(|(name, rest)| rest.contains(name));
+    };
+    let is_found = match found {
+        "string" => value == NODE_STRING,
+        "list" => value == NODE_LIST,
+        // Of `outputs.a = …`, too.
+        "set" => value == NODE_ATTR_SET || path.contains('.'),
+        "function" => value == NODE_LAMBDA,
+        _ => ![NODE_STRING, NODE_LIST, NODE_LAMBDA, NODE_ATTR_SET].contains(&value),
+    };
+    is_found && expected.is_of(&path)
 }
 
 /// What the whole file is.
@@ -122,12 +190,12 @@ fn root_kind(text: &str) -> Option<SyntaxKind> {
     Some(Root::parse(text).syntax().last_child()?.kind())
 }
 
-/// Line and column of the first token that is no comment, counted from 1.
+/// Line and column of the first token that is no comment, counted from 1, the column in bytes.
 fn first_token(text: &str) -> Option<(u64, u64)> {
     let root = Root::parse(text).syntax();
     let start = usize::from(root.first_child()?.text_range().start());
     let before = text.get(..start)?;
-    let column = before.rsplit('\n').next()?.chars().count() + 1;
+    let column = before.rsplit('\n').next()?.len() + 1;
     let line = before.matches('\n').count() + 1;
     Some((u64::try_from(line).ok()?, u64::try_from(column).ok()?))
 }

@@ -2,26 +2,26 @@
 
 use super::evidence::ExitContext;
 use super::source_lines;
-use super::syntax_at::{DefinedValue, joined_lists};
+use super::syntax_at::{DefinedValue, Found};
 use crate::nixos::log::NixError;
 
-/// What Nix says of a list in place of a string, which `+` makes of it.
-const JOINED: &str = "cannot coerce a list to a string: [";
+/// What Nix says of a list in place of a string, which `+` makes of it too.
+const LIST_AS_STRING: &str = "cannot coerce a list to a string: [";
 
 /// The mistake in a message of Nix.
 enum Misplaced<'a> {
     /// The string is a path that is written in quotes.
-    Path(&'a str),
+    QuotedPath(&'a str),
     /// The path is in place of a list.
     PathForList(&'a str),
     /// The string is in place of a list.
-    ForList(&'a str),
+    StringForList(&'a str),
     /// The string is in place of a set.
-    ForSet(&'a str),
+    StringForSet(&'a str),
     /// The option, which has options of its own, has a value.
-    Option(&'a str),
-    /// `+` is between two lists.
-    Joined,
+    ValueForOptions(&'a str),
+    /// A list is in place of a string.
+    ListForString,
 }
 
 /// A value in the user's files.
@@ -34,87 +34,98 @@ struct Written {
 }
 
 impl<'a> Misplaced<'a> {
-    fn find(error: &'a NixError) -> Option<Self> {
-        let summary = error.summary.as_str();
+    fn find(summary: &'a str) -> Option<Self> {
         let string = |prefix: &str| summary.strip_prefix(prefix)?.strip_suffix('"');
-        let option = || {
-            let (_, rest) = summary
-                .strip_prefix("The option path `")
-                .map(|rest| ("", rest))
-                .or_else(|| summary.split_once("rather than an attribute set for the option\n`"))?;
-            Some(rest.split_once('\'')?.0)
-        };
-        let path = || {
+        let quoted_path = || {
             let path = summary.strip_prefix("string '")?;
             path.strip_suffix("' doesn't represent an absolute path")
         };
-        if summary.starts_with(JOINED) {
-            return Some(Self::Joined);
-        }
-        if let Some(path) = summary.strip_prefix("expected a list but found a path: ") {
-            return Some(Self::PathForList(path));
-        }
-        path()
-            .map(Self::Path)
-            .or_else(|| string("expected a list but found a string: \"").map(Self::ForList))
-            .or_else(|| string("expected a set but found a string: \"").map(Self::ForSet))
-            .or_else(|| option().map(Self::Option))
+        let option = || {
+            let by_path = summary.strip_prefix("The option path `");
+            let by_type = summary.split_once("rather than an attribute set for the option\n`");
+            let rest = by_path.or(by_type.map(|(_, rest)| rest))?;
+            Some(rest.split_once('\'')?.0)
+        };
+        let path = || summary.strip_prefix("expected a list but found a path: ");
+        let is_list = || summary.starts_with(LIST_AS_STRING);
+        quoted_path()
+            .map(Self::QuotedPath)
+            .or_else(|| path().map(Self::PathForList))
+            .or_else(|| string("expected a list but found a string: \"").map(Self::StringForList))
+            .or_else(|| string("expected a set but found a string: \"").map(Self::StringForSet))
+            .or_else(|| option().map(Self::ValueForOptions))
+            .or_else(|| is_list().then_some(Self::ListForString))
     }
 
-    /// What to write in place of the `value`, if that is known.
-    fn correction(&self, value: Option<&DefinedValue>) -> Option<String> {
-        let defines = value.map_or("", |value| &value.defines);
+    /// What to write in place of the value at `written`; `None` if that is not certain.
+    fn correction(&self, written: Option<&DefinedValue>) -> Option<String> {
+        let defines = written.map_or("", |value| &value.defines);
         let attribute = defines.rsplit('.').next().unwrap_or_default();
         let is_list_of_files = ["imports", "modules"].contains(&attribute);
         Some(match self {
-            Self::Path(string) => {
-                format!("a path is written without quotes: write {}", path(string))
-            }
-            Self::PathForList(_) | Self::ForList(_) if is_list_of_files => {
-                let file = value.map_or("", |value| value.written.trim_matches('"'));
-                let file = path(file);
+            Self::QuotedPath(string) => match path(string) {
+                Some(path) => format!("a path is written without quotes: write {path}"),
+                None => "a path is written without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),
+            },
+            Self::PathForList(_) | Self::StringForList(_) if is_list_of_files => {
+                let file = path(written?.written.trim_matches('"'))?;
                 format!("{attribute} is a list: {attribute} = [ {file} ];")
             }
             // The path of the builder says nothing to the user.
             Self::PathForList(_) => return None,
-            Self::ForList(string) => format!("write a list: [ \"{string}\" ]"),
-            Self::ForSet(_) if attribute == "kernelPackages" => format!(
+            Self::StringForList(string) => {
+                written?;
+                format!("write a list: [ \"{string}\" ]")
+            }
+            Self::StringForSet(_) if attribute == "kernelPackages" => format!(
                 "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
             ),
-            Self::ForSet(_) => "write a set: { … }".to_owned(),
-            Self::Option(option) if option.ends_with(".authorizedKeys") => {
+            Self::StringForSet(_) => {
+                written?;
+                "write a set: { … }".to_owned()
+            }
+            Self::ValueForOptions(option) if option.ends_with(".authorizedKeys") => {
                 format!("the list of keys is {option}.keys = [ \"ssh-ed25519 …\" ];")
             }
-            Self::Option(option) => {
+            Self::ValueForOptions(option) => {
                 format!("{option} has options of its own: write {option}.NAME = …;")
             }
-            Self::Joined => "two lists are joined by `++`".to_owned(),
+            Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
+            Self::ListForString => {
+                "lib.concatStringsSep \" \" [ … ] makes a string of a list".to_owned()
+            }
         })
     }
 
-    /// The value in the user's files, with its place and the text of its file.
+    /// The value, if the user's files have only one that can be meant.
     fn written(&self, context: &ExitContext<'_>) -> Option<Written> {
         let find = |text: &str| match self {
-            Self::Path(string) | Self::ForList(string) | Self::ForSet(string) => {
-                DefinedValue::string(text, string)
+            Self::QuotedPath(string) | Self::StringForList(string) | Self::StringForSet(string) => {
+                Found::strings(text, string)
             }
             Self::PathForList(path) => {
-                DefinedValue::path_to(text, path.rsplit('/').next().unwrap_or_default())
+                Found::paths_to(text, path.rsplit('/').next().unwrap_or_default())
             }
-            Self::Option(option) => DefinedValue::of(text, option),
-            Self::Joined => joined_lists(text),
+            Self::ValueForOptions(option) => Found::values_of(text, option),
+            Self::ListForString => Found::sums_of_lists(text),
         };
-        let (place, (text, value)) = context.files?.search(|text| {
-            let value = find(text)?;
-            Some((value.line, (text.to_owned(), value)))
+        let (place, (text, value)) = context.files?.only_place(|text| {
+            let found = find(text).into_iter();
+            let found = found.map(|value| (value.line, (text.to_owned(), value)));
+            found.collect()
         })?;
         Some(Written { place, text, value })
     }
 }
 
+/// The mistake of which `error` speaks, unless Nix names its place: that of the value may be another one.
+fn without_place(error: &NixError) -> Option<Misplaced<'_>> {
+    Misplaced::find(&error.summary).filter(|_| error.position.is_none())
+}
+
 /// What to write in place of the value, and where.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
-    let misplaced = Misplaced::find(error)?;
+    let misplaced = without_place(error)?;
     let written = misplaced.written(context);
     let instead = misplaced.correction(written.as_ref().map(|written| &written.value))?;
     Some(match written {
@@ -125,15 +136,54 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 /// The lines of the user's file with the value, as Nix quotes source.
 pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec<String>> {
-    let Written { text, value, .. } = Misplaced::find(error)?.written(context)?;
+    let Written { text, value, .. } = without_place(error)?.written(context)?;
     Some(source_lines::around(&text, value.line, Some(value.column)))
 }
 
-/// `string` as a path.
-fn path(string: &str) -> String {
-    if string.starts_with(['.', '/', '<', '~']) {
-        string.to_owned()
-    } else {
-        format!("./{string}")
+/// `string` as a path of Nix's syntax; `None` for an address, and for what no path can be.
+fn path(string: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
+    let begins = |starts: &[&str]| starts.iter().any(|start| string.starts_with(start));
+    if begins(&["nixpkgs/"]) {
+        return Some(format!("<{string}>"));
+    }
+    if begins(&["./", "../", "/", "~/", "<"]) {
+        return Some(string.to_owned());
+    }
+    let is_name = string.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (is_name && string.chars().all(is_plain)).then(|| format!("./{string}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_files_become_paths() {
+        for (string, expected) in [
+            ("wifi.nix", Some("./wifi.nix")),
+            ("./wifi.nix", Some("./wifi.nix")),
+            ("nixpkgs/nixos/x.nix", Some("<nixpkgs/nixos/x.nix>")),
+            ("https://example.org/x.tar.gz", None),
+            ("github:me/x", None),
+            ("my file.nix", None),
+            ("..", None),
+        ] {
+            assert_eq!(path(string).as_deref(), expected, "{string}");
+        }
+    }
+
+    #[test]
+    fn a_value_whose_place_nix_names_is_left_to_it() {
+        let error = NixError {
+            summary: "expected a set but found a string: \"pi\"".to_owned(),
+            position: Some(crate::nixos::log::Position {
+                file: "/build/config/c.nix".to_owned(),
+                line: 1,
+                column: 1,
+            }),
+            ..NixError::default()
+        };
+        assert!(without_place(&error).is_none());
     }
 }

@@ -15,8 +15,8 @@ const SD_CARD_MODULES: [&str; 6] = [
     "sd-image.nix",
 ];
 
-/// How a path begins that was put behind the directory of modules without a slash, by its usual first directories.
-const WITHOUT_SLASH: &str = "nixos/modulesinstaller/";
+/// The directory of modules in nixpkgs, `modulesPath`.
+const MODULES: &str = "nixos/modules";
 
 /// The path below nixpkgs of the file that Nix did not find there, from its message.
 pub(super) fn missing(summary: &str) -> Option<&str> {
@@ -47,10 +47,11 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
         name.unwrap_or("of that name"),
         place.unwrap_or_default()
     );
-    if path.starts_with(WITHOUT_SLASH) {
-        return format!(
-            "{lacks}: a slash is missing, as in modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\""
-        );
+    if let Some(rest) = path
+        .strip_prefix(MODULES)
+        .filter(|rest| !rest.starts_with('/'))
+    {
+        return format!("{lacks}: a slash is missing: write modulesPath + \"/{rest}\"");
     }
     let is_elsewhere = !path.contains("/installer/sd-card/");
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {

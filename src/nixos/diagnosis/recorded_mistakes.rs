@@ -18,8 +18,12 @@ fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("pi");
     std::fs::create_dir(&root).unwrap();
-    std::fs::write(root.join("c.nix"), &nix).unwrap();
-    std::fs::write(root.join("flake.nix"), &nix).unwrap();
+    let name = if stream.contains("flake") {
+        "flake.nix"
+    } else {
+        "c.nix"
+    };
+    std::fs::write(root.join(name), &nix).unwrap();
     std::fs::write(root.join("wifi.nix"), "{ }").unwrap();
     std::fs::write(root.join(".gitignore"), "wifi.nix\n").unwrap();
     std::fs::write(dir.path().join("common.nix"), "{ }").unwrap();

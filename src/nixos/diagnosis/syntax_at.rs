@@ -106,66 +106,76 @@ impl Definition {
 pub(super) struct DefinedValue {
     /// Its line, counted from 1.
     pub(super) line: usize,
-    /// Characters before it in its line.
+    /// The number of characters before it in its line.
     pub(super) column: usize,
     /// The path of the definition that it is in, such as `imports`; empty outside of definitions.
     pub(super) defines: String,
-    /// It as it is written.
+    /// Its text.
     pub(super) written: String,
 }
 
-impl DefinedValue {
-    /// The first string of `text` with this content.
-    pub(super) fn string(text: &str, content: &str) -> Option<Self> {
+/// Searches for values in the text of a file.
+pub(super) struct Found;
+
+impl Found {
+    /// The strings with this content.
+    pub(super) fn strings(text: &str, content: &str) -> Vec<DefinedValue> {
         let quoted = format!("\"{content}\"");
-        let is_it =
-            |node: &SyntaxNode| node.kind() == NODE_STRING && node.text() == quoted.as_str();
-        Self::first(text, is_it)
+        all(text, |node| {
+            node.kind() == NODE_STRING && node.text() == quoted.as_str()
+        })
     }
 
-    /// The first path of `text` that ends in the file `name` and is the whole value of a definition.
-    pub(super) fn path_to(text: &str, name: &str) -> Option<Self> {
+    /// The paths that end in the file `name` and are the whole value of a definition.
+    pub(super) fn paths_to(text: &str, name: &str) -> Vec<DefinedValue> {
         let end = format!("/{name}");
         let is_path = |kind| [NODE_PATH_REL, NODE_PATH_ABS, NODE_PATH_HOME].contains(&kind);
-        let is_value = |node: &SyntaxNode| {
-            let around = node.parent().map(|parent| parent.kind());
-            around == Some(NODE_ATTRPATH_VALUE)
-        };
-        Self::first(text, |node| {
+        all(text, |node| {
             is_path(node.kind()) && is_value(node) && node.text().to_string().ends_with(&end)
         })
     }
 
-    /// The value of the first definition in `text` whose whole path is `path`.
-    pub(super) fn of(text: &str, path: &str) -> Option<Self> {
-        let is_it = |node: &SyntaxNode| {
-            let definition = node
-                .parent()
-                .filter(|of| of.last_child().as_ref() == Some(node));
-            definition.is_some_and(|of| of.kind() == NODE_ATTRPATH_VALUE) && defines(node) == path
-        };
-        Self::first(text, is_it)
+    /// The values of the definitions whose whole path is `path`.
+    pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
+        all(text, |node| is_value(node) && defines(node) == path)
     }
 
-    fn first(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Option<Self> {
-        let node = Root::parse(text).syntax().descendants().find(is_it)?;
+    /// Each `+` with a list on both sides.
+    pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
+        let is_list = |part: SyntaxNode| {
+            let of_with = part.last_child().filter(|_| part.kind() == NODE_WITH);
+            part.kind() == NODE_LIST || of_with.is_some_and(|list| list.kind() == NODE_LIST)
+        };
+        all(text, |node| {
+            let mut parts = node.children_with_tokens();
+            let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
+            is_sum && node.children().all(is_list)
+        })
+    }
+}
+
+/// The values of `text` that are what `is_it` says.
+fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
+    let root = Root::parse(text).syntax();
+    let found = root.descendants().filter(is_it);
+    let value = |node: SyntaxNode| {
         let before = text.get(..usize::from(node.text_range().start()))?;
-        Some(Self {
+        Some(DefinedValue {
             line: before.matches('\n').count() + 1,
             column: before.rsplit('\n').next()?.chars().count(),
             defines: defines(&node),
             written: node.text().to_string(),
         })
-    }
+    };
+    found.filter_map(value).collect()
 }
 
-/// The first `+` of `text` with a list beside it.
-pub(super) fn joined_lists(text: &str) -> Option<DefinedValue> {
-    DefinedValue::first(text, |node| {
-        let mut parts = node.children_with_tokens();
-        let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
-        is_sum && node.children().any(|part| is_list(&part))
-    })
+/// Whether `node` is the whole value of a definition.
+fn is_value(node: &SyntaxNode) -> bool {
+    let definition = node
+        .parent()
+        .filter(|of| of.last_child().as_ref() == Some(node));
+    definition.is_some_and(|of| of.kind() == NODE_ATTRPATH_VALUE)
 }
 
 /// The path that the definitions around `node` define.

@@ -8,8 +8,6 @@ use crate::nixos::log::{NixError, Position};
 /// What some editors write in front of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-const ZERO_WIDTH_SPACE: char = '\u{200b}';
-
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
@@ -26,11 +24,6 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
             Some(_) | None => "the file is empty: remove it, then `sdbuild init` writes one",
         };
         return Some(hint.to_owned());
-    }
-    if error.summary.contains("invalid token")
-        && let Some(hint) = unusual_space(&text, position)
-    {
-        return Some(hint);
     }
     if is_without_braces(&text, &error.summary) {
         return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
@@ -67,25 +60,6 @@ fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Option<(String, 
     }
     let quoted = format!("{line}| {}", line_of(&text, line)?);
     Some((quoted, line + 2 == position.line))
-}
-
-/// What to do about a space at `position` that is none for Nix, as texts that were copied from web pages have.
-fn unusual_space(text: &str, position: &Position) -> Option<String> {
-    let column = usize::try_from(position.column).ok()?.checked_sub(1)?;
-    let found = line_of(text, position.line)?
-        .get(column..)?
-        .chars()
-        .next()?;
-    let (code, line) = (u32::from(found), position.line);
-    match found {
-        ZERO_WIDTH_SPACE => Some(format!(
-            "line {line} has a space without width (U+{code:04X}), which cannot be seen: delete it"
-        )),
-        _ if found.is_whitespace() && !found.is_ascii() => Some(format!(
-            "line {line} has the character U+{code:04X}, which looks like a space: write a space in its place"
-        )),
-        _ => None,
-    }
 }
 
 /// Whether the file begins with a definition: what Nix takes for a whole expression ends at its `=`.

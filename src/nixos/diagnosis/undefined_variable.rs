@@ -63,6 +63,33 @@ const BUILTINS: [&str; 8] = [
     "toJSON",
 ];
 
+/// Commands that scripts of configurations begin with.
+const COMMANDS: [&str; 18] = [
+    "bash",
+    "cat",
+    "chmod",
+    "chown",
+    "cp",
+    "curl",
+    "echo",
+    "exec",
+    "export",
+    "ip",
+    "ln",
+    "mkdir",
+    "mount",
+    "mv",
+    "rm",
+    "sh",
+    "sleep",
+    "systemctl",
+];
+
+/// Units that people write behind a number: of sizes and of times.
+const UNITS: [&str; 16] = [
+    "B", "G", "GB", "GiB", "K", "KB", "KiB", "M", "MB", "MiB", "T", "TB", "TiB", "h", "min", "s",
+];
+
 /// The value that another language writes as `name`.
 fn boolean(name: &str) -> Option<bool> {
     match name {
@@ -94,7 +121,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         is_of_flake: context.in_words.starts_with("the flake"),
     };
     let at = NameAt::find(&text, position);
-    if let Some(hint) = beside(&text, position, name) {
+    if let Some(hint) = beside(&text, position, name, at.as_ref().map(|at| at.role)) {
         return hint;
     }
     at.as_ref()
@@ -125,7 +152,7 @@ fn string_or_package(name: &str, at: &NameAt) -> String {
         Role::Interpolated => format!(
             "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \""
         ),
-        Role::Called if is_for_shell(attribute) => {
+        Role::Called if COMMANDS.contains(&name) => {
             format!("the commands of a script are a string: {attribute} = ''{written} …'';")
         }
         Role::Called | Role::Other => package_or_spelling(name),
@@ -133,26 +160,24 @@ fn string_or_package(name: &str, at: &NameAt) -> String {
 }
 
 /// What a name is that begins behind a quote or a digit, without a space between them.
-fn beside(text: &str, position: &Position, name: &str) -> Option<String> {
+fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Option<String> {
     let before = text.get(..position.offset(text)?)?;
-    let digits = before.trim_end_matches(|c: char| c.is_ascii_digit());
-    let number = before.get(digits.len()..)?;
-    if before.ends_with('"') {
+    if before.ends_with('"') && role != Some(Role::Element) {
         return Some(format!(
             "a quote inside of a string is written \\\": \"… \\\"{name} …\""
         ));
     }
-    (!number.is_empty()).then(|| {
-        format!("a number has no unit: write only {number}, in the unit of the option, or the string \"{number}{name}\"")
+    let rest = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let number = before.get(rest.len()..)?;
+    if !number.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let string = format!("the string \"{number}{name}\"");
+    Some(if UNITS.contains(&name) {
+        format!("a number has no unit: write only {number}, in the unit of the option, or {string}")
+    } else {
+        format!("what is no number is written in double quotes: {string}")
     })
-}
-
-/// Whether an option with this name takes commands of a shell.
-fn is_for_shell(attribute: &str) -> bool {
-    let name = attribute.to_lowercase();
-    ["script", "start", "stop", "exec", "init"]
-        .iter()
-        .any(|part| name.contains(part))
 }
 
 fn package_or_spelling(name: &str) -> String {

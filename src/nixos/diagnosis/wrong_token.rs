@@ -1,9 +1,15 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
 use super::brackets::{imbalance, open_brackets};
-use super::syntax_cause::line_of;
 use crate::nixos::log::Position;
 
+/// The hint for a calculation in a list.
+const PARENTHESES: &str =
+    "an element of a list that is more than one value needs parentheses: [ (a + b) ]";
+/// Characters that cannot be seen: of no width, marks of the direction, a soft hyphen, a byte order mark.
+const INVISIBLE: [char; 8] = [
+    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{ad}', '\u{feff}',
+];
 /// Characters that stand for a minus in texts.
 const DASHES: [char; 4] = ['‐', '–', '—', '−'];
 /// Quotes that are no quotes of Nix.
@@ -44,6 +50,20 @@ impl<'a> Place<'a> {
         self.after.is_empty() || self.after.starts_with('#')
     }
 
+    /// Whether the next definition follows in the line.
+    fn begins_definition(&self) -> bool {
+        let is_name = |c: char| c.is_alphanumeric() || "_-.\"".contains(c);
+        let rest = self.after.trim_start_matches(is_name);
+        rest.len() < self.after.len() && rest.trim_start().starts_with('=')
+    }
+
+    /// The option that the list around it is the value of.
+    fn option_of_list(&self) -> Option<&'a str> {
+        let (before, _) = self.before.rsplit_once('[')?;
+        let before = before.trim_end().strip_suffix('=')?.trim_end();
+        before.split_whitespace().next_back()
+    }
+
     /// Whether it follows `text`, with spaces between them or none.
     fn follows(&self, text: &str) -> bool {
         self.before.trim_end().ends_with(text)
@@ -59,85 +79,126 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     if summary.contains("unexpected PATH, expecting INHERIT") {
         return name_with_slash(&place);
     }
-    let of_line = line_of(text, position.line).unwrap_or_default();
-    let fixed = in_list(&place, summary, of_line)
+    in_list(&place, summary)
         .or_else(|| comma(&place, summary))
         .or_else(|| missing(&place, summary))
-        .or_else(|| dot(&place, summary));
-    fixed.map(str::to_owned)
+        .or_else(|| dot(&place, summary))
 }
 
-/// Of a token in a list, or at its end.
-fn in_list(place: &Place<'_>, summary: &str, line: &str) -> Option<&'static str> {
+/// The hint for a token in a list, or at its end.
+fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
     let has = |text: &str| summary.contains(text);
     if has("unexpected ']', expecting ';'") && place.follows("]") {
-        return Some("there is one `]` too many");
+        return Some("there is one `]` too many".to_owned());
     }
     if !place.is_in_list {
         return None;
     }
-    if has("unexpected '-'") && line.contains("Ports") {
-        return Some(
-            "a range of ports is a set, in an option of its own: allowedTCPPortRanges = [ { from = 80; to = 90; } ];",
-        );
+    if has("unexpected '-'") {
+        return Some(minus_in_list(place));
     }
-    if has("unexpected '+'") || has("unexpected '-'") {
-        return Some(
-            "an element of a list that is more than one value needs parentheses: [ (a + b) ]",
-        );
-    }
-    if has("unexpected ';'") && place.is_balanced {
-        return Some("the elements of a list are separated by spaces: remove the `;`");
-    }
-    if has("unexpected '='") && place.is_balanced {
-        return Some(
-            "an element of a list that has a `=` is a string, in double quotes: [ \"a=b\" ]",
-        );
-    }
-    None
+    let fixed = if has("unexpected '+'") {
+        PARENTHESES
+    } else if has("unexpected ';'") && place.is_balanced {
+        "the elements of a list are separated by spaces: remove the `;`"
+    } else if has("unexpected '='") && place.is_balanced {
+        "an element of a list that has a `=` is a string, in double quotes: [ \"a=b\" ]"
+    } else {
+        return None;
+    };
+    Some(fixed.to_owned())
 }
 
-fn comma(place: &Place<'_>, summary: &str) -> Option<&'static str> {
+/// The hint for a minus in a list: of a range, a negative number, an option of a program or a calculation.
+fn minus_in_list(place: &Place<'_>) -> String {
+    let is_digit = |c: char| c.is_ascii_digit();
+    let rest = place.here.get(1..).unwrap_or_default();
+    let (follows_digit, is_before_digit) =
+        (place.before.ends_with(is_digit), rest.starts_with(is_digit));
+    let option = place.option_of_list().unwrap_or_default();
+    let name = option.rsplit('.').next().unwrap_or_default();
+    if let Some(kind) = name
+        .strip_suffix("Ports")
+        .filter(|_| follows_digit && is_before_digit)
+    {
+        return format!(
+            "a range of ports is a set, in an option of its own: {kind}PortRanges = [ {{ from = 80; to = 90; }} ];"
+        );
+    }
+    if is_before_digit && !follows_digit {
+        return "a negative number in a list needs parentheses: [ (-1) ]".to_owned();
+    }
+    if rest.starts_with(|c: char| c.is_alphabetic() || c == '-') {
+        return "an element of a list that begins with `-` is a string, in double quotes"
+            .to_owned();
+    }
+    PARENTHESES.to_owned()
+}
+
+/// The hint for a comma.
+fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     let has = |text: &str| summary.contains(text);
-    if has("unexpected ',', expecting ';'") && place.ends_line() {
-        Some("write `;` in place of the comma: it ends a definition")
+    let fixed = if has("unexpected ',', expecting ';'")
+        && (place.ends_line() || place.begins_definition())
+    {
+        "write `;` in place of the comma: it ends a definition"
     } else if has("unexpected ',', expecting ';'") {
-        Some("several values are a list, in brackets and without commas: [ a b ]")
+        "several values are a list, in brackets and without commas: [ a b ]"
     } else if has("unexpected ',', expecting '}'") && place.follows("...") {
-        Some("`...` is the last argument: { pkgs, lib, ... }:")
+        "`...` is the last argument: { pkgs, lib, ... }:"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(fixed.to_owned())
 }
 
-/// Of something that is missing in front of the token.
-fn missing(place: &Place<'_>, summary: &str) -> Option<&'static str> {
-    if summary.contains("unexpected ';', expecting ELSE") {
-        Some(
-            "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE",
-        )
+/// The hint for a token in front of which something is missing.
+fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
+    if summary.contains("unexpected '\"', expecting '.' or '='") {
+        return Some(before_string(place));
+    }
+    let fixed = if summary.contains("unexpected ';', expecting ELSE") {
+        "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE"
     } else if summary.contains("unexpected ';'") && place.follows("=") {
-        Some("a value is missing between `=` and `;`")
-    } else if summary.contains("unexpected '\"', expecting '.' or '='") {
-        Some("a `=` is missing between the name and the string")
+        "a value is missing between `=` and `;`"
     } else {
-        None
+        return None;
+    };
+    Some(fixed.to_owned())
+}
+
+/// The hint for a string behind a name: of `fileSystems "/" = …`, or of a value.
+fn before_string(place: &Place<'_>) -> String {
+    let mut parts = place.here.splitn(3, '"').skip(1);
+    let (string, rest) = (parts.next().unwrap_or_default(), parts.next());
+    let is_name = rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.']));
+    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let before = place.before.trim_end();
+    let name = before
+        .get(before.trim_end_matches(is_part).len()..)
+        .unwrap_or_default();
+    if is_name {
+        format!("a dot is missing between the two names: {name}.\"{string}\"")
+    } else {
+        "a `=` is missing between the name and the string".to_owned()
     }
 }
 
-fn dot(place: &Place<'_>, summary: &str) -> Option<&'static str> {
-    if !summary.contains("unexpected '.'") {
-        None
+/// The hint for a dot.
+fn dot(place: &Place<'_>, summary: &str) -> Option<String> {
+    let fixed = if !summary.contains("unexpected '.'") {
+        return None;
     } else if place.here.starts_with("..") && summary.contains("ELLIPSIS") {
-        Some("`...` has three dots: { pkgs, lib, ... }:")
+        "`...` has three dots: { pkgs, lib, ... }:"
     } else if place.follows(".") {
-        Some("there is one dot too many")
+        "there is one dot too many"
     } else {
-        None
-    }
+        return None;
+    };
+    Some(fixed.to_owned())
 }
 
-/// Of a name such as `fileSystems./boot`, which Nix takes for a path.
+/// The hint for a name such as `fileSystems./boot`, which Nix takes for a path.
 fn name_with_slash(place: &Place<'_>) -> Option<String> {
     let is_end = |c: char| c.is_whitespace() || "=;{".contains(c);
     let written = place.here.split(is_end).next()?;
@@ -146,20 +207,32 @@ fn name_with_slash(place: &Place<'_>) -> Option<String> {
         .then(|| format!("a name with a slash is written in double quotes: {name}.\"/{path}\""))
 }
 
-/// Of a character that means nothing in Nix.
+/// The hint for a character that means nothing in Nix.
 fn invalid_character(place: &Place<'_>, line: u64) -> Option<String> {
     let found = place.here.chars().next()?;
     let code = u32::from(found);
     if OTHER_QUOTES.contains(&found) {
         return None;
     }
-    Some(if DASHES.contains(&found) {
+    Some(if INVISIBLE.contains(&found) {
+        format!("line {line} has an invisible character (U+{code:04X}): delete it")
+    } else if found.is_whitespace() {
+        format!(
+            "line {line} has the character U+{code:04X}, which looks like a space: write a space in its place"
+        )
+    } else if DASHES.contains(&found) && place.is_in_list {
+        format!(
+            "line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place, and what begins with it in double quotes"
+        )
+    } else if DASHES.contains(&found) {
         format!("line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place")
     } else if found == '$' {
         "Nix has no variables that begin with `$`: write the value; a string is written in double quotes: \"…\"".to_owned()
+    } else if ['&', '|'].contains(&found) {
+        format!("write `{found}{found}` in place of `{found}`")
     } else if found.is_ascii() {
         format!("`{found}` means nothing in Nix: a string is written in double quotes: \"…\"")
-    } else if found.is_whitespace() || found.is_control() {
+    } else if found.is_control() {
         return None;
     } else {
         format!(
@@ -189,6 +262,14 @@ mod tests {
             ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
             ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
             ("{ a = [ 1 |- 2 ]; }", "unexpected '-'", "[ (a + b) ]"),
+            ("{ a = [ |-5 ]; }", "unexpected '-'", "[ (-1) ]"),
+            ("{ a = [ |-quiet ]; }", "unexpected '-'", "is a string"),
+            ("{ a = [ |--disable x ]; }", "unexpected '-'", "is a string"),
+            (
+                "{ a.allowedUDPPorts = [\n  22\n  60000|-61000\n]; }",
+                "unexpected '-'",
+                "allowedUDPPortRanges = [ {",
+            ),
             (
                 "{ a = [ b ]|]; }",
                 "unexpected ']', expecting ';'",
@@ -200,6 +281,27 @@ mod tests {
                 "write `;`",
             ),
             ("{ a = b|, c; }", "unexpected ',', expecting ';'", "[ a b ]"),
+            (
+                "{ a = b|, c.d = e; }",
+                "unexpected ',', expecting ';'",
+                "write `;`",
+            ),
+            (
+                "{ fileSystems |\"/\" = { }; }",
+                "unexpected '\"', expecting '.' or '='",
+                "fileSystems.\"/\"",
+            ),
+            (
+                "{ a.b |\"c\"; }",
+                "unexpected '\"', expecting '.' or '='",
+                "a `=` is missing",
+            ),
+            ("{ a = b |& c; }", "unexpected invalid token", "write `&&`"),
+            (
+                "{ a = |\u{200e}b; }",
+                "unexpected invalid token",
+                "U+200E): delete it",
+            ),
             (
                 "{ a, ...|, b }: a",
                 "unexpected ',', expecting '}'",
@@ -216,6 +318,10 @@ mod tests {
             let found = hint_at(marked, summary).unwrap();
             assert!(found.contains(expected), "{marked}: {found}");
         }
+    }
+
+    #[test]
+    fn what_is_not_certain_has_no_hint() {
         for (marked, summary) in [
             ("{ a = |‘b’; }", "unexpected invalid token"),
             ("{ a = b |- ; }", "unexpected '-'"),

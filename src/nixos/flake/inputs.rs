@@ -160,11 +160,10 @@ impl Flake {
             let text = format!(
                 "the input {name} in flake.nix has the URL {url:?}, a name in a registry of flakes, and sdbuild reads none"
             );
-            let hint = match registry_name::full_url(url) {
-                Some(url) => format!("write inputs.{name}.url = {url:?};"),
-                None => "write where it is, such as github:OWNER/REPOSITORY".to_owned(),
-            };
-            Err(Failure::usage(text).hint(hint))
+            let hint = registry_name::proposal(url);
+            Err(Failure::usage(text).hint(hint.unwrap_or_else(|| {
+                "write where it is, such as github:OWNER/REPOSITORY".to_owned()
+            })))
         })
     }
 

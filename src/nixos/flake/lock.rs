@@ -70,14 +70,23 @@ impl Lock {
         inputs.cloned().collect()
     }
 
-    /// A node that another one has as an input, and that does not exist.
+    /// A node that an input of the flake leads to, and that does not exist.
     pub(super) fn missing_node(&self) -> Option<&str> {
-        let edges = self.nodes.values().flat_map(|node| node.inputs.values());
-        let mut names = edges.filter_map(|edge| match edge {
-            Edge::Node(name) => Some(name.as_str()),
-            Edge::Follows(_) => None,
-        });
-        names.find(|name| !self.nodes.contains_key(*name))
+        let mut seen = BTreeSet::from([self.root.as_str()]);
+        let mut open = VecDeque::from([self.root.as_str()]);
+        while let Some(name) = open.pop_front() {
+            let Some(node) = self.nodes.get(name) else {
+                return Some(name);
+            };
+            for edge in node.inputs.values() {
+                if let Edge::Node(to) = edge
+                    && seen.insert(to)
+                {
+                    open.push_back(to);
+                }
+            }
+        }
+        None
     }
 
     /// What the lock has of the input with this path; of the one that it follows, if it does.
@@ -272,6 +281,15 @@ mod tests {
             chain.join(",")
         ));
         assert_eq!(chain.inputs(&[]).len(), MAX_DEPTH);
+    }
+
+    #[test]
+    fn a_missing_node_is_found_where_inputs_lead_to_it() {
+        let missing = |nodes: &str| lock(nodes).missing_node().map(str::to_owned);
+        let found = missing(r#""top":{"inputs":{"a":"a"}},"a":{"inputs":{"b":"b","top":"top"}}"#);
+        assert_eq!(found.as_deref(), Some("b"));
+        let unused = r#""top":{"inputs":{"a":["x"]}},"unused":{"inputs":{"b":"b"}}"#;
+        assert_eq!(missing(unused), None);
     }
 
     #[test]

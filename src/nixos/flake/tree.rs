@@ -45,12 +45,10 @@ impl FlakeTree {
         match &reference.location {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
-                let url = registry_name::full_url(&reference.text).filter(|_| !dir.exists());
                 let found = Self::find(&dir, *untracked, search).await.map(Some);
-                found.map_err(|failure| match url {
-                    Some(url) => failure.hint(format!("{url} is the repository on GitHub")),
-                    None => failure,
-                })
+                let elsewhere = registry_name::proposal(&reference.text);
+                let elsewhere = elsewhere.filter(|_| !dir.exists());
+                found.map_err(|failure| elsewhere.into_iter().fold(failure, Failure::hint))
             }
             FlakeLocation::Repository(source) => {
                 let checkout = Checkout::fetch(source, History::Commit, search).await?;

@@ -42,11 +42,30 @@ impl UserFiles {
         Some(place)
     }
 
-    /// The same with what else is found there.
-    pub(in crate::nixos) fn search<T>(
+    /// The file and line of the only thing that `find` finds in the files of the configuration, with what else is found there; `None`
+    /// if there are several.
+    pub(in crate::nixos) fn only_place<T>(
         &self,
-        find: impl Fn(&str) -> Option<(usize, T)>,
+        find: impl Fn(&str) -> Vec<(usize, T)>,
     ) -> Option<(String, T)> {
+        let mut modules = self.modules();
+        modules.sort();
+        modules.dedup();
+        let found = modules.iter().flat_map(|module| {
+            let text = plain_file::read_text(module, MAX_MODULE_BYTES).unwrap_or_default();
+            find(&text).into_iter().map(move |found| (module, found))
+        });
+        let mut found = found.fuse();
+        let (module, (line, what)) = found.next()?;
+        if found.next().is_some() {
+            return None;
+        }
+        let module = module.strip_prefix(&self.root).ok()?.display();
+        Some((format!("{module}:{line}"), what))
+    }
+
+    /// The first file of the configuration, and its line, that `find` finds in its text, with what else is found there.
+    fn search<T>(&self, find: impl Fn(&str) -> Option<(usize, T)>) -> Option<(String, T)> {
         self.search_files(|_, text| find(text))
     }
 

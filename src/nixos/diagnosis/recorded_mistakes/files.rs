@@ -115,7 +115,8 @@ fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
 
 #[test]
 fn a_wrong_directory_of_nixpkgs_is_corrected() {
-    let slash = "a slash is missing, as in modulesPath + \"/installer/";
+    let slash =
+        "a slash is missing: write modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\"";
     assert_hint(&recorded("modules-path-slash"), "modulesinstaller/", slash);
     let directory = "did you mean <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>?";
     assert_hint(&recorded("module-elsewhere"), "/cd-dvd/", directory);

@@ -33,7 +33,7 @@ fn the_form_of_a_flake_is_explained_at_its_place() {
             "flake-flag-string",
             "pi/flake.nix:3:3: expected a Boolean but got a string",
             "3|   inputs.nixpkgs.flake",
-            "flake is true or false, without quotes",
+            "write true or false, without quotes",
         ),
     ] {
         let failure = recorded(name);
@@ -48,7 +48,7 @@ fn the_form_of_a_flake_is_explained_at_its_place() {
 /// It is about the `flake.nix` of an input.
 #[test]
 fn the_form_of_another_flake_is_not_taken_for_the_users() {
-    let sound = "{\n  description = \"x\";\n  outputs = { self }: { };\n}\n";
+    let sound = "{\n  inputs.a.url = \"path:./a\";\n  inputs.b.url = \"path:./b\";\n  outputs = { self, a, b }: { };\n}\n";
     for name in [
         "flake-outputs-set",
         "flake-function",

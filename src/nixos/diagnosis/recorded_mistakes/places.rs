@@ -76,7 +76,7 @@ fn a_wrong_character_is_named_with_what_replaces_it() {
         (
             recorded("zero-width-space"),
             "pi/c.nix:2:7",
-            "line 2 has a space without width (U+200B), which cannot be seen: delete it",
+            "line 2 has an invisible character (U+200B): delete it",
         ),
         (
             recorded("indented-string-not-closed"),
