@@ -204,6 +204,24 @@ fn a_name_beside_a_quote_or_a_number_is_no_package() {
 }
 
 #[test]
+fn only_units_and_commands_are_taken_for_such() {
+    let hint = |line: &str, column: usize, name: &str| {
+        hints_of_line(line, column, &format!("undefined variable '{name}'")).concat()
+    };
+    let mode = hint("{ x.mode = 1920x1080; }", 16, "x1080");
+    assert_eq!(
+        mode,
+        "what is no number is written in double quotes: the string \"1920x1080\""
+    );
+    let size = hint("{ x.size = 1.5G; }", 15, "G");
+    assert!(size.contains("write only 1.5, "), "{size}");
+    let function = hint("{ x.ExecStart = getExe pkgs.foo; }", 17, "getExe");
+    assert!(!function.contains("script"), "{function}");
+    let element = hint("{ x = [ \"a\"b ]; }", 12, "b");
+    assert!(!element.contains("a quote inside"), "{element}");
+}
+
+#[test]
 fn a_key_without_quotes_is_no_package() {
     let failure = recorded("key-without-quotes");
     let hint = "a key is a string, in double quotes: \"ssh-ed25519 …\"";

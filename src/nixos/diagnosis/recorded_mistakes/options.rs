@@ -112,6 +112,20 @@ fn a_value_of_another_kind_names_its_line() {
 }
 
 #[test]
+fn only_a_value_that_must_be_meant_is_named() {
+    let log = recording("kernel-name", "log");
+    let two = "{\n  a.tag = \"latest\";\n  boot.kernelPackages = \"latest\";\n}\n";
+    assert!(failure(two, &log, "").hints.is_empty());
+    let sum = recording("lists-plus", "log");
+    let other = "{ a = \"b\" + lib.concatStringsSep \",\" [ \"c\" ]; }";
+    let hints = failure(other, &sum, "").hints;
+    assert_eq!(
+        hints,
+        ["lib.concatStringsSep \" \" [ … ] makes a string of a list"]
+    );
+}
+
+#[test]
 fn definitions_beside_options_are_moved_into_config() {
     let message = "has an unsupported attribute `boot'";
     let options = recorded("options-without-config");
