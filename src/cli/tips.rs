@@ -3,6 +3,7 @@
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::common::board::BoardQuery;
 use crate::common::nearest::{is_slip, is_typo, nearest};
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
@@ -36,7 +37,14 @@ pub(super) fn with_useful_tip(
         }
         let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
         if flag.starts_with("--board") {
-            set_tip(&mut error, "`sdbuild boards` describes them".to_owned());
+            let boards = BoardQuery::find(&value).map(|found| found.names());
+            set_tip(
+                &mut error,
+                match boards {
+                    Ok(names) => format!("did you mean {}?", names.join(" or ")),
+                    Err(_) => "`sdbuild boards` describes them".to_owned(),
+                },
+            );
         }
     } else if error.kind() == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()

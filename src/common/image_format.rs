@@ -120,7 +120,11 @@ impl FromStr for Format {
 /// The message about a name that no format has.
 fn unknown(text: &str) -> String {
     let names: Vec<&str> = all().map(|format| format.name).collect();
-    let meant = nearest(text, names.iter().copied());
+    let by_word: Vec<&str> = query::containing(text).map(|format| format.name).collect();
+    let meant = match by_word.as_slice() {
+        [] => nearest(text, names.iter().copied()).map(str::to_owned),
+        words => Some(words.join(" or ")),
+    };
     let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
     format!(
         "`{text}` is not one of {}, and not {VARIANT_PREFIX}VARIANT{meant}; `sdbuild formats` says what each is for",

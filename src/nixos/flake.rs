@@ -9,6 +9,7 @@
 mod checkout;
 mod declared_inputs;
 mod git_tree;
+mod input_url;
 mod inputs;
 mod lock;
 mod lock_changes;
@@ -18,7 +19,6 @@ mod nix_text;
 mod override_input;
 mod private_input;
 mod private_lock;
-mod registry_name;
 mod report;
 mod search;
 mod tree;

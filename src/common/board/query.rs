@@ -42,6 +42,11 @@ impl BoardQuery {
         &self.0
     }
 
+    /// The names of the boards.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|BoardName(board)| board.name).collect()
+    }
+
     /// The board, if the text means only one.
     pub fn only(&self) -> Option<BoardName> {
         match self.0.as_slice() {
@@ -85,8 +90,7 @@ mod tests {
     use super::*;
 
     fn names(text: &str) -> Result<Vec<&'static str>, String> {
-        let found = BoardQuery::find(text)?;
-        Ok(found.boards().iter().map(|board| board.0.name).collect())
+        BoardQuery::find(text).map(|found| found.names())
     }
 
     #[test]

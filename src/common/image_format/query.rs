@@ -26,6 +26,17 @@ impl FormatQuery {
     }
 }
 
+/// The formats that have `text` in their name or purpose, or as their extension.
+pub(super) fn containing(text: &str) -> impl Iterator<Item = &'static ImageFormat> {
+    let wanted = text.to_lowercase();
+    let is_part = wanted.chars().count() >= MIN_PART_LETTERS;
+    all().filter(move |row| {
+        let has = |text: &str| text.to_lowercase().contains(&wanted);
+        let has_extension = row.extensions.contains(&wanted.as_str());
+        is_part && (has(row.name) || has(row.purpose) || has_extension)
+    })
+}
+
 impl FromStr for FormatQuery {
     type Err = String;
 
@@ -36,14 +47,7 @@ impl FromStr for FormatQuery {
             Ok(named) => return Ok(Self(vec![named])),
             Err(unknown) => unknown,
         };
-        let wanted = text.to_lowercase();
-        let is_part = wanted.chars().count() >= MIN_PART_LETTERS;
-        let has = |text: &str| text.to_lowercase().contains(&wanted);
-        let is_meant = |row: &ImageFormat| {
-            has(row.name) || has(row.purpose) || row.extensions.contains(&wanted.as_str())
-        };
-        let meant = all().filter(|row| is_part && is_meant(row));
-        let formats: Vec<Format> = meant.map(Format::of).collect();
+        let formats: Vec<Format> = containing(text).map(Format::of).collect();
         if formats.is_empty() {
             return Err(unknown);
         }

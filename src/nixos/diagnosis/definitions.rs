@@ -1,5 +1,7 @@
 //! Definitions that have the wrong type or form, or contradict each other.
 
+use rnix::SyntaxKind::NODE_ATTR_SET;
+
 use super::evidence::ExitContext;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::{Definition, top_level_names};
@@ -44,7 +46,13 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         _ if kind.starts_with("list of ") => {
             "write a list: [ … ], with spaces between the elements"
         }
-        _ if kind.starts_with("attribute set") => "write a set: { … }",
+        _ if kind.starts_with("attribute set") || kind == "submodule" => {
+            let switch = values(summary).find(|value| ["true", "false"].contains(value));
+            return Some(match switch {
+                Some(value) => format!("write {option}.enable = {value};"),
+                None => "write a set: { … }".to_owned(),
+            });
+        }
         _ if kind.contains("integer") => "write a number, without quotes",
         _ if is_choice_of_strings(kind) => return Some(format!("write {kind}, in quotes")),
         _ => {
@@ -52,8 +60,12 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
                 .split(".\"[")
                 .next()
                 .filter(|option| is_name(option))?;
+            // The search knows options of users by another name.
+            let of_user = option.strip_prefix("users.users.");
+            let of_user = of_user.and_then(|rest| rest.split_once('.'));
+            let query = of_user.map_or(option, |(_, option)| option);
             return Some(format!(
-                "accepted values: https://search.nixos.org/options?query={option}"
+                "accepted values: https://search.nixos.org/options?query={query}"
             ));
         }
     };
@@ -175,9 +187,9 @@ fn parse_place(text: &str) -> Option<Position> {
 
 /// What to do about an attribute that `both` define as a list, in these lines.
 fn two_lists(both: &[Definition; 2], [first, second]: [u64; 2]) -> Option<String> {
-    let are_lists = both.iter().all(|definition| definition.is_list);
-    let path = &both.first()?.path;
-    are_lists.then(|| {
+    let [one, other] = both;
+    let path = &one.path;
+    (one.is_list && other.is_list && *path == other.path).then(|| {
         format!(
             "put the lists of line {first} and line {second} into one definition: {path} = [ … ];"
         )
@@ -190,16 +202,23 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
         let rest = part.path.strip_prefix(&of.path);
         rest.is_some_and(|rest| rest.starts_with('.'))
     };
-    let (name, [whole, part]) = if is_part(second, first) {
-        (&first.path, lines)
+    let (of_whole, of_part, [whole, part]) = if is_part(second, first) {
+        (first, second, lines)
     } else if is_part(first, second) {
-        (&second.path, [lines[1], lines[0]])
+        (second, first, [lines[1], lines[0]])
     } else {
         return None;
     };
-    Some(format!(
-        "line {whole} sets all of {name}, and line {part} a part of it: set only parts, such as {name}.enable = true;"
-    ))
+    let (name, path) = (&of_whole.path, &of_part.path);
+    Some(if of_whole.value == NODE_ATTR_SET {
+        format!(
+            "line {whole} sets all of {name}, and line {part} a part of it: write only parts, such as {path} = …;"
+        )
+    } else {
+        format!(
+            "line {whole} gives {name} a value, which has no part {path} of line {part}: keep one of them"
+        )
+    })
 }
 
 /// What to do about a module that has definitions beside `config` or `options`.

@@ -223,6 +223,33 @@ const FOREIGN: [(&str, &str); 4] = [
     ("sops", "sops-nix"),
 ];
 
+/// What people call options of users, and their names.
+const OF_USERS: [(&str, &str); 7] = [
+    ("authorizedKeys", "openssh.authorizedKeys.keys"),
+    ("groups", "extraGroups"),
+    ("key", "openssh.authorizedKeys.keys"),
+    ("keys", "openssh.authorizedKeys.keys"),
+    ("openssh.authorizedKeys.key", "openssh.authorizedKeys.keys"),
+    ("sshKey", "openssh.authorizedKeys.keys"),
+    ("sshKeys", "openssh.authorizedKeys.keys"),
+];
+
+/// What people call other options, or older releases called them, and their names.
+const OTHER_NAMES: [(&str, &str); 9] = [
+    ("docker", "virtualisation.docker.enable"),
+    ("environment.packages", "environment.systemPackages"),
+    ("hostName", "networking.hostName"),
+    ("networking.wifi", "networking.wireless"),
+    ("packages", "environment.systemPackages"),
+    ("services.docker", "virtualisation.docker"),
+    (
+        "services.openssh.permitRootLogin",
+        "services.openssh.settings.PermitRootLogin",
+    ),
+    ("systemPackages", "environment.systemPackages"),
+    ("timeZone", "time.timeZone"),
+];
+
 /// What may be meant by an option that has no name like it in nixpkgs.
 fn meant_option(option: &str) -> Option<String> {
     if option == "import" {
@@ -235,12 +262,14 @@ fn meant_option(option: &str) -> Option<String> {
     {
         return Some(format!("remove the quotes around {name}"));
     }
-    let user = option.strip_prefix("users.users.");
-    let user = user.and_then(|rest| rest.strip_suffix(".authorizedKeys"));
-    if let Some(user) = user.filter(|user| !user.contains('.')) {
-        return Some(format!(
-            "did you mean users.users.{user}.openssh.authorizedKeys.keys?"
-        ));
+    let of_user = option.strip_prefix("users.users.");
+    if let Some((user, name)) = of_user.and_then(|rest| rest.split_once('.'))
+        && let Some((_, meant)) = OF_USERS.iter().find(|(other, _)| *other == name)
+    {
+        return Some(format!("did you mean users.users.{user}.{meant}?"));
+    }
+    if let Some((_, meant)) = OTHER_NAMES.iter().find(|(name, _)| *name == option) {
+        return Some(format!("did you mean {meant}?"));
     }
     // Without the module Nix names the root, with it the option that the module does not have.
     let (_, module) = FOREIGN.iter().find(|(name, _)| *name == option)?;

@@ -42,6 +42,9 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
                 .to_owned(),
         );
     }
+    if summary == "attribute 'nixosSystem' missing" {
+        return Some("write nixpkgs.lib.nixosSystem".to_owned());
+    }
     nixos_system_hint(error)
 }
 
@@ -86,8 +89,12 @@ fn url_hint(url: &str) -> String {
 }
 
 fn nixos_system_hint(error: &NixError) -> Option<String> {
-    let position = error.position.as_ref()?;
     let summary = error.summary.as_str();
+    let is_call = summary.contains("called without required argument 'modules'");
+    if is_call && error.text.contains(NIXOS_SYSTEM_FILE) {
+        return Some("nixosSystem takes a set with modules = [ ./configuration.nix ];".to_owned());
+    }
+    let position = error.position.as_ref()?;
     if !position.file.ends_with(NIXOS_SYSTEM_FILE) {
         return None;
     }
@@ -137,6 +144,8 @@ mod tests {
         assert!(url("svn://x").contains("git+ssh: or https:"));
         let path = hint("path '/nix/store/0-source/github:NixOS/flake.nix' does not exist");
         assert!(path.unwrap().contains("github:OWNER/REPOSITORY"));
+        let system = hint("attribute 'nixosSystem' missing").unwrap();
+        assert_eq!(system, "write nixpkgs.lib.nixosSystem");
         let empty = hint("found circular import of flake 'path:'").unwrap();
         assert!(empty.contains("has an empty URL"), "{empty}");
     }

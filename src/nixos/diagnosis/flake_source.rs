@@ -143,6 +143,11 @@ pub(super) fn wrong_attribute_hint(summary: &str) -> Option<String> {
             "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
         );
     }
+    if summary.contains(" has several configurations, ") && summary.contains("#_module,") {
+        return Some(format!(
+            "{CONFIGURATIONS} is a configuration itself: write {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ … }};"
+        ));
+    }
     let is_flake = summary.starts_with("flake '");
     let name = quoted_after(summary, "has an unsupported attribute").filter(|_| is_flake)?;
     let all = ["description", "inputs", "outputs", "nixConfig"];
@@ -186,6 +191,10 @@ mod tests {
         assert!(unsupported("packages").ends_with("description, inputs, outputs, nixConfig"));
         let none = ".#pi is neither a NixOS configuration nor a derivation";
         assert!(wrong_attribute_hint(none).unwrap().contains("nixosSystem"));
+        let several =
+            "the flake . has several configurations, name one of them: .#_module, .#_type";
+        let hint = wrong_attribute_hint(several).unwrap();
+        assert!(hint.contains("nixosConfigurations.NAME = "), "{hint}");
         assert_eq!(wrong_attribute_hint("undefined variable 'x'"), None);
     }
 

@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::source_lines;
 use super::syntax_at::{DefinedValue, Found};
+use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 
 /// What Nix says of a list in place of a string, which `+` makes of it too.
@@ -22,6 +23,10 @@ enum Misplaced<'a> {
     ValueForOptions(&'a str),
     /// A list is in place of a string.
     ListForString,
+    /// A number is in place of a string.
+    NumberForString,
+    /// A package is in place of a kernel with its modules.
+    PackageForKernel,
 }
 
 /// A value in the user's files.
@@ -48,6 +53,8 @@ impl<'a> Misplaced<'a> {
         };
         let path = || summary.strip_prefix("expected a list but found a path: ");
         let is_list = || summary.starts_with(LIST_AS_STRING);
+        let is_number = || summary.starts_with("cannot coerce an integer to a string");
+        let is_kernel = || summary == "attribute 'kernel' missing";
         quoted_path()
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
@@ -55,6 +62,8 @@ impl<'a> Misplaced<'a> {
             .or_else(|| string("expected a set but found a string: \"").map(Self::StringForSet))
             .or_else(|| option().map(Self::ValueForOptions))
             .or_else(|| is_list().then_some(Self::ListForString))
+            .or_else(|| is_number().then_some(Self::NumberForString))
+            .or_else(|| is_kernel().then_some(Self::PackageForKernel))
     }
 
     /// What to write in place of the value at `written`; `None` if that is not certain.
@@ -73,8 +82,10 @@ impl<'a> Misplaced<'a> {
             }
             // The path of the builder says nothing to the user.
             Self::PathForList(_) => return None,
+            Self::StringForList(_) if written?.is_joined => {
+                "two strings are joined by `+`".to_owned()
+            }
             Self::StringForList(string) => {
-                written?;
                 format!("write a list: [ \"{string}\" ]")
             }
             Self::StringForSet(_) if attribute == "kernelPackages" => format!(
@@ -87,8 +98,18 @@ impl<'a> Misplaced<'a> {
             Self::ValueForOptions(option) if option.ends_with(".authorizedKeys") => {
                 format!("the list of keys is {option}.keys = [ \"ssh-ed25519 …\" ];")
             }
-            Self::ValueForOptions(option) => {
-                format!("{option} has options of its own: write {option}.NAME = …;")
+            Self::ValueForOptions(option) => match written.map(|value| value.written.as_str()) {
+                Some(value @ ("true" | "false")) => format!("write {option}.enable = {value};"),
+                _ => format!("{option} has options of its own: write {option}.NAME = …;"),
+            },
+            Self::NumberForString => {
+                "toString makes a string of a number: \"${toString 5}\"".to_owned()
+            }
+            Self::PackageForKernel => {
+                let option = &written?.defines;
+                format!(
+                    "a kernel and its modules are a set of packages: {option} = pkgs.linuxPackages_latest;"
+                )
             }
             Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
             Self::ListForString => {
@@ -108,6 +129,8 @@ impl<'a> Misplaced<'a> {
             }
             Self::ValueForOptions(option) => Found::values_of(text, option),
             Self::ListForString => Found::sums_of_lists(text),
+            Self::NumberForString => Vec::new(),
+            Self::PackageForKernel => Found::values_of(text, "boot.kernelPackages"),
         };
         let (place, (text, value)) = context.files?.only_place(|text| {
             let found = find(text).into_iter();
@@ -118,9 +141,11 @@ impl<'a> Misplaced<'a> {
     }
 }
 
-/// The mistake of which `error` speaks, unless Nix names its place: that of the value may be another one.
+/// The mistake of which `error` speaks, unless Nix names its place in the user's files: that of the value may be another one.
 fn without_place(error: &NixError) -> Option<Misplaced<'_>> {
-    Misplaced::find(&error.summary).filter(|_| error.position.is_none())
+    let place = error.position.as_ref();
+    let is_named = place.is_some_and(|place| place.file.starts_with(CONFIG_DIR));
+    Misplaced::find(&error.summary).filter(|_| !is_named)
 }
 
 /// What to write in place of the value, and where.

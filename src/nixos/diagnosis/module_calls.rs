@@ -8,9 +8,27 @@ use crate::nixos::log::{NixError, Position};
 
 pub(super) fn unknown_argument(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let name = quoted_after(&error.summary, "attribute")?;
+    if let Some(argument) = argument_without_braces(context, error) {
+        return Some(format!(
+            "a module begins with {{ {argument}, ... }}:, not with {argument}:"
+        ));
+    }
     let (argument, file) = module_argument(&error.text)?;
     let is_missing = error.summary.ends_with("' missing") && argument == name;
     is_missing.then(|| not_passed(name, &shown_file(context, file)))
+}
+
+/// The name of the argument of a module that begins with `pkgs:` or `lib:`, and gets a set with all arguments.
+fn argument_without_braces(context: &ExitContext<'_>, error: &NixError) -> Option<&'static str> {
+    let position = error
+        .position
+        .as_ref()
+        .filter(|_| error.summary.ends_with("' missing"))?;
+    let text = context.files?.text(&position.file)?;
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
+    let name = first.split_once(':')?.0.trim();
+    ARGUMENTS.into_iter().find(|argument| *argument == name)
 }
 
 /// The last module argument in a trace, and the file of the module. The lines of nixpkgs around the place may have the

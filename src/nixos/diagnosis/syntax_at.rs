@@ -112,6 +112,8 @@ pub(super) struct DefinedValue {
     pub(super) defines: String,
     /// Its text.
     pub(super) written: String,
+    /// Whether `++` is beside it.
+    pub(super) is_joined: bool,
 }
 
 /// Searches for values in the text of a file.
@@ -165,6 +167,7 @@ fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
             column: before.rsplit('\n').next()?.chars().count(),
             defines: defines(&node),
             written: node.text().to_string(),
+            is_joined: node.parent().is_some_and(|parent| is_joined(&parent)),
         })
     };
     found.filter_map(value).collect()
@@ -231,16 +234,18 @@ fn defined_path(node: &SyntaxNode) -> Option<String> {
     (path.kind() == NODE_ATTRPATH).then(|| path.text().to_string())
 }
 
+/// Whether `node` is `… ++ …`.
+fn is_joined(node: &SyntaxNode) -> bool {
+    let mut parts = node.children_with_tokens();
+    node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_CONCAT)
+}
+
 fn is_list(value: &SyntaxNode) -> bool {
     let kind = value.kind();
     // The argument of a call, as in `lib.optionals x [ … ]`, counts too.
     let is_around = [NODE_WITH, NODE_PAREN, NODE_APPLY].contains(&kind);
-    let is_joined = || {
-        let mut parts = value.children_with_tokens();
-        kind == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_CONCAT)
-    };
     let inner = value.last_child().filter(|_| is_around);
-    kind == NODE_LIST || is_joined() || inner.is_some_and(|inner| is_list(&inner))
+    kind == NODE_LIST || is_joined(value) || inner.is_some_and(|inner| is_list(&inner))
 }
 
 #[cfg(test)]

@@ -64,7 +64,11 @@ fn earlier_line(context: &ExitContext<'_>, error: &NixError) -> Option<(String, 
 
 /// Whether the file begins with a definition: what Nix takes for a whole expression ends at its `=`.
 fn is_without_braces(text: &str, summary: &str) -> bool {
-    let first = text.lines().next().unwrap_or_default();
+    // Behind the arguments.
+    let body = text.split_once("}:").map_or(text, |(_, body)| body);
+    let mut lines = body.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+    let first = first.unwrap_or_default();
     let name = first.split('=').next().unwrap_or_default().trim();
     let is_name = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
     summary.contains("unexpected '=', expecting end of file")
@@ -104,7 +108,7 @@ pub(super) fn general_hint(summary: &str) -> &'static str {
     } else if has("unexpected end of file") {
         "a bracket or a quote is not closed, or the file is empty"
     } else {
-        "a bracket, a quote or a `;` is missing there or before it"
+        "Nix expects something else there: look for what is missing, or too much, there and before it"
     }
 }
 
@@ -116,6 +120,8 @@ mod tests {
     fn definitions_without_braces_are_recognised() {
         let end = "syntax error, unexpected '=', expecting end of file";
         assert!(is_without_braces("services.openssh.enable = true;\n", end));
+        let behind = "{ pkgs, ... }:\n\n  # The name.\n  networking.hostName = \"x\";\n";
+        assert!(is_without_braces(behind, end));
         let inside = "syntax error, unexpected '=', expecting ';'";
         assert!(!is_without_braces("a = 1;\n", inside));
         for other in [

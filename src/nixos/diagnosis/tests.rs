@@ -151,7 +151,7 @@ fn hints_for_a_syntax_error_fit_what_nix_did_not_expect() {
         ("unexpected end of file", "or the file is empty"),
         ("unexpected '{', expecting ':'", "ends with a colon"),
         ("unexpected '@', expecting ';'", "a quote before it"),
-        ("unexpected '}'", "a bracket, a quote or a `;`"),
+        ("unexpected '}'", "what is missing, or too much"),
     ] {
         let failure = diagnose(
             &context(1),

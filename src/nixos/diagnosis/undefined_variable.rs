@@ -64,7 +64,7 @@ const BUILTINS: [&str; 8] = [
 ];
 
 /// Commands that scripts of configurations begin with.
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "bash",
     "cat",
     "chmod",
@@ -76,6 +76,7 @@ const COMMANDS: [&str; 18] = [
     "export",
     "ip",
     "ln",
+    "ls",
     "mkdir",
     "mount",
     "mv",
@@ -155,7 +156,10 @@ fn string_or_package(name: &str, at: &NameAt) -> String {
         Role::Called if COMMANDS.contains(&name) => {
             format!("the commands of a script are a string: {attribute} = ''{written} …'';")
         }
-        Role::Called | Role::Other => package_or_spelling(name),
+        Role::Called => format!(
+            "a text is written in double quotes; a function of the library is lib.{name}, one of nixpkgs pkgs.{name}"
+        ),
+        Role::Other => package_or_spelling(name),
     }
 }
 
@@ -165,6 +169,15 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     if before.ends_with('"') && role != Some(Role::Element) {
         return Some(format!(
             "a quote inside of a string is written \\\": \"… \\\"{name} …\""
+        ));
+    }
+    let path = before
+        .strip_suffix(' ')
+        .and_then(|path| path.split_whitespace().next_back());
+    if let Some(path) = path.filter(|path| path.starts_with("./") || path.starts_with("../")) {
+        let (dir, file) = path.rsplit_once('/')?;
+        return Some(format!(
+            "a path with a space is written {dir}/. + \"/{file} {name}…\""
         ));
     }
     let rest = before.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
@@ -282,6 +295,9 @@ fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<St
         return None;
     }
     let get = match &names.all {
+        None if name == "inputs" => {
+            return Some("write `{ … }@inputs:` behind `outputs =`".to_owned());
+        }
         Some(all) if name != SELF => format!("write {all}.{name}"),
         Some(_) | None => format!("add {name} to the {{ … }} of the outputs"),
     };

@@ -64,6 +64,14 @@ impl<'a> Place<'a> {
         before.split_whitespace().next_back()
     }
 
+    /// The name in front of it, with its dots.
+    fn name_before(&self) -> &'a str {
+        let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+        let before = self.before.trim_end();
+        let rest = before.trim_end_matches(is_part);
+        before.get(rest.len()..).unwrap_or_default()
+    }
+
     /// Whether it follows `text`, with spaces between them or none.
     fn follows(&self, text: &str) -> bool {
         self.before.trim_end().ends_with(text)
@@ -80,8 +88,10 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         return name_with_slash(&place);
     }
     in_list(&place, summary)
+        .or_else(|| among_definitions(&place, summary))
         .or_else(|| comma(&place, summary))
         .or_else(|| missing(&place, summary))
+        .or_else(|| behind_name(&place, summary))
         .or_else(|| dot(&place, summary))
 }
 
@@ -135,6 +145,50 @@ fn minus_in_list(place: &Place<'_>) -> String {
     PARENTHESES.to_owned()
 }
 
+/// The hint for a token where a definition is expected.
+fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
+    let (_, token) = summary.split_once("unexpected ")?;
+    let token = token.strip_suffix(", expecting INHERIT")?;
+    let fixed = match token {
+        "';'" if place.follows(";") => "there is one `;` too many",
+        "LET" => "`let … in` stands before the `{` of the definitions",
+        "IF" => {
+            "`if` chooses a value; definitions that depend on a condition are lib.mkIf CONDITION { … }"
+        }
+        "WITH" => "`with …;` stands before a value: NAME = with pkgs; [ … ];",
+        _ => return None,
+    };
+    Some(fixed.to_owned())
+}
+
+/// The hint for a token behind a name, where a `=` or a dot is expected.
+fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
+    let (_, token) = summary.split_once("unexpected ")?;
+    let token = token.strip_suffix(", expecting '.' or '='")?;
+    let name = place.name_before();
+    let is_name = |c: char| c.is_alphanumeric() || "_-'".contains(c);
+    let rest = place.here.trim_start_matches(is_name);
+    let next = place.here.get(..place.here.len() - rest.len())?;
+    Some(match token {
+        "'{'" | "'['" | "PATH" | "INT" | "IND_STRING_OPEN" => {
+            format!("a `=` is missing between {name} and its value")
+        }
+        "';'" => match name.rsplit_once('.') {
+            Some((option, value @ ("true" | "false"))) => format!("write {option} = {value};"),
+            Some(_) | None => format!("{name} has no value: a definition is NAME = VALUE;"),
+        },
+        "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
+        "ID" if name == "set" => "remove `set`: a definition is NAME = VALUE;".to_owned(),
+        "ID" if rest.trim_start().starts_with(['=', '.']) => {
+            let first = name.rsplit('.').next().unwrap_or_default();
+            format!(
+                "a name with a space is written in double quotes: \"{first} {next}\"; otherwise a `=` is missing before {next}"
+            )
+        }
+        _ => return None,
+    })
+}
+
 /// The hint for a comma.
 fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     let has = |text: &str| summary.contains(text);
@@ -159,6 +213,8 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
     }
     let fixed = if summary.contains("unexpected ';', expecting ELSE") {
         "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE"
+    } else if summary.contains("expecting THEN") {
+        "an `if` has a `then`: if … then … else …"
     } else if summary.contains("unexpected ';'") && place.follows("=") {
         "a value is missing between `=` and `;`"
     } else {
@@ -172,11 +228,7 @@ fn before_string(place: &Place<'_>) -> String {
     let mut parts = place.here.splitn(3, '"').skip(1);
     let (string, rest) = (parts.next().unwrap_or_default(), parts.next());
     let is_name = rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.']));
-    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-    let before = place.before.trim_end();
-    let name = before
-        .get(before.trim_end_matches(is_part).len()..)
-        .unwrap_or_default();
+    let name = place.name_before();
     if is_name {
         format!("a dot is missing between the two names: {name}.\"{string}\"")
     } else {
@@ -318,6 +370,45 @@ mod tests {
             let found = hint_at(marked, summary).unwrap();
             assert!(found.contains(expected), "{marked}: {found}");
         }
+    }
+
+    #[test]
+    fn a_token_in_place_of_a_definition_is_explained() {
+        let inherit = |token: &str| format!("unexpected {token}, expecting INHERIT");
+        let dot = |token: &str| format!("unexpected {token}, expecting '.' or '='");
+        for (marked, summary, expected) in [
+            ("{ a = 1;|; }", inherit("';'"), "one `;` too many"),
+            (
+                "{ |let x = 1; in a = x; }",
+                inherit("LET"),
+                "before the `{`",
+            ),
+            ("{ |if x { } }", inherit("IF"), "lib.mkIf"),
+            ("{ |with pkgs; a = 1; }", inherit("WITH"), "before a value"),
+            (
+                "{ networking |{ }; }",
+                dot("'{'"),
+                "between networking and its value",
+            ),
+            ("{ pkgs.vim|; }", dot("';'"), "pkgs.vim has no value"),
+            ("{ a.enable.true|; }", dot("';'"), "write a.enable = true;"),
+            ("{ pkgs |... }: { }", dot("ELLIPSIS"), "`,` is missing"),
+            ("{ set |a.b = 1; }", dot("ID"), "remove `set`"),
+            (
+                "{ a.Home |Network.psk = 1; }",
+                dot("ID"),
+                "\"Home Network\"",
+            ),
+            (
+                "{ a = if true |else 1; }",
+                "unexpected ELSE, expecting THEN".to_owned(),
+                "if … then",
+            ),
+        ] {
+            let found = hint_at(marked, &summary).unwrap();
+            assert!(found.contains(expected), "{marked}: {found}");
+        }
+        assert_eq!(hint_at("{ pkgs |lib, ... }: { }", &dot("ID")), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::private_lock::{self, NewInput, UnlockedRepository};
 use super::search::FlakeSearch;
 use super::tree::FlakeTree;
 use super::unlocked::{UnlockedFlake, overriding};
-use super::{Flake, SELF, lock_file, registry_name, unlocked};
+use super::{Flake, SELF, input_url, lock_file, unlocked};
 use crate::common::configuration_file::flake_text;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
@@ -148,22 +148,18 @@ impl Flake {
         directory.map_or(Ok(()), |dir| lock_file::check(&dir))
     }
 
-    /// Fails if one of `inputs` has only a name in a registry in place of a URL, and its flake is the user's own.
+    /// Fails if one of `inputs` has a URL that Nix would take for something else, and its flake is the user's own.
     fn check_urls(&self, inputs: &[String]) -> Result<(), Failure> {
         let text = self.directory().and_then(|dir| flake_text(&dir));
         let declared = text.as_deref().map(declared_attributes).unwrap_or_default();
-        let urls = inputs
-            .iter()
-            .filter_map(|name| Some((name, declared.get(name)?.get("url")?)));
-        let mut unknown = urls.filter(|(_, url)| registry_name::is_in_registry(url));
-        unknown.next().map_or(Ok(()), |(name, url)| {
-            let text = format!(
-                "the input {name} in flake.nix has the URL {url:?}, a name in a registry of flakes, and sdbuild reads none"
-            );
-            let hint = registry_name::proposal(url);
-            Err(Failure::usage(text).hint(hint.unwrap_or_else(|| {
-                "write where it is, such as github:OWNER/REPOSITORY".to_owned()
-            })))
+        let dir = self.local_tree().map_or("", FlakeTree::dir);
+        let mut problems = inputs.iter().filter_map(|name| {
+            let url = declared.get(name)?.get("url")?;
+            Some((name, url, input_url::problem(url, dir)?))
+        });
+        problems.next().map_or(Ok(()), |(name, url, (what, hint))| {
+            let text = format!("the input {name} in flake.nix has the URL {url:?}, {what}");
+            Err(Failure::usage(text).hint(hint))
         })
     }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::checkout::{Checkout, History};
 use super::git_tree::GitTree;
+use super::input_url;
 use super::lock_file;
-use super::registry_name;
 use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -46,7 +46,7 @@ impl FlakeTree {
             FlakeLocation::Directory { untracked, .. } => {
                 let dir = reference.directory().unwrap_or_default();
                 let found = Self::find(&dir, *untracked, search).await.map(Some);
-                let elsewhere = registry_name::proposal(&reference.text);
+                let elsewhere = input_url::proposal(&reference.text);
                 let elsewhere = elsewhere.filter(|_| !dir.exists());
                 found.map_err(|failure| elsewhere.into_iter().fold(failure, Failure::hint))
             }

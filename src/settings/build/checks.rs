@@ -1,6 +1,7 @@
 //! Refuses settings that their types allow and that cannot work.
 
 use super::{Build, project_policy};
+use crate::common::board::BoardName;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeLocation;
 use crate::common::host_name;
@@ -19,10 +20,27 @@ impl Build {
         self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
         self.check_source()?;
         self.check_format()?;
+        self.check_board()?;
         self.ssh_key
             .as_ref()
             .map_or(Ok(()), |key| key.check_use(self.boot_test))?;
         project_policy::check(self)
+    }
+
+    /// Refuses a board that starts no image of the system.
+    fn check_board(&self) -> Result<(), Failure> {
+        match self.board {
+            Some(BoardName(board)) if board.system != self.system => {
+                let (name, wanted, system) = (board.name, board.system, self.system);
+                let text = format!(
+                    "the board {name} starts images for {wanted}, and this one is for {system}"
+                );
+                Err(Failure::usage(text).hint(format!(
+                    "--system {wanted}, or another board: `sdbuild boards` lists them"
+                )))
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Refuses what the format cannot have.

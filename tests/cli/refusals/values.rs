@@ -102,3 +102,29 @@ fn a_remote_builder_that_is_not_one_is_refused_at_once() {
         .stderr("a project cannot set `builders`")
         .run();
 }
+
+#[test]
+fn a_board_of_another_system_is_refused_before_anything_is_done() {
+    for command in ["build", "check"] {
+        CliTest::new(&[command, "--board", "pc"])
+            .config()
+            .exit_code(2)
+            .stderr(
+                "the board pc starts images for x86_64-linux, and this one is for aarch64-linux",
+            )
+            .stderr("--system x86_64-linux")
+            .run();
+    }
+}
+
+#[test]
+fn boards_and_formats_are_proposed_by_words() {
+    for (words, told) in [
+        (["build", "--board", "raspi4"], "did you mean rpi4?"),
+        (["build", "--format", "docker"], "did you mean container?"),
+        (["build", "--format", "usb"], "did you mean sd-card or iso?"),
+        (["build", "--board", "x"], "`sdbuild boards` describes them"),
+    ] {
+        CliTest::new(&words).exit_code(2).stderr(told).run();
+    }
+}

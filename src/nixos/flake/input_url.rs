@@ -1,0 +1,177 @@
+//! Addresses of flakes that Nix takes for something else than what is meant.
+
+use crate::nixos::known_repository::usual_url;
+
+/// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the
+/// condition under which it is meant: people also take `OWNER/REPOSITORY` for the address on GitHub.
+pub(super) fn proposal(reference: &str) -> Option<String> {
+    let text = reference.strip_prefix("flake:").unwrap_or(reference);
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let parts: Vec<&str> = text.split('/').collect();
+    let is_plain = |part: &&str| !part.is_empty() && part.chars().all(is_part);
+    if !is_id(text) || !parts.iter().all(is_plain) {
+        return None;
+    }
+    match parts.as_slice() {
+        ["nixpkgs", branch] => Some(format!("write github:NixOS/nixpkgs/{branch}")),
+        [name] => usual_url(name).map(|url| format!("write {url}")),
+        [name, branch] if usual_url(name).is_some() => {
+            usual_url(name).map(|url| format!("write {url}/{branch}"))
+        }
+        [owner, repository] if text == reference => Some(format!(
+            "if the repository {owner}/{repository} on GitHub is meant, write github:{owner}/{repository}"
+        )),
+        _ => None,
+    }
+}
+
+/// What Nix would take the `url` of an input for, as the rest of a sentence, and what to write instead; `None` for what may be right.
+/// `dir` is the flake's directory below the one that is uploaded.
+pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
+    let without_scheme = url.strip_prefix("https://").unwrap_or(url);
+    if let Some(repository) = on_github(without_scheme) {
+        let what = "which is a web page, not a flake";
+        return Some((what, format!("write github:{repository}")));
+    }
+    if let Some((_, path)) = url.split_once('@').filter(|_| url.starts_with("git@")) {
+        let path = path.replacen(':', "/", 1);
+        return Some((
+            "which Nix takes for a path",
+            format!("write git+ssh://git@{path}"),
+        ));
+    }
+    if let Some((repository, branch)) = url.split_once('@').filter(|_| url.starts_with("github:")) {
+        let what = "in which Nix knows no `@`";
+        return Some((what, format!("write {repository}/{branch}")));
+    }
+    let path = url.strip_prefix("path:").unwrap_or(url);
+    let up = path.split('/').take_while(|part| *part == "..").count();
+    let depth = dir.split('/').filter(|part| !part.is_empty()).count();
+    if path.starts_with("~/") || up > depth {
+        let what = "a directory that the builder does not have";
+        let hint = "move it into the flake's directory, or give --override-input INPUT DIR";
+        return Some((what, hint.to_owned()));
+    }
+    is_in_registry(url).then(|| {
+        let elsewhere = || "write where it is, such as github:OWNER/REPOSITORY".to_owned();
+        (
+            "a name in a registry of flakes, and sdbuild reads none",
+            proposal(url).unwrap_or_else(elsewhere),
+        )
+    })
+}
+
+/// The `OWNER/REPOSITORY` of the page of a repository on GitHub.
+fn on_github(address: &str) -> Option<&str> {
+    let path = address.strip_prefix("github.com/")?;
+    let path = path.trim_end_matches('/').trim_end_matches(".git");
+    let (owner, repository) = path.split_once('/')?;
+    let is_plain = !owner.is_empty() && !repository.is_empty() && !repository.contains(['/', '?']);
+    is_plain.then_some(path)
+}
+
+/// Whether Nix would look for the input with this URL in a registry.
+fn is_in_registry(url: &str) -> bool {
+    url.starts_with("flake:") || !url.contains(':') && is_id(url)
+}
+
+/// Whether `text` begins with the name of a flake in a registry, as Nix's grammar has it, and not with a directory.
+fn is_id(text: &str) -> bool {
+    let first = text.split('/').next().unwrap_or_default();
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    first.starts_with(|c: char| c.is_ascii_alphabetic()) && first.chars().all(is_part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_a_registry_have_urls() {
+        for (name, told) in [
+            ("nixpkgs", Some("write github:NixOS/nixpkgs/nixos-26.05")),
+            (
+                "flake:nixpkgs/nixos-25.11",
+                Some("write github:NixOS/nixpkgs/nixos-25.11"),
+            ),
+            ("disko", Some("write github:nix-community/disko")),
+            (
+                "home-manager/release-26.05",
+                Some("write github:nix-community/home-manager/release-26.05"),
+            ),
+            (
+                "NixOS/nixpkgs",
+                Some(
+                    "if the repository NixOS/nixpkgs on GitHub is meant, write github:NixOS/nixpkgs",
+                ),
+            ),
+            ("flake:utils/main", None),
+            ("nixpkgs/nixos-25.11/0123", None),
+            ("unknown", None),
+            ("a/b/c", None),
+            ("./pi", None),
+            ("a b/c", None),
+            ("github:NixOS/nixpkgs", None),
+        ] {
+            assert_eq!(proposal(name).as_deref(), told, "{name}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_nix_takes_otherwise_are_corrected() {
+        for (url, told) in [
+            (
+                "https://github.com/NixOS/nixpkgs",
+                Some("write github:NixOS/nixpkgs"),
+            ),
+            (
+                "github.com/NixOS/nixpkgs.git",
+                Some("write github:NixOS/nixpkgs"),
+            ),
+            (
+                "git@github.com:me/secrets.git",
+                Some("write git+ssh://git@github.com/me/secrets.git"),
+            ),
+            (
+                "github:NixOS/nixpkgs@nixos-26.05",
+                Some("write github:NixOS/nixpkgs/nixos-26.05"),
+            ),
+            ("~/nixpkgs", Some("--override-input")),
+            ("../nixpkgs", Some("--override-input")),
+            ("unknown", Some("write where it is")),
+            (
+                "https://github.com/NixOS/nixpkgs/archive/master.tar.gz",
+                None,
+            ),
+            ("github:NixOS/nixpkgs/nixos-26.05", None),
+            ("git+ssh://git@github.com/me/secrets", None),
+            ("./pi", None),
+        ] {
+            let hint = problem(url, "").map(|(_, hint)| hint);
+            assert_eq!(hint.is_some(), told.is_some(), "{url}: {hint:?}");
+            let (hint, told) = (hint.unwrap_or_default(), told.unwrap_or_default());
+            assert!(hint.contains(told), "{url}: {hint}");
+        }
+        assert!(problem("path:../common", "hosts/pi").is_none());
+        assert!(problem("../../../common", "hosts/pi").is_some());
+    }
+
+    #[test]
+    fn a_url_with_a_server_and_a_path_are_in_no_registry() {
+        for url in ["NixOS/nixpkgs", "nixpkgs", "flake:nixpkgs"] {
+            assert!(is_in_registry(url), "{url}");
+        }
+        for url in [
+            "github:NixOS/nixpkgs",
+            "./pi",
+            "../pi",
+            "/pi",
+            "path:pi",
+            "flakes.d/base",
+            "2nd",
+            "",
+        ] {
+            assert!(!is_in_registry(url), "{url}");
+        }
+    }
+}
