@@ -1,6 +1,7 @@
 //! Why there is no usable engine at an endpoint, and what a user can do about it.
 
-use std::path::PathBuf;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
 
 use crate::engine::endpoint::Endpoint;
 
@@ -132,16 +133,25 @@ impl ConnectError {
             Self::OtherHostKey { .. } => vec![
                 "the provider reported another machine's key, or another server is answering".into(),
             ],
-            Self::Unsupported { .. } => vec![
-                "use unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; \
-                 https:// needs DOCKER_TLS_VERIFY=1"
-                    .into(),
-            ],
+            Self::Unsupported { address } => vec![unsupported_hint(address)],
             Self::Context { .. } => {
                 vec!["`docker context ls` lists the contexts; DOCKER_HOST overrides them".into()]
             }
         }
     }
+}
+
+/// What to write in place of an `address` of no supported kind, in `DOCKER_HOST` or in a Docker context.
+fn unsupported_hint(address: &str) -> String {
+    let path = address.strip_prefix("unix:").unwrap_or(address);
+    let path = path.trim_start_matches('/');
+    let has_extension = Path::new(path).extension() == Some(OsStr::new("sock"));
+    if has_extension && !address.contains('@') {
+        return format!("write DOCKER_HOST=unix:///{path}");
+    }
+    "DOCKER_HOST is unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; https:// needs \
+     DOCKER_TLS_VERIFY=1"
+        .to_owned()
 }
 
 const NAMED_SOCKET: &str = "correct the address of the socket in DOCKER_HOST or the Docker context; without either the usual ones are tried";

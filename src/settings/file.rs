@@ -58,6 +58,9 @@ fn parse(text: &str) -> Result<Options, Failure> {
         if message.starts_with("invalid type: string") && expected.contains("number") {
             return failure.hint("write the number without quotes");
         }
+        if message.starts_with("invalid type: string") && expected.contains("boolean") {
+            return failure.hint("write true or false without quotes");
+        }
         if message.starts_with("invalid type") {
             return failure.hint(HOW_TO_WRITE);
         }
@@ -113,13 +116,16 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
     if let Some(instead) = only_a_flag(unknown) {
         return Err(failure.hint(instead));
     }
-    let similar = nearest(unknown, known.iter().map(String::as_str));
-    Err(
-        match similar.filter(|key| is_typo(&letters(unknown), &letters(key))) {
-            Some(key) => failure.hint(format!("did you mean `{key}`?")),
-            None => failure.hint(format!("the settings are {}", known.join(", "))),
-        },
-    )
+    // As the variable of a setting is called, too.
+    let plain = unknown.to_lowercase().replace('_', "-");
+    let plain = plain.strip_prefix("sdbuild-").unwrap_or(&plain);
+    let similar = nearest(plain, known.iter().map(String::as_str));
+    let is_meant =
+        |key: &&str| letters(plain) == letters(key) || is_typo(&letters(plain), &letters(key));
+    Err(match similar.filter(is_meant) {
+        Some(key) => failure.hint(format!("did you mean `{key}`?")),
+        None => failure.hint(format!("the settings are {}", known.join(", "))),
+    })
 }
 
 /// Settings of the command line that a file cannot have, without punctuation, and what to do instead.
@@ -243,6 +249,13 @@ mod tests {
                 "format qcow2 # a: b",
                 "a setting and its value have a `=` between them: format = …",
             ),
+        ] {
+            assert_eq!(parse(text).unwrap_err().hints, [hint]);
+        }
+        for (text, hint) in [
+            ("offline = \"true\"", "write true or false without quotes"),
+            ("JOBS = 2", "did you mean `jobs`?"),
+            ("SDBUILD_STALL_TIMEOUT = 2", "did you mean `stall-timeout`?"),
         ] {
             assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }

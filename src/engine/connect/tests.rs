@@ -79,6 +79,13 @@ fn an_unsupported_address_has_a_hint() {
                 .any(|hint| hint.contains("ssh://[USER@]HOST"))
         );
     }
+    for address in ["/var/run/docker.sock", "unix://var/run/docker.sock"] {
+        let failure = crate::common::failure::Failure::from(choose_host(address).unwrap_err());
+        assert_eq!(
+            failure.hints,
+            ["write DOCKER_HOST=unix:///var/run/docker.sock"]
+        );
+    }
 }
 
 #[test]

@@ -50,6 +50,9 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
             let switch = values(summary).find(|value| ["true", "false"].contains(value));
             return Some(match switch {
                 Some(value) => format!("write {option}.enable = {value};"),
+                None if option.starts_with("fileSystems.") => {
+                    "write a set: { device = \"/dev/…\"; fsType = \"ext4\"; }".to_owned()
+                }
                 None => "write a set: { … }".to_owned(),
             });
         }

@@ -153,8 +153,8 @@ fn string_or_package(name: &str, at: &NameAt) -> String {
         Role::Interpolated => format!(
             "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \""
         ),
-        Role::Called if COMMANDS.contains(&name) => {
-            format!("the commands of a script are a string: {attribute} = ''{written} …'';")
+        Role::Called | Role::Other if COMMANDS.contains(&name) => {
+            format!("commands of a shell are a string: {attribute} = ''{written} …'';")
         }
         Role::Called => format!(
             "a text is written in double quotes; a function of the library is lib.{name}, one of nixpkgs pkgs.{name}"
@@ -284,6 +284,9 @@ fn boolean_hint(name: &str, value: bool, at: &NameAt) -> String {
 fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
     let names = InputNames::read(text);
     let is_declared = names.inputs.contains(name) || name == SELF;
+    if name == "inputs" && !is_declared && names.all.is_none() {
+        return Some("write `{ … }@inputs:` behind `outputs =`".to_owned());
+    }
     let known = names.inputs.iter().chain(&names.arguments);
     let known = known.map(String::as_str).chain(["builtins"]);
     if let Some(similar) = similar_names(name, known).filter(|_| !is_declared) {
@@ -295,9 +298,6 @@ fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<St
         return None;
     }
     let get = match &names.all {
-        None if name == "inputs" => {
-            return Some("write `{ … }@inputs:` behind `outputs =`".to_owned());
-        }
         Some(all) if name != SELF => format!("write {all}.{name}"),
         Some(_) | None => format!("add {name} to the {{ … }} of the outputs"),
     };

@@ -196,7 +196,7 @@ fn a_name_beside_a_quote_or_a_number_is_no_package() {
         ),
         (
             "script-without-quotes",
-            "the commands of a script are a string: script = ''echo …'';",
+            "commands of a shell are a string: script = ''echo …'';",
         ),
     ] {
         assert_hint(&recorded(name), "undefined variable", hint);
