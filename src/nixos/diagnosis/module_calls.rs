@@ -24,7 +24,12 @@ fn argument_without_braces(context: &ExitContext<'_>, error: &NixError) -> Optio
         .position
         .as_ref()
         .filter(|_| error.summary.ends_with("' missing"))?;
-    let text = context.files?.text(&position.file)?;
+    // Another file may be a function of packages.
+    let is_configuration = shown_file(context, &position.file) == context.source;
+    let text = context
+        .files
+        .filter(|_| is_configuration)?
+        .text(&position.file)?;
     let mut lines = text.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
     let name = first.split_once(':')?.0.trim();

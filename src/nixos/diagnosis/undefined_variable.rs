@@ -64,7 +64,7 @@ const BUILTINS: [&str; 8] = [
 ];
 
 /// Commands that scripts of configurations begin with.
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 18] = [
     "bash",
     "cat",
     "chmod",
@@ -74,7 +74,6 @@ const COMMANDS: [&str; 19] = [
     "echo",
     "exec",
     "export",
-    "ip",
     "ln",
     "ls",
     "mkdir",
@@ -171,11 +170,15 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
             "a quote inside of a string is written \\\": \"… \\\"{name} …\""
         ));
     }
-    let path = before
+    let definition = before
         .strip_suffix(' ')
-        .and_then(|path| path.split_whitespace().next_back());
-    if let Some(path) = path.filter(|path| path.starts_with("./") || path.starts_with("../")) {
-        let (dir, file) = path.rsplit_once('/')?;
+        .and_then(|before| before.rsplit_once("= "));
+    let path = definition.map(|(_, path)| path.trim_start());
+    let is_path = |path: &&str| {
+        let is_relative = path.starts_with("./") || path.starts_with("../");
+        is_relative && !path.contains(char::is_whitespace)
+    };
+    if let Some((dir, file)) = path.filter(is_path).and_then(|path| path.rsplit_once('/')) {
         return Some(format!(
             "a path with a space is written {dir}/. + \"/{file} {name}…\""
         ));

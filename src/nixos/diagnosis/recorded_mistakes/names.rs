@@ -217,6 +217,17 @@ fn only_units_and_commands_are_taken_for_such() {
     assert!(size.contains("write only 1.5, "), "{size}");
     let function = hint("{ x.ExecStart = getExe pkgs.foo; }", 17, "getExe");
     assert!(!function.contains("script"), "{function}");
+    let path = hint("{ x.source = ./my file.txt; }", 19, "file");
+    assert_eq!(path, "a path with a space is written ./. + \"/my file…\"");
+    for line in ["{ x = f ./a.nix file; }", "{ x = [ ./a.nix file ]; }"] {
+        let other = hint(line, 17, "file");
+        assert!(!other.contains("space"), "{line}: {other}");
+    }
+    let module = hints_of_line("pkgs: { x = pkgs.vim; }", 13, "attribute 'vim' missing").concat();
+    assert_eq!(
+        module,
+        "a module begins with { pkgs, ... }:, not with pkgs:"
+    );
     let element = hint("{ x = [ \"a\"b ]; }", 12, "b");
     assert!(!element.contains("a quote inside"), "{element}");
 }
