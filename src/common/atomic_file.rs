@@ -101,21 +101,27 @@ impl CompleteFile {
 
     /// Gives the file the name `path`, in its directory, in place of what has it.
     pub fn replace(self, path: &Path) -> io::Result<()> {
-        let hidden = match self.hidden {
-            Some(hidden) => hidden,
-            None => match locked_file::link(&self.file, path) {
-                // Only a rename replaces a file, for which this one needs a name.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let link = |hidden: &Path| locked_file::link(&self.file, hidden);
-                    let named = tempfile::Builder::new()
-                        .prefix(HIDDEN_PREFIX)
-                        .make_in(&self.dir, link)?;
-                    named.into_temp_path()
-                }
-                linked => return linked,
-            },
-        };
+        if self.hidden.is_none() && locked_file::link(&self.file, path).is_ok() {
+            return Ok(());
+        }
+        // Only a rename replaces a file, for which this one needs a name.
+        let hidden = self.into_hidden()?;
         hidden.persist(path).map_err(|error| error.error)
+    }
+
+    /// Gives the file a hidden name.
+    fn into_hidden(mut self) -> io::Result<TempPath> {
+        if let Some(hidden) = self.hidden.take() {
+            return Ok(hidden);
+        }
+        let link = |hidden: &Path| locked_file::link(&self.file, hidden);
+        let linked = tempfile::Builder::new()
+            .prefix(HIDDEN_PREFIX)
+            .make_in(&self.dir, link);
+        match linked {
+            Ok(named) => Ok(named.into_temp_path()),
+            Err(_) => self.hidden_copy()?.into_hidden(),
+        }
     }
 
     /// Gives the file the name `path`, in its directory. The result is the open file, locked where the file system has locks.
@@ -143,7 +149,10 @@ impl CompleteFile {
         let mut copy = Self::create_hidden(&self.dir, meta.mode() & 0o7777)?;
         (&self.file).seek(SeekFrom::Start(0))?;
         io::copy(&mut &self.file, &mut copy.file)?;
-        fchown(&copy.file, Some(meta.uid()), Some(meta.gid()))?;
+        let own = copy.file.metadata()?;
+        if (own.uid(), own.gid()) != (meta.uid(), meta.gid()) {
+            fchown(&copy.file, Some(meta.uid()), Some(meta.gid()))?;
+        }
         copy.file.sync_all()?;
         Ok(copy)
     }

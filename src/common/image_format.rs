@@ -19,6 +19,9 @@ pub use row::{ImageFormat, Maker};
 use rows::{FORMATS, SD_IMAGE_MODULES};
 pub use rows::{OF_NIXPKGS, SD_CARD};
 
+/// Letters of a part of a name or a purpose that can mean a format.
+const MIN_PART_LETTERS: usize = 3;
+
 /// What a variant of nixpkgs is called in a setting: this, and its name in `config.system.build.images`.
 const VARIANT_PREFIX: &str = "nixpkgs:";
 /// The variant that is made by the modules in [`SD_IMAGE_MODULES`].
@@ -120,7 +123,7 @@ impl FromStr for Format {
 /// The message about a name that no format has.
 fn unknown(text: &str) -> String {
     let names: Vec<&str> = all().map(|format| format.name).collect();
-    let by_word: Vec<&str> = query::containing(text).map(|format| format.name).collect();
+    let by_word: Vec<&str> = containing(text).map(|format| format.name).collect();
     let meant = match by_word.as_slice() {
         [] => nearest(text, names.iter().copied()).map(str::to_owned),
         words => Some(words.join(" or ")),
@@ -143,6 +146,17 @@ impl<'de> Deserialize<'de> for Format {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(de::Error::custom)
     }
+}
+
+/// The formats that have `text` in their name or purpose, or as their extension.
+fn containing(text: &str) -> impl Iterator<Item = &'static ImageFormat> {
+    let wanted = text.to_lowercase();
+    let is_part = wanted.chars().count() >= MIN_PART_LETTERS;
+    all().filter(move |row| {
+        let has = |text: &str| text.to_lowercase().contains(&wanted);
+        let has_extension = row.extensions.contains(&wanted.as_str());
+        is_part && (has(row.name) || has(row.purpose) || has_extension)
+    })
 }
 
 /// All formats of ours, in the order in which they are listed.

@@ -143,11 +143,11 @@ impl ConnectError {
 
 /// What to write in place of an `address` of no supported kind, in `DOCKER_HOST` or in a Docker context.
 fn unsupported_hint(address: &str) -> String {
-    let path = address.strip_prefix("unix:").unwrap_or(address);
-    let path = path.trim_start_matches('/');
-    let has_extension = Path::new(path).extension() == Some(OsStr::new("sock"));
-    if has_extension && !address.contains('@') {
-        return format!("write DOCKER_HOST=unix:///{path}");
+    let path = address.strip_prefix("unix://").unwrap_or(address);
+    let is_named = address.starts_with('/') || path != address;
+    let is_socket = Path::new(path).extension() == Some(OsStr::new("sock"));
+    if is_named && is_socket && !path.contains(['@', '~', '$', ':']) {
+        return format!("write DOCKER_HOST=unix:///{}", path.trim_start_matches('/'));
     }
     "DOCKER_HOST is unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; https:// needs \
      DOCKER_TLS_VERIFY=1"

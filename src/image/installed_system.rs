@@ -27,10 +27,14 @@ impl InstalledSystem {
         let layout = Layout::read(&disk_in(file, form, cancel)?)?;
         let boot = BootReport::find(&layout.volumes)?;
         let path = boot.system.path.as_deref();
-        let key_lists = path.and_then(|path| key_lists(&layout.volumes, path).ok());
+        let key_lists = match path.map(|path| key_lists(&layout.volumes, path)) {
+            Some(Err(error)) if error.is_fatal() => return Err(error),
+            Some(Ok(lists)) => lists,
+            Some(Err(_)) | None => BTreeMap::new(),
+        };
         Ok(Self {
             systems: boot.systems(),
-            key_lists: key_lists.unwrap_or_default(),
+            key_lists,
         })
     }
 }

@@ -205,6 +205,17 @@ mod tests {
     }
 
     #[test]
+    fn quoted_switches_and_settings_in_capitals_are_explained() {
+        for (text, hint) in [
+            ("offline = \"true\"", "write true or false without quotes"),
+            ("JOBS = 2", "did you mean `jobs`?"),
+            ("SDBUILD_STALL_TIMEOUT = 2", "did you mean `stall-timeout`?"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().hints, [hint]);
+        }
+    }
+
+    #[test]
     fn a_section_and_a_text_without_quotes_are_explained() {
         let failure = parse("\n[build]\njobs = 1\n").unwrap_err();
         assert_eq!(
@@ -242,20 +253,17 @@ mod tests {
             ),
             (
                 "substituters = [\"http://a\"\noffline = true",
-                "the elements of a list are separated by commas: [\"a\", \"b\"]",
+                "the list above is not closed: a `]` is missing",
+            ),
+            (
+                "substituters = [\"a\",, \"b\"]",
+                "there is one comma too many in the list",
             ),
             ("substituters = [\"http://a\"\n", "a list ends with `]`"),
             (
                 "format qcow2 # a: b",
                 "a setting and its value have a `=` between them: format = …",
             ),
-        ] {
-            assert_eq!(parse(text).unwrap_err().hints, [hint]);
-        }
-        for (text, hint) in [
-            ("offline = \"true\"", "write true or false without quotes"),
-            ("JOBS = 2", "did you mean `jobs`?"),
-            ("SDBUILD_STALL_TIMEOUT = 2", "did you mean `stall-timeout`?"),
         ] {
             assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }

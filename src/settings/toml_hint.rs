@@ -8,9 +8,13 @@ pub(super) const HOW_TO_WRITE: &str =
 pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
     let of_message = if message.contains("duplicate key") {
         Some("a setting can be set only once: remove one of the two lines")
+    } else if message.contains("missing comma") && begins_setting(text, at) {
+        Some("the list above is not closed: a `]` is missing")
     } else if message.contains("missing comma between array elements") {
         Some("the elements of a list are separated by commas: [\"a\", \"b\"]")
-    } else if message.contains("unclosed array") || message.contains("in array") {
+    } else if message.contains("extra comma in array") {
+        Some("there is one comma too many in the list")
+    } else if message.contains("unclosed array") || message.contains("`=` in array") {
         Some("a list ends with `]`")
     } else {
         None
@@ -21,6 +25,14 @@ pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
     let before = text.get(..at).unwrap_or_default().matches('\n').count();
     let line = text.lines().nth(before).unwrap_or_default().trim();
     of_line(line).unwrap_or_else(|| HOW_TO_WRITE.to_owned())
+}
+
+/// Whether `KEY =` stands at the byte `at` of `text`, or begins the line after it.
+fn begins_setting(text: &str, at: usize) -> bool {
+    let rest = text.get(at..).unwrap_or_default().trim_start();
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let behind = rest.trim_start_matches(is_key);
+    behind.len() < rest.len() && behind.trim_start().starts_with('=')
 }
 
 fn of_line(line: &str) -> Option<String> {

@@ -2,10 +2,7 @@
 
 use std::str::FromStr;
 
-use super::{Format, ImageFormat, all};
-
-/// Letters of a part of a name or a purpose that can mean a format.
-const MIN_PART_LETTERS: usize = 3;
+use super::{Format, containing};
 
 /// Formats that a text means, at least one.
 #[derive(Clone, Debug)]
@@ -24,17 +21,6 @@ impl FormatQuery {
             _ => None,
         }
     }
-}
-
-/// The formats that have `text` in their name or purpose, or as their extension.
-pub(super) fn containing(text: &str) -> impl Iterator<Item = &'static ImageFormat> {
-    let wanted = text.to_lowercase();
-    let is_part = wanted.chars().count() >= MIN_PART_LETTERS;
-    all().filter(move |row| {
-        let has = |text: &str| text.to_lowercase().contains(&wanted);
-        let has_extension = row.extensions.contains(&wanted.as_str());
-        is_part && (has(row.name) || has(row.purpose) || has_extension)
-    })
 }
 
 impl FromStr for FormatQuery {

@@ -65,7 +65,10 @@ fn an_unsupported_address_has_a_hint() {
         "npipe:////./pipe/x",
         "pi",
         "tcp://",
+        "tcp:///var/run/docker.sock",
         "unix://x",
+        "unix://~/docker.sock",
+        "docker.sock",
     ] {
         let failure = crate::common::failure::Failure::from(choose_host(address).unwrap_err());
         assert!(

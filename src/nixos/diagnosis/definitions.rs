@@ -1,10 +1,12 @@
 //! Definitions that have the wrong type or form, or contradict each other.
 
-use rnix::SyntaxKind::NODE_ATTR_SET;
+use rnix::SyntaxKind;
+use rnix::SyntaxKind::{NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NODE_STRING};
 
 use super::evidence::ExitContext;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::{Definition, top_level_names};
+use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::log::{NixError, Position};
 
 /// Part of the names of the modules that define the image.
@@ -32,6 +34,9 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
             "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
         }
         _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
+        _ if has_several_keys(summary) => {
+            "each key is an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\"; or authorizedKeys.keyFiles = [ ./FILE ];"
+        }
         _ if kind.ends_with("single-line string") && has_line_end(summary) => {
             "the text goes on in another line: write it in a single one"
         }
@@ -46,7 +51,8 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         _ if kind.starts_with("list of ") => {
             "write a list: [ … ], with spaces between the elements"
         }
-        _ if kind.starts_with("attribute set") || kind == "submodule" => {
+        _ if kind.starts_with("attribute set") => "write a set: { … }",
+        "submodule" => {
             let switch = values(summary).find(|value| ["true", "false"].contains(value));
             return Some(match switch {
                 Some(value) => format!("write {option}.enable = {value};"),
@@ -101,6 +107,16 @@ fn is_path_in_place_of_key(option: &str, summary: &str) -> bool {
 /// Whether a value has several lines.
 fn has_line_end(summary: &str) -> bool {
     values(summary).any(|value| value.trim_end_matches("\\n\"").contains("\\n"))
+}
+
+/// Whether a value has several keys, in a line each.
+fn has_several_keys(summary: &str) -> bool {
+    let begins = |line: &str| {
+        KEY_TYPES
+            .iter()
+            .any(|kind| line.trim_start().starts_with(kind))
+    };
+    values(summary).any(|value| value.split("\\n").skip(1).any(begins))
 }
 
 /// The values that files give to the option.
@@ -213,15 +229,28 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
         return None;
     };
     let (name, path) = (&of_whole.path, &of_part.path);
-    Some(if of_whole.value == NODE_ATTR_SET {
-        format!(
-            "line {whole} sets all of {name}, and line {part} a part of it: write only parts, such as {path} = …;"
-        )
-    } else {
+    // Sets that are written out are one.
+    Some(if has_no_parts(of_whole.value) {
         format!(
             "line {whole} gives {name} a value, which has no part {path} of line {part}: keep one of them"
         )
+    } else {
+        format!(
+            "line {whole} sets all of {name}, and line {part} a part of it: put {path} into the value of line {whole}"
+        )
     })
+}
+
+/// Whether a value of this kind is no set.
+fn has_no_parts(kind: SyntaxKind) -> bool {
+    [
+        NODE_LIST,
+        NODE_LITERAL,
+        NODE_PATH_ABS,
+        NODE_PATH_REL,
+        NODE_STRING,
+    ]
+    .contains(&kind)
 }
 
 /// What to do about a module that has definitions beside `config` or `options`.
@@ -270,6 +299,8 @@ mod tests {
         assert!(file.contains("keyFiles"), "{file}");
         let lines = hint("\"ssh-ed25519 AAAA\\n  BBBB me\"");
         assert!(lines.contains("a single one"), "{lines}");
+        let several = hint("\"ssh-ed25519 AAAA a\\nssh-rsa BBBB b\\n\"");
+        assert!(several.contains("each key is an element"), "{several}");
         let number = hint("1");
         assert_eq!(number, "write a string in quotes");
     }

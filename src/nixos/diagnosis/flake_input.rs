@@ -42,7 +42,7 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
                 .to_owned(),
         );
     }
-    if summary == "attribute 'nixosSystem' missing" {
+    if summary == "attribute 'nixosSystem' missing" && !error.text.contains(".lib.nixosSystem") {
         return Some("write nixpkgs.lib.nixosSystem".to_owned());
     }
     nixos_system_hint(error)

@@ -99,7 +99,9 @@ impl<'a> Misplaced<'a> {
                 format!("the list of keys is {option}.keys = [ \"ssh-ed25519 …\" ];")
             }
             Self::ValueForOptions(option) => match written.map(|value| value.written.as_str()) {
-                Some(value @ ("true" | "false")) => format!("write {option}.enable = {value};"),
+                Some(value @ ("true" | "false")) => format!(
+                    "{option} has options of its own: write {option}.NAME = {value};, where NAME is mostly enable"
+                ),
                 _ => format!("{option} has options of its own: write {option}.NAME = …;"),
             },
             Self::NumberForString => {

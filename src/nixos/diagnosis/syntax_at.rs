@@ -142,7 +142,7 @@ impl Found {
         all(text, |node| is_value(node) && defines(node) == path)
     }
 
-    /// Each `+` with a list on both sides.
+    /// Each `+` with a list on one side and no string on the other.
     pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
         let is_list = |part: SyntaxNode| {
             let of_with = part.last_child().filter(|_| part.kind() == NODE_WITH);
@@ -151,7 +151,8 @@ impl Found {
         all(text, |node| {
             let mut parts = node.children_with_tokens();
             let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
-            is_sum && node.children().all(is_list)
+            let no_string = node.children().all(|part| part.kind() != NODE_STRING);
+            is_sum && no_string && node.children().any(is_list)
         })
     }
 }

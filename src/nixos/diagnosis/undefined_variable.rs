@@ -152,7 +152,7 @@ fn string_or_package(name: &str, at: &NameAt) -> String {
         Role::Interpolated => format!(
             "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \""
         ),
-        Role::Called | Role::Other if COMMANDS.contains(&name) => {
+        Role::Called if COMMANDS.contains(&name) => {
             format!("commands of a shell are a string: {attribute} = ''{written} …'';")
         }
         Role::Called => format!(
@@ -162,7 +162,7 @@ fn string_or_package(name: &str, at: &NameAt) -> String {
     }
 }
 
-/// What a name is that begins behind a quote or a digit, without a space between them.
+/// What a name is by the characters right before it: a quote, a number, or a path and a space.
 fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Option<String> {
     let before = text.get(..position.offset(text)?)?;
     if before.ends_with('"') && role != Some(Role::Element) {

@@ -1,6 +1,7 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
 use super::brackets::{imbalance, open_brackets};
+use super::module_arguments::ARGUMENTS;
 use crate::nixos::log::Position;
 
 /// The hint for a calculation in a list.
@@ -165,13 +166,16 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
 fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
     let (_, token) = summary.split_once("unexpected ")?;
     let token = token.strip_suffix(", expecting '.' or '='")?;
-    let name = place.name_before();
+    let name = Some(place.name_before()).filter(|name| !name.is_empty())?;
     let is_name = |c: char| c.is_alphanumeric() || "_-'".contains(c);
     let rest = place.here.trim_start_matches(is_name);
     let next = place.here.get(..place.here.len() - rest.len())?;
     Some(match token {
-        "'{'" | "'['" | "PATH" | "INT" | "IND_STRING_OPEN" => {
+        "'{'" | "'['" | "PATH" | "INT_LIT" | "IND_STRING_OPEN" => {
             format!("a `=` is missing between {name} and its value")
+        }
+        "';'" if ARGUMENTS.contains(&name) => {
+            "the arguments of a module are separated by commas: { config, pkgs, ... }:".to_owned()
         }
         "';'" => match name.rsplit_once('.') {
             Some((option, value @ ("true" | "false"))) => format!("write {option} = {value};"),
@@ -182,7 +186,7 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         "ID" if rest.trim_start().starts_with(['=', '.']) => {
             let first = name.rsplit('.').next().unwrap_or_default();
             format!(
-                "a name with a space is written in double quotes: \"{first} {next}\"; otherwise a `=` is missing before {next}"
+                "a dot is missing between {first} and {next}; or a name with a space, which is written in double quotes: \"{first} {next}\""
             )
         }
         _ => return None,
@@ -209,7 +213,7 @@ fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
 /// The hint for a token in front of which something is missing.
 fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
     if summary.contains("unexpected '\"', expecting '.' or '='") {
-        return Some(before_string(place));
+        return before_string(place);
     }
     let fixed = if summary.contains("unexpected ';', expecting ELSE") {
         "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE"
@@ -224,16 +228,16 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
 }
 
 /// The hint for a string behind a name: of `fileSystems "/" = …`, or of a value.
-fn before_string(place: &Place<'_>) -> String {
+fn before_string(place: &Place<'_>) -> Option<String> {
     let mut parts = place.here.splitn(3, '"').skip(1);
     let (string, rest) = (parts.next().unwrap_or_default(), parts.next());
     let is_name = rest.is_some_and(|rest| rest.trim_start().starts_with(['=', '.']));
-    let name = place.name_before();
-    if is_name {
+    let name = Some(place.name_before()).filter(|name| !name.is_empty())?;
+    Some(if is_name {
         format!("a dot is missing between the two names: {name}.\"{string}\"")
     } else {
         "a `=` is missing between the name and the string".to_owned()
-    }
+    })
 }
 
 /// The hint for a dot.
@@ -281,7 +285,7 @@ fn invalid_character(place: &Place<'_>, line: u64) -> Option<String> {
     } else if found == '$' {
         "Nix has no variables that begin with `$`: write the value; a string is written in double quotes: \"…\"".to_owned()
     } else if ['&', '|'].contains(&found) {
-        format!("write `{found}{found}` in place of `{found}`")
+        "conditions are joined by `&&` and `||`; commands of a shell are a string: ''…''".to_owned()
     } else if found.is_ascii() {
         format!("`{found}` means nothing in Nix: a string is written in double quotes: \"…\"")
     } else if found.is_control() {
@@ -348,26 +352,27 @@ mod tests {
                 "unexpected '\"', expecting '.' or '='",
                 "a `=` is missing",
             ),
-            ("{ a = b |& c; }", "unexpected invalid token", "write `&&`"),
-            (
-                "{ a = |\u{200e}b; }",
-                "unexpected invalid token",
-                "U+200E): delete it",
-            ),
             (
                 "{ a, ...|, b }: a",
                 "unexpected ',', expecting '}'",
                 "is the last argument",
             ),
             ("{ a =|; }", "unexpected ';'", "between `=` and `;`"),
-            (
-                "{ a = |%b; }",
-                "unexpected invalid token",
-                "`%` means nothing",
-            ),
-            ("{ a = |→; }", "unexpected invalid token", "→ (U+2192)"),
         ] {
             let found = hint_at(marked, summary).unwrap();
+            assert!(found.contains(expected), "{marked}: {found}");
+        }
+    }
+
+    #[test]
+    fn a_character_that_means_nothing_is_explained() {
+        for (marked, expected) in [
+            ("{ a = b |& c; }", "joined by `&&`"),
+            ("{ a = |\u{200e}b; }", "U+200E): delete it"),
+            ("{ a = |%b; }", "`%` means nothing"),
+            ("{ a = |→; }", "→ (U+2192)"),
+        ] {
+            let found = hint_at(marked, "unexpected invalid token").unwrap();
             assert!(found.contains(expected), "{marked}: {found}");
         }
     }
@@ -408,7 +413,11 @@ mod tests {
             let found = hint_at(marked, &summary).unwrap();
             assert!(found.contains(expected), "{marked}: {found}");
         }
+        let comma = hint_at("{ config|; pkgs; ... }: { }", &dot("';'")).unwrap();
+        assert!(comma.contains("separated by commas"), "{comma}");
         assert_eq!(hint_at("{ pkgs |lib, ... }: { }", &dot("ID")), None);
+        // The name is in quotes.
+        assert_eq!(hint_at("{ a.\"b\" |{ }; }", &dot("'{'")), None);
     }
 
     #[test]

@@ -40,9 +40,15 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
             format!("write git+ssh://git@{path}"),
         ));
     }
-    if let Some((repository, branch)) = url.split_once('@').filter(|_| url.starts_with("github:")) {
-        let what = "in which Nix knows no `@`";
-        return Some((what, format!("write {repository}/{branch}")));
+    // Behind the repository a branch or tag may have an `@`.
+    if let Some((owner, repository)) = url
+        .strip_prefix("github:")
+        .and_then(|rest| rest.split_once('/'))
+        && let Some((name, branch)) = repository.split_once('@')
+        && !repository.contains(['/', '?'])
+    {
+        let what = "in which Nix takes the `@` for a part of the repository's name";
+        return Some((what, format!("write github:{owner}/{name}/{branch}")));
     }
     let path = url.strip_prefix("path:").unwrap_or(url);
     let up = path.split('/').take_while(|part| *part == "..").count();
@@ -144,6 +150,8 @@ mod tests {
                 None,
             ),
             ("github:NixOS/nixpkgs/nixos-26.05", None),
+            ("github:me/mono/pkg@1.2.0", None),
+            ("github:me/x?ref=pkg@1.2.0", None),
             ("git+ssh://git@github.com/me/secrets", None),
             ("./pi", None),
         ] {

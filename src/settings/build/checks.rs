@@ -27,9 +27,11 @@ impl Build {
         project_policy::check(self)
     }
 
-    /// Refuses a board that starts no image of the system.
+    /// Refuses `--board` with a board that starts no image of the system. That of a file may be for other builds.
     fn check_board(&self) -> Result<(), Failure> {
-        match self.board {
+        let is_flag = |setting: &Setting| setting.key == "board" && setting.origin == Origin::Flag;
+        let board = self.board.filter(|_| self.settings.iter().any(is_flag));
+        match board {
             Some(BoardName(board)) if board.system != self.system => {
                 let (name, wanted, system) = (board.name, board.system, self.system);
                 let text = format!(

@@ -128,3 +128,13 @@ fn boards_and_formats_are_proposed_by_words() {
         CliTest::new(&words).exit_code(2).stderr(told).run();
     }
 }
+
+#[test]
+fn a_board_of_the_project_does_not_forbid_another_system() {
+    CliTest::new(&["settings", "--system", "x86_64-linux"])
+        .config()
+        .file("sdbuild.toml", "board = 'rpi4'")
+        .exit_code(0)
+        .stdout("x86_64-linux")
+        .run();
+}

@@ -179,8 +179,8 @@ fn an_option_that_is_defined_twice_names_both_lines() {
         .replacen("networking.hostName", "services.openssh.settings.X", 1);
     let of_value = "line 4 gives services.openssh a value, which has no part services.openssh.settings.X of line 6: keep one of them";
     assert_eq!(failure(&nix, &log, "").hints, [of_value]);
-    let set = nix.replacen("\"kitchen\"", "{ enable = true; }", 1);
-    let of_set = "line 4 sets all of services.openssh, and line 6 a part of it: write only parts, such as services.openssh.settings.X = …;";
+    let set = nix.replacen("\"kitchen\"", "lib.mkIf x { enable = true; }", 1);
+    let of_set = "line 4 sets all of services.openssh, and line 6 a part of it: put services.openssh.settings.X into the value of line 4";
     assert_eq!(failure(&set, &log, "").hints, [of_set]);
 }
 
