@@ -12,6 +12,7 @@ mod flake_form;
 mod flake_input;
 mod flake_source;
 mod image_module;
+mod invalid_character;
 mod known_error;
 mod machine;
 mod misplaced_value;

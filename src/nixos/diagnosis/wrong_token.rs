@@ -1,21 +1,13 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
 use super::brackets::{imbalance, open_brackets};
+use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
 use crate::nixos::log::Position;
 
 /// The hint for a calculation in a list.
 const PARENTHESES: &str =
     "an element of a list that is more than one value needs parentheses: [ (a + b) ]";
-/// Characters that cannot be seen: of no width, marks of the direction, a soft hyphen, a byte order mark.
-const INVISIBLE: [char; 8] = [
-    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{ad}', '\u{feff}',
-];
-/// Characters that stand for a minus in texts.
-const DASHES: [char; 4] = ['‐', '–', '—', '−'];
-/// Quotes that are no quotes of Nix.
-const OTHER_QUOTES: [char; 8] = ['\'', '’', '‘', '“', '”', '„', '«', '»'];
-
 /// The text around the token.
 struct Place<'a> {
     /// All of the file in front of it.
@@ -83,7 +75,8 @@ impl<'a> Place<'a> {
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {
     let place = Place::find(text, position)?;
     if summary.contains("invalid token") {
-        return invalid_character(&place, position.line);
+        let found = place.here.chars().next()?;
+        return invalid_character::hint(found, position.line, place.is_in_list);
     }
     if summary.contains("unexpected PATH, expecting INHERIT") {
         return name_with_slash(&place);
@@ -263,172 +256,5 @@ fn name_with_slash(place: &Place<'_>) -> Option<String> {
         .then(|| format!("a name with a slash is written in double quotes: {name}.\"/{path}\""))
 }
 
-/// The hint for a character that means nothing in Nix.
-fn invalid_character(place: &Place<'_>, line: u64) -> Option<String> {
-    let found = place.here.chars().next()?;
-    let code = u32::from(found);
-    if OTHER_QUOTES.contains(&found) {
-        return None;
-    }
-    Some(if INVISIBLE.contains(&found) {
-        format!("line {line} has an invisible character (U+{code:04X}): delete it")
-    } else if found.is_whitespace() {
-        format!(
-            "line {line} has the character U+{code:04X}, which looks like a space: write a space in its place"
-        )
-    } else if DASHES.contains(&found) && place.is_in_list {
-        format!(
-            "line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place, and what begins with it in double quotes"
-        )
-    } else if DASHES.contains(&found) {
-        format!("line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place")
-    } else if found == '$' {
-        "Nix has no variables that begin with `$`: write the value; a string is written in double quotes: \"…\"".to_owned()
-    } else if ['&', '|'].contains(&found) {
-        "conditions are joined by `&&` and `||`; commands of a shell are a string: ''…''".to_owned()
-    } else if found.is_ascii() {
-        format!("`{found}` means nothing in Nix: a string is written in double quotes: \"…\"")
-    } else if found.is_control() {
-        return None;
-    } else {
-        format!(
-            "line {line} has the character {found} (U+{code:04X}), which only strings and comments may have: a string is written in double quotes: \"…\""
-        )
-    })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// The token is behind `|`, which is not in the text.
-    fn hint_at(marked: &str, summary: &str) -> Option<String> {
-        let (before, after) = marked.split_once('|').unwrap();
-        let position = Position {
-            file: String::new(),
-            line: before.matches('\n').count() as u64 + 1,
-            column: before.rsplit('\n').next().unwrap().len() as u64 + 1,
-        };
-        hint(&format!("{before}{after}"), &position, summary)
-    }
-
-    #[test]
-    fn a_token_is_explained_by_what_is_around_it() {
-        for (marked, summary, expected) in [
-            ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
-            ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
-            ("{ a = [ 1 |- 2 ]; }", "unexpected '-'", "[ (a + b) ]"),
-            ("{ a = [ |-5 ]; }", "unexpected '-'", "[ (-1) ]"),
-            ("{ a = [ |-quiet ]; }", "unexpected '-'", "is a string"),
-            ("{ a = [ |--disable x ]; }", "unexpected '-'", "is a string"),
-            (
-                "{ a.allowedUDPPorts = [\n  22\n  60000|-61000\n]; }",
-                "unexpected '-'",
-                "allowedUDPPortRanges = [ {",
-            ),
-            (
-                "{ a = [ b ]|]; }",
-                "unexpected ']', expecting ';'",
-                "one `]` too many",
-            ),
-            (
-                "{ a = b|,\n c = d; }",
-                "unexpected ',', expecting ';'",
-                "write `;`",
-            ),
-            ("{ a = b|, c; }", "unexpected ',', expecting ';'", "[ a b ]"),
-            (
-                "{ a = b|, c.d = e; }",
-                "unexpected ',', expecting ';'",
-                "write `;`",
-            ),
-            (
-                "{ fileSystems |\"/\" = { }; }",
-                "unexpected '\"', expecting '.' or '='",
-                "fileSystems.\"/\"",
-            ),
-            (
-                "{ a.b |\"c\"; }",
-                "unexpected '\"', expecting '.' or '='",
-                "a `=` is missing",
-            ),
-            (
-                "{ a, ...|, b }: a",
-                "unexpected ',', expecting '}'",
-                "is the last argument",
-            ),
-            ("{ a =|; }", "unexpected ';'", "between `=` and `;`"),
-        ] {
-            let found = hint_at(marked, summary).unwrap();
-            assert!(found.contains(expected), "{marked}: {found}");
-        }
-    }
-
-    #[test]
-    fn a_character_that_means_nothing_is_explained() {
-        for (marked, expected) in [
-            ("{ a = b |& c; }", "joined by `&&`"),
-            ("{ a = |\u{200e}b; }", "U+200E): delete it"),
-            ("{ a = |%b; }", "`%` means nothing"),
-            ("{ a = |→; }", "→ (U+2192)"),
-        ] {
-            let found = hint_at(marked, "unexpected invalid token").unwrap();
-            assert!(found.contains(expected), "{marked}: {found}");
-        }
-    }
-
-    #[test]
-    fn a_token_in_place_of_a_definition_is_explained() {
-        let inherit = |token: &str| format!("unexpected {token}, expecting INHERIT");
-        let dot = |token: &str| format!("unexpected {token}, expecting '.' or '='");
-        for (marked, summary, expected) in [
-            ("{ a = 1;|; }", inherit("';'"), "one `;` too many"),
-            (
-                "{ |let x = 1; in a = x; }",
-                inherit("LET"),
-                "before the `{`",
-            ),
-            ("{ |if x { } }", inherit("IF"), "lib.mkIf"),
-            ("{ |with pkgs; a = 1; }", inherit("WITH"), "before a value"),
-            (
-                "{ networking |{ }; }",
-                dot("'{'"),
-                "between networking and its value",
-            ),
-            ("{ pkgs.vim|; }", dot("';'"), "pkgs.vim has no value"),
-            ("{ a.enable.true|; }", dot("';'"), "write a.enable = true;"),
-            ("{ pkgs |... }: { }", dot("ELLIPSIS"), "`,` is missing"),
-            ("{ set |a.b = 1; }", dot("ID"), "remove `set`"),
-            (
-                "{ a.Home |Network.psk = 1; }",
-                dot("ID"),
-                "\"Home Network\"",
-            ),
-            (
-                "{ a = if true |else 1; }",
-                "unexpected ELSE, expecting THEN".to_owned(),
-                "if … then",
-            ),
-        ] {
-            let found = hint_at(marked, &summary).unwrap();
-            assert!(found.contains(expected), "{marked}: {found}");
-        }
-        let comma = hint_at("{ config|; pkgs; ... }: { }", &dot("';'")).unwrap();
-        assert!(comma.contains("separated by commas"), "{comma}");
-        assert_eq!(hint_at("{ pkgs |lib, ... }: { }", &dot("ID")), None);
-        // The name is in quotes.
-        assert_eq!(hint_at("{ a.\"b\" |{ }; }", &dot("'{'")), None);
-    }
-
-    #[test]
-    fn what_is_not_certain_has_no_hint() {
-        for (marked, summary) in [
-            ("{ a = |‘b’; }", "unexpected invalid token"),
-            ("{ a = b |- ; }", "unexpected '-'"),
-            ("{ a = b|.; }", "unexpected '.'"),
-            ("{ ./|x }", "unexpected PATH, expecting INHERIT"),
-        ] {
-            assert_eq!(hint_at(marked, summary), None, "{marked}");
-        }
-    }
-}
+mod tests;

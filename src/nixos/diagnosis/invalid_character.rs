@@ -1,0 +1,43 @@
+//! What to write in place of a character that means nothing in Nix.
+
+/// Characters that cannot be seen: of no width, marks of the direction, a soft hyphen, a byte order mark.
+const INVISIBLE: [char; 8] = [
+    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{2060}', '\u{ad}', '\u{feff}',
+];
+/// Characters that stand for a minus in texts.
+const DASHES: [char; 4] = ['‐', '–', '—', '−'];
+/// Quotes that are no quotes of Nix.
+const OTHER_QUOTES: [char; 8] = ['\'', '’', '‘', '“', '”', '„', '«', '»'];
+
+/// What to do about the character `found` in the line `line`, counted from 1; `is_in_list`: as an element of a list.
+pub(super) fn hint(found: char, line: u64, is_in_list: bool) -> Option<String> {
+    let code = u32::from(found);
+    if OTHER_QUOTES.contains(&found) {
+        return None;
+    }
+    Some(if INVISIBLE.contains(&found) {
+        format!("line {line} has an invisible character (U+{code:04X}): delete it")
+    } else if found.is_whitespace() {
+        format!(
+            "line {line} has the character U+{code:04X}, which looks like a space: write a space in its place"
+        )
+    } else if DASHES.contains(&found) && is_in_list {
+        format!(
+            "line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place, and what begins with it in double quotes"
+        )
+    } else if DASHES.contains(&found) {
+        format!("line {line} has the dash {found} (U+{code:04X}): write a minus, `-`, in its place")
+    } else if found == '$' {
+        "Nix has no variables that begin with `$`: write the value; a string is written in double quotes: \"…\"".to_owned()
+    } else if ['&', '|'].contains(&found) {
+        "conditions are joined by `&&` and `||`; commands of a shell are a string: ''…''".to_owned()
+    } else if found.is_ascii() {
+        format!("`{found}` means nothing in Nix: a string is written in double quotes: \"…\"")
+    } else if found.is_control() {
+        return None;
+    } else {
+        format!(
+            "line {line} has the character {found} (U+{code:04X}), which only strings and comments may have: a string is written in double quotes: \"…\""
+        )
+    })
+}

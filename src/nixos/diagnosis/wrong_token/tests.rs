@@ -1,0 +1,132 @@
+use super::*;
+
+/// The token is behind `|`, which is not in the text.
+fn hint_at(marked: &str, summary: &str) -> Option<String> {
+    let (before, after) = marked.split_once('|').unwrap();
+    let position = Position {
+        file: String::new(),
+        line: before.matches('\n').count() as u64 + 1,
+        column: before.rsplit('\n').next().unwrap().len() as u64 + 1,
+    };
+    hint(&format!("{before}{after}"), &position, summary)
+}
+
+#[test]
+fn a_token_is_explained_by_what_is_around_it() {
+    for (marked, summary, expected) in [
+        ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
+        ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
+        ("{ a = [ 1 |- 2 ]; }", "unexpected '-'", "[ (a + b) ]"),
+        ("{ a = [ |-5 ]; }", "unexpected '-'", "[ (-1) ]"),
+        ("{ a = [ |-quiet ]; }", "unexpected '-'", "is a string"),
+        ("{ a = [ |--disable x ]; }", "unexpected '-'", "is a string"),
+        (
+            "{ a.allowedUDPPorts = [\n  22\n  60000|-61000\n]; }",
+            "unexpected '-'",
+            "allowedUDPPortRanges = [ {",
+        ),
+        (
+            "{ a = [ b ]|]; }",
+            "unexpected ']', expecting ';'",
+            "one `]` too many",
+        ),
+        (
+            "{ a = b|,\n c = d; }",
+            "unexpected ',', expecting ';'",
+            "write `;`",
+        ),
+        ("{ a = b|, c; }", "unexpected ',', expecting ';'", "[ a b ]"),
+        (
+            "{ a = b|, c.d = e; }",
+            "unexpected ',', expecting ';'",
+            "write `;`",
+        ),
+        (
+            "{ fileSystems |\"/\" = { }; }",
+            "unexpected '\"', expecting '.' or '='",
+            "fileSystems.\"/\"",
+        ),
+        (
+            "{ a.b |\"c\"; }",
+            "unexpected '\"', expecting '.' or '='",
+            "a `=` is missing",
+        ),
+        (
+            "{ a, ...|, b }: a",
+            "unexpected ',', expecting '}'",
+            "is the last argument",
+        ),
+        ("{ a =|; }", "unexpected ';'", "between `=` and `;`"),
+    ] {
+        let found = hint_at(marked, summary).unwrap();
+        assert!(found.contains(expected), "{marked}: {found}");
+    }
+}
+
+#[test]
+fn a_character_that_means_nothing_is_explained() {
+    for (marked, expected) in [
+        ("{ a = b |& c; }", "joined by `&&`"),
+        ("{ a = |\u{200e}b; }", "U+200E): delete it"),
+        ("{ a = |%b; }", "`%` means nothing"),
+        ("{ a = |→; }", "→ (U+2192)"),
+    ] {
+        let found = hint_at(marked, "unexpected invalid token").unwrap();
+        assert!(found.contains(expected), "{marked}: {found}");
+    }
+}
+
+#[test]
+fn a_token_in_place_of_a_definition_is_explained() {
+    let inherit = |token: &str| format!("unexpected {token}, expecting INHERIT");
+    let dot = |token: &str| format!("unexpected {token}, expecting '.' or '='");
+    for (marked, summary, expected) in [
+        ("{ a = 1;|; }", inherit("';'"), "one `;` too many"),
+        (
+            "{ |let x = 1; in a = x; }",
+            inherit("LET"),
+            "before the `{`",
+        ),
+        ("{ |if x { } }", inherit("IF"), "lib.mkIf"),
+        ("{ |with pkgs; a = 1; }", inherit("WITH"), "before a value"),
+        (
+            "{ networking |{ }; }",
+            dot("'{'"),
+            "between networking and its value",
+        ),
+        ("{ pkgs.vim|; }", dot("';'"), "pkgs.vim has no value"),
+        ("{ a.enable.true|; }", dot("';'"), "write a.enable = true;"),
+        ("{ pkgs |... }: { }", dot("ELLIPSIS"), "`,` is missing"),
+        ("{ set |a.b = 1; }", dot("ID"), "remove `set`"),
+        (
+            "{ a.Home |Network.psk = 1; }",
+            dot("ID"),
+            "\"Home Network\"",
+        ),
+        (
+            "{ a = if true |else 1; }",
+            "unexpected ELSE, expecting THEN".to_owned(),
+            "if … then",
+        ),
+    ] {
+        let found = hint_at(marked, &summary).unwrap();
+        assert!(found.contains(expected), "{marked}: {found}");
+    }
+    let comma = hint_at("{ config|; pkgs; ... }: { }", &dot("';'")).unwrap();
+    assert!(comma.contains("separated by commas"), "{comma}");
+    assert_eq!(hint_at("{ pkgs |lib, ... }: { }", &dot("ID")), None);
+    // The name is in quotes.
+    assert_eq!(hint_at("{ a.\"b\" |{ }; }", &dot("'{'")), None);
+}
+
+#[test]
+fn what_is_not_certain_has_no_hint() {
+    for (marked, summary) in [
+        ("{ a = |‘b’; }", "unexpected invalid token"),
+        ("{ a = b |- ; }", "unexpected '-'"),
+        ("{ a = b|.; }", "unexpected '.'"),
+        ("{ ./|x }", "unexpected PATH, expecting INHERIT"),
+    ] {
+        assert_eq!(hint_at(marked, summary), None, "{marked}");
+    }
+}
