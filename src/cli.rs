@@ -63,7 +63,19 @@ impl Cli {
 
     /// The command whose help is in lines of `columns` columns.
     fn command_with_help_in(columns: usize) -> clap::Command {
-        let command = command_groups::in_help_of(Self::command(), columns);
+        // `--jobs -1` is a number that is too small, and not a flag `-1`.
+        let number = |arg: clap::Arg| {
+            let has_value = arg
+                .get_num_args()
+                .is_none_or(|count| count.max_values() > 0);
+            if arg.get_long().is_some() && arg.get_action().takes_values() && has_value {
+                arg.allow_negative_numbers(true)
+            } else {
+                arg
+            }
+        };
+        let command = Self::command().mut_subcommands(|sub| sub.mut_args(number));
+        let command = command_groups::in_help_of(command, columns);
         help_layout::with_examples_in(command, columns)
     }
 }

@@ -187,6 +187,7 @@ $XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config), defaults.
 
 Examples:
   sdbuild settings
+  sdbuild settings jobs      # this one alone
   sdbuild settings --config pi/sd-card.nix --json";
 
 pub(super) const SHELL: &str = "\

@@ -12,7 +12,8 @@ use crate::common::image_format::{Format, FormatQuery};
 use crate::common::machine_source::Lender;
 use crate::common::system::System;
 use crate::settings::{
-    BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, WordList, help_of,
+    BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, StoreName, WordList,
+    help_of,
 };
 
 /// Which nixpkgs a configuration is evaluated with, for commands that are not a build.
@@ -103,7 +104,7 @@ pub struct Clean {
 
     /// Remove only this store volume; with --old, old results from it
     #[arg(long, value_name = "NAME", conflicts_with = "downloads")]
-    pub store: Option<String>,
+    pub store: Option<StoreName>,
 
     /// Remove the store volumes of other settings too
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
@@ -253,7 +254,7 @@ pub struct Status {
 /// `sdbuild settings`.
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// The flags of a build.
+    /// The flags of a build; a name of a setting can stand in place of the configuration.
     #[command(flatten)]
     pub build: Build,
 }

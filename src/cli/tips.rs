@@ -1,10 +1,14 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod other_names;
+mod units;
+
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::common::board::BoardQuery;
 use crate::common::nearest::{is_slip, is_typo, nearest};
+use crate::common::system::System;
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags and values that only look similar; with a tip where clap has none.
@@ -13,46 +17,80 @@ pub(super) fn with_useful_tip(
     command: &mut Command,
     words: &[String],
 ) -> clap::Error {
-    if error.kind() == ErrorKind::UnknownArgument {
-        error.remove(ContextKind::Suggested);
+    let kind = error.kind();
+    if kind == ErrorKind::UnknownArgument {
+        explain_flag(&mut error, command, words);
+    } else if kind == ErrorKind::InvalidValue {
+        explain_value(&mut error);
+    } else if kind == ErrorKind::ValueValidation {
         let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
-        let similar = text(&error, ContextKind::SuggestedArg);
-        if let Some(tip) = tip_for_flag_in_front(command, &flag, words) {
-            set_tip(&mut error, tip);
-            error.remove(ContextKind::SuggestedArg);
-        } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
-            error.remove(ContextKind::SuggestedArg);
-            if let Some(tip) = tip_for_misplaced_word(command, &flag, words) {
-                set_tip(&mut error, tip);
-            }
-            // The one that clap has made may name a flag that only looks similar.
-            let usage = usage(command, words);
-            error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
-        }
-    } else if error.kind() == ErrorKind::InvalidValue {
         let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
-        let similar = text(&error, ContextKind::SuggestedValue);
-        if similar.is_some_and(|similar| !is_typo(&value, &similar)) {
-            error.remove(ContextKind::SuggestedValue);
+        if let Some(tip) = units::tip(&flag, &value) {
+            set_tip(&mut error, tip);
         }
-        let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
-        if flag.starts_with("--board") {
-            let boards = BoardQuery::find(&value).map(|found| found.names());
-            set_tip(
-                &mut error,
-                match boards {
-                    Ok(names) => format!("did you mean {}?", names.join(" or ")),
-                    Err(_) => "`sdbuild boards` describes them".to_owned(),
-                },
-            );
-        }
-    } else if error.kind() == ErrorKind::InvalidSubcommand
+    } else if kind == ErrorKind::InvalidSubcommand
         && error.get(ContextKind::SuggestedSubcommand).is_none()
     {
         let name = text(&error, ContextKind::InvalidSubcommand).unwrap_or_default();
-        set_tip(&mut error, tip_for_command(command, &name));
+        set_tips(&mut error, tips_for_command(command, &name));
     }
     error
+}
+
+/// Sets the tip for an unknown flag, or for a word too many.
+fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]) {
+    error.remove(ContextKind::Suggested);
+    let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
+    let similar = text(error, ContextKind::SuggestedArg);
+    let known = tip_for_flag_in_front(command, &flag, words)
+        .or_else(|| tip_for_other_name(command, &flag, words));
+    if let Some(tip) = known {
+        set_tip(error, tip);
+        error.remove(ContextKind::SuggestedArg);
+    } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
+        error.remove(ContextKind::SuggestedArg);
+        if let Some(tip) = tip_for_misplaced_word(command, &flag, words) {
+            set_tip(error, tip);
+        }
+    } else {
+        return;
+    }
+    // The one that clap has made may name a flag that only looks similar.
+    let usage = usage(command, words);
+    error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
+}
+
+/// Sets the tip for a value that is none of those that a flag can have.
+fn explain_value(error: &mut clap::Error) {
+    let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
+    let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
+    let is_board = flag.starts_with("--board");
+    let similar = text(error, ContextKind::SuggestedValue);
+    // Boards with other numbers are other boards.
+    let is_other = |similar: &String| {
+        !is_typo(&value, similar) || is_board && without_digits(&value) == without_digits(similar)
+    };
+    if similar.as_ref().is_some_and(is_other) {
+        error.remove(ContextKind::SuggestedValue);
+    }
+    let system = System::by_other_name(&value).filter(|_| flag.starts_with("--system"));
+    if let Some(system) = system {
+        set_tip(error, format!("did you mean {system}?"));
+    }
+    if is_board {
+        let boards = BoardQuery::find(&value).map(|found| found.names());
+        set_tip(
+            error,
+            match boards {
+                Ok(names) => format!("did you mean {}?", names.join(" or ")),
+                Err(_) => "`sdbuild boards` describes them".to_owned(),
+            },
+        );
+    }
+}
+
+fn without_digits(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).collect()
 }
 
 fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
@@ -63,18 +101,47 @@ fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
 }
 
 fn set_tip(error: &mut clap::Error, tip: String) {
-    let tips = ContextValue::StyledStrs(vec![tip.into()]);
-    error.insert(ContextKind::Suggested, tips);
+    set_tips(error, vec![tip]);
 }
 
-/// The tip for a command that does not exist: clap has none behind `help`.
-fn tip_for_command(command: &Command, name: &str) -> String {
+fn set_tips(error: &mut clap::Error, tips: Vec<String>) {
+    let tips = tips.into_iter().map(Into::into).collect();
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+}
+
+/// The tips for a command that does not exist: clap has none behind `help`.
+fn tips_for_command(command: &Command, name: &str) -> Vec<String> {
+    let meant = other_names::commands(name).iter();
+    let meant: Vec<_> = meant.map(|name| described(command, name)).collect();
+    if !meant.is_empty() {
+        return meant;
+    }
     let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
     let similar = nearest(name, visible.map(Command::get_name));
-    match similar.filter(|similar| is_slip(name, similar)) {
+    let tip = match similar.filter(|similar| is_slip(name, similar)) {
         Some(similar) => format!("a similar subcommand exists: '{similar}'"),
         None => "`sdbuild help` lists all commands".to_owned(),
-    }
+    };
+    vec![tip]
+}
+
+/// The command `name` and what it does: `sdbuild flash`: Write an image …
+fn described(command: &Command, name: &str) -> String {
+    let sub = command.find_subcommand(name);
+    let about = sub.and_then(Command::get_about).map(ToString::to_string);
+    format!(
+        "`{} {name}`: {}",
+        command.get_name(),
+        about.unwrap_or_default()
+    )
+}
+
+/// The tip for a `flag` that has another name here.
+fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option<String> {
+    let long = other_names::flag(flag.strip_prefix("--")?)?;
+    let flag = format!("--{long}");
+    let sub = command.find_subcommand(words.first()?)?;
+    takes(sub, &flag).then(|| format!("did you mean {flag}?"))
 }
 
 /// The tip for an argument `word` that the command of `words` does not take.

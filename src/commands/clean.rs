@@ -25,7 +25,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
     let settings = match &args.store {
-        Some(name) => settings.with_store(name)?,
+        Some(name) => settings.with_store(name),
         None => settings,
     };
     if args.cloud {

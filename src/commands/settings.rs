@@ -1,22 +1,26 @@
 //! `sdbuild settings`: shows the settings of a build and where each comes from.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::common::failure::Failure;
-use crate::settings::{Build, Environment, Origin, Setting, SourceChoice};
+use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, SETTINGS_NAME, Setting};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 26;
 
-/// Resolves the settings and writes them to standard output.
+/// Resolves the settings and writes them, or the one that is named, to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
-    let build = Build::resolve(&args.build.args(), env)?;
-    check_source(&build)?;
-    let settings = build.settings;
+    let given = args.build.args();
+    let settings = match named(&given, env)? {
+        Some(setting) => vec![setting],
+        None => Build::resolve(&given, env)?.settings,
+    };
     if args.build.json {
         let all = json!({ "version": VERSION, "settings": settings });
         return print_json(&all, ui);
@@ -27,19 +31,38 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         .try_for_each(|line| ui.result(line))
 }
 
-/// Refuses the name of a setting, which is taken for the path of a configuration.
-fn check_source(build: &Build) -> Result<(), Failure> {
-    let SourceChoice::Config(path) = &build.source else {
-        return Ok(());
+/// The setting whose name stands where a configuration would, if there is no such file.
+fn named(given: &BuildArgs, env: &Environment) -> Result<Option<Setting>, Failure> {
+    let path = given.config.config.as_deref().filter(|path| !path.exists());
+    let Some(word) = path.and_then(Path::to_str) else {
+        return Ok(None);
     };
-    let word = path.file_name().unwrap_or_default();
-    let is_setting = build.settings.iter().any(|setting| setting.key == word);
-    if path.exists() || !is_setting {
-        return Ok(());
+    let config = ConfigArgs {
+        config: None,
+        ..given.config.clone()
+    };
+    let build = Build::resolve(
+        &BuildArgs {
+            config,
+            ..given.clone()
+        },
+        env,
+    )?;
+    let (name, value) = word.split_once('=').unzip();
+    let name = name.unwrap_or(word);
+    let mut settings = build.settings.into_iter();
+    let Some(setting) = settings.find(|setting| setting.key == name) else {
+        return Ok(None);
+    };
+    match value {
+        None => Ok(Some(setting)),
+        Some(_) => Err(Failure::usage(format!(
+            "{word}: `sdbuild settings` shows settings and changes none"
+        ))
+        .hint(format!(
+            "set {name} in {SETTINGS_NAME}, beside the configuration"
+        ))),
     }
-    let word = word.display();
-    let text = format!("{word} is a setting, and there is no configuration of this name");
-    Err(Failure::usage(text).hint("`sdbuild settings`, without a name, shows all settings"))
 }
 
 /// The settings that were given, followed by those with their default.
@@ -47,11 +70,13 @@ fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
     let (defaults, given): (Vec<&Setting>, Vec<&Setting>) =
         settings.iter().partition(|s| s.origin == Origin::Default);
     let heading = format!("{:<KEY_COLUMNS$}VALUE  (where it comes from)", "SETTING");
+    let is_mixed = !given.is_empty() && !defaults.is_empty();
+    let between = is_mixed.then(String::new);
     let given = given.into_iter().flat_map(|s| lines(s, columns));
     let defaults = defaults.into_iter().flat_map(|s| lines(s, columns));
     std::iter::once(heading)
         .chain(given)
-        .chain(std::iter::once(String::new()))
+        .chain(between)
         .chain(defaults)
         .collect()
 }

@@ -210,9 +210,10 @@ fn cli_module(settings: &settings::Build) -> Result<CliModule, Failure> {
 }
 
 fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
-    let nixpkgs: Nixpkgs = settings.nixpkgs.parse()?;
-    nixpkgs.check()?;
-    Ok(nixpkgs)
+    let nixpkgs: Result<Nixpkgs, Failure> = settings.nixpkgs.parse();
+    nixpkgs
+        .and_then(|nixpkgs| nixpkgs.check().map(|()| nixpkgs))
+        .map_err(|failure| settings.with_origin("nixpkgs", failure))
 }
 
 /// Fails when the only SSH key of the configuration is the placeholder of the example: no login would be possible.

@@ -4,12 +4,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::STORE;
 use super::environment::Environment;
 use super::mirrors;
 use super::options::Options;
 use super::proxies::Proxies;
 use super::resolver::Resolver;
+use super::store_name::StoreName;
 use super::value::{MirrorAddress, Number};
 use crate::common::aws_variables::AwsVariables;
 use crate::common::failure::Failure;
@@ -70,24 +70,17 @@ impl Common {
     }
 
     /// The same with the store volume `name`.
-    pub fn with_store(&self, name: &str) -> Result<Self, Failure> {
-        check_store_name(name)?;
-        let store = name.to_owned();
-        Ok(Self {
-            store,
+    #[must_use]
+    pub fn with_store(&self, name: &StoreName) -> Self {
+        Self {
+            store: name.to_string(),
             ..self.clone()
-        })
+        }
     }
 
     /// Resolves them for a command that has read its settings files.
     pub(super) fn resolve(env: &Environment, s: &mut Resolver<'_>) -> Result<Self, Failure> {
-        let store = s.value_or(
-            "store",
-            Some("SDBUILD_STORE"),
-            |o| o.store.clone(),
-            STORE.to_owned(),
-        )?;
-        check_store_name(&store)?;
+        let store: StoreName = s.value("store", Some("SDBUILD_STORE"), |o| o.store.clone())?;
         let home = env.home_dir();
         let below_home = |dir: &str| {
             home.as_ref().map(|home| home.join(dir)).ok_or_else(|| {
@@ -107,7 +100,7 @@ impl Common {
             STALL_SECONDS,
         )?;
         Ok(Self {
-            store,
+            store: store.to_string(),
             machine: None,
             docker_host: env.docker_host.clone(),
             docker_context: env.docker_context.clone(),
@@ -150,20 +143,6 @@ fn mirrors_of(s: &mut Resolver<'_>) -> Result<Vec<String>, Failure> {
     )?;
     mirrors::check(&first.0)?;
     Ok(mirrors::in_order(first.0, usual))
-}
-
-/// Refuses a name for the store volume that does not begin with [`STORE`], so that sdbuild never takes another program's
-/// volume, or that is not valid for every engine.
-fn check_store_name(name: &str) -> Result<(), Failure> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if name.starts_with(STORE) && name.len() <= 64 && name.chars().all(allowed) {
-        return Ok(());
-    }
-    Err(
-        Failure::usage(format!("`{name}` cannot be the store volume's name")).hint(format!(
-            "it must begin with `{STORE}` and contain only lower-case letters, digits and `-`, at most 64"
-        )),
-    )
 }
 
 /// The setting, or the file that the environment names if it exists: what reads those variables ignores a missing file too.

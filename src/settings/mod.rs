@@ -23,6 +23,7 @@ mod proxies;
 mod resolver;
 mod source_choice;
 mod ssh_key;
+mod store_name;
 mod toml_hint;
 mod user_file;
 mod value;
@@ -44,6 +45,7 @@ pub use output_dir::output_dir;
 pub use proxies::Proxies;
 pub use source_choice::{SourceChoice, configuration_here};
 pub use ssh_key::SshKey;
+pub use store_name::StoreName;
 pub use user_file::user_file;
 pub use value::{NixpkgsSource, Number, PublishedAt, WordList};
 

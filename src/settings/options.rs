@@ -12,6 +12,7 @@ use clap::{Args, Command};
 use serde::{Deserialize, Serialize};
 
 use super::builder_list::BuilderList;
+use super::store_name::StoreName;
 use super::value::{MirrorAddress, NixpkgsSource, Number, PublishedAt, WordList};
 use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
@@ -161,7 +162,7 @@ pub struct Options {
 
     /// Name of the store volume.
     #[arg(skip)]
-    pub store: Option<String>,
+    pub store: Option<StoreName>,
 
     /// Debian mirror to try first for pinned packages.
     #[arg(skip)]

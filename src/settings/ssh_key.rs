@@ -26,6 +26,10 @@ pub enum SshKey {
 impl SshKey {
     /// Reads the file to find out which of the two it is.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
+        if names_key(path) {
+            return Err(Failure::usage("--ssh-key takes a file, not the key itself")
+                .hint("give the .pub file, or add the key to users.users.root.openssh.authorizedKeys.keys"));
+        }
         let shown = path.display();
         let text =
             plain_file::read(path, MAX_KEY_BYTES).or_usage(format!("read the SSH key {shown}"));
@@ -84,9 +88,36 @@ impl SshKey {
     }
 }
 
+/// Whether `path` is a key, given in place of its file: its kind and a space begin a component.
+fn names_key(path: &Path) -> bool {
+    let begins = |kind: &str| {
+        let mut components = path.components();
+        let key = format!("{kind} ");
+        components.any(|component| {
+            component
+                .as_os_str()
+                .as_encoded_bytes()
+                .starts_with(key.as_bytes())
+        })
+    };
+    ssh_key::KEY_TYPES.iter().any(|kind| begins(kind)) && !path.exists()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_in_place_of_its_file_is_refused() {
+        let read = |text: &str| SshKey::read(&Path::new("/home/me").join(text)).unwrap_err();
+        let refused = read("ssh-ed25519 AAAAC3Nza/C1lZDI1NTE5 me@pi").to_string();
+        assert_eq!(refused, "--ssh-key takes a file, not the key itself");
+        let refused = read("ssh-ed25519.pub").to_string();
+        assert!(
+            refused.starts_with("read the SSH key /home/me/"),
+            "{refused}"
+        );
+    }
 
     #[test]
     fn a_public_key_is_added_and_its_private_key_logs_in() {

@@ -1,5 +1,8 @@
 //! What helps against errors in the syntax of `sdbuild.toml`. Pure.
 
+use super::options::Options;
+use super::value::WRITE_A_LIST;
+
 /// How values are written.
 pub(super) const HOW_TO_WRITE: &str =
     "strings are in quotes, lists in brackets, and switches are true or false";
@@ -87,7 +90,18 @@ fn of_value(key: &str, value: &str) -> Option<String> {
     }
     let is_word = value.starts_with(|c: char| c.is_alphabetic() || "./~".contains(c));
     let is_plain = !value.contains(['"', '\'', '[', '#', ' ']);
-    (is_word && is_plain).then(|| format!("a string is in quotes: {key} = \"{value}\""))
+    (is_word && is_plain).then(|| quoted(key, value))
+}
+
+/// The hint to write the word `value` of the setting `key` in quotes, in a list if the setting is one.
+fn quoted(key: &str, value: &str) -> String {
+    let line = format!("{key} = \"{value}\"");
+    match toml::from_str::<Options>(&line) {
+        Err(error) if error.message().starts_with(WRITE_A_LIST) => {
+            format!("the setting is a list of strings: {key} = [\"{value}\"]")
+        }
+        Ok(_) | Err(_) => format!("a string is in quotes: {line}"),
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +120,10 @@ mod tests {
             ("jobs =", "a value is missing"),
             ("format = iso", "a string is in quotes: format = \"iso\""),
             ("output = ./out", "output = \"./out\""),
+            (
+                "substituters = https://a.example",
+                "substituters = [\"https://a.example\"]",
+            ),
             ("offline = yes", "offline = true"),
             ("offline = OFF", "offline = false"),
             ("offline = true", HOW_TO_WRITE),

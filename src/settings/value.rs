@@ -170,6 +170,9 @@ impl<'de> Deserialize<'de> for WordList {
     }
 }
 
+/// How the error begins that proposes a list in place of a string.
+pub(super) const WRITE_A_LIST: &str = "write a list: ";
+
 /// Reads a list, and says how to write one.
 struct WordListVisitor;
 
@@ -191,7 +194,7 @@ impl<'de> Visitor<'de> for WordListVisitor {
     /// As a flag or a variable has it.
     fn visit_str<E: de::Error>(self, text: &str) -> Result<WordList, E> {
         let words: Vec<_> = text.split_whitespace().map(|word| json!(word)).collect();
-        Err(E::custom(format!("write a list: {}", json!(words))))
+        Err(E::custom(format!("{WRITE_A_LIST}{}", json!(words))))
     }
 }
 

@@ -197,13 +197,23 @@ fn a_host_name_with_a_domain_is_refused_at_once() {
         .run();
 }
 
-/// All settings would be shown, for a configuration of that name.
 #[test]
-fn name_of_a_setting_is_no_configuration() {
-    CliTest::new(&["settings", "jobs"])
+fn name_of_a_setting_shows_it_alone() {
+    let out = CliTest::new(&["settings", "jobs"])
+        .file("sdbuild.toml", "jobs = 3\n")
+        .exit_code(0)
+        .stdout("jobs ")
+        .stdout("3  (")
+        .run();
+    assert_eq!(out.stdout.lines().count(), 2, "{}", out.stdout);
+    CliTest::new(&["settings", "config"])
+        .exit_code(0)
+        .stdout("sd-card.nix  (default)")
+        .run();
+    CliTest::new(&["settings", "jobs=2"])
         .exit_code(2)
-        .stderr("jobs is a setting, and there is no configuration of this name")
-        .stderr("hint: `sdbuild settings`, without a name, shows all settings")
+        .stderr("jobs=2: `sdbuild settings` shows settings and changes none")
+        .stderr("hint: set jobs in sdbuild.toml")
         .run();
     // Before `init`, the settings of a directory can be read.
     CliTest::new(&["settings", "."]).exit_code(0).run();

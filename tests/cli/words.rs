@@ -81,6 +81,40 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 }
 
 #[test]
+fn names_of_other_programs_lead_to_those_of_sdbuild() {
+    for (words, tip) in [
+        (&["burn"][..], "`sdbuild flash`: Write an image"),
+        (&["run"], "`sdbuild boot`: Boot an image"),
+        (&["list"], "`sdbuild status`: Show what sdbuild keeps"),
+        (&["build", "--outdir", "x"], "did you mean --output?"),
+        (&["boot", "--ssh"], "did you mean --until-ssh?"),
+        (
+            &["boot", "--memory", "1G"],
+            "--memory takes MiB: --memory 1024",
+        ),
+        (
+            &["build", "--system", "arm64"],
+            "did you mean aarch64-linux?",
+        ),
+        (
+            &["build", "--board", "rpi1"],
+            "`sdbuild boards` describes them",
+        ),
+    ] {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
+    // Another number is another board, and no slip.
+    let board = CliTest::new(&["build", "--board", "rpi6"]);
+    let board = board.exit_code(2).run();
+    assert!(!board.stderr.contains("similar"), "{}", board.stderr);
+    CliTest::new(&["build", "--jobs", "-1"])
+        .exit_code(2)
+        .stderr("`-1` is not between 1 and 4096")
+        .run();
+}
+
+#[test]
 fn unknown_flag_and_command_have_useful_tips() {
     let flag = CliTest::new(&["build", "--fast"]).exit_code(2).run();
     assert!(!flag.stderr.contains("-- --fast"), "{}", flag.stderr);

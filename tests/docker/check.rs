@@ -189,6 +189,8 @@ fn users_who_cannot_become_root_are_found() {
     };
     assert_eq!(pi("};"), ["no-admin"]);
     assert_eq!(pi("}; security.sudo.wheelNeedsPassword = false;"), [""; 0]);
+    let groups = "}; security.sudo.wheelNeedsPassword = false; users.users.root.extraGroups = [ \"video\" \"sudo\" ];";
+    assert_eq!(pi(groups), ["unknown-group"]);
     assert_eq!(pi("password = \"guest\"; };"), ["open-password"]);
     assert_eq!(
         pi("hashedPassword = \"guest\"; };"),

@@ -76,7 +76,10 @@ let
     invalid_hash = invalidHash user;
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ]);
+    unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
   };
+  groups = map (group: group.name or null) (list (config.users.groups or { }));
+  isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users and users with an SSH key: NixOS has dozens of system users besides.
   isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || user.openssh.authorizedKeys.keys or [ ] != [ ]);
 

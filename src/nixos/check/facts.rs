@@ -77,6 +77,8 @@ pub struct UserFacts {
     pub open_password: bool,
     /// The user's groups.
     pub groups: Vec<String>,
+    /// Those of them that the configuration does not define.
+    pub unknown_groups: Vec<String>,
 }
 
 /// The rules by which users become root.

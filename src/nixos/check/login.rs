@@ -10,7 +10,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 13] = [
+pub(super) const RULES: [Rule; 14] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -142,6 +142,24 @@ pub(super) const RULES: [Rule; 13] = [
         ],
     },
     Rule {
+        id: "unknown-group",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let users = facts.users.iter();
+            let named = users
+                .filter(|user| !user.unknown_groups.is_empty())
+                .map(|user| {
+                    let groups = quoted(user.unknown_groups.iter().map(String::as_str));
+                    format!("users.users.{}.extraGroups has {groups}", user.name)
+                });
+            let named: Vec<String> = named.collect();
+            (!named.is_empty()).then(|| named.join(", "))
+        },
+        why: "the machine has no such group, so it allows nothing: the group of those who may use sudo is wheel, and that of a service \
+              exists only with the service, as docker with virtualisation.docker.enable",
+        add: &["users.users.{in unknown group}.extraGroups = [ \"wheel\" ]; # for sudo"],
+    },
+    Rule {
         id: "open-password",
         severity: Severity::Note,
         is: |facts, _| {
@@ -204,6 +222,15 @@ pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> 
     names.filter(move |name| !is_logged_in(name))
 }
 
+/// The names of the users in groups that do not exist.
+pub(super) fn in_unknown_group(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
+    let users = facts
+        .users
+        .iter()
+        .filter(|user| !user.unknown_groups.is_empty());
+    users.map(|user| user.name.as_str())
+}
+
 /// The users whose password's hash is none, and the option that has it.
 pub(super) fn with_invalid_hash(facts: &ConfigFacts) -> impl Iterator<Item = (&str, &str)> {
     facts
@@ -236,11 +263,7 @@ pub(super) fn line_that_admits(facts: &ConfigFacts) -> String {
         .map(|user| user.name.as_str())
         .next()
         .unwrap_or("root");
-    let with_user = |list: &[String]| {
-        let names = list.iter().map(String::as_str).chain([user]);
-        let names: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
-        names.join(" ")
-    };
+    let with_user = |list: &[String]| quoted(list.iter().map(String::as_str).chain([user]));
     match (&facts.ssh.allowed, &facts.ssh.denied) {
         (Some(list), _) if !admits(list, user) => {
             format!("{settings}.AllowUsers = [ {} ];", with_user(list))
@@ -285,6 +308,12 @@ fn private_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
     });
     let named: Vec<String> = named.collect();
     (!named.is_empty()).then(|| named.join(", "))
+}
+
+/// The words of a Nix list of strings.
+fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+    let words = words.into_iter().map(|word| format!("\"{word}\""));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn names(users: &[UserFacts]) -> String {

@@ -9,7 +9,7 @@ use crate::common::{attribute_path, locale, time_zone};
 /// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
 const MIN_FIRMWARE_MIB: u64 = 30;
 
-const RULES: [Rule; 14] = [
+pub(super) const RULES: [Rule; 14] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -173,7 +173,7 @@ const RULES: [Rule; 14] = [
         why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
               pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
         add: &[
-            "networking.wireless.secretsFile = \"/root/wireless\"; # a file on the card: NAME=the passphrase",
+            "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",
             "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
         ],
     },
@@ -190,6 +190,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
     let invalid = format!("users.users.{}.{option}", attribute(invalid));
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
+    let in_unknown_group = login::in_unknown_group(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
     let fill = |line: &&str| {
@@ -198,6 +199,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             .replace("{invalid}", &invalid)
             .replace("{admit}", &login::line_that_admits(facts))
             .replace("{locked out}", &attribute(locked_out))
+            .replace("{in unknown group}", &attribute(in_unknown_group))
             .replace("{port}", &port)
             .replace("{release}", release)
             .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))

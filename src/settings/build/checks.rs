@@ -11,6 +11,20 @@ use crate::settings::source_choice::SourceChoice;
 use crate::settings::value::PublishedAt;
 
 impl Build {
+    /// `failure`, about the value of the setting `key`, with the place where it is set, unless that is the command line.
+    pub fn with_origin(&self, key: &str, failure: Failure) -> Failure {
+        let setting = self.settings.iter().find(|setting| setting.key == key);
+        match setting.map(|setting| &setting.origin) {
+            Some(Origin::Environment(variable)) => {
+                failure.hint(format!("the variable {variable} sets it"))
+            }
+            Some(Origin::Project(file) | Origin::User(file)) => {
+                failure.hint(format!("{} sets it", file.display()))
+            }
+            Some(Origin::Flag | Origin::Default) | None => failure,
+        }
+    }
+
     /// Refuses values that their types allow and that would fail later, and combinations that cannot work.
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.builder_image

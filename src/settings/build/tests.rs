@@ -41,6 +41,19 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
 }
 
 #[test]
+fn a_failure_says_where_its_setting_comes_from() {
+    let hints = |flags: &[&str], toml: &str| {
+        let settings = build(flags, toml).unwrap();
+        let failure = settings.with_origin("nixpkgs", Failure::usage("it does not exist"));
+        failure.hints.concat()
+    };
+    assert_eq!(hints(&["--nixpkgs", "./a"], "nixpkgs = './b'"), "");
+    let of_file = hints(&[], "nixpkgs = './b'");
+    assert!(of_file.ends_with("/sdbuild.toml sets it"), "{of_file}");
+    assert_eq!(hints(&[], ""), "");
+}
+
+#[test]
 fn flags_without_a_value_are_on() {
     let settings = build(&["--force", "--boot-test"], "").unwrap();
     assert!(settings.force && settings.boot_test);

@@ -1,0 +1,54 @@
+//! Numbers with a unit, where a flag takes a plain number of its own unit.
+
+/// Units of memory, in lower case, with their size in MiB. The decimal ones count as the binary ones, which users mean.
+const MEMORY: [(&[&str], u64); 2] = [(&["m", "mb", "mib"], 1), (&["g", "gb", "gib"], 1024)];
+/// Units of time with their length in seconds.
+const TIME: [(&[&str], u64); 3] = [(&["s", "sec"], 1), (&["m", "min"], 60), (&["h"], 3600)];
+
+/// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `--memory takes MiB: --memory 1024`.
+pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
+    let (name, takes) = flag.split_once(' ')?;
+    let (units, unit): (&[_], _) = match takes {
+        "<MIB>" => (&MEMORY, "MiB"),
+        "<SECONDS>" => (&TIME, "seconds"),
+        _ => return None,
+    };
+    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let given = value.strip_prefix(digits)?.to_lowercase();
+    let (_, size) = units.iter().find(|(names, _)| names.contains(&&*given))?;
+    let number = digits.parse::<u64>().ok()?.checked_mul(*size)?;
+    Some(format!("{name} takes {unit}: {name} {number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_with_a_unit_is_converted() {
+        for (flag, value, expected) in [
+            ("--memory <MIB>", "2G", "--memory takes MiB: --memory 2048"),
+            (
+                "--memory <MIB>",
+                "512MiB",
+                "--memory takes MiB: --memory 512",
+            ),
+            (
+                "--timeout <SECONDS>",
+                "5m",
+                "--timeout takes seconds: --timeout 300",
+            ),
+        ] {
+            assert_eq!(tip(flag, value).as_deref(), Some(expected));
+        }
+        for (flag, value) in [
+            ("--memory <MIB>", "5"),
+            ("--memory <MIB>", "many"),
+            ("--memory <MIB>", "99999999999999999999G"),
+            ("--timeout <SECONDS>", "5G"),
+            ("--jobs <N>", "2G"),
+        ] {
+            assert_eq!(tip(flag, value), None, "{flag} {value}");
+        }
+    }
+}
