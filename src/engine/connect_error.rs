@@ -149,9 +149,32 @@ fn unsupported_hint(address: &str) -> String {
     if is_named && is_socket && !path.contains(['@', '~', '$', ':']) {
         return format!("write DOCKER_HOST=unix:///{}", path.trim_start_matches('/'));
     }
+    if ["localhost", "127.0.0.1"].contains(&address) {
+        return "leave DOCKER_HOST unset to use the engine of this machine".to_owned();
+    }
+    if let Some(address) = with_scheme(address).filter(|_| !is_socket) {
+        return format!("write DOCKER_HOST={address}");
+    }
     "DOCKER_HOST is unix:///PATH, ssh://[USER@]HOST[:PORT][/SOCKET] or tcp://HOST[:PORT], without a password; https:// needs \
      DOCKER_TLS_VERIFY=1"
         .to_owned()
+}
+
+/// The `address` of a machine that is written without the kind of connection, with the one that it is likely to have.
+fn with_scheme(address: &str) -> Option<String> {
+    // A name and a password are not in messages.
+    let address = &address.replacen("***@", "USER@", 1);
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_@:".contains(c);
+    if !address.starts_with(|c: char| c.is_ascii_alphanumeric()) || !address.chars().all(is_allowed)
+    {
+        return None;
+    }
+    let port = address.rsplit_once(':').map(|(_, port)| port);
+    match port.map(str::parse::<u16>) {
+        Some(Ok(_)) if !address.contains('@') => Some(format!("tcp://{address}")),
+        Some(Err(_)) => None,
+        Some(Ok(_)) | None => Some(format!("ssh://{address}")),
+    }
 }
 
 const NAMED_SOCKET: &str = "correct the address of the socket in DOCKER_HOST or the Docker context; without either the usual ones are tried";

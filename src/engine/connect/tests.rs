@@ -63,7 +63,6 @@ fn an_unsupported_address_has_a_hint() {
         "ssh://me:secret@pi",
         "https://pi:2376",
         "npipe:////./pipe/x",
-        "pi",
         "tcp://",
         "tcp:///var/run/docker.sock",
         "unix://x",
@@ -88,6 +87,19 @@ fn an_unsupported_address_has_a_hint() {
             failure.hints,
             ["write DOCKER_HOST=unix:///var/run/docker.sock"]
         );
+    }
+    for (address, hint) in [
+        ("pi@board", "write DOCKER_HOST=ssh://USER@board"),
+        ("pi", "write DOCKER_HOST=ssh://pi"),
+        ("board.local", "write DOCKER_HOST=ssh://board.local"),
+        ("10.0.0.5:2375", "write DOCKER_HOST=tcp://10.0.0.5:2375"),
+        (
+            "localhost",
+            "leave DOCKER_HOST unset to use the engine of this machine",
+        ),
+    ] {
+        let failure = crate::common::failure::Failure::from(choose_host(address).unwrap_err());
+        assert_eq!(failure.hints, [hint]);
     }
 }
 

@@ -50,8 +50,8 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
 
 fn attribute_hint(name: &str) -> Option<String> {
     match name {
-        "ref" => Some(in_url("BRANCH", name)),
-        "rev" => Some(in_url("COMMIT", name)),
+        "ref" | "branch" | "tag" => Some(in_url("BRANCH", name)),
+        "rev" | "commit" => Some(in_url("COMMIT", name)),
         "dir" => Some("dir is part of the URL: ?dir=DIRECTORY at its end".to_owned()),
         "owner" | "repo" => Some(
             "give the input its address as a URL: url = \"github:OWNER/REPOSITORY\";".to_owned(),

@@ -2,7 +2,8 @@
 
 use super::evidence::ExitContext;
 use super::source_lines;
-use super::syntax_at::{DefinedValue, Found};
+use super::written_values::{self, DefinedValue};
+use crate::common::system::System;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 
@@ -27,6 +28,12 @@ enum Misplaced<'a> {
     NumberForString,
     /// A package is in place of a kernel with its modules.
     PackageForKernel,
+    /// A function and its argument are two elements of a list of modules.
+    FunctionForModule,
+    /// A list is in place of a set.
+    ListForSet,
+    /// The string is no name of a system.
+    OtherSystem(&'a str),
 }
 
 /// A value in the user's files.
@@ -55,6 +62,13 @@ impl<'a> Misplaced<'a> {
         let is_list = || summary.starts_with(LIST_AS_STRING);
         let is_number = || summary.starts_with("cannot coerce an integer to a string");
         let is_kernel = || summary == "attribute 'kernel' missing";
+        // The arguments of a module.
+        let is_function = || {
+            let is_set = summary.starts_with("cannot coerce a set to a string: {");
+            is_set && summary.contains(" config = ") && summary.contains(" lib = ")
+        };
+        let is_list_for_set = || summary.starts_with("expected a set but found a list: [");
+        let system = || summary.strip_prefix("system string '")?.split('\'').next();
         quoted_path()
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
@@ -64,6 +78,9 @@ impl<'a> Misplaced<'a> {
             .or_else(|| is_list().then_some(Self::ListForString))
             .or_else(|| is_number().then_some(Self::NumberForString))
             .or_else(|| is_kernel().then_some(Self::PackageForKernel))
+            .or_else(|| is_function().then_some(Self::FunctionForModule))
+            .or_else(|| is_list_for_set().then_some(Self::ListForSet))
+            .or_else(|| system().map(Self::OtherSystem))
     }
 
     /// What to write in place of the value at `written`; `None` if that is not certain.
@@ -113,6 +130,16 @@ impl<'a> Misplaced<'a> {
                     "a kernel and its modules are a set of packages: {option} = pkgs.linuxPackages_latest;"
                 )
             }
+            Self::FunctionForModule => {
+                written?;
+                "a path is enough: imports = [ ./FILE.nix ]; a function and its argument are one element only in parentheses"
+                    .to_owned()
+            }
+            Self::ListForSet => {
+                written?;
+                "nixosSystem takes a set: nixpkgs.lib.nixosSystem { modules = [ … ]; }".to_owned()
+            }
+            Self::OtherSystem(name) => system(name),
             Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
             Self::ListForString => {
                 "lib.concatStringsSep \" \" [ … ] makes a string of a list".to_owned()
@@ -123,16 +150,19 @@ impl<'a> Misplaced<'a> {
     /// The value, if the user's files have only one that can be meant.
     fn written(&self, context: &ExitContext<'_>) -> Option<Written> {
         let find = |text: &str| match self {
-            Self::QuotedPath(string) | Self::StringForList(string) | Self::StringForSet(string) => {
-                Found::strings(text, string)
-            }
+            Self::QuotedPath(string)
+            | Self::StringForList(string)
+            | Self::StringForSet(string)
+            | Self::OtherSystem(string) => written_values::strings(text, string),
             Self::PathForList(path) => {
-                Found::paths_to(text, path.rsplit('/').next().unwrap_or_default())
+                written_values::paths_to(text, path.rsplit('/').next().unwrap_or_default())
             }
-            Self::ValueForOptions(option) => Found::values_of(text, option),
-            Self::ListForString => Found::sums_of_lists(text),
+            Self::ValueForOptions(option) => written_values::values_of(text, option),
+            Self::ListForString => written_values::sums_of_lists(text),
             Self::NumberForString => Vec::new(),
-            Self::PackageForKernel => Found::values_of(text, "boot.kernelPackages"),
+            Self::PackageForKernel => written_values::values_of(text, "boot.kernelPackages"),
+            Self::FunctionForModule => written_values::imports_in_lists(text),
+            Self::ListForSet => written_values::lists_given_to(text, "nixosSystem"),
         };
         let (place, (text, value)) = context.files?.only_place(|text| {
             let found = find(text).into_iter();
@@ -165,6 +195,14 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec<String>> {
     let Written { text, value, .. } = without_place(error)?.written(context)?;
     Some(source_lines::around(&text, value.line, Some(value.column)))
+}
+
+/// What Nix calls the system `name`.
+fn system(name: &str) -> String {
+    match System::by_other_name(name) {
+        Some(system) => format!("Nix calls the system \"{system}\""),
+        None => "systems are \"aarch64-linux\" and \"x86_64-linux\"".to_owned(),
+    }
 }
 
 /// `string` as a path of Nix's syntax; `None` for an address, and for what no path can be.

@@ -30,6 +30,7 @@ mod syntax_error;
 mod unbound_names;
 mod undefined_variable;
 mod warning;
+mod written_values;
 mod wrong_token;
 
 use std::collections::BTreeSet;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT,
-    NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME,
-    NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH, TOKEN_ADD, TOKEN_CONCAT,
+    NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH,
+    TOKEN_CONCAT,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
 
@@ -101,89 +101,8 @@ impl Definition {
     }
 }
 
-/// A value in a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct DefinedValue {
-    /// Its line, counted from 1.
-    pub(super) line: usize,
-    /// The number of characters before it in its line.
-    pub(super) column: usize,
-    /// The path of the definition that it is in, such as `imports`; empty outside of definitions.
-    pub(super) defines: String,
-    /// Its text.
-    pub(super) written: String,
-    /// Whether `++` is beside it.
-    pub(super) is_joined: bool,
-}
-
-/// Searches for values in the text of a file.
-pub(super) struct Found;
-
-impl Found {
-    /// The strings with this content.
-    pub(super) fn strings(text: &str, content: &str) -> Vec<DefinedValue> {
-        let quoted = format!("\"{content}\"");
-        all(text, |node| {
-            node.kind() == NODE_STRING && node.text() == quoted.as_str()
-        })
-    }
-
-    /// The paths that end in the file `name` and are the whole value of a definition.
-    pub(super) fn paths_to(text: &str, name: &str) -> Vec<DefinedValue> {
-        let end = format!("/{name}");
-        let is_path = |kind| [NODE_PATH_REL, NODE_PATH_ABS, NODE_PATH_HOME].contains(&kind);
-        all(text, |node| {
-            is_path(node.kind()) && is_value(node) && node.text().to_string().ends_with(&end)
-        })
-    }
-
-    /// The values of the definitions whose whole path is `path`.
-    pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
-        all(text, |node| is_value(node) && defines(node) == path)
-    }
-
-    /// Each `+` with a list on one side and no string on the other.
-    pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
-        let is_list = |part: SyntaxNode| {
-            let of_with = part.last_child().filter(|_| part.kind() == NODE_WITH);
-            part.kind() == NODE_LIST || of_with.is_some_and(|list| list.kind() == NODE_LIST)
-        };
-        all(text, |node| {
-            let mut parts = node.children_with_tokens();
-            let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
-            let no_string = node.children().all(|part| part.kind() != NODE_STRING);
-            is_sum && no_string && node.children().any(is_list)
-        })
-    }
-}
-
-/// The values of `text` that are what `is_it` says.
-fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
-    let root = Root::parse(text).syntax();
-    let found = root.descendants().filter(is_it);
-    let value = |node: SyntaxNode| {
-        let before = text.get(..usize::from(node.text_range().start()))?;
-        Some(DefinedValue {
-            line: before.matches('\n').count() + 1,
-            column: before.rsplit('\n').next()?.chars().count(),
-            defines: defines(&node),
-            written: node.text().to_string(),
-            is_joined: node.parent().is_some_and(|parent| is_joined(&parent)),
-        })
-    };
-    found.filter_map(value).collect()
-}
-
-/// Whether `node` is the whole value of a definition.
-fn is_value(node: &SyntaxNode) -> bool {
-    let definition = node
-        .parent()
-        .filter(|of| of.last_child().as_ref() == Some(node));
-    definition.is_some_and(|of| of.kind() == NODE_ATTRPATH_VALUE)
-}
-
 /// The path that the definitions around `node` define.
-fn defines(node: &SyntaxNode) -> String {
+pub(super) fn defines(node: &SyntaxNode) -> String {
     let paths = node.ancestors().filter_map(|node| defined_path(&node));
     let paths: Vec<String> = paths.collect();
     let paths: Vec<&str> = paths.iter().rev().map(String::as_str).collect();
@@ -236,7 +155,7 @@ fn defined_path(node: &SyntaxNode) -> Option<String> {
 }
 
 /// Whether `node` is `… ++ …`.
-fn is_joined(node: &SyntaxNode) -> bool {
+pub(super) fn is_joined(node: &SyntaxNode) -> bool {
     let mut parts = node.children_with_tokens();
     node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_CONCAT)
 }

@@ -73,20 +73,8 @@ impl InputNames {
 /// What the `flake.nix` with this text says of its inputs, by their names: `url`, or `type` and further attributes. What is
 /// neither plain text nor true or false is left out.
 pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
-    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
-        .filter(|(kind, _)| !kind.is_trivia())
-        .collect();
     let mut inputs = BTreeMap::<String, Attributes>::new();
-    for (path, value) in leaves(&tokens) {
-        let value = match value {
-            [
-                (Kind::TOKEN_STRING_START, _),
-                (Kind::TOKEN_STRING_CONTENT, text),
-                (Kind::TOKEN_STRING_END, _),
-            ]
-            | [(Kind::TOKEN_URI, text) | (Kind::TOKEN_IDENT, text @ ("true" | "false"))] => *text,
-            _ => continue,
-        };
+    for (path, value) in plain_values(text) {
         if let ["inputs", name, attribute] = path.as_slice() {
             let input = inputs.entry((*name).to_owned()).or_default();
             input.insert((*attribute).to_owned(), value.to_owned());
@@ -98,6 +86,44 @@ pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
         input.remove("follows");
     }
     inputs
+}
+
+/// The first input of the `flake.nix` with this text that follows one that the flake does not have, and what it follows.
+pub(super) fn follows_nothing(text: &str) -> Option<(String, String)> {
+    let known = declared_inputs(text);
+    let mut values = plain_values(text).into_iter();
+    values.find_map(|(path, target)| match path.as_slice() {
+        // An empty text removes the input.
+        ["inputs", inner @ .., "follows"] if !target.is_empty() => {
+            // `a/b` is the input b of the input a.
+            let first = target.split('/').next()?;
+            // An input of an input is named as in messages of Nix: hw/nixpkgs.
+            let name = inner.iter().filter(|part| **part != "inputs");
+            let name = name.copied().collect::<Vec<_>>().join("/");
+            (!known.contains(first)).then(|| (name, target.to_owned()))
+        }
+        _ => None,
+    })
+}
+
+/// The attributes of the `flake.nix` with this text that are plain text, or true or false, in the order of their paths.
+fn plain_values(text: &str) -> BTreeMap<Vec<&str>, &str> {
+    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
+        .filter(|(kind, _)| !kind.is_trivia())
+        .collect();
+    let values = leaves(&tokens).into_iter();
+    let plain = values.filter_map(|(path, value)| match value {
+        [
+            (Kind::TOKEN_STRING_START, _),
+            (Kind::TOKEN_STRING_CONTENT, text),
+            (Kind::TOKEN_STRING_END, _),
+        ]
+        | [(Kind::TOKEN_URI, text) | (Kind::TOKEN_IDENT, text @ ("true" | "false"))] => {
+            Some((path, *text))
+        }
+        _ => None,
+    });
+    plain.collect()
 }
 
 /// The attributes of a set and of the sets in it that are not sets themselves.
@@ -251,6 +277,28 @@ mod tests {
     fn assert_inputs(text: &str, names: &[&str]) {
         let found = declared_inputs(text);
         assert_eq!(found.iter().collect::<Vec<_>>(), names, "{text}");
+    }
+
+    #[test]
+    fn an_input_that_follows_nothing_is_found() {
+        let found = |inputs: &str| {
+            let text = format!(
+                "{{ inputs = {{ {inputs} }}; outputs = {{ self, implicit, ... }}: {{ }}; }}"
+            );
+            follows_nothing(&text)
+        };
+        let pair = |name: &str, target: &str| Some((name.to_owned(), target.to_owned()));
+        assert_eq!(found("a.url = \"x\"; b.follows = \"c\";"), pair("b", "c"));
+        let nested = "a.url = \"x\"; b = { url = \"y\"; inputs.a.follows = \"n/m\"; };";
+        assert_eq!(found(nested), pair("b/a", "n/m"));
+        for fine in [
+            "a.url = \"x\"; b.follows = \"a\";",
+            "a.url = \"x\"; b.follows = \"a/c\";",
+            "a.url = \"x\"; b.follows = \"implicit\";",
+            "a.url = \"x\"; a.inputs.b.follows = \"\";",
+        ] {
+            assert_eq!(found(fine), None, "{fine}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::declared_inputs::{declared_attributes, declared_inputs};
+use super::declared_inputs::{declared_attributes, declared_inputs, follows_nothing};
 use super::locked_inputs::{self, LockedRepository};
 use super::override_input::Override;
 use super::private_input::PrivateInput;
@@ -40,6 +40,7 @@ impl Flake {
         self.check_updated(updated)?;
         let unlocked = self.unlocked_inputs();
         self.check_arguments(&unlocked)?;
+        self.check_follows()?;
         self.check_urls(&[&unlocked, updated].concat())?;
         let new = self.unlocked_repositories(updated, search.git_inputs)?;
         let names: Vec<_> = new.iter().map(|input| input.name.as_str()).collect();
@@ -122,6 +123,7 @@ impl Flake {
             return Ok(());
         }
         let first = missing.first().map_or("", |name| name);
+        self.check_follows()?;
         let checked = self.check_arguments(&missing);
         checked.map_err(|failure| failure.hint(overriding(first)))?;
         self.check_urls(&missing)?;
@@ -146,6 +148,25 @@ impl Flake {
     fn check_lock_file(&self) -> Result<(), Failure> {
         let directory = self.local_tree().map(FlakeTree::directory);
         directory.map_or(Ok(()), |dir| lock_file::check(&dir))
+    }
+
+    /// Fails if an input follows one that the flake does not have.
+    fn check_follows(&self) -> Result<(), Failure> {
+        let text = self.directory().and_then(|dir| flake_text(&dir));
+        let text = text.unwrap_or_default();
+        let Some((name, target)) = follows_nothing(&text) else {
+            return Ok(());
+        };
+        let first = target.split('/').next().unwrap_or_default();
+        let declared = declared_inputs(&text);
+        let failure = Failure::usage(format!(
+            "the input {name} in flake.nix follows {target}, and the flake has no input {first}"
+        ));
+        let similar = similar_names(first, declared.iter().map(String::as_str));
+        Err(match similar {
+            Some(meant) => failure.hint(format!("did you mean {meant}?")),
+            None => failure.hint(format!("declare it: inputs.{first}.url = \"…\";")),
+        })
     }
 
     /// Fails if one of `inputs` has a URL that Nix would take for something else, and its flake is the user's own.

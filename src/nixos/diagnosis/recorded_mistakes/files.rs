@@ -167,3 +167,14 @@ fn a_text_in_another_encoding_names_its_line() {
     let hint = "pi/c.nix:3 is not UTF-8: save the file in that encoding";
     assert_hint(&recorded("latin-1"), "invalid UTF-8 byte", hint);
 }
+
+#[test]
+fn a_function_in_a_list_of_modules_is_found() {
+    let failure = recorded("import-fn");
+    assert_hint(
+        &failure,
+        "cannot coerce a set to a string",
+        "pi/c.nix:3: a path is enough: imports = [ ./FILE.nix ]",
+    );
+    assert!(failure.log_tail[1].starts_with("3|"), "{failure:?}");
+}

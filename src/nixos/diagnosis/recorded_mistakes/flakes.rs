@@ -62,3 +62,12 @@ fn the_form_of_another_flake_is_not_taken_for_the_users() {
         );
     }
 }
+
+#[test]
+fn a_list_in_place_of_the_set_of_a_system_is_found() {
+    assert_hint(
+        &recorded("flake-system-list"),
+        "expected a set but found a list",
+        "flake.nix:4: nixosSystem takes a set",
+    );
+}

@@ -329,3 +329,13 @@ fn blanks_of_another_kind_are_named() {
     let quotes = hints_of_line("{ a = \u{201c}x\u{201d}; }", 7, error);
     assert!(quotes[0].contains("double quotes"), "{quotes:?}");
 }
+
+#[test]
+fn a_system_by_another_name_is_explained() {
+    let system = recorded("platform-arm64");
+    assert_hint(
+        &system,
+        "system string 'arm64'",
+        "pi/c.nix:4: Nix calls the system \"aarch64-linux\"",
+    );
+}

@@ -1,0 +1,131 @@
+//! Searches for values in a file of the user, for messages of Nix that do not name their place.
+
+use rnix::SyntaxKind::{
+    NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PATH_ABS,
+    NODE_PATH_HOME, NODE_PATH_REL, NODE_STRING, NODE_WITH, TOKEN_ADD,
+};
+use rnix::{Root, SyntaxNode};
+
+use super::syntax_at::{defines, is_joined};
+
+/// A value in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DefinedValue {
+    /// Its line, counted from 1.
+    pub(super) line: usize,
+    /// The number of characters before it in its line.
+    pub(super) column: usize,
+    /// The path of the definition that it is in, such as `imports`; empty outside of definitions.
+    pub(super) defines: String,
+    /// Its text.
+    pub(super) written: String,
+    /// Whether `++` is beside it.
+    pub(super) is_joined: bool,
+}
+
+/// The strings with this content.
+pub(super) fn strings(text: &str, content: &str) -> Vec<DefinedValue> {
+    let quoted = format!("\"{content}\"");
+    all(text, |node| {
+        node.kind() == NODE_STRING && node.text() == quoted.as_str()
+    })
+}
+
+/// The paths that end in the file `name` and are the whole value of a definition.
+pub(super) fn paths_to(text: &str, name: &str) -> Vec<DefinedValue> {
+    let end = format!("/{name}");
+    let is_path = |kind| [NODE_PATH_REL, NODE_PATH_ABS, NODE_PATH_HOME].contains(&kind);
+    all(text, |node| {
+        is_path(node.kind()) && is_value(node) && node.text().to_string().ends_with(&end)
+    })
+}
+
+/// The values of the definitions whose whole path is `path`.
+pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
+    all(text, |node| is_value(node) && defines(node) == path)
+}
+
+/// Each `+` with a list on one side and no string on the other.
+pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
+    let is_list = |part: SyntaxNode| {
+        let of_with = part.last_child().filter(|_| part.kind() == NODE_WITH);
+        part.kind() == NODE_LIST || of_with.is_some_and(|list| list.kind() == NODE_LIST)
+    };
+    all(text, |node| {
+        let mut parts = node.children_with_tokens();
+        let is_sum = node.kind() == NODE_BIN_OP && parts.any(|part| part.kind() == TOKEN_ADD);
+        let no_string = node.children().all(|part| part.kind() != NODE_STRING);
+        is_sum && no_string && node.children().any(is_list)
+    })
+}
+
+/// Each function `import` that is an element of a list, where its argument is the next element.
+pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let is_element = node
+            .parent()
+            .is_some_and(|parent| parent.kind() == NODE_LIST);
+        node.kind() == NODE_IDENT && node.text() == "import" && is_element
+    })
+}
+
+/// The lists that are the argument of a call of `function`, whatever set it is selected from.
+pub(super) fn lists_given_to(text: &str, function: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let call = node.parent().filter(|call| call.kind() == NODE_APPLY);
+        let called = call.and_then(|call| call.first_child());
+        let name = called.map(|called| called.text().to_string());
+        let is_called = name.is_some_and(|name| name.rsplit('.').next() == Some(function));
+        node.kind() == NODE_LIST && is_called
+    })
+}
+
+/// The values of `text` that are what `is_it` says.
+fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
+    let root = Root::parse(text).syntax();
+    let found = root.descendants().filter(is_it);
+    let value = |node: SyntaxNode| {
+        let before = text.get(..usize::from(node.text_range().start()))?;
+        Some(DefinedValue {
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next()?.chars().count(),
+            defines: defines(&node),
+            written: node.text().to_string(),
+            is_joined: node.parent().is_some_and(|parent| is_joined(&parent)),
+        })
+    };
+    found.filter_map(value).collect()
+}
+
+/// Whether `node` is the whole value of a definition.
+fn is_value(node: &SyntaxNode) -> bool {
+    let definition = node
+        .parent()
+        .filter(|of| of.last_child().as_ref() == Some(node));
+    definition.is_some_and(|of| of.kind() == NODE_ATTRPATH_VALUE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_found_by_what_they_are() {
+        let text = "{\n  imports = [ import ./a.nix ];\n  b = (import ./c.nix);\n  x = lib.nixosSystem [ ./d.nix ];\n  y = other [ ];\n}";
+        let lines = |found: Vec<DefinedValue>| {
+            let lines = found.into_iter().map(|value| value.line);
+            lines.collect::<Vec<_>>()
+        };
+        assert_eq!(lines(imports_in_lists(text)), [2]);
+        assert_eq!(lines(lists_given_to(text, "nixosSystem")), [4]);
+        assert_eq!(lines(paths_to("{ a = ./x/c.nix; }", "c.nix")), [1]);
+        assert_eq!(
+            lines(strings("{ a = [ \"b\" ];\n c = \"b\"; }", "b")),
+            [1, 2]
+        );
+        assert_eq!(
+            lines(values_of("{ a.b = 1;\n a = { b = 2; }; }", "a.b")),
+            [1, 2]
+        );
+    }
+}

@@ -1,0 +1,4 @@
+{ modulesPath, ... }:
+{
+  imports = [ import (modulesPath + "/profiles/minimal.nix") ];
+}
