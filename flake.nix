@@ -1,5 +1,5 @@
 {
-  description = "Turns an sd-card.nix into a NixOS SD card image for AArch64 boards, with nothing but Docker";
+  description = "Builds NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with nothing but Docker";
 
   inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
 

@@ -28,7 +28,7 @@ pub use publish::{AwsAccount, PublishAws, PublishCommand, PublishList, PublishOc
 pub use seed::Seed;
 pub use shell::Shell;
 
-/// Build NixOS SD card images from an sd-card.nix, with nothing but Docker
+/// Build NixOS images for Raspberry Pis, other boards, PCs and virtual machines, with nothing but Docker
 #[derive(Debug, Parser)]
 #[command(name = "sdbuild", version, about, after_help = AFTER_SHORT_HELP, after_long_help = AFTER_HELP)]
 pub struct Cli {
@@ -265,7 +265,7 @@ pub struct ExecWithParent {
 /// `sdbuild inspect`.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Image to inspect: raw, or compressed with zstd, xz or gzip [default: the newest one here]
+    /// Image to inspect: a disk (raw, ISO, qcow2 or VMDK), also compressed with zstd, xz or gzip [default: the newest one here]
     pub image: Option<PathBuf>,
 
     /// Print one JSON object instead of lines

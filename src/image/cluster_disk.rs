@@ -1,6 +1,6 @@
 //! Disks of virtual machines whose bytes are in clusters, in any order and compressed: qcow2
-//! (<https://www.qemu.org/docs/master/interop/qcow2.html>) and VMDK, as QEMU writes it for one file. Read without QEMU, for the
-//! few files that are looked at before a boot. Everything else of these formats is unsupported.
+//! (<https://www.qemu.org/docs/master/interop/qcow2.html>) and VMDK, as QEMU writes it for one file. Read without QEMU, by
+//! `inspect` and before a boot. Everything else of these formats is unsupported.
 //!
 //! Of the crates, `imago` 0.2 reads both, and brings 29 crates and unsafe code of its own, for what is read here of a few files; `qcow` and
 //! `qcow2-rs` read qcow2 alone.
@@ -13,10 +13,10 @@ use std::sync::{Mutex, PoisonError};
 
 use super::bytes::{u16_at, u32_at, u64_at};
 use super::disk::{ReadAt, Section};
+use super::disk_form::DiskForm;
 use super::error::Error;
 use super::open::MAX_IMAGE_BYTES;
 use super::partition::SECTOR_BYTES;
-use super::virtual_disk::DiskForm;
 use crate::common::cancel::Cancel;
 use crate::common::to_usize::to_usize;
 

@@ -1,11 +1,15 @@
 //! An image as a disk that can be read at any position, with the facts about its file.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use super::cluster_disk::disk_in;
 use super::disk::Section;
+use super::disk_form::DiskForm;
 use super::error::Error;
 use super::open::{ImageFile, ImageKind};
 use super::unpack::UnpackedImage;
+use crate::common::cancel::Cancel;
 use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::event::Phase;
@@ -38,8 +42,10 @@ pub struct ImageFacts {
 /// An image that can be read.
 #[derive(Debug)]
 pub struct OpenedImage {
-    /// The bytes of the image.
+    /// The bytes of the disk.
     pub disk: Section,
+    /// How the image holds it.
+    pub form: DiskForm,
     /// Facts about its file.
     pub facts: ImageFacts,
 }
@@ -48,14 +54,34 @@ pub struct OpenedImage {
 /// (`Phase::ReadImage`).
 pub fn open(path: &Path, options: &OpenOptions, context: &Context) -> Result<OpenedImage, Error> {
     let image = ImageFile::open(path, ImageKind::FileOrDisk)?;
-    if image.compression == Compression::None {
-        open_plain(image, options.hash, context)
+    let form = image.disk_form(&context.cancel)?;
+    let (facts, file) = if image.compression == Compression::None {
+        read_plain(image, options.hash, context)?
     } else {
-        open_compressed(&image, options, context)
+        unpack(&image, options, context)?
+    };
+    Ok(OpenedImage {
+        disk: disk(file, form, facts.raw_size, &context.cancel)?,
+        form,
+        facts,
+    })
+}
+
+/// The disk in the `size` bytes of `file`.
+fn disk(file: File, form: DiskForm, size: u64, cancel: &Cancel) -> Result<Section, Error> {
+    match form {
+        // The metadata of a block device do not have its size.
+        DiskForm::Raw | DiskForm::Cd => Ok(Section::whole(file, size, cancel)),
+        DiskForm::Qcow2 | DiskForm::Vmdk => disk_in(file, form, cancel),
     }
 }
 
-fn open_plain(image: ImageFile, hash: bool, context: &Context) -> Result<OpenedImage, Error> {
+/// The facts about an image that is not compressed, and its file.
+fn read_plain(
+    image: ImageFile,
+    hash: bool,
+    context: &Context,
+) -> Result<(ImageFacts, File), Error> {
     let Context { cancel, events } = context;
     let progress = |done| events.bytes(Phase::ReadImage, done, Some(image.size));
     let hashed = hash
@@ -68,31 +94,27 @@ fn open_plain(image: ImageFile, hash: bool, context: &Context) -> Result<OpenedI
         raw_size: image.size,
         raw_sha256: hashed,
     };
-    Ok(OpenedImage {
-        disk: Section::whole(image.into_file(), facts.size, cancel),
-        facts,
-    })
+    Ok((facts, image.into_file()))
 }
 
-fn open_compressed(
+/// The facts about an image that is compressed, and a file with what it decompresses to.
+fn unpack(
     image: &ImageFile,
     options: &OpenOptions,
     context: &Context,
-) -> Result<OpenedImage, Error> {
+) -> Result<(ImageFacts, File), Error> {
     let Context { cancel, events } = context;
     let progress = |done| events.bytes(Phase::ReadImage, done, Some(image.size));
     let UnpackedImage { file, size, hashes } = events.blocking_phase(Phase::ReadImage, || {
         image.unpack(&options.spool, options.hash, cancel, &progress)
     })?;
     let (sha256, raw_sha256) = hashes.map(|hashes| (hashes.file, hashes.raw)).unzip();
-    Ok(OpenedImage {
-        facts: ImageFacts {
-            compression: image.compression,
-            size: image.size,
-            sha256,
-            raw_size: size,
-            raw_sha256,
-        },
-        disk: Section::whole(file, size, cancel),
-    })
+    let facts = ImageFacts {
+        compression: image.compression,
+        size: image.size,
+        sha256,
+        raw_size: size,
+        raw_sha256,
+    };
+    Ok((facts, file))
 }

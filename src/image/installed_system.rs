@@ -6,9 +6,9 @@ use std::fs::File;
 use super::authorized_keys::key_lists;
 use super::boot::BootReport;
 use super::cluster_disk::disk_in;
+use super::disk_form::DiskForm;
 use super::error::Error;
 use super::report::Layout;
-use super::virtual_disk::DiskForm;
 use crate::common::cancel::Cancel;
 use crate::common::system::System;
 

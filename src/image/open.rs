@@ -25,6 +25,9 @@ pub(super) const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes that are examined to detect the format. A zstd frame header, which is the longest, has 18 at most.
 const HEADER_BYTES: usize = 64;
 
+/// Bytes at the start of an image that show its kind: a partition table, or the magic number of any file system.
+const START_BYTES: usize = 128 * 1024;
+
 /// What may be opened as an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageKind {
@@ -106,6 +109,22 @@ impl ImageFile {
     ) -> Result<ImageReader<'a>, Error> {
         let file = FileReader::new(self, None, cancel, progress);
         ImageReader::new(self.compression, file, cancel)
+    }
+
+    /// The first 128 KiB of the image, which are decompressed for it.
+    pub(super) fn start(&self, cancel: &Cancel) -> Result<Vec<u8>, Error> {
+        let mut start = vec![0; START_BYTES];
+        let length = self.reader(cancel, &|_| ())?.fill(&mut start)?;
+        start.truncate(length);
+        Ok(start)
+    }
+
+    /// The start; empty if it is damaged.
+    pub(super) fn start_unless_damaged(&self, cancel: &Cancel) -> Result<Vec<u8>, Error> {
+        match self.start(cancel) {
+            Err(error) if !error.is_fatal() => Ok(Vec::new()),
+            start => start,
+        }
     }
 }
 

@@ -33,6 +33,15 @@ pub struct RawSize {
     pub sha256: Option<Sha256Hash>,
 }
 
+/// The disk in the decompressed image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DiskReport {
+    /// How the image holds it: `raw`, `qcow2` or `vmdk`.
+    pub form: &'static str,
+    /// Its length in bytes, as a machine sees it.
+    pub size: u64,
+}
+
 /// A partition and its file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PartitionReport {
@@ -58,6 +67,8 @@ pub struct Report {
     pub sha256: Option<Sha256Hash>,
     /// The decompressed image.
     pub raw: RawSize,
+    /// The disk in it.
+    pub disk: DiskReport,
     /// The comparison with `<image>.sha256`.
     pub checksum: Option<Checksum>,
     /// The comparison with `<image>.json`.
@@ -214,6 +225,10 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
         raw: RawSize {
             size: facts.raw_size,
             sha256: facts.raw_sha256,
+        },
+        disk: DiskReport {
+            form: opened.form.qemu_name(),
+            size: opened.disk.len(),
         },
         checksum,
         manifest,

@@ -8,9 +8,6 @@ use super::probe::{begins_container_image, other_file};
 use super::report::Layout;
 use crate::common::cancel::Cancel;
 
-/// Bytes at the start of an image that show its kind: a partition table, or the magic number of any file system.
-const START_BYTES: usize = 128 * 1024;
-
 /// Where a tar archive has its magic number, and the number.
 const ARCHIVE_MAGIC: (usize, &[u8]) = (257, b"ustar");
 
@@ -77,13 +74,5 @@ impl ImageFile {
         let partitions = layout.partitions.into_iter();
         let partitions = partitions.map(|found| found.partition).collect();
         Ok((layout.table.kind, partitions))
-    }
-
-    /// The first 128 KiB of the image, which are decompressed for it.
-    pub(super) fn start(&self, cancel: &Cancel) -> Result<Vec<u8>, Error> {
-        let mut start = vec![0; START_BYTES];
-        let length = self.reader(cancel, &|_| ())?.fill(&mut start)?;
-        start.truncate(length);
-        Ok(start)
     }
 }

@@ -126,7 +126,12 @@ impl Removal {
             items.push(item("handler", entry.name.clone(), None));
         }
         for SizedVolume { volume, size } in self.free_volumes() {
-            items.push(item("volume", described(&volume.name, &self.store), *size));
+            let name = match self.files {
+                Some(_) => described(&volume.name, &self.store),
+                // It is the only one, which the user has named.
+                None => volume.name.clone(),
+            };
+            items.push(item("volume", name, *size));
         }
         for image in self.free_images() {
             items.push(item("image", image_name(image), Some(image.size)));

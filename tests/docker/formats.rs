@@ -310,6 +310,24 @@ fn assert_has_no_time(vhd: &Path) {
     assert_eq!(footer[24..28], [0; 4], "the time of the build is in it");
 }
 
+/// Compares the disk in `other`, which has QEMU's `form`, with `raw`.
+fn assert_same_disk(user: &TestUser, raw: &Path, other: &Path, form: &str) {
+    let mut compare = Command::new("qemu-img");
+    compare.args(["compare", "-f", "raw", "-F", form]);
+    let compared = run(compare.args([raw, other])).assert_exit_code(0);
+    assert_eq!(compared.stdout, "Images are identical.\n", "{form}");
+    // Such as that the checksum of a footer is wrong.
+    assert_eq!(compared.stderr, "", "{form}");
+    assert_eq!(partitions(user, other), partitions(user, raw), "{form}");
+}
+
+/// The partitions of `image` and what is on them.
+fn partitions(user: &TestUser, image: &Path) -> Value {
+    let inspect = run(user.sdbuild(&["inspect", "--json"]).arg(image)).assert_exit_code(0);
+    let report: Value = serde_json::from_str(&inspect.stdout).unwrap();
+    report["partitions"].clone()
+}
+
 /// nixpkgs makes disks in a virtual machine; here nothing of the disk is emulated.
 #[test]
 fn disks_for_uefi_are_built_and_boot() {
@@ -335,12 +353,7 @@ fn disks_for_uefi_are_built_and_boot() {
     assert_eq!(fs::metadata(&raw).unwrap().len(), 400 << 20);
     for (format, form) in [("qcow2", "qcow2"), ("vmdk", "vmdk"), ("vhd", "vpc")] {
         let other = build(&["--format", format]).image();
-        let mut compare = Command::new("qemu-img");
-        compare.args(["compare", "-f", "raw", "-F", form]);
-        let compared = run(compare.args([&raw, &other])).assert_exit_code(0);
-        assert_eq!(compared.stdout, "Images are identical.\n", "{format}");
-        // Such as that the checksum of a footer is wrong.
-        assert_eq!(compared.stderr, "", "{format}");
+        assert_same_disk(&user, &raw, &other, form);
     }
     assert_has_no_time(&raw.with_extension("vhd"));
     let boot = |disk: &Path, command: &str| {

@@ -60,6 +60,35 @@ fn opened(bytes: &[u8], cancel: &Cancel) -> Result<OpenedImage, Error> {
     opened
 }
 
+/// `inspect` reads them like any disk.
+#[test]
+fn disks_of_virtual_machines_are_opened_also_compressed() {
+    if !have(&["qemu-img", "zstd"]) {
+        return;
+    }
+    let mut data = data();
+    data.resize(data.len().next_multiple_of(512), 0);
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("raw"), &data).unwrap();
+    for form in ["qcow2", "vmdk"] {
+        run(
+            &format!("qemu-img convert -f raw -O {form} raw disk"),
+            dir.path(),
+        );
+        let plain = fs::read(dir.path().join("disk")).unwrap();
+        let packed = pack(&TOOLS[0], &plain);
+        for bytes in [&plain, &packed] {
+            let opened = opened(bytes, &Cancel::new()).unwrap();
+            assert_eq!(opened.form.qemu_name(), form);
+            assert_eq!(opened.facts.raw_size, plain.len() as u64);
+            assert_eq!(opened.disk.len(), data.len() as u64);
+            let mut read = vec![0; data.len()];
+            opened.disk.read(0, &mut read).unwrap();
+            assert!(read == data, "{form}");
+        }
+    }
+}
+
 fn context(cancel: &Cancel) -> Context {
     Context {
         cancel: cancel.clone(),

@@ -9,6 +9,7 @@ use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
+use crate::image::DiskForm;
 use crate::image::boot::{BootReport, LoaderKind};
 use crate::image::entry::{Entry, EntryKind, Summary};
 use crate::image::iso::Platform;
@@ -174,6 +175,10 @@ fn add_file(lines: &mut LabelledLines, report: &Report) {
         "not compressed".to_owned()
     };
     lines.add("image", &format!("{}: {size}, {compression}", report.image));
+    if report.disk.form != DiskForm::Raw.qemu_name() {
+        let size = human_bytes(report.disk.size);
+        lines.add("disk", &format!("{size}, as {}", report.disk.form));
+    }
     let sha256 = report.sha256.map(|hash| hash.to_string());
     lines.add_if_some("sha256", sha256.as_deref());
     let raw_sha256 = report.raw.sha256.filter(|_| is_compressed);

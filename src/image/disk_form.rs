@@ -4,17 +4,12 @@
 use std::ops::Range;
 
 use super::bytes::{has_magic, slice, u64_at};
-use super::disk::Section;
 use super::error::Error;
-use super::iso::{self, Iso, Platform};
+use super::iso;
 use super::open::ImageFile;
 use super::partition::SECTOR_BYTES;
-use super::start::layout_of_start;
 use crate::common::cancel::Cancel;
-use crate::common::compression::Compression;
 
-/// The type of an EFI system partition in a GPT, by the UEFI specification.
-const ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 /// Bit 2 of a qcow2 file's incompatible features: its data are in another file.
 const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
 /// The bytes of a VMDK that QEMU reads as its descriptor: 20 sectors from sector 1 on (`DESC_SIZE` of its `block/vmdk.c`).
@@ -55,53 +50,14 @@ impl ImageFile {
     pub fn disk_form(&self, cancel: &Cancel) -> Result<DiskForm, Error> {
         form_of(&self.start_unless_damaged(cancel)?)
     }
-
-    /// Whether UEFI starts it: it has an EFI system partition in a GPT, is a CD with an entry for UEFI, or is the disk of a virtual
-    /// machine in a form of its own.
-    ///
-    /// # Errors
-    ///
-    /// The file cannot be read.
-    pub fn starts_by_uefi(&self, cancel: &Cancel) -> Result<bool, Error> {
-        let start = self.start_unless_damaged(cancel)?;
-        match form_of(&start) {
-            Ok(DiskForm::Raw) => {}
-            Ok(DiskForm::Cd) if self.compression == Compression::None => {
-                return match self.boots_as_cd(cancel) {
-                    // UEFI starts nothing by a catalog that it cannot read.
-                    Err(error) if !error.is_fatal() => Ok(false),
-                    boots => boots,
-                };
-            }
-            Ok(_) | Err(_) => return Ok(true),
-        }
-        // UEFI starts nothing from a disk whose table it cannot read.
-        Ok(layout_of_start(start, cancel).is_ok_and(|layout| {
-            let mut kinds = layout.partitions.iter().map(|found| &found.partition.kind);
-            kinds.any(|kind| kind.eq_ignore_ascii_case(ESP))
-        }))
-    }
-
-    /// The start; empty if it is damaged.
-    fn start_unless_damaged(&self, cancel: &Cancel) -> Result<Vec<u8>, Error> {
-        match self.start(cancel) {
-            Err(error) if !error.is_fatal() => Ok(Vec::new()),
-            start => start,
-        }
-    }
-
-    /// Whether the boot catalog of a CD, which is not compressed, has an entry for UEFI.
-    fn boots_as_cd(&self, cancel: &Cancel) -> Result<bool, Error> {
-        let whole = Section::whole(self.file().try_clone()?, self.size, cancel);
-        let entries = match Iso::open(&whole)? {
-            Some(iso) => iso.boot_entries()?,
-            None => Vec::new(),
-        };
-        Ok(entries.iter().any(|entry| entry.platform == Platform::Uefi))
-    }
 }
 
-fn form_of(start: &[u8]) -> Result<DiskForm, Error> {
+/// The form of the disk with this start.
+///
+/// # Errors
+///
+/// [`Error::Refused`] for a file that names another one.
+pub(super) fn form_of(start: &[u8]) -> Result<DiskForm, Error> {
     let (form, is_alone) = if has_magic(start, 0, b"QFI\xfb") {
         (DiskForm::Qcow2, is_one_qcow2(start))
     } else if has_magic(start, 0, b"KDMV") {
