@@ -62,7 +62,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         cancel: cancel.clone(),
         events: ui.events(),
     };
-    for sentence in env.misspelt() {
+    for sentence in env.not_read() {
         context.events.warn(sentence);
     }
     let outcome = match &cli.command {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use super::file::{NAME as SETTINGS_NAME, known_keys};
 use super::proxies::Proxies;
 use crate::common::aws_variables::AwsVariables;
 use crate::common::nearest::is_slip;
@@ -171,18 +172,21 @@ impl Environment {
         }
     }
 
-    /// A sentence about each variable that differs by a letter from one that is read.
-    pub fn misspelt(&self) -> impl Iterator<Item = String> + '_ {
+    /// A sentence about each variable that is not read, if it differs by a letter from one that is, or names a setting that has
+    /// no variable.
+    pub fn not_read(&self) -> impl Iterator<Item = String> + '_ {
         self.settings.keys().filter_map(|variable| {
             let name = variable.strip_prefix(PREFIX)?;
-            let is_known = NAMES.contains(&name);
-            let mut meant = NAMES
-                .iter()
-                .filter(|known| !is_known && is_slip(name, known));
-            let meant = meant.next()?;
-            Some(format!(
-                "the environment variable {variable} is not read: did you mean {PREFIX}{meant}?"
-            ))
+            if NAMES.contains(&name) {
+                return None;
+            }
+            let not_read = format!("the environment variable {variable} is not read");
+            let key = name.to_lowercase().replace('_', "-");
+            if known_keys().is_ok_and(|keys| keys.contains(&key)) {
+                return Some(format!("{not_read}: set {key} in {SETTINGS_NAME}"));
+            }
+            let meant = NAMES.iter().find(|known| is_slip(name, known))?;
+            Some(format!("{not_read}: did you mean {PREFIX}{meant}?"))
         })
     }
 
@@ -197,19 +201,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_that_differ_by_a_letter_are_named() {
-        let misspelt = |name: &str| {
+    fn variables_that_are_not_read_are_named() {
+        let told = |name: &str| {
             let env = Environment::from([(name.into(), "x".into())]);
-            env.misspelt().collect::<Vec<_>>()
+            env.not_read().collect::<Vec<_>>()
         };
         assert_eq!(
-            misspelt("SDBUILD_SUBSTITUTER"),
+            told("SDBUILD_MEMORY_MIB"),
+            [
+                "the environment variable SDBUILD_MEMORY_MIB is not read: set memory-mib in sdbuild.toml"
+            ]
+        );
+        assert_eq!(
+            told("SDBUILD_SUBSTITUTER"),
             [
                 "the environment variable SDBUILD_SUBSTITUTER is not read: did you mean SDBUILD_SUBSTITUTERS?"
             ]
         );
         for name in ["SDBUILD_STORE", "SDBUILD_VERSION", "SDBUILD_RUN", "STORES"] {
-            assert_eq!(misspelt(name), [""; 0]);
+            assert_eq!(told(name), [""; 0]);
         }
     }
 

@@ -86,7 +86,7 @@ struct Key<'a> {
 }
 
 /// Every key of the file.
-fn known_keys() -> Result<Vec<String>, Failure> {
+pub(super) fn known_keys() -> Result<Vec<String>, Failure> {
     let options = serde_json::to_value(Options::default()).or_internal("list the settings")?;
     let fields = options.as_object();
     let keys = fields.map(|fields| fields.keys().cloned().collect());
