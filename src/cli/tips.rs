@@ -28,10 +28,9 @@ pub(super) fn with_useful_tip(
         if let Some(tip) = units::tip(&flag, &value) {
             set_tip(&mut error, tip);
         }
-    } else if kind == ErrorKind::InvalidSubcommand
-        && error.get(ContextKind::SuggestedSubcommand).is_none()
-    {
+    } else if kind == ErrorKind::InvalidSubcommand {
         let name = text(&error, ContextKind::InvalidSubcommand).unwrap_or_default();
+        error.remove(ContextKind::SuggestedSubcommand);
         set_tips(&mut error, tips_for_command(command, &name));
     }
     error
@@ -79,6 +78,9 @@ fn explain_value(error: &mut clap::Error) {
     }
     if is_board {
         let boards = BoardQuery::find(&value).map(|found| found.names());
+        if boards.is_ok() {
+            error.remove(ContextKind::SuggestedValue);
+        }
         set_tip(
             error,
             match boards {
@@ -109,7 +111,7 @@ fn set_tips(error: &mut clap::Error, tips: Vec<String>) {
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
 }
 
-/// The tips for a command that does not exist: clap has none behind `help`.
+/// The tips for a command that does not exist. clap proposes any that looks similar, also one that removes data.
 fn tips_for_command(command: &Command, name: &str) -> Vec<String> {
     let meant = other_names::commands(name).iter();
     let meant: Vec<_> = meant.map(|name| described(command, name)).collect();
@@ -140,7 +142,8 @@ fn described(command: &Command, name: &str) -> String {
 fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option<String> {
     let long = other_names::flag(flag.strip_prefix("--")?)?;
     let flag = format!("--{long}");
-    let sub = command.find_subcommand(words.first()?)?;
+    let mut named = words.iter().map(|word| command.find_subcommand(word));
+    let sub = named.find_map(|sub| sub)?;
     takes(sub, &flag).then(|| format!("did you mean {flag}?"))
 }
 
@@ -154,6 +157,11 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
         ("init", "--format") => Some(
             "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),
         ),
+        ("build" | "check", "--memory" | "--memory-mib") => {
+            Some("the setting memory-mib is only in sdbuild.toml".to_owned())
+        }
+        // Another command does something else by the same word.
+        (_, "--all" | "--force") => None,
         _ => tip_for_flag_of_others(command, word),
     }
 }

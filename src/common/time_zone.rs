@@ -17,6 +17,10 @@ pub fn is_known(name: &str) -> bool {
 
 /// The name that `unknown` may mean.
 pub fn suggestion(unknown: &str) -> Option<&'static str> {
+    // `Etc/GMT+2` is two hours behind UTC (POSIX counts to the west): `GMT+2` means its opposite.
+    if unknown.contains(['+', '-']) && unknown.chars().any(|c| c.is_ascii_digit()) {
+        return None;
+    }
     let wanted = city(unknown);
     let of_city = |is: &dyn Fn(&str) -> bool| NAMES.lines().find(|name| is(city(name)));
     // `Berlin` alone is not similar to `Europe/Berlin`, and every city of Europe to `Europe/Nowhere`.
@@ -43,6 +47,14 @@ fn city(name: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn offsets_have_no_proposal() {
+        for name in ["GMT+2", "UTC-5", "Etc/GMT+99"] {
+            assert_eq!(suggestion(name), None, "{name}");
+        }
+        assert_eq!(suggestion("America/Port-au-Prince2"), None);
+    }
 
     #[test]
     fn names_of_the_tz_database_are_known() {

@@ -149,8 +149,9 @@ fn unsupported_hint(address: &str) -> String {
     if is_named && is_socket && !path.contains(['@', '~', '$', ':']) {
         return format!("write DOCKER_HOST=unix:///{}", path.trim_start_matches('/'));
     }
-    if ["localhost", "127.0.0.1"].contains(&address) {
-        return "leave DOCKER_HOST unset to use the engine of this machine".to_owned();
+    if ["localhost", "127.0.0.1", "docker", "podman", "default"].contains(&address) {
+        return "leave DOCKER_HOST unset to use the engine of this machine, Docker or Podman"
+            .to_owned();
     }
     if let Some(address) = with_scheme(address).filter(|_| !is_socket) {
         return format!("write DOCKER_HOST={address}");

@@ -56,7 +56,13 @@ fn parse(text: &str) -> Result<Options, Failure> {
         let message = error.message();
         let expected = message.rsplit(", expected ").next().unwrap_or_default();
         if message.starts_with("invalid type: string") && expected.contains("number") {
-            return failure.hint("write the number without quotes");
+            let given = message.split('"').nth(1).unwrap_or_default();
+            let is_number = given.parse::<u64>().is_ok();
+            return failure.hint(if is_number {
+                "write the number without quotes"
+            } else {
+                "write a number, without quotes and without a unit"
+            });
         }
         if message.starts_with("invalid type: string") && expected.contains("boolean") {
             return failure.hint("write true or false without quotes");
@@ -106,15 +112,15 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
         line,
         is_section,
     } = key;
+    let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
+    if let Some(instead) = only_a_flag(unknown) {
+        return Err(failure.hint(instead));
+    }
     if is_section {
         let text = format!("line {line}: `{unknown}` is a section, and the settings have none");
         return Err(
             Failure::usage(text).hint("write the settings without a line in brackets above them")
         );
-    }
-    let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
-    if let Some(instead) = only_a_flag(unknown) {
-        return Err(failure.hint(instead));
     }
     // As the variable of a setting is called, too.
     let plain = unknown.to_lowercase().replace('_', "-");
@@ -269,6 +275,10 @@ mod tests {
         }
         let quoted = parse("jobs = \"2\"").unwrap_err();
         assert_eq!(quoted.hints, ["write the number without quotes"]);
+        let unit = parse("memory-mib = \"2G\"").unwrap_err();
+        assert!(unit.hints[0].contains("without a unit"), "{unit:?}");
+        let set = parse("[set]\n\"time.timeZone\" = \"UTC\"").unwrap_err();
+        assert!(set.hints[0].starts_with("give --set"), "{set:?}");
         let failure = parse("compress = 'lzma'").unwrap_err();
         assert!(failure.to_string().contains("is not one of"), "{failure}");
         assert!(failure.hints.is_empty(), "{failure:?}");

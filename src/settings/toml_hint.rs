@@ -100,6 +100,9 @@ fn quoted(key: &str, value: &str) -> String {
         Err(error) if error.message().starts_with(WRITE_A_LIST) => {
             format!("the setting is a list of strings: {key} = [\"{value}\"]")
         }
+        Err(error) if error.message().contains("number") => {
+            "the value is a number, in digits".to_owned()
+        }
         Ok(_) | Err(_) => format!("a string is in quotes: {line}"),
     }
 }
@@ -120,6 +123,7 @@ mod tests {
             ("jobs =", "a value is missing"),
             ("format = iso", "a string is in quotes: format = \"iso\""),
             ("output = ./out", "output = \"./out\""),
+            ("cores = four", "the value is a number"),
             (
                 "substituters = https://a.example",
                 "substituters = [\"https://a.example\"]",

@@ -104,6 +104,15 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         let tip = format!("tip: {tip}");
         CliTest::new(words).exit_code(2).stderr(&tip).run();
     }
+    for (words, other) in [
+        (&["clone", "x"][..], "'clean'"),
+        (&["flake", "update"], "'flash'"),
+        (&["exec", "x"], "exec-with-parent"),
+        (&["init", "--force"], "`sdbuild build` takes"),
+    ] {
+        let told = CliTest::new(words).exit_code(2).run().stderr;
+        assert!(!told.contains(other), "{told}");
+    }
     // Another number is another board, and no slip.
     let board = CliTest::new(&["build", "--board", "rpi6"]);
     let board = board.exit_code(2).run();

@@ -1,10 +1,12 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 11] = [
+const COMMANDS: [(&[&str], &[&str]); 14] = [
     (&["burn", "dd", "write"], &["flash"]),
     (&["qemu", "run", "ssh", "start", "vm"], &["boot"]),
-    (&["test"], &["try", "boot"]),
+    (&["test"], &["check", "try", "boot"]),
+    (&["develop", "exec"], &["shell"]),
+    (&["install"], &["flash"]),
     (&["create", "new", "setup"], &["init"]),
     (&["image", "make", "rebuild"], &["build"]),
     (&["eval", "lint", "validate", "verify"], &["check"]),
@@ -14,20 +16,30 @@ const COMMANDS: [(&[&str], &[&str]); 11] = [
     ),
     (&["info", "show"], &["inspect"]),
     (
-        &["cleanup", "delete", "gc", "prune", "remove", "rm"],
+        &[
+            "cleanup",
+            "collect-garbage",
+            "delete",
+            "gc",
+            "prune",
+            "remove",
+            "rm",
+            "rmi",
+        ],
         &["clean"],
     ),
+    (&["flake"], &["lock", "check"]),
     (&["update", "upgrade"], &["lock"]),
     (&["config", "env"], &["settings"]),
 ];
 
 /// Long flags, without their dashes, with those of sdbuild.
-const FLAGS: [(&[&str], &str); 9] = [
+const FLAGS: [(&[&str], &str); 10] = [
     (
         &["dest", "dir", "out", "out-dir", "outdir", "output-dir"],
         "output",
     ),
-    (&["arch", "platform", "target"], "system"),
+    (&["arch", "platform"], "system"),
     (&["channel", "nixos", "nixos-version", "release"], "nixpkgs"),
     (&["host", "host-name", "name"], "hostname"),
     (&["image-format", "type"], "format"),
@@ -35,6 +47,7 @@ const FLAGS: [(&[&str], &str); 9] = [
     (&["key", "pubkey", "public-key"], "ssh-key"),
     (&["mem", "ram"], "memory"),
     (&["ssh"], "until-ssh"),
+    (&["force"], "yes"),
 ];
 
 /// The commands of sdbuild for what other programs call `name`; may be none.

@@ -95,7 +95,7 @@ fn an_unsupported_address_has_a_hint() {
         ("10.0.0.5:2375", "write DOCKER_HOST=tcp://10.0.0.5:2375"),
         (
             "localhost",
-            "leave DOCKER_HOST unset to use the engine of this machine",
+            "leave DOCKER_HOST unset to use the engine of this machine, Docker or Podman",
         ),
     ] {
         let failure = crate::common::failure::Failure::from(choose_host(address).unwrap_err());

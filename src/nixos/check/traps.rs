@@ -90,7 +90,7 @@ pub(super) const RULES: [Rule; 14] = [
             let net = &facts.network;
             let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
             (!any && !facts.container)
-                .then(|| "networking.useDHCP = false, and no interface has an address".into())
+                .then(|| "networking.useDHCP or networking.dhcpcd.enable is false, and no interface has an address".into())
         },
         why: "the machine is not in any network",
         add: &["networking.useDHCP = true;"],
@@ -190,7 +190,6 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
     let invalid = format!("users.users.{}.{option}", attribute(invalid));
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
-    let in_unknown_group = login::in_unknown_group(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
     let fill = |line: &&str| {
@@ -199,7 +198,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             .replace("{invalid}", &invalid)
             .replace("{admit}", &login::line_that_admits(facts))
             .replace("{locked out}", &attribute(locked_out))
-            .replace("{in unknown group}", &attribute(in_unknown_group))
+            .replace("{group}", &login::line_for_group(facts))
             .replace("{port}", &port)
             .replace("{release}", release)
             .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))
