@@ -13,7 +13,7 @@ mod shell;
 mod tips;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{ArgAction, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -63,21 +63,28 @@ impl Cli {
 
     /// The command whose help is in lines of `columns` columns.
     fn command_with_help_in(columns: usize) -> clap::Command {
-        // `--jobs -1` is a number that is too small, and not a flag `-1`.
-        let number = |arg: clap::Arg| {
-            let has_value = arg
-                .get_num_args()
-                .is_none_or(|count| count.max_values() > 0);
-            if arg.get_long().is_some() && arg.get_action().takes_values() && has_value {
-                arg.allow_negative_numbers(true)
-            } else {
-                arg
-            }
-        };
-        let command = Self::command().mut_subcommands(|sub| sub.mut_args(number));
+        let command = with_negative_numbers(Self::command());
         let command = command_groups::in_help_of(command, columns);
         help_layout::with_examples_in(command, columns)
     }
+}
+
+/// `command` whose numbers may be negative, with those of its subcommands: `--jobs -1` is a number that is too small, and not a
+/// flag `-1`.
+fn with_negative_numbers(command: clap::Command) -> clap::Command {
+    let numbers = ["N", "MIB", "SECONDS", "DAYS"];
+    let number = |arg: clap::Arg| {
+        let mut names = arg.get_value_names().unwrap_or_default().iter();
+        let is_number = names.any(|name| numbers.contains(&name.as_str()));
+        if is_number {
+            arg.allow_negative_numbers(true)
+        } else {
+            arg
+        }
+    };
+    command
+        .mut_args(number)
+        .mut_subcommands(with_negative_numbers)
 }
 
 const AFTER_SHORT_HELP: &str =
@@ -212,6 +219,11 @@ pub struct Build {
 }
 
 impl Build {
+    /// The argument without a flag: mostly a configuration.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
     /// The configuration and the settings, wherever the configuration was named.
     pub fn args(&self) -> BuildArgs {
         BuildArgs {

@@ -31,7 +31,7 @@ pub(super) fn with_useful_tip(
     } else if kind == ErrorKind::InvalidSubcommand {
         let name = text(&error, ContextKind::InvalidSubcommand).unwrap_or_default();
         error.remove(ContextKind::SuggestedSubcommand);
-        set_tips(&mut error, tips_for_command(command, &name));
+        set_tips(&mut error, tips_for_command(command, &name, words));
     }
     error
 }
@@ -74,6 +74,7 @@ fn explain_value(error: &mut clap::Error) {
     }
     let system = System::by_other_name(&value).filter(|_| flag.starts_with("--system"));
     if let Some(system) = system {
+        error.remove(ContextKind::SuggestedValue);
         set_tip(error, format!("did you mean {system}?"));
     }
     if is_board {
@@ -111,18 +112,34 @@ fn set_tips(error: &mut clap::Error, tips: Vec<String>) {
     error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
 }
 
-/// The tips for a command that does not exist. clap proposes any that looks similar, also one that removes data.
-fn tips_for_command(command: &Command, name: &str) -> Vec<String> {
-    let meant = other_names::commands(name).iter();
-    let meant: Vec<_> = meant.map(|name| described(command, name)).collect();
+/// The tips for the command `name` that does not exist, or is none of the command in front of it, such as `publish`. clap proposes
+/// any that looks similar, also one that removes data.
+fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<String> {
+    let before = words.iter().take_while(|word| *word != name);
+    let mut named = before.map(|word| command.find_subcommand(word));
+    // `help NAME` names the commands of sdbuild.
+    let has_own = |sub: &&Command| sub.has_subcommands() && sub.get_name() != "help";
+    let outer = named.find_map(|sub| sub.filter(has_own));
+    let meant = match outer {
+        Some(_) => Vec::new(),
+        None => other_names::commands(name)
+            .iter()
+            .map(|name| described(command, name))
+            .collect(),
+    };
     if !meant.is_empty() {
         return meant;
     }
-    let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    let subcommands = outer.unwrap_or(command).get_subcommands();
+    let visible = subcommands.filter(|sub| !sub.is_hide_set());
     let similar = nearest(name, visible.map(Command::get_name));
-    let tip = match similar.filter(|similar| is_slip(name, similar)) {
-        Some(similar) => format!("a similar subcommand exists: '{similar}'"),
-        None => "`sdbuild help` lists all commands".to_owned(),
+    let tip = match (similar.filter(|similar| is_slip(name, similar)), outer) {
+        (Some(similar), _) => format!("a similar subcommand exists: '{similar}'"),
+        (None, Some(outer)) => {
+            let outer = outer.get_name();
+            format!("`{} {outer} --help` lists its commands", command.get_name())
+        }
+        (None, None) => "`sdbuild help` lists all commands".to_owned(),
     };
     vec![tip]
 }

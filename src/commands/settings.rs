@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::common::failure::Failure;
-use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, SETTINGS_NAME, Setting};
+use crate::common::nearest::{is_typo, nearest};
+use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, Setting};
 use crate::ui::Ui;
 use crate::ui::layout::labelled;
 
@@ -17,7 +18,7 @@ const KEY_COLUMNS: usize = 26;
 /// Resolves the settings and writes them, or the one that is named, to standard output.
 pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failure> {
     let given = args.build.args();
-    let settings = match named(&given, env)? {
+    let settings = match named(args.build.path(), &given, env)? {
         Some(setting) => vec![setting],
         None => Build::resolve(&given, env)?.settings,
     };
@@ -31,37 +32,44 @@ pub fn run(args: &cli::Settings, env: &Environment, ui: &Ui) -> Result<(), Failu
         .try_for_each(|line| ui.result(line))
 }
 
-/// The setting whose name stands where a configuration would, if there is no such file.
-fn named(given: &BuildArgs, env: &Environment) -> Result<Option<Setting>, Failure> {
-    let path = given.config.config.as_deref().filter(|path| !path.exists());
-    let Some(word) = path.and_then(Path::to_str) else {
+/// The setting whose name `word` stands where a configuration would. `./jobs` is a path.
+fn named(
+    word: Option<&Path>,
+    given: &BuildArgs,
+    env: &Environment,
+) -> Result<Option<Setting>, Failure> {
+    let is_plain = |word: &&str| !word.contains(['/', '#', ':']) && !word.contains(".nix");
+    let Some(word) = word.and_then(Path::to_str).filter(is_plain) else {
         return Ok(None);
     };
+    let (name, value) = word.split_once('=').unzip();
+    let name = name.unwrap_or(word);
     let config = ConfigArgs {
         config: None,
         ..given.config.clone()
     };
-    let build = Build::resolve(
-        &BuildArgs {
-            config,
-            ..given.clone()
-        },
-        env,
-    )?;
-    let (name, value) = word.split_once('=').unzip();
-    let name = name.unwrap_or(word);
-    let mut settings = build.settings.into_iter();
-    let Some(setting) = settings.find(|setting| setting.key == name) else {
-        return Ok(None);
+    let of_directory = BuildArgs {
+        config,
+        ..given.clone()
     };
-    match value {
-        None => Ok(Some(setting)),
-        Some(_) => Err(Failure::usage(format!(
+    let settings = Build::resolve(&of_directory, env)?.settings;
+    let found = settings.iter().find(|setting| setting.key == name);
+    match (found, value) {
+        (Some(setting), None) => Ok(Some(setting.clone())),
+        (Some(_), Some(_)) => Err(Failure::usage(format!(
             "{word}: `sdbuild settings` shows settings and changes none"
         ))
-        .hint(format!(
-            "set {name} in {SETTINGS_NAME}, beside the configuration"
-        ))),
+        .hint("flags, variables and sdbuild.toml change them: docs/reference.md lists which")),
+        (None, _) if Path::new(word).exists() => Ok(None),
+        (None, _) => {
+            let failure =
+                Failure::usage(format!("there is no setting and no configuration {word}"));
+            let similar = nearest(name, settings.iter().map(|setting| setting.key));
+            Err(match similar.filter(|similar| is_typo(name, similar)) {
+                Some(similar) => failure.hint(format!("did you mean {similar}?")),
+                None => failure.hint("`sdbuild settings`, without a name, shows all settings"),
+            })
+        }
     }
 }
 

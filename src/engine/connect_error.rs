@@ -149,7 +149,7 @@ fn unsupported_hint(address: &str) -> String {
     if is_named && is_socket && !path.contains(['@', '~', '$', ':']) {
         return format!("write DOCKER_HOST=unix:///{}", path.trim_start_matches('/'));
     }
-    if ["localhost", "127.0.0.1", "docker", "podman", "default"].contains(&address) {
+    if ["localhost", "127.0.0.1", "podman", "default"].contains(&address) {
         return "leave DOCKER_HOST unset to use the engine of this machine, Docker or Podman"
             .to_owned();
     }
@@ -170,11 +170,16 @@ fn with_scheme(address: &str) -> Option<String> {
     {
         return None;
     }
-    let port = address.rsplit_once(':').map(|(_, port)| port);
+    // A single word may be the name of a Docker context, and what has several colons an address of IPv6.
+    if !address.contains(['.', '@', ':']) || address.matches(':').count() > 1 {
+        return None;
+    }
+    let port = address.split_once(':').map(|(_, port)| port);
     match port.map(str::parse::<u16>) {
-        Some(Ok(_)) if !address.contains('@') => Some(format!("tcp://{address}")),
+        Some(Ok(22)) | None => Some(format!("ssh://{address}")),
+        Some(Ok(_)) if address.contains('@') => Some(format!("ssh://{address}")),
+        Some(Ok(_)) => Some(format!("tcp://{address}")),
         Some(Err(_)) => None,
-        Some(Ok(_)) | None => Some(format!("ssh://{address}")),
     }
 }
 

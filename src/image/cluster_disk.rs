@@ -30,6 +30,9 @@ const HEADER_BYTES: usize = 512;
 /// Bytes of the largest cluster: QEMU's default for both. A larger one costs much to decompress for each read.
 const MAX_CLUSTER_BYTES: u64 = 64 << 10;
 
+/// Bytes of a disk for each byte of the file with its compressed clusters, of which a system has some three: more are not read.
+const MAX_RATIO: u64 = 8;
+
 /// Where the bytes of a cluster are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
@@ -92,7 +95,8 @@ pub fn disk_in(file: File, form: DiskForm, cancel: &Cancel) -> Result<Section, E
         let what = format!("a disk of {size} bytes in clusters of {cluster_bytes}");
         return Err(Error::unsupported(what));
     }
-    Ok(Section::held_in(len, disk, size, cancel))
+    let held = len.saturating_mul(MAX_RATIO);
+    Ok(Section::held_in(held, disk, size, cancel))
 }
 
 impl ClusterDisk {

@@ -72,7 +72,14 @@ fn disk(file: File, form: DiskForm, size: u64, cancel: &Cancel) -> Result<Sectio
     match form {
         // The metadata of a block device do not have its size.
         DiskForm::Raw | DiskForm::Cd => Ok(Section::whole(file, size, cancel)),
-        DiskForm::Qcow2 | DiskForm::Vmdk => disk_in(file, form, cancel),
+        DiskForm::Qcow2 | DiskForm::Vmdk if file.metadata()?.is_file() => {
+            disk_in(file, form, cancel)
+        }
+        // No machine starts from it.
+        DiskForm::Qcow2 | DiskForm::Vmdk => Err(Error::refused(format!(
+            "there is a {} file on the disk, in place of its content",
+            form.qemu_name()
+        ))),
     }
 }
 

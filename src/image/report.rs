@@ -38,7 +38,7 @@ pub struct RawSize {
 pub struct DiskReport {
     /// How the image holds it: `raw`, `qcow2` or `vmdk`.
     pub form: &'static str,
-    /// Its length in bytes, as a machine sees it.
+    /// Its length in bytes.
     pub size: u64,
 }
 

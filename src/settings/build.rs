@@ -114,8 +114,8 @@ impl Build {
         let given = &args.config;
         let override_inputs = override_inputs(&given.override_input, &here)?;
         let root = given.root.as_deref().map(|dir| absolute(dir, &here));
-        let ssh_key = given.ssh_key.as_deref().map(|path| here.join(path));
-        let ssh_key = ssh_key.as_deref().map(SshKey::read).transpose()?;
+        let ssh_key = given.ssh_key.as_deref();
+        let ssh_key = ssh_key.map(|path| SshKey::read(path, &here)).transpose()?;
         let login_key = args.login_key.as_ref().map(|path| here.join(path));
         let (mut s, source) = read_layers(args, env, &here)?;
         record_flags(args, ssh_key.as_ref(), &mut s);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::file::{NAME as SETTINGS_NAME, known_keys};
+use super::file::known_keys;
 use super::proxies::Proxies;
 use crate::common::aws_variables::AwsVariables;
 use crate::common::nearest::is_slip;
@@ -183,7 +183,7 @@ impl Environment {
             let not_read = format!("the environment variable {variable} is not read");
             let key = name.to_lowercase().replace('_', "-");
             if known_keys().is_ok_and(|keys| keys.contains(&key)) {
-                return Some(format!("{not_read}: set {key} in {SETTINGS_NAME}"));
+                return Some(format!("{not_read}: the setting {key} has none"));
             }
             let meant = NAMES.iter().find(|known| is_slip(name, known))?;
             Some(format!("{not_read}: did you mean {PREFIX}{meant}?"))
@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(
             told("SDBUILD_MEMORY_MIB"),
             [
-                "the environment variable SDBUILD_MEMORY_MIB is not read: set memory-mib in sdbuild.toml"
+                "the environment variable SDBUILD_MEMORY_MIB is not read: the setting memory-mib has none"
             ]
         );
         assert_eq!(

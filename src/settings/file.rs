@@ -112,15 +112,16 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
         line,
         is_section,
     } = key;
-    let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
-    if let Some(instead) = only_a_flag(unknown) {
-        return Err(failure.hint(instead));
-    }
-    if is_section {
+    // Options of NixOS are often given so.
+    if is_section && letters(unknown) != "set" {
         let text = format!("line {line}: `{unknown}` is a section, and the settings have none");
         return Err(
             Failure::usage(text).hint("write the settings without a line in brackets above them")
         );
+    }
+    let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
+    if let Some(instead) = only_a_flag(unknown) {
+        return Err(failure.hint(instead));
     }
     // As the variable of a setting is called, too.
     let plain = unknown.to_lowercase().replace('_', "-");

@@ -24,12 +24,13 @@ pub enum SshKey {
 }
 
 impl SshKey {
-    /// Reads the file to find out which of the two it is.
-    pub(super) fn read(path: &Path) -> Result<Self, Failure> {
-        if names_key(path) {
+    /// Reads the file `given`, relative to `here`, to find out which of the two it is.
+    pub(super) fn read(given: &Path, here: &Path) -> Result<Self, Failure> {
+        if is_key(given) {
             return Err(Failure::usage("--ssh-key takes a file, not the key itself")
                 .hint("give the .pub file, or add the key to users.users.root.openssh.authorizedKeys.keys"));
         }
+        let path = &here.join(given);
         let shown = path.display();
         let text =
             plain_file::read(path, MAX_KEY_BYTES).or_usage(format!("read the SSH key {shown}"));
@@ -88,19 +89,10 @@ impl SshKey {
     }
 }
 
-/// Whether `path` is a key, given in place of its file: its kind and a space begin a component.
-fn names_key(path: &Path) -> bool {
-    let begins = |kind: &str| {
-        let mut components = path.components();
-        let key = format!("{kind} ");
-        components.any(|component| {
-            component
-                .as_os_str()
-                .as_encoded_bytes()
-                .starts_with(key.as_bytes())
-        })
-    };
-    ssh_key::KEY_TYPES.iter().any(|kind| begins(kind)) && !path.exists()
+/// Whether `given` is a key in place of its file: it begins with a kind of keys and a space.
+fn is_key(given: &Path) -> bool {
+    let words = given.to_str().and_then(|text| text.split_once(' '));
+    words.is_some_and(|(kind, _)| ssh_key::KEY_TYPES.contains(&kind)) && !given.exists()
 }
 
 #[cfg(test)]
@@ -109,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_key_in_place_of_its_file_is_refused() {
-        let read = |text: &str| SshKey::read(&Path::new("/home/me").join(text)).unwrap_err();
+        let read = |text: &str| SshKey::read(Path::new(text), Path::new("/home/me")).unwrap_err();
         let refused = read("ssh-ed25519 AAAAC3Nza/C1lZDI1NTE5 me@pi").to_string();
         assert_eq!(refused, "--ssh-key takes a file, not the key itself");
         let refused = read("ssh-ed25519.pub").to_string();
@@ -126,16 +118,16 @@ mod tests {
         let line =
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
         std::fs::write(&public, format!("\n{line}\nssh-rsa AAAA other\n")).unwrap();
-        let key = SshKey::read(&public).unwrap();
+        let key = SshKey::read(&public, Path::new("/")).unwrap();
         assert_eq!((key.public(), key.private()), (Some(line), None));
         key.check_use(false).unwrap();
         std::fs::write(&private, "-----BEGIN OPENSSH PRIVATE KEY-----\n").unwrap();
         assert_eq!(key.private(), Some(private.clone()));
-        let key = SshKey::read(&private).unwrap();
+        let key = SshKey::read(&private, Path::new("/")).unwrap();
         assert_eq!((key.public(), key.private()), (None, Some(private)));
         key.check_use(true).unwrap();
         let refused = key.check_use(false).unwrap_err();
         assert!(refused.hints[0].contains(".pub"), "{refused:?}");
-        assert!(SshKey::read(&dir.path().join("none")).is_err());
+        assert!(SshKey::read(&dir.path().join("none"), Path::new("/")).is_err());
     }
 }

@@ -90,21 +90,27 @@ fn of_value(key: &str, value: &str) -> Option<String> {
     }
     let is_word = value.starts_with(|c: char| c.is_alphabetic() || "./~".contains(c));
     let is_plain = !value.contains(['"', '\'', '[', '#', ' ']);
-    (is_word && is_plain).then(|| quoted(key, value))
+    (is_word && is_plain).then(|| quoted(key, value)).flatten()
 }
 
 /// The hint to write the word `value` of the setting `key` in quotes, in a list if the setting is one.
-fn quoted(key: &str, value: &str) -> String {
+fn quoted(key: &str, value: &str) -> Option<String> {
     let line = format!("{key} = \"{value}\"");
-    match toml::from_str::<Options>(&line) {
-        Err(error) if error.message().starts_with(WRITE_A_LIST) => {
-            format!("the setting is a list of strings: {key} = [\"{value}\"]")
-        }
-        Err(error) if error.message().contains("number") => {
-            "the value is a number, in digits".to_owned()
-        }
-        Ok(_) | Err(_) => format!("a string is in quotes: {line}"),
+    let Err(error) = toml::from_str::<Options>(&line) else {
+        return Some(format!("a string is in quotes: {line}"));
+    };
+    let message = error.message();
+    if message.starts_with(WRITE_A_LIST) {
+        return Some(format!(
+            "the setting is a list of strings: {key} = [\"{value}\"]"
+        ));
     }
+    let expected = message.rsplit(", expected ").next()?;
+    if expected.contains("number") {
+        return Some("the value is a number, in digits".to_owned());
+    }
+    let is_switch = expected.contains("boolean");
+    is_switch.then(|| "the value is true or false".to_owned())
 }
 
 #[cfg(test)]
@@ -124,6 +130,8 @@ mod tests {
             ("format = iso", "a string is in quotes: format = \"iso\""),
             ("output = ./out", "output = \"./out\""),
             ("cores = four", "the value is a number"),
+            ("offline = enabled", "the value is true or false"),
+            ("compress = lzma", HOW_TO_WRITE),
             (
                 "substituters = https://a.example",
                 "substituters = [\"https://a.example\"]",

@@ -213,7 +213,12 @@ fn name_of_a_setting_shows_it_alone() {
     CliTest::new(&["settings", "jobs=2"])
         .exit_code(2)
         .stderr("jobs=2: `sdbuild settings` shows settings and changes none")
-        .stderr("hint: set jobs in sdbuild.toml")
+        .stderr("hint: flags, variables and sdbuild.toml change them")
+        .run();
+    CliTest::new(&["settings", "jbos"])
+        .exit_code(2)
+        .stderr("there is no setting and no configuration jbos")
+        .stderr("hint: did you mean jobs?")
         .run();
     // Before `init`, the settings of a directory can be read.
     CliTest::new(&["settings", "."]).exit_code(0).run();

@@ -86,6 +86,11 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         (&["burn"][..], "`sdbuild flash`: Write an image"),
         (&["run"], "`sdbuild boot`: Boot an image"),
         (&["list"], "`sdbuild status`: Show what sdbuild keeps"),
+        (&["publish", "lst"], "a similar subcommand exists: 'list'"),
+        (
+            &["publish", "rm"],
+            "`sdbuild publish --help` lists its commands",
+        ),
         (&["build", "--outdir", "x"], "did you mean --output?"),
         (&["boot", "--ssh"], "did you mean --until-ssh?"),
         (

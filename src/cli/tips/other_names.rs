@@ -1,7 +1,7 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 14] = [
+const COMMANDS: [(&[&str], &[&str]); 15] = [
     (&["burn", "dd", "write"], &["flash"]),
     (&["qemu", "run", "ssh", "start", "vm"], &["boot"]),
     (&["test"], &["check", "try", "boot"]),
@@ -9,10 +9,11 @@ const COMMANDS: [(&[&str], &[&str]); 14] = [
     (&["install"], &["flash"]),
     (&["create", "new", "setup"], &["init"]),
     (&["image", "make", "rebuild"], &["build"]),
-    (&["eval", "lint", "validate", "verify"], &["check"]),
+    (&["eval", "lint", "validate"], &["check"]),
+    (&["verify"], &["check", "inspect"]),
     (
         &["list", "ls", "ps", "df"],
-        &["status", "boards", "formats"],
+        &["status", "boards", "formats", "flash"],
     ),
     (&["info", "show"], &["inspect"]),
     (
@@ -34,20 +35,19 @@ const COMMANDS: [(&[&str], &[&str]); 14] = [
 ];
 
 /// Long flags, without their dashes, with those of sdbuild.
-const FLAGS: [(&[&str], &str); 10] = [
+const FLAGS: [(&[&str], &str); 9] = [
     (
-        &["dest", "dir", "out", "out-dir", "outdir", "output-dir"],
+        &["dest", "out", "out-dir", "outdir", "output-dir"],
         "output",
     ),
     (&["arch", "platform"], "system"),
     (&["channel", "nixos", "nixos-version", "release"], "nixpkgs"),
-    (&["host", "host-name", "name"], "hostname"),
+    (&["host-name", "name"], "hostname"),
     (&["image-format", "type"], "format"),
     (&["compression"], "compress"),
     (&["key", "pubkey", "public-key"], "ssh-key"),
     (&["mem", "ram"], "memory"),
     (&["ssh"], "until-ssh"),
-    (&["force"], "yes"),
 ];
 
 /// The commands of sdbuild for what other programs call `name`; may be none.

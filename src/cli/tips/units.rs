@@ -3,7 +3,11 @@
 /// Units of memory, in lower case, with their size in MiB. The decimal ones count as the binary ones, which users mean.
 const MEMORY: [(&[&str], u64); 2] = [(&["m", "mb", "mib"], 1), (&["g", "gb", "gib"], 1024)];
 /// Units of time with their length in seconds.
-const TIME: [(&[&str], u64); 3] = [(&["s", "sec"], 1), (&["m", "min"], 60), (&["h"], 3600)];
+const TIME: [(&[&str], u64); 3] = [
+    (&["s", "sec", "second", "seconds"], 1),
+    (&["m", "min", "mins", "minute", "minutes"], 60),
+    (&["h", "hour", "hours"], 3600),
+];
 
 /// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `--memory takes MiB: --memory 1024`.
 pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
@@ -17,7 +21,7 @@ pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let given = value.strip_prefix(digits)?.to_lowercase();
     let (_, size) = units.iter().find(|(names, _)| names.contains(&&*given))?;
     let number = digits.parse::<u64>().ok()?.checked_mul(*size)?;
-    Some(format!("{name} takes {unit}: {name} {number}"))
+    (number > 0).then(|| format!("{name} takes {unit}: {name} {number}"))
 }
 
 #[cfg(test)]
@@ -43,6 +47,7 @@ mod tests {
         }
         for (flag, value) in [
             ("--memory <MIB>", "5"),
+            ("--memory <MIB>", "0G"),
             ("--memory <MIB>", "many"),
             ("--memory <MIB>", "99999999999999999999G"),
             ("--timeout <SECONDS>", "5G"),

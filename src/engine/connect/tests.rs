@@ -63,6 +63,9 @@ fn an_unsupported_address_has_a_hint() {
         "ssh://me:secret@pi",
         "https://pi:2376",
         "npipe:////./pipe/x",
+        "colima",
+        "fe80::1",
+        "tcp:10.0.0.5:2375",
         "tcp://",
         "tcp:///var/run/docker.sock",
         "unix://x",
@@ -90,7 +93,7 @@ fn an_unsupported_address_has_a_hint() {
     }
     for (address, hint) in [
         ("pi@board", "write DOCKER_HOST=ssh://USER@board"),
-        ("pi", "write DOCKER_HOST=ssh://pi"),
+        ("pi:22", "write DOCKER_HOST=ssh://pi:22"),
         ("board.local", "write DOCKER_HOST=ssh://board.local"),
         ("10.0.0.5:2375", "write DOCKER_HOST=tcp://10.0.0.5:2375"),
         (

@@ -4,7 +4,6 @@ use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
 use super::ways_in::{administrators, admits, firewall_is_shut, refuses, way_in, who_gets_in};
-use crate::common::attribute_path;
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
 
@@ -156,8 +155,9 @@ pub(super) const RULES: [Rule; 14] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "the machine has no such group, so the user may do nothing by it",
-        add: &["{group}"],
+        why: "the machine has no such group, so the user may do nothing by it: the group of those who may use sudo is wheel, and that of a \
+              service exists only with the service, as docker with virtualisation.docker.enable",
+        add: &[],
     },
     Rule {
         id: "open-password",
@@ -299,29 +299,6 @@ fn private_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
     });
     let named: Vec<String> = named.collect();
     (!named.is_empty()).then(|| named.join(", "))
-}
-
-/// The line for the first group that does not exist: what is meant by its usual names, or what makes it.
-pub(super) fn line_for_group(facts: &ConfigFacts) -> String {
-    let unknown = facts.users.iter().find_map(|user| {
-        let group = user.unknown_groups.first()?;
-        Some((user.name.as_str(), group.as_str()))
-    });
-    let (user, group) = unknown.unwrap_or(("NAME", "NAME"));
-    let named = |name: &str| attribute_path::text(&[name.to_owned()]);
-    match group {
-        "admin" | "administrators" | "root" | "sudo" | "sudoers" => {
-            let user = named(user);
-            format!("users.users.{user}.extraGroups = [ \"wheel\" ]; # for sudo")
-        }
-        "docker" => "virtualisation.docker.enable = true;".to_owned(),
-        "libvirtd" => "virtualisation.libvirtd.enable = true;".to_owned(),
-        "networkmanager" => "networking.networkmanager.enable = true;".to_owned(),
-        _ => {
-            let group = named(group);
-            format!("users.groups.{group} = {{ }}; # if it is a group of your own")
-        }
-    }
 }
 
 /// The words of a Nix list of strings.

@@ -198,7 +198,6 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             .replace("{invalid}", &invalid)
             .replace("{admit}", &login::line_that_admits(facts))
             .replace("{locked out}", &attribute(locked_out))
-            .replace("{group}", &login::line_for_group(facts))
             .replace("{port}", &port)
             .replace("{release}", release)
             .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))

@@ -50,8 +50,9 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
 
 fn attribute_hint(name: &str) -> Option<String> {
     match name {
-        "ref" | "branch" | "tag" => Some(in_url("BRANCH", name)),
-        "rev" | "commit" => Some(in_url("COMMIT", name)),
+        "ref" | "branch" => Some(in_url(name, "BRANCH", "ref=BRANCH")),
+        "tag" => Some(in_url(name, "TAG", "ref=refs/tags/TAG")),
+        "rev" | "commit" => Some(in_url(name, "COMMIT", "rev=COMMIT")),
         "dir" => Some("dir is part of the URL: ?dir=DIRECTORY at its end".to_owned()),
         "owner" | "repo" => Some(
             "give the input its address as a URL: url = \"github:OWNER/REPOSITORY\";".to_owned(),
@@ -63,10 +64,10 @@ fn attribute_hint(name: &str) -> Option<String> {
     }
 }
 
-/// Where the attribute `name`, a branch or a commit, is in a URL.
-fn in_url(value: &str, name: &str) -> String {
+/// Where the attribute `name`, a `value` such as a branch, is in a URL; in one of git it is a `parameter`.
+fn in_url(name: &str, value: &str, parameter: &str) -> String {
     format!(
-        "{name} is part of the URL: github:OWNER/REPOSITORY/{value}, or ?{name}={value} at the end of a git+https: URL"
+        "{name} is part of the URL: github:OWNER/REPOSITORY/{value}, or ?{parameter} at the end of a git+https: URL"
     )
 }
 

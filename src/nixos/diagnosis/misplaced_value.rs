@@ -132,7 +132,7 @@ impl<'a> Misplaced<'a> {
             }
             Self::FunctionForModule => {
                 written?;
-                "a path is enough: imports = [ ./FILE.nix ]; a function and its argument are one element only in parentheses"
+                "a function and its arguments are one element only in parentheses: (import ./FILE.nix …); without import, the path of a module is enough"
                     .to_owned()
             }
             Self::ListForSet => {

@@ -59,7 +59,7 @@ pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
     })
 }
 
-/// Each function `import` that is an element of a list, where its argument is the next element.
+/// Each function `import` that is an element of a list, and so is not called.
 pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
     all(text, |node| {
         let is_element = node

@@ -88,22 +88,32 @@ pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
     inputs
 }
 
-/// The first input of the `flake.nix` with this text that follows one that the flake does not have, and what it follows.
+/// The first input of the `flake.nix` with this text that follows one that the flake does not have, and what it follows; `None` also
+/// where not all inputs are plain. Inputs of inputs are left to Nix, which ignores those that do not exist.
 pub(super) fn follows_nothing(text: &str) -> Option<(String, String)> {
-    let known = declared_inputs(text);
+    let known = all_declared_inputs(text)?;
     let mut values = plain_values(text).into_iter();
     values.find_map(|(path, target)| match path.as_slice() {
-        // An empty text removes the input.
-        ["inputs", inner @ .., "follows"] if !target.is_empty() => {
-            // `a/b` is the input b of the input a.
-            let first = target.split('/').next()?;
-            // An input of an input is named as in messages of Nix: hw/nixpkgs.
-            let name = inner.iter().filter(|part| **part != "inputs");
-            let name = name.copied().collect::<Vec<_>>().join("/");
-            (!known.contains(first)).then(|| (name, target.to_owned()))
+        ["inputs", name, "follows"] => {
+            // `a/b` is the input b of the input a; nothing removes the input.
+            let first = target.split('/').find(|part| !part.is_empty())?;
+            (!known.contains(first)).then(|| ((*name).to_owned(), target.to_owned()))
         }
         _ => None,
     })
+}
+
+/// Its [`declared_inputs`], if both its inputs and the arguments of its outputs are written plainly.
+fn all_declared_inputs(text: &str) -> Option<BTreeSet<String>> {
+    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
+        .filter(|(kind, _)| !kind.is_trivia())
+        .collect();
+    let found = attributes(&tokens);
+    let mut sets = found.iter().filter(|(path, _)| path == &["inputs"]);
+    let names = InputNames::read(text);
+    let is_plain = sets.all(|(_, value)| !attributes(value).is_empty());
+    let has_arguments = !names.arguments.is_empty() || names.all.is_some();
+    (is_plain && has_arguments).then(|| declared_inputs(text))
 }
 
 /// The attributes of the `flake.nix` with this text that are plain text, or true or false, in the order of their paths.
@@ -289,15 +299,25 @@ mod tests {
         };
         let pair = |name: &str, target: &str| Some((name.to_owned(), target.to_owned()));
         assert_eq!(found("a.url = \"x\"; b.follows = \"c\";"), pair("b", "c"));
-        let nested = "a.url = \"x\"; b = { url = \"y\"; inputs.a.follows = \"n/m\"; };";
-        assert_eq!(found(nested), pair("b/a", "n/m"));
+        assert_eq!(
+            found("a.url = \"x\"; b.follows = \"n/m\";"),
+            pair("b", "n/m")
+        );
         for fine in [
+            "a.url = \"x\"; b = { url = \"y\"; inputs.a.follows = \"n\"; };",
+            "a.url = \"x\"; b.follows = \"/a\";",
             "a.url = \"x\"; b.follows = \"a\";",
             "a.url = \"x\"; b.follows = \"a/c\";",
             "a.url = \"x\"; b.follows = \"implicit\";",
             "a.url = \"x\"; a.inputs.b.follows = \"\";",
         ] {
             assert_eq!(found(fine), None, "{fine}");
+        }
+        for text in [
+            "{ inputs = rec { a.url = \"x\"; }; inputs.b.follows = \"a\"; outputs = { self, a }: { }; }",
+            "{ inputs.b.follows = \"a\"; outputs = ({ self, a }: { }); }",
+        ] {
+            assert_eq!(follows_nothing(text), None, "{text}");
         }
     }
 

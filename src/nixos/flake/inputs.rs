@@ -157,7 +157,8 @@ impl Flake {
         let Some((name, target)) = follows_nothing(&text) else {
             return Ok(());
         };
-        let first = target.split('/').next().unwrap_or_default();
+        let mut parts = target.split('/');
+        let first = parts.find(|part| !part.is_empty()).unwrap_or_default();
         let declared = declared_inputs(&text);
         let failure = Failure::usage(format!(
             "the input {name} in flake.nix follows {target}, and the flake has no input {first}"

@@ -186,24 +186,3 @@ fn a_refused_login_is_explained_by_its_setting() {
         );
     }
 }
-
-#[test]
-fn the_line_for_a_group_fits_its_name() {
-    for (group, line) in [
-        (
-            "sudo",
-            "users.users.pi.extraGroups = [ \"wheel\" ]; # for sudo",
-        ),
-        ("docker", "virtualisation.docker.enable = true;"),
-        (
-            "dokcer",
-            "users.groups.dokcer = { }; # if it is a group of your own",
-        ),
-    ] {
-        let mut pi = user("pi", &[KEY], "none");
-        pi["unknown_groups"] = json!([group]);
-        let facts = with(&[("/users", json!([user("root", &[KEY], "none"), pi]))]);
-        let found = findings(&facts, "aarch64-linux", None);
-        assert_eq!(found[0].add, [line]);
-    }
-}

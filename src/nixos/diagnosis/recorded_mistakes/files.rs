@@ -174,7 +174,7 @@ fn a_function_in_a_list_of_modules_is_found() {
     assert_hint(
         &failure,
         "cannot coerce a set to a string",
-        "pi/c.nix:3: a path is enough: imports = [ ./FILE.nix ]",
+        "pi/c.nix:3: a function and its arguments are one element only in parentheses",
     );
     assert!(failure.log_tail[1].starts_with("3|"), "{failure:?}");
 }
