@@ -3,8 +3,10 @@
 //! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
 
 mod board;
+mod disks;
 mod facts;
 mod login;
+mod network;
 mod rule;
 #[cfg(test)]
 pub(super) mod tests;

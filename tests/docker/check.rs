@@ -50,7 +50,7 @@ fn check_reports_every_finding() {
         ids(&checked),
         [
             "assertion",
-            "console-is-open",
+            "autologin",
             "firewall",
             "key-is-none",
             "locale",
@@ -169,6 +169,44 @@ fn wireless_without_a_network_is_found() {
     let bare = "{ networking.wireless.enable = true; system.stateVersion = \"26.05\"; }";
     let checked = check(&user, "wireless.nix", bare).assert_exit_code(6);
     assert!(ids(&checked).contains(&"wireless".to_owned()));
+}
+
+/// What would keep a machine from starting or from the network, in a configuration that builds.
+#[test]
+fn disks_and_addresses_that_do_not_fit_are_found() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let found = |more: &str| {
+        let text = format!(
+            "{{ lib, ... }}: {{\n  {IMAGE}\n  services.openssh.enable = true;\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n  {more}\n}}\n"
+        );
+        ids(&check(&user, "pi.nix", &text))
+    };
+    let version = "system.stateVersion = \"26.05\";";
+    let two_disks = format!(
+        "{version} fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/nixos\";\n  \
+         fileSystems.\"/data\" = {{ device = \"/dev/sda1\"; fsType = \"ext4\"; }};"
+    );
+    assert_eq!(found(&two_disks), ["needed-disk", "other-root"]);
+    let one_disk = "system.stateVersion = \"27.11\"; fileSystems.\"/\".device = lib.mkForce \"/dev/sda2\";\n  \
+                    fileSystems.\"/data\" = { device = \"/dev/sda1\"; options = [ \"nofail\" ]; };";
+    assert_eq!(found(one_disk), ["numbered-root", "other-state-version"]);
+    let address = "networking.interfaces.eth0.ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength = 24; } ];";
+    let fixed = format!(
+        "{version} networking.hostName = \"my_pi\"; services.getty.autologinUser = \"root\"; {address}"
+    );
+    assert_eq!(
+        found(&fixed),
+        ["autologin", "host-name", "no-gateway", "no-name-server"]
+    );
+    let complete = format!(
+        "{version} networking.defaultGateway = \"192.168.1.1\"; networking.nameservers = [ \"192.168.1.1\" ]; {address}"
+    );
+    assert_eq!(found(&complete), [""; 0]);
 }
 
 #[test]

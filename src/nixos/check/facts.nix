@@ -78,7 +78,7 @@ let
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ]);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
   };
-  groups = map (group: group.name or null) (list (config.users.groups or { }));
+  groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users and users with an SSH key: NixOS has dozens of system users besides.
   isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || user.openssh.authorizedKeys.keys or [ ] != [ ]);
@@ -97,7 +97,10 @@ let
   wall = networking.firewall or { };
   walls = [ wall ] ++ list (wall.interfaces or { });
 
-  addressed = interface: (interface.useDHCP or null) == true || (interface.ipv4.addresses or [ ]) != [ ] || (interface.ipv6.addresses or [ ]) != [ ];
+  asks = interface: (interface.useDHCP or null) == true;
+  isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
+  addressed = interface: asks interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
+  interfaces = list (networking.interfaces or { });
   wireless = networking.wireless or { };
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
@@ -107,6 +110,9 @@ let
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
   isLoader = name: tryOr false ((config.boot.loader.${name}.enable or false) == true);
   root = config.fileSystems."/" or null;
+  # At the start systemd waits for the others, and starts nothing else without them.
+  mayBeMissing = fs: any (option: elem option [ "nofail" "noauto" "x-systemd.automount" ]) (fs.options or [ ]);
+  fileSystem = path: (fs: { inherit path; device = fs.device or null; is_needed = !mayBeMissing fs; }) config.fileSystems.${path};
   sd = config.sdImage or { };
   # The names of files in shell commands, and of programs that install files. Longer words are not paths.
   separators = [ "\n" "\t" "\"" "'" ";" ")" ];
@@ -138,8 +144,12 @@ let
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;
     root = if root == null then null else { device = root.device or null; grows = root.autoResize or false; };
+    file_systems = map fileSystem (builtins.attrNames config.fileSystems);
+    host_name = networking.hostName or null;
     users = map login (filter isLoginUser (list config.users.users));
     autologin = (config.services.getty or { }).autologinUser or null;
+    installer = any (file: builtins.match ".*/installation-device[.]nix" (toString file) != null) ((options.services.getty or { }).autologinUser.files or [ ]);
+    inherit groups;
     ssh = {
       enable = ssh.enable or false;
       ports = ssh.ports or [ 22 ];
@@ -158,7 +168,13 @@ let
     };
     network = {
       dhcp = (networking.useDHCP or true) && ((networking.dhcpcd or { }).enable or true || networking.useNetworkd or false);
-      interfaces = any addressed (list (networking.interfaces or { }));
+      interfaces = any addressed interfaces;
+      interface_dhcp = any asks interfaces;
+      fixed = any isFixed interfaces;
+      gateway =
+        !elem (networking.defaultGateway or null) [ null { } ]
+        || any (interface: (interface.ipv4.routes or [ ]) != [ ]) interfaces;
+      name_server = (networking.nameservers or [ ]) != [ ] || (config.services.resolved or { }).enable or false;
       networkd = (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { };
       manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
       wireless = wireless.enable or false;
@@ -173,13 +189,16 @@ let
     };
     sd = {
       grows = sd.expandOnBoot or null;
+      root_label = sd.rootVolumeLabel or null;
+      root_uuid = sd.rootPartitionUUID or null;
+      firmware_label = sd.firmwarePartitionName or null;
       firmware_mib = sd.firmwareSize or null;
       offset_mib = sd.firmwarePartitionOffset or null;
       firmware_files = filesOf "populateFirmwareCommands";
       written_files = filesOf "postBuildCommands";
     };
     # Set by the configuration; an option's default has priority 1500.
-    state_version = (version.highestPrio or 100) < 1500;
+    state_version = if (version.highestPrio or 100) < 1500 then config.system.stateVersion else null;
     time_zone = (config.time or { }).timeZone or null;
     locale = (config.i18n or { }).defaultLocale or null;
     sudo = {

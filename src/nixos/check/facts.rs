@@ -27,10 +27,18 @@ pub struct ConfigFacts {
     pub loaders: Vec<String>,
     /// The root file system.
     pub root: Option<RootFacts>,
+    /// All file systems of disks.
+    pub file_systems: Vec<FileSystemFacts>,
+    /// The machine's name, `networking.hostName`.
+    pub host_name: Option<String>,
     /// Root, normal users and users with an SSH key.
     pub users: Vec<UserFacts>,
     /// The user who is logged in at the console automatically.
     pub autologin: Option<String>,
+    /// Whether that is because nixpkgs' module for installers is imported.
+    pub installer: bool,
+    /// The names of all groups.
+    pub groups: Vec<String>,
     /// The SSH server.
     pub ssh: SshFacts,
     /// The firewall.
@@ -39,8 +47,8 @@ pub struct ConfigFacts {
     pub network: NetworkFacts,
     /// The image.
     pub sd: SdImageFacts,
-    /// Whether `system.stateVersion` is set.
-    pub state_version: bool,
+    /// `system.stateVersion`, if the configuration sets it.
+    pub state_version: Option<String>,
     /// `time.timeZone`.
     pub time_zone: Option<String>,
     /// `i18n.defaultLocale`.
@@ -58,6 +66,17 @@ pub struct RootFacts {
     pub device: Option<String>,
     /// Whether it grows into its partition.
     pub grows: bool,
+}
+
+/// A file system.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct FileSystemFacts {
+    /// Where it is mounted.
+    pub path: String,
+    /// The mounted device.
+    pub device: Option<String>,
+    /// Whether the machine does not start without it.
+    pub is_needed: bool,
 }
 
 /// A user who may log in.
@@ -146,6 +165,14 @@ pub struct NetworkFacts {
     pub dhcp: bool,
     /// A configured interface uses DHCP or has an address.
     pub interfaces: bool,
+    /// A configured interface uses DHCP.
+    pub interface_dhcp: bool,
+    /// A configured interface has an IPv4 address.
+    pub fixed: bool,
+    /// There is a default gateway, or a route of an interface.
+    pub gateway: bool,
+    /// There is a name server, or systemd-resolved, which has some.
+    pub name_server: bool,
     /// systemd-networkd is enabled and has a network.
     pub networkd: bool,
     /// `NetworkManager` or `ConnMan` is enabled.
@@ -167,6 +194,12 @@ pub struct NetworkFacts {
 pub struct SdImageFacts {
     /// Whether the root file system is grown to the size of the card.
     pub grows: Option<bool>,
+    /// The label of the root file system.
+    pub root_label: Option<String>,
+    /// The UUID of the root file system, if it is set.
+    pub root_uuid: Option<String>,
+    /// The label of the firmware partition.
+    pub firmware_label: Option<String>,
     /// Size of the firmware partition in MiB.
     pub firmware_mib: Option<u64>,
     /// Where the firmware partition begins, in MiB.

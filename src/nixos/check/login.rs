@@ -4,13 +4,14 @@ use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
 use super::ways_in::{administrators, admits, firewall_is_shut, refuses, way_in, who_gets_in};
+use crate::common::nearest::similar_names;
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
 
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 14] = [
+pub(super) const RULES: [Rule; 15] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -117,14 +118,18 @@ pub(super) const RULES: [Rule; 14] = [
     Rule {
         id: "console-is-open",
         severity: Severity::Note,
-        is: |facts, _| {
-            let user = facts.autologin.as_ref()?;
-            Some(format!("services.getty.autologinUser = \"{user}\""))
-        },
+        is: |facts, _| facts.installer.then(|| autologin(facts))?,
         why: "anyone with a keyboard is logged in without a password, as on an installer",
         add: &[
             "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]; # not …-installer.nix",
         ],
+    },
+    Rule {
+        id: "autologin",
+        severity: Severity::Note,
+        is: |facts, _| (!facts.installer).then(|| autologin(facts))?,
+        why: "anyone with a keyboard is logged in without a password",
+        add: &["services.getty.autologinUser = null;"],
     },
     Rule {
         id: "no-admin",
@@ -149,8 +154,13 @@ pub(super) const RULES: [Rule; 14] = [
             let named = users
                 .filter(|user| !user.unknown_groups.is_empty())
                 .map(|user| {
-                    let groups = quoted(user.unknown_groups.iter().map(String::as_str));
-                    format!("users.users.{}.extraGroups has {groups}", user.name)
+                    let groups = user.unknown_groups.iter();
+                    let groups: Vec<_> = groups.map(|name| unknown_group(facts, name)).collect();
+                    format!(
+                        "users.users.{}.extraGroups has {}",
+                        user.name,
+                        groups.join(" ")
+                    )
                 });
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
@@ -274,6 +284,18 @@ fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {
         ..user.clone()
     };
     facts.ssh.enable && way_in(facts, &without_keys).is_ok()
+}
+
+fn autologin(facts: &ConfigFacts) -> Option<String> {
+    let user = facts.autologin.as_deref()?;
+    Some(format!("services.getty.autologinUser = \"{user}\""))
+}
+
+/// A group that does not exist, and those that may be meant.
+fn unknown_group(facts: &ConfigFacts, name: &str) -> String {
+    let similar = similar_names(name, facts.groups.iter().map(String::as_str));
+    let meant = similar.map(|meant| format!(" ({meant} may be meant)"));
+    format!("\"{name}\"{}", meant.unwrap_or_default())
 }
 
 fn broken_keys(facts: &ConfigFacts) -> Option<String> {

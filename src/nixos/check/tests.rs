@@ -12,22 +12,30 @@ fn good() -> Value {
         "assertions": [], "warnings": [], "image": true, "card": true, "container": false, "release": "26.05",
         "system": "aarch64-linux", "loaders": ["generic-extlinux-compatible"],
         "root": { "device": "/dev/disk/by-label/NIXOS_SD", "grows": false },
+        "file_systems": [
+            disk("/", "/dev/disk/by-label/NIXOS_SD", true),
+            disk("/boot/firmware", "/dev/disk/by-label/FIRMWARE", true),
+            disk("/srv", "/dev/sda1", false),
+            disk("/tmp", "tmpfs", true),
+        ],
+        "host_name": "pi",
         "users": [user("root", &[KEY], "none")],
-        "autologin": null,
+        "autologin": null, "installer": false, "groups": ["wheel", "users", "video"],
         "ssh": {
             "enable": true, "ports": [22], "root": "prohibit-password", "passwords": false,
             "keyboard": false, "keys": null, "allowed": null, "denied": null,
         },
         "firewall": { "enable": true, "admitted": [22], "trusts": false },
         "network": {
-            "dhcp": true, "interfaces": false, "networkd": false, "manager": false,
+            "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": false, "gateway": false,
+            "name_server": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
         },
         "sd": {
-            "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
+            "root_label": "NIXOS_SD", "root_uuid": null, "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
             "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
         },
-        "state_version": true, "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
+        "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "users": [], "groups": [], "other": false },
         "private_keys": [],
     })
@@ -53,9 +61,14 @@ pub(in crate::nixos) fn traced_line(changes: &[(&str, Value)]) -> String {
     format!("@nix {message}")
 }
 
+/// The ids of what is found in the good facts with `changes`.
 pub(super) fn found(changes: &[(&str, Value)]) -> Vec<&'static str> {
     let found = findings(&with(changes), "aarch64-linux", None);
     found.into_iter().map(|finding| finding.id).collect()
+}
+
+fn disk(path: &str, device: &str, is_needed: bool) -> Value {
+    json!({ "path": path, "device": device, "is_needed": is_needed })
 }
 
 pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
@@ -88,7 +101,7 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
     let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=";
     let mut no_group = user("root", &[KEY], "none");
     no_group["unknown_groups"] = json!(["sudo", "docker"]);
-    let table: [(&str, &[(&str, Value)]); 26] = [
+    let table: [(&str, &[(&str, Value)]); 27] = [
         ("no-image", &[("/image", json!(false))]),
         ("wrong-system", &[("/system", json!("x86_64-linux"))]),
         ("no-boot-loader", &[("/loaders", json!([]))]),
@@ -113,8 +126,12 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
             ],
         ),
         ("unknown-group", &[("/users", json!([no_group]))]),
-        ("console-is-open", &[("/autologin", json!("nixos"))]),
-        ("state-version", &[("/state_version", json!(false))]),
+        ("autologin", &[("/autologin", json!("nixos"))]),
+        (
+            "console-is-open",
+            &[("/autologin", json!("nixos")), ("/installer", json!(true))],
+        ),
+        ("state-version", &[("/state_version", Value::Null)]),
         ("assertion", &[("/assertions", json!(["no"]))]),
         ("time-zone", &[("/time_zone", json!("Europe/Berln"))]),
         ("locale", &[("/locale", json!("xx_YY.UTF-8"))]),
@@ -141,9 +158,25 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
 }
 
 #[test]
+fn a_group_that_may_be_meant_is_named() {
+    let mut ann = user("ann", &[KEY], "none");
+    ann["unknown_groups"] = json!(["whel", "docker"]);
+    let root = user("root", &[KEY], "none");
+    let found = findings(
+        &with(&[("/users", json!([root, ann]))]),
+        "aarch64-linux",
+        None,
+    );
+    assert_eq!(
+        found[0].is,
+        "users.users.ann.extraGroups has \"whel\" (wheel may be meant) \"docker\""
+    );
+}
+
+#[test]
 fn every_rule_is_documented() {
     let page = include_str!("../../../docs/errors.md");
-    for rule in traps::RULES.iter().chain(&login::RULES) {
+    for rule in traps::all_rules() {
         let id = rule.id;
         assert!(page.contains(&format!("| `{id}` |")), "{id}");
     }
@@ -153,6 +186,17 @@ fn every_rule_is_documented() {
 #[test]
 fn the_line_to_add_has_what_was_meant() {
     for (path, value, line) in [
+        ("/host_name", "my_pi", "networking.hostName = \"my-pi\";"),
+        (
+            "/state_version",
+            "26.11",
+            "system.stateVersion = \"26.05\";",
+        ),
+        (
+            "/state_version",
+            "latest",
+            "system.stateVersion = \"26.05\";",
+        ),
         ("/locale", "de_DE", "i18n.defaultLocale = \"de_DE.UTF-8\";"),
         ("/locale", "xx_YY", "i18n.defaultLocale = \"en_US.UTF-8\";"),
         (
@@ -168,7 +212,12 @@ fn the_line_to_add_has_what_was_meant() {
 
 #[test]
 fn similar_settings_that_are_fine_are_not_reported() {
-    let fine: [&[(&str, Value)]; 11] = [
+    let fine: [&[(&str, Value)]; 13] = [
+        &[("/state_version", json!("26.05"))],
+        &[
+            ("/state_version", json!("24.11")),
+            ("/release", json!("26.05.20260601")),
+        ],
         &[("/locale", json!("C.UTF-8"))],
         &[("/locale", json!("de_DE.ISO-8859-1"))],
         &[("/ssh/passwords", json!(true))],
@@ -213,7 +262,7 @@ fn similar_settings_that_are_fine_are_not_reported() {
 #[test]
 fn lines_are_filled_in_and_traps_come_first() {
     let facts = with(&[
-        ("/state_version", json!(false)),
+        ("/state_version", Value::Null),
         ("/system", json!("x86_64-linux")),
         ("/ssh/ports", json!([2222])),
         ("/firewall/admitted", json!([])),
@@ -246,7 +295,7 @@ fn a_build_warns_of_what_locks_out_or_fails_later() {
     let quoted = r#"@nix {"action":"msg","msg":"error: x\n 31| builtins.trace \"sdbuild: facts: ${facts.value}\" value"}"#;
     assert!(!is_trace(quoted));
     assert_eq!(told(&[]), [""; 0]);
-    assert_eq!(told(&[("/state_version", json!(false))]), [""; 0]);
+    assert_eq!(told(&[("/state_version", Value::Null)]), [""; 0]);
     let off = told(&[("/ssh/enable", json!(false))]);
     assert!(
         off[0].contains("services.openssh.enable = false"),

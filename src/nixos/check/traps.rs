@@ -2,14 +2,11 @@
 
 use super::facts::ConfigFacts;
 use super::rule::Rule;
-use super::{Finding, Severity, board, login};
+use super::{Finding, Severity, board, disks, login, network};
 use crate::common::board::Board;
 use crate::common::{attribute_path, locale, time_zone};
 
-/// Size of a firmware partition in MiB that has room for the firmware of nixpkgs' image (nearly 30 MiB).
-const MIN_FIRMWARE_MIB: u64 = 30;
-
-pub(super) const RULES: [Rule; 14] = [
+const RULES: [Rule; 8] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -50,80 +47,27 @@ pub(super) const RULES: [Rule; 14] = [
         ],
     },
     Rule {
-        id: "no-root",
-        severity: Severity::Trap,
-        is: |facts, _| {
-            (facts.card && facts.root.is_none()).then(|| "fileSystems.\"/\" is not set".into())
-        },
-        why: "the first stage of the boot finds no root file system",
-        add: &[
-            "fileSystems.\"/\" = { device = \"/dev/disk/by-label/NIXOS_SD\"; fsType = \"ext4\"; };",
-        ],
-    },
-    Rule {
-        id: "small-root",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let grows = facts.root.as_ref().is_some_and(|root| root.grows);
-            (facts.sd.grows == Some(false) && !grows).then(|| "sdImage.expandOnBoot = false".into())
-        },
-        why: "the root file system keeps the size that it has in the image, however large the card is",
-        add: &["sdImage.expandOnBoot = true;"],
-    },
-    Rule {
-        id: "small-firmware",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let size = facts
-                .sd
-                .firmware_mib
-                .filter(|mib| *mib < MIN_FIRMWARE_MIB)?;
-            Some(format!("sdImage.firmwareSize = {size}"))
-        },
-        why: "the firmware of nixpkgs' image for Raspberry Pis does not fit",
-        add: &["sdImage.firmwareSize = 30;"],
-    },
-    Rule {
-        id: "no-network",
-        severity: Severity::Trap,
-        is: |facts, _| {
-            let net = &facts.network;
-            let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
-            (!any && !facts.container)
-                .then(|| "networking.useDHCP or networking.dhcpcd.enable is false, and no interface has an address".into())
-        },
-        why: "the machine is not in any network",
-        add: &["networking.useDHCP = true;"],
-    },
-    Rule {
-        id: "wireless",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let net = &facts.network;
-            let has_network = net.networks > 0 || net.elsewhere || net.manager || net.iwd;
-            (net.wireless && !has_network).then(|| {
-                "networking.wireless.enable = true, networking.wireless.networks = { }".into()
-            })
-        },
-        why: "it joins no network, so the machine is reachable by cable only",
-        add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
-    },
-    Rule {
-        id: "wireless-off",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let net = &facts.network;
-            let is_off = net.networks > 0 && !net.wireless;
-            is_off.then(|| "networking.wireless.networks without networking.wireless.enable".into())
-        },
-        why: "only wpa_supplicant reads them, and it is off: neither NetworkManager nor iwd joins these networks",
-        add: &["networking.wireless.enable = true; # in place of NetworkManager and iwd"],
-    },
-    Rule {
         id: "state-version",
         severity: Severity::Note,
-        is: |facts, _| (!facts.state_version).then(|| "system.stateVersion is not set".into()),
+        is: |facts, _| {
+            facts
+                .state_version
+                .is_none()
+                .then(|| "system.stateVersion is not set".into())
+        },
         why: "the next upgrade may treat this machine's data as that of a newer release",
+        add: &["system.stateVersion = \"{release}\";"],
+    },
+    Rule {
+        id: "other-state-version",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let version = facts.state_version.as_deref()?;
+            let latest = release_number(facts.release.as_deref()?)?;
+            let is_none = release_number(version).is_none_or(|number| number > latest);
+            is_none.then(|| format!("system.stateVersion = \"{version}\""))
+        },
+        why: "it is the release with which this machine is installed first, so none that is newer than nixpkgs: later upgrades of its data would be left out",
         add: &["system.stateVersion = \"{release}\";"],
     },
     Rule {
@@ -161,22 +105,6 @@ pub(super) const RULES: [Rule; 14] = [
         why: "glibc has no such locale, so the build of the locales fails",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
-    Rule {
-        id: "open-passphrase",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let named = facts.network.open_passphrases.iter();
-            let named = named.map(|name| format!("networking.wireless.networks.\"{name}\".psk"));
-            let named: Vec<String> = named.collect();
-            (!named.is_empty()).then(|| named.join(", "))
-        },
-        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
-              pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
-        add: &[
-            "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",
-            "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
-        ],
-    },
 ];
 
 /// The mistakes in `facts` for an image of `system` (`aarch64-linux`), and for `board`, if it is for one in particular; traps first.
@@ -192,6 +120,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
+    let host_name = network::valid_host_name(facts);
     let fill = |line: &&str| {
         line.replace("{system}", system)
             .replace("{stored}", &attribute(stored))
@@ -202,9 +131,14 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             .replace("{release}", release)
             .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))
             .replace("{locale}", locale.unwrap_or("en_US.UTF-8"))
+            .replace("{host name}", host_name.as_deref().unwrap_or("nixos"))
+            .replace("{root label}", disks::root_label(facts))
+            .replace(
+                "{needed disk}",
+                disks::needed_disk(facts).unwrap_or("/data"),
+            )
     };
-    let rules = RULES.iter().chain(&login::RULES);
-    let found = rules.filter_map(|rule| {
+    let found = all_rules().filter_map(|rule| {
         Some(Finding {
             id: rule.id,
             severity: rule.severity,
@@ -221,6 +155,21 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     );
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
     all
+}
+
+/// The rules for every board.
+pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
+    let subjects: [&[Rule]; 4] = [&RULES, &disks::RULES, &network::RULES, &login::RULES];
+    subjects.into_iter().flatten()
+}
+
+/// The number of a release of NixOS: of `26.05`, and of `26.05.20260601`.
+fn release_number(text: &str) -> Option<(u16, u16)> {
+    let mut parts = text.split('.');
+    let (year, month) = (parts.next()?, parts.next()?);
+    let is_complete = year.len() == 2 && month.len() == 2;
+    let number = (year.parse().ok()?, month.parse().ok()?);
+    is_complete.then_some(number)
 }
 
 /// The configuration's own failed assertions, at which a build stops, and warnings.

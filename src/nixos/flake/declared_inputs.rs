@@ -19,9 +19,7 @@ pub(super) fn declared_inputs(text: &str) -> BTreeSet<String> {
 
 /// The names of the attributes of the `flake.nix` with this text, such as `outputs`.
 pub(in crate::nixos) fn attribute_names(text: &str) -> BTreeSet<String> {
-    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
-        .filter(|(kind, _)| !kind.is_trivia())
-        .collect();
+    let tokens = tokens(text);
     let found = attributes(&tokens).into_iter();
     found
         .filter_map(|(path, _)| path.first().map(|name| (*name).to_owned()))
@@ -41,9 +39,7 @@ pub(in crate::nixos) struct InputNames {
 
 impl InputNames {
     pub(in crate::nixos) fn read(text: &str) -> Self {
-        let tokens: Vec<Token<'_>> = rnix::tokenize(text)
-            .filter(|(kind, _)| !kind.is_trivia())
-            .collect();
+        let tokens = tokens(text);
         let mut names = Self::default();
         for (path, value) in attributes(&tokens) {
             match path.as_slice() {
@@ -88,26 +84,39 @@ pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {
     inputs
 }
 
-/// The first input of the `flake.nix` with this text that follows one that the flake does not have, and what it follows; `None` also
-/// where not all inputs are plain. Inputs of inputs are left to Nix, which ignores those that do not exist.
-pub(super) fn follows_nothing(text: &str) -> Option<(String, String)> {
+/// An input that follows one that its flake does not have.
+#[derive(Debug, PartialEq)]
+pub(super) struct FollowsNothing<'a> {
+    /// The name of the input.
+    pub(super) input: &'a str,
+    /// What it follows: `a/b` is the input b of the input a.
+    pub(super) target: &'a str,
+    /// The input that the flake does not have: the first name of `target`.
+    pub(super) missing: &'a str,
+}
+
+/// The first input of the `flake.nix` with this text that follows one that the flake does not have; `None` also where not all
+/// inputs are plain. Inputs of inputs are left to Nix, which ignores those that do not exist.
+pub(super) fn follows_nothing(text: &str) -> Option<FollowsNothing<'_>> {
     let known = all_declared_inputs(text)?;
     let mut values = plain_values(text).into_iter();
-    values.find_map(|(path, target)| match path.as_slice() {
-        ["inputs", name, "follows"] => {
-            // `a/b` is the input b of the input a; nothing removes the input.
-            let first = target.split('/').find(|part| !part.is_empty())?;
-            (!known.contains(first)).then(|| ((*name).to_owned(), target.to_owned()))
-        }
-        _ => None,
+    values.find_map(|(path, target)| {
+        let ["inputs", input, "follows"] = *path.as_slice() else {
+            return None;
+        };
+        // An empty target removes the input.
+        let missing = target.split('/').find(|part| !part.is_empty())?;
+        (!known.contains(missing)).then_some(FollowsNothing {
+            input,
+            target,
+            missing,
+        })
     })
 }
 
 /// Its [`declared_inputs`], if both its inputs and the arguments of its outputs are written plainly.
 fn all_declared_inputs(text: &str) -> Option<BTreeSet<String>> {
-    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
-        .filter(|(kind, _)| !kind.is_trivia())
-        .collect();
+    let tokens = tokens(text);
     let found = attributes(&tokens);
     let mut sets = found.iter().filter(|(path, _)| path == &["inputs"]);
     let names = InputNames::read(text);
@@ -118,9 +127,7 @@ fn all_declared_inputs(text: &str) -> Option<BTreeSet<String>> {
 
 /// The attributes of the `flake.nix` with this text that are plain text, or true or false, in the order of their paths.
 fn plain_values(text: &str) -> BTreeMap<Vec<&str>, &str> {
-    let tokens: Vec<Token<'_>> = rnix::tokenize(text)
-        .filter(|(kind, _)| !kind.is_trivia())
-        .collect();
+    let tokens = tokens(text);
     let values = leaves(&tokens).into_iter();
     let plain = values.filter_map(|(path, value)| match value {
         [
@@ -134,6 +141,12 @@ fn plain_values(text: &str) -> BTreeMap<Vec<&str>, &str> {
         _ => None,
     });
     plain.collect()
+}
+
+/// The tokens of a text without spaces and comments.
+fn tokens(text: &str) -> Vec<Token<'_>> {
+    let tokens = rnix::tokenize(text);
+    tokens.filter(|(kind, _)| !kind.is_trivia()).collect()
 }
 
 /// The attributes of a set and of the sets in it that are not sets themselves.
@@ -296,12 +309,16 @@ mod tests {
                 "{{ inputs = {{ {inputs} }}; outputs = {{ self, implicit, ... }}: {{ }}; }}"
             );
             follows_nothing(&text)
+                .map(|found| [found.input, found.target, found.missing].map(str::to_owned))
         };
-        let pair = |name: &str, target: &str| Some((name.to_owned(), target.to_owned()));
-        assert_eq!(found("a.url = \"x\"; b.follows = \"c\";"), pair("b", "c"));
+        let named = |names: [&str; 3]| Some(names.map(str::to_owned));
+        assert_eq!(
+            found("a.url = \"x\"; b.follows = \"c\";"),
+            named(["b", "c", "c"])
+        );
         assert_eq!(
             found("a.url = \"x\"; b.follows = \"n/m\";"),
-            pair("b", "n/m")
+            named(["b", "n/m", "n"])
         );
         for fine in [
             "a.url = \"x\"; b = { url = \"y\"; inputs.a.follows = \"n\"; };",

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::declared_inputs::{declared_attributes, declared_inputs, follows_nothing};
+use super::declared_inputs::{
+    FollowsNothing, declared_attributes, declared_inputs, follows_nothing,
+};
 use super::locked_inputs::{self, LockedRepository};
 use super::override_input::Override;
 use super::private_input::PrivateInput;
@@ -154,19 +156,22 @@ impl Flake {
     fn check_follows(&self) -> Result<(), Failure> {
         let text = self.directory().and_then(|dir| flake_text(&dir));
         let text = text.unwrap_or_default();
-        let Some((name, target)) = follows_nothing(&text) else {
+        let Some(found) = follows_nothing(&text) else {
             return Ok(());
         };
-        let mut parts = target.split('/');
-        let first = parts.find(|part| !part.is_empty()).unwrap_or_default();
+        let FollowsNothing {
+            input,
+            target,
+            missing,
+        } = found;
         let declared = declared_inputs(&text);
         let failure = Failure::usage(format!(
-            "the input {name} in flake.nix follows {target}, and the flake has no input {first}"
+            "the input {input} in flake.nix follows {target}, and the flake has no input {missing}"
         ));
-        let similar = similar_names(first, declared.iter().map(String::as_str));
+        let similar = similar_names(missing, declared.iter().map(String::as_str));
         Err(match similar {
             Some(meant) => failure.hint(format!("did you mean {meant}?")),
-            None => failure.hint(format!("declare it: inputs.{first}.url = \"…\";")),
+            None => failure.hint(format!("declare it: inputs.{missing}.url = \"…\";")),
         })
     }
 

@@ -1,0 +1,149 @@
+//! The rules about the network. Pure.
+
+use super::Severity;
+use super::facts::ConfigFacts;
+use super::rule::Rule;
+use crate::common::host_name;
+
+pub(super) const RULES: [Rule; 7] = [
+    Rule {
+        id: "no-network",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let net = &facts.network;
+            let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
+            (!any && !facts.container)
+                .then(|| "networking.useDHCP or networking.dhcpcd.enable is false, and no interface has an address".into())
+        },
+        why: "the machine is not in any network",
+        add: &["networking.useDHCP = true;"],
+    },
+    Rule {
+        id: "no-gateway",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let is_missing = has_only_fixed_addresses(facts) && !facts.network.gateway;
+            is_missing.then(|| "a fixed address, and no networking.defaultGateway".into())
+        },
+        why: "the machine reaches its own network only, not the internet",
+        add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
+    },
+    Rule {
+        id: "no-name-server",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let is_missing = has_only_fixed_addresses(facts) && !facts.network.name_server;
+            is_missing.then(|| "a fixed address, and no networking.nameservers".into())
+        },
+        why: "the machine finds no address by its name, such as cache.nixos.org",
+        add: &[
+            "networking.nameservers = [ \"192.168.1.1\" ]; # usually the address of your router",
+        ],
+    },
+    Rule {
+        id: "host-name",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let name = facts.host_name.as_deref()?;
+            let is_none = !name.is_empty() && !host_name::is_valid(name);
+            is_none.then(|| format!("networking.hostName = \"{name}\""))
+        },
+        why: "NixOS takes it, but in the network a name has only letters, digits and, inside, `-`: routers and other machines refuse it",
+        add: &["networking.hostName = \"{host name}\";"],
+    },
+    Rule {
+        id: "wireless",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let net = &facts.network;
+            let has_network = net.networks > 0 || net.elsewhere || net.manager || net.iwd;
+            (net.wireless && !has_network).then(|| {
+                "networking.wireless.enable = true, networking.wireless.networks = { }".into()
+            })
+        },
+        why: "it joins no network, so the machine is reachable by cable only",
+        add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
+    },
+    Rule {
+        id: "wireless-off",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let net = &facts.network;
+            let is_off = net.networks > 0 && !net.wireless;
+            is_off.then(|| "networking.wireless.networks without networking.wireless.enable".into())
+        },
+        why: "only wpa_supplicant reads them, and it is off: neither NetworkManager nor iwd joins these networks",
+        add: &["networking.wireless.enable = true; # in place of NetworkManager and iwd"],
+    },
+    Rule {
+        id: "open-passphrase",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let named = facts.network.open_passphrases.iter();
+            let named = named.map(|name| format!("networking.wireless.networks.\"{name}\".psk"));
+            let named: Vec<String> = named.collect();
+            (!named.is_empty()).then(|| named.join(", "))
+        },
+        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
+              pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
+        add: &[
+            "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",
+            "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
+        ],
+    },
+];
+
+/// Whether the machine has addresses of its configuration only, so that no DHCP server tells it the rest.
+fn has_only_fixed_addresses(facts: &ConfigFacts) -> bool {
+    let net = &facts.network;
+    let asks = net.interface_dhcp || net.networkd || net.manager || net.iwd;
+    // dhcpcd leaves interfaces with an address alone, and asks on the others: usually the wireless one.
+    let asks_elsewhere = net.dhcp && net.wireless;
+    net.fixed && !asks && !asks_elsewhere && !facts.container
+}
+
+/// A name like that of the configuration that is valid.
+pub(super) fn valid_host_name(facts: &ConfigFacts) -> Option<String> {
+    let name = facts.host_name.as_deref()?.replace('_', "-");
+    host_name::is_valid(&name).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::found;
+
+    #[test]
+    fn a_fixed_address_needs_a_gateway_and_a_name_server() {
+        let fixed = [
+            ("/network/fixed", json!(true)),
+            ("/network/interfaces", json!(true)),
+        ];
+        assert_eq!(found(&fixed), ["no-gateway", "no-name-server"]);
+        let with = |others: &[&str]| {
+            let others = others.iter().map(|name| (*name, json!(true)));
+            found(&fixed.iter().cloned().chain(others).collect::<Vec<_>>())
+        };
+        assert_eq!(with(&["/network/gateway"]), ["no-name-server"]);
+        assert_eq!(with(&["/network/name_server"]), ["no-gateway"]);
+        for asks in ["interface_dhcp", "networkd", "manager"] {
+            assert_eq!(with(&[&format!("/network/{asks}")]), [""; 0], "{asks}");
+        }
+        let wireless = ["/network/wireless", "/network/elsewhere"];
+        assert_eq!(with(&wireless), [""; 0], "DHCP on the wireless interface");
+        assert_eq!(with(&["/container"]), [""; 0], "the engine says both");
+    }
+
+    #[test]
+    fn a_host_name_is_one_of_the_network_too() {
+        for name in ["my_pi", "a_", "_"] {
+            assert_eq!(
+                found(&[("/host_name", json!(name))]),
+                ["host-name"],
+                "{name}"
+            );
+        }
+        assert_eq!(found(&[("/host_name", json!(""))]), [""; 0], "from DHCP");
+    }
+}
