@@ -6,7 +6,7 @@ mod units;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::common::board::BoardQuery;
+use crate::common::board::{BoardQuery, ONLY_64_BIT};
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::system::System;
 
@@ -26,6 +26,10 @@ pub(super) fn with_useful_tip(
         let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
         let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
         if let Some(tip) = units::tip(&flag, &value) {
+            set_tip(&mut error, tip);
+        }
+    } else if kind == ErrorKind::WrongNumberOfValues {
+        if let Some(tip) = tip_for_two_values(words) {
             set_tip(&mut error, tip);
         }
     } else if kind == ErrorKind::InvalidSubcommand {
@@ -69,27 +73,62 @@ fn explain_value(error: &mut clap::Error) {
     let is_other = |similar: &String| {
         !is_typo(&value, similar) || is_board && without_digits(&value) == without_digits(similar)
     };
-    if similar.as_ref().is_some_and(is_other) {
+    let known = if is_board {
+        Some(tip_for_board(&value))
+    } else if flag.starts_with("--system") {
+        tip_for_system(&value)
+    } else {
+        None
+    };
+    let is_meant = known.as_ref().is_some_and(|tip| tip.is_certain);
+    if is_meant || similar.as_ref().is_some_and(is_other) {
         error.remove(ContextKind::SuggestedValue);
     }
-    let system = System::by_other_name(&value).filter(|_| flag.starts_with("--system"));
-    if let Some(system) = system {
-        error.remove(ContextKind::SuggestedValue);
-        set_tip(error, format!("did you mean {system}?"));
+    if let Some(tip) = known {
+        set_tip(error, tip.text);
     }
-    if is_board {
-        let boards = BoardQuery::find(&value).map(|found| found.names());
-        if boards.is_ok() {
-            error.remove(ContextKind::SuggestedValue);
-        }
-        set_tip(
-            error,
-            match boards {
-                Ok(names) => format!("did you mean {}?", names.join(" or ")),
-                Err(_) => "`sdbuild boards` describes them".to_owned(),
-            },
-        );
-    }
+}
+
+/// A tip for a value.
+struct ValueTip {
+    text: String,
+    /// Whether no similar value can be meant.
+    is_certain: bool,
+}
+
+fn tip_for_board(value: &str) -> ValueTip {
+    let (text, is_certain) = match BoardQuery::find(value) {
+        Ok(boards) => (
+            format!("did you mean {}?", boards.names().join(" or ")),
+            true,
+        ),
+        Err(_) if BoardQuery::is_32_bit(value) => (ONLY_64_BIT.to_owned(), true),
+        Err(_) => ("`sdbuild boards` describes them".to_owned(), false),
+    };
+    ValueTip { text, is_certain }
+}
+
+fn tip_for_system(value: &str) -> Option<ValueTip> {
+    let architecture = value.strip_suffix("-linux").unwrap_or(value);
+    let text = match System::by_other_name(value) {
+        Some(system) => format!("did you mean {system}?"),
+        None if BoardQuery::is_32_bit(architecture) => ONLY_64_BIT.to_owned(),
+        None => return None,
+    };
+    Some(ValueTip {
+        text,
+        is_certain: true,
+    })
+}
+
+/// The tip for `--override-input INPUT=REF`, as nix takes other options.
+fn tip_for_two_values(words: &[String]) -> Option<String> {
+    const FLAG: &str = "--override-input";
+    let at = words.iter().position(|word| word == FLAG)?;
+    let (input, reference) = words.get(at + 1)?.split_once('=')?;
+    Some(format!(
+        "two words, without `=`: {FLAG} {input} {reference}"
+    ))
 }
 
 fn without_digits(text: &str) -> String {
@@ -157,11 +196,18 @@ fn described(command: &Command, name: &str) -> String {
 
 /// The tip for a `flag` that has another name here.
 fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option<String> {
-    let long = other_names::flag(flag.strip_prefix("--")?)?;
-    let flag = format!("--{long}");
+    let name = flag.trim_start_matches('-');
     let mut named = words.iter().map(|word| command.find_subcommand(word));
     let sub = named.find_map(|sub| sub)?;
-    takes(sub, &flag).then(|| format!("did you mean {flag}?"))
+    let meant = other_names::flags(name).map(|long| format!("--{long}"));
+    let mut meant = meant.filter(|flag| takes(sub, flag));
+    if let Some(flag) = meant.next() {
+        return Some(format!("did you mean {flag}?"));
+    }
+    let is_build = ["build", "check", "try"].contains(&sub.get_name());
+    other_names::explained(name)
+        .filter(|_| is_build)
+        .map(str::to_owned)
 }
 
 /// The tip for an argument `word` that the command of `words` does not take.
@@ -171,6 +217,9 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
         ("man", word) => visible
             .any(|sub| sub.get_name() == word)
             .then(|| format!("`sdbuild help {word}` describes it")),
+        ("inspect", path) if !path.starts_with('-') => Some(format!(
+            "what is done with a path of the image stands before it: sdbuild inspect IMAGE ls {path}"
+        )),
         ("init", "--format") => Some(
             "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),
         ),

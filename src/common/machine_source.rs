@@ -64,6 +64,7 @@ impl FromStr for MachineSource {
             Some(("command", program)) => Ok(Self::Command(program.to_owned())),
             Some((AWS, options)) => options.parse().map(Self::Aws),
             None if text == AWS => Ok(Self::Aws(AwsMachine::default())),
+            None if text == "ec2" => Err(format!("did you mean {AWS}?")),
             Some(_) | None => Err(format!("`{text}` is not one of {FORMS}")),
         }
     }
@@ -148,6 +149,8 @@ mod tests {
                 format!("`{text}` is not one of none, command:PROGRAM, aws, aws:OPTION,…")
             );
         }
+        let refused = "ec2".parse::<MachineSource>().unwrap_err();
+        assert_eq!(refused, "did you mean aws?");
         let refused = "command:".parse::<MachineSource>().unwrap_err();
         assert!(refused.contains("names no program"), "{refused}");
         assert!("command:a\nb".parse::<MachineSource>().is_err());

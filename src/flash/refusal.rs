@@ -35,9 +35,21 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     let shown = path.display();
     let failure = match fs::metadata(path) {
         Ok(found) if found.file_type().is_block_device() => return Ok(found.rdev()),
+        Ok(found) if found.is_dir() => {
+            let failure = Failure::usage(format!("{shown} is a directory, not a disk"));
+            failure.hint(
+                "give the disk itself, such as /dev/sdX: `lsblk` shows which one is mounted there",
+            )
+        }
         Ok(_) => Failure::usage(format!("{shown} is not a disk")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Failure::usage(format!("there is no {shown}"))
+            let failure = Failure::usage(format!("there is no {shown}"));
+            if is_drive_letter(path) {
+                failure
+                    .hint("Linux names disks by their path, such as /dev/sdX: `lsblk` lists them")
+            } else {
+                failure
+            }
         }
         Err(error) => Failure::new(Class::Usage, error).context(format!("examine {shown}")),
     };
@@ -54,6 +66,15 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     } else {
         format!("removable disks in this machine: {}", disks.join(", "))
     }))
+}
+
+/// Whether it is the name of a disk on Windows: `D:` or `D:\`.
+fn is_drive_letter(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    let letter = text.trim_end_matches(['\\', '/']).strip_suffix(':');
+    letter.is_some_and(|letter| {
+        letter.len() == 1 && letter.starts_with(|c: char| c.is_ascii_alphabetic())
+    })
 }
 
 /// An error when this is a container without disks to write to.

@@ -36,11 +36,16 @@ impl FromStr for Nixpkgs {
             Ok(Self::Remote(Requested::Url(text.to_owned())))
         } else if is_release(release) {
             Ok(Self::Remote(Requested::Release(release.to_owned())))
+        } else if let Some(of_nix) = reference_of_nix(text) {
+            Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(of_nix))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
             let failure = Failure::usage(format!("{text:?} is not a nixpkgs"));
             Err(match meant_release(release) {
+                _ if Path::new(text).is_file() => {
+                    failure.hint("it is a file: give the directory of a nixpkgs")
+                }
                 Some(meant) => failure.hint(format!("did you mean {meant}?")),
                 None => failure.hint(
                     "give a release (26.05), the URL of an archive, or a directory (./nixpkgs)",
@@ -75,10 +80,35 @@ fn check_dir(dir: &Path) -> Result<(), Failure> {
     }
     let text = if dir.is_dir() {
         format!("{shown} is not a nixpkgs: it has no nixos/default.nix")
+    } else if dir.is_file() {
+        format!("{shown} is a file, not the directory of a nixpkgs")
     } else {
         format!("the nixpkgs directory {shown} does not exist")
     };
     Err(Failure::usage(text).hint("name the top directory of a nixpkgs tree"))
+}
+
+/// What to give in place of a name that Nix has for a nixpkgs: `github:NixOS/nixpkgs/…`, `channel:…`, `<nixpkgs>`.
+fn reference_of_nix(text: &str) -> Option<String> {
+    if let Some(path) = text.strip_prefix("github:") {
+        let mut parts = path.splitn(3, '/');
+        let (owner, repository) = (parts.next()?, parts.next()?);
+        let revision = parts.next().unwrap_or("master");
+        return Some(
+            match revision
+                .strip_prefix("nixos-")
+                .filter(|text| is_release(text))
+            {
+                Some(release) => format!("give the release: --nixpkgs {release}"),
+                None => format!(
+                    "give the URL of its archive: --nixpkgs https://github.com/{owner}/{repository}/archive/{revision}.tar.gz"
+                ),
+            },
+        );
+    }
+    let channel = text.strip_prefix("channel:")?;
+    let release = channel.strip_prefix("nixos-").unwrap_or(channel);
+    is_release(release).then(|| format!("give the release: --nixpkgs {release}"))
 }
 
 /// Whether `text` is a release: `26.05` or `unstable`, also with `-small`.
@@ -233,6 +263,21 @@ mod tests {
         for text in ["2605", "26.5"] {
             let refused = text.parse::<Nixpkgs>().unwrap_err();
             assert_eq!(refused.hints, ["did you mean 26.05?"], "{text}");
+        }
+        for (text, given) in [
+            ("github:NixOS/nixpkgs/nixos-25.11", "--nixpkgs 25.11"),
+            ("channel:nixos-unstable", "--nixpkgs unstable"),
+            (
+                "github:me/nixpkgs/fix",
+                "--nixpkgs https://github.com/me/nixpkgs/archive/fix.tar.gz",
+            ),
+            (
+                "github:NixOS/nixpkgs",
+                "--nixpkgs https://github.com/NixOS/nixpkgs/archive/master.tar.gz",
+            ),
+        ] {
+            let refused = text.parse::<Nixpkgs>().unwrap_err();
+            assert!(refused.hints[0].ends_with(given), "{refused:?}");
         }
     }
 

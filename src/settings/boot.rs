@@ -1,6 +1,7 @@
 //! The settings of `sdbuild boot` and of a boot test.
 
 use std::ffi::OsString;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ pub struct BootArgs {
     pub memory: Option<Number<64, 1_048_576>>,
 
     /// Port on 127.0.0.1 to forward to SSH on the machine [default: a free one]
-    #[arg(long, value_name = "N", hide_short_help = true, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", hide_short_help = true, value_parser = port)]
     pub port: Option<u16>,
 
     /// Board to emulate: rpi3, rpi4, rpi02, virt or pc [default: virt, or pc for x86_64-linux]
@@ -226,6 +227,13 @@ fn by_file_name(image: &Path) -> System {
     } else {
         System::Aarch64Linux
     }
+}
+
+/// Parses the number of a port.
+fn port(text: &str) -> Result<u16, String> {
+    let number: Option<NonZeroU16> = text.parse().ok();
+    let number = number.map(NonZeroU16::get);
+    number.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
 }
 
 #[cfg(test)]

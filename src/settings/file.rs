@@ -6,7 +6,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::options::Options;
-use super::toml_hint::{self, HOW_TO_WRITE};
+use super::toml_hint;
 use crate::common::failure::{Class, Failure, OrFail};
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::plain_file;
@@ -39,7 +39,13 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 fn parse(text: &str) -> Result<Options, Failure> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        not_understood(&error).hint(toml_hint::hint(text, at, error.message()))
+        let failure = not_understood(&error);
+        // Of a setting that does not exist, how its value is written says nothing.
+        let key = toml_hint::key_at(text, at);
+        match key.and_then(|key| elsewhere(key)) {
+            Some(instead) => failure.hint(instead),
+            None => failure.hint(toml_hint::hint(text, at, error.message())),
+        }
     })?;
     let keys = table.get_ref().iter().map(|(key, value)| {
         let before = text.get(..key.span().start).unwrap_or_default();
@@ -68,7 +74,8 @@ fn parse(text: &str) -> Result<Options, Failure> {
             return failure.hint("write true or false without quotes");
         }
         if message.starts_with("invalid type") {
-            return failure.hint(HOW_TO_WRITE);
+            let span = error.span().unwrap_or_default();
+            return failure.hint(toml_hint::of_type(text, &span, expected));
         }
         failure
     })
@@ -120,7 +127,7 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
         );
     }
     let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
-    if let Some(instead) = only_a_flag(unknown) {
+    if let Some(instead) = elsewhere(unknown) {
         return Err(failure.hint(instead));
     }
     // As the variable of a setting is called, too.
@@ -135,34 +142,52 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
     })
 }
 
-/// Settings of the command line that a file cannot have, without punctuation, and what to do instead.
-const ONLY_FLAGS: [(&str, &str); 7] = [
+/// What a file cannot set, without punctuation, and where it is set.
+const ELSEWHERE: [(&str, &str); 13] = [
     (
         "config",
         "give the configuration on the command line: `sdbuild build PATH`",
     ),
     (
+        "dockerhost",
+        "the engine is that of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context",
+    ),
+    (
+        "engine",
+        "the engine is that of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context",
+    ),
+    (
+        "experimentalfeatures",
+        "remove the line: flakes and the commands of Nix that sdbuild uses need no setting",
+    ),
+    (
         "hostname",
         "give --hostname NAME, or set networking.hostName in the configuration",
     ),
+    ("loginkey", "give --login-key FILE"),
+    ("overrideinput", "give --override-input INPUT DIR"),
     ("root", "give --root DIR"),
     (
         "set",
         "give --set OPTION=VALUE, or set the option in the configuration",
     ),
-    ("loginkey", "give --login-key FILE"),
-    ("overrideinput", "give --override-input INPUT DIR"),
     (
         "sshkey",
         "give --ssh-key FILE, or set users.users.root.openssh.authorizedKeys.keys in the configuration",
     ),
+    ("timezone", "set time.timeZone in the configuration"),
+    ("user", "set users.users in the configuration"),
+    (
+        "wifi",
+        "set networking.wireless in the configuration; `sdbuild init --wifi NAME` writes it",
+    ),
 ];
 
-/// What to do instead with a setting of the command line that a file cannot have, also if its name is mistyped.
-fn only_a_flag(key: &str) -> Option<&'static str> {
+/// What to do instead with a setting that a file cannot have, also if its name is mistyped.
+fn elsewhere(key: &str) -> Option<&'static str> {
     let key = letters(key);
     let is_meant = |name: &str| key == name || is_slip(&key, name);
-    let (_, instead) = ONLY_FLAGS.iter().find(|(name, _)| is_meant(name))?;
+    let (_, instead) = ELSEWHERE.iter().find(|(name, _)| is_meant(name))?;
     Some(instead)
 }
 
@@ -197,6 +222,8 @@ mod tests {
         };
         assert_eq!(hint("outptu"), "did you mean `output`?");
         assert!(hint("config").contains("sdbuild build PATH"));
+        assert!(hint("Engine").contains("DOCKER_HOST"));
+        assert!(hint("wifi").contains("networking.wireless"));
         assert!(hint("ssh_key").starts_with("give --ssh-key FILE"));
         assert_eq!(hint("override-input"), "give --override-input INPUT DIR");
         assert_eq!(hint("builder_image"), "did you mean `builder-image`?");
@@ -234,7 +261,16 @@ mod tests {
                 "boot-test = yes",
                 "a switch is true or false: boot-test = true",
             ),
-            ("nixpkgs = 26.05", "strings are in quotes"),
+            (
+                "nixpkgs = 26.05",
+                "a string is in quotes: nixpkgs = \"26.05\"",
+            ),
+            ("store = 1 # mine", "store = \"1\""),
+            ("engine = podman", "DOCKER_HOST"),
+            (
+                "experimental-features = nix-command flakes",
+                "remove the line",
+            ),
         ] {
             let failure = parse(text).unwrap_err();
             assert!(failure.hints[0].contains(hint), "{failure:?}");

@@ -51,7 +51,10 @@ impl SshKey {
     pub(super) fn check_use(&self, boot_test: bool) -> Result<(), Failure> {
         match self {
             Self::Private(path) if !boot_test => {
-                let hint = if path.extension().is_some_and(|end| end == "pub") {
+                let ends_with = |wanted: &str| path.extension().is_some_and(|end| end == wanted);
+                let hint = if ends_with("nix") {
+                    "it is a configuration, which is given without a flag; --ssh-key names the .pub file of a key"
+                } else if ends_with("pub") {
                     "its first line must be a whole key: its kind, such as ssh-ed25519, and the key itself"
                 } else {
                     "name the .pub file beside it; --login-key names a private key for the login of --boot-test"

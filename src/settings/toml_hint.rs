@@ -1,10 +1,12 @@
 //! What helps against errors in the syntax of `sdbuild.toml`. Pure.
 
+use std::ops::Range;
+
 use super::options::Options;
 use super::value::WRITE_A_LIST;
 
 /// How values are written.
-pub(super) const HOW_TO_WRITE: &str =
+const HOW_TO_WRITE: &str =
     "strings are in quotes, lists in brackets, and switches are true or false";
 
 /// What to write in place of what is at the byte `at` of `text`, for an error with this `message` of the parser.
@@ -25,17 +27,43 @@ pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
     if let Some(hint) = of_message {
         return hint.to_owned();
     }
+    of_line(line_at(text, at)).unwrap_or_else(|| HOW_TO_WRITE.to_owned())
+}
+
+/// What to write in place of the value at `span` of `text`, which has another type than what is `expected`.
+pub(super) fn of_type(text: &str, span: &Range<usize>, expected: &str) -> String {
+    let value = text.get(span.clone()).unwrap_or_default();
+    let key = key_at(text, span.start);
+    let is_plain = !value.is_empty() && !value.contains(['"', '[', '{', '\n']);
+    match key.filter(|_| is_plain && expected == "a string") {
+        Some(key) => format!("a string is in quotes: {key} = \"{value}\""),
+        None => HOW_TO_WRITE.to_owned(),
+    }
+}
+
+/// The line of `text` with the byte `at`, without spaces around it.
+fn line_at(text: &str, at: usize) -> &str {
     let before = text.get(..at).unwrap_or_default().matches('\n').count();
-    let line = text.lines().nth(before).unwrap_or_default().trim();
-    of_line(line).unwrap_or_else(|| HOW_TO_WRITE.to_owned())
+    text.lines().nth(before).unwrap_or_default().trim()
+}
+
+/// The name of the setting in the line of `text` with the byte `at`.
+pub(super) fn key_at(text: &str, at: usize) -> Option<&str> {
+    key_and_rest(line_at(text, at)).map(|(key, _)| key)
+}
+
+/// The name of a setting with which `line` begins, and what is behind it.
+fn key_and_rest(line: &str) -> Option<(&str, &str)> {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    let rest = line.trim_start_matches(is_key);
+    let key = line.strip_suffix(rest).filter(|key| !key.is_empty())?;
+    Some((key, rest.trim_start()))
 }
 
 /// Whether `KEY =` stands at the byte `at` of `text`, or begins the line after it.
 fn begins_setting(text: &str, at: usize) -> bool {
     let rest = text.get(at..).unwrap_or_default().trim_start();
-    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    let behind = rest.trim_start_matches(is_key);
-    behind.len() < rest.len() && behind.trim_start().starts_with('=')
+    key_and_rest(rest).is_some_and(|(_, behind)| behind.starts_with('='))
 }
 
 fn of_line(line: &str) -> Option<String> {
@@ -51,10 +79,7 @@ fn of_line(line: &str) -> Option<String> {
 
 /// The hint for a line that begins with the name of a setting.
 fn of_setting(line: &str) -> Option<String> {
-    let is_key = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    let behind = line.trim_start_matches(is_key);
-    let key = line.strip_suffix(behind).filter(|key| !key.is_empty())?;
-    let behind = behind.trim_start();
+    let (key, behind) = key_and_rest(line)?;
     match behind.strip_prefix('=') {
         Some(value) => of_value(key, value.trim()),
         None if behind.starts_with(':') => Some("write `=` in place of `:`".to_owned()),
@@ -68,6 +93,13 @@ fn of_setting(line: &str) -> Option<String> {
 fn of_value(key: &str, value: &str) -> Option<String> {
     if value.is_empty() {
         return Some("a value is missing behind the `=`".to_owned());
+    }
+    let quotes = ['“', '”', '„', '‘', '’'];
+    if value.contains(quotes) {
+        let value = value.trim_matches(quotes);
+        return Some(format!(
+            "strings are in straight quotes: {key} = \"{value}\""
+        ));
     }
     if value.ends_with([',', ';']) {
         let value = value.trim_end_matches([',', ';']);
@@ -127,6 +159,8 @@ mod tests {
             ("jobs: 2", "write `=` in place of `:`"),
             ("jobs 2", "jobs = …"),
             ("jobs =", "a value is missing"),
+            ("nixpkgs = “26.05”", "nixpkgs = \"26.05\""),
+            ("nixpkgs = ‘26.05’", "nixpkgs = \"26.05\""),
             ("format = iso", "a string is in quotes: format = \"iso\""),
             ("output = ./out", "output = \"./out\""),
             ("cores = four", "the value is a number"),

@@ -102,8 +102,31 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             "did you mean aarch64-linux?",
         ),
         (
-            &["build", "--board", "rpi1"],
+            &["build", "--board", "rpi6"],
             "`sdbuild boards` describes them",
+        ),
+        (&["build", "--board", "rpi400"], "did you mean rpi4?"),
+        (
+            &["build", "--board", "rpi1"],
+            "there are images for 64-bit ARM",
+        ),
+        (
+            &["build", "--system", "armv7l-linux"],
+            "there are images for 64-bit ARM",
+        ),
+        (&["build", "-t", "pi"], "the image is named after"),
+        (&["build", "--no-cache"], "Nix builds what has changed"),
+        (&["check", "--show-trace"], "-v shows the builder's log"),
+        (&["build", "--impure"], "a flake sees only its own files"),
+        (&["build", "--out-link", "x"], "did you mean --output?"),
+        (&["boot", "-p", "2222:22"], "did you mean --port?"),
+        (
+            &["inspect", "x.img", "/etc"],
+            "what is done with a path of the image stands before it: sdbuild inspect IMAGE ls /etc",
+        ),
+        (
+            &["check", "--override-input", "nixpkgs=/x"],
+            "two words, without `=`: --override-input nixpkgs /x",
         ),
     ] {
         let tip = format!("tip: {tip}");

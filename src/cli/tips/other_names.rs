@@ -34,10 +34,10 @@ const COMMANDS: [(&[&str], &[&str]); 15] = [
     (&["config", "env"], &["settings"]),
 ];
 
-/// Long flags, without their dashes, with those of sdbuild.
-const FLAGS: [(&[&str], &str); 9] = [
+/// Flags, without their dashes, with the long ones of sdbuild.
+const FLAGS: [(&[&str], &str); 13] = [
     (
-        &["dest", "out", "out-dir", "outdir", "output-dir"],
+        &["dest", "out", "out-dir", "out-link", "outdir", "output-dir"],
         "output",
     ),
     (&["arch", "platform"], "system"),
@@ -45,9 +45,37 @@ const FLAGS: [(&[&str], &str); 9] = [
     (&["host-name", "name"], "hostname"),
     (&["image-format", "type"], "format"),
     (&["compression"], "compress"),
+    (&["configuration", "file"], "config"),
+    (&["j", "max-jobs"], "jobs"),
     (&["key", "pubkey", "public-key"], "ssh-key"),
     (&["mem", "ram"], "memory"),
+    (&["n"], "dry-run"),
+    (&["p", "publish"], "port"),
     (&["ssh"], "until-ssh"),
+];
+
+/// Flags of docker and nix, without their dashes, that a build has no use for, and why.
+const EXPLAINED: [(&[&str], &str); 5] = [
+    (
+        &["t", "tag"],
+        "the image is named after networking.hostName; --output is the directory to write it to",
+    ),
+    (
+        &["no-cache", "rebuild"],
+        "Nix builds what has changed, and only that",
+    ),
+    (
+        &["L", "print-build-logs", "show-trace"],
+        "-v shows the builder's log; a failure names the file that has all of it",
+    ),
+    (
+        &["impure"],
+        "a flake sees only its own files and its inputs: --override-input gives another directory, --set a value",
+    ),
+    (
+        &["rm", "no-link"],
+        "sdbuild removes its containers itself, and makes no link to a result",
+    ),
 ];
 
 /// The commands of sdbuild for what other programs call `name`; may be none.
@@ -56,10 +84,16 @@ pub(super) fn commands(name: &str) -> &'static [&'static str] {
     row.map_or(&[], |(_, commands)| commands)
 }
 
-/// The long flag of sdbuild for what other programs call `flag`; both without dashes.
-pub(super) fn flag(flag: &str) -> Option<&'static str> {
-    let row = FLAGS.iter().find(|(names, _)| names.contains(&flag));
-    row.map(|(_, flag)| *flag)
+/// The long flags of sdbuild for what other programs call `flag`; all without dashes.
+pub(super) fn flags(flag: &str) -> impl Iterator<Item = &'static str> {
+    let rows = FLAGS.iter().filter(move |(names, _)| names.contains(&flag));
+    rows.map(|(_, flag)| *flag)
+}
+
+/// Why a build has no use for the `flag` of another program, without dashes.
+pub(super) fn explained(flag: &str) -> Option<&'static str> {
+    let row = EXPLAINED.iter().find(|(names, _)| names.contains(&flag));
+    row.map(|(_, why)| *why)
 }
 
 #[cfg(test)]

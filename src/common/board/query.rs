@@ -10,6 +10,22 @@ use super::{BOARDS, BoardName};
 /// Letters of a part of a name or a title that can mean a board.
 const MIN_PART_LETTERS: usize = 3;
 
+/// Models of the Raspberry Pi that start as another one does, as [`comparable`] has them.
+const LIKE: [(&[&str], &str); 3] = [
+    (&["cm3", "rpicm3", "rpi3a", "rpi3b", "pi3b"], "rpi3"),
+    (&["rpi400", "rpicm4", "rpi4b", "pi4b"], "rpi4"),
+    (&["rpi500", "rpicm5", "rpi5b", "pi5b"], "rpi5"),
+];
+
+/// Models of the Raspberry Pi with a processor of 32 bits, and names of such processors, as [`comparable`] has them.
+const BITS_32: [&str; 15] = [
+    "rpi0", "rpi0w", "rpi1", "rpi2", "rpizero", "rpizerow", "pi0", "pi1", "pi2", "pizero",
+    "pizerow", "armv6", "armv6l", "armv7", "armv7l",
+];
+
+/// What there are images for.
+pub const ONLY_64_BIT: &str = "there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only";
+
 /// Boards that a text means.
 #[derive(Clone, Debug)]
 pub struct BoardQuery(Vec<BoardName>);
@@ -18,6 +34,11 @@ impl BoardQuery {
     /// The board with the name `text`; otherwise all boards that have it in their name or title, in the order of [`BOARDS`].
     /// The error lists the names that exist.
     pub fn find(text: &str) -> Result<Self, String> {
+        if Self::is_32_bit(text) {
+            return Err(format!(
+                "`{text}` has a processor of 32 bits: {ONLY_64_BIT}"
+            ));
+        }
         let wanted = comparable(text);
         let unknown = match text.to_lowercase().parse() {
             Ok(named) => return Ok(Self(vec![named])),
@@ -31,10 +52,19 @@ impl BoardQuery {
         };
         let boards = BOARDS.iter().filter(|board| is_part && is_meant(board));
         let boards: Vec<_> = boards.copied().collect();
-        if boards.is_empty() {
-            return Err(unknown);
+        if !boards.is_empty() {
+            return Ok(Self(boards));
         }
-        Ok(Self(boards))
+        let like = LIKE.iter().find(|(models, _)| models.contains(&&*wanted));
+        let like = like.and_then(|(_, name)| name.parse().ok());
+        like.map(|board| Self(vec![board])).ok_or(unknown)
+    }
+
+    /// Whether `text` means a board whose processor has 32 bits only, for which there are no images.
+    pub fn is_32_bit(text: &str) -> bool {
+        let text = comparable(text);
+        let model = text.strip_prefix("raspberry").unwrap_or(&text);
+        BITS_32.contains(&model)
     }
 
     /// The boards, at least one.
@@ -108,6 +138,11 @@ mod tests {
             ("Raspi 4", &["rpi4"]),
             ("raspberrypi5", &["rpi5"]),
             ("RockPro", &["rockpro64"]),
+            ("rpi400", &["rpi4"]),
+            ("RPi 4B", &["rpi4"]),
+            ("cm5", &["rpi5"]),
+            ("CM3", &["rpi3"]),
+            ("pi zero 2 w", &["rpi02"]),
         ] {
             assert_eq!(names(text).unwrap(), boards, "{text}");
         }
@@ -116,6 +151,8 @@ mod tests {
             ("Berlin", "is not one of"),
             // In the title of one board.
             ("x", "is not one of"),
+            ("rpi2", "has a processor of 32 bits"),
+            ("Raspberry Pi Zero W", "has a processor of 32 bits"),
         ] {
             let refused = names(text).unwrap_err();
             assert!(refused.contains(told), "{refused}");

@@ -7,6 +7,7 @@ use crate::common::flake_ref::FlakeLocation;
 use crate::common::host_name;
 use crate::common::http_url::{self, HttpUrlError};
 use crate::settings::origin::{Origin, Setting};
+use crate::settings::output_dir;
 use crate::settings::source_choice::SourceChoice;
 use crate::settings::value::PublishedAt;
 
@@ -31,6 +32,7 @@ impl Build {
             .as_deref()
             .map_or(Ok(()), check_image_reference)?;
         check_addresses(self)?;
+        output_dir::check(&self.output).map_err(|failure| self.with_origin("output", failure))?;
         self.host_name.as_deref().map_or(Ok(()), host_name::check)?;
         self.check_source()?;
         self.check_format()?;
