@@ -4,11 +4,12 @@
 use super::evidence::ExitContext;
 use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
-use super::{nixpkgs_file, syntax_error, undefined_variable};
+use super::{nixpkgs_file, syntax_error, undefined_variable, unknown_option};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
-use crate::nixos::known_repository::{NIXPKGS_URL, repository_called};
+use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
+use crate::nixos::store_path::is_store_path;
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +120,7 @@ impl EvalError {
             Self::OptionGone => {
                 "remove the option; nixpkgs' message says what replaces it".to_owned()
             }
-            Self::UnknownOption => unknown_option_hint(summary),
+            Self::UnknownOption => unknown_option::hint(summary),
             Self::Renamed => match quoted_after(summary, "renamed to") {
                 Some(name) => format!("write {name} instead"),
                 None => "write the new name instead".to_owned(),
@@ -158,13 +159,24 @@ impl EvalError {
                  give --override-input INPUT DIR, which uploads DIR"
                     .to_owned()
             }
-            Self::Impure => {
-                "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
+            Self::Impure => match above_the_flake(summary) {
+                Some(path) => format!(
+                    "../{path} is above the directory of the flake, of which alone Nix sees the files: move it there, and git add it"
+                ),
+                None => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
                  outside it: make what it needs an input, or a file that git tracks"
-                    .to_owned()
-            }
+                    .to_owned(),
+            },
         }
     }
+}
+
+/// The path behind `../`, of a file above the flake's directory, which Nix has copied to the store alone.
+fn above_the_flake(summary: &str) -> Option<&str> {
+    let whole = quoted_after(summary, "access to absolute path")?;
+    let path = whole.strip_prefix("/nix/store/")?;
+    let name = path.split('/').next()?;
+    (!is_store_path(&format!("/nix/store/{name}"))).then_some(path)
 }
 
 /// Whose lock it is: only that of a directory of this machine can be completed from here.
@@ -212,85 +224,6 @@ fn unfree_hint(summary: &str) -> String {
              builtins.elem (lib.getName pkg) [ \"{name}\" ];"
         ),
         None => "allow it in the configuration: nixpkgs.config.allowUnfree = true;".to_owned(),
-    }
-}
-
-/// Options that modules outside of nixpkgs define, and what defines them.
-const FOREIGN: [(&str, &str); 4] = [
-    ("age", "agenix"),
-    ("disko", "disko"),
-    ("home-manager", "home-manager"),
-    ("sops", "sops-nix"),
-];
-
-/// What people call options of users, and their names.
-const OF_USERS: [(&str, &str); 7] = [
-    ("authorizedKeys", "openssh.authorizedKeys.keys"),
-    ("groups", "extraGroups"),
-    ("key", "openssh.authorizedKeys.keys"),
-    ("keys", "openssh.authorizedKeys.keys"),
-    ("openssh.authorizedKeys.key", "openssh.authorizedKeys.keys"),
-    ("sshKey", "openssh.authorizedKeys.keys"),
-    ("sshKeys", "openssh.authorizedKeys.keys"),
-];
-
-/// What people call other options, or older releases called them, and their names.
-const OTHER_NAMES: [(&str, &str); 9] = [
-    ("docker", "virtualisation.docker.enable"),
-    ("environment.packages", "environment.systemPackages"),
-    ("hostName", "networking.hostName"),
-    ("networking.wifi", "networking.wireless"),
-    ("packages", "environment.systemPackages"),
-    ("services.docker", "virtualisation.docker"),
-    (
-        "services.openssh.permitRootLogin",
-        "services.openssh.settings.PermitRootLogin",
-    ),
-    ("systemPackages", "environment.systemPackages"),
-    ("timeZone", "time.timeZone"),
-];
-
-/// What may be meant by an option that has no name like it in nixpkgs.
-fn meant_option(option: &str) -> Option<String> {
-    if option == "import" {
-        return Some("other files are included by imports = [ … ];".to_owned());
-    }
-    if let Some(name) = option
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        && name.contains('.')
-    {
-        return Some(format!("remove the quotes around {name}"));
-    }
-    let of_user = option.strip_prefix("users.users.");
-    if let Some((user, name)) = of_user.and_then(|rest| rest.split_once('.'))
-        && let Some((_, meant)) = OF_USERS.iter().find(|(other, _)| *other == name)
-    {
-        return Some(format!("did you mean users.users.{user}.{meant}?"));
-    }
-    if let Some((_, meant)) = OTHER_NAMES.iter().find(|(name, _)| *name == option) {
-        return Some(format!("did you mean {meant}?"));
-    }
-    // Without the module Nix names the root, with it the option that the module does not have.
-    let (_, module) = FOREIGN.iter().find(|(name, _)| *name == option)?;
-    let repository = repository_called(module)?;
-    Some(format!(
-        "the module of {module} has this option, and is not part of nixpkgs: import it first (https://github.com/{repository})"
-    ))
-}
-
-fn unknown_option_hint(summary: &str) -> String {
-    let option = summary.split_once("The option `");
-    let option = option.and_then(|(_, rest)| rest.split('\'').next());
-    if let Some(meant) = option.and_then(meant_option) {
-        return meant;
-    }
-    let options = "https://search.nixos.org/options";
-    let proposed = summary.split_once("Did you mean ");
-    let names = proposed.and_then(|(_, rest)| rest.split_once('?'));
-    match names.map(|(names, _)| names.replace(['`', '\''], "")) {
-        Some(names) => format!("did you mean {names}? All options: {options}"),
-        None => format!("check its spelling: {options}"),
     }
 }
 

@@ -29,6 +29,7 @@ mod syntax_cause;
 mod syntax_error;
 mod unbound_names;
 mod undefined_variable;
+mod unknown_option;
 mod warning;
 mod written_values;
 mod wrong_token;

@@ -21,6 +21,9 @@ const PROPOSAL: &str = "Did you mean ";
 /// Start of Nix's list of definitions; the only one is quoted with its line instead.
 const VALUES: &str = " Definition values:";
 
+/// What Nix proposes for a flake that needs more than its files, and sdbuild does not do.
+const IMPURE: &str = " (use '--impure' to override)";
+
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = command_line_definitions(context, &error.summary);
@@ -32,7 +35,7 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = lines.iter().map(|line| line.trim()).filter(is_said);
     // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
     let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
-    let mut text = lines.collect::<Vec<_>>().join("\n");
+    let mut text = lines.collect::<Vec<_>>().join("\n").replace(IMPURE, "");
     if let Some((before, _)) = text.split_once(VALUES)
         && Definition::find(context, error).is_some_and(|found| !found.is_of_element)
     {

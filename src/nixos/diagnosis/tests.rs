@@ -282,6 +282,10 @@ fn errors_of_flakes_are_explained() {
             "access to absolute path '/etc/passwd' is forbidden in pure evaluation mode (use '--impure' to override)",
             "in pure mode",
         ),
+        (
+            "access to absolute path '/nix/store/common/wifi.nix' is forbidden in pure evaluation mode (use '--impure' to override)",
+            "../common/wifi.nix is above the directory of the flake",
+        ),
         ("attribute 'currentSystem' missing", "in pure mode"),
         (
             "cannot look up '<nixpkgs>' in pure evaluation mode (use '--impure' to override)",
@@ -291,5 +295,6 @@ fn errors_of_flakes_are_explained() {
         let failure = diagnose(&context(1), &with_error(message));
         assert_eq!(failure.class, Class::Usage, "{message}");
         assert!(failure.hints.concat().contains(hint), "{failure:?}");
+        assert!(!failure.to_string().contains("--impure"), "{failure}");
     }
 }

@@ -1,0 +1,167 @@
+//! Options that do not exist, and what may be meant by them. Pure.
+
+use crate::common::nearest::similar_names;
+use crate::nixos::known_repository::repository_called;
+
+/// Options that modules outside of nixpkgs define, and what defines them.
+const FOREIGN: [(&str, &str); 4] = [
+    ("age", "agenix"),
+    ("disko", "disko"),
+    ("home-manager", "home-manager"),
+    ("sops", "sops-nix"),
+];
+
+/// What people call options of users, and their names.
+const OF_USERS: [(&str, &str); 9] = [
+    ("authorizedKeys", "openssh.authorizedKeys.keys"),
+    ("groups", "extraGroups"),
+    ("openssh.authorisedKeys", "openssh.authorizedKeys.keys"),
+    ("openssh.keys", "openssh.authorizedKeys.keys"),
+    ("key", "openssh.authorizedKeys.keys"),
+    ("keys", "openssh.authorizedKeys.keys"),
+    ("openssh.authorizedKeys.key", "openssh.authorizedKeys.keys"),
+    ("sshKey", "openssh.authorizedKeys.keys"),
+    ("sshKeys", "openssh.authorizedKeys.keys"),
+];
+
+/// What people call other options, or older releases called them, and their names.
+const OTHER_NAMES: [(&str, &str); 16] = [
+    ("allowUnfree", "nixpkgs.config.allowUnfree"),
+    ("docker", "virtualisation.docker.enable"),
+    ("environment.packages", "environment.systemPackages"),
+    ("hostName", "networking.hostName"),
+    ("networking.wifi", "networking.wireless"),
+    ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
+    ("openssh", "services.openssh"),
+    ("packages", "environment.systemPackages"),
+    ("services.docker", "virtualisation.docker"),
+    (
+        "services.openssh.passwordAuth",
+        "services.openssh.settings.PasswordAuthentication",
+    ),
+    (
+        "services.openssh.passwordAuthentication",
+        "services.openssh.settings.PasswordAuthentication",
+    ),
+    (
+        "services.openssh.permitRootLogin",
+        "services.openssh.settings.PermitRootLogin",
+    ),
+    ("services.ssh", "services.openssh"),
+    ("ssh", "services.openssh"),
+    ("systemPackages", "environment.systemPackages"),
+    ("timeZone", "time.timeZone"),
+];
+
+/// What may be meant by an option that has no name like it in nixpkgs.
+fn meant_option(option: &str) -> Option<String> {
+    if option == "import" {
+        return Some("other files are included by imports = [ … ];".to_owned());
+    }
+    if let Some(name) = option
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'))
+        && name.contains('.')
+    {
+        return Some(format!("remove the quotes around {name}"));
+    }
+    let of_user = option.strip_prefix("users.users.");
+    if let Some((user, name)) = of_user.and_then(|rest| rest.split_once('.'))
+        && let Some((_, meant)) = OF_USERS.iter().find(|(other, _)| *other == name)
+    {
+        return Some(format!("did you mean users.users.{user}.{meant}?"));
+    }
+    if option.starts_with("fileSystems.") && option.ends_with(".fstype") {
+        return Some("did you mean fsType?".to_owned());
+    }
+    if ["inputs", "outputs"].contains(&option) {
+        return Some(
+            "that is the text of a flake: call the file flake.nix, or give a file of it, --config FILE, that is a NixOS module".to_owned(),
+        );
+    }
+    let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
+    if let Some((_, meant)) = OTHER_NAMES.iter().find(is_meant) {
+        return Some(format!("did you mean {meant}?"));
+    }
+    // Without the module Nix names the root, with it the option that the module does not have.
+    let (_, module) = FOREIGN.iter().find(|(name, _)| *name == option)?;
+    let repository = repository_called(module)?;
+    Some(format!(
+        "the module of {module} has this option, and is not part of nixpkgs: import it first (https://github.com/{repository})"
+    ))
+}
+
+/// The options in `users`.
+const IN_USERS: [&str; 6] = [
+    "allowNoPasswordLogin",
+    "defaultUserShell",
+    "enforceIdUniqueness",
+    "extraGroups",
+    "extraUsers",
+    "mutableUsers",
+];
+
+/// What may be meant by `users.NAME`: an option, or the user `name`.
+fn user_or_option(name: &str) -> String {
+    match similar_names(name, IN_USERS) {
+        Some(option) => format!("did you mean users.{option}?"),
+        None => format!("did you mean users.users.{name}?"),
+    }
+}
+
+/// What may be meant by the option that the message `summary` of Nix says does not exist.
+pub(super) fn hint(summary: &str) -> String {
+    let option = summary.split_once("The option `");
+    let option = option.and_then(|(_, rest)| rest.split('\'').next());
+    if let Some(meant) = option.and_then(meant_option) {
+        return meant;
+    }
+    let options = "https://search.nixos.org/options";
+    let proposed = summary.split_once("Did you mean ");
+    let names = proposed.and_then(|(_, rest)| rest.split_once('?'));
+    match names.map(|(names, _)| names.replace(['`', '\''], "")) {
+        Some(names) => format!("did you mean {names}? All options: {options}"),
+        None => match option.and_then(|option| option.strip_prefix("users.")) {
+            Some(name) if !name.contains('.') => user_or_option(name),
+            Some(_) | None => format!("check its spelling: {options}"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_call_options_leads_to_their_names() {
+        for (option, meant) in [
+            ("services.ssh", "services.openssh"),
+            ("users.ann", "users.users.ann"),
+            ("users.mutableUser", "users.mutableUsers"),
+            ("fileSystems.\"/data\".fstype", "fsType"),
+            ("allowUnfree", "nixpkgs.config.allowUnfree"),
+            ("hostname", "networking.hostName"),
+            (
+                "users.users.root.openssh.authorisedKeys",
+                "users.users.root.openssh.authorizedKeys.keys",
+            ),
+            (
+                "services.openssh.passwordauth",
+                "services.openssh.settings.PasswordAuthentication",
+            ),
+        ] {
+            let hint = hint(&format!("The option `{option}' does not exist."));
+            assert_eq!(hint, format!("did you mean {meant}?"), "{option}");
+        }
+        for (option, part) in [
+            ("outputs", "the text of a flake"),
+            ("services.nope", "check its spelling"),
+            ("users.x.y", "check its spelling"),
+        ] {
+            let hint = hint(&format!("The option `{option}' does not exist."));
+            assert!(hint.contains(part), "{hint}");
+        }
+        let proposed = "The option `users.userz' does not exist. Did you mean `users.users'?";
+        assert!(hint(proposed).starts_with("did you mean users.users?"));
+    }
+}
