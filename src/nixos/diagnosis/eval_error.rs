@@ -4,6 +4,7 @@
 use super::evidence::ExitContext;
 use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
+use super::syntax_at::NameAt;
 use super::{nixpkgs_file, syntax_error, undefined_variable, unknown_option};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
@@ -126,7 +127,12 @@ impl EvalError {
                 None => "write the new name instead".to_owned(),
             },
             Self::MissingAttribute => {
-                "check the name: https://search.nixos.org/packages".to_owned()
+                let searched = if is_of_config(context, error) {
+                    "options"
+                } else {
+                    "packages"
+                };
+                format!("check the name: https://search.nixos.org/{searched}")
             }
             Self::UndefinedVariable => undefined_variable::hint(context, error),
             Self::Syntax => syntax_error::general_hint(summary).to_owned(),
@@ -169,6 +175,16 @@ impl EvalError {
             },
         }
     }
+}
+
+/// Whether the attribute that is missing is one of the values of options: `config.services.x`.
+fn is_of_config(context: &ExitContext<'_>, error: &NixError) -> bool {
+    let position = error.position.as_ref();
+    let text = position.and_then(|position| context.files?.text(&position.file));
+    let name = text
+        .zip(position)
+        .and_then(|(text, position)| NameAt::find(&text, position));
+    name.is_some_and(|name| name.written.starts_with("config."))
 }
 
 /// The path behind `../`, of a file above the flake's directory, which Nix has copied to the store alone.

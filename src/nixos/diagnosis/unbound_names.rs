@@ -75,6 +75,25 @@ pub(super) fn library_function(context: &ExitContext<'_>, error: &NixError) -> O
     })
 }
 
+/// Programs that people ask for, and the packages of nixpkgs that have them.
+const PROGRAMS: [(&[&str], &str); 15] = [
+    (&["awk"], "gawk"),
+    (&["nslookup"], "dnsutils"),
+    (&["free", "pgrep", "pkill", "ps", "top", "watch"], "procps"),
+    (&["ifconfig", "netstat", "route"], "nettools"),
+    (&["ip"], "iproute2"),
+    (&["ping"], "iputils"),
+    (&["killall", "pstree"], "psmisc"),
+    (&["lsblk"], "util-linux"),
+    (&["lspci"], "pciutils"),
+    (&["lsusb"], "usbutils"),
+    (&["make"], "gnumake"),
+    (&["node", "npm"], "nodejs"),
+    (&["nvim"], "neovim"),
+    (&["rg"], "ripgrep"),
+    (&["vcgencmd"], "libraspberrypi"),
+];
+
 pub(super) fn no_such_package(
     context: &ExitContext<'_>,
     findings: &Findings,
@@ -85,6 +104,12 @@ pub(super) fn no_such_package(
     let text = context.files?.text(file)?;
     if !is_in_with_pkgs(&text, *line, *column) {
         return None;
+    }
+    if let Some((_, package)) = PROGRAMS
+        .iter()
+        .find(|(programs, _)| programs.contains(&name))
+    {
+        return Some(format!("the program {name} is in the package {package}"));
     }
     let search = format!("https://search.nixos.org/packages?query={name}");
     Some(match findings.packages.similar(name) {

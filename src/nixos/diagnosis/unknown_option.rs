@@ -15,7 +15,7 @@ const FOREIGN: [(&str, &str); 4] = [
 const OF_USERS: [(&str, &str); 9] = [
     ("authorizedKeys", "openssh.authorizedKeys.keys"),
     ("groups", "extraGroups"),
-    ("openssh.authorisedKeys", "openssh.authorizedKeys.keys"),
+    ("openssh.authorisedKeys", "openssh.authorizedKeys"),
     ("openssh.keys", "openssh.authorizedKeys.keys"),
     ("key", "openssh.authorizedKeys.keys"),
     ("keys", "openssh.authorizedKeys.keys"),
@@ -143,7 +143,7 @@ mod tests {
             ("hostname", "networking.hostName"),
             (
                 "users.users.root.openssh.authorisedKeys",
-                "users.users.root.openssh.authorizedKeys.keys",
+                "users.users.root.openssh.authorizedKeys",
             ),
             (
                 "services.openssh.passwordauth",

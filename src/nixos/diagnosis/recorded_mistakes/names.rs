@@ -37,6 +37,30 @@ fn a_name_inside_with_pkgs_is_no_package() {
 }
 
 #[test]
+fn a_program_leads_to_its_package() {
+    let named = |kind| recording("undefined-in-with", kind).replace("htopp", "lsusb");
+    assert_hint(
+        &failure(named("nix"), &named("log"), ""),
+        "undefined variable 'lsusb'",
+        "the program lsusb is in the package usbutils",
+    );
+}
+
+#[test]
+fn a_missing_attribute_is_searched_where_it_belongs() {
+    let log = recording("missing-attribute", "log");
+    for (set, searched) in [("config", "options"), ("pkgs.x", "packages")] {
+        let text =
+            format!("{{ ... }}:\n{{\n  environment.systemPackages = [ {set}.nosuchthing ];\n}}\n");
+        assert_hint(
+            &failure(text, &log, ""),
+            "pi/c.nix:3:34: attribute 'nosuchthing' missing",
+            &format!("https://search.nixos.org/{searched}"),
+        );
+    }
+}
+
+#[test]
 fn a_missing_package_names_what_nix_proposes() {
     let failure = recorded("missing-attribute-package");
     assert_hint(
