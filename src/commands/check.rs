@@ -27,13 +27,14 @@ pub async fn run(
     let home = settings.common.home.clone();
     let outcome = pipeline::check(settings, context).await?;
     outcome.finish("the check is done", |mut checked| {
-        if let Some(key) = own_key(home.as_deref()) {
-            put_key(&mut checked.findings, &key);
+        match own_key(home.as_deref()) {
+            Some(key) => put_key(&mut checked.findings, &nix_string(&key.line), ""),
+            None => put_key(&mut checked.findings, SOME_KEY, NO_KEY),
         }
         if args.json {
             print_json(&object(&checked), ui)?;
         } else {
-            let lines = as_lines(&checked, ui.result_size().0);
+            let lines = as_lines(&checked, ui.result_size().0, ui.is_quiet());
             if !lines.is_empty() {
                 ui.result(&lines)?;
             }
@@ -45,18 +46,22 @@ pub async fn run(
 /// In place of a key, in lines to add.
 const SOME_KEY: &str = "\"ssh-ed25519 …\"";
 
+/// The comment behind such a line where the user has no key yet.
+const NO_KEY: &str = " # what is in ~/.ssh/id_ed25519.pub; ssh-keygen makes that file";
+
 /// The user's own public key, the best of several.
 fn own_key(home: Option<&Path>) -> Option<PublicKey> {
     let keys = template::public_keys(&home?.join(".ssh"));
     keys.into_iter().next()
 }
 
-/// Puts `key` into the lines of those `findings` that lack one.
-fn put_key(findings: &mut [Finding], key: &PublicKey) {
+/// Puts the string `key`, and a `comment`, into the lines of those `findings` that lack one.
+fn put_key(findings: &mut [Finding], key: &str, comment: &str) {
     let lacking = ["key-is-none", "nobody-gets-in"];
     let lacking = |finding: &&mut Finding| lacking.contains(&finding.id);
-    for line in findings.iter_mut().filter(lacking).flat_map(|f| &mut f.add) {
-        *line = line.replace(SOME_KEY, &nix_string(&key.line));
+    let lines = findings.iter_mut().filter(lacking).flat_map(|f| &mut f.add);
+    for line in lines.filter(|line| line.contains(SOME_KEY)) {
+        *line = format!("{}{comment}", line.replace(SOME_KEY, key));
     }
 }
 
@@ -81,8 +86,8 @@ fn object(checked: &Checked) -> Value {
     })
 }
 
-/// The findings as lines of at most `columns` columns.
-fn as_lines(checked: &Checked, columns: usize) -> String {
+/// The findings as lines of at most `columns` columns, with what is right unless it `is_quiet`.
+fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
     let mut lines: Vec<String> = Vec::new();
     for finding in &checked.findings {
         let sign = match finding.severity {
@@ -94,11 +99,12 @@ fn as_lines(checked: &Checked, columns: usize) -> String {
         lines.extend(list_item(sign, finding.id, &text, &finding.add, columns));
     }
     // What is read without an evaluation says nothing about a system that there will not be.
-    if checked.failure.is_none() && !checked.ways_in.is_empty() {
+    let says_what_is_right = checked.failure.is_none() && !is_quiet;
+    if says_what_is_right && !checked.ways_in.is_empty() {
         let text = format!("SSH lets in {}", checked.ways_in.join(", "));
         lines.extend(list_item('✓', "login", &text, &[], columns));
     }
-    if checked.failure.is_none() && checked.findings.is_empty() {
+    if says_what_is_right && checked.findings.is_empty() {
         let text = "evaluates, and nothing was found that keeps the machine from booting";
         lines.extend(list_item('✓', "configuration", text, &[], columns));
     }
@@ -130,20 +136,26 @@ mod tests {
 
     #[test]
     fn trap_is_listed_with_line_to_add() {
-        let lines = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS);
+        let lines = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, false);
         assert_eq!(
             lines,
             "✗ ssh-off         services.openssh.enable = false: it cannot be reached\n                  \
              → services.openssh.enable = true;\n✓ login           SSH lets in root with a key"
         );
+        let quiet = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, true);
+        assert!(
+            quiet.starts_with("✗ ssh-off") && !quiet.contains('✓'),
+            "{quiet}"
+        );
+        assert_eq!(as_lines(&checked(Vec::new()), COLUMNS, true), "");
         let sentence = Finding {
             is: "It must be set.".into(),
             add: Vec::new(),
             ..finding(Severity::Trap)
         };
-        let lines = as_lines(&checked(vec![sentence]), COLUMNS);
+        let lines = as_lines(&checked(vec![sentence]), COLUMNS, false);
         assert!(lines.contains("It must be set: it cannot"), "{lines}");
-        let lines = as_lines(&checked(Vec::new()), COLUMNS);
+        let lines = as_lines(&checked(Vec::new()), COLUMNS, false);
         assert!(
             lines.contains("✓ configuration   evaluates, and nothing"),
             "{lines}"
@@ -161,10 +173,13 @@ mod tests {
             ..finding(Severity::Trap)
         };
         let mut findings = vec![with_line("key-is-none"), with_line("private-key")];
-        put_key(&mut findings, &PublicKey { line: key.clone() });
+        put_key(&mut findings, &nix_string(&key), "");
         assert_eq!(findings[0].add, [format!("keys = [ \"{key}\" ];")]);
         assert_eq!(findings[1].add, [line]);
-        let lines = as_lines(&checked(findings), COLUMNS);
+        let mut without_a_key = vec![with_line("nobody-gets-in")];
+        put_key(&mut without_a_key, SOME_KEY, NO_KEY);
+        assert_eq!(without_a_key[0].add, [format!("{line}{NO_KEY}")]);
+        let lines = as_lines(&checked(findings), COLUMNS, false);
         assert!(lines.contains(&format!("\"{key}\"")), "{lines}");
     }
 
@@ -174,7 +189,7 @@ mod tests {
             failure: Some(Failure::usage("undefined variable")),
             ..checked(vec![finding(Severity::Note)])
         };
-        let lines = as_lines(&broken, COLUMNS);
+        let lines = as_lines(&broken, COLUMNS, false);
         assert!(
             !lines.contains('✓') && lines.contains("! ssh-off"),
             "{lines}"

@@ -78,6 +78,15 @@ pub(super) fn other_file(section: &Section) -> Result<Option<&'static str>, Erro
     Ok(text.and_then(kind_of_text))
 }
 
+/// Bytes in which every partition table and file system has something else than zeros.
+const MAX_ZERO_BYTES: u64 = 1 << 20;
+
+/// Whether `section` has only zeros where a partition table or a file system begins.
+pub(super) fn begins_with_zeros(section: &Section) -> Result<bool, Error> {
+    let start = section.block(0, section.len().min(MAX_ZERO_BYTES))?;
+    Ok(start.iter().all(|byte| *byte == 0))
+}
+
 /// What `text` is, unless it has characters that no text has.
 fn kind_of_text(text: &str) -> Option<&'static str> {
     let is_of_text = |c: char| !c.is_control() || c.is_ascii_whitespace();

@@ -126,7 +126,11 @@ impl Layout {
         let nothing = layout.partitions.iter().all(|p| p.file_system.is_none());
         if layout.table.kind == TableKind::None && nothing && layout.problems.is_empty() {
             let other = super::probe::other_file(disk)?;
-            let what = "there is no partition table and no known file system in it";
+            let what = if super::probe::begins_with_zeros(disk)? {
+                "it begins with zeros only: it is no image, or its download or copy is incomplete"
+            } else {
+                "there is no partition table and no known file system in it"
+            };
             return Err(Error::refused(other.unwrap_or(what)));
         }
         Ok(layout)

@@ -231,7 +231,11 @@ impl Value for NixpkgsSource {
     /// A path becomes absolute; URLs and releases stay as they are.
     fn relative_to(self, dir: &Path) -> Self {
         let Self(text) = self;
-        let is_path = text.starts_with('.') || text.contains('/') && !text.contains("://");
+        // That of a URL, or of Nix's own names, which are explained later: `github:NixOS/nixpkgs`.
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme);
+        let has_scheme =
+            scheme.is_some_and(|scheme| scheme.bytes().all(|b| b.is_ascii_alphabetic()));
+        let is_path = text.starts_with('.') || text.contains('/') && !has_scheme;
         match absolute(Path::new(&text), dir).to_str() {
             Some(path) if is_path => Self(path.to_owned()),
             _ => Self(text),
@@ -314,6 +318,7 @@ mod tests {
         assert_eq!(located("a/b"), "/project/a/b");
         assert_eq!(located("/a"), "/a");
         assert_eq!(located("26.05"), "26.05");
+        assert_eq!(located("github:o/r"), "github:o/r");
         assert_eq!(
             located("https://x.example/n.tar.xz"),
             "https://x.example/n.tar.xz"

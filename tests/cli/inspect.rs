@@ -148,6 +148,7 @@ fn other_files_are_a_usage_error() {
     let write = |name: &str, bytes: &[u8]| fs::write(user.home.path().join(name), bytes).unwrap();
     write("empty.img", b"");
     write("noise.img", &[1; 2048]);
+    write("zeros.img", &[0; 2048]);
     write("text.img", b"not an image");
     write("page.img.zst", b"\n<!doctype HTML>\n<title>404</title>\n");
     write("umlaut.img", "K\u{fc}che ".repeat(99).as_bytes());
@@ -165,6 +166,7 @@ fn other_files_are_a_usage_error() {
             "noise.img",
             "there is no partition table and no known file system in it",
         ),
+        ("zeros.img", "it begins with zeros only"),
         ("text.img", "it is a text, not an image"),
         ("umlaut.img", "it is a text, not an image"),
         ("page.img.zst", "it is a web page, not the image"),

@@ -9,6 +9,9 @@ const TIME: [(&[&str], u64); 3] = [
     (&["h", "hour", "hours"], 3600),
 ];
 
+/// The longest time that a flag takes: a day.
+const MAX_SECONDS: u64 = 24 * 3600;
+
 /// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `--memory takes MiB: --memory 1024`.
 pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let (name, takes) = flag.split_once(' ')?;
@@ -21,7 +24,8 @@ pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let given = value.strip_prefix(digits)?.to_lowercase();
     let (_, size) = units.iter().find(|(names, _)| names.contains(&&*given))?;
     let number = digits.parse::<u64>().ok()?.checked_mul(*size)?;
-    (number > 0).then(|| format!("{name} takes {unit}: {name} {number}"))
+    let is_in_range = number > 0 && (unit != "seconds" || number <= MAX_SECONDS);
+    is_in_range.then(|| format!("{name} takes {unit}: {name} {number}"))
 }
 
 #[cfg(test)]
@@ -51,6 +55,7 @@ mod tests {
             ("--memory <MIB>", "many"),
             ("--memory <MIB>", "99999999999999999999G"),
             ("--timeout <SECONDS>", "5G"),
+            ("--timeout <SECONDS>", "48h"),
             ("--jobs <N>", "2G"),
         ] {
             assert_eq!(tip(flag, value), None, "{flag} {value}");
