@@ -80,7 +80,7 @@ fn explain_value(error: &mut clap::Error) {
     } else {
         None
     };
-    let is_meant = known.as_ref().is_some_and(|tip| tip.is_certain);
+    let is_meant = known.as_ref().is_some_and(|tip| tip.replaces_similar);
     if is_meant || similar.as_ref().is_some_and(is_other) {
         error.remove(ContextKind::SuggestedValue);
     }
@@ -92,42 +92,55 @@ fn explain_value(error: &mut clap::Error) {
 /// A tip for a value.
 struct ValueTip {
     text: String,
-    /// Whether no similar value can be meant.
-    is_certain: bool,
+    /// Whether it stands in place of the similar value that clap proposes.
+    replaces_similar: bool,
 }
 
 fn tip_for_board(value: &str) -> ValueTip {
-    let (text, is_certain) = match BoardQuery::find(value) {
+    let (text, replaces_similar) = match BoardQuery::find(value) {
         Ok(boards) => (
             format!("did you mean {}?", boards.names().join(" or ")),
             true,
         ),
-        Err(_) if BoardQuery::is_32_bit(value) => (ONLY_64_BIT.to_owned(), true),
+        Err(_) if BoardQuery::has_32_bits(value) => (ONLY_64_BIT.to_owned(), true),
         Err(_) => ("`sdbuild boards` describes them".to_owned(), false),
     };
-    ValueTip { text, is_certain }
+    ValueTip {
+        text,
+        replaces_similar,
+    }
 }
+
+/// Names of processor architectures with 32 bits, as kernels and Debian call them.
+const ARCHITECTURES_OF_32_BITS: [&str; 6] = ["armhf", "armv6l", "armv7", "armv7l", "i386", "i686"];
 
 fn tip_for_system(value: &str) -> Option<ValueTip> {
     let architecture = value.strip_suffix("-linux").unwrap_or(value);
     let text = match System::by_other_name(value) {
         Some(system) => format!("did you mean {system}?"),
-        None if BoardQuery::is_32_bit(architecture) => ONLY_64_BIT.to_owned(),
+        None if ARCHITECTURES_OF_32_BITS.contains(&architecture) => ONLY_64_BIT.to_owned(),
         None => return None,
     };
     Some(ValueTip {
         text,
-        is_certain: true,
+        replaces_similar: true,
     })
 }
 
-/// The tip for `--override-input INPUT=REF`, as nix takes other options.
+/// The tip for `--override-input INPUT=REF`, whose two values are words of their own.
 fn tip_for_two_values(words: &[String]) -> Option<String> {
     const FLAG: &str = "--override-input";
-    let at = words.iter().position(|word| word == FLAG)?;
-    let (input, reference) = words.get(at + 1)?.split_once('=')?;
+    let behind = words.iter().zip(words.iter().skip(1));
+    let behind = behind
+        .filter(|(word, _)| *word == FLAG)
+        .map(|(_, value)| value.as_str());
+    let joined = words
+        .iter()
+        .filter_map(|word| word.strip_prefix(FLAG)?.strip_prefix('='));
+    let mut values = behind.chain(joined);
+    let (input, reference) = values.find_map(|value| value.split_once('='))?;
     Some(format!(
-        "two words, without `=`: {FLAG} {input} {reference}"
+        "INPUT and REF are two words: {FLAG} {input} {reference}"
     ))
 }
 
@@ -217,9 +230,13 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
         ("man", word) => visible
             .any(|sub| sub.get_name() == word)
             .then(|| format!("`sdbuild help {word}` describes it")),
-        ("inspect", path) if !path.starts_with('-') => Some(format!(
-            "what is done with a path of the image stands before it: sdbuild inspect IMAGE ls {path}"
-        )),
+        ("inspect", path) if !path.starts_with('-') => {
+            let has_command = words
+                .iter()
+                .any(|word| ["ls", "cat"].contains(&word.as_str()));
+            let told = format!("name what to do with the path: sdbuild inspect IMAGE ls {path}");
+            (!has_command).then_some(told)
+        }
         ("init", "--format") => Some(
             "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),
         ),

@@ -1,18 +1,18 @@
-//! Host names as NixOS accepts them (`networking.hostName`).
+//! Host names (`networking.hostName`).
 
 use crate::common::failure::Failure;
 
 /// Characters of a host name's label (RFC 1123).
 pub const MAX_CHARS: usize = 63;
 
-/// Whether NixOS accepts `name`: letters, digits and `-`, which is neither first nor last.
+/// Whether `name` is a single label of RFC 1123: letters, digits and `-`, which is neither first nor last. NixOS accepts `_` too.
 pub fn is_valid(name: &str) -> bool {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let dash_at_edge = name.starts_with('-') || name.ends_with('-');
     (1..=MAX_CHARS).contains(&name.len()) && name.chars().all(is_allowed) && !dash_at_edge
 }
 
-/// A usage error unless NixOS accepts `name`.
+/// A usage error unless `name` [is valid](is_valid).
 pub fn check(name: &str) -> Result<(), Failure> {
     if is_valid(name) {
         return Ok(());

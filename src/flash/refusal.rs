@@ -38,7 +38,7 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
         Ok(found) if found.is_dir() => {
             let failure = Failure::usage(format!("{shown} is a directory, not a disk"));
             failure.hint(
-                "give the disk itself, such as /dev/sdX: `lsblk` shows which one is mounted there",
+                "give a disk, such as /dev/sdX: `lsblk` lists them, with the directories where they are mounted",
             )
         }
         Ok(_) => Failure::usage(format!("{shown} is not a disk")),

@@ -36,8 +36,8 @@ impl FromStr for Nixpkgs {
             Ok(Self::Remote(Requested::Url(text.to_owned())))
         } else if is_release(release) {
             Ok(Self::Remote(Requested::Release(release.to_owned())))
-        } else if let Some(of_nix) = reference_of_nix(text) {
-            Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(of_nix))
+        } else if let Some(instead) = in_place_of_reference(text) {
+            Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(instead))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
@@ -88,27 +88,33 @@ fn check_dir(dir: &Path) -> Result<(), Failure> {
     Err(Failure::usage(text).hint("name the top directory of a nixpkgs tree"))
 }
 
-/// What to give in place of a name that Nix has for a nixpkgs: `github:NixOS/nixpkgs/…`, `channel:…`, `<nixpkgs>`.
-fn reference_of_nix(text: &str) -> Option<String> {
-    if let Some(path) = text.strip_prefix("github:") {
-        let mut parts = path.splitn(3, '/');
-        let (owner, repository) = (parts.next()?, parts.next()?);
-        let revision = parts.next().unwrap_or("master");
-        return Some(
-            match revision
-                .strip_prefix("nixos-")
-                .filter(|text| is_release(text))
-            {
-                Some(release) => format!("give the release: --nixpkgs {release}"),
-                None => format!(
-                    "give the URL of its archive: --nixpkgs https://github.com/{owner}/{repository}/archive/{revision}.tar.gz"
-                ),
-            },
-        );
+/// What to give in place of a reference of Nix: `github:NixOS/nixpkgs/nixos-26.05` or `channel:nixos-26.05`.
+fn in_place_of_reference(text: &str) -> Option<String> {
+    let release = |name: &str| {
+        let release = name
+            .strip_prefix("nixos-")
+            .filter(|name| is_release(name))?;
+        Some(format!("give the release: --nixpkgs {release}"))
+    };
+    if let Some(channel) = text.strip_prefix("channel:") {
+        return release(channel);
     }
-    let channel = text.strip_prefix("channel:")?;
-    let release = channel.strip_prefix("nixos-").unwrap_or(channel);
-    is_release(release).then(|| format!("give the release: --nixpkgs {release}"))
+    let parts: Vec<_> = text.strip_prefix("github:")?.split('/').collect();
+    let (owner, repository, revision) = match *parts.as_slice() {
+        [owner, repository] => (owner, repository, "master"),
+        [owner, repository, revision] => (owner, repository, revision),
+        _ => return None,
+    };
+    let is_name = |part: &&str| !part.is_empty() && !part.contains(['?', '#', '&']);
+    if ![owner, repository, revision].iter().all(is_name) {
+        return None;
+    }
+    let is_original = owner.eq_ignore_ascii_case("NixOS") && repository == "nixpkgs";
+    release(revision).filter(|_| is_original).or_else(|| {
+        Some(format!(
+            "give the URL of its archive: --nixpkgs https://github.com/{owner}/{repository}/archive/{revision}.tar.gz"
+        ))
+    })
 }
 
 /// Whether `text` is a release: `26.05` or `unstable`, also with `-small`.
@@ -274,6 +280,10 @@ mod tests {
             (
                 "github:NixOS/nixpkgs",
                 "--nixpkgs https://github.com/NixOS/nixpkgs/archive/master.tar.gz",
+            ),
+            (
+                "github:me/nixpkgs/nixos-25.11",
+                "--nixpkgs https://github.com/me/nixpkgs/archive/nixos-25.11.tar.gz",
             ),
         ] {
             let refused = text.parse::<Nixpkgs>().unwrap_err();

@@ -42,7 +42,7 @@ fn parse(text: &str) -> Result<Options, Failure> {
         let failure = not_understood(&error);
         // Of a setting that does not exist, how its value is written says nothing.
         let key = toml_hint::key_at(text, at);
-        match key.and_then(|key| elsewhere(key)) {
+        match key.and_then(set_elsewhere) {
             Some(instead) => failure.hint(instead),
             None => failure.hint(toml_hint::hint(text, at, error.message())),
         }
@@ -75,7 +75,7 @@ fn parse(text: &str) -> Result<Options, Failure> {
         }
         if message.starts_with("invalid type") {
             let span = error.span().unwrap_or_default();
-            return failure.hint(toml_hint::of_type(text, &span, expected));
+            return failure.hint(toml_hint::of_type(text, &span));
         }
         failure
     })
@@ -127,7 +127,7 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
         );
     }
     let failure = Failure::usage(format!("line {line}: `{unknown}` is not a setting"));
-    if let Some(instead) = elsewhere(unknown) {
+    if let Some(instead) = set_elsewhere(unknown) {
         return Err(failure.hint(instead));
     }
     // As the variable of a setting is called, too.
@@ -143,52 +143,52 @@ fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
 }
 
 /// What a file cannot set, without punctuation, and where it is set.
-const ELSEWHERE: [(&str, &str); 13] = [
+const SET_ELSEWHERE: [(&[&str], &str); 12] = [
     (
-        "config",
+        &["config"],
         "give the configuration on the command line: `sdbuild build PATH`",
     ),
     (
-        "dockerhost",
+        &["dockerhost", "engine"],
         "the engine is that of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context",
     ),
     (
-        "engine",
-        "the engine is that of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context",
-    ),
-    (
-        "experimentalfeatures",
+        &["experimentalfeatures"],
         "remove the line: flakes and the commands of Nix that sdbuild uses need no setting",
     ),
     (
-        "hostname",
+        &["hostname"],
         "give --hostname NAME, or set networking.hostName in the configuration",
     ),
-    ("loginkey", "give --login-key FILE"),
-    ("overrideinput", "give --override-input INPUT DIR"),
-    ("root", "give --root DIR"),
+    (&["loginkey"], "give --login-key FILE"),
+    (&["overrideinput"], "give --override-input INPUT DIR"),
+    (&["root"], "give --root DIR"),
     (
-        "set",
+        &["set"],
         "give --set OPTION=VALUE, or set the option in the configuration",
     ),
     (
-        "sshkey",
+        &["sshkey"],
         "give --ssh-key FILE, or set users.users.root.openssh.authorizedKeys.keys in the configuration",
     ),
-    ("timezone", "set time.timeZone in the configuration"),
-    ("user", "set users.users in the configuration"),
+    (&["timezone"], "set time.timeZone in the configuration"),
+    (&["user", "users"], "set users.users in the configuration"),
     (
-        "wifi",
+        &["ssid", "wifi", "wireless"],
         "set networking.wireless in the configuration; `sdbuild init --wifi NAME` writes it",
     ),
 ];
 
 /// What to do instead with a setting that a file cannot have, also if its name is mistyped.
-fn elsewhere(key: &str) -> Option<&'static str> {
+fn set_elsewhere(key: &str) -> Option<&'static str> {
+    /// Letters from which on a similar name can only be a slip.
+    const MIN_LETTERS: usize = 6;
     let key = letters(key);
-    let is_meant = |name: &str| key == name || is_slip(&key, name);
-    let (_, instead) = ELSEWHERE.iter().find(|(name, _)| is_meant(name))?;
-    Some(instead)
+    let is_meant = |name: &&str| key == *name || key.len() >= MIN_LETTERS && is_slip(&key, name);
+    let row = SET_ELSEWHERE
+        .iter()
+        .find(|(names, _)| names.iter().any(|name| is_meant(name)));
+    row.map(|(_, instead)| *instead)
 }
 
 /// A key without what differs between ways to write it, as `trusted_public_keys` and `trustedPublicKeys`.
@@ -224,6 +224,7 @@ mod tests {
         assert!(hint("config").contains("sdbuild build PATH"));
         assert!(hint("Engine").contains("DOCKER_HOST"));
         assert!(hint("wifi").contains("networking.wireless"));
+        assert_eq!(hint("boot"), "did you mean `boot-test`?");
         assert!(hint("ssh_key").starts_with("give --ssh-key FILE"));
         assert_eq!(hint("override-input"), "give --override-input INPUT DIR");
         assert_eq!(hint("builder_image"), "did you mean `builder-image`?");
@@ -265,7 +266,7 @@ mod tests {
                 "nixpkgs = 26.05",
                 "a string is in quotes: nixpkgs = \"26.05\"",
             ),
-            ("store = 1 # mine", "store = \"1\""),
+            ("output = 1 # mine", "output = \"1\""),
             ("engine = podman", "DOCKER_HOST"),
             (
                 "experimental-features = nix-command flakes",

@@ -7,22 +7,30 @@ use super::environment::Environment;
 use super::options::Options;
 use super::resolver::{Resolver, current_dir};
 use crate::common::failure::Failure;
-
-/// Ends of the names of images.
-const IMAGE_ENDS: [&str; 8] = ["gz", "img", "iso", "qcow2", "raw", "tar", "vmdk", "zst"];
+use crate::common::image_format;
 
 /// Refuses the name of an image, of which a build would make a directory.
 pub(super) fn check(dir: &Path) -> Result<(), Failure> {
-    let end = dir.extension().and_then(OsStr::to_str).unwrap_or_default();
-    if dir.is_dir() || !IMAGE_ENDS.contains(&end) {
+    if dir.is_dir() || !is_named_like_an_image(dir) {
         return Ok(());
     }
     let text = format!(
-        "the output {} is the name of a file, not of a directory",
+        "the output {} is the name of an image, not of a directory",
         dir.display()
     );
-    let hint = "--output names the directory to write to; the image is named after networking.hostName in the configuration, or --hostname";
-    Err(Failure::usage(text).hint(hint))
+    let failure = Failure::usage(text).hint("--output names the directory to write to; the image is named after networking.hostName in the configuration, or --hostname");
+    Err(failure.hint("if a directory with this name is meant, create it first"))
+}
+
+/// Whether `path` ends as the images of a format do, compressed or not.
+fn is_named_like_an_image(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let extensions = image_format::all().flat_map(|format| format.extensions);
+    // A directory often has the name of the archive that it was unpacked from.
+    let extensions = extensions
+        .copied()
+        .filter(|extension| !extension.contains("tar"));
+    image_format::extension_of(&name.to_lowercase(), extensions).is_some()
 }
 
 /// The current directory, and the output directory of builds in it.
@@ -40,13 +48,13 @@ mod tests {
     #[test]
     fn an_image_is_no_output_directory() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["pi.img", "pi.img.zst", "pi.iso"] {
+        for name in ["pi.img", "pi.img.zst", "pi.IMG.xz", "pi.qcow2"] {
             let path = dir.path().join(name);
             assert!(check(&path).is_err(), "{name}");
             std::fs::create_dir(&path).unwrap();
             assert!(check(&path).is_ok(), "{name} exists and is a directory");
         }
-        for name in ["images", "out.d", "26.05"] {
+        for name in ["images", "out.d", "26.05", "backup.tar", "img"] {
             assert!(check(&dir.path().join(name)).is_ok(), "{name}");
         }
     }

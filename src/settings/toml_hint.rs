@@ -9,6 +9,9 @@ use super::value::WRITE_A_LIST;
 const HOW_TO_WRITE: &str =
     "strings are in quotes, lists in brackets, and switches are true or false";
 
+/// Quotes that word processors make.
+const QUOTES: [char; 5] = ['“', '”', '„', '‘', '’'];
+
 /// What to write in place of what is at the byte `at` of `text`, for an error with this `message` of the parser.
 pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
     let of_message = if message.contains("duplicate key") {
@@ -30,15 +33,13 @@ pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
     of_line(line_at(text, at)).unwrap_or_else(|| HOW_TO_WRITE.to_owned())
 }
 
-/// What to write in place of the value at `span` of `text`, which has another type than what is `expected`.
-pub(super) fn of_type(text: &str, span: &Range<usize>, expected: &str) -> String {
+/// What to write in place of the value at `span` of `text`, which has another type than its setting.
+pub(super) fn of_type(text: &str, span: &Range<usize>) -> String {
     let value = text.get(span.clone()).unwrap_or_default();
-    let key = key_at(text, span.start);
     let is_plain = !value.is_empty() && !value.contains(['"', '[', '{', '\n']);
-    match key.filter(|_| is_plain && expected == "a string") {
-        Some(key) => format!("a string is in quotes: {key} = \"{value}\""),
-        None => HOW_TO_WRITE.to_owned(),
-    }
+    let key = key_at(text, span.start).filter(|_| is_plain);
+    let hint = key.and_then(|key| quoted(key, value));
+    hint.unwrap_or_else(|| HOW_TO_WRITE.to_owned())
 }
 
 /// The line of `text` with the byte `at`, without spaces around it.
@@ -94,11 +95,10 @@ fn of_value(key: &str, value: &str) -> Option<String> {
     if value.is_empty() {
         return Some("a value is missing behind the `=`".to_owned());
     }
-    let quotes = ['“', '”', '„', '‘', '’'];
-    if value.contains(quotes) {
-        let value = value.trim_matches(quotes);
+    if let Some(text) = value.strip_prefix(QUOTES) {
+        let text = text.split(QUOTES).next().unwrap_or_default();
         return Some(format!(
-            "strings are in straight quotes: {key} = \"{value}\""
+            "strings are in straight quotes: {key} = \"{text}\""
         ));
     }
     if value.ends_with([',', ';']) {
@@ -160,7 +160,8 @@ mod tests {
             ("jobs 2", "jobs = …"),
             ("jobs =", "a value is missing"),
             ("nixpkgs = “26.05”", "nixpkgs = \"26.05\""),
-            ("nixpkgs = ‘26.05’", "nixpkgs = \"26.05\""),
+            ("nixpkgs = ‘26.05’ # mine", "nixpkgs = \"26.05\""),
+            ("compress = four # don’t", HOW_TO_WRITE),
             ("format = iso", "a string is in quotes: format = \"iso\""),
             ("output = ./out", "output = \"./out\""),
             ("cores = four", "the value is a number"),

@@ -122,11 +122,11 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         (&["boot", "-p", "2222:22"], "did you mean --port?"),
         (
             &["inspect", "x.img", "/etc"],
-            "what is done with a path of the image stands before it: sdbuild inspect IMAGE ls /etc",
+            "name what to do with the path: sdbuild inspect IMAGE ls /etc",
         ),
         (
             &["check", "--override-input", "nixpkgs=/x"],
-            "two words, without `=`: --override-input nixpkgs /x",
+            "INPUT and REF are two words: --override-input nixpkgs /x",
         ),
     ] {
         let tip = format!("tip: {tip}");

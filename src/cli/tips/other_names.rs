@@ -55,7 +55,7 @@ const FLAGS: [(&[&str], &str); 13] = [
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.
-const EXPLAINED: [(&[&str], &str); 5] = [
+const WITHOUT_COUNTERPART: [(&[&str], &str); 5] = [
     (
         &["t", "tag"],
         "the image is named after networking.hostName; --output is the directory to write it to",
@@ -92,7 +92,9 @@ pub(super) fn flags(flag: &str) -> impl Iterator<Item = &'static str> {
 
 /// Why a build has no use for the `flag` of another program, without dashes.
 pub(super) fn explained(flag: &str) -> Option<&'static str> {
-    let row = EXPLAINED.iter().find(|(names, _)| names.contains(&flag));
+    let row = WITHOUT_COUNTERPART
+        .iter()
+        .find(|(names, _)| names.contains(&flag));
     row.map(|(_, why)| *why)
 }
 

@@ -10,17 +10,16 @@ use super::{BOARDS, BoardName};
 /// Letters of a part of a name or a title that can mean a board.
 const MIN_PART_LETTERS: usize = 3;
 
-/// Models of the Raspberry Pi that start as another one does, as [`comparable`] has them.
-const LIKE: [(&[&str], &str); 3] = [
-    (&["cm3", "rpicm3", "rpi3a", "rpi3b", "pi3b"], "rpi3"),
-    (&["rpi400", "rpicm4", "rpi4b", "pi4b"], "rpi4"),
-    (&["rpi500", "rpicm5", "rpi5b", "pi5b"], "rpi5"),
+/// Models of the Raspberry Pi that start as another one does, without its name.
+const SAME_AS: [(&[&str], &str); 3] = [
+    (&["3a", "3b", "cm3"], "rpi3"),
+    (&["400", "4b", "cm4"], "rpi4"),
+    (&["500", "5b", "cm5"], "rpi5"),
 ];
 
-/// Models of the Raspberry Pi with a processor of 32 bits, and names of such processors, as [`comparable`] has them.
-const BITS_32: [&str; 15] = [
-    "rpi0", "rpi0w", "rpi1", "rpi2", "rpizero", "rpizerow", "pi0", "pi1", "pi2", "pizero",
-    "pizerow", "armv6", "armv6l", "armv7", "armv7l",
+/// Models of the Raspberry Pi whose processor has 32 bits, but for late ones of the 2 B, without its name.
+const WITH_32_BITS: [&str; 12] = [
+    "0", "0w", "1", "1a", "1b", "2", "2b", "a", "b", "cm1", "zero", "zerow",
 ];
 
 /// What there are images for.
@@ -34,10 +33,8 @@ impl BoardQuery {
     /// The board with the name `text`; otherwise all boards that have it in their name or title, in the order of [`BOARDS`].
     /// The error lists the names that exist.
     pub fn find(text: &str) -> Result<Self, String> {
-        if Self::is_32_bit(text) {
-            return Err(format!(
-                "`{text}` has a processor of 32 bits: {ONLY_64_BIT}"
-            ));
+        if Self::has_32_bits(text) {
+            return Err(format!("there is no board `{text}`: {ONLY_64_BIT}"));
         }
         let wanted = comparable(text);
         let unknown = match text.to_lowercase().parse() {
@@ -55,16 +52,16 @@ impl BoardQuery {
         if !boards.is_empty() {
             return Ok(Self(boards));
         }
-        let like = LIKE.iter().find(|(models, _)| models.contains(&&*wanted));
-        let like = like.and_then(|(_, name)| name.parse().ok());
-        like.map(|board| Self(vec![board])).ok_or(unknown)
+        let model = raspberry_pi(&wanted).unwrap_or(&wanted);
+        let same = SAME_AS.iter().find(|(models, _)| models.contains(&model));
+        let same = same.and_then(|(_, name)| name.parse().ok());
+        same.map(|board| Self(vec![board])).ok_or(unknown)
     }
 
-    /// Whether `text` means a board whose processor has 32 bits only, for which there are no images.
-    pub fn is_32_bit(text: &str) -> bool {
+    /// Whether `text` means a Raspberry Pi whose processor has 32 bits, for which there are no images.
+    pub fn has_32_bits(text: &str) -> bool {
         let text = comparable(text);
-        let model = text.strip_prefix("raspberry").unwrap_or(&text);
-        BITS_32.contains(&model)
+        raspberry_pi(&text).is_some_and(|model| WITH_32_BITS.contains(&model))
     }
 
     /// The boards, at least one.
@@ -91,6 +88,12 @@ fn comparable(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_alphanumeric());
     let text: String = kept.flat_map(char::to_lowercase).collect();
     text.replace("raspi", "rpi")
+}
+
+/// The model of the Raspberry Pi that the [`comparable`] text means: `4b` of `rpi4b`.
+fn raspberry_pi(text: &str) -> Option<&str> {
+    let mut names = ["raspberrypi", "raspberry", "rpi", "pi"].into_iter();
+    names.find_map(|name| text.strip_prefix(name))
 }
 
 /// Parses an argument as a [`BoardQuery`]; shells complete the names.
@@ -141,6 +144,7 @@ mod tests {
             ("rpi400", &["rpi4"]),
             ("RPi 4B", &["rpi4"]),
             ("cm5", &["rpi5"]),
+            ("pi400", &["rpi4"]),
             ("CM3", &["rpi3"]),
             ("pi zero 2 w", &["rpi02"]),
         ] {
@@ -151,8 +155,8 @@ mod tests {
             ("Berlin", "is not one of"),
             // In the title of one board.
             ("x", "is not one of"),
-            ("rpi2", "has a processor of 32 bits"),
-            ("Raspberry Pi Zero W", "has a processor of 32 bits"),
+            ("pi2b", "for 64-bit ARM"),
+            ("Raspberry Pi Zero W", "for 64-bit ARM"),
         ] {
             let refused = names(text).unwrap_err();
             assert!(refused.contains(told), "{refused}");

@@ -1,5 +1,7 @@
 //! The rules about file systems. Pure.
 
+use std::borrow::Cow;
+
 use super::Severity;
 use super::facts::{ConfigFacts, FileSystemFacts};
 use super::rule::Rule;
@@ -10,8 +12,15 @@ const MIN_FIRMWARE_MIB: u64 = 30;
 /// The UUID that nixpkgs gives the root file system of an image (`nixos/lib/make-ext4-fs.nix`).
 const DEFAULT_ROOT_UUID: &str = "44444444-4444-4444-8888-888888888888";
 
-/// What the names of disks begin with that the kernel numbers in the order in which it finds them.
-const NUMBERED: [&str; 4] = ["/dev/sd", "/dev/nvme", "/dev/mmcblk", "/dev/vd"];
+/// The number of the card's partition table where the configuration sets none (`sdImage.firmwarePartitionID`).
+const DEFAULT_DISK_ID: &str = "2178694e";
+
+/// What the names of disks begin with that the kernel gives in the order in which it finds them. The numbers of MMC hosts are fixed on
+/// most boards.
+const NUMBERED: [&str; 3] = ["/dev/sd", "/dev/nvme", "/dev/vd"];
+
+/// The directory of the names that udev takes from file systems and partitions.
+const BY_NAME: &str = "/dev/disk/by-";
 
 pub(super) const RULES: [Rule; 6] = [
     Rule {
@@ -22,7 +31,7 @@ pub(super) const RULES: [Rule; 6] = [
         },
         why: "the first stage of the boot finds no root file system",
         add: &[
-            "fileSystems.\"/\" = { device = \"/dev/disk/by-label/NIXOS_SD\"; fsType = \"ext4\"; };",
+            "fileSystems.\"/\" = { device = \"/dev/disk/by-label/{root label}\"; fsType = \"ext4\"; };",
         ],
     },
     Rule {
@@ -36,13 +45,10 @@ pub(super) const RULES: [Rule; 6] = [
         id: "numbered-root",
         severity: Severity::Note,
         is: |facts, _| {
-            let is_numbered = NUMBERED
-                .iter()
-                .any(|name| root_device(facts).starts_with(name));
-            (facts.card && facts.sd.root_label.is_some() && is_numbered)
-                .then(|| root_setting(facts))
+            let is_numbered = Card::of(facts).is_some() && is_numbered(root_device(facts));
+            is_numbered.then(|| root_setting(facts))
         },
-        why: "the kernel numbers disks in the order in which it finds them: from another slot or beside another disk the machine does not boot",
+        why: "the kernel names disks in the order in which it finds them: from another slot or beside another disk the machine may not boot",
         add: &["fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/{root label}\";"],
     },
     Rule {
@@ -57,7 +63,7 @@ pub(super) const RULES: [Rule; 6] = [
             (!disks.is_empty()).then(|| disks.join(", "))
         },
         why: "without that disk the machine stops in emergency mode: no network, no SSH",
-        add: &["fileSystems.\"{needed disk}\".options = [ \"nofail\" ];"],
+        add: &["fileSystems.{needed disk}.options = [ \"nofail\" ];"],
     },
     Rule {
         id: "small-root",
@@ -99,35 +105,90 @@ fn root_setting(facts: &ConfigFacts) -> String {
     format!("fileSystems.\"/\".device = \"{}\"", root_device(facts))
 }
 
-/// Whether `fileSystems."/"` has the label or the UUID of another file system than that of nixpkgs' image.
-fn is_other_root(facts: &ConfigFacts) -> bool {
-    let Some(label) = facts.sd.root_label.as_deref().filter(|_| facts.card) else {
-        return false;
-    };
-    let device = root_device(facts);
-    let uuid = facts.sd.root_uuid.as_deref().unwrap_or(DEFAULT_ROOT_UUID);
-    let is_other = |directory: &str, own: &str| {
-        let name = device.strip_prefix(directory);
-        name.is_some_and(|name| !name.eq_ignore_ascii_case(own))
-    };
-    is_other("/dev/disk/by-label/", label) || is_other("/dev/disk/by-uuid/", uuid)
+fn is_numbered(device: &str) -> bool {
+    NUMBERED.iter().any(|name| device.starts_with(name))
 }
 
-/// The file systems on other disks than the card, without which the machine does not start.
+/// The names in `/dev` of the partitions of nixpkgs' SD card image.
+struct Card<'a> {
+    /// Of its root file system: by label and by UUID.
+    root: [String; 2],
+    /// Of its firmware partition: by label and by UUID.
+    firmware: [String; 2],
+    /// The number of its partition table.
+    id: &'a str,
+}
+
+impl<'a> Card<'a> {
+    /// `None` if the image is another one, of which nothing is known.
+    fn of(facts: &'a ConfigFacts) -> Option<Self> {
+        let sd = &facts.sd;
+        let root = sd.root_label.as_deref().filter(|_| facts.card)?;
+        let firmware = sd.firmware_label.as_deref()?;
+        let id = sd.disk_id.as_deref().unwrap_or(DEFAULT_DISK_ID);
+        let id = id.strip_prefix("0x").unwrap_or(id);
+        let uuid = sd.root_uuid.as_deref().unwrap_or(DEFAULT_ROOT_UUID);
+        let (high, low) = id.split_at_checked(4).unwrap_or_default();
+        let fat = format!("{high}-{low}").to_uppercase();
+        let names = |label: &str, uuid: &str| {
+            [
+                format!("{BY_NAME}label/{label}"),
+                format!("{BY_NAME}uuid/{uuid}"),
+            ]
+        };
+        Some(Self {
+            root: names(root, uuid),
+            firmware: names(firmware, &fat),
+            id,
+        })
+    }
+
+    fn has(&self, device: &str) -> bool {
+        let named = self
+            .root
+            .iter()
+            .chain(&self.firmware)
+            .any(|own| own == device);
+        let partition = device
+            .strip_prefix(BY_NAME)
+            .and_then(|name| name.strip_prefix("partuuid/"));
+        named || partition.is_some_and(|name| name.starts_with(self.id))
+    }
+}
+
+/// The path of a device that is given as in `fstab(5)`, such as `LABEL=NIXOS_SD`.
+fn path_of(device: &str) -> Cow<'_, str> {
+    let path = |kind: &str, name: &str| Cow::Owned(format!("{BY_NAME}{kind}/{name}"));
+    match device.split_once('=') {
+        Some(("LABEL", name)) => path("label", name),
+        Some(("UUID", name)) => path("uuid", name),
+        Some(("PARTUUID", name)) => path("partuuid", name),
+        Some(("PARTLABEL", name)) => path("partlabel", name),
+        Some(_) | None => Cow::Borrowed(device),
+    }
+}
+
+/// Whether `fileSystems."/"` has the label or the UUID of another file system than that of nixpkgs' image.
+fn is_other_root(facts: &ConfigFacts) -> bool {
+    let device = path_of(root_device(facts));
+    let name = device.strip_prefix(BY_NAME);
+    let is_of_file_system =
+        name.is_some_and(|name| name.starts_with("label/") || name.starts_with("uuid/"));
+    let card = Card::of(facts).filter(|_| is_of_file_system);
+    card.is_some_and(|card| !card.root.iter().any(|own| *own == device))
+}
+
+/// The file systems on other disks than the card, without which systemd stops in emergency mode.
 fn needed_disks(facts: &ConfigFacts) -> impl Iterator<Item = &FileSystemFacts> {
-    let own = [
-        root_label(facts),
-        facts.sd.firmware_label.as_deref().unwrap_or("FIRMWARE"),
-    ];
-    let own = own.map(|label| format!("/dev/disk/by-label/{label}"));
+    let card = Card::of(facts);
     let is_other = move |device: &str| {
-        device.starts_with("/dev/")
-            && !device.starts_with("/dev/mmcblk")
-            && device != root_device(facts)
-            && !own.iter().any(|own| own == device)
+        let device = path_of(device);
+        let is_disk = device.starts_with(BY_NAME) || is_numbered(&device);
+        let is_own = |card: &Card<'_>| card.has(&device) || device == path_of(root_device(facts));
+        is_disk && card.as_ref().is_some_and(|card| !is_own(card))
     };
-    let disks = facts.file_systems.iter().filter(|_| facts.card);
-    disks.filter(move |disk| disk.is_needed && disk.device.as_deref().is_some_and(&is_other))
+    let needed = facts.file_systems.iter().filter(|disk| disk.is_needed);
+    needed.filter(move |disk| disk.device.as_deref().is_some_and(&is_other))
 }
 
 /// Where the first of [`needed_disks`] is mounted.
@@ -154,23 +215,25 @@ mod tests {
         let on = |device: &str| ("/root/device", json!(device));
         for device in [
             "/dev/disk/by-label/nixos",
+            "/dev/disk/by-label/nixos_sd",
+            "LABEL=nixos",
             "/dev/disk/by-uuid/0af0e371-4b1e-4b5c-8c1e-0d6a32e2b2b1",
         ] {
             assert_eq!(found(&[on(device)]), ["other-root"], "{device}");
-            // Of an own image nothing is known.
-            assert_eq!(
-                found(&[on(device), ("/sd/root_label", Value::Null)]),
-                [""; 0]
-            );
+            // Of another image nothing is known.
+            let other = ("/sd/root_label", Value::Null);
+            assert_eq!(found(&[on(device), other]), [""; 0]);
             assert_eq!(found(&[on(device), ("/card", json!(false))]), [""; 0]);
         }
-        for device in ["/dev/sda2", "/dev/mmcblk1p2", "/dev/nvme0n1p2"] {
+        for device in ["/dev/sda2", "/dev/nvme0n1p2"] {
             assert_eq!(found(&[on(device)]), ["numbered-root"], "{device}");
         }
         for device in [
             "/dev/disk/by-label/NIXOS_SD",
+            "LABEL=NIXOS_SD",
             "/dev/disk/by-uuid/44444444-4444-4444-8888-888888888888",
             "/dev/disk/by-partuuid/2178694e-02",
+            "/dev/mmcblk1p2",
             "/dev/mapper/root",
             "none",
         ] {
@@ -202,11 +265,23 @@ mod tests {
         );
         assert_eq!(lines, ["fileSystems.\"/data\".options = [ \"nofail\" ];"]);
         assert_eq!(found(&[disk("/data", "/dev/sda1")]), ["needed-disk"]);
+        for unknown in ["/sd/root_label", "/sd/firmware_label"] {
+            let changes = [disk("/boot", "LABEL=BOOT"), (unknown, Value::Null)];
+            assert_eq!(found(&changes), [""; 0], "another image");
+        }
         for (path, device) in [
             ("/", "/dev/disk/by-label/NIXOS_SD"),
-            ("/home", "/dev/disk/by-label/NIXOS_SD"),
+            ("/home", "LABEL=NIXOS_SD"),
+            (
+                "/data",
+                "/dev/disk/by-uuid/44444444-4444-4444-8888-888888888888",
+            ),
             ("/boot/firmware", "/dev/disk/by-label/FIRMWARE"),
+            ("/boot/firmware", "/dev/disk/by-uuid/2178-694E"),
+            ("/boot", "/dev/disk/by-partuuid/2178694e-01"),
             ("/boot", "/dev/mmcblk0p1"),
+            ("/swap", "/dev/zram0"),
+            ("/home", "/dev/vg/home"),
             ("/tmp", "tmpfs"),
             ("/srv", "nas:/srv"),
         ] {

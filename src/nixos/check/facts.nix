@@ -97,9 +97,9 @@ let
   wall = networking.firewall or { };
   walls = [ wall ] ++ list (wall.interfaces or { });
 
-  asks = interface: (interface.useDHCP or null) == true;
+  usesDhcp = interface: (interface.useDHCP or null) == true;
   isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
-  addressed = interface: asks interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
+  addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
   wireless = networking.wireless or { };
 
@@ -110,10 +110,14 @@ let
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
   isLoader = name: tryOr false ((config.boot.loader.${name}.enable or false) == true);
   root = config.fileSystems."/" or null;
-  # At the start systemd waits for the others, and starts nothing else without them.
-  mayBeMissing = fs: any (option: elem option [ "nofail" "noauto" "x-systemd.automount" ]) (fs.options or [ ]);
-  fileSystem = path: (fs: { inherit path; device = fs.device or null; is_needed = !mayBeMissing fs; }) config.fileSystems.${path};
+  # For file systems of the network only those who use them wait.
+  mayBeMissing = fs: any (option: elem option [ "nofail" "noauto" "_netdev" "x-systemd.automount" ]) (fs.options or [ ]);
+  # The first stage of the boot mounts them, whatever their options are (nixos/lib/utils.nix).
+  isInFirstStage = path: fs: fs.neededForBoot or false || elem path [ "/" "/nix" "/nix/store" "/var" "/var/log" "/var/lib" "/var/lib/nixos" "/etc" "/usr" ];
+  fileSystem = path: (fs: { inherit path; device = fs.device or null; is_needed = !mayBeMissing fs && !isInFirstStage path fs; }) config.fileSystems.${path};
   sd = config.sdImage or { };
+  # An option's default has priority 1500.
+  isSet = name: ((options.sdImage or { }).${name}.highestPrio or 1500) < 1500;
   # The names of files in shell commands, and of programs that install files. Longer words are not paths.
   separators = [ "\n" "\t" "\"" "'" ";" ")" ];
   pathsIn = commands: filter (word: builtins.stringLength word < 1000) (words (builtins.replaceStrings separators (map (_: " ") separators) (builtins.unsafeDiscardStringContext commands)));
@@ -169,12 +173,17 @@ let
     network = {
       dhcp = (networking.useDHCP or true) && ((networking.dhcpcd or { }).enable or true || networking.useNetworkd or false);
       interfaces = any addressed interfaces;
-      interface_dhcp = any asks interfaces;
-      fixed = any isFixed interfaces;
+      interface_dhcp = any usesDhcp interfaces;
+      fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
+      routes = (networking.nat or { }).enable or false || (config.services.hostapd or { }).enable or false;
       gateway =
         !elem (networking.defaultGateway or null) [ null { } ]
         || any (interface: (interface.ipv4.routes or [ ]) != [ ]) interfaces;
-      name_server = (networking.nameservers or [ ]) != [ ] || (config.services.resolved or { }).enable or false;
+      name_server =
+        (networking.nameservers or [ ]) != [ ]
+        || (networking.resolvconf or { }).useLocalResolver or false
+        || (config.services.resolved or { }).enable or false
+        || etc ? "resolv.conf";
       networkd = (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { };
       manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
       wireless = wireless.enable or false;
@@ -189,8 +198,9 @@ let
     };
     sd = {
       grows = sd.expandOnBoot or null;
-      root_label = sd.rootVolumeLabel or null;
+      root_label = if isSet "rootFilesystemImage" || isSet "rootFilesystemCreator" then null else sd.rootVolumeLabel or null;
       root_uuid = sd.rootPartitionUUID or null;
+      disk_id = sd.firmwarePartitionID or null;
       firmware_label = sd.firmwarePartitionName or null;
       firmware_mib = sd.firmwareSize or null;
       offset_mib = sd.firmwarePartitionOffset or null;

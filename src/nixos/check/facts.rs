@@ -27,7 +27,7 @@ pub struct ConfigFacts {
     pub loaders: Vec<String>,
     /// The root file system.
     pub root: Option<RootFacts>,
-    /// All file systems of disks.
+    /// All file systems, also those of memory and of other machines.
     pub file_systems: Vec<FileSystemFacts>,
     /// The machine's name, `networking.hostName`.
     pub host_name: Option<String>,
@@ -75,7 +75,7 @@ pub struct FileSystemFacts {
     pub path: String,
     /// The mounted device.
     pub device: Option<String>,
-    /// Whether the machine does not start without it.
+    /// Whether systemd waits for it at the start, and stops in emergency mode without it.
     pub is_needed: bool,
 }
 
@@ -167,11 +167,13 @@ pub struct NetworkFacts {
     pub interfaces: bool,
     /// A configured interface uses DHCP.
     pub interface_dhcp: bool,
-    /// A configured interface has an IPv4 address.
-    pub fixed: bool,
+    /// The configured interfaces with an IPv4 address, without the loopback.
+    pub fixed: Vec<String>,
+    /// The machine leads others into the network: by address translation, or as a wireless access point.
+    pub routes: bool,
     /// There is a default gateway, or a route of an interface.
     pub gateway: bool,
-    /// There is a name server, or systemd-resolved, which has some.
+    /// There is a name server: one that is named, one of the machine itself, or those of systemd-resolved.
     pub name_server: bool,
     /// systemd-networkd is enabled and has a network.
     pub networkd: bool,
@@ -194,10 +196,12 @@ pub struct NetworkFacts {
 pub struct SdImageFacts {
     /// Whether the root file system is grown to the size of the card.
     pub grows: Option<bool>,
-    /// The label of the root file system.
+    /// The label of the root file system, if nixpkgs makes it.
     pub root_label: Option<String>,
     /// The UUID of the root file system, if it is set.
     pub root_uuid: Option<String>,
+    /// The number of the partition table, such as `0x2178694e`.
+    pub disk_id: Option<String>,
     /// The label of the firmware partition.
     pub firmware_label: Option<String>,
     /// Size of the firmware partition in MiB.

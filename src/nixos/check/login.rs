@@ -129,7 +129,7 @@ pub(super) const RULES: [Rule; 15] = [
         severity: Severity::Note,
         is: |facts, _| (!facts.installer).then(|| autologin(facts))?,
         why: "anyone with a keyboard is logged in without a password",
-        add: &["services.getty.autologinUser = null;"],
+        add: &["services.getty.autologinUser = lib.mkForce null;"],
     },
     Rule {
         id: "no-admin",

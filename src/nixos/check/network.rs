@@ -48,7 +48,7 @@ pub(super) const RULES: [Rule; 7] = [
             let is_none = !name.is_empty() && !host_name::is_valid(name);
             is_none.then(|| format!("networking.hostName = \"{name}\""))
         },
-        why: "NixOS takes it, but in the network a name has only letters, digits and, inside, `-`: routers and other machines refuse it",
+        why: "NixOS accepts it, but names in a network have only letters, digits and, inside, `-`: routers and other machines may refuse it",
         add: &["networking.hostName = \"{host name}\";"],
     },
     Rule {
@@ -93,13 +93,20 @@ pub(super) const RULES: [Rule; 7] = [
     },
 ];
 
+/// The names of the only Ethernet interface of most boards.
+const ETHERNET: [&str; 2] = ["eth0", "end0"];
+
 /// Whether the machine has addresses of its configuration only, so that no DHCP server tells it the rest.
 fn has_only_fixed_addresses(facts: &ConfigFacts) -> bool {
     let net = &facts.network;
-    let asks = net.interface_dhcp || net.networkd || net.manager || net.iwd;
-    // dhcpcd leaves interfaces with an address alone, and asks on the others: usually the wireless one.
-    let asks_elsewhere = net.dhcp && net.wireless;
-    net.fixed && !asks && !asks_elsewhere && !facts.container
+    let [first, others @ ..] = net.fixed.as_slice() else {
+        return false;
+    };
+    let uses_dhcp = net.interface_dhcp || net.networkd || net.manager || net.iwd;
+    // dhcpcd leaves interfaces with an address alone, and asks on all others.
+    let has_others = !ETHERNET.contains(&first.as_str()) || !others.is_empty() || net.wireless;
+    let uses_dhcp_elsewhere = net.dhcp && has_others;
+    !uses_dhcp && !uses_dhcp_elsewhere && !net.routes && !facts.container
 }
 
 /// A name like that of the configuration that is valid.
@@ -117,7 +124,7 @@ mod tests {
     #[test]
     fn a_fixed_address_needs_a_gateway_and_a_name_server() {
         let fixed = [
-            ("/network/fixed", json!(true)),
+            ("/network/fixed", json!(["eth0"])),
             ("/network/interfaces", json!(true)),
         ];
         assert_eq!(found(&fixed), ["no-gateway", "no-name-server"]);
@@ -127,8 +134,19 @@ mod tests {
         };
         assert_eq!(with(&["/network/gateway"]), ["no-name-server"]);
         assert_eq!(with(&["/network/name_server"]), ["no-gateway"]);
-        for asks in ["interface_dhcp", "networkd", "manager"] {
-            assert_eq!(with(&[&format!("/network/{asks}")]), [""; 0], "{asks}");
+        for other in ["interface_dhcp", "networkd", "manager", "iwd", "routes"] {
+            assert_eq!(with(&[&format!("/network/{other}")]), [""; 0], "{other}");
+        }
+        for others in [json!(["wg0"]), json!(["eth0", "eth1"]), json!([])] {
+            let changes = [
+                ("/network/fixed", others),
+                ("/network/interfaces", json!(true)),
+            ];
+            assert_eq!(found(&changes), [""; 0], "{changes:?}");
+            if changes[0].1 != json!([]) {
+                let alone = [&changes[..], &[("/network/dhcp", json!(false))]].concat();
+                assert_eq!(found(&alone), ["no-gateway", "no-name-server"]);
+            }
         }
         let wireless = ["/network/wireless", "/network/elsewhere"];
         assert_eq!(with(&wireless), [""; 0], "DHCP on the wireless interface");
@@ -137,7 +155,7 @@ mod tests {
 
     #[test]
     fn a_host_name_is_one_of_the_network_too() {
-        for name in ["my_pi", "a_", "_"] {
+        for name in ["my_pi", "a_-b"] {
             assert_eq!(
                 found(&[("/host_name", json!(name))]),
                 ["host-name"],

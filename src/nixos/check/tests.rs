@@ -27,12 +27,12 @@ fn good() -> Value {
         },
         "firewall": { "enable": true, "admitted": [22], "trusts": false },
         "network": {
-            "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": false, "gateway": false,
+            "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
         },
         "sd": {
-            "root_label": "NIXOS_SD", "root_uuid": null, "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
+            "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
             "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
@@ -190,12 +190,12 @@ fn the_line_to_add_has_what_was_meant() {
         (
             "/state_version",
             "26.11",
-            "system.stateVersion = \"26.05\";",
+            "system.stateVersion = \"26.05\"; # or a newer nixpkgs",
         ),
         (
             "/state_version",
             "latest",
-            "system.stateVersion = \"26.05\";",
+            "system.stateVersion = \"26.05\"; # or a newer nixpkgs",
         ),
         ("/locale", "de_DE", "i18n.defaultLocale = \"de_DE.UTF-8\";"),
         ("/locale", "xx_YY", "i18n.defaultLocale = \"en_US.UTF-8\";"),
@@ -212,7 +212,8 @@ fn the_line_to_add_has_what_was_meant() {
 
 #[test]
 fn similar_settings_that_are_fine_are_not_reported() {
-    let fine: [&[(&str, Value)]; 13] = [
+    let fine: [&[(&str, Value)]; 14] = [
+        &[("/state_version", json!("26.04"))],
         &[("/state_version", json!("26.05"))],
         &[
             ("/state_version", json!("24.11")),

@@ -4,6 +4,7 @@ use super::facts::ConfigFacts;
 use super::rule::Rule;
 use super::{Finding, Severity, board, disks, login, network};
 use crate::common::board::Board;
+use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
 
 const RULES: [Rule; 8] = [
@@ -64,11 +65,16 @@ const RULES: [Rule; 8] = [
         is: |facts, _| {
             let version = facts.state_version.as_deref()?;
             let latest = release_number(facts.release.as_deref()?)?;
-            let is_none = release_number(version).is_none_or(|number| number > latest);
-            is_none.then(|| format!("system.stateVersion = \"{version}\""))
+            let is_other = release_number(version).is_none_or(|number| number > latest);
+            // Newer releases of nixpkgs refuse it themselves.
+            let is_refused = facts
+                .assertions
+                .iter()
+                .any(|text| text.contains("stateVersion"));
+            (is_other && !is_refused).then(|| format!("system.stateVersion = \"{version}\""))
         },
-        why: "it is the release with which this machine is installed first, so none that is newer than nixpkgs: later upgrades of its data would be left out",
-        add: &["system.stateVersion = \"{release}\";"],
+        why: "it is the release that this machine was first installed with; services that keep data take it for the age of their data",
+        add: &["system.stateVersion = \"{release}\"; # or a newer nixpkgs"],
     },
     Rule {
         id: "time-zone",
@@ -121,6 +127,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
     let host_name = network::valid_host_name(facts);
+    let needed_disk = nix_string(disks::needed_disk(facts).unwrap_or("/data"));
     let fill = |line: &&str| {
         line.replace("{system}", system)
             .replace("{stored}", &attribute(stored))
@@ -133,10 +140,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             .replace("{locale}", locale.unwrap_or("en_US.UTF-8"))
             .replace("{host name}", host_name.as_deref().unwrap_or("nixos"))
             .replace("{root label}", disks::root_label(facts))
-            .replace(
-                "{needed disk}",
-                disks::needed_disk(facts).unwrap_or("/data"),
-            )
+            .replace("{needed disk}", &needed_disk)
     };
     let found = all_rules().filter_map(|rule| {
         Some(Finding {

@@ -167,7 +167,7 @@ impl EvalError {
             }
             Self::Impure => match above_the_flake(summary) {
                 Some(path) => format!(
-                    "../{path} is above the directory of the flake, of which alone Nix sees the files: move it there, and git add it"
+                    "../{path} is above the flake's directory, and Nix reads only files in it that git tracks: move the file there, and git add it"
                 ),
                 None => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
                  outside it: make what it needs an input, or a file that git tracks"

@@ -284,7 +284,7 @@ fn errors_of_flakes_are_explained() {
         ),
         (
             "access to absolute path '/nix/store/common/wifi.nix' is forbidden in pure evaluation mode (use '--impure' to override)",
-            "../common/wifi.nix is above the directory of the flake",
+            "../common/wifi.nix is above the flake's directory",
         ),
         ("attribute 'currentSystem' missing", "in pure mode"),
         (

@@ -76,7 +76,7 @@ fn meant_option(option: &str) -> Option<String> {
     }
     if ["inputs", "outputs"].contains(&option) {
         return Some(
-            "that is the text of a flake: call the file flake.nix, or give a file of it, --config FILE, that is a NixOS module".to_owned(),
+            "that is a flake, not a module: rename the file to flake.nix, and run sdbuild in its directory".to_owned(),
         );
     }
     let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
@@ -92,28 +92,40 @@ fn meant_option(option: &str) -> Option<String> {
 }
 
 /// The options in `users`.
-const IN_USERS: [&str; 6] = [
+const IN_USERS: [&str; 14] = [
     "allowNoPasswordLogin",
+    "defaultUserHome",
     "defaultUserShell",
     "enforceIdUniqueness",
     "extraGroups",
     "extraUsers",
+    "groups",
+    "ldap",
+    "manageLingering",
+    "motd",
+    "motdFile",
     "mutableUsers",
+    "mysql",
+    "users",
 ];
 
-/// What may be meant by `users.NAME`: an option, or the user `name`.
-fn user_or_option(name: &str) -> String {
-    match similar_names(name, IN_USERS) {
-        Some(option) => format!("did you mean users.{option}?"),
-        None => format!("did you mean users.users.{name}?"),
-    }
+/// What may be meant by `users.NAME`, if `option` is of this form: an option, or the user NAME.
+fn user_or_option(option: &str) -> Option<String> {
+    let name = option
+        .strip_prefix("users.")
+        .filter(|name| !name.contains('.'))?;
+    let meant = similar_names(name, IN_USERS).unwrap_or_else(|| format!("users.{name}"));
+    Some(format!("did you mean users.{meant}?"))
 }
 
 /// What may be meant by the option that the message `summary` of Nix says does not exist.
 pub(super) fn hint(summary: &str) -> String {
     let option = summary.split_once("The option `");
     let option = option.and_then(|(_, rest)| rest.split('\'').next());
-    if let Some(meant) = option.and_then(meant_option) {
+    // Before the proposals of nixpkgs, which always has some for these.
+    if let Some(meant) =
+        option.and_then(|option| meant_option(option).or_else(|| user_or_option(option)))
+    {
         return meant;
     }
     let options = "https://search.nixos.org/options";
@@ -121,10 +133,7 @@ pub(super) fn hint(summary: &str) -> String {
     let names = proposed.and_then(|(_, rest)| rest.split_once('?'));
     match names.map(|(names, _)| names.replace(['`', '\''], "")) {
         Some(names) => format!("did you mean {names}? All options: {options}"),
-        None => match option.and_then(|option| option.strip_prefix("users.")) {
-            Some(name) if !name.contains('.') => user_or_option(name),
-            Some(_) | None => format!("check its spelling: {options}"),
-        },
+        None => format!("check its spelling: {options}"),
     }
 }
 
@@ -138,6 +147,7 @@ mod tests {
             ("services.ssh", "services.openssh"),
             ("users.ann", "users.users.ann"),
             ("users.mutableUser", "users.mutableUsers"),
+            ("users.user", "users.users"),
             ("fileSystems.\"/data\".fstype", "fsType"),
             ("allowUnfree", "nixpkgs.config.allowUnfree"),
             ("hostname", "networking.hostName"),
@@ -154,14 +164,16 @@ mod tests {
             assert_eq!(hint, format!("did you mean {meant}?"), "{option}");
         }
         for (option, part) in [
-            ("outputs", "the text of a flake"),
+            ("outputs", "that is a flake, not a module"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),
         ] {
             let hint = hint(&format!("The option `{option}' does not exist."));
             assert!(hint.contains(part), "{hint}");
         }
-        let proposed = "The option `users.userz' does not exist. Did you mean `users.users'?";
-        assert!(hint(proposed).starts_with("did you mean users.users?"));
+        let far = "The option `users.ann' does not exist. Did you mean `users.ldap', `users.motd' or `users.mysql'?";
+        assert_eq!(hint(far), "did you mean users.users.ann?");
+        let near = "The option `services.opensh' does not exist. Did you mean `services.openssh'?";
+        assert!(hint(near).starts_with("did you mean services.openssh?"));
     }
 }
