@@ -187,7 +187,7 @@ fn set_elsewhere(key: &str) -> Option<&'static str> {
     let is_meant = |name: &&str| key == *name || key.len() >= MIN_LETTERS && is_slip(&key, name);
     let row = SET_ELSEWHERE
         .iter()
-        .find(|(names, _)| names.iter().any(|name| is_meant(name)));
+        .find(|(names, _)| names.iter().any(is_meant));
     row.map(|(_, instead)| *instead)
 }
 
@@ -311,6 +311,10 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }
+    }
+
+    #[test]
+    fn values_that_a_setting_cannot_have_are_explained() {
         let quoted = parse("jobs = \"2\"").unwrap_err();
         assert_eq!(quoted.hints, ["write the number without quotes"]);
         let unit = parse("memory-mib = \"2G\"").unwrap_err();

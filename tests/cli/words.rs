@@ -114,7 +114,25 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             &["build", "--system", "armv7l-linux"],
             "there are images for 64-bit ARM",
         ),
-        (&["build", "-t", "pi"], "the image is named after"),
+    ] {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
+    for (words, other) in [
+        (&["clone", "x"][..], "'clean'"),
+        (&["flake", "update"], "'flash'"),
+        (&["exec", "x"], "exec-with-parent"),
+        (&["init", "--force"], "`sdbuild build` takes"),
+    ] {
+        let told = CliTest::new(words).exit_code(2).run().stderr;
+        assert!(!told.contains(other), "{told}");
+    }
+}
+
+#[test]
+fn flags_that_other_programs_have_are_explained() {
+    for (words, tip) in [
+        (&["build", "-t", "pi"][..], "the image is named after"),
         (&["build", "--no-cache"], "Nix builds what has changed"),
         (&["check", "--show-trace"], "-v shows the builder's log"),
         (&["build", "--impure"], "a flake sees only its own files"),
@@ -131,15 +149,6 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
     ] {
         let tip = format!("tip: {tip}");
         CliTest::new(words).exit_code(2).stderr(&tip).run();
-    }
-    for (words, other) in [
-        (&["clone", "x"][..], "'clean'"),
-        (&["flake", "update"], "'flash'"),
-        (&["exec", "x"], "exec-with-parent"),
-        (&["init", "--force"], "`sdbuild build` takes"),
-    ] {
-        let told = CliTest::new(words).exit_code(2).run().stderr;
-        assert!(!told.contains(other), "{told}");
     }
     // Another number is another board, and no slip.
     let board = CliTest::new(&["build", "--board", "rpi6"]);

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_may_be_missing_does_not_keep_the_machine_from_starting() {
+    fn disks_that_may_be_missing_have_nofail() {
         let disk = |path: &str, device: &str| {
             let disk = json!([{ "path": path, "device": device, "is_needed": true }]);
             ("/file_systems", disk)

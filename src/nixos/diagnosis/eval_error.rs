@@ -126,14 +126,7 @@ impl EvalError {
                 Some(name) => format!("write {name} instead"),
                 None => "write the new name instead".to_owned(),
             },
-            Self::MissingAttribute => {
-                let searched = if is_of_config(context, error) {
-                    "options"
-                } else {
-                    "packages"
-                };
-                format!("check the name: https://search.nixos.org/{searched}")
-            }
+            Self::MissingAttribute => search_hint(context, error),
             Self::UndefinedVariable => undefined_variable::hint(context, error),
             Self::Syntax => syntax_error::general_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
@@ -165,15 +158,30 @@ impl EvalError {
                  give --override-input INPUT DIR, which uploads DIR"
                     .to_owned()
             }
-            Self::Impure => match above_the_flake(summary) {
-                Some(path) => format!(
-                    "../{path} is above the flake's directory, and Nix reads only files in it that git tracks: move the file there, and git add it"
-                ),
-                None => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
-                 outside it: make what it needs an input, or a file that git tracks"
-                    .to_owned(),
-            },
+            Self::Impure => impure_hint(summary),
         }
+    }
+}
+
+/// Where to look for a missing attribute.
+fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
+    let searched = if is_of_config(context, error) {
+        "options"
+    } else {
+        "packages"
+    };
+    format!("check the name: https://search.nixos.org/{searched}")
+}
+
+/// What a flake needs instead of what only an impure evaluation sees.
+fn impure_hint(summary: &str) -> String {
+    match above_the_flake(summary) {
+        Some(path) => format!(
+            "../{path} is above the flake's directory, and Nix reads only files in it that git tracks: move the file there, and git add it"
+        ),
+        None => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
+                 outside it: make what it needs an input, or a file that git tracks"
+            .to_owned(),
     }
 }
 
