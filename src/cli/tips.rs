@@ -230,7 +230,7 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
         ("man", word) => visible
             .any(|sub| sub.get_name() == word)
             .then(|| format!("`sdbuild help {word}` describes it")),
-        ("inspect", path) if !path.starts_with('-') => {
+        ("inspect", path) if path.starts_with('/') => {
             let has_command = words
                 .iter()
                 .any(|word| ["ls", "cat"].contains(&word.as_str()));

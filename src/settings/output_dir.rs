@@ -9,8 +9,13 @@ use super::resolver::{Resolver, current_dir};
 use crate::common::failure::Failure;
 use crate::common::image_format;
 
-/// Refuses the name of an image, of which a build would make a directory.
+/// Refuses the name of an image or of a disk, of which a build would make a directory.
 pub(super) fn check(dir: &Path) -> Result<(), Failure> {
+    if dir.starts_with("/dev") && !dir.is_dir() {
+        let text = format!("the output {} is in /dev, where disks are", dir.display());
+        let hint = "--output names the directory to write to; `sdbuild flash` writes a finished image to a disk";
+        return Err(Failure::usage(text).hint(hint));
+    }
     if dir.is_dir() || !is_named_like_an_image(dir) {
         return Ok(());
     }
@@ -54,6 +59,8 @@ mod tests {
             std::fs::create_dir(&path).unwrap();
             assert!(check(&path).is_ok(), "{name} exists and is a directory");
         }
+        assert!(check(Path::new("/dev/sdzz")).is_err());
+        assert!(check(Path::new("/dev/shm")).is_ok());
         for name in ["images", "out.d", "26.05", "backup.tar", "img"] {
             assert!(check(&dir.path().join(name)).is_ok(), "{name}");
         }

@@ -193,7 +193,7 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
     );
     assert_eq!(found(&two_disks), ["needed-disk", "other-root"]);
     let one_disk = "system.stateVersion = \"27.11\"; fileSystems.\"/\".device = lib.mkForce \"/dev/sda2\";\n  \
-                    fileSystems.\"/data\" = { device = \"/dev/sda1\"; options = [ \"nofail\" ]; };";
+                    fileSystems.\"/data\" = { device = \"/dev/sda1\"; options = [ \"defaults,nofail\" ]; };";
     assert_eq!(found(one_disk), ["numbered-root", "other-state-version"]);
     let address = "networking.interfaces.eth0.ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength = 24; } ];";
     let fixed = format!(

@@ -111,7 +111,8 @@ let
   isLoader = name: tryOr false ((config.boot.loader.${name}.enable or false) == true);
   root = config.fileSystems."/" or null;
   # For file systems of the network only those who use them wait.
-  mayBeMissing = fs: any (option: elem option [ "nofail" "noauto" "_netdev" "x-systemd.automount" ]) (fs.options or [ ]);
+  mayBeMissing = fs: any (option: elem option [ "nofail" "noauto" "_netdev" "x-systemd.automount" ]) (builtins.concatMap commaSeparated (fs.options or [ ]));
+  commaSeparated = text: filter builtins.isString (builtins.split "," text);
   # The first stage of the boot mounts them, whatever their options are (nixos/lib/utils.nix).
   isInFirstStage = path: fs: fs.neededForBoot or false || elem path [ "/" "/nix" "/nix/store" "/var" "/var/log" "/var/lib" "/var/lib/nixos" "/etc" "/usr" ];
   fileSystem = path: (fs: { inherit path; device = fs.device or null; is_needed = !mayBeMissing fs && !isInFirstStage path fs; }) config.fileSystems.${path};

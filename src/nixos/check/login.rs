@@ -3,7 +3,9 @@
 use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
-use super::ways_in::{administrators, admits, firewall_is_shut, refuses, way_in, who_gets_in};
+use super::ways_in::{
+    administrators, admits, firewall_is_shut, refuses, refuses_keys, way_in, who_gets_in,
+};
 use crate::common::nearest::similar_names;
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
@@ -272,6 +274,7 @@ pub(super) fn line_that_admits(facts: &ConfigFacts) -> String {
         (_, Some(list)) if refuses(list, user) => {
             format!("{settings}.DenyUsers = [ ]; # or a list without {user}")
         }
+        _ if refuses_keys(&facts.ssh) => format!("{settings}.PubkeyAuthentication = true;"),
         _ => format!("{settings}.PermitRootLogin = \"prohibit-password\"; # for root's key"),
     }
 }

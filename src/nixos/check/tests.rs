@@ -206,7 +206,7 @@ fn the_line_to_add_has_what_was_meant() {
         ),
     ] {
         let found = findings(&with(&[(path, json!(value))]), "aarch64-linux", None);
-        assert_eq!(found[0].add, [line]);
+        assert_eq!(found[0].add[0], line);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who can log in over SSH, and how. Pure.
 
-use super::facts::{ConfigFacts, PasswordState, UserFacts};
+use super::facts::{ConfigFacts, PasswordState, SshFacts, UserFacts};
 use crate::common::ssh_key;
 
 impl UserFacts {
@@ -58,6 +58,11 @@ fn user_name(user: &UserFacts) -> &str {
     &user.name
 }
 
+/// Whether the server accepts no key at all.
+pub(super) fn refuses_keys(ssh: &SshFacts) -> bool {
+    ssh.keys.as_ref().is_some_and(is_no)
+}
+
 /// How `user` can log in over SSH, or the setting that prevents it.
 pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static str, String> {
     let ssh = &facts.ssh;
@@ -72,7 +77,7 @@ pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static s
     if let Some(setting @ ("no" | "forced-commands-only")) = root {
         return Err(format!("PermitRootLogin is \"{setting}\""));
     }
-    let keys_are_off = ssh.keys.as_ref().is_some_and(is_no);
+    let keys_are_off = refuses_keys(ssh);
     if user.has_key() && !keys_are_off {
         return Ok("with a key");
     }
