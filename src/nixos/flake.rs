@@ -17,6 +17,7 @@ mod lock_file;
 mod locked_inputs;
 mod nix_text;
 mod override_input;
+mod plain_syntax;
 mod private_input;
 mod private_lock;
 mod report;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use super::file::known_keys;
+use super::keys::known_keys;
 use super::proxies::Proxies;
 use crate::common::aws_variables::AwsVariables;
 use crate::common::nearest::is_slip;

@@ -15,6 +15,7 @@ mod common;
 mod environment;
 mod file;
 mod init;
+mod keys;
 mod mirrors;
 mod options;
 mod origin;
