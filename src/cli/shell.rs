@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::misc::NixpkgsArgs;
 use crate::common::build_mode::EmulationChoice;
@@ -16,7 +17,7 @@ pub struct Shell {
     pub derivation: Option<String>,
 
     /// Run this command instead of an interactive shell; its output and exit code become those of sdbuild
-    #[arg(long, value_name = "CMD")]
+    #[arg(long, value_name = "CMD", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
 
     /// The configuration.

@@ -3,11 +3,15 @@
 mod other_names;
 mod units;
 
+use std::path::Path;
+
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::common::board::{BoardQuery, ONLY_64_BIT};
+use crate::common::image_name;
 use crate::common::nearest::{is_slip, is_typo, nearest};
+use crate::common::shell_word::quoted;
 use crate::common::system::System;
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
@@ -191,9 +195,28 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
             let outer = outer.get_name();
             format!("`{} {outer} --help` lists its commands", command.get_name())
         }
-        (None, None) => "`sdbuild help` lists all commands".to_owned(),
+        (None, None) => {
+            tip_for_path(name).unwrap_or_else(|| "`sdbuild help` lists all commands".to_owned())
+        }
     };
     vec![tip]
+}
+
+/// The tip for a configuration or an image in the place of a command.
+fn tip_for_path(name: &str) -> Option<String> {
+    let path = quoted(name);
+    if image_name::is_image(name) {
+        return Some(format!(
+            "`sdbuild boot {path}` starts it, `sdbuild flash {path}` writes it to a card"
+        ));
+    }
+    let is_directory = name == "."
+        || ["/", "~", "./", "../"]
+            .iter()
+            .any(|start| name.starts_with(start));
+    let is_module = Path::new(name).extension().is_some_and(|end| end == "nix");
+    let is_meant = is_directory || is_module || name.contains('#');
+    is_meant.then(|| format!("`sdbuild build {path}` builds it"))
 }
 
 /// The command `name` and what it does: `sdbuild flash`: Write an image …
@@ -236,6 +259,9 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
                 .any(|word| ["ls", "cat"].contains(&word.as_str()));
             let told = format!("name what to do with the path: sdbuild inspect IMAGE ls {path}");
             (!has_command).then_some(told)
+        }
+        ("flash", "--device" | "--disk" | "--drive" | "--target" | "--to" | "-o" | "--output") => {
+            Some("the disk is the second argument: sdbuild flash IMAGE /dev/sdX".to_owned())
         }
         ("init", "--format") => Some(
             "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),

@@ -57,7 +57,12 @@ fn own_key(home: Option<&Path>) -> Option<PublicKey> {
 
 /// Puts the string `key`, and a `comment`, into the lines of those `findings` that lack one.
 fn put_key(findings: &mut [Finding], key: &str, comment: &str) {
-    let lacking = ["key-is-none", "nobody-gets-in"];
+    let lacking = [
+        "key-is-none",
+        "nobody-gets-in",
+        "only-autologin",
+        "ssh-turns-away",
+    ];
     let lacking = |finding: &&mut Finding| lacking.contains(&finding.id);
     let lines = findings.iter_mut().filter(lacking).flat_map(|f| &mut f.add);
     for line in lines.filter(|line| line.contains(SOME_KEY)) {

@@ -29,6 +29,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
+    refuse_arguments_of_dd(args)?;
     refuse_disk_in_front(args, env)?;
     let image = match named_or_newest(args.image.as_deref(), env, context) {
         Err(failure) if args.image.is_none() => {
@@ -78,6 +79,22 @@ pub async fn run(
     };
     context.events.notice(format!("{node} is {done}"));
     Ok(())
+}
+
+/// Refuses `if=IMAGE of=DEVICE`, as dd takes them.
+fn refuse_arguments_of_dd(args: &cli::Flash) -> Result<(), Failure> {
+    let words = [&args.image, &args.device].into_iter().flatten();
+    let words: Vec<String> = words.map(|word| word.display().to_string()).collect();
+    let value = |name: &str| words.iter().find_map(|word| word.strip_prefix(name));
+    let (image, disk) = (value("if="), value("of="));
+    if image.is_none() && disk.is_none() {
+        return Ok(());
+    }
+    let (image, disk) = (image.unwrap_or("IMAGE"), disk.unwrap_or("/dev/sdX"));
+    Err(Failure::usage(
+        "if= and of= are arguments of dd; here the image comes first, then the disk",
+    )
+    .hint(format!("sdbuild flash {} {}", quoted(image), quoted(disk))))
 }
 
 /// Refuses a disk as the only argument, or in front of the image: it stands in the place of the image.

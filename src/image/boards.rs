@@ -1,5 +1,7 @@
 //! For which boards an image has all that their boot needs, and what is missing for the others.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::boot::{BootReport, LoaderKind, UEFI_ARM, UEFI_PC, Volume};
@@ -7,7 +9,6 @@ use super::disk::Section;
 use super::entry::EntryKind;
 use super::error::Error;
 use super::files::FileSystem;
-use super::kernel::KernelFormat;
 use super::partition::SECTOR_BYTES;
 use super::pi_boot::PiBoot;
 use super::u_boot::UBootBinary;
@@ -51,16 +52,14 @@ pub(super) struct ImageParts<'a> {
 
 /// The report for every board of the image's architecture; empty for an image that nothing starts.
 pub(super) fn judge(parts: ImageParts<'_>) -> Result<Vec<BoardReport>, Error> {
-    let kernel = parts.boot.kernel.as_ref();
-    let is_pc = kernel.is_some_and(|kernel| kernel.format == KernelFormat::X86)
-        || parts.boot.has_program(UEFI_PC) && !parts.boot.has_program(UEFI_ARM);
+    let is_of_pcs = parts.boot.systems() == BTreeSet::from([System::X8664Linux]);
     let gap = parts.gap()?;
     let boards: Vec<_> = boards_of(System::Aarch64Linux).collect();
     let has_header = boards.iter().any(|board| match &board.start {
         Start::UBoot(u_boot) => has_header(&gap, u_boot),
         Start::RaspberryPi(_) | Start::Uefi | Start::OwnUBoot | Start::Bios => false,
     });
-    if is_pc || parts.boot.loaders.is_empty() && !has_header {
+    if is_of_pcs || parts.boot.loaders.is_empty() && !has_header {
         return Ok(Vec::new());
     }
     boards

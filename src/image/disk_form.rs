@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use serde::Serialize;
+
 use super::bytes::{has_magic, slice, u64_at};
 use super::error::Error;
 use super::iso;
@@ -16,7 +18,8 @@ const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
 const VMDK_DESCRIPTOR: Range<usize> = 512..21 * 512;
 
 /// Format of a disk file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum DiskForm {
     /// Byte by byte; a fixed VHD too, which has a sector more at its end.
     #[default]
@@ -26,6 +29,7 @@ pub enum DiskForm {
     /// The form of `VMware`, in one file.
     Vmdk,
     /// An ISO 9660 file system, with or without a partition table: a CD or DVD.
+    #[serde(rename = "raw")]
     Cd,
 }
 

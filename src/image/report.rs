@@ -11,6 +11,7 @@ use super::boot::{BootReport, Volume};
 use super::checksum::{self, Checksum};
 use super::content::OpenedImage;
 use super::disk::Section;
+use super::disk_form::DiskForm;
 use super::entry::Summary;
 use super::error::Error;
 use super::files::FileSystem;
@@ -37,7 +38,7 @@ pub struct RawSize {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DiskReport {
     /// How the image holds it: `raw`, `qcow2` or `vmdk`.
-    pub form: &'static str,
+    pub form: DiskForm,
     /// Its length in bytes.
     pub size: u64,
 }
@@ -231,7 +232,7 @@ pub fn examine(path: &Path, opened: &OpenedImage) -> Result<Report, Error> {
             sha256: facts.raw_sha256,
         },
         disk: DiskReport {
-            form: opened.form.qemu_name(),
+            form: opened.form,
             size: opened.disk.len(),
         },
         checksum,

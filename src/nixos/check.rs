@@ -7,6 +7,7 @@ mod disks;
 mod facts;
 mod login;
 mod network;
+mod obstacle;
 mod rule;
 #[cfg(test)]
 pub(super) mod tests;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 
 use super::build::Build;
 use super::common::Common;
@@ -42,7 +43,7 @@ pub struct BootArgs {
     pub until_login: bool,
 
     /// Log in over SSH and run this command; its output and exit code become those of sdbuild
-    #[arg(long, value_name = "CMD", group = "login")]
+    #[arg(long, value_name = "CMD", group = "login", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
 
     /// Private key to log in with [default: yours that the image accepts, otherwise those of ssh and its agent]
@@ -55,7 +56,7 @@ pub struct BootArgs {
     pub login_key: Option<PathBuf>,
 
     /// User to log in as [default: the seed's, or root]
-    #[arg(long, value_name = "NAME", requires = "login")]
+    #[arg(long, value_name = "NAME", requires = "login", value_parser = login_user)]
     pub user: Option<String>,
 
     /// Time limit for the login, and then for the command [default: 180, on a board 600]
@@ -234,6 +235,17 @@ fn port(text: &str) -> Result<u16, String> {
     let number: Option<NonZeroU16> = text.parse().ok();
     let number = number.map(NonZeroU16::get);
     number.ok_or_else(|| "a port is a number from 1 to 65535".to_owned())
+}
+
+/// The name of a user of the machine.
+fn login_user(text: &str) -> Result<String, String> {
+    match text.split_once('@') {
+        Some((user, _)) => Err(format!(
+            "the machine runs on this host, so the user is named without one: --user {user}"
+        )),
+        None if text.is_empty() => Err("a user has a name".to_owned()),
+        None => Ok(text.to_owned()),
+    }
 }
 
 #[cfg(test)]

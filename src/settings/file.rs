@@ -145,6 +145,15 @@ mod tests {
     }
 
     #[test]
+    fn an_option_of_nixos_belongs_elsewhere() {
+        let failure = parse("jobs = 1\nnetworking.hostName = \"pi\"\n").unwrap_err();
+        assert_eq!(
+            failure.to_string(),
+            "line 2: `networking` is an option of NixOS, not a setting of sdbuild"
+        );
+    }
+
+    #[test]
     fn a_section_and_a_text_without_quotes_are_explained() {
         let failure = parse("\n[build]\njobs = 1\n").unwrap_err();
         assert_eq!(

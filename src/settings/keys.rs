@@ -34,7 +34,12 @@ pub(super) fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), 
         line,
         is_section,
     } = key;
-    // Options of NixOS are often given so.
+    if is_section && NIXOS_OPTIONS.contains(&unknown) {
+        let text =
+            format!("line {line}: `{unknown}` is an option of NixOS, not a setting of sdbuild");
+        return Err(Failure::usage(text)
+            .hint("set it in the configuration, such as sd-card.nix, or for one build by --set OPTION=VALUE"));
+    }
     if is_section && letters(unknown) != "set" {
         let text = format!("line {line}: `{unknown}` is a section, and the settings have none");
         return Err(
@@ -56,6 +61,26 @@ pub(super) fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), 
         None => failure.hint(format!("the settings are {}", known.join(", "))),
     })
 }
+
+/// The first names of options of NixOS that have parts.
+const NIXOS_OPTIONS: [&str; 16] = [
+    "boot",
+    "environment",
+    "fileSystems",
+    "hardware",
+    "i18n",
+    "networking",
+    "nix",
+    "programs",
+    "sdImage",
+    "security",
+    "services",
+    "system",
+    "systemd",
+    "time",
+    "users",
+    "virtualisation",
+];
 
 /// What a file cannot set, without punctuation, and where it is set.
 const SET_ELSEWHERE: [(&[&str], &str); 12] = [

@@ -8,6 +8,7 @@ use crate::common::absolute_path::absolute;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_url::FlakeUrl;
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
@@ -66,6 +67,15 @@ impl SourceChoice {
             if full.exists() || !is_reference(text) {
                 return Ok(Some(Self::Config(full)));
             }
+            if is_address_of_file(text) {
+                let name = text.rsplit('/').next().unwrap_or(text);
+                return Err(Failure::usage(format!(
+                    "`{text}` is the address of a file, and only flakes are fetched"
+                ))
+                .hint(format!(
+                    "download the file, read it, and build it: sdbuild build {name}"
+                )));
+            }
             let reference: FlakeRef = text.parse().map_err(Failure::usage)?;
             Ok(Some(Self::flake(reference.relative_to(here))))
         })
@@ -119,6 +129,16 @@ fn in_directory(dir: &Path, text: &str) -> FlakeRef {
     }
 }
 
+/// Whether `text` begins as a URL does.
+fn has_scheme(text: &str) -> bool {
+    FlakeUrl::parse(text).is_ok_and(|url| url.scheme.is_some())
+}
+
+/// Whether `text` is the URL of a Nix file, or names one in a repository.
+fn is_address_of_file(text: &str) -> bool {
+    has_scheme(text) && Path::new(text).extension().is_some_and(|end| end == "nix")
+}
+
 /// Whether `text`, which no file has as its name, was meant as a reference to a flake.
 fn is_reference(text: &str) -> bool {
     let is_remote = |reference: FlakeRef| {
@@ -130,7 +150,7 @@ fn is_reference(text: &str) -> bool {
             }
         )
     };
-    text.contains('#') || text.parse().is_ok_and(is_remote)
+    text.contains('#') || has_scheme(text) || text.parse().is_ok_and(is_remote)
 }
 
 #[cfg(test)]
@@ -184,6 +204,18 @@ mod tests {
             ("github:o/r", "github:o/r false"),
         ] {
             assert_eq!(given(path), choice, "{path}");
+        }
+        for (address, part) in [
+            (
+                "https://h.example/me/sd-card.nix",
+                "sdbuild build sd-card.nix",
+            ),
+            ("github:me/pi/x.nix", "sdbuild build x.nix"),
+            ("github:me", "write github:OWNER/REPOSITORY"),
+        ] {
+            let refused = SourceChoice::given(None, Some(Path::new(address)), here).unwrap_err();
+            let told = format!("{refused} {:?}", refused.hints);
+            assert!(told.contains(part), "{told}");
         }
         let SourceChoice::Flake { found: true, .. } = SourceChoice::default_in(&here.join("flake"))
         else {

@@ -130,6 +130,9 @@ fn disk_in_the_place_of_the_image_is_explained() {
             "/dev/sdzzz is a disk, but the image comes first",
             "hint: sdbuild flash other.img /dev/sdzzz",
         ]);
+    run(&mut user.sdbuild(&["flash", "if=some.img", "of=/dev/sdzzz", "--yes"]))
+        .assert_exit_code(2)
+        .assert_stderr_contains(&["arguments of dd", "sdbuild flash some.img /dev/sdzzz"]);
     // A name of a disk that is not there is that of a file.
     run(&mut user.sdbuild(&["flash", "sdzzz"]))
         .assert_exit_code(2)

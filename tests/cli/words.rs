@@ -130,6 +130,20 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
 }
 
 #[test]
+fn empty_commands_and_users_with_a_host_are_refused() {
+    for command in ["boot", "shell"] {
+        CliTest::new(&[command, "--run", ""])
+            .exit_code(2)
+            .stderr("a value is required for '--run <CMD>'")
+            .run();
+    }
+    CliTest::new(&["boot", "--until-ssh", "--user", "ann@pi"])
+        .exit_code(2)
+        .stderr("named without one: --user ann")
+        .run();
+}
+
+#[test]
 fn flags_that_other_programs_have_are_explained() {
     for (words, tip) in [
         (&["build", "-t", "pi"][..], "the image is named after"),
@@ -137,6 +151,20 @@ fn flags_that_other_programs_have_are_explained() {
         (&["check", "--show-trace"], "-v shows the builder's log"),
         (&["build", "--impure"], "a flake sees only its own files"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
+        (&["build", "-A", "x"], "behind `#`: sdbuild build .#NAME"),
+        (&["boot", "-m", "1024"], "did you mean --memory?"),
+        (&["init", "--keys", "x"], "did you mean --ssh-key?"),
+        (
+            &["flash", "--device", "/dev/sdb"],
+            "the disk is the second argument: sdbuild flash IMAGE /dev/sdX",
+        ),
+        (&["sd-card.nix"], "`sdbuild build sd-card.nix` builds it"),
+        (&["."], "`sdbuild build .` builds it"),
+        (&[".#pi"], "`sdbuild build '.#pi'` builds it"),
+        (
+            &["pi.img.zst"],
+            "`sdbuild boot pi.img.zst` starts it, `sdbuild flash pi.img.zst` writes it to a card",
+        ),
         (&["boot", "-p", "2222:22"], "did you mean --port?"),
         (
             &["inspect", "x.img", "/etc"],

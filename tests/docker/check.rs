@@ -203,10 +203,21 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
         found(&fixed),
         ["autologin", "host-name", "no-gateway", "no-name-server"]
     );
+    let elsewhere = format!(
+        "{version} networking.defaultGateway = \"10.0.0.1\"; networking.nameservers = [ \"10.0.0.1\" ]; {address}"
+    );
+    assert_eq!(found(&elsewhere), ["other-gateway"]);
     let complete = format!(
         "{version} networking.defaultGateway = \"192.168.1.1\"; networking.nameservers = [ \"192.168.1.1\" ]; {address}"
     );
     assert_eq!(found(&complete), [""; 0]);
+    let shut = format!(
+        "{version} fileSystems.\"/\".fsType = lib.mkForce \"btrfs\"; users.groups.ssh.members = [ ];\n  \
+         services.openssh = {{ listenAddresses = [ {{ addr = \"127.0.0.1\"; }} ]; settings.AllowGroups = [ \"ssh\" ]; }};"
+    );
+    assert_eq!(found(&shut), ["root-type", "ssh-local", "ssh-turns-away"]);
+    let admitted = shut.replace("members = [ ]", "members = [ \"root\" ]");
+    assert_eq!(found(&admitted), ["root-type", "ssh-local"]);
 }
 
 #[test]

@@ -47,18 +47,25 @@ const FLAGS: [(&[&str], &str); 13] = [
     (&["compression"], "compress"),
     (&["configuration", "file"], "config"),
     (&["j", "max-jobs"], "jobs"),
-    (&["key", "pubkey", "public-key"], "ssh-key"),
-    (&["mem", "ram"], "memory"),
+    (
+        &["key", "keys", "pubkey", "public-key", "ssh-keys"],
+        "ssh-key",
+    ),
+    (&["m", "mem", "ram"], "memory"),
     (&["n"], "dry-run"),
     (&["p", "publish"], "port"),
     (&["ssh"], "until-ssh"),
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.
-const WITHOUT_COUNTERPART: [(&[&str], &str); 5] = [
+const WITHOUT_COUNTERPART: [(&[&str], &str); 6] = [
     (
         &["t", "tag"],
         "the image is named after networking.hostName; --output is the directory to write it to",
+    ),
+    (
+        &["A", "attr"],
+        "a configuration of a flake is named behind `#`: sdbuild build .#NAME",
     ),
     (
         &["no-cache", "rebuild"],

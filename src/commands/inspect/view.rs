@@ -175,9 +175,12 @@ fn add_file(lines: &mut LabelledLines, report: &Report) {
         "not compressed".to_owned()
     };
     lines.add("image", &format!("{}: {size}, {compression}", report.image));
-    if report.disk.form != DiskForm::Raw.qemu_name() {
+    if report.disk.form.qemu_name() != DiskForm::Raw.qemu_name() {
         let size = human_bytes(report.disk.size);
-        lines.add("disk", &format!("{size}, as {}", report.disk.form));
+        lines.add(
+            "disk",
+            &format!("{size}, as {}", report.disk.form.qemu_name()),
+        );
     }
     let sha256 = report.sha256.map(|hash| hash.to_string());
     lines.add_if_some("sha256", sha256.as_deref());

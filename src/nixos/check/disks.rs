@@ -22,7 +22,7 @@ const NUMBERED: [&str; 3] = ["/dev/sd", "/dev/nvme", "/dev/vd"];
 /// The directory of the names that udev takes from file systems and partitions.
 const BY_NAME: &str = "/dev/disk/by-";
 
-pub(super) const RULES: [Rule; 6] = [
+pub(super) const RULES: [Rule; 7] = [
     Rule {
         id: "no-root",
         severity: Severity::Trap,
@@ -40,6 +40,16 @@ pub(super) const RULES: [Rule; 6] = [
         is: |facts, _| is_other_root(facts).then(|| root_setting(facts)),
         why: "the image's root file system has another name, so the first stage of the boot waits for a disk that does not exist",
         add: &["fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/{root label}\";"],
+    },
+    Rule {
+        id: "root-type",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let other = other_root_type(facts)?;
+            Some(format!("fileSystems.\"/\".fsType = \"{other}\""))
+        },
+        why: "the image's root file system is an ext4, so the first stage of the boot cannot mount it",
+        add: &["fileSystems.\"/\".fsType = lib.mkForce \"ext4\";"],
     },
     Rule {
         id: "numbered-root",
@@ -176,6 +186,14 @@ fn is_other_root(facts: &ConfigFacts) -> bool {
         name.is_some_and(|name| name.starts_with("label/") || name.starts_with("uuid/"));
     let card = Card::of(facts).filter(|_| is_of_file_system);
     card.is_some_and(|card| !card.root.iter().any(|own| *own == device))
+}
+
+/// The type of `fileSystems."/"`, if that is the image's and has another one.
+fn other_root_type(facts: &ConfigFacts) -> Option<&str> {
+    let card = Card::of(facts)?;
+    let of_image = card.has(&path_of(root_device(facts)));
+    let kind = facts.root.as_ref()?.fs_type.as_deref()?;
+    (of_image && !["ext4", "auto"].contains(&kind)).then_some(kind)
 }
 
 /// The file systems on other disks than the card, without which systemd stops in emergency mode.

@@ -36,6 +36,8 @@ let
   sshSettings = ssh.settings or { };
   # The names before 22.11.
   sshOption = new: old: sshSettings.${new} or ssh.${old} or null;
+  # NixOS writes the keys of the configuration to the last one; the others are empty on a new machine.
+  ownKeyFiles = [ "%h/.ssh/authorized_keys" "%h/.ssh/authorized_keys2" ".ssh/authorized_keys" ".ssh/authorized_keys2" "/etc/ssh/authorized_keys.d/%u" ];
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
   hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
@@ -75,9 +77,10 @@ let
     password = secret user;
     invalid_hash = invalidHash user;
     open_password = user.password or null != null || user.initialPassword or null != null;
-    groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ]);
+    groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
   };
+  groupsOf = name: map (group: group.name or null) (filter (group: elem name (group.members or [ ])) (list (config.users.groups or { })));
   groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users and users with an SSH key: NixOS has dozens of system users besides.
@@ -99,6 +102,9 @@ let
 
   usesDhcp = interface: (interface.useDHCP or null) == true;
   isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
+  withPrefix = ip: "${toString (ip.address or "")}/${toString (ip.prefixLength or "")}";
+  # One with an interface need not be in a network of the machine.
+  gatewayAddress = gateway: if builtins.isString gateway then gateway else if (gateway.interface or null) == null then gateway.address or null else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
   wireless = networking.wireless or { };
@@ -148,7 +154,7 @@ let
     release = config.system.nixos.release or null;
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;
-    root = if root == null then null else { device = root.device or null; grows = root.autoResize or false; };
+    root = if root == null then null else { device = root.device or null; fs_type = root.fsType or null; grows = root.autoResize or false; };
     file_systems = map fileSystem (builtins.attrNames config.fileSystems);
     host_name = networking.hostName or null;
     users = map login (filter isLoginUser (list config.users.users));
@@ -164,6 +170,14 @@ let
       keys = sshSettings.PubkeyAuthentication or null;
       allowed = words (sshSettings.AllowUsers or null);
       denied = words (sshSettings.DenyUsers or null);
+      allowed_groups = words (sshSettings.AllowGroups or null);
+      denied_groups = words (sshSettings.DenyGroups or null);
+      addresses = filter builtins.isString (map (listen: listen.addr or null) (ssh.listenAddresses or [ ]));
+      other_keys =
+        any (file: !elem file ownKeyFiles) (ssh.authorizedKeysFiles or [ ])
+        || !elem (ssh.authorizedKeysCommand or null) [ null "" "none" ]
+        || sshSettings.TrustedUserCAKeys or null != null
+        || builtins.match ".*(TrustedUserCAKeys|AuthorizedKeys(File|Command)) .*" (flat (ssh.extraConfig or "")) != null;
     };
     firewall = {
       enable = wall.enable or false;
@@ -176,6 +190,8 @@ let
       interfaces = any addressed interfaces;
       interface_dhcp = any usesDhcp interfaces;
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
+      addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
+      gateway_address = gatewayAddress (networking.defaultGateway or null);
       routes = (networking.nat or { }).enable or false || (config.services.hostapd or { }).enable or false;
       gateway =
         !elem (networking.defaultGateway or null) [ null { } ]

@@ -64,6 +64,8 @@ pub struct ConfigFacts {
 pub struct RootFacts {
     /// The mounted device.
     pub device: Option<String>,
+    /// The type of the file system, `ext4`.
+    pub fs_type: Option<String>,
     /// Whether it grows into its partition.
     pub grows: bool,
 }
@@ -144,6 +146,14 @@ pub struct SshFacts {
     pub allowed: Option<Vec<String>>,
     /// `DenyUsers`.
     pub denied: Option<Vec<String>>,
+    /// `AllowGroups`.
+    pub allowed_groups: Option<Vec<String>>,
+    /// `DenyGroups`.
+    pub denied_groups: Option<Vec<String>>,
+    /// The addresses at which it listens; none means all of the machine.
+    pub addresses: Vec<String>,
+    /// Whether users may have keys that the configuration does not name: from other files, a program or a certificate authority.
+    pub other_keys: bool,
 }
 
 /// The firewall.
@@ -169,6 +179,10 @@ pub struct NetworkFacts {
     pub interface_dhcp: bool,
     /// The configured interfaces with an IPv4 address, without the loopback.
     pub fixed: Vec<String>,
+    /// Their addresses, each with the length of its network: `192.168.1.5/24`.
+    pub addresses: Vec<String>,
+    /// The address of the default gateway, if its interface is not named.
+    pub gateway_address: Option<String>,
     /// The machine leads others into the network: by address translation, or as a wireless access point.
     pub routes: bool,
     /// There is a default gateway, or a route of an interface.

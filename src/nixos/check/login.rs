@@ -4,7 +4,7 @@ use super::Severity;
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::rule::Rule;
 use super::ways_in::{
-    administrators, admits, firewall_is_shut, refuses, refuses_keys, way_in, who_gets_in,
+    firewall_is_shut, inside, is_administrator, serves_itself_only, way_in, who_gets_in,
 };
 use crate::common::nearest::similar_names;
 use crate::common::ssh_key::is_private;
@@ -13,7 +13,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 15] = [
+pub(super) const RULES: [Rule; 17] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -69,8 +69,9 @@ pub(super) const RULES: [Rule; 15] = [
         is: |facts, _| {
             let others: Vec<&str> = without_secret(facts).collect();
             // `nobody-gets-in` and `key-is-none` name the cause already.
-            let is_own_finding =
-                facts.users.iter().any(UserFacts::has_secret) && broken_keys(facts).is_none();
+            let is_own_finding = facts.users.iter().any(UserFacts::has_secret)
+                && broken_keys(facts).is_none()
+                && !facts.ssh.other_keys;
             let told = || format!("no key and no password: {}", others.join(", "));
             (is_own_finding && !others.is_empty()).then(told)
         },
@@ -93,13 +94,25 @@ pub(super) const RULES: [Rule; 15] = [
                 .iter()
                 .filter(|user| user.has_secret())
                 .collect();
-            let shut = facts.ssh.enable && !users.is_empty() && who_gets_in(facts).is_empty();
-            let reason = |user: &UserFacts| way_in(facts, user).err().unwrap_or_default();
-            let reasons: Vec<String> = users.into_iter().map(reason).collect();
+            let may_open = facts.ssh.enable && !users.is_empty() && !facts.ssh.other_keys;
+            let shut = may_open && who_gets_in(facts).is_empty();
+            let reason = |user: &UserFacts| Some(way_in(facts, user).err()?.text(user));
+            let reasons: Vec<String> = users.into_iter().filter_map(reason).collect();
             shut.then(|| reasons.join("; "))
         },
         why: "the SSH server runs and refuses every user",
-        add: &["{admit}", KEY_LINE],
+        add: &["{admit}"],
+    },
+    Rule {
+        id: "ssh-local",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let is_local = facts.ssh.enable && serves_itself_only(&facts.ssh);
+            let addresses = facts.ssh.addresses.join(", ");
+            is_local.then(|| format!("services.openssh.listenAddresses has {addresses} only"))
+        },
+        why: "no other machine reaches the SSH server, except through a tunnel that the machine itself makes",
+        add: &["services.openssh.listenAddresses = lib.mkForce [ ];"],
     },
     Rule {
         id: "firewall",
@@ -129,24 +142,31 @@ pub(super) const RULES: [Rule; 15] = [
     Rule {
         id: "autologin",
         severity: Severity::Note,
-        is: |facts, _| (!facts.installer).then(|| autologin(facts))?,
+        is: |facts, _| (!facts.installer && !is_only_way_in(facts)).then(|| autologin(facts))?,
         why: "anyone with a keyboard is logged in without a password",
         add: &["services.getty.autologinUser = lib.mkForce null;"],
+    },
+    Rule {
+        id: "only-autologin",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let setting = autologin(facts).filter(|_| is_only_way_in(facts))?;
+            Some(format!("{setting}, and no user has a key or a password"))
+        },
+        why: "one gets in with a keyboard and a display only, not over SSH, and with them everybody does",
+        add: &[KEY_LINE],
     },
     Rule {
         id: "no-admin",
         severity: Severity::Trap,
         is: |facts, _| {
-            let inside = who_gets_in(facts);
-            let nobody = !inside.is_empty() && administrators(facts).is_empty();
-            let names: Vec<&str> = inside.into_iter().map(|(name, _)| name).collect();
-            nobody.then(|| format!("SSH lets in {}, who cannot become root", names.join(", ")))
+            let names = inside(facts);
+            let is_one = names.iter().any(|name| is_administrator(facts, name));
+            let nobody = !names.is_empty() && !is_one && !facts.ssh.other_keys;
+            nobody.then(|| format!("{} can log in, but not become root", names.join(", ")))
         },
         why: "sudo refuses a user who is not in wheel, or asks for a password that does not exist: nobody can change the machine",
-        add: &[
-            "security.sudo.wheelNeedsPassword = false; # for users with extraGroups = [ \"wheel\" ]",
-            KEY_LINE,
-        ],
+        add: &["{administrator}"],
     },
     Rule {
         id: "unknown-group",
@@ -210,7 +230,17 @@ pub(super) const RULES: [Rule; 15] = [
 
 /// Whether no user has a key or a password, and none is logged in at the console.
 fn is_locked_out(facts: &ConfigFacts) -> bool {
-    !facts.users.iter().any(UserFacts::has_secret) && facts.autologin.is_none()
+    nobody_has_a_secret(facts) && facts.autologin.is_none()
+}
+
+/// Whether the automatic login at the console is the only one.
+fn is_only_way_in(facts: &ConfigFacts) -> bool {
+    nobody_has_a_secret(facts) && facts.autologin.is_some() && !facts.installer
+}
+
+/// Whether no user has a key or a password, as far as the configuration says it.
+fn nobody_has_a_secret(facts: &ConfigFacts) -> bool {
+    !facts.users.iter().any(UserFacts::has_secret) && !facts.ssh.other_keys
 }
 
 /// The names of the users with a password in plain text that `is_meant` is true of.
@@ -258,27 +288,6 @@ fn said_of(names: &[&str]) -> Option<String> {
     (!names.is_empty()).then(|| format!("{} has a password in plain text", options.join(", ")))
 }
 
-/// The line that makes the SSH server accept a user who has a key or a password.
-pub(super) fn line_that_admits(facts: &ConfigFacts) -> String {
-    let settings = "services.openssh.settings";
-    let users = facts.users.iter().filter(|user| user.has_secret());
-    let user = users
-        .map(|user| user.name.as_str())
-        .next()
-        .unwrap_or("root");
-    let with_user = |list: &[String]| quoted(list.iter().map(String::as_str).chain([user]));
-    match (&facts.ssh.allowed, &facts.ssh.denied) {
-        (Some(list), _) if !admits(list, user) => {
-            format!("{settings}.AllowUsers = [ {} ];", with_user(list))
-        }
-        (_, Some(list)) if refuses(list, user) => {
-            format!("{settings}.DenyUsers = [ ]; # or a list without {user}")
-        }
-        _ if refuses_keys(&facts.ssh) => format!("{settings}.PubkeyAuthentication = true;"),
-        _ => format!("{settings}.PermitRootLogin = \"prohibit-password\"; # for root's key"),
-    }
-}
-
 /// Whether the SSH server lets `user` in with a password, whatever keys there are.
 fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {
     let without_keys = UserFacts {
@@ -324,12 +333,6 @@ fn private_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
     });
     let named: Vec<String> = named.collect();
     (!named.is_empty()).then(|| named.join(", "))
-}
-
-/// The words of a Nix list of strings.
-fn quoted<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let words = words.into_iter().map(|word| format!("\"{word}\""));
-    words.collect::<Vec<_>>().join(" ")
 }
 
 fn names(users: &[UserFacts]) -> String {

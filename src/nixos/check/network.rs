@@ -1,11 +1,13 @@
 //! The rules about the network. Pure.
 
+use std::net::Ipv4Addr;
+
 use super::Severity;
 use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::host_name;
 
-pub(super) const RULES: [Rule; 7] = [
+pub(super) const RULES: [Rule; 9] = [
     Rule {
         id: "no-network",
         severity: Severity::Trap,
@@ -26,6 +28,32 @@ pub(super) const RULES: [Rule; 7] = [
             is_missing.then(|| "a fixed address, and no networking.defaultGateway".into())
         },
         why: "the machine reaches its own network only, not the internet",
+        add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
+    },
+    Rule {
+        id: "wrong-address",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let addresses = facts.network.addresses.iter();
+            let wrong = addresses.filter(|text| Network::parse(text).is_none());
+            let wrong: Vec<String> = wrong.map(|text| format!("\"{text}\"")).collect();
+            (!wrong.is_empty())
+                .then(|| format!("networking.interfaces has the address {}", wrong.join(", ")))
+        },
+        why: "that is no IPv4 address with the length of its network, so the interface gets none",
+        add: &[
+            "networking.interfaces.….ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength = 24; } ];",
+        ],
+    },
+    Rule {
+        id: "other-gateway",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let gateway = facts.network.gateway_address.as_deref()?;
+            is_out_of_reach(facts, gateway)
+                .then(|| format!("networking.defaultGateway = \"{gateway}\""))
+        },
+        why: "the machine has no address in the network of that gateway, so it reaches its own network only",
         add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
     },
     Rule {
@@ -62,7 +90,7 @@ pub(super) const RULES: [Rule; 7] = [
             })
         },
         why: "it joins no network, so the machine is reachable by cable only",
-        add: &["networking.wireless.networks.\"NAME\".psk = \"…\";"],
+        add: &SECRET_NETWORK,
     },
     Rule {
         id: "wireless-off",
@@ -86,11 +114,14 @@ pub(super) const RULES: [Rule; 7] = [
         },
         why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
               pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
-        add: &[
-            "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",
-            "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
-        ],
+        add: &SECRET_NETWORK,
     },
+];
+
+/// A wireless network whose passphrase is not in the configuration.
+const SECRET_NETWORK: [&str; 2] = [
+    "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",
+    "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
 ];
 
 /// The names of the only Ethernet interface of most boards.
@@ -107,6 +138,58 @@ fn has_only_fixed_addresses(facts: &ConfigFacts) -> bool {
     let has_others = !ETHERNET.contains(&first.as_str()) || !others.is_empty() || net.wireless;
     let uses_dhcp_elsewhere = net.dhcp && has_others;
     !uses_dhcp && !uses_dhcp_elsewhere && !net.routes && !facts.container
+}
+
+/// An IPv4 network.
+struct Network {
+    /// An address in it.
+    address: Ipv4Addr,
+    /// The number of the first bits that all its addresses have in common.
+    prefix: u32,
+}
+
+impl Network {
+    /// The network of `192.168.1.5/24`.
+    fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.rsplit_once('/')?;
+        let prefix = prefix
+            .parse()
+            .ok()
+            .filter(|length| *length <= Ipv4Addr::BITS)?;
+        Some(Self {
+            address: address.parse().ok()?,
+            prefix,
+        })
+    }
+
+    fn has(&self, other: Ipv4Addr) -> bool {
+        let differ = self.address.to_bits() ^ other.to_bits();
+        differ.leading_zeros() >= self.prefix
+    }
+
+    /// Whether it is a single address: a gateway elsewhere then has a route of its own.
+    fn is_single(&self) -> bool {
+        self.prefix == Ipv4Addr::BITS
+    }
+}
+
+/// Whether no address of the machine is in a network with `gateway`.
+fn is_out_of_reach(facts: &ConfigFacts, gateway: &str) -> bool {
+    let networks = facts
+        .network
+        .addresses
+        .iter()
+        .map(|text| Network::parse(text));
+    let networks: Option<Vec<Network>> = networks.collect();
+    let Some(networks) = networks.filter(|_| has_only_fixed_addresses(facts)) else {
+        return false;
+    };
+    let is_there = |gateway| {
+        let mut networks = networks.iter();
+        networks.any(|network| network.is_single() || network.has(gateway))
+    };
+    let address: Option<Ipv4Addr> = gateway.parse().ok();
+    address.is_none_or(|address| !is_there(address))
 }
 
 /// A name like that of the configuration that is valid.
@@ -151,6 +234,44 @@ mod tests {
         let wireless = ["/network/wireless", "/network/elsewhere"];
         assert_eq!(with(&wireless), [""; 0], "DHCP on the wireless interface");
         assert_eq!(with(&["/container"]), [""; 0], "the engine says both");
+    }
+
+    #[test]
+    fn addresses_and_the_gateway_are_in_one_network() {
+        let with = |address: &str, gateway: &str| {
+            found(&[
+                ("/network/fixed", json!(["eth0"])),
+                ("/network/interfaces", json!(true)),
+                ("/network/gateway", json!(true)),
+                ("/network/name_server", json!(true)),
+                ("/network/addresses", json!([address])),
+                ("/network/gateway_address", json!(gateway)),
+            ])
+        };
+        for (address, gateway) in [
+            ("192.168.1.5/24", "192.168.1.1"),
+            ("10.1.2.3/8", "10.200.0.1"),
+            ("10.0.0.2/32", "172.31.1.1"),
+            ("10.0.0.2/0", "172.31.1.1"),
+        ] {
+            assert_eq!(with(address, gateway), [""; 0], "{address} {gateway}");
+        }
+        for gateway in ["192.168.2.1", "192.168.0.1", "router", "192.168.1.256"] {
+            assert_eq!(
+                with("192.168.1.5/24", gateway),
+                ["other-gateway"],
+                "{gateway}"
+            );
+        }
+        for address in [
+            "192.168.1.300/24",
+            "192.168.1.5/24/24",
+            "pi/24",
+            "10.0.0.1/33",
+            "/",
+        ] {
+            assert_eq!(with(address, "192.168.1.1"), ["wrong-address"], "{address}");
+        }
     }
 
     #[test]

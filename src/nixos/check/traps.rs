@@ -2,7 +2,7 @@
 
 use super::facts::ConfigFacts;
 use super::rule::Rule;
-use super::{Finding, Severity, board, disks, login, network};
+use super::{Finding, Severity, board, disks, login, network, obstacle, ways_in};
 use crate::common::board::Board;
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -124,6 +124,9 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
     let invalid = format!("users.users.{}.{option}", attribute(invalid));
     let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
+    let insider = ways_in::inside(facts).first().copied();
+    let administrator = insider.map(|name| obstacle::lines_that_make_an_administrator(facts, name));
+    let administrator = administrator.unwrap_or_default().join("\n");
     let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
     let locale = facts.locale.as_deref().and_then(locale::suggestion);
     let host_name = network::valid_host_name(facts);
@@ -132,7 +135,8 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
         line.replace("{system}", system)
             .replace("{stored}", &attribute(stored))
             .replace("{invalid}", &invalid)
-            .replace("{admit}", &login::line_that_admits(facts))
+            .replace("{admit}", &obstacle::lines_that_admit(facts).join("\n"))
+            .replace("{administrator}", &administrator)
             .replace("{locked out}", &attribute(locked_out))
             .replace("{port}", &port)
             .replace("{release}", release)
@@ -148,7 +152,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             severity: rule.severity,
             is: (rule.is)(facts, system)?,
             why: rule.why.to_owned(),
-            add: rule.add.iter().map(fill).collect(),
+            add: filled_lines(rule.add, fill),
         })
     });
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
@@ -159,6 +163,13 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     );
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
     all
+}
+
+/// The lines of a rule, of which a placeholder can stand for several.
+fn filled_lines(lines: &[&str], fill: impl Fn(&&str) -> String) -> Vec<String> {
+    let filled: Vec<String> = lines.iter().map(fill).collect();
+    let lines = filled.iter().flat_map(|text| text.lines());
+    lines.map(str::to_owned).collect()
 }
 
 /// The rules for every board.

@@ -1,6 +1,7 @@
 //! Who can log in over SSH, and how. Pure.
 
 use super::facts::{ConfigFacts, PasswordState, SshFacts, UserFacts};
+use super::obstacle::Obstacle;
 use crate::common::ssh_key;
 
 impl UserFacts {
@@ -20,7 +21,12 @@ impl UserFacts {
 
     /// Whether the user has a key or a password.
     pub(super) fn has_secret(&self) -> bool {
-        self.has_key() || self.password != PasswordState::None
+        self.has_key() || self.has_password()
+    }
+
+    /// Whether the user has a password, even an empty one.
+    pub(super) fn has_password(&self) -> bool {
+        self.password != PasswordState::None
     }
 }
 
@@ -35,7 +41,7 @@ impl ConfigFacts {
 
 /// The users that can log in over SSH from elsewhere: name and method.
 pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
-    if firewall_is_shut(facts) {
+    if firewall_is_shut(facts) || serves_itself_only(&facts.ssh) {
         return Vec::new();
     }
     who_gets_in(facts)
@@ -45,6 +51,15 @@ pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
 pub(super) fn firewall_is_shut(facts: &ConfigFacts) -> bool {
     let wall = &facts.firewall;
     wall.enable && !wall.trusts && wall.admitted.is_empty()
+}
+
+/// Whether the server listens at addresses only that no other machine reaches.
+pub(super) fn serves_itself_only(ssh: &SshFacts) -> bool {
+    let is_own = |address: &String| {
+        let address = address.trim_start_matches('[');
+        address.starts_with("127.") || address.starts_with("::1") || address == "localhost"
+    };
+    !ssh.addresses.is_empty() && ssh.addresses.iter().all(is_own)
 }
 
 /// The users that the SSH server lets in: name and method.
@@ -63,19 +78,14 @@ pub(super) fn refuses_keys(ssh: &SshFacts) -> bool {
     ssh.keys.as_ref().is_some_and(is_no)
 }
 
-/// How `user` can log in over SSH, or the setting that prevents it.
-pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static str, String> {
+/// How `user` can log in over SSH, or what prevents it.
+pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static str, Obstacle> {
     let ssh = &facts.ssh;
     let name = &user.name;
-    if ssh.allowed.as_ref().is_some_and(|list| !admits(list, name)) {
-        return Err(format!("AllowUsers does not name {name}"));
-    }
-    if ssh.denied.as_ref().is_some_and(|list| refuses(list, name)) {
-        return Err(format!("DenyUsers names {name}"));
-    }
+    refused_name(ssh, user)?;
     let root = (name == "root").then(|| ssh.root.as_deref().unwrap_or("prohibit-password"));
     if let Some(setting @ ("no" | "forced-commands-only")) = root {
-        return Err(format!("PermitRootLogin is \"{setting}\""));
+        return Err(Obstacle::RootLogin(setting.to_owned()));
     }
     let keys_are_off = refuses_keys(ssh);
     if user.has_key() && !keys_are_off {
@@ -83,32 +93,58 @@ pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static s
     }
     let passwords_allowed = ssh.passwords != Some(false) || ssh.keyboard != Some(false);
     match (user.password, root) {
-        (PasswordState::Set, Some(setting)) if setting != "yes" => Err(format!(
-            "root has a password only, and PermitRootLogin is \"{setting}\""
-        )),
+        (PasswordState::Set, Some(setting)) if setting != "yes" => {
+            Err(Obstacle::RootPassword(setting.to_owned()))
+        }
         (PasswordState::Set, _) if passwords_allowed => Ok("with a password"),
-        (PasswordState::Set, _) => Err(format!(
-            "{name} has a password only, and PasswordAuthentication is false"
-        )),
-        (PasswordState::Empty, _) => Err(format!(
-            "the password of {name} is empty, which SSH does not accept"
-        )),
-        (PasswordState::None, _) if user.has_key() => Err("PubkeyAuthentication is off".to_owned()),
-        (PasswordState::None, _) => Err(format!("{name} has neither key nor password")),
+        (PasswordState::Set, _) => Err(Obstacle::PasswordsOff),
+        (PasswordState::Empty, _) => Err(Obstacle::EmptyPassword),
+        (PasswordState::None, _) if user.has_key() => Err(Obstacle::KeysOff),
+        (PasswordState::None, _) => Err(Obstacle::NoSecret),
     }
 }
 
-/// The users whom the SSH server lets in, or who are logged in at the console, and who can become root.
-pub(super) fn administrators(facts: &ConfigFacts) -> Vec<&str> {
-    let inside = who_gets_in(facts).into_iter().map(|(name, _)| name);
-    let inside = inside.chain(facts.autologin.as_deref());
-    inside
-        .filter(|name| is_administrator(facts, name))
-        .collect()
+/// The list of users or groups that keeps `user` out, in the order in which sshd reads them (`sshd_config(5)`).
+fn refused_name(ssh: &SshFacts, user: &UserFacts) -> Result<(), Obstacle> {
+    let name = &user.name;
+    let in_groups = |patterns: &Vec<String>| {
+        let mut groups = user.groups.iter();
+        groups.any(|group| {
+            patterns
+                .iter()
+                .any(|pattern| pattern_matches(pattern, group))
+        })
+    };
+    if ssh.denied.as_ref().is_some_and(|list| refuses(list, name)) {
+        return Err(Obstacle::Denied);
+    }
+    if ssh.allowed.as_ref().is_some_and(|list| !admits(list, name)) {
+        return Err(Obstacle::NotAllowed);
+    }
+    if ssh.denied_groups.as_ref().is_some_and(in_groups) {
+        return Err(Obstacle::DeniedGroup);
+    }
+    if ssh
+        .allowed_groups
+        .as_ref()
+        .is_some_and(|list| !in_groups(list))
+    {
+        return Err(Obstacle::NoAllowedGroup);
+    }
+    Ok(())
+}
+
+/// The users whom the SSH server lets in, and the one who is logged in at the console.
+pub(super) fn inside(facts: &ConfigFacts) -> Vec<&str> {
+    let users = who_gets_in(facts).into_iter().map(|(name, _)| name);
+    let at_console = facts.autologin.as_deref();
+    let mut users: Vec<&str> = users.collect();
+    users.extend(at_console.filter(|name| !users.contains(name)));
+    users
 }
 
 /// Whether the user `name` can become root.
-fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
+pub(super) fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
     let sudo = &facts.sudo;
     if name == "root" || sudo.other {
         return true;
@@ -118,8 +154,7 @@ fn is_administrator(facts: &ConfigFacts, name: &str) -> bool {
     };
     let in_any = |groups: &[String]| user.groups.iter().any(|group| groups.contains(group));
     let is_free = sudo.users.contains(&user.name) || in_any(&sudo.groups);
-    let has_password = user.password != PasswordState::None;
-    sudo.enable && (is_free || has_password && in_any(&["wheel".to_owned()]))
+    sudo.enable && (is_free || user.has_password() && in_any(&["wheel".to_owned()]))
 }
 
 /// Whether `AllowUsers` admits `name` from somewhere.

@@ -43,6 +43,13 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) cli_module: Option<&'a CliModule>,
 }
 
+impl ExitContext<'_> {
+    /// Whether a flake is built, not a single configuration.
+    pub(super) fn is_flake(&self) -> bool {
+        self.in_words.starts_with("the flake")
+    }
+}
+
 /// A derivation that could not be built.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::nixos) struct FailedBuild {

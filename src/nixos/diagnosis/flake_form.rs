@@ -71,6 +71,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         (Expected::Function, _) => {
             "outputs is a function of the inputs: outputs = { self, nixpkgs, ... }: { … };"
         }
+        (Expected::Set, "nixConfig") => {
+            "nixConfig is a set of settings of Nix: nixConfig = { extra-substituters = [ … ]; };"
+        }
         (Expected::Boolean, _) => "write true or false, without quotes",
         (Expected::Set, _) => "an input is a set: inputs.NAME.url = \"…\";",
         (Expected::String, "description") => "the description is a string: description = \"…\";",

@@ -15,7 +15,7 @@ pub(super) fn unknown_argument(context: &ExitContext<'_>, error: &NixError) -> O
     }
     let (argument, file) = module_argument(&error.text)?;
     let is_missing = error.summary.ends_with("' missing") && argument == name;
-    is_missing.then(|| not_passed(name, &shown_file(context, file)))
+    is_missing.then(|| not_passed(context, name, file))
 }
 
 /// The name of the argument of a module that begins with `pkgs:` or `lib:`, and gets a set with all arguments.
@@ -54,7 +54,20 @@ fn shown_file(context: &ExitContext<'_>, file: &str) -> String {
     file.replace(CONFIG_DIR, context.shown_dir)
 }
 
-fn not_passed(argument: &str, file: &str) -> String {
+/// What to do where the module in `file` asks for an `argument` that modules do not get.
+fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
+    let file = shown_file(context, file);
+    if context.is_flake() {
+        let named_all = if argument == "inputs" {
+            ", with outputs = { … }@inputs:"
+        } else {
+            ""
+        };
+        return format!(
+            "a module asks for the argument {argument}: beside its modules, nixosSystem takes specialArgs = {{ inherit {argument}; \
+             }};{named_all}"
+        );
+    }
     format!(
         "{file} asks for the argument {argument}, which a flake would pass in specialArgs; here modules get only {}: import what \
          it is for by its path, or by builtins.fetchTarball",
@@ -95,7 +108,7 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
              lib.mkIf inside it",
             shown_imports(context, file)
         ),
-        Some((argument, file)) => not_passed(argument, &shown_file(context, file)),
+        Some((argument, file)) => not_passed(context, argument, file),
         None => "an option is defined by its own value: look for config.… of an option in the definition of the same \
                  option; lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
             .to_owned(),

@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::RULES;
 use crate::nixos::check::findings;
-use crate::nixos::check::tests::{KEY, found, user, wheel, with};
+use crate::nixos::check::tests::{KEY, assert_found, found, user, wheel, with};
 use crate::nixos::check::ways_in::who_gets_in;
 
 #[test]
@@ -185,4 +185,47 @@ fn a_refused_login_is_explained_by_its_setting() {
             "{reason}: {shut}"
         );
     }
+}
+
+#[test]
+fn each_rule_of_logins_is_triggered_by_its_own_fact_only() {
+    let root = |keys: &[&str]| ("/users", json!([user("root", keys, "none")]));
+    let private = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=";
+    let mut no_group = user("root", &[KEY], "none");
+    no_group["unknown_groups"] = json!(["sudo", "docker"]);
+    let with_bob = json!([user("root", &[KEY], "none"), user("bob", &[], "none")]);
+    let at_console = || ("/autologin", json!("root"));
+    assert_found(&[
+        ("key-is-none", &[root(&[KEY, "~/.ssh/id.pub"])]),
+        ("private-key", &[root(&[KEY, private])]),
+        ("nobody-gets-in", &[root(&[])]),
+        ("user-cannot-log-in", &[("/users", with_bob)]),
+        ("ssh-off", &[("/ssh/enable", json!(false))]),
+        ("ssh-turns-away", &[("/ssh/root", json!("no"))]),
+        (
+            "ssh-local",
+            &[("/ssh/addresses", json!(["127.0.0.1", "[::1]"]))],
+        ),
+        ("firewall", &[("/firewall/admitted", json!([]))]),
+        ("unknown-group", &[("/users", json!([no_group]))]),
+        ("autologin", &[at_console()]),
+        (
+            "console-is-open",
+            &[at_console(), ("/installer", json!(true))],
+        ),
+        ("only-autologin", &[at_console(), root(&[])]),
+        (
+            "no-admin",
+            &[("/users", json!([wheel("pi", &[KEY], "none")]))],
+        ),
+    ]);
+    // Keys may be in files of the machine.
+    let elsewhere = || ("/ssh/other_keys", json!(true));
+    assert_eq!(found(&[elsewhere(), root(&[])]), [""; 0]);
+    assert_eq!(
+        found(&[elsewhere(), root(&[]), at_console()]),
+        ["autologin"]
+    );
+    let addresses = json!(["127.0.0.1", "10.0.0.2"]);
+    assert_eq!(found(&[("/ssh/addresses", addresses)]), [""; 0]);
 }
