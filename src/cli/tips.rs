@@ -9,6 +9,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::common::board::{BoardQuery, ONLY_64_BIT};
+use crate::common::flake_url::has_scheme;
 use crate::common::image_name;
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::shell_word::quoted;
@@ -202,7 +203,7 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     vec![tip]
 }
 
-/// The tip for a configuration or an image in the place of a command.
+/// The tip for an image, a disk or a configuration in the place of a command.
 fn tip_for_path(name: &str) -> Option<String> {
     let path = quoted(name);
     if image_name::is_image(name) {
@@ -210,13 +211,15 @@ fn tip_for_path(name: &str) -> Option<String> {
             "`sdbuild boot {path}` starts it, `sdbuild flash {path}` writes it to a card"
         ));
     }
-    let is_directory = name == "."
-        || ["/", "~", "./", "../"]
-            .iter()
-            .any(|start| name.starts_with(start));
+    if name.starts_with("/dev/") {
+        return Some(format!(
+            "`sdbuild flash IMAGE {path}` writes an image to that disk"
+        ));
+    }
+    let is_path = [".", ".."].contains(&name) || name.contains('/');
     let is_module = Path::new(name).extension().is_some_and(|end| end == "nix");
-    let is_meant = is_directory || is_module || name.contains('#');
-    is_meant.then(|| format!("`sdbuild build {path}` builds it"))
+    let is_flake = name.contains('#') || has_scheme(name);
+    (is_path || is_module || is_flake).then(|| format!("`sdbuild build {path}` builds it"))
 }
 
 /// The command `name` and what it does: `sdbuild flash`: Write an image …
@@ -246,6 +249,9 @@ fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option
         .map(str::to_owned)
 }
 
+/// The beginnings of arguments of dd.
+const DD_ARGUMENTS: [&str; 6] = ["bs=", "conv=", "count=", "iflag=", "oflag=", "status="];
+
 /// The tip for an argument `word` that the command of `words` does not take.
 fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Option<String> {
     let mut visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
@@ -262,6 +268,9 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
         }
         ("flash", "--device" | "--disk" | "--drive" | "--target" | "--to" | "-o" | "--output") => {
             Some("the disk is the second argument: sdbuild flash IMAGE /dev/sdX".to_owned())
+        }
+        ("flash", word) if DD_ARGUMENTS.iter().any(|name| word.starts_with(name)) => {
+            Some("those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX".to_owned())
         }
         ("init", "--format") => Some(
             "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),

@@ -91,6 +91,11 @@ fn scheme(url: &str) -> Option<(&str, &str)> {
     (begins && scheme.chars().all(allowed)).then_some((scheme, rest))
 }
 
+/// Whether `text` begins as a URL does, with a scheme.
+pub fn has_scheme(text: &str) -> bool {
+    scheme(text).is_some()
+}
+
 /// Nix does not decode the names.
 fn parameter(text: &str) -> Result<(&str, String), String> {
     let (name, value) = text

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::bytes::{has_magic, slice, u64_at};
 use super::error::Error;
@@ -18,8 +18,7 @@ const QCOW2_DATA_ELSEWHERE: u64 = 1 << 2;
 const VMDK_DESCRIPTOR: Range<usize> = 512..21 * 512;
 
 /// Format of a disk file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiskForm {
     /// Byte by byte; a fixed VHD too, which has a sector more at its end.
     #[default]
@@ -29,8 +28,14 @@ pub enum DiskForm {
     /// The form of `VMware`, in one file.
     Vmdk,
     /// An ISO 9660 file system, with or without a partition table: a CD or DVD.
-    #[serde(rename = "raw")]
     Cd,
+}
+
+/// By its name in [`qemu_name`](DiskForm::qemu_name).
+impl Serialize for DiskForm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.qemu_name())
+    }
 }
 
 impl DiskForm {
@@ -41,6 +46,11 @@ impl DiskForm {
             Self::Qcow2 => "qcow2",
             Self::Vmdk => "vmdk",
         }
+    }
+
+    /// Whether the file has the bytes of the disk as they are.
+    pub const fn is_raw(self) -> bool {
+        matches!(self, Self::Raw | Self::Cd)
     }
 }
 

@@ -8,6 +8,7 @@ mod facts;
 mod login;
 mod network;
 mod obstacle;
+mod placeholders;
 mod rule;
 #[cfg(test)]
 pub(super) mod tests;

@@ -151,6 +151,16 @@ mod tests {
             failure.to_string(),
             "line 2: `networking` is an option of NixOS, not a setting of sdbuild"
         );
+        for text in [
+            "[nixpkgs]\nhostPlatform = \"x\"\n",
+            "system.stateVersion = \"26.05\"\n",
+        ] {
+            let failure = parse(text).unwrap_err();
+            assert!(
+                failure.to_string().contains("is an option of NixOS"),
+                "{failure}"
+            );
+        }
     }
 
     #[test]

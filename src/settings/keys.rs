@@ -24,8 +24,12 @@ pub(super) fn known_keys() -> Result<Vec<String>, Failure> {
 /// Refuses an unknown key, and suggests the one that it may mean.
 pub(super) fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), Failure> {
     let known = known_keys()?;
+    let keys: Vec<Key<'a>> = keys.collect();
+    refuse_options_of_nixos(&keys)?;
     // The parser sorts them by name.
-    let unknown = keys.filter(|key| !known.iter().any(|one| one == key.name));
+    let unknown = keys
+        .into_iter()
+        .filter(|key| !known.iter().any(|one| one == key.name));
     let Some(key) = unknown.min_by_key(|key| key.line) else {
         return Ok(());
     };
@@ -34,12 +38,6 @@ pub(super) fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), 
         line,
         is_section,
     } = key;
-    if is_section && NIXOS_OPTIONS.contains(&unknown) {
-        let text =
-            format!("line {line}: `{unknown}` is an option of NixOS, not a setting of sdbuild");
-        return Err(Failure::usage(text)
-            .hint("set it in the configuration, such as sd-card.nix, or for one build by --set OPTION=VALUE"));
-    }
     if is_section && letters(unknown) != "set" {
         let text = format!("line {line}: `{unknown}` is a section, and the settings have none");
         return Err(
@@ -62,8 +60,23 @@ pub(super) fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), 
     })
 }
 
+/// Refuses a key with parts that is an option of NixOS, also where its first name is that of a setting.
+fn refuse_options_of_nixos(keys: &[Key<'_>]) -> Result<(), Failure> {
+    let is_option = |key: &&Key<'_>| key.is_section && NIXOS_OPTIONS.contains(&key.name);
+    let Some(key) = keys.iter().filter(is_option).min_by_key(|key| key.line) else {
+        return Ok(());
+    };
+    let text = format!(
+        "line {}: `{}` is an option of NixOS, not a setting of sdbuild",
+        key.line, key.name
+    );
+    Err(Failure::usage(text).hint(
+        "set it in the configuration, such as sd-card.nix, or for one build by --set OPTION=VALUE",
+    ))
+}
+
 /// The first names of options of NixOS that have parts.
-const NIXOS_OPTIONS: [&str; 16] = [
+const NIXOS_OPTIONS: [&str; 17] = [
     "boot",
     "environment",
     "fileSystems",
@@ -71,6 +84,7 @@ const NIXOS_OPTIONS: [&str; 16] = [
     "i18n",
     "networking",
     "nix",
+    "nixpkgs",
     "programs",
     "sdImage",
     "security",

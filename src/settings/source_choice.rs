@@ -8,7 +8,7 @@ use crate::common::absolute_path::absolute;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in};
 use crate::common::failure::Failure;
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
-use crate::common::flake_url::FlakeUrl;
+use crate::common::flake_url::{FlakeUrl, has_scheme};
 
 /// The name of the configuration in the current directory, if there is one.
 pub fn configuration_here() -> Option<&'static str> {
@@ -68,7 +68,8 @@ impl SourceChoice {
                 return Ok(Some(Self::Config(full)));
             }
             if is_address_of_file(text) {
-                let name = text.rsplit('/').next().unwrap_or(text);
+                let path = text.split('?').next().unwrap_or(text);
+                let name = path.rsplit('/').next().unwrap_or(path);
                 return Err(Failure::usage(format!(
                     "`{text}` is the address of a file, and only flakes are fetched"
                 ))
@@ -129,14 +130,20 @@ fn in_directory(dir: &Path, text: &str) -> FlakeRef {
     }
 }
 
-/// Whether `text` begins as a URL does.
-fn has_scheme(text: &str) -> bool {
-    FlakeUrl::parse(text).is_ok_and(|url| url.scheme.is_some())
-}
-
-/// Whether `text` is the URL of a Nix file, or names one in a repository.
+/// Whether `text` is the URL of a Nix file, or names one in a repository: `github:OWNER/REPOSITORY/…/FILE.nix`.
 fn is_address_of_file(text: &str) -> bool {
-    has_scheme(text) && Path::new(text).extension().is_some_and(|end| end == "nix")
+    let Ok(url) = FlakeUrl::parse(text) else {
+        return false;
+    };
+    let may_be_file = match url.scheme {
+        Some("http" | "https" | "file") => true,
+        Some("github" | "gitlab" | "sourcehut") => url.path.matches('/').count() >= 2,
+        Some(_) | None => false,
+    };
+    may_be_file
+        && Path::new(url.path)
+            .extension()
+            .is_some_and(|end| end == "nix")
 }
 
 /// Whether `text`, which no file has as its name, was meant as a reference to a flake.
@@ -202,6 +209,11 @@ mod tests {
             ("both#pi", "both#pi false"),
             (".#pi", ".#pi false"),
             ("github:o/r", "github:o/r false"),
+            ("github:o/r.nix", "github:o/r.nix false"),
+            (
+                "git+https://h.example/r.nix",
+                "git+https://h.example/r.nix false",
+            ),
         ] {
             assert_eq!(given(path), choice, "{path}");
         }
@@ -211,6 +223,7 @@ mod tests {
                 "sdbuild build sd-card.nix",
             ),
             ("github:me/pi/x.nix", "sdbuild build x.nix"),
+            ("https://h.example/x.nix?raw=1", "sdbuild build x.nix"),
             ("github:me", "write github:OWNER/REPOSITORY"),
         ] {
             let refused = SourceChoice::given(None, Some(Path::new(address)), here).unwrap_err();

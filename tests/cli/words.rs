@@ -151,7 +151,10 @@ fn flags_that_other_programs_have_are_explained() {
         (&["check", "--show-trace"], "-v shows the builder's log"),
         (&["build", "--impure"], "a flake sees only its own files"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
-        (&["build", "-A", "x"], "behind `#`: sdbuild build .#NAME"),
+        (
+            &["build", "-A", "x"],
+            "a configuration of a flake is named behind `#`: sdbuild build .#NAME",
+        ),
         (&["boot", "-m", "1024"], "did you mean --memory?"),
         (&["init", "--keys", "x"], "did you mean --ssh-key?"),
         (
@@ -159,7 +162,23 @@ fn flags_that_other_programs_have_are_explained() {
             "the disk is the second argument: sdbuild flash IMAGE /dev/sdX",
         ),
         (&["sd-card.nix"], "`sdbuild build sd-card.nix` builds it"),
-        (&["."], "`sdbuild build .` builds it"),
+        (&[".."], "`sdbuild build ..` builds it"),
+        (&["pi/router"], "`sdbuild build pi/router` builds it"),
+        (&["github:me/pi"], "`sdbuild build github:me/pi` builds it"),
+        (
+            &["/dev/sdb"],
+            "`sdbuild flash IMAGE /dev/sdb` writes an image to that disk",
+        ),
+        (
+            &[
+                "flash",
+                "if=pi.img",
+                "of=/dev/sdb",
+                "bs=4M",
+                "status=progress",
+            ],
+            "those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX",
+        ),
         (&[".#pi"], "`sdbuild build '.#pi'` builds it"),
         (
             &["pi.img.zst"],
@@ -435,7 +454,10 @@ fn tests_that_take_turns_exist() {
         let source = fs::read_to_string(tests.join(&file)).unwrap_or_else(|error| {
             panic!("{file} of {name}: {error}");
         });
-        let declaration = format!("#[test]\nfn {function}() {{");
+        let declaration = format!("\nfn {function}() {{");
         assert!(source.contains(&declaration), "{file} has no {function}");
+        // `--skip` leaves out every test whose name contains one of these.
+        let longer = source.matches(&format!("fn {function}")).count();
+        assert_eq!(longer, 1, "other tests begin with {function}");
     }
 }

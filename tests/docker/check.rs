@@ -218,6 +218,11 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
     assert_eq!(found(&shut), ["root-type", "ssh-local", "ssh-turns-away"]);
     let admitted = shut.replace("members = [ ]", "members = [ \"root\" ]");
     assert_eq!(found(&admitted), ["root-type", "ssh-local"]);
+    let other_keys = shut.replace(
+        "settings.",
+        "extraConfig = \"TrustedUserCAKeys /etc/ssh/ca.pub\"; settings.",
+    );
+    assert_eq!(found(&other_keys), ["root-type", "ssh-local"]);
 }
 
 #[test]

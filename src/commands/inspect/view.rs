@@ -9,7 +9,6 @@ use crate::common::compression::Compression;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
-use crate::image::DiskForm;
 use crate::image::boot::{BootReport, LoaderKind};
 use crate::image::entry::{Entry, EntryKind, Summary};
 use crate::image::iso::Platform;
@@ -175,7 +174,7 @@ fn add_file(lines: &mut LabelledLines, report: &Report) {
         "not compressed".to_owned()
     };
     lines.add("image", &format!("{}: {size}, {compression}", report.image));
-    if report.disk.form.qemu_name() != DiskForm::Raw.qemu_name() {
+    if !report.disk.form.is_raw() {
         let size = human_bytes(report.disk.size);
         lines.add(
             "disk",

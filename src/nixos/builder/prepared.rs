@@ -266,6 +266,7 @@ impl ContainerOfJob {
             shown_dir: &shown_dir,
             source: &source,
             in_words: &in_words,
+            is_flake: self.job.source.is_flake(),
             files: files.as_ref(),
             cli_module: Some(self.job.source.cli_module()),
         };

@@ -153,6 +153,11 @@ impl<'a> Card<'a> {
         })
     }
 
+    fn has_root(&self, device: &str) -> bool {
+        let partition = format!("{BY_NAME}partuuid/{}-02", self.id);
+        device == partition || self.root.iter().any(|own| own == device)
+    }
+
     fn has(&self, device: &str) -> bool {
         let named = self
             .root
@@ -191,7 +196,7 @@ fn is_other_root(facts: &ConfigFacts) -> bool {
 /// The type of `fileSystems."/"`, if that is the image's and has another one.
 fn other_root_type(facts: &ConfigFacts) -> Option<&str> {
     let card = Card::of(facts)?;
-    let of_image = card.has(&path_of(root_device(facts)));
+    let of_image = card.has_root(&path_of(root_device(facts)));
     let kind = facts.root.as_ref()?.fs_type.as_deref()?;
     (of_image && !["ext4", "auto"].contains(&kind)).then_some(kind)
 }

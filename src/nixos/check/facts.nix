@@ -38,6 +38,9 @@ let
   sshOption = new: old: sshSettings.${new} or ssh.${old} or null;
   # NixOS writes the keys of the configuration to the last one; the others are empty on a new machine.
   ownKeyFiles = [ "%h/.ssh/authorized_keys" "%h/.ssh/authorized_keys2" ".ssh/authorized_keys" ".ssh/authorized_keys2" "/etc/ssh/authorized_keys.d/%u" ];
+  # NixOS itself writes its options for that to `extraConfig`, among lines of the user.
+  ofNixos = [ "AuthorizedKeysFile ${toString (ssh.authorizedKeysFiles or [ ])}" "AuthorizedKeysCommand ${toString (ssh.authorizedKeysCommand or "")}" ];
+  isSourceOfKeys = line: builtins.stringLength line < 1000 && !elem line ofNixos && builtins.match "[[:space:]]*(AuthorizedKeysCommand|AuthorizedKeysFile|TrustedUserCAKeys)[[:space:]=].*" line != null;
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
   hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
@@ -176,8 +179,8 @@ let
       other_keys =
         any (file: !elem file ownKeyFiles) (ssh.authorizedKeysFiles or [ ])
         || !elem (ssh.authorizedKeysCommand or null) [ null "" "none" ]
-        || sshSettings.TrustedUserCAKeys or null != null
-        || builtins.match ".*(TrustedUserCAKeys|AuthorizedKeys(File|Command)) .*" (flat (ssh.extraConfig or "")) != null;
+        || any (name: sshSettings.${name} or null != null) [ "AuthorizedKeysCommand" "AuthorizedKeysFile" "TrustedUserCAKeys" ]
+        || any isSourceOfKeys (filter builtins.isString (builtins.split "\n" (ssh.extraConfig or "")));
     };
     firewall = {
       enable = wall.enable or false;
@@ -191,7 +194,9 @@ let
       interface_dhcp = any usesDhcp interfaces;
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
       addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
+      destinations = builtins.concatMap (interface: map withPrefix (interface.ipv4.routes or [ ])) interfaces;
       gateway_address = gatewayAddress (networking.defaultGateway or null);
+      has_tunnels = any (set: set != { }) [ ((networking.wireguard or { }).interfaces or { }) ((networking.wg-quick or { }).interfaces or { }) ];
       routes = (networking.nat or { }).enable or false || (config.services.hostapd or { }).enable or false;
       gateway =
         !elem (networking.defaultGateway or null) [ null { } ]
@@ -230,6 +235,7 @@ let
     locale = (config.i18n or { }).defaultLocale or null;
     sudo = {
       enable = sudos != [ ];
+      option = if (security.sudo-rs or { }).enable or false then "security.sudo-rs" else "security.sudo";
       users = freely "users";
       groups = freely "groups" ++ (if freeWheel then [ "wheel" ] else [ ]);
       # Rules that are not read here, and logins that sudo takes the place of a password from.

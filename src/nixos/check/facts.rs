@@ -107,6 +107,8 @@ pub struct UserFacts {
 pub struct SudoFacts {
     /// Whether sudo, or a program like it, is enabled.
     pub enable: bool,
+    /// The options of that program: `security.sudo` or `security.sudo-rs`.
+    pub option: String,
     /// Users who need no password.
     pub users: Vec<String>,
     /// Groups whose members need no password.
@@ -179,8 +181,12 @@ pub struct NetworkFacts {
     pub interface_dhcp: bool,
     /// The configured interfaces with an IPv4 address, without the loopback.
     pub fixed: Vec<String>,
-    /// Their addresses, each with the length of its network: `192.168.1.5/24`.
+    /// The IPv4 addresses of all interfaces, each with the length of its network: `192.168.1.5/24`.
     pub addresses: Vec<String>,
+    /// The networks to which interfaces have routes of their own, written the same way.
+    pub destinations: Vec<String>,
+    /// There are interfaces of `WireGuard`, whose networks are not among these.
+    pub has_tunnels: bool,
     /// The address of the default gateway, if its interface is not named.
     pub gateway_address: Option<String>,
     /// The machine leads others into the network: by address translation, or as a wireless access point.

@@ -118,7 +118,8 @@ pub(super) const RULES: [Rule; 17] = [
         id: "firewall",
         severity: Severity::Trap,
         is: |facts, _| {
-            let shut = facts.ssh.enable && firewall_is_shut(facts);
+            let is_reached = facts.ssh.enable && !serves_itself_only(&facts.ssh);
+            let shut = is_reached && firewall_is_shut(facts);
             let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
             shut.then(|| {
                 format!(
@@ -150,10 +151,14 @@ pub(super) const RULES: [Rule; 17] = [
         id: "only-autologin",
         severity: Severity::Note,
         is: |facts, _| {
-            let setting = autologin(facts).filter(|_| is_only_way_in(facts))?;
+            // Other rules name the cause already.
+            let is_own_finding = is_only_way_in(facts)
+                && broken_keys(facts).is_none()
+                && invalid_hashes(facts).is_none();
+            let setting = autologin(facts).filter(|_| is_own_finding)?;
             Some(format!("{setting}, and no user has a key or a password"))
         },
-        why: "one gets in with a keyboard and a display only, not over SSH, and with them everybody does",
+        why: "nobody can log in over SSH, and anyone with a keyboard and a display is logged in without a password",
         add: &[KEY_LINE],
     },
     Rule {

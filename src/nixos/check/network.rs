@@ -1,6 +1,6 @@
 //! The rules about the network. Pure.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::Severity;
 use super::facts::ConfigFacts;
@@ -40,9 +40,9 @@ pub(super) const RULES: [Rule; 9] = [
             (!wrong.is_empty())
                 .then(|| format!("networking.interfaces has the address {}", wrong.join(", ")))
         },
-        why: "that is no IPv4 address with the length of its network, so the interface gets none",
+        why: "that is no IPv4 address, so the interface gets none; the length of the network is not part of it",
         add: &[
-            "networking.interfaces.….ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength = 24; } ];",
+            "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength = 24; } ]; # in place of that",
         ],
     },
     Rule {
@@ -173,23 +173,28 @@ impl Network {
     }
 }
 
-/// Whether no address of the machine is in a network with `gateway`.
+/// Whether the machine has neither an address in a network with `gateway` nor a route to it.
 fn is_out_of_reach(facts: &ConfigFacts, gateway: &str) -> bool {
-    let networks = facts
-        .network
-        .addresses
-        .iter()
-        .map(|text| Network::parse(text));
-    let networks: Option<Vec<Network>> = networks.collect();
-    let Some(networks) = networks.filter(|_| has_only_fixed_addresses(facts)) else {
+    let net = &facts.network;
+    let networks = net.addresses.iter().chain(&net.destinations);
+    let networks: Option<Vec<Network>> = networks.map(|text| Network::parse(text)).collect();
+    let is_known = has_only_fixed_addresses(facts) && !net.has_tunnels;
+    let Some(networks) = networks.filter(|_| is_known) else {
         return false;
     };
-    let is_there = |gateway| {
-        let mut networks = networks.iter();
-        networks.any(|network| network.is_single() || network.has(gateway))
-    };
-    let address: Option<Ipv4Addr> = gateway.parse().ok();
-    address.is_none_or(|address| !is_there(address))
+    match gateway.parse() {
+        Ok(IpAddr::V4(gateway)) => !networks
+            .iter()
+            .any(|network| network.is_single() || network.has(gateway)),
+        // The addresses of IPv6 are not among the facts.
+        Ok(IpAddr::V6(_)) => false,
+        Err(_) => true,
+    }
+}
+
+/// The interface with the first fixed address.
+pub(super) fn fixed_interface(facts: &ConfigFacts) -> Option<&str> {
+    facts.network.fixed.first().map(String::as_str)
 }
 
 /// A name like that of the configuration that is valid.
@@ -253,6 +258,7 @@ mod tests {
             ("10.1.2.3/8", "10.200.0.1"),
             ("10.0.0.2/32", "172.31.1.1"),
             ("10.0.0.2/0", "172.31.1.1"),
+            ("10.0.0.2/24", "fe80::1"),
         ] {
             assert_eq!(with(address, gateway), [""; 0], "{address} {gateway}");
         }
@@ -263,14 +269,23 @@ mod tests {
                 "{gateway}"
             );
         }
-        for address in [
-            "192.168.1.300/24",
-            "192.168.1.5/24/24",
-            "pi/24",
-            "10.0.0.1/33",
-            "/",
-        ] {
+        for address in ["192.168.1.300/24", "192.168.1.5/24/24", "pi/24"] {
             assert_eq!(with(address, "192.168.1.1"), ["wrong-address"], "{address}");
+        }
+        for other in [
+            ("/network/destinations", json!(["10.9.0.0/16"])),
+            ("/network/has_tunnels", json!(true)),
+        ] {
+            let reached = [
+                ("/network/fixed", json!(["eth0"])),
+                ("/network/interfaces", json!(true)),
+                ("/network/gateway", json!(true)),
+                ("/network/name_server", json!(true)),
+                ("/network/addresses", json!(["192.168.1.5/24"])),
+                ("/network/gateway_address", json!("10.9.0.1")),
+                other,
+            ];
+            assert_eq!(found(&reached), [""; 0]);
         }
     }
 

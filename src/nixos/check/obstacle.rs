@@ -3,6 +3,7 @@
 use super::facts::{ConfigFacts, UserFacts};
 use super::ways_in::{is_administrator, way_in};
 use crate::common::attribute_path;
+use crate::common::nix_string::nix_string;
 
 const SETTINGS: &str = "services.openssh.settings";
 
@@ -32,7 +33,7 @@ pub(super) enum Obstacle {
 }
 
 impl Obstacle {
-    /// The setting, for a message.
+    /// What it is, for a message.
     pub(super) fn text(&self, user: &UserFacts) -> String {
         let name = &user.name;
         match self {
@@ -55,91 +56,141 @@ impl Obstacle {
         }
     }
 
-    /// The lines that remove it.
-    fn lines(&self, facts: &ConfigFacts, user: &UserFacts) -> Vec<String> {
-        let ssh = &facts.ssh;
-        let line = match self {
+    /// The lines that remove it for the user `name`; removes it from `facts`.
+    fn remove(&self, facts: &mut ConfigFacts, name: &str) -> Vec<String> {
+        let ssh = &mut facts.ssh;
+        match self {
             Self::NotAllowed => {
-                let list = ssh.allowed.iter().flatten();
-                let list = quoted(list.chain([&user.name]));
-                format!("{SETTINGS}.AllowUsers = [ {list} ];")
+                let users = ssh.allowed.get_or_insert_default();
+                users.push(name.to_owned());
+                vec![format!("{SETTINGS}.AllowUsers = {};", nix_list(users))]
             }
-            Self::Denied => format!(
-                "{SETTINGS}.DenyUsers = [ ]; # or a list without {}",
-                user.name
-            ),
-            Self::NoAllowedGroup => {
-                let mut names = ssh.allowed_groups.iter().flatten();
-                let is_name = |name: &&String| !name.contains(['*', '?', '!']);
-                let group = names.find(is_name).map_or("wheel", String::as_str);
-                in_group(user, group)
+            Self::Denied => {
+                ssh.denied = None;
+                vec![format!(
+                    "{SETTINGS}.DenyUsers = lib.mkForce null; # or a list without {name}"
+                )]
             }
-            Self::DeniedGroup => format!(
-                "{SETTINGS}.DenyGroups = [ ]; # or a list without the groups of {}",
-                user.name
-            ),
+            Self::NoAllowedGroup => join_allowed_group(facts, name),
+            Self::DeniedGroup => {
+                ssh.denied_groups = None;
+                vec![format!(
+                    "{SETTINGS}.DenyGroups = lib.mkForce null; # or a list without the groups of {name}"
+                )]
+            }
             Self::RootLogin(_) => {
-                format!("{SETTINGS}.PermitRootLogin = \"prohibit-password\"; # for root's key")
+                ssh.root = Some("prohibit-password".to_owned());
+                vec![format!(
+                    "{SETTINGS}.PermitRootLogin = \"prohibit-password\"; # for root's key"
+                )]
             }
-            Self::KeysOff => format!("{SETTINGS}.PubkeyAuthentication = true;"),
+            Self::KeysOff => {
+                ssh.keys = None;
+                vec![format!("{SETTINGS}.PubkeyAuthentication = true;")]
+            }
             Self::RootPassword(_) | Self::PasswordsOff | Self::EmptyPassword | Self::NoSecret => {
-                return vec![key_line(user)];
+                give_key(facts, name)
             }
-        };
-        let needs_key = *self != Self::KeysOff && !user.has_key();
-        [line]
-            .into_iter()
-            .chain(needs_key.then(|| key_line(user)))
-            .collect()
+        }
     }
+}
+
+/// The lines with which the user `name` has a key.
+fn give_key(facts: &mut ConfigFacts, name: &str) -> Vec<String> {
+    if let Some(user) = user_named(facts, name) {
+        user.key_files.push("of the user".to_owned());
+    }
+    let attribute = attribute_path::text(&[name.to_owned()]);
+    vec![format!(
+        "users.users.{attribute}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"
+    )]
+}
+
+/// The lines with which `AllowGroups` admits the user `name`.
+fn join_allowed_group(facts: &mut ConfigFacts, name: &str) -> Vec<String> {
+    let allowed = facts.ssh.allowed_groups.clone().unwrap_or_default();
+    let named = allowed.iter().find(|group| !group.contains(['*', '?']));
+    if let Some(group) = named.cloned() {
+        let is_new = !facts.groups.contains(&group);
+        let line = format!(
+            "users.groups.{} = {{ }};",
+            attribute_path::text(std::slice::from_ref(&group))
+        );
+        let new = is_new.then_some(line);
+        return new
+            .into_iter()
+            .chain([join_group(facts, name, &group)])
+            .collect();
+    }
+    // Only patterns: a group of the user beside them.
+    let mut groups = allowed;
+    groups.extend(user_named(facts, name).and_then(|user| user.groups.first().cloned()));
+    let line = format!("{SETTINGS}.AllowGroups = {};", nix_list(&groups));
+    facts.ssh.allowed_groups = Some(groups);
+    vec![line]
+}
+
+/// The line with which the user `name` is in `group`.
+fn join_group(facts: &mut ConfigFacts, name: &str, group: &str) -> String {
+    if let Some(user) = user_named(facts, name) {
+        user.groups.push(group.to_owned());
+    }
+    let attribute = attribute_path::text(&[name.to_owned()]);
+    format!("users.users.{attribute}.extraGroups = [ \"{group}\" ];")
+}
+
+fn user_named<'a>(facts: &'a mut ConfigFacts, name: &str) -> Option<&'a mut UserFacts> {
+    facts.users.iter_mut().find(|user| user.name == name)
 }
 
 /// The lines with which the SSH server accepts a user who has a key or a password, one who can administer the machine if there is one.
 pub(super) fn lines_that_admit(facts: &ConfigFacts) -> Vec<String> {
     let mut users: Vec<&UserFacts> = facts.users.iter().filter(|u| u.has_secret()).collect();
     users.sort_by_key(|user| !is_administrator(facts, &user.name));
-    let refused = users
-        .into_iter()
-        .find_map(|user| Some((user, way_in(facts, user).err()?)));
-    refused
-        .map(|(user, obstacle)| obstacle.lines(facts, user))
+    let name = users.first().map(|user| user.name.clone());
+    name.map(|name| admitted(facts.clone(), &name).0)
         .unwrap_or_default()
 }
 
-/// The lines with which the first user who can log in becomes an administrator.
+/// The lines with which the SSH server accepts the user `name`, and the facts with them.
+fn admitted(mut facts: ConfigFacts, name: &str) -> (Vec<String>, ConfigFacts) {
+    /// More than there are obstacles, each of which is removed once.
+    const MAX_OBSTACLES: usize = 10;
+    let mut lines = Vec::new();
+    for _ in 0..MAX_OBSTACLES {
+        let user = facts.users.iter().find(|user| user.name == name);
+        let Some(obstacle) = user.and_then(|user| way_in(&facts, user).err()) else {
+            break;
+        };
+        lines.extend(obstacle.remove(&mut facts, name));
+    }
+    (lines, facts)
+}
+
+/// The lines with which the user `name`, who can log in, can become root.
 pub(super) fn lines_that_make_an_administrator(facts: &ConfigFacts, name: &str) -> Vec<String> {
     let Some(user) = facts.users.iter().find(|user| user.name == name) else {
         return Vec::new();
     };
     let sudo = &facts.sudo;
+    let option = &sudo.option;
     let is_in_wheel = user.groups.iter().any(|group| group == "wheel");
     let asks_nothing = sudo.groups.iter().any(|group| group == "wheel");
     [
-        (!sudo.enable).then(|| "security.sudo.enable = true;".to_owned()),
-        (!is_in_wheel).then(|| in_group(user, "wheel")),
-        (!asks_nothing && !user.has_password()).then(|| {
-            format!("security.sudo.wheelNeedsPassword = false; # or a password for {name}")
-        }),
+        (!sudo.enable).then(|| format!("{option}.enable = true;")),
+        (!is_in_wheel).then(|| join_group(&mut facts.clone(), name, "wheel")),
+        (!asks_nothing && !user.has_password())
+            .then(|| format!("{option}.wheelNeedsPassword = false; # or a password for {name}")),
     ]
     .into_iter()
     .flatten()
     .collect()
 }
 
-fn key_line(user: &UserFacts) -> String {
-    let name = attribute_path::text(std::slice::from_ref(&user.name));
-    format!("users.users.{name}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];")
-}
-
-fn in_group(user: &UserFacts, group: &str) -> String {
-    let name = attribute_path::text(std::slice::from_ref(&user.name));
-    format!("users.users.{name}.extraGroups = [ \"{group}\" ];")
-}
-
-/// The words of a Nix list of strings.
-fn quoted<'a>(words: impl Iterator<Item = &'a String>) -> String {
-    let words = words.map(|word| format!("\"{word}\""));
-    words.collect::<Vec<_>>().join(" ")
+/// `words` as a list of Nix.
+fn nix_list(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| nix_string(word)).collect();
+    format!("[ {} ]", words.join(" "))
 }
 
 #[cfg(test)]
@@ -148,6 +199,8 @@ mod tests {
 
     use super::super::findings;
     use super::super::tests::{KEY, found, user, wheel, with};
+    use super::super::ways_in::who_gets_in;
+    use super::admitted;
 
     /// The lines to add of the finding `id` in the good facts with `changes`.
     fn lines(id: &str, changes: &[(&str, Value)]) -> Vec<String> {
@@ -173,17 +226,17 @@ mod tests {
             (
                 ann(),
                 ("/ssh/denied", json!(["a*"])),
-                settings("DenyUsers = [ ]; # or a list without ann"),
+                settings("DenyUsers = lib.mkForce null; # or a list without ann"),
             ),
             (
                 ann(),
-                ("/ssh/allowed_groups", json!(["s*", "ssh"])),
-                "users.users.ann.extraGroups = [ \"ssh\" ];".to_owned(),
+                ("/ssh/allowed_groups", json!(["s*", "video"])),
+                "users.users.ann.extraGroups = [ \"video\" ];".to_owned(),
             ),
             (
                 ann(),
                 ("/ssh/denied_groups", json!(["wheel"])),
-                settings("DenyGroups = [ ]; # or a list without the groups of ann"),
+                settings("DenyGroups = lib.mkForce null; # or a list without the groups of ann"),
             ),
             (
                 ann(),
@@ -205,14 +258,55 @@ mod tests {
             let elsewhere = [&changes[..], &[("/ssh/other_keys", json!(true))]].concat();
             assert!(!found(&elsewhere).contains(&"ssh-turns-away"));
         }
-        let both = lines(
-            "ssh-turns-away",
-            &[
-                ("/users", json!([user("root", &[], "set")])),
-                ("/ssh/root", json!("no")),
-            ],
-        );
-        assert_eq!(both.len(), 2, "{both:?}");
+    }
+
+    /// The lines of one finding belong together.
+    #[test]
+    fn all_obstacles_of_a_user_are_removed_together() {
+        let ann = |keys: &[&str], password: &str| ("/users", json!([wheel("ann", keys, password)]));
+        let root =
+            |keys: &[&str], password: &str| ("/users", json!([user("root", keys, password)]));
+        let keys_off = || ("/ssh/keys", json!("no"));
+        for (changes, count) in [
+            (vec![root(&[], "set"), ("/ssh/root", json!("no"))], 2),
+            (
+                vec![
+                    root(&[KEY], "none"),
+                    ("/ssh/root", json!("no")),
+                    ("/ssh/allowed", json!(["ann"])),
+                ],
+                2,
+            ),
+            (
+                vec![root(&[KEY], "none"), ("/ssh/root", json!("no")), keys_off()],
+                2,
+            ),
+            (vec![ann(&[], "set"), keys_off()], 2),
+            (vec![ann(&[KEY], "set"), keys_off()], 1),
+            (
+                vec![
+                    ann(&[KEY], "none"),
+                    ("/ssh/denied", json!(["*"])),
+                    ("/ssh/allowed_groups", json!(["s*"])),
+                ],
+                2,
+            ),
+            // The group has to be made.
+            (
+                vec![ann(&[KEY], "none"), ("/ssh/allowed_groups", json!(["ssh"]))],
+                2,
+            ),
+        ] {
+            let facts = with(&changes);
+            assert_eq!(
+                lines("ssh-turns-away", &changes).len(),
+                count,
+                "{changes:?}"
+            );
+            let name = facts.users[0].name.clone();
+            let (_, corrected) = admitted(facts, &name);
+            assert_eq!(who_gets_in(&corrected).len(), 1, "{changes:?}");
+        }
     }
 
     #[test]
@@ -242,6 +336,9 @@ mod tests {
         let off = [("/sudo/enable", json!(false))];
         let on = "security.sudo.enable = true;";
         assert_eq!(admin(wheel("ann", &[KEY], "set"), &off), [on]);
+        let in_rust = [("/sudo/option", json!("security.sudo-rs"))];
+        let free = free.replace("sudo", "sudo-rs");
+        assert_eq!(admin(wheel("ann", &[KEY], "none"), &in_rust), [free]);
         // At the console too.
         let kiosk = [("/autologin", json!("ann"))];
         assert_eq!(admin(user("ann", &[], "set"), &kiosk), [group]);

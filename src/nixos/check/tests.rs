@@ -28,7 +28,7 @@ fn good() -> Value {
         },
         "firewall": { "enable": true, "admitted": [22], "trusts": false },
         "network": {
-            "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "gateway_address": null, "routes": false, "gateway": false,
+            "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
         },
@@ -37,7 +37,7 @@ fn good() -> Value {
             "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
-        "sudo": { "enable": true, "users": [], "groups": [], "other": false },
+        "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [],
     })
 }
@@ -136,7 +136,11 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ),
     ]);
     // The root file system of another disk, or of memory, has the type that it has.
-    for device in ["none", "/dev/mapper/root"] {
+    for device in [
+        "none",
+        "/dev/mapper/root",
+        "/dev/disk/by-partuuid/2178694e-03",
+    ] {
         let other = [
             ("/root/device", json!(device)),
             ("/root/fs_type", json!("btrfs")),

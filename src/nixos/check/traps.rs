@@ -1,11 +1,11 @@
 //! The rules: what is checked, the consequence, and the lines that correct it. Pure.
 
 use super::facts::ConfigFacts;
+use super::placeholders::Placeholders;
 use super::rule::Rule;
-use super::{Finding, Severity, board, disks, login, network, obstacle, ways_in};
+use super::{Finding, Severity, board, disks, login, network};
 use crate::common::board::Board;
-use crate::common::nix_string::nix_string;
-use crate::common::{attribute_path, locale, time_zone};
+use crate::common::{locale, time_zone};
 
 const RULES: [Rule; 8] = [
     Rule {
@@ -115,44 +115,14 @@ const RULES: [Rule; 8] = [
 
 /// The mistakes in `facts` for an image of `system` (`aarch64-linux`), and for `board`, if it is for one in particular; traps first.
 pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) -> Vec<Finding> {
-    let port = facts.ssh.ports.first().map_or(22, |port| *port).to_string();
-    let release = facts.release.as_deref().unwrap_or("26.05");
-    let stored = login::stored_passwords(facts);
-    let stored = stored.first().copied().unwrap_or("root");
-    let attribute = |name: &str| attribute_path::text(&[name.to_owned()]);
-    let invalid = login::with_invalid_hash(facts).next();
-    let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
-    let invalid = format!("users.users.{}.{option}", attribute(invalid));
-    let locked_out = login::without_secret(facts).next().unwrap_or("NAME");
-    let insider = ways_in::inside(facts).first().copied();
-    let administrator = insider.map(|name| obstacle::lines_that_make_an_administrator(facts, name));
-    let administrator = administrator.unwrap_or_default().join("\n");
-    let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
-    let locale = facts.locale.as_deref().and_then(locale::suggestion);
-    let host_name = network::valid_host_name(facts);
-    let needed_disk = nix_string(disks::needed_disk(facts).unwrap_or("/data"));
-    let fill = |line: &&str| {
-        line.replace("{system}", system)
-            .replace("{stored}", &attribute(stored))
-            .replace("{invalid}", &invalid)
-            .replace("{admit}", &obstacle::lines_that_admit(facts).join("\n"))
-            .replace("{administrator}", &administrator)
-            .replace("{locked out}", &attribute(locked_out))
-            .replace("{port}", &port)
-            .replace("{release}", release)
-            .replace("{time zone}", zone.unwrap_or("Europe/Berlin"))
-            .replace("{locale}", locale.unwrap_or("en_US.UTF-8"))
-            .replace("{host name}", host_name.as_deref().unwrap_or("nixos"))
-            .replace("{root label}", disks::root_label(facts))
-            .replace("{needed disk}", &needed_disk)
-    };
+    let placeholders = Placeholders::of(facts, system);
     let found = all_rules().filter_map(|rule| {
         Some(Finding {
             id: rule.id,
             severity: rule.severity,
             is: (rule.is)(facts, system)?,
             why: rule.why.to_owned(),
-            add: filled_lines(rule.add, fill),
+            add: placeholders.fill(rule.add),
         })
     });
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
@@ -163,13 +133,6 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     );
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
     all
-}
-
-/// The lines of a rule, of which a placeholder can stand for several.
-fn filled_lines(lines: &[&str], fill: impl Fn(&&str) -> String) -> Vec<String> {
-    let filled: Vec<String> = lines.iter().map(fill).collect();
-    let lines = filled.iter().flat_map(|text| text.lines());
-    lines.map(str::to_owned).collect()
 }
 
 /// The rules for every board.

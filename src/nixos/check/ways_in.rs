@@ -92,16 +92,22 @@ pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static s
         return Ok("with a key");
     }
     let passwords_allowed = ssh.passwords != Some(false) || ssh.keyboard != Some(false);
-    match (user.password, root) {
+    let by_password = match (user.password, root) {
         (PasswordState::Set, Some(setting)) if setting != "yes" => {
             Err(Obstacle::RootPassword(setting.to_owned()))
         }
         (PasswordState::Set, _) if passwords_allowed => Ok("with a password"),
         (PasswordState::Set, _) => Err(Obstacle::PasswordsOff),
         (PasswordState::Empty, _) => Err(Obstacle::EmptyPassword),
-        (PasswordState::None, _) if user.has_key() => Err(Obstacle::KeysOff),
         (PasswordState::None, _) => Err(Obstacle::NoSecret),
-    }
+    };
+    by_password.map_err(|obstacle| {
+        if user.has_key() {
+            Obstacle::KeysOff
+        } else {
+            obstacle
+        }
+    })
 }
 
 /// The list of users or groups that keeps `user` out, in the order in which sshd reads them (`sshd_config(5)`).
@@ -176,7 +182,7 @@ fn matches_user(list: &[String], name: &str, host: impl Fn(&str) -> bool) -> boo
 }
 
 /// Whether a pattern of sshd matches the whole of `text`: `*` is any text, `?` one character.
-fn pattern_matches(pattern: &str, text: &str) -> bool {
+pub(super) fn pattern_matches(pattern: &str, text: &str) -> bool {
     // For every prefix of `text`, from the empty one on: whether the pattern so far matches it.
     let mut matched = vec![true];
     matched.resize(text.len() + 1, false);

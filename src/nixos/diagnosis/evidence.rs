@@ -35,19 +35,14 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) shown_dir: &'a str,
     /// What is built, as the user named it: a file or a flake.
     pub(in crate::nixos) source: &'a str,
+    /// Whether that is a flake.
+    pub(in crate::nixos) is_flake: bool,
     /// The same with its kind: `the configuration pi/sd-card.nix`, `the flake ../pi`.
     pub(in crate::nixos) in_words: &'a str,
     /// The user's files, where they can be looked at.
     pub(in crate::nixos) files: Option<&'a UserFiles>,
     /// The definitions of the command line.
     pub(in crate::nixos) cli_module: Option<&'a CliModule>,
-}
-
-impl ExitContext<'_> {
-    /// Whether a flake is built, not a single configuration.
-    pub(super) fn is_flake(&self) -> bool {
-        self.in_words.starts_with("the flake")
-    }
 }
 
 /// A derivation that could not be built.

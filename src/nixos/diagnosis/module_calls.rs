@@ -57,15 +57,20 @@ fn shown_file(context: &ExitContext<'_>, file: &str) -> String {
 /// What to do where the module in `file` asks for an `argument` that modules do not get.
 fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
     let file = shown_file(context, file);
-    if context.is_flake() {
-        let named_all = if argument == "inputs" {
-            ", with outputs = { … }@inputs:"
+    if context.is_flake {
+        // Of a module that is written in `flake.nix`, Nix does not know the file.
+        let module = if file.starts_with('<') {
+            "a module"
         } else {
-            ""
+            &file
+        };
+        let inputs = match argument {
+            "inputs" => ", and outputs = { … }@inputs: names them all",
+            _ => "",
         };
         return format!(
-            "a module asks for the argument {argument}: beside its modules, nixosSystem takes specialArgs = {{ inherit {argument}; \
-             }};{named_all}"
+            "{module} asks for the argument {argument}: nixosSystem takes specialArgs = {{ inherit {argument}; }}; beside its \
+             modules{inputs}"
         );
     }
     format!(

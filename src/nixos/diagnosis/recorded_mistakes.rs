@@ -18,11 +18,8 @@ fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("pi");
     std::fs::create_dir(&root).unwrap();
-    let name = if stream.contains("flake") {
-        "flake.nix"
-    } else {
-        "c.nix"
-    };
+    let is_flake = stream.contains("flake");
+    let name = if is_flake { "flake.nix" } else { "c.nix" };
     std::fs::write(root.join(name), &nix).unwrap();
     std::fs::write(root.join("wifi.nix"), "{ }").unwrap();
     std::fs::write(root.join(".gitignore"), "wifi.nix\n").unwrap();
@@ -44,6 +41,7 @@ fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
         shown_dir: "pi/",
         source: "pi/c.nix",
         in_words: "the configuration pi/c.nix",
+        is_flake,
         files: Some(&UserFiles::new(&root)),
         cli_module: Some(&cli_module),
         ..ExitContext::default()

@@ -118,7 +118,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     let file = File {
         text: &text,
         is_flake: Path::new(&position.file).file_name() == Some(OsStr::new(FLAKE_FILE)),
-        is_of_flake: context.is_flake(),
+        is_of_flake: context.is_flake,
     };
     let at = NameAt::find(&text, position);
     if let Some(hint) = beside(&text, position, name, at.as_ref().map(|at| at.role)) {

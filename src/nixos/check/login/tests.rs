@@ -226,6 +226,11 @@ fn each_rule_of_logins_is_triggered_by_its_own_fact_only() {
         found(&[elsewhere(), root(&[]), at_console()]),
         ["autologin"]
     );
+    let behind_a_wall = ("/firewall/admitted", json!([]));
+    let local = ("/ssh/addresses", json!(["127.0.0.1"]));
+    assert_eq!(found(&[local, behind_a_wall]), ["ssh-local"]);
+    let broken = root(&["ssh-ed25519 REPLACE-ME"]);
+    assert_eq!(found(&[broken, at_console()]), ["key-is-none"]);
     let addresses = json!(["127.0.0.1", "10.0.0.2"]);
     assert_eq!(found(&[("/ssh/addresses", addresses)]), [""; 0]);
 }

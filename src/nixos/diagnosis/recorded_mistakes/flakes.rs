@@ -35,6 +35,12 @@ fn the_form_of_a_flake_is_explained_at_its_place() {
             "3|   inputs.nixpkgs.flake",
             "write true or false, without quotes",
         ),
+        (
+            "flake-nix-config",
+            "pi/flake.nix:3:3: expected a set but got an integer",
+            "3|   nixConfig = 5;",
+            "nixConfig is a set of settings of Nix",
+        ),
     ] {
         let failure = recorded(name);
         assert_hint(&failure, message, hint);
@@ -61,6 +67,16 @@ fn the_form_of_another_flake_is_not_taken_for_the_users() {
             "{failure}"
         );
     }
+}
+
+#[test]
+fn an_argument_that_modules_lack_comes_from_special_args() {
+    assert_hint(
+        &recorded("flake-module-argument"),
+        "attribute 'inputs' missing",
+        "a module asks for the argument inputs: nixosSystem takes specialArgs = { inherit inputs; }; beside its modules, and \
+         outputs = { … }@inputs: names them all",
+    );
 }
 
 #[test]

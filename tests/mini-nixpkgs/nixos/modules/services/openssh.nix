@@ -49,6 +49,9 @@ in
   };
 
   config = lib.mkIf cfg.enable {
+    # As NixOS does, beside the lines of the user.
+    services.openssh.authorizedKeysFiles = [ "%h/.ssh/authorized_keys" "/etc/ssh/authorized_keys.d/%u" ];
+    services.openssh.extraConfig = lib.mkOrder 0 "AuthorizedKeysFile ${toString cfg.authorizedKeysFiles}";
     networking.firewall.allowedTCPPorts = lib.optionals cfg.openFirewall cfg.ports;
     environment.systemPackages = [ pkgs.dropbear ];
     environment.etc = lib.listToAttrs (map keyEntry withKeys);

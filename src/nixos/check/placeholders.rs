@@ -1,0 +1,73 @@
+//! What stands in place of the names in braces in the lines that a rule proposes. Pure.
+
+use super::facts::ConfigFacts;
+use super::{disks, login, network, obstacle, ways_in};
+use crate::common::nix_string::nix_string;
+use crate::common::{attribute_path, locale, time_zone};
+
+/// Names in braces, and what they stand for.
+pub(super) struct Placeholders(Vec<(&'static str, String)>);
+
+impl Placeholders {
+    /// Those of a configuration for an image of `system`.
+    pub(super) fn of(facts: &ConfigFacts, system: &str) -> Self {
+        let attribute = |name: &str| attribute_path::text(&[name.to_owned()]);
+        let stored = login::stored_passwords(facts);
+        let invalid = login::with_invalid_hash(facts).next();
+        let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
+        let insider = ways_in::inside(facts).first().copied();
+        let administrator =
+            insider.map(|name| obstacle::lines_that_make_an_administrator(facts, name));
+        let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
+        let locale = facts.locale.as_deref().and_then(locale::suggestion);
+        let host_name = network::valid_host_name(facts);
+        let port = facts.ssh.ports.first().map_or(22, |port| *port);
+        let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
+        Self(vec![
+            ("{system}", system.to_owned()),
+            (
+                "{stored}",
+                attribute(stored.first().copied().unwrap_or("root")),
+            ),
+            (
+                "{invalid}",
+                format!("users.users.{}.{option}", attribute(invalid)),
+            ),
+            ("{admit}", obstacle::lines_that_admit(facts).join("\n")),
+            (
+                "{administrator}",
+                administrator.unwrap_or_default().join("\n"),
+            ),
+            (
+                "{locked out}",
+                attribute(login::without_secret(facts).next().unwrap_or("NAME")),
+            ),
+            ("{port}", port.to_string()),
+            ("{release}", text(facts.release.as_deref(), "26.05")),
+            ("{time zone}", text(zone, "Europe/Berlin")),
+            ("{locale}", text(locale, "en_US.UTF-8")),
+            ("{host name}", text(host_name.as_deref(), "nixos")),
+            (
+                "{interface}",
+                attribute(network::fixed_interface(facts).unwrap_or("eth0")),
+            ),
+            ("{root label}", disks::root_label(facts).to_owned()),
+            (
+                "{needed disk}",
+                nix_string(disks::needed_disk(facts).unwrap_or("/data")),
+            ),
+        ])
+    }
+
+    /// The `lines` with them filled in; one can stand for several lines, or for none.
+    pub(super) fn fill(&self, lines: &[&str]) -> Vec<String> {
+        let filled = lines.iter().flat_map(|line| {
+            let values = self.0.iter();
+            let text = values.fold((*line).to_owned(), |text, (name, value)| {
+                text.replace(name, value)
+            });
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        });
+        filled.collect()
+    }
+}

@@ -1,0 +1,5 @@
+{
+  inputs.nixpkgs.url = "path:/np";
+  nixConfig = 5;
+  outputs = { self, nixpkgs, ... }: { };
+}
