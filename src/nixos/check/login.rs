@@ -151,11 +151,7 @@ pub(super) const RULES: [Rule; 17] = [
         id: "only-autologin",
         severity: Severity::Note,
         is: |facts, _| {
-            // Other rules name the cause already.
-            let is_own_finding = is_only_way_in(facts)
-                && broken_keys(facts).is_none()
-                && invalid_hashes(facts).is_none();
-            let setting = autologin(facts).filter(|_| is_own_finding)?;
+            let setting = autologin(facts).filter(|_| is_only_way_in(facts))?;
             Some(format!("{setting}, and no user has a key or a password"))
         },
         why: "nobody can log in over SSH, and anyone with a keyboard and a display is logged in without a password",
@@ -238,9 +234,10 @@ fn is_locked_out(facts: &ConfigFacts) -> bool {
     nobody_has_a_secret(facts) && facts.autologin.is_none()
 }
 
-/// Whether the automatic login at the console is the only one.
+/// Whether the automatic login at the console is meant to be the only one: no user has a key or a password, not even a wrong one.
 fn is_only_way_in(facts: &ConfigFacts) -> bool {
-    nobody_has_a_secret(facts) && facts.autologin.is_some() && !facts.installer
+    let is_meant = broken_keys(facts).is_none() && invalid_hashes(facts).is_none();
+    is_meant && nobody_has_a_secret(facts) && facts.autologin.is_some() && !facts.installer
 }
 
 /// Whether no user has a key or a password, as far as the configuration says it.

@@ -36,7 +36,8 @@ pub(super) const RULES: [Rule; 9] = [
         is: |facts, _| {
             let addresses = facts.network.addresses.iter();
             let wrong = addresses.filter(|text| Network::parse(text).is_none());
-            let wrong: Vec<String> = wrong.map(|text| format!("\"{text}\"")).collect();
+            let address = |text: &String| text.rsplit_once('/').map(|(ip, _)| format!("\"{ip}\""));
+            let wrong: Vec<String> = wrong.filter_map(address).collect();
             (!wrong.is_empty())
                 .then(|| format!("networking.interfaces has the address {}", wrong.join(", ")))
         },
