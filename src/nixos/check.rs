@@ -3,6 +3,7 @@
 //! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
 
 mod board;
+mod corrections;
 mod disks;
 mod facts;
 mod login;

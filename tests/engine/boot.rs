@@ -28,12 +28,10 @@ impl SlowEngine {
             match request {
                 "GET /version" | "GET /info" => default_reply(),
                 "GET /_ping" => ok("OK"),
+                // Of what an interruption cuts off the engine has nothing: it loads what it has all of.
                 load if load.starts_with("POST /images/load") => {
-                    begun.store(true, Ordering::SeqCst);
-                    while !end.load(Ordering::SeqCst) {
-                        std::thread::sleep(Duration::from_millis(20));
-                    }
-                    ok("{\"stream\":\"Loaded image\"}\n")
+                    let (begun, end) = (Arc::clone(&begun), Arc::clone(&end));
+                    Reply::Late(Box::new(move || loaded(&begun, &end)))
                 }
                 one if one.starts_with("GET /images/sdbuild") && is_loaded => ok(booted(one)),
                 one if one.starts_with("DELETE /images/") && is_loaded => ok("[]"),
@@ -64,6 +62,15 @@ impl SlowEngine {
         let mut all = requests.iter();
         all.any(|request| request.starts_with("DELETE /images/sdbuild/booted:"))
     }
+}
+
+/// The reply to a load, when it may end.
+fn loaded(begun: &AtomicBool, may_end: &AtomicBool) -> Reply {
+    begun.store(true, Ordering::SeqCst);
+    while !may_end.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    ok("{\"stream\":\"Loaded image\"}\n")
 }
 
 /// What the engine says of the image that `request` inspects.

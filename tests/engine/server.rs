@@ -16,6 +16,8 @@ pub(crate) enum Reply {
     Cut(String),
     /// A complete reply that is sent before the request's body was read.
     Early(u16, String),
+    /// What the function replies once all of the request's body was read.
+    Late(Box<dyn FnOnce() -> Reply>),
 }
 
 /// Status 200 with a body.
@@ -170,6 +172,7 @@ fn answer(mut stream: TcpStream, reply: Reply) {
             let length = body.len() + 1000;
             (200, body, length)
         }
+        Reply::Late(reply) => return answer(stream, reply()),
     };
     let head = format!(
         "HTTP/1.1 {status} Scripted\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\

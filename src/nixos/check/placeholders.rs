@@ -1,7 +1,7 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
 use super::facts::ConfigFacts;
-use super::{disks, login, network, obstacle, ways_in};
+use super::{corrections, disks, login, network, ways_in};
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
 
@@ -17,7 +17,7 @@ impl Placeholders {
         let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
         let insider = ways_in::inside(facts).first().copied();
         let administrator =
-            insider.map(|name| obstacle::lines_that_make_an_administrator(facts, name));
+            insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
         let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
         let locale = facts.locale.as_deref().and_then(locale::suggestion);
         let host_name = network::valid_host_name(facts);
@@ -33,7 +33,7 @@ impl Placeholders {
                 "{invalid}",
                 format!("users.users.{}.{option}", attribute(invalid)),
             ),
-            ("{admit}", obstacle::lines_that_admit(facts).join("\n")),
+            ("{admit}", corrections::lines_that_admit(facts).join("\n")),
             (
                 "{administrator}",
                 administrator.unwrap_or_default().join("\n"),
