@@ -81,8 +81,9 @@ pub(super) fn open_image(image: &Path) -> Result<ImageFile, Failure> {
             // What starts from memory.
             Err(Error::Refused(_)) if file.is_archive(&Cancel::new()) => Ok(file),
             Err(error @ Error::Refused(_)) => Err(error),
+            Ok(_) => file.check_complete(&Cancel::new()).map(|()| file),
             // Damaged data are reported when all of the image is unpacked.
-            Ok(_) | Err(_) => Ok(file),
+            Err(_) => Ok(file),
         }
     };
     open().map_err(|error| error.fail_on("open", image))
@@ -148,9 +149,11 @@ mod tests {
     #[tokio::test]
     async fn compressed_image_is_readable_by_path() {
         let mut image = vec![7; 100_000];
-        // A partition.
+        // A partition of 100 sectors behind the first.
         image[446..510].fill(0);
-        image[450..462].fill(1);
+        image[450] = 0x83;
+        image[454] = 1;
+        image[458] = 100;
         image[510..512].copy_from_slice(&[0x55, 0xaa]);
         let compressed = zstd::encode_all(image.as_slice(), 1).unwrap();
         for bytes in [&image, &compressed] {

@@ -61,7 +61,14 @@ impl FlashSource {
     /// start of a compressed image is decompressed.
     pub fn check_table(&self, cancel: &Cancel) -> Result<(), Failure> {
         let without = match self.image.table_kind(cancel) {
-            Ok(TableKind::Mbr | TableKind::Gpt) => return Ok(()),
+            Ok(TableKind::Mbr | TableKind::Gpt) => {
+                let complete = self.image.check_complete(cancel);
+                return complete.map_err(|error| {
+                    let failure = error.fail_on("examine", &self.path);
+                    failure
+                        .hint("copy, download or build it again; to write it as it is, give --raw")
+                });
+            }
             Ok(TableKind::None) if self.image.disk_form(cancel).ok() == Some(DiskForm::Cd) => {
                 return Ok(());
             }

@@ -62,4 +62,5 @@ pub use open::{ImageFile, ImageKind, ImageReader, MAX_IMAGE_BYTES, ReadProgress}
 pub use pi_start::{PiStart, pi_start};
 pub use report::{Report, examine, judge_for};
 pub(crate) use start::begins_archive;
+pub use start::check_end;
 pub use unpack::{ImageHashes, UnpackedImage};

@@ -1,12 +1,14 @@
 //! Tells images from other files by their start.
 
 use super::disk::Section;
+use super::disk_form::DiskForm;
 use super::error::Error;
 use super::open::ImageFile;
 use super::partition::{Partition, TableKind};
 use super::probe::{begins_container_image, other_file};
 use super::report::Layout;
 use crate::common::cancel::Cancel;
+use crate::common::compression::Compression;
 
 /// Where a tar archive has its magic number, and the number.
 const ARCHIVE_MAGIC: (usize, &[u8]) = (257, b"ustar");
@@ -75,4 +77,34 @@ impl ImageFile {
         let partitions = partitions.map(|found| found.partition).collect();
         Ok((layout.table.kind, partitions))
     }
+
+    /// Fails if a partition ends beyond the file, as after a copy that was interrupted. Of a compressed image and of the disk of a
+    /// virtual machine the one who unpacks it tells that.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for such a file; what [`table_kind`](Self::table_kind) refuses.
+    pub fn check_complete(&self, cancel: &Cancel) -> Result<(), Error> {
+        if self.compression != Compression::None || self.disk_form(cancel)? != DiskForm::Raw {
+            return Ok(());
+        }
+        let (_, partitions) = self.partitions_by_start(cancel)?;
+        let end = partitions.iter().map(Partition::end).max().unwrap_or(0);
+        check_end(end, self.size)
+    }
+}
+
+/// Fails if the last partition ends, at the byte `end`, beyond an image of `size` bytes: the interrupted copy of a disk has its table,
+/// and not all that the table lists.
+///
+/// # Errors
+///
+/// [`Error::Refused`] for such an image.
+pub fn check_end(end: u64, size: u64) -> Result<(), Error> {
+    if end <= size {
+        return Ok(());
+    }
+    Err(Error::Refused(format!(
+        "the image has {size} bytes, and its last partition ends at byte {end}: it is incomplete"
+    )))
 }

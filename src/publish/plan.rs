@@ -9,7 +9,7 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
 use crate::common::system::System;
 use crate::image::partition::{Partition, TableKind};
-use crate::image::{ImageFile, ImageKind};
+use crate::image::{ImageFile, ImageKind, check_end};
 use crate::publish::blocks::{self, DiskFacts};
 use crate::publish::sidecars;
 
@@ -74,7 +74,10 @@ impl Plan {
                 let end = end_of_partitions(&path, &inner)?;
                 let facts = blocks::facts(&path, &inner);
                 let facts = facts.map_err(|error| error.fail("read it"))?;
-                check_end(end, facts.size)?;
+                check_end(end, facts.size).map_err(|error| {
+                    let failure = Failure::usage(error.to_string());
+                    failure.hint("copy, download or build it again")
+                })?;
                 sidecars::check(&path, &facts, &inner)?;
                 Ok(facts)
             });
@@ -147,15 +150,6 @@ fn end_of_partitions(path: &Path, context: &Context) -> Result<u64, Failure> {
         return Ok(partitions.iter().map(Partition::end).max().unwrap_or(0));
     }
     Err(Failure::usage("it is not a disk that UEFI can start: it has no GPT").hint(build))
-}
-
-/// The interrupted copy of a disk has its table, and not all that the table lists.
-fn check_end(end: u64, size: u64) -> Result<(), Failure> {
-    if end <= size {
-        return Ok(());
-    }
-    let text = format!("the image has {size} bytes, and its last partition ends at byte {end}");
-    Err(Failure::usage(text).hint("it is incomplete: copy, download or build it again"))
 }
 
 /// The file's name without the extensions of a disk and of a compression.

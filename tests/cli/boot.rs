@@ -160,6 +160,27 @@ fn file_that_is_no_image_is_neither_booted_nor_flashed() {
         .assert_stderr_contains(&[words, "`sdbuild build sd-card.nix` makes an image of it"]);
 }
 
+/// Its firmware found nothing to start, and waited.
+#[test]
+fn incomplete_image_is_neither_booted_nor_flashed() {
+    let user = user();
+    let mut image = vec![0; 2 << 20];
+    // An MBR with one partition of 8 MiB behind the first: status, type 0x83, first sector and number of sectors.
+    image[446 + 4] = 0x83;
+    image[446 + 8..446 + 12].copy_from_slice(&2048u32.to_le_bytes());
+    image[446 + 12..446 + 16].copy_from_slice(&16384u32.to_le_bytes());
+    image[510..512].copy_from_slice(&[0x55, 0xaa]);
+    std::fs::write(user.home.path().join("half.img"), image).unwrap();
+    for words in [
+        &["boot", "half.img", "--emulator", "container"][..],
+        &["flash", "half.img"],
+    ] {
+        run(&mut user.sdbuild(words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&["its last partition ends at byte", "it is incomplete"]);
+    }
+}
+
 #[test]
 fn flags_that_do_not_fit_are_refused() {
     let user = user();

@@ -38,6 +38,8 @@ let
   sshOption = new: old: sshSettings.${new} or ssh.${old} or null;
   # NixOS writes the keys of the configuration to the last one; the others are empty on a new machine.
   ownKeyFiles = [ "%h/.ssh/authorized_keys" "%h/.ssh/authorized_keys2" ".ssh/authorized_keys" ".ssh/authorized_keys2" "/etc/ssh/authorized_keys.d/%u" ];
+  # Whether the server reads the file to which NixOS writes them.
+  readsKeys = !(ssh ? authorizedKeysFiles) || ssh.authorizedKeysFiles == [ ] || elem "/etc/ssh/authorized_keys.d/%u" ssh.authorizedKeysFiles;
   # NixOS itself writes its options for that to `extraConfig`, among lines of the user.
   ofNixos = [ "AuthorizedKeysFile ${toString (ssh.authorizedKeysFiles or [ ])}" "AuthorizedKeysCommand ${toString (ssh.authorizedKeysCommand or "")}" ];
   isSourceOfKeys = line: builtins.stringLength line < 1000 && !elem line ofNixos && builtins.match "[[:space:]]*(AuthorizedKeysCommand|AuthorizedKeysFile|TrustedUserCAKeys)[[:space:]=].*" line != null;
@@ -75,8 +77,10 @@ let
       "none";
   login = user: {
     inherit (user) name;
-    keys = map toString (user.openssh.authorizedKeys.keys or [ ]);
-    key_files = map toString (user.openssh.authorizedKeys.keyFiles or [ ]);
+    keys = if readsKeys then map toString (user.openssh.authorizedKeys.keys or [ ]) else [ ];
+    key_files = if readsKeys then map toString (user.openssh.authorizedKeys.keyFiles or [ ]) else [ ];
+    # A path that is not written out is that of a package.
+    shell = if builtins.isString (user.shell or null) && !builtins.hasContext user.shell then user.shell else null;
     password = secret user;
     invalid_hash = invalidHash user;
     open_password = user.password or null != null || user.initialPassword or null != null;
@@ -161,7 +165,8 @@ let
     file_systems = map fileSystem (builtins.attrNames config.fileSystems);
     host_name = networking.hostName or null;
     users = map login (filter isLoginUser (list config.users.users));
-    autologin = (config.services.getty or { }).autologinUser or null;
+    # Of a user who does not exist nobody is logged in.
+    autologin = (name: if name != null && config.users.users ? ${name} then name else null) ((config.services.getty or { }).autologinUser or null);
     installer = any (file: builtins.match ".*/installation-device[.]nix" (toString file) != null) ((options.services.getty or { }).autologinUser.files or [ ]);
     inherit groups;
     ssh = {

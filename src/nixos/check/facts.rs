@@ -96,6 +96,8 @@ pub struct UserFacts {
     pub invalid_hash: Option<String>,
     /// Whether the password is set in plain text.
     pub open_password: bool,
+    /// The path of the shell, unless a package has it.
+    pub shell: Option<String>,
     /// The user's groups.
     pub groups: Vec<String>,
     /// Those of them that the configuration does not define.

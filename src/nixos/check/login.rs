@@ -13,7 +13,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 17] = [
+pub(super) const RULES: [Rule; 18] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -77,6 +77,16 @@ pub(super) const RULES: [Rule; 17] = [
         },
         why: "nobody can log in as this user, at the console or over SSH",
         add: &["users.users.{locked out}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"],
+    },
+    Rule {
+        id: "no-shell",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let (name, shell) = without_shell(facts)?;
+            Some(format!("users.users.{name}.shell = \"{shell}\""))
+        },
+        why: "NixOS has no program there, so SSH and the console refuse the user",
+        add: &["users.users.{with shell}.shell = pkgs.{shell};"],
     },
     Rule {
         id: "ssh-off",
@@ -228,6 +238,30 @@ pub(super) const RULES: [Rule; 17] = [
         add: &[],
     },
 ];
+
+/// The first user with a key or a password whose shell does not exist on NixOS, and that shell.
+pub(super) fn without_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
+    // All that NixOS has in these directories.
+    let exists = |path: &str| ["/bin/sh", "/usr/bin/env"].contains(&path);
+    let is_elsewhere = |path: &str| {
+        let mut usual = ["/bin/", "/sbin/", "/usr/"].iter();
+        usual.any(|dir| path.starts_with(dir)) && !exists(path)
+    };
+    let mut users = facts.users.iter().filter(|user| user.has_secret());
+    users.find_map(|user| {
+        let shell = user.shell.as_deref().filter(|path| is_elsewhere(path))?;
+        Some((user.name.as_str(), shell))
+    })
+}
+
+/// The package of the shell that is meant by one that does not exist.
+pub(super) fn meant_shell(facts: &ConfigFacts) -> Option<&str> {
+    let (_, path) = without_shell(facts)?;
+    let name = path.rsplit('/').next()?;
+    ["bash", "dash", "fish", "ksh", "nushell", "zsh"]
+        .contains(&name)
+        .then_some(name)
+}
 
 /// Whether no user has a key or a password, and none is logged in at the console.
 fn is_locked_out(facts: &ConfigFacts) -> bool {

@@ -43,7 +43,7 @@ pub(super) const RULES: [Rule; 9] = [
         },
         why: "that is no IPv4 address, so the interface gets none; the length of the network is not part of it",
         add: &[
-            "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength = 24; } ]; # in place of that",
+            "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"{address}\"; prefixLength = 24; } ]; # in place of that",
         ],
     },
     Rule {
@@ -191,6 +191,14 @@ fn is_out_of_reach(facts: &ConfigFacts, gateway: &str) -> bool {
         Ok(IpAddr::V6(_)) => false,
         Err(_) => true,
     }
+}
+
+/// The first address that is none, without the length of the network that is written into it.
+pub(super) fn meant_address(facts: &ConfigFacts) -> Option<&str> {
+    let mut addresses = facts.network.addresses.iter();
+    let wrong = addresses.find(|text| Network::parse(text).is_none())?;
+    let meant = wrong.split('/').next()?;
+    meant.parse::<Ipv4Addr>().is_ok().then_some(meant)
 }
 
 /// The interface with the first fixed address.

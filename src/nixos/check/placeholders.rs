@@ -48,6 +48,15 @@ impl Placeholders {
             ("{locale}", text(locale, "en_US.UTF-8")),
             ("{host name}", text(host_name.as_deref(), "nixos")),
             (
+                "{address}",
+                text(network::meant_address(facts), "192.168.1.5"),
+            ),
+            ("{shell}", text(login::meant_shell(facts), "bash")),
+            (
+                "{with shell}",
+                attribute(login::without_shell(facts).map_or("NAME", |(name, _)| name)),
+            ),
+            (
                 "{interface}",
                 attribute(network::fixed_interface(facts).unwrap_or("eth0")),
             ),

@@ -15,6 +15,18 @@ const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
 /// What the first line of a private key ends with.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
+/// The form of a value of an `option` that is a set with options of its own.
+fn submodule(option: &str, summary: &str) -> String {
+    let switch = values(summary).find(|value| ["true", "false"].contains(value));
+    match switch {
+        Some(value) => format!("write {option}.enable = {value};"),
+        None if option.starts_with("fileSystems.") => {
+            "write a set: { device = \"/dev/…\"; fsType = \"ext4\"; }".to_owned()
+        }
+        None => "write a set: { … }".to_owned(),
+    }
+}
+
 /// The form that a value of the option's type has.
 pub(super) fn wrong_type(summary: &str) -> Option<String> {
     let (option, rest) = summary
@@ -32,6 +44,9 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     let form = match kind {
         _ if is_path_in_place_of_key(option, summary) => {
             "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
+        }
+        _ if option.contains("authorizedKeys.keys") && summary.ends_with("<function>") => {
+            "authorizedKeys.keyFiles = [ ./id.pub ]; takes files, and a call inside a list needs parentheses"
         }
         _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if has_several_keys(summary) => {
@@ -52,16 +67,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
             "write a list: [ … ], with spaces between the elements"
         }
         _ if kind.starts_with("attribute set") => "write a set: { … }",
-        "submodule" => {
-            let switch = values(summary).find(|value| ["true", "false"].contains(value));
-            return Some(match switch {
-                Some(value) => format!("write {option}.enable = {value};"),
-                None if option.starts_with("fileSystems.") => {
-                    "write a set: { device = \"/dev/…\"; fsType = \"ext4\"; }".to_owned()
-                }
-                None => "write a set: { … }".to_owned(),
-            });
-        }
+        "submodule" => return Some(submodule(option, summary)),
         _ if kind.contains("integer") => "write a number, without quotes",
         _ if is_choice_of_strings(kind) => return Some(format!("write {kind}, in quotes")),
         _ => {
@@ -301,6 +307,8 @@ mod tests {
         assert!(lines.contains("a single one"), "{lines}");
         let several = hint("\"ssh-ed25519 AAAA a\\nssh-rsa BBBB b\\n\"");
         assert!(several.contains("each key is an element"), "{several}");
+        let call = hint("<function>");
+        assert!(call.contains("needs parentheses"), "{call}");
         let number = hint("1");
         assert_eq!(number, "write a string in quotes");
     }

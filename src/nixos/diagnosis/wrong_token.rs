@@ -8,6 +8,15 @@ use crate::nixos::log::Position;
 /// The hint for a calculation in a list.
 const PARENTHESES: &str =
     "an element of a list that is more than one value needs parentheses: [ (a + b) ]";
+
+/// What public keys begin with.
+const KEY_TYPES: [&str; 4] = [
+    "ssh-ed25519 AAAA",
+    "ssh-rsa AAAA",
+    "ecdsa-sha2-nistp",
+    "@openssh.com AAAA",
+];
+
 /// The text around the token.
 struct Place<'a> {
     /// All of the file in front of it.
@@ -65,6 +74,13 @@ impl<'a> Place<'a> {
         before.get(rest.len()..).unwrap_or_default()
     }
 
+    /// Whether the line has a public key in front of it, which is not in quotes.
+    fn is_in_key(&self) -> bool {
+        let line = self.before.rsplit('\n').next().unwrap_or_default();
+        let mut starts = KEY_TYPES.iter().filter_map(|kind| line.split_once(kind));
+        starts.any(|(before, _)| before.matches('"').count() % 2 == 0 && !before.contains('#'))
+    }
+
     /// Whether it follows `text`, with spaces between them or none.
     fn follows(&self, text: &str) -> bool {
         self.before.trim_end().ends_with(text)
@@ -81,12 +97,34 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     if summary.contains("unexpected PATH, expecting INHERIT") {
         return name_with_slash(&place);
     }
+    if place.is_in_key() {
+        return Some("a key is a string, in double quotes: \"ssh-ed25519 …\"".to_owned());
+    }
+    if summary.contains("unexpected FLOAT_LIT") && place.here.starts_with('.') {
+        return Some(name_with_number(&place));
+    }
     in_list(&place, summary)
         .or_else(|| among_definitions(&place, summary))
         .or_else(|| comma(&place, summary))
         .or_else(|| missing(&place, summary))
         .or_else(|| behind_name(&place, summary))
         .or_else(|| dot(&place, summary))
+}
+
+/// The hint for a number behind a dot, as in `interfaces.eth0.100`.
+fn name_with_number(place: &Place<'_>) -> String {
+    let name = place.name_before().rsplit('.').next().unwrap_or_default();
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let end = place
+        .here
+        .find(|c| !is_number(c))
+        .unwrap_or(place.here.len());
+    let number = place
+        .here
+        .get(..end)
+        .unwrap_or_default()
+        .trim_end_matches('.');
+    format!("a name with a dot in it is in quotes: \"{name}{number}\"")
 }
 
 /// The hint for a token in a list, or at its end.

@@ -194,12 +194,15 @@ fn each_rule_of_logins_is_triggered_by_its_own_fact_only() {
     let mut no_group = user("root", &[KEY], "none");
     no_group["unknown_groups"] = json!(["sudo", "docker"]);
     let with_bob = json!([user("root", &[KEY], "none"), user("bob", &[], "none")]);
+    let mut in_zsh = user("root", &[KEY], "none");
+    in_zsh["shell"] = json!("/usr/bin/zsh");
     let at_console = || ("/autologin", json!("root"));
     assert_found(&[
         ("key-is-none", &[root(&[KEY, "~/.ssh/id.pub"])]),
         ("private-key", &[root(&[KEY, private])]),
         ("nobody-gets-in", &[root(&[])]),
         ("user-cannot-log-in", &[("/users", with_bob)]),
+        ("no-shell", &[("/users", json!([in_zsh]))]),
         ("ssh-off", &[("/ssh/enable", json!(false))]),
         ("ssh-turns-away", &[("/ssh/root", json!("no"))]),
         (
@@ -233,4 +236,25 @@ fn each_rule_of_logins_is_triggered_by_its_own_fact_only() {
     assert_eq!(found(&[broken, at_console()]), ["key-is-none", "autologin"]);
     let addresses = json!(["127.0.0.1", "10.0.0.2"]);
     assert_eq!(found(&[("/ssh/addresses", addresses)]), [""; 0]);
+}
+
+#[test]
+fn a_shell_that_does_not_exist_names_its_package() {
+    let with_shell = |path: &str| {
+        let mut root = user("root", &[KEY], "none");
+        root["shell"] = json!(path);
+        let found = findings(&with(&[("/users", json!([root]))]), "aarch64-linux", None);
+        found
+            .into_iter()
+            .flat_map(|finding| finding.add)
+            .collect::<Vec<_>>()
+    };
+    let zsh = "users.users.root.shell = pkgs.zsh;";
+    assert_eq!(with_shell("/usr/bin/zsh"), [zsh]);
+    let bash = "users.users.root.shell = pkgs.bash;";
+    assert_eq!(with_shell("/bin/bash"), [bash]);
+    assert_eq!(with_shell("/sbin/nologin"), [bash]);
+    for path in ["/bin/sh", "/run/current-system/sw/bin/bash"] {
+        assert_eq!(with_shell(path), [""; 0], "{path}");
+    }
 }

@@ -15,6 +15,16 @@ fn hint_at(marked: &str, summary: &str) -> Option<String> {
 fn a_token_is_explained_by_what_is_around_it() {
     for (marked, summary, expected) in [
         ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
+        (
+            "{ keys = [ ssh-ed25519 AAAAC3Nz/F|+4G3 me ]; }",
+            "unexpected '+'",
+            "a key is a string, in double quotes",
+        ),
+        (
+            "{ interfaces.eth0|.100.ipv4 = x; }",
+            "unexpected FLOAT_LIT, expecting '.' or '='",
+            "in quotes: \"eth0.100\"",
+        ),
         ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
         ("{ a = [ 1 |- 2 ]; }", "unexpected '-'", "[ (a + b) ]"),
         ("{ a = [ |-5 ]; }", "unexpected '-'", "[ (-1) ]"),
