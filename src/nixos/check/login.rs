@@ -241,17 +241,8 @@ pub(super) const RULES: [Rule; 18] = [
 
 /// The first user with a key or a password whose shell does not exist on NixOS, and that shell.
 pub(super) fn without_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
-    // All that NixOS has in these directories.
-    let exists = |path: &str| ["/bin/sh", "/usr/bin/env"].contains(&path);
-    let is_elsewhere = |path: &str| {
-        let mut usual = ["/bin/", "/sbin/", "/usr/"].iter();
-        usual.any(|dir| path.starts_with(dir)) && !exists(path)
-    };
     let mut users = facts.users.iter().filter(|user| user.has_secret());
-    users.find_map(|user| {
-        let shell = user.shell.as_deref().filter(|path| is_elsewhere(path))?;
-        Some((user.name.as_str(), shell))
-    })
+    users.find_map(|user| Some((user.name.as_str(), user.missing_shell()?)))
 }
 
 /// The package of the shell that is meant by one that does not exist.

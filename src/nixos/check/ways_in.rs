@@ -24,6 +24,16 @@ impl UserFacts {
         self.has_key() || self.has_password()
     }
 
+    /// The shell, if NixOS has no such program.
+    pub(super) fn missing_shell(&self) -> Option<&str> {
+        // All that NixOS has in these directories.
+        let exists = |path: &str| ["/bin/sh", "/usr/bin/env"].contains(&path);
+        let mut usual = ["/bin/", "/sbin/", "/usr/"].iter();
+        let shell = self.shell.as_deref()?;
+        let is_elsewhere = usual.any(|dir| shell.starts_with(dir)) && !exists(shell);
+        is_elsewhere.then_some(shell)
+    }
+
     /// Whether the user has a password, even an empty one.
     pub(super) fn has_password(&self) -> bool {
         self.password != PasswordState::None
@@ -44,7 +54,13 @@ pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     if firewall_is_shut(facts) || serves_itself_only(&facts.ssh) {
         return Vec::new();
     }
-    who_gets_in(facts)
+    let has_shell = |name: &str| {
+        let mut users = facts.users.iter();
+        users.any(|user| user.name == name && user.missing_shell().is_none())
+    };
+    let mut users = who_gets_in(facts);
+    users.retain(|(name, _)| has_shell(name));
+    users
 }
 
 /// Whether the firewall keeps every connection from the SSH server.

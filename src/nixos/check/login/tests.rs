@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::RULES;
 use crate::nixos::check::findings;
 use crate::nixos::check::tests::{KEY, assert_found, found, user, wheel, with};
-use crate::nixos::check::ways_in::who_gets_in;
+use crate::nixos::check::ways_in::{who_gets_in, who_logs_in};
 
 #[test]
 fn a_missing_key_is_not_blamed_on_the_ssh_server() {
@@ -249,6 +249,9 @@ fn a_shell_that_does_not_exist_names_its_package() {
             .flat_map(|finding| finding.add)
             .collect::<Vec<_>>()
     };
+    let mut root = user("root", &[KEY], "none");
+    root["shell"] = json!("/bin/bash");
+    assert_eq!(who_logs_in(&with(&[("/users", json!([root]))])), []);
     let zsh = "users.users.root.shell = pkgs.zsh;";
     assert_eq!(with_shell("/usr/bin/zsh"), [zsh]);
     let bash = "users.users.root.shell = pkgs.bash;";
