@@ -81,7 +81,7 @@ build_real() {
   # A run that was killed may have left them.
   for name in native emulated plan; do forget_store "$name"; done
   cache "$@"
-  serve
+  serve "$work/served"
   rm -f "$work/figures"
   for name; do
     both_ways "$name" "all that is new"

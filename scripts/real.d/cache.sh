@@ -82,17 +82,3 @@ sign_and_pack() {
     echo "WantMassQuery: 1" >>/served/nix-cache-info' || die "the cache cannot be made"
   forget_store made
 }
-
-# Serves the cache to containers, and sets `url` to its address and `server` to the process.
-serve() {
-  local address said=$work/server.log
-  # Docker does not always tell it.
-  address=$(ip -4 -oneline address show dev docker0 | awk '{ sub("/.*", "", $4); print $4 }')
-  : >"$said"
-  python3 -u -m http.server --protocol HTTP/1.1 --bind "$address" --directory "$work/served" 0 >"$said" 2>/dev/null &
-  server=$!
-  until url=$(sed -n 's/.*(\(http[^)]*\)\/).*/\1/p' "$said") && [ -n "$url" ]; do
-    kill -0 "$server" 2>/dev/null || die "the cache cannot be served at $address"
-    sleep 0.1
-  done
-}
