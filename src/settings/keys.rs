@@ -3,6 +3,7 @@
 use super::options::Options;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::nearest::{is_slip, is_typo, nearest};
+use crate::common::nixos_option::NAMESPACES;
 
 /// A key of the file.
 pub(super) struct Key<'a> {
@@ -62,7 +63,9 @@ pub(super) fn check_keys<'a>(keys: impl Iterator<Item = Key<'a>>) -> Result<(), 
 
 /// Refuses a key with parts that is an option of NixOS, also where its first name is that of a setting.
 fn refuse_options_of_nixos(keys: &[Key<'_>]) -> Result<(), Failure> {
-    let is_option = |key: &&Key<'_>| key.is_section && NIXOS_OPTIONS.contains(&key.name);
+    // `nixpkgs` is a setting, and one without parts.
+    let is_namespace = |name: &str| name == "nixpkgs" || NAMESPACES.contains(&name);
+    let is_option = |key: &&Key<'_>| key.is_section && is_namespace(key.name);
     let Some(key) = keys.iter().filter(is_option).min_by_key(|key| key.line) else {
         return Ok(());
     };
@@ -74,27 +77,6 @@ fn refuse_options_of_nixos(keys: &[Key<'_>]) -> Result<(), Failure> {
         "set it in the configuration, such as sd-card.nix, or for one build by --set OPTION=VALUE",
     ))
 }
-
-/// The first names of options of NixOS that have parts.
-const NIXOS_OPTIONS: [&str; 17] = [
-    "boot",
-    "environment",
-    "fileSystems",
-    "hardware",
-    "i18n",
-    "networking",
-    "nix",
-    "nixpkgs",
-    "programs",
-    "sdImage",
-    "security",
-    "services",
-    "system",
-    "systemd",
-    "time",
-    "users",
-    "virtualisation",
-];
 
 /// What a file cannot set, without punctuation, and where it is set.
 const SET_ELSEWHERE: [(&[&str], &str); 12] = [

@@ -1,10 +1,11 @@
-//! Links of the documentation lead somewhere.
+//! What the documentation and other lists name exists: pages, commands, tests.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::root;
+use crate::support::{root, run};
+use crate::user;
 
 /// Every page: those of the repository's top, of `docs`, and of the directories that they lead to.
 fn pages() -> Vec<PathBuf> {
@@ -67,4 +68,62 @@ fn links_lead_to_files_and_headings() {
         }
     }
     assert!(links > 40, "the search itself works: {links}");
+}
+
+/// Every `sdbuild WORD` that a message or the documentation names is a command.
+#[test]
+fn every_named_command_exists() {
+    let named = [
+        "README.md",
+        "docs/reference.md",
+        "docs/errors.md",
+        "sd-card.nix",
+    ];
+    let mut files: Vec<_> = named.map(|name| root().join(name)).into();
+    let mut dirs = vec![root().join("src"), root().join("containers")];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap().flatten() {
+            if entry.path().is_dir() {
+                dirs.push(entry.path());
+            } else {
+                files.push(entry.path());
+            }
+        }
+    }
+    let help = run(&mut user().sdbuild(&["--help"]))
+        .assert_exit_code(0)
+        .stdout;
+    let mut named = 0;
+    for file in files {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for rest in text.split("`sdbuild ").skip(1) {
+            let word = rest.split(['`', ' ']).next().unwrap();
+            named += 1;
+            let listed = help.contains(&format!("\n  {word} "));
+            let known = listed || word == "help" || word.starts_with('-');
+            assert!(known, "`sdbuild {word}` in {}", file.display());
+        }
+    }
+    assert!(named > 3, "the search itself works");
+}
+
+#[test]
+fn tests_that_take_turns_exist() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let list = fs::read_to_string(tests.join("in-turn.txt")).unwrap();
+    let is_name = |line: &&str| !line.starts_with('#') && line.contains("::");
+    let names: Vec<&str> = list.lines().filter(is_name).collect();
+    assert!(names.len() > 10, "{names:?}");
+    for name in names {
+        let (module, function) = name.rsplit_once("::").unwrap();
+        let file = format!("docker/{}.rs", module.replace("::", "/"));
+        let source = fs::read_to_string(tests.join(&file)).unwrap_or_else(|error| {
+            panic!("{file} of {name}: {error}");
+        });
+        let declaration = format!("\nfn {function}() {{");
+        assert!(source.contains(&declaration), "{file} has no {function}");
+        // `--skip` leaves out every test whose name contains one of these.
+        let longer = source.matches(&format!("fn {function}")).count();
+        assert_eq!(longer, 1, "other tests begin with {function}");
+    }
 }

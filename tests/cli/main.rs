@@ -60,6 +60,7 @@ mod seed;
 mod settings;
 mod status;
 mod words;
+mod wrong_arguments;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -9,30 +9,10 @@ use super::names::quoted_after;
 use super::syntax_at::{NameAt, Role};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::{is_slip, similar_names};
+use crate::common::nixos_option::NAMESPACES;
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::log::{NixError, Position};
-
-/// What the names of most options begin with.
-const NAMESPACES: [&str; 17] = [
-    "boot",
-    "console",
-    "environment",
-    "fileSystems",
-    "hardware",
-    "i18n",
-    "networking",
-    "nix",
-    "programs",
-    "sdImage",
-    "security",
-    "services",
-    "system",
-    "systemd",
-    "time",
-    "users",
-    "virtualisation",
-];
 
 /// Endings of the names of files that configurations use.
 const FILE_TYPES: [&str; 9] = [

@@ -1,0 +1,22 @@
+//! Options of NixOS.
+
+/// What the names of most options begin with.
+pub const NAMESPACES: [&str; 17] = [
+    "boot",
+    "console",
+    "environment",
+    "fileSystems",
+    "hardware",
+    "i18n",
+    "networking",
+    "nix",
+    "programs",
+    "sdImage",
+    "security",
+    "services",
+    "system",
+    "systemd",
+    "time",
+    "users",
+    "virtualisation",
+];

@@ -1,0 +1,212 @@
+//! What is said of wrong arguments, and the tips for them.
+
+use crate::cli_test::CliTest;
+use crate::support::*;
+use crate::user;
+
+#[test]
+fn refused_arguments_fit_the_terminal() {
+    let user = user();
+    for words in [&["init", "--board"][..], &["flash", "--ye"]] {
+        let mut screen = Screen::start(&user.sdbuild(words), (40, 24));
+        screen.assert_exit_code(2);
+        let text = String::from_utf8(screen.all()).unwrap();
+        let text = text.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", "");
+        assert!(text.starts_with("error: "), "{text}");
+        let is_narrow = |line: &str| line.chars().count() <= 40;
+        assert!(text.lines().all(is_narrow), "{text}");
+    }
+}
+
+#[test]
+fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
+    CliTest::new(&["build", "--confg", "x"])
+        .exit_code(2)
+        .stderr("--config")
+        .run();
+    CliTest::new(&["build", "--system", "z80-linux"])
+        .exit_code(2)
+        .stderr("z80-linux")
+        .stderr("aarch64-linux")
+        .run();
+}
+
+#[test]
+fn names_of_other_programs_lead_to_those_of_sdbuild() {
+    for (words, tip) in [
+        (&["burn"][..], "`sdbuild flash`: Write an image"),
+        (&["run"], "`sdbuild boot`: Boot an image"),
+        (&["list"], "`sdbuild status`: Show what sdbuild keeps"),
+        (&["publish", "lst"], "a similar subcommand exists: 'list'"),
+        (
+            &["publish", "rm"],
+            "`sdbuild publish --help` lists its commands",
+        ),
+        (&["build", "--outdir", "x"], "did you mean --output?"),
+        (&["boot", "--ssh"], "did you mean --until-ssh?"),
+        (
+            &["boot", "--memory", "1G"],
+            "--memory takes MiB: --memory 1024",
+        ),
+        (
+            &["build", "--system", "arm64"],
+            "did you mean aarch64-linux?",
+        ),
+        (
+            &["build", "--board", "rpi6"],
+            "`sdbuild boards` describes them",
+        ),
+        (&["build", "--board", "rpi400"], "did you mean rpi4?"),
+        (
+            &["build", "--board", "rpi1"],
+            "there are images for 64-bit ARM",
+        ),
+        (
+            &["build", "--system", "armv7l-linux"],
+            "there are images for 64-bit ARM",
+        ),
+    ] {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
+    for (words, other) in [
+        (&["clone", "x"][..], "'clean'"),
+        (&["flake", "update"], "'flash'"),
+        (&["exec", "x"], "exec-with-parent"),
+        (&["init", "--force"], "`sdbuild build` takes"),
+    ] {
+        let told = CliTest::new(words).exit_code(2).run().stderr;
+        assert!(!told.contains(other), "{told}");
+    }
+}
+
+#[test]
+fn empty_commands_and_users_with_a_host_are_refused() {
+    for command in ["boot", "shell"] {
+        CliTest::new(&[command, "--run", ""])
+            .exit_code(2)
+            .stderr("a value is required for '--run <CMD>'")
+            .run();
+    }
+    CliTest::new(&["boot", "--until-ssh", "--user", "ann@pi"])
+        .exit_code(2)
+        .stderr("named without one: --user ann")
+        .run();
+}
+
+#[test]
+fn flags_that_other_programs_have_are_explained() {
+    for (words, tip) in [
+        (&["build", "-t", "pi"][..], "the image is named after"),
+        (&["build", "--no-cache"], "Nix builds what has changed"),
+        (&["check", "--show-trace"], "-v shows the builder's log"),
+        (&["build", "--impure"], "a flake sees only its own files"),
+        (&["build", "--out-link", "x"], "did you mean --output?"),
+        (
+            &["build", "-A", "x"],
+            "a configuration of a flake is named behind `#`: sdbuild build .#NAME",
+        ),
+        (&["boot", "-m", "1024"], "did you mean --memory?"),
+        (&["init", "--keys", "x"], "did you mean --ssh-key?"),
+        (
+            &["flash", "--device", "/dev/sdb"],
+            "the disk is the second argument: sdbuild flash IMAGE /dev/sdX",
+        ),
+        (&["sd-card.nix"], "`sdbuild build sd-card.nix` builds it"),
+        (&[".."], "`sdbuild build ..` builds it"),
+        (&["pi/router"], "`sdbuild build pi/router` builds it"),
+        (&["github:me/pi"], "`sdbuild build github:me/pi` builds it"),
+        (
+            &["/dev/sdb"],
+            "`sdbuild flash IMAGE /dev/sdb` writes an image to that disk",
+        ),
+        (
+            &[
+                "flash",
+                "if=pi.img",
+                "of=/dev/sdb",
+                "bs=4M",
+                "status=progress",
+            ],
+            "those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX",
+        ),
+        (&[".#pi"], "`sdbuild build '.#pi'` builds it"),
+        (
+            &["pi.img.zst"],
+            "`sdbuild boot pi.img.zst` starts it, `sdbuild flash pi.img.zst` writes it to a card",
+        ),
+        (&["boot", "-p", "2222:22"], "did you mean --port?"),
+        (
+            &["inspect", "x.img", "/etc"],
+            "name what to do with the path: sdbuild inspect IMAGE ls /etc",
+        ),
+        (
+            &["check", "--override-input", "nixpkgs=/x"],
+            "INPUT and REF are two words: --override-input nixpkgs /x",
+        ),
+    ] {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
+    // Another number is another board, and no slip.
+    let board = CliTest::new(&["build", "--board", "rpi6"]);
+    let board = board.exit_code(2).run();
+    assert!(!board.stderr.contains("similar"), "{}", board.stderr);
+    CliTest::new(&["build", "--jobs", "-1"])
+        .exit_code(2)
+        .stderr("`-1` is not between 1 and 4096")
+        .run();
+}
+
+#[test]
+fn unknown_flag_and_command_have_useful_tips() {
+    let flag = CliTest::new(&["build", "--fast"]).exit_code(2).run();
+    assert!(!flag.stderr.contains("-- --fast"), "{}", flag.stderr);
+    // Of similar length only, which was proposed, and in the usage.
+    let flag = CliTest::new(&["build", "--bucket"]).exit_code(2).run();
+    assert!(!flag.stderr.contains("--quiet"), "{}", flag.stderr);
+    assert!(
+        flag.stderr.contains("Usage: sdbuild build"),
+        "{}",
+        flag.stderr
+    );
+    for words in [
+        ["--hostname", "pi", "build"],
+        ["--hostname=pi", "build", "."],
+    ] {
+        CliTest::new(&words)
+            .exit_code(2)
+            .stderr("tip: flags of a command go after it: sdbuild build --hostname …")
+            .run();
+    }
+    for (words, tip) in [
+        (
+            &["init", "--format", "qcow2"][..],
+            "--template chooses what the image is for",
+        ),
+        (
+            &["boot", "--compress", "xz"],
+            "`sdbuild build` takes --compress",
+        ),
+        (&["man", "build"], "`sdbuild help build` describes it"),
+    ] {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
+    // aarch64-linux is no slip of armv7l-linux: proposing it would be wrong.
+    let system = CliTest::new(&["build", "--system", "armv7l-linux"]);
+    let system = system.exit_code(2).run();
+    assert!(!system.stderr.contains("similar"), "{}", system.stderr);
+    CliTest::new(&["help", "foo"])
+        .exit_code(2)
+        .stderr("tip: `sdbuild help` lists all commands")
+        .run();
+    CliTest::new(&["help", "buidl"])
+        .exit_code(2)
+        .stderr("tip: a similar subcommand exists: 'build'")
+        .run();
+    CliTest::new(&["buidl"])
+        .exit_code(2)
+        .stderr("'build'")
+        .run();
+}
