@@ -114,6 +114,7 @@ fn object(rows: &[Row], forecast: Option<&Forecast>) -> Value {
             "derivation": forecast.derivation,
             "build": forecast.build,
             "emulate": forecast.emulate,
+            "evaluator_memory": forecast.evaluator_memory,
             "fetch": { "paths": fetch.paths, "download": fetch.download, "unpacked": fetch.unpacked },
         })
     });

@@ -15,6 +15,8 @@ pub(super) enum EntryReport<'a> {
     Image(&'a str),
     /// The evaluation was pure, and this is its key.
     PureEvaluation(Sha256Hash),
+    /// The most memory that the evaluator used, in bytes.
+    EvaluatorMemory(u64),
     /// What failed before is tried in another way.
     Retried,
     /// Everything is built under emulation, for this reason.
@@ -30,9 +32,15 @@ impl<'a> EntryReport<'a> {
         match kind {
             "image" => is_derivation(text).then_some(Self::Image(text)),
             "evaluation" => text.parse().ok().map(Self::PureEvaluation),
+            "evaluator" => Self::of_kib(text),
             "glue" => Self::of_glue(text),
             _ => None,
         }
+    }
+
+    fn of_kib(text: &str) -> Option<Self> {
+        let kib: u64 = text.parse().ok()?;
+        kib.checked_mul(1024).map(Self::EvaluatorMemory)
     }
 
     fn of_glue(text: &'a str) -> Option<Self> {
@@ -71,6 +79,9 @@ mod tests {
         );
         for (line, report) in [
             ("glue: retried: a.drv", Some(EntryReport::Retried)),
+            ("evaluator: 2", Some(EntryReport::EvaluatorMemory(2048))),
+            ("evaluator: 18446744073709551615", None),
+            ("evaluator: -1", None),
             (
                 "glue: emulated: no room: here",
                 Some(EntryReport::AllEmulated("no room: here")),

@@ -42,6 +42,8 @@ pub(super) struct Followed {
     pub(super) flake: Option<FlakeReport>,
     /// The key of the evaluation, if it was pure.
     pub(super) evaluation: Option<Sha256Hash>,
+    /// The most memory that the evaluator used, in bytes, if that was measured.
+    pub(super) evaluator_memory: Option<u64>,
 }
 
 /// How the log is understood and shown.
@@ -93,6 +95,7 @@ pub(super) async fn follow(
                         incomplete,
                         flake: reader.flake,
                         evaluation: reader.evaluation,
+                        evaluator_memory: reader.evaluator_memory,
                     });
                 }
             },
@@ -116,6 +119,7 @@ struct Reader<'a> {
     restarts: usize,
     flake: Option<FlakeReport>,
     evaluation: Option<Sha256Hash>,
+    evaluator_memory: Option<u64>,
     is_checked: bool,
     /// Why the run ends before anything is built.
     question: Option<Failure>,
@@ -139,6 +143,7 @@ impl<'a> Reader<'a> {
             restarts: 0,
             flake: None,
             evaluation: None,
+            evaluator_memory: None,
             is_checked: false,
             question: None,
             view,
@@ -221,6 +226,7 @@ impl<'a> Reader<'a> {
                 self.view.image.send_replace(Some(derivation.to_owned()));
             }
             EntryReport::PureEvaluation(key) => self.evaluation = Some(key),
+            EntryReport::EvaluatorMemory(bytes) => self.evaluator_memory = Some(bytes),
             EntryReport::Retried => {
                 // The failures before this line are not those that the run ends with.
                 self.build_log.reset_findings();

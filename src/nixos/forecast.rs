@@ -19,6 +19,8 @@ pub struct Forecast {
     pub build: u64,
     /// How many of them are built under emulation.
     pub emulate: u64,
+    /// The most memory that the evaluator used, in bytes; `None` if the evaluation was remembered.
+    pub evaluator_memory: Option<u64>,
 }
 
 /// What Nix would fetch from binary caches.
@@ -60,11 +62,16 @@ impl Forecast {
             (1, _) => "1 derivation, under emulation".to_owned(),
             (n, emulated) => format!("{n} derivations, {emulated} of them under emulation"),
         };
-        vec![
+        let memory = self.evaluator_memory.map(|bytes| {
+            let text = format!("{} of memory", human_bytes(bytes));
+            ("evaluation", text)
+        });
+        let lines = [
             ("Nix fetches", fetch),
             ("Nix builds", build),
             ("derivation", self.derivation.clone()),
-        ]
+        ];
+        memory.into_iter().chain(lines).collect()
     }
 
     /// Stores the event if it belongs to a forecast, and returns whether it does.
@@ -164,6 +171,16 @@ mod tests {
                 "52 derivations, 15 of them under emulation"
             ]
         );
+    }
+
+    #[test]
+    fn memory_of_an_evaluation_is_told_if_there_was_one() {
+        let mut forecast = Forecast::default();
+        let has = |forecast: &Forecast| forecast.describe().iter().any(|line| line.0 == "evaluation");
+        assert!(!has(&forecast));
+        forecast.evaluator_memory = Some(812_345_678);
+        let told = ("evaluation", "812 MB of memory".to_owned());
+        assert!(forecast.describe().contains(&told));
     }
 
     #[test]

@@ -30,6 +30,8 @@ fn dry_run_predicts_the_build() {
     let told = dry(&user, &["--force"]).assert_exit_code(0);
     assert_eq!(said(&told, "Nix fetches"), "nothing");
     assert_eq!(said(&told, "Nix builds"), "1 derivation, under emulation");
+    let memory = said(&told, "evaluation");
+    assert!(memory.ends_with(" of memory"), "{memory}");
     let changed = said(&told, "changed");
     assert!(changed.starts_with("nothing but what an evaluation needs"));
     assert!(!told.stderr.contains("Emulation: done"), "{}", told.stderr);
@@ -49,6 +51,8 @@ fn dry_run_predicts_the_build() {
 
     let told = dry(&user, &["--force"]).assert_exit_code(0);
     assert_eq!(said(&told, "Nix builds"), "nothing: the store has it");
+    let evaluated = |line: &str| line.starts_with("evaluation");
+    assert!(!told.stdout.lines().any(evaluated), "it is remembered");
     runs.assert_nothing_left();
 }
 

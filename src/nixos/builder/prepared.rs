@@ -164,19 +164,24 @@ impl PreparedBuilder {
     pub async fn forecast(self, cancel: &Cancel, events: &Events) -> Result<Forecast, Failure> {
         let collector = Collector::default();
         let events = collector.intercept(events);
-        collector.finish(&self.output(cancel, &events).await?)
+        let followed = self.finished(cancel, &events).await?;
+        let forecast = collector.finish(&followed.out)?;
+        Ok(Forecast {
+            evaluator_memory: followed.evaluator_memory,
+            ..forecast
+        })
     }
 
     /// Completes or updates the flake's lock (`Phase::Evaluate`); the text of the new one, `None` if nothing has changed. When
     /// the future is dropped the heartbeats stop, and the builder ends by itself.
     pub async fn lock(self, cancel: &Cancel, events: &Events) -> Result<Option<String>, Failure> {
         // Very long lines arrive in pieces.
-        let text = self.output(cancel, events).await?.concat();
+        let text = self.finished(cancel, events).await?.out.concat();
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// The lines of standard output of a builder that succeeded; a failure if some may be missing.
-    async fn output(self, cancel: &Cancel, events: &Events) -> Result<Vec<String>, Failure> {
+    /// What a builder that succeeded said; a failure if lines of its standard output may be missing.
+    async fn finished(self, cancel: &Cancel, events: &Events) -> Result<Followed, Failure> {
         let container = self.container;
         let run = container.run_logged(self.heartbeat, cancel, events);
         let (followed, findings) = Box::pin(run).await?;
@@ -185,7 +190,7 @@ impl PreparedBuilder {
         }
         match followed.incomplete {
             Some(cut) => Err(container.with_log(cut.into())),
-            None => Ok(followed.out),
+            None => Ok(followed),
         }
     }
 
