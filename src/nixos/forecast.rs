@@ -176,7 +176,12 @@ mod tests {
     #[test]
     fn memory_of_an_evaluation_is_told_if_there_was_one() {
         let mut forecast = Forecast::default();
-        let has = |forecast: &Forecast| forecast.describe().iter().any(|line| line.0 == "evaluation");
+        let has = |forecast: &Forecast| {
+            forecast
+                .describe()
+                .iter()
+                .any(|line| line.0 == "evaluation")
+        };
         assert!(!has(&forecast));
         forecast.evaluator_memory = Some(812_345_678);
         let told = ("evaluation", "812 MB of memory".to_owned());

@@ -372,3 +372,38 @@ fn a_format_is_checked_with_its_own_modules() {
     disk.assert_stderr_contains(&["fileSystems", "conflicting definition values"]);
     runs.assert_nothing_left();
 }
+
+#[test]
+fn logins_that_cannot_be_are_found() {
+    if !engine_available() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let told = |more: &str| {
+        let version = "system.stateVersion = \"26.05\"; services.openssh.enable = true;";
+        let text = format!("{{ {IMAGE}\n  {version}\n  {more}\n}}\n");
+        check(&user, "pi.nix", &text)
+    };
+    let keys = format!("openssh.authorizedKeys.keys = [ \"{public}\" ];");
+    let git = format!(
+        "users.users.git = {{ isSystemUser = true; group = \"users\"; shell = \"/run/current-system/sw/bin/nologin\"; {keys} }};"
+    );
+    assert_eq!(ids(&told(&git)), ["refusing-shell"]);
+    let root = format!("users.users.root.{keys}");
+    assert_eq!(ids(&told(&format!("{git} {root}"))), [""; 0]);
+
+    let checked = told(&format!(
+        "{root} services.openssh.extraConfig = \"Match User ann\\n  AllowUsers ann\"; services.openssh.settings.AuthenticationMethods = \"publickey\";"
+    ));
+    assert_eq!(ids(&checked), ["ssh-unread"]);
+    let all = "authenticationmethods, match, allowusers";
+    assert!(checked.stdout.contains(all), "{}", checked.stdout);
+
+    // A person's account without `isNormalUser` is not a system user either.
+    let ann = format!("{root} users.users.ann.initialPassword = \"x\";");
+    let checked = told(&ann).assert_exit_code(6);
+    assert_eq!(ids(&checked), ["assertion", "stored-password"]);
+    let line = "users.users.ann.isNormalUser = true;";
+    assert!(checked.stdout.contains(line), "{}", checked.stdout);
+}

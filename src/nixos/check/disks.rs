@@ -22,7 +22,7 @@ const NUMBERED: [&str; 3] = ["/dev/sd", "/dev/nvme", "/dev/vd"];
 /// The directory of the names that udev takes from file systems and partitions.
 const BY_NAME: &str = "/dev/disk/by-";
 
-pub(super) const RULES: [Rule; 7] = [
+pub(super) const RULES: [Rule; 8] = [
     Rule {
         id: "no-root",
         severity: Severity::Trap,
@@ -60,6 +60,18 @@ pub(super) const RULES: [Rule; 7] = [
         },
         why: "the kernel names disks in the order in which it finds them: from another slot or beside another disk the machine may not boot",
         add: &["fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/{root label}\";"],
+    },
+    Rule {
+        id: "other-store",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let disk = other_store(facts)?;
+            let device = disk.device.as_deref().unwrap_or_default();
+            Some(format!("fileSystems.\"{}\" ({device})", disk.path))
+        },
+        why: "it hides the Nix store of the image, which has all programs, so the first stage of the boot finds no system: copy the store to that disk \
+              on the running machine first, and add this then",
+        add: &[],
     },
     Rule {
         id: "needed-disk",
@@ -214,6 +226,17 @@ fn needed_disks(facts: &ConfigFacts) -> impl Iterator<Item = &FileSystemFacts> {
     needed.filter(move |disk| disk.device.as_deref().is_some_and(&is_other))
 }
 
+/// The file system on another disk than the card that is mounted over the Nix store.
+fn other_store(facts: &ConfigFacts) -> Option<&FileSystemFacts> {
+    let card = Card::of(facts)?;
+    let is_store = |disk: &&FileSystemFacts| ["/nix", "/nix/store"].contains(&disk.path.as_str());
+    let mut stores = facts.file_systems.iter().filter(is_store);
+    stores.find(|disk| {
+        let device = path_of(disk.device.as_deref().unwrap_or_default());
+        device.starts_with("/dev/") && !card.has(&device)
+    })
+}
+
 /// Where the first of [`needed_disks`] is mounted.
 pub(super) fn needed_disk(facts: &ConfigFacts) -> Option<&str> {
     needed_disks(facts).next().map(|disk| disk.path.as_str())
@@ -273,6 +296,24 @@ mod tests {
             "fileSystems.\"/\".device = \"/dev/disk/by-label/NIXOS_SD\""
         );
         assert_eq!(lines, [line]);
+    }
+
+    #[test]
+    fn nothing_is_mounted_over_the_store_of_the_image() {
+        let at = |path: &str, device: &str| {
+            let disk = json!([{ "path": path, "device": device, "is_needed": false }]);
+            found(&[("/file_systems", disk)])
+        };
+        for (path, device) in [("/nix", "/dev/sda1"), ("/nix/store", "LABEL=ssd")] {
+            assert_eq!(at(path, device), ["other-store"], "{path} {device}");
+        }
+        for (path, device) in [
+            ("/nix", "LABEL=NIXOS_SD"),
+            ("/nix", "/persist/nix"),
+            ("/nix/var", "/dev/sda1"),
+        ] {
+            assert_eq!(at(path, device), [""; 0], "{path} {device}");
+        }
     }
 
     #[test]

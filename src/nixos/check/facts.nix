@@ -43,6 +43,10 @@ let
   # NixOS itself writes its options for that to `extraConfig`, among lines of the user.
   ofNixos = [ "AuthorizedKeysFile ${toString (ssh.authorizedKeysFiles or [ ])}" "AuthorizedKeysCommand ${toString (ssh.authorizedKeysCommand or "")}" ];
   isSourceOfKeys = line: builtins.stringLength line < 1000 && !elem line ofNixos && builtins.match "[[:space:]]*(AuthorizedKeysCommand|AuthorizedKeysFile|TrustedUserCAKeys)[[:space:]=].*" line != null;
+  linesOf = text: filter builtins.isString (builtins.split "\n" text);
+  # Keywords, in any case, that decide who logs in and how (`sshd_config(5)`).
+  loginKeywords = "allowgroups|allowusers|authenticationmethods|denygroups|denyusers|kbdinteractiveauthentication|match|passwordauthentication|permitrootlogin|pubkeyauthentication|usepam";
+  loginKeyword = line: if builtins.stringLength line < 1000 then builtins.match "[[:space:]]*(${loginKeywords})[[:space:]=].*" (evaluation.pkgs.lib.toLower line) else null;
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
   hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
@@ -79,19 +83,30 @@ let
     inherit (user) name;
     keys = if readsKeys then map toString (user.openssh.authorizedKeys.keys or [ ]) else [ ];
     key_files = if readsKeys then map toString (user.openssh.authorizedKeys.keyFiles or [ ]) else [ ];
-    # A path that is not written out is that of a package.
-    shell = if builtins.isString (user.shell or null) && !builtins.hasContext user.shell then user.shell else null;
+    shell = shellOf (user.shell or null);
     password = secret user;
     invalid_hash = invalidHash user;
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
   };
+  # Programs that end every login, which system users have by default. Another path that is not written out is that of a package.
+  shellOf =
+    shell:
+    let
+      path = builtins.unsafeDiscardStringContext (if builtins.isString shell then shell else shell.shellPath or "");
+    in
+    if builtins.match ".*/(nologin|false)" path != null then
+      baseNameOf path
+    else if builtins.isString shell && !builtins.hasContext shell then
+      shell
+    else
+      null;
   groupsOf = name: map (group: group.name or null) (filter (group: elem name (group.members or [ ])) (list (config.users.groups or { })));
   groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
-  # Root, normal users and users with an SSH key: NixOS has dozens of system users besides.
-  isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || user.openssh.authorizedKeys.keys or [ ] != [ ]);
+  # Root, normal users, and users with a password or an SSH key: NixOS has dozens of system users besides.
+  isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || secret user != "none" || user.openssh.authorizedKeys.keys or [ ] != [ ]);
 
   # sudo, which is on by default, and its rewrite in Rust, which has the same options.
   sudos = filter (sudo: sudo.enable) [ ({ enable = true; } // security.sudo or { }) ({ enable = false; } // security.sudo-rs or { }) ];
@@ -185,7 +200,10 @@ let
         any (file: !elem file ownKeyFiles) (ssh.authorizedKeysFiles or [ ])
         || !elem (ssh.authorizedKeysCommand or null) [ null "" "none" ]
         || any (name: sshSettings.${name} or null != null) [ "AuthorizedKeysCommand" "AuthorizedKeysFile" "TrustedUserCAKeys" ]
-        || any isSourceOfKeys (filter builtins.isString (builtins.split "\n" (ssh.extraConfig or "")));
+        || any isSourceOfKeys (linesOf (ssh.extraConfig or ""));
+      unread =
+        (if sshSettings.AuthenticationMethods or null != null then [ "authenticationmethods" ] else [ ])
+        ++ builtins.concatMap (line: (found: if found == null then [ ] else found) (loginKeyword line)) (linesOf (ssh.extraConfig or ""));
     };
     firewall = {
       enable = wall.enable or false;
@@ -194,6 +212,7 @@ let
       trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
     };
     network = {
+      dhcp_option = if networking.useDHCP or true then "dhcpcd.enable" else "useDHCP";
       dhcp = (networking.useDHCP or true) && ((networking.dhcpcd or { }).enable or true || networking.useNetworkd or false);
       interfaces = any addressed interfaces;
       interface_dhcp = any usesDhcp interfaces;

@@ -96,7 +96,7 @@ pub struct UserFacts {
     pub invalid_hash: Option<String>,
     /// Whether the password is set in plain text.
     pub open_password: bool,
-    /// The path of the shell, unless a package has it.
+    /// The path of the shell, unless a package has it; `nologin` or `false` for a program that ends every login.
     pub shell: Option<String>,
     /// The user's groups.
     pub groups: Vec<String>,
@@ -158,6 +158,8 @@ pub struct SshFacts {
     pub addresses: Vec<String>,
     /// Whether users may have keys that the configuration does not name: from other files, a program or a certificate authority.
     pub other_keys: bool,
+    /// Keywords that decide who logs in and are not among these facts, in lower case.
+    pub unread: Vec<String>,
 }
 
 /// The firewall.
@@ -175,6 +177,8 @@ pub struct FirewallFacts {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct NetworkFacts {
+    /// The option of `networking` that turns DHCP on, if it is off.
+    pub dhcp_option: String,
     /// Every interface uses DHCP.
     pub dhcp: bool,
     /// A configured interface uses DHCP or has an address.

@@ -13,7 +13,7 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 18] = [
+pub(super) const RULES: [Rule; 20] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
@@ -89,6 +89,19 @@ pub(super) const RULES: [Rule; 18] = [
         add: &["users.users.{with shell}.shell = pkgs.{shell};"],
     },
     Rule {
+        id: "refusing-shell",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let (name, shell) = shut_out_by_shell(facts)?;
+            Some(format!("the shell of users.users.{name} is {shell}"))
+        },
+        why: "that program ends every login, and no other user has a key or a password; it is the shell of users with isSystemUser, \
+              where isNormalUser is meant for people",
+        add: &[
+            "users.users.{refused}.shell = pkgs.bashInteractive; # or isNormalUser in place of isSystemUser",
+        ],
+    },
+    Rule {
         id: "ssh-off",
         severity: Severity::Trap,
         is: |facts, _| (!facts.ssh.enable).then(|| "services.openssh.enable = false".into()),
@@ -112,6 +125,17 @@ pub(super) const RULES: [Rule; 18] = [
         },
         why: "the SSH server runs and refuses every user",
         add: &["{admit}"],
+    },
+    Rule {
+        id: "ssh-unread",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let unread = facts.ssh.unread.join(", ");
+            let is_told = facts.ssh.enable && !unread.is_empty();
+            is_told.then(|| format!("services.openssh has settings for {unread}"))
+        },
+        why: "that decides who logs in (sshd_config(5)), and the findings here do not consider it",
+        add: &[],
     },
     Rule {
         id: "ssh-local",
@@ -243,6 +267,15 @@ pub(super) const RULES: [Rule; 18] = [
 pub(super) fn without_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
     let mut users = facts.users.iter().filter(|user| user.has_secret());
     users.find_map(|user| Some((user.name.as_str(), user.missing_shell()?)))
+}
+
+/// The first user with a key or a password, and their shell, if every such user has one that ends the login.
+pub(super) fn shut_out_by_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
+    let mut users = facts.users.iter().filter(|user| user.has_secret());
+    let first = users.clone().next()?;
+    let shell = first.refusing_shell()?;
+    let all = users.all(|user| user.refusing_shell().is_some());
+    (all && !facts.ssh.other_keys && facts.autologin.is_none()).then_some((&first.name, shell))
 }
 
 /// The package of the shell that is meant by one that does not exist.

@@ -7,18 +7,22 @@ use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::host_name;
 
-pub(super) const RULES: [Rule; 9] = [
+pub(super) const RULES: [Rule; 10] = [
     Rule {
         id: "no-network",
         severity: Severity::Trap,
         is: |facts, _| {
             let net = &facts.network;
             let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
-            (!any && !facts.container)
-                .then(|| "networking.useDHCP or networking.dhcpcd.enable is false, and no interface has an address".into())
+            (!any && !facts.container).then(|| {
+                format!(
+                    "networking.{} is false, and no interface has an address",
+                    net.dhcp_option
+                )
+            })
         },
         why: "the machine is not in any network",
-        add: &["networking.useDHCP = true;"],
+        add: &["networking.{dhcp} = true;"],
     },
     Rule {
         id: "no-gateway",
@@ -55,6 +59,18 @@ pub(super) const RULES: [Rule; 9] = [
                 .then(|| format!("networking.defaultGateway = \"{gateway}\""))
         },
         why: "the machine has no address in the network of that gateway, so it reaches its own network only",
+        add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
+    },
+    Rule {
+        id: "own-gateway",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let gateway = facts.network.gateway_address.as_deref()?;
+            let is_own = |address: &String| address.split('/').next() == Some(gateway);
+            let is_set = facts.network.addresses.iter().any(is_own);
+            is_set.then(|| format!("networking.defaultGateway = \"{gateway}\""))
+        },
+        why: "that is an address of the machine itself, so it reaches its own network only",
         add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
     },
     Rule {
@@ -271,6 +287,7 @@ mod tests {
         ] {
             assert_eq!(with(address, gateway), [""; 0], "{address} {gateway}");
         }
+        assert_eq!(with("192.168.1.5/24", "192.168.1.5"), ["own-gateway"]);
         for gateway in ["192.168.2.1", "192.168.0.1", "router", "192.168.1.256"] {
             assert_eq!(
                 with("192.168.1.5/24", gateway),

@@ -57,6 +57,11 @@ impl Placeholders {
                 attribute(login::without_shell(facts).map_or("NAME", |(name, _)| name)),
             ),
             (
+                "{refused}",
+                attribute(login::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
+            ),
+            ("{dhcp}", facts.network.dhcp_option.clone()),
+            (
                 "{interface}",
                 attribute(network::fixed_interface(facts).unwrap_or("eth0")),
             ),

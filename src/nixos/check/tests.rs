@@ -24,11 +24,11 @@ fn good() -> Value {
         "ssh": {
             "enable": true, "ports": [22], "root": "prohibit-password", "passwords": false,
             "keyboard": false, "keys": null, "allowed": null, "denied": null,
-            "allowed_groups": null, "denied_groups": null, "addresses": [], "other_keys": false,
+            "allowed_groups": null, "denied_groups": null, "addresses": [], "other_keys": false, "unread": [],
         },
         "firewall": { "enable": true, "admitted": [22], "trusts": false },
         "network": {
-            "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+            "dhcp_option": "useDHCP", "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
         },
@@ -134,6 +134,7 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
             "open-passphrase",
             &[("/network/open_passphrases", json!(["Home"]))],
         ),
+        ("ssh-unread", &[("/ssh/unread", json!(["match"]))]),
     ]);
     // The root file system of another disk, or of memory, has the type that it has.
     for device in [

@@ -5,7 +5,7 @@ use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{Finding, Severity, board, disks, login, network};
 use crate::common::board::Board;
-use crate::common::{locale, time_zone};
+use crate::common::{attribute_path, locale, time_zone};
 
 const RULES: [Rule; 8] = [
     Rule {
@@ -161,8 +161,52 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             add: Vec::new(),
         }
     };
-    let failed = finding("assertion", Severity::Trap, "NixOS refuses to build that");
+    let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");
+    let failed = move |text: &String| Finding {
+        add: without_kind(facts, text)
+            .map(is_normal)
+            .into_iter()
+            .collect(),
+        ..refused(text)
+    };
     let warned = finding("warning", Severity::Note, "NixOS warns of it");
-    let failed = facts.assertions.iter().map(failed);
+    let is_same = |text: &&String| {
+        let name = unset_group(text);
+        let mut others = facts.assertions.iter();
+        name.is_some_and(|name| others.any(|other| without_kind(facts, other) == Some(name)))
+    };
+    let failed = facts
+        .assertions
+        .iter()
+        .filter(move |text| !is_same(text))
+        .map(failed);
     failed.chain(facts.warnings.iter().map(warned))
+}
+
+/// The user of whom the assertion `text` says that neither `isNormalUser` nor `isSystemUser` is set. It says the same of one with both,
+/// but then the user has a group.
+fn without_kind<'a>(facts: &ConfigFacts, text: &'a str) -> Option<&'a str> {
+    let start = "Exactly one of users.users.";
+    let (name, _) = text
+        .trim()
+        .strip_prefix(start)?
+        .split_once(".isSystemUser ")?;
+    let mut others = facts.assertions.iter();
+    others
+        .any(|other| unset_group(other) == Some(name))
+        .then_some(name)
+}
+
+/// The user of whom the assertion `text` says that no group is set, which `isNormalUser` sets.
+fn unset_group(text: &str) -> Option<&str> {
+    let (name, _) = text
+        .trim()
+        .strip_prefix("users.users.")?
+        .split_once(".group is unset")?;
+    Some(name)
+}
+
+fn is_normal(name: &str) -> String {
+    let name = attribute_path::text(&[name.to_owned()]);
+    format!("users.users.{name}.isNormalUser = true;")
 }

@@ -24,6 +24,17 @@ impl UserFacts {
         self.has_key() || self.has_password()
     }
 
+    /// The shell, if it ends every login.
+    pub(super) fn refusing_shell(&self) -> Option<&str> {
+        let shell = self.shell.as_deref()?;
+        ["nologin", "false"].contains(&shell).then_some(shell)
+    }
+
+    /// Whether the shell is a program that NixOS has, and lets the user in.
+    fn has_shell(&self) -> bool {
+        self.missing_shell().is_none() && self.refusing_shell().is_none()
+    }
+
     /// The shell, if NixOS has no such program.
     pub(super) fn missing_shell(&self) -> Option<&str> {
         // All that NixOS has in these directories.
@@ -54,13 +65,15 @@ pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     if firewall_is_shut(facts) || serves_itself_only(&facts.ssh) {
         return Vec::new();
     }
-    let has_shell = |name: &str| {
-        let mut users = facts.users.iter();
-        users.any(|user| user.name == name && user.missing_shell().is_none())
-    };
     let mut users = who_gets_in(facts);
-    users.retain(|(name, _)| has_shell(name));
+    users.retain(|(name, _)| has_shell(facts, name));
     users
+}
+
+/// Whether the user `name` has a shell.
+fn has_shell(facts: &ConfigFacts, name: &str) -> bool {
+    let mut users = facts.users.iter();
+    users.any(|user| user.name == name && user.has_shell())
 }
 
 /// Whether the firewall keeps every connection from the SSH server.
@@ -159,6 +172,7 @@ fn refused_name(ssh: &SshFacts, user: &UserFacts) -> Result<(), Obstacle> {
 /// The users whom the SSH server lets in, and the one who is logged in at the console.
 pub(super) fn inside(facts: &ConfigFacts) -> Vec<&str> {
     let users = who_gets_in(facts).into_iter().map(|(name, _)| name);
+    let users = users.filter(|name| has_shell(facts, name));
     let at_console = facts.autologin.as_deref();
     let mut users: Vec<&str> = users.collect();
     users.extend(at_console.filter(|name| !users.contains(name)));

@@ -261,3 +261,50 @@ fn a_shell_that_does_not_exist_names_its_package() {
         assert_eq!(with_shell(path), [""; 0], "{path}");
     }
 }
+
+#[test]
+fn a_user_who_is_neither_normal_nor_the_systems_is_one_finding() {
+    let told = |messages: &[&str]| {
+        let facts = with(&[("/assertions", json!(messages))]);
+        let found = findings(&facts, "aarch64-linux", None).into_iter();
+        found.map(|f| (f.id, f.add)).collect::<Vec<_>>()
+    };
+    let kind = "\n  Exactly one of users.users.ann.isSystemUser and users.users.ann.isNormalUser must be set.\n";
+    let group =
+        "users.users.ann.group is unset. This used to default to nogroup, but this is unsafe.";
+    let line = "users.users.ann.isNormalUser = true;".to_owned();
+    assert_eq!(told(&[kind, group]), [("assertion", vec![line])]);
+    // Both are set, or a group is.
+    assert_eq!(told(&[kind]), [("assertion", vec![])]);
+    assert_eq!(told(&[group]), [("assertion", vec![])]);
+    let other = group.replace("ann", "bob");
+    assert_eq!(told(&[kind, &other]).len(), 2);
+}
+
+#[test]
+fn a_shell_that_ends_every_login_locks_out_its_user() {
+    let mut git = user("git", &[KEY], "none");
+    git["shell"] = json!("nologin");
+    let root = |keys: &[&str]| user("root", keys, "none");
+    let users = |root: Value| ("/users", json!([root, git]));
+    let found_in = findings(&with(&[users(root(&[]))]), "aarch64-linux", None);
+    let [finding] = found_in.as_slice() else {
+        panic!("{found_in:?}");
+    };
+    assert_eq!(finding.id, "refusing-shell");
+    assert!(
+        finding
+            .add
+            .concat()
+            .starts_with("users.users.git.shell = pkgs.")
+    );
+    assert_eq!(who_logs_in(&with(&[users(root(&[]))])), []);
+    // It is meant for tunnels, or somebody else logs in.
+    let others = [
+        (users(root(&[KEY])), ("/host_name", json!("pi"))),
+        (users(root(&[])), ("/ssh/other_keys", json!(true))),
+    ];
+    for (changes, more) in others {
+        assert!(!found(&[changes, more]).contains(&"refusing-shell"));
+    }
+}

@@ -57,7 +57,8 @@ let
     numbered "uid" 1000 (lib.filter (u: !u.isSystemUser) (lib.attrValues cfg.users)) ++ numbered "uid" 400 (lib.filter (u: u.isSystemUser) (lib.attrValues cfg.users))
   );
   groups = lib.sort (a: b: a.gid < b.gid) (numbered "gid" 400 (lib.attrValues cfg.groups));
-  gidOf = name: (lib.findFirst (g: g.name == name) (throw "The group `${name}' is not defined: add users.groups.${name} = { };") groups).gid;
+  # Without a group an assertion fails.
+  gidOf = name: if name == "" then 65534 else (lib.findFirst (g: g.name == name) (throw "The group `${name}' is not defined: add users.groups.${name} = { };") groups).gid;
 
   passwdLine = u: "${u.name}:x:${toString u.uid}:${toString (gidOf u.group)}:${u.description}:${u.home}:${if u.isSystemUser && u.shell == null && !u.useDefaultShell then "/bin/nologin" else "/bin/bash"}\n";
   groupLine = g: "${g.name}:x:${toString g.gid}:${lib.concatStringsSep "," (lib.unique (g.members ++ map (u: u.name) (lib.filter (u: lib.elem g.name u.extraGroups) users)))}\n";
