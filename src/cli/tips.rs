@@ -51,13 +51,14 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
     let similar = text(error, ContextKind::SuggestedArg);
     let known = tip_for_flag_in_front(command, &flag, words)
-        .or_else(|| tip_for_other_name(command, &flag, words));
+        .or_else(|| tip_for_other_name(command, &flag, words))
+        .or_else(|| tip_for_misplaced_word(command, &flag, words));
     if let Some(tip) = known {
         set_tip(error, tip);
         error.remove(ContextKind::SuggestedArg);
     } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
         error.remove(ContextKind::SuggestedArg);
-        if let Some(tip) = tip_for_misplaced_word(command, &flag, words) {
+        if let Some(tip) = tip_for_flag_of_others(command, &flag) {
             set_tip(error, tip);
         }
     } else {
@@ -172,6 +173,9 @@ fn set_tips(error: &mut clap::Error, tips: Vec<String>) {
 /// The tips for the command `name` that does not exist, or is none of the command in front of it, such as `publish`. clap proposes
 /// any that looks similar, also one that removes data.
 fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<String> {
+    if words.first().is_some_and(|word| word == "help") && command.find_subcommand(name).is_some() {
+        return vec![format!("`{} help {name}` describes it", command.get_name())];
+    }
     let before = words.iter().take_while(|word| *word != name);
     let mut named = before.map(|word| command.find_subcommand(word));
     // `help NAME` names the commands of sdbuild.
@@ -189,8 +193,9 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     }
     let subcommands = outer.unwrap_or(command).get_subcommands();
     let visible = subcommands.filter(|sub| !sub.is_hide_set());
-    let similar = nearest(name, visible.map(Command::get_name));
-    let tip = match (similar.filter(|similar| is_slip(name, similar)), outer) {
+    let lower = name.to_lowercase();
+    let similar = nearest(&lower, visible.map(Command::get_name));
+    let tip = match (similar.filter(|similar| is_slip(&lower, similar)), outer) {
         (Some(similar), _) => format!("a similar subcommand exists: '{similar}'"),
         (None, Some(outer)) => {
             let outer = outer.get_name();
@@ -272,20 +277,29 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
         ("flash", word) if DD_ARGUMENTS.iter().any(|name| word.starts_with(name)) => {
             Some("those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX".to_owned())
         }
+        ("flash", "--list" | "-l") => Some("`sdbuild flash` alone lists the cards".to_owned()),
+        ("boot", word) if !word.starts_with('-') && !image_name::is_image(word) => {
+            Some(format!("--run runs a command on the machine: sdbuild boot IMAGE --run '{word} …'"))
+        }
+        ("init", "--password" | "--passwd" | "--user-password") => Some(
+            "no password is written into a configuration, where others can read it: --user has your SSH key".to_owned(),
+        ),
         ("init", "--format") => Some(
             "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),
         ),
         ("build" | "check", "--memory" | "--memory-mib") => {
             Some("the setting memory-mib is only in sdbuild.toml".to_owned())
         }
-        // Another command does something else by the same word.
-        (_, "--all" | "--force") => None,
-        _ => tip_for_flag_of_others(command, word),
+        _ => None,
     }
 }
 
 /// The tip for a `flag` that only other commands take.
 fn tip_for_flag_of_others(command: &Command, flag: &str) -> Option<String> {
+    // Another command does something else by the same word.
+    if ["--all", "--force"].contains(&flag) {
+        return None;
+    }
     // `settings` has the flags of `build`, to show what they set.
     let is_other = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "settings";
     let others = command.get_subcommands().filter(is_other);

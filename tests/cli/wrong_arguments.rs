@@ -95,6 +95,43 @@ fn empty_commands_and_users_with_a_host_are_refused() {
 }
 
 #[test]
+fn words_that_are_expected_lead_to_what_there_is() {
+    for (words, tip) in [
+        (
+            &["build", "--progress", "plain"][..],
+            "lines instead of a bar appear where the output is no terminal",
+        ),
+        (
+            &["build", "--pull"],
+            "sdbuild makes its container images itself",
+        ),
+        (
+            &["help", "flash", "build"],
+            "`sdbuild help build` describes it",
+        ),
+        (&["logs"], "`sdbuild status`: Show what"),
+        (&["CHECK"], "a similar subcommand exists: 'check'"),
+        (&["clean", "-f"], "did you mean --yes?"),
+        (&["clean", "-a"], "did you mean --all?"),
+        (
+            &["flash", "--list"],
+            "`sdbuild flash` alone lists the cards",
+        ),
+        (
+            &["boot", "pi.img", "uname", "-a"],
+            "--run runs a command on the machine: sdbuild boot IMAGE --run 'uname …'",
+        ),
+        (
+            &["init", "--password", "x"],
+            "no password is written into a configuration",
+        ),
+    ] {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
+}
+
+#[test]
 fn flags_that_other_programs_have_are_explained() {
     for (words, tip) in [
         (&["build", "-t", "pi"][..], "the image is named after"),

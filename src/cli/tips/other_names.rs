@@ -1,13 +1,13 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 15] = [
+const COMMANDS: [(&[&str], &[&str]); 16] = [
     (&["burn", "dd", "write"], &["flash"]),
     (&["qemu", "run", "ssh", "start", "vm"], &["boot"]),
     (&["test"], &["check", "try", "boot"]),
     (&["develop", "exec"], &["shell"]),
     (&["install"], &["flash"]),
-    (&["create", "new", "setup"], &["init"]),
+    (&["create", "generate", "new", "setup"], &["init"]),
     (&["image", "make", "rebuild"], &["build"]),
     (&["eval", "lint", "validate"], &["check"]),
     (&["verify"], &["check", "inspect"]),
@@ -15,6 +15,7 @@ const COMMANDS: [(&[&str], &[&str]); 15] = [
         &["list", "ls", "ps", "df"],
         &["status", "boards", "formats", "flash"],
     ),
+    (&["images", "log", "logs"], &["status"]),
     (&["info", "show"], &["inspect"]),
     (
         &[
@@ -35,11 +36,12 @@ const COMMANDS: [(&[&str], &[&str]); 15] = [
 ];
 
 /// Flags, without their dashes, with the long ones of sdbuild.
-const FLAGS: [(&[&str], &str); 13] = [
+const FLAGS: [(&[&str], &str); 15] = [
     (
         &["dest", "out", "out-dir", "out-link", "outdir", "output-dir"],
         "output",
     ),
+    (&["a"], "all"),
     (&["arch", "platform"], "system"),
     (&["channel", "nixos", "nixos-version", "release"], "nixpkgs"),
     (&["host-name", "name"], "hostname"),
@@ -55,10 +57,11 @@ const FLAGS: [(&[&str], &str); 13] = [
     (&["n"], "dry-run"),
     (&["p", "publish"], "port"),
     (&["ssh"], "until-ssh"),
+    (&["assume-yes", "f", "force", "y"], "yes"),
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.
-const WITHOUT_COUNTERPART: [(&[&str], &str); 6] = [
+const WITHOUT_COUNTERPART: [(&[&str], &str); 8] = [
     (
         &["t", "tag"],
         "the image is named after networking.hostName; --output is the directory to write it to",
@@ -78,6 +81,14 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 6] = [
     (
         &["impure"],
         "a flake sees only its own files and its inputs: --override-input gives another directory, --set a value",
+    ),
+    (
+        &["progress", "log-format"],
+        "lines instead of a bar appear where the output is no terminal; --json-events writes one JSON object per event",
+    ),
+    (
+        &["pull"],
+        "sdbuild makes its container images itself, of packages with fixed hashes, and keeps them",
     ),
     (
         &["rm", "no-link"],
