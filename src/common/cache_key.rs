@@ -5,7 +5,7 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 
 use super::failure::{Failure, OrFail as _};
 use super::hash::Sha256Hash;
@@ -75,6 +75,36 @@ impl CacheKey {
     }
 }
 
+/// Why a text is not the public key of a binary cache. The message begins with a verb and does not repeat the text, which may be a
+/// secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PublicKeyError {
+    /// It is a secret key.
+    #[error("is a secret key, with which anybody can sign what this machine trusts")]
+    IsSecret,
+    /// It is an address.
+    #[error("is an address")]
+    IsAddress,
+    /// It has no name, or not the bytes of a key.
+    #[error("is not `NAME:KEY` with the 44 characters of a key")]
+    Malformed,
+}
+
+/// Checks that `text` is the public key of a binary cache: `NAME:` and 32 bytes in base64.
+pub fn check_public(text: &str) -> Result<(), PublicKeyError> {
+    if text.contains("://") {
+        return Err(PublicKeyError::IsAddress);
+    }
+    let (name, key) = text.split_once(':').ok_or(PublicKeyError::Malformed)?;
+    // Nix reads keys without the padding too.
+    let bytes = BASE64_STANDARD_NO_PAD.decode(key.trim_end_matches('='));
+    match bytes.map(|bytes| bytes.len()) {
+        Ok(HALF) if !name.is_empty() => Ok(()),
+        Ok(length) if length == 2 * HALF => Err(PublicKeyError::IsSecret),
+        Ok(_) | Err(_) => Err(PublicKeyError::Malformed),
+    }
+}
+
 impl fmt::Debug for CacheKey {
     /// Without the secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,6 +115,31 @@ impl fmt::Debug for CacheKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_key_has_a_name_and_32_bytes() {
+        let key = CacheKey::generate().unwrap();
+        let public = key.public();
+        assert_eq!(check_public(&public), Ok(()));
+        assert_eq!(check_public(public.trim_end_matches('=')), Ok(()));
+        let secret = Err(PublicKeyError::IsSecret);
+        assert_eq!(check_public(&key.secret()), secret);
+        let address = Err(PublicKeyError::IsAddress);
+        assert_eq!(check_public("https://c.example"), address);
+        let (_, bytes) = public.split_once(':').unwrap();
+        let quoted = format!("\"{public}\"");
+        for text in [
+            "",
+            "x-1",
+            "x-1:abc",
+            "x-1:",
+            bytes,
+            &format!(":{bytes}"),
+            &quoted,
+        ] {
+            assert_eq!(check_public(text), Err(PublicKeyError::Malformed), "{text}");
+        }
+    }
 
     #[test]
     fn a_key_is_read_as_it_was_written() {

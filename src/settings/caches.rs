@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::cache_address;
 use super::resolver::Resolver;
 use super::value::WordList;
 use super::{CACHE, CACHE_KEY, each_once};
+use crate::common::cache_key::{PublicKeyError, check_public};
 use crate::common::failure::Failure;
-use crate::common::http_url;
 
 /// Binary caches, the keys that sign them, and what else it takes to use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,28 +55,34 @@ impl Caches {
                 o.netrc_file.clone()
             })?,
         };
-        caches
-            .substituters
-            .iter()
-            .try_for_each(|url| check_address(url))?;
+        for address in &caches.substituters {
+            cache_address::check(address)?;
+        }
+        for key in &caches.trusted_public_keys {
+            check_key(key)?;
+        }
         Ok(caches)
     }
 }
 
-/// Refuses what is no address of a cache, of which Nix only warns, and the address of one with a user name, password or token, which would be in messages, in the log, and in the
-/// builder's environment. Does not repeat the address.
-fn check_address(address: &str) -> Result<(), Failure> {
-    let is_host = address.contains('.') && !address.contains(['/', ':']);
-    if is_host {
-        return Err(
-            Failure::usage(format!("`{address}` is not the address of a binary cache"))
-                .hint(format!("write https://{address}")),
-        );
-    }
-    http_url::secret_in(address).map_or(Ok(()), |secret| {
-        Err(Failure::usage(format!("the address of a binary cache {secret}"))
-        .hint("write a login into a file, `machine HOST login NAME password PASSWORD`, and give --netrc-file FILE"))
-    })
+/// Refuses what is no public key, which Nix does when it needs one. Does not repeat it.
+fn check_key(key: &str) -> Result<(), Failure> {
+    let Err(error) = check_public(key) else {
+        return Ok(());
+    };
+    let hint = match error {
+        PublicKeyError::IsSecret => {
+            "give its public half: `sdbuild cache key` prints that of sdbuild's own, and `nix key convert-secret-to-public` that of another one"
+        }
+        PublicKeyError::IsAddress => {
+            "give the address in --extra-substituters, and the key of that cache here"
+        }
+        PublicKeyError::Malformed => {
+            "the page of a cache names its key, as cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=; several are separated by spaces"
+        }
+    };
+    let text = format!("a trusted public key of a binary cache {error}");
+    Err(Failure::usage(text).hint(hint))
 }
 
 #[cfg(test)]
@@ -85,6 +92,11 @@ mod tests {
 
     fn words(text: &str) -> WordList {
         text.parse().unwrap()
+    }
+
+    fn key(name: &str) -> String {
+        let (_, bytes) = CACHE_KEY.split_once(':').unwrap();
+        format!("{name}-1:{bytes}")
     }
 
     fn resolve(options: Options) -> Result<Caches, Failure> {
@@ -99,20 +111,20 @@ mod tests {
         assert_eq!(usual.trusted_public_keys, [CACHE_KEY]);
         let more = resolve(Options {
             extra_substituters: Some(words(&format!("https://a.example {CACHE}"))),
-            extra_trusted_public_keys: Some(words("a-1:x=")),
+            extra_trusted_public_keys: Some(words(&key("a"))),
             ..Options::default()
         });
         let more = more.unwrap();
         assert_eq!(more.substituters, [CACHE, "https://a.example"]);
-        assert_eq!(more.trusted_public_keys, [CACHE_KEY, "a-1:x="]);
+        assert_eq!(more.trusted_public_keys, [CACHE_KEY, &key("a")]);
         let others = resolve(Options {
             substituters: Some(words("")),
-            trusted_public_keys: Some(words("b-1:y=")),
+            trusted_public_keys: Some(words(&key("b"))),
             ..Options::default()
         });
         let others = others.unwrap();
         assert!(others.substituters.is_empty(), "none");
-        assert_eq!(others.trusted_public_keys, ["b-1:y="]);
+        assert_eq!(others.trusted_public_keys, [key("b")]);
     }
 
     #[test]
@@ -130,6 +142,26 @@ mod tests {
             let text = format!("{failure} {}", failure.hints.join(" "));
             assert!(!text.contains("secret"), "{text}");
             assert!(text.contains("--netrc-file"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused_and_not_repeated() {
+        let secret = crate::common::cache_key::CacheKey::generate()
+            .unwrap()
+            .secret();
+        for (given, hint) in [
+            ("x-1:abc", "cache.nixos.org-1:"),
+            ("https://c.example", "--extra-substituters"),
+            (secret.as_str(), "sdbuild cache key"),
+        ] {
+            let failure = resolve(Options {
+                trusted_public_keys: Some(words(given)),
+                ..Options::default()
+            });
+            let failure = failure.unwrap_err();
+            let text = format!("{failure} {}", failure.hints.join(" "));
+            assert!(text.contains(hint) && !text.contains(given), "{text}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod build;
 mod build_args;
 mod builder_list;
 mod builders;
+mod cache_address;
 mod caches;
 mod common;
 mod environment;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use crate::support::*;
 
 /// The cases for which the cache has an image and its two parts.
-const CASES: [&str; 25] = [
+const CASES: [&str; 26] = [
     "well",
     "priority",
     "half",
@@ -39,6 +39,7 @@ const CASES: [&str; 25] = [
     "killed",
     "together",
     "tunnel",
+    "portal",
 ];
 
 fn expression() -> PathBuf {

@@ -2,9 +2,9 @@
 //! tools that make an image.
 
 use KnownError::{
-    BuilderLost, CacheDamaged, CacheFailed, Certificate, DiskFull, DownloadTimeout, EmulatorCrash,
-    FirmwareTooSmall, KeyUntrusted, MissingProgram, Network, NoHandler, ProcessLimit, RootTooSmall,
-    WrongHash,
+    BuilderLost, CacheDamaged, CacheFailed, CacheForeign, Certificate, DiskFull, DownloadTimeout,
+    EmulatorCrash, FirmwareTooSmall, KeyUntrusted, MissingProgram, Network, NoHandler,
+    ProcessLimit, RootTooSmall, WrongHash,
 };
 
 /// An error that a line of the log shows. `docs/errors.md` lists every variant by name.
@@ -28,6 +28,8 @@ pub(in crate::nixos) enum KnownError {
     CacheDamaged,
     /// A binary cache answered with an error, or a path that it has could not be fetched for another reason.
     CacheFailed,
+    /// A server answered with something else than a binary cache has.
+    CacheForeign,
     /// A path of a binary cache is not signed by a trusted key.
     KeyUntrusted,
     /// The root file system is too small for its content.
@@ -43,7 +45,7 @@ pub(in crate::nixos) enum KnownError {
 }
 
 /// Texts that show an error in any line.
-const IN_ANY_LINE: [(&str, KnownError); 22] = [
+const IN_ANY_LINE: [(&str, KnownError); 23] = [
     ("No space left on device", DiskFull),
     ("lack of free disk space", DiskFull),
     ("database or disk is full", DiskFull),
@@ -60,6 +62,7 @@ const IN_ANY_LINE: [(&str, KnownError); 22] = [
     ("Disk full", FirmwareTooSmall),
     ("hash mismatch in fixed-output derivation", WrongHash),
     ("hash mismatch importing path", CacheDamaged),
+    (".narinfo' is corrupt", CacheForeign),
     (
         "some substitutes for the outputs of derivation",
         CacheFailed,
@@ -115,7 +118,7 @@ fn is_refused_by_cache(line: &str) -> bool {
 impl KnownError {
     /// All variants.
     #[cfg(test)]
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 16] = [
         Self::DiskFull,
         Self::ProcessLimit,
         Self::NoHandler,
@@ -125,6 +128,7 @@ impl KnownError {
         Self::Network,
         Self::CacheDamaged,
         Self::CacheFailed,
+        Self::CacheForeign,
         Self::KeyUntrusted,
         Self::RootTooSmall,
         Self::FirmwareTooSmall,
@@ -142,6 +146,7 @@ impl KnownError {
                 | Self::Network
                 | Self::CacheDamaged
                 | Self::CacheFailed
+                | Self::CacheForeign
         )
     }
 
@@ -173,6 +178,7 @@ impl KnownError {
             | Self::Network
             | Self::CacheDamaged
             | Self::CacheFailed
+            | Self::CacheForeign
             | Self::KeyUntrusted
             | Self::BuilderLost
             | Self::MissingProgram => return None,

@@ -54,6 +54,7 @@ pub(super) fn machine_failure(
                 .hint(RUN_AGAIN)
                 .hint(OTHER_CACHES),
         ),
+        KnownError::CacheForeign => Some(foreign(findings)),
         KnownError::KeyUntrusted => Some(
             Failure::usage("the content of a binary cache is not signed by a key that is trusted")
                 .hint("if you trust that cache, give its key: --extra-trusted-public-keys KEY"),
@@ -71,12 +72,23 @@ pub(super) fn machine_failure(
         | KnownError::WrongHash => None,
     })?;
     Some(
-        if known.contains(&KnownError::CacheFailed) || known.contains(&KnownError::CacheDamaged) {
+        if known.contains(&KnownError::CacheFailed)
+            || known.contains(&KnownError::CacheDamaged)
+            || known.contains(&KnownError::CacheForeign)
+        {
             failure.hint(FALLBACK)
         } else {
             failure
         },
     )
+}
+
+/// A server answered with something else than what a binary cache has.
+fn foreign(findings: &Findings) -> Failure {
+    let summary = "a binary cache answered with something else than the description of a store path, as a network's login page is";
+    download_failure(findings, KnownError::CacheForeign, summary)
+        .hint("open the addresses of your caches in a browser: a network that asks for a login does so for the builder too")
+        .hint(OTHER_CACHES)
 }
 
 /// Programs of the emulated `system` stopped running.

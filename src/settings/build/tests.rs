@@ -2,8 +2,8 @@ use clap::{Args as _, Parser};
 
 use super::*;
 use crate::common::failure::Class;
-use crate::settings::DEFAULT_RELEASE;
 use crate::settings::origin::Origin;
+use crate::settings::{CACHE_KEY, DEFAULT_RELEASE};
 
 #[derive(Parser)]
 struct CommandLine {
@@ -82,6 +82,8 @@ fn the_help_names_every_variable() {
             "on" => "command:lend",
             "builders" => "ssh://a@b x86_64-linux",
             "offline" => "true",
+            "substituters" | "extra-substituters" => "https://c.example",
+            "trusted-public-keys" | "extra-trusted-public-keys" => CACHE_KEY,
             _ => "1",
         };
         let env = Environment {

@@ -177,3 +177,22 @@ fn unknown_key_means_building_with_a_warning() {
     }
     assert_eq!(good.nars(), 0);
 }
+
+#[test]
+fn login_page_is_no_binary_cache() {
+    if !engine_available() {
+        return;
+    }
+    let page = || Reply::Text("<!DOCTYPE html>\n<html>Log in</html>\n".to_owned());
+    let portal = CacheServer::start(&cache().dir, move |_| page());
+    build("portal", &[&portal], &[])
+        .assert_exit_code(3)
+        .assert_stderr_contains(&[
+            "a binary cache answered with something else than the description of a store path",
+            ".narinfo' is corrupt",
+            "--fallback",
+        ]);
+    let good = CacheServer::good(&cache().dir);
+    let outcome = build("portal", &[&portal, &good], &["--fallback"]);
+    outcome.assert_exit_code(0);
+}
