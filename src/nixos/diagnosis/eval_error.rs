@@ -165,12 +165,31 @@ impl EvalError {
 
 /// Where to look for a missing attribute.
 fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
+    if let Some(hint) = missing_in_flake(&error.summary).filter(|_| context.is_flake) {
+        return hint.to_owned();
+    }
     let searched = if is_of_config(context, error) {
         "options"
     } else {
         "packages"
     };
     format!("check the name: https://search.nixos.org/{searched}")
+}
+
+/// What to write in place of an attribute that flakes have not always, or of one that names a part of a configuration.
+fn missing_in_flake(summary: &str) -> Option<&'static str> {
+    match quoted_after(summary, "attribute")? {
+        "rev" | "shortRev" => {
+            Some("self has a rev only where git has no uncommitted changes: self.rev or \"dirty\"")
+        }
+        "dirtyRev" | "dirtyShortRev" | "revCount" => Some(
+            "self has that only in a git repository with a commit: add `or \"none\"` behind it",
+        ),
+        "drvPath" => {
+            Some("the attribute is no derivation: name a configuration, as in sdbuild build .#NAME")
+        }
+        _ => None,
+    }
 }
 
 /// What a flake needs instead of what only an impure evaluation sees.

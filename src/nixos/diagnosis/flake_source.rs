@@ -143,6 +143,11 @@ pub(super) fn wrong_attribute_hint(summary: &str) -> Option<String> {
             "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
         );
     }
+    if summary.ends_with("has a nixosConfigurations without a configuration") {
+        return Some(format!(
+            "write {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ … ]; }}; in flake.nix"
+        ));
+    }
     if summary.contains(" has several configurations, ") && summary.contains("#_module,") {
         return Some(format!(
             "{CONFIGURATIONS} is a configuration itself: write {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ … }};"
@@ -191,6 +196,8 @@ mod tests {
         assert!(unsupported("packages").ends_with("description, inputs, outputs, nixConfig"));
         let none = ".#pi is neither a NixOS configuration nor a derivation";
         assert!(wrong_attribute_hint(none).unwrap().contains("nixosSystem"));
+        let empty = "the flake . has a nixosConfigurations without a configuration";
+        assert!(wrong_attribute_hint(empty).unwrap().contains("nixosSystem"));
         let several =
             "the flake . has several configurations, name one of them: .#_module, .#_type";
         let hint = wrong_attribute_hint(several).unwrap();

@@ -118,6 +118,28 @@ fn configuration_errors_are_usage_failures() {
 }
 
 #[test]
+fn what_flakes_have_not_always_is_no_package() {
+    for (name, hint) in [
+        ("rev", "self.rev or \"dirty\""),
+        ("dirtyRev", "a git repository with a commit"),
+        ("drvPath", "sdbuild build .#NAME"),
+        ("nosuch", "search.nixos.org/packages"),
+    ] {
+        let findings = with_error(&format!("attribute '{name}' missing"));
+        let of_flake = ExitContext {
+            is_flake: true,
+            ..context(1)
+        };
+        let failure = diagnose(&of_flake, &findings);
+        let hints = failure.hints.join(" ");
+        assert!(hints.contains(hint), "{name}: {hints}");
+        let failure = diagnose(&context(1), &findings);
+        let hints = failure.hints.join(" ");
+        assert!(hints.contains("search.nixos.org"), "{name}: {hints}");
+    }
+}
+
+#[test]
 fn errors_name_the_users_file() {
     let mut findings = with_error("syntax error, unexpected '}', expecting ';'");
     findings.nix_errors[0].position = Some(Position {

@@ -32,6 +32,8 @@ let
     if attribute == [ ] then
       if length names == 1 then
         descend "nixosConfigurations" configurations names
+      else if flake.outputs ? nixosConfigurations && names == [ ] then
+        throw "${inWords} has a nixosConfigurations without a configuration"
       else if names == [ ] then
         throw "${inWords} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}"
       else
@@ -52,7 +54,7 @@ let
       if value.type or null == "derivation" then
         { derivation = value; attribute = [ ]; }
       else
-        throw "${reference}#${whole} is neither a NixOS configuration nor a derivation"
+        throw "${reference}#${if attribute == [ ] then head names else whole} is neither a NixOS configuration nor a derivation"
     else if isAttrs value && value ? ${head path} then
       descend (head path) value.${head path} (tail path)
     else

@@ -201,6 +201,15 @@ fn mistyped_names_of_outputs_are_proposed() {
             "rename the output nixosConfiguration to nixosConfigurations",
         ],
     );
+    let empty = flake_text("./nixpkgs", "nixosConfigurations = { };");
+    repository.write("flake.nix", &empty);
+    refuse(
+        "pi",
+        &[
+            "the flake pi has a nixosConfigurations without a configuration",
+            "nixpkgs.lib.nixosSystem",
+        ],
+    );
 }
 
 #[test]
