@@ -1,4 +1,4 @@
-//! Asks a server whether it answers and what time it has. Downloads nothing.
+//! Asks a server whether it answers, what time it has, and what a small file of it says.
 
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +29,10 @@ impl Answer {
     }
 }
 
-/// Sends HEAD requests.
+/// Bytes of a text that are read.
+const MAX_TEXT: usize = 4096;
+
+/// Sends requests that download little or nothing.
 #[derive(Clone, Debug)]
 pub struct HttpProbe {
     client: Client,
@@ -58,6 +61,23 @@ impl HttpProbe {
             date: date(answer.headers()),
             received: SystemTime::now(),
         })
+    }
+
+    /// About the first 4096 bytes of what the server has at `url`, or why there is none.
+    pub async fn beginning(&self, url: &str) -> Result<String, String> {
+        let read = async {
+            let mut answer = self.client.get(url).send().await?;
+            let mut bytes = Vec::new();
+            while bytes.len() < MAX_TEXT
+                && let Some(piece) = answer.chunk().await?
+            {
+                bytes.extend_from_slice(&piece);
+            }
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let text = timeout(self.timeout, read).await;
+        text.ok_or("no answer in time")?
+            .map_err(|error: reqwest::Error| reason(&error))
     }
 }
 

@@ -176,6 +176,7 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     if words.first().is_some_and(|word| word == "help") && command.find_subcommand(name).is_some() {
         return vec![format!("`{} help {name}` describes it", command.get_name())];
     }
+    let lower = name.to_lowercase();
     let before = words.iter().take_while(|word| *word != name);
     let mut named = before.map(|word| command.find_subcommand(word));
     // `help NAME` names the commands of sdbuild.
@@ -183,7 +184,7 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     let outer = named.find_map(|sub| sub.filter(has_own));
     let meant = match outer {
         Some(_) => Vec::new(),
-        None => other_names::commands(name)
+        None => other_names::commands(&lower)
             .iter()
             .map(|name| described(command, name))
             .collect(),
@@ -193,7 +194,6 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     }
     let subcommands = outer.unwrap_or(command).get_subcommands();
     let visible = subcommands.filter(|sub| !sub.is_hide_set());
-    let lower = name.to_lowercase();
     let similar = nearest(&lower, visible.map(Command::get_name));
     let tip = match (similar.filter(|similar| is_slip(&lower, similar)), outer) {
         (Some(similar), _) => format!("a similar subcommand exists: '{similar}'"),
@@ -278,9 +278,10 @@ fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Op
             Some("those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX".to_owned())
         }
         ("flash", "--list" | "-l") => Some("`sdbuild flash` alone lists the cards".to_owned()),
-        ("boot", word) if !word.starts_with('-') && !image_name::is_image(word) => {
-            Some(format!("--run runs a command on the machine: sdbuild boot IMAGE --run '{word} …'"))
-        }
+        ("clean", "-f" | "--force") => Some("did you mean --yes?".to_owned()),
+        ("boot", word) if word.bytes().all(|c| c.is_ascii_lowercase()) => Some(format!(
+            "--run runs a command on the machine: sdbuild boot IMAGE --run '{word} …'"
+        )),
         ("init", "--password" | "--passwd" | "--user-password") => Some(
             "no password is written into a configuration, where others can read it: --user has your SSH key".to_owned(),
         ),

@@ -4,8 +4,9 @@
 
 use std::fmt;
 
-use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::prelude::BASE64_STANDARD;
+use base64::{Engine as _, alphabet};
 
 use super::failure::{Failure, OrFail as _};
 use super::hash::Sha256Hash;
@@ -86,23 +87,29 @@ pub enum PublicKeyError {
     #[error("is an address")]
     IsAddress,
     /// It has no name, or not the bytes of a key.
-    #[error("is not `NAME:KEY` with the 44 characters of a key")]
+    #[error("is not `NAME:KEY` with the 32 bytes of a key in base64")]
     Malformed,
 }
 
 /// Checks that `text` is the public key of a binary cache: `NAME:` and 32 bytes in base64.
 pub fn check_public(text: &str) -> Result<(), PublicKeyError> {
-    if text.contains("://") {
-        return Err(PublicKeyError::IsAddress);
+    let decoded = text
+        .split_once(':')
+        .map(|(name, key)| (name, as_nix().decode(key)));
+    match decoded {
+        Some((name, Ok(bytes))) if bytes.len() == HALF && !name.is_empty() => Ok(()),
+        Some((_, Ok(bytes))) if bytes.len() == 2 * HALF => Err(PublicKeyError::IsSecret),
+        _ if text.contains("://") => Err(PublicKeyError::IsAddress),
+        _ => Err(PublicKeyError::Malformed),
     }
-    let (name, key) = text.split_once(':').ok_or(PublicKeyError::Malformed)?;
-    // Nix reads keys without the padding too.
-    let bytes = BASE64_STANDARD_NO_PAD.decode(key.trim_end_matches('='));
-    match bytes.map(|bytes| bytes.len()) {
-        Ok(HALF) if !name.is_empty() => Ok(()),
-        Ok(length) if length == 2 * HALF => Err(PublicKeyError::IsSecret),
-        Ok(_) | Err(_) => Err(PublicKeyError::Malformed),
-    }
+}
+
+/// Reads base64 as Nix does, also without padding, and whatever the unused bits of the last character are.
+fn as_nix() -> GeneralPurpose {
+    let config = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&alphabet::STANDARD, config)
 }
 
 impl fmt::Debug for CacheKey {
@@ -122,6 +129,8 @@ mod tests {
         let public = key.public();
         assert_eq!(check_public(&public), Ok(()));
         assert_eq!(check_public(public.trim_end_matches('=')), Ok(()));
+        let slashes = format!("x-1:{}", BASE64_STANDARD.encode([0xff; HALF]));
+        assert!(slashes.contains("://") && check_public(&slashes).is_ok());
         let secret = Err(PublicKeyError::IsSecret);
         assert_eq!(check_public(&key.secret()), secret);
         let address = Err(PublicKeyError::IsAddress);

@@ -2,6 +2,7 @@
 //!
 //! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
 
+mod account_kind;
 mod board;
 mod corrections;
 mod disks;
@@ -9,6 +10,7 @@ mod facts;
 mod login;
 mod network;
 mod obstacle;
+mod passwords;
 mod placeholders;
 mod rule;
 #[cfg(test)]

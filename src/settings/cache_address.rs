@@ -1,95 +1,183 @@
 //! The address of a binary cache. Pure.
 
+use crate::common::cache_key::{PublicKeyError, check_public};
 use crate::common::failure::Failure;
-use crate::common::http_url;
+use crate::common::http_url::{self, HttpUrlError};
 
 /// Stores of the machine that Nix runs on, as Nix names them.
 const STORES_OF_NIX: [&str; 3] = ["auto", "daemon", "local"];
 
+/// Words that mean that there is no cache.
+const NONE: [&str; 4] = ["false", "no", "none", "off"];
+
 const SERVE: &str = "Nix runs in a container: serve the directory by HTTP (docs/binary-caches.md)";
 
 /// Refuses what is no address of a cache, of which Nix only warns, and the address of one with a user name, password or token,
-/// which would be in messages, in the log, and in the builder's environment. Does not repeat the latter.
+/// which would be in messages, in the log, and in the builder's environment. Does not repeat a secret.
 pub(super) fn check(address: &str) -> Result<(), Failure> {
-    if address.starts_with("https://") || address.starts_with("http://") {
-        let secret = http_url::secret_in(address);
-        return secret.map_or(Ok(()), |secret| {
-            Err(Failure::usage(format!("the address of a binary cache {secret}"))
-                .hint("write a login into a file, `machine HOST login NAME password PASSWORD`, and give --netrc-file FILE"))
-        });
+    match http_url::check(address) {
+        Ok(()) if is_understood(address) => Ok(()),
+        Ok(()) | Err(HttpUrlError::NotHttp) => Err(not_an_address(address)),
+        Err(secret @ (HttpUrlError::HasCredentials | HttpUrlError::HasToken)) => {
+            let text = format!("the address of a binary cache {secret}");
+            Err(Failure::usage(text).hint(
+                "write a login into a file, `machine HOST login NAME password PASSWORD`, and give --netrc-file FILE",
+            ))
+        }
     }
-    let shown = http_url::without_secrets(address);
-    let failure = Failure::usage(format!("`{shown}` is not the address of a binary cache"));
-    Err(failure.hint(hint(address)))
 }
 
+/// Whether Nix understands `address`, which is one of HTTP: it knows schemes in lower case only.
+fn is_understood(address: &str) -> bool {
+    let mut schemes = ["https://", "http://"].iter();
+    schemes.any(|scheme| address.starts_with(scheme)) && !has_list_characters(address)
+}
+
+/// Whether `address` has characters that belong to a list in a file of Nix, TOML or JSON.
+fn has_list_characters(address: &str) -> bool {
+    address.contains(['"', '\'', ',']) || address.starts_with("[h")
+}
+
+fn not_an_address(address: &str) -> Failure {
+    if may_have_secret(address) {
+        return Failure::usage("one of the addresses of binary caches is none, and may have a secret")
+            .hint("an address is https://HOST or http://HOST:PORT, without a login; a public key belongs into --trusted-public-keys");
+    }
+    Failure::usage(format!("`{address}` is not the address of a binary cache")).hint(hint(address))
+}
+
+fn may_have_secret(address: &str) -> bool {
+    address.contains(['@', '?', '#']) || check_public(address) == Err(PublicKeyError::IsSecret)
+}
+
+/// How `address`, which has no secret, is written.
 fn hint(address: &str) -> String {
-    let scheme = address.split_once("://").map(|(scheme, _)| scheme);
-    if address.contains(['"', '\'', '[', ']', ',']) {
+    if has_list_characters(address) {
         return "addresses have no quotes, brackets or commas: --substituters 'https://a.example https://b.example'".to_owned();
     }
-    match scheme {
-        Some("s3") => return "the builder's Nix reads no S3: give the bucket's address of HTTP (docs/binary-caches.md)".to_owned(),
-        Some("ssh" | "ssh-ng") => return "a cache is fetched from by HTTP; --builders names machines that build, by SSH".to_owned(),
-        Some("file") => return SERVE.to_owned(),
-        _ if address.starts_with(['/', '.', '~']) || STORES_OF_NIX.contains(&address) => return SERVE.to_owned(),
-        _ => {}
+    if NONE.contains(&address) {
+        return "an empty text turns them off: --substituters ''".to_owned();
     }
-    // Behind a misspelt scheme, or none.
-    let host = address.rsplit("//").next().unwrap_or(address);
-    let host = host.rsplit('@').next().unwrap_or(host);
-    if address.contains("//") || host.contains('.') && !host.contains(':') {
-        let host = host.split(['?', '#']).next().unwrap_or(host);
-        format!("write https://{host}")
-    } else if ["none", "no", "false", "off"].contains(&address) {
-        "an empty text turns them off: --substituters ''".to_owned()
-    } else if host.contains(':') {
-        "an address begins with https://; a key belongs into --trusted-public-keys".to_owned()
-    } else {
+    if check_public(address).is_ok() {
+        return "that is a public key, for --trusted-public-keys".to_owned();
+    }
+    if address.starts_with(['/', '.', '~']) || STORES_OF_NIX.contains(&address) {
+        return SERVE.to_owned();
+    }
+    match address.split_once("://") {
+        Some(("s3", _)) => "the builder's Nix reads no S3: give the bucket's address of HTTP (docs/binary-caches.md)".to_owned(),
+        Some(("ssh" | "ssh-ng", _)) => "a cache is fetched from by HTTP; --builders names machines that build, by SSH".to_owned(),
+        Some(("file", _)) => SERVE.to_owned(),
+        Some((scheme, host)) if !host.is_empty() => format!("write {}://{host}", meant_scheme(scheme)),
+        Some(_) => "an address is https://HOST or http://HOST:PORT".to_owned(),
+        None => hint_without_scheme(address),
+    }
+}
+
+fn hint_without_scheme(address: &str) -> String {
+    // As in `https//c.example` and `https:/c.example`.
+    let broken = ["https", "http"].into_iter().find_map(|scheme| {
+        let rest = address.strip_prefix(scheme)?;
+        Some((
+            scheme,
+            rest.strip_prefix([':', '/'])?.trim_start_matches('/'),
+        ))
+    });
+    if let Some((scheme, host)) = broken.filter(|(_, host)| !host.is_empty()) {
+        return format!("write {scheme}://{host}");
+    }
+    let host = address.split('/').next().unwrap_or(address);
+    let port = host.rsplit_once(':').map(|(_, port)| port);
+    let has_port = port.is_some_and(|port| port.parse::<u16>().is_ok());
+    if has_port {
+        format!("write http://{address}")
+    } else if host.contains('.') && port.is_none() {
+        format!("write https://{address}")
+    } else if port.is_none() {
         format!(
             "an address begins with https://; that of cachix's cache of this name is https://{host}.cachix.org"
         )
+    } else {
+        "an address is https://HOST or http://HOST:PORT".to_owned()
+    }
+}
+
+/// The scheme that a misspelt or another one means.
+fn meant_scheme(scheme: &str) -> &'static str {
+    let scheme = scheme.to_lowercase();
+    if scheme.starts_with('h') && !scheme.ends_with('s') {
+        "http"
+    } else {
+        "https"
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::cache_key::CacheKey;
 
     #[test]
     fn only_addresses_of_http_are_caches() {
         for address in [
             "https://cache.nixos.org",
+            "https://cache.nixos.org/",
             "http://172.17.0.1:5000/a?priority=3",
+            "http://[fd00::1]:5000",
         ] {
             assert!(check(address).is_ok(), "{address}");
         }
         for (address, help) in [
             ("cache.nixos.org", "write https://cache.nixos.org"),
             ("cache.nixos.org/x", "write https://cache.nixos.org/x"),
+            ("cache.lan:8080", "write http://cache.lan:8080"),
+            ("localhost:5000", "write http://localhost:5000"),
+            ("[::1]:5000", "write http://[::1]:5000"),
+            ("HTTPS://Cache.example/X", "write https://Cache.example/X"),
             ("htps://cache.nixos.org", "write https://cache.nixos.org"),
-            ("HTTPS://cache.nixos.org", "write https://cache.nixos.org"),
+            ("htp://10.0.0.2:5000", "write http://10.0.0.2:5000"),
             ("https//cache.nixos.org", "write https://cache.nixos.org"),
+            ("https:c.example", "write https://c.example"),
             ("ftp://c.example", "write https://c.example"),
             ("\"https://c.example\"", "no quotes"),
+            ("https://a.example,https://b.example", "no quotes"),
             ("[https://c.example]", "no quotes"),
-            ("https:", "begins with https://"),
+            ("https://", "https://HOST"),
             ("nix-community", "https://nix-community.cachix.org"),
             ("none", "--substituters ''"),
-            ("c-1:AAAA=", "--trusted-public-keys"),
+            (
+                "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=",
+                "--trusted-public-keys",
+            ),
             ("/srv/cache", "by HTTP"),
             ("./cache", "by HTTP"),
             ("file:///srv", "by HTTP"),
             ("daemon", "by HTTP"),
             ("s3://bucket", "no S3"),
-            ("ssh://root@pi", "--builders"),
+            ("ssh://pi", "--builders"),
         ] {
             let failure = check(address).unwrap_err();
             let hints = failure.hints.join(" ");
             assert!(hints.contains(help), "{address}: {hints}");
         }
-        let failure = check("ftp://me:secret@c.example").unwrap_err();
-        let text = format!("{failure} {}", failure.hints.join(" "));
-        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_not_repeated() {
+        let key = CacheKey::generate().unwrap().secret();
+        let (_, key_bytes) = key.split_once(':').unwrap();
+        for (address, secret) in [
+            ("ftp://me:hunter2@c.example", "hunter2"),
+            ("me:hunter2@c.example", "hunter2"),
+            ("//me:hunter2@c.example", "hunter2"),
+            ("https:/me:hunter2@c.example", "hunter2"),
+            ("ftp://c.example/?token=ab//hunter2", "hunter2"),
+            ("https://me:hunter2@c.example:99999", "hunter2"),
+            (&key, key_bytes),
+        ] {
+            let failure = check(address).unwrap_err();
+            let text = format!("{failure} {}", failure.hints.join(" "));
+            assert!(!text.contains(secret), "{text}");
+        }
     }
 }

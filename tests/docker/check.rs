@@ -382,12 +382,12 @@ fn logins_that_cannot_be_are_found() {
     let (_, public) = key(&user);
     let told = |more: &str| {
         let version = "system.stateVersion = \"26.05\"; services.openssh.enable = true;";
-        let text = format!("{{ {IMAGE}\n  {version}\n  {more}\n}}\n");
+        let text = format!("{{ pkgs, ... }}: {{ {IMAGE}\n  {version}\n  {more}\n}}\n");
         check(&user, "pi.nix", &text)
     };
     let keys = format!("openssh.authorizedKeys.keys = [ \"{public}\" ];");
     let git = format!(
-        "users.users.git = {{ isSystemUser = true; group = \"users\"; shell = \"/run/current-system/sw/bin/nologin\"; {keys} }};"
+        "users.users.git = {{ isSystemUser = true; group = \"users\"; shell = pkgs.bash // {{ shellPath = \"/bin/nologin\"; }}; {keys} }};"
     );
     assert_eq!(ids(&told(&git)), ["refusing-shell"]);
     let root = format!("users.users.root.{keys}");
@@ -403,7 +403,7 @@ fn logins_that_cannot_be_are_found() {
     // A person's account without `isNormalUser` is not a system user either.
     let ann = format!("{root} users.users.ann.initialPassword = \"x\";");
     let checked = told(&ann).assert_exit_code(6);
-    assert_eq!(ids(&checked), ["assertion", "stored-password"]);
+    assert_eq!(ids(&checked), ["assertion", "open-password"]);
     let line = "users.users.ann.isNormalUser = true;";
     assert!(checked.stdout.contains(line), "{}", checked.stdout);
 }

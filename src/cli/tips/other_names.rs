@@ -57,7 +57,7 @@ const FLAGS: [(&[&str], &str); 15] = [
     (&["n"], "dry-run"),
     (&["p", "publish"], "port"),
     (&["ssh"], "until-ssh"),
-    (&["assume-yes", "f", "force", "y"], "yes"),
+    (&["assume-yes"], "yes"),
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.

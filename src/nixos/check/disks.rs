@@ -219,8 +219,10 @@ fn needed_disks(facts: &ConfigFacts) -> impl Iterator<Item = &FileSystemFacts> {
     let is_other = move |device: &str| {
         let device = path_of(device);
         let is_disk = device.starts_with(BY_NAME) || is_numbered(&device);
-        let is_own = |card: &Card<'_>| card.has(&device) || device == path_of(root_device(facts));
-        is_disk && card.as_ref().is_some_and(|card| !is_own(card))
+        is_disk
+            && card
+                .as_ref()
+                .is_some_and(|card| !is_on_card(facts, card, &device))
     };
     let needed = facts.file_systems.iter().filter(|disk| disk.is_needed);
     needed.filter(move |disk| disk.device.as_deref().is_some_and(&is_other))
@@ -233,8 +235,13 @@ fn other_store(facts: &ConfigFacts) -> Option<&FileSystemFacts> {
     let mut stores = facts.file_systems.iter().filter(is_store);
     stores.find(|disk| {
         let device = path_of(disk.device.as_deref().unwrap_or_default());
-        device.starts_with("/dev/") && !card.has(&device)
+        device.starts_with("/dev/") && !is_on_card(facts, &card, &device)
     })
+}
+
+/// Whether `device` is a partition of the card, by a name of it or as that of the root file system.
+fn is_on_card(facts: &ConfigFacts, card: &Card<'_>, device: &str) -> bool {
+    card.has(device) || device == path_of(root_device(facts))
 }
 
 /// Where the first of [`needed_disks`] is mounted.
@@ -307,6 +314,12 @@ mod tests {
         for (path, device) in [("/nix", "/dev/sda1"), ("/nix/store", "LABEL=ssd")] {
             assert_eq!(at(path, device), ["other-store"], "{path} {device}");
         }
+        let disk = json!([{ "path": "/nix", "device": "/dev/mmcblk0p2", "is_needed": false }]);
+        let same = [
+            ("/root/device", json!("/dev/mmcblk0p2")),
+            ("/file_systems", disk),
+        ];
+        assert_eq!(found(&same), [""; 0], "the card itself");
         for (path, device) in [
             ("/nix", "LABEL=NIXOS_SD"),
             ("/nix", "/persist/nix"),

@@ -45,8 +45,11 @@ let
   isSourceOfKeys = line: builtins.stringLength line < 1000 && !elem line ofNixos && builtins.match "[[:space:]]*(AuthorizedKeysCommand|AuthorizedKeysFile|TrustedUserCAKeys)[[:space:]=].*" line != null;
   linesOf = text: filter builtins.isString (builtins.split "\n" text);
   # Keywords, in any case, that decide who logs in and how (`sshd_config(5)`).
-  loginKeywords = "allowgroups|allowusers|authenticationmethods|denygroups|denyusers|kbdinteractiveauthentication|match|passwordauthentication|permitrootlogin|pubkeyauthentication|usepam";
-  loginKeyword = line: if builtins.stringLength line < 1000 then builtins.match "[[:space:]]*(${loginKeywords})[[:space:]=].*" (evaluation.pkgs.lib.toLower line) else null;
+  # Before 22.11 NixOS itself wrote some of its options there.
+  loginKeywords = "allowgroups|allowusers|authenticationmethods|denygroups|denyusers|match|pubkeyauthentication" + (if ssh ? settings then "|kbdinteractiveauthentication|passwordauthentication|permitrootlogin" else "");
+  # `nix.sshServe` writes these.
+  isOfSshServe = line: elem line [ "Match User nix-ssh" "Match All" ];
+  loginKeyword = line: if builtins.stringLength line < 1000 && !isOfSshServe line then builtins.match "[[:space:]]*(${loginKeywords})[[:space:]=].*" (evaluation.pkgs.lib.toLower line) else null;
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
   hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
@@ -106,7 +109,7 @@ let
   groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users, and users with a password or an SSH key: NixOS has dozens of system users besides.
-  isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || secret user != "none" || user.openssh.authorizedKeys.keys or [ ] != [ ]);
+  isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || secret user != "none" || invalidHash user != null || any (name: user.openssh.authorizedKeys.${name} or [ ] != [ ]) [ "keys" "keyFiles" ]);
 
   # sudo, which is on by default, and its rewrite in Rust, which has the same options.
   sudos = filter (sudo: sudo.enable) [ ({ enable = true; } // security.sudo or { }) ({ enable = false; } // security.sudo-rs or { }) ];
@@ -122,6 +125,10 @@ let
   wall = networking.firewall or { };
   walls = [ wall ] ++ list (wall.interfaces or { });
 
+  # The options of `networking` without which no interface uses DHCP.
+  dhcpOff =
+    (if networking.useDHCP or true then [ ] else [ "useDHCP" ])
+    ++ (if (networking.dhcpcd or { }).enable or true || networking.useNetworkd or false then [ ] else [ "dhcpcd.enable" ]);
   usesDhcp = interface: (interface.useDHCP or null) == true;
   isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
   withPrefix = ip: "${toString (ip.address or "")}/${toString (ip.prefixLength or "")}";
@@ -212,8 +219,8 @@ let
       trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
     };
     network = {
-      dhcp_option = if networking.useDHCP or true then "dhcpcd.enable" else "useDHCP";
-      dhcp = (networking.useDHCP or true) && ((networking.dhcpcd or { }).enable or true || networking.useNetworkd or false);
+      dhcp_off = dhcpOff;
+      dhcp = dhcpOff == [ ];
       interfaces = any addressed interfaces;
       interface_dhcp = any usesDhcp interfaces;
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));

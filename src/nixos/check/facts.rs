@@ -158,7 +158,7 @@ pub struct SshFacts {
     pub addresses: Vec<String>,
     /// Whether users may have keys that the configuration does not name: from other files, a program or a certificate authority.
     pub other_keys: bool,
-    /// Keywords that decide who logs in and are not among these facts, in lower case.
+    /// Keywords that decide who logs in and are not among these facts, in lower case, in the order of the configuration.
     pub unread: Vec<String>,
 }
 
@@ -177,8 +177,8 @@ pub struct FirewallFacts {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct NetworkFacts {
-    /// The option of `networking` that turns DHCP on, if it is off.
-    pub dhcp_option: String,
+    /// The options of `networking` that are false and without which no interface uses DHCP.
+    pub dhcp_off: Vec<String>,
     /// Every interface uses DHCP.
     pub dhcp: bool,
     /// A configured interface uses DHCP or has an address.

@@ -1,7 +1,10 @@
 //! The rules about logging in and administering the machine. Pure.
 
 use super::Severity;
-use super::facts::{ConfigFacts, PasswordState, UserFacts};
+use super::facts::{ConfigFacts, UserFacts};
+use super::passwords::{
+    invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
+};
 use super::rule::Rule;
 use super::ways_in::{
     firewall_is_shut, inside, is_administrator, serves_itself_only, way_in, who_gets_in,
@@ -95,8 +98,8 @@ pub(super) const RULES: [Rule; 20] = [
             let (name, shell) = shut_out_by_shell(facts)?;
             Some(format!("the shell of users.users.{name} is {shell}"))
         },
-        why: "that program ends every login, and no other user has a key or a password; it is the shell of users with isSystemUser, \
-              where isNormalUser is meant for people",
+        why: "that program ends every session, but for tunnels, and no other user has a key or a password; it is the shell of users \
+              with isSystemUser, where isNormalUser is meant for people",
         add: &[
             "users.users.{refused}.shell = pkgs.bashInteractive; # or isNormalUser in place of isSystemUser",
         ],
@@ -115,7 +118,7 @@ pub(super) const RULES: [Rule; 20] = [
             let users: Vec<&UserFacts> = facts
                 .users
                 .iter()
-                .filter(|user| user.has_secret())
+                .filter(|user| user.has_secret() && user.has_working_shell())
                 .collect();
             let may_open = facts.ssh.enable && !users.is_empty() && !facts.ssh.other_keys;
             let shut = may_open && who_gets_in(facts).is_empty();
@@ -275,7 +278,10 @@ pub(super) fn shut_out_by_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
     let first = users.clone().next()?;
     let shell = first.refusing_shell()?;
     let all = users.all(|user| user.refusing_shell().is_some());
-    (all && !facts.ssh.other_keys && facts.autologin.is_none()).then_some((&first.name, shell))
+    // A block for some users may run another program than the shell, such as internal-sftp.
+    let has_block = facts.ssh.unread.iter().any(|keyword| keyword == "match");
+    let is_certain = !facts.ssh.other_keys && !has_block && facts.autologin.is_none();
+    (all && is_certain).then_some((&first.name, shell))
 }
 
 /// The package of the shell that is meant by one that does not exist.
@@ -303,59 +309,12 @@ fn nobody_has_a_secret(facts: &ConfigFacts) -> bool {
     !facts.users.iter().any(UserFacts::has_secret) && !facts.ssh.other_keys
 }
 
-/// The names of the users with a password in plain text that `is_meant` is true of.
-fn plain_passwords(facts: &ConfigFacts, is_meant: impl Fn(&UserFacts) -> bool) -> Vec<&str> {
-    let users = facts.users.iter();
-    let users = users
-        .filter(|user| user.open_password && user.password == PasswordState::Set && is_meant(user));
-    users.map(|user| user.name.as_str()).collect()
-}
-
-/// The names of the users with a password in plain text that the SSH server does not accept.
-pub(super) fn stored_passwords(facts: &ConfigFacts) -> Vec<&str> {
-    plain_passwords(facts, |user| !password_is_accepted(facts, user))
-}
-
 /// The names of the users besides root, whom NixOS always has, without key and password.
 pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
     let is_logged_in = |name: &str| name == "root" || facts.autologin.as_deref() == Some(name);
     let users = facts.users.iter().filter(|user| !user.has_secret());
     let names = users.map(|user| user.name.as_str());
     names.filter(move |name| !is_logged_in(name))
-}
-
-/// The users whose password's hash is none, and the option that has it.
-pub(super) fn with_invalid_hash(facts: &ConfigFacts) -> impl Iterator<Item = (&str, &str)> {
-    facts
-        .users
-        .iter()
-        .filter_map(|user| Some((user.name.as_str(), user.invalid_hash.as_deref()?)))
-}
-
-fn invalid_hashes(facts: &ConfigFacts) -> Option<String> {
-    let options = with_invalid_hash(facts);
-    let options = options.map(|(name, option)| format!("users.users.{name}.{option}"));
-    let options: Vec<String> = options.collect();
-    (!options.is_empty()).then(|| options.join(", "))
-}
-
-/// What is said of users with a password in plain text, if there are any.
-fn said_of(names: &[&str]) -> Option<String> {
-    let options: Vec<String> = names
-        .iter()
-        .map(|name| format!("users.users.{name}"))
-        .collect();
-    (!names.is_empty()).then(|| format!("{} has a password in plain text", options.join(", ")))
-}
-
-/// Whether the SSH server lets `user` in with a password, whatever keys there are.
-fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> bool {
-    let without_keys = UserFacts {
-        keys: Vec::new(),
-        key_files: Vec::new(),
-        ..user.clone()
-    };
-    facts.ssh.enable && way_in(facts, &without_keys).is_ok()
 }
 
 fn autologin(facts: &ConfigFacts) -> Option<String> {

@@ -16,13 +16,13 @@ pub(super) const RULES: [Rule; 10] = [
             let any = net.dhcp || net.interfaces || net.networkd || net.manager || net.iwd;
             (!any && !facts.container).then(|| {
                 format!(
-                    "networking.{} is false, and no interface has an address",
-                    net.dhcp_option
+                    "networking.{} = false, and no interface has an address",
+                    net.dhcp_off.join(" = networking.")
                 )
             })
         },
         why: "the machine is not in any network",
-        add: &["networking.{dhcp} = true;"],
+        add: &["{dhcp}"],
     },
     Rule {
         id: "no-gateway",
@@ -217,6 +217,14 @@ pub(super) fn meant_address(facts: &ConfigFacts) -> Option<&str> {
     meant.parse::<Ipv4Addr>().is_ok().then_some(meant)
 }
 
+/// The lines with which interfaces use DHCP.
+pub(super) fn lines_that_turn_dhcp_on(facts: &ConfigFacts) -> Vec<String> {
+    let options = facts.network.dhcp_off.iter();
+    options
+        .map(|option| format!("networking.{option} = true;"))
+        .collect()
+}
+
 /// The interface with the first fixed address.
 pub(super) fn fixed_interface(facts: &ConfigFacts) -> Option<&str> {
     facts.network.fixed.first().map(String::as_str)
@@ -232,7 +240,25 @@ pub(super) fn valid_host_name(facts: &ConfigFacts) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::super::tests::found;
+    use super::super::findings;
+    use super::super::tests::{found, with};
+
+    #[test]
+    fn all_that_turns_dhcp_off_is_turned_on() {
+        let off = json!(["useDHCP", "dhcpcd.enable"]);
+        let facts = with(&[("/network/dhcp", json!(false)), ("/network/dhcp_off", off)]);
+        let found = findings(&facts, "aarch64-linux", None);
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        let setting = "networking.useDHCP = networking.dhcpcd.enable = false, and no interface has an address";
+        assert_eq!((finding.id, finding.is.as_str()), ("no-network", setting));
+        let lines = [
+            "networking.useDHCP = true;",
+            "networking.dhcpcd.enable = true;",
+        ];
+        assert_eq!(finding.add, lines);
+    }
 
     #[test]
     fn a_fixed_address_needs_a_gateway_and_a_name_server() {

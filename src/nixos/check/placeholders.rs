@@ -1,7 +1,7 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
 use super::facts::ConfigFacts;
-use super::{corrections, disks, login, network, ways_in};
+use super::{corrections, disks, login, network, passwords, ways_in};
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
 
@@ -12,8 +12,8 @@ impl Placeholders {
     /// Those of a configuration for an image of `system`.
     pub(super) fn of(facts: &ConfigFacts, system: &str) -> Self {
         let attribute = |name: &str| attribute_path::text(&[name.to_owned()]);
-        let stored = login::stored_passwords(facts);
-        let invalid = login::with_invalid_hash(facts).next();
+        let stored = passwords::stored_passwords(facts);
+        let invalid = passwords::with_invalid_hash(facts).next();
         let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
         let insider = ways_in::inside(facts).first().copied();
         let administrator =
@@ -60,7 +60,7 @@ impl Placeholders {
                 "{refused}",
                 attribute(login::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
             ),
-            ("{dhcp}", facts.network.dhcp_option.clone()),
+            ("{dhcp}", network::lines_that_turn_dhcp_on(facts).join("\n")),
             (
                 "{interface}",
                 attribute(network::fixed_interface(facts).unwrap_or("eth0")),

@@ -28,7 +28,7 @@ fn good() -> Value {
         },
         "firewall": { "enable": true, "admitted": [22], "trusts": false },
         "network": {
-            "dhcp_option": "useDHCP", "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+            "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
         },

@@ -3,9 +3,9 @@
 use super::facts::ConfigFacts;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
-use super::{Finding, Severity, board, disks, login, network};
+use super::{Finding, Severity, account_kind, board, disks, login, network};
 use crate::common::board::Board;
-use crate::common::{attribute_path, locale, time_zone};
+use crate::common::{locale, time_zone};
 
 const RULES: [Rule; 8] = [
     Rule {
@@ -163,50 +163,12 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     };
     let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");
     let failed = move |text: &String| Finding {
-        add: without_kind(facts, text)
-            .map(is_normal)
-            .into_iter()
-            .collect(),
+        add: account_kind::correction(facts, text).into_iter().collect(),
         ..refused(text)
     };
     let warned = finding("warning", Severity::Note, "NixOS warns of it");
-    let is_same = |text: &&String| {
-        let name = unset_group(text);
-        let mut others = facts.assertions.iter();
-        name.is_some_and(|name| others.any(|other| without_kind(facts, other) == Some(name)))
-    };
-    let failed = facts
-        .assertions
-        .iter()
-        .filter(move |text| !is_same(text))
-        .map(failed);
+    let assertions = facts.assertions.iter();
+    let assertions = assertions.filter(|text| !account_kind::is_consequence(facts, text));
+    let failed = assertions.map(failed);
     failed.chain(facts.warnings.iter().map(warned))
-}
-
-/// The user of whom the assertion `text` says that neither `isNormalUser` nor `isSystemUser` is set. It says the same of one with both,
-/// but then the user has a group.
-fn without_kind<'a>(facts: &ConfigFacts, text: &'a str) -> Option<&'a str> {
-    let start = "Exactly one of users.users.";
-    let (name, _) = text
-        .trim()
-        .strip_prefix(start)?
-        .split_once(".isSystemUser ")?;
-    let mut others = facts.assertions.iter();
-    others
-        .any(|other| unset_group(other) == Some(name))
-        .then_some(name)
-}
-
-/// The user of whom the assertion `text` says that no group is set, which `isNormalUser` sets.
-fn unset_group(text: &str) -> Option<&str> {
-    let (name, _) = text
-        .trim()
-        .strip_prefix("users.users.")?
-        .split_once(".group is unset")?;
-    Some(name)
-}
-
-fn is_normal(name: &str) -> String {
-    let name = attribute_path::text(&[name.to_owned()]);
-    format!("users.users.{name}.isNormalUser = true;")
 }

@@ -30,8 +30,8 @@ impl UserFacts {
         ["nologin", "false"].contains(&shell).then_some(shell)
     }
 
-    /// Whether the shell is a program that NixOS has, and lets the user in.
-    fn has_shell(&self) -> bool {
+    /// Whether the shell is a program that NixOS has, and that runs commands.
+    pub(super) fn has_working_shell(&self) -> bool {
         self.missing_shell().is_none() && self.refusing_shell().is_none()
     }
 
@@ -65,15 +65,7 @@ pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     if firewall_is_shut(facts) || serves_itself_only(&facts.ssh) {
         return Vec::new();
     }
-    let mut users = who_gets_in(facts);
-    users.retain(|(name, _)| has_shell(facts, name));
-    users
-}
-
-/// Whether the user `name` has a shell.
-fn has_shell(facts: &ConfigFacts, name: &str) -> bool {
-    let mut users = facts.users.iter();
-    users.any(|user| user.name == name && user.has_shell())
+    who_gets_in(facts)
 }
 
 /// Whether the firewall keeps every connection from the SSH server.
@@ -91,9 +83,10 @@ pub(super) fn serves_itself_only(ssh: &SshFacts) -> bool {
     !ssh.addresses.is_empty() && ssh.addresses.iter().all(is_own)
 }
 
-/// The users that the SSH server lets in: name and method.
+/// The users that the SSH server lets in, and who have a shell: name and method.
 pub(super) fn who_gets_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     let users = facts.users.iter().filter(|_| facts.ssh.enable);
+    let users = users.filter(|user| user.has_working_shell());
     let way = |user| way_in(facts, user).ok().map(|way| (user_name(user), way));
     users.filter_map(way).collect()
 }
@@ -172,7 +165,6 @@ fn refused_name(ssh: &SshFacts, user: &UserFacts) -> Result<(), Obstacle> {
 /// The users whom the SSH server lets in, and the one who is logged in at the console.
 pub(super) fn inside(facts: &ConfigFacts) -> Vec<&str> {
     let users = who_gets_in(facts).into_iter().map(|(name, _)| name);
-    let users = users.filter(|name| has_shell(facts, name));
     let at_console = facts.autologin.as_deref();
     let mut users: Vec<&str> = users.collect();
     users.extend(at_console.filter(|name| !users.contains(name)));

@@ -62,7 +62,7 @@ const IN_ANY_LINE: [(&str, KnownError); 23] = [
     ("Disk full", FirmwareTooSmall),
     ("hash mismatch in fixed-output derivation", WrongHash),
     ("hash mismatch importing path", CacheDamaged),
-    (".narinfo' is corrupt", CacheForeign),
+    ("NAR info file '", CacheForeign),
     (
         "some substitutes for the outputs of derivation",
         CacheFailed,

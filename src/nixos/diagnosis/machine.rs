@@ -85,7 +85,7 @@ pub(super) fn machine_failure(
 
 /// A server answered with something else than what a binary cache has.
 fn foreign(findings: &Findings) -> Failure {
-    let summary = "a binary cache answered with something else than the description of a store path, as a network's login page is";
+    let summary = "a binary cache answered with something else than the description of a store path: a damaged file, or a network's login page";
     download_failure(findings, KnownError::CacheForeign, summary)
         .hint("open the addresses of your caches in a browser: a network that asks for a login does so for the builder too")
         .hint(OTHER_CACHES)

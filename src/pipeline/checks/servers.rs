@@ -10,6 +10,9 @@ use crate::pipeline::clients;
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::settings;
 
+/// The file that describes a binary cache.
+const CACHE_INFO: &str = "nix-cache-info";
+
 /// Answer of one server.
 #[derive(Clone, Debug)]
 pub(super) struct ServerAnswer {
@@ -25,6 +28,9 @@ pub(super) enum NoAnswer {
     /// It does not have what was asked for, or refuses it.
     #[error("HTTP status {0}")]
     Status(u16),
+    /// It has something else than a binary cache of NixOS has.
+    #[error("it is no binary cache of /nix/store, but perhaps the login page of a network")]
+    NotACache,
     /// It cannot be reached, or takes too long.
     #[error("{0}")]
     Unreachable(String),
@@ -68,17 +74,30 @@ impl Answers {
                 Err(NoAnswer::Status(answer.status))
             }
         };
-        let ask = async |base: &str, path: &str| {
-            let url = format!("{}/{path}", base.trim_end_matches('/'));
-            ServerAnswer {
-                address: base.to_owned(),
-                answer: head(&url).await,
-            }
+        let ask = async |base: &str, path: &str| ServerAnswer {
+            address: base.to_owned(),
+            answer: head(&url_of(base, path)).await,
         };
         let mirrors = settings.common.mirrors.iter();
         let mirrors = join_all(mirrors.map(|mirror| ask(mirror, MIRROR_PROBE)));
         let caches = settings.caches.substituters.iter();
-        let caches = join_all(caches.map(|cache| ask(cache, "nix-cache-info")));
+        let caches = join_all(caches.map(async |cache| {
+            let answer = ask(cache, CACHE_INFO).await;
+            let is_read = answer.answer.as_ref().is_ok_and(Answer::is_success);
+            let Some(probe) = probe.as_ref().ok().filter(|_| is_read) else {
+                return answer;
+            };
+            let text = probe.beginning(&url_of(cache, CACHE_INFO)).await;
+            let answer = text.map_err(NoAnswer::Unreachable).and_then(|text| {
+                if is_cache_info(&text) {
+                    answer.answer
+                } else {
+                    Err(NoAnswer::NotACache)
+                }
+            });
+            let address = cache.to_owned();
+            ServerAnswer { address, answer }
+        }));
         let nixpkgs = async {
             let archive = nixpkgs.filter(|archive| !archive.is_held)?;
             Some(ServerAnswer {
@@ -93,4 +112,18 @@ impl Answers {
             nixpkgs,
         }
     }
+}
+
+/// Whether `text` describes a cache of NixOS's store.
+fn is_cache_info(text: &str) -> bool {
+    text.lines()
+        .any(|line| line.trim() == "StoreDir: /nix/store")
+}
+
+fn url_of(base: &str, path: &str) -> String {
+    let (base, query) = base
+        .split_once('?')
+        .map_or((base, ""), |(base, query)| (base, query));
+    let mark = if query.is_empty() { "" } else { "?" };
+    format!("{}/{path}{mark}{query}", base.trim_end_matches('/'))
 }

@@ -299,12 +299,19 @@ fn a_shell_that_ends_every_login_locks_out_its_user() {
             .starts_with("users.users.git.shell = pkgs.")
     );
     assert_eq!(who_logs_in(&with(&[users(root(&[]))])), []);
-    // It is meant for tunnels, or somebody else logs in.
-    let others = [
-        (users(root(&[KEY])), ("/host_name", json!("pi"))),
-        (users(root(&[])), ("/ssh/other_keys", json!(true))),
-    ];
-    for (changes, more) in others {
-        assert!(!found(&[changes, more]).contains(&"refusing-shell"));
+    // Somebody else logs in, keys come from elsewhere, or a block of the server's settings runs another program.
+    let nobody = || users(root(&[]));
+    for changes in [
+        vec![users(root(&[KEY]))],
+        vec![nobody(), ("/ssh/other_keys", json!(true))],
+        vec![nobody(), ("/ssh/unread", json!(["match"]))],
+    ] {
+        assert!(!found(&changes).contains(&"refusing-shell"), "{changes:?}");
     }
+    let refused = [users(root(&[KEY])), ("/ssh/root", json!("no"))];
+    assert_eq!(
+        found(&refused),
+        ["ssh-turns-away"],
+        "of root, who has a shell"
+    );
 }
