@@ -116,10 +116,13 @@ impl Borrower {
         }
         running.signal(Signal::SIGKILL);
         running.finish();
-        // A process that ends has no command line before it has let go of its locks: by its state both are gone.
+        // A process that ends has no command line before it has let go of its locks, and its first thread may have ended before
+        // the others, which share its open files: by state and threads all are gone.
         let has_ended = |pid: Pid| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            stat.is_empty() || stat.contains(") Z ") || stat.contains(") X ")
+            let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+            let is_dead = stat.contains(") Z ") || stat.contains(") X ");
+            stat.is_empty() || is_dead && threads <= 1
         };
         wait_until(Duration::from_secs(20), "the holder is gone", || {
             holder.is_none_or(has_ended) && self.holder().is_none()
