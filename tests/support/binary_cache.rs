@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::git_backend::git_backend;
-use super::{STORE, TestUser, configuration, in_builder, lock, run, shared};
+use super::{STORE, TestUser, in_builder, lock, run, shared};
 
 /// How a server answers a request.
 #[derive(Clone, Debug)]
@@ -305,23 +305,21 @@ impl BinaryCache {
         Self::made_once("cases", &text, MAKE, &[&volume], cases)
     }
 
-    /// The cache with everything that the build of `image` took, which the shared store must have.
-    pub fn made_of(image: &Path) -> Self {
+    /// The cache, one of this `kind`, with everything that the build of `image` took, which the shared store must have.
+    pub fn made_of(kind: &str, image: &Path) -> Self {
         let manifest = fs::read_to_string(format!("{}.json", image.display())).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         let derivation = manifest["result"]["derivation"].as_str().unwrap();
-        Self::made_once("system", "", MADE_OF, &[], &[derivation])
+        Self::made_once(kind, "", MADE_OF, &[], &[derivation])
     }
 
-    /// The cache with the packages of a system, which is built in the shared store for it.
-    pub fn of_packages() -> Self {
+    /// The cache with the packages of a system with this `configuration`, which is built in the shared store for it. It must have all
+    /// downloads that a store which fetches from it needs, see [`MADE_OF`].
+    pub fn of_packages(configuration: &str) -> Self {
         let user = TestUser::new();
-        user.write(
-            "sd-card.nix",
-            &configuration("  networking.hostName = \"cached\";"),
-        );
+        user.write("sd-card.nix", configuration);
         let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-        Self::made_of(&image)
+        Self::made_of("packages", &image)
     }
 
     /// The cache that the builder's Nix makes in a script with `words`, and that is kept below `target` until another one of

@@ -23,7 +23,7 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     here.write("sd-card.nix", &system("cached"));
     let local = run(&mut here.build(&[])).assert_exit_code(0).image();
 
-    let cache = BinaryCache::made_of(&local);
+    let cache = BinaryCache::made_of("system", &local);
     let (volume, good) = (StoreVolume::new(), CacheServer::good(&cache.dir));
     let there = TestUser::new()
         .with("SDBUILD_STORE", &volume.0)

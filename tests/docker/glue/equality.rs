@@ -91,7 +91,7 @@ fn another_store_gives_the_same_bytes() {
     let volume = StoreVolume::new();
     let here = TestUser::new();
     // What is not the system's own comes out of a cache, as for every user.
-    let cache = BinaryCache::of_packages();
+    let cache = BinaryCache::of_packages(&system("cached", ""));
     let there = TestUser::new()
         .with("SDBUILD_STORE", &volume.0)
         .with("SDBUILD_SUBSTITUTERS", CacheServer::good(&cache.dir).url())
