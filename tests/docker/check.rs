@@ -1,5 +1,7 @@
 //! `check` on real configurations: every finding is reported, nothing is built, and nothing is left.
 
+mod logins;
+
 use serde_json::Value;
 
 use crate::support::*;
@@ -226,39 +228,6 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
 }
 
 #[test]
-fn users_who_cannot_become_root_are_found() {
-    if !engine_available() {
-        return;
-    }
-    let user = TestUser::new();
-    let (_, public) = key(&user);
-    // The commonest lock-out: a user in wheel with a key and without a password.
-    let pi = |more: &str| {
-        let text = format!(
-            "{{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh.enable = true;\n  \
-             users.users.pi = {{ isNormalUser = true; extraGroups = [ \"wheel\" ];\n    \
-             openssh.authorizedKeys.keys = [ \"{public}\" ]; {more} }}"
-        );
-        ids(&check(&user, "pi.nix", &text))
-    };
-    assert_eq!(pi("};"), ["no-admin"]);
-    assert_eq!(pi("}; security.sudo.wheelNeedsPassword = false;"), [""; 0]);
-    let groups = "}; security.sudo.wheelNeedsPassword = false; users.users.root.extraGroups = [ \"video\" \"sudo\" ];";
-    assert_eq!(pi(groups), ["unknown-group"]);
-    assert_eq!(pi("password = \"guest\"; };"), ["open-password"]);
-    assert_eq!(
-        pi("hashedPassword = \"guest\"; };"),
-        ["no-admin", "password-hash"]
-    );
-    let hash = "hashedPassword = \"$6$salt$hash\"; };";
-    assert_eq!(pi(hash), [""; 0]);
-    user.write("id_ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
-    let keys = "password = \"guest\"; }; services.openssh.settings = { PasswordAuthentication = false; \
-                KbdInteractiveAuthentication = false; };\n  environment.etc.\"device.key\".source = ./id_ed25519;";
-    assert_eq!(pi(keys), ["private-key-file", "stored-password"]);
-}
-
-#[test]
 fn check_accepts_good_and_explains_wrong_configurations() {
     if !engine_available() {
         return;
@@ -371,39 +340,4 @@ fn a_format_is_checked_with_its_own_modules() {
     let disk = check(&["--format", "raw-efi"]);
     disk.assert_stderr_contains(&["fileSystems", "conflicting definition values"]);
     runs.assert_nothing_left();
-}
-
-#[test]
-fn logins_that_cannot_be_are_found() {
-    if !engine_available() {
-        return;
-    }
-    let user = TestUser::new();
-    let (_, public) = key(&user);
-    let told = |more: &str| {
-        let version = "system.stateVersion = \"26.05\"; services.openssh.enable = true;";
-        let text = format!("{{ pkgs, ... }}: {{ {IMAGE}\n  {version}\n  {more}\n}}\n");
-        check(&user, "pi.nix", &text)
-    };
-    let keys = format!("openssh.authorizedKeys.keys = [ \"{public}\" ];");
-    let git = format!(
-        "users.users.git = {{ isSystemUser = true; group = \"users\"; shell = pkgs.bash // {{ shellPath = \"/bin/nologin\"; }}; {keys} }};"
-    );
-    assert_eq!(ids(&told(&git)), ["refusing-shell"]);
-    let root = format!("users.users.root.{keys}");
-    assert_eq!(ids(&told(&format!("{git} {root}"))), [""; 0]);
-
-    let checked = told(&format!(
-        "{root} services.openssh.extraConfig = \"Match User ann\\n  AllowUsers ann\"; services.openssh.settings.AuthenticationMethods = \"publickey\";"
-    ));
-    assert_eq!(ids(&checked), ["ssh-unread"]);
-    let all = "authenticationmethods, match, allowusers";
-    assert!(checked.stdout.contains(all), "{}", checked.stdout);
-
-    // A person's account without `isNormalUser` is not a system user either.
-    let ann = format!("{root} users.users.ann.initialPassword = \"x\";");
-    let checked = told(&ann).assert_exit_code(6);
-    assert_eq!(ids(&checked), ["assertion", "open-password"]);
-    let line = "users.users.ann.isNormalUser = true;";
-    assert!(checked.stdout.contains(line), "{}", checked.stdout);
 }
