@@ -6,11 +6,16 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::lock::Requested;
-use super::nixpkgs_tree::{hash_tree, pack_tree};
+use super::nixpkgs_tree::{pack_tree, summarize};
 use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
+
+/// The file in `state_dir` with the hashes of directories, which may be removed at any time.
+pub fn memory(state_dir: &Path) -> PathBuf {
+    state_dir.join("nixpkgs.json")
+}
 
 /// A file that only the miniature nixpkgs has: its options of its own.
 const OF_MINIATURE: &str = "nixos/modules/mini.nix";
@@ -160,12 +165,13 @@ pub enum LocalNixpkgs {
 }
 
 impl LocalNixpkgs {
-    /// The directory `root`, which is hashed on threads of its own: seconds for all of nixpkgs.
-    pub async fn dir(root: &Path, cancel: &Cancel) -> Result<Self, Failure> {
+    /// The directory `root`, which is hashed on threads of its own: seconds for all of nixpkgs. The file `memory` has the hashes of
+    /// directories that have not changed since.
+    pub async fn dir(root: &Path, memory: PathBuf, cancel: &Cancel) -> Result<Self, Failure> {
         let shown = root.display();
         check_dir(root)?;
         let (dir, token) = (root.to_path_buf(), cancel.clone());
-        let work = tokio::task::spawn_blocking(move || hash_tree(&dir, &token));
+        let work = tokio::task::spawn_blocking(move || summarize(&dir, &memory, &token));
         let summary = cancel.race(work).await?.or_internal("read nixpkgs")?;
         let summary = summary.or_usage(format!("read nixpkgs in {shown}"))?;
         Ok(Self::Tree {
@@ -302,16 +308,19 @@ mod tests {
         assert!(!"26.05".parse::<Nixpkgs>().unwrap().is_miniature());
     }
 
+    async fn dir_of(root: &Path) -> Result<LocalNixpkgs, Failure> {
+        let memory = root.join(".git/memory");
+        LocalNixpkgs::dir(root, memory, &Cancel::new()).await
+    }
+
     #[tokio::test]
     async fn a_directory_must_be_a_nixpkgs() {
         let dir = tempfile::tempdir().unwrap();
-        let failure = LocalNixpkgs::dir(dir.path(), &Cancel::new())
-            .await
-            .unwrap_err();
+        let failure = dir_of(dir.path()).await.unwrap_err();
         assert_eq!(failure.class, crate::common::failure::Class::Usage);
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
-        let tree = LocalNixpkgs::dir(dir.path(), &Cancel::new()).await.unwrap();
+        let tree = dir_of(dir.path()).await.unwrap();
         assert_eq!((tree.size(), tree.name().len()), (2, 69));
     }
 
@@ -320,7 +329,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
-        let tree = LocalNixpkgs::dir(dir.path(), &Cancel::new()).await.unwrap();
+        let tree = dir_of(dir.path()).await.unwrap();
         let pack = |tree: &LocalNixpkgs| {
             let mut out = Vec::new();
             let mut writer = TarWriter::new(

@@ -2,10 +2,13 @@
 
 mod entry;
 mod pack;
+mod remembered;
 mod scan;
+mod stamp;
+mod walk;
 
 pub(super) use self::pack::pack_tree;
-pub(super) use self::scan::hash_tree;
+pub(super) use self::remembered::summarize;
 
 #[cfg(test)]
 mod tests {
@@ -16,6 +19,7 @@ mod tests {
     use std::path::Path;
 
     use super::entry::MAX_DEPTH;
+    use super::scan::hash_tree;
     use super::*;
     use crate::common::cancel::Cancel;
     use crate::common::hash::Sha256Hash;

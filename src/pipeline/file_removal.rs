@@ -8,6 +8,7 @@ use crate::artifact::Cache;
 use crate::common::failure::{Failure, Leftover};
 use crate::common::shell_word::quoted;
 use crate::engine::RunId;
+use crate::nixos::nixpkgs;
 use crate::pipeline::build_history;
 use crate::pipeline::inventory::LocalFiles;
 use crate::pipeline::logs::{self, RemoveError};
@@ -120,11 +121,13 @@ impl FileRemoval {
         failed.into_iter().map(leftover).collect()
     }
 
-    /// Removes the logs, and with them the times of earlier builds.
+    /// Removes the logs, and with them the times of earlier builds and the hashes of checkouts.
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
-            // Nothing but an estimate depends on it.
-            fs::remove_file(build_history::file(state_dir)).ok();
+            // Nothing but an estimate and a second of the next build depends on them.
+            for file in [build_history::file(state_dir), nixpkgs::memory(state_dir)] {
+                fs::remove_file(file).ok();
+            }
         }
         logs::remove_all(logs, &self.live_runs)
     }

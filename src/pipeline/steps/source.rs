@@ -6,7 +6,7 @@ use crate::common::event::Phase;
 use crate::common::failure::Failure;
 use crate::nixos::build_source::{BuildSource, ResolvedNixpkgs, Source};
 use crate::nixos::lock::{self, Download, Downloaded, Locked, Requested, Resolve};
-use crate::nixos::nixpkgs::{LocalNixpkgs, Nixpkgs};
+use crate::nixos::nixpkgs::{self, LocalNixpkgs, Nixpkgs};
 use crate::pipeline::nixpkgs_archive::NAME_ANOTHER;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::run_context::RunContext;
@@ -68,8 +68,9 @@ pub(in crate::pipeline) async fn nixpkgs(
     };
     let requested = match &plan.nixpkgs {
         Nixpkgs::Dir(dir) => {
+            let memory = nixpkgs::memory(&run.plan.settings.common.state_dir);
             return Ok(Some(ResolvedNixpkgs {
-                nixpkgs: LocalNixpkgs::dir(dir, cancel).await?,
+                nixpkgs: LocalNixpkgs::dir(dir, memory, cancel).await?,
                 locked: None,
             }));
         }

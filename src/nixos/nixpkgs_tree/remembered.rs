@@ -1,0 +1,215 @@
+//! The digests of trees that were read, in a file that may be removed at any time: to read the 53,000 files of a checkout of nixpkgs
+//! takes a second or more, to look at their times a tenth. A damaged file counts as empty.
+//!
+//! As in the index of git, a tree counts as unchanged while inodes, sizes and times are those of then, and it is only remembered if
+//! no file was changed shortly before it was read, because a change within the same tick of the clock could not be seen.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::TreeSummary;
+use super::scan::hash_tree;
+use super::stamp::TreeStamp;
+use crate::common::cancel::Cancel;
+use crate::common::hash::Sha256Hash;
+use crate::common::parent_dir::parent_dir;
+use crate::common::{atomic_file, plain_file, private_dir};
+
+/// Trees that are remembered.
+const MAX_TREES: usize = 20;
+/// Bytes of the file that are read: an entry has some 200, and a path at most 4,096.
+const MAX_FILE_BYTES: u64 = 256 << 10;
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Entry {
+    root: PathBuf,
+    stamp: Sha256Hash,
+    digest: Sha256Hash,
+    size: u64,
+}
+
+/// The summary of the directory `root` without `.git`, out of the file `memory` if nothing in the directory has changed since it
+/// was written there.
+pub(in crate::nixos) fn summarize(
+    root: &Path,
+    memory: &Path,
+    cancel: &Cancel,
+) -> io::Result<TreeSummary> {
+    summarize_at(SystemTime::now(), root, memory, cancel)
+}
+
+/// The same, where it is `now`.
+fn summarize_at(
+    now: SystemTime,
+    root: &Path,
+    memory: &Path,
+    cancel: &Cancel,
+) -> io::Result<TreeSummary> {
+    let root = root.canonicalize()?;
+    let stamp = TreeStamp::of(&root, cancel)?;
+    let entries = entries(memory);
+    let is_this = |entry: &&Entry| entry.root == root && entry.stamp == stamp.digest;
+    if let Some(entry) = entries.iter().find(is_this) {
+        return Ok(TreeSummary {
+            digest: entry.digest,
+            size: entry.size,
+        });
+    }
+    let summary = hash_tree(&root, cancel)?;
+    if stamp.is_older_than(now) && TreeStamp::of(&root, cancel)? == stamp {
+        // Without it the tree is read again the next time.
+        note(memory, entries, root, stamp, summary).ok();
+    }
+    Ok(summary)
+}
+
+fn entries(memory: &Path) -> Vec<Entry> {
+    let text = plain_file::read_text(memory, MAX_FILE_BYTES).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn note(
+    memory: &Path,
+    mut entries: Vec<Entry>,
+    root: PathBuf,
+    stamp: TreeStamp,
+    summary: TreeSummary,
+) -> io::Result<()> {
+    entries.retain(|entry| entry.root != root);
+    entries.truncate(MAX_TREES - 1);
+    let TreeSummary { digest, size } = summary;
+    let stamp = stamp.digest;
+    let entry = Entry {
+        root,
+        stamp,
+        digest,
+        size,
+    };
+    entries.insert(0, entry);
+    private_dir::create(parent_dir(memory))?;
+    atomic_file::replace(memory, &serde_json::to_string(&entries)?, 0o600)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What no reading of a tree gives.
+    const REMEMBERED_SIZE: u64 = 7_000;
+
+    struct Tree {
+        dir: tempfile::TempDir,
+        state: tempfile::TempDir,
+    }
+
+    impl Tree {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::create_dir(dir.path().join("lib")).unwrap();
+            fs::write(dir.path().join("lib/default.nix"), "{ }").unwrap();
+            symlink("lib", dir.path().join("link")).unwrap();
+            let state = tempfile::tempdir().unwrap();
+            Self { dir, state }
+        }
+
+        fn memory(&self) -> PathBuf {
+            self.state.path().join("nixpkgs.json")
+        }
+
+        fn file(&self) -> PathBuf {
+            self.dir.path().join("lib/default.nix")
+        }
+
+        fn summarize(&self, seconds_from_now: u64) -> TreeSummary {
+            let now = SystemTime::now() + Duration::from_secs(seconds_from_now);
+            summarize_at(now, self.dir.path(), &self.memory(), &Cancel::new()).unwrap()
+        }
+
+        /// Remembers the tree, with another size than it has.
+        fn remember(&self) -> TreeSummary {
+            let summary = self.summarize(60);
+            let mut entries = entries(&self.memory());
+            entries.first_mut().unwrap().size = REMEMBERED_SIZE;
+            fs::write(self.memory(), serde_json::to_string(&entries).unwrap()).unwrap();
+            summary
+        }
+
+        fn is_remembered(&self) -> bool {
+            self.summarize(60).size == REMEMBERED_SIZE
+        }
+    }
+
+    #[test]
+    fn an_unchanged_tree_is_not_read_again() {
+        let tree = Tree::new();
+        let read = tree.remember();
+        let remembered = tree.summarize(60);
+        assert_eq!((read.size, remembered.size), (3, REMEMBERED_SIZE));
+        assert_eq!(read.digest, remembered.digest);
+        fs::create_dir(tree.dir.path().join(".git")).unwrap();
+        assert!(tree.is_remembered());
+    }
+
+    #[test]
+    fn every_change_is_seen() {
+        let time = |tree: &Tree| fs::metadata(tree.file()).unwrap().modified().unwrap();
+        let changes: [fn(&Tree); 6] = [
+            |tree| fs::write(tree.file(), "{a}").unwrap(),
+            |tree| fs::set_permissions(tree.file(), fs::Permissions::from_mode(0o755)).unwrap(),
+            |tree| fs::rename(tree.file(), tree.file().with_extension("old")).unwrap(),
+            |tree| fs::create_dir(tree.dir.path().join("empty")).unwrap(),
+            |tree| fs::write(tree.dir.path().join("new"), "").unwrap(),
+            |tree| {
+                fs::remove_file(tree.dir.path().join("link")).unwrap();
+                symlink("bil", tree.dir.path().join("link")).unwrap();
+            },
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            let tree = Tree::new();
+            tree.remember();
+            let before = time(&tree);
+            change(&tree);
+            if let Ok(file) = File::options().write(true).open(tree.file()) {
+                file.set_modified(before).unwrap();
+            }
+            assert!(!tree.is_remembered(), "change {number}");
+        }
+    }
+
+    #[test]
+    fn a_tree_that_was_just_changed_is_not_remembered() {
+        let tree = Tree::new();
+        tree.summarize(0);
+        assert!(entries(&tree.memory()).is_empty());
+        tree.summarize(60);
+        assert_eq!(entries(&tree.memory()).len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_memory_counts_as_empty() {
+        let tree = Tree::new();
+        fs::write(tree.memory(), "{").unwrap();
+        assert_eq!(tree.summarize(60).size, 3);
+        fs::remove_file(tree.memory()).unwrap();
+        assert_eq!(tree.summarize(60).size, 3);
+        assert_eq!(entries(&tree.memory()).len(), 1);
+    }
+
+    #[test]
+    fn the_last_trees_are_remembered() {
+        let tree = Tree::new();
+        for _ in 0..=MAX_TREES {
+            let other = Tree::new();
+            let now = SystemTime::now() + Duration::from_secs(60);
+            summarize_at(now, other.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
+        }
+        assert_eq!(entries(&tree.memory()).len(), MAX_TREES);
+    }
+}
