@@ -302,15 +302,15 @@ impl BinaryCache {
     pub fn of(expression: &Path, cases: &[&str]) -> Self {
         let text = fs::read_to_string(expression).unwrap();
         let volume = format!("{}:/cached.nix:ro", expression.display());
-        Self::made_once("cases", &text, MAKE, &[&volume], cases)
+        Self::made_once("cases", &text, MAKE, STORE, &[&volume], cases)
     }
 
-    /// The cache, one of this `kind`, with everything that the build of `image` took, which the shared store must have.
-    pub fn made_of(kind: &str, image: &Path) -> Self {
+    /// The cache, one of this `kind`, with everything that the build of `image` took, which the store volume `store` must have.
+    pub fn made_of(kind: &str, store: &str, image: &Path) -> Self {
         let manifest = fs::read_to_string(format!("{}.json", image.display())).unwrap();
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
         let derivation = manifest["result"]["derivation"].as_str().unwrap();
-        Self::made_once(kind, "", MADE_OF, &[], &[derivation])
+        Self::made_once(kind, "", MADE_OF, store, &[], &[derivation])
     }
 
     /// The cache with the packages of a system with this `configuration`, which is built in the shared store for it. It must have all
@@ -319,12 +319,19 @@ impl BinaryCache {
         let user = TestUser::new();
         user.write("sd-card.nix", configuration);
         let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-        Self::made_of("packages", &image)
+        Self::made_of("of-packages", STORE, &image)
     }
 
-    /// The cache that the builder's Nix makes in a script with `words`, and that is kept below `target` until another one of
+    /// The cache that the builder's Nix makes in `store` in a script with `words`, and that is kept below `target` until another one of
     /// this kind is made.
-    fn made_once(kind: &str, text: &str, paths: &str, volumes: &[&str], words: &[&str]) -> Self {
+    fn made_once(
+        kind: &str,
+        text: &str,
+        paths: &str,
+        store: &str,
+        volumes: &[&str],
+        words: &[&str],
+    ) -> Self {
         let _one_at_a_time = lock("binary-cache");
         let script = format!("{NEW_KEY}{paths}{COPY}");
         let content = format!("{script}{text}{}", words.join(" "));
@@ -338,7 +345,7 @@ impl BinaryCache {
             fs::set_permissions(&dir, fs::Permissions::from_mode(0o777)).unwrap();
             let cache = format!("{}:/cache", dir.display());
             let volumes = [&[cache.as_str()], volumes].concat();
-            in_builder(STORE, &volumes, &script, words).assert_exit_code(0);
+            in_builder(store, &volumes, &script, words).assert_exit_code(0);
         }
         Self {
             key: fs::read_to_string(dir.join("key.pub"))

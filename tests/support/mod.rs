@@ -24,6 +24,7 @@ mod requirements;
 mod run_tracker;
 mod screen;
 mod service;
+mod shared_store;
 mod small_disk;
 mod sshd;
 mod tls_server;

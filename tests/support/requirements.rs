@@ -15,6 +15,7 @@ pub fn engine_available() -> bool {
     if !Path::new(BINFMT).join("register").exists() {
         return skipped("binfmt_misc is not mounted; run scripts/setup");
     }
+    super::shared_store::fill_shared_store();
     true
 }
 

@@ -1,9 +1,23 @@
 //! A system whose packages come out of a binary cache, as every user's do.
 
 use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::Duration;
 
 use super::with_caches;
 use crate::support::*;
+
+/// A user with the configuration of the cached system, and the store `volume`, who fetches from `server`.
+fn elsewhere(volume: &StoreVolume, cache: &BinaryCache, server: &CacheServer) -> TestUser {
+    let user = TestUser::new()
+        .with("SDBUILD_STORE", &volume.0)
+        .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key);
+    user.write("sd-card.nix", &system("cached"));
+    with_caches(user, &[server])
+}
 
 /// The names of what was built, in order.
 fn built(outcome: &Outcome) -> Vec<&str> {
@@ -13,25 +27,33 @@ fn built(outcome: &Outcome) -> Vec<&str> {
         .collect()
 }
 
+/// Bytes of a store path in the cache, compressed, that only the kernel and its modules have.
+const LARGE: u64 = 8 << 20;
+
+/// The configuration of a system of this host name.
+fn system(name: &str) -> String {
+    configuration(&format!("  networking.hostName = \"{name}\";"))
+}
+
+/// The content of the system's image, built in the shared store, and the cache with all that it took.
+fn cached() -> (Vec<u8>, BinaryCache) {
+    let here = TestUser::new();
+    here.write("sd-card.nix", &system("cached"));
+    let image = run(&mut here.build(&[])).assert_exit_code(0).image();
+    let cache = BinaryCache::made_of("system", STORE, &image);
+    (fs::read(image).unwrap(), cache)
+}
+
 #[test]
 fn empty_store_fetches_packages_and_builds_the_configuration() {
     if !engine_available() {
         return;
     }
-    let system = |name: &str| configuration(&format!("  networking.hostName = \"{name}\";"));
-    let here = TestUser::new();
-    here.write("sd-card.nix", &system("cached"));
-    let local = run(&mut here.build(&[])).assert_exit_code(0).image();
-
-    let cache = BinaryCache::made_of("system", &local);
+    let (local, cache) = cached();
     let (volume, good) = (StoreVolume::new(), CacheServer::good(&cache.dir));
-    let there = TestUser::new()
-        .with("SDBUILD_STORE", &volume.0)
-        .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key);
-    let there = with_caches(there, &[&good]);
-    there.write("sd-card.nix", &system("cached"));
+    let there = elsewhere(&volume, &cache, &good);
     let outcome = run(&mut there.build(&["-v"])).assert_exit_code(0);
-    assert!(fs::read(outcome.image()).unwrap() == fs::read(local).unwrap());
+    assert!(fs::read(outcome.image()).unwrap() == local);
     let names = built(&outcome);
     // Only what nixpkgs keeps out of caches (`allowSubstitutes = false`), and the image.
     for package in [
@@ -57,4 +79,60 @@ fn empty_store_fetches_packages_and_builds_the_configuration() {
     let outcome = run(&mut there.build(&["-v", "--force"])).assert_exit_code(0);
     assert_eq!(good.nars(), fetched, "everything is there");
     assert!(built(&outcome).len() < 20, "{:?}", built(&outcome));
+}
+
+/// Whether a request is for the kernel or its modules, which only the system and the image need.
+fn is_large(dir: &Path, request: &Request) -> bool {
+    let size = fs::metadata(dir.join(request.file())).map_or(0, |file| file.len());
+    request.is_nar() && size > LARGE
+}
+
+#[test]
+fn building_begins_while_packages_are_fetched() {
+    if !engine_available() {
+        return;
+    }
+    let (_, cache) = cached();
+    let is_building = Arc::new(AtomicBool::new(false));
+    let held = Arc::new(AtomicUsize::new(0));
+    let (is_over, count, dir) = (is_building.clone(), held.clone(), cache.dir.clone());
+    let server = CacheServer::start(&cache.dir, move |request| {
+        if is_large(&dir, request) {
+            count.fetch_add(1, SeqCst);
+            while !is_over.load(SeqCst) {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+        Reply::File
+    });
+    let volume = StoreVolume::new();
+    let user = elsewhere(&volume, &cache, &server);
+    user.write("sd-card.nix", &system("renamed"));
+    let mut running = Running::start(&mut user.build(&["-v"]));
+    running.wait_until("a large package is asked for", || held.load(SeqCst) > 0);
+    running.wait_for("building etc-hostname");
+    is_building.store(true, SeqCst);
+    running.finish().assert_exit_code(0);
+}
+
+#[test]
+fn damaged_packages_of_a_cache_are_not_emulated() {
+    if !engine_available() {
+        return;
+    }
+    let (_, cache) = cached();
+    let dir = cache.dir.clone();
+    let server = CacheServer::start(&cache.dir, move |request| {
+        if is_large(&dir, request) {
+            Reply::Changed
+        } else {
+            Reply::File
+        }
+    });
+    let volume = StoreVolume::new();
+    let user = elsewhere(&volume, &cache, &server);
+    let outcome = run(&mut user.build(&["-v"])).assert_exit_code(3);
+    let outcome = outcome.assert_stderr_contains(&["error: a binary cache failed: "]);
+    let is_retried = outcome.stderr.contains("glue: retried");
+    assert!(!is_retried, "{}", outcome.stderr);
 }
