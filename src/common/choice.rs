@@ -6,7 +6,7 @@ use std::fmt;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use super::nearest::nearest;
+use super::nearest::meant;
 
 /// Implements `Display`, `FromStr`, `Serialize` and `Deserialize` by the names that `ValueEnum` gives.
 macro_rules! named_like_its_flag {
@@ -53,7 +53,7 @@ pub(crate) fn parse<T: ValueEnum>(text: &str) -> Result<T, String> {
         let variants = T::value_variants().iter();
         let values: Vec<_> = variants.filter_map(T::to_possible_value).collect();
         let names: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
-        let meant = nearest(text, names.iter().copied());
+        let meant = meant(text, names.iter().copied());
         let meant = meant.map_or_else(String::new, |name| format!(" (did you mean {name}?)"));
         format!("`{text}` is not one of {}{meant}", names.join(", "))
     })

@@ -15,6 +15,21 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
     (similarity > MIN_SIMILARITY).then_some(name)
 }
 
+/// The names in `known` that begin with `unknown`, which is more than a letter: `rpi4 or rpi5`; otherwise the most similar one.
+pub fn meant<'a>(
+    unknown: &str,
+    known: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
+) -> Option<String> {
+    let known = known.into_iter();
+    let longer = |name: &&str| unknown.len() > 1 && name.starts_with(unknown);
+    let longer: Vec<_> = known.clone().filter(longer).collect();
+    if longer.is_empty() {
+        nearest(unknown, known).map(str::to_owned)
+    } else {
+        Some(longer.join(" or "))
+    }
+}
+
 /// The names in `known` that differ from `unknown` by the fewest letters, at most two and not by half of them, each once, in
 /// alphabetical order; two letters that are exchanged count once, and upper case is no difference.
 fn most_similar<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
@@ -68,7 +83,7 @@ pub fn is_typo(unknown: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_slip, is_typo, nearest, similar_names};
+    use super::{is_slip, is_typo, meant, nearest, similar_names};
 
     #[test]
     fn names_with_the_fewest_wrong_letters_are_proposed() {
@@ -109,5 +124,9 @@ mod tests {
         assert_eq!(nearest("builder_image", known), Some("builder-image"));
         assert_eq!(nearest("zzz", known), None);
         assert_eq!(nearest("x", []), None);
+        assert_eq!(meant("outptu", known).as_deref(), Some("output"));
+        let boards = ["rpi4", "rpi5", "virt"];
+        assert_eq!(meant("rpi", boards).as_deref(), Some("rpi4 or rpi5"));
+        assert_eq!(meant("v", boards).as_deref(), Some("virt"));
     }
 }

@@ -17,6 +17,8 @@ use crate::settings::Common;
 const MAX_TEXT_BYTES: u64 = 512 << 10;
 /// Bytes that are read of certificate authorities at most; those of a distribution are a quarter of a megabyte.
 const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
+/// What a certificate in PEM begins with (RFC 7468).
+const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 
 /// What calls of AWS depend on: the variables of AWS's own tools, and certificate authorities.
 pub fn aws_access(settings: &Common) -> Access {
@@ -67,10 +69,16 @@ pub(super) fn fetcher(settings: &Common, events: &Events) -> Result<Fetcher, Fai
 /// The file of certificate authorities that the settings name; empty without one. A usage error if it cannot be read.
 pub(super) fn authorities(settings: &Common) -> Result<Vec<u8>, Failure> {
     let read = |path: &PathBuf| {
-        plain_file::read(path, MAX_AUTHORITIES_BYTES).or_usage(format!(
-            "read certificate authorities from {}",
-            path.display()
-        ))
+        let shown = path.display();
+        let text = plain_file::read(path, MAX_AUTHORITIES_BYTES)
+            .or_usage(format!("read certificate authorities from {shown}"))?;
+        let mut parts = text.windows(BEGIN_CERTIFICATE.len());
+        if parts.any(|part| part == BEGIN_CERTIFICATE) {
+            return Ok(text);
+        }
+        let hint = "--ca-file takes certificates in PEM, which begin with `-----BEGIN CERTIFICATE-----`; \
+                    `openssl x509 -inform der -in FILE` converts one";
+        Err(Failure::usage(format!("{shown} has no certificate in PEM")).hint(hint))
     };
     settings.ca_file.as_ref().map_or(Ok(Vec::new()), read)
 }

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::value::Value;
+use super::value::{Base, Value};
 use crate::common::plain_file;
 use crate::common::remote_builder::RemoteBuilder;
 
@@ -96,9 +96,9 @@ impl From<BuilderList> for Vec<String> {
 }
 
 impl Value for BuilderList {
-    fn relative_to(self, dir: &Path) -> Self {
+    fn relative_to(self, base: Base<'_>) -> Self {
         let machines = self.0.into_iter();
-        Self(machines.map(|one| one.relative_to(dir)).collect())
+        Self(machines.map(|one| one.relative_to(base.dir)).collect())
     }
 }
 

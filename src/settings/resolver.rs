@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::file;
 use super::options::Options;
 use super::origin::{Origin, Setting};
-use super::value::Value;
+use super::value::{Base, Value};
 use crate::common::failure::{Failure, OrFail as _};
 
 /// Resolves settings one by one, and records each with its origin.
@@ -98,18 +98,24 @@ impl<'a> Resolver<'a> {
         variable: Option<&'static str>,
         field: fn(&Options) -> Option<T>,
     ) -> Result<Option<(T, Origin)>, Failure> {
+        let home = self.env.home_dir();
+        let base = |dir| Base {
+            dir,
+            home: home.as_deref(),
+        };
+        let here = base(&self.current_dir);
         if let Some(value) = field(&self.flags) {
-            return Ok(Some((value.relative_to(&self.current_dir), Origin::Flag)));
+            return Ok(Some((value.relative_to(here), Origin::Flag)));
         }
         if let Some((name, text)) = variable.and_then(|name| Some((name, self.env.setting(name)?)))
         {
             let value = T::from_variable(text);
             let value = value.map_err(|e| Failure::usage(format!("{name}: {e}")))?;
-            let value = value.relative_to(&self.current_dir);
+            let value = value.relative_to(here);
             return Ok(Some((value, Origin::Environment(name))));
         }
         Ok(self.files.iter().find_map(|file| {
-            let value = field(&file.options)?.relative_to(&file.dir);
+            let value = field(&file.options)?.relative_to(base(&file.dir));
             Some((value, file.origin.clone()))
         }))
     }

@@ -36,10 +36,60 @@ pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
 /// What to write in place of the value at `span` of `text`, which has another type than its setting.
 pub(super) fn of_type(text: &str, span: &Range<usize>) -> String {
     let value = text.get(span.clone()).unwrap_or_default();
-    let is_plain = !value.is_empty() && !value.contains(['"', '[', '{', '\n']);
-    let key = key_at(text, span.start).filter(|_| is_plain);
-    let hint = key.and_then(|key| quoted(key, value));
+    let hint = key_at(text, span.start).and_then(|key| of_typed_value(key, value));
     hint.unwrap_or_else(|| HOW_TO_WRITE.to_owned())
+}
+
+/// The hint for the `value` of the setting `key`, which is TOML of another type than the setting has.
+fn of_typed_value(key: &str, value: &str) -> Option<String> {
+    let of_list = value
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    if let Some(element) = of_list.filter(|elements| !elements.contains(',')) {
+        let line = format!("{key} = {}", element.trim());
+        let is_right = toml::from_str::<Options>(&line).is_ok();
+        return is_right.then(|| format!("the setting has one value, without brackets: {line}"));
+    }
+    let is_plain = !value.is_empty() && !value.contains(['"', '[', '{', '\n']);
+    let is_switch = matches!(value, "true" | "false");
+    match Kind::of(key) {
+        Some(Kind::Text) if is_plain && is_switch => Some(format!(
+            "the setting is no switch, but a string: {key} = \"…\""
+        )),
+        Some(Kind::OneOf(message)) => Some(format!("a string is in quotes; {message}")),
+        _ => quoted(key, value).filter(|_| is_plain),
+    }
+}
+
+/// What a setting takes.
+enum Kind {
+    /// Any string.
+    Text,
+    /// One of several words: the error for any other.
+    OneOf(String),
+    Number,
+    Other,
+}
+
+impl Kind {
+    /// By what the setting `key` says to a string that is no value of any setting with a choice; `None` if there is no such setting.
+    fn of(key: &str) -> Option<Self> {
+        let Err(error) = toml::from_str::<Options>(&format!("{key} = \"?\"\n")) else {
+            return Some(Self::Text);
+        };
+        let message = error.message();
+        if message.starts_with("unknown field") {
+            return None;
+        }
+        let expected = message.rsplit(", expected ").next().unwrap_or_default();
+        Some(if message.contains("is not one of") {
+            Self::OneOf(message.replace("`?` is not one of", "it is one of"))
+        } else if expected.contains("number") {
+            Self::Number
+        } else {
+            Self::Other
+        })
+    }
 }
 
 /// The line of `text` with the byte `at`, without spaces around it.
@@ -70,6 +120,8 @@ fn begins_setting(text: &str, at: usize) -> bool {
 fn of_line(line: &str) -> Option<String> {
     let fixed = if line.starts_with("//") || line.starts_with(';') || line.starts_with("--") {
         "a comment begins with `#`"
+    } else if line.starts_with('[') {
+        "a setting is a line `SETTING = VALUE`, and no section"
     } else if line.starts_with(['{', '}']) {
         "the file has a line `SETTING = VALUE` for each setting, without braces around them"
     } else {
@@ -120,9 +172,24 @@ fn of_value(key: &str, value: &str) -> Option<String> {
         let is_wrong = value != switch.to_string();
         return is_wrong.then(|| format!("a switch is true or false: {key} = {switch}"));
     }
+    if value.starts_with(|c: char| c.is_ascii_digit())
+        && let Some(Kind::Number) = Kind::of(key)
+    {
+        return of_digits(key, value);
+    }
     let is_word = value.starts_with(|c: char| c.is_alphabetic() || "./~".contains(c));
     let is_plain = !value.contains(['"', '\'', '[', '#', ' ']);
     (is_word && is_plain).then(|| quoted(key, value)).flatten()
+}
+
+/// The hint for the number `value`, which is none of TOML.
+fn of_digits(key: &str, value: &str) -> Option<String> {
+    let number = value.trim_start_matches('0');
+    if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(format!("a number has no zeros in front: {key} = {number}"));
+    }
+    let has_unit = value.contains(|c: char| c.is_alphabetic());
+    has_unit.then(|| "write a number, without quotes and without a unit".to_owned())
 }
 
 /// The hint to write the word `value` of the setting `key` in quotes, in a list if the setting is one.
@@ -171,6 +238,9 @@ mod tests {
                 "substituters = https://a.example",
                 "substituters = [\"https://a.example\"]",
             ),
+            ("jobs = 02", "no zeros in front: jobs = 2"),
+            ("memory-mib = 8GB", "without a unit"),
+            ("nixpkgs = 26.05.1", HOW_TO_WRITE),
             ("offline = yes", "offline = true"),
             ("offline = OFF", "offline = false"),
             ("offline = true", HOW_TO_WRITE),
@@ -182,6 +252,31 @@ mod tests {
             ("format = \"iso", HOW_TO_WRITE),
         ] {
             let told = hint(&format!("cores = 1\n{line}\n"), "cores = 1\n".len(), "");
+            assert!(told.contains(expected), "{line}: {told}");
+        }
+        for (line, expected) in [
+            ("jobs = [2]", "without brackets: jobs = 2"),
+            ("jobs = [2, 3]", HOW_TO_WRITE),
+            (
+                "nixpkgs = [\"26.05\"]",
+                "without brackets: nixpkgs = \"26.05\"",
+            ),
+            ("nixpkgs = true", "no switch, but a string: nixpkgs = \"…\""),
+            (
+                "nixpkgs = 26.05",
+                "a string is in quotes: nixpkgs = \"26.05\"",
+            ),
+            ("compress = true", "a string is in quotes; it is one of "),
+            ("substituters = 1", "the setting is a list of strings"),
+            ("offline = 1", "the value is true or false"),
+            ("[[builders]]", "no section"),
+        ] {
+            let at = line.find("= ").map_or(0, |equals| equals + 2);
+            let told = if at == 0 {
+                hint(line, at, "")
+            } else {
+                of_type(line, &(at..line.len()))
+            };
             assert!(told.contains(expected), "{line}: {told}");
         }
         assert!(hint("", 0, "duplicate key").contains("only once"));

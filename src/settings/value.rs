@@ -19,6 +19,24 @@ use crate::common::image_format::Format;
 use crate::common::machine_source::Lender;
 use crate::common::system::System;
 
+/// What paths in settings begin at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Base<'a> {
+    /// The settings file's directory, or the current directory for flags and variables.
+    pub(super) dir: &'a Path,
+    /// The user's home directory, which `~/` stands for: no shell replaces it in a file or in `--output=~/images`.
+    pub(super) home: Option<&'a Path>,
+}
+
+impl Base<'_> {
+    fn locate(&self, path: &Path) -> PathBuf {
+        // `./~` is not at home.
+        let below_home = path.strip_prefix("~").ok().zip(self.home);
+        let path = below_home.map_or_else(|| path.to_owned(), |(rest, home)| home.join(rest));
+        absolute(&path, self.dir)
+    }
+}
+
 /// A value of a setting. `FromStr` reads it from a flag or a variable, serde from a settings file.
 pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
     /// The value of a variable with this text, or what is wrong with it.
@@ -26,9 +44,8 @@ pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
         text.parse().map_err(|error: Self::Err| error.to_string())
     }
 
-    /// The value with relative paths made absolute. `dir` is the settings file's directory, or the current directory for
-    /// flags and variables.
-    fn relative_to(self, _dir: &Path) -> Self {
+    /// The value with relative paths, and those below `~`, made absolute.
+    fn relative_to(self, _base: Base<'_>) -> Self {
         self
     }
 
@@ -59,20 +76,20 @@ impl Value for CompressionOptions {}
 impl Value for Format {}
 
 impl Value for FlakeRef {
-    fn relative_to(self, dir: &Path) -> Self {
-        Self::relative_to(self, dir)
+    fn relative_to(self, base: Base<'_>) -> Self {
+        Self::relative_to(self, base.dir)
     }
 }
 
 impl Value for Lender {
-    fn relative_to(self, dir: &Path) -> Self {
-        Self(self.0.map(|source| source.relative_to(dir)))
+    fn relative_to(self, base: Base<'_>) -> Self {
+        Self(self.0.map(|source| source.relative_to(base.dir)))
     }
 }
 
 impl Value for PathBuf {
-    fn relative_to(self, dir: &Path) -> Self {
-        absolute(&self, dir)
+    fn relative_to(self, base: Base<'_>) -> Self {
+        base.locate(&self)
     }
 
     fn as_json(&self) -> serde_json::Value {
@@ -229,14 +246,14 @@ impl FromStr for NixpkgsSource {
 
 impl Value for NixpkgsSource {
     /// A path becomes absolute; URLs and releases stay as they are.
-    fn relative_to(self, dir: &Path) -> Self {
+    fn relative_to(self, base: Base<'_>) -> Self {
         let Self(text) = self;
         // That of a URL, or of Nix's own names, which are explained later: `github:NixOS/nixpkgs`.
         let scheme = text.split_once(':').map(|(scheme, _)| scheme);
         let has_scheme =
             scheme.is_some_and(|scheme| scheme.bytes().all(|b| b.is_ascii_alphabetic()));
         let is_path = text.starts_with('.') || text.contains('/') && !has_scheme;
-        match absolute(Path::new(&text), dir).to_str() {
+        match base.locate(Path::new(&text)).to_str() {
             Some(path) if is_path => Self(path.to_owned()),
             _ => Self(text),
         }
@@ -313,7 +330,9 @@ mod tests {
     #[test]
     fn only_paths_are_relative_to_their_directory() {
         let dir = Path::new("/project");
-        let located = |text: &str| NixpkgsSource(text.to_owned()).relative_to(dir).0;
+        let home = Some(Path::new("/home/me"));
+        let base = Base { dir, home };
+        let located = |text: &str| NixpkgsSource(text.to_owned()).relative_to(base).0;
         assert_eq!(located("./tree"), "/project/tree");
         assert_eq!(located("a/b"), "/project/a/b");
         assert_eq!(located("/a"), "/a");
@@ -323,8 +342,18 @@ mod tests {
             located("https://x.example/n.tar.xz"),
             "https://x.example/n.tar.xz"
         );
-        let output = |text: &str| PathBuf::from(text).relative_to(dir);
+        assert_eq!(located("~/nixpkgs"), "/home/me/nixpkgs");
+        let output = |text: &str| PathBuf::from(text).relative_to(base);
         assert_eq!(output("."), dir);
         assert_eq!(output("./out"), dir.join("out"));
+        assert_eq!(output("~/out"), Path::new("/home/me/out"));
+        assert_eq!(output("~"), Path::new("/home/me"));
+        assert_eq!(output("~me/out"), dir.join("~me/out"));
+        assert_eq!(output("./~/out"), dir.join("~/out"));
+        let homeless = Base { dir, home: None };
+        assert_eq!(
+            PathBuf::from("~/out").relative_to(homeless),
+            dir.join("~/out")
+        );
     }
 }

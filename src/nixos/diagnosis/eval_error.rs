@@ -5,6 +5,7 @@ use super::evidence::ExitContext;
 use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
+use super::written_values;
 use super::{nixpkgs_file, syntax_error, undefined_variable, unknown_option};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
@@ -70,10 +71,10 @@ impl EvalError {
         Self::MissingAttribute,
         Self::UndefinedVariable,
         Self::Syntax,
+        Self::NotInNixpkgs,
         Self::Untracked,
         Self::LocalInput,
         Self::NotUploaded,
-        Self::NotInNixpkgs,
         Self::WrongPlatform,
         Self::LockIncomplete,
         Self::IndirectInput,
@@ -158,7 +159,7 @@ impl EvalError {
                  give --override-input INPUT DIR, which uploads DIR"
                     .to_owned()
             }
-            Self::Impure => impure_hint(summary),
+            Self::Impure => impure_hint(context, summary),
         }
     }
 }
@@ -193,15 +194,35 @@ fn missing_in_flake(summary: &str) -> Option<&'static str> {
 }
 
 /// What a flake needs instead of what only an impure evaluation sees.
-fn impure_hint(summary: &str) -> String {
-    match above_the_flake(summary) {
-        Some(path) => format!(
+fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
+    let outside = quoted_path(summary).and_then(|path| written_below(context, path));
+    match (above_the_flake(summary), outside) {
+        (Some(path), _) => format!(
             "../{path} is above the flake's directory, and Nix reads only files in it that git tracks: move the file there, and git add it"
         ),
-        None => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
+        (None, Some((place, path))) => format!(
+            "{}{place} names {path}, which is outside the flake: copy it beside flake.nix, git add it, and write ./{}",
+            context.shown_dir,
+            path.rsplit('/').next().unwrap_or_default()
+        ),
+        (None, None) => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
                  outside it: make what it needs an input, or a file that git tracks"
             .to_owned(),
     }
+}
+
+/// The path of which Nix says that it is forbidden.
+fn quoted_path(summary: &str) -> Option<&str> {
+    let (_, rest) = summary.split_once("access to absolute path '")?;
+    Some(rest.split_once('\'')?.0)
+}
+
+/// The only path in the user's files that begins with `start`, and its file and line.
+fn written_below(context: &ExitContext<'_>, start: &str) -> Option<(String, String)> {
+    context.files?.only_place(|text| {
+        let found = written_values::paths_below(text, start).into_iter();
+        found.map(|path| (path.line, path.written)).collect()
+    })
 }
 
 /// Whether the attribute that is missing is one of the values of options: `config.services.x`.

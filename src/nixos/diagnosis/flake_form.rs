@@ -77,6 +77,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         (Expected::Boolean, _) => "write true or false, without quotes",
         (Expected::Set, _) => "an input is a set: inputs.NAME.url = \"…\";",
         (Expected::String, "description") => "the description is a string: description = \"…\";",
+        (Expected::String, _) if error.summary.ends_with(" thunk") => {
+            "inputs are read without being evaluated: write each value out, without names, + and ${…}"
+        }
         (Expected::String, "url") => {
             "the URL of an input is a single string: url = \"github:OWNER/REPOSITORY\";"
         }
@@ -183,6 +186,8 @@ fn is_about(words: &str, text: &str, position: &Position) -> bool {
         // Of `outputs.a = …`, too.
         "set" => value == NODE_ATTR_SET || path.contains('.'),
         "function" => value == NODE_LAMBDA,
+        // What would have to be evaluated.
+        "thunk" => true,
         _ => ![NODE_STRING, NODE_LIST, NODE_LAMBDA, NODE_ATTR_SET].contains(&value),
     };
     is_found && expected.is_of(&path)

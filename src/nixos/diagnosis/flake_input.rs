@@ -42,7 +42,14 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
                 .to_owned(),
         );
     }
-    if summary == "attribute 'nixosSystem' missing" && !error.text.contains(".lib.nixosSystem") {
+    let is_missing = summary == "attribute 'nixosSystem' missing";
+    if is_missing && error.text.contains("import nixpkgs") {
+        return Some(
+            "nixosSystem is in the lib of the flake nixpkgs, not of the packages that its import gives: write nixpkgs.lib.nixosSystem"
+                .to_owned(),
+        );
+    }
+    if is_missing && !error.text.contains(".lib.nixosSystem") {
         return Some("write nixpkgs.lib.nixosSystem".to_owned());
     }
     nixos_system_hint(error)

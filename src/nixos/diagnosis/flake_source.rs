@@ -6,6 +6,7 @@ use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::names::quoted_after;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::layout::CONFIG_DIR;
@@ -68,6 +69,8 @@ fn own_source(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
         .find(|(number, _)| number == line)
         .or_else(|| numbered().last().filter(|_| ends))
         .or((ends && *line == 1).then_some((1, "")))?;
+    // The text of the log has no invisible characters, such as a byte order mark.
+    let source = source.replace(is_format_char, "");
     let quoted = format!("{number}| {source}");
     let mut lines = error.text.lines();
     let is_quoted = text.is_empty() || lines.any(|line| line.trim() == quoted.trim());

@@ -30,8 +30,6 @@ enum Misplaced<'a> {
     PackageForKernel,
     /// A function and its argument are two elements of a list of modules.
     FunctionForModule,
-    /// A list is in place of a set.
-    ListForSet,
     /// The string is no name of a system.
     OtherSystem(&'a str),
 }
@@ -67,7 +65,6 @@ impl<'a> Misplaced<'a> {
             let is_set = summary.starts_with("cannot coerce a set to a string: {");
             is_set && summary.contains(" config = ") && summary.contains(" lib = ")
         };
-        let is_list_for_set = || summary.starts_with("expected a set but found a list: [");
         let system = || summary.strip_prefix("system string '")?.split('\'').next();
         quoted_path()
             .map(Self::QuotedPath)
@@ -79,7 +76,6 @@ impl<'a> Misplaced<'a> {
             .or_else(|| is_number().then_some(Self::NumberForString))
             .or_else(|| is_kernel().then_some(Self::PackageForKernel))
             .or_else(|| is_function().then_some(Self::FunctionForModule))
-            .or_else(|| is_list_for_set().then_some(Self::ListForSet))
             .or_else(|| system().map(Self::OtherSystem))
     }
 
@@ -135,10 +131,6 @@ impl<'a> Misplaced<'a> {
                 "a function and its arguments are one element only in parentheses: (import ./FILE.nix …); without import, the path of a module is enough"
                     .to_owned()
             }
-            Self::ListForSet => {
-                written?;
-                "nixosSystem takes a set: nixpkgs.lib.nixosSystem { modules = [ … ]; }".to_owned()
-            }
             Self::OtherSystem(name) => system(name),
             Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
             Self::ListForString => {
@@ -162,7 +154,6 @@ impl<'a> Misplaced<'a> {
             Self::NumberForString => Vec::new(),
             Self::PackageForKernel => written_values::values_of(text, "boot.kernelPackages"),
             Self::FunctionForModule => written_values::imports_in_lists(text),
-            Self::ListForSet => written_values::lists_given_to(text, "nixosSystem"),
         };
         let (place, (text, value)) = context.files?.only_place(|text| {
             let found = find(text).into_iter();

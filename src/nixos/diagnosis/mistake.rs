@@ -7,6 +7,7 @@ use super::flake_input::wrong_input_hint;
 use super::flake_source::{
     missing_output_hint, no_outputs_hint, outputs_hint, wrong_attribute_hint,
 };
+use super::flake_values;
 use super::image_module::import_hint;
 use super::misplaced_value;
 use super::missing_files::{missing_path, not_in_search_path, other_encoding};
@@ -131,7 +132,9 @@ impl Mistake {
             Self::DefinedByImage => defined_by_image(summary),
             Self::Conflict => conflict(summary),
             Self::LibraryFunction => library_function(context, error),
-            Self::MisplacedValue => misplaced_value::hint(context, error),
+            Self::MisplacedValue => {
+                misplaced_value::hint(context, error).or_else(|| flake_values::hint(context, error))
+            }
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),

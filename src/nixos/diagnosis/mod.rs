@@ -11,6 +11,7 @@ mod fetch_error;
 mod flake_form;
 mod flake_input;
 mod flake_source;
+mod flake_values;
 mod image_module;
 mod invalid_character;
 mod known_error;
@@ -277,6 +278,7 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
             let earlier = syntax_error::earlier_lines(context, error);
             let quoted = definition_excerpt(context, error)
                 .or_else(|| misplaced_value::excerpt(context, error))
+                .or_else(|| flake_values::excerpt(context, error))
                 .or_else(|| source_lines::naming_a_file(context, error))
                 .unwrap_or_else(|| excerpt(context, error, failure));
             earlier.into_iter().chain(quoted).collect()

@@ -102,6 +102,10 @@ pub(super) fn not_a_function(error: &NixError) -> Option<String> {
 }
 
 pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
+    if error.text.contains("= self.nixosConfigurations.") {
+        return "a configuration is defined by itself: write nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };"
+            .to_owned();
+    }
     match module_argument(&error.text) {
         Some(("pkgs", file)) => format!(
             "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \

@@ -28,10 +28,18 @@ pub(super) fn missing(summary: &str) -> Option<&str> {
         return path.strip_prefix("nixpkgs/");
     }
     let is_missing = rest.starts_with(" does not exist") || rest.starts_with(": No such file");
-    let below = path.strip_prefix("<nixpkgs>/").or_else(|| {
+    let of_tree = || {
         let tree = path.strip_prefix(layout::nixpkgs("").as_str())?;
         Some(tree.split_once('/')?.1)
-    });
+    };
+    // Of a flake: "${nixpkgs}/nixos/modules/…".
+    let of_input = || {
+        let (_, file) = path.strip_prefix("/nix/store/")?.split_once("-source/")?;
+        let start = file.find("nixos/modules/installer/")?;
+        file.get(start..)
+    };
+    let below = path.strip_prefix("<nixpkgs>/");
+    let below = below.or_else(of_tree).or_else(of_input);
     below.filter(|_| is_missing)
 }
 

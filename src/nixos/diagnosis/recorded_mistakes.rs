@@ -18,7 +18,8 @@ fn failure(nix: impl AsRef<[u8]>, stream: &str, set: &str) -> Failure {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("pi");
     std::fs::create_dir(&root).unwrap();
-    let is_flake = stream.contains("flake");
+    let has_configurations = String::from_utf8_lossy(nix.as_ref()).contains("nixosConfigurations");
+    let is_flake = stream.contains("flake") || has_configurations;
     let name = if is_flake { "flake.nix" } else { "c.nix" };
     std::fs::write(root.join(name), &nix).unwrap();
     std::fs::write(root.join("wifi.nix"), "{ }").unwrap();

@@ -2,9 +2,9 @@
 
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PATH_ABS,
-    NODE_PATH_HOME, NODE_PATH_REL, NODE_STRING, NODE_WITH, TOKEN_ADD,
+    NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH, TOKEN_ADD,
 };
-use rnix::{Root, SyntaxNode};
+use rnix::{Root, SyntaxKind, SyntaxNode};
 
 use super::syntax_at::{defines, is_joined};
 
@@ -40,6 +40,16 @@ pub(super) fn paths_to(text: &str, name: &str) -> Vec<DefinedValue> {
     })
 }
 
+/// The absolute paths that begin with the directory or file `start`.
+pub(super) fn paths_below(text: &str, start: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let path = node.text().to_string();
+        let below = path.strip_prefix(start);
+        node.kind() == NODE_PATH_ABS
+            && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
 /// The values of the definitions whose whole path is `path`.
 pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
     all(text, |node| is_value(node) && defines(node) == path)
@@ -69,15 +79,43 @@ pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
     })
 }
 
-/// The lists that are the argument of a call of `function`, whatever set it is selected from.
-pub(super) fn lists_given_to(text: &str, function: &str) -> Vec<DefinedValue> {
+/// The values of these `kinds` of the definitions whose path ends in `name`.
+pub(super) fn named(text: &str, name: &str, kinds: &[SyntaxKind]) -> Vec<DefinedValue> {
     all(text, |node| {
-        let call = node.parent().filter(|call| call.kind() == NODE_APPLY);
-        let called = call.and_then(|call| call.first_child());
-        let name = called.map(|called| called.text().to_string());
-        let is_called = name.is_some_and(|name| name.rsplit('.').next() == Some(function));
-        node.kind() == NODE_LIST && is_called
+        let is_named = || defines(node).rsplit('.').next() == Some(name);
+        kinds.contains(&node.kind()) && is_value(node) && is_named()
     })
+}
+
+/// The values of these `kinds` that are the argument of a call of `function`, whatever set it is selected from.
+pub(super) fn given_to(text: &str, function: &str, kinds: &[SyntaxKind]) -> Vec<DefinedValue> {
+    all(text, |node| {
+        kinds.contains(&node.kind()) && is_argument(node) && is_call_of(node, function)
+    })
+}
+
+/// The names and selections that end in `argument` and are the argument of a call of `function`.
+pub(super) fn calls_of(text: &str, function: &str, argument: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let ends = node.text().to_string().rsplit('.').next() == Some(argument);
+        [NODE_IDENT, NODE_SELECT].contains(&node.kind())
+            && ends
+            && is_argument(node)
+            && is_call_of(node, function)
+    })
+}
+
+/// Whether `node` is the argument of a call.
+fn is_argument(node: &SyntaxNode) -> bool {
+    let call = node.parent().filter(|call| call.kind() == NODE_APPLY);
+    call.is_some_and(|call| call.last_child().as_ref() == Some(node))
+}
+
+/// Whether what `node` is given to is `function`, whatever set it is selected from.
+fn is_call_of(node: &SyntaxNode, function: &str) -> bool {
+    let called = node.parent().and_then(|call| call.first_child());
+    let name = called.map(|called| called.text().to_string());
+    name.is_some_and(|name| name.rsplit('.').next() == Some(function))
 }
 
 /// The values of `text` that are what `is_it` says.
@@ -117,8 +155,21 @@ mod tests {
             lines.collect::<Vec<_>>()
         };
         assert_eq!(lines(imports_in_lists(text)), [2]);
-        assert_eq!(lines(lists_given_to(text, "nixosSystem")), [4]);
+        assert_eq!(lines(given_to(text, "nixosSystem", &[NODE_LIST])), [4]);
+        assert!(given_to(text, "nixosSystem", &[NODE_STRING]).is_empty());
+        assert_eq!(
+            lines(named(
+                "{ a.b = [ ];\n b = 1;\n c = [ ]; }",
+                "b",
+                &[NODE_LIST]
+            )),
+            [1]
+        );
+        let calls = "{ a = import x.f { };\n b = x.f { };\n c = import (x.f) { }; }";
+        assert_eq!(lines(calls_of(calls, "import", "f")), [1]);
         assert_eq!(lines(paths_to("{ a = ./x/c.nix; }", "c.nix")), [1]);
+        let absolute = "{ a = [ /etc/x.nix\n /etcetera ./etc/y.nix ]; }";
+        assert_eq!(lines(paths_below(absolute, "/etc")), [1]);
         assert_eq!(
             lines(strings("{ a = [ \"b\" ];\n c = \"b\"; }", "b")),
             [1, 2]

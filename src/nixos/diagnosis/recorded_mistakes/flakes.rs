@@ -79,6 +79,75 @@ fn an_argument_that_modules_lack_comes_from_special_args() {
     );
 }
 
+/// Each file has one line.
+#[test]
+fn values_of_the_wrong_kind_are_found_in_the_users_file() {
+    for (name, hint) in [
+        (
+            "flake-modules-set",
+            "modules is a list: modules = [ { … } ];",
+        ),
+        (
+            "flake-modules-function",
+            "modules is a list: modules = [ ({ … }: { … }) ];",
+        ),
+        (
+            "flake-special-args-list",
+            "specialArgs is a set: specialArgs = { inherit self; };",
+        ),
+        (
+            "flake-path-given",
+            "nixosSystem takes a set: nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }",
+        ),
+        (
+            "flake-import-function",
+            "nixosSystem is a function, not a file: remove import",
+        ),
+    ] {
+        let failure = recorded(name);
+        assert_hint(&failure, "", &format!("pi/flake.nix:1: {hint}"));
+        let shown = failure.log_tail.concat();
+        assert!(shown.contains("1| {"), "{failure:?}");
+    }
+    let list = "{ outputs = { self, nixpkgs }: { nixosConfigurations = [ ]; }; }";
+    let words = "expected a set but found a list: [ ]";
+    let log = reported("flake-source.nix", (1, 1), words, "");
+    let failure = failure(list, &log, "");
+    assert_hint(&failure, words, "flake.nix:1: nixosConfigurations is a set");
+}
+
+#[test]
+fn what_a_flake_cannot_reach_is_named() {
+    for (name, hint) in [
+        (
+            "flake-import-nixpkgs",
+            "nixosSystem is in the lib of the flake nixpkgs",
+        ),
+        (
+            "flake-own-configuration",
+            "a configuration is defined by itself",
+        ),
+        (
+            "flake-absolute-path",
+            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix, which is outside the flake",
+        ),
+        (
+            "flake-url-interpolated",
+            "inputs are read without being evaluated",
+        ),
+        (
+            "flake-byte-order-mark",
+            "the file begins with a byte order mark",
+        ),
+        (
+            "flake-nixpkgs-file",
+            "which pi/flake.nix:1 names: did you mean sd-image-aarch64.nix?",
+        ),
+    ] {
+        assert_hint(&recorded(name), "", hint);
+    }
+}
+
 #[test]
 fn a_list_in_place_of_the_set_of_a_system_is_found() {
     assert_hint(

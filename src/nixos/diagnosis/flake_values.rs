@@ -1,0 +1,97 @@
+//! Values of the wrong kind in a `flake.nix`, of which Nix speaks without naming their place.
+
+use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PATH_ABS, NODE_PATH_REL};
+
+use super::evidence::ExitContext;
+use super::source_lines;
+use super::written_values::{self, DefinedValue};
+use crate::nixos::log::NixError;
+
+/// What a message of Nix says of a value.
+struct WrongValue {
+    /// How the message begins.
+    message: &'static str,
+    /// The values of a file that can be meant.
+    find: fn(&str) -> Vec<DefinedValue>,
+    /// What to write in place of the value.
+    instead: fn(&DefinedValue) -> String,
+}
+
+/// The function that makes a configuration.
+const FUNCTION: &str = "nixosSystem";
+
+const WRONG_VALUES: [WrongValue; 7] = [
+    WrongValue {
+        message: "expected a list but found a set: {",
+        find: |text| written_values::named(text, "modules", &[NODE_ATTR_SET]),
+        instead: |_| "modules is a list: modules = [ { … } ];".to_owned(),
+    },
+    WrongValue {
+        message: "expected a list but found a function: ",
+        find: |text| written_values::named(text, "modules", &[NODE_LAMBDA]),
+        instead: |_| "modules is a list: modules = [ ({ … }: { … }) ];".to_owned(),
+    },
+    WrongValue {
+        message: "expected a set but found a list: [",
+        find: |text| written_values::given_to(text, FUNCTION, &[NODE_LIST]),
+        instead: |_| {
+            "nixosSystem takes a set: nixpkgs.lib.nixosSystem { modules = [ … ]; }".to_owned()
+        },
+    },
+    WrongValue {
+        message: "expected a set but found a list: [",
+        find: |text| written_values::named(text, "specialArgs", &[NODE_LIST]),
+        instead: |_| "specialArgs is a set: specialArgs = { inherit self; };".to_owned(),
+    },
+    WrongValue {
+        message: "expected a set but found a list: [",
+        find: |text| written_values::named(text, "nixosConfigurations", &[NODE_LIST]),
+        instead: |_| {
+            "nixosConfigurations is a set: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };".to_owned()
+        },
+    },
+    WrongValue {
+        message: "expected a set but found a path: ",
+        find: |text| written_values::given_to(text, FUNCTION, &[NODE_PATH_REL, NODE_PATH_ABS]),
+        instead: |path| {
+            format!(
+                "nixosSystem takes a set: nixpkgs.lib.nixosSystem {{ modules = [ {} ]; }}",
+                path.written
+            )
+        },
+    },
+    WrongValue {
+        message: "cannot coerce a function to a string: «lambda nixosSystem ",
+        find: |text| written_values::calls_of(text, "import", FUNCTION),
+        instead: |_| "nixosSystem is a function, not a file: remove import".to_owned(),
+    },
+];
+
+/// The value of which `error` speaks, if the user's files have only one that can be meant: its file and line, what to write in its
+/// place, and the lines there.
+fn find(context: &ExitContext<'_>, error: &NixError) -> Option<(String, String, Vec<String>)> {
+    let files = context.files.filter(|_| context.is_flake)?;
+    let of_message = |wrong: &&WrongValue| error.summary.starts_with(wrong.message);
+    WRONG_VALUES.iter().filter(of_message).find_map(|wrong| {
+        let (place, (instead, lines)) = files.only_place(|text| {
+            let found = (wrong.find)(text).into_iter();
+            let lines =
+                |value: &DefinedValue| source_lines::around(text, value.line, Some(value.column));
+            let found = found.map(|value| (value.line, ((wrong.instead)(&value), lines(&value))));
+            found.collect()
+        })?;
+        Some((place, instead, lines))
+    })
+}
+
+/// What to write in place of the value, and where.
+pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let (place, instead, _) = find(context, error)?;
+    Some(format!("{}{place}: {instead}", context.shown_dir))
+}
+
+/// The lines of the user's file with the value, as Nix quotes source.
+pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec<String>> {
+    let (_, _, lines) = find(context, error)?;
+    Some(lines)
+}

@@ -1,0 +1,1 @@
+﻿{ inputs.nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05"; outputs = { self, nixpkgs }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; }; }
