@@ -21,7 +21,7 @@ const CONTAINER_MAGIC: &[u8] = b"oci-layout\0";
 const CONTAINER_IMAGE: &str = "it is an image for container engines: docker load --input loads it, and sdbuild boot starts it";
 
 /// The position of a magic number of a file that is not a disk, the number, and what to do with the file.
-const OTHER_FILES: [(u64, &[u8], &str); 7] = [
+const OTHER_FILES: [(u64, &[u8], &str); 8] = [
     (0, CONTAINER_MAGIC, CONTAINER_IMAGE),
     (
         257,
@@ -44,6 +44,7 @@ const OTHER_FILES: [(u64, &[u8], &str); 7] = [
         "it is a VHD image: qemu-img convert -O raw makes a disk of it",
     ),
     (0, b"PK\x03\x04", "it is a ZIP archive: unzip unpacks it"),
+    (0, b"BZh", "it is compressed by bzip2: bunzip2 unpacks it"),
     (
         0,
         b"7z\xbc\xaf\x27\x1c",

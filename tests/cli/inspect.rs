@@ -153,6 +153,7 @@ fn other_files_are_a_usage_error() {
     write("page.img.zst", b"\n<!doctype HTML>\n<title>404</title>\n");
     write("umlaut.img", "K\u{fc}che ".repeat(99).as_bytes());
     write("a.zip", b"PK\x03\x04\x14\0\0\0");
+    write("a.img.bz2", b"BZh91AY&SY");
     write("cut.img.zst", &[0x28, 0xb5, 0x2f, 0xfd, 0]);
     write("cut.img.xz", b"\xfd7zXZ\0\0\x04\xe6\xd6");
     write("cut.img.gz", &[0x1f, 0x8b, 8, 0, 0]);
@@ -171,6 +172,7 @@ fn other_files_are_a_usage_error() {
         ("umlaut.img", "it is a text, not an image"),
         ("page.img.zst", "it is a web page, not the image"),
         ("a.zip", "it is a ZIP archive: unzip unpacks it"),
+        ("a.img.bz2", "it is compressed by bzip2: bunzip2 unpacks it"),
         ("cut.img.zst", "the zstd data are damaged"),
         ("cut.img.xz", "the xz data are damaged"),
         ("cut.img.gz", "the gzip data are damaged"),

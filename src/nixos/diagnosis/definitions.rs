@@ -48,6 +48,10 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         _ if option.contains("authorizedKeys.keys") && summary.ends_with("<function>") => {
             "authorizedKeys.keyFiles = [ ./id.pub ]; takes files, and a call inside a list needs parentheses"
         }
+        _ if is_string(kind) && !is_text(summary) && option.ends_with("File") => {
+            "write the path that the file has on the machine, in quotes; without quotes Nix would copy the file into its store, \
+             which everybody there can read"
+        }
         _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if has_several_keys(summary) => {
             "each key is an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\"; or authorizedKeys.keyFiles = [ ./FILE ];"
@@ -311,6 +315,12 @@ mod tests {
         assert!(call.contains("needs parentheses"), "{call}");
         let number = hint("1");
         assert_eq!(number, "write a string in quotes");
+        let summary = "A definition for option `users.users.root.hashedPasswordFile' is not of type `null or string'.";
+        let file = wrong_type(summary).unwrap();
+        assert!(
+            file.starts_with("write the path that the file has"),
+            "{file}"
+        );
     }
 
     #[test]

@@ -15,6 +15,8 @@ const MAX_WARNINGS: usize = 20;
 const MAX_WARNING_CHARS: usize = 600;
 /// What Nix writes before the delay to its next attempt of a download.
 const RETRY: &str = "; retrying ";
+/// What Nix writes before the answer of a server that refuses something.
+const ANSWER: &str = "response body:";
 const RETRIED: &str = "Nix tries again, five times in all, then the next binary cache that has it";
 const FETCHED: &str = "Nix fetches this for the flake, the configuration or a package; it tries again, five times in all";
 /// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
@@ -91,13 +93,15 @@ impl Warnings {
     }
 }
 
-/// `text` without Nix's own prefixes, and without the delay before the next attempt.
+/// `text` without Nix's own prefixes, the delay before the next attempt, and what the server sent, which is mostly a page.
 fn without_prefix(text: &str) -> &str {
     let mut text = text.trim();
     for word in ["evaluation warning:", "warning:", "error:"] {
         text = text.strip_prefix(word).map_or(text, str::trim_start);
     }
-    text.split_once(RETRY).map_or(text, |(text, _)| text)
+    let text = text.split_once(RETRY).map_or(text, |(text, _)| text);
+    text.split_once(ANSWER)
+        .map_or(text, |(text, _)| text.trim_end())
 }
 
 /// What identifies a warning: the cache, for paths that are ignored because its key is not trusted; server and reason, for
@@ -172,6 +176,16 @@ mod tests {
         let mut online = Warnings::of_builder(false);
         assert_eq!(online.note(&message(setting)), None);
         assert!(online.note(&message(no_network)).is_some());
+    }
+
+    #[test]
+    fn the_page_of_a_server_is_left_out() {
+        let text = "warning: unable to download 'https://c.example/x': HTTP error 403 ('Forbidden')\n\nresponse body:\n\n<html>\n</html>";
+        let shown = Warnings::default().note(&NixEvent::Message {
+            level: 1,
+            text: text.to_owned(),
+        });
+        assert!(!shown.unwrap().contains("<html>"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         ("store volume", plan.settings.common.store.clone()),
         ("cores", cores),
         ("jobs", describe_jobs(plan, resources)),
+        ("binary caches", describe_caches(plan)),
         ("connections", describe_connections(plan, resources)),
         ("memory", describe_memory(plan)),
     ]
@@ -48,6 +49,14 @@ fn describe_jobs(plan: &Plan, resources: Resources) -> String {
     };
     let derivations = counted(resources.jobs, "derivation");
     format!("{derivations} at a time{reason}")
+}
+
+fn describe_caches(plan: &Plan) -> String {
+    let caches = &plan.settings.caches.substituters;
+    if plan.settings.common.offline || caches.is_empty() {
+        return "none: what the store volume lacks is built".to_owned();
+    }
+    caches.join(", ")
 }
 
 fn describe_connections(plan: &Plan, resources: Resources) -> String {

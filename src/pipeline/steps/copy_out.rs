@@ -22,13 +22,19 @@ use crate::settings::{self, PublishedAt};
 
 /// Where the image goes.
 pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
-    let dir = plan.settings.output.display();
-    let replaces = if plan.settings.force {
+    let settings = &plan.settings;
+    let dir = settings.output.display();
+    let replaces = if settings.force {
         ", in place of one of the same name"
     } else {
         ""
     };
-    vec![("image into", format!("{dir}{replaces}"))]
+    let board = settings.board.as_ref();
+    let board = board.map(|board| ("board", board.to_string()));
+    let mut lines = vec![("format", settings.format.to_string())];
+    lines.extend(board);
+    lines.push(("image into", format!("{dir}{replaces}")));
+    lines
 }
 
 /// Copies the image of a finished build, with its sidecars.
