@@ -4,6 +4,14 @@ use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::user;
 
+/// Asserts that the arguments of each line are refused with its tip.
+fn assert_tips(lines: &[(&[&str], &str)]) {
+    for (words, tip) in lines {
+        let tip = format!("tip: {tip}");
+        CliTest::new(words).exit_code(2).stderr(&tip).run();
+    }
+}
+
 #[test]
 fn refused_arguments_fit_the_terminal() {
     let user = user();
@@ -33,7 +41,7 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 
 #[test]
 fn names_of_other_programs_lead_to_those_of_sdbuild() {
-    for (words, tip) in [
+    assert_tips(&[
         (&["burn"][..], "`sdbuild flash`: Write an image"),
         (&["run"], "`sdbuild boot`: Boot an image"),
         (&["list"], "`sdbuild status`: Show what sdbuild keeps"),
@@ -65,10 +73,7 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             &["build", "--system", "armv7l-linux"],
             "there are images for 64-bit ARM",
         ),
-    ] {
-        let tip = format!("tip: {tip}");
-        CliTest::new(words).exit_code(2).stderr(&tip).run();
-    }
+    ]);
     for (words, other) in [
         (&["clone", "x"][..], "'clean'"),
         (&["flake", "update"], "'flash'"),
@@ -96,7 +101,7 @@ fn empty_commands_and_users_with_a_host_are_refused() {
 
 #[test]
 fn words_that_are_expected_lead_to_what_there_is() {
-    for (words, tip) in [
+    assert_tips(&[
         (
             &["build", "--progress", "plain"][..],
             "lines instead of a bar appear where the output is no terminal",
@@ -125,15 +130,12 @@ fn words_that_are_expected_lead_to_what_there_is() {
             &["init", "--password", "x"],
             "no password is written into a configuration",
         ),
-    ] {
-        let tip = format!("tip: {tip}");
-        CliTest::new(words).exit_code(2).stderr(&tip).run();
-    }
+    ]);
 }
 
 #[test]
 fn flags_that_other_programs_have_are_explained() {
-    for (words, tip) in [
+    assert_tips(&[
         (&["build", "-t", "pi"][..], "the image is named after"),
         (&["build", "--no-cache"], "Nix builds what has changed"),
         (&["check", "--show-trace"], "-v shows the builder's log"),
@@ -181,10 +183,7 @@ fn flags_that_other_programs_have_are_explained() {
             &["check", "--override-input", "nixpkgs=/x"],
             "INPUT and REF are two words: --override-input nixpkgs /x",
         ),
-    ] {
-        let tip = format!("tip: {tip}");
-        CliTest::new(words).exit_code(2).stderr(&tip).run();
-    }
+    ]);
     // Another number is another board, and no slip.
     let board = CliTest::new(&["build", "--board", "rpi6"]);
     let board = board.exit_code(2).run();
@@ -216,7 +215,7 @@ fn unknown_flag_and_command_have_useful_tips() {
             .stderr("tip: flags of a command go after it: sdbuild build --hostname …")
             .run();
     }
-    for (words, tip) in [
+    assert_tips(&[
         (
             &["init", "--format", "qcow2"][..],
             "--template chooses what the image is for",
@@ -226,10 +225,7 @@ fn unknown_flag_and_command_have_useful_tips() {
             "`sdbuild build` takes --compress",
         ),
         (&["man", "build"], "`sdbuild help build` describes it"),
-    ] {
-        let tip = format!("tip: {tip}");
-        CliTest::new(words).exit_code(2).stderr(&tip).run();
-    }
+    ]);
     // aarch64-linux is no slip of armv7l-linux: proposing it would be wrong.
     let system = CliTest::new(&["build", "--system", "armv7l-linux"]);
     let system = system.exit_code(2).run();

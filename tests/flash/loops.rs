@@ -34,6 +34,29 @@ fn card_holds_the_image() {
     );
 }
 
+/// Its content is in an image of a virtual machine, which was written to it in place of the disk that the image describes.
+#[test]
+fn a_disk_with_the_file_of_a_virtual_machine_is_not_inspected() {
+    if !have(&["qemu-img"]) {
+        return;
+    }
+    let Some(card) = Card::new(8 * MIB) else {
+        return;
+    };
+    run("qemu-img create -q -f qcow2 a.qcow2 64M", card.dir.path());
+    let file = fs::read(card.at("a.qcow2")).unwrap();
+    let disk = fs::OpenOptions::new().write(true).open(&card.node).unwrap();
+    disk.write_all_at(&file, 0).unwrap();
+    let mut inspect = Command::new(env!("CARGO_BIN_EXE_sdbuild"));
+    let (code, text) = run_output(inspect.args(["inspect", &card.node]));
+    let message = format!(
+        "error: could not inspect {}: there is a qcow2 file on the disk, in place of its content",
+        card.node
+    );
+    assert_eq!(code, Some(2), "{text}");
+    assert_contains(&text, &[&message]);
+}
+
 #[test]
 fn compressed_images_with_and_without_block_map() {
     if !have(&["zstd", "xz", "gzip", "bmaptool"]) {
