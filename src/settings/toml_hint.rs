@@ -254,6 +254,12 @@ mod tests {
             let told = hint(&format!("cores = 1\n{line}\n"), "cores = 1\n".len(), "");
             assert!(told.contains(expected), "{line}: {told}");
         }
+        assert!(hint("", 0, "duplicate key").contains("only once"));
+        assert_eq!(hint("a = 1", 99, ""), HOW_TO_WRITE);
+    }
+
+    #[test]
+    fn a_value_of_another_type_is_explained_by_what_its_setting_takes() {
         for (line, expected) in [
             ("jobs = [2]", "without brackets: jobs = 2"),
             ("jobs = [2, 3]", HOW_TO_WRITE),
@@ -279,7 +285,5 @@ mod tests {
             };
             assert!(told.contains(expected), "{line}: {told}");
         }
-        assert!(hint("", 0, "duplicate key").contains("only once"));
-        assert_eq!(hint("a = 1", 99, ""), HOW_TO_WRITE);
     }
 }
