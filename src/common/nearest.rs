@@ -15,13 +15,15 @@ pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> O
     (similarity > MIN_SIMILARITY).then_some(name)
 }
 
-/// The names in `known` that begin with `unknown`, which is more than a letter: `rpi4 or rpi5`; otherwise the most similar one.
+/// The names in `known`, which are in lower case, that begin with `unknown`, if it has at least two letters: `rpi4 or rpi5`; otherwise
+/// the most similar one.
 pub fn meant<'a>(
     unknown: &str,
     known: impl IntoIterator<Item = &'a str, IntoIter: Clone>,
 ) -> Option<String> {
     let known = known.into_iter();
-    let longer = |name: &&str| unknown.len() > 1 && name.starts_with(unknown);
+    let start = unknown.to_lowercase();
+    let longer = |name: &&str| start.chars().count() > 1 && name.starts_with(&start);
     let longer: Vec<_> = known.clone().filter(longer).collect();
     if longer.is_empty() {
         nearest(unknown, known).map(str::to_owned)
@@ -127,6 +129,7 @@ mod tests {
         assert_eq!(meant("outptu", known).as_deref(), Some("output"));
         let boards = ["rpi4", "rpi5", "virt"];
         assert_eq!(meant("rpi", boards).as_deref(), Some("rpi4 or rpi5"));
-        assert_eq!(meant("v", boards).as_deref(), Some("virt"));
+        assert_eq!(meant("RPI", boards).as_deref(), Some("rpi4 or rpi5"));
+        assert_eq!(meant("r", boards).as_deref(), nearest("r", boards));
     }
 }

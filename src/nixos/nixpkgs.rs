@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::lock::Requested;
-use super::nixpkgs_tree::{pack_tree, summarize};
+use super::nixpkgs_tree::{forget, pack_tree, summarize};
 use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 
 /// The file in `state_dir` with the hashes of directories, which may be removed at any time.
-pub fn memory(state_dir: &Path) -> PathBuf {
-    state_dir.join("nixpkgs.json")
+pub fn hashes_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("nixpkgs-hashes.json")
 }
 
 /// A file that only the miniature nixpkgs has: its options of its own.
@@ -152,6 +152,8 @@ pub enum LocalNixpkgs {
         digest: Sha256Hash,
         /// Bytes of all files.
         size: u64,
+        /// The file with the hashes of directories.
+        hashes: PathBuf,
     },
     /// An archive with a single top directory, identified by its hash.
     Archive {
@@ -165,19 +167,20 @@ pub enum LocalNixpkgs {
 }
 
 impl LocalNixpkgs {
-    /// The directory `root`, which is hashed on threads of its own: seconds for all of nixpkgs. The file `memory` has the hashes of
+    /// The directory `root`, which is hashed on threads of its own: seconds for all of nixpkgs. The file `hashes` has those of
     /// directories that have not changed since.
-    pub async fn dir(root: &Path, memory: PathBuf, cancel: &Cancel) -> Result<Self, Failure> {
+    pub async fn dir(root: &Path, hashes: PathBuf, cancel: &Cancel) -> Result<Self, Failure> {
         let shown = root.display();
         check_dir(root)?;
-        let (dir, token) = (root.to_path_buf(), cancel.clone());
-        let work = tokio::task::spawn_blocking(move || summarize(&dir, &memory, &token));
+        let (dir, file, token) = (root.to_path_buf(), hashes.clone(), cancel.clone());
+        let work = tokio::task::spawn_blocking(move || summarize(&dir, &file, &token));
         let summary = cancel.race(work).await?.or_internal("read nixpkgs")?;
         let summary = summary.or_usage(format!("read nixpkgs in {shown}"))?;
         Ok(Self::Tree {
             root: root.to_path_buf(),
             digest: summary.digest,
             size: summary.size,
+            hashes,
         })
     }
 
@@ -224,10 +227,15 @@ impl LocalNixpkgs {
     ) -> io::Result<()> {
         let path = format!("{incoming}/{}", self.name());
         match self {
-            Self::Tree { root, digest, .. } => {
+            Self::Tree {
+                root,
+                digest,
+                hashes,
+                ..
+            } => {
                 tar.open_directory(&path)?;
                 let packed = pack_tree(root, tar, &path, cancel)?;
-                check_unchanged(packed.digest, *digest)
+                check_unchanged(packed.digest, *digest).inspect_err(|_| forget(hashes))
             }
             Self::Archive { file, size, .. } => {
                 tar.file(&format!("{path}.tar"), *size, false, File::open(file)?)
@@ -309,8 +317,8 @@ mod tests {
     }
 
     async fn dir_of(root: &Path) -> Result<LocalNixpkgs, Failure> {
-        let memory = root.join(".git/memory");
-        LocalNixpkgs::dir(root, memory, &Cancel::new()).await
+        let hashes = root.join(".git/hashes");
+        LocalNixpkgs::dir(root, hashes, &Cancel::new()).await
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ mod stamp;
 mod walk;
 
 pub(super) use self::pack::pack_tree;
-pub(super) use self::remembered::summarize;
+pub(super) use self::remembered::{forget, summarize};
 
 #[cfg(test)]
 mod tests {

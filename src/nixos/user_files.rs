@@ -107,6 +107,12 @@ impl UserFiles {
         format!("{named}{why}")
     }
 
+    /// The path below the configuration's directory of the file `path` of this machine; `None` if it is not in there.
+    pub(super) fn below_root(&self, path: &str) -> Option<String> {
+        let below = Path::new(path).strip_prefix(&self.root).ok()?;
+        Some(below.display().to_string())
+    }
+
     /// That there is no file `name` on this machine either; `None` if there is one.
     pub(super) fn why_missing(&self, name: &str) -> Option<String> {
         if self.root.join(name).symlink_metadata().is_ok() {

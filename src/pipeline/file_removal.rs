@@ -125,7 +125,10 @@ impl FileRemoval {
     fn remove_logs(&self, logs: &Path) -> Result<(), RemoveError> {
         if let Some(state_dir) = logs.parent() {
             // Nothing but an estimate and a second of the next build depends on them.
-            for file in [build_history::file(state_dir), nixpkgs::memory(state_dir)] {
+            for file in [
+                build_history::file(state_dir),
+                nixpkgs::hashes_file(state_dir),
+            ] {
                 fs::remove_file(file).ok();
             }
         }

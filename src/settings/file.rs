@@ -171,6 +171,7 @@ mod tests {
             "line 2: `build` is a section, and the settings have none"
         );
         for (text, hint) in [
+            ("[[builders]]\nx = 1", "no section"),
             (
                 "boot-test = yes",
                 "a switch is true or false: boot-test = true",

@@ -9,6 +9,8 @@ use super::value::WRITE_A_LIST;
 const HOW_TO_WRITE: &str =
     "strings are in quotes, lists in brackets, and switches are true or false";
 
+const NO_SECTION: &str = "a setting is a line `SETTING = VALUE`, and no section";
+
 /// Quotes that word processors make.
 const QUOTES: [char; 5] = ['“', '”', '„', '‘', '’'];
 
@@ -36,6 +38,9 @@ pub(super) fn hint(text: &str, at: usize, message: &str) -> String {
 /// What to write in place of the value at `span` of `text`, which has another type than its setting.
 pub(super) fn of_type(text: &str, span: &Range<usize>) -> String {
     let value = text.get(span.clone()).unwrap_or_default();
+    if line_at(text, span.start).starts_with('[') {
+        return NO_SECTION.to_owned();
+    }
     let hint = key_at(text, span.start).and_then(|key| of_typed_value(key, value));
     hint.unwrap_or_else(|| HOW_TO_WRITE.to_owned())
 }
@@ -45,8 +50,8 @@ fn of_typed_value(key: &str, value: &str) -> Option<String> {
     let of_list = value
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
-    if let Some(element) = of_list.filter(|elements| !elements.contains(',')) {
-        let line = format!("{key} = {}", element.trim());
+    if let Some(elements) = of_list {
+        let line = format!("{key} = {}", elements.trim());
         let is_right = toml::from_str::<Options>(&line).is_ok();
         return is_right.then(|| format!("the setting has one value, without brackets: {line}"));
     }
@@ -121,7 +126,7 @@ fn of_line(line: &str) -> Option<String> {
     let fixed = if line.starts_with("//") || line.starts_with(';') || line.starts_with("--") {
         "a comment begins with `#`"
     } else if line.starts_with('[') {
-        "a setting is a line `SETTING = VALUE`, and no section"
+        NO_SECTION
     } else if line.starts_with(['{', '}']) {
         "the file has a line `SETTING = VALUE` for each setting, without braces around them"
     } else {
@@ -184,7 +189,8 @@ fn of_value(key: &str, value: &str) -> Option<String> {
 
 /// The hint for the number `value`, which is none of TOML.
 fn of_digits(key: &str, value: &str) -> Option<String> {
-    let number = value.trim_start_matches('0');
+    let (value, _) = value.split_once('#').unwrap_or((value, ""));
+    let number = value.trim().trim_start_matches('0');
     if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
         return Some(format!("a number has no zeros in front: {key} = {number}"));
     }
@@ -238,7 +244,7 @@ mod tests {
                 "substituters = https://a.example",
                 "substituters = [\"https://a.example\"]",
             ),
-            ("jobs = 02", "no zeros in front: jobs = 2"),
+            ("jobs = 02 # two", "no zeros in front: jobs = 2"),
             ("memory-mib = 8GB", "without a unit"),
             ("nixpkgs = 26.05.1", HOW_TO_WRITE),
             ("offline = yes", "offline = true"),
@@ -275,14 +281,10 @@ mod tests {
             ("compress = true", "a string is in quotes; it is one of "),
             ("substituters = 1", "the setting is a list of strings"),
             ("offline = 1", "the value is true or false"),
-            ("[[builders]]", "no section"),
+            ("format = [\"qcow2\", \"raw\"]", HOW_TO_WRITE),
         ] {
-            let at = line.find("= ").map_or(0, |equals| equals + 2);
-            let told = if at == 0 {
-                hint(line, at, "")
-            } else {
-                of_type(line, &(at..line.len()))
-            };
+            let at = line.find("= ").unwrap() + 2;
+            let told = of_type(line, &(at..line.len()));
             assert!(told.contains(expected), "{line}: {told}");
         }
     }

@@ -48,7 +48,7 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         _ if option.contains("authorizedKeys.keys") && summary.ends_with("<function>") => {
             "authorizedKeys.keyFiles = [ ./id.pub ]; takes files, and a call inside a list needs parentheses"
         }
-        _ if is_string(kind) && !is_text(summary) && option.ends_with("File") => {
+        _ if is_string(kind) && option.ends_with("File") && is_path(summary) => {
             "write the path that the file has on the machine, in quotes; without quotes Nix would copy the file into its store, \
              which everybody there can read"
         }
@@ -106,6 +106,11 @@ fn is_string(kind: &str) -> bool {
 /// Whether a file defines the option by a text.
 fn is_text(summary: &str) -> bool {
     values(summary).any(|value| value.starts_with('"'))
+}
+
+/// Whether the values are paths; Nix does not show that of a file that is missing.
+fn is_path(summary: &str) -> bool {
+    values(summary).all(|value| value.starts_with('/'))
 }
 
 /// Whether a list of keys has a file.
@@ -316,11 +321,14 @@ mod tests {
         let number = hint("1");
         assert_eq!(number, "write a string in quotes");
         let summary = "A definition for option `users.users.root.hashedPasswordFile' is not of type `null or string'.";
-        let file = wrong_type(summary).unwrap();
-        assert!(
-            file.starts_with("write the path that the file has"),
-            "{file}"
-        );
+        for (value, hint) in [
+            ("", "write the path that the file has"),
+            ("\n- In `/c.nix': /c/pw", "write the path that the file has"),
+            ("\n- In `/c.nix': 1", "write a string in quotes"),
+        ] {
+            let told = wrong_type(&format!("{summary}{value}")).unwrap();
+            assert!(told.starts_with(hint), "{told}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::evidence::ExitContext;
 use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
-use super::written_values;
+use super::written_values::{self, DefinedValue};
 use super::{nixpkgs_file, syntax_error, undefined_variable, unknown_option};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
@@ -200,11 +200,7 @@ fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
         (Some(path), _) => format!(
             "../{path} is above the flake's directory, and Nix reads only files in it that git tracks: move the file there, and git add it"
         ),
-        (None, Some((place, path))) => format!(
-            "{}{place} names {path}, which is outside the flake: copy it beside flake.nix, git add it, and write ./{}",
-            context.shown_dir,
-            path.rsplit('/').next().unwrap_or_default()
-        ),
+        (None, Some(written)) => outside_hint(context, &written),
         (None, None) => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
                  outside it: make what it needs an input, or a file that git tracks"
             .to_owned(),
@@ -218,11 +214,28 @@ fn quoted_path(summary: &str) -> Option<&str> {
 }
 
 /// The only path in the user's files that begins with `start`, and its file and line.
-fn written_below(context: &ExitContext<'_>, start: &str) -> Option<(String, String)> {
+fn written_below(context: &ExitContext<'_>, start: &str) -> Option<(String, DefinedValue)> {
     context.files?.only_place(|text| {
         let found = written_values::paths_below(text, start).into_iter();
-        found.map(|path| (path.line, path.written)).collect()
+        found.map(|path| (path.line, path)).collect()
     })
+}
+
+/// What to do about an absolute path in a flake, and where it is.
+fn outside_hint(context: &ExitContext<'_>, (place, path): &(String, DefinedValue)) -> String {
+    let place = format!("{}{place}", context.shown_dir);
+    let written = &path.written;
+    if let Some(below) = context.files.and_then(|files| files.below_root(written)) {
+        return format!("{place} names {written}: write ./{below}");
+    }
+    let attribute = path.defines.rsplit('.').next().unwrap_or_default();
+    if ["imports", "modules"].contains(&attribute) {
+        let name = written.rsplit('/').next().unwrap_or_default();
+        return format!(
+            "{place} names {written}, which is outside the flake: copy it beside flake.nix, git add it, and write ./{name}"
+        );
+    }
+    format!("{place} names {written}: if that is a file on the machine, write its path in quotes")
 }
 
 /// Whether the attribute that is missing is one of the values of options: `config.services.x`.

@@ -66,6 +66,10 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         return Some(hint.to_owned());
     }
     let (expected, _) = Expected::of_message(&error.summary)?;
+    if error.summary.ends_with(" thunk") {
+        let hint = "description, inputs and nixConfig are read without being evaluated: write each value out, without names, + and ${…}";
+        return Some(hint.to_owned());
+    }
     let Definition { path, .. } = Definition::find(&text, place)?;
     let hint = match (expected, path.rsplit('.').next()?) {
         (Expected::Function, _) => {
@@ -77,9 +81,6 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         (Expected::Boolean, _) => "write true or false, without quotes",
         (Expected::Set, _) => "an input is a set: inputs.NAME.url = \"…\";",
         (Expected::String, "description") => "the description is a string: description = \"…\";",
-        (Expected::String, _) if error.summary.ends_with(" thunk") => {
-            "inputs are read without being evaluated: write each value out, without names, + and ${…}"
-        }
         (Expected::String, "url") => {
             "the URL of an input is a single string: url = \"github:OWNER/REPOSITORY\";"
         }

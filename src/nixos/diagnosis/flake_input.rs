@@ -43,7 +43,7 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
         );
     }
     let is_missing = summary == "attribute 'nixosSystem' missing";
-    if is_missing && error.text.contains("import nixpkgs") {
+    if is_missing && quoted_line(error).is_some_and(|line| line.contains("import nixpkgs")) {
         return Some(
             "nixosSystem is in the lib of the flake nixpkgs, not of the packages that its import gives: write nixpkgs.lib.nixosSystem"
                 .to_owned(),
@@ -53,6 +53,13 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
         return Some("write nixpkgs.lib.nixosSystem".to_owned());
     }
     nixos_system_hint(error)
+}
+
+/// The line that Nix quotes at the place of `error`.
+fn quoted_line(error: &NixError) -> Option<&str> {
+    let number = format!("{}|", error.position.as_ref()?.line);
+    let mut lines = error.text.lines().map(str::trim_start);
+    lines.find(|line| line.starts_with(&number))
 }
 
 fn attribute_hint(name: &str) -> Option<String> {

@@ -23,12 +23,12 @@ const FUNCTION: &str = "nixosSystem";
 const WRONG_VALUES: [WrongValue; 7] = [
     WrongValue {
         message: "expected a list but found a set: {",
-        find: |text| written_values::named(text, "modules", &[NODE_ATTR_SET]),
+        find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_ATTR_SET]),
         instead: |_| "modules is a list: modules = [ { … } ];".to_owned(),
     },
     WrongValue {
         message: "expected a list but found a function: ",
-        find: |text| written_values::named(text, "modules", &[NODE_LAMBDA]),
+        find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_LAMBDA]),
         instead: |_| "modules is a list: modules = [ ({ … }: { … }) ];".to_owned(),
     },
     WrongValue {
@@ -40,7 +40,7 @@ const WRONG_VALUES: [WrongValue; 7] = [
     },
     WrongValue {
         message: "expected a set but found a list: [",
-        find: |text| written_values::named(text, "specialArgs", &[NODE_LIST]),
+        find: |text| written_values::arguments(text, FUNCTION, "specialArgs", &[NODE_LIST]),
         instead: |_| "specialArgs is a set: specialArgs = { inherit self; };".to_owned(),
     },
     WrongValue {

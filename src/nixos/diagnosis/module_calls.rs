@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, imports_line};
 use super::names::{is_name, quoted_after};
+use super::written_values;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
@@ -102,10 +103,6 @@ pub(super) fn not_a_function(error: &NixError) -> Option<String> {
 }
 
 pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
-    if error.text.contains("= self.nixosConfigurations.") {
-        return "a configuration is defined by itself: write nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };"
-            .to_owned();
-    }
     match module_argument(&error.text) {
         Some(("pkgs", file)) => format!(
             "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
@@ -118,10 +115,21 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
             shown_imports(context, file)
         ),
         Some((argument, file)) => not_passed(context, argument, file),
+        None if is_defined_by_itself(context, error) => {
+            "a configuration is defined by itself: write nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };"
+                .to_owned()
+        }
         None => "an option is defined by its own value: look for config.… of an option in the definition of the same \
                  option; lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
             .to_owned(),
     }
+}
+
+/// Whether the flake at the place of `error` has a definition `x = self.x`.
+fn is_defined_by_itself(context: &ExitContext<'_>, error: &NixError) -> bool {
+    let place = error.position.as_ref().filter(|_| context.is_flake);
+    let text = place.and_then(|place| context.files?.text(&place.file));
+    text.is_some_and(|text| !written_values::defined_by_themselves(&text).is_empty())
 }
 
 /// The file of the builder as the user knows it, with the line of its imports.

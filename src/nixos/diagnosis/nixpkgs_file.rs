@@ -18,6 +18,9 @@ const SD_CARD_MODULES: [&str; 6] = [
 /// The directory of modules in nixpkgs, `modulesPath`.
 const MODULES: &str = "nixos/modules";
 
+/// What ends the name of an input of a flake in the store.
+const OF_INPUT: &str = "-source/";
+
 /// The path below nixpkgs of the file that Nix did not find there, from its message.
 pub(super) fn missing(summary: &str) -> Option<&str> {
     let (_, quoted) = summary
@@ -34,9 +37,8 @@ pub(super) fn missing(summary: &str) -> Option<&str> {
     };
     // Of a flake: "${nixpkgs}/nixos/modules/…".
     let of_input = || {
-        let (_, file) = path.strip_prefix("/nix/store/")?.split_once("-source/")?;
-        let start = file.find("nixos/modules/installer/")?;
-        file.get(start..)
+        let (_, file) = path.strip_prefix("/nix/store/")?.split_once(OF_INPUT)?;
+        file.starts_with("nixos/modules/installer/").then_some(file)
     };
     let below = path.strip_prefix("<nixpkgs>/");
     let below = below.or_else(of_tree).or_else(of_input);
@@ -63,7 +65,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     }
     let is_elsewhere = !path.contains("/installer/sd-card/");
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {
-        return format!("{lacks}: did you mean <nixpkgs/nixos/modules/installer/sd-card/{name}>?");
+        return format!("{lacks}: did you mean {}?", as_written(summary, name));
     }
     if is_elsewhere {
         return format!("{lacks}: check the spelling of the path, or the release");
@@ -71,8 +73,18 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     match nearest(name.unwrap_or_default(), SD_CARD_MODULES) {
         Some(meant) => format!("{lacks}: did you mean {meant}?"),
         None => format!(
-            "{lacks}; its module for SD card images is \
-             <nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>"
+            "{lacks}; its module for SD card images is {}",
+            as_written(summary, "sd-image-aarch64.nix")
         ),
+    }
+}
+
+/// How a configuration like that of the message `summary` names the module `name`: a flake cannot use `<nixpkgs>`.
+fn as_written(summary: &str, name: &str) -> String {
+    let module = format!("nixos/modules/installer/sd-card/{name}");
+    if summary.contains(OF_INPUT) {
+        format!("\"${{nixpkgs}}/{module}\"")
+    } else {
+        format!("<nixpkgs/{module}>")
     }
 }

@@ -79,6 +79,32 @@ pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
     })
 }
 
+/// The values `self.x` of definitions whose path ends in `x`.
+pub(super) fn defined_by_themselves(text: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let written = node.text().to_string();
+        let defined = written.strip_prefix("self.");
+        let path = format!(".{}", defines(node));
+        is_value(node) && defined.is_some_and(|defined| path.ends_with(&format!(".{defined}")))
+    })
+}
+
+/// The values of these `kinds` that are the attribute `name` of a set that is given to `function`.
+pub(super) fn arguments(
+    text: &str,
+    function: &str,
+    name: &str,
+    kinds: &[SyntaxKind],
+) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let definition = node.parent().filter(|_| is_value(node));
+        let set = definition.and_then(|definition| definition.parent());
+        let is_given = set.is_some_and(|set| is_argument(&set) && is_call_of(&set, function));
+        let is_named = || defines(node).rsplit('.').next() == Some(name);
+        kinds.contains(&node.kind()) && is_given && is_named()
+    })
+}
+
 /// The values of these `kinds` of the definitions whose path ends in `name`.
 pub(super) fn named(text: &str, name: &str, kinds: &[SyntaxKind]) -> Vec<DefinedValue> {
     all(text, |node| {
@@ -165,6 +191,10 @@ mod tests {
             )),
             [1]
         );
+        let set = "{ a = x.f { b = [ ]; };\n flake.b = [ ]; }";
+        assert_eq!(lines(arguments(set, "f", "b", &[NODE_LIST])), [1]);
+        let own = "{ a.b = self.a.b;\n c.b = self.a.b;\n d = self.d.e; }";
+        assert_eq!(lines(defined_by_themselves(own)), [1]);
         let calls = "{ a = import x.f { };\n b = x.f { };\n c = import (x.f) { }; }";
         assert_eq!(lines(calls_of(calls, "import", "f")), [1]);
         assert_eq!(lines(paths_to("{ a = ./x/c.nix; }", "c.nix")), [1]);

@@ -40,21 +40,17 @@ let
         throw "${inWords} has several configurations, name one of them: ${listed}"
     else if configurations ? ${whole} then
       descend "nixosConfigurations" configurations [ whole ]
-    else if length attribute == 1 && !(flake.outputs ? ${whole}) && withPackage != [ ] then
-      descend "packages" flake.packages [
-        (head withPackage)
-        whole
-      ]
+    else if !(flake.outputs ? ${head attribute}) && withPackage != [ ] then
+      descend "packages" flake.packages ([ (head withPackage) ] ++ attribute)
     else if length attribute == 1 && !(flake.outputs ? ${whole}) then
       throw "${inWords} has no configuration ${whole}; its configurations: ${if names == [ ] then "none" else listed}"
     else
       descend "the flake" flake.outputs attribute;
 
-  # The systems that have a package of that name, as `nix build` looks for it.
-  withPackage = builtins.filter (of: flake.packages.${of} or { } ? ${whole}) [
-    system
-    builderSystem
-  ];
+  # The systems that have a package of that name: that of the builder first, as for `nix build`. What cannot be evaluated has none.
+  withPackage = builtins.filter (
+    of: (builtins.tryEval (flake.packages.${of} or { } ? ${head attribute})).value
+  ) [ builderSystem system ];
 
   # Follows `path` from `value`. What is left of it behind a configuration is an attribute of that.
   descend =

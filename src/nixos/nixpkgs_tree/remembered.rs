@@ -1,9 +1,11 @@
 //! The digests of trees that were read, in a file that may be removed at any time: to read the 53,000 files of a checkout of nixpkgs
 //! takes a second or more, to look at their times a tenth. A damaged file counts as empty.
 //!
-//! As in the index of git, a tree counts as unchanged while inodes, sizes and times are those of then, and it is only remembered if
-//! no file was changed shortly before it was read, because a change within the same tick of the clock could not be seen.
+//! As in the index of git, a tree counts as unchanged while inodes, sizes and times are those of then. It is remembered only on a
+//! file system that keeps these times, and if no file was changed shortly before it was read, because a change within the same
+//! tick of the clock could not be seen.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::entry::TreeSummary;
 use super::scan::hash_tree;
-use super::stamp::TreeStamp;
+use super::stamp::{TreeStamp, keeps_change_times};
 use crate::common::cancel::Cancel;
 use crate::common::hash::Sha256Hash;
 use crate::common::parent_dir::parent_dir;
@@ -38,10 +40,19 @@ pub(in crate::nixos) fn summarize(
     memory: &Path,
     cancel: &Cancel,
 ) -> io::Result<TreeSummary> {
+    if !keeps_change_times(root) {
+        return hash_tree(root, cancel);
+    }
     summarize_at(SystemTime::now(), root, memory, cancel)
 }
 
-/// The same, where it is `now`.
+/// Forgets what the file `memory` has, because a tree was not what it says.
+pub(in crate::nixos) fn forget(memory: &Path) {
+    // The next build reads the tree again, or fails as this one.
+    fs::remove_file(memory).ok();
+}
+
+/// As [`summarize`], at the time `now`, on a file system that keeps the times of changes.
 fn summarize_at(
     now: SystemTime,
     root: &Path,
@@ -59,7 +70,8 @@ fn summarize_at(
         });
     }
     let summary = hash_tree(&root, cancel)?;
-    if stamp.is_older_than(now) && TreeStamp::of(&root, cancel)? == stamp {
+    let is_unchanged = || TreeStamp::of(&root, cancel).is_ok_and(|again| again == stamp);
+    if stamp.sees_changes_after(now) && is_unchanged() {
         // Without it the tree is read again the next time.
         note(memory, entries, root, stamp, summary).ok();
     }
@@ -95,7 +107,7 @@ fn note(
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs::File;
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     use std::time::Duration;
 
@@ -190,6 +202,18 @@ mod tests {
         assert!(entries(&tree.memory()).is_empty());
         tree.summarize(60);
         assert_eq!(entries(&tree.memory()).len(), 1);
+    }
+
+    #[test]
+    fn a_tree_is_read_where_times_of_changes_are_not_kept() {
+        let tree = Tree::new();
+        tree.remember();
+        let read = summarize(tree.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
+        let is_kept = keeps_change_times(tree.dir.path());
+        assert_eq!(read.size == REMEMBERED_SIZE, is_kept);
+        forget(&tree.memory());
+        let read = summarize(tree.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
+        assert_eq!(read.size, 3);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ignore::DirEntry;
 
-use super::entry::{Entry, TreeHasher, TreeSummary, check_depth, is_executable, link_target};
+use super::entry::{Entry, TreeHasher, TreeSummary, is_executable, link_target};
 use super::walk::walk;
 use crate::common::cancel::Cancel;
 use crate::common::hash::Hasher;
@@ -29,7 +29,6 @@ fn describe(found: &DirEntry) -> io::Result<Option<Entry>> {
     if kind.is_symlink() {
         Ok(Some(Entry::link(&link_target(path)?)))
     } else if kind.is_dir() {
-        check_depth(found.depth())?;
         Ok(Some(Entry::Directory))
     } else if kind.is_file() {
         let mut file = plain_file::open_unlinked(path)?;

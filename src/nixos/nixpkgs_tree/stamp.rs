@@ -1,6 +1,6 @@
 //! What the file system says of a tree without its files being read.
 
-use std::fs::Metadata;
+use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -10,27 +10,55 @@ use super::walk::walk;
 use crate::common::cancel::Cancel;
 use crate::common::hash::{Hasher, Sha256Hash};
 
-/// How coarse a file system's times may be: FAT's are two seconds, all others' less.
+/// Changes with what [`super::hash_tree`] gives for the same files.
+const FORMAT: u8 = 1;
+/// How close to each other two changes may be to have the same time. File systems' clocks tick at least a hundred times a second;
+/// this is what FAT's do, for those that are not known.
 const COARSEST_TIME: Duration = Duration::from_secs(2);
+/// File systems of this machine that keep the time of the last change of each inode, which no program can set: their numbers in
+/// statfs(2). Those of the network answer from caches, by another machine's clock; FUSE and FAT give a time that programs
+/// set; tmpfs does not see what is written through a mapping.
+const WITH_CHANGE_TIMES: [i64; 7] = [
+    // ext2, ext3 and ext4.
+    0xef53,
+    // XFS.
+    0x5846_5342,
+    // Btrfs.
+    0x9123_683e,
+    // ZFS.
+    0x2fc1_2fc1,
+    // F2FS.
+    0xf2f5_2010,
+    // bcachefs.
+    0xca45_1a4e,
+    // overlayfs, as in containers.
+    0x794c_7630,
+];
 
-/// A change of any file's content or mode changes this, because it changes the time of the last change of its inode, which no
-/// program can set.
+/// A change of any file's content or mode changes this. The kernel delays the time of what a program writes through a mapping
+/// until the page is written to the disk, for half a minute at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TreeStamp {
-    /// SHA-256 of paths, inodes, modes, sizes and times.
+    /// SHA-256 of paths, devices, inodes, modes, sizes and times.
     pub(super) digest: Sha256Hash,
     /// When the last change was, in whole seconds since 1970.
     newest: i64,
+    /// Whether all files are on the device of the root.
+    is_on_one_device: bool,
 }
 
 impl TreeStamp {
     /// The stamp of the directory `root` without `.git`.
     pub(super) fn of(root: &Path, cancel: &Cancel) -> io::Result<Self> {
-        let read = |entry: &ignore::DirEntry| entry.metadata().map(Some).map_err(io::Error::other);
-        let (mut hash, mut newest) = (Hasher::new(), 0);
+        let device = fs::metadata(root)?.dev();
+        let mut hash = Hasher::new();
+        hash.update([FORMAT]);
+        let (mut newest, mut is_on_one_device) = (0, true);
+        let read = |entry: &ignore::DirEntry| fs::symlink_metadata(entry.path()).map(Some);
         for (name, metadata) in walk(root, cancel, read)? {
             hash.update((name.len() as u64).to_le_bytes());
             hash.update(name);
+            is_on_one_device &= metadata.dev() == device;
             // A directory has nothing but its entries.
             if !metadata.is_dir() {
                 add(&mut hash, &metadata);
@@ -40,15 +68,23 @@ impl TreeStamp {
         Ok(Self {
             digest: hash.finish().sha256,
             newest,
+            is_on_one_device,
         })
     }
 
-    /// Whether every change was so long before `moment` that one after it has another time.
-    pub(super) fn is_older_than(&self, moment: SystemTime) -> bool {
+    /// Whether every change after `moment`, of files that this stamp sees, gives another stamp.
+    pub(super) fn sees_changes_after(&self, moment: SystemTime) -> bool {
         let since_1970 = moment.duration_since(SystemTime::UNIX_EPOCH);
         let limit = since_1970.unwrap_or_default().saturating_sub(COARSEST_TIME);
-        u64::try_from(self.newest).is_ok_and(|newest| newest < limit.as_secs())
+        let is_older = u64::try_from(self.newest).is_ok_and(|newest| newest < limit.as_secs());
+        self.is_on_one_device && is_older
     }
+}
+
+/// Whether the file system of `root` keeps the times that a stamp depends on.
+pub(super) fn keeps_change_times(root: &Path) -> bool {
+    let stat = rustix::fs::statfs(root);
+    stat.is_ok_and(|stat| WITH_CHANGE_TIMES.contains(&i64::from(stat.f_type)))
 }
 
 fn add(hash: &mut Hasher, metadata: &Metadata) {
@@ -63,5 +99,16 @@ fn add(hash: &mut Hasher, metadata: &Metadata) {
         metadata.ctime_nsec(),
     ] {
         hash.update(time.to_le_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_systems_of_the_kernel_have_no_change_times() {
+        assert!(!keeps_change_times(Path::new("/proc")));
+        assert!(!keeps_change_times(Path::new("/nowhere")));
     }
 }

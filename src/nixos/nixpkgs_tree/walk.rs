@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 
 use ignore::{DirEntry, WalkBuilder, WalkState};
 
-use super::entry::{is_part, name_of, with_path};
+use super::entry::{check_depth, is_part, name_of, with_path};
 use crate::common::cancel::Cancel;
 
 /// How many entries are read at a time. It does not follow the processor's cores: the threads wait for the disk.
 const READERS: usize = 8;
 
-/// The entries below the directory `root`, without `.git`: the path of each, and what `read` gives for it; it leaves out those
+/// The entries below the directory `root`, which are refused below a depth of 256, without `.git`: the path of each, and what `read` gives for it; it leaves out those
 /// for which that is `None`. They are in the order in which they are packed, that of the names in each directory.
 pub(super) fn walk<T: Send>(
     root: &Path,
@@ -65,6 +65,9 @@ fn read_entry<T>(
     }
     let relative = found.path().strip_prefix(root).unwrap_or(found.path());
     let named = || {
+        if found.file_type().is_some_and(|kind| kind.is_dir()) {
+            check_depth(found.depth())?;
+        }
         let name = name_of(relative)?.to_owned();
         Ok(read(&found)?.map(|entry| (name, entry)))
     };

@@ -10,7 +10,7 @@ use crate::common::failure::Failure;
 use crate::common::human_bytes::human_bytes;
 use crate::common::remote_builder::RemoteBuilder;
 use crate::engine::{ContainerGuard, Role};
-use crate::nixos::build_source::ResolvedNixpkgs;
+use crate::nixos::build_source::{ResolvedNixpkgs, Source};
 use crate::nixos::builder::{BuildJob, BuildResult, Builder, BuilderImage, PreparedBuilder};
 use crate::nixos::command::{BuildRequest, Task};
 use crate::nixos::nix_conf::NixSettings;
@@ -56,7 +56,12 @@ fn describe_caches(plan: &Plan) -> String {
     if plan.settings.common.offline || caches.is_empty() {
         return "none: what the store volume lacks is built".to_owned();
     }
-    caches.join(", ")
+    let accepts = plan.settings.accept_flake_caches == Some(true);
+    let more = match plan.source.source {
+        Source::Flake(_) if accepts => ", and those that the flake names",
+        Source::Flake(_) | Source::Module(_) => "",
+    };
+    format!("{}{more}", caches.join(", "))
 }
 
 fn describe_connections(plan: &Plan, resources: Resources) -> String {

@@ -68,9 +68,9 @@ pub(in crate::pipeline) async fn nixpkgs(
     };
     let requested = match &plan.nixpkgs {
         Nixpkgs::Dir(dir) => {
-            let memory = nixpkgs::memory(&run.plan.settings.common.state_dir);
+            let hashes = nixpkgs::hashes_file(&run.plan.settings.common.state_dir);
             return Ok(Some(ResolvedNixpkgs {
-                nixpkgs: LocalNixpkgs::dir(dir, memory, cancel).await?,
+                nixpkgs: LocalNixpkgs::dir(dir, hashes, cancel).await?,
                 locked: None,
             }));
         }

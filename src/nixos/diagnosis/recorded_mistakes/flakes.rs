@@ -131,10 +131,7 @@ fn what_a_flake_cannot_reach_is_named() {
             "flake-absolute-path",
             "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix, which is outside the flake",
         ),
-        (
-            "flake-url-interpolated",
-            "inputs are read without being evaluated",
-        ),
+        ("flake-url-interpolated", "are read without being evaluated"),
         (
             "flake-byte-order-mark",
             "the file begins with a byte order mark",
