@@ -6,6 +6,7 @@ import re
 # What is never built here, whatever it looks like: programs in C and Rust, and documentation, which is in the cache in any case.
 NEVER = re.compile(
     r"security-wrapper-|make-binary-wrapper-hook|^json2x-|stdenv-linux|nixos-manual|options\.json|nixos-help|glibc-locales"
+    r"|^debian-root$"
 )
 # What is built here although a cache could have it: NixOS's own.
 ALWAYS = re.compile(

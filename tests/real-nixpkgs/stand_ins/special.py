@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 
+from booted import debian_root, nixos_init
 from files import copy, replace, write
 
 UNIT = re.compile(
@@ -174,6 +175,12 @@ def firmware(_store, place, one, _output):
         write(os.path.join(place, "share/raspberrypi/boot", name), f"{name} of {one.name}\n" * 1000)
 
 
+def aliases_of_modules(_store, place, one, _output):
+    """Debian's file for modprobe, which is no directory."""
+    os.rmdir(place)
+    write(place, f"# {one.name}\n")
+
+
 def linux_firmware(_store, place, one, _output):
     for number in range(200):
         write(os.path.join(place, f"lib/firmware/stand-in/{number}.bin"), f"{number} of {one.name}\n" * 2000)
@@ -184,17 +191,18 @@ def locales(_store, place, _one, _output):
     write(os.path.join(place, "share/i18n/SUPPORTED"), "en_US.UTF-8/UTF-8 \\\nC.UTF-8/UTF-8 \\\n")
 
 
-DOCUMENT_TYPE = "".join(f"<!ELEMENT {name} ANY>\n" for name in ("busconfig", "type", "listen"))
-
-
 def dbus(_store, place, _one, _output):
     """NixOS copies and changes its configuration with xsltproc, which reads the document type."""
-    kind = '<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN" "busconfig.dtd">'
+    elements = set()
     for name in ("system", "session"):
-        text = f"{kind}\n<busconfig>\n  <type>{name}</type>\n  <listen>unix:tmpdir=/tmp</listen>\n</busconfig>\n"
-        replace(os.path.join(place, f"share/dbus-1/{name}.conf"), text)
+        file = os.path.join(place, f"share/dbus-1/{name}.conf")
+        with open(file, encoding="utf-8") as text:
+            changed = re.sub(r'"http://[^"]*\.dtd"', '"busconfig.dtd"', text.read())
+        replace(file, changed)
+        elements |= set(re.findall(r"<(\w+)", changed))
     for directory in ("share/dbus-1", "share/xml/dbus-1"):
-        write(os.path.join(place, directory, "busconfig.dtd"), DOCUMENT_TYPE)
+        text = "".join(f"<!ELEMENT {name} ANY>\n" for name in sorted(elements))
+        replace(os.path.join(place, directory, "busconfig.dtd"), text)
 
 
 def bash(_store, place, _one, output):
@@ -207,6 +215,13 @@ def which(_store, place, _one, output):
 
 def gawk(_store, place, _one, output):
     alias(place, output, "awk", "gawk")
+
+
+def iptables(_store, place, _one, output):
+    """Debian's alternatives, which NixOS has no choice of."""
+    for family in ("iptables", "ip6tables"):
+        for does in ("", "-save", "-restore"):
+            alias(place, output, family + does, "xtables-nft-multi")
 
 
 def alias(place, output, name, program):
@@ -264,10 +279,11 @@ def nothing(store, place, one, output, name):
 
 
 SPECIAL = {
-    "bash": bash, "bash-interactive": bash, "dbus": dbus, "fakeroot": fakeroot, "gawk": gawk, "gixy": gixy,
-    "glibc-locales": locales, "json2x": json2x, "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config,
+    "bash": bash, "bash-interactive": bash, "dbus": dbus, "debian-root": debian_root, "fakeroot": fakeroot,
+    "gawk": gawk, "gixy": gixy, "glibc-locales": locales, "iptables": iptables, "json2x": json2x,
+    "kmod-debian-aliases.conf": aliases_of_modules, "libfaketime": faketime, "linux": kernel, "linux-config": kernel_config,
     "linux-firmware": linux_firmware, "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng,
-    "nginx-config-formatter": nginx_formatter, "podman": podman, "postgresql": postgresql, "raspberrypi-firmware": firmware,
-    "raspberrypifw": firmware, "remarshal": remarshal, "stdenv-linux": stdenv, "sudo": sudo, "systemd": systemd,
-    "systemd-minimal": systemd, "which": which,
+    "nginx-config-formatter": nginx_formatter, "nixos-init": nixos_init, "podman": podman, "postgresql": postgresql,
+    "raspberrypi-firmware": firmware, "raspberrypifw": firmware, "remarshal": remarshal, "stdenv-linux": stdenv, "sudo": sudo,
+    "systemd": systemd, "systemd-minimal": systemd, "which": which,
 }
