@@ -77,7 +77,6 @@ build_real() {
   trap finish EXIT
   configurations
   debian_packages
-  [[ " $* " != *' bootable '* ]] || debian_boot_packages
   container_image
   # A run that was killed may have left them.
   for name in native emulated plan; do forget_store "$name"; done

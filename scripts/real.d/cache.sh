@@ -58,7 +58,7 @@ cache() {
       graphs+=("$(graph "$name" "$way")") || return
     done
   done
-  made_of=$(printf '%s\n' "${large[@]}" "${graphs[@]}" && cat "$root/tests/real-nixpkgs/stand_ins"/*.py | sha256sum)
+  made_of=$(printf '%s\n' "${large[@]}" "${graphs[@]}" && cat "$root"/{tests/real-nixpkgs/stand_ins/*.py,scripts/real.d/packages.sh} | sha256sum)
   [ "$(cat "$work/served/made-of" 2>/dev/null)" != "$made_of" ] || return 0
   rm -rf "$work/made" "$work/served"
   python3 -B "$root/tests/real-nixpkgs/stand_ins" "${large[@]}" "$work/made" "$work/debian" "${graphs[@]}" || die "the stand-ins cannot be made"

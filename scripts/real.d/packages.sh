@@ -12,17 +12,21 @@ packages=(
   systemd-container systemd-cryptsetup systemd-oomd systemd-repart systemd-resolved systemd-timesyncd tar tzdata
   tzdata-legacy udev uidmap util-linux util-linux-extra wireless-tools wpasupplicant xsltproc xutils-dev xz-utils zstd
 )
+# What only a system that boots takes, so for arm64.
+booted=(dash dbus-user-session libfile-slurp-perl libjson-perl libpam-systemd)
 # Further packages of the container image.
 in_image=(nix-bin git ca-certificates busybox-static)
 
 # Downloads and unpacks everything once: each package for both architectures below $work/debian, and arm64's kernel.
 debian_packages() {
-  local arch file name
+  local arch file name more
   [ ! -e "$work/debian/ready" ] || return 0
   fetch_packages trixie amd64 all "$work/packages/image" "${packages[@]}" "${in_image[@]}" || die "Debian's packages cannot be downloaded"
   for arch in amd64 arm64; do
     say "fetching Debian's packages for $arch"
-    fetch_packages trixie "$arch" all "$work/packages/$arch" "${packages[@]}" || die "Debian's packages cannot be downloaded"
+    more=()
+    [ "$arch" = amd64 ] || more=("${booted[@]}")
+    fetch_packages trixie "$arch" all "$work/packages/$arch" "${packages[@]}" "${more[@]}" || die "Debian's packages cannot be downloaded"
     for file in "$work/packages/$arch"/*.deb; do
       name=$(basename "$file")
       mkdir -p "$work/debian/$arch"

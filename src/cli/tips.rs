@@ -192,6 +192,9 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     if !meant.is_empty() {
         return meant;
     }
+    if let Some(explained) = other_names::explained_command(&lower) {
+        return vec![explained.to_owned()];
+    }
     let subcommands = outer.unwrap_or(command).get_subcommands();
     let visible = subcommands.filter(|sub| !sub.is_hide_set());
     let similar = nearest(&lower, visible.map(Command::get_name));

@@ -123,6 +123,11 @@ impl FromStr for FlakeRef {
         }
         let (base, attribute) = text.split_once('#').unwrap_or((text, ""));
         let base = if base.is_empty() { "." } else { base };
+        if let Some(reference) = of_repository(base) {
+            return Err(format!(
+                "`{base}` is the address of a repository: as a flake it is {reference}"
+            ));
+        }
         let mut url = FlakeUrl::parse(base)?;
         let dir = url.take("dir").unwrap_or_default();
         if !is_inside(&dir) {
@@ -141,6 +146,27 @@ impl FromStr for FlakeRef {
             text: base.to_owned(),
         })
     }
+}
+
+/// The reference for `text`, the address of a repository as a browser shows it, or as git takes it for SSH.
+fn of_repository(text: &str) -> Option<String> {
+    if let Some((host, path)) = text
+        .strip_prefix("git@")
+        .and_then(|rest| rest.split_once(':'))
+    {
+        return Some(format!("git+ssh://git@{host}/{path}"));
+    }
+    let forges = [
+        ("https://github.com/", "github"),
+        ("https://gitlab.com/", "gitlab"),
+    ];
+    let (path, forge) = forges
+        .iter()
+        .find_map(|(start, forge)| Some((text.strip_prefix(start)?, forge)))?;
+    let path = path.trim_end_matches('/').trim_end_matches(".git");
+    let (owner, name) = path.split_once('/')?;
+    let is_repository = !owner.is_empty() && !name.is_empty() && !name.contains(['/', '?']);
+    is_repository.then(|| format!("{forge}:{path}"))
 }
 
 /// Where the flake of `url` is; takes what it uses from the parameters. `base` is the whole URL.
@@ -266,6 +292,24 @@ mod tests {
         assert_eq!(names("#a.\"b.c\".d"), "a|b.c|d");
         assert_eq!(parse(".#a.\"b.c\"").to_string(), ".#a.\"b.c\"");
         assert_eq!(parse("#").attribute, [""; 0]);
+    }
+
+    #[test]
+    fn addresses_of_repositories_are_told_as_references() {
+        for (text, reference) in [
+            ("https://github.com/me/conf", "github:me/conf"),
+            ("https://github.com/me/conf.git#pi", "github:me/conf"),
+            ("https://gitlab.com/me/conf/", "gitlab:me/conf"),
+            (
+                "git@github.com:me/conf.git",
+                "git+ssh://git@github.com/me/conf.git",
+            ),
+        ] {
+            let told = text.parse::<FlakeRef>().unwrap_err();
+            assert!(told.ends_with(reference), "{told}");
+        }
+        let archive = "https://github.com/me/conf/archive/main.tar.gz";
+        assert!(archive.parse::<FlakeRef>().is_ok());
     }
 
     #[test]

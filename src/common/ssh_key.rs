@@ -3,6 +3,8 @@
 //! Considered: ssh-key, whose newest release is a release candidate (0.7.0-rc.11); all that is needed here
 //! is whether a key is complete.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 
@@ -72,6 +74,13 @@ pub fn has_passphrase(text: &str) -> bool {
         let cipher = blob.strip_prefix(b"openssh-key-v1\0");
         cipher.is_some_and(|cipher| !cipher.starts_with(b"\0\0\0\x04none"))
     })
+}
+
+/// Whether the file `given` is a key in its place: a type of keys, a space, and the beginning of each key in Base64.
+pub fn is_in_place_of_file(given: &Path) -> bool {
+    let text = given.to_string_lossy();
+    let mut types = KEY_TYPES.iter();
+    types.any(|kind| text.contains(&format!("{kind} AAAA"))) && !given.exists()
 }
 
 /// Whether a line of `authorized_keys` contains a complete key; options may precede it.

@@ -19,6 +19,8 @@ const MAX_TEXT_BYTES: u64 = 512 << 10;
 const MAX_AUTHORITIES_BYTES: u64 = 4 << 20;
 /// What a certificate in PEM begins with (RFC 7468).
 const BEGIN_CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+/// What a certificate in DER begins with, a sequence with a length of two bytes.
+const BEGIN_DER: &[u8] = &[0x30, 0x82];
 
 /// What calls of AWS depend on: the variables of AWS's own tools, and certificate authorities.
 pub fn aws_access(settings: &Common) -> Access {
@@ -76,9 +78,15 @@ pub(super) fn authorities(settings: &Common) -> Result<Vec<u8>, Failure> {
         if parts.any(|part| part == BEGIN_CERTIFICATE) {
             return Ok(text);
         }
-        let hint = "--ca-file takes certificates in PEM, which begin with `-----BEGIN CERTIFICATE-----`; \
-                    `openssl x509 -inform der -in FILE` converts one";
-        Err(Failure::usage(format!("{shown} has no certificate in PEM")).hint(hint))
+        let failure = Failure::usage(format!("{shown} has no certificate in PEM")).hint(
+            "that is the file of --ca-file, SDBUILD_CA_FILE, ca-file in sdbuild.toml, NIX_SSL_CERT_FILE or SSL_CERT_FILE; certificates in \
+             PEM begin with `-----BEGIN CERTIFICATE-----`",
+        );
+        Err(if text.starts_with(BEGIN_DER) {
+            failure.hint("it may be one in DER: `openssl x509 -inform der -in FILE -out FILE.pem` converts it")
+        } else {
+            failure
+        })
     };
     settings.ca_file.as_ref().map_or(Ok(Vec::new()), read)
 }

@@ -26,7 +26,7 @@ pub enum SshKey {
 impl SshKey {
     /// Reads the file `given`, relative to `here`, to find out which of the two it is.
     pub(super) fn read(given: &Path, here: &Path) -> Result<Self, Failure> {
-        if is_key(given) {
+        if ssh_key::is_in_place_of_file(given) {
             return Err(Failure::usage("--ssh-key takes a file, not the key itself")
                 .hint("give the .pub file, or add the key to users.users.root.openssh.authorizedKeys.keys"));
         }
@@ -90,12 +90,6 @@ impl SshKey {
             Self::Private(path) => Some(path.clone()),
         }
     }
-}
-
-/// Whether `given` is a key in place of its file: it begins with a kind of keys and a space.
-fn is_key(given: &Path) -> bool {
-    let words = given.to_str().and_then(|text| text.split_once(' '));
-    words.is_some_and(|(kind, _)| ssh_key::KEY_TYPES.contains(&kind)) && !given.exists()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::invisible_chars::is_format_char;
 use crate::common::plain_file;
-use crate::common::ssh_key::{KEY_TYPES, UNREADABLE_KEY_HINT, is_complete};
+use crate::common::ssh_key::{KEY_TYPES, UNREADABLE_KEY_HINT, is_complete, is_in_place_of_file};
 
 /// Largest `.pub` file that is read, in bytes; an RSA key of 16,384 bits takes 3 kB.
 const MAX_FILE_BYTES: u64 = 64 << 10;
@@ -56,6 +56,10 @@ pub fn public_keys(dir: &Path) -> Vec<PublicKey> {
 
 /// The key in the `.pub` file at `path`; a usage error when it has none.
 pub fn key_in(path: &Path) -> Result<PublicKey, Failure> {
+    if is_in_place_of_file(path) {
+        return Err(Failure::usage("--ssh-key takes a file, not the key itself")
+            .hint("write the key into a file whose name ends in .pub, and give that"));
+    }
     let shown = path.display();
     let text = plain_file::read(path, MAX_FILE_BYTES)
         .or_usage(format!("read the SSH key {shown}"))

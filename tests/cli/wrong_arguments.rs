@@ -114,7 +114,15 @@ fn words_that_are_expected_lead_to_what_there_is() {
             &["help", "flash", "build"],
             "`sdbuild help build` describes it",
         ),
-        (&["logs"], "`sdbuild status`: Show what"),
+        (
+            &["logs"],
+            "the logs of the last builds are in ~/.local/state",
+        ),
+        (
+            &["build", "--flash", "/dev/sdx"],
+            "`sdbuild flash` writes the image that",
+        ),
+        (&["build", "--target", "pi"], "did you mean --system?"),
         (&["CHECK"], "a similar subcommand exists: 'check'"),
         (&["clean", "-f"], "did you mean --yes?"),
         (&["clean", "-a"], "did you mean --all?"),

@@ -25,7 +25,7 @@ fn says(image: &str, command: &[&str]) -> String {
 
 #[tokio::test]
 async fn arm_host_images_run_under_emulation() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let engine = engine().await;

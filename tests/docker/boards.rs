@@ -54,7 +54,7 @@ fn judged(user: &TestUser, image: &Path) -> Value {
 /// Without a boot test nobody would have noticed before the card was in the board.
 #[test]
 fn a_build_for_a_board_says_what_the_image_lacks() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -72,7 +72,7 @@ fn a_build_for_a_board_says_what_the_image_lacks() {
 /// The boot, which takes most of the time. Images that lack something are told apart in the tests of `image`.
 #[test]
 fn raspberry_pi_boots_on_its_model() {
-    if !engine_available() || !boot_available() || !tools_available(&["mdel"]) {
+    if !engine_ready() || !boot_available() || !tools_available(&["mdel"]) {
         return;
     }
     let user = TestUser::new();
@@ -110,7 +110,7 @@ fn raspberry_pi_boots_on_its_model() {
 /// In a container: QEMU before release 9 has no such machine.
 #[test]
 fn raspberry_pi_4_boots_on_its_model() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

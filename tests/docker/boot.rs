@@ -61,7 +61,7 @@ fn nothing_is_left(user: &TestUser) {
 
 #[test]
 fn good_image_runs_a_command_and_is_left_unchanged() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new().with_own_cache();
@@ -98,7 +98,7 @@ fn good_image_runs_a_command_and_is_left_unchanged() {
 
 #[test]
 fn broken_images_are_diagnosed() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new();
@@ -122,7 +122,7 @@ fn broken_images_are_diagnosed() {
 
 #[test]
 fn machine_without_ssh_is_reported() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new();

@@ -21,7 +21,7 @@ fn inspect(name: &str) -> serde_json::Value {
 
 #[test]
 fn example_image_boots_and_lets_its_owner_log_in() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new().with("SDBUILD_COMPRESS", "");
@@ -73,7 +73,7 @@ fn has_partitions(image: &Path) {
 
 #[test]
 fn builder_and_registrar_have_least_privilege() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -118,7 +118,7 @@ fn builder_and_registrar_have_least_privilege() {
 
 #[test]
 fn compressed_image_has_the_requested_name() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -136,7 +136,7 @@ fn compressed_image_has_the_requested_name() {
 
 #[test]
 fn pc_image_is_built_natively() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -152,7 +152,7 @@ fn pc_image_is_built_natively() {
 
 #[test]
 fn boot_test_boots_the_built_image() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new().with("SDBUILD_COMPRESS", "zstd");
@@ -181,7 +181,7 @@ fn boot_test_boots_the_built_image() {
 
 #[test]
 fn build_survives_a_paused_builder() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     // A paused builder must not be taken for one that has ended.

@@ -16,7 +16,7 @@ fn build(user: &TestUser) -> String {
 
 #[test]
 fn builds_have_the_same_directory_in_every_run() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let volume = StoreVolume::new();
@@ -54,7 +54,7 @@ done
 
 #[test]
 fn directory_of_a_killed_run_is_taken_over_once() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -31,7 +31,7 @@ const IMAGE: &str = "imports = [ <nixpkgs/nixos/modules/installer/sd-card/sd-ima
 
 #[test]
 fn check_reports_every_finding() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -98,7 +98,7 @@ fn check_reports_every_finding() {
 /// Siblings of the first name that no option has, which nixpkgs names from 25.11 on.
 #[test]
 fn a_misspelt_option_names_the_one_that_is_meant() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -122,7 +122,7 @@ fn a_misspelt_option_names_the_one_that_is_meant() {
 
 #[test]
 fn a_configuration_of_init_with_a_user_has_no_findings() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -164,7 +164,7 @@ fn a_configuration_of_init_with_a_user_has_no_findings() {
 
 #[test]
 fn wireless_without_a_network_is_found() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -176,7 +176,7 @@ fn wireless_without_a_network_is_found() {
 /// What would keep a machine from starting or from the network, in a configuration that builds.
 #[test]
 fn disks_and_addresses_that_do_not_fit_are_found() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -229,7 +229,7 @@ fn disks_and_addresses_that_do_not_fit_are_found() {
 
 #[test]
 fn check_accepts_good_and_explains_wrong_configurations() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -262,7 +262,7 @@ fn check_accepts_good_and_explains_wrong_configurations() {
 
 #[test]
 fn command_line_options_reach_the_image_and_the_plan() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -322,7 +322,7 @@ fn command_line_options_reach_the_image_and_the_plan() {
 /// A root file system by the label of a card is none of a disk.
 #[test]
 fn a_format_is_checked_with_its_own_modules() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -52,7 +52,7 @@ impl Drop for Runner {
 
 #[test]
 fn github_workflow_builds_and_keeps_its_store() {
-    if !engine_available() || !root_available() {
+    if !engine_ready() || !root_available() {
         return;
     }
     let runner = Runner::new();

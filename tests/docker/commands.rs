@@ -14,7 +14,7 @@ pub fn json(user: &TestUser, words: &[&str]) -> Value {
 
 #[test]
 fn doctor_checks_whether_a_build_needs_a_mirror() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -39,7 +39,7 @@ fn doctor_checks_whether_a_build_needs_a_mirror() {
 
 #[test]
 fn configuration_of_init_builds_an_image_with_the_key() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -81,7 +81,7 @@ fn configuration_of_init_builds_an_image_with_the_key() {
 /// A container for each of seven volumes took 20 s.
 #[test]
 fn one_container_counts_the_bytes_of_all_volumes() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -134,7 +134,7 @@ fn one_container_counts_the_bytes_of_all_volumes() {
 /// Such a container carries our labels, and was once stopped and removed by the next build.
 #[test]
 fn container_made_from_a_committed_builder_is_kept() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -14,7 +14,7 @@ fn snippets() -> Vec<String> {
 
 #[test]
 fn recipes_of_the_documentation_evaluate_together() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -47,7 +47,7 @@ fn recipes_of_the_documentation_evaluate_together() {
 
 #[test]
 fn boards_with_a_common_file_evaluate() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

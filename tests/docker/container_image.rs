@@ -109,7 +109,7 @@ fn the_users_own_key_is_found(user: &TestUser, key: &Path, archive: &Path) {
 /// The engine's own architecture, so that the engine can start it.
 #[test]
 fn a_container_is_loaded_and_answers_over_ssh() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let mini = mini_nixpkgs();

@@ -168,7 +168,7 @@ pub fn list(path: &str) -> String {
 
 #[test]
 fn copied_image_is_complete_and_sparse() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -208,7 +208,7 @@ fn refused(words: &str, entries: &[Entry<'_>]) {
 
 #[test]
 fn invalid_product_list_is_refused() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let dir = ("nix-support", EntryType::Directory, &b""[..]);
@@ -238,7 +238,7 @@ fn invalid_product_list_is_refused() {
 
 #[test]
 fn non_file_image_is_refused() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let list = list("sd-image/nixos.img");
@@ -257,7 +257,7 @@ fn non_file_image_is_refused() {
 
 #[test]
 fn interrupted_copy_leaves_nothing() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

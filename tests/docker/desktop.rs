@@ -7,7 +7,7 @@ use crate::support::*;
 
 #[test]
 fn simulated_docker_desktop_builds_with_private_emulation() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let desktop = DockerDesktop::start(Refuses::Dirs);

@@ -18,7 +18,7 @@ fn dry(user: &TestUser, more: &[&str]) -> Outcome {
 
 #[test]
 fn dry_run_predicts_the_build() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -58,7 +58,7 @@ fn dry_run_predicts_the_build() {
 
 #[test]
 fn dry_run_counts_with_and_without_native_glue() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -87,7 +87,7 @@ fn dry_run_counts_with_and_without_native_glue() {
 
 #[test]
 fn evaluation_error_follows_the_plan() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -103,7 +103,7 @@ fn evaluation_error_follows_the_plan() {
 
 #[test]
 fn import_from_derivation_needs_a_build() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -40,7 +40,7 @@ fn is_gone(container: &str) -> bool {
 
 #[test]
 fn example_image_boots_in_a_container() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -73,7 +73,7 @@ fn example_image_boots_in_a_container() {
 
 #[test]
 fn emulator_has_least_privilege_and_no_host_access() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -124,7 +124,7 @@ fn emulator_has_least_privilege_and_no_host_access() {
 
 #[test]
 fn no_container_outlives_sdbuild() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -145,7 +145,7 @@ fn no_container_outlives_sdbuild() {
 
 #[test]
 fn console_works_in_a_container() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -199,7 +199,7 @@ fn qemu_in(container: &str) -> Pid {
 /// Unread input once kept the emulator from seeing the end of its input.
 #[test]
 fn emulator_that_does_not_read_ends_with_sdbuild() {
-    if !engine_available() || !boot_available() || !root_available() {
+    if !engine_ready() || !boot_available() || !root_available() {
         return;
     }
     let user = without_qemu();
@@ -222,7 +222,7 @@ fn emulator_that_does_not_read_ends_with_sdbuild() {
 
 #[test]
 fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = without_qemu();
@@ -246,7 +246,7 @@ fn next_boot_sweeps_a_killed_copy_into_the_emulator() {
 /// In another network namespace than the engine, as in a CI job with the engine's socket mounted.
 #[test]
 fn unreachable_emulator_ports_are_not_taken_for_a_bad_image() {
-    if !engine_available() || !boot_available() || !root_available() {
+    if !engine_ready() || !boot_available() || !root_available() {
         return;
     }
     let user = without_qemu();
@@ -279,7 +279,7 @@ fn unreachable_emulator_ports_are_not_taken_for_a_bad_image() {
 
 #[test]
 fn container_boots_a_pc_and_a_custom_firmware() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = without_qemu();

@@ -253,7 +253,7 @@ impl<'a> EngineUse<'a> {
 }
 
 fn is_used_from_build_to_clean(kind: EngineKind, modes: &[&'static str]) {
-    let can_run = root_available() && engine_available() && tools_available(&needed(kind));
+    let can_run = root_available() && engine_ready() && tools_available(&needed(kind));
     if !can_run || !kind.release().is_none_or(debian_release_available) {
         return;
     }

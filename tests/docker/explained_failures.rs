@@ -22,7 +22,7 @@ fn with_tool(tool: &str, script: &str) -> String {
 
 #[test]
 fn too_small_file_systems_are_explained() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let root = "    mkdir tree; dd if=/dev/urandom of=tree/large bs=1M count=8\n    \
@@ -42,7 +42,7 @@ fn too_small_file_systems_are_explained() {
 
 #[test]
 fn crash_under_emulation_is_explained() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let crash = fresh("    ${pkgs.bash}/bin/bash -c 'kill -SEGV $$'");
@@ -57,7 +57,7 @@ fn crash_under_emulation_is_explained() {
 /// Nix tries five times, which takes seconds; the evaluation without native glue would wait as long again.
 #[test]
 fn failed_download_of_the_configuration_is_tried_once() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -80,7 +80,7 @@ fn failed_download_of_the_configuration_is_tried_once() {
 
 #[test]
 fn missing_file_and_unknown_platform_are_explained() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let missing = build(&configuration(

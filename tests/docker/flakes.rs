@@ -54,7 +54,7 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
     reason = "one repository in its states, one after the other"
 )]
 fn a_flake_is_evaluated_as_git_sees_it() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = without_a_network();
@@ -135,7 +135,7 @@ fn a_flake_is_evaluated_as_git_sees_it() {
 
 #[test]
 fn files_of_submodules_are_part_of_a_flake() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = without_a_network();
@@ -167,7 +167,7 @@ fn files_of_submodules_are_part_of_a_flake() {
 
 #[test]
 fn a_flake_builds_what_the_module_builds() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -91,7 +91,7 @@ fn builds_with(user: &TestUser, runs: &RunTracker, reference: &str) -> Outcome {
 
 #[test]
 fn foreign_builder_image_is_pulled_and_has_its_own_store() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -23,7 +23,7 @@ fn with_variant() -> String {
 
 #[test]
 fn variants_that_cannot_be_built_are_refused_at_once() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -63,7 +63,7 @@ fn variants_that_cannot_be_built_are_refused_at_once() {
 
 #[test]
 fn a_variant_is_built_of_a_configuration_for_a_card() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -96,7 +96,7 @@ fn a_variant_is_built_of_a_configuration_for_a_card() {
     reason = "two builds with all that they must show"
 )]
 fn systems_from_memory_are_built_and_boot() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new();
@@ -173,7 +173,7 @@ fn systems_from_memory_are_built_and_boot() {
 /// A PC loads a kernel without a disk by a program of QEMU, which the emulator's container lacked.
 #[test]
 fn a_pcs_system_from_memory_is_built_and_boots() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -196,7 +196,7 @@ fn a_pcs_system_from_memory_is_built_and_boots() {
 /// For PCs, because nothing of them is emulated here but the machine.
 #[test]
 fn the_disks_of_the_templates_boot() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let mini = mini_nixpkgs();
@@ -279,7 +279,7 @@ fn of_a_pc(user: &TestUser, template: &str, key: &Path) {
 
 #[test]
 fn a_flakes_image_has_no_other_format() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -331,7 +331,7 @@ fn partitions(user: &TestUser, image: &Path) -> Value {
 /// nixpkgs makes disks in a virtual machine; here nothing of the disk is emulated.
 #[test]
 fn disks_for_uefi_are_built_and_boot() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new();

@@ -86,7 +86,7 @@ fn said_inside(store: &str, script: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn failure_without_native_glue_is_not_retried() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -110,7 +110,7 @@ fn failure_without_native_glue_is_not_retried() {
 
 #[test]
 fn configuration_error_is_reported_once_with_its_location() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -135,7 +135,7 @@ fn configuration_error_is_reported_once_with_its_location() {
 
 #[test]
 fn native_failure_is_tried_alone_under_emulation() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -176,7 +176,7 @@ fn native_failure_is_tried_alone_under_emulation() {
 
 #[test]
 fn failure_under_emulation_too_is_the_only_error() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -6,7 +6,7 @@ use crate::support::*;
 
 #[test]
 fn emulation_none_on_another_architecture_is_refused() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -18,7 +18,7 @@ fn emulation_none_on_another_architecture_is_refused() {
 
 #[test]
 fn two_concurrent_builds_do_not_interfere() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let people: Vec<TestUser> = (0..2)

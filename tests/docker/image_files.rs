@@ -11,7 +11,7 @@ use crate::support::*;
 
 #[test]
 fn large_image_needs_little_memory() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -52,7 +52,7 @@ fn timed(user: &TestUser, format: &str) -> (PathBuf, u64) {
 
 #[test]
 fn directory_with_spaces_and_non_ascii_letters() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -106,7 +106,7 @@ fn assert_reports_the_steps_of_the_image(events: &str) {
 
 #[test]
 fn second_build_replaces_only_an_image_of_this_configuration() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let config = "  networking.hostName = \"warm\";\n  sdImage.compressImage = false;";
@@ -165,7 +165,7 @@ fn second_build_replaces_only_an_image_of_this_configuration() {
 
 #[test]
 fn manifest_is_complete_and_reproducible() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new().with("SOURCE_DATE_EPOCH", "1700000000");
@@ -225,7 +225,7 @@ fn manifest_is_complete_and_reproducible() {
 
 #[test]
 fn image_belongs_to_the_user_who_ran_sudo() {
-    if !engine_available() || !root_available() {
+    if !engine_ready() || !root_available() {
         return;
     }
     let user = TestUser::new()

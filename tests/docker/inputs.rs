@@ -4,7 +4,7 @@ use crate::support::*;
 
 #[track_caller]
 fn refused(text: &str, parts: &[&str]) {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -55,7 +55,7 @@ fn a_missing_import() {
 
 #[test]
 fn configuration_without_image_is_refused() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -69,7 +69,7 @@ fn configuration_without_image_is_refused() {
 
 #[test]
 fn a_file_above_the_configuration_is_imported_with_root() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -89,7 +89,7 @@ fn a_file_above_the_configuration_is_imported_with_root() {
 /// A checkout of nixpkgs has its packages from a binary cache: a mirror that hangs would only delay it.
 #[test]
 fn only_the_miniature_nixpkgs_asks_a_mirror() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -45,7 +45,7 @@ ethernets:
 /// the engine, because Python starts slowly on an emulated one; `scripts/formats` boots both.
 #[test]
 fn an_installer_does_what_its_seed_says() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new();

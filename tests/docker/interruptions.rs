@@ -21,7 +21,7 @@ fn start(user: &TestUser, name: &str) -> Running {
 }
 
 fn ends_by(signal: Signal) {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -62,7 +62,7 @@ fn hangup_releases_everything() {
 
 #[test]
 fn second_interrupt_ends_sooner_and_releases_everything() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -82,7 +82,7 @@ fn second_interrupt_ends_sooner_and_releases_everything() {
 
 #[test]
 fn interrupt_in_any_phase_releases_everything() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -105,7 +105,7 @@ fn interrupt_in_any_phase_releases_everything() {
 
 #[test]
 fn failed_build_shows_its_last_lines_and_releases_everything() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -142,7 +142,7 @@ fn failed_build_shows_its_last_lines_and_releases_everything() {
 
 #[test]
 fn ctrl_z_and_fg_keep_the_handler_and_the_build() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -165,7 +165,7 @@ fn ctrl_z_and_fg_keep_the_handler_and_the_build() {
 
 #[test]
 fn stopped_sdbuild_loses_the_handler_and_reports_it() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -219,7 +219,7 @@ fn entry_in_builder(options: &[&str], command: &[&str]) -> std::process::Child {
 #[test]
 fn builder_ends_when_the_heartbeat_stops() {
     use std::io::Write as _;
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let command = "mkdir -p /nix/var/sdbuild/nixpkgs/tree; \
@@ -245,7 +245,7 @@ fn builder_ends_when_the_heartbeat_stops() {
 /// A build could once kill the watchdog; its container then ran on when sdbuild was killed.
 #[test]
 fn build_that_kills_the_watchdog_ends_with_sdbuild() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -270,7 +270,7 @@ fn build_that_kills_the_watchdog_ends_with_sdbuild() {
 /// A power cut of the engine's machine must not leave truncated files under a name that promises their content.
 #[test]
 fn nixpkgs_is_synced_before_it_has_its_name() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -306,7 +306,7 @@ fn process_in(container: &str, command: &str) -> Option<nix::unistd::Pid> {
 /// The count of the store's files once went on, for minutes, without a client.
 #[test]
 fn killed_status_leaves_no_running_container() {
-    if !(engine_available() && root_available()) {
+    if !(engine_ready() && root_available()) {
         return;
     }
     let user = TestUser::new();
@@ -334,7 +334,7 @@ fn killed_status_leaves_no_running_container() {
 
 #[test]
 fn ignored_hangup_stays_ignored() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

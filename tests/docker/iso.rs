@@ -9,7 +9,7 @@ use crate::support::*;
 /// Everything about one image: it is nixpkgs' own and made natively, the same again, read, and booted by UEFI.
 #[test]
 fn an_iso_is_made_natively_and_boots() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new();

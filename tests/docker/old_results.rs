@@ -51,7 +51,7 @@ impl Store {
 
 #[test]
 fn old_results_are_given_back_and_the_last_ones_stay() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let store = Store::new();
@@ -94,7 +94,7 @@ fn old_results_are_given_back_and_the_last_ones_stay() {
 
 #[test]
 fn no_garbage_is_collected_while_a_builder_uses_the_store() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let store = Store::new();
@@ -118,7 +118,7 @@ fn no_garbage_is_collected_while_a_builder_uses_the_store() {
 /// Without waiting, its derivations could be removed while it builds them.
 #[test]
 fn a_build_waits_until_garbage_is_collected() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let store = Store::new();

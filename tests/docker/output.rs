@@ -40,7 +40,7 @@ fn written(dir: &Path, format: Compression, content: &[u8]) -> PathBuf {
 
 #[test]
 fn debian_tools_accept_every_format_and_its_sidecars() {
-    if !engine_available() || !tools_available(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
+    if !engine_ready() || !tools_available(&["bmaptool", "zstd", "xz", "gzip", "sha256sum"]) {
         return;
     }
     let content = content();
@@ -83,7 +83,7 @@ fn debian_tools_accept_every_format_and_its_sidecars() {
 
 #[test]
 fn bmaptool_refuses_the_map_of_another_image() {
-    if !engine_available() || !tools_available(&["bmaptool"]) {
+    if !engine_ready() || !tools_available(&["bmaptool"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -99,7 +99,7 @@ fn bmaptool_refuses_the_map_of_another_image() {
 
 #[test]
 fn full_output_disk_is_one_error_and_leaves_nothing() {
-    if !engine_available() || !root_available() {
+    if !engine_ready() || !root_available() {
         return;
     }
     let list = list("sd-image/nixos.img");

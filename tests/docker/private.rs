@@ -22,7 +22,7 @@ fn status<'a>(text: &'a str, field: &str) -> &'a str {
 
 #[test]
 fn private_builder_has_least_privilege() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -102,7 +102,7 @@ const ATTACKS: &str = r#"
 
 #[test]
 fn build_cannot_change_the_handler_or_the_kernel() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -151,7 +151,7 @@ fn our_profile() -> String {
 /// The same calls by the same program fail with our profile and succeed without one.
 #[test]
 fn seccomp_profile_denies_other_system_calls() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let runs = |seccomp: &str, script: &str| {
@@ -214,7 +214,7 @@ fn program(dir: &Path, code: &[u8]) -> String {
 /// none of them.
 #[test]
 fn foreign_system_call_numbers_kill_the_program() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use crate::support::*;
 /// Asserts that the product of `script` is refused with exit code 4 and `parts` of a message.
 #[track_caller]
 fn refused(script: &str, parts: &[&str]) {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

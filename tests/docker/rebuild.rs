@@ -139,7 +139,7 @@ fn assert_both_can_start(machine: &Machine, next: &str) {
 /// The same file builds the disk and, with another name, the next system on the machine: nothing is fetched or built that is there.
 #[test]
 fn a_machine_that_was_started_from_a_disk_rebuilds_itself() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = TestUser::new();

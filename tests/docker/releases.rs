@@ -80,7 +80,7 @@ fn tarball(dir: &Path) -> Vec<u8> {
 
 #[test]
 fn release_is_resolved_once_and_locked() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -128,7 +128,7 @@ fn release_is_resolved_once_and_locked() {
 
 #[test]
 fn missing_release_is_reported() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -145,7 +145,7 @@ fn missing_release_is_reported() {
 
 #[test]
 fn nixpkgs_by_address() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -55,7 +55,7 @@ impl There {
 
 fn can_run() -> bool {
     root_available()
-        && engine_available()
+        && engine_ready()
         && tools_available(&["dockerd", "rootlesskit", "slirp4netns", "newuidmap", "ssh"])
         && tool_unpacked("usr/sbin/sshd")
 }
@@ -305,7 +305,7 @@ impl Encrypted {
 
 fn can_encrypt() -> bool {
     let tools = ["openssl", "nsenter", "ip", "dockerd", "slirp4netns"];
-    root_available() && engine_available() && tools_available(&tools)
+    root_available() && engine_ready() && tools_available(&tools)
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn sitting(user: &TestUser, more: &[&str]) -> Screen {
 
 #[test]
 fn shell_command_has_pipes_and_passes_its_exit_code() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -62,7 +62,7 @@ fn shell_command_has_pipes_and_passes_its_exit_code() {
 
 #[test]
 fn shell_has_the_configuration_and_nix_build_works() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -92,7 +92,7 @@ fn hinted(outcome: &Outcome) -> Vec<String> {
 
 #[test]
 fn failed_build_hints_at_a_shell_with_its_environment() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -131,7 +131,7 @@ fn failed_build_hints_at_a_shell_with_its_environment() {
 
 #[test]
 fn shell_follows_the_window_size_and_survives_ctrl_c() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -161,7 +161,7 @@ fn shell_follows_the_window_size_and_survives_ctrl_c() {
 
 #[test]
 fn shell_restores_the_terminal() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -178,7 +178,7 @@ fn shell_restores_the_terminal() {
 
 /// Asserts that a shell ended by `end`, with a background process, leaves nothing.
 fn leaves_nothing(more: &[&str], end: impl Fn(&mut Screen, &RunTracker)) {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -221,7 +221,7 @@ fn private_shell_leaves_nothing() {
 
 #[test]
 fn killed_shell_leaves_no_handler_and_the_next_one_sweeps() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();

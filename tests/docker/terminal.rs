@@ -29,7 +29,7 @@ fn on_a_terminal(user: &TestUser, words: &str, input: &str) -> String {
 
 #[test]
 fn clean_question_stays_on_the_screen() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     // Colours would look like a redrawn view.
@@ -55,7 +55,7 @@ fn clean_question_stays_on_the_screen() {
 
 #[test]
 fn image_is_reported_once_with_what_comes_next() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new().with("NO_COLOR", "1");
@@ -100,7 +100,7 @@ fn chatty(user: &TestUser) -> Command {
 
 #[test]
 fn stalled_reader_does_not_stop_a_build() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -115,7 +115,7 @@ fn stalled_reader_does_not_stop_a_build() {
 
 #[test]
 fn closed_terminal_does_not_fail_the_build() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -55,7 +55,7 @@ const USER: &str = r#"{
 
 #[test]
 fn flake_of_the_tool_evaluates() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -16,7 +16,7 @@ fn user() -> TestUser {
 
 #[test]
 fn try_builds_and_boots_an_image_and_cleans_up() {
-    if !engine_available() || !boot_available() {
+    if !engine_ready() || !boot_available() {
         return;
     }
     let user = user().with_own_cache();
@@ -45,7 +45,7 @@ fn try_builds_and_boots_an_image_and_cleans_up() {
 /// As the static program in an empty container, and as the image of the tool.
 #[test]
 fn try_without_programs_boots_to_the_prompt() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user().with("PATH", "/nowhere");
@@ -63,7 +63,7 @@ fn try_without_programs_boots_to_the_prompt() {
 
 #[test]
 fn try_keeps_the_image_and_a_key_for_openssh() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();

@@ -21,7 +21,7 @@ fn small(body: &str) -> String {
 
 #[test]
 fn unchanged_inputs_and_image_need_no_evaluation() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -63,7 +63,7 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
 /// Runs of others that were killed meanwhile once made it a whole build.
 #[test]
 fn what_a_killed_run_left_is_removed_without_a_build() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -87,7 +87,7 @@ fn what_a_killed_run_left_is_removed_without_a_build() {
 
 #[test]
 fn evaluation_that_sees_more_is_done_again() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -109,7 +109,7 @@ fn evaluation_that_sees_more_is_done_again() {
 
 #[test]
 fn remembered_evaluation_is_forgotten_with_its_derivation() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();

@@ -29,7 +29,7 @@ fn change_files(dir: &Path, stop: &AtomicBool) {
 
 #[test]
 fn changing_files_and_own_output_do_no_harm() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

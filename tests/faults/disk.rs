@@ -16,7 +16,7 @@ fn big() -> String {
 
 #[test]
 fn full_output_directory_is_reported() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -47,7 +47,7 @@ fn with_short_files(user: &TestUser, command: &Command) -> Command {
 
 #[test]
 fn image_too_large_for_the_file_system_is_refused_at_once() {
-    if !engine_available() || !tools_available(&["prlimit"]) {
+    if !engine_ready() || !tools_available(&["prlimit"]) {
         return;
     }
     let user = TestUser::new();
@@ -80,7 +80,7 @@ pub fn create_store_volume(name: &str, dir: &Path) {
 
 #[test]
 fn full_store_volume_is_reported() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new().with("SDBUILD_STORE", "sdbuild-store-small");
@@ -99,7 +99,7 @@ fn full_store_volume_is_reported() {
 
 #[test]
 fn full_cache_directory_is_reported() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     // The first has too few bytes, which is checked beforehand; the second has enough bytes but too few inodes, which

@@ -19,7 +19,7 @@ const QUICK: &str = "/bin/mkdir -p $out/sd-image $out/nix-support; echo x > $out
 
 #[test]
 fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let mut engine = OwnEngine::start(false);
@@ -55,7 +55,7 @@ fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
 /// The failed run was once forgotten, and the next one took its container for that of another user's live run.
 #[test]
 fn engine_killed_during_registrar_start_leaves_no_container() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let mut engine = OwnEngine::start(false);
@@ -86,7 +86,7 @@ fn engine_killed_during_registrar_start_leaves_no_container() {
 /// Each step of the release once waited for its own timeout: more than two minutes in all.
 #[test]
 fn unresponsive_engine_does_not_delay_the_end() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let mut engine = OwnEngine::start(false);
@@ -126,7 +126,7 @@ fn build_again(user: &TestUser) -> Outcome {
 
 #[test]
 fn build_without_binfmt_misc_works_or_hints_at_mounting_it() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let engine = OwnEngine::start(true);

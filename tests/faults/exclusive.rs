@@ -8,7 +8,7 @@ use crate::support::*;
 
 #[test]
 fn clean_and_build_sweep_after_registrar_and_sdbuild_are_killed() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     for sweep_by_clean in [true, false] {

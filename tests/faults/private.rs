@@ -6,7 +6,7 @@ use crate::support::*;
 
 #[test]
 fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -28,7 +28,7 @@ fn killing_sdbuild_and_a_private_builder_leaves_no_handler() {
 
 #[test]
 fn private_builder_ends_when_sdbuild_is_killed() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -52,7 +52,7 @@ fn private_builder_ends_when_sdbuild_is_killed() {
 /// Without a registrar no handlers were listed, and stale runs were once never forgotten.
 #[test]
 fn private_build_forgets_the_stale_run_it_swept() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -12,7 +12,7 @@ pub fn start(user: &TestUser, script: &str) -> Running {
 
 #[test]
 fn handler_of_a_killed_registrar_is_removed_at_release() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     for command in [&["kill"][..], &["rm", "--force"][..], &["stop"][..]] {
@@ -38,7 +38,7 @@ fn handler_of_a_killed_registrar_is_removed_at_release() {
 
 #[test]
 fn removed_handler_is_restored_and_reported() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -66,7 +66,7 @@ fn removed_handler_is_restored_and_reported() {
 
 #[test]
 fn killed_builder_is_an_environment_error() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     for command in [&["kill"][..], &["rm", "--force"][..]] {

@@ -10,8 +10,8 @@ use nix::unistd::{Gid, Uid, chown};
 
 use super::nix_machine::libraries;
 use super::{
-    TOOLS, TestUser, docker, docker_lines, engine_available, root, root_available, run,
-    tool_unpacked, tools_available,
+    TOOLS, TestUser, docker, docker_lines, engine_ready, root, root_available, run, tool_unpacked,
+    tools_available,
 };
 
 /// The account in the container, in the builder's image too.
@@ -31,7 +31,7 @@ pub struct Lender {
 impl Lender {
     /// Whether this machine can be one.
     pub fn can_run() -> bool {
-        engine_available()
+        engine_ready()
             && root_available()
             && tools_available(&["ssh", "ssh-keygen", "ldd"])
             && tool_unpacked("usr/sbin/sshd")

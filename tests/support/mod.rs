@@ -49,7 +49,7 @@ pub use machine::{
 pub use nix_machine::NixMachine;
 pub use process::{Outcome, Running, kill_processes_of, run, run_with_input};
 pub use requirements::{
-    boot_available, debian_release_available, engine_available, root_available, tool_unpacked,
+    boot_available, debian_release_available, engine_ready, root_available, tool_unpacked,
     tools_available, with_engine,
 };
 pub use run_tracker::RunTracker;

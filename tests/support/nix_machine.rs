@@ -11,7 +11,7 @@ use base64::Engine as _;
 use nix::unistd::{Gid, Uid, chown};
 
 use super::{
-    TOOLS, TestUser, docker, engine_available, root, root_available, run, tool_unpacked,
+    TOOLS, TestUser, docker, engine_ready, root, root_available, run, tool_unpacked,
     tools_available, wait_until,
 };
 
@@ -42,7 +42,7 @@ pub struct NixMachine {
 impl NixMachine {
     /// Whether this machine can run one.
     pub fn can_run() -> bool {
-        engine_available()
+        engine_ready()
             && root_available()
             && tools_available(&["ssh-keygen", "ldd"])
             && tool_unpacked("usr/sbin/sshd")

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use super::{BINFMT, DebianRelease};
 
-/// Whether an engine answers and the kernel's table is mounted.
-pub fn engine_available() -> bool {
+/// Whether an engine answers and the kernel's table is mounted. If so, the shared store has the packages when this returns.
+pub fn engine_ready() -> bool {
     let engine = Command::new("docker").args(["version"]).output();
     if !engine.is_ok_and(|output| output.status.success()) {
         return skipped("no engine answers; run scripts/setup");
@@ -59,7 +59,7 @@ pub fn boot_available() -> bool {
 
 /// Runs `test` unless this tier cannot run here.
 pub fn with_engine(test: impl Future<Output = ()>) {
-    if engine_available() {
+    if engine_ready() {
         let mut runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(test);

@@ -1,16 +1,32 @@
 //! The store volume that the tests share. Its packages come out of a signed binary cache, as those of users do.
 
+use std::fs;
 use std::process::Command;
+use std::sync::Once;
 
-use super::{BinaryCache, CacheServer, STORE, StoreVolume, TestUser, configuration, lock, run};
+use super::{
+    BinaryCache, CacheServer, STORE, StoreVolume, TestUser, configuration, lock, remove_volume,
+    run, shared,
+};
 
-/// Fills the shared store with what the image of the default configuration takes, unless it exists: a store of its own builds the
+/// Fills the shared store with what the image of the default configuration takes, unless a test has: a store of its own builds the
 /// packages, a cache is made of them, and the shared store fetches from it.
 pub fn fill_shared_store() {
-    let _one_at_a_time = lock("shared-store");
-    if exists(STORE) {
-        return;
-    }
+    static FILLED: Once = Once::new();
+    FILLED.call_once(|| {
+        let _one_at_a_time = lock("shared-store");
+        let filled = shared("shared-store").join("filled");
+        // When the volume was created: another one is to be filled again.
+        if created_at().is_some() && created_at() == fs::read_to_string(&filled).ok() {
+            return;
+        }
+        remove_volume(STORE);
+        fill();
+        fs::write(filled, created_at().unwrap()).unwrap();
+    });
+}
+
+fn fill() {
     let source = StoreVolume::new();
     let user = TestUser::new();
     user.write("sd-card.nix", &configuration(""));
@@ -26,7 +42,10 @@ pub fn fill_shared_store() {
     assert!(server.nars() > 10, "{} store paths fetched", server.nars());
 }
 
-fn exists(volume: &str) -> bool {
-    let found = run(Command::new("docker").args(["volume", "inspect", volume]));
-    found.code == Some(0)
+/// When the shared volume was created; `None` if there is none.
+fn created_at() -> Option<String> {
+    let format = "{{.CreatedAt}}";
+    let inspect = ["volume", "inspect", "--format", format, STORE];
+    let found = run(Command::new("docker").args(inspect));
+    (found.code == Some(0)).then(|| found.stdout.trim().to_owned())
 }

@@ -15,7 +15,7 @@ const COMMANDS: [(&[&str], &[&str]); 16] = [
         &["list", "ls", "ps", "df"],
         &["status", "boards", "formats", "flash"],
     ),
-    (&["images", "log", "logs"], &["status"]),
+    (&["images"], &["status"]),
     (&["info", "show"], &["inspect"]),
     (
         &[
@@ -42,7 +42,7 @@ const FLAGS: [(&[&str], &str); 15] = [
         "output",
     ),
     (&["a"], "all"),
-    (&["arch", "platform"], "system"),
+    (&["arch", "platform", "target"], "system"),
     (&["channel", "nixos", "nixos-version", "release"], "nixpkgs"),
     (&["host-name", "name"], "hostname"),
     (&["image-format", "type"], "format"),
@@ -61,7 +61,7 @@ const FLAGS: [(&[&str], &str); 15] = [
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.
-const WITHOUT_COUNTERPART: [(&[&str], &str); 8] = [
+const WITHOUT_COUNTERPART: [(&[&str], &str); 11] = [
     (
         &["t", "tag"],
         "the image is named after networking.hostName; --output is the directory to write it to",
@@ -91,10 +91,30 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 8] = [
         "sdbuild makes its container images itself, of packages with fixed hashes, and keeps them",
     ),
     (
+        &["flash", "device"],
+        "`sdbuild flash` writes the image that a build made",
+    ),
+    (
+        &["image"],
+        "an image is the argument of boot, flash and inspect; a build makes one",
+    ),
+    (
+        &["password"],
+        "the hash of a password belongs into the configuration: users.users.NAME.hashedPassword",
+    ),
+    (
         &["rm", "no-link"],
         "sdbuild removes its containers itself, and makes no link to a result",
     ),
 ];
+
+/// Where the logs are, of which other programs have commands (`src/pipeline/logs.rs`).
+const LOGS: &str = "the logs of the last builds are in ~/.local/state/sdbuild/logs, and a build that fails names its own";
+
+/// What is said of a command of other programs that sdbuild does not need.
+pub(super) fn explained_command(name: &str) -> Option<&'static str> {
+    ["log", "logs"].contains(&name).then_some(LOGS)
+}
 
 /// The commands of sdbuild for what other programs call `name`; may be none.
 pub(super) fn commands(name: &str) -> &'static [&'static str] {

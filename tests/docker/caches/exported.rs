@@ -102,7 +102,7 @@ fn count(dir: &Path, ending: &str) -> usize {
 
 #[test]
 fn an_empty_store_takes_an_export_and_builds_nothing() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let built = Built::new();
@@ -162,7 +162,7 @@ fn an_empty_store_takes_an_export_and_builds_nothing() {
 
 #[test]
 fn an_export_that_was_killed_goes_on() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let built = Built::new();
@@ -193,7 +193,7 @@ fn an_export_that_was_killed_goes_on() {
 
 #[test]
 fn an_export_is_sent_to_a_server_that_takes_it() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let built = Built::new();

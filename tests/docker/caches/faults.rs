@@ -38,7 +38,7 @@ fn assert_cache_failed(outcome: Outcome, says: &[&str]) {
 
 #[test]
 fn damaged_file_is_named_with_its_cache() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let damaged = failing("swapped-one", other("well-one"));
@@ -60,7 +60,7 @@ fn damaged_file_is_named_with_its_cache() {
 
 #[test]
 fn damaged_file_comes_from_another_cache_or_is_built() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let damaged = failing("swapped-two-one", other("well-one"));
@@ -75,7 +75,7 @@ fn damaged_file_comes_from_another_cache_or_is_built() {
 
 #[test]
 fn silent_cache_is_named_and_given_up() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let silent = failing("silent-one", Reply::Silence);
@@ -95,7 +95,7 @@ fn silent_cache_is_named_and_given_up() {
 
 #[test]
 fn cut_and_failing_caches_are_explained() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let cut = failing("cut-one", Reply::Cut);
@@ -123,7 +123,7 @@ fn cut_and_failing_caches_are_explained() {
 
 #[test]
 fn slow_cache_is_named_while_it_sends() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let slow = failing("trickle-one", Reply::Trickle);
@@ -137,7 +137,7 @@ fn slow_cache_is_named_while_it_sends() {
 
 #[test]
 fn cache_that_refuses_is_left_out_with_a_warning() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let closed = CacheServer::start(&cache().dir, |_| {
@@ -160,7 +160,7 @@ fn cache_that_refuses_is_left_out_with_a_warning() {
 
 #[test]
 fn unknown_key_means_building_with_a_warning() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let good = CacheServer::good(&cache().dir);
@@ -180,7 +180,7 @@ fn unknown_key_means_building_with_a_warning() {
 
 #[test]
 fn login_page_is_no_binary_cache() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let page = || Reply::Text("<!DOCTYPE html>\n<html>Log in</html>\n".to_owned());

@@ -33,7 +33,7 @@ fn without(name: &str) -> CacheServer {
 
 #[test]
 fn caches_are_asked_by_priority_and_complete_each_other() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let (second, first) = (with_priority(50), with_priority(10));
@@ -67,7 +67,7 @@ fn of_kind<'a>(events: &'a [Value], kind: &str) -> impl Iterator<Item = &'a Valu
 
 #[test]
 fn forecast_bytes_are_fetched_and_stored_paths_cost_nothing() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let (volume, cache) = (StoreVolume::new(), cache());
@@ -112,7 +112,7 @@ fn forecast_bytes_are_fetched_and_stored_paths_cost_nothing() {
 
 #[test]
 fn killed_fetch_is_continued() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let (volume, cache) = (StoreVolume::new(), cache());
@@ -144,7 +144,7 @@ fn killed_fetch_is_continued() {
 
 #[test]
 fn two_builds_fetch_the_same_at_once() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let (volume, cache) = (StoreVolume::new(), cache());

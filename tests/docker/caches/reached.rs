@@ -66,7 +66,7 @@ fn inspected(user: &TestUser, script: &str, emulation: &str) -> (String, Outcome
 
 #[test]
 fn redirections_are_followed() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let good = CacheServer::good(&cache().dir);
@@ -88,7 +88,7 @@ fn redirections_are_followed() {
 
 #[test]
 fn cache_with_a_login_takes_a_netrc_file() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let cache = cache();
@@ -121,7 +121,7 @@ fn cache_with_a_login_takes_a_netrc_file() {
 
 #[test]
 fn builder_uses_the_proxy_and_keeps_its_password() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let (volume, cache) = (StoreVolume::new(), cache());
@@ -160,7 +160,7 @@ fn builder_uses_the_proxy_and_keeps_its_password() {
 
 #[test]
 fn cache_with_a_certificate_of_the_users_authority() {
-    if !engine_available() || !tools_available(&["openssl"]) {
+    if !engine_ready() || !tools_available(&["openssl"]) {
         return;
     }
     let (volume, cache) = (StoreVolume::new(), cache());
@@ -211,7 +211,7 @@ fn cache_with_a_certificate_of_the_users_authority() {
 
 #[test]
 fn address_of_this_machine_alone_is_reported() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new().with("http_proxy", "http://me:pass@127.0.0.1:9");

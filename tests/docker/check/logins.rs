@@ -5,7 +5,7 @@ use crate::support::*;
 
 #[test]
 fn users_who_cannot_become_root_are_found() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -38,7 +38,7 @@ fn users_who_cannot_become_root_are_found() {
 
 #[test]
 fn logins_that_cannot_be_are_found() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

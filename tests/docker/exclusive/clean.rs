@@ -48,7 +48,7 @@ fn user() -> TestUser {
 
 #[test]
 fn clean_lists_asks_and_removes_only_own_objects() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -111,7 +111,7 @@ fn clean_lists_asks_and_removes_only_own_objects() {
 /// Others, images, downloads and logs stay.
 #[test]
 fn clean_removes_one_store_volume_alone() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = user();
@@ -177,7 +177,7 @@ impl Drop for Holder {
 
 #[test]
 fn clean_keeps_and_names_a_live_run() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let mut holder = Holder::start();
@@ -198,7 +198,7 @@ fn clean_keeps_and_names_a_live_run() {
 
 #[test]
 fn clean_removes_downloads_and_logs() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let store = StoreVolume::new();
@@ -221,7 +221,7 @@ fn clean_removes_downloads_and_logs() {
 /// A run that began while `clean` waited for its user once lost the images that it was about to use.
 #[test]
 fn clean_keeps_what_a_run_begun_meanwhile_needs() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new().with_own_cache();

@@ -21,7 +21,7 @@ fn emulator(user: &TestUser) -> PathBuf {
 
 #[test]
 fn simulated_docker_desktop_builds_with_its_own_handler() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let before = Machine::snapshot();

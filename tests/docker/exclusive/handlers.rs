@@ -6,7 +6,7 @@ use crate::support::*;
 
 #[test]
 fn stale_handler_is_swept_and_foreign_one_untouched() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let foreign = Handler::register("foreign-aarch64", "/bin/false");
@@ -30,7 +30,7 @@ fn stale_handler_is_swept_and_foreign_one_untouched() {
 /// The run may use another engine or another state directory: only its handler is visible.
 #[test]
 fn young_handler_of_an_unknown_run_is_kept() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let theirs = Handler::register("sdbuild-aarch64-00000000a11e", "/sdbuild/qemu-aarch64");
@@ -42,7 +42,7 @@ fn young_handler_of_an_unknown_run_is_kept() {
 
 #[test]
 fn host_emulation_uses_an_existing_handler() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -49,7 +49,7 @@ impl Drop for Job {
 
 #[test]
 fn ci_example_runs_in_a_container_with_the_engine_socket() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

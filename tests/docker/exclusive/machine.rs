@@ -43,7 +43,7 @@ impl Watch {
 
 #[test]
 fn private_build_never_appears_in_the_hosts_table() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let before = Machine::snapshot();
@@ -62,7 +62,7 @@ fn private_build_never_appears_in_the_hosts_table() {
 
 #[test]
 fn killed_build_leaves_no_handler_and_the_next_one_sweeps() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let before = Machine::snapshot();
@@ -85,7 +85,7 @@ fn killed_build_leaves_no_handler_and_the_next_one_sweeps() {
 
 #[test]
 fn interrupted_build_leaves_the_machine_unchanged() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let before = Machine::snapshot();

@@ -11,7 +11,7 @@ use crate::support::*;
 
 #[test]
 fn status_and_doctor_tell_live_from_stale_runs() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let before = Machine::snapshot();
@@ -115,7 +115,7 @@ fn is_shown_dead(user: &TestUser, run_id: &str) {
 
 #[test]
 fn doctor_passes_on_this_machine_and_changes_nothing() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -4,7 +4,7 @@ use crate::support::*;
 
 #[test]
 fn only_unused_copies_of_nixpkgs_are_removed() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -239,7 +239,7 @@ fn end(page: &mut Page) {
 
 #[test]
 fn tour_matches_what_happens() {
-    if !engine_available() || !root_available() || !boot_available() {
+    if !engine_ready() || !root_available() || !boot_available() {
         return;
     }
     let before = Machine::snapshot();

@@ -74,7 +74,7 @@ fn assert_written_without_lock(user: &TestUser, init: &Outcome) {
 
 #[test]
 fn init_locks_the_flake_that_it_writes() {
-    if !engine_available() || !tools_available(&["openssl"]) {
+    if !engine_ready() || !tools_available(&["openssl"]) {
         return;
     }
     let github = GitHub::start(Reply::File);
@@ -120,7 +120,7 @@ fn init_locks_the_flake_that_it_writes() {
 
 #[test]
 fn init_without_an_answer_writes_the_flake_alone() {
-    if !engine_available() || !tools_available(&["openssl"]) {
+    if !engine_ready() || !tools_available(&["openssl"]) {
         return;
     }
     let github = GitHub::start(Reply::Status("404 Not Found", String::new()));
@@ -143,7 +143,7 @@ fn init_without_an_answer_writes_the_flake_alone() {
 
 #[test]
 fn init_interrupted_while_it_locks_keeps_what_it_wrote() {
-    if !engine_available() || !tools_available(&["openssl"]) {
+    if !engine_ready() || !tools_available(&["openssl"]) {
         return;
     }
     let github = GitHub::start(Reply::Silence);

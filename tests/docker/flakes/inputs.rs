@@ -16,7 +16,7 @@ fn outputs() -> String {
 
 #[test]
 fn inputs_can_be_overridden() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = without_a_network();
@@ -100,7 +100,7 @@ fn dry_run(user: &TestUser) -> Command {
 
 #[test]
 fn caches_that_a_flake_names_are_used_only_on_request() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -124,7 +124,7 @@ fn caches_that_a_flake_names_are_used_only_on_request() {
 
 #[test]
 fn caches_of_a_flake_are_asked_about_once() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -188,7 +188,7 @@ fn caches_of_a_flake_are_asked_about_once() {
     reason = "one flake on a server in all its forms"
 )]
 fn the_builder_fetches_flakes_from_servers() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -81,7 +81,7 @@ fn assert_nowhere(user: &TestUser, told: &Outcome) {
     reason = "one flake on its way: refused, locked, built, fetched itself"
 )]
 fn inputs_behind_a_login_are_fetched_by_the_users_git() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let public = tempfile::tempdir().unwrap();

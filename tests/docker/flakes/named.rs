@@ -38,7 +38,8 @@ fn many_outputs() -> String {
          packages.aarch64-linux.image = self.nixosConfigurations.kitchen.config.system.build.sdImage;\n \
          packages.aarch64-linux.small = nixpkgs.legacyPackages.aarch64-linux.runCommand \"product\" {{ }} ''\n{}\n  '';\n \
          packages.aarch64-linux.broken = nixpkgs.legacyPackages.aarch64-linux.runCommand \"broken\" {{ }} (throw \"I am broken\");\n \
-         packages.aarch64-linux.nothing = 1;",
+         packages.aarch64-linux.nothing = 1;\n \
+         packages.x86_64-linux = throw \"I am no PC\";",
         fresh(SMALL_IMAGE)
     )
 }
@@ -46,7 +47,7 @@ fn many_outputs() -> String {
 #[test]
 #[expect(clippy::too_many_lines, reason = "tables of references")]
 fn a_name_or_an_attribute_says_what_is_built() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = without_a_network();
@@ -103,6 +104,7 @@ fn a_name_or_an_attribute_says_what_is_built() {
             &[],
             &["is a derivation, not a NixOS configuration"],
         ),
+        ("pi#image", &[], &["pi#image is a derivation"]),
         ("pi#impure", &[], &["currentSystem", "pure mode"]),
     ] {
         check(&user, &[&["--flake", flake], more].concat())
@@ -157,14 +159,14 @@ fn a_name_or_an_attribute_says_what_is_built() {
     ])
     .assert_exit_code(2)
     .assert_stderr_contains(&["is a derivation"]);
-    let small = build("pi#packages.aarch64-linux.small").assert_exit_code(0);
+    let small = build("pi#small").assert_exit_code(0);
     assert!(small.image().exists(), "{}", small.stdout);
     runs.assert_nothing_left();
 }
 
 #[test]
 fn mistyped_names_of_outputs_are_proposed() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = without_a_network();
@@ -214,7 +216,7 @@ fn mistyped_names_of_outputs_are_proposed() {
 
 #[test]
 fn the_only_configuration_is_the_same_with_and_without_its_name() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = without_a_network();

@@ -5,7 +5,7 @@ use crate::support::*;
 
 #[test]
 fn what_needs_a_network_is_refused_offline() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = without_a_network();

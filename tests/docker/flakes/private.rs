@@ -52,7 +52,7 @@ pub fn flake_with(inputs: &str) -> String {
 
 #[test]
 fn what_only_the_users_git_reaches_is_uploaded() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = with_ssh(TestUser::new()).with_own_cache();
@@ -110,7 +110,7 @@ fn what_only_the_users_git_reaches_is_uploaded() {
     reason = "one lock in its states, one after the other"
 )]
 fn inputs_that_only_the_users_git_reaches_are_locked() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = with_ssh(TestUser::new()).with_own_cache();

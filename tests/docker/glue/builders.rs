@@ -7,7 +7,7 @@ use crate::support::*;
 
 #[test]
 fn commands_that_depend_on_the_machine_stay_emulated() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -143,7 +143,7 @@ map text.isSuspicious [
 
 #[test]
 fn links_to_the_kernels_files_are_no_reading_of_them() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     ready();
@@ -153,7 +153,7 @@ fn links_to_the_kernels_files_are_no_reading_of_them() {
 
 #[test]
 fn small_builders_use_native_tools_only_where_invisible() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     ready();

@@ -37,7 +37,7 @@ nix-instantiate --eval --read-write-mode --strict --json copies.nix
 
 #[test]
 fn only_the_commands_of_nixpkgs_are_replaced() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     ready();
@@ -55,7 +55,7 @@ fn only_the_commands_of_nixpkgs_are_replaced() {
 
 #[test]
 fn only_the_disk_with_an_unproven_command_is_emulated() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

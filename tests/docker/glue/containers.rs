@@ -46,7 +46,7 @@ builtins.mapAttrs (_: module: builtins.sort builtins.lessThan (evaluated [ (chan
 
 #[test]
 fn containers_are_systems_with_the_glue_and_users_modules() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     ready();

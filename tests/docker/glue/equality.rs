@@ -35,7 +35,7 @@ fn are_the_same(slow: &Path, fast: &Path) {
 
 #[test]
 fn native_glue_gives_the_same_image_with_little_emulation() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -61,7 +61,7 @@ fn native_glue_gives_the_same_image_with_little_emulation() {
 /// As all images before NixOS 25.11 are made.
 #[test]
 fn separate_file_system_image_is_the_same() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -85,7 +85,7 @@ fn separate_file_system_image_is_the_same() {
 
 #[test]
 fn another_store_gives_the_same_bytes() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let volume = StoreVolume::new();
@@ -151,7 +151,7 @@ done
 
 #[test]
 fn file_system_does_not_depend_on_the_time() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     ready();

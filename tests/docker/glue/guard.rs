@@ -30,7 +30,7 @@ fn has_its_own_tool(user: &TestUser, why: &str) {
 
 #[test]
 fn builder_program_is_found_before_the_image_is_made() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -52,7 +52,7 @@ fn builder_program_is_found_before_the_image_is_made() {
 
 #[test]
 fn builder_program_named_only_by_image_commands_is_found() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -86,7 +86,7 @@ fn builder_program_named_only_by_image_commands_is_found() {
 
 #[test]
 fn custom_root_file_system_is_not_made_natively() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();
@@ -131,7 +131,7 @@ echo clean
 
 #[test]
 fn builder_program_in_an_initrd_is_found() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     ready();

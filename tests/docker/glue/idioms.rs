@@ -102,7 +102,7 @@ fn name_the_image_machine(files: &Tree) {
 
 #[test]
 fn native_commands_see_the_images_machine() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let user = TestUser::new();

@@ -43,7 +43,7 @@ fn names_of_the_payload() -> u64 {
 
 #[test]
 fn nix_killed_while_making_the_image_keeps_the_store_intact() {
-    if !(engine_available() && root_available()) {
+    if !(engine_ready() && root_available()) {
         return;
     }
     // Without this the time limit below would include building all packages.

@@ -32,7 +32,7 @@ fn build(release: &str, body: &str) -> String {
 
 #[test]
 fn an_image_of_24_11_is_built_natively() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let name = build("24.11", "  sdImage.imageBaseName = \"kitchen\";");
@@ -41,7 +41,7 @@ fn an_image_of_24_11_is_built_natively() {
 
 #[test]
 fn an_image_of_25_05_is_built_natively() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let name = build("25.05", "  image.baseName = \"kitchen\";");
@@ -50,7 +50,7 @@ fn an_image_of_25_05_is_built_natively() {
 
 #[test]
 fn nixpkgs_24_11_has_no_other_formats() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let tree = mini_nixpkgs_of("24.11");

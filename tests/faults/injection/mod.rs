@@ -86,7 +86,7 @@ fn number_from_env(name: &str) -> Option<u64> {
 
 #[test]
 fn injected_faults_leave_nothing_behind() {
-    if !engine_available() {
+    if !engine_ready() {
         return;
     }
     let runs = number_from_env("SDBUILD_FAULTS_RUNS").unwrap_or(FAULT_KINDS.len() as u64);

@@ -27,7 +27,7 @@ def debian_root(store, place, _one, _output):
             below = os.path.relpath(directory, usr)
             if TAKEN.match(below) or package in ("systemd", "udev") and OF_SYSTEMD.match(below):
                 for name in files + [n for n in names if os.path.islink(os.path.join(directory, n))]:
-                    add(os.path.join(directory, name), os.path.join(place, below.replace("sbin", "bin"), name), None)
+                    add(os.path.join(directory, name), os.path.join(place, re.sub(r"^sbin(?=/|$)", "bin", below), name), None)
     for name, target in LINKS.items():
         os.makedirs(os.path.dirname(os.path.join(place, name)), exist_ok=True)
         os.symlink(target, os.path.join(place, name))
