@@ -27,13 +27,13 @@ Examples:
   sdbuild formats --json";
 
 pub(super) const CLEAN: &str = "\
-Removes what no run uses, except store volumes that the settings do not name: --all removes these too, --store NAME \
+Removes everything that no run uses, but keeps the store volumes of other settings: --all removes these too, --store NAME \
 only that one. --old removes old results from one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. \
 Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if something could not be removed.
 
 Examples:
   sdbuild clean --old                        # keep what the last results need
-  sdbuild clean --old --keep 0 --downloads   # keep container images, logs and an empty store
+  sdbuild clean --old --keep 0 --downloads   # all results, and the downloads
   sdbuild clean --store sdbuild-store-other  # remove this one alone
   sdbuild clean --cloud                      # remove what killed runs left at AWS
   sdbuild clean --dry-run                    # list what would be removed, with sizes

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_is_explained_by_what_its_setting_takes() {
+    fn values_of_another_type_than_their_settings_are_explained() {
         for (line, expected) in [
             ("jobs = [2]", "without brackets: jobs = 2"),
             ("jobs = [2, 3]", HOW_TO_WRITE),

@@ -130,10 +130,10 @@ mod tests {
 
     #[test]
     fn questions_leave_room_for_the_answer() {
-        let question = "Account beside root, with sudo (empty for none): ";
+        let question = "User besides root, with sudo (empty for none): ";
         assert_eq!(
             wrap_question(question, 40),
-            "Account beside root, with sudo\n  (empty for none): "
+            "User besides root, with sudo\n  (empty for none): "
         );
         assert_eq!(wrap_question(question, 80), question);
         assert_eq!(

@@ -39,7 +39,7 @@ pub(super) async fn values(
         text: if settings.template == TemplateName::Server {
             "The administrator's account (empty for admin)"
         } else {
-            "Account beside root, with sudo (empty for none)"
+            "User besides root, with sudo (empty for none)"
         },
         given: settings.user.as_deref(),
         default: "",

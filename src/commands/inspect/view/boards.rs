@@ -20,7 +20,7 @@ pub(super) fn lines(reports: &[BoardReport]) -> Vec<(String, String)> {
         },
     )];
     for (boards, missing) in by_missing(reports) {
-        let text = format!("not for {}, for lack of {missing}", boards.join(", "));
+        let text = format!("not for {}: the image lacks {missing}", boards.join(", "));
         lines.push((String::new(), text));
     }
     for report in reports
@@ -104,8 +104,8 @@ mod tests {
             shown,
             [
                 "boards|everything needed to boot is there for rpi3, rpi02",
-                "|not for rpi4, for lack of start4.elf; a tree",
-                "|not for rock64, pine64, for lack of U-Boot",
+                "|not for rpi4: the image lacks start4.elf; a tree",
+                "|not for rock64, pine64: the image lacks U-Boot",
                 "note|rpi3: a note",
                 "note|rpi4: a note",
                 "note|rpi02: a note",
