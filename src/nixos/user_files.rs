@@ -17,6 +17,9 @@ use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 /// Bytes that are read of a file at most; a configuration has some thousand.
 const MAX_MODULE_BYTES: u64 = 1 << 20;
 
+/// What `nixos-generate-config` writes about the machine that it runs on.
+const HARDWARE_FILE: &str = "hardware-configuration.nix";
+
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]
 pub(super) struct UserFiles {
@@ -113,18 +116,27 @@ impl UserFiles {
         Some(below.display().to_string())
     }
 
-    /// That there is no file `name` on this machine either; `None` if there is one.
+    /// That there is no file `name` on this machine either, and what to do; `None` if there is one.
     pub(super) fn why_missing(&self, name: &str) -> Option<String> {
         if self.root.join(name).symlink_metadata().is_ok() {
             return None;
         }
         let named = self.naming(&format!("{CONFIG_DIR}{name}"));
-        let named = named.map(|written| format!(", which {} names", written.place));
         let root = self.root.display();
-        Some(format!(
-            "there is no {name} in {root}{}",
-            named.unwrap_or_default()
-        ))
+        let lacks = match named {
+            Some(written) => format!(
+                "{} names {name}, which does not exist in {root}",
+                written.place
+            ),
+            None => format!("there is no {name} in {root}"),
+        };
+        // Instructions for a PC begin with it.
+        let advice = if name.rsplit('/').next() == Some(HARDWARE_FILE) {
+            "remove it there: it belongs to another machine, and the image brings what it has"
+        } else {
+            "check the path"
+        };
+        Some(format!("{lacks}: {advice}"))
     }
 
     /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or as
@@ -282,7 +294,11 @@ mod tests {
         let text = "{ ... }: {\n  # ./none.nix\n  imports = [ ./none.nix.old ./none.nix ];\n}\n";
         fs::write(dir.path().join("pi/sd-card.nix"), text).unwrap();
         let why = files.why_absent("/build/config/none.nix");
-        assert!(why.ends_with("/pi, which sd-card.nix:3 names"), "{why}");
+        let start = "sd-card.nix:3 names none.nix, which does not exist in /";
+        assert!(why.starts_with(start), "{why}");
+        assert!(why.ends_with("/pi: check the path"), "{why}");
+        let why = files.why_absent("/build/config/hardware-configuration.nix");
+        assert!(why.ends_with("and the image brings what it has"), "{why}");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use rnix::SyntaxKind::{NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NO
 
 use super::evidence::ExitContext;
 use super::names::{is_name, quoted_after};
+use super::option_values;
 use super::syntax_at::{Definition, top_level_names};
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::log::{NixError, Position};
@@ -27,20 +28,25 @@ fn submodule(option: &str, summary: &str) -> String {
     }
 }
 
-/// The form that a value of the option's type has.
+/// What to write in place of a value that the type of the option does not allow.
 pub(super) fn wrong_type(summary: &str) -> Option<String> {
     let (option, rest) = summary
         .strip_prefix("A definition for option `")?
         .split_once("' is not of type `")?;
     let (wanted, _) = rest.split_once("'.")?;
-    if summary.contains(PRIVATE_KEY) {
-        return Some(
-            "that is a private key, which allows no login: give the content of its .pub file"
-                .to_owned(),
-        );
-    }
-    // The values, of which an own message of the type says more.
     let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
+    let mut values = values(summary);
+    if summary.contains(PRIVATE_KEY) {
+        let hint =
+            "that is a private key, which allows no login: give the content of its .pub file";
+        return Some(hint.to_owned());
+    }
+    let of_text = values.find_map(|value| option_values::of_text(option, kind, value));
+    of_text.or_else(|| form_of_type(option, kind, summary))
+}
+
+/// The form that values of the type `kind` have.
+fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
     let form = match kind {
         _ if is_path_in_place_of_key(option, summary) => {
             "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
@@ -244,6 +250,9 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
         return None;
     };
     let (name, path) = (&of_whole.path, &of_part.path);
+    if let Some(instead) = option_values::switch(name, &of_whole.written) {
+        return Some(format!("{instead} in line {whole}"));
+    }
     // Sets that are written out are one.
     Some(if has_no_parts(of_whole.value) {
         format!(

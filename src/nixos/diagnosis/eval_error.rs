@@ -132,7 +132,7 @@ impl EvalError {
             Self::Syntax => syntax_error::general_hint(summary).to_owned(),
             Self::Untracked => match untracked_file(summary) {
                 Some(file) => match context.files.and_then(|files| files.why_missing(file)) {
-                    Some(why) => format!("{why}: check the path"),
+                    Some(why) => why,
                     None => format!("a flake contains only files that git tracks: git add {file}"),
                 },
                 None => "a flake contains only files that git tracks: git add the file".to_owned(),

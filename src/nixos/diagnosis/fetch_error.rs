@@ -11,7 +11,9 @@ use crate::common::failure::{Class, Failure};
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
 const ASKS_WHO: &str = "the server asks for a user name";
 /// What to do about an address that is wrong, or that not everybody may read.
-const REFUSED: &str = "check the address, and that no password is needed to read it; an input of a flake that your own git can read \
+const REFUSED: &str = "check the address, and that no password is needed to read it; an archive behind a login: --netrc-file FILE";
+/// The same in a flake, of which it may be an input.
+const REFUSED_INPUT: &str = "check the address, and that no password is needed to read it; an input of a flake that your own git can read \
      (`git ls-remote URL` shows it): --git-inputs NAME; an archive behind a login: --netrc-file FILE; anything else: \
      --override-input INPUT DIR";
 
@@ -76,7 +78,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     let failure = Failure::message(class, text).context(format!("evaluate {}", context.in_words));
     let line = format!("unable to download '{url}': {why}");
     if is_refused {
-        return Some(failure.hint(REFUSED));
+        return Some(failure.hint(refused(context)));
     }
     if is_of_branch(url) {
         let instead = if is_own {
@@ -101,6 +103,15 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             .hint("check the address, the network, and the DNS of the engine's machine")
             .hint("without a network: copy the files into the configuration's directory and name them by their path"),
     })
+}
+
+/// What to do about an address that a server refused.
+fn refused(context: &ExitContext<'_>) -> &'static str {
+    if context.is_flake {
+        REFUSED_INPUT
+    } else {
+        REFUSED
+    }
 }
 
 /// Whether Nix asks `url` for the newest commit of a branch: for an input `github:OWNER/REPOSITORY/BRANCH` without a lock.

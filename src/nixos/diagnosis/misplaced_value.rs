@@ -1,6 +1,7 @@
 //! Values of the wrong kind that Nix reports without their place: a string or a list that is where something else is expected.
 
 use super::evidence::ExitContext;
+use super::option_values;
 use super::source_lines;
 use super::written_values::{self, DefinedValue};
 use crate::common::system::System;
@@ -18,6 +19,10 @@ enum Misplaced<'a> {
     PathForList(&'a str),
     /// The string is in place of a list.
     StringForList(&'a str),
+    /// The string `true` or `false` is in place of the value of that name.
+    StringForBoolean(&'a str),
+    /// A package is in place of a list, behind `++`.
+    PackageForList,
     /// The string is in place of a set.
     StringForSet(&'a str),
     /// The option, which has options of its own, has a value.
@@ -56,6 +61,14 @@ impl<'a> Misplaced<'a> {
             let rest = by_path.or(by_type.map(|(_, rest)| rest))?;
             Some(rest.split_once('\'')?.0)
         };
+        let boolean = || {
+            let found = string("expected a Boolean but found a string: \"");
+            found.filter(|text| ["true", "false"].contains(text))
+        };
+        let is_package = || {
+            summary.starts_with("expected a list but found a set: {")
+                && summary.contains(" type = \"derivation\";")
+        };
         let path = || summary.strip_prefix("expected a list but found a path: ");
         let is_list = || summary.starts_with(LIST_AS_STRING);
         let is_number = || summary.starts_with("cannot coerce an integer to a string");
@@ -70,6 +83,8 @@ impl<'a> Misplaced<'a> {
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
             .or_else(|| string("expected a list but found a string: \"").map(Self::StringForList))
+            .or_else(|| boolean().map(Self::StringForBoolean))
+            .or_else(|| is_package().then_some(Self::PackageForList))
             .or_else(|| string("expected a set but found a string: \"").map(Self::StringForSet))
             .or_else(|| option().map(Self::ValueForOptions))
             .or_else(|| is_list().then_some(Self::ListForString))
@@ -90,8 +105,15 @@ impl<'a> Misplaced<'a> {
                 None => "a path is written without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),
             },
             Self::PathForList(_) | Self::StringForList(_) if is_list_of_files => {
-                let file = path(written?.written.trim_matches('"'))?;
+                let file = file(&written?.written)?;
                 format!("{attribute} is a list: {attribute} = [ {file} ];")
+            }
+            Self::StringForBoolean(value) => {
+                written?;
+                format!("write the value without quotes: {defines} = {value};")
+            }
+            Self::PackageForList => {
+                format!("`++` joins two lists: write ++ [ {} ]", written?.written)
             }
             // The path of the builder says nothing to the user.
             Self::PathForList(_) => return None,
@@ -111,12 +133,9 @@ impl<'a> Misplaced<'a> {
             Self::ValueForOptions(option) if option.ends_with(".authorizedKeys") => {
                 format!("the list of keys is {option}.keys = [ \"ssh-ed25519 …\" ];")
             }
-            Self::ValueForOptions(option) => match written.map(|value| value.written.as_str()) {
-                Some(value @ ("true" | "false")) => format!(
-                    "{option} has options of its own: write {option}.NAME = {value};, where NAME is mostly enable"
-                ),
-                _ => format!("{option} has options of its own: write {option}.NAME = …;"),
-            },
+            Self::ValueForOptions(option) => {
+                value_for_options(option, written.map(|value| value.written.as_str()))
+            }
             Self::NumberForString => {
                 "toString makes a string of a number: \"${toString 5}\"".to_owned()
             }
@@ -142,10 +161,16 @@ impl<'a> Misplaced<'a> {
     /// The value, if the user's files have only one that can be meant.
     fn written(&self, context: &ExitContext<'_>) -> Option<Written> {
         let find = |text: &str| match self {
-            Self::QuotedPath(string)
-            | Self::StringForList(string)
-            | Self::StringForSet(string)
-            | Self::OtherSystem(string) => written_values::strings(text, string),
+            Self::StringForList(string) => {
+                let whole = written_values::strings(text, string);
+                let parts = || written_values::imports_ending_like(text, string);
+                if whole.is_empty() { parts() } else { whole }
+            }
+            Self::StringForBoolean(string) => written_values::whole_strings(text, string),
+            Self::PackageForList => written_values::joined_packages(text),
+            Self::QuotedPath(string) | Self::StringForSet(string) | Self::OtherSystem(string) => {
+                written_values::strings(text, string)
+            }
             Self::PathForList(path) => {
                 written_values::paths_to(text, path.rsplit('/').next().unwrap_or_default())
             }
@@ -188,12 +213,39 @@ pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec
     Some(source_lines::around(&text, value.line, Some(value.column)))
 }
 
+/// The definition that is meant by the `value` of an `option` that has options of its own.
+fn value_for_options(option: &str, value: Option<&str>) -> String {
+    if let Some(hint) = value.and_then(|value| option_values::switch(option, value)) {
+        return hint;
+    }
+    match value {
+        Some(value @ ("true" | "false")) => format!(
+            "{option} has options of its own: write {option}.NAME = {value};, where NAME is mostly enable"
+        ),
+        Some(_) | None => format!("{option} has options of its own: write {option}.NAME = …;"),
+    }
+}
+
 /// What Nix calls the system `name`.
 fn system(name: &str) -> String {
     match System::by_other_name(name) {
         Some(system) => format!("Nix calls the system \"{system}\""),
         None => "systems are \"aarch64-linux\" and \"x86_64-linux\"".to_owned(),
     }
+}
+
+/// The path that is `written` in quotes or by a variable, as an element of a list.
+fn file(written: &str) -> Option<String> {
+    path(written.trim_matches('"')).or_else(|| with_variable(written))
+}
+
+/// The path that is `written` by a variable, such as `modulesPath + "/a.nix"`, as an element of a list; `None` for everything else.
+fn with_variable(written: &str) -> Option<String> {
+    let is_string = written.starts_with('"') && written.contains("${");
+    let is_sum = !written.starts_with('"') && written.contains('+');
+    is_string
+        .then(|| written.to_owned())
+        .or_else(|| is_sum.then(|| format!("({written})")))
 }
 
 /// `string` as a path of Nix's syntax; `None` for an address, and for what no path can be.

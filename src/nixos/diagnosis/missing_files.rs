@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::names::is_name;
 use super::nixpkgs_file;
+use super::other_nixpkgs::in_place_of_channel;
 use crate::nixos::known_repository::repository_called;
 use crate::nixos::layout::HOME_OF_NIX;
 
@@ -12,6 +13,9 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Op
         .split_once("' was not found in the Nix search path")?;
     if path.starts_with("nixpkgs/") {
         return Some(nixpkgs_file::hint(context, summary));
+    }
+    if let Some(hint) = in_place_of_channel(path) {
+        return Some(hint);
     }
     let (channel, rest) = path
         .split_once('/')

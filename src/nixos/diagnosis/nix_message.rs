@@ -21,6 +21,9 @@ const PROPOSAL: &str = "Did you mean ";
 /// Start of Nix's list of definitions; the only one is quoted with its line instead.
 const VALUES: &str = " Definition values:";
 
+/// Start of the attributes of a package; none of them says more.
+const PACKAGE: &str = " a set: { type = \"derivation\";";
+
 /// What Nix proposes for a flake that needs more than its files, and sdbuild does not do.
 const IMPURE: &str = " (use '--impure' to override)";
 
@@ -40,6 +43,9 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
         && Definition::find(context, error).is_some_and(|found| !found.is_of_element)
     {
         text = before.to_owned();
+    }
+    if let Some((before, _)) = text.split_once(PACKAGE) {
+        text = format!("{before} a package");
     }
     let text = shown(context, &with_local_path(context, &text));
     let text = truncate(&text, MAX_CHARS);

@@ -5,9 +5,12 @@ use super::names::is_name;
 use crate::common::nearest::nearest;
 use crate::nixos::layout;
 
+/// The one for all boards with 64 bits.
+const FOR_BOARDS: &str = "sd-image-aarch64.nix";
+
 /// Modules of nixpkgs for SD card images, in `nixos/modules/installer/sd-card`.
 const SD_CARD_MODULES: [&str; 6] = [
-    "sd-image-aarch64.nix",
+    FOR_BOARDS,
     "sd-image-aarch64-installer.nix",
     "sd-image-aarch64-new-kernel.nix",
     "sd-image-aarch64-new-kernel-installer.nix",
@@ -51,12 +54,14 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     let name = path.rsplit('/').next().filter(|name| is_name(name));
     let written = context.files.and_then(|files| files.naming(path));
     let place = written.map(|written| written.place);
-    let place = place.map(|place| format!(", which {}{place} names", context.shown_dir));
-    let lacks = format!(
-        "nixpkgs has no file {}{}",
-        name.unwrap_or("of that name"),
-        place.unwrap_or_default()
-    );
+    let lacks = match (place, name) {
+        (Some(place), Some(name)) => format!(
+            "{}{place} names {name}, which this nixpkgs does not have",
+            context.shown_dir
+        ),
+        (None, Some(name)) => format!("nixpkgs has no file {name}"),
+        (_, None) => "nixpkgs has no file of that name".to_owned(),
+    };
     if let Some(rest) = path
         .strip_prefix(MODULES)
         .filter(|rest| !rest.starts_with('/'))
@@ -67,16 +72,33 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {
         return format!("{lacks}: did you mean {}?", as_written(summary, name));
     }
+    let for_boards = as_written(summary, FOR_BOARDS);
+    if name.is_some_and(is_of_old_board) {
+        return format!("{lacks}: the module for a Raspberry Pi 3 or 4 is {for_boards}");
+    }
     if is_elsewhere {
         return format!("{lacks}: check the spelling of the path, or the release");
     }
-    match nearest(name.unwrap_or_default(), SD_CARD_MODULES) {
-        Some(meant) => format!("{lacks}: did you mean {meant}?"),
-        None => format!(
-            "{lacks}; its module for SD card images is {}",
-            as_written(summary, "sd-image-aarch64.nix")
-        ),
+    match name {
+        Some(FOR_BOARDS) => format!("{lacks}: give --nixpkgs a whole nixpkgs"),
+        // Right in another release, which says nothing about the modules like it in this one.
+        Some(name) if SD_CARD_MODULES.contains(&name) => {
+            format!("{lacks}; its module for SD card images is {for_boards}")
+        }
+        Some(_) | None => match nearest(name.unwrap_or_default(), SD_CARD_MODULES) {
+            Some(meant) => format!("{lacks}: did you mean {meant}?"),
+            None => format!("{lacks}; its module for SD card images is {for_boards}"),
+        },
     }
+}
+
+/// Whether `name` is that of a module for one Raspberry Pi, as old releases had them. The one without a number was for
+/// the first, which is of another architecture.
+fn is_of_old_board(name: &str) -> bool {
+    let board = name
+        .strip_prefix("sd-image-raspberrypi")
+        .or_else(|| name.strip_prefix("sd-image-rpi"));
+    board.is_some_and(|board| board.starts_with(['3', '4']))
 }
 
 /// How a configuration like that of the message `summary` names the module `name`: a flake cannot use `<nixpkgs>`.

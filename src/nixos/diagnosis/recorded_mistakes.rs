@@ -6,6 +6,7 @@ mod flakes;
 mod names;
 mod options;
 mod places;
+mod values;
 
 use super::*;
 use crate::nixos::build_log::BuildLog;

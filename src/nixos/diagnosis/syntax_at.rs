@@ -82,6 +82,8 @@ pub(super) struct Definition {
     pub(super) path: String,
     /// What its value is.
     pub(super) value: SyntaxKind,
+    /// The text of its value.
+    pub(super) written: String,
     /// Whether its value is a list, or lists that are joined.
     pub(super) is_list: bool,
 }
@@ -96,6 +98,7 @@ impl Definition {
         Some(Self {
             path: defined_path(&definition)?,
             value: value.kind(),
+            written: value.text().to_string(),
             is_list: is_list(&value),
         })
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::quoted_after;
+use super::other_nixpkgs::packages_of_branch;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::log::{NixError, Position};
 
@@ -101,6 +102,9 @@ pub(super) fn no_such_package(
 ) -> Option<String> {
     let name = quoted_after(&error.summary, "undefined variable")?;
     let Position { file, line, column } = error.position.as_ref()?;
+    if let Some(hint) = packages_of_branch(context, name, file) {
+        return Some(hint);
+    }
     let text = context.files?.text(file)?;
     if !is_in_with_pkgs(&text, *line, *column) {
         return None;

@@ -7,6 +7,7 @@ use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
 use super::syntax_at::{NameAt, Role};
+use super::unquoted_name::{self, package_or_spelling};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::{is_slip, similar_names};
 use crate::common::nixos_option::NAMESPACES;
@@ -41,28 +42,6 @@ const BUILTINS: [&str; 8] = [
     "pathExists",
     "readFile",
     "toJSON",
-];
-
-/// Commands that scripts of configurations begin with.
-const COMMANDS: [&str; 18] = [
-    "bash",
-    "cat",
-    "chmod",
-    "chown",
-    "cp",
-    "curl",
-    "echo",
-    "exec",
-    "export",
-    "ln",
-    "ls",
-    "mkdir",
-    "mount",
-    "mv",
-    "rm",
-    "sh",
-    "sleep",
-    "systemctl",
 ];
 
 /// Units that people write behind a number: of sizes and of times.
@@ -111,35 +90,15 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         .unwrap_or_else(|| {
             at.map_or_else(
                 || package_or_spelling(name),
-                |at| string_or_package(name, &at),
+                |at| unquoted_name::hint(name, &at, behind(&text, position)),
             )
         })
 }
 
-fn string_or_package(name: &str, at: &NameAt) -> String {
-    let written = &at.written;
-    let attribute = at.attribute();
-    match at.role {
-        Role::Element if attribute == "extraGroups" => {
-            format!("a group is a string, in double quotes: \"{written}\"")
-        }
-        Role::Element if attribute.to_lowercase().ends_with("packages") => format!(
-            "if it is a package, write pkgs.{written}, or `with pkgs;` before the list: with pkgs; [ {written} … ]"
-        ),
-        Role::Definition | Role::Element => format!(
-            "a string is written in quotes: \"{written}\"; if it is a package, write pkgs.{written}"
-        ),
-        Role::Interpolated => format!(
-            "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \""
-        ),
-        Role::Called if COMMANDS.contains(&name) => {
-            format!("commands of a shell are a string: {attribute} = ''{written} …'';")
-        }
-        Role::Called => format!(
-            "a text is written in double quotes; a function of the library is lib.{name}, one of nixpkgs pkgs.{name}"
-        ),
-        Role::Other => package_or_spelling(name),
-    }
+/// The text from `position` on.
+fn behind<'a>(text: &'a str, position: &Position) -> &'a str {
+    let rest = position.offset(text).and_then(|offset| text.get(offset..));
+    rest.unwrap_or_default()
 }
 
 /// What a name is by the characters right before it: a quote, a number, or a path and a space.
@@ -174,10 +133,6 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     } else {
         format!("what is no number is written in double quotes: {string}")
     })
-}
-
-fn package_or_spelling(name: &str) -> String {
-    format!("if it is a package, write pkgs.{name}; otherwise check its spelling")
 }
 
 /// The argument of modules that may be meant.

@@ -53,10 +53,46 @@ const OTHER_NAMES: [(&str, &str); 16] = [
     ("timeZone", "time.timeZone"),
 ];
 
+/// Options of users.
+const USER_OPTIONS: [&str; 18] = [
+    "createHome",
+    "description",
+    "extraGroups",
+    "group",
+    "hashedPassword",
+    "hashedPasswordFile",
+    "home",
+    "initialHashedPassword",
+    "initialPassword",
+    "isNormalUser",
+    "isSystemUser",
+    "linger",
+    "name",
+    "openssh",
+    "packages",
+    "password",
+    "shell",
+    "uid",
+];
+
+/// What may be meant by the option `name` of a user, which does not exist.
+fn meant_of_user(name: &str) -> Option<String> {
+    let other = OF_USERS.iter().find(|(other, _)| *other == name);
+    let other = other.map(|(_, meant)| (*meant).to_owned());
+    other.or_else(|| similar_names(name, USER_OPTIONS))
+}
+
 /// What may be meant by an option that has no name like it in nixpkgs.
 fn meant_option(option: &str) -> Option<String> {
-    if option == "import" {
+    if ["import", "include", "includes"].contains(&option) {
         return Some("other files are included by imports = [ … ];".to_owned());
+    }
+    if option == "sdImage.imageSize" {
+        return Some(
+            "remove it: the image is as large as its content, and the root file system fills the card when the board starts for the \
+             first time"
+                .to_owned(),
+        );
     }
     if let Some(name) = option
         .strip_prefix('"')
@@ -67,7 +103,7 @@ fn meant_option(option: &str) -> Option<String> {
     }
     let of_user = option.strip_prefix("users.users.");
     if let Some((user, name)) = of_user.and_then(|rest| rest.split_once('.'))
-        && let Some((_, meant)) = OF_USERS.iter().find(|(other, _)| *other == name)
+        && let Some(meant) = meant_of_user(name)
     {
         return Some(format!("did you mean users.users.{user}.{meant}?"));
     }
@@ -151,6 +187,8 @@ mod tests {
             ("fileSystems.\"/data\".fstype", "fsType"),
             ("allowUnfree", "nixpkgs.config.allowUnfree"),
             ("hostname", "networking.hostName"),
+            ("users.users.pi.isNormaluser", "users.users.pi.isNormalUser"),
+            ("users.users.pi.extragroups", "users.users.pi.extraGroups"),
             (
                 "users.users.root.openssh.authorisedKeys",
                 "users.users.root.openssh.authorizedKeys",
@@ -165,6 +203,8 @@ mod tests {
         }
         for (option, part) in [
             ("outputs", "that is a flake, not a module"),
+            ("include", "imports = [ … ];"),
+            ("sdImage.imageSize", "remove it: the image is as large"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),
         ] {

@@ -31,6 +31,38 @@ pub(super) fn strings(text: &str, content: &str) -> Vec<DefinedValue> {
     })
 }
 
+/// The strings with this content that are the whole value of a definition.
+pub(super) fn whole_strings(text: &str, content: &str) -> Vec<DefinedValue> {
+    let quoted = format!("\"{content}\"");
+    all(text, |node| {
+        node.kind() == NODE_STRING && is_value(node) && node.text() == quoted.as_str()
+    })
+}
+
+/// The values of `imports` that are a sum or a string with variables, and can end in the path `path` as far as they are written out.
+pub(super) fn imports_ending_like(text: &str, path: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let is_named = || defines(node).rsplit('.').next() == Some("imports");
+        let written = node.text().to_string();
+        let sign = if node.kind() == NODE_BIN_OP { '+' } else { '}' };
+        let is_path = [NODE_BIN_OP, NODE_STRING].contains(&node.kind());
+        let rest = written.rsplit_once(sign).filter(|_| is_path);
+        let rest = rest.map(|(_, end)| end);
+        let end = rest.map(|end| end.trim().trim_matches('"'));
+        let is_end = end.is_some_and(|end| !end.is_empty() && path.ends_with(end));
+        is_value(node) && is_end && is_named()
+    })
+}
+
+/// Each `pkgs.NAME` beside `++`.
+pub(super) fn joined_packages(text: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let is_beside = node.parent().is_some_and(|parent| is_joined(&parent));
+        let of_pkgs = node.text().to_string().starts_with("pkgs.");
+        node.kind() == NODE_SELECT && of_pkgs && is_beside
+    })
+}
+
 /// The paths that end in the file `name` and are the whole value of a definition.
 pub(super) fn paths_to(text: &str, name: &str) -> Vec<DefinedValue> {
     let end = format!("/{name}");
@@ -204,6 +236,13 @@ mod tests {
             lines(strings("{ a = [ \"b\" ];\n c = \"b\"; }", "b")),
             [1, 2]
         );
+        let strings = "{ a = [ \"b\" ];\n c = \"b\"; }";
+        assert_eq!(lines(whole_strings(strings, "b")), [2]);
+        let imports = "{ imports = m + \"/x/c.nix\";\n a = m + \"/x/c.nix\"; }";
+        assert_eq!(lines(imports_ending_like(imports, "/m/x/c.nix")), [1]);
+        assert_eq!(lines(imports_ending_like(imports, "/m/d.nix")), [0; 0]);
+        let joined = "{ a = [ ] ++\n pkgs.b ++ c; d = pkgs.e; }";
+        assert_eq!(lines(joined_packages(joined)), [2]);
         assert_eq!(
             lines(values_of("{ a.b = 1;\n a = { b = 2; }; }", "a.b")),
             [1, 2]

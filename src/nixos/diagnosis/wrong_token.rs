@@ -1,5 +1,7 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
+mod signs;
+
 use super::brackets::{imbalance, open_brackets};
 use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
@@ -105,10 +107,10 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     }
     in_list(&place, summary)
         .or_else(|| among_definitions(&place, summary))
-        .or_else(|| comma(&place, summary))
+        .or_else(|| signs::comma(&place, summary))
         .or_else(|| missing(&place, summary))
         .or_else(|| behind_name(&place, summary))
-        .or_else(|| dot(&place, summary))
+        .or_else(|| signs::dot(&place, summary))
 }
 
 /// The hint for a number behind a dot, as in `interfaces.eth0.100`.
@@ -183,6 +185,7 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
     let token = token.strip_suffix(", expecting INHERIT")?;
     let fixed = match token {
         "';'" if place.follows(";") => "there is one `;` too many",
+        "'-'" if place.here.starts_with("--") => "a comment begins with `#`",
         "LET" => "`let … in` stands before the `{` of the definitions",
         "IF" => {
             "`if` chooses a value; definitions that depend on a condition are lib.mkIf CONDITION { … }"
@@ -224,29 +227,14 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
     })
 }
 
-/// The hint for a comma.
-fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
-    let has = |text: &str| summary.contains(text);
-    let fixed = if has("unexpected ',', expecting ';'")
-        && (place.ends_line() || place.begins_definition())
-    {
-        "write `;` in place of the comma: it ends a definition"
-    } else if has("unexpected ',', expecting ';'") {
-        "several values are a list, in brackets and without commas: [ a b ]"
-    } else if has("unexpected ',', expecting '}'") && place.follows("...") {
-        "`...` is the last argument: { pkgs, lib, ... }:"
-    } else {
-        return None;
-    };
-    Some(fixed.to_owned())
-}
-
 /// The hint for a token in front of which something is missing.
 fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
     if summary.contains("unexpected '\"', expecting '.' or '='") {
         return before_string(place);
     }
-    let fixed = if summary.contains("unexpected ';', expecting ELSE") {
+    let fixed = if summary.contains("unexpected IF") && place.follows("++") {
+        "`++` joins two lists: write ++ lib.optionals CONDITION [ … ], or with parentheses ++ (if CONDITION then [ … ] else [ ])"
+    } else if summary.contains("unexpected ';', expecting ELSE") {
         "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE"
     } else if summary.contains("expecting THEN") {
         "an `if` has a `then`: if … then … else …"
@@ -269,20 +257,6 @@ fn before_string(place: &Place<'_>) -> Option<String> {
     } else {
         "a `=` is missing between the name and the string".to_owned()
     })
-}
-
-/// The hint for a dot.
-fn dot(place: &Place<'_>, summary: &str) -> Option<String> {
-    let fixed = if !summary.contains("unexpected '.'") {
-        return None;
-    } else if place.here.starts_with("..") && summary.contains("ELLIPSIS") {
-        "`...` has three dots: { pkgs, lib, ... }:"
-    } else if place.follows(".") {
-        "there is one dot too many"
-    } else {
-        return None;
-    };
-    Some(fixed.to_owned())
 }
 
 /// The hint for a name such as `fileSystems./boot`, which Nix takes for a path.

@@ -96,7 +96,7 @@ fn a_file_that_the_builder_lacks_is_explained() {
 fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
     for (name, line) in [("nixpkgs-file", 3), ("nixpkgs-file-search", 4)] {
         let hint = format!(
-            "nixpkgs has no file sd-image-aarch65.nix, which pi/c.nix:{line} names: did you mean sd-image-aarch64.nix?"
+            "pi/c.nix:{line} names sd-image-aarch65.nix, which this nixpkgs does not have: did you mean sd-image-aarch64.nix?"
         );
         let failure = recorded(name);
         assert_hint(&failure, "sd-image-aarch65.nix' ", &hint);

@@ -138,7 +138,7 @@ fn what_a_flake_cannot_reach_is_named() {
         ),
         (
             "flake-nixpkgs-file",
-            "which pi/flake.nix:1 names: did you mean sd-image-aarch64.nix?",
+            "pi/flake.nix:1 names sd-image-aarch65.nix, which this nixpkgs does not have: did you mean sd-image-aarch64.nix?",
         ),
     ] {
         assert_hint(&recorded(name), "", hint);

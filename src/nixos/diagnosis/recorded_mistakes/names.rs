@@ -200,8 +200,9 @@ fn a_flake_without_outputs_is_mended() {
 #[test]
 fn a_text_without_quotes_is_distinguished_from_a_package() {
     let text = recorded("text-without-quotes");
-    let hint = "a string is written in quotes: \"kitchen\"; if it is a package, write pkgs.kitchen";
-    assert_hint(&text, "undefined variable 'kitchen'", hint);
+    assert_hint(&text, "undefined variable 'kitchen'", "kitchen");
+    let hint = "a string is written in quotes: \"kitchen\"";
+    assert_eq!(text.hints, [hint]);
     let list = recorded("list-without-with");
     let hint = "write pkgs.vim, or `with pkgs;` before the list: with pkgs; [ vim … ]";
     assert_hint(&list, "undefined variable 'vim'", hint);
@@ -312,6 +313,76 @@ fn names_that_are_no_packages_are_told_apart() {
         let error = format!("undefined variable '{name}'");
         assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
     }
+}
+
+#[test]
+fn the_option_tells_a_string_from_a_package() {
+    for (line, name, hint) in [
+        (
+            "{ boot.kernelPackages = linuxPackages_latest; }",
+            "linuxPackages_latest",
+            "packages are attributes of pkgs: write pkgs.linuxPackages_latest",
+        ),
+        (
+            "{ users.users.pi.password = raspberry; }",
+            "raspberry",
+            "a string is written in quotes: \"raspberry\"",
+        ),
+        (
+            "{ fonts.fonts = [ noto ]; }",
+            "noto",
+            "write pkgs.noto, or `with pkgs;` before the list: with pkgs; [ noto … ]",
+        ),
+        (
+            "{ x.y = unknown; }",
+            "unknown",
+            "a string is written in quotes: \"unknown\"; if it is a package, write pkgs.unknown",
+        ),
+        (
+            "{ x.script = \"${python3}/bin/python\"; }",
+            "python3",
+            "packages are attributes of pkgs: write ${pkgs.python3}",
+        ),
+        (
+            "{ x.script = \"${HOME}/x\"; }",
+            "HOME",
+            "write ''${HOME} for a variable of the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
+        ),
+        (
+            "{ x.domain = \"${user}.lan\"; }",
+            "user",
+            "${user} stands for a value of Nix, and user has none there: check its spelling",
+        ),
+    ] {
+        let column = line.find(name).unwrap() + 1;
+        let error = format!("undefined variable '{name}'");
+        assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
+    }
+}
+
+#[test]
+fn packages_of_unstable_need_its_archive() {
+    let error = "undefined variable 'unstable'";
+    let get = "let unstable = import (builtins.fetchTarball \"https://github.com/NixOS/nixpkgs/archive/nixos-unstable.tar.gz\") \
+               { inherit (pkgs.stdenv.hostPlatform) system; }; in";
+    for line in [
+        "{ a.packages = [ unstable.vim ]; }",
+        "{ a.packages = with pkgs; [ unstable.vim ]; }",
+    ] {
+        let column = line.find("unstable").unwrap() + 1;
+        let hints = hints_of_line(line, column, error).concat();
+        assert!(hints.ends_with(get), "{hints}");
+    }
+    let flake = "{ nixosConfigurations.a = { b = unstable.vim; }; }";
+    let column = flake.find("unstable").unwrap() + 1;
+    let stream = reported("/build/config/flake.nix", (1, column), error, "");
+    let hints = failure(flake, &stream, "").hints.concat();
+    assert!(!hints.contains("specialArgs"), "{hints}");
+    // An input of the flake, in a file of it.
+    let stream = reported("/build/config/flake.nix", (1, 31), error, "");
+    let flake = "{ outputs = { self, ... }: { a = unstable.vim; }; }";
+    let hints = failure(flake, &stream, "").hints.concat();
+    assert!(!hints.contains("fetchTarball"), "{hints}");
 }
 
 #[test]

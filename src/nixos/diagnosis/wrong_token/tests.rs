@@ -12,6 +12,33 @@ fn hint_at(marked: &str, summary: &str) -> Option<String> {
 }
 
 #[test]
+fn signs_of_other_languages_are_replaced() {
+    for (marked, summary, expected) in [
+        (
+            "{ networking|,hostName = \"pi\"; }",
+            "unexpected ',', expecting '.' or '='",
+            "a dot in place of the comma: networking.hostName",
+        ),
+        (
+            "{\n  |-- text\n  a = 1; }",
+            "unexpected '-', expecting INHERIT",
+            "a comment begins with `#`",
+        ),
+        (
+            "{ a = [ b ] ++ |if c then [ d ]; }",
+            "unexpected IF",
+            "lib.optionals CONDITION",
+        ),
+    ] {
+        let hint = hint_at(marked, summary).unwrap();
+        assert!(hint.contains(expected), "{marked}: {hint}");
+    }
+    // Arguments, which are not a name.
+    let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
+    assert_eq!(arguments, None);
+}
+
+#[test]
 fn a_token_is_explained_by_what_is_around_it() {
     for (marked, summary, expected) in [
         ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),

@@ -1,0 +1,96 @@
+//! What to write in place of a value, where the option tells more than its type. Pure.
+
+use super::names::is_name;
+
+/// Shells that nixpkgs has under the name of their program.
+const SHELLS: [&str; 9] = [
+    "bash", "dash", "elvish", "fish", "ksh", "nushell", "tcsh", "xonsh", "zsh",
+];
+
+/// Namespaces whose parts have a switch each: `services.openssh.enable`.
+const WITH_SWITCHES: [&str; 3] = ["programs", "services", "virtualisation"];
+/// Parts of them that have none, mostly because they are always on.
+const WITHOUT_SWITCH: [&str; 5] = ["getty", "journald", "logind", "oci-containers", "ssh"];
+
+/// What to write for the text `value`, in its quotes, which the `option` of the type `kind` takes in another form.
+pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
+    let text = value.strip_prefix('"')?.strip_suffix('"')?;
+    if option.starts_with("environment.etc.") && kind == "submodule" {
+        let is_short = text.len() < 60 && !text.contains(['\\', '"', '$', '*']);
+        let shown = if is_short { value } else { "\"…\"" };
+        return Some(format!("write {option}.text = {shown};"));
+    }
+    let is_of_user = option
+        .strip_prefix("users.users.")
+        .is_some_and(|rest| rest.rsplit('.').next() == Some("shell"));
+    let is_shell = is_of_user || option == "users.defaultUserShell";
+    (is_shell && SHELLS.contains(&text) && is_name(text)).then(|| match text {
+        "bash" | "dash" | "elvish" | "ksh" | "nushell" | "tcsh" => {
+            format!("write pkgs.{text}, without quotes")
+        }
+        _ => format!("write pkgs.{text}, without quotes, and programs.{text}.enable = true;"),
+    })
+}
+
+/// The definition that is meant by `option = true;` or `false`, of an option that has options of its own; `None` if that is not certain.
+pub(super) fn switch(option: &str, value: &str) -> Option<String> {
+    let (namespace, name) = option.split_once('.')?;
+    let is_part = !name.contains('.') && !WITHOUT_SWITCH.contains(&name);
+    let has_switch = WITH_SWITCHES.contains(&namespace) && is_part;
+    (has_switch && ["true", "false"].contains(&value))
+        .then(|| format!("write {option}.enable = {value};"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_some_options_have_another_form() {
+        for (option, value, hint) in [
+            (
+                "environment.etc.motd",
+                "\"hello\"",
+                Some("write environment.etc.motd.text = \"hello\";"),
+            ),
+            (
+                "environment.etc.\"a/b\"",
+                "\"a\\nb\"",
+                Some("write environment.etc.\"a/b\".text = \"…\";"),
+            ),
+            ("environment.etc.motd", "/c/motd", None),
+            (
+                "users.users.root.shell",
+                "\"zsh\"",
+                Some("write pkgs.zsh, without quotes, and programs.zsh.enable = true;"),
+            ),
+            (
+                "users.defaultUserShell",
+                "\"bash\"",
+                Some("write pkgs.bash, without quotes"),
+            ),
+            ("users.users.root.shell", "\"mine\"", None),
+            ("services.x.shell", "\"zsh\"", None),
+        ] {
+            let written = of_text(option, "submodule", value);
+            assert_eq!(written.as_deref(), hint, "{option}");
+        }
+    }
+
+    #[test]
+    fn services_have_a_switch() {
+        let written = switch("services.openssh", "true");
+        assert_eq!(
+            written.as_deref(),
+            Some("write services.openssh.enable = true;")
+        );
+        for (option, value) in [
+            ("services.openssh", "\"yes\""),
+            ("services.xserver.x", "true"),
+            ("boot.loader", "true"),
+            ("services.logind", "true"),
+        ] {
+            assert_eq!(switch(option, value), None, "{option}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Values in another form than their option takes, as Nix reports them.
+
+use super::*;
+
+/// Nix's message about `error`, of which it names no place.
+fn without_place(error: &str) -> String {
+    let message = serde_json::to_string(&format!("error: {error}")).unwrap();
+    let raw = serde_json::to_string(error).unwrap();
+    format!(
+        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":{message},"raw_msg":{raw}}}"#
+    )
+}
+
+#[test]
+fn values_that_nix_does_not_place_are_corrected() {
+    for (nix, error, hint) in [
+        (
+            "{ security.sudo.wheelNeedsPassword = \"false\"; }",
+            "expected a Boolean but found a string: \"false\"",
+            "pi/c.nix:1: write the value without quotes: security.sudo.wheelNeedsPassword = false;",
+        ),
+        (
+            "{ imports = modulesPath + \"/x/sd-image.nix\"; }",
+            "expected a list but found a string: \"/nix/var/modules/x/sd-image.nix\"",
+            "pi/c.nix:1: imports is a list: imports = [ (modulesPath + \"/x/sd-image.nix\") ];",
+        ),
+        (
+            "{ imports = \"${modulesPath}/x/sd-image.nix\"; }",
+            "expected a list but found a string: \"/nix/var/modules/x/sd-image.nix\"",
+            "pi/c.nix:1: imports is a list: imports = [ \"${modulesPath}/x/sd-image.nix\" ];",
+        ),
+        (
+            "{ a = with pkgs; [ vim ] ++ pkgs.git; }",
+            "expected a list but found a set: { type = \"derivation\"; all = «thunk»; «14 attributes elided» }",
+            "pi/c.nix:1: `++` joins two lists: write ++ [ pkgs.git ]",
+        ),
+        (
+            "{ services.openssh = true; }",
+            "The option path `services.openssh' is an attribute set of options, but it's defined to not be an attribute set in `/c'.",
+            "pi/c.nix:1: write services.openssh.enable = true;",
+        ),
+    ] {
+        let hints = failure(nix, &without_place(error), "").hints;
+        assert_eq!(hints, [hint], "{nix}");
+    }
+}
+
+#[test]
+fn values_that_may_be_others_are_left() {
+    for (nix, error) in [
+        (
+            "{ a = \"false\"; b = \"false\"; }",
+            "expected a Boolean but found a string: \"false\"",
+        ),
+        (
+            "{ a = \"no\"; }",
+            "expected a Boolean but found a string: \"no\"",
+        ),
+        (
+            "{ a = [ ] ++ pkgs.a ++ pkgs.b; }",
+            "expected a list but found a set: { type = \"derivation\"; all = «thunk» }",
+        ),
+    ] {
+        let hints = failure(nix, &without_place(error), "").hints;
+        assert_eq!(hints, [""; 0], "{nix}");
+    }
+}
+
+#[test]
+fn the_content_of_a_package_is_left_out() {
+    let error = "expected a list but found a set: { type = \"derivation\"; all = «thunk»; «14 attributes elided» }";
+    let failure = failure("{ }", &without_place(error), "");
+    let text = failure.to_string();
+    assert!(
+        text.ends_with("expected a list but found a package"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_switch_beside_other_options_is_named() {
+    let nix = "{\n  services.openssh = true;\n  services.openssh.ports = [ 1 ];\n}";
+    let error = "attribute 'services.openssh' already defined at /build/config/c.nix:2:3";
+    let stream = reported("/build/config/c.nix", (3, 3), error, "");
+    let hints = failure(nix, &stream, "").hints;
+    assert_eq!(hints, ["write services.openssh.enable = true; in line 2"]);
+}
+
+#[test]
+fn a_text_in_etc_and_a_shell_are_corrected() {
+    for (option, kind, value, hint) in [
+        (
+            "environment.etc.motd",
+            "submodule",
+            "\"hello\"",
+            "write environment.etc.motd.text = \"hello\";",
+        ),
+        (
+            "environment.etc.motd.enable",
+            "boolean",
+            "\"yes\"",
+            "write true or false, in lower case and without quotes",
+        ),
+        (
+            "users.users.root.shell",
+            "null or package or absolute path",
+            "\"zsh\"",
+            "write pkgs.zsh, without quotes, and programs.zsh.enable = true;",
+        ),
+    ] {
+        let error = format!(
+            "A definition for option `{option}' is not of type `{kind}'. Definition values:\n- In `/build/config/c.nix': {value}"
+        );
+        let hints = failure("{ }", &without_place(&error), "").hints;
+        assert_eq!(hints, [hint], "{option}");
+    }
+}
+
+#[test]
+fn a_channel_of_unstable_is_downloaded() {
+    let error =
+        "file 'nixos-unstable' was not found in the Nix search path (add it using $NIX_PATH or -I)";
+    let hints = failure("{ }", &without_place(error), "").hints.concat();
+    let write = "only <nixpkgs> exists here; write import (builtins.fetchTarball \
+                 \"https://github.com/NixOS/nixpkgs/archive/nixos-unstable.tar.gz\") { inherit (pkgs.stdenv.hostPlatform) system; } \
+                 in place of import <nixos-unstable> { }";
+    assert_eq!(hints, write);
+}
+
+#[test]
+fn only_existing_modules_of_images_are_proposed() {
+    let of_boards = "<nixpkgs/nixos/modules/installer/sd-card/sd-image-aarch64.nix>";
+    for (dir, name, hint) in [
+        (
+            "sd-card",
+            "sd-image-raspberrypi4.nix",
+            format!(": the module for a Raspberry Pi 3 or 4 is {of_boards}"),
+        ),
+        (
+            "cd-dvd",
+            "sd-image-raspberrypi4.nix",
+            format!(": the module for a Raspberry Pi 3 or 4 is {of_boards}"),
+        ),
+        (
+            "sd-card",
+            "sd-image-aarch64-new-kernel.nix",
+            format!("; its module for SD card images is {of_boards}"),
+        ),
+        (
+            "sd-card",
+            "sd-image-aarch64.nix",
+            ": give --nixpkgs a whole nixpkgs".to_owned(),
+        ),
+    ] {
+        let error = format!("path '<nixpkgs>/nixos/modules/installer/{dir}/{name}' does not exist");
+        let hints = failure("{ }", &without_place(&error), "").hints;
+        assert_eq!(hints, [format!("nixpkgs has no file {name}{hint}")]);
+    }
+}
+
+#[test]
+fn a_download_of_a_module_is_no_input_of_a_flake() {
+    let error = "unable to download 'https://example.org/x.tar.gz': HTTP error 404";
+    let hints = |nix: &str| failure(nix, &without_place(error), "").hints.concat();
+    let module = hints("{ }");
+    assert!(module.starts_with("check the address"), "{module}");
+    assert!(!module.contains("input"), "{module}");
+    let flake = hints("{ outputs = { self }: { nixosConfigurations = { }; }; }");
+    assert!(flake.contains("--git-inputs NAME"), "{flake}");
+}

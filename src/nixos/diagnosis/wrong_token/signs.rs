@@ -1,0 +1,50 @@
+//! What to write in place of a sign: a comma, a dot, or two minus signs.
+
+use super::Place;
+
+/// The hint for a comma.
+pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
+    let has = |text: &str| summary.contains(text);
+    if has("unexpected ',', expecting '.' or '='") {
+        return comma_in_name(place);
+    }
+    let fixed = if has("unexpected ',', expecting ';'")
+        && (place.ends_line() || place.begins_definition())
+    {
+        "write `;` in place of the comma: it ends a definition"
+    } else if has("unexpected ',', expecting ';'") {
+        "several values are a list, in brackets and without commas: [ a b ]"
+    } else if has("unexpected ',', expecting '}'") && place.follows("...") {
+        "`...` is the last argument: { pkgs, lib, ... }:"
+    } else {
+        return None;
+    };
+    Some(fixed.to_owned())
+}
+
+/// The hint for a comma in the name of an option: `networking,hostName = "pi";`.
+fn comma_in_name(place: &Place<'_>) -> Option<String> {
+    let name = place.name_before();
+    let is_part = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
+    let behind = place.here.strip_prefix(',')?;
+    let rest = behind.trim_start_matches(is_part);
+    let end = behind.get(..behind.len() - rest.len())?;
+    // `{ a,b }` are arguments, and behind a blank begins something else.
+    let is_name = !name.is_empty() && !end.is_empty() && place.before.ends_with(name);
+    (is_name && rest.trim_start().starts_with('='))
+        .then(|| format!("write a dot in place of the comma: {name}.{end}"))
+}
+
+/// The hint for a dot.
+pub(super) fn dot(place: &Place<'_>, summary: &str) -> Option<String> {
+    let fixed = if !summary.contains("unexpected '.'") {
+        return None;
+    } else if place.here.starts_with("..") && summary.contains("ELLIPSIS") {
+        "`...` has three dots: { pkgs, lib, ... }:"
+    } else if place.follows(".") {
+        "there is one dot too many"
+    } else {
+        return None;
+    };
+    Some(fixed.to_owned())
+}
