@@ -1,6 +1,5 @@
 //! The rules about logging in and administering the machine. Pure.
 
-use super::Severity;
 use super::facts::{ConfigFacts, UserFacts};
 use super::passwords::{
     invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
@@ -9,6 +8,7 @@ use super::rule::Rule;
 use super::ways_in::{
     firewall_is_shut, inside, is_administrator, serves_itself_only, way_in, who_gets_in,
 };
+use super::{Severity, broken_key};
 use crate::common::nearest::similar_names;
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
@@ -36,7 +36,7 @@ pub(super) const RULES: [Rule; 20] = [
                 keys
             })
         },
-        why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
+        why: "that is not a complete public SSH key, so it allows no login",
         add: &[KEY_LINE],
     },
     Rule {
@@ -225,8 +225,7 @@ pub(super) const RULES: [Rule; 20] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "the machine has no such group, so the user may do nothing by it: the group of those who may use sudo is wheel, and that of a \
-              service exists only with the service, as docker with virtualisation.docker.enable",
+        why: "the machine has no such group; for sudo it is wheel",
         add: &[],
     },
     Rule {
@@ -335,7 +334,9 @@ fn broken_keys(facts: &ConfigFacts) -> Option<String> {
         let broken = user.broken_keys().filter(|key| !is_private(key));
         broken.map(move |key| {
             let shown = truncate(key, 40);
-            format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"")
+            let kind = broken_key::kind(key).map(|kind| format!(" ({kind})"));
+            let kind = kind.unwrap_or_default();
+            format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"{kind}")
         })
     });
     let broken: Vec<String> = broken.collect();

@@ -164,6 +164,8 @@ fn a_group_that_may_be_meant_is_named() {
         found[0].is,
         "users.users.ann.extraGroups has \"whel\" (wheel may be meant) \"docker\""
     );
+    let why = "the machine has no such group; for sudo it is wheel";
+    assert_eq!(found[0].why, why);
 }
 
 #[test]
