@@ -139,7 +139,12 @@ let
   wireless = networking.wireless or { };
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
-  isOpen = name: (wireless.networks.${name}.psk or null) != null && builtins.match "ext:.*|@.*@" wireless.networks.${name}.psk == null;
+  isNameInFile = text: builtins.match "ext:.*|@.*@" text != null;
+  isOpen = name: (wireless.networks.${name}.psk or null) != null && !isNameInFile wireless.networks.${name}.psk;
+  passphrase = network: { inherit network; bytes = builtins.stringLength wireless.networks.${network}.psk; };
+  # wpa_supplicant takes what is in quotes for a passphrase.
+  isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
+  hasWrongRawKey = name: (wireless.networks.${name}.pskRaw or null) != null && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
@@ -247,7 +252,8 @@ let
         any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]
         || (wireless.extraConfigFiles or [ ]) != [ ]
         || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
-      open_passphrases = filter isOpen (builtins.attrNames (wireless.networks or { }));
+      open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
+      wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
     };
     sd = {
       grows = sd.expandOnBoot or null;

@@ -214,7 +214,18 @@ pub struct NetworkFacts {
     /// `wpa_supplicant` has networks from other options or files.
     pub elsewhere: bool,
     /// Networks whose passphrase is set in plain text.
-    pub open_passphrases: Vec<String>,
+    pub open_passphrases: Vec<PassphraseFacts>,
+    /// Networks whose derived key, `pskRaw`, is none.
+    pub wrong_raw_keys: Vec<String>,
+}
+
+/// A passphrase in plain text, which itself is not among the facts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PassphraseFacts {
+    /// The name of the network in `networking.wireless.networks`.
+    pub network: String,
+    /// How many bytes the passphrase has.
+    pub bytes: usize,
 }
 
 /// The image.

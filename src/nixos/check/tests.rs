@@ -30,7 +30,7 @@ fn good() -> Value {
         "network": {
             "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
-            "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
+            "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [],
         },
         "sd": {
             "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
@@ -132,7 +132,10 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("locale", &[("/locale", json!("xx_YY.UTF-8"))]),
         (
             "open-passphrase",
-            &[("/network/open_passphrases", json!(["Home"]))],
+            &[(
+                "/network/open_passphrases",
+                json!([{ "network": "Home", "bytes": 8 }]),
+            )],
         ),
         ("ssh-unread", &[("/ssh/unread", json!(["match"]))]),
     ]);
