@@ -53,8 +53,27 @@ let
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
   hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
-  # `$`, the name of a method and more, or 13 characters of the oldest one (`crypt(5)`).
-  isHash = text: builtins.match "[$_].+|[./0-9A-Za-z]{13}" text != null;
+  # `$`, the name of a method and more, or 13 characters of the oldest one (`crypt(5)`). Hashes of these methods have a known
+  # form, so that one which was cut off is found.
+  hashForms = {
+    "1" = "[^$]*[$].{22}";
+    "2a" = "[0-9]{2}[$].{53}";
+    "2b" = hashForms."2a";
+    "2x" = hashForms."2a";
+    "2y" = hashForms."2a";
+    "5" = "(rounds=[0-9]+[$])?[^$]*[$].{43}";
+    "6" = "(rounds=[0-9]+[$])?[^$]*[$].{86}";
+    "7" = "[^$]+[$].{43}";
+    gy = hashForms.y;
+    y = "[^$]+[$][^$]*[$].{43}";
+  };
+  isHash =
+    text:
+    let
+      parts = builtins.match "[$]([^$]*)[$](.*)" text;
+      form = if parts == null then null else hashForms.${builtins.head parts} or null;
+    in
+    if form != null then builtins.match form (builtins.elemAt parts 1) != null else builtins.match "[$_].+|[./0-9A-Za-z]{13}" text != null;
   # Deliberately matched by no password.
   isLock = text: text == "x" || builtins.match "[!*].*" text != null;
   # The name of the option that is to have the user's hash, and has another text.
@@ -85,7 +104,8 @@ let
   login = user: {
     inherit (user) name;
     keys = if readsKeys then map toString (user.openssh.authorizedKeys.keys or [ ]) else [ ];
-    key_files = if readsKeys then map toString (user.openssh.authorizedKeys.keyFiles or [ ]) else [ ];
+    key_files = if readsKeys then map toString (filter (file: !isPrivateKeyFile file) (keyFilesOf user)) else [ ];
+    private_key_files = if readsKeys then map (file: builtins.unsafeDiscardStringContext (baseNameOf (toString file))) (filter isPrivateKeyFile (keyFilesOf user)) else [ ];
     shell = shellOf (user.shell or null);
     password = secret user;
     invalid_hash = invalidHash user;
@@ -93,6 +113,9 @@ let
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
   };
+  keyFilesOf = user: user.openssh.authorizedKeys.keyFiles or [ ];
+  # NixOS reads these files too, and reports one that is missing.
+  isPrivateKeyFile = file: builtins.pathExists file && contains "PRIVATE KEY-----" (builtins.readFile file);
   # Programs that end every login, which system users have by default. Another path that is not written out is that of a package.
   shellOf =
     shell:

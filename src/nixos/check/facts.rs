@@ -90,6 +90,8 @@ pub struct UserFacts {
     pub keys: Vec<String>,
     /// Files with authorized SSH keys.
     pub key_files: Vec<String>,
+    /// The names of files among them that are private keys.
+    pub private_key_files: Vec<String>,
     /// Whether there is a password. The password itself is not among the facts.
     pub password: PasswordState,
     /// The option that has another text than the hash of a password, such as `hashedPassword`.

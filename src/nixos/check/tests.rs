@@ -74,7 +74,7 @@ fn disk(path: &str, device: &str, is_needed: bool) -> Value {
 
 pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
     json!({
-        "name": name, "keys": keys, "key_files": [], "password": password, "open_password": false,
+        "name": name, "keys": keys, "key_files": [], "private_key_files": [], "password": password, "open_password": false,
         "invalid_hash": null, "shell": null, "groups": ["users"], "unknown_groups": [],
     })
 }

@@ -103,6 +103,26 @@ fn private_key_among_the_files_is_reported() {
 }
 
 #[test]
+fn a_private_key_in_key_files_is_reported_once() {
+    let mut pi = user("pi", &[], "none");
+    pi["private_key_files"] = json!(["id_ed25519"]);
+    let of_nixos = ("/private_keys", json!(["ssh/authorized_keys.d/pi"]));
+    let changes = |users: Value| [("/users", users), of_nixos.clone()];
+    for users in [json!([pi]), json!([user("root", &[KEY], "none"), pi])] {
+        let found = findings(&with(&changes(users)), "aarch64-linux", None);
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        let setting =
+            "users.users.pi.openssh.authorizedKeys.keyFiles has the private key \"id_ed25519\"";
+        assert_eq!((finding.id, finding.is.as_str()), ("private-key", setting));
+        assert!(finding.why.contains("ends in .pub"), "{}", finding.why);
+    }
+    let other = json!([user("root", &[KEY], "none")]);
+    assert_eq!(found(&changes(other)), ["private-key-file"]);
+}
+
+#[test]
 fn patterns_of_allowed_and_denied_users_are_sshds() {
     let gets_in = |changes: &[(&str, Value)]| {
         let mut all = vec![("/users", json!([wheel("ann", &[KEY], "none")]))];
