@@ -249,7 +249,8 @@ pub(super) const RULES: [Rule; 21] = [
         why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
               machine that builds the image",
         add: &[
-            "services.openssh.settings.PasswordAuthentication = false; # once a user has a key",
+            "{admit without passwords}",
+            "services.openssh.settings.PasswordAuthentication = false;",
             "services.openssh.settings.KbdInteractiveAuthentication = false;",
         ],
     },

@@ -1,9 +1,9 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
 use super::facts::ConfigFacts;
-use super::{corrections, disks, login, network, passwords, ways_in};
+use super::{corrections, disks, login, network, passwords, traps, ways_in};
 use crate::common::nix_string::nix_string;
-use crate::common::{attribute_path, locale, time_zone};
+use crate::common::{attribute_path, locale};
 
 /// Names in braces, and what they stand for.
 pub(super) struct Placeholders(Vec<(&'static str, String)>);
@@ -18,7 +18,6 @@ impl Placeholders {
         let insider = ways_in::inside(facts).first().copied();
         let administrator =
             insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
-        let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
         let locale = facts.locale.as_deref().and_then(locale::suggestion);
         let host_name = network::valid_host_name(facts);
         let port = facts.ssh.ports.first().map_or(22, |port| *port);
@@ -35,6 +34,10 @@ impl Placeholders {
             ),
             ("{admit}", corrections::lines_that_admit(facts).join("\n")),
             (
+                "{admit without passwords}",
+                corrections::lines_that_replace_passwords(facts).join("\n"),
+            ),
+            (
                 "{administrator}",
                 administrator.unwrap_or_default().join("\n"),
             ),
@@ -44,7 +47,7 @@ impl Placeholders {
             ),
             ("{port}", port.to_string()),
             ("{release}", text(facts.release.as_deref(), "26.05")),
-            ("{time zone}", text(zone, "Europe/Berlin")),
+            ("{time zone}", traps::time_zone_line(facts)),
             ("{locale}", text(locale, "en_US.UTF-8")),
             ("{host name}", text(host_name.as_deref(), "nixos")),
             (

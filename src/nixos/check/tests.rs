@@ -202,6 +202,16 @@ fn the_line_to_add_has_what_was_meant() {
             "Europe/Viena",
             "time.timeZone = \"Europe/Vienna\";",
         ),
+        (
+            "/time_zone",
+            "GMT+2",
+            "time.timeZone = \"Etc/GMT-2\"; # GMT+2, for the names in Etc have the opposite sign; it has no summer time",
+        ),
+        (
+            "/time_zone",
+            "CEST",
+            "time.timeZone = \"Europe/Berlin\"; # an example",
+        ),
     ] {
         let found = findings(&with(&[(path, json!(value))]), "aarch64-linux", None);
         assert_eq!(found[0].add[0], line);
