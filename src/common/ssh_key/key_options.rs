@@ -1,4 +1,4 @@
-//! The options that may precede a key in `authorized_keys` (`sshd(8)`, AUTHORIZED_KEYS FILE FORMAT). The SSH server ignores a
+//! The options that may precede a key in `authorized_keys` (`sshd(8)`, "authorized keys file format"). The SSH server ignores a
 //! line with any other text there.
 
 /// Options without a value; those of the second list may begin with `no-`.

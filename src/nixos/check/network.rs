@@ -156,7 +156,7 @@ fn key_option(network: &str, name: &str) -> String {
     format!("networking.wireless.networks.{network}.{name}")
 }
 
-/// The options with a key that wpa_supplicant refuses, and what such a key must be; without the key itself.
+/// The options with a key that `wpa_supplicant` refuses, and what such a key must be; without the key itself.
 fn wrong_keys(facts: &ConfigFacts) -> Option<String> {
     let passphrases = facts.network.open_passphrases.iter();
     let wrong = passphrases.filter(|one| !wifi_passphrase::has_valid_length(one.bytes));

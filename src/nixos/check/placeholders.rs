@@ -15,14 +15,11 @@ impl Placeholders {
         let stored = passwords::stored_passwords(facts);
         let invalid = passwords::with_invalid_hash(facts).next();
         let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
-        let insider = ways_in::inside(facts).first().copied();
-        let administrator =
-            insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
         let locale = facts.locale.as_deref().and_then(locale::suggestion);
         let host_name = network::valid_host_name(facts);
         let port = facts.ssh.ports.first().map_or(22, |port| *port);
         let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
-        Self(vec![
+        let mut all = vec![
             ("{system}", system.to_owned()),
             (
                 "{stored}",
@@ -31,15 +28,6 @@ impl Placeholders {
             (
                 "{invalid}",
                 format!("users.users.{}.{option}", attribute(invalid)),
-            ),
-            ("{admit}", corrections::lines_that_admit(facts).join("\n")),
-            (
-                "{admit without passwords}",
-                corrections::lines_that_replace_passwords(facts).join("\n"),
-            ),
-            (
-                "{administrator}",
-                administrator.unwrap_or_default().join("\n"),
             ),
             (
                 "{locked out}",
@@ -73,7 +61,9 @@ impl Placeholders {
                 "{needed disk}",
                 nix_string(disks::needed_disk(facts).unwrap_or("/data")),
             ),
-        ])
+        ];
+        all.extend(lines_of_logins(facts));
+        Self(all)
     }
 
     /// The `lines` with them filled in; one can stand for several lines, or for none.
@@ -87,4 +77,20 @@ impl Placeholders {
         });
         filled.collect()
     }
+}
+
+/// The lines with which users get in, and administer the machine.
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 3] {
+    let insider = ways_in::inside(facts).first().copied();
+    let administrator =
+        insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
+    [
+        ("{admit}", corrections::lines_that_admit(facts)),
+        (
+            "{admit without passwords}",
+            corrections::lines_that_replace_passwords(facts),
+        ),
+        ("{administrator}", administrator.unwrap_or_default()),
+    ]
+    .map(|(name, lines)| (name, lines.join("\n")))
 }
