@@ -68,4 +68,5 @@ pub mod timings;
 pub mod to_usize;
 pub mod transcript;
 pub mod unix_socket;
+pub mod wifi_passphrase;
 pub mod writable_dir;

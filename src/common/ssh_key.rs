@@ -10,6 +10,8 @@ use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 
 use super::hash::Sha256Hash;
 
+mod key_options;
+
 /// Key types that current OpenSSH servers accept, the preferred ones first.
 pub const KEY_TYPES: [&str; 7] = [
     "ssh-ed25519",
@@ -83,28 +85,59 @@ pub fn is_in_place_of_file(given: &Path) -> bool {
     types.any(|kind| text.contains(&format!("{kind} AAAA"))) && !given.exists()
 }
 
-/// Whether a line of `authorized_keys` contains a complete key; options may precede it.
-pub fn contains_key(line: &str) -> bool {
-    key_of(line).is_some()
+/// Whether a line of `text`, as in `authorized_keys`, is one with which an SSH server lets somebody in: a complete key, and
+/// before it nothing but options.
+pub fn contains_key(text: &str) -> bool {
+    key_of(text).is_some()
 }
 
-/// The complete key in a line of `authorized_keys`, in Base64, without its type, options and comment.
-pub fn key_of(line: &str) -> Option<&str> {
-    let mut words = line.split_whitespace().peekable();
-    while let Some(word) = words.next() {
-        if let Some(key) = words.peek()
-            && KEY_TYPES.contains(&word)
-            && is_complete(word, key)
-        {
-            return Some(key);
-        }
-    }
-    None
+/// The first complete key in `text`, as in `authorized_keys`: in Base64, without its type, options and comment.
+pub fn key_of(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| {
+        let line = line.trim_start_matches(is_blank);
+        key_at_start(line).or_else(|| {
+            let (options, rest) = key_options::split(line)?;
+            let key = key_at_start(rest)?;
+            key_options::are_known(options).then_some(key)
+        })
+    })
+}
+
+/// What precedes the complete key in `line`, whether an SSH server knows it or not.
+pub fn text_before_key(line: &str) -> Option<&str> {
+    let blanks = line.match_indices(is_blank);
+    let mut parts = blanks.filter_map(|(at, _)| line.split_at_checked(at));
+    let found = parts.find(|(_, rest)| key_at_start(rest.trim_start_matches(is_blank)).is_some());
+    found.map(|(before, _)| before.trim())
+}
+
+/// The complete key at the start of `text`, behind its type.
+fn key_at_start(text: &str) -> Option<&str> {
+    let mut words = text.split(is_blank).filter(|word| !word.is_empty());
+    let (key_type, key) = (words.next()?, words.next()?);
+    let is_one = text.starts_with(key_type) && KEY_TYPES.contains(&key_type);
+    (is_one && is_complete(key_type, key)).then_some(key)
+}
+
+/// Whether `c` separates words in `authorized_keys`: other spaces, such as a no-break space, do not.
+fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t')
+}
+
+/// The type that the key `key`, in Base64, has in itself, if SSH servers accept it; also of a key that is cut short.
+pub fn type_in(key: &str) -> Option<&'static str> {
+    // Whole groups of four characters, of which each is three bytes.
+    let whole = key.len() / 4 * 4;
+    let blob = BASE64_STANDARD.decode(key.get(..whole)?).ok()?;
+    let (length, rest) = blob.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let name = rest.get(..length)?;
+    KEY_TYPES.into_iter().find(|known| known.as_bytes() == name)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{contains_key, fingerprint};
+    use super::{contains_key, fingerprint, text_before_key, type_in};
 
     const ED: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
@@ -115,11 +148,18 @@ mod tests {
         assert!(contains_key(&format!(
             "from=\"10.0.0.1\",no-pty {ED} me@here"
         )));
+        assert!(contains_key(&format!("# mine\n  {ED}\r\n")));
         for none in [
             "",
             "ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY",
             "~/.ssh/id_ed25519.pub",
             "ssh-ed25519",
+            // Text that is no option of the SSH server.
+            &format!("ssh-ed25519 {ED}"),
+            &format!("~/.ssh/id_ed25519.pub {ED}"),
+            &format!("no-ptty {ED}"),
+            &format!("# {ED}"),
+            &ED.replace(' ', "\u{a0}"),
             &ED.replace("ssh-ed25519", "ssh-rsa"),
             // Cut short, and still Base64.
             ED.split_at(ED.len() - 4).0,
@@ -127,6 +167,18 @@ mod tests {
         ] {
             assert!(!contains_key(none), "{none}");
         }
+    }
+
+    #[test]
+    fn a_key_names_its_type_itself() {
+        let (_, key) = ED.split_once(' ').unwrap();
+        assert_eq!(type_in(key), Some("ssh-ed25519"));
+        assert_eq!(type_in(key.split_at(30).0), Some("ssh-ed25519"));
+        for none in ["", "AAAA", "REPLACE-ME", "ssh-ed25519", "ääää"] {
+            assert_eq!(type_in(none), None, "{none}");
+        }
+        assert_eq!(text_before_key(&format!("a b {ED} c")), Some("a b"));
+        assert_eq!(text_before_key("a b"), None);
     }
 
     /// The fingerprint is that of `ssh-keygen -l`.

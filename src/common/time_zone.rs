@@ -15,6 +15,21 @@ pub fn is_known(name: &str) -> bool {
     NAMES.lines().any(|known| known == name)
 }
 
+/// The name of the zone that is as far from UTC as `offset` says: `Etc/GMT-2` for `GMT+2` and `UTC+02:00`.
+pub fn of_offset(offset: &str) -> Option<&'static str> {
+    let mut starts = ["GMT", "UTC"].iter();
+    let number = starts.find_map(|start| offset.strip_prefix(start))?;
+    let (opposite, hours) = number
+        .strip_prefix('+')
+        .map(|hours| ('-', hours))
+        .or_else(|| Some(('+', number.strip_prefix('-')?)))?;
+    let hours = hours.strip_suffix(":00").unwrap_or(hours);
+    let is_number = (1..=2).contains(&hours.len()) && hours.bytes().all(|b| b.is_ascii_digit());
+    let hours: u8 = hours.parse().ok().filter(|_| is_number)?;
+    let wanted = format!("Etc/GMT{opposite}{hours}");
+    NAMES.lines().find(|name| *name == wanted)
+}
+
 /// The name that `unknown` may mean.
 pub fn suggestion(unknown: &str) -> Option<&'static str> {
     // `Etc/GMT+2` is two hours behind UTC (POSIX counts to the west): `GMT+2` means its opposite.
@@ -54,6 +69,31 @@ mod tests {
             assert_eq!(suggestion(name), None, "{name}");
         }
         assert_eq!(suggestion("America/Port-au-Prince2"), None);
+    }
+
+    /// POSIX counts to the west, everybody else to the east.
+    #[test]
+    fn the_zone_of_an_offset_has_the_opposite_sign() {
+        for (offset, zone) in [
+            ("GMT+2", "Etc/GMT-2"),
+            ("UTC-5", "Etc/GMT+5"),
+            ("UTC+02:00", "Etc/GMT-2"),
+            ("GMT+14", "Etc/GMT-14"),
+        ] {
+            assert_eq!(of_offset(offset), Some(zone), "{offset}");
+        }
+        for none in [
+            "GMT+15",
+            "GMT-13",
+            "UTC+05:30",
+            "GMT2",
+            "GMT+",
+            "GMT+-2",
+            "GMT++2",
+            "CEST",
+        ] {
+            assert_eq!(of_offset(none), None, "{none}");
+        }
     }
 
     #[test]

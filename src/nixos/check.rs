@@ -4,6 +4,7 @@
 
 mod account_kind;
 mod board;
+mod broken_key;
 mod corrections;
 mod disks;
 mod facts;

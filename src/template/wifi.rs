@@ -8,6 +8,7 @@ use ring::pbkdf2;
 
 use crate::common::failure::Failure;
 use crate::common::nix_string::nix_string;
+use crate::common::wifi_passphrase;
 
 /// PBKDF2 iterations of a WPA key (IEEE 802.11, annex J.4).
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
@@ -33,7 +34,7 @@ impl Wifi {
     pub fn new(name: &str, passphrase: &str) -> Result<Self, Failure> {
         Self::check(name)?;
         let printable = passphrase.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-        if !(8..=63).contains(&passphrase.len()) || !printable {
+        if !wifi_passphrase::has_valid_length(passphrase.len()) || !printable {
             return Err(
                 Failure::usage("the passphrase of the wireless network is not valid")
                     .hint("a passphrase has 8 to 63 ASCII characters"),

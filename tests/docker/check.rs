@@ -44,7 +44,7 @@ fn check_reports_every_finding() {
          users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 REPLACE-ME\" ];\n  \
          networking = {{ useDHCP = false; wireless.enable = true; firewall.enable = true; }};\n  \
          services.getty.autologinUser = \"root\";\n  warnings = [ \"mind the gap\" ];\n  \
-         networking.wireless.networks = {{ Home.psk = \"correct horse\"; Work.psk = \"ext:work\"; }};\n  \
+         networking.wireless.networks = {{ Home.psk = \"correct horse\"; Work.psk = \"ext:work\"; Cafe.psk = \"short\"; Inn.pskRaw = \"abc\"; }};\n  \
          time.timeZone = \"Europe/Berln\"; i18n.defaultLocale = \"xx_YY.UTF-8\";\n}}\n"
     );
     let checked = check(&user, "shut.nix", &shut).assert_exit_code(6);
@@ -65,6 +65,7 @@ fn check_reports_every_finding() {
             "state-version",
             "time-zone",
             "warning",
+            "wireless-key",
             "wrong-system",
         ]
     );

@@ -2,7 +2,8 @@
 
 use super::facts::{ConfigFacts, UserFacts};
 use super::obstacle::Obstacle;
-use super::ways_in::{is_administrator, way_in};
+use super::passwords::{password_is_accepted, plain_passwords};
+use super::ways_in::{is_administrator, way_in, who_gets_in};
 use crate::common::attribute_path;
 use crate::common::nix_string::nix_string;
 
@@ -101,6 +102,19 @@ pub(super) fn lines_that_admit(facts: &ConfigFacts) -> Vec<String> {
     users.sort_by_key(|user| !is_administrator(facts, &user.name));
     let name = users.first().map(|user| user.name.clone());
     name.map(|name| admitted(facts.clone(), &name).0)
+        .unwrap_or_default()
+}
+
+/// The lines with which somebody still gets in when the SSH server accepts no more passwords; none if somebody does anyway.
+pub(super) fn lines_that_replace_passwords(facts: &ConfigFacts) -> Vec<String> {
+    let named = plain_passwords(facts, |user| password_is_accepted(facts, user));
+    let name = named.first().map(|name| (*name).to_owned());
+    let mut without = facts.clone();
+    without.ssh.passwords = Some(false);
+    without.ssh.keyboard = Some(false);
+    let is_open = without.ssh.other_keys || !who_gets_in(&without).is_empty();
+    name.filter(|_| !is_open)
+        .map(|name| admitted(without, &name).0)
         .unwrap_or_default()
 }
 
@@ -259,6 +273,28 @@ mod tests {
             let (_, corrected) = admitted(facts, &name);
             assert_eq!(who_gets_in(&corrected).len(), 1, "{changes:?}");
         }
+    }
+
+    #[test]
+    fn a_key_comes_before_the_end_of_passwords() {
+        let mut guest = wheel("guest", &[], "set");
+        guest["open_password"] = json!(true);
+        let open = |users: Value, more: &[(&str, Value)]| {
+            let mut changes = vec![("/users", users), ("/ssh/passwords", json!(true))];
+            changes.extend_from_slice(more);
+            lines("open-password", &changes)
+        };
+        let off = ["PasswordAuthentication", "KbdInteractiveAuthentication"]
+            .map(|name| format!("services.openssh.settings.{name} = false;"));
+        let key = "users.users.guest.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
+        let all = [&[key.to_owned()], off.as_slice()].concat();
+        let nobody = json!([user("root", &[], "none"), guest]);
+        assert_eq!(open(nobody.clone(), &[]), all);
+        let refused = json!([user("root", &[KEY], "none"), guest]);
+        assert_eq!(open(refused.clone(), &[("/ssh/root", json!("no"))]), all);
+        // Somebody has a key.
+        assert_eq!(open(refused, &[]), off);
+        assert_eq!(open(nobody, &[("/ssh/other_keys", json!(true))]), off);
     }
 
     #[test]

@@ -53,8 +53,27 @@ let
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
   hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
-  # `$`, the name of a method and more, or 13 characters of the oldest one (`crypt(5)`).
-  isHash = text: builtins.match "[$_].+|[./0-9A-Za-z]{13}" text != null;
+  # `$`, the name of a method and more, or 13 characters of the oldest one (`crypt(5)`). Hashes of these methods have a known
+  # form, so that one which was cut off is found.
+  hashForms = {
+    "1" = "[^$]*[$].{22}";
+    "2a" = "[0-9]{2}[$].{53}";
+    "2b" = hashForms."2a";
+    "2x" = hashForms."2a";
+    "2y" = hashForms."2a";
+    "5" = "(rounds=[0-9]+[$])?[^$]*[$].{43}";
+    "6" = "(rounds=[0-9]+[$])?[^$]*[$].{86}";
+    "7" = "[^$]+[$].{43}";
+    gy = hashForms.y;
+    y = "[^$]+[$][^$]*[$].{43}";
+  };
+  isHash =
+    text:
+    let
+      parts = builtins.match "[$]([^$]*)[$](.*)" text;
+      form = if parts == null then null else hashForms.${builtins.head parts} or null;
+    in
+    if form != null then builtins.match form (builtins.elemAt parts 1) != null else builtins.match "[$_].+|[./0-9A-Za-z]{13}" text != null;
   # Deliberately matched by no password.
   isLock = text: text == "x" || builtins.match "[!*].*" text != null;
   # The name of the option that is to have the user's hash, and has another text.
@@ -85,7 +104,8 @@ let
   login = user: {
     inherit (user) name;
     keys = if readsKeys then map toString (user.openssh.authorizedKeys.keys or [ ]) else [ ];
-    key_files = if readsKeys then map toString (user.openssh.authorizedKeys.keyFiles or [ ]) else [ ];
+    key_files = if readsKeys then map toString (filter (file: !isPrivateKeyFile file) (keyFilesOf user)) else [ ];
+    private_key_files = if readsKeys then map (file: builtins.unsafeDiscardStringContext (baseNameOf (toString file))) (filter isPrivateKeyFile (keyFilesOf user)) else [ ];
     shell = shellOf (user.shell or null);
     password = secret user;
     invalid_hash = invalidHash user;
@@ -93,6 +113,9 @@ let
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
   };
+  keyFilesOf = user: user.openssh.authorizedKeys.keyFiles or [ ];
+  # NixOS reads these files too, and reports one that is missing.
+  isPrivateKeyFile = file: builtins.pathExists file && contains "PRIVATE KEY-----" (builtins.readFile file);
   # Programs that end every login, which system users have by default. Another path that is not written out is that of a package.
   shellOf =
     shell:
@@ -139,7 +162,12 @@ let
   wireless = networking.wireless or { };
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
-  isOpen = name: (wireless.networks.${name}.psk or null) != null && builtins.match "ext:.*|@.*@" wireless.networks.${name}.psk == null;
+  isNameInFile = text: builtins.match "ext:.*|@.*@" text != null;
+  isOpen = name: (wireless.networks.${name}.psk or null) != null && !isNameInFile wireless.networks.${name}.psk;
+  passphrase = network: { inherit network; bytes = builtins.stringLength wireless.networks.${network}.psk; };
+  # wpa_supplicant takes what is in quotes for a passphrase.
+  isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
+  hasWrongRawKey = name: (wireless.networks.${name}.pskRaw or null) != null && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
@@ -247,7 +275,8 @@ let
         any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]
         || (wireless.extraConfigFiles or [ ]) != [ ]
         || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
-      open_passphrases = filter isOpen (builtins.attrNames (wireless.networks or { }));
+      open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
+      wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
     };
     sd = {
       grows = sd.expandOnBoot or null;

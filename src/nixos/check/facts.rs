@@ -90,6 +90,8 @@ pub struct UserFacts {
     pub keys: Vec<String>,
     /// Files with authorized SSH keys.
     pub key_files: Vec<String>,
+    /// The names of files among them that are private keys.
+    pub private_key_files: Vec<String>,
     /// Whether there is a password. The password itself is not among the facts.
     pub password: PasswordState,
     /// The option that has another text than the hash of a password, such as `hashedPassword`.
@@ -214,7 +216,18 @@ pub struct NetworkFacts {
     /// `wpa_supplicant` has networks from other options or files.
     pub elsewhere: bool,
     /// Networks whose passphrase is set in plain text.
-    pub open_passphrases: Vec<String>,
+    pub open_passphrases: Vec<PassphraseFacts>,
+    /// Networks whose derived key, `pskRaw`, is none.
+    pub wrong_raw_keys: Vec<String>,
+}
+
+/// A passphrase in plain text, which itself is not among the facts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct PassphraseFacts {
+    /// The name of the network in `networking.wireless.networks`.
+    pub network: String,
+    /// How many bytes the passphrase has.
+    pub bytes: usize,
 }
 
 /// The image.

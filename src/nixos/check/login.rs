@@ -1,6 +1,5 @@
 //! The rules about logging in and administering the machine. Pure.
 
-use super::Severity;
 use super::facts::{ConfigFacts, UserFacts};
 use super::passwords::{
     invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
@@ -9,6 +8,7 @@ use super::rule::Rule;
 use super::ways_in::{
     firewall_is_shut, inside, is_administrator, serves_itself_only, way_in, who_gets_in,
 };
+use super::{Severity, broken_key};
 use crate::common::nearest::similar_names;
 use crate::common::ssh_key::is_private;
 use crate::common::text::truncate;
@@ -16,14 +16,23 @@ use crate::common::text::truncate;
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
 
-pub(super) const RULES: [Rule; 20] = [
+pub(super) const RULES: [Rule; 21] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
-        is: private_keys,
+        is: |facts, _| private_keys(facts),
         why: "that is a private key, which allows no login here, and anyone who can read the card or the Nix store of this \
               machine can use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
         add: &[KEY_LINE],
+    },
+    Rule {
+        // Its public half is at hand, so a new pair comes second.
+        id: "private-key",
+        severity: Severity::Trap,
+        is: |facts, _| private_key_files(facts),
+        why: "a private key allows no login here, and would be in the image and the Nix store of this machine, where others can read it: \
+              name the file beside it whose name ends in .pub, and make a new pair if anybody else has an image with this one",
+        add: &[],
     },
     Rule {
         id: "key-is-none",
@@ -36,7 +45,7 @@ pub(super) const RULES: [Rule; 20] = [
                 keys
             })
         },
-        why: "that is not a complete public SSH key (but a placeholder, a path or a part of one), so it allows no login",
+        why: "that is not a complete public SSH key, so it allows no login",
         add: &[KEY_LINE],
     },
     Rule {
@@ -50,7 +59,7 @@ pub(super) const RULES: [Rule; 20] = [
                 wrong
             })
         },
-        why: "that is not the hash of a password, so no password is accepted; if it is the password itself, anybody who has the card can read it",
+        why: "that is not the complete hash of a password, so no password is accepted; if it is the password itself, anybody who has the card can read it",
         add: &["{invalid} = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
@@ -60,6 +69,7 @@ pub(super) const RULES: [Rule; 20] = [
             // Other rules name the cause already.
             let nobody = is_locked_out(facts)
                 && broken_keys(facts).is_none()
+                && private_key_files(facts).is_none()
                 && invalid_hashes(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
@@ -74,6 +84,7 @@ pub(super) const RULES: [Rule; 20] = [
             // `nobody-gets-in` and `key-is-none` name the cause already.
             let is_own_finding = facts.users.iter().any(UserFacts::has_secret)
                 && broken_keys(facts).is_none()
+                && private_key_files(facts).is_none()
                 && !facts.ssh.other_keys;
             let told = || format!("no key and no password: {}", others.join(", "));
             (is_own_finding && !others.is_empty()).then(told)
@@ -225,8 +236,7 @@ pub(super) const RULES: [Rule; 20] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "the machine has no such group, so the user may do nothing by it: the group of those who may use sudo is wheel, and that of a \
-              service exists only with the service, as docker with virtualisation.docker.enable",
+        why: "the machine has no such group; for sudo it is wheel",
         add: &[],
     },
     Rule {
@@ -239,7 +249,8 @@ pub(super) const RULES: [Rule; 20] = [
         why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
               machine that builds the image",
         add: &[
-            "services.openssh.settings.PasswordAuthentication = false; # once a user has a key",
+            "{admit without passwords}",
+            "services.openssh.settings.PasswordAuthentication = false;",
             "services.openssh.settings.KbdInteractiveAuthentication = false;",
         ],
     },
@@ -255,7 +266,13 @@ pub(super) const RULES: [Rule; 20] = [
         id: "private-key-file",
         severity: Severity::Note,
         is: |facts, _| {
-            let files = facts.private_keys.iter();
+            // NixOS writes a user's keys there, of which `private-key` tells.
+            let is_of_user = |name: &&String| {
+                let user = name.strip_prefix("ssh/authorized_keys.d/");
+                let mut users = facts.users.iter().filter(|user| has_private_key(user));
+                user.is_some_and(|name| users.any(|user| user.name == name))
+            };
+            let files = facts.private_keys.iter().filter(|name| !is_of_user(name));
             let files = files.map(|name| format!("environment.etc.\"{name}\" holds a private key"));
             let files: Vec<String> = files.collect();
             (!files.is_empty()).then(|| files.join(", "))
@@ -335,14 +352,31 @@ fn broken_keys(facts: &ConfigFacts) -> Option<String> {
         let broken = user.broken_keys().filter(|key| !is_private(key));
         broken.map(move |key| {
             let shown = truncate(key, 40);
-            format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"")
+            let kind = broken_key::kind(key).map(|kind| format!(" ({kind})"));
+            let kind = kind.unwrap_or_default();
+            format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"{kind}")
         })
     });
     let broken: Vec<String> = broken.collect();
     (!broken.is_empty()).then(|| broken.join(", "))
 }
 
-fn private_keys(facts: &ConfigFacts, _: &str) -> Option<String> {
+/// Whether a private key is among the user's authorized ones.
+fn has_private_key(user: &UserFacts) -> bool {
+    !user.private_key_files.is_empty() || user.keys.iter().any(|key| is_private(key))
+}
+
+fn private_key_files(facts: &ConfigFacts) -> Option<String> {
+    let files = facts.users.iter().flat_map(|user| {
+        let option = format!("users.users.{}.openssh.authorizedKeys.keyFiles", user.name);
+        let files = user.private_key_files.iter();
+        files.map(move |file| format!("{option} has the private key \"{file}\""))
+    });
+    let files: Vec<String> = files.collect();
+    (!files.is_empty()).then(|| files.join(", "))
+}
+
+fn private_keys(facts: &ConfigFacts) -> Option<String> {
     let has_one = |user: &&UserFacts| user.keys.iter().any(|key| is_private(key));
     let users = facts.users.iter().filter(has_one);
     // Not the key itself.

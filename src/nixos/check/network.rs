@@ -6,8 +6,10 @@ use super::Severity;
 use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::host_name;
+use crate::common::nix_string::nix_string;
+use crate::common::wifi_passphrase;
 
-pub(super) const RULES: [Rule; 10] = [
+pub(super) const RULES: [Rule; 11] = [
     Rule {
         id: "no-network",
         severity: Severity::Trap,
@@ -121,11 +123,18 @@ pub(super) const RULES: [Rule; 10] = [
         add: &["networking.wireless.enable = true; # in place of NetworkManager and iwd"],
     },
     Rule {
+        id: "wireless-key",
+        severity: Severity::Trap,
+        is: |facts, _| facts.network.wireless.then(|| wrong_keys(facts))?,
+        why: "the machine does not join a network with that, so it can be reached by cable only",
+        add: &[],
+    },
+    Rule {
         id: "open-passphrase",
         severity: Severity::Note,
         is: |facts, _| {
-            let named = facts.network.open_passphrases.iter();
-            let named = named.map(|name| format!("networking.wireless.networks.\"{name}\".psk"));
+            let open = facts.network.open_passphrases.iter();
+            let named = open.map(|one| key_option(&one.network, "psk"));
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
@@ -140,6 +149,31 @@ const SECRET_NETWORK: [&str; 2] = [
     "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",
     "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
 ];
+
+/// The option `name` of the wireless network `network`.
+fn key_option(network: &str, name: &str) -> String {
+    let network = nix_string(network);
+    format!("networking.wireless.networks.{network}.{name}")
+}
+
+/// The options with a key that `wpa_supplicant` refuses, and what such a key must be; without the key itself.
+fn wrong_keys(facts: &ConfigFacts) -> Option<String> {
+    let passphrases = facts.network.open_passphrases.iter();
+    let wrong = passphrases.filter(|one| !wifi_passphrase::has_valid_length(one.bytes));
+    let passphrases = wrong.map(|one| {
+        let option = key_option(&one.network, "psk");
+        format!("{option} has {} characters, not 8 to 63", one.bytes)
+    });
+    let raw = facts.network.wrong_raw_keys.iter();
+    let raw = raw.map(|network| {
+        let option = key_option(network, "pskRaw");
+        format!(
+            "{option} is neither 64 hexadecimal digits nor ext:NAME (a passphrase belongs in psk)"
+        )
+    });
+    let wrong: Vec<String> = passphrases.chain(raw).collect();
+    (!wrong.is_empty()).then(|| wrong.join("; "))
+}
 
 /// The names of the only Ethernet interface of most boards.
 const ETHERNET: [&str; 2] = ["eth0", "end0"];
@@ -258,6 +292,37 @@ mod tests {
             "networking.dhcpcd.enable = true;",
         ];
         assert_eq!(finding.add, lines);
+    }
+
+    #[test]
+    fn a_key_that_wpa_supplicant_refuses_is_a_trap() {
+        let on = || ("/network/wireless", json!(true));
+        let networks = || ("/network/networks", json!(1));
+        let phrase = |bytes: usize| {
+            let open = json!([{ "network": "Home", "bytes": bytes }]);
+            ("/network/open_passphrases", open)
+        };
+        for bytes in [8, 63] {
+            assert_eq!(
+                found(&[on(), networks(), phrase(bytes)]),
+                ["open-passphrase"]
+            );
+        }
+        let raw = ("/network/wrong_raw_keys", json!(["Work"]));
+        let facts = with(&[on(), networks(), phrase(7), raw.clone()]);
+        let found_in = findings(&facts, "aarch64-linux", None);
+        assert_eq!(found_in[0].id, "wireless-key");
+        assert_eq!(
+            found_in[0].is,
+            "networking.wireless.networks.\"Home\".psk has 7 characters, not 8 to 63; \
+             networking.wireless.networks.\"Work\".pskRaw is neither 64 hexadecimal digits nor ext:NAME \
+             (a passphrase belongs in psk)"
+        );
+        assert_eq!(
+            found(&[networks(), raw]),
+            ["wireless-off"],
+            "nothing reads it"
+        );
     }
 
     #[test]

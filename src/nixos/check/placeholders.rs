@@ -1,9 +1,9 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
 use super::facts::ConfigFacts;
-use super::{corrections, disks, login, network, passwords, ways_in};
+use super::{corrections, disks, login, network, passwords, traps, ways_in};
 use crate::common::nix_string::nix_string;
-use crate::common::{attribute_path, locale, time_zone};
+use crate::common::{attribute_path, locale};
 
 /// Names in braces, and what they stand for.
 pub(super) struct Placeholders(Vec<(&'static str, String)>);
@@ -15,15 +15,11 @@ impl Placeholders {
         let stored = passwords::stored_passwords(facts);
         let invalid = passwords::with_invalid_hash(facts).next();
         let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
-        let insider = ways_in::inside(facts).first().copied();
-        let administrator =
-            insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
-        let zone = facts.time_zone.as_deref().and_then(time_zone::suggestion);
         let locale = facts.locale.as_deref().and_then(locale::suggestion);
         let host_name = network::valid_host_name(facts);
         let port = facts.ssh.ports.first().map_or(22, |port| *port);
         let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
-        Self(vec![
+        let mut all = vec![
             ("{system}", system.to_owned()),
             (
                 "{stored}",
@@ -33,18 +29,13 @@ impl Placeholders {
                 "{invalid}",
                 format!("users.users.{}.{option}", attribute(invalid)),
             ),
-            ("{admit}", corrections::lines_that_admit(facts).join("\n")),
-            (
-                "{administrator}",
-                administrator.unwrap_or_default().join("\n"),
-            ),
             (
                 "{locked out}",
                 attribute(login::without_secret(facts).next().unwrap_or("NAME")),
             ),
             ("{port}", port.to_string()),
             ("{release}", text(facts.release.as_deref(), "26.05")),
-            ("{time zone}", text(zone, "Europe/Berlin")),
+            ("{time zone}", traps::time_zone_line(facts)),
             ("{locale}", text(locale, "en_US.UTF-8")),
             ("{host name}", text(host_name.as_deref(), "nixos")),
             (
@@ -70,7 +61,9 @@ impl Placeholders {
                 "{needed disk}",
                 nix_string(disks::needed_disk(facts).unwrap_or("/data")),
             ),
-        ])
+        ];
+        all.extend(lines_of_logins(facts));
+        Self(all)
     }
 
     /// The `lines` with them filled in; one can stand for several lines, or for none.
@@ -84,4 +77,20 @@ impl Placeholders {
         });
         filled.collect()
     }
+}
+
+/// The lines with which users get in, and administer the machine.
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 3] {
+    let insider = ways_in::inside(facts).first().copied();
+    let administrator =
+        insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
+    [
+        ("{admit}", corrections::lines_that_admit(facts)),
+        (
+            "{admit without passwords}",
+            corrections::lines_that_replace_passwords(facts),
+        ),
+        ("{administrator}", administrator.unwrap_or_default()),
+    ]
+    .map(|(name, lines)| (name, lines.join("\n")))
 }

@@ -30,7 +30,7 @@ fn good() -> Value {
         "network": {
             "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
-            "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [],
+            "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [],
         },
         "sd": {
             "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
@@ -74,7 +74,7 @@ fn disk(path: &str, device: &str, is_needed: bool) -> Value {
 
 pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
     json!({
-        "name": name, "keys": keys, "key_files": [], "password": password, "open_password": false,
+        "name": name, "keys": keys, "key_files": [], "private_key_files": [], "password": password, "open_password": false,
         "invalid_hash": null, "shell": null, "groups": ["users"], "unknown_groups": [],
     })
 }
@@ -132,7 +132,10 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("locale", &[("/locale", json!("xx_YY.UTF-8"))]),
         (
             "open-passphrase",
-            &[("/network/open_passphrases", json!(["Home"]))],
+            &[(
+                "/network/open_passphrases",
+                json!([{ "network": "Home", "bytes": 8 }]),
+            )],
         ),
         ("ssh-unread", &[("/ssh/unread", json!(["match"]))]),
     ]);
@@ -164,6 +167,8 @@ fn a_group_that_may_be_meant_is_named() {
         found[0].is,
         "users.users.ann.extraGroups has \"whel\" (wheel may be meant) \"docker\""
     );
+    let why = "the machine has no such group; for sudo it is wheel";
+    assert_eq!(found[0].why, why);
 }
 
 #[test]
@@ -196,6 +201,16 @@ fn the_line_to_add_has_what_was_meant() {
             "/time_zone",
             "Europe/Viena",
             "time.timeZone = \"Europe/Vienna\";",
+        ),
+        (
+            "/time_zone",
+            "GMT+2",
+            "time.timeZone = \"Etc/GMT-2\"; # GMT+2, for the names in Etc have the opposite sign; it has no summer time",
+        ),
+        (
+            "/time_zone",
+            "CEST",
+            "time.timeZone = \"Europe/Berlin\"; # an example",
         ),
     ] {
         let found = findings(&with(&[(path, json!(value))]), "aarch64-linux", None);

@@ -92,7 +92,7 @@ const RULES: [Rule; 8] = [
             ))
         },
         why: "the tz database has no such zone, so the build fails or the clock shows UTC",
-        add: &["time.timeZone = \"{time zone}\";"],
+        add: &["{time zone}"],
     },
     Rule {
         id: "locale",
@@ -133,6 +133,22 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     );
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
     all
+}
+
+/// The line that sets the time zone which may be meant, or an example.
+pub(super) fn time_zone_line(facts: &ConfigFacts) -> String {
+    let given = facts.time_zone.as_deref().unwrap_or_default();
+    let line = |zone: &str| format!("time.timeZone = \"{zone}\";");
+    if let Some(meant) = time_zone::suggestion(given) {
+        return line(meant);
+    }
+    match time_zone::of_offset(given) {
+        Some(zone) => format!(
+            "{} # {given}, for the names in Etc have the opposite sign; it has no summer time",
+            line(zone)
+        ),
+        None => format!("{} # an example", line("Europe/Berlin")),
+    }
 }
 
 /// The rules for every board.

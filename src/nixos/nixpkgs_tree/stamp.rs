@@ -84,7 +84,7 @@ impl TreeStamp {
 /// Whether the file system of `root` keeps the times that a stamp depends on.
 pub(super) fn keeps_change_times(root: &Path) -> bool {
     let stat = rustix::fs::statfs(root);
-    stat.is_ok_and(|stat| WITH_CHANGE_TIMES.contains(&i64::from(stat.f_type)))
+    stat.is_ok_and(|stat| WITH_CHANGE_TIMES.contains(&stat.f_type))
 }
 
 fn add(hash: &mut Hasher, metadata: &Metadata) {

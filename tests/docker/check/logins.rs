@@ -28,12 +28,19 @@ fn users_who_cannot_become_root_are_found() {
         pi("hashedPassword = \"guest\"; };"),
         ["no-admin", "password-hash"]
     );
-    let hash = "hashedPassword = \"$6$salt$hash\"; };";
-    assert_eq!(pi(hash), [""; 0]);
+    let hash = "$6$salt$es/shCT2O7.jPrMnAaAzRJmE.oeNfmsEDRHNh1PNVW3mJtBAR1xT8IDVEVeBVE47jBCC8OtIj89H0pZRT7Ard.";
+    let hashed = |hash: &str| pi(&format!("hashedPassword = \"{hash}\"; }};"));
+    assert_eq!(hashed(hash), [""; 0]);
+    let cut_off = hash.trim_end_matches("Ard.");
+    assert_eq!(hashed(cut_off), ["no-admin", "password-hash"]);
+    assert_eq!(hashed("$6$abc"), ["no-admin", "password-hash"]);
+    assert_eq!(hashed("$new$abc"), [""; 0], "a method that is not known");
     user.write("id_ed25519", "-----BEGIN OPENSSH PRIVATE KEY-----\n");
     let keys = "password = \"guest\"; }; services.openssh.settings = { PasswordAuthentication = false; \
                 KbdInteractiveAuthentication = false; };\n  environment.etc.\"device.key\".source = ./id_ed25519;";
     assert_eq!(pi(keys), ["private-key-file", "stored-password"]);
+    let files = "openssh.authorizedKeys.keyFiles = [ ./id_ed25519 ]; };";
+    assert_eq!(pi(files), ["no-admin", "private-key"]);
 }
 
 #[test]

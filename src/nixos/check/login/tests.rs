@@ -23,7 +23,10 @@ fn the_only_key_that_is_none_locks_everyone_out() {
     let locked_out = "no user has another key or a password";
     assert!(key(json!([broken()])).ends_with(locked_out));
     let other = key(json!([broken(), wheel("pi", &[KEY], "set")]));
-    assert!(!other.contains(locked_out), "{other}");
+    assert!(
+        other.ends_with("REPLACE-ME\" (what follows the type is no key)"),
+        "{other}"
+    );
 }
 
 #[test]
@@ -97,6 +100,26 @@ fn a_hash_that_is_none_is_reported() {
 fn private_key_among_the_files_is_reported() {
     let keys = json!(["ssh/ssh_host_ed25519_key"]);
     assert_eq!(found(&[("/private_keys", keys)]), ["private-key-file"]);
+}
+
+#[test]
+fn a_private_key_in_key_files_is_reported_once() {
+    let mut pi = user("pi", &[], "none");
+    pi["private_key_files"] = json!(["id_ed25519"]);
+    let of_nixos = ("/private_keys", json!(["ssh/authorized_keys.d/pi"]));
+    let changes = |users: Value| [("/users", users), of_nixos.clone()];
+    for users in [json!([pi]), json!([user("root", &[KEY], "none"), pi])] {
+        let found = findings(&with(&changes(users)), "aarch64-linux", None);
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        let setting =
+            "users.users.pi.openssh.authorizedKeys.keyFiles has the private key \"id_ed25519\"";
+        assert_eq!((finding.id, finding.is.as_str()), ("private-key", setting));
+        assert!(finding.why.contains("ends in .pub"), "{}", finding.why);
+    }
+    let other = json!([user("root", &[KEY], "none")]);
+    assert_eq!(found(&changes(other)), ["private-key-file"]);
 }
 
 #[test]
