@@ -94,7 +94,7 @@ pub fn contains_key(text: &str) -> bool {
 /// The first complete key in `text`, as in `authorized_keys`: in Base64, without its type, options and comment.
 pub fn key_of(text: &str) -> Option<&str> {
     text.lines().find_map(|line| {
-        let line = line.trim_start_matches(is_blank);
+        let line = line.trim_start_matches(key_options::is_blank);
         key_at_start(line).or_else(|| {
             let (options, rest) = key_options::split(line)?;
             let key = key_at_start(rest)?;
@@ -105,23 +105,21 @@ pub fn key_of(text: &str) -> Option<&str> {
 
 /// What precedes the complete key in `line`, whether an SSH server knows it or not.
 pub fn text_before_key(line: &str) -> Option<&str> {
-    let blanks = line.match_indices(is_blank);
+    let blanks = line.match_indices(key_options::is_blank);
     let mut parts = blanks.filter_map(|(at, _)| line.split_at_checked(at));
-    let found = parts.find(|(_, rest)| key_at_start(rest.trim_start_matches(is_blank)).is_some());
+    let found = parts
+        .find(|(_, rest)| key_at_start(rest.trim_start_matches(key_options::is_blank)).is_some());
     found.map(|(before, _)| before.trim())
 }
 
 /// The complete key at the start of `text`, behind its type.
 fn key_at_start(text: &str) -> Option<&str> {
-    let mut words = text.split(is_blank).filter(|word| !word.is_empty());
+    let mut words = text
+        .split(key_options::is_blank)
+        .filter(|word| !word.is_empty());
     let (key_type, key) = (words.next()?, words.next()?);
     let is_one = text.starts_with(key_type) && KEY_TYPES.contains(&key_type);
     (is_one && is_complete(key_type, key)).then_some(key)
-}
-
-/// Whether `c` separates words in `authorized_keys`: other spaces, such as a no-break space, do not.
-fn is_blank(c: char) -> bool {
-    matches!(c, ' ' | '\t')
 }
 
 /// The type that the key `key`, in Base64, has in itself, if SSH servers accept it; also of a key that is cut short.

@@ -25,11 +25,16 @@ const WITH_VALUE: [&str; 8] = [
     "tunnel",
 ];
 
+/// Whether `c` separates words in `authorized_keys`: other spaces, such as a no-break space, do not.
+pub(super) fn is_blank(c: char) -> bool {
+    matches!(c, ' ' | '\t')
+}
+
 /// `line` divided at the first blank outside double quotes, where the options end: the options, and what follows the blanks.
 pub(super) fn split(line: &str) -> Option<(&str, &str)> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let ends_here = |c: char| {
-        let is_end = super::is_blank(c) && !is_quoted;
+        let is_end = is_blank(c) && !is_quoted;
         if c == '"' && !is_escaped {
             is_quoted = !is_quoted;
         }
@@ -37,7 +42,7 @@ pub(super) fn split(line: &str) -> Option<(&str, &str)> {
         is_end
     };
     let (options, rest) = line.split_once(ends_here)?;
-    Some((options, rest.trim_start_matches(super::is_blank)))
+    Some((options, rest.trim_start_matches(is_blank)))
 }
 
 /// Whether `text` is a list of options that the SSH server knows.

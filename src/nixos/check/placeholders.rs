@@ -1,9 +1,9 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
 use super::facts::ConfigFacts;
-use super::{corrections, disks, login, network, passwords, traps, ways_in};
+use super::{corrections, disks, login, network, passwords, ways_in};
 use crate::common::nix_string::nix_string;
-use crate::common::{attribute_path, locale};
+use crate::common::{attribute_path, locale, time_zone};
 
 /// Names in braces, and what they stand for.
 pub(super) struct Placeholders(Vec<(&'static str, String)>);
@@ -35,7 +35,7 @@ impl Placeholders {
             ),
             ("{port}", port.to_string()),
             ("{release}", text(facts.release.as_deref(), "26.05")),
-            ("{time zone}", traps::time_zone_line(facts)),
+            ("{time zone}", time_zone_line(facts)),
             ("{locale}", text(locale, "en_US.UTF-8")),
             ("{host name}", text(host_name.as_deref(), "nixos")),
             (
@@ -93,4 +93,20 @@ fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 3] {
         ("{administrator}", administrator.unwrap_or_default()),
     ]
     .map(|(name, lines)| (name, lines.join("\n")))
+}
+
+/// The line that sets the time zone which may be meant, or an example.
+fn time_zone_line(facts: &ConfigFacts) -> String {
+    let given = facts.time_zone.as_deref().unwrap_or_default();
+    let line = |zone: &str| format!("time.timeZone = \"{zone}\";");
+    if let Some(meant) = time_zone::suggestion(given) {
+        return line(meant);
+    }
+    match time_zone::of_offset(given) {
+        Some(zone) => format!(
+            "{} # {given}, for the names in Etc have the opposite sign; it has no summer time",
+            line(zone)
+        ),
+        None => format!("{} # an example", line("Europe/Berlin")),
+    }
 }

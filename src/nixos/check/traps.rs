@@ -135,22 +135,6 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     all
 }
 
-/// The line that sets the time zone which may be meant, or an example.
-pub(super) fn time_zone_line(facts: &ConfigFacts) -> String {
-    let given = facts.time_zone.as_deref().unwrap_or_default();
-    let line = |zone: &str| format!("time.timeZone = \"{zone}\";");
-    if let Some(meant) = time_zone::suggestion(given) {
-        return line(meant);
-    }
-    match time_zone::of_offset(given) {
-        Some(zone) => format!(
-            "{} # {given}, for the names in Etc have the opposite sign; it has no summer time",
-            line(zone)
-        ),
-        None => format!("{} # an example", line("Europe/Berlin")),
-    }
-}
-
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
     let subjects: [&[Rule]; 4] = [&RULES, &disks::RULES, &network::RULES, &login::RULES];

@@ -1,8 +1,9 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
+mod place;
 mod signs;
 
-use super::brackets::{imbalance, open_brackets};
+use self::place::Place;
 use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
 use crate::nixos::log::Position;
@@ -10,84 +11,6 @@ use crate::nixos::log::Position;
 /// The hint for a calculation in a list.
 const PARENTHESES: &str =
     "an element of a list that is more than one value needs parentheses: [ (a + b) ]";
-
-/// What public keys begin with.
-const KEY_TYPES: [&str; 4] = [
-    "ssh-ed25519 AAAA",
-    "ssh-rsa AAAA",
-    "ecdsa-sha2-nistp",
-    "@openssh.com AAAA",
-];
-
-/// The text around the token.
-struct Place<'a> {
-    /// All of the file in front of it.
-    before: &'a str,
-    /// It and the rest of its line.
-    here: &'a str,
-    /// What the line has behind its first character.
-    after: &'a str,
-    /// Whether it is an element of a list.
-    is_in_list: bool,
-    /// Whether all brackets of the file are closed.
-    is_balanced: bool,
-}
-
-impl<'a> Place<'a> {
-    fn find(text: &'a str, position: &Position) -> Option<Self> {
-        let before = text.get(..position.offset(text)?)?;
-        let rest = text.get(before.len()..)?;
-        let here = rest.lines().next().unwrap_or_default();
-        let mut after = here.chars();
-        after.next();
-        Some(Self {
-            before,
-            here,
-            after: after.as_str().trim_start(),
-            is_in_list: open_brackets(before).last() == Some(&'['),
-            is_balanced: imbalance(text).is_none(),
-        })
-    }
-
-    /// Whether nothing but a comment follows in the line.
-    fn ends_line(&self) -> bool {
-        self.after.is_empty() || self.after.starts_with('#')
-    }
-
-    /// Whether the next definition follows in the line.
-    fn begins_definition(&self) -> bool {
-        let is_name = |c: char| c.is_alphanumeric() || "_-.\"".contains(c);
-        let rest = self.after.trim_start_matches(is_name);
-        rest.len() < self.after.len() && rest.trim_start().starts_with('=')
-    }
-
-    /// The option that the list around it is the value of.
-    fn option_of_list(&self) -> Option<&'a str> {
-        let (before, _) = self.before.rsplit_once('[')?;
-        let before = before.trim_end().strip_suffix('=')?.trim_end();
-        before.split_whitespace().next_back()
-    }
-
-    /// The name in front of it, with its dots.
-    fn name_before(&self) -> &'a str {
-        let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-        let before = self.before.trim_end();
-        let rest = before.trim_end_matches(is_part);
-        before.get(rest.len()..).unwrap_or_default()
-    }
-
-    /// Whether the line has a public key in front of it, which is not in quotes.
-    fn is_in_key(&self) -> bool {
-        let line = self.before.rsplit('\n').next().unwrap_or_default();
-        let mut starts = KEY_TYPES.iter().filter_map(|kind| line.split_once(kind));
-        starts.any(|(before, _)| before.matches('"').count() % 2 == 0 && !before.contains('#'))
-    }
-
-    /// Whether it follows `text`, with spaces between them or none.
-    fn follows(&self, text: &str) -> bool {
-        self.before.trim_end().ends_with(text)
-    }
-}
 
 /// What to do about the token at `position` of `text`, of which the syntax error `summary` speaks.
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {

@@ -1,6 +1,6 @@
 //! What to write in place of a sign: a comma, a dot, or two minus signs.
 
-use super::Place;
+use super::place::Place;
 
 /// The hint for a comma.
 pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {

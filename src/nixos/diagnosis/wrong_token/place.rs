@@ -1,0 +1,82 @@
+//! The text around the token at which Nix's parser stopped.
+
+use crate::nixos::diagnosis::brackets::{imbalance, open_brackets};
+use crate::nixos::log::Position;
+
+/// What public keys begin with.
+const KEY_TYPES: [&str; 4] = [
+    "ssh-ed25519 AAAA",
+    "ssh-rsa AAAA",
+    "ecdsa-sha2-nistp",
+    "@openssh.com AAAA",
+];
+
+/// The text around the token.
+pub(super) struct Place<'a> {
+    /// All of the file in front of it.
+    pub(super) before: &'a str,
+    /// It and the rest of its line.
+    pub(super) here: &'a str,
+    /// What the line has behind its first character.
+    pub(super) after: &'a str,
+    /// Whether it is an element of a list.
+    pub(super) is_in_list: bool,
+    /// Whether all brackets of the file are closed.
+    pub(super) is_balanced: bool,
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn find(text: &'a str, position: &Position) -> Option<Self> {
+        let before = text.get(..position.offset(text)?)?;
+        let rest = text.get(before.len()..)?;
+        let here = rest.lines().next().unwrap_or_default();
+        let mut after = here.chars();
+        after.next();
+        Some(Self {
+            before,
+            here,
+            after: after.as_str().trim_start(),
+            is_in_list: open_brackets(before).last() == Some(&'['),
+            is_balanced: imbalance(text).is_none(),
+        })
+    }
+
+    /// Whether nothing but a comment follows in the line.
+    pub(super) fn ends_line(&self) -> bool {
+        self.after.is_empty() || self.after.starts_with('#')
+    }
+
+    /// Whether the next definition follows in the line.
+    pub(super) fn begins_definition(&self) -> bool {
+        let is_name = |c: char| c.is_alphanumeric() || "_-.\"".contains(c);
+        let rest = self.after.trim_start_matches(is_name);
+        rest.len() < self.after.len() && rest.trim_start().starts_with('=')
+    }
+
+    /// The option that the list around it is the value of.
+    pub(super) fn option_of_list(&self) -> Option<&'a str> {
+        let (before, _) = self.before.rsplit_once('[')?;
+        let before = before.trim_end().strip_suffix('=')?.trim_end();
+        before.split_whitespace().next_back()
+    }
+
+    /// The name in front of it, with its dots.
+    pub(super) fn name_before(&self) -> &'a str {
+        let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+        let before = self.before.trim_end();
+        let rest = before.trim_end_matches(is_part);
+        before.get(rest.len()..).unwrap_or_default()
+    }
+
+    /// Whether the line has a public key in front of it, which is not in quotes.
+    pub(super) fn is_in_key(&self) -> bool {
+        let line = self.before.rsplit('\n').next().unwrap_or_default();
+        let mut starts = KEY_TYPES.iter().filter_map(|kind| line.split_once(kind));
+        starts.any(|(before, _)| before.matches('"').count() % 2 == 0 && !before.contains('#'))
+    }
+
+    /// Whether it follows `text`, with spaces between them or none.
+    pub(super) fn follows(&self, text: &str) -> bool {
+        self.before.trim_end().ends_with(text)
+    }
+}
