@@ -18,6 +18,7 @@ mod rule;
 pub(super) mod tests;
 mod traps;
 mod ways_in;
+mod wireless;
 
 use serde::Serialize;
 

@@ -3,7 +3,7 @@
 use super::facts::ConfigFacts;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
-use super::{Finding, Severity, account_kind, board, disks, login, network};
+use super::{Finding, Severity, account_kind, board, disks, login, network, wireless};
 use crate::common::board::Board;
 use crate::common::{locale, time_zone};
 
@@ -137,7 +137,13 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 4] = [&RULES, &disks::RULES, &network::RULES, &login::RULES];
+    let subjects: [&[Rule]; 5] = [
+        &RULES,
+        &disks::RULES,
+        &network::RULES,
+        &wireless::RULES,
+        &login::RULES,
+    ];
     subjects.into_iter().flatten()
 }
 

@@ -5,6 +5,7 @@ mod files;
 mod flakes;
 mod names;
 mod options;
+mod packages;
 mod places;
 mod values;
 
@@ -56,6 +57,12 @@ fn reported(file: &str, (line, column): (usize, usize), error: &str, quoted: &st
     format!(
         r#"@nix {{"action":"msg","column":{column},"file":"{file}:{line}:{column}","level":0,"line":{line},"msg":"error: {error}{quoted}","raw_msg":"{error}"}}"#
     )
+}
+
+/// The hints for `error` in line 1, column `column`, of a configuration that is this `line`.
+fn hints_of_line(line: &str, column: usize, error: &str) -> Vec<String> {
+    let stream = reported("/build/config/c.nix", (1, column), error, "");
+    failure(line, &stream, "").hints
 }
 
 /// The failure that the recording `name` shows.

@@ -1,4 +1,4 @@
-//! Names that are not bound, packages that do not exist, and recursion through the arguments of modules.
+//! Names that are not bound, and recursion through the arguments of modules.
 
 use super::*;
 
@@ -30,23 +30,6 @@ fn an_argument_that_was_not_asked_for_names_the_line() {
 }
 
 #[test]
-fn a_name_inside_with_pkgs_is_no_package() {
-    let failure = recorded("undefined-in-with");
-    let hint = "nixpkgs has no package htopp; find its name: https://search.nixos.org/packages?query=htopp";
-    assert_hint(&failure, "pi/c.nix:4:49: undefined variable 'htopp'", hint);
-}
-
-#[test]
-fn a_program_leads_to_its_package() {
-    let named = |kind| recording("undefined-in-with", kind).replace("htopp", "lsusb");
-    assert_hint(
-        &failure(named("nix"), &named("log"), ""),
-        "undefined variable 'lsusb'",
-        "the program lsusb is in the package usbutils",
-    );
-}
-
-#[test]
 fn a_missing_attribute_is_searched_where_it_belongs() {
     let log = recording("missing-attribute", "log");
     for (set, searched) in [("config", "options"), ("pkgs.x", "packages")] {
@@ -58,16 +41,6 @@ fn a_missing_attribute_is_searched_where_it_belongs() {
             &format!("https://search.nixos.org/{searched}"),
         );
     }
-}
-
-#[test]
-fn a_missing_package_names_what_nix_proposes() {
-    let failure = recorded("missing-attribute-package");
-    assert_hint(
-        &failure,
-        "attribute 'htopp' missing",
-        "did you mean htop or btop?",
-    );
 }
 
 #[test]
@@ -198,220 +171,10 @@ fn a_flake_without_outputs_is_mended() {
 }
 
 #[test]
-fn a_text_without_quotes_is_distinguished_from_a_package() {
-    let text = recorded("text-without-quotes");
-    assert_hint(&text, "undefined variable 'kitchen'", "kitchen");
-    let hint = "a string is written in quotes: \"kitchen\"";
-    assert_eq!(text.hints, [hint]);
-    let list = recorded("list-without-with");
-    let hint = "write pkgs.vim, or `with pkgs;` before the list: with pkgs; [ vim … ]";
-    assert_hint(&list, "undefined variable 'vim'", hint);
-}
-
-#[test]
-fn a_name_beside_a_quote_or_a_number_is_no_package() {
-    for (name, hint) in [
-        (
-            "inner-quotes",
-            "a quote inside of a string is written \\\": \"… \\\"hi …\"",
-        ),
-        (
-            "number-with-unit",
-            "write only 1, in the unit of the option, or the string \"1G\"",
-        ),
-        (
-            "script-without-quotes",
-            "commands of a shell are a string: script = ''echo …'';",
-        ),
-    ] {
-        assert_hint(&recorded(name), "undefined variable", hint);
-    }
-}
-
-#[test]
-fn only_units_and_commands_are_taken_for_such() {
-    let hint = |line: &str, column: usize, name: &str| {
-        hints_of_line(line, column, &format!("undefined variable '{name}'")).concat()
-    };
-    let mode = hint("{ x.mode = 1920x1080; }", 16, "x1080");
-    assert_eq!(
-        mode,
-        "what is no number is written in double quotes: the string \"1920x1080\""
-    );
-    let size = hint("{ x.size = 1.5G; }", 15, "G");
-    assert!(size.contains("write only 1.5, "), "{size}");
-    let function = hint("{ x.ExecStart = getExe pkgs.foo; }", 17, "getExe");
-    assert!(!function.contains("script"), "{function}");
-    let path = hint("{ x.source = ./my file.txt; }", 19, "file");
-    assert_eq!(path, "a path with a space is written ./. + \"/my file…\"");
-    for line in ["{ x = f ./a.nix file; }", "{ x = [ ./a.nix file ]; }"] {
-        let other = hint(line, 17, "file");
-        assert!(!other.contains("space"), "{line}: {other}");
-    }
-    let module = hints_of_line("pkgs: { x = pkgs.vim; }", 13, "attribute 'vim' missing").concat();
-    assert_eq!(
-        module,
-        "a module begins with { pkgs, ... }:, not with pkgs:"
-    );
-    let element = hint("{ x = [ \"a\"b ]; }", 12, "b");
-    assert!(!element.contains("a quote inside"), "{element}");
-}
-
-#[test]
 fn a_key_without_quotes_is_no_package() {
     let failure = recorded("key-without-quotes");
     let hint = "a key is a string, in double quotes: \"ssh-ed25519 …\"";
     assert_hint(&failure, "undefined variable 'ssh-ed25519'", hint);
-}
-
-/// The hints for `error` in line 1, column `column`, of a configuration that is this `line`.
-fn hints_of_line(line: &str, column: usize, error: &str) -> Vec<String> {
-    let stream = reported("/build/config/c.nix", (1, column), error, "");
-    failure(line, &stream, "").hints
-}
-
-#[test]
-fn names_that_are_no_packages_are_told_apart() {
-    for (line, name, hint) in [
-        (
-            "{ services.openssh.enable = yes; }",
-            "yes",
-            "write true: an option that is on or off is true or false",
-        ),
-        (
-            "{ users.users.me.extraGroups = [ wheel ]; }",
-            "wheel",
-            "a group is a string, in double quotes: \"wheel\"",
-        ),
-        (
-            "{ console.keyMap = no; }",
-            "no",
-            "write false for an option that is on or off, or \"no\" for one that takes a string",
-        ),
-        (
-            "{ a = [ on ]; }",
-            "on",
-            "a string is written in double quotes: \"on\"",
-        ),
-        (
-            "{ lib, ... }: { a = lib.mkDefault services.x.port; }",
-            "services",
-            "to read another option, write config.services.x.port, and add config to the { … }: of line 1",
-        ),
-        (
-            "{ config, ... }: { a = time.zone; }",
-            "time",
-            "to read another option, write config.time.zone",
-        ),
-        (
-            "{ imports = [ hello.nix ]; }",
-            "hello",
-            "if the file hello.nix is meant, write ./hello.nix",
-        ),
-    ] {
-        let column = line.rfind(name).unwrap() + 1;
-        let error = format!("undefined variable '{name}'");
-        assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
-    }
-}
-
-#[test]
-fn the_option_tells_a_string_from_a_package() {
-    for (line, name, hint) in [
-        (
-            "{ boot.kernelPackages = linuxPackages_latest; }",
-            "linuxPackages_latest",
-            "packages are attributes of pkgs: write pkgs.linuxPackages_latest",
-        ),
-        (
-            "{ users.users.pi.password = raspberry; }",
-            "raspberry",
-            "a string is written in quotes: \"raspberry\"",
-        ),
-        (
-            "{ fonts.fonts = [ noto ]; }",
-            "noto",
-            "write pkgs.noto, or `with pkgs;` before the list: with pkgs; [ noto … ]",
-        ),
-        (
-            "{ x.y = unknown; }",
-            "unknown",
-            "a string is written in quotes: \"unknown\"; if it is a package, write pkgs.unknown",
-        ),
-        (
-            "{ x.script = \"${python3}/bin/python\"; }",
-            "python3",
-            "packages are attributes of pkgs: write ${pkgs.python3}",
-        ),
-        (
-            "{ x.script = \"${HOME}/x\"; }",
-            "HOME",
-            "write ''${HOME} for a variable of the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
-        ),
-        (
-            "{ x.domain = \"${user}.lan\"; }",
-            "user",
-            "${user} stands for a value of Nix, and user has none there: check its spelling",
-        ),
-    ] {
-        let column = line.find(name).unwrap() + 1;
-        let error = format!("undefined variable '{name}'");
-        assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
-    }
-}
-
-#[test]
-fn packages_of_unstable_need_its_archive() {
-    let error = "undefined variable 'unstable'";
-    let get = "let unstable = import (builtins.fetchTarball \"https://github.com/NixOS/nixpkgs/archive/nixos-unstable.tar.gz\") \
-               { inherit (pkgs.stdenv.hostPlatform) system; }; in";
-    for line in [
-        "{ a.packages = [ unstable.vim ]; }",
-        "{ a.packages = with pkgs; [ unstable.vim ]; }",
-    ] {
-        let column = line.find("unstable").unwrap() + 1;
-        let hints = hints_of_line(line, column, error).concat();
-        assert!(hints.ends_with(get), "{hints}");
-    }
-    let flake = "{ nixosConfigurations.a = { b = unstable.vim; }; }";
-    let column = flake.find("unstable").unwrap() + 1;
-    let stream = reported("/build/config/flake.nix", (1, column), error, "");
-    let hints = failure(flake, &stream, "").hints.concat();
-    assert!(!hints.contains("specialArgs"), "{hints}");
-    // An input of the flake, in a file of it.
-    let stream = reported("/build/config/flake.nix", (1, 31), error, "");
-    let flake = "{ outputs = { self, ... }: { a = unstable.vim; }; }";
-    let hints = failure(flake, &stream, "").hints.concat();
-    assert!(!hints.contains("fetchTarball"), "{hints}");
-}
-
-#[test]
-fn packages_and_options_are_told_apart_in_lists_and_flakes() {
-    let flake = "{ outputs = { self, ... }: { m = { a = services.x; }; }; }";
-    let error = "undefined variable 'services'";
-    let stream = reported("/build/config/flake.nix", (1, 40), error, "");
-    let hints = failure(flake, &stream, "").hints;
-    assert_eq!(
-        hints,
-        [
-            "to read another option, write config.services.x, in a module that begins with { config, ... }:"
-        ]
-    );
-    for (line, name) in [
-        ("{ a = [ htop ]; }", "htop"),
-        (
-            "{ environment.systemPackages = [ networkmanager ]; }",
-            "networkmanager",
-        ),
-        (
-            "{ environment.systemPackages = [ systemd.out ]; }",
-            "systemd",
-        ),
-    ] {
-        let column = line.find(name).unwrap() + 1;
-        let hints = hints_of_line(line, column, &format!("undefined variable '{name}'"));
-        assert!(hints[0].contains(&format!("pkgs.{name}")), "{hints:?}");
-    }
 }
 
 #[test]
