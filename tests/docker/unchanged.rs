@@ -26,7 +26,8 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     }
     let user = TestUser::new();
     let runs = user.track_runs();
-    let text = small("");
+    // Options of NixOS, and not the function `storePath`.
+    let text = small("  # As sdImage.storePaths.");
     user.write("sd-card.nix", &text);
     let first = run(&mut user.build(&["--json"])).assert_exit_code(0);
     assert!(ran_nix(&first), "{}", first.stderr);
