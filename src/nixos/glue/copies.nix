@@ -5,7 +5,8 @@ let
   inherit (import ./text.nix { inherit lib; }) withoutContext contains;
 in
 {
-  # Hard links instead of copies in the tree that the file system is made from, which is only read.
+  # Hard links instead of copies in the tree that the file system is made from, which is only read; and one process for many
+  # paths, where nixpkgs starts one for each.
   linked =
     command:
     let
@@ -14,8 +15,8 @@ in
       lists = lib.concatLists (lib.filter builtins.isList (builtins.split "(${list})" (withoutContext command)));
       paths = lib.head lists;
       shorter = builtins.replaceStrings
-        [ "cp -a --reflink=auto % -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(cat ${paths}) ./rootImage/nix/store/" ]
-        [ "cp -a --reflink=auto $(linked ${paths}) % -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(linked ${paths}) $(cat ${paths}) ./rootImage/nix/store/" ]
+        [ "xargs -I % cp -a --reflink=auto % -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(cat ${paths}) ./rootImage/nix/store/" ]
+        [ "xargs cp -a --reflink=auto $(linked ${paths}) -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(linked ${paths}) $(cat ${paths}) ./rootImage/nix/store/" ]
         command;
     in
     if lib.length lists != 1 || shorter == command then command else
