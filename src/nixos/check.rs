@@ -14,6 +14,7 @@ mod obstacle;
 mod passwords;
 mod placeholders;
 mod rule;
+mod state_version;
 #[cfg(test)]
 pub(super) mod tests;
 mod traps;

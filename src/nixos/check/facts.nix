@@ -159,6 +159,22 @@ let
   gatewayAddress = gateway: if builtins.isString gateway then gateway else if (gateway.interface or null) == null then gateway.address or null else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
+  # What may keep or give an interface the name `eth0`, against the names of systemd. Any link file that matches the interface
+  # does, even without a name in it: NixOS itself writes such a file for each interface, unless networkd configures them
+  # (https://github.com/NixOS/nixpkgs/issues/153134).
+  keepsNames =
+    config.boot.isContainer or false
+    || !(networking.usePredictableInterfaceNames or true)
+    || any (contains "net.ifnames=0") (filter builtins.isString (config.boot.kernelParams or [ ]))
+    || any (name: builtins.match "(systemd/network/.*[.]link|udev/.*)" name != null && !elem name [ "udev/hwdb.bin" "udev/rules.d" "udev/udev.conf" ]) (builtins.attrNames etc)
+    || (config.systemd.network.links or { }) != { }
+    || any (contains "NAME=") [ (udev.extraRules or "") (udev.initrdRules or "") (((config.boot.initrd.services or { }).udev or { }).rules or "") ];
+  udev = config.services.udev or { };
+  virtual = [ "bonds" "bridges" "fooOverUDP" "greTunnels" "ipvlans" "macvlans" "sits" "vlans" "vswitches" ];
+  isVirtual = name: networking.interfaces.${name}.virtual or false || any (kind: (networking.${kind} or { }) ? ${name}) virtual;
+  # With DHCP on all interfaces, that of one name changes nothing.
+  isNeeded = interface: isFixed interface || (interface.ipv6.addresses or [ ]) != [ ] || usesDhcp interface && dhcpOff != [ ];
+  isReplaced = name: builtins.match "eth[0-9]+" name != null && isNeeded networking.interfaces.${name} && !isVirtual name;
   wireless = networking.wireless or { };
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
@@ -252,6 +268,7 @@ let
       interfaces = any addressed interfaces;
       interface_dhcp = any usesDhcp interfaces;
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
+      replaced_names = if keepsNames then [ ] else filter isReplaced (builtins.attrNames (networking.interfaces or { }));
       addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
       destinations = builtins.concatMap (interface: map withPrefix (interface.ipv4.routes or [ ])) interfaces;
       gateway_address = gatewayAddress (networking.defaultGateway or null);

@@ -189,6 +189,8 @@ pub struct NetworkFacts {
     pub interface_dhcp: bool,
     /// The configured interfaces with an IPv4 address, without the loopback.
     pub fixed: Vec<String>,
+    /// The configured interfaces with a name of the kernel, such as `eth0`, that nothing keeps systemd from replacing.
+    pub replaced_names: Vec<String>,
     /// The IPv4 addresses of all interfaces, each with the length of its network: `192.168.1.5/24`.
     pub addresses: Vec<String>,
     /// The networks to which interfaces have routes of their own, written the same way.

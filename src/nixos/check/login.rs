@@ -20,7 +20,14 @@ pub(super) const RULES: [Rule; 21] = [
     Rule {
         id: "private-key",
         severity: Severity::Trap,
-        is: |facts, _| private_keys(facts),
+        is: |facts, _| {
+            let keys = private_keys(facts)?;
+            Some(if is_locked_out(facts) {
+                format!("{keys}, and no user has another key or a password")
+            } else {
+                keys
+            })
+        },
         why: "that is a private key, which allows no login here, and anyone who can read the card or the Nix store of this \
               machine can use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
         add: &[KEY_LINE],
@@ -69,6 +76,7 @@ pub(super) const RULES: [Rule; 21] = [
             // Other rules name the cause already.
             let nobody = is_locked_out(facts)
                 && broken_keys(facts).is_none()
+                && private_keys(facts).is_none()
                 && private_key_files(facts).is_none()
                 && invalid_hashes(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
@@ -84,6 +92,7 @@ pub(super) const RULES: [Rule; 21] = [
             // `nobody-gets-in` and `key-is-none` name the cause already.
             let is_own_finding = facts.users.iter().any(UserFacts::has_secret)
                 && broken_keys(facts).is_none()
+                && private_keys(facts).is_none()
                 && private_key_files(facts).is_none()
                 && !facts.ssh.other_keys;
             let told = || format!("no key and no password: {}", others.join(", "));
@@ -347,15 +356,20 @@ fn unknown_group(facts: &ConfigFacts, name: &str) -> String {
 }
 
 fn broken_keys(facts: &ConfigFacts) -> Option<String> {
-    let broken = facts.users.iter().flat_map(|user| {
+    let broken = facts.users.iter().filter_map(|user| {
         let name = &user.name;
-        let broken = user.broken_keys().filter(|key| !is_private(key));
-        broken.map(move |key| {
-            let shown = truncate(key, 40);
-            let kind = broken_key::kind(key).map(|kind| format!(" ({kind})"));
-            let kind = kind.unwrap_or_default();
-            format!("users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"{kind}")
-        })
+        let mut broken = user.broken_keys().filter(|key| !is_private(key));
+        let key = broken.next()?;
+        let shown = truncate(key, 40);
+        let kind = broken_key::kind(key).map(|kind| format!(" ({kind})"));
+        let kind = kind.unwrap_or_default();
+        let others = match broken.count() {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        Some(format!(
+            "users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"{kind}{others}"
+        ))
     });
     let broken: Vec<String> = broken.collect();
     (!broken.is_empty()).then(|| broken.join(", "))

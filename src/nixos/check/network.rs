@@ -7,7 +7,7 @@ use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::host_name;
 
-pub(super) const RULES: [Rule; 7] = [
+pub(super) const RULES: [Rule; 9] = [
     Rule {
         id: "no-network",
         severity: Severity::Trap,
@@ -40,15 +40,41 @@ pub(super) const RULES: [Rule; 7] = [
         is: |facts, _| {
             let addresses = facts.network.addresses.iter();
             let wrong = addresses.filter(|text| Network::parse(text).is_none());
-            let address = |text: &String| text.rsplit_once('/').map(|(ip, _)| format!("\"{ip}\""));
-            let wrong: Vec<String> = wrong.filter_map(address).collect();
+            let wrong: Vec<String> = wrong.filter_map(|text| said_of_address(text)).collect();
             (!wrong.is_empty())
                 .then(|| format!("networking.interfaces has the address {}", wrong.join(", ")))
         },
-        why: "that is no IPv4 address, so the interface gets none; the length of the network is not part of it",
+        why: "that is no IPv4 address, so the interface gets none",
         add: &[
-            "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"{address}\"; prefixLength = 24; } ]; # in place of that",
+            "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"{address}\"; prefixLength = {prefix}; } ]; # in place of that",
         ],
+    },
+    Rule {
+        id: "interface-name",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let names = &facts.network.replaced_names;
+            let options = names
+                .iter()
+                .map(|name| format!("networking.interfaces.{name}"));
+            let options: Vec<String> = options.collect();
+            (!options.is_empty()).then(|| options.join(", "))
+        },
+        why: "systemd gives the wired interface of most boards another name, and without an interface of this one its settings are \
+              used nowhere; it is end0 on a Raspberry Pi 4 or 5, enu1u1 on a 3, enp0s1 in QEMU, and `ip link` on the board shows it",
+        add: &[
+            "networking.usePredictableInterfaceNames = false; # or the name that the board's interface has",
+        ],
+    },
+    Rule {
+        id: "wrong-gateway",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let gateway = facts.network.gateway_address.as_deref()?;
+            is_no_address(gateway).then(|| format!("networking.defaultGateway = \"{gateway}\""))
+        },
+        why: "that is no IP address, so the machine has no such gateway",
+        add: &["networking.defaultGateway = \"{gateway}\"; # the address of your router"],
     },
     Rule {
         id: "other-gateway",
@@ -160,18 +186,51 @@ fn is_out_of_reach(facts: &ConfigFacts, gateway: &str) -> bool {
         Ok(IpAddr::V4(gateway)) => !networks
             .iter()
             .any(|network| network.is_single() || network.has(gateway)),
-        // The addresses of IPv6 are not among the facts.
-        Ok(IpAddr::V6(_)) => false,
-        Err(_) => true,
+        // The addresses of IPv6 are not among the facts, and another rule tells of what is no address.
+        Ok(IpAddr::V6(_)) | Err(_) => false,
     }
 }
 
-/// The first address that is none, without the length of the network that is written into it.
-pub(super) fn meant_address(facts: &ConfigFacts) -> Option<&str> {
+/// Whether `gateway` is no address of an IP network; that of a link may have the name of the link behind `%`.
+fn is_no_address(gateway: &str) -> bool {
+    let address = gateway.split('%').next().unwrap_or_default();
+    address.parse::<IpAddr>().is_err()
+}
+
+/// The gateway's address without what is superfluous, if that is known.
+pub(super) fn meant_gateway(facts: &ConfigFacts) -> Option<&str> {
+    let gateway = facts.network.gateway_address.as_deref()?;
+    let meant = gateway.split('/').next()?;
+    (!is_no_address(meant)).then_some(meant)
+}
+
+/// The wrong address in `text`, which ends in `/` and its `prefixLength`.
+fn said_of_address(text: &str) -> Option<String> {
+    let (address, _) = text.rsplit_once('/')?;
+    let length = address.split_once('/').map(|(_, length)| length);
+    let advice = length.map(|length| format!(" (the {length} belongs in prefixLength)"));
+    Some(format!("\"{address}\"{}", advice.unwrap_or_default()))
+}
+
+/// The first address that is none, with its `prefixLength` behind a `/`.
+fn wrong_address(facts: &ConfigFacts) -> Option<&str> {
     let mut addresses = facts.network.addresses.iter();
     let wrong = addresses.find(|text| Network::parse(text).is_none())?;
-    let meant = wrong.split('/').next()?;
+    Some(wrong)
+}
+
+/// The address that is meant by it: without the length of the network that is written into it.
+pub(super) fn meant_address(facts: &ConfigFacts) -> Option<&str> {
+    let meant = wrong_address(facts)?.split('/').next()?;
     meant.parse::<Ipv4Addr>().is_ok().then_some(meant)
+}
+
+/// The length of its network: the one that is written into it, or its `prefixLength`.
+pub(super) fn meant_length(facts: &ConfigFacts) -> Option<&str> {
+    let (address, length) = wrong_address(facts)?.rsplit_once('/')?;
+    let written = address.split_once('/').map(|(_, written)| written);
+    let is_length = |text: &&str| text.parse::<u32>().is_ok_and(|n| n <= Ipv4Addr::BITS);
+    written.into_iter().chain([length]).find(is_length)
 }
 
 /// The lines with which interfaces use DHCP.
@@ -182,9 +241,12 @@ pub(super) fn lines_that_turn_dhcp_on(facts: &ConfigFacts) -> Vec<String> {
         .collect()
 }
 
-/// The interface with the first fixed address.
+/// The interface with a fixed address, if there is only one.
 pub(super) fn fixed_interface(facts: &ConfigFacts) -> Option<&str> {
-    facts.network.fixed.first().map(String::as_str)
+    match facts.network.fixed.as_slice() {
+        [only] => Some(only),
+        [] | [_, _, ..] => None,
+    }
 }
 
 /// A name like that of the configuration that is valid.
@@ -271,10 +333,17 @@ mod tests {
             assert_eq!(with(address, gateway), [""; 0], "{address} {gateway}");
         }
         assert_eq!(with("192.168.1.5/24", "192.168.1.5"), ["own-gateway"]);
-        for gateway in ["192.168.2.1", "192.168.0.1", "router", "192.168.1.256"] {
+        for gateway in ["192.168.2.1", "192.168.0.1"] {
             assert_eq!(
                 with("192.168.1.5/24", gateway),
                 ["other-gateway"],
+                "{gateway}"
+            );
+        }
+        for gateway in ["router", "192.168.1.256", "192.168.1.1/24"] {
+            assert_eq!(
+                with("192.168.1.5/24", gateway),
+                ["wrong-gateway"],
                 "{gateway}"
             );
         }
@@ -296,6 +365,52 @@ mod tests {
             ];
             assert_eq!(found(&reached), [""; 0]);
         }
+    }
+
+    #[test]
+    fn a_wrong_address_is_corrected_as_far_as_it_is_known() {
+        let told = |changes: &[(&str, serde_json::Value)]| {
+            let mut found = findings(&with(changes), "aarch64-linux", None).into_iter();
+            let ids = ["wrong-address", "wrong-gateway"];
+            let found = found.find(|finding| ids.contains(&finding.id)).unwrap();
+            (found.is, found.add.concat())
+        };
+        let list = "ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength";
+        for (fixed, address, said, line) in [
+            (
+                json!(["end0"]),
+                "192.168.1.5/16/24",
+                "\"192.168.1.5/16\" (the 16 belongs in prefixLength)",
+                format!("networking.interfaces.end0.{list} = 16; }} ]; # in place of that"),
+            ),
+            (
+                json!(["end0", "wlan0"]),
+                "192.168.1.300/8",
+                "\"192.168.1.300\"",
+                format!("networking.interfaces.NAME.{list} = 8; }} ]; # in place of that"),
+            ),
+        ] {
+            let (is, add) = told(&[
+                ("/network/fixed", fixed),
+                ("/network/addresses", json!([address])),
+            ]);
+            let start = "networking.interfaces has the address";
+            assert_eq!((is, add), (format!("{start} {said}"), line));
+        }
+        let (_, add) = told(&[("/network/gateway_address", json!("10.0.0.1/8"))]);
+        let line = "networking.defaultGateway = \"10.0.0.1\"; # the address of your router";
+        assert_eq!(add, line);
+    }
+
+    #[test]
+    fn a_name_that_systemd_replaces_is_told() {
+        let names = ("/network/replaced_names", json!(["eth0"]));
+        let found = findings(&with(&[names]), "aarch64-linux", None);
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        let said = (finding.id, finding.is.as_str());
+        assert_eq!(said, ("interface-name", "networking.interfaces.eth0"));
     }
 
     #[test]

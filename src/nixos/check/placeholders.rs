@@ -1,7 +1,7 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
 use super::facts::ConfigFacts;
-use super::{corrections, disks, login, network, passwords, ways_in};
+use super::{corrections, disks, login, network, passwords, state_version, ways_in};
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
 
@@ -42,6 +42,12 @@ impl Placeholders {
                 "{address}",
                 text(network::meant_address(facts), "192.168.1.5"),
             ),
+            ("{prefix}", text(network::meant_length(facts), "24")),
+            (
+                "{gateway}",
+                text(network::meant_gateway(facts), "192.168.1.1"),
+            ),
+            ("{state version}", state_version::line(facts)),
             ("{shell}", text(login::meant_shell(facts), "bash")),
             (
                 "{with shell}",
@@ -54,7 +60,7 @@ impl Placeholders {
             ("{dhcp}", network::lines_that_turn_dhcp_on(facts).join("\n")),
             (
                 "{interface}",
-                attribute(network::fixed_interface(facts).unwrap_or("eth0")),
+                attribute(network::fixed_interface(facts).unwrap_or("NAME")),
             ),
             ("{root label}", disks::root_label(facts).to_owned()),
             (

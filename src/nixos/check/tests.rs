@@ -28,7 +28,7 @@ fn good() -> Value {
         },
         "firewall": { "enable": true, "admitted": [22], "trusts": false },
         "network": {
-            "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+            "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "replaced_names": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [],
         },
@@ -193,7 +193,7 @@ fn the_line_to_add_has_what_was_meant() {
         (
             "/state_version",
             "latest",
-            "system.stateVersion = \"26.05\"; # or a newer nixpkgs",
+            "system.stateVersion = \"26.05\";",
         ),
         ("/locale", "de_DE", "i18n.defaultLocale = \"de_DE.UTF-8\";"),
         ("/locale", "xx_YY", "i18n.defaultLocale = \"en_US.UTF-8\";"),

@@ -3,11 +3,13 @@
 use super::facts::ConfigFacts;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
-use super::{Finding, Severity, account_kind, board, disks, login, network, wireless};
+use super::{
+    Finding, Severity, account_kind, board, disks, login, network, state_version, wireless,
+};
 use crate::common::board::Board;
 use crate::common::{locale, time_zone};
 
-const RULES: [Rule; 8] = [
+const RULES: [Rule; 6] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -46,35 +48,6 @@ const RULES: [Rule; 8] = [
             "boot.loader.grub.enable = false;",
             "boot.loader.generic-extlinux-compatible.enable = true;",
         ],
-    },
-    Rule {
-        id: "state-version",
-        severity: Severity::Note,
-        is: |facts, _| {
-            facts
-                .state_version
-                .is_none()
-                .then(|| "system.stateVersion is not set".into())
-        },
-        why: "the next upgrade may treat this machine's data as that of a newer release",
-        add: &["system.stateVersion = \"{release}\";"],
-    },
-    Rule {
-        id: "other-state-version",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let version = facts.state_version.as_deref()?;
-            let latest = release_number(facts.release.as_deref()?)?;
-            let is_other = release_number(version).is_none_or(|number| number > latest);
-            // Newer releases of nixpkgs refuse it themselves.
-            let is_refused = facts
-                .assertions
-                .iter()
-                .any(|text| text.contains("stateVersion"));
-            (is_other && !is_refused).then(|| format!("system.stateVersion = \"{version}\""))
-        },
-        why: "it is the release that this machine was first installed with; services that keep data take it for the age of their data",
-        add: &["system.stateVersion = \"{release}\"; # or a newer nixpkgs"],
     },
     Rule {
         id: "time-zone",
@@ -137,23 +110,15 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 5] = [
+    let subjects: [&[Rule]; 6] = [
         &RULES,
+        &state_version::RULES,
         &disks::RULES,
         &network::RULES,
         &wireless::RULES,
         &login::RULES,
     ];
     subjects.into_iter().flatten()
-}
-
-/// The number of a release of NixOS: of `26.05`, and of `26.05.20260601`.
-fn release_number(text: &str) -> Option<(u16, u16)> {
-    let mut parts = text.split('.');
-    let (year, month) = (parts.next()?, parts.next()?);
-    let is_complete = year.len() == 2 && month.len() == 2;
-    let number = (year.parse().ok()?, month.parse().ok()?);
-    is_complete.then_some(number)
 }
 
 /// The configuration's own failed assertions, at which a build stops, and warnings.
@@ -168,9 +133,17 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         }
     };
     let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");
-    let failed = move |text: &String| Finding {
-        add: account_kind::correction(facts, text).into_iter().collect(),
-        ..refused(text)
+    let failed = move |text: &String| {
+        if let Some((is, line)) = state_version::refused(facts, text) {
+            return Finding {
+                add: vec![line],
+                ..refused(&is)
+            };
+        }
+        Finding {
+            add: account_kind::correction(facts, text).into_iter().collect(),
+            ..refused(text)
+        }
     };
     let warned = finding("warning", Severity::Note, "NixOS warns of it");
     let assertions = facts.assertions.iter();

@@ -41,7 +41,11 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
             "that is a private key, which allows no login: give the content of its .pub file";
         return Some(hint.to_owned());
     }
-    let of_text = values.find_map(|value| option_values::of_text(option, kind, value));
+    let of_value = |value| {
+        let of_number = || option_values::of_number(option, value);
+        option_values::of_text(option, kind, value).or_else(of_number)
+    };
+    let of_text = values.find_map(of_value);
     of_text.or_else(|| form_of_type(option, kind, summary))
 }
 
@@ -141,7 +145,7 @@ fn has_several_keys(summary: &str) -> bool {
 }
 
 /// The values that files give to the option.
-fn values(summary: &str) -> impl Iterator<Item = &str> {
+pub(super) fn values(summary: &str) -> impl Iterator<Item = &str> {
     let lines = summary.lines().filter_map(|line| line.split_once("': "));
     let of_files = lines.filter(|(file, _)| file.trim_start().starts_with("- In `"));
     of_files.map(|(_, value)| value)

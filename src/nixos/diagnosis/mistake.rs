@@ -9,6 +9,7 @@ use super::flake_source::{
 };
 use super::flake_values;
 use super::image_module::import_hint;
+use super::interface_address;
 use super::misplaced_value;
 use super::missing_files::{missing_path, not_in_search_path, other_encoding};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
@@ -32,6 +33,8 @@ pub(super) enum Mistake {
     InfiniteRecursion,
     /// `<name>` of something else than nixpkgs.
     NotInSearchPath,
+    /// An address in another form than its option takes, such as one without the length of its network.
+    WrongAddress,
     /// A value of another type than the option's.
     WrongType,
     /// An option that the image sets, as `fileSystems."/"`.
@@ -64,7 +67,7 @@ pub(super) enum Mistake {
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 21] = [
+    pub(super) const ALL: [Self; 22] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -73,6 +76,7 @@ impl Mistake {
         Self::NoEllipsis,
         Self::InfiniteRecursion,
         Self::NotInSearchPath,
+        Self::WrongAddress,
         Self::WrongType,
         Self::DefinedByImage,
         Self::Conflict,
@@ -128,6 +132,7 @@ impl Mistake {
                 is_recursion.then(|| recursion(context, error))
             }
             Self::NotInSearchPath => not_in_search_path(context, summary),
+            Self::WrongAddress => interface_address::hint(context, error),
             Self::WrongType => wrong_type(summary),
             Self::DefinedByImage => defined_by_image(summary),
             Self::Conflict => conflict(summary),

@@ -13,6 +13,7 @@ mod flake_input;
 mod flake_source;
 mod flake_values;
 mod image_module;
+mod interface_address;
 mod invalid_character;
 mod known_error;
 mod machine;

@@ -20,6 +20,8 @@ const PROPOSAL: &str = "Did you mean ";
 
 /// Start of Nix's list of definitions; the only one is quoted with its line instead.
 const VALUES: &str = " Definition values:";
+/// The same in nixpkgs 26.11, where a word before it says nothing to a user.
+const TYPE_ERROR: &str = " TypeError: Definition values:";
 
 /// Start of the attributes of a package; none of them says more.
 const PACKAGE: &str = " a set: { type = \"derivation\";";
@@ -38,7 +40,11 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     let lines = lines.iter().map(|line| line.trim()).filter(is_said);
     // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
     let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
-    let mut text = lines.collect::<Vec<_>>().join("\n").replace(IMPURE, "");
+    let mut text = lines
+        .collect::<Vec<_>>()
+        .join("\n")
+        .replace(IMPURE, "")
+        .replace(TYPE_ERROR, VALUES);
     if let Some((before, _)) = text.split_once(VALUES)
         && Definition::find(context, error).is_some_and(|found| !found.is_of_element)
     {

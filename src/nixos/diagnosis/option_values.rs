@@ -32,6 +32,14 @@ pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
     })
 }
 
+/// What to write for `value`, a number in place of the text that `option` takes, where the number is the one that the user wrote.
+pub(super) fn of_number(option: &str, value: &str) -> Option<String> {
+    let (year, month) = value.split_once('.')?;
+    let is_pair = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    let is_release = option == "system.stateVersion" && is_pair(year) && is_pair(month);
+    is_release.then(|| format!("write the release in quotes: {option} = \"{value}\";"))
+}
+
 /// The definition that is meant by `option = true;` or `false`, of an option that has options of its own; `None` if that is not certain.
 pub(super) fn switch(option: &str, value: &str) -> Option<String> {
     let (namespace, name) = option.split_once('.')?;
@@ -74,6 +82,16 @@ mod tests {
         ] {
             let written = of_text(option, "submodule", value);
             assert_eq!(written.as_deref(), hint, "{option}");
+        }
+    }
+
+    #[test]
+    fn a_release_is_no_number() {
+        let written = of_number("system.stateVersion", "26.05");
+        let hint = "write the release in quotes: system.stateVersion = \"26.05\";";
+        assert_eq!(written.as_deref(), Some(hint));
+        for (option, value) in [("system.stateVersion", "26.1"), ("a.b", "26.05")] {
+            assert_eq!(of_number(option, value), None, "{option}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Recorded mistakes of beginners: `tests/streams` has the configuration and Nix's standard error of each, without the lines
 //! about progress.
 
+mod addresses;
 mod files;
 mod flakes;
 mod names;

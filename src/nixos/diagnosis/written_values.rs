@@ -39,6 +39,13 @@ pub(super) fn whole_strings(text: &str, content: &str) -> Vec<DefinedValue> {
     })
 }
 
+/// The strings with `part` in them that are the whole value of a definition.
+pub(super) fn strings_with(text: &str, part: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        node.kind() == NODE_STRING && is_value(node) && node.text().to_string().contains(part)
+    })
+}
+
 /// The values of `imports` that are a sum or a string with variables, and can end in the path `path` as far as they are written out.
 pub(super) fn imports_ending_like(text: &str, path: &str) -> Vec<DefinedValue> {
     all(text, |node| {

@@ -30,6 +30,27 @@ fn the_only_key_that_is_none_locks_everyone_out() {
 }
 
 #[test]
+fn of_several_keys_that_are_none_the_first_is_shown() {
+    let root = user("root", &["/a.pub", "/b.pub", KEY, "/c.pub"], "none");
+    let found = findings(&with(&[("/users", json!([root]))]), "aarch64-linux", None);
+    let told = "keys has \"/a.pub\" (a path, not the content of the file) and 2 more";
+    assert!(found[0].is.ends_with(told), "{}", found[0].is);
+}
+
+#[test]
+fn the_only_key_that_is_private_is_one_finding() {
+    let key = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjE=";
+    let root = user("root", &[key], "none");
+    let found = findings(&with(&[("/users", json!([root]))]), "aarch64-linux", None);
+    let [finding] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    let setting =
+        "users.users.root.openssh.authorizedKeys.keys, and no user has another key or a password";
+    assert_eq!((finding.id, finding.is.as_str()), ("private-key", setting));
+}
+
+#[test]
 fn an_administrator_is_root_or_has_a_sudo_that_works() {
     let nobody = |who: Value, more: &[(&str, Value)]| {
         let mut changes = vec![("/users", json!([user("root", &[], "none"), who]))];

@@ -1,0 +1,218 @@
+//! Addresses of interfaces, of the gateway and of name servers in another form than their options take.
+
+use std::net::IpAddr;
+
+use super::definitions::values;
+use super::evidence::ExitContext;
+use super::written_values::{self, DefinedValue};
+use crate::nixos::log::NixError;
+
+/// What people call the list of addresses.
+const OTHER_NAMES: [&str; 4] = ["addr", "address", "ip", "prefixLength"];
+
+/// What nixpkgs says when it reads an address of IPv4 as numbers and finds `/` there.
+const SLASH_FOR_NUMBER: &str = "toInt: Could not convert \"/\" to int";
+
+/// What to write in place of an address that lacks the length of its network, or has one where none belongs.
+pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let summary = error.summary.as_str();
+    wrong_type(summary)
+        .or_else(|| incomplete(context, summary))
+        .or_else(|| other_name(summary))
+        .or_else(|| in_place_of_family(context, summary))
+        .or_else(|| superfluous_length(context, summary))
+}
+
+/// An address and, if it is written, the length of its network.
+struct Address<'a> {
+    ip: IpAddr,
+    length: Option<&'a str>,
+}
+
+impl<'a> Address<'a> {
+    /// The address in `text`, which may be in quotes.
+    fn parse(text: &'a str) -> Option<Self> {
+        let text = text.trim_matches('"');
+        let (ip, length) = match text.split_once('/') {
+            Some((ip, length)) => (ip, Some(length)),
+            None => (text, None),
+        };
+        let ip: IpAddr = ip.parse().ok()?;
+        let most = if ip.is_ipv4() { 32 } else { 128 };
+        let is_length = |text: &str| text.parse::<u8>().is_ok_and(|length| length <= most);
+        length.is_none_or(is_length).then_some(Self { ip, length })
+    }
+
+    /// The element of the list of an interface's addresses.
+    fn element(&self) -> String {
+        let Self { ip, length } = self;
+        let length = length.unwrap_or(if ip.is_ipv4() { "24" } else { "64" });
+        format!("{{ address = \"{ip}\"; prefixLength = {length}; }}")
+    }
+}
+
+/// The definition of an interface's `option` with only this address.
+fn definition(option: &str, address: &Address<'_>) -> String {
+    format!("write {option} = [ {} ];", address.element())
+}
+
+/// What an interface's `option` has, where the user's own address is not known.
+fn example(option: &str) -> String {
+    let example = if option.contains(".ipv6.") {
+        "{ address = \"fd00::5\"; prefixLength = 64; }"
+    } else {
+        "{ address = \"192.168.1.5\"; prefixLength = 24; }"
+    };
+    format!(
+        "each address is a set with the length of its network, such as {option} = [ {example} ];"
+    )
+}
+
+/// The option with an interface's addresses that `option`, or an element of it, is.
+fn list_of_addresses(option: &str) -> Option<&str> {
+    let list = option.split(".\"[definition ").next()?;
+    let is_one = list.starts_with("networking.interfaces.")
+        && [".ipv4.addresses", ".ipv6.addresses"]
+            .iter()
+            .any(|end| list.ends_with(end));
+    is_one.then_some(list)
+}
+
+fn wrong_type(summary: &str) -> Option<String> {
+    let rest = summary.strip_prefix("A definition for option `")?;
+    let (option, _) = rest.split_once("' is not of type `")?;
+    let mut values = values(summary);
+    let only = values.next().filter(|_| values.next().is_none());
+    if option == "networking.nameservers" {
+        return name_servers(only?);
+    }
+    let list = list_of_addresses(option)?;
+    let address = only.and_then(Address::parse);
+    // A number of the wrong type inside of an element is explained elsewhere.
+    let is_element = option != list;
+    if is_element && !option.ends_with(']') && !option.ends_with("]\"") {
+        return None;
+    }
+    Some(match (address, only) {
+        (Some(address), Some(written)) if is_element => {
+            format!("write {} in place of {written}", address.element())
+        }
+        (Some(address), _) => definition(list, &address),
+        (None, _) => example(list),
+    })
+}
+
+/// The list of the name servers that `value` has in one string.
+fn name_servers(value: &str) -> Option<String> {
+    let text = value.strip_prefix('"')?.strip_suffix('"')?;
+    let servers = text.split([' ', ',', ';']).filter(|part| !part.is_empty());
+    let servers = servers.map(|part| part.parse::<IpAddr>().ok());
+    let servers: Option<Vec<IpAddr>> = servers.collect();
+    let quoted = servers?.into_iter().map(|server| format!("\"{server}\" "));
+    let quoted: String = quoted.collect();
+    (!quoted.is_empty()).then(|| format!("write networking.nameservers = [ {quoted}];"))
+}
+
+/// An address without the length of its network.
+fn incomplete(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (option, rest) = summary.strip_prefix("The option `")?.split_once('\'')?;
+    // The second one is what nixpkgs said before 26.11.
+    let is_missing = ["was accessed but has no value", "is used but not defined"]
+        .iter()
+        .any(|text| rest.trim_start().starts_with(text));
+    let list = list_of_addresses(option).filter(|list| *list != option && is_missing)?;
+    let path = format!("{list}.address");
+    let written = only_value(context, |text| written_values::values_of(text, &path));
+    let of_user = written.and_then(|(place, value)| {
+        let address = Address::parse(&value.written)?;
+        Some(format!("{place}: {}", definition(list, &address)))
+    });
+    Some(of_user.unwrap_or_else(|| example(list)))
+}
+
+/// An option that does not exist, in place of the list of addresses.
+fn other_name(summary: &str) -> Option<String> {
+    let (option, rest) = summary.strip_prefix("The option `")?.split_once('\'')?;
+    let (parent, name) = option.rsplit_once('.')?;
+    let interface = parent
+        .strip_suffix(".ipv4")
+        .or(parent.strip_suffix(".ipv6"));
+    let interface = interface
+        .unwrap_or(parent)
+        .strip_prefix("networking.interfaces.")?;
+    let is_meant = OTHER_NAMES.contains(&name) && rest.trim_start().starts_with("does not exist");
+    if !is_meant || interface.contains('.') {
+        return None;
+    }
+    let address = values(summary).find_map(Address::parse);
+    let is_six = match &address {
+        Some(address) => address.ip.is_ipv6(),
+        None => parent.rsplit('.').next() == Some("ipv6"),
+    };
+    let family = if is_six { "ipv6" } else { "ipv4" };
+    let list = format!("networking.interfaces.{interface}.{family}.addresses");
+    Some(address.map_or_else(|| example(&list), |address| definition(&list, &address)))
+}
+
+/// An address that is the value of `ipv4` or `ipv6` itself.
+fn in_place_of_family(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (_, rest) = summary.split_once("rather than an attribute set for the option\n`")?;
+    let (option, _) = rest.split_once('\'')?;
+    let interface = option.strip_prefix("networking.interfaces.")?;
+    let (_, family) = interface.rsplit_once('.')?;
+    if !["ipv4", "ipv6"].contains(&family) {
+        return None;
+    }
+    let (place, value) = only_value(context, |text| written_values::values_of(text, option))?;
+    let address = Address::parse(&value.written)?;
+    let list = format!("{option}.addresses");
+    Some(format!("{place}: {}", definition(&list, &address)))
+}
+
+/// The length of a network in an address of IPv4 that is read as numbers.
+fn superfluous_length(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    if !summary.starts_with(SLASH_FOR_NUMBER) {
+        return None;
+    }
+    let (place, value) = only_value(context, |text| {
+        let is_address = |value: &DefinedValue| is_single_address(&value.defines);
+        let has_length = |value: &DefinedValue| {
+            Address::parse(&value.written).is_some_and(|address| address.length.is_some())
+        };
+        let found = written_values::strings_with(text, "/").into_iter();
+        found
+            .filter(|value| is_address(value) && has_length(value))
+            .collect()
+    })?;
+    let address = Address::parse(&value.written)?;
+    let name = value.defines.rsplit('.').next()?;
+    Some(format!(
+        "{place}: an address has no `/`: write {name} = \"{}\";",
+        address.ip
+    ))
+}
+
+/// Whether the option `path` has an address alone.
+fn is_single_address(path: &str) -> bool {
+    let of_interface = path
+        .strip_suffix(".address")
+        .is_some_and(|list| list_of_addresses(list).is_some());
+    of_interface
+        || [
+            "networking.defaultGateway",
+            "networking.defaultGateway.address",
+        ]
+        .contains(&path)
+}
+
+/// The only value that `find` finds in the user's files, and its place.
+fn only_value(
+    context: &ExitContext<'_>,
+    find: impl Fn(&str) -> Vec<DefinedValue>,
+) -> Option<(String, DefinedValue)> {
+    let (place, value) = context.files?.only_place(|text| {
+        let found = find(text).into_iter();
+        found.map(|value| (value.line, value)).collect()
+    })?;
+    Some((format!("{}{place}", context.shown_dir), value))
+}

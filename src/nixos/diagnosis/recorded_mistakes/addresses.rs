@@ -1,0 +1,61 @@
+//! Addresses in another form than their options take.
+
+use super::*;
+
+const LIST: &str = "networking.interfaces.end0.ipv4.addresses";
+
+#[test]
+fn addresses_are_written_as_their_options_take_them() {
+    let whole = |length: u8| {
+        format!("write {LIST} = [ {{ address = \"192.168.1.5\"; prefixLength = {length}; }} ];")
+    };
+    for (name, hint) in [
+        ("address-without-prefix", format!("pi/c.nix:4: {}", whole(24))),
+        ("address-with-prefix", format!("pi/c.nix:4: {}", whole(16))),
+        ("address-singular", whole(24)),
+        ("address-of-family", format!("pi/c.nix:4: {}", whole(24))),
+        (
+            "address-as-string",
+            "write { address = \"192.168.1.5\"; prefixLength = 24; } in place of \"192.168.1.5/24\"".to_owned(),
+        ),
+        (
+            "name-server-string",
+            "write networking.nameservers = [ \"1.1.1.1\" ];".to_owned(),
+        ),
+        (
+            "gateway-with-prefix",
+            "pi/c.nix:4: an address has no `/`: write defaultGateway = \"192.168.1.1\";".to_owned(),
+        ),
+    ] {
+        let failure = recorded(name);
+        assert_eq!(failure.hints, [hint], "{name}");
+        assert!(!failure.to_string().contains("TypeError"), "{failure}");
+    }
+}
+
+#[test]
+fn addresses_that_are_not_known_get_an_example() {
+    let example = format!(
+        "each address is a set with the length of its network, such as {LIST} = [ {{ address = \"192.168.1.5\"; prefixLength = 24; }} ];"
+    );
+    // What nixpkgs 25.05 says.
+    let stream = recording("address-without-prefix", "log").replace(
+        "was accessed but has no value defined. Try setting the option.",
+        "is used but not defined.",
+    );
+    for nix in [
+        "{ networking.interfaces.end0.ipv4.addresses = [ { address = ip; } ]; }",
+        "{ networking.interfaces.end0.ipv4.addresses = [ { address = \"10.0.0.1\"; } { address = \"10.0.0.2\"; } ]; }",
+    ] {
+        assert_eq!(failure(nix, &stream, "").hints, [example.as_str()], "{nix}");
+    }
+    let stream = recording("address-singular", "log").replace("192.168.1.5", "dhcp");
+    assert_eq!(failure("{ }", &stream, "").hints, [example.as_str()]);
+    // The same words of nixpkgs may be about something else.
+    let slash = recording("gateway-with-prefix", "log");
+    assert_eq!(failure("{ }", &slash, "").hints, [""; 0]);
+    let servers = recording("name-server-string", "log");
+    let two = servers.replace("1.1.1.1", "1.1.1.1, 8.8.8.8");
+    let hint = "write networking.nameservers = [ \"1.1.1.1\" \"8.8.8.8\" ];";
+    assert_eq!(failure("{ }", &two, "").hints, [hint]);
+}
