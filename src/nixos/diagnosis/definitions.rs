@@ -68,7 +68,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
         _ if option == "networking.hostName" => {
             "a host name has letters from a to z, digits and `-`, at most 63; a domain goes into networking.domain"
         }
-        "package" if summary.ends_with("<function>") => {
+        "package" if option.contains("-entry ") && summary.ends_with("<function>") => {
             "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"
         }
         "boolean" => "write true or false, in lower case and without quotes",

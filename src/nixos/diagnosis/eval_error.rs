@@ -12,6 +12,7 @@ use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
 use crate::nixos::store_path::is_store_path;
+use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE};
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -231,6 +232,9 @@ fn outside_hint(context: &ExitContext<'_>, (place, path): &(String, DefinedValue
     let attribute = path.defines.rsplit('.').next().unwrap_or_default();
     if ["imports", "modules"].contains(&attribute) {
         let name = written.rsplit('/').next().unwrap_or_default();
+        if name == HARDWARE_FILE {
+            return format!("{place} names {written}: {REMOVE_HARDWARE_FILE}");
+        }
         return format!(
             "{place} names {written}, which is outside the flake: copy it beside flake.nix, git add it, and write ./{name}"
         );

@@ -1,5 +1,6 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
+use super::calls_in_lists;
 use super::definitions::{conflict, defined_by_image, defined_twice, mixed_module, wrong_type};
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
@@ -128,7 +129,9 @@ impl Mistake {
                 is_recursion.then(|| recursion(context, error))
             }
             Self::NotInSearchPath => not_in_search_path(context, summary),
-            Self::WrongType => wrong_type(summary),
+            Self::WrongType => {
+                calls_in_lists::hint(context, summary).or_else(|| wrong_type(summary))
+            }
             Self::DefinedByImage => defined_by_image(summary),
             Self::Conflict => conflict(summary),
             Self::LibraryFunction => library_function(context, error),

@@ -4,6 +4,7 @@
 //! disk or a handler that vanished is the environment's.
 
 mod brackets;
+mod calls_in_lists;
 mod definitions;
 mod eval_error;
 mod evidence;

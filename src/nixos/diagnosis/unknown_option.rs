@@ -53,6 +53,16 @@ const OTHER_NAMES: [(&str, &str); 16] = [
     ("timeZone", "time.timeZone"),
 ];
 
+/// What people call the size of the card or of its file system, which no option sets.
+const SIZES_OF_IMAGE: [&str; 6] = [
+    "sdImage.diskSize",
+    "sdImage.imageSize",
+    "sdImage.rootPartitionSize",
+    "sdImage.rootSize",
+    "sdImage.sdSize",
+    "sdImage.size",
+];
+
 /// Options of users.
 const USER_OPTIONS: [&str; 18] = [
     "createHome",
@@ -87,7 +97,7 @@ fn meant_option(option: &str) -> Option<String> {
     if ["import", "include", "includes"].contains(&option) {
         return Some("other files are included by imports = [ … ];".to_owned());
     }
-    if option == "sdImage.imageSize" {
+    if SIZES_OF_IMAGE.contains(&option) {
         return Some(
             "remove it: the image is as large as its content, and the root file system fills the card when the board starts for the \
              first time"
@@ -204,6 +214,7 @@ mod tests {
         for (option, part) in [
             ("outputs", "that is a flake, not a module"),
             ("include", "imports = [ … ];"),
+            ("sdImage.size", "remove it: the image is as large"),
             ("sdImage.imageSize", "remove it: the image is as large"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),
