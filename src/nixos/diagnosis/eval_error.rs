@@ -6,7 +6,7 @@ use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
 use super::written_values::{self, DefinedValue};
-use super::{nixpkgs_file, syntax_error, undefined_variable, unknown_option};
+use super::{foreign_module, nixpkgs_file, syntax_error, undefined_variable, unknown_option};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
@@ -123,7 +123,8 @@ impl EvalError {
             Self::OptionGone => {
                 "remove the option; nixpkgs' message says what replaces it".to_owned()
             }
-            Self::UnknownOption => unknown_option::hint(summary),
+            Self::UnknownOption => foreign_module::with_option(context, summary)
+                .unwrap_or_else(|| unknown_option::hint(summary)),
             Self::Renamed => match quoted_after(summary, "renamed to") {
                 Some(name) => format!("write {name} instead"),
                 None => "write the new name instead".to_owned(),
@@ -196,6 +197,9 @@ fn missing_in_flake(summary: &str) -> Option<&'static str> {
 
 /// What a flake needs instead of what only an impure evaluation sees.
 fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
+    if let Some(hint) = foreign_module::in_place_of_search_path(context, summary) {
+        return hint;
+    }
     let outside = quoted_path(summary).and_then(|path| written_below(context, path));
     match (above_the_flake(summary), outside) {
         (Some(path), _) => format!(

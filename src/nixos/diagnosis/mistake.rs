@@ -1,7 +1,8 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
 use super::calls_in_lists;
-use super::definitions::{conflict, defined_by_image, defined_twice, mixed_module, wrong_type};
+use super::conflicts;
+use super::definitions::{defined_twice, mixed_module, wrong_type};
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::flake_input::wrong_input_hint;
@@ -132,8 +133,8 @@ impl Mistake {
             Self::WrongType => {
                 calls_in_lists::hint(context, summary).or_else(|| wrong_type(summary))
             }
-            Self::DefinedByImage => defined_by_image(summary),
-            Self::Conflict => conflict(summary),
+            Self::DefinedByImage => conflicts::defined_by_image(summary),
+            Self::Conflict => conflicts::hint(context, summary),
             Self::LibraryFunction => library_function(context, error),
             Self::MisplacedValue => {
                 misplaced_value::hint(context, error).or_else(|| flake_values::hint(context, error))

@@ -5,6 +5,7 @@
 
 mod brackets;
 mod calls_in_lists;
+mod conflicts;
 mod definitions;
 mod eval_error;
 mod evidence;
@@ -13,6 +14,7 @@ mod flake_form;
 mod flake_input;
 mod flake_source;
 mod flake_values;
+mod foreign_module;
 mod image_module;
 mod invalid_character;
 mod known_error;

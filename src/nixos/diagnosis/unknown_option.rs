@@ -1,15 +1,6 @@
 //! Options that do not exist, and what may be meant by them. Pure.
 
 use crate::common::nearest::similar_names;
-use crate::nixos::known_repository::repository_called;
-
-/// Options that modules outside of nixpkgs define, and what defines them.
-const FOREIGN: [(&str, &str); 4] = [
-    ("age", "agenix"),
-    ("disko", "disko"),
-    ("home-manager", "home-manager"),
-    ("sops", "sops-nix"),
-];
 
 /// What people call options of users, and their names.
 const OF_USERS: [(&str, &str); 9] = [
@@ -126,15 +117,8 @@ fn meant_option(option: &str) -> Option<String> {
         );
     }
     let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
-    if let Some((_, meant)) = OTHER_NAMES.iter().find(is_meant) {
-        return Some(format!("did you mean {meant}?"));
-    }
-    // Without the module Nix names the root, with it the option that the module does not have.
-    let (_, module) = FOREIGN.iter().find(|(name, _)| *name == option)?;
-    let repository = repository_called(module)?;
-    Some(format!(
-        "the module of {module} has this option, and is not part of nixpkgs: import it first (https://github.com/{repository})"
-    ))
+    let (_, meant) = OTHER_NAMES.iter().find(is_meant)?;
+    Some(format!("did you mean {meant}?"))
 }
 
 /// The options in `users`.

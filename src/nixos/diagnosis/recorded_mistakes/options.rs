@@ -35,7 +35,8 @@ fn definitions_that_contradict_are_resolved() {
     );
     let files = recorded("conflict");
     let message = "The option `time.timeZone' has conflicting definition values";
-    assert_hint(&files, message, "keep one of the definitions");
+    let lines = "remove the definition in pi/c.nix:4 or the one in pi/two.nix";
+    assert_hint(&files, message, lines);
     // Nix's own proposal, which is wrong for the first, is not repeated.
     for failure in [image, files] {
         assert!(!failure.to_string().contains("lib.mkForce"), "{failure}");

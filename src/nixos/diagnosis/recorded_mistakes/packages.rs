@@ -162,6 +162,23 @@ fn the_option_tells_a_string_from_a_package() {
             "write ''${HOME} for a variable of the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
         ),
         (
+            "{ x.script = \"cat ${file}\"; }",
+            "file",
+            "${file} stands for a value of Nix, and file has none there: check its spelling, or write ''${file} for a variable of \
+             the shell in a string that begins with '', or \\${file} in one that begins with \"",
+        ),
+        (
+            "{ a.packages = [ (writeShellScriptBin \"b\" \"${C}\") ]; }",
+            "C",
+            "write ''${C} for a variable of the shell in a string that begins with '', or \\${C} in one that begins with \"",
+        ),
+        (
+            "{ x.text = \"${HOME}\"; }",
+            "HOME",
+            "${HOME} stands for a value of Nix, and HOME has none there: check its spelling, or write ''${HOME} for a variable of \
+             the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
+        ),
+        (
             "{ x.domain = \"${user}.lan\"; }",
             "user",
             "${user} stands for a value of Nix, and user has none there: check its spelling",
