@@ -14,7 +14,9 @@ use super::image_module::import_hint;
 use super::misplaced_value;
 use super::missing_files::{missing_path, not_in_search_path, other_encoding};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
-use super::unbound_names::{argument_not_asked_for, library_function, no_such_package};
+use super::unbound_names::{
+    argument_not_asked_for, library_function, no_such_package, program_in_pkgs,
+};
 use crate::nixos::log::NixError;
 
 /// A mistake. `docs/errors.md` lists every variant by name.
@@ -122,7 +124,8 @@ impl Mistake {
                 is_missing.then(|| import_hint(context, summary))
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
-            Self::NoSuchPackage => no_such_package(context, findings, error),
+            Self::NoSuchPackage => no_such_package(context, findings, error)
+                .or_else(|| program_in_pkgs(context, error)),
             Self::UnknownArgument => unknown_argument(context, error),
             Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
             Self::InfiniteRecursion => {

@@ -20,6 +20,19 @@ fn a_program_leads_to_its_package() {
 }
 
 #[test]
+fn a_program_selected_from_pkgs_leads_to_its_package() {
+    let named = |kind| recording("missing-attribute-package", kind).replace("htopp", "pip");
+    assert_hint(
+        &failure(named("nix"), &named("log"), ""),
+        "attribute 'pip' missing",
+        "the program pip is in the package python3Packages.pip",
+    );
+    let other = named("nix").replace("pkgs.pip", "pkgs.pip-x");
+    let hints = failure(other, &named("log"), "").hints.concat();
+    assert!(!hints.contains("python3Packages"), "{hints}");
+}
+
+#[test]
 fn a_missing_package_names_what_nix_proposes() {
     let failure = recorded("missing-attribute-package");
     assert_hint(
