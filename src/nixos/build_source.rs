@@ -7,6 +7,7 @@ use super::command::{BuildRequest, Task};
 use super::config_dir::UploadDir;
 use super::configuration::Configuration;
 use super::flake::Flake;
+use super::known_repository::release_in;
 use super::layout;
 use super::lock::Locked;
 use super::nixpkgs::LocalNixpkgs;
@@ -168,6 +169,15 @@ impl BuildSource {
             Source::Module(_) => true,
             Source::Flake(flake) => flake.is_uploaded(),
         }
+    }
+
+    /// The release of the nixpkgs of `<nixpkgs>`, such as `26.05` or `unstable`, as far as its lock entry tells it.
+    pub(super) fn release(&self) -> Option<&str> {
+        let locked = self.nixpkgs.as_ref()?.locked.as_ref()?;
+        let requested = locked.release.as_deref().or(locked.requested.as_deref());
+        requested
+            .and_then(release_in)
+            .or_else(|| release_in(&locked.url))
     }
 
     /// The names of the inputs that the command line overrides.

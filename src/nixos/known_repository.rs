@@ -1,27 +1,150 @@
-//! Repositories that instructions on the web name without their address.
+//! Repositories that instructions on the web name without their address, and the branches of them that fit a nixpkgs.
 
-/// Each name with the repository on GitHub that is meant.
-const REPOSITORIES: [(&str, &str); 5] = [
-    ("nixos-hardware", "NixOS/nixos-hardware"),
-    ("home-manager", "nix-community/home-manager"),
-    ("agenix", "ryantm/agenix"),
-    ("sops-nix", "Mic92/sops-nix"),
-    ("disko", "nix-community/disko"),
+/// A repository on GitHub with a module for NixOS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KnownRepository {
+    /// What a channel or an input of it is usually called.
+    pub(super) name: &'static str,
+    /// `OWNER/NAME`.
+    pub(super) address: &'static str,
+    /// The option that its module has all others in, and nixpkgs does not have.
+    pub(super) option: &'static str,
+    /// The path of its module.
+    pub(super) file: &'static str,
+    /// The output of the flake that is its module.
+    pub(super) output: &'static str,
+    /// Whether it has a branch for each release of NixOS.
+    has_releases: bool,
+}
+
+const REPOSITORIES: [KnownRepository; 5] = [
+    KnownRepository {
+        name: "nixos-hardware",
+        address: "NixOS/nixos-hardware",
+        option: "hardware.raspberry-pi",
+        file: "/raspberry-pi/4",
+        output: "nixosModules.raspberry-pi-4",
+        has_releases: false,
+    },
+    KnownRepository {
+        name: "home-manager",
+        address: "nix-community/home-manager",
+        option: "home-manager",
+        file: "/nixos",
+        output: "nixosModules.home-manager",
+        has_releases: true,
+    },
+    KnownRepository {
+        name: "agenix",
+        address: "ryantm/agenix",
+        option: "age",
+        file: "/modules/age.nix",
+        output: "nixosModules.default",
+        has_releases: false,
+    },
+    KnownRepository {
+        name: "sops-nix",
+        address: "Mic92/sops-nix",
+        option: "sops",
+        file: "/modules/sops",
+        output: "nixosModules.sops",
+        has_releases: false,
+    },
+    KnownRepository {
+        name: "disko",
+        address: "nix-community/disko",
+        option: "disko",
+        file: "/module.nix",
+        output: "nixosModules.disko",
+        has_releases: false,
+    },
 ];
+
+impl KnownRepository {
+    /// The repository that is usually called `name`.
+    pub(super) fn called(name: &str) -> Option<Self> {
+        REPOSITORIES.into_iter().find(|known| known.name == name)
+    }
+
+    /// The repository whose module has `option`.
+    pub(super) fn with_option(option: &str) -> Option<Self> {
+        REPOSITORIES
+            .into_iter()
+            .find(|known| known.option == option)
+    }
+
+    /// The branch for the nixpkgs of `release`, such as `26.05` or `unstable`.
+    pub(super) fn branch(self, release: Option<&str>) -> String {
+        let released = release.filter(|release| self.has_releases && *release != UNSTABLE);
+        released.map_or("master".to_owned(), |release| format!("release-{release}"))
+    }
+
+    /// Whether another branch than that of [`branch`](Self::branch) may be the right one, as the release is not known.
+    pub(super) fn may_need_other_branch(self, release: Option<&str>) -> bool {
+        self.has_releases && release.is_none()
+    }
+}
 
 /// What instructions give as the URL of nixpkgs.
 pub(super) const NIXPKGS_URL: &str = "github:NixOS/nixpkgs/nixos-26.05";
+
+/// The newest nixpkgs, which is no release.
+const UNSTABLE: &str = "unstable";
 
 /// The URL that an input of a flake called `name` usually has, if it is known.
 pub(super) fn usual_url(name: &str) -> Option<String> {
     match name {
         "nixpkgs" => Some(NIXPKGS_URL.to_owned()),
-        _ => repository_called(name).map(|repository| format!("github:{repository}")),
+        _ => KnownRepository::called(name).map(|known| format!("github:{}", known.address)),
     }
 }
 
-/// The repository that is usually called `name`, as `OWNER/NAME` on GitHub.
-pub(super) fn repository_called(name: &str) -> Option<&'static str> {
-    let known = REPOSITORIES.iter().find(|(known, _)| *known == name);
-    known.map(|(_, repository)| *repository)
+/// The release of the nixpkgs at `url`, such as `26.05` or `unstable`, as far as the URL tells it.
+pub(super) fn release_in(url: &str) -> Option<&str> {
+    url.split(['/', '=', '?', '&']).find_map(|part| {
+        let part = part.strip_suffix(".tar.gz").unwrap_or(part);
+        let branches = ["nixos-", "nixpkgs-", "release-"];
+        let start = branches.into_iter().find(|start| part.starts_with(start));
+        let branch = part.strip_prefix(start.unwrap_or_default())?;
+        let release = branch.strip_suffix("-small").unwrap_or(branch);
+        let is_number = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+        let numbers = release.split_once('.');
+        let is_release = numbers.is_some_and(|(year, month)| is_number(year) && is_number(month));
+        (is_release || release == UNSTABLE).then_some(release)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_is_read_from_a_url_of_nixpkgs() {
+        for (url, release) in [
+            ("github:NixOS/nixpkgs/nixos-26.05", Some("26.05")),
+            ("github:NixOS/nixpkgs/nixos-26.05-small", Some("26.05")),
+            ("github:NixOS/nixpkgs?ref=nixos-25.11", Some("25.11")),
+            ("github:NixOS/nixpkgs/nixpkgs-unstable", Some("unstable")),
+            (
+                "https://releases.nixos.org/nixos/26.05/nixos-26.05.1/nixexprs.tar.xz",
+                Some("26.05"),
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs/archive/nixos-26.05.tar.gz",
+                Some("26.05"),
+            ),
+            ("github:NixOS/nixpkgs", None),
+            ("github:NixOS/nixpkgs/0123456789abcdef", None),
+        ] {
+            assert_eq!(release_in(url), release, "{url}");
+        }
+    }
+
+    #[test]
+    fn only_some_repositories_have_branches_of_releases() {
+        let branch = |name: &str, release| KnownRepository::called(name).unwrap().branch(release);
+        assert_eq!(branch("home-manager", Some("26.05")), "release-26.05");
+        assert_eq!(branch("home-manager", Some("unstable")), "master");
+        assert_eq!(branch("agenix", Some("26.05")), "master");
+    }
 }

@@ -18,7 +18,10 @@ use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 const MAX_MODULE_BYTES: u64 = 1 << 20;
 
 /// What `nixos-generate-config` writes about the machine that it runs on.
-const HARDWARE_FILE: &str = "hardware-configuration.nix";
+pub(super) const HARDWARE_FILE: &str = "hardware-configuration.nix";
+/// What to do about a line that names it: instructions for a PC begin with it.
+pub(super) const REMOVE_HARDWARE_FILE: &str =
+    "remove it there: it belongs to another machine, and the image brings what it has";
 
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]
@@ -95,6 +98,9 @@ impl UserFiles {
         let shown = local.display();
         let named = self.naming(path).map(|written| written.place);
         let named = named.map_or_else(String::new, |place| format!("{place} names it: "));
+        if path.rsplit('/').next() == Some(HARDWARE_FILE) {
+            return format!("{named}{REMOVE_HARDWARE_FILE}");
+        }
         let why = match (above.is_some(), local.exists()) {
             (true, true) => format!(
                 "{shown} lies above {root}, the only directory that is uploaded: copy it there and name it with ./, or \
@@ -130,9 +136,8 @@ impl UserFiles {
             ),
             None => format!("there is no {name} in {root}"),
         };
-        // Instructions for a PC begin with it.
         let advice = if name.rsplit('/').next() == Some(HARDWARE_FILE) {
-            "remove it there: it belongs to another machine, and the image brings what it has"
+            REMOVE_HARDWARE_FILE
         } else {
             "check the path"
         };
@@ -279,6 +284,8 @@ mod tests {
         let own = dir.path().join("pi/wifi.nix");
         assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
         assert!(why("/home/nobody/key").contains("does not exist here either"));
+        let hardware = why("/etc/nixos/hardware-configuration.nix");
+        assert!(hardware.starts_with("remove it there"), "{hardware}");
         let of_home = why("/nix/var/sdbuild/home/.ssh/id.pub");
         assert!(
             of_home.starts_with("~/.ssh/id.pub is in your home"),

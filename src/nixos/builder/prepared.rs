@@ -272,6 +272,7 @@ impl ContainerOfJob {
             source: &source,
             in_words: &in_words,
             is_flake: self.job.source.is_flake(),
+            release: self.job.source.release(),
             files: files.as_ref(),
             cli_module: Some(self.job.source.cli_module()),
         };

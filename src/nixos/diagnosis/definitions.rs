@@ -10,9 +10,6 @@ use super::syntax_at::{Definition, top_level_names};
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::log::{NixError, Position};
 
-/// Part of the names of the modules that define the image.
-const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
-
 /// What the first line of a private key ends with.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
@@ -72,7 +69,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
         _ if option == "networking.hostName" => {
             "a host name has letters from a to z, digits and `-`, at most 63; a domain goes into networking.domain"
         }
-        "package" if summary.ends_with("<function>") => {
+        "package" if option.contains("-entry ") && summary.ends_with("<function>") => {
             "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"
         }
         "boolean" => "write true or false, in lower case and without quotes",
@@ -149,46 +146,6 @@ pub(super) fn values(summary: &str) -> impl Iterator<Item = &str> {
     let lines = summary.lines().filter_map(|line| line.split_once("': "));
     let of_files = lines.filter(|(file, _)| file.trim_start().starts_with("- In `"));
     of_files.map(|(_, value)| value)
-}
-
-/// What to do about an option that the modules of the image set as well. `lib.mkForce`, which Nix proposes, would make an
-/// image that does not boot.
-pub(super) fn defined_by_image(summary: &str) -> Option<String> {
-    let option = conflicting(summary)?;
-    let by_image = definitions(summary).any(|file| file.contains(IMAGE_MODULES));
-    by_image.then(|| {
-        format!(
-            "the image sets {option} itself: remove it from the configuration (the hardware-configuration.nix of another \
-             machine does not fit a card)"
-        )
-    })
-}
-
-/// What to do about an option that two files set to different values.
-pub(super) fn conflict(summary: &str) -> Option<String> {
-    conflicting(summary)?;
-    Some(
-        "keep one of the definitions, or write lib.mkForce before the value that is to win"
-            .to_owned(),
-    )
-}
-
-/// The option that has conflicting definitions.
-fn conflicting(summary: &str) -> Option<&str> {
-    let (option, rest) = summary.strip_prefix("The option `")?.split_once('\'')?;
-    rest.trim_start()
-        .starts_with("has conflicting definition values")
-        .then_some(option)
-}
-
-/// The files that define the option.
-fn definitions(summary: &str) -> impl Iterator<Item = &str> {
-    let lines = summary.lines().map(str::trim_start);
-    lines.filter_map(|line| {
-        line.strip_prefix("- In `")?
-            .split_once('\'')
-            .map(|(file, _)| file)
-    })
 }
 
 pub(super) fn defined_twice(context: &ExitContext<'_>, error: &NixError) -> Option<String> {

@@ -6,12 +6,13 @@ use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
 use super::written_values::{self, DefinedValue};
-use super::{nixpkgs_file, syntax_error, undefined_variable, unknown_option};
+use super::{foreign_module, nixpkgs_file, syntax_error, undefined_variable, unknown_option};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
 use crate::nixos::store_path::is_store_path;
+use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE};
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +123,8 @@ impl EvalError {
             Self::OptionGone => {
                 "remove the option; nixpkgs' message says what replaces it".to_owned()
             }
-            Self::UnknownOption => unknown_option::hint(summary),
+            Self::UnknownOption => foreign_module::with_option(context, summary)
+                .unwrap_or_else(|| unknown_option::hint(summary)),
             Self::Renamed => match quoted_after(summary, "renamed to") {
                 Some(name) => format!("write {name} instead"),
                 None => "write the new name instead".to_owned(),
@@ -195,6 +197,9 @@ fn missing_in_flake(summary: &str) -> Option<&'static str> {
 
 /// What a flake needs instead of what only an impure evaluation sees.
 fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
+    if let Some(hint) = foreign_module::in_place_of_search_path(context, summary) {
+        return hint;
+    }
     let outside = quoted_path(summary).and_then(|path| written_below(context, path));
     match (above_the_flake(summary), outside) {
         (Some(path), _) => format!(
@@ -231,6 +236,9 @@ fn outside_hint(context: &ExitContext<'_>, (place, path): &(String, DefinedValue
     let attribute = path.defines.rsplit('.').next().unwrap_or_default();
     if ["imports", "modules"].contains(&attribute) {
         let name = written.rsplit('/').next().unwrap_or_default();
+        if name == HARDWARE_FILE {
+            return format!("{place} names {written}: {REMOVE_HARDWARE_FILE}");
+        }
         return format!(
             "{place} names {written}, which is outside the flake: copy it beside flake.nix, git add it, and write ./{name}"
         );

@@ -39,6 +39,8 @@ pub(in crate::nixos) struct ExitContext<'a> {
     pub(in crate::nixos) is_flake: bool,
     /// The same with its kind: `the configuration pi/sd-card.nix`, `the flake ../pi`.
     pub(in crate::nixos) in_words: &'a str,
+    /// The release of the nixpkgs that a module file is evaluated with, such as `26.05` or `unstable`, if it is known.
+    pub(in crate::nixos) release: Option<&'a str>,
     /// The user's files, where they can be looked at.
     pub(in crate::nixos) files: Option<&'a UserFiles>,
     /// The definitions of the command line.

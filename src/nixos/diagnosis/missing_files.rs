@@ -1,10 +1,8 @@
 //! Files that Nix does not find or cannot read.
 
 use super::evidence::ExitContext;
-use super::names::is_name;
-use super::nixpkgs_file;
 use super::other_nixpkgs::in_place_of_channel;
-use crate::nixos::known_repository::repository_called;
+use super::{foreign_module, nixpkgs_file};
 use crate::nixos::layout::HOME_OF_NIX;
 
 pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
@@ -17,21 +15,10 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Op
     if let Some(hint) = in_place_of_channel(path) {
         return Some(hint);
     }
-    let (channel, rest) = path
-        .split_once('/')
-        .map_or((path, ""), |(channel, rest)| (channel, rest));
-    let known = repository_called(channel);
-    Some(match known.filter(|_| rest.is_empty() || is_name(rest)) {
-        Some(repository) => {
-            let below = if rest.is_empty() { String::new() } else { format!(" + \"/{rest}\"") };
-            format!(
-                "only <nixpkgs> exists here; write (builtins.fetchTarball \
-                 \"https://github.com/{repository}/archive/master.tar.gz\"{below}) in place of <{channel}{}{rest}>",
-                if rest.is_empty() { "" } else { "/" }
-            )
-        }
-        None => "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball".to_owned(),
-    })
+    Some(foreign_module::in_place_of_channel(context, path).unwrap_or_else(|| {
+        "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball"
+            .to_owned()
+    }))
 }
 
 /// The path in a message about a file that does not exist, unless it is in the Nix store.

@@ -1,6 +1,8 @@
 //! Mistakes in a configuration that Nix's message alone does not explain: they are seen in its trace, or in the user's file.
 
-use super::definitions::{conflict, defined_by_image, defined_twice, mixed_module, wrong_type};
+use super::calls_in_lists;
+use super::conflicts;
+use super::definitions::{defined_twice, mixed_module, wrong_type};
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::flake_input::wrong_input_hint;
@@ -13,7 +15,9 @@ use super::interface_address;
 use super::misplaced_value;
 use super::missing_files::{missing_path, not_in_search_path, other_encoding};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
-use super::unbound_names::{argument_not_asked_for, library_function, no_such_package};
+use super::unbound_names::{
+    argument_not_asked_for, library_function, no_such_package, program_in_pkgs,
+};
 use crate::nixos::log::NixError;
 
 /// A mistake. `docs/errors.md` lists every variant by name.
@@ -124,7 +128,8 @@ impl Mistake {
                 is_missing.then(|| import_hint(context, summary))
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
-            Self::NoSuchPackage => no_such_package(context, findings, error),
+            Self::NoSuchPackage => no_such_package(context, findings, error)
+                .or_else(|| program_in_pkgs(context, error)),
             Self::UnknownArgument => unknown_argument(context, error),
             Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
             Self::InfiniteRecursion => {
@@ -133,9 +138,11 @@ impl Mistake {
             }
             Self::NotInSearchPath => not_in_search_path(context, summary),
             Self::WrongAddress => interface_address::hint(context, error),
-            Self::WrongType => wrong_type(summary),
-            Self::DefinedByImage => defined_by_image(summary),
-            Self::Conflict => conflict(summary),
+            Self::WrongType => {
+                calls_in_lists::hint(context, summary).or_else(|| wrong_type(summary))
+            }
+            Self::DefinedByImage => conflicts::defined_by_image(summary),
+            Self::Conflict => conflicts::hint(context, summary),
             Self::LibraryFunction => library_function(context, error),
             Self::MisplacedValue => {
                 misplaced_value::hint(context, error).or_else(|| flake_values::hint(context, error))

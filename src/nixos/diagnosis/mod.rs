@@ -4,6 +4,8 @@
 //! disk or a handler that vanished is the environment's.
 
 mod brackets;
+mod calls_in_lists;
+mod conflicts;
 mod definitions;
 mod eval_error;
 mod evidence;
@@ -12,6 +14,7 @@ mod flake_form;
 mod flake_input;
 mod flake_source;
 mod flake_values;
+mod foreign_module;
 mod image_module;
 mod interface_address;
 mod invalid_character;

@@ -1,5 +1,6 @@
 //! Nix's errors in messages: the reason with the user's own paths, and an excerpt without the trace.
 
+use super::conflicts::with_lines;
 use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
@@ -31,7 +32,8 @@ const IMPURE: &str = " (use '--impure' to override)";
 
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
-    let lines = command_line_definitions(context, &error.summary);
+    let summary = with_lines(context, &error.summary);
+    let lines = command_line_definitions(context, &summary);
     // The hint has the name that is proposed for an option.
     let is_unknown = EvalError::find(&error.summary) == Some(EvalError::UnknownOption);
     let is_in_hint =

@@ -34,6 +34,8 @@ pub(super) struct NameAt {
     pub(super) written: String,
     /// The path of the definition that it is in, such as `users.users.pi.extraGroups`; empty outside of definitions.
     pub(super) defines: String,
+    /// The functions that are called around it, without the sets that they are selected from, such as `writeShellScript`.
+    pub(super) called: Vec<String>,
 }
 
 impl NameAt {
@@ -61,6 +63,7 @@ impl NameAt {
             role,
             written: whole.text().to_string(),
             defines: defines(&whole),
+            called: whole.ancestors().filter_map(|node| called(&node)).collect(),
         })
     }
 
@@ -140,6 +143,17 @@ fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
     root.token_at_offset(offset).right_biased()?.parent()
 }
 
+/// The function that the call `node` calls.
+fn called(node: &SyntaxNode) -> Option<String> {
+    let is_call = node.kind() == NODE_APPLY;
+    let mut function = node.first_child().filter(|_| is_call)?;
+    // A call with two arguments is that of a call.
+    while function.kind() == NODE_APPLY {
+        function = function.first_child()?;
+    }
+    Some(function.text().to_string().rsplit('.').next()?.to_owned())
+}
+
 /// Whether `name` begins a call that is the whole value of a definition.
 fn is_called(name: &SyntaxNode) -> bool {
     let calls = name.ancestors().skip(1);
@@ -213,6 +227,9 @@ mod tests {
                 (written, defines)
             );
         }
+        let script = "{ a = [ (p.writeShellScript \"b\" ''c ${x}'') ]; }";
+        let found = NameAt::find(script, &place(script, "x")).unwrap();
+        assert_eq!(found.called, ["writeShellScript"]);
         let nowhere = Position {
             file: String::new(),
             line: 9,

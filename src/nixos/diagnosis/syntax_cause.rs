@@ -34,7 +34,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(cause);
     }
     if let Some(cause) = with_without_semicolon(text, position.line)
-        && (has("expecting ';'") || has("unexpected end of file"))
+        && (has("expecting ';'") || has("unexpected end of file") || has("unexpected '}'"))
     {
         return Some(cause);
     }
@@ -207,6 +207,19 @@ mod tests {
         assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
         assert_eq!(line("{\n  a = with f [ 1 ]; x;\n  b = 1;\n}"), None);
         assert_eq!(line("{\n  a = with pkgs { };\n}"), None);
+    }
+
+    /// As Nix reports it: what follows the definition is read as its value.
+    #[test]
+    fn the_last_with_of_a_set_may_lack_its_semicolon() {
+        let text = "{\n  a = with pkgs [ vim ];\n}\n";
+        let position = Position {
+            file: String::new(),
+            line: 3,
+            column: 1,
+        };
+        let found = cause(text, &position, "syntax error, unexpected '}'").unwrap();
+        assert_eq!(found.hint, "write `with pkgs;` in line 2, with a `;`");
     }
 
     #[test]

@@ -77,7 +77,7 @@ pub(super) fn library_function(context: &ExitContext<'_>, error: &NixError) -> O
 }
 
 /// Programs that people ask for, and the packages of nixpkgs that have them.
-const PROGRAMS: [(&[&str], &str); 15] = [
+const PROGRAMS: [(&[&str], &str); 16] = [
     (&["awk"], "gawk"),
     (&["nslookup"], "dnsutils"),
     (&["free", "pgrep", "pkill", "ps", "top", "watch"], "procps"),
@@ -91,9 +91,28 @@ const PROGRAMS: [(&[&str], &str); 15] = [
     (&["make"], "gnumake"),
     (&["node", "npm"], "nodejs"),
     (&["nvim"], "neovim"),
+    (&["pip", "pip3"], "python3Packages.pip"),
     (&["rg"], "ripgrep"),
     (&["vcgencmd"], "libraspberrypi"),
 ];
+
+fn package_of_program(name: &str) -> Option<String> {
+    let mut programs = PROGRAMS.iter();
+    let (_, package) = programs.find(|(programs, _)| programs.contains(&name))?;
+    Some(format!("the program {name} is in the package {package}"))
+}
+
+/// The package of the program `name` that the user's file takes for one: `pkgs.name`.
+pub(super) fn program_in_pkgs(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let is_missing = error.summary.ends_with("' missing");
+    let name = quoted_after(&error.summary, "attribute").filter(|_| is_missing)?;
+    let position = error.position.as_ref()?;
+    let text = context.files?.text(&position.file)?;
+    let selection = text.get(position.offset(&text)?..)?;
+    let behind = selection.strip_prefix("pkgs.")?.strip_prefix(name)?;
+    let is_whole = !behind.starts_with(|c: char| c.is_alphanumeric() || "_-'".contains(c));
+    package_of_program(name).filter(|_| is_whole)
+}
 
 pub(super) fn no_such_package(
     context: &ExitContext<'_>,
@@ -109,11 +128,8 @@ pub(super) fn no_such_package(
     if !is_in_with_pkgs(&text, *line, *column) {
         return None;
     }
-    if let Some((_, package)) = PROGRAMS
-        .iter()
-        .find(|(programs, _)| programs.contains(&name))
-    {
-        return Some(format!("the program {name} is in the package {package}"));
+    if let Some(hint) = package_of_program(name) {
+        return Some(hint);
     }
     let search = format!("https://search.nixos.org/packages?query={name}");
     Some(match findings.packages.similar(name) {

@@ -1,15 +1,6 @@
 //! Options that do not exist, and what may be meant by them. Pure.
 
 use crate::common::nearest::similar_names;
-use crate::nixos::known_repository::repository_called;
-
-/// Options that modules outside of nixpkgs define, and what defines them.
-const FOREIGN: [(&str, &str); 4] = [
-    ("age", "agenix"),
-    ("disko", "disko"),
-    ("home-manager", "home-manager"),
-    ("sops", "sops-nix"),
-];
 
 /// What people call options of users, and their names.
 const OF_USERS: [(&str, &str); 9] = [
@@ -53,6 +44,16 @@ const OTHER_NAMES: [(&str, &str); 16] = [
     ("timeZone", "time.timeZone"),
 ];
 
+/// What people call the size of the card or of its file system, which no option sets.
+const SIZES_OF_IMAGE: [&str; 6] = [
+    "sdImage.diskSize",
+    "sdImage.imageSize",
+    "sdImage.rootPartitionSize",
+    "sdImage.rootSize",
+    "sdImage.sdSize",
+    "sdImage.size",
+];
+
 /// Options of users.
 const USER_OPTIONS: [&str; 18] = [
     "createHome",
@@ -87,7 +88,7 @@ fn meant_option(option: &str) -> Option<String> {
     if ["import", "include", "includes"].contains(&option) {
         return Some("other files are included by imports = [ … ];".to_owned());
     }
-    if option == "sdImage.imageSize" {
+    if SIZES_OF_IMAGE.contains(&option) {
         return Some(
             "remove it: the image is as large as its content, and the root file system fills the card when the board starts for the \
              first time"
@@ -116,15 +117,8 @@ fn meant_option(option: &str) -> Option<String> {
         );
     }
     let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
-    if let Some((_, meant)) = OTHER_NAMES.iter().find(is_meant) {
-        return Some(format!("did you mean {meant}?"));
-    }
-    // Without the module Nix names the root, with it the option that the module does not have.
-    let (_, module) = FOREIGN.iter().find(|(name, _)| *name == option)?;
-    let repository = repository_called(module)?;
-    Some(format!(
-        "the module of {module} has this option, and is not part of nixpkgs: import it first (https://github.com/{repository})"
-    ))
+    let (_, meant) = OTHER_NAMES.iter().find(is_meant)?;
+    Some(format!("did you mean {meant}?"))
 }
 
 /// The options in `users`.
@@ -204,6 +198,7 @@ mod tests {
         for (option, part) in [
             ("outputs", "that is a flake, not a module"),
             ("include", "imports = [ … ];"),
+            ("sdImage.size", "remove it: the image is as large"),
             ("sdImage.imageSize", "remove it: the image is as large"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),

@@ -51,6 +51,21 @@ const OF_A_PACKAGE: [&str; 3] = ["kernelPackages", "package", "shell"];
 /// Directories of a package: `${python3}/bin/python`.
 const DIRECTORIES: [&str; 6] = ["/bin/", "/etc/", "/lib/", "/libexec/", "/sbin/", "/share/"];
 
+/// Attributes whose value is a script of a shell, and ends of the names of others, in lower case.
+const OF_SCRIPTS: [&str; 8] = [
+    "buildCommand",
+    "postBuild",
+    "postInstall",
+    "postStart",
+    "postStop",
+    "preStart",
+    "preStop",
+    "reload",
+];
+const SCRIPT_ENDS: [&str; 5] = ["commands", "hook", "init", "phase", "script"];
+/// Begins of the names of functions that make one.
+const SCRIPT_MAKERS: [&str; 3] = ["runCommand", "writeShell", "writeScript"];
+
 /// What is meant by `name`, of which `at` tells what it stands in, and `behind` what follows it in the file.
 pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
     let written = &at.written;
@@ -70,7 +85,7 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Definition | Role::Element => {
             format!("{in_quotes}; if it is a package, write pkgs.{written}")
         }
-        Role::Interpolated => interpolated(written, behind),
+        Role::Interpolated => interpolated(at, behind),
         Role::Called if COMMANDS.contains(&name) => {
             format!("commands of a shell are a string: {attribute} = ''{written} …'';")
         }
@@ -85,22 +100,36 @@ fn is_list_of_packages(attribute: &str) -> bool {
     attribute == "fonts" || attribute.to_lowercase().ends_with("packages")
 }
 
-/// The hint for `${WRITTEN}`: variables of a shell are in upper case, and packages have known directories.
-fn interpolated(written: &str, behind: &str) -> String {
-    let is_upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+/// The hint for `${WRITTEN}`: packages have known directories, and scripts have variables of their own.
+fn interpolated(at: &NameAt, behind: &str) -> String {
+    let written = &at.written;
     let path = behind.split_once('}').map_or("", |(_, path)| path);
-    if written.chars().all(is_upper) {
-        return format!(
-            "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that \
-             begins with \""
-        );
-    }
     if DIRECTORIES.iter().any(|dir| path.starts_with(dir)) {
         return format!("packages are attributes of pkgs: write ${{pkgs.{written}}}");
     }
-    format!(
-        "${{{written}}} stands for a value of Nix, and {written} has none there: check its spelling"
-    )
+    let is_upper = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let as_variable = format!(
+        "write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that \
+         begins with \""
+    );
+    let of_nix = format!("${{{written}}} stands for a value of Nix, and {written} has none there");
+    match (is_script(at), written.chars().all(is_upper)) {
+        (true, true) => as_variable,
+        _ if at.is_selection() => format!("{of_nix}: check its spelling"),
+        (true, false) | (false, true) => format!("{of_nix}: check its spelling, or {as_variable}"),
+        (false, false) => format!("{of_nix}: check its spelling"),
+    }
+}
+
+/// Whether the value that the name is part of is a script of a shell.
+fn is_script(at: &NameAt) -> bool {
+    let attribute = at.attribute();
+    let lower = attribute.to_lowercase();
+    let of_name = OF_SCRIPTS.contains(&attribute)
+        || SCRIPT_ENDS.iter().any(|end| lower.ends_with(end))
+        || at.defines.contains("activationScripts.");
+    let of_function = |name: &String| SCRIPT_MAKERS.iter().any(|maker| name.starts_with(maker));
+    of_name || at.called.iter().any(of_function)
 }
 
 pub(super) fn package_or_spelling(name: &str) -> String {

@@ -94,6 +94,20 @@ pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
     all(text, |node| is_value(node) && defines(node) == path)
 }
 
+/// The texts of the elements of the list that is the whole value of `option`, also with `with pkgs;` before it; `None` if `text`
+/// does not define it exactly once.
+pub(super) fn list_elements(text: &str, option: &str) -> Option<Vec<String>> {
+    let root = Root::parse(text).syntax();
+    let mut values = root
+        .descendants()
+        .filter(|node| is_value(node) && defines(node) == option);
+    let value = values.next().filter(|_| values.next().is_none())?;
+    let inner = value.last_child().filter(|_| value.kind() == NODE_WITH);
+    let list = inner.unwrap_or(value);
+    let elements = list.children().map(|node| node.text().to_string());
+    (list.kind() == NODE_LIST).then(|| elements.collect())
+}
+
 /// Each `+` with a list on one side and no string on the other.
 pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
     let is_list = |part: SyntaxNode| {

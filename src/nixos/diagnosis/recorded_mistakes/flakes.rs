@@ -129,7 +129,7 @@ fn what_a_flake_cannot_reach_is_named() {
         ),
         (
             "flake-absolute-path",
-            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix, which is outside the flake",
+            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix: remove it there: it belongs to another machine",
         ),
         ("flake-url-interpolated", "are read without being evaluated"),
         (
@@ -143,6 +143,17 @@ fn what_a_flake_cannot_reach_is_named() {
     ] {
         assert_hint(&recorded(name), "", hint);
     }
+}
+
+#[test]
+fn another_absolute_path_in_a_flake_is_copied() {
+    let other =
+        |kind| recording("flake-absolute-path", kind).replace("hardware-configuration", "mine");
+    assert_hint(
+        &failure(other("nix"), &other("log"), ""),
+        "",
+        "names /etc/nixos/mine.nix, which is outside the flake: copy it beside flake.nix, git add it, and write ./mine.nix",
+    );
 }
 
 #[test]

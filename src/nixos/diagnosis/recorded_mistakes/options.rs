@@ -35,7 +35,8 @@ fn definitions_that_contradict_are_resolved() {
     );
     let files = recorded("conflict");
     let message = "The option `time.timeZone' has conflicting definition values";
-    assert_hint(&files, message, "keep one of the definitions");
+    let lines = "remove the definition in pi/c.nix:4 or the one in pi/two.nix";
+    assert_hint(&files, message, lines);
     // Nix's own proposal, which is wrong for the first, is not repeated.
     for failure in [image, files] {
         assert!(!failure.to_string().contains("lib.mkForce"), "{failure}");
@@ -57,7 +58,7 @@ fn values_that_look_right_have_their_form_explained() {
     assert_hint(
         &call,
         "<function>",
-        "a call inside a list needs parentheses",
+        "a call inside a list needs parentheses: write (callPackage ./x.nix { })",
     );
     let path = recorded("quoted-path");
     assert_hint(
@@ -73,6 +74,52 @@ fn values_that_look_right_have_their_form_explained() {
         "pi/c.nix:3:10: syntax error",
         "write `=` in place of `:`",
     );
+}
+
+#[test]
+fn a_call_without_parentheses_is_written_with_them() {
+    let log = recording("call-in-list", "log");
+    let hints = |list: &str, entry: &str, value: &str| {
+        let nix = format!("{{ environment.systemPackages = {list}; }}");
+        let log = log.replace("-entry 2]", entry).replace("<function>", value);
+        failure(nix, &log, "").hints.concat()
+    };
+    let needs = "a call inside a list needs parentheses: write ";
+    for (list, entry, value, call) in [
+        (
+            "[ pkgs.python3.withPackages (p: [ p.requests ]) ]",
+            "-entry 1]",
+            "<function>",
+            "(pkgs.python3.withPackages (p: [ p.requests ]))",
+        ),
+        (
+            "with pkgs; [ vim mine.build a b ]",
+            "-entry 2]",
+            "<function, args: {a}>",
+            "(mine.build …)",
+        ),
+        (
+            "[ lib.mkIf true pkgs.vim ]",
+            "-entry 2]",
+            "true",
+            "(lib.mkIf true pkgs.vim)",
+        ),
+    ] {
+        assert_eq!(hints(list, entry, value), format!("{needs}{call}"));
+    }
+    // The elements before it are calls of their own, or the list is not the only one.
+    for (list, value) in [
+        ("[ (lib.mkIf true pkgs.vim) true ]", "true"),
+        ("[ pkgs.x.override { } (p: p) true ]", "true"),
+        ("[ a b ] ++ [ c d ]", "true"),
+        (
+            "[ ]; environment.systemPackages = [ lib.mkIf true x ]",
+            "true",
+        ),
+    ] {
+        let hints = hints(list, "-entry 4]", value);
+        assert_eq!(hints, "write pkgs.NAME, without quotes", "{list}");
+    }
 }
 
 #[test]

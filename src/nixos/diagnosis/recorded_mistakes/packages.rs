@@ -20,6 +20,19 @@ fn a_program_leads_to_its_package() {
 }
 
 #[test]
+fn a_program_selected_from_pkgs_leads_to_its_package() {
+    let named = |kind| recording("missing-attribute-package", kind).replace("htopp", "pip");
+    assert_hint(
+        &failure(named("nix"), &named("log"), ""),
+        "attribute 'pip' missing",
+        "the program pip is in the package python3Packages.pip",
+    );
+    let other = named("nix").replace("pkgs.pip", "pkgs.pip-x");
+    let hints = failure(other, &named("log"), "").hints.concat();
+    assert!(!hints.contains("python3Packages"), "{hints}");
+}
+
+#[test]
 fn a_missing_package_names_what_nix_proposes() {
     let failure = recorded("missing-attribute-package");
     assert_hint(
@@ -160,6 +173,23 @@ fn the_option_tells_a_string_from_a_package() {
             "{ x.script = \"${HOME}/x\"; }",
             "HOME",
             "write ''${HOME} for a variable of the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
+        ),
+        (
+            "{ x.script = \"cat ${file}\"; }",
+            "file",
+            "${file} stands for a value of Nix, and file has none there: check its spelling, or write ''${file} for a variable of \
+             the shell in a string that begins with '', or \\${file} in one that begins with \"",
+        ),
+        (
+            "{ a.packages = [ (writeShellScriptBin \"b\" \"${C}\") ]; }",
+            "C",
+            "write ''${C} for a variable of the shell in a string that begins with '', or \\${C} in one that begins with \"",
+        ),
+        (
+            "{ x.text = \"${HOME}\"; }",
+            "HOME",
+            "${HOME} stands for a value of Nix, and HOME has none there: check its spelling, or write ''${HOME} for a variable of \
+             the shell in a string that begins with '', or \\${HOME} in one that begins with \"",
         ),
         (
             "{ x.domain = \"${user}.lan\"; }",

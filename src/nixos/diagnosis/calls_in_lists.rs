@@ -1,0 +1,81 @@
+//! Calls in a list that lack the parentheses which they need there. Pure.
+
+use super::evidence::ExitContext;
+use super::written_values::list_elements;
+
+/// Functions that configurations call in lists, with the number of their arguments.
+const FUNCTIONS: [(&str, usize); 22] = [
+    ("callPackage", 2),
+    ("concatStringsSep", 2),
+    ("fetchurl", 1),
+    ("getExe", 1),
+    ("import", 1),
+    ("mkAfter", 1),
+    ("mkBefore", 1),
+    ("mkForce", 1),
+    ("mkIf", 2),
+    ("optional", 2),
+    ("optionalString", 2),
+    ("override", 1),
+    ("overrideAttrs", 1),
+    ("readFile", 1),
+    ("removeSuffix", 2),
+    ("toString", 1),
+    ("withPackages", 1),
+    ("writeScriptBin", 2),
+    ("writeShellApplication", 1),
+    ("writeShellScript", 2),
+    ("writeShellScriptBin", 2),
+    ("writeText", 2),
+];
+/// Longest call that a hint repeats, in characters.
+const MAX_CHARS: usize = 70;
+
+/// How to write the call that the element of a list is part of, whose type the message `summary` of Nix calls wrong; `None` if the
+/// list does not show that a call is meant.
+pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (option, rest) = summary
+        .strip_prefix("A definition for option `")?
+        .split_once(".\"[definition ")?;
+    let (number, rest) = rest.split_once("-entry ")?.1.split_once("]\"'")?;
+    let last = number.parse::<usize>().ok()?.checked_sub(1)?;
+    let (_, definition) = rest.split_once("- In `")?;
+    let (file, value) = definition.split_once("': ")?;
+    let is_function = value.starts_with("<function") || value.contains("__functor");
+    let elements = list_elements(&context.files?.text(file)?, option)?;
+    let (function, arguments) = (0..=last).rev().find_map(|first| {
+        let (function, arguments) = elements.get(first..)?.split_first()?;
+        let count = arity(function);
+        // A function that the module system has found is part of a call, and of others only what they take.
+        let is_called = match count {
+            Some(count) => first + count >= last,
+            None => is_function && first == last && is_name(function),
+        };
+        is_called.then(|| (function, arguments.get(..count.unwrap_or(arguments.len()))))
+    })?;
+    let arguments = arguments.filter(|arguments| !arguments.is_empty())?;
+    let call = format!("{function} {}", arguments.join(" "));
+    let is_known = arity(function).is_some();
+    let is_short = call.chars().count() <= MAX_CHARS && !call.contains('\n');
+    let call = if is_known && is_short {
+        call
+    } else {
+        format!("{function} …")
+    };
+    Some(format!(
+        "a call inside a list needs parentheses: write ({call})"
+    ))
+}
+
+/// The number of arguments of `function`, which is selected from whatever set.
+fn arity(function: &str) -> Option<usize> {
+    let name = function.rsplit('.').next()?;
+    let known = FUNCTIONS.iter().find(|(known, _)| *known == name);
+    known.map(|(_, count)| *count).filter(|_| is_name(function))
+}
+
+/// Whether the text `element` is a name, or selects one from a set.
+fn is_name(element: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "._-'".contains(c);
+    element.starts_with(|c: char| c.is_ascii_alphabetic()) && element.chars().all(allowed)
+}

@@ -1,0 +1,169 @@
+//! Options that several definitions set to different values, and the lines of the user's files that do.
+
+use super::evidence::ExitContext;
+use super::written_values::values_of;
+use crate::nixos::layout::{CLI_MODULE, CONFIG_DIR};
+
+/// Part of the names of the modules that define the image.
+const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
+/// What precedes the file of a definition in Nix's messages.
+const IN_FILE: &str = "- In `";
+
+/// What to do about an option that the modules of the image set as well. `lib.mkForce`, which Nix proposes, would make an
+/// image that does not boot.
+pub(super) fn defined_by_image(summary: &str) -> Option<String> {
+    let option = conflicting(summary)?;
+    let by_image = files(summary).any(|file| file.contains(IMAGE_MODULES));
+    by_image.then(|| {
+        format!(
+            "the image sets {option} itself: remove it from the configuration (the hardware-configuration.nix of another \
+             machine does not fit a card)"
+        )
+    })
+}
+
+/// What to do about an option that two files set to different values. `lib.mkForce` is for a value that is not the user's own.
+pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let option = conflicting(summary)?;
+    let is_own = |file: &&str| file.starts_with(CONFIG_DIR) || *file == CLI_MODULE;
+    let (own, others): (Vec<&str>, Vec<&str>) = files(summary).partition(is_own);
+    let place = |file: &str| {
+        let shown = file.replace(CONFIG_DIR, context.shown_dir);
+        match line_of(context, file, option) {
+            Some(line) => format!("{shown}:{line}"),
+            None => shown,
+        }
+    };
+    Some(match (own.as_slice(), others.as_slice()) {
+        ([first, second], []) if first != second && !own.contains(&CLI_MODULE) => format!(
+            "remove the definition in {} or the one in {}",
+            place(first),
+            place(second)
+        ),
+        ([own], [_, ..]) if *own != CLI_MODULE => format!(
+            "a module that is not yours sets {option} too: remove the definition in {}, or write lib.mkForce before its value, \
+             which then replaces the other one",
+            place(own)
+        ),
+        _ => "keep one of the definitions".to_owned(),
+    })
+}
+
+/// `summary` with the line of each definition in a file of the user.
+pub(super) fn with_lines(context: &ExitContext<'_>, summary: &str) -> String {
+    let Some(option) = conflicting(summary) else {
+        return summary.to_owned();
+    };
+    let line_with_place = |line: &str| {
+        let (before, rest) = line.split_once(IN_FILE)?;
+        let (file, value) = rest.split_once('\'')?;
+        let place = line_of(context, file, option).filter(|_| before.trim().is_empty())?;
+        Some(format!("{before}{IN_FILE}{file}:{place}'{value}"))
+    };
+    let lines = summary.lines();
+    let lines = lines.map(|line| line_with_place(line).unwrap_or_else(|| line.to_owned()));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The line of the only definition of `option` in the user's `file`.
+fn line_of(context: &ExitContext<'_>, file: &str, option: &str) -> Option<usize> {
+    let text = context.files?.text(file)?;
+    let paths = [option.to_owned(), format!("config.{option}")];
+    let found = paths.iter().flat_map(|path| values_of(&text, path));
+    let lines: Vec<usize> = found.map(|value| value.line).collect();
+    match lines.as_slice() {
+        [line] => Some(*line),
+        _ => None,
+    }
+}
+
+/// The option that has conflicting definitions.
+fn conflicting(summary: &str) -> Option<&str> {
+    let (option, rest) = summary.strip_prefix("The option `")?.split_once("' ")?;
+    let is_conflict = [
+        "has conflicting definition values",
+        "is defined multiple times while it's expected to be unique",
+    ];
+    is_conflict
+        .iter()
+        .any(|text| rest.starts_with(text))
+        .then_some(option)
+}
+
+/// The files that define the option.
+fn files(summary: &str) -> impl Iterator<Item = &str> {
+    let lines = summary.lines().map(str::trim_start);
+    lines.filter_map(|line| Some(line.strip_prefix(IN_FILE)?.split_once('\'')?.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::nixos::user_files::UserFiles;
+
+    /// As nixpkgs 26.11 reports them.
+    const CONFLICT: &str = "The option `time.timeZone' has conflicting definition values:\n- In `/build/config/a.nix': \"UTC\"\n- In \
+                            `/build/config/b.nix': \"Europe/Berlin\"";
+    const NOT_UNIQUE: &str = "The option `users.users.a.shell' is defined multiple times while it's expected to be unique.\n\
+                              \nDefinition values:\n- In `/build/config/a.nix': <derivation bash>\n- In `/build/config/b.nix': \
+                              <derivation zsh>";
+
+    /// The message and the hint for `summary` about these files.
+    fn explained(summary: &str, a: &str, b: &str) -> (String, Option<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.nix"), a).unwrap();
+        fs::write(dir.path().join("b.nix"), b).unwrap();
+        let context = ExitContext {
+            shown_dir: "pi/",
+            files: Some(&UserFiles::new(dir.path())),
+            ..ExitContext::default()
+        };
+        (with_lines(&context, summary), hint(&context, summary))
+    }
+
+    #[test]
+    fn definitions_in_two_files_have_their_lines() {
+        let (message, hint) = explained(
+            CONFLICT,
+            "{\n  time = {\n    timeZone = \"UTC\"; };\n}",
+            "{ config.time.timeZone = \"Europe/Berlin\"; }",
+        );
+        assert!(message.contains("/a.nix:3': \"UTC\"\n"), "{message}");
+        assert!(
+            message.ends_with("/b.nix:1': \"Europe/Berlin\""),
+            "{message}"
+        );
+        let places = "remove the definition in pi/a.nix:3 or the one in pi/b.nix:1";
+        assert_eq!(hint.as_deref(), Some(places));
+        let (message, hint) = explained(
+            NOT_UNIQUE,
+            "{ users.users.a = { shell = x; }; }",
+            "{ users.users.b.shell = x;\n  users.users.a.shell = x; }",
+        );
+        assert!(message.contains("/b.nix:2': <derivation zsh>"), "{message}");
+        let places = "remove the definition in pi/a.nix:1 or the one in pi/b.nix:2";
+        assert_eq!(hint.as_deref(), Some(places));
+    }
+
+    #[test]
+    fn a_line_that_is_not_certain_is_not_named() {
+        let (message, hint) = explained(CONFLICT, "f \"UTC\"", "{ time.timeZone = 1; x = { }; ");
+        assert!(message.contains("/a.nix': \"UTC\""), "{message}");
+        let places = "remove the definition in pi/a.nix or the one in pi/b.nix:1";
+        assert_eq!(hint.as_deref(), Some(places));
+    }
+
+    #[test]
+    fn only_a_value_of_nixpkgs_is_replaced_by_force() {
+        let of_nixpkgs = CONFLICT.replace("/build/config/b.nix", "/nix/store/x-source/b.nix");
+        let (_, hint) = explained(&of_nixpkgs, "{ time.timeZone = \"UTC\"; }", "{ }");
+        let force = "a module that is not yours sets time.timeZone too: remove the definition in pi/a.nix:1, or write lib.mkForce \
+                     before its value, which then replaces the other one";
+        assert_eq!(hint.as_deref(), Some(force));
+        let in_one_file = CONFLICT.replace("b.nix", "a.nix");
+        let (_, hint) = explained(&in_one_file, "{ }", "{ }");
+        assert_eq!(hint.as_deref(), Some("keep one of the definitions"));
+    }
+}
