@@ -20,7 +20,7 @@ fn is_refused(user: &TestUser, body: &str) -> Outcome {
 fn has_its_own_tool(user: &TestUser, why: &str) {
     let auto = run(&mut user.build(&[])).assert_exit_code(0);
     let auto = auto.assert_stderr_contains(&[
-        "without native glue, so all of the image is built under emulation, which is slower: ",
+        "all of the image is built under emulation, which is slower, because nothing of NixOS itself can be built natively: ",
         why,
     ]);
     let files = tree(&auto.image());
@@ -43,7 +43,7 @@ fn builder_program_is_found_before_the_image_is_made() {
 
     let auto = run(&mut user.build(&[])).assert_exit_code(0);
     let auto = auto.assert_stderr_contains(&[
-        "without native glue, so all of the image is built under emulation, which is slower: ",
+        "all of the image is built under emulation, which is slower, because nothing of NixOS itself can be built natively: ",
         "-leak refers to it",
     ]);
     let files = tree(&auto.image());
