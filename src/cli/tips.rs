@@ -1,5 +1,6 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod flags_of;
 mod misplaced;
 mod other_names;
 mod units;
@@ -15,6 +16,7 @@ use crate::common::image_name;
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
+use flags_of::{takes, takes_short};
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags and values that only look similar; with a tip where clap has none.
@@ -277,20 +279,6 @@ fn tip_for_flag_of_others(command: &Command, flag: &str) -> Option<String> {
         [..] => (" and ", "take"),
     };
     (others.len() <= 3).then(|| format!("{}{and}{last} {takes} {flag}", front.join(", ")))
-}
-
-/// Whether `command` itself has the long `flag`.
-fn takes(command: &Command, flag: &str) -> bool {
-    let mut longs = command.get_arguments().filter_map(clap::Arg::get_long);
-    longs.any(|long| Some(long) == flag.strip_prefix("--"))
-}
-
-/// Whether `command` itself has the short `flag`, such as `-c`.
-fn takes_short(command: &Command, flag: &str) -> bool {
-    let mut letters = flag.chars().skip(1);
-    let letter = letters.next().filter(|_| letters.next().is_none());
-    let mut shorts = command.get_arguments().filter_map(clap::Arg::get_short);
-    letter.is_some_and(|letter| shorts.any(|short| short == letter))
 }
 
 /// The tip for a `flag` of a command that stands in front of the command.

@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::takes;
+use super::flags_of::takes;
 use crate::common::image_name::is_image;
 use crate::common::shell_word::quoted;
 
