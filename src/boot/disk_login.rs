@@ -20,9 +20,6 @@ pub(super) async fn complete(
     let Some(login) = &mut request.login else {
         return Ok(());
     };
-    if !login.is_default_user && home.is_none() {
-        return Ok(());
-    }
     if login.is_default_user
         && let Some(only) = only_user(lists)
         && only != login.user
@@ -31,11 +28,16 @@ pub(super) async fn complete(
         context.events.notice(text);
         only.clone_into(&mut login.user);
     }
+    let of_seed = request.seed.as_deref();
+    let of_seed = of_seed.map_or_else(String::new, |seed| seed_disk::keys_of(seed, &login.user));
+    if of_seed.is_empty()
+        && let Some(text) = without_keys(&login.user, lists)
+    {
+        context.events.warn(text);
+    }
     if let Some(home) = home {
-        let seed = request.seed.as_deref();
-        let of_seed = seed.map(|seed| seed_disk::keys_of(seed, &login.user));
         let of_image = lists.get(&login.user).cloned();
-        let accepted: Vec<String> = of_image.into_iter().chain(of_seed).collect();
+        let accepted: Vec<String> = of_image.into_iter().chain([of_seed]).collect();
         let (path, cancel) = (&request.path, &context.cancel);
         *keys = login_keys::keys_at(home, accepted.join("\n"), path, cancel).await?;
     }
@@ -51,9 +53,33 @@ fn only_user(lists: &BTreeMap<String, String>) -> Option<&str> {
         .map(String::as_str)
 }
 
+/// The warning that the image has keys for others, but none for `user`: the account may be missing, or its name mistyped. No error,
+/// because a system can get keys while it runs.
+fn without_keys(user: &str, lists: &BTreeMap<String, String>) -> Option<String> {
+    if lists.is_empty() || lists.contains_key(user) {
+        return None;
+    }
+    let others: Vec<&str> = lists.keys().map(String::as_str).collect();
+    let others = others.join(", ");
+    Some(format!(
+        "the image has no SSH keys for {user}, only for {others}: --user logs in as another account"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn accounts_with_keys_are_named_for_one_without() {
+        let lists = ["admin", "root"].map(|user| (user.to_owned(), String::new()));
+        let lists = BTreeMap::from(lists);
+        let told = without_keys("bob", &lists).unwrap();
+        assert!(told.starts_with("the image has no SSH keys for bob, only for admin, root: "));
+        assert_eq!(without_keys("root", &lists), None);
+        // Without any list nothing is known.
+        assert_eq!(without_keys("bob", &BTreeMap::new()), None);
+    }
 
     #[test]
     fn a_user_is_chosen_only_without_another_one() {

@@ -1,5 +1,7 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod flags_of;
+mod misplaced;
 mod other_names;
 mod units;
 
@@ -14,6 +16,7 @@ use crate::common::image_name;
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
+use flags_of::{takes, takes_short};
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags and values that only look similar; with a tip where clap has none.
@@ -52,7 +55,7 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     let similar = text(error, ContextKind::SuggestedArg);
     let known = tip_for_flag_in_front(command, &flag, words)
         .or_else(|| tip_for_other_name(command, &flag, words))
-        .or_else(|| tip_for_misplaced_word(command, &flag, words));
+        .or_else(|| misplaced::tip(command, &flag, words));
     if let Some(tip) = known {
         set_tip(error, tip);
         error.remove(ContextKind::SuggestedArg);
@@ -257,47 +260,6 @@ fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option
         .map(str::to_owned)
 }
 
-/// The beginnings of arguments of dd.
-const DD_ARGUMENTS: [&str; 6] = ["bs=", "conv=", "count=", "iflag=", "oflag=", "status="];
-
-/// The tip for an argument `word` that the command of `words` does not take.
-fn tip_for_misplaced_word(command: &Command, word: &str, words: &[String]) -> Option<String> {
-    let mut visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
-    match (words.first()?.as_str(), word) {
-        ("man", word) => visible
-            .any(|sub| sub.get_name() == word)
-            .then(|| format!("`sdbuild help {word}` describes it")),
-        ("inspect", path) if path.starts_with('/') => {
-            let has_command = words
-                .iter()
-                .any(|word| ["ls", "cat"].contains(&word.as_str()));
-            let told = format!("name what to do with the path: sdbuild inspect IMAGE ls {path}");
-            (!has_command).then_some(told)
-        }
-        ("flash", "--device" | "--disk" | "--drive" | "--target" | "--to" | "-o" | "--output") => {
-            Some("the disk is the second argument: sdbuild flash IMAGE /dev/sdX".to_owned())
-        }
-        ("flash", word) if DD_ARGUMENTS.iter().any(|name| word.starts_with(name)) => {
-            Some("those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX".to_owned())
-        }
-        ("flash", "--list" | "-l") => Some("`sdbuild flash` alone lists the cards".to_owned()),
-        ("clean", "-f" | "--force") => Some("did you mean --yes?".to_owned()),
-        ("boot", word) if word.bytes().all(|c| c.is_ascii_lowercase()) => Some(format!(
-            "--run runs a command on the machine: sdbuild boot IMAGE --run '{word} …'"
-        )),
-        ("init", "--password" | "--passwd" | "--user-password") => Some(
-            "no password is written into a configuration, where others can read it: --user has your SSH key".to_owned(),
-        ),
-        ("init", "--format") => Some(
-            "--template chooses what the image is for; `sdbuild build` takes --format".to_owned(),
-        ),
-        ("build" | "check", "--memory" | "--memory-mib") => {
-            Some("the setting memory-mib is only in sdbuild.toml".to_owned())
-        }
-        _ => None,
-    }
-}
-
 /// The tip for a `flag` that only other commands take.
 fn tip_for_flag_of_others(command: &Command, flag: &str) -> Option<String> {
     // Another command does something else by the same word.
@@ -319,16 +281,15 @@ fn tip_for_flag_of_others(command: &Command, flag: &str) -> Option<String> {
     (others.len() <= 3).then(|| format!("{}{and}{last} {takes} {flag}", front.join(", ")))
 }
 
-/// Whether `command` itself has the long `flag`.
-fn takes(command: &Command, flag: &str) -> bool {
-    let mut longs = command.get_arguments().filter_map(clap::Arg::get_long);
-    longs.any(|long| Some(long) == flag.strip_prefix("--"))
-}
-
 /// The tip for a `flag` of a command that stands in front of the command.
 fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Option<String> {
-    let is_flag = |word: &&String| word.split('=').next() == Some(flag);
-    let at = words.iter().position(|word| is_flag(&word))?;
+    let is_short = !flag.starts_with("--");
+    // A value may stand in the same word: `--config=x.nix`, `-cx.nix`.
+    let is_flag = |word: &String| {
+        word.split('=').next() == Some(flag)
+            || is_short && !word.starts_with("--") && word.starts_with(flag)
+    };
+    let at = words.iter().position(is_flag)?;
     let (before, after) = words.split_at_checked(at)?;
     let named = |words: &[String]| {
         let mut found = words.iter().map(|word| command.find_subcommand(word));
@@ -337,7 +298,8 @@ fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Opt
     if named(before).is_some() {
         return None;
     }
-    let name = named(after).filter(|sub| takes(sub, flag))?.get_name();
+    let takes = |sub: &&Command| takes(sub, flag) || takes_short(sub, flag);
+    let name = named(after).filter(takes)?.get_name();
     Some(format!(
         "flags of a command go after it: sdbuild {name} {flag} …"
     ))

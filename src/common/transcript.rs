@@ -59,7 +59,10 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
             Some(format!("to build: {}", counted(derivations, "derivation")))
         }
         NixEvent::WillEmulate { derivations } => {
-            Some(format!("of these under emulation: {derivations}"))
+            let are = if *derivations == 1 { "is" } else { "are" };
+            Some(format!(
+                "{derivations} of these {are} built under emulation"
+            ))
         }
         NixEvent::WillFetch {
             paths,

@@ -39,6 +39,22 @@ pub struct BuildArgs {
 /// The configuration that a command is about, and what the command line adds to it.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
+    /// Public key that may log in as root
+    ///
+    /// In addition to those of the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub ssh_key: Option<PathBuf>,
+
+    /// Host name of the machine, instead of the configuration's
+    #[arg(long, value_name = "NAME")]
+    pub hostname: Option<String>,
+
+    /// Set a NixOS option
+    ///
+    /// A Nix list or set is added to the configuration's value, anything else replaces it.
+    #[arg(long, value_name = "OPTION=VALUE")]
+    pub set: Vec<String>,
+
     /// NixOS configuration: a file, or a directory with an sd-card.nix; all files in its directory are used too [default: ./sd-card.nix]
     #[arg(
         short,
@@ -78,22 +94,6 @@ pub struct ConfigArgs {
         hide_short_help = true
     )]
     pub offline: Option<bool>,
-
-    /// Public key that may log in as root
-    ///
-    /// In addition to those of the configuration.
-    #[arg(long, value_name = "FILE")]
-    pub ssh_key: Option<PathBuf>,
-
-    /// Host name of the machine, instead of the configuration's
-    #[arg(long, value_name = "NAME")]
-    pub hostname: Option<String>,
-
-    /// Set a NixOS option
-    ///
-    /// A Nix list or set is added to the configuration's value, anything else replaces it.
-    #[arg(long, value_name = "OPTION=VALUE")]
-    pub set: Vec<String>,
 }
 
 impl ConfigArgs {

@@ -37,6 +37,14 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 
 /// The settings in the text of a file.
 fn parse(text: &str) -> Result<Options, Failure> {
+    understand(text).map_err(|failure| {
+        // The parser marks a column of a line in which tabs are wider than one.
+        let with_blanks = understand(&text.replace('\t', " "));
+        with_blanks.err().unwrap_or(failure)
+    })
+}
+
+fn understand(text: &str) -> Result<Options, Failure> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         let failure = not_understood(&error);
@@ -86,7 +94,12 @@ fn not_understood(error: &toml::de::Error) -> Failure {
     let text = error.to_string();
     // Of values, too, the crate says that they are no TOML; the excerpt ends with an empty line.
     let text = text.strip_prefix("TOML parse error at ").unwrap_or(&text);
-    Failure::usage(text.trim_end())
+    let text = text.trim_end();
+    let text = match text.strip_suffix("expected a sequence") {
+        Some(before) => format!("{before}expected a list"),
+        None => text.to_owned(),
+    };
+    Failure::usage(text)
 }
 
 #[cfg(test)]
@@ -142,6 +155,17 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap_err().hints, [hint]);
         }
+    }
+
+    #[test]
+    fn the_caret_stands_below_the_value_behind_tabs() {
+        let failure = parse("\tjobs\t=\t\"2\"\n").unwrap_err().to_string();
+        let mut lines = failure.lines().skip_while(|line| !line.contains("jobs"));
+        let (line, caret) = (lines.next().unwrap(), lines.next().unwrap());
+        assert_eq!(line.find("\"2\""), caret.find("^^^"), "{failure}");
+        // A tab in a value is kept.
+        let options = parse("output = \"a\tb\"\n").unwrap();
+        assert!(format!("{:?}", options.output).contains("a\\tb"));
     }
 
     #[test]
@@ -229,6 +253,10 @@ mod tests {
 
     #[test]
     fn values_that_a_setting_cannot_have_are_explained() {
+        let text = parse("builders = \"ssh-ng://a@b\"").unwrap_err();
+        assert!(text.to_string().ends_with("expected a list"), "{text}");
+        let list = "the setting is a list: builders = [\"ssh-ng://a@b\"]";
+        assert_eq!(text.hints, [list]);
         let quoted = parse("jobs = \"2\"").unwrap_err();
         assert_eq!(quoted.hints, ["write the number without quotes"]);
         let unit = parse("memory-mib = \"2G\"").unwrap_err();

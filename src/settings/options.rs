@@ -66,7 +66,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub emulation: Option<EmulationChoice>,
 
-    /// What builds units, configuration files and the image itself [default: auto] [env: SDBUILD_GLUE]
+    /// What builds the glue of a system: its units and configuration files, and the image itself [default: auto] [env: SDBUILD_GLUE]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub glue: Option<Glue>,
 

@@ -55,6 +55,15 @@ fn of_typed_value(key: &str, value: &str) -> Option<String> {
         let is_right = toml::from_str::<Options>(&line).is_ok();
         return is_right.then(|| format!("the setting has one value, without brackets: {line}"));
     }
+    if value.starts_with(['"', '\'']) && !value.contains('\n') {
+        let line = format!("{key} = [{value}]");
+        let is_list = match toml::from_str::<Options>(&line) {
+            Ok(_) => true,
+            // What is wrong with the element is said when it is one.
+            Err(error) => !error.message().starts_with("invalid type"),
+        };
+        return is_list.then(|| format!("the setting is a list: {line}"));
+    }
     let is_plain = !value.is_empty() && !value.contains(['"', '[', '{', '\n']);
     let is_switch = matches!(value, "true" | "false");
     match Kind::of(key) {

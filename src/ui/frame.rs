@@ -21,6 +21,9 @@ pub(super) const NAME_COLUMNS: usize = 18;
 /// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
 
+/// Columns that a line with a time at its end is spread over, at most: farther away it is not seen to belong to the line.
+const SPREAD_COLUMNS: usize = 100;
+
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
@@ -34,7 +37,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let Some((phase, _)) = state.phase() else {
         return Vec::new();
     };
-    let columns = size.columns;
+    let columns = size.columns.min(SPREAD_COLUMNS);
     let elapsed = |since| paint.faint(&words::seconds(at.saturating_sub(since)));
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
@@ -128,9 +131,14 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
     text.trim_end().to_owned()
 }
 
-/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge. Neither has control
+/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`SPREAD_COLUMNS`]. Neither has control
 /// characters but those of [`Paint`].
 pub(super) fn line(text: &str, right: &str, columns: usize) -> String {
+    let columns = if right.is_empty() {
+        columns
+    } else {
+        columns.min(SPREAD_COLUMNS)
+    };
     let wide = columns.saturating_sub(1);
     if wide == 0 {
         return String::new();

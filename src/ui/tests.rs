@@ -63,14 +63,15 @@ fn build_on_40_by_15() {
 
 #[test]
 fn build_on_200_by_50() {
+    // Times far from their rows were not seen to belong to them.
     assert_eq!(
         lines_of((200, 50), TWO_BUILDS),
         [
-            " ✓ Upload                                                                                                                                                                                         0.3 s",
-            " ⠼ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────────────  68 %                                                                                                          10 s",
+            " ✓ Upload                                                                                     0.3 s",
+            " ⠼ Build               ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━╸───────────────────  68 %      10 s",
             "     built 49 of 72",
-            "     building linux-6.12.107-1                                                    buildPhase                                                                                                        4 s",
-            "     building e2fsprogs-1.47.2-3+b12                                              buildPhase                                                                                                        0 s",
+            "     building linux-6.12.107-1                   buildPhase                                     4 s",
+            "     building e2fsprogs-1.47.2-3+b12             buildPhase                                     0 s",
         ]
     );
 }

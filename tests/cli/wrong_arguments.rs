@@ -126,6 +126,16 @@ fn words_that_are_expected_lead_to_what_there_is() {
         (&["CHECK"], "a similar subcommand exists: 'check'"),
         (&["clean", "-f"], "did you mean --yes?"),
         (&["clean", "-a"], "did you mean --all?"),
+        (&["clean", "old"], "did you mean --old?"),
+        (&["flash", "--force"], "--yes asks nothing, --unmount"),
+        (&["doctor", "--fix"], "doctor changes nothing; below each"),
+        (&["check", "--fix"], "check changes nothing; each finding"),
+        (&["build", "--release"], "there is only one kind of build"),
+        (
+            &["build", "--clean"],
+            "Nix builds what has changed, and only that; `sdbuild clean`",
+        ),
+        (&["switch"], "sdbuild makes images; a NixOS that runs"),
         (
             &["flash", "--list"],
             "`sdbuild flash` alone lists the cards",
@@ -185,7 +195,11 @@ fn flags_that_other_programs_have_are_explained() {
         (&["boot", "-p", "2222:22"], "did you mean --port?"),
         (
             &["inspect", "x.img", "/etc"],
-            "name what to do with the path: sdbuild inspect IMAGE ls /etc",
+            "name what to do with the path: sdbuild inspect x.img ls /etc",
+        ),
+        (
+            &["inspect", "ls", "x.img", "2:/etc"],
+            "the image comes first, the path last: sdbuild inspect x.img ls 2:/etc",
         ),
         (
             &["check", "--override-input", "nixpkgs=/x"],
@@ -221,6 +235,12 @@ fn unknown_flag_and_command_have_useful_tips() {
         CliTest::new(&words)
             .exit_code(2)
             .stderr("tip: flags of a command go after it: sdbuild build --hostname …")
+            .run();
+    }
+    for words in [["-c", "pi.nix", "build"], ["-cpi.nix", "build", "-v"]] {
+        CliTest::new(&words)
+            .exit_code(2)
+            .stderr("tip: flags of a command go after it: sdbuild build -c …")
             .run();
     }
     assert_tips(&[

@@ -1,14 +1,14 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 16] = [
+const COMMANDS: [(&[&str], &[&str]); 17] = [
     (&["burn", "dd", "write"], &["flash"]),
     (&["qemu", "run", "ssh", "start", "vm"], &["boot"]),
     (&["test"], &["check", "try", "boot"]),
     (&["develop", "exec"], &["shell"]),
     (&["install"], &["flash"]),
     (&["create", "generate", "new", "setup"], &["init"]),
-    (&["image", "make", "rebuild"], &["build"]),
+    (&["compile", "image", "make", "rebuild"], &["build"]),
     (&["eval", "lint", "validate"], &["check"]),
     (&["verify"], &["check", "inspect"]),
     (
@@ -33,6 +33,7 @@ const COMMANDS: [(&[&str], &[&str]); 16] = [
     (&["flake"], &["lock", "check"]),
     (&["update", "upgrade"], &["lock"]),
     (&["config", "env"], &["settings"]),
+    (&["push", "upload"], &["publish"]),
 ];
 
 /// Flags, without their dashes, with the long ones of sdbuild.
@@ -43,7 +44,7 @@ const FLAGS: [(&[&str], &str); 15] = [
     ),
     (&["a"], "all"),
     (&["arch", "platform", "target"], "system"),
-    (&["channel", "nixos", "nixos-version", "release"], "nixpkgs"),
+    (&["channel", "nixos", "nixos-version"], "nixpkgs"),
     (&["host-name", "name"], "hostname"),
     (&["image-format", "type"], "format"),
     (&["compression"], "compress"),
@@ -61,7 +62,7 @@ const FLAGS: [(&[&str], &str); 15] = [
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.
-const WITHOUT_COUNTERPART: [(&[&str], &str); 11] = [
+const WITHOUT_COUNTERPART: [(&[&str], &str); 13] = [
     (
         &["t", "tag"],
         "the image is named after networking.hostName; --output is the directory to write it to",
@@ -73,6 +74,14 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 11] = [
     (
         &["no-cache", "rebuild"],
         "Nix builds what has changed, and only that",
+    ),
+    (
+        &["clean"],
+        "Nix builds what has changed, and only that; `sdbuild clean` removes what earlier builds left",
+    ),
+    (
+        &["release"],
+        "there is only one kind of build; --nixpkgs RELEASE chooses the release of nixpkgs",
     ),
     (
         &["L", "print-build-logs", "show-trace"],
@@ -111,8 +120,14 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 11] = [
 /// Where the logs are, of which other programs have commands (`src/pipeline/logs.rs`).
 const LOGS: &str = "the logs of the last builds are in ~/.local/state/sdbuild/logs, and a build that fails names its own";
 
+/// What changes a machine that runs, in place of its image.
+const RUNNING: &str = "sdbuild makes images; a NixOS that runs already is changed by `nixos-rebuild switch`, over SSH with --target-host";
+
 /// What is said of a command of other programs that sdbuild does not need.
 pub(super) fn explained_command(name: &str) -> Option<&'static str> {
+    if ["deploy", "switch"].contains(&name) {
+        return Some(RUNNING);
+    }
     ["log", "logs"].contains(&name).then_some(LOGS)
 }
 

@@ -212,9 +212,9 @@ fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option
 fn no_native_glue(findings: &Findings) -> Failure {
     let reason = findings.last_reason("sdbuild: glue: refused: ");
     let reason = reason.unwrap_or(SEE_LOG);
-    let text = format!("the glue cannot be native: {reason}");
+    let text = format!("--glue native: NixOS itself cannot be built natively: {reason}");
     Failure::message(Class::Build, text)
-        .hint("--glue auto falls back to emulation, --glue emulated uses it from the start")
+        .hint("--glue auto then builds under emulation, --glue emulated does so from the start")
 }
 
 /// The builder's watchdog received no heartbeat for its timeout and ended the builder.

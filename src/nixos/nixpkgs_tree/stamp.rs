@@ -12,8 +12,8 @@ use crate::common::hash::{Hasher, Sha256Hash};
 
 /// Changes with what [`super::hash_tree`] gives for the same files.
 const FORMAT: u8 = 1;
-/// How close to each other two changes may be to have the same time. File systems' clocks tick at least a hundred times a second;
-/// this is what FAT's do, for those that are not known.
+/// How close to each other two changes may be to have the same time here: one tick of the clock, at most a hundredth of a second
+/// on the file systems below, in times that are compared in whole seconds; the rest is margin.
 const COARSEST_TIME: Duration = Duration::from_secs(2);
 /// File systems of this machine that keep the time of the last change of each inode, which no program can set: their numbers in
 /// statfs(2). Those of the network answer from caches, by another machine's clock; FUSE and FAT give a time that programs

@@ -36,10 +36,10 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let glue = match settings.glue {
         _ if !plan.is_emulated() => "native: nothing is emulated",
         _ if !is_native_glue_possible(&settings.format, settings.system) => {
-            "emulated: there is no native glue for this format and system"
+            "emulated: for this format and system nothing is built natively"
         }
         Glue::Auto => {
-            "auto: the small derivations of NixOS itself are built natively where the result is the same, otherwise emulated"
+            "auto: the small derivations of NixOS itself are built natively where the result is the same, otherwise under emulation"
         }
         Glue::Native => "native",
         Glue::Emulated => "emulated",

@@ -26,7 +26,7 @@ fn is_refused(user: &TestUser, body: &str) -> Outcome {
 fn has_its_own_tool(user: &TestUser, why: &str) {
     let auto = run(&mut user.build(&[])).assert_exit_code(0);
     let auto = auto.assert_stderr_contains(&[
-        "without native glue, so all of the image is built under emulation, which is slower: ",
+        "all of the image is built under emulation, which is slower, because nothing of NixOS itself can be built natively: ",
         why,
     ]);
     let files = tree(&auto.image());
@@ -49,7 +49,7 @@ fn builder_program_in_the_system_is_found() {
 
     let auto = run(&mut user.build(&[])).assert_exit_code(0);
     let auto = auto.assert_stderr_contains(&[
-        "without native glue, so all of the image is built under emulation, which is slower: ",
+        "all of the image is built under emulation, which is slower, because nothing of NixOS itself can be built natively: ",
         "-leak refers to it",
     ]);
     let files = tree(&auto.image());

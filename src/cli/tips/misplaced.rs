@@ -1,0 +1,134 @@
+//! Words and flags that a command does not take, and how it is told what they mean.
+
+use clap::Command;
+
+use super::flags_of::takes;
+use crate::common::image_name::is_image;
+use crate::common::shell_word::quoted;
+
+/// The beginnings of arguments of dd.
+const DD_ARGUMENTS: [&str; 6] = ["bs=", "conv=", "count=", "iflag=", "oflag=", "status="];
+
+/// The tip for an argument `word` that the command of `words` does not take.
+pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<String> {
+    let name = words.first()?.as_str();
+    if let Some(fixed) = fixed_tip(name, word) {
+        return Some(fixed.to_owned());
+    }
+    if name == "inspect" {
+        return tip_for_order_of_inspect(words);
+    }
+    let sub = command.find_subcommand(name)?;
+    if takes(sub, &format!("--{word}")) {
+        return Some(format!("did you mean --{word}?"));
+    }
+    let mut visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    match name {
+        "man" => visible
+            .any(|sub| sub.get_name() == word)
+            .then(|| format!("`sdbuild help {word}` describes it")),
+        "boot" if word.bytes().all(|c| c.is_ascii_lowercase()) => Some(format!(
+            "--run runs a command on the machine: sdbuild boot IMAGE --run '{word} …'"
+        )),
+        _ => None,
+    }
+}
+
+/// The tip for the flag or word `word` of the command `name`, where it is the same whatever else is given.
+fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
+    let tip = match (name, word) {
+        ("flash", "--device" | "--disk" | "--drive" | "--target" | "--to" | "-o" | "--output") => {
+            "the disk is the second argument: sdbuild flash IMAGE /dev/sdX"
+        }
+        ("flash", word) if DD_ARGUMENTS.iter().any(|name| word.starts_with(name)) => {
+            "those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX"
+        }
+        ("flash", "--list" | "-l") => "`sdbuild flash` alone lists the cards",
+        ("flash", "-f" | "--force") => {
+            "--yes asks nothing, --unmount unmounts the disk first, --allow-fixed accepts a disk that is not removable"
+        }
+        ("clean", "-f" | "--force") => "did you mean --yes?",
+        ("doctor", "--fix") => "doctor changes nothing; below each problem it says what to do",
+        ("check", "--fix") => "check changes nothing; each finding says what to do",
+        ("init", "--password" | "--passwd" | "--user-password") => {
+            "no password is written into a configuration, where others can read it: --user has your SSH key"
+        }
+        ("init", "--format") => {
+            "--template chooses what the image is for; `sdbuild build` takes --format"
+        }
+        ("build" | "check", "--memory" | "--memory-mib") => {
+            "the setting memory-mib is only in sdbuild.toml"
+        }
+        _ => return None,
+    };
+    Some(tip)
+}
+
+/// The tip for a path in an image that does not stand where `inspect` takes it.
+fn tip_for_order_of_inspect(words: &[String]) -> Option<String> {
+    let given = || words.iter().skip(1).map(String::as_str);
+    let path = given().find(|word| is_path_in_image(word))?;
+    let image = given().find(|word| is_image(word));
+    let image = image.map_or("IMAGE".into(), quoted);
+    let path = quoted(path);
+    Some(match given().find(|word| ["ls", "cat"].contains(word)) {
+        Some(look) => {
+            format!("the image comes first, the path last: sdbuild inspect {image} {look} {path}")
+        }
+        None => format!("name what to do with the path: sdbuild inspect {image} ls {path}"),
+    })
+}
+
+/// Whether `word` is `/path`, or `2:/path` of partition 2, and not the file of an image.
+fn is_path_in_image(word: &str) -> bool {
+    let path = match word.split_once(':') {
+        Some((number, path)) if number.bytes().all(|c| c.is_ascii_digit()) => path,
+        Some(_) | None => word,
+    };
+    path.starts_with('/') && !is_image(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn tip_for(word: &str, line: &str) -> Option<String> {
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        tip(&Cli::command(), word, &words)
+    }
+
+    #[test]
+    fn flags_without_their_dashes_are_recognised() {
+        for word in ["old", "all", "downloads"] {
+            let tip = tip_for(word, &format!("clean {word}"));
+            assert_eq!(tip, Some(format!("did you mean --{word}?")));
+        }
+        let run = tip_for("run", "boot pi.img run");
+        assert_eq!(run.as_deref(), Some("did you mean --run?"));
+        assert_eq!(tip_for("everything", "clean everything"), None);
+    }
+
+    #[test]
+    fn the_order_of_inspect_is_shown_with_the_words_given() {
+        for line in [
+            "inspect ls x.img 2:/etc",
+            "inspect x.img 2:/etc ls",
+            "inspect ls 2:/etc x.img",
+        ] {
+            let tip = tip_for("2:/etc", line).unwrap();
+            assert!(
+                tip.ends_with(": sdbuild inspect x.img ls 2:/etc"),
+                "{line}: {tip}"
+            );
+        }
+        let tip = tip_for("/etc", "inspect /tmp/x.img /etc").unwrap();
+        assert!(
+            tip.ends_with(": sdbuild inspect /tmp/x.img ls /etc"),
+            "{tip}"
+        );
+        assert_eq!(tip_for("--ls", "inspect x.img --ls"), None);
+    }
+}

@@ -1,0 +1,187 @@
+//! The rows of `sdbuild status`, in groups with a label. Pure.
+
+use crate::ui::layout::{age, column, fit, wrapped};
+use crate::ui::sanitize_line;
+
+/// Columns of the labels of groups.
+const LABEL: usize = 12;
+/// Columns of state, size and age with the blanks before them.
+const FACTS: usize = 35;
+/// On a terminal of fewer columns only name and size are shown, which take this many less than a row.
+pub(super) const TABLE_COLUMNS: usize = 70;
+const SIZE: usize = 9;
+/// Columns of the state with the blank before it.
+const STATE: usize = 16;
+
+/// One thing of a group, in lines without the label.
+pub(super) struct Row {
+    pub(super) lines: Vec<String>,
+}
+
+impl Row {
+    /// Name, state, size and age in their columns, `width` in all; an empty text leaves its column blank. A name is never cut,
+    /// because users copy it: one without room has a line of its own.
+    pub(super) fn new(
+        name: &str,
+        state: &str,
+        size: &str,
+        seconds: Option<u64>,
+        width: usize,
+    ) -> Self {
+        let name = sanitize_line(name);
+        let is_narrow = width < TABLE_COLUMNS - LABEL;
+        let name_columns = if is_narrow {
+            width.saturating_sub(SIZE)
+        } else if state.is_empty() {
+            width - FACTS + STATE
+        } else {
+            width - FACTS
+        };
+        let age = seconds.map(age).unwrap_or_default();
+        let facts = if is_narrow {
+            format!(" {size:>8}")
+        } else if state.is_empty() {
+            format!(" {size:>8} {age:>9}")
+        } else {
+            format!(" {} {size:>8} {age:>9}", column(state, STATE - 1))
+        };
+        let beside = |name: &str| format!("{}{facts}", column(name, name_columns));
+        let lines = if fit(&name, name_columns) == name {
+            vec![beside(&name)]
+        } else if facts.trim().is_empty() {
+            vec![name]
+        } else {
+            vec![name, beside("")]
+        };
+        let lines = lines.iter().map(|line| line.trim_end().to_owned());
+        Self {
+            lines: lines.collect(),
+        }
+    }
+}
+
+/// The lines of all groups: the label of a group stands before its first row.
+pub(super) struct Rows {
+    pub(super) lines: Vec<String>,
+    /// Columns of a row without its label.
+    pub(super) width: usize,
+    /// Rows of a group beyond these are counted only.
+    max: usize,
+}
+
+impl Rows {
+    pub(super) fn new(columns: usize, max: usize) -> Self {
+        Self {
+            lines: Vec::new(),
+            // In wider rows the name is too far from its size.
+            width: columns.clamp(LABEL + SIZE + 1, 100) - LABEL,
+            max,
+        }
+    }
+
+    /// Adds a group.
+    pub(super) fn group(&mut self, label: &str, rows: &[Row]) {
+        if rows.is_empty() {
+            self.text(label, "none");
+            return;
+        }
+        let shown = if rows.len() > self.max {
+            self.max - 1
+        } else {
+            self.max
+        };
+        let more = rows.len().saturating_sub(shown);
+        let lines = rows.iter().take(shown).flat_map(|row| row.lines.clone());
+        self.labelled_lines(label, lines);
+        if more > 0 {
+            self.text("", &format!("and {more} more: --json lists them"));
+        }
+    }
+
+    /// Adds a text, which is foreign.
+    pub(super) fn text(&mut self, label: &str, text: &str) {
+        self.labelled_lines(label, wrapped(text, self.width).into_iter());
+    }
+
+    fn labelled_lines(&mut self, label: &str, lines: impl Iterator<Item = String>) {
+        let labels = std::iter::once(label).chain(std::iter::repeat(""));
+        let lines = labels.zip(lines);
+        let lines = lines.flat_map(|(label, line)| {
+            if fit(&line, self.width) == line {
+                return vec![format!("{label:<11} {line}")];
+            }
+            // More of a long name is on one line without the label.
+            let label = (!label.is_empty()).then(|| label.to_owned());
+            label.into_iter().chain([format!("  {line}")]).collect()
+        });
+        self.lines.extend(lines.collect::<Vec<_>>());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAX_ROWS: usize = 3;
+
+    fn named(name: &str) -> Row {
+        Row::new(name, "", "", None, 80 - LABEL)
+    }
+
+    #[test]
+    fn long_groups_are_cut_and_empty_ones_show_none() {
+        let mut rows = Rows::new(80, MAX_ROWS);
+        rows.group("runs", &[]);
+        rows.group("images", &["a", "b", "c"].map(named));
+        rows.group("volumes", &["a", "b", "c", "d"].map(named));
+        assert_eq!(
+            rows.lines,
+            [
+                "runs        none",
+                "images      a",
+                "            b",
+                "            c",
+                "volumes     a",
+                "            b",
+                "            and 2 more: --json lists them",
+            ]
+        );
+    }
+
+    /// Names lost their middle, and could not be copied.
+    #[test]
+    fn names_are_whole_at_every_width() {
+        let lines = |name: &str, state: &str, columns| {
+            let mut rows = Rows::new(columns, MAX_ROWS);
+            let volume = Row::new(name, state, "2.4 GB", Some(7200), rows.width);
+            rows.group("volumes", &[volume]);
+            rows.lines
+        };
+        let name = "sdbuild-store-of-a-project-with-a-long-name";
+        for columns in [40, 60, 80, 100, 200] {
+            for state in ["", "running"] {
+                let text = lines(name, state, columns).join("\n");
+                assert!(text.contains(name) && text.contains("2.4 GB"), "{text}");
+                assert!(
+                    text.lines()
+                        .all(|line| line.chars().count() <= columns.clamp(45, 100))
+                );
+            }
+        }
+        assert_eq!(lines(name, "running", 80).len(), 2);
+        // A name reaches into the column of the state where there is none.
+        let [line] = &lines(name, "", 80)[..] else {
+            panic!("several lines");
+        };
+        assert!(
+            line.ends_with("2 h") && line.chars().count() == 80,
+            "{line}"
+        );
+        let narrow = lines("sdbuild-store-real-native-a995a63dc36b", "", 40);
+        let size = format!("{:>40}", "2.4 GB");
+        assert_eq!(
+            narrow,
+            ["volumes", "  sdbuild-store-real-native-a995a63dc36b", &size]
+        );
+    }
+}
