@@ -62,7 +62,7 @@ fn without_keys(user: &str, lists: &BTreeMap<String, String>) -> Option<String> 
     let others: Vec<&str> = lists.keys().map(String::as_str).collect();
     let others = others.join(", ");
     Some(format!(
-        "the image has no SSH keys for {user}, only for {others}: --user logs in as another account"
+        "the image has no SSH key for {user}, only for {others}: choose one of them with --user"
     ))
 }
 
@@ -75,7 +75,7 @@ mod tests {
         let lists = ["admin", "root"].map(|user| (user.to_owned(), String::new()));
         let lists = BTreeMap::from(lists);
         let told = without_keys("bob", &lists).unwrap();
-        assert!(told.starts_with("the image has no SSH keys for bob, only for admin, root: "));
+        assert!(told.starts_with("the image has no SSH key for bob, only for admin, root: "));
         assert_eq!(without_keys("root", &lists), None);
         // Without any list nothing is known.
         assert_eq!(without_keys("bob", &BTreeMap::new()), None);

@@ -232,7 +232,7 @@ impl<'a> Reader<'a> {
                 self.build_log.reset_findings();
                 self.restarted();
             }
-            EntryReport::AllEmulated(reason) => self.glue_notice("all of the image is built under emulation, which is slower, because nothing of NixOS itself can be built natively", reason),
+            EntryReport::AllEmulated(reason) => self.glue_notice("all of the image is built under emulation, which is slower, because a native build is not possible", reason),
             EntryReport::OneEmulated(name) => {
                 // The rest is forecast anew.
                 self.restarted();

@@ -7,12 +7,14 @@ pub(super) struct KnownRepository {
     pub(super) name: &'static str,
     /// `OWNER/NAME`.
     pub(super) address: &'static str,
-    /// The option that its module has all others in, and nixpkgs does not have.
+    /// The option of its module that contains all others; nixpkgs has none of this name.
     pub(super) option: &'static str,
     /// The path of its module.
     pub(super) file: &'static str,
     /// The output of the flake that is its module.
     pub(super) output: &'static str,
+    /// Its default branch, which fits the newest nixpkgs.
+    pub(super) default_branch: &'static str,
     /// Whether it has a branch for each release of NixOS.
     has_releases: bool,
 }
@@ -24,6 +26,7 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "hardware.raspberry-pi",
         file: "/raspberry-pi/4",
         output: "nixosModules.raspberry-pi-4",
+        default_branch: "master",
         has_releases: false,
     },
     KnownRepository {
@@ -32,6 +35,7 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "home-manager",
         file: "/nixos",
         output: "nixosModules.home-manager",
+        default_branch: "master",
         has_releases: true,
     },
     KnownRepository {
@@ -40,6 +44,7 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "age",
         file: "/modules/age.nix",
         output: "nixosModules.default",
+        default_branch: "main",
         has_releases: false,
     },
     KnownRepository {
@@ -48,6 +53,7 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "sops",
         file: "/modules/sops",
         output: "nixosModules.sops",
+        default_branch: "master",
         has_releases: false,
     },
     KnownRepository {
@@ -56,6 +62,7 @@ const REPOSITORIES: [KnownRepository; 5] = [
         option: "disko",
         file: "/module.nix",
         output: "nixosModules.disko",
+        default_branch: "master",
         has_releases: false,
     },
 ];
@@ -76,7 +83,9 @@ impl KnownRepository {
     /// The branch for the nixpkgs of `release`, such as `26.05` or `unstable`.
     pub(super) fn branch(self, release: Option<&str>) -> String {
         let released = release.filter(|release| self.has_releases && *release != UNSTABLE);
-        released.map_or("master".to_owned(), |release| format!("release-{release}"))
+        released.map_or(self.default_branch.to_owned(), |release| {
+            format!("release-{release}")
+        })
     }
 
     /// Whether another branch than that of [`branch`](Self::branch) may be the right one, as the release is not known.
@@ -145,6 +154,7 @@ mod tests {
         let branch = |name: &str, release| KnownRepository::called(name).unwrap().branch(release);
         assert_eq!(branch("home-manager", Some("26.05")), "release-26.05");
         assert_eq!(branch("home-manager", Some("unstable")), "master");
-        assert_eq!(branch("agenix", Some("26.05")), "master");
+        assert_eq!(branch("agenix", Some("26.05")), "main");
+        assert_eq!(branch("disko", Some("26.05")), "master");
     }
 }

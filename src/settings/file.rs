@@ -37,14 +37,14 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
 
 /// The settings in the text of a file.
 fn parse(text: &str) -> Result<Options, Failure> {
-    understand(text).map_err(|failure| {
-        // The parser marks a column of a line in which tabs are wider than one.
-        let with_blanks = understand(&text.replace('\t', " "));
+    parse_without_tabs(text).map_err(|failure| {
+        let with_blanks = parse_without_tabs(&text.replace('\t', " "));
         with_blanks.err().unwrap_or(failure)
     })
 }
 
-fn understand(text: &str) -> Result<Options, Failure> {
+/// As [`parse`]. The marks below a wrong value are in the right columns only if the text has no tabs.
+fn parse_without_tabs(text: &str) -> Result<Options, Failure> {
     let table = DeTable::parse(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         let failure = not_understood(&error);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use console::{measure_text_width, truncate_str};
 
 use crate::ui::colour::Paint;
-use crate::ui::layout::NARROW;
+use crate::ui::layout::{NARROW, WIDEST_TABLE};
 use crate::ui::progress;
 use crate::ui::sanitize::sanitize;
 use crate::ui::state::{Activity, Fraction, State, WHOLE};
@@ -21,9 +21,6 @@ pub(super) const NAME_COLUMNS: usize = 18;
 /// The shortest bar that shows more than the percentage beside it, and the longest that looks well.
 const BAR_COLUMNS: std::ops::RangeInclusive<usize> = 8..=60;
 
-/// Columns that a line with a time at its end is spread over, at most: farther away it is not seen to belong to the line.
-const SPREAD_COLUMNS: usize = 100;
-
 /// Width and height of a terminal, in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size {
@@ -37,7 +34,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let Some((phase, _)) = state.phase() else {
         return Vec::new();
     };
-    let columns = size.columns.min(SPREAD_COLUMNS);
+    let columns = size.columns;
     let elapsed = |since| paint.faint(&words::seconds(at.saturating_sub(since)));
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
@@ -52,7 +49,7 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     };
     let (first, rest) = listed.split_at(shown);
     for (activity, count) in first {
-        let text = activity_columns(activity, *count, columns, paint);
+        let text = activity_columns(activity, *count, columns.min(WIDEST_TABLE), paint);
         lines.push(line(&text, &elapsed(activity.since), columns));
     }
     let more: usize = rest.iter().map(|(_, count)| count).sum();
@@ -69,6 +66,7 @@ fn head(state: &State, name: &str, at: Duration, columns: usize, paint: Paint) -
     let since = state.phase().map_or(at, |(_, since)| since);
     let elapsed = words::seconds(at.saturating_sub(since));
     let tick = usize::try_from(at.as_millis() / SPINNER_INTERVAL.as_millis()).unwrap_or(0);
+    let columns = columns.min(WIDEST_TABLE);
     let spinner = SPINNER.get(tick % SPINNER.len()).copied().unwrap_or(' ');
     let name_columns = if columns < NARROW { 0 } else { NAME_COLUMNS };
     let spinner = paint.active(&spinner.to_string());
@@ -131,13 +129,13 @@ fn activity_columns(activity: &Activity, count: usize, columns: usize, paint: Pa
     text.trim_end().to_owned()
 }
 
-/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`SPREAD_COLUMNS`]. Neither has control
-/// characters but those of [`Paint`].
+/// A line narrower than `columns`: `text`, truncated, and `right` aligned at the right edge, or at [`WIDEST_TABLE`]. Neither has
+/// control characters but those of [`Paint`].
 pub(super) fn line(text: &str, right: &str, columns: usize) -> String {
     let columns = if right.is_empty() {
         columns
     } else {
-        columns.min(SPREAD_COLUMNS)
+        columns.min(WIDEST_TABLE)
     };
     let wide = columns.saturating_sub(1);
     if wide == 0 {

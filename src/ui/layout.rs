@@ -10,6 +10,8 @@ pub const COLUMNS: usize = 80;
 const MAX_COLUMNS: usize = 200;
 /// On a terminal of fewer columns there is no room for columns of names and topics.
 pub(super) const NARROW: usize = 60;
+/// The widest line with a time or a size at its end: on a wider one nobody sees to which text it belongs.
+pub const WIDEST_TABLE: usize = 100;
 /// Columns of text behind a label, at least.
 const MIN_TEXT_COLUMNS: usize = 24;
 /// Column at which the text of a list starts there.

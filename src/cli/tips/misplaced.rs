@@ -1,4 +1,4 @@
-//! Words and flags that a command does not take, and how it is told what they mean.
+//! Tips for words and flags that a command does not take.
 
 use clap::Command;
 
@@ -15,7 +15,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
     if let Some(fixed) = fixed_tip(name, word) {
         return Some(fixed.to_owned());
     }
-    if name == "inspect" {
+    if name == "inspect" && !word.starts_with('-') {
         return tip_for_order_of_inspect(words);
     }
     let sub = command.find_subcommand(name)?;
@@ -68,7 +68,7 @@ fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
 fn tip_for_order_of_inspect(words: &[String]) -> Option<String> {
     let given = || words.iter().skip(1).map(String::as_str);
     let path = given().find(|word| is_path_in_image(word))?;
-    let image = given().find(|word| is_image(word));
+    let image = given().find(|word| is_image_or_disk(word));
     let image = image.map_or("IMAGE".into(), quoted);
     let path = quoted(path);
     Some(match given().find(|word| ["ls", "cat"].contains(word)) {
@@ -82,10 +82,14 @@ fn tip_for_order_of_inspect(words: &[String]) -> Option<String> {
 /// Whether `word` is `/path`, or `2:/path` of partition 2, and not the file of an image.
 fn is_path_in_image(word: &str) -> bool {
     let path = match word.split_once(':') {
-        Some((number, path)) if number.bytes().all(|c| c.is_ascii_digit()) => path,
+        Some((number, path)) if number.parse::<u32>().is_ok() => path,
         Some(_) | None => word,
     };
-    path.starts_with('/') && !is_image(word)
+    path.starts_with('/') && !is_image_or_disk(word)
+}
+
+fn is_image_or_disk(word: &str) -> bool {
+    is_image(word) || word.starts_with("/dev/")
 }
 
 #[cfg(test)]
@@ -129,6 +133,9 @@ mod tests {
             tip.ends_with(": sdbuild inspect /tmp/x.img ls /etc"),
             "{tip}"
         );
+        let tip = tip_for("/etc", "inspect /dev/sdb /etc").unwrap();
+        assert!(tip.ends_with(": sdbuild inspect /dev/sdb ls /etc"), "{tip}");
         assert_eq!(tip_for("--ls", "inspect x.img --ls"), None);
+        assert_eq!(tip_for("--foo", "inspect /home/me/card --foo"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! The rows of `sdbuild status`, in groups with a label. Pure.
 
-use crate::ui::layout::{age, column, fit, wrapped};
+use crate::ui::layout::{WIDEST_TABLE, age, column, fit, wrapped};
 use crate::ui::sanitize_line;
 
 /// Columns of the labels of groups.
@@ -73,8 +73,7 @@ impl Rows {
     pub(super) fn new(columns: usize, max: usize) -> Self {
         Self {
             lines: Vec::new(),
-            // In wider rows the name is too far from its size.
-            width: columns.clamp(LABEL + SIZE + 1, 100) - LABEL,
+            width: columns.clamp(LABEL + SIZE + 1, WIDEST_TABLE) - LABEL,
             max,
         }
     }
@@ -98,7 +97,7 @@ impl Rows {
         }
     }
 
-    /// Adds a text, which is foreign.
+    /// Adds a text that may come from others, such as the name of an engine.
     pub(super) fn text(&mut self, label: &str, text: &str) {
         self.labelled_lines(label, wrapped(text, self.width).into_iter());
     }
@@ -110,7 +109,7 @@ impl Rows {
             if fit(&line, self.width) == line {
                 return vec![format!("{label:<11} {line}")];
             }
-            // More of a long name is on one line without the label.
+            // A line that is too long for the space beside the label goes below it, where there is more.
             let label = (!label.is_empty()).then(|| label.to_owned());
             label.into_iter().chain([format!("  {line}")]).collect()
         });

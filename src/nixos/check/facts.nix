@@ -159,8 +159,8 @@ let
   gatewayAddress = gateway: if builtins.isString gateway then gateway else if (gateway.interface or null) == null then gateway.address or null else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
-  # What may keep or give an interface the name `eth0`, against the names of systemd. Any link file that matches the interface
-  # does, even without a name in it: NixOS itself writes such a file for each interface, unless networkd configures them
+  # Whether anything may make systemd leave an interface the name `eth0`. Every link file that matches the interface does, even one
+  # that sets no name: NixOS itself writes such a file for each interface, unless networkd configures them
   # (https://github.com/NixOS/nixpkgs/issues/153134).
   keepsNames =
     config.boot.isContainer or false
@@ -173,8 +173,8 @@ let
   virtual = [ "bonds" "bridges" "fooOverUDP" "greTunnels" "ipvlans" "macvlans" "sits" "vlans" "vswitches" ];
   isVirtual = name: networking.interfaces.${name}.virtual or false || any (kind: (networking.${kind} or { }) ? ${name}) virtual;
   # With DHCP on all interfaces, that of one name changes nothing.
-  isNeeded = interface: isFixed interface || (interface.ipv6.addresses or [ ]) != [ ] || usesDhcp interface && dhcpOff != [ ];
-  isReplaced = name: builtins.match "eth[0-9]+" name != null && isNeeded networking.interfaces.${name} && !isVirtual name;
+  hasEffect = interface: isFixed interface || (interface.ipv6.addresses or [ ]) != [ ] || usesDhcp interface && dhcpOff != [ ];
+  isReplaced = name: builtins.match "eth[0-9]+" name != null && hasEffect networking.interfaces.${name} && !isVirtual name;
   wireless = networking.wireless or { };
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.

@@ -365,7 +365,7 @@ fn broken_keys(facts: &ConfigFacts) -> Option<String> {
         let kind = kind.unwrap_or_default();
         let others = match broken.count() {
             0 => String::new(),
-            others => format!(" and {others} more"),
+            others => format!(" and {others} more that are no keys"),
         };
         Some(format!(
             "users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"{kind}{others}"

@@ -60,8 +60,8 @@ pub(super) const RULES: [Rule; 9] = [
             let options: Vec<String> = options.collect();
             (!options.is_empty()).then(|| options.join(", "))
         },
-        why: "systemd gives the wired interface of most boards another name, and without an interface of this one its settings are \
-              used nowhere; it is end0 on a Raspberry Pi 4 or 5, enu1u1 on a 3, enp0s1 in QEMU, and `ip link` on the board shows it",
+        why: "systemd gives the wired interface of most boards another name, so these settings have no effect: on a Raspberry Pi 4 \
+              or 5 it is called end0, on a 3 enu1u1, in QEMU enp0s1; `ip link` on the board shows the name",
         add: &[
             "networking.usePredictableInterfaceNames = false; # or the name that the board's interface has",
         ],
@@ -208,6 +208,7 @@ pub(super) fn meant_gateway(facts: &ConfigFacts) -> Option<&str> {
 fn said_of_address(text: &str) -> Option<String> {
     let (address, _) = text.rsplit_once('/')?;
     let length = address.split_once('/').map(|(_, length)| length);
+    let length = length.filter(|length| is_length(length));
     let advice = length.map(|length| format!(" (the {length} belongs in prefixLength)"));
     Some(format!("\"{address}\"{}", advice.unwrap_or_default()))
 }
@@ -229,8 +230,16 @@ pub(super) fn meant_address(facts: &ConfigFacts) -> Option<&str> {
 pub(super) fn meant_length(facts: &ConfigFacts) -> Option<&str> {
     let (address, length) = wrong_address(facts)?.rsplit_once('/')?;
     let written = address.split_once('/').map(|(_, written)| written);
-    let is_length = |text: &&str| text.parse::<u32>().is_ok_and(|n| n <= Ipv4Addr::BITS);
-    written.into_iter().chain([length]).find(is_length)
+    written
+        .into_iter()
+        .chain([length])
+        .find(|text| is_length(text))
+}
+
+/// Whether `text` is the length of a network of IPv4.
+fn is_length(text: &str) -> bool {
+    text.parse::<u32>()
+        .is_ok_and(|length| length <= Ipv4Addr::BITS)
 }
 
 /// The lines with which interfaces use DHCP.

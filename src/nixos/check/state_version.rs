@@ -41,6 +41,8 @@ pub(super) const RULES: [Rule; 2] = [
     },
 ];
 
+/// The months in which there has been a release: May and November since 2021, others before.
+const MONTHS: [u16; 6] = [3, 4, 5, 9, 10, 11];
 const NO_RELEASE: &str = "which is not the number of a release, such as 25.11";
 
 /// What the assertion `text` of NixOS says of a value that is not the number of a release, and the line to write.
@@ -83,7 +85,9 @@ fn meant_release(text: &str) -> Option<String> {
         "11" => "11",
         _ => return None,
     };
-    (is_number(year) && year.len() == 2).then(|| format!("{year}.{month}"))
+    // The first release with such a number was 13.10.
+    let is_year = is_number(year) && year.len() == 2 && year >= "14";
+    is_year.then(|| format!("{year}.{month}"))
 }
 
 /// The number of a release of NixOS: of `26.05`, and of `26.05.20260601`.
@@ -91,8 +95,8 @@ fn release_number(text: &str) -> Option<(u16, u16)> {
     let mut parts = text.split('.');
     let (year, month) = (parts.next()?, parts.next()?);
     let is_complete = year.len() == 2 && month.len() == 2;
-    let number = (year.parse().ok()?, month.parse().ok()?);
-    is_complete.then_some(number)
+    let number: (u16, u16) = (year.parse().ok()?, month.parse().ok()?);
+    (is_complete && MONTHS.contains(&number.1)).then_some(number)
 }
 
 #[cfg(test)]
@@ -110,6 +114,8 @@ mod tests {
             ("2511", no_release, "\"25.11\";"),
             ("30.5", no_release, "\"26.05\";"),
             ("unstable", no_release, "\"26.05\";"),
+            ("25.12", no_release, "\"26.05\";"),
+            ("0511", no_release, "\"26.05\";"),
             (
                 "27.11",
                 "newer than this nixpkgs, 26.05",

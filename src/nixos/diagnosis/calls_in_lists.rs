@@ -1,6 +1,7 @@
 //! Calls in a list that lack the parentheses which they need there. Pure.
 
 use super::evidence::ExitContext;
+use super::listed_definitions::{list_element, listed};
 use super::written_values::list_elements;
 
 /// Functions that configurations call in lists, with the number of their arguments.
@@ -34,13 +35,10 @@ const MAX_CHARS: usize = 70;
 /// How to write the call that the element of a list is part of, whose type the message `summary` of Nix calls wrong; `None` if the
 /// list does not show that a call is meant.
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
-    let (option, rest) = summary
-        .strip_prefix("A definition for option `")?
-        .split_once(".\"[definition ")?;
-    let (number, rest) = rest.split_once("-entry ")?.1.split_once("]\"'")?;
-    let last = number.parse::<usize>().ok()?.checked_sub(1)?;
-    let (_, definition) = rest.split_once("- In `")?;
-    let (file, value) = definition.split_once("': ")?;
+    let path = summary.strip_prefix("A definition for option `")?;
+    let (option, number) = list_element(path.split_once('\'')?.0)?;
+    let last = number.checked_sub(1)?;
+    let (file, value) = listed(summary).next()?;
     let is_function = value.starts_with("<function") || value.contains("__functor");
     let elements = list_elements(&context.files?.text(file)?, option)?;
     let (function, arguments) = (0..=last).rev().find_map(|first| {

@@ -1,13 +1,12 @@
 //! Options that several definitions set to different values, and the lines of the user's files that do.
 
 use super::evidence::ExitContext;
+use super::listed_definitions::{IN_FILE, listed};
 use super::written_values::values_of;
 use crate::nixos::layout::{CLI_MODULE, CONFIG_DIR};
 
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
-/// What precedes the file of a definition in Nix's messages.
-const IN_FILE: &str = "- In `";
 
 /// What to do about an option that the modules of the image set as well. `lib.mkForce`, which Nix proposes, would make an
 /// image that does not boot.
@@ -92,8 +91,7 @@ fn conflicting(summary: &str) -> Option<&str> {
 
 /// The files that define the option.
 fn files(summary: &str) -> impl Iterator<Item = &str> {
-    let lines = summary.lines().map(str::trim_start);
-    lines.filter_map(|line| Some(line.strip_prefix(IN_FILE)?.split_once('\'')?.0))
+    listed(summary).map(|(file, _)| file)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use rnix::SyntaxKind;
 use rnix::SyntaxKind::{NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NODE_STRING};
 
 use super::evidence::ExitContext;
+use super::listed_definitions::values;
 use super::names::{is_name, quoted_after};
 use super::option_values;
 use super::syntax_at::{Definition, top_level_names};
@@ -139,13 +140,6 @@ fn has_several_keys(summary: &str) -> bool {
             .any(|kind| line.trim_start().starts_with(kind))
     };
     values(summary).any(|value| value.split("\\n").skip(1).any(begins))
-}
-
-/// The values that files give to the option.
-pub(super) fn values(summary: &str) -> impl Iterator<Item = &str> {
-    let lines = summary.lines().filter_map(|line| line.split_once("': "));
-    let of_files = lines.filter(|(file, _)| file.trim_start().starts_with("- In `"));
-    of_files.map(|(_, value)| value)
 }
 
 pub(super) fn defined_twice(context: &ExitContext<'_>, error: &NixError) -> Option<String> {

@@ -27,7 +27,7 @@ pub(super) fn with_option(context: &ExitContext<'_>, summary: &str) -> Option<St
         in_flake(context, known)
     } else {
         let fetched = fetched(context, known, known.file);
-        let note = note_of_branch(context, known);
+        let note = note_of_branch(known, context.release);
         format!("add {fetched} to the imports{note}")
     };
     Some(format!(
@@ -42,7 +42,7 @@ pub(super) fn in_place_of_channel(context: &ExitContext<'_>, path: &str) -> Opti
     let known = KnownRepository::called(channel)?;
     let is_plain = file.is_empty() || is_name(file);
     let fetched = fetched(context, known, file);
-    let note = note_of_branch(context, known);
+    let note = note_of_branch(known, context.release);
     is_plain
         .then(|| format!("only <nixpkgs> exists here; write {fetched} in place of <{path}>{note}"))
 }
@@ -74,11 +74,14 @@ fn fetched(context: &ExitContext<'_>, known: KnownRepository, file: &str) -> Str
 }
 
 /// What to say of the branch if the release of nixpkgs is not known.
-fn note_of_branch(context: &ExitContext<'_>, known: KnownRepository) -> &'static str {
-    if known.may_need_other_branch(context.release) {
-        "; for a nixpkgs of a release, take its branch in place of master, such as release-26.05"
+fn note_of_branch(known: KnownRepository, release: Option<&str>) -> String {
+    if known.may_need_other_branch(release) {
+        format!(
+            "; for a nixpkgs of a release, take its branch in place of {}, such as release-26.05",
+            known.default_branch
+        )
     } else {
-        ""
+        String::new()
     }
 }
 
@@ -91,13 +94,14 @@ fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
     let names = InputNames::read(&text);
     let KnownRepository { name, output, .. } = known;
     let is_argument = names.arguments.contains(name);
-    let (module, argument) = match &names.all {
-        Some(all) if !is_argument => (format!("{all}.{name}.{output}"), String::new()),
-        Some(_) | None if is_argument => (format!("{name}.{output}"), String::new()),
-        Some(_) | None => (
-            format!("{name}.{output}"),
-            format!(", and {name} to the {{ … }} of the outputs"),
-        ),
+    let module = match &names.all {
+        Some(all) if !is_argument => format!("{all}.{name}.{output}"),
+        Some(_) | None => format!("{name}.{output}"),
+    };
+    let argument = if is_argument || names.all.is_some() {
+        String::new()
+    } else {
+        format!(", and {name} to the {{ … }} of the outputs")
     };
     let add = format!("add {module} to the modules of nixosSystem in flake.nix{argument}");
     if names.inputs.contains(name) {
@@ -108,15 +112,9 @@ fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
         .first()
         .and_then(|url| release_in(url.written.trim_matches('"')));
     let branch = known.branch(release);
-    let note = note_of_branch(
-        &ExitContext {
-            release,
-            ..context.clone()
-        },
-        known,
-    );
+    let note = note_of_branch(known, release);
     format!(
-        "{add}; declare the input inputs.{name}.url = \"github:{}/{branch}\";, and run sdbuild lock{note}",
+        "{add}; declare it with inputs.{name}.url = \"github:{}/{branch}\"; then run sdbuild lock{note}",
         known.address
     )
 }
@@ -168,7 +166,7 @@ mod tests {
         let unknown = format!("{}; for a nixpkgs of a release", add("master"));
         assert!(home(None).contains(&unknown), "{}", home(None));
         let of_age = of_module(None, "The option `age' does not exist.").unwrap();
-        let add = "agenix/archive/master.tar.gz\" + \"/modules/age.nix\") to the imports";
+        let add = "agenix/archive/main.tar.gz\" + \"/modules/age.nix\") to the imports";
         assert!(of_age.ends_with(add), "{of_age}");
     }
 
@@ -190,7 +188,7 @@ mod tests {
         let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-25.11\";";
         let add =
             "add home-manager.nixosModules.home-manager to the modules of nixosSystem in flake.nix";
-        let declare = "declare the input inputs.home-manager.url = \"github:nix-community/home-manager/release-25.11\";, and run \
+        let declare = "declare it with inputs.home-manager.url = \"github:nix-community/home-manager/release-25.11\"; then run \
                        sdbuild lock";
         let flake = format!("{{ {nixpkgs} outputs = {{ self, nixpkgs, ... }}: {{ }}; }}");
         let option = of_flake(with_option, &flake, NO_HOME);

@@ -2,15 +2,15 @@
 
 use std::net::IpAddr;
 
-use super::definitions::values;
 use super::evidence::ExitContext;
+use super::listed_definitions::{list_element, values};
 use super::written_values::{self, DefinedValue};
 use crate::nixos::log::NixError;
 
 /// What people call the list of addresses.
 const OTHER_NAMES: [&str; 4] = ["addr", "address", "ip", "prefixLength"];
 
-/// What nixpkgs says when it reads an address of IPv4 as numbers and finds `/` there.
+/// What nixpkgs reports for an IPv4 address with a length, because it reads the parts between the dots as numbers.
 const SLASH_FOR_NUMBER: &str = "toInt: Could not convert \"/\" to int";
 
 /// What to write in place of an address that lacks the length of its network, or has one where none belongs.
@@ -49,11 +49,39 @@ impl<'a> Address<'a> {
         let length = length.unwrap_or(if ip.is_ipv4() { "24" } else { "64" });
         format!("{{ address = \"{ip}\"; prefixLength = {length}; }}")
     }
+
+    /// What to say of the length if it is not the user's.
+    fn note(&self) -> &'static str {
+        match (self.length, self.ip) {
+            (Some(_), _) => "",
+            (None, IpAddr::V4(_)) => " (24 is the length of most home networks)",
+            (None, IpAddr::V6(_)) => " (64 is the length of most networks)",
+        }
+    }
 }
 
-/// The definition of an interface's `option` with only this address.
+/// The definition of an interface's `option`, or of that for the other family of addresses, with only this address.
 fn definition(option: &str, address: &Address<'_>) -> String {
-    format!("write {option} = [ {} ];", address.element())
+    let family = if address.ip.is_ipv6() {
+        ".ipv6.addresses"
+    } else {
+        ".ipv4.addresses"
+    };
+    let ends = [".ipv4.addresses", ".ipv6.addresses"];
+    let interface = ends
+        .iter()
+        .find_map(|end| option.strip_suffix(end))
+        .unwrap_or(option);
+    let note = address.note();
+    format!(
+        "write {interface}{family} = [ {} ];{note}",
+        address.element()
+    )
+}
+
+/// Whether the address belongs in the list `option`.
+fn is_of_family(option: &str, address: &Address<'_>) -> bool {
+    option.contains(".ipv6.") == address.ip.is_ipv6()
 }
 
 /// What an interface's `option` has, where the user's own address is not known.
@@ -70,7 +98,7 @@ fn example(option: &str) -> String {
 
 /// The option with an interface's addresses that `option`, or an element of it, is.
 fn list_of_addresses(option: &str) -> Option<&str> {
-    let list = option.split(".\"[definition ").next()?;
+    let list = list_element(option).map_or(option, |(list, _)| list);
     let is_one = list.starts_with("networking.interfaces.")
         && [".ipv4.addresses", ".ipv6.addresses"]
             .iter()
@@ -94,8 +122,9 @@ fn wrong_type(summary: &str) -> Option<String> {
         return None;
     }
     Some(match (address, only) {
-        (Some(address), Some(written)) if is_element => {
-            format!("write {} in place of {written}", address.element())
+        (Some(address), Some(written)) if is_element && is_of_family(list, &address) => {
+            let note = address.note();
+            format!("write {} in place of {written}{note}", address.element())
         }
         (Some(address), _) => definition(list, &address),
         (None, _) => example(list),
@@ -187,7 +216,7 @@ fn superfluous_length(context: &ExitContext<'_>, summary: &str) -> Option<String
     let address = Address::parse(&value.written)?;
     let name = value.defines.rsplit('.').next()?;
     Some(format!(
-        "{place}: an address has no `/`: write {name} = \"{}\";",
+        "{place}: this option takes the address without the length of its network: write {name} = \"{}\";",
         address.ip
     ))
 }

@@ -19,6 +19,7 @@ mod image_module;
 mod interface_address;
 mod invalid_character;
 mod known_error;
+mod listed_definitions;
 mod machine;
 mod misplaced_value;
 mod missing_files;
@@ -212,7 +213,7 @@ fn exit_status_failure(context: &ExitContext<'_>, findings: &Findings) -> Option
 fn no_native_glue(findings: &Findings) -> Failure {
     let reason = findings.last_reason("sdbuild: glue: refused: ");
     let reason = reason.unwrap_or(SEE_LOG);
-    let text = format!("--glue native: NixOS itself cannot be built natively: {reason}");
+    let text = format!("--glue native is not possible: {reason}");
     Failure::message(Class::Build, text)
         .hint("--glue auto then builds under emulation, --glue emulated does so from the start")
 }

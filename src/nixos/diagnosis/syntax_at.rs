@@ -147,7 +147,7 @@ fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
 fn called(node: &SyntaxNode) -> Option<String> {
     let is_call = node.kind() == NODE_APPLY;
     let mut function = node.first_child().filter(|_| is_call)?;
-    // A call with two arguments is that of a call.
+    // `f a b` is `(f a) b`: the function of the outer call is a call itself.
     while function.kind() == NODE_APPLY {
         function = function.first_child()?;
     }

@@ -34,7 +34,9 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(cause);
     }
     if let Some(cause) = with_without_semicolon(text, position.line)
-        && (has("expecting ';'") || has("unexpected end of file") || has("unexpected '}'"))
+        && (has("expecting ';'")
+            || has("unexpected end of file")
+            || has("unexpected '}'") && is_last_definition(text, cause.line, position))
     {
         return Some(cause);
     }
@@ -59,6 +61,16 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
+}
+
+/// Whether at most the definition of `line` ends before `position`.
+fn is_last_definition(text: &str, line: u64, position: &Position) -> bool {
+    let before = text_before(text, position).unwrap_or_default();
+    let from_line = (1..)
+        .zip(before.lines())
+        .filter(|(number, _)| *number >= line);
+    let ends = from_line.map(|(_, text)| text.matches(';').count());
+    ends.sum::<usize>() <= 1
 }
 
 /// The string or the comment that goes on to the end of the file.
@@ -220,6 +232,13 @@ mod tests {
         };
         let found = cause(text, &position, "syntax error, unexpected '}'").unwrap();
         assert_eq!(found.hint, "write `with pkgs;` in line 2, with a `;`");
+        let elsewhere = "{\n  a = \"with lib: x\";\n  b = [ 1 }\n";
+        let at = Position {
+            column: 11,
+            ..position
+        };
+        let found = cause(elsewhere, &at, "syntax error, unexpected '}'");
+        assert!(found.is_none_or(|found| !found.hint.contains("with")));
     }
 
     #[test]

@@ -51,7 +51,7 @@ const OF_A_PACKAGE: [&str; 3] = ["kernelPackages", "package", "shell"];
 /// Directories of a package: `${python3}/bin/python`.
 const DIRECTORIES: [&str; 6] = ["/bin/", "/etc/", "/lib/", "/libexec/", "/sbin/", "/share/"];
 
-/// Attributes whose value is a script of a shell, and ends of the names of others, in lower case.
+/// Attributes whose value is a shell script, and ends of the names of others, in lower case.
 const OF_SCRIPTS: [&str; 8] = [
     "buildCommand",
     "postBuild",
@@ -63,7 +63,7 @@ const OF_SCRIPTS: [&str; 8] = [
     "reload",
 ];
 const SCRIPT_ENDS: [&str; 5] = ["commands", "hook", "init", "phase", "script"];
-/// Begins of the names of functions that make one.
+/// How the names of functions that make a script begin.
 const SCRIPT_MAKERS: [&str; 3] = ["runCommand", "writeShell", "writeScript"];
 
 /// What is meant by `name`, of which `at` tells what it stands in, and `behind` what follows it in the file.

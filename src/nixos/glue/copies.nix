@@ -5,8 +5,7 @@ let
   inherit (import ./text.nix { inherit lib; }) withoutContext contains;
 in
 {
-  # Hard links instead of copies in the tree that the file system is made from, which is only read; and one process for many
-  # paths, where nixpkgs starts one for each.
+  # Hard links instead of copies in the tree that the file system is made from, which is only read.
   linked =
     command:
     let
@@ -16,7 +15,7 @@ in
       paths = lib.head lists;
       shorter = builtins.replaceStrings
         [ "xargs -I % cp -a --reflink=auto % -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(cat ${paths}) ./rootImage/nix/store/" ]
-        [ "xargs cp -a --reflink=auto $(linked ${paths}) -t ./rootImage/nix/store/ < ${paths}" "cp -RpP $(linked ${paths}) $(cat ${paths}) ./rootImage/nix/store/" ]
+        [ "copied ${paths}" "cp -RpP $(linked ${paths}) $(cat ${paths}) ./rootImage/nix/store/" ]
         command;
     in
     if lib.length lists != 1 || shorter == command then command else
@@ -32,6 +31,14 @@ in
         # For each file with several names mkfs.ext4 looks through all of them: seconds for this many.
         [ "$(find $(cat "$1") -type f | wc -l)" -le 100000 ] || return 0
         printf %s -l
+      }
+      # Without that option each path has a cp of its own, as in nixpkgs: one for several would keep the hard links between them.
+      copied() {
+        if [ -n "$(linked "$1")" ]; then
+          xargs cp -a --reflink=auto -l -t ./rootImage/nix/store/ <"$1"
+        else
+          xargs -I % cp -a --reflink=auto % -t ./rootImage/nix/store/ <"$1"
+        fi
       }
     ''
     + shorter;

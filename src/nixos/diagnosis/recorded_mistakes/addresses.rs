@@ -9,10 +9,11 @@ fn addresses_are_written_as_their_options_take_them() {
     let whole = |length: u8| {
         format!("write {LIST} = [ {{ address = \"192.168.1.5\"; prefixLength = {length}; }} ];")
     };
+    let guess = format!("{} (24 is the length of most home networks)", whole(24));
     for (name, hint) in [
-        ("address-without-prefix", format!("pi/c.nix:4: {}", whole(24))),
+        ("address-without-prefix", format!("pi/c.nix:4: {guess}")),
         ("address-with-prefix", format!("pi/c.nix:4: {}", whole(16))),
-        ("address-singular", whole(24)),
+        ("address-singular", guess),
         ("address-of-family", format!("pi/c.nix:4: {}", whole(24))),
         (
             "address-as-string",
@@ -24,7 +25,8 @@ fn addresses_are_written_as_their_options_take_them() {
         ),
         (
             "gateway-with-prefix",
-            "pi/c.nix:4: an address has no `/`: write defaultGateway = \"192.168.1.1\";".to_owned(),
+            "pi/c.nix:4: this option takes the address without the length of its network: write defaultGateway = \"192.168.1.1\";"
+                .to_owned(),
         ),
     ] {
         let failure = recorded(name);
@@ -51,6 +53,9 @@ fn addresses_that_are_not_known_get_an_example() {
     }
     let stream = recording("address-singular", "log").replace("192.168.1.5", "dhcp");
     assert_eq!(failure("{ }", &stream, "").hints, [example.as_str()]);
+    let six = recording("address-as-string", "log").replace("192.168.1.5/24", "fd00::5/64");
+    let other = "write networking.interfaces.end0.ipv6.addresses = [ { address = \"fd00::5\"; prefixLength = 64; } ];";
+    assert_eq!(failure("{ }", &six, "").hints, [other]);
     // The same words of nixpkgs may be about something else.
     let slash = recording("gateway-with-prefix", "log");
     assert_eq!(failure("{ }", &slash, "").hints, [""; 0]);
