@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::absolute_path::absolute;
 use super::attribute_path;
 use super::flake_url::{FlakeUrl, decoded};
 use super::git_source::GitSource;
@@ -56,9 +57,15 @@ impl FlakeRef {
 
     /// The reference with a relative path made absolute; it is relative to `dir`.
     #[must_use]
-    pub fn relative_to(mut self, dir: &Path) -> Self {
+    pub fn relative_to(self, dir: &Path) -> Self {
+        self.located_by(|path| absolute(path, dir))
+    }
+
+    /// The reference with what `locate` makes of its path, if it has one.
+    #[must_use]
+    pub fn located_by(mut self, locate: impl FnOnce(&Path) -> PathBuf) -> Self {
         if let FlakeLocation::Directory { path, .. } = &mut self.location {
-            *path = dir.join(&*path).components().collect();
+            *path = locate(path);
         }
         self
     }

@@ -14,7 +14,7 @@ use crate::common::absolute_path::absolute;
 use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
-use crate::common::flake_ref::{FlakeLocation, FlakeRef};
+use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
 use crate::common::machine_source::Lender;
 use crate::common::system::System;
@@ -76,11 +76,8 @@ impl Value for CompressionOptions {}
 impl Value for Format {}
 
 impl Value for FlakeRef {
-    fn relative_to(mut self, base: Base<'_>) -> Self {
-        if let FlakeLocation::Directory { path, .. } = &mut self.location {
-            *path = base.locate(path);
-        }
-        self
+    fn relative_to(self, base: Base<'_>) -> Self {
+        self.located_by(|path| base.locate(path))
     }
 }
 
