@@ -31,6 +31,6 @@ boot_real() {
 }
 
 boot_and_ask() {
-  XDG_STATE_HOME=$work/state "$sdbuild" boot "$built" --login-key "$work/key" --timeout "${SDBUILD_BOOT_TIMEOUT:-900}" \
+  XDG_STATE_HOME=$work/state "$sdbuild" boot "$built" --board "${SDBUILD_BOOT_BOARD:-virt}" --login-key "$work/key" --timeout "${SDBUILD_BOOT_TIMEOUT:-900}" \
     --run "$questions" >"$work/said" || die "no login to bootable succeeded"
 }

@@ -13,7 +13,7 @@ packages=(
   tzdata-legacy udev uidmap util-linux util-linux-extra wireless-tools wpasupplicant xsltproc xutils-dev xz-utils zstd
 )
 # What only a system that boots takes, so for arm64.
-booted=(dash dbus-user-session libfile-slurp-perl libjson-perl libpam-systemd)
+booted=(dash dbus-user-session libfile-slurp-perl libjson-perl libpam-systemd u-boot-rpi)
 # Further packages of the container image.
 in_image=(nix-bin git ca-certificates busybox-static)
 

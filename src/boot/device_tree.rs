@@ -9,6 +9,8 @@ use std::ops::Range;
 
 use crate::common::board::AbsentDevice;
 
+/// The first bytes of every device tree.
+const MAGIC: [u8; 4] = 0xd00d_feed_u32.to_be_bytes();
 /// Where the header has the offset of the nodes, and that of the names of properties.
 const NODES_AT: usize = 8;
 const NAMES_AT: usize = 12;
@@ -29,6 +31,11 @@ struct OpenNode<'a> {
     start: usize,
     absent: Option<&'a AbsentDevice>,
     properties: Vec<(&'a [u8], Range<usize>)>,
+}
+
+/// Whether `bytes` begin as a device tree does.
+pub(super) fn is_device_tree(bytes: &[u8]) -> bool {
+    bytes.starts_with(&MAGIC)
 }
 
 /// Removes `absent` from the device tree `tree`. One that is damaged, or larger than 2 MiB, is left as it is.

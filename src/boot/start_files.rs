@@ -88,7 +88,7 @@ impl StartFiles {
         scratch: &Path,
         title: &str,
     ) -> Result<Self, Failure> {
-        let (Some(kernel), Some(device_tree)) = (start.kernel, start.device_tree) else {
+        let (Some(kernel), Some(tree)) = (start.kernel, start.device_tree) else {
             let text = format!(
                 "a {title} does not start this image, which lacks: {}",
                 start.missing.join("; ")
@@ -97,12 +97,18 @@ impl StartFiles {
                 "sdbuild inspect shows for which boards the image has all that their boot needs",
             ));
         };
+        // QEMU would end with an error about a file that the user does not know.
+        if !device_tree::is_device_tree(&tree) {
+            let text = format!("a {title} does not start this image: its device tree is damaged");
+            return Err(Failure::message(Class::Build, text)
+                .hint("build the image again; `sdbuild inspect IMAGE ls 1:/` lists the device trees (.dtb)"));
+        }
         let file = |bytes: &[u8]| unnamed(scratch, bytes);
         let write = || {
             let size = size.checked_next_power_of_two().unwrap_or(size);
             Ok::<_, io::Error>(Self {
                 kernel: file(&kernel)?,
-                device_tree: Some(file(&device_tree)?),
+                device_tree: Some(file(&tree)?),
                 initrd: start.initrd.as_deref().map(file).transpose()?,
                 command_line: start.command_line.clone(),
                 card: Some(file(&qcow2::overlay(backing, size)?)?),
@@ -190,4 +196,32 @@ pub(super) fn unnamed(dir: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = tempfile::tempfile_in(dir)?;
     file.write_all(bytes)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_device_tree_is_reported() {
+        let scratch = tempfile::tempdir().unwrap();
+        let write = |tree: &[u8]| {
+            let start = PiStart {
+                kernel: Some(b"kernel".to_vec()),
+                device_tree: Some(tree.to_vec()),
+                ..PiStart::default()
+            };
+            StartFiles::write(
+                start,
+                Path::new("/x"),
+                1 << 20,
+                scratch.path(),
+                "Raspberry Pi 3",
+            )
+        };
+        assert!(write(b"\xd0\x0d\xfe\xed...").is_ok());
+        let error = write(b"bcm2710").unwrap_err().to_string();
+        let damaged = "a Raspberry Pi 3 does not start this image: its device tree is damaged";
+        assert_eq!(error, damaged);
+    }
 }

@@ -33,6 +33,8 @@ in
   services.nscd.enable = false;
   system.nssModules = lib.mkForce [ ];
   networking.useNetworkd = true;
+  # Debian's kernel ends where the U-Boot of a Raspberry Pi loads the device tree of a generation to.
+  boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false;
   # Where Debian's sshd confines itself.
   systemd.tmpfiles.rules = [ "d /run/sshd 0755 root root" ];
 }

@@ -21,7 +21,7 @@ LINKS = {
 def debian_root(store, place, _one, _output):
     """Programs, libraries and perl's modules of all packages of arm64, as Debian has them."""
     root = os.path.join(store.packages, "arm64")
-    for package in sorted(set(os.listdir(root)) - {"linux-image"}):
+    for package in sorted(set(os.listdir(root)) - {"linux-image", "u-boot-rpi"}):
         usr = os.path.join(root, package, "usr")
         for directory, names, files in os.walk(usr):
             below = os.path.relpath(directory, usr)

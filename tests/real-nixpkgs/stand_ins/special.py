@@ -1,4 +1,5 @@
 """Packages that need more than files of Debian: functions of the store, the path's place, its derivation and its output."""
+import glob
 import os
 import re
 import shutil
@@ -170,9 +171,25 @@ FIRMWARE = """bootcode.bin fixup.dat fixup4.dat start.elf start4.elf bcm2710-rpi
 bcm2710-rpi-zero-2.dtb bcm2710-rpi-zero-2-w.dtb bcm2711-rpi-4-b.dtb bcm2711-rpi-400.dtb bcm2711-rpi-cm4.dtb bcm2711-rpi-cm4s.dtb"""
 
 
-def firmware(_store, place, one, _output):
+def firmware(store, place, one, _output):
+    """Device trees of Debian's kernel under their names in the Raspberry Pi's own, and files that are made up."""
+    (trees,) = glob.glob(os.path.join(store.packages, "arm64/linux-image/usr/lib/linux-image-*/broadcom"))
     for name in FIRMWARE.split():
-        write(os.path.join(place, "share/raspberrypi/boot", name), f"{name} of {one.name}\n" * 1000)
+        target = os.path.join(place, "share/raspberrypi/boot", name)
+        tree = os.path.join(trees, name.replace("bcm2710", "bcm2837"))
+        if os.path.exists(tree):
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            shutil.copyfile(tree, target)
+        else:
+            write(target, f"{name} of {one.name}\n" * 1000)
+
+
+def u_boot(store, place, one, output):
+    """Debian's U-Boot for the board in the package's name, such as `uboot-rpi_3_defconfig`."""
+    board = one.pname.removeprefix("uboot-").removesuffix("_defconfig")
+    if output == "out":
+        boards = os.path.join(store.packages, "arm64/u-boot-rpi/usr/lib/u-boot")
+        shutil.copyfile(os.path.join(boards, board, "u-boot.bin"), os.path.join(place, "u-boot.bin"))
 
 
 def aliases_of_modules(_store, place, one, _output):
@@ -285,5 +302,5 @@ SPECIAL = {
     "linux-firmware": linux_firmware, "make-binary-wrapper-hook": wrappers, "make-initrd-ng": make_initrd_ng,
     "nginx-config-formatter": nginx_formatter, "nixos-init": nixos_init, "podman": podman, "postgresql": postgresql,
     "raspberrypi-firmware": firmware, "raspberrypifw": firmware, "remarshal": remarshal, "stdenv-linux": stdenv, "sudo": sudo,
-    "systemd": systemd, "systemd-minimal": systemd, "which": which,
+    "systemd": systemd, "systemd-minimal": systemd, "uboot-rpi_3_defconfig": u_boot, "uboot-rpi_4_defconfig": u_boot, "which": which,
 }
