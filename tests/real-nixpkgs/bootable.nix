@@ -33,6 +33,8 @@ in
   services.nscd.enable = false;
   system.nssModules = lib.mkForce [ ];
   networking.useNetworkd = true;
+  # Built into nixpkgs' kernel, modules of Debian's: the card of a Raspberry Pi, and the network adapter of its model.
+  boot.initrd.availableKernelModules = [ "bcm2835" "sdhci_iproc" "phy_generic" "dwc2" "cdc_ether" "rndis_host" "cdc_subset" ];
   # Debian's kernel ends where the U-Boot of a Raspberry Pi loads the device tree of a generation to.
   boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false;
   # Where Debian's sshd confines itself.
