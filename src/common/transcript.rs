@@ -58,6 +58,8 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
         NixEvent::WillBuild { derivations } => {
             Some(format!("to build: {}", counted(derivations, "derivation")))
         }
+        // Nothing to say about a number that tells nothing.
+        NixEvent::WillEmulate { derivations: 0 } => None,
         NixEvent::WillEmulate { derivations } => {
             let are = if *derivations == 1 { "is" } else { "are" };
             Some(format!(
