@@ -50,8 +50,12 @@ fn parse_without_tabs(text: &str) -> Result<Options, Failure> {
         let failure = not_understood(&error);
         // Of a setting that does not exist, how its value is written says nothing.
         let key = toml_hint::key_at(text, at);
-        match key.and_then(set_elsewhere) {
-            Some(instead) => failure.hint(instead),
+        match key.and_then(|key| Some((key, set_elsewhere(key)?))) {
+            Some((key, instead)) => {
+                let before = text.get(..at).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                Failure::usage(format!("line {line}: `{key}` is not a setting")).hint(instead)
+            }
             None => failure.hint(toml_hint::hint(text, at, error.message())),
         }
     })?;
@@ -85,7 +89,10 @@ fn parse_without_tabs(text: &str) -> Result<Options, Failure> {
             let span = error.span().unwrap_or_default();
             return failure.hint(toml_hint::of_type(text, &span));
         }
-        failure
+        let right = error
+            .span()
+            .and_then(|span| toml_hint::of_refused_value(text, &span));
+        right.into_iter().fold(failure, Failure::hint)
     })
 }
 
@@ -205,17 +212,28 @@ mod tests {
                 "a string is in quotes: nixpkgs = \"26.05\"",
             ),
             ("output = 1 # mine", "output = \"1\""),
-            ("engine = podman", "DOCKER_HOST"),
-            (
-                "experimental-features = nix-command flakes",
-                "remove the line",
-            ),
         ] {
             let failure = parse(text).unwrap_err();
             assert!(failure.hints[0].contains(hint), "{failure:?}");
             assert!(!failure.to_string().ends_with(char::is_whitespace));
             assert!(failure.to_string().starts_with("line 1, column "));
         }
+        for (text, key, hint) in [
+            ("engine = podman", "engine", "DOCKER_HOST"),
+            ("hostname = x", "hostname", "give --hostname NAME"),
+            (
+                "experimental-features = nix-command flakes",
+                "experimental-features",
+                "remove the line",
+            ),
+        ] {
+            let failure = parse(text).unwrap_err();
+            assert!(failure.hints[0].contains(hint), "{failure:?}");
+            let told = format!("line 1: `{key}` is not a setting");
+            assert_eq!(failure.to_string(), told);
+        }
+        let refused = parse("jobs = -1").unwrap_err();
+        assert_eq!(refused.hints, ["for instance jobs = 1"]);
         for (text, hint) in [
             (
                 "jobs = 1\njobs = 2",
