@@ -58,13 +58,11 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
         NixEvent::WillBuild { derivations } => {
             Some(format!("to build: {}", counted(derivations, "derivation")))
         }
-        // Nothing to say about a number that tells nothing.
-        NixEvent::WillEmulate { derivations: 0 } => None,
         NixEvent::WillEmulate { derivations } => {
             let are = if *derivations == 1 { "is" } else { "are" };
-            Some(format!(
-                "{derivations} of these {are} built under emulation"
-            ))
+            // That none is goes without saying.
+            (*derivations > 0)
+                .then(|| format!("{derivations} of these {are} built under emulation"))
         }
         NixEvent::WillFetch {
             paths,

@@ -195,6 +195,30 @@ mod tests {
     }
 
     #[test]
+    fn how_a_value_is_written_matters_only_for_a_setting() {
+        for (text, key, hint) in [
+            ("engine = podman", "engine", "DOCKER_HOST"),
+            ("hostname = x", "hostname", "give --hostname NAME"),
+            (
+                "experimental-features = nix-command flakes",
+                "experimental-features",
+                "remove the line",
+            ),
+        ] {
+            let failure = parse(text).unwrap_err();
+            assert!(failure.hints[0].contains(hint), "{failure:?}");
+            let told = format!("line 1: `{key}` is not a setting");
+            assert_eq!(failure.to_string(), told);
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_too_small_gets_a_right_one() {
+        let refused = parse("jobs = -1").unwrap_err();
+        assert_eq!(refused.hints, ["for instance jobs = 1"]);
+    }
+
+    #[test]
     fn a_section_and_a_text_without_quotes_are_explained() {
         let failure = parse("\n[build]\njobs = 1\n").unwrap_err();
         assert_eq!(
@@ -218,22 +242,6 @@ mod tests {
             assert!(!failure.to_string().ends_with(char::is_whitespace));
             assert!(failure.to_string().starts_with("line 1, column "));
         }
-        for (text, key, hint) in [
-            ("engine = podman", "engine", "DOCKER_HOST"),
-            ("hostname = x", "hostname", "give --hostname NAME"),
-            (
-                "experimental-features = nix-command flakes",
-                "experimental-features",
-                "remove the line",
-            ),
-        ] {
-            let failure = parse(text).unwrap_err();
-            assert!(failure.hints[0].contains(hint), "{failure:?}");
-            let told = format!("line 1: `{key}` is not a setting");
-            assert_eq!(failure.to_string(), told);
-        }
-        let refused = parse("jobs = -1").unwrap_err();
-        assert_eq!(refused.hints, ["for instance jobs = 1"]);
         for (text, hint) in [
             (
                 "jobs = 1\njobs = 2",

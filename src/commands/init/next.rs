@@ -26,12 +26,16 @@ fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String
     let path = path.map(|path| quoted(&path.to_string_lossy()));
     // `lock` takes the names of inputs without a flag; the other commands of a flake are written alike.
     let flag = if args.flake { " --flake" } else { "" };
-    let command = |name: &str| match &path {
-        Some(path) => format!("`sdbuild {name}{flag} {path}`"),
-        None => format!("`sdbuild {name}`"),
+    let command = |words: &str| match &path {
+        Some(path) => format!("`{words}{flag} {path}`"),
+        None => format!("`{words}`"),
     };
-    let build = format!("{} and {}", command("check"), command("build"));
-    let lock = command("lock");
+    let build = format!(
+        "{} and {}",
+        command("sdbuild check"),
+        command("sdbuild build")
+    );
+    let lock = command("sdbuild lock");
     let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
     match (args.flake, in_repository, is_locked) {
         (false, _, _) | (true, false, true) => build,
