@@ -6,6 +6,7 @@ mod cache;
 mod command_groups;
 mod examples;
 mod help_layout;
+mod home_paths;
 mod misc;
 mod publish;
 mod seed;
@@ -42,13 +43,14 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the arguments of this process. Help is in lines of `columns` columns.
+    /// Parses the arguments of this process. Help is in lines of `columns` columns; `~/` in a flag's path is the directory `home`.
     ///
     /// # Errors
     ///
     /// With help that was asked for, and for arguments that are wrong.
-    pub fn from_process(columns: usize) -> Result<Self, clap::Error> {
-        let mut command = Self::command_with_help_in(columns);
+    pub fn from_process(columns: usize, home: Option<&Path>) -> Result<Self, clap::Error> {
+        let command = Self::command_with_help_in(columns);
+        let mut command = home_paths::with_home(command, home);
         let matches = command.try_get_matches_from_mut(std::env::args_os());
         let mut matches = matches.map_err(|error| {
             let words = std::env::args_os().skip(1);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use sdbuild::cli::Cli;
 use sdbuild::common::cancel::Cancel;
 use sdbuild::common::failure::{Class, Failure, OrFail as _};
+use sdbuild::settings::Environment;
 
 fn main() -> ExitCode {
     // Fails only if one is installed already.
@@ -13,7 +14,8 @@ fn main() -> ExitCode {
         .install_default()
         .ok();
     let cancel = Cancel::new();
-    let cli = match Cli::from_process(sdbuild::ui::help_columns()) {
+    let home = Environment::read().home_dir();
+    let cli = match Cli::from_process(sdbuild::ui::help_columns(), home.as_deref()) {
         Ok(cli) => cli,
         // Exits with 0 after help.
         Err(error) if !error.use_stderr() => error.exit(),

@@ -170,7 +170,7 @@ mod tests {
         for bytes in [&text, &compressed] {
             let failure = prepared(bytes).await.unwrap_err();
             assert_eq!(failure.class, Class::Usage, "{failure}");
-            let words = "it is a text, not an image";
+            let words = "it is a text file, not an image";
             assert!(failure.to_string().ends_with(words), "{failure}");
         }
     }

@@ -7,12 +7,13 @@ use super::help_layout::filled;
 
 /// The groups with their commands, in the order in which a new user needs them.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("To begin", &["doctor", "try", "boards", "formats", "init"]),
+    (
+        "To begin",
+        &["doctor", "try", "init", "check", "build", "boot", "flash"],
+    ),
     (
         "Images",
-        &[
-            "check", "build", "inspect", "boot", "flash", "seed", "publish",
-        ],
+        &["boards", "formats", "inspect", "seed", "publish"],
     ),
     ("Nix", &["shell", "lock", "cache"]),
     (
@@ -91,6 +92,13 @@ mod tests {
         visible.sort_unstable();
         grouped.sort_unstable();
         assert_eq!(grouped, visible);
+    }
+
+    #[test]
+    fn the_way_to_a_card_is_the_first_group() {
+        let names = GROUPS[0].1;
+        let steps = ["doctor", "init", "check", "build", "boot", "flash"];
+        assert!(names.iter().filter(|name| **name != "try").eq(&steps));
     }
 
     #[test]

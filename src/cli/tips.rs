@@ -16,7 +16,7 @@ use crate::common::image_name;
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
-use flags_of::{takes, takes_short};
+use flags_of::{takes, takes_short, with_missing_letter};
 
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags and values that only look similar; with a tip where clap has none.
@@ -61,7 +61,8 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
         error.remove(ContextKind::SuggestedArg);
     } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
         error.remove(ContextKind::SuggestedArg);
-        if let Some(tip) = tip_for_flag_of_others(command, &flag) {
+        let tip = tip_for_missing_letter(command, &flag, words);
+        if let Some(tip) = tip.or_else(|| tip_for_flag_of_others(command, &flag)) {
             set_tip(error, tip);
         }
     } else {
@@ -258,6 +259,13 @@ fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option
     other_names::explained(name)
         .filter(|_| is_build)
         .map(str::to_owned)
+}
+
+/// The tip for a `flag` that lacks one letter of a flag of the command that `words` name: of a short one, clap sees no similarity.
+fn tip_for_missing_letter(command: &Command, flag: &str, words: &[String]) -> Option<String> {
+    let mut named = words.iter().map(|word| command.find_subcommand(word));
+    let meant = with_missing_letter(named.find_map(|sub| sub)?, flag)?;
+    Some(format!("did you mean {meant}?"))
 }
 
 /// The tip for a `flag` that only other commands take.

@@ -34,7 +34,7 @@ pub async fn run(
         if args.json {
             print_json(&object(&checked), ui)?;
         } else {
-            let lines = as_lines(&checked, ui.result_size().0, ui.is_quiet());
+            let lines = as_lines(&checked, ui.result_columns(), ui.is_quiet());
             if !lines.is_empty() {
                 ui.result(&lines)?;
             }

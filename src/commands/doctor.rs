@@ -25,7 +25,7 @@ pub async fn run(
         let report = json!({ "version": VERSION, "can_build": bad == 0, "checks": checks });
         print_json(&report, ui)?;
     } else {
-        let (columns, _) = ui.result_size();
+        let columns = ui.result_columns();
         let shown = checks.iter().filter(|check| is_shown(check, ui.is_quiet()));
         let mut lines = shown.flat_map(|check| lines(check, columns));
         lines.try_for_each(|line| ui.result(&line))?;

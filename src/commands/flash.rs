@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::cli;
 use crate::commands::confirm::confirm;
-use crate::commands::newest_image::{named_or_newest, newest};
+use crate::commands::newest_image::{named_or_newest_for_card, newest_for_card};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
@@ -31,7 +31,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     refuse_arguments_of_dd(args)?;
     refuse_disk_in_front(args, env)?;
-    let image = match named_or_newest(args.image.as_deref(), env, context) {
+    let image = match named_or_newest_for_card(args.image.as_deref(), env, context) {
         Err(failure) if args.image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
             if let Err(unlisted) = list_disks(None, ui, context) {
@@ -109,7 +109,7 @@ fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Fail
         Some(image) => shown_path(image),
         None => {
             let (here, output) = output_dir(env)?;
-            let newest = newest(&here, &output);
+            let newest = newest_for_card(&here, &output);
             newest.map_or_else(|| "IMAGE".to_owned(), |path| shown_path(&path))
         }
     };

@@ -11,7 +11,7 @@ use crate::commands::newer_file::newer_file;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::common::image_name::{Sidecar, is_build_result, is_image};
+use crate::common::image_name::{Sidecar, is_build_result, is_for_card, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::pipeline::SizedObject;
@@ -28,15 +28,45 @@ pub(super) fn named_or_newest(
         return Ok(image.to_owned());
     }
     let (here, output) = output_dir(env)?;
-    let path = newest(&here, &output).ok_or_else(|| {
-        Failure::usage(format!("there is no image in {}", here.display()))
-            .hint("build one with `sdbuild build`, or name the file")
-    })?;
-    let shown = shown_path(&path);
-    let changed = changed_since(&path, &here).map(|file| format!("; {}", rebuild_advice(&file)));
-    let text = format!("the newest image: {shown}{}", changed.unwrap_or_default());
-    context.events.notice(text);
+    let path = newest(&here, &output).ok_or_else(|| no_image(&here))?;
+    tell_taken("the newest image", &path, &here, context);
     Ok(path)
+}
+
+/// The image that the user named, or the newest one for a card, which is then reported: that of another format, and newer, only
+/// where there is none for a card.
+pub(super) fn named_or_newest_for_card(
+    image: Option<&Path>,
+    env: &Environment,
+    context: &Context,
+) -> Result<PathBuf, Failure> {
+    if image.is_some() {
+        return named_or_newest(image, env, context);
+    }
+    let (here, output) = output_dir(env)?;
+    let path = newest_for_card(&here, &output).ok_or_else(|| no_image(&here))?;
+    let newer = newest(&here, &output).filter(|newest| *newest != path);
+    let what = newer.map_or_else(
+        || "the newest image".to_owned(),
+        |newer| {
+            let newer = shown_path(&newer);
+            format!("the newest image for a card ({newer} is newer, and has another format)")
+        },
+    );
+    tell_taken(&what, &path, &here, context);
+    Ok(path)
+}
+
+fn no_image(here: &Path) -> Failure {
+    Failure::usage(format!("there is no image in {}", here.display()))
+        .hint("build one with `sdbuild build`, or name the file")
+}
+
+/// Says that `path`, which is `what`, is taken.
+fn tell_taken(what: &str, path: &Path, here: &Path, context: &Context) {
+    let changed = changed_since(path, here).map(|file| format!("; {}", rebuild_advice(&file)));
+    let (shown, changed) = (shown_path(path), changed.unwrap_or_default());
+    context.events.notice(format!("{what}: {shown}{changed}"));
 }
 
 /// The file of the configuration in the directory `here` that was changed last, after the build of `image`. `None` if there is no
@@ -63,6 +93,17 @@ pub(super) fn rebuild_advice(file: &Path) -> String {
 pub(super) fn newest(here: &Path, output: &Path) -> Option<PathBuf> {
     let newest = [here, output].into_iter().filter_map(newest_in);
     newest.max().map(|candidate| candidate.path)
+}
+
+/// The newest image for a card in the current directory `here` and in the output directory; without one, the newest of any format.
+pub(super) fn newest_for_card(here: &Path, output: &Path) -> Option<PathBuf> {
+    let images = [here, output].into_iter().flat_map(images_in);
+    let newest = images.filter(|image| {
+        let name = image.path.file_name().unwrap_or_default();
+        is_for_card(&name.to_string_lossy())
+    });
+    let newest = newest.max().map(|candidate| candidate.path);
+    newest.or_else(|| self::newest(here, output))
 }
 
 /// Whether `image` is the one that is taken in its directory when none is named.
@@ -142,6 +183,31 @@ mod tests {
         let later = SystemTime::now() + std::time::Duration::from_secs(60);
         fs::File::create(&new).unwrap().set_modified(later).unwrap();
         assert!(is_newest_in_its_directory(&new) && !is_newest_in_its_directory(&old));
+    }
+
+    #[test]
+    fn a_card_gets_an_image_for_cards_if_there_is_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let taken = || newest_for_card(dir.path(), dir.path());
+        assert_eq!(taken(), None);
+        let write = |name: &str| {
+            let path = dir.path().join(name);
+            for sidecar in [Sidecar::Manifest, Sidecar::Checksum] {
+                fs::write(sidecar.path(&path), "{}").unwrap();
+            }
+            fs::write(&path, "").unwrap();
+            path
+        };
+        let iso = write("nixos.iso");
+        assert_eq!(taken(), Some(iso.clone()));
+        let card = write("nixos.img.zst");
+        let earlier = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(60);
+        let manifest = fs::File::options()
+            .append(true)
+            .open(Sidecar::Manifest.path(&card));
+        manifest.unwrap().set_modified(earlier).unwrap();
+        assert_eq!(newest(dir.path(), dir.path()), Some(iso));
+        assert_eq!(taken(), Some(card));
     }
 
     #[test]

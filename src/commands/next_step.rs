@@ -121,13 +121,15 @@ fn with_image(name: &str, columns: usize) -> Vec<String> {
         .collect()
 }
 
-/// A command with its purpose.
+/// Columns of the longest line of a command with its purpose.
+const STEP_COLUMNS: usize = 65;
+
+/// A command, with its purpose where there is room for the purposes of all commands.
 fn step(command: &str, purpose: &str, columns: usize) -> String {
     let command = format!("  sdbuild {command:<6}");
-    let full = format!("{command}   {purpose}");
     // A command must stay one line.
-    if full.len() <= columns {
-        full
+    if columns >= STEP_COLUMNS {
+        format!("{command}   {purpose}")
     } else {
         command.trim_end().to_owned()
     }
@@ -235,6 +237,17 @@ mod tests {
             text.contains("The newest image is nixos-pi.img.zst. Next:\n  sdbuild boot"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn all_commands_have_a_purpose_beside_them_or_none() {
+        for columns in [30, 40, 50, 60, STEP_COLUMNS - 1, STEP_COLUMNS, 80] {
+            let lines = first_steps(None, None, columns);
+            let mut commands = lines.iter().filter(|line| line.starts_with("  sdbuild "));
+            let has_purpose = |line: &&String| line.split_whitespace().count() > 2;
+            let is_wide = columns >= STEP_COLUMNS;
+            assert!(commands.all(|line| has_purpose(&line) == is_wide && line.len() <= columns));
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Absolute paths as messages show them.
+//! Absolute paths as messages show them, and paths below the user's home directory.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -18,6 +18,13 @@ pub fn absolute(path: &Path, dir: &Path) -> PathBuf {
         (Ok(one), Ok(other)) if one == other => short.join(below.iter().collect::<PathBuf>()),
         _ => full,
     }
+}
+
+/// `path`, with the directory `home` in place of `~` at its beginning: no shell replaces it in `--output=~/images`, nor in a file.
+/// `./~` is not at home.
+pub fn below_home(path: &Path, home: Option<&Path>) -> PathBuf {
+    let below = path.strip_prefix("~").ok().zip(home);
+    below.map_or_else(|| path.to_owned(), |(rest, home)| home.join(rest))
 }
 
 fn without_parents(path: &Path) -> PathBuf {

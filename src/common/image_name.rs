@@ -3,13 +3,18 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use super::image_format::{OF_NIXPKGS, all, extension_of};
+use super::image_format::{OF_NIXPKGS, SD_CARD, all, extension_of};
 
 /// Whether `name` is that of a disk image: `x.img`, `x.img.zst`, …
 pub fn is_image(name: &str) -> bool {
     let disks = all().filter(|format| format.is_disk);
     let extensions = disks.flat_map(|format| format.extensions.iter().copied());
     extension_of(name, extensions).is_some()
+}
+
+/// Whether `name` is that of an image for a card: `x.img`, `x.img.zst`, …
+pub fn is_for_card(name: &str) -> bool {
+    extension_of(name, SD_CARD.extensions.iter().copied()).is_some()
 }
 
 /// Whether the file `path` was written by a build, or lies beside such a file: a disk image by its name, an archive, whose name

@@ -60,9 +60,9 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
         }
         NixEvent::WillEmulate { derivations } => {
             let are = if *derivations == 1 { "is" } else { "are" };
-            Some(format!(
-                "{derivations} of these {are} built under emulation"
-            ))
+            // That none is goes without saying.
+            (*derivations > 0)
+                .then(|| format!("{derivations} of these {are} built under emulation"))
         }
         NixEvent::WillFetch {
             paths,

@@ -99,7 +99,7 @@ fn kind_of_text(text: &str) -> Option<&'static str> {
     Some(if is_page {
         WEB_PAGE
     } else {
-        "it is a text, not an image"
+        "it is a text file, not an image"
     })
 }
 

@@ -160,7 +160,7 @@ impl Emulation {
         match self {
             Self::Native | Self::Builders => "no handler",
             Self::Register => "a handler in the kernel's table during the run",
-            Self::Private => "a handler that only the builder sees",
+            Self::Private => "a handler that only the build's container sees",
             Self::Host => "the existing handler, if there is one",
         }
     }

@@ -104,7 +104,7 @@ impl Environment {
     }
 
     /// The user's home directory: `HOME`, otherwise that of the user's account.
-    pub(super) fn home_dir(&self) -> Option<PathBuf> {
+    pub fn home_dir(&self) -> Option<PathBuf> {
         // Without a valid `HOME` the standard library returns the invalid one.
         let of_account = || std::env::home_dir().filter(|home| home.is_absolute());
         self.home.clone().or_else(of_account)

@@ -50,8 +50,12 @@ fn parse_without_tabs(text: &str) -> Result<Options, Failure> {
         let failure = not_understood(&error);
         // Of a setting that does not exist, how its value is written says nothing.
         let key = toml_hint::key_at(text, at);
-        match key.and_then(set_elsewhere) {
-            Some(instead) => failure.hint(instead),
+        match key.and_then(|key| Some((key, set_elsewhere(key)?))) {
+            Some((key, instead)) => {
+                let before = text.get(..at).unwrap_or_default();
+                let line = before.matches('\n').count() + 1;
+                Failure::usage(format!("line {line}: `{key}` is not a setting")).hint(instead)
+            }
             None => failure.hint(toml_hint::hint(text, at, error.message())),
         }
     })?;
@@ -85,7 +89,10 @@ fn parse_without_tabs(text: &str) -> Result<Options, Failure> {
             let span = error.span().unwrap_or_default();
             return failure.hint(toml_hint::of_type(text, &span));
         }
-        failure
+        let right = error
+            .span()
+            .and_then(|span| toml_hint::of_refused_value(text, &span));
+        right.into_iter().fold(failure, Failure::hint)
     })
 }
 
@@ -188,6 +195,30 @@ mod tests {
     }
 
     #[test]
+    fn how_a_value_is_written_matters_only_for_a_setting() {
+        for (text, key, hint) in [
+            ("engine = podman", "engine", "DOCKER_HOST"),
+            ("hostname = x", "hostname", "give --hostname NAME"),
+            (
+                "experimental-features = nix-command flakes",
+                "experimental-features",
+                "remove the line",
+            ),
+        ] {
+            let failure = parse(text).unwrap_err();
+            assert!(failure.hints[0].contains(hint), "{failure:?}");
+            let told = format!("line 1: `{key}` is not a setting");
+            assert_eq!(failure.to_string(), told);
+        }
+    }
+
+    #[test]
+    fn a_number_that_is_too_small_gets_a_right_one() {
+        let refused = parse("jobs = -1").unwrap_err();
+        assert_eq!(refused.hints, ["for instance jobs = 1"]);
+    }
+
+    #[test]
     fn a_section_and_a_text_without_quotes_are_explained() {
         let failure = parse("\n[build]\njobs = 1\n").unwrap_err();
         assert_eq!(
@@ -205,11 +236,6 @@ mod tests {
                 "a string is in quotes: nixpkgs = \"26.05\"",
             ),
             ("output = 1 # mine", "output = \"1\""),
-            ("engine = podman", "DOCKER_HOST"),
-            (
-                "experimental-features = nix-command flakes",
-                "remove the line",
-            ),
         ] {
             let failure = parse(text).unwrap_err();
             assert!(failure.hints[0].contains(hint), "{failure:?}");

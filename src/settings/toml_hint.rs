@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::STORE;
 use super::options::Options;
 use super::value::WRITE_A_LIST;
 
@@ -73,6 +74,21 @@ fn of_typed_value(key: &str, value: &str) -> Option<String> {
         Some(Kind::OneOf(message)) => Some(format!("a string is in quotes; {message}")),
         _ => quoted(key, value).filter(|_| is_plain),
     }
+}
+
+/// A right value in place of the refused one at `span` of `text`: a number that is too small, a name without its beginning. `None`
+/// where no value is right for certain.
+pub(super) fn of_refused_value(text: &str, span: &Range<usize>) -> Option<String> {
+    let (key, value) = (key_at(text, span.start)?, text.get(span.clone())?);
+    let proposed = if value == "0" || value.starts_with('-') {
+        "1".to_owned()
+    } else {
+        let word = value.trim_matches(['"', '\'']);
+        format!("\"{STORE}-{word}\"")
+    };
+    let line = format!("{key} = {proposed}");
+    let is_right = (key == "store" || proposed == "1") && toml::from_str::<Options>(&line).is_ok();
+    is_right.then(|| format!("for instance {line}"))
 }
 
 /// What a setting takes.
@@ -271,6 +287,25 @@ mod tests {
         }
         assert!(hint("", 0, "duplicate key").contains("only once"));
         assert_eq!(hint("a = 1", 99, ""), HOW_TO_WRITE);
+    }
+
+    #[test]
+    fn a_refused_value_gets_a_right_one_beside_it() {
+        for (line, expected) in [
+            ("jobs = -1", Some("for instance jobs = 1")),
+            ("jobs = 0", Some("for instance jobs = 1")),
+            ("jobs = 5000000000", None),
+            (
+                "store = \"x\"",
+                Some("for instance store = \"sdbuild-store-x\""),
+            ),
+            ("store = \"My Store\"", None),
+            ("nixpkgs = \"\"", None),
+        ] {
+            let at = line.find("= ").unwrap() + 2;
+            let told = of_refused_value(line, &(at..line.len()));
+            assert_eq!(told.as_deref(), expected, "{line}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::json;
 
 use super::DEFAULT_RELEASE;
-use crate::common::absolute_path::absolute;
+use crate::common::absolute_path::{absolute, below_home};
 use crate::common::board::BoardName;
 use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
@@ -24,16 +24,13 @@ use crate::common::system::System;
 pub(super) struct Base<'a> {
     /// The settings file's directory, or the current directory for flags and variables.
     pub(super) dir: &'a Path,
-    /// The user's home directory, which `~/` stands for: no shell replaces it in a file or in `--output=~/images`.
+    /// The user's home directory, which `~/` stands for.
     pub(super) home: Option<&'a Path>,
 }
 
 impl Base<'_> {
     fn locate(&self, path: &Path) -> PathBuf {
-        // `./~` is not at home.
-        let below_home = path.strip_prefix("~").ok().zip(self.home);
-        let path = below_home.map_or_else(|| path.to_owned(), |(rest, home)| home.join(rest));
-        absolute(&path, self.dir)
+        absolute(&below_home(path, self.home), self.dir)
     }
 }
 

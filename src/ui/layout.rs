@@ -6,6 +6,8 @@ use crate::ui::{sanitize, sanitize_line};
 
 /// Width of lines that go to no terminal.
 pub const COLUMNS: usize = 80;
+/// Width of lines that programs read: a text that they search for must not be broken.
+pub(super) const UNLIMITED: usize = usize::MAX;
 /// Longer lines of text are hard to read.
 const MAX_COLUMNS: usize = 200;
 /// On a terminal of fewer columns there is no room for columns of names and topics.
@@ -123,7 +125,11 @@ pub fn list_item(
     remedies: &[String],
     columns: usize,
 ) -> Vec<String> {
-    let columns = columns.min(MAX_COLUMNS);
+    let columns = if columns == UNLIMITED {
+        columns
+    } else {
+        columns.min(MAX_COLUMNS)
+    };
     let narrow = columns < NARROW;
     let indent = if narrow { NARROW_INDENT } else { INDENT };
     let text = wrapped(text, columns.saturating_sub(indent));
@@ -194,6 +200,9 @@ mod tests {
         }
         let rows = |columns| list_item('✗', "topic", text, &remedy, columns).len();
         assert_eq!((rows(80), rows(120)), (3, 2));
+        let long = "word ".repeat(60);
+        let piped = list_item('✗', "topic", &long, &remedy, UNLIMITED);
+        assert_eq!(piped.len(), 2, "{piped:#?}");
         let narrow = list_item('✗', "topic", "some text", &[], 40);
         assert_eq!(narrow, ["✗ topic", "    some text"]);
     }

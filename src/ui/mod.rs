@@ -150,7 +150,7 @@ impl Ui {
     /// whole lines.
     pub fn result_columns(&self) -> usize {
         let size = terminal_size::terminal_size_of(io::stdout());
-        size.map_or(usize::MAX, |(columns, _)| columns.0.into())
+        size.map_or(layout::UNLIMITED, |(columns, _)| columns.0.into())
     }
 
     /// The sink for the run's events.

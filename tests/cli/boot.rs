@@ -144,7 +144,7 @@ fn disk_in_the_place_of_the_image_is_explained() {
 fn file_that_is_no_image_is_neither_booted_nor_flashed() {
     let user = user();
     user.write("sd-card.nix", GOOD);
-    let words = "it is a text, not an image";
+    let words = "it is a text file, not an image";
     run(&mut user.sdbuild(&["boot", "sd-card.nix", "--emulator", "container"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["open sd-card.nix", words]);

@@ -209,7 +209,7 @@ fn a_flake_is_written_with_its_module() {
         .assert_stderr_contains(&[
             "warning: flake.lock is not written: ",
             "no engine answers",
-            "`sdbuild lock --flake pi`, `sdbuild check pi` and `sdbuild build pi`",
+            "`sdbuild lock --flake pi`, `sdbuild check --flake pi` and `sdbuild build --flake pi`",
         ]);
     let dir = user.home.path().join("pi");
     let written = ["configuration.nix", "flake.nix", ".gitignore"];

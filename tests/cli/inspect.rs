@@ -168,8 +168,8 @@ fn other_files_are_a_usage_error() {
             "there is no partition table and no known file system in it",
         ),
         ("zeros.img", "it begins with zeros only"),
-        ("text.img", "it is a text, not an image"),
-        ("umlaut.img", "it is a text, not an image"),
+        ("text.img", "it is a text file, not an image"),
+        ("umlaut.img", "it is a text file, not an image"),
         ("page.img.zst", "it is a web page, not the image"),
         ("a.zip", "it is a ZIP archive: unzip unpacks it"),
         ("a.img.bz2", "it is compressed by bzip2: bunzip2 unpacks it"),
@@ -356,7 +356,7 @@ fn a_configuration_in_place_of_an_image_is_built() {
         run(&mut user.sdbuild(words))
             .assert_exit_code(2)
             .assert_stderr_contains(&[
-                "it is a text, not an image",
+                "it is a text file, not an image",
                 "hint: that is a configuration: `sdbuild build sd-card.nix` makes an image of it",
             ]);
     }

@@ -27,7 +27,7 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "Mounts denied",
-            "continuing with a handler that only the builder sees",
+            "continuing with a handler that only the build's container sees",
         ]);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     runs.assert_nothing_left();

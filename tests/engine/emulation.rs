@@ -14,7 +14,7 @@ use crate::support::*;
 /// A port without a listener.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 const LAYER: &str = "sha256:1a7e";
-const PRIVATE: &str = "continuing with a handler that only the builder sees";
+const PRIVATE: &str = "continuing with a handler that only the build's container sees";
 const HOST: &str = "continuing with the existing handler, if there is one";
 
 /// A scripted engine's facts and refusals.
@@ -325,7 +325,7 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
         .collect();
     for line in [
         "emulation register: the engine's machine is aarch64, the image is for x86_64-linux; a handler in the kernel's table \
-         during the run; if that fails, a handler that only the builder sees; if that fails, the existing handler, if there is one",
+         during the run; if that fails, a handler that only the build's container sees; if that fails, the existing handler, if there is one",
         "glue emulated: for this format and system nothing is built natively",
     ] {
         assert!(lines.iter().any(|found| found == line), "{plan}");

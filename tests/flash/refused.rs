@@ -179,8 +179,8 @@ fn file_without_partition_table_needs_raw() {
     run("mkfs.ext4 -q ext.img", card.dir.path());
     fs::write(card.at("noise.img"), [1; 4096]).unwrap();
     for (name, words) in [
-        ("sd-card.nix", "it is a text, not an image"),
-        ("packed.img.zst", "it is a text, not an image"),
+        ("sd-card.nix", "it is a text file, not an image"),
+        ("packed.img.zst", "it is a text file, not an image"),
         ("noise.img", "there is no partition table and no known "),
         ("ext.img", "there is no partition table in it"),
     ] {

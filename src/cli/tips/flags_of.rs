@@ -15,3 +15,37 @@ pub(super) fn takes_short(command: &Command, flag: &str) -> bool {
     let mut shorts = command.get_arguments().filter_map(clap::Arg::get_short);
     letter.is_some_and(|letter| shorts.any(|short| short == letter))
 }
+
+/// The only long flag of `command` that `flag` is without one of its letters.
+pub(super) fn with_missing_letter(command: &Command, flag: &str) -> Option<String> {
+    /// Letters of a flag at least: fewer are no word.
+    const MIN_LETTERS: usize = 2;
+    let name = flag.strip_prefix("--")?;
+    let lacks_one = |long: &&str| {
+        let is_longer = long.chars().count() == name.chars().count() + 1;
+        is_longer && strsim::osa_distance(name, long) == 1
+    };
+    let visible = command.get_arguments().filter(|arg| !arg.is_hide_set());
+    let mut meant = visible.filter_map(clap::Arg::get_long).filter(lacks_one);
+    let only = meant.next().filter(|_| meant.next().is_none())?;
+    (name.len() >= MIN_LETTERS).then(|| format!("--{only}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    #[test]
+    fn a_flag_without_one_letter_is_recognized() {
+        let flags = ["all", "old", "cat", "cut"].map(|name| Arg::new(name).long(name));
+        let command = Command::new("clean").args(flags);
+        let meant = |flag: &str| with_missing_letter(&command, flag);
+        assert_eq!(meant("--od").as_deref(), Some("--old"));
+        assert_eq!(meant("--al").as_deref(), Some("--all"));
+        for other in ["--ct", "--olf", "--o", "--older", "-od"] {
+            assert_eq!(meant(other), None, "{other}");
+        }
+    }
+}

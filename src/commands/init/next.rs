@@ -14,7 +14,8 @@ pub(super) fn tell_next(
     let mut dirs = settings.config.ancestors();
     let in_repository = dirs.any(|dir| dir.join(".git").exists());
     let next = next_command(args, in_repository, is_locked);
-    let text = format!("next: look through the file, then {next}");
+    let files = if args.flake { "files" } else { "file" };
+    let text = format!("next: look through the {files}, then {next}");
     context.events.notice(text);
 }
 
@@ -23,16 +24,18 @@ pub(super) fn tell_next(
 fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String {
     let path = args.dir.as_ref().or(args.config.as_ref());
     let path = path.map(|path| quoted(&path.to_string_lossy()));
+    // `lock` takes the names of inputs without a flag; the other commands of a flake are written alike.
+    let flag = if args.flake { " --flake" } else { "" };
     let command = |words: &str| match &path {
-        Some(path) => format!("`{words} {path}`"),
-        None => format!("`{}`", words.trim_end_matches(" --flake")),
+        Some(path) => format!("`{words}{flag} {path}`"),
+        None => format!("`{words}`"),
     };
     let build = format!(
         "{} and {}",
         command("sdbuild check"),
         command("sdbuild build")
     );
-    let lock = command("sdbuild lock --flake");
+    let lock = command("sdbuild lock");
     let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
     match (args.flake, in_repository, is_locked) {
         (false, _, _) | (true, false, true) => build,
@@ -66,6 +69,15 @@ mod tests {
         assert_eq!(
             next(file),
             "`sdbuild check a.nix` and `sdbuild build a.nix`"
+        );
+        let elsewhere = InitArgs {
+            dir: Some("fl".into()),
+            flake: true,
+            ..InitArgs::default()
+        };
+        assert_eq!(
+            next(elsewhere),
+            "`sdbuild lock --flake fl`, `sdbuild check --flake fl` and `sdbuild build --flake fl`"
         );
         let flake = InitArgs {
             flake: true,

@@ -7,6 +7,7 @@ use super::own_texts;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::hash::{Hasher, Sha256Hash};
 use crate::nixos::command::{BuildRequest, StorePaths, Task};
+use crate::nixos::nix_conf::NixSettings;
 use crate::nixos::tar_writer::{Owner, TarWriter};
 
 /// The hash of everything that the evaluation of a job depends on, except the files of its source: sdbuild's own texts and
@@ -17,11 +18,7 @@ pub(super) struct Surroundings(Sha256Hash);
 impl Surroundings {
     /// Those of `job` in the container image `image`, a reference that names its content.
     pub(super) fn of(job: &BuildJob, image: &str) -> Result<Self, Failure> {
-        // A forecast evaluates the same as a build, and no run differs from another.
-        let request = BuildRequest {
-            task: Task::Build,
-            ..job.request.clone()
-        };
+        let request = with_same_result(&job.request);
         let paths = StorePaths {
             run: String::new(),
             configuration: job.configuration.clone(),
@@ -57,6 +54,29 @@ impl Surroundings {
     }
 }
 
+/// A request with the same evaluation as `request`, and equal for all requests that differ only in what cannot change its result: a
+/// forecast evaluates the same as a build, and how much is done at once decides only how fast it is.
+fn with_same_result(request: &BuildRequest) -> BuildRequest {
+    let NixSettings {
+        cores,
+        jobs,
+        connections,
+        heap,
+        ..
+    } = NixSettings::default();
+    BuildRequest {
+        task: Task::Build,
+        nix: NixSettings {
+            cores,
+            jobs,
+            connections,
+            heap,
+            ..request.nix.clone()
+        },
+        ..request.clone()
+    }
+}
+
 impl BuildJob {
     /// The key of the job's evaluation in the container image `image`, a reference that names its content; it reads all files
     /// of the source. `None` if something else decides as well what is evaluated: a flake that is fetched.
@@ -85,5 +105,57 @@ impl Fields {
     fn add(&mut self, text: &str) {
         self.0.update((text.len() as u64).to_le_bytes());
         self.0.update(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::common::build_mode::Glue;
+    use crate::common::image_format::Format;
+    use crate::common::system::System;
+
+    fn request(task: Task, nix: NixSettings) -> BuildRequest {
+        BuildRequest {
+            task,
+            system: System::Aarch64Linux,
+            format: Format::default(),
+            emulated: true,
+            glue: Glue::default(),
+            nix,
+            debian_mirror: None,
+        }
+    }
+
+    /// What Nix is given.
+    fn given(request: &BuildRequest) -> (Vec<String>, Vec<(String, String)>) {
+        let paths = StorePaths {
+            run: String::new(),
+            configuration: "abc".into(),
+            live: Vec::new(),
+        };
+        let request = with_same_result(request);
+        (
+            request.arguments(&paths),
+            request.environment(&paths).unwrap(),
+        )
+    }
+
+    #[test]
+    fn how_much_is_done_at_once_changes_no_result() {
+        let one = given(&request(Task::Build, NixSettings::default()));
+        let more = NixSettings {
+            cores: 3,
+            jobs: Some(4),
+            connections: Some(5),
+            heap: Some(1 << 30),
+            ..NixSettings::default()
+        };
+        assert_eq!(given(&request(Task::Forecast, more)), one);
+        let cached = NixSettings {
+            substituters: vec!["https://cache.example".into()],
+            ..NixSettings::default()
+        };
+        assert_ne!(given(&request(Task::Build, cached)), one);
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
         n => format!("{}, {size}", counted(n, "package")),
     };
     let assemble = match missing.images.as_slice() {
-        [] => "nothing: the engine has every image".to_owned(),
+        [] => "nothing: the engine has all container images of sdbuild".to_owned(),
         images => images.join(", "),
     };
     let builder = match &plan.engine_plan.builder {

@@ -30,7 +30,7 @@ fn simulated_docker_desktop_builds_with_its_own_handler() {
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let goes_on = [
         "Mounts denied",
-        "continuing with a handler that only the builder sees",
+        "continuing with a handler that only the build's container sees",
         "seccomp profile: not allowed",
         "continuing with the existing handler, if there is one",
     ];

@@ -131,7 +131,7 @@ fn init_without_an_answer_writes_the_flake_alone() {
         .assert_stderr_contains(&[
             "warning: flake.lock is not written: ",
             "HTTP error 404",
-            "then `sdbuild lock --flake pi`, `sdbuild check pi` and `sdbuild build pi`",
+            "then `sdbuild lock --flake pi`, `sdbuild check --flake pi` and `sdbuild build --flake pi`",
         ]);
     assert!(!init.stderr.contains(".tmp-"), "{}", init.stderr);
     assert_written_without_lock(&user, &init);
