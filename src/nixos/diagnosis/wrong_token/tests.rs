@@ -52,6 +52,21 @@ fn a_token_is_explained_by_what_is_around_it() {
             "unexpected FLOAT_LIT, expecting '.' or '='",
             "in quotes: \"eth0.100\"",
         ),
+        (
+            "{ a.enable |true; }",
+            "unexpected ID, expecting '.' or '='",
+            "write `=` before true: a.enable = true;",
+        ),
+        (
+            "{ a.package |pkgs.vim ; }",
+            "unexpected ID, expecting '.' or '='",
+            "write `=` before pkgs.vim: a.package = pkgs.vim;",
+        ),
+        (
+            "{ services.openssh |enable = true; }",
+            "unexpected ID, expecting '.' or '='",
+            "a dot is missing between openssh and enable",
+        ),
         ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
         ("{ a = [ 1 |- 2 ]; }", "unexpected '-'", "[ (a + b) ]"),
         ("{ a = [ |-5 ]; }", "unexpected '-'", "[ (-1) ]"),
