@@ -48,7 +48,7 @@ pub(super) const RULES: [Rule; 9] = [
                 )
             })
         },
-        why: "so the interface gets no address",
+        why: "the interface gets no address",
         add: &[
             "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"{address}\"; prefixLength = {prefix}; } ]; # in place of that",
         ],

@@ -108,7 +108,7 @@ fn meant_option(option: &str) -> Option<String> {
     let is_removed = |removed: &&str| option.strip_prefix(removed).is_some_and(is_end_of_name);
     if let Some(removed) = REMOVED.iter().find(|removed| is_removed(removed)) {
         return Some(format!(
-            "NixOS has no {removed} any more: remove what defines it"
+            "NixOS no longer has {removed}: remove the lines that define it"
         ));
     }
     if let Some(name) = option
@@ -241,10 +241,10 @@ mod tests {
             ("sdImage.imageSize", "remove it: the image is as large"),
             (
                 "boot.loader.raspberryPi",
-                "NixOS has no boot.loader.raspberryPi any more: remove what defines it",
+                "NixOS no longer has boot.loader.raspberryPi: remove the lines",
             ),
-            ("sound", "NixOS has no sound any more: remove"),
-            ("sound.mediaKeys", "NixOS has no sound any more: remove"),
+            ("sound", "NixOS no longer has sound: remove"),
+            ("sound.mediaKeys", "NixOS no longer has sound: remove"),
             ("sounds", "check its spelling"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),

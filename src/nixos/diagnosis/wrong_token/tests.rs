@@ -39,19 +39,8 @@ fn signs_of_other_languages_are_replaced() {
 }
 
 #[test]
-fn a_token_is_explained_by_what_is_around_it() {
+fn a_value_without_an_equals_sign_is_told_from_a_name() {
     for (marked, summary, expected) in [
-        ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
-        (
-            "{ keys = [ ssh-ed25519 AAAAC3Nz/F|+4G3 me ]; }",
-            "unexpected '+'",
-            "a key is a string, in double quotes",
-        ),
-        (
-            "{ interfaces.eth0|.100.ipv4 = x; }",
-            "unexpected FLOAT_LIT, expecting '.' or '='",
-            "in quotes: \"eth0.100\"",
-        ),
         (
             "{ a.enable |true; }",
             "unexpected ID, expecting '.' or '='",
@@ -66,6 +55,26 @@ fn a_token_is_explained_by_what_is_around_it() {
             "{ services.openssh |enable = true; }",
             "unexpected ID, expecting '.' or '='",
             "a dot is missing between openssh and enable",
+        ),
+    ] {
+        let hint = hint_at(marked, summary).unwrap();
+        assert!(hint.contains(expected), "{marked}: {hint}");
+    }
+}
+
+#[test]
+fn a_token_is_explained_by_what_is_around_it() {
+    for (marked, summary, expected) in [
+        ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),
+        (
+            "{ keys = [ ssh-ed25519 AAAAC3Nz/F|+4G3 me ]; }",
+            "unexpected '+'",
+            "a key is a string, in double quotes",
+        ),
+        (
+            "{ interfaces.eth0|.100.ipv4 = x; }",
+            "unexpected FLOAT_LIT, expecting '.' or '='",
+            "in quotes: \"eth0.100\"",
         ),
         ("{ a = [ b|=c ]; }", "unexpected '='", "[ \"a=b\" ]"),
         ("{ a = [ 1 |- 2 ]; }", "unexpected '-'", "[ (a + b) ]"),
