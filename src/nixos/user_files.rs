@@ -7,7 +7,6 @@ mod places;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 
-use self::naming::WrittenPath;
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
 use super::layout;
 use crate::common::image_name::is_output;
@@ -68,14 +67,14 @@ impl UserFiles {
             .strip_prefix(HOME_OF_NIX)
             .map(|name| format!("~{name}"));
         of_home.or_else(|| {
-            let above = self.above(path, self.naming(path).as_ref())?;
+            let written = self.naming(path).and_then(|written| written.local);
+            let above = self.above(path, written)?;
             Some(above.to_string_lossy().into_owned())
         })
     }
 
-    /// The same in the directories above only, for a path that the configuration names as `written`.
-    fn above(&self, path: &str, written: Option<&WrittenPath>) -> Option<PathBuf> {
-        let written = written.and_then(|written| written.local.clone());
+    /// The same in the directories above only, where the configuration names the file `written` of this machine.
+    fn above(&self, path: &str, written: Option<PathBuf>) -> Option<PathBuf> {
         let outside = written.filter(|local| !local.starts_with(&self.root));
         outside.or_else(|| Some(self.root.parent()?.join(layout::beside_config(path)?)))
     }
@@ -114,7 +113,10 @@ impl UserFiles {
             );
         }
         let written = self.naming(path);
-        let above = self.above(path, written.as_ref());
+        let above = self.above(
+            path,
+            written.as_ref().and_then(|written| written.local.clone()),
+        );
         let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
         let shown = local.display();
         let named = written.map(|written| written.place);
