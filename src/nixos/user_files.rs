@@ -66,12 +66,31 @@ impl UserFiles {
         let of_home = path
             .strip_prefix(HOME_OF_NIX)
             .map(|name| format!("~{name}"));
-        of_home.or_else(|| Some(self.above(path)?.to_string_lossy().into_owned()))
+        of_home.or_else(|| {
+            let written = self.naming(path).and_then(|written| written.local);
+            let above = self.above(path, written)?;
+            Some(above.to_string_lossy().into_owned())
+        })
     }
 
-    /// The same in the directory above only.
-    fn above(&self, path: &str) -> Option<PathBuf> {
-        Some(self.root.parent()?.join(layout::beside_config(path)?))
+    /// The same in the directories above only, where the configuration names the file `written` of this machine.
+    fn above(&self, path: &str, written: Option<PathBuf>) -> Option<PathBuf> {
+        let outside = written.filter(|local| !local.starts_with(&self.root));
+        outside.or_else(|| Some(self.root.parent()?.join(layout::beside_config(path)?)))
+    }
+
+    /// What to do about the file `local`, which is in a directory above the one that was uploaded.
+    fn sending(&self, local: &Path) -> String {
+        let copy = "copy it there and name it with ./";
+        let common = local.ancestors().find(|dir| self.root.starts_with(dir));
+        // Nobody wants to upload a whole machine.
+        match common.filter(|dir| dir.parent().is_some()) {
+            Some(common) => {
+                let word = quoted(&common.to_string_lossy());
+                format!("give --root {word}, or {copy}")
+            }
+            None => copy.to_owned(),
+        }
     }
 
     /// The text of the file that the builder has at `path`, as far as it is UTF-8; `None` for everything but the configuration's
@@ -93,18 +112,22 @@ impl UserFiles {
                 "~{name} is in your home directory, and the builder has only {root}: copy it there and name it with ./"
             );
         }
-        let above = self.above(path);
+        let written = self.naming(path);
+        let above = self.above(
+            path,
+            written.as_ref().and_then(|written| written.local.clone()),
+        );
         let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
         let shown = local.display();
-        let named = self.naming(path).map(|written| written.place);
+        let named = written.map(|written| written.place);
         let named = named.map_or_else(String::new, |place| format!("{place} names it: "));
         if path.rsplit('/').next() == Some(HARDWARE_FILE) {
             return format!("{named}{REMOVE_HARDWARE_FILE}");
         }
         let why = match (above.is_some(), local.exists()) {
             (true, true) => format!(
-                "{shown} lies above {root}, the only directory that is uploaded: copy it there and name it with ./, or \
-                 give --root with a directory above both"
+                "{shown} lies above {root}, the only directory that is uploaded: {}",
+                self.sending(&local)
             ),
             (false, true) => format!(
                 "{shown} is a file of this machine, and the builder has only {root}: copy it there and name it with ./"
@@ -293,6 +316,33 @@ mod tests {
         );
         fs::write(dir.path().join("pi/.sdbuildignore"), "wifi.nix\n").unwrap();
         assert!(why("/build/config/wifi.nix").contains(".sdbuildignore names it"));
+    }
+
+    /// The builder has the configuration two directories below its root, where `..` leads no further.
+    #[test]
+    fn files_several_directories_above_are_found() {
+        let (dir, _) = pi();
+        let root = dir.path().join("hosts/a/pi");
+        fs::create_dir_all(&root).unwrap();
+        let files = UserFiles::new(&root);
+        let module = root.join("sd-card.nix");
+        for up in ["../../..", "./../../.."] {
+            fs::write(&module, format!("{{ imports = [ {up}/common.nix ]; }}")).unwrap();
+            let why = files.why_absent("/common.nix");
+            let (shown, root) = (dir.path().display(), root.display());
+            let expected = format!(
+                "sd-card.nix:1 names it: {shown}/common.nix lies above {root}, the only directory that is uploaded: \
+                 give --root {shown}, or copy it there and name it with ./"
+            );
+            assert_eq!(why, expected);
+            let local = files.local_path("/common.nix");
+            assert_eq!(local, Some(format!("{shown}/common.nix")));
+        }
+        fs::write(&module, "{ imports = [ ../../../none.nix ]; }").unwrap();
+        let why = files.why_absent("/none.nix");
+        let none = dir.path().join("none.nix");
+        let expected = format!("{} does not exist here either", none.display());
+        assert!(why.ends_with(&expected), "{why}");
     }
 
     #[test]

@@ -154,7 +154,8 @@ let
     ++ (if (networking.dhcpcd or { }).enable or true || networking.useNetworkd or false then [ ] else [ "dhcpcd.enable" ]);
   usesDhcp = interface: (interface.useDHCP or null) == true;
   isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
-  withPrefix = ip: "${toString (ip.address or "")}/${toString (ip.prefixLength or "")}";
+  # A nixpkgs that does not check types lets a string pass for an address; it has no length of its own.
+  withPrefix = ip: if builtins.isString ip then "${ip}/" else "${toString (ip.address or "")}/${toString (ip.prefixLength or "")}";
   # One with an interface need not be in a network of the machine.
   gatewayAddress = gateway: if builtins.isString gateway then gateway else if (gateway.interface or null) == null then gateway.address or null else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];

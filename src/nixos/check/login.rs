@@ -351,7 +351,7 @@ fn autologin(facts: &ConfigFacts) -> Option<String> {
 /// A group that does not exist, and those that may be meant.
 fn unknown_group(facts: &ConfigFacts, name: &str) -> String {
     let similar = similar_names(name, facts.groups.iter().map(String::as_str));
-    let meant = similar.map(|meant| format!(" ({meant} may be meant)"));
+    let meant = similar.map(|meant| format!(" (did you mean {meant}?)"));
     format!("\"{name}\"{}", meant.unwrap_or_default())
 }
 

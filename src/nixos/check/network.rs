@@ -41,10 +41,14 @@ pub(super) const RULES: [Rule; 9] = [
             let addresses = facts.network.addresses.iter();
             let wrong = addresses.filter(|text| Network::parse(text).is_none());
             let wrong: Vec<String> = wrong.filter_map(|text| said_of_address(text)).collect();
-            (!wrong.is_empty())
-                .then(|| format!("networking.interfaces has the address {}", wrong.join(", ")))
+            (!wrong.is_empty()).then(|| {
+                format!(
+                    "networking.interfaces has the address {}",
+                    wrong.join(", and ")
+                )
+            })
         },
-        why: "that is no IPv4 address, so the interface gets none",
+        why: "the interface gets no address",
         add: &[
             "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"{address}\"; prefixLength = {prefix}; } ]; # in place of that",
         ],
@@ -204,13 +208,20 @@ pub(super) fn meant_gateway(facts: &ConfigFacts) -> Option<&str> {
     (!is_no_address(meant)).then_some(meant)
 }
 
-/// The wrong address in `text`, which ends in `/` and its `prefixLength`.
+/// What is wrong with the address in `text`, which ends in `/` and its `prefixLength`, if it has one.
 fn said_of_address(text: &str) -> Option<String> {
-    let (address, _) = text.rsplit_once('/')?;
+    let (address, prefix) = text.rsplit_once('/')?;
     let length = address.split_once('/').map(|(_, length)| length);
     let length = length.filter(|length| is_length(length));
-    let advice = length.map(|length| format!(" (the {length} belongs in prefixLength)"));
-    Some(format!("\"{address}\"{}", advice.unwrap_or_default()))
+    let is_address = address.parse::<Ipv4Addr>().is_ok();
+    Some(match (length, is_address) {
+        (Some(length), _) => format!("\"{address}\" (the {length} belongs in prefixLength)"),
+        (None, false) => format!("\"{address}\", which is no IPv4 address"),
+        (None, true) if prefix.is_empty() => {
+            format!("\"{address}\" without prefixLength, the length of its network")
+        }
+        (None, true) => format!("\"{address}\" with prefixLength = {prefix}, which is at most 32"),
+    })
 }
 
 /// The first address that is none, with its `prefixLength` behind a `/`.
@@ -395,8 +406,20 @@ mod tests {
             (
                 json!(["end0", "wlan0"]),
                 "192.168.1.300/8",
-                "\"192.168.1.300\"",
+                "\"192.168.1.300\", which is no IPv4 address",
                 format!("networking.interfaces.NAME.{list} = 8; }} ]; # in place of that"),
+            ),
+            (
+                json!(["end0"]),
+                "192.168.1.5/",
+                "\"192.168.1.5\" without prefixLength, the length of its network",
+                format!("networking.interfaces.end0.{list} = 24; }} ]; # in place of that"),
+            ),
+            (
+                json!(["end0"]),
+                "192.168.1.5/33",
+                "\"192.168.1.5\" with prefixLength = 33, which is at most 32",
+                format!("networking.interfaces.end0.{list} = 24; }} ]; # in place of that"),
             ),
         ] {
             let (is, add) = told(&[

@@ -58,7 +58,7 @@ const RULES: [Rule; 6] = [
                 .as_deref()
                 .filter(|zone| !time_zone::is_known(zone))?;
             let meant = time_zone::suggestion(zone);
-            let meant = meant.map(|name| format!(", {name} may be meant"));
+            let meant = meant.map(|name| format!(" (did you mean {name}?)"));
             Some(format!(
                 "time.timeZone = \"{zone}\"{}",
                 meant.unwrap_or_default()
@@ -74,7 +74,7 @@ const RULES: [Rule; 6] = [
             let name = facts.locale.as_deref()?;
             (locale::is_valid(name) == Some(false)).then(|| {
                 let meant = locale::suggestion(name);
-                let meant = meant.map(|name| format!(", {name} may be meant"));
+                let meant = meant.map(|name| format!(" (did you mean {name}?)"));
                 format!(
                     "i18n.defaultLocale = \"{name}\"{}",
                     meant.unwrap_or_default()

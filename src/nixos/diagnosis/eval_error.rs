@@ -124,7 +124,7 @@ impl EvalError {
                 "remove the option; nixpkgs' message says what replaces it".to_owned()
             }
             Self::UnknownOption => foreign_module::with_option(context, summary)
-                .unwrap_or_else(|| unknown_option::hint(summary)),
+                .unwrap_or_else(|| unknown_option::hint(context, summary)),
             Self::Renamed => match quoted_after(summary, "renamed to") {
                 Some(name) => format!("write {name} instead"),
                 None => "write the new name instead".to_owned(),

@@ -99,12 +99,14 @@ pub(super) fn outputs_hint(context: &ExitContext<'_>, error: &NixError) -> Optio
 
 /// What to write in place of an output or a configuration that the flake does not have. `summary` is an error of
 /// `expressions/flake-source.nix`.
-pub(super) fn missing_output_hint(summary: &str) -> Option<String> {
+pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (missing, known) = missing_output(summary)?;
     // Configurations are listed as references: `.#pi`; without any, the list is a word.
-    let known = known.split(", ").filter(|name| *name != NONE);
-    let known = known.map(|name| name.rsplit('#').next().unwrap_or(name));
-    let similar = similar_names(missing, known);
+    let known: Vec<&str> = known.split(", ").filter(|name| *name != NONE).collect();
+    let name = |known: &&'_ str| known.rsplit('#').next().unwrap_or_default().to_owned();
+    let names: Vec<String> = known.iter().map(name).collect();
+    let similar = similar_names(missing, names.iter().map(String::as_str));
+    let similar = similar.or_else(|| short_name_like(missing, &names).map(str::to_owned));
     let is_without_configurations =
         missing == CONFIGURATIONS && !summary.contains("has no attribute");
     match (similar, is_without_configurations) {
@@ -112,9 +114,50 @@ pub(super) fn missing_output_hint(summary: &str) -> Option<String> {
         (None, true) => Some(format!(
             "define one: {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};"
         )),
-        (Some(names), false) => Some(format!("did you mean {names}?")),
-        (Some(names), true) => Some(format!("rename the output {names} to {CONFIGURATIONS}")),
+        (Some(similar), false) => {
+            let mut references = known.iter();
+            let reference = references.find(|known| name(known) == similar);
+            Some(format!(
+                "did you mean {}?",
+                reference.unwrap_or(&similar.as_str())
+            ))
+        }
+        (Some(similar), true) => {
+            let place = context
+                .files
+                .and_then(|files| files.only_place(|text| lines_with_name(text, &similar)));
+            let place = place.map_or_else(String::new, |(place, ())| {
+                format!(" in {}{place}", context.shown_dir)
+            });
+            Some(format!(
+                "rename the output {similar} to {CONFIGURATIONS}{place}"
+            ))
+        }
     }
+}
+
+/// The only one of `names` that differs from `missing` by one letter, for names that are too short for other comparisons.
+fn short_name_like<'a>(missing: &str, names: &'a [String]) -> Option<&'a str> {
+    let is_like = |name: &&String| {
+        let pairs = name.chars().zip(missing.chars());
+        let differing = pairs.filter(|(known, wrong)| known != wrong).count();
+        name.chars().count() == missing.chars().count() && name.len() > 1 && differing == 1
+    };
+    let mut like = names.iter().filter(is_like);
+    let only = like.next().filter(|_| like.next().is_none())?;
+    Some(only)
+}
+
+/// The lines of `text`, counted from 1, that have `name` outside of comments, as a whole name.
+fn lines_with_name(text: &str, name: &str) -> Vec<(usize, ())> {
+    let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
+    let has_name = |line: &str| {
+        let code = line.split('#').next().unwrap_or_default();
+        code.split(|c| !is_part(c)).any(|word| word == name)
+    };
+    let lines = (1..).zip(text.lines());
+    let found = lines.filter(|(_, line)| has_name(line));
+    found.map(|(line, _)| (line, ())).collect()
 }
 
 /// What to do about a flake without `outputs`: the user's own one, or an input.
@@ -187,7 +230,7 @@ fn missing_output(summary: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{missing_output_hint, wrong_attribute_hint};
+    use super::{ExitContext, lines_with_name, missing_output_hint, wrong_attribute_hint};
 
     #[test]
     fn wrong_attributes_are_proposed() {
@@ -221,21 +264,35 @@ mod tests {
             ),
             (
                 "the flake github:a/b has no configuration kitchn; its configurations: github:a/b#garage, github:a/b#kitchen",
-                "did you mean kitchen?",
+                "did you mean github:a/b#kitchen?",
             ),
             (
                 "the flake . has no attribute nixosConfigurations.pie: nixosConfigurations has no pie; it has: pi",
                 "did you mean pi?",
             ),
+            (
+                "the flake . has no configuration pj; its configurations: .#nas, .#pi",
+                "did you mean .#pi?",
+            ),
         ] {
-            assert_eq!(missing_output_hint(summary).as_deref(), Some(hint));
+            assert_eq!(
+                missing_output_hint(&ExitContext::default(), summary).as_deref(),
+                Some(hint)
+            );
         }
+        let text = "{\n  # nixosConfiguration\n  nixosConfiguration.pi = 1;\n  nixosConfigurations.x = 2;\n}";
+        assert_eq!(lines_with_name(text, "nixosConfiguration"), [(3, ())]);
         for summary in [
+            "the flake . has no configuration pj; its configurations: .#pi, .#pk",
             "the flake ../pi has no configuration node; its configurations: none",
             "the flake ../pi has no attribute a.b: the flake has no a; it has: packages",
             "the module has no nixosConfiguration; it has: nixosConfigurations",
         ] {
-            assert_eq!(missing_output_hint(summary), None, "{summary}");
+            assert_eq!(
+                missing_output_hint(&ExitContext::default(), summary),
+                None,
+                "{summary}"
+            );
         }
     }
 }

@@ -12,13 +12,26 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Op
     if path.starts_with("nixpkgs/") {
         return Some(nixpkgs_file::hint(context, summary));
     }
-    if let Some(hint) = in_place_of_channel(path) {
-        return Some(hint);
-    }
-    Some(foreign_module::in_place_of_channel(context, path).unwrap_or_else(|| {
-        "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball"
-            .to_owned()
-    }))
+    let hint = in_place_of_channel(path)
+        .or_else(|| foreign_module::in_place_of_channel(context, path))
+        .unwrap_or_else(|| {
+            "only <nixpkgs> exists here: name a file by its path, or fetch it with builtins.fetchTarball"
+                .to_owned()
+        });
+    let place = place_of_search_path(context, path);
+    Some(place.map_or_else(String::new, |place| format!("{place} names <{path}>: ")) + &hint)
+}
+
+/// The only line of the user's files with `<path>`.
+fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String> {
+    let written = format!("<{path}>");
+    let (place, ()) = context.files?.only_place(|text| {
+        let lines = (1..).zip(text.lines());
+        let code = lines.map(|(line, text)| (line, text.split('#').next().unwrap_or_default()));
+        let found = code.filter(|(_, code)| code.contains(&written));
+        found.map(|(line, _)| (line, ())).collect()
+    })?;
+    Some(format!("{}{place}", context.shown_dir))
 }
 
 /// The path in a message about a file that does not exist, unless it is in the Nix store.

@@ -159,7 +159,7 @@ impl Mistake {
             Self::NotAFunction => not_a_function(error),
             Self::FlakeForm => flake_form::hint(context, error),
             Self::WrongInput => wrong_input_hint(error),
-            Self::NoSuchOutput => missing_output_hint(summary)
+            Self::NoSuchOutput => missing_output_hint(context, summary)
                 .or_else(|| no_outputs_hint(context, summary))
                 .or_else(|| wrong_attribute_hint(summary)),
             Self::OtherEncoding => other_encoding(context, summary),

@@ -35,6 +35,7 @@ mod source_lines;
 mod syntax_at;
 mod syntax_cause;
 mod syntax_error;
+mod tokens;
 mod unbound_names;
 mod undefined_variable;
 mod unknown_option;

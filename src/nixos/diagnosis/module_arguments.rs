@@ -1,7 +1,7 @@
 //! The arguments of a module, found in its text without a parser of Nix.
 
-/// What every module may ask for.
-pub(super) const ARGUMENTS: [&str; 5] = ["pkgs", "lib", "config", "options", "modulesPath"];
+/// What every module may ask for, in the order in which modules name it.
+pub(super) const ARGUMENTS: [&str; 5] = ["config", "lib", "pkgs", "options", "modulesPath"];
 
 /// The `{ … }:` at the beginning of a module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

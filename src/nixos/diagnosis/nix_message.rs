@@ -5,6 +5,7 @@ use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
 use super::source_lines;
+use super::tokens;
 use crate::common::failure::Failure;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
@@ -32,7 +33,7 @@ const IMPURE: &str = " (use '--impure' to override)";
 
 /// The reason in `error`, with its place when that is in the configuration or on the command line.
 pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
-    let summary = with_lines(context, &error.summary);
+    let summary = with_lines(context, &tokens::in_words(&error.summary));
     let lines = command_line_definitions(context, &summary);
     // The hint has the name that is proposed for an option.
     let is_unknown = EvalError::find(&error.summary) == Some(EvalError::UnknownOption);

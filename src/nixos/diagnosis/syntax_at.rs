@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT,
-    NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH,
-    TOKEN_CONCAT,
+    NODE_IDENT_PARAM, NODE_INHERIT, NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN,
+    NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
 
@@ -133,6 +133,30 @@ pub(super) fn top_level_names(text: &str) -> BTreeSet<String> {
     names.collect()
 }
 
+/// Whether the module with `text` uses `name` without binding it: as an argument that the module must ask for.
+pub(super) fn uses_unbound(text: &str, name: &str) -> bool {
+    let root = Root::parse(text).syntax();
+    let names: Vec<SyntaxNode> = root
+        .descendants()
+        .filter(|node| node.kind() == NODE_IDENT && node.text() == name)
+        .collect();
+    let around = |node: &SyntaxNode| node.parent().map(|parent| parent.kind());
+    let is_in_let = |node: &SyntaxNode| {
+        let definition = node.ancestors().nth(2);
+        around(node) == Some(NODE_ATTRPATH)
+            && definition.and_then(|of| around(&of)) == Some(NODE_LET_IN)
+    };
+    let binds = |node: &SyntaxNode| {
+        let is_argument = matches!(
+            around(node),
+            Some(NODE_PAT_ENTRY | NODE_IDENT_PARAM | NODE_PAT_BIND)
+        );
+        is_argument || is_in_let(node)
+    };
+    let is_use = |node: &SyntaxNode| !matches!(around(node), Some(NODE_ATTRPATH | NODE_INHERIT));
+    !names.iter().any(binds) && names.iter().any(is_use)
+}
+
 /// The smallest syntax node at `position` of `text`.
 fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
     let offset = TextSize::try_from(position.offset(text)?).ok()?;
@@ -258,6 +282,21 @@ mod tests {
             let found = Definition::find(&text, &place(&text, "x.y")).unwrap();
             assert_eq!(found.path, "x.y");
             assert_eq!(found.is_list, is_list, "{value}");
+        }
+    }
+
+    #[test]
+    fn names_that_a_module_uses_without_binding_are_found() {
+        for (text, is_unbound) in [
+            ("{ a = [ pkgs.vim ]; }", true),
+            ("{ a = with pkgs; [ vim ]; }", true),
+            ("{ pkgs = 1; a.pkgs = 2; b = c.pkgs; }", false),
+            ("let pkgs = 1; in { a = pkgs; }", false),
+            ("{ a = pkgs: pkgs.vim; }", false),
+            ("{ a = { pkgs, ... }: pkgs.vim; }", false),
+            ("{ a = x // { pkgs = 1; }; b = pkgs; }", true),
+        ] {
+            assert_eq!(uses_unbound(text, "pkgs"), is_unbound, "{text}");
         }
     }
 

@@ -45,6 +45,11 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         let hint = format!("a `;` is missing at the end of line {line}");
         return Some(Cause { line, hint });
     }
+    if has("unexpected ';', expecting end of file") && is_end_of_file(text, position) {
+        let line = position.line;
+        let hint = "remove the `;`: nothing stands after the last `}` of a file".to_owned();
+        return Some(Cause { line, hint });
+    }
     if has("expecting end of file") {
         let line = line_that_closes(text_before(text, position)?)?;
         let hint = format!(
@@ -61,6 +66,17 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
+}
+
+/// Whether the character at `position` follows a `}`, and nothing but comments follows it.
+fn is_end_of_file(text: &str, position: &Position) -> bool {
+    let Some(before) = text_before(text, position) else {
+        return false;
+    };
+    let rest = text.get(before.len() + 1..).unwrap_or_default();
+    let mut lines = rest.lines().map(str::trim);
+    let is_blank = |line: &str| line.is_empty() || line.starts_with('#');
+    before.trim_end().ends_with('}') && lines.all(is_blank)
 }
 
 /// Whether at most the definition of `line` ends before `position`.
@@ -239,6 +255,22 @@ mod tests {
         };
         let found = cause(elsewhere, &at, "syntax error, unexpected '}'");
         assert!(found.is_none_or(|found| !found.hint.contains("with")));
+    }
+
+    #[test]
+    fn a_semicolon_behind_the_whole_file_is_removed() {
+        let summary = "syntax error, unexpected ';', expecting end of file";
+        let at = |line, column| Position {
+            file: String::new(),
+            line,
+            column,
+        };
+        let hint = |text: &str| cause(text, &at(3, 2), summary).unwrap().hint;
+        let removed = "remove the `;`: nothing stands after the last `}` of a file";
+        assert_eq!(hint("{\n  a = 1;\n};\n\n# end\n"), removed);
+        assert_eq!(hint("{\n  a = { };\n};"), removed);
+        let more = hint("{\n  a = 1;\n};\n  b = 2;\n}\n");
+        assert!(more.starts_with("line 3 closes"), "{more}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::quoted_after;
 use super::other_nixpkgs::packages_of_branch;
+use super::syntax_at::uses_unbound;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::log::{NixError, Position};
 
@@ -28,8 +29,21 @@ pub(super) fn argument_not_asked_for(
         }
         // Without them the next error would be about the arguments that it does not name.
         Some(header) => format!("add {name} and ... to the {{ … }}: of line {}", header.line),
-        None => format!("a module begins with its arguments: {{ {name}, ... }}:"),
+        None => format!(
+            "a module begins with its arguments: {}",
+            header_with(name, text.as_deref())
+        ),
     })
+}
+
+/// The header of a module that has none: with `name`, and what else of the arguments its `text` uses.
+fn header_with(name: &str, text: Option<&str>) -> String {
+    let is_used = |argument: &str| text.is_some_and(|text| uses_unbound(text, argument));
+    let arguments = ARGUMENTS.into_iter();
+    let asked: Vec<&str> = arguments
+        .filter(|argument| *argument == name || is_used(argument))
+        .collect();
+    format!("{{ {}, ... }}:", asked.join(", "))
 }
 
 /// Where the outputs of a flake have what modules get as the argument `name`.
@@ -72,7 +86,10 @@ pub(super) fn library_function(context: &ExitContext<'_>, error: &NixError) -> O
             "write lib.{name}, and lib in the {{ … }}: of line {} if it is not there",
             header.line
         ),
-        None => format!("write lib.{name}, and begin the file with {{ lib, ... }}:"),
+        None => format!(
+            "write lib.{name}, and begin the file with {}",
+            header_with("lib", text.as_deref())
+        ),
     })
 }
 

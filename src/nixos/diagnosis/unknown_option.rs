@@ -1,5 +1,7 @@
 //! Options that do not exist, and what may be meant by them. Pure.
 
+use super::evidence::ExitContext;
+use super::written_values;
 use crate::common::nearest::similar_names;
 
 /// What people call options of users, and their names.
@@ -54,6 +56,9 @@ const SIZES_OF_IMAGE: [&str; 6] = [
     "sdImage.size",
 ];
 
+/// Options that NixOS no longer has, and needs nothing in place of. Releases that explain their absence report no unknown option.
+const REMOVED: [&str; 2] = ["boot.loader.raspberryPi", "sound"];
+
 /// Options of users.
 const USER_OPTIONS: [&str; 18] = [
     "createHome",
@@ -83,6 +88,11 @@ fn meant_of_user(name: &str) -> Option<String> {
     other.or_else(|| similar_names(name, USER_OPTIONS))
 }
 
+/// Whether `rest`, which follows a name, does not continue its last part.
+fn is_end_of_name(rest: &str) -> bool {
+    rest.is_empty() || rest.starts_with('.')
+}
+
 /// What may be meant by an option that has no name like it in nixpkgs.
 fn meant_option(option: &str) -> Option<String> {
     if ["import", "include", "includes"].contains(&option) {
@@ -94,6 +104,12 @@ fn meant_option(option: &str) -> Option<String> {
              first time"
                 .to_owned(),
         );
+    }
+    let is_removed = |removed: &&str| option.strip_prefix(removed).is_some_and(is_end_of_name);
+    if let Some(removed) = REMOVED.iter().find(|removed| is_removed(removed)) {
+        return Some(format!(
+            "NixOS no longer has {removed}: remove the lines that define it"
+        ));
     }
     if let Some(name) = option
         .strip_prefix('"')
@@ -148,10 +164,30 @@ fn user_or_option(option: &str) -> Option<String> {
     Some(format!("did you mean users.{meant}?"))
 }
 
+/// What is meant by `user` in place of `users`, of which Nix tells only this part.
+fn user_without_s(context: &ExitContext<'_>) -> Option<String> {
+    let (_, path) = context.files?.only_place(|text| {
+        let values = written_values::values_below(text, "user").into_iter();
+        values.map(|value| (value.line, value.defines)).collect()
+    })?;
+    let rest = path.strip_prefix("user.")?;
+    let first = rest.split('.').next()?;
+    Some(if IN_USERS.contains(&first) {
+        format!("did you mean users.{rest}?")
+    } else {
+        format!("did you mean users.users.{rest}?")
+    })
+}
+
 /// What may be meant by the option that the message `summary` of Nix says does not exist.
-pub(super) fn hint(summary: &str) -> String {
+pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     let option = summary.split_once("The option `");
     let option = option.and_then(|(_, rest)| rest.split('\'').next());
+    if option == Some("user")
+        && let Some(meant) = user_without_s(context)
+    {
+        return meant;
+    }
     // Before the proposals of nixpkgs, which always has some for these.
     if let Some(meant) =
         option.and_then(|option| meant_option(option).or_else(|| user_or_option(option)))
@@ -192,7 +228,10 @@ mod tests {
                 "services.openssh.settings.PasswordAuthentication",
             ),
         ] {
-            let hint = hint(&format!("The option `{option}' does not exist."));
+            let hint = hint(
+                &ExitContext::default(),
+                &format!("The option `{option}' does not exist."),
+            );
             assert_eq!(hint, format!("did you mean {meant}?"), "{option}");
         }
         for (option, part) in [
@@ -200,15 +239,28 @@ mod tests {
             ("include", "imports = [ … ];"),
             ("sdImage.size", "remove it: the image is as large"),
             ("sdImage.imageSize", "remove it: the image is as large"),
+            (
+                "boot.loader.raspberryPi",
+                "NixOS no longer has boot.loader.raspberryPi: remove the lines",
+            ),
+            ("sound", "NixOS no longer has sound: remove"),
+            ("sound.mediaKeys", "NixOS no longer has sound: remove"),
+            ("sounds", "check its spelling"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),
         ] {
-            let hint = hint(&format!("The option `{option}' does not exist."));
+            let hint = hint(
+                &ExitContext::default(),
+                &format!("The option `{option}' does not exist."),
+            );
             assert!(hint.contains(part), "{hint}");
         }
         let far = "The option `users.ann' does not exist. Did you mean `users.ldap', `users.motd' or `users.mysql'?";
-        assert_eq!(hint(far), "did you mean users.users.ann?");
+        assert_eq!(
+            hint(&ExitContext::default(), far),
+            "did you mean users.users.ann?"
+        );
         let near = "The option `services.opensh' does not exist. Did you mean `services.openssh'?";
-        assert!(hint(near).starts_with("did you mean services.openssh?"));
+        assert!(hint(&ExitContext::default(), near).starts_with("did you mean services.openssh?"));
     }
 }

@@ -26,10 +26,12 @@ const COMMANDS: [&str; 18] = [
 ];
 
 /// Attributes whose value, or whose elements, are strings in every option that has them.
-const OF_STRINGS: [&str; 16] = [
+const OF_STRINGS: [&str; 18] = [
     "defaultLocale",
     "description",
     "domain",
+    "experimental-features",
+    "extra-experimental-features",
     "fsType",
     "hashedPassword",
     "hostId",
@@ -43,6 +45,19 @@ const OF_STRINGS: [&str; 16] = [
     "psk",
     "stateVersion",
     "timeZone",
+];
+
+/// Attributes whose value is a list of strings in every option that has them.
+const OF_LISTS_OF_STRINGS: [&str; 9] = [
+    "allowed-users",
+    "experimental-features",
+    "extra-experimental-features",
+    "extraGroups",
+    "kernelModules",
+    "kernelParams",
+    "system-features",
+    "trusted-users",
+    "supportedFilesystems",
 ];
 
 /// Attributes whose value is a package in every option that has them.
@@ -82,6 +97,7 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
             format!("packages are attributes of pkgs: write pkgs.{written}")
         }
         Role::Definition | Role::Element if OF_STRINGS.contains(&attribute) => in_quotes,
+        Role::Element if OF_LISTS_OF_STRINGS.contains(&attribute) => in_quotes,
         Role::Definition | Role::Element => {
             format!("{in_quotes}; if it is a package, write pkgs.{written}")
         }
@@ -89,11 +105,31 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Called if COMMANDS.contains(&name) => {
             format!("commands of a shell are a string: {attribute} = ''{written} …'';")
         }
+        Role::Called if OF_LISTS_OF_STRINGS.contains(&attribute) => list_of_strings(behind)
+            .map_or(in_quotes, |list| {
+                format!("it is a list of strings: {} = {list};", at.defines)
+            }),
+        // Functions have no such names.
+        Role::Called if name.contains('-') => {
+            format!("a text is written in double quotes: \"{name} …\"")
+        }
         Role::Called => format!(
             "a text is written in double quotes; a function of the library is lib.{name}, one of nixpkgs pkgs.{name}"
         ),
         Role::Other => package_or_spelling(name),
     }
+}
+
+/// The list of the words up to the end of the definition, if they are plain ones.
+fn list_of_strings(behind: &str) -> Option<String> {
+    let (value, _) = behind.split_once(';')?;
+    let is_plain = |word: &str| {
+        let mut chars = word.chars();
+        chars.all(|c| c.is_ascii_alphanumeric() || "_-".contains(c))
+    };
+    let quoted = |word| is_plain(word).then(|| format!("\"{word}\""));
+    let words: Option<Vec<String>> = value.split_whitespace().map(quoted).collect();
+    Some(format!("[ {} ]", words?.join(" ")))
 }
 
 fn is_list_of_packages(attribute: &str) -> bool {

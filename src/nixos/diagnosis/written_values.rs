@@ -94,6 +94,24 @@ pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
     all(text, |node| is_value(node) && defines(node) == path)
 }
 
+/// The values of the definitions whose path begins with `option` and a dot, without what is inside of other ones.
+pub(super) fn values_below(text: &str, option: &str) -> Vec<DefinedValue> {
+    let mut found = all(text, |node| {
+        let path = defines(node);
+        let below = path.strip_prefix(option);
+        is_value(node) && below.is_some_and(|rest| rest.starts_with('.'))
+    });
+    let mut last = String::new();
+    found.retain(|value| {
+        let is_inside = !last.is_empty() && value.defines.starts_with(&last);
+        if !is_inside {
+            last = format!("{}.", value.defines);
+        }
+        !is_inside
+    });
+    found
+}
+
 /// The texts of the elements of the list that is the whole value of `option`, also with `with pkgs;` before it; `None` if `text`
 /// does not define it exactly once.
 pub(super) fn list_elements(text: &str, option: &str) -> Option<Vec<String>> {

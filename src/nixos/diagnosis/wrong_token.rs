@@ -140,6 +140,9 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         },
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
         "ID" if name == "set" => "remove `set`: a definition is NAME = VALUE;".to_owned(),
+        "ID" if let Some(value) = whole_value(place) => {
+            format!("write `=` before {value}: {name} = {value};")
+        }
         "ID" if rest.trim_start().starts_with(['=', '.']) => {
             let first = name.rsplit('.').next().unwrap_or_default();
             format!(
@@ -148,6 +151,14 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// The name at `place`, with its dots, if the definition ends behind it.
+fn whole_value<'a>(place: &Place<'a>) -> Option<&'a str> {
+    let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let rest = place.here.trim_start_matches(is_part);
+    let value = place.here.strip_suffix(rest)?;
+    rest.trim_start().starts_with(';').then_some(value)
 }
 
 /// The hint for a token in front of which something is missing.

@@ -19,41 +19,47 @@ pub(in crate::nixos) struct WrittenPath {
     pub(in crate::nixos) line: usize,
     /// Characters before the path in its line.
     pub(in crate::nixos) column: usize,
+    /// The file of this machine that a relative path leads to. In the builder, too many `..` lead to its root.
+    pub(super) local: Option<PathBuf>,
 }
 
 impl UserFiles {
     /// Where the configuration names the file `missing`, a path of the builder or one below nixpkgs.
     pub(in crate::nixos) fn naming(&self, missing: &str) -> Option<WrittenPath> {
-        let (place, (text, line, column)) = self.search_files(|module, text| {
+        let (place, written) = self.search_files(|module, text| {
             let dir = module.parent().unwrap_or(Path::new(""));
-            let (line, column) = path_to(missing, dir, text)?;
-            Some((line, (text.to_owned(), line, column)))
+            let (line, column, word) = path_to(missing, dir, text)?;
+            let local = is_relative(word).then(|| normal(&self.root.join(dir).join(word)));
+            let written = WrittenPath {
+                place: String::new(),
+                text: text.to_owned(),
+                line,
+                column,
+                local,
+            };
+            Some((line, written))
         })?;
-        Some(WrittenPath {
-            place,
-            text,
-            line,
-            column,
-        })
+        Some(WrittenPath { place, ..written })
     }
 }
 
-/// Line and column of the first path to `missing` in the `text` of a file in `dir`, a directory of the configuration.
-fn path_to(missing: &str, dir: &Path, text: &str) -> Option<(usize, usize)> {
+/// Line and column of the first path to `missing` in the `text` of a file in `dir`, a directory of the configuration, and the path
+/// as it is written.
+fn path_to<'a>(missing: &str, dir: &Path, text: &'a str) -> Option<(usize, usize, &'a str)> {
     (1..).zip(text.lines()).find_map(|(line, text)| {
         let code = text.split('#').next().unwrap_or_default();
         let mut words = code.split(AROUND_PATHS);
         let word = words.find(|word| leads_to(word, dir, missing))?;
         let column = word.as_ptr().addr() - code.as_ptr().addr();
         let before = code.get(..column).unwrap_or_default();
-        Some((line, before.chars().count()))
+        Some((line, before.chars().count(), word))
     })
 }
 
 /// Whether `written` in a file of `dir` is a path to `missing`. What an expression such as `${modulesPath}` stands for is not known:
 /// then the rest of the path decides.
 fn leads_to(written: &str, dir: &Path, missing: &str) -> bool {
-    if written.starts_with("./") || written.starts_with("../") {
+    if is_relative(written) {
         let path = Path::new(layout::CONFIG).join(dir).join(written);
         return normal(&path) == Path::new(missing);
     }
@@ -63,6 +69,10 @@ fn leads_to(written: &str, dir: &Path, missing: &str) -> bool {
     let is_address = first.ends_with(':');
     let is_end = |rest: &str| missing == rest || missing.ends_with(&format!("/{rest}"));
     !is_address && !rest.is_empty() && is_end(rest)
+}
+
+fn is_relative(written: &str) -> bool {
+    written.starts_with("./") || written.starts_with("../")
 }
 
 /// `path` without `.` and `..`.
@@ -87,7 +97,8 @@ mod tests {
     use super::*;
 
     fn found(text: &str, missing: &str) -> Option<(usize, usize)> {
-        path_to(missing, Path::new("modules"), text)
+        let (line, column, _) = path_to(missing, Path::new("modules"), text)?;
+        Some((line, column))
     }
 
     #[test]

@@ -14,6 +14,8 @@ fn another_search_path_is_replaced_by_a_download() {
         "home-manager/nixos",
         "nix-community/home-manager/archive/master.tar.gz",
     );
+    let line = "pi/c.nix:3 names <home-manager/nixos>: ";
+    assert!(home.hints[0].starts_with(line), "{:?}", home.hints);
 }
 
 #[test]

@@ -30,6 +30,21 @@ fn an_argument_that_was_not_asked_for_names_the_line() {
 }
 
 #[test]
+fn a_module_without_arguments_is_told_all_that_it_uses() {
+    let hint = |name: &str, column: usize, text: &str| {
+        hints_of_line(text, column, &format!("undefined variable '{name}'")).concat()
+    };
+    let text = "{ imports = [ (modulesPath + \"/x.nix\") ]; a = [ pkgs.vim ]; b = lib.mkForce 1; config = { }; }";
+    let header = "a module begins with its arguments: { lib, pkgs, modulesPath, ... }:";
+    for (name, column) in [("modulesPath", 16), ("pkgs", 48), ("lib", 65)] {
+        assert_eq!(hint(name, column, text), header);
+    }
+    let function = "{ a = mkForce [ pkgs.vim ]; }";
+    let expected = "write lib.mkForce, and begin the file with { lib, pkgs, ... }:";
+    assert_eq!(hint("mkForce", 7, function), expected);
+}
+
+#[test]
 fn a_missing_attribute_is_searched_where_it_belongs() {
     let log = recording("missing-attribute", "log");
     for (set, searched) in [("config", "options"), ("pkgs.x", "packages")] {

@@ -339,3 +339,32 @@ fn misspelt_options_of_users_have_a_proposal() {
     );
     assert!(!failure.to_string().contains("Did you mean"), "{failure}");
 }
+
+/// Nix names only the first part of it.
+#[test]
+fn user_in_place_of_users_is_corrected_as_a_whole() {
+    let hint = |text: &str| {
+        let error =
+            "The option `user' does not exist. Definition values:\\n- In `/build/config/c.nix'";
+        let stream = format!(
+            r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"error: {error}","raw_msg":"{error}"}}"#
+        );
+        failure(text, &stream, "").hints.concat()
+    };
+    for (text, meant) in [
+        (
+            "{ user.users.pi = { isNormalUser = true; }; }",
+            "users.users.pi",
+        ),
+        (
+            "{ user.pi.isNormalUser = true; }",
+            "users.users.pi.isNormalUser",
+        ),
+        ("{ user.mutableUsers = false; }", "users.mutableUsers"),
+    ] {
+        assert_eq!(hint(text), format!("did you mean {meant}?"), "{text}");
+    }
+    // Two of them.
+    let two = hint("{ user.users.pi.uid = 1; user.users.ann.uid = 2; }");
+    assert!(two.starts_with("check its spelling"), "{two}");
+}

@@ -235,6 +235,22 @@ fn a_text_without_quotes_is_distinguished_from_a_package() {
 }
 
 #[test]
+fn a_list_of_strings_without_brackets_and_quotes_is_written() {
+    let hint = |line: &str, column: usize| {
+        hints_of_line(line, column, "undefined variable 'nix-command'").concat()
+    };
+    let list = "{ nix.settings.experimental-features = nix-command flakes; }";
+    let written = "it is a list of strings: nix.settings.experimental-features = [ \"nix-command\" \"flakes\" ];";
+    assert_eq!(hint(list, 40), written);
+    let elements = "{ nix.settings.experimental-features = [ nix-command ]; }";
+    let quoted = "a string is written in quotes: \"nix-command\"";
+    assert_eq!(hint(elements, 42), quoted);
+    let other = "{ a.b = nix-command flakes; }";
+    let quoted = "a text is written in double quotes: \"nix-command …\"";
+    assert_eq!(hint(other, 9), quoted);
+}
+
+#[test]
 fn only_units_and_commands_are_taken_for_such() {
     let hint = |line: &str, column: usize, name: &str| {
         hints_of_line(line, column, &format!("undefined variable '{name}'")).concat()

@@ -39,6 +39,30 @@ fn signs_of_other_languages_are_replaced() {
 }
 
 #[test]
+fn a_value_without_an_equals_sign_is_told_from_a_name() {
+    for (marked, summary, expected) in [
+        (
+            "{ a.enable |true; }",
+            "unexpected ID, expecting '.' or '='",
+            "write `=` before true: a.enable = true;",
+        ),
+        (
+            "{ a.package |pkgs.vim ; }",
+            "unexpected ID, expecting '.' or '='",
+            "write `=` before pkgs.vim: a.package = pkgs.vim;",
+        ),
+        (
+            "{ services.openssh |enable = true; }",
+            "unexpected ID, expecting '.' or '='",
+            "a dot is missing between openssh and enable",
+        ),
+    ] {
+        let hint = hint_at(marked, summary).unwrap();
+        assert!(hint.contains(expected), "{marked}: {hint}");
+    }
+}
+
+#[test]
 fn a_token_is_explained_by_what_is_around_it() {
     for (marked, summary, expected) in [
         ("{ a = [ b|; c ]; }", "unexpected ';'", "remove the `;`"),

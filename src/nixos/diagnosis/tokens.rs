@@ -1,0 +1,86 @@
+//! The names that Nix's parser gives to tokens, in the words of the language.
+
+/// Each name in a syntax error, and what a file has there.
+const TOKENS: [(&str, &str); 35] = [
+    ("AND", "'&&'"),
+    ("ASSERT", "'assert'"),
+    ("CONCAT", "'++'"),
+    ("DOLLAR_CURLY", "'${'"),
+    ("ELLIPSIS", "'...'"),
+    ("ELSE", "'else'"),
+    ("EQ", "'=='"),
+    ("FLOAT", "a number"),
+    ("FLOAT_LIT", "a number"),
+    ("GEQ", "'>='"),
+    ("HPATH", "a path"),
+    ("ID", "a name"),
+    ("IF", "'if'"),
+    ("IMPL", "'->'"),
+    ("IN", "'in'"),
+    ("IND_STRING_CLOSE", "the end of a string"),
+    ("IND_STRING_OPEN", "a string"),
+    ("INHERIT", "'inherit'"),
+    ("INT", "a number"),
+    ("INT_LIT", "a number"),
+    ("IN_KW", "'in'"),
+    ("LEQ", "'<='"),
+    ("LET", "'let'"),
+    ("NEQ", "'!='"),
+    ("OR", "'||'"),
+    ("OR_KW", "'or'"),
+    ("PATH", "a path"),
+    ("PATH_END", "the end of a path"),
+    ("REC", "'rec'"),
+    ("SPATH", "a path in '<…>'"),
+    ("THEN", "'then'"),
+    ("UPDATE", "'//'"),
+    ("URI", "an address"),
+    ("WITH", "'with'"),
+    ("STR", "a string"),
+];
+
+/// The message `summary`, where the names in a syntax error are replaced.
+pub(super) fn in_words(summary: &str) -> String {
+    let (message, rest) = summary.split_once('\n').unwrap_or((summary, ""));
+    if !message.starts_with("syntax error, ") {
+        return summary.to_owned();
+    }
+    let words = message.split(' ').map(|word| {
+        let name = word.strip_suffix(',').unwrap_or(word);
+        let known = TOKENS.iter().find(|(token, _)| *token == name);
+        known.map_or(word.to_owned(), |(_, shown)| word.replace(name, shown))
+    });
+    let message = words.collect::<Vec<_>>().join(" ");
+    if rest.is_empty() {
+        message
+    } else {
+        format!("{message}\n{rest}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_syntax_errors_are_shown_as_they_are_written() {
+        for (summary, shown) in [
+            (
+                "syntax error, unexpected ID, expecting '.' or '='",
+                "syntax error, unexpected a name, expecting '.' or '='",
+            ),
+            (
+                "syntax error, unexpected end of file, expecting INHERIT\nID",
+                "syntax error, unexpected end of file, expecting 'inherit'\nID",
+            ),
+            (
+                "syntax error, unexpected '.', expecting ID or OR_KW or DOLLAR_CURLY or '\"'",
+                "syntax error, unexpected '.', expecting a name or 'or' or '${' or '\"'",
+            ),
+            ("undefined variable 'ID'", "undefined variable 'ID'"),
+            ("a throw about ID", "a throw about ID"),
+        ] {
+            assert_eq!(in_words(summary), shown);
+        }
+    }
+}
