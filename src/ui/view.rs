@@ -62,8 +62,6 @@ pub(super) struct View {
     forecast_shown: (u64, u64),
     /// Whether the number of emulated derivations was shown.
     emulated_shown: bool,
-    /// Phases whose failure was shown.
-    failures: Vec<Phase>,
     /// Warnings that were shown.
     warnings: usize,
 }
@@ -82,7 +80,6 @@ impl View {
             transcript: Transcript::default(),
             forecast_shown: (0, 0),
             emulated_shown: false,
-            failures: Vec::new(),
             warnings: 0,
         }
     }
@@ -170,8 +167,16 @@ impl View {
                 let table = summary::table(&self.state, at);
                 lines(table.iter().map(|row| message(row)).collect())
             }
-            // What failed is told before that it was cleaned up.
-            Event::WorkEnded | Event::Started(Phase::Release) => lines(self.failed_lines()),
+            Event::WorkEnded => {
+                // The errors say what the checks found.
+                let failed = self
+                    .state
+                    .ended()
+                    .iter()
+                    .filter(|ended| !ended.succeeded && ended.phase != Phase::Preflight);
+                let line = |ended: &Ended| run_lines::failed(ended.phase, ended.took, form, paint);
+                lines(failed.map(line).collect())
+            }
             Event::Started(_)
             | Event::Bytes { .. }
             | Event::Detail(..)
@@ -182,22 +187,6 @@ impl View {
             | Event::Suspended
             | Event::Resumed => Vec::new(),
         }
-    }
-
-    /// The lines about the phases that failed, each shown once.
-    fn failed_lines(&mut self) -> Vec<String> {
-        let (form, paint) = (self.form(), self.paint);
-        // The errors say what the checks found.
-        let failed = self.state.ended().iter().filter(|ended| {
-            let is_told = ended.phase == Phase::Preflight || self.failures.contains(&ended.phase);
-            !ended.succeeded && !is_told
-        });
-        let failed: Vec<&Ended> = failed.collect();
-        let line = |ended: &&Ended| run_lines::failed(ended.phase, ended.took, form, paint);
-        let lines = failed.iter().map(line).collect();
-        let phases: Vec<Phase> = failed.iter().map(|ended| ended.phase).collect();
-        self.failures.extend(phases);
-        lines
     }
 
     fn form(&self) -> Form {

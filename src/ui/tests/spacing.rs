@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, ImageDone, Phase, RunSummary};
+use crate::common::event::{Event, ImageDone, RunSummary};
 use crate::common::nix_event::NixEvent;
 use crate::ui::plain::Plain;
 use crate::ui::view::{Item, View, ViewKind};
@@ -40,22 +40,6 @@ fn an_image_that_is_up_to_date_follows_one_empty_line() {
     assert_eq!(told, [" ✓ pi.img · 1 B · up to date · 1.0 s"]);
     let again = texts(view.handle(&Event::ImageDone(image), SECOND));
     assert_eq!(again[0], "", "another line is between");
-}
-
-#[test]
-fn a_failure_is_told_before_the_clean_up() {
-    let mut view = View::new(ViewKind::Plain(Plain::default()), 0, false);
-    let events = [
-        Event::Started(Phase::Build),
-        Event::Started(Phase::Release),
-        Event::Finished(Phase::Release, SECOND),
-        Event::WorkEnded,
-    ];
-    let told = events.iter().flat_map(|event| view.handle(event, SECOND));
-    assert_eq!(
-        texts(told.collect()),
-        ["Build: failed after 0.0 s", "Clean up: done in 1.0 s"]
-    );
 }
 
 #[test]
