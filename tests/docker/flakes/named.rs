@@ -182,7 +182,7 @@ fn mistyped_names_of_outputs_are_proposed() {
         "pi#kitchn",
         &[
             "the flake pi has no configuration kitchn",
-            "did you mean kitchen?",
+            "did you mean pi#kitchen?",
         ],
     );
     refuse(
