@@ -253,8 +253,15 @@ fn unreachable_emulator_ports_are_not_taken_for_a_bad_image() {
     // A machine in an endless loop: `b .`
     let firmware = user.home.path().join("loop.bin");
     fs::write(&firmware, 0x1400_0000_u32.to_le_bytes()).unwrap();
-    let mut boot = user.sdbuild(&["boot", "--until-ssh", "--emulator", "container"]);
-    boot.arg("--firmware").args([firmware, blank(&user)]);
+    let boot = || {
+        let mut boot = user.sdbuild(&["boot", "--until-ssh", "--emulator", "container"]);
+        boot.arg("--firmware")
+            .args([firmware.clone(), blank(&user)]);
+        boot
+    };
+    // Gives the engine the container image, which cannot be downloaded without a network.
+    run(boot().args(["--timeout", "1"])).assert_exit_code(4);
+    let boot = boot();
     let script = "ip link set lo up && exec \"$@\"";
     let mut inside = Command::new("unshare");
     inside
