@@ -3,6 +3,8 @@
 //! Nix evaluates the facts (`check/facts.nix`); rules that are pure turn them into findings.
 
 mod account_kind;
+mod addresses;
+mod authorized_keys;
 mod board;
 mod broken_key;
 mod corrections;
@@ -14,6 +16,7 @@ mod obstacle;
 mod passwords;
 mod placeholders;
 mod rule;
+mod shells;
 mod state_version;
 #[cfg(test)]
 pub(super) mod tests;

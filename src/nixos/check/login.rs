@@ -1,17 +1,17 @@
 //! The rules about logging in and administering the machine. Pure.
 
+use super::Severity;
+use super::authorized_keys::{broken_keys, has_private_key, private_key_files, private_keys};
 use super::facts::{ConfigFacts, UserFacts};
 use super::passwords::{
     invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
 };
 use super::rule::Rule;
+use super::shells::{shut_out_by_shell, without_shell};
 use super::ways_in::{
     firewall_is_shut, inside, is_administrator, serves_itself_only, way_in, who_gets_in,
 };
-use super::{Severity, broken_key};
 use crate::common::nearest::similar_names;
-use crate::common::ssh_key::is_private;
-use crate::common::text::truncate;
 
 /// A line that authorizes an SSH key.
 const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
@@ -292,33 +292,6 @@ pub(super) const RULES: [Rule; 21] = [
     },
 ];
 
-/// The first user with a key or a password whose shell does not exist on NixOS, and that shell.
-pub(super) fn without_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
-    let mut users = facts.users.iter().filter(|user| user.has_secret());
-    users.find_map(|user| Some((user.name.as_str(), user.missing_shell()?)))
-}
-
-/// The first user with a key or a password, and their shell, if every such user has one that ends the login.
-pub(super) fn shut_out_by_shell(facts: &ConfigFacts) -> Option<(&str, &str)> {
-    let mut users = facts.users.iter().filter(|user| user.has_secret());
-    let first = users.clone().next()?;
-    let shell = first.refusing_shell()?;
-    let all = users.all(|user| user.refusing_shell().is_some());
-    // A block for some users may run another program than the shell, such as internal-sftp.
-    let has_block = facts.ssh.unread.iter().any(|keyword| keyword == "match");
-    let is_certain = !facts.ssh.other_keys && !has_block && facts.autologin.is_none();
-    (all && is_certain).then_some((&first.name, shell))
-}
-
-/// The package of the shell that is meant by one that does not exist.
-pub(super) fn meant_shell(facts: &ConfigFacts) -> Option<&str> {
-    let (_, path) = without_shell(facts)?;
-    let name = path.rsplit('/').next()?;
-    ["bash", "dash", "fish", "ksh", "nushell", "zsh"]
-        .contains(&name)
-        .then_some(name)
-}
-
 /// Whether no user has a key or a password, and none is logged in at the console.
 fn is_locked_out(facts: &ConfigFacts) -> bool {
     nobody_has_a_secret(facts) && facts.autologin.is_none()
@@ -353,53 +326,6 @@ fn unknown_group(facts: &ConfigFacts, name: &str) -> String {
     let similar = similar_names(name, facts.groups.iter().map(String::as_str));
     let meant = similar.map(|meant| format!(" (did you mean {meant}?)"));
     format!("\"{name}\"{}", meant.unwrap_or_default())
-}
-
-fn broken_keys(facts: &ConfigFacts) -> Option<String> {
-    let broken = facts.users.iter().filter_map(|user| {
-        let name = &user.name;
-        let mut broken = user.broken_keys().filter(|key| !is_private(key));
-        let key = broken.next()?;
-        let shown = truncate(key, 40);
-        let kind = broken_key::kind(key).map(|kind| format!(" ({kind})"));
-        let kind = kind.unwrap_or_default();
-        let others = match broken.count() {
-            0 => String::new(),
-            others => format!(" and {others} more that are no keys"),
-        };
-        Some(format!(
-            "users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"{kind}{others}"
-        ))
-    });
-    let broken: Vec<String> = broken.collect();
-    (!broken.is_empty()).then(|| broken.join(", "))
-}
-
-/// Whether a private key is among the user's authorized ones.
-fn has_private_key(user: &UserFacts) -> bool {
-    !user.private_key_files.is_empty() || user.keys.iter().any(|key| is_private(key))
-}
-
-fn private_key_files(facts: &ConfigFacts) -> Option<String> {
-    let files = facts.users.iter().flat_map(|user| {
-        let option = format!("users.users.{}.openssh.authorizedKeys.keyFiles", user.name);
-        let files = user.private_key_files.iter();
-        files.map(move |file| format!("{option} has the private key \"{file}\""))
-    });
-    let files: Vec<String> = files.collect();
-    (!files.is_empty()).then(|| files.join(", "))
-}
-
-fn private_keys(facts: &ConfigFacts) -> Option<String> {
-    let has_one = |user: &&UserFacts| user.keys.iter().any(|key| is_private(key));
-    let users = facts.users.iter().filter(has_one);
-    // Not the key itself.
-    let named = users.map(|user| {
-        let name = &user.name;
-        format!("users.users.{name}.openssh.authorizedKeys.keys")
-    });
-    let named: Vec<String> = named.collect();
-    (!named.is_empty()).then(|| named.join(", "))
 }
 
 fn names(users: &[UserFacts]) -> String {

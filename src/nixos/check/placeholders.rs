@@ -1,7 +1,9 @@
 //! What stands in place of the names in braces in the lines that a rule proposes. Pure.
 
 use super::facts::ConfigFacts;
-use super::{corrections, disks, login, network, passwords, state_version, ways_in};
+use super::{
+    addresses, corrections, disks, login, network, passwords, shells, state_version, ways_in,
+};
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
 
@@ -40,27 +42,27 @@ impl Placeholders {
             ("{host name}", text(host_name.as_deref(), "nixos")),
             (
                 "{address}",
-                text(network::meant_address(facts), "192.168.1.5"),
+                text(addresses::meant_address(facts), "192.168.1.5"),
             ),
-            ("{prefix}", text(network::meant_length(facts), "24")),
+            ("{prefix}", text(addresses::meant_length(facts), "24")),
             (
                 "{gateway}",
-                text(network::meant_gateway(facts), "192.168.1.1"),
+                text(addresses::meant_gateway(facts), "192.168.1.1"),
             ),
             ("{state version}", state_version::line(facts)),
-            ("{shell}", text(login::meant_shell(facts), "bash")),
+            ("{shell}", text(shells::meant_shell(facts), "bash")),
             (
                 "{with shell}",
-                attribute(login::without_shell(facts).map_or("NAME", |(name, _)| name)),
+                attribute(shells::without_shell(facts).map_or("NAME", |(name, _)| name)),
             ),
             (
                 "{refused}",
-                attribute(login::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
+                attribute(shells::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
             ),
             ("{dhcp}", network::lines_that_turn_dhcp_on(facts).join("\n")),
             (
                 "{interface}",
-                attribute(network::fixed_interface(facts).unwrap_or("NAME")),
+                attribute(addresses::fixed_interface(facts).unwrap_or("NAME")),
             ),
             ("{root label}", disks::root_label(facts).to_owned()),
             (
