@@ -9,6 +9,7 @@ use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_string::nix_string;
+use crate::common::shown_path::shown_path;
 use crate::nixos::check::{Finding, Severity};
 use crate::pipeline::{self, Checked};
 use crate::settings::{self, Environment};
@@ -94,8 +95,14 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
             Severity::Trap => '✗',
             Severity::Note => '!',
         };
+        let place = finding.place.as_ref().map(|place| {
+            let file = shown_path(Path::new(&place.file));
+            format!("{file}:{}: ", place.line)
+        });
+        let place = place.unwrap_or_default();
         // Messages of NixOS are sentences.
-        let text = format!("{}: {}", finding.is.trim_end_matches('.'), finding.why);
+        let is = finding.is.trim_end_matches('.');
+        let text = format!("{place}{is}: {}", finding.why);
         lines.extend(list_item(sign, finding.id, &text, &finding.add, columns));
     }
     // What is read without an evaluation says nothing about a system that there will not be.
@@ -114,6 +121,7 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nixos::check::Place;
     use crate::ui::layout::COLUMNS;
 
     fn finding(severity: Severity) -> Finding {
@@ -123,6 +131,7 @@ mod tests {
             is: "services.openssh.enable = false".into(),
             why: "it cannot be reached".into(),
             add: vec!["services.openssh.enable = true;".into()],
+            place: None,
         }
     }
 
@@ -160,6 +169,30 @@ mod tests {
             lines.contains("✓ configuration   evaluates, and nothing"),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn a_finding_begins_with_its_place() {
+        let placed = Finding {
+            place: Some(Place {
+                file: "pi/sd-card.nix".into(),
+                line: 12,
+            }),
+            ..finding(Severity::Trap)
+        };
+        let found = checked(vec![placed, finding(Severity::Note)]);
+        let lines = as_lines(&found, COLUMNS, true);
+        let first =
+            "✗ ssh-off         pi/sd-card.nix:12: services.openssh.enable = false: it cannot\n";
+        assert!(lines.starts_with(first), "{lines}");
+        assert!(
+            lines.contains("! ssh-off         services.openssh"),
+            "{lines}"
+        );
+        let told = object(&found);
+        assert_eq!(told["findings"][0]["file"], "pi/sd-card.nix");
+        assert_eq!(told["findings"][0]["line"], 12);
+        assert_eq!(told["findings"][1].get("file"), None);
     }
 
     /// The line stays whole: a key that is broken in two is not a key.

@@ -7,7 +7,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use jiff::{Timestamp, ToSpan as _};
 
+use self::key_options::KeyOption;
 use super::hash::Sha256Hash;
 
 mod key_options;
@@ -93,14 +95,80 @@ pub fn contains_key(text: &str) -> bool {
 
 /// The first complete key in `text`, as in `authorized_keys`: in Base64, without its type, options and comment.
 pub fn key_of(text: &str) -> Option<&str> {
-    text.lines().find_map(|line| {
+    entries(text).next().map(|entry| entry.key)
+}
+
+/// Whether a key in `text` lets its owner in: it is not that of a certification authority, which signs the keys of others.
+pub fn lets_owner_in(text: &str) -> bool {
+    entries(text).any(|entry| !entry.has("cert-authority"))
+}
+
+/// The time from which on the first key in `text` is not accepted, as it is written: `20260131`.
+pub fn expiry_time(text: &str) -> Option<&str> {
+    entries(text).next()?.values("expiry-time").next()
+}
+
+/// Whether no key in `text` is accepted at the time `now`, whatever the time zone of the machine, because the time of each is over.
+pub fn is_expired(text: &str, now: Timestamp) -> bool {
+    let is_over = |entry: Entry<'_>| {
+        let mut times = entry.values("expiry-time");
+        times.any(|time| is_past(time, now))
+    };
+    contains_key(text) && entries(text).all(is_over)
+}
+
+/// Whether `time`, as in `expiry-time`, is over at `now`: a date, or one with hours, minutes and maybe seconds, of an unknown time zone
+/// unless `Z` follows.
+fn is_past(time: &str, now: Timestamp) -> bool {
+    let (digits, latest) = match time.strip_suffix('Z') {
+        Some(digits) => (digits, Some(now)),
+        // The zones that are last to reach a time are twelve hours behind.
+        None => (time, now.checked_sub(12.hours()).ok()),
+    };
+    let is_time = [8, 12, 14].contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_over = |latest: Timestamp| {
+        let latest = latest.strftime("%Y%m%d%H%M%S").to_string();
+        format!("{digits:0<14}") < latest
+    };
+    is_time && latest.is_some_and(is_over)
+}
+
+/// A line of `authorized_keys`.
+struct Entry<'a> {
+    options: Vec<KeyOption<'a>>,
+    /// The key in Base64.
+    key: &'a str,
+}
+
+impl<'a> Entry<'a> {
+    fn of(line: &'a str) -> Option<Self> {
         let line = line.trim_start_matches(key_options::is_blank);
-        key_at_start(line).or_else(|| {
-            let (options, rest) = key_options::split(line)?;
-            let key = key_at_start(rest)?;
-            key_options::are_known(options).then_some(key)
-        })
-    })
+        if let Some(key) = key_at_start(line) {
+            let options = Vec::new();
+            return Some(Self { options, key });
+        }
+        let (options, rest) = key_options::split(line)?;
+        let key = key_at_start(rest)?;
+        let options = key_options::known(options)?;
+        Some(Self { options, key })
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.options.iter().any(|option| option.name == name)
+    }
+
+    fn values(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let named = self
+            .options
+            .iter()
+            .filter(move |option| option.name == name);
+        named.filter_map(|option| option.value)
+    }
+}
+
+/// The lines of `text` with a complete key, and nothing but options before it.
+fn entries(text: &str) -> impl Iterator<Item = Entry<'_>> {
+    text.lines().filter_map(Entry::of)
 }
 
 /// What precedes the complete key in `line`, whether an SSH server knows it or not.
@@ -135,7 +203,9 @@ pub fn type_in(key: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{contains_key, fingerprint, text_before_key, type_in};
+    use super::{
+        contains_key, expiry_time, fingerprint, is_expired, lets_owner_in, text_before_key, type_in,
+    };
 
     const ED: &str =
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c";
@@ -165,6 +235,46 @@ mod tests {
         ] {
             assert!(!contains_key(none), "{none}");
         }
+    }
+
+    #[test]
+    fn an_expired_key_is_one_in_every_time_zone() {
+        let now = "2026-11-27T10:00:00Z".parse().unwrap();
+        for (time, is_over) in [
+            ("20200101", true),
+            ("20200101Z", true),
+            ("202001011200", true),
+            ("20200101120000Z", true),
+            ("20261127095959Z", true),
+            ("20261127100000Z", false),
+            // Ten o'clock in UTC is ten o'clock of the evening before elsewhere.
+            ("20261126215959", true),
+            ("20261126220000", false),
+            ("20261127", false),
+            ("20991231", false),
+            // What sshd(8) does not know.
+            ("2020", false),
+            ("2020-01-01", false),
+            ("", false),
+        ] {
+            let line = format!("no-pty,expiry-time=\"{time}\" {ED} me");
+            assert_eq!(is_expired(&line, now), is_over, "{time}");
+            assert_eq!(expiry_time(&line), Some(time));
+        }
+        assert!(!is_expired(ED, now) && !is_expired("", now));
+        let two = format!("expiry-time=\"20200101\" {ED}\n{ED}");
+        assert!(!is_expired(&two, now));
+    }
+
+    #[test]
+    fn the_key_of_an_authority_does_not_let_its_owner_in() {
+        assert!(lets_owner_in(ED));
+        assert!(lets_owner_in(&format!("command=\"cert-authority\" {ED}")));
+        for options in ["cert-authority", "no-pty,Cert-Authority,principals=\"ann\""] {
+            let line = format!("{options} {ED}");
+            assert!(contains_key(&line) && !lets_owner_in(&line), "{options}");
+        }
+        assert!(!lets_owner_in("~/.ssh/id_ed25519.pub"));
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod corrections;
 mod disks;
 mod facts;
 mod login;
+mod named_options;
 mod network;
 mod obstacle;
 mod passwords;
 mod placeholders;
+mod places;
 mod rule;
 mod shells;
 mod state_version;
@@ -24,9 +26,11 @@ mod traps;
 mod ways_in;
 mod wireless;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 pub use facts::ConfigFacts;
+pub use places::OwnDefinitions;
 pub use traps::findings;
 pub use ways_in::who_logs_in;
 
@@ -61,6 +65,18 @@ pub struct Finding {
     pub why: String,
     /// Lines of Nix that correct it.
     pub add: Vec<String>,
+    /// Where the setting is, if that is certain.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub place: Option<Place>,
+}
+
+/// A line of the user's files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// The file, as messages name it.
+    pub file: String,
+    /// The line, counted from 1.
+    pub line: usize,
 }
 
 /// The result of evaluating a configuration.
@@ -68,6 +84,8 @@ pub struct Finding {
 pub struct CheckResult {
     /// The setting of the configuration.
     pub facts: ConfigFacts,
+    /// What the user's files define.
+    pub definitions: OwnDefinitions,
     /// Why the evaluation of a build would fail; `None` when it succeeds.
     pub failure: Option<Failure>,
 }
@@ -83,7 +101,8 @@ pub(super) fn is_trace(line: &str) -> bool {
 /// The facts in `line` of Nix's log. Anything that the builder runs can write such a line.
 pub(super) fn traced_facts(line: &str) -> Option<ConfigFacts> {
     let facts = traced(line, TRACED)?;
-    serde_json::from_str(&facts).ok()
+    let facts: ConfigFacts = serde_json::from_str(&facts).ok()?;
+    Some(facts.at(Timestamp::now()))
 }
 
 /// What a build warns of: the traps in `facts`, and what fails a build later, for an image of `system`.
@@ -113,5 +132,6 @@ pub(super) fn facts(lines: &[String]) -> Option<ConfigFacts> {
     // Very long lines arrive in pieces.
     let text = lines.concat();
     let mut values = serde_json::Deserializer::from_str(&text).into_iter();
-    values.next()?.ok()
+    let facts: ConfigFacts = values.next()?.ok()?;
+    Some(facts.at(Timestamp::now()))
 }

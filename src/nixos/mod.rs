@@ -30,6 +30,7 @@ pub mod lock;
 pub mod log;
 pub mod network_access;
 pub mod nix_conf;
+mod nix_definitions;
 pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;

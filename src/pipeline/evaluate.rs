@@ -41,11 +41,17 @@ pub async fn check(
         context.phase(Phase::Evaluate, check).await
     };
     let Outcome { value, leftovers } = with_cleanup(&plan, context, steps).await?;
-    let CheckResult { facts, failure } = value;
+    let CheckResult {
+        facts,
+        definitions,
+        failure,
+    } = value;
     let board = plan.settings.board.map(|BoardName(board)| board);
     let ways_in = who_logs_in(&facts).into_iter();
+    let mut findings = findings(&facts, &plan.settings.system.to_string(), board);
+    definitions.locate(&mut findings);
     let value = Checked {
-        findings: findings(&facts, &plan.settings.system.to_string(), board),
+        findings,
         ways_in: ways_in.map(|(name, way)| format!("{name} {way}")).collect(),
         failure,
     };

@@ -45,39 +45,49 @@ pub(super) fn split(line: &str) -> Option<(&str, &str)> {
     Some((options, rest.trim_start_matches(is_blank)))
 }
 
-/// Whether `text` is a list of options that the SSH server knows.
-pub(super) fn are_known(text: &str) -> bool {
+/// An option before a key.
+pub(super) struct KeyOption<'a> {
+    /// Its name, in lower case.
+    pub(super) name: String,
+    /// What is between the quotes behind it.
+    pub(super) value: Option<&'a str>,
+}
+
+/// The options in the list `text`; `None` if it is none, or has one that the SSH server does not know.
+pub(super) fn known(text: &str) -> Option<Vec<KeyOption<'_>>> {
+    let mut options = Vec::new();
     let mut rest = text;
     // The server accepts a comma at the end.
     while !rest.is_empty() {
-        let Some(after) = after_option(rest) else {
-            return false;
-        };
+        let (option, after) = option_at_start(rest)?;
+        options.push(option);
         rest = match after.strip_prefix(',') {
             Some(more) => more,
             None if after.is_empty() => after,
-            None => return false,
+            None => return None,
         };
     }
-    !text.is_empty()
+    (!options.is_empty()).then_some(options)
 }
 
-/// What follows the known option at the start of `text`.
-fn after_option(text: &str) -> Option<&str> {
+/// The known option at the start of `text`, and what follows it.
+fn option_at_start(text: &str) -> Option<(KeyOption<'_>, &str)> {
     let end = text.find([',', '=']).unwrap_or(text.len());
     let (name, rest) = text.split_at_checked(end)?;
     let name = name.to_ascii_lowercase();
-    if let Some(value) = rest.strip_prefix('=') {
+    if let Some(quoted) = rest.strip_prefix('=') {
         let is_known = WITH_VALUE.contains(&name.as_str());
-        return is_known.then(|| after_quoted(value)).flatten();
+        let (value, rest) = quoted_at_start(quoted).filter(|_| is_known)?;
+        let value = Some(value);
+        return Some((KeyOption { name, value }, rest));
     }
     let positive = name.strip_prefix("no-").unwrap_or(&name);
     let is_known = FLAGS.contains(&name.as_str()) || FLAGS_TO_NEGATE.contains(&positive);
-    is_known.then_some(rest)
+    is_known.then_some((KeyOption { name, value: None }, rest))
 }
 
-/// What follows the text in double quotes at the start of `text`; `\"` in it is a quote of its own.
-fn after_quoted(text: &str) -> Option<&str> {
+/// The text in double quotes at the start of `text`, and what follows it; `\"` in it is a quote of its own.
+fn quoted_at_start(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('"')?;
     let mut is_escaped = false;
     let closes = |c: char| {
@@ -85,12 +95,12 @@ fn after_quoted(text: &str) -> Option<&str> {
         is_escaped = c == '\\' && !is_escaped;
         is_end
     };
-    Some(inner.split_once(closes)?.1)
+    inner.split_once(closes)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{are_known, split};
+    use super::{known, split};
 
     #[test]
     fn options_are_those_of_sshd() {
@@ -101,7 +111,7 @@ mod tests {
             r#"from="10.0.0.1,*.lan""#,
             "pty,",
         ] {
-            assert!(are_known(options), "{options}");
+            assert!(known(options).is_some(), "{options}");
         }
         for other in [
             "",
@@ -116,7 +126,7 @@ mod tests {
             r#"from="a"pty"#,
             "pty,,restrict",
         ] {
-            assert!(!are_known(other), "{other}");
+            assert!(known(other).is_none(), "{other}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::common::hash::Sha256Hash;
 use crate::engine::labels::labels;
 use crate::engine::{Attached, Container, ContainerGuard, Heartbeat, PauseHandle, Role};
 use crate::nixos::build_log::BuildLog;
-use crate::nixos::check::{self, CheckResult};
+use crate::nixos::check::{self, CheckResult, OwnDefinitions};
 use crate::nixos::diagnosis::{ExitContext, Findings, diagnose};
 use crate::nixos::flake::FlakeReport;
 use crate::nixos::follow::{Followed, LogView, follow};
@@ -148,8 +148,13 @@ impl PreparedBuilder {
         let (followed, findings) = Box::pin(run).await?;
         let failed = followed.exit.code != 0;
         let failure = failed.then(|| container.diagnosis(&followed, &findings));
+        let definitions = container.definitions();
         match (check::facts(&followed.out), failure, followed.incomplete) {
-            (Some(facts), failure, _) => Ok(CheckResult { facts, failure }),
+            (Some(facts), failure, _) => Ok(CheckResult {
+                facts,
+                definitions,
+                failure,
+            }),
             (None, Some(failure), _) => Err(failure),
             (None, None, Some(cut)) => Err(container.with_log(cut.into())),
             (None, None, None) => Err(Failure::message(
@@ -253,6 +258,13 @@ impl ContainerOfJob {
             system: self.job.request.system,
         };
         follow(self.container.drain(output), log, &events, view).await
+    }
+
+    /// What the user's files define.
+    fn definitions(&self) -> OwnDefinitions {
+        let source = &self.job.source;
+        let files = source.user_files();
+        OwnDefinitions::read(files.as_ref(), &source.shown_dir(), source.cli_module())
     }
 
     /// The failure that the exit status and the findings show.

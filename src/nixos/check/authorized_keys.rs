@@ -1,13 +1,120 @@
-//! What is wrong with the SSH keys of the users. Pure.
+//! The rules about the SSH keys of the users. Pure.
 
-use super::broken_key;
 use super::facts::{ConfigFacts, UserFacts};
-use crate::common::ssh_key::is_private;
+use super::rule::{KEY_LINE, Rule};
+use super::ways_in::{has_authority, is_locked_out};
+use super::{Severity, broken_key};
+use crate::common::ssh_key::{expiry_time, is_private};
 use crate::common::text::truncate;
 
+pub(super) const RULES: [Rule; 6] = [
+    Rule {
+        id: "private-key",
+        severity: Severity::Trap,
+        is: |facts, _| Some(with_other_logins(facts, private_keys(facts)?)),
+        why: "that is a private key, which allows no login here, and anyone who can read the card or the Nix store of this \
+              machine can use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
+        add: &[KEY_LINE],
+    },
+    Rule {
+        // Its public half is at hand, so a new pair comes second.
+        id: "private-key",
+        severity: Severity::Trap,
+        is: |facts, _| private_key_files(facts),
+        why: "a private key allows no login here, and would be in the image and the Nix store of this machine, where others can read it: \
+              name the file beside it whose name ends in .pub, and make a new pair if anybody else has an image with this one",
+        add: &[],
+    },
+    Rule {
+        id: "key-is-none",
+        severity: Severity::Trap,
+        is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
+        why: "that is not a complete public SSH key, so it allows no login",
+        add: &[KEY_LINE],
+    },
+    Rule {
+        id: "key-expired",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let keys = expired_keys(facts).filter(|_| is_locked_out(facts))?;
+            Some(with_other_logins(facts, keys))
+        },
+        why: EXPIRED,
+        add: &[KEY_LINE],
+    },
+    Rule {
+        id: "key-expired",
+        severity: Severity::Note,
+        is: |facts, _| expired_keys(facts).filter(|_| !is_locked_out(facts)),
+        why: EXPIRED,
+        add: &[],
+    },
+    Rule {
+        id: "key-of-authority",
+        severity: Severity::Note,
+        is: |facts, _| keys_of_authorities(facts),
+        why: "that key lets in only those who have a certificate which it has signed (ssh-keygen -s), and not its own owner; \
+              if there are no certificates, take that option away",
+        add: &[],
+    },
+];
+
+/// The consequence of `expiry-time`.
+const EXPIRED: &str = "the SSH server has not accepted that key since; give a later time, or none";
+
+/// What is said of the wrong `keys`, with what follows if there is nothing else to log in with.
+fn with_other_logins(facts: &ConfigFacts, keys: String) -> String {
+    if is_locked_out(facts) {
+        format!("{keys}, and no user has another key or a password")
+    } else {
+        keys
+    }
+}
+
+/// Whether one of the keys is none, or private.
+pub(super) fn has_wrong_key(facts: &ConfigFacts) -> bool {
+    let private = private_keys(facts).or_else(|| private_key_files(facts));
+    broken_keys(facts).or(private).is_some()
+}
+
+/// What is said of keys whose time is over, if there are any.
+pub(super) fn expired_keys(facts: &ConfigFacts) -> Option<String> {
+    let said = facts.users.iter().filter_map(|user| {
+        let time = expiry_time(user.expired_keys.first()?)?;
+        let others = match user.expired_keys.len() - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more whose time is over"),
+        };
+        let option = keys_of(user);
+        Some(format!(
+            "{option} has a key with expiry-time=\"{time}\"{others}"
+        ))
+    });
+    joined(said)
+}
+
+/// What is said of users whose only keys are those of certification authorities, if there are any.
+fn keys_of_authorities(facts: &ConfigFacts) -> Option<String> {
+    let only_these = |user: &&UserFacts| has_authority(user) && !user.has_own_key();
+    let users = facts.users.iter().filter(only_these);
+    joined(users.map(|user| format!("{} has only a key with cert-authority", keys_of(user))))
+}
+
+/// The option with the keys of `user`.
+fn keys_of(user: &UserFacts) -> String {
+    format!("users.users.{}.openssh.authorizedKeys.keys", user.name)
+}
+
+/// All of `said` in one text; `None` if there is none.
+fn joined(said: impl Iterator<Item = String>) -> Option<String> {
+    let said: Vec<String> = said.collect();
+    (!said.is_empty()).then(|| said.join(", "))
+}
+
+/// What is said of keys that are none, without private ones.
 pub(super) fn broken_keys(facts: &ConfigFacts) -> Option<String> {
     let broken = facts.users.iter().filter_map(|user| {
-        let name = &user.name;
+        let option = keys_of(user);
         let mut broken = user.broken_keys().filter(|key| !is_private(key));
         let key = broken.next()?;
         let shown = truncate(key, 40);
@@ -17,12 +124,9 @@ pub(super) fn broken_keys(facts: &ConfigFacts) -> Option<String> {
             0 => String::new(),
             others => format!(" and {others} more that are no keys"),
         };
-        Some(format!(
-            "users.users.{name}.openssh.authorizedKeys.keys has \"{shown}\"{kind}{others}"
-        ))
+        Some(format!("{option} has \"{shown}\"{kind}{others}"))
     });
-    let broken: Vec<String> = broken.collect();
-    (!broken.is_empty()).then(|| broken.join(", "))
+    joined(broken)
 }
 
 /// Whether a private key is among the user's authorized ones.
@@ -30,24 +134,100 @@ pub(super) fn has_private_key(user: &UserFacts) -> bool {
     !user.private_key_files.is_empty() || user.keys.iter().any(|key| is_private(key))
 }
 
-pub(super) fn private_key_files(facts: &ConfigFacts) -> Option<String> {
+fn private_key_files(facts: &ConfigFacts) -> Option<String> {
     let files = facts.users.iter().flat_map(|user| {
         let option = format!("users.users.{}.openssh.authorizedKeys.keyFiles", user.name);
         let files = user.private_key_files.iter();
         files.map(move |file| format!("{option} has the private key \"{file}\""))
     });
-    let files: Vec<String> = files.collect();
-    (!files.is_empty()).then(|| files.join(", "))
+    joined(files)
 }
 
-pub(super) fn private_keys(facts: &ConfigFacts) -> Option<String> {
+fn private_keys(facts: &ConfigFacts) -> Option<String> {
     let has_one = |user: &&UserFacts| user.keys.iter().any(|key| is_private(key));
     let users = facts.users.iter().filter(has_one);
     // Not the key itself.
-    let named = users.map(|user| {
-        let name = &user.name;
-        format!("users.users.{name}.openssh.authorizedKeys.keys")
-    });
-    let named: Vec<String> = named.collect();
-    (!named.is_empty()).then(|| named.join(", "))
+    joined(users.map(keys_of))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::tests::{KEY, found, user, wheel, with};
+    use super::super::ways_in::who_gets_in;
+    use super::super::{Finding, Severity, findings};
+
+    fn found_of(users: Value) -> Vec<Finding> {
+        findings(&with(&[("/users", users)]), "aarch64-linux", None)
+    }
+
+    /// The only finding.
+    #[track_caller]
+    fn only(users: Value) -> Finding {
+        let mut found = found_of(users);
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    /// A user whose only key had this line before its time was over.
+    fn expired(name: &str, line: &str) -> Value {
+        let mut user = user(name, &[], "none");
+        user["expired_keys"] = json!([line]);
+        user
+    }
+
+    #[test]
+    fn a_key_whose_time_is_over_lets_nobody_in() {
+        let line = format!("expiry-time=\"20200101\" {KEY}");
+        let now = "2026-11-27T10:00:00Z".parse().unwrap();
+        let facts = with(&[("/users", json!([user("root", &[&line, KEY], "none")]))]);
+        let root = facts.at(now).users.remove(0);
+        assert_eq!(
+            (root.keys, root.expired_keys),
+            (vec![KEY.to_owned()], vec![line.clone()])
+        );
+
+        let finding = only(json!([expired("root", &line)]));
+        assert_eq!(
+            (finding.id, finding.severity),
+            ("key-expired", Severity::Trap)
+        );
+        assert_eq!(
+            finding.is,
+            "users.users.root.openssh.authorizedKeys.keys has a key with expiry-time=\"20200101\", and no user has another \
+             key or a password"
+        );
+        // Another user gets in.
+        let users = json!([expired("root", &line), wheel("ann", &[KEY], "set")]);
+        let finding = only(users);
+        assert_eq!(
+            (finding.id, finding.severity),
+            ("key-expired", Severity::Note)
+        );
+        assert!(finding.is.ends_with("=\"20200101\""), "{}", finding.is);
+        let at_console = ("/autologin", json!("root"));
+        let users = ("/users", json!([expired("root", &line)]));
+        assert_eq!(found(&[users, at_console]), ["key-expired", "autologin"]);
+    }
+
+    #[test]
+    fn the_key_of_an_authority_is_none_of_its_owner() {
+        let line = format!("cert-authority {KEY}");
+        let root = |keys: &[&str]| json!([user("root", keys, "none")]);
+        let finding = only(root(&[&line]));
+        assert_eq!(
+            (finding.id, finding.severity),
+            ("key-of-authority", Severity::Note)
+        );
+        let setting =
+            "users.users.root.openssh.authorizedKeys.keys has only a key with cert-authority";
+        assert_eq!(finding.is, setting);
+        let facts = with(&[("/users", root(&[&line]))]);
+        assert_eq!(who_gets_in(&facts), [("root", "with a certificate")]);
+        assert_eq!(facts.authorized_keys(), None);
+        assert!(found_of(root(&[&line, KEY])).is_empty());
+        let off = [("/users", root(&[&line])), ("/ssh/keys", json!("no"))];
+        assert!(found(&off).contains(&"ssh-turns-away"));
+    }
 }

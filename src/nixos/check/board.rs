@@ -36,6 +36,7 @@ fn trap(id: &'static str, is: String, why: String, add: String) -> Finding {
         is,
         why,
         add: vec![add],
+        place: None,
     }
 }
 
@@ -59,6 +60,7 @@ fn missing_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<
         ),
         // One definition, of several lines.
         add: vec![u_boot.configuration().join("\n")],
+        place: None,
     })
 }
 
@@ -106,6 +108,7 @@ fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Opti
                 board.title
             ),
             add: Vec::new(),
+            place: None,
         }),
     }
 }

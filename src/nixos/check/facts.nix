@@ -43,6 +43,9 @@ let
   # NixOS itself writes its options for that to `extraConfig`, among lines of the user.
   ofNixos = [ "AuthorizedKeysFile ${toString (ssh.authorizedKeysFiles or [ ])}" "AuthorizedKeysCommand ${toString (ssh.authorizedKeysCommand or "")}" ];
   isSourceOfKeys = line: builtins.stringLength line < 1000 && !elem line ofNixos && builtins.match "[[:space:]]*(AuthorizedKeysCommand|AuthorizedKeysFile|TrustedUserCAKeys)[[:space:]=].*" line != null;
+  # What systemd starts: with `startWhenNeeded` the socket, which starts a server for each connection.
+  sshUnit = if ssh.startWhenNeeded or false then "sockets" else "services";
+  isSshUnitOff = ssh.enable or false && config.systemd.${sshUnit}.sshd.enable or true == false;
   linesOf = text: filter builtins.isString (builtins.split "\n" text);
   # Keywords, in any case, that decide who logs in and how (`sshd_config(5)`).
   # Before 22.11 NixOS itself wrote some of its options there.
@@ -238,6 +241,7 @@ let
     inherit groups;
     ssh = {
       enable = ssh.enable or false;
+      unit_off = if isSshUnitOff then "systemd.${sshUnit}.sshd.enable" else null;
       ports = ssh.ports or [ 22 ];
       root = sshOption "PermitRootLogin" "permitRootLogin";
       passwords = sshOption "PasswordAuthentication" "passwordAuthentication";

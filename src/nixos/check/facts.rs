@@ -88,6 +88,9 @@ pub struct UserFacts {
     pub name: String,
     /// Authorized SSH keys.
     pub keys: Vec<String>,
+    /// Those of them whose time is over, which are no longer among `keys`; Nix does not know the time.
+    #[serde(default)]
+    pub expired_keys: Vec<String>,
     /// Files with authorized SSH keys.
     pub key_files: Vec<String>,
     /// The names of files among them that are private keys.
@@ -138,6 +141,8 @@ pub enum PasswordState {
 pub struct SshFacts {
     /// Whether the service is enabled.
     pub enable: bool,
+    /// The option that keeps systemd from starting it all the same, such as `systemd.services.sshd.enable`.
+    pub unit_off: Option<String>,
     /// The ports on which it listens.
     pub ports: Vec<u16>,
     /// `PermitRootLogin`.

@@ -1,60 +1,20 @@
 //! The rules about logging in and administering the machine. Pure.
 
 use super::Severity;
-use super::authorized_keys::{broken_keys, has_private_key, private_key_files, private_keys};
+use super::authorized_keys::{broken_keys, expired_keys, has_private_key, has_wrong_key};
 use super::facts::{ConfigFacts, UserFacts};
 use super::passwords::{
     invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
 };
-use super::rule::Rule;
-use super::shells::{shut_out_by_shell, without_shell};
+use super::rule::{KEY_LINE, Rule};
+use super::shells::{missing_shells, shut_out_by_shell};
 use super::ways_in::{
-    firewall_is_shut, inside, is_administrator, serves_itself_only, way_in, who_gets_in,
+    firewall_is_shut, inside, is_administrator, is_locked_out, nobody_has_a_secret,
+    serves_itself_only, way_in, who_gets_in,
 };
 use crate::common::nearest::similar_names;
 
-/// A line that authorizes an SSH key.
-const KEY_LINE: &str = "users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
-
-pub(super) const RULES: [Rule; 21] = [
-    Rule {
-        id: "private-key",
-        severity: Severity::Trap,
-        is: |facts, _| {
-            let keys = private_keys(facts)?;
-            Some(if is_locked_out(facts) {
-                format!("{keys}, and no user has another key or a password")
-            } else {
-                keys
-            })
-        },
-        why: "that is a private key, which allows no login here, and anyone who can read the card or the Nix store of this \
-              machine can use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
-        add: &[KEY_LINE],
-    },
-    Rule {
-        // Its public half is at hand, so a new pair comes second.
-        id: "private-key",
-        severity: Severity::Trap,
-        is: |facts, _| private_key_files(facts),
-        why: "a private key allows no login here, and would be in the image and the Nix store of this machine, where others can read it: \
-              name the file beside it whose name ends in .pub, and make a new pair if anybody else has an image with this one",
-        add: &[],
-    },
-    Rule {
-        id: "key-is-none",
-        severity: Severity::Trap,
-        is: |facts, _| {
-            let keys = broken_keys(facts)?;
-            Some(if is_locked_out(facts) {
-                format!("{keys}, and no user has another key or a password")
-            } else {
-                keys
-            })
-        },
-        why: "that is not a complete public SSH key, so it allows no login",
-        add: &[KEY_LINE],
-    },
+pub(super) const RULES: [Rule; 19] = [
     Rule {
         id: "password-hash",
         severity: Severity::Trap,
@@ -75,9 +35,8 @@ pub(super) const RULES: [Rule; 21] = [
         is: |facts, _| {
             // Other rules name the cause already.
             let nobody = is_locked_out(facts)
-                && broken_keys(facts).is_none()
-                && private_keys(facts).is_none()
-                && private_key_files(facts).is_none()
+                && !has_wrong_key(facts)
+                && expired_keys(facts).is_none()
                 && invalid_hashes(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
@@ -88,14 +47,13 @@ pub(super) const RULES: [Rule; 21] = [
         id: "user-cannot-log-in",
         severity: Severity::Note,
         is: |facts, _| {
-            let others: Vec<&str> = without_secret(facts).collect();
+            let others = without_secret(facts).map(|name| format!("users.users.{name}"));
+            let others: Vec<String> = others.collect();
             // `nobody-gets-in` and `key-is-none` name the cause already.
             let is_own_finding = facts.users.iter().any(UserFacts::has_secret)
-                && broken_keys(facts).is_none()
-                && private_keys(facts).is_none()
-                && private_key_files(facts).is_none()
+                && !has_wrong_key(facts)
                 && !facts.ssh.other_keys;
-            let told = || format!("no key and no password: {}", others.join(", "));
+            let told = || format!("{} has no key and no password", others.join(", "));
             (is_own_finding && !others.is_empty()).then(told)
         },
         why: "nobody can log in as this user, at the console or over SSH",
@@ -104,12 +62,17 @@ pub(super) const RULES: [Rule; 21] = [
     Rule {
         id: "no-shell",
         severity: Severity::Trap,
-        is: |facts, _| {
-            let (name, shell) = without_shell(facts)?;
-            Some(format!("users.users.{name}.shell = \"{shell}\""))
-        },
+        is: |facts, _| missing_shells(facts, true),
         why: "NixOS has no program there, so SSH and the console refuse the user",
-        add: &["users.users.{with shell}.shell = pkgs.{shell};"],
+        add: &["{shells}"],
+    },
+    Rule {
+        // Whoever adds a key later would wonder why it does not help.
+        id: "no-shell",
+        severity: Severity::Note,
+        is: |facts, _| missing_shells(facts, false),
+        why: "NixOS has no program there, so SSH and the console refuse the user even with a key or a password",
+        add: &["{other shells}"],
     },
     Rule {
         id: "refusing-shell",
@@ -127,9 +90,9 @@ pub(super) const RULES: [Rule; 21] = [
     Rule {
         id: "ssh-off",
         severity: Severity::Trap,
-        is: |facts, _| (!facts.ssh.enable).then(|| "services.openssh.enable = false".into()),
+        is: |facts, _| Some(format!("{} = false", option_that_stops_ssh(facts)?)),
         why: "without a display and a keyboard there is no way to reach the machine",
-        add: &["services.openssh.enable = true;"],
+        add: &["{ssh on}"],
     },
     Rule {
         id: "ssh-turns-away",
@@ -140,7 +103,7 @@ pub(super) const RULES: [Rule; 21] = [
                 .iter()
                 .filter(|user| user.has_secret() && user.has_working_shell())
                 .collect();
-            let may_open = facts.ssh.enable && !users.is_empty() && !facts.ssh.other_keys;
+            let may_open = facts.ssh.runs() && !users.is_empty() && !facts.ssh.other_keys;
             let shut = may_open && who_gets_in(facts).is_empty();
             let reason = |user: &UserFacts| Some(way_in(facts, user).err()?.text(user));
             let reasons: Vec<String> = users.into_iter().filter_map(reason).collect();
@@ -154,7 +117,7 @@ pub(super) const RULES: [Rule; 21] = [
         severity: Severity::Note,
         is: |facts, _| {
             let unread = facts.ssh.unread.join(", ");
-            let is_told = facts.ssh.enable && !unread.is_empty();
+            let is_told = facts.ssh.runs() && !unread.is_empty();
             is_told.then(|| format!("services.openssh has settings for {unread}"))
         },
         why: "that decides who logs in (sshd_config(5)), and the findings here do not consider it",
@@ -164,7 +127,7 @@ pub(super) const RULES: [Rule; 21] = [
         id: "ssh-local",
         severity: Severity::Note,
         is: |facts, _| {
-            let is_local = facts.ssh.enable && serves_itself_only(&facts.ssh);
+            let is_local = facts.ssh.runs() && serves_itself_only(&facts.ssh);
             let addresses = facts.ssh.addresses.join(", ");
             is_local.then(|| format!("services.openssh.listenAddresses has {addresses} only"))
         },
@@ -175,7 +138,7 @@ pub(super) const RULES: [Rule; 21] = [
         id: "firewall",
         severity: Severity::Trap,
         is: |facts, _| {
-            let is_reached = facts.ssh.enable && !serves_itself_only(&facts.ssh);
+            let is_reached = facts.ssh.runs() && !serves_itself_only(&facts.ssh);
             let shut = is_reached && firewall_is_shut(facts);
             let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
             shut.then(|| {
@@ -292,26 +255,33 @@ pub(super) const RULES: [Rule; 21] = [
     },
 ];
 
-/// Whether no user has a key or a password, and none is logged in at the console.
-fn is_locked_out(facts: &ConfigFacts) -> bool {
-    nobody_has_a_secret(facts) && facts.autologin.is_none()
+/// The option that is false, without which the SSH server does not run.
+fn option_that_stops_ssh(facts: &ConfigFacts) -> Option<&str> {
+    let unit = facts.ssh.unit_off.as_deref();
+    let service = (!facts.ssh.enable).then_some("services.openssh.enable");
+    service.or(unit)
+}
+
+/// The line that sets it, or the one of NixOS.
+pub(super) fn line_that_starts_ssh(facts: &ConfigFacts) -> String {
+    let option = option_that_stops_ssh(facts).unwrap_or("services.openssh.enable");
+    format!("{option} = true;")
 }
 
 /// Whether the automatic login at the console is meant to be the only one: no user has a key or a password, not even a wrong one.
 fn is_only_way_in(facts: &ConfigFacts) -> bool {
-    let is_meant = broken_keys(facts).is_none() && invalid_hashes(facts).is_none();
+    let is_meant = broken_keys(facts).is_none()
+        && expired_keys(facts).is_none()
+        && invalid_hashes(facts).is_none();
     is_meant && nobody_has_a_secret(facts) && facts.autologin.is_some() && !facts.installer
-}
-
-/// Whether no user has a key or a password, as far as the configuration says it.
-fn nobody_has_a_secret(facts: &ConfigFacts) -> bool {
-    !facts.users.iter().any(UserFacts::has_secret) && !facts.ssh.other_keys
 }
 
 /// The names of the users besides root, whom NixOS always has, without key and password.
 pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
     let is_logged_in = |name: &str| name == "root" || facts.autologin.as_deref() == Some(name);
-    let users = facts.users.iter().filter(|user| !user.has_secret());
+    // Of expired keys `key-expired` tells.
+    let has_none = |user: &&UserFacts| !user.has_secret() && user.expired_keys.is_empty();
+    let users = facts.users.iter().filter(has_none);
     let names = users.map(|user| user.name.as_str());
     names.filter(move |name| !is_logged_in(name))
 }

@@ -50,5 +50,5 @@ pub(super) fn password_is_accepted(facts: &ConfigFacts, user: &UserFacts) -> boo
         key_files: Vec::new(),
         ..user.clone()
     };
-    facts.ssh.enable && way_in(facts, &without_keys).is_ok()
+    facts.ssh.runs() && way_in(facts, &without_keys).is_ok()
 }

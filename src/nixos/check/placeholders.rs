@@ -50,11 +50,6 @@ impl Placeholders {
                 text(addresses::meant_gateway(facts), "192.168.1.1"),
             ),
             ("{state version}", state_version::line(facts)),
-            ("{shell}", text(shells::meant_shell(facts), "bash")),
-            (
-                "{with shell}",
-                attribute(shells::without_shell(facts).map_or("NAME", |(name, _)| name)),
-            ),
             (
                 "{refused}",
                 attribute(shells::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
@@ -88,7 +83,7 @@ impl Placeholders {
 }
 
 /// The lines with which users get in, and administer the machine.
-fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 3] {
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 6] {
     let insider = ways_in::inside(facts).first().copied();
     let administrator =
         insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
@@ -99,6 +94,12 @@ fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 3] {
             corrections::lines_that_replace_passwords(facts),
         ),
         ("{administrator}", administrator.unwrap_or_default()),
+        ("{shells}", shells::lines_that_set_shells(facts, true)),
+        (
+            "{other shells}",
+            shells::lines_that_set_shells(facts, false),
+        ),
+        ("{ssh on}", vec![login::line_that_starts_ssh(facts)]),
     ]
     .map(|(name, lines)| (name, lines.join("\n")))
 }

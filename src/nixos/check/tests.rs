@@ -22,7 +22,7 @@ fn good() -> Value {
         "users": [user("root", &[KEY], "none")],
         "autologin": null, "installer": false, "groups": ["wheel", "users", "video"],
         "ssh": {
-            "enable": true, "ports": [22], "root": "prohibit-password", "passwords": false,
+            "enable": true, "unit_off": null, "ports": [22], "root": "prohibit-password", "passwords": false,
             "keyboard": false, "keys": null, "allowed": null, "denied": null,
             "allowed_groups": null, "denied_groups": null, "addresses": [], "other_keys": false, "unread": [],
         },

@@ -4,7 +4,8 @@ use super::facts::ConfigFacts;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
-    Finding, Severity, account_kind, board, disks, login, network, state_version, wireless,
+    Finding, Severity, account_kind, authorized_keys, board, disks, login, network, state_version,
+    wireless,
 };
 use crate::common::board::Board;
 use crate::common::{locale, time_zone};
@@ -96,6 +97,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             is: (rule.is)(facts, system)?,
             why: rule.why.to_owned(),
             add: placeholders.fill(rule.add),
+            place: None,
         })
     });
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
@@ -110,12 +112,13 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 6] = [
+    let subjects: [&[Rule]; 7] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
         &network::RULES,
         &wireless::RULES,
+        &authorized_keys::RULES,
         &login::RULES,
     ];
     subjects.into_iter().flatten()
@@ -130,6 +133,7 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             is: text.trim().to_owned(),
             why: why.to_owned(),
             add: Vec::new(),
+            place: None,
         }
     };
     let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");

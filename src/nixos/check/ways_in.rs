@@ -1,5 +1,7 @@
 //! Who can log in over SSH, and how. Pure.
 
+use jiff::Timestamp;
+
 use super::facts::{ConfigFacts, PasswordState, SshFacts, UserFacts};
 use super::obstacle::Obstacle;
 use crate::common::ssh_key;
@@ -8,6 +10,11 @@ impl UserFacts {
     /// Whether there is a complete key, or a file with keys.
     pub(super) fn has_key(&self) -> bool {
         !self.key_files.is_empty() || self.keys.iter().any(|line| ssh_key::contains_key(line))
+    }
+
+    /// Whether there is a key that lets its owner in, and not only whom its owner has given a certificate.
+    pub(super) fn has_own_key(&self) -> bool {
+        !self.key_files.is_empty() || self.keys.iter().any(|line| ssh_key::lets_owner_in(line))
     }
 
     /// Lines that contain no complete key, except comments.
@@ -51,13 +58,46 @@ impl UserFacts {
     }
 }
 
+impl SshFacts {
+    /// Whether the server runs on the machine.
+    pub(super) fn runs(&self) -> bool {
+        self.enable && self.unit_off.is_none()
+    }
+}
+
 impl ConfigFacts {
-    /// The public keys with which users can log in, a line each; `None` if some are in files.
+    /// The facts at the time `now`, at which some keys are not accepted any more.
+    pub(super) fn at(mut self, now: Timestamp) -> Self {
+        for user in &mut self.users {
+            let is_over = |line: &mut String| ssh_key::is_expired(line, now);
+            user.expired_keys.extend(user.keys.extract_if(.., is_over));
+        }
+        self
+    }
+
+    /// The public keys with which users can log in, a line each; `None` if some are in files, or have certificates.
     pub(in crate::nixos) fn authorized_keys(&self) -> Option<Vec<String>> {
-        let are_known = self.users.iter().all(|user| user.key_files.is_empty());
+        let is_known = |user: &UserFacts| user.key_files.is_empty() && !has_authority(user);
+        let are_known = self.users.iter().all(is_known);
         let keys = self.users.iter().flat_map(|user| &user.keys);
         are_known.then(|| keys.cloned().collect())
     }
+}
+
+/// Whether a key of a certification authority is among those of `user`.
+pub(super) fn has_authority(user: &UserFacts) -> bool {
+    let mut keys = user.keys.iter();
+    keys.any(|line| ssh_key::contains_key(line) && !ssh_key::lets_owner_in(line))
+}
+
+/// Whether no user has a key or a password, and none is logged in at the console.
+pub(super) fn is_locked_out(facts: &ConfigFacts) -> bool {
+    nobody_has_a_secret(facts) && facts.autologin.is_none()
+}
+
+/// Whether no user has a key or a password, as far as the configuration says it.
+pub(super) fn nobody_has_a_secret(facts: &ConfigFacts) -> bool {
+    !facts.users.iter().any(UserFacts::has_secret) && !facts.ssh.other_keys
 }
 
 /// The users that can log in over SSH from elsewhere: name and method.
@@ -85,7 +125,7 @@ pub(super) fn serves_itself_only(ssh: &SshFacts) -> bool {
 
 /// The users that the SSH server lets in, and who have a shell: name and method.
 pub(super) fn who_gets_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
-    let users = facts.users.iter().filter(|_| facts.ssh.enable);
+    let users = facts.users.iter().filter(|_| facts.ssh.runs());
     let users = users.filter(|user| user.has_working_shell());
     let way = |user| way_in(facts, user).ok().map(|way| (user_name(user), way));
     users.filter_map(way).collect()
@@ -110,8 +150,11 @@ pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static s
         return Err(Obstacle::RootLogin(setting.to_owned()));
     }
     let keys_are_off = refuses_keys(ssh);
-    if user.has_key() && !keys_are_off {
+    if user.has_own_key() && !keys_are_off {
         return Ok("with a key");
+    }
+    if user.has_key() && !keys_are_off {
+        return Ok("with a certificate");
     }
     let passwords_allowed = ssh.passwords != Some(false) || ssh.keyboard != Some(false);
     let by_password = match (user.password, root) {

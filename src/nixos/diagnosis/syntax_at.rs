@@ -10,6 +10,7 @@ use rnix::SyntaxKind::{
 use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
 
 use crate::nixos::log::Position;
+use crate::nixos::nix_definitions::{defined_path, defines};
 
 /// What a name is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,14 +108,6 @@ impl Definition {
     }
 }
 
-/// The path that the definitions around `node` define.
-pub(super) fn defines(node: &SyntaxNode) -> String {
-    let paths = node.ancestors().filter_map(|node| defined_path(&node));
-    let paths: Vec<String> = paths.collect();
-    let paths: Vec<&str> = paths.iter().rev().map(String::as_str).collect();
-    paths.join(".")
-}
-
 /// The names that the module, or the set, with `text` defines: `options` of `{ … }: { options.x = …; }`.
 pub(super) fn top_level_names(text: &str) -> BTreeSet<String> {
     let root = Root::parse(text).syntax();
@@ -186,13 +179,6 @@ fn is_called(name: &SyntaxNode) -> bool {
         let is_value = call.parent().map(|parent| parent.kind()) == Some(NODE_ATTRPATH_VALUE);
         is_value && call.text_range().start() == name.text_range().start()
     })
-}
-
-/// The path that `node` defines, if it is a definition.
-fn defined_path(node: &SyntaxNode) -> Option<String> {
-    let is_definition = node.kind() == NODE_ATTRPATH_VALUE;
-    let path = node.first_child().filter(|_| is_definition)?;
-    (path.kind() == NODE_ATTRPATH).then(|| path.text().to_string())
 }
 
 /// Whether `node` is `… ++ …`.

@@ -6,7 +6,8 @@ use rnix::SyntaxKind::{
 };
 use rnix::{Root, SyntaxKind, SyntaxNode};
 
-use super::syntax_at::{defines, is_joined};
+use super::syntax_at::is_joined;
+use crate::nixos::nix_definitions::defines;
 
 /// A value in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -48,20 +48,35 @@ impl UserFiles {
         &self,
         find: impl Fn(&str) -> Vec<(usize, T)>,
     ) -> Option<(String, T)> {
-        let mut modules = self.modules();
-        modules.sort();
-        modules.dedup();
-        let found = modules.iter().flat_map(|module| {
-            let text = plain_file::read_text(module, MAX_MODULE_BYTES).unwrap_or_default();
-            find(&text).into_iter().map(move |found| (module, found))
-        });
-        let mut found = found.fuse();
-        let (module, (line, what)) = found.next()?;
+        let mut found = self.all_places(find).fuse();
+        let (module, line, what) = found.next()?;
         if found.next().is_some() {
             return None;
         }
-        let module = module.strip_prefix(&self.root).ok()?.display();
         Some((format!("{module}:{line}"), what))
+    }
+
+    /// All that `find` finds in the files of the configuration, behind the path of each file below the directory that was uploaded, and
+    /// the line.
+    pub(in crate::nixos) fn all_places<T>(
+        &self,
+        find: impl Fn(&str) -> Vec<(usize, T)>,
+    ) -> impl Iterator<Item = (String, usize, T)> {
+        let mut modules = self.modules();
+        modules.sort();
+        modules.dedup();
+        modules.into_iter().flat_map(move |module| {
+            let text = plain_file::read_text(&module, MAX_MODULE_BYTES).unwrap_or_default();
+            let name = module.strip_prefix(&self.root).unwrap_or(&module);
+            let name = name.display().to_string();
+            let found = find(&text).into_iter();
+            found.map(move |(line, what)| (name.clone(), line, what))
+        })
+    }
+
+    /// Whether there are no more files than are searched.
+    pub(in crate::nixos) fn are_all_searched(&self) -> bool {
+        self.modules().len() < MAX_SEARCHED
     }
 
     /// The first file of the configuration, and its line, that `find` finds in its text, with what else is found there.

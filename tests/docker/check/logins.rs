@@ -76,4 +76,43 @@ fn logins_that_cannot_be_are_found() {
     assert_eq!(ids(&checked), ["assertion", "open-password"]);
     let line = "users.users.ann.isNormalUser = true;";
     assert!(checked.stdout.contains(line), "{}", checked.stdout);
+
+    let unit = format!("{root} systemd.services.sshd.enable = false;");
+    let checked = told(&unit).assert_exit_code(6);
+    assert_eq!(ids(&checked), ["ssh-off"]);
+    let socket = format!("{unit} services.openssh.startWhenNeeded = true;");
+    assert_eq!(ids(&told(&socket)), [""; 0]);
+    let socket = format!("{socket} systemd.sockets.sshd.enable = false;");
+    assert_eq!(ids(&told(&socket)), ["ssh-off"]);
+
+    let expired = root.replace("[ \"", "[ \"expiry-time=\\\"20200101\\\" ");
+    assert_eq!(ids(&told(&expired)), ["key-expired"]);
+    let authority = root.replace("[ \"", "[ \"cert-authority ");
+    let checked = told(&authority).assert_exit_code(0);
+    assert_eq!(ids(&checked), ["key-of-authority"]);
+    assert!(
+        checked.stdout.contains("root with a certificate"),
+        "{}",
+        checked.stdout
+    );
+    let bob = format!("{root} users.users.bob = {{ isNormalUser = true; shell = \"/bin/zsh\"; }};");
+    assert_eq!(ids(&told(&bob)), ["no-shell", "user-cannot-log-in"]);
+}
+
+#[test]
+fn a_finding_names_the_line_of_its_option() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let text = format!(
+        "{{ {IMAGE}\n  system.stateVersion = \"26.05\";\n  networking = {{\n    hostName = \"my_pi\"; }};\n}}\n"
+    );
+    let checked = check(&user, "pi.nix", &text).assert_exit_code(6);
+    let told = super::report(&checked);
+    let findings = told["findings"].as_array().unwrap();
+    let of = |id: &str| findings.iter().find(|finding| finding["id"] == id).unwrap();
+    assert_eq!(of("host-name")["file"], "pi.nix");
+    assert_eq!(of("host-name")["line"], 4);
+    assert_eq!(of("ssh-off").get("line"), None);
 }

@@ -6,6 +6,27 @@ use crate::nixos::check::tests::{KEY, assert_found, found, user, wheel, with};
 use crate::nixos::check::ways_in::{who_gets_in, who_logs_in};
 
 #[test]
+fn the_unit_of_a_server_that_is_off_is_named() {
+    let off = ("/ssh/unit_off", json!("systemd.services.sshd.enable"));
+    let said = |changes: &[(&str, Value)]| {
+        let finding = findings(&with(changes), "aarch64-linux", None).remove(0);
+        assert_eq!(finding.id, "ssh-off");
+        (finding.is, finding.add)
+    };
+    let of_unit = "systemd.services.sshd.enable";
+    let expected = |option: &str| {
+        (
+            format!("{option} = false"),
+            vec![format!("{option} = true;")],
+        )
+    };
+    assert_eq!(said(std::slice::from_ref(&off)), expected(of_unit));
+    assert_eq!(who_gets_in(&with(std::slice::from_ref(&off))), []);
+    let both = [off, ("/ssh/enable", json!(false))];
+    assert_eq!(said(&both), expected("services.openssh.enable"));
+}
+
+#[test]
 fn a_missing_key_is_not_blamed_on_the_ssh_server() {
     let rule = RULES.iter().find(|rule| rule.id == "nobody-gets-in");
     let add = rule.unwrap().add.concat();
@@ -249,6 +270,10 @@ fn each_rule_of_logins_is_triggered_by_its_own_fact_only() {
         ("user-cannot-log-in", &[("/users", with_bob)]),
         ("no-shell", &[("/users", json!([in_zsh]))]),
         ("ssh-off", &[("/ssh/enable", json!(false))]),
+        (
+            "ssh-off",
+            &[("/ssh/unit_off", json!("systemd.services.sshd.enable"))],
+        ),
         ("ssh-turns-away", &[("/ssh/root", json!("no"))]),
         (
             "ssh-local",
@@ -298,7 +323,8 @@ fn a_shell_that_does_not_exist_names_its_package() {
     root["shell"] = json!("/bin/bash");
     assert_eq!(who_logs_in(&with(&[("/users", json!([root]))])), []);
     let zsh = "users.users.root.shell = pkgs.zsh;";
-    assert_eq!(with_shell("/usr/bin/zsh"), [zsh]);
+    let program = "programs.zsh.enable = true;";
+    assert_eq!(with_shell("/usr/bin/zsh"), [zsh, program]);
     let bash = "users.users.root.shell = pkgs.bash;";
     assert_eq!(with_shell("/bin/bash"), [bash]);
     assert_eq!(with_shell("/sbin/nologin"), [bash]);

@@ -1,0 +1,228 @@
+//! Where in the user's files the settings are of which findings speak.
+
+use super::named_options::{NamedOption, named_options};
+use super::{Finding, Place};
+use crate::common::attribute_path;
+use crate::nixos::cli_module::CliModule;
+use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
+use crate::nixos::user_files::UserFiles;
+
+/// Sets of objects, each of which has a name: of `users.users` ann, whose definition may be that of all her options.
+const OBJECTS: [&[&str]; 6] = [
+    &["environment", "etc"],
+    &["fileSystems"],
+    &["networking", "interfaces"],
+    &["networking", "wireless", "networks"],
+    &["users", "groups"],
+    &["users", "users"],
+];
+
+/// What the user's files, and the command line, define.
+#[derive(Clone, Debug, Default)]
+pub struct OwnDefinitions {
+    /// The definitions in files, each behind the file as messages name it.
+    in_files: Vec<(String, WrittenDefinition)>,
+    cli_module: CliModule,
+}
+
+impl OwnDefinitions {
+    /// The definitions in `files`, of which messages begin with `shown_dir`, and those in `cli_module`.
+    pub(in crate::nixos) fn read(
+        files: Option<&UserFiles>,
+        shown_dir: &str,
+        cli_module: &CliModule,
+    ) -> Self {
+        let find = |text: &str| -> Vec<(usize, WrittenDefinition)> {
+            let found = definitions(text).into_iter();
+            found.map(|found| (found.line, found)).collect()
+        };
+        // In some of the files nothing would be certain.
+        let files = files.filter(|files| files.are_all_searched());
+        let found = files.into_iter().flat_map(|files| files.all_places(find));
+        let in_files = found.map(|(file, _, found)| (format!("{shown_dir}{file}"), found));
+        Self {
+            in_files: in_files.collect(),
+            cli_module: cli_module.clone(),
+        }
+    }
+
+    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition.
+    pub fn locate(&self, findings: &mut [Finding]) {
+        for finding in findings {
+            finding.place = self.place(&finding.is);
+        }
+    }
+
+    fn place(&self, text: &str) -> Option<Place> {
+        let mut only = None;
+        for option in named_options(text) {
+            let mut found = self.closest(&option.path);
+            let Some((file, definition)) = found.next() else {
+                continue;
+            };
+            let line = definition.line;
+            let place = Place {
+                file: file.clone(),
+                line,
+            };
+            let is_other = only.as_ref().is_some_and(|only| *only != place);
+            let is_certain = found.next().is_none() && self.decides(definition, &option);
+            if is_other || !is_certain {
+                return None;
+            }
+            only = Some(place);
+        }
+        only
+    }
+
+    /// The definitions of the option `path`; if there are none, those of the object that has it.
+    fn closest(&self, path: &[String]) -> impl Iterator<Item = &(String, WrittenDefinition)> {
+        let object = object_of(path).map_or(path.len(), <[String]>::len);
+        let lengths = (object..=path.len()).rev();
+        let mut candidates = lengths.filter_map(|length| path.get(..length));
+        let defined = candidates.find(|path| self.defining(path).next().is_some());
+        defined
+            .into_iter()
+            .flat_map(move |path| self.defining(path))
+    }
+
+    /// The outermost definitions of the option `path` or of what is in it.
+    fn defining(&self, path: &[String]) -> impl Iterator<Item = &(String, WrittenDefinition)> {
+        self.in_files.iter().filter(move |(_, definition)| {
+            definition.path.starts_with(path) && definition.outer < path.len()
+        })
+    }
+
+    /// Whether `definition` can be what sets `option` as the finding says.
+    fn decides(&self, definition: &WrittenDefinition, option: &NamedOption<'_>) -> bool {
+        let NamedOption { path, value } = option;
+        let is_overridden = self
+            .cli_module
+            .flag_of(&attribute_path::text(path))
+            .is_some();
+        // A part of the option says nothing of the whole, unless that is an object.
+        let is_part = !path.starts_with(&definition.path) && !is_object(path);
+        let both = definition.literal.as_deref().zip(*value);
+        let is_other_value = both.is_some_and(|(written, told)| written != told);
+        !is_overridden && !is_part && !is_other_value
+    }
+}
+
+/// The path of the object that `path` leads into, or is.
+fn object_of(path: &[String]) -> Option<&[String]> {
+    let set = OBJECTS.iter().find(|set| is_below(path, set))?;
+    path.get(..=set.len())
+}
+
+/// Whether `path` is that of an object, or of a set of objects.
+fn is_object(path: &[String]) -> bool {
+    let is_set = OBJECTS.iter().any(|set| path == *set);
+    is_set || object_of(path) == Some(path)
+}
+
+/// Whether `path` is that of something in `set`.
+fn is_below(path: &[String], set: &[&str]) -> bool {
+    let same = path.iter().zip(set).filter(|(name, other)| name == other);
+    path.len() > set.len() && same.count() == set.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// The place of what `text` says about the configuration of these files.
+    fn place(text: &str, files: &[(&str, &str)], flags: &[&str]) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let mut cli_module = CliModule::default();
+        for flag in flags {
+            cli_module.set(flag).unwrap();
+        }
+        let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+        let definitions = OwnDefinitions::read(Some(&files), "pi/", &cli_module);
+        let place = definitions.place(text)?;
+        Some(format!("{}:{}", place.file, place.line))
+    }
+
+    fn in_file(text: &str, module: &str) -> Option<String> {
+        place(text, &[("sd-card.nix", module)], &[])
+    }
+
+    #[test]
+    fn the_only_definition_is_the_place() {
+        let host_name = "networking.hostName = \"my_pi\"";
+        for module in [
+            "{\n  networking.hostName = \"my_pi\";\n}",
+            "{ networking = {\n  hostName = lib.mkDefault \"my_pi\"; }; }",
+            "{ config = { networking =\n { hostName = name; }; }; }",
+            "{ networking.domain = \"lan\";\n  networking.hostName = \"my_\" + \"pi\"; }",
+        ] {
+            let found = in_file(host_name, module);
+            let line = 1 + module
+                .split("hostName")
+                .next()
+                .unwrap()
+                .matches('\n')
+                .count();
+            assert_eq!(found, Some(format!("pi/sd-card.nix:{line}")), "{module}");
+        }
+        let data = "fileSystems.\"/data\" (/dev/sda1) without nofail";
+        let module = "{ fileSystems.\"/\".device = \"x\";\n  fileSystems.\"/data\" = { device = \"/dev/sda1\"; }; }";
+        assert_eq!(in_file(data, module).as_deref(), Some("pi/sd-card.nix:2"));
+    }
+
+    #[test]
+    fn a_place_that_is_not_certain_is_none() {
+        let host_name = "networking.hostName = \"my_pi\"";
+        for module in [
+            "{ }",
+            "{ networking = { }; }",
+            "{ networking.hostName = \"other\"; }",
+            "{ specialisation.x.configuration.networking.hostName = \"my_pi\"; }",
+            "{ networking.hostName = mkIf a \"my_pi\"; networking = mkIf b { hostName = \"my_pi\"; }; }",
+        ] {
+            assert_eq!(in_file(host_name, module), None, "{module}");
+        }
+        let module = "{ networking.hostName = \"my_pi\"; }";
+        let two = [("sd-card.nix", module), ("other.nix", module)];
+        assert_eq!(place(host_name, &two, &[]), None);
+        let one = [("sd-card.nix", "{ networking.hostName = name; }")];
+        let flag = "networking.hostName=my_pi";
+        assert_eq!(place(host_name, &one, &[flag]), None);
+        let whole = "networking.firewall lets nothing in at 22";
+        let part = "{ networking.firewall.allowPing = false; }";
+        assert_eq!(in_file(whole, part), None);
+    }
+
+    #[test]
+    fn a_user_is_found_where_no_option_is() {
+        let shell = "users.users.ann.shell = \"/bin/zsh\"";
+        for (module, line) in [
+            (
+                "{ users.users.ann = {\n  shell = \"/bin/zsh\"; }; }",
+                Some(2),
+            ),
+            ("{\n  users.users.ann = person \"/bin/zsh\"; }", Some(2)),
+            ("{ users = {\n  users.ann = person; }; }", Some(2)),
+            ("{ users.users.ann.isNormalUser = true; }", None),
+            ("{ users.users.bob = person; }", None),
+            ("{ users.users = people; }", None),
+            ("{ users.users.ann.a = 1; users.users.ann.b = 2; }", None),
+        ] {
+            let expected = line.map(|line| format!("pi/sd-card.nix:{line}"));
+            assert_eq!(in_file(shell, module), expected, "{module}");
+        }
+        let user = "the shell of users.users.git is nologin";
+        let module = "{\n  users.users.git.isSystemUser = true; }";
+        let found = in_file(user, module);
+        assert_eq!(found.as_deref(), Some("pi/sd-card.nix:2"));
+        let two = "users.users.ann.shell = \"/bin/zsh\", users.users.bob.shell = \"/bin/zsh\"";
+        let module =
+            "{ users.users.ann.shell = \"/bin/zsh\";\n users.users.bob.shell = \"/bin/zsh\"; }";
+        assert_eq!(in_file(two, module), None);
+    }
+}
