@@ -158,6 +158,22 @@ pub(super) fn library_function(context: &ExitContext<'_>, error: &NixError) -> O
     })
 }
 
+/// How to write the function of `lib` that the user's file takes for an attribute of `pkgs`: `pkgs.mkForce`.
+pub(super) fn library_function_of_pkgs(
+    context: &ExitContext<'_>,
+    error: &NixError,
+) -> Option<String> {
+    let is_missing = error.summary.ends_with("' missing");
+    let name = quoted_after(&error.summary, "attribute").filter(|_| is_missing)?;
+    let position = error.position.as_ref()?;
+    let text = context.files?.text(&position.file)?;
+    let selection = text.get(position.offset(&text)?..)?;
+    let behind = selection.strip_prefix("pkgs.")?.strip_prefix(name)?;
+    let is_whole = behind.starts_with(char::is_whitespace);
+    (is_whole && LIBRARY_FUNCTIONS.contains(&name))
+        .then(|| format!("{name} is a function of lib: write lib.{name}"))
+}
+
 /// Programs that people ask for, and the packages of nixpkgs that have them.
 const PROGRAMS: [(&[&str], &str); 16] = [
     (&["awk"], "gawk"),

@@ -185,6 +185,17 @@ fn a_flake_without_outputs_is_mended() {
 }
 
 #[test]
+fn a_function_of_the_library_is_not_in_pkgs() {
+    let hint = |name: &str| {
+        let text = format!("{{ pkgs, ... }}: {{ a = pkgs.{name} 1; }}");
+        hints_of_line(&text, 22, &format!("attribute '{name}' missing")).concat()
+    };
+    let write = "mkForce is a function of lib: write lib.mkForce";
+    assert_eq!(hint("mkForce"), write);
+    assert!(hint("mkOther").contains("search.nixos.org/packages"));
+}
+
+#[test]
 fn a_key_without_quotes_is_no_package() {
     let failure = recorded("key-without-quotes");
     let hint = "a key is a string, in double quotes: \"ssh-ed25519 …\"";
