@@ -107,16 +107,18 @@ fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
     if names.inputs.contains(name) {
         return add;
     }
-    let urls = values_of(&text, "inputs.nixpkgs.url");
+    let (url, note) = input_url(&text, known);
+    format!("{add}; declare it with inputs.{name}.url = \"{url}\"; then run sdbuild lock{note}")
+}
+
+/// The URL of the repository as an input of the `flake.nix` with `text`, and what to say of its branch.
+pub(super) fn input_url(text: &str, known: KnownRepository) -> (String, String) {
+    let urls = values_of(text, "inputs.nixpkgs.url");
     let release = urls
         .first()
         .and_then(|url| release_in(url.written.trim_matches('"')));
-    let branch = known.branch(release);
-    let note = note_of_branch(known, release);
-    format!(
-        "{add}; declare it with inputs.{name}.url = \"github:{}/{branch}\"; then run sdbuild lock{note}",
-        known.address
-    )
+    let url = format!("github:{}/{}", known.address, known.branch(release));
+    (url, note_of_branch(known, release))
 }
 
 #[cfg(test)]

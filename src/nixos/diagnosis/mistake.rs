@@ -16,7 +16,8 @@ use super::misplaced_value;
 use super::missing_files::{missing_path, not_in_search_path, other_encoding};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::unbound_names::{
-    argument_not_asked_for, library_function, no_such_package, program_in_pkgs,
+    argument_not_asked_for, library_function, library_function_of_pkgs, no_such_package,
+    program_in_pkgs,
 };
 use crate::nixos::log::NixError;
 
@@ -143,7 +144,8 @@ impl Mistake {
             }
             Self::DefinedByImage => conflicts::defined_by_image(summary),
             Self::Conflict => conflicts::hint(context, summary),
-            Self::LibraryFunction => library_function(context, error),
+            Self::LibraryFunction => library_function(context, error)
+                .or_else(|| library_function_of_pkgs(context, error)),
             Self::MisplacedValue => {
                 misplaced_value::hint(context, error).or_else(|| flake_values::hint(context, error))
             }

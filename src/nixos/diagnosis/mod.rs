@@ -10,6 +10,7 @@ mod definitions;
 mod eval_error;
 mod evidence;
 mod fetch_error;
+mod flake_arguments;
 mod flake_form;
 mod flake_input;
 mod flake_source;
@@ -31,10 +32,13 @@ mod nix_message;
 mod nixpkgs_file;
 mod option_values;
 mod other_nixpkgs;
+mod scopes;
+mod self_definition;
 mod source_lines;
 mod syntax_at;
 mod syntax_cause;
 mod syntax_error;
+mod time_zone;
 mod tokens;
 mod unbound_names;
 mod undefined_variable;
@@ -86,8 +90,10 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
         .iter()
         .filter_map(|error| error.hint(first_error, context.emulated.is_some()))
         .fold(cause, Failure::hint);
-    failure.log_tail = log_tail(context, findings, &failure);
     let failed = findings.failed.as_ref();
+    let zone = failed.and_then(|failed| time_zone::hint(context, failed));
+    failure = zone.into_iter().fold(failure, Failure::hint);
+    failure.log_tail = log_tail(context, findings, &failure);
     failure.derivation = failed
         .and_then(|failed| failed.derivation.as_ref())
         .map(|derivation| derivation.path().to_owned());

@@ -10,30 +10,57 @@ pub(super) struct Header<'a> {
     pub(super) line: usize,
     /// What stands between its braces.
     arguments: &'a str,
+    /// What stands before and behind the braces, such as `@args`.
+    around: (&'a str, &'a str),
 }
 
 impl<'a> Header<'a> {
     /// The header of the module with `text`; `None` when the module takes no arguments, or all of them by one name.
     pub(super) fn find(text: &'a str) -> Option<Self> {
+        let is_name = |c: char| c.is_alphanumeric() || c == '_';
         let start = text.len() - without_comments(text).len();
-        let rest = text.get(start..)?.strip_prefix('{')?;
+        let (before, rest) = text.get(start..)?.split_once('{')?;
+        // `args@{ … }:`
+        let named = before.trim_end().strip_suffix('@').unwrap_or(before);
+        let is_header = before.is_empty() || named.len() < before.trim_end().len();
+        if !is_header || !named.trim().chars().all(is_name) {
+            return None;
+        }
         // Defaults, which may have braces of their own, are rare in a module.
         let end = rest.find(['{', '}', ';', '='])?;
+        let arguments = rest.get(..end)?;
         let after = rest.get(end..)?.strip_prefix('}')?;
-        let after = after.trim_start();
         // `{ … }@args:`
-        let after = match after.strip_prefix('@') {
-            Some(named) => named
-                .trim_start_matches(|c: char| c.is_alphanumeric() || c == '_')
-                .trim_start(),
-            None => after,
-        };
-        after.starts_with(':').then(|| Self {
+        let (behind, _) = after.split_once(':')?;
+        let behind = behind.trim();
+        let named = behind.strip_prefix('@').map(str::trim_start);
+        let is_header = behind.is_empty() || named.is_some_and(|name| name.chars().all(is_name));
+        is_header.then(|| Self {
             line: text.get(..start).unwrap_or_default().matches('\n').count()
-                + rest.get(..end).unwrap_or_default().matches('\n').count()
+                + before.matches('\n').count()
+                + arguments.matches('\n').count()
                 + 1,
-            arguments: rest.get(..end).unwrap_or_default(),
+            arguments,
+            around: (before, behind),
         })
+    }
+
+    /// The same with the arguments `more`, and with `...`, as it is written; `None` if it has comments.
+    pub(super) fn with(&self, more: &[&str]) -> Option<String> {
+        let has_comment = self.arguments.contains(['#', '/']);
+        let asked = self.arguments.split(',').map(str::trim);
+        let asked = asked.filter(|argument| !["", "..."].contains(argument));
+        let all: Vec<&str> = asked.chain(more.iter().copied()).chain(["..."]).collect();
+        let (before, behind) = self.around;
+        (!has_comment).then(|| format!("{before}{{ {} }}{behind}:", all.join(", ")))
+    }
+
+    /// The same for a text that begins in `line` of its file, counted from 1.
+    pub(super) fn beginning_in(self, line: usize) -> Self {
+        Self {
+            line: self.line + line - 1,
+            ..self
+        }
     }
 
     /// Whether the module asks for the argument `name`.
@@ -121,6 +148,7 @@ mod tests {
         assert_eq!(line("# a {\n/* b\n*/ { lib, pkgs }: { }"), Some(3));
         assert_eq!(line("{\n  pkgs,\n  ...\n}:\n{ }"), Some(4));
         assert_eq!(line("{ lib, ... }@args: { }"), Some(1));
+        assert_eq!(line("\nargs@{\nlib, ... }: { }"), Some(3));
         for none in [
             "",
             "{ a = 1; }",
@@ -130,9 +158,30 @@ mod tests {
             "#",
             "/* {",
             "{ lib",
+            "let x = 1; in { lib }: { }",
+            "f { lib }: 1",
+            "{ lib } x: 1",
         ] {
             assert_eq!(line(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_header_is_written_out_with_more_arguments() {
+        let with = |text, more: &[&str]| Header::find(text).unwrap().with(more);
+        for (text, written) in [
+            ("{ pkgs, ... }: { }", "{ pkgs, lib, ... }:"),
+            ("{ pkgs }: { }", "{ pkgs, lib, ... }:"),
+            (
+                "{\n  pkgs,\n  x ? 1,\n  ...\n}@args: { }",
+                "{ pkgs, x ? 1, lib, ... }@args:",
+            ),
+            ("args@{ ... }:\n{ }", "args@{ lib, ... }:"),
+            ("{ }: { }", "{ lib, ... }:"),
+        ] {
+            assert_eq!(with(text, &["lib"]).as_deref(), Some(written));
+        }
+        assert_eq!(with("{ pkgs, # mine\n ... }: { }", &["lib"]), None);
     }
 
     #[test]

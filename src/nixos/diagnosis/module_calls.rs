@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, imports_line};
 use super::names::{is_name, quoted_after};
+use super::self_definition;
 use super::written_values;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
@@ -103,6 +104,10 @@ pub(super) fn not_a_function(error: &NixError) -> Option<String> {
 }
 
 pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
+    // Before the trace: it may pass through the imports of a module that is not to blame.
+    if let Some(hint) = self_definition::hint(context) {
+        return hint;
+    }
     match module_argument(&error.text) {
         Some(("pkgs", file)) => format!(
             "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \

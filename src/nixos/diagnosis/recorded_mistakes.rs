@@ -2,6 +2,7 @@
 //! about progress.
 
 mod addresses;
+mod arguments;
 mod files;
 mod flakes;
 mod names;

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT,
-    NODE_IDENT_PARAM, NODE_INHERIT, NODE_INTERPOL, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN,
-    NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
+    NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_INTERPOL,
+    NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
 
@@ -126,28 +125,22 @@ pub(super) fn top_level_names(text: &str) -> BTreeSet<String> {
     names.collect()
 }
 
-/// Whether the module with `text` uses `name` without binding it: as an argument that the module must ask for.
-pub(super) fn uses_unbound(text: &str, name: &str) -> bool {
-    let root = Root::parse(text).syntax();
-    let names: Vec<SyntaxNode> = root
-        .descendants()
-        .filter(|node| node.kind() == NODE_IDENT && node.text() == name)
-        .collect();
-    let around = |node: &SyntaxNode| node.parent().map(|parent| parent.kind());
-    let is_in_let = |node: &SyntaxNode| {
-        let definition = node.ancestors().nth(2);
-        around(node) == Some(NODE_ATTRPATH)
-            && definition.and_then(|of| around(&of)) == Some(NODE_LET_IN)
+/// The line, counted from 1, and the text of the module that `position` of `text` is in: a set, or a function, in the list
+/// `modules` of a flake.
+pub(super) fn inline_module(text: &str, position: &Position) -> Option<(usize, String)> {
+    let node = node_at(text, position)?;
+    let is_module = |node: &SyntaxNode| {
+        let mut around = node.ancestors().skip(1);
+        let list = around.find(|around| around.kind() != NODE_PAREN);
+        let list = list.filter(|list| list.kind() == NODE_LIST);
+        let definition = list.and_then(|list| list.parent());
+        let path = definition.and_then(|definition| defined_path(&definition));
+        let name = path.as_deref().and_then(|path| path.rsplit('.').next());
+        [NODE_ATTR_SET, NODE_LAMBDA].contains(&node.kind()) && name == Some("modules")
     };
-    let binds = |node: &SyntaxNode| {
-        let is_argument = matches!(
-            around(node),
-            Some(NODE_PAT_ENTRY | NODE_IDENT_PARAM | NODE_PAT_BIND)
-        );
-        is_argument || is_in_let(node)
-    };
-    let is_use = |node: &SyntaxNode| !matches!(around(node), Some(NODE_ATTRPATH | NODE_INHERIT));
-    !names.iter().any(binds) && names.iter().any(is_use)
+    let module = node.ancestors().find(is_module)?;
+    let before = text.get(..usize::from(module.text_range().start()))?;
+    Some((before.matches('\n').count() + 1, module.text().to_string()))
 }
 
 /// The smallest syntax node at `position` of `text`.
@@ -161,7 +154,7 @@ fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
 }
 
 /// The function that the call `node` calls.
-fn called(node: &SyntaxNode) -> Option<String> {
+pub(super) fn called(node: &SyntaxNode) -> Option<String> {
     let is_call = node.kind() == NODE_APPLY;
     let mut function = node.first_child().filter(|_| is_call)?;
     // `f a b` is `(f a) b`: the function of the outer call is a call itself.
@@ -268,21 +261,6 @@ mod tests {
             let found = Definition::find(&text, &place(&text, "x.y")).unwrap();
             assert_eq!(found.path, "x.y");
             assert_eq!(found.is_list, is_list, "{value}");
-        }
-    }
-
-    #[test]
-    fn names_that_a_module_uses_without_binding_are_found() {
-        for (text, is_unbound) in [
-            ("{ a = [ pkgs.vim ]; }", true),
-            ("{ a = with pkgs; [ vim ]; }", true),
-            ("{ pkgs = 1; a.pkgs = 2; b = c.pkgs; }", false),
-            ("let pkgs = 1; in { a = pkgs; }", false),
-            ("{ a = pkgs: pkgs.vim; }", false),
-            ("{ a = { pkgs, ... }: pkgs.vim; }", false),
-            ("{ a = x // { pkgs = 1; }; b = pkgs; }", true),
-        ] {
-            assert_eq!(uses_unbound(text, "pkgs"), is_unbound, "{text}");
         }
     }
 

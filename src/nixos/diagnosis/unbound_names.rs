@@ -8,7 +8,8 @@ use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::quoted_after;
 use super::other_nixpkgs::packages_of_branch;
-use super::syntax_at::uses_unbound;
+use super::scopes::unbound_names;
+use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::log::{NixError, Position};
 
@@ -18,32 +19,93 @@ pub(super) fn argument_not_asked_for(
 ) -> Option<String> {
     let name = quoted_after(&error.summary, "undefined variable")?;
     let position = error.position.as_ref();
-    let file = &position.filter(|_| ARGUMENTS.contains(&name))?.file;
-    if Path::new(file).file_name() == Some(OsStr::new(FLAKE_FILE)) {
+    let position = position.filter(|_| ARGUMENTS.contains(&name))?;
+    let Some(module) = Module::find(context, position) else {
         return in_outputs(name);
-    }
-    let text = context.files.and_then(|files| files.text(file));
-    Some(match text.as_deref().and_then(Header::find) {
-        Some(header) if header.has("...") => {
-            format!("add {name} to the {{ … }}: of line {}", header.line)
-        }
-        // Without them the next error would be about the arguments that it does not name.
-        Some(header) => format!("add {name} and ... to the {{ … }}: of line {}", header.line),
-        None => format!(
-            "a module begins with its arguments: {}",
-            header_with(name, text.as_deref())
-        ),
+    };
+    Some(match module.header() {
+        Some(header) => module.add_to(&header, name),
+        None => module.begin(name),
     })
 }
 
-/// The header of a module that has none: with `name`, and what else of the arguments its `text` uses.
-fn header_with(name: &str, text: Option<&str>) -> String {
-    let is_used = |argument: &str| text.is_some_and(|text| uses_unbound(text, argument));
-    let arguments = ARGUMENTS.into_iter();
-    let asked: Vec<&str> = arguments
-        .filter(|argument| *argument == name || is_used(argument))
-        .collect();
-    format!("{{ {}, ... }}:", asked.join(", "))
+/// A module with a name that is not bound.
+struct Module {
+    /// The text of its file.
+    file: String,
+    /// Its own text.
+    text: String,
+    /// The line of its file in which it begins, counted from 1.
+    line: usize,
+    /// Whether it is written in a `flake.nix`.
+    is_inline: bool,
+}
+
+impl Module {
+    /// The module at `position`; `None` for what is in a `flake.nix`, and in no module there.
+    fn find(context: &ExitContext<'_>, position: &Position) -> Option<Self> {
+        let file = context.files.and_then(|files| files.text(&position.file));
+        let file = file.unwrap_or_default();
+        let is_inline = Path::new(&position.file).file_name() == Some(OsStr::new(FLAKE_FILE));
+        let (line, text) = if is_inline {
+            inline_module(&file, position)?
+        } else {
+            (1, file.clone())
+        };
+        Some(Self {
+            file,
+            text,
+            line,
+            is_inline,
+        })
+    }
+
+    fn header(&self) -> Option<Header<'_>> {
+        Header::find(&self.text).map(|header| header.beginning_in(self.line))
+    }
+
+    /// The argument `name`, and the others that the module uses and does not ask for either.
+    fn missing(&self, name: &str) -> Vec<&'static str> {
+        // What the outputs of a flake bind is not missing.
+        let [here, in_file] = [&self.text, &self.file].map(|text| unbound_names(text, &ARGUMENTS));
+        let is_missing = |argument: &&str| here.contains(argument) && in_file.contains(argument);
+        let arguments = ARGUMENTS.into_iter();
+        arguments
+            .filter(|argument| *argument == name || is_missing(argument))
+            .collect()
+    }
+
+    /// How to add the argument `name`, and what else is missing, to the module's `header`.
+    fn add_to(&self, header: &Header<'_>, name: &str) -> String {
+        let missing = self.missing(name);
+        // Without `...` the next error would be about the arguments that the module does not name.
+        let rest = (!header.has("...")).then_some("...");
+        let added: Vec<&str> = missing.iter().copied().chain(rest).collect();
+        let reads = header.with(&missing);
+        let reads = reads.map_or_else(String::new, |header| format!(", which then reads {header}"));
+        let (added, line) = (listed(&added), header.line);
+        format!("add {added} to the {{ … }}: of line {line}{reads}")
+    }
+
+    /// How the module, which has no header, asks for the argument `name`, and for what else is missing.
+    fn begin(&self, name: &str) -> String {
+        let header = format!("{{ {}, ... }}:", self.missing(name).join(", "));
+        if self.is_inline {
+            let line = self.line;
+            format!("write ({header} {{ … }}) in place of the {{ … }} of line {line}")
+        } else {
+            format!("begin the file with the module's arguments: {header}")
+        }
+    }
+}
+
+/// `a, b and c`.
+fn listed(names: &[&str]) -> String {
+    match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, first)) => format!("{} and {last}", first.join(", ")),
+        None => String::new(),
+    }
 }
 
 /// Where the outputs of a flake have what modules get as the argument `name`.
@@ -74,23 +136,42 @@ const LIBRARY_FUNCTIONS: [&str; 12] = [
 
 pub(super) fn library_function(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let name = quoted_after(&error.summary, "undefined variable")?;
-    let file = &error.position.as_ref()?.file;
-    let is_known = LIBRARY_FUNCTIONS.contains(&name);
-    let text = context
-        .files
-        .filter(|_| is_known)
-        .and_then(|files| files.text(file));
-    let header = text.as_deref().and_then(Header::find);
-    is_known.then(|| match header {
-        Some(header) => format!(
-            "write lib.{name}, and lib in the {{ … }}: of line {} if it is not there",
-            header.line
-        ),
-        None => format!(
-            "write lib.{name}, and begin the file with {}",
-            header_with("lib", text.as_deref())
-        ),
+    let position = error.position.as_ref()?;
+    if !LIBRARY_FUNCTIONS.contains(&name) {
+        return None;
+    }
+    let Some(module) = Module::find(context, position) else {
+        return Some(format!("write nixpkgs.lib.{name}"));
+    };
+    let unbound = unbound_names(&module.text, &LIBRARY_FUNCTIONS);
+    let others = unbound.into_iter().filter(|function| *function != name);
+    let functions = [name].into_iter().chain(others);
+    let functions: Vec<String> = functions
+        .map(|function| format!("lib.{function}"))
+        .collect();
+    let functions: Vec<&str> = functions.iter().map(String::as_str).collect();
+    let write = format!("write {}", listed(&functions));
+    Some(match module.header() {
+        Some(header) if header.has("lib") => write,
+        Some(header) => format!("{write}, and {}", module.add_to(&header, "lib")),
+        None => format!("{write}, and {}", module.begin("lib")),
     })
+}
+
+/// How to write the function of `lib` that the user's file takes for an attribute of `pkgs`: `pkgs.mkForce`.
+pub(super) fn library_function_of_pkgs(
+    context: &ExitContext<'_>,
+    error: &NixError,
+) -> Option<String> {
+    let is_missing = error.summary.ends_with("' missing");
+    let name = quoted_after(&error.summary, "attribute").filter(|_| is_missing)?;
+    let position = error.position.as_ref()?;
+    let text = context.files?.text(&position.file)?;
+    let selection = text.get(position.offset(&text)?..)?;
+    let behind = selection.strip_prefix("pkgs.")?.strip_prefix(name)?;
+    let is_whole = behind.starts_with(char::is_whitespace);
+    (is_whole && LIBRARY_FUNCTIONS.contains(&name))
+        .then(|| format!("{name} is a function of lib: write lib.{name}"))
 }
 
 /// Programs that people ask for, and the packages of nixpkgs that have them.

@@ -4,15 +4,16 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::evidence::ExitContext;
+use super::flake_arguments::{argument_of_outputs, input_in_module};
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
 use super::syntax_at::{NameAt, Role};
 use super::unquoted_name::{self, package_or_spelling};
 use crate::common::configuration_file::FLAKE_FILE;
-use crate::common::nearest::{is_slip, similar_names};
+use crate::common::nearest::is_slip;
 use crate::common::nixos_option::NAMESPACES;
 use crate::common::ssh_key::KEY_TYPES;
-use crate::nixos::flake::{InputNames, SELF};
+use crate::nixos::flake::InputNames;
 use crate::nixos::log::{NixError, Position};
 
 /// Endings of the names of files that configurations use.
@@ -85,7 +86,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     }
     at.as_ref()
         .and_then(|at| file.by_place(name, at))
-        .or_else(|| file.argument(name, at.as_ref()))
+        .or_else(|| file.argument(context, name, at.as_ref()))
         .or_else(|| by_spelling(name))
         .unwrap_or_else(|| {
             at.map_or_else(
@@ -193,15 +194,16 @@ impl File<'_> {
     }
 
     /// How to get at the argument or the input `name` of a flake; `None` for any other name.
-    fn argument(&self, name: &str, at: Option<&NameAt>) -> Option<String> {
+    fn argument(
+        &self,
+        context: &ExitContext<'_>,
+        name: &str,
+        at: Option<&NameAt>,
+    ) -> Option<String> {
         if self.is_flake {
             return argument_of_outputs(self.text, name, at);
         }
-        let header = Header::find(self.text).filter(|_| self.is_of_flake && name == "inputs")?;
-        Some(format!(
-            "add inputs to the {{ … }}: of line {}, and specialArgs = {{ inherit inputs; }}; beside the modules in flake.nix",
-            header.line
-        ))
+        input_in_module(context, self.text, name).filter(|_| self.is_of_flake)
     }
 }
 
@@ -216,32 +218,4 @@ fn boolean_hint(name: &str, value: bool, at: &NameAt) -> String {
     format!(
         "write {value} for an option that is on or off, or \"{name}\" for one that takes a string"
     )
-}
-
-/// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
-fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
-    let names = InputNames::read(text);
-    let is_declared = names.inputs.contains(name) || name == SELF;
-    if name == "inputs" && !is_declared && names.all.is_none() {
-        return Some("write `{ … }@inputs:` behind `outputs =`".to_owned());
-    }
-    let known = names.inputs.iter().chain(&names.arguments);
-    let known = known.map(String::as_str).chain(["builtins"]);
-    if let Some(similar) = similar_names(name, known).filter(|_| !is_declared) {
-        return Some(format!("did you mean {similar}?"));
-    }
-    // As in `agenix.nixosModules.default`.
-    let is_selection = at.is_some_and(NameAt::is_selection);
-    if !is_declared && name != "nixpkgs" && !is_selection {
-        return None;
-    }
-    let get = match &names.all {
-        Some(all) if name != SELF => format!("write {all}.{name}"),
-        Some(_) | None => format!("add {name} to the {{ … }} of the outputs"),
-    };
-    Some(if is_declared {
-        get
-    } else {
-        format!("{get}, and declare the input: inputs.{name}.url = \"…\";")
-    })
 }

@@ -79,6 +79,24 @@ impl UserFiles {
         self.modules().len() < MAX_SEARCHED
     }
 
+    /// The same in the configuration itself; in all files if nothing is found there. Other files may belong to other configurations.
+    pub(in crate::nixos) fn only_place_beginning_with_first<T>(
+        &self,
+        find: impl Fn(&str) -> Vec<(usize, T)>,
+    ) -> Option<(String, T)> {
+        let text = self
+            .first
+            .as_ref()
+            .and_then(|first| plain_file::read_text(first, MAX_MODULE_BYTES).ok());
+        let mut found = find(&text.unwrap_or_default()).into_iter();
+        let Some((line, what)) = found.next() else {
+            return self.only_place(find);
+        };
+        let first = self.first.as_ref()?.strip_prefix(&self.root).ok()?;
+        let place = format!("{}:{line}", first.display());
+        found.next().is_none().then_some((place, what))
+    }
+
     /// The first file of the configuration, and its line, that `find` finds in its text, with what else is found there.
     fn search<T>(&self, find: impl Fn(&str) -> Option<(usize, T)>) -> Option<(String, T)> {
         self.search_files(|_, text| find(text))
@@ -115,6 +133,32 @@ mod tests {
     use std::fs;
 
     use super::*;
+
+    #[test]
+    fn the_configuration_itself_comes_before_other_files() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("a.nix", "x"),
+            ("b.nix", "x"),
+            ("c.nix", ""),
+            ("d.nix", "x\nx"),
+        ] {
+            fs::write(dir.path().join(name), text).unwrap();
+        }
+        let place = |files: UserFiles| {
+            let lines = |text: &str| {
+                let lines = text.lines().enumerate();
+                lines.map(|(index, _)| (index + 1, ())).collect::<Vec<_>>()
+            };
+            files.only_place_beginning_with_first(lines)
+        };
+        let files = UserFiles::new(dir.path());
+        let own = place(files.clone().beginning_with("b.nix"));
+        assert_eq!(own, Some(("b.nix:1".to_owned(), ())));
+        for several in ["c.nix", "d.nix"] {
+            assert_eq!(place(files.clone().beginning_with(several)), None);
+        }
+    }
 
     #[test]
     fn the_line_that_throws_a_message_is_found() {

@@ -25,7 +25,7 @@ fn an_argument_that_was_not_asked_for_names_the_line() {
     assert_hint(
         &none,
         "undefined variable 'pkgs'",
-        "begins with its arguments: { pkgs, ... }:",
+        "begin the file with the module's arguments: { pkgs, ... }:",
     );
 }
 
@@ -35,12 +35,13 @@ fn a_module_without_arguments_is_told_all_that_it_uses() {
         hints_of_line(text, column, &format!("undefined variable '{name}'")).concat()
     };
     let text = "{ imports = [ (modulesPath + \"/x.nix\") ]; a = [ pkgs.vim ]; b = lib.mkForce 1; config = { }; }";
-    let header = "a module begins with its arguments: { lib, pkgs, modulesPath, ... }:";
+    let header = "begin the file with the module's arguments: { lib, pkgs, modulesPath, ... }:";
     for (name, column) in [("modulesPath", 16), ("pkgs", 48), ("lib", 65)] {
         assert_eq!(hint(name, column, text), header);
     }
     let function = "{ a = mkForce [ pkgs.vim ]; }";
-    let expected = "write lib.mkForce, and begin the file with { lib, pkgs, ... }:";
+    let expected =
+        "write lib.mkForce, and begin the file with the module's arguments: { lib, pkgs, ... }:";
     assert_eq!(hint("mkForce", 7, function), expected);
 }
 
@@ -77,7 +78,42 @@ fn infinite_recursion_names_its_cause() {
     let inputs = recorded("recursion-special-args");
     assert_hint(&inputs, message, "pi/c.nix asks for the argument inputs");
     let own = recorded("recursion-other");
-    assert_hint(&own, message, "an option is defined by its own value");
+    assert_hint(
+        &own,
+        message,
+        "pi/c.nix:4 defines networking.hostName by its own value: write a value in place of config.networking.hostName",
+    );
+    let log = recording("recursion-other", "log");
+    let several = "{ config, ... }: { a = config.a; b = config.b; }";
+    assert_hint(
+        &failure(several, &log, ""),
+        message,
+        "an option is defined by its own value",
+    );
+}
+
+#[test]
+fn an_option_that_depends_on_itself_is_found() {
+    let log = recording("recursion-other", "log");
+    let hint = |body: &str| {
+        let text = format!("{{ config, lib, ... }}:\n{{\n{body}\n}}\n");
+        failure(text, &log, "").hints.concat()
+    };
+    assert_eq!(
+        hint("services.openssh.enable = config.services.openssh.enable;"),
+        "pi/c.nix:3 defines services.openssh.enable by its own value: write a value in place of \
+         config.services.openssh.enable, or remove the line"
+    );
+    assert_eq!(
+        hint("a.b =\n  config.a.b ++ [ 1 ];"),
+        "pi/c.nix:4 defines a.b by its own value: write only what is added, without config.a.b, for the definitions of all \
+         modules are joined"
+    );
+    assert_eq!(
+        hint("services.x = lib.mkIf config.services.x.enable {\n  enable = true;\n};"),
+        "pi/c.nix:3 makes the definition of services.x.enable in line 4 depend on its own value: move that definition out of \
+         what depends on config.services.x.enable"
+    );
 }
 
 #[test]
@@ -103,8 +139,11 @@ fn a_module_without_an_ellipsis_names_the_line() {
 #[test]
 fn a_function_of_the_library_is_no_package() {
     let failure = recorded("library-function");
-    let hint = "write lib.mkForce, and lib in the { … }: of line 1";
-    assert_hint(&failure, "undefined variable 'mkForce'", hint);
+    let add = "write lib.mkForce, and add lib to the { … }: of line 1, which then reads { pkgs, lib, ... }:";
+    assert_hint(&failure, "undefined variable 'mkForce'", add);
+    let hint = |text: &str| hints_of_line(text, 23, "undefined variable 'mkForce'").concat();
+    let asked = "{ lib, ... }: { a.b = mkForce 1; c = mkIf true 1; }";
+    assert_eq!(hint(asked), "write lib.mkForce and lib.mkIf");
 }
 
 #[test]
@@ -121,46 +160,6 @@ fn outputs_without_an_ellipsis_are_written_out() {
     let place = other.log_tail.first().map_or("", String::as_str);
     assert!(place.starts_with("at /nix/store/"), "{other:?}");
     assert!(other.hints.is_empty(), "{:?}", other.hints);
-}
-
-#[test]
-fn inputs_are_arguments_of_the_outputs() {
-    let message = "pi/flake.nix:3:30: undefined variable 'nixpkgs'";
-    let add = "add nixpkgs to the { … } of the outputs";
-    let declare = ", and declare the input: inputs.nixpkgs.url = ";
-    let undeclared = recorded("flake-undefined-input");
-    assert_hint(&undeclared, message, &format!("{add}{declare}"));
-    let nix = recording("flake-undefined-input", "nix");
-    let log = recording("flake-undefined-input", "log");
-    for arguments in ["inputs:", "{ self, ... }@inputs:", "inputs@{ self, ... }:"] {
-        let [nix, log] = [&nix, &log].map(|text| text.replace("{ self, ... }:", arguments));
-        let hints = failure(&nix, &log, "").hints.concat();
-        assert!(
-            hints.starts_with(&format!("write inputs.nixpkgs{declare}")),
-            "{hints}"
-        );
-    }
-    let [of_lib, lib_log] = [&nix, &log].map(|text| {
-        text.replace("nixpkgs.lib", "lib")
-            .replace("'\\u001b[35;1mnixpkgs", "'\\u001b[35;1mlib")
-    });
-    let hints = failure(&of_lib, &lib_log, "").hints;
-    assert_eq!(hints, ["in the outputs of a flake write nixpkgs.lib"]);
-    // Also of an input that the flake does not declare.
-    let [other, other_log] = [&nix, &log].map(|text| text.replace("nixpkgs", "agenix"));
-    let hints = failure(&other, &other_log, "").hints.concat();
-    assert!(
-        hints.contains("declare the input: inputs.agenix.url"),
-        "{hints}"
-    );
-    let slip = nix.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
-    let slip_log = log.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
-    assert_eq!(
-        failure(&slip, &slip_log, "").hints,
-        ["did you mean nixpkg?"]
-    );
-    let nix = nix.replacen('{', "{ inputs.nixpkgs.url = \"x\";", 1);
-    assert_eq!(failure(&nix, &log, "").hints, [add]);
 }
 
 #[test]
@@ -183,6 +182,17 @@ fn a_flake_without_outputs_is_mended() {
         let other = failure(text, &log, "");
         assert!(other.hints.is_empty(), "{other:?}");
     }
+}
+
+#[test]
+fn a_function_of_the_library_is_not_in_pkgs() {
+    let hint = |name: &str| {
+        let text = format!("{{ pkgs, ... }}: {{ a = pkgs.{name} 1; }}");
+        hints_of_line(&text, 22, &format!("attribute '{name}' missing")).concat()
+    };
+    let write = "mkForce is a function of lib: write lib.mkForce";
+    assert_eq!(hint("mkForce"), write);
+    assert!(hint("mkOther").contains("search.nixos.org/packages"));
 }
 
 #[test]

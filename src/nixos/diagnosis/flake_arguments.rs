@@ -1,0 +1,108 @@
+//! Inputs of a flake that a file uses without asking for them: in its `flake.nix`, and in a module.
+
+use super::evidence::ExitContext;
+use super::foreign_module::input_url;
+use super::module_arguments::Header;
+use super::syntax_at::NameAt;
+use super::written_values::{DefinedValue, values_below, values_of};
+use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::nearest::similar_names;
+use crate::nixos::flake::{InputNames, SELF};
+use crate::nixos::known_repository::{KnownRepository, NIXPKGS_URL};
+use crate::nixos::layout::CONFIG_DIR;
+
+/// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
+pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
+    let names = InputNames::read(text);
+    let is_declared = names.inputs.contains(name) || name == SELF;
+    if name == "inputs" && !is_declared && names.all.is_none() {
+        return Some("write `{ … }@inputs:` behind `outputs =`".to_owned());
+    }
+    let known = names.inputs.iter().chain(&names.arguments);
+    let known = known.map(String::as_str).chain(["builtins"]);
+    if let Some(similar) = similar_names(name, known).filter(|_| !is_declared) {
+        return Some(format!("did you mean {similar}?"));
+    }
+    // As in `agenix.nixosModules.default`.
+    let is_selection = at.is_some_and(NameAt::is_selection);
+    if !is_declared && name != "nixpkgs" && !is_selection {
+        return None;
+    }
+    let get = match &names.all {
+        Some(all) if name != SELF => format!("write {all}.{name}"),
+        Some(_) | None => add_to_outputs(text, name),
+    };
+    Some(if is_declared {
+        get
+    } else {
+        format!("{get}, and {}", declare(text, name))
+    })
+}
+
+/// How to add `name` to the arguments of the outputs.
+fn add_to_outputs(text: &str, name: &str) -> String {
+    let add = format!("add {name} to the {{ … }} of the outputs");
+    let outputs = values_of(text, "outputs");
+    let Some(outputs) = outputs.first() else {
+        return add;
+    };
+    let header = Header::find(&outputs.written);
+    let Some(header) = header.map(|header| header.beginning_in(outputs.line)) else {
+        return add;
+    };
+    let line = header.line;
+    let reads = header.with(&[name]);
+    let reads = reads.map_or_else(String::new, |header| format!(", which then reads {header}"));
+    format!("{add} in line {line}{reads}")
+}
+
+/// How to declare the input `name`, beside those that the flake has.
+fn declare(text: &str, name: &str) -> String {
+    let known = KnownRepository::called(name).map(|known| input_url(text, known));
+    let (url, note) = match known {
+        Some(known) => known,
+        None if name == "nixpkgs" => (NIXPKGS_URL.to_owned(), String::new()),
+        None => ("…".to_owned(), String::new()),
+    };
+    let inputs = values_of(text, "inputs");
+    let below = values_below(text, "inputs");
+    match (inputs.first(), below.first()) {
+        (Some(DefinedValue { line, .. }), _) => {
+            format!("add {name}.url = \"{url}\"; to the inputs in line {line}{note}")
+        }
+        (None, Some(DefinedValue { line, .. })) => {
+            format!("declare the input beside line {line}: inputs.{name}.url = \"{url}\";{note}")
+        }
+        (None, None) => format!("declare the input: inputs.{name}.url = \"{url}\";{note}"),
+    }
+}
+
+/// How a module of the flake, with the text `module`, gets at the flake's input `name`: `None` for anything else.
+pub(super) fn input_in_module(
+    context: &ExitContext<'_>,
+    module: &str,
+    name: &str,
+) -> Option<String> {
+    let header = Header::find(module)?;
+    let line = header.line;
+    let text = context
+        .files
+        .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
+    let text = text.unwrap_or_default();
+    let names = InputNames::read(&text);
+    if name != "inputs" && !names.inputs.contains(name) {
+        return None;
+    }
+    // The outputs can pass only what they have themselves.
+    let (passed, ask) = match &names.all {
+        _ if name == "inputs" || names.arguments.contains(name) => (name.to_owned(), String::new()),
+        Some(all) => (format!("({all}) {name}"), String::new()),
+        None => (
+            name.to_owned(),
+            format!("; there, {}", add_to_outputs(&text, name)),
+        ),
+    };
+    Some(format!(
+        "add {name} to the {{ … }}: of line {line}, and specialArgs = {{ inherit {passed}; }}; beside the modules in flake.nix{ask}"
+    ))
+}

@@ -1,0 +1,155 @@
+//! Arguments of modules and of the outputs of flakes that a file uses without asking for them.
+
+use super::*;
+
+#[test]
+fn all_arguments_that_a_header_lacks_are_named() {
+    let hint = |name: &str, column: usize, text: &str| {
+        hints_of_line(text, column, &format!("undefined variable '{name}'")).concat()
+    };
+    let text = "{ pkgs, ... }: let x = lib.y; in { a = with pkgs; [ vim ]; b = config.c; d = x; }";
+    let expected =
+        "add config and lib to the { … }: of line 1, which then reads { pkgs, config, lib, ... }:";
+    for (name, column) in [("lib", 24), ("config", 64)] {
+        assert_eq!(hint(name, column, text), expected);
+    }
+    // Another module in the file that asks for it says nothing about this one.
+    let text = "{ ... }: { a = lib.b; c = { config, ... }: config.d; e = config.f; }";
+    let expected =
+        "add config and lib to the { … }: of line 1, which then reads { config, lib, ... }:";
+    assert_eq!(hint("lib", 16, text), expected);
+    let all = "args@{ ... }: with lib; { a = pkgs.b; c = config.d; }";
+    let expected = "add config, lib and pkgs to the { … }: of line 1, which then reads args@{ config, lib, pkgs, ... }:";
+    assert_eq!(hint("lib", 20, all), expected);
+}
+
+#[test]
+fn a_module_in_a_flake_asks_for_its_arguments() {
+    let hint = |name: &str, modules: &str| {
+        let text = format!(
+            "{{\n outputs = {{ nixpkgs, ... }}: {{\n  nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ modules = [\n{modules}\n]; }};\n }};\n}}\n"
+        );
+        let column = modules.find(name).unwrap() + 1;
+        let error = format!("undefined variable '{name}'");
+        let stream = reported("/build/config/flake.nix", (4, column), &error, "");
+        failure(text, &stream, "").hints.concat()
+    };
+    let plain = hint("pkgs", "{ a = [ pkgs.vim ]; b = lib.c nixpkgs; }");
+    let write = "write ({ lib, pkgs, ... }: { … }) in place of the { … } of line 4";
+    assert_eq!(plain, write);
+    let function = hint("pkgs", "({ lib, ... }: { a = [ pkgs.vim ]; b = lib.c; })");
+    let add = "add pkgs to the { … }: of line 4, which then reads { lib, pkgs, ... }:";
+    assert_eq!(function, add);
+    let library = hint("mkForce", "{ a = mkForce 1; }");
+    let write =
+        "write lib.mkForce, and write ({ lib, ... }: { … }) in place of the { … } of line 4";
+    assert_eq!(library, write);
+    let outside = hint("pkgs", "(f pkgs.vim)");
+    assert_eq!(
+        outside,
+        "in the outputs of a flake write nixpkgs.legacyPackages.aarch64-linux"
+    );
+}
+
+#[test]
+fn inputs_are_arguments_of_the_outputs() {
+    let message = "pi/flake.nix:3:30: undefined variable 'nixpkgs'";
+    let add = "add nixpkgs to the { … } of the outputs in line 2, which then reads { self, nixpkgs, ... }:";
+    let declare = ", and declare the input: inputs.nixpkgs.url = ";
+    let undeclared = recorded("flake-undefined-input");
+    assert_hint(&undeclared, message, &format!("{add}{declare}"));
+    let nix = recording("flake-undefined-input", "nix");
+    let log = recording("flake-undefined-input", "log");
+    for arguments in ["inputs:", "{ self, ... }@inputs:", "inputs@{ self, ... }:"] {
+        let [nix, log] = [&nix, &log].map(|text| text.replace("{ self, ... }:", arguments));
+        let hints = failure(&nix, &log, "").hints.concat();
+        assert!(
+            hints.starts_with(&format!("write inputs.nixpkgs{declare}")),
+            "{hints}"
+        );
+    }
+    let [of_lib, lib_log] = [&nix, &log].map(|text| {
+        text.replace("nixpkgs.lib", "lib")
+            .replace("'\\u001b[35;1mnixpkgs", "'\\u001b[35;1mlib")
+    });
+    let hints = failure(&of_lib, &lib_log, "").hints;
+    assert_eq!(hints, ["in the outputs of a flake write nixpkgs.lib"]);
+    let slip = nix.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
+    let slip_log = log.replacen("{ self, ... }", "{ self, nixpkg, ... }", 1);
+    assert_eq!(
+        failure(&slip, &slip_log, "").hints,
+        ["did you mean nixpkg?"]
+    );
+    let nix = nix.replacen('{', "{ inputs.nixpkgs.url = \"x\";", 1);
+    assert_eq!(failure(&nix, &log, "").hints, [add]);
+}
+
+#[test]
+fn an_input_that_a_flake_lacks_is_declared() {
+    let hint = |inputs: &str, name: &str| {
+        let text = format!(
+            "{{\n{inputs}\n  outputs = {{ nixpkgs, ... }}:\n{{ nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ modules = [ {name}.nixosModules.default ]; }}; }};\n}}\n"
+        );
+        let error = format!("undefined variable '{name}'");
+        let stream = reported("/build/config/flake.nix", (4, 66), &error, "");
+        failure(text, &stream, "").hints.concat()
+    };
+    let nixpkgs = "nixpkgs.url = \"github:NixOS/nixpkgs/nixos-26.05\";";
+    let add = |name: &str| {
+        format!(
+            "add {name} to the {{ … }} of the outputs in line 3, which then reads {{ nixpkgs, {name}, ... }}:"
+        )
+    };
+    let beside = hint(&format!("  inputs.{nixpkgs}"), "home-manager");
+    let url = "github:nix-community/home-manager/release-26.05";
+    let declare =
+        format!(", and declare the input beside line 2: inputs.home-manager.url = \"{url}\";");
+    assert_eq!(beside, add("home-manager") + &declare);
+    let inside = hint(&format!("  inputs = {{ {nixpkgs} }};"), "mine");
+    let declare = ", and add mine.url = \"…\"; to the inputs in line 2";
+    assert_eq!(inside, add("mine") + declare);
+    let declared = hint("  inputs.mine.url = \"github:me/mine\";", "mine");
+    assert_eq!(declared, add("mine"));
+}
+
+#[test]
+fn a_module_of_a_flake_gets_an_input_by_special_args() {
+    let hint = |outputs: &str, name: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let module = "{ pkgs, ... }:\n{ imports = [ NAME.nixosModules.default ]; }\n";
+        let module = module.replace("NAME", name);
+        std::fs::write(dir.path().join("configuration.nix"), &module).unwrap();
+        let flake = format!("{{ inputs.mine.url = \"x\";\n outputs = {outputs} {{ }}; }}");
+        std::fs::write(dir.path().join("flake.nix"), flake).unwrap();
+        let context = ExitContext {
+            is_flake: true,
+            files: Some(&UserFiles::new(dir.path())),
+            ..ExitContext::default()
+        };
+        let error = NixError {
+            summary: format!("undefined variable '{name}'"),
+            position: Some(crate::nixos::log::Position {
+                file: "/build/config/configuration.nix".to_owned(),
+                line: 2,
+                column: 15,
+            }),
+            ..NixError::default()
+        };
+        let findings = Findings {
+            nix_errors: vec![error],
+            ..Findings::default()
+        };
+        diagnose(&context, &findings).hints.concat()
+    };
+    let pass = |passed: &str| {
+        format!(
+            "add mine to the {{ … }}: of line 1, and specialArgs = {{ inherit {passed}; }}; beside the modules in flake.nix"
+        )
+    };
+    assert_eq!(hint("{ self, mine }:", "mine"), pass("mine"));
+    assert_eq!(hint("{ self, ... }@inputs:", "mine"), pass("(inputs) mine"));
+    let both = hint("{ self, ... }:", "mine");
+    let ask = "; there, add mine to the { … } of the outputs in line 2, which then reads { self, mine, ... }:";
+    assert_eq!(both, pass("mine") + ask);
+    assert!(!hint("{ self, ... }:", "other").contains("specialArgs"));
+}
