@@ -189,7 +189,7 @@ pub enum Command {
     /// Start a program that ends when sdbuild does; used by sdbuild itself
     #[command(hide = true)]
     ExecWithParent(ExecWithParent),
-    /// Hold a machine on loan, and give it back when sdbuild ends; used by sdbuild itself
+    /// Hold a rented machine, and give it back when sdbuild ends; used by sdbuild itself
     #[command(hide = true)]
     HoldMachine,
     /// Remove a booted container when sdbuild is killed; used by sdbuild itself

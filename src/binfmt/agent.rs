@@ -167,7 +167,7 @@ impl AgentConnection {
         match self.command(&format!("remove {name}"), name, &done).await? {
             CommandResult::Done => Ok(()),
             CommandResult::Failed(reason) => Err(Failure::environment(format!(
-                "remove handler {name}: {reason}"
+                "remove the binfmt_misc entry {name}: {reason}"
             ))),
         }
     }

@@ -113,7 +113,7 @@ impl Lease {
                 Some(LeaseEnd::Lost(reason) | LeaseEnd::Failed(reason)) => reason,
                 Some(LeaseEnd::Released) | None => "the registrar ended".to_owned(),
             };
-            Failure::environment(format!("hold handler {name}: {reason}"))
+            Failure::environment(format!("keep the binfmt_misc entry {name}: {reason}"))
                 .hint("something stopped the registrar's container; run the build again")
         }
     }
@@ -173,11 +173,11 @@ async fn register(
 
 /// The failure for a registration that the kernel refused, for a reason in the words of the agent's shell.
 fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> Failure {
-    let failure = Failure::environment(format!("register handler {name}: {reason}"));
+    let failure = Failure::environment(format!("add the binfmt_misc entry {name}: {reason}"));
     if reason.contains("Permission denied") || reason.contains("not permitted") {
         failure
             .try_next_mode()
-            .hint("the engine runs without root, or maps users, and cannot register handlers")
+            .hint("the engine runs without root, or maps users, and cannot add entries to binfmt_misc")
             .hint("point DOCKER_HOST at a rootful engine")
     } else if reason.contains("switched off") {
         let switch_on = address.as_root(&format!("sh -c 'echo 1 > {TABLE_DIR}/status'"));
@@ -233,12 +233,12 @@ fn handle_unsolicited(reply: Reply, events: &Events, name: &str) -> Option<Lease
     match reply {
         Reply::Restored(_) => {
             events.warn(format!(
-                "something removed or disabled handler {name}; it is back"
+                "something removed or disabled the binfmt_misc entry {name}; it is back"
             ));
         }
         Reply::Missing(_, reason) => {
             events.warn(format!(
-                "handler {name} was removed and cannot be put back: {reason}"
+                "the binfmt_misc entry {name} was removed and cannot be put back: {reason}"
             ));
         }
         Reply::Released(_) => return Some(LeaseEnd::Lost("the registrar was stopped".to_owned())),
@@ -288,7 +288,7 @@ async fn clean_up(options: RegistrarOptions, name: &HandlerName, cancel: &Cancel
         None => Some("the engine did not answer in time".to_owned()),
     };
     let handler = why.map(|why| Leftover {
-        what: format!("handler {name} (it may be gone already)"),
+        what: format!("binfmt_misc entry {name} (it may be gone already)"),
         why,
         remedy: name.remedy(&address),
     });

@@ -45,7 +45,7 @@ impl PrivateBinfmt {
             Err(failure) => {
                 let leftover = guard.remove(cancel).await;
                 Err(failure
-                    .context("give a container a handler of its own")
+                    .context("register QEMU inside a container only")
                     .with_teardown(leftover.into_iter().collect()))
             }
         }

@@ -47,18 +47,18 @@ impl Probed {
     fn hint(self) -> String {
         match self.handler {
             HandlerKind::Registered => format!(
-                "another handler for {} may be in front of ours: they are in \
+                "another binfmt_misc entry for {} may be in front of ours: they are in \
                  /proc/sys/fs/binfmt_misc of the engine's machine",
                 self.architecture.kernel_name()
             ),
             HandlerKind::Found => {
-                "there is no handler, or one that does not work in containers, which takes the flag F: \
+                "binfmt_misc has no entry for it, or one that does not work in containers, which takes the flag F: \
                  omit --emulation, and sdbuild uses its own"
                     .to_owned()
             }
             HandlerKind::Own => {
                 "the messages of the engine's kernel (`dmesg`) may say more; \
-                 --emulation register avoids private handlers, if the engine runs as root"
+                 --emulation register needs no entry inside the builder, if the engine runs as root"
                     .to_owned()
             }
         }
@@ -109,7 +109,7 @@ impl Probed {
 
     fn no_handler(self, message: &str) -> Failure {
         let name = self.architecture.kernel_name();
-        let text = format!("the kernel has no working handler for {name}: {message}");
+        let text = format!("the kernel has no working binfmt_misc entry for {name}: {message}");
         Failure::environment(text).hint(self.hint()).try_next_mode()
     }
 }
@@ -276,7 +276,7 @@ mod tests {
     fn outcomes_are_distinguished() {
         assert_eq!(verdict(0, &["aarch64"]), Ok(()));
         let format = verdict(1, &["exec user process caused: exec format error"]).unwrap_err();
-        assert!(format.contains("no working handler"), "{format}");
+        assert!(format.contains("no working binfmt_misc entry"), "{format}");
         let script = "/sdbuild/busybox-aarch64: line 1: syntax error: unexpected word";
         let script = verdict(2, &[script]).unwrap_err();
         assert!(

@@ -66,7 +66,7 @@ fn explain(step: &str, lines: &[String]) -> Failure {
     }
     if step.starts_with("mount: ") || step.starts_with("cover: ") {
         return failure
-            .consequence("a container cannot mount its own handler table")
+            .consequence("a container cannot mount a binfmt_misc of its own")
             .hint("this needs Linux 6.7 or later, and a security module (SELinux, AppArmor) that allows it");
     }
     failure
@@ -126,7 +126,7 @@ mod tests {
                 "AppArmor",
                 "restrict_unprivileged_userns=0",
             ),
-            (vec![many, mount], "its own handler table", "6.7"),
+            (vec![many, mount], "a binfmt_misc of its own", "6.7"),
         ] {
             let (text, hints) = verdict(&lines);
             assert!(

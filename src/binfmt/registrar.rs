@@ -182,7 +182,7 @@ impl Registrar {
         match classify(entry) {
             Owner::Ours(_) => self.agent.remove(&entry.name).await,
             Owner::Foreign => Err(Failure::environment(format!(
-                "remove handler {}: it is not sdbuild's",
+                "remove the binfmt_misc entry {}: it is not sdbuild's",
                 entry.name
             ))),
         }

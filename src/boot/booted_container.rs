@@ -135,7 +135,7 @@ pub(super) async fn start(
     let cancel = &context.cancel;
     let started = async {
         let load = objects.load(options, archive, context);
-        context.events.phase(Phase::ContainerImages, load).await?;
+        context.phase(Phase::ContainerImages, load).await?;
         let run = run(&mut objects.container, &spec, port);
         cancel.race(Box::pin(run)).await?
     };

@@ -155,7 +155,7 @@ pub(super) async fn start(
             wanted.disk,
             more,
             storage,
-            &context.events,
+            context,
         )
         .await?;
         let attached = container.attach().await?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::boot::disk::Disk;
 use crate::boot::request::BootRequest;
+use crate::common::context::Context;
 use crate::common::disk_space;
 use crate::common::event::{Events, Phase};
 use crate::common::failure::{Failure, OrFail as _};
@@ -43,7 +44,7 @@ pub(super) async fn copy_in(
     disk: &Disk,
     more: Vec<(&'static str, File)>,
     storage: Option<&Path>,
-    events: &Events,
+    context: &Context,
 ) -> Result<(), Failure> {
     let image = File::open(disk.path()).or_environment("open the image again")?;
     let mut files = vec![(IMAGE_NAME, image)];
@@ -54,7 +55,7 @@ pub(super) async fn copy_in(
     }
     files.extend(more);
     check_space(files.iter_mut().map(|(_, file)| file), storage)?;
-    let progress = events.clone();
+    let progress = context.events.clone();
     let pack = move |out: &mut dyn Write| {
         let mut tar = tar::Builder::new(out);
         for (name, file) in files {
@@ -66,7 +67,7 @@ pub(super) async fn copy_in(
         let uploaded = container.upload(MACHINE_DIR, pack).await;
         uploaded.map_err(upload_failure)
     };
-    events.phase(Phase::CopyIn, upload).await
+    context.phase(Phase::CopyIn, upload).await
 }
 
 /// Checks that the disk of `storage` has space for `files`, whose holes are not preserved there.

@@ -119,7 +119,7 @@ fn unpack(
 ) -> Result<Disk, Error> {
     let Context { cancel, events } = context;
     let progress = |done| events.bytes(Phase::Unpack, done, Some(image.size));
-    let unpacked = events.blocking_phase(Phase::Unpack, || {
+    let unpacked = context.blocking_phase(Phase::Unpack, || {
         image.unpack(scratch, false, cancel, &progress)
     });
     Ok(Disk {

@@ -89,31 +89,31 @@ struct LoginSession<'a> {
 
 impl LoginSession<'_> {
     async fn run(&self, machine: &mut RunningMachine, login: &Login) -> Result<Reached, Failure> {
-        let (cancel, events) = (&self.session.context.cancel, &self.session.context.events);
+        let context = self.session.context;
         let wait = async {
             let memory = self.session.request.memory_mib;
             let waited = self.wait(machine, login.timeout).await;
             let reached = waited.map_err(|failure| with_memory_hint(failure, memory))?;
             if reached == Reached::Login {
                 let done = format!("logged in over SSH as {}", login.user);
-                events.emit(Event::Detail(Phase::Boot, done));
+                context.events.emit(Event::Detail(Phase::Boot, done));
             }
             Ok::<_, Failure>(reached)
         };
-        if events.phase(Phase::Boot, wait).await? != Reached::Login {
+        if context.phase(Phase::Boot, wait).await? != Reached::Login {
             return Ok(Reached::Prompt);
         }
         machine.is_in_use();
         let commands = RemoteCommands {
             probe: &self.probe,
-            context: self.session.context,
+            context,
         };
         let outcome = match &login.command {
             Some(command) => commands.run(machine, command, login.timeout).await,
             None => Ok(()),
         };
         // A container is killed: nothing that it has written is kept.
-        if !cancel.is_cancelled() && !machine.is_container() {
+        if !context.cancel.is_cancelled() && !machine.is_container() {
             commands.power_off(machine).await?;
         }
         outcome.map(|()| Reached::Login)

@@ -18,9 +18,9 @@ const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
 /// Boots until the console shows the prompt, and ends the machine.
 pub(super) async fn run(session: BootSession<'_>, limit: Duration) -> Result<Reached, Failure> {
     let mut machine = session.start(None, Serial::Pipe).await?;
-    let events = &session.context.events;
-    let outcome = events.phase(Phase::Boot, wait(&mut machine, &session, limit));
-    with_leftovers(outcome.await, machine.stop(&session.context.cancel).await)
+    let wait = wait(&mut machine, &session, limit);
+    let outcome = session.context.phase(Phase::Boot, wait).await;
+    with_leftovers(outcome, machine.stop(&session.context.cancel).await)
 }
 
 /// Waits until the console of a machine that may have booted already shows the prompt.

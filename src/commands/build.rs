@@ -13,7 +13,7 @@ use crate::commands::flake_caches::asking;
 use crate::commands::{board_check, dry_run, shell};
 use crate::common::board::BoardName;
 use crate::common::context::Context;
-use crate::common::event::Event;
+use crate::common::event::{Event, Events, Stop};
 use crate::common::failure::{Class, Failure};
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
@@ -69,7 +69,7 @@ pub async fn run(
     built.map(drop)
 }
 
-/// The notice of a dry run with a machine on loan.
+/// The notice of a dry run with a rented machine.
 const NOT_BORROWED: &str =
     "a dry run borrows no machine: it describes a build on the current engine";
 
@@ -98,6 +98,11 @@ pub(super) async fn build(
     let watched = match &boot_test {
         Some(boot_test) => boot_test.watch_keys(&context.events),
         None => context.events.clone(),
+    };
+    let watched = if ui.can_ask() {
+        watched
+    } else {
+        without_questions(&watched)
     };
     let context = &Context {
         events: timings.listen(&watched),
@@ -143,7 +148,19 @@ pub(super) async fn build(
     booted.map(Some)
 }
 
-/// Shows the price of a machine on loan, and asks for confirmation unless it was given in advance.
+/// Passes on what a run emits that can ask nobody: what waits for an answer has failed.
+fn without_questions(events: &Events) -> Events {
+    let events = events.clone();
+    Events::new(move |event| {
+        events.emit(if let Event::Stopped(phase, took, Stop::Question) = event {
+            Event::Stopped(phase, took, Stop::Failed)
+        } else {
+            event
+        });
+    })
+}
+
+/// Shows the price of a rented machine, and asks for confirmation unless it was given in advance.
 async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
     let price = ui::sanitize_line(price);
     if accepts {
@@ -235,13 +252,27 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::common::event::Phase;
 
     #[test]
     fn an_interruption_says_that_results_are_kept() {
         let stopped = with_kept(Failure::interrupted());
         assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
+    }
+
+    #[test]
+    fn what_nobody_can_be_asked_has_failed() {
+        let (sent, received) = std::sync::mpsc::channel();
+        let events = without_questions(&Events::new(move |event| sent.send(event).unwrap()));
+        let stopped = |stop| Event::Stopped(Phase::Build, Duration::ZERO, stop);
+        events.emit(stopped(Stop::Question));
+        events.emit(stopped(Stop::Interrupted));
+        let told: Vec<_> = received.try_iter().collect();
+        assert_eq!(told, [stopped(Stop::Failed), stopped(Stop::Interrupted)]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) async fn run(
 /// A subject and what is said about it.
 type Row = (&'static str, String);
 
-/// What the plan says, and of a build on a machine on loan what that costs: its lender is asked, but for no machine.
+/// What the plan says, and of a build on a rented machine what that costs: its lender is asked, but for no machine.
 async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
     let mut rows = pipeline::describe(plan);
     if let Some(source) = &plan.settings.borrow.from {
@@ -75,7 +75,7 @@ async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
             Ok(price) => price.unwrap_or_else(|| "states no price".to_owned()),
             Err(failure) => format!("cannot be asked for its price: {failure}"),
         };
-        rows.push(("on loan", format!("{source}: {price}")));
+        rows.push(("rented", format!("{source}: {price}")));
     }
     Ok(rows)
 }

@@ -31,6 +31,7 @@ pub async fn run(
 ) -> Result<(), Failure> {
     refuse_arguments_of_dd(args)?;
     refuse_disk_in_front(args, env)?;
+    refuse_unknown_disk(args)?;
     let image = match named_or_newest_for_card(args.image.as_deref(), env, context) {
         Err(failure) if args.image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
@@ -121,6 +122,25 @@ fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Fail
             quoted(&disk)
         )),
     )
+}
+
+/// Refuses the name of a disk that there is not as the only argument, which would be that of the image.
+fn refuse_unknown_disk(args: &cli::Flash) -> Result<(), Failure> {
+    let only = args.image.as_ref().filter(|_| args.device.is_none());
+    let Some((name, node)) =
+        only.and_then(|name| Some((name, flash::refusal::unknown_disk(name)?)))
+    else {
+        return Ok(());
+    };
+    let (name, node) = (name.display(), node.display());
+    let failure = Failure::usage(format!(
+        "there is neither an image {name} nor a disk {node}"
+    ));
+    let inventory = DiskInventory::take(&SysRoot::here(), Path::new("/"));
+    Err(match inventory {
+        Ok(inventory) => failure.hint(flash::refusal::present_disks(&inventory)),
+        Err(unlisted) => unlisted.hints.into_iter().fold(failure, Failure::hint),
+    })
 }
 
 /// The arguments of this run, quoted for a shell.

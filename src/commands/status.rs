@@ -81,8 +81,8 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
         rows.group("machines", &machines);
     }
     match &status.handlers {
-        Some(handlers) => rows.group("handlers", &handler_rows(handlers, &status.runs, width)),
-        None => rows.text("handlers", "not visible from this machine"),
+        Some(handlers) => rows.group("binfmt_misc", &handler_rows(handlers, &status.runs, width)),
+        None => rows.text("binfmt_misc", "not visible from this machine"),
     }
     let containers = status.containers.iter();
     let containers: Vec<Row> = containers
@@ -161,10 +161,10 @@ fn run_row(run: &Run, width: usize) -> Row {
     Row::new(run.run.as_str(), life, "", run.age, width)
 }
 
-/// A machine on loan, and why it could not be given back.
+/// A rented machine, and why it could not be given back.
 fn machine_row(machine: &Machine, width: usize) -> Row {
     let life = match machine.life {
-        RunState::Live => "on loan",
+        RunState::Live => "rented",
         RunState::Stale | RunState::Unknown => "left over",
     };
     let name = format!("{} of {}", machine.id, machine.on);

@@ -12,11 +12,11 @@ pub enum EmulationChoice {
     /// private and host.
     #[default]
     Auto,
-    /// Register a handler in the kernel for the duration of the run.
+    /// Register QEMU in the kernel's `binfmt_misc` for the duration of the run.
     Register,
-    /// Use a handler that exists only inside the builder (Linux 6.7 or later); nothing changes on the host.
+    /// Register QEMU only inside the builder (Linux 6.7 or later); nothing changes on the host.
     Private,
-    /// Use a handler that is already registered, after a test run.
+    /// Use what `binfmt_misc` has registered already, after a test run.
     Host,
     /// Do not emulate.
     None,
@@ -65,5 +65,19 @@ mod tests {
         }
         let refused = "fast".parse::<Glue>().unwrap_err();
         assert_eq!(refused, "`fast` is not one of auto, native, emulated");
+    }
+
+    #[test]
+    fn what_is_switched_off_has_a_name() {
+        assert_eq!(
+            "off".parse::<EmulationChoice>().unwrap_err(),
+            "`off` is not one of auto, register, private, host, none (did you mean none?)"
+        );
+        assert_eq!(
+            "no".parse::<Glue>().unwrap_err(),
+            "`no` is not one of auto, native, emulated (did you mean emulated?)"
+        );
+        let refused = "off".parse::<EmulatorChoice>().unwrap_err();
+        assert_eq!(refused, "`off` is not one of auto, host, container");
     }
 }

@@ -1,8 +1,10 @@
 //! The cancellation of a run and the events it emits: what nearly every step of it takes.
 
+use std::time::Instant;
+
 use crate::common::cancel::Cancel;
-use crate::common::event::{Events, Phase};
-use crate::common::failure::Failure;
+use crate::common::event::{Event, Events, Phase, Stop};
+use crate::common::failure::{Class, Failure};
 
 /// Cancellation and events of one run: cheap to clone.
 #[derive(Clone, Debug)]
@@ -14,7 +16,8 @@ pub struct Context {
 }
 
 impl Context {
-    /// Runs `work` as `phase`, see [`Events::phase`]; fails at once when the run is already cancelled.
+    /// Runs `work` as `phase`: emits [`Event::Started`], and at its end [`Event::Finished`] or [`Event::Stopped`]. Fails at
+    /// once, without an event, when the run is already cancelled.
     ///
     /// `work` itself is not raced against the cancellation: its own waits are, so that it can release
     /// what it acquired.
@@ -26,6 +29,174 @@ impl Context {
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
         }
-        self.events.phase(phase, work).await
+        let running = RunningPhase::begin(self, phase);
+        let done = work.await;
+        let reason = |failure: &Failure| stop_by(failure).unwrap_or_else(|| self.stop());
+        running.end(done.as_ref().map(|_| ()).map_err(reason));
+        done
+    }
+
+    /// The same for `work` of the teardown, which begins in a cancelled run too. Its errors are failures even then.
+    pub async fn teardown_phase<T, E>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let running = RunningPhase::begin(self, phase);
+        let done = work.await;
+        running.end(done.as_ref().map(|_| ()).map_err(|_| Stop::Failed));
+        done
+    }
+
+    /// The same as [`Context::phase`] for `work` that blocks its thread, and that sees by itself whether the run is cancelled.
+    pub fn blocking_phase<T, E>(
+        &self,
+        phase: Phase,
+        work: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let running = RunningPhase::begin(self, phase);
+        let done = work();
+        running.end(done.as_ref().map(|_| ()).map_err(|_| self.stop()));
+        done
+    }
+
+    /// Why a phase stops whose work does not say it. After a signal its error may be anything: the programs that it runs
+    /// may have received the signal too.
+    fn stop(&self) -> Stop {
+        if self.cancel.is_cancelled() {
+            Stop::Interrupted
+        } else {
+            Stop::Failed
+        }
+    }
+}
+
+/// Why `failure` stops a phase, if it is not simply an error.
+fn stop_by(failure: &Failure) -> Option<Stop> {
+    match failure.class {
+        Class::Interrupted => Some(Stop::Interrupted),
+        Class::Declined => Some(Stop::Question),
+        Class::Usage
+        | Class::Environment
+        | Class::Build
+        | Class::CheckFailed
+        | Class::Command(_)
+        | Class::Shell(_)
+        | Class::Internal => failure.has_question().then_some(Stop::Question),
+    }
+}
+
+/// A phase that runs. It emits its end when it is dropped: work that is dropped while it waits has an end too.
+struct RunningPhase<'a> {
+    context: &'a Context,
+    phase: Phase,
+    start: Instant,
+    /// How its work ended; `None` until it has.
+    end: Option<Result<(), Stop>>,
+}
+
+impl<'a> RunningPhase<'a> {
+    fn begin(context: &'a Context, phase: Phase) -> Self {
+        context.events.emit(Event::Started(phase));
+        Self {
+            context,
+            phase,
+            start: Instant::now(),
+            end: None,
+        }
+    }
+
+    fn end(mut self, end: Result<(), Stop>) {
+        self.end = Some(end);
+    }
+}
+
+impl Drop for RunningPhase<'_> {
+    fn drop(&mut self) {
+        let took = self.start.elapsed();
+        let end = self.end.take().unwrap_or_else(|| Err(self.context.stop()));
+        self.context.events.emit(match end {
+            Ok(()) => Event::Finished(self.phase, took),
+            Err(stop) => Event::Stopped(self.phase, took, stop),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    /// A context with the ends of its phases, as they come.
+    fn recorded() -> (Context, Arc<Mutex<Vec<Option<Stop>>>>) {
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&ends);
+        let events = Events::new(move |event| {
+            let end = if let Event::Stopped(_, _, stop) = event {
+                Some(stop)
+            } else {
+                None
+            };
+            if !matches!(event, Event::Started(_)) {
+                sink.lock().unwrap().push(end);
+            }
+        });
+        let cancel = Cancel::new();
+        (Context { cancel, events }, ends)
+    }
+
+    fn in_the_way() -> Failure {
+        Failure {
+            in_the_way: Some(Box::from(std::path::Path::new("pi.img"))),
+            ..Failure::usage("it exists")
+        }
+    }
+
+    #[tokio::test]
+    async fn success_failure_and_interruption_are_distinct_ends() {
+        let (context, ends) = recorded();
+        let run = async |end: Result<(), Failure>| {
+            context.phase(Phase::Build, async { end }).await.ok();
+            std::mem::take(&mut *ends.lock().unwrap())
+        };
+        assert_eq!(run(Ok(())).await, [None]);
+        assert_eq!(run(Err(Failure::usage("x"))).await, [Some(Stop::Failed)]);
+        assert_eq!(run(Err(in_the_way())).await, [Some(Stop::Question)]);
+        let declined = Failure::declined("x");
+        assert_eq!(run(Err(declined)).await, [Some(Stop::Question)]);
+        let interrupted = Failure::interrupted();
+        assert_eq!(run(Err(interrupted)).await, [Some(Stop::Interrupted)]);
+    }
+
+    /// Ctrl-C reaches the programs that a phase runs as well: what they did not finish is no failure.
+    #[tokio::test]
+    async fn an_error_after_a_signal_is_an_interruption() {
+        let (context, ends) = recorded();
+        let killed = async {
+            context.cancel.received(2);
+            Err::<(), _>(Failure::environment("QEMU was killed"))
+        };
+        context.phase(Phase::Boot, killed).await.unwrap_err();
+        let read = context.blocking_phase(Phase::ReadImage, || Err::<(), _>("stopped"));
+        read.unwrap_err();
+        let teardown = context.teardown_phase(Phase::Release, async { Err::<(), _>("left") });
+        teardown.await.unwrap_err();
+        let ends = ends.lock().unwrap();
+        let interrupted = Some(Stop::Interrupted);
+        assert_eq!(*ends, [interrupted, interrupted, Some(Stop::Failed)]);
+    }
+
+    /// The machine of a build can vanish: then the build is dropped, whatever it waits for.
+    #[tokio::test]
+    async fn work_that_is_dropped_has_an_end() {
+        let (context, ends) = recorded();
+        let build = context.phase(Phase::Build, std::future::pending::<Result<(), _>>());
+        tokio::select! {
+            biased;
+            _ = build => {}
+            () = tokio::task::yield_now() => {}
+        }
+        assert_eq!(*ends.lock().unwrap(), [Some(Stop::Failed)]);
     }
 }

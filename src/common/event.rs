@@ -5,7 +5,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,9 +16,9 @@ use crate::common::text::without_os_errors;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// Making a machine on loan, and waiting for it.
+    /// Making a rented machine, and waiting for it.
     Borrow,
-    /// Giving a machine on loan back.
+    /// Giving a rented machine back.
     GiveBack,
     /// Checking engine, configuration, disk and output directory.
     Preflight,
@@ -62,6 +62,17 @@ pub enum Phase {
     Export,
     /// Publishing an image to a cloud.
     Publish,
+}
+
+/// Why a phase ended without success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Its work failed.
+    Failed,
+    /// A signal interrupted the run, which is no failure of the phase.
+    Interrupted,
+    /// The user has to answer a question before the run can succeed, or answered no.
+    Question,
 }
 
 /// What a run is about, in the words of its first line.
@@ -129,8 +140,10 @@ pub enum Event {
     RunStarted(RunSummary),
     /// A phase began.
     Started(Phase),
-    /// A phase succeeded, in this time. A phase that fails is not reported.
+    /// A phase succeeded, in this time.
     Finished(Phase, Duration),
+    /// A phase ended without success after this time, and why.
+    Stopped(Phase, Duration, Stop),
     /// What a phase does or came to, in a few words; a later text replaces it.
     Detail(Phase, String),
     /// The progress of a phase in bytes.
@@ -181,33 +194,6 @@ impl Events {
     /// Drops all events.
     pub fn none() -> Self {
         Self::new(drop)
-    }
-
-    /// Runs `work` as `phase`: emits [`Event::Started`], and [`Event::Finished`] with the time it took
-    /// when it succeeds.
-    pub async fn phase<T, E>(
-        &self,
-        phase: Phase,
-        work: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        let start = Instant::now();
-        self.emit(Event::Started(phase));
-        let done = work.await?;
-        self.emit(Event::Finished(phase, start.elapsed()));
-        Ok(done)
-    }
-
-    /// The same as [`Events::phase`] for `work` that blocks its thread.
-    pub fn blocking_phase<T, E>(
-        &self,
-        phase: Phase,
-        work: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E> {
-        let start = Instant::now();
-        self.emit(Event::Started(phase));
-        let done = work()?;
-        self.emit(Event::Finished(phase, start.elapsed()));
-        Ok(done)
     }
 
     /// Calls the sink with `event`.

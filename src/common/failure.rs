@@ -117,6 +117,11 @@ impl Failure {
         Self::message(Class::Interrupted, "interrupted")
     }
 
+    /// Whether the user has to be asked something: with the right answer the same work can succeed.
+    pub fn has_question(&self) -> bool {
+        self.in_the_way.is_some() || self.asks_about.is_some()
+    }
+
     /// The error and its causes as a sentence: `could not read a.img: it is empty`.
     pub fn sentence(&self) -> String {
         let operation = if self.names_operation {

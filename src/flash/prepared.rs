@@ -91,7 +91,6 @@ impl PreparedFlash {
 
     /// Unmounts, writes, reads back, and makes the kernel read the new partition table.
     pub fn run(self, context: &Context, state: &SharedWriteState) -> Result<(), Failure> {
-        let events = &context.events;
         let now = self.look_again()?;
         let mut points: Vec<_> = now.mounted().collect();
         // A mount below another one is unmounted first.
@@ -101,11 +100,11 @@ impl PreparedFlash {
             .into_iter()
             .try_for_each(|point| tools::unmount(point))?;
         let mut target = self.open(attempts, &context.cancel)?;
-        let written = events.blocking_phase(Phase::Flash, || {
+        let written = context.blocking_phase(Phase::Flash, || {
             write::write(&self.source, &mut target, context, state)
         })?;
         if self.request.verify {
-            events.blocking_phase(Phase::Verify, || {
+            context.blocking_phase(Phase::Verify, || {
                 verify::verify(written, &target, context, state)
             })?;
         }

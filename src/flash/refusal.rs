@@ -43,7 +43,10 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
         }
         Ok(_) => Failure::usage(format!("{shown} is not a disk")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let failure = Failure::usage(format!("there is no {shown}"));
+            let failure = Failure::usage(match unknown_disk(path) {
+                Some(node) => format!("there is no disk {}", node.display()),
+                None => format!("there is no {shown}"),
+            });
             if is_drive_letter(path) {
                 failure
                     .hint("Linux names disks by their path, such as /dev/sdX: `lsblk` lists them")
@@ -56,16 +59,46 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     if let Some(meant) = device_of_name(path) {
         return Err(failure.hint(format!("a disk is named by its path: {}", meant.display())));
     }
+    Err(failure.hint(present_disks(inventory)))
+}
+
+/// Which removable disks there are, for a user who named one that there is not.
+pub fn present_disks(inventory: &DiskInventory) -> String {
     if inventory.is_out_of_reach() {
-        return Err(failure.hint(OUTSIDE));
+        return OUTSIDE.to_owned();
     }
     let disk = |disk: &Disk| format!("{} ({})", disk.node(), describe_with_size(disk));
     let disks: Vec<_> = inventory.candidates().map(disk).collect();
-    Err(failure.hint(if disks.is_empty() {
+    if disks.is_empty() {
         "there is no removable disk in this machine: insert the card".to_owned()
     } else {
         format!("removable disks in this machine: {}", disks.join(", "))
-    }))
+    }
+}
+
+/// `/dev/sdb` for a user who wrote `sdb`, if there is neither such a device nor such a file.
+pub fn unknown_disk(path: &Path) -> Option<PathBuf> {
+    let name = path.to_str().filter(|name| is_disk_name(name))?;
+    let node = Path::new("/dev").join(name);
+    (!path.exists() && !node.exists()).then_some(node)
+}
+
+/// Whether Linux gives disks and their partitions names like this one: `sdb`, `sdb1`, `mmcblk0`, `nvme0n1`.
+fn is_disk_name(name: &str) -> bool {
+    let is_lettered = |rest: &str| {
+        let letters = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+        (1..=3).contains(&letters.len()) && letters.bytes().all(|b| b.is_ascii_lowercase())
+    };
+    let is_numbered = |rest: &str| {
+        rest.starts_with(|c: char| c.is_ascii_digit())
+            && rest.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    let behind = |starts: [&'static str; 2]| starts.map(|start| name.strip_prefix(start));
+    behind(["sd", "vd"]).into_iter().flatten().any(is_lettered)
+        || behind(["mmcblk", "nvme"])
+            .into_iter()
+            .flatten()
+            .any(is_numbered)
 }
 
 /// Whether it is the name of a disk on Windows: `D:` or `D:\`.
@@ -190,5 +223,30 @@ pub(super) fn describe(disk: &Disk) -> String {
     match disk.model.as_str() {
         "" => disk.bus.to_owned(),
         model => format!("{model}, {}", disk.bus),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_disks_are_told_from_names_of_images() {
+        for name in ["sdb", "sdb1", "vda", "mmcblk0", "mmcblk0p1", "nvme0n1"] {
+            assert!(is_disk_name(name), "{name}");
+        }
+        for name in [
+            "sd", "sd1", "sdcard", "sdb.img", "sd-a", "pi", "mmcblk", "SDB",
+        ] {
+            assert!(!is_disk_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_is_not_there_is_named_by_its_path() {
+        let named = |name: &str| unknown_disk(Path::new(name));
+        assert_eq!(named("sdzzz"), Some(PathBuf::from("/dev/sdzzz")));
+        assert_eq!(named("/dev/sdzzz"), None);
+        assert_eq!(named("pi.img"), None);
     }
 }

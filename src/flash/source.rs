@@ -95,7 +95,7 @@ impl FlashSource {
         };
         let Context { cancel, events } = context;
         let progress = |done| events.bytes(Phase::ReadImage, done, Some(self.image.size));
-        let hash = events.blocking_phase(Phase::ReadImage, || {
+        let hash = context.blocking_phase(Phase::ReadImage, || {
             let hash = self.image.sha256(cancel, &progress);
             hash.map_err(|error| error.fail("read the image"))
         })?;

@@ -92,7 +92,7 @@ fn read_plain(
     let Context { cancel, events } = context;
     let progress = |done| events.bytes(Phase::ReadImage, done, Some(image.size));
     let hashed = hash
-        .then(|| events.blocking_phase(Phase::ReadImage, || image.sha256(cancel, &progress)))
+        .then(|| context.blocking_phase(Phase::ReadImage, || image.sha256(cancel, &progress)))
         .transpose()?;
     let facts = ImageFacts {
         compression: image.compression,
@@ -112,7 +112,7 @@ fn unpack(
 ) -> Result<(ImageFacts, File), Error> {
     let Context { cancel, events } = context;
     let progress = |done| events.bytes(Phase::ReadImage, done, Some(image.size));
-    let UnpackedImage { file, size, hashes } = events.blocking_phase(Phase::ReadImage, || {
+    let UnpackedImage { file, size, hashes } = context.blocking_phase(Phase::ReadImage, || {
         image.unpack(&options.spool, options.hash, cancel, &progress)
     })?;
     let (sha256, raw_sha256) = hashes.map(|hashes| (hashes.file, hashes.raw)).unzip();

@@ -1,4 +1,4 @@
-//! The process that holds a machine on loan: the hidden command `hold-machine`. Its standard input is a socket to sdbuild, over
+//! The process that holds a rented machine: the hidden command `hold-machine`. Its standard input is a socket to sdbuild, over
 //! which the order comes and reports go. When sdbuild closes it, or is killed, the machine is given back.
 
 use std::fs::File;
@@ -194,7 +194,7 @@ impl<P: Provider> Holder<'_, P> {
             () = end_of(&mut closed) => {}
             () = self.keep_extending(record, &made) => {
                 let hours = MAX_LOAN.as_secs() / 3600;
-                let text = format!("the machine on loan has reached the limit of {hours} hours: it is being given back");
+                let text = format!("the rented machine has reached the limit of {hours} hours: it is being given back");
                 self.reports.send(Report::Warning(text)).await;
             }
         }
@@ -222,7 +222,7 @@ impl<P: Provider> Holder<'_, P> {
                 }
                 Err(failure) => {
                     let text =
-                        format!("the lease of the machine on loan cannot be extended: {failure}");
+                        format!("the lease of the rented machine cannot be extended: {failure}");
                     self.reports.send(Report::Warning(text)).await;
                 }
             }
@@ -231,7 +231,7 @@ impl<P: Provider> Holder<'_, P> {
 
     async fn note(&self, record: &OwnRecord, entry: Entry) {
         if let Err(error) = record.add(&entry) {
-            let text = format!("the record of the machine on loan cannot be written: {error}");
+            let text = format!("the record of the rented machine cannot be written: {error}");
             self.reports.send(Report::Warning(text)).await;
         }
     }

@@ -1,4 +1,4 @@
-//! A machine on loan, as the run sees it that borrows it.
+//! A rented machine, as the run sees it that borrows it.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -22,7 +22,7 @@ use crate::machine::stale::{StaleLoan, leftover};
 /// For all attempts of the holder together.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// A machine on loan, or the attempt to get one. When it is dropped, the holder gives the machine back.
+/// A rented machine, or the attempt to get one. When it is dropped, the holder gives the machine back.
 #[derive(Debug)]
 pub struct Loan {
     order: LoanRequest,
@@ -165,7 +165,7 @@ impl Loan {
 }
 
 /// Warning when the holder ends prematurely.
-const HOLDER_LOST: &str = "the process that holds the machine on loan has ended: the machine is given back by sdbuild itself";
+const HOLDER_LOST: &str = "the process that holds the rented machine has ended: the machine is given back by sdbuild itself";
 
 /// Gives the machine of `order` back in this process, by its record.
 async fn give_back_without_holder(

@@ -1,4 +1,4 @@
-//! Machines on loan: a provider creates one for a build, and destroys it at the end.
+//! Rented machines: a provider creates one for a build, and destroys it at the end.
 //!
 //! Guarantees: before a machine is asked for, a process of its own (the holder) runs in a session of its own, and a record of
 //! the loan is in the state directory. The holder alone asks the provider. It gives the machine back when sdbuild closes their

@@ -26,11 +26,11 @@ impl Rate {
             Some(usd) => {
                 let cost = usd * minutes / 60.0;
                 format!(
-                    "the machine on loan ({what}) ran for {minutes:.0} min: about {cost:.3} USD at {usd:.4} USD an hour"
+                    "the rented machine ({what}) ran for {minutes:.0} min: about {cost:.3} USD at {usd:.4} USD an hour"
                 )
             }
             None => {
-                format!("the machine on loan ({what}) ran for {minutes:.0} min, at its list price")
+                format!("the rented machine ({what}) ran for {minutes:.0} min, at its list price")
             }
         }
     }
@@ -107,7 +107,7 @@ mod tests {
         };
         assert_eq!(
             rate.receipt(Duration::from_secs(600)),
-            "the machine on loan (c7g.xlarge) ran for 10 min: about 0.010 USD at 0.0600 USD an hour"
+            "the rented machine (c7g.xlarge) ran for 10 min: about 0.010 USD at 0.0600 USD an hour"
         );
     }
 }

@@ -12,7 +12,7 @@ const KEYS: &str = "host, host-key, id";
 const MAX_CHARS: usize = 200;
 /// Characters of a line that a message shows.
 const SHOWN_CHARS: usize = 80;
-/// The type of host keys that live on a hardware token, which no machine on loan has.
+/// The type of host keys that live on a hardware token, which no rented machine has.
 const TOKEN: &str = "sk-";
 
 /// The machine that `text` describes; `run` is the id of the loan. An error says what is wrong, in words.

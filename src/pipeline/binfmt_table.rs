@@ -73,7 +73,7 @@ async fn entries_in_container(
     match entries.flatten() {
         Ok(entries) if leftovers.is_empty() => Ok(entries),
         Ok(_) => Err(Failure::environment(
-            "the container that read the kernel's handlers could not be removed",
+            "the container that read the kernel's binfmt_misc could not be removed",
         )
         .with_teardown(leftovers)),
         Err(failure) => Err(failure.with_teardown(leftovers)),
@@ -99,7 +99,7 @@ pub(super) fn local_entries_or_warn(context: &Context) -> Option<Vec<Entry>> {
 }
 
 fn warn_of_unreadable(reason: impl fmt::Display, context: &Context) {
-    let text = format!("cannot read the kernel's handlers: {reason}");
+    let text = format!("cannot read the kernel's binfmt_misc: {reason}");
     context.events.warn(text);
 }
 

@@ -36,7 +36,7 @@ pub(super) async fn connect(settings: &Common, cancel: &Cancel) -> Result<Engine
     Ok(cancel.race(Engine::connect(&endpoint)).await??)
 }
 
-/// The machine on loan if there is one, otherwise what Docker's own client takes.
+/// The rented machine if there is one, otherwise what Docker's own client takes.
 fn endpoint(settings: &Common) -> Result<Endpoint, Failure> {
     if let Some(machine) = &settings.machine {
         let endpoint = Endpoint::by_ssh(machine);

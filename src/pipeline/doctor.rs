@@ -102,7 +102,7 @@ async fn missing_images(
 
 /// What stale runs left on the engine, and what is in the cache.
 struct Leftovers {
-    /// For instance `2 containers, 1 handler`, or why it is not known.
+    /// For instance `2 containers, 1 registered emulator`, or why it is not known.
     objects: Result<String, String>,
     cache_size: u64,
 }
@@ -122,12 +122,15 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
     };
     let list = Inventory::list(engine.clone(), common, ContainerSizes::Skipped);
     let objects = match timeout(ANSWER_TIMEOUT, list).await {
-        None => Err("the engine does not list its containers in time".to_owned()),
-        Some(Err(failure)) => Err(format!("they are not known: {failure}")),
+        None => Err(
+            "what earlier runs left is not known: the engine does not list its containers in time"
+                .to_owned(),
+        ),
+        Some(Err(failure)) => Err(format!("what earlier runs left is not known: {failure}")),
         Some(Ok(inventory)) => {
             let stale = inventory.objects.stale;
             let containers = (stale.containers.len(), "container");
-            let handlers = (stale.handlers.len(), "handler");
+            let handlers = (stale.handlers.len(), "registered emulator");
             Ok(all_counted(&[containers, handlers]))
         }
     };
@@ -137,7 +140,7 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
     }
 }
 
-/// `2 containers, 1 handler`, without the kinds that were not found.
+/// `2 containers, 1 registered emulator`, without the kinds that were not found.
 fn all_counted(counts: &[(usize, &str)]) -> String {
     let some = counts.iter().filter(|(n, _)| *n > 0);
     let words = some.map(|(n, what)| counted(n, what));
@@ -151,12 +154,12 @@ mod tests {
     #[test]
     fn only_objects_that_exist_are_counted() {
         assert_eq!(
-            all_counted(&[(2, "container"), (0, "handler")]),
+            all_counted(&[(2, "container"), (0, "registered emulator")]),
             "2 containers"
         );
         assert_eq!(
-            all_counted(&[(1, "container"), (1, "handler")]),
-            "1 container, 1 handler"
+            all_counted(&[(1, "container"), (1, "registered emulator")]),
+            "1 container, 1 registered emulator"
         );
         assert_eq!(all_counted(&[(0, "container")]), "");
     }

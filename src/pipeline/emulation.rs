@@ -75,7 +75,7 @@ impl Emulation {
                     engine.architecture
                 ))
                 .hint("point DOCKER_HOST at an engine on a machine of that architecture")
-                .hint("or give --emulation host if a handler for it exists there already"))
+                .hint("or give --emulation host if an emulator for it is registered there already"))
             }
             EmulationChoice::Auto if engine.rootless && has_own_tables(engine) => Ok(Self::Private),
             EmulationChoice::Auto if engine.rootless => Ok(Self::Host),
@@ -137,7 +137,7 @@ impl Emulation {
                     .try_next_mode()
                     .hint(other)
                     .hint(format!(
-                        "or let root register a {} handler on the engine's machine",
+                        "or let root register {} in binfmt_misc on the engine's machine",
                         system.architecture().qemu_user()
                     ))
             }
@@ -149,19 +149,19 @@ impl Emulation {
         match self {
             Self::Native => "none",
             Self::Builders => "remote builders",
-            Self::Register => "own handler",
-            Self::Private => "private handler",
-            Self::Host => "existing handler",
+            Self::Register => "registered for this run",
+            Self::Private => "in the builder only",
+            Self::Host => "the entry of the host",
         }
     }
 
     /// The handler that runs the image's programs, as a noun phrase for messages.
     pub(super) fn handler(self) -> &'static str {
         match self {
-            Self::Native | Self::Builders => "no handler",
-            Self::Register => "a handler in the kernel's table during the run",
-            Self::Private => "a handler that only the build's container sees",
-            Self::Host => "the existing handler, if there is one",
+            Self::Native | Self::Builders => "no emulator",
+            Self::Register => "an entry for QEMU in the kernel's binfmt_misc during the run",
+            Self::Private => "an entry for QEMU that only the build's container sees",
+            Self::Host => "the entry that binfmt_misc has already, if there is one",
         }
     }
 }
@@ -196,10 +196,11 @@ fn too_old(engine: &EngineFacts) -> Failure {
 }
 
 fn rootless(system: System, engine: &EngineFacts) -> Failure {
-    let failure =
-        Failure::environment("the engine runs rootless: it cannot add a handler to the kernel");
+    let failure = Failure::environment(
+        "the engine runs rootless: it cannot register QEMU in the kernel's binfmt_misc",
+    );
     if has_own_tables(engine) {
-        return failure.hint("omit --emulation, and the builder gets a handler of its own");
+        return failure.hint("omit --emulation, and QEMU is registered inside the builder only");
     }
     Failure {
         others: vec![too_old(engine)],
@@ -207,7 +208,7 @@ fn rootless(system: System, engine: &EngineFacts) -> Failure {
     }
     .hint("point DOCKER_HOST at a rootful engine, or at a machine with a newer kernel")
     .hint(format!(
-        "or let root register a {} handler, and omit --emulation",
+        "or let root register {} in binfmt_misc, and omit --emulation",
         system.architecture().qemu_user()
     ))
 }
@@ -360,7 +361,10 @@ mod tests {
         assert_eq!(chosen(auto, &old), Emulation::Host);
         let failure = Emulation::Host.last_resort(auto, pc, &old).unwrap();
         let hints = failure.hints.join("\n");
-        assert!(hints.contains("a qemu-x86_64 handler"), "{hints}");
+        assert!(
+            hints.contains("register qemu-x86_64 in binfmt_misc"),
+            "{hints}"
+        );
         let failure = Emulation::choose(EmulationChoice::None, pc, &rootful).unwrap_err();
         assert_eq!(failure.class, Class::Usage);
     }

@@ -8,7 +8,7 @@ use crate::pipeline::checks::{Check, Verdict};
 use crate::pipeline::loan;
 use crate::settings;
 
-const TOPIC: &str = "machine on loan";
+const TOPIC: &str = "rented machine";
 
 /// Whether a build with `settings` can ask for a machine; `None` if it borrows none. A program is asked for its price, nothing else.
 pub(super) async fn check(settings: &settings::Build) -> Option<Check> {
@@ -47,7 +47,7 @@ fn unusable(path: &Path) -> Option<Check> {
     check.map(|check| check.remedy(format!("chmod +x {word}")))
 }
 
-/// What is bad about this machine's engine alone does not keep a build from working on a machine on loan. `without_engine` are the checks
+/// What is bad about this machine's engine alone does not keep a build from working on a rented machine. `without_engine` are the checks
 /// of a machine that has none.
 pub(super) fn disregard_engine(checks: &mut [Check], without_engine: &[Check]) {
     for check in checks {
@@ -56,7 +56,7 @@ pub(super) fn disregard_engine(checks: &mut [Check], without_engine: &[Check]) {
             check.verdict = Verdict::Warning;
             check.remedies.insert(
                 0,
-                "a build on a machine on loan does not need it; check, boot, try and shell do"
+                "a build on a rented machine does not need it; check, boot, try and shell do"
                     .to_owned(),
             );
         }

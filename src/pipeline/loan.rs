@@ -1,4 +1,4 @@
-//! A build on a machine on loan: it is borrowed after everything that can be checked without it, and given back whatever
+//! A build on a rented machine: it is borrowed after everything that can be checked without it, and given back whatever
 //! happens.
 
 use std::time::{Duration, SystemTime};
@@ -26,7 +26,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 /// Between two attempts to connect.
 const ATTEMPT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Runs `work`, on a machine on loan if `settings` name a provider. If it has a price, `agree` gets the price before the
+/// Runs `work`, on a rented machine if `settings` name a provider. If it has a price, `agree` gets the price before the
 /// machine is asked for. Machines that earlier runs could not give back are given back first.
 pub async fn with_machine<T>(
     settings: settings::Build,
@@ -66,7 +66,7 @@ pub async fn with_machine<T>(
             GivenBack::Left(leftover) => Err(leftover),
         }
     };
-    match context.events.phase(Phase::GiveBack, give_back).await {
+    match context.teardown_phase(Phase::GiveBack, give_back).await {
         Ok(receipt) => {
             if let Some(receipt) = receipt {
                 context.events.notice(receipt);
@@ -239,7 +239,7 @@ async fn until_it_answers(
         return outcome;
     }
     let late = format!(
-        "the machine on loan has no engine that answers after {} min",
+        "the rented machine has no engine that answers after {} min",
         limit.as_secs() / 60
     );
     let without_answer = || Failure::environment("it did not answer");
@@ -251,7 +251,7 @@ async fn until_it_answers(
     })
 }
 
-/// The hidden command `hold-machine`: holds a machine on loan for the process that started it, see [`machine::hold`].
+/// The hidden command `hold-machine`: holds a rented machine for the process that started it, see [`machine::hold`].
 pub async fn hold_machine(settings: &Common) -> Result<(), Failure> {
     let since = SystemTime::now();
     if let Some(ended) = machine::hold(&aws_access(settings)).await?

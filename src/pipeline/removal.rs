@@ -123,7 +123,7 @@ impl Removal {
             items.push(item("image", image_name(image), Some(image.size)));
         }
         for (_, entry) in &stale.handlers {
-            items.push(item("handler", entry.name.clone(), None));
+            items.push(item("binfmt_misc entry", entry.name.clone(), None));
         }
         for SizedVolume { volume, size } in self.free_volumes() {
             let name = match self.files {

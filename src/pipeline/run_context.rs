@@ -110,7 +110,7 @@ pub(super) async fn with_cleanup<T>(
             Err(leftovers)
         }
     };
-    let leftovers = match events.phase(Phase::Release, release).await {
+    let leftovers = match context.teardown_phase(Phase::Release, release).await {
         Ok(()) => Vec::new(),
         Err(leftovers) => leftovers,
     };

@@ -25,7 +25,7 @@ pub(super) fn run_summary(
         },
         system: settings.system.to_string(),
         engine: match settings.builders.machines.len() {
-            0 if settings.common.machine.is_some() => format!("{} on loan", place(engine)),
+            0 if settings.common.machine.is_some() => format!("{}, rented", place(engine)),
             0 => place(engine),
             1 => format!("{} with a remote builder", place(engine)),
             n => format!("{} with {n} remote builders", place(engine)),

@@ -1,4 +1,4 @@
-//! Machines on loan that earlier runs left: they are listed and given back.
+//! Rented machines that earlier runs left: they are listed and given back.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -19,7 +19,7 @@ use crate::settings::Common;
 /// For a machine of AWS that an earlier run left, before a build that has nothing to do with it: it ends by itself, and the next run tries again.
 const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 
-/// Machines on loan that no process holds any more.
+/// Rented machines that no process holds any more.
 #[derive(Debug, Default)]
 pub struct StaleLoans {
     loans: Vec<StaleLoan>,
@@ -49,7 +49,7 @@ impl StaleLoans {
             let run = file.file_name().unwrap_or_default().to_string_lossy();
             let file = file.display();
             context.events.warn(format!(
-                "{file} is not a record of a machine on loan that only this user may write: if there is a machine that is named or tagged \
+                "{file} is not a record of a rented machine that only this user may write: if there is a machine that is named or tagged \
                  {run}, destroy it; then remove the file"
             ));
         }
@@ -135,7 +135,7 @@ async fn give_back(
         };
         work.unwrap_or_else(late)
     };
-    let given_back = context.events.phase(Phase::GiveBack, work);
+    let given_back = context.phase(Phase::GiveBack, work);
     let given_back = context.cancel.race(given_back).await;
     let given_back = given_back.map_err(|interrupted| {
         let left = loan.leftover(&interrupted);

@@ -41,7 +41,7 @@ pub struct Status {
     pub engine: EngineState,
     /// Runs that are live or left something behind, the oldest first.
     pub runs: Vec<Run>,
-    /// Machines on loan, the oldest first.
+    /// Rented machines, the oldest first.
     pub machines: Vec<Machine>,
     /// The kernel's handlers; `None` when its table is not visible.
     pub handlers: Option<Vec<Handler>>,

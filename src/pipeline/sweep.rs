@@ -199,7 +199,7 @@ impl Sweep<'_> {
             return swept;
         };
         for (name, entry) in &found.handlers {
-            let object = format!("handler {}", entry.name);
+            let object = format!("binfmt_misc entry {}", entry.name);
             match registrar.remove(entry).await {
                 Ok(()) => swept.removed.push(object),
                 Err(error) => swept.leftovers.push(Leftover {

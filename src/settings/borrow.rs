@@ -1,4 +1,4 @@
-//! The machine on loan that a build runs on.
+//! The rented machine that a build runs on.
 
 use super::resolver::Resolver;
 use crate::common::failure::Failure;

@@ -61,7 +61,7 @@ pub struct Build {
     pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
-    /// The machine on loan that the build runs on, if it borrows one.
+    /// The rented machine that the build runs on, if it borrows one.
     pub borrow: Borrow,
     /// The machines that Nix sends derivations to.
     pub builders: Builders,

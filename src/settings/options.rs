@@ -66,7 +66,7 @@ pub struct Options {
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub emulation: Option<EmulationChoice>,
 
-    /// What builds the glue of a system: its units and configuration files, and the image itself [default: auto] [env: SDBUILD_GLUE]
+    /// What builds the units and configuration files of a system and the image itself: programs for the engine's machine, or emulated ones [default: auto] [env: SDBUILD_GLUE]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub glue: Option<Glue>,
 
@@ -74,7 +74,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Build on a machine on loan, given back at the end: aws borrows it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
+    /// Build on a rented machine, given back at the end: aws borrows it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<Lender>,
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::event::{Event, ImageDone, RunSummary};
+use crate::common::event::{Event, ImageDone, RunSummary, Stop};
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_event::{NixEvent, StepUnit};
 use crate::ui::sanitize::is_unsafe;
@@ -79,6 +79,15 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
             "phase-ended",
             json!({ "phase": p, "seconds": seconds(*took) }),
         ),
+        Event::Stopped(p, took, stop) => (
+            match stop {
+                Stop::Failed => "phase-failed",
+                Stop::Interrupted => "phase-interrupted",
+                // It begins again after the answer, or a `failed` object follows.
+                Stop::Question => return None,
+            },
+            json!({ "phase": p, "seconds": seconds(*took) }),
+        ),
         Event::Bytes {
             phase: p,
             done,
@@ -130,7 +139,7 @@ fn times(state: &State) -> Value {
         "phases": phases
             .map(|ended| {
                 let (phase, took) = (ended.phase, seconds(ended.took));
-                json!({ "phase": phase, "seconds": took, "well": ended.succeeded })
+                json!({ "phase": phase, "seconds": took, "well": ended.stop.is_none() })
             })
             .collect::<Vec<_>>(),
         "slowest": slowest

@@ -5,6 +5,7 @@
 //! stops reading. Only a result that cannot be written (standard output on a full disk) is a failure.
 
 mod colour;
+mod failures;
 mod frame;
 mod json;
 pub mod layout;

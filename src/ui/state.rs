@@ -8,7 +8,7 @@ mod step;
 
 use std::time::Duration;
 
-use crate::common::event::{EarlierBuilds, Event, Phase};
+use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
 use crate::common::nix_event::NixEvent;
 use activities::Activities;
 pub(super) use activities::{Activity, ActivityKind};
@@ -25,8 +25,8 @@ const MAX_LAST_LINE: usize = 500;
 pub(super) struct Ended {
     pub(super) phase: Phase,
     pub(super) took: Duration,
-    /// Whether it succeeded.
-    pub(super) succeeded: bool,
+    /// Why it did not succeed; `None` if it did.
+    pub(super) stop: Option<Stop>,
 }
 
 /// Bytes that a phase has processed.
@@ -65,8 +65,6 @@ impl State {
     pub(super) fn apply(&mut self, event: &Event, at: Duration) {
         match event {
             Event::Started(phase) => {
-                // A phase that is followed by another without having finished has failed.
-                self.fail_current(at);
                 self.current = Some(Current {
                     phase: *phase,
                     since: at,
@@ -77,10 +75,8 @@ impl State {
                 self.began.get_or_insert(at);
                 self.activities.clear();
             }
-            Event::Finished(phase, took) => {
-                self.end(*phase, *took, true);
-                self.current.take_if(|current| current.phase == *phase);
-            }
+            Event::Finished(phase, took) => self.end(*phase, *took, None),
+            Event::Stopped(phase, took, stop) => self.end(*phase, *took, Some(*stop)),
             Event::Bytes { phase, done, total } => {
                 if let Some(current) = self.current_in(*phase) {
                     current.transfer = Some(Transfer {
@@ -99,11 +95,11 @@ impl State {
                 }
             }
             Event::Nix(event) => self.apply_nix(event, at),
-            Event::WorkEnded => self.fail_current(at),
             Event::EarlierBuilds(earlier) => self.earlier = earlier.clone(),
             Event::RunStarted(_)
             | Event::AuthorizedKeys(_)
             | Event::ImageDone(_)
+            | Event::WorkEnded
             | Event::Warning(_)
             | Event::Notice(_)
             | Event::LogFile(_)
@@ -184,21 +180,12 @@ impl State {
         self.current.as_mut().filter(|c| c.phase == phase)
     }
 
-    fn fail_current(&mut self, at: Duration) {
-        if let Some(current) = self.current.take() {
-            self.end(current.phase, at.saturating_sub(current.since), false);
-        }
-    }
-
-    fn end(&mut self, phase: Phase, took: Duration, succeeded: bool) {
-        // A phase that ran beside another was recorded as failed when the other one started.
+    fn end(&mut self, phase: Phase, took: Duration, stop: Option<Stop>) {
+        self.current.take_if(|current| current.phase == phase);
+        // After an answer a phase is done again.
         self.ended
-            .retain(|ended| ended.succeeded || ended.phase != phase);
-        self.ended.push(Ended {
-            phase,
-            took,
-            succeeded,
-        });
+            .retain(|ended| ended.stop.is_none() || ended.phase != phase);
+        self.ended.push(Ended { phase, took, stop });
     }
 
     /// The current phase and when it started.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::event::Phase;
+use crate::common::event::{Phase, Stop};
 use crate::common::text::truncate;
 use crate::ui::state::{Ended, State};
 use crate::ui::words;
@@ -24,17 +24,15 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
     let rows = |(name, took): &(String, Duration)| row(name, &words::duration(*took));
     let phases = state.ended().iter();
     let mut lines: Vec<String> = phases
-        .map(
-            |Ended {
-                 phase,
-                 took,
-                 succeeded,
-             }| {
-                let how = if *succeeded { "" } else { ": failed" };
-                let name = format!("{}{how}", words::phase(*phase));
-                row(&name, &words::duration(*took))
-            },
-        )
+        .map(|Ended { phase, took, stop }| {
+            let how = match stop {
+                None => "",
+                Some(Stop::Failed | Stop::Question) => ": failed",
+                Some(Stop::Interrupted) => ": interrupted",
+            };
+            let name = format!("{}{how}", words::phase(*phase));
+            row(&name, &words::duration(*took))
+        })
         .collect();
     lines.insert(0, row("phase", "took"));
     let all = at.saturating_sub(state.began().unwrap_or(at));
@@ -104,6 +102,7 @@ mod tests {
         let second = Duration::from_secs(1);
         for (event, at) in [
             (Event::Started(Phase::Build), 1),
+            (Event::Stopped(Phase::Build, second * 4, Stop::Failed), 5),
             (Event::Started(Phase::Release), 5),
             (Event::Finished(Phase::Release, second), 6),
             (Event::WorkEnded, 6),

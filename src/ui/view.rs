@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use crate::common::counted::counted;
-use crate::common::event::{Event, Phase};
+use crate::common::event::Event;
 use crate::common::nix_event::NixEvent;
 use crate::common::transcript::{Transcript, forecast};
 use crate::ui::colour::Paint;
+use crate::ui::failures::Failures;
 use crate::ui::frame::{self, Size, frame};
 use crate::ui::json::{self, Json};
 use crate::ui::plain::{self, Plain};
@@ -64,6 +65,7 @@ pub(super) struct View {
     emulated_shown: bool,
     /// Warnings that were shown.
     warnings: usize,
+    failures: Failures,
 }
 
 impl View {
@@ -81,6 +83,7 @@ impl View {
             forecast_shown: (0, 0),
             emulated_shown: false,
             warnings: 0,
+            failures: Failures::default(),
         }
     }
 
@@ -125,6 +128,7 @@ impl View {
 
     /// The items of `event` in text form. `outcome` is what a phase came to that has finished.
     fn lines(&mut self, event: &Event, outcome: Option<&str>, at: Duration) -> Vec<Item> {
+        let failed = self.failures.due(event, &self.state);
         let line = |text: &str| vec![Item::Line(self.paint(self.wrapped(message(text))))];
         let lines = |lines: Vec<String>| lines.into_iter().map(Item::Line).collect();
         let (form, paint, all) = (self.form(), self.paint, self.verbose > 0);
@@ -167,15 +171,9 @@ impl View {
                 let table = summary::table(&self.state, at);
                 lines(table.iter().map(|row| message(row)).collect())
             }
-            Event::WorkEnded => {
-                // The errors say what the checks found.
-                let failed = self
-                    .state
-                    .ended()
-                    .iter()
-                    .filter(|ended| !ended.succeeded && ended.phase != Phase::Preflight);
+            Event::WorkEnded | Event::Stopped(..) => {
                 let line = |ended: &Ended| run_lines::failed(ended.phase, ended.took, form, paint);
-                lines(failed.map(line).collect())
+                lines(failed.iter().map(line).collect())
             }
             Event::Started(_)
             | Event::Bytes { .. }

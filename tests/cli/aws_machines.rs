@@ -158,7 +158,7 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
     for part in [
         "the machine costs about 0.0534 USD an hour",
         "presents a different host key than the provider reported",
-        "the machine on loan (c7g.xlarge, spot, in eu-central-1b) ran for",
+        "the rented machine (c7g.xlarge, spot, in eu-central-1b) ran for",
     ] {
         assert!(words.contains(part), "{part}\n{}", failed.stderr);
     }
@@ -308,7 +308,7 @@ fn a_machine_that_cannot_be_reached_is_given_back() {
         .assert_stderr_contains(&[
             "the machine has no public address",
             "auto-assign",
-            "the machine on loan (c7g.xlarge, spot",
+            "the rented machine (c7g.xlarge, spot",
         ]);
     assert_eq!(borrower.started().len(), 1);
     borrower.assert_nothing_left();

@@ -133,10 +133,13 @@ fn disk_in_the_place_of_the_image_is_explained() {
     run(&mut user.sdbuild(&["flash", "if=some.img", "of=/dev/sdzzz", "--yes"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["arguments of dd", "sdbuild flash some.img /dev/sdzzz"]);
-    // A name of a disk that is not there is that of a file.
+    // As lsblk names disks, but there is none of that name.
     run(&mut user.sdbuild(&["flash", "sdzzz"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["could not flash sdzzz", "there is no such file"]);
+        .assert_stderr_contains(&[
+            "there is neither an image sdzzz nor a disk /dev/sdzzz",
+            "hint: ",
+        ]);
 }
 
 /// It was booted, and its text was taken for a firmware's failure.

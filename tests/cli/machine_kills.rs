@@ -1,4 +1,4 @@
-//! Machines on loan while sdbuild, or what holds the machine, is interrupted or killed.
+//! Rented machines while sdbuild, or what holds the machine, is interrupted or killed.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -82,7 +82,7 @@ fn a_holder_that_is_killed_is_replaced_at_the_end() {
     running
         .finish()
         .assert_exit_code(3)
-        .assert_stderr_contains(&["the process that holds the machine on loan has ended"]);
+        .assert_stderr_contains(&["the process that holds the rented machine has ended"]);
     assert_eq!(borrower.verbs(), ["price", "create", "destroy"]);
     assert_eq!(borrower.records(), [""; 0]);
 }

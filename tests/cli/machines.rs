@@ -1,4 +1,4 @@
-//! Machines on loan whose provider is a script: what it is asked, and that a machine is given back whatever happens.
+//! Rented machines whose provider is a script: what it is asked, and that a machine is given back whatever happens.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -219,7 +219,7 @@ fn doctor_tries_a_lender_as_far_as_that_costs_nothing() {
             let part = |name: &str| check[name].as_str().unwrap().to_owned();
             (part("verdict"), part("text"))
         };
-        (of("machine on loan"), of("engine"))
+        (of("rented machine"), of("engine"))
     };
     for (price, verdict, words) in [
         (

@@ -47,7 +47,7 @@ async fn a_machine_of_amazon_builds_and_is_destroyed() {
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let built = run(&mut user.build(&["--yes"])).assert_exit_code(0);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
-    let receipt = "the machine on loan (c7g.xlarge, spot, in eu-central-1b) ran for";
+    let receipt = "the rented machine (c7g.xlarge, spot, in eu-central-1b) ran for";
     assert!(
         built.stderr.replace('\n', " ").contains(receipt),
         "{}",

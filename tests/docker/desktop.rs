@@ -17,7 +17,7 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
     for part in [
         " in Docker Desktop answers at ",
         "6.12.54-linuxkit",
-        "Docker Desktop's own handler",
+        "QEMU that Docker Desktop has registered",
     ] {
         assert!(doctor.contains(part), "`{part}` is not in:\n{doctor}");
     }
@@ -27,7 +27,7 @@ fn simulated_docker_desktop_builds_with_private_emulation() {
         .assert_exit_code(0)
         .assert_stderr_contains(&[
             "Mounts denied",
-            "continuing with a handler that only the build's container sees",
+            "continuing with an entry for QEMU that only the build's container sees",
         ]);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     runs.assert_nothing_left();

@@ -1,4 +1,4 @@
-//! Builds on a machine on loan: a container with an SSH server stands for it.
+//! Builds on a rented machine: a container with an SSH server stands for it.
 
 use std::fs;
 use std::process::Command;
@@ -31,7 +31,7 @@ async fn a_machine_on_loan_builds_and_is_given_back() {
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let plan = run(&mut user.build(&["--dry-run=plan"])).assert_exit_code(0);
-    assert!(plan.stdout.contains("on loan"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("rented"), "{}", plan.stdout);
     assert_eq!(lender.calls(), ["price"], "no machine is asked for");
     let built = run(&mut user.build(&[])).assert_exit_code(0);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");

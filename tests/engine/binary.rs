@@ -261,7 +261,7 @@ fn plans_an_existing_handler_on_an_old_rootless_engine() {
     let planned = run(&mut user.build(&["--dry-run=plan"]))
         .assert_exit_code(0)
         .stdout;
-    let line = "emulation      host: the existing handler, if there is one; this engine can have no other\n";
+    let line = "emulation      host: the entry that binfmt_misc has already, if there is one; this engine can add none\n";
     assert!(planned.contains(line), "{planned}");
     for mode in ["register", "private"] {
         let words = ["--dry-run=plan", "--emulation", mode];

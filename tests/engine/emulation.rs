@@ -14,8 +14,8 @@ use crate::support::*;
 /// A port without a listener.
 const UNREACHABLE: &str = "http://127.0.0.1:9";
 const LAYER: &str = "sha256:1a7e";
-const PRIVATE: &str = "continuing with a handler that only the build's container sees";
-const HOST: &str = "continuing with the existing handler, if there is one";
+const PRIVATE: &str = "continuing with an entry for QEMU that only the build's container sees";
+const HOST: &str = "continuing with the entry that binfmt_misc has already, if there is one";
 
 /// A scripted engine's facts and refusals.
 #[derive(Clone, Copy)]
@@ -324,8 +324,8 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
         .map(|words| words.collect::<Vec<_>>().join(" "))
         .collect();
     for line in [
-        "emulation register: the engine's machine is aarch64, the image is for x86_64-linux; a handler in the kernel's table \
-         during the run; if that fails, a handler that only the build's container sees; if that fails, the existing handler, if there is one",
+        "emulation register: the engine's machine is aarch64, the image is for x86_64-linux; an entry for QEMU in the kernel's binfmt_misc \
+         during the run; if that fails, an entry for QEMU that only the build's container sees; if that fails, the entry that binfmt_misc has already, if there is one",
         "glue emulated: for this format and system nothing is built natively",
     ] {
         assert!(lines.iter().any(|found| found == line), "{plan}");
@@ -344,7 +344,11 @@ fn reading_an_unmounted_table_starts_no_privileged_container() {
         let before = fixture.requested_roles().len();
         let outcome = run(&mut fixture.user.sdbuild(words)).assert_exit_code(0);
         assert!(!outcome.stderr.contains("warning"), "{}", outcome.stderr);
-        assert!(!outcome.stdout.contains("handler "), "{}", outcome.stdout);
+        assert!(
+            !outcome.stdout.contains("binfmt_misc entry "),
+            "{}",
+            outcome.stdout
+        );
         assert_eq!(fixture.requested_roles().len() - before, 1, "{words:?}");
     }
 }

@@ -122,7 +122,7 @@ impl Creation<'_> {
     /// A security group that lets this machine connect.
     async fn group(&self, own_address: IpAddr) -> Result<String, Failure> {
         let run = &self.order.run;
-        let description = "a machine on loan for a build of sdbuild";
+        let description = "a rented machine for a build of sdbuild";
         let tags = names::tags(run, self.order.lease);
         let name = names::name(run);
         let made = self.client.create_group(&name, description, &tags).await;

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The lease of a machine on loan: the machine switches itself off when its lease has ended, and is destroyed by that. cloud-init runs
+# The lease of a rented machine: the machine switches itself off when its lease has ended, and is destroyed by that. cloud-init runs
 # this at each boot, before anything else, so that nothing that hangs later keeps the machine.
 # Arguments: the lease in seconds, the directory for the scripts, the directory for units of systemd.
 set -eu

@@ -95,7 +95,7 @@ fn foreign(findings: &Findings) -> Failure {
 fn no_handler(system: System) -> Failure {
     let name = system.architecture().kernel_name();
     Failure::environment(format!(
-        "{name} programs stopped running: the handler vanished during the build"
+        "{name} programs stopped running: their binfmt_misc entry vanished during the build"
     ))
     .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again")
 }

@@ -120,7 +120,7 @@ fn private_handler_failure(context: &ExitContext<'_>, findings: &Findings) -> Op
     (context.code == NO_PRIVATE_HANDLER).then(|| {
         let reason = reason.unwrap_or(SEE_LOG);
         Failure::environment(format!(
-            "the builder's private handler could not be set up, although a probe had just succeeded: {reason}"
+            "QEMU could not be registered inside the builder, although a probe had just succeeded: {reason}"
         ))
         .hint(
             "check what changed on the engine's machine: user.max_user_namespaces, AppArmor, SELinux",

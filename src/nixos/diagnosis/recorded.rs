@@ -177,7 +177,7 @@ fn a_program_of_another_architecture() {
     assert_failure(
         &failure,
         Class::Environment,
-        "handler vanished",
+        "binfmt_misc entry vanished",
         "systemd-binfmt",
     );
     assert_eq!(

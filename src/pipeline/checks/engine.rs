@@ -31,22 +31,22 @@ pub(super) fn rights(machine: &Machine<'_>) -> Option<Check> {
     Some(if facts.rootless {
         Check::good(
             topic,
-            "the engine runs rootless: it cannot add a handler to the kernel",
+            "the engine runs rootless: it cannot register QEMU in the kernel's binfmt_misc",
         )
     } else if facts.desktop {
         Check::good(
             topic,
-            "Docker Desktop may hide its kernel's handler table from containers: \
-             `auto` then uses `private`, or Docker Desktop's own handler",
+            "Docker Desktop may hide its kernel's binfmt_misc from containers: \
+             `auto` then uses `private`, or the QEMU that Docker Desktop has registered",
         )
     } else if facts.security_options.iter().any(maps_users) {
         Check::warning(
             topic,
-            "the engine maps its containers' users: their root may not write to the kernel's table",
+            "the engine maps its containers' users (`userns-remap`): their root may not register QEMU in binfmt_misc",
         )
-        .remedy("give --emulation private (Linux 6.7 or later), which needs no table of the host")
+        .remedy("give --emulation private (Linux 6.7 or later), which registers QEMU inside the builder only")
         .remedy(format!(
-            "or let root register a {qemu} handler and give --emulation host"
+            "or let root register {qemu} in binfmt_misc and give --emulation host"
         ))
         .remedy("or run the engine without `userns-remap`")
     } else {
@@ -135,7 +135,7 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         Private => {
             format!("each build registers QEMU for {system} where only its container sees it")
         }
-        Host => format!("the handler for {system} that this machine has"),
+        Host => format!("the QEMU for {system} that binfmt_misc has already"),
         None => format!("not needed: the engine's machine runs {system} itself"),
     };
     if taken != None {

@@ -7,6 +7,9 @@ use crate::pipeline::checks::check::{Check, Verdict};
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::{Emulation, on_one_line};
 
+/// Its entries are told apart from the table as a whole.
+const TOPIC: &str = "binfmt entries";
+
 /// Existing handlers for the same programs. The kernel tries the newest first.
 pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
     let shared = matches!(
@@ -42,23 +45,25 @@ pub(super) fn existing(machine: &Machine<'_>) -> Option<Check> {
 fn foreign_handlers(entries: &[Entry], architecture: Architecture) -> Option<Check> {
     let foreign = |entry: &&Entry| entry.runs(architecture) && classify(entry) == Owner::Foreign;
     let names = names(entries.iter().filter(foreign));
-    let text = format!("{names}: not ours, left alone; the build's own handler takes precedence");
-    (!names.is_empty()).then(|| Check::good("handlers", text))
+    let text = format!(
+        "{names}: registered by another program and left alone; a build's own entry takes precedence"
+    );
+    (!names.is_empty()).then(|| Check::good(TOPIC, text))
 }
 
 /// Whether there is a handler to use; that of another run counts too.
 fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
-    let topic = "handlers";
     let names = names(entries.iter().filter(|entry| entry.runs(architecture)));
     if names.is_empty() {
         let name = architecture.kernel_name();
-        let text =
-            format!("the build is to use an existing handler for {name}, and the kernel has none");
-        return Check::bad(topic, text).remedy(
+        let text = format!(
+            "the build is to use what binfmt_misc runs {name} programs with, and it has no entry for them"
+        );
+        return Check::bad(TOPIC, text).remedy(
             "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",
         );
     }
-    Check::good(topic, format!("{names} will be used"))
+    Check::good(TOPIC, format!("{names} will be used"))
 }
 
 fn names<'a>(entries: impl Iterator<Item = &'a Entry>) -> String {
@@ -85,7 +90,9 @@ mod tests {
         assert_eq!(foreign_handlers(std::slice::from_ref(&other), arm), None);
         let found = foreign_handlers(&[foreign.clone(), other.clone()], arm).unwrap();
         assert!(
-            found.text.starts_with("qemu-aarch64: not ours"),
+            found
+                .text
+                .starts_with("qemu-aarch64: registered by another program"),
             "{found:?}"
         );
         assert_eq!(usable_handlers(&[other], arm).verdict, Verdict::Bad);

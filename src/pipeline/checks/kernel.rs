@@ -24,7 +24,7 @@ pub(super) fn table(machine: &Machine<'_>) -> Option<Check> {
         return Some(Check::good(topic, "not needed: nothing is emulated"));
     }
     if !machine.is_this_kernel() {
-        let text = "the engine's kernel is another one: its table is read when a build begins";
+        let text = "the engine has another kernel: a build looks at its binfmt_misc when it begins";
         return Some(Check::good(topic, text));
     }
     // A private build has a table of its own.
@@ -69,10 +69,11 @@ impl ProcFiles {
         let dir = self.path(TABLE_DIR);
         if dir.join("register").exists() {
             return match self.text(&format!("{TABLE_DIR}/status")).as_deref() {
-                Some("disabled") => Check::bad(topic, "the kernel's handler table is disabled")
-                    .remedy(
-                        "let root enable it: `echo 1 | sudo tee /proc/sys/fs/binfmt_misc/status`",
-                    ),
+                Some("disabled") => Check::bad(
+                    topic,
+                    "binfmt_misc is disabled: the kernel starts no program under QEMU",
+                )
+                .remedy("let root enable it: `echo 1 | sudo tee /proc/sys/fs/binfmt_misc/status`"),
                 _ => Check::good(
                     topic,
                     "mounted; a container without privileges registers QEMU there",
@@ -99,10 +100,10 @@ impl ProcFiles {
         match (selinux.as_deref(), apparmor.as_deref()) {
             (Some("1"), _) => Check::warning(
                 topic,
-                "SELinux is enforcing: it may deny the registrar access to the kernel's table",
+                "SELinux is enforcing: it may keep the container that registers QEMU from binfmt_misc",
             )
             .remedy(format!(
-                "if a build reports it: let root register a {} handler, and give --emulation host",
+                "if a build reports it: let root register {} in binfmt_misc, and give --emulation host",
                 emulated.qemu_user()
             )),
             (Some(_), _) => Check::good(topic, "SELinux is permissive"),

@@ -45,7 +45,10 @@ mod tests {
             .verdict
         };
         assert_eq!(verdict(Ok(String::new())), Verdict::Good);
-        assert_eq!(verdict(Ok("1 handler".into())), Verdict::Warning);
+        assert_eq!(
+            verdict(Ok("1 registered emulator".into())),
+            Verdict::Warning
+        );
         assert_eq!(verdict(Err("no answer".into())), Verdict::Warning);
     }
 }

@@ -192,15 +192,18 @@ fn check_clock(answers: &Answers) -> Check {
     let answered = all.filter_map(|server| server.answer.as_ref().ok());
     let differences = answered.filter_map(|answer| Some(difference(answer.date?, answer.received)));
     match differences.min() {
-        None => Check::warning(topic, "no server reported its time"),
+        None => Check::warning(topic, "not compared: no server reported its time"),
         Some(off) if off > CLOCK_BREAKS_TLS => {
             let hours = off.as_secs() / 3600;
-            let text = format!("{hours} h off: certificates will be rejected");
+            let text =
+                format!("{hours} h off the servers' clocks: their certificates will be rejected");
             Check::bad(topic, text).remedy(remedy)
         }
-        Some(off) if off > CLOCK_IS_OFF => {
-            Check::warning(topic, format!("{} s off", off.as_secs())).remedy(remedy)
-        }
+        Some(off) if off > CLOCK_IS_OFF => Check::warning(
+            topic,
+            format!("{} s off the servers' clocks", off.as_secs()),
+        )
+        .remedy(remedy),
         Some(_) => Check::good(topic, "agrees with the servers' clocks"),
     }
 }

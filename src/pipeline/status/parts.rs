@@ -37,7 +37,7 @@ pub struct Run {
     pub age: Option<u64>,
 }
 
-/// A machine on loan.
+/// A rented machine.
 #[derive(Debug, Serialize)]
 pub struct Machine {
     /// The provider's ID of the machine; the ID of the loan if that is unknown.

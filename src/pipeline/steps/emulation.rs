@@ -63,9 +63,9 @@ fn describe_emulation(plan: &Plan) -> String {
         Emulation::Register => format!("register: {foreign}; {}", emulation.handler()),
         Emulation::Private => format!("private: {foreign}; {}", emulation.handler()),
         Emulation::Host if emulation.last_resort(choice, system, facts).is_some() => {
-            "host: the existing handler, if there is one; this engine can have no other".to_owned()
+            "host: the entry that binfmt_misc has already, if there is one; this engine can add none".to_owned()
         }
-        Emulation::Host => "host: the existing handler, as --emulation requests".to_owned(),
+        Emulation::Host => "host: the entry that binfmt_misc has already, as --emulation requests".to_owned(),
     };
     let next = |mode: &Emulation| mode.otherwise(choice, facts);
     let others = std::iter::successors(next(&emulation), next);
@@ -94,7 +94,7 @@ pub(in crate::pipeline) async fn set_up(
     run.context.phase(Phase::Emulation, work).await
 }
 
-/// The emulation that works: `QEMU 10.0.8, own handler`.
+/// The emulation that works: `QEMU 10.0.8, registered for this run`.
 fn describe_result(plan: &Plan, mode: Emulation) -> String {
     let registrar = plan.engine_plan.registrar.as_ref();
     let qemu = qemu_version(mode, registrar);

@@ -25,6 +25,22 @@ fn every_object_has_version_kind_and_time() {
 }
 
 #[test]
+fn ends_of_a_phase_are_distinct() {
+    let stopped = |stop| {
+        let event = Event::Stopped(Phase::Build, Duration::from_millis(1500), stop);
+        Json::default().line(&event, &State::default(), Duration::ZERO)
+    };
+    let object = |kind: &str| {
+        let object =
+            json!({ "version": 1, "at": 0.0, "event": kind, "phase": "build", "seconds": 1.5 });
+        Some(object.to_string())
+    };
+    assert_eq!(stopped(Stop::Failed), object("phase-failed"));
+    assert_eq!(stopped(Stop::Interrupted), object("phase-interrupted"));
+    assert_eq!(stopped(Stop::Question), None);
+}
+
+#[test]
 fn foreign_text_is_escaped_without_loss() {
     let text = "a\u{1b}[2J\u{9b}2J\u{202e}\u{e0041}\n\"ä\u{7f}";
     let event = Event::Nix(NixEvent::Other(text.into()));
@@ -103,6 +119,8 @@ fn all() -> Vec<Event> {
         Event::ImageDone(image),
         Event::Started(Phase::Build),
         Event::Finished(Phase::Build, Duration::ZERO),
+        Event::Stopped(Phase::Build, Duration::ZERO, Stop::Failed),
+        Event::Stopped(Phase::Build, Duration::ZERO, Stop::Interrupted),
         Event::Warning(String::new()),
         Event::Notice(String::new()),
         Event::LogFile(String::new().into()),

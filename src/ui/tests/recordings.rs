@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, Phase};
+use crate::common::event::{Event, Phase, Stop};
 use crate::nixos::log::Log;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
@@ -70,7 +70,8 @@ fn plain_output_has_no_control_characters_and_no_log() {
 fn failed_checks_are_told_by_their_errors_alone() {
     let lines = |phase| {
         let mut view = View::new(ViewKind::Plain(Plain::default()), 0, false);
-        let events = [Event::Started(phase), Event::WorkEnded];
+        let stopped = Event::Stopped(phase, Duration::from_secs(2), Stop::Failed);
+        let events = [Event::Started(phase), stopped, Event::WorkEnded];
         let items = events
             .iter()
             .flat_map(|event| view.handle(event, Duration::from_secs(2)));

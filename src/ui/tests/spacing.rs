@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, ImageDone, RunSummary};
+use crate::common::event::{Event, ImageDone, Phase, RunSummary, Stop};
 use crate::common::nix_event::NixEvent;
 use crate::ui::plain::Plain;
 use crate::ui::view::{Item, View, ViewKind};
@@ -40,6 +40,44 @@ fn an_image_that_is_up_to_date_follows_one_empty_line() {
     assert_eq!(told, [" ✓ pi.img · 1 B · up to date · 1.0 s"]);
     let again = texts(view.handle(&Event::ImageDone(image), SECOND));
     assert_eq!(again[0], "", "another line is between");
+}
+
+/// What a run tells whose build stops for the reason `stop`, with `end` as its last event.
+fn told_of(kind: ViewKind, stop: Stop, end: Option<Event>) -> Vec<String> {
+    let mut view = View::new(kind, 0, false);
+    let header = Event::RunStarted(RunSummary::default());
+    view.handle(&header, Duration::ZERO);
+    let events = [
+        Event::Started(Phase::Build),
+        Event::Stopped(Phase::Build, SECOND, stop),
+        Event::Started(Phase::Release),
+        Event::Finished(Phase::Release, SECOND),
+    ];
+    let events = events.into_iter().chain(end);
+    let told = events.flat_map(|event| view.handle(&event, SECOND));
+    texts(told.collect())
+}
+
+#[test]
+fn a_failure_is_told_before_the_clean_up() {
+    let plain = ViewKind::Plain(Plain::default());
+    assert_eq!(
+        told_of(plain, Stop::Failed, Some(Event::WorkEnded)),
+        ["Build: failed after 1.0 s", "Clean up: done in 1.0 s"]
+    );
+    let told = told_of(ViewKind::Live, Stop::Failed, Some(Event::WorkEnded));
+    let marks: Vec<_> = told.iter().map(|line| line.split_at(20).0).collect();
+    assert_eq!(marks, [" ✗ Build          ", " ✓ Clean up       "]);
+}
+
+/// Once, a build that Ctrl-C stopped was told as a failure.
+#[test]
+fn an_interruption_is_not_told_as_a_failure() {
+    let plain = ViewKind::Plain(Plain::default());
+    assert_eq!(
+        told_of(plain, Stop::Interrupted, None),
+        ["Clean up: done in 1.0 s"]
+    );
 }
 
 #[test]

@@ -67,7 +67,10 @@ fn probe_needs_a_handler() {
             single.probe().await.unwrap();
         } else {
             let failure = single.probe().await.unwrap_err().to_string();
-            assert!(failure.contains("no working handler"), "{failure}");
+            assert!(
+                failure.contains("no working binfmt_misc entry"),
+                "{failure}"
+            );
         }
         let lease = single.lease().await;
         let start = Instant::now();

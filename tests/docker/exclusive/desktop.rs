@@ -30,9 +30,9 @@ fn simulated_docker_desktop_builds_with_its_own_handler() {
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let goes_on = [
         "Mounts denied",
-        "continuing with a handler that only the build's container sees",
+        "continuing with an entry for QEMU that only the build's container sees",
         "seccomp profile: not allowed",
-        "continuing with the existing handler, if there is one",
+        "continuing with the entry that binfmt_misc has already, if there is one",
     ];
     if !machine_emulates() {
         let nothing = run(&mut user.build(&[]))

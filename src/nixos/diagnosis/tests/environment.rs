@@ -34,7 +34,7 @@ fn machine_errors_are_environment_failures() {
                 "with exit code 1",
                 "error: executing '/nix/store/b': Exec format error",
             ),
-            "handler vanished",
+            "binfmt_misc entry vanished",
         ),
         (
             with_failed_build("due to signal 9 (Killed)", ""),
