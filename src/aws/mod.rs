@@ -1,4 +1,4 @@
-//! The calls of Amazon Web Services that publishing an image and borrowing a machine need: EBS direct and some of EC2, SSM and STS.
+//! The calls of Amazon Web Services that publishing an image and renting a machine need: EBS direct and some of EC2, SSM and STS.
 //!
 //! Credentials come from where AWS's own tools find them, and are in no message, log or file. Requests are signed by AWS's
 //! `aws-sigv4`, and sent by the HTTP client that downloads use. Considered: `aws-sdk-ec2` and `aws-config`: 160 more crates and

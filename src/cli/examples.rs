@@ -9,7 +9,7 @@ Examples:
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build .#pi             # a configuration of the flake here
-  sdbuild build --on aws         # on a machine that is borrowed for the build
+  sdbuild build --on aws         # on a machine that is rented for the build
   sdbuild build --dry-run        # show what would be done";
 
 pub(super) const BOARDS: &str = "\
@@ -174,8 +174,8 @@ Examples:
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "\
-Nothing is changed. Engines do not report the size of a volume: a temporary container measures it. The handlers in \
-the kernel of a remote engine are read in the same way.
+Nothing is changed. Engines do not report the size of a volume: a temporary container measures it. The entries in \
+binfmt_misc of a remote engine's kernel are read in the same way.
 
 Examples:
   sdbuild status

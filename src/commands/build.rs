@@ -13,7 +13,7 @@ use crate::commands::flake_caches::asking;
 use crate::commands::{board_check, dry_run, shell};
 use crate::common::board::BoardName;
 use crate::common::context::Context;
-use crate::common::event::{Event, Events, Stop};
+use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
 use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
@@ -36,10 +36,10 @@ pub async fn run(
     let build_args = args.args();
     let mut settings = settings::Build::resolve(&build_args, env)?;
     settings.borrow.accepts_price = args.yes;
-    let is_borrowed = settings.borrow.from.is_some();
+    let is_rented = settings.borrow.from.is_some();
     if let Some(up_to) = settings.dry_run {
-        if is_borrowed {
-            context.events.notice(NOT_BORROWED);
+        if is_rented {
+            context.events.notice(NOT_RENTED);
         }
         return Box::pin(dry_run::run(settings, up_to, args.json, ui, context)).await;
     }
@@ -60,7 +60,7 @@ pub async fn run(
     };
     let built = Box::pin(build(settings, env, ui, context, &output)).await;
     let built = built.map_err(|failure| {
-        if is_borrowed {
+        if is_rented {
             // Nothing is kept on a machine that is given back.
             return failure;
         }
@@ -70,8 +70,7 @@ pub async fn run(
 }
 
 /// The notice of a dry run with a rented machine.
-const NOT_BORROWED: &str =
-    "a dry run borrows no machine: it describes a build on the current engine";
+const NOT_RENTED: &str = "a dry run rents no machine: it describes a build on the current engine";
 
 /// Adds to an interruption that nothing is lost.
 fn with_kept(failure: Failure) -> Failure {
@@ -98,11 +97,6 @@ pub(super) async fn build(
     let watched = match &boot_test {
         Some(boot_test) => boot_test.watch_keys(&context.events),
         None => context.events.clone(),
-    };
-    let watched = if ui.can_ask() {
-        watched
-    } else {
-        without_questions(&watched)
     };
     let context = &Context {
         events: timings.listen(&watched),
@@ -148,18 +142,6 @@ pub(super) async fn build(
     booted.map(Some)
 }
 
-/// Passes on what a run emits that can ask nobody: what waits for an answer has failed.
-fn without_questions(events: &Events) -> Events {
-    let events = events.clone();
-    Events::new(move |event| {
-        events.emit(if let Event::Stopped(phase, took, Stop::Question) = event {
-            Event::Stopped(phase, took, Stop::Failed)
-        } else {
-            event
-        });
-    })
-}
-
 /// Shows the price of a rented machine, and asks for confirmation unless it was given in advance.
 async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Result<(), Failure> {
     let price = ui::sanitize_line(price);
@@ -167,17 +149,17 @@ async fn may_pay(price: &str, accepts: bool, ui: &Ui, context: &Context) -> Resu
         context.events.notice(format!("the machine costs {price}"));
         return Ok(());
     }
-    let question = format!("The machine costs {price}. Borrow it?");
+    let question = format!("The machine costs {price}. Rent it?");
     agreed(confirm(question, ui, context).await?, &price)
 }
 
 fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
     match answer {
         Some(true) => Ok(()),
-        Some(false) => Err(Failure::declined("no machine was borrowed")
+        Some(false) => Err(Failure::declined("no machine was rented")
             .hint("--on none builds with the engine of this machine")),
         None => Err(Failure::usage(format!(
-            "no machine was borrowed: it costs {price}, and the question was not answered on a terminal"
+            "no machine was rented: it costs {price}, and the question was not answered on a terminal"
         ))
         .hint("give --yes to accept the price without being asked")),
     }
@@ -185,11 +167,12 @@ fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
 
 /// Builds the image. If another file has its name, asks whether it may take its place.
 async fn build_or_replace(
-    settings: settings::Build,
+    mut settings: settings::Build,
     ui: &Ui,
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
+    settings.questions.replacing = ui.can_ask();
     let failure = match plan_and_build(settings.clone(), ui, context, timings).await {
         Ok(done) => return Ok(done),
         Err(failure) => failure,
@@ -252,27 +235,13 @@ fn with_shell(failure: Failure, args: &BuildArgs) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::common::event::Phase;
 
     #[test]
     fn an_interruption_says_that_results_are_kept() {
         let stopped = with_kept(Failure::interrupted());
         assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
-    }
-
-    #[test]
-    fn what_nobody_can_be_asked_has_failed() {
-        let (sent, received) = std::sync::mpsc::channel();
-        let events = without_questions(&Events::new(move |event| sent.send(event).unwrap()));
-        let stopped = |stop| Event::Stopped(Phase::Build, Duration::ZERO, stop);
-        events.emit(stopped(Stop::Question));
-        events.emit(stopped(Stop::Interrupted));
-        let told: Vec<_> = received.try_iter().collect();
-        assert_eq!(told, [stopped(Stop::Failed), stopped(Stop::Interrupted)]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) async fn run(
 /// A subject and what is said about it.
 type Row = (&'static str, String);
 
-/// What the plan says, and of a build on a rented machine what that costs: its lender is asked, but for no machine.
+/// What the plan says, and of a build on a rented machine what that costs: its provider is asked, but for no machine.
 async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
     let mut rows = pipeline::describe(plan);
     if let Some(source) = &plan.settings.borrow.from {

@@ -12,15 +12,12 @@ use crate::ui::{self, Ui};
 /// Runs `work`. If it ends because the flake names caches that the user has not been asked about, it asks, keeps the answer, and
 /// runs `work` again. Without a terminal nothing is asked.
 pub(super) async fn asking<T>(
-    settings: settings::Build,
+    mut settings: settings::Build,
     ui: &Ui,
     context: &Context,
     work: impl AsyncFn(settings::Build) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    let settings = settings::Build {
-        can_ask: ui.can_ask(),
-        ..settings
-    };
+    settings.questions.caches = ui.can_ask();
     let done = work(settings.clone()).await;
     let asked = done.as_ref().err();
     let Some(asked) = asked.and_then(|failure| failure.asks_about.as_deref()) else {
@@ -41,12 +38,8 @@ pub(super) async fn asking<T>(
         pipeline::remember_caches(answer, &settings, &context.cancel).await?;
     }
     // Never twice in a run.
-    let can_ask = false;
-    work(settings::Build {
-        can_ask,
-        ..settings
-    })
-    .await
+    settings.questions.caches = false;
+    work(settings).await
 }
 
 /// The caches and their keys, one a line.

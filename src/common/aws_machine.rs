@@ -1,4 +1,4 @@
-//! Which machine of Amazon EC2 a build borrows: the words after `aws:` of the setting `on`.
+//! Which machine of Amazon EC2 a build rents: the words after `aws:` of the setting `on`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -21,17 +21,39 @@ impl Context {
     ///
     /// `work` itself is not raced against the cancellation: its own waits are, so that it can release
     /// what it acquired.
-    pub async fn phase<T>(
+    pub fn phase<T>(
         &self,
         phase: Phase,
         work: impl Future<Output = Result<T, Failure>>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        // No `async fn`: its future would hold `work` twice.
+        self.run_phase(phase, work, |failure| self.stop_by(failure))
+    }
+
+    /// The same for `work` without which the run goes on. The caller tells its error, unless that is an interruption.
+    pub fn tolerated_phase<T>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        self.run_phase(phase, work, |failure| match self.stop_by(failure) {
+            Stop::Failed | Stop::Tolerated => Stop::Tolerated,
+            stop @ (Stop::Interrupted | Stop::Question) => stop,
+        })
+    }
+
+    /// Runs `work` as `phase`; `reason` says of its failure why the phase stops.
+    async fn run_phase<T>(
+        &self,
+        phase: Phase,
+        work: impl Future<Output = Result<T, Failure>>,
+        reason: impl Fn(&Failure) -> Stop,
     ) -> Result<T, Failure> {
         if self.cancel.is_cancelled() {
             return Err(Failure::interrupted());
         }
         let running = RunningPhase::begin(self, phase);
         let done = work.await;
-        let reason = |failure: &Failure| stop_by(failure).unwrap_or_else(|| self.stop());
         running.end(done.as_ref().map(|_| ()).map_err(reason));
         done
     }
@@ -60,6 +82,17 @@ impl Context {
         done
     }
 
+    /// Why a phase stops whose work ended with `failure`.
+    fn stop_by(&self, failure: &Failure) -> Stop {
+        if failure.class == Class::Interrupted {
+            Stop::Interrupted
+        } else if failure.has_question() {
+            Stop::Question
+        } else {
+            self.stop()
+        }
+    }
+
     /// Why a phase stops whose work does not say it. After a signal its error may be anything: the programs that it runs
     /// may have received the signal too.
     fn stop(&self) -> Stop {
@@ -68,21 +101,6 @@ impl Context {
         } else {
             Stop::Failed
         }
-    }
-}
-
-/// Why `failure` stops a phase, if it is not simply an error.
-fn stop_by(failure: &Failure) -> Option<Stop> {
-    match failure.class {
-        Class::Interrupted => Some(Stop::Interrupted),
-        Class::Declined => Some(Stop::Question),
-        Class::Usage
-        | Class::Environment
-        | Class::Build
-        | Class::CheckFailed
-        | Class::Command(_)
-        | Class::Shell(_)
-        | Class::Internal => failure.has_question().then_some(Stop::Question),
     }
 }
 
@@ -163,8 +181,21 @@ mod tests {
         assert_eq!(run(Ok(())).await, [None]);
         assert_eq!(run(Err(Failure::usage("x"))).await, [Some(Stop::Failed)]);
         assert_eq!(run(Err(in_the_way())).await, [Some(Stop::Question)]);
-        let declined = Failure::declined("x");
-        assert_eq!(run(Err(declined)).await, [Some(Stop::Question)]);
+        let interrupted = Failure::interrupted();
+        assert_eq!(run(Err(interrupted)).await, [Some(Stop::Interrupted)]);
+    }
+
+    #[tokio::test]
+    async fn a_failure_that_the_run_survives_is_another_end() {
+        let (context, ends) = recorded();
+        let run = async |end: Result<(), Failure>| {
+            let work = context.tolerated_phase(Phase::GiveBack, async { end });
+            work.await.ok();
+            std::mem::take(&mut *ends.lock().unwrap())
+        };
+        assert_eq!(run(Ok(())).await, [None]);
+        let failed = Failure::environment("x");
+        assert_eq!(run(Err(failed)).await, [Some(Stop::Tolerated)]);
         let interrupted = Failure::interrupted();
         assert_eq!(run(Err(interrupted)).await, [Some(Stop::Interrupted)]);
     }

@@ -2,11 +2,16 @@
 
 use std::fmt::Display;
 
-/// `n` with its noun, whose plural ends with `s`: `1 derivation`, `2 derivations`.
+/// `n` with its noun, whose plural ends with `s`: `1 derivation`, `2 derivations`, `2 entries`.
 pub fn counted(n: impl Display, noun: &str) -> String {
     let n = n.to_string();
-    let plural = if n == "1" { "" } else { "s" };
-    format!("{n} {noun}{plural}")
+    if n == "1" {
+        return format!("{n} {noun}");
+    }
+    match noun.strip_suffix("ry") {
+        Some(stem) => format!("{n} {stem}ries"),
+        None => format!("{n} {noun}s"),
+    }
 }
 
 #[cfg(test)]
@@ -16,6 +21,8 @@ mod tests {
     #[test]
     fn one_thing_has_no_plural() {
         assert_eq!(counted(1, "derivation"), "1 derivation");
+        assert_eq!(counted(1, "entry"), "1 entry");
+        assert_eq!(counted(2, "entry"), "2 entries");
         assert_eq!(counted(0, "derivation"), "0 derivations");
         assert_eq!(counted(21, "derivation"), "21 derivations");
     }

@@ -71,8 +71,10 @@ pub enum Stop {
     Failed,
     /// A signal interrupted the run, which is no failure of the phase.
     Interrupted,
-    /// The user has to answer a question before the run can succeed, or answered no.
+    /// The user is asked a question next. Its work begins again after the right answer.
     Question,
+    /// Its work failed, and the run goes on: a warning says so, or an error at the end.
+    Tolerated,
 }
 
 /// What a run is about, in the words of its first line.

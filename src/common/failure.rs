@@ -63,7 +63,7 @@ pub struct Failure {
     pub derivation: Option<String>,
     /// Objects that could not be removed.
     pub teardown: Vec<Leftover>,
-    /// The file that the image would replace, if the user agreed.
+    /// The file that the image would replace, if the user agreed; only if the user can be asked.
     pub in_the_way: Option<Box<Path>>,
     /// Whether the error begins with what was tried, such as `read a.img`.
     pub names_operation: bool,

@@ -51,7 +51,9 @@ pub struct Ended {
 ///
 /// When there is no order. Then nothing was asked for.
 pub async fn hold(access: &Access) -> Result<Option<Ended>, Failure> {
-    let (order, read, write) = connect().await.or_environment("read the loan request")?;
+    let (order, read, write) = connect()
+        .await
+        .or_environment("read the request for a machine")?;
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let work = Box::pin(borrow(order, access, read, Reports(sender)));
     let (ended, ()) = tokio::join!(work, tell(&mut queue, write));
@@ -116,14 +118,15 @@ async fn borrow(
     closed: BufReader<OwnedReadHalf>,
     reports: Reports,
 ) -> Option<Ended> {
-    let record = match OwnRecord::create(&order).or_environment("write the record of the loan") {
-        Ok(record) => record,
-        Err(failure) => {
-            reports.send(Report::NotMade(Reason::from(&failure))).await;
-            reports.send(Report::GivenBack(None)).await;
-            return None;
-        }
-    };
+    let record =
+        match OwnRecord::create(&order).or_environment("write the record of the rented machine") {
+            Ok(record) => record,
+            Err(failure) => {
+                reports.send(Report::NotMade(Reason::from(&failure))).await;
+                reports.send(Report::GivenBack(None)).await;
+                return None;
+            }
+        };
     let provider = provider_of(&order, access);
     let holder = Holder {
         provider: &provider,

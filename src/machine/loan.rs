@@ -1,4 +1,4 @@
-//! A rented machine, as the run sees it that borrows it.
+//! A rented machine, as the run sees it that rents it.
 
 use std::io;
 use std::os::unix::net::UnixStream as StdUnixStream;

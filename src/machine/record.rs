@@ -176,7 +176,7 @@ impl OwnRecord {
         self.0.sync()
     }
 
-    /// Removes the file: nothing is on loan any more. The login key goes first.
+    /// Removes the file: no machine is rented any more. The login key goes first.
     pub(super) fn remove(self) -> io::Result<()> {
         match fs::remove_file(self.0.path().with_extension(IDENTITY)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -102,7 +102,7 @@ async fn missing_images(
 
 /// What stale runs left on the engine, and what is in the cache.
 struct Leftovers {
-    /// For instance `2 containers, 1 registered emulator`, or why it is not known.
+    /// For instance `2 containers, 1 binfmt_misc entry`, or why it is not known.
     objects: Result<String, String>,
     cache_size: u64,
 }
@@ -130,7 +130,7 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
         Some(Ok(inventory)) => {
             let stale = inventory.objects.stale;
             let containers = (stale.containers.len(), "container");
-            let handlers = (stale.handlers.len(), "registered emulator");
+            let handlers = (stale.handlers.len(), "binfmt_misc entry");
             Ok(all_counted(&[containers, handlers]))
         }
     };
@@ -140,7 +140,7 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
     }
 }
 
-/// `2 containers, 1 registered emulator`, without the kinds that were not found.
+/// `2 containers, 1 binfmt_misc entry`, without the kinds that were not found.
 fn all_counted(counts: &[(usize, &str)]) -> String {
     let some = counts.iter().filter(|(n, _)| *n > 0);
     let words = some.map(|(n, what)| counted(n, what));
@@ -154,12 +154,12 @@ mod tests {
     #[test]
     fn only_objects_that_exist_are_counted() {
         assert_eq!(
-            all_counted(&[(2, "container"), (0, "registered emulator")]),
+            all_counted(&[(2, "container"), (0, "binfmt_misc entry")]),
             "2 containers"
         );
         assert_eq!(
-            all_counted(&[(1, "container"), (1, "registered emulator")]),
-            "1 container, 1 registered emulator"
+            all_counted(&[(1, "container"), (1, "binfmt_misc entry")]),
+            "1 container, 1 binfmt_misc entry"
         );
         assert_eq!(all_counted(&[(0, "container")]), "");
     }

@@ -44,7 +44,7 @@ pub(super) fn policy(plan: &Plan) -> Result<CachePolicy, Failure> {
         setting: settings.accept_flake_caches,
         offline: settings.common.offline,
         answers,
-        asks: settings.can_ask,
+        asks: settings.questions.caches,
     })
 }
 

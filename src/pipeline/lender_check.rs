@@ -10,7 +10,7 @@ use crate::settings;
 
 const TOPIC: &str = "rented machine";
 
-/// Whether a build with `settings` can ask for a machine; `None` if it borrows none. A program is asked for its price, nothing else.
+/// Whether a build with `settings` can ask for a machine; `None` if it rents none. A program is asked for its price, nothing else.
 pub(super) async fn check(settings: &settings::Build) -> Option<Check> {
     let source = settings.borrow.from.as_ref()?.to_string();
     let program = source.strip_prefix("command:");
@@ -22,10 +22,10 @@ pub(super) async fn check(settings: &settings::Build) -> Option<Check> {
     let text = match loan::price(settings).await {
         Err(failure) => return Some(Check::failed(TOPIC, &failure)),
         Ok(Some(price)) => format!(
-            "{source}: {price}; build asks whether you accept that, borrows a machine, builds there and gives it back"
+            "{source}: {price}; build asks whether you accept that, rents a machine, builds there and gives it back"
         ),
         Ok(None) => format!(
-            "{source} states no price; build borrows a machine, builds there and gives it back"
+            "{source} states no price; build rents a machine, builds there and gives it back"
         ),
     };
     Some(Check::good(TOPIC, text))

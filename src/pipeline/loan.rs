@@ -148,7 +148,7 @@ fn with_leftover<T>(
     }
 }
 
-/// What a machine of the lender that `settings` name costs, in words, if there is a lender and it says so. No machine is asked for.
+/// What a machine of the provider that `settings` name costs, in words, if there is a provider and it says so. No machine is asked for.
 pub async fn price(settings: &settings::Build) -> Result<Option<String>, Failure> {
     let Some(source) = &settings.borrow.from else {
         return Ok(None);

@@ -80,7 +80,7 @@ impl StaleLoans {
         Ok(leftovers)
     }
 
-    /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest. One that borrows nothing does not wait
+    /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest. One that rents nothing does not wait
     /// for AWS for long.
     pub(super) async fn clear(&self, borrows: bool, context: &Context) -> Result<(), Failure> {
         self.warn_of_unusable(context);
@@ -135,7 +135,7 @@ async fn give_back(
         };
         work.unwrap_or_else(late)
     };
-    let given_back = context.phase(Phase::GiveBack, work);
+    let given_back = context.tolerated_phase(Phase::GiveBack, work);
     let given_back = context.cancel.race(given_back).await;
     let given_back = given_back.map_err(|interrupted| {
         let left = loan.leftover(&interrupted);

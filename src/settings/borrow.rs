@@ -4,10 +4,10 @@ use super::resolver::Resolver;
 use crate::common::failure::Failure;
 use crate::common::machine_source::MachineSource;
 
-/// Whether a build borrows a machine.
+/// Whether a build rents a machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Borrow {
-    /// Who lends it; `None`: the build runs on the engine that is there.
+    /// The provider of the machine; `None`: the build runs on the engine that is there.
     pub from: Option<MachineSource>,
     /// Whether its price is accepted without a question; a command that asks sets it.
     pub accepts_price: bool,

@@ -45,8 +45,8 @@ pub struct Build {
     pub git_inputs: Vec<String>,
     /// Whether the binary caches that a flake names are used; `None`: those that the user accepts when asked.
     pub accept_flake_caches: Option<bool>,
-    /// Whether there is a terminal to ask on; set by commands that ask.
-    pub can_ask: bool,
+    /// What the user can be asked; set by commands that ask, if there is a terminal.
+    pub questions: Questions,
     /// Directories to look for programs in, as in `PATH`.
     pub path: OsString,
     /// Directory, URL or release.
@@ -61,7 +61,7 @@ pub struct Build {
     pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
-    /// The rented machine that the build runs on, if it borrows one.
+    /// The rented machine that the build runs on, if it rents one.
     pub borrow: Borrow,
     /// The machines that Nix sends derivations to.
     pub builders: Builders,
@@ -104,6 +104,15 @@ pub struct Build {
     pub dry_run: Option<DryRun>,
     /// Every setting with its origin.
     pub settings: Vec<Setting>,
+}
+
+/// Questions that the user can be asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Questions {
+    /// Whether the binary caches that a flake names are used.
+    pub caches: bool,
+    /// Whether the image may replace a file that is in its way.
+    pub replacing: bool,
 }
 
 impl Build {
@@ -152,7 +161,7 @@ impl Build {
             git_inputs: s.value("git-inputs", None, |o| o.git_inputs.clone())?.0,
             accept_flake_caches: s
                 .optional("accept-flake-caches", None, |o| o.accept_flake_caches)?,
-            can_ask: false,
+            questions: Questions::default(),
             common: Common::resolve(env, &mut s)?,
             source,
             root,

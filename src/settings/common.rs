@@ -23,7 +23,7 @@ const CHANNELS: &str = "https://channels.nixos.org";
 /// Settings that every command has.
 #[derive(Clone, Debug)]
 pub struct Common {
-    /// The rented machine whose engine is used in place of the user's own; the run that borrows it sets it.
+    /// The rented machine whose engine is used in place of the user's own; the run that rents it sets it.
     pub machine: Option<SshMachine>,
     /// `DOCKER_HOST`.
     pub docker_host: Option<String>,

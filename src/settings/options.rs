@@ -74,7 +74,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Build on a rented machine, given back at the end: aws borrows it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
+    /// Build on a rented machine, given back at the end: aws rents it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<Lender>,
 

@@ -1,44 +1,71 @@
 //! Which lines about failed phases are due. Pure.
 
-use crate::common::event::{Event, Phase, Stop};
-use crate::ui::state::{Ended, State};
+use std::time::Duration;
 
-/// Remembers which failures were told.
+use crate::common::event::{Event, Phase, Stop};
+use crate::ui::state::Ended;
+
+/// Remembers the failures that are not told yet.
 #[derive(Debug, Default)]
 pub(super) struct Failures {
     /// Whether the run has a header. Below it each phase has a line; without one, the error alone says what failed.
     has_header: bool,
-    told: Vec<Phase>,
+    untold: Vec<Ended>,
 }
 
 impl Failures {
-    /// The phases whose failure is told now that `event` has happened. `state` already includes the event.
+    /// The phases whose failure is told now that `event` has happened.
     ///
     /// A failure is told when it happens, before anything is cleaned up. What waits for an answer is told at the end, if it was not
-    /// done after the answer. An interruption is none, and the errors say what the checks found.
-    pub(super) fn due(&mut self, event: &Event, state: &State) -> Vec<Ended> {
-        let is_end = *event == Event::WorkEnded;
-        let has_failed = matches!(event, Event::Stopped(_, _, Stop::Failed));
-        self.has_header |= matches!(event, Event::RunStarted(_));
-        if !(is_end || has_failed && self.has_header) {
-            return Vec::new();
+    /// done after the answer. An interruption is none, a warning tells what the run survives, and the errors say what the checks found.
+    pub(super) fn due(&mut self, event: &Event) -> Vec<Ended> {
+        match event {
+            Event::RunStarted(_) => self.has_header = true,
+            Event::Finished(phase, _) => self.forget(*phase),
+            Event::Stopped(phase, took, stop) => return self.stopped(*phase, *took, *stop),
+            Event::WorkEnded => return std::mem::take(&mut self.untold),
+            Event::Started(_)
+            | Event::Detail(..)
+            | Event::Bytes { .. }
+            | Event::EarlierBuilds(_)
+            | Event::AuthorizedKeys(_)
+            | Event::Nix(_)
+            | Event::Warning(_)
+            | Event::Notice(_)
+            | Event::LogFile(_)
+            | Event::Console(_)
+            | Event::ImageDone(_)
+            | Event::TerminalGiven
+            | Event::Suspended
+            | Event::Resumed => {}
         }
-        let is_due = |ended: &&Ended| match ended.stop {
-            _ if ended.phase == Phase::Preflight || self.told.contains(&ended.phase) => false,
-            Some(Stop::Failed) => true,
-            Some(Stop::Question) => is_end,
-            Some(Stop::Interrupted) | None => false,
+        Vec::new()
+    }
+
+    fn stopped(&mut self, phase: Phase, took: Duration, stop: Stop) -> Vec<Ended> {
+        self.forget(phase);
+        let failed = Ended {
+            phase,
+            took,
+            stop: Some(stop),
         };
-        let due: Vec<Ended> = state.ended().iter().filter(is_due).copied().collect();
-        self.told.extend(due.iter().map(|ended| ended.phase));
-        due
+        match stop {
+            _ if phase == Phase::Preflight => {}
+            Stop::Failed if self.has_header => return vec![failed],
+            Stop::Failed | Stop::Question => self.untold.push(failed),
+            Stop::Interrupted | Stop::Tolerated => {}
+        }
+        Vec::new()
+    }
+
+    /// After an answer a phase is done again.
+    fn forget(&mut self, phase: Phase) {
+        self.untold.retain(|ended| ended.phase != phase);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::common::event::RunSummary;
 
@@ -46,10 +73,9 @@ mod tests {
 
     /// The phases that each of the events tells.
     fn told(events: &[Event]) -> Vec<Vec<Phase>> {
-        let (mut failures, mut state) = (Failures::default(), State::default());
+        let mut failures = Failures::default();
         let told = events.iter().map(|event| {
-            state.apply(event, SECOND);
-            let due = failures.due(event, &state);
+            let due = failures.due(event);
             due.iter().map(|ended| ended.phase).collect()
         });
         told.collect()
@@ -74,6 +100,25 @@ mod tests {
         let none = vec![];
         let each = [none.clone(), vec![Phase::Build], vec![Phase::Release], none];
         assert_eq!(told(&events), each);
+    }
+
+    /// Once, a machine of an earlier run that could not be given back was told as a failure of the run, which hid a later one of its own.
+    #[test]
+    fn what_the_run_survives_hides_no_later_failure() {
+        let tolerated = stopped(Phase::GiveBack, Stop::Tolerated);
+        let events = [tolerated.clone(), header(), Event::WorkEnded];
+        assert!(told(&events).concat().is_empty());
+        let failed = |phase| stopped(phase, Stop::Failed);
+        let events = [
+            tolerated,
+            header(),
+            failed(Phase::Build),
+            failed(Phase::GiveBack),
+            failed(Phase::GiveBack),
+            Event::WorkEnded,
+        ];
+        let expected = [Phase::Build, Phase::GiveBack, Phase::GiveBack];
+        assert_eq!(told(&events).concat(), expected);
     }
 
     #[test]

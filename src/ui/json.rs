@@ -81,7 +81,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         ),
         Event::Stopped(p, took, stop) => (
             match stop {
-                Stop::Failed => "phase-failed",
+                Stop::Failed | Stop::Tolerated => "phase-failed",
                 Stop::Interrupted => "phase-interrupted",
                 // It begins again after the answer, or a `failed` object follows.
                 Stop::Question => return None,

@@ -27,7 +27,7 @@ pub(super) fn table(state: &State, at: Duration) -> Vec<String> {
         .map(|Ended { phase, took, stop }| {
             let how = match stop {
                 None => "",
-                Some(Stop::Failed | Stop::Question) => ": failed",
+                Some(Stop::Failed | Stop::Question | Stop::Tolerated) => ": failed",
                 Some(Stop::Interrupted) => ": interrupted",
             };
             let name = format!("{}{how}", words::phase(*phase));

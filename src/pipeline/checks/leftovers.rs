@@ -45,10 +45,7 @@ mod tests {
             .verdict
         };
         assert_eq!(verdict(Ok(String::new())), Verdict::Good);
-        assert_eq!(
-            verdict(Ok("1 registered emulator".into())),
-            Verdict::Warning
-        );
+        assert_eq!(verdict(Ok("1 binfmt_misc entry".into())), Verdict::Warning);
         assert_eq!(verdict(Err("no answer".into())), Verdict::Warning);
     }
 }

@@ -74,7 +74,7 @@ pub(in crate::pipeline) struct DoctorFacts {
     pub(in crate::pipeline) nixpkgs: Option<NixpkgsArchive>,
     /// Whether `boot` can use KVM.
     pub(in crate::pipeline) kvm: Kvm,
-    /// What stale runs left, for instance `2 containers, 1 registered emulator`, or why that is not known.
+    /// What stale runs left, for instance `2 containers, 1 binfmt_misc entry`, or why that is not known.
     pub(in crate::pipeline) leftovers: Result<String, String>,
     /// Bytes of downloads.
     pub(in crate::pipeline) cache_size: u64,

@@ -47,6 +47,8 @@ pub(in crate::pipeline) async fn copy_out(
 ) -> Result<Image, Failure> {
     let request = request(run, origin, timings, configuration_read);
     let copy = output::copy_out(&built.container, &built.out_path, &request, run.context);
+    let asks = run.plan.settings.questions.replacing;
+    let copy = async { copy.await.map_err(|failure| with_question(failure, asks)) };
     let image = run.context.phase(Phase::CopyOut, copy).await?;
     if let Some(imager) = &request.settings.imager {
         run.context
@@ -89,10 +91,19 @@ pub(in crate::pipeline) async fn refuse_early(
         let derivation = image.borrow_and_update().clone().unwrap_or_default();
         let check = output::check_name(&derivation, &request, run.context);
         if let Err(failure) = check.await {
-            return failure;
+            return with_question(failure, run.plan.settings.questions.replacing);
         }
     }
     std::future::pending().await
+}
+
+/// `failure`, which asks whether a file may be replaced only if the user can be asked.
+fn with_question(failure: Failure, asks_to_replace: bool) -> Failure {
+    let in_the_way = failure.in_the_way.filter(|_| asks_to_replace);
+    Failure {
+        in_the_way,
+        ..failure
+    }
 }
 
 fn request(
@@ -160,6 +171,16 @@ fn output_settings(settings: &settings::Build) -> OutputSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_nobody_can_be_asked_has_failed() {
+        let in_the_way = || Failure {
+            in_the_way: Some(Path::new("pi.img").into()),
+            ..Failure::usage("it exists")
+        };
+        assert!(with_question(in_the_way(), true).has_question());
+        assert!(!with_question(in_the_way(), false).has_question());
+    }
 
     #[test]
     fn the_command_for_imager_names_the_list() {

@@ -36,6 +36,7 @@ fn ends_of_a_phase_are_distinct() {
         Some(object.to_string())
     };
     assert_eq!(stopped(Stop::Failed), object("phase-failed"));
+    assert_eq!(stopped(Stop::Tolerated), object("phase-failed"));
     assert_eq!(stopped(Stop::Interrupted), object("phase-interrupted"));
     assert_eq!(stopped(Stop::Question), None);
 }

@@ -20,7 +20,7 @@ fn emulator(user: &TestUser) -> PathBuf {
 }
 
 #[test]
-fn simulated_docker_desktop_builds_with_its_own_handler() {
+fn simulated_docker_desktop_builds_with_its_own_entry() {
     if !engine_ready() {
         return;
     }
