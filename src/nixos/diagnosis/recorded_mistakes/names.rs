@@ -107,7 +107,7 @@ fn an_option_that_depends_on_itself_is_found() {
     assert_eq!(
         hint("a.b =\n  config.a.b ++ [ 1 ];"),
         "pi/c.nix:4 defines a.b by its own value: write only what is added, without config.a.b, for the definitions of all \
-         modules are joined"
+         modules are joined; the option's own default, if it has one, is not: write it out to keep it"
     );
     assert_eq!(
         hint("services.x = lib.mkIf config.services.x.enable {\n  enable = true;\n};"),
