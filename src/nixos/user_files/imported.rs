@@ -3,15 +3,14 @@
 use std::path::{Component, Path, PathBuf};
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_LET_IN, NODE_LIST, NODE_PAREN,
-    NODE_PATH_REL, NODE_WITH,
+    NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_LIST, NODE_PAREN, NODE_PATH_REL, NODE_WITH,
 };
 use rnix::{Root, SyntaxNode};
 
 use super::{MAX_MODULE_BYTES, UserFiles};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::plain_file;
-use crate::nixos::nix_definitions::{defined_path, defines};
+use crate::nixos::nix_definitions::{defined_path, defines, is_variable};
 
 /// Files that are followed at most.
 const MAX_IMPORTED: usize = 200;
@@ -99,12 +98,8 @@ fn is_element(node: &SyntaxNode) -> bool {
 
 /// Whether `node` is in what is given to a function, or in a variable: neither need be part of the module.
 fn is_argument_or_variable(node: &SyntaxNode) -> bool {
-    let is_variable = |node: &SyntaxNode| {
-        let of_let = node.parent().is_some_and(|let_| let_.kind() == NODE_LET_IN);
-        node.kind() == NODE_ATTRPATH_VALUE && of_let
-    };
     let mut around = node.ancestors();
-    around.any(|node| node.kind() == NODE_APPLY || is_variable(&node))
+    around.any(|node| node.kind() == NODE_APPLY) || is_variable(node)
 }
 
 /// The path `written` in a file in `dir`, without `.` and `..`; `None` if it leads out of the directory that was uploaded.
