@@ -26,7 +26,8 @@ pub fn parse(path: &str) -> Result<Vec<String>, String> {
 pub fn text(names: &[String]) -> String {
     let quoted = |name: &String| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_'".contains(c);
-        if name.chars().all(is_plain) && !name.is_empty() {
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if name.chars().all(is_plain) && begins {
             name.clone()
         } else {
             format!("\"{name}\"")

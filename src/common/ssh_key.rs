@@ -103,9 +103,14 @@ pub fn lets_owner_in(text: &str) -> bool {
     entries(text).any(|entry| !entry.has("cert-authority"))
 }
 
-/// The time from which on the first key in `text` is not accepted, as it is written: `20260131`.
+/// The time from which on the first key in `text` is not accepted, as it is written: `20260131`. Of several times the first one that
+/// comes counts.
 pub fn expiry_time(text: &str) -> Option<&str> {
-    entries(text).next()?.values("expiry-time").next()
+    let entry = entries(text).next()?;
+    let digits = |time: &str| time.strip_suffix('Z').unwrap_or(time).to_owned();
+    let times = entry.values("expiry-time");
+    let times = times.filter(|time| is_time(&digits(time)));
+    times.min_by_key(|time| format!("{:0<14}", digits(time)))
 }
 
 /// Whether no key in `text` is accepted at the time `now`, whatever the time zone of the machine, because the time of each is over.
@@ -125,12 +130,16 @@ fn is_past(time: &str, now: Timestamp) -> bool {
         // The zones that are last to reach a time are twelve hours behind.
         None => (time, now.checked_sub(12.hours()).ok()),
     };
-    let is_time = [8, 12, 14].contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     let is_over = |latest: Timestamp| {
         let latest = latest.strftime("%Y%m%d%H%M%S").to_string();
         format!("{digits:0<14}") < latest
     };
-    is_time && latest.is_some_and(is_over)
+    is_time(digits) && latest.is_some_and(is_over)
+}
+
+/// Whether `digits` are a date, or one with hours, minutes and maybe seconds.
+fn is_time(digits: &str) -> bool {
+    [8, 12, 14].contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// A line of `authorized_keys`.
@@ -259,8 +268,12 @@ mod tests {
         ] {
             let line = format!("no-pty,expiry-time=\"{time}\" {ED} me");
             assert_eq!(is_expired(&line, now), is_over, "{time}");
-            assert_eq!(expiry_time(&line), Some(time));
+            let is_time = time.len() >= 8 && !time.contains('-');
+            assert_eq!(expiry_time(&line), is_time.then_some(time));
         }
+        let two = format!("expiry-time=\"20991231\",expiry-time=\"20200101\" {ED}");
+        assert!(is_expired(&two, now));
+        assert_eq!(expiry_time(&two), Some("20200101"));
         assert!(!is_expired(ED, now) && !is_expired("", now));
         let two = format!("expiry-time=\"20200101\" {ED}\n{ED}");
         assert!(!is_expired(&two, now));

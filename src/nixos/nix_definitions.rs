@@ -1,7 +1,8 @@
 //! What a file of Nix defines, as it is written. Pure.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_IDENT, NODE_LITERAL, NODE_STRING,
+    NODE_APPLY, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_IDENT, NODE_LEGACY_LET, NODE_LET_IN,
+    NODE_LITERAL, NODE_STRING,
 };
 use rnix::{Root, SyntaxNode};
 
@@ -20,7 +21,7 @@ pub(super) struct WrittenDefinition {
     pub(super) literal: Option<String>,
 }
 
-/// The definitions in `text`, in order, also those inside others; without those whose names have variables.
+/// The definitions in `text`, in order, also those inside others; without variables, and without those whose names have variables.
 pub(super) fn definitions(text: &str) -> Vec<WrittenDefinition> {
     let root = Root::parse(text).syntax();
     let found = root
@@ -31,6 +32,9 @@ pub(super) fn definitions(text: &str) -> Vec<WrittenDefinition> {
 
 fn definition(text: &str, node: &SyntaxNode) -> Option<WrittenDefinition> {
     let own = attribute_path::parse(&defined_path(node)?).ok()?;
+    if is_variable(node) {
+        return None;
+    }
     let whole = attribute_path::parse(&defines(node)).ok()?;
     let before = text.get(..usize::from(node.text_range().start()))?;
     let outer = whole.len().checked_sub(own.len())?;
@@ -41,6 +45,13 @@ fn definition(text: &str, node: &SyntaxNode) -> Option<WrittenDefinition> {
         literal: literal(&node.last_child()?),
         path: whole.into_iter().skip(around).collect(),
     })
+}
+
+/// Whether `node` is in a variable of a `let`, which need not be part of the module.
+pub(super) fn is_variable(node: &SyntaxNode) -> bool {
+    let definitions = node.ancestors().filter(|n| n.kind() == NODE_ATTRPATH_VALUE);
+    let mut around = definitions.filter_map(|definition| definition.parent());
+    around.any(|around| [NODE_LET_IN, NODE_LEGACY_LET].contains(&around.kind()))
 }
 
 /// How many names at the start of `path` only lead to a module: `config`, and those to a list of modules that are written out.
@@ -120,5 +131,8 @@ mod tests {
         let found = found.find(|found| found.path == ["a", "b"]).unwrap();
         assert_eq!((found.outer, found.line), (0, 1));
         assert_eq!(definitions("{ a = \"${b}\"; }")[0].literal, None);
+        let variable = "let a.b = 1; c = { d = 2; }; in { e = 3; }";
+        let found = definitions(variable).into_iter().map(|found| found.path);
+        assert_eq!(found.collect::<Vec<_>>(), [["e"]]);
     }
 }

@@ -1,6 +1,7 @@
 //! The user's files, as far as they explain an error of the builder: the text of those that are uploaded, and why others
 //! are not.
 
+mod imported;
 mod naming;
 mod places;
 

@@ -1,6 +1,7 @@
 //! The rules about the SSH keys of the users. Pure.
 
 use super::facts::{ConfigFacts, UserFacts};
+use super::named_options::user_option;
 use super::rule::{KEY_LINE, Rule};
 use super::ways_in::{has_authority, is_locked_out};
 use super::{Severity, broken_key};
@@ -37,7 +38,7 @@ pub(super) const RULES: [Rule; 6] = [
         severity: Severity::Trap,
         is: |facts, _| {
             let keys = expired_keys(facts).filter(|_| is_locked_out(facts))?;
-            Some(with_other_logins(facts, keys))
+            Some(format!("{keys}{NO_OTHER_LOGIN}"))
         },
         why: EXPIRED,
         add: &[KEY_LINE],
@@ -62,10 +63,13 @@ pub(super) const RULES: [Rule; 6] = [
 /// The consequence of `expiry-time`.
 const EXPIRED: &str = "the SSH server has not accepted that key since; give a later time, or none";
 
+/// What follows if there is nothing else to log in with.
+const NO_OTHER_LOGIN: &str = ", and no user has another key or a password";
+
 /// What is said of the wrong `keys`, with what follows if there is nothing else to log in with.
 fn with_other_logins(facts: &ConfigFacts, keys: String) -> String {
     if is_locked_out(facts) {
-        format!("{keys}, and no user has another key or a password")
+        format!("{keys}{NO_OTHER_LOGIN}")
     } else {
         keys
     }
@@ -93,16 +97,17 @@ pub(super) fn expired_keys(facts: &ConfigFacts) -> Option<String> {
     joined(said)
 }
 
-/// What is said of users whose only keys are those of certification authorities, if there are any.
+/// What is said of users who get in by the keys of certification authorities only, if there are any.
 fn keys_of_authorities(facts: &ConfigFacts) -> Option<String> {
-    let only_these = |user: &&UserFacts| has_authority(user) && !user.has_own_key();
+    let only_these =
+        |user: &&UserFacts| has_authority(user) && !user.has_own_key() && !user.has_password();
     let users = facts.users.iter().filter(only_these);
     joined(users.map(|user| format!("{} has only a key with cert-authority", keys_of(user))))
 }
 
 /// The option with the keys of `user`.
 fn keys_of(user: &UserFacts) -> String {
-    format!("users.users.{}.openssh.authorizedKeys.keys", user.name)
+    format!("{}.openssh.authorizedKeys.keys", user_option(&user.name))
 }
 
 /// All of `said` in one text; `None` if there is none.
@@ -136,7 +141,10 @@ pub(super) fn has_private_key(user: &UserFacts) -> bool {
 
 fn private_key_files(facts: &ConfigFacts) -> Option<String> {
     let files = facts.users.iter().flat_map(|user| {
-        let option = format!("users.users.{}.openssh.authorizedKeys.keyFiles", user.name);
+        let option = format!(
+            "{}.openssh.authorizedKeys.keyFiles",
+            user_option(&user.name)
+        );
         let files = user.private_key_files.iter();
         files.map(move |file| format!("{option} has the private key \"{file}\""))
     });
@@ -227,6 +235,9 @@ mod tests {
         assert_eq!(who_gets_in(&facts), [("root", "with a certificate")]);
         assert_eq!(facts.authorized_keys(), None);
         assert!(found_of(root(&[&line, KEY])).is_empty());
+        let with_password = found_of(json!([user("root", &[&line], "set")]));
+        let mut ids = with_password.iter().map(|finding| finding.id);
+        assert!(ids.all(|id| id != "key-of-authority"), "{with_password:?}");
         let off = [("/users", root(&[&line])), ("/ssh/keys", json!("no"))];
         assert!(found(&off).contains(&"ssh-turns-away"));
     }

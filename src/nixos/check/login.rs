@@ -3,6 +3,7 @@
 use super::Severity;
 use super::authorized_keys::{broken_keys, expired_keys, has_private_key, has_wrong_key};
 use super::facts::{ConfigFacts, UserFacts};
+use super::named_options::user_option;
 use super::passwords::{
     invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
 };
@@ -47,13 +48,13 @@ pub(super) const RULES: [Rule; 19] = [
         id: "user-cannot-log-in",
         severity: Severity::Note,
         is: |facts, _| {
-            let others = without_secret(facts).map(|name| format!("users.users.{name}"));
-            let others: Vec<String> = others.collect();
+            let others: Vec<String> = without_secret(facts).map(user_option).collect();
+            let have = if others.len() > 1 { "have" } else { "has" };
             // `nobody-gets-in` and `key-is-none` name the cause already.
             let is_own_finding = facts.users.iter().any(UserFacts::has_secret)
                 && !has_wrong_key(facts)
                 && !facts.ssh.other_keys;
-            let told = || format!("{} has no key and no password", others.join(", "));
+            let told = || format!("{} {have} no key and no password", others.join(", "));
             (is_own_finding && !others.is_empty()).then(told)
         },
         why: "nobody can log in as this user, at the console or over SSH",
@@ -79,7 +80,7 @@ pub(super) const RULES: [Rule; 19] = [
         severity: Severity::Trap,
         is: |facts, _| {
             let (name, shell) = shut_out_by_shell(facts)?;
-            Some(format!("the shell of users.users.{name} is {shell}"))
+            Some(format!("the shell of {} is {shell}", user_option(name)))
         },
         why: "that program ends every session, but for tunnels, and no other user has a key or a password; it is the shell of users \
               with isSystemUser, where isNormalUser is meant for people",
@@ -200,8 +201,8 @@ pub(super) const RULES: [Rule; 19] = [
                     let groups = user.unknown_groups.iter();
                     let groups: Vec<_> = groups.map(|name| unknown_group(facts, name)).collect();
                     format!(
-                        "users.users.{}.extraGroups has {}",
-                        user.name,
+                        "{}.extraGroups has {}",
+                        user_option(&user.name),
                         groups.join(" ")
                     )
                 });

@@ -11,6 +11,11 @@ pub(super) struct NamedOption<'a> {
     pub(super) value: Option<&'a str>,
 }
 
+/// The path of the options of the user `name`.
+pub(super) fn user_option(name: &str) -> String {
+    attribute_path::text(&["users", "users", name].map(str::to_owned))
+}
+
 /// The attribute paths of several names in `text`, outside of quotes.
 pub(super) fn named_options(text: &str) -> Vec<NamedOption<'_>> {
     let mut found = Vec::new();
@@ -77,6 +82,18 @@ fn value_at_start(text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_nix_would_not_read_are_quoted() {
+        for (name, option) in [
+            ("ann", "users.users.ann"),
+            ("1a", "users.users.\"1a\""),
+            ("a.b", "users.users.\"a.b\""),
+        ] {
+            assert_eq!(user_option(name), option);
+            assert_eq!(named_options(option)[0].path, ["users", "users", name]);
+        }
+    }
 
     /// The paths and values in `text`, each as `path=value`.
     fn named(text: &str) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! Passwords of users: in plain text, and hashes that are none. Pure.
 
 use super::facts::{ConfigFacts, PasswordState, UserFacts};
+use super::named_options::user_option;
 use super::ways_in::way_in;
 
 /// The names of the users with a password in plain text that `is_meant` is true of.
@@ -29,18 +30,16 @@ pub(super) fn with_invalid_hash(facts: &ConfigFacts) -> impl Iterator<Item = (&s
 
 pub(super) fn invalid_hashes(facts: &ConfigFacts) -> Option<String> {
     let options = with_invalid_hash(facts);
-    let options = options.map(|(name, option)| format!("users.users.{name}.{option}"));
+    let options = options.map(|(name, option)| format!("{}.{option}", user_option(name)));
     let options: Vec<String> = options.collect();
     (!options.is_empty()).then(|| options.join(", "))
 }
 
 /// What is said of users with a password in plain text, if there are any.
 pub(super) fn said_of(names: &[&str]) -> Option<String> {
-    let options: Vec<String> = names
-        .iter()
-        .map(|name| format!("users.users.{name}"))
-        .collect();
-    (!names.is_empty()).then(|| format!("{} has a password in plain text", options.join(", ")))
+    let options: Vec<String> = names.iter().map(|name| user_option(name)).collect();
+    let have = if names.len() > 1 { "have" } else { "has" };
+    (!names.is_empty()).then(|| format!("{} {have} a password in plain text", options.join(", ")))
 }
 
 /// Whether the SSH server lets `user` in with a password, whatever keys there are.

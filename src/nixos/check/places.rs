@@ -26,20 +26,18 @@ pub struct OwnDefinitions {
 }
 
 impl OwnDefinitions {
-    /// The definitions in `files`, of which messages begin with `shown_dir`, and those in `cli_module`.
+    /// The definitions in those of `files` that are imported, of which messages begin with `shown_dir`, and those in `cli_module`.
     pub(in crate::nixos) fn read(
         files: Option<&UserFiles>,
         shown_dir: &str,
         cli_module: &CliModule,
     ) -> Self {
-        let find = |text: &str| -> Vec<(usize, WrittenDefinition)> {
-            let found = definitions(text).into_iter();
-            found.map(|found| (found.line, found)).collect()
-        };
-        // In some of the files nothing would be certain.
-        let files = files.filter(|files| files.are_all_searched());
-        let found = files.into_iter().flat_map(|files| files.all_places(find));
-        let in_files = found.map(|(file, _, found)| (format!("{shown_dir}{file}"), found));
+        let imported = files.map(UserFiles::imported).unwrap_or_default();
+        let in_files = imported.into_iter().flat_map(|(file, text)| {
+            let file = format!("{shown_dir}{}", file.display());
+            let found = definitions(&text).into_iter();
+            found.map(move |found| (file.clone(), found))
+        });
         Self {
             in_files: in_files.collect(),
             cli_module: cli_module.clone(),
@@ -57,9 +55,8 @@ impl OwnDefinitions {
         let mut only = None;
         for option in named_options(text) {
             let mut found = self.closest(&option.path);
-            let Some((file, definition)) = found.next() else {
-                continue;
-            };
+            // The place of one option is not that of a finding about several.
+            let (file, definition) = found.next()?;
             let line = definition.line;
             let place = Place {
                 file: file.clone(),
@@ -188,8 +185,14 @@ mod tests {
             assert_eq!(in_file(host_name, module), None, "{module}");
         }
         let module = "{ networking.hostName = \"my_pi\"; }";
-        let two = [("sd-card.nix", module), ("other.nix", module)];
+        let importing = "{ imports = [ ./other.nix ]; networking.hostName = \"my_pi\"; }";
+        let two = [("sd-card.nix", importing), ("other.nix", module)];
         assert_eq!(place(host_name, &two, &[]), None);
+        // A file of another machine.
+        let one = [("sd-card.nix", "{ }"), ("other.nix", module)];
+        assert_eq!(place(host_name, &one, &[]), None);
+        let both = "networking.hostName = \"my_pi\" and networking.domain = \"lan\"";
+        assert_eq!(in_file(both, module), None);
         let one = [("sd-card.nix", "{ networking.hostName = name; }")];
         let flag = "networking.hostName=my_pi";
         assert_eq!(place(host_name, &one, &[flag]), None);

@@ -1,6 +1,7 @@
 //! Users who cannot log in because of their shells. Pure.
 
 use super::facts::{ConfigFacts, UserFacts};
+use super::named_options::user_option;
 use crate::common::attribute_path;
 
 /// The users whose shell does not exist on NixOS, and that shell: of those who could log in with another one, or of the others.
@@ -16,7 +17,7 @@ fn without_shell(facts: &ConfigFacts, could_log_in: bool) -> impl Iterator<Item 
 /// What is said of those users, if there are any.
 pub(super) fn missing_shells(facts: &ConfigFacts, could_log_in: bool) -> Option<String> {
     let users = without_shell(facts, could_log_in);
-    let settings = users.map(|(name, shell)| format!("users.users.{name}.shell = \"{shell}\""));
+    let settings = users.map(|(name, shell)| format!("{}.shell = \"{shell}\"", user_option(name)));
     let settings: Vec<String> = settings.collect();
     (!settings.is_empty()).then(|| settings.join(", "))
 }

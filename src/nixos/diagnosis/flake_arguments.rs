@@ -1,10 +1,13 @@
 //! Inputs of a flake that a file uses without asking for them: in its `flake.nix`, and in a module.
 
+use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT};
+
 use super::evidence::ExitContext;
 use super::foreign_module::input_url;
-use super::module_arguments::Header;
+use super::module_arguments::{ARGUMENTS, Header};
+use super::scopes::binds_anywhere;
 use super::syntax_at::NameAt;
-use super::written_values::{DefinedValue, values_below, values_of};
+use super::written_values::{DefinedValue, arguments, values_below, values_of};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::nixos::flake::{InputNames, SELF};
@@ -24,7 +27,7 @@ pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -
         return Some(format!("did you mean {similar}?"));
     }
     // As in `agenix.nixosModules.default`.
-    let is_selection = at.is_some_and(NameAt::is_selection);
+    let is_selection = at.is_some_and(NameAt::is_selection) && !ARGUMENTS.contains(&name);
     if !is_declared && name != "nixpkgs" && !is_selection {
         return None;
     }
@@ -102,7 +105,28 @@ pub(super) fn input_in_module(
             format!("; there, {}", add_to_outputs(&text, name)),
         ),
     };
+    let ask_for = format!("add {name} to the {{ … }}: of line {line}");
+    let kinds = [NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT];
+    let given = arguments(&text, "nixosSystem", "specialArgs", &kinds);
+    if let Some(given) = given.first() {
+        let DefinedValue { line, written, .. } = given;
+        // `specialArgs = inputs;` passes every input.
+        let is_all = names.all.as_ref() == Some(written) && name != "inputs";
+        // In a `rec` set the names that it has are bound.
+        let is_passed = is_all || binds_anywhere(&format!("rec {written}"), name);
+        let is_set = written.starts_with('{') && !written.contains("//");
+        if !is_set && !is_passed {
+            return None;
+        }
+        return Some(if is_passed {
+            ask_for
+        } else {
+            format!(
+                "{ask_for}, and inherit {passed}; to the specialArgs in line {line} of flake.nix{ask}"
+            )
+        });
+    }
     Some(format!(
-        "add {name} to the {{ … }}: of line {line}, and specialArgs = {{ inherit {passed}; }}; beside the modules in flake.nix{ask}"
+        "{ask_for}, and specialArgs = {{ inherit {passed}; }}; beside the modules in flake.nix{ask}"
     ))
 }

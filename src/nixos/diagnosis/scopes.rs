@@ -48,6 +48,12 @@ pub(super) fn binds(scope: &SyntaxNode, name: &str) -> bool {
     })
 }
 
+/// Whether anything in `text` binds `name`.
+pub(super) fn binds_anywhere(text: &str, name: &str) -> bool {
+    let root = Root::parse(text).syntax();
+    root.descendants().any(|scope| binds(&scope, name))
+}
+
 /// Whether the value of a variable is meant by the name `node`, and not an attribute.
 fn is_use(node: &SyntaxNode) -> bool {
     let Some(around) = node.parent().filter(|_| node.kind() == NODE_IDENT) else {

@@ -43,7 +43,7 @@ pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
         ),
         Form::Joined => format!(
             "{place} defines {option} by its own value: write only what is added, without {written}, for the definitions \
-             of all modules are joined"
+             of all modules are joined; the option's own default, if it has one, is not: write it out to keep it"
         ),
         Form::Part => format!(
             "{place} defines {option} by its own value: write a value in place of {written}"
@@ -60,7 +60,7 @@ pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
 enum Form {
     /// All of it.
     Whole,
-    /// A side of `++` or `//`.
+    /// A side of `++` or `//` that is all of it.
     Joined,
     Part,
     /// Part of the condition of a `mkIf`, with the definition in this line, counted from 1.
@@ -190,16 +190,20 @@ fn is_merged(set: &SyntaxNode) -> bool {
 }
 
 fn form_of(read: &SyntaxNode) -> Form {
-    let Some(around) = read.parent() else {
-        return Form::Part;
+    let is_joined = |node: &SyntaxNode| {
+        let mut parts = node.children_with_tokens();
+        let joins = parts.any(|part| [TOKEN_CONCAT, TOKEN_UPDATE].contains(&part.kind()));
+        node.kind() == NODE_PAREN || node.kind() == NODE_BIN_OP && joins
     };
-    let mut parts = around.children_with_tokens();
-    if around.kind() == NODE_ATTRPATH_VALUE {
-        Form::Whole
-    } else if parts.any(|part| [TOKEN_CONCAT, TOKEN_UPDATE].contains(&part.kind())) {
-        Form::Joined
-    } else {
-        Form::Part
+    // Inside of a function's argument, such as that of mkForce, nothing is joined with other definitions.
+    let outside = read.ancestors().skip(1).find(|node| !is_joined(node));
+    let is_whole = outside.is_some_and(|node| node.kind() == NODE_ATTRPATH_VALUE);
+    let mut inside = read.ancestors().skip(1).take_while(is_joined);
+    let has_operator = inside.any(|node| node.kind() == NODE_BIN_OP);
+    match (is_whole, has_operator) {
+        (true, false) => Form::Whole,
+        (true, true) => Form::Joined,
+        (false, _) => Form::Part,
     }
 }
 
@@ -250,9 +254,24 @@ mod tests {
     fn definitions_that_read_themselves_are_found() {
         for (body, option, form) in [
             ("{ a.b = config.a.b; }", "a.b", Form::Whole),
-            ("{ a = { b = config.a.b; }; }", "a.b", Form::Whole),
+            ("{ a = { b = (config.a.b); }; }", "a.b", Form::Whole),
             ("{ config = { a.b = config.a.b; }; }", "a.b", Form::Whole),
             ("{ a.b = config.a.b ++ [ 1 ]; }", "a.b", Form::Joined),
+            (
+                "{ a.b = [ 1 ] ++ (config.a.b ++ [ 2 ]); }",
+                "a.b",
+                Form::Joined,
+            ),
+            (
+                "{ a.b = lib.mkForce (config.a.b ++ [ 1 ]); }",
+                "a.b",
+                Form::Part,
+            ),
+            (
+                "{ a.b = lib.filter f (config.a.b ++ [ 1 ]); }",
+                "a.b",
+                Form::Part,
+            ),
             ("{ a.b = \"${config.a.b}x\"; }", "a.b", Form::Part),
             ("{ a.b = lib.mkForce (config.a.b + 1); }", "a.b", Form::Part),
             (

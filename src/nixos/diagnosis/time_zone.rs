@@ -10,18 +10,9 @@ const ZONES: &str = "/share/zoneinfo/";
 /// The zone that is meant in place of the one that the output of `failed` names; `None` if it names none, or only such that exist.
 pub(super) fn hint(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<String> {
     let mut named = failed.tail.iter().filter_map(|line| zone_in(line));
-    let zone = named.find(|zone| !is_known(zone))?;
-    let files = context.files;
-    let place = files.and_then(|files| {
-        files.only_place_beginning_with_first(|text| {
-            let found = strings(text, zone).into_iter();
-            found.map(|value| (value.line, ())).collect()
-        })
-    });
-    let place = place.map_or_else(String::new, |(place, ())| {
-        format!("{}{place}: ", context.shown_dir)
-    });
-    let none = format!("{place}there is no time zone {zone}");
+    // Any build may name a file of this directory, which need not be a zone.
+    let (zone, place) = named.find_map(|zone| Some((zone, place_of(context, zone)?)))?;
+    let none = format!("{place}: there is no time zone {zone}");
     if let Some(meant) = suggestion(zone) {
         return Some(format!("{none}: did you mean {meant}?"));
     }
@@ -37,6 +28,18 @@ pub(super) fn hint(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<St
     })
 }
 
+/// Where the configuration sets the time zone to `zone`, which does not exist; `None` if it does not, or in several places.
+fn place_of(context: &ExitContext<'_>, zone: &str) -> Option<String> {
+    let files = context.files.filter(|_| !is_known(zone))?;
+    let (place, ()) = files.only_place_beginning_with_first(|text| {
+        let found = strings(text, zone).into_iter();
+        let sets_zone = |path: &str| format!(".{path}").ends_with(".time.timeZone");
+        let found = found.filter(|value| sets_zone(&value.defines));
+        found.map(|value| (value.line, ())).collect()
+    })?;
+    Some(format!("{}{place}", context.shown_dir))
+}
+
 /// The zone whose file `line` names.
 fn zone_in(line: &str) -> Option<&str> {
     let (_, rest) = line.split_once(ZONES)?;
@@ -48,24 +51,35 @@ fn zone_in(line: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
 
-    fn hint_for(line: &str) -> Option<String> {
+    use super::*;
+    use crate::nixos::user_files::UserFiles;
+
+    /// The hint for a build that fails with `line`, of a configuration that sets `option` to `zone`.
+    fn hint_for(line: &str, option: &str, zone: &str) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let module = format!("{{\n  {option} = \"{zone}\";\n}}");
+        fs::write(dir.path().join("c.nix"), module).unwrap();
+        let context = ExitContext {
+            files: Some(&UserFiles::new(dir.path()).beginning_with("c.nix")),
+            ..ExitContext::default()
+        };
         let failed = FailedBuild {
-            tail: vec!["there is no file".to_owned(), line.to_owned()],
+            tail: vec!["/share/zoneinfo/tzdata.zi".to_owned(), line.to_owned()],
             ..FailedBuild::default()
         };
-        hint(&ExitContext::default(), &failed)
+        hint(&context, &failed)
+    }
+
+    fn missing(zone: &str) -> String {
+        let path = format!("/nix/store/0-tzdata-2025b/share/zoneinfo/{zone}");
+        format!("cp: cannot stat '{path}': No such file or directory")
     }
 
     #[test]
     fn a_zone_that_does_not_exist_is_corrected() {
-        let cannot = |zone: &str| {
-            let path = format!("/nix/store/0-tzdata-2025b/share/zoneinfo/{zone}");
-            hint_for(&format!(
-                "cp: cannot stat '{path}': No such file or directory"
-            ))
-        };
+        let cannot = |zone: &str| hint_for(&missing(zone), "time.timeZone", zone);
         for (zone, end) in [
             ("Europe/Pariss", ": did you mean Europe/Paris?"),
             ("europe/paris", ": did you mean Europe/Paris?"),
@@ -78,12 +92,20 @@ mod tests {
                 ": time.timeZone takes a name of the tz database, such as Europe/Berlin",
             ),
         ] {
-            let expected = format!("there is no time zone {zone}{end}");
+            let expected = format!("c.nix:2: there is no time zone {zone}{end}");
             assert_eq!(cannot(zone).as_deref(), Some(expected.as_str()));
         }
         for zone in ["Europe/Paris", "tzdata.zi", "leapseconds", ""] {
             assert_eq!(cannot(zone), None, "{zone}");
         }
-        assert_eq!(hint_for("Europe/Pariss"), None);
+    }
+
+    #[test]
+    fn a_zone_that_is_not_the_configurations_is_no_cause() {
+        let wrong = "Europe/Pariss";
+        assert_eq!(hint_for(wrong, "time.timeZone", wrong), None);
+        let line = missing(wrong);
+        assert_eq!(hint_for(&line, "time.timeZone", "Europe/Paris"), None);
+        assert_eq!(hint_for(&line, "environment.etc.a.text", wrong), None);
     }
 }

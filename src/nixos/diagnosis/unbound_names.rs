@@ -8,7 +8,7 @@ use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::quoted_after;
 use super::other_nixpkgs::packages_of_branch;
-use super::scopes::unbound_names;
+use super::scopes::{binds_anywhere, unbound_names};
 use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::log::{NixError, Position};
@@ -169,9 +169,19 @@ pub(super) fn library_function_of_pkgs(
     let text = context.files?.text(&position.file)?;
     let selection = text.get(position.offset(&text)?..)?;
     let behind = selection.strip_prefix("pkgs.")?.strip_prefix(name)?;
-    let is_whole = behind.starts_with(char::is_whitespace);
-    (is_whole && LIBRARY_FUNCTIONS.contains(&name))
-        .then(|| format!("{name} is a function of lib: write lib.{name}"))
+    let is_whole = !behind.starts_with(|c: char| c.is_alphanumeric() || "_-'".contains(c));
+    if !is_whole || !LIBRARY_FUNCTIONS.contains(&name) {
+        return None;
+    }
+    let write = format!("{name} is a function of lib: write lib.{name}");
+    let module = Module::find(context, position);
+    // A `let` may have it already.
+    let module = module.filter(|module| !binds_anywhere(&module.file, "lib"));
+    let add = module.as_ref().and_then(|module| {
+        let header = module.header()?;
+        Some(format!(", and {}", module.add_to(&header, "lib")))
+    });
+    Some(write + &add.unwrap_or_default())
 }
 
 /// Programs that people ask for, and the packages of nixpkgs that have them.

@@ -58,7 +58,7 @@ impl UserFiles {
 
     /// All that `find` finds in the files of the configuration, behind the path of each file below the directory that was uploaded, and
     /// the line.
-    pub(in crate::nixos) fn all_places<T>(
+    fn all_places<T>(
         &self,
         find: impl Fn(&str) -> Vec<(usize, T)>,
     ) -> impl Iterator<Item = (String, usize, T)> {
@@ -72,11 +72,6 @@ impl UserFiles {
             let found = find(&text).into_iter();
             found.map(move |(line, what)| (name.clone(), line, what))
         })
-    }
-
-    /// Whether there are no more files than are searched.
-    pub(in crate::nixos) fn are_all_searched(&self) -> bool {
-        self.modules().len() < MAX_SEARCHED
     }
 
     /// The same in the configuration itself; in all files if nothing is found there. Other files may belong to other configurations.

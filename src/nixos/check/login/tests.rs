@@ -6,6 +6,20 @@ use crate::nixos::check::tests::{KEY, assert_found, found, user, wheel, with};
 use crate::nixos::check::ways_in::{who_gets_in, who_logs_in};
 
 #[test]
+fn several_users_have_no_key() {
+    let users = json!([
+        wheel("root", &[KEY], "none"),
+        user("ann", &[], "none"),
+        user("1b", &[], "none")
+    ]);
+    let found = findings(&with(&[("/users", users)]), "aarch64-linux", None);
+    let mut of_rule = found.iter();
+    let finding = of_rule.find(|finding| finding.id == "user-cannot-log-in");
+    let is = "users.users.ann, users.users.\"1b\" have no key and no password";
+    assert_eq!(finding.unwrap().is, is);
+}
+
+#[test]
 fn the_unit_of_a_server_that_is_off_is_named() {
     let off = ("/ssh/unit_off", json!("systemd.services.sshd.enable"));
     let said = |changes: &[(&str, Value)]| {

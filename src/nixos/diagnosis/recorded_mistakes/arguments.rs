@@ -152,4 +152,20 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
     let ask = "; there, add mine to the { … } of the outputs in line 2, which then reads { self, mine, ... }:";
     assert_eq!(both, pass("mine") + ask);
     assert!(!hint("{ self, ... }:", "other").contains("specialArgs"));
+    let with = |given: &str| {
+        let system = format!(
+            "inputs@{{ mine, ... }}: n.lib.nixosSystem {{ specialArgs = {given}; modules = [ ]; }} //"
+        );
+        hint(&system, "mine")
+    };
+    let ask = "add mine to the { … }: of line 1";
+    for given in ["{ inherit a mine; }", "{ mine = 1; }", "inputs"] {
+        assert_eq!(with(given), ask, "{given}");
+    }
+    let more = format!("{ask}, and inherit mine; to the specialArgs in line 2 of flake.nix");
+    for given in ["{ }", "{ inherit inputs; other = mine; }"] {
+        assert_eq!(with(given), more, "{given}");
+    }
+    assert!(!with("f mine").contains("specialArgs = "));
+    assert!(!with("{ } // mine").contains("specialArgs"));
 }

@@ -107,7 +107,7 @@ fn an_option_that_depends_on_itself_is_found() {
     assert_eq!(
         hint("a.b =\n  config.a.b ++ [ 1 ];"),
         "pi/c.nix:4 defines a.b by its own value: write only what is added, without config.a.b, for the definitions of all \
-         modules are joined"
+         modules are joined; the option's own default, if it has one, is not: write it out to keep it"
     );
     assert_eq!(
         hint("services.x = lib.mkIf config.services.x.enable {\n  enable = true;\n};"),
@@ -186,13 +186,22 @@ fn a_flake_without_outputs_is_mended() {
 
 #[test]
 fn a_function_of_the_library_is_not_in_pkgs() {
-    let hint = |name: &str| {
-        let text = format!("{{ pkgs, ... }}: {{ a = pkgs.{name} 1; }}");
-        hints_of_line(&text, 22, &format!("attribute '{name}' missing")).concat()
+    let of = |text: &str, name: &str| {
+        let column = 1 + text.find("pkgs.").unwrap();
+        hints_of_line(text, column, &format!("attribute '{name}' missing")).concat()
     };
     let write = "mkForce is a function of lib: write lib.mkForce";
-    assert_eq!(hint("mkForce"), write);
-    assert!(hint("mkOther").contains("search.nixos.org/packages"));
+    let add = ", and add lib to the { … }: of line 1, which then reads { pkgs, lib, ... }:";
+    for text in [
+        "{ pkgs, ... }: { a = pkgs.mkForce 1; }",
+        "{ pkgs, ... }: { a = pkgs.mkForce(1); }",
+    ] {
+        assert_eq!(of(text, "mkForce"), format!("{write}{add}"), "{text}");
+    }
+    let with_lib = "{ lib, pkgs, ... }: { a = pkgs.mkForce 1; }";
+    assert_eq!(of(with_lib, "mkForce"), write);
+    let other = "{ pkgs, ... }: { a = pkgs.mkOther 1; }";
+    assert!(of(other, "mkOther").contains("search.nixos.org/packages"));
 }
 
 #[test]
