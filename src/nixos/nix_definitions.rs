@@ -8,6 +8,18 @@ use rnix::{Root, SyntaxNode};
 
 use crate::common::attribute_path;
 
+/// Functions of `lib` that keep the paths of what is defined in their argument.
+pub(super) const MODIFIERS: [&str; 8] = [
+    "mkAfter",
+    "mkBefore",
+    "mkDefault",
+    "mkForce",
+    "mkIf",
+    "mkMerge",
+    "mkOrder",
+    "mkOverride",
+];
+
 /// A definition of an option in a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct WrittenDefinition {
@@ -32,7 +44,7 @@ pub(super) fn definitions(text: &str) -> Vec<WrittenDefinition> {
 
 fn definition(text: &str, node: &SyntaxNode) -> Option<WrittenDefinition> {
     let own = attribute_path::parse(&defined_path(node)?).ok()?;
-    if is_variable(node) {
+    if is_variable(node) || is_argument(node) {
         return None;
     }
     let whole = attribute_path::parse(&defines(node)).ok()?;
@@ -52,6 +64,13 @@ pub(super) fn is_variable(node: &SyntaxNode) -> bool {
     let definitions = node.ancestors().filter(|n| n.kind() == NODE_ATTRPATH_VALUE);
     let mut around = definitions.filter_map(|definition| definition.parent());
     around.any(|around| [NODE_LET_IN, NODE_LEGACY_LET].contains(&around.kind()))
+}
+
+/// Whether `node` is in the argument of a function that need not give it back, but for a list of modules.
+fn is_argument(node: &SyntaxNode) -> bool {
+    let is_modules = |around: &SyntaxNode| defined_path(around).as_deref() == Some("modules");
+    let mut around = node.ancestors().skip(1).take_while(|n| !is_modules(n));
+    around.any(|call| called(&call).is_some_and(|name| !MODIFIERS.contains(&name.as_str())))
 }
 
 /// How many names at the start of `path` only lead to a module: `config`, and those to a list of modules that are written out.
@@ -83,6 +102,17 @@ fn literal(value: &SyntaxNode) -> Option<String> {
     let is_plain = written.starts_with('"') && !written.contains(['$', '\\', '\n']);
     let is_string = kind == NODE_STRING && is_plain;
     (kind == NODE_LITERAL || is_boolean || is_string).then_some(written)
+}
+
+/// The function that the call `node` calls.
+pub(super) fn called(node: &SyntaxNode) -> Option<String> {
+    let is_call = node.kind() == NODE_APPLY;
+    let mut function = node.first_child().filter(|_| is_call)?;
+    // `f a b` is `(f a) b`: the function of the outer call is a call itself.
+    while function.kind() == NODE_APPLY {
+        function = function.first_child()?;
+    }
+    Some(function.text().to_string().rsplit('.').next()?.to_owned())
 }
 
 /// The path that the definitions around `node` define.
@@ -131,8 +161,12 @@ mod tests {
         let found = found.find(|found| found.path == ["a", "b"]).unwrap();
         assert_eq!((found.outer, found.line), (0, 1));
         assert_eq!(definitions("{ a = \"${b}\"; }")[0].literal, None);
-        let variable = "let a.b = 1; c = { d = 2; }; in { e = 3; }";
-        let found = definitions(variable).into_iter().map(|found| found.path);
-        assert_eq!(found.collect::<Vec<_>>(), [["e"]]);
+        for text in [
+            "let a.b = 1; c = { d = 2; }; in { e = 3; }",
+            "lib.mkMerge [ (f { a = 1; }) { e = lib.mkIf b (lib.f { c = 1; }); } ]",
+        ] {
+            let found = definitions(text).into_iter().map(|found| found.path);
+            assert_eq!(found.collect::<Vec<_>>(), [["e"]], "{text}");
+        }
     }
 }

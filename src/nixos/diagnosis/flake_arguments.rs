@@ -3,15 +3,14 @@
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT};
 
 use super::evidence::ExitContext;
-use super::foreign_module::input_url;
+use super::input_declaration::declare;
 use super::module_arguments::{ARGUMENTS, Header};
 use super::scopes::binds_anywhere;
 use super::syntax_at::NameAt;
-use super::written_values::{DefinedValue, arguments, values_below, values_of};
+use super::written_values::{DefinedValue, arguments, values_of};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::nixos::flake::{InputNames, SELF};
-use crate::nixos::known_repository::{KnownRepository, NIXPKGS_URL};
 use crate::nixos::layout::CONFIG_DIR;
 
 /// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
@@ -57,27 +56,6 @@ fn add_to_outputs(text: &str, name: &str) -> String {
     let reads = header.with(&[name]);
     let reads = reads.map_or_else(String::new, |header| format!(", which then reads {header}"));
     format!("{add} in line {line}{reads}")
-}
-
-/// How to declare the input `name`, beside those that the flake has.
-fn declare(text: &str, name: &str) -> String {
-    let known = KnownRepository::called(name).map(|known| input_url(text, known));
-    let (url, note) = match known {
-        Some(known) => known,
-        None if name == "nixpkgs" => (NIXPKGS_URL.to_owned(), String::new()),
-        None => ("…".to_owned(), String::new()),
-    };
-    let inputs = values_of(text, "inputs");
-    let below = values_below(text, "inputs");
-    match (inputs.first(), below.first()) {
-        (Some(DefinedValue { line, .. }), _) => {
-            format!("add {name}.url = \"{url}\"; to the inputs in line {line}{note}")
-        }
-        (None, Some(DefinedValue { line, .. })) => {
-            format!("declare the input beside line {line}: inputs.{name}.url = \"{url}\";{note}")
-        }
-        (None, None) => format!("declare the input: inputs.{name}.url = \"{url}\";{note}"),
-    }
 }
 
 /// How a module of the flake, with the text `module`, gets at the flake's input `name`: `None` for anything else.

@@ -1,11 +1,11 @@
 //! Modules that are not part of nixpkgs, such as Home Manager's, and how a configuration gets them. Pure.
 
 use super::evidence::ExitContext;
+use super::input_declaration::{declare, note_of_branch};
 use super::names::is_name;
-use super::written_values::values_of;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::flake::InputNames;
-use crate::nixos::known_repository::{KnownRepository, release_in};
+use crate::nixos::known_repository::KnownRepository;
 use crate::nixos::layout::CONFIG_DIR;
 
 /// The option for the boards that nixos-hardware knows.
@@ -73,18 +73,6 @@ fn fetched(context: &ExitContext<'_>, known: KnownRepository, file: &str) -> Str
     )
 }
 
-/// What to say of the branch if the release of nixpkgs is not known.
-fn note_of_branch(known: KnownRepository, release: Option<&str>) -> String {
-    if known.may_need_other_branch(release) {
-        format!(
-            "; for a nixpkgs of a release, take its branch in place of {}, such as release-26.05",
-            known.default_branch
-        )
-    } else {
-        String::new()
-    }
-}
-
 /// How the flake gets the module: by an input that it has, or by a new one.
 fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
     let text = context
@@ -107,18 +95,7 @@ fn in_flake(context: &ExitContext<'_>, known: KnownRepository) -> String {
     if names.inputs.contains(name) {
         return add;
     }
-    let (url, note) = input_url(&text, known);
-    format!("{add}; declare it with inputs.{name}.url = \"{url}\"; then run sdbuild lock{note}")
-}
-
-/// The URL of the repository as an input of the `flake.nix` with `text`, and what to say of its branch.
-pub(super) fn input_url(text: &str, known: KnownRepository) -> (String, String) {
-    let urls = values_of(text, "inputs.nixpkgs.url");
-    let release = urls
-        .first()
-        .and_then(|url| release_in(url.written.trim_matches('"')));
-    let url = format!("github:{}/{}", known.address, known.branch(release));
-    (url, note_of_branch(known, release))
+    format!("{add}; {}", declare(&text, name))
 }
 
 #[cfg(test)]
@@ -190,7 +167,7 @@ mod tests {
         let nixpkgs = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs/nixos-25.11\";";
         let add =
             "add home-manager.nixosModules.home-manager to the modules of nixosSystem in flake.nix";
-        let declare = "declare it with inputs.home-manager.url = \"github:nix-community/home-manager/release-25.11\"; then run \
+        let declare = "declare the input beside line 1: inputs.home-manager.url = \"github:nix-community/home-manager/release-25.11\"; then run \
                        sdbuild lock";
         let flake = format!("{{ {nixpkgs} outputs = {{ self, nixpkgs, ... }}: {{ }}; }}");
         let option = of_flake(with_option, &flake, NO_HOME);

@@ -17,6 +17,7 @@ mod flake_source;
 mod flake_values;
 mod foreign_module;
 mod image_module;
+mod input_declaration;
 mod interface_address;
 mod invalid_character;
 mod known_error;

@@ -9,23 +9,10 @@ use rnix::{Root, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::scopes::binds;
-use super::syntax_at::called;
-use crate::nixos::nix_definitions::defined_path;
+use crate::nixos::nix_definitions::{MODIFIERS, called, defined_path};
 
 /// The argument of modules with the values of all options.
 const CONFIG: &str = "config";
-/// Functions of `lib` that keep the paths of what is defined in their argument.
-const MODIFIERS: [&str; 8] = [
-    "mkAfter",
-    "mkBefore",
-    "mkDefault",
-    "mkForce",
-    "mkIf",
-    "mkMerge",
-    "mkOrder",
-    "mkOverride",
-];
-
 /// The only definition of an option in the user's files that reads the value of this option, and what to write in its place.
 pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
     let files = context.files?;

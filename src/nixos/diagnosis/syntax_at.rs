@@ -9,7 +9,7 @@ use rnix::SyntaxKind::{
 use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
 
 use crate::nixos::log::Position;
-use crate::nixos::nix_definitions::{defined_path, defines};
+use crate::nixos::nix_definitions::{called, defined_path, defines};
 
 /// What a name is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,17 +151,6 @@ fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
         return None;
     }
     root.token_at_offset(offset).right_biased()?.parent()
-}
-
-/// The function that the call `node` calls.
-pub(super) fn called(node: &SyntaxNode) -> Option<String> {
-    let is_call = node.kind() == NODE_APPLY;
-    let mut function = node.first_child().filter(|_| is_call)?;
-    // `f a b` is `(f a) b`: the function of the outer call is a call itself.
-    while function.kind() == NODE_APPLY {
-        function = function.first_child()?;
-    }
-    Some(function.text().to_string().rsplit('.').next()?.to_owned())
 }
 
 /// Whether `name` begins a call that is the whole value of a definition.

@@ -4,6 +4,9 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
+use rnix::Root;
+use rnix::SyntaxKind::NODE_ATTR_SET;
+
 use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::quoted_after;
@@ -23,10 +26,10 @@ pub(super) fn argument_not_asked_for(
     let Some(module) = Module::find(context, position) else {
         return in_outputs(name);
     };
-    Some(match module.header() {
-        Some(header) => module.add_to(&header, name),
+    match module.header() {
+        Some(header) => Some(module.add_to(&header, name)),
         None => module.begin(name),
-    })
+    }
 }
 
 /// A module with a name that is not bound.
@@ -87,15 +90,19 @@ impl Module {
         format!("add {added} to the {{ … }}: of line {line}{reads}")
     }
 
-    /// How the module, which has no header, asks for the argument `name`, and for what else is missing.
-    fn begin(&self, name: &str) -> String {
+    /// How the module, which has no header, asks for the argument `name`, and for what else is missing; `None` if it is not only a set:
+    /// it may be a function whose header is written in another way.
+    fn begin(&self, name: &str) -> Option<String> {
+        let root = Root::parse(&self.text).syntax();
+        root.first_child()
+            .filter(|module| module.kind() == NODE_ATTR_SET)?;
         let header = format!("{{ {}, ... }}:", self.missing(name).join(", "));
-        if self.is_inline {
+        Some(if self.is_inline {
             let line = self.line;
             format!("write ({header} {{ … }}) in place of the {{ … }} of line {line}")
         } else {
             format!("begin the file with the module's arguments: {header}")
-        }
+        })
     }
 }
 
@@ -151,10 +158,14 @@ pub(super) fn library_function(context: &ExitContext<'_>, error: &NixError) -> O
         .collect();
     let functions: Vec<&str> = functions.iter().map(String::as_str).collect();
     let write = format!("write {}", listed(&functions));
-    Some(match module.header() {
-        Some(header) if header.has("lib") => write,
-        Some(header) => format!("{write}, and {}", module.add_to(&header, "lib")),
-        None => format!("{write}, and {}", module.begin("lib")),
+    let ask = match module.header() {
+        Some(header) if header.has("lib") => None,
+        Some(header) => Some(module.add_to(&header, "lib")),
+        None => module.begin("lib"),
+    };
+    Some(match ask {
+        Some(ask) => format!("{write}, and {ask}"),
+        None => write,
     })
 }
 

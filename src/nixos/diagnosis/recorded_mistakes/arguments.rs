@@ -104,12 +104,30 @@ fn an_input_that_a_flake_lacks_is_declared() {
     let url = "github:nix-community/home-manager/release-26.05";
     let declare =
         format!(", and declare the input beside line 2: inputs.home-manager.url = \"{url}\";");
-    assert_eq!(beside, add("home-manager") + &declare);
+    let lock = " then run sdbuild lock";
+    assert_eq!(beside, add("home-manager") + &declare + lock);
     let inside = hint(&format!("  inputs = {{ {nixpkgs} }};"), "mine");
-    let declare = ", and add mine.url = \"…\"; to the inputs in line 2";
-    assert_eq!(inside, add("mine") + declare);
+    let declare = ", and add mine.url = \"…\"; to the inputs in line 2;";
+    assert_eq!(inside, add("mine") + declare + lock);
     let declared = hint("  inputs.mine.url = \"github:me/mine\";", "mine");
     assert_eq!(declared, add("mine"));
+}
+
+#[test]
+fn a_header_in_another_form_gets_no_second_one() {
+    for (text, column) in [
+        ("{ pkgs, x ? { }, ... }: { a = config.b; }", 31),
+        ("args: { a = config.b; }", 13),
+        ("let y = 1; in { pkgs, ... }: { a = config.b; }", 36),
+    ] {
+        let hints = hints_of_line(text, column, "undefined variable 'config'").concat();
+        assert!(!hints.contains("begin the file"), "{text}: {hints}");
+    }
+    let set = hints_of_line("{ a = config.b; }", 7, "undefined variable 'config'").concat();
+    assert_eq!(
+        set,
+        "begin the file with the module's arguments: { config, ... }:"
+    );
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! How a flake declares an input that it lacks. Pure.
+
+use super::written_values::{DefinedValue, values_below, values_of};
+use crate::nixos::known_repository::{KnownRepository, NIXPKGS_URL, release_in};
+
+/// How to declare the input `name`, beside those that the flake with `text` has, and to lock it.
+pub(super) fn declare(text: &str, name: &str) -> String {
+    let known = KnownRepository::called(name).map(|known| input_url(text, known));
+    let (url, note) = match known {
+        Some(known) => known,
+        None if name == "nixpkgs" => (NIXPKGS_URL.to_owned(), String::new()),
+        None => ("…".to_owned(), String::new()),
+    };
+    let inputs = values_of(text, "inputs");
+    let below = values_below(text, "inputs");
+    let declare = match (inputs.first(), below.first()) {
+        (Some(DefinedValue { line, .. }), _) => {
+            format!("add {name}.url = \"{url}\"; to the inputs in line {line};")
+        }
+        (None, Some(DefinedValue { line, .. })) => {
+            format!("declare the input beside line {line}: inputs.{name}.url = \"{url}\";")
+        }
+        (None, None) => format!("declare the input: inputs.{name}.url = \"{url}\";"),
+    };
+    format!("{declare} then run sdbuild lock{note}")
+}
+
+/// The URL of the repository as an input of the `flake.nix` with `text`, and what to say of its branch.
+fn input_url(text: &str, known: KnownRepository) -> (String, String) {
+    let urls = values_of(text, "inputs.nixpkgs.url");
+    let release = urls
+        .first()
+        .and_then(|url| release_in(url.written.trim_matches('"')));
+    let url = format!("github:{}/{}", known.address, known.branch(release));
+    (url, note_of_branch(known, release))
+}
+
+/// What to say of the branch if the release of nixpkgs is not known.
+pub(super) fn note_of_branch(known: KnownRepository, release: Option<&str>) -> String {
+    if known.may_need_other_branch(release) {
+        format!(
+            "; for a nixpkgs of a release, take its branch in place of {}, such as release-26.05",
+            known.default_branch
+        )
+    } else {
+        String::new()
+    }
+}
