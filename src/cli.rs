@@ -138,7 +138,7 @@ pub enum Command {
     /// Build the image of a configuration
     #[command(after_help = examples::BUILD)]
     Build(Build),
-    /// List the boards of images, and how far each was tried
+    /// List the boards of images, and how far each was tested
     #[command(after_help = examples::BOARDS)]
     Boards(Boards),
     /// List the formats of images, and what each is for
@@ -393,6 +393,14 @@ mod tests {
                     });
                 let words: Vec<&str> = quoted.collect();
                 assert!(words.contains(&name), "{line}");
+                // A flag that `-h` does not explain.
+                let hidden = command
+                    .get_arguments()
+                    .filter(|arg| arg.is_hide_short_help_set());
+                for flag in hidden.filter_map(clap::Arg::get_long) {
+                    let is_flag = |word: &&str| word.strip_prefix("--") == Some(flag);
+                    assert!(!words.iter().any(is_flag), "{line}");
+                }
                 Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
             }
         }

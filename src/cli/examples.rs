@@ -5,11 +5,10 @@ pub(super) const BUILD: &str = "\
 Examples:
   sdbuild build                  # build ./sd-card.nix
   sdbuild build pi --output pi   # build pi/sd-card.nix into pi
-  sdbuild build --nixpkgs ~/nixpkgs --jobs 2
+  sdbuild build --nixpkgs ~/nixpkgs --boot-test
   sdbuild build --ssh-key ~/.ssh/id_ed25519.pub --hostname kitchen
   sdbuild build --set 'environment.systemPackages=[ pkgs.vim ]'
   sdbuild build .#pi             # a configuration of the flake here
-  sdbuild build --on aws         # on a machine that is rented for the build
   sdbuild build --dry-run        # show what would be done";
 
 pub(super) const BOARDS: &str = "\
@@ -82,8 +81,7 @@ pub(super) const INIT: &str = "\
 Examples:
   sdbuild init                         # write ./sd-card.nix
   sdbuild init pi --hostname kitchen   # pi/sd-card.nix
-  sdbuild init --github octocat --wifi 'Home network'
-  sdbuild init --template vm vm
+  sdbuild init --wifi 'Home network'
   sdbuild init --ci github             # add a workflow that builds the image at every push";
 
 pub(super) const CHECK: &str = "\
@@ -115,7 +113,7 @@ again to resume.
 
 Examples:
   sdbuild cache export ~/cache   # of the newest image here
-  sdbuild cache export https://cache.example.org --netrc-file ~/.netrc
+  sdbuild cache export https://cache.example.org
   sdbuild cache export ssh-ng://root@pi.lan pi.img.zst";
 
 pub(super) const CACHE_KEY: &str = "\
@@ -125,7 +123,7 @@ Examples:
 
 pub(super) const PUBLISH: &str = "\
 Examples:
-  sdbuild publish aws --region eu-central-1
+  sdbuild publish aws
   sdbuild publish list
   sdbuild publish remove ami-0123456789abcdef0";
 
@@ -188,7 +186,7 @@ $XDG_CONFIG_HOME/sdbuild/sdbuild.toml (~/.config), defaults.
 Examples:
   sdbuild settings
   sdbuild settings jobs      # this one alone
-  sdbuild settings --config pi/sd-card.nix --json";
+  sdbuild settings pi --json";
 
 pub(super) const SHELL: &str = "\
 The shell runs in the same container as a build, with the same user, limits and store. Everything but the store is \

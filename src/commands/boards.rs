@@ -12,12 +12,12 @@ use crate::ui::layout::{column, fit, labelled, wrapped};
 
 /// Columns of the names.
 const NAME_COLUMNS: usize = 11;
-/// Columns of how far a board was tried, and of a part of a title that is worth to be shown.
+/// Columns of how far a board was tested, and of a part of a title that is worth to be shown.
 const STAGE_COLUMNS: usize = 23;
 const MIN_TITLE_COLUMNS: usize = 10;
 /// The text below the list.
-const NOTES: &str = "TRIED: `booted as another board` starts the same image as a board that was booted in QEMU; `evaluated with nixpkgs`: no \
-                     image was built. None was tried on hardware. `sdbuild boards NAME` says more about a board.";
+const NOTES: &str = "TESTED: `booted as another board` uses the image that was booted in QEMU for another board; `evaluated with nixpkgs`: no \
+                     image was built. None was tested on hardware. `sdbuild boards NAME` says more about a board.";
 
 /// Writes the boards to standard output: all that is known of one, else a line for each.
 pub fn run(args: &cli::Boards, ui: &Ui) -> Result<(), Failure> {
@@ -51,7 +51,7 @@ fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<Str
         let text = format!("{name:<NAME_COLUMNS$}{title}");
         format!("{} {stage}", column(&text, title_columns))
     };
-    let heading = row("NAME", "BOARD", "TRIED");
+    let heading = row("NAME", "BOARD", "TESTED");
     let rows = boards
         .iter()
         .map(|board| row(board.name, board.title, &board.stage.to_string()));
@@ -116,7 +116,7 @@ mod tests {
         for columns in [40, 60, 80, 200] {
             let list = list(BOARDS.iter().map(|BoardName(board)| *board), columns);
             fits(&list, columns);
-            assert!(list[0].ends_with("TRIED"), "{list:#?}");
+            assert!(list[0].ends_with("TESTED"), "{list:#?}");
             assert!(
                 list.iter()
                     .any(|line| line.ends_with("booted as another board"))

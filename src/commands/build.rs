@@ -21,7 +21,7 @@ use crate::output::Image;
 use crate::pipeline::{self, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
-use boot_test::{prepare_boot_test, run_boot_test};
+use boot_test::{STAYS, prepare_boot_test, run_boot_test};
 use summary::{image_done, next_commands, tell_image, tell_next};
 
 pub(super) use summary::BuildOutput;
@@ -74,7 +74,8 @@ const NOT_RENTED: &str = "a dry run rents no machine: it describes a build on th
 
 /// Adds to an interruption that nothing is lost.
 fn with_kept(failure: Failure) -> Failure {
-    if failure.class != Class::Interrupted {
+    let is_of_a_boot = failure.to_string().contains(STAYS);
+    if failure.class != Class::Interrupted || is_of_a_boot {
         return failure;
     }
     failure.hint("downloads and results are kept: run the same command again to resume")
@@ -242,6 +243,8 @@ mod tests {
         let stopped = with_kept(Failure::interrupted());
         assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
+        let of_a_boot = Failure::interrupted().context(format!("{STAYS} /a.img"));
+        assert!(with_kept(of_a_boot).hints.is_empty());
     }
 
     #[test]

@@ -17,8 +17,8 @@ use crate::ui::layout::labelled;
 /// Columns in front of the text of a line.
 const LABEL_COLUMNS: usize = 15;
 /// What a forecast changes on the machine.
-const CHANGED: &str = "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image \
-                       and the store volume in the engine, a log";
+const CHANGED: &str = "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image, \
+                       the store volume, a log";
 
 /// Prints the plan, and Nix's forecast if `depth` asks for it; as JSON both in one object.
 pub(super) async fn run(

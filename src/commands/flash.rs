@@ -212,7 +212,7 @@ async fn confirm_loss(
         Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
         None => {
             let lost: Vec<_> = lost.iter().map(|line| line.trim()).collect();
-            let text = "there is no terminal on which to ask whether this may be overwritten";
+            let text = "cannot ask whether this may be overwritten, because this is not a terminal";
             let failure = Failure::usage(format!("{text}: {}", lost.join("; ")));
             Err(failure.hint("give --yes if it may"))
         }

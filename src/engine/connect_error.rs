@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use crate::common::shell_word::quoted;
 use crate::engine::endpoint::Endpoint;
 
 /// The oldest supported API: that of Docker 20.10 and Podman 4.
@@ -125,6 +126,9 @@ impl ConnectError {
                  cert.pem and key.pem must be yours; all are in DOCKER_CERT_PATH, else in ~/.docker"
                     .into(),
             ],
+            Self::Ssh { endpoint, reason } if never_connected(reason) => {
+                vec![ssh_first(endpoint)]
+            }
             Self::Ssh { .. } => vec![
                 "check that plain `ssh` to that machine works and that its sshd allows forwarding of sockets".into(),
                 "name a socket at another path, as in DOCKER_HOST=ssh://HOST/run/user/1000/docker.sock"
@@ -139,6 +143,25 @@ impl ConnectError {
             }
         }
     }
+}
+
+/// Whether `reason`, the last line of `ssh`, tells that it did not reach the server.
+fn never_connected(reason: &str) -> bool {
+    reason.contains("Could not resolve hostname")
+        || reason.starts_with("ssh: connect to host ") && reason.contains(" port ")
+}
+
+/// What to do about a server of `endpoint` that `ssh` does not reach.
+fn ssh_first(endpoint: &Endpoint) -> String {
+    let address = endpoint.to_string();
+    let shown = address.strip_prefix("ssh://").unwrap_or(&address);
+    let host = shown.split('/').next().unwrap_or_default();
+    // `ssh` takes a port with a flag, and an address of IPv6 without brackets.
+    let login = host.rsplit('@').next().unwrap_or_default();
+    if login.contains([':', '[']) {
+        return "plain `ssh` to that machine must work first".to_owned();
+    }
+    format!("`ssh {}` must work first", quoted(host))
 }
 
 /// What to write in place of an `address` of no supported kind, in `DOCKER_HOST` or in a Docker context.
@@ -205,5 +228,31 @@ fn absent_hint(endpoint: &Endpoint) -> &'static str {
         Endpoint::Tcp(_) | Endpoint::Tls { .. } | Endpoint::Ssh(_) => {
             "check DOCKER_HOST and that the engine there listens on this port"
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_ssh_does_not_reach_needs_ssh_first() {
+        let hints = |address: &str, reason: &str| {
+            let endpoint = Endpoint::parse(address, None).unwrap();
+            ConnectError::Ssh {
+                endpoint,
+                reason: reason.to_owned(),
+            }
+            .hints()
+        };
+        let unknown = "ssh: Could not resolve hostname board: Name or service not known";
+        let refused = "ssh: connect to host board port 22: Connection refused";
+        for reason in [unknown, refused] {
+            let told = hints("ssh://pi@board", reason);
+            assert_eq!(told, ["`ssh pi@board` must work first"]);
+        }
+        let told = hints("ssh://pi@board:2222", refused);
+        assert_eq!(told, ["plain `ssh` to that machine must work first"]);
+        assert_eq!(hints("ssh://pi@board", "open failed").len(), 2);
     }
 }

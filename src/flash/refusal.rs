@@ -35,11 +35,20 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     let shown = path.display();
     let failure = match fs::metadata(path) {
         Ok(found) if found.file_type().is_block_device() => return Ok(found.rdev()),
+        Ok(found) if found.is_dir() && inventory.is_out_of_reach() => {
+            return Err(Failure::usage(format!(
+                "{shown} is a directory, not a disk"
+            )));
+        }
         Ok(found) if found.is_dir() => {
             let failure = Failure::usage(format!("{shown} is a directory, not a disk"));
             failure.hint(
                 "give a disk, such as /dev/sdX: `lsblk` lists them, with the directories where they are mounted",
             )
+        }
+        // That the machine's disks are out of reach says nothing about a file.
+        Ok(_) if inventory.is_out_of_reach() => {
+            return Err(Failure::usage(format!("{shown} is not a disk")));
         }
         Ok(_) => Failure::usage(format!("{shown} is not a disk")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -62,7 +62,7 @@ impl Source {
     /// The source as messages name it: `the configuration pi/sd-card.nix`, `the flake ../pi`.
     fn in_words(&self) -> String {
         match self {
-            Self::Module(_) => format!("the configuration {}", self.shown()),
+            Self::Module(file) => file.in_words(),
             Self::Flake(flake) => flake.reference().in_words(),
         }
     }

@@ -111,6 +111,7 @@ impl ConfigDir {
         let mut lister = Lister {
             root,
             excluded,
+            always: &always,
             keeps_links: matches!(files, Files::Named(_)),
             cancel,
             events,
@@ -121,7 +122,7 @@ impl ConfigDir {
             Files::NotIgnored { no_hidden } => lister.add_all(walk(root, no_hidden)?)?,
             Files::Named(names) => lister.add_named(&names)?,
         }
-        lister.add_missing(&always)?;
+        lister.add_missing()?;
         if let Some(warning) = lister.sizes.warning() {
             events.warn(warning);
         }
@@ -147,6 +148,8 @@ impl ConfigDir {
 struct Lister<'a> {
     root: &'a Path,
     excluded: Vec<FileId>,
+    /// Files that are uploaded even if an ignore file lists them.
+    always: &'a [String],
     /// Whether symbolic links keep their target wherever it is; otherwise one that leads out is refused.
     keeps_links: bool,
     cancel: &'a Cancel,
@@ -240,7 +243,7 @@ impl Lister<'_> {
             if is_gone(&opened) {
                 return Ok(None);
             }
-            opened.map_err(|error| not_readable(path, &meta, error))?;
+            opened.map_err(|error| self.not_readable(path, &name, &meta, error))?;
             EntryKind::File
         } else {
             self.events.warn(format!(
@@ -251,6 +254,18 @@ impl Lister<'_> {
         let size = if meta.is_file() { meta.len() } else { 0 };
         self.sizes.add(&name, size);
         Ok(Some((name, kind)))
+    }
+
+    /// The file `name` cannot be read: how to make it readable, or to do without it if the configuration is not that file.
+    fn not_readable(&self, path: &Path, name: &str, meta: &Metadata, error: io::Error) -> Failure {
+        let remedy = make_readable(path, meta, &error);
+        let failure =
+            Failure::new(Class::Usage, error).context(format!("read {}", shown_path(path)));
+        let failure = remedy.into_iter().fold(failure, Failure::hint);
+        if self.always.iter().any(|needed| needed == name) {
+            return failure;
+        }
+        failure.hint(IGNORE_HINT)
     }
 
     /// The path below the root as text.
@@ -266,9 +281,9 @@ impl Lister<'_> {
         })
     }
 
-    /// Adds the files of `names` that exist and are not listed yet.
-    fn add_missing(&mut self, names: &[String]) -> Result<(), Failure> {
-        for name in names {
+    /// Adds the files that are uploaded in any case, if they exist and are not listed yet.
+    fn add_missing(&mut self) -> Result<(), Failure> {
+        for name in self.always {
             if !self.entries.iter().any(|(listed, _)| listed == name) {
                 let entry = self.entry(&self.root.join(name))?;
                 self.entries.extend(entry);
@@ -278,21 +293,31 @@ impl Lister<'_> {
     }
 }
 
-/// The file `path`, whose metadata are `meta`, cannot be read: how to make it readable, or to do without it.
-fn not_readable(path: &Path, meta: &Metadata, error: io::Error) -> Failure {
-    let shown = shown_path(path);
-    let file = quoted(&shown);
+/// How to make the file `path` readable, whose metadata are `meta`, after this `error`; `None` if it is not about rights.
+fn make_readable(path: &Path, meta: &Metadata, error: &io::Error) -> Option<String> {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return None;
+    }
+    let file = quoted(&shown_path(path));
     let me = nix::unistd::geteuid();
-    let is_refused = error.kind() == io::ErrorKind::PermissionDenied;
-    let is_own = meta.uid() == me.as_raw();
-    let remedy = match (is_refused, is_own) {
-        (false, _) => None,
-        (true, true) => Some(format!("make it readable: chmod u+r {file}")),
-        (true, false) => Some(format!("make it yours: sudo chown {me} {file}")),
-    };
-    let failure = Failure::new(Class::Usage, error).context(format!("read {shown}"));
-    let failure = remedy.into_iter().fold(failure, Failure::hint);
-    failure.hint(IGNORE_HINT)
+    if meta.uid() == me.as_raw() {
+        return Some(format!("make it readable: chmod u+r {file}"));
+    }
+    let user = nix::unistd::User::from_uid(me).ok().flatten();
+    let user = user.map_or_else(|| me.to_string(), |user| user.name);
+    Some(format!(
+        "make it yours: sudo chown {} {file}",
+        quoted(&user)
+    ))
+}
+
+/// The configuration `path` cannot be read after this `error`: how to make it readable.
+pub fn configuration_not_readable(path: &Path, error: io::Error) -> Failure {
+    let meta = path.metadata().ok();
+    let remedy = meta.and_then(|meta| make_readable(path, &meta, &error));
+    let failure = Failure::new(Class::Usage, error)
+        .context(format!("read the configuration {}", path.display()));
+    remedy.into_iter().fold(failure, Failure::hint)
 }
 
 /// Whether everything above the file `name` is a directory, and no symbolic link; `known` keeps what was found.

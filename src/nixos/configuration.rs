@@ -15,6 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::common::cancel::Cancel;
+use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::image_name::{is_image, is_output};
@@ -38,6 +39,8 @@ pub struct Configuration {
     /// The path below the root.
     file: String,
     shown: String,
+    /// The symbolic link that the user named, if it leads out of its directory.
+    link: Option<String>,
     home: bool,
 }
 
@@ -63,11 +66,13 @@ impl Configuration {
             } else {
                 "is not a file"
             };
-            return Err(
-                Failure::usage(format!("the configuration {shown} {problem}")).hint(format!(
-                    "name the file, for instance --config {shown}/sd-card.nix"
-                )),
-            );
+            let failure = Failure::usage(format!("the configuration {shown} {problem}"));
+            let inner = path.join(CONFIG_NAME);
+            return Err(failure.hint(if inner.is_file() {
+                format!("name the file: --config {}", quoted(&shown_path(&inner)))
+            } else {
+                "name a file with a NixOS configuration".to_owned()
+            }));
         }
         refuse_output(path)?;
         let (dir, name) = split_path(path).or_usage(format!("read the configuration {shown}"))?;
@@ -87,6 +92,7 @@ impl Configuration {
         }
         let home = has_home(&root, home);
         Ok(Self {
+            link: leads_out(path, &dir).then(|| shown_path(path)),
             shown: shown_root,
             dir,
             file: file.to_owned(),
@@ -120,10 +126,26 @@ impl Configuration {
         &self.shown
     }
 
+    /// The configuration as messages name it, with the link that the user named.
+    pub(super) fn in_words(&self) -> String {
+        let shown = format!("{}{}", self.shown, self.file);
+        match &self.link {
+            Some(link) => format!("the configuration {shown}, to which {link} links"),
+            None => format!("the configuration {shown}"),
+        }
+    }
+
     /// Lists the directory; warns about large directories and files that are not uploaded.
     pub(super) fn collect(&self, cancel: &Cancel, events: &Events) -> Result<ConfigDir, Failure> {
         if self.home {
             events.warn(HOME_WARNING);
+        }
+        if let Some(link) = &self.link {
+            let target = self.path();
+            events.notice(format!(
+                "{link} is a link to {}: the files beside that are uploaded",
+                target.display()
+            ));
         }
         let selection = Selection {
             files: Files::NotIgnored {
@@ -165,6 +187,14 @@ fn split_path(path: &Path) -> std::io::Result<(PathBuf, std::ffi::OsString)> {
     Ok((dir, name))
 }
 
+/// Whether `path` is a symbolic link to a file in another directory, `dir`.
+fn leads_out(path: &Path, dir: &Path) -> bool {
+    path.is_symlink()
+        && parent_dir(path)
+            .canonicalize()
+            .is_ok_and(|own| !dir.starts_with(own))
+}
+
 /// The directory as the user wrote it, with a slash at the end; `root` when a link led elsewhere.
 fn shown_parent(path: &Path, root: &Path) -> String {
     let parent = path.parent().unwrap_or(Path::new(""));
@@ -197,6 +227,7 @@ fn refuse_output(path: &Path) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Arc, Mutex};
 
     #[test]
     fn a_file_is_shown_as_the_user_wrote_it() {
@@ -246,7 +277,11 @@ mod tests {
             let failure = Configuration::open(&path, None).unwrap_err();
             assert_eq!(failure.class, crate::common::failure::Class::Usage);
             assert!(!failure.hints.is_empty());
+            assert!(!failure.hints.concat().contains("/sd-card.nix"));
         }
+        fs::write(dir.path().join("sd-card.nix"), "{ }").unwrap();
+        let named = Configuration::open(dir.path(), None).unwrap_err().hints;
+        assert!(named[0].contains("/sd-card.nix"), "{named:?}");
     }
 
     #[test]
@@ -339,7 +374,16 @@ mod tests {
             out.shown_dir(),
             format!("{}/", b.canonicalize().unwrap().display())
         );
+        let words = format!("real.nix, to which {} links", a.join("out.nix").display());
+        assert!(out.in_words().ends_with(&words), "{}", out.in_words());
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        out.collect(&Cancel::new(), &events).unwrap();
+        let told = format!("{:?}", told.lock().unwrap());
+        assert!(told.contains("out.nix is a link to "), "{told}");
         let inside = Configuration::open(&a.join("in.nix"), None).unwrap();
+        assert!(!inside.in_words().contains("links"));
         assert_eq!(
             (inside.root(), inside.file()),
             (a.canonicalize().unwrap().as_path(), "in.nix")

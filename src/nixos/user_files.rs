@@ -81,8 +81,7 @@ impl UserFiles {
     }
 
     /// What to do about the file `local`, which is in a directory above the one that was uploaded.
-    fn sending(&self, local: &Path) -> String {
-        let copy = "copy it there and name it with ./";
+    fn sending(&self, local: &Path, copy: &str) -> String {
         let common = local.ancestors().find(|dir| self.root.starts_with(dir));
         // Nobody wants to upload a whole machine.
         match common.filter(|dir| dir.parent().is_some()) {
@@ -110,7 +109,8 @@ impl UserFiles {
         }
         if let Some(name) = path.strip_prefix(HOME_OF_NIX) {
             return format!(
-                "~{name} is in your home directory, and the builder has only {root}: copy it there and name it with ./"
+                "~{name} is in your home directory, and the builder has only {root}: copy it there and write ./{}",
+                written_name(Path::new(name))
             );
         }
         let written = self.naming(path);
@@ -120,24 +120,31 @@ impl UserFiles {
         );
         let local = above.clone().unwrap_or_else(|| PathBuf::from(path));
         let shown = local.display();
-        let named = written.map(|written| written.place);
-        let named = named.map_or_else(String::new, |place| format!("{place} names it: "));
+        let place = written.map(|written| written.place);
+        let names_it = place.as_ref().map(|place| format!("{place} names it: "));
+        let names_it = names_it.unwrap_or_default();
         if path.rsplit('/').next() == Some(HARDWARE_FILE) {
-            return format!("{named}{REMOVE_HARDWARE_FILE}");
+            return format!("{names_it}{REMOVE_HARDWARE_FILE}");
         }
-        let why = match (above.is_some(), local.exists()) {
-            (true, true) => format!(
-                "{shown} lies above {root}, the only directory that is uploaded: {}",
-                self.sending(&local)
-            ),
-            (false, true) => format!(
-                "{shown} is a file of this machine, and the builder has only {root}: copy it there and name it with ./"
-            ),
-            (_, false) => {
-                format!("the builder has only {root}, and {shown} does not exist here either")
-            }
+        let beside = place.as_ref().and_then(|place| place.rsplit_once(':'));
+        let beside = beside.map_or("there".to_owned(), |(file, _)| format!("beside {file}"));
+        let copy = format!("copy it {beside} and write ./{}", written_name(&local));
+        let what = match &place {
+            Some(place) => format!("{place} names {shown}, which"),
+            None => shown.to_string(),
         };
-        format!("{named}{why}")
+        match (above.is_some(), local.exists()) {
+            (true, true) => format!(
+                "{what} is outside {root}, the only directory that is uploaded: {}",
+                self.sending(&local, &copy)
+            ),
+            (false, true) => {
+                format!("{what} is a file of this machine, and the builder has only {root}: {copy}")
+            }
+            (_, false) => format!(
+                "{names_it}the builder has only {root}, and {shown} does not exist here either"
+            ),
+        }
     }
 
     /// The path below the configuration's directory of the file `path` of this machine; `None` if it is not in there.
@@ -235,6 +242,16 @@ fn own_name(path: &str) -> Option<&str> {
     (!name.is_empty() && Path::new(name).components().all(is_plain)).then_some(name)
 }
 
+/// The name of `file` as a path of Nix ends with it; a word for it if Nix needs more than the name.
+fn written_name(file: &Path) -> String {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
+    if name.is_empty() || !name.chars().all(is_plain) {
+        return "FILE".to_owned();
+    }
+    name.into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -300,11 +317,11 @@ mod tests {
         let why = |path: &str| files.why_absent(path);
         assert!(why("/build/config/none.nix").starts_with("there is no none.nix in "));
         assert!(why("/build/config/old.img").ends_with("such as old.img.bin"));
-        assert!(why("/build/common.nix").contains("/common.nix lies above "));
+        assert!(why("/build/common.nix").contains("/common.nix is outside "));
         let module = dir.path().join("pi/sd-card.nix");
         fs::write(module, "{\n  imports = [ ../common.nix ];\n}\n").unwrap();
         let told = why("/build/common.nix");
-        assert!(told.starts_with("sd-card.nix:2 names it: /"), "{told}");
+        assert!(told.starts_with("sd-card.nix:2 names /"), "{told}");
         let own = dir.path().join("pi/wifi.nix");
         assert!(why(own.to_str().unwrap()).contains("is a file of this machine"));
         assert!(why("/home/nobody/key").contains("does not exist here either"));
@@ -332,8 +349,8 @@ mod tests {
             let why = files.why_absent("/common.nix");
             let (shown, root) = (dir.path().display(), root.display());
             let expected = format!(
-                "sd-card.nix:1 names it: {shown}/common.nix lies above {root}, the only directory that is uploaded: \
-                 give --root {shown}, or copy it there and name it with ./"
+                "sd-card.nix:1 names {shown}/common.nix, which is outside {root}, the only directory that is uploaded: \
+                 give --root {shown}, or copy it beside sd-card.nix and write ./common.nix"
             );
             assert_eq!(why, expected);
             let local = files.local_path("/common.nix");

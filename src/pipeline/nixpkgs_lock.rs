@@ -24,8 +24,10 @@ pub async fn lock_nixpkgs(
     let requested = match settings.nixpkgs.parse()? {
         Nixpkgs::Remote(requested) => requested,
         Nixpkgs::Dir(dir) => {
-            let text = format!("the nixpkgs directory {} has no lock", dir.display());
-            return Err(Failure::usage(text).hint("a build takes it as it is"));
+            return Err(Failure::usage(format!(
+                "nothing to update: nixpkgs is the directory {}",
+                dir.display()
+            )));
         }
     };
     let lock = configuration.dir().join(lock::NAME);

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::plain_file;
 use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
-use crate::nixos::config_dir::UploadDir;
+use crate::nixos::config_dir::{UploadDir, configuration_not_readable};
 use crate::nixos::configuration::{Configuration, SuggestedCommand};
 use crate::nixos::flake::{self, Flake, FlakeSearch, Override};
 use crate::nixos::lock::{self, Locked};
@@ -220,7 +220,7 @@ fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {
 fn refuse_placeholder(config: &Path) -> Result<(), Failure> {
     let name = config.display();
     let text = plain_file::read(config, MAX_CONFIGURATION_BYTES)
-        .or_usage(format!("read the configuration {name}"))?;
+        .map_err(|error| configuration_not_readable(config, error))?;
     match placeholder(&String::from_utf8_lossy(&text)) {
         None => Ok(()),
         Some(line) => Err(Failure::usage(format!(

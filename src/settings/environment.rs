@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
+use clap::Args as _;
+
 use super::keys::known_keys;
+use super::options::Options;
 use super::proxies::Proxies;
 use crate::common::aws_variables::AwsVariables;
 use crate::common::nearest::is_slip;
@@ -183,7 +186,12 @@ impl Environment {
             let not_read = format!("the environment variable {variable} is not read");
             let key = name.to_lowercase().replace('_', "-");
             if known_keys().is_ok_and(|keys| keys.contains(&key)) {
-                return Some(format!("{not_read}: the setting {key} has none"));
+                let without = format!("{not_read}: the setting {key} has none");
+                return Some(if has_flag(&key) {
+                    format!("{without}, give --{key}")
+                } else {
+                    without
+                });
             }
             let meant = NAMES.iter().find(|known| is_slip(name, known))?;
             Some(format!("{not_read}: did you mean {PREFIX}{meant}?"))
@@ -194,6 +202,14 @@ impl Environment {
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         self.settings.get(name).map(String::as_str)
     }
+}
+
+/// Whether the setting `key` has a flag.
+fn has_flag(key: &str) -> bool {
+    let flags = Options::augment_args(clap::Command::new(""));
+    flags
+        .get_arguments()
+        .any(|flag| flag.get_long() == Some(key))
 }
 
 #[cfg(test)]
@@ -210,6 +226,12 @@ mod tests {
             told("SDBUILD_MEMORY_MIB"),
             [
                 "the environment variable SDBUILD_MEMORY_MIB is not read: the setting memory-mib has none"
+            ]
+        );
+        assert_eq!(
+            told("SDBUILD_FORCE"),
+            [
+                "the environment variable SDBUILD_FORCE is not read: the setting force has none, give --force"
             ]
         );
         assert_eq!(

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Key, check_keys, set_elsewhere};
 use super::options::Options;
 use super::toml_hint;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::{Class, Failure};
 use crate::common::plain_file;
 
 /// Name of the settings file, beside the configuration or in the user's directory of settings.
@@ -30,7 +30,15 @@ pub(super) fn read(dir: &Path) -> Result<Options, Failure> {
         {
             return Ok(Options::default());
         }
-        Err(e) => return Err(e).or_usage(format!("read {}", path.display())),
+        Err(e) => {
+            let failure = Failure::new(Class::Usage, e).context(format!("read {}", path.display()));
+            if path.is_dir() {
+                return Err(failure.hint(format!(
+                    "{NAME} is the file with the settings: rename the directory"
+                )));
+            }
+            return Err(failure);
+        }
     };
     parse(&text).map_err(|failure| failure.consequence(format!("{} is not valid", path.display())))
 }
@@ -102,9 +110,20 @@ fn not_understood(error: &toml::de::Error) -> Failure {
     // Of values, too, the crate says that they are no TOML; the excerpt ends with an empty line.
     let text = text.strip_prefix("TOML parse error at ").unwrap_or(&text);
     let text = text.trim_end();
+    // A word without quotes; the crate believes that a number was meant.
+    let text = [
+        "invalid float, expected `inf`",
+        "invalid float, expected `nan`",
+    ]
+    .iter()
+    .find_map(|end| text.strip_suffix(end))
+    .map_or_else(
+        || text.to_owned(),
+        |before| format!("{before}invalid value"),
+    );
     let text = match text.strip_suffix("expected a sequence") {
         Some(before) => format!("{before}expected a list"),
-        None => text.to_owned(),
+        None => text,
     };
     Failure::usage(text)
 }
@@ -118,6 +137,15 @@ mod tests {
     fn a_missing_file_is_empty_and_an_unknown_key_is_named() {
         let dir = tempfile::tempdir().unwrap();
         assert!(read(dir.path()).unwrap().nixpkgs.is_none());
+        std::fs::create_dir(dir.path().join(NAME)).unwrap();
+        let directory = read(dir.path()).unwrap_err();
+        assert!(directory.hints[0].ends_with("rename the directory"));
+        std::fs::remove_dir(dir.path().join(NAME)).unwrap();
+        for value in ["images", "nowhere"] {
+            let unquoted = parse(&format!("output = {value}")).unwrap_err();
+            assert!(!unquoted.to_string().contains("float"), "{unquoted}");
+            assert!(unquoted.hints[0].ends_with(&format!("output = \"{value}\"")));
+        }
         std::fs::write(dir.path().join(NAME), "nixpkg = '26.05'\nfirst = 1\n").unwrap();
         let failure = read(dir.path()).unwrap_err();
         assert_eq!(failure.class, crate::common::failure::Class::Usage);

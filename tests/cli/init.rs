@@ -239,7 +239,11 @@ fn a_flake_is_written_with_its_module() {
     // The build takes the flake by itself.
     run(&mut user.sdbuild(&["build", "pi"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["no engine answers", "lacks the input nixpkgs"]);
+        .assert_stderr_contains(&[
+            "no engine answers",
+            "there is no flake.lock",
+            "`sdbuild lock --flake pi` writes one",
+        ]);
     run(&mut user.sdbuild(&["init", "pi", "--flake"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["configuration.nix already exists"]);

@@ -119,7 +119,7 @@ fn examples_on_a_narrow_terminal_can_be_pasted() {
         let text = help(words);
         for part in [
             "\n  sdbuild build pi --output pi\n      # build pi/sd-card.nix into pi\n",
-            "\n  sdbuild build --nixpkgs ~/nixpkgs \\\n    --jobs 2\n",
+            "\n  sdbuild build --nixpkgs ~/nixpkgs \\\n    --boot-test\n",
         ] {
             assert!(text.contains(part), "{part}\nis not in\n{text}");
         }

@@ -87,8 +87,8 @@ fn a_flake_is_evaluated_as_git_sees_it() {
     check(&user, &flake)
         .assert_exit_code(2)
         .assert_stderr_contains(&[
-            "flake.lock lacks the inputs library, nixpkgs",
-            "hint: complete it: sdbuild lock --flake 'my pi/pi'",
+            "there is no flake.lock, which a build needs for the inputs library, nixpkgs",
+            "hint: `sdbuild lock --flake 'my pi/pi'` writes one",
         ]);
     lock(&user, &flake)
         .assert_exit_code(0)

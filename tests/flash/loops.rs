@@ -153,7 +153,7 @@ fn lost_partitions_are_listed_in_the_question() {
     assert_eq!(code, Some(2), "{text}");
     let words = [
         "(nothing was written)",
-        "no terminal on which to ask",
+        "cannot ask whether this may be overwritten",
         ": 2.1 MB",
         ": 29 MB",
         "give --yes",

@@ -66,6 +66,10 @@ fn container_without_disks_has_to_flash_outside() {
         machine.write(mark, "");
         let inventory = machine.inventory();
         let missing = device_number(Path::new("/dev/sdzzz"), &inventory).unwrap_err();
+        for other in ["/dev/null", "/tmp"] {
+            let none = device_number(Path::new(other), &inventory).unwrap_err();
+            assert!(none.hints.is_empty(), "{none:?}");
+        }
         let listed = check_reach(&inventory).unwrap_err();
         for failure in [missing, listed] {
             let hint = &failure.hints[0];

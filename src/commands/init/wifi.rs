@@ -1,9 +1,11 @@
 //! The wireless network that `init` writes.
 
+use std::fs;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use super::questions::{Prompter, Question};
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::{Class, Failure};
 use crate::common::plain_file;
 use crate::settings::{self, Environment};
 use crate::template::{self, Wifi};
@@ -11,6 +13,8 @@ use crate::ui;
 
 /// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
+/// What to do about a pipe, which could make `init` wait for ever.
+const NO_PIPE: &str = "a pipe is not read: write the passphrase into a file, or leave the flag out to be asked for it";
 
 /// The wireless network with its passphrase, from flags, a file or answers.
 pub(super) async fn choose(
@@ -68,14 +72,34 @@ fn named<'a>(answer: &'a str, seen: &'a [String]) -> &'a str {
 
 fn first_line(file: &Path) -> Result<String, Failure> {
     let shown = file.display();
-    let text = plain_file::read_text(file, MAX_PASSPHRASE_BYTES);
-    let text = text.or_usage(format!("read the passphrase in {shown}"))?;
+    let text = plain_file::read_text(file, MAX_PASSPHRASE_BYTES).map_err(|error| {
+        let is_pipe = fs::metadata(file).is_ok_and(|meta| meta.file_type().is_fifo());
+        let failure =
+            Failure::new(Class::Usage, error).context(format!("read the passphrase in {shown}"));
+        if is_pipe {
+            failure.hint(NO_PIPE)
+        } else {
+            failure
+        }
+    })?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::named;
+    use super::{NO_PIPE, first_line, named};
+
+    #[test]
+    fn a_pipe_with_a_passphrase_is_refused_with_a_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert_eq!(first_line(&pipe).unwrap_err().hints, [NO_PIPE]);
+        assert!(first_line(dir.path()).unwrap_err().hints.is_empty());
+        let file = dir.path().join("file");
+        std::fs::write(&file, "secret\nmore\n").unwrap();
+        assert_eq!(first_line(&file).unwrap(), "secret");
+    }
 
     #[test]
     fn networks_are_chosen_by_number_or_name() {

@@ -149,7 +149,7 @@ pub(super) const RULES: [Rule; 19] = [
                 )
             })
         },
-        why: "the firewall keeps every connection from the SSH server",
+        why: "the firewall blocks every connection to the SSH server",
         add: &["networking.firewall.allowedTCPPorts = [ {port} ];"],
     },
     Rule {
@@ -231,8 +231,8 @@ pub(super) const RULES: [Rule; 19] = [
         id: "stored-password",
         severity: Severity::Note,
         is: |facts, _| said_of(&stored_passwords(facts)),
-        why: "it can be read on the card and in the Nix store of every machine that builds the image, and is accepted at the \
-              console, and by sudo of a user who may use it",
+        why: "it can be read on the card and in the Nix store of every machine that builds the image, and works at the \
+              console and for sudo",
         add: &["users.users.{stored}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {

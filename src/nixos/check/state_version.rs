@@ -36,7 +36,7 @@ pub(super) const RULES: [Rule; 2] = [
                 .any(|text| text.contains("stateVersion"));
             (!is_refused).then(|| format!("system.stateVersion = \"{version}\", {problem}"))
         },
-        why: "it is the release that this machine was first installed with; services that keep data take it for the age of their data",
+        why: "it is the release that this machine was first installed with; services use it to decide the format of their data",
         add: &["{state version}"],
     },
 ];

@@ -108,7 +108,7 @@ pub fn who_logs_in(facts: &ConfigFacts) -> Vec<(&str, &'static str)> {
     who_gets_in(facts)
 }
 
-/// Whether the firewall keeps every connection from the SSH server.
+/// Whether the firewall blocks every connection to the SSH server.
 pub(super) fn firewall_is_shut(facts: &ConfigFacts) -> bool {
     let wall = &facts.firewall;
     wall.enable && !wall.trusts && wall.admitted.is_empty()

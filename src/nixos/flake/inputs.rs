@@ -136,6 +136,9 @@ impl Flake {
         UnlockedFlake {
             reference: &self.reference,
             is_local: self.local_tree().is_some(),
+            has_lock: self
+                .directory()
+                .is_some_and(|dir| dir.join(lock_file::NAME).exists()),
         }
     }
 

@@ -9,11 +9,13 @@ use super::input_url;
 use super::lock_file;
 use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
-use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::flake_url::encoded;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::common::terminal::output_files;
 use crate::nixos::config_dir::{self, ConfigDir, Files, Selection};
 use crate::nixos::git::Git;
@@ -101,8 +103,8 @@ impl FlakeTree {
         let repository = up.find(|dir| dir.join(".git").exists());
         let repository = repository.filter(|_| !untracked);
         let flake = flake_directory(&real, repository).ok_or_else(|| {
-            Failure::usage(format!("there is no flake.nix in {}", dir.display()))
-                .hint("give the directory of a flake, or a module file with --config; `sdbuild init --flake` writes a flake")
+            let failure = Failure::usage(format!("there is no flake.nix in {}", dir.display()));
+            failure.hint(no_flake_hint(&real))
         })?;
         if repository.is_none() && flake == Path::new("/") {
             return Err(Failure::usage(
@@ -248,9 +250,23 @@ fn real_directory(dir: &Path) -> Result<PathBuf, Failure> {
         })?;
     if real.is_file() {
         return Err(Failure::usage(format!("{shown} is a file, not a flake"))
-            .hint("give the directory with the flake.nix; --config takes a module file"));
+            .hint("give the directory with the flake.nix; --config takes a file with a NixOS configuration"));
     }
     Ok(real)
+}
+
+/// What to do about the directory `dir`, which has no `flake.nix`.
+fn no_flake_hint(dir: &Path) -> String {
+    let file = dir.join(CONFIG_NAME);
+    if !file.is_file() {
+        return "give the directory of a flake, or a file with a NixOS configuration with --config; `sdbuild init --flake` writes a flake".to_owned();
+    }
+    match shown_path(&file) {
+        here if here == CONFIG_NAME => {
+            format!("{CONFIG_NAME} is here: it is taken if no flake is named")
+        }
+        file => format!("{CONFIG_NAME} is there: give {}", quoted(&file)),
+    }
 }
 
 /// The next directory from `dir` upwards with a `flake.nix`, as far as the `repository` goes; without one only `dir` itself.

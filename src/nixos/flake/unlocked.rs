@@ -36,6 +36,8 @@ pub(super) struct UnlockedFlake<'a> {
     pub(super) reference: &'a FlakeRef,
     /// Whether it is the user's own directory.
     pub(super) is_local: bool,
+    /// Whether there is a lock.
+    pub(super) has_lock: bool,
 }
 
 impl UnlockedFlake<'_> {
@@ -47,15 +49,23 @@ impl UnlockedFlake<'_> {
         } else {
             "inputs"
         };
-        let failure = Failure::usage(format!(
-            "flake.lock lacks the {noun} {names}, and a build never changes it"
-        ));
-        let failure = if self.is_local {
-            failure.hint(format!("complete it: {}", self.lock_command()))
+        let text = if self.has_lock {
+            format!("flake.lock lacks the {noun} {names}, and a build never changes it")
         } else {
-            failure.hint("clone the repository, and complete its lock there: sdbuild lock")
+            format!("there is no flake.lock, which a build needs for the {noun} {names}")
         };
-        failure.hint(overriding(first))
+        let command = self.lock_command();
+        let hint = match (self.is_local, self.has_lock) {
+            (true, true) => format!("complete it: {command}"),
+            (true, false) => format!("`{command}` writes one"),
+            (false, true) => {
+                "clone the repository, and complete its lock there: sdbuild lock".to_owned()
+            }
+            (false, false) => {
+                "clone the repository, and write its lock there: sdbuild lock".to_owned()
+            }
+        };
+        Failure::usage(text).hint(hint).hint(overriding(first))
     }
 
     /// An argument of the outputs, among the inputs `missing` of the flake with this `text`, that is none of its inputs, and what to
@@ -93,7 +103,7 @@ impl UnlockedFlake<'_> {
 
 /// How to do without `input` in a lock.
 pub(super) fn overriding(input: &str) -> String {
-    format!("or give another flake instead: --override-input {input} DIR")
+    format!("or take the input from a directory: --override-input {input} DIR")
 }
 
 #[cfg(test)]
@@ -108,6 +118,7 @@ mod tests {
             let flake = UnlockedFlake {
                 reference,
                 is_local,
+                has_lock: true,
             };
             let failure = flake.undeclared_argument(&[missing.into()], text);
             failure.map(|failure| failure.hints)
@@ -148,25 +159,37 @@ mod tests {
 
     #[test]
     fn the_command_that_completes_the_lock_is_named() {
-        let hints = |text: &str, is_local| {
+        let failure = |text: &str, is_local, has_lock| {
             let reference = &text.parse().unwrap();
             let flake = UnlockedFlake {
                 reference,
                 is_local,
+                has_lock,
             };
-            let failure = flake.failure(&["a".into(), "b".into()]);
+            flake.failure(&["a".into(), "b".into()])
+        };
+        let hints = |text: &str, is_local| {
+            let failure = failure(text, is_local, true);
             assert!(
                 failure.to_string().contains("lacks the inputs a, b"),
                 "{failure}"
             );
             failure.hints
         };
+        let none = failure(".#pi", true, false);
+        assert!(
+            none.to_string().starts_with("there is no flake.lock,"),
+            "{none}"
+        );
+        assert_eq!(none.hints[0], "`sdbuild lock` writes one");
+        let remote = failure("git+ssh://h.example/x", false, false);
+        assert!(remote.hints[0].contains("write its lock"), "{remote:?}");
         assert_eq!(hints(".#pi", true)[0], "complete it: sdbuild lock");
         assert_eq!(
             hints("my pi", true),
             [
                 "complete it: sdbuild lock --flake 'my pi'",
-                "or give another flake instead: --override-input a DIR"
+                "or take the input from a directory: --override-input a DIR"
             ]
         );
         assert!(hints("git+ssh://h.example/x", false)[0].starts_with("clone"));

@@ -125,7 +125,7 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
     let modes = [None, Register, Private, Host].into_iter();
     let others: Vec<String> = modes
         .filter(|mode| *mode != taken && works(*mode))
-        .map(|mode| format!("`{mode}`"))
+        .map(|mode| format!("`--emulation {mode}`"))
         .collect();
     let system = settings.system;
     let mut text = match taken {
@@ -196,7 +196,7 @@ mod tests {
         let text = checked(emulation, &native, &for_pc).unwrap().text;
         assert_eq!(
             text,
-            "each build registers QEMU for x86_64-linux, and removes it at its end (`register`); `private` or `host` would work too"
+            "each build registers QEMU for x86_64-linux, and removes it at its end (`register`); `--emulation private` or `--emulation host` would work too"
         );
     }
 

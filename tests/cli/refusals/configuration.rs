@@ -136,20 +136,20 @@ fn a_configuration_above_the_current_directory_is_named() {
 #[test]
 fn inputs_without_a_lock_are_refused_at_once() {
     let flake = "{ inputs = { a.url = \"path:./a\"; b.url = \"path:./b\"; }; outputs = { self, a, b }: { }; }";
-    let lacks = "flake.lock lacks the inputs a, b, and a build never changes it";
+    let lacks = "there is no flake.lock, which a build needs for the inputs a, b";
     for words in [["build", "."], ["check", "."]] {
         CliTest::new(&words)
             .file("flake.nix", flake)
             .exit_code(2)
             .stderr(lacks)
-            .stderr("hint: complete it: sdbuild lock\n")
+            .stderr("hint: `sdbuild lock` writes one\n")
             .run();
     }
     let overridden = ["build", ".", "--override-input", "a", "path:."];
     CliTest::new(&overridden)
         .file("flake.nix", flake)
         .exit_code(2)
-        .stderr("flake.lock lacks the input b,")
+        .stderr("a build needs for the input b\n")
         .run();
     let locking = CliTest::new(&["lock"]).file("flake.nix", flake);
     let locking = locking.exit_code(3).run();
@@ -206,7 +206,7 @@ fn an_unreadable_file_is_made_readable_or_left_out() {
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
     let leave_out = "hint: list it in .sdbuildignore to exclude it";
     let read = "read my keys/secret.nix: Permission denied";
-    let chown = "hint: make it yours: sudo chown 65534 'my keys/secret.nix'";
+    let chown = "hint: make it yours: sudo chown nobody 'my keys/secret.nix'";
     as_nobody(&user, &[])
         .assert_exit_code(2)
         .assert_stderr_contains(&[read, chown, leave_out]);
@@ -215,6 +215,16 @@ fn an_unreadable_file_is_made_readable_or_left_out() {
     as_nobody(&user, &[])
         .assert_exit_code(2)
         .assert_stderr_contains(&[read, chmod, leave_out]);
+    // The configuration itself cannot be left out.
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o000)).unwrap();
+    fs::remove_file(&secret).unwrap();
+    let own = as_nobody(&user, &[]).assert_exit_code(2);
+    assert!(
+        own.stderr.contains("chown nobody sd-card.nix"),
+        "{}",
+        own.stderr
+    );
+    assert!(!own.stderr.contains(leave_out), "{}", own.stderr);
 }
 
 /// Gives `file` to the user of `as_nobody`.

@@ -138,7 +138,10 @@ fn inputs_that_only_the_users_git_reaches_are_locked() {
     let pi = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
     check(&user, &["--flake", "pi"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["lacks the inputs nixpkgs, parts, secrets", "sdbuild lock"]);
+        .assert_stderr_contains(&[
+            "needs for the inputs nixpkgs, parts, secrets",
+            "sdbuild lock",
+        ]);
     let written = lock(&user, &["--flake", "pi"])
         .assert_exit_code(0)
         .assert_stderr_contains(&["deep added", "parts added", "secrets added"]);

@@ -76,14 +76,11 @@ fn a_file_that_the_builder_lacks_is_explained() {
         "put the line !/wifi.nix into .sdbuildignore",
     );
     let above = recorded("file-above");
-    assert_hint(
-        &above,
-        "/common.nix' does not exist",
-        "/common.nix lies above ",
-    );
+    assert_hint(&above, "/common.nix' does not exist", "/common.nix");
     let hint = &above.hints[0];
-    let (_, path) = hint.split_once("names it: ").unwrap_or(("", hint));
-    let (path, _) = path.split_once(" lies above ").unwrap();
+    let (_, path) = hint.split_once(" names ").unwrap_or(("", hint));
+    let (path, _) = path.split_once(" is outside ").unwrap();
+    let path = path.strip_suffix(", which").unwrap_or(path);
     let message = format!("path '{path}' does not exist");
     assert!(above.to_string().contains(&message), "{above}");
     let absolute = recorded("file-absolute-read");

@@ -217,6 +217,13 @@ fn the_flake_is_found_upwards_inside_the_repository() {
     assert!(url.starts_with("path:/c?dir=pi&lastModified="), "{url}");
     let missing = repository.find(".").unwrap_err();
     assert!(missing.to_string().contains("no flake.nix"), "{missing}");
+    assert!(missing.hints[0].starts_with("give the directory of a flake"));
+    repository.write("sd-card.nix", "{ }");
+    let beside = repository.find(".").unwrap_err().hints.concat();
+    assert!(
+        beside.starts_with("sd-card.nix is there: give "),
+        "{beside}"
+    );
     assert!(
         repository
             .collected("pi")
