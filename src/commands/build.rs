@@ -21,7 +21,7 @@ use crate::output::Image;
 use crate::pipeline::{self, Outcome};
 use crate::settings::{self, BuildArgs, Environment};
 use crate::ui::{self, Ui};
-use boot_test::{STAYS, prepare_boot_test, run_boot_test};
+use boot_test::{prepare_boot_test, run_boot_test};
 use summary::{image_done, next_commands, tell_image, tell_next};
 
 pub(super) use summary::BuildOutput;
@@ -64,7 +64,7 @@ pub async fn run(
             // Nothing is kept on a machine that is given back.
             return failure;
         }
-        with_shell(with_kept(failure), &build_args)
+        with_shell(failure, &build_args)
     });
     built.map(drop)
 }
@@ -72,10 +72,9 @@ pub async fn run(
 /// The notice of a dry run with a rented machine.
 const NOT_RENTED: &str = "a dry run rents no machine: it describes a build on the current engine";
 
-/// Adds to an interruption that nothing is lost.
+/// Adds to an interruption of a build that nothing is lost.
 fn with_kept(failure: Failure) -> Failure {
-    let is_of_a_boot = failure.to_string().contains(STAYS);
-    if failure.class != Class::Interrupted || is_of_a_boot {
+    if failure.class != Class::Interrupted {
         return failure;
     }
     failure.hint("downloads and results are kept: run the same command again to resume")
@@ -103,7 +102,10 @@ pub(super) async fn build(
         events: timings.listen(&watched),
         ..context.clone()
     };
-    let accepts_price = settings.borrow.accepts_price;
+    let (accepts_price, is_rented) = (
+        settings.borrow.accepts_price,
+        settings.borrow.from.is_some(),
+    );
     let agree = async |price: &str| may_pay(price, accepts_price, ui, context).await;
     let work = async |settings| build_or_replace(settings, ui, context, &timings).await;
     let done = Box::pin(pipeline::with_machine(settings, context, agree, work)).await;
@@ -117,7 +119,14 @@ pub(super) async fn build(
     if !is_declined && (boot_test.is_none() || done.is_err()) {
         ended();
     }
-    let done = done?;
+    // Nothing is kept on a machine that is given back.
+    let done = done.map_err(|failure| {
+        if is_rented {
+            failure
+        } else {
+            with_kept(failure)
+        }
+    })?;
     let image = &done.value;
     let path = image.path.clone();
     let is_tested = boot_test.is_some() || board.is_some();
@@ -243,8 +252,6 @@ mod tests {
         let stopped = with_kept(Failure::interrupted());
         assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
         assert!(with_kept(Failure::usage("x")).hints.is_empty());
-        let of_a_boot = Failure::interrupted().context(format!("{STAYS} /a.img"));
-        assert!(with_kept(of_a_boot).hints.is_empty());
     }
 
     #[test]

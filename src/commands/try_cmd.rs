@@ -31,9 +31,6 @@ const HOST_NAME: &str = "sdbuild-try";
 const KEEP_HINT: &str = "`sdbuild try --no-boot --output DIR` keeps the image and its key, and `sdbuild boot DIR/*.img \
     --until-ssh --login-key DIR/key` has --timeout, --memory and --firmware";
 
-/// Hint of an interruption, as that of a build.
-const KEPT: &str = "downloads and results are kept: run the same command again to resume";
-
 /// Builds and boots the miniature image; removes everything unless `--output` is given.
 pub async fn run(
     args: &cli::Try,
@@ -79,12 +76,12 @@ pub async fn run(
 
 /// Adds what to do about the failure of a trial: an interruption says nothing about this machine.
 fn with_advice(failure: Failure) -> Failure {
-    let advice = if failure.class == Class::Interrupted {
-        KEPT
-    } else {
-        "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply"
-    };
-    failure.hint(advice)
+    if failure.class == Class::Interrupted {
+        return failure;
+    }
+    failure.hint(
+        "`sdbuild doctor` checks the requirements; with --no-boot those of booting do not apply",
+    )
 }
 
 /// Events to `events`; the first line names no file that `try` removes at the end.
@@ -203,7 +200,7 @@ mod tests {
     #[test]
     fn an_interruption_says_nothing_about_the_machine() {
         let hints = |failure| with_advice(failure).hints.concat();
-        assert_eq!(hints(Failure::interrupted()), KEPT);
+        assert_eq!(hints(Failure::interrupted()), "");
         assert!(hints(Failure::environment("x")).contains("doctor"));
     }
 }

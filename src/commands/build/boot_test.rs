@@ -15,15 +15,12 @@ use crate::ui::Ui;
 /// Flags of `boot` that `build` does not have; the hints of a failed boot name them.
 const BOOT_FLAGS: &str = "--timeout, --memory, --user and --firmware";
 
-/// What was done when a boot test of an image failed or was interrupted; the image's path follows.
-pub(super) const STAYS: &str = "boot the image, which stays at";
-
 /// Adds where the image is, and which command has the flags that the hints of a failed boot name.
 fn not_booted(failure: Failure, image: &Path, flags: &str, keep_hint: Option<&str>) -> Failure {
     let (operation, hint) = match keep_hint {
         Some(hint) => ("boot the image".to_owned(), hint.to_owned()),
         None => (
-            format!("{STAYS} {}", image.display()),
+            format!("boot the image, which stays at {}", image.display()),
             boot_again(image, flags),
         ),
     };
