@@ -321,8 +321,9 @@ impl Said {
         let line = line.strip_prefix("error:").unwrap_or(line).trim();
         let place = line.strip_prefix("at ").and_then(|l| l.strip_suffix(':'));
         let names = line.strip_prefix(PROPOSAL).map(proposed);
+        let in_words = tokens::in_words(place.unwrap_or(line));
         line.starts_with(ADVICE)
-            || self.message.contains(place.unwrap_or(line))
+            || self.message.contains(&in_words)
             || names.is_some_and(|names| self.hints.contains(names))
     }
 }
