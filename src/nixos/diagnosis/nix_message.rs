@@ -6,6 +6,7 @@ use super::evidence::ExitContext;
 use super::missing_files::missing_path;
 use super::source_lines;
 use super::tokens;
+use super::written_words;
 use crate::common::failure::Failure;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
@@ -88,6 +89,9 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
         }
         Some(_) => None,
         None => {
+            if let Some(place) = written_words::place_of_hash(context, &error.summary) {
+                return Some(place);
+            }
             let place = match Definition::find(context, error) {
                 Some(Definition { name, line, .. }) => format!("{name}:{line}"),
                 None => context.files?.place_that_throws(&error.summary)?,
