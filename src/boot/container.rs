@@ -16,7 +16,7 @@ use futures_util::StreamExt as _;
 use crate::boot::copy_in::{FIRMWARE_NAME, MACHINE_DIR, QEMU_UID, copy_in, image_in_container};
 use crate::boot::disk::Disk;
 use crate::boot::keyboard::Keyboard;
-use crate::boot::qemu::{self, Serial};
+use crate::boot::qemu::{self, Forward, Serial};
 use crate::boot::qemu_output::QemuOutput;
 use crate::boot::request::BootRequest;
 use crate::boot::seed_disk::SeedDisk;
@@ -79,7 +79,10 @@ impl ContainerOptions {
             form: wanted.disk.form(),
             start: wanted.start.map(StartFiles::in_container),
             seed: wanted.seed.map(|_| SeedDisk::in_container()),
-            ssh: port.map(|_| SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH_PORT)),
+            ssh: port.map(|_| Forward {
+                from: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SSH_PORT),
+                to: request.ssh_port,
+            }),
             serial: wanted.serial,
         };
         let program = format!("/usr/bin/{}", qemu::program_name(request.model));

@@ -9,7 +9,9 @@ use crate::boot::login::{ProbeResult, SshProbe};
 use crate::boot::login_keys;
 use crate::boot::machine::{BootEvent, RunningMachine};
 use crate::boot::network_adapter::NetworkAdapter;
-use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftovers, with_memory_hint};
+use crate::boot::outcome::{
+    Reached, Waited, machine_ended, no_login, with_leftovers, with_memory_hint,
+};
 use crate::boot::progress::BootProgress;
 use crate::boot::prompt_session;
 use crate::boot::qemu::Serial;
@@ -143,7 +145,8 @@ impl LoginSession<'_> {
                     ProbeResult::NotLocal => break,
                 },
                 () = deadline.expired() => {
-                    let waited = (!has_failed).then_some(limit);
+                    let since_prompt = progress.since_prompt();
+                    let waited = (!has_failed).then_some(Waited { limit, since_prompt });
                     return Err(no_login(machine, Some(probe), waited));
                 }
                 event = machine.next_event() => event?,
@@ -157,10 +160,10 @@ impl LoginSession<'_> {
                     progress.begin_again();
                 }
                 BootEvent::Lines(lines) if !has_failed => {
-                    progress.look(&lines);
-                    adapter.look(&lines, machine).await?;
-                    // The prompt of a boot loader that gave up is a line without an end.
+                    // A prompt is a line without an end.
                     let prompt = machine.console.unfinished();
+                    progress.look(lines.iter().chain([&prompt]));
+                    adapter.look(&lines, machine).await?;
                     has_failed = lines
                         .iter()
                         .chain([&prompt])

@@ -46,6 +46,6 @@ pub use container::ContainerOptions;
 pub use container_holder::hold_container;
 pub use early_key_check::KeyCheck;
 pub use outcome::{Reached, memory_advice};
-pub use request::{BootMethod, BootRequest, Login};
+pub use request::{BootMethod, BootRequest, DEFAULT_SSH_PORT, Login};
 pub use run::{boot, boot_method_of, check_architecture, check_requirements, check_tools};
 pub use tools::missing_on_host;

@@ -25,16 +25,34 @@ const MIN_MEMORY_MIB: u32 = 256;
 /// A timeout below this may be the reason why no login succeeded: 12 s were measured from the start to a login under emulation,
 /// 18 s beside compilers, and a slower machine may need three times as long.
 const SHORT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long an SSH server may need after the console asks for a login: it makes its host keys on the first boot.
+const SERVER_START: Duration = Duration::from_secs(20);
 /// Lines of the console that are shown when a boot fails.
 const SHOWN_LINES: usize = 40;
 
-/// No login succeeded while QEMU runs: within the timeout `waited`, or it became clear that none will. The console is shown
+/// How long a login was waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Waited {
+    pub(super) limit: Duration,
+    /// How long the console has been asking for a login; `None` if it does not.
+    pub(super) since_prompt: Option<Duration>,
+}
+
+impl Waited {
+    /// Whether a login may succeed with more time.
+    fn was_short(self) -> bool {
+        let starts = self.since_prompt.is_none_or(|since| since < SERVER_START);
+        self.limit < SHORT_TIMEOUT && starts
+    }
+}
+
+/// No login succeeded while QEMU runs: within the limit of `waited`, or it became clear that none will. The console is shown
 /// unless the SSH server answered: what was written before it started does not explain its refusal. A timeout that is short has
 /// a hint.
 pub(super) fn no_login(
     machine: &RunningMachine,
     probe: Option<&SshProbe<'_>>,
-    waited: Option<Duration>,
+    waited: Option<Waited>,
 ) -> Failure {
     let lines = machine.console.lines();
     let ssh_error = probe.and_then(SshProbe::last_error);
@@ -53,9 +71,10 @@ pub(super) fn no_login(
     }
     match waited {
         Some(waited) => {
-            let failure = failure.consequence(format!("no login within {} s", waited.as_secs()));
+            let failure =
+                failure.consequence(format!("no login within {} s", waited.limit.as_secs()));
             let is_told = failure.hints.iter().any(|hint| hint.contains("--timeout"));
-            if waited < SHORT_TIMEOUT && !is_told {
+            if waited.was_short() && !is_told {
                 failure.hint("the timeout is short: leave out --timeout, whose default is enough for most machines")
             } else {
                 failure
@@ -173,6 +192,21 @@ mod tests {
         assert_eq!(hints(build(), 64).len(), 1);
         assert_eq!(hints(build(), 1024), ["wait"]);
         assert_eq!(hints(Failure::environment("no QEMU"), 64), ["wait"]);
+    }
+
+    #[test]
+    fn more_time_helps_only_a_server_that_may_still_start() {
+        let was_short = |limit, since_prompt: Option<u64>| {
+            let limit = Duration::from_secs(limit);
+            let since_prompt = since_prompt.map(Duration::from_secs);
+            Waited {
+                limit,
+                since_prompt,
+            }
+            .was_short()
+        };
+        assert!(was_short(30, None) && was_short(30, Some(5)));
+        assert!(!was_short(50, Some(30)) && !was_short(600, None));
     }
 
     #[test]

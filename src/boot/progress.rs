@@ -1,5 +1,7 @@
 //! How far a boot came, for the user who waits.
 
+use std::time::{Duration, Instant};
+
 use crate::boot::diagnosis;
 use crate::common::event::{Event, Events, Phase};
 
@@ -11,6 +13,8 @@ pub(super) struct BootProgress<'a> {
     until: String,
     /// The number of the last part that was shown.
     reached: Option<usize>,
+    /// When the console first asked for a login.
+    prompt: Option<Instant>,
 }
 
 impl<'a> BootProgress<'a> {
@@ -21,19 +25,30 @@ impl<'a> BootProgress<'a> {
             events,
             until,
             reached: None,
+            prompt: None,
         }
     }
 
     /// The machine starts once more: every part is new again.
     pub(super) fn begin_again(&mut self) {
-        self.reached = None;
+        (self.reached, self.prompt) = (None, None);
         let text = self.until.clone();
         self.events.emit(Event::Detail(Phase::Boot, text));
     }
 
+    /// How long the console has been asking for a login.
+    pub(super) fn since_prompt(&self) -> Option<Duration> {
+        self.prompt.map(|prompt| prompt.elapsed())
+    }
+
     /// Looks at lines of the console. A boot loader that starts again, and what the kernel repeats, are nothing new.
     pub(super) fn look<'b>(&mut self, lines: impl IntoIterator<Item = &'b String>) {
-        let parts = lines.into_iter().filter_map(|line| diagnosis::part(line));
+        let parts = lines.into_iter().filter_map(|line| {
+            if diagnosis::is_prompt(line) {
+                self.prompt.get_or_insert_with(Instant::now);
+            }
+            diagnosis::part(line)
+        });
         let Some((number, what)) = parts.max() else {
             return;
         };
@@ -62,6 +77,9 @@ mod tests {
             progress.look([&line]);
             progress.look([&line]);
         }
+        assert!(progress.since_prompt().is_some());
+        progress.begin_again();
+        assert_eq!(progress.since_prompt(), None);
         let told = told.lock().unwrap();
         let texts: Vec<_> = told
             .iter()
@@ -82,6 +100,7 @@ mod tests {
                 "stage 1 looks for the root file system · until then",
                 "the system starts · until then",
                 "the console asks for a login · until then",
+                "until then",
             ]
         );
     }

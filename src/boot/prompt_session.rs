@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::boot::diagnosis;
 use crate::boot::machine::{BootEvent, RunningMachine};
-use crate::boot::outcome::{Reached, machine_ended, no_login, with_leftovers};
+use crate::boot::outcome::{Reached, Waited, machine_ended, no_login, with_leftovers};
 use crate::boot::progress::BootProgress;
 use crate::boot::qemu::Serial;
 use crate::boot::session::BootSession;
@@ -56,7 +56,11 @@ async fn prompt(
             biased;
             () = session.context.cancel.cancelled() => return Err(Failure::interrupted()),
             () = deadline.expired() => {
-                let failure = no_login(machine, None, (!has_failed).then_some(limit));
+                let waited = Waited {
+                    limit,
+                    since_prompt: None,
+                };
+                let failure = no_login(machine, None, (!has_failed).then_some(waited));
                 return Err(match diagnosis::hint_without_prompt(&machine.console.lines()) {
                     Some(hint) => failure.hint(hint),
                     None => failure,

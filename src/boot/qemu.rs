@@ -16,6 +16,13 @@ pub(super) enum Serial {
     Pipe,
 }
 
+/// An address of QEMU's machine that is forwarded to a port of the machine that it runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forward {
+    pub(super) from: SocketAddrV4,
+    pub(super) to: u16,
+}
+
 /// A machine for QEMU to run.
 #[derive(Clone, Debug)]
 pub(super) struct Machine {
@@ -33,8 +40,8 @@ pub(super) struct Machine {
     pub(super) start: Option<DirectStart>,
     /// A path, without commas, of the seed of cloud-init.
     pub(super) seed: Option<PathBuf>,
-    /// The address that is forwarded to the machine's SSH port.
-    pub(super) ssh: Option<SocketAddrV4>,
+    /// What leads to the machine's SSH server.
+    pub(super) ssh: Option<Forward>,
     pub(super) serial: Serial,
 }
 
@@ -190,8 +197,8 @@ fn add_cd_drives(argv: &mut Vec<OsString>, disk: &Path) {
 }
 
 /// A network of QEMU's own, to which no device is connected yet.
-fn add_user_network(argv: &mut Vec<OsString>, ssh: Option<SocketAddrV4>) {
-    let forward = |address: SocketAddrV4| format!(",hostfwd=tcp:{address}-:22");
+fn add_user_network(argv: &mut Vec<OsString>, ssh: Option<Forward>) {
+    let forward = |Forward { from, to }| format!(",hostfwd=tcp:{from}-:{to}");
     let forward = ssh.map(forward).unwrap_or_default();
     add(argv, &["-netdev", &format!("user,id=net{forward}")]);
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::common::board::{Board, QemuFirmware, QemuModel};
 use crate::seed::Seed;
 
+/// The port of a machine's SSH server unless its image says another.
+pub const DEFAULT_SSH_PORT: u16 = 22;
+
 /// The method by which an image is booted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BootMethod {
@@ -39,6 +42,8 @@ pub struct BootRequest {
     pub memory_mib: u32,
     /// The port on 127.0.0.1 that leads to the machine's SSH; `None` for a free one.
     pub port: Option<u16>,
+    /// The port that the machine's SSH server listens on.
+    pub ssh_port: u16,
     /// The user's home directory, whose `.ssh` has keys to log in with.
     pub home: Option<PathBuf>,
     /// Directories that are searched for programs, as in `PATH`.
@@ -94,6 +99,7 @@ impl BootRequest {
             kvm: true,
             memory_mib: 1024,
             port: None,
+            ssh_port: DEFAULT_SSH_PORT,
             home: None,
             path: "/nowhere".into(),
             seed: None,

@@ -9,7 +9,7 @@ use crate::boot::container_archive::ContainerArchive;
 use crate::boot::copy_in::image_in_container;
 use crate::boot::disk::{open_image, prepare};
 use crate::boot::outcome::Reached;
-use crate::boot::request::{BootMethod, BootRequest, Login};
+use crate::boot::request::{BootMethod, BootRequest, DEFAULT_SSH_PORT, Login};
 use crate::boot::seed_disk::SeedDisk;
 use crate::boot::session::{BootSession, Source};
 use crate::boot::start_files::StartFiles;
@@ -101,6 +101,7 @@ pub async fn boot(
     let mut request = request.clone();
     let installed = disk.installed_system(context).await?;
     check_system(image, &installed, request.board)?;
+    request.ssh_port = installed.ssh_port.unwrap_or(DEFAULT_SSH_PORT);
     let lists = &installed.key_lists;
     disk_login::complete(&mut request, &mut tools.keys, lists, context).await?;
     let request = &request;

@@ -12,7 +12,7 @@ use crate::boot::disk::Disk;
 use crate::boot::machine::{Backend, RunningMachine};
 use crate::boot::port::local_port;
 use crate::boot::process::QemuProcess;
-use crate::boot::qemu::{Machine, Serial};
+use crate::boot::qemu::{Forward, Machine, Serial};
 use crate::boot::request::BootRequest;
 use crate::boot::seed_disk::SeedDisk;
 use crate::boot::start_files::StartFiles;
@@ -141,7 +141,10 @@ impl BootSession<'_> {
                     form: disk.form(),
                     start: self.start.map(StartFiles::on_host),
                     seed: self.seed.map(SeedDisk::on_host),
-                    ssh: ssh_port.map(|port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port)),
+                    ssh: ssh_port.map(|port| Forward {
+                        from: SocketAddrV4::new(Ipv4Addr::LOCALHOST, port),
+                        to: self.request.ssh_port,
+                    }),
                     serial,
                 };
                 let process = QemuProcess::start(&machine, &qemu.program, &self.request.scratch)?;

@@ -289,6 +289,7 @@ fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
         kvm: settings.kvm,
         memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
         port: settings.port,
+        ssh_port: boot::DEFAULT_SSH_PORT,
         path: settings.path,
         prompt: settings.prompt,
         login: settings.login.map(|login| Login {
@@ -321,6 +322,7 @@ mod tests {
             kvm: true,
             memory_mib: 1024,
             port,
+            ssh_port: boot::DEFAULT_SSH_PORT,
             home: None,
             path: "/nowhere".into(),
             login,

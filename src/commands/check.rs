@@ -69,12 +69,20 @@ fn put_key(findings: &mut [Finding], key: &str, comment: &str) {
 /// Fails when a trap was found. That the configuration cannot be evaluated takes precedence.
 fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure> {
     let traps = findings.iter().filter(|f| f.severity == Severity::Trap);
-    let text = match (failure, traps.count()) {
+    let traps: Vec<&str> = traps.map(|finding| finding.id).collect();
+    let problems = match (failure, traps.len()) {
         (Some(failure), _) => return Err(failure),
         (None, 0) => return Ok(()),
-        (None, 1) => "1 problem would lock you out or keep the board from booting".to_owned(),
-        (None, n) => format!("{n} problems would lock you out or keep the board from booting"),
+        (None, 1) => "1 problem".to_owned(),
+        (None, n) => format!("{n} problems"),
     };
+    let mut ids: Vec<&str> = Vec::new();
+    for id in traps {
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let text = format!("{problems} must be mended: {}", ids.join(", "));
     Err(Failure::message(Class::CheckFailed, text))
 }
 
@@ -234,6 +242,15 @@ mod tests {
         assert!(verdict(&[finding(Severity::Note)], None).is_ok());
         let trap = [finding(Severity::Trap)];
         assert_eq!(verdict(&trap, None).unwrap_err().class, Class::CheckFailed);
+        let text = |findings: &[Finding]| verdict(findings, None).unwrap_err().to_string();
+        assert_eq!(text(&trap), "1 problem must be mended: ssh-off");
+        let other = Finding {
+            id: "broken-key",
+            ..finding(Severity::Trap)
+        };
+        let several = [finding(Severity::Trap), other, finding(Severity::Trap)];
+        let told = "3 problems must be mended: ssh-off, broken-key";
+        assert_eq!(text(&several), told);
         let broken = verdict(&trap, Some(Failure::usage("no such option"))).unwrap_err();
         assert_eq!(broken.class, Class::Usage);
     }

@@ -9,6 +9,7 @@ use super::cluster_disk::disk_in;
 use super::disk_form::DiskForm;
 use super::error::Error;
 use super::report::Layout;
+use super::ssh_port::ssh_port;
 use crate::common::cancel::Cancel;
 use crate::common::system::System;
 
@@ -19,6 +20,8 @@ pub struct InstalledSystem {
     pub systems: BTreeSet<System>,
     /// The lines of NixOS's lists of SSH keys, by user; empty if there is no NixOS, or they cannot be read.
     pub key_lists: BTreeMap<String, String>,
+    /// The first port of NixOS's SSH server; `None` if it has none, or it cannot be read.
+    pub ssh_port: Option<u16>,
 }
 
 impl InstalledSystem {
@@ -32,9 +35,14 @@ impl InstalledSystem {
             Some(Ok(lists)) => lists,
             Some(Err(_)) | None => BTreeMap::new(),
         };
+        let ssh_port = match path.map(|path| ssh_port(&layout.volumes, path)) {
+            Some(port) => port?,
+            None => None,
+        };
         Ok(Self {
             systems: boot.systems(),
             key_lists,
+            ssh_port,
         })
     }
 }

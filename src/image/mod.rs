@@ -42,6 +42,7 @@ mod pi_start;
 pub mod place;
 mod probe;
 pub mod report;
+mod ssh_port;
 mod start;
 mod stated_size;
 mod systemd_boot;

@@ -209,7 +209,8 @@ pub(super) const STAGES: [Symptom; 5] = [
     Symptom {
         texts: &[LOGIN_PROMPT],
         what: "the machine is up (its console asks for a login), but nothing answers on its SSH port",
-        hint: "set services.openssh.enable = true, and open port 22 in the firewall",
+        hint: "set services.openssh.enable = true, and open its port in the firewall, the first of services.openssh.ports (22 if \
+            sdbuild cannot read the image's file system)",
         quote: false,
     },
     Symptom {
@@ -278,7 +279,7 @@ pub(super) const NO_CONTROL_GROUPS: Symptom = Symptom {
 pub(super) const NO_CONTAINER_SSH: Symptom = Symptom {
     texts: &[],
     what: "nothing answers on the SSH port of the container",
-    hint: "set services.openssh.enable = true, or give it more time with --timeout",
+    hint: "set services.openssh.enable = true, with port 22 among services.openssh.ports, or give it more time with --timeout",
     quote: false,
 };
 

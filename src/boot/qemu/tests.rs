@@ -15,7 +15,10 @@ fn machine(system: System, kvm: bool, serial: Serial) -> Machine {
         form: DiskForm::Raw,
         start: None,
         seed: None,
-        ssh: Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222)),
+        ssh: Some(Forward {
+            from: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2222),
+            to: 22,
+        }),
         serial,
     }
 }
@@ -43,6 +46,14 @@ fn image_is_read_only_and_the_port_is_local() {
             assert!(line.contains("|virtio-blk-pci,drive=card,romfile=,bootindex=1|"));
         }
     }
+}
+
+#[test]
+fn the_port_of_the_images_ssh_server_is_forwarded() {
+    let mut machine = machine(System::X8664Linux, false, Serial::Pipe);
+    machine.ssh = machine.ssh.map(|ssh| Forward { to: 2022, ..ssh });
+    let line = joined(&argv(&machine));
+    assert!(line.contains("hostfwd=tcp:127.0.0.1:2222-:2022|"), "{line}");
 }
 
 #[test]

@@ -60,6 +60,9 @@ fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
             "write the path that the file has on the machine, in quotes; without quotes Nix would copy the file into its store, \
              which everybody there can read"
         }
+        _ if kind.starts_with("string matching ") && ends_with_a_line_break(summary) => {
+            "the value ends with a line break: if it is read from a file, write lib.fileContents in place of builtins.readFile"
+        }
         _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if has_several_keys(summary) => {
             "each key is an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\"; or authorizedKeys.keyFiles = [ ./FILE ];"
@@ -130,6 +133,15 @@ fn is_path_in_place_of_key(option: &str, summary: &str) -> bool {
 /// Whether a value has several lines.
 fn has_line_end(summary: &str) -> bool {
     values(summary).any(|value| value.trim_end_matches("\\n\"").contains("\\n"))
+}
+
+/// Whether a value ends with a line break, which `builtins.readFile` keeps of a file.
+fn ends_with_a_line_break(summary: &str) -> bool {
+    let is_in_one_line = values(summary).any(|value| value.ends_with("\\n\""));
+    // nixpkgs shows a text of several lines between `''` and `''`, each in a line of its own if the text ends with a line break.
+    let quotes = summary.lines().filter(|line| line.trim() == "''");
+    let is_only = summary.matches("\n- In `").count() == 1;
+    is_in_one_line || is_only && quotes.count() == 2
 }
 
 /// Whether a value has several keys, in a line each.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use super::evidence::{ExitContext, Findings};
 use super::known_error::{KnownError, known_errors};
 use super::nix_message::details;
+use super::written_words;
 use crate::common::failure::{Class, Failure};
 
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
@@ -75,7 +76,7 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
     } else {
         Class::Environment
     };
-    let failure = Failure::message(class, text).context(format!("evaluate {}", context.in_words));
+    let failure = Failure::message(class, text).context(operation(context, url));
     let line = format!("unable to download '{url}': {why}");
     if is_refused {
         return Some(failure.hint(refused(context)));
@@ -103,6 +104,14 @@ pub(super) fn fetch_failure(context: &ExitContext<'_>, findings: &Findings) -> O
             .hint("check the address, the network, and the DNS of the engine's machine")
             .hint("without a network: copy the files into the configuration's directory and name them by their path"),
     })
+}
+
+/// What failed: the evaluation, with the place of `url` where the user's files have it.
+fn operation(context: &ExitContext<'_>, url: &str) -> String {
+    match written_words::place_of(context, url) {
+        Some(place) => format!("evaluate the configuration: {place}"),
+        None => format!("evaluate {}", context.in_words),
+    }
 }
 
 /// What to do about an address that a server refused.

@@ -10,6 +10,7 @@ mod definitions;
 mod eval_error;
 mod evidence;
 mod fetch_error;
+mod fetched;
 mod flake_arguments;
 mod flake_form;
 mod flake_input;
@@ -47,6 +48,7 @@ mod unknown_option;
 mod unquoted_name;
 mod warning;
 mod written_values;
+mod written_words;
 mod wrong_token;
 
 use std::collections::BTreeSet;
@@ -83,6 +85,7 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
         .or_else(|| no_network_failure(context, findings, &known))
         .or_else(|| fetch_failure(context, findings))
         .or_else(|| machine_failure(context, findings, &known))
+        .or_else(|| fetched::not_found_failure(context, findings.failed.as_ref()))
         .or_else(|| build_failure(context, findings))
         .or_else(|| exit_status_failure(context, findings))
         .unwrap_or_else(|| evaluation_failure(context, findings));
@@ -95,6 +98,11 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
     let zone = failed.and_then(|failed| time_zone::hint(context, failed));
     failure = zone.into_iter().fold(failure, Failure::hint);
     failure.log_tail = log_tail(context, findings, &failure);
+    if fetched::not_found_failure(context, failed).is_some() {
+        // Neither the server's answer nor a shell shows more of an address that does not exist.
+        failure.log_tail.clear();
+        return failure;
+    }
     failure.derivation = failed
         .and_then(|failed| failed.derivation.as_ref())
         .map(|derivation| derivation.path().to_owned());

@@ -6,6 +6,7 @@ use super::evidence::ExitContext;
 use super::missing_files::missing_path;
 use super::source_lines;
 use super::tokens;
+use super::written_words;
 use crate::common::failure::Failure;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
@@ -88,6 +89,9 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
         }
         Some(_) => None,
         None => {
+            if let Some(place) = written_words::place_of_hash(context, &error.summary) {
+                return Some(place);
+            }
             let place = match Definition::find(context, error) {
                 Some(Definition { name, line, .. }) => format!("{name}:{line}"),
                 None => context.files?.place_that_throws(&error.summary)?,
@@ -321,8 +325,9 @@ impl Said {
         let line = line.strip_prefix("error:").unwrap_or(line).trim();
         let place = line.strip_prefix("at ").and_then(|l| l.strip_suffix(':'));
         let names = line.strip_prefix(PROPOSAL).map(proposed);
+        let in_words = tokens::in_words(place.unwrap_or(line));
         line.starts_with(ADVICE)
-            || self.message.contains(place.unwrap_or(line))
+            || self.message.contains(&in_words)
             || names.is_some_and(|names| self.hints.contains(names))
     }
 }

@@ -149,6 +149,34 @@ fn a_syntax_error_shows_its_line() {
 }
 
 #[test]
+fn a_syntax_error_is_not_repeated_in_nixs_words() {
+    let eq = stream!("double-equals");
+    let in_string = eq.replace(
+        "EQ, expecting '.' or '='",
+        "end of file, expecting IND_STR or DOLLAR_CURLY or IND_STRING_CLOSE",
+    );
+    for (stream, words) in [
+        (eq, "unexpected '==', expecting '.' or '='"),
+        (
+            &in_string,
+            "unexpected end of file, expecting text or '${' or end of string",
+        ),
+    ] {
+        let failure = failure(stream, 1);
+        assert!(failure.to_string().ends_with(words), "{failure}");
+        let lines = failure.log_tail.join("\n");
+        assert!(
+            !lines.contains("syntax error") && !lines.contains("at pi/"),
+            "{lines}"
+        );
+        assert!(
+            lines.contains("3|   services.openssh.enable == true;"),
+            "{lines}"
+        );
+    }
+}
+
+#[test]
 fn a_file_that_git_does_not_track() {
     let failure = failure(stream!("untracked"), 1);
     assert_failure(

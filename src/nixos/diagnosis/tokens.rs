@@ -1,7 +1,7 @@
 //! The names that Nix's parser gives to tokens, in the words of the language.
 
 /// Each name in a syntax error, and what a file has there.
-const TOKENS: [(&str, &str); 35] = [
+const TOKENS: [(&str, &str); 36] = [
     ("AND", "'&&'"),
     ("ASSERT", "'assert'"),
     ("CONCAT", "'++'"),
@@ -17,6 +17,7 @@ const TOKENS: [(&str, &str); 35] = [
     ("IF", "'if'"),
     ("IMPL", "'->'"),
     ("IN", "'in'"),
+    ("IND_STR", "text"),
     ("IND_STRING_CLOSE", "end of string"),
     ("IND_STRING_OPEN", "string"),
     ("INHERIT", "'inherit'"),
@@ -76,6 +77,10 @@ mod tests {
             (
                 "syntax error, unexpected '.', expecting ID or OR_KW or DOLLAR_CURLY or '\"'",
                 "syntax error, unexpected '.', expecting name or 'or' or '${' or '\"'",
+            ),
+            (
+                "syntax error, unexpected end of file, expecting IND_STR or DOLLAR_CURLY or IND_STRING_CLOSE",
+                "syntax error, unexpected end of file, expecting text or '${' or end of string",
             ),
             ("undefined variable 'ID'", "undefined variable 'ID'"),
             ("a throw about ID", "a throw about ID"),

@@ -41,7 +41,7 @@ fn a_source_download_is_distinguished_from_a_cache() {
         assert_eq!(failure.class, Class::Environment, "{failure}");
         let text = failure.to_string();
         assert!(
-            text.contains("evaluate the configuration pi/c.nix: the configuration fetches http"),
+            text.contains("evaluate the configuration: pi/c.nix:3: the configuration fetches http"),
             "{text}"
         );
         assert!(text.contains(message), "{text}");
@@ -57,6 +57,11 @@ fn a_source_download_is_distinguished_from_a_cache() {
         "which failed: HTTP error 404",
         "check the address",
     );
+    let text = not_found.to_string();
+    assert!(
+        text.contains("pi/c.nix:3: the configuration fetches http://"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -64,7 +69,8 @@ fn a_wrong_hash_in_the_configuration_is_replaced() {
     let failure = recorded("fetch-wrong-hash");
     let hint =
         "write sha256:0bk2zxzmhrlx9r13h8h56idz89xh3ngvlg2djl9qnxl6qxvk9nyx in place of sha256:0000";
-    assert_hint(&failure, "hash mismatch in file downloaded from", hint);
+    let message = "pi/c.nix:3: hash mismatch in file downloaded from";
+    assert_hint(&failure, message, hint);
 }
 
 #[test]

@@ -168,3 +168,19 @@ fn a_download_of_a_module_is_no_input_of_a_flake() {
     let flake = hints("{ outputs = { self }: { nixosConfigurations = { }; }; }");
     assert!(flake.contains("--git-inputs NAME"), "{flake}");
 }
+
+/// The second form is that of nixpkgs, the first one that of the miniature.
+#[test]
+fn a_line_break_at_the_end_of_a_value_is_named() {
+    let nix = recording("host-name", "nix").replace("\"my pi\"", "builtins.readFile ./name.txt");
+    let log = recording("host-name", "log");
+    let hint = "ends with a line break: if it is read from a file, write lib.fileContents in place of builtins.readFile";
+    for value in [r#" \"pi\\n\""#, r"\n    ''\n      pi\n    ''"] {
+        let log = log.replace(r#" \"my pi\""#, value);
+        let failure = failure(&nix, &log, "");
+        assert_hint(&failure, "networking.hostName", hint);
+    }
+    let inside = log.replace(r#" \"my pi\""#, r"\n    ''\n      my\n      pi''");
+    let failure = failure(&nix, &inside, "");
+    assert!(!failure.hints.concat().contains("readFile"), "{failure:?}");
+}
