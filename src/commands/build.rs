@@ -72,9 +72,9 @@ pub async fn run(
 /// The notice of a dry run with a rented machine.
 const NOT_RENTED: &str = "a dry run rents no machine: it describes a build on the current engine";
 
-/// Adds to an interruption of a build that nothing is lost.
-fn with_kept(failure: Failure) -> Failure {
-    if failure.class != Class::Interrupted {
+/// Adds to an interruption of a build that nothing is lost, unless the machine on which it ran is given back.
+fn with_kept(failure: Failure, is_rented: bool) -> Failure {
+    if failure.class != Class::Interrupted || is_rented {
         return failure;
     }
     failure.hint("downloads and results are kept: run the same command again to resume")
@@ -102,10 +102,8 @@ pub(super) async fn build(
         events: timings.listen(&watched),
         ..context.clone()
     };
-    let (accepts_price, is_rented) = (
-        settings.borrow.accepts_price,
-        settings.borrow.from.is_some(),
-    );
+    let accepts_price = settings.borrow.accepts_price;
+    let is_rented = settings.borrow.from.is_some();
     let agree = async |price: &str| may_pay(price, accepts_price, ui, context).await;
     let work = async |settings| build_or_replace(settings, ui, context, &timings).await;
     let done = Box::pin(pipeline::with_machine(settings, context, agree, work)).await;
@@ -119,14 +117,7 @@ pub(super) async fn build(
     if !is_declined && (boot_test.is_none() || done.is_err()) {
         ended();
     }
-    // Nothing is kept on a machine that is given back.
-    let done = done.map_err(|failure| {
-        if is_rented {
-            failure
-        } else {
-            with_kept(failure)
-        }
-    })?;
+    let done = done.map_err(|failure| with_kept(failure, is_rented))?;
     let image = &done.value;
     let path = image.path.clone();
     let is_tested = boot_test.is_some() || board.is_some();
@@ -249,9 +240,10 @@ mod tests {
 
     #[test]
     fn an_interruption_says_that_results_are_kept() {
-        let stopped = with_kept(Failure::interrupted());
+        let stopped = with_kept(Failure::interrupted(), false);
         assert!(stopped.hints.concat().contains("are kept"), "{stopped:?}");
-        assert!(with_kept(Failure::usage("x")).hints.is_empty());
+        assert!(with_kept(Failure::usage("x"), false).hints.is_empty());
+        assert!(with_kept(Failure::interrupted(), true).hints.is_empty());
     }
 
     #[test]

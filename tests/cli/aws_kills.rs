@@ -137,7 +137,7 @@ fn a_loan_is_not_looked_for_in_another_account() {
     let words = refused.stderr.replace('\n', " ");
     for part in [
         "a stale run left machine i-0",
-        "of the AWS account 123456789012",
+        "rented with the AWS account 123456789012",
         "those of 999999999999",
     ] {
         assert!(words.contains(part), "{part}\n{}", refused.stderr);
