@@ -21,14 +21,39 @@ pub(super) fn ssh_port(volumes: &[Volume], system: &str) -> Result<Option<u16>, 
     Ok(None)
 }
 
-/// The first `Port` of an `sshd_config`, in which keywords have no case.
+/// The port that an SSH server with this `sshd_config` listens on for other machines: that of the first address which is not only
+/// its own, if that has one, else the first `Port`.
 fn first_port(config: &str) -> Option<u16> {
-    config.lines().find_map(|line| {
+    let port = values(config, "port").find_map(valid_port);
+    let mut addresses = values(config, "listenaddress");
+    let address = addresses.find(|address| !is_loopback(address));
+    address.and_then(port_of_address).or(port)
+}
+
+/// The values of the `keyword`, which has no case, in an `sshd_config`.
+fn values<'a>(config: &'a str, keyword: &str) -> impl Iterator<Item = &'a str> {
+    config.lines().filter_map(move |line| {
         let mut words = line.split_whitespace();
-        let is_port = words.next()?.eq_ignore_ascii_case("port");
-        let port = words.next().filter(|_| is_port)?.parse().ok();
-        port.filter(|port| *port != 0)
+        let is_meant = words.next()?.eq_ignore_ascii_case(keyword);
+        words.next().filter(|_| is_meant)
     })
+}
+
+fn valid_port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port| *port != 0)
+}
+
+fn is_loopback(address: &str) -> bool {
+    let address = address.trim_start_matches('[');
+    let own = ["127.", "localhost", "::1"];
+    own.iter().any(|own| address.starts_with(own))
+}
+
+/// The port in `address`, such as `0.0.0.0:22` and `[::]:22`; an address of IPv6 without brackets has none.
+fn port_of_address(address: &str) -> Option<u16> {
+    let (host, port) = address.rsplit_once(':')?;
+    let is_whole = !host.contains(':') || host.ends_with(']');
+    valid_port(port).filter(|_| is_whole)
 }
 
 #[cfg(test)]
@@ -40,6 +65,17 @@ mod tests {
         let config = "UsePAM yes\n\nBanner none\n# Port 1\nAddressFamily any\nPort 2222\nPort 22\n";
         assert_eq!(first_port(config), Some(2222));
         assert_eq!(first_port("port 22\n"), Some(22));
+        for (address, port) in [
+            ("0.0.0.0:2222", 2222),
+            ("[::]:2222", 2222),
+            ("0.0.0.0", 22),
+            ("fe80::5", 22),
+            ("127.0.0.1:2222", 22),
+            ("[::1]:2222", 22),
+        ] {
+            let config = format!("Port 22\nListenAddress {address}\n");
+            assert_eq!(first_port(&config), Some(port), "{address}");
+        }
         for other in [
             "",
             "Port\n",

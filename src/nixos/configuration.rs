@@ -140,7 +140,8 @@ impl Configuration {
         if self.home {
             events.warn(HOME_WARNING);
         }
-        if let Some(link) = &self.link {
+        // Otherwise the user has said which directory is uploaded.
+        if let Some(link) = self.link.as_ref().filter(|_| self.root == self.dir) {
             let target = self.path();
             events.notice(format!(
                 "{link} is a link to {}: the files beside that are uploaded",

@@ -209,8 +209,8 @@ pub(super) const STAGES: [Symptom; 5] = [
     Symptom {
         texts: &[LOGIN_PROMPT],
         what: "the machine is up (its console asks for a login), but nothing answers on its SSH port",
-        hint: "set services.openssh.enable = true, and open its port in the firewall, the first of services.openssh.ports (22 if \
-            sdbuild cannot read the image's file system)",
+        hint: "set services.openssh.enable = true, and open its port in the firewall: the login goes to the first port that the \
+            server listens on, or to 22 if sdbuild cannot read the image's file system",
         quote: false,
     },
     Symptom {

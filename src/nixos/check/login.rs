@@ -232,7 +232,7 @@ pub(super) const RULES: [Rule; 19] = [
         severity: Severity::Note,
         is: |facts, _| said_of(&stored_passwords(facts)),
         why: "it can be read on the card and in the Nix store of every machine that builds the image, and works at the \
-              console and for sudo",
+              console, and for sudo if the user may use it",
         add: &["users.users.{stored}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {

@@ -1,4 +1,4 @@
-//! Files that a build fetches from an address which does not exist.
+//! Files that a build fetches, and that their server does not give.
 
 use super::evidence::{ExitContext, FailedBuild};
 use super::fetch_error::failed_download;
@@ -12,15 +12,20 @@ const CURL_NOT_FOUND: &str = "The requested URL returned error: 404";
 /// The same in Nix's own words.
 const NOT_FOUND: &str = "HTTP error 404";
 
-/// The failure of a build that fetches an address which does not exist; `None` unless the user's own files have that address.
+/// The failure of a build that fetches what its server says it does not have; `None` unless the user's own files have that address.
 pub(super) fn not_found_failure(
     context: &ExitContext<'_>,
     failed: Option<&FailedBuild>,
 ) -> Option<Failure> {
     let url = missing_address(&failed?.tail)?;
     let place = place_of(context, url)?;
-    let text = format!("{place}: the address {url} does not exist (404)");
-    Some(Failure::message(Class::Build, text).hint("correct the address"))
+    let text = format!(
+        "{place}: the server answers 404 for {url}: there is no such file, or it wants a login"
+    );
+    Some(
+        Failure::message(Class::Build, text)
+            .hint("check the address, and that no login is needed to read it"),
+    )
 }
 
 /// The address that a server does not have, by the last lines of a build that fetches a single one.
@@ -91,9 +96,12 @@ mod tests {
             )
         };
         let own = failure_of("https://a.example/x");
-        let message = "pi/c.nix:4: the address https://a.example/x does not exist (404)";
+        let message = "pi/c.nix:4: the server answers 404 for https://a.example/x: there is no such file, or it wants a login";
         assert_eq!(own.to_string(), message);
-        assert_eq!(own.hints, ["correct the address"]);
+        assert_eq!(
+            own.hints,
+            ["check the address, and that no login is needed to read it"]
+        );
         assert_eq!((own.derivation, own.log_tail), (None, Vec::new()));
         let other = failure_of("https://b.example/x");
         assert!(

@@ -84,6 +84,13 @@ pub(super) fn input_in_module(
         ),
     };
     let ask_for = format!("add {name} to the {{ … }}: of line {line}");
+    // Which of several machines has the module is not known.
+    if text.matches("nixosSystem").count() > 1 {
+        return Some(format!(
+            "{ask_for}, and give it to this machine in flake.nix with specialArgs = {{ inherit {passed}; }}; beside its modules, \
+             unless that is there{ask}"
+        ));
+    }
     let kinds = [NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT];
     let given = arguments(&text, "nixosSystem", "specialArgs", &kinds);
     if let Some(given) = given.first() {

@@ -79,13 +79,20 @@ const SEE_LOG: &str = "see the end of the log";
 pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failure {
     let findings = &*flake_source::with_own_paths(context, findings);
     let known = all_known_errors(findings);
-    let cause = private_handler_failure(context, findings)
+    let failed = findings.failed.as_ref();
+    let first_cause = private_handler_failure(context, findings)
         .or_else(|| import_failure(context, findings))
         .or_else(|| memory_failure(context, findings))
         .or_else(|| no_network_failure(context, findings, &known))
         .or_else(|| fetch_failure(context, findings))
-        .or_else(|| machine_failure(context, findings, &known))
-        .or_else(|| fetched::not_found_failure(context, findings.failed.as_ref()))
+        .or_else(|| machine_failure(context, findings, &known));
+    let not_found = match first_cause {
+        Some(_) => None,
+        None => fetched::not_found_failure(context, failed),
+    };
+    let is_not_found = not_found.is_some();
+    let cause = first_cause
+        .or(not_found)
         .or_else(|| build_failure(context, findings))
         .or_else(|| exit_status_failure(context, findings))
         .unwrap_or_else(|| evaluation_failure(context, findings));
@@ -94,12 +101,11 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
         .iter()
         .filter_map(|error| error.hint(first_error, context.emulated.is_some()))
         .fold(cause, Failure::hint);
-    let failed = findings.failed.as_ref();
     let zone = failed.and_then(|failed| time_zone::hint(context, failed));
     failure = zone.into_iter().fold(failure, Failure::hint);
     failure.log_tail = log_tail(context, findings, &failure);
-    if fetched::not_found_failure(context, failed).is_some() {
-        // Neither the server's answer nor a shell shows more of an address that does not exist.
+    if is_not_found {
+        // Neither the server's answer nor a shell shows more of it.
         failure.log_tail.clear();
         return failure;
     }

@@ -137,8 +137,9 @@ impl Flake {
             reference: &self.reference,
             is_local: self.local_tree().is_some(),
             has_lock: self
-                .directory()
-                .is_some_and(|dir| dir.join(lock_file::NAME).exists()),
+                .tree
+                .as_ref()
+                .is_some_and(|tree| tree.directory().join(lock_file::NAME).exists()),
         }
     }
 

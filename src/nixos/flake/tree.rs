@@ -180,10 +180,12 @@ impl FlakeTree {
 
     /// The files, to look at.
     pub(super) fn user_files(&self) -> UserFiles {
-        match &self.git {
+        let files = match &self.git {
             Some(_) => UserFiles::tracked(&self.root),
             None => UserFiles::new(&self.root),
-        }
+        };
+        let flake = Path::new(&self.dir).join(FLAKE_FILE);
+        files.beginning_with(&flake.to_string_lossy())
     }
 
     /// The reference of the flake when the files are in the directory `place`.

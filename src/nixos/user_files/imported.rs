@@ -1,5 +1,6 @@
 //! Which of the user's files are certainly part of the configuration: others may belong to other machines.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use rnix::SyntaxKind::{
@@ -19,12 +20,10 @@ impl UserFiles {
     /// The configuration, and the files that it imports by paths that are written out: the path of each below the directory that
     /// was uploaded, and its text. None of a flake with several lists of modules, of which each may be that of another machine.
     pub(in crate::nixos) fn imported(&self) -> Vec<(PathBuf, String)> {
-        let flake = PathBuf::from(FLAKE_FILE);
-        let first = match &self.first {
-            Some(first) => first.strip_prefix(&self.root).map(Path::to_owned).ok(),
-            None => Some(flake.clone()),
-        };
-        let mut waiting: Vec<PathBuf> = first.into_iter().collect();
+        let first = self.first.as_ref();
+        let first = first.and_then(|first| first.strip_prefix(&self.root).ok());
+        let flake = first.filter(|first| first.file_name() == Some(OsStr::new(FLAKE_FILE)));
+        let mut waiting: Vec<PathBuf> = first.map(Path::to_owned).into_iter().collect();
         let mut found: Vec<(PathBuf, String)> = Vec::new();
         while let Some(name) = waiting.pop() {
             let is_known = found.iter().any(|(other, _)| *other == name);
@@ -33,7 +32,7 @@ impl UserFiles {
             let Some(text) = text.ok().filter(|_| !is_known) else {
                 continue;
             };
-            let is_flake = self.first.is_none() && name == flake;
+            let is_flake = flake == Some(name.as_path());
             let Some(paths) = written_imports(&text, is_flake) else {
                 return Vec::new();
             };
@@ -126,19 +125,15 @@ mod tests {
 
     use super::*;
 
-    /// The names of the imported files of the configuration `first`, or of the flake.
-    fn imported(first: Option<&str>, files: &[(&str, &str)]) -> Vec<String> {
+    /// The names of the imported files of the configuration or the flake `first`.
+    fn imported(first: &str, files: &[(&str, &str)]) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in files {
             let path = dir.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
-        let all = UserFiles::new(dir.path());
-        let all = match first {
-            Some(first) => all.beginning_with(first),
-            None => all,
-        };
+        let all = UserFiles::new(dir.path()).beginning_with(first);
         let found = all.imported().into_iter();
         let mut names: Vec<String> = found.map(|(name, _)| name.display().to_string()).collect();
         names.sort();
@@ -158,7 +153,7 @@ mod tests {
             ("c.nix", "{ }"),
             ("laptop.nix", "{ }"),
         ];
-        let found = imported(Some("pi.nix"), &files);
+        let found = imported("pi.nix", &files);
         assert_eq!(
             found,
             ["a.nix", "b.nix", "c.nix", "dir/default.nix", "pi.nix"]
@@ -172,7 +167,7 @@ mod tests {
             "{ # imports = [ ./b.nix ];\n }",
         ] {
             let files = [("pi.nix", uncertain), ("b.nix", "{ }")];
-            assert_eq!(imported(Some("pi.nix"), &files), ["pi.nix"], "{uncertain}");
+            assert_eq!(imported("pi.nix", &files), ["pi.nix"], "{uncertain}");
         }
     }
 
@@ -190,10 +185,28 @@ mod tests {
                 ("a.nix", "{ }"),
                 ("b.nix", "{ }"),
             ];
-            imported(None, &files)
+            imported("flake.nix", &files)
         };
         assert_eq!(of(&host("a")), ["a.nix", "flake.nix"]);
         assert_eq!(of(&(host("a") + &host("b"))), [""; 0]);
         assert_eq!(of(""), [""; 0]);
+    }
+
+    #[test]
+    fn a_flake_may_be_in_a_directory_of_its_repository() {
+        let flake = |name: &str| {
+            format!("{{ outputs = n: n.lib.nixosSystem {{ modules = [ ./{name}.nix ]; }}; }}")
+        };
+        let (own, other) = (flake("a"), flake("pi/b"));
+        let files = [
+            ("pi/flake.nix", own.as_str()),
+            ("flake.nix", other.as_str()),
+            ("pi/a.nix", "{ }"),
+            ("pi/b.nix", "{ }"),
+        ];
+        assert_eq!(
+            imported("pi/flake.nix", &files),
+            ["pi/a.nix", "pi/flake.nix"]
+        );
     }
 }

@@ -184,6 +184,12 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
     for given in ["{ }", "{ inherit inputs; other = mine; }"] {
         assert_eq!(with(given), more, "{given}");
     }
+    // Another machine has them.
+    let two = with("{ inherit mine; }; }) + (n.lib.nixosSystem { x = 1");
+    assert!(
+        two.contains("give it to this machine in flake.nix with specialArgs"),
+        "{two}"
+    );
     assert!(!with("f mine").contains("specialArgs = "));
     assert!(!with("{ } // mine").contains("specialArgs"));
 }
