@@ -169,11 +169,11 @@ pub(super) fn library_function(context: &ExitContext<'_>, error: &NixError) -> O
     })
 }
 
-/// How to write the function of `lib` that the user's file takes for an attribute of `pkgs`: `pkgs.mkForce`.
-pub(super) fn library_function_of_pkgs(
+/// The attribute that `pkgs` lacks where the user's file has `pkgs.name`, and where that is.
+fn missing_in_pkgs<'a>(
     context: &ExitContext<'_>,
-    error: &NixError,
-) -> Option<String> {
+    error: &'a NixError,
+) -> Option<(&'a str, &'a Position)> {
     let is_missing = error.summary.ends_with("' missing");
     let name = quoted_after(&error.summary, "attribute").filter(|_| is_missing)?;
     let position = error.position.as_ref()?;
@@ -181,7 +181,16 @@ pub(super) fn library_function_of_pkgs(
     let selection = text.get(position.offset(&text)?..)?;
     let behind = selection.strip_prefix("pkgs.")?.strip_prefix(name)?;
     let is_whole = !behind.starts_with(|c: char| c.is_alphanumeric() || "_-'".contains(c));
-    if !is_whole || !LIBRARY_FUNCTIONS.contains(&name) {
+    is_whole.then_some((name, position))
+}
+
+/// How to write the function of `lib` that the user's file takes for an attribute of `pkgs`: `pkgs.mkForce`.
+pub(super) fn library_function_of_pkgs(
+    context: &ExitContext<'_>,
+    error: &NixError,
+) -> Option<String> {
+    let (name, position) = missing_in_pkgs(context, error)?;
+    if !LIBRARY_FUNCTIONS.contains(&name) {
         return None;
     }
     let write = format!("{name} is a function of lib: write lib.{name}");
@@ -223,14 +232,8 @@ fn package_of_program(name: &str) -> Option<String> {
 
 /// The package of the program `name` that the user's file takes for one: `pkgs.name`.
 pub(super) fn program_in_pkgs(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
-    let is_missing = error.summary.ends_with("' missing");
-    let name = quoted_after(&error.summary, "attribute").filter(|_| is_missing)?;
-    let position = error.position.as_ref()?;
-    let text = context.files?.text(&position.file)?;
-    let selection = text.get(position.offset(&text)?..)?;
-    let behind = selection.strip_prefix("pkgs.")?.strip_prefix(name)?;
-    let is_whole = !behind.starts_with(|c: char| c.is_alphanumeric() || "_-'".contains(c));
-    package_of_program(name).filter(|_| is_whole)
+    let (name, _) = missing_in_pkgs(context, error)?;
+    package_of_program(name)
 }
 
 pub(super) fn no_such_package(

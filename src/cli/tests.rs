@@ -1,0 +1,95 @@
+use super::*;
+
+#[test]
+fn the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+fn all(command: &clap::Command) -> Vec<&clap::Command> {
+    let visible = command.get_subcommands().filter(|sub| !sub.is_hide_set());
+    visible
+        .flat_map(|sub| std::iter::once(sub).chain(all(sub)))
+        .collect()
+}
+
+/// A terminal has 80 columns, and the prompt takes a line.
+#[test]
+fn short_help_fits_forty_lines() {
+    let root = Cli::command_with_help_in(80).term_width(80);
+    for mut command in std::iter::once(root.clone()).chain(all(&root).into_iter().cloned()) {
+        let help = command.render_help().to_string();
+        let lines = help.lines().count();
+        assert!(lines <= 40, "{lines} lines\n{help}");
+    }
+}
+
+#[test]
+fn every_flag_of_build_is_a_setting_or_named_here() {
+    use clap::Args as _;
+    let settings = crate::settings::Options::augment_args(clap::Command::new("settings"));
+    let is_setting = |flag| {
+        settings
+            .get_arguments()
+            .any(|arg| arg.get_long() == Some(flag))
+    };
+    // Which file is read, what is printed, and what changes the image for this run only.
+    let others = [
+        "config",
+        "dry-run",
+        "flake",
+        "git-inputs",
+        "hostname",
+        "json",
+        "login-key",
+        "offline",
+        "override-input",
+        "root",
+        "set",
+        "ssh-key",
+        "yes",
+        "verbose",
+        "quiet",
+        "json-events",
+        "help",
+    ];
+    let command = Cli::command();
+    let build = command.find_subcommand("build").unwrap();
+    for flag in build.get_arguments().filter_map(clap::Arg::get_long) {
+        assert!(
+            is_setting(flag) || others.contains(&flag),
+            "--{flag} is not a setting"
+        );
+    }
+}
+
+#[test]
+fn every_command_has_examples_that_parse() {
+    for command in all(&Cli::command()) {
+        let name = command.get_name();
+        let help = command.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_else(|| panic!("{name} has no examples"));
+        let (_, examples) = help.split_once("Examples:\n").expect(name);
+        for line in examples.lines() {
+            let words = line.split(" # ").next().unwrap_or_default();
+            let words = words.split(['>', '|']).next().unwrap_or_default();
+            let quoted = words
+                .split('\'')
+                .enumerate()
+                .flat_map(|(at, part)| match at % 2 {
+                    0 => part.split_whitespace().collect::<Vec<_>>(),
+                    _ => vec![part],
+                });
+            let words: Vec<&str> = quoted.collect();
+            assert!(words.contains(&name), "{line}");
+            // A flag that `-h` does not explain.
+            let hidden = command
+                .get_arguments()
+                .filter(|arg| arg.is_hide_short_help_set());
+            for flag in hidden.filter_map(clap::Arg::get_long) {
+                let is_flag = |word: &&str| word.strip_prefix("--") == Some(flag);
+                assert!(!words.iter().any(is_flag), "{line}");
+            }
+            Cli::try_parse_from(&words).unwrap_or_else(|e| panic!("{line}: {e}"));
+        }
+    }
+}
