@@ -168,7 +168,7 @@ is changed. Exits with 0 if a build can work, otherwise with 3.
 
 Examples:
   sdbuild doctor
-  sdbuild doctor --on command:./lend     # ask it only for its price
+  sdbuild doctor --on command:./rent     # ask it only for its price
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "\

@@ -5,7 +5,7 @@
 //! learn its defaults.
 
 mod boot;
-mod borrow;
+mod rent;
 mod build;
 mod build_args;
 mod builder_list;
@@ -31,7 +31,7 @@ mod user_file;
 mod value;
 
 pub use boot::{Boot, BootArgs, BootLogin};
-pub use borrow::Borrow;
+pub use rent::Rent;
 pub use build::Build;
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use builders::Builders;

@@ -16,7 +16,7 @@ mod engine;
 mod flake;
 mod git_backend;
 mod handler;
-mod lender;
+mod machine_provider;
 mod machine;
 mod nix_machine;
 mod process;
@@ -41,7 +41,7 @@ pub use desktop::{DockerDesktop, Refuses};
 pub use engine::OwnEngine;
 pub use flake::{FlakeRepository, flake_configuration, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
-pub use lender::Lender;
+pub use machine_provider::MachineProvider;
 pub use machine::{
     BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers, pause,
     remove_volume,
