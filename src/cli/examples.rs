@@ -85,7 +85,7 @@ Examples:
   sdbuild init --ci github             # add a workflow that builds the image at every push";
 
 pub(super) const CHECK: &str = "\
-Each line is a finding: ✗ keeps the machine from booting or locks everybody out, ! may cause problems. Nothing is \
+Each line is a finding: ✗ must be fixed (the machine does not boot, or nobody can log in), ! may cause problems. Nothing is \
 built. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix cannot evaluate the configuration.
 
 Examples:

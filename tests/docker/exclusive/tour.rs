@@ -142,7 +142,7 @@ fn begin(page: &mut Page) {
 
 fn check(page: &mut Page) {
     let (on, off) = ("openssh.enable = true", "openssh.enable = false");
-    page.say("Will it let you in?", &format!("`check` finds what would keep the board from booting, or you from logging in, and builds nothing. This configuration sets `services.{off}`:"));
+    page.say("Will it let you in?", &format!("`check` finds what must be fixed, and builds nothing. This configuration sets `services.{off}`:"));
     page.laptop.edit(|text| text.replace(on, off));
     page.run("sdbuild check", 6);
     page.say("", "Without that line:");
