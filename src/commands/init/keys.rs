@@ -112,7 +112,7 @@ async fn confirm_keys(
         Some(true) => Ok(()),
         Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
         None => Err(Failure::usage(
-            "whether these keys are the right ones was not answered on a terminal",
+            "the question about these keys was not answered on a terminal",
         )
         .hint("give --yes if they are")),
     }

@@ -72,7 +72,7 @@ impl Build {
         }
         if self.rpi_imager.is_some() && !format.row().is_disk {
             return Err(Failure::usage(format!(
-                "--rpi-imager: Raspberry Pi Imager writes disk images, and {format} is none"
+                "--rpi-imager: Raspberry Pi Imager writes disk images, and {format} is not one"
             ))
             .hint("leave --rpi-imager out, or build the format sd-card"));
         }
