@@ -94,8 +94,8 @@ Examples:
 
 pub(super) const LOCK: &str = "\
 A build takes the inputs of a flake as flake.lock has them, and never changes it. Nix fetches the new ones in the builder, \
-your own git those by SSH; nothing but flake.lock is written. Beside an sd-card.nix without a flake it is sdbuild.lock, whose \
-nixpkgs is resolved again.
+your own git those by SSH; nothing but flake.lock is written. For an \
+sd-card.nix it resolves nixpkgs again, and writes only sdbuild.lock.
 
 Examples:
   sdbuild lock           # add the inputs that ./flake.lock lacks

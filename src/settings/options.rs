@@ -116,11 +116,11 @@ pub struct Options {
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub boot_test: Option<bool>,
 
-    /// URLs of the binary caches to use instead of that of cache.nixos.org, which must be listed again to be kept; separated by spaces, empty for none [default: that one] [env: SDBUILD_SUBSTITUTERS]
+    /// URLs of the binary caches to use instead of cache.nixos.org (list it too to keep it); separated by spaces, empty for none [default: that one] [env: SDBUILD_SUBSTITUTERS]
     #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub substituters: Option<WordList>,
 
-    /// Public keys of the binary caches, instead of the key of cache.nixos.org, which must be listed again to be kept; separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
+    /// Public keys of the binary caches, instead of the key of cache.nixos.org (list it too to keep it); separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
     #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true)]
     pub trusted_public_keys: Option<WordList>,
 
