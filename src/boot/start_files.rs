@@ -51,8 +51,7 @@ impl StartFiles {
             return Ok(from_archive);
         }
         if from_archive.is_some() {
-            let text =
-                "the image starts from memory, by network or kexec: it is not for the card of a board";
+            let text = "the image starts from memory, by network or kexec: it is not for the card of a board";
             return Err(Failure::usage(text).hint("leave out --board"));
         }
         let (file, board, cancel) = (disk.file()?, request.board, context.cancel.clone());

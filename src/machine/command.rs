@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::machine::call::{Answer, Call};
-use crate::machine::message::{RentalRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 use crate::machine::reply;
 

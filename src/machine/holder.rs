@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::Access;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
-use crate::machine::message::{RentalRequest, Reason, Report};
+use crate::machine::message::{Reason, RentalRequest, Report};
 use crate::machine::orphans;
 use crate::machine::provider::{CreatedMachine, Extension, Provider};
 use crate::machine::providers::provider_of;

@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::{RentalRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 
 /// What a machine costs, for the receipt.
 #[derive(Clone, Debug, PartialEq)]

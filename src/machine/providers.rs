@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::machine_source::MachineSource;
 use crate::machine::aws::{self, AwsProvider};
 use crate::machine::command::CommandProvider;
-use crate::machine::message::{RentalRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 
 /// For how long a program is asked for a machine at a time.

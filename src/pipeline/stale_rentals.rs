@@ -92,7 +92,8 @@ impl StaleRentals {
             };
             match give_back(rental, &self.access, limit, context).await {
                 Ok(true) => {
-                    let text = format!("gave back what a stale run left: machine {}", rental.name());
+                    let text =
+                        format!("gave back what a stale run left: machine {}", rental.name());
                     context.events.notice(text);
                 }
                 Ok(false) => {}
@@ -141,7 +142,8 @@ async fn give_back(
         let left = rental.leftover(&interrupted);
         GiveBackError::Interrupted(interrupted.with_teardown(vec![left]))
     })?;
-    let done_here = given_back.map_err(|failure| GiveBackError::Failed(rental.leftover(&failure)))?;
+    let done_here =
+        given_back.map_err(|failure| GiveBackError::Failed(rental.leftover(&failure)))?;
     let record = rental.record();
     if let Some(place) = record.place.as_ref().filter(|_| done_here) {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(record.began);

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::rent::Rent;
 use super::build_args::{BuildArgs, DryRun};
 use super::builders::Builders;
 use super::environment::Environment;
 use super::origin::Setting;
+use super::rent::Rent;
 use super::resolver::{Resolver, current_dir};
 use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;

@@ -16,9 +16,7 @@ fn a_signal_while_the_machine_is_made_gives_it_back() {
         let renter = Renter::new(&[("create", HANGS)]);
         let mut build = renter.build(&[]);
         let mut running = Running::start(build.process_group(0));
-        running.wait_until("the machine is being made", || {
-            renter.at("begun").exists()
-        });
+        running.wait_until("the machine is being made", || renter.at("begun").exists());
         killpg(running.pid(), signal).unwrap();
         let outcome = running.finish();
         assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
@@ -36,9 +34,7 @@ fn what_nobody_gave_back_is_given_back_by_the_next_build() {
     let asked_to_end = "trap 'echo ended >>calls; exit 1' TERM; touch begun; sleep 300 & wait";
     let renter = Renter::new(&[("create", asked_to_end)]);
     let mut running = Running::start(&mut renter.build(&[]));
-    running.wait_until("the machine is being made", || {
-        renter.at("begun").exists()
-    });
+    running.wait_until("the machine is being made", || renter.at("begun").exists());
     let holder = renter.holder().unwrap();
     running.signal(Signal::SIGSTOP);
     kill(holder, Signal::SIGKILL).unwrap();
@@ -75,9 +71,7 @@ fn what_a_failed_create_left_ends_before_destroy() {
 fn a_holder_that_is_killed_is_replaced_at_the_end() {
     let renter = Renter::new(&[("create", HANGS)]);
     let mut running = Running::start(&mut renter.build(&[]));
-    running.wait_until("the machine is being made", || {
-        renter.at("begun").exists()
-    });
+    running.wait_until("the machine is being made", || renter.at("begun").exists());
     kill(renter.holder().unwrap(), Signal::SIGKILL).unwrap();
     running
         .finish()
@@ -129,9 +123,7 @@ fn nothing_stays_rented_whenever_a_build_is_killed() {
 fn a_second_signal_does_not_wait_until_a_machine_is_given_back() {
     let renter = Renter::new(&[("create", HANGS), ("destroy", "touch ending; sleep 9")]);
     let mut running = Running::start(&mut renter.build(&[]));
-    running.wait_until("the machine is being made", || {
-        renter.at("begun").exists()
-    });
+    running.wait_until("the machine is being made", || renter.at("begun").exists());
     running.signal(Signal::SIGINT);
     running.wait_until("it is given back", || renter.at("ending").exists());
     let start = Instant::now();

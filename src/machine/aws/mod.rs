@@ -27,7 +27,7 @@ use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
-use crate::machine::message::{RentalRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider, Rate};
 
 /// Duration of a lease. It bounds the cost of a machine that cannot be given back.

@@ -7,7 +7,7 @@ use crate::aws::{Client, SpotPrice};
 use crate::common::aws_machine::AwsMachine;
 use crate::common::failure::Failure;
 use crate::machine::aws::types::{MachineType, fitting};
-use crate::machine::message::{RentalRequest, PriceLimit};
+use crate::machine::message::{PriceLimit, RentalRequest};
 use crate::machine::provider::Rate;
 
 /// Machines that are asked for one after the other before sdbuild gives up.
