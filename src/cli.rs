@@ -132,7 +132,7 @@ pub enum Command {
     /// Write a configuration with your public SSH keys
     #[command(after_help = examples::INIT)]
     Init(InitArgs),
-    /// Find what would keep the machine from booting, or lock you out
+    /// Find what must be fixed in a configuration before it is built
     #[command(after_help = examples::CHECK)]
     Check(Check),
     /// Build the image of a configuration

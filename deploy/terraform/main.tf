@@ -1,4 +1,4 @@
-# An example of a configuration that lend applies: your region, your networks, and where your team keeps its state.
+# An example of a configuration that rent applies: your region, your networks, and where your team keeps its state.
 
 terraform {
   required_version = ">= 1.7"
@@ -35,7 +35,7 @@ variable "lease_minutes" {
   default = 60
 }
 
-# lend makes one for each machine. It is not needed to destroy it.
+# rent makes one for each machine. It is not needed to destroy it.
 variable "host_key" {
   type      = object({ private = string, public = string })
   sensitive = true

@@ -51,8 +51,7 @@ impl StartFiles {
             return Ok(from_archive);
         }
         if from_archive.is_some() {
-            let text =
-                "the image starts from memory, by network or kexec: it is for no card of a board";
+            let text = "the image starts from memory, by network or kexec: it is not for the card of a board";
             return Err(Failure::usage(text).hint("leave out --board"));
         }
         let (file, board, cancel) = (disk.file()?, request.board, context.cancel.clone());
@@ -94,7 +93,7 @@ impl StartFiles {
                 start.missing.join("; ")
             );
             return Err(Failure::message(Class::Build, text).hint(
-                "sdbuild inspect shows for which boards the image has all that their boot needs",
+                "sdbuild inspect shows which boards the image can boot on, and what is missing for the others",
             ));
         };
         // QEMU would end with an error about a file that the user does not know.

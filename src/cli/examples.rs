@@ -85,7 +85,7 @@ Examples:
   sdbuild init --ci github             # add a workflow that builds the image at every push";
 
 pub(super) const CHECK: &str = "\
-Each line is a finding: ✗ keeps the machine from booting or locks everybody out, ! may cause problems. Nothing is \
+Each line is a finding: ✗ must be fixed (the machine does not boot, or nobody can log in), ! may cause problems. Nothing is \
 built. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix cannot evaluate the configuration.
 
 Examples:
@@ -94,8 +94,8 @@ Examples:
 
 pub(super) const LOCK: &str = "\
 A build takes the inputs of a flake as flake.lock has them, and never changes it. Nix fetches the new ones in the builder, \
-your own git those by SSH; nothing but flake.lock is written. Beside an sd-card.nix without a flake it is sdbuild.lock, whose \
-nixpkgs is resolved again.
+your own git those by SSH; nothing but flake.lock is written. For an \
+sd-card.nix it resolves nixpkgs again, and writes only sdbuild.lock.
 
 Examples:
   sdbuild lock           # add the inputs that ./flake.lock lacks
@@ -168,7 +168,7 @@ is changed. Exits with 0 if a build can work, otherwise with 3.
 
 Examples:
   sdbuild doctor
-  sdbuild doctor --on command:./lend     # ask it only for its price
+  sdbuild doctor --on command:./rent     # ask it only for its price
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "\

@@ -1,4 +1,4 @@
-//! `sdbuild check`: what in a configuration would keep the machine from booting, or lock its owner out.
+//! `sdbuild check`: what in a configuration must be fixed, because the machine would not boot or nobody could log in, for example.
 
 use std::path::Path;
 
@@ -82,7 +82,7 @@ fn verdict(findings: &[Finding], failure: Option<Failure>) -> Result<(), Failure
             ids.push(id);
         }
     }
-    let text = format!("{problems} must be mended: {}", ids.join(", "));
+    let text = format!("{problems} must be fixed: {}", ids.join(", "));
     Err(Failure::message(Class::CheckFailed, text))
 }
 
@@ -243,13 +243,13 @@ mod tests {
         let trap = [finding(Severity::Trap)];
         assert_eq!(verdict(&trap, None).unwrap_err().class, Class::CheckFailed);
         let text = |findings: &[Finding]| verdict(findings, None).unwrap_err().to_string();
-        assert_eq!(text(&trap), "1 problem must be mended: ssh-off");
+        assert_eq!(text(&trap), "1 problem must be fixed: ssh-off");
         let other = Finding {
             id: "broken-key",
             ..finding(Severity::Trap)
         };
         let several = [finding(Severity::Trap), other, finding(Severity::Trap)];
-        let told = "3 problems must be mended: ssh-off, broken-key";
+        let told = "3 problems must be fixed: ssh-off, broken-key";
         assert_eq!(text(&several), told);
         let broken = verdict(&trap, Some(Failure::usage("no such option"))).unwrap_err();
         assert_eq!(broken.class, Class::Usage);

@@ -11,7 +11,7 @@ use self::uploads::DiscardedUploads;
 use crate::cli;
 use crate::common::context::Context;
 use crate::common::failure::{Class, Failure};
-use crate::pipeline::{FileRemoval, Removal, RemovalScope, StaleLoans};
+use crate::pipeline::{FileRemoval, Removal, RemovalScope, StaleRentals};
 use crate::settings::{Common, Environment};
 use crate::ui::Ui;
 
@@ -35,17 +35,17 @@ pub async fn run(
         return Box::pin(parts::run(args, &settings, ui, context)).await;
     }
     let scope = scope(args);
-    let loans = match scope {
-        RemovalScope::StoreAlone => StaleLoans::none(),
-        RemovalScope::All | RemovalScope::WithoutOtherStores => StaleLoans::find(&settings),
+    let rentals = match scope {
+        RemovalScope::StoreAlone => StaleRentals::none(),
+        RemovalScope::All | RemovalScope::WithoutOtherStores => StaleRentals::find(&settings),
     };
-    loans.warn_of_unusable(context);
+    rentals.warn_of_unusable(context);
     match Box::pin(Removal::plan(&settings, scope, context)).await {
         Ok(removal) => {
             if scope != RemovalScope::StoreAlone {
                 report_live(removal.live(), context);
             }
-            Box::pin(remove(&removal, &loans, &settings, args, ui, context)).await
+            Box::pin(remove(&removal, &rentals, &settings, args, ui, context)).await
         }
         Err(failure) if scope == RemovalScope::StoreAlone => Err(failure),
         Err(failure) if failure.class == Class::Environment => {
@@ -55,9 +55,9 @@ pub async fn run(
             context.events.warn(only_files(&failure));
             report_live(files.live(), context);
             let uploads = DiscardedUploads::find(&settings.state_dir);
-            let items = [loans.items(), uploads.items(), files.items()].concat();
+            let items = [rentals.items(), uploads.items(), files.items()].concat();
             if confirmed(&items, args, ui, context).await? {
-                let mut leftovers = loans.give_back(context).await?;
+                let mut leftovers = rentals.give_back(context).await?;
                 leftovers.extend(uploads.forget());
                 leftovers.extend(files.carry_out());
                 check_leftovers(leftovers)?;
@@ -80,7 +80,7 @@ fn scope(args: &cli::Clean) -> RemovalScope {
 /// Removes what is planned if the user wants that.
 async fn remove(
     removal: &Removal,
-    loans: &StaleLoans,
+    rentals: &StaleRentals,
     settings: &Common,
     args: &cli::Clean,
     ui: &Ui,
@@ -92,7 +92,7 @@ async fn remove(
             DiscardedUploads::find(&settings.state_dir)
         }
     };
-    let items = [loans.items(), uploads.items(), removal.items()].concat();
+    let items = [rentals.items(), uploads.items(), removal.items()].concat();
     let agreed = confirmed(&items, args, ui, context).await?;
     for store in removal.other_stores() {
         let text = format!("the store volume {store} is kept: --store {store} or --all removes it");
@@ -101,7 +101,7 @@ async fn remove(
     if !agreed {
         return Ok(());
     }
-    let mut machines = loans.give_back(context).await?;
+    let mut machines = rentals.give_back(context).await?;
     machines.extend(uploads.forget());
     let removed = match Box::pin(removal.carry_out(settings, context)).await {
         Ok(removed) => removed,

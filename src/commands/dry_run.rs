@@ -69,8 +69,8 @@ type Row = (&'static str, String);
 /// What the plan says, and of a build on a rented machine what that costs: its provider is asked, but for no machine.
 async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
     let mut rows = pipeline::describe(plan);
-    if let Some(source) = &plan.settings.borrow.from {
-        let price = pipeline::loan_price(&plan.settings);
+    if let Some(source) = &plan.settings.rent.from {
+        let price = pipeline::rental_price(&plan.settings);
         let price = match context.cancel.race(Box::pin(price)).await? {
             Ok(price) => price.unwrap_or_else(|| "states no price".to_owned()),
             Err(failure) => format!("cannot be asked for its price: {failure}"),

@@ -92,7 +92,7 @@ const ALL_COMMANDS: &str =
 
 fn with_configuration(columns: usize) -> [String; 2] {
     [
-        step("check", "finds what would lock you out", columns),
+        step("check", "finds what must be fixed", columns),
         step("build", "builds the image", columns),
     ]
 }

@@ -7,7 +7,7 @@ use crate::commands::json_output::print_json;
 use crate::commands::newest_image::built_images;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, StaleLoans, Status};
+use crate::pipeline::{Handler, Machine, Run, RunState, SizedObject, StaleRentals, Status};
 use crate::publish;
 use crate::settings::{Common, Environment, output_dir};
 use crate::ui::layout::{labelled, wrapped};
@@ -27,7 +27,7 @@ pub async fn run(
     context: &Context,
 ) -> Result<(), Failure> {
     let settings = Common::without_file(env)?;
-    StaleLoans::find(&settings).warn_of_unusable(context);
+    StaleRentals::find(&settings).warn_of_unusable(context);
     for upload in publish::unfinished(&settings.state_dir) {
         let text = format!("unfinished upload of {} to {}", upload.name, upload.region);
         context

@@ -44,7 +44,7 @@ pub async fn run(
     let workspace = TryWorkspace::create(dir, temporary.path(), env)?;
     let mut settings = settings::Build::resolve(&workspace.build_args(args), env)?;
     // It is about this machine.
-    settings.borrow.from = None;
+    settings.rent.from = None;
     let write = |image: &Image| match &kept {
         Some(_) => ui.result(&image.path.to_string_lossy()),
         None => Ok(()),

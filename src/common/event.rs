@@ -17,7 +17,7 @@ use crate::common::text::without_os_errors;
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Making a rented machine, and waiting for it.
-    Borrow,
+    Rent,
     /// Giving a rented machine back.
     GiveBack,
     /// Checking engine, configuration, disk and output directory.

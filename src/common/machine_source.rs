@@ -1,4 +1,4 @@
-//! Who lends a machine for a build: the setting `on`.
+//! From whom a machine is rented for a build: the setting `on`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ const NONE: &str = "none";
 /// The value for a machine of Amazon EC2.
 const AWS: &str = "aws";
 
-/// Who lends a machine; its text is `PROVIDER` or `PROVIDER:…`.
+/// From whom a machine is rented; its text is `PROVIDER` or `PROVIDER:…`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum MachineSource {
@@ -84,12 +84,12 @@ impl From<MachineSource> for String {
     }
 }
 
-/// The value of the setting: who lends a machine, if anybody.
+/// The value of the setting: from whom a machine is rented, if at all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Lender(pub Option<MachineSource>);
+pub struct RentFrom(pub Option<MachineSource>);
 
-impl fmt::Display for Lender {
+impl fmt::Display for RentFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some(source) => fmt::Display::fmt(source, f),
@@ -98,7 +98,7 @@ impl fmt::Display for Lender {
     }
 }
 
-impl FromStr for Lender {
+impl FromStr for RentFrom {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -109,7 +109,7 @@ impl FromStr for Lender {
     }
 }
 
-impl TryFrom<String> for Lender {
+impl TryFrom<String> for RentFrom {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -117,9 +117,9 @@ impl TryFrom<String> for Lender {
     }
 }
 
-impl From<Lender> for String {
-    fn from(lender: Lender) -> Self {
-        lender.to_string()
+impl From<RentFrom> for String {
+    fn from(provider: RentFrom) -> Self {
+        provider.to_string()
     }
 }
 
@@ -129,20 +129,20 @@ mod tests {
 
     #[test]
     fn nobody_may_be_asked() {
-        let parsed = |text: &str| text.parse::<Lender>();
-        assert_eq!(parsed("none"), Ok(Lender::default()));
-        assert_eq!(Lender::default().to_string(), "none");
-        let source = MachineSource::Command("lend".into());
-        assert_eq!(parsed("command:lend"), Ok(Lender(Some(source))));
+        let parsed = |text: &str| text.parse::<RentFrom>();
+        assert_eq!(parsed("none"), Ok(RentFrom::default()));
+        assert_eq!(RentFrom::default().to_string(), "none");
+        let source = MachineSource::Command("rent".into());
+        assert_eq!(parsed("command:rent"), Ok(RentFrom(Some(source))));
         assert!(parsed("nobody").is_err());
     }
 
     #[test]
     fn only_known_providers_are_accepted() {
-        let source: MachineSource = "command:lend".parse().unwrap();
-        assert_eq!(source, MachineSource::Command("lend".into()));
-        assert_eq!(source.to_string(), "command:lend");
-        for text in ["lend", "azure:x", "", "COMMAND:x"] {
+        let source: MachineSource = "command:rent".parse().unwrap();
+        assert_eq!(source, MachineSource::Command("rent".into()));
+        assert_eq!(source.to_string(), "command:rent");
+        for text in ["rent", "azure:x", "", "COMMAND:x"] {
             let refused = text.parse::<MachineSource>().unwrap_err();
             assert_eq!(
                 refused,
@@ -168,9 +168,9 @@ mod tests {
             let source: MachineSource = text.parse().unwrap();
             source.relative_to(Path::new("/project")).to_string()
         };
-        assert_eq!(located("command:lend"), "command:lend");
-        assert_eq!(located("command:./lend"), "command:/project/lend");
-        assert_eq!(located("command:bin/lend"), "command:/project/bin/lend");
-        assert_eq!(located("command:/bin/lend"), "command:/bin/lend");
+        assert_eq!(located("command:rent"), "command:rent");
+        assert_eq!(located("command:./rent"), "command:/project/rent");
+        assert_eq!(located("command:bin/rent"), "command:/project/bin/rent");
+        assert_eq!(located("command:/bin/rent"), "command:/bin/rent");
     }
 }

@@ -230,7 +230,7 @@ impl BootReport {
 
     fn check_exists(&mut self, exists: bool, what: &str, path: &str, config: &str) {
         if !exists {
-            let problem = format!("the {what} {path} is missing, which {config} names");
+            let problem = format!("{config} names the {what} {path}, which is missing");
             self.menu_problems.push(problem);
         }
     }
@@ -254,7 +254,7 @@ impl BootReport {
             }
         }
         if stores > 0 {
-            let problem = format!("the system {top} is missing, which the boot loader names");
+            let problem = format!("the boot loader names the system {top}, which is missing");
             self.problems.push(problem);
         }
         Ok(())

@@ -14,10 +14,10 @@ use crate::common::failure::{Failure, OrFail as _};
 use crate::common::session::Session;
 use crate::common::text::strip_control;
 use crate::common::timeout::timeout;
-use crate::machine::message::LoanRequest;
+use crate::machine::message::RentalRequest;
 use crate::machine::provider::LogSink;
 
-/// The variable with the id of the loan.
+/// The variable with the id of the rental.
 pub(super) const RUN: &str = "SDBUILD_RUN";
 /// Bytes of standard output that are accepted; an answer has some hundred.
 const MAX_STDOUT: u64 = 64 << 10;
@@ -36,7 +36,7 @@ pub(super) struct Call<'a> {
     pub(super) program: &'a Path,
     /// Arguments of the program.
     pub(super) words: &'a [&'a str],
-    pub(super) order: &'a LoanRequest,
+    pub(super) order: &'a RentalRequest,
     /// Time limit of the call.
     pub(super) limit: Duration,
 }
@@ -228,7 +228,7 @@ mod tests {
     use crate::machine::record::fixture::order;
 
     fn program(dir: &Path, script: &str) -> PathBuf {
-        let path = dir.join("lend");
+        let path = dir.join("rent");
         fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
@@ -254,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn a_program_gets_words_and_variables_and_is_heard() {
         let script = "echo \"$1 $2 $SDBUILD_RUN $SDBUILD_SYSTEM $SDBUILD_LEASE_SECONDS $#\"; \
-            printf '\\033[31mred\\r\\n' >&2; [ -e lend ] && echo here >&2; read -r x; echo \"$x.\" >&2";
+            printf '\\033[31mred\\r\\n' >&2; [ -e rent ] && echo here >&2; read -r x; echo \"$x.\" >&2";
         let (answer, lines) = call(script, CALL_LIMIT).await;
         assert_eq!(
             answer.unwrap().success().unwrap(),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::machine::call::{Answer, Call};
-use crate::machine::message::{LoanRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 use crate::machine::reply;
 
@@ -34,7 +34,7 @@ impl CommandProvider {
 
     async fn call(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         words: &[&str],
         limit: Duration,
         log: LogSink<'_>,
@@ -60,7 +60,7 @@ impl CommandProvider {
 }
 
 impl Provider for CommandProvider {
-    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
+    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
         let answer = self.call(order, &["price"], SHORT_LIMIT, &|_| ()).await?;
         if answer.status.code() == Some(UNSUPPORTED) {
             return Ok(None);
@@ -75,7 +75,7 @@ impl Provider for CommandProvider {
 
     async fn create(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         stop: &CancellationToken,
         log: LogSink<'_>,
     ) -> Result<CreatedMachine, Failure> {
@@ -89,13 +89,13 @@ impl Provider for CommandProvider {
         reply::parse(&text, &order.run).map_err(|why| self.refused("create", why))
     }
 
-    fn extension_interval(&self, order: &LoanRequest) -> Duration {
+    fn extension_interval(&self, order: &RentalRequest) -> Duration {
         order.lease / 2
     }
 
     async fn extend(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         made: &CreatedMachine,
         log: LogSink<'_>,
     ) -> Result<Extension, Failure> {
@@ -113,7 +113,7 @@ impl Provider for CommandProvider {
 
     async fn destroy(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         id: Option<&str>,
         log: LogSink<'_>,
     ) -> Result<(), Failure> {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::aws::Access;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::timeout::timeout;
-use crate::machine::message::{LoanRequest, Reason, Report};
+use crate::machine::message::{Reason, RentalRequest, Report};
 use crate::machine::orphans;
 use crate::machine::provider::{CreatedMachine, Extension, Provider};
 use crate::machine::providers::provider_of;
@@ -33,13 +33,13 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pauses between attempts to give the machine back: a network that is gone for a moment costs nothing.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 /// A machine is kept for so long at most: a build that was stopped by Ctrl-Z and forgotten must not cost money for ever.
-const MAX_LOAN: Duration = Duration::from_secs(24 * 3600);
+const MAX_RENTAL: Duration = Duration::from_secs(24 * 3600);
 
-/// A loan that is over.
+/// A rental that is over.
 #[derive(Clone, Debug)]
 pub struct Ended {
-    /// The request that the loan answers.
-    pub order: LoanRequest,
+    /// The request that the rental answers.
+    pub order: RentalRequest,
     /// Where the machine was, if there was one.
     pub place: Option<String>,
 }
@@ -55,13 +55,13 @@ pub async fn hold(access: &Access) -> Result<Option<Ended>, Failure> {
         .await
         .or_environment("read the request for a machine")?;
     let (sender, mut queue) = mpsc::channel(QUEUE);
-    let work = Box::pin(borrow(order, access, read, Reports(sender)));
+    let work = Box::pin(rent(order, access, read, Reports(sender)));
     let (ended, ()) = tokio::join!(work, tell(&mut queue, write));
     Ok(ended)
 }
 
 /// The connection to sdbuild, and the order that came over it.
-async fn connect() -> io::Result<(LoanRequest, BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
+async fn connect() -> io::Result<(RentalRequest, BufReader<OwnedReadHalf>, OwnedWriteHalf)> {
     let socket = StdUnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     // No program that is started from here may read it, or keep it open.
     dup2_stdin(File::open("/dev/null")?)?;
@@ -112,8 +112,8 @@ impl Reports {
 }
 
 /// Makes the machine of `order`, keeps it until sdbuild has closed the connection, and gives it back.
-async fn borrow(
-    order: LoanRequest,
+async fn rent(
+    order: RentalRequest,
     access: &Access,
     closed: BufReader<OwnedReadHalf>,
     reports: Reports,
@@ -148,10 +148,10 @@ async fn borrow(
     Some(Ended { order, place })
 }
 
-/// What both halves of a loan use.
+/// What both halves of a rental use.
 struct Holder<'a, P> {
     provider: &'a P,
-    order: &'a LoanRequest,
+    order: &'a RentalRequest,
     reports: &'a Reports,
 }
 
@@ -196,7 +196,7 @@ impl<P: Provider> Holder<'_, P> {
             biased;
             () = end_of(&mut closed) => {}
             () = self.keep_extending(record, &made) => {
-                let hours = MAX_LOAN.as_secs() / 3600;
+                let hours = MAX_RENTAL.as_secs() / 3600;
                 let text = format!("the rented machine has reached the limit of {hours} hours: it is being given back");
                 self.reports.send(Report::Warning(text)).await;
             }
@@ -211,7 +211,7 @@ impl<P: Provider> Holder<'_, P> {
         let start = tokio::time::Instant::now();
         loop {
             tokio::time::sleep(pause).await;
-            if start.elapsed() >= MAX_LOAN {
+            if start.elapsed() >= MAX_RENTAL {
                 return;
             }
             match self.provider.extend(self.order, made, &log).await {
@@ -221,7 +221,7 @@ impl<P: Provider> Holder<'_, P> {
                 }
                 // It ends by itself, or the provider ends it.
                 Ok(Extension::Unsupported) => {
-                    tokio::time::sleep(MAX_LOAN.saturating_sub(start.elapsed())).await;
+                    tokio::time::sleep(MAX_RENTAL.saturating_sub(start.elapsed())).await;
                 }
                 Err(failure) => {
                     let text =
@@ -240,7 +240,7 @@ impl<P: Provider> Holder<'_, P> {
     }
 }
 
-/// Destroys the machine `id`, or whatever was made for the loan, in several attempts. Whether it is gone, and its record with it.
+/// Destroys the machine `id`, or whatever was made for the rental, in several attempts. Whether it is gone, and its record with it.
 async fn give_back<P: Provider>(
     holder: &Holder<'_, P>,
     id: Option<&str>,

@@ -25,12 +25,12 @@ pub struct Price {
 
 /// What is asked of a provider: the first line to the holder, and the first line of the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoanRequest {
+pub struct RentalRequest {
     /// The provider; a program by its absolute path.
     pub source: MachineSource,
     /// The AWS account that pays for the machine, for a machine of AWS. The machine is made and destroyed with its credentials only.
     pub account: Option<String>,
-    /// The id of the loan, 12 hex digits.
+    /// The id of the rental, 12 hex digits.
     pub run: String,
     /// The most that the user has agreed to pay, if the provider binds itself to that.
     pub highest_price: Option<PriceLimit>,

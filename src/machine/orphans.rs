@@ -1,4 +1,4 @@
-//! Orphaned programs of a loan, because their holder was killed or they are left of a `create` that has ended: they
+//! Orphaned programs of a rental, because their holder was killed or they are left of a `create` that has ended: they
 //! could make a machine after it was destroyed. They are found where the kernel has a `/proc`.
 
 use std::fs;
@@ -14,7 +14,7 @@ use crate::machine::call::{PROGRAM_GRACE, RUN};
 /// Between two looks at them.
 const ORPHAN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Ends every process of this user that was started for the loan `run`, by TERM, and after a while by KILL.
+/// Ends every process of this user that was started for the rental `run`, by TERM, and after a while by KILL.
 pub(super) async fn end(run: &str) {
     send(&processes(run), Signal::SIGTERM);
     let until_none = async {
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn programs_of_one_loan_are_ended() {
+    async fn programs_of_one_rental_are_ended() {
         let start = |run: &str| {
             let mut program = Command::new("sleep");
             program.arg("300").env(RUN, run).stdin(Stdio::null());

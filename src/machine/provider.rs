@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::common::failure::Failure;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::{LoanRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 
 /// What a machine costs, for the receipt.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,23 +62,23 @@ pub(super) type LogSink<'a> = &'a (dyn Fn(&str) + Send + Sync);
 /// Makes machines and takes them back. Every method ends within a time of its own.
 pub(super) trait Provider {
     /// What a machine costs; `None` if the provider does not say.
-    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure>;
+    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure>;
 
     /// Makes a machine. `stop` ends that as soon as possible, with a failure; what was made by then is destroyed like any other.
     async fn create(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         stop: &CancellationToken,
         log: LogSink<'_>,
     ) -> Result<CreatedMachine, Failure>;
 
     /// Between two calls of `extend`: several attempts of a provider whose machines end by themselves fit into a lease.
-    fn extension_interval(&self, order: &LoanRequest) -> Duration;
+    fn extension_interval(&self, order: &RentalRequest) -> Duration;
 
     /// Asks to keep the machine `made` for the lease of `order` from now on.
     async fn extend(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         made: &CreatedMachine,
         log: LogSink<'_>,
     ) -> Result<Extension, Failure>;
@@ -89,7 +89,7 @@ pub(super) trait Provider {
     /// Destroys the machine `id`, or everything that was made for the run where no id is known. Succeeds if there is nothing.
     async fn destroy(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         id: Option<&str>,
         log: LogSink<'_>,
     ) -> Result<(), Failure>;

@@ -9,7 +9,7 @@ use crate::common::failure::Failure;
 use crate::common::machine_source::MachineSource;
 use crate::machine::aws::{self, AwsProvider};
 use crate::machine::command::CommandProvider;
-use crate::machine::message::{LoanRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider};
 
 /// For how long a program is asked for a machine at a time.
@@ -23,7 +23,7 @@ pub(super) enum AnyProvider {
 }
 
 /// The provider that `order` names.
-pub(super) fn provider_of(order: &LoanRequest, access: &Access) -> AnyProvider {
+pub(super) fn provider_of(order: &RentalRequest, access: &Access) -> AnyProvider {
     match &order.source {
         MachineSource::Command(program) => AnyProvider::Command(CommandProvider::new(program)),
         MachineSource::Aws(machine) => {
@@ -41,12 +41,12 @@ pub fn lease_of(source: &MachineSource) -> Duration {
 }
 
 /// What a machine costs; `None` if the provider does not say.
-pub async fn price(order: &LoanRequest, access: &Access) -> Result<Option<Price>, Failure> {
+pub async fn price(order: &RentalRequest, access: &Access) -> Result<Option<Price>, Failure> {
     provider_of(order, access).price(order).await
 }
 
 impl Provider for AnyProvider {
-    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
+    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
         match self {
             Self::Command(one) => Box::pin(one.price(order)).await,
             Self::Aws(one) => Box::pin(one.price(order)).await,
@@ -55,7 +55,7 @@ impl Provider for AnyProvider {
 
     async fn create(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         stop: &CancellationToken,
         log: LogSink<'_>,
     ) -> Result<CreatedMachine, Failure> {
@@ -65,7 +65,7 @@ impl Provider for AnyProvider {
         }
     }
 
-    fn extension_interval(&self, order: &LoanRequest) -> Duration {
+    fn extension_interval(&self, order: &RentalRequest) -> Duration {
         match self {
             Self::Command(one) => one.extension_interval(order),
             Self::Aws(one) => one.extension_interval(order),
@@ -74,7 +74,7 @@ impl Provider for AnyProvider {
 
     async fn extend(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         made: &CreatedMachine,
         log: LogSink<'_>,
     ) -> Result<Extension, Failure> {
@@ -93,7 +93,7 @@ impl Provider for AnyProvider {
 
     async fn destroy(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         id: Option<&str>,
         log: LogSink<'_>,
     ) -> Result<(), Failure> {

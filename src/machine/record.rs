@@ -1,4 +1,4 @@
-//! The record of a loan: a file in the state directory, which the holder keeps locked.
+//! The record of a rental: a file in the state directory, which the holder keeps locked.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +13,7 @@ use crate::common::locked_file::{self, Owner};
 use crate::common::locked_record::{LockedRecord, entries};
 use crate::common::private_dir;
 use crate::engine::RunId;
-use crate::machine::message::LoanRequest;
+use crate::machine::message::RentalRequest;
 
 /// Longer files are not ours.
 const MAX_RECORD_BYTES: u64 = 256 << 10;
@@ -26,7 +26,7 @@ pub(super) enum Entry {
     /// The first line: what is about to be asked for.
     Begun {
         /// The request that the record belongs to.
-        order: LoanRequest,
+        order: RentalRequest,
         /// Time of the request, in seconds since 1970.
         at: u64,
     },
@@ -45,11 +45,11 @@ pub(super) enum Entry {
     Kept(String),
 }
 
-/// A record of a loan.
+/// A record of a rental.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// The request that the loan answers.
-    pub order: LoanRequest,
+    /// The request that the rental answers.
+    pub order: RentalRequest,
     /// Time of the request, in seconds since 1970.
     pub began: u64,
     /// What the provider calls the machine, once it made one.
@@ -67,7 +67,7 @@ pub struct Record {
 
 impl Record {
     /// Reads the record at `path`; `None` for what is none. It names a program that is called later: only a file is one that this
-    /// user alone may write, with the name of its loan.
+    /// user alone may write, with the name of its rental.
     pub(super) fn read(path: &Path) -> Option<Self> {
         let is_held = locked_file::owner(path) == Owner::Alive;
         let found = path.symlink_metadata().ok()?;
@@ -85,7 +85,7 @@ impl Record {
         // The directory may have been moved.
         let state_dir = path.parent()?.parent()?.to_owned();
         let mut record = Self {
-            order: LoanRequest { state_dir, ..order },
+            order: RentalRequest { state_dir, ..order },
             began: at,
             id: None,
             place: None,
@@ -143,13 +143,13 @@ pub fn records(state_dir: &Path) -> Vec<Record> {
     records
 }
 
-/// The record of a loan, locked by this process.
+/// The record of a rental, locked by this process.
 #[derive(Debug)]
 pub(super) struct OwnRecord(LockedRecord<Entry>);
 
 impl OwnRecord {
     /// Creates the record of `order`.
-    pub(super) fn create(order: &LoanRequest) -> io::Result<Self> {
+    pub(super) fn create(order: &RentalRequest) -> io::Result<Self> {
         private_dir::create(&dir(&order.state_dir))?;
         let begun = Entry::Begun {
             order: order.clone(),
@@ -187,12 +187,12 @@ impl OwnRecord {
 }
 
 /// The path of the record of `order`.
-pub(super) fn path(order: &LoanRequest) -> PathBuf {
+pub(super) fn path(order: &RentalRequest) -> PathBuf {
     dir(&order.state_dir).join(&order.run)
 }
 
 /// The path of the private key that was made for the machine of `order`; it is removed with the record.
-pub(super) fn identity(order: &LoanRequest) -> PathBuf {
+pub(super) fn identity(order: &RentalRequest) -> PathBuf {
     path(order).with_extension(IDENTITY)
 }
 
@@ -211,8 +211,8 @@ pub(super) mod fixture {
     use super::*;
 
     /// An order for the program `program`.
-    pub(in crate::machine) fn order(state_dir: &Path, program: &str) -> LoanRequest {
-        LoanRequest {
+    pub(in crate::machine) fn order(state_dir: &Path, program: &str) -> RentalRequest {
+        RentalRequest {
             source: format!("command:{program}").parse().unwrap(),
             account: None,
             highest_price: None,
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn a_record_is_held_until_its_process_ends() {
         let state = tempfile::tempdir().unwrap();
-        let order = fixture::order(state.path(), "/bin/lend");
+        let order = fixture::order(state.path(), "/bin/rent");
         assert_eq!(records(state.path()), []);
         let own = OwnRecord::create(&order).unwrap();
         let found = records(state.path()).remove(0);
@@ -270,7 +270,7 @@ mod tests {
     fn only_a_file_of_this_user_alone_is_a_record() {
         use std::os::unix::fs::PermissionsExt as _;
         let state = tempfile::tempdir().unwrap();
-        let order = fixture::order(state.path(), "/bin/lend");
+        let order = fixture::order(state.path(), "/bin/rent");
         let path = path(&order);
         drop(OwnRecord::create(&order).unwrap());
         let usable = || {
@@ -286,7 +286,7 @@ mod tests {
         mode(0o600);
         let other = path.with_file_name("aaaaaaaaaaaa");
         fs::copy(&path, &other).unwrap();
-        assert_eq!(usable(), (1, 1), "of another loan");
+        assert_eq!(usable(), (1, 1), "of another rental");
         fs::remove_file(&other).unwrap();
         std::os::unix::fs::symlink(&path, &other).unwrap();
         assert_eq!(usable(), (1, 1));
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn another_file_is_no_record() {
         let state = tempfile::tempdir().unwrap();
-        let order = fixture::order(state.path(), "/bin/lend");
+        let order = fixture::order(state.path(), "/bin/rent");
         let own = OwnRecord::create(&order).unwrap();
         fs::write(own.0.path(), "{}").unwrap();
         assert_eq!(records(state.path()), [], "no record");

@@ -15,7 +15,7 @@ const SHOWN_CHARS: usize = 80;
 /// The type of host keys that live on a hardware token, which no rented machine has.
 const TOKEN: &str = "sk-";
 
-/// The machine that `text` describes; `run` is the id of the loan. An error says what is wrong, in words.
+/// The machine that `text` describes; `run` is the id of the rental. An error says what is wrong, in words.
 pub(super) fn parse(text: &str, run: &str) -> Result<CreatedMachine, String> {
     let [mut host, mut host_key, mut id] = [None; 3];
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {

@@ -1,4 +1,4 @@
-//! Loans whose holder is gone: it was killed, the machine lost its power, or the provider refused to take the machine back.
+//! Rentals whose holder is gone: it was killed, the machine lost its power, or the provider refused to take the machine back.
 
 use std::path::Path;
 
@@ -8,24 +8,24 @@ use crate::common::failure::{Failure, Leftover};
 use crate::common::machine_source::MachineSource;
 use crate::common::shell_word::quoted;
 use crate::machine::call::RUN;
-use crate::machine::message::LoanRequest;
+use crate::machine::message::RentalRequest;
 use crate::machine::orphans;
 use crate::machine::provider::Provider as _;
 use crate::machine::providers::provider_of;
 use crate::machine::record::{Entry, OwnRecord, Record, records};
 
-/// A loan without a holder.
+/// A rental without a holder.
 #[derive(Clone, Debug)]
-pub struct StaleLoan(Record);
+pub struct StaleRental(Record);
 
-impl StaleLoan {
+impl StaleRental {
     /// All of them below `state_dir`.
     pub fn all(state_dir: &Path) -> Vec<Self> {
         let records = records(state_dir).into_iter();
         records.filter(|record| !record.is_held).map(Self).collect()
     }
 
-    /// The record of the loan.
+    /// The record of the rental.
     pub fn record(&self) -> &Record {
         &self.0
     }
@@ -53,7 +53,7 @@ impl StaleLoan {
         destroyed.map(|()| true)
     }
 
-    /// Whether it does no harm to end [`StaleLoan::give_back`] in the middle: a program of the user's may not like that.
+    /// Whether it does no harm to end [`StaleRental::give_back`] in the middle: a program of the user's may not like that.
     pub fn can_be_interrupted(&self) -> bool {
         matches!(self.0.order.source, MachineSource::Aws(_))
     }
@@ -63,14 +63,14 @@ impl StaleLoan {
         name(&self.0.order, self.0.id.as_deref())
     }
 
-    /// What is left if it could not be given back, by the failure of [`StaleLoan::give_back`].
+    /// What is left if it could not be given back, by the failure of [`StaleRental::give_back`].
     pub fn leftover(&self, failure: &Failure) -> Leftover {
         leftover(&self.0.order, self.0.id.as_deref(), why(failure))
     }
 }
 
-/// What is left of the loan of `order` if it cannot be given back, for the reason `why`.
-pub(super) fn leftover(order: &LoanRequest, id: Option<&str>, why: String) -> Leftover {
+/// What is left of the rental of `order` if it cannot be given back, for the reason `why`.
+pub(super) fn leftover(order: &RentalRequest, id: Option<&str>, why: String) -> Leftover {
     let what = format!("machine {}", name(order, id));
     let remedy = match &order.source {
         MachineSource::Command(program) => program_remedy(order, program, id),
@@ -80,7 +80,7 @@ pub(super) fn leftover(order: &LoanRequest, id: Option<&str>, why: String) -> Le
 }
 
 /// The command that has the program `program` destroy the machine.
-fn program_remedy(order: &LoanRequest, program: &str, id: Option<&str>) -> String {
+fn program_remedy(order: &RentalRequest, program: &str, id: Option<&str>) -> String {
     let dir = Path::new(program).parent().unwrap_or(Path::new("/"));
     let (run, system, lease) = (&order.run, order.system, order.lease.as_secs());
     let (dir, program) = (quoted(&dir.to_string_lossy()), quoted(program));
@@ -115,6 +115,6 @@ pub(super) fn why(failure: &Failure) -> String {
     }
 }
 
-fn name(order: &LoanRequest, id: Option<&str>) -> String {
+fn name(order: &RentalRequest, id: Option<&str>) -> String {
     format!("{} of {}", id.unwrap_or(&order.run), order.source)
 }

@@ -18,7 +18,7 @@ use crate::pipeline::inventory::{ContainerSizes, Inventory, LocalFiles};
 use crate::pipeline::nixpkgs_archive::NixpkgsArchive;
 use crate::pipeline::plan::EnginePlan;
 use crate::pipeline::run_lock::RunState;
-use crate::pipeline::{builder_checks, clients, lender_check};
+use crate::pipeline::{builder_checks, clients, provider_check};
 use crate::settings;
 
 /// An engine or a server that takes longer is too slow for a build as well.
@@ -30,10 +30,10 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
         let nixpkgs = NixpkgsArchive::of(settings).await;
         let answers = Answers::collect(settings, nixpkgs.as_ref(), ANSWER_TIMEOUT);
         let (engine, answers) = tokio::join!(connect(settings, context), answers);
-        let (missing, leftovers, lender) = tokio::join!(
+        let (missing, leftovers, provider) = tokio::join!(
             missing_images(engine.as_ref().ok(), settings),
             leftovers(engine.as_ref().ok(), settings),
-            lender_check::check(settings)
+            provider_check::check(settings)
         );
         let facts = DoctorFacts {
             answers,
@@ -59,9 +59,9 @@ pub async fn examine(settings: &settings::Build, context: &Context) -> Result<Ve
             })
         };
         checks.extend(of(engine));
-        if let Some(lender) = lender {
-            lender_check::disregard_engine(&mut checks, &of(None));
-            checks.insert(0, lender);
+        if let Some(provider) = provider {
+            provider_check::disregard_engine(&mut checks, &of(None));
+            checks.insert(0, provider);
         }
         (checks, engine.cloned())
     };

@@ -25,7 +25,7 @@ use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::{binfmt_table, clients};
 use crate::settings::Common;
 pub use parts::{Container, EngineState, Handler, Machine, Run, SizedObject};
-use parts::{age_at, age_since, container, dir, handler, image, on_loan, volume};
+use parts::{age_at, age_since, container, dir, handler, image, rented, volume};
 
 /// Raised when a field of the JSON is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
@@ -115,7 +115,7 @@ impl Status {
             runs,
             machines: machine::records(&settings.state_dir)
                 .into_iter()
-                .map(on_loan)
+                .map(rented)
                 .collect(),
             handlers: handlers.map(Iterator::collect),
             containers: objects.containers.into_iter().map(container).collect(),

@@ -243,7 +243,7 @@ fn login_user(text: &str) -> Result<String, String> {
         Some((user, _)) => Err(format!(
             "the machine runs on this host, so the user is named without one: --user {user}"
         )),
-        None if text.is_empty() => Err("a user has a name".to_owned()),
+        None if text.is_empty() => Err("the name of a user is missing".to_owned()),
         None => Ok(text.to_owned()),
     }
 }

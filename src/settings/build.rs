@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::borrow::Borrow;
 use super::build_args::{BuildArgs, DryRun};
 use super::builders::Builders;
 use super::environment::Environment;
 use super::origin::Setting;
+use super::rent::Rent;
 use super::resolver::{Resolver, current_dir};
 use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;
@@ -62,7 +62,7 @@ pub struct Build {
     /// What builds the glue.
     pub glue: Glue,
     /// The rented machine that the build runs on, if it rents one.
-    pub borrow: Borrow,
+    pub rent: Rent,
     /// The machines that Nix sends derivations to.
     pub builders: Builders,
     /// The user's builder image, if it is not sdbuild's own.
@@ -137,7 +137,7 @@ impl Build {
             board: s.optional("board", None, |o| o.board)?,
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
-            borrow: Borrow::resolve(&mut s)?,
+            rent: Rent::resolve(&mut s)?,
             builders: Builders::resolve(env, &mut s)?,
             builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
             output: s.value_or("output", None, |o| o.output.clone(), here)?,
@@ -186,7 +186,7 @@ impl Build {
         if self.common.offline {
             self.caches.substituters.clear();
             self.builders.machines.clear();
-            self.borrow.from = None;
+            self.rent.from = None;
         }
         self
     }

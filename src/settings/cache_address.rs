@@ -41,7 +41,7 @@ fn has_list_characters(address: &str) -> bool {
 fn not_an_address(address: &str) -> Failure {
     if may_have_secret(address) {
         return Failure::usage("one of the addresses of binary caches is none, and may have a secret")
-            .hint("an address is https://HOST or http://HOST:PORT, without a login; a public key belongs into --trusted-public-keys");
+            .hint("an address is https://HOST or http://HOST:PORT, without a login; a public key belongs in --trusted-public-keys");
     }
     Failure::usage(format!("`{address}` is not the address of a binary cache")).hint(hint(address))
 }

@@ -5,7 +5,6 @@
 //! learn its defaults.
 
 mod boot;
-mod borrow;
 mod build;
 mod build_args;
 mod builder_list;
@@ -22,6 +21,7 @@ mod options;
 mod origin;
 mod output_dir;
 mod proxies;
+mod rent;
 mod resolver;
 mod source_choice;
 mod ssh_key;
@@ -31,7 +31,6 @@ mod user_file;
 mod value;
 
 pub use boot::{Boot, BootArgs, BootLogin};
-pub use borrow::Borrow;
 pub use build::Build;
 pub use build_args::{BuildArgs, ConfigArgs, DryRun};
 pub use builders::Builders;
@@ -45,6 +44,7 @@ pub(crate) use options::{MACHINE, NIX, help_of};
 pub use origin::{Origin, Setting};
 pub use output_dir::output_dir;
 pub use proxies::Proxies;
+pub use rent::Rent;
 pub use source_choice::{SourceChoice, configuration_here};
 pub use ssh_key::SshKey;
 pub use store_name::StoreName;

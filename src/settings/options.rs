@@ -19,7 +19,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
-use crate::common::machine_source::Lender;
+use crate::common::machine_source::RentFrom;
 use crate::common::system::System;
 
 /// Heading of the flags about Nix.
@@ -76,7 +76,7 @@ pub struct Options {
 
     /// Build on a rented machine, given back at the end: aws rents it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
-    pub on: Option<Lender>,
+    pub on: Option<RentFrom>,
 
     /// Machine that Nix may send derivations to, in the syntax of Nix's builders setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]
     #[arg(long, value_name = "LINE", help_heading = MACHINE, hide_short_help = true)]
@@ -116,11 +116,11 @@ pub struct Options {
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub boot_test: Option<bool>,
 
-    /// URLs of the binary caches to use instead of that of cache.nixos.org, which must be listed again to be kept; separated by spaces, empty for none [default: that one] [env: SDBUILD_SUBSTITUTERS]
+    /// URLs of the binary caches to use instead of cache.nixos.org (list it too to keep it); separated by spaces, empty for none [default: that one] [env: SDBUILD_SUBSTITUTERS]
     #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub substituters: Option<WordList>,
 
-    /// Public keys of the binary caches, instead of the key of cache.nixos.org, which must be listed again to be kept; separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
+    /// Public keys of the binary caches, instead of the key of cache.nixos.org (list it too to keep it); separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
     #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true)]
     pub trusted_public_keys: Option<WordList>,
 

@@ -175,7 +175,7 @@ fn of_setting(line: &str) -> Option<String> {
 /// The hint for the `value` of the setting `key`.
 fn of_value(key: &str, value: &str) -> Option<String> {
     if value.is_empty() {
-        return Some("a value is missing behind the `=`".to_owned());
+        return Some("a value is missing after the `=`".to_owned());
     }
     if let Some(text) = value.strip_prefix(QUOTES) {
         let text = text.split(QUOTES).next().unwrap_or_default();
@@ -186,7 +186,7 @@ fn of_value(key: &str, value: &str) -> Option<String> {
     if value.ends_with([',', ';']) {
         let value = value.trim_end_matches([',', ';']);
         return Some(format!(
-            "a line has nothing behind its value: {key} = {value}"
+            "a line has nothing after its value: {key} = {value}"
         ));
     }
     if value.starts_with('"') && value.contains("\" \"") {
@@ -250,8 +250,8 @@ mod tests {
     #[test]
     fn a_line_is_explained_by_what_it_looks_like() {
         for (line, expected) in [
-            ("jobs = 2,", "a line has nothing behind its value: jobs = 2"),
-            ("jobs = 2;", "a line has nothing behind its value: jobs = 2"),
+            ("jobs = 2,", "a line has nothing after its value: jobs = 2"),
+            ("jobs = 2;", "a line has nothing after its value: jobs = 2"),
             ("// more jobs", "a comment begins with `#`"),
             ("{\"jobs\": 2}", "without braces"),
             ("jobs: 2", "write `=` in place of `:`"),

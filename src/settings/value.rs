@@ -16,7 +16,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
-use crate::common::machine_source::Lender;
+use crate::common::machine_source::RentFrom;
 use crate::common::system::System;
 
 /// What paths in settings begin at.
@@ -78,7 +78,7 @@ impl Value for FlakeRef {
     }
 }
 
-impl Value for Lender {
+impl Value for RentFrom {
     fn relative_to(self, base: Base<'_>) -> Self {
         Self(self.0.map(|source| source.relative_to(base.dir)))
     }

@@ -8,7 +8,7 @@ pub use crate::common::human_bytes::human_bytes;
 /// The name of a phase as users see it.
 pub(super) fn phase(phase: Phase) -> &'static str {
     match phase {
-        Phase::Borrow => "Machine",
+        Phase::Rent => "Machine",
         Phase::GiveBack => "Give back",
         Phase::Preflight => "Checks",
         Phase::Fetch => "Downloads",

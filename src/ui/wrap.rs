@@ -170,7 +170,7 @@ mod tests {
             "warning: git does not track new.nix: a flake contains only files that git\n  \
              tracks; `git add` what belongs to it"
         );
-        let hint = "  hint: sdbuild inspect shows for which boards the image has all that their boot needs";
+        let hint = "  hint: sdbuild inspect shows which boards the image can boot on, and what is missing for the others";
         assert!(
             wrap_message(hint, 60)
                 .lines()

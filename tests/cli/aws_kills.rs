@@ -6,7 +6,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill, killpg};
 
 use crate::aws_double::{AwsState, IN_REGION, REGION};
-use crate::aws_machines::{Borrower, SILENT};
+use crate::aws_machines::{Renter, SILENT};
 use crate::support::*;
 
 /// How often a build is killed; `SDBUILD_TEST_KILLS` sets another number.
@@ -23,47 +23,47 @@ fn a_signal_while_a_machine_is_used_gives_it_back() {
         Signal::SIGHUP,
         Signal::SIGKILL,
     ] {
-        let borrower = Borrower::new(SILENT);
-        let mut running = Running::start(borrower.build().process_group(0));
-        running.wait_until("it connects", || !borrower.ssh_calls().is_empty());
+        let renter = Renter::new(SILENT);
+        let mut running = Running::start(renter.build().process_group(0));
+        running.wait_until("it connects", || !renter.ssh_calls().is_empty());
         killpg(running.pid(), signal).unwrap();
         let outcome = running.finish();
         assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
         if signal == Signal::SIGKILL {
-            borrower.wait_until_given_back();
+            renter.wait_until_given_back();
         }
-        borrower.assert_nothing_left();
-        assert_eq!(borrower.started().len(), 1, "{signal}");
+        renter.assert_nothing_left();
+        assert_eq!(renter.started().len(), 1, "{signal}");
     }
 }
 
 /// What this process has made is removed by its id.
 #[test]
 fn what_no_list_has_yet_is_given_back() {
-    let borrower = Borrower::new(SILENT);
+    let renter = Renter::new(SILENT);
     {
-        let machines = &mut borrower.double.state().machines;
+        let machines = &mut renter.double.state().machines;
         (machines.unseen, machines.late_group) = (1000, 3);
     }
-    let running = Running::start(&mut borrower.build());
-    let double = &borrower.double;
+    let running = Running::start(&mut renter.build());
+    let double = &renter.double;
     double.wait_until(|state| state.count("RunInstances") == 1);
     double.wait_until(|state| state.count("DescribeInstances") > 1);
     running.signal(Signal::SIGTERM);
     running.finish();
-    assert_eq!(borrower.started().len(), 1);
-    borrower.assert_nothing_left();
+    assert_eq!(renter.started().len(), 1);
+    renter.assert_nothing_left();
 }
 
 /// The machine ends by itself, and what is left of it is free of charge.
 #[test]
 fn what_nobody_can_give_back_ends_with_its_lease() {
-    let borrower = Borrower::new(SILENT);
-    let running = borrower.connecting();
-    borrower.kill_all(running);
-    assert_eq!(borrower.records().len(), 2, "a record and a key");
-    assert_eq!(borrower.double.state().machines.live(), 1);
-    let mut sweep = borrower.user.sdbuild(&["clean", "--cloud", "--yes"]);
+    let renter = Renter::new(SILENT);
+    let running = renter.connecting();
+    renter.kill_all(running);
+    assert_eq!(renter.records().len(), 2, "a record and a key");
+    assert_eq!(renter.double.state().machines.live(), 1);
+    let mut sweep = renter.user.sdbuild(&["clean", "--cloud", "--yes"]);
     let kept = run(&mut sweep).assert_exit_code(0);
     assert!(kept.stderr.contains("nothing to remove"), "{}", kept.stderr);
     assert!(
@@ -71,48 +71,48 @@ fn what_nobody_can_give_back_ends_with_its_lease() {
         "{}",
         kept.stderr
     );
-    borrower.double.state().machines.let_leases_end();
-    let mut listed = borrower.user.sdbuild(&["clean", "--cloud", "--dry-run"]);
+    renter.double.state().machines.let_leases_end();
+    let mut listed = renter.user.sdbuild(&["clean", "--cloud", "--dry-run"]);
     let listed = run(&mut listed).assert_exit_code(0);
     assert!(
         listed.stdout.contains("security group sg-0"),
         "{}",
         listed.stdout
     );
-    assert_eq!(borrower.double.state().machines.live(), 0, "by itself");
+    assert_eq!(renter.double.state().machines.live(), 0, "by itself");
     run(&mut sweep).assert_exit_code(0);
-    assert_eq!(borrower.left(), [""; 0]);
+    assert_eq!(renter.left(), [""; 0]);
     // The record is for this machine's own `clean` and `build`.
-    run(&mut borrower.user.sdbuild(&["build"]))
+    run(&mut renter.user.sdbuild(&["build"]))
         .assert_stderr_contains(&["gave back what a stale run left: machine i-0"]);
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
 }
 
 #[test]
 fn what_a_killed_run_left_is_given_back_by_the_next_build() {
-    let borrower = Borrower::new(SILENT);
-    let running = borrower.connecting();
-    borrower.kill_all(running);
+    let renter = Renter::new(SILENT);
+    let running = renter.connecting();
+    renter.kill_all(running);
     // Another region and other words for the same account: the record knows where the machine is.
-    let mut build = borrower.user.sdbuild(&["build"]);
+    let mut build = renter.user.sdbuild(&["build"]);
     let next = run(build.env("AWS_REGION", "us-east-1")).assert_exit_code(3);
     assert!(
         next.stderr.contains("gave back what a stale run left"),
         "{}",
         next.stderr
     );
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
 }
 
-/// A build that borrows nothing tells what it waits for, and does not wait for long.
+/// A build that rents nothing tells what it waits for, and does not wait for long.
 #[test]
-fn a_stale_loan_delays_a_build_visibly_and_not_for_long() {
-    let borrower = Borrower::new(SILENT);
-    let running = borrower.connecting();
-    borrower.kill_all(running);
-    borrower.double.state().faults.hang_after = Some(("TerminateInstances", 0));
+fn a_stale_rental_delays_a_build_visibly_and_not_for_long() {
+    let renter = Renter::new(SILENT);
+    let running = renter.connecting();
+    renter.kill_all(running);
+    renter.double.state().faults.hang_after = Some(("TerminateInstances", 0));
     let started = std::time::Instant::now();
-    let late = run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+    let late = run(&mut renter.user.sdbuild(&["build"])).assert_exit_code(3);
     let words = late.stderr.replace('\n', " ");
     assert!(
         words.contains("it takes longer than 30 s"),
@@ -121,19 +121,19 @@ fn a_stale_loan_delays_a_build_visibly_and_not_for_long() {
     );
     assert!(words.contains("Give back"), "{}", late.stderr);
     assert!(started.elapsed() < Duration::from_secs(90));
-    borrower.double.state().faults.hang_after = None;
-    run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
-    borrower.assert_nothing_left();
+    renter.double.state().faults.hang_after = None;
+    run(&mut renter.user.sdbuild(&["build"])).assert_exit_code(3);
+    renter.assert_nothing_left();
 }
 
 /// Its machine is not found with the credentials of another account: that must not count as given back.
 #[test]
-fn a_loan_is_not_looked_for_in_another_account() {
-    let borrower = Borrower::new(SILENT);
-    let running = borrower.connecting();
-    borrower.kill_all(running);
-    borrower.double.state().account = Some("999999999999");
-    let refused = run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
+fn a_rental_is_not_looked_for_in_another_account() {
+    let renter = Renter::new(SILENT);
+    let running = renter.connecting();
+    renter.kill_all(running);
+    renter.double.state().account = Some("999999999999");
+    let refused = run(&mut renter.user.sdbuild(&["build"])).assert_exit_code(3);
     let words = refused.stderr.replace('\n', " ");
     for part in [
         "a stale run left machine i-0",
@@ -142,20 +142,20 @@ fn a_loan_is_not_looked_for_in_another_account() {
     ] {
         assert!(words.contains(part), "{part}\n{}", refused.stderr);
     }
-    assert_eq!(borrower.records().len(), 2, "a record and a key");
-    assert_eq!(borrower.double.state().machines.live(), 1);
-    borrower.double.state().account = None;
-    run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
-    borrower.assert_nothing_left();
+    assert_eq!(renter.records().len(), 2, "a record and a key");
+    assert_eq!(renter.double.state().machines.live(), 1);
+    renter.double.state().account = None;
+    run(&mut renter.user.sdbuild(&["build"])).assert_exit_code(3);
+    renter.assert_nothing_left();
 }
 
 /// Only what has the tag of a run is removed, and only snapshots that nobody sends to.
 #[test]
 fn clean_removes_nothing_of_others() {
     use crate::aws_double::machines::{StoredGroup, StoredVolume};
-    let borrower = Borrower::new(SILENT);
+    let renter = Renter::new(SILENT);
     {
-        let mut state = borrower.double.state();
+        let mut state = renter.double.state();
         let foreign = StoredGroup {
             name: "sdbuild-0123456789ab".into(),
             ..StoredGroup::default()
@@ -185,15 +185,15 @@ fn clean_removes_nothing_of_others() {
             snapshot.tags = vec![("sdbuild:sha256".into(), "x".into())];
         }
     }
-    let mut ask = borrower.user.sdbuild(&["clean", "--cloud"]);
+    let mut ask = renter.user.sdbuild(&["clean", "--cloud"]);
     run(&mut ask)
         .assert_exit_code(2)
         .assert_stderr_contains(&["--yes"]);
-    let mut clean = borrower.user.sdbuild(&["clean", "--cloud", "--yes"]);
+    let mut clean = renter.user.sdbuild(&["clean", "--cloud", "--yes"]);
     let cleaned = run(&mut clean).assert_exit_code(0);
     assert!(cleaned.stdout.contains("vol-ours"), "{}", cleaned.stdout);
-    assert_eq!(borrower.left(), ["sg-foreign", "vol-foreign"]);
-    let state = borrower.double.state();
+    assert_eq!(renter.left(), ["sg-foreign", "vol-foreign"]);
+    let state = renter.double.state();
     let kept: Vec<_> = state.snapshots.keys().collect();
     assert_eq!(kept, ["snap-new", "snap-pending"]);
     assert_eq!(state.mistakes, [""; 0]);
@@ -202,16 +202,16 @@ fn clean_removes_nothing_of_others() {
 /// It was found without an image, and has one when the question is answered.
 #[test]
 fn clean_looks_again_before_it_deletes_a_snapshot() {
-    let borrower = Borrower::new(SILENT);
+    let renter = Renter::new(SILENT);
     let stored = |state: &mut AwsState, id: &str| {
         let snapshot = state.snapshots.entry(id.into()).or_default();
         snapshot.state = "completed".into();
         snapshot.started = "2026-01-01T00:00:00.000Z".into();
         snapshot.tags = vec![("sdbuild:sha256".into(), "x".into())];
     };
-    stored(&mut borrower.double.state(), "snap-free");
-    stored(&mut borrower.double.state(), "snap-used");
-    let clean = borrower.user.sdbuild(&["clean", "--cloud"]);
+    stored(&mut renter.double.state(), "snap-free");
+    stored(&mut renter.double.state(), "snap-used");
+    let clean = renter.user.sdbuild(&["clean", "--cloud"]);
     let mut screen = Screen::start(&clean, (100, 24));
     screen.wait_for("[y/N]");
     let image = [
@@ -221,12 +221,12 @@ fn clean_looks_again_before_it_deletes_a_snapshot() {
         (IN_REGION, REGION),
     ];
     let image = image.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    let mut state = borrower.double.state();
+    let mut state = renter.double.state();
     state.images.insert("ami-1".into(), image.into());
     drop(state);
     screen.type_keys("y\n");
     screen.assert_exit_code(0);
-    let state = borrower.double.state();
+    let state = renter.double.state();
     let kept: Vec<_> = state.snapshots.keys().collect();
     assert_eq!(kept, ["snap-used"]);
     assert_eq!(state.mistakes, [""; 0]);
@@ -237,15 +237,15 @@ fn clean_looks_again_before_it_deletes_a_snapshot() {
 fn nothing_stays_at_aws_whenever_a_build_is_killed() {
     let kills = std::env::var("SDBUILD_TEST_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     let mut random = fastrand::Rng::with_seed(kills);
-    let borrower = Borrower::new(SILENT);
+    let renter = Renter::new(SILENT);
     let signals = [Signal::SIGKILL, Signal::SIGINT, Signal::SIGTERM];
     for step in 0..kills {
         // Of runs that were killed with what holds their machine.
-        let before = borrower.left();
-        let running = Running::start(&mut borrower.build());
+        let before = renter.left();
+        let running = Running::start(&mut renter.build());
         std::thread::sleep(Duration::from_millis(random.u64(0..WITHIN)));
         if step % 4 == 3 {
-            borrower.kill_all(running);
+            renter.kill_all(running);
             continue;
         }
         let signal = signals[usize::try_from(step % 4).unwrap()];
@@ -257,14 +257,14 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
         assert!(is_expected, "{}", outcome.stderr);
         // Those that were given back are gone without any lease.
         wait_until(Duration::from_secs(60), "it is given back", || {
-            borrower.holder().is_none()
+            renter.holder().is_none()
         });
-        let mut left = borrower.left();
+        let mut left = renter.left();
         left.retain(|id| !before.contains(id));
         assert_eq!(left, [""; 0], "after {signal}, step {step}");
     }
     let (started, live) = {
-        let mut state = borrower.double.state();
+        let mut state = renter.double.state();
         let started = state.machines.instances.len();
         let live = state.machines.live();
         state.machines.let_leases_end();
@@ -272,9 +272,9 @@ fn nothing_stays_at_aws_whenever_a_build_is_killed() {
     };
     eprintln!("{kills} kills, {started} machines, {live} left to their leases");
     assert!(started > 0);
-    run(&mut borrower.user.sdbuild(&["clean", "--cloud", "--yes"])).assert_exit_code(0);
-    assert_eq!(borrower.left(), [""; 0]);
-    assert_eq!(borrower.double.state().mistakes, [""; 0]);
-    run(&mut borrower.user.sdbuild(&["build"])).assert_exit_code(3);
-    borrower.assert_nothing_left();
+    run(&mut renter.user.sdbuild(&["clean", "--cloud", "--yes"])).assert_exit_code(0);
+    assert_eq!(renter.left(), [""; 0]);
+    assert_eq!(renter.double.state().mistakes, [""; 0]);
+    run(&mut renter.user.sdbuild(&["build"])).assert_exit_code(3);
+    renter.assert_nothing_left();
 }

@@ -8,12 +8,12 @@ use std::process::Child;
 
 use serde_json::json;
 
-use crate::aws_machines::Borrower;
+use crate::aws_machines::Renter;
 
-/// Starts the process for a machine of `borrower` with a lease of `seconds`, with the connection that ends it.
-fn holder(borrower: &Borrower, seconds: u64) -> (Child, UnixStream) {
+/// Starts the process for a machine of `renter` with a lease of `seconds`, with the connection that ends it.
+fn holder(renter: &Renter, seconds: u64) -> (Child, UnixStream) {
     let (mut here, there) = UnixStream::pair().unwrap();
-    let state_dir = borrower.user.state.path().join(".local/state/sdbuild");
+    let state_dir = renter.user.state.path().join(".local/state/sdbuild");
     let order = json!({
         "source": "aws:region=eu-central-1",
         "run": "0123456789ab",
@@ -22,16 +22,16 @@ fn holder(borrower: &Borrower, seconds: u64) -> (Child, UnixStream) {
         "state_dir": state_dir,
     });
     writeln!(here, "{order}").unwrap();
-    let mut hold = borrower.user.sdbuild(&["hold-machine"]);
+    let mut hold = renter.user.sdbuild(&["hold-machine"]);
     let holder = hold.stdin(OwnedFd::from(there)).spawn().unwrap();
     (holder, here)
 }
 
 #[test]
 fn a_lease_is_extended_while_the_machine_is_used() {
-    let borrower = Borrower::new("exit 0");
-    let (mut holder, connection) = holder(&borrower, 2);
-    borrower.double.wait_until(|state| {
+    let renter = Renter::new("exit 0");
+    let (mut holder, connection) = holder(&renter, 2);
+    renter.double.wait_until(|state| {
         let mut instances = state.machines.instances.values();
         instances.next().is_some_and(|one| {
             // Instants have seconds.
@@ -39,7 +39,7 @@ fn a_lease_is_extended_while_the_machine_is_used() {
             state.count("CreateTags") >= 2 && one.tags["sdbuild:expires"].as_str() > first
         })
     });
-    let call = &borrower.ssh_calls()[0];
+    let call = &renter.ssh_calls()[0];
     for part in [
         "-- ssh://ec2-user@127.0.0.1 sudo sh /run/sdbuild/extend",
         "StrictHostKeyChecking=yes",
@@ -50,29 +50,29 @@ fn a_lease_is_extended_while_the_machine_is_used() {
     }
     connection.shutdown(Shutdown::Both).unwrap();
     assert!(holder.wait().unwrap().success());
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
 }
 
 /// The tag only tells others until when: the machine is kept without it.
 #[test]
 fn a_lease_is_extended_while_aws_does_not_answer() {
-    let borrower = Borrower::new("exit 0");
-    borrower.double.state().faults.hang_after = Some(("CreateTags", 0));
-    let (mut holder, connection) = holder(&borrower, 2);
-    borrower
+    let renter = Renter::new("exit 0");
+    renter.double.state().faults.hang_after = Some(("CreateTags", 0));
+    let (mut holder, connection) = holder(&renter, 2);
+    renter
         .double
         .wait_until(|state| state.count("CreateTags") >= 3);
-    assert!(borrower.ssh_calls().len() >= 3);
+    assert!(renter.ssh_calls().len() >= 3);
     connection.shutdown(Shutdown::Both).unwrap();
     assert!(holder.wait().unwrap().success());
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
 }
 
 /// The end of a machine that cannot be kept is told in time.
 #[test]
 fn a_lease_that_cannot_be_extended_is_reported() {
-    let borrower = Borrower::new("echo 'Connection timed out' >&2; exit 255");
-    let (mut holder, connection) = holder(&borrower, 1);
+    let renter = Renter::new("echo 'Connection timed out' >&2; exit 255");
+    let (mut holder, connection) = holder(&renter, 1);
     let told = BufReader::new(connection.try_clone().unwrap()).lines();
     let mut told = told.map_while(Result::ok);
     let warning = told.find(|line| line.contains("Warning")).unwrap();
@@ -81,5 +81,5 @@ fn a_lease_that_cannot_be_extended_is_reported() {
     }
     connection.shutdown(Shutdown::Both).unwrap();
     assert!(holder.wait().unwrap().success());
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
 }

@@ -21,12 +21,12 @@ const REFUSES: &str = "echo 'Host key verification failed for sdbuild-machine.' 
 pub const SILENT: &str = "echo 'connect to host: Connection refused' >&2; exit 255";
 
 /// A user of the account of a double; `ssh` notes its arguments, and does what `script` says.
-pub struct Borrower {
+pub struct Renter {
     pub double: AwsDouble,
     pub user: TestUser,
 }
 
-impl Borrower {
+impl Renter {
     pub fn new(script: &str) -> Self {
         let double = AwsDouble::start();
         let mut user = user();
@@ -61,7 +61,7 @@ impl Borrower {
         self.build_on("aws", &["--yes"])
     }
 
-    /// The files about loans.
+    /// The files about rentals.
     pub fn records(&self) -> Vec<String> {
         let dir = self.user.state.path().join(".local/state/sdbuild/machines");
         if dir.exists() {
@@ -138,9 +138,9 @@ impl Borrower {
 }
 
 #[test]
-fn the_cheapest_machine_is_borrowed_and_given_back() {
-    let borrower = Borrower::new(REFUSES);
-    let refused = run(&mut borrower.build_on("aws", &[]))
+fn the_cheapest_machine_is_rented_and_given_back() {
+    let renter = Renter::new(REFUSES);
+    let refused = run(&mut renter.build_on("aws", &[]))
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "about 0.0534 USD an hour",
@@ -150,10 +150,10 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
         ]);
     assert!(!refused.stderr.contains(SECRET));
     assert_eq!(
-        borrower.double.state().calls.last().unwrap(),
+        renter.double.state().calls.last().unwrap(),
         "DescribeSpotPriceHistory"
     );
-    let failed = run(&mut borrower.build()).assert_exit_code(3);
+    let failed = run(&mut renter.build()).assert_exit_code(3);
     let words = failed.stderr.replace('\n', " ");
     for part in [
         "the machine costs about 0.0534 USD an hour",
@@ -162,9 +162,9 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
     ] {
         assert!(words.contains(part), "{part}\n{}", failed.stderr);
     }
-    borrower.assert_nothing_left();
-    assert_eq!(borrower.started(), ["c7g.xlarge/eu-central-1b"]);
-    let call = &borrower.ssh_calls()[0];
+    renter.assert_nothing_left();
+    assert_eq!(renter.started(), ["c7g.xlarge/eu-central-1b"]);
+    let call = &renter.ssh_calls()[0];
     for part in [
         "IdentitiesOnly=yes",
         "StrictHostKeyChecking=yes",
@@ -177,9 +177,9 @@ fn the_cheapest_machine_is_borrowed_and_given_back() {
 
 #[test]
 fn a_machine_is_asked_for_so_that_nothing_of_it_stays() {
-    let borrower = Borrower::new(REFUSES);
-    run(&mut borrower.build()).assert_exit_code(3);
-    let state = borrower.double.state();
+    let renter = Renter::new(REFUSES);
+    run(&mut renter.build()).assert_exit_code(3);
+    let state = renter.double.state();
     let instance = state.machines.instances.values().next().unwrap();
     for (name, value) in [
         ("InstanceInitiatedShutdownBehavior", "terminate"),
@@ -215,12 +215,12 @@ fn a_machine_is_asked_for_so_that_nothing_of_it_stays() {
 
 #[test]
 fn only_this_machine_may_connect() {
-    let borrower = Borrower::new(REFUSES);
-    let running = Running::start(&mut borrower.build());
-    borrower
+    let renter = Renter::new(REFUSES);
+    let running = Running::start(&mut renter.build());
+    renter
         .double
         .wait_until(|state| state.count("RunInstances") == 1);
-    let groups = borrower.double.state().machines.groups.clone();
+    let groups = renter.double.state().machines.groups.clone();
     let group = groups.into_values().next().unwrap();
     assert_eq!(group.rules.len(), 1);
     let rule = &group.rules[0];
@@ -234,14 +234,14 @@ fn only_this_machine_may_connect() {
     }
     assert!(group.tags["sdbuild:expires"].starts_with("20"), "{group:?}");
     running.finish().assert_exit_code(3);
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
 }
 
 #[test]
 fn the_next_offer_is_taken_where_there_is_no_capacity() {
-    let borrower = Borrower::new(REFUSES);
+    let renter = Renter::new(REFUSES);
     {
-        let mut state = borrower.double.state();
+        let mut state = renter.double.state();
         let machines = &mut state.machines;
         machines.missing.insert(
             "c7g.xlarge/eu-central-1b".into(),
@@ -254,10 +254,10 @@ fn the_next_offer_is_taken_where_there_is_no_capacity() {
         (machines.unseen, machines.slow_end) = (2, 2);
         machines.unknown_group = 3;
     }
-    let failed = run(&mut borrower.build()).assert_exit_code(3);
-    borrower.assert_nothing_left();
+    let failed = run(&mut renter.build()).assert_exit_code(3);
+    renter.assert_nothing_left();
     assert_eq!(
-        borrower.started(),
+        renter.started(),
         ["c7g.xlarge/eu-central-1a", "c8g.xlarge/eu-central-1a"]
     );
     assert!(
@@ -269,61 +269,61 @@ fn the_next_offer_is_taken_where_there_is_no_capacity() {
         failed.stderr
     );
     // Where there is none, nobody waits for one.
-    assert_eq!(borrower.double.state().count("RunInstances"), 3);
-    borrower
+    assert_eq!(renter.double.state().count("RunInstances"), 3);
+    renter
         .double
         .state()
         .machines
         .missing
         .insert("*".into(), "MaxSpotInstanceCountExceeded");
-    run(&mut borrower.build())
+    run(&mut renter.build())
         .assert_exit_code(3)
         .assert_stderr_contains(&[
             "none of 5 types and zones is available",
             "MaxSpotInstanceCountExceeded",
             "--on aws:on-demand",
         ]);
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
 }
 
 /// The user has agreed to what was shown.
 #[test]
 fn nothing_is_started_that_costs_more_than_was_agreed_to() {
-    let borrower = Borrower::new(REFUSES);
+    let renter = Renter::new(REFUSES);
     // Of two pages.
-    borrower.double.state().machines.dearer_after = Some(2);
-    run(&mut borrower.build())
+    renter.double.state().machines.dearer_after = Some(2);
+    run(&mut renter.build())
         .assert_exit_code(3)
         .assert_stderr_contains(&["prices have risen", "0.1200 USD an hour or less"]);
-    assert!(borrower.started().is_empty());
-    borrower.assert_nothing_left();
+    assert!(renter.started().is_empty());
+    renter.assert_nothing_left();
 }
 
 #[test]
 fn a_machine_that_cannot_be_reached_is_given_back() {
-    let borrower = Borrower::new(REFUSES);
-    borrower.double.state().machines.is_private = true;
-    run(&mut borrower.build())
+    let renter = Renter::new(REFUSES);
+    renter.double.state().machines.is_private = true;
+    run(&mut renter.build())
         .assert_exit_code(3)
         .assert_stderr_contains(&[
             "the machine has no public address",
             "auto-assign",
             "the rented machine (c7g.xlarge, spot",
         ]);
-    assert_eq!(borrower.started().len(), 1);
-    borrower.assert_nothing_left();
+    assert_eq!(renter.started().len(), 1);
+    renter.assert_nothing_left();
 }
 
 #[test]
 fn options_choose_market_size_and_disk() {
-    let borrower = Borrower::new(REFUSES);
+    let renter = Renter::new(REFUSES);
     let on = "aws:on-demand,cpus=8,disk=40";
-    run(&mut borrower.build_on(on, &["--yes"]))
+    run(&mut renter.build_on(on, &["--yes"]))
         .assert_exit_code(3)
         .assert_stderr_contains(&["its list price in eu-central-1"]);
-    borrower.assert_nothing_left();
+    renter.assert_nothing_left();
     {
-        let state = borrower.double.state();
+        let state = renter.double.state();
         let instance = state.machines.instances.values().next().unwrap();
         assert_eq!(instance.parameter("InstanceType"), "c6g.2xlarge");
         assert_eq!(
@@ -333,10 +333,10 @@ fn options_choose_market_size_and_disk() {
         let is_market = |key: &String| key.starts_with("InstanceMarketOptions");
         assert!(!instance.form.keys().any(is_market));
     }
-    run(&mut borrower.build_on("aws:region=eu-west-1,profile=other", &["--yes"]))
+    run(&mut renter.build_on("aws:region=eu-west-1,profile=other", &["--yes"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["there is no profile other"]);
-    run(&mut borrower.build_on("aws:eu-west-1", &[]))
+    run(&mut renter.build_on("aws:eu-west-1", &[]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["`eu-west-1` is not one of region=NAME"]);
 }
@@ -349,11 +349,11 @@ fn a_lost_answer_makes_nothing_twice() {
         "TerminateInstances",
         "DeleteSecurityGroup",
     ] {
-        let borrower = Borrower::new(REFUSES);
-        borrower.double.state().faults.lose_answer_to = Some(call);
-        run(&mut borrower.build()).assert_exit_code(3);
-        borrower.assert_nothing_left();
-        assert_eq!(borrower.started().len(), 1, "{call}");
+        let renter = Renter::new(REFUSES);
+        renter.double.state().faults.lose_answer_to = Some(call);
+        run(&mut renter.build()).assert_exit_code(3);
+        renter.assert_nothing_left();
+        assert_eq!(renter.started().len(), 1, "{call}");
     }
 }
 
@@ -368,14 +368,14 @@ fn a_refusal_of_aws_is_explained() {
         ),
         ("InsufficientFreeAddressesInSubnet", "on-demand", 5),
     ] {
-        let borrower = Borrower::new(REFUSES);
-        let mut state = borrower.double.state();
+        let renter = Renter::new(REFUSES);
+        let mut state = renter.double.state();
         state.machines.missing.insert("*".into(), code);
         drop(state);
-        run(&mut borrower.build())
+        run(&mut renter.build())
             .assert_exit_code(3)
             .assert_stderr_contains(&["AWS refused RunInstances", hint]);
-        borrower.assert_nothing_left();
-        assert_eq!(borrower.double.state().count("RunInstances"), attempts);
+        renter.assert_nothing_left();
+        assert_eq!(renter.double.state().count("RunInstances"), attempts);
     }
 }

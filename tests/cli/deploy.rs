@@ -1,4 +1,4 @@
-//! `deploy/terraform/lend`, with a program that stands for Terraform: what it asks for, and what it tells sdbuild.
+//! `deploy/terraform/rent`, with a program that stands for Terraform: what it asks for, and what it tells sdbuild.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -22,9 +22,9 @@ case "$*" in
 esac
 "#;
 
-fn lend(dir: &Path, verb: &str) -> Outcome {
+fn rent(dir: &Path, verb: &str) -> Outcome {
     let path = format!("{}:/usr/bin:/bin", dir.display());
-    let mut command = Command::new(dir.join("lend"));
+    let mut command = Command::new(dir.join("rent"));
     command
         .args([verb, "i-1"])
         .env("PATH", path)
@@ -33,12 +33,12 @@ fn lend(dir: &Path, verb: &str) -> Outcome {
     run(&mut command)
 }
 
-/// A directory with the lender and its Terraform.
-fn lender() -> TempDir {
+/// A directory with the provider and its Terraform.
+fn provider() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::copy(
-        root().join("deploy/terraform/lend"),
-        dir.path().join("lend"),
+        root().join("deploy/terraform/rent"),
+        dir.path().join("rent"),
     )
     .unwrap();
     program(&dir.path().join("terraform"), TERRAFORM);
@@ -52,13 +52,13 @@ fn program(path: &Path, text: &str) {
 
 /// A machine that may be there must not count as destroyed.
 #[test]
-fn a_lender_that_cannot_list_its_workspaces_fails() {
-    let dir = lender();
+fn a_program_that_cannot_list_its_workspaces_fails() {
+    let dir = provider();
     fs::write(dir.path().join("there"), "0123456789ab").unwrap();
     fs::write(dir.path().join("offline"), "").unwrap();
-    assert_eq!(lend(dir.path(), "destroy").code, Some(1));
+    assert_eq!(rent(dir.path(), "destroy").code, Some(1));
     fs::remove_file(dir.path().join("offline")).unwrap();
-    lend(dir.path(), "destroy").assert_exit_code(0);
+    rent(dir.path(), "destroy").assert_exit_code(0);
     assert!(!dir.path().join("there").exists());
 }
 
@@ -70,25 +70,25 @@ fn a_machine_of_terraform_has_the_lease_of_those_of_sdbuild() {
         read("deploy/terraform/builder/lease.sh"),
         read("src/machine/aws/lease.sh")
     );
-    assert!(read("deploy/terraform/lend").contains("sudo sh /run/sdbuild/extend"));
+    assert!(read("deploy/terraform/rent").contains("sudo sh /run/sdbuild/extend"));
 }
 
 /// The programs in docs/machines.md, with `hcloud` and `docker` that cannot reach anybody, and that list two machines.
 #[test]
-fn the_documented_lenders_fail_if_nothing_can_be_listed() {
+fn the_documented_programs_fail_if_nothing_can_be_listed() {
     let text = fs::read_to_string(root().join("docs/machines.md")).unwrap();
-    let mut lenders = text
+    let mut programs = text
         .split("```sh\n")
         .filter_map(|part| part.split_once("```"));
     for client in ["hcloud", "docker"] {
         let dir = tempfile::tempdir().unwrap();
         let is_one =
             |(code, _): &(&str, &str)| code.starts_with("#!/bin/sh") && code.contains(client);
-        let (code, _) = lenders.find(is_one).unwrap();
-        program(&dir.path().join("lend"), code);
+        let (code, _) = programs.find(is_one).unwrap();
+        program(&dir.path().join("rent"), code);
         let path = dir.path().join(client);
         let destroy = || {
-            let mut command = Command::new(dir.path().join("lend"));
+            let mut command = Command::new(dir.path().join("rent"));
             let path = format!("{}:/usr/bin:/bin", dir.path().display());
             let command = command.args(["destroy", "x"]).env("PATH", path);
             run(command.current_dir(&dir).env("SDBUILD_RUN", "0123456789ab"))
@@ -107,16 +107,16 @@ fn the_documented_lenders_fail_if_nothing_can_be_listed() {
 }
 
 #[test]
-fn the_lender_of_terraform_makes_and_destroys_a_workspace() {
+fn the_program_of_terraform_makes_and_destroys_a_workspace() {
     if !tools_available(&["ssh-keygen"]) {
         return;
     }
-    let dir = lender();
+    let dir = provider();
     let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
 
-    assert_eq!(lend(dir.path(), "price").code, Some(64));
-    lend(dir.path(), "destroy").assert_exit_code(0);
-    let made = lend(dir.path(), "create").assert_exit_code(0);
+    assert_eq!(rent(dir.path(), "price").code, Some(64));
+    rent(dir.path(), "destroy").assert_exit_code(0);
+    let made = rent(dir.path(), "create").assert_exit_code(0);
     let lines: Vec<&str> = made.stdout.lines().collect();
     let [host, host_key, id] = lines[..] else {
         panic!("{}", made.stdout)
@@ -131,8 +131,8 @@ fn the_lender_of_terraform_makes_and_destroys_a_workspace() {
     );
     assert!(variables.contains("KEY-----\\n\", "), "{variables}");
     assert!(variables.ends_with("/ 60\n"), "{variables}");
-    lend(dir.path(), "destroy").assert_exit_code(0);
-    lend(dir.path(), "destroy").assert_exit_code(0);
+    rent(dir.path(), "destroy").assert_exit_code(0);
+    rent(dir.path(), "destroy").assert_exit_code(0);
     let calls = read("calls");
     let calls: Vec<&str> = calls
         .lines()

@@ -11,34 +11,34 @@ use crate::cli_test::CliTest;
 use crate::support::*;
 use crate::{GOOD, user};
 
-/// A user whose program `lend` notes each call and does what `create`, `destroy` and `price` say.
-pub struct Borrower {
+/// A user whose program `rent` notes each call and does what `create`, `destroy` and `price` say.
+pub struct Renter {
     pub user: TestUser,
 }
 
-impl Borrower {
+impl Renter {
     /// Its program asks for no price; each script of a verb may be replaced.
     pub fn new(scripts: &[(&str, &str)]) -> Self {
         let user = user();
         user.write("sd-card.nix", GOOD);
-        user.write("lend/price", "exit 64");
-        user.write("lend/destroy", "exit 0");
+        user.write("rent/price", "exit 64");
+        user.write("rent/destroy", "exit 0");
         for (verb, script) in scripts {
-            user.write(&format!("lend/{verb}"), script);
+            user.write(&format!("rent/{verb}"), script);
         }
         let text = "#!/bin/sh\necho \"$1 ${2-}\" >>calls\n. \"./$1\"\n";
-        let program = user.write("lend/lend", text);
+        let program = user.write("rent/rent", text);
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
         Self { user }
     }
 
     pub fn build(&self, more: &[&str]) -> std::process::Command {
-        let words = [&["build", "--on", "command:lend/lend"], more].concat();
+        let words = [&["build", "--on", "command:rent/rent"], more].concat();
         self.user.sdbuild(&words)
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
-        self.user.home.path().join("lend").join(name)
+        self.user.home.path().join("rent").join(name)
     }
 
     /// Each call: the verb, and the machine that it is about.
@@ -53,7 +53,7 @@ impl Borrower {
         self.calls().into_iter().map(verb).collect()
     }
 
-    /// The ids of the loans that have a record.
+    /// The ids of the rentals that have a record.
     pub fn records(&self) -> Vec<String> {
         let dir = self.user.state.path().join(".local/state/sdbuild/machines");
         if dir.exists() {
@@ -107,7 +107,7 @@ fn an_unknown_provider_is_answered_with_the_list() {
     }
     CliTest::new(&["build"])
         .config()
-        .file("sdbuild.toml", "on = 'command:./lend'")
+        .file("sdbuild.toml", "on = 'command:./rent'")
         .exit_code(2)
         .stderr("a project cannot set `on`")
         .run();
@@ -120,18 +120,18 @@ fn an_unknown_provider_is_answered_with_the_list() {
 
 #[test]
 fn no_machine_is_made_for_a_build_that_cannot_begin() {
-    let borrower = Borrower::new(&[("create", "exit 1")]);
-    fs::remove_file(borrower.user.home.path().join("sd-card.nix")).unwrap();
-    run(&mut borrower.build(&[])).assert_exit_code(2);
-    assert_eq!(borrower.calls(), [""; 0]);
-    borrower.user.write("sd-card.nix", GOOD);
-    let described = run(&mut borrower.build(&["--dry-run=plan"])).assert_exit_code(3);
+    let renter = Renter::new(&[("create", "exit 1")]);
+    fs::remove_file(renter.user.home.path().join("sd-card.nix")).unwrap();
+    run(&mut renter.build(&[])).assert_exit_code(2);
+    assert_eq!(renter.calls(), [""; 0]);
+    renter.user.write("sd-card.nix", GOOD);
+    let described = run(&mut renter.build(&["--dry-run=plan"])).assert_exit_code(3);
     assert!(
         described.stderr.contains("a dry run rents no machine"),
         "{}",
         described.stderr
     );
-    assert_eq!(borrower.calls(), [""; 0]);
+    assert_eq!(renter.calls(), [""; 0]);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_machine_that_is_not_made_is_explained_and_given_back() {
         (
             "echo no capacity in this zone >&2; exit 3",
             &[
-                "lend/lend create ended with exit code 3",
+                "rent/rent create ended with exit code 3",
                 "no capacity in this zone",
             ][..],
         ),
@@ -156,65 +156,65 @@ fn a_machine_that_is_not_made_is_explained_and_given_back() {
         ("printf 'host=\\033[2J'", &["it has control characters"]),
         ("yes", &["printed more than 65536 bytes"]),
     ] {
-        let borrower = Borrower::new(&[("create", script)]);
-        run(&mut borrower.build(&[]))
+        let renter = Renter::new(&[("create", script)]);
+        run(&mut renter.build(&[]))
             .assert_exit_code(3)
             .assert_stderr_contains(words);
-        assert_eq!(borrower.verbs(), ["price", "create", "destroy"], "{script}");
-        assert_eq!(borrower.calls()[2].len(), "destroy 0123456789ab".len());
-        assert_eq!(borrower.records(), [""; 0], "{script}");
+        assert_eq!(renter.verbs(), ["price", "create", "destroy"], "{script}");
+        assert_eq!(renter.calls()[2].len(), "destroy 0123456789ab".len());
+        assert_eq!(renter.records(), [""; 0], "{script}");
     }
 }
 
 #[test]
 fn a_price_is_paid_only_if_somebody_agrees() {
-    let borrower = Borrower::new(&[("price", "echo 0.04 EUR an hour"), ("create", "exit 1")]);
-    run(&mut borrower.build(&[]))
+    let renter = Renter::new(&[("price", "echo 0.04 EUR an hour"), ("create", "exit 1")]);
+    run(&mut renter.build(&[]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["it costs 0.04 EUR an hour", "--yes"]);
-    assert_eq!(borrower.verbs(), ["price"]);
-    run(&mut borrower.build(&["--yes"]))
+    assert_eq!(renter.verbs(), ["price"]);
+    run(&mut renter.build(&["--yes"]))
         .assert_exit_code(3)
         .assert_stderr_contains(&["the machine costs 0.04 EUR an hour"]);
-    assert_eq!(borrower.verbs(), ["price", "price", "create", "destroy"]);
+    assert_eq!(renter.verbs(), ["price", "price", "create", "destroy"]);
 }
 
 #[test]
 fn a_machine_that_stays_is_reported_until_it_is_gone() {
-    let borrower = Borrower::new(&[
+    let renter = Renter::new(&[
         ("create", "exit 1"),
         ("destroy", "echo the network is down >&2; exit 7"),
     ]);
-    let failed = run(&mut borrower.build(&[])).assert_exit_code(5);
-    let run_id = &borrower.records()[0];
+    let failed = run(&mut renter.build(&[])).assert_exit_code(5);
+    let run_id = &renter.records()[0];
     let remedy = format!("destroy {run_id}");
     for part in [remedy.as_str(), "exit code 7: the network is down"] {
         assert!(failed.stderr.contains(part), "{part}\n{}", failed.stderr);
     }
-    let shown = run(&mut borrower.user.sdbuild(&["status"])).assert_exit_code(0);
+    let shown = run(&mut renter.user.sdbuild(&["status"])).assert_exit_code(0);
     for part in ["machines", run_id.as_str(), "left over", "not given back"] {
         assert!(shown.stdout.contains(part), "{part}\n{}", shown.stdout);
     }
-    let again = run(&mut borrower.user.sdbuild(&["build"]));
+    let again = run(&mut renter.user.sdbuild(&["build"]));
     let again = again.assert_stderr_contains(&["a stale run left"]);
     let told_as_failure = again.stderr.contains(": failed after");
     assert!(!told_as_failure, "the run goes on: {}", again.stderr);
-    assert_eq!(borrower.records().len(), 1);
-    borrower.user.write("lend/destroy", "exit 0");
+    assert_eq!(renter.records().len(), 1);
+    renter.user.write("rent/destroy", "exit 0");
     // There is no engine.
-    let cache = borrower.user.state.path().join("cache");
-    let mut clean = borrower.user.sdbuild(&["clean", "--yes"]);
+    let cache = renter.user.state.path().join("cache");
+    let mut clean = renter.user.sdbuild(&["clean", "--yes"]);
     let cleaned = run(clean.env("XDG_CACHE_HOME", cache)).assert_exit_code(3);
     assert!(cleaned.stdout.contains(run_id), "{}", cleaned.stdout);
-    assert_eq!(borrower.records(), [""; 0]);
+    assert_eq!(renter.records(), [""; 0]);
 }
 
 /// Nothing is made, and the engine that is not here is not held against a build.
 #[test]
-fn doctor_tries_a_lender_as_far_as_that_costs_nothing() {
-    let doctor = |borrower: &Borrower| {
-        let words = ["doctor", "--json", "--on", "command:lend/lend"];
-        let shown = run(&mut borrower.user.sdbuild(&words));
+fn doctor_tries_a_provider_as_far_as_that_costs_nothing() {
+    let doctor = |renter: &Renter| {
+        let words = ["doctor", "--json", "--on", "command:rent/rent"];
+        let shown = run(&mut renter.user.sdbuild(&words));
         let report: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
         let checks = report["checks"].as_array().unwrap().clone();
         let of = move |topic: &str| {
@@ -228,35 +228,35 @@ fn doctor_tries_a_lender_as_far_as_that_costs_nothing() {
         (
             "echo 0.04 EUR an hour",
             "good",
-            "lend/lend: 0.04 EUR an hour; build asks",
+            "rent/rent: 0.04 EUR an hour; build asks",
         ),
-        ("exit 64", "good", "lend/lend states no price; build rents"),
+        ("exit 64", "good", "rent/rent states no price; build rents"),
         (
             "echo no account >&2; exit 1",
             "bad",
-            "lend/lend price ended with exit code 1",
+            "rent/rent price ended with exit code 1",
         ),
-        ("echo a; echo b", "bad", "lend/lend price printed"),
+        ("echo a; echo b", "bad", "rent/rent price printed"),
     ] {
-        let borrower = Borrower::new(&[("price", price)]);
-        let ((found, text), engine) = doctor(&borrower);
+        let renter = Renter::new(&[("price", price)]);
+        let ((found, text), engine) = doctor(&renter);
         assert_eq!(
             (found.as_str(), engine.0.as_str()),
             (verdict, "warning"),
             "{text}"
         );
         assert!(text.contains(words), "{text}");
-        assert_eq!(borrower.verbs(), ["price"]);
-        assert_eq!(borrower.records(), [""; 0]);
+        assert_eq!(renter.verbs(), ["price"]);
+        assert_eq!(renter.records(), [""; 0]);
     }
-    let borrower = Borrower::new(&[]);
-    fs::set_permissions(borrower.at("lend"), fs::Permissions::from_mode(0o644)).unwrap();
-    let ((found, text), _) = doctor(&borrower);
+    let renter = Renter::new(&[]);
+    fs::set_permissions(renter.at("rent"), fs::Permissions::from_mode(0o644)).unwrap();
+    let ((found, text), _) = doctor(&renter);
     assert_eq!(found, "bad");
     assert!(
         text.ends_with("is not a program that can be started"),
         "{text}"
     );
-    fs::remove_file(borrower.at("lend")).unwrap();
-    assert!(doctor(&borrower).0.1.contains("there is no program"));
+    fs::remove_file(renter.at("rent")).unwrap();
+    assert!(doctor(&renter).0.1.contains("there is no program"));
 }

@@ -104,7 +104,7 @@ fn words_that_are_expected_lead_to_what_there_is() {
     assert_tips(&[
         (
             &["build", "--progress", "plain"][..],
-            "lines instead of a bar appear where the output is no terminal",
+            "where the output is not a terminal, lines appear instead of a bar",
         ),
         (
             &["build", "--pull"],
@@ -161,7 +161,7 @@ fn flags_that_other_programs_have_are_explained() {
         (&["build", "--out-link", "x"], "did you mean --output?"),
         (
             &["build", "-A", "x"],
-            "a configuration of a flake is named behind `#`: sdbuild build .#NAME",
+            "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
         ),
         (&["boot", "-m", "1024"], "did you mean --memory?"),
         (&["init", "--keys", "x"], "did you mean --ssh-key?"),
@@ -185,7 +185,7 @@ fn flags_that_other_programs_have_are_explained() {
                 "bs=4M",
                 "status=progress",
             ],
-            "those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX",
+            "flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX",
         ),
         (&[".#pi"], "`sdbuild build '.#pi'` builds it"),
         (

@@ -13,11 +13,11 @@ use crate::aws_double::instances::StoredInstance;
 use crate::registrar::{builder_image, engine};
 use crate::support::*;
 
-/// A user of the account of the double, whose machines are containers of the lender.
-async fn borrower() -> (AwsDouble, Arc<Lender>, TestUser) {
-    let lender = Arc::new(Lender::new(&builder_image(&engine().await).await));
+/// A user of the account of the double, whose machines are containers of the provider.
+async fn renter() -> (AwsDouble, Arc<MachineProvider>, TestUser) {
+    let provider = Arc::new(MachineProvider::new(&builder_image(&engine().await).await));
     let double = AwsDouble::start();
-    let machines = Arc::clone(&lender);
+    let machines = Arc::clone(&provider);
     double.state().machines.hook = Some(Box::new(move |instance: &StoredInstance, starts| {
         if starts {
             let data = instance.user_data();
@@ -30,19 +30,19 @@ async fn borrower() -> (AwsDouble, Arc<Lender>, TestUser) {
         run(remove.args(["rm", "--force", "--volumes", &instance.id])).assert_exit_code(0);
         None
     }));
-    let mut user = lender.stands_for_amazon(TestUser::new());
+    let mut user = provider.stands_for_amazon(TestUser::new());
     for (name, value) in double.variables() {
         user = user.with(name, value);
     }
-    (double, lender, user)
+    (double, provider, user)
 }
 
 #[tokio::test]
 async fn a_machine_of_amazon_builds_and_is_destroyed() {
-    if !Lender::can_run() {
+    if !MachineProvider::can_run() {
         return;
     }
-    let (double, lender, user) = borrower().await;
+    let (double, provider, user) = renter().await;
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let built = run(&mut user.build(&["--yes"])).assert_exit_code(0);
@@ -53,19 +53,19 @@ async fn a_machine_of_amazon_builds_and_is_destroyed() {
         "{}",
         built.stderr
     );
-    assert_eq!(lender.machines(), [""; 0]);
+    assert_eq!(provider.machines(), [""; 0]);
     assert_eq!(double.state().machines.left(), [""; 0]);
     assert_eq!(double.state().mistakes, [""; 0]);
     runs.assert_nothing_left();
 
     for signal in [Signal::SIGTERM, Signal::SIGKILL] {
         let running = Running::in_mid_build(&user, &["--yes"]);
-        assert_eq!(lender.machines().len(), 1);
+        assert_eq!(provider.machines().len(), 1);
         running.signal(signal);
         let outcome = running.finish();
         assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
         wait_until(Duration::from_secs(30), "it is destroyed", || {
-            lender.machines().is_empty() && double.state().machines.left().is_empty()
+            provider.machines().is_empty() && double.state().machines.left().is_empty()
         });
     }
     crate::machines::remove_containers_of(&runs);

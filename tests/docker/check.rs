@@ -70,7 +70,7 @@ fn check_reports_every_finding() {
         ]
     );
     let stderr = &checked.stderr;
-    assert!(stderr.contains("8 problems must be mended"), "{stderr}");
+    assert!(stderr.contains("8 problems must be fixed"), "{stderr}");
 
     // As before 25.05, when there were no variants of images.
     let bare = "{ disabledModules = [ \"image/images.nix\" ]; boot.loader.grub.enable = true; }";

@@ -9,11 +9,11 @@ use nix::sys::signal::Signal;
 use crate::registrar::{builder_image, engine};
 use crate::support::*;
 
-async fn lender() -> Lender {
-    Lender::new(&builder_image(&engine().await).await)
+async fn provider() -> MachineProvider {
+    MachineProvider::new(&builder_image(&engine().await).await)
 }
 
-/// The records of loans, and of runs, that `user` has.
+/// The records of rentals, and of runs, that `user` has.
 fn records(user: &TestUser) -> Vec<String> {
     let state = user.state.path().join(".local/state/sdbuild");
     let names = ["machines", "runs"].map(|dir| state.join(dir));
@@ -22,60 +22,60 @@ fn records(user: &TestUser) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_machine_on_loan_builds_and_is_given_back() {
-    if !Lender::can_run() {
+async fn a_rented_machine_builds_and_is_given_back() {
+    if !MachineProvider::can_run() {
         return;
     }
-    let lender = lender().await;
-    let user = lender.known_to(TestUser::new());
+    let provider = provider().await;
+    let user = provider.known_to(TestUser::new());
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
     let plan = run(&mut user.build(&["--dry-run=plan"])).assert_exit_code(0);
     assert!(plan.stdout.contains("rented"), "{}", plan.stdout);
-    assert_eq!(lender.calls(), ["price"], "no machine is asked for");
+    assert_eq!(provider.calls(), ["price"], "no machine is asked for");
     let built = run(&mut user.build(&[])).assert_exit_code(0);
     assert_eq!(fs::read_to_string(built.image()).unwrap(), "small\n");
     let place = ":2222";
     assert!(built.stderr.contains(place), "{}", built.stderr);
-    assert_eq!(lender.machines(), [""; 0]);
-    assert_eq!(lender.calls(), ["price", "price", "create", "destroy"]);
+    assert_eq!(provider.machines(), [""; 0]);
+    assert_eq!(provider.calls(), ["price", "price", "create", "destroy"]);
     assert_eq!(records(&user), [""; 0]);
     runs.assert_nothing_left();
 
-    lender.announce("other");
+    provider.announce("other");
     let refused = run(&mut user.build(&["--force"])).assert_exit_code(3);
     for part in [
         "presents a different host key than the provider reported",
-        &lender.fingerprint("host"),
-        &lender.fingerprint("other"),
+        &provider.fingerprint("host"),
+        &provider.fingerprint("other"),
     ] {
         assert!(refused.stderr.contains(part), "{part}\n{}", refused.stderr);
     }
-    assert_eq!(lender.machines(), [""; 0]);
+    assert_eq!(provider.machines(), [""; 0]);
     assert_eq!(records(&user), [""; 0]);
 }
 
 #[tokio::test]
-async fn a_machine_on_loan_is_given_back_when_a_build_is_killed() {
-    if !Lender::can_run() {
+async fn a_rented_machine_is_given_back_when_a_build_is_killed() {
+    if !MachineProvider::can_run() {
         return;
     }
-    let lender = lender().await;
-    let user = lender.known_to(TestUser::new());
+    let provider = provider().await;
+    let user = provider.known_to(TestUser::new());
     let runs = user.track_runs();
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
         let running = Running::in_mid_build(&user, &[]);
-        assert_eq!(lender.machines().len(), 1);
+        assert_eq!(provider.machines().len(), 1);
         running.signal(signal);
         let outcome = running.finish();
         assert_eq!(outcome.signal, Some(signal as i32), "{}", outcome.stderr);
         if signal == Signal::SIGINT {
-            assert_eq!(lender.machines(), [""; 0], "{}", outcome.stderr);
+            assert_eq!(provider.machines(), [""; 0], "{}", outcome.stderr);
             runs.assert_nothing_left();
         }
         let limit = Duration::from_secs(20);
         let took = wait_until(limit, "the machine is given back", || {
-            lender.machines().is_empty() && records(&user).is_empty()
+            provider.machines().is_empty() && records(&user).is_empty()
         });
         eprintln!("{signal}: given back after {took:?}");
     }
@@ -99,22 +99,22 @@ pub fn remove_containers_of(runs: &RunTracker) {
 
 /// The machine does not answer any more, and what was to be removed there goes with it.
 #[tokio::test]
-async fn a_machine_on_loan_that_is_lost_is_given_back() {
-    if !Lender::can_run() {
+async fn a_rented_machine_that_is_lost_is_given_back() {
+    if !MachineProvider::can_run() {
         return;
     }
-    let lender = lender().await;
-    let user = lender.known_to(TestUser::new());
+    let provider = provider().await;
+    let user = provider.known_to(TestUser::new());
     let runs = user.track_runs();
     let running = Running::in_mid_build(&user, &[]);
-    pause(&lender.machines()[0]);
+    pause(&provider.machines()[0]);
     let outcome = running.finish().assert_exit_code(3);
     assert!(
         !outcome.stderr.contains("not removed"),
         "{}",
         outcome.stderr
     );
-    assert_eq!(lender.machines(), [""; 0]);
+    assert_eq!(provider.machines(), [""; 0]);
     assert_eq!(records(&user), [""; 0]);
     remove_containers_of(&runs);
 }

@@ -181,12 +181,12 @@ fn missing_files_of_the_loader_are_problems() {
     assert_eq!(
         without.menu_problems,
         [
-            "the kernel /boot/nixos/k-linux-6.6.6-Image is missing, which \
-             /boot/extlinux/extlinux.conf names",
-            "the initrd /boot/nixos/i-initrd is missing, which /boot/extlinux/extlinux.conf names",
+            "/boot/extlinux/extlinux.conf names the kernel /boot/nixos/k-linux-6.6.6-Image, which is \
+             missing",
+            "/boot/extlinux/extlinux.conf names the initrd /boot/nixos/i-initrd, which is missing",
         ]
     );
-    let system = format!("the system {TOP} is missing, which the boot loader names");
+    let system = format!("the boot loader names the system {TOP}, which is missing");
     assert_eq!(without.problems, [system]);
     assert_eq!(without.system.host_name.as_deref(), Some("plain"));
 }

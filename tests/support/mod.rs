@@ -16,8 +16,8 @@ mod engine;
 mod flake;
 mod git_backend;
 mod handler;
-mod lender;
 mod machine;
+mod machine_provider;
 mod nix_machine;
 mod process;
 mod requirements;
@@ -41,11 +41,11 @@ pub use desktop::{DockerDesktop, Refuses};
 pub use engine::OwnEngine;
 pub use flake::{FlakeRepository, flake_configuration, flake_module, flake_text};
 pub use handler::{Handler, machine_emulates};
-pub use lender::Lender;
 pub use machine::{
     BINFMT, Machine, StoreVolume, containers, docker, docker_lines, handlers, our_handlers, pause,
     remove_volume,
 };
+pub use machine_provider::MachineProvider;
 pub use nix_machine::NixMachine;
 pub use process::{Outcome, Running, kill_processes_of, run, run_with_input};
 pub use requirements::{

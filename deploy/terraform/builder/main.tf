@@ -21,7 +21,7 @@ data "aws_subnet" "given" {
 
 locals {
   cloud_config = {
-    # The host key is the one that lend reported to sdbuild; no other is generated.
+    # The host key is the one that rent reported to sdbuild; no other is generated.
     ssh_deletekeys      = true
     ssh_keys            = { ed25519_private = var.host_key.private, ed25519_public = var.host_key.public }
     ssh_authorized_keys = var.ssh_public_keys

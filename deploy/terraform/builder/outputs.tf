@@ -1,10 +1,10 @@
 output "host" {
-  description = "Where its SSH server is: the line host= of lend."
+  description = "Where its SSH server is: the line host= of rent."
   value       = "ec2-user@${aws_instance.builder.public_ip}"
 }
 
 output "host_key" {
-  description = "Its host key: the line host-key= of lend."
+  description = "Its host key: the line host-key= of rent."
   value       = nonsensitive(var.host_key.public)
 }
 

@@ -1,5 +1,5 @@
 variable "name" {
-  description = "Name and tag of everything that is made; lend passes sdbuild-RUN."
+  description = "Name and tag of everything that is made; rent passes sdbuild-RUN."
   type        = string
 }
 
@@ -25,7 +25,7 @@ variable "host_key" {
 }
 
 variable "lease_minutes" {
-  description = "After so long the machine switches itself off, and AWS destroys it; lend extends that."
+  description = "After so long the machine switches itself off, and AWS destroys it; rent extends that."
   type        = number
   default     = 60
 }

@@ -41,7 +41,7 @@ fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
             "the disk is the second argument: sdbuild flash IMAGE /dev/sdX"
         }
         ("flash", word) if DD_ARGUMENTS.iter().any(|name| word.starts_with(name)) => {
-            "those of dd have no counterpart: sdbuild flash IMAGE /dev/sdX"
+            "flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX"
         }
         ("flash", "--list" | "-l") => "`sdbuild flash` alone lists the cards",
         ("flash", "-f" | "--force") => {

@@ -69,7 +69,7 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 13] = [
     ),
     (
         &["A", "attr"],
-        "a configuration of a flake is named behind `#`: sdbuild build .#NAME",
+        "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
     ),
     (
         &["no-cache", "rebuild"],
@@ -93,7 +93,7 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 13] = [
     ),
     (
         &["progress", "log-format"],
-        "lines instead of a bar appear where the output is no terminal; --json-events writes one JSON object per event",
+        "where the output is not a terminal, lines appear instead of a bar; --json-events writes one JSON object per event",
     ),
     (
         &["pull"],
@@ -109,7 +109,7 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 13] = [
     ),
     (
         &["password"],
-        "the hash of a password belongs into the configuration: users.users.NAME.hashedPassword",
+        "the hash of a password belongs in the configuration: users.users.NAME.hashedPassword",
     ),
     (
         &["rm", "no-link"],

@@ -111,10 +111,10 @@ async fn confirm_keys(
     match confirm(question, asker.ui, asker.context).await? {
         Some(true) => Ok(()),
         Some(false) => Err(Failure::declined("nothing was written: the answer was no")),
-        None => Err(Failure::usage(
-            "whether these keys are the right ones was not answered on a terminal",
-        )
-        .hint("give --yes if they are")),
+        None => Err(
+            Failure::usage("the question about these keys was not answered on a terminal")
+                .hint("give --yes if they are"),
+        ),
     }
 }
 

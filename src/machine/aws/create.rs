@@ -16,7 +16,7 @@ use crate::machine::aws::names;
 use crate::machine::aws::offer::{Offer, offers};
 use crate::machine::aws::types::image_parameter;
 use crate::machine::aws::user_data::{USER, user_data};
-use crate::machine::message::LoanRequest;
+use crate::machine::message::RentalRequest;
 use crate::machine::provider::{CreatedMachine, LogSink, Rate};
 use crate::machine::record;
 
@@ -55,7 +55,7 @@ const LIMITS: [&str; 3] = [
 pub(super) struct Creation<'a> {
     pub(super) client: Client,
     pub(super) machine: &'a AwsMachine,
-    pub(super) order: &'a LoanRequest,
+    pub(super) order: &'a RentalRequest,
     /// Ends it. A call that makes something is waited for, so that what it makes is known.
     pub(super) stop: &'a CancellationToken,
     pub(super) log: LogSink<'a>,

@@ -27,7 +27,7 @@ use crate::common::failure::Failure;
 use crate::common::timeout::timeout;
 use crate::engine::run_by_ssh;
 use crate::machine::call::RUN;
-use crate::machine::message::{LoanRequest, Price};
+use crate::machine::message::{Price, RentalRequest};
 use crate::machine::provider::{CreatedMachine, Extension, LogSink, Provider, Rate};
 
 /// Duration of a lease. It bounds the cost of a machine that cannot be given back.
@@ -62,7 +62,7 @@ impl AwsProvider {
     }
 
     /// A client for the account of `order`. The same settings may name another account by now, where nothing of `order` is found.
-    async fn client(&self, order: &LoanRequest) -> Result<Client, Failure> {
+    async fn client(&self, order: &RentalRequest) -> Result<Client, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
         if let Some(expected) = &order.account {
             let account = client.account_id().await?;
@@ -126,7 +126,7 @@ pub async fn located(
 }
 
 impl Provider for AwsProvider {
-    async fn price(&self, order: &LoanRequest) -> Result<Option<Price>, Failure> {
+    async fn price(&self, order: &RentalRequest) -> Result<Option<Price>, Failure> {
         let client = client_of(&self.machine, &self.access).await?;
         let offers = offer::offers(&client, &self.machine, order).await?;
         Ok(Some(Price {
@@ -137,7 +137,7 @@ impl Provider for AwsProvider {
 
     async fn create(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         stop: &CancellationToken,
         log: LogSink<'_>,
     ) -> Result<CreatedMachine, Failure> {
@@ -153,13 +153,13 @@ impl Provider for AwsProvider {
         creation.run().await
     }
 
-    fn extension_interval(&self, order: &LoanRequest) -> Duration {
+    fn extension_interval(&self, order: &RentalRequest) -> Duration {
         order.lease / EXTENSIONS
     }
 
     async fn extend(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         made: &CreatedMachine,
         log: LogSink<'_>,
     ) -> Result<Extension, Failure> {
@@ -191,7 +191,7 @@ impl Provider for AwsProvider {
 
     async fn destroy(
         &self,
-        order: &LoanRequest,
+        order: &RentalRequest,
         id: Option<&str>,
         log: LogSink<'_>,
     ) -> Result<(), Failure> {

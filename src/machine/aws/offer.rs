@@ -7,7 +7,7 @@ use crate::aws::{Client, SpotPrice};
 use crate::common::aws_machine::AwsMachine;
 use crate::common::failure::Failure;
 use crate::machine::aws::types::{MachineType, fitting};
-use crate::machine::message::{LoanRequest, PriceLimit};
+use crate::machine::message::{PriceLimit, RentalRequest};
 use crate::machine::provider::Rate;
 
 /// Machines that are asked for one after the other before sdbuild gives up.
@@ -77,7 +77,7 @@ pub(super) fn highest(offers: &[Offer]) -> Option<PriceLimit> {
 pub(super) async fn offers(
     client: &Client,
     machine: &AwsMachine,
-    order: &LoanRequest,
+    order: &RentalRequest,
 ) -> Result<Vec<Offer>, Failure> {
     let types = fitting(order.system, machine.cpus);
     let mut offers = if machine.on_demand {

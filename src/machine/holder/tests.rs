@@ -7,12 +7,12 @@ use crate::machine::record::fixture;
 use crate::machine::record::records;
 
 /// A program that notes its calls; `scripts` is what it does by verb.
-fn order(dir: &Path, scripts: &str) -> LoanRequest {
-    let program = dir.join("lend");
+fn order(dir: &Path, scripts: &str) -> RentalRequest {
+    let program = dir.join("rent");
     let text = format!("#!/bin/sh\necho \"$*\" >>calls\ncase $1 in\n{scripts}\nesac\n");
     fs::write(&program, text).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    LoanRequest {
+    RentalRequest {
         lease: Duration::from_secs(1),
         ..fixture::order(dir, program.to_str().unwrap())
     }
@@ -27,12 +27,12 @@ const CREATE_SCRIPT: &str = "create) echo host=me@pi; echo id=i-1; echo 'host-ke
     AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c' ;;";
 
 /// Holds a machine until `is_enough`, and returns the reports.
-async fn held(order: LoanRequest, is_enough: impl Fn() -> bool) -> (Option<Ended>, Vec<Report>) {
+async fn held(order: RentalRequest, is_enough: impl Fn() -> bool) -> (Option<Ended>, Vec<Report>) {
     let (here, there) = UnixStream::pair().unwrap();
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let (read, _write) = there.into_split();
     let access = Access::default();
-    let work = borrow(order, &access, BufReader::new(read), Reports(sender));
+    let work = rent(order, &access, BufReader::new(read), Reports(sender));
     let close = async {
         let enough = async {
             while !is_enough() {
@@ -98,7 +98,7 @@ async fn an_unextended_lease_is_reported_if_somebody_offers_it() {
 }
 
 #[tokio::test]
-async fn a_machine_that_is_kept_by_its_lender_is_asked_for_again() {
+async fn a_machine_that_is_kept_by_its_provider_is_asked_for_again() {
     let dir = tempfile::tempdir().unwrap();
     let scripts = format!("{CREATE_SCRIPT}\ndestroy) echo not now >&2; exit 1 ;;");
     let order = order(dir.path(), &scripts);

@@ -185,9 +185,9 @@ fn missing_in_flake(summary: &str) -> Option<&'static str> {
         "rev" | "shortRev" => {
             Some("self has a rev only where git has no uncommitted changes: self.rev or \"dirty\"")
         }
-        "dirtyRev" | "dirtyShortRev" | "revCount" => Some(
-            "self has that only in a git repository with a commit: add `or \"none\"` behind it",
-        ),
+        "dirtyRev" | "dirtyShortRev" | "revCount" => {
+            Some("self has that only in a git repository with a commit: add `or \"none\"` after it")
+        }
         "drvPath" => {
             Some("the attribute is no derivation: name a configuration, as in sdbuild build .#NAME")
         }

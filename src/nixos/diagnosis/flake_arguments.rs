@@ -18,7 +18,7 @@ pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -
     let names = InputNames::read(text);
     let is_declared = names.inputs.contains(name) || name == SELF;
     if name == "inputs" && !is_declared && names.all.is_none() {
-        return Some("write `{ … }@inputs:` behind `outputs =`".to_owned());
+        return Some("write `{ … }@inputs:` after `outputs =`".to_owned());
     }
     let known = names.inputs.iter().chain(&names.arguments);
     let known = known.map(String::as_str).chain(["builtins"]);

@@ -59,7 +59,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         let hint = if kind == NODE_LAMBDA {
             "write { inputs.nixpkgs.url = \"…\"; outputs = { self, nixpkgs, ... }: { … }; }"
         } else if [NODE_LET_IN, NODE_WITH].contains(&kind) {
-            "the file begins with its `{`: what is in front of it belongs behind `outputs = { self, nixpkgs, ... }:`"
+            "the file begins with its `{`: what is before it belongs after `outputs = { self, nixpkgs, ... }:`"
         } else {
             "a flake.nix is a single set, { … }, that is written out"
         };

@@ -22,7 +22,11 @@ pub(super) fn declare(text: &str, name: &str) -> String {
         }
         (None, None) => format!("declare the input: inputs.{name}.url = \"{url}\";"),
     };
-    format!("{declare} then run sdbuild lock{note}")
+    // The branch comes first: the lock is made of it.
+    let branch = note
+        .strip_prefix(';')
+        .map_or(String::new(), |note| format!("{note};"));
+    format!("{declare}{branch} then run sdbuild lock")
 }
 
 /// The URL of the repository as an input of the `flake.nix` with `text`, and what to say of its branch.
@@ -44,5 +48,20 @@ pub(super) fn note_of_branch(known: KnownRepository, release: Option<&str>) -> S
         )
     } else {
         String::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_branch_is_chosen_before_the_lock_is_made() {
+        let hint = declare("{ outputs = { ... }: { }; }", "home-manager");
+        assert_eq!(
+            hint,
+            "declare the input: inputs.home-manager.url = \"github:nix-community/home-manager/master\"; for a nixpkgs of a \
+             release, take its branch in place of master, such as release-26.05; then run sdbuild lock"
+        );
     }
 }

@@ -267,8 +267,9 @@ fn every_condition_is_documented_and_tested() {
     let known = known.chain(Mistake::ALL.map(|m| format!("{m:?}")));
     for condition in known.chain(OTHERS.map(str::to_owned)) {
         let name = format!("`{condition}`");
-        let count = documented.iter().filter(|row| row[2] == name).count();
-        assert_eq!(count, 1, "rows of {name} in docs/errors.md");
+        // Each message of a condition has a row of its own.
+        let is_listed = documented.iter().any(|row| row[2] == name);
+        assert!(is_listed, "no row of {name} in docs/errors.md");
     }
 }
 

@@ -84,7 +84,7 @@ fn is_byte_order_mark(text: &str, position: &Position) -> bool {
 pub(super) fn general_hint(summary: &str) -> &'static str {
     let has = |text: &str| summary.contains(text);
     if has("unexpected ';', expecting ')'") {
-        "write the `;` behind the `)`: a definition ends after its whole value"
+        "write the `;` after the `)`: a definition ends after its whole value"
     } else if has("expecting ';'") {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
     } else if has("unexpected EQ, expecting '.' or '='") {

@@ -57,7 +57,7 @@ fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
     if names.is_empty() {
         let name = architecture.kernel_name();
         let text = format!(
-            "the build is to use what binfmt_misc runs {name} programs with, and it has no entry for them"
+            "the build uses the entry that binfmt_misc has for {name} programs, and there is none"
         );
         return Check::bad(TOPIC, text).remedy(
             "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",

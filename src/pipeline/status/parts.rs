@@ -40,7 +40,7 @@ pub struct Run {
 /// A rented machine.
 #[derive(Debug, Serialize)]
 pub struct Machine {
-    /// The provider's ID of the machine; the ID of the loan if that is unknown.
+    /// The provider's ID of the machine; the ID of the rental if that is unknown.
     pub id: String,
     /// The provider.
     pub on: String,
@@ -56,7 +56,7 @@ pub struct Machine {
     pub problem: Option<String>,
 }
 
-pub(super) fn on_loan(record: Record) -> Machine {
+pub(super) fn rented(record: Record) -> Machine {
     Machine {
         on: record.order.source.to_string(),
         id: record.id.unwrap_or(record.order.run),

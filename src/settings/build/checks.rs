@@ -72,7 +72,7 @@ impl Build {
         }
         if self.rpi_imager.is_some() && !format.row().is_disk {
             return Err(Failure::usage(format!(
-                "--rpi-imager: Raspberry Pi Imager writes disk images, and {format} is none"
+                "--rpi-imager: Raspberry Pi Imager writes disk images, and {format} is not one"
             ))
             .hint("leave --rpi-imager out, or build the format sd-card"));
         }
@@ -86,14 +86,14 @@ impl Build {
         let nixpkgs = self.settings.iter().find(is_flag);
         match &self.source {
             SourceChoice::Flake { .. } if nixpkgs.is_some() => Err(Failure::usage(
-                "--nixpkgs is for module files: a flake names its own nixpkgs",
+                "--nixpkgs is for a file with a NixOS configuration: a flake names its own nixpkgs",
             )
             .hint("--override-input nixpkgs REF replaces the flake's input of that name")),
             SourceChoice::Flake { .. } if self.root.is_some() => Err(Failure::usage(
-                "--root is for module files: a flake is uploaded with its whole git tree",
+                "--root is for a file with a NixOS configuration: a flake is uploaded with its whole git tree",
             )),
             SourceChoice::Config(_) if !self.override_inputs.is_empty() => Err(Failure::usage(
-                "--override-input is for flakes: a module file has no inputs",
+                "--override-input is for flakes: a file with a NixOS configuration has no inputs",
             )
             .hint("--nixpkgs takes another nixpkgs")),
             SourceChoice::Flake { .. } | SourceChoice::Config(_) => Ok(()),

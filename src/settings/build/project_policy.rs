@@ -36,7 +36,7 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
             "--accept-flake-caches",
         )?;
     }
-    if build.borrow.from.is_some() {
+    if build.rent.from.is_some() {
         let why = "it would run a program on your machine or spend your money, and choose where your system is built";
         refuse(settings, "on", "on", why, "--on")?;
     }
@@ -232,14 +232,14 @@ mod tests {
 
     /// A clone would run its program on this machine.
     #[test]
-    fn a_project_cannot_borrow_a_machine() {
-        let line = "on = 'command:./lend'";
+    fn a_project_cannot_rent_a_machine() {
+        let line = "on = 'command:./rent'";
         let failure = resolved(line, "", Options::default()).unwrap_err();
         assert!(failure.hints[0].contains("--on"), "{failure}");
         resolved("on = 'none'", line, Options::default()).unwrap();
         let own = resolved("", line, Options::default()).unwrap();
-        let own = own.borrow.from.unwrap();
-        assert!(own.to_string().ends_with("/config/sdbuild/lend"), "{own}");
+        let own = own.rent.from.unwrap();
+        assert!(own.to_string().ends_with("/config/sdbuild/rent"), "{own}");
     }
 
     #[test]

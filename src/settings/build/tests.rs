@@ -79,7 +79,7 @@ fn the_help_names_every_variable() {
             "glue" => "auto",
             "compress" => "xz",
             "format" => "sd-card",
-            "on" => "command:lend",
+            "on" => "command:rent",
             "builders" => "ssh://a@b x86_64-linux",
             "offline" => "true",
             "substituters" | "extra-substituters" => "https://c.example",

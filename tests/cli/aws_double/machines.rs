@@ -1,4 +1,4 @@
-//! EC2's machines, as far as a build borrows them: prices, security groups, volumes, tags.
+//! EC2's machines, as far as a build rents them: prices, security groups, volumes, tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;

@@ -142,7 +142,7 @@ fn begin(page: &mut Page) {
 
 fn check(page: &mut Page) {
     let (on, off) = ("openssh.enable = true", "openssh.enable = false");
-    page.say("Will it let you in?", &format!("`check` finds what would keep the board from booting, or you from logging in, and builds nothing. This configuration sets `services.{off}`:"));
+    page.say("Will it let you in?", &format!("`check` finds what must be fixed, and builds nothing. This configuration sets `services.{off}`:"));
     page.laptop.edit(|text| text.replace(on, off));
     page.run("sdbuild check", 6);
     page.say("", "Without that line:");
@@ -151,7 +151,7 @@ fn check(page: &mut Page) {
 }
 
 fn build(page: &mut Page) {
-    page.say("The image", "During the build, the end of the screen shows how far it is, and the derivations that are being built and downloaded:\n\n![A build in progress](building.svg)\n\nThis remains at the end. A phase that took no time is not shown; if standard output is not a terminal, the path of the image is written to it:");
+    page.say("The image", "During the build, the last lines of the screen show how far it is, and what is being built and downloaded:\n\n![A build in progress](building.svg)\n\nThis remains at the end. A phase that took no time is not shown. If standard output is not a terminal, sdbuild writes the path of the image to it:");
     let run = page.run("sdbuild build", 0);
     let svg = picture::of(&run, |screen| {
         let is_building = screen.contains(" % ") && screen.contains(" Build ");
@@ -161,7 +161,7 @@ fn build(page: &mut Page) {
     page.pictures.push(Picture { file, svg, part });
     page.pictures
         .push(Picture::of_end(&run, "docs/build.svg", "sdbuild flash"));
-    page.say("", "The output uses the available width. A build of what is up to date, with `--force`, on terminals of 40, 100 and 200 columns; like all pictures here, these are light or dark as the page is:");
+    page.say("", "The output uses the width of the terminal. Here an image that is up to date is built again, with `--force`, on terminals of 40, 100 and 200 columns. Like all pictures here, these are light or dark as the page is:");
     let files = [
         ("docs/build-40.svg", 40),
         ("docs/build-100.svg", 100),
@@ -171,7 +171,7 @@ fn build(page: &mut Page) {
 }
 
 fn boot_and_flash(page: &mut Page) {
-    page.say("Does it boot?", "`boot` starts the newest image in a virtual machine. With `--until-ssh` it waits until your key can log in, without it you see the console. The image is not changed.");
+    page.say("Does it boot?", "`boot` starts the newest image in a virtual machine. With `--until-ssh` it waits until your key can log in. Without that flag you see the console. The image is not changed.");
     let run = page.run("sdbuild boot --until-ssh", 0);
     page.picture(
         &run,
@@ -181,7 +181,7 @@ fn boot_and_flash(page: &mut Page) {
     );
     let card = Card::insert();
     let image = page.laptop.image();
-    page.say("Onto the card", "`flash` names what will be lost, asks, writes, and reads the card back. This machine has no card reader: the card is a loop device here, which needs `--allow-fixed`.");
+    page.say("Onto the card", "`flash` names what will be lost, asks, writes, and reads the card back. This machine has no card reader, so the card is a loop device here, which needs `--allow-fixed`.");
     let words = format!("sdbuild flash {image} {} --allow-fixed", card.node);
     let run = page.laptop.answers(&words, "[y/N] ", "y\r");
     page.show(&run);
@@ -218,7 +218,7 @@ fn fail(page: &mut Page) {
     with_package(&page.laptop, "hello-1.0", script);
     page.say("When a build fails", &format!("This package needs a program that does not exist:\n\n```nix\n(runCommand \"hello-1.0\" {{ }} \"{script}\")\n```"));
     page.run("sdbuild build", 4);
-    page.say("", "The hint opens a shell with the environment of that package, in the same builder; its name is enough. Without `--run` you get a prompt.");
+    page.say("", "The hint opens a shell with the environment of that package, in the same builder. The name of the package is enough. Without `--run` you get a prompt.");
     page.run("sdbuild shell hello-1.0 --run '. $buildCommandPath'", 127);
     with_package(&page.laptop, "slow-1.0", "sleep 600");
     page.say(
@@ -230,7 +230,7 @@ fn fail(page: &mut Page) {
 }
 
 fn end(page: &mut Page) {
-    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean --old` keeps what the last image of each configuration needs, `clean` nothing; without `--yes` they ask first.");
+    page.say("Cleaning up", "Container images, the store and downloads stay, so that the next build is fast. `clean --old` keeps what the last image of each configuration needs; `clean` keeps nothing. Without `--yes` they ask first.");
     page.run("sdbuild status", 0);
     page.run("sdbuild clean --old --yes", 0);
     page.run("sdbuild clean --yes", 0);

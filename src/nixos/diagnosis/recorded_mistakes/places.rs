@@ -61,7 +61,7 @@ fn a_wrong_character_is_named_with_what_replaces_it() {
         (
             recorded("semicolon-in-parentheses"),
             "pi/c.nix:3:51",
-            "write the `;` behind the `)`",
+            "write the `;` after the `)`",
         ),
         (
             recorded("let-without-in"),

@@ -15,17 +15,17 @@ use crate::common::failure::{Failure, Leftover, OrFail as _};
 use crate::common::nix_event::NixEvent;
 use crate::common::session::start_own;
 use crate::common::ssh_machine::SshMachine;
-use crate::machine::message::{LoanRequest, Report};
+use crate::machine::message::{RentalRequest, Report};
 use crate::machine::record::{self, Record};
-use crate::machine::stale::{StaleLoan, leftover};
+use crate::machine::stale::{StaleRental, leftover};
 
 /// For all attempts of the holder together.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// A rented machine, or the attempt to get one. When it is dropped, the holder gives the machine back.
 #[derive(Debug)]
-pub struct Loan {
-    order: LoanRequest,
+pub struct Rental {
+    order: RentalRequest,
     write: OwnedWriteHalf,
     reports: Lines<BufReader<OwnedReadHalf>>,
     events: Events,
@@ -44,10 +44,10 @@ pub enum GivenBack {
     Left(Leftover),
 }
 
-impl Loan {
-    /// Starts the holder, and gives it `order`: from now on the loan has to be given back.
+impl Rental {
+    /// Starts the holder, and gives it `order`: from now on the machine has to be given back.
     pub async fn begin(
-        order: LoanRequest,
+        order: RentalRequest,
         access: &Access,
         events: &Events,
     ) -> Result<Self, Failure> {
@@ -74,7 +74,7 @@ impl Loan {
             write,
             reports: BufReader::new(read).lines(),
             events: events.clone(),
-            phase: Phase::Borrow,
+            phase: Phase::Rent,
             ended: None,
         })
     }
@@ -169,29 +169,29 @@ const HOLDER_LOST: &str = "the process that holds the rented machine has ended: 
 
 /// Gives the machine of `order` back in this process, by its record.
 async fn give_back_without_holder(
-    order: &LoanRequest,
+    order: &RentalRequest,
     access: &Access,
     context: &Context,
 ) -> GivenBack {
-    let mut loans = StaleLoan::all(&order.state_dir).into_iter();
-    let Some(loan) = loans.find(|loan| loan.record().order.run == order.run) else {
+    let mut rentals = StaleRental::all(&order.state_dir).into_iter();
+    let Some(rental) = rentals.find(|rental| rental.record().order.run == order.run) else {
         return given_back_by_another(order);
     };
-    let work = loan.give_back(access, &|_| ());
+    let work = rental.give_back(access, &|_| ());
     match context.cancel.bounded(GIVE_BACK_TIMEOUT, work).await {
         Some(Ok(true)) => GivenBack::Gone(None),
         Some(Ok(false)) => given_back_by_another(order),
-        Some(Err(failure)) => GivenBack::Left(loan.leftover(&failure)),
+        Some(Err(failure)) => GivenBack::Left(rental.leftover(&failure)),
         None => {
             let failure = Failure::environment("not enough time was left");
-            GivenBack::Left(loan.leftover(&failure))
+            GivenBack::Left(rental.leftover(&failure))
         }
     }
 }
 
-/// What is known of a loan that this process cannot give back. The record is the first thing that a holder makes, and the last one
+/// What is known of a rental that this process cannot give back. The record is the first thing that a holder makes, and the last one
 /// that it, or a process that took it over, removes.
-fn given_back_by_another(order: &LoanRequest) -> GivenBack {
+fn given_back_by_another(order: &RentalRequest) -> GivenBack {
     match Record::read(&record::path(order)) {
         None => GivenBack::Gone(None),
         Some(record) => {

@@ -1,25 +1,25 @@
-//! Tries who lends a machine, as far as that costs nothing.
+//! Tries the provider of rented machines, as far as that costs nothing.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::common::shell_word::quoted;
 use crate::pipeline::checks::{Check, Verdict};
-use crate::pipeline::loan;
+use crate::pipeline::rental;
 use crate::settings;
 
 const TOPIC: &str = "rented machine";
 
 /// Whether a build with `settings` can ask for a machine; `None` if it rents none. A program is asked for its price, nothing else.
 pub(super) async fn check(settings: &settings::Build) -> Option<Check> {
-    let source = settings.borrow.from.as_ref()?.to_string();
+    let source = settings.rent.from.as_ref()?.to_string();
     let program = source.strip_prefix("command:");
     if let Some(path) = program.filter(|program| program.contains('/'))
         && let Some(bad) = unusable(Path::new(path))
     {
         return Some(bad);
     }
-    let text = match loan::price(settings).await {
+    let text = match rental::price(settings).await {
         Err(failure) => return Some(Check::failed(TOPIC, &failure)),
         Ok(Some(price)) => format!(
             "{source}: {price}; build asks whether you accept that, rents a machine, builds there and gives it back"

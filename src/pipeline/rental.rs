@@ -1,4 +1,4 @@
-//! A build on a rented machine: it is borrowed after everything that can be checked without it, and given back whatever
+//! A build on a rented machine: it is requested after everything that can be checked without it, and given back whatever
 //! happens.
 
 use std::time::{Duration, SystemTime};
@@ -12,13 +12,13 @@ use crate::common::program::find_program;
 use crate::common::ssh_machine::SshMachine;
 use crate::common::timeout::timeout;
 use crate::engine::{Endpoint, Engine, EngineError, RunId};
-use crate::machine::{self, GivenBack, Loan, LoanRequest};
+use crate::machine::{self, GivenBack, Rental, RentalRequest};
 use crate::output;
 use crate::pipeline::clients::aws_access;
 use crate::pipeline::problems::Problems;
 use crate::pipeline::run_context::Outcome;
 use crate::pipeline::source::{Purpose, SourcePlan};
-use crate::pipeline::stale_loans::{StaleLoans, forget_runs};
+use crate::pipeline::stale_rentals::{StaleRentals, forget_runs};
 use crate::settings::{self, Common};
 
 /// From its making until its engine answers: it starts, and may install Docker.
@@ -35,11 +35,11 @@ pub async fn with_machine<T>(
     work: impl AsyncFnOnce(settings::Build) -> Result<Outcome<T>, Failure>,
 ) -> Result<Outcome<T>, Failure> {
     if !settings.common.offline {
-        let borrows = settings.borrow.from.is_some();
-        let loans = StaleLoans::find(&settings.common);
-        loans.clear(borrows, context).await?;
+        let rents = settings.rent.from.is_some();
+        let rentals = StaleRentals::find(&settings.common);
+        rentals.clear(rents, context).await?;
     }
-    let Some(source) = &settings.borrow.from else {
+    let Some(source) = &settings.rent.from else {
         return work(settings).await;
     };
     check_source(&settings, context).await?;
@@ -58,10 +58,10 @@ pub async fn with_machine<T>(
     }
     let state_dir = settings.common.state_dir.clone();
     let since = SystemTime::now();
-    let mut loan = Loan::begin(order, &access, &context.events).await?;
-    let (done, place) = use_machine(&mut loan, settings, context, work).await;
+    let mut rental = Rental::begin(order, &access, &context.events).await?;
+    let (done, place) = use_machine(&mut rental, settings, context, work).await;
     let give_back = async {
-        match loan.give_back(&access, context).await {
+        match rental.give_back(&access, context).await {
             GivenBack::Gone(receipt) => Ok(receipt),
             GivenBack::Left(leftover) => Err(leftover),
         }
@@ -82,21 +82,21 @@ pub async fn with_machine<T>(
 
 /// Waits for the machine, and runs `work` on it. Where the machine is comes back as well, as soon as it is known.
 async fn use_machine<T>(
-    loan: &mut Loan,
+    rental: &mut Rental,
     settings: settings::Build,
     context: &Context,
     work: impl AsyncFnOnce(settings::Build) -> Result<Outcome<T>, Failure>,
 ) -> (Result<Outcome<T>, Failure>, Option<String>) {
     let mut place = None;
     let ready = async {
-        let (machine, hint) = loan.machine(context).await?;
+        let (machine, hint) = rental.machine(context).await?;
         place = Some(machine.place.clone());
         until_it_answers(&machine, hint, ANSWER_TIMEOUT, context).await?;
         let shown = machine.place.clone();
-        context.events.emit(Event::Detail(Phase::Borrow, shown));
+        context.events.emit(Event::Detail(Phase::Rent, shown));
         Ok(machine)
     };
-    let machine = match context.phase(Phase::Borrow, Box::pin(ready)).await {
+    let machine = match context.phase(Phase::Rent, Box::pin(ready)).await {
         Ok(machine) => machine,
         Err(failure) => return (Err(failure), place),
     };
@@ -111,7 +111,7 @@ async fn use_machine<T>(
     let done = tokio::select! {
         biased;
         done = work => done,
-        never = loan.follow() => never,
+        never = rental.follow() => never,
     };
     (done, place)
 }
@@ -150,7 +150,7 @@ fn with_leftover<T>(
 
 /// What a machine of the provider that `settings` name costs, in words, if there is a provider and it says so. No machine is asked for.
 pub async fn price(settings: &settings::Build) -> Result<Option<String>, Failure> {
-    let Some(source) = &settings.borrow.from else {
+    let Some(source) = &settings.rent.from else {
         return Ok(None);
     };
     let access = aws_access(&settings.common);
@@ -181,14 +181,14 @@ async fn order(
     source: &MachineSource,
     settings: &settings::Build,
     access: &Access,
-) -> Result<LoanRequest, Failure> {
+) -> Result<RentalRequest, Failure> {
     let (source, account) = match source {
         MachineSource::Command(name) if !name.contains('/') => {
             let found = find_program(name, &settings.path);
             let found = found.and_then(|path| path.to_str().map(str::to_owned));
             let found = found.ok_or_else(|| {
                 Failure::usage(format!("on: there is no program {name} in PATH"))
-                    .hint("give its path, for instance --on command:./lend")
+                    .hint("give its path, for instance --on command:./rent")
             })?;
             (MachineSource::Command(found), None)
         }
@@ -198,7 +198,7 @@ async fn order(
             (MachineSource::Aws(machine), Some(account))
         }
     };
-    Ok(LoanRequest {
+    Ok(RentalRequest {
         lease: machine::lease_of(&source),
         source,
         account,
@@ -228,7 +228,7 @@ async fn until_it_answers(
                 Err(error) if error.is_other_host_key() => return Err(Failure::from(error)),
                 Err(error) => {
                     let text = format!("waiting for {place}: {error}");
-                    context.events.emit(Event::Detail(Phase::Borrow, text));
+                    context.events.emit(Event::Detail(Phase::Rent, text));
                     last = Some(error);
                 }
             }

@@ -1,4 +1,4 @@
-//! A lender of machines: a program, and containers with an SSH server that stand for the machines. The engine of such a machine
+//! A provider of machines: a program, and containers with an SSH server that stand for the machines. The engine of such a machine
 //! is that of this one.
 
 use std::fs;
@@ -17,18 +17,18 @@ use super::{
 /// The account in the container, in the builder's image too.
 const ACCOUNT: u32 = 1000;
 const SOCKET: &str = "/var/run/docker.sock";
-/// The label of the containers, with the lender's directory.
-const LABEL: &str = "sdbuild.tests.lender";
+/// The label of the containers, with the provider's directory.
+const LABEL: &str = "sdbuild.tests.provider";
 
-/// A directory with the program `lend` and what its machines need. Machines that are still there are removed when the value is
+/// A directory with the program `rent` and what its machines need. Machines that are still there are removed when the value is
 /// dropped.
-pub struct Lender {
+pub struct MachineProvider {
     dir: tempfile::TempDir,
     /// The container image of its machines.
     builder: String,
 }
 
-impl Lender {
+impl MachineProvider {
     /// Whether this machine can be one.
     pub fn can_run() -> bool {
         engine_ready()
@@ -38,32 +38,32 @@ impl Lender {
             && Path::new(SOCKET).exists()
     }
 
-    /// A lender whose machines have the programs of the container image `builder`.
+    /// A provider whose machines have the programs of the container image `builder`.
     pub fn new(builder: &str) -> Self {
-        let lender = Self {
+        let provider = Self {
             dir: tempfile::tempdir().unwrap(),
             builder: builder.to_owned(),
         };
         for name in ["host", "other", "key"] {
             let mut make = Command::new("ssh-keygen");
             make.args(["-q", "-t", "ed25519", "-N", "", "-f"]);
-            run(make.arg(lender.at(name))).assert_exit_code(0);
+            run(make.arg(provider.at(name))).assert_exit_code(0);
         }
-        lender.announce("host");
-        lender.write_machine();
-        lender.write_program("lend", &program(&lender, builder));
+        provider.announce("host");
+        provider.write_machine();
+        provider.write_program("rent", &program(&provider, builder));
         // The user's configuration is not in the home directory that ssh knows.
-        fs::create_dir(lender.at("bin")).unwrap();
-        let configuration = lender.at("ssh_config");
-        let key = lender.at("key");
+        fs::create_dir(provider.at("bin")).unwrap();
+        let configuration = provider.at("ssh_config");
+        let key = provider.at("key");
         let text = format!("IdentityFile {}\nIdentitiesOnly yes\n", key.display());
         fs::write(&configuration, text).unwrap();
         let ssh = format!(
             "#!/bin/sh\nexec /usr/bin/ssh -F {} \"$@\"\n",
             configuration.display()
         );
-        lender.write_program("bin/ssh", &ssh);
-        lender
+        provider.write_program("bin/ssh", &ssh);
+        provider
     }
 
     /// Lets the program tell the host key `name`: `host`, the right one, or `other`.
@@ -78,12 +78,12 @@ impl Lender {
         shown.stdout.split(' ').nth(1).unwrap().to_owned()
     }
 
-    /// `user` with this lender, and with its key.
+    /// `user` with this provider, and with its key.
     pub fn known_to(&self, user: TestUser) -> TestUser {
         let path = format!("{}:{}", self.at("bin").display(), user.environment["PATH"]);
         user.with("PATH", path).with(
             "SDBUILD_ON",
-            format!("command:{}", self.at("lend").display()),
+            format!("command:{}", self.at("rent").display()),
         )
     }
 
@@ -132,7 +132,7 @@ impl Lender {
         docker_lines(&["inspect", "--format", address, name]).remove(0)
     }
 
-    /// Lets `user` reach machines of Amazon, as which those of this lender stand: another port, and another account.
+    /// Lets `user` reach machines of Amazon, as which those of this provider stand: another port, and another account.
     pub fn stands_for_amazon(&self, user: TestUser) -> TestUser {
         fs::write(self.at("amazon_config"), "Port 2222\n").unwrap();
         let text = format!(
@@ -187,7 +187,7 @@ impl Lender {
     }
 }
 
-impl Drop for Lender {
+impl Drop for MachineProvider {
     fn drop(&mut self) {
         for machine in self.machines() {
             let mut remove = Command::new("docker");
@@ -200,15 +200,15 @@ impl Drop for Lender {
     }
 }
 
-/// The text of the program `lend`.
-fn program(lender: &Lender, builder: &str) -> String {
+/// The text of the program `rent`.
+fn program(provider: &MachineProvider, builder: &str) -> String {
     let group = fs::metadata(SOCKET).unwrap().gid();
-    let dir = lender.dir.path().display();
+    let dir = provider.dir.path().display();
     format!(
         r#"#!/bin/sh
 set -e
 echo "$1" >>calls
-name=lent-$SDBUILD_RUN
+name=rented-$SDBUILD_RUN
 case $1 in
 create)
   docker run --detach --name "$name" --label "{LABEL}={dir}" --user {ACCOUNT} --group-add {group} \

@@ -10,7 +10,7 @@ use crate::common::failure::{Failure, Leftover};
 use crate::common::ssh_machine::SshMachine;
 use crate::common::timeout::timeout;
 use crate::engine::Endpoint;
-use crate::machine::{self, StaleLoan};
+use crate::machine::{self, StaleRental};
 use crate::pipeline::clients::aws_access;
 use crate::pipeline::file_removal::Item;
 use crate::pipeline::run_lock::{RunLocks, RunState};
@@ -21,18 +21,18 @@ const CLEAR_LIMIT: Duration = Duration::from_secs(30);
 
 /// Rented machines that no process holds any more.
 #[derive(Debug, Default)]
-pub struct StaleLoans {
-    loans: Vec<StaleLoan>,
+pub struct StaleRentals {
+    rentals: Vec<StaleRental>,
     access: Access,
     /// Files that are not usable records.
     unusable: Vec<PathBuf>,
 }
 
-impl StaleLoans {
+impl StaleRentals {
     /// Those of this user.
     pub fn find(settings: &Common) -> Self {
         Self {
-            loans: StaleLoan::all(&settings.state_dir),
+            rentals: StaleRental::all(&settings.state_dir),
             access: aws_access(settings),
             unusable: machine::unusable_records(&settings.state_dir),
         }
@@ -57,19 +57,19 @@ impl StaleLoans {
 
     /// Each as something that can be removed.
     pub fn items(&self) -> Vec<Item> {
-        let item = |loan: &StaleLoan| Item {
+        let item = |rental: &StaleRental| Item {
             kind: "machine",
-            name: loan.name(),
+            name: rental.name(),
             size: None,
         };
-        self.loans.iter().map(item).collect()
+        self.rentals.iter().map(item).collect()
     }
 
     /// Gives all of them back; returns those for which that failed.
     pub async fn give_back(&self, context: &Context) -> Result<Vec<Leftover>, Failure> {
         let mut leftovers = Vec::new();
-        for loan in &self.loans {
-            match give_back(loan, &self.access, Duration::MAX, context).await {
+        for rental in &self.rentals {
+            match give_back(rental, &self.access, Duration::MAX, context).await {
                 Ok(_) => {}
                 Err(GiveBackError::Failed(leftover)) => leftovers.push(leftover),
                 Err(GiveBackError::Interrupted(failure)) => {
@@ -82,17 +82,18 @@ impl StaleLoans {
 
     /// The same for a run that goes on in any case: it tells what it gave back, and warns of the rest. One that rents nothing does not wait
     /// for AWS for long.
-    pub(super) async fn clear(&self, borrows: bool, context: &Context) -> Result<(), Failure> {
+    pub(super) async fn clear(&self, rents: bool, context: &Context) -> Result<(), Failure> {
         self.warn_of_unusable(context);
-        for loan in &self.loans {
-            let limit = if borrows || !loan.can_be_interrupted() {
+        for rental in &self.rentals {
+            let limit = if rents || !rental.can_be_interrupted() {
                 Duration::MAX
             } else {
                 CLEAR_LIMIT
             };
-            match give_back(loan, &self.access, limit, context).await {
+            match give_back(rental, &self.access, limit, context).await {
                 Ok(true) => {
-                    let text = format!("gave back what a stale run left: machine {}", loan.name());
+                    let text =
+                        format!("gave back what a stale run left: machine {}", rental.name());
                     context.events.notice(text);
                 }
                 Ok(false) => {}
@@ -114,9 +115,9 @@ enum GiveBackError {
     Interrupted(Failure),
 }
 
-/// Gives the machine of `loan` back; whether that was done here.
+/// Gives the machine of `rental` back; whether that was done here.
 async fn give_back(
-    loan: &StaleLoan,
+    rental: &StaleRental,
     access: &Access,
     limit: Duration,
     context: &Context,
@@ -126,7 +127,7 @@ async fn give_back(
         context.events.emit(Event::Detail(Phase::GiveBack, line));
     };
     let work = async {
-        let work = timeout(limit, loan.give_back(access, &log)).await;
+        let work = timeout(limit, rental.give_back(access, &log)).await;
         let late = || {
             let seconds = limit.as_secs();
             Err(Failure::environment(format!(
@@ -138,11 +139,12 @@ async fn give_back(
     let given_back = context.tolerated_phase(Phase::GiveBack, work);
     let given_back = context.cancel.race(given_back).await;
     let given_back = given_back.map_err(|interrupted| {
-        let left = loan.leftover(&interrupted);
+        let left = rental.leftover(&interrupted);
         GiveBackError::Interrupted(interrupted.with_teardown(vec![left]))
     })?;
-    let done_here = given_back.map_err(|failure| GiveBackError::Failed(loan.leftover(&failure)))?;
-    let record = loan.record();
+    let done_here =
+        given_back.map_err(|failure| GiveBackError::Failed(rental.leftover(&failure)))?;
+    let record = rental.record();
     if let Some(place) = record.place.as_ref().filter(|_| done_here) {
         let since = SystemTime::UNIX_EPOCH + Duration::from_secs(record.began);
         forget_runs(&record.order.state_dir, place, since);
