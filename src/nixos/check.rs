@@ -10,6 +10,7 @@ mod broken_key;
 mod corrections;
 mod disks;
 mod facts;
+mod hidden_definitions;
 mod login;
 mod named_options;
 mod network;
