@@ -255,7 +255,7 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     assert_eq!(report(&checked)["evaluates"], false);
     assert_eq!(ids(&checked), ["firewall"]);
     assert!(
-        checked.stdout.contains("allowedTCPPorts = [ 2222 ];"),
+        checked.stdout.contains("services.openssh.openFirewall = true;"),
         "{}",
         checked.stdout
     );

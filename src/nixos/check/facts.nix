@@ -265,6 +265,7 @@ let
       enable = wall.enable or false;
       # The final value, which includes `openFirewall`.
       admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
+      opened_by_ssh = ssh.openFirewall or true;
       trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
     };
     network = {

@@ -176,6 +176,8 @@ pub struct FirewallFacts {
     pub enable: bool,
     /// The SSH server's ports that it lets through.
     pub admitted: Vec<u16>,
+    /// Whether `services.openssh.openFirewall` opens them.
+    pub opened_by_ssh: bool,
     /// Whether it trusts an interface other than the loopback.
     pub trusts: bool,
 }

@@ -19,7 +19,6 @@ impl Placeholders {
         let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
         let locale = facts.locale.as_deref().and_then(locale::suggestion);
         let host_name = network::valid_host_name(facts);
-        let port = facts.ssh.ports.first().map_or(22, |port| *port);
         let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
         let mut all = vec![
             ("{system}", system.to_owned()),
@@ -35,7 +34,6 @@ impl Placeholders {
                 "{locked out}",
                 attribute(login::without_secret(facts).next().unwrap_or("NAME")),
             ),
-            ("{port}", port.to_string()),
             ("{release}", text(facts.release.as_deref(), "26.05")),
             ("{time zone}", time_zone_line(facts)),
             ("{locale}", text(locale, "en_US.UTF-8")),
@@ -83,7 +81,7 @@ impl Placeholders {
 }
 
 /// The lines with which users get in, and administer the machine.
-fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 6] {
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 7] {
     let insider = ways_in::inside(facts).first().copied();
     let administrator =
         insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
@@ -100,6 +98,10 @@ fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 6] {
             shells::lines_that_set_shells(facts, false),
         ),
         ("{ssh on}", vec![login::line_that_starts_ssh(facts)]),
+        (
+            "{open firewall}",
+            vec![login::line_that_opens_the_firewall(facts)],
+        ),
     ]
     .map(|(name, lines)| (name, lines.join("\n")))
 }

@@ -26,6 +26,25 @@ fn the_unit_of_a_server_that_is_off_is_named() {
 }
 
 #[test]
+fn the_line_for_a_firewall_undoes_what_closes_it() {
+    let said = |changes: &[(&str, Value)]| {
+        let shut = [("/firewall/admitted", json!([]))];
+        let facts = with(&[&shut[..], changes].concat());
+        let finding = findings(&facts, "aarch64-linux", None).remove(0);
+        assert_eq!(finding.id, "firewall");
+        (finding.is, finding.add.concat())
+    };
+    let by_firewall = said(&[]);
+    assert_eq!(by_firewall.0, "networking.firewall lets nothing in at 22");
+    let opens = "networking.firewall.allowedTCPPorts = [ 22 ];";
+    assert_eq!(by_firewall.1, opens);
+    let by_ssh = said(&[("/firewall/opened_by_ssh", json!(false))]);
+    let is = "services.openssh.openFirewall = false, and the firewall lets nothing in at 22";
+    let opens = "services.openssh.openFirewall = true; # in place of false";
+    assert_eq!((by_ssh.0.as_str(), by_ssh.1.as_str()), (is, opens));
+}
+
+#[test]
 fn patterns_of_allowed_and_denied_users_are_sshds() {
     let gets_in = |changes: &[(&str, Value)]| {
         let mut all = vec![("/users", json!([wheel("ann", &[KEY], "none")]))];
