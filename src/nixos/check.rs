@@ -106,12 +106,23 @@ pub(super) fn traced_facts(line: &str) -> Option<ConfigFacts> {
     Some(facts.at(Timestamp::now()))
 }
 
-/// What a build warns of: the traps in `facts`, and what fails a build later, for an image of `system`.
-pub(super) fn warnings(facts: &ConfigFacts, system: System) -> Vec<String> {
-    let found = findings(facts, &system.to_string(), None).into_iter();
-    let told = found.filter(is_told_by_a_build).take(MAX_WARNINGS);
-    told.map(|finding| format!("{}: {}", finding.is, finding.why))
-        .collect()
+/// What a build warns of: the traps in `facts`, and what fails a build later, for an image of `system`; each with its place in the
+/// files that have `definitions`, where that is certain.
+pub(super) fn warnings(
+    facts: &ConfigFacts,
+    system: System,
+    definitions: &OwnDefinitions,
+) -> Vec<String> {
+    let mut found = findings(facts, &system.to_string(), None);
+    definitions.locate(&mut found);
+    let told = found.iter().filter(|finding| is_told_by_a_build(finding));
+    let told = told.take(MAX_WARNINGS).map(|finding| {
+        let place = finding.place.as_ref();
+        let place = place.map(|place| format!("{}:{}: ", place.file, place.line));
+        let place = place.unwrap_or_default();
+        format!("{place}{}: {}", finding.is, finding.why)
+    });
+    told.collect()
 }
 
 /// Largest number of findings that a build reports: more than a configuration has.
