@@ -183,11 +183,12 @@ let
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
   isNameInFile = text: builtins.match "ext:.*|@.*@" text != null;
-  isOpen = name: (wireless.networks.${name}.psk or null) != null && !isNameInFile wireless.networks.${name}.psk;
+  # A nixpkgs that does not check types lets a number pass for a passphrase.
+  isOpen = name: builtins.isString (wireless.networks.${name}.psk or null) && !isNameInFile wireless.networks.${name}.psk;
   passphrase = network: { inherit network; bytes = builtins.stringLength wireless.networks.${network}.psk; };
   # wpa_supplicant takes what is in quotes for a passphrase.
   isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
-  hasWrongRawKey = name: (wireless.networks.${name}.pskRaw or null) != null && !isRawKey wireless.networks.${name}.pskRaw;
+  hasWrongRawKey = name: builtins.isString (wireless.networks.${name}.pskRaw or null) && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
