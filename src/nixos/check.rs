@@ -9,8 +9,10 @@ mod board;
 mod broken_key;
 mod corrections;
 mod disks;
+mod etc_files;
 mod facts;
 mod hidden_definitions;
+mod idle_services;
 mod login;
 mod named_options;
 mod network;
@@ -41,6 +43,8 @@ use crate::common::system::System;
 
 /// The expression that the builder evaluates, and its attributes in the order of evaluation.
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
+/// The expression that this one imports, `idle-services.nix` beside it.
+pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
 /// Severity of a finding.

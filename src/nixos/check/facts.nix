@@ -221,6 +221,12 @@ let
     || builtins.isPath (file.source or null) && builtins.match "ssh_host_.*_key|id_(dsa|ecdsa|ed25519|rsa)" (baseNameOf (toString (file.source or ""))) != null;
   etc = config.environment.etc or { };
 
+  # Links of `/etc` to what is neither in the store nor made by systemd-tmpfiles or Home Manager.
+  tmpfiles = config.systemd.tmpfiles or { };
+  isMade = path: config ? home-manager && builtins.match "/(home|root)/.*" path != null || any (rule: builtins.isString rule && contains path rule) (tmpfiles.rules or [ ]) || any (set: set ? ${path}) (list (tmpfiles.settings or { }));
+  isLink = file: file.enable or true && builtins.isString (file.source or null) && !builtins.hasContext file.source && !isMade file.source;
+  linkOf = name: { inherit name; inherit (etc.${name}) source; };
+
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
   hasImage = if !isCard then build ? images && build.images ? ${variant} else build ? sdImage || build ? images.sd-card || build ? image;
   facts = {
@@ -326,6 +332,8 @@ let
       other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
     };
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
+    etc_links = map linkOf (filter (name: isLink etc.${name}) (builtins.attrNames etc));
+    idle_services = import ./idle-services.nix { inherit config options; };
   };
 in
 {

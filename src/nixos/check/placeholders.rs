@@ -2,7 +2,8 @@
 
 use super::facts::ConfigFacts;
 use super::{
-    addresses, corrections, disks, login, network, passwords, shells, state_version, ways_in,
+    addresses, corrections, disks, etc_files, login, network, passwords, shells, state_version,
+    ways_in,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -57,6 +58,7 @@ impl Placeholders {
                 "{interface}",
                 attribute(addresses::fixed_interface(facts).unwrap_or("NAME")),
             ),
+            ("{linked file}", etc_files::line_that_copies(facts)),
             ("{root label}", disks::root_label(facts).to_owned()),
             (
                 "{needed disk}",

@@ -2,18 +2,19 @@
 
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
-use super::{Finding, Place};
+use super::{Finding, Place, idle_services};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::user_files::UserFiles;
 
 /// Sets of objects, each of which has a name: of `users.users` ann, whose definition may be that of all her options.
-const OBJECTS: [&[&str]; 6] = [
+const OBJECTS: [&[&str]; 7] = [
     &["environment", "etc"],
     &["fileSystems"],
     &["networking", "interfaces"],
     &["networking", "wireless", "networks"],
+    &["systemd", "services"],
     &["users", "groups"],
     &["users", "users"],
 ];
@@ -50,11 +51,19 @@ impl OwnDefinitions {
         own
     }
 
-    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition.
-    pub fn locate(&self, findings: &mut [Finding]) {
+    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition. Removes
+    /// those about services of others.
+    pub fn locate(&self, findings: &mut Vec<Finding>) {
+        findings.retain(|finding| finding.id != idle_services::ID || self.defines(&finding.is));
         for finding in findings {
             finding.place = self.place(&finding.is);
         }
+    }
+
+    /// Whether the files define all options that `text` names.
+    fn defines(&self, text: &str) -> bool {
+        let mut options = named_options(text).into_iter();
+        options.all(|option| self.closest(&option.path).next().is_some())
     }
 
     fn place(&self, text: &str) -> Option<Place> {
