@@ -55,9 +55,10 @@ impl Transcript {
 /// The line for a forecast of what Nix will do; `None` for any other event.
 pub fn forecast(event: &NixEvent) -> Option<String> {
     match event {
-        NixEvent::WillBuild { derivations } => {
-            Some(format!("to build: {}", counted(derivations, "derivation")))
-        }
+        NixEvent::WillBuild { derivations } => Some(format!(
+            "to build: {}",
+            counted(derivations, "derivation", "derivations")
+        )),
         NixEvent::WillEmulate { derivations } => {
             let are = if *derivations == 1 { "is" } else { "are" };
             // That none is goes without saying.
@@ -70,7 +71,7 @@ pub fn forecast(event: &NixEvent) -> Option<String> {
             unpacked,
         } => Some(format!(
             "to fetch: {}, {} ({} unpacked)",
-            counted(paths, "path"),
+            counted(paths, "path", "paths"),
             human_bytes(*download),
             human_bytes(*unpacked)
         )),

@@ -9,7 +9,10 @@ mod board;
 mod broken_key;
 mod corrections;
 mod disks;
+mod etc_files;
 mod facts;
+mod hidden_definitions;
+mod idle_services;
 mod login;
 mod named_options;
 mod network;
@@ -40,6 +43,8 @@ use crate::common::system::System;
 
 /// The expression that the builder evaluates, and its attributes in the order of evaluation.
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
+/// The expression that this one imports, `idle-services.nix` beside it.
+pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
 /// Severity of a finding.
@@ -105,12 +110,23 @@ pub(super) fn traced_facts(line: &str) -> Option<ConfigFacts> {
     Some(facts.at(Timestamp::now()))
 }
 
-/// What a build warns of: the traps in `facts`, and what fails a build later, for an image of `system`.
-pub(super) fn warnings(facts: &ConfigFacts, system: System) -> Vec<String> {
-    let found = findings(facts, &system.to_string(), None).into_iter();
-    let told = found.filter(is_told_by_a_build).take(MAX_WARNINGS);
-    told.map(|finding| format!("{}: {}", finding.is, finding.why))
-        .collect()
+/// What a build warns of: the traps in `facts`, and what fails a build later, for an image of `system`; each with its place in the
+/// files that have `definitions`, where that is certain.
+pub(super) fn warnings(
+    facts: &ConfigFacts,
+    system: System,
+    definitions: &OwnDefinitions,
+) -> Vec<String> {
+    let mut found = findings(facts, &system.to_string(), None);
+    definitions.locate(&mut found);
+    let told = found.iter().filter(|finding| is_told_by_a_build(finding));
+    let told = told.take(MAX_WARNINGS).map(|finding| {
+        let place = finding.place.as_ref();
+        let place = place.map(|place| format!("{}:{}: ", place.file, place.line));
+        let place = place.unwrap_or_default();
+        format!("{place}{}: {}", finding.is, finding.why)
+    });
+    told.collect()
 }
 
 /// Largest number of findings that a build reports: more than a configuration has.

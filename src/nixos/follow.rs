@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::build_log::BuildLog;
-use super::check;
+use super::check::{self, OwnDefinitions};
 use super::compile_warning::compile_warning;
 use super::diagnosis::Warnings;
 use super::entry_report::{EntryReport, flake_report};
@@ -65,6 +65,8 @@ pub(super) struct LogView {
     pub(super) image: watch::Sender<Option<String>>,
     /// The system that the image is for.
     pub(super) system: System,
+    /// What the user's files define.
+    pub(super) definitions: OwnDefinitions,
 }
 
 /// Reads the builder's output to its end: the log goes to `build_log` and, as events, to `events`.
@@ -210,7 +212,7 @@ impl<'a> Reader<'a> {
         if let Some(keys) = facts.authorized_keys() {
             self.events.emit(Event::AuthorizedKeys(keys));
         }
-        let warnings = check::warnings(&facts, self.view.system);
+        let warnings = check::warnings(&facts, self.view.system, &self.view.definitions);
         for warning in &warnings {
             self.events.warn(clean(warning));
         }

@@ -100,6 +100,10 @@ async fn missing_images(
     Some(base.missing)
 }
 
+/// Words for one and for several of what stale runs leave on the engine.
+const CONTAINERS: [&str; 2] = ["container", "containers"];
+const ENTRIES: [&str; 2] = ["binfmt_misc entry", "binfmt_misc entries"];
+
 /// What stale runs left on the engine, and what is in the cache.
 struct Leftovers {
     /// For instance `2 containers, 1 binfmt_misc entry`, or why it is not known.
@@ -116,7 +120,7 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
         let runs = files.runs.iter();
         let stale = runs.filter(|run| run.state == RunState::Stale).count();
         return Leftovers {
-            objects: Ok(all_counted(&[(stale, "run")])),
+            objects: Ok(all_counted(&[(stale, ["run", "runs"])])),
             cache_size,
         };
     };
@@ -129,8 +133,8 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
         Some(Err(failure)) => Err(format!("what earlier runs left is not known: {failure}")),
         Some(Ok(inventory)) => {
             let stale = inventory.objects.stale;
-            let containers = (stale.containers.len(), "container");
-            let handlers = (stale.handlers.len(), "binfmt_misc entry");
+            let containers = (stale.containers.len(), CONTAINERS);
+            let handlers = (stale.handlers.len(), ENTRIES);
             Ok(all_counted(&[containers, handlers]))
         }
     };
@@ -140,10 +144,10 @@ async fn leftovers(engine: Option<&Engine>, settings: &settings::Build) -> Lefto
     }
 }
 
-/// `2 containers, 1 binfmt_misc entry`, without the kinds that were not found.
-fn all_counted(counts: &[(usize, &str)]) -> String {
+/// `2 containers, 1 binfmt_misc entry` of numbers with the words for one and for several, without the kinds that were not found.
+fn all_counted(counts: &[(usize, [&str; 2])]) -> String {
     let some = counts.iter().filter(|(n, _)| *n > 0);
-    let words = some.map(|(n, what)| counted(n, what));
+    let words = some.map(|(n, [one, many])| counted(n, one, many));
     words.collect::<Vec<_>>().join(", ")
 }
 
@@ -154,13 +158,13 @@ mod tests {
     #[test]
     fn only_objects_that_exist_are_counted() {
         assert_eq!(
-            all_counted(&[(2, "container"), (0, "binfmt_misc entry")]),
+            all_counted(&[(2, CONTAINERS), (0, ENTRIES)]),
             "2 containers"
         );
         assert_eq!(
-            all_counted(&[(1, "container"), (1, "binfmt_misc entry")]),
+            all_counted(&[(1, CONTAINERS), (1, ENTRIES)]),
             "1 container, 1 binfmt_misc entry"
         );
-        assert_eq!(all_counted(&[(0, "container")]), "");
+        assert_eq!(all_counted(&[(0, CONTAINERS)]), "");
     }
 }

@@ -152,7 +152,7 @@ impl View {
                 // Of a build, many lines may have come since, and a warning may be that nobody can log in.
                 if matches!(form, Form::Columns(_)) && self.warnings > 0 && !image.up_to_date {
                     let mark = paint.attention("!");
-                    let warnings = counted(self.warnings, "warning");
+                    let warnings = counted(self.warnings, "warning", "warnings");
                     // Above the image: the last lines are those to go on with.
                     let at = usize::from(told.first().is_some_and(String::is_empty));
                     told.insert(at, format!(" {mark} {warnings} above"));

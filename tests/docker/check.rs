@@ -1,6 +1,7 @@
 //! `check` on real configurations: every finding is reported, nothing is built, and nothing is left.
 
 mod logins;
+mod services;
 
 use serde_json::Value;
 
@@ -255,7 +256,9 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     assert_eq!(report(&checked)["evaluates"], false);
     assert_eq!(ids(&checked), ["firewall"]);
     assert!(
-        checked.stdout.contains("allowedTCPPorts = [ 2222 ];"),
+        checked
+            .stdout
+            .contains("services.openssh.openFirewall = true;"),
         "{}",
         checked.stdout
     );

@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 22] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 23] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -58,6 +58,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 22] = [
         include_str!("../expressions/additions.nix"),
     ),
     ("facts.nix", check::EXPRESSION),
+    ("idle-services.nix", check::IDLE_SERVICES),
     ("glue/default.nix", include_str!("../glue/default.nix")),
     ("glue/builders.nix", include_str!("../glue/builders.nix")),
     ("glue/assembly.nix", include_str!("../glue/assembly.nix")),

@@ -256,6 +256,7 @@ impl ContainerOfJob {
             shown: self.job.source.shown_references(),
             image: self.image.clone(),
             system: self.job.request.system,
+            definitions: self.definitions(),
         };
         follow(self.container.drain(output), log, &events, view).await
     }

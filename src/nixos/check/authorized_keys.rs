@@ -2,6 +2,7 @@
 
 use super::facts::{ConfigFacts, UserFacts};
 use super::named_options::user_option;
+use super::passwords::password_is_accepted;
 use super::rule::{KEY_LINE, Rule};
 use super::ways_in::{has_authority, is_locked_out};
 use super::{Severity, broken_key};
@@ -99,10 +100,25 @@ pub(super) fn expired_keys(facts: &ConfigFacts) -> Option<String> {
 
 /// What is said of users who get in by the keys of certification authorities only, if there are any.
 fn keys_of_authorities(facts: &ConfigFacts) -> Option<String> {
-    let only_these =
-        |user: &&UserFacts| has_authority(user) && !user.has_own_key() && !user.has_password();
+    let gets_in_by_password = |user: &UserFacts| {
+        // Of a server that does not run nobody can say what it accepts.
+        user.has_password() && (!facts.ssh.runs() || password_is_accepted(facts, user))
+    };
+    let only_these = |user: &&UserFacts| {
+        has_authority(user) && !user.has_own_key() && !gets_in_by_password(user)
+    };
     let users = facts.users.iter().filter(only_these);
-    joined(users.map(|user| format!("{} has only a key with cert-authority", keys_of(user))))
+    joined(users.map(|user| {
+        let password = if user.has_password() {
+            ", and a password that SSH does not accept"
+        } else {
+            ""
+        };
+        format!(
+            "{} has only a key with cert-authority{password}",
+            keys_of(user)
+        )
+    }))
 }
 
 /// The option with the keys of `user`.
@@ -235,10 +251,30 @@ mod tests {
         assert_eq!(who_gets_in(&facts), [("root", "with a certificate")]);
         assert_eq!(facts.authorized_keys(), None);
         assert!(found_of(root(&[&line, KEY])).is_empty());
-        let with_password = found_of(json!([user("root", &[&line], "set")]));
-        let mut ids = with_password.iter().map(|finding| finding.id);
-        assert!(ids.all(|id| id != "key-of-authority"), "{with_password:?}");
         let off = [("/users", root(&[&line])), ("/ssh/keys", json!("no"))];
         assert!(found(&off).contains(&"ssh-turns-away"));
+    }
+
+    #[test]
+    fn a_password_beside_an_authority_counts_if_ssh_accepts_it() {
+        let line = format!("cert-authority {KEY}");
+        let ann = ("/users", json!([wheel("ann", &[&line], "set")]));
+        let refused = findings(&with(std::slice::from_ref(&ann)), "aarch64-linux", None);
+        let [finding] = refused.as_slice() else {
+            panic!("{refused:?}");
+        };
+        let setting = "users.users.ann.openssh.authorizedKeys.keys has only a key with cert-authority, and a password that SSH \
+                       does not accept";
+        assert_eq!(
+            (finding.id, finding.is.as_str()),
+            ("key-of-authority", setting)
+        );
+        let facts = with(std::slice::from_ref(&ann));
+        assert_eq!(who_gets_in(&facts), [("ann", "with a certificate")]);
+        let accepted = [ann.clone(), ("/ssh/passwords", json!(true))];
+        assert_eq!(found(&accepted), [""; 0]);
+        assert_eq!(who_gets_in(&with(&accepted)), [("ann", "with a password")]);
+        let off = [ann, ("/ssh/enable", json!(false))];
+        assert_eq!(found(&off), ["ssh-off"]);
     }
 }

@@ -183,11 +183,12 @@ let
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
   isNameInFile = text: builtins.match "ext:.*|@.*@" text != null;
-  isOpen = name: (wireless.networks.${name}.psk or null) != null && !isNameInFile wireless.networks.${name}.psk;
+  # A nixpkgs that does not check types lets a number pass for a passphrase.
+  isOpen = name: builtins.isString (wireless.networks.${name}.psk or null) && !isNameInFile wireless.networks.${name}.psk;
   passphrase = network: { inherit network; bytes = builtins.stringLength wireless.networks.${network}.psk; };
   # wpa_supplicant takes what is in quotes for a passphrase.
   isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
-  hasWrongRawKey = name: (wireless.networks.${name}.pskRaw or null) != null && !isRawKey wireless.networks.${name}.pskRaw;
+  hasWrongRawKey = name: builtins.isString (wireless.networks.${name}.pskRaw or null) && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
   loaders = [ "external" "generic-extlinux-compatible" "grub" "limine" "raspberry-pi" "raspberryPi" "refind" "systemd-boot" ];
@@ -219,6 +220,12 @@ let
     # A path in quotes is one of the machine, where secrets belong.
     || builtins.isPath (file.source or null) && builtins.match "ssh_host_.*_key|id_(dsa|ecdsa|ed25519|rsa)" (baseNameOf (toString (file.source or ""))) != null;
   etc = config.environment.etc or { };
+
+  # Links of `/etc` to what is neither in the store nor made by systemd-tmpfiles or Home Manager.
+  tmpfiles = config.systemd.tmpfiles or { };
+  isMade = path: config ? home-manager && builtins.match "/(home|root)/.*" path != null || any (rule: builtins.isString rule && contains path rule) (tmpfiles.rules or [ ]) || any (set: set ? ${path}) (list (tmpfiles.settings or { }));
+  isLink = file: file.enable or true && builtins.isString (file.source or null) && !builtins.hasContext file.source && !isMade file.source;
+  linkOf = name: { inherit name; inherit (etc.${name}) source; };
 
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
   hasImage = if !isCard then build ? images && build.images ? ${variant} else build ? sdImage || build ? images.sd-card || build ? image;
@@ -265,6 +272,7 @@ let
       enable = wall.enable or false;
       # The final value, which includes `openFirewall`.
       admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
+      opened_by_ssh = ssh.openFirewall or true;
       trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
     };
     network = {
@@ -324,6 +332,8 @@ let
       other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
     };
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
+    etc_links = map linkOf (filter (name: isLink etc.${name}) (builtins.attrNames etc));
+    idle_services = import ./idle-services.nix { inherit config options; };
   };
 in
 {

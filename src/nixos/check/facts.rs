@@ -57,6 +57,19 @@ pub struct ConfigFacts {
     pub sudo: SudoFacts,
     /// Names of the files in `/etc` that are private keys.
     pub private_keys: Vec<String>,
+    /// Files in `/etc` that are links out of the store.
+    pub etc_links: Vec<EtcLinkFacts>,
+    /// Names of services with a program that nothing starts, of those that nixpkgs itself does not define.
+    pub idle_services: Vec<String>,
+}
+
+/// A file in `/etc` that is a link to a path, written as a string.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct EtcLinkFacts {
+    /// Its name in `environment.etc`.
+    pub name: String,
+    /// The path.
+    pub source: String,
 }
 
 /// The root file system.
@@ -176,6 +189,8 @@ pub struct FirewallFacts {
     pub enable: bool,
     /// The SSH server's ports that it lets through.
     pub admitted: Vec<u16>,
+    /// Whether `services.openssh.openFirewall` opens them.
+    pub opened_by_ssh: bool,
     /// Whether it trusts an interface other than the loopback.
     pub trusts: bool,
 }

@@ -142,15 +142,17 @@ pub(super) const RULES: [Rule; 19] = [
             let is_reached = facts.ssh.runs() && !serves_itself_only(&facts.ssh);
             let shut = is_reached && firewall_is_shut(facts);
             let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
+            let ports = ports.join(", ");
             shut.then(|| {
-                format!(
-                    "networking.firewall lets nothing in at {}",
-                    ports.join(", ")
-                )
+                if facts.firewall.opened_by_ssh {
+                    format!("networking.firewall lets nothing in at {ports}")
+                } else {
+                    format!("services.openssh.openFirewall = false, and the firewall lets nothing in at {ports}")
+                }
             })
         },
         why: "the firewall blocks every connection to the SSH server",
-        add: &["networking.firewall.allowedTCPPorts = [ {port} ];"],
+        add: &["{open firewall}"],
     },
     Rule {
         id: "console-is-open",
@@ -267,6 +269,16 @@ fn option_that_stops_ssh(facts: &ConfigFacts) -> Option<&str> {
 pub(super) fn line_that_starts_ssh(facts: &ConfigFacts) -> String {
     let option = option_that_stops_ssh(facts).unwrap_or("services.openssh.enable");
     format!("{option} = true;")
+}
+
+/// The line with which the firewall lets the SSH server be reached.
+pub(super) fn line_that_opens_the_firewall(facts: &ConfigFacts) -> String {
+    let port = facts.ssh.ports.first().map_or(22, |port| *port);
+    if facts.firewall.opened_by_ssh {
+        format!("networking.firewall.allowedTCPPorts = [ {port} ];")
+    } else {
+        "services.openssh.openFirewall = true; # in place of false".to_owned()
+    }
 }
 
 /// Whether the automatic login at the console is meant to be the only one: no user has a key or a password, not even a wrong one.

@@ -2,7 +2,8 @@
 
 use super::facts::ConfigFacts;
 use super::{
-    addresses, corrections, disks, login, network, passwords, shells, state_version, ways_in,
+    addresses, corrections, disks, etc_files, login, network, passwords, shells, state_version,
+    ways_in,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -19,7 +20,6 @@ impl Placeholders {
         let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
         let locale = facts.locale.as_deref().and_then(locale::suggestion);
         let host_name = network::valid_host_name(facts);
-        let port = facts.ssh.ports.first().map_or(22, |port| *port);
         let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
         let mut all = vec![
             ("{system}", system.to_owned()),
@@ -35,7 +35,6 @@ impl Placeholders {
                 "{locked out}",
                 attribute(login::without_secret(facts).next().unwrap_or("NAME")),
             ),
-            ("{port}", port.to_string()),
             ("{release}", text(facts.release.as_deref(), "26.05")),
             ("{time zone}", time_zone_line(facts)),
             ("{locale}", text(locale, "en_US.UTF-8")),
@@ -59,6 +58,7 @@ impl Placeholders {
                 "{interface}",
                 attribute(addresses::fixed_interface(facts).unwrap_or("NAME")),
             ),
+            ("{linked file}", etc_files::line_that_copies(facts)),
             ("{root label}", disks::root_label(facts).to_owned()),
             (
                 "{needed disk}",
@@ -83,7 +83,7 @@ impl Placeholders {
 }
 
 /// The lines with which users get in, and administer the machine.
-fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 6] {
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 7] {
     let insider = ways_in::inside(facts).first().copied();
     let administrator =
         insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
@@ -100,6 +100,10 @@ fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 6] {
             shells::lines_that_set_shells(facts, false),
         ),
         ("{ssh on}", vec![login::line_that_starts_ssh(facts)]),
+        (
+            "{open firewall}",
+            vec![login::line_that_opens_the_firewall(facts)],
+        ),
     ]
     .map(|(name, lines)| (name, lines.join("\n")))
 }

@@ -1,18 +1,20 @@
 //! Where in the user's files the settings are of which findings speak.
 
+use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
-use super::{Finding, Place};
+use super::{Finding, Place, idle_services};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::user_files::UserFiles;
 
 /// Sets of objects, each of which has a name: of `users.users` ann, whose definition may be that of all her options.
-const OBJECTS: [&[&str]; 6] = [
+const OBJECTS: [&[&str]; 7] = [
     &["environment", "etc"],
     &["fileSystems"],
     &["networking", "interfaces"],
     &["networking", "wireless", "networks"],
+    &["systemd", "services"],
     &["users", "groups"],
     &["users", "users"],
 ];
@@ -22,6 +24,8 @@ const OBJECTS: [&[&str]; 6] = [
 pub struct OwnDefinitions {
     /// The definitions in files, each behind the file as messages name it.
     in_files: Vec<(String, WrittenDefinition)>,
+    /// Those that do not say what they define, each behind its file.
+    hidden: Vec<(String, HiddenDefinition)>,
     cli_module: CliModule,
 }
 
@@ -33,22 +37,33 @@ impl OwnDefinitions {
         cli_module: &CliModule,
     ) -> Self {
         let imported = files.map(UserFiles::imported).unwrap_or_default();
-        let in_files = imported.into_iter().flat_map(|(file, text)| {
-            let file = format!("{shown_dir}{}", file.display());
-            let found = definitions(&text).into_iter();
-            found.map(move |found| (file.clone(), found))
-        });
-        Self {
-            in_files: in_files.collect(),
+        let mut own = Self {
             cli_module: cli_module.clone(),
+            ..Self::default()
+        };
+        for (file, text) in imported {
+            let file = format!("{shown_dir}{}", file.display());
+            let written = definitions(&text).into_iter();
+            own.in_files.extend(written.map(|one| (file.clone(), one)));
+            let hidden = hidden_definitions(&text).into_iter();
+            own.hidden.extend(hidden.map(|one| (file.clone(), one)));
         }
+        own
     }
 
-    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition.
-    pub fn locate(&self, findings: &mut [Finding]) {
+    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition. Removes
+    /// those about services of others.
+    pub fn locate(&self, findings: &mut Vec<Finding>) {
+        findings.retain(|finding| finding.id != idle_services::ID || self.defines(&finding.is));
         for finding in findings {
             finding.place = self.place(&finding.is);
         }
+    }
+
+    /// Whether the files define all options that `text` names.
+    fn defines(&self, text: &str) -> bool {
+        let mut options = named_options(text).into_iter();
+        options.all(|option| self.closest(&option.path).next().is_some())
     }
 
     fn place(&self, text: &str) -> Option<Place> {
@@ -63,7 +78,9 @@ impl OwnDefinitions {
                 line,
             };
             let is_other = only.as_ref().is_some_and(|only| *only != place);
-            let is_certain = found.next().is_none() && self.decides(definition, &option);
+            let is_certain = found.next().is_none()
+                && self.decides(definition, &option)
+                && !self.may_be_defined_beside(&place, &option.path);
             if is_other || !is_certain {
                 return None;
             }
@@ -101,7 +118,15 @@ impl OwnDefinitions {
         let is_part = !path.starts_with(&definition.path) && !is_object(path);
         let both = definition.literal.as_deref().zip(*value);
         let is_other_value = both.is_some_and(|(written, told)| written != told);
-        !is_overridden && !is_part && !is_other_value
+        !is_overridden && !is_part && !is_other_value && !definition.is_conditional
+    }
+
+    /// Whether a definition at another place than `place` may define the option `path` without naming it.
+    fn may_be_defined_beside(&self, place: &Place, path: &[String]) -> bool {
+        self.hidden.iter().any(|(file, hidden)| {
+            let is_there = *file == place.file && hidden.line == place.line;
+            path.starts_with(&hidden.path) && !is_there
+        })
     }
 }
 
@@ -181,6 +206,14 @@ mod tests {
             "{ networking.hostName = \"other\"; }",
             "{ specialisation.x.configuration.networking.hostName = \"my_pi\"; }",
             "{ networking.hostName = mkIf a \"my_pi\"; networking = mkIf b { hostName = \"my_pi\"; }; }",
+            "{ networking = lib.mkIf false { hostName = \"my_pi\"; }; }",
+            "{ networking = { inherit hostName; }; }",
+            "{ networking = { inherit hostName; };\n networking.hostName = \"my_pi\"; }",
+            "{ networking = if a then { hostName = \"my_pi\"; } else { }; }",
+            "{ networking = {\n inherit (x) hostName;\n hostName = \"my_pi\"; }; }",
+            "{ networking.${name} = x;\n networking.hostName = \"my_pi\"; }",
+            "{ networking = x // {\n hostName = \"my_pi\"; }; }",
+            "{ networking = x;\n config.networking.hostName = \"my_pi\"; }",
         ] {
             assert_eq!(in_file(host_name, module), None, "{module}");
         }
@@ -214,6 +247,11 @@ mod tests {
             ("{ users.users.ann.isNormalUser = true; }", None),
             ("{ users.users.bob = person; }", None),
             ("{ users.users = people; }", None),
+            ("{ users.users.ann = {\n inherit shell; }; }", None),
+            (
+                "{ users.users.${name} = person;\n users.users.ann = { }; }",
+                None,
+            ),
             ("{ users.users.ann.a = 1; users.users.ann.b = 2; }", None),
         ] {
             let expected = line.map(|line| format!("pi/sd-card.nix:{line}"));

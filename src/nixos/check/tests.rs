@@ -1,3 +1,5 @@
+mod warnings;
+
 use serde_json::{Value, json};
 
 use super::ways_in::who_gets_in;
@@ -26,7 +28,7 @@ fn good() -> Value {
             "keyboard": false, "keys": null, "allowed": null, "denied": null,
             "allowed_groups": null, "denied_groups": null, "addresses": [], "other_keys": false, "unread": [],
         },
-        "firewall": { "enable": true, "admitted": [22], "trusts": false },
+        "firewall": { "enable": true, "admitted": [22], "opened_by_ssh": true, "trusts": false },
         "network": {
             "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "replaced_names": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
@@ -38,7 +40,7 @@ fn good() -> Value {
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
-        "private_keys": [],
+        "private_keys": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [],
     })
 }
 
@@ -290,33 +292,6 @@ fn lines_are_filled_in_and_traps_come_first() {
             "system.stateVersion = \"26.05\";"
         ]
     );
-}
-
-#[test]
-fn a_build_warns_of_what_locks_out_or_fails_later() {
-    let told = |changes: &[(&str, Value)]| {
-        warnings(
-            &traced_facts(&traced_line(changes)).unwrap(),
-            System::Aarch64Linux,
-        )
-    };
-    assert!(is_trace(&traced_line(&[])));
-    let quoted = r#"@nix {"action":"msg","msg":"error: x\n 31| builtins.trace \"sdbuild: facts: ${facts.value}\" value"}"#;
-    assert!(!is_trace(quoted));
-    assert_eq!(told(&[]), [""; 0]);
-    assert_eq!(told(&[("/state_version", Value::Null)]), [""; 0]);
-    let off = told(&[("/ssh/enable", json!(false))]);
-    assert!(
-        off[0].contains("services.openssh.enable = false"),
-        "{off:?}"
-    );
-    let zone = told(&[("/time_zone", json!("Europe/Berln"))]);
-    let meant = "\"Europe/Berln\" (did you mean Europe/Berlin?)";
-    assert!(zone[0].contains(meant), "{zone:?}");
-    // A failed assertion ends the build with its own text.
-    assert_eq!(told(&[("/assertions", json!(["no"]))]), [""; 0]);
-    let forged = "@nix {\"msg\":\"sdbuild: facts: {}\"}";
-    assert_eq!(traced_facts(forged), None);
 }
 
 #[test]

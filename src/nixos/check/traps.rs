@@ -4,8 +4,8 @@ use super::facts::ConfigFacts;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
-    Finding, Severity, account_kind, authorized_keys, board, disks, login, network, state_version,
-    wireless,
+    Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
+    login, network, state_version, wireless,
 };
 use crate::common::board::Board;
 use crate::common::{locale, time_zone};
@@ -100,6 +100,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             place: None,
         })
     });
+    let found = found.chain(idle_services::findings(facts));
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
     all.extend(
         for_board
@@ -112,7 +113,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 7] = [
+    let subjects: [&[Rule]; 8] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
@@ -120,6 +121,7 @@ pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
         &wireless::RULES,
         &authorized_keys::RULES,
         &login::RULES,
+        &etc_files::RULES,
     ];
     subjects.into_iter().flatten()
 }

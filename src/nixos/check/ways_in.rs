@@ -153,9 +153,6 @@ pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static s
     if user.has_own_key() && !keys_are_off {
         return Ok("with a key");
     }
-    if user.has_key() && !keys_are_off {
-        return Ok("with a certificate");
-    }
     let passwords_allowed = ssh.passwords != Some(false) || ssh.keyboard != Some(false);
     let by_password = match (user.password, root) {
         (PasswordState::Set, Some(setting)) if setting != "yes" => {
@@ -166,12 +163,11 @@ pub(super) fn way_in(facts: &ConfigFacts, user: &UserFacts) -> Result<&'static s
         (PasswordState::Empty, _) => Err(Obstacle::EmptyPassword),
         (PasswordState::None, _) => Err(Obstacle::NoSecret),
     };
-    by_password.map_err(|obstacle| {
-        if user.has_key() {
-            Obstacle::KeysOff
-        } else {
-            obstacle
-        }
+    by_password.or_else(|obstacle| match (user.has_key(), keys_are_off) {
+        // Nobody but the authority knows whether there is a certificate.
+        (true, false) => Ok("with a certificate"),
+        (true, true) => Err(Obstacle::KeysOff),
+        (false, _) => Err(obstacle),
     })
 }
 

@@ -4,6 +4,7 @@ use super::evidence::ExitContext;
 use super::listed_definitions::{IN_FILE, listed};
 use super::written_values::values_of;
 use crate::nixos::layout::{CLI_MODULE, CONFIG_DIR};
+use crate::nixos::user_files::HARDWARE_FILE;
 
 /// Part of the names of the modules that define the image.
 const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
@@ -13,11 +14,14 @@ const IMAGE_MODULES: &str = "/installer/sd-card/sd-image";
 pub(super) fn defined_by_image(summary: &str) -> Option<String> {
     let option = conflicting(summary)?;
     let by_image = files(summary).any(|file| file.contains(IMAGE_MODULES));
+    let mut names = files(summary).filter_map(|file| file.rsplit('/').next());
+    let of_machine = if names.any(|name| name == HARDWARE_FILE) {
+        format!(", as all of {HARDWARE_FILE}: it belongs to another machine")
+    } else {
+        String::new()
+    };
     by_image.then(|| {
-        format!(
-            "the image sets {option} itself: remove it from the configuration (the hardware-configuration.nix of another \
-             machine does not fit a card)"
-        )
+        format!("the image sets {option} itself: remove it from the configuration{of_machine}")
     })
 }
 
@@ -151,6 +155,21 @@ mod tests {
         assert!(message.contains("/a.nix': \"UTC\""), "{message}");
         let places = "remove the definition in pi/a.nix or the one in pi/b.nix:1";
         assert_eq!(hint.as_deref(), Some(places));
+    }
+
+    #[test]
+    fn the_file_of_another_machine_is_named_where_it_is() {
+        let own = "a.nix': \"UTC\"\n- In `/nixpkgs/installer/sd-card/sd-image.nix': \"ext4\"";
+        let conflict = CONFLICT.split("a.nix").next().unwrap().to_owned() + own;
+        let hint = "the image sets time.timeZone itself: remove it from the configuration";
+        assert_eq!(defined_by_image(&conflict).as_deref(), Some(hint));
+        let of_machine = conflict.replace("/a.nix", "/hardware-configuration.nix");
+        let told = defined_by_image(&of_machine).unwrap();
+        let rest = told.strip_prefix(hint).unwrap();
+        assert_eq!(
+            rest,
+            ", as all of hardware-configuration.nix: it belongs to another machine"
+        );
     }
 
     #[test]

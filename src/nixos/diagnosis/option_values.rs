@@ -34,8 +34,16 @@ pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
 
 /// What to write for `value`, a number in place of the text that `option` takes, where the number is the one that the user wrote.
 pub(super) fn of_number(option: &str, value: &str) -> Option<String> {
+    let is_digit = |byte: u8| byte.is_ascii_digit();
+    let of_network = option.strip_prefix("networking.wireless.networks.");
+    if of_network.is_some_and(|rest| rest.rsplit('.').next() == Some("psk"))
+        && value.bytes().all(is_digit)
+    {
+        // Not the number, which lacks a zero that it was written with.
+        return Some(format!("write the passphrase in quotes: {option} = \"…\";"));
+    }
     let (year, month) = value.split_once('.')?;
-    let is_pair = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
+    let is_pair = |text: &str| text.len() == 2 && text.bytes().all(is_digit);
     let is_release = option == "system.stateVersion" && is_pair(year) && is_pair(month);
     is_release.then(|| format!("write the release in quotes: {option} = \"{value}\";"))
 }
@@ -93,6 +101,21 @@ mod tests {
         for (option, value) in [("system.stateVersion", "26.1"), ("a.b", "26.05")] {
             assert_eq!(of_number(option, value), None, "{option}");
         }
+    }
+
+    #[test]
+    fn a_passphrase_is_no_number() {
+        let psk = "networking.wireless.networks.\"My home\".psk";
+        let hint =
+            "write the passphrase in quotes: networking.wireless.networks.\"My home\".psk = \"…\";";
+        assert_eq!(of_number(psk, "12345678").as_deref(), Some(hint));
+        let kind = "null or string matching the pattern [[:print:]]{8,63}";
+        let summary = format!(
+            "A definition for option `{psk}' is not of type `{kind}'. Definition values:\n- In `/build/config/c.nix': 12345678"
+        );
+        let told = super::super::definitions::wrong_type(&summary);
+        assert_eq!(told.as_deref(), Some(hint));
+        assert_eq!(of_number(psk, "\"short\""), None);
     }
 
     #[test]

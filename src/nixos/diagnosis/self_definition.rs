@@ -1,18 +1,18 @@
 //! Options that are defined by their own value: Nix reports an infinite recursion, without a line of the user's file.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT,
-    NODE_IF_ELSE, NODE_LAMBDA, NODE_LEGACY_LET, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT,
-    NODE_WITH, TOKEN_CONCAT, TOKEN_UPDATE,
+    NODE_APPLY, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LAMBDA,
+    NODE_LET_IN, NODE_PAREN, NODE_SELECT, TOKEN_CONCAT, TOKEN_UPDATE,
 };
 use rnix::{Root, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::scopes::binds;
-use crate::nixos::nix_definitions::{MODIFIERS, called, defined_path};
+use crate::nixos::nix_definitions::{called, defined_path, line_of, option_at};
 
 /// The argument of modules with the values of all options.
 const CONFIG: &str = "config";
+
 /// The only definition of an option in the user's files that reads the value of this option, and what to write in its place.
 pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
     let files = context.files?;
@@ -124,56 +124,14 @@ struct Defined {
 impl Defined {
     /// The option whose value `node` is part of. `None` where it is only given to a function, or in a variable.
     fn find(node: &SyntaxNode) -> Option<Self> {
-        let mut paths = Vec::new();
-        for around in node.ancestors() {
-            let kind = around.kind();
-            if kind == NODE_LAMBDA {
-                // Any other function may never be called.
-                let is_module = binds(&around, CONFIG);
-                paths.reverse();
-                let path = paths.join(".");
-                let option = path.strip_prefix("config.").unwrap_or(&path).to_owned();
-                return is_module.then_some(Self {
-                    option,
-                    module: around,
-                });
-            }
-            let parent = around.parent()?;
-            let is_variable = [NODE_LET_IN, NODE_LEGACY_LET].contains(&parent.kind());
-            if kind == NODE_ATTRPATH_VALUE {
-                paths.push(defined_path(&around).filter(|_| !is_variable)?);
-            }
-            if binds(&around, CONFIG) || kind == NODE_ATTR_SET && !is_merged(&around) {
-                return None;
-            }
-        }
-        None
+        let mut around = node.ancestors();
+        let module = around.find(|n| n.kind() == NODE_LAMBDA || binds(n, CONFIG))?;
+        // Any other function may never be called, and a variable with this name is not the module's argument.
+        let is_module = module.kind() == NODE_LAMBDA && binds(&module, CONFIG);
+        let names = option_at(node, Some(&module)).filter(|_| is_module)?;
+        let option = names.join(".");
+        Some(Self { option, module })
     }
-}
-
-/// Whether the definitions in `set` are those of the module or of the definition around it.
-fn is_merged(set: &SyntaxNode) -> bool {
-    let is_end = |node: &SyntaxNode| [NODE_ATTRPATH_VALUE, NODE_LAMBDA].contains(&node.kind());
-    let mut around = set.ancestors().skip(1).take_while(|node| !is_end(node));
-    let is_modifier = |call: &SyntaxNode, names: &[&str]| {
-        called(call).is_some_and(|name| names.contains(&name.as_str()))
-    };
-    around.all(|node| {
-        let kind = node.kind();
-        let list_argument = node.parent().filter(|_| kind == NODE_LIST);
-        match list_argument {
-            Some(call) => is_modifier(&call, &["mkMerge"]),
-            None if kind == NODE_APPLY => is_modifier(&node, &MODIFIERS),
-            None => [
-                NODE_BIN_OP,
-                NODE_IF_ELSE,
-                NODE_LET_IN,
-                NODE_PAREN,
-                NODE_WITH,
-            ]
-            .contains(&kind),
-        }
-    })
 }
 
 fn form_of(read: &SyntaxNode) -> Form {
@@ -219,12 +177,6 @@ fn definition_around(node: &SyntaxNode) -> Option<SyntaxNode> {
     let mut around = node.ancestors();
     let definition = around.find(|around| around.kind() == NODE_ATTRPATH_VALUE);
     definition.or_else(|| node.ancestors().last())
-}
-
-/// The line of `node` in `text`, counted from 1.
-fn line_of(text: &str, node: &SyntaxNode) -> usize {
-    let before = text.get(..usize::from(node.text_range().start()));
-    before.unwrap_or_default().matches('\n').count() + 1
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     in_list(&place, summary)
         .or_else(|| among_definitions(&place, summary))
         .or_else(|| signs::comma(&place, summary))
+        .or_else(|| signs::colon(&place, summary))
         .or_else(|| missing(&place, summary))
         .or_else(|| behind_name(&place, summary))
         .or_else(|| signs::dot(&place, summary))

@@ -47,7 +47,7 @@ fn describe_jobs(plan: &Plan, resources: Resources) -> String {
         None if resources.jobs_limited_by_memory => ", limited by memory",
         None => ", one for each core of the engine's machine",
     };
-    let derivations = counted(resources.jobs, "derivation");
+    let derivations = counted(resources.jobs, "derivation", "derivations");
     format!("{derivations} at a time{reason}")
 }
 
@@ -68,7 +68,10 @@ fn describe_connections(plan: &Plan, resources: Resources) -> String {
     if plan.settings.common.offline {
         return "none: the builder has no network, and nothing is fetched".to_owned();
     }
-    format!("{} at a time", counted(resources.connections, "download"))
+    format!(
+        "{} at a time",
+        counted(resources.connections, "download", "downloads")
+    )
 }
 
 fn describe_memory(plan: &Plan) -> String {

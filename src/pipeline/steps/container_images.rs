@@ -22,7 +22,7 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
     let size = human_bytes(missing.to_fetch);
     let fetch = match missing.packages {
         0 => "nothing: no package is missing".to_owned(),
-        n => format!("{}, {size}", counted(n, "package")),
+        n => format!("{}, {size}", counted(n, "package", "packages")),
     };
     let assemble = match missing.images.as_slice() {
         [] => "nothing: the engine has all container images of sdbuild".to_owned(),

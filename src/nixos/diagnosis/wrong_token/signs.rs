@@ -1,4 +1,4 @@
-//! What to write in place of a sign: a comma, a dot, or two minus signs.
+//! What to write in place of a sign: a comma, a colon, a dot, or two minus signs.
 
 use super::place::Place;
 
@@ -33,6 +33,20 @@ fn comma_in_name(place: &Place<'_>) -> Option<String> {
     let is_name = !name.is_empty() && !end.is_empty() && place.before.ends_with(name);
     (is_name && rest.trim_start().starts_with('='))
         .then(|| format!("write a dot in place of the comma: {name}.{end}"))
+}
+
+/// The hint for a colon between a name and its value, as YAML has it.
+pub(super) fn colon(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_wrong = summary.contains("unexpected ':', expecting '.' or '='");
+    let name = Some(place.name_before()).filter(|name| is_wrong && !name.is_empty())?;
+    let value = if place.after.starts_with('{') {
+        "{ … }"
+    } else if place.after.starts_with('[') {
+        "[ … ]"
+    } else {
+        return None;
+    };
+    Some(format!("write {name} = {value};"))
 }
 
 /// The hint for a dot.

@@ -20,6 +20,16 @@ fn signs_of_other_languages_are_replaced() {
             "a dot in place of the comma: networking.hostName",
         ),
         (
+            "{ services|: { openssh.enable = true; } }",
+            "unexpected ':', expecting '.' or '='",
+            "write services = { … };",
+        ),
+        (
+            "{ imports|: [ ./a.nix ]; }",
+            "unexpected ':', expecting '.' or '='",
+            "write imports = [ … ];",
+        ),
+        (
             "{\n  |-- text\n  a = 1; }",
             "unexpected '-', expecting INHERIT",
             "a comment begins with `#`",
@@ -36,6 +46,9 @@ fn signs_of_other_languages_are_replaced() {
     // Arguments, which are not a name.
     let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
     assert_eq!(arguments, None);
+    // Of a value in the next line nothing is known.
+    let colon = hint_at("{ a|:\n b }", "unexpected ':', expecting '.' or '='");
+    assert_eq!(colon, None);
 }
 
 #[test]

@@ -1,0 +1,45 @@
+use serde_json::{Value, json};
+
+use crate::nixos::check::findings;
+use crate::nixos::check::tests::{KEY, found, user, wheel, with};
+
+#[test]
+fn a_password_in_plain_text_is_reported() {
+    let mut guest = wheel("guest", &[KEY], "set");
+    guest["open_password"] = json!(true);
+    let with_guest = |passwords: bool, keyboard: bool| {
+        found(&[
+            ("/users", json!([guest])),
+            ("/ssh/passwords", json!(passwords)),
+            ("/ssh/keyboard", json!(keyboard)),
+        ])
+    };
+    assert_eq!(with_guest(true, false), ["open-password"]);
+    assert_eq!(with_guest(false, true), ["open-password"]);
+    assert_eq!(with_guest(false, false), ["stored-password"]);
+    let mut user = user("guest", &[], "set");
+    user["open_password"] = json!(true);
+    let users = json!([user, wheel("pi", &[KEY], "set")]);
+    assert_eq!(found(&[("/users", users)]), ["stored-password"]);
+}
+
+#[test]
+fn a_hash_that_is_none_is_reported() {
+    let mut pi = user("pi", &[], "none");
+    pi["invalid_hash"] = json!("initialHashedPassword");
+    let found = |users: Value| findings(&with(&[("/users", users)]), "aarch64-linux", None);
+    let only = found(json!([pi]));
+    assert_eq!(only.len(), 1, "{only:?}");
+    assert_eq!(
+        only[0].is,
+        "users.users.pi.initialHashedPassword, and no user has a key or another password"
+    );
+    assert!(only[0].add[0].starts_with("users.users.pi.initialHashedPassword = "));
+    let with_root = found(json!([user("root", &[KEY], "none"), pi]));
+    assert_eq!(with_root[0].is, "users.users.pi.initialHashedPassword");
+    // The line lets the user in whom the list keeps out.
+    let shut = with(&[("/ssh/allowed", json!(["ann"]))]);
+    let shut = findings(&shut, "aarch64-linux", None).remove(0);
+    let admit = "services.openssh.settings.AllowUsers = [ \"ann\" \"root\" ];";
+    assert_eq!((shut.id, shut.add[0].as_str()), ("ssh-turns-away", admit));
+}
