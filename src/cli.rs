@@ -107,7 +107,7 @@ answers at /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/
 /// What is written to standard error.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct OutputOptions {
-    /// Show the builder's log; twice: everything in the log file
+    /// Show the builder's log; -vv: everything in the log file
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
@@ -242,7 +242,7 @@ pub struct Flash {
     /// Image to write: .img, .img.zst, .img.xz or .img.gz [default: the newest one here]
     pub image: Option<PathBuf>,
 
-    /// Disk to overwrite, for instance /dev/sdb
+    /// Disk to overwrite, for instance /dev/sdb [default: none, the removable disks are listed]
     pub device: Option<PathBuf>,
 
     /// Do not ask for confirmation

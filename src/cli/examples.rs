@@ -39,7 +39,7 @@ Examples:
   sdbuild clean --yes                        # do not ask, for scripts";
 
 pub(super) const BOOT: &str = "\
-Exits with 4 if the image does not boot, the login fails or the command exceeds --timeout, otherwise with the \
+Without --until-ssh, --until-login and --run it shows the console. Exits with 4 if the image does not boot, the login fails or the command exceeds --timeout, otherwise with the \
 command's own code.
 
 Examples:
@@ -58,8 +58,10 @@ Examples:
   sdbuild seed --user-data setup.sh --network-config network.yaml";
 
 pub(super) const FLASH: &str = "\
+Without a disk nothing is written. Writing to one needs root on most machines: the error says which command to run.
+
 Examples:
-  sdbuild flash card.img            # list the removable disks
+  sdbuild flash                     # list the removable disks
   sdbuild flash card.img /dev/sdb   # show what will be lost, ask, write, verify";
 
 pub(super) const INSPECT: &str = "\

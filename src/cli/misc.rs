@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::Build;
-use crate::common::board::{BoardName, BoardQuery, BoardQueryParser};
+use crate::common::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryParser};
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::{Format, FormatQuery};
@@ -55,7 +55,7 @@ pub struct Check {
     pub nixpkgs: NixpkgsArgs,
 
     /// Board that the image is for, one of `sdbuild boards`: also check what it needs [default: none]
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true)]
     board: Option<BoardName>,
 
     /// Format that the image is for, one of `sdbuild formats` [default: sd-card]

@@ -18,6 +18,10 @@ use crate::common::shell_word::quoted;
 use crate::common::system::System;
 use flags_of::{takes, takes_short, with_missing_letter};
 
+/// What to write in place of a level: `--verbose=2`.
+const VERBOSE: &str =
+    "-v shows the builder's log, -vv everything that the log file has: neither takes a number";
+
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags and values that only look similar; with a tip where clap has none.
 pub(super) fn with_useful_tip(
@@ -35,6 +39,11 @@ pub(super) fn with_useful_tip(
         let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
         if let Some(tip) = units::tip(&flag, &value) {
             set_tip(&mut error, tip);
+        }
+    } else if kind == ErrorKind::TooManyValues {
+        let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
+        if flag.starts_with("--verbose") {
+            set_tip(&mut error, VERBOSE.to_owned());
         }
     } else if kind == ErrorKind::WrongNumberOfValues {
         if let Some(tip) = tip_for_two_values(words) {

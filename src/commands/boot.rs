@@ -1,13 +1,13 @@
 //! `sdbuild boot`: resolves the settings, finds QEMU on the host or prepares it in a container, and boots.
 
 mod key_warnings;
+mod request;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Login, Reached};
+use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Reached};
 use crate::commands::newest_image::named_or_newest;
-use crate::common::board::{Wiring, generic_machine};
+use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
 use crate::common::event::Event;
@@ -15,12 +15,9 @@ use crate::common::failure::{Class, Failure};
 use crate::common::shell_word::quoted;
 use crate::common::system::{ReportedArchitecture, System};
 use crate::pipeline::BootEngine;
-use crate::seed;
 use crate::settings::{self, BootArgs, Environment};
 use crate::ui::Ui;
-
-/// The user of a login where nothing names one.
-const USER: &str = "root";
+use request::request;
 
 /// Boots the image; the output of `--run` goes to standard output.
 pub async fn run(
@@ -247,64 +244,10 @@ fn needs_port(request: &BootRequest) -> bool {
     (request.login.is_some() && request.prompt.is_none()) || request.port.is_some()
 }
 
-fn request(settings: settings::Boot) -> Result<BootRequest, Failure> {
-    let board = settings.board;
-    let model = board.qemu.as_ref().ok_or_else(|| {
-        let text = format!(
-            "QEMU has no model of the board {} ({})",
-            board.name, board.title
-        );
-        Failure::usage(text).hint("without --board the image boots on QEMU's virtual machine")
-    })?;
-    if !model.has_network() && (settings.login.is_some() || settings.port.is_some()) {
-        let text = format!(
-            "there is no network access to QEMU's model of a {}",
-            board.title
-        );
-        return Err(Failure::usage(text).hint(
-            "wait for the prompt on its serial console: --until-login; or log in on --board rpi3",
-        ));
-    }
-    if let Some(path) = settings
-        .seed
-        .as_ref()
-        .filter(|_| model.wiring != Wiring::Virtio)
-    {
-        let (seed, title) = (path.display(), board.title);
-        let text = format!("QEMU's model of a {title} has no second disk for the seed {seed}");
-        return Err(Failure::usage(text).hint("leave out --board: QEMU's virtual machine has one"));
-    }
-    let seed = settings.seed.as_deref().map(seed::read).transpose()?;
-    let first = seed.as_ref().and_then(|seed| seed.logins.first());
-    let is_default_user = first.is_none();
-    let user = first.map_or_else(|| USER.to_owned(), |login| login.user.clone());
-    Ok(BootRequest {
-        seed: seed.map(Arc::new),
-        scratch: settings.common.cache_dir,
-        home: settings.common.home,
-        board,
-        model,
-        firmware: settings.firmware,
-        method: BootMethod::default(),
-        kvm: settings.kvm,
-        memory_mib: model.fixed_memory_mib().unwrap_or(settings.memory_mib),
-        port: settings.port,
-        ssh_port: boot::DEFAULT_SSH_PORT,
-        path: settings.path,
-        prompt: settings.prompt,
-        login: settings.login.map(|login| Login {
-            key: login.key,
-            is_default_user: login.user.is_none() && is_default_user,
-            user: login.user.unwrap_or(user),
-            timeout: login.timeout,
-            command: login.command,
-        }),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::boot::Login;
     use crate::common::board::{self, BoardName};
 
     fn request(login: Option<Login>, port: Option<u16>) -> BootRequest {

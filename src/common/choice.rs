@@ -8,20 +8,12 @@ use clap::builder::PossibleValue;
 
 use super::nearest::meant;
 
-/// Implements `Display`, `FromStr`, `Serialize` and `Deserialize` by the names that `ValueEnum` gives.
-macro_rules! named_like_its_flag {
-    ($($choice:ty),+ $(,)?) => {$(
+/// Implements `Display`, `Serialize` and, by `FromStr`, `Deserialize` by the names that `ValueEnum` gives.
+macro_rules! shown_like_its_flag {
+    ($choice:ty) => {
         impl std::fmt::Display for $choice {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 $crate::common::choice::write_name(self, f)
-            }
-        }
-
-        impl std::str::FromStr for $choice {
-            type Err = String;
-
-            fn from_str(text: &str) -> Result<Self, String> {
-                $crate::common::choice::parse(text)
             }
         }
 
@@ -35,6 +27,22 @@ macro_rules! named_like_its_flag {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
                 text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+pub(crate) use shown_like_its_flag;
+
+/// Implements `Display`, `FromStr`, `Serialize` and `Deserialize` by the names that `ValueEnum` gives.
+macro_rules! named_like_its_flag {
+    ($($choice:ty),+ $(,)?) => {$(
+        $crate::common::choice::shown_like_its_flag!($choice);
+
+        impl std::str::FromStr for $choice {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                $crate::common::choice::parse(text)
             }
         }
     )+};

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::common::build_shares::BuildTimes;
 use crate::common::nix_event::NixEvent;
 use crate::common::text::without_os_errors;
 
@@ -133,6 +134,8 @@ pub struct EarlierBuilds {
     pub same: Option<BuildEffort>,
     /// The last ones of others, the newest first.
     pub others: Vec<BuildEffort>,
+    /// How long each derivation took in the last ones of the same configuration.
+    pub times: BuildTimes,
 }
 
 /// Something that happened during a run.

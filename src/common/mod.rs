@@ -7,6 +7,7 @@ pub mod aws_machine;
 pub mod aws_variables;
 pub mod board;
 pub mod build_mode;
+pub mod build_shares;
 pub mod cache_key;
 pub mod cancel;
 mod choice;

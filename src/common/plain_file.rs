@@ -112,7 +112,10 @@ pub fn create_unlinked(path: &Path) -> io::Result<File> {
 
 /// The content of `path`; an error when it is longer than `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = open(path)?;
+    read_all(open(path)?, limit)
+}
+
+fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Not by the file's length: it may grow while it is read.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
@@ -125,7 +128,29 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 
 /// The content of `path` as UTF-8; an error when it is longer than `limit` bytes.
 pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
-    String::from_utf8(read(path, limit)?).map_err(|error| {
+    text(read(path, limit)?)
+}
+
+/// The content of `path` as [`read_text`] has it, or what a pipe gives until it is closed. Blocks until it is: only for a path that
+/// the user gives for this, such as `/dev/stdin`.
+pub fn read_text_or_pipe(path: &Path, limit: u64) -> io::Result<String> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_file() {
+        return read_text(path, limit);
+    }
+    // Opening some devices has effects.
+    let file = kind.is_fifo().then(|| File::open(path)).transpose()?;
+    // It may be another file by now.
+    let is_pipe = |file: &File| file.metadata().is_ok_and(|meta| meta.file_type().is_fifo());
+    let Some(pipe) = file.filter(is_pipe) else {
+        let text = "it is neither a plain file nor a pipe";
+        return Err(io::Error::new(ErrorKind::InvalidInput, text));
+    };
+    text(read_all(pipe, limit)?)
+}
+
+fn text(bytes: Vec<u8>) -> io::Result<String> {
+    String::from_utf8(bytes).map_err(|error| {
         let is_utf_16 = [[0xff, 0xfe], [0xfe, 0xff]]
             .iter()
             .any(|mark| error.as_bytes().starts_with(mark));
@@ -205,6 +230,26 @@ mod tests {
             let error = open_or_disk(path).unwrap_err().to_string();
             assert!(error.contains("not a plain file") || error.contains("nor a disk"));
         }
+    }
+
+    #[test]
+    fn a_pipe_is_read_to_its_end_where_that_is_wanted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        pipe(&path);
+        let written = |text: &'static str| {
+            let pipe = path.clone();
+            let writer = std::thread::spawn(move || std::fs::write(pipe, text));
+            let read = read_text_or_pipe(&path, 5);
+            // Of a text that is too long, the writer may be refused the rest.
+            drop(writer.join().unwrap());
+            read
+        };
+        assert_eq!(written("12345").unwrap(), "12345");
+        let error = written("123456").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileTooLarge);
+        let error = read_text_or_pipe(Path::new("/dev/zero"), 5).unwrap_err();
+        assert!(error.to_string().contains("nor a pipe"), "{error}");
     }
 
     #[test]

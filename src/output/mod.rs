@@ -38,5 +38,5 @@ pub use copy_out::{check_name, copy_out};
 pub use earlier::unchanged;
 pub use image_owner::ImageOwnerId;
 pub use imager::imager_url;
-pub use preflight::preflight;
+pub use preflight::{new_directories, preflight};
 pub use request::{CopyRequest, Image, ImagerUrl, OutputSettings};

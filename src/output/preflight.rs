@@ -11,14 +11,9 @@ use crate::common::writable_dir::try_to_write;
 /// The reasons why no image can be written to `dir`, which is created then if it is missing; empty if there are none.
 /// Leaves nothing behind.
 pub fn preflight(dir: &Path) -> Vec<Failure> {
-    let shown = dir.display();
-    let existing = match fs::symlink_metadata(dir) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound && dir.parent().is_some() => {
-            return preflight(parent_dir(dir));
-        }
-        _ => fs::metadata(dir),
-    };
-    let failure = match existing {
+    let nearest = nearest_existing(dir);
+    let shown = nearest.display();
+    let failure = match fs::metadata(nearest) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
             Failure::usage(format!("the output directory {shown} is a dangling link"))
                 .hint("--output names the directory that the image is written to")
@@ -30,14 +25,40 @@ pub fn preflight(dir: &Path) -> Vec<Failure> {
             Failure::usage(format!("the output {shown} is not a directory"))
                 .hint("--output names the directory that the image is written to")
         }
-        Ok(_) => match try_to_write(dir) {
+        Ok(_) => match try_to_write(nearest) {
             Ok(()) => return Vec::new(),
             Err(e) => Failure::new(class(&e), e)
-                .context(format!("write to the output directory {shown}"))
+                .context(if nearest == dir {
+                    format!("write to the output directory {shown}")
+                } else {
+                    let missing = dir.display();
+                    format!("create the output directory {missing}: write to {shown}")
+                })
                 .hint("name another directory with --output"),
         },
     };
     vec![failure]
+}
+
+/// What to tell before a build creates `dir` and directories above it, which are rather misspelt than meant; `None` if the
+/// directory above it exists.
+pub fn new_directories(dir: &Path) -> Option<String> {
+    let nearest = nearest_existing(dir);
+    let is_deep = nearest != dir && nearest != parent_dir(dir);
+    is_deep.then(|| {
+        let (missing, shown) = (dir.display(), nearest.display());
+        format!("the output directory {missing} is created with the directories above it: of its path, only {shown} exists")
+    })
+}
+
+/// `dir`, or the nearest directory above it that exists.
+fn nearest_existing(dir: &Path) -> &Path {
+    match fs::symlink_metadata(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && dir.parent().is_some() => {
+            nearest_existing(parent_dir(dir))
+        }
+        Ok(_) | Err(_) => dir,
+    }
 }
 
 /// The class of a failure to create a file.
@@ -65,7 +86,10 @@ mod tests {
             ("link/x", "is a dangling link"),
             ("file", "not a directory"),
             ("file/x", "look at"),
-            ("/proc/x", "write to the output directory /proc: "),
+            (
+                "/proc/x/y",
+                "create the output directory /proc/x/y: write to /proc: ",
+            ),
         ] {
             let failures = preflight(&dir.path().join(path));
             assert!(failures[0].to_string().contains(words), "{}", failures[0]);
@@ -73,5 +97,15 @@ mod tests {
         let names: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
         assert_eq!(names.len(), 2, "{names:?}");
         assert!(preflight(&dir.path().join("new/deep")).is_empty());
+    }
+
+    #[test]
+    fn several_new_directories_are_told_before_the_build() {
+        let dir = tempfile::tempdir().unwrap();
+        let told = |path: &str| new_directories(&dir.path().join(path));
+        assert_eq!((told("."), told("new")), (None, None));
+        let deep = told("new/deep").unwrap();
+        let exists = format!("only {} exists", dir.path().display());
+        assert!(deep.ends_with(&exists), "{deep}");
     }
 }

@@ -25,7 +25,7 @@ pub async fn build(
     context: &Context,
     timings: &Timings,
 ) -> Result<Outcome<Image>, Failure> {
-    let counter = EffortCounter::default();
+    let counter = EffortCounter::new();
     let places = BuildPlaces::new(&plan.settings.builders.machines);
     let context = &Context {
         events: places.listen(&counter.listen(&context.events)),
@@ -34,12 +34,13 @@ pub async fn build(
     let steps =
         async |run: &RunContext<'_>, scope: &mut Scope| steps(run, scope, timings, &places).await;
     let built = with_cleanup(plan, context, steps).await?;
-    remember(plan, counter.so_far(), timings);
+    remember(plan, &counter, timings);
     Ok(built)
 }
 
 /// Notes how long the build phase took, unless there was nothing to do.
-fn remember(plan: &Plan, effort: BuildEffort, timings: &Timings) {
+fn remember(plan: &Plan, counter: &EffortCounter, timings: &Timings) {
+    let (effort, derivations) = counter.so_far();
     let times = timings.so_far();
     let took = times.iter().find(|(phase, _)| *phase == Phase::Build);
     if let Some((_, took)) = took
@@ -49,7 +50,7 @@ fn remember(plan: &Plan, effort: BuildEffort, timings: &Timings) {
         let effort = BuildEffort { seconds, ..effort };
         // Without it the next build is not estimated.
         let state_dir = &plan.settings.common.state_dir;
-        build_history::note(state_dir, &configuration_id(plan), effort).ok();
+        build_history::note(state_dir, &configuration_id(plan), effort, derivations).ok();
     }
 }
 

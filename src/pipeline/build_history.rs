@@ -5,9 +5,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::common::build_shares::{BuildShares, BuildTimes};
 use crate::common::event::{BuildEffort, EarlierBuilds, Event, Events};
 use crate::common::nix_event::NixEvent;
 use crate::common::plain_file::{self, is_gone};
@@ -15,8 +17,12 @@ use crate::common::{atomic_file, private_dir};
 
 /// Configurations that are remembered.
 const MAX_ENTRIES: usize = 50;
-/// Bytes of the file that are read: an entry has some 100.
-const MAX_HISTORY_BYTES: u64 = 64 << 10;
+/// Configurations whose derivations are remembered too.
+const MAX_DETAILED: usize = 10;
+/// Derivations of one configuration that are remembered: an image of NixOS has some 300 of its own.
+const MAX_NAMES: usize = 2000;
+/// Bytes of the file that are read: an entry has some 100, and as many for each derivation.
+const MAX_HISTORY_BYTES: u64 = 4 << 20;
 
 /// One configuration's last build.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -24,6 +30,9 @@ struct Entry {
     configuration: String,
     #[serde(flatten)]
     effort: BuildEffort,
+    /// How long each derivation took in the last build that had it.
+    #[serde(default)]
+    times: BuildTimes,
 }
 
 /// The file in `state_dir`.
@@ -38,6 +47,7 @@ pub(super) fn earlier(state_dir: &Path, configuration: &str) -> EarlierBuilds {
     for entry in read(state_dir).unwrap_or_default() {
         if entry.configuration == configuration {
             earlier.same = Some(entry.effort);
+            earlier.times = entry.times;
         } else {
             earlier.others.push(entry.effort);
         }
@@ -45,22 +55,42 @@ pub(super) fn earlier(state_dir: &Path, configuration: &str) -> EarlierBuilds {
     earlier
 }
 
-/// Notes what a build of `configuration` did. Of two builds that end at the same time one may be forgotten. An error if the
+/// Notes what a build of `configuration` did, and how long its derivations took. Of two builds that end at the same time one may be forgotten. An error if the
 /// file cannot be read, which then stays as it is, or written.
-pub(super) fn note(state_dir: &Path, configuration: &str, effort: BuildEffort) -> io::Result<()> {
+pub(super) fn note(
+    state_dir: &Path,
+    configuration: &str,
+    effort: BuildEffort,
+    times: BuildTimes,
+) -> io::Result<()> {
     let mut entries = read(state_dir)?;
-    entries.retain(|entry| entry.configuration != configuration);
+    let same = entries
+        .iter()
+        .position(|entry| entry.configuration == configuration);
+    let before = same.map(|at| entries.remove(at).times);
     entries.truncate(MAX_ENTRIES - 1);
-    let configuration = configuration.to_owned();
-    entries.insert(
-        0,
-        Entry {
-            configuration,
-            effort,
-        },
-    );
+    let newest = Entry {
+        configuration: configuration.to_owned(),
+        effort,
+        times: with_times_before(times, before.unwrap_or_default()),
+    };
+    entries.insert(0, newest);
+    for old in entries.iter_mut().skip(MAX_DETAILED) {
+        old.times.clear();
+    }
     private_dir::create(state_dir)?;
     atomic_file::replace(&file(state_dir), &serde_json::to_string(&entries)?, 0o600)
+}
+
+/// `times` and, of derivations that were not built now, those of `before`, as far as they have room.
+fn with_times_before(times: BuildTimes, before: BuildTimes) -> BuildTimes {
+    let mut all: BuildTimes = times.into_iter().take(MAX_NAMES).collect();
+    for (name, time) in before {
+        if all.len() < MAX_NAMES {
+            all.entry(name).or_insert(time);
+        }
+    }
+    all
 }
 
 /// The entries, the newest first; none if the file is missing or damaged.
@@ -73,11 +103,29 @@ fn read(state_dir: &Path) -> io::Result<Vec<Entry>> {
     }
 }
 
+/// What Nix has done in a build.
+#[derive(Debug, Default)]
+struct Counted {
+    effort: BuildEffort,
+    shares: BuildShares,
+}
+
 /// Counts what Nix does in a build.
-#[derive(Clone, Debug, Default)]
-pub(super) struct EffortCounter(Arc<Mutex<BuildEffort>>);
+#[derive(Clone, Debug)]
+pub(super) struct EffortCounter {
+    began: Instant,
+    counted: Arc<Mutex<Counted>>,
+}
 
 impl EffortCounter {
+    /// A counter of a build that begins now.
+    pub(super) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            counted: Arc::default(),
+        }
+    }
+
     /// Counts in the events emitted to the result, and passes them on to `events`.
     pub(super) fn listen(&self, events: &Events) -> Events {
         let (counter, events) = (self.clone(), events.clone());
@@ -90,7 +138,10 @@ impl EffortCounter {
     }
 
     fn count(&self, event: &NixEvent) {
-        let mut effort = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = self.began.elapsed();
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.shares.apply(event, at);
+        let effort = &mut counted.effort;
         if let NixEvent::Built { done, .. } = event {
             effort.built = effort.built.max(*done);
         } else if let NixEvent::WillFetch { download, .. } = event {
@@ -100,9 +151,10 @@ impl EffortCounter {
         }
     }
 
-    /// The effort counted so far.
-    pub(super) fn so_far(&self) -> BuildEffort {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The effort counted so far, and the times of the derivations.
+    pub(super) fn so_far(&self) -> (BuildEffort, BuildTimes) {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        (counted.effort, counted.shares.times())
     }
 }
 
@@ -118,10 +170,13 @@ mod tests {
             downloaded: 5,
             seconds,
         };
+        let note_effort = |configuration: &str, effort| {
+            note(state.path(), configuration, effort, BuildTimes::new()).unwrap();
+        };
         let last = |configuration| earlier(state.path(), configuration).same;
         assert_eq!(last("a"), None);
         for (configuration, seconds) in [("a", 1), ("b", 2), ("a", 3)] {
-            note(state.path(), configuration, effort(seconds)).unwrap();
+            note_effort(configuration, effort(seconds));
         }
         assert_eq!(last("a"), Some(effort(3)));
         assert_eq!(last("b"), Some(effort(2)));
@@ -131,15 +186,44 @@ mod tests {
             (None, vec![effort(3), effort(2)])
         );
         for n in 0..2 * MAX_ENTRIES {
-            note(state.path(), &n.to_string(), effort(1)).unwrap();
+            note_effort(&n.to_string(), effort(1));
         }
         assert_eq!(read(state.path()).unwrap().len(), MAX_ENTRIES);
         for damaged in [b"damaged".as_slice(), b"\xff"] {
             std::fs::write(file(state.path()), damaged).unwrap();
             assert_eq!(last("a"), None);
-            note(state.path(), "a", effort(4)).unwrap();
+            note_effort("a", effort(4));
             assert_eq!(last("a"), Some(effort(4)));
         }
+    }
+
+    #[test]
+    fn times_of_derivations_are_kept_until_they_are_built_again() {
+        let state = tempfile::tempdir().unwrap();
+        let times = |of: &[(&str, u64)]| -> BuildTimes {
+            let owned = |(name, time): &(&str, u64)| ((*name).to_owned(), *time);
+            of.iter().map(owned).collect()
+        };
+        let note = |configuration: &str, of| {
+            let effort = BuildEffort::default();
+            note(state.path(), configuration, effort, times(of)).unwrap();
+        };
+        note("a", &[("etc", 5), ("image", 70)]);
+        note("b", &[("etc", 9)]);
+        note("a", &[("image", 80)]);
+        let known = |configuration| earlier(state.path(), configuration).times;
+        assert_eq!(known("a"), times(&[("etc", 5), ("image", 80)]));
+        assert_eq!(known("b"), times(&[("etc", 9)]));
+        assert_eq!(known("c"), BuildTimes::new());
+        for n in 0..MAX_DETAILED {
+            note(&n.to_string(), &[("etc", 1)]);
+        }
+        assert_eq!(known("a"), BuildTimes::new());
+        assert!(earlier(state.path(), "a").same.is_some());
+        let many: BuildTimes = (0..2 * MAX_NAMES as u64)
+            .map(|n| (n.to_string(), n))
+            .collect();
+        assert_eq!(with_times_before(many.clone(), many).len(), MAX_NAMES);
     }
 
     /// A file in place of the directory: what is behind it cannot be read.
@@ -149,13 +233,13 @@ mod tests {
         let state = dir.path().join("state");
         std::fs::write(&state, "").unwrap();
         assert!(read(&state).is_err());
-        assert!(note(&state, "a", BuildEffort::default()).is_err());
+        assert!(note(&state, "a", BuildEffort::default(), BuildTimes::new()).is_err());
         assert_eq!(earlier(&state, "a").same, None);
     }
 
     #[test]
     fn builds_and_downloads_are_counted() {
-        let counter = EffortCounter::default();
+        let counter = EffortCounter::new();
         let events = counter.listen(&Events::none());
         let built = |done| NixEvent::Built {
             done,
@@ -170,7 +254,7 @@ mod tests {
         ] {
             events.emit(Event::Nix(event));
         }
-        let effort = counter.so_far();
+        let (effort, _) = counter.so_far();
         assert_eq!((effort.built, effort.downloaded), (7, 40));
     }
 }

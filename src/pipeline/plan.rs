@@ -1,6 +1,8 @@
 //! From settings to a plan: every condition is checked, every problem is reported at once, and nothing is
 //! changed on the machine.
 
+use std::path::Path;
+
 use crate::artifact::Cache;
 use crate::common::context::Context;
 use crate::common::event::{Event, Phase};
@@ -193,7 +195,7 @@ async fn make_plan(
         ));
     }
     if purpose == Purpose::Image {
-        problems.extend(output::preflight(&settings.output));
+        problems.extend(look_at_output(&settings.output, context));
     }
     // Read again when a step needs them: a plan holds no secret.
     problems.keep(
@@ -224,6 +226,15 @@ async fn make_plan(
         }),
         _ => Err(problems.into_failure()),
     }
+}
+
+/// Why no image can be written to `dir`; tells of directories that are created.
+fn look_at_output(dir: &Path, context: &Context) -> Vec<Failure> {
+    let failures = output::preflight(dir);
+    if let Some(text) = output::new_directories(dir).filter(|_| failures.is_empty()) {
+        context.events.notice(text);
+    }
+    failures
 }
 
 async fn plan_engine(

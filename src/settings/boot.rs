@@ -15,7 +15,7 @@ use super::options::Options;
 use super::resolver::{Resolver, current_dir};
 use super::ssh_key::SshKey;
 use super::value::Number;
-use crate::common::board::{Board, BoardName, QemuModel, Wiring, generic_machine};
+use crate::common::board::{Board, BoardName, BoardNameParser, QemuModel, Wiring, generic_machine};
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::failure::Failure;
 use crate::common::system::System;
@@ -38,7 +38,7 @@ pub struct BootArgs {
     #[arg(long, group = "login")]
     pub until_ssh: bool,
 
-    /// Wait for the login prompt on the serial console
+    /// Wait for the login prompt on the serial console, then switch the machine off
     #[arg(long, group = "login", conflicts_with_all = ["until_ssh", "run", "login_key", "user"])]
     pub until_login: bool,
 
@@ -59,15 +59,15 @@ pub struct BootArgs {
     #[arg(long, value_name = "NAME", requires = "login", value_parser = login_user)]
     pub user: Option<String>,
 
-    /// Time limit for the login, and then for the command [default: 180, on a board 600]
+    /// Time limit of the login, and again of the command, in seconds [default: 180, on a board 600]
     #[arg(long, value_name = "SECONDS", requires = "login")]
     pub timeout: Option<Number<1, 86_400>>,
 
-    /// Attach a seed for cloud-init: a volume or user-data
+    /// Attach a seed for cloud-init: a volume that `sdbuild seed` wrote, or user-data
     #[arg(long, value_name = "FILE")]
     pub seed: Option<PathBuf>,
 
-    /// Memory of the machine [default: 1024]
+    /// Memory of the machine in MiB [default: 1024]
     #[arg(long, value_name = "MIB")]
     pub memory: Option<Number<64, 1_048_576>>,
 
@@ -76,14 +76,14 @@ pub struct BootArgs {
     pub port: Option<u16>,
 
     /// Board to emulate: rpi3, rpi4, rpi02, virt or pc [default: virt, or pc for x86_64-linux]
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
+    #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true, conflicts_with_all = ["system", "firmware", "memory"])]
     pub board: Option<BoardName>,
 
     /// System that the image is for [default: from the file name, otherwise aarch64-linux]
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
-    /// Which QEMU to use [default: auto]
+    /// QEMU to use: this machine's (host) or one in a container; auto prefers this machine's [default: auto]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub emulator: Option<EmulatorChoice>,
 

@@ -1,5 +1,6 @@
 //! The settings of a build, of `check` and of `shell`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -253,7 +254,16 @@ fn override_inputs(words: &[String], here: &Path) -> Result<Vec<(String, FlakeRe
         let reference: FlakeRef = reference.parse().map_err(Failure::usage)?;
         Ok((input.clone(), reference.relative_to(here)))
     };
-    pairs.iter().map(pair).collect()
+    let pairs = pairs.iter().map(pair);
+    let pairs = pairs.collect::<Result<Vec<(String, FlakeRef)>, Failure>>()?;
+    let names: BTreeSet<&String> = pairs.iter().map(|(input, _)| input).collect();
+    let count = |name: &String| pairs.iter().filter(|(input, _)| input == name).count();
+    if let Some(name) = names.into_iter().find(|name| count(name) > 1) {
+        let text = format!("--override-input {name} is given more than once");
+        let hint = "an input is replaced by one flake: leave the others out";
+        return Err(Failure::usage(text).hint(hint));
+    }
+    Ok(pairs)
 }
 
 /// `SOURCE_DATE_EPOCH`, which replaces the current time in what a build writes (reproducible-builds.org).

@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::resolver::current_dir;
-use crate::common::board::BoardName;
+use crate::common::board::{BoardName, BoardNameParser};
 use crate::common::ci_service::CiService;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::failure::Failure;
@@ -54,7 +54,7 @@ pub struct InitArgs {
     pub hostname: Option<String>,
 
     /// Board that the image is for, one of `sdbuild boards` [default: rpi4, which also covers rpi3 and rpi02]
-    #[arg(long, value_enum, value_name = "NAME", hide_possible_values = true)]
+    #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true)]
     pub board: Option<BoardName>,
 
     /// Template to start from [default: sd-card]
@@ -93,7 +93,7 @@ pub struct InitArgs {
     #[arg(long, value_name = "SSID")]
     pub wifi: Option<String>,
 
-    /// Read the passphrase of the wireless network from the first line of this file
+    /// Read the passphrase of the wireless network from the first line of this file or pipe
     #[arg(long, value_name = "FILE", requires = "wifi", hide_short_help = true)]
     pub wifi_password_file: Option<PathBuf>,
 }

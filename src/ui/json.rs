@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::event::{Event, ImageDone, RunSummary, Stop};
+use crate::common::event::{Event, ImageDone, Phase, RunSummary, Stop};
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_event::{NixEvent, StepUnit};
 use crate::ui::sanitize::is_unsafe;
@@ -79,15 +79,7 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
             "phase-ended",
             json!({ "phase": p, "seconds": seconds(*took) }),
         ),
-        Event::Stopped(p, took, stop) => (
-            match stop {
-                Stop::Failed | Stop::Tolerated => "phase-failed",
-                Stop::Interrupted => "phase-interrupted",
-                // It begins again after the answer, or a `failed` object follows.
-                Stop::Question => return None,
-            },
-            json!({ "phase": p, "seconds": seconds(*took) }),
-        ),
+        Event::Stopped(p, took, stop) => return stopped(*p, *took, *stop),
         Event::Bytes {
             phase: p,
             done,
@@ -109,6 +101,25 @@ fn run_event(event: &Event, state: &State) -> Option<KindAndFields> {
         | Event::Nix(_) => return None,
     };
     Some(kind_and_fields)
+}
+
+/// The event about a phase that ended without success.
+fn stopped(phase: Phase, took: Duration, stop: Stop) -> Option<KindAndFields> {
+    let mut fields = json!({ "phase": phase, "seconds": seconds(took) });
+    let kind = match stop {
+        Stop::Failed | Stop::Tolerated => {
+            add(
+                &mut fields,
+                "tolerated",
+                json!(matches!(stop, Stop::Tolerated)),
+            );
+            "phase-failed"
+        }
+        Stop::Interrupted => "phase-interrupted",
+        // It begins again after the answer, or a `failed` object follows.
+        Stop::Question => return None,
+    };
+    Some((kind, fields))
 }
 
 fn run_started(run: &RunSummary) -> Value {

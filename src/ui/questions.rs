@@ -14,7 +14,7 @@ impl Ui {
     /// Shows what a question is about. `text` may be foreign.
     pub fn explain(&self, text: &str) {
         let text = format!("{}\n", sanitize(text));
-        self.without_view(|| report(&wrap::wrap_question(&text, error_columns())));
+        self.without_view(|| report(&wrap::wrap_message(&text, error_columns())));
     }
 
     /// Asks a yes/no question; only `y` and `yes` count as yes. `None` if there is no terminal to ask on, and at the end of the input

@@ -7,12 +7,14 @@ use console::measure_text_width;
 use crate::common::event::{ImageDone, Phase, RunSummary};
 use crate::ui::colour::Paint;
 use crate::ui::frame::{NAME_COLUMNS, line};
-use crate::ui::layout::NARROW;
+use crate::ui::layout::{NARROW, WIDEST_TABLE, filled};
 use crate::ui::sanitize::sanitize_line;
 use crate::ui::words;
 
 /// What separates the parts of a line.
 const SEPARATOR: &str = " · ";
+/// On a terminal of fewer columns an outcome is cut off rather than broken.
+const MIN_WRAPPED: usize = 24;
 /// A phase that took less has no line on a terminal.
 const MIN_SHOWN: Duration = Duration::from_millis(100);
 /// The same for cleaning up, which is not part of the work.
@@ -58,7 +60,7 @@ pub(super) fn header(run: &RunSummary, form: Form, paint: Paint) -> Vec<String> 
     lines
 }
 
-/// The line about a phase that succeeded; `None` if it took no time, unless `all` phases are shown, and for
+/// The lines about a phase that succeeded; none if it took no time, unless `all` phases are shown, and for
 /// [`Phase::Measure`], whose result follows.
 pub(super) fn succeeded(
     phase: Phase,
@@ -67,24 +69,16 @@ pub(super) fn succeeded(
     all: bool,
     form: Form,
     paint: Paint,
-) -> Option<String> {
+) -> Vec<String> {
     if phase == Phase::Measure && !all {
-        return None;
+        return Vec::new();
     }
     let (name, time) = (words::phase(phase), words::duration(took));
     let outcome = outcome.map(sanitize_line);
     let Form::Columns(columns) = form else {
         let outcome = outcome.map(|text| format!(" ({text})")).unwrap_or_default();
-        return Some(format!("{name}: done in {time}{outcome}"));
+        return vec![format!("{name}: done in {time}{outcome}")];
     };
-    let outcome = outcome.unwrap_or_default();
-    let text = columned(
-        &paint.good("✓"),
-        name,
-        &paint.faint(&outcome),
-        columns,
-        paint,
-    );
     let min = if phase == Phase::Release {
         MIN_CLEAN_UP_SHOWN
     } else {
@@ -92,7 +86,37 @@ pub(super) fn succeeded(
     };
     // That a card was read back has to be seen, however little time it took.
     let all = all || phase == Phase::Verify;
-    (all || took >= min).then(|| line(&text, &time, columns))
+    if all || took >= min {
+        timed(name, &outcome.unwrap_or_default(), &time, columns, paint)
+    } else {
+        Vec::new()
+    }
+}
+
+/// The lines about a phase that succeeded and its `outcome`: what of that has no room beside the time stands below it.
+fn timed(name: &str, outcome: &str, time: &str, columns: usize, paint: Paint) -> Vec<String> {
+    let mark = paint.good("✓");
+    let with = |outcome: &str| columned(&mark, name, &paint.faint(outcome), columns, paint);
+    let wide = columns.min(WIDEST_TABLE).saturating_sub(1);
+    let room = wide.saturating_sub(measure_text_width(time) + 1);
+    let is_narrow = columns < NARROW;
+    // Mark, name and the blanks around them.
+    let indent = if is_narrow { 5 } else { NAME_COLUMNS + 5 };
+    if measure_text_width(&with(outcome)) <= room || columns < MIN_WRAPPED {
+        return vec![line(&with(outcome), time, columns)];
+    }
+    let below = wide.saturating_sub(indent);
+    let first = if is_narrow {
+        below
+    } else {
+        room.saturating_sub(indent)
+    };
+    let mut rows = filled(outcome.split_whitespace(), first, below).into_iter();
+    let beside = if is_narrow { None } else { rows.next() };
+    let top = line(&with(&beside.unwrap_or_default()), time, columns);
+    let margin = " ".repeat(indent);
+    let rows = rows.map(|row| line(&format!("{margin}{}", paint.faint(&row)), "", columns));
+    std::iter::once(top).chain(rows).collect()
 }
 
 /// The line about a phase that failed.
@@ -158,172 +182,24 @@ pub(super) fn image(image: &ImageDone, form: Form, paint: Paint) -> Vec<String> 
         .max()
         .unwrap_or(0);
     let labels = std::iter::once("next").chain(std::iter::repeat("    "));
-    for (label, (command, purpose)) in labels.zip(&next) {
-        let start = format!("   {}  ", paint.faint(label));
-        let full = format!(
-            "{start}{}   {purpose}",
-            paint.active(&format!("{command:<wide$}"))
-        );
-        // A command must stay one line.
-        lines.push(if fits(&full) {
-            full
-        } else {
-            format!("{start}{}", paint.active(command))
+    let start = |label: &str| format!("   {}  ", paint.faint(label));
+    let with_purpose = labels
+        .clone()
+        .zip(&next)
+        .map(|(label, (command, purpose))| {
+            let command = paint.active(&format!("{command:<wide$}"));
+            format!("{}{command}   {purpose}", start(label))
         });
+    let with_purpose: Vec<String> = with_purpose.collect();
+    if with_purpose.iter().all(|line| fits(line)) {
+        lines.extend(with_purpose);
+    } else {
+        // A command must stay one line.
+        let rows = labels.zip(&next);
+        lines.extend(rows.map(|(label, (command, _))| start(label) + &paint.active(command)));
     }
     lines
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PLAIN: Paint = Paint(false);
-
-    fn summary() -> RunSummary {
-        RunSummary {
-            configuration: "sd-card.nix".into(),
-            system: "aarch64-linux".into(),
-            engine: "Docker 28.5 on this machine".into(),
-            nixpkgs: "26.05".into(),
-        }
-    }
-
-    #[test]
-    fn header_breaks_between_its_parts() {
-        let header = |form| header(&summary(), form, PLAIN);
-        let version = env!("CARGO_PKG_VERSION");
-        let one = format!(
-            "sdbuild {version} · sd-card.nix → aarch64-linux · Docker 28.5 on this machine · nixpkgs 26.05"
-        );
-        assert_eq!(header(Form::Plain), std::slice::from_ref(&one));
-        assert_eq!(header(Form::Columns(120)), [one, String::new()]);
-        assert_eq!(
-            header(Form::Columns(40)),
-            [
-                format!("sdbuild {version}"),
-                "  sd-card.nix → aarch64-linux".into(),
-                "  Docker 28.5 on this machine".into(),
-                "  nixpkgs 26.05".into(),
-                String::new(),
-            ]
-        );
-    }
-
-    #[test]
-    fn phase_without_duration_has_no_line_on_a_terminal() {
-        let phase_shown = |phase, millis, all, form| {
-            let took = Duration::from_millis(millis);
-            succeeded(phase, took, Some("41 MB"), all, form, PLAIN)
-        };
-        let shown = |millis, all, form| phase_shown(Phase::Fetch, millis, all, form);
-        let columns = Form::Columns(40);
-        assert_eq!(shown(40, false, columns), None);
-        assert!(shown(40, true, columns).is_some());
-        assert!(phase_shown(Phase::Verify, 40, false, columns).is_some());
-        assert_eq!(
-            shown(3400, false, columns).unwrap(),
-            " ✓ Downloads  41 MB               3.4 s"
-        );
-        assert_eq!(
-            shown(40, false, Form::Plain).unwrap(),
-            "Downloads: done in 0.0 s (41 MB)"
-        );
-    }
-
-    #[test]
-    fn measuring_is_shown_only_while_it_lasts() {
-        let shown = |all, form| {
-            let took = Duration::from_secs(40);
-            succeeded(Phase::Measure, took, None, all, form, PLAIN)
-        };
-        assert_eq!(shown(false, Form::Columns(40)), None);
-        assert_eq!(shown(false, Form::Plain), None);
-        assert!(shown(true, Form::Plain).is_some());
-    }
-
-    fn done() -> ImageDone {
-        ImageDone {
-            path: "/pi/out/pi.img.zst".into(),
-            shown: "out/pi.img.zst".into(),
-            size: 1_100_000_000,
-            raw_size: 3_400_000_000,
-            raw: "on the card",
-            sha256: "ab".into(),
-            took: Duration::from_secs(401),
-            up_to_date: false,
-            path_follows: false,
-            next: vec![
-                ("sdbuild boot".into(), "see it start"),
-                ("sdbuild flash".into(), "write it to a card"),
-            ],
-        }
-    }
-
-    #[test]
-    fn image_that_is_no_card_is_unpacked() {
-        let archive = ImageDone {
-            raw: "unpacked",
-            ..done()
-        };
-        let lines = image(&archive, Form::Plain, Paint(false));
-        assert!(lines[0].contains("1.1 GB, 3.4 GB unpacked · "), "{lines:?}");
-    }
-
-    #[test]
-    fn image_line_leaves_out_a_path_that_follows() {
-        let path_follows = ImageDone {
-            path_follows: true,
-            ..done()
-        };
-        assert_eq!(
-            image(&path_follows, Form::Plain, PLAIN),
-            ["image: 1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab"]
-        );
-    }
-
-    #[test]
-    fn image_is_followed_by_commands_to_go_on_with() {
-        let done = done();
-        assert_eq!(
-            image(&done, Form::Columns(80), PLAIN),
-            [
-                "",
-                " ✓ out/pi.img.zst · 1.1 GB, 3.4 GB on the card · 6 min 41 s",
-                "   next  sdbuild boot    see it start",
-                "         sdbuild flash   write it to a card",
-            ]
-        );
-        assert_eq!(
-            image(&done, Form::Columns(40), PLAIN),
-            [
-                "",
-                " ✓ out/pi.img.zst",
-                "   1.1 GB, 3.4 GB on the card",
-                "   6 min 41 s",
-                "   next  sdbuild boot    see it start",
-                "         sdbuild flash",
-            ]
-        );
-        let same = ImageDone {
-            up_to_date: true,
-            ..done.clone()
-        };
-        let hostile = ImageDone {
-            shown: "a\u{1b}[2J.img".into(),
-            next: vec![("sdbuild boot 'a\u{1b}[2J.img'".into(), "see it start")],
-            ..done.clone()
-        };
-        let lines = image(&hostile, Form::Columns(80), PLAIN);
-        assert!(!lines.concat().contains('\u{1b}'), "{lines:?}");
-        let line = image(&same, Form::Columns(80), PLAIN).remove(1);
-        assert!(
-            line.ends_with("3.4 GB on the card · up to date · 6 min 41 s"),
-            "{line}"
-        );
-        assert_eq!(
-            image(&done, Form::Plain, PLAIN),
-            ["image: out/pi.img.zst (1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab)"]
-        );
-    }
-}
+mod tests;

@@ -8,6 +8,7 @@ mod step;
 
 use std::time::Duration;
 
+use crate::common::build_shares::BuildShares;
 use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
 use crate::common::nix_event::NixEvent;
 use activities::Activities;
@@ -55,6 +56,7 @@ pub(super) struct State {
     nix: NixCounts,
     arriving: Rate,
     activities: Activities,
+    shares: BuildShares,
     began: Option<Duration>,
     earlier: EarlierBuilds,
     ended: Vec<Ended>,
@@ -111,6 +113,7 @@ impl State {
     }
 
     fn apply_nix(&mut self, event: &NixEvent, at: Duration) {
+        self.shares.apply(event, at);
         let activities = &mut self.activities;
         match event {
             NixEvent::BuildStarted { id, derivation, .. } => {
@@ -230,7 +233,18 @@ impl State {
         let current = self.current.as_ref()?;
         let is_known = current.phase != Phase::Build || self.nix.mostly_downloads();
         let by_rate = current.fraction.time_left(at).filter(|_| is_known);
-        by_rate.or_else(|| self.left_as_before(at))
+        let by_derivations = || self.left_to_build(at);
+        by_rate
+            .or_else(by_derivations)
+            .or_else(|| self.left_as_before(at))
+    }
+
+    /// The time that the derivations that are left took before, once nothing is downloaded any more.
+    fn left_to_build(&self, at: Duration) -> Option<Duration> {
+        let current = self.current.as_ref()?;
+        let builds_only = current.phase == Phase::Build && self.nix.has_downloaded();
+        let times = Some(&self.earlier.times).filter(|_| builds_only)?;
+        self.shares.left(times, at)
     }
 
     /// The time that the build still takes if it is like an earlier one that did as much, best of the same configuration.

@@ -136,7 +136,7 @@ impl View {
             Event::RunStarted(run) => lines(run_lines::header(run, form, paint)),
             Event::Finished(phase, took) => {
                 let shown = run_lines::succeeded(*phase, *took, outcome, all, form, paint);
-                lines(shown.into_iter().collect())
+                lines(shown)
             }
             Event::Warning(text) => line(&format!("warning: {text}")),
             Event::Notice(text) => line(text),

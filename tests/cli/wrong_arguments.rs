@@ -51,6 +51,7 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             "`sdbuild publish --help` lists its commands",
         ),
         (&["build", "--outdir", "x"], "did you mean --output?"),
+        (&["build", "--verbose=2"], "-v shows the builder's log, -vv"),
         (&["boot", "--ssh"], "did you mean --until-ssh?"),
         (
             &["boot", "--memory", "1G"],
@@ -64,7 +65,6 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             &["build", "--board", "rpi6"],
             "`sdbuild boards` describes them",
         ),
-        (&["build", "--board", "rpi400"], "did you mean rpi4?"),
         (
             &["build", "--board", "rpi1"],
             "there are images for 64-bit ARM",

@@ -1,11 +1,10 @@
 //! The wireless network that `init` writes.
 
-use std::fs;
-use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 use super::questions::{Prompter, Question};
-use crate::common::failure::{Class, Failure};
+use crate::common::context::Context;
+use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::settings::{self, Environment};
 use crate::template::{self, Wifi};
@@ -13,8 +12,6 @@ use crate::ui;
 
 /// Bytes that are read of a passphrase file at most; a passphrase has up to 63 characters.
 const MAX_PASSPHRASE_BYTES: u64 = 4096;
-/// What to do about a pipe, which could make `init` wait for ever.
-const NO_PIPE: &str = "a pipe is not read: write the passphrase into a file, or leave the flag out to be asked for it";
 
 /// The wireless network with its passphrase, from flags, a file or answers.
 pub(super) async fn choose(
@@ -28,7 +25,10 @@ pub(super) async fn choose(
     };
     match (name.is_empty(), file) {
         (true, _) => Ok(None),
-        (false, Some(file)) => Wifi::new(&name, &first_line(file)?).map(Some),
+        (false, Some(file)) => {
+            let phrase = read_first_line(file, asker.context).await?;
+            Wifi::new(&name, &phrase).map(Some)
+        }
         (false, None) => asker.network(&name).await,
     }
 }
@@ -70,32 +70,39 @@ fn named<'a>(answer: &'a str, seen: &'a [String]) -> &'a str {
     chosen.map_or(answer, String::as_str)
 }
 
+/// The first line of `file`, which may be a pipe: its writer is waited for, until a signal ends that.
+async fn read_first_line(file: &Path, context: &Context) -> Result<String, Failure> {
+    let file = file.to_owned();
+    let read = tokio::task::spawn_blocking(move || first_line(&file));
+    context.cancel.race(read).await?.or_internal("read")?
+}
+
 fn first_line(file: &Path) -> Result<String, Failure> {
-    let shown = file.display();
-    let text = plain_file::read_text(file, MAX_PASSPHRASE_BYTES).map_err(|error| {
-        let is_pipe = fs::metadata(file).is_ok_and(|meta| meta.file_type().is_fifo());
-        let failure =
-            Failure::new(Class::Usage, error).context(format!("read the passphrase in {shown}"));
-        if is_pipe {
-            failure.hint(NO_PIPE)
-        } else {
-            failure
-        }
-    })?;
+    let text = plain_file::read_text_or_pipe(file, MAX_PASSPHRASE_BYTES)
+        .or_usage(format!("read the passphrase in {}", file.display()))?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{NO_PIPE, first_line, named};
+    use super::{first_line, named};
 
     #[test]
-    fn a_pipe_with_a_passphrase_is_refused_with_a_way() {
+    fn a_passphrase_is_read_from_a_file_or_a_pipe() {
         let dir = tempfile::tempdir().unwrap();
         let pipe = dir.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert_eq!(first_line(&pipe).unwrap_err().hints, [NO_PIPE]);
-        assert!(first_line(dir.path()).unwrap_err().hints.is_empty());
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::write(pipe, "piped\n").unwrap()
+        });
+        assert_eq!(first_line(&pipe).unwrap(), "piped");
+        writer.join().unwrap();
+        let refused = first_line(dir.path()).unwrap_err().to_string();
+        assert!(
+            refused.ends_with("it is neither a plain file nor a pipe"),
+            "{refused}"
+        );
         let file = dir.path().join("file");
         std::fs::write(&file, "secret\nmore\n").unwrap();
         assert_eq!(first_line(&file).unwrap(), "secret");

@@ -13,13 +13,13 @@ mod u_boot;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use super::choice::named_like_its_flag;
+use super::choice::shown_like_its_flag;
 use super::system::System;
 pub use loader::{LoaderFile, RomHeader, UBoot};
 pub use model::{Board, Start, TrialStage};
 pub use pi_model::PiModel;
 pub use qemu::{AbsentDevice, QemuFirmware, QemuModel, Wiring};
-pub use query::{BoardQuery, BoardQueryParser, ONLY_64_BIT};
+pub use query::{BoardNameParser, BoardQuery, BoardQueryParser, ONLY_64_BIT};
 
 /// All boards, in the order in which they are listed.
 pub static BOARDS: [BoardName; 14] = [
@@ -67,7 +67,7 @@ impl ValueEnum for BoardName {
     }
 }
 
-named_like_its_flag!(BoardName);
+shown_like_its_flag!(BoardName);
 
 /// The boards whose images are of `system`.
 pub fn boards_of(system: System) -> impl Iterator<Item = &'static Board> {
@@ -111,8 +111,15 @@ mod tests {
             assert_eq!(parsed, BOARDS[at]);
             assert!(board.tried.len() > 10, "{}", board.name);
         }
-        let unknown = "rpi1".parse::<BoardName>().unwrap_err();
-        assert!(unknown.starts_with("`rpi1` is not one of rpi3, rpi4"));
+        let refused = |text: &str| text.parse::<BoardName>().unwrap_err();
+        assert!(refused("rpi9").starts_with("`rpi9` is not one of rpi3, rpi4"));
+        assert!(refused("rpi1").ends_with(ONLY_64_BIT));
+        assert_eq!(
+            refused("Raspberry"),
+            "`Raspberry` may mean rpi3, rpi4, rpi02, rpi5"
+        );
+        let short: BoardName = "pi4".parse().unwrap();
+        assert_eq!(short.to_string(), "rpi4");
         let older: BoardName = "raspberry-pi".parse().unwrap();
         assert_eq!(older.to_string(), "rpi4");
     }

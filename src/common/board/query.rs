@@ -1,11 +1,13 @@
 //! Boards by what people type: a name, or a part of names and titles.
 
 use std::ffi::OsStr;
+use std::str::FromStr;
 
-use clap::builder::{PossibleValue, TypedValueParser};
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
 use clap::{Arg, Command, ValueEnum as _};
 
 use super::{BOARDS, BoardName};
+use crate::common::choice;
 
 /// Letters of a part of a name or a title that can mean a board.
 const MIN_PART_LETTERS: usize = 3;
@@ -37,7 +39,7 @@ impl BoardQuery {
             return Err(format!("there is no board `{text}`: {ONLY_64_BIT}"));
         }
         let wanted = comparable(text);
-        let unknown = match text.to_lowercase().parse() {
+        let unknown = match choice::parse(&text.to_lowercase()) {
             Ok(named) => return Ok(Self(vec![named])),
             Err(unknown) => unknown,
         };
@@ -54,7 +56,7 @@ impl BoardQuery {
         }
         let model = raspberry_pi(&wanted).unwrap_or(&wanted);
         let same = SAME_AS.iter().find(|(models, _)| models.contains(&model));
-        let same = same.and_then(|(_, name)| name.parse().ok());
+        let same = same.and_then(|(_, name)| choice::parse(name).ok());
         same.map(|board| Self(vec![board])).ok_or(unknown)
     }
 
@@ -80,6 +82,18 @@ impl BoardQuery {
             [only] => Some(*only),
             _ => None,
         }
+    }
+}
+
+impl FromStr for BoardName {
+    type Err = String;
+
+    /// The board that `text` means alone: by its name, or a part of it or of the title.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = BoardQuery::find(text)?;
+        found
+            .only()
+            .ok_or_else(|| format!("`{text}` may mean {}", found.names().join(", ")))
     }
 }
 
@@ -115,6 +129,30 @@ impl TypedValueParser for BoardQueryParser {
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
         let values = BOARDS.iter().filter_map(BoardName::to_possible_value);
         Some(Box::new(values))
+    }
+}
+
+/// Parses an argument as the one board that it means; shells complete the names. The error of any other text is that of an
+/// unknown name.
+#[derive(Clone, Debug)]
+pub struct BoardNameParser;
+
+impl TypedValueParser for BoardNameParser {
+    type Value = BoardName;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        argument: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<BoardName, clap::Error> {
+        let meant = value.to_str().and_then(|text| text.parse().ok());
+        let named = || EnumValueParser::<BoardName>::new().parse_ref(command, argument, value);
+        meant.map_or_else(named, Ok)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        BoardQueryParser.possible_values()
     }
 }
 

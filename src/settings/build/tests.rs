@@ -120,6 +120,19 @@ fn flags_for_the_other_kind_of_source_are_refused() {
     );
     let failure = with(&["--override-input", "nixpkgs", "x:y"]).unwrap_err();
     assert!(failure.to_string().contains("for flakes"), "{failure}");
+    let twice = [
+        "--override-input",
+        "a",
+        "x:y",
+        "--override-input",
+        "a",
+        "x:z",
+    ];
+    let failure = with(&[&["--flake", "x:y"][..], &twice].concat()).unwrap_err();
+    assert_eq!(
+        failure.to_string(),
+        "--override-input a is given more than once"
+    );
     let flags = ["--flake", "x:y#pi", "--override-input", "nixpkgs", "./n"];
     let settings = with(&flags).unwrap();
     let here = std::env::current_dir().unwrap();

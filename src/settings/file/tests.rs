@@ -123,10 +123,7 @@ fn a_section_and_a_text_without_quotes_are_explained() {
     );
     for (text, hint) in [
         ("[[builders]]\nx = 1", "no section"),
-        (
-            "boot-test = yes",
-            "a switch is true or false: boot-test = true",
-        ),
+        ("boot-test = yes", "write true or false: boot-test = true"),
         (
             "nixpkgs = 26.05",
             "a string is in quotes: nixpkgs = \"26.05\"",

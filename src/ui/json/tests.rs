@@ -30,14 +30,21 @@ fn ends_of_a_phase_are_distinct() {
         let event = Event::Stopped(Phase::Build, Duration::from_millis(1500), stop);
         Json::default().line(&event, &State::default(), Duration::ZERO)
     };
-    let object = |kind: &str| {
-        let object =
+    let object = |kind: &str, tolerated: Option<bool>| {
+        let mut object =
             json!({ "version": 1, "at": 0.0, "event": kind, "phase": "build", "seconds": 1.5 });
+        if let Some(tolerated) = tolerated {
+            object["tolerated"] = json!(tolerated);
+        }
         Some(object.to_string())
     };
-    assert_eq!(stopped(Stop::Failed), object("phase-failed"));
-    assert_eq!(stopped(Stop::Tolerated), object("phase-failed"));
-    assert_eq!(stopped(Stop::Interrupted), object("phase-interrupted"));
+    let failed = |tolerated| object("phase-failed", Some(tolerated));
+    assert_eq!(stopped(Stop::Failed), failed(false));
+    assert_eq!(stopped(Stop::Tolerated), failed(true));
+    assert_eq!(
+        stopped(Stop::Interrupted),
+        object("phase-interrupted", None)
+    );
     assert_eq!(stopped(Stop::Question), None);
 }
 

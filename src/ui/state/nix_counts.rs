@@ -10,6 +10,8 @@ const BUILD_WEIGHT: u64 = 2_000_000;
 /// What a fetched path weighs beside its bytes: a request to the cache, and its registration.
 const FETCH_WEIGHT: u64 = 200_000;
 
+/// Nix rounds the size of all downloads to hundredths of a MiB, or of a GiB.
+const ROUNDED_BYTES: u64 = 6_000_000;
 /// Bytes that make no difference for how long a build takes.
 const SMALL_DOWNLOAD: u64 = 20_000_000;
 
@@ -93,6 +95,12 @@ impl NixCounts {
         let (done, total) = self.units();
         let left = self.downloaded.1.saturating_sub(self.downloaded.0);
         left > 0 && left.saturating_mul(5) >= total.saturating_sub(done).saturating_mul(4)
+    }
+
+    /// Whether what was to be downloaded is there, but for what Nix's rounding of sizes may amount to.
+    pub(super) fn has_downloaded(&self) -> bool {
+        let left = self.downloaded.1.saturating_sub(self.downloaded.0);
+        left <= ROUNDED_BYTES
     }
 
     /// Whether this build has as much to do as an `earlier` one: a fifth more or less, as far as Nix has forecast it.

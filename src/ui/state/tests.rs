@@ -1,6 +1,7 @@
+mod time_left;
+
 use super::activities::MAX_ACTIVE;
 use super::*;
-use crate::common::event::BuildEffort;
 use crate::common::nix_event::StepUnit;
 use crate::ui::progress;
 
@@ -218,65 +219,6 @@ fn derivations_that_are_only_looked_at_are_not_built() {
         outcome(&[will, emulated, built(4, 4)]),
         "4 built, 2 of them emulated"
     );
-}
-
-#[test]
-fn time_left_follows_an_earlier_build_that_did_as_much() {
-    let effort = |built, seconds| BuildEffort {
-        built,
-        downloaded: 0,
-        seconds,
-    };
-    let building = |same, others: &[BuildEffort]| {
-        let mut state = State::default();
-        let others = others.to_vec();
-        let earlier = EarlierBuilds { same, others };
-        state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
-        state.apply(&Event::Started(Phase::Build), SECOND);
-        let will = NixEvent::WillBuild { derivations: 100 };
-        state.apply(&Event::Nix(will), SECOND * 2);
-        state
-    };
-    let left = |built, seconds, at: u32| {
-        building(Some(effort(built, seconds)), &[]).time_left(SECOND * at)
-    };
-    assert_eq!(left(100, 300, 61), Some(SECOND * 240));
-    assert_eq!(left(110, 300, 61), Some(SECOND * 240));
-    // Another build than this one, and one that has taken longer already.
-    assert_eq!(left(200, 300, 61), None);
-    assert_eq!(left(100, 300, 400), None);
-    // The same configuration counts first, then the newest that did as much.
-    let others = [effort(9, 900), effort(105, 200), effort(100, 500)];
-    let of_others = building(None, &others);
-    assert_eq!(of_others.time_left(SECOND * 61), Some(SECOND * 140));
-    let of_same = building(Some(effort(100, 300)), &others);
-    assert_eq!(of_same.time_left(SECOND * 61), Some(SECOND * 240));
-    assert_eq!(State::default().time_left(SECOND), None);
-}
-
-#[test]
-fn last_build_is_reported_while_no_time_left_is_known() {
-    let counts = |built, seconds, at: u32| {
-        let mut state = State::default();
-        let same = Some(BuildEffort {
-            built,
-            downloaded: 0,
-            seconds,
-        });
-        let others = Vec::new();
-        let earlier = EarlierBuilds { same, others };
-        state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
-        state.apply(&Event::Started(Phase::Build), SECOND);
-        let will = NixEvent::WillBuild { derivations: 100 };
-        state.apply(&Event::Nix(will), SECOND * 2);
-        progress::counts(&state, SECOND * at).unwrap()
-    };
-    let told = "built 0 of 100 · the last build took 6 min 40 s";
-    assert_eq!(counts(500, 400, 5), told);
-    // It takes longer than the last one did.
-    assert_eq!(counts(100, 400, 500), told);
-    assert_eq!(counts(100, 400, 5), "built 0 of 100");
-    assert_eq!(counts(500, 9, 5), "built 0 of 100");
 }
 
 /// The file system is copied and written, then the image: each report moves the bar, and none moves it back.

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use crate::common::event::{Event, Phase, Stop};
+use crate::common::build_shares::BuildShares;
+use crate::common::event::{EarlierBuilds, Event, Phase, Stop};
 use crate::nixos::log::Log;
 use crate::ui::json::Json;
 use crate::ui::plain::Plain;
+use crate::ui::state::State;
 use crate::ui::view::{Item, View, ViewKind};
 
 /// Nix's log of a build of the miniature image: milliseconds, then the line.
@@ -109,4 +111,39 @@ fn json_output_is_one_object_per_line() {
         (Some(38), Some(44))
     );
     assert_eq!(count("nix-message"), Some(108));
+}
+
+/// The same build again: how long each derivation took is known from the first one.
+#[test]
+fn time_left_of_a_build_seen_before_is_near_the_truth() {
+    let events = recorded(Duration::MAX);
+    let mut shares = BuildShares::default();
+    for (at, event) in &events {
+        if let Event::Nix(event) = event {
+            shares.apply(event, *at);
+        }
+    }
+    let earlier = EarlierBuilds {
+        times: shares.times(),
+        ..EarlierBuilds::default()
+    };
+    let mut state = State::default();
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    let end = events.last().unwrap().0;
+    let second = Duration::from_secs(1);
+    let (mut before, mut told) = (end, 0);
+    let next = events.iter().skip(1).map(|(at, _)| *at);
+    for ((at, event), next) in events.iter().zip(next) {
+        state.apply(event, *at);
+        // Nix tells that one build fewer runs, and some milliseconds later which one has ended.
+        let is_seen = next.saturating_sub(*at) >= Duration::from_millis(5);
+        let Some(left) = state.time_left(*at).filter(|_| is_seen) else {
+            continue;
+        };
+        assert!(left <= before + second, "{left:?} after {before:?}");
+        let truth = end.saturating_sub(*at);
+        assert!(left.abs_diff(truth) < second * 2, "{left:?} of {truth:?}");
+        (before, told) = (left, told + 1);
+    }
+    assert!(told > 100, "{told}");
 }

@@ -109,6 +109,39 @@ fn end_of_input_at_a_question_writes_nothing() {
 }
 
 #[test]
+fn boards_keep_their_columns_on_a_narrow_terminal() {
+    let user = with_key("me@here");
+    let mut screen = Screen::start(&user.sdbuild(&["init", "--hostname", "a"]), (40, 24));
+    screen.wait_for("Board [rpi4]: ");
+    let seen = screen.contents();
+    assert!(seen.contains("  rpi5   Raspberry Pi 5, 500, CM5"), "{seen}");
+    screen.type_keys("\u{4}");
+    screen.assert_exit_code(2);
+}
+
+#[test]
+fn a_passphrase_is_read_from_standard_input() {
+    let user = with_key("me@here");
+    let words = [
+        "init",
+        "--yes",
+        "--wifi",
+        "Home",
+        "--wifi-password-file",
+        "/dev/stdin",
+    ];
+    let mut init = user.sdbuild(&words);
+    init.stdin(Stdio::piped()).stdout(Stdio::null());
+    let mut init = init.spawn().unwrap();
+    let mut input = init.stdin.take().unwrap();
+    input.write_all(b"correct horse\n").unwrap();
+    drop(input);
+    assert!(init.wait().unwrap().success());
+    let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
+    assert!(text.contains(JOINED), "{text}");
+}
+
+#[test]
 fn typed_passphrase_is_not_shown() {
     let user = with_key("me");
     let words = [&ALL_BUT_WIFI[..], &["--wifi", "Home"]].concat();

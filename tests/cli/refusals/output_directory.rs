@@ -48,3 +48,17 @@ fn output_directory_is_a_file() {
         .stderr("not a directory")
         .run();
 }
+
+/// Whoever mistypes a path learns of it before the build.
+#[test]
+fn output_directory_with_new_ones_above_it_is_told() {
+    let told = "is created with the directories above it: of its path, only ";
+    CliTest::new(&["build", "--output", "new/deep"])
+        .config()
+        .exit_code(3)
+        .stderr(told)
+        .run();
+    let usual = CliTest::new(&["build", "--output", "new"]);
+    let usual = usual.config().exit_code(3).run();
+    assert!(!usual.stderr.contains(told), "{}", usual.stderr);
+}

@@ -120,13 +120,38 @@ fn a_board_of_another_system_is_refused_before_anything_is_done() {
 #[test]
 fn boards_and_formats_are_proposed_by_words() {
     for (words, told) in [
-        (["build", "--board", "raspi4"], "did you mean rpi4?"),
+        (
+            ["build", "--board", "rock"],
+            "did you mean rock64 or rockpro64 or rock5b?",
+        ),
         (["build", "--format", "docker"], "did you mean container?"),
         (["build", "--format", "usb"], "did you mean sd-card or iso?"),
         (["build", "--board", "x"], "`sdbuild boards` describes them"),
     ] {
         CliTest::new(&words).exit_code(2).stderr(told).run();
     }
+}
+
+/// As at the question of `init`.
+#[test]
+fn a_board_is_known_by_a_part_of_its_name() {
+    CliTest::new(&["settings", "--board", "pi4"])
+        .config()
+        .exit_code(0)
+        .stdout("rpi4")
+        .run();
+    CliTest::new(&["settings"])
+        .config()
+        .file("sdbuild.toml", "board = 'Raspberry Pi 4'")
+        .exit_code(0)
+        .stdout("rpi4")
+        .run();
+    CliTest::new(&["settings"])
+        .config()
+        .file("sdbuild.toml", "board = 'rock'")
+        .exit_code(2)
+        .stderr("`rock` may mean rock64, rockpro64, rock5b")
+        .run();
 }
 
 #[test]

@@ -1,0 +1,180 @@
+use super::*;
+
+const PLAIN: Paint = Paint(false);
+
+fn summary() -> RunSummary {
+    RunSummary {
+        configuration: "sd-card.nix".into(),
+        system: "aarch64-linux".into(),
+        engine: "Docker 28.5 on this machine".into(),
+        nixpkgs: "26.05".into(),
+    }
+}
+
+#[test]
+fn header_breaks_between_its_parts() {
+    let header = |form| header(&summary(), form, PLAIN);
+    let version = env!("CARGO_PKG_VERSION");
+    let one = format!(
+        "sdbuild {version} · sd-card.nix → aarch64-linux · Docker 28.5 on this machine · nixpkgs 26.05"
+    );
+    assert_eq!(header(Form::Plain), std::slice::from_ref(&one));
+    assert_eq!(header(Form::Columns(120)), [one, String::new()]);
+    assert_eq!(
+        header(Form::Columns(40)),
+        [
+            format!("sdbuild {version}"),
+            "  sd-card.nix → aarch64-linux".into(),
+            "  Docker 28.5 on this machine".into(),
+            "  nixpkgs 26.05".into(),
+            String::new(),
+        ]
+    );
+}
+
+#[test]
+fn phase_without_duration_has_no_line_on_a_terminal() {
+    let phase_shown = |phase, millis, all, form| {
+        let took = Duration::from_millis(millis);
+        succeeded(phase, took, Some("41 MB"), all, form, PLAIN)
+    };
+    let shown = |millis, all, form| phase_shown(Phase::Fetch, millis, all, form);
+    let columns = Form::Columns(40);
+    assert!(shown(40, false, columns).is_empty());
+    assert_eq!(shown(40, true, columns).len(), 1);
+    assert_eq!(phase_shown(Phase::Verify, 40, false, columns).len(), 1);
+    assert_eq!(
+        shown(3400, false, columns),
+        [" ✓ Downloads  41 MB               3.4 s"]
+    );
+    assert_eq!(
+        shown(40, false, Form::Plain),
+        ["Downloads: done in 0.0 s (41 MB)"]
+    );
+}
+
+#[test]
+fn outcome_without_room_stands_below_its_phase() {
+    let shown = |columns| {
+        let outcome = Some("QEMU 11.1.2, registered for this run");
+        let (took, form) = (Duration::from_millis(500), Form::Columns(columns));
+        succeeded(Phase::Emulation, took, outcome, false, form, PLAIN)
+    };
+    assert_eq!(
+        shown(40),
+        [
+            " ✓ Emulation                      0.5 s",
+            "     QEMU 11.1.2, registered for this",
+            "     run",
+        ]
+    );
+    assert_eq!(
+        shown(60),
+        [
+            " ✓ Emulation           QEMU 11.1.2, registered for    0.5 s",
+            "                       this run",
+        ]
+    );
+    assert_eq!(shown(80).len(), 1);
+    for columns in 0..220 {
+        for line in shown(columns) {
+            assert!(measure_text_width(&line) <= columns, "{columns}: {line}");
+        }
+    }
+}
+
+#[test]
+fn measuring_is_shown_only_while_it_lasts() {
+    let shown = |all, form| {
+        let took = Duration::from_secs(40);
+        succeeded(Phase::Measure, took, None, all, form, PLAIN)
+    };
+    assert!(shown(false, Form::Columns(40)).is_empty());
+    assert!(shown(false, Form::Plain).is_empty());
+    assert_eq!(shown(true, Form::Plain).len(), 1);
+}
+
+fn done() -> ImageDone {
+    ImageDone {
+        path: "/pi/out/pi.img.zst".into(),
+        shown: "out/pi.img.zst".into(),
+        size: 1_100_000_000,
+        raw_size: 3_400_000_000,
+        raw: "on the card",
+        sha256: "ab".into(),
+        took: Duration::from_secs(401),
+        up_to_date: false,
+        path_follows: false,
+        next: vec![
+            ("sdbuild boot".into(), "see it start"),
+            ("sdbuild flash".into(), "write it to a card"),
+        ],
+    }
+}
+
+#[test]
+fn image_that_is_no_card_is_unpacked() {
+    let archive = ImageDone {
+        raw: "unpacked",
+        ..done()
+    };
+    let lines = image(&archive, Form::Plain, Paint(false));
+    assert!(lines[0].contains("1.1 GB, 3.4 GB unpacked · "), "{lines:?}");
+}
+
+#[test]
+fn image_line_leaves_out_a_path_that_follows() {
+    let path_follows = ImageDone {
+        path_follows: true,
+        ..done()
+    };
+    assert_eq!(
+        image(&path_follows, Form::Plain, PLAIN),
+        ["image: 1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab"]
+    );
+}
+
+#[test]
+fn image_is_followed_by_commands_to_go_on_with() {
+    let done = done();
+    assert_eq!(
+        image(&done, Form::Columns(80), PLAIN),
+        [
+            "",
+            " ✓ out/pi.img.zst · 1.1 GB, 3.4 GB on the card · 6 min 41 s",
+            "   next  sdbuild boot    see it start",
+            "         sdbuild flash   write it to a card",
+        ]
+    );
+    assert_eq!(
+        image(&done, Form::Columns(40), PLAIN),
+        [
+            "",
+            " ✓ out/pi.img.zst",
+            "   1.1 GB, 3.4 GB on the card",
+            "   6 min 41 s",
+            "   next  sdbuild boot",
+            "         sdbuild flash",
+        ]
+    );
+    let same = ImageDone {
+        up_to_date: true,
+        ..done.clone()
+    };
+    let hostile = ImageDone {
+        shown: "a\u{1b}[2J.img".into(),
+        next: vec![("sdbuild boot 'a\u{1b}[2J.img'".into(), "see it start")],
+        ..done.clone()
+    };
+    let lines = image(&hostile, Form::Columns(80), PLAIN);
+    assert!(!lines.concat().contains('\u{1b}'), "{lines:?}");
+    let line = image(&same, Form::Columns(80), PLAIN).remove(1);
+    assert!(
+        line.ends_with("3.4 GB on the card · up to date · 6 min 41 s"),
+        "{line}"
+    );
+    assert_eq!(
+        image(&done, Form::Plain, PLAIN),
+        ["image: out/pi.img.zst (1.1 GB, 3.4 GB on the card · 6 min 41 s, SHA-256 ab)"]
+    );
+}

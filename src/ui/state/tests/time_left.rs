@@ -1,0 +1,122 @@
+//! How long the build still takes, as far as earlier builds tell.
+
+use super::*;
+use crate::common::build_shares::BuildTimes;
+use crate::common::event::BuildEffort;
+
+#[test]
+fn time_left_follows_an_earlier_build_that_did_as_much() {
+    let effort = |built, seconds| BuildEffort {
+        built,
+        downloaded: 0,
+        seconds,
+    };
+    let building = |same, others: &[BuildEffort]| {
+        let mut state = State::default();
+        let others = others.to_vec();
+        let times = BuildTimes::new();
+        let earlier = EarlierBuilds {
+            same,
+            others,
+            times,
+        };
+        state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+        state.apply(&Event::Started(Phase::Build), SECOND);
+        let will = NixEvent::WillBuild { derivations: 100 };
+        state.apply(&Event::Nix(will), SECOND * 2);
+        state
+    };
+    let left = |built, seconds, at: u32| {
+        building(Some(effort(built, seconds)), &[]).time_left(SECOND * at)
+    };
+    assert_eq!(left(100, 300, 61), Some(SECOND * 240));
+    assert_eq!(left(110, 300, 61), Some(SECOND * 240));
+    // Another build than this one, and one that has taken longer already.
+    assert_eq!(left(200, 300, 61), None);
+    assert_eq!(left(100, 300, 400), None);
+    // The same configuration counts first, then the newest that did as much.
+    let others = [effort(9, 900), effort(105, 200), effort(100, 500)];
+    let of_others = building(None, &others);
+    assert_eq!(of_others.time_left(SECOND * 61), Some(SECOND * 140));
+    let of_same = building(Some(effort(100, 300)), &others);
+    assert_eq!(of_same.time_left(SECOND * 61), Some(SECOND * 240));
+    assert_eq!(State::default().time_left(SECOND), None);
+}
+
+#[test]
+fn time_left_to_build_is_known_from_the_same_derivations() {
+    let derivation = |id| {
+        let NixEvent::BuildStarted { derivation, .. } = build(id) else {
+            panic!("it starts a build");
+        };
+        derivation
+    };
+    let listed = |id| NixEvent::Message {
+        level: 3,
+        text: format!("  {}", derivation(id)),
+    };
+    let mut state = State::default();
+    // All derivations of these tests have the same name but for its number.
+    let earlier = EarlierBuilds {
+        times: BuildTimes::from([("p0".to_owned(), 40_000)]),
+        ..EarlierBuilds::default()
+    };
+    state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+    state.apply(&Event::Started(Phase::Build), SECOND);
+    let will_fetch = NixEvent::WillFetch {
+        paths: 1,
+        download: 10_000_000,
+        unpacked: 1,
+    };
+    let will_build = NixEvent::WillBuild { derivations: 2 };
+    for event in [will_build, listed(1), listed(2), will_fetch, build(1)] {
+        state.apply(&Event::Nix(event), SECOND * 2);
+    }
+    // What downloads take is not known from derivations.
+    assert_eq!(state.time_left(SECOND * 3), None);
+    let fetched = [
+        NixEvent::FetchStarted {
+            id: 9,
+            path: "/nix/store/x-bash".into(),
+            cache: String::new(),
+        },
+        NixEvent::Moved {
+            id: 9,
+            done: 10_000_000,
+            expected: 10_000_000,
+        },
+    ];
+    for event in fetched {
+        state.apply(&Event::Nix(event), SECOND * 12);
+    }
+    assert_eq!(state.time_left(SECOND * 12), Some(SECOND * 70));
+    state.apply(&Event::Started(Phase::CopyOut), SECOND * 90);
+    assert_eq!(state.time_left(SECOND * 91), None);
+}
+
+#[test]
+fn last_build_is_reported_while_no_time_left_is_known() {
+    let counts = |built, seconds, at: u32| {
+        let mut state = State::default();
+        let same = Some(BuildEffort {
+            built,
+            downloaded: 0,
+            seconds,
+        });
+        let earlier = EarlierBuilds {
+            same,
+            ..EarlierBuilds::default()
+        };
+        state.apply(&Event::EarlierBuilds(earlier), Duration::ZERO);
+        state.apply(&Event::Started(Phase::Build), SECOND);
+        let will = NixEvent::WillBuild { derivations: 100 };
+        state.apply(&Event::Nix(will), SECOND * 2);
+        progress::counts(&state, SECOND * at).unwrap()
+    };
+    let told = "built 0 of 100 · the last build took 6 min 40 s";
+    assert_eq!(counts(500, 400, 5), told);
+    // It takes longer than the last one did.
+    assert_eq!(counts(100, 400, 500), told);
+    assert_eq!(counts(100, 400, 5), "built 0 of 100");
+    assert_eq!(counts(500, 9, 5), "built 0 of 100");
+}
