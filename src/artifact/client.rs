@@ -1,6 +1,53 @@
 //! The HTTP client.
 
+use std::sync::{Arc, OnceLock};
+
 use reqwest::{Certificate, Client, ClientBuilder};
+
+use super::network::Network;
+
+/// A client that is made when it is first used. It reads all certificate authorities of this machine, which takes longer than
+/// the rest of many a command, and most commands find everything in the cache.
+#[derive(Clone, Debug)]
+pub(super) struct LazyClient {
+    network: Network,
+    made: Arc<OnceLock<Client>>,
+}
+
+impl LazyClient {
+    /// A client for `network`. Certificate authorities of the user's are read at once: an error in them is one of the settings,
+    /// whether or not anything is downloaded.
+    pub(super) fn new(network: Network) -> reqwest::Result<Self> {
+        let has_own_authorities = !network.authorities.is_empty();
+        let made = Arc::default();
+        let client = Self { network, made };
+        if has_own_authorities {
+            client.get()?;
+        }
+        Ok(client)
+    }
+
+    /// The client.
+    pub(super) fn get(&self) -> reqwest::Result<&Client> {
+        if let Some(client) = self.made.get() {
+            return Ok(client);
+        }
+        let network = &self.network;
+        let client = http_client(&network.authorities, |builder| {
+            builder
+                .connect_timeout(network.connect_timeout)
+                .read_timeout(network.read_timeout)
+        })?;
+        // Another thread may have been faster: both are the same.
+        Ok(self.made.get_or_init(|| client))
+    }
+
+    /// Whether it has been made.
+    #[cfg(test)]
+    pub(super) fn is_made(&self) -> bool {
+        self.made.get().is_some()
+    }
+}
 
 /// A client with the options that `configure` sets, which trusts the certificate authorities in the PEM file `authorities` in
 /// addition to the usual ones. Where no certificate authority is trusted, as in many

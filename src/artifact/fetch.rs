@@ -11,10 +11,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use reqwest::{Client, ClientBuilder};
 
 use super::cache::{Cache, CacheLookup, ClaimResult};
-use super::client::http_client;
+use super::client::LazyClient;
 use super::fetch_error::{CHECK_ADDRESS, FetchError};
 use super::mirror_state::{DeadMirrors, ReportedMirrors};
 use super::network::Network;
@@ -30,6 +29,9 @@ use crate::common::timeout::timeout;
 
 /// How long a mirror may take to answer whether it has a file.
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// What failed if there is no client.
+const PREPARE: &str = "prepare downloads";
 
 /// A file that was downloaded, or that the cache had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +62,7 @@ pub struct Remote<'a> {
 /// Downloads files into a cache.
 #[derive(Clone, Debug)]
 pub struct Fetcher {
-    client: Client,
+    client: LazyClient,
     cache: Cache,
     network: Network,
     events: Events,
@@ -69,13 +71,7 @@ pub struct Fetcher {
 impl Fetcher {
     /// A fetcher that downloads into `cache`.
     pub fn new(cache: Cache, network: Network, events: Events) -> Result<Self, Failure> {
-        let configure = |builder: ClientBuilder| {
-            builder
-                .connect_timeout(network.connect_timeout)
-                .read_timeout(network.read_timeout)
-        };
-        let client =
-            http_client(&network.authorities, configure).or_environment("prepare downloads")?;
+        let client = LazyClient::new(network.clone()).or_environment(PREPARE)?;
         Ok(Self {
             client,
             cache,
@@ -130,11 +126,14 @@ impl Fetcher {
         path: &str,
         cancel: &Cancel,
     ) -> Result<Option<String>, Failure> {
-        let mirrors = if self.network.offline { &[] } else { mirrors };
+        if self.network.offline {
+            return Ok(None);
+        }
+        let client = self.client.get().or_environment(PREPARE)?;
         let first = async {
             for mirror in mirrors {
                 let url = format!("{}/{path}", mirror.trim_end_matches('/'));
-                let answer = timeout(REACHABLE_TIMEOUT, self.client.head(url).send()).await;
+                let answer = timeout(REACHABLE_TIMEOUT, client.head(url).send()).await;
                 if answer.is_some_and(|answer| answer.is_ok_and(|a| a.status().is_success())) {
                     return Some(mirror.clone());
                 }
@@ -142,6 +141,12 @@ impl Fetcher {
             None
         };
         cancel.race(first).await
+    }
+
+    /// Whether anything has been asked of a server.
+    #[cfg(test)]
+    pub(super) fn has_client(&self) -> bool {
+        self.client.is_made()
     }
 
     pub(super) fn batch(&self, phase: Phase, total: Option<u64>) -> Batch<'_> {

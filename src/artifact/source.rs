@@ -1,9 +1,10 @@
 //! Downloads one file from one source, with retries.
 
 use reqwest::header::{CONTENT_RANGE, RANGE};
-use reqwest::{Client, Response, StatusCode};
+use reqwest::{Response, StatusCode};
 
 use super::cache_error::CacheError;
+use super::client::LazyClient;
 use super::min_rate::MinRate;
 use super::mirror_state::{DeadMirrors, ReportedMirrors};
 use super::network::Network;
@@ -71,7 +72,7 @@ impl From<CacheError> for SourceError {
 
 /// State that all downloads of one call share.
 pub(super) struct Batch<'a> {
-    pub(super) client: &'a Client,
+    pub(super) client: &'a LazyClient,
     pub(super) network: &'a Network,
     pub(super) progress: Progress<'a>,
     pub(super) dead: DeadMirrors,
@@ -152,7 +153,9 @@ impl Batch<'_> {
 
     /// Sends a request for the rest of `part`; `part` is emptied if the answer has the whole file.
     async fn request(&self, url: &str, part: &mut Partial) -> Result<Response, SourceError> {
-        let mut request = self.client.get(url);
+        let client = self.client.get();
+        let client = client.map_err(|error| SourceError::Permanent(reason(&error)))?;
+        let mut request = client.get(url);
         if part.len() > 0 {
             request = request.header(RANGE, format!("bytes={}-", part.len()));
         }

@@ -220,5 +220,14 @@ fn a_flake_builds_what_the_module_builds() {
     assert_eq!(by_module["configuration"]["flake"], Value::Null);
     let home = user.home.path().to_str().unwrap();
     assert!(!by_flake.to_string().contains(home), "{by_flake}");
+    // The only configuration is the same with and without its name.
+    let build = |words: &[&str]| {
+        let mut named = user.sdbuild(&["build", "--offline", "--output"]);
+        run(named.arg(user.out()).args(words)).assert_exit_code(0)
+    };
+    let image = build(&["pi#twin", "--force"]).image();
+    for flake in ["pi", "pi#nixosConfigurations.twin"] {
+        assert_eq!(build(&[flake]).image(), image);
+    }
     runs.assert_nothing_left();
 }

@@ -103,9 +103,7 @@ fn full_output_disk_is_one_error_and_leaves_nothing() {
         return;
     }
     let list = list("sd-image/nixos.img");
-    let mut content = content();
-    content.truncate(1 << 20);
-    content.fill(7);
+    let content = vec![7; 1 << 20];
     for format in [Compression::None, Compression::Zstd] {
         let mut refused = 0;
         // From no space at all to space for the image and one sidecar after the other.

@@ -349,27 +349,15 @@ fn of_the_builder_alone() -> String {
     ))
 }
 
+/// By its variables, and then by a context of Docker's client.
 #[test]
-fn engine_over_tls_builds() {
-    if !can_encrypt() {
-        return;
-    }
-    let there = Encrypted::start();
-    there.user.write("sd-card.nix", &of_the_builder_alone());
-    let image = there
-        .runs(&there.user.build(&[]), &[])
-        .assert_exit_code(0)
-        .image();
-    assert_eq!(fs::read_to_string(image).unwrap(), "small\n");
-    assert_eq!(there.engine.docker(&["ps", "--all", "--quiet"]).stdout, "");
-}
-
-#[test]
-fn engine_of_a_docker_context_builds() {
+fn engine_over_tls_or_of_a_docker_context_builds() {
     if !can_encrypt() {
         return;
     }
     let mut there = Encrypted::start();
+    builds(&there);
+
     let at = |name: &str| there.certificates.path().join(name).display().to_string();
     let [ca, cert, key] = ["ca.pem", "cert.pem", "key.pem"].map(at);
     let endpoint = format!("host=tcp://127.0.0.1:2376,ca={ca},cert={cert},key={key}");
@@ -383,7 +371,11 @@ fn engine_of_a_docker_context_builds() {
     assert!(current.contains(host), "{current}");
     let other = status(&[("DOCKER_CONTEXT", "default")]);
     assert!(!other.contains(host), "{other}");
+    builds(&there);
+}
 
+/// Asserts that the engine builds an image and is left clean.
+fn builds(there: &Encrypted) {
     there.user.write("sd-card.nix", &of_the_builder_alone());
     let image = there
         .runs(&there.user.build(&[]), &[])

@@ -93,7 +93,7 @@ fn image_is_reported_once_with_what_comes_next() {
 
 /// A build with far more output than a pipe holds.
 fn chatty(user: &TestUser) -> Command {
-    let script = fresh(&format!("    seq 1 100000\n{SMALL_IMAGE}"));
+    let script = fresh(&format!("    seq 1 40000\n{SMALL_IMAGE}"));
     user.write("sd-card.nix", &product(&script));
     user.build(&["-v"])
 }

@@ -23,6 +23,41 @@ async fn damaged_part_is_not_blamed_on_the_next_mirror() {
     );
 }
 
+/// Reading the certificate authorities of the machine takes longer than the rest of many a command.
+#[tokio::test]
+async fn what_the_cache_has_needs_no_client() {
+    let (fixture, body) = (Fixture::new(), body());
+    let pin = pin("a", &body);
+    let server = Server::new([Answer::Ranged(body)]);
+    let mirrors = [server.base.clone()];
+    let fetcher = fixture.fetcher();
+    assert!(!fetcher.has_client());
+    fetcher
+        .pins(&[&pin], &mirrors, &Cancel::new())
+        .await
+        .unwrap();
+    assert!(fetcher.has_client());
+    let fetcher = fixture.fetcher();
+    fetcher
+        .pins(&[&pin], &mirrors, &Cancel::new())
+        .await
+        .unwrap();
+    assert!(!fetcher.has_client());
+}
+
+/// An error in the user's own authorities is reported even if nothing is downloaded.
+#[tokio::test]
+async fn damaged_authorities_are_reported_at_once() {
+    let fixture = Fixture::new();
+    let authorities = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let network = Network {
+        authorities: authorities.to_vec(),
+        ..short_timeouts()
+    };
+    let failed = Fetcher::new(fixture.cache(), network, Events::none()).unwrap_err();
+    assert!(failed.to_string().contains("prepare downloads"), "{failed}");
+}
+
 #[tokio::test]
 async fn cancelled_download_is_resumed() {
     let (fixture, body) = (Fixture::new(), body());

@@ -213,27 +213,3 @@ fn mistyped_names_of_outputs_are_proposed() {
         ],
     );
 }
-
-#[test]
-fn the_only_configuration_is_the_same_with_and_without_its_name() {
-    if !engine_ready() {
-        return;
-    }
-    let user = without_a_network();
-    let outputs = format!(
-        "nixosConfigurations.pi = nixpkgs.lib.nixosSystem {{ system = \"aarch64-linux\"; modules = [ {} ]; }};",
-        flake_module("")
-    );
-    let text = flake_text("./nixpkgs", &outputs);
-    let repository = FlakeRepository::new(&user, "pi", &[("flake.nix", &text)]);
-    lock(&user, &["--flake", "pi"]).assert_exit_code(0);
-    repository.commit();
-    let build = |flake: &str| {
-        let mut build = user.sdbuild(&["build", flake, "--output"]);
-        run(build.arg(user.out())).assert_exit_code(0).image()
-    };
-    let image = build("pi#pi");
-    for flake in ["pi", "pi#nixosConfigurations.pi"] {
-        assert_eq!(build(flake), image);
-    }
-}

@@ -1,6 +1,6 @@
 //! The guard of native glue: no program of the builder gets into an image.
 
-use super::tree::tree;
+use super::tree::{Tree, tree};
 use super::{built, command_of_nixos, ready, said_inside, system};
 use crate::support::*;
 
@@ -29,8 +29,9 @@ fn is_refused(user: &TestUser, body: &str) -> Outcome {
     refused
 }
 
-/// Asserts that an image is made under emulation for the reason `why`, and has a program of its own architecture.
-fn has_its_own_tool(user: &TestUser, why: &str) {
+/// Asserts that an image is made under emulation for the reason `why`, and has a program of its own architecture; returns its
+/// files.
+fn has_its_own_tool(user: &TestUser, why: &str) -> Tree {
     let auto = run(&mut user.build(&[])).assert_exit_code(0);
     let auto = auto.assert_stderr_contains(&[
         "all of the image is built under emulation, which is slower, because a native build is not possible: ",
@@ -39,10 +40,12 @@ fn has_its_own_tool(user: &TestUser, why: &str) {
     let files = tree(&auto.image());
     let (.., tool) = &files["/opt/tool"];
     assert_eq!(tool[18..20], AARCH64);
+    files
 }
 
+/// In the system, and in what only the commands of the image name. One build under emulation shows that the image is right then.
 #[test]
-fn builder_program_in_the_system_is_found() {
+fn builder_program_in_the_system_or_the_image_is_found() {
     if !engine_ready() {
         return;
     }
@@ -55,21 +58,6 @@ fn builder_program_in_the_system_is_found() {
     refused.assert_stderr_contains(&["-leak refers to it", "--glue emulated"]);
     assert!(built(&user).iter().any(|drv| drv.contains(".img")));
 
-    let auto = run(&mut user.build(&[])).assert_exit_code(0);
-    let auto = auto.assert_stderr_contains(&[
-        "all of the image is built under emulation, which is slower, because a native build is not possible: ",
-        "-leak refers to it",
-    ]);
-    let files = tree(&auto.image());
-    assert!(files.keys().any(|path| path.ends_with("-leak")));
-}
-
-#[test]
-fn builder_program_named_only_by_image_commands_is_found() {
-    if !engine_ready() {
-        return;
-    }
-    let user = TestUser::new();
     // No store path refers to this program: it is a copy.
     let copy = "cp $(env | sed -n s/^builder=//p) $out";
     let made = |name: &str, command: &str| {
@@ -93,9 +81,10 @@ fn builder_program_named_only_by_image_commands_is_found() {
 
     user.write(
         "sd-card.nix",
-        &system("leak", &format!("{root}\n{firmware}")),
+        &system("leak", &format!("{body}\n{root}\n{firmware}")),
     );
-    has_its_own_tool(&user, "own architecture");
+    let files = has_its_own_tool(&user, "own architecture");
+    assert!(files.keys().any(|path| path.ends_with("-leak")));
 }
 
 #[test]
