@@ -28,7 +28,7 @@ pub enum Source {
 }
 
 /// A nixpkgs that can be uploaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedNixpkgs {
     /// The files of nixpkgs.
     pub nixpkgs: LocalNixpkgs,

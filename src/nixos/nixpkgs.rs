@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::lock::Requested;
-use super::nixpkgs_tree::{forget, pack_tree, summarize};
+use super::nixpkgs_tree::{TreeSummary, forget, pack_tree, remembered, summarize};
 use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
@@ -176,12 +176,24 @@ impl LocalNixpkgs {
         let work = tokio::task::spawn_blocking(move || summarize(&dir, &file, &token));
         let summary = cancel.race(work).await?.or_internal("read nixpkgs")?;
         let summary = summary.or_usage(format!("read nixpkgs in {shown}"))?;
-        Ok(Self::Tree {
+        Ok(Self::tree(root, summary, hashes))
+    }
+
+    /// The directory `root` as it was when it was read last; `None` if the file `hashes` does not have it. [`Self::dir`] gives the same
+    /// unless it has changed since.
+    pub fn remembered_dir(root: &Path, hashes: PathBuf) -> Option<Self> {
+        let summary = remembered(root, &hashes)?;
+        Some(Self::tree(root, summary, hashes))
+    }
+
+    fn tree(root: &Path, summary: TreeSummary, hashes: PathBuf) -> Self {
+        let TreeSummary { digest, size } = summary;
+        Self::Tree {
             root: root.to_path_buf(),
-            digest: summary.digest,
-            size: summary.size,
+            digest,
+            size,
             hashes,
-        })
+        }
     }
 
     /// The archive `file`, which was downloaded and verified.

@@ -7,8 +7,9 @@ mod scan;
 mod stamp;
 mod walk;
 
+pub(super) use self::entry::TreeSummary;
 pub(super) use self::pack::pack_tree;
-pub(super) use self::remembered::{forget, summarize};
+pub(super) use self::remembered::{forget, remembered, summarize};
 
 #[cfg(test)]
 mod tests {

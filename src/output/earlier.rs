@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::Deserialize;
@@ -178,6 +178,21 @@ impl EarlierImage {
     }
 }
 
+/// An image in the output directory that is what a build would write.
+#[derive(Debug)]
+pub struct UnchangedImage {
+    earlier: EarlierImage,
+    dir: PathBuf,
+    configuration_read: SystemTime,
+}
+
+impl UnchangedImage {
+    /// The image as the result of this run, which its manifest shows from now on.
+    pub fn into_image(self) -> Image {
+        self.earlier.into_image(&self.dir, self.configuration_read)
+    }
+}
+
 /// An image in the output directory that is what a build would write, known without evaluating anything: `origin` names the
 /// build's configuration, the key of its evaluation, and its registrar. The build began to read the configuration at
 /// `configuration_read`. Every byte of the image is read. Blocks.
@@ -186,7 +201,7 @@ pub fn unchanged(
     origin: &Provenance,
     configuration_read: SystemTime,
     cancel: &Cancel,
-) -> Option<Image> {
+) -> Option<UnchangedImage> {
     // A list for Imager names the place where the image will be published, which may be another one now.
     if settings.force || settings.imager.is_some() {
         return None;
@@ -203,7 +218,11 @@ pub fn unchanged(
             && earlier.has_whole(&settings.dir, sidecars());
         is_same.then(|| earlier.verified(&settings.dir, cancel))?
     });
-    Some(images.next()?.into_image(&settings.dir, configuration_read))
+    Some(UnchangedImage {
+        earlier: images.next()?,
+        dir: settings.dir.clone(),
+        configuration_read,
+    })
 }
 
 #[cfg(test)]

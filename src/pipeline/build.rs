@@ -1,22 +1,18 @@
 //! A build: the steps from container images to the image file, in their order.
 
-use std::time::SystemTime;
-
 use crate::common::context::Context;
 use crate::common::event::{BuildEffort, Event, Phase};
 use crate::common::failure::Failure;
 use crate::common::timings::Timings;
-use crate::nixos::command::Task;
 use crate::output::Image;
+use crate::pipeline::beginning::{Beginning, Ready, begin};
 use crate::pipeline::build_history::{self, EffortCounter};
 use crate::pipeline::build_places::BuildPlaces;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
 use crate::pipeline::run_context::{Outcome, RunContext, with_cleanup};
 use crate::pipeline::scope::Scope;
-use crate::pipeline::steps::{
-    builder, container_images, copy_out, emulation, remote_builders, source,
-};
+use crate::pipeline::steps::{builder, container_images, copy_out, emulation};
 
 /// Carries out `plan`. `timings` holds how long the phases took that `context` reported so far; the manifest
 /// lists them.
@@ -60,17 +56,18 @@ async fn steps(
     timings: &Timings,
     places: &BuildPlaces,
 ) -> Result<Image, Failure> {
-    let nixpkgs = source::nixpkgs(run).await?;
-    // After `sdbuild.lock` is written, which belongs to the configuration.
-    let configuration_read = SystemTime::now();
-    let job = builder::job(run, nixpkgs, Task::Build).await?;
-    if let Some(image) = copy_out::unchanged(run, &job, configuration_read).await? {
-        remove_leftovers(run, scope).await?;
-        return Ok(image);
-    }
-    let images = container_images::provide(run).await?;
-    remote_builders::try_all(run, &images.builder).await?;
-    let emulation = emulation::set_up(run, &images, scope).await?;
+    let Ready {
+        job,
+        images,
+        emulation,
+        configuration_read,
+    } = match Box::pin(begin(run, scope)).await? {
+        Beginning::Ready(ready) => *ready,
+        Beginning::UpToDate(image) => {
+            remove_leftovers(run, scope).await?;
+            return Ok(image.into_image());
+        }
+    };
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.settings.common.state_dir;

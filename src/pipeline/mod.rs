@@ -4,6 +4,7 @@
 //! exists and released whatever happens; the first error is reported, and what could not be removed is listed
 //! with it. Reads no environment.
 
+mod beginning;
 mod binfmt_table;
 mod build;
 mod build_history;

@@ -2,6 +2,8 @@
 //! knows.
 
 use std::fs;
+use std::process::Command;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -58,6 +60,42 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     fs::write(&image, "other\n").unwrap();
     let refused = run(&mut user.build(&[])).assert_exit_code(2);
     refused.assert_stderr_contains(&["already exists"]);
+    runs.assert_nothing_left();
+}
+
+/// A build begins with a directory of nixpkgs as it was read last.
+#[test]
+fn a_changed_directory_of_nixpkgs_is_seen() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let runs = user.track_runs();
+    user.write("pi/sd-card.nix", &small(""));
+    let nixpkgs = user.home.path().join("nixpkgs");
+    run(Command::new("cp")
+        .arg("-r")
+        .args([&mini_nixpkgs(), &nixpkgs]))
+    .assert_exit_code(0);
+    let build = || {
+        // What was changed just before is not remembered.
+        std::thread::sleep(Duration::from_secs(3));
+        let mut build = user.sdbuild(&["build", "pi", "--json", "--output"]);
+        let build = build.arg(user.out()).arg("--nixpkgs").arg(&nixpkgs);
+        run(build).assert_exit_code(0)
+    };
+    let first = build();
+    assert!(ran_nix(&first), "{}", first.stderr);
+    let again = build();
+    assert!(!ran_nix(&again), "{}", again.stderr);
+    let added = user.write("nixpkgs/added.nix", "{ }");
+    let changed = build();
+    assert!(ran_nix(&changed), "{}", changed.stderr);
+    // Now it is remembered with that file, and of the directory without it there is an image.
+    fs::remove_file(added).unwrap();
+    let back = build();
+    assert!(!ran_nix(&back), "{}", back.stderr);
+    assert_eq!(back.stdout, first.stdout);
     runs.assert_nothing_left();
 }
 

@@ -33,6 +33,15 @@ struct Entry {
     size: u64,
 }
 
+impl Entry {
+    fn summary(&self) -> TreeSummary {
+        TreeSummary {
+            digest: self.digest,
+            size: self.size,
+        }
+    }
+}
+
 /// The summary of the directory `root` without `.git`, out of the file `memory` if nothing in the directory has changed since it
 /// was written there.
 pub(in crate::nixos) fn summarize(
@@ -44,6 +53,15 @@ pub(in crate::nixos) fn summarize(
         return hash_tree(root, cancel);
     }
     summarize_at(SystemTime::now(), root, memory, cancel)
+}
+
+/// The summary of the directory `root` as it was when the file `memory` was written; it may have changed since.
+pub(in crate::nixos) fn remembered(root: &Path, memory: &Path) -> Option<TreeSummary> {
+    let root = root.canonicalize().ok()?;
+    let entry = entries(memory)
+        .into_iter()
+        .find(|entry| entry.root == root)?;
+    Some(entry.summary())
 }
 
 /// Forgets what the file `memory` has, because a tree was not what it says.
@@ -64,10 +82,7 @@ fn summarize_at(
     let entries = entries(memory);
     let is_this = |entry: &&Entry| entry.root == root && entry.stamp == stamp.digest;
     if let Some(entry) = entries.iter().find(is_this) {
-        return Ok(TreeSummary {
-            digest: entry.digest,
-            size: entry.size,
-        });
+        return Ok(entry.summary());
     }
     let summary = hash_tree(&root, cancel)?;
     let is_unchanged = || TreeStamp::of(&root, cancel).is_ok_and(|again| again == stamp);
@@ -167,6 +182,19 @@ mod tests {
         assert_eq!(read.digest, remembered.digest);
         fs::create_dir(tree.dir.path().join(".git")).unwrap();
         assert!(tree.is_remembered());
+    }
+
+    #[test]
+    fn a_tree_is_remembered_as_it_was_read_last() {
+        let tree = Tree::new();
+        let as_read = || remembered(tree.dir.path(), &tree.memory());
+        assert_eq!(as_read(), None);
+        let read = tree.summarize(60);
+        fs::write(tree.file(), "{ changed = true; }").unwrap();
+        assert_eq!(as_read(), Some(read));
+        assert_ne!(tree.summarize(60), read);
+        let other = tempfile::tempdir().unwrap();
+        assert_eq!(remembered(other.path(), &tree.memory()), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::common::shown_path::shown_path;
 use crate::common::timings::Timings;
 use crate::nixos::builder::{BuildJob, BuildResult};
 use crate::output::manifest::Provenance;
-use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings};
+use crate::output::{self, CopyRequest, Image, ImagerUrl, OutputSettings, UnchangedImage};
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{container_image, image_owner_id};
 use crate::pipeline::run_context::RunContext;
@@ -126,7 +126,7 @@ pub(in crate::pipeline) async fn unchanged(
     run: &RunContext<'_>,
     job: &BuildJob,
     configuration_read: SystemTime,
-) -> Result<Option<Image>, Failure> {
+) -> Result<Option<UnchangedImage>, Failure> {
     let (plan, cancel) = (run.plan, &run.context.cancel);
     let Some(builder) = plan.engine_plan.builder.content_reference() else {
         return Ok(None);

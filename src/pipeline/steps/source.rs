@@ -90,6 +90,19 @@ pub(in crate::pipeline) async fn nixpkgs(
     }))
 }
 
+/// The local directory of nixpkgs as it was when it was read last: what [`nixpkgs`] resolves it to, unless it has changed. `None` for
+/// anything else, and for a directory that is not remembered.
+pub(in crate::pipeline) fn remembered_nixpkgs(run: &RunContext<'_>) -> Option<ResolvedNixpkgs> {
+    let Nixpkgs::Dir(dir) = &run.plan.source.nixpkgs.as_ref()?.nixpkgs else {
+        return None;
+    };
+    let hashes = nixpkgs::hashes_file(&run.plan.settings.common.state_dir);
+    Some(ResolvedNixpkgs {
+        nixpkgs: LocalNixpkgs::remembered_dir(dir, hashes)?,
+        locked: None,
+    })
+}
+
 /// Resolves nixpkgs and fetches it (`Phase::Nixpkgs`).
 pub(in crate::pipeline) async fn resolve(
     how: &Resolve<'_>,
