@@ -122,20 +122,28 @@ fn builder_and_registrar_have_least_privilege() {
     running.finish();
 }
 
+/// And its configuration is in a directory with spaces and letters that are not ASCII.
 #[test]
 fn compressed_image_has_the_requested_name() {
     if !engine_ready() {
         return;
     }
     let user = TestUser::new();
-    let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";\n  networking.hostName = \"zst\";";
-    user.write("sd-card.nix", &configuration(body));
+    let body = "  sdImage.compressImage = true;\n  image.baseName = \"mine\";";
+    let text =
+        configuration(body).replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
+    let config = user.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
+    let config = ["--config", config.to_str().unwrap()];
+    user.write(
+        "mein Gerät/teil eins.nix",
+        "{ networking.hostName = \"umlaut\"; }",
+    );
+    let build = |words: &[&str]| run(user.build(words).args(config)).assert_exit_code(0);
     // With native glue only: the image that is compressed in the builder has other files beside it there.
-    let image =
-        run(&mut user.build(&["--compress", "zstd", "--glue", "native"])).assert_exit_code(0);
+    let image = build(&["--compress", "zstd", "--glue", "native"]);
     assert_eq!(image.image(), user.out().join("mine.img.zst"));
     has_partitions(&image.image());
-    let image = run(&mut user.build(&["--force", "--compress", "none"])).assert_exit_code(0);
+    let image = build(&["--force", "--compress", "none"]);
     assert_eq!(image.image(), user.out().join("mine.img"));
     has_partitions(&image.image());
 }

@@ -9,7 +9,7 @@ const WORK: &str = "/nix/var/sdbuild/work";
 /// Builds an image whose content is the path of the directory in which it was built, and returns that.
 fn build(user: &TestUser) -> String {
     let script = fresh(SMALL_IMAGE).replace("echo small", "echo $NIX_BUILD_TOP");
-    user.write("sd-card.nix", &product(&script));
+    user.write("sd-card.nix", &product_of_the_builder_alone(&script));
     let image = run(&mut user.build(&[])).assert_exit_code(0).image();
     fs::read_to_string(image).unwrap()
 }
@@ -26,7 +26,7 @@ fn builds_have_the_same_directory_in_every_run() {
     assert_eq!(build(&first), same);
 
     let script = fresh(&format!("    echo beside\n    sleep 600\n{SMALL_IMAGE}"));
-    second.write("sd-card.nix", &product(&script));
+    second.write("sd-card.nix", &product_of_the_builder_alone(&script));
     let mut beside = Running::start(&mut second.build(&["-v"]));
     beside.wait_for("beside");
     let own = build(&first);
@@ -58,7 +58,7 @@ fn directory_of_a_killed_run_is_taken_over_once() {
         return;
     }
     let user = TestUser::new();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    user.write("sd-card.nix", &product_of_the_builder_alone(SMALL_IMAGE));
     run(&mut user.build(&[])).assert_exit_code(0);
     let volume = StoreVolume::new();
     // Every file is old.

@@ -221,13 +221,13 @@ fn a_flake_builds_what_the_module_builds() {
     let home = user.home.path().to_str().unwrap();
     assert!(!by_flake.to_string().contains(home), "{by_flake}");
     // The only configuration is the same with and without its name.
-    let build = |words: &[&str]| {
+    let build_named = |words: &[&str]| {
         let mut named = user.sdbuild(&["build", "--offline", "--output"]);
         run(named.arg(user.out()).args(words)).assert_exit_code(0)
     };
-    let image = build(&["pi#twin", "--force"]).image();
+    let image = build_named(&["pi#twin", "--force"]).image();
     for flake in ["pi", "pi#nixosConfigurations.twin"] {
-        assert_eq!(build(&[flake]).image(), image);
+        assert_eq!(build_named(&[flake]).image(), image);
     }
     runs.assert_nothing_left();
 }

@@ -96,7 +96,7 @@ fn foreign_builder_image_is_pulled_and_has_its_own_store() {
     }
     let user = TestUser::new();
     let runs = user.track_runs();
-    user.write("sd-card.nix", &product(SMALL_IMAGE));
+    user.write("sd-card.nix", &product_of_the_builder_alone(SMALL_IMAGE));
     // Makes sure that our own builder is loaded: it plays the foreign images.
     run(&mut user.build(&[])).assert_exit_code(0);
     let registry = Registry::start();
@@ -109,7 +109,8 @@ fn foreign_builder_image_is_pulled_and_has_its_own_store() {
     );
     runs.assert_nothing_left();
 
-    // As the official image is: Nix itself in `/nix`, which is root's.
+    // As the official image is: Nix itself in `/nix`, which is root's. It fetches packages and builds with them.
+    user.write("sd-card.nix", &product(SMALL_IMAGE));
     let script = "mkdir -p /nix/profile/bin && cp -P /usr/bin/nix* /nix/profile/bin && \
                   rm /usr/bin/nix* && chown -R 0:0 /nix";
     let root = ["ENV PATH=/nix/profile/bin:/usr/bin:/bin"];

@@ -51,25 +51,6 @@ fn timed(user: &TestUser, format: &str) -> (PathBuf, u64) {
     (outcome.image(), peak.unwrap().parse().unwrap())
 }
 
-#[test]
-fn directory_with_spaces_and_non_ascii_letters() {
-    if !engine_ready() {
-        return;
-    }
-    let user = TestUser::new();
-    let text =
-        configuration("").replacen("imports = [", "imports = [ (./. + \"/teil eins.nix\")", 1);
-    let config = user.write("mein Gerät/meine \"Karte\" ${x}.nix", &text);
-    user.write(
-        "mein Gerät/teil eins.nix",
-        "{ networking.hostName = \"umlaut\"; }",
-    );
-    let image = run(&mut user.build(&["--config", config.to_str().unwrap()]))
-        .assert_exit_code(0)
-        .image();
-    assert!(image.exists());
-}
-
 /// Asserts that a terminal without cursor movements and a pipe for both streams have the path of the image once, at the end.
 #[track_caller]
 fn assert_names_image_once(user: &TestUser, image: &Path) {

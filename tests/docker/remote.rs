@@ -61,11 +61,17 @@ fn can_run() -> bool {
 }
 
 #[test]
-fn ssh_connection_is_made_and_closed() {
+fn engine_over_ssh_builds_is_left_clean_and_may_be_cut_off() {
     if !can_run() {
         return;
     }
     let there = There::start();
+    connection_is_made_and_closed(&there);
+    builds_and_is_left_clean(&there);
+    broken_connection_loses_only_the_current_derivation(&there);
+}
+
+fn connection_is_made_and_closed(there: &There) {
     let account = there.service.account();
     let doctor = run(&mut account.sdbuild(&there.user, &["doctor"])).stdout;
     let answers = format!("answers at {}", there.sshd.host());
@@ -76,12 +82,7 @@ fn ssh_connection_is_made_and_closed() {
     });
 }
 
-#[test]
-fn engine_over_ssh_builds_and_is_left_clean() {
-    if !can_run() {
-        return;
-    }
-    let there = There::start();
+fn builds_and_is_left_clean(there: &There) {
     there
         .user
         .write("sd-card.nix", &product(&fresh(SMALL_IMAGE)));
@@ -128,12 +129,7 @@ fn two_steps() -> String {
     ))
 }
 
-#[test]
-fn broken_connection_loses_only_the_current_derivation() {
-    if !can_run() {
-        return;
-    }
-    let there = There::start();
+fn broken_connection_loses_only_the_current_derivation(there: &There) {
     there.user.write("sd-card.nix", &two_steps());
     let mut running = Running::start(&mut there.build(&["-v"]));
     running.wait_for("in the middle");
@@ -339,16 +335,6 @@ fn tls_is_verified_at_both_ends() {
     assert!(nobody.contains("connect by TLS to the engine"), "{nobody}");
 }
 
-/// A product that only needs the builder's programs: containers of this engine cannot resolve host names.
-fn of_the_builder_alone() -> String {
-    let script = fresh(SMALL_IMAGE);
-    configuration(&format!(
-        "  system.build.sdImage = lib.mkForce (derivation {{ name = \"product\"; system = \"{}-linux\"; \
-         builder = \"/bin/sh\"; args = [ \"-c\" ''\n    export PATH=/usr/bin:/bin\n{script}\n  '' ]; }});",
-        std::env::consts::ARCH
-    ))
-}
-
 /// By its variables, and then by a context of Docker's client.
 #[test]
 fn engine_over_tls_or_of_a_docker_context_builds() {
@@ -376,7 +362,9 @@ fn engine_over_tls_or_of_a_docker_context_builds() {
 
 /// Asserts that the engine builds an image and is left clean.
 fn builds(there: &Encrypted) {
-    there.user.write("sd-card.nix", &of_the_builder_alone());
+    // Containers of this engine cannot resolve host names.
+    let product = product_of_the_builder_alone(&fresh(SMALL_IMAGE));
+    there.user.write("sd-card.nix", &product);
     let image = there
         .runs(&there.user.build(&[]), &[])
         .assert_exit_code(0)

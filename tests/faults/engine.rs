@@ -50,19 +50,12 @@ fn next_run_cleans_up_after_a_killed_or_stopped_engine() {
         let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
         assert_eq!(left, "", "containers are left in the engine");
     }
+    killed_during_registrar_start(&mut engine, &user, &runs);
 }
 
-/// The failed run was once forgotten, and the next one took its container for that of another user's live run.
-#[test]
-fn engine_killed_during_registrar_start_leaves_no_container() {
-    if !engine_ready() {
-        return;
-    }
-    let mut engine = OwnEngine::start(false);
-    let user = TestUser::new().with("DOCKER_HOST", engine.host());
-    let runs = user.track_runs();
-    user.write("sd-card.nix", &offline(QUICK));
-    run(&mut user.build(&[])).assert_exit_code(0);
+/// The failed run was once forgotten, and the next one took its container for that of another user's live run. The engine has all
+/// that a build needs.
+fn killed_during_registrar_start(engine: &mut OwnEngine, user: &TestUser, runs: &RunTracker) {
     let build = Running::start(&mut user.build(&["--force"]));
     wait_until(
         std::time::Duration::from_secs(60),
@@ -77,7 +70,7 @@ fn engine_killed_during_registrar_start_leaves_no_container() {
         failed.stderr
     );
     engine.restart();
-    build_again(&user).assert_exit_code(0);
+    build_again(user).assert_exit_code(0);
     let left = engine.docker(&["ps", "--all", "--quiet"]).stdout;
     assert_eq!(left, "", "containers are left in the engine");
     assert_eq!(runs.handlers(), [""; 0]);

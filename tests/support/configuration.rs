@@ -42,6 +42,15 @@ pub fn product(script: &str) -> String {
     ))
 }
 
+/// The same, made by the builder's own programs, for its architecture: a store without any packages needs none.
+pub fn product_of_the_builder_alone(script: &str) -> String {
+    configuration(&format!(
+        "  system.build.sdImage = lib.mkForce (derivation {{ name = \"product\"; system = \"{}-linux\"; \
+         builder = \"/bin/sh\"; args = [ \"-c\" ''\n    export PATH=/usr/bin:/bin\n{script}\n  '' ]; }});",
+        std::env::consts::ARCH
+    ))
+}
+
 /// `script` with a nonce, so that the store has not built it yet and no other test builds the same.
 pub fn fresh(script: &str) -> String {
     format!("    : {}\n{script}", nonce())

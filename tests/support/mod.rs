@@ -35,7 +35,9 @@ pub use account::Account;
 pub use binary_cache::{BinaryCache, CacheServer, Reply, Request, host_for_containers};
 pub use builder::{STORE, builder_image, in_builder, own_image};
 pub use ci::Ci;
-pub use configuration::{SMALL_IMAGE, configuration, example, fresh, key, nonce, product};
+pub use configuration::{
+    SMALL_IMAGE, configuration, example, fresh, key, nonce, product, product_of_the_builder_alone,
+};
 pub use debian::DebianRelease;
 pub use desktop::{DockerDesktop, Refuses};
 pub use engine::OwnEngine;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::tree::{ROOT_AT, Tree, superblock, tree};
 use super::{built, emulated, ready, said_inside, system};
+use crate::dry_run::counts_what_is_emulated;
 use crate::support::*;
 
 fn build(user: &TestUser, glue: &str) -> (PathBuf, BTreeSet<String>) {
@@ -35,17 +36,20 @@ fn are_the_same(slow: &Path, fast: &Path) {
     assert!(head(slow) == head(fast), "the firmware partition differs");
 }
 
-#[test]
-fn native_glue_gives_the_same_image_with_little_emulation() {
-    if !engine_ready() {
-        return;
-    }
-    let user = TestUser::new();
-    let name = format!("equal-{}", nonce());
-    user.write("sd-card.nix", &system(&name, ""));
-    let (slow, slowly) = build(&user, "emulated");
-    let (fast, quickly) = build(&user, "native");
+/// What one system is as an image, made both ways.
+struct BothWays {
+    emulated: PathBuf,
+    native: PathBuf,
+    /// The derivations of the native build.
+    native_derivations: BTreeSet<String>,
+}
 
+/// Builds the system `name` with `body`, which no store has, under emulation and natively. Asserts that the images are the same,
+/// that hardly anything is emulated for the native one, and that a dry run counts that.
+fn native_is_like_emulated(user: &TestUser, name: &str, body: &str) -> BothWays {
+    user.write("sd-card.nix", &system(name, body));
+    let (slow, slowly) = build(user, "emulated");
+    let (fast, quickly) = build(user, "native");
     are_the_same(&slow, &fast);
 
     // No derivation that is new for this configuration stays emulated, not even the system.
@@ -58,6 +62,15 @@ fn native_glue_gives_the_same_image_with_little_emulation() {
         .filter(|drv| !drv.ends_with("-sdbuild-machine.drv"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
+
+    // The store has the packages of either way.
+    user.write("sd-card.nix", &system(&format!("new-{}", nonce()), body));
+    counts_what_is_emulated(user);
+    BothWays {
+        emulated: slow,
+        native: fast,
+        native_derivations: quickly,
+    }
 }
 
 /// As all images before NixOS 25.11 are made.
@@ -68,14 +81,9 @@ fn separate_file_system_image_is_the_same() {
     }
     let user = TestUser::new();
     let reads = "  sdImage.postBuildCommands = \"test -s ${config.sdImage.rootFilesystemImage}\";";
-    user.write(
-        "sd-card.nix",
-        &system(&format!("by-itself-{}", nonce()), reads),
-    );
-    let (slow, _) = build(&user, "emulated");
-    let (fast, quickly) = build(&user, "native");
-    are_the_same(&slow, &fast);
-    let alone: BTreeSet<_> = quickly
+    let name = format!("by-itself-{}", nonce());
+    let alone: BTreeSet<_> = native_is_like_emulated(&user, &name, reads)
+        .native_derivations
         .into_iter()
         .filter(|drv| drv.ends_with("-ext4-fs.img.drv"))
         .collect();
@@ -100,20 +108,19 @@ fn another_store_gives_the_same_bytes() {
         .with("SDBUILD_TRUSTED_PUBLIC_KEYS", &cache.key);
     // An earlier run of this test left its systems in the shared store.
     let unbuilt = format!("  environment.etc.run.text = \"{}\";\n", nonce());
-    let same = |glue: &str, name: &str| {
-        let images = [&here, &there].map(|user| {
-            user.write("sd-card.nix", &system(name, &unbuilt));
-            fs::read(build(user, glue).0).unwrap()
-        });
-        assert!(images[0] == images[1], "{glue}, {name}: the images differ");
+    let same = |glue: &str, name: &str, image: &Path| {
+        there.write("sd-card.nix", &system(name, &unbuilt));
+        let same = fs::read(build(&there, glue).0).unwrap() == fs::read(image).unwrap();
+        assert!(same, "{glue}, {name}: the images differ");
     };
+    let again = native_is_like_emulated(&here, "again", &unbuilt);
     let inside = |commands: &str| said_inside(&volume.0, commands, &[]);
     let kept =
         "find $(ls -dt /nix/var/nix/gcroots/sdbuild/*/* | head -n 1) -name '*-nixos-system-*'";
-    same("native", "again");
+    same("native", "again", &again.native);
     assert_ne!(inside(kept), "", "the system is kept");
     // What is built under emulation refers to its system.
-    same("emulated", "again");
+    same("emulated", "again", &again.emulated);
     assert_eq!(inside(kept), "");
     // The image was made from hard links to the store's files: they are unchanged and have one link again.
     let unlike = r"find /nix/store -type f \( -perm /222 -o -links +1 \) | head -n 3";
@@ -123,7 +130,8 @@ fn another_store_gives_the_same_bytes() {
     inside("nix-store --optimise");
     let linked = inside("find /nix/store -type f -links +2 | wc -l");
     assert!(linked.parse::<u32>().unwrap() > 10, "{linked}");
-    same("native", "once-more");
+    here.write("sd-card.nix", &system("once-more", &unbuilt));
+    same("native", "once-more", &build(&here, "native").0);
     // The next build finds everything again, even after a garbage collection.
     inside("nix-store --gc");
     let kept = inside("ls -d /nix/store/*-nixos-system-once-more-*.mini");
