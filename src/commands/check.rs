@@ -120,7 +120,7 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
         lines.extend(list_item('✓', "login", &text, &[], columns));
     }
     if says_what_is_right && checked.findings.is_empty() {
-        let text = "evaluates, and nothing was found that keeps the machine from booting";
+        let text = "evaluates, and no problem was found";
         lines.extend(list_item('✓', "configuration", text, &[], columns));
     }
     lines.join("\n")
@@ -174,7 +174,7 @@ mod tests {
         assert!(lines.contains("It must be set: it cannot"), "{lines}");
         let lines = as_lines(&checked(Vec::new()), COLUMNS, false);
         assert!(
-            lines.contains("✓ configuration   evaluates, and nothing"),
+            lines.contains("✓ configuration   evaluates, and no problem was found"),
             "{lines}"
         );
     }

@@ -43,8 +43,10 @@ use crate::common::system::System;
 
 /// The expression that the builder evaluates, and its attributes in the order of evaluation.
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
-/// The expression that this one imports, `idle-services.nix` beside it.
+/// The expressions that this one imports from beside it.
 pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
+pub(super) const ETC_LINKS: &str = include_str!("check/etc-links.nix");
+pub(super) const COMMANDS: &str = include_str!("check/commands.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
 /// Severity of a finding.

@@ -42,11 +42,12 @@ pub async fn check(
     };
     let Outcome { value, leftovers } = with_cleanup(&plan, context, steps).await?;
     let CheckResult {
-        facts,
+        mut facts,
         definitions,
         failure,
     } = value;
     let board = plan.settings.board.map(|BoardName(board)| board);
+    definitions.keep_own_services(&mut facts);
     let ways_in = who_logs_in(&facts).into_iter();
     let mut findings = findings(&facts, &plan.settings.system.to_string(), board);
     definitions.locate(&mut findings);

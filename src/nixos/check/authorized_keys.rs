@@ -4,7 +4,7 @@ use super::facts::{ConfigFacts, UserFacts};
 use super::named_options::user_option;
 use super::passwords::password_is_accepted;
 use super::rule::{KEY_LINE, Rule};
-use super::ways_in::{has_authority, is_locked_out};
+use super::ways_in::{has_authority, is_locked_out, way_in};
 use super::{Severity, broken_key};
 use crate::common::ssh_key::{expiry_time, is_private};
 use crate::common::text::truncate;
@@ -98,6 +98,9 @@ pub(super) fn expired_keys(facts: &ConfigFacts) -> Option<String> {
     joined(said)
 }
 
+/// The name of a file with a key of the user.
+const KEY_OF_OWN: &str = "id.pub";
+
 /// What is said of users who get in by the keys of certification authorities only, if there are any.
 fn keys_of_authorities(facts: &ConfigFacts) -> Option<String> {
     let gets_in_by_password = |user: &UserFacts| {
@@ -107,7 +110,17 @@ fn keys_of_authorities(facts: &ConfigFacts) -> Option<String> {
     let only_these = |user: &&UserFacts| {
         has_authority(user) && !user.has_own_key() && !gets_in_by_password(user)
     };
+    // Whom the server refuses whatever the key is, no other key lets in.
+    let is_refused = |user: &UserFacts| {
+        let key = vec![KEY_OF_OWN.to_owned()];
+        let with_own_key = UserFacts {
+            key_files: key,
+            ..user.clone()
+        };
+        facts.ssh.runs() && way_in(facts, &with_own_key).is_err()
+    };
     let users = facts.users.iter().filter(only_these);
+    let users = users.filter(|user| !is_refused(user));
     joined(users.map(|user| {
         let password = if user.has_password() {
             ", and a password that SSH does not accept"
@@ -251,6 +264,14 @@ mod tests {
         assert_eq!(who_gets_in(&facts), [("root", "with a certificate")]);
         assert_eq!(facts.authorized_keys(), None);
         assert!(found_of(root(&[&line, KEY])).is_empty());
+        let refused = [
+            (
+                "/users",
+                json!([user("root", &[&line], "set"), wheel("ann", &[KEY], "set")]),
+            ),
+            ("/ssh/root", json!("no")),
+        ];
+        assert_eq!(found(&refused), [""; 0], "another key would not help");
         let off = [("/users", root(&[&line])), ("/ssh/keys", json!("no"))];
         assert!(found(&off).contains(&"ssh-turns-away"));
     }

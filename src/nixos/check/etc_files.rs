@@ -17,8 +17,8 @@ pub(super) const RULES: [Rule; 1] = [Rule {
         let settings: Vec<String> = settings.collect();
         (!settings.is_empty()).then(|| settings.join(", "))
     },
-    why: "the image has no file there, so the file in /etc is a link to nothing; without quotes Nix copies the file into the image",
-    add: &["{linked file} # in place of that, with the file beside the configuration"],
+    why: "the file in /etc is a link to nothing, unless something else makes that file on the machine; a path without quotes is copied into the image",
+    add: &["{linked file} # in place of that; copy the file beside the configuration"],
 }];
 
 /// Directories in which nothing of NixOS makes files.
@@ -78,7 +78,7 @@ mod tests {
         };
         let is = "environment.etc.\"foo.conf\".source = \"/home/me/my foo.conf\"";
         assert_eq!((finding.id, finding.is.as_str()), ("link-to-nothing", is));
-        let line = "environment.etc.\"foo.conf\".source = ./FILE; # in place of that, with the file beside the configuration";
+        let line = "environment.etc.\"foo.conf\".source = ./FILE; # in place of that; copy the file beside the configuration";
         assert_eq!(finding.add, [line]);
         let facts = with(&[link("a", "/root/b.conf")]);
         let found = findings(&facts, "aarch64-linux", None);

@@ -150,6 +150,15 @@ let
   admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
   wall = networking.firewall or { };
   walls = [ wall ] ++ list (wall.interfaces or { });
+  commands = import ./commands.nix { inherit config options; };
+  # Rules in the words of iptables and nftables.
+  hasOwnRules = any commands.isSetByUser [
+    (options.networking.firewall.extraInputRules or { })
+    (options.networking.firewall.extraCommands or { })
+    (options.networking.nftables.ruleset or { })
+    (options.networking.nftables.rulesetFile or { })
+    (options.networking.nftables.tables or { })
+  ] || any (rules: !elem rules [ "" null ]) [ (wall.extraInputRules or "") ((networking.nftables or { }).ruleset or "") ((networking.nftables or { }).rulesetFile or null) ];
 
   # The options of `networking` without which no interface uses DHCP.
   dhcpOff =
@@ -221,12 +230,6 @@ let
     || builtins.isPath (file.source or null) && builtins.match "ssh_host_.*_key|id_(dsa|ecdsa|ed25519|rsa)" (baseNameOf (toString (file.source or ""))) != null;
   etc = config.environment.etc or { };
 
-  # Links of `/etc` to what is neither in the store nor made by systemd-tmpfiles or Home Manager.
-  tmpfiles = config.systemd.tmpfiles or { };
-  isMade = path: config ? home-manager && builtins.match "/(home|root)/.*" path != null || any (rule: builtins.isString rule && contains path rule) (tmpfiles.rules or [ ]) || any (set: set ? ${path}) (list (tmpfiles.settings or { }));
-  isLink = file: file.enable or true && builtins.isString (file.source or null) && !builtins.hasContext file.source && !isMade file.source;
-  linkOf = name: { inherit name; inherit (etc.${name}) source; };
-
   broken = filter (a: !a.assertion) (config.assertions or [ ]);
   hasImage = if !isCard then build ? images && build.images ? ${variant} else build ? sdImage || build ? images.sd-card || build ? image;
   facts = {
@@ -274,12 +277,17 @@ let
       admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
       opened_by_ssh = ssh.openFirewall or true;
       trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
+      has_own_rules = hasOwnRules;
+      ports = filter builtins.isInt (wall.allowedTCPPorts or [ ]);
+      # 100 without `lib.mkForce` and the like, which leave out other definitions.
+      ports_priority = options.networking.firewall.allowedTCPPorts.highestPrio or 100;
     };
     network = {
       dhcp_off = dhcpOff;
       dhcp = dhcpOff == [ ];
       interfaces = any addressed interfaces;
       interface_dhcp = any usesDhcp interfaces;
+      addressed = filter (name: name != "lo" && addressed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
       replaced_names = if keepsNames then [ ] else filter isReplaced (builtins.attrNames (networking.interfaces or { }));
       addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
@@ -304,6 +312,7 @@ let
       elsewhere =
         any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]
         || (wireless.extraConfigFiles or [ ]) != [ ]
+        || (networking.supplicant or { }) != { }
         || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
       open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
       wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
@@ -316,6 +325,7 @@ let
       firmware_label = sd.firmwarePartitionName or null;
       firmware_mib = sd.firmwareSize or null;
       offset_mib = sd.firmwarePartitionOffset or null;
+      makes_menu = any commands.isOfNixpkgs (options.sdImage.populateRootCommands.files or [ ]);
       firmware_files = filesOf "populateFirmwareCommands";
       written_files = filesOf "postBuildCommands";
     };
@@ -332,7 +342,7 @@ let
       other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
     };
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
-    etc_links = map linkOf (filter (name: isLink etc.${name}) (builtins.attrNames etc));
+    etc_links = import ./etc-links.nix { inherit config options; };
     idle_services = import ./idle-services.nix { inherit config options; };
   };
 in

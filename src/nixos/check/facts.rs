@@ -184,6 +184,7 @@ pub struct SshFacts {
 
 /// The firewall.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "these are facts, not modes")]
 pub struct FirewallFacts {
     /// Whether the service is enabled.
     pub enable: bool,
@@ -193,6 +194,12 @@ pub struct FirewallFacts {
     pub opened_by_ssh: bool,
     /// Whether it trusts an interface other than the loopback.
     pub trusts: bool,
+    /// Whether the configuration has rules in the words of iptables or nftables, which are not understood.
+    pub has_own_rules: bool,
+    /// `networking.firewall.allowedTCPPorts`.
+    pub ports: Vec<u16>,
+    /// The priority of that definition, below 100 with `lib.mkForce` and the like.
+    pub ports_priority: u32,
 }
 
 /// The network.
@@ -207,6 +214,8 @@ pub struct NetworkFacts {
     pub interfaces: bool,
     /// A configured interface uses DHCP.
     pub interface_dhcp: bool,
+    /// The configured interfaces that use DHCP or have an address, without the loopback.
+    pub addressed: Vec<String>,
     /// The configured interfaces with an IPv4 address, without the loopback.
     pub fixed: Vec<String>,
     /// The configured interfaces with a name of the kernel, such as `eth0`, that nothing keeps systemd from replacing.
@@ -269,6 +278,8 @@ pub struct SdImageFacts {
     pub firmware_mib: Option<u64>,
     /// Where the firmware partition begins, in MiB.
     pub offset_mib: Option<u64>,
+    /// Whether the root file system is filled by nixpkgs' own commands, which make an extlinux menu.
+    pub makes_menu: bool,
     /// The names of files and installing programs in the commands that fill the firmware partition.
     pub firmware_files: Option<Vec<String>>,
     /// The same of the commands that write to the finished image.

@@ -1,42 +1,47 @@
 # The names of the services that run a program, that nixpkgs itself does not define, and that nothing in the configuration starts.
-# What may start a service in a way that is not read here, such as D-Bus, makes it none of them.
+# What may start a service in a way that is not read here, such as D-Bus or a udev rule, makes it none of them.
 { config, options }:
 let
-  inherit (builtins) any attrNames elem elemAt filter;
-  list = set: if builtins.isAttrs set then builtins.attrValues set else set;
-  contains = part: text: builtins.replaceStrings [ part ] [ "" ] text != text;
+  inherit (builtins) any attrNames concatMap elem filter head isList;
+  commands = import ./commands.nix { inherit config options; };
+  inherit (commands) contains isEnabled isOfNixpkgs isSetByUser list namesIn;
 
   units = config.systemd or { };
   services = units.services or { };
-  option = (options.systemd or { }).services or { };
-  # The names that one of the definitions of `systemd.services` has; a nixpkgs without such definitions does not say where they are.
-  isOfNixpkgs = file: builtins.match ".*/nixos/modules/.*" (toString file) != null;
-  namesIn =
-    isMeant:
-    let
-      names = n: if isMeant (elemAt option.files n) && builtins.isAttrs (elemAt option.definitions n) then attrNames (elemAt option.definitions n) else [ ];
-    in
-    builtins.concatLists (builtins.genList names (builtins.length option.files));
-  ofNixpkgs = if option ? files then namesIn isOfNixpkgs else [ ];
-  others = if option ? files then namesIn (file: !isOfNixpkgs file) else attrNames services;
-  unique = builtins.attrNames (builtins.listToAttrs (map (name: { inherit name; value = null; }) others));
+  option = commands.services;
+  # The names that one of the definitions of `systemd.services` has.
+  ofNixpkgs = namesIn isOfNixpkgs option;
+  others = if option ? files then namesIn (file: !isOfNixpkgs file) option else attrNames services;
+  unique = attrNames (builtins.listToAttrs (map (name: { inherit name; value = null; }) others));
 
   relations = [ "wants" "requires" "requisite" "bindsTo" "upholds" "onFailure" "onSuccess" ];
   # The same in the words of systemd.
   keywords = [ "Wants" "Requires" "Requisite" "BindsTo" "Upholds" "OnFailure" "OnSuccess" ];
   started = unit: other: any (relation: elem unit (other.${relation} or [ ])) relations || any (keyword: contains unit (toString ((other.unitConfig or { }).${keyword} or ""))) keywords;
+  # What is not enabled starts nothing, and a build does not evaluate it.
+  enabled = kind: filter isEnabled (list (units.${kind} or { }));
   kinds = [ "services" "targets" "sockets" "timers" "paths" "mounts" "automounts" "slices" ];
-  isNamed = unit: any (kind: any (started unit) (list (units.${kind} or { }))) kinds;
+  isNamed = unit: any (kind: any (started unit) (enabled kind)) kinds;
   isTriggered =
     name:
-    any (kind: (units.${kind} or { }) ? ${name}) [ "sockets" "timers" "paths" ]
-    || any (timer: (timer.timerConfig or { }).Unit or null == "${name}.service") (list (units.timers or { }))
-    || any (path: (path.pathConfig or { }).Unit or null == "${name}.service") (list (units.paths or { }))
-    || any (socket: (socket.socketConfig or { }).Service or null == "${name}.service") (list (units.sockets or { }))
-    || contains "${name}.service" ((config.services.udev or { }).extraRules or "");
+    any (kind: isEnabled ((units.${kind} or { }).${name} or { enable = false; })) [ "sockets" "timers" "paths" ]
+    || any (timer: (timer.timerConfig or { }).Unit or null == "${name}.service") (enabled "timers")
+    || any (path: (path.pathConfig or { }).Unit or null == "${name}.service") (enabled "paths")
+    || any (socket: (socket.socketConfig or { }).Service or null == "${name}.service") (enabled "sockets");
 
-  # A list in which the empty command is the first changes the program of a unit that a package has.
-  runs = service: (service.script or "") != "" || (command: command != null && !builtins.isList command) ((service.serviceConfig or { }).ExecStart or null);
+  # Rules and units in these are not read.
+  hasUnread =
+    any isSetByUser [ (options.services.udev.packages or { }) (options.services.udev.extraRules or { }) (options.systemd.packages or { }) ]
+    || ((config.networking.networkmanager or { }).dispatcherScripts or [ ]) != [ ];
+  otherServices = name: filter isEnabled (map (other: services.${other}) (filter (other: other != name) (attrNames services)));
+  activation = list ((config.system or { }).activationScripts or { });
+  texts = name: concatMap commands.ofService (otherServices name ++ list ((units.user or { }).services or { })) ++ concatMap commands.ofActivation activation ++ commands.ofOptions;
+  # What cannot be evaluated may have the name.
+  isInCommands = name: (found: !found.success || found.value) (builtins.tryEval (any (contains name) (texts name)));
+
+  # A list whose first command is empty changes the program of a unit that a package has.
+  isProgram = command: if isList command then command != [ ] && head command != "" else command != null && command != "";
+  runs = service: (service.script or "") != "" || isProgram ((service.serviceConfig or { }).ExecStart or null);
   starts = service: any (name: service.${name} or [ ] != [ ]) [ "wantedBy" "requiredBy" "upheldBy" "startAt" "aliases" ];
   isIdle =
     name:
@@ -46,11 +51,13 @@ let
     services ? ${name}
     && !elem name ofNixpkgs
     && !contains "@" name
-    && service.enable or true
+    && isEnabled service
     && !starts service
     && runs service
     && !((service.serviceConfig or { }) ? BusName)
+    && !hasUnread
     && !isTriggered name
-    && !isNamed "${name}.service";
+    && !isNamed "${name}.service"
+    && !isInCommands name;
 in
 filter isIdle unique

@@ -4,20 +4,16 @@ use super::facts::ConfigFacts;
 use super::{Finding, Severity};
 use crate::common::attribute_path;
 
-/// The name of the findings about them. Of a service that others define it is not certain that nothing starts it.
-pub(super) const ID: &str = "idle-service";
-
 /// One for each service that nothing starts.
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     facts.idle_services.iter().map(|name| {
         let path = ["systemd", "services", name.as_str()].map(str::to_owned);
         let service = attribute_path::text(&path);
         Finding {
-            id: ID,
+            id: "idle-service",
             severity: Severity::Note,
-            is: format!("{service} has a program, and nothing starts it"),
-            why: "no target, timer, socket, path or other service of the configuration names it, so it runs only after \
-                  `systemctl start`"
+            is: format!("{service} has a program, and nothing here starts it"),
+            why: "no unit, script or udev rule of the configuration names it: it runs only if something else starts it"
                 .to_owned(),
             add: vec![format!("{service}.wantedBy = [ \"multi-user.target\" ];")],
             place: None,
@@ -35,27 +31,29 @@ mod tests {
 
     #[test]
     fn only_an_own_service_that_nothing_starts_is_told() {
-        let facts = with(&[("/idle_services", json!(["hello", "a.b", "other"]))]);
+        let all = with(&[("/idle_services", json!(["hello", "a.b", "other"]))]);
         let dir = tempfile::tempdir().unwrap();
         let text = "{\n  systemd.services.hello.script = \"true\";\n  systemd.services.hello.path = [ ];\n  \
                     systemd.services.\"a.b\" = {\n    script = \"true\"; }; }";
         std::fs::write(dir.path().join("sd-card.nix"), text).unwrap();
         let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
         let definitions = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+        let mut facts = all.clone();
+        definitions.keep_own_services(&mut facts);
         let mut found = findings(&facts, "aarch64-linux", None);
         definitions.locate(&mut found);
         let [hello, other] = found.as_slice() else {
             panic!("{found:?}");
         };
-        let is = "systemd.services.hello has a program, and nothing starts it";
+        let is = "systemd.services.hello has a program, and nothing here starts it";
         assert_eq!((hello.id, hello.is.as_str()), ("idle-service", is));
         let line = "systemd.services.hello.wantedBy = [ \"multi-user.target\" ];";
         assert_eq!((hello.add.concat().as_str(), &hello.place), (line, &None));
         let line = "systemd.services.\"a.b\".wantedBy = [ \"multi-user.target\" ];";
         assert_eq!(other.add, [line]);
         assert_eq!(other.place.as_ref().map(|place| place.line), Some(4));
-        let mut found = findings(&facts, "aarch64-linux", None);
-        OwnDefinitions::default().locate(&mut found);
-        assert_eq!(found, []);
+        let mut facts = all;
+        OwnDefinitions::default().keep_own_services(&mut facts);
+        assert_eq!(findings(&facts, "aarch64-linux", None), []);
     }
 }

@@ -15,7 +15,7 @@ use super::ways_in::{
 };
 use crate::common::nearest::similar_names;
 
-pub(super) const RULES: [Rule; 19] = [
+pub(super) const RULES: [Rule; 20] = [
     Rule {
         id: "password-hash",
         severity: Severity::Trap,
@@ -139,20 +139,18 @@ pub(super) const RULES: [Rule; 19] = [
         id: "firewall",
         severity: Severity::Trap,
         is: |facts, _| {
-            let is_reached = facts.ssh.runs() && !serves_itself_only(&facts.ssh);
-            let shut = is_reached && firewall_is_shut(facts);
-            let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
-            let ports = ports.join(", ");
-            shut.then(|| {
-                if facts.firewall.opened_by_ssh {
-                    format!("networking.firewall lets nothing in at {ports}")
-                } else {
-                    format!("services.openssh.openFirewall = false, and the firewall lets nothing in at {ports}")
-                }
-            })
+            let is_certain = !facts.firewall.has_own_rules;
+            said_of_firewall(facts).filter(|_| is_certain)
         },
         why: "the firewall blocks every connection to the SSH server",
         add: &["{open firewall}"],
+    },
+    Rule {
+        id: "firewall",
+        severity: Severity::Note,
+        is: |facts, _| said_of_firewall(facts).filter(|_| facts.firewall.has_own_rules),
+        why: "only rules in the words of iptables or nftables may let connections to the SSH server in, and check does not read those",
+        add: &[],
     },
     Rule {
         id: "console-is-open",
@@ -187,9 +185,12 @@ pub(super) const RULES: [Rule; 19] = [
             let names = inside(facts);
             let is_one = names.iter().any(|name| is_administrator(facts, name));
             let nobody = !names.is_empty() && !is_one && !facts.ssh.other_keys;
-            nobody.then(|| format!("{} can log in, but not become root", names.join(", ")))
+            let reasons = names
+                .iter()
+                .map(|name| said_of_no_administrator(facts, name));
+            nobody.then(|| reasons.collect::<Vec<_>>().join("; "))
         },
-        why: "sudo refuses a user who is not in wheel, or asks for a password that does not exist: nobody can change the machine",
+        why: "nobody who can log in can change the machine",
         add: &["{administrator}"],
     },
     Rule {
@@ -271,10 +272,59 @@ pub(super) fn line_that_starts_ssh(facts: &ConfigFacts) -> String {
     format!("{option} = true;")
 }
 
+/// What is said of a firewall whose open ports are not those of the SSH server.
+fn said_of_firewall(facts: &ConfigFacts) -> Option<String> {
+    let is_reached = facts.ssh.runs() && !serves_itself_only(&facts.ssh);
+    let shut = is_reached && firewall_is_shut(facts);
+    let ports: Vec<String> = facts.ssh.ports.iter().map(u16::to_string).collect();
+    let ports = ports.join(", ");
+    shut.then(|| {
+        if facts.firewall.opened_by_ssh {
+            format!("networking.firewall has no open port {ports}")
+        } else {
+            format!(
+                "services.openssh.openFirewall = false, and the firewall has no open port {ports}"
+            )
+        }
+    })
+}
+
+/// What is said of the user `name`, who can log in and cannot become root.
+fn said_of_no_administrator(facts: &ConfigFacts, name: &str) -> String {
+    let user = facts.users.iter().find(|user| user.name == name);
+    let is_in_wheel = user.is_some_and(|user| user.groups.iter().any(|group| group == "wheel"));
+    let reason = if !facts.sudo.enable {
+        "sudo is off".to_owned()
+    } else if is_in_wheel {
+        format!("sudo asks {name} for a password, and {name} has none")
+    } else {
+        format!("{name} is not in the group wheel, whose members sudo obeys")
+    };
+    format!("{name} can log in, but not become root, for {reason}")
+}
+
+/// The priority of what `lib.mkForce` sets.
+const FORCED: u32 = 50;
+/// The priority of a plain definition.
+const PLAIN: u32 = 100;
+
 /// The line with which the firewall lets the SSH server be reached.
 pub(super) fn line_that_opens_the_firewall(facts: &ConfigFacts) -> String {
     let port = facts.ssh.ports.first().map_or(22, |port| *port);
-    if facts.firewall.opened_by_ssh {
+    let wall = &facts.firewall;
+    if wall.ports_priority < PLAIN {
+        // That list replaces every other one, also the one with the ports of the SSH server.
+        let ports = wall.ports.iter().chain([&port]).map(u16::to_string);
+        let ports = ports.collect::<Vec<_>>().join(" ");
+        let force = if wall.ports_priority == FORCED {
+            "mkForce".to_owned()
+        } else {
+            format!("mkOverride {}", wall.ports_priority)
+        };
+        format!(
+            "networking.firewall.allowedTCPPorts = lib.{force} [ {ports} ]; # in place of that list"
+        )
+    } else if wall.opened_by_ssh {
         format!("networking.firewall.allowedTCPPorts = [ {port} ];")
     } else {
         "services.openssh.openFirewall = true; # in place of false".to_owned()

@@ -6,9 +6,10 @@ use super::addresses::{
 };
 use super::facts::ConfigFacts;
 use super::rule::Rule;
+use super::wireless::FIRST_NETWORK;
 use crate::common::host_name;
 
-pub(super) const RULES: [Rule; 9] = [
+pub(super) const RULES: [Rule; 10] = [
     Rule {
         id: "no-network",
         severity: Severity::Trap,
@@ -24,6 +25,24 @@ pub(super) const RULES: [Rule; 9] = [
         },
         why: "the machine is not in any network",
         add: &["{dhcp}"],
+    },
+    Rule {
+        id: "no-network",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let net = &facts.network;
+            let is_elsewhere = net.dhcp || net.networkd || net.manager || net.iwd || net.routes;
+            let joins_one = net.networks > 0 || net.elsewhere;
+            let is_wireless = net.addressed.iter().all(|name| is_wireless(name));
+            let is_alone = is_wireless && !is_elsewhere && !joins_one && !facts.container;
+            // Without any address the rule above says it.
+            let name = net.addressed.first().filter(|_| is_alone)?;
+            Some(format!(
+                "only networking.interfaces.{name} gets an address, and no wireless network is named"
+            ))
+        },
+        why: "the machine joins no wireless network and uses no cable, so it is not in any network",
+        add: &FIRST_NETWORK,
     },
     Rule {
         id: "no-gateway",
@@ -127,6 +146,16 @@ pub(super) const RULES: [Rule; 9] = [
     },
 ];
 
+/// Whether `name` is one that the kernel or systemd gives a wireless interface.
+fn is_wireless(name: &str) -> bool {
+    let rest = name.strip_prefix("wl");
+    let kind = rest.and_then(|rest| {
+        rest.strip_prefix("an")
+            .or(rest.strip_prefix(['p', 's', 'o', 'u']))
+    });
+    kind.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
 /// The lines with which interfaces use DHCP.
 pub(super) fn lines_that_turn_dhcp_on(facts: &ConfigFacts) -> Vec<String> {
     let options = facts.network.dhcp_off.iter();
@@ -147,6 +176,33 @@ mod tests {
 
     use super::super::findings;
     use super::super::tests::{found, with};
+
+    #[test]
+    fn wireless_alone_without_a_network_is_no_network() {
+        let only = |names: &[&str], more: &[(&str, serde_json::Value)]| {
+            let changes = [
+                ("/network/dhcp", json!(false)),
+                ("/network/interfaces", json!(true)),
+                ("/network/addressed", json!(names)),
+            ];
+            found(&[&changes[..], more].concat())
+        };
+        assert_eq!(only(&["wlan0"], &[]), ["no-network"]);
+        assert_eq!(only(&["wlp1s0"], &[]), ["no-network"]);
+        for other in [&["wlan0", "end0"][..], &["wlanbridge"], &["wl"]] {
+            assert_eq!(only(other, &[]), [""; 0], "{other:?}");
+        }
+        for path in ["elsewhere", "manager", "iwd", "networkd", "routes"] {
+            let path = format!("/network/{path}");
+            let more = [(path.as_str(), json!(true))];
+            assert_eq!(only(&["wlan0"], &more), [""; 0], "{path}");
+        }
+        let named = [
+            ("/network/networks", json!(1)),
+            ("/network/wireless", json!(true)),
+        ];
+        assert_eq!(only(&["wlan0"], &named), [""; 0]);
+    }
 
     #[test]
     fn all_that_turns_dhcp_off_is_turned_on() {

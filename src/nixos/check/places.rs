@@ -1,8 +1,9 @@
 //! Where in the user's files the settings are of which findings speak.
 
+use super::facts::ConfigFacts;
 use super::hidden_definitions::{HiddenDefinition, hidden_definitions};
 use super::named_options::{NamedOption, named_options};
-use super::{Finding, Place, idle_services};
+use super::{Finding, Place};
 use crate::common::attribute_path;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
@@ -51,19 +52,20 @@ impl OwnDefinitions {
         own
     }
 
-    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition. Removes
-    /// those about services of others.
-    pub fn locate(&self, findings: &mut Vec<Finding>) {
-        findings.retain(|finding| finding.id != idle_services::ID || self.defines(&finding.is));
+    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition.
+    pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
             finding.place = self.place(&finding.is);
         }
     }
 
-    /// Whether the files define all options that `text` names.
-    fn defines(&self, text: &str) -> bool {
-        let mut options = named_options(text).into_iter();
-        options.all(|option| self.closest(&option.path).next().is_some())
+    /// Removes the services of others from the facts: whether something starts them is for their authors to know.
+    pub fn keep_own_services(&self, facts: &mut ConfigFacts) {
+        let is_own = |name: &String| {
+            let path = ["systemd", "services", name.as_str()].map(str::to_owned);
+            self.closest(&path).next().is_some()
+        };
+        facts.idle_services.retain(is_own);
     }
 
     fn place(&self, text: &str) -> Option<Place> {
@@ -229,7 +231,7 @@ mod tests {
         let one = [("sd-card.nix", "{ networking.hostName = name; }")];
         let flag = "networking.hostName=my_pi";
         assert_eq!(place(host_name, &one, &[flag]), None);
-        let whole = "networking.firewall lets nothing in at 22";
+        let whole = "networking.firewall has no open port 22";
         let part = "{ networking.firewall.allowPing = false; }";
         assert_eq!(in_file(whole, part), None);
     }

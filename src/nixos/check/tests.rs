@@ -28,14 +28,14 @@ fn good() -> Value {
             "keyboard": false, "keys": null, "allowed": null, "denied": null,
             "allowed_groups": null, "denied_groups": null, "addresses": [], "other_keys": false, "unread": [],
         },
-        "firewall": { "enable": true, "admitted": [22], "opened_by_ssh": true, "trusts": false },
+        "firewall": { "enable": true, "admitted": [22], "opened_by_ssh": true, "trusts": false, "has_own_rules": false, "ports": [22], "ports_priority": 100 },
         "network": {
-            "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "fixed": [], "replaced_names": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+            "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
             "name_server": false, "networkd": false, "manager": false,
             "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [],
         },
         "sd": {
-            "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [],
+            "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [], "makes_menu": true,
             "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
@@ -113,6 +113,7 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("wrong-system", &[("/system", json!("x86_64-linux"))]),
         ("no-boot-loader", &[("/loaders", json!([]))]),
         ("grub", &[("/loaders", json!(["grub"]))]),
+        ("systemd-boot", &[("/loaders", json!(["systemd-boot"]))]),
         ("no-root", &[("/root", Value::Null)]),
         ("root-type", &[("/root/fs_type", json!("btrfs"))]),
         ("small-root", &[("/sd/grows", json!(false))]),
@@ -153,6 +154,40 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ];
         assert_eq!(found(&other), [""; 0], "{device}");
     }
+}
+
+#[test]
+fn systemd_boot_is_fine_on_an_image_without_a_menu() {
+    let systemd_boot = || ("/loaders", json!(["systemd-boot"]));
+    for more in [("/sd/makes_menu", json!(false)), ("/card", json!(false))] {
+        assert_eq!(found(&[systemd_boot(), more]), [""; 0]);
+    }
+}
+
+/// The message had a path of the builder and no line to write.
+#[test]
+fn an_option_with_a_new_name_is_told_with_its_line() {
+    let told = |file: &str| {
+        let text = format!(
+            "The option `sdImage.imageName' defined in `{file}' has been renamed to `image.fileName'."
+        );
+        let mut found = findings(
+            &with(&[("/warnings", json!([text]))]),
+            "aarch64-linux",
+            None,
+        );
+        found.remove(0)
+    };
+    let own = told("/build/config/sd-card.nix");
+    let (is, line) = (
+        "sdImage.imageName",
+        "image.fileName = …; # in place of sdImage.imageName, with the same value",
+    );
+    assert_eq!((own.id, own.is.as_str()), ("warning", is));
+    assert_eq!(own.why, "NixOS has renamed that option to image.fileName");
+    assert_eq!(own.add, [line]);
+    let of_others = told("/nix/store/x-source/module.nix");
+    assert_eq!((of_others.id, of_others.add.len()), ("warning", 0));
 }
 
 #[test]

@@ -7,10 +7,14 @@ use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
     login, network, state_version, wireless,
 };
-use crate::common::board::Board;
+use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
+use crate::nixos::layout;
 
-const RULES: [Rule; 6] = [
+/// The rule about a boot loader that only UEFI starts.
+const SYSTEMD_BOOT: &str = "systemd-boot";
+
+const RULES: [Rule; 7] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -48,6 +52,20 @@ const RULES: [Rule; 6] = [
         add: &[
             "boot.loader.grub.enable = false;",
             "boot.loader.generic-extlinux-compatible.enable = true;",
+        ],
+    },
+    Rule {
+        id: SYSTEMD_BOOT,
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let is_only = facts.card && facts.loaders == ["systemd-boot"];
+            (is_only && facts.sd.makes_menu)
+                .then(|| "boot.loader.systemd-boot.enable = true, and no extlinux menu".into())
+        },
+        why: "this image starts from an extlinux menu, and nothing in it puts systemd-boot on the card",
+        add: &[
+            "boot.loader.systemd-boot.enable = lib.mkForce false;",
+            "boot.loader.generic-extlinux-compatible.enable = lib.mkForce true;",
         ],
     },
     Rule {
@@ -102,6 +120,9 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     });
     let found = found.chain(idle_services::findings(facts));
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
+    if for_board.is_some_and(|board| matches!(board.start, Start::Uefi)) {
+        all.retain(|finding| finding.id != SYSTEMD_BOOT);
+    }
     all.extend(
         for_board
             .map(|board| board::findings(facts, board))
@@ -155,5 +176,27 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let assertions = facts.assertions.iter();
     let assertions = assertions.filter(|text| !account_kind::is_consequence(facts, text));
     let failed = assertions.map(failed);
+    let warned = move |text: &String| renamed_option(text).unwrap_or_else(|| warned(text));
     failed.chain(facts.warnings.iter().map(warned))
+}
+
+/// What is said of an option of the user's own that has a new name, if the `warning` tells of one.
+fn renamed_option(warning: &str) -> Option<Finding> {
+    let (old, rest) = warning
+        .strip_prefix("The option `")?
+        .split_once("' defined in `")?;
+    let (files, new) = rest.split_once("' has been renamed to `")?;
+    let new = new.trim_end().strip_suffix("'.")?;
+    // Others write their modules.
+    let is_own = files.starts_with(layout::CONFIG_DIR) && !files.contains('\'');
+    is_own.then(|| Finding {
+        id: "warning",
+        severity: Severity::Note,
+        is: old.to_owned(),
+        why: format!("NixOS has renamed that option to {new}"),
+        add: vec![format!(
+            "{new} = …; # in place of {old}, with the same value"
+        )],
+        place: None,
+    })
 }

@@ -53,6 +53,13 @@ pub(super) const RULES: [Rule; 4] = [
     },
 ];
 
+/// The first wireless network.
+pub(super) const FIRST_NETWORK: [&str; 3] = [
+    "networking.wireless.enable = true;",
+    SECRET_NETWORK[0],
+    SECRET_NETWORK[1],
+];
+
 /// A wireless network whose passphrase is not in the configuration.
 const SECRET_NETWORK: [&str; 2] = [
     "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",

@@ -12,14 +12,15 @@ fn files_and_services_without_effect_are_found() {
     let (_, public) = key(&user);
     let told = |more: &str| {
         let text = format!(
-            "{{ pkgs, ... }}: {{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh.enable = true;\n  \
+            "{{ lib, pkgs, ... }}: {{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh.enable = true;\n  \
              users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n{more}\n}}\n"
         );
         check(&user, "pi.nix", &text).assert_exit_code(0)
     };
     let link = "environment.etc.\"foo.conf\".source = \"/home/me/foo.conf\";";
     let checked = told(&format!(
-        "{link}\nsystemd.services.hello.script = \"true\";\nsystemd.services.other.wants = [ \"hello\" ];"
+        "{link}\nsystemd.services.hello.script = \"true\";\nsystemd.services.other.wants = [ \"hello\" ];\n\
+         systemd.services.off = {{ enable = false; wants = [ \"hello.service\" ]; }};"
     ));
     assert_eq!(ids(&checked), ["idle-service", "link-to-nothing"]);
     let findings = report(&checked);
@@ -32,9 +33,19 @@ fn files_and_services_without_effect_are_found() {
         (3.into(), 4.into())
     );
 
-    let made = format!("{link} systemd.tmpfiles.rules = [ \"f /home/me/foo.conf\" ];");
+    for makes in [
+        "systemd.tmpfiles.rules = [ \"f /home/me/foo.conf\" ];",
+        "systemd.tmpfiles.rules = [ \"C /home/me - - - - ${./pi.nix}\" ];",
+        "systemd.tmpfiles.settings.a.\"/home/me\".d.user = \"root\";",
+        "system.activationScripts.a = \"mkdir -p /home/me\";",
+        "sdImage.populateRootCommands = lib.mkAfter \"cp ${./pi.nix} ./files/home/me/foo.conf\";",
+        "systemd.services.a = { script = \"touch /home/me/foo.conf\"; wantedBy = [ \"multi-user.target\" ]; };",
+        "systemd.mounts = [ { where = \"/home/me\"; what = \"/dev/sda1\"; } ];",
+    ] {
+        let made = format!("{link} {makes}");
+        assert_eq!(ids(&told(&made)), [""; 0], "{makes}");
+    }
     for fine in [
-        made.as_str(),
         "environment.etc.\"foo.conf\".source = ./pi.nix;",
         "environment.etc.\"foo.conf\".source = \"${pkgs.hello or pkgs.dropbear}/bin\";",
         "environment.etc.mtab.source = \"/proc/mounts\";",
@@ -44,6 +55,11 @@ fn files_and_services_without_effect_are_found() {
         "systemd.services.hello.script = \"true\"; systemd.timers.a.timerConfig.Unit = \"hello.service\";",
         "systemd.services.hello.script = \"true\"; systemd.services.a.onFailure = [ \"hello.service\" ];",
         "systemd.services.hello.script = \"true\"; systemd.targets.a.unitConfig.Wants = \"hello.service b.service\";",
+        "systemd.services.hello.script = \"true\"; services.udev.extraRules = \"ENV{SYSTEMD_WANTS}+=a\";",
+        "systemd.services.hello.script = \"true\"; services.cron.systemCronJobs = [ \"* * * * * root systemctl start hello\" ];",
+        "systemd.services.hello.script = \"true\"; system.activationScripts.a = \"systemctl start hello\";",
+        "systemd.services.hello.script = \"true\"; systemd.services.a = { script = \"systemctl start hello\"; wantedBy = [ \"x.target\" ]; };",
+        "systemd.services.hello.serviceConfig.ExecStart = [ \"\" \"/bin/x\" ];",
         "systemd.services.\"hello@\".script = \"true\";",
         "systemd.services.hello = { script = \"true\"; enable = false; };",
         "systemd.services.hello.serviceConfig.User = \"a\";",

@@ -90,6 +90,25 @@ fn each_rule_of_logins_is_triggered_by_its_own_fact_only() {
 }
 
 #[test]
+fn who_cannot_become_root_is_told_why() {
+    let reason = |who: Value, more: &[(&str, Value)]| {
+        let changes = [&[("/users", json!([who]))][..], more].concat();
+        let found = findings(&with(&changes), "aarch64-linux", None);
+        found.into_iter().find(|f| f.id == "no-admin").unwrap().is
+    };
+    let start = "ann can log in, but not become root, for";
+    let asks = "sudo asks ann for a password, and ann has none";
+    let told = reason(wheel("ann", &[KEY], "none"), &[]);
+    assert_eq!(told, format!("{start} {asks}"));
+    let outside = "ann is not in the group wheel, whose members sudo obeys";
+    let told = reason(user("ann", &[KEY], "set"), &[]);
+    assert_eq!(told, format!("{start} {outside}"));
+    let off = [("/sudo/enable", json!(false))];
+    let told = reason(wheel("ann", &[KEY], "set"), &off);
+    assert_eq!(told, format!("{start} sudo is off"));
+}
+
+#[test]
 fn a_user_who_is_neither_normal_nor_the_systems_is_one_finding() {
     let told = |messages: &[&str]| {
         let facts = with(&[("/assertions", json!(messages))]);

@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
-use crate::nixos::check::findings;
 use crate::nixos::check::tests::{KEY, user, wheel, with};
 use crate::nixos::check::ways_in::who_gets_in;
+use crate::nixos::check::{Severity, findings};
 
 #[test]
 fn the_unit_of_a_server_that_is_off_is_named() {
@@ -35,13 +35,43 @@ fn the_line_for_a_firewall_undoes_what_closes_it() {
         (finding.is, finding.add.concat())
     };
     let by_firewall = said(&[]);
-    assert_eq!(by_firewall.0, "networking.firewall lets nothing in at 22");
+    assert_eq!(by_firewall.0, "networking.firewall has no open port 22");
     let opens = "networking.firewall.allowedTCPPorts = [ 22 ];";
     assert_eq!(by_firewall.1, opens);
     let by_ssh = said(&[("/firewall/opened_by_ssh", json!(false))]);
-    let is = "services.openssh.openFirewall = false, and the firewall lets nothing in at 22";
+    let is = "services.openssh.openFirewall = false, and the firewall has no open port 22";
     let opens = "services.openssh.openFirewall = true; # in place of false";
     assert_eq!((by_ssh.0.as_str(), by_ssh.1.as_str()), (is, opens));
+    // A definition without `mkForce` would be left out.
+    for by_ssh in [true, false] {
+        for (priority, force) in [(50, "mkForce"), (10, "mkOverride 10")] {
+            let (_, line) = said(&[
+                ("/firewall/opened_by_ssh", json!(by_ssh)),
+                ("/firewall/ports", json!([80])),
+                ("/firewall/ports_priority", json!(priority)),
+            ]);
+            let forced = format!(
+                "networking.firewall.allowedTCPPorts = lib.{force} [ 80 22 ]; # in place of that list"
+            );
+            assert_eq!(line, forced);
+        }
+    }
+}
+
+/// The line to paste opened the port to everyone.
+#[test]
+fn rules_of_the_firewall_that_are_not_read_are_no_trap() {
+    let facts = with(&[
+        ("/firewall/admitted", json!([])),
+        ("/firewall/opened_by_ssh", json!(false)),
+        ("/firewall/has_own_rules", json!(true)),
+    ]);
+    let found = findings(&facts, "aarch64-linux", None);
+    let [finding] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!((finding.id, finding.severity), ("firewall", Severity::Note));
+    assert_eq!(finding.add, [""; 0]);
 }
 
 #[test]
