@@ -183,7 +183,10 @@ fn a_name_in_a_flake_is_told_with_its_reference() {
             .run();
     }
     let file = ["build", "./flake.nix#pi", "--dry-run=plan"];
-    let file = CliTest::new(&file).file("flake.nix", flake).run();
+    let file = CliTest::new(&file)
+        .file("flake.nix", flake)
+        .exit_code(3)
+        .run();
     assert!(!file.stderr.contains("is a file"), "{}", file.stderr);
 }
 
