@@ -215,7 +215,7 @@ pub struct Build {
     #[arg(long)]
     pub json: bool,
 
-    /// Accept the cost of a machine without asking (--on)
+    /// Rent the machine of --on without asking about its price
     #[arg(short, long, hide_short_help = true)]
     pub yes: bool,
 }
@@ -242,7 +242,7 @@ pub struct Flash {
     /// Image to write: .img, .img.zst, .img.xz or .img.gz [default: the newest one here]
     pub image: Option<PathBuf>,
 
-    /// Disk to overwrite, for instance /dev/sdb [default: none, the removable disks are listed]
+    /// Disk to overwrite, for instance /dev/sdb; without it, the removable disks are listed
     pub device: Option<PathBuf>,
 
     /// Do not ask for confirmation

@@ -126,7 +126,9 @@ pub fn report(failure: &Failure, flags: cli::OutputOptions) {
 pub fn report_usage(error: &clap::Error) {
     let flags = cli::OutputOptions::default();
     let options = output_options(flags, &settings::Environment::read());
-    ui::report_usage(&error.render().to_string(), options.colour);
+    // What clap calls a tip is a hint in every other message.
+    let text = error.render().to_string().replace("\n  tip: ", "\nhint: ");
+    ui::report_usage(&text, options.colour);
 }
 
 fn output_options(flags: cli::OutputOptions, env: &settings::Environment) -> ui::OutputOptions {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::boot::request::BootRequest;
 use crate::boot::{login_keys, seed_disk};
 use crate::common::context::Context;
-use crate::common::failure::Failure;
+use crate::common::failure::{Failure, OrFail as _};
 
 /// Completes the login of `request`: its user, if none was named, and `keys`, if there are none, with those of the user's that the
 /// image, with `lists` by user, or its seed accepts.
@@ -34,6 +34,20 @@ pub(super) async fn complete(
         && let Some(text) = without_keys(&login.user, lists)
     {
         context.events.warn(text);
+    }
+    if let (Some(key), Some(list)) = (&login.key, lists.get(&login.user)) {
+        let accepted = format!("{list}\n{of_seed}");
+        let look = {
+            let (key, path) = (key.clone(), request.path.clone());
+            tokio::task::spawn_blocking(move || login_keys::is_accepted(&key, &accepted, &path))
+        };
+        let looked = context.cancel.race(look).await?;
+        if looked.or_internal("look for the key")? == Some(false) {
+            let (shown, user) = (key.display(), &login.user);
+            context.events.warn(format!(
+                "the image does not accept the key {shown} for {user}: the login fails unless the system gets the key while it runs"
+            ));
+        }
     }
     if let Some(home) = home {
         let of_image = lists.get(&login.user).cloned();

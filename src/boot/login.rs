@@ -70,6 +70,11 @@ impl<'a> SshProbe<'a> {
         }
     }
 
+    /// The user that logs in.
+    pub(super) fn user(&self) -> &str {
+        &self.login.user
+    }
+
     /// Whether the login is root's.
     pub(super) fn is_root(&self) -> bool {
         self.login.user == "root"

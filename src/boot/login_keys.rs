@@ -208,6 +208,29 @@ pub(super) fn keys_for(
     }
 }
 
+/// Whether a system accepts the private `key`, or the public half of one, whose list has the lines `accepted`; `None` if that
+/// cannot be known: the public half is not found, or certificates are accepted.
+pub(super) fn is_accepted(key: &Path, accepted: &str, path: &OsStr) -> Option<bool> {
+    if accepted.contains("cert-authority") {
+        return None;
+    }
+    let accepted: Vec<&str> = accepted.lines().filter_map(key_of).collect();
+    let read = |file: &Path| plain_file::read_text(file, MAX_KEY_BYTES).unwrap_or_default();
+    let made = || {
+        let output = run("ssh-keygen", &["-y", "-P", "", "-f"], Some(key), path);
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        text.unwrap_or_default()
+    };
+    let mut beside = key.as_os_str().to_owned();
+    beside.push(".pub");
+    let texts = [read(key), made(), read(Path::new(&beside))];
+    let mut public = texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter_map(key_of);
+    public.next().map(|public| accepted.contains(&public))
+}
+
 /// Whether the public key in `file` is one of `accepted`.
 fn is_in(file: &Path, accepted: &[&str]) -> bool {
     let text = plain_file::read_text(file, MAX_KEY_BYTES).unwrap_or_default();

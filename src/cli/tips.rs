@@ -94,6 +94,11 @@ fn explain_value(error: &mut clap::Error) {
     };
     let known = if is_board {
         Some(tip_for_board(&value))
+    } else if flag.starts_with("--template") && value == "flake" {
+        Some(ValueTip {
+            text: "`sdbuild init --flake` writes a flake".to_owned(),
+            replaces_similar: true,
+        })
     } else if flag.starts_with("--system") {
         tip_for_system(&value)
     } else {
@@ -117,11 +122,9 @@ struct ValueTip {
 
 fn tip_for_board(value: &str) -> ValueTip {
     let (text, replaces_similar) = match BoardQuery::find(value) {
-        Ok(boards) => (
-            format!("did you mean {}?", boards.names().join(" or ")),
-            true,
-        ),
-        Err(_) if BoardQuery::has_32_bits(value) => (ONLY_64_BIT.to_owned(), true),
+        // A single one was taken.
+        Ok(boards) => (boards.ambiguity(value), true),
+        Err(_) if BoardQuery::has_32_bits(value) => (BoardQuery::why_not(value), true),
         Err(_) => ("`sdbuild boards` describes them".to_owned(), false),
     };
     ValueTip {

@@ -42,22 +42,23 @@ fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<Str
     let boards: Vec<&Board> = boards.collect();
     let longest = boards.iter().map(|board| board.title.chars().count()).max();
     let wanted = NAME_COLUMNS + longest.unwrap_or(0);
-    // Where they do not fit, titles are shortened, or left out.
+    // Where they do not fit, titles are shortened, or the rest has a line of its own.
     let title_columns = wanted.min(columns.saturating_sub(STAGE_COLUMNS + 1));
     let row = |name: &str, title: &str, stage: &str| {
-        if title_columns < NAME_COLUMNS + MIN_TITLE_COLUMNS {
-            return fit(&format!("{name:<NAME_COLUMNS$}{stage}"), columns);
-        }
         let text = format!("{name:<NAME_COLUMNS$}{title}");
-        format!("{} {stage}", column(&text, title_columns))
+        if title_columns < NAME_COLUMNS + MIN_TITLE_COLUMNS {
+            let below = format!("{:NAME_COLUMNS$}{stage}", "");
+            return vec![fit(&text, columns), fit(&below, columns)];
+        }
+        vec![format!("{} {stage}", column(&text, title_columns))]
     };
     let heading = row("NAME", "BOARD", "TESTED");
     let rows = boards
         .iter()
-        .map(|board| row(board.name, board.title, &board.stage.to_string()));
+        .flat_map(|board| row(board.name, board.title, &board.stage.to_string()));
     let notes = wrapped(NOTES, columns);
     let notes = std::iter::once(String::new()).chain(notes);
-    std::iter::once(heading).chain(rows).chain(notes).collect()
+    heading.into_iter().chain(rows).chain(notes).collect()
 }
 
 fn as_json(board: &Board) -> serde_json::Value {
@@ -116,7 +117,10 @@ mod tests {
         for columns in [40, 60, 80, 200] {
             let list = list(BOARDS.iter().map(|BoardName(board)| *board), columns);
             fits(&list, columns);
-            assert!(list[0].ends_with("TESTED"), "{list:#?}");
+            let heading = list.iter().take(2).any(|line| line.ends_with("TESTED"));
+            assert!(heading, "{list:#?}");
+            let is_pi = |line: &String| line.starts_with("rpi4       Raspberry Pi 4");
+            assert!(list.iter().any(is_pi), "{list:#?}");
             assert!(
                 list.iter()
                     .any(|line| line.ends_with("booted as another board"))

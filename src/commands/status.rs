@@ -111,8 +111,19 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
         rows.group("to free", &parts.collect::<Vec<_>>());
         rows.text("", CLEAN);
     }
+    if rows
+        .lines
+        .iter()
+        .any(|line| line.ends_with(UNKNOWN) || line.contains(" ? "))
+    {
+        let text = format!("{UNKNOWN} is a size that could not be found out");
+        rows.lines.extend(labelled("", 0, &text, columns));
+    }
     rows.lines
 }
+
+/// What stands in place of a size that is not known.
+const UNKNOWN: &str = "?";
 
 fn sized_total(status: &Status) -> String {
     let containers = status.containers.iter().map(|c| &c.object);
@@ -129,7 +140,7 @@ const CLEAN: &str = "sdbuild clean: what no run uses; --dry-run lists it";
 
 /// The commands that give parts of the disk space back, and how much.
 fn parts(status: &Status) -> [(&'static str, String); 2] {
-    let size = |size: Option<u64>| size.map_or_else(|| "?".to_owned(), words::human_bytes);
+    let size = |size: Option<u64>| size.map_or_else(|| UNKNOWN.to_owned(), words::human_bytes);
     let parts = &status.reclaimable;
     [
         ("sdbuild clean --old", size(parts.old)),
@@ -209,7 +220,7 @@ fn handler_row(handler: &Handler, runs: &[Run], width: usize) -> Row {
 fn sized(object: &SizedObject, state: &str, width: usize) -> Row {
     let size = object
         .size
-        .map_or_else(|| "?".to_owned(), words::human_bytes);
+        .map_or_else(|| UNKNOWN.to_owned(), words::human_bytes);
     Row::new(&object.name, state, &size, object.age, width)
 }
 

@@ -4,7 +4,7 @@
 //! never end. Both can be part of a cloned directory, so such paths are only opened with these functions.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, ErrorKind, Read as _};
+use std::io::{self, BufRead as _, ErrorKind, Read as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -119,10 +119,7 @@ fn read_all(file: File, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     // Not by the file's length: it may grow while it is read.
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > limit {
-        let text = format!("it is larger than {}", human_bytes(limit));
-        return Err(io::Error::new(ErrorKind::FileTooLarge, text));
-    }
+    check_size(&bytes, limit)?;
     Ok(bytes)
 }
 
@@ -131,12 +128,12 @@ pub fn read_text(path: &Path, limit: u64) -> io::Result<String> {
     text(read(path, limit)?)
 }
 
-/// The content of `path` as [`read_text`] has it, or what a pipe gives until it is closed. Blocks until it is: only for a path that
-/// the user gives for this, such as `/dev/stdin`.
-pub fn read_text_or_pipe(path: &Path, limit: u64) -> io::Result<String> {
+/// The first line of the file `path`, or of what a pipe gives, without its line break. Blocks until a pipe has given it or is
+/// closed: only for a path that the user gives for this, such as `/dev/stdin`. An error when it is longer than `limit` bytes.
+pub fn first_line_of_file_or_pipe(path: &Path, limit: u64) -> io::Result<String> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_file() {
-        return read_text(path, limit);
+        return first_line(open(path)?, limit);
     }
     // Opening some devices has effects.
     let file = kind.is_fifo().then(|| File::open(path)).transpose()?;
@@ -146,7 +143,30 @@ pub fn read_text_or_pipe(path: &Path, limit: u64) -> io::Result<String> {
         let text = "it is neither a plain file nor a pipe";
         return Err(io::Error::new(ErrorKind::InvalidInput, text));
     };
-    text(read_all(pipe, limit)?)
+    first_line(pipe, limit)
+}
+
+/// Reads no further than to the first line break: a writer may keep its pipe open.
+fn first_line(file: File, limit: u64) -> io::Result<String> {
+    let mut line = Vec::new();
+    let mut start = io::BufReader::new(file.take(limit.saturating_add(1)));
+    start.read_until(b'\n', &mut line)?;
+    if line.ends_with(b"\n") {
+        line.pop();
+    }
+    if line.ends_with(b"\r") {
+        line.pop();
+    }
+    check_size(&line, limit)?;
+    text(line)
+}
+
+fn check_size(bytes: &[u8], limit: u64) -> io::Result<()> {
+    if bytes.len() as u64 <= limit {
+        return Ok(());
+    }
+    let text = format!("it is larger than {}", human_bytes(limit));
+    Err(io::Error::new(ErrorKind::FileTooLarge, text))
 }
 
 fn text(bytes: Vec<u8>) -> io::Result<String> {
@@ -233,22 +253,37 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_is_read_to_its_end_where_that_is_wanted() {
+    fn a_pipe_is_read_to_the_end_of_its_first_line() {
+        use std::io::Write as _;
+
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         pipe(&path);
         let written = |text: &'static str| {
             let pipe = path.clone();
             let writer = std::thread::spawn(move || std::fs::write(pipe, text));
-            let read = read_text_or_pipe(&path, 5);
+            let read = first_line_of_file_or_pipe(&path, 5);
             // Of a text that is too long, the writer may be refused the rest.
             drop(writer.join().unwrap());
             read
         };
         assert_eq!(written("12345").unwrap(), "12345");
+        assert_eq!(written("123\r\n456").unwrap(), "123");
+        // The writer keeps it open.
+        let writer = std::thread::spawn({
+            let path = dir.path().join("fifo");
+            move || {
+                let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
+                pipe.write_all(b"abc\n").unwrap();
+                pipe
+            }
+        });
+        let read = first_line_of_file_or_pipe(&dir.path().join("fifo"), 5);
+        assert_eq!(read.unwrap(), "abc");
+        drop(writer.join().unwrap());
         let error = written("123456").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::FileTooLarge);
-        let error = read_text_or_pipe(Path::new("/dev/zero"), 5).unwrap_err();
+        let error = first_line_of_file_or_pipe(Path::new("/dev/zero"), 5).unwrap_err();
         assert!(error.to_string().contains("nor a pipe"), "{error}");
     }
 

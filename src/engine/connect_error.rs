@@ -157,11 +157,20 @@ fn ssh_first(endpoint: &Endpoint) -> String {
     let shown = address.strip_prefix("ssh://").unwrap_or(&address);
     let host = shown.split('/').next().unwrap_or_default();
     // `ssh` takes a port with a flag, and an address of IPv6 without brackets.
-    let login = host.rsplit('@').next().unwrap_or_default();
-    if login.contains([':', '[']) {
+    let (user, machine) = match host.rsplit_once('@') {
+        Some((user, machine)) => (format!("{user}@"), machine),
+        None => (String::new(), host),
+    };
+    if machine.contains('[') {
         return "plain `ssh` to that machine must work first".to_owned();
     }
-    format!("`ssh {}` must work first", quoted(host))
+    match machine.split_once(':') {
+        Some((machine, port)) => {
+            let login = quoted(&format!("{user}{machine}"));
+            format!("`ssh -p {port} {login}` must work first")
+        }
+        None => format!("`ssh {}` must work first", quoted(host)),
+    }
 }
 
 /// What to write in place of an `address` of no supported kind, in `DOCKER_HOST` or in a Docker context.
@@ -252,6 +261,8 @@ mod tests {
             assert_eq!(told, ["`ssh pi@board` must work first"]);
         }
         let told = hints("ssh://pi@board:2222", refused);
+        assert_eq!(told, ["`ssh -p 2222 pi@board` must work first"]);
+        let told = hints("ssh://pi@[::1]:2222", refused);
         assert_eq!(told, ["plain `ssh` to that machine must work first"]);
         assert_eq!(hints("ssh://pi@board", "open failed").len(), 2);
     }

@@ -68,6 +68,10 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     if let Some(meant) = device_of_name(path) {
         return Err(failure.hint(format!("a disk is named by its path: {}", meant.display())));
     }
+    // Outside of a container there is no other file at such a path either.
+    if inventory.is_out_of_reach() && node_of(path).or(unknown_disk(path)).is_none() {
+        return Err(failure.hint("a disk is named by its path, such as /dev/sdX"));
+    }
     Err(failure.hint(present_disks(inventory)))
 }
 

@@ -28,7 +28,7 @@ mod unlocked;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(super) use declared_inputs::{InputNames, attribute_names};
+pub(super) use declared_inputs::{InputNames, attribute_names, may_have_configuration};
 use lock::Lock;
 pub use lock_changes::lock_changes;
 pub use lock_file::{
@@ -80,6 +80,12 @@ impl Flake {
             overrides,
             inputs: Vec::new(),
         })
+    }
+
+    /// The same flake with these `overrides`.
+    #[must_use]
+    pub fn with_overrides(self, overrides: Vec<Override>) -> Self {
+        Self { overrides, ..self }
     }
 
     /// The reference as the user wrote it.

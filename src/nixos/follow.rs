@@ -218,7 +218,7 @@ impl<'a> Reader<'a> {
         }
         if !warnings.is_empty() {
             self.events
-                .notice("sdbuild check says what to add to the configuration");
+                .notice("hint: `sdbuild check` says what to add to the configuration");
         }
     }
 

@@ -40,14 +40,14 @@ pub fn preflight(dir: &Path) -> Vec<Failure> {
     vec![failure]
 }
 
-/// What to tell before a build creates `dir` and directories above it, which are rather misspelt than meant; `None` if the
-/// directory above it exists.
+/// What to tell of a missing `dir` whose parent is missing too, because that is rather misspelt than meant; `None` if the
+/// directory above it exists. True of a dry run as well, which creates nothing.
 pub fn new_directories(dir: &Path) -> Option<String> {
     let nearest = nearest_existing(dir);
     let is_deep = nearest != dir && nearest != parent_dir(dir);
     is_deep.then(|| {
-        let (missing, shown) = (dir.display(), nearest.display());
-        format!("the output directory {missing} is created with the directories above it: of its path, only {shown} exists")
+        let (missing, above, shown) = (dir.display(), parent_dir(dir).display(), nearest.display());
+        format!("the output directory {missing} does not exist, nor does {above}: a build creates all that is missing in {shown}")
     })
 }
 
@@ -105,7 +105,10 @@ mod tests {
         let told = |path: &str| new_directories(&dir.path().join(path));
         assert_eq!((told("."), told("new")), (None, None));
         let deep = told("new/deep").unwrap();
-        let exists = format!("only {} exists", dir.path().display());
+        let exists = format!(
+            "a build creates all that is missing in {}",
+            dir.path().display()
+        );
         assert!(deep.ends_with(&exists), "{deep}");
     }
 }

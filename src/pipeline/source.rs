@@ -152,13 +152,17 @@ async fn flake(
     context: &Context,
 ) -> Result<Flake, Failure> {
     let search = search(settings, context);
+    let reference = reached(reference, flake::SELF, settings)?;
+    let flake = Flake::open(reference, Vec::new(), search).await?;
+    // A name that no input has is the mistake, whatever the flake for it lacks.
+    let names = settings.override_inputs.iter().map(|(input, _)| input);
+    flake.check_overridden(names.map(String::as_str))?;
     let mut overrides = Vec::new();
     for (input, flake) in &settings.override_inputs {
         let flake = reached(flake, input, settings)?;
         overrides.push(Override::new(input, flake, search).await?);
     }
-    let reference = reached(reference, flake::SELF, settings)?;
-    Flake::open(reference, overrides, search).await
+    Ok(flake.with_overrides(overrides))
 }
 
 /// The reference of the input `name`, which the user's git fetches if the settings say so.

@@ -16,13 +16,14 @@ use crate::common::flake_ref::FlakeRef;
 /// What a build is given: by the command line, or by a command that starts a build itself.
 #[derive(Clone, Debug, Default, Args)]
 pub struct BuildArgs {
+    /// Settings that `sdbuild.toml` and variables can have as well; before the configuration, because help begins with where the
+    /// image goes.
+    #[command(flatten)]
+    pub options: Options,
+
     /// The configuration.
     #[command(flatten)]
     pub config: ConfigArgs,
-
-    /// Settings that `sdbuild.toml` and variables can have as well.
-    #[command(flatten)]
-    pub options: Options,
 
     /// Private key for the login of --boot-test [default: the one beside --ssh-key, otherwise yours that the image accepts]
     #[arg(long, value_name = "FILE", hide_short_help = true)]

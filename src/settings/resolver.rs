@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_variable_that_cannot_be_parsed_is_named() {
-        let settings = [("SDBUILD_JOBS", "many"), ("SDBUILD_OFFLINE", "yes")];
+        let settings = [("SDBUILD_JOBS", "many"), ("SDBUILD_OFFLINE", "maybe")];
         let settings = settings.map(|(name, text)| (name.into(), text.into()));
         let env = Environment {
             settings: settings.into(),
@@ -245,12 +245,18 @@ mod tests {
         assert_eq!(failure.to_string(), "SDBUILD_JOBS: `many` is not a number");
         let offline = resolver.optional("offline", Some("SDBUILD_OFFLINE"), |o| o.offline);
         let message = offline.unwrap_err().to_string();
-        assert_eq!(message, "SDBUILD_OFFLINE: `yes` is neither true nor false");
-        let is_true = ["1", "true"].map(bool::from_variable);
-        let is_false = ["0", "false"].map(bool::from_variable);
+        assert_eq!(
+            message,
+            "SDBUILD_OFFLINE: `maybe` is neither true nor false"
+        );
+        let is_true = ["1", "true", "yes"].map(bool::from_variable);
+        let is_false = ["0", "false", "off"].map(bool::from_variable);
         assert_eq!(
             (is_true, is_false),
-            ([Ok(true), Ok(true)], [Ok(false), Ok(false)])
+            (
+                [Ok(true), Ok(true), Ok(true)],
+                [Ok(false), Ok(false), Ok(false)]
+            )
         );
     }
 }

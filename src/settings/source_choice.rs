@@ -50,7 +50,8 @@ impl SourceChoice {
         here: &Path,
     ) -> Result<Option<Self>, Failure> {
         if let Some(reference) = flake {
-            return Ok(Some(Self::flake(reference.clone().relative_to(here))));
+            let reference = reference.clone().relative_to(here);
+            return Ok(Some(Self::flake(without_file_name(reference))));
         }
         config.map_or(Ok(None), |path| {
             let text = path.to_str().unwrap_or_default();
@@ -78,7 +79,8 @@ impl SourceChoice {
                 )));
             }
             let reference: FlakeRef = text.parse().map_err(Failure::usage)?;
-            Ok(Some(Self::flake(reference.relative_to(here))))
+            let reference = without_file_name(reference.relative_to(here));
+            Ok(Some(Self::flake(reference)))
         })
     }
 
@@ -127,6 +129,28 @@ fn in_directory(dir: &Path, text: &str) -> FlakeRef {
         },
         text: text.to_owned(),
         ..FlakeRef::here()
+    }
+}
+
+/// `reference`, or the flake of the directory of the `flake.nix` that it names: `.#pi` for `./flake.nix#pi`.
+fn without_file_name(reference: FlakeRef) -> FlakeRef {
+    let FlakeLocation::Directory { path, .. } = &reference.location else {
+        return reference;
+    };
+    let names_file = path.file_name().is_some_and(|name| name == FLAKE_FILE) && path.is_file();
+    let (Some(dir), true) = (path.parent().map(Path::to_owned), names_file) else {
+        return reference;
+    };
+    let shown = reference.text.trim_end_matches(FLAKE_FILE);
+    let shown = match shown.trim_end_matches('/') {
+        "" | "path:" if !shown.ends_with('/') => ".",
+        "" => "/",
+        "." => ".",
+        dir => dir,
+    };
+    FlakeRef {
+        text: shown.to_owned(),
+        ..reference.located_by(|_| dir)
     }
 }
 
@@ -207,6 +231,8 @@ mod tests {
             ("none", "none"),
             ("a#b", "a#b"),
             ("both#pi", "both#pi false"),
+            ("both/flake.nix#pi", "both#pi false"),
+            ("./flake/flake.nix#pi", "./flake#pi false"),
             (".#pi", ".#pi false"),
             ("github:o/r", "github:o/r false"),
             ("github:o/r.nix", "github:o/r.nix false"),

@@ -56,8 +56,8 @@ impl Value for bool {
     fn from_variable(text: &str) -> Result<Self, String> {
         match text {
             // As other programs have it.
-            "1" => Ok(true),
-            "0" => Ok(false),
+            "1" | "yes" | "on" => Ok(true),
+            "0" | "no" | "off" => Ok(false),
             _ => text
                 .parse()
                 .map_err(|_| format!("`{text}` is neither true nor false")),

@@ -11,7 +11,7 @@ pub(super) const UNLIMITED: usize = usize::MAX;
 /// Longer lines of text are hard to read.
 const MAX_COLUMNS: usize = 200;
 /// On a terminal of fewer columns there is no room for columns of names and topics.
-pub(super) const NARROW: usize = 60;
+pub const NARROW: usize = 60;
 /// The widest line with a time or a size at its end: on a wider one nobody sees to which text it belongs.
 pub const WIDEST_TABLE: usize = 100;
 /// Columns of text behind a label, at least.

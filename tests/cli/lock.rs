@@ -29,7 +29,8 @@ fn a_mistyped_input_is_refused_before_anything_runs() {
         .stderr("hint: did you mean nixpkgs?")
         .run();
     // There is no lock yet, which would be the other thing to say.
-    CliTest::new(&["check", "--override-input", "nixpkg", "path:."])
+    // That there is no such flake either is not the mistake.
+    CliTest::new(&["check", "--override-input", "nixpkg", "/nowhere"])
         .file("flake.nix", flake)
         .exit_code(2)
         .stderr("error: --override-input: the flake has no input nixpkg; its inputs: nixpkgs")

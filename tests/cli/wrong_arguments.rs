@@ -7,7 +7,7 @@ use crate::user;
 /// Asserts that the arguments of each line are refused with its tip.
 fn assert_tips(lines: &[(&[&str], &str)]) {
     for (words, tip) in lines {
-        let tip = format!("tip: {tip}");
+        let tip = format!("hint: {tip}");
         CliTest::new(words).exit_code(2).stderr(&tip).run();
     }
 }
@@ -19,7 +19,12 @@ fn refused_arguments_fit_the_terminal() {
         let mut screen = Screen::start(&user.sdbuild(words), (40, 24));
         screen.assert_exit_code(2);
         let text = String::from_utf8(screen.all()).unwrap();
-        let text = text.replace("\u{1b}[1;31m", "").replace("\u{1b}[0m", "");
+        // Without the colours of `error:` and `hint:`.
+        let mut pieces = text.split("\u{1b}[");
+        let first = pieces.next().unwrap_or_default().to_owned();
+        let text = pieces.fold(first, |text, piece| {
+            text + piece.split_once('m').map_or(piece, |(_, rest)| rest)
+        });
         assert!(text.starts_with("error: "), "{text}");
         let is_narrow = |line: &str| line.chars().count() <= 40;
         assert!(text.lines().all(is_narrow), "{text}");
@@ -51,6 +56,23 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             "`sdbuild publish --help` lists its commands",
         ),
         (&["build", "--outdir", "x"], "did you mean --output?"),
+        (&["build", "--boot"], "did you mean --boot-test?"),
+        (&["build", "--debug"], "-v shows the builder's log, -vv"),
+        (&["build", "--size", "8G"], "an image is as large as what"),
+        (&["clean", "--cache"], "did you mean --downloads?"),
+        (&["clean", "--everything"], "did you mean --all?"),
+        (
+            &["init", "--template", "flake"],
+            "`sdbuild init --flake` writes a flake",
+        ),
+        (
+            &["build", "--board", "Raspberry"],
+            "`Raspberry` may mean rpi3, rpi4, rpi02, rpi5",
+        ),
+        (
+            &["build", "--board", "pi-zero"],
+            "the processor of a Raspberry Pi Zero has 32 bits",
+        ),
         (&["build", "--verbose=2"], "-v shows the builder's log, -vv"),
         (&["boot", "--ssh"], "did you mean --until-ssh?"),
         (
@@ -67,7 +89,7 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (
             &["build", "--board", "rpi1"],
-            "there are images for 64-bit ARM",
+            "its processor has 32 bits, and there are images for 64-bit ARM",
         ),
         (
             &["build", "--system", "armv7l-linux"],
@@ -234,13 +256,13 @@ fn unknown_flag_and_command_have_useful_tips() {
     ] {
         CliTest::new(&words)
             .exit_code(2)
-            .stderr("tip: flags of a command go after it: sdbuild build --hostname …")
+            .stderr("hint: flags of a command go after it: sdbuild build --hostname …")
             .run();
     }
     for words in [["-c", "pi.nix", "build"], ["-cpi.nix", "build", "-v"]] {
         CliTest::new(&words)
             .exit_code(2)
-            .stderr("tip: flags of a command go after it: sdbuild build -c …")
+            .stderr("hint: flags of a command go after it: sdbuild build -c …")
             .run();
     }
     assert_tips(&[
@@ -260,11 +282,11 @@ fn unknown_flag_and_command_have_useful_tips() {
     assert!(!system.stderr.contains("similar"), "{}", system.stderr);
     CliTest::new(&["help", "foo"])
         .exit_code(2)
-        .stderr("tip: `sdbuild help` lists all commands")
+        .stderr("hint: `sdbuild help` lists all commands")
         .run();
     CliTest::new(&["help", "buidl"])
         .exit_code(2)
-        .stderr("tip: a similar subcommand exists: 'build'")
+        .stderr("hint: a similar subcommand exists: 'build'")
         .run();
     CliTest::new(&["buidl"])
         .exit_code(2)

@@ -70,6 +70,11 @@ fn container_without_disks_has_to_flash_outside() {
             let none = device_number(Path::new(other), &inventory).unwrap_err();
             assert!(none.hints.is_empty(), "{none:?}");
         }
+        let no_disk = device_number(Path::new("/tmp/none"), &inventory).unwrap_err();
+        assert_eq!(
+            no_disk.hints,
+            ["a disk is named by its path, such as /dev/sdX"]
+        );
         let listed = check_reach(&inventory).unwrap_err();
         for failure in [missing, listed] {
             let hint = &failure.hints[0];

@@ -22,6 +22,27 @@ fn usable(key: &Path) -> Result<PathBuf, Failure> {
 }
 
 #[test]
+fn a_key_is_looked_for_in_the_list_of_the_image() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some((key, own)) = pair(dir.path(), "key", "") else {
+        return;
+    };
+    let (_, other) = pair(dir.path(), "other", "").unwrap();
+    let (locked, of_locked) = pair(dir.path(), "locked", "secret").unwrap();
+    let accepted = |key: &Path, list: &str| is_accepted(key, list, OsStr::new(PATH));
+    assert_eq!(accepted(&key, &format!("{other}{own}")), Some(true));
+    assert_eq!(accepted(&key, &other), Some(false));
+    assert_eq!(accepted(&key.with_extension("pub"), &own), Some(true));
+    assert_eq!(accepted(&locked, &of_locked), Some(true));
+    // What certificates allow is not in the list.
+    assert_eq!(accepted(&key, &format!("cert-authority {other}")), None);
+    fs::remove_file(key.with_extension("pub")).unwrap();
+    assert_eq!(accepted(&key, &own), Some(true), "ssh-keygen tells it");
+    fs::remove_file(locked.with_extension("pub")).unwrap();
+    assert_eq!(accepted(&locked, &of_locked), None, "it has a passphrase");
+}
+
+#[test]
 fn key_that_ssh_can_use_is_used() {
     let dir = tempfile::tempdir().unwrap();
     let Some((key, _)) = pair(dir.path(), "pi_rsa", "") else {

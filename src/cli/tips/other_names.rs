@@ -37,7 +37,8 @@ const COMMANDS: [(&[&str], &[&str]); 17] = [
 ];
 
 /// Flags, without their dashes, with the long ones of sdbuild.
-const FLAGS: [(&[&str], &str); 15] = [
+const FLAGS: [(&[&str], &str); 16] = [
+    (&["boot", "test"], "boot-test"),
     (
         &["dest", "out", "out-dir", "out-link", "outdir", "output-dir"],
         "output",
@@ -62,7 +63,15 @@ const FLAGS: [(&[&str], &str); 15] = [
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.
-const WITHOUT_COUNTERPART: [(&[&str], &str); 13] = [
+const WITHOUT_COUNTERPART: [(&[&str], &str); 15] = [
+    (
+        &["debug"],
+        "-v shows the builder's log, -vv everything that the log file has",
+    ),
+    (
+        &["disk-size", "image-size", "size"],
+        "an image is as large as what it holds; on the first start its file system grows to the size of the card",
+    ),
     (
         &["t", "tag"],
         "the image is named after networking.hostName; --output is the directory to write it to",

@@ -17,8 +17,10 @@ pub(super) fn only_files(failure: &Failure) -> String {
 
 pub(super) fn report_live(live: &BTreeSet<impl fmt::Display>, context: &Context) {
     for run in live {
-        let text = "is live, or may be: images, downloads and everything that it uses are kept";
-        context.events.notice(format!("run {run} {text}"));
+        let text = "may be running: images, downloads and everything that it uses are kept";
+        context
+            .events
+            .notice(format!("another sdbuild ({run}) {text}"));
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::questions::{Prompter, Question};
 use super::{keys, wifi};
-use crate::common::board::{Board, BoardName, boards_of};
+use crate::common::board::{Board, BoardName, BoardQuery, boards_of};
 use crate::common::failure::Failure;
 use crate::common::host_name;
 use crate::common::system::System;
@@ -119,7 +119,9 @@ fn board_choices() -> Vec<String> {
 
 /// The board whose name or title was typed; a part of a title is enough if it is unique.
 fn named_board(answer: &str) -> Result<BoardName, Failure> {
-    answer.parse().map_err(Failure::usage)
+    let found = BoardQuery::find(answer).map_err(Failure::usage)?;
+    let only = found.only();
+    only.ok_or_else(|| Failure::usage(found.ambiguity(answer)))
 }
 
 #[cfg(test)]

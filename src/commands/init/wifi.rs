@@ -78,9 +78,8 @@ async fn read_first_line(file: &Path, context: &Context) -> Result<String, Failu
 }
 
 fn first_line(file: &Path) -> Result<String, Failure> {
-    let text = plain_file::read_text_or_pipe(file, MAX_PASSPHRASE_BYTES)
-        .or_usage(format!("read the passphrase in {}", file.display()))?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
+    plain_file::first_line_of_file_or_pipe(file, MAX_PASSPHRASE_BYTES)
+        .or_usage(format!("read the passphrase in {}", file.display()))
 }
 
 #[cfg(test)]

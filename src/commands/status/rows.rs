@@ -1,10 +1,12 @@
 //! The rows of `sdbuild status`, in groups with a label. Pure.
 
-use crate::ui::layout::{WIDEST_TABLE, age, column, fit, wrapped};
+use crate::ui::layout::{NARROW, WIDEST_TABLE, age, column, fit, wrapped};
 use crate::ui::sanitize_line;
 
 /// Columns of the labels of groups.
 const LABEL: usize = 12;
+/// Columns before what stands below its label, on a terminal where there is little room beside it.
+const INDENT: usize = 2;
 /// Columns of state, size and age with the blanks before them.
 const FACTS: usize = 35;
 /// On a terminal of fewer columns only name and size are shown, which take this many less than a row.
@@ -63,17 +65,21 @@ impl Row {
 /// The lines of all groups: the label of a group stands before its first row.
 pub(super) struct Rows {
     pub(super) lines: Vec<String>,
-    /// Columns of a row without its label.
+    /// Columns of a row without what is before it.
     pub(super) width: usize,
+    /// Columns before each row: the label, or where there is little room the indentation below it.
+    indent: usize,
     /// Rows of a group beyond these are counted only.
     max: usize,
 }
 
 impl Rows {
     pub(super) fn new(columns: usize, max: usize) -> Self {
+        let indent = if columns < NARROW { INDENT } else { LABEL };
         Self {
             lines: Vec::new(),
-            width: columns.clamp(LABEL + SIZE + 1, WIDEST_TABLE) - LABEL,
+            width: columns.clamp(LABEL + SIZE + 1, WIDEST_TABLE) - indent,
+            indent,
             max,
         }
     }
@@ -91,18 +97,22 @@ impl Rows {
         };
         let more = rows.len().saturating_sub(shown);
         let lines = rows.iter().take(shown).flat_map(|row| row.lines.clone());
+        let more = (more > 0).then(|| format!("and {more} more: --json lists them"));
+        let more = more.iter().flat_map(|text| wrapped(text, self.width));
+        let lines: Vec<String> = lines.chain(more).collect();
         self.labelled_lines(label, lines);
-        if more > 0 {
-            self.text("", &format!("and {more} more: --json lists them"));
-        }
     }
 
     /// Adds a text that may come from others, such as the name of an engine.
     pub(super) fn text(&mut self, label: &str, text: &str) {
-        self.labelled_lines(label, wrapped(text, self.width).into_iter());
+        self.labelled_lines(label, wrapped(text, self.width));
     }
 
-    fn labelled_lines(&mut self, label: &str, lines: impl Iterator<Item = String>) {
+    fn labelled_lines(&mut self, label: &str, lines: Vec<String>) {
+        if self.indent == INDENT {
+            self.lines_below(label, &lines);
+            return;
+        }
         let labels = std::iter::once(label).chain(std::iter::repeat(""));
         let lines = labels.zip(lines);
         let lines = lines.flat_map(|(label, line)| {
@@ -114,6 +124,20 @@ impl Rows {
             label.into_iter().chain([format!("  {line}")]).collect()
         });
         self.lines.extend(lines.collect::<Vec<_>>());
+    }
+
+    /// Adds `lines` below their label; a short one stands beside it.
+    fn lines_below(&mut self, label: &str, lines: &[String]) {
+        let beside = self.width + INDENT - LABEL;
+        if let [line] = lines
+            && fit(line, beside) == *line
+        {
+            self.lines.push(format!("{label:<11} {line}"));
+            return;
+        }
+        self.lines.push(label.to_owned());
+        let below = lines.iter().map(|line| format!("  {line}"));
+        self.lines.extend(below);
     }
 }
 
@@ -176,6 +200,13 @@ mod tests {
             line.ends_with("2 h") && line.chars().count() == 80,
             "{line}"
         );
+        let mut rows = Rows::new(40, MAX_ROWS);
+        let volumes =
+            ["sdbuild-store", name].map(|name| Row::new(name, "", "1 GB", None, rows.width));
+        rows.group("volumes", &volumes);
+        let starts: Vec<_> = rows.lines.iter().map(|line| line.trim_end()).collect();
+        let first = format!("  sdbuild-store{:>25}", "1 GB");
+        assert_eq!(starts[..3], ["volumes", &first, &format!("  {name}")]);
         let narrow = lines("sdbuild-store-real-native-a995a63dc36b", "", 40);
         let size = format!("{:>40}", "2.4 GB");
         assert_eq!(

@@ -118,8 +118,9 @@ mod tests {
             refused("Raspberry"),
             "`Raspberry` may mean rpi3, rpi4, rpi02, rpi5"
         );
-        let short: BoardName = "pi4".parse().unwrap();
-        assert_eq!(short.to_string(), "rpi4");
+        for short in ["pi4", "RPi4"] {
+            assert!(refused(short).ends_with("whole name of a board: write rpi4"));
+        }
         let older: BoardName = "raspberry-pi".parse().unwrap();
         assert_eq!(older.to_string(), "rpi4");
     }

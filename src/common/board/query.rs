@@ -13,7 +13,9 @@ use crate::common::choice;
 const MIN_PART_LETTERS: usize = 3;
 
 /// Models of the Raspberry Pi that start as another one does, without its name.
-const SAME_AS: [(&[&str], &str); 3] = [
+const SAME_AS: [(&[&str], &str); 4] = [
+    // There is no other one with a 2 and a W.
+    (&["02w", "2w"], "rpi02"),
     (&["3a", "3b", "cm3"], "rpi3"),
     (&["400", "4b", "cm4"], "rpi4"),
     (&["500", "5b", "cm5"], "rpi5"),
@@ -36,7 +38,8 @@ impl BoardQuery {
     /// The error lists the names that exist.
     pub fn find(text: &str) -> Result<Self, String> {
         if Self::has_32_bits(text) {
-            return Err(format!("there is no board `{text}`: {ONLY_64_BIT}"));
+            let why = Self::why_not(text);
+            return Err(format!("there is no board `{text}`: {why}"));
         }
         let wanted = comparable(text);
         let unknown = match choice::parse(&text.to_lowercase()) {
@@ -66,6 +69,25 @@ impl BoardQuery {
         raspberry_pi(&text).is_some_and(|model| WITH_32_BITS.contains(&model))
     }
 
+    /// Why there is no board `text`, which is a Raspberry Pi with 32 bits.
+    pub fn why_not(text: &str) -> String {
+        let text = comparable(text);
+        match raspberry_pi(&text).unwrap_or_default() {
+            "0" | "0w" | "zero" | "zerow" => format!(
+                "the processor of a Raspberry Pi Zero has 32 bits, and {ONLY_64_BIT}; the Zero 2 W is rpi02"
+            ),
+            "2" | "2b" => format!(
+                "the processor of a Raspberry Pi 2 has 32 bits, except on late ones, and {ONLY_64_BIT}; the Zero 2 W is rpi02"
+            ),
+            _ => format!("its processor has 32 bits, and {ONLY_64_BIT}"),
+        }
+    }
+
+    /// What is said of a text that means several boards.
+    pub fn ambiguity(&self, text: &str) -> String {
+        format!("`{text}` may mean {}", self.names().join(", "))
+    }
+
     /// The boards, at least one.
     pub fn boards(&self) -> &[BoardName] {
         &self.0
@@ -88,12 +110,25 @@ impl BoardQuery {
 impl FromStr for BoardName {
     type Err = String;
 
-    /// The board that `text` means alone: by its name, or a part of it or of the title.
+    /// The board with the name `text`. A part of a name is refused: what a file has would mean several boards, as soon as there
+    /// is another one like it.
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = BoardQuery::find(text)?;
-        found
-            .only()
-            .ok_or_else(|| format!("`{text}` may mean {}", found.names().join(", ")))
+        let unknown = match choice::parse(text) {
+            Ok(named) => return Ok(named),
+            Err(unknown) => unknown,
+        };
+        let Ok(found) = BoardQuery::find(text) else {
+            let is_known = BoardQuery::has_32_bits(text);
+            return Err(if is_known {
+                format!("there is no board `{text}`: {}", BoardQuery::why_not(text))
+            } else {
+                unknown
+            });
+        };
+        Err(match found.only() {
+            Some(meant) => format!("`{text}` is not the whole name of a board: write {meant}"),
+            None => found.ambiguity(text),
+        })
     }
 }
 
@@ -146,7 +181,8 @@ impl TypedValueParser for BoardNameParser {
         argument: Option<&Arg>,
         value: &OsStr,
     ) -> Result<BoardName, clap::Error> {
-        let meant = value.to_str().and_then(|text| text.parse().ok());
+        let found = value.to_str().and_then(|text| BoardQuery::find(text).ok());
+        let meant = found.and_then(|found| found.only());
         let named = || EnumValueParser::<BoardName>::new().parse_ref(command, argument, value);
         meant.map_or_else(named, Ok)
     }
@@ -185,6 +221,7 @@ mod tests {
             ("pi400", &["rpi4"]),
             ("CM3", &["rpi3"]),
             ("pi zero 2 w", &["rpi02"]),
+            ("pi2w", &["rpi02"]),
         ] {
             assert_eq!(names(text).unwrap(), boards, "{text}");
         }
@@ -193,8 +230,9 @@ mod tests {
             ("Berlin", "is not one of"),
             // In the title of one board.
             ("x", "is not one of"),
-            ("pi2b", "for 64-bit ARM"),
-            ("Raspberry Pi Zero W", "for 64-bit ARM"),
+            ("pi2b", "Pi 2 has 32 bits, except on late ones"),
+            ("Raspberry Pi Zero W", "; the Zero 2 W is rpi02"),
+            ("rpi1", "its processor has 32 bits"),
         ] {
             let refused = names(text).unwrap_err();
             assert!(refused.contains(told), "{refused}");

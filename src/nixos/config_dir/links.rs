@@ -31,7 +31,7 @@ pub(super) fn inner_target(path: &Path, name: &str) -> Result<Option<String>, Fa
     match target.to_str() {
         Some(text) if stays_inside(&target, depth) => Ok(Some(text.to_owned())),
         _ => Err(Failure::usage(format!(
-            "the link {name} leads out of the configuration's directory, to {}",
+            "the link `{name}` leads out of the configuration's directory, to {}",
             target.display()
         ))
         .hint("replace it with a copy: only the directory itself is uploaded")

@@ -153,7 +153,7 @@ fn links_that_lead_out_are_refused_by_name() {
         symlink(target, dir.0.path().join("evil")).unwrap();
         let failure = dir.collect().unwrap_err();
         assert_eq!(failure.class, Class::Usage);
-        assert!(failure.to_string().contains("the link evil"), "{failure}");
+        assert!(failure.to_string().contains("the link `evil`"), "{failure}");
     }
 }
 

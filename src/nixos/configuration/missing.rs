@@ -12,7 +12,7 @@ use crate::common::failure::{Class, Failure};
 use crate::common::nearest::nearest;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
-use crate::nixos::flake::InputNames;
+use crate::nixos::flake::may_have_configuration;
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
@@ -323,18 +323,16 @@ fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let text = flake_text(directory).unwrap_or_default();
-    let is_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
-    let is_input = InputNames::read(&text).inputs.contains(&*name);
-    let is_in_flake = !is_input && text.split(|c| !is_name(c)).any(|word| word == name);
-    let reference = if is_in_flake {
+    let reference = if may_have_configuration(&text, &name) {
         format!("{place}#{name}")
     } else {
         place
     };
-    format!(
-        "{} is a flake: sdbuild {} --flake {}",
-        shown_path(flake),
-        command.name,
-        quoted(&reference)
-    )
+    let flag = match command.takes {
+        Takes::Path => "",
+        Takes::File(_) | Takes::CurrentDirectory => "--flake ",
+    };
+    let (shown, command) = (shown_path(flake), command.name);
+    let reference = quoted(&reference);
+    format!("{shown} is a flake: sdbuild {command} {flag}{reference}")
 }

@@ -63,6 +63,13 @@ impl InputNames {
     }
 }
 
+/// Whether a configuration of the `flake.nix` with this text may be called `name`: it has that word, and not for an input.
+pub(in crate::nixos) fn may_have_configuration(text: &str, name: &str) -> bool {
+    let is_of_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let is_input = InputNames::read(text).inputs.contains(name);
+    !is_input && text.split(|c| !is_of_name(c)).any(|word| word == name)
+}
+
 /// What the `flake.nix` with this text says of its inputs, by their names: `url`, or `type` and further attributes. What is
 /// neither plain text nor true or false is left out.
 pub(super) fn declared_attributes(text: &str) -> BTreeMap<String, Attributes> {

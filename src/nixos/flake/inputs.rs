@@ -207,7 +207,14 @@ impl Flake {
 
     /// Fails if an overridden input is none of the flake: Nix would only warn, and go on with the one that was mistyped.
     fn check_overrides(&self) -> Result<(), Failure> {
-        let names = self.overrides.iter().map(Override::input);
+        self.check_overridden(self.overrides.iter().map(Override::input))
+    }
+
+    /// The same for inputs that are to be overridden.
+    pub fn check_overridden<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Failure> {
         let checked = self.check_names(names);
         checked.map_err(|failure| failure.consequence("--override-input"))
     }

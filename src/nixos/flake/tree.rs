@@ -9,11 +9,12 @@ use super::input_url;
 use super::lock_file;
 use super::search::FlakeSearch;
 use crate::common::cancel::Cancel;
-use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, flake_text};
 use crate::common::event::Events;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::flake_url::encoded;
+use crate::common::parent_dir::parent_dir;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::common::terminal::output_files;
@@ -247,14 +248,31 @@ fn real_directory(dir: &Path) -> Result<PathBuf, Failure> {
     let real = dir
         .canonicalize()
         .or_usage(format!("find the flake {shown}"))
-        .map_err(|failure| {
-            failure.hint("name a directory with a flake.nix; `.` is the current directory")
-        })?;
+        .map_err(|failure| failure.hint(missing_directory_hint(dir)))?;
     if real.is_file() {
         return Err(Failure::usage(format!("{shown} is a file, not a flake"))
             .hint("give the directory with the flake.nix; --config takes a file with a NixOS configuration"));
     }
     Ok(real)
+}
+
+/// What to do about a `dir` that does not exist, which may be the name of a configuration of the flake in the directory above it.
+fn missing_directory_hint(dir: &Path) -> String {
+    let (above, name) = (parent_dir(dir), dir.file_name().unwrap_or_default());
+    let name = name.to_string_lossy();
+    let is_meant =
+        flake_text(above).is_some_and(|text| super::may_have_configuration(&text, &name));
+    if !is_meant {
+        return "name a directory with a flake.nix; `.` is the current directory".to_owned();
+    }
+    let is_here = std::env::current_dir().is_ok_and(|here| here == above);
+    let place = if is_here {
+        ".".to_owned()
+    } else {
+        shown_path(above)
+    };
+    let reference = quoted(&format!("{place}#{name}"));
+    format!("the configuration {name} of a flake is named behind a `#`: {reference}")
 }
 
 /// What to do about the directory `dir`, which has no `flake.nix`.

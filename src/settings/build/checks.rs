@@ -92,7 +92,8 @@ impl Build {
             SourceChoice::Flake { .. } if self.root.is_some() => Err(Failure::usage(
                 "--root is for a file with a NixOS configuration: a flake is uploaded with its whole git tree",
             )),
-            SourceChoice::Config(_) if !self.override_inputs.is_empty() => Err(Failure::usage(
+            // The name of a configuration of a flake may be meant by a file that does not exist, which is reported with it.
+            SourceChoice::Config(file) if !self.override_inputs.is_empty() && file.exists() => Err(Failure::usage(
                 "--override-input is for flakes: a file with a NixOS configuration has no inputs",
             )
             .hint("--nixpkgs takes another nixpkgs")),

@@ -156,6 +156,40 @@ fn inputs_without_a_lock_are_refused_at_once() {
     assert!(!locking.stderr.contains("lacks"), "{}", locking.stderr);
 }
 
+/// However a configuration of a flake is named without its `#`.
+#[test]
+fn a_name_in_a_flake_is_told_with_its_reference() {
+    let flake = "{ outputs = { self }: { nixosConfigurations.pi = 1; }; }";
+    let here = [
+        (&["build", "pi"][..], "sdbuild build '.#pi'\n"),
+        (
+            &["build", "pi", "--override-input", "nixpkgs", "x"],
+            "sdbuild build '.#pi'\n",
+        ),
+        (
+            &["build", "--flake", "pi"],
+            "is named behind a `#`: '.#pi'\n",
+        ),
+        (
+            &["build", "--flake", "other"],
+            "name a directory with a flake.nix",
+        ),
+    ];
+    for (words, hint) in here {
+        CliTest::new(words)
+            .file("flake.nix", flake)
+            .exit_code(2)
+            .stderr(hint)
+            .run();
+    }
+    let file = ["build", "./flake.nix#pi", "--dry-run=plan"];
+    let file = CliTest::new(&file)
+        .file("flake.nix", flake)
+        .exit_code(3)
+        .run();
+    assert!(!file.stderr.contains("is a file"), "{}", file.stderr);
+}
+
 #[test]
 fn arguments_of_outputs_that_are_no_inputs_are_refused() {
     let flake = "{ inputs.a.url = \"path:./a\"; outputs = { self, a, disko }: { }; }";
@@ -281,7 +315,7 @@ fn files_that_cannot_be_uploaded_are_named_first() {
     };
     refused(
         &|home| symlink("/etc", home.join("etc")).unwrap(),
-        &["the link etc leads out of the configuration's directory"],
+        &["the link `etc` leads out of the configuration's directory"],
     );
     let sparse = |path: &std::path::Path, bytes| {
         fs::File::create(path).unwrap().set_len(bytes).unwrap();
