@@ -7,9 +7,9 @@ mod tests;
 use crate::boot::login::is_refusal;
 use crate::common::text::truncate;
 use table::{
-    FINAL_LINES, LOGIN_PROMPT, NO_CONTAINER_SSH, NO_CONTROL_GROUPS, NO_OUTPUT, NO_STAGE,
-    OTHER_PORT, PARTS, PI_PROMPT, PORT_OF_A_DEVICE, REFUSED_KEY, STAGES, SYMPTOMS, Symptom,
-    U_BOOT_PROMPT,
+    FINAL_LINES, KERNEL_STARTED, LOGIN_PROMPT, NO_CONTAINER_SSH, NO_CONTROL_GROUPS, NO_OUTPUT,
+    NO_STAGE, OTHER_PORT, PARTS, PI_PROMPT, PORT_OF_A_DEVICE, REFUSED_KEY, SILENT_KERNEL, STAGES,
+    SYMPTOMS, Symptom, U_BOOT_PROMPT,
 };
 
 /// Characters of a console line that are quoted in a diagnosis.
@@ -144,6 +144,11 @@ pub(super) fn diagnose_container(evidence: &Evidence<'_>) -> Diagnosis {
     }
 }
 
+/// Whether `line` is U-Boot's about the kernel's command line, and that has the serial port of QEMU's ARM machines.
+fn names_console(line: &str) -> bool {
+    line.starts_with("append: ") && line.contains("console=ttyAMA0")
+}
+
 /// How far a boot came that has not failed.
 fn diagnose_stage(evidence: &Evidence<'_>) -> Diagnosis {
     if let Some(error) = evidence.ssh_error.filter(|error| is_refusal(error)) {
@@ -157,5 +162,10 @@ fn diagnose_stage(evidence: &Evidence<'_>) -> Diagnosis {
     let mut reached = STAGES
         .iter()
         .filter(|stage| stage.find(evidence.lines).is_some());
-    reached.next().unwrap_or(none).diagnosis("")
+    let stage = reached.next().unwrap_or(none);
+    let is_silent = stage.texts.contains(&KERNEL_STARTED);
+    if is_silent && evidence.lines.iter().any(|line| names_console(line)) {
+        return SILENT_KERNEL.diagnosis("");
+    }
+    stage.diagnosis("")
 }

@@ -11,6 +11,7 @@ use std::path::{Component, Path, PathBuf};
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
 use super::layout;
 use crate::common::image_name::is_output;
+use crate::common::nearest::nearest;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
@@ -21,8 +22,7 @@ const MAX_MODULE_BYTES: u64 = 1 << 20;
 /// What `nixos-generate-config` writes about the machine that it runs on.
 pub(super) const HARDWARE_FILE: &str = "hardware-configuration.nix";
 /// What to do about a line that names it: instructions for a PC begin with it.
-pub(super) const REMOVE_HARDWARE_FILE: &str =
-    "remove it there: it belongs to another machine, and the image brings what it has";
+pub(super) const REMOVE_HARDWARE_FILE: &str = "remove it there: that file describes the disks of an installed machine, and the image has its own";
 
 /// The configuration's directory on this machine.
 #[derive(Clone, Debug)]
@@ -127,7 +127,9 @@ impl UserFiles {
             return format!("{names_it}{REMOVE_HARDWARE_FILE}");
         }
         let beside = place.as_ref().and_then(|place| place.rsplit_once(':'));
-        let beside = beside.map_or("there".to_owned(), |(file, _)| format!("beside {file}"));
+        let beside = beside.map_or("into that directory".to_owned(), |(file, _)| {
+            format!("beside {file}")
+        });
         let copy = format!("copy it {beside} and write ./{}", written_name(&local));
         let what = match &place {
             Some(place) => format!("{place} names {shown}, which"),
@@ -142,7 +144,8 @@ impl UserFiles {
                 format!("{what} is a file of this machine, and the builder has only {root}: {copy}")
             }
             (_, false) => format!(
-                "{names_it}the builder has only {root}, and {shown} does not exist here either"
+                "{names_it}the builder has only {root}, and {shown} does not exist here either: put the file {beside} and write ./{}",
+                written_name(&local)
             ),
         }
     }
@@ -160,19 +163,36 @@ impl UserFiles {
         }
         let named = self.naming(&format!("{CONFIG_DIR}{name}"));
         let root = self.root.display();
-        let lacks = match named {
+        let lacks = match &named {
             Some(written) => format!(
                 "{} names {name}, which does not exist in {root}",
                 written.place
             ),
             None => format!("there is no {name} in {root}"),
         };
+        let place = named.map(|written| written.place).unwrap_or_default();
         let advice = if name.rsplit('/').next() == Some(HARDWARE_FILE) {
-            REMOVE_HARDWARE_FILE
+            REMOVE_HARDWARE_FILE.to_owned()
         } else {
-            "check the path"
+            let similar = self.similar_beside(name, &place);
+            similar.map_or("check the path".to_owned(), |similar| {
+                format!("did you mean {similar}?")
+            })
         };
         Some(format!("{lacks}: {advice}"))
+    }
+
+    /// The file with a name like `name` that is in the same directory, unless it is the one that names it at `place`.
+    fn similar_beside(&self, name: &str, place: &str) -> Option<String> {
+        let name = Path::new(name);
+        let entries = self.root.join(name).parent()?.read_dir().ok()?;
+        let beside = entries.filter_map(|entry| Some(name.with_file_name(entry.ok()?.file_name())));
+        let alike = beside.filter(|file| file.extension() == name.extension());
+        let names = alike.filter_map(|file| file.to_str().map(str::to_owned));
+        let (of_place, _) = place.rsplit_once(':').unwrap_or_default();
+        let names: Vec<String> = names.filter(|file| file != of_place).collect();
+        let similar = nearest(name.to_str()?, names.iter().map(String::as_str))?;
+        is_plain_name(similar).then(|| similar.to_owned())
     }
 
     /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or as
@@ -245,11 +265,16 @@ fn own_name(path: &str) -> Option<&str> {
 /// The name of `file` as a path of Nix ends with it; a word for it if Nix needs more than the name.
 fn written_name(file: &Path) -> String {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+".contains(c);
-    if name.is_empty() || !name.chars().all(is_plain) {
+    if name.is_empty() || !is_plain_name(&name) {
         return "FILE".to_owned();
     }
     name.into_owned()
+}
+
+/// Whether Nix reads `path` as part of a path.
+fn is_plain_name(path: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
+    path.chars().all(is_plain)
 }
 
 #[cfg(test)]

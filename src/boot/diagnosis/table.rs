@@ -204,6 +204,17 @@ pub(super) const REFUSED_KEY: Symptom = Symptom {
     quote: true,
 };
 
+/// What U-Boot writes last.
+pub(super) const KERNEL_STARTED: &str = "Starting kernel ...";
+
+/// The kernel was started with the console that sdbuild reads, and has not written to it.
+pub(super) const SILENT_KERNEL: Symptom = Symptom {
+    texts: &[],
+    what: "the kernel was started and prints nothing",
+    hint: "give it more time with --timeout: emulation is slow",
+    quote: false,
+};
+
 /// The stages of a boot, the last one first: what it means when the timeout ends in one.
 pub(super) const STAGES: [Symptom; 5] = [
     Symptom {
@@ -233,7 +244,7 @@ pub(super) const STAGES: [Symptom; 5] = [
         quote: false,
     },
     Symptom {
-        texts: &["Starting kernel ..."],
+        texts: &[KERNEL_STARTED],
         what: "the kernel was started and prints nothing",
         hint: "add console=ttyAMA0 (ttyS0 on a PC) to boot.kernelParams; the machine may be up nevertheless",
         quote: false,

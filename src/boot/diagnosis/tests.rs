@@ -156,6 +156,25 @@ fn every_stage_of_a_good_boot_is_recognized() {
 }
 
 #[test]
+fn a_console_that_the_kernel_has_is_not_asked_for() {
+    let hint = |append: &str| {
+        let lines = lines(&format!("{append}\nStarting kernel ...\n\n"));
+        let evidence = Evidence {
+            lines: &lines,
+            ssh_error: RESET,
+        };
+        diagnose(&evidence).hint
+    };
+    let with = hint("append: init=/nix/store/x/init console=tty0 console=ttyAMA0,115200n8");
+    assert!(
+        with.contains("--timeout") && !with.contains("console="),
+        "{with}"
+    );
+    let without = hint("append: init=/nix/store/x/init console=tty0");
+    assert!(without.contains("console=ttyAMA0"), "{without}");
+}
+
+#[test]
 fn every_symptom_has_a_hint() {
     for symptom in SYMPTOMS.iter().chain(&STAGES) {
         assert!(

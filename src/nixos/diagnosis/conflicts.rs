@@ -15,14 +15,15 @@ pub(super) fn defined_by_image(summary: &str) -> Option<String> {
     let option = conflicting(summary)?;
     let by_image = files(summary).any(|file| file.contains(IMAGE_MODULES));
     let mut names = files(summary).filter_map(|file| file.rsplit('/').next());
-    let of_machine = if names.any(|name| name == HARDWARE_FILE) {
-        format!(", as all of {HARDWARE_FILE}: it belongs to another machine")
+    // `nixos-generate-config` writes the same file on the machine that the image is for.
+    let remove = if names.any(|name| name == HARDWARE_FILE) {
+        format!(
+            "remove it from {HARDWARE_FILE}; if that file is from another machine, do not import it"
+        )
     } else {
-        String::new()
+        "remove it from the configuration".to_owned()
     };
-    by_image.then(|| {
-        format!("the image sets {option} itself: remove it from the configuration{of_machine}")
-    })
+    by_image.then(|| format!("the image sets {option} itself: {remove}"))
 }
 
 /// What to do about an option that two files set to different values. `lib.mkForce` is for a value that is not the user's own.
@@ -165,10 +166,10 @@ mod tests {
         assert_eq!(defined_by_image(&conflict).as_deref(), Some(hint));
         let of_machine = conflict.replace("/a.nix", "/hardware-configuration.nix");
         let told = defined_by_image(&of_machine).unwrap();
-        let rest = told.strip_prefix(hint).unwrap();
         assert_eq!(
-            rest,
-            ", as all of hardware-configuration.nix: it belongs to another machine"
+            told,
+            "the image sets time.timeZone itself: remove it from hardware-configuration.nix; if that file is from another \
+             machine, do not import it"
         );
     }
 

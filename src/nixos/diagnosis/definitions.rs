@@ -41,7 +41,10 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     }
     let of_value = |value| {
         let of_number = || option_values::of_number(option, value);
-        option_values::of_text(option, kind, value).or_else(of_number)
+        let of_list = || option_values::of_list(option, kind, value);
+        option_values::of_text(option, kind, value)
+            .or_else(of_number)
+            .or_else(of_list)
     };
     let of_text = values.find_map(of_value);
     of_text.or_else(|| form_of_type(option, kind, summary))

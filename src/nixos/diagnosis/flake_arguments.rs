@@ -13,6 +13,9 @@ use crate::common::nearest::similar_names;
 use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::layout::CONFIG_DIR;
 
+/// The usual name of the input that is nixpkgs.
+const NIXPKGS: &str = "nixpkgs";
+
 /// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
 pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
     let names = InputNames::read(text);
@@ -39,6 +42,28 @@ pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -
     } else {
         format!("{get}, and {}", declare(text, name))
     })
+}
+
+/// How the outputs of the `flake.nix` with `text` write `nixosSystem`, a function of its input nixpkgs.
+pub(super) fn nixos_system(text: &str) -> String {
+    let names = InputNames::read(text);
+    let is_declared = names.inputs.contains(NIXPKGS);
+    let function = "nixpkgs.lib.nixosSystem";
+    match &names.all {
+        _ if names.arguments.contains(NIXPKGS) => format!("write {function}"),
+        Some(all) if is_declared => format!("write {all}.{function}"),
+        Some(_) | None if is_declared => {
+            format!("write {function}, and {}", add_to_outputs(text, NIXPKGS))
+        }
+        Some(_) | None if names.inputs.is_empty() => {
+            let get = argument_of_outputs(text, NIXPKGS, None);
+            format!("write {function}") + &get.map_or_else(String::new, |get| format!("; {get}"))
+        }
+        // Nixpkgs may have another name among the inputs.
+        Some(_) | None => {
+            "it is a function of the input that is nixpkgs: write INPUT.lib.nixosSystem".to_owned()
+        }
+    }
 }
 
 /// How to add `name` to the arguments of the outputs.

@@ -1,7 +1,10 @@
 //! Files that Nix does not find or cannot read.
 
+use std::path::Path;
+
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
+use super::written_values::whole_absolute_paths;
 use super::{foreign_module, nixpkgs_file};
 use crate::nixos::layout::HOME_OF_NIX;
 
@@ -32,6 +35,34 @@ fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String>
         found.map(|(line, _)| (line, ())).collect()
     })?;
     Some(format!("{}{place}", context.shown_dir))
+}
+
+/// Attributes whose value is a file that the build reads.
+const OF_FILES: [&str; 5] = ["imports", "keyFiles", "modules", "source", "src"];
+
+/// What to do about the file at `path`, which the builder lacks.
+pub(super) fn not_sent(context: &ExitContext<'_>, path: &str) -> Option<String> {
+    path_of_machine(context, path).or_else(|| Some(context.files?.why_absent(path)))
+}
+
+/// How to write the absolute path `path` that is the value of an option, and no file of this machine: one of the machine that is
+/// built may be meant.
+fn path_of_machine(context: &ExitContext<'_>, path: &str) -> Option<String> {
+    let files = context.files.filter(|_| !Path::new(path).is_file())?;
+    let (place, value) = files.only_place(|text| {
+        let found = whole_absolute_paths(text, path).into_iter();
+        found.map(|value| (value.line, value)).collect()
+    })?;
+    let defines = &value.defines;
+    let attribute = defines.rsplit('.').next().unwrap_or_default();
+    if OF_FILES.contains(&attribute) {
+        return None;
+    }
+    let place = format!("{}{place}", context.shown_dir);
+    Some(format!(
+        "{place}: Nix looks for a path without quotes where it builds; if {path} is a path on the machine that the image is \
+         for, write a string: {defines} = \"{path}\";"
+    ))
 }
 
 /// The path in a message about a file that does not exist, unless it is in the Nix store.

@@ -13,11 +13,11 @@ use super::flake_values;
 use super::image_module::import_hint;
 use super::interface_address;
 use super::misplaced_value;
-use super::missing_files::{missing_path, not_in_search_path, other_encoding};
+use super::missing_files::{missing_path, not_in_search_path, not_sent, other_encoding};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::unbound_names::{
-    argument_not_asked_for, library_function, library_function_of_pkgs, no_such_package,
-    program_in_pkgs,
+    argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
+    no_such_package,
 };
 use crate::nixos::log::NixError;
 
@@ -130,7 +130,7 @@ impl Mistake {
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
             Self::NoSuchPackage => no_such_package(context, findings, error)
-                .or_else(|| program_in_pkgs(context, error)),
+                .or_else(|| missing_package_of_pkgs(context, findings, error)),
             Self::UnknownArgument => unknown_argument(context, error),
             Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
             Self::InfiniteRecursion => {
@@ -155,7 +155,7 @@ impl Mistake {
             Self::DefinedTwice => defined_twice(context, error),
             Self::FileNotSent => {
                 let path = missing_path(summary)?;
-                Some(context.files?.why_absent(path))
+                not_sent(context, path)
             }
             Self::MixedModule => mixed_module(context, summary),
             Self::NotAFunction => not_a_function(error),

@@ -1,10 +1,12 @@
 //! Modules that are called with other arguments than they take, and recursion through those arguments.
 
 use super::evidence::ExitContext;
-use super::module_arguments::{ARGUMENTS, imports_line};
+use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
 use super::self_definition;
 use super::written_values;
+use crate::common::configuration_file::FLAKE_FILE;
+use crate::nixos::flake::InputNames;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
 
@@ -66,13 +68,11 @@ fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
         } else {
             &file
         };
-        let inputs = match argument {
-            "inputs" => ", and outputs = { … }@inputs: names them all",
-            _ => "",
-        };
+        let flake = format!("{CONFIG_DIR}{FLAKE_FILE}");
+        let flake = context.files.and_then(|files| files.text(&flake));
+        let special_args = special_args(&flake.unwrap_or_default(), argument);
         return format!(
-            "{module} asks for the argument {argument}: nixosSystem takes specialArgs = {{ inherit {argument}; }}; beside its \
-             modules{inputs}"
+            "{module} asks for the argument {argument}: in {FLAKE_FILE}, {special_args}"
         );
     }
     format!(
@@ -80,6 +80,32 @@ fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
          it is for by its path, or by builtins.fetchTarball",
         ARGUMENTS.join(", ")
     )
+}
+
+/// How the `flake.nix` with the text `flake` passes `argument` to modules.
+fn special_args(flake: &str, argument: &str) -> String {
+    let names = InputNames::read(flake);
+    let write = |passed: &str| format!("write specialArgs = {{ {passed}; }}; beside modules = …");
+    if argument != "inputs" {
+        return write(&format!("inherit {argument}"));
+    }
+    match &names.all {
+        Some(all) if all == argument => write("inherit inputs"),
+        Some(all) => write(&format!("inputs = {all}")),
+        None => {
+            let outputs = written_values::values_of(flake, "outputs");
+            let header = outputs.first().map(|outputs| outputs.written.as_str());
+            let header = header
+                .and_then(Header::find)
+                .and_then(|header| header.with(&[]));
+            let header = header.unwrap_or_else(|| "{ … }:".to_owned());
+            let begin = format!("outputs = {}@inputs:", header.trim_end_matches(':'));
+            format!(
+                "begin the outputs with {begin} and {}",
+                write("inherit inputs")
+            )
+        }
+    }
 }
 
 pub(super) fn no_ellipsis(error: &NixError) -> Option<String> {

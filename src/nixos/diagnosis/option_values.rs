@@ -1,6 +1,9 @@
 //! What to write in place of a value, where the option tells more than its type. Pure.
 
+use std::net::IpAddr;
+
 use super::names::is_name;
+use crate::common::ssh_key::KEY_TYPES;
 
 /// Shells that nixpkgs has under the name of their program.
 const SHELLS: [&str; 9] = [
@@ -46,6 +49,58 @@ pub(super) fn of_number(option: &str, value: &str) -> Option<String> {
     let is_pair = |text: &str| text.len() == 2 && text.bytes().all(is_digit);
     let is_release = option == "system.stateVersion" && is_pair(year) && is_pair(month);
     is_release.then(|| format!("write the release in quotes: {option} = \"{value}\";"))
+}
+
+/// Lists whose elements are single words.
+const OF_WORDS: [&str; 4] = [
+    "allowed-users",
+    "extraGroups",
+    "kernelParams",
+    "trusted-users",
+];
+
+/// The definition that is meant by `value`, a single value in place of the list that `option` of the type `kind` takes; `None` if
+/// that is not certain.
+pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
+    let quoted = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    if option == "networking.hosts" {
+        let (address, name) = quoted?.split_once(' ')?;
+        let is_certain = address.parse::<IpAddr>().is_ok() && is_name(name);
+        return is_certain
+            .then(|| format!("write networking.hosts.\"{address}\" = [ \"{name}\" ];"));
+    }
+    let elements = kind.strip_prefix("list of ")?;
+    if elements == "package" && value.starts_with("<derivation ") {
+        return Some(format!("write a list: {option} = [ pkgs.NAME ];"));
+    }
+    let words: Vec<&str> = quoted?
+        .split([' ', ','])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let attribute = option.rsplit('.').next()?;
+    let first = words.first()?;
+    if option.ends_with(".authorizedKeys.keys") && KEY_TYPES.contains(first) {
+        return Some(format!("write a list: {option} = [ \"{first} …\" ];"));
+    }
+    if !words.iter().all(|word| is_name(word)) {
+        return None;
+    }
+    if elements == "package" {
+        let names = words
+            .iter()
+            .map(|word| word.strip_prefix("pkgs.").unwrap_or(word));
+        let names: Vec<&str> = names.collect();
+        return Some(format!(
+            "write {option} = with pkgs; [ {} ];",
+            names.join(" ")
+        ));
+    }
+    let strings: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    OF_WORDS
+        .contains(&attribute)
+        .then(|| format!("write {option} = [ {} ];", strings.join(" ")))
 }
 
 /// The definition that is meant by `option = true;` or `false`, of an option that has options of its own; `None` if that is not certain.
@@ -116,6 +171,52 @@ mod tests {
         let told = super::super::definitions::wrong_type(&summary);
         assert_eq!(told.as_deref(), Some(hint));
         assert_eq!(of_number(psk, "\"short\""), None);
+    }
+
+    #[test]
+    fn a_single_value_becomes_a_list() {
+        let packages = "environment.systemPackages";
+        let keys = "users.users.root.openssh.authorizedKeys.keys";
+        let groups = "users.users.ann.extraGroups";
+        for (option, kind, value, hint) in [
+            (
+                packages,
+                "list of package",
+                "\"vim htop, git\"",
+                Some("write environment.systemPackages = with pkgs; [ vim htop git ];"),
+            ),
+            (
+                packages,
+                "list of package",
+                "<derivation vim-9.1>",
+                Some("write a list: environment.systemPackages = [ pkgs.NAME ];"),
+            ),
+            (
+                groups,
+                "list of string",
+                "\"wheel\"",
+                Some("write users.users.ann.extraGroups = [ \"wheel\" ];"),
+            ),
+            (
+                keys,
+                "list of (optionally newline-terminated) single-line string",
+                "\"ssh-ed25519 AAAA ann@pc\"",
+                Some(
+                    "write a list: users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];",
+                ),
+            ),
+            (
+                "networking.hosts",
+                "attribute set of list of string",
+                "\"192.168.1.2 nas.lan\"",
+                Some("write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];"),
+            ),
+            (packages, "list of package", "\"a $b\"", None),
+            ("services.x.names", "list of string", "\"a b\"", None),
+            (packages, "package", "\"vim\"", None),
+        ] {
+            assert_eq!(of_list(option, kind, value).as_deref(), hint, "{value}");
+        }
     }
 
     #[test]

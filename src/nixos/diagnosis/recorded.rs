@@ -1,5 +1,7 @@
 //! Recorded builds that failed: `tests/streams` has Nix's standard error of each.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::common::system::System;
 use crate::nixos::build_log::BuildLog;
@@ -252,6 +254,11 @@ fn every_condition_is_documented_and_tested() {
         rows.iter().map(|row| row[0]).collect()
     };
     assert_eq!(conditions(&documented), conditions(&tested));
+    // A message may have several rows, each with a condition of its own.
+    let mut seen = BTreeSet::new();
+    for row in &documented {
+        assert!(seen.insert((row[0], row[2])), "twice: {row:?}");
+    }
     let sources = sources();
     for row in &tested {
         for test in row[1].split(", ") {

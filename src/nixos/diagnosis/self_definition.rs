@@ -29,8 +29,8 @@ pub(super) fn hint(context: &ExitContext<'_>) -> Option<String> {
             "{place} defines {option} by its own value: write a value in place of {written}, or remove the line"
         ),
         Form::Joined => format!(
-            "{place} defines {option} by its own value: write only what is added, without {written}, for the definitions \
-             of all modules are joined; the option's own default, if it has one, is not: write it out to keep it"
+            "{place} defines {option} by its own value: write only what is added, without {written}: NixOS joins the definitions \
+             of all modules. It leaves out the option's default: to keep a default, write it too"
         ),
         Form::Part => format!(
             "{place} defines {option} by its own value: write a value in place of {written}"

@@ -52,6 +52,9 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     }
     if has("expecting end of file") {
         let line = line_that_closes(text_before(text, position)?)?;
+        if let Some(cause) = behind_the_end(text, line) {
+            return Some(cause);
+        }
         let hint = format!(
             "line {line} closes the {{ … }} of the whole file: one bracket too many, or one that opens is missing before"
         );
@@ -66,6 +69,29 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
+}
+
+/// The definitions behind `last`, the line that closes the whole file, if their own brackets match: they were appended to the file.
+fn behind_the_end(text: &str, last: u64) -> Option<Cause> {
+    let lines = (1..).zip(text.lines()).filter(|(line, _)| *line > last);
+    let rest: Vec<&str> = lines.clone().map(|(_, text)| text).collect();
+    let is_code = |text: &str| !text.trim().is_empty() && !text.trim().starts_with('#');
+    let mut code = lines.filter(|(_, text)| is_code(text));
+    let (line, first) = code.next()?;
+    let (end, last_text) = code.last().unwrap_or((line, first));
+    let is_definition = first.contains('=') && last_text.trim_end().ends_with(';');
+    let closes = line_of(text, last)?.trim();
+    if !is_definition || closes != "}" || imbalance(&rest.join("\n")).is_some() {
+        return None;
+    }
+    let hint = if end == line {
+        format!("line {line} stands after the last `}}` of the file: move it above line {last}")
+    } else {
+        format!(
+            "lines {line} to {end} stand after the last `}}` of the file: move them above line {last}"
+        )
+    };
+    Some(Cause { line, hint })
 }
 
 /// Whether the character at `position` follows a `}`, and nothing but comments follows it.
@@ -271,6 +297,27 @@ mod tests {
         assert_eq!(hint("{\n  a = { };\n};"), removed);
         let more = hint("{\n  a = 1;\n};\n  b = 2;\n}\n");
         assert!(more.starts_with("line 3 closes"), "{more}");
+    }
+
+    #[test]
+    fn definitions_behind_the_whole_file_are_moved_into_it() {
+        let summary = "syntax error, unexpected '=', expecting end of file";
+        let at = Position {
+            file: String::new(),
+            line: 5,
+            column: 7,
+        };
+        let hint = |text: &str| cause(text, &at, summary).unwrap().hint;
+        assert_eq!(
+            hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = 2;\n"),
+            "line 5 stands after the last `}` of the file: move it above line 4"
+        );
+        assert_eq!(
+            hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = {\n  d = 1;\n};\n# end\n"),
+            "lines 5 to 7 stand after the last `}` of the file: move them above line 4"
+        );
+        let extra = hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = 2;\n}\n");
+        assert!(extra.starts_with("line 4 closes"), "{extra}");
     }
 
     #[test]

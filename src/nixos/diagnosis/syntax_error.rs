@@ -8,6 +8,23 @@ use crate::nixos::log::{NixError, Position};
 /// What some editors write in front of a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// What stands above and below code in a text of Markdown.
+const FENCE: &str = "```";
+
+/// What to do about a text that is no Nix.
+pub(super) const NO_CONFIGURATION: &str =
+    "this does not look like a NixOS configuration, which is a set of definitions: { ... }: { … }";
+
+/// Whether `text` is certainly no configuration: of several words, without a set, a list or a definition, and no import.
+pub(super) fn is_prose(text: &str) -> bool {
+    let has_sign = text.contains(['{', '[', '=']);
+    let mut words = text.split_whitespace();
+    let has_keyword = words
+        .clone()
+        .any(|word| ["import", "(import"].contains(&word));
+    words.nth(2).is_some() && !has_sign && !has_keyword
+}
+
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
@@ -24,6 +41,13 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
             Some(_) | None => "the file is empty: remove it, then `sdbuild init` writes one",
         };
         return Some(hint.to_owned());
+    }
+    if line_of(&text, position.line).is_some_and(|line| line.trim_start().starts_with(FENCE)) {
+        let hint = format!("remove the lines with {FENCE}: they are Markdown, not Nix");
+        return Some(hint);
+    }
+    if is_prose(&text) {
+        return Some(NO_CONFIGURATION.to_owned());
     }
     if is_without_braces(&text, &error.summary) {
         return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
@@ -130,6 +154,25 @@ mod tests {
             "{ ... }: { a = 1; }\n",
         ] {
             assert!(!is_without_braces(other, end), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_configuration_is_recognised() {
+        for prose in [
+            "Please write a configuration for my Pi.\n",
+            "FROM debian:12\nRUN apt-get update\n",
+        ] {
+            assert!(is_prose(prose), "{prose}");
+        }
+        for nix in [
+            "{ ... }: { a = b; }",
+            "import ./a.nix c d",
+            "a b",
+            "a = 1; b = 2;",
+            "[ a b c ]",
+        ] {
+            assert!(!is_prose(nix), "{nix}");
         }
     }
 

@@ -204,6 +204,9 @@ pub(super) fn library_function_of_pkgs(
     Some(write + &add.unwrap_or_default())
 }
 
+/// Where packages are searched, up to the name.
+const SEARCH: &str = "https://search.nixos.org/packages?query=";
+
 /// Programs that people ask for, and the packages of nixpkgs that have them.
 const PROGRAMS: [(&[&str], &str); 16] = [
     (&["awk"], "gawk"),
@@ -225,15 +228,33 @@ const PROGRAMS: [(&[&str], &str); 16] = [
 ];
 
 fn package_of_program(name: &str) -> Option<String> {
+    if name == "build-essential" {
+        return Some(
+            "write gcc and gnumake, which are packages of their own in nixpkgs".to_owned(),
+        );
+    }
     let mut programs = PROGRAMS.iter();
     let (_, package) = programs.find(|(programs, _)| programs.contains(&name))?;
     Some(format!("the program {name} is in the package {package}"))
 }
 
-/// The package of the program `name` that the user's file takes for one: `pkgs.name`.
-pub(super) fn program_in_pkgs(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+/// What is meant by the package that nixpkgs does not have, and that the user's file writes as `pkgs.name`.
+pub(super) fn missing_package_of_pkgs(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    error: &NixError,
+) -> Option<String> {
     let (name, _) = missing_in_pkgs(context, error)?;
-    package_of_program(name)
+    package_of_program(name).or_else(|| {
+        let similar = findings.packages.similar(name)?;
+        Some(similar_package(name, &similar))
+    })
+}
+
+fn similar_package(name: &str, similar: &str) -> String {
+    format!(
+        "nixpkgs has no package {name}: did you mean {similar}? Search for others: {SEARCH}{name}"
+    )
 }
 
 pub(super) fn no_such_package(
@@ -253,13 +274,8 @@ pub(super) fn no_such_package(
     if let Some(hint) = package_of_program(name) {
         return Some(hint);
     }
-    let search = format!("https://search.nixos.org/packages?query={name}");
     Some(match findings.packages.similar(name) {
-        Some(similar) => {
-            format!(
-                "nixpkgs has no package {name}: did you mean {similar}? Search for others: {search}"
-            )
-        }
-        None => format!("nixpkgs has no package {name}; find its name: {search}"),
+        Some(similar) => similar_package(name, &similar),
+        None => format!("nixpkgs has no package {name}; find its name: {SEARCH}{name}"),
     })
 }

@@ -4,10 +4,11 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use super::evidence::ExitContext;
-use super::flake_arguments::{argument_of_outputs, input_in_module};
+use super::flake_arguments::{argument_of_outputs, input_in_module, nixos_system};
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
 use super::syntax_at::{NameAt, Role};
+use super::syntax_error::{NO_CONFIGURATION, is_prose};
 use super::unquoted_name::{self, package_or_spelling};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::is_slip;
@@ -75,6 +76,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     let Some((position, text)) = position.zip(text) else {
         return by_spelling(name).unwrap_or_else(|| package_or_spelling(name));
     };
+    if is_prose(&text) {
+        return NO_CONFIGURATION.to_owned();
+    }
     let file = File {
         text: &text,
         is_flake: Path::new(&position.file).file_name() == Some(OsStr::new(FLAKE_FILE)),
@@ -200,6 +204,9 @@ impl File<'_> {
         name: &str,
         at: Option<&NameAt>,
     ) -> Option<String> {
+        if self.is_flake && name == "nixosSystem" {
+            return Some(nixos_system(self.text));
+        }
         if self.is_flake {
             return argument_of_outputs(self.text, name, at);
         }

@@ -1,7 +1,7 @@
 //! Searches for values in a file of the user, for messages of Nix that do not name their place.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PATH_ABS,
+    NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN, NODE_PATH_ABS,
     NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH, TOKEN_ADD,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode};
@@ -58,7 +58,10 @@ pub(super) fn imports_ending_like(text: &str, path: &str) -> Vec<DefinedValue> {
         let rest = rest.map(|(_, end)| end);
         let end = rest.map(|end| end.trim().trim_matches('"'));
         let is_end = end.is_some_and(|end| !end.is_empty() && path.ends_with(end));
-        is_value(node) && is_end && is_named()
+        let parent = node.parent();
+        let in_parentheses = parent.filter(|parent| parent.kind() == NODE_PAREN);
+        let is_whole = is_value(node) || in_parentheses.is_some_and(|parent| is_value(&parent));
+        is_whole && is_end && is_named()
     })
 }
 
@@ -87,6 +90,13 @@ pub(super) fn paths_below(text: &str, start: &str) -> Vec<DefinedValue> {
         let below = path.strip_prefix(start);
         node.kind() == NODE_PATH_ABS
             && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// The absolute path `path` where it is the whole value of a definition.
+pub(super) fn whole_absolute_paths(text: &str, path: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        node.kind() == NODE_PATH_ABS && is_value(node) && node.text() == path
     })
 }
 

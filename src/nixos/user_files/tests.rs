@@ -103,7 +103,10 @@ fn files_several_directories_above_are_found() {
     fs::write(&module, "{ imports = [ ../../../none.nix ]; }").unwrap();
     let why = files.why_absent("/none.nix");
     let none = dir.path().join("none.nix");
-    let expected = format!("{} does not exist here either", none.display());
+    let expected = format!(
+        "{} does not exist here either: put the file beside sd-card.nix and write ./none.nix",
+        none.display()
+    );
     assert!(why.ends_with(&expected), "{why}");
 }
 
@@ -116,8 +119,14 @@ fn the_line_that_names_a_missing_file_is_reported() {
     let start = "sd-card.nix:3 names none.nix, which does not exist in /";
     assert!(why.starts_with(start), "{why}");
     assert!(why.ends_with("/pi: check the path"), "{why}");
+    fs::write(dir.path().join("pi/configuration.nix"), "{ }").unwrap();
+    let why = files.why_absent("/build/config/config.nix");
+    assert!(
+        why.ends_with("/pi: did you mean configuration.nix?"),
+        "{why}"
+    );
     let why = files.why_absent("/build/config/hardware-configuration.nix");
-    assert!(why.ends_with("and the image brings what it has"), "{why}");
+    assert!(why.ends_with("and the image has its own"), "{why}");
 }
 
 #[test]

@@ -98,6 +98,39 @@ fn a_file_that_the_builder_lacks_is_explained() {
 }
 
 #[test]
+fn a_path_of_the_machine_to_build_is_a_string() {
+    let log = recording("file-absolute-read", "log");
+    let hint = |text: &str| failure(text, &log, "").hints.concat();
+    assert_eq!(
+        hint("{\n  users.users.me.home = /home/me/name;\n}"),
+        "pi/c.nix:2: Nix looks for a path without quotes where it builds; if /home/me/name is a path on the machine that the \
+         image is for, write a string: users.users.me.home = \"/home/me/name\";"
+    );
+    for file in [
+        "imports = [ /home/me/name ];",
+        "environment.etc.x.source = /home/me/name;",
+    ] {
+        let told = hint(&format!("{{ {file} }}"));
+        let put = "does not exist here either: put the file beside c.nix and write ./name";
+        assert!(told.ends_with(put), "{told}");
+    }
+}
+
+#[test]
+fn an_import_in_parentheses_is_put_into_a_list() {
+    let log = recording("imports-string", "log");
+    let log = log.replace(
+        "./wifi.nix",
+        "/nix/var/sdbuild/nixpkgs/tree/nixos/modules/installer/sd.nix",
+    );
+    let nix = "{ modulesPath, ... }:\n{\n  imports = (modulesPath + \"/installer/sd.nix\");\n}\n";
+    let failed = failure(nix, &log, "");
+    let hint =
+        "pi/c.nix:3: imports is a list: imports = [ (modulesPath + \"/installer/sd.nix\") ];";
+    assert_hint(&failed, "expected a list but found a string", hint);
+}
+
+#[test]
 fn a_file_that_nixpkgs_lacks_names_the_line_and_a_near_one() {
     for (name, line) in [("nixpkgs-file", 3), ("nixpkgs-file-search", 4)] {
         let hint = format!(

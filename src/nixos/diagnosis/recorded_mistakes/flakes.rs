@@ -71,12 +71,55 @@ fn the_form_of_another_flake_is_not_taken_for_the_users() {
 
 #[test]
 fn an_argument_that_modules_lack_comes_from_special_args() {
-    assert_hint(
-        &recorded("flake-module-argument"),
-        "attribute 'inputs' missing",
-        "a module asks for the argument inputs: nixosSystem takes specialArgs = { inherit inputs; }; beside its modules, and \
-         outputs = { … }@inputs: names them all",
-    );
+    let message = "attribute 'inputs' missing";
+    let write = "write specialArgs = { inherit inputs; }; beside modules = …";
+    let asks = "a module asks for the argument inputs: in flake.nix, ";
+    let failed = recorded("flake-module-argument");
+    assert_hint(&failed, message, &format!("{asks}{write}"));
+    let nix = recording("flake-module-argument", "nix");
+    let log = recording("flake-module-argument", "log");
+    let failed = failure(nix.replace("}@inputs:", "}:"), &log, "");
+    let begin = "begin the outputs with outputs = { self, nixpkgs, ... }@inputs: and ";
+    assert_hint(&failed, message, &format!("{asks}{begin}{write}"));
+    let failed = failure(nix.replace("@inputs", "@all"), &log, "");
+    let other = write.replace("inherit inputs", "inputs = all");
+    assert_hint(&failed, message, &format!("{asks}{other}"));
+}
+
+#[test]
+fn a_function_of_nixpkgs_is_named_in_a_flake() {
+    let hint = |head: &str, inputs: &str| {
+        let text = format!(
+            "{{ {inputs} outputs = {head} {{ nixosConfigurations.pi = nixosSystem {{ }}; }}; }}"
+        );
+        let (before, _) = text.split_once("nixosSystem").unwrap();
+        let column = before.chars().count() + 1;
+        let error = "undefined variable 'nixosSystem'";
+        let log = reported("/build/config/flake.nix", (1, column), error, "");
+        failure(&text, &log, "").hints.concat()
+    };
+    let declared = "inputs.nixpkgs.url = \"github:NixOS/nixpkgs\";";
+    for (head, inputs, expected) in [
+        (
+            "{ self, nixpkgs }:",
+            declared,
+            "write nixpkgs.lib.nixosSystem",
+        ),
+        ("inputs:", declared, "write inputs.nixpkgs.lib.nixosSystem"),
+        (
+            "{ self, ... }:",
+            declared,
+            "write nixpkgs.lib.nixosSystem, and add nixpkgs to the { … } of the outputs in line 1, which then reads \
+             { self, nixpkgs, ... }:",
+        ),
+        (
+            "{ self, stable }:",
+            "inputs.stable.url = \"github:NixOS/nixpkgs\";",
+            "it is a function of the input that is nixpkgs: write INPUT.lib.nixosSystem",
+        ),
+    ] {
+        assert_eq!(hint(head, inputs), expected);
+    }
 }
 
 /// Each file has one line.
@@ -129,7 +172,7 @@ fn what_a_flake_cannot_reach_is_named() {
         ),
         (
             "flake-absolute-path",
-            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix: remove it there: it belongs to another machine",
+            "pi/flake.nix:1 names /etc/nixos/hardware-configuration.nix: remove it there: that file describes the disks of an installed machine",
         ),
         ("flake-url-interpolated", "are read without being evaluated"),
         (

@@ -106,8 +106,8 @@ fn an_option_that_depends_on_itself_is_found() {
     );
     assert_eq!(
         hint("a.b =\n  config.a.b ++ [ 1 ];"),
-        "pi/c.nix:4 defines a.b by its own value: write only what is added, without config.a.b, for the definitions of all \
-         modules are joined; the option's own default, if it has one, is not: write it out to keep it"
+        "pi/c.nix:4 defines a.b by its own value: write only what is added, without config.a.b: NixOS joins the definitions of all \
+         modules. It leaves out the option's default: to keep a default, write it too"
     );
     assert_eq!(
         hint("services.x = lib.mkIf config.services.x.enable {\n  enable = true;\n};"),

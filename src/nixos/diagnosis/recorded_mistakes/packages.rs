@@ -33,6 +33,24 @@ fn a_program_selected_from_pkgs_leads_to_its_package() {
 }
 
 #[test]
+fn a_package_selected_from_pkgs_names_a_similar_one() {
+    // Nix itself proposes nothing.
+    let named = |kind| {
+        let text = recording("missing-attribute-package", kind).replace("Did you mean", "-");
+        text.replace("htopp", "hellp")
+    };
+    let packages = r#"@nix {"action":"msg","msg":"trace: sdbuild: packages: hello vim"}"#;
+    let log = format!("{packages}\n{}", named("log"));
+    let hints = failure(named("nix"), &log, "").hints.concat();
+    let hint = "nixpkgs has no package hellp: did you mean hello?";
+    assert!(hints.starts_with(hint), "{hints}");
+    let meta = named("log").replace("hellp", "build-essential");
+    let nix = named("nix").replace("hellp", "build-essential");
+    let hints = failure(nix, &meta, "").hints.concat();
+    assert!(hints.starts_with("write gcc and gnumake"), "{hints}");
+}
+
+#[test]
 fn a_missing_package_names_what_nix_proposes() {
     let failure = recorded("missing-attribute-package");
     assert_hint(

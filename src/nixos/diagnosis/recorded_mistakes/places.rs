@@ -41,6 +41,22 @@ fn a_syntax_error_names_the_line_of_its_cause() {
 }
 
 #[test]
+fn what_is_no_nix_is_told_as_a_whole() {
+    let fence = "syntax error, unexpected invalid token";
+    let told = hints_of_line("```nix", 1, fence).concat();
+    assert_eq!(
+        told,
+        "remove the lines with ```: they are Markdown, not Nix"
+    );
+    let prose = "undefined variable 'please'";
+    let told = hints_of_line("please write a file", 1, prose).concat();
+    assert!(
+        told.starts_with("this does not look like a NixOS configuration"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_wrong_character_is_named_with_what_replaces_it() {
     for (failure, place, hint) in [
         (
