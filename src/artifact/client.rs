@@ -42,6 +42,15 @@ impl LazyClient {
         Ok(self.made.get_or_init(|| client))
     }
 
+    /// A client that cannot be made.
+    #[cfg(test)]
+    pub(super) fn broken(mut network: Network) -> Self {
+        network.authorities =
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
+        let made = Arc::default();
+        Self { network, made }
+    }
+
     /// Whether it has been made.
     #[cfg(test)]
     pub(super) fn is_made(&self) -> bool {

@@ -14,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::cache::{Cache, CacheLookup, ClaimResult};
 use super::client::LazyClient;
-use super::fetch_error::{CHECK_ADDRESS, FetchError};
+use super::fetch_error::{CHECK_ADDRESS, FetchError, PREPARE};
 use super::mirror_state::{DeadMirrors, ReportedMirrors};
 use super::network::Network;
 use super::partial::Partial;
@@ -29,9 +29,6 @@ use crate::common::timeout::timeout;
 
 /// How long a mirror may take to answer whether it has a file.
 const REACHABLE_TIMEOUT: Duration = Duration::from_secs(4);
-
-/// What failed if there is no client.
-const PREPARE: &str = "prepare downloads";
 
 /// A file that was downloaded, or that the cache had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,6 +138,13 @@ impl Fetcher {
             None
         };
         cancel.race(first).await
+    }
+
+    /// The same with a client that cannot be made.
+    #[cfg(test)]
+    pub(super) fn with_broken_client(mut self) -> Self {
+        self.client = LazyClient::broken(self.network.clone());
+        self
     }
 
     /// Whether anything has been asked of a server.
@@ -276,6 +280,7 @@ impl Fetcher {
                     });
                 }
                 Err(SourceError::Cache(error)) => return Err(error.into()),
+                Err(SourceError::Client(why)) => return Err(FetchError::Client(why)),
                 Err(
                     SourceError::Unreachable(why)
                     | SourceError::Transient(why)

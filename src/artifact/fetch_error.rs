@@ -5,6 +5,8 @@ use std::fmt;
 use super::cache_error::CacheError;
 use crate::common::failure::{Class, Failure};
 
+/// What failed if there is no client of HTTP.
+pub(super) const PREPARE: &str = "prepare downloads";
 /// Hint where a named address has no file.
 pub const CHECK_ADDRESS: &str = "check the network and the address";
 
@@ -15,6 +17,8 @@ pub enum FetchError {
     Sources(Vec<(String, String)>),
     /// No source was asked, because nothing is to be downloaded.
     Offline,
+    /// No source was asked, because the client of HTTP could not be made.
+    Client(String),
     /// The cache, not the network.
     Cache(CacheError),
 }
@@ -31,6 +35,7 @@ impl fmt::Display for FetchError {
             Self::Offline => {
                 f.write_str("the cache does not have it, and --offline allows no download")
             }
+            Self::Client(why) => f.write_str(why),
             Self::Cache(error) => error.fmt(f),
         }
     }
@@ -48,6 +53,8 @@ impl FetchError {
     /// The failure to download `name`; `network_hint` is for the sources.
     pub(super) fn fail(self, name: &str, network_hint: &'static str) -> Failure {
         let hint = match self {
+            // It is about no file.
+            Self::Client(_) => return Failure::new(Class::Environment, self).context(PREPARE),
             Self::Sources(_) => network_hint,
             Self::Offline => "run it once without --offline: what is downloaded is kept",
             Self::Cache(_) => "check free space and permissions of the cache directory",

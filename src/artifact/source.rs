@@ -60,6 +60,8 @@ pub(super) enum SourceError {
     Slow(String),
     /// The next try would fail as well.
     Permanent(String),
+    /// No source was asked: this machine's own client of HTTP could not be made.
+    Client(String),
     /// The cache failed, not the source.
     Cache(CacheError),
 }
@@ -154,7 +156,7 @@ impl Batch<'_> {
     /// Sends a request for the rest of `part`; `part` is emptied if the answer has the whole file.
     async fn request(&self, url: &str, part: &mut Partial) -> Result<Response, SourceError> {
         let client = self.client.get();
-        let client = client.map_err(|error| SourceError::Permanent(reason(&error)))?;
+        let client = client.map_err(|error| SourceError::Client(reason(&error)))?;
         let mut request = client.get(url);
         if part.len() > 0 {
             request = request.header(RANGE, format!("bytes={}-", part.len()));

@@ -7,23 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::common::nix_event::NixEvent;
+use crate::common::running_builds::RunningBuilds;
 use crate::common::transcript::short_name;
 
 /// Derivations whose times are counted; no build of an image has that many. With more, nothing is estimated.
 const MAX_DERIVATIONS: usize = 8192;
 /// A build that takes longer than twice its earlier time and this long is another one than it was.
 const SLACK: Duration = Duration::from_secs(10);
+/// Hexadecimal digits of a git revision in a version, at least.
+const MIN_REVISION_CHARS: usize = 7;
 
 /// The time of each derivation by its name, in milliseconds; of several with one name their mean.
 pub type BuildTimes = BTreeMap<String, u64>;
 
-/// A derivation that is built.
+/// A derivation whose build began, and whose end Nix has not reported.
 #[derive(Debug)]
-struct Running {
+struct Begun {
     name: String,
     share: Duration,
-    /// Whether it is taken to have ended: Nix reports the end of what it was asked for by name only at its own end.
-    is_over: bool,
 }
 
 /// Counts the time of each derivation of a build from Nix's events.
@@ -33,10 +34,10 @@ pub struct BuildShares {
     waiting: BTreeSet<String>,
     /// Whether the derivations of a forecast are being listed.
     is_listing: bool,
-    /// By activity number, which grows with time.
-    running: BTreeMap<u64, Running>,
-    /// How many Nix says are running.
-    running_count: Option<usize>,
+    /// By activity number.
+    begun: BTreeMap<u64, Begun>,
+    /// Which of them have not ended.
+    running: RunningBuilds,
     /// All time of a name, and of how many derivations.
     ended: BTreeMap<String, (Duration, u32)>,
     counted_until: Duration,
@@ -58,19 +59,17 @@ impl BuildShares {
             }
         } else if let NixEvent::BuildStarted { id, derivation, .. } = event {
             self.waiting.remove(derivation);
-            let running = Running {
-                name: general_name(derivation),
-                share: Duration::ZERO,
-                is_over: false,
-            };
-            self.running.insert(*id, running);
+            let (name, share) = (general_name(derivation), Duration::ZERO);
+            self.begun.insert(*id, Begun { name, share });
+            self.running.begin(*id);
         } else if let NixEvent::Stopped { id } = event {
-            self.stop(*id);
+            self.stop(*id, at);
         } else if let NixEvent::Built { running, .. } = event {
-            self.running_count = usize::try_from(*running).ok();
-            self.settle();
+            self.running.set_count(*running, at);
+        } else if let Some(id) = build_of(event) {
+            self.running.speak(id, at);
         } else if *event == NixEvent::Restarted {
-            self.waiting.clear();
+            self.restart();
         }
     }
 
@@ -79,8 +78,9 @@ impl BuildShares {
         let mean = |(all, count): &(Duration, u32)| {
             u64::try_from((*all / (*count).max(1)).as_millis()).unwrap_or(u64::MAX)
         };
-        let over = self.running.values().filter(|build| build.is_over);
-        let over = over.map(|build| (build.name.clone(), mean(&(build.share, 1))));
+        let begun = self.begun.iter();
+        let over = begun.filter(|(id, _)| !self.running.is_running(**id));
+        let over = over.map(|(_, build)| (build.name.clone(), mean(&(build.share, 1))));
         let ended = self
             .ended
             .iter()
@@ -101,7 +101,7 @@ impl BuildShares {
         for derivation in &self.waiting {
             left += time_of(&general_name(derivation))?;
         }
-        for build in self.running.values().filter(|build| !build.is_over) {
+        for build in self.running.iter().filter_map(|id| self.begun.get(&id)) {
             let (all, done) = (time_of(&build.name)?, build.share + since);
             if done > all * 2 + SLACK {
                 return None;
@@ -113,51 +113,60 @@ impl BuildShares {
 
     /// What each derivation that is being built gets of `time`.
     fn part_of(&self, time: Duration) -> Duration {
-        let count = self.alive().try_into().unwrap_or(u32::MAX);
+        let count = self.running.iter().len().try_into().unwrap_or(u32::MAX);
         time.checked_div(count).unwrap_or_default()
-    }
-
-    fn alive(&self) -> usize {
-        let alive = self.running.values().filter(|build| !build.is_over);
-        alive.count()
     }
 
     fn count_until(&mut self, at: Duration) {
         let part = self.part_of(at.saturating_sub(self.counted_until));
         self.counted_until = self.counted_until.max(at);
-        for build in self.running.values_mut().filter(|build| !build.is_over) {
-            build.share += part;
+        if part.is_zero() {
+            return;
+        }
+        for id in self.running.iter() {
+            if let Some(build) = self.begun.get_mut(&id) {
+                build.share += part;
+            }
         }
     }
 
-    fn stop(&mut self, id: u64) {
-        let Some(build) = self.running.remove(&id) else {
-            return;
-        };
-        // Another one was taken to have ended in its place.
-        if !build.is_over && self.running_count.is_some_and(|count| self.alive() < count) {
-            let mut over = self.running.values_mut().filter(|build| build.is_over);
-            if let Some(last) = over.next_back() {
-                last.is_over = false;
+    fn stop(&mut self, id: u64, at: Duration) {
+        self.running.stop(id, at);
+        if let Some(build) = self.begun.remove(&id) {
+            self.note_end(build);
+        }
+    }
+
+    /// Forgets what waits and runs: Nix was stopped. The time of a build that it did not end is no time of the derivation.
+    fn restart(&mut self) {
+        self.waiting.clear();
+        let running = std::mem::take(&mut self.running);
+        for (id, build) in std::mem::take(&mut self.begun) {
+            if !running.is_running(id) {
+                self.note_end(build);
             }
         }
+    }
+
+    fn note_end(&mut self, build: Begun) {
         if self.ended.len() < MAX_DERIVATIONS {
             let (all, count) = self.ended.entry(build.name).or_default();
             *all += build.share;
             *count += 1;
         }
     }
+}
 
-    /// Takes the newest builds to have ended until no more than Nix counts are left.
-    fn settle(&mut self) {
-        let Some(count) = self.running_count else {
-            return;
-        };
-        let surplus = self.alive().saturating_sub(count);
-        let newest = self.running.values_mut().rev();
-        for build in newest.filter(|build| !build.is_over).take(surplus) {
-            build.is_over = true;
-        }
+/// The build that an event comes from, which therefore runs.
+fn build_of(event: &NixEvent) -> Option<u64> {
+    if let NixEvent::BuildLine { id, .. }
+    | NixEvent::BuildPhase { id, .. }
+    | NixEvent::Moved { id, .. }
+    | NixEvent::Step { id, .. } = event
+    {
+        Some(*id)
+    } else {
+        None
     }
 }
 
@@ -168,18 +177,34 @@ fn listed_derivation(text: &str) -> Option<&str> {
     (!name.contains(char::is_whitespace)).then_some(path)
 }
 
-/// The name of a derivation without the numbers of its version, which change from one build to the next.
+/// The name of a derivation without the numbers of its version, and the git revision behind them, which change from one build to
+/// the next: `nixos-system-pi-26.05.20260102.abc12de` is `nixos-system-pi-0`.
 fn general_name(derivation: &str) -> String {
     let mut name = String::new();
-    for c in short_name(derivation).chars() {
-        let is_number = c.is_ascii_digit() || c == '.';
-        if !is_number {
-            name.push(c);
-        } else if !name.ends_with('0') {
-            name.push('0');
+    for word in short_name(derivation).split_inclusive('-') {
+        let (text, end) = match word.strip_suffix('-') {
+            Some(text) => (text, "-"),
+            None => (word, ""),
+        };
+        let version = match text.rsplit_once('.') {
+            Some((version, revision)) if is_revision(revision) => version,
+            Some(_) | None => text,
+        };
+        for c in version.chars() {
+            let is_number = c.is_ascii_digit() || c == '.';
+            if !is_number {
+                name.push(c);
+            } else if !name.ends_with('0') {
+                name.push('0');
+            }
         }
+        name.push_str(end);
     }
     name
+}
+
+fn is_revision(text: &str) -> bool {
+    text.len() >= MIN_REVISION_CHARS && text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 #[cfg(test)]
@@ -257,6 +282,51 @@ mod tests {
             (60, NixEvent::Restarted),
         ]);
         assert_eq!(shares.times(), times(&[("a", 5), ("b", 3)]));
+    }
+
+    /// Nix reports no end of 1 and then counts one build: 2 goes on, as its log shows.
+    #[test]
+    fn time_goes_to_the_parallel_build_that_still_speaks() {
+        let line = NixEvent::BuildLine {
+            id: 2,
+            line: "compiling".to_owned(),
+        };
+        let shares = counted(&[
+            (0, started(1, "a")),
+            (0, started(2, "b")),
+            (10, running(1)),
+            (10, line),
+            (40, running(0)),
+            (50, NixEvent::Stopped { id: 1 }),
+            (50, NixEvent::Stopped { id: 2 }),
+        ]);
+        assert_eq!(shares.times(), times(&[("a", 5), ("b", 35)]));
+    }
+
+    #[test]
+    fn builds_of_a_nix_that_was_stopped_get_no_time() {
+        let earlier = times(&[("a", 9), ("b", 7)]);
+        let mut shares = counted(&[
+            (0, started(1, "a")),
+            (5, NixEvent::Restarted),
+            (6, started(2, "b")),
+        ]);
+        assert_eq!(shares.left(&earlier, SECOND * 8), Some(SECOND * 5));
+        shares.apply(&NixEvent::Stopped { id: 2 }, SECOND * 9);
+        assert_eq!(shares.times(), times(&[("b", 3)]));
+    }
+
+    #[test]
+    fn names_have_no_version_and_no_git_revision() {
+        let revisions = ["20260102.abc12de", "20260317.1234567", "1234.0f0f0f0f0f"];
+        for revision in revisions {
+            let system = general_name(&path(&format!("nixos-system-pi-26.05.{revision}")));
+            assert_eq!(system, "nixos-system-pi-0");
+            let image = format!("nixos-image-sd-card-26.05.{revision}-aarch64-linux.img.zst");
+            let image = general_name(&path(&image));
+            assert_eq!(image, "nixos-image-sd-card-0-aarch0-linux0img0zst");
+        }
+        assert_eq!(general_name(&path("unit-a.service")), "unit-a0service");
     }
 
     #[test]

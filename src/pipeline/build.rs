@@ -6,7 +6,8 @@ use crate::common::failure::Failure;
 use crate::common::timings::Timings;
 use crate::output::Image;
 use crate::pipeline::beginning::{Beginning, Ready, begin};
-use crate::pipeline::build_history::{self, EffortCounter};
+use crate::pipeline::build_conditions::conditions_id;
+use crate::pipeline::build_history::{self, BuildKey, EffortCounter};
 use crate::pipeline::build_places::BuildPlaces;
 use crate::pipeline::plan::Plan;
 use crate::pipeline::provenance::{SourceRecord, configuration_id, provenance};
@@ -46,7 +47,14 @@ fn remember(plan: &Plan, counter: &EffortCounter, timings: &Timings) {
         let effort = BuildEffort { seconds, ..effort };
         // Without it the next build is not estimated.
         let state_dir = &plan.settings.common.state_dir;
-        build_history::note(state_dir, &configuration_id(plan), effort, derivations).ok();
+        build_history::note(state_dir, &key_of(plan), effort, derivations).ok();
+    }
+}
+
+fn key_of(plan: &Plan) -> BuildKey {
+    BuildKey {
+        configuration: configuration_id(plan),
+        conditions: conditions_id(plan),
     }
 }
 
@@ -71,7 +79,7 @@ async fn steps(
     let source = SourceRecord::of(&job.source);
     let prepared = builder::prepare(run, &images.builder, job, scope).await?;
     let state_dir = &run.plan.settings.common.state_dir;
-    let earlier = build_history::earlier(state_dir, &configuration_id(run.plan));
+    let earlier = build_history::earlier(state_dir, &key_of(run.plan));
     run.context.events.emit(Event::EarlierBuilds(earlier));
     let refused = copy_out::refuse_early(run, prepared.image());
     let built = Box::pin(builder::build(run, prepared, scope, refused)).await?;

@@ -1,4 +1,4 @@
-//! How long the last build of each configuration took on this machine, for an estimate of the next ones: a small file in the
+//! How long the last build of each configuration took under the same conditions, for an estimate of the next ones: a small file in the
 //! state directory, which may be removed at any time. A damaged one counts as empty, and the next build replaces it: all that it
 //! has is for an estimate.
 
@@ -24,10 +24,21 @@ const MAX_NAMES: usize = 2000;
 /// Bytes of the file that are read: an entry has some 100, and as many for each derivation.
 const MAX_HISTORY_BYTES: u64 = 4 << 20;
 
+/// What is built, and on what. Times of another one tell nothing about it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) struct BuildKey {
+    /// The configuration's id.
+    pub(super) configuration: String,
+    /// The id of the machines, and of how much they do at a time. Builds of earlier versions have none.
+    #[serde(default)]
+    pub(super) conditions: String,
+}
+
 /// One configuration's last build.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Entry {
-    configuration: String,
+    #[serde(flatten)]
+    key: BuildKey,
     #[serde(flatten)]
     effort: BuildEffort,
     /// How long each derivation took in the last build that had it.
@@ -40,37 +51,35 @@ pub(super) fn file(state_dir: &Path) -> PathBuf {
     state_dir.join("builds.json")
 }
 
-/// What the last builds of `configuration`, an id, and of others did.
-pub(super) fn earlier(state_dir: &Path, configuration: &str) -> EarlierBuilds {
+/// What the last builds of the configuration, and of others, did under the conditions of `key`.
+pub(super) fn earlier(state_dir: &Path, key: &BuildKey) -> EarlierBuilds {
     let mut earlier = EarlierBuilds::default();
     // Without it the build is not estimated.
     for entry in read(state_dir).unwrap_or_default() {
-        if entry.configuration == configuration {
+        if entry.key == *key {
             earlier.same = Some(entry.effort);
             earlier.times = entry.times;
-        } else {
+        } else if entry.key.conditions == key.conditions {
             earlier.others.push(entry.effort);
         }
     }
     earlier
 }
 
-/// Notes what a build of `configuration` did, and how long its derivations took. Of two builds that end at the same time one may be forgotten. An error if the
+/// Notes what a build did, and how long its derivations took. Of two builds that end at the same time one may be forgotten. An error if the
 /// file cannot be read, which then stays as it is, or written.
 pub(super) fn note(
     state_dir: &Path,
-    configuration: &str,
+    key: &BuildKey,
     effort: BuildEffort,
     times: BuildTimes,
 ) -> io::Result<()> {
     let mut entries = read(state_dir)?;
-    let same = entries
-        .iter()
-        .position(|entry| entry.configuration == configuration);
+    let same = entries.iter().position(|entry| entry.key == *key);
     let before = same.map(|at| entries.remove(at).times);
     entries.truncate(MAX_ENTRIES - 1);
     let newest = Entry {
-        configuration: configuration.to_owned(),
+        key: key.clone(),
         effort,
         times: with_times_before(times, before.unwrap_or_default()),
     };
@@ -162,6 +171,43 @@ impl EffortCounter {
 mod tests {
     use super::*;
 
+    fn key(configuration: &str) -> BuildKey {
+        BuildKey {
+            configuration: configuration.to_owned(),
+            conditions: "here".to_owned(),
+        }
+    }
+
+    #[test]
+    fn times_under_other_conditions_tell_nothing() {
+        let state = tempfile::tempdir().unwrap();
+        let rented = BuildKey {
+            conditions: "rented".to_owned(),
+            ..key("a")
+        };
+        let note = |key: &BuildKey, seconds| {
+            let effort = BuildEffort {
+                seconds,
+                ..BuildEffort::default()
+            };
+            let times = BuildTimes::from([("etc".to_owned(), seconds)]);
+            note(state.path(), key, effort, times).unwrap();
+        };
+        note(&rented, 5);
+        assert_eq!(earlier(state.path(), &key("a")), EarlierBuilds::default());
+        note(&key("a"), 90);
+        let seconds = |key: &BuildKey| earlier(state.path(), key).same.map(|same| same.seconds);
+        assert_eq!(seconds(&rented), Some(5));
+        assert_eq!(seconds(&key("a")), Some(90));
+        let of_other = earlier(state.path(), &key("b")).others;
+        assert_eq!(of_other.len(), 1);
+        // As earlier versions wrote it.
+        let old = r#"[{"configuration":"a","built":1,"downloaded":2,"seconds":3}]"#;
+        std::fs::write(file(state.path()), old).unwrap();
+        assert_eq!(seconds(&key("a")), None);
+        assert_eq!(read(state.path()).unwrap().len(), 1);
+    }
+
     #[test]
     fn the_last_build_of_each_configuration_is_remembered() {
         let state = tempfile::tempdir().unwrap();
@@ -171,16 +217,16 @@ mod tests {
             seconds,
         };
         let note_effort = |configuration: &str, effort| {
-            note(state.path(), configuration, effort, BuildTimes::new()).unwrap();
+            note(state.path(), &key(configuration), effort, BuildTimes::new()).unwrap();
         };
-        let last = |configuration| earlier(state.path(), configuration).same;
+        let last = |configuration| earlier(state.path(), &key(configuration)).same;
         assert_eq!(last("a"), None);
         for (configuration, seconds) in [("a", 1), ("b", 2), ("a", 3)] {
             note_effort(configuration, effort(seconds));
         }
         assert_eq!(last("a"), Some(effort(3)));
         assert_eq!(last("b"), Some(effort(2)));
-        let of_new = earlier(state.path(), "c");
+        let of_new = earlier(state.path(), &key("c"));
         assert_eq!(
             (of_new.same, of_new.others),
             (None, vec![effort(3), effort(2)])
@@ -206,12 +252,12 @@ mod tests {
         };
         let note = |configuration: &str, of| {
             let effort = BuildEffort::default();
-            note(state.path(), configuration, effort, times(of)).unwrap();
+            note(state.path(), &key(configuration), effort, times(of)).unwrap();
         };
         note("a", &[("etc", 5), ("image", 70)]);
         note("b", &[("etc", 9)]);
         note("a", &[("image", 80)]);
-        let known = |configuration| earlier(state.path(), configuration).times;
+        let known = |configuration| earlier(state.path(), &key(configuration)).times;
         assert_eq!(known("a"), times(&[("etc", 5), ("image", 80)]));
         assert_eq!(known("b"), times(&[("etc", 9)]));
         assert_eq!(known("c"), BuildTimes::new());
@@ -219,7 +265,7 @@ mod tests {
             note(&n.to_string(), &[("etc", 1)]);
         }
         assert_eq!(known("a"), BuildTimes::new());
-        assert!(earlier(state.path(), "a").same.is_some());
+        assert!(earlier(state.path(), &key("a")).same.is_some());
         let many: BuildTimes = (0..2 * MAX_NAMES as u64)
             .map(|n| (n.to_string(), n))
             .collect();
@@ -233,8 +279,8 @@ mod tests {
         let state = dir.path().join("state");
         std::fs::write(&state, "").unwrap();
         assert!(read(&state).is_err());
-        assert!(note(&state, "a", BuildEffort::default(), BuildTimes::new()).is_err());
-        assert_eq!(earlier(&state, "a").same, None);
+        assert!(note(&state, &key("a"), BuildEffort::default(), BuildTimes::new()).is_err());
+        assert_eq!(earlier(&state, &key("a")).same, None);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod beginning;
 mod binfmt_table;
 mod build;
+mod build_conditions;
 mod build_history;
 mod build_places;
 mod builder_checks;

@@ -45,6 +45,22 @@ async fn what_the_cache_has_needs_no_client() {
     assert!(!fetcher.has_client());
 }
 
+/// It is an error of this machine, and no source was asked.
+#[tokio::test]
+async fn client_that_cannot_be_made_is_told_once() {
+    let fixture = Fixture::new();
+    let pin = pin("a", &body());
+    let mirrors = ["http://one.invalid", "http://two.invalid"].map(str::to_owned);
+    let fetcher = fixture.fetcher().with_broken_client();
+    let failed = fetcher.pins(&[&pin], &mirrors, &Cancel::new()).await;
+    let failed = failed.unwrap_err();
+    let told = failed.to_string();
+    assert!(told.starts_with("prepare downloads: "), "{told}");
+    assert!(!told.contains("one.invalid"), "{told}");
+    let events = fixture.events.lock().unwrap();
+    assert!(!events.iter().any(|event| matches!(event, Event::Notice(_))));
+}
+
 /// An error in the user's own authorities is reported even if nothing is downloaded.
 #[tokio::test]
 async fn damaged_authorities_are_reported_at_once() {

@@ -1,13 +1,10 @@
 //! The builds and downloads of Nix that are in progress, and the slowest builds. Pure.
-//!
-//! Nix reports the end of a build that it was asked for by name only when its whole process ends. Its count of running
-//! builds is exact: when fewer run than are known here, the newest ones are taken to have ended, until another event of one
-//! of them comes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::step::Step;
+use crate::common::running_builds::RunningBuilds;
 use crate::common::transcript::short_name;
 
 /// Maximum number of activities that are tracked, more than any build has at once; the oldest are dropped first.
@@ -37,16 +34,14 @@ pub(in crate::ui) struct Activity {
     pub(in crate::ui) moved: Option<(u64, u64)>,
     /// The step that was last reported.
     pub(in crate::ui) step: Option<Step>,
-    /// When it was taken to have ended.
-    ended: Option<Duration>,
 }
 
 /// The activities in progress, by their id, and how long the slowest builds took.
 #[derive(Debug, Default)]
 pub(super) struct Activities {
     active: BTreeMap<u64, Activity>,
-    /// How many builds run, by Nix's last count.
-    running: Option<u64>,
+    /// Which of the builds among them have not ended.
+    running: RunningBuilds,
     slowest: Vec<(String, Duration)>,
 }
 
@@ -54,13 +49,18 @@ impl Activities {
     /// Forgets what is in progress: activities of a builder that was lost never report their end.
     pub(super) fn clear(&mut self) {
         self.active.clear();
-        self.running = None;
+        self.running = RunningBuilds::default();
     }
 
     /// Adds an activity on the store path `path`.
     pub(super) fn begin(&mut self, id: u64, kind: ActivityKind, path: &str, since: Duration) {
-        if self.active.len() >= MAX_ACTIVE {
-            self.active.pop_first();
+        if self.active.len() >= MAX_ACTIVE
+            && let Some((oldest, _)) = self.active.pop_first()
+        {
+            self.running.forget(oldest);
+        }
+        if kind == ActivityKind::Build {
+            self.running.begin(id);
         }
         let activity = Activity {
             kind,
@@ -70,7 +70,6 @@ impl Activities {
             last: None,
             moved: None,
             step: None,
-            ended: None,
         };
         self.active.insert(id, activity);
     }
@@ -81,23 +80,17 @@ impl Activities {
             return;
         };
         change(activity);
-        if activity.ended.take().is_some() {
-            self.settle(Some(id), at);
-        }
+        self.running.speak(id, at);
     }
 
     /// Removes an activity that has ended.
     pub(super) fn stop(&mut self, id: u64, at: Duration) {
-        let Some(activity) = self.active.remove(&id) else {
+        let activity = self.active.remove(&id);
+        let ended = self.running.stop(id, at);
+        let Some((activity, ended)) = activity.zip(ended) else {
             return;
         };
-        if activity.kind != ActivityKind::Build {
-            return;
-        }
-        if activity.ended.is_none() {
-            self.revive();
-        }
-        let took = activity.ended.unwrap_or(at).saturating_sub(activity.since);
+        let took = ended.saturating_sub(activity.since);
         self.slowest.push((activity.name, took));
         self.slowest.sort_by(|(_, a), (_, b)| b.cmp(a));
         self.slowest.truncate(SLOWEST_SHOWN);
@@ -105,42 +98,16 @@ impl Activities {
 
     /// Records that `running` builds run at the time `at`.
     pub(super) fn set_running(&mut self, running: u64, at: Duration) {
-        self.running = Some(running);
-        self.settle(None, at);
-    }
-
-    /// Takes the newest builds, but not `except`, to have ended until no more than Nix counts are left.
-    fn settle(&mut self, except: Option<u64>, at: Duration) {
-        let Some(running) = self.running.and_then(|n| usize::try_from(n).ok()) else {
-            return;
-        };
-        let alive = self.builds().count();
-        let newest = self.active.iter_mut().rev();
-        let newest = newest.filter(|(id, activity)| is_running(activity) && except != Some(**id));
-        for (_, activity) in newest.take(alive.saturating_sub(running)) {
-            activity.ended = Some(at);
-        }
-    }
-
-    /// Restores the build that was last taken to have ended, because another one has ended in its place.
-    fn revive(&mut self) {
-        let alive = u64::try_from(self.builds().count()).unwrap_or(u64::MAX);
-        if self.running.is_some_and(|running| alive < running) {
-            let ended = self.active.values_mut().filter(|a| a.ended.is_some());
-            if let Some(last) = ended.max_by_key(|activity| activity.ended) {
-                last.ended = None;
-            }
-        }
-    }
-
-    fn builds(&self) -> impl Iterator<Item = &Activity> {
-        self.active.values().filter(|activity| is_running(activity))
+        self.running.set_count(running, at);
     }
 
     /// The builds and downloads in progress, in the order in which they started.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Activity> {
-        let active = self.active.values();
-        active.filter(|activity| activity.ended.is_none())
+        let active = self.active.iter();
+        let in_progress = active.filter(|(id, activity)| {
+            activity.kind == ActivityKind::Fetch || self.running.is_running(**id)
+        });
+        in_progress.map(|(_, activity)| activity)
     }
 
     /// The activity with this id, if it is known.
@@ -152,10 +119,6 @@ impl Activities {
     pub(super) fn slowest(&self) -> &[(String, Duration)] {
         &self.slowest
     }
-}
-
-fn is_running(activity: &Activity) -> bool {
-    activity.kind == ActivityKind::Build && activity.ended.is_none()
 }
 
 #[cfg(test)]

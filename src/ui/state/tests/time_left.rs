@@ -69,7 +69,12 @@ fn time_left_to_build_is_known_from_the_same_derivations() {
         unpacked: 1,
     };
     let will_build = NixEvent::WillBuild { derivations: 2 };
-    for event in [will_build, listed(1), listed(2), will_fetch, build(1)] {
+    for event in [will_build, listed(1), listed(2)] {
+        state.apply(&Event::Nix(event), SECOND * 2);
+    }
+    // Whether anything is downloaded comes after the list.
+    assert_eq!(state.time_left(SECOND * 2), None);
+    for event in [will_fetch, build(1)] {
         state.apply(&Event::Nix(event), SECOND * 2);
     }
     // What downloads take is not known from derivations.
