@@ -247,13 +247,20 @@ impl Run {
         [typed.as_bytes(), &self.raw].concat()
     }
 
-    /// The final content of the terminal with everything that has scrolled away, wrapped at its width.
+    /// The final content of the terminal with everything that has scrolled away. What the terminal itself broke at its width,
+    /// within words, is one line: the page can be read and copied.
     pub(super) fn shown(&self) -> String {
         let mut parser = parser((self.columns, ALL));
         parser.process(&self.stream());
-        let rows = parser.screen().rows(0, self.columns);
-        let rows: Vec<String> = rows.map(|row| row.trim_end().to_owned()).collect();
-        let end = rows.iter().rposition(|row| !row.is_empty());
-        rows[..=end.unwrap()].join("\n") + "\n"
+        let mut shown = String::new();
+        for (number, row) in (0..).zip(parser.screen().rows(0, self.columns)) {
+            if parser.screen().row_wrapped(number) {
+                shown += &row;
+            } else {
+                shown += row.trim_end();
+                shown += "\n";
+            }
+        }
+        shown.trim_end().to_owned() + "\n"
     }
 }
