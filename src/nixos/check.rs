@@ -119,7 +119,9 @@ pub(super) fn warnings(
     system: System,
     definitions: &OwnDefinitions,
 ) -> Vec<String> {
-    let mut found = findings(facts, &system.to_string(), None);
+    let mut facts = facts.clone();
+    definitions.keep_unexplained(&mut facts);
+    let mut found = findings(&facts, &system.to_string(), None);
     definitions.locate(&mut found);
     let told = found.iter().filter(|finding| is_told_by_a_build(finding));
     let told = told.take(MAX_WARNINGS).map(|finding| {

@@ -47,7 +47,7 @@ pub async fn check(
         failure,
     } = value;
     let board = plan.settings.board.map(|BoardName(board)| board);
-    definitions.keep_own_services(&mut facts);
+    definitions.keep_unexplained(&mut facts);
     let ways_in = who_logs_in(&facts).into_iter();
     let mut findings = findings(&facts, &plan.settings.system.to_string(), board);
     definitions.locate(&mut findings);

@@ -150,7 +150,7 @@ let
   admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
   wall = networking.firewall or { };
   walls = [ wall ] ++ list (wall.interfaces or { });
-  commands = import ./commands.nix { inherit config options; };
+  commands = import ./commands.nix { inherit options; inherit (evaluation) pkgs; };
   # Rules in the words of iptables and nftables.
   hasOwnRules = any commands.isSetByUser [
     (options.networking.firewall.extraInputRules or { })
@@ -325,7 +325,7 @@ let
       firmware_label = sd.firmwarePartitionName or null;
       firmware_mib = sd.firmwareSize or null;
       offset_mib = sd.firmwarePartitionOffset or null;
-      makes_menu = any commands.isOfNixpkgs (options.sdImage.populateRootCommands.files or [ ]);
+      makes_menu = sd ? populateRootCommands;
       firmware_files = filesOf "populateFirmwareCommands";
       written_files = filesOf "postBuildCommands";
     };
@@ -342,8 +342,8 @@ let
       other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
     };
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
-    etc_links = import ./etc-links.nix { inherit config options; };
-    idle_services = import ./idle-services.nix { inherit config options; };
+    etc_links = import ./etc-links.nix { inherit config commands; };
+    idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in
 {

@@ -278,7 +278,8 @@ pub struct SdImageFacts {
     pub firmware_mib: Option<u64>,
     /// Where the firmware partition begins, in MiB.
     pub offset_mib: Option<u64>,
-    /// Whether the root file system is filled by nixpkgs' own commands, which make an extlinux menu.
+    /// Whether nixpkgs' own commands fill the root file system, which make an extlinux menu, as far as the user's files do not replace
+    /// them.
     pub makes_menu: bool,
     /// The names of files and installing programs in the commands that fill the firmware partition.
     pub firmware_files: Option<Vec<String>>,

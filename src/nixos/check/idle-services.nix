@@ -1,17 +1,16 @@
 # The names of the services that run a program, that nixpkgs itself does not define, and that nothing in the configuration starts.
 # What may start a service in a way that is not read here, such as D-Bus or a udev rule, makes it none of them.
-{ config, options }:
+{ config, options, commands }:
 let
   inherit (builtins) any attrNames concatMap elem filter head isList;
-  commands = import ./commands.nix { inherit config options; };
-  inherit (commands) contains isEnabled isOfNixpkgs isSetByUser list namesIn;
+  inherit (commands) contains isEnabled isOfNixpkgs isOfUser list namesIn;
 
   units = config.systemd or { };
   services = units.services or { };
-  option = commands.services;
+  option = (options.systemd or { }).services or { };
   # The names that one of the definitions of `systemd.services` has.
   ofNixpkgs = namesIn isOfNixpkgs option;
-  others = if option ? files then namesIn (file: !isOfNixpkgs file) option else attrNames services;
+  others = if option ? files then namesIn isOfUser option else attrNames services;
   unique = attrNames (builtins.listToAttrs (map (name: { inherit name; value = null; }) others));
 
   relations = [ "wants" "requires" "requisite" "bindsTo" "upholds" "onFailure" "onSuccess" ];
@@ -29,15 +28,9 @@ let
     || any (path: (path.pathConfig or { }).Unit or null == "${name}.service") (enabled "paths")
     || any (socket: (socket.socketConfig or { }).Service or null == "${name}.service") (enabled "sockets");
 
-  # Rules and units in these are not read.
-  hasUnread =
-    any isSetByUser [ (options.services.udev.packages or { }) (options.services.udev.extraRules or { }) (options.systemd.packages or { }) ]
-    || ((config.networking.networkmanager or { }).dispatcherScripts or [ ]) != [ ];
-  otherServices = name: filter isEnabled (map (other: services.${other}) (filter (other: other != name) (attrNames services)));
-  activation = list ((config.system or { }).activationScripts or { });
-  texts = name: concatMap commands.ofService (otherServices name ++ list ((units.user or { }).services or { })) ++ concatMap commands.ofActivation activation ++ commands.ofOptions;
+  ownServices = name: filter isEnabled (map (other: services.${other}) (filter (other: other != name && services ? ${other}) unique));
   # What cannot be evaluated may have the name.
-  isInCommands = name: (found: !found.success || found.value) (builtins.tryEval (any (contains name) (texts name)));
+  isInCommands = name: (found: !found.success || found.value) (builtins.tryEval (any (contains name) (concatMap commands.ofService (ownServices name))));
 
   # A list whose first command is empty changes the program of a unit that a package has.
   isProgram = command: if isList command then command != [ ] && head command != "" else command != null && command != "";
@@ -55,7 +48,6 @@ let
     && !starts service
     && runs service
     && !((service.serviceConfig or { }) ? BusName)
-    && !hasUnread
     && !isTriggered name
     && !isNamed "${name}.service"
     && !isInCommands name;

@@ -39,7 +39,7 @@ mod tests {
         let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
         let definitions = OwnDefinitions::read(Some(&files), "", &CliModule::default());
         let mut facts = all.clone();
-        definitions.keep_own_services(&mut facts);
+        definitions.keep_unexplained(&mut facts);
         let mut found = findings(&facts, "aarch64-linux", None);
         definitions.locate(&mut found);
         let [hello, other] = found.as_slice() else {
@@ -53,7 +53,33 @@ mod tests {
         assert_eq!(other.add, [line]);
         assert_eq!(other.place.as_ref().map(|place| place.line), Some(4));
         let mut facts = all;
-        OwnDefinitions::default().keep_own_services(&mut facts);
+        OwnDefinitions::default().keep_unexplained(&mut facts);
         assert_eq!(findings(&facts, "aarch64-linux", None), []);
+    }
+
+    #[test]
+    fn what_commands_of_the_user_may_do_is_no_finding() {
+        let link = json!([{"name": "a", "source": "/home/me/a"}]);
+        let all = with(&[
+            ("/idle_services", json!(["hello"])),
+            ("/etc_links", link),
+            ("/sd/makes_menu", json!(true)),
+        ]);
+        let left = |more: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            let text = format!("{{ systemd.services.hello.script = \"true\"; {more} }}");
+            std::fs::write(dir.path().join("sd-card.nix"), text).unwrap();
+            let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+            let definitions = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+            let mut facts = all.clone();
+            definitions.keep_unexplained(&mut facts);
+            let counts = (facts.idle_services.len(), facts.etc_links.len());
+            (counts, facts.sd.makes_menu)
+        };
+        assert_eq!(left(""), ((1, 1), true));
+        assert_eq!(left("services.udev.extraRules = \"\";"), ((0, 1), true));
+        assert_eq!(left("system.activationScripts.a = \"\";"), ((0, 0), true));
+        let root = "sdImage = { populateRootCommands = \"${config.system.build.toplevel}\"; };";
+        assert_eq!(left(root), ((1, 0), false));
     }
 }

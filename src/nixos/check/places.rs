@@ -20,6 +20,26 @@ const OBJECTS: [&[&str]; 7] = [
     &["users", "users"],
 ];
 
+/// Options whose values may start a service.
+const STARTING_SERVICES: [&[&str]; 9] = [
+    &["boot", "postBootCommands"],
+    &["networking", "localCommands"],
+    &["networking", "networkmanager", "dispatcherScripts"],
+    &["services", "acpid"],
+    &["services", "cron"],
+    &["services", "udev"],
+    &["system", "activationScripts"],
+    &["systemd", "packages"],
+    &["systemd", "user"],
+];
+/// Options whose values may make a file.
+const MAKING_FILES: [&[&str]; 4] = [
+    &["boot", "postBootCommands"],
+    &["networking", "localCommands"],
+    &["sdImage", "populateRootCommands"],
+    &["system", "activationScripts"],
+];
+
 /// What the user's files, and the command line, define.
 #[derive(Clone, Debug, Default)]
 pub struct OwnDefinitions {
@@ -59,13 +79,30 @@ impl OwnDefinitions {
         }
     }
 
-    /// Removes the services of others from the facts: whether something starts them is for their authors to know.
-    pub fn keep_own_services(&self, facts: &mut ConfigFacts) {
+    /// Removes from the facts what somebody else has to answer for, and what commands of the user's may explain: those can do
+    /// anything, and their texts are not read, because they may need the whole system.
+    pub fn keep_unexplained(&self, facts: &mut ConfigFacts) {
+        if self.defines_any(&STARTING_SERVICES) {
+            facts.idle_services.clear();
+        }
+        if self.defines_any(&MAKING_FILES) {
+            facts.etc_links.clear();
+        }
+        let makes_root = self.defines_any(&[&["sdImage", "populateRootCommands"]]);
+        facts.sd.makes_menu = facts.sd.makes_menu && !makes_root;
+        // Whether something starts the services of others is for their authors to know.
         let is_own = |name: &String| {
             let path = ["systemd", "services", name.as_str()].map(str::to_owned);
             self.closest(&path).next().is_some()
         };
         facts.idle_services.retain(is_own);
+    }
+
+    fn defines_any(&self, options: &[&[&str]]) -> bool {
+        options.iter().any(|option| {
+            let path: Vec<String> = option.iter().map(|&name| name.to_owned()).collect();
+            self.defining(&path).next().is_some()
+        })
     }
 
     fn place(&self, text: &str) -> Option<Place> {

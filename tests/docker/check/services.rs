@@ -39,7 +39,6 @@ fn files_and_services_without_effect_are_found() {
         "systemd.tmpfiles.settings.a.\"/home/me\".d.user = \"root\";",
         "system.activationScripts.a = \"mkdir -p /home/me\";",
         "sdImage.populateRootCommands = lib.mkAfter \"cp ${./pi.nix} ./files/home/me/foo.conf\";",
-        "systemd.services.a = { script = \"touch /home/me/foo.conf\"; wantedBy = [ \"multi-user.target\" ]; };",
         "systemd.mounts = [ { where = \"/home/me\"; what = \"/dev/sda1\"; } ];",
     ] {
         let made = format!("{link} {makes}");

@@ -70,7 +70,7 @@ fn inputs_can_be_overridden() {
         &["--flake", "pi", "--override-input", "nix pkgs", "other"],
     )
     .assert_exit_code(2)
-    .assert_stderr_contains(&["not the name of an input"]);
+    .assert_stderr_contains(&["the flake has no input nix pkgs"]);
 }
 
 /// A flake `pi` that names a cache with the key `cache.example-1:AAAA`, and has what no cache and no store has, so that caches are

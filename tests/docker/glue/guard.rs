@@ -59,8 +59,6 @@ fn builder_program_in_the_system_or_the_image_is_found() {
         .assert_stderr_contains(&["/bin/bash is a program of the builder's own architecture"]);
     refused.assert_stderr_contains(&["-leak refers to it", "--glue emulated"]);
     assert!(built(&user).iter().any(|drv| drv.contains(".img")));
-    let files = is_emulated(&user, "-leak refers to it");
-    assert!(files.keys().any(|path| path.ends_with("-leak")));
 
     // No store path refers to this program: it is a copy.
     let copy = "cp $(env | sed -n s/^builder=//p) $out";
@@ -88,6 +86,11 @@ fn builder_program_in_the_system_or_the_image_is_found() {
         &system("leak", &format!("{root}\n{firmware}")),
     );
     has_its_own_tool(&user, "own architecture");
+
+    let unbuilt = format!("{body}\n  environment.etc.run.text = \"{}\";", nonce());
+    user.write("sd-card.nix", &system("leak", &unbuilt));
+    let files = is_emulated(&user, "-leak refers to it");
+    assert!(files.keys().any(|path| path.ends_with("-leak")));
 }
 
 #[test]
