@@ -289,11 +289,11 @@ const MAKE: &str = r#"
 each='{ cases }: map (case: import /cached.nix { inherit case; }) (builtins.filter builtins.isString (builtins.split " " cases))'
 paths=$(nix-build --no-out-link -E "$each" --argstr cases "$*")
 "#;
-/// Everything that a derivation is made of, but for the image and its file system. Downloads are included: Nix (2.26) fetches those of
+/// Everything that derivations are made of, but for the image and its file system. Downloads are included: Nix (2.26) fetches those of
 /// `<nix/fetchurl.nix>` in a fork of its own process, which may wait forever for a lock that a thread of the parent held, and
 /// fetching from a cache beside it takes such threads.
 const MADE_OF: &str = r#"
-paths=$(nix-store -qR --include-outputs "$1" | grep -v -e '\.drv$' -e '\.img')
+paths=$(nix-store -qR --include-outputs "$@" | grep -v -e '\.drv$' -e '\.img')
 "#;
 
 impl BinaryCache {
@@ -305,21 +305,33 @@ impl BinaryCache {
         Self::made_once("cases", &text, MAKE, STORE, &[&volume], cases)
     }
 
-    /// The cache, one of this `kind`, with everything that the build of `image` took, which the store volume `store` must have.
-    pub fn made_of(kind: &str, store: &str, image: &Path) -> Self {
-        let manifest = fs::read_to_string(format!("{}.json", image.display())).unwrap();
-        let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
-        let derivation = manifest["result"]["derivation"].as_str().unwrap();
-        Self::made_once(kind, "", MADE_OF, store, &[], &[derivation])
+    /// The cache, one of this `kind`, with everything that the builds of `images` took, which the store volume `store` must have.
+    pub fn made_of(kind: &str, store: &str, images: &[&Path]) -> Self {
+        let derivation = |image: &&Path| {
+            let manifest = fs::read_to_string(format!("{}.json", image.display())).unwrap();
+            let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
+            manifest["result"]["derivation"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        let derivations: Vec<String> = images.iter().map(derivation).collect();
+        let derivations: Vec<&str> = derivations.iter().map(String::as_str).collect();
+        Self::made_once(kind, "", MADE_OF, store, &[], &derivations)
     }
 
-    /// The cache with the packages of a system with this `configuration`, which is built in the shared store for it. It must have all
-    /// downloads that a store which fetches from it needs, see [`MADE_OF`].
+    /// The cache with the packages of a system with this `configuration`, which is built in the shared store for it, with native glue and
+    /// under emulation: either takes downloads that the other does not, and a store that fetches from the cache must find all of them
+    /// there, see [`MADE_OF`].
     pub fn of_packages(configuration: &str) -> Self {
-        let user = TestUser::new();
-        user.write("sd-card.nix", configuration);
-        let image = run(&mut user.build(&[])).assert_exit_code(0).image();
-        Self::made_of("of-packages", STORE, &image)
+        let users = ["native", "emulated"].map(|glue| {
+            let user = TestUser::new();
+            user.write("sd-card.nix", configuration);
+            let done = run(&mut user.build(&["--glue", glue])).assert_exit_code(0);
+            (done.image(), user)
+        });
+        let images = users.each_ref().map(|(image, _)| image.as_path());
+        Self::made_of("of-packages", STORE, &images)
     }
 
     /// The cache that the builder's Nix makes in `store` in a script with `words`, and that is kept below `target` until another one of

@@ -32,7 +32,7 @@ fn fill() {
     user.write("sd-card.nix", &configuration(""));
     let user = user.with("SDBUILD_STORE", &source.0);
     let built = run(&mut user.build(&[])).assert_exit_code(0).image();
-    let cache = BinaryCache::made_of("packages", &source.0, &built);
+    let cache = BinaryCache::made_of("packages", &source.0, &[&built]);
     let server = CacheServer::good(&cache.dir);
     let user = user
         .with("SDBUILD_STORE", STORE)

@@ -40,7 +40,7 @@ fn cached() -> (Vec<u8>, BinaryCache) {
     let here = TestUser::new();
     here.write("sd-card.nix", &system("cached"));
     let image = run(&mut here.build(&[])).assert_exit_code(0).image();
-    let cache = BinaryCache::made_of("system", STORE, &image);
+    let cache = BinaryCache::made_of("system", STORE, &[&image]);
     (fs::read(image).unwrap(), cache)
 }
 
