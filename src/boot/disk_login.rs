@@ -82,7 +82,13 @@ fn without_keys(user: &str, lists: &BTreeMap<String, String>) -> Option<String> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
     use super::*;
+    use crate::boot::request::Login;
+    use crate::common::cancel::Cancel;
+    use crate::common::event::{Event, Events};
 
     #[test]
     fn accounts_with_keys_are_named_for_one_without() {
@@ -105,5 +111,61 @@ mod tests {
         for users in [&[][..], &["admin", "root"]] {
             assert_eq!(only_user(&lists(users)), None, "{users:?}");
         }
+    }
+
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
+    const OTHER: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1d you";
+
+    /// What is told before a login as `user` with [`KEY`] to an image with `lists`.
+    async fn told(user: &str, lists: &[(&str, &str)]) -> Vec<Event> {
+        let dir = tempfile::tempdir().unwrap();
+        let key = dir.path().join("me.pub");
+        std::fs::write(&key, KEY).unwrap();
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&events);
+        let context = Context {
+            cancel: Cancel::new(),
+            events: Events::new(move |event| sink.lock().unwrap().push(event)),
+        };
+        let mut request = BootRequest {
+            login: Some(Login {
+                key: Some(key),
+                user: user.to_owned(),
+                is_default_user: false,
+                timeout: Duration::ZERO,
+                command: None,
+            }),
+            ..BootRequest::example()
+        };
+        let lists = lists.iter();
+        let lists = lists.map(|(user, list)| ((*user).to_owned(), (*list).to_owned()));
+        let lists = lists.collect();
+        complete(&mut request, &mut Vec::new(), &lists, &context)
+            .await
+            .unwrap();
+        std::mem::take(&mut *events.lock().unwrap())
+    }
+
+    #[tokio::test]
+    async fn a_key_that_the_image_does_not_accept_is_warned_of() {
+        let [Event::Warning(text)] = &told("root", &[("root", OTHER)]).await[..] else {
+            panic!("no warning alone");
+        };
+        assert!(
+            text.starts_with("the image does not accept the key /")
+                && text.contains("me.pub for root: the login fails unless"),
+            "{text}"
+        );
+        let both = format!("{OTHER}\n{KEY}");
+        assert_eq!(told("root", &[("root", &both)]).await, []);
+        // What an image without lists accepts is not known.
+        assert_eq!(told("root", &[]).await, []);
+        // That the user has no key at all is told instead.
+        let [Event::Warning(text)] = &told("bob", &[("root", KEY)]).await[..] else {
+            panic!("no warning alone");
+        };
+        assert!(text.contains("no SSH key for bob"), "{text}");
     }
 }

@@ -66,6 +66,27 @@ mod tests {
 
     use super::*;
 
+    fn texts(told: &[Event]) -> Vec<&str> {
+        let texts = told.iter().filter_map(|event| {
+            let Event::Detail(Phase::Boot, text) = event else {
+                return None;
+            };
+            Some(text.as_str())
+        });
+        texts.collect()
+    }
+
+    #[test]
+    fn the_firmware_of_a_pc_is_a_part_of_its_boot() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&told);
+        let events = Events::new(move |event| sink.lock().unwrap().push(event));
+        let mut progress = BootProgress::new(&events, "until then".to_owned());
+        progress.look(&[include_str!("diagnosis/pc.txt").to_owned()]);
+        let firmware = "the firmware looks for a system · until then";
+        assert_eq!(texts(&told.lock().unwrap()), ["until then", firmware]);
+    }
+
     #[test]
     fn each_part_of_a_boot_is_reported_once_and_in_order() {
         let told = Arc::new(Mutex::new(Vec::new()));
@@ -80,18 +101,8 @@ mod tests {
         assert!(progress.since_prompt().is_some());
         progress.begin_again();
         assert_eq!(progress.since_prompt(), None);
-        let told = told.lock().unwrap();
-        let texts: Vec<_> = told
-            .iter()
-            .filter_map(|event| {
-                let Event::Detail(Phase::Boot, text) = event else {
-                    return None;
-                };
-                Some(text.as_str())
-            })
-            .collect();
         assert_eq!(
-            texts,
+            texts(&told.lock().unwrap()),
             [
                 "until then",
                 "U-Boot looks for a system · until then",

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use crate::boot::diagnosis;
 use crate::boot::machine::{BootEvent, RunningMachine};
-use crate::boot::outcome::{Reached, Waited, machine_ended, no_login, with_leftovers};
+use crate::boot::outcome::{
+    Reached, Waited, machine_ended, no_login, with_leftovers, with_memory_hint,
+};
 use crate::boot::progress::BootProgress;
 use crate::boot::qemu::Serial;
 use crate::boot::session::BootSession;
@@ -18,7 +20,11 @@ const FINAL_LINES_TIMEOUT: Duration = Duration::from_secs(2);
 /// Boots until the console shows the prompt, and ends the machine.
 pub(super) async fn run(session: BootSession<'_>, limit: Duration) -> Result<Reached, Failure> {
     let mut machine = session.start(None, Serial::Pipe).await?;
-    let wait = wait(&mut machine, &session, limit);
+    let memory = session.request.memory_mib;
+    let wait = async {
+        let waited = wait(&mut machine, &session, limit).await;
+        waited.map_err(|failure| with_memory_hint(failure, memory))
+    };
     let outcome = session.context.phase(Phase::Boot, wait).await;
     with_leftovers(outcome, machine.stop(&session.context.cancel).await)
 }

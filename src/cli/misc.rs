@@ -9,7 +9,7 @@ use crate::common::board::{BoardName, BoardNameParser, BoardQuery, BoardQueryPar
 use crate::common::build_mode::EmulationChoice;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::{Format, FormatQuery};
-use crate::common::machine_source::RentFrom;
+use crate::common::machine_source::BuildOn;
 use crate::common::system::System;
 use crate::settings::{
     BuildArgs, ConfigArgs, MACHINE, NIX, NixpkgsSource, Number, Options, StoreName, WordList,
@@ -210,7 +210,7 @@ pub struct Doctor {
 
     /// Check the provider of machines, with free calls only [default: as for build]
     #[arg(long, value_name = "PROVIDER:…")]
-    on: Option<RentFrom>,
+    on: Option<BuildOn>,
 
     /// Flake whose sdbuild.toml is used
     #[arg(long, value_name = "REF")]

@@ -23,6 +23,22 @@ fn short_help_fits_forty_lines() {
     }
 }
 
+/// What most builds set was between flags that hardly any does.
+#[test]
+fn the_help_of_build_begins_with_what_happens_to_the_image() {
+    let command = Cli::command();
+    let mut build = command.find_subcommand("build").unwrap().clone();
+    let help = build.render_long_help().to_string();
+    let place = |flag: &str| {
+        let is_its = |line: &str| line.split_whitespace().take(2).any(|word| word == flag);
+        help.lines().position(is_its).expect(flag)
+    };
+    let first = ["--output", "--force", "--compress", "--boot-test"].map(place);
+    let later = ["--ssh-key", "--set", "--root", "--git-inputs"].map(place);
+    assert!(first.is_sorted() && later.is_sorted(), "{help}");
+    assert!(first.iter().max() < later.iter().min(), "{help}");
+}
+
 #[test]
 fn every_flag_of_build_is_a_setting_or_named_here() {
     use clap::Args as _;

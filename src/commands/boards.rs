@@ -8,7 +8,7 @@ use crate::common::board::{BOARDS, Board, BoardName, BoardQuery, QemuModel};
 use crate::common::failure::Failure;
 use crate::common::system::System;
 use crate::ui::Ui;
-use crate::ui::layout::{column, fit, labelled, wrapped};
+use crate::ui::layout::{column, labelled, wrapped};
 
 /// Columns of the names.
 const NAME_COLUMNS: usize = 11;
@@ -45,11 +45,11 @@ fn list(boards: impl Iterator<Item = &'static Board>, columns: usize) -> Vec<Str
     // Where they do not fit, titles are shortened, or the rest has a line of its own.
     let title_columns = wanted.min(columns.saturating_sub(STAGE_COLUMNS + 1));
     let row = |name: &str, title: &str, stage: &str| {
-        let text = format!("{name:<NAME_COLUMNS$}{title}");
         if title_columns < NAME_COLUMNS + MIN_TITLE_COLUMNS {
-            let below = format!("{:NAME_COLUMNS$}{stage}", "");
-            return vec![fit(&text, columns), fit(&below, columns)];
+            let below = labelled("", NAME_COLUMNS, stage, columns);
+            return [labelled(name, NAME_COLUMNS, title, columns), below].concat();
         }
+        let text = format!("{name:<NAME_COLUMNS$}{title}");
         vec![format!("{} {stage}", column(&text, title_columns))]
     };
     let heading = row("NAME", "BOARD", "TESTED");
@@ -131,7 +131,10 @@ mod tests {
                 assert_eq!(list.iter().filter(is_row).count(), 1, "{list:#?}");
             }
         }
+        let narrow = list(BOARDS.iter().map(|BoardName(board)| *board), 40).join(" ");
+        let narrow = narrow.split_whitespace().collect::<Vec<_>>().join(" ");
         for BoardName(board) in &BOARDS {
+            assert!(narrow.contains(board.title), "{narrow}");
             let lines = description(board, 80);
             assert!(lines[0].starts_with(board.name), "{lines:?}");
             assert!(lines[1].contains("starts"), "{lines:?}");

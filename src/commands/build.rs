@@ -35,8 +35,8 @@ pub async fn run(
 ) -> Result<(), Failure> {
     let build_args = args.args();
     let mut settings = settings::Build::resolve(&build_args, env)?;
-    settings.rent.accepts_price = args.yes;
-    let is_rented = settings.rent.from.is_some();
+    settings.accepts_price = args.yes;
+    let is_rented = settings.on.is_rented();
     if let Some(up_to) = settings.dry_run {
         if is_rented {
             context.events.notice(NOT_RENTED);
@@ -102,8 +102,8 @@ pub(super) async fn build(
         events: timings.listen(&watched),
         ..context.clone()
     };
-    let accepts_price = settings.rent.accepts_price;
-    let is_rented = settings.rent.from.is_some();
+    let accepts_price = settings.accepts_price;
+    let is_rented = settings.on.is_rented();
     let agree = async |price: &str| may_pay(price, accepts_price, ui, context).await;
     let work = async |settings| build_or_replace(settings, ui, context, &timings).await;
     let done = Box::pin(pipeline::with_machine(settings, context, agree, work)).await;

@@ -69,7 +69,7 @@ type Row = (&'static str, String);
 /// What the plan says, and of a build on a rented machine what that costs: its provider is asked, but for no machine.
 async fn rows_of(plan: &Plan, context: &Context) -> Result<Vec<Row>, Failure> {
     let mut rows = pipeline::describe(plan);
-    if let Some(source) = &plan.settings.rent.from {
+    if let Some(source) = plan.settings.on.rented() {
         let price = pipeline::rental_price(&plan.settings);
         let price = match context.cancel.race(Box::pin(price)).await? {
             Ok(price) => price.unwrap_or_else(|| "states no price".to_owned()),

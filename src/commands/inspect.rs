@@ -11,6 +11,8 @@ use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::image_name::is_image;
 use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
+use crate::image::nearby::Nearby;
 use crate::image::place::ImagePath;
 use crate::image::report::Layout;
 use crate::image::{self, Error, FileSystem, OpenOptions, OpenedImage};
@@ -38,12 +40,16 @@ pub async fn run(
     match &args.look {
         None => {
             let image = image.clone();
-            let report = reader.read(move |opened| image::examine(&image, opened));
+            let report = reader.read(move |opened| Ok(image::examine(&image, opened)?));
             view::report(&report.await?, ui, args.json)
         }
         Some(InspectCommand::Ls { path }) => {
             let path = path.clone();
-            let listed = reader.read(move |opened| list(opened, path.as_deref()));
+            let listed = reader.read(move |opened| {
+                at(opened, path.as_deref(), |layout| {
+                    list(layout, path.as_deref())
+                })
+            });
             match listed.await? {
                 Listing::Directory(dir) => view::directory(&dir, ui, context, args.json),
                 Listing::Roots(roots) => view::roots(&roots, ui, args.json),
@@ -51,10 +57,9 @@ pub async fn run(
         }
         Some(InspectCommand::Cat { path }) => {
             let (path, ui) = (path.clone(), ui.clone());
-            reader
-                .read(move |opened| copy(opened, &path, &ui))
-                .await?
-                .into_result()
+            let copied = reader
+                .read(move |opened| at(opened, Some(&path), |layout| copy(layout, &path, &ui)));
+            copied.await?.into_result()
         }
     }
 }
@@ -83,11 +88,24 @@ struct Reader<'a> {
     context: &'a Context,
 }
 
+/// Why something of an image cannot be shown, and what can be in place of it.
+struct Refusal {
+    error: Error,
+    instead: Option<Nearby>,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let instead = None;
+        Self { error, instead }
+    }
+}
+
 impl Reader<'_> {
     /// The result of `work` on the opened image. A signal ends the wait, also for a slow disk.
     async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&OpenedImage) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&OpenedImage) -> Result<T, Refusal> + Send + 'static,
     ) -> Result<T, Failure> {
         let (image, options) = (self.image.to_owned(), self.options.clone());
         let context = self.context.clone();
@@ -95,8 +113,45 @@ impl Reader<'_> {
         let work = tokio::task::spawn_blocking(work);
         let result = self.context.cancel.race(work).await?;
         let result = result.or_internal("read the image")?;
-        result.map_err(|error| error.fail_on("inspect", self.image))
+        result.map_err(|refusal| {
+            let failure = refusal.error.fail_on("inspect", self.image);
+            match refusal.instead {
+                Some(instead) => failure.hint(self.hint(&instead)),
+                None => failure,
+            }
+        })
     }
+
+    /// The command that shows `instead`.
+    fn hint(&self, instead: &Nearby) -> String {
+        let image = quoted(&shown_path(self.image));
+        match instead {
+            Nearby::Directory(path) => {
+                format!(
+                    "`sdbuild inspect {image} ls {}` lists what is there",
+                    quoted(path)
+                )
+            }
+            Nearby::Source(path) => format!(
+                "NixOS takes it from its system: `sdbuild inspect {image} cat {}`",
+                quoted(path)
+            ),
+        }
+    }
+}
+
+/// The result of `look` at the layout of an image. A refusal has what is there in place of `path`.
+fn at<T>(
+    opened: &OpenedImage,
+    path: Option<&str>,
+    look: impl FnOnce(&Layout) -> Result<T, Error>,
+) -> Result<T, Refusal> {
+    let layout = Layout::read(&opened.disk)?;
+    look(&layout).map_err(|error| {
+        let path = path.filter(|_| matches!(error, Error::Refused(_)));
+        let instead = path.and_then(|path| Nearby::find(path, &layout));
+        Refusal { error, instead }
+    })
 }
 
 /// The listing that `ls` shows.
@@ -107,11 +162,10 @@ enum Listing {
     Roots(Vec<Directory>),
 }
 
-fn list(opened: &OpenedImage, path: Option<&str>) -> Result<Listing, Error> {
-    let layout = Layout::read(&opened.disk)?;
+fn list(layout: &Layout, path: Option<&str>) -> Result<Listing, Error> {
     if let Some(path) = path {
-        let place = ImagePath::find(path, &layout)?;
-        return directory(place, &layout).map(Listing::Directory);
+        let place = ImagePath::find(path, layout)?;
+        return directory(place, layout).map(Listing::Directory);
     }
     let volumes = layout.volumes.iter();
     let readable = volumes.filter(|volume| !matches!(volume.fs, FileSystem::Other(_)));
@@ -120,7 +174,7 @@ fn list(opened: &OpenedImage, path: Option<&str>) -> Result<Listing, Error> {
             partition: volume.number,
             path: "/".to_owned(),
         };
-        directory(place, &layout)
+        directory(place, layout)
     });
     roots.collect::<Result<_, _>>().map(Listing::Roots)
 }
@@ -152,9 +206,8 @@ impl Copied {
 }
 
 /// Writes the file at `path` to standard output. Errors are those of the image.
-fn copy(opened: &OpenedImage, path: &str, ui: &Ui) -> Result<Copied, Error> {
-    let layout = Layout::read(&opened.disk)?;
-    let path = ImagePath::find(path, &layout)?;
+fn copy(layout: &Layout, path: &str, ui: &Ui) -> Result<Copied, Error> {
+    let path = ImagePath::find(path, layout)?;
     let mut copied = Copied::Done;
     let mut write = |bytes: &[u8]| {
         Ok(match ui.data(bytes) {
@@ -165,6 +218,6 @@ fn copy(opened: &OpenedImage, path: &str, ui: &Ui) -> Result<Copied, Error> {
             }
         })
     };
-    path.volume(&layout)?.fs.copy(&path.path, &mut write)?;
+    path.volume(layout)?.fs.copy(&path.path, &mut write)?;
     Ok(copied)
 }

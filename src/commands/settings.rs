@@ -10,7 +10,7 @@ use crate::common::failure::Failure;
 use crate::common::nearest::{is_typo, nearest};
 use crate::settings::{Build, BuildArgs, ConfigArgs, Environment, Origin, Setting};
 use crate::ui::Ui;
-use crate::ui::layout::labelled;
+use crate::ui::layout::{NARROW, labelled};
 
 /// Columns of the keys.
 const KEY_COLUMNS: usize = 26;
@@ -77,12 +77,13 @@ fn named(
 fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
     let (defaults, given): (Vec<&Setting>, Vec<&Setting>) =
         settings.iter().partition(|s| s.origin == Origin::Default);
-    let heading = format!("{:<KEY_COLUMNS$}VALUE  (where it comes from)", "SETTING");
+    let heading = row("SETTING", "VALUE  (where it comes from)", columns);
     let is_mixed = !given.is_empty() && !defaults.is_empty();
     let between = is_mixed.then(String::new);
     let given = given.into_iter().flat_map(|s| lines(s, columns));
     let defaults = defaults.into_iter().flat_map(|s| lines(s, columns));
-    std::iter::once(heading)
+    heading
+        .into_iter()
         .chain(given)
         .chain(between)
         .chain(defaults)
@@ -92,12 +93,17 @@ fn shown_settings(settings: &[Setting], columns: usize) -> Vec<String> {
 /// A setting, never truncated: users copy from it.
 fn lines(setting: &Setting, columns: usize) -> Vec<String> {
     let text = format!("{}  ({})", shown(&setting.value), setting.origin);
-    labelled(
-        setting.key,
-        KEY_COLUMNS,
-        &text.replace('\n', "\\n"),
-        columns,
-    )
+    row(setting.key, &text.replace('\n', "\\n"), columns)
+}
+
+/// `text` behind `key`. On a narrow terminal the keys leave too little room for a column of their own.
+fn row(key: &str, text: &str, columns: usize) -> Vec<String> {
+    let key_columns = if columns < NARROW {
+        key.len() + 2
+    } else {
+        KEY_COLUMNS
+    };
+    labelled(key, key_columns, text, columns)
 }
 
 fn shown(value: &Value) -> String {
@@ -107,5 +113,50 @@ fn shown(value: &Value) -> String {
         Value::Array(values) if values.is_empty() => "none".to_owned(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(" "),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_fit_a_narrow_terminal() {
+        let setting = |key, value, origin| Setting { key, value, origin };
+        let settings = [
+            setting("jobs", json!(2), Origin::Flag),
+            setting(
+                "output",
+                json!("/home/me/images/of/the/kitchen/pi"),
+                Origin::Flag,
+            ),
+            setting("extra-trusted-public-keys", json!([]), Origin::Default),
+            setting(
+                "substituters",
+                json!(["https://a.example", "https://b.example"]),
+                Origin::Default,
+            ),
+        ];
+        assert_eq!(
+            shown_settings(&settings, 40),
+            [
+                "SETTING  VALUE  (where it comes from)",
+                "jobs  2  (flag)",
+                "output",
+                "  /home/me/images/of/the/kitchen/pi",
+                "  (flag)",
+                "",
+                "extra-trusted-public-keys  none",
+                "  (default)",
+                "substituters  https://a.example",
+                "              https://b.example",
+                "              (default)",
+            ]
+        );
+        let wide = shown_settings(&settings, 80);
+        assert!(
+            wide[1].starts_with("jobs                      2"),
+            "{wide:#?}"
+        );
     }
 }

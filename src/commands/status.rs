@@ -48,14 +48,16 @@ pub async fn run(
     ui.result(&shown.join("\n"))
 }
 
-/// `lines` with every row of each group if they fit a screen of `rows` rows, else with the first [`MAX_ROWS`].
+/// `lines` with as many rows of each group as fit a screen of `rows` rows, and with the first [`MAX_ROWS`] at least.
 fn fitting(rows: usize, lines: impl Fn(usize) -> Vec<String>) -> Vec<String> {
     let all = lines(usize::MAX);
     if all.len() + PROMPT_ROWS <= rows {
-        all
-    } else {
-        lines(MAX_ROWS)
+        return all;
     }
+    // No group has more rows than there are in all.
+    let mut fewer = (MAX_ROWS..=all.len().min(rows)).rev().map(&lines);
+    let fits = fewer.find(|lines| lines.len() + PROMPT_ROWS <= rows);
+    fits.unwrap_or_else(|| lines(MAX_ROWS))
 }
 
 /// The status in lines of `columns` columns, with at most `max_rows` rows of each group.
@@ -111,11 +113,7 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
         rows.group("to free", &parts.collect::<Vec<_>>());
         rows.text("", CLEAN);
     }
-    if rows
-        .lines
-        .iter()
-        .any(|line| line.ends_with(UNKNOWN) || line.contains(" ? "))
-    {
+    if has_unknown_size(status) {
         let text = format!("{UNKNOWN} is a size that could not be found out");
         rows.lines.extend(labelled("", 0, &text, columns));
     }
@@ -125,14 +123,24 @@ fn lines(status: &Status, columns: usize, max_rows: usize) -> Vec<String> {
 /// What stands in place of a size that is not known.
 const UNKNOWN: &str = "?";
 
-fn sized_total(status: &Status) -> String {
+/// Everything with a size that sdbuild can give back.
+fn sized_objects(status: &Status) -> impl Iterator<Item = &SizedObject> {
     let containers = status.containers.iter().map(|c| &c.object);
-    let all = containers
+    containers
         .chain(&status.images)
         .chain(&status.volumes)
-        .chain([&status.downloads, &status.logs]);
-    let total: u64 = all.filter_map(|object| object.size).sum();
+        .chain([&status.downloads, &status.logs])
+}
+
+fn sized_total(status: &Status) -> String {
+    let total: u64 = sized_objects(status).filter_map(|object| object.size).sum();
     words::human_bytes(total)
+}
+
+fn has_unknown_size(status: &Status) -> bool {
+    let of_parts = parts(status).into_iter().any(|(_, size)| size == UNKNOWN);
+    let mut objects = sized_objects(status).chain(&status.built);
+    of_parts || objects.any(|object| object.size.is_none())
 }
 
 /// What gives back all that no run uses.
@@ -227,9 +235,78 @@ fn sized(object: &SizedObject, state: &str, width: usize) -> Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::{EngineState, Reclaimable};
 
     fn named(name: &str) -> Row {
         Row::new(name, "", "", None, 68)
+    }
+
+    /// The status of a machine with these volumes, where every size is `size`.
+    fn with_volumes(names: &[&str], size: Option<u64>) -> Status {
+        let object = |name: &str| SizedObject {
+            name: name.to_owned(),
+            size,
+            age: Some(7200),
+        };
+        Status {
+            version: 1,
+            engine: EngineState::default(),
+            runs: Vec::new(),
+            machines: Vec::new(),
+            handlers: None,
+            containers: Vec::new(),
+            images: Vec::new(),
+            volumes: names.iter().map(|name| object(name)).collect(),
+            downloads: object("/home/me/.cache/sdbuild"),
+            logs: object("/home/me/.local/state/sdbuild/logs"),
+            built: Vec::new(),
+            reclaimable: Reclaimable {
+                old: size,
+                downloads: size,
+            },
+        }
+    }
+
+    #[test]
+    fn a_question_mark_is_explained() {
+        for columns in [40, 80] {
+            let shown = |size| lines(&with_volumes(&["a ? b"], size), columns, MAX_ROWS);
+            let unknown = shown(None);
+            let last = unknown.last().unwrap();
+            assert_eq!(last, "? is a size that could not be found out");
+            let explains = |line: &String| line.contains("could not be found out");
+            assert!(!shown(Some(7)).iter().any(explains), "{columns}");
+        }
+    }
+
+    #[test]
+    fn all_of_it_fits_a_narrow_terminal() {
+        let names = ["sdbuild-store", "sdbuild-store-of-the-kitchen"];
+        assert_eq!(
+            lines(&with_volumes(&names, Some(2_400_000_000)), 40, MAX_ROWS),
+            [
+                "engine      no answer",
+                "runs        none",
+                "binfmt_misc",
+                "  not visible from this machine",
+                "containers  none",
+                "images      none",
+                "volumes",
+                "  sdbuild-store                   2.4 GB",
+                "  sdbuild-store-of-the-kitchen    2.4 GB",
+                "downloads",
+                "  /home/me/.cache/sdbuild         2.4 GB",
+                "logs",
+                "  /home/me/.local/state/sdbuild/logs",
+                "                                  2.4 GB",
+                "total       9.6 GB",
+                "to free",
+                "  sdbuild clean --old             2.4 GB",
+                "  sdbuild clean --downloads       2.4 GB",
+                "  sdbuild clean: what no run uses;",
+                "  --dry-run lists it",
+            ]
+        );
     }
 
     /// Those of other sessions were called ours.
@@ -282,5 +359,20 @@ mod tests {
         };
         assert_eq!(shown(4 + PROMPT_ROWS), 4);
         assert_eq!(shown(3 + PROMPT_ROWS), MAX_ROWS);
+        assert_eq!(shown(1), MAX_ROWS);
+    }
+
+    /// All but three were left out as soon as one did not fit.
+    #[test]
+    fn a_screen_is_filled_before_rows_are_left_out() {
+        let volumes: Vec<_> = (0..30).map(|number| named(&number.to_string())).collect();
+        let shown = fitting(24, |max| {
+            let mut rows = Rows::new(40, max);
+            rows.group("volumes", &volumes);
+            rows.lines
+        });
+        assert_eq!(shown.len(), 24 - PROMPT_ROWS);
+        let last = shown.last().unwrap();
+        assert!(last.contains("and 10 more"), "{last}");
     }
 }

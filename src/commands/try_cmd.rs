@@ -14,6 +14,7 @@ use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::context::Context;
 use crate::common::event::{Event, Events};
 use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::machine_source::BuildOn;
 use crate::common::new_ssh_key::KeyPair;
 use crate::common::scratch_dir::ScratchDir;
 use crate::common::system::System;
@@ -44,7 +45,7 @@ pub async fn run(
     let workspace = TryWorkspace::create(dir, temporary.path(), env)?;
     let mut settings = settings::Build::resolve(&workspace.build_args(args), env)?;
     // It is about this machine.
-    settings.rent.from = None;
+    settings.on = BuildOn::Engine;
     let write = |image: &Image| match &kept {
         Some(_) => ui.result(&image.path.to_string_lossy()),
         None => Ok(()),

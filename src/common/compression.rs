@@ -15,10 +15,12 @@ pub enum Compression {
     None,
     /// zstd.
     #[default]
+    #[value(alias = "zst")]
     Zstd,
     /// xz.
     Xz,
     /// gzip.
+    #[value(alias = "gz")]
     Gzip,
 }
 
@@ -144,6 +146,9 @@ mod tests {
         assert_eq!(parsed("zstd"), Ok((Compression::Zstd, None)));
         assert_eq!(parsed("xz:0"), Ok((Compression::Xz, Some(0))));
         assert_eq!(parsed("gzip:9"), Ok((Compression::Gzip, Some(9))));
+        // As the files end.
+        assert_eq!(parsed("gz"), Ok((Compression::Gzip, None)));
+        assert_eq!(parsed("zst:9"), Ok((Compression::Zstd, Some(9))));
         for (text, words) in [
             ("", "not one of none, zstd, xz, gzip"),
             ("ZSTD", "not one of"),
@@ -156,9 +161,9 @@ mod tests {
             let refused = parsed(text).unwrap_err();
             assert!(refused.contains(words), "{refused}");
         }
-        for text in ["none", "zstd", "gzip:9"] {
+        for (text, shown) in [("none", "none"), ("zst", "zstd"), ("gz:9", "gzip:9")] {
             let options: CompressionOptions = text.parse().unwrap();
-            assert_eq!(options.to_string(), text);
+            assert_eq!(options.to_string(), shown);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From whom a machine is rented for a build: the setting `on`.
+//! Where a build runs: the setting `on`, and from whom a machine is rented.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -84,32 +84,54 @@ impl From<MachineSource> for String {
     }
 }
 
-/// The value of the setting: from whom a machine is rented, if at all.
+/// Where a build runs: the value of `--on`, `SDBUILD_ON` and `on`. `--on` without a value is an error, because no provider is the
+/// usual one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct RentFrom(pub Option<MachineSource>);
+pub enum BuildOn {
+    /// On the engine that is there: `none`, and without the setting.
+    #[default]
+    Engine,
+    /// On a machine that is rented for it: `aws`, `aws:…`, `command:…`.
+    Rented(MachineSource),
+}
 
-impl fmt::Display for RentFrom {
+impl BuildOn {
+    /// From whom a machine is rented; `None` on the engine that is there.
+    pub fn rented(&self) -> Option<&MachineSource> {
+        match self {
+            Self::Engine => None,
+            Self::Rented(source) => Some(source),
+        }
+    }
+
+    /// Whether a machine is rented.
+    pub fn is_rented(&self) -> bool {
+        self.rented().is_some()
+    }
+}
+
+impl fmt::Display for BuildOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(source) => fmt::Display::fmt(source, f),
-            None => f.write_str(NONE),
+        match self {
+            Self::Engine => f.write_str(NONE),
+            Self::Rented(source) => fmt::Display::fmt(source, f),
         }
     }
 }
 
-impl FromStr for RentFrom {
+impl FromStr for BuildOn {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text == NONE {
-            return Ok(Self(None));
+            return Ok(Self::Engine);
         }
-        text.parse().map(Some).map(Self)
+        text.parse().map(Self::Rented)
     }
 }
 
-impl TryFrom<String> for RentFrom {
+impl TryFrom<String> for BuildOn {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
@@ -117,9 +139,9 @@ impl TryFrom<String> for RentFrom {
     }
 }
 
-impl From<RentFrom> for String {
-    fn from(provider: RentFrom) -> Self {
-        provider.to_string()
+impl From<BuildOn> for String {
+    fn from(on: BuildOn) -> Self {
+        on.to_string()
     }
 }
 
@@ -128,13 +150,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_may_be_asked() {
-        let parsed = |text: &str| text.parse::<RentFrom>();
-        assert_eq!(parsed("none"), Ok(RentFrom::default()));
-        assert_eq!(RentFrom::default().to_string(), "none");
+    fn a_machine_is_rented_only_from_a_named_provider() {
+        let parsed = |text: &str| text.parse::<BuildOn>();
+        assert_eq!(parsed("none"), Ok(BuildOn::Engine));
+        assert_eq!(BuildOn::default(), BuildOn::Engine);
+        assert_eq!(BuildOn::Engine.to_string(), "none");
         let source = MachineSource::Command("rent".into());
-        assert_eq!(parsed("command:rent"), Ok(RentFrom(Some(source))));
-        assert!(parsed("nobody").is_err());
+        let on = parsed("command:rent").unwrap();
+        assert_eq!((on.rented(), on.is_rented()), (Some(&source), true));
+        assert!(parsed("nobody").is_err() && parsed("").is_err());
     }
 
     #[test]

@@ -4,8 +4,9 @@
 
 /// `word` quoted for a POSIX shell, unquoted where that is safe.
 pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/.-_+=:,@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
+    // A `#` begins a comment only where a word begins: the names of flakes are written without quotes, as in the documentation.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/.-_+=:,@%#".contains(c);
+    if !word.is_empty() && !word.starts_with('#') && word.chars().all(plain) {
         return word.to_owned();
     }
     format!("'{}'", word.replace('\'', r"'\''"))
@@ -25,6 +26,8 @@ mod tests {
             "$(x) `y` \"z\" \\",
             "~/*",
             "[::1]",
+            ".#pi",
+            "#pi",
         ] {
             let script = format!("printf %s {}", quoted(word));
             let shell = std::process::Command::new("sh")
@@ -32,6 +35,8 @@ mod tests {
                 .output();
             assert_eq!(String::from_utf8(shell.unwrap().stdout).unwrap(), word);
         }
-        assert_eq!(quoted("ssh://me@pi:22/x.sock"), "ssh://me@pi:22/x.sock");
+        for plain in ["ssh://me@pi:22/x.sock", ".#pi", "../me/pi#pi"] {
+            assert_eq!(quoted(plain), plain);
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::common::unix_socket;
-use crate::engine::connect_error::ConnectError;
+use crate::engine::connect_error::{ConnectError, HIDDEN};
 use crate::engine::docker_context;
 use crate::engine::endpoint::Endpoint;
 use crate::engine::error::EngineError;
@@ -58,7 +58,7 @@ pub fn choose(inputs: &EndpointInputs<'_>) -> Result<Endpoint, EngineError> {
 
 fn parse(address: &str, certificates: Option<PathBuf>) -> Result<Endpoint, EngineError> {
     Endpoint::parse(address, certificates).ok_or_else(|| {
-        let address = without_credentials(address);
+        let address = without_password(address);
         ConnectError::Unsupported { address }.into()
     })
 }
@@ -89,15 +89,16 @@ fn first_listening(sockets: &[PathBuf]) -> Option<&Path> {
     sockets.iter().find(listens).map(PathBuf::as_path)
 }
 
-/// `address` without the user and the password in it, for messages.
-fn without_credentials(address: &str) -> String {
+/// `address` with [`HIDDEN`] in place of its password, for messages. A name without a password is no secret.
+fn without_password(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),
     };
     // The last `@` anywhere: a password may contain any character, including `/` and `@`.
-    match rest.rsplit_once('@') {
-        Some((_, host)) => format!("{scheme}***@{host}"),
+    let login = rest.rsplit_once('@');
+    match login.and_then(|(login, host)| Some((login.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}{user}:{HIDDEN}@{host}"),
         None => address.to_owned(),
     }
 }

@@ -9,6 +9,9 @@ use crate::engine::endpoint::Endpoint;
 /// The oldest supported API: that of Docker 20.10 and Podman 4.
 pub(crate) const OLDEST_API: (u32, u32) = (1, 41);
 
+/// What messages have in place of a password.
+pub(super) const HIDDEN: &str = "***";
+
 /// Why there is no usable engine at an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -79,7 +82,7 @@ pub enum ConnectError {
     /// The address is invalid or of an unsupported kind.
     #[error("engine address `{address}` is not supported")]
     Unsupported {
-        /// The address without user and password.
+        /// The address, with [`HIDDEN`] in place of a password.
         address: String,
     },
     /// The Docker context cannot be used.
@@ -127,10 +130,13 @@ impl ConnectError {
                     .into(),
             ],
             Self::Ssh { endpoint, reason } if never_connected(reason) => {
-                vec![ssh_first(endpoint)]
+                vec![format!("`{}` must work first", ssh_command(endpoint))]
             }
-            Self::Ssh { .. } => vec![
-                "check that plain `ssh` to that machine works and that its sshd allows forwarding of sockets".into(),
+            Self::Ssh { endpoint, .. } => vec![
+                format!(
+                    "check that `{}` works and that the server there allows forwarding of sockets",
+                    ssh_command(endpoint)
+                ),
                 "name a socket at another path, as in DOCKER_HOST=ssh://HOST/run/user/1000/docker.sock"
                     .into(),
             ],
@@ -151,26 +157,28 @@ fn never_connected(reason: &str) -> bool {
         || reason.starts_with("ssh: connect to host ") && reason.contains(" port ")
 }
 
-/// What to do about a server of `endpoint` that `ssh` does not reach.
-fn ssh_first(endpoint: &Endpoint) -> String {
+/// The command that logs in to the machine of `endpoint`, to paste.
+fn ssh_command(endpoint: &Endpoint) -> String {
     let address = endpoint.to_string();
     let shown = address.strip_prefix("ssh://").unwrap_or(&address);
-    let host = shown.split('/').next().unwrap_or_default();
-    // `ssh` takes a port with a flag, and an address of IPv6 without brackets.
-    let (user, machine) = match host.rsplit_once('@') {
+    let login = shown.split('/').next().unwrap_or_default();
+    let (user, machine) = match login.rsplit_once('@') {
         Some((user, machine)) => (format!("{user}@"), machine),
-        None => (String::new(), host),
+        None => (String::new(), login),
     };
-    if machine.contains('[') {
-        return "plain `ssh` to that machine must work first".to_owned();
-    }
-    match machine.split_once(':') {
-        Some((machine, port)) => {
-            let login = quoted(&format!("{user}{machine}"));
-            format!("`ssh -p {port} {login}` must work first")
-        }
-        None => format!("`ssh {}` must work first", quoted(host)),
-    }
+    // `ssh` takes a port by a flag, and an address of IPv6 without brackets.
+    let (host, port) = match machine
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once(']'))
+    {
+        Some((host, port)) => (host, port.strip_prefix(':')),
+        None => match machine.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (machine, None),
+        },
+    };
+    let port = port.map(|port| format!("-p {port} ")).unwrap_or_default();
+    format!("ssh {port}{}", quoted(&format!("{user}{host}")))
 }
 
 /// What to write in place of an `address` of no supported kind, in `DOCKER_HOST` or in a Docker context.
@@ -195,8 +203,7 @@ fn unsupported_hint(address: &str) -> String {
 
 /// The `address` of a machine that is written without the kind of connection, with the one that it is likely to have.
 fn with_scheme(address: &str) -> Option<String> {
-    // A name and a password are not in messages.
-    let address = &address.replacen("***@", "USER@", 1);
+    let address = &address.replacen(&format!(":{HIDDEN}@"), "@", 1);
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || ".-_@:".contains(c);
     if !address.starts_with(|c: char| c.is_ascii_alphanumeric()) || !address.chars().all(is_allowed)
     {
@@ -263,7 +270,14 @@ mod tests {
         let told = hints("ssh://pi@board:2222", refused);
         assert_eq!(told, ["`ssh -p 2222 pi@board` must work first"]);
         let told = hints("ssh://pi@[::1]:2222", refused);
-        assert_eq!(told, ["plain `ssh` to that machine must work first"]);
-        assert_eq!(hints("ssh://pi@board", "open failed").len(), 2);
+        assert_eq!(told, ["`ssh -p 2222 pi@::1` must work first"]);
+        let told = hints("ssh://[::1]/run/x.sock", refused);
+        assert_eq!(told, ["`ssh ::1` must work first"]);
+        let refused = "ssh: connect to host 127.0.0.1 port 1: Connection refused";
+        let told = hints("ssh://pi@127.0.0.1:1", refused);
+        assert_eq!(told, ["`ssh -p 1 pi@127.0.0.1` must work first"]);
+        let told = hints("ssh://pi@board:2222", "open failed");
+        assert_eq!(told.len(), 2);
+        assert!(told[0].contains("`ssh -p 2222 pi@board`"), "{told:?}");
     }
 }

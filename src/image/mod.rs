@@ -35,6 +35,7 @@ mod iso_files;
 pub mod kernel;
 pub mod manifest;
 mod mbr;
+pub mod nearby;
 mod open;
 pub mod partition;
 mod pi_boot;

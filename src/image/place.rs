@@ -30,7 +30,7 @@ fn missing(path: &str) -> String {
 }
 
 /// The number of the partition, if given, and the path.
-fn parse(text: &str) -> (Option<u32>, &str) {
+pub(super) fn parse(text: &str) -> (Option<u32>, &str) {
     match text.split_once(':').map(|(n, path)| (n.parse(), path)) {
         Some((Ok(number), path)) => (Some(number), path),
         Some((Err(_), _)) | None => (None, text),

@@ -11,7 +11,7 @@ const ID_CHARS: usize = 32;
 pub(super) fn conditions_id(plan: &Plan) -> String {
     let (settings, facts, resources) = (&plan.settings, plan.engine().facts(), plan.resources());
     // Each rented machine has another name.
-    let machine = match &settings.rent.from {
+    let machine = match settings.on.rented() {
         Some(source) => source.to_string(),
         None => format!("{}\0{}", facts.name, facts.root_dir),
     };

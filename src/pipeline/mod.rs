@@ -65,5 +65,5 @@ pub use run_context::Outcome;
 pub use run_lock::RunState;
 pub use source::{SourcePlan, flake_directory};
 pub use stale_rentals::StaleRentals;
-pub use status::{Container, EngineState, Handler, Machine, Run, SizedObject, Status};
+pub use status::{Container, EngineState, Handler, Machine, Reclaimable, Run, SizedObject, Status};
 pub use steps::describe;

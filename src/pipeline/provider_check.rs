@@ -12,7 +12,7 @@ const TOPIC: &str = "rented machine";
 
 /// Whether a build with `settings` can ask for a machine; `None` if it rents none. A program is asked for its price, nothing else.
 pub(super) async fn check(settings: &settings::Build) -> Option<Check> {
-    let source = settings.rent.from.as_ref()?.to_string();
+    let source = settings.on.rented()?.to_string();
     let program = source.strip_prefix("command:");
     if let Some(path) = program.filter(|program| program.contains('/'))
         && let Some(bad) = unusable(Path::new(path))

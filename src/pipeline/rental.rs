@@ -35,11 +35,11 @@ pub async fn with_machine<T>(
     work: impl AsyncFnOnce(settings::Build) -> Result<Outcome<T>, Failure>,
 ) -> Result<Outcome<T>, Failure> {
     if !settings.common.offline {
-        let rents = settings.rent.from.is_some();
+        let rents = settings.on.is_rented();
         let rentals = StaleRentals::find(&settings.common);
         rentals.clear(rents, context).await?;
     }
-    let Some(source) = &settings.rent.from else {
+    let Some(source) = settings.on.rented() else {
         return work(settings).await;
     };
     check_source(&settings, context).await?;
@@ -150,7 +150,7 @@ fn with_leftover<T>(
 
 /// What a machine of the provider that `settings` name costs, in words, if there is a provider and it says so. No machine is asked for.
 pub async fn price(settings: &settings::Build) -> Result<Option<String>, Failure> {
-    let Some(source) = &settings.rent.from else {
+    let Some(source) = settings.on.rented() else {
         return Ok(None);
     };
     let access = aws_access(&settings.common);

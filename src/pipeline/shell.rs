@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::common::context::Context;
 use crate::common::event::Event;
 use crate::common::failure::{Class, Failure};
+use crate::common::nearest::meant;
 use crate::common::shell_word::quoted;
 use crate::nixos::build_source::Source;
 use crate::nixos::command::Task;
@@ -80,35 +81,64 @@ fn build_command(plan: &Plan) -> String {
     }
 }
 
+/// Names of derivations that a message lists.
+const MAX_NAMES: usize = 8;
+
 /// The derivation that `word` names: a store path, or the name of a derivation that failed, looked up in the build
 /// logs, the newest first.
 pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
     if let Some(derivation) = Derivation::new(word) {
         return Ok(derivation);
     }
-    let mut failed = logs::newest_first(state_dir)
-        .into_iter()
-        .filter_map(|log| failed_in(&log, word));
-    failed.next().ok_or_else(|| {
-        Failure::usage(format!(
-            "no build of {word} failed in the logs that are kept"
-        ))
-        .hint("give the derivation's store path: /nix/store/….drv; a failed build names it")
-    })
+    let logs = logs::newest_first(state_dir);
+    let failed: Vec<Derivation> = logs.iter().flat_map(|log| failed_in(log)).collect();
+    let named = failed.iter().find(|derivation| derivation.name() == word);
+    named.cloned().ok_or_else(|| unknown(word, &failed))
 }
 
-/// The derivation called `name` whose failure is in `log`.
-fn failed_in(log: &Path, name: &str) -> Option<Derivation> {
-    let lines = BufReader::new(fs::File::open(log).ok()?).lines();
-    let failures = lines
-        .map_while(Result::ok)
-        .filter(|line| line.contains(" failed") || line.contains("Cannot build"));
+/// The failure for a `word` that is the name of none of the derivations that `failed`, of which the first is the newest.
+fn unknown(word: &str, failed: &[Derivation]) -> Failure {
+    let text = format!("no build of {word} failed in the logs that are kept");
+    let failure = Failure::usage(text);
+    let mut names: Vec<&str> = Vec::new();
+    for derivation in failed {
+        if !names.contains(&derivation.name()) {
+            names.push(derivation.name());
+        }
+    }
+    if names.is_empty() {
+        return failure.hint(
+            "no failed build is in the logs: give the derivation's store path, /nix/store/….drv",
+        );
+    }
+    let failure = match meant(word, names.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean {meant}?")),
+        None => failure,
+    };
+    let more = match names.len().saturating_sub(MAX_NAMES) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    names.truncate(MAX_NAMES);
+    let list = names.join(", ") + &more;
+    failure.hint(format!(
+        "builds that failed: {list}; any other derivation by its store path, /nix/store/….drv"
+    ))
+}
+
+/// The derivations whose failure is in `log`, in its order.
+fn failed_in(log: &Path) -> Vec<Derivation> {
+    let Ok(file) = fs::File::open(log) else {
+        return Vec::new();
+    };
+    let lines = BufReader::new(file).lines().map_while(Result::ok);
+    let failures = lines.filter(|line| line.contains(" failed") || line.contains("Cannot build"));
     failures
         .flat_map(|line| {
             let words = line.split('\'').map(str::to_owned);
             words.filter_map(Derivation::new).collect::<Vec<_>>()
         })
-        .find(|derivation| derivation.name() == name)
+        .collect()
 }
 
 #[cfg(test)]
@@ -141,7 +171,30 @@ mod tests {
         assert_eq!(found.path(), path('b', "foo-1.0"));
         let failure = derivation("bar-1.0", state.path()).unwrap_err();
         assert_eq!(failure.class, Class::Usage);
+        let list = "builds that failed: foo-1.0, foo; any other derivation by its store path, /nix/store/….drv";
+        assert_eq!(failure.hints.last().unwrap(), list);
+        let failure = derivation("foo-1", state.path()).unwrap_err();
+        assert_eq!(failure.hints, ["did you mean foo-1.0?", list]);
         let whole = path('d', "any");
         assert_eq!(derivation(&whole, state.path()).unwrap().path(), whole);
+    }
+
+    #[test]
+    fn without_a_failure_only_a_path_can_be_named() {
+        let state = tempfile::tempdir().unwrap();
+        let failure = derivation("nope", state.path()).unwrap_err();
+        let hint =
+            "no failed build is in the logs: give the derivation's store path, /nix/store/….drv";
+        assert_eq!(failure.hints, [hint]);
+    }
+
+    #[test]
+    fn the_list_of_failed_builds_is_short() {
+        let failed: Vec<_> = (0..10)
+            .map(|number| Derivation::new(path('a', &format!("p{number}"))).unwrap())
+            .collect();
+        let failure = unknown("zzz", &[&failed[..], &failed].concat());
+        let hint = "builds that failed: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more;";
+        assert!(failure.hints[0].starts_with(hint), "{:?}", failure.hints);
     }
 }

@@ -25,7 +25,7 @@ use crate::pipeline::run_lock::{KnownRun, RunState};
 use crate::pipeline::{binfmt_table, clients};
 use crate::settings::Common;
 pub use parts::{Container, EngineState, Handler, Machine, Run, SizedObject};
-use parts::{age_at, age_since, container, dir, handler, image, rented, volume};
+use parts::{age_at, age_since, container, dir, handler, image, rented, volumes};
 
 /// Raised when a field of the JSON is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
@@ -120,7 +120,7 @@ impl Status {
             handlers: handlers.map(Iterator::collect),
             containers: objects.containers.into_iter().map(container).collect(),
             images: images.map(image).collect(),
-            volumes: objects.volumes.into_iter().map(volume).collect(),
+            volumes: volumes(objects.volumes, &settings.store),
             downloads: dir(&files.cache, downloads),
             logs: dir(&files.logs, Some(files.logs_size)),
             built,

@@ -10,7 +10,6 @@ use super::build_args::{BuildArgs, DryRun};
 use super::builders::Builders;
 use super::environment::Environment;
 use super::origin::Setting;
-use super::rent::Rent;
 use super::resolver::{Resolver, current_dir};
 use super::source_choice::SourceChoice;
 use super::ssh_key::SshKey;
@@ -23,6 +22,7 @@ use crate::common::compression::CompressionOptions;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
+use crate::common::machine_source::BuildOn;
 use crate::common::system::System;
 
 mod checks;
@@ -62,8 +62,10 @@ pub struct Build {
     pub emulation: EmulationChoice,
     /// What builds the glue.
     pub glue: Glue,
-    /// The rented machine that the build runs on, if it rents one.
-    pub rent: Rent,
+    /// Where the build runs: on the engine, or on a machine that it rents.
+    pub on: BuildOn,
+    /// Whether the price of a rented machine is accepted without a question; set by a command that asks.
+    pub accepts_price: bool,
     /// The machines that Nix sends derivations to.
     pub builders: Builders,
     /// The user's builder image, if it is not sdbuild's own.
@@ -126,7 +128,6 @@ impl Build {
         let root = given.root.as_deref().map(|dir| absolute(dir, &here));
         let ssh_key = given.ssh_key.as_deref();
         let ssh_key = ssh_key.map(|path| SshKey::read(path, &here)).transpose()?;
-        let login_key = args.login_key.as_ref().map(|path| here.join(path));
         let (mut s, source) = read_layers(args, env, &here)?;
         record_flags(args, ssh_key.as_ref(), &mut s);
         let format: Format = s.value("format", Some("SDBUILD_FORMAT"), |o| o.format.clone())?;
@@ -138,9 +139,11 @@ impl Build {
             board: s.optional("board", None, |o| o.board)?,
             emulation: s.value("emulation", None, |o| o.emulation)?,
             glue: s.value("glue", Some("SDBUILD_GLUE"), |o| o.glue)?,
-            rent: Rent::resolve(&mut s)?,
+            on: s.value("on", Some("SDBUILD_ON"), |o| o.on.clone())?,
+            accepts_price: false,
             builders: Builders::resolve(env, &mut s)?,
             builder_image: s.optional("builder-image", None, |o| o.builder_image.clone())?,
+            login_key: args.login_key.as_ref().map(|path| here.join(path)),
             output: s.value_or("output", None, |o| o.output.clone(), here)?,
             force: s.value("force", None, |o| o.force)?,
             compress: compression(&format, &mut s)?,
@@ -170,7 +173,6 @@ impl Build {
             format,
             path: env.program_path(),
             ssh_key,
-            login_key,
             host_name: given.hostname.clone(),
             set: given.set.clone(),
             source_date_epoch: source_date_epoch(env.source_date_epoch.as_deref())?,
@@ -187,7 +189,7 @@ impl Build {
         if self.common.offline {
             self.caches.substituters.clear();
             self.builders.machines.clear();
-            self.rent.from = None;
+            self.on = BuildOn::Engine;
         }
         self
     }

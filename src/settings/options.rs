@@ -19,7 +19,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
-use crate::common::machine_source::RentFrom;
+use crate::common::machine_source::BuildOn;
 use crate::common::system::System;
 
 /// Heading of the flags about Nix.
@@ -76,7 +76,7 @@ pub struct Options {
 
     /// Build on a rented machine, given back at the end: aws rents it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
-    pub on: Option<RentFrom>,
+    pub on: Option<BuildOn>,
 
     /// Machine that Nix may send derivations to, in the syntax of Nix's builders setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]
     #[arg(long, value_name = "LINE", help_heading = MACHINE, hide_short_help = true)]

@@ -249,14 +249,16 @@ mod tests {
             message,
             "SDBUILD_OFFLINE: `maybe` is neither true nor false"
         );
-        let is_true = ["1", "true", "yes"].map(bool::from_variable);
-        let is_false = ["0", "false", "off"].map(bool::from_variable);
-        assert_eq!(
-            (is_true, is_false),
-            (
-                [Ok(true), Ok(true), Ok(true)],
-                [Ok(false), Ok(false), Ok(false)]
-            )
-        );
+        for (text, value) in [
+            ("1", true),
+            ("true", true),
+            ("yes", true),
+            ("YES", true),
+            ("0", false),
+            ("False", false),
+            ("off", false),
+        ] {
+            assert_eq!(bool::from_variable(text), Ok(value), "{text}");
+        }
     }
 }

@@ -63,7 +63,13 @@ fn of_typed_value(key: &str, value: &str) -> Option<String> {
             // What is wrong with the element is said when it is one.
             Err(error) => !error.message().starts_with("invalid type"),
         };
-        return is_list.then(|| format!("the setting is a list: {line}"));
+        if is_list {
+            return Some(format!("the setting is a list: {line}"));
+        }
+        let switch = switch(value.trim_matches(['"', '\'']))?;
+        let line = format!("{key} = {switch}");
+        let is_right = toml::from_str::<Options>(&line).is_ok();
+        return is_right.then(|| format!("write true or false, without quotes: {line}"));
     }
     let is_plain = !value.is_empty() && !value.contains(['"', '[', '{', '\n']);
     let is_switch = matches!(value, "true" | "false");
@@ -192,12 +198,7 @@ fn of_value(key: &str, value: &str) -> Option<String> {
     if value.starts_with('"') && value.contains("\" \"") {
         return Some("several values are a list: [\"a\", \"b\"]".to_owned());
     }
-    let switch = match value.to_lowercase().as_str() {
-        "yes" | "on" | "true" => Some(true),
-        "no" | "off" | "false" => Some(false),
-        _ => None,
-    };
-    if let Some(switch) = switch {
+    if let Some(switch) = switch(value) {
         let line = format!("{key} = {switch}");
         if value == switch.to_string() {
             // Right as it is: the mistake is elsewhere.
@@ -220,6 +221,15 @@ fn of_value(key: &str, value: &str) -> Option<String> {
     let is_word = value.starts_with(|c: char| c.is_alphabetic() || "./~".contains(c));
     let is_plain = !value.contains(['"', '\'', '[', '#', ' ']);
     (is_word && is_plain).then(|| quoted(key, value)).flatten()
+}
+
+/// The value of a switch that users write as the word `value`.
+fn switch(value: &str) -> Option<bool> {
+    match value.to_lowercase().as_str() {
+        "yes" | "on" | "true" => Some(true),
+        "no" | "off" | "false" => Some(false),
+        _ => None,
+    }
 }
 
 /// The hint for the number `value`, which is none of TOML.

@@ -16,7 +16,7 @@ use crate::common::build_mode::{EmulationChoice, Glue};
 use crate::common::compression::CompressionOptions;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::image_format::Format;
-use crate::common::machine_source::RentFrom;
+use crate::common::machine_source::BuildOn;
 use crate::common::system::System;
 
 /// What paths in settings begin at.
@@ -54,13 +54,11 @@ pub(super) trait Value: Clone + Serialize + FromStr<Err: fmt::Display> {
 
 impl Value for bool {
     fn from_variable(text: &str) -> Result<Self, String> {
-        match text {
-            // As other programs have it.
-            "1" | "yes" | "on" => Ok(true),
-            "0" | "no" | "off" => Ok(false),
-            _ => text
-                .parse()
-                .map_err(|_| format!("`{text}` is neither true nor false")),
+        // As other programs have it.
+        match text.to_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(true),
+            "0" | "false" | "no" | "off" => Ok(false),
+            _ => Err(format!("`{text}` is neither true nor false")),
         }
     }
 }
@@ -78,9 +76,12 @@ impl Value for FlakeRef {
     }
 }
 
-impl Value for RentFrom {
+impl Value for BuildOn {
     fn relative_to(self, base: Base<'_>) -> Self {
-        Self(self.0.map(|source| source.relative_to(base.dir)))
+        match self {
+            Self::Engine => Self::Engine,
+            Self::Rented(source) => Self::Rented(source.relative_to(base.dir)),
+        }
     }
 }
 

@@ -39,7 +39,14 @@ pub(super) fn frame(state: &State, at: Duration, size: Size, paint: Paint) -> Ve
     let mut lines = vec![head(state, words::phase(phase), at, columns, paint)];
     let room = (size.rows / 2).clamp(1, MAX_LINES);
     let counts = progress::counts(state, at).filter(|_| room > 1);
-    lines.extend(counts.map(|text| line(&format!("     {text}"), "", columns)));
+    let reached = state.reached().map(elapsed).unwrap_or_default();
+    lines.extend(counts.map(|text| line(&format!("     {text}"), &reached, columns)));
+    let console = state.console().filter(|_| lines.len() < room);
+    lines.extend(console.map(|last| {
+        let words: Vec<&str> = last.text.split_whitespace().collect();
+        let text = paint.faint(&sanitize(&format!("console: {}", words.join(" "))));
+        line(&format!("     {text}"), &elapsed(last.since), columns)
+    }));
     let room = room - lines.len();
     let listed = progress::listed(state);
     let shown = if listed.len() > room {

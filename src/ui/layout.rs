@@ -1,6 +1,6 @@
 //! Lines that fit a terminal.
 
-use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr};
 
 use crate::ui::{sanitize, sanitize_line};
 
@@ -16,6 +16,8 @@ pub const NARROW: usize = 60;
 pub const WIDEST_TABLE: usize = 100;
 /// Columns of text behind a label, at least.
 const MIN_TEXT_COLUMNS: usize = 24;
+/// Columns before further lines of a text that have no room below its first one.
+const HANGING: usize = 2;
 /// Column at which the text of a list starts there.
 const NARROW_INDENT: usize = 4;
 /// Column at which the text of a list starts, after the mark and the topic.
@@ -104,16 +106,29 @@ pub fn labelled(label: &str, indent: usize, text: &str, columns: usize) -> Vec<S
     if whole.width() <= columns {
         return vec![whole];
     }
-    let has_room = columns >= indent + MIN_TEXT_COLUMNS;
-    let hang = if has_room { indent } else { 2 };
     let width = |indent: usize| columns.saturating_sub(indent);
-    let lines = filled(text.split_whitespace(), width(label.width()), width(hang));
+    let words = || text.split_whitespace();
+    let first = words().next().map_or(0, UnicodeWidthStr::width);
+    // A path that is too long for the rest of the line may have room below its label.
+    let is_long = (width(label.width()) + 1..=width(HANGING)).contains(&first);
+    let is_alone = is_long && !label.trim().is_empty();
+    let has_room = columns >= indent + MIN_TEXT_COLUMNS;
+    let hang = if has_room && !is_alone {
+        indent
+    } else {
+        HANGING
+    };
+    let beside = if is_alone { hang } else { label.width() };
+    let lines = filled(words(), width(beside), width(hang));
+    let (alone, label) = if is_alone {
+        (Some(label.trim_end().to_owned()), " ".repeat(hang))
+    } else {
+        (None, label)
+    };
     let margins = std::iter::once(label);
     let margins = margins.chain(std::iter::repeat(" ".repeat(hang)));
-    margins
-        .zip(lines)
-        .map(|(margin, line)| margin + &line)
-        .collect()
+    let lines = margins.zip(lines).map(|(margin, line)| margin + &line);
+    alone.into_iter().chain(lines).collect()
 }
 
 /// The lines of one list item: mark and topic, the text after them, and the remedies below. On a narrow terminal the text
@@ -230,6 +245,11 @@ mod tests {
         assert_eq!(labelled("", 0, "b", 40), ["b"]);
         let path = "x".repeat(50);
         assert_eq!(labelled("a", 4, &path, 40), [format!("a   {path}")]);
+        let path = "x".repeat(30);
+        assert_eq!(
+            labelled("output", 20, &format!("{path} and more words"), 40),
+            ["output", &format!("  {path} and"), "  more words"]
+        );
     }
 
     #[test]

@@ -18,7 +18,7 @@ use nix_counts::NixCounts;
 use rate::Rate;
 pub(super) use step::Step;
 
-/// Maximum characters of a builder's last line that are kept; no terminal shows more.
+/// Maximum characters of the last line of a builder or a console that are kept; no terminal shows more.
 const MAX_LAST_LINE: usize = 500;
 
 /// A phase that has ended.
@@ -45,8 +45,16 @@ struct Current {
     phase: Phase,
     since: Duration,
     transfer: Option<Transfer>,
-    detail: Option<String>,
+    detail: Option<Since>,
+    console: Option<Since>,
     fraction: Fraction,
+}
+
+/// A text, and since when it is true.
+#[derive(Debug)]
+pub(super) struct Since {
+    pub(super) text: String,
+    pub(super) since: Duration,
 }
 
 /// The progress of a run. Times are relative to the start of the view.
@@ -72,6 +80,7 @@ impl State {
                     since: at,
                     transfer: None,
                     detail: None,
+                    console: None,
                     fraction: Fraction::default(),
                 });
                 self.began.get_or_insert(at);
@@ -93,7 +102,14 @@ impl State {
             }
             Event::Detail(phase, text) => {
                 if let Some(current) = self.current_in(*phase) {
-                    current.detail = Some(text.clone());
+                    let text = text.clone();
+                    current.detail = Some(Since { text, since: at });
+                }
+            }
+            Event::Console(line) if !line.trim().is_empty() => {
+                if let Some(current) = self.current_in(Phase::Boot) {
+                    let text = line.chars().take(MAX_LAST_LINE).collect();
+                    current.console = Some(Since { text, since: at });
                 }
             }
             Event::Nix(event) => self.apply_nix(event, at),
@@ -276,7 +292,18 @@ impl State {
 
     /// What the current phase does or came to.
     pub(super) fn detail(&self) -> Option<&str> {
-        self.current.as_ref()?.detail.as_deref()
+        Some(&self.current.as_ref()?.detail.as_ref()?.text)
+    }
+
+    /// When the machine that boots came to where it is: no number says how far that is.
+    pub(super) fn reached(&self) -> Option<Duration> {
+        let current = self.current.as_ref().filter(|c| c.phase == Phase::Boot)?;
+        Some(current.detail.as_ref()?.since)
+    }
+
+    /// The last line on the console of the machine that boots, and when it came.
+    pub(super) fn console(&self) -> Option<&Since> {
+        self.current.as_ref()?.console.as_ref()
     }
 
     /// What Nix fetches and builds.

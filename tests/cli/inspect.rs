@@ -1,5 +1,7 @@
 //! `sdbuild inspect`: its lines, its JSON, its exit codes.
 
+mod missing_paths;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -125,16 +127,16 @@ fn files_and_directories_are_shown() {
     assert!(cat.status.success() && cat.stdout == content);
     inspect(&user, &["a.img", "cat", "/none"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["inspect a.img: no file system on it has /none"]);
+        .assert_stderr_contains(&["a.img: no file system on it has /none", "a.img ls /` lists"]);
     inspect(&user, &["a.img", "cat", "0:/none"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["there is no /none"]);
+        .assert_stderr_contains(&["there is no /none", "a.img ls 0:/` lists"]);
     inspect(&user, &["a.img", "ls", "7:/"])
         .assert_exit_code(2)
         .assert_stderr_contains(&["there is no partition 7"]);
     inspect(&user, &["a.img", "cat", "/lost+found"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["/lost+found is not a regular file"]);
+        .assert_stderr_contains(&["/lost+found is not a regular file", "a.img ls /lost+found`"]);
     // Whoever reads closes early.
     let mut child = user.sdbuild(&["inspect", "a.img", "cat", "/file"]);
     let mut child = child.stdout(std::process::Stdio::piped()).spawn().unwrap();

@@ -79,6 +79,7 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
             &["boot", "--memory", "1G"],
             "--memory takes MiB: --memory 1024",
         ),
+        (&["boot", "--memory", "64"], "no image boots with so little"),
         (
             &["build", "--system", "arm64"],
             "did you mean aarch64-linux?",
@@ -209,7 +210,7 @@ fn flags_that_other_programs_have_are_explained() {
             ],
             "flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX",
         ),
-        (&[".#pi"], "`sdbuild build '.#pi'` builds it"),
+        (&[".#pi"], "`sdbuild build .#pi` builds it"),
         (
             &["pi.img.zst"],
             "`sdbuild boot pi.img.zst` starts it, `sdbuild flash pi.img.zst` writes it to a card",

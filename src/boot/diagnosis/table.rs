@@ -252,7 +252,11 @@ pub(super) const STAGES: [Symptom; 5] = [
 ];
 
 /// The parts of a boot that its console shows, in order: texts of which a line contains one, and what happens then.
-pub(super) const PARTS: [(&[&str], &str); 6] = [
+pub(super) const PARTS: [(&[&str], &str); 7] = [
+    (
+        &["SeaBIOS (version", "BdsDxe: "],
+        "the firmware looks for a system",
+    ),
     (&["U-Boot 20"], "U-Boot looks for a system"),
     (&["Starting kernel ..."], "U-Boot has started the kernel"),
     (

@@ -1,5 +1,7 @@
 //! Numbers with a unit, where a flag takes a plain number of its own unit.
 
+use crate::settings::MIN_MEMORY_MIB;
+
 /// Units of memory, in lower case, with their size in MiB. The decimal ones count as the binary ones, which users mean.
 const MEMORY: [(&[&str], u64); 2] = [(&["m", "mb", "mib"], 1), (&["g", "gb", "gib"], 1024)];
 /// Units of time with their length in seconds.
@@ -8,6 +10,9 @@ const TIME: [(&[&str], u64); 3] = [
     (&["m", "min", "mins", "minute", "minutes"], 60),
     (&["h", "hour", "hours"], 3600),
 ];
+
+/// What is said of a memory in which no image boots.
+const TOO_SMALL: &str = "no image boots with so little: NixOS needs some 512";
 
 /// The longest time that a flag takes: a day.
 const MAX_SECONDS: u64 = 24 * 3600;
@@ -20,6 +25,10 @@ pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
         "<SECONDS>" => (&TIME, "seconds"),
         _ => return None,
     };
+    let is_small = |mib: u32| mib < MIN_MEMORY_MIB;
+    if takes == "<MIB>" && value.parse().is_ok_and(is_small) {
+        return Some(TOO_SMALL.to_owned());
+    }
     let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let given = value.strip_prefix(digits)?.to_lowercase();
     let (_, size) = units.iter().find(|(names, _)| names.contains(&&*given))?;
@@ -50,7 +59,7 @@ mod tests {
             assert_eq!(tip(flag, value).as_deref(), Some(expected));
         }
         for (flag, value) in [
-            ("--memory <MIB>", "5"),
+            ("--memory <MIB>", "2000000"),
             ("--memory <MIB>", "0G"),
             ("--memory <MIB>", "many"),
             ("--memory <MIB>", "99999999999999999999G"),
@@ -60,5 +69,6 @@ mod tests {
         ] {
             assert_eq!(tip(flag, value), None, "{flag} {value}");
         }
+        assert_eq!(tip("--memory <MIB>", "64").as_deref(), Some(TOO_SMALL));
     }
 }

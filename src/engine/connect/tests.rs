@@ -92,7 +92,8 @@ fn an_unsupported_address_has_a_hint() {
         );
     }
     for (address, hint) in [
-        ("pi@board", "write DOCKER_HOST=ssh://USER@board"),
+        ("pi@board", "write DOCKER_HOST=ssh://pi@board"),
+        ("me:secret@board", "write DOCKER_HOST=ssh://me@board"),
         ("pi:22", "write DOCKER_HOST=ssh://pi:22"),
         ("board.local", "write DOCKER_HOST=ssh://board.local"),
         ("10.0.0.5:2375", "write DOCKER_HOST=tcp://10.0.0.5:2375"),
@@ -107,15 +108,24 @@ fn an_unsupported_address_has_a_hint() {
 }
 
 #[test]
-fn messages_do_not_contain_credentials() {
+fn messages_do_not_contain_passwords() {
     for (address, shown) in [
-        ("tcp://u:p4ss@h:1", "`tcp://***@h:1`"),
-        ("https://u:p4ss/x@y@h", "`https://***@h`"),
-        ("ssh://u:p4ss@h", "`ssh://***@h`"),
-        ("u:p4ss@h", "`***@h`"),
+        ("tcp://u:p4ss@h:1", "`tcp://u:***@h:1`"),
+        ("https://u:p4ss/x@y@h", "`https://u:***@h`"),
+        ("ssh://u:p4ss@h", "`ssh://u:***@h`"),
+        ("u:p4ss@h", "`u:***@h`"),
+        (":p4ss@h", "`:***@h`"),
     ] {
         let text = choose_host(address).unwrap_err().to_string();
         assert!(text.contains(shown) && !text.contains("p4ss"), "{text}");
+    }
+}
+
+#[test]
+fn messages_contain_the_name_of_a_user() {
+    for address in ["pi@board", "tcp://pi@board:1", "ssh://pi@board?x"] {
+        let text = choose_host(address).unwrap_err().to_string();
+        assert!(text.contains(&format!("`{address}`")), "{text}");
     }
 }
 

@@ -102,6 +102,40 @@ fn keys_that_the_image_accepts_are_reported_early() {
     assert_eq!(reported(&[in_a_file]), [[""; 0]; 0]);
 }
 
+/// What `check` says is too long for a warning, so the command is named, once and behind all of them.
+#[test]
+fn warnings_of_the_configuration_end_with_a_hint_at_check() {
+    let told = |changes: &[(&str, serde_json::Value)]| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+        let (sender, told) = std::sync::mpsc::channel();
+        let events = Events::new(move |event| {
+            if let Event::Warning(text) | Event::Notice(text) = event {
+                sender.send(text).unwrap();
+            }
+        });
+        let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+        reader.line(&traced_line(changes));
+        told.try_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(told(&[]), [""; 0]);
+    let zone = ("/time_zone", json!("Europe/Berln"));
+    let server = ("/ssh/enable", json!(false));
+    let told = told(&[zone, server]);
+    let [server, zone, hint] = &told[..] else {
+        panic!("{told:?}");
+    };
+    assert!(
+        server.contains("services.openssh.enable = false"),
+        "{server}"
+    );
+    assert!(zone.contains("(did you mean Europe/Berlin?)"), "{zone}");
+    assert_eq!(
+        hint,
+        "hint: `sdbuild check` says what to add to the configuration"
+    );
+}
+
 /// Each was kept, and the last one was in the manifest.
 #[test]
 fn only_the_first_report_of_a_flake_counts() {

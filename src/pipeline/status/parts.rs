@@ -145,7 +145,13 @@ pub(super) fn image(found: &ImageInfo) -> SizedObject {
     }
 }
 
-pub(super) fn volume(found: SizedVolume) -> SizedObject {
+/// The volumes, the one of builds with these settings, which is called `own`, first: on a small screen the last ones are left out.
+pub(super) fn volumes(mut found: Vec<SizedVolume>, own: &str) -> Vec<SizedObject> {
+    found.sort_by_key(|sized| sized.volume.name != own);
+    found.into_iter().map(volume).collect()
+}
+
+fn volume(found: SizedVolume) -> SizedObject {
     SizedObject {
         name: found.volume.name,
         size: found.size,
@@ -176,6 +182,22 @@ pub(super) fn age_since(then: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::VolumeInfo;
+
+    #[test]
+    fn the_volume_of_these_settings_is_the_first() {
+        let volume = |name: &str| SizedVolume {
+            volume: VolumeInfo {
+                name: name.to_owned(),
+                users: Vec::new(),
+                created: None,
+            },
+            size: None,
+        };
+        let found = ["a", "b", "own", "z"].map(volume).into();
+        let names = volumes(found, "own").into_iter().map(|one| one.name);
+        assert_eq!(names.collect::<Vec<_>>(), ["own", "a", "b", "z"]);
+    }
 
     #[test]
     fn times_in_the_future_have_age_zero() {

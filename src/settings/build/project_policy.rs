@@ -36,7 +36,7 @@ pub(super) fn check(build: &Build) -> Result<(), Failure> {
             "--accept-flake-caches",
         )?;
     }
-    if build.rent.from.is_some() {
+    if build.on.is_rented() {
         let why = "it would run a program on your machine or spend your money, and choose where your system is built";
         refuse(settings, "on", "on", why, "--on")?;
     }
@@ -238,8 +238,8 @@ mod tests {
         assert!(failure.hints[0].contains("--on"), "{failure}");
         resolved("on = 'none'", line, Options::default()).unwrap();
         let own = resolved("", line, Options::default()).unwrap();
-        let own = own.rent.from.unwrap();
-        assert!(own.to_string().ends_with("/config/sdbuild/rent"), "{own}");
+        let own = own.on.to_string();
+        assert!(own.ends_with("/config/sdbuild/rent"), "{own}");
     }
 
     #[test]

@@ -89,6 +89,9 @@ fn values_of_another_type_than_their_settings_are_explained() {
         ("compress = true", "a string is in quotes; it is one of "),
         ("substituters = 1", "the setting is a list of strings"),
         ("offline = 1", "the value is true or false"),
+        ("offline = \"yes\"", "without quotes: offline = true"),
+        ("offline = \"perhaps\"", HOW_TO_WRITE),
+        ("jobs = \"on\"", HOW_TO_WRITE),
         ("format = [\"qcow2\", \"raw\"]", HOW_TO_WRITE),
     ] {
         let at = line.find("= ").unwrap() + 2;

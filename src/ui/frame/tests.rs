@@ -91,6 +91,55 @@ fn narrow_terminal_shows_what_fits() {
     );
 }
 
+/// A machine that boots for a minute, and has written its last line seven seconds ago.
+fn booting() -> State {
+    let mut state = State::default();
+    let mut apply = |event: Event, second| state.apply(&event, Duration::from_secs(second));
+    apply(Event::Started(Phase::Boot), 0);
+    let detail = "the kernel starts · until a login succeeds, 180 s at most";
+    apply(Event::Detail(Phase::Boot, detail.to_owned()), 40);
+    for line in [
+        "[ 1.98] clk: Disabling",
+        "[ 2.19] \tFreeing memory\u{1b}[2J",
+        " ",
+    ] {
+        apply(Event::Console(line.to_owned()), 55);
+    }
+    state
+}
+
+#[test]
+fn a_boot_shows_its_stage_and_the_last_line_of_the_console() {
+    assert_eq!(
+        shown(&booting(), 80, 24),
+        [
+            " ⠦ Boot                                                              1 min 02 s",
+            "     the kernel starts · until a login succeeds, 180 s at most             22 s",
+            "     console: [ 2.19] Freeing memory\\u{1b}[2J                               7 s",
+        ]
+    );
+    assert_eq!(
+        shown(&booting(), 40, 24),
+        [
+            " ⠦ Boot                      1 min 02 s",
+            "     the kernel starts · until a … 22 s",
+            "     console: [ 2.19] Freeing memo… 7 s",
+        ]
+    );
+    assert_eq!(shown(&booting(), 80, 5).len(), 2);
+    assert_eq!(shown(&booting(), 80, 2).len(), 1);
+}
+
+#[test]
+fn a_console_is_shown_only_while_its_machine_boots() {
+    let mut state = booting();
+    let ended = Event::Finished(Phase::Boot, Duration::from_secs(1));
+    state.apply(&ended, Duration::from_secs(62));
+    state.apply(&Event::Console("late".to_owned()), Duration::from_secs(62));
+    state.apply(&Event::Started(Phase::Release), Duration::from_secs(62));
+    assert_eq!(shown(&state, 80, 24).len(), 1);
+}
+
 /// Derivations for this machine and for the board often have one name.
 #[test]
 fn builds_of_one_name_have_one_line() {

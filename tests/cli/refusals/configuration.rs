@@ -161,15 +161,12 @@ fn inputs_without_a_lock_are_refused_at_once() {
 fn a_name_in_a_flake_is_told_with_its_reference() {
     let flake = "{ outputs = { self }: { nixosConfigurations.pi = 1; }; }";
     let here = [
-        (&["build", "pi"][..], "sdbuild build '.#pi'\n"),
+        (&["build", "pi"][..], "sdbuild build .#pi\n"),
         (
             &["build", "pi", "--override-input", "nixpkgs", "x"],
-            "sdbuild build '.#pi'\n",
+            "sdbuild build .#pi\n",
         ),
-        (
-            &["build", "--flake", "pi"],
-            "is named behind a `#`: '.#pi'\n",
-        ),
+        (&["build", "--flake", "pi"], "is named behind a `#`: .#pi\n"),
         (
             &["build", "--flake", "other"],
             "name a directory with a flake.nix",
