@@ -17,6 +17,7 @@ mod login;
 mod named_options;
 mod network;
 mod obstacle;
+mod own_programs;
 mod passwords;
 mod placeholders;
 mod places;
@@ -26,6 +27,7 @@ mod state_version;
 #[cfg(test)]
 pub(super) mod tests;
 mod traps;
+mod user_names;
 mod ways_in;
 mod wireless;
 
@@ -46,6 +48,8 @@ pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
 /// The expressions that this one imports from beside it.
 pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
 pub(super) const ETC_LINKS: &str = include_str!("check/etc-links.nix");
+pub(super) const MADE_FILES: &str = include_str!("check/made-files.nix");
+pub(super) const OWN_PROGRAMS: &str = include_str!("check/own-programs.nix");
 pub(super) const COMMANDS: &str = include_str!("check/commands.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 

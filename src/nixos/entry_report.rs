@@ -17,8 +17,8 @@ pub(super) enum EntryReport<'a> {
     PureEvaluation(Sha256Hash),
     /// The most memory that the evaluator used, in bytes.
     EvaluatorMemory(u64),
-    /// What failed before is tried in another way.
-    Retried,
+    /// The derivation of this name failed, or `the image`, and is tried in another way.
+    Retried(&'a str),
     /// Everything is built under emulation, for this reason.
     AllEmulated(&'a str),
     /// The derivation of this name was built under emulation, and the rest is built natively.
@@ -46,7 +46,7 @@ impl<'a> EntryReport<'a> {
     fn of_glue(text: &'a str) -> Option<Self> {
         let (kind, text) = text.split_once(": ")?;
         match kind {
-            "retried" => Some(Self::Retried),
+            "retried" => Some(Self::Retried(text)),
             "emulated" => Some(Self::AllEmulated(text)),
             "one emulated" => Some(Self::OneEmulated(text)),
             _ => None,
@@ -78,7 +78,7 @@ mod tests {
             Some(EntryReport::PureEvaluation(key))
         );
         for (line, report) in [
-            ("glue: retried: a.drv", Some(EntryReport::Retried)),
+            ("glue: retried: a", Some(EntryReport::Retried("a"))),
             ("evaluator: 2", Some(EntryReport::EvaluatorMemory(2048))),
             ("evaluator: 18446744073709551615", None),
             ("evaluator: -1", None),

@@ -28,6 +28,8 @@ const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
 /// Lines about native glue that are shown: anything that the builder runs can write such lines. The log file has all of
 /// them.
 const MAX_GLUE_NOTICES: usize = 32;
+/// What `containers/builder/glue` says in place of the name of a derivation.
+const THE_IMAGE: &str = "the image";
 /// Lines of standard output that are kept: more than any result has.
 const MAX_RESULT_LINES: usize = 16;
 
@@ -229,10 +231,14 @@ impl<'a> Reader<'a> {
             }
             EntryReport::PureEvaluation(key) => self.evaluation = Some(key),
             EntryReport::EvaluatorMemory(bytes) => self.evaluator_memory = Some(bytes),
-            EntryReport::Retried => {
+            EntryReport::Retried(what) => {
                 // The failures before this line are not those that the run ends with.
                 self.build_log.reset_findings();
                 self.restarted();
+                // Of the image, the report that follows has the reason.
+                if what != THE_IMAGE {
+                    self.glue_notice("failed natively, trying again under emulation", what);
+                }
             }
             EntryReport::AllEmulated(reason) => self.glue_notice("all of the image is built under emulation, which is slower, because a native build is not possible", reason),
             EntryReport::OneEmulated(name) => {

@@ -155,7 +155,8 @@ fn native_failure_is_tried_alone_under_emulation() {
     );
     let done = run(&mut user.build(&["--force"])).assert_exit_code(0);
     let why = "built under emulation, because it failed natively: picky";
-    let done = done.assert_stderr_contains(&[why]);
+    let retry = "failed natively, trying again under emulation: picky";
+    let done = done.assert_stderr_contains(&[retry, why]);
     assert!(!done.stderr.contains("built natively"), "{}", done.stderr);
     // Of all, of this one, and of the rest.
     let forecasts = done.stderr.matches("to build: ").count();

@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 25] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 27] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -60,6 +60,8 @@ pub(super) const EXPRESSIONS: [(&str, &str); 25] = [
     ("facts.nix", check::EXPRESSION),
     ("idle-services.nix", check::IDLE_SERVICES),
     ("etc-links.nix", check::ETC_LINKS),
+    ("made-files.nix", check::MADE_FILES),
+    ("own-programs.nix", check::OWN_PROGRAMS),
     ("commands.nix", check::COMMANDS),
     ("glue/default.nix", include_str!("../glue/default.nix")),
     ("glue/builders.nix", include_str!("../glue/builders.nix")),

@@ -18,6 +18,13 @@ rec {
   namesIn = isMeant: option: concatMap (set: if isAttrs set then attrNames set else [ ]) (definitionsIn isMeant option);
   # Whether the user sets the option to more than nothing.
   isSetByUser = option: any (value: !elem value [ null "" [ ] { } ]) (definitionsIn isOfUser option);
+  # The names of the services, of which `option` is the option and `all` are the names, that files outside nixpkgs define.
+  namesOfUser =
+    option: all:
+    let
+      names = if option ? files then namesIn isOfUser option else all;
+    in
+    attrNames (builtins.listToAttrs (map (name: { inherit name; value = null; }) names));
   ofService =
     service:
     let

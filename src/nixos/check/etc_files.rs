@@ -22,22 +22,24 @@ pub(super) const RULES: [Rule; 1] = [Rule {
 }];
 
 /// Directories in which nothing of NixOS makes files.
-const WITHOUT_FILES: [&str; 5] = ["/home/", "/root/", "/tmp/", "/usr/", "/Users/"];
+const WITHOUT_FILES: [&str; 7] = [
+    "/bin/", "/home/", "/root/", "/sbin/", "/tmp/", "/usr/", "/Users/",
+];
 /// What NixOS has there all the same.
-const ENV: &str = "/usr/bin/env";
+const ALL_FILES: [&str; 2] = ["/bin/sh", "/usr/bin/env"];
+
+/// Whether neither NixOS has a file with this path nor another disk, or another machine, can have it.
+pub(super) fn is_absent(facts: &ConfigFacts, path: &str) -> bool {
+    let is_without = WITHOUT_FILES.iter().any(|dir| path.starts_with(dir));
+    let mut disks = facts.file_systems.iter().filter(|disk| disk.path != "/");
+    let is_mounted = disks.any(|disk| path.starts_with(&format!("{}/", disk.path)));
+    is_without && !ALL_FILES.contains(&path) && !is_mounted
+}
 
 /// The links to paths that the image does not have.
 fn links_to_nothing(facts: &ConfigFacts) -> impl Iterator<Item = &EtcLinkFacts> {
-    // Another disk, or another machine, may have the file.
-    let is_mounted = move |path: &str| {
-        let mut disks = facts.file_systems.iter().filter(|disk| disk.path != "/");
-        disks.any(|disk| path.starts_with(&format!("{}/", disk.path)))
-    };
-    facts.etc_links.iter().filter(move |link| {
-        let path = link.source.as_str();
-        let is_without = WITHOUT_FILES.iter().any(|dir| path.starts_with(dir));
-        is_without && path != ENV && !is_mounted(path)
-    })
+    let links = facts.etc_links.iter();
+    links.filter(|link| is_absent(facts, &link.source))
 }
 
 fn option(link: &EtcLinkFacts) -> String {

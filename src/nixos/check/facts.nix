@@ -343,6 +343,7 @@ let
     };
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
     etc_links = import ./etc-links.nix { inherit config commands; };
+    own_programs = import ./own-programs.nix { inherit config options commands; };
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in

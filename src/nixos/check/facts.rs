@@ -61,6 +61,21 @@ pub struct ConfigFacts {
     pub etc_links: Vec<EtcLinkFacts>,
     /// Names of services with a program that nothing starts, of those that nixpkgs itself does not define.
     pub idle_services: Vec<String>,
+    /// Programs and scripts of the user's own services that are not in the store.
+    pub own_programs: Vec<ProgramFacts>,
+}
+
+/// A program, or the script of an interpreter, that a service starts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ProgramFacts {
+    /// The name of the service.
+    pub service: String,
+    /// The option with its command, such as `ExecStart`.
+    pub option: String,
+    /// Its path, or its name alone.
+    pub path: String,
+    /// Whether the command is a path without quotes, which is not copied into the image.
+    pub is_unquoted: bool,
 }
 
 /// A file in `/etc` that is a link to a path, written as a string.

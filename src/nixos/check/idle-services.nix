@@ -3,15 +3,14 @@
 { config, options, commands }:
 let
   inherit (builtins) any attrNames concatMap elem filter head isList;
-  inherit (commands) contains isEnabled isOfNixpkgs isOfUser list namesIn;
+  inherit (commands) contains isEnabled isOfNixpkgs list namesIn;
 
   units = config.systemd or { };
   services = units.services or { };
   option = (options.systemd or { }).services or { };
   # The names that one of the definitions of `systemd.services` has.
   ofNixpkgs = namesIn isOfNixpkgs option;
-  others = if option ? files then namesIn isOfUser option else attrNames services;
-  unique = attrNames (builtins.listToAttrs (map (name: { inherit name; value = null; }) others));
+  unique = commands.namesOfUser option (attrNames services);
 
   relations = [ "wants" "requires" "requisite" "bindsTo" "upholds" "onFailure" "onSuccess" ];
   # The same in the words of systemd.

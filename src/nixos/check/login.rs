@@ -342,9 +342,11 @@ fn is_only_way_in(facts: &ConfigFacts) -> bool {
 /// The names of the users besides root, whom NixOS always has, without key and password.
 pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
     let is_logged_in = |name: &str| name == "root" || facts.autologin.as_deref() == Some(name);
-    // Of expired keys `key-expired` tells.
-    let has_none = |user: &&UserFacts| !user.has_secret() && user.expired_keys.is_empty();
-    let users = facts.users.iter().filter(has_none);
+    // Of expired keys `key-expired` tells, of names that have to change first `user-name`.
+    let is_own_finding = |user: &&UserFacts| {
+        !user.has_secret() && user.expired_keys.is_empty() && user.has_usable_name()
+    };
+    let users = facts.users.iter().filter(is_own_finding);
     let names = users.map(|user| user.name.as_str());
     names.filter(move |name| !is_logged_in(name))
 }

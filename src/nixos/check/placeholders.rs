@@ -3,7 +3,7 @@
 use super::facts::ConfigFacts;
 use super::{
     addresses, corrections, disks, etc_files, login, network, passwords, shells, state_version,
-    ways_in,
+    user_names, ways_in,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -59,6 +59,7 @@ impl Placeholders {
                 attribute(addresses::fixed_interface(facts).unwrap_or("NAME")),
             ),
             ("{linked file}", etc_files::line_that_copies(facts)),
+            ("{renamed user}", user_names::line_with_another_name(facts)),
             ("{root label}", disks::root_label(facts).to_owned()),
             (
                 "{needed disk}",

@@ -87,6 +87,9 @@ impl OwnDefinitions {
         }
         if self.defines_any(&MAKING_FILES) {
             facts.etc_links.clear();
+            facts
+                .own_programs
+                .retain(|program| !program.path.starts_with('/') || program.is_unquoted);
         }
         let makes_root = self.defines_any(&[&["sdImage", "populateRootCommands"]]);
         facts.sd.makes_menu = facts.sd.makes_menu && !makes_root;
@@ -96,6 +99,9 @@ impl OwnDefinitions {
             self.closest(&path).next().is_some()
         };
         facts.idle_services.retain(is_own);
+        facts
+            .own_programs
+            .retain(|program| is_own(&program.service));
     }
 
     fn defines_any(&self, options: &[&[&str]]) -> bool {

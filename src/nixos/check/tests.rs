@@ -40,7 +40,7 @@ fn good() -> Value {
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
-        "private_keys": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [],
+        "private_keys": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "own_programs": [],
     })
 }
 

@@ -5,7 +5,7 @@ use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
-    login, network, state_version, wireless,
+    login, network, own_programs, state_version, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -118,7 +118,9 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             place: None,
         })
     });
-    let found = found.chain(idle_services::findings(facts));
+    let found = found
+        .chain(idle_services::findings(facts))
+        .chain(own_programs::findings(facts));
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
     if for_board.is_some_and(|board| matches!(board.start, Start::Uefi)) {
         all.retain(|finding| finding.id != SYSTEMD_BOOT);
@@ -134,7 +136,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 8] = [
+    let subjects: [&[Rule]; 9] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
@@ -142,6 +144,7 @@ pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
         &wireless::RULES,
         &authorized_keys::RULES,
         &login::RULES,
+        &user_names::RULES,
         &etc_files::RULES,
     ];
     subjects.into_iter().flatten()

@@ -15,13 +15,17 @@ use crate::nixos::layout::CONFIG_DIR;
 
 /// The usual name of the input that is nixpkgs.
 const NIXPKGS: &str = "nixpkgs";
+/// The usual name of all inputs together.
+const INPUTS: &str = "inputs";
+/// How the outputs give all inputs that name.
+const WITH_ALL_INPUTS: &str = "write `{ … }@inputs:` after `outputs =`";
 
 /// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
 pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
     let names = InputNames::read(text);
     let is_declared = names.inputs.contains(name) || name == SELF;
-    if name == "inputs" && !is_declared && names.all.is_none() {
-        return Some("write `{ … }@inputs:` after `outputs =`".to_owned());
+    if name == INPUTS && !is_declared && names.all.is_none() {
+        return Some(WITH_ALL_INPUTS.to_owned());
     }
     let known = names.inputs.iter().chain(&names.arguments);
     let known = known.map(String::as_str).chain(["builtins"]);
@@ -83,60 +87,82 @@ fn add_to_outputs(text: &str, name: &str) -> String {
     format!("{add} in line {line}{reads}")
 }
 
-/// How a module of the flake, with the text `module`, gets at the flake's input `name`: `None` for anything else.
+/// How a module of the flake, with the text `module`, gets at the flake's input `name`, a line for each change: `None` for anything
+/// else.
 pub(super) fn input_in_module(
     context: &ExitContext<'_>,
     module: &str,
     name: &str,
 ) -> Option<String> {
     let header = Header::find(module)?;
-    let line = header.line;
     let text = context
         .files
         .and_then(|files| files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}")));
     let text = text.unwrap_or_default();
     let names = InputNames::read(&text);
-    if name != "inputs" && !names.inputs.contains(name) {
+    if name != INPUTS && !names.inputs.contains(name) {
         return None;
     }
-    // The outputs can pass only what they have themselves.
-    let (passed, ask) = match &names.all {
-        _ if name == "inputs" || names.arguments.contains(name) => (name.to_owned(), String::new()),
-        Some(all) => (format!("({all}) {name}"), String::new()),
-        None => (
-            name.to_owned(),
-            format!("; there, {}", add_to_outputs(&text, name)),
-        ),
+    let line = header.line;
+    let ask_for = match header.with(&[name]) {
+        Some(header) => format!("in line {line} write {header}"),
+        None => format!("in line {line} add {name} to the {{ … }}:"),
     };
-    let ask_for = format!("add {name} to the {{ … }}: of line {line}");
-    // Which of several machines has the module is not known.
-    if text.matches("nixosSystem").count() > 1 {
-        return Some(format!(
-            "{ask_for}, and give it to this machine in flake.nix with specialArgs = {{ inherit {passed}; }}; beside its modules, \
-             unless that is there{ask}"
-        ));
-    }
-    let kinds = [NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT];
-    let given = arguments(&text, "nixosSystem", "specialArgs", &kinds);
-    if let Some(given) = given.first() {
-        let DefinedValue { line, written, .. } = given;
-        // `specialArgs = inputs;` passes every input.
-        let is_all = names.all.as_ref() == Some(written) && name != "inputs";
-        // In a `rec` set the names that it has are bound.
-        let is_passed = is_all || binds_anywhere(&format!("rec {written}"), name);
-        let is_set = written.starts_with('{') && !written.contains("//");
-        if !is_set && !is_passed {
-            return None;
+    let mut lines = vec![ask_for];
+    lines.extend(Passed::of(&text, &names, name).lines(&text, &names, name)?);
+    Some(lines.join("\n"))
+}
+
+/// How the outputs of a flake pass an input to modules.
+struct Passed {
+    /// What defines it in `specialArgs`.
+    definition: String,
+    /// The line that gives it to the outputs, which can pass only what they have themselves.
+    outputs: Option<String>,
+}
+
+impl Passed {
+    fn of(text: &str, names: &InputNames, name: &str) -> Self {
+        let inherit = format!("inherit {name};");
+        let (definition, outputs) = match &names.all {
+            Some(all) if name == INPUTS && all != INPUTS => (format!("{INPUTS} = {all};"), None),
+            None if name == INPUTS => (inherit, Some(WITH_ALL_INPUTS.to_owned())),
+            Some(_) | None if name == INPUTS || names.arguments.contains(name) => (inherit, None),
+            Some(all) => (format!("inherit ({all}) {name};"), None),
+            None => (inherit, Some(add_to_outputs(text, name))),
+        };
+        let outputs = outputs.map(|line| format!("in flake.nix, {line}"));
+        Self {
+            definition,
+            outputs,
         }
-        return Some(if is_passed {
-            ask_for
-        } else {
-            format!(
-                "{ask_for}, and inherit {passed}; to the specialArgs in line {line} of flake.nix{ask}"
-            )
-        });
     }
-    Some(format!(
-        "{ask_for}, and specialArgs = {{ inherit {passed}; }}; beside the modules in flake.nix{ask}"
-    ))
+
+    /// The changes to `flake.nix` with which it passes the input `name`, none where it does so already; `None` if that is not known.
+    fn lines(self, text: &str, names: &InputNames, name: &str) -> Option<Vec<String>> {
+        let definition = self.definition;
+        let write = format!("write specialArgs = {{ {definition} }};");
+        let kinds = [NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT];
+        let given = arguments(text, "nixosSystem", "specialArgs", &kinds);
+        let pass = if text.matches("nixosSystem").count() > 1 {
+            // Which of several machines has the module is not known.
+            format!("in flake.nix, beside modules = … of this machine, {write} unless it is there")
+        } else if let Some(DefinedValue { line, written, .. }) = given.first() {
+            // `specialArgs = inputs;` passes every input.
+            let is_all = names.all.as_ref() == Some(written) && name != INPUTS;
+            // In a `rec` set the names that it has are bound.
+            let is_passed = is_all || binds_anywhere(&format!("rec {written}"), name);
+            let is_set = written.starts_with('{') && !written.contains("//");
+            if is_passed {
+                return Some(Vec::new());
+            }
+            if !is_set {
+                return None;
+            }
+            format!("in line {line} of flake.nix add {definition} to the specialArgs")
+        } else {
+            format!("in flake.nix, beside modules = …, {write}")
+        };
+        Some([Some(pass), self.outputs].into_iter().flatten().collect())
+    }
 }

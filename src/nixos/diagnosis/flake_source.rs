@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::names::quoted_after;
+use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
@@ -14,6 +15,8 @@ use crate::nixos::log::{NixError, Position};
 
 /// The output of a flake with its systems.
 const CONFIGURATIONS: &str = "nixosConfigurations";
+/// What a flake without outputs lacks.
+const OUTPUTS_LINE: &str = "write in flake.nix: outputs = { self, nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; };";
 /// In place of a list of configurations (`expressions/flake-source.nix`).
 const NONE: &str = "none";
 /// The beginning of store paths.
@@ -171,14 +174,20 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
     }
     let text = context.files?.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"))?;
     let names = attribute_names(&text);
+    let is_empty = written_values::is_empty_set(&text);
     // Otherwise it is about an input, or the file is more than a plain set.
-    if names.is_empty() || names.contains("outputs") {
+    if names.is_empty() && !is_empty || names.contains("outputs") {
         return None;
+    }
+    if is_empty {
+        return Some(format!(
+            "{OUTPUTS_LINE} or remove the file, and `sdbuild init --flake` writes a whole flake"
+        ));
     }
     let similar = similar_names("outputs", names.iter().map(String::as_str));
     Some(match similar {
         Some(similar) => format!("rename {similar} to outputs in flake.nix"),
-        None => "add outputs = { self, nixpkgs, ... }: { … }; to flake.nix".to_owned(),
+        None => OUTPUTS_LINE.to_owned(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Values of the wrong kind that Nix reports without their place: a string or a list that is where something else is expected.
 
+use rnix::SyntaxKind::NODE_ATTR_SET;
+
 use super::evidence::ExitContext;
 use super::option_values;
 use super::source_lines;
@@ -11,6 +13,9 @@ use crate::nixos::log::NixError;
 /// What Nix says of a list in place of a string, which `+` makes of it too.
 const LIST_AS_STRING: &str = "cannot coerce a list to a string: [";
 
+/// How `mkIf` is called.
+const CONDITION_FIRST: &str = "mkIf takes a condition before the value: lib.mkIf CONDITION { … }";
+
 /// The mistake in a message of Nix.
 enum Misplaced<'a> {
     /// The string is a path that is written in quotes.
@@ -21,6 +26,8 @@ enum Misplaced<'a> {
     StringForList(&'a str),
     /// The string `true` or `false` is in place of the value of that name.
     StringForBoolean(&'a str),
+    /// A set is in place of the condition of `mkIf`.
+    SetForCondition,
     /// A package is in place of a list, behind `++`.
     PackageForList,
     /// The string is in place of a set.
@@ -29,8 +36,8 @@ enum Misplaced<'a> {
     ValueForOptions(&'a str),
     /// A list is in place of a string.
     ListForString,
-    /// A number is in place of a string.
-    NumberForString,
+    /// The number is in place of a string.
+    NumberForString(&'a str),
     /// A package is in place of a kernel with its modules.
     PackageForKernel,
     /// A function and its argument are two elements of a list of modules.
@@ -65,33 +72,36 @@ impl<'a> Misplaced<'a> {
             let found = string("expected a Boolean but found a string: \"");
             found.filter(|text| ["true", "false"].contains(text))
         };
+        let is_set = || summary.starts_with("expected a Boolean but found a set: {");
         let is_package = || {
             summary.starts_with("expected a list but found a set: {")
                 && summary.contains(" type = \"derivation\";")
         };
         let path = || summary.strip_prefix("expected a list but found a path: ");
         let is_list = || summary.starts_with(LIST_AS_STRING);
-        let is_number = || summary.starts_with("cannot coerce an integer to a string");
+        let number = || summary.strip_prefix("cannot coerce an integer to a string: ");
         let is_kernel = || summary == "attribute 'kernel' missing";
         // The arguments of a module.
         let is_function = || {
             let is_set = summary.starts_with("cannot coerce a set to a string: {");
             is_set && summary.contains(" config = ") && summary.contains(" lib = ")
         };
+        let processor = || summary.strip_prefix("Unknown CPU type: ");
         let system = || summary.strip_prefix("system string '")?.split('\'').next();
         quoted_path()
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
             .or_else(|| string("expected a list but found a string: \"").map(Self::StringForList))
             .or_else(|| boolean().map(Self::StringForBoolean))
+            .or_else(|| is_set().then_some(Self::SetForCondition))
             .or_else(|| is_package().then_some(Self::PackageForList))
             .or_else(|| string("expected a set but found a string: \"").map(Self::StringForSet))
             .or_else(|| option().map(Self::ValueForOptions))
             .or_else(|| is_list().then_some(Self::ListForString))
-            .or_else(|| is_number().then_some(Self::NumberForString))
+            .or_else(|| number().map(Self::NumberForString))
             .or_else(|| is_kernel().then_some(Self::PackageForKernel))
             .or_else(|| is_function().then_some(Self::FunctionForModule))
-            .or_else(|| system().map(Self::OtherSystem))
+            .or_else(|| system().or_else(processor).map(Self::OtherSystem))
     }
 
     /// What to write in place of the value at `written`; `None` if that is not certain.
@@ -112,6 +122,7 @@ impl<'a> Misplaced<'a> {
                 written?;
                 format!("write the value without quotes: {defines} = {value};")
             }
+            Self::SetForCondition => written.map(|_| CONDITION_FIRST.to_owned())?,
             Self::PackageForList => {
                 format!("`++` joins two lists: write ++ [ {} ]", written?.written)
             }
@@ -136,9 +147,7 @@ impl<'a> Misplaced<'a> {
             Self::ValueForOptions(option) => {
                 value_for_options(option, written.map(|value| value.written.as_str()))
             }
-            Self::NumberForString => {
-                "toString makes a string of a number: \"${toString 5}\"".to_owned()
-            }
+            Self::NumberForString(number) => number_as_string(number, written),
             Self::PackageForKernel => {
                 let option = &written?.defines;
                 format!(
@@ -167,16 +176,23 @@ impl<'a> Misplaced<'a> {
                 if whole.is_empty() { parts() } else { whole }
             }
             Self::StringForBoolean(string) => written_values::whole_strings(text, string),
+            Self::SetForCondition => written_values::given_to(text, "mkIf", &[NODE_ATTR_SET]),
             Self::PackageForList => written_values::joined_packages(text),
-            Self::QuotedPath(string) | Self::StringForSet(string) | Self::OtherSystem(string) => {
+            Self::QuotedPath(string) | Self::StringForSet(string) => {
                 written_values::strings(text, string)
+            }
+            Self::OtherSystem(name) => {
+                // Of a system, Nix may name the processor alone.
+                let system = written_values::strings(text, &format!("{name}-linux"));
+                let name = written_values::strings(text, name);
+                name.into_iter().chain(system).collect()
             }
             Self::PathForList(path) => {
                 written_values::paths_to(text, path.rsplit('/').next().unwrap_or_default())
             }
             Self::ValueForOptions(option) => written_values::values_of(text, option),
             Self::ListForString => written_values::sums_of_lists(text),
-            Self::NumberForString => Vec::new(),
+            Self::NumberForString(number) => written_values::numbers_in_strings(text, number),
             Self::PackageForKernel => written_values::values_of(text, "boot.kernelPackages"),
             Self::FunctionForModule => written_values::imports_in_lists(text),
         };
@@ -223,6 +239,21 @@ fn value_for_options(option: &str, value: Option<&str>) -> String {
             "{option} has options of its own: write {option}.NAME = {value};, where NAME is mostly enable"
         ),
         Some(_) | None => format!("{option} has options of its own: write {option}.NAME = …;"),
+    }
+}
+
+/// How `written`, which is `number`, becomes part of a string.
+fn number_as_string(number: &str, written: Option<&DefinedValue>) -> String {
+    let Some(DefinedValue { written, .. }) = written else {
+        return format!("toString makes a string of a number: \"${{toString {number}}}\"");
+    };
+    let instead = format!(
+        "toString makes a string of a number: write toString {written} in place of {written}"
+    );
+    if written == number {
+        format!("{instead}; for the signs ${{ themselves write \\${{, or ''${{ in ''…''")
+    } else {
+        instead
     }
 }
 

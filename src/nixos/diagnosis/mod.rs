@@ -25,6 +25,7 @@ mod known_error;
 mod listed_definitions;
 mod machine;
 mod misplaced_value;
+mod missing_command;
 mod missing_files;
 mod mistake;
 mod module_arguments;
@@ -102,7 +103,8 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
         .filter_map(|error| error.hint(first_error, context.emulated.is_some()))
         .fold(cause, Failure::hint);
     let zone = failed.and_then(|failed| time_zone::hint(context, failed));
-    failure = zone.into_iter().fold(failure, Failure::hint);
+    let command = failed.and_then(|failed| missing_command::hint(context, failed));
+    failure = zone.into_iter().chain(command).fold(failure, Failure::hint);
     failure.log_tail = log_tail(context, findings, &failure);
     if is_not_found {
         // Neither the server's answer nor a shell shows more of it.
@@ -285,18 +287,25 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         format!("evaluate {}", context.in_words)
     };
     let failure = Failure::usage(text).context(operation);
-    let mistake = Mistake::find(context, findings, error).map(|(_, hint)| hint);
-    let hint = mistake.or_else(|| {
-        let eval_error = EvalError::find(&error.summary)?;
-        Some(match (eval_error, proposal(error)) {
-            (EvalError::NoSdImage, _) => image_module::import_hint(context, &error.summary),
-            (EvalError::MissingAttribute, Some(names)) => format!("did you mean {names}?"),
-            (EvalError::Syntax, _) => syntax_error::hint(context, error)
-                .unwrap_or_else(|| eval_error.hint(context, error)),
-            _ => eval_error.hint(context, error),
-        })
-    });
-    hint.into_iter().fold(failure, Failure::hint)
+    let mistake = Mistake::find(context, findings, error).map(|(_, hint)| vec![hint]);
+    let hints = mistake.unwrap_or_else(|| eval_error_hints(context, error));
+    hints.into_iter().fold(failure, Failure::hint)
+}
+
+/// What to do about an error that Nix's message explains.
+fn eval_error_hints(context: &ExitContext<'_>, error: &NixError) -> Vec<String> {
+    let Some(eval_error) = EvalError::find(&error.summary) else {
+        return Vec::new();
+    };
+    let hint = || eval_error.hint(context, error);
+    vec![match (eval_error, proposal(error)) {
+        (EvalError::NoSdImage, _) => image_module::import_hint(context, &error.summary),
+        (EvalError::MissingAttribute, Some(names)) => format!("did you mean {names}?"),
+        (EvalError::Syntax, _) => syntax_error::hint(context, error).unwrap_or_else(hint),
+        // Each line is a change of its own, in another file.
+        (EvalError::UndefinedVariable, _) => return hint().lines().map(str::to_owned).collect(),
+        _ => hint(),
+    }]
 }
 
 /// The last lines to show beside `failure`: those of the failed build, else of Nix's first error, else of other programs.

@@ -23,6 +23,9 @@ pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
         let shown = if is_short { value } else { "\"…\"" };
         return Some(format!("write {option}.text = {shown};"));
     }
+    if kind == "absolute path" && !text.starts_with('/') {
+        return Some(format!("the path begins with a slash: {option} = \"/…\";"));
+    }
     let is_of_user = option
         .strip_prefix("users.users.")
         .is_some_and(|rest| rest.rsplit('.').next() == Some("shell"));
@@ -72,6 +75,10 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
             .then(|| format!("write networking.hosts.\"{address}\" = [ \"{name}\" ];"));
     }
     let elements = kind.strip_prefix("list of ")?;
+    let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number && elements.contains("integer") {
+        return Some(format!("write a list: {option} = [ {value} ];"));
+    }
     if elements == "package" && value.starts_with("<derivation ") {
         return Some(format!("write a list: {option} = [ pkgs.NAME ];"));
     }

@@ -46,6 +46,9 @@ const BUILTINS: [&str; 8] = [
     "toJSON",
 ];
 
+/// Names by which other languages call `null`.
+const NOTHING: [&str; 4] = ["None", "nil", "none", "undefined"];
+
 /// Units that people write behind a number: of sizes and of times.
 const UNITS: [&str; 16] = [
     "B", "G", "GB", "GiB", "K", "KB", "KiB", "M", "MB", "MiB", "T", "TB", "TiB", "h", "min", "s",
@@ -92,12 +95,24 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
         .and_then(|at| file.by_place(name, at))
         .or_else(|| file.argument(context, name, at.as_ref()))
         .or_else(|| by_spelling(name))
+        .or_else(|| inherited(&text, position, name))
         .unwrap_or_else(|| {
             at.map_or_else(
                 || package_or_spelling(name),
                 |at| unquoted_name::hint(name, &at, behind(&text, position)),
             )
         })
+}
+
+/// What to write in place of `inherit NAME;`, if that is at `position`.
+fn inherited(text: &str, position: &Position, name: &str) -> Option<String> {
+    let before = text.get(..position.offset(text)?)?;
+    let statement = before.rsplit([';', '{', '}']).next()?;
+    let mut words = statement.split_whitespace();
+    let is_inherit = words.next() == Some("inherit") && !statement.contains(['(', '#', '/']);
+    is_inherit.then(|| {
+        format!("inherit takes the value of a variable, and there is none of this name: write {name} = …;")
+    })
 }
 
 /// The text from `position` on.
@@ -161,6 +176,15 @@ impl File<'_> {
     fn by_place(&self, name: &str, at: &NameAt) -> Option<String> {
         if let Some(value) = boolean(name) {
             return Some(boolean_hint(name, value, at));
+        }
+        if NOTHING.contains(&name) && at.role == Role::Definition {
+            let string = format!(", or \"{name}\" for that string");
+            let string = if name == "none" {
+                string
+            } else {
+                String::new()
+            };
+            return Some(format!("write null where there is no value{string}"));
         }
         if BUILTINS.contains(&name) {
             return Some(format!("write builtins.{name}"));

@@ -1,8 +1,9 @@
 //! Searches for values in a file of the user, for messages of Nix that do not name their place.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN, NODE_PATH_ABS,
-    NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH, TOKEN_ADD,
+    NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_INTERPOL,
+    NODE_LIST, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING,
+    NODE_WITH, TOKEN_ADD,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode};
 
@@ -151,6 +152,38 @@ pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
     })
 }
 
+/// The parts of strings, by `${…}` or `+`, that are `number` or a name of which this file says that it is.
+pub(super) fn numbers_in_strings(text: &str, number: &str) -> Vec<DefinedValue> {
+    let root = Root::parse(text).syntax();
+    let definitions = root.descendants().filter(is_value);
+    let is_number = |node: &SyntaxNode| node.text() == number;
+    let names: Vec<String> = definitions
+        .filter(is_number)
+        .filter_map(|node| defines(&node).rsplit('.').next().map(str::to_owned))
+        .collect();
+    let means_number = |node: &SyntaxNode| {
+        let written = node.text().to_string();
+        let last = written.rsplit('.').next().unwrap_or_default();
+        let is_name = [NODE_IDENT, NODE_SELECT].contains(&node.kind());
+        written == number || is_name && names.iter().any(|name| name == last)
+    };
+    all(text, |node| {
+        let Some(around) = node.parent().filter(|_| means_number(node)) else {
+            return false;
+        };
+        let is_string = |part: SyntaxNode| part.kind() == NODE_STRING;
+        let has_sign = || {
+            around
+                .children_with_tokens()
+                .any(|part| part.kind() == TOKEN_ADD)
+        };
+        let is_sum =
+            || around.kind() == NODE_BIN_OP && has_sign() && around.children().any(is_string);
+        let is_in_string = || around.parent().is_some_and(is_string);
+        around.kind() == NODE_INTERPOL && is_in_string() || is_sum()
+    })
+}
+
 /// Each function `import` that is an element of a list, and so is not called.
 pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
     all(text, |node| {
@@ -211,6 +244,13 @@ pub(super) fn calls_of(text: &str, function: &str, argument: &str) -> Vec<Define
             && is_argument(node)
             && is_call_of(node, function)
     })
+}
+
+/// Whether `text` is a set without attributes.
+pub(super) fn is_empty_set(text: &str) -> bool {
+    let root = Root::parse(text).syntax();
+    let set = root.first_child();
+    set.is_some_and(|set| set.kind() == NODE_ATTR_SET && set.first_child().is_none())
 }
 
 /// Whether `node` is the argument of a call.
@@ -280,6 +320,8 @@ mod tests {
         let calls = "{ a = import x.f { };\n b = x.f { };\n c = import (x.f) { }; }";
         assert_eq!(lines(calls_of(calls, "import", "f")), [1]);
         assert_eq!(lines(paths_to("{ a = ./x/c.nix; }", "c.nix")), [1]);
+        let numbers = "{ port = 5;\n a = \"${5}\";\n b = \"x\" + 5;\n c = ''${o.port}'';\n d = \"5\" + x;\n e = ''${6}'';\n f = ./${5}; }";
+        assert_eq!(lines(numbers_in_strings(numbers, "5")), [2, 3, 4]);
         let absolute = "{ a = [ /etc/x.nix\n /etcetera ./etc/y.nix ]; }";
         assert_eq!(lines(paths_below(absolute, "/etc")), [1]);
         assert_eq!(

@@ -144,3 +144,24 @@ fn only_the_first_report_of_a_flake_counts() {
     assert_eq!((shown, warnings), (2, 1));
     assert_eq!(read_reports(false), (0, None, 0), "of a module");
 }
+
+/// Two forecasts followed each other, and nothing said that the second one was of the retry.
+#[test]
+fn a_retry_under_emulation_is_told() {
+    let told = |report: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut build_log = BuildLog::create(&dir.path().join("log")).unwrap();
+        let (sender, notices) = std::sync::mpsc::channel();
+        let events = Events::new(move |event| {
+            if let Event::Notice(text) = event {
+                sender.send(text).unwrap();
+            }
+        });
+        let mut reader = Reader::new(&mut build_log, &events, LogView::default());
+        reader.line(&format!("sdbuild: glue: {report}"));
+        notices.try_iter().collect::<Vec<String>>()
+    };
+    let notice = "failed natively, trying again under emulation: picky-1.0";
+    assert_eq!(told("retried: picky-1.0"), [notice]);
+    assert_eq!(told("retried: the image"), [""; 0]);
+}

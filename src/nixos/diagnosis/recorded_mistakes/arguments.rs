@@ -130,44 +130,47 @@ fn a_header_in_another_form_gets_no_second_one() {
     );
 }
 
+/// The hints for the input `name` in a module of a flake with these outputs.
+fn hint_in_module(outputs: &str, name: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let module = "{ pkgs, ... }:\n{ imports = [ NAME.nixosModules.default ]; }\n";
+    let module = module.replace("NAME", name);
+    std::fs::write(dir.path().join("configuration.nix"), &module).unwrap();
+    let flake = format!("{{ inputs.mine.url = \"x\";\n outputs = {outputs} {{ }}; }}");
+    std::fs::write(dir.path().join("flake.nix"), flake).unwrap();
+    let context = ExitContext {
+        is_flake: true,
+        files: Some(&UserFiles::new(dir.path())),
+        ..ExitContext::default()
+    };
+    let error = NixError {
+        summary: format!("undefined variable '{name}'"),
+        position: Some(crate::nixos::log::Position {
+            file: "/build/config/configuration.nix".to_owned(),
+            line: 2,
+            column: 15,
+        }),
+        ..NixError::default()
+    };
+    let findings = Findings {
+        nix_errors: vec![error],
+        ..Findings::default()
+    };
+    diagnose(&context, &findings).hints.join("\n")
+}
+
 #[test]
 fn a_module_of_a_flake_gets_an_input_by_special_args() {
-    let hint = |outputs: &str, name: &str| {
-        let dir = tempfile::tempdir().unwrap();
-        let module = "{ pkgs, ... }:\n{ imports = [ NAME.nixosModules.default ]; }\n";
-        let module = module.replace("NAME", name);
-        std::fs::write(dir.path().join("configuration.nix"), &module).unwrap();
-        let flake = format!("{{ inputs.mine.url = \"x\";\n outputs = {outputs} {{ }}; }}");
-        std::fs::write(dir.path().join("flake.nix"), flake).unwrap();
-        let context = ExitContext {
-            is_flake: true,
-            files: Some(&UserFiles::new(dir.path())),
-            ..ExitContext::default()
-        };
-        let error = NixError {
-            summary: format!("undefined variable '{name}'"),
-            position: Some(crate::nixos::log::Position {
-                file: "/build/config/configuration.nix".to_owned(),
-                line: 2,
-                column: 15,
-            }),
-            ..NixError::default()
-        };
-        let findings = Findings {
-            nix_errors: vec![error],
-            ..Findings::default()
-        };
-        diagnose(&context, &findings).hints.concat()
-    };
+    let hint = hint_in_module;
     let pass = |passed: &str| {
         format!(
-            "add mine to the {{ … }}: of line 1, and specialArgs = {{ inherit {passed}; }}; beside the modules in flake.nix"
+            "in line 1 write {{ pkgs, mine, ... }}:\nin flake.nix, beside modules = …, write specialArgs = {{ inherit {passed}; }};"
         )
     };
     assert_eq!(hint("{ self, mine }:", "mine"), pass("mine"));
     assert_eq!(hint("{ self, ... }@inputs:", "mine"), pass("(inputs) mine"));
     let both = hint("{ self, ... }:", "mine");
-    let ask = "; there, add mine to the { … } of the outputs in line 2, which then reads { self, mine, ... }:";
+    let ask = "\nin flake.nix, add mine to the { … } of the outputs in line 2, which then reads { self, mine, ... }:";
     assert_eq!(both, pass("mine") + ask);
     assert!(!hint("{ self, ... }:", "other").contains("specialArgs"));
     let with = |given: &str| {
@@ -176,20 +179,32 @@ fn a_module_of_a_flake_gets_an_input_by_special_args() {
         );
         hint(&system, "mine")
     };
-    let ask = "add mine to the { … }: of line 1";
+    let ask = "in line 1 write { pkgs, mine, ... }:";
     for given in ["{ inherit a mine; }", "{ mine = 1; }", "inputs"] {
         assert_eq!(with(given), ask, "{given}");
     }
-    let more = format!("{ask}, and inherit mine; to the specialArgs in line 2 of flake.nix");
+    let more = format!("{ask}\nin line 2 of flake.nix add inherit mine; to the specialArgs");
     for given in ["{ }", "{ inherit inputs; other = mine; }"] {
         assert_eq!(with(given), more, "{given}");
     }
     // Another machine has them.
     let two = with("{ inherit mine; }; }) + (n.lib.nixosSystem { x = 1");
     assert!(
-        two.contains("give it to this machine in flake.nix with specialArgs"),
+        two.contains("beside modules = … of this machine, write specialArgs"),
         "{two}"
     );
     assert!(!with("f mine").contains("specialArgs = "));
     assert!(!with("{ } // mine").contains("specialArgs"));
+}
+
+#[test]
+fn a_module_gets_all_inputs_of_a_flake() {
+    let all = hint_in_module("{ self, ... }@all:", "inputs");
+    assert!(
+        all.contains("write specialArgs = { inputs = all; };"),
+        "{all}"
+    );
+    let none = hint_in_module("{ self, ... }:", "inputs");
+    let after = "inherit inputs; };\nin flake.nix, write `{ … }@inputs:` after `outputs =`";
+    assert!(none.ends_with(after), "{none}");
 }

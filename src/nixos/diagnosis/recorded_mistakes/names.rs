@@ -169,8 +169,11 @@ fn a_flake_without_outputs_is_mended() {
     assert_hint(&renamed, "lacks attribute 'outputs'", hint);
     let log = recording("flake-without-outputs", "log");
     let none = failure("{ inputs = { }; }", &log, "");
-    let add = "add outputs = { self, nixpkgs, ... }: { … }; to flake.nix";
+    let add = "write in flake.nix: outputs = { self, nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; };";
     assert_eq!(none.hints, [add]);
+    let empty = failure("{ }\n", &log, "");
+    let instead = " or remove the file, and `sdbuild init --flake` writes a whole flake";
+    assert_eq!(empty.hints, [add.to_owned() + instead]);
     let remote = log.replace("path:/build/config", "github:me/data");
     let input = failure("{ outputs = { self }: { }; }", &remote, "");
     assert!(input.hints[0].contains("flake = false"), "{input:?}");
@@ -230,4 +233,21 @@ fn a_system_by_another_name_is_explained() {
         "system string 'arm64'",
         "pi/c.nix:4: Nix calls the system \"aarch64-linux\"",
     );
+}
+
+#[test]
+fn nothing_and_what_is_inherited_are_corrected() {
+    let hint = |text: &str, name: &str| {
+        let column = text.find(name).unwrap() + 1;
+        hints_of_line(text, column, &format!("undefined variable '{name}'")).concat()
+    };
+    let null = "write null where there is no value";
+    assert_eq!(hint("{ a = None; }", "None"), null);
+    let or_string = format!("{null}, or \"none\" for that string");
+    assert_eq!(hint("{ a = none; }", "none"), or_string);
+    let write = "inherit takes the value of a variable, and there is none of this name: write isNormalUser = …;";
+    let set = "{ users.users.ann = { inherit isNormalUser; }; }";
+    assert_eq!(hint(set, "isNormalUser"), write);
+    let of_set = hint("{ a = { inherit (isNormalUser) b; }; }", "isNormalUser");
+    assert!(!of_set.starts_with("inherit"), "{of_set}");
 }

@@ -35,6 +35,31 @@ fn values_that_nix_does_not_place_are_corrected() {
             "pi/c.nix:1: `++` joins two lists: write ++ [ pkgs.git ]",
         ),
         (
+            "{ a = lib.mkIf { b = false; };\n c = lib.mkIf d { }; }",
+            "expected a Boolean but found a set: { b = false; }",
+            "pi/c.nix:1: mkIf takes a condition before the value: lib.mkIf CONDITION { … }",
+        ),
+        (
+            "{ a = \"cost ${5}\"; }",
+            "cannot coerce an integer to a string: 5",
+            "pi/c.nix:1: toString makes a string of a number: write toString 5 in place of 5; for the signs ${ themselves write \\${, or ''${ in ''…''",
+        ),
+        (
+            "{ port = 80; a = \"at \" + port; }",
+            "cannot coerce an integer to a string: 80",
+            "pi/c.nix:1: toString makes a string of a number: write toString port in place of port",
+        ),
+        (
+            "{ a = \"${b}\"; }",
+            "cannot coerce an integer to a string: 80",
+            "toString makes a string of a number: \"${toString 80}\"",
+        ),
+        (
+            "{ nixpkgs.hostPlatform = \"arm64-linux\"; }",
+            "Unknown CPU type: arm64",
+            "pi/c.nix:1: Nix calls the system \"aarch64-linux\"",
+        ),
+        (
             "{ services.openssh = true; }",
             "The option path `services.openssh' is an attribute set of options, but it's defined to not be an attribute set in `/c'.",
             "pi/c.nix:1: write services.openssh.enable = true;",
@@ -100,6 +125,18 @@ fn a_text_in_etc_and_a_shell_are_corrected() {
             "boolean",
             "\"yes\"",
             "write true or false, in lower case and without quotes",
+        ),
+        (
+            "users.users.ann.home",
+            "absolute path",
+            "\"home/ann\"",
+            "the path begins with a slash: users.users.ann.home = \"/…\";",
+        ),
+        (
+            "services.openssh.ports",
+            "list of 16 bit unsigned integer; between 0 and 65535 (both inclusive)",
+            "2222",
+            "write a list: services.openssh.ports = [ 2222 ];",
         ),
         (
             "users.users.root.shell",

@@ -1,0 +1,59 @@
+# What the user's own services start, as far as it is not in the store: each with the name of its service, the option that names it, and
+# the path, or the name alone, of the program or of the script that an interpreter runs. No other word of a command is among them: it
+# may be a secret.
+{ config, options, commands }:
+let
+  inherit (builtins) any attrNames concatMap elem filter head isList isPath isString match split substring;
+  inherit (commands) contains isEnabled namesOfUser;
+
+  services = (config.systemd or { }).services or { };
+  names = filter (name: services ? ${name} && isEnabled services.${name}) (namesOfUser ((options.systemd or { }).services or { }) (attrNames services));
+  isMade = import ./made-files.nix { inherit config commands; };
+
+  # Without these the service does not start.
+  starting = [ "ExecCondition" "ExecStartPre" "ExecStart" "ExecStartPost" ];
+  commandsIn = value: filter (command: isPath command || isString command && command != "") (if isList value then value else [ value ]);
+  # Long texts are too much for a regular expression.
+  wordsOf = command: filter (word: isString word && word != "") (split "[ \t\n]+" (substring 0 2000 command));
+  # The signs before a program mean something to systemd (systemd.service(5)).
+  signs = "([-@:+!|]*)(.*)";
+  interpreter = "(.*/)?(bash|dash|lua|node|perl|php|python[0-9.]*|ruby|sh)";
+  # Options that have no argument.
+  switches = [ "-B" "-O" "-e" "-eu" "-eux" "-ex" "-s" "-u" "-x" ];
+  startedBy =
+    command:
+    let
+      words = wordsOf (builtins.unsafeDiscardStringContext command);
+      parts = match signs (head words);
+      program = builtins.elemAt parts 1;
+      rest = filter (word: !elem word switches) (builtins.tail words);
+      # With `@` the next word is the name that the program sees.
+      isScript = match interpreter program != null && !contains "@" (head parts) && rest != [ ] && match "/.*" (head rest) != null;
+    in
+    if words == [ ] then [ ] else [ program ] ++ (if isScript then [ (head rest) ] else [ ]);
+
+  # What systemd or a user's quotes make of it is not known.
+  isPlain = path: path != "" && match "[-A-Za-z0-9_./+]+" path != null;
+  isElsewhere = path: match "/(nix/store|run)/.*" path == null;
+  # What one service makes, another one may start.
+  parts = path: if match "/(bin|sbin|usr)/.*" path != null then path else dirOf path;
+  textsBeside = name: option: concatMap commands.ofService (map (other: if other == name then without option services.${other} else services.${other}) names);
+  without = option: service: service // { serviceConfig = removeAttrs (service.serviceConfig or { }) [ option ]; };
+  isAbsent =
+    name: option: path:
+    if match "/.*" path == null then
+      !((services.${name}.serviceConfig or { }) ? ExecSearchPath)
+    else
+      isElsewhere path && !isMade path && !any (contains (parts path)) (textsBeside name option);
+  ofOption =
+    service: option:
+    let
+      config = services.${service}.serviceConfig or { };
+      found = command: if isPath command then [ { path = toString command; is_unquoted = true; } ] else map (path: { inherit path; is_unquoted = false; }) (filter (path: isPlain path && isAbsent service option path) (startedBy command));
+      isInOtherRoot = config ? RootDirectory || config ? RootImage;
+    in
+    if isInOtherRoot then [ ] else map (program: program // { inherit service option; }) (concatMap found (commandsIn (config.${option} or null)));
+  # What cannot be evaluated is reported by the evaluation of the whole.
+  safely = value: (r: if r.success then r.value else [ ]) (builtins.tryEval (builtins.deepSeq value value));
+in
+concatMap (service: concatMap (option: safely (ofOption service option)) starting) names
