@@ -94,8 +94,8 @@ const AFTER_SHORT_HELP: &str =
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or a question of flash or init answered with no; 3 a problem of \
-this machine or the engine; 4 the Nix build failed; 5 something could not be removed (it is listed); 6 check found a \
-trap; 70 a bug in sdbuild; 128+n stopped by signal n. \
+this machine or the engine; 4 the Nix build failed; 5 something could not be removed (it is listed); 6 check found what \
+must be fixed; 70 a bug in sdbuild; 128+n stopped by signal n. \
 boot exits with 4 if the image does not boot, the login fails or the command of --run exceeds the time limit, \
 otherwise with the command's own code. shell exits with the shell's code. \
 After a failure of flash, the error says what the card contains.

@@ -52,7 +52,7 @@ impl KeyCheck {
             Err(failure) => Some(failure),
             Ok(keys) if keys.is_empty() && !self.has_other_keys() => Some(
                 Failure::usage(format!(
-                    "none of the keys in {} is among those that the image accepts",
+                    "the image accepts none of the keys in {}",
                     self.dir.display()
                 ))
                 .hint("add the line of a public key (ls ~/.ssh/*.pub) to the configuration, or name the private key with --login-key"),

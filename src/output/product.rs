@@ -221,8 +221,8 @@ fn parse_name(name: &str, format: &Format) -> Result<(String, Compression), Fail
             Ok((raw_name.to_owned(), compression))
         }
         None => Err(unusable_result(format!(
-            "the image {name:?} ends in none of .{}, alone or with .zst, .xz or .gz",
-            extensions.join(", .")
+            "the name of the image, {name:?}, does not end in .{}, alone or with .zst, .xz or .gz",
+            extensions.join(" or .")
         ))),
     }
 }
@@ -373,7 +373,7 @@ mod tests {
         );
         for name in ["a.iso", "img", "a.img.bz2", "a"] {
             assert!(
-                refused(&format!("file sd-image {OUT}/{name}")).contains("none of .img"),
+                refused(&format!("file sd-image {OUT}/{name}")).contains("does not end in .img"),
                 "{name}"
             );
         }

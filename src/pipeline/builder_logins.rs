@@ -31,8 +31,8 @@ pub(in crate::pipeline) fn not_covered(
         .filter(|_| emulation.uses_handler())?;
     (!builder.compiles_kernels()).then(|| {
         format!(
-            "{} does not name the feature big-parallel, which kernels require: they will be emulated here; put it into the \
-             sixth field of its line if it may build them",
+            "{} does not name the feature big-parallel, so kernels are emulated here: if it may build them, put big-parallel into \
+             the sixth field of its line",
             builder.address()
         )
     })
@@ -130,7 +130,7 @@ fn read_key(path: &Path) -> Result<String, Failure> {
     }
     if ssh_key::has_passphrase(&text) {
         return Err(Failure::usage(format!("the private key {shown} has a passphrase"))
-            .hint("it cannot be entered in the builder's container, where no ssh-agent is available either: create a key for this purpose, \
+            .hint("nobody can enter it in the builder's container, and there is no ssh-agent: create a key without one, \
                    `ssh-keygen -t ed25519 -N '' -f FILE`"));
     }
     Ok(text)

@@ -40,7 +40,7 @@ fn has_list_characters(address: &str) -> bool {
 
 fn not_an_address(address: &str) -> Failure {
     if may_have_secret(address) {
-        return Failure::usage("one of the addresses of binary caches is none, and may have a secret")
+        return Failure::usage("the address of a binary cache is wrong; it is not shown because it may contain a secret")
             .hint("an address is https://HOST or http://HOST:PORT, without a login; a public key belongs in --trusted-public-keys");
     }
     Failure::usage(format!("`{address}` is not the address of a binary cache")).hint(hint(address))
@@ -179,5 +179,7 @@ mod tests {
             let text = format!("{failure} {}", failure.hints.join(" "));
             assert!(!text.contains(secret), "{text}");
         }
+        let failure = not_an_address("me:hunter2@c.example").to_string();
+        assert!(failure.contains("it is not shown because"), "{failure}");
     }
 }

@@ -21,11 +21,11 @@ fn recipes_of_the_documentation_evaluate_together() {
     let (files, recipes): (Vec<String>, Vec<String>) = snippets()
         .into_iter()
         .partition(|snippet| snippet.starts_with('{'));
-    assert!(recipes.len() >= 8 && !files.is_empty());
+    assert!(recipes.len() >= 20 && !files.is_empty());
     let mut imports = String::new();
     for (number, recipe) in recipes.iter().enumerate() {
         let name = format!("recipe-{number}.nix");
-        user.write(&name, &format!("{{\n{recipe}\n}}\n"));
+        user.write(&name, &format!("{{ pkgs, ... }}:\n{{\n{recipe}\n}}\n"));
         imports = format!("{imports} ./{name}");
     }
     user.write(

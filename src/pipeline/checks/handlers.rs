@@ -56,9 +56,8 @@ fn usable_handlers(entries: &[Entry], architecture: Architecture) -> Check {
     let names = names(entries.iter().filter(|entry| entry.runs(architecture)));
     if names.is_empty() {
         let name = architecture.kernel_name();
-        let text = format!(
-            "the build uses the entry that binfmt_misc has for {name} programs, and there is none"
-        );
+        let text =
+            format!("binfmt_misc has no entry for {name} programs, and this build needs one");
         return Check::bad(TOPIC, text).remedy(
             "install `qemu-user-static`, or leave --emulation at auto where the engine can have another",
         );
@@ -95,7 +94,12 @@ mod tests {
                 .starts_with("qemu-aarch64: registered by another program"),
             "{found:?}"
         );
-        assert_eq!(usable_handlers(&[other], arm).verdict, Verdict::Bad);
+        let none = usable_handlers(&[other], arm);
+        assert_eq!(none.verdict, Verdict::Bad);
+        assert!(
+            none.text.starts_with("binfmt_misc has no entry for"),
+            "{none:?}"
+        );
         for usable in [foreign, ours] {
             let usable = [usable];
             assert_eq!(usable_handlers(&usable, arm).verdict, Verdict::Good);
