@@ -24,7 +24,8 @@ impl Store {
     /// Builds an image with `text` in it for `host`; returns its store path.
     fn build(&self, host: &str, text: &str) -> String {
         let script = format!("    : {text}\n{SMALL_IMAGE}");
-        self.user.write("sd-card.nix", &product(&script));
+        self.user
+            .write("sd-card.nix", &product_of_the_builder_alone(&script));
         let words = ["--force", "--json", "--hostname", host];
         let manifest = run(&mut self.user.build(&words)).assert_exit_code(0).stdout;
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
@@ -101,7 +102,9 @@ fn no_garbage_is_collected_while_a_builder_uses_the_store() {
     let first = store.build("kitchen", "1");
     let second = store.build("kitchen", "2");
     let script = "    echo holding on\n    sleep 600";
-    store.user.write("sd-card.nix", &product(script));
+    store
+        .user
+        .write("sd-card.nix", &product_of_the_builder_alone(script));
     let mut running = Running::start(&mut store.user.build(&["-v"]));
     running.wait_for("holding on");
     let refused = store.clean(&["--yes"]);
@@ -137,7 +140,9 @@ fn a_build_waits_until_garbage_is_collected() {
     let rest = ["--volume", &volume, &image, "sleep", "600"];
     docker(&[&collector[..], &labels, &rest].concat());
     let script = format!("    : 2\n{SMALL_IMAGE}");
-    store.user.write("sd-card.nix", &product(&script));
+    store
+        .user
+        .write("sd-card.nix", &product_of_the_builder_alone(&script));
     let mut running = Running::start(&mut store.user.build(&["--force"]));
     running.wait_for("which collects garbage");
     std::thread::sleep(Duration::from_secs(2));
