@@ -9,6 +9,9 @@ use crate::support::*;
 /// The links to results on the store volume, the newest first: which run of which configuration.
 const RESULTS: &str = "ls -td /nix/var/nix/gcroots/sdbuild/*/*/image";
 
+/// All links.
+const ALL_ROOTS: &str = "find /nix/var/nix/gcroots/sdbuild -type l | sort";
+
 struct Store {
     volume: StoreVolume,
     user: TestUser,
@@ -17,7 +20,7 @@ struct Store {
 impl Store {
     fn new() -> Self {
         let volume = StoreVolume::new();
-        let user = TestUser::new().with("SDBUILD_STORE", &volume.0);
+        let user = TestUser::new().offline().with("SDBUILD_STORE", &volume.0);
         Self { volume, user }
     }
 
@@ -45,8 +48,12 @@ impl Store {
         run(&mut self.user.sdbuild(&words)).assert_exit_code(0)
     }
 
-    fn has(&self, path: &str) -> bool {
-        self.inside(&format!("[ ! -e {path} ] || echo yes")) == "yes"
+    /// Which of `paths` exist, in their order.
+    fn existing(&self, paths: &[&String]) -> Vec<String> {
+        let list = |path: &&String| format!("[ ! -e {path} ] || echo {path}");
+        let script: Vec<_> = paths.iter().map(list).collect();
+        let found = self.inside(&script.join("\n"));
+        found.lines().map(str::to_owned).collect()
     }
 }
 
@@ -63,8 +70,9 @@ fn old_results_are_given_back_and_the_last_ones_stay() {
     let garage = store.build("garage", "5");
     assert_eq!(kitchen[3], kitchen[4]);
     // Without any command the last three of each host are remembered, and each result once.
-    assert_eq!(store.inside(RESULTS).lines().count(), 4);
-    let all_roots = store.inside("find /nix/var/nix/gcroots/sdbuild -type l | sort");
+    let all_roots = store.inside(&format!("{RESULTS} | sort; echo; {ALL_ROOTS}"));
+    let (results, _) = all_roots.split_once("\n\n").unwrap();
+    assert_eq!(results.lines().count(), 4);
 
     let listed = store.clean(&["--dry-run"]).stdout;
     assert!(listed.contains("2 old results"), "{listed}");
@@ -72,23 +80,25 @@ fn old_results_are_given_back_and_the_last_ones_stay() {
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     let forecast = status["reclaimable"]["old"].as_u64().unwrap();
     assert!(forecast > 0);
-    let unchanged = store.inside("find /nix/var/nix/gcroots/sdbuild -type l | sort");
+    let unchanged = store.inside(&format!("{RESULTS} | sort; echo; {ALL_ROOTS}"));
     assert_eq!(unchanged, all_roots, "a forecast changes nothing");
-    assert!(kitchen.iter().all(|path| store.has(path)));
+    let all: Vec<&String> = kitchen.iter().collect();
+    assert_eq!(store.existing(&all), kitchen);
 
     let two = store.clean(&["--keep", "2", "--dry-run"]).stdout;
     assert!(two.contains("1 old result and"), "{two}");
     let cleaned = store.clean(&["--yes"]);
     let left = format!("{}: ", store.volume.0);
     assert!(cleaned.stderr.contains(&left), "{}", cleaned.stderr);
-    assert!(store.has(&kitchen[3]) && store.has(&garage));
-    assert!(!store.has(&kitchen[0]) && !store.has(&kitchen[2]));
-    assert_eq!(store.inside(RESULTS).lines().count(), 2);
-    store.inside("nix-store --verify --check-contents");
+    let looked_at = [&kitchen[0], &kitchen[2], &kitchen[3], &garage];
+    let last = [kitchen[3].clone(), garage.clone()];
+    assert_eq!(store.existing(&looked_at), last);
+    let results = store.inside(&format!("nix-store --verify --check-contents; {RESULTS}"));
+    assert_eq!(results.lines().count(), 2);
     assert_eq!(store.build("kitchen", "4"), kitchen[3]);
 
     store.clean(&["--keep", "0", "--yes"]);
-    assert!(!store.has(&garage));
+    assert_eq!(store.existing(&[&garage]), [""; 0]);
     assert_eq!(store.inside("ls /nix/var/sdbuild/nixpkgs"), "");
     assert_eq!(store.build("garage", "5"), garage, "it is built again");
 }
@@ -115,7 +125,8 @@ fn no_garbage_is_collected_while_a_builder_uses_the_store() {
     );
     running.signal(Signal::SIGTERM);
     running.finish();
-    assert!(store.has(&first) && store.has(&second));
+    let both = [first, second];
+    assert_eq!(store.existing(&[&both[0], &both[1]]), both);
 }
 
 /// Without waiting, its derivations could be removed while it builds them.
