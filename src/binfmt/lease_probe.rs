@@ -50,7 +50,7 @@ impl Lease {
     }
 }
 
-/// Whether a program may run in the registrar's container and in no other one: SELinux allows the registrar, which has a directory of
+/// Whether a program may run in the registrar's container and in no other one: `SELinux` allows the registrar, which has a directory of
 /// the host, more than it allows builders, and nothing is denied to a registrar with privileges.
 fn needs_own_container(facts: &EngineFacts, privileged: bool) -> bool {
     let mut options = facts.security_options.iter();

@@ -58,7 +58,7 @@ fn files_and_services_without_effect_are_found() {
 
     // Beside one of which nothing is known, so that the rules are seen to look.
     let lone = "environment.etc.lone.source = \"/home/lone/foo.conf\"; systemd.services.lone.script = \"true\";";
-    let fine: String = FINE.iter().map(|line| format!("{line}\n")).collect();
+    let fine = FINE.join("\n");
     let checked = told(&format!("{lone}\n{fine}"));
     assert_eq!(
         ids(&checked),
