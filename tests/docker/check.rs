@@ -10,7 +10,15 @@ use crate::support::*;
 fn check(user: &TestUser, file: &str, text: &str) -> Outcome {
     user.write(file, text);
     let mini = mini_nixpkgs();
-    let words = ["check", "--json", "--config", file, "--nixpkgs"];
+    // Nothing is fetched: without a network the container starts sooner.
+    let words = [
+        "check",
+        "--offline",
+        "--json",
+        "--config",
+        file,
+        "--nixpkgs",
+    ];
     run(user.sdbuild(&words).arg(mini))
 }
 

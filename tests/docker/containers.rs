@@ -38,6 +38,28 @@ fn pack(writer: &mut dyn std::io::Write, content: &[u8]) -> std::io::Result<()> 
     archive.into_inner()?.flush()
 }
 
+/// A builder without a network has one set up by Docker all the same, see `engine::create_body`; the others have none.
+#[test]
+fn isolated_containers_have_only_a_loopback_interface() {
+    with_engine(async {
+        let single = SingleRun::new().await;
+        // 9: it is up, and a loopback interface.
+        let script = "b=/bin/busybox; set -- $($b tail -n +3 /proc/net/dev | $b grep -o '^ *[^:]*'); \
+                      test \"$*\" = lo && test \"$($b cat /sys/class/net/lo/flags)\" = 0x9";
+        for role in [Role::Builder, Role::Probe] {
+            let spec = ContainerSpec {
+                role,
+                ..shell(&single, script)
+            };
+            let mut guard = guard(&single);
+            let container = guard.create(&spec).await.unwrap();
+            container.start().await.unwrap();
+            assert_eq!(container.wait().await.unwrap().code, 0, "{role:?}");
+            assert_eq!(guard.release(&Cancel::new()).await, None);
+        }
+    });
+}
+
 #[test]
 fn uploaded_bytes_come_back_unchanged() {
     with_engine(async {

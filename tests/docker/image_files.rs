@@ -17,7 +17,7 @@ fn large_image_needs_little_memory() {
     let user = TestUser::new();
     // Data, then a hole of the same size. xz, which is slow, gets a block for each of its workers and some more.
     // zstd:9 needs more memory than the level that `zstd` means.
-    for (format, mib) in [("none", 256), ("zstd:9", 256), ("xz", 32)] {
+    for (format, mib) in [("none", 256), ("zstd:9", 256), ("xz", 20)] {
         let size = 2 * mib;
         let make = format!(
             "dd if=/dev/urandom of=$out/sd-image/small.img bs=1M count={mib}; truncate -s {size}M $out/sd-image/small.img"

@@ -9,6 +9,9 @@ use crate::support::*;
 /// The links to results on the store volume, the newest first: which run of which configuration.
 const RESULTS: &str = "ls -td /nix/var/nix/gcroots/sdbuild/*/*/image";
 
+/// All links.
+const ALL_ROOTS: &str = "find /nix/var/nix/gcroots/sdbuild -type l | sort";
+
 struct Store {
     volume: StoreVolume,
     user: TestUser,
@@ -17,14 +20,15 @@ struct Store {
 impl Store {
     fn new() -> Self {
         let volume = StoreVolume::new();
-        let user = TestUser::new().with("SDBUILD_STORE", &volume.0);
+        let user = TestUser::new().offline().with("SDBUILD_STORE", &volume.0);
         Self { volume, user }
     }
 
     /// Builds an image with `text` in it for `host`; returns its store path.
     fn build(&self, host: &str, text: &str) -> String {
         let script = format!("    : {text}\n{SMALL_IMAGE}");
-        self.user.write("sd-card.nix", &product(&script));
+        self.user
+            .write("sd-card.nix", &product_of_the_builder_alone(&script));
         let words = ["--force", "--json", "--hostname", host];
         let manifest = run(&mut self.user.build(&words)).assert_exit_code(0).stdout;
         let manifest: serde_json::Value = serde_json::from_str(&manifest).unwrap();
@@ -44,8 +48,12 @@ impl Store {
         run(&mut self.user.sdbuild(&words)).assert_exit_code(0)
     }
 
-    fn has(&self, path: &str) -> bool {
-        self.inside(&format!("[ ! -e {path} ] || echo yes")) == "yes"
+    /// Which of `paths` exist, in their order.
+    fn existing(&self, paths: &[&String]) -> Vec<String> {
+        let list = |path: &&String| format!("[ ! -e {path} ] || echo {path}");
+        let script: Vec<_> = paths.iter().map(list).collect();
+        let found = self.inside(&script.join("\n"));
+        found.lines().map(str::to_owned).collect()
     }
 }
 
@@ -62,8 +70,9 @@ fn old_results_are_given_back_and_the_last_ones_stay() {
     let garage = store.build("garage", "5");
     assert_eq!(kitchen[3], kitchen[4]);
     // Without any command the last three of each host are remembered, and each result once.
-    assert_eq!(store.inside(RESULTS).lines().count(), 4);
-    let all_roots = store.inside("find /nix/var/nix/gcroots/sdbuild -type l | sort");
+    let all_roots = store.inside(&format!("{RESULTS} | sort; echo; {ALL_ROOTS}"));
+    let (results, _) = all_roots.split_once("\n\n").unwrap();
+    assert_eq!(results.lines().count(), 4);
 
     let listed = store.clean(&["--dry-run"]).stdout;
     assert!(listed.contains("2 old results"), "{listed}");
@@ -71,23 +80,25 @@ fn old_results_are_given_back_and_the_last_ones_stay() {
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();
     let forecast = status["reclaimable"]["old"].as_u64().unwrap();
     assert!(forecast > 0);
-    let unchanged = store.inside("find /nix/var/nix/gcroots/sdbuild -type l | sort");
+    let unchanged = store.inside(&format!("{RESULTS} | sort; echo; {ALL_ROOTS}"));
     assert_eq!(unchanged, all_roots, "a forecast changes nothing");
-    assert!(kitchen.iter().all(|path| store.has(path)));
+    let all: Vec<&String> = kitchen.iter().collect();
+    assert_eq!(store.existing(&all), kitchen);
 
     let two = store.clean(&["--keep", "2", "--dry-run"]).stdout;
     assert!(two.contains("1 old result and"), "{two}");
     let cleaned = store.clean(&["--yes"]);
     let left = format!("{}: ", store.volume.0);
     assert!(cleaned.stderr.contains(&left), "{}", cleaned.stderr);
-    assert!(store.has(&kitchen[3]) && store.has(&garage));
-    assert!(!store.has(&kitchen[0]) && !store.has(&kitchen[2]));
-    assert_eq!(store.inside(RESULTS).lines().count(), 2);
-    store.inside("nix-store --verify --check-contents");
+    let looked_at = [&kitchen[0], &kitchen[2], &kitchen[3], &garage];
+    let last = [kitchen[3].clone(), garage.clone()];
+    assert_eq!(store.existing(&looked_at), last);
+    let results = store.inside(&format!("nix-store --verify --check-contents; {RESULTS}"));
+    assert_eq!(results.lines().count(), 2);
     assert_eq!(store.build("kitchen", "4"), kitchen[3]);
 
     store.clean(&["--keep", "0", "--yes"]);
-    assert!(!store.has(&garage));
+    assert_eq!(store.existing(&[&garage]), [""; 0]);
     assert_eq!(store.inside("ls /nix/var/sdbuild/nixpkgs"), "");
     assert_eq!(store.build("garage", "5"), garage, "it is built again");
 }
@@ -101,7 +112,9 @@ fn no_garbage_is_collected_while_a_builder_uses_the_store() {
     let first = store.build("kitchen", "1");
     let second = store.build("kitchen", "2");
     let script = "    echo holding on\n    sleep 600";
-    store.user.write("sd-card.nix", &product(script));
+    store
+        .user
+        .write("sd-card.nix", &product_of_the_builder_alone(script));
     let mut running = Running::start(&mut store.user.build(&["-v"]));
     running.wait_for("holding on");
     let refused = store.clean(&["--yes"]);
@@ -112,7 +125,8 @@ fn no_garbage_is_collected_while_a_builder_uses_the_store() {
     );
     running.signal(Signal::SIGTERM);
     running.finish();
-    assert!(store.has(&first) && store.has(&second));
+    let both = [first, second];
+    assert_eq!(store.existing(&[&both[0], &both[1]]), both);
 }
 
 /// Without waiting, its derivations could be removed while it builds them.
@@ -137,7 +151,9 @@ fn a_build_waits_until_garbage_is_collected() {
     let rest = ["--volume", &volume, &image, "sleep", "600"];
     docker(&[&collector[..], &labels, &rest].concat());
     let script = format!("    : 2\n{SMALL_IMAGE}");
-    store.user.write("sd-card.nix", &product(&script));
+    store
+        .user
+        .write("sd-card.nix", &product_of_the_builder_alone(&script));
     let mut running = Running::start(&mut store.user.build(&["--force"]));
     running.wait_for("which collects garbage");
     std::thread::sleep(Duration::from_secs(2));

@@ -8,7 +8,7 @@ fn refused(script: &str, parts: &[&str]) {
     if !engine_ready() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().offline();
     let runs = user.track_runs();
     user.write("sd-card.nix", &product(script));
     run(&mut user.build(&[]))

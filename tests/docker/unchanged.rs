@@ -26,7 +26,7 @@ fn unchanged_inputs_and_image_need_no_evaluation() {
     if !engine_ready() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().offline();
     let runs = user.track_runs();
     // Options of NixOS, and not the function `storePath`.
     let text = small("  # As sdImage.storePaths.");
@@ -69,7 +69,7 @@ fn a_changed_directory_of_nixpkgs_is_seen() {
     if !engine_ready() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().offline();
     let runs = user.track_runs();
     user.write("pi/sd-card.nix", &small(""));
     let nixpkgs = user.home.path().join("nixpkgs");
@@ -105,7 +105,7 @@ fn what_a_killed_run_left_is_removed_without_a_build() {
     if !engine_ready() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().offline();
     let runs = user.track_runs();
     let text = small("");
     user.write("sd-card.nix", &text);
@@ -129,7 +129,7 @@ fn evaluation_that_sees_more_is_done_again() {
     if !engine_ready() {
         return;
     }
-    let user = TestUser::new();
+    let user = TestUser::new().offline();
     for body in [
         "  time.timeZone = if builtins.currentTime > 0 then \"UTC\" else null;",
         "  time.timeZone = if builtins.getEnv \"HOME\" == \"\" then null else \"UTC\";",
@@ -150,7 +150,7 @@ fn remembered_evaluation_is_forgotten_with_its_derivation() {
         return;
     }
     let mini = mini_nixpkgs().to_str().unwrap().to_owned();
-    let user = TestUser::new().with("SDBUILD_NIXPKGS", mini);
+    let user = TestUser::new().offline().with("SDBUILD_NIXPKGS", mini);
     let text = small("  time.timeZone = builtins.trace \"evaluated now\" \"UTC\";");
     user.write("sd-card.nix", &text);
     let build = || {

@@ -17,7 +17,8 @@ pub fn fill_shared_store() {
         let _one_at_a_time = lock("shared-store");
         let filled = shared("shared-store").join("filled");
         // When the volume was created: another one is to be filled again.
-        if created_at().is_some() && created_at() == fs::read_to_string(&filled).ok() {
+        let created = created_at();
+        if created.is_some() && created == fs::read_to_string(&filled).ok() {
             return;
         }
         remove_volume(STORE);

@@ -12,6 +12,29 @@ fn told(user: &TestUser, public: &str, more: &str) -> Outcome {
     check(user, "pi.nix", &text).assert_exit_code(0)
 }
 
+/// Files that something makes, or that are no links to nothing, and services that something starts: each by itself.
+const FINE: [&str; 19] = [
+    "environment.etc.a.source = \"/home/a/foo.conf\";",
+    "environment.etc.b.source = \"/home/b/foo.conf\";",
+    "systemd.tmpfiles.rules = [ \"f /home/a/foo.conf\" \"C /home/b - - - - ${./pi.nix}\" ];",
+    "environment.etc.c.source = \"/home/c/foo.conf\"; systemd.tmpfiles.settings.a.\"/home/c\".d.user = \"root\";",
+    "environment.etc.d.source = \"/home/d/foo.conf\"; systemd.mounts = [ { where = \"/home/d\"; what = \"/dev/sda1\"; } ];",
+    "environment.etc.e.source = ./pi.nix;",
+    "environment.etc.f.source = \"${pkgs.hello or pkgs.dropbear}/bin\";",
+    "environment.etc.mtab.source = \"/proc/mounts\";",
+    "systemd.services.wanted = { script = \"true\"; wantedBy = [ \"multi-user.target\" ]; };",
+    "systemd.services.daily = { script = \"true\"; startAt = \"daily\"; };",
+    "systemd.services.timed.script = \"true\"; systemd.timers.timed.timerConfig.OnBootSec = 60;",
+    "systemd.services.of-timer.script = \"true\"; systemd.timers.a.timerConfig.Unit = \"of-timer.service\";",
+    "systemd.services.on-failure.script = \"true\"; systemd.services.b.onFailure = [ \"on-failure.service\" ];",
+    "systemd.services.of-target.script = \"true\"; systemd.targets.a.unitConfig.Wants = \"of-target.service b.service\";",
+    "systemd.services.of-script.script = \"true\"; systemd.services.c = { script = \"systemctl start of-script\"; wantedBy = [ \"x.target\" ]; };",
+    "systemd.services.changed.serviceConfig.ExecStart = [ \"\" \"/bin/x\" ];",
+    "systemd.services.\"instance@\".script = \"true\";",
+    "systemd.services.off-again = { script = \"true\"; enable = false; };",
+    "systemd.services.no-program.serviceConfig.User = \"a\";",
+];
+
 #[test]
 fn files_and_services_without_effect_are_found() {
     if !engine_ready() {
@@ -36,37 +59,34 @@ fn files_and_services_without_effect_are_found() {
         (3.into(), 4.into())
     );
 
+    // Beside one of which nothing is known, so that the rules are seen to look.
+    let lone = "environment.etc.lone.source = \"/home/lone/foo.conf\"; systemd.services.lone.script = \"true\";";
+    let fine = FINE.join("\n");
+    let checked = told(&format!("{lone}\n{fine}"));
+    assert_eq!(
+        ids(&checked),
+        ["idle-service", "link-to-nothing"],
+        "{}",
+        checked.stdout
+    );
+    for finding in report(&checked)["findings"].as_array().unwrap() {
+        assert!(finding.to_string().contains("lone"), "{finding}");
+    }
+    // What commands of the user's own may do is not known: none of these has a finding, whatever else there is.
     for makes in [
-        "systemd.tmpfiles.rules = [ \"f /home/me/foo.conf\" ];",
-        "systemd.tmpfiles.rules = [ \"C /home/me - - - - ${./pi.nix}\" ];",
-        "systemd.tmpfiles.settings.a.\"/home/me\".d.user = \"root\";",
         "system.activationScripts.a = \"mkdir -p /home/me\";",
         "sdImage.populateRootCommands = lib.mkAfter \"cp ${./pi.nix} ./files/home/me/foo.conf\";",
-        "systemd.mounts = [ { where = \"/home/me\"; what = \"/dev/sda1\"; } ];",
     ] {
         let made = format!("{link} {makes}");
         assert_eq!(ids(&told(&made)), [""; 0], "{makes}");
     }
     for fine in [
-        "environment.etc.\"foo.conf\".source = ./pi.nix;",
-        "environment.etc.\"foo.conf\".source = \"${pkgs.hello or pkgs.dropbear}/bin\";",
-        "environment.etc.mtab.source = \"/proc/mounts\";",
-        "systemd.services.hello = { script = \"true\"; wantedBy = [ \"multi-user.target\" ]; };",
-        "systemd.services.hello = { script = \"true\"; startAt = \"daily\"; };",
-        "systemd.services.hello.script = \"true\"; systemd.timers.hello.timerConfig.OnBootSec = 60;",
-        "systemd.services.hello.script = \"true\"; systemd.timers.a.timerConfig.Unit = \"hello.service\";",
-        "systemd.services.hello.script = \"true\"; systemd.services.a.onFailure = [ \"hello.service\" ];",
-        "systemd.services.hello.script = \"true\"; systemd.targets.a.unitConfig.Wants = \"hello.service b.service\";",
-        "systemd.services.hello.script = \"true\"; services.udev.extraRules = \"ENV{SYSTEMD_WANTS}+=a\";",
-        "systemd.services.hello.script = \"true\"; services.cron.systemCronJobs = [ \"* * * * * root systemctl start hello\" ];",
-        "systemd.services.hello.script = \"true\"; system.activationScripts.a = \"systemctl start hello\";",
-        "systemd.services.hello.script = \"true\"; systemd.services.a = { script = \"systemctl start hello\"; wantedBy = [ \"x.target\" ]; };",
-        "systemd.services.hello.serviceConfig.ExecStart = [ \"\" \"/bin/x\" ];",
-        "systemd.services.\"hello@\".script = \"true\";",
-        "systemd.services.hello = { script = \"true\"; enable = false; };",
-        "systemd.services.hello.serviceConfig.User = \"a\";",
+        "services.udev.extraRules = \"ENV{SYSTEMD_WANTS}+=a\";",
+        "services.cron.systemCronJobs = [ \"* * * * * root systemctl start hello\" ];",
+        "system.activationScripts.a = \"systemctl start hello\";",
     ] {
-        assert_eq!(ids(&told(fine)), [""; 0], "{fine}");
+        let fine = format!("systemd.services.hello.script = \"true\"; {fine}");
+        assert_eq!(ids(&told(&fine)), [""; 0], "{fine}");
     }
 }
 

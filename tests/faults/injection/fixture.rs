@@ -5,6 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use sdbuild::artifact::Cache;
+use sdbuild::common::system::Architecture;
+use sdbuild::oci::Definition;
+
 use super::live_run::{End, LiveRun, StreamTarget};
 use super::mirror::Package;
 use super::workload::{self, Workload};
@@ -35,12 +39,12 @@ fn with_other_digest(text: &str, by: usize) -> String {
 }
 
 /// Builds once, so that the store, the engine and the cache hold what a run without a fault needs.
-pub fn warm_up(user: &TestUser) {
+pub fn warm_up(user: &TestUser) -> Outcome {
     user.write(
         "sd-card.nix",
         &workload::configuration(Workload::Emulated, 0),
     );
-    run(&mut user.build(&[])).assert_exit_code(0);
+    run(&mut user.build(&[])).assert_exit_code(0)
 }
 
 /// The packages of the container images on this machine.
@@ -64,6 +68,19 @@ pub fn packages() -> Vec<Package> {
     all
 }
 
+/// The registrar's and the builder's image of this machine, by the lock files in `locks`.
+fn definitions(locks: &Path) -> [Definition; 2] {
+    let architecture = match std::env::consts::ARCH {
+        "aarch64" => Architecture::Aarch64,
+        _ => Architecture::X86_64,
+    };
+    let locks = Some(locks);
+    [
+        Definition::registrar(architecture, locks).unwrap(),
+        Definition::builder(architecture, locks).unwrap(),
+    ]
+}
+
 /// The shared cache of the tests, full after the first build.
 pub fn shared_objects() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache/sdbuild/sha256")
@@ -77,7 +94,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// Builds once, so that the store and the engine hold what a run without a fault needs.
+    /// After [`warm_up`], so that the store and the engine hold what a run without a fault needs.
     pub fn new(number: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let fixture = Self {
@@ -95,9 +112,28 @@ impl Fixture {
             }
         }
         copy_cache(&shared_objects().join("../.."), &fixture.cache());
-        let cache = fixture.cache().to_str().unwrap().to_owned();
-        warm_up(&fixture.user().with("XDG_CACHE_HOME", cache));
+        fixture.name_images();
         fixture
+    }
+
+    /// Gives the engine's images the names of this worker's, as if they had been assembled: they have the same files, and
+    /// assembling them again for each worker takes seconds. What removes them has them assembled.
+    fn name_images(&self) {
+        let cache = Cache::open(self.cache().join("sdbuild")).unwrap();
+        let [theirs, own] = [locks(), self.locks()].map(|locks| definitions(&locks));
+        for (theirs, own) in theirs.into_iter().zip(own) {
+            let note = |definition: &Definition| format!("image-{}", definition.digest());
+            let layers = cache.note(&note(&theirs)).unwrap();
+            cache.set_note(&note(&own), &layers).unwrap();
+            let labels = own.labels().map(|(key, value)| format!("{key}={value}"));
+            let text = format!("FROM {}\nLABEL {}\n", theirs.reference(), labels.join(" "));
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("Dockerfile"), text).unwrap();
+            let mut build = Command::new("docker");
+            // Docker's clients do not have the newer builder by themselves.
+            build.env("DOCKER_BUILDKIT", "0").args(["build", "--quiet"]);
+            run(build.arg("--tag").arg(own.reference()).arg(dir.path())).assert_exit_code(0);
+        }
     }
 
     fn locks(&self) -> PathBuf {
