@@ -51,7 +51,7 @@ fn isolated_containers_have_only_a_loopback_interface() {
                 role,
                 ..shell(&single, script)
             };
-            let mut guard = guard(&single);
+            let mut guard = ContainerGuard::arm(&single.engine, role.container_name(&single.run));
             let container = guard.create(&spec).await.unwrap();
             container.start().await.unwrap();
             assert_eq!(container.wait().await.unwrap().code, 0, "{role:?}");

@@ -29,7 +29,7 @@ const FINE: [&str; 19] = [
     "systemd.services.on-failure.script = \"true\"; systemd.services.b.onFailure = [ \"on-failure.service\" ];",
     "systemd.services.of-target.script = \"true\"; systemd.targets.a.unitConfig.Wants = \"of-target.service b.service\";",
     "systemd.services.of-script.script = \"true\"; systemd.services.c = { script = \"systemctl start of-script\"; wantedBy = [ \"x.target\" ]; };",
-    "systemd.services.changed.serviceConfig.ExecStart = [ \"\" \"/bin/x\" ];",
+    "systemd.services.changed.serviceConfig.ExecStart = [ \"\" \"${pkgs.busybox}/bin/true\" ];",
     "systemd.services.\"instance@\".script = \"true\";",
     "systemd.services.off-again = { script = \"true\"; enable = false; };",
     "systemd.services.no-program.serviceConfig.User = \"a\";",
