@@ -315,7 +315,7 @@ mod tests {
         assert!(!hint().contains('#'), "{}", hint());
         std::fs::write(dir.path().join("flake.nix"), "{ a.sd-card = 1; b.pi = 2; }").unwrap();
         let pi = Configuration::open(&dir.path().join("pi"), None).unwrap_err();
-        assert!(pi.hints[0].ends_with("#pi'"), "{pi:?}");
+        assert!(pi.hints[0].ends_with("#pi"), "{pi:?}");
         std::fs::remove_file(dir.path().join("flake.nix")).unwrap();
         for name in ["sd-card.nix.txt", "SD-Card.NIX"] {
             let other = dir.path().join(name);
