@@ -58,7 +58,7 @@ Examples:
   sdbuild seed --user-data setup.sh --network-config network.yaml";
 
 pub(super) const FLASH: &str = "\
-Without a disk nothing is written. Writing to one needs root on most machines: the error says which command to run.
+Without a disk nothing is written. Writing to one needs root on most machines: without it, the command with sudo is shown.
 
 Examples:
   sdbuild flash                     # list the removable disks

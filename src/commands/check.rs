@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::cli;
 use crate::commands::json_output::{VERSION, print_json};
 use crate::common::context::Context;
+use crate::common::counted::counted;
 use crate::common::failure::{Class, Failure};
 use crate::common::nix_string::nix_string;
 use crate::common::shown_path::shown_path;
@@ -95,6 +96,17 @@ fn object(checked: &Checked) -> Value {
     })
 }
 
+/// What is said of a configuration that evaluates; `None` if something must be fixed, which the error says.
+fn verdict_on_success(findings: &[Finding]) -> Option<String> {
+    if findings.iter().any(|f| f.severity == Severity::Trap) {
+        return None;
+    }
+    Some(match findings.len() {
+        0 => "evaluates, and no problem was found".to_owned(),
+        n => format!("evaluates, with {}", counted(n, "warning", "warnings")),
+    })
+}
+
 /// The findings as lines of at most `columns` columns, with what is right unless it `is_quiet`.
 fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
     let mut lines: Vec<String> = Vec::new();
@@ -116,12 +128,11 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
     // What is read without an evaluation says nothing about a system that there will not be.
     let says_what_is_right = checked.failure.is_none() && !is_quiet;
     if says_what_is_right && !checked.ways_in.is_empty() {
-        let text = format!("SSH lets in {}", checked.ways_in.join(", "));
+        let text = format!("by SSH can log in: {}", checked.ways_in.join(", "));
         lines.extend(list_item('✓', "login", &text, &[], columns));
     }
-    if says_what_is_right && checked.findings.is_empty() {
-        let text = "evaluates, and no problem was found";
-        lines.extend(list_item('✓', "configuration", text, &[], columns));
+    if let Some(text) = verdict_on_success(&checked.findings).filter(|_| says_what_is_right) {
+        lines.extend(list_item('✓', "configuration", &text, &[], columns));
     }
     lines.join("\n")
 }
@@ -157,7 +168,7 @@ mod tests {
         assert_eq!(
             lines,
             "✗ ssh-off         services.openssh.enable = false: it cannot be reached\n                  \
-             → services.openssh.enable = true;\n✓ login           SSH lets in root with a key"
+             → services.openssh.enable = true;\n✓ login           by SSH can log in: root with a key"
         );
         let quiet = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, true);
         assert!(
@@ -176,6 +187,11 @@ mod tests {
         assert!(
             lines.contains("✓ configuration   evaluates, and no problem was found"),
             "{lines}"
+        );
+        let warned = as_lines(&checked(vec![finding(Severity::Note)]), COLUMNS, false);
+        assert!(
+            warned.ends_with("✓ configuration   evaluates, with 1 warning"),
+            "{warned}"
         );
     }
 

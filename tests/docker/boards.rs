@@ -140,6 +140,6 @@ fn board_without_a_network_or_a_model_is_refused() {
         run(&mut user.sdbuild(&words)).assert_exit_code(2)
     };
     boot(&["--board", "rpi4", "--until-ssh"])
-        .assert_stderr_contains(&["there is no network access", "--until-login"]);
+        .assert_stderr_contains(&["has no network", "--until-login"]);
     boot(&["--board", "rock64"]).assert_stderr_contains(&["QEMU has no model of the board rock64"]);
 }

@@ -22,10 +22,7 @@ pub(super) fn request(settings: settings::Boot) -> Result<BootRequest, Failure> 
         Failure::usage(text).hint("without --board the image boots on QEMU's virtual machine")
     })?;
     if !model.has_network() && (settings.login.is_some() || settings.port.is_some()) {
-        let text = format!(
-            "there is no network access to QEMU's model of a {}",
-            board.title
-        );
+        let text = format!("QEMU's model of a {} has no network", board.title);
         return Err(Failure::usage(text).hint(
             "wait for the prompt on its serial console: --until-login; or log in on --board rpi3",
         ));
