@@ -1,7 +1,6 @@
 //! The agent's script with a directory in place of the table, and a shell function in place of the kernel.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::binfmt::registration::Registration;
@@ -30,12 +29,6 @@ fn run_on(arch: &str, kernel: &str, commands: &str) -> (Vec<String>, Option<i32>
     for (variable, value, path) in [
         ("dir", "/binfmt_misc", table.path()),
         ("kernel", "/proc/sys/kernel/arch", own_arch.path()),
-        // Of the machine's own architecture.
-        (
-            "program",
-            "/sdbuild/busybox-$SDBUILD_ARCHITECTURE",
-            Path::new("busybox"),
-        ),
     ] {
         let line = format!("\n{variable}={value}\n");
         assert!(script.contains(&line), "{line}");
@@ -122,19 +115,4 @@ fn a_kernel_without_a_named_architecture_gets_the_handler() {
     let kernel = r#"case $2 in :*) echo "Invalid argument" >&2; return 1 ;; esac"#;
     let (lines, _) = run_on("", kernel, &format!("hold {NAME}\n"));
     assert_eq!(lines[0], format!("failed {NAME} Invalid argument"));
-}
-
-/// One that hangs must not delay the removal of the handler.
-#[test]
-fn an_emulated_program_is_tried_beside_everything_else() {
-    let (mut lines, code) = run("", "try\nrelease\n");
-    lines.sort();
-    let tried = format!("tried 0 {}", std::env::consts::ARCH);
-    assert_eq!(lines, ["released -".to_owned(), tried]);
-    assert_eq!(code, Some(0));
-    // What its program prints is one line, and so is what the shell prints of one that there is not.
-    let kernel = "program=/nowhere/busybox";
-    let (lines, _) = run(kernel, "try\n");
-    let failed = lines.iter().find(|line| line.starts_with("tried 127 "));
-    assert!(failed.unwrap().contains("/nowhere/busybox"), "{lines:?}");
 }

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::binfmt::agent::{AgentConnection, CommandResult};
@@ -31,24 +31,14 @@ const LOSS_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 #[must_use = "the handler is removed when this is dropped; release it to be sure that it is gone"]
 pub struct Lease {
-    pub(super) options: RegistrarOptions,
+    options: RegistrarOptions,
     name: HandlerName,
     guard: ContainerGuard,
     release: oneshot::Sender<()>,
-    trials: mpsc::Sender<Trial>,
     pause_handle: PauseHandle,
     end: watch::Receiver<Option<LeaseEnd>>,
     // Owns the connection; dropping the set aborts the task, which ends the registrar's input.
     task: JoinSet<()>,
-}
-
-/// A request to run an emulated program in the registrar's container; how it ended and what it printed is sent there.
-type Trial = oneshot::Sender<(i64, Vec<String>)>;
-
-/// What a lease's task is asked for.
-struct Requests {
-    release: oneshot::Receiver<()>,
-    trials: mpsc::Receiver<Trial>,
 }
 
 /// The reason why a lease ended.
@@ -90,16 +80,11 @@ impl Lease {
         let heartbeat = Heartbeat::default();
         let pause_handle = heartbeat.pause_handle();
         let (release, release_requested) = oneshot::channel();
-        let (trials, trials_requested) = mpsc::channel(1);
-        let requests = Requests {
-            release: release_requested,
-            trials: trials_requested,
-        };
         let (sender, end) = watch::channel(None);
         let mut task = JoinSet::new();
         let handler = name.to_string();
         task.spawn(async move {
-            let end = hold(agent, heartbeat, requests, &events, &handler).await;
+            let end = hold(agent, heartbeat, release_requested, &events, &handler).await;
             sender.send_replace(Some(end));
         });
         Self {
@@ -107,7 +92,6 @@ impl Lease {
             name,
             guard,
             release,
-            trials,
             pause_handle,
             end,
             task,
@@ -140,14 +124,6 @@ impl Lease {
             Some(lost) => lost.with_teardown(failure.teardown),
             None => failure,
         }
-    }
-
-    /// Runs a program of the emulated architecture, which starts another one, in the registrar's container; its exit status, and the
-    /// lines that it printed. `None` if the registrar is gone. Cancel safe: the registrar goes on with everything else meanwhile.
-    pub(super) async fn try_program(&self) -> Option<(i64, Vec<String>)> {
-        let (trial, ended) = oneshot::channel();
-        self.trials.send(trial).await.ok()?;
-        ended.await.ok()
     }
 
     /// Pauses the registrar's watch for silence before this process is stopped.
@@ -217,26 +193,18 @@ fn not_registered(name: &HandlerName, reason: &str, address: &EngineAddress) -> 
     }
 }
 
-/// The lease's task: sends the heartbeat, forwards requests, and handles what the agent reports.
+/// The lease's task: sends the heartbeat, forwards the request to release, and handles what the agent reports.
 async fn hold(
     mut agent: AgentConnection,
     mut heartbeat: Heartbeat,
-    mut requests: Requests,
+    mut release_requested: oneshot::Receiver<()>,
     events: &Events,
     name: &str,
 ) -> LeaseEnd {
-    let mut trial: Option<Trial> = None;
     loop {
         let sent = tokio::select! {
             reply = agent.recv() => match reply {
                 None => return LeaseEnd::Lost("the registrar is gone".to_owned()),
-                Some(Reply::Tried(status, lines)) => {
-                    // Nobody waits any more for one that was sent again.
-                    if let Some(trial) = trial.take() {
-                        trial.send((status, lines)).ok();
-                    }
-                    continue;
-                }
                 Some(reply) => {
                     if let Some(end) = handle_unsolicited(reply, events, name) {
                         return end;
@@ -244,11 +212,7 @@ async fn hold(
                     continue;
                 }
             },
-            Some(requested) = requests.trials.recv() => {
-                trial = Some(requested);
-                agent.send("try").await
-            }
-            request = &mut requests.release => match request {
+            request = &mut release_requested => match request {
                 Ok(()) => return request_release(agent, name).await,
                 Err(_) => return LeaseEnd::Lost("the lease was dropped".to_owned()),
             },
@@ -284,7 +248,6 @@ fn handle_unsolicited(reply: Reply, events: &Events, name: &str) -> Option<Lease
         | Reply::Unmounted(_)
         | Reply::Held(_)
         | Reply::Removed(_)
-        | Reply::Tried(..)
         | Reply::Other(_) => {}
     }
     None

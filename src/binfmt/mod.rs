@@ -14,7 +14,6 @@ mod agent;
 mod agent_script_tests;
 mod entry_list;
 mod lease;
-mod lease_probe;
 mod private;
 mod probe;
 mod refusal;

@@ -13,7 +13,7 @@ use crate::engine::{
 
 /// A probe takes a tenth of a second, or half a minute on a slow and busy virtual machine; emulation that hangs is a known
 /// failure.
-pub(super) const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Lines of output that are kept for an error message.
 const MAX_LINES: usize = 50;
 /// Which handler is probed: the hints depend on it.
@@ -42,18 +42,6 @@ impl Probed {
             handler,
             architecture,
         }
-    }
-
-    /// What a probe does, for the failure of one.
-    pub(super) fn operation(self) -> String {
-        let name = self.architecture.kernel_name();
-        format!("run a program for {name} in a container")
-    }
-
-    /// The failure of a program that takes too long.
-    pub(super) fn no_answer(self) -> Failure {
-        let seconds = PROBE_TIMEOUT.as_secs();
-        Failure::environment(format!("no answer within {seconds} s")).hint(self.hint())
     }
 
     fn hint(self) -> String {
@@ -152,7 +140,9 @@ pub async fn probe(
             ProbeRun::Refused(error) => Err(refusal(error)),
         }
     };
-    guard.run(&probed.operation(), cancel, run_and_judge).await
+    let name = image.emulates.kernel_name();
+    let operation = format!("run a program for {name} in a container");
+    guard.run(&operation, cancel, run_and_judge).await
 }
 
 /// The container that runs the probe's programs.
@@ -189,7 +179,11 @@ pub(super) async fn run_to_end(
     match cancel.race(timeout(PROBE_TIMEOUT, output)).await? {
         Some(Ok((exit, lines))) => Ok(ProbeRun::Ended { exit, lines }),
         Some(Err(error)) => Ok(ProbeRun::Refused(error)),
-        None => Err(probed.no_answer()),
+        None => {
+            let seconds = PROBE_TIMEOUT.as_secs();
+            let failure = Failure::environment(format!("no answer within {seconds} s"));
+            Err(failure.hint(probed.hint()))
+        }
     }
 }
 

@@ -10,8 +10,6 @@ pub(super) enum Reply {
     Removed(String),
     Released(String),
     Restored(String),
-    /// An emulated program ended with this status, and printed these lines.
-    Tried(i64, Vec<String>),
     /// The entry is gone and cannot be put back; with the reason.
     Missing(String, String),
     /// A command failed for this entry; with the reason.
@@ -32,10 +30,6 @@ impl Reply {
             "removed" => Self::Removed(name),
             "released" => Self::Released(name),
             "restored" => Self::Restored(name),
-            "tried" => match name.parse() {
-                Ok(status) => Self::Tried(status, why.split(';').map(str::to_owned).collect()),
-                Err(_) => Self::Other(line.to_owned()),
-            },
             "missing" => Self::Missing(name, why),
             "failed" => Self::Failed(name, why),
             _ => Self::Other(line.to_owned()),
@@ -54,8 +48,6 @@ mod tests {
         assert_eq!(Reply::parse("held a"), Reply::Held("a".into()));
         let failed = Reply::Failed("a".into(), "File exists".into());
         assert_eq!(Reply::parse("failed a File exists"), failed);
-        let tried = Reply::Tried(0, vec!["a b".into(), "aarch64".into()]);
-        assert_eq!(Reply::parse("tried 0 a b;aarch64"), tried);
         assert_eq!(Reply::parse("unmounted "), Reply::Unmounted(String::new()));
         assert_eq!(
             Reply::parse("| flags: PF"),

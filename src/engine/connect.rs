@@ -89,17 +89,23 @@ fn first_listening(sockets: &[PathBuf]) -> Option<&Path> {
     sockets.iter().find(listens).map(PathBuf::as_path)
 }
 
-/// `address` with [`HIDDEN`] in place of its password, for messages. A name without a password is no secret.
+/// `address` with [`HIDDEN`] in place of its password, for messages. A name without a password is no secret where SSH takes it, also
+/// with the scheme left out; elsewhere it may be a token.
 fn without_password(address: &str) -> String {
     let (scheme, rest) = match address.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),
         None => (String::new(), address),
     };
     // The last `@` anywhere: a password may contain any character, including `/` and `@`.
-    let login = rest.rsplit_once('@');
-    match login.and_then(|(login, host)| Some((login.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}{user}:{HIDDEN}@{host}"),
-        None => address.to_owned(),
+    let Some((login, host)) = rest.rsplit_once('@') else {
+        return address.to_owned();
+    };
+    let is_of_ssh = matches!(scheme.as_str(), "" | "ssh://");
+    match login.split_once(':') {
+        // A `%` may encode a colon.
+        None if is_of_ssh && !login.contains('%') => address.to_owned(),
+        Some((user, _)) if is_of_ssh => format!("{scheme}{user}:{HIDDEN}@{host}"),
+        None | Some(_) => format!("{scheme}{HIDDEN}@{host}"),
     }
 }
 

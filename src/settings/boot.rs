@@ -22,7 +22,7 @@ use crate::common::system::System;
 
 /// The least memory of a machine. U-Boot loads the initial RAM disk behind the first 64 MiB: with no more it stops without a word,
 /// and with 80 MiB the smallest image boots.
-pub(crate) const MIN_MEMORY_MIB: u32 = 65;
+pub(crate) const LEAST_MEMORY_MIB: u32 = 65;
 /// Default memory of the machine.
 const MEMORY_MIB: u32 = 1024;
 /// Default time limit of a login, and then of the command.
@@ -72,7 +72,7 @@ pub struct BootArgs {
 
     /// Memory of the machine in MiB [default: 1024]
     #[arg(long, value_name = "MIB")]
-    pub memory: Option<Number<MIN_MEMORY_MIB, 1_048_576>>,
+    pub memory: Option<Number<LEAST_MEMORY_MIB, 1_048_576>>,
 
     /// Port on 127.0.0.1 to forward to SSH on the machine [default: a free one]
     #[arg(long, value_name = "N", hide_short_help = true, value_parser = port)]

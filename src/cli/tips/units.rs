@@ -1,6 +1,6 @@
 //! Numbers with a unit, where a flag takes a plain number of its own unit.
 
-use crate::settings::MIN_MEMORY_MIB;
+use crate::settings::LEAST_MEMORY_MIB;
 
 /// Units of memory, in lower case, with their size in MiB. The decimal ones count as the binary ones, which users mean.
 const MEMORY: [(&[&str], u64); 2] = [(&["m", "mb", "mib"], 1), (&["g", "gb", "gib"], 1024)];
@@ -25,7 +25,7 @@ pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
         "<SECONDS>" => (&TIME, "seconds"),
         _ => return None,
     };
-    let is_small = |mib: u32| mib < MIN_MEMORY_MIB;
+    let is_small = |mib: u32| mib < LEAST_MEMORY_MIB;
     if takes == "<MIB>" && value.parse().is_ok_and(is_small) {
         return Some(TOO_SMALL.to_owned());
     }

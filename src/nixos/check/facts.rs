@@ -74,8 +74,6 @@ pub struct ProgramFacts {
     pub option: String,
     /// Its path, or its name alone.
     pub path: String,
-    /// Whether the command is a path without quotes, which is not copied into the image.
-    pub is_unquoted: bool,
 }
 
 /// A file in `/etc` that is a link to a path, written as a string.

@@ -3,7 +3,7 @@
 # may be a secret.
 { config, options, commands }:
 let
-  inherit (builtins) any attrNames concatMap elem filter head isList isPath isString match split substring;
+  inherit (builtins) any attrNames concatMap elem filter head isList isString match split substring;
   inherit (commands) contains isEnabled namesOfUser;
 
   services = (config.systemd or { }).services or { };
@@ -11,12 +11,10 @@ let
   isMade = import ./made-files.nix { inherit config commands; };
 
   # Without these the service does not start.
-  starting = [ "ExecCondition" "ExecStartPre" "ExecStart" "ExecStartPost" ];
-  commandsIn = value: filter (command: isPath command || isString command && command != "") (if isList value then value else [ value ]);
+  starting = [ "ExecStartPre" "ExecStart" ];
+  commandsIn = value: filter (command: isString command && command != "") (if isList value then value else [ value ]);
   # Long texts are too much for a regular expression.
   wordsOf = command: filter (word: isString word && word != "") (split "[ \t\n]+" (substring 0 2000 command));
-  # The signs before a program mean something to systemd (systemd.service(5)).
-  signs = "([-@:+!|]*)(.*)";
   interpreter = "(.*/)?(bash|dash|lua|node|perl|php|python[0-9.]*|ruby|sh)";
   # Options that have no argument.
   switches = [ "-B" "-O" "-e" "-eu" "-eux" "-ex" "-s" "-u" "-x" ];
@@ -24,13 +22,13 @@ let
     command:
     let
       words = wordsOf (builtins.unsafeDiscardStringContext command);
-      parts = match signs (head words);
-      program = builtins.elemAt parts 1;
+      program = head words;
       rest = filter (word: !elem word switches) (builtins.tail words);
-      # With `@` the next word is the name that the program sees.
-      isScript = match interpreter program != null && !contains "@" (head parts) && rest != [ ] && match "/.*" (head rest) != null;
+      isScript = match interpreter program != null && rest != [ ] && match "/.*" (head rest) != null;
+      # It means something to systemd (systemd.service(5)): after `-`, for instance, a failure is ignored.
+      hasSign = match "[-@:+!|].*" program != null;
     in
-    if words == [ ] then [ ] else [ program ] ++ (if isScript then [ (head rest) ] else [ ]);
+    if words == [ ] || hasSign then [ ] else [ program ] ++ (if isScript then [ (head rest) ] else [ ]);
 
   # What systemd or a user's quotes make of it is not known.
   isPlain = path: path != "" && match "[-A-Za-z0-9_./+]+" path != null;
@@ -49,10 +47,10 @@ let
     service: option:
     let
       config = services.${service}.serviceConfig or { };
-      found = command: if isPath command then [ { path = toString command; is_unquoted = true; } ] else map (path: { inherit path; is_unquoted = false; }) (filter (path: isPlain path && isAbsent service option path) (startedBy command));
+      found = command: filter (path: isPlain path && isAbsent service option path) (startedBy command);
       isInOtherRoot = config ? RootDirectory || config ? RootImage;
     in
-    if isInOtherRoot then [ ] else map (program: program // { inherit service option; }) (concatMap found (commandsIn (config.${option} or null)));
+    if isInOtherRoot then [ ] else map (path: { inherit path service option; }) (concatMap found (commandsIn (config.${option} or null)));
   # What cannot be evaluated is reported by the evaluation of the whole.
   safely = value: (r: if r.success then r.value else [ ]) (builtins.tryEval (builtins.deepSeq value value));
 in

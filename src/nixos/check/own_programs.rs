@@ -4,7 +4,6 @@ use super::etc_files::is_absent;
 use super::facts::{ConfigFacts, ProgramFacts};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
-use crate::nixos::layout::CONFIG_DIR;
 
 /// Programs, each with the package that is certain to have it.
 const PACKAGES: [(&str, &str); 24] = [
@@ -79,12 +78,6 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
 fn said_of(facts: &ConfigFacts, program: &ProgramFacts) -> Option<(String, &'static str, String)> {
     let path = program.path.as_str();
     let name = path.rsplit('/').next().unwrap_or_default();
-    if program.is_unquoted {
-        let file = path.strip_prefix(CONFIG_DIR).unwrap_or(name);
-        let why = "systemd gets the path that the file has during the build, and the file is not copied into the image: the service does not start";
-        let value = format!("\"${{./{file}}}\";");
-        return Some(("is a path without quotes".to_owned(), why, value));
-    }
     let is_in = |dir: &&str| path.starts_with(*dir);
     let is_of_other_systems = ["/bin/", "/sbin/", "/usr/"].iter().any(is_in);
     let (why, value) = match (path.starts_with('/'), path == name) {
@@ -135,12 +128,12 @@ mod tests {
     use crate::nixos::cli_module::CliModule;
     use crate::nixos::user_files::UserFiles;
 
-    fn program(path: &str, is_unquoted: bool) -> Value {
-        json!([{"service": "web", "option": "ExecStart", "path": path, "is_unquoted": is_unquoted}])
+    fn program(path: &str) -> Value {
+        json!([{"service": "web", "option": "ExecStart", "path": path}])
     }
 
-    fn found(path: &str, is_unquoted: bool) -> Option<Finding> {
-        let facts = with(&[("/own_programs", program(path, is_unquoted))]);
+    fn found(path: &str) -> Option<Finding> {
+        let facts = with(&[("/own_programs", program(path))]);
         let mut found = findings(&facts, "aarch64-linux", None);
         found.pop()
     }
@@ -163,15 +156,12 @@ mod tests {
                 "\"${./app} …\"; # if that file is beside the configuration",
             ),
         ] {
-            let finding = found(path, false).unwrap();
+            let finding = found(path).unwrap();
             let is = format!("systemd.services.web.serviceConfig.ExecStart starts \"{path}\"");
             assert_eq!((finding.id, finding.is), ("no-program", is));
             let line = format!("systemd.services.web.serviceConfig.ExecStart = {line}");
             assert_eq!(finding.add, [line]);
         }
-        let unquoted = found("/build/config/x/run.sh", true).unwrap();
-        let line = "systemd.services.web.serviceConfig.ExecStart = \"${./x/run.sh}\";";
-        assert_eq!(unquoted.add, [line]);
         for path in [
             "systemctl",
             "systemd-run",
@@ -181,7 +171,7 @@ mod tests {
             "/opt/app/run",
             "/var/lib/app/run",
         ] {
-            assert_eq!(found(path, false), None, "{path}");
+            assert_eq!(found(path), None, "{path}");
         }
     }
 
@@ -195,7 +185,7 @@ mod tests {
             std::fs::write(dir.path().join("sd-card.nix"), text).unwrap();
             let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
             let definitions = OwnDefinitions::read(Some(&files), "", &CliModule::default());
-            let mut facts = with(&[("/own_programs", program(path, false))]);
+            let mut facts = with(&[("/own_programs", program(path))]);
             definitions.keep_unexplained(&mut facts);
             let mut found = findings(&facts, "aarch64-linux", None);
             definitions.locate(&mut found);
@@ -207,7 +197,7 @@ mod tests {
         assert_eq!(left(script, "python3"), Some(Some(2)));
         assert_eq!(left("", "/home/pi/app"), Some(Some(2)));
         assert_eq!(left(script, "/home/pi/app"), None);
-        let mut of_others = with(&[("/own_programs", program("python3", false))]);
+        let mut of_others = with(&[("/own_programs", program("python3"))]);
         OwnDefinitions::default().keep_unexplained(&mut of_others);
         assert_eq!(of_others.own_programs, []);
     }

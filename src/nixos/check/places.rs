@@ -89,7 +89,7 @@ impl OwnDefinitions {
             facts.etc_links.clear();
             facts
                 .own_programs
-                .retain(|program| !program.path.starts_with('/') || program.is_unquoted);
+                .retain(|program| !program.path.starts_with('/'));
         }
         let makes_root = self.defines_any(&[&["sdImage", "populateRootCommands"]]);
         facts.sd.makes_menu = facts.sd.makes_menu && !makes_root;

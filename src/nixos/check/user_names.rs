@@ -51,8 +51,10 @@ pub(super) fn line_with_another_name(facts: &ConfigFacts) -> String {
     } else {
         format!("user{joined}")
     };
+    let is_taken = facts.users.iter().any(|user| user.name == meant);
+    let another = if is_taken { "2" } else { "" };
     format!(
-        "users.users.{meant} = {{ … }}; # in place of {}",
+        "users.users.{meant}{another} = {{ … }}; # in place of {}",
         user_option(name)
     )
 }
@@ -84,7 +86,12 @@ mod tests {
         );
         let expected = "users.users.ann-smith = { … }; # in place of users.users.\"Ann Smith\"";
         assert_eq!(line, expected);
-        for (name, meant) in [("a/b", "a-b"), ("1000", "user1000"), ("-x", "x")] {
+        for (name, meant) in [
+            ("a/b", "a-b"),
+            ("1000", "user1000"),
+            ("-x", "x"),
+            ("-root", "root2"),
+        ] {
             let found = told(name);
             let start = format!("users.users.{meant} = ");
             assert!(found[0].2.starts_with(&start), "{found:?}");

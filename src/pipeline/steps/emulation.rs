@@ -171,12 +171,16 @@ impl Setup<'_> {
             scope.keep_private(PrivateBinfmt::verify(engine, self.image, run, cancel).await?);
             return Ok(());
         }
-        let Some(lease) = scope.lease() else {
-            return binfmt::probe(engine, self.image, HandlerKind::Found, run, cancel).await;
+        let handler = match scope.lease() {
+            Some(_) => HandlerKind::Registered,
+            None => HandlerKind::Found,
         };
-        match lease.probe(cancel).await {
-            Err(failure) if failure.class == Class::Environment => Err(lease.blame(failure).await),
-            probed => probed,
+        let probed = binfmt::probe(engine, self.image, handler, run, cancel).await;
+        match (probed, scope.lease()) {
+            (Err(failure), Some(lease)) if failure.class == Class::Environment => {
+                Err(lease.blame(failure).await)
+            }
+            (probed, _) => probed,
         }
     }
 
