@@ -11,7 +11,8 @@ use crate::common::image_format;
 
 /// Refuses the name of an image or of a disk, of which a build would make a directory.
 pub(super) fn check(dir: &Path) -> Result<(), Failure> {
-    if dir.starts_with("/dev") && !dir.is_dir() {
+    let is_memory = dir.starts_with("/dev/shm");
+    if dir.starts_with("/dev") && !is_memory && !dir.is_dir() {
         let text = format!("the output {} is in /dev, where disks are", dir.display());
         let hint = "--output names the directory to write to; `sdbuild flash` writes a finished image to a disk";
         return Err(Failure::usage(text).hint(hint));
@@ -60,7 +61,9 @@ mod tests {
             assert!(check(&path).is_ok(), "{name} exists and is a directory");
         }
         assert!(check(Path::new("/dev/sdzz")).is_err());
-        assert!(check(Path::new("/dev/shm")).is_ok());
+        for memory in ["/dev/shm", "/dev/shm/new/one"] {
+            assert!(check(Path::new(memory)).is_ok(), "{memory}");
+        }
         for name in ["images", "out.d", "26.05", "backup.tar", "img"] {
             assert!(check(&dir.path().join(name)).is_ok(), "{name}");
         }
