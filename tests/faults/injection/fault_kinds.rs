@@ -191,8 +191,8 @@ pub fn expected(fault: Fault, variant: &str, phase: Phase) -> Expectation {
         Fault::Terminal => codes(&[128 + 1], SOON, ""),
         Fault::Registrar(_) => codes(&[0, 3, 4], HANG_LIMIT, "registrar"),
         // The build has more work than it can do without the handler.
-        Fault::Stop if variant == "held" => codes(&[3, 4], HANG_LIMIT, "handler"),
-        Fault::Stop | Fault::HandlerRemoved => codes(&[0, 3, 4], HANG_LIMIT, "handler"),
+        Fault::Stop if variant == "held" => codes(&[3, 4], HANG_LIMIT, "binfmt_misc"),
+        Fault::Stop | Fault::HandlerRemoved => codes(&[0, 3, 4], HANG_LIMIT, "binfmt_misc"),
         Fault::RegistrarImage => codes(&[0, 3], HANG_LIMIT, "image"),
         Fault::Builder(_) if phase == Build => codes(&[0, 3], SOON, "builder"),
         Fault::Builder(_) => codes(&[0, 3], HANG_LIMIT, "builder"),

@@ -172,6 +172,9 @@ fn new_networks(run: &Run<'_>) -> Violations {
         .collect()
 }
 
+/// How a line of `clean` with a handler begins.
+const ENTRY: &str = "binfmt_misc entry ";
+
 /// All containers and handlers of sdbuild on the machine, as `clean` names them.
 pub fn all_objects() -> BTreeSet<String> {
     let ours = "label=dev.sdbuild.run";
@@ -181,18 +184,18 @@ pub fn all_objects() -> BTreeSet<String> {
         .map(|name| format!("container {name}"));
     let handlers = our_handlers().into_iter();
     containers
-        .chain(handlers.map(|name| format!("handler {name}")))
+        .chain(handlers.map(|name| format!("{ENTRY}{name}")))
         .collect()
 }
 
 /// The containers and handlers that `clean` lists.
 pub fn listed(stdout: &str) -> BTreeSet<String> {
-    let lines = stdout.lines().map(str::split_whitespace);
-    lines
-        .filter_map(|mut words| Some((words.next()?, words.next()?)))
-        .filter(|(kind, _)| matches!(*kind, "container" | "handler"))
-        .map(|(kind, name)| format!("{kind} {name}"))
-        .collect()
+    let containers_and_handlers = stdout.lines().filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let line = words.join(" ");
+        (line.starts_with("container ") || line.starts_with(ENTRY)).then_some(line)
+    });
+    containers_and_handlers.collect()
 }
 
 fn no_run_lock(live: &LiveRun) -> Violations {
