@@ -6,6 +6,7 @@ use rnix::SyntaxKind::{NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NO
 use super::evidence::ExitContext;
 use super::listed_definitions::values;
 use super::names::{is_name, quoted_after};
+use super::number_values::{self, is_number};
 use super::option_values;
 use super::syntax_at::{Definition, top_level_names};
 use crate::common::ssh_key::KEY_TYPES;
@@ -42,7 +43,8 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     let of_value = |value| {
         let of_number = || option_values::of_number(option, value);
         let of_list = || option_values::of_list(option, kind, value);
-        option_values::of_text(option, kind, value)
+        number_values::hint(option, kind, value)
+            .or_else(|| option_values::of_text(option, kind, value))
             .or_else(of_number)
             .or_else(of_list)
     };
@@ -86,6 +88,8 @@ fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
         }
         _ if kind.starts_with("attribute set") => "write a set: { … }",
         "submodule" => return Some(submodule(option, summary)),
+        // The type itself tells which numbers it takes.
+        _ if kind.contains("integer") && values(summary).any(is_number) => return None,
         _ if kind.contains("integer") => "write a number, without quotes",
         _ if is_choice_of_strings(kind) => return Some(format!("write {kind}, in quotes")),
         _ => {

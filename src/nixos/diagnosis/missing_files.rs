@@ -38,7 +38,7 @@ fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String>
 }
 
 /// Attributes whose value is a file that the build reads.
-const OF_FILES: [&str; 5] = ["imports", "keyFiles", "modules", "source", "src"];
+pub(super) const OF_FILES: [&str; 5] = ["imports", "keyFiles", "modules", "source", "src"];
 
 /// What to do about the file at `path`, which the builder lacks.
 pub(super) fn not_sent(context: &ExitContext<'_>, path: &str) -> Option<String> {

@@ -19,6 +19,7 @@ use super::unbound_names::{
     argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
     no_such_package,
 };
+use super::written_forms;
 use crate::nixos::log::NixError;
 
 /// A mistake. `docs/errors.md` lists every variant by name.
@@ -140,7 +141,9 @@ impl Mistake {
             Self::NotInSearchPath => not_in_search_path(context, summary),
             Self::WrongAddress => interface_address::hint(context, error),
             Self::WrongType => {
-                calls_in_lists::hint(context, summary).or_else(|| wrong_type(summary))
+                let in_list = calls_in_lists::hint(context, summary);
+                let written = || written_forms::hint(context, error);
+                in_list.or_else(written).or_else(|| wrong_type(summary))
             }
             Self::DefinedByImage => conflicts::defined_by_image(summary),
             Self::Conflict => conflicts::hint(context, summary),

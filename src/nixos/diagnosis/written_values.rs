@@ -8,7 +8,8 @@ use rnix::SyntaxKind::{
 use rnix::{Root, SyntaxKind, SyntaxNode};
 
 use super::syntax_at::is_joined;
-use crate::nixos::nix_definitions::defines;
+use crate::common::attribute_path;
+use crate::nixos::nix_definitions::{defines, option_at, plain_name};
 
 /// A value in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +107,19 @@ pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
     all(text, |node| is_value(node) && defines(node) == path)
 }
 
+/// The values of the definitions of `option`, as Nix shows its path, however the names in it are written.
+pub(super) fn definitions_of(text: &str, option: &str) -> Vec<DefinedValue> {
+    let Ok(wanted) = attribute_path::parse(option) else {
+        return Vec::new();
+    };
+    all(text, |node| {
+        let names = option_at(node, None).filter(|_| is_value(node));
+        let names = names.unwrap_or_default();
+        let names: Option<Vec<String>> = names.iter().map(|name| plain_name(name)).collect();
+        names.is_some_and(|names| names == wanted)
+    })
+}
+
 /// The values of the definitions whose path begins with `option` and a dot, without what is inside of other ones.
 pub(super) fn values_below(text: &str, option: &str) -> Vec<DefinedValue> {
     let mut found = all(text, |node| {
@@ -132,6 +146,15 @@ pub(super) fn list_elements(text: &str, option: &str) -> Option<Vec<String>> {
         .descendants()
         .filter(|node| is_value(node) && defines(node) == option);
     let value = values.next().filter(|_| values.next().is_none())?;
+    elements(value)
+}
+
+/// The texts of the elements of the list `written`, also with `with pkgs;` before it; `None` for everything else.
+pub(super) fn elements_of(written: &str) -> Option<Vec<String>> {
+    elements(Root::parse(written).syntax().first_child()?)
+}
+
+fn elements(value: SyntaxNode) -> Option<Vec<String>> {
     let inner = value.last_child().filter(|_| value.kind() == NODE_WITH);
     let list = inner.unwrap_or(value);
     let elements = list.children().map(|node| node.text().to_string());

@@ -20,7 +20,7 @@ fn a_value_of_the_wrong_type_names_the_right_form() {
     assert_hint(
         &list,
         "is not of type `list of package'",
-        "write a list: environment.systemPackages = [ pkgs.NAME ];",
+        "write a list: environment.systemPackages = [ pkgs.vim ];",
     );
 }
 
