@@ -1,7 +1,9 @@
 //! Definitions that have the wrong type or form, or contradict each other.
 
 use rnix::SyntaxKind;
-use rnix::SyntaxKind::{NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NODE_STRING};
+use rnix::SyntaxKind::{
+    NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NODE_SELECT, NODE_STRING,
+};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::values;
@@ -199,13 +201,28 @@ fn parse_place(text: &str) -> Option<Position> {
     })
 }
 
-/// What to do about an attribute that `both` define as a list, in these lines.
-fn two_lists(both: &[Definition; 2], [first, second]: [u64; 2]) -> Option<String> {
-    let [one, other] = both;
+/// What to do about an attribute that `both` define as a list, or one of them as an element of it, in these lines.
+fn two_lists([one, other]: &[Definition; 2], [first, second]: [u64; 2]) -> Option<String> {
     let path = &one.path;
-    (one.is_list && other.is_list && *path == other.path).then(|| {
+    if *path != other.path {
+        return None;
+    }
+    let (element, of_element, of_list) = match (one.is_list, other.is_list) {
+        (true, true) => {
+            return Some(format!(
+                "put the lists of line {first} and line {second} into one definition: {path} = [ … ];"
+            ));
+        }
+        (true, false) => (other, second, first),
+        (false, true) => (one, first, second),
+        (false, false) => return None,
+    };
+    let written = &element.written;
+    let is_package = element.value == NODE_SELECT && written.starts_with("pkgs.");
+    let is_word = element.value == NODE_STRING && !written.contains([' ', '\n']);
+    (is_package || is_word).then(|| {
         format!(
-            "put the lists of line {first} and line {second} into one definition: {path} = [ … ];"
+            "put {written} of line {of_element} into the list of line {of_list}: {path} = [ {written} … ];"
         )
     })
 }

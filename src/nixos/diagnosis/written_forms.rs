@@ -1,8 +1,8 @@
 //! What to write in place of a value of the wrong type, by how the user's file has it.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTR_SET, NODE_IDENT, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME,
-    NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH, TOKEN_REC,
+    NODE_APPLY, NODE_IDENT, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME, NODE_PATH_REL,
+    NODE_SELECT, NODE_STRING, NODE_WITH,
 };
 use rnix::{Root, SyntaxNode};
 
@@ -11,10 +11,11 @@ use super::listed_definitions::{list_element, listed};
 use super::missing_files::OF_FILES;
 use super::nix_message::definition_excerpt;
 use super::option_values;
+use super::overlays;
 use super::written_values::{definitions_of, elements_of};
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
-use crate::nixos::nix_definitions::{defined_path, is_modifier};
+use crate::nixos::nix_definitions::is_modifier;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
@@ -82,7 +83,7 @@ impl Wrong<'_> {
         let root = Root::parse(written).syntax();
         let node = root.first_child()?;
         if self.kind == "overlay" {
-            return self.overlay(&node, is_short);
+            return overlays::as_function(written).filter(|_| self.is_element);
         }
         if !is_short {
             return None;
@@ -166,25 +167,6 @@ impl Wrong<'_> {
         let is_package = self.kind == "list of package" && self.shown.starts_with("<derivation ");
         let list = list_with(node).filter(|_| is_package && !self.is_element)?;
         Some(format!("write a list: {} = {list};", self.option))
-    }
-
-    /// The function that is meant by a set in a list of overlays.
-    fn overlay(&self, node: &SyntaxNode, is_short: bool) -> Option<String> {
-        let mut tokens = node.children_with_tokens();
-        let is_set = node.kind() == NODE_ATTR_SET && tokens.all(|part| part.kind() != TOKEN_REC);
-        let names: Vec<String> = node
-            .children()
-            .filter_map(|part| defined_path(&part))
-            .collect();
-        let name = names.first().filter(|_| is_set && self.is_element)?;
-        let set = if is_short {
-            node.text().to_string()
-        } else {
-            format!("{{ {name} = …; }}")
-        };
-        Some(format!(
-            "an overlay is a function of two sets of packages: write (final: prev: {set}) in place of the set"
-        ))
     }
 }
 

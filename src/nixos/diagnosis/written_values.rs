@@ -217,6 +217,15 @@ pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
     })
 }
 
+/// The sets that are elements of a list that is the value of a definition whose path ends in `name`.
+pub(super) fn sets_in_list(text: &str, name: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let list = node.parent().filter(|list| list.kind() == NODE_LIST);
+        let is_named = || defines(node).rsplit('.').next() == Some(name);
+        node.kind() == NODE_ATTR_SET && list.is_some_and(|list| is_value(&list)) && is_named()
+    })
+}
+
 /// The values `self.x` of definitions whose path ends in `x`.
 pub(super) fn defined_by_themselves(text: &str) -> Vec<DefinedValue> {
     all(text, |node| {
