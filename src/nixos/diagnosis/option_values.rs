@@ -30,6 +30,10 @@ pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
             None => format!("the path begins with a slash: {option} = \"/…\";"),
         });
     }
+    if kind == "package" && is_name(text) && !text.contains('/') {
+        let name = text.strip_prefix("pkgs.").unwrap_or(text);
+        return Some(format!("write pkgs.{name}, without quotes"));
+    }
     let is_of_user = option
         .strip_prefix("users.users.")
         .is_some_and(|rest| rest.rsplit('.').next() == Some("shell"));
@@ -107,7 +111,9 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
         return packages(option, &words);
     }
     let is_word = |word: &&str| word.chars().all(|c| is_of_word(c));
-    let is_certain = OF_WORDS.contains(&attribute) || words.len() == 1 && !text.contains(',');
+    let of_mount = option.starts_with("fileSystems.") && attribute == "options";
+    let has_words = OF_WORDS.contains(&attribute) || of_mount;
+    let is_certain = has_words || words.len() == 1 && !text.contains(',');
     let strings: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     let is_list = elements.starts_with("string") && !elements.contains("matching");
     (is_list && is_certain && !words.is_empty() && words.iter().all(is_word))
@@ -116,9 +122,13 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
 
 /// The type of the elements of lists of the type `kind`.
 fn elements_of(kind: &str) -> Option<&str> {
-    // As `(attribute set of boolean) or (list of string) convertible to it`.
-    let or_other = || Some(kind.split_once("or (list of ")?.1.split_once(')')?.0);
-    kind.strip_prefix("list of ").or_else(or_other)
+    // As `(attribute set of boolean) or (list of string) convertible to it`, and `non-empty (list of string (with check: non-empty))`.
+    let inside = || {
+        let starts = ["or (list of ", "non-empty (list of "];
+        let rest = starts.iter().find_map(|start| kind.split_once(start))?.1;
+        Some(rest.split(')').next()?.split(" (with check").next()?)
+    };
+    kind.strip_prefix("list of ").or_else(inside)
 }
 
 /// The list of the packages with the names `words`.
@@ -274,6 +284,12 @@ mod tests {
                 "list of string",
                 "\"a\"",
                 Some("write services.x.names = [ \"a\" ];"),
+            ),
+            (
+                "fileSystems.\"/data\".options",
+                "non-empty (list of string (with check: non-empty))",
+                "\"noatime,nofail\"",
+                Some("write fileSystems.\"/data\".options = [ \"noatime\" \"nofail\" ];"),
             ),
             (packages, "list of package", "\"a $b\"", None),
             ("services.x.names", "list of string", "\"a b\"", None),

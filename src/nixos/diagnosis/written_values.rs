@@ -180,15 +180,16 @@ pub(super) fn numbers_in_strings(text: &str, number: &str) -> Vec<DefinedValue> 
     let root = Root::parse(text).syntax();
     let definitions = root.descendants().filter(is_value);
     let is_number = |node: &SyntaxNode| node.text() == number;
-    let names: Vec<String> = definitions
+    let paths: Vec<String> = definitions
         .filter(is_number)
-        .filter_map(|node| defines(&node).rsplit('.').next().map(str::to_owned))
+        .map(|node| defines(&node))
         .collect();
+    // A name by itself is that of a variable, and a selection begins with one, or with `config`.
     let means_number = |node: &SyntaxNode| {
         let written = node.text().to_string();
-        let last = written.rsplit('.').next().unwrap_or_default();
+        let path = written.strip_prefix("config.").unwrap_or(&written);
         let is_name = [NODE_IDENT, NODE_SELECT].contains(&node.kind());
-        written == number || is_name && names.iter().any(|name| name == last)
+        written == number || is_name && paths.iter().any(|known| known == path)
     };
     all(text, |node| {
         let Some(around) = node.parent().filter(|_| means_number(node)) else {
@@ -352,8 +353,10 @@ mod tests {
         let calls = "{ a = import x.f { };\n b = x.f { };\n c = import (x.f) { }; }";
         assert_eq!(lines(calls_of(calls, "import", "f")), [1]);
         assert_eq!(lines(paths_to("{ a = ./x/c.nix; }", "c.nix")), [1]);
-        let numbers = "{ port = 5;\n a = \"${5}\";\n b = \"x\" + 5;\n c = ''${o.port}'';\n d = \"5\" + x;\n e = ''${6}'';\n f = ./${5}; }";
+        let numbers = "{ o.port = 5;\n a = \"${5}\";\n b = \"x\" + 5;\n c = ''${config.o.port}'';\n d = \"5\" + x;\n e = ''${6}'';\n f = ./${5}; }";
         assert_eq!(lines(numbers_in_strings(numbers, "5")), [2, 3, 4]);
+        let names = "let port = 5; in { o = { port = 5; };\n a = \"${port}\";\n b = \"${o.port}\";\n c = \"${x.port}\"; }";
+        assert_eq!(lines(numbers_in_strings(names, "5")), [2, 3]);
         let absolute = "{ a = [ /etc/x.nix\n /etcetera ./etc/y.nix ]; }";
         assert_eq!(lines(paths_below(absolute, "/etc")), [1]);
         assert_eq!(

@@ -14,7 +14,7 @@ fn a_value_of_the_wrong_type_names_the_right_form() {
     assert_hint(
         &package,
         "is not of type `package'",
-        "pkgs.NAME, without quotes",
+        "write pkgs.vim, without quotes",
     );
     let list = recorded("wrong-type-list-without-brackets");
     assert_hint(
