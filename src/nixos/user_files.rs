@@ -101,6 +101,11 @@ impl UserFiles {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Whether the configuration has a file of its own that the builder has at `path`.
+    pub(super) fn has_file(&self, path: &str) -> bool {
+        own_name(path).is_some_and(|name| self.root.join(name).is_file())
+    }
+
     /// Why the builder does not have the file at `path`, which it looked for, and what to do.
     pub(super) fn why_absent(&self, path: &str) -> String {
         let root = self.root.display();

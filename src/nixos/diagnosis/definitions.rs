@@ -1,11 +1,14 @@
 //! Definitions that have the wrong type or form, or contradict each other.
 
 use rnix::SyntaxKind;
-use rnix::SyntaxKind::{NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NODE_STRING};
+use rnix::SyntaxKind::{
+    NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NODE_SELECT, NODE_STRING,
+};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::values;
 use super::names::{is_name, quoted_after};
+use super::number_values::{self, is_number};
 use super::option_values;
 use super::syntax_at::{Definition, top_level_names};
 use crate::common::ssh_key::KEY_TYPES;
@@ -42,7 +45,8 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
     let of_value = |value| {
         let of_number = || option_values::of_number(option, value);
         let of_list = || option_values::of_list(option, kind, value);
-        option_values::of_text(option, kind, value)
+        number_values::hint(option, kind, value)
+            .or_else(|| option_values::of_text(option, kind, value))
             .or_else(of_number)
             .or_else(of_list)
     };
@@ -86,6 +90,8 @@ fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
         }
         _ if kind.starts_with("attribute set") => "write a set: { … }",
         "submodule" => return Some(submodule(option, summary)),
+        // The type itself tells which numbers it takes.
+        _ if kind.contains("integer") && values(summary).any(is_number) => return None,
         _ if kind.contains("integer") => "write a number, without quotes",
         _ if is_choice_of_strings(kind) => return Some(format!("write {kind}, in quotes")),
         _ => {
@@ -195,13 +201,28 @@ fn parse_place(text: &str) -> Option<Position> {
     })
 }
 
-/// What to do about an attribute that `both` define as a list, in these lines.
-fn two_lists(both: &[Definition; 2], [first, second]: [u64; 2]) -> Option<String> {
-    let [one, other] = both;
+/// What to do about an attribute that `both` define as a list, or one of them as an element of it, in these lines.
+fn two_lists([one, other]: &[Definition; 2], [first, second]: [u64; 2]) -> Option<String> {
     let path = &one.path;
-    (one.is_list && other.is_list && *path == other.path).then(|| {
+    if *path != other.path {
+        return None;
+    }
+    let (element, of_element, of_list) = match (one.is_list, other.is_list) {
+        (true, true) => {
+            return Some(format!(
+                "put the lists of line {first} and line {second} into one definition: {path} = [ … ];"
+            ));
+        }
+        (true, false) => (other, second, first),
+        (false, true) => (one, first, second),
+        (false, false) => return None,
+    };
+    let written = &element.written;
+    let is_package = element.value == NODE_SELECT && written.starts_with("pkgs.");
+    let is_word = element.value == NODE_STRING && !written.contains([' ', '\n']);
+    (is_package || is_word).then(|| {
         format!(
-            "put the lists of line {first} and line {second} into one definition: {path} = [ … ];"
+            "put {written} of line {of_element} into the list of line {of_list}: {path} = [ {written} … ];"
         )
     })
 }

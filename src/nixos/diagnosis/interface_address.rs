@@ -20,6 +20,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         .or_else(|| incomplete(context, summary))
         .or_else(|| other_name(summary))
         .or_else(|| in_place_of_family(context, summary))
+        .or_else(|| in_place_of_list(context, summary))
         .or_else(|| superfluous_length(context, summary))
 }
 
@@ -196,6 +197,19 @@ fn in_place_of_family(context: &ExitContext<'_>, summary: &str) -> Option<String
     let address = Address::parse(&value.written)?;
     let list = format!("{option}.addresses");
     Some(format!("{place}: {}", definition(&list, &address)))
+}
+
+/// An address that is the value of the list itself, where Nix reads the list before it knows its type.
+fn in_place_of_list(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let rest = summary.strip_prefix("expected a list but found a string: \"")?;
+    let string = rest.strip_suffix('"')?;
+    let (place, value) = only_value(context, |text| {
+        let mut found = written_values::whole_strings(text, string);
+        found.retain(|value| list_of_addresses(&value.defines).is_some());
+        found
+    })?;
+    let address = Address::parse(&value.written)?;
+    Some(format!("{place}: {}", definition(&value.defines, &address)))
 }
 
 /// The length of a network in an address of IPv4 that is read as numbers.

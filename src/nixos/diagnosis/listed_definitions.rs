@@ -26,3 +26,11 @@ pub(super) fn list_element(path: &str) -> Option<(&str, usize)> {
     let (number, _) = rest.split_once("-entry ")?.1.split_once(']')?;
     Some((option, number.parse().ok()?))
 }
+
+/// What `path` begins with up to the dot behind `OPTION."[definition I-entry J]"`, the list's last element in it; empty without one.
+pub(super) fn up_to_element(path: &str) -> &str {
+    let end = "]\".";
+    let at = path.rfind(end).filter(|_| list_element(path).is_some());
+    at.and_then(|at| path.get(..at + end.len()))
+        .unwrap_or_default()
+}

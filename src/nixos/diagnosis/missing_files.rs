@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
-use super::written_values::whole_absolute_paths;
+use super::written_values::{strings, whole_absolute_paths};
 use super::{foreign_module, nixpkgs_file};
+use crate::common::attribute_path;
 use crate::nixos::layout::HOME_OF_NIX;
 
 pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
@@ -38,11 +39,43 @@ fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String>
 }
 
 /// Attributes whose value is a file that the build reads.
-const OF_FILES: [&str; 5] = ["imports", "keyFiles", "modules", "source", "src"];
+pub(super) const OF_FILES: [&str; 5] = ["imports", "keyFiles", "modules", "source", "src"];
 
 /// What to do about the file at `path`, which the builder lacks.
 pub(super) fn not_sent(context: &ExitContext<'_>, path: &str) -> Option<String> {
-    path_of_machine(context, path).or_else(|| Some(context.files?.why_absent(path)))
+    device(context, path)
+        .or_else(|| path_of_machine(context, path))
+        .or_else(|| Some(context.files?.why_absent(path)))
+}
+
+/// How to write the device or the file with the `path`, a string in place of the set that `swapDevices` and `fileSystems` take: Nix
+/// reads it as the path of a module.
+fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
+    let (place, value) = context.files?.only_place(|text| {
+        let found = strings(text, path).into_iter();
+        found.map(|value| (value.line, value)).collect()
+    })?;
+    let (option, set) = match value.defines.as_str() {
+        "swapDevices" => (
+            "each element of swapDevices",
+            format!("{{ device = \"{path}\"; }}"),
+        ),
+        defines if is_mount(defines) => (
+            defines,
+            format!("{{ device = \"{path}\"; fsType = \"ext4\"; }}"),
+        ),
+        _ => return None,
+    };
+    let place = format!("{}{place}", context.shown_dir);
+    Some(format!(
+        "{place}: {option} is a set: write {set} in place of \"{path}\""
+    ))
+}
+
+/// Whether `option` is `fileSystems.NAME`.
+fn is_mount(option: &str) -> bool {
+    let names = attribute_path::parse(option).unwrap_or_default();
+    matches!(names.as_slice(), [first, _] if first == "fileSystems")
 }
 
 /// How to write the absolute path `path` that is the value of an option, and no file of this machine: one of the machine that is

@@ -15,10 +15,12 @@ use super::interface_address;
 use super::misplaced_value;
 use super::missing_files::{missing_path, not_in_search_path, not_sent, other_encoding};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
+use super::overlays;
 use super::unbound_names::{
     argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
     no_such_package,
 };
+use super::written_forms;
 use crate::nixos::log::NixError;
 
 /// A mistake. `docs/errors.md` lists every variant by name.
@@ -140,7 +142,9 @@ impl Mistake {
             Self::NotInSearchPath => not_in_search_path(context, summary),
             Self::WrongAddress => interface_address::hint(context, error),
             Self::WrongType => {
-                calls_in_lists::hint(context, summary).or_else(|| wrong_type(summary))
+                let in_list = calls_in_lists::hint(context, summary);
+                let written = || written_forms::hint(context, error);
+                in_list.or_else(written).or_else(|| wrong_type(summary))
             }
             Self::DefinedByImage => conflicts::defined_by_image(summary),
             Self::Conflict => conflicts::hint(context, summary),
@@ -158,7 +162,9 @@ impl Mistake {
                 not_sent(context, path)
             }
             Self::MixedModule => mixed_module(context, summary),
-            Self::NotAFunction => not_a_function(error),
+            Self::NotAFunction => {
+                overlays::hint(context, error).or_else(|| not_a_function(context, error))
+            }
             Self::FlakeForm => flake_form::hint(context, error),
             Self::WrongInput => wrong_input_hint(error),
             Self::NoSuchOutput => missing_output_hint(context, summary)

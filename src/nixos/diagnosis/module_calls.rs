@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
+use super::second_set::SecondSet;
 use super::self_definition;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -116,11 +117,15 @@ pub(super) fn no_ellipsis(error: &NixError) -> Option<String> {
     })
 }
 
-pub(super) fn not_a_function(error: &NixError) -> Option<String> {
+pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let is_call = error
         .summary
         .starts_with("attempt to call something which is not a function");
     let Position { file, .. } = error.position.as_ref().filter(|_| is_call)?;
+    let text = context.files.and_then(|files| files.text(file));
+    if let Some(second) = text.as_deref().and_then(SecondSet::called) {
+        return Some(second.hint());
+    }
     let hint = if error.summary.contains("but a float") {
         "an address is a string, in double quotes"
     } else {

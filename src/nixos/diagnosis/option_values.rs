@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::listed_definitions::list_element;
 use super::names::is_name;
 use crate::common::ssh_key::KEY_TYPES;
 
@@ -23,8 +24,15 @@ pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
         let shown = if is_short { value } else { "\"…\"" };
         return Some(format!("write {option}.text = {shown};"));
     }
-    if kind == "absolute path" && !text.starts_with('/') {
-        return Some(format!("the path begins with a slash: {option} = \"/…\";"));
+    if kind.starts_with("absolute path") && !text.starts_with('/') {
+        return Some(match list_element(option) {
+            Some(_) => format!("the path begins with a slash: \"/…\" in place of {value}"),
+            None => format!("the path begins with a slash: {option} = \"/…\";"),
+        });
+    }
+    if kind == "package" && is_name(text) && !text.contains('/') {
+        let name = text.strip_prefix("pkgs.").unwrap_or(text);
+        return Some(format!("write pkgs.{name}, without quotes"));
     }
     let is_of_user = option
         .strip_prefix("users.users.")
@@ -55,9 +63,12 @@ pub(super) fn of_number(option: &str, value: &str) -> Option<String> {
 }
 
 /// Lists whose elements are single words.
-const OF_WORDS: [&str; 4] = [
+const OF_WORDS: [&str; 7] = [
     "allowed-users",
+    "availableKernelModules",
+    "blacklistedKernelModules",
     "extraGroups",
+    "kernelModules",
     "kernelParams",
     "trusted-users",
 ];
@@ -74,7 +85,7 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
         return is_certain
             .then(|| format!("write networking.hosts.\"{address}\" = [ \"{name}\" ];"));
     }
-    let elements = kind.strip_prefix("list of ")?;
+    let elements = elements_of(kind)?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && elements.contains("integer") {
         return Some(format!("write a list: {option} = [ {value} ];"));
@@ -82,32 +93,64 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
     if elements == "package" && value.starts_with("<derivation ") {
         return Some(format!("write a list: {option} = [ pkgs.NAME ];"));
     }
-    let words: Vec<&str> = quoted?
-        .split([' ', ','])
-        .filter(|word| !word.is_empty())
-        .collect();
+    let text = quoted?;
     let attribute = option.rsplit('.').next()?;
-    let first = words.first()?;
-    if option.ends_with(".authorizedKeys.keys") && KEY_TYPES.contains(first) {
+    let first = text.split(' ').next()?;
+    if option.ends_with(".authorizedKeys.keys") && KEY_TYPES.contains(&first) {
         return Some(format!("write a list: {option} = [ \"{first} …\" ];"));
     }
-    if !words.iter().all(|word| is_name(word)) {
-        return None;
-    }
+    // Some of the kernel's parameters have commas of their own.
+    let separators: &[char] = if attribute == "kernelParams" {
+        &[' ']
+    } else {
+        &[' ', ',']
+    };
+    let words = text.split(separators).filter(|word| !word.is_empty());
+    let words: Vec<&str> = words.collect();
     if elements == "package" {
-        let names = words
-            .iter()
-            .map(|word| word.strip_prefix("pkgs.").unwrap_or(word));
-        let names: Vec<&str> = names.collect();
-        return Some(format!(
+        return packages(option, &words);
+    }
+    let is_word = |word: &&str| word.chars().all(|c| is_of_word(c));
+    let of_mount = option.starts_with("fileSystems.") && attribute == "options";
+    let has_words = OF_WORDS.contains(&attribute) || of_mount;
+    let is_certain = has_words || words.len() == 1 && !text.contains(',');
+    let strings: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let is_list = elements.starts_with("string") && !elements.contains("matching");
+    (is_list && is_certain && !words.is_empty() && words.iter().all(is_word))
+        .then(|| format!("write {option} = [ {} ];", strings.join(" ")))
+}
+
+/// The type of the elements of lists of the type `kind`.
+fn elements_of(kind: &str) -> Option<&str> {
+    // As `(attribute set of boolean) or (list of string) convertible to it`, and `non-empty (list of string (with check: non-empty))`.
+    let inside = || {
+        let starts = ["or (list of ", "non-empty (list of "];
+        let rest = starts.iter().find_map(|start| kind.split_once(start))?.1;
+        Some(rest.split(')').next()?.split(" (with check").next()?)
+    };
+    kind.strip_prefix("list of ").or_else(inside)
+}
+
+/// The list of the packages with the names `words`.
+fn packages(option: &str, words: &[&str]) -> Option<String> {
+    let names = words.iter().map(|word| {
+        let name = word.strip_prefix("pkgs.").unwrap_or(word);
+        is_name(name).then_some(name)
+    });
+    let names: Option<Vec<&str>> = names.collect();
+    match names?.as_slice() {
+        [] => None,
+        [name] => Some(format!("write {option} = [ pkgs.{name} ];")),
+        names => Some(format!(
             "write {option} = with pkgs; [ {} ];",
             names.join(" ")
-        ));
+        )),
     }
-    let strings: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    OF_WORDS
-        .contains(&attribute)
-        .then(|| format!("write {option} = [ {} ];", strings.join(" ")))
+}
+
+/// Whether `c` may be part of a word that is repeated in a string: of the kernel's parameter `console=ttyS0,115200`, too.
+fn is_of_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "._-+/=,:@".contains(c)
 }
 
 /// The definition that is meant by `option = true;` or `false`, of an option that has options of its own; `None` if that is not certain.
@@ -217,6 +260,36 @@ mod tests {
                 "attribute set of list of string",
                 "\"192.168.1.2 nas.lan\"",
                 Some("write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];"),
+            ),
+            (
+                packages,
+                "list of package",
+                "\"pkgs.htop\"",
+                Some("write environment.systemPackages = [ pkgs.htop ];"),
+            ),
+            (
+                "boot.kernelParams",
+                "list of string, with spaces inside double quotes",
+                "\"quiet console=ttyS0,115200\"",
+                Some("write boot.kernelParams = [ \"quiet\" \"console=ttyS0,115200\" ];"),
+            ),
+            (
+                "boot.kernelModules",
+                "(attribute set of boolean) or (list of string) convertible to it",
+                "\"i2c-dev\"",
+                Some("write boot.kernelModules = [ \"i2c-dev\" ];"),
+            ),
+            (
+                "services.x.names",
+                "list of string",
+                "\"a\"",
+                Some("write services.x.names = [ \"a\" ];"),
+            ),
+            (
+                "fileSystems.\"/data\".options",
+                "non-empty (list of string (with check: non-empty))",
+                "\"noatime,nofail\"",
+                Some("write fileSystems.\"/data\".options = [ \"noatime\" \"nofail\" ];"),
             ),
             (packages, "list of package", "\"a $b\"", None),
             ("services.x.names", "list of string", "\"a b\"", None),

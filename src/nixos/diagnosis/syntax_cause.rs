@@ -1,6 +1,7 @@
 //! The mistake behind a syntax error, which Nix notices only later in the file. Pure.
 
 use super::brackets::{Imbalance, imbalance, open_brackets};
+use super::second_set::SecondSet;
 use super::wrong_token;
 use crate::nixos::log::Position;
 
@@ -17,6 +18,16 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     let has = |text: &str| summary.contains(text);
     let found = imbalance(text).filter(|found| found.line() <= position.line);
     if let Some(cause) = found.and_then(open_text) {
+        return Some(cause);
+    }
+    if let Some(second) = position
+        .offset(text)
+        .and_then(|at| SecondSet::unexpected(text, at))
+    {
+        let (line, hint) = (second.line, second.hint());
+        return Some(Cause { line, hint });
+    }
+    if let Some(cause) = name_without_with(text, position).filter(|_| has("unexpected '['")) {
         return Some(cause);
     }
     if let Some(hint) = wrong_token::hint(text, position, summary) {
@@ -197,6 +208,20 @@ fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
         is_wrong.then_some(Cause { line, hint })
     });
     found.last()
+}
+
+/// The name of a package set in front of the list at `position`, as in `= pkgs; [ vim ]`, which lacks its `with`.
+fn name_without_with(text: &str, position: &Position) -> Option<Cause> {
+    let before = text_before(text, position)?.trim_end();
+    let value = before.strip_suffix(';')?.trim_end();
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let start = value.trim_end_matches(is_name);
+    let name = value.strip_prefix(start)?;
+    let is_set = ["pkgs", "lib"].contains(&name.split('.').next()?);
+    let is_value = start.trim_end().ends_with('=');
+    let line = u64::try_from(value.matches('\n').count() + 1).ok()?;
+    let hint = format!("write `with {name};` in place of `{name};` in line {line}");
+    (is_set && is_value).then_some(Cause { line, hint })
 }
 
 /// The line behind which a `;` is missing, where Nix met something else at `position`: the last one with code, if nothing but

@@ -1,6 +1,7 @@
 //! Options that do not exist, and what may be meant by them. Pure.
 
 use super::evidence::ExitContext;
+use super::listed_definitions::up_to_element;
 use super::written_values;
 use crate::common::nearest::similar_names;
 
@@ -197,7 +198,10 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     let options = "https://search.nixos.org/options";
     let proposed = summary.split_once("Did you mean ");
     let names = proposed.and_then(|(_, rest)| rest.split_once('?'));
-    match names.map(|(names, _)| names.replace(['`', '\''], "")) {
+    // Nix's name of an element of a list is none that a file has.
+    let element = option.map_or("", up_to_element);
+    let plain = |names: &str| names.replace(['`', '\''], "").replace(element, "");
+    match names.map(|(names, _)| plain(names)) {
         Some(names) => format!("did you mean {names}? All options: {options}"),
         None => format!("check its spelling: {options}"),
     }
@@ -262,5 +266,9 @@ mod tests {
         );
         let near = "The option `services.opensh' does not exist. Did you mean `services.openssh'?";
         assert!(hint(&ExitContext::default(), near).starts_with("did you mean services.openssh?"));
+        let element = "The option `swapDevices.\"[definition 1-entry 1]\".devise' does not exist.\n\nDid you mean \
+                       `swapDevices.\"[definition 1-entry 1]\".device' or `swapDevices.\"[definition 1-entry 1]\".size'?";
+        let told = hint(&ExitContext::default(), element);
+        assert!(told.starts_with("did you mean device or size?"), "{told}");
     }
 }

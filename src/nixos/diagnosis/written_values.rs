@@ -8,7 +8,8 @@ use rnix::SyntaxKind::{
 use rnix::{Root, SyntaxKind, SyntaxNode};
 
 use super::syntax_at::is_joined;
-use crate::nixos::nix_definitions::defines;
+use crate::common::attribute_path;
+use crate::nixos::nix_definitions::{defines, option_at, plain_name};
 
 /// A value in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +107,19 @@ pub(super) fn values_of(text: &str, path: &str) -> Vec<DefinedValue> {
     all(text, |node| is_value(node) && defines(node) == path)
 }
 
+/// The values of the definitions of `option`, as Nix shows its path, however the names in it are written.
+pub(super) fn definitions_of(text: &str, option: &str) -> Vec<DefinedValue> {
+    let Ok(wanted) = attribute_path::parse(option) else {
+        return Vec::new();
+    };
+    all(text, |node| {
+        let names = option_at(node, None).filter(|_| is_value(node));
+        let names = names.unwrap_or_default();
+        let names: Option<Vec<String>> = names.iter().map(|name| plain_name(name)).collect();
+        names.is_some_and(|names| names == wanted)
+    })
+}
+
 /// The values of the definitions whose path begins with `option` and a dot, without what is inside of other ones.
 pub(super) fn values_below(text: &str, option: &str) -> Vec<DefinedValue> {
     let mut found = all(text, |node| {
@@ -132,6 +146,15 @@ pub(super) fn list_elements(text: &str, option: &str) -> Option<Vec<String>> {
         .descendants()
         .filter(|node| is_value(node) && defines(node) == option);
     let value = values.next().filter(|_| values.next().is_none())?;
+    elements(value)
+}
+
+/// The texts of the elements of the list `written`, also with `with pkgs;` before it; `None` for everything else.
+pub(super) fn elements_of(written: &str) -> Option<Vec<String>> {
+    elements(Root::parse(written).syntax().first_child()?)
+}
+
+fn elements(value: SyntaxNode) -> Option<Vec<String>> {
     let inner = value.last_child().filter(|_| value.kind() == NODE_WITH);
     let list = inner.unwrap_or(value);
     let elements = list.children().map(|node| node.text().to_string());
@@ -157,15 +180,16 @@ pub(super) fn numbers_in_strings(text: &str, number: &str) -> Vec<DefinedValue> 
     let root = Root::parse(text).syntax();
     let definitions = root.descendants().filter(is_value);
     let is_number = |node: &SyntaxNode| node.text() == number;
-    let names: Vec<String> = definitions
+    let paths: Vec<String> = definitions
         .filter(is_number)
-        .filter_map(|node| defines(&node).rsplit('.').next().map(str::to_owned))
+        .map(|node| defines(&node))
         .collect();
+    // A name by itself is that of a variable, and a selection begins with one, or with `config`.
     let means_number = |node: &SyntaxNode| {
         let written = node.text().to_string();
-        let last = written.rsplit('.').next().unwrap_or_default();
+        let path = written.strip_prefix("config.").unwrap_or(&written);
         let is_name = [NODE_IDENT, NODE_SELECT].contains(&node.kind());
-        written == number || is_name && names.iter().any(|name| name == last)
+        written == number || is_name && paths.iter().any(|known| known == path)
     };
     all(text, |node| {
         let Some(around) = node.parent().filter(|_| means_number(node)) else {
@@ -191,6 +215,15 @@ pub(super) fn imports_in_lists(text: &str) -> Vec<DefinedValue> {
             .parent()
             .is_some_and(|parent| parent.kind() == NODE_LIST);
         node.kind() == NODE_IDENT && node.text() == "import" && is_element
+    })
+}
+
+/// The sets that are elements of a list that is the value of a definition whose path ends in `name`.
+pub(super) fn sets_in_list(text: &str, name: &str) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let list = node.parent().filter(|list| list.kind() == NODE_LIST);
+        let is_named = || defines(node).rsplit('.').next() == Some(name);
+        node.kind() == NODE_ATTR_SET && list.is_some_and(|list| is_value(&list)) && is_named()
     })
 }
 
@@ -320,8 +353,10 @@ mod tests {
         let calls = "{ a = import x.f { };\n b = x.f { };\n c = import (x.f) { }; }";
         assert_eq!(lines(calls_of(calls, "import", "f")), [1]);
         assert_eq!(lines(paths_to("{ a = ./x/c.nix; }", "c.nix")), [1]);
-        let numbers = "{ port = 5;\n a = \"${5}\";\n b = \"x\" + 5;\n c = ''${o.port}'';\n d = \"5\" + x;\n e = ''${6}'';\n f = ./${5}; }";
+        let numbers = "{ o.port = 5;\n a = \"${5}\";\n b = \"x\" + 5;\n c = ''${config.o.port}'';\n d = \"5\" + x;\n e = ''${6}'';\n f = ./${5}; }";
         assert_eq!(lines(numbers_in_strings(numbers, "5")), [2, 3, 4]);
+        let names = "let port = 5; in { o = { port = 5; };\n a = \"${port}\";\n b = \"${o.port}\";\n c = \"${x.port}\"; }";
+        assert_eq!(lines(numbers_in_strings(names, "5")), [2, 3]);
         let absolute = "{ a = [ /etc/x.nix\n /etcetera ./etc/y.nix ]; }";
         assert_eq!(lines(paths_below(absolute, "/etc")), [1]);
         assert_eq!(

@@ -64,3 +64,17 @@ fn addresses_that_are_not_known_get_an_example() {
     let hint = "write networking.nameservers = [ \"1.1.1.1\" \"8.8.8.8\" ];";
     assert_eq!(failure("{ }", &two, "").hints, [hint]);
 }
+
+/// As Nix says it where a module reads the list before its type is known.
+#[test]
+fn an_address_in_place_of_the_list_is_its_element() {
+    let error = "expected a list but found a string: \\\"192.168.1.5/24\\\"";
+    let stream = reported("/nix/store/x/lib/lists.nix", (1, 1), error, "");
+    let hints = |nix: &str| failure(nix, &stream, "").hints.concat();
+    let hint = format!(
+        "pi/c.nix:1: write {LIST} = [ {{ address = \"192.168.1.5\"; prefixLength = 24; }} ];"
+    );
+    assert_eq!(hints(&format!("{{ {LIST} = \"192.168.1.5/24\"; }}")), hint);
+    let other = hints("{ x.y = \"192.168.1.5/24\"; }");
+    assert_eq!(other, "pi/c.nix:1: write a list: [ \"192.168.1.5/24\" ]");
+}

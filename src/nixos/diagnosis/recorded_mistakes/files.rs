@@ -216,3 +216,23 @@ fn a_function_in_a_list_of_modules_is_found() {
     );
     assert!(failure.log_tail[1].starts_with("3|"), "{failure:?}");
 }
+
+/// Nix reads a string in place of a set of options as the path of a module.
+#[test]
+fn a_device_in_place_of_a_set_is_no_missing_file() {
+    let stream = |path: &str| {
+        let error = format!("path '{path}' does not exist");
+        reported("/nix/store/x/lib/modules.nix", (1, 1), &error, "")
+    };
+    let hints = |nix: &str, path: &str| failure(nix, &stream(path), "").hints.concat();
+    assert_eq!(
+        hints("{ swapDevices = [ \"/swapfile\" ]; }", "/swapfile"),
+        "pi/c.nix:1: each element of swapDevices is a set: write { device = \"/swapfile\"; } in place of \"/swapfile\""
+    );
+    assert_eq!(
+        hints("{ fileSystems.\"/data\" = \"/dev/sda1\"; }", "/dev/sda1"),
+        "pi/c.nix:1: fileSystems.\"/data\" is a set: write { device = \"/dev/sda1\"; fsType = \"ext4\"; } in place of \"/dev/sda1\""
+    );
+    let other = hints("{ imports = [ \"/dev/sda1\" ]; }", "/dev/sda1");
+    assert!(!other.contains("is a set"), "{other}");
+}

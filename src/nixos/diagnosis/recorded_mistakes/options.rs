@@ -14,13 +14,13 @@ fn a_value_of_the_wrong_type_names_the_right_form() {
     assert_hint(
         &package,
         "is not of type `package'",
-        "pkgs.NAME, without quotes",
+        "write pkgs.vim, without quotes",
     );
     let list = recorded("wrong-type-list-without-brackets");
     assert_hint(
         &list,
         "is not of type `list of package'",
-        "write a list: environment.systemPackages = [ pkgs.NAME ];",
+        "write a list: environment.systemPackages = [ pkgs.vim ];",
     );
 }
 

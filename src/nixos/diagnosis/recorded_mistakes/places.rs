@@ -229,3 +229,64 @@ fn the_end_of_a_flake_that_is_cut_short_is_the_users() {
     let message = "pi/flake.nix:4:1: syntax error";
     assert_hint(&failure, message, "the `{` of line 2 is not closed");
 }
+
+#[test]
+fn a_second_set_belongs_into_the_first() {
+    let called = "attempt to call something which is not a function but a set: { a = 1; }";
+    let comma = "syntax error, unexpected ',', expecting '.' or '='";
+    let first = "{ ... }:\n{\n  a = 1;\n}\n";
+    let hint = "a second { … } begins in line 5, and a file holds one: move its definitions into the first, above the `}` of line 4";
+    for (second, place, error) in [
+        ("{\n  b = 2;\n}\n", (2, 1), called),
+        ("{ pkgs, ... }:\n{\n  b = 2;\n}\n", (5, 7), comma),
+    ] {
+        let stream = reported("/build/config/c.nix", place, error, "");
+        let hints = failure(format!("{first}{second}"), &stream, "").hints;
+        assert_eq!(hints, [hint], "{second}");
+    }
+}
+
+#[test]
+fn a_list_behind_a_package_set_lacks_its_with() {
+    let error = "syntax error, unexpected '[', expecting 'inherit'";
+    let hint = "write `with pkgs;` in place of `pkgs;` in line 1";
+    assert_eq!(hints_of_line("{ a = pkgs; [ vim ]; }", 13, error), [hint]);
+    let other = hints_of_line("{ a = 1; [ vim ]; }", 10, error).concat();
+    assert!(!other.contains("with"), "{other}");
+}
+
+#[test]
+fn a_set_that_is_called_as_an_overlay_has_its_line() {
+    let error = "attempt to call something which is not a function but a set: { vim = 1; }";
+    let file = "/nix/var/sdbuild/nixpkgs/tree/lib/fixed-points.nix";
+    let stream = reported(file, (1, 1), error, "");
+    let hints = |nix: &str| failure(nix, &stream, "").hints.concat();
+    assert_eq!(
+        hints("{\n  nixpkgs.overlays = [ { vim = 1; } ];\n}"),
+        "pi/c.nix:2: an overlay is a function of two sets of packages: write (final: prev: { vim = 1; }) in place of the set"
+    );
+    assert_eq!(hints("{ overlays = [ (final: prev: { }) ]; }"), "");
+}
+
+#[test]
+fn a_single_value_beside_its_list_is_put_into_it() {
+    let error = "attribute 'a.b' already defined at /build/config/c.nix:2:3";
+    let stream = reported("/build/config/c.nix", (3, 3), error, "");
+    let hints = |one: &str, other: &str| {
+        let nix = format!("{{\n  a.b = {one};\n  a.b = {other};\n}}");
+        failure(nix, &stream, "").hints.concat()
+    };
+    assert_eq!(
+        hints("pkgs.htop", "[ pkgs.vim ]"),
+        "put pkgs.htop of line 2 into the list of line 3: a.b = [ pkgs.htop … ];"
+    );
+    assert_eq!(
+        hints("with pkgs; [ vim ]", "\"x\""),
+        "put \"x\" of line 3 into the list of line 2: a.b = [ \"x\" … ];"
+    );
+    let unknown = hints("x", "[ 1 ]");
+    assert_eq!(
+        unknown,
+        "remove the definition in line 2 or the one in line 3"
+    );
+}

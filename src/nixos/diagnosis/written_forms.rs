@@ -1,0 +1,206 @@
+//! What to write in place of a value of the wrong type, by how the user's file has it.
+
+use rnix::SyntaxKind::{
+    NODE_APPLY, NODE_IDENT, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME, NODE_PATH_REL,
+    NODE_SELECT, NODE_STRING, NODE_WITH,
+};
+use rnix::{Root, SyntaxNode};
+
+use super::evidence::ExitContext;
+use super::listed_definitions::{list_element, listed};
+use super::missing_files::OF_FILES;
+use super::nix_message::definition_excerpt;
+use super::option_values;
+use super::overlays;
+use super::written_values::{definitions_of, elements_of};
+use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::log::NixError;
+use crate::nixos::nix_definitions::is_modifier;
+
+const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// Longest value that a hint repeats, in characters.
+const MAX_CHARS: usize = 60;
+
+/// A value of which a message says that its type is wrong.
+struct Wrong<'a> {
+    /// The option, or the list that the value is an element of.
+    option: &'a str,
+    is_element: bool,
+    /// The type, without `null or`.
+    kind: &'a str,
+    /// The first line of the value as Nix shows it.
+    shown: &'a str,
+}
+
+/// What to write in place of the value whose type the message of `error` calls wrong; `None` if the user's files do not show it.
+pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let rest = error.summary.strip_prefix("A definition for option `")?;
+    let (path, rest) = rest.split_once("' is not of type `")?;
+    let (kind, _) = rest.split_once("'.")?;
+    let kind = kind.strip_prefix("null or ").unwrap_or(kind);
+    let element = list_element(path);
+    let (option, number) = element.map_or((path, None), |(list, number)| (list, Some(number)));
+    // Of an attribute of the element, only Nix's own words tell.
+    if number.is_some() && !path.ends_with("]\"") {
+        return None;
+    }
+    let mut found = listed(&error.summary).filter_map(|(file, shown)| {
+        let text = context.files?.text(file)?;
+        let wrong = Wrong {
+            option,
+            is_element: number.is_some(),
+            kind,
+            shown,
+        };
+        let exists = |path: &str| exists_beside(context, file, path);
+        let mut hints = definitions_of(&text, option)
+            .into_iter()
+            .filter_map(|value| {
+                let written = match number {
+                    Some(number) => elements_of(&value.written)?
+                        .get(number.checked_sub(1)?)?
+                        .clone(),
+                    None => value.written,
+                };
+                Some((value.line, wrong.instead(&written, exists)?))
+            });
+        let (line, hint) = hints.next().filter(|_| hints.next().is_none())?;
+        let file = file.replace(CONFIG_DIR, context.shown_dir);
+        Some((format!("{file}:{line}"), hint))
+    });
+    let (place, hint) = found.next().filter(|_| found.next().is_none())?;
+    Some(match definition_excerpt(context, error) {
+        Some(_) => hint,
+        None => format!("{place}: {hint}"),
+    })
+}
+
+impl Wrong<'_> {
+    /// What to write in place of `written`; `exists` tells whether a file beside the configuration exists.
+    fn instead(&self, written: &str, exists: impl Fn(&str) -> bool) -> Option<String> {
+        let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
+        let root = Root::parse(written).syntax();
+        let node = root.first_child()?;
+        if self.kind == "overlay" {
+            return overlays::as_function(written).filter(|_| self.is_element);
+        }
+        if !is_short {
+            return None;
+        }
+        self.file(&node, exists)
+            .or_else(|| self.text(&node))
+            .or_else(|| self.list(&node))
+    }
+
+    /// `value` as a definition, or in place of what is `written`.
+    fn definition(&self, value: &str, written: &str) -> String {
+        if self.is_element {
+            format!("{value} in place of {written}")
+        } else {
+            format!("{} = {value};", self.option)
+        }
+    }
+
+    /// The path that is meant by a text that is no absolute path.
+    fn file(&self, node: &SyntaxNode, exists: impl Fn(&str) -> bool) -> Option<String> {
+        if !self.kind.starts_with("absolute path") || node.kind() != NODE_STRING {
+            return None;
+        }
+        let written = node.text().to_string();
+        let path = written.strip_prefix('"')?.strip_suffix('"')?;
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
+        let begins = ["./", "../"].iter().any(|start| path.starts_with(start));
+        let name = if begins {
+            path.to_owned()
+        } else {
+            format!("./{path}")
+        };
+        let attribute = self.option.rsplit('.').next().unwrap_or_default();
+        let is_file = begins || OF_FILES.contains(&attribute) || exists(path);
+        let is_path = is_plain_path(path) && path.chars().all(is_plain);
+        (is_file && is_path).then(|| {
+            let definition = self.definition(&name, &written);
+            format!("a path is written without quotes: write {definition}")
+        })
+    }
+
+    /// The text that is meant by a path or a number.
+    fn text(&self, node: &SyntaxNode) -> Option<String> {
+        let written = node.text().to_string();
+        let kind = node.kind();
+        let is_lines = self.kind.starts_with("strings concatenated with");
+        let is_path = [NODE_PATH_REL, NODE_PATH_ABS, NODE_PATH_HOME].contains(&kind);
+        let begins = |starts: &[&str]| starts.iter().any(|start| written.starts_with(start));
+        if is_path && begins(&[".", "/", "~"]) {
+            let is_content = kind == NODE_PATH_REL && is_lines && !self.is_element;
+            return is_content.then(|| self.content_of(&written));
+        }
+        if let Some(hint) = option_values::of_number(self.option, &written) {
+            return Some(hint);
+        }
+        let has_any_form = !self.kind.contains("matching") || self.option == "networking.hostName";
+        let is_string = is_lines || self.kind.starts_with("string") && has_any_form;
+        let is_number = kind == NODE_LITERAL && begins(&DIGITS);
+        (is_string && (is_number || is_path)).then(|| {
+            let definition = self.definition(&format!("\"{written}\""), &written);
+            format!("write a string in quotes: {definition}")
+        })
+    }
+
+    /// The text of the file `path`.
+    fn content_of(&self, path: &str) -> String {
+        let option = self.option;
+        let entry = option.strip_suffix(".text");
+        match entry.filter(|entry| entry.starts_with("environment.etc.")) {
+            Some(entry) => format!(
+                "write {entry}.source = {path}; the option text takes the content itself, such as builtins.readFile {path}"
+            ),
+            None => format!(
+                "write {option} = builtins.readFile {path}; the option takes the content of the file"
+            ),
+        }
+    }
+
+    /// The list that is meant by a single package.
+    fn list(&self, node: &SyntaxNode) -> Option<String> {
+        let is_package = self.kind == "list of package" && self.shown.starts_with("<derivation ");
+        let list = list_with(node).filter(|_| is_package && !self.is_element)?;
+        Some(format!("write a list: {} = {list};", self.option))
+    }
+}
+
+/// Whether `path` is a file beside the user's file at the path `file` of the builder.
+fn exists_beside(context: &ExitContext<'_>, file: &str, path: &str) -> bool {
+    let dir = file.rsplit_once('/').map_or("", |(dir, _)| dir);
+    let is_below = is_plain_path(path) && !path.split('/').any(|part| part == "..");
+    let files = context.files.filter(|_| is_below);
+    files.is_some_and(|files| files.has_file(&format!("{dir}/{path}")))
+}
+
+/// Whether `path` names something below a directory.
+fn is_plain_path(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or_default();
+    !path.starts_with('/') && !["", ".", ".."].contains(&last) && !path.contains("//")
+}
+
+/// The list of the only element `node`; `None` if it may be more than one value, or none.
+pub(super) fn list_with(node: &SyntaxNode) -> Option<String> {
+    let written = node.text().to_string();
+    let kind = node.kind();
+    if kind == NODE_WITH {
+        let inner = node.last_child()?;
+        let before = written.strip_suffix(inner.text().to_string().as_str())?;
+        return Some(format!("{before}{}", list_with(&inner)?));
+    }
+    let is_call = kind == NODE_APPLY && !is_modifier(node);
+    let is_plain = [NODE_IDENT, NODE_PAREN, NODE_SELECT, NODE_STRING].contains(&kind);
+    if is_call {
+        Some(format!("[ ({written}) ]"))
+    } else {
+        is_plain.then(|| format!("[ {written} ]"))
+    }
+}
+
+#[cfg(test)]
+mod tests;
