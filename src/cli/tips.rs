@@ -198,11 +198,13 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     // `help NAME` names the commands of sdbuild.
     let has_own = |sub: &&Command| sub.has_subcommands() && sub.get_name() != "help";
     let outer = named.find_map(|sub| sub.filter(has_own));
+    let others = other_names::commands(&lower);
+    let is_only = others.len() == 1;
     let meant = match outer {
         Some(_) => Vec::new(),
-        None => other_names::commands(&lower)
+        None => others
             .iter()
-            .map(|name| described(command, name))
+            .map(|name| described(command, name, is_only))
             .collect(),
     };
     if !meant.is_empty() {
@@ -246,15 +248,22 @@ fn tip_for_path(name: &str) -> Option<String> {
     (is_path || is_module || is_flake).then(|| format!("`sdbuild build {path}` builds it"))
 }
 
-/// The command `name` and what it does: `sdbuild flash`: Write an image …
-fn described(command: &Command, name: &str) -> String {
+/// That the command `name` is meant, or may be where it is not the only one, and what it is for: the command is called `flash`:
+/// write an image …
+fn described(command: &Command, name: &str, is_only: bool) -> String {
     let sub = command.find_subcommand(name);
     let about = sub.and_then(Command::get_about).map(ToString::to_string);
-    format!(
-        "`{} {name}`: {}",
-        command.get_name(),
-        about.unwrap_or_default()
-    )
+    let about = about.unwrap_or_default();
+    let mut rest = about.chars();
+    let first = rest.next().map(|c| c.to_ascii_lowercase());
+    let about: String = first.into_iter().chain(rest).collect();
+    let is = if is_only {
+        "the command is called"
+    } else {
+        "the command may be"
+    };
+    let program = command.get_name();
+    format!("{is} `{program} {name}`: {about}")
 }
 
 /// The tip for a `flag` that has another name here.

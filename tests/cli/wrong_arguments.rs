@@ -47,9 +47,18 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 #[test]
 fn names_of_other_programs_lead_to_those_of_sdbuild() {
     assert_tips(&[
-        (&["burn"][..], "`sdbuild flash`: Write an image"),
-        (&["run"], "`sdbuild boot`: Boot an image"),
-        (&["list"], "`sdbuild status`: Show what sdbuild keeps"),
+        (
+            &["burn"][..],
+            "the command is called `sdbuild flash`: write an image",
+        ),
+        (
+            &["run"],
+            "the command is called `sdbuild boot`: boot an image",
+        ),
+        (
+            &["list"],
+            "the command may be `sdbuild status`: show what sdbuild keeps",
+        ),
         (&["publish", "lst"], "a similar subcommand exists: 'list'"),
         (
             &["publish", "rm"],
