@@ -1,8 +1,10 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod colours;
 mod flags_of;
 mod misplaced;
 mod other_names;
+mod several;
 mod units;
 
 use std::path::Path;
@@ -37,7 +39,8 @@ pub(super) fn with_useful_tip(
     } else if kind == ErrorKind::ValueValidation {
         let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
         let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
-        if let Some(tip) = units::tip(&flag, &value) {
+        let of_compression = || other_names::compression(&flag, &value);
+        if let Some(tip) = units::tip(&flag, &value).or_else(of_compression) {
             set_tip(&mut error, tip);
         }
     } else if kind == ErrorKind::TooManyValues {
@@ -63,10 +66,19 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
     let similar = text(error, ContextKind::SuggestedArg);
     let known = tip_for_flag_in_front(command, &flag, words)
-        .or_else(|| tip_for_other_name(command, &flag, words))
-        .or_else(|| misplaced::tip(command, &flag, words));
-    if let Some(tip) = known {
-        set_tip(error, tip);
+        .or_else(|| colours::tip(&flag, words))
+        .or_else(|| tip_for_other_name(command, &flag, words));
+    let several = || match flag.starts_with('-') {
+        true => Vec::new(),
+        false => several::tips(command, words),
+    };
+    let known = known.map_or_else(several, |tip| vec![tip]);
+    let known = match known.is_empty() {
+        true => misplaced::tip(command, &flag, words).into_iter().collect(),
+        false => known,
+    };
+    if !known.is_empty() {
+        set_tips(error, known);
         error.remove(ContextKind::SuggestedArg);
     } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
         error.remove(ContextKind::SuggestedArg);
