@@ -7,6 +7,7 @@ use crate::boot::request::BootRequest;
 use crate::boot::{login_keys, seed_disk};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
+use crate::common::shell_word::quoted;
 
 /// Completes the login of `request`: its user, if none was named, and `keys`, if there are none, with those of the user's that the
 /// image, with `lists` by user, or its seed accepts.
@@ -74,9 +75,13 @@ fn without_keys(user: &str, lists: &BTreeMap<String, String>) -> Option<String> 
         return None;
     }
     let others: Vec<&str> = lists.keys().map(String::as_str).collect();
+    let choice = match &others[..] {
+        [only] => format!("log in with --user {}", quoted(only)),
+        [..] => "choose one of them with --user".to_owned(),
+    };
     let others = others.join(", ");
     Some(format!(
-        "the image has no SSH key for {user}, only for {others}: choose one of them with --user"
+        "the image has no SSH key for {user}, only for {others}: {choice}"
     ))
 }
 
@@ -97,6 +102,12 @@ mod tests {
         let told = without_keys("bob", &lists).unwrap();
         assert!(told.starts_with("the image has no SSH key for bob, only for admin, root: "));
         assert_eq!(without_keys("root", &lists), None);
+        let only = BTreeMap::from([("admin".to_owned(), String::new())]);
+        let told = without_keys("bob", &only).unwrap();
+        assert!(
+            told.ends_with("only for admin: log in with --user admin"),
+            "{told}"
+        );
         // Without any list nothing is known.
         assert_eq!(without_keys("bob", &BTreeMap::new()), None);
     }
