@@ -1,4 +1,5 @@
-//! The command line: commands, flags and their help. No I/O, and no defaults that depend on the host.
+//! The command line: commands, flags and their help. No I/O, except that a tip
+//! looks which image is the newest, and no defaults that depend on the host.
 //!
 //! Flags that `sdbuild.toml` or variables can set as well are defined in `settings`.
 

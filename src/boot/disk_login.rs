@@ -6,16 +6,21 @@ use std::path::PathBuf;
 use crate::boot::request::BootRequest;
 use crate::boot::{login_keys, seed_disk};
 use crate::common::context::Context;
-use crate::common::failure::{Failure, OrFail as _};
+use crate::common::failure::{Class, Failure, OrFail as _};
+use crate::common::shell_word::quoted;
+use crate::image::{InstalledSystem, MAX_KEY_LIST_BYTES};
 
 /// Completes the login of `request`: its user, if none was named, and `keys`, if there are none, with those of the user's that the
-/// image, with `lists` by user, or its seed accepts.
+/// system that is `installed`, or its seed, accepts. A failure where a login is certainly refused.
 pub(super) async fn complete(
     request: &mut BootRequest,
     keys: &mut Vec<PathBuf>,
-    lists: &BTreeMap<String, String>,
+    installed: &InstalledSystem,
     context: &Context,
 ) -> Result<(), Failure> {
+    let lists = &installed.key_lists;
+    // A seed may configure the server.
+    let is_certain = installed.takes_only_listed_keys && request.seed.is_none();
     let home = request.home.as_deref().filter(|_| keys.is_empty());
     let Some(login) = &mut request.login else {
         return Ok(());
@@ -44,8 +49,16 @@ pub(super) async fn complete(
         let looked = context.cancel.race(look).await?;
         if looked.or_internal("look for the key")? == Some(false) {
             let (shown, user) = (key.display(), &login.user);
+            let text = format!("the image does not accept the key {shown} for {user}");
+            // Of a longer list only the beginning was read.
+            if is_certain && list.len() < MAX_KEY_LIST_BYTES {
+                let failure = Failure::message(Class::Build, text);
+                return Err(failure.hint(format!(
+                    "its SSH server takes keys only from users.users.{user}.openssh.authorizedKeys.keys of the configuration: add the public key there, and build it again"
+                )));
+            }
             context.events.warn(format!(
-                "the image does not accept the key {shown} for {user}: the login fails unless the system gets the key while it runs"
+                "{text}: the login fails unless the system gets the key while it runs"
             ));
         }
     }
@@ -74,9 +87,13 @@ fn without_keys(user: &str, lists: &BTreeMap<String, String>) -> Option<String> 
         return None;
     }
     let others: Vec<&str> = lists.keys().map(String::as_str).collect();
+    let choice = match &others[..] {
+        [only] => format!("log in with --user {}", quoted(only)),
+        [..] => "choose one of them with --user".to_owned(),
+    };
     let others = others.join(", ");
     Some(format!(
-        "the image has no SSH key for {user}, only for {others}: choose one of them with --user"
+        "the image has no SSH key for {user}, only for {others}: {choice}"
     ))
 }
 
@@ -97,6 +114,12 @@ mod tests {
         let told = without_keys("bob", &lists).unwrap();
         assert!(told.starts_with("the image has no SSH key for bob, only for admin, root: "));
         assert_eq!(without_keys("root", &lists), None);
+        let only = BTreeMap::from([("admin".to_owned(), String::new())]);
+        let told = without_keys("bob", &only).unwrap();
+        assert!(
+            told.ends_with("only for admin: log in with --user admin"),
+            "{told}"
+        );
         // Without any list nothing is known.
         assert_eq!(without_keys("bob", &BTreeMap::new()), None);
     }
@@ -120,6 +143,17 @@ mod tests {
 
     /// What is told before a login as `user` with [`KEY`] to an image with `lists`.
     async fn told(user: &str, lists: &[(&str, &str)]) -> Vec<Event> {
+        let (events, completed) = completed(user, lists, false).await;
+        completed.unwrap();
+        events
+    }
+
+    /// The same, with the result; the server may take keys only from the lists.
+    async fn completed(
+        user: &str,
+        lists: &[(&str, &str)],
+        takes_only_listed_keys: bool,
+    ) -> (Vec<Event>, Result<(), Failure>) {
         let dir = tempfile::tempdir().unwrap();
         let key = dir.path().join("me.pub");
         std::fs::write(&key, KEY).unwrap();
@@ -141,11 +175,32 @@ mod tests {
         };
         let lists = lists.iter();
         let lists = lists.map(|(user, list)| ((*user).to_owned(), (*list).to_owned()));
-        let lists = lists.collect();
-        complete(&mut request, &mut Vec::new(), &lists, &context)
-            .await
-            .unwrap();
-        std::mem::take(&mut *events.lock().unwrap())
+        let installed = InstalledSystem {
+            key_lists: lists.collect(),
+            takes_only_listed_keys,
+            ..InstalledSystem::default()
+        };
+        let completed = complete(&mut request, &mut Vec::new(), &installed, &context).await;
+        (std::mem::take(&mut *events.lock().unwrap()), completed)
+    }
+
+    #[tokio::test]
+    async fn a_login_that_is_certainly_refused_is_not_tried() {
+        let (events, refused) = completed("root", &[("root", OTHER)], true).await;
+        let refused = refused.unwrap_err();
+        assert_eq!((events, refused.class), (vec![], Class::Build));
+        let text = refused.to_string();
+        assert!(text.ends_with("me.pub for root"), "{text}");
+        assert!(
+            refused.hints[0].contains("users.users.root.openssh"),
+            "{refused:?}"
+        );
+        // Whether there is such a user is not known.
+        let (told, other_user) = completed("bob", &[("root", KEY)], true).await;
+        other_user.unwrap();
+        assert_eq!(told.len(), 1);
+        let (_, accepted) = completed("root", &[("root", KEY)], true).await;
+        accepted.unwrap();
     }
 
     #[tokio::test]

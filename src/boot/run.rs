@@ -102,8 +102,7 @@ pub async fn boot(
     let installed = disk.installed_system(context).await?;
     check_system(image, &installed, request.board)?;
     request.ssh_port = installed.ssh_port.unwrap_or(DEFAULT_SSH_PORT);
-    let lists = &installed.key_lists;
-    disk_login::complete(&mut request, &mut tools.keys, lists, context).await?;
+    disk_login::complete(&mut request, &mut tools.keys, &installed, context).await?;
     let request = &request;
     std::fs::create_dir_all(&request.scratch)
         .or_environment(format!("create {}", request.scratch.display()))?;

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use crate::boot::login_keys;
 use crate::boot::qemu::program_name;
 use crate::boot::request::BootRequest;
-use crate::common::board::QemuModel;
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::kvm::Kvm;
 use crate::common::plain_file;
@@ -88,7 +87,7 @@ fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQe
         missing.push(missing_program(&name, model.packages));
     }
     if let Some(program) = &program {
-        missing.extend(too_old(program, model));
+        missing.extend(too_old(program, request));
     }
     let firmware = find_firmware(request)
         .map_err(|failure| missing.push(failure))
@@ -102,9 +101,9 @@ fn host_qemu(request: &BootRequest, missing: &mut Vec<Failure>) -> Option<HostQe
     })
 }
 
-/// Why the host's QEMU does not have `model`; `None` when it has, or does not tell its version.
-fn too_old(program: &Path, model: &QemuModel) -> Option<Failure> {
-    let since = model.since?;
+/// Why the host's QEMU does not have the board's model; `None` when it has, or does not tell its version.
+fn too_old(program: &Path, request: &BootRequest) -> Option<Failure> {
+    let since = request.model.since?;
     let output = std::process::Command::new(program)
         .arg("--version")
         .output()
@@ -114,7 +113,7 @@ fn too_old(program: &Path, model: &QemuModel) -> Option<Failure> {
     let major: u32 = version.split('.').next()?.parse().ok()?;
     (major < since).then(|| {
         Failure::environment(format!(
-            "this machine's QEMU {version} does not have the board: it needs QEMU {since} or newer"
+            "this machine's QEMU {version} has no model of the board {} ({}), which QEMU {since} and newer have", request.board.name, request.board.title
         ))
         .hint("--emulator container boots it in a container, whose QEMU is newer")
     })
@@ -198,7 +197,7 @@ mod tests {
         write("7.2.22");
         let missing = missing_on_host(&request).unwrap().to_string();
         assert!(
-            missing.contains("QEMU 7.2.22 does not have the board"),
+            missing.contains("QEMU 7.2.22 has no model of the board rpi4 (Raspberry Pi 4,"),
             "{missing}"
         );
         write("9.2.0");

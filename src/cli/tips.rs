@@ -1,8 +1,10 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod colours;
 mod flags_of;
 mod misplaced;
 mod other_names;
+mod several;
 mod units;
 
 use std::path::Path;
@@ -37,7 +39,8 @@ pub(super) fn with_useful_tip(
     } else if kind == ErrorKind::ValueValidation {
         let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
         let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
-        if let Some(tip) = units::tip(&flag, &value) {
+        let of_compression = || other_names::compression(&flag, &value);
+        if let Some(tip) = units::tip(&flag, &value).or_else(of_compression) {
             set_tip(&mut error, tip);
         }
     } else if kind == ErrorKind::TooManyValues {
@@ -63,10 +66,19 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
     let similar = text(error, ContextKind::SuggestedArg);
     let known = tip_for_flag_in_front(command, &flag, words)
-        .or_else(|| tip_for_other_name(command, &flag, words))
-        .or_else(|| misplaced::tip(command, &flag, words));
-    if let Some(tip) = known {
-        set_tip(error, tip);
+        .or_else(|| colours::tip(&flag, words))
+        .or_else(|| tip_for_other_name(command, &flag, words));
+    let several = || match flag.starts_with('-') {
+        true => Vec::new(),
+        false => several::tips(command, words),
+    };
+    let known = known.map_or_else(several, |tip| vec![tip]);
+    let known = match known.is_empty() {
+        true => misplaced::tip(command, &flag, words).into_iter().collect(),
+        false => known,
+    };
+    if !known.is_empty() {
+        set_tips(error, known);
         error.remove(ContextKind::SuggestedArg);
     } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
         error.remove(ContextKind::SuggestedArg);
@@ -198,11 +210,13 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
     // `help NAME` names the commands of sdbuild.
     let has_own = |sub: &&Command| sub.has_subcommands() && sub.get_name() != "help";
     let outer = named.find_map(|sub| sub.filter(has_own));
+    let others = other_names::commands(&lower);
+    let is_only = others.len() == 1;
     let meant = match outer {
         Some(_) => Vec::new(),
-        None => other_names::commands(&lower)
+        None => others
             .iter()
-            .map(|name| described(command, name))
+            .map(|name| described(command, name, is_only))
             .collect(),
     };
     if !meant.is_empty() {
@@ -246,15 +260,22 @@ fn tip_for_path(name: &str) -> Option<String> {
     (is_path || is_module || is_flake).then(|| format!("`sdbuild build {path}` builds it"))
 }
 
-/// The command `name` and what it does: `sdbuild flash`: Write an image …
-fn described(command: &Command, name: &str) -> String {
+/// That the command `name` is meant, or may be where it is not the only one, and what it is for: the command is called `flash`:
+/// write an image …
+fn described(command: &Command, name: &str, is_only: bool) -> String {
     let sub = command.find_subcommand(name);
     let about = sub.and_then(Command::get_about).map(ToString::to_string);
-    format!(
-        "`{} {name}`: {}",
-        command.get_name(),
-        about.unwrap_or_default()
-    )
+    let about = about.unwrap_or_default();
+    let mut rest = about.chars();
+    let first = rest.next().map(|c| c.to_ascii_lowercase());
+    let about: String = first.into_iter().chain(rest).collect();
+    let is = if is_only {
+        "the command is called"
+    } else {
+        "the command may be"
+    };
+    let program = command.get_name();
+    format!("{is} `{program} {name}`: {about}")
 }
 
 /// The tip for a `flag` that has another name here.

@@ -10,6 +10,7 @@ use crate::commands::newest_image::{named_or_newest_for_card, newest_for_card};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::human_bytes::human_bytes;
+use crate::common::image_name::{is_image, is_image_or_sidecar, newest_of};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::flash::{
@@ -32,6 +33,7 @@ pub async fn run(
     refuse_arguments_of_dd(args)?;
     refuse_disk_in_front(args, env)?;
     refuse_unknown_disk(args)?;
+    refuse_image_as_disk(args)?;
     let image = match named_or_newest_for_card(args.image.as_deref(), env, context) {
         Err(failure) if args.image.is_none() => {
             // Also where no disk can be listed, the image is what is missing first.
@@ -122,6 +124,37 @@ fn refuse_disk_in_front(args: &cli::Flash, env: &Environment) -> Result<(), Fail
             quoted(&disk)
         )),
     )
+}
+
+/// Refuses two images, as a shell makes them of `*.img.zst`: the second stands in the place of the disk.
+fn refuse_image_as_disk(args: &cli::Flash) -> Result<(), Failure> {
+    let text = |path: &Option<PathBuf>| path.as_ref()?.to_str().map(str::to_owned);
+    let (Some(image), Some(other)) = (text(&args.image), text(&args.device)) else {
+        return Ok(());
+    };
+    if !is_image(&image) || !is_image_or_sidecar(&other) {
+        return Ok(());
+    }
+    let (what, wanted) = if is_image(&other) {
+        let newest = newest_of(&[image.as_str(), other.as_str()]);
+        (
+            "is an image too",
+            newest.map(|newest| ("the newest one", newest)),
+        )
+    } else {
+        let only = ("name only the image", image.as_str());
+        ("is a file beside an image", Some(only))
+    };
+    let text = format!(
+        "flash takes one image, then the disk, and {} {what}",
+        quoted(&other)
+    );
+    let failure = Failure::usage(text);
+    Err(match wanted {
+        // Without a disk it lists them.
+        Some((what, image)) => failure.hint(format!("{what}: sdbuild flash {}", quoted(image))),
+        None => failure,
+    })
 }
 
 /// Refuses the name of a disk that there is not as the only argument, which would be that of the image.

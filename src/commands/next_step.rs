@@ -26,10 +26,29 @@ pub fn run(env: &Environment, ui: &Ui) -> Result<(), Failure> {
     };
     let (here, output) = output_dir(env)?;
     let lacks_lock = configuration == FLAKE_FILE && !here.join(flake::LOCK).exists();
+    let has_both = configuration != FLAKE_FILE && here.join(FLAKE_FILE).is_file();
     let image = NewestImage::find((here, output));
-    let steps = steps(configuration, lacks_lock, image.as_ref(), columns);
+    let configuration = Configuration {
+        name: configuration,
+        lacks_lock,
+        has_both,
+    };
+    let steps = steps(configuration, image.as_ref(), columns);
     ui.result(&steps.join("\n"))
 }
+
+/// The configuration here.
+#[derive(Clone, Copy, Debug)]
+struct Configuration {
+    name: &'static str,
+    /// Whether it is a flake without its lock file.
+    lacks_lock: bool,
+    /// Whether there is a flake too, which is not taken.
+    has_both: bool,
+}
+
+/// What is said of a flake beside a configuration.
+const ALSO_FLAKE: &str = "There is also a flake, which `sdbuild build flake.nix` builds instead.";
 
 /// The newest image here.
 struct NewestImage {
@@ -135,20 +154,17 @@ fn step(command: &str, purpose: &str, columns: usize) -> String {
     }
 }
 
-/// The commands for `configuration`, which may be a flake that `lacks_lock`, and the newest `image`, each with its purpose. In lines
-/// of `columns` columns.
-fn steps(
-    configuration: &str,
-    lacks_lock: bool,
-    image: Option<&NewestImage>,
-    columns: usize,
-) -> Vec<String> {
-    let text = format!("The configuration is {configuration}. Next:");
+/// The commands for `configuration` and the newest `image`, each with its purpose. In lines of `columns` columns.
+fn steps(configuration: Configuration, image: Option<&NewestImage>, columns: usize) -> Vec<String> {
+    let text = format!("The configuration is {}. Next:", configuration.name);
     let mut lines = labelled("", 0, &text, columns);
-    if lacks_lock {
+    if configuration.lacks_lock {
         lines.push(step("lock", "writes flake.lock, which is missing", columns));
     }
     lines.extend(with_configuration(columns));
+    if configuration.has_both {
+        lines.extend(labelled("", 0, ALSO_FLAKE, columns));
+    }
     lines.extend(
         image
             .into_iter()
@@ -171,25 +187,44 @@ fn image_steps(image: &NewestImage, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::common::configuration_file::CONFIG_NAME;
+
+    const MODULE: Configuration = Configuration {
+        name: CONFIG_NAME,
+        lacks_lock: false,
+        has_both: false,
+    };
+
+    #[test]
+    fn a_flake_beside_the_configuration_is_named() {
+        let both = Configuration {
+            has_both: true,
+            ..MODULE
+        };
+        let text = steps(both, None, 80).join("\n");
+        assert!(text.contains(ALSO_FLAKE), "{text}");
+        let alone = steps(MODULE, None, 80).join("\n");
+        assert!(!alone.contains("flake"), "{alone}");
+    }
 
     #[test]
     fn an_image_is_named_with_what_can_be_done_with_it() {
-        let without = steps("sd-card.nix", false, None, 80).join("\n");
+        let without = steps(MODULE, None, 80).join("\n");
         assert!(without.contains("sdbuild build") && !without.contains("sdbuild flash"));
         let mut image = NewestImage {
             shown: "out/my pi.img".to_owned(),
             newer: None,
         };
-        let with = steps("sd-card.nix", false, Some(&image), 80).join("\n");
+        let with = steps(MODULE, Some(&image), 80).join("\n");
         assert!(!with.contains("newer"), "{with}");
         image.shown = "out/pi.qcow2".to_owned();
-        let disk = steps("sd-card.nix", false, Some(&image), 80).join("\n");
+        let disk = steps(MODULE, Some(&image), 80).join("\n");
         assert!(
             disk.contains("sdbuild boot") && !disk.contains("sdbuild flash"),
             "{disk}"
         );
         image.newer = Some("my keys.nix".into());
-        let narrow = steps("sd-card.nix", false, Some(&image), 40);
+        let narrow = steps(MODULE, Some(&image), 40);
         assert!(narrow.len() <= 22, "{narrow:#?}");
         let text = narrow.join(" ");
         assert!(text.contains("'my keys.nix' is newer"), "{text}");
@@ -202,7 +237,12 @@ mod tests {
 
     #[test]
     fn a_flake_is_locked_before_it_is_built() {
-        let steps = steps(FLAKE_FILE, true, None, 80).join("\n");
+        let flake = Configuration {
+            name: FLAKE_FILE,
+            lacks_lock: true,
+            has_both: false,
+        };
+        let steps = steps(flake, None, 80).join("\n");
         let (lock, build) = (steps.find("sdbuild lock"), steps.find("sdbuild build"));
         assert!(lock.is_some() && lock < build, "{steps}");
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::absolute_path::absolute;
 use super::aws_machine::AwsMachine;
+use super::shell_word::quoted;
 
 /// The values of the setting, for messages.
 const FORMS: &str = "none, command:PROGRAM, aws, aws:OPTION,…";
@@ -65,8 +66,27 @@ impl FromStr for MachineSource {
             Some((AWS, options)) => options.parse().map(Self::Aws),
             None if text == AWS => Ok(Self::Aws(AwsMachine::default())),
             None if text == "ec2" => Err(format!("did you mean {AWS}?")),
-            Some(_) | None => Err(format!("`{text}` is not one of {FORMS}")),
+            Some(_) | None => Err(not_rented(text)),
         }
+    }
+}
+
+/// What is said of a `text` that is no provider; that of a machine that the user has belongs elsewhere.
+fn not_rented(text: &str) -> String {
+    let refused = format!("`{text}` is not one of {FORMS}");
+    let address = match text.split_once("://") {
+        Some(("ssh" | "ssh-ng", address)) => Some(address),
+        Some(_) => None,
+        None => text.contains('@').then_some(text),
+    };
+    match address.filter(|address| !address.is_empty()) {
+        Some(address) => {
+            let host = quoted(&format!("ssh://{address}"));
+            format!(
+                "{refused}, which rent a machine; one of yours builds with its Docker by `DOCKER_HOST={host} sdbuild build`, or with its Nix by --builders"
+            )
+        }
+        None => refused,
     }
 }
 

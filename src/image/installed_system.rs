@@ -8,6 +8,7 @@ use super::boot::BootReport;
 use super::cluster_disk::disk_in;
 use super::disk_form::DiskForm;
 use super::error::Error;
+use super::key_sources::takes_only_lists;
 use super::report::Layout;
 use super::ssh_port::ssh_port;
 use crate::common::cancel::Cancel;
@@ -20,6 +21,8 @@ pub struct InstalledSystem {
     pub systems: BTreeSet<System>,
     /// The lines of NixOS's lists of SSH keys, by user; empty if there is no NixOS, or they cannot be read.
     pub key_lists: BTreeMap<String, String>,
+    /// Whether its SSH server certainly accepts no keys but those.
+    pub takes_only_listed_keys: bool,
     /// The first port of NixOS's SSH server; `None` if it has none, or it cannot be read.
     pub ssh_port: Option<u16>,
 }
@@ -39,7 +42,9 @@ impl InstalledSystem {
             Some(port) => port?,
             None => None,
         };
+        let only_lists = path.map(|path| takes_only_lists(&layout.volumes, path));
         Ok(Self {
+            takes_only_listed_keys: only_lists.transpose()?.unwrap_or_default(),
             systems: boot.systems(),
             key_lists,
             ssh_port,

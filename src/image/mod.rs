@@ -33,6 +33,7 @@ pub mod iso;
 mod iso_entry;
 mod iso_files;
 pub mod kernel;
+mod key_sources;
 pub mod manifest;
 mod mbr;
 pub mod nearby;

@@ -9,10 +9,20 @@ const MAX_CONFIG_BYTES: usize = 64 * 1024;
 /// The first port that the SSH server of the NixOS system at the path `system` on one of `volumes` listens on; `None` where no
 /// server is configured, or its configuration cannot be read.
 pub(super) fn ssh_port(volumes: &[Volume], system: &str) -> Result<Option<u16>, Error> {
+    let config = server_configuration(volumes, system)?;
+    Ok(config.as_deref().and_then(first_port))
+}
+
+/// The beginning of the configuration of the SSH server of the NixOS system at the path `system` on one of `volumes`; `None` where
+/// there is none, or it cannot be read.
+pub(super) fn server_configuration(
+    volumes: &[Volume],
+    system: &str,
+) -> Result<Option<String>, Error> {
     let path = format!("{system}/etc/ssh/sshd_config");
     for volume in volumes {
         match volume.fs.start_of(&path, MAX_CONFIG_BYTES) {
-            Ok(Some(config)) => return Ok(first_port(&String::from_utf8_lossy(&config))),
+            Ok(Some(config)) => return Ok(Some(String::from_utf8_lossy(&config).into_owned())),
             Err(error) if error.is_fatal() => return Err(error),
             // It is on one of them.
             Ok(None) | Err(_) => {}

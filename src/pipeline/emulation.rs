@@ -155,6 +155,16 @@ impl Emulation {
         }
     }
 
+    /// The handler as what is tried next, in few words.
+    pub(super) fn as_another(self) -> &'static str {
+        match self {
+            Self::Native | Self::Builders => "no emulator",
+            Self::Register => "by one during the run",
+            Self::Private => "by one that only the build's container sees",
+            Self::Host => "by one that is there already",
+        }
+    }
+
     /// The handler that runs the image's programs, as a noun phrase for messages.
     pub(super) fn handler(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ use clap::Args;
 
 use super::environment::Environment;
 use super::resolver::current_dir;
+use crate::common::absolute_path::absolute;
 use crate::common::board::{BoardName, BoardNameParser};
 use crate::common::ci_service::CiService;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
@@ -150,23 +151,26 @@ impl Init {
             Some(user.dir)
         });
         let home = user.or_else(|| env.home_dir());
-        let dir = args
-            .dir
-            .as_ref()
-            .map_or_else(|| here.clone(), |dir| here.join(dir));
-        refuse_file(&dir, args)?;
+        let dir = args.dir.as_deref().unwrap_or(Path::new(""));
+        // With the slash at its end, which a directory may have.
+        refuse_file(&here.join(dir), args)?;
+        let dir = absolute(dir, &here);
         let name = if args.flake {
             MODULE_OF_FLAKE
         } else {
             CONFIG_NAME
         };
-        let config = args.config.as_ref().map(|file| here.join(file));
+        let config = args.config.as_ref().map(|file| absolute(file, &here));
         let template = args.template.unwrap_or_default();
         Ok(Self {
             config: config.unwrap_or_else(|| dir.join(name)),
             flake: args.flake.then(|| dir.join(FLAKE_FILE)),
             ci: args.ci,
-            key_files: args.ssh_key.iter().map(|file| here.join(file)).collect(),
+            key_files: args
+                .ssh_key
+                .iter()
+                .map(|file| absolute(file, &here))
+                .collect(),
             github: args
                 .github
                 .as_deref()
@@ -177,7 +181,7 @@ impl Init {
             locale: env.locale.clone(),
             wifi: args.wifi.clone().map(|name| {
                 let file = args.wifi_password_file.as_ref();
-                (name, file.map(|file| here.join(file)))
+                (name, file.map(|file| absolute(file, &here)))
             }),
             host_name: args.hostname.clone(),
             board: args.board,

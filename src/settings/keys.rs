@@ -93,8 +93,8 @@ const SET_ELSEWHERE: [(&[&str], &str); 12] = [
         "remove the line: flakes and the commands of Nix that sdbuild uses need no setting",
     ),
     (
-        &["hostname"],
-        "give --hostname NAME, or set networking.hostName in the configuration",
+        &["hostname", "imagename", "name"],
+        "the host name, after which the image is named too, belongs in the configuration: networking.hostName = \"NAME\"; for one build `sdbuild build --hostname NAME` sets it",
     ),
     (&["loginkey"], "give --login-key FILE"),
     (&["overrideinput"], "give --override-input INPUT DIR"),

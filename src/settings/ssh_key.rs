@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::common::absolute_path::absolute;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
 use crate::common::ssh_key;
@@ -30,7 +31,7 @@ impl SshKey {
             return Err(Failure::usage("--ssh-key takes a file, not the key itself")
                 .hint("give the .pub file, or add the key to users.users.root.openssh.authorizedKeys.keys"));
         }
-        let path = &here.join(given);
+        let path = &absolute(given, here);
         let shown = path.display();
         let text =
             plain_file::read(path, MAX_KEY_BYTES).or_usage(format!("read the SSH key {shown}"));

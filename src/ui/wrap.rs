@@ -2,7 +2,6 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-use super::layout::filled;
 use super::report::QUOTE;
 
 /// On a terminal of fewer columns a hanging indent leaves no room.
@@ -59,24 +58,84 @@ fn broken(line: &str, columns: usize) -> String {
     let indent = line.len() - line.trim_start().len();
     let (start, rest) = line.split_at(indent);
     let width = columns.saturating_sub(indent);
-    let lines = filled(pieces(rest), width, width.saturating_sub(HANGING));
+    let lines = filled(&pieces(rest), width, width.saturating_sub(HANGING));
     let margin = format!("\n{}", " ".repeat(indent + HANGING));
     format!("{start}{}", lines.join(&margin))
 }
 
+/// `pieces` in lines: the first one of at most `first` columns, the others of at most `width`. A longer piece gets a line of its own;
+/// a path in the midst of a text is broken after its slashes, one at the end stays whole, to be copied.
+fn filled(pieces: &[&str], first: usize, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        let is_last = at + 1 == pieces.len();
+        let parts = match piece.width() > width && !is_last && is_path(piece) {
+            true => parts_of_path(piece, width),
+            false => vec![(*piece).to_owned()],
+        };
+        for (part, text) in parts.into_iter().enumerate() {
+            let limit = if lines.len() == 1 { first } else { width };
+            match lines.last_mut() {
+                Some(line) if part == 0 && line.width() + 1 + text.width() <= limit => {
+                    line.push(' ');
+                    line.push_str(&text);
+                }
+                Some(_) | None => lines.push(text),
+            }
+        }
+    }
+    lines
+}
+
+/// Whether `piece` is a path, and neither an address nor a command.
+fn is_path(piece: &str) -> bool {
+    let has = |text: &str| piece.contains(text);
+    has("/") && !has("://") && !has(" ") && !has("`")
+}
+
+/// `path` in parts of at most `width` columns, which end with a slash; a longer name stays whole.
+fn parts_of_path(path: &str, width: usize) -> Vec<String> {
+    let mut parts: Vec<String> = Vec::new();
+    for name in path.split_inclusive('/') {
+        match parts.last_mut() {
+            Some(part) if part.width() + name.width() <= width => part.push_str(name),
+            Some(_) | None => parts.push(name.to_owned()),
+        }
+    }
+    parts
+}
+
+/// Whether `word` is no word, and says nothing at the beginning of a line.
+fn is_punctuation(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(|c| ":;,.!?)".contains(c))
+}
+
 /// The words of `line`, and what must stay on one line like a word.
-fn pieces(line: &str) -> impl Iterator<Item = &str> {
+fn pieces(line: &str) -> Vec<&str> {
     let mut rest = line.trim();
     // What clap calls the usage of a command is not a command to copy.
     let is_usage = rest.starts_with("Usage: ");
     let mut after_colon = false;
-    std::iter::from_fn(move || {
-        let length = piece(rest, after_colon);
+    let next = move || {
+        let length = with_punctuation(rest, piece(rest, after_colon));
         let (piece, more) = rest.split_at_checked(length)?;
         rest = more.trim_start();
         after_colon = piece.ends_with(':') && !is_usage && !LABELS.contains(&piece);
         (!piece.is_empty()).then_some(piece)
-    })
+    };
+    std::iter::from_fn(next).collect()
+}
+
+/// The `length` of the first piece of `text`, with a word of punctuation behind it.
+fn with_punctuation(text: &str, length: usize) -> usize {
+    let behind = text.get(length..).unwrap_or_default();
+    let word = behind.strip_prefix(' ').unwrap_or_default();
+    let word = word.split(' ').next().unwrap_or_default();
+    if is_punctuation(word) {
+        length + 1 + word.len()
+    } else {
+        length
+    }
 }
 
 /// The length of the first piece of `text`.
@@ -195,6 +254,32 @@ mod tests {
             wrap_message(&path, 40),
             format!("error:\n  {}", "x".repeat(90))
         );
+    }
+
+    #[test]
+    fn a_path_in_a_sentence_is_broken_after_slashes() {
+        let path = "/home/somebody/configurations/kitchen/raspberry/sd-card.nix";
+        assert_eq!(
+            wrap_message(&format!("error: could not read {path}: No such file"), 40),
+            "error: could not read\n  /home/somebody/configurations/kitchen/\n  raspberry/sd-card.nix: No such file"
+        );
+        // At the end of a line it is what users copy.
+        let log = format!("the whole log: {path}");
+        assert_eq!(wrap_message(&log, 40), format!("the whole log:\n  {path}"));
+        let url = format!("error: fetch https:/{path} : no answer");
+        assert!(wrap_message(&url, 40).contains(&format!("https:/{path} :\n")));
+    }
+
+    #[test]
+    fn punctuation_is_never_alone() {
+        for columns in 24..60 {
+            let text = "error: could not read the configuration of this machine : it is not there";
+            let lines = wrap_message(text, columns);
+            assert!(
+                lines.lines().all(|line| !line.trim().starts_with(':')),
+                "{lines}"
+            );
+        }
     }
 
     proptest::proptest! {

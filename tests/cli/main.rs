@@ -42,6 +42,7 @@ mod lock;
 mod machine_kills;
 mod machine_state;
 mod machines;
+mod meant_lines;
 mod modules;
 mod pins;
 mod processes;

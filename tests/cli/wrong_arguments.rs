@@ -5,7 +5,7 @@ use crate::support::*;
 use crate::user;
 
 /// Asserts that the arguments of each line are refused with its tip.
-fn assert_tips(lines: &[(&[&str], &str)]) {
+pub fn assert_tips(lines: &[(&[&str], &str)]) {
     for (words, tip) in lines {
         let tip = format!("hint: {tip}");
         CliTest::new(words).exit_code(2).stderr(&tip).run();
@@ -47,9 +47,18 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 #[test]
 fn names_of_other_programs_lead_to_those_of_sdbuild() {
     assert_tips(&[
-        (&["burn"][..], "`sdbuild flash`: Write an image"),
-        (&["run"], "`sdbuild boot`: Boot an image"),
-        (&["list"], "`sdbuild status`: Show what sdbuild keeps"),
+        (
+            &["burn"][..],
+            "the command is called `sdbuild flash`: write an image",
+        ),
+        (
+            &["run"],
+            "the command is called `sdbuild boot`: boot an image",
+        ),
+        (
+            &["list"],
+            "the command may be `sdbuild status`: show what sdbuild keeps",
+        ),
         (&["publish", "lst"], "a similar subcommand exists: 'list'"),
         (
             &["publish", "rm"],

@@ -217,7 +217,7 @@ fn a_dry_run_shows_the_plan_and_changes_nothing() {
         run(&mut user.build(&["--dry-run=plan", "--cores", "3", "--force"])).assert_exit_code(0);
     for line in [
         "fetch          1 package, 27 B",
-        "emulation      register: the engine's machine is x86_64, the image is for aarch64-linux",
+        "emulation      register: QEMU runs the image's aarch64-linux programs, by an entry in the kernel's binfmt_misc during the run",
         "cores          3 for each derivation",
         "jobs           1 derivation at a time, one for each core of the engine's machine",
         "memory         no limit\n",

@@ -324,8 +324,8 @@ fn an_arm_engine_emulates_what_is_for_pcs() {
         .map(|words| words.collect::<Vec<_>>().join(" "))
         .collect();
     for line in [
-        "emulation register: the engine's machine is aarch64, the image is for x86_64-linux; an entry for QEMU in the kernel's binfmt_misc \
-         during the run; if that fails, an entry for QEMU that only the build's container sees; if that fails, the entry that binfmt_misc has already, if there is one",
+        "emulation register: QEMU runs the image's x86_64-linux programs, by an entry in the kernel's binfmt_misc during the run; \
+         if that fails, by one that only the build's container sees, or by one that is there already",
         "glue emulated: for this format and system nothing is built natively",
     ] {
         assert!(lines.iter().any(|found| found == line), "{plan}");

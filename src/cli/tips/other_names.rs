@@ -152,6 +152,23 @@ pub(super) fn flags(flag: &str) -> impl Iterator<Item = &'static str> {
     rows.map(|(_, flag)| *flag)
 }
 
+/// The format to take for the `value` of `--compress`, if that is one of other programs.
+pub(super) fn compression(flag: &str, value: &str) -> Option<String> {
+    const FAST: [&str; 5] = ["lz4", "lzo", "lzop", "s2", "snappy"];
+    const SMALL: [&str; 8] = ["7z", "br", "brotli", "bz2", "bzip2", "lzip", "lzma", "zpaq"];
+    let (name, _) = value.split_once(':').unwrap_or((value, ""));
+    let name = name.to_lowercase();
+    let is_meant = flag.starts_with("--compress") && !name.is_empty();
+    let tip = if FAST.contains(&name.as_str()) {
+        "the fastest of these that compresses is zstd at its lowest level: --compress zstd:1"
+    } else if SMALL.contains(&name.as_str()) {
+        "the one that makes the smallest files is xz: --compress xz"
+    } else {
+        return None;
+    };
+    is_meant.then(|| tip.to_owned())
+}
+
 /// Why a build has no use for the `flag` of another program, without dashes.
 pub(super) fn explained(flag: &str) -> Option<&'static str> {
     let row = WITHOUT_COUNTERPART

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::boot::{self, BootMethod, BootRequest, Login};
-use crate::common::board::Wiring;
+use crate::common::board::{BOARDS, Wiring};
 use crate::common::failure::Failure;
 use crate::seed;
 use crate::settings;
@@ -19,7 +19,11 @@ pub(super) fn request(settings: settings::Boot) -> Result<BootRequest, Failure> 
             "QEMU has no model of the board {} ({})",
             board.name, board.title
         );
-        Failure::usage(text).hint("without --board the image boots on QEMU's virtual machine")
+        let with_model = BOARDS.iter().filter(|board| board.0.qemu.is_some());
+        let names: Vec<&str> = with_model.map(|board| board.0.name).collect();
+        Failure::usage(text)
+            .hint("without --board the image boots on QEMU's virtual machine")
+            .hint(format!("QEMU has models for --board {}", names.join(", ")))
     })?;
     if !model.has_network() && (settings.login.is_some() || settings.port.is_some()) {
         let text = format!("QEMU's model of a {} has no network", board.title);

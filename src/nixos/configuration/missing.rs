@@ -124,6 +124,9 @@ fn missing_hints(path: &Path, command: SuggestedCommand) -> Vec<String> {
     if name != CONFIG_NAME {
         return vec![mistyped_hint(directory, &name, &modules, command)];
     }
+    if let Some(hint) = named_like_directory(directory, command) {
+        return vec![hint];
+    }
     if let Some(hint) = parent_hint(directory, command) {
         return vec![hint, no_module_hint(directory, command)];
     }
@@ -311,6 +314,15 @@ fn no_module_hint(directory: &Path, command: SuggestedCommand) -> String {
     }
     let shown = quoted(&shown_path(directory));
     format!("the directory {shown} has no configuration: `sdbuild init {shown}` writes one there")
+}
+
+/// What to do about a `directory` without a configuration beside a flake that may have one of its name: `pi` for `.#pi`.
+fn named_like_directory(directory: &Path, command: SuggestedCommand) -> Option<String> {
+    let above = directory.parent()?;
+    let name = directory.file_name()?.to_string_lossy();
+    let text = flake_text(above)?;
+    may_have_configuration(&text, &name)
+        .then(|| flake_hint(&above.join(FLAKE_FILE), directory, command))
 }
 
 /// What to do in a directory that has a flake and no file `path`, which may be the name of a configuration in it.

@@ -7,6 +7,7 @@ use rnix::SyntaxKind::{
 use rnix::{Root, SyntaxKind};
 
 use super::evidence::ExitContext;
+use super::flake_input::unsupported_url;
 use super::source_lines;
 use super::syntax_at::Definition;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -21,6 +22,9 @@ const NO_SET_HERE: &str = "the file is not a set: { inputs = …; outputs = …;
 /// `error` with its place in the user's `flake.nix`, and the lines there, if it is about that file's form.
 pub(super) fn located(context: &ExitContext<'_>, error: &NixError) -> Option<NixError> {
     let summary = error.summary.as_str();
+    if let Some(url) = unsupported_url(summary) {
+        return with_place_of_url(context, summary, url);
+    }
     let stated = StatedPlace::of_message(summary)?;
     let file = format!("{CONFIG_DIR}{}", below_source(stated.file)?);
     let text = context.files?.text(&file)?;
@@ -36,10 +40,15 @@ pub(super) fn located(context: &ExitContext<'_>, error: &NixError) -> Option<Nix
     if stated.place.is_some() && !is_about(words, &text, &position) {
         return None;
     }
-    let start = text.get(..position.offset(&text)?)?.rsplit('\n').next()?;
+    quoting(words, &text, position)
+}
+
+/// The error with the summary `words` at `position`, with the lines there of the file's `text`.
+fn quoting(words: &str, text: &str, position: Position) -> Option<NixError> {
+    let start = text.get(..position.offset(text)?)?.rsplit('\n').next()?;
     let lines = source_lines::around(
-        &text,
-        usize::try_from(line).ok()?,
+        text,
+        usize::try_from(position.line).ok()?,
         Some(start.chars().count()),
     );
     Some(NixError {
@@ -47,6 +56,25 @@ pub(super) fn located(context: &ExitContext<'_>, error: &NixError) -> Option<Nix
         text: format!("error: {words}\n{}", lines.join("\n")),
         position: Some(position),
     })
+}
+
+/// The error with the summary `words` about the `url` of an input, of which Nix says no place: where the user's `flake.nix` has it,
+/// if it is there once.
+fn with_place_of_url(context: &ExitContext<'_>, words: &str, url: &str) -> Option<NixError> {
+    let file = format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files?.text(&file)?;
+    let written = format!("\"{url}\"");
+    let mut found = text.match_indices(&written).map(|(start, _)| start);
+    let start = found.next().filter(|_| found.next().is_none())?;
+    let before = text.get(..start)?;
+    let column = before.rsplit('\n').next()?.len() + 1;
+    let line = before.matches('\n').count() + 1;
+    let position = Position {
+        file,
+        line: u64::try_from(line).ok()?,
+        column: u64::try_from(column).ok()?,
+    };
+    quoting(words, &text, position)
 }
 
 /// What to write in a `flake.nix` whose form is wrong: `error` is one of [`located`].

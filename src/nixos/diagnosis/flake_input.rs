@@ -86,7 +86,7 @@ fn in_url(name: &str, value: &str, parameter: &str) -> String {
 }
 
 /// The URL that Nix does not know how to fetch.
-fn unsupported_url(summary: &str) -> Option<&str> {
+pub(super) fn unsupported_url(summary: &str) -> Option<&str> {
     let url = summary.strip_prefix("input '")?;
     url.strip_suffix("' is unsupported")
 }

@@ -207,6 +207,14 @@ mod tests {
     }
 
     #[test]
+    fn the_guide_for_newcomers_has_the_same_figures() {
+        let guide = include_str!("../../../docs/first-card.md");
+        let [docker, image] = [FIRST_BUILD, FULL_IMAGE].map(|bytes| bytes / 1_000_000_000);
+        let figures = format!("{docker} GB of free disk for Docker and {image} GB for the image");
+        assert!(guide.contains(&figures), "{figures}");
+    }
+
+    #[test]
     fn full_output_disk_is_bad_and_a_small_one_a_warning() {
         let output = |free| output_disk(Path::new(DIR), free);
         let full = output(Some(0));

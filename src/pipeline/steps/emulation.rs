@@ -39,10 +39,14 @@ pub(super) fn describe(plan: &Plan) -> Vec<(&'static str, String)> {
             "emulated: for this format and system nothing is built natively"
         }
         Glue::Auto => {
-            "auto: the small derivations of NixOS itself are built natively where the result is the same, otherwise under emulation"
+            "auto: units, configuration files and the image itself are built natively where the result is the same, otherwise under emulation"
         }
-        Glue::Native => "native",
-        Glue::Emulated => "emulated",
+        Glue::Native => {
+            "native: units, configuration files and the image itself are built natively, or the build fails"
+        }
+        Glue::Emulated => {
+            "emulated: units, configuration files and the image itself are built under emulation too"
+        }
     };
     vec![
         ("system", plan.settings.system.to_string()),
@@ -60,8 +64,12 @@ fn describe_emulation(plan: &Plan) -> String {
     let first = match emulation {
         Emulation::Builders => format!("none: {foreign}; remote builders build for it"),
         Emulation::Native => format!("none: the engine's machine runs {machine} itself"),
-        Emulation::Register => format!("register: {foreign}; {}", emulation.handler()),
-        Emulation::Private => format!("private: {foreign}; {}", emulation.handler()),
+        Emulation::Register => format!(
+            "register: QEMU runs the image's {system} programs, by an entry in the kernel's binfmt_misc during the run"
+        ),
+        Emulation::Private => format!(
+            "private: QEMU runs the image's {system} programs, by an entry that only the build's container sees"
+        ),
         Emulation::Host if emulation.last_resort(choice, system, facts).is_some() => {
             "host: the entry that binfmt_misc has already, if there is one; this engine can add none".to_owned()
         }
@@ -69,9 +77,11 @@ fn describe_emulation(plan: &Plan) -> String {
     };
     let next = |mode: &Emulation| mode.otherwise(choice, facts);
     let others = std::iter::successors(next(&emulation), next);
-    others.fold(first, |text, other| {
-        format!("{text}; if that fails, {}", other.handler())
-    })
+    let others: Vec<&str> = others.map(Emulation::as_another).collect();
+    if others.is_empty() {
+        return first;
+    }
+    format!("{first}; if that fails, {}", others.join(", or "))
 }
 
 /// Sets up the planned emulation, or the next that may work instead, and keeps it in `scope`; returns which one

@@ -94,7 +94,12 @@ fn an_option_of_nixos_belongs_elsewhere() {
 fn how_a_value_is_written_matters_only_for_a_setting() {
     for (text, key, hint) in [
         ("engine = podman", "engine", "DOCKER_HOST"),
-        ("hostname = x", "hostname", "give --hostname NAME"),
+        (
+            "hostname = x",
+            "hostname",
+            "in the configuration: networking.hostName = \"NAME\"; for one build `sdbuild build --hostname",
+        ),
+        ("name = x", "name", "networking.hostName"),
         (
             "experimental-features = nix-command flakes",
             "experimental-features",

@@ -51,6 +51,34 @@ fn the_form_of_a_flake_is_explained_at_its_place() {
     assert_hint(&failure, "flake.nix:1:1", "the file begins with its `{`");
 }
 
+#[test]
+fn the_url_of_an_input_is_found_in_the_flake() {
+    let once = "{\n  inputs.nixpkgs.url = \"gihtub:NixOS/nixpkgs\";\n  outputs = { ... }: { nixosConfigurations = { }; };\n}\n";
+    let error = "input 'gihtub:NixOS/nixpkgs' is unsupported";
+    let log = format!(
+        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"error: {error}","raw_msg":"{error}"}}"#
+    );
+    let told = failure(once, &log, "");
+    assert_hint(
+        &told,
+        "flake.nix:2:24: input 'gihtub:NixOS/nixpkgs' is unsupported",
+        "did you mean github:?",
+    );
+    assert!(told.log_tail[1].starts_with("2|   inputs"), "{told:?}");
+    // Which of two is meant is not known.
+    let twice = once.replace(
+        "  outputs",
+        "  inputs.b.url = \"gihtub:NixOS/nixpkgs\";\n  outputs",
+    );
+    let told = failure(&twice, &log, "");
+    assert_hint(
+        &told,
+        ": input 'gihtub:NixOS/nixpkgs' is unsupported",
+        "did you mean github:?",
+    );
+    assert!(!told.to_string().contains("flake.nix:"), "{told}");
+}
+
 /// It is about the `flake.nix` of an input.
 #[test]
 fn the_form_of_another_flake_is_not_taken_for_the_users() {

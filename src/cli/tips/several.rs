@@ -1,0 +1,222 @@
+//! Tips for several images or configurations: a command takes one.
+
+use std::path::Path;
+
+use clap::Command;
+
+use crate::common::image_name::{is_image, is_image_or_sidecar, newest_of};
+use crate::common::shell_word::quoted;
+
+/// Images that a tip names; the rest is counted.
+const MAX_NAMED: usize = 3;
+
+/// The tips for a word too many in `words`, where images or configurations are given.
+pub(super) fn tips(command: &Command, words: &[String]) -> Vec<String> {
+    let Some((name, given)) = words.split_first() else {
+        return Vec::new();
+    };
+    let Some(sub) = command.find_subcommand(name) else {
+        return Vec::new();
+    };
+    let words: Vec<&str> = given.iter().map(String::as_str).collect();
+    match name.as_str() {
+        "boot" | "flash" | "inspect" => tips_for_images(name, &words),
+        "build" | "check" => tips_for_configurations(sub, &words),
+        _ => Vec::new(),
+    }
+}
+
+/// The tips for several images, as a shell makes them of `*.img.zst`, or for one with the files beside it.
+fn tips_for_images(name: &str, words: &[&str]) -> Vec<String> {
+    let images: Vec<&str> = words
+        .iter()
+        .copied()
+        .filter(|word| is_image(word))
+        .collect();
+    let line = |image: &str| {
+        let is_kept = |word: &&str| *word == image || !is_image_or_sidecar(word);
+        joined(name, words.iter().copied().filter(is_kept))
+    };
+    match &images[..] {
+        [] => Vec::new(),
+        [image] if words.iter().any(|word| is_beside(word)) => {
+            vec![format!("name only the image: {}", line(image))]
+        }
+        [_] => Vec::new(),
+        [..] => {
+            let named = images.iter().take(MAX_NAMED).map(|image| quoted(image));
+            let named: Vec<String> = named.collect();
+            let more = match images.len().saturating_sub(MAX_NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let (count, named) = (images.len(), named.join(", "));
+            let told = format!("{name} takes one image, and there are {count}: {named}{more}");
+            let newest = newest_of(&images);
+            let newest = newest.map(|newest| format!("the newest one: {}", line(newest)));
+            [told].into_iter().chain(newest).collect()
+        }
+    }
+}
+
+fn is_beside(word: &str) -> bool {
+    is_image_or_sidecar(word) && !is_image(word)
+}
+
+/// The tips for several configurations of `sub`: one run after the other, or modules of one configuration.
+fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
+    let before = [None].into_iter().chain(words.iter().copied().map(Some));
+    let given = before.zip(words.iter().copied());
+    let is_value = |flag: Option<&str>| flag.is_some_and(|flag| takes_value(sub, flag));
+    let (given, rest): (Vec<_>, Vec<_>) =
+        given.partition(|(before, word)| !is_value(*before) && is_configuration(word));
+    if given.len() < 2 {
+        return Vec::new();
+    }
+    let given: Vec<&str> = given.into_iter().map(|(_, word)| word).collect();
+    let rest: Vec<&str> = rest.into_iter().map(|(_, word)| word).collect();
+    let name = sub.get_name();
+    let has_output = rest
+        .iter()
+        .any(|word| word.starts_with("-o") || word.starts_with("--output"));
+    // Two images may have the same name.
+    let outputs: Option<Vec<String>> = given.iter().map(|word| output_of(word)).collect();
+    let outputs = outputs.filter(|_| name == "build" && !has_output);
+    let outputs = outputs.filter(|names| {
+        let others = |at| names.iter().skip(at + 1);
+        names
+            .iter()
+            .enumerate()
+            .all(|(at, one)| others(at).all(|other| one != other))
+    });
+    let mut lines = Vec::new();
+    for (at, word) in given.iter().copied().enumerate() {
+        let output = outputs.as_ref().and_then(|names| names.get(at));
+        let output = output.map(|name| ["--output", name.as_str()]);
+        let words = [word].into_iter().chain(rest.iter().copied());
+        lines.push(joined(name, words.chain(output.into_iter().flatten())));
+    }
+    let told = format!(
+        "{name} takes one configuration; one after the other: {}",
+        lines.join(" && ")
+    );
+    let modules: Option<Vec<String>> = given.iter().map(|word| module_path(word)).collect();
+    let modules = modules.map(|paths| {
+        let paths = paths.join(" ");
+        format!("for one image with the options of all, name them in its configuration: imports = [ {paths} ];")
+    });
+    [told].into_iter().chain(modules).collect()
+}
+
+/// Whether `word` is certainly a configuration: a file of Nix, one of a flake, or a directory.
+fn is_configuration(word: &str) -> bool {
+    let is_module = Path::new(word).extension().is_some_and(|end| end == "nix");
+    !word.starts_with('-') && (is_module || word.contains('#') || Path::new(word).is_dir())
+}
+
+/// Whether the word behind `flag` is its value.
+fn takes_value(sub: &Command, flag: &str) -> bool {
+    let is_meant = |arg: &&clap::Arg| {
+        let long = arg.get_long().map(|long| format!("--{long}"));
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        [long, short].into_iter().flatten().any(|name| name == flag)
+    };
+    let arg = sub.get_arguments().find(is_meant);
+    let is_separate = |arg: &clap::Arg| {
+        let takes = arg.get_num_args().map(|count| count.takes_values());
+        takes.unwrap_or(arg.get_action().takes_values()) && !arg.is_require_equals_set()
+    };
+    arg.is_some_and(is_separate)
+}
+
+/// The directory for the images of the configuration `word`, named after it; `None` where the name would say nothing.
+fn output_of(word: &str) -> Option<String> {
+    let name = match word.split_once('#') {
+        Some((_, name)) => name.to_owned(),
+        None => Path::new(word)
+            .with_extension("")
+            .file_name()?
+            .to_str()?
+            .to_owned(),
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    (!name.is_empty() && name.chars().all(is_plain)).then_some(name)
+}
+
+/// The file `word` as Nix writes its path; `None` for anything else.
+fn module_path(word: &str) -> Option<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/.-_".contains(c);
+    let is_module = Path::new(word).extension().is_some_and(|end| end == "nix");
+    let has_start = ["/", "./", "../"]
+        .iter()
+        .any(|start| word.starts_with(start));
+    let start = if has_start { "" } else { "./" };
+    (is_module && word.chars().all(is_plain)).then(|| format!("{start}{word}"))
+}
+
+/// The command line of the command `name` with `words`.
+fn joined<'a>(name: &str, words: impl Iterator<Item = &'a str>) -> String {
+    let words: Vec<String> = words.map(quoted).collect();
+    format!("sdbuild {name} {}", words.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn tips_for(line: &str) -> Vec<String> {
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        tips(&Cli::command(), &words)
+    }
+
+    #[test]
+    fn configurations_are_built_one_after_the_other() {
+        let two = tips_for("build a.nix -v b.nix --jobs 2");
+        assert_eq!(
+            two,
+            [
+                "build takes one configuration; one after the other: sdbuild build a.nix -v --jobs 2 --output a && sdbuild build b.nix -v --jobs 2 --output b",
+                "for one image with the options of all, name them in its configuration: imports = [ ./a.nix ./b.nix ];",
+            ]
+        );
+        let flakes = tips_for("build .#pi .#router -o out");
+        assert_eq!(
+            flakes,
+            ["build takes one configuration; one after the other: sdbuild build '.#pi' -o out && sdbuild build '.#router' -o out".replace('\'', "")]
+        );
+        // Images of files with the same name.
+        let same = tips_for("build x/pi.nix y/pi.nix");
+        assert!(
+            same[0].ends_with(": sdbuild build x/pi.nix && sdbuild build y/pi.nix"),
+            "{same:?}"
+        );
+        let check = tips_for("check a.nix b.nix");
+        assert!(
+            check[0].ends_with(": sdbuild check a.nix && sdbuild check b.nix"),
+            "{check:?}"
+        );
+        for other in [
+            "build a.nix now",
+            "build --config a.nix b.nix",
+            "build -c a.nix now",
+        ] {
+            assert_eq!(tips_for(other), [""; 0], "{other}");
+        }
+    }
+
+    #[test]
+    fn one_image_of_several_is_wanted() {
+        let several = tips_for("boot a.img b.img c.img.zst d.img");
+        let named = "boot takes one image, and there are 4: a.img, b.img, c.img.zst and 1 more";
+        assert_eq!(several, [named]);
+        let alone = tips_for("boot --until-ssh a.img a.img.sha256");
+        assert_eq!(
+            alone,
+            ["name only the image: sdbuild boot --until-ssh a.img"]
+        );
+        assert_eq!(tips_for("boot a.img uname"), [""; 0]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Mistakes for which the line is named that does what was meant.
+
+use crate::cli_test::CliTest;
+use crate::support::*;
+use crate::user;
+use crate::wrong_arguments::assert_tips;
+
+#[test]
+fn of_several_images_the_newest_one_is_proposed() {
+    let test = |words: &[&str]| {
+        let test = CliTest::new(words).exit_code(2);
+        // Only the second one was made by a build, which wrote a manifest.
+        let test = test
+            .file("nixos-b.img.zst", "b")
+            .file("nixos-b.img.zst.json", "{}");
+        test.file("nixos-a.img.zst", "a").run().stderr
+    };
+    let images = ["nixos-a.img.zst", "nixos-b.img.zst"];
+    for (words, tips) in [
+        (
+            &["boot", images[0], images[1], "--until-login"][..],
+            &[
+                "hint: boot takes one image, and there are 2: nixos-a.img.zst, nixos-b.img.zst\n",
+                "hint: the newest one: sdbuild boot nixos-b.img.zst --until-login\n",
+            ][..],
+        ),
+        (
+            &["flash", images[0], images[1], "/dev/sdx"],
+            &["hint: the newest one: sdbuild flash nixos-b.img.zst /dev/sdx\n"],
+        ),
+        (
+            &["flash", images[0], images[1]],
+            &[
+                "error: flash takes one image, then the disk, and nixos-b.img.zst is an image too\n",
+                "hint: the newest one: sdbuild flash nixos-b.img.zst\n",
+            ],
+        ),
+        (
+            &["flash", images[1], "nixos-b.img.zst.json"],
+            &[
+                "nixos-b.img.zst.json is a file beside an image\n",
+                "hint: name only the image: sdbuild flash nixos-b.img.zst\n",
+            ],
+        ),
+    ] {
+        let told = test(words);
+        assert!(tips.iter().all(|tip| told.contains(tip)), "{told}");
+    }
+}
+
+#[test]
+fn what_was_meant_is_a_line_to_copy() {
+    assert_tips(&[
+        (
+            &["build", "--no-color"][..],
+            "without colours: `NO_COLOR=1 sdbuild build`",
+        ),
+        (
+            &["--color", "never", "check", "pi"],
+            "without colours: `NO_COLOR=1 sdbuild check pi`",
+        ),
+        (
+            &["build", "--compress", "lz4"],
+            "the fastest of these that compresses is zstd",
+        ),
+        (
+            &["build", "--compress", "bz2"],
+            "the one that makes the smallest files is xz",
+        ),
+        (
+            &["check", "a.nix", "b.nix"],
+            "check takes one configuration; one after the other: sdbuild check a.nix && sdbuild check b.nix\n",
+        ),
+    ]);
+    for on in ["ssh://pi@board", "pi@board"] {
+        CliTest::new(&["build", "--on", on])
+            .exit_code(2)
+            .stderr("by `DOCKER_HOST=ssh://pi@board sdbuild build`, or with its Nix by --builders")
+            .run();
+    }
+}
+
+#[test]
+fn a_flake_is_named_beside_other_configurations() {
+    let flake = "{ outputs = { nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { }; }; }";
+    CliTest::new(&[])
+        .config()
+        .file("flake.nix", flake)
+        .stdout("There is also a flake, which `sdbuild build flake.nix` builds instead.")
+        .run();
+    // A directory with the name of the configuration has no sd-card.nix.
+    CliTest::new(&["build", "pi"])
+        .file("flake.nix", flake)
+        .file("pi/hardware.nix", "{ }")
+        .exit_code(2)
+        .stderr("hint: flake.nix is a flake: sdbuild build .#pi\n")
+        .run();
+}
+
+#[test]
+fn paths_are_shown_without_parent_directories() {
+    let user = user();
+    let home = user.write("x", "").parent().unwrap().to_owned();
+    std::fs::create_dir(home.join("pi")).unwrap();
+    let told = run(&mut user.sdbuild(&["build", "--ssh-key", "pi/../none"]));
+    let told = told.assert_exit_code(2).stderr;
+    let key = format!("read the SSH key {}: ", home.join("none").display());
+    assert!(told.contains(&key), "{told}");
+}
