@@ -52,6 +52,7 @@ pub(super) const ETC_LINKS: &str = include_str!("check/etc-links.nix");
 pub(super) const MADE_FILES: &str = include_str!("check/made-files.nix");
 pub(super) const OWN_PROGRAMS: &str = include_str!("check/own-programs.nix");
 pub(super) const STORED_SECRETS: &str = include_str!("check/stored-secrets.nix");
+pub(super) const SCRIPT_PROGRAMS: &str = include_str!("check/script-programs.nix");
 pub(super) const COMMANDS: &str = include_str!("check/commands.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 
