@@ -29,7 +29,7 @@ const RULES: [Rule; 7] = [
             let other = facts.system != system;
             other.then(|| format!("nixpkgs.hostPlatform = \"{}\"", facts.system))
         },
-        why: "the board does not run programs of that system: the image is for another one",
+        why: "the board cannot run programs of that system",
         add: &["nixpkgs.hostPlatform = \"{system}\";"],
     },
     Rule {

@@ -17,7 +17,7 @@ pub(super) const RULES: [Rule; 4] = [
                 "networking.wireless.enable = true, networking.wireless.networks = { }".into()
             })
         },
-        why: "it joins no network, so the machine is reachable by cable only",
+        why: "wpa_supplicant knows no network to join, so the machine can be reached by cable only",
         add: &SECRET_NETWORK,
     },
     Rule {
@@ -35,7 +35,7 @@ pub(super) const RULES: [Rule; 4] = [
         id: "wireless-key",
         severity: Severity::Trap,
         is: |facts, _| facts.network.wireless.then(|| wrong_keys(facts))?,
-        why: "the machine does not join a network with that, so it can be reached by cable only",
+        why: "wpa_supplicant does not accept that key, so the machine does not join the network",
         add: &[],
     },
     Rule {
@@ -47,8 +47,8 @@ pub(super) const RULES: [Rule; 4] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
-              pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
+        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image: put it into a file \
+              on the card, or write only the key that is derived from it, as `sdbuild init --wifi` does",
         add: &["{secret networks}"],
     },
 ];
