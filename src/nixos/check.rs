@@ -24,6 +24,7 @@ mod places;
 mod rule;
 mod shells;
 mod state_version;
+mod stored_secrets;
 #[cfg(test)]
 pub(super) mod tests;
 mod traps;
@@ -50,6 +51,8 @@ pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
 pub(super) const ETC_LINKS: &str = include_str!("check/etc-links.nix");
 pub(super) const MADE_FILES: &str = include_str!("check/made-files.nix");
 pub(super) const OWN_PROGRAMS: &str = include_str!("check/own-programs.nix");
+pub(super) const STORED_SECRETS: &str = include_str!("check/stored-secrets.nix");
+pub(super) const SCRIPT_PROGRAMS: &str = include_str!("check/script-programs.nix");
 pub(super) const COMMANDS: &str = include_str!("check/commands.nix");
 pub(super) const ATTRIBUTES: [&str; 2] = ["facts", "whole"];
 

@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 27] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 29] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -62,6 +62,8 @@ pub(super) const EXPRESSIONS: [(&str, &str); 27] = [
     ("etc-links.nix", check::ETC_LINKS),
     ("made-files.nix", check::MADE_FILES),
     ("own-programs.nix", check::OWN_PROGRAMS),
+    ("script-programs.nix", check::SCRIPT_PROGRAMS),
+    ("stored-secrets.nix", check::STORED_SECRETS),
     ("commands.nix", check::COMMANDS),
     ("glue/default.nix", include_str!("../glue/default.nix")),
     ("glue/builders.nix", include_str!("../glue/builders.nix")),

@@ -14,8 +14,8 @@ pub(super) const RULES: [Rule; 6] = [
         id: "private-key",
         severity: Severity::Trap,
         is: |facts, _| Some(with_other_logins(facts, private_keys(facts)?)),
-        why: "that is a private key, which allows no login here, and anyone who can read the card or the Nix store of this \
-              machine can use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
+        why: "nobody can log in with a private key here, and anyone who can read the card or the Nix store of this machine can use it: \
+              make a new pair with ssh-keygen, and write the line of its .pub file instead",
         add: &[KEY_LINE],
     },
     Rule {
@@ -23,15 +23,15 @@ pub(super) const RULES: [Rule; 6] = [
         id: "private-key",
         severity: Severity::Trap,
         is: |facts, _| private_key_files(facts),
-        why: "a private key allows no login here, and would be in the image and the Nix store of this machine, where others can read it: \
-              name the file beside it whose name ends in .pub, and make a new pair if anybody else has an image with this one",
+        why: "nobody can log in with it, and others can read it in the image and in the Nix store of this machine: name the .pub file beside it; \
+              if anyone else has an image with this key, make a new pair with ssh-keygen",
         add: &[],
     },
     Rule {
         id: "key-is-none",
         severity: Severity::Trap,
         is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
-        why: "that is not a complete public SSH key, so it allows no login",
+        why: "that is no complete public key, so nobody can log in with it: write the whole line of a .pub file",
         add: &[KEY_LINE],
     },
     Rule {
@@ -55,14 +55,15 @@ pub(super) const RULES: [Rule; 6] = [
         id: "key-of-authority",
         severity: Severity::Note,
         is: |facts, _| keys_of_authorities(facts),
-        why: "that key lets in only those who have a certificate which it has signed (ssh-keygen -s), and not its own owner; \
-              if there are no certificates, take that option away",
+        why: "the SSH server then accepts certificates that this key has signed (ssh-keygen -s), and not the key itself: without \
+              certificates, remove cert-authority",
         add: &[],
     },
 ];
 
 /// The consequence of `expiry-time`.
-const EXPIRED: &str = "the SSH server has not accepted that key since; give a later time, or none";
+const EXPIRED: &str =
+    "the SSH server has refused that key since then: write a later time, or remove expiry-time";
 
 /// What follows if there is nothing else to log in with.
 const NO_OTHER_LOGIN: &str = ", and no user has another key or a password";
@@ -184,7 +185,7 @@ fn private_keys(facts: &ConfigFacts) -> Option<String> {
     let has_one = |user: &&UserFacts| user.keys.iter().any(|key| is_private(key));
     let users = facts.users.iter().filter(has_one);
     // Not the key itself.
-    joined(users.map(keys_of))
+    joined(users.map(|user| format!("{} has a private key", keys_of(user))))
 }
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ fn overwritten_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Opt
             "u-boot-gap",
             format!("sdImage.firmwarePartitionOffset = {offset}"),
             format!(
-                "U-Boot of {} takes up to the first {needed} MiB of the card, where the first partition lies then",
+                "U-Boot of {} needs the first {needed} MiB of the card, and the first partition begins before their end",
                 board.title
             ),
             u_boot.gap_line(),
@@ -123,7 +123,7 @@ fn missing_uefi_loader(facts: &ConfigFacts, board: &Board) -> Option<Finding> {
             "no-uefi-loader",
             format!("the boot loader is {}", loaders.join(", ")),
             format!(
-                "{} starts /EFI/BOOT/BOOTAA64.EFI, which that does not make",
+                "{} starts /EFI/BOOT/BOOTAA64.EFI, which that boot loader does not write",
                 board.title
             ),
             "boot.loader.systemd-boot.enable = true;".to_owned(),

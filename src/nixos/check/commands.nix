@@ -1,7 +1,7 @@
-# Which definitions of a configuration are the user's, and the commands of a service.
+# Which definitions of a configuration are the user's, which files are in the store, and the commands of a service.
 { options, pkgs }:
 let
-  inherit (builtins) any attrNames concatMap elem elemAt genList isAttrs length;
+  inherit (builtins) any attrNames concatMap elem elemAt genList isAttrs length stringLength substring;
 in
 rec {
   list = set: if isAttrs set then builtins.attrValues set else set;
@@ -11,7 +11,7 @@ rec {
 
   # A user's own files may have directories of the same names, so what is in front of them counts.
   modules = "${toString (pkgs.path or "/")}/nixos/modules/";
-  isOfNixpkgs = file: builtins.substring 0 (builtins.stringLength modules) (toString file) == modules;
+  isOfNixpkgs = file: substring 0 (stringLength modules) (toString file) == modules;
   isOfUser = file: !isOfNixpkgs file;
   # The definitions of an option that are in files of which `isMeant` is true; a nixpkgs without such definitions does not say where they are.
   definitionsIn = isMeant: option: concatMap (n: if isMeant (elemAt option.files n) then [ (elemAt option.definitions n) ] else [ ]) (genList (n: n) (length (option.files or [ ])));
@@ -25,6 +25,12 @@ rec {
       names = if option ? files then namesIn isOfUser option else all;
     in
     attrNames (builtins.listToAttrs (map (name: { inherit name; value = null; }) names));
+  # Whether the image gets a file, or has it, in its store: a path without quotes is copied, as in a string with it; a package has an `outPath`.
+  isInStore =
+    file:
+    builtins.isPath file
+    || isAttrs file && file ? outPath
+    || builtins.isString file && builtins.hasContext file && substring 0 (stringLength builtins.storeDir) file == builtins.storeDir;
   ofService =
     service:
     let

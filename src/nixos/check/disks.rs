@@ -48,7 +48,7 @@ pub(super) const RULES: [Rule; 8] = [
             let other = other_root_type(facts)?;
             Some(format!("fileSystems.\"/\".fsType = \"{other}\""))
         },
-        why: "the image's root file system is an ext4, so the first stage of the boot cannot mount it",
+        why: "the image's root file system is ext4, so the first stage of the boot cannot mount it",
         add: &["fileSystems.\"/\".fsType = lib.mkForce \"ext4\";"],
     },
     Rule {
@@ -58,7 +58,7 @@ pub(super) const RULES: [Rule; 8] = [
             let is_numbered = Card::of(facts).is_some() && is_numbered(root_device(facts));
             is_numbered.then(|| root_setting(facts))
         },
-        why: "the kernel names disks in the order in which it finds them: from another slot or beside another disk the machine may not boot",
+        why: "the kernel names disks in the order in which it finds them, so the machine may not start in another slot or with another disk",
         add: &["fileSystems.\"/\".device = lib.mkForce \"/dev/disk/by-label/{root label}\";"],
     },
     Rule {
@@ -69,8 +69,8 @@ pub(super) const RULES: [Rule; 8] = [
             let device = disk.device.as_deref().unwrap_or_default();
             Some(format!("fileSystems.\"{}\" ({device})", disk.path))
         },
-        why: "it hides the Nix store of the image, which has all programs, so the first stage of the boot finds no system: copy the store to that disk \
-              on the running machine first, and add this then",
+        why: "it hides the Nix store of the image, which has all programs, so the machine does not start: start it without this, copy the store to \
+              that disk, and add this then",
         add: &[],
     },
     Rule {

@@ -53,6 +53,11 @@ let
   # `nix.sshServe` writes these.
   isOfSshServe = line: elem line [ "Match User nix-ssh" "Match All" ];
   loginKeyword = line: if builtins.stringLength line < 1000 && !isOfSshServe line then builtins.match "[[:space:]]*(${loginKeywords})[[:space:]=].*" (evaluation.pkgs.lib.toLower line) else null;
+  # The files with the server's own keys. A path without quotes is one of the configuration, which NixOS copies to the store.
+  hostKeys = map (key: key.path or null) (ssh.hostKeys or [ ]);
+  inherit (commands) isInStore;
+  fileName = path: builtins.unsafeDiscardStringContext (baseNameOf path);
+  isOtherHostKey = line: builtins.stringLength line < 1000 && builtins.match "[[:space:]]*hostkey[[:space:]=].*" (evaluation.pkgs.lib.toLower line) != null && !contains "/nix/store/" line;
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
 
   hashes = user: filter (value: value != null) [ (user.hashedPassword or null) (user.initialHashedPassword or null) ];
@@ -267,6 +272,8 @@ let
         || !elem (ssh.authorizedKeysCommand or null) [ null "" "none" ]
         || any (name: sshSettings.${name} or null != null) [ "AuthorizedKeysCommand" "AuthorizedKeysFile" "TrustedUserCAKeys" ]
         || any isSourceOfKeys (linesOf (ssh.extraConfig or ""));
+      stored_host_keys = map fileName (filter isInStore hostKeys);
+      has_other_host_keys = any (key: !isInStore key) hostKeys || any isOtherHostKey (linesOf (ssh.extraConfig or "")) || sshSettings ? HostKey;
       unread =
         (if sshSettings.AuthenticationMethods or null != null then [ "authenticationmethods" ] else [ ])
         ++ builtins.concatMap (line: (found: if found == null then [ ] else found) (loginKeyword line)) (linesOf (ssh.extraConfig or ""));
@@ -342,6 +349,7 @@ let
       other = any hasFreeText sudos || (security.doas or { }).enable or false || ((security.pam or { }).sshAgentAuth or { }).enable or false;
     };
     private_keys = filter (name: isPrivateKey etc.${name}) (builtins.attrNames etc);
+    stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     etc_links = import ./etc-links.nix { inherit config commands; };
     own_programs = import ./own-programs.nix { inherit config options commands; };
     idle_services = import ./idle-services.nix { inherit config options commands; };

@@ -57,6 +57,8 @@ pub struct ConfigFacts {
     pub sudo: SudoFacts,
     /// Names of the files in `/etc` that are private keys.
     pub private_keys: Vec<String>,
+    /// Options whose secrets are in the store.
+    pub stored_secrets: Vec<StoredSecretFacts>,
     /// Files in `/etc` that are links out of the store.
     pub etc_links: Vec<EtcLinkFacts>,
     /// Names of services with a program that nothing starts, of those that nixpkgs itself does not define.
@@ -74,6 +76,17 @@ pub struct ProgramFacts {
     pub option: String,
     /// Its path, or its name alone.
     pub path: String,
+}
+
+/// An option whose secret is in the store; the secret itself is not among the facts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct StoredSecretFacts {
+    /// The path of the object with the option: `services.tailscale`. That of a peer is the path of its interface.
+    pub object: Vec<String>,
+    /// The name of the option, such as `privateKey`.
+    pub name: String,
+    /// Whether it is a file, of which the store has a copy.
+    pub is_file: bool,
 }
 
 /// A file in `/etc` that is a link to a path, written as a string.
@@ -191,6 +204,10 @@ pub struct SshFacts {
     pub addresses: Vec<String>,
     /// Whether users may have keys that the configuration does not name: from other files, a program or a certificate authority.
     pub other_keys: bool,
+    /// The names of files with the server's own keys that the store has copies of.
+    pub stored_host_keys: Vec<String>,
+    /// Whether the server has other keys of its own.
+    pub has_other_host_keys: bool,
     /// Keywords that decide who logs in and are not among these facts, in lower case, in the order of the configuration.
     pub unread: Vec<String>,
 }

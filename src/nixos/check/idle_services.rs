@@ -12,8 +12,8 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         Finding {
             id: "idle-service",
             severity: Severity::Note,
-            is: format!("{service} has a program, and nothing here starts it"),
-            why: "no unit, script or udev rule of the configuration names it: it runs only if something else starts it"
+            is: format!("nothing in the configuration starts {service}"),
+            why: "it has no wantedBy, and no timer, no other unit and no script names it, so it does not run when the machine starts"
                 .to_owned(),
             add: vec![format!("{service}.wantedBy = [ \"multi-user.target\" ];")],
             place: None,
@@ -45,7 +45,7 @@ mod tests {
         let [hello, other] = found.as_slice() else {
             panic!("{found:?}");
         };
-        let is = "systemd.services.hello has a program, and nothing here starts it";
+        let is = "nothing in the configuration starts systemd.services.hello";
         assert_eq!((hello.id, hello.is.as_str()), ("idle-service", is));
         let line = "systemd.services.hello.wantedBy = [ \"multi-user.target\" ];";
         assert_eq!((hello.add.concat().as_str(), &hello.place), (line, &None));

@@ -27,7 +27,7 @@ pub(super) const RULES: [Rule; 20] = [
                 wrong
             })
         },
-        why: "that is not the complete hash of a password, so no password is accepted; if it is the password itself, anybody who has the card can read it",
+        why: "that is no complete hash of a password, so no password is accepted; if it is the password itself, anyone who has the card can read it",
         add: &["{invalid} = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
@@ -41,7 +41,7 @@ pub(super) const RULES: [Rule; 20] = [
                 && invalid_hashes(facts).is_none();
             nobody.then(|| format!("no key and no password: {}", names(&facts.users)))
         },
-        why: "the machine starts and nobody can log in",
+        why: "the machine starts, and nobody can log in",
         add: &[KEY_LINE],
     },
     Rule {
@@ -82,8 +82,8 @@ pub(super) const RULES: [Rule; 20] = [
             let (name, shell) = shut_out_by_shell(facts)?;
             Some(format!("the shell of {} is {shell}", user_option(name)))
         },
-        why: "that program ends every session, but for tunnels, and no other user has a key or a password; it is the shell of users \
-              with isSystemUser, where isNormalUser is meant for people",
+        why: "that program ends every session at once, and no other user has a key or a password; NixOS gives it to users with \
+              isSystemUser, and people need isNormalUser",
         add: &[
             "users.users.{refused}.shell = pkgs.bashInteractive; # or isNormalUser in place of isSystemUser",
         ],
@@ -110,7 +110,7 @@ pub(super) const RULES: [Rule; 20] = [
             let reasons: Vec<String> = users.into_iter().filter_map(reason).collect();
             shut.then(|| reasons.join("; "))
         },
-        why: "the SSH server runs and refuses every user",
+        why: "the SSH server runs, and nobody can log in to it",
         add: &["{admit}"],
     },
     Rule {
@@ -121,7 +121,7 @@ pub(super) const RULES: [Rule; 20] = [
             let is_told = facts.ssh.runs() && !unread.is_empty();
             is_told.then(|| format!("services.openssh has settings for {unread}"))
         },
-        why: "that decides who logs in (sshd_config(5)), and the findings here do not consider it",
+        why: "they decide who can log in (sshd_config(5)), and check does not read them",
         add: &[],
     },
     Rule {
@@ -132,7 +132,7 @@ pub(super) const RULES: [Rule; 20] = [
             let addresses = facts.ssh.addresses.join(", ");
             is_local.then(|| format!("services.openssh.listenAddresses has {addresses} only"))
         },
-        why: "no other machine reaches the SSH server, except through a tunnel that the machine itself makes",
+        why: "no other machine can connect to the SSH server, except through a tunnel",
         add: &["services.openssh.listenAddresses = lib.mkForce [ ];"],
     },
     Rule {
@@ -149,14 +149,14 @@ pub(super) const RULES: [Rule; 20] = [
         id: "firewall",
         severity: Severity::Note,
         is: |facts, _| said_of_firewall(facts).filter(|_| facts.firewall.has_own_rules),
-        why: "only rules in the words of iptables or nftables may let connections to the SSH server in, and check does not read those",
+        why: "the firewall blocks the SSH server, unless your own rules for iptables or nftables open the port: check does not read those",
         add: &[],
     },
     Rule {
         id: "console-is-open",
         severity: Severity::Note,
         is: |facts, _| facts.installer.then(|| autologin(facts))?,
-        why: "anyone with a keyboard is logged in without a password, as on an installer",
+        why: "anyone at the console is logged in without a password, as on an installer",
         add: &[
             "imports = [ (modulesPath + \"/installer/sd-card/sd-image-aarch64.nix\") ]; # not …-installer.nix",
         ],
@@ -165,7 +165,7 @@ pub(super) const RULES: [Rule; 20] = [
         id: "autologin",
         severity: Severity::Note,
         is: |facts, _| (!facts.installer && !is_only_way_in(facts)).then(|| autologin(facts))?,
-        why: "anyone with a keyboard is logged in without a password",
+        why: "anyone at the console is logged in without a password",
         add: &["services.getty.autologinUser = lib.mkForce null;"],
     },
     Rule {
@@ -175,7 +175,7 @@ pub(super) const RULES: [Rule; 20] = [
             let setting = autologin(facts).filter(|_| is_only_way_in(facts))?;
             Some(format!("{setting}, and no user has a key or a password"))
         },
-        why: "nobody can log in over SSH, and anyone with a keyboard and a display is logged in without a password",
+        why: "nobody can log in over SSH, and anyone at the console is logged in without a password",
         add: &[KEY_LINE],
     },
     Rule {
@@ -235,7 +235,7 @@ pub(super) const RULES: [Rule; 20] = [
         severity: Severity::Note,
         is: |facts, _| said_of(&stored_passwords(facts)),
         why: "it can be read on the card and in the Nix store of every machine that builds the image, and works at the \
-              console, and for sudo if the user may use it",
+              console and for the user's sudo",
         add: &["users.users.{stored}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
@@ -254,7 +254,7 @@ pub(super) const RULES: [Rule; 20] = [
             (!files.is_empty()).then(|| files.join(", "))
         },
         why: "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine that builds the image: \
-              copy it to the machine after the first start, or use agenix or sops-nix",
+              put it onto the card after `sdbuild flash`, or use agenix or sops-nix",
         add: &[],
     },
 ];
@@ -298,9 +298,9 @@ fn said_of_no_administrator(facts: &ConfigFacts, name: &str) -> String {
     } else if is_in_wheel {
         format!("sudo asks {name} for a password, and {name} has none")
     } else {
-        format!("{name} is not in the group wheel, whose members sudo obeys")
+        format!("{name} is not in the group wheel, which may use sudo")
     };
-    format!("{name} can log in, but not become root, for {reason}")
+    format!("{name} can log in, but not become root, because {reason}")
 }
 
 /// The priority of what `lib.mkForce` sets.

@@ -23,7 +23,7 @@ pub(super) const RULES: [Rule; 10] = [
                 )
             })
         },
-        why: "the machine is not in any network",
+        why: "the machine gets no address, so nothing in the network can reach it",
         add: &["{dhcp}"],
     },
     Rule {
@@ -41,7 +41,7 @@ pub(super) const RULES: [Rule; 10] = [
                 "only networking.interfaces.{name} gets an address, and no wireless network is named"
             ))
         },
-        why: "the machine joins no wireless network and uses no cable, so it is not in any network",
+        why: "the machine joins no wireless network and uses no cable, so nothing can reach it",
         add: &FIRST_NETWORK,
     },
     Rule {
@@ -95,7 +95,7 @@ pub(super) const RULES: [Rule; 10] = [
             let gateway = facts.network.gateway_address.as_deref()?;
             is_no_address(gateway).then(|| format!("networking.defaultGateway = \"{gateway}\""))
         },
-        why: "that is no IP address, so the machine has no such gateway",
+        why: "that is no IP address, so the machine reaches its own network only, not the internet",
         add: &["networking.defaultGateway = \"{gateway}\"; # the address of your router"],
     },
     Rule {
@@ -128,7 +128,7 @@ pub(super) const RULES: [Rule; 10] = [
             let is_missing = has_only_fixed_addresses(facts) && !facts.network.name_server;
             is_missing.then(|| "a fixed address, and no networking.nameservers".into())
         },
-        why: "the machine finds no address by its name, such as cache.nixos.org",
+        why: "the machine cannot look up names such as cache.nixos.org",
         add: &[
             "networking.nameservers = [ \"192.168.1.1\" ]; # usually the address of your router",
         ],
@@ -141,7 +141,7 @@ pub(super) const RULES: [Rule; 10] = [
             let is_none = !name.is_empty() && !host_name::is_valid(name);
             is_none.then(|| format!("networking.hostName = \"{name}\""))
         },
-        why: "NixOS accepts it, but names in a network have only letters, digits and, inside, `-`: routers and other machines may refuse it",
+        why: "host names have only letters, digits and, inside, `-`: NixOS accepts this one, routers and other machines may not",
         add: &["networking.hostName = \"{host name}\";"],
     },
 ];

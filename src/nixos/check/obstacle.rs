@@ -36,18 +36,22 @@ impl Obstacle {
             Self::Denied => format!("DenyUsers names {name}"),
             Self::NoAllowedGroup => format!("AllowGroups names no group of {name}"),
             Self::DeniedGroup => format!("DenyGroups names a group of {name}"),
-            Self::RootLogin(setting) => format!("PermitRootLogin is \"{setting}\""),
+            Self::RootLogin(setting) => {
+                format!("root may not log in: PermitRootLogin is \"{setting}\"")
+            }
             Self::RootPassword(setting) => {
-                format!("root has a password only, and PermitRootLogin is \"{setting}\"")
+                format!(
+                    "root has only a password, and PermitRootLogin \"{setting}\" accepts only a key"
+                )
             }
             Self::PasswordsOff => {
-                format!("{name} has a password only, and PasswordAuthentication is false")
+                format!("{name} has only a password, and PasswordAuthentication is false")
             }
             Self::EmptyPassword => {
-                format!("the password of {name} is empty, which SSH does not accept")
+                format!("the password of {name} is empty, and SSH accepts no empty one")
             }
-            Self::KeysOff => "PubkeyAuthentication is off".to_owned(),
-            Self::NoSecret => format!("{name} has neither key nor password"),
+            Self::KeysOff => format!("{name} has a key, and PubkeyAuthentication is off"),
+            Self::NoSecret => format!("{name} has neither a key nor a password"),
         }
     }
 }

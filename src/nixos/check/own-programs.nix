@@ -53,5 +53,6 @@ let
     if isInOtherRoot then [ ] else map (path: { inherit path service option; }) (concatMap found (commandsIn (config.${option} or null)));
   # What cannot be evaluated is reported by the evaluation of the whole.
   safely = value: (r: if r.success then r.value else [ ]) (builtins.tryEval (builtins.deepSeq value value));
+  ofScript = service: map (path: { inherit path service; option = "script"; }) (import ./script-programs.nix services.${service});
 in
-concatMap (service: concatMap (option: safely (ofOption service option)) starting) names
+concatMap (service: concatMap (option: safely (ofOption service option)) starting ++ safely (ofScript service)) names

@@ -6,7 +6,8 @@ use super::{Finding, Severity};
 use crate::common::attribute_path;
 
 /// Programs, each with the package that is certain to have it.
-const PACKAGES: [(&str, &str); 24] = [
+const PACKAGES: [(&str, &str); 63] = [
+    ("awk", "gawk"),
     ("bash", "bash"),
     ("cat", "coreutils"),
     ("chmod", "coreutils"),
@@ -14,28 +15,66 @@ const PACKAGES: [(&str, &str); 24] = [
     ("cp", "coreutils"),
     ("curl", "curl"),
     ("date", "coreutils"),
+    ("dmesg", "util-linux"),
+    ("docker", "docker"),
     ("echo", "coreutils"),
+    ("env", "coreutils"),
+    ("ethtool", "ethtool"),
+    ("ffmpeg", "ffmpeg"),
+    ("flock", "util-linux"),
+    ("free", "procps"),
     ("git", "git"),
+    ("gpioset", "libgpiod"),
+    ("gzip", "gzip"),
+    ("i2cdetect", "i2c-tools"),
+    ("i2cget", "i2c-tools"),
+    ("i2cset", "i2c-tools"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("iw", "iw"),
     ("jq", "jq"),
     ("ln", "coreutils"),
+    ("lsblk", "util-linux"),
+    ("lsmod", "kmod"),
     ("mkdir", "coreutils"),
+    ("modprobe", "kmod"),
+    ("mosquitto_pub", "mosquitto"),
+    ("mount", "util-linux"),
     ("mv", "coreutils"),
+    ("nmcli", "networkmanager"),
     ("node", "nodejs"),
+    ("npm", "nodejs"),
+    ("openssl", "openssl"),
     ("perl", "perl"),
+    ("pgrep", "procps"),
+    ("php", "php"),
+    ("ping", "iputils"),
+    ("pkill", "procps"),
+    ("ps", "procps"),
     ("python", "python3"),
     ("python3", "python3"),
+    ("rfkill", "util-linux"),
     ("rm", "coreutils"),
     ("rsync", "rsync"),
     ("ruby", "ruby"),
+    ("scp", "openssh"),
+    ("sh", "bash"),
     ("sleep", "coreutils"),
     ("socat", "socat"),
+    ("sqlite3", "sqlite"),
+    ("ssh", "openssh"),
+    ("sysctl", "procps"),
+    ("tar", "gnutar"),
     ("touch", "coreutils"),
+    ("umount", "util-linux"),
+    ("unzip", "unzip"),
+    ("wg", "wireguard-tools"),
     ("wget", "wget"),
 ];
 
-/// Programs of systemd itself, which it finds by their names, besides `systemd-…` and `…ctl`; and of `/bin` and `/usr/bin`.
-const FOUND: [&str; 13] = [
-    "env",
+/// Programs of systemd itself, which it finds by their names, besides `systemd-…` and `…ctl`. It finds no others, not even `sh`: nixpkgs
+/// builds it with its own directory as the only one in which it looks.
+const FOUND: [&str; 11] = [
     "halt",
     "init",
     "kernel-install",
@@ -43,7 +82,6 @@ const FOUND: [&str; 13] = [
     "reboot",
     "run0",
     "runlevel",
-    "sh",
     "shutdown",
     "telinit",
     "udevadm",
@@ -54,6 +92,9 @@ const FOUND: [&str; 13] = [
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let programs = facts.own_programs.iter();
     programs.filter_map(|program| {
+        if program.option == SCRIPT {
+            return in_script(program);
+        }
         let (what, why, value) = said_of(facts, program)?;
         let path = [
             "systemd",
@@ -72,6 +113,31 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
             place: None,
         })
     })
+}
+
+/// The option with the script of a service.
+const SCRIPT: &str = "script";
+
+/// What is said of a program that a script runs, if the package that has it is known.
+fn in_script(program: &ProgramFacts) -> Option<Finding> {
+    let package = package_of(&program.path)?;
+    let service = ["systemd", "services", &program.service].map(str::to_owned);
+    let service = attribute_path::text(&service);
+    Some(Finding {
+        id: "no-program",
+        severity: Severity::Note,
+        is: format!("{service}.script runs \"{}\"", program.path),
+        why: "a service finds the programs of its own `path`, and not those of environment.systemPackages: that command is not found"
+            .to_owned(),
+        add: vec![format!("{service}.path = [ pkgs.{package} ];")],
+        place: None,
+    })
+}
+
+/// The package that has the program `name`.
+fn package_of(name: &str) -> Option<&'static str> {
+    let known = PACKAGES.iter().find(|(program, _)| *program == name);
+    known.map(|(_, package)| *package)
 }
 
 /// What is wrong with the command, what follows from it, and the value in place of it; `None` if nothing is.
@@ -105,9 +171,8 @@ fn said_of(facts: &ConfigFacts, program: &ProgramFacts) -> Option<(String, &'sta
 
 /// The value that starts the program `name` of a package.
 fn in_store(name: &str) -> String {
-    let package = PACKAGES.iter().find(|(program, _)| *program == name);
-    match package {
-        Some((_, package)) => format!("\"${{pkgs.{package}}}/bin/{name} …\";"),
+    match package_of(name) {
+        Some(package) => format!("\"${{pkgs.{package}}}/bin/{name} …\";"),
         None => {
             format!("\"${{pkgs.NAME}}/bin/{name} …\"; # NAME is the package that has {name}")
         }
@@ -142,6 +207,8 @@ mod tests {
     fn a_program_that_no_service_can_start_is_told() {
         for (path, line) in [
             ("python3", "\"${pkgs.python3}/bin/python3 …\";"),
+            ("sh", "\"${pkgs.bash}/bin/sh …\";"),
+            ("env", "\"${pkgs.coreutils}/bin/env …\";"),
             (
                 "my-app",
                 "\"${pkgs.NAME}/bin/my-app …\"; # NAME is the package that has my-app",
@@ -165,13 +232,39 @@ mod tests {
         for path in [
             "systemctl",
             "systemd-run",
-            "sh",
             "/bin/sh",
             "/usr/bin/env",
             "/opt/app/run",
             "/var/lib/app/run",
         ] {
             assert_eq!(found(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_program_of_a_script_is_told_with_its_package() {
+        let program = json!([{"service": "a.b", "option": "script", "path": "ip"}]);
+        let facts = with(&[("/own_programs", program)]);
+        let found = findings(&facts, "aarch64-linux", None).remove(0);
+        let is = "systemd.services.\"a.b\".script runs \"ip\"";
+        assert_eq!((found.id, found.is.as_str()), ("no-program", is));
+        let line = "systemd.services.\"a.b\".path = [ pkgs.iproute2 ];";
+        assert_eq!(found.add, [line]);
+        // Those that the expression knows.
+        let text = super::super::SCRIPT_PROGRAMS;
+        let (_, list) = text.split_once("known = [").unwrap();
+        let names = list
+            .split(']')
+            .next()
+            .unwrap()
+            .split('"')
+            .skip(1)
+            .step_by(2);
+        let names: Vec<&str> = names.collect();
+        assert!(names.len() > 40, "{names:?}");
+        for name in names {
+            let package = super::package_of(name).expect(name);
+            assert!(package != "coreutils", "{name} is in every path");
         }
     }
 

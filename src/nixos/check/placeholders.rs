@@ -3,7 +3,7 @@
 use super::facts::ConfigFacts;
 use super::{
     addresses, corrections, disks, etc_files, login, network, passwords, shells, state_version,
-    user_names, ways_in,
+    user_names, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -67,6 +67,9 @@ impl Placeholders {
             ),
         ];
         all.extend(lines_of_logins(facts));
+        // The last one: a network may be called like a name in braces.
+        let hidden = wireless::lines_that_hide_passphrases(facts).join("\n");
+        all.push(("{secret networks}", hidden));
         Self(all)
     }
 

@@ -10,10 +10,12 @@ use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::user_files::UserFiles;
 
 /// Sets of objects, each of which has a name: of `users.users` ann, whose definition may be that of all her options.
-const OBJECTS: [&[&str]; 7] = [
+const OBJECTS: [&[&str]; 9] = [
     &["environment", "etc"],
     &["fileSystems"],
     &["networking", "interfaces"],
+    &["networking", "wg-quick", "interfaces"],
+    &["networking", "wireguard", "interfaces"],
     &["networking", "wireless", "networks"],
     &["systemd", "services"],
     &["users", "groups"],

@@ -27,6 +27,7 @@ fn good() -> Value {
             "enable": true, "unit_off": null, "ports": [22], "root": "prohibit-password", "passwords": false,
             "keyboard": false, "keys": null, "allowed": null, "denied": null,
             "allowed_groups": null, "denied_groups": null, "addresses": [], "other_keys": false, "unread": [],
+            "stored_host_keys": [], "has_other_host_keys": true,
         },
         "firewall": { "enable": true, "admitted": [22], "opened_by_ssh": true, "trusts": false, "has_own_rules": false, "ports": [22], "ports_priority": 100 },
         "network": {
@@ -40,7 +41,7 @@ fn good() -> Value {
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
-        "private_keys": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "own_programs": [],
+        "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "own_programs": [],
     })
 }
 

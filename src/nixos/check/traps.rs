@@ -5,7 +5,7 @@ use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
-    login, network, own_programs, state_version, user_names, wireless,
+    login, network, own_programs, state_version, stored_secrets, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -29,7 +29,7 @@ const RULES: [Rule; 7] = [
             let other = facts.system != system;
             other.then(|| format!("nixpkgs.hostPlatform = \"{}\"", facts.system))
         },
-        why: "the board does not run programs of that system: the image is for another one",
+        why: "the board cannot run programs of that system",
         add: &["nixpkgs.hostPlatform = \"{system}\";"],
     },
     Rule {
@@ -120,7 +120,8 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     });
     let found = found
         .chain(idle_services::findings(facts))
-        .chain(own_programs::findings(facts));
+        .chain(own_programs::findings(facts))
+        .chain(stored_secrets::findings(facts));
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
     if for_board.is_some_and(|board| matches!(board.start, Start::Uefi)) {
         all.retain(|finding| finding.id != SYSTEMD_BOOT);
@@ -136,7 +137,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 9] = [
+    let subjects: [&[Rule]; 10] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
@@ -146,6 +147,7 @@ pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
         &login::RULES,
         &user_names::RULES,
         &etc_files::RULES,
+        &stored_secrets::RULES,
     ];
     subjects.into_iter().flatten()
 }

@@ -12,7 +12,7 @@ pub(super) const RULES: [Rule; 1] = [Rule {
         let users: Vec<String> = with_wrong_names(facts).map(user_option).collect();
         (!users.is_empty()).then(|| users.join(", "))
     },
-    why: "NixOS accepts that name, and other programs read it as several words, a path, a number or an option: logins may fail",
+    why: "NixOS accepts that name, but other programs read it as several words, a path, a number or an option, so logins may fail",
     add: &["{renamed user}"],
 }];
 

@@ -1,7 +1,7 @@
 //! The rules about wireless networks. Pure.
 
 use super::Severity;
-use super::facts::ConfigFacts;
+use super::facts::{ConfigFacts, PassphraseFacts};
 use super::rule::Rule;
 use crate::common::nix_string::nix_string;
 use crate::common::wifi_passphrase;
@@ -17,7 +17,7 @@ pub(super) const RULES: [Rule; 4] = [
                 "networking.wireless.enable = true, networking.wireless.networks = { }".into()
             })
         },
-        why: "it joins no network, so the machine is reachable by cable only",
+        why: "wpa_supplicant knows no network to join, so the machine can be reached by cable only",
         add: &SECRET_NETWORK,
     },
     Rule {
@@ -35,7 +35,7 @@ pub(super) const RULES: [Rule; 4] = [
         id: "wireless-key",
         severity: Severity::Trap,
         is: |facts, _| facts.network.wireless.then(|| wrong_keys(facts))?,
-        why: "the machine does not join a network with that, so it can be reached by cable only",
+        why: "wpa_supplicant does not accept that key, so the machine does not join the network",
         add: &[],
     },
     Rule {
@@ -47,9 +47,9 @@ pub(super) const RULES: [Rule; 4] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
-              pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
-        add: &SECRET_NETWORK,
+        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image: put it into a file \
+              on the card, or write only the key that is derived from it, as `sdbuild init --wifi` does",
+        add: &["{secret networks}"],
     },
 ];
 
@@ -62,9 +62,38 @@ pub(super) const FIRST_NETWORK: [&str; 3] = [
 
 /// A wireless network whose passphrase is not in the configuration.
 const SECRET_NETWORK: [&str; 2] = [
-    "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card: NAME=the passphrase",
-    "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\";",
+    "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: NAME=the passphrase",
+    "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\"; # … is the name of the network",
 ];
+
+/// The lines with which the passphrases that are in plain text come from a file on the card.
+pub(super) fn lines_that_hide_passphrases(facts: &ConfigFacts) -> Vec<String> {
+    let open = facts.network.open_passphrases.as_slice();
+    let number = |n: usize| {
+        if open.len() > 1 {
+            n.to_string()
+        } else {
+            String::new()
+        }
+    };
+    let of_network = |(n, one): (usize, &PassphraseFacts)| {
+        let option = key_option(&one.network, "pskRaw");
+        format!(
+            "{option} = \"ext:NAME{}\"; # in place of psk",
+            number(n + 1)
+        )
+    };
+    let (each, first) = if open.len() > 1 {
+        (" a line for each network,", "1")
+    } else {
+        ("", "")
+    };
+    let file = format!(
+        "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read:{each} NAME{first}=the passphrase"
+    );
+    let lines = open.iter().enumerate().map(of_network);
+    std::iter::once(file).chain(lines).collect()
+}
 
 /// The option `name` of the wireless network `network`.
 fn key_option(network: &str, name: &str) -> String {
@@ -97,6 +126,31 @@ mod tests {
 
     use super::super::findings;
     use super::super::tests::{found, with};
+
+    /// The line to add had `…` in place of a name that the configuration has.
+    #[test]
+    fn an_open_passphrase_names_its_network() {
+        let lines = |names: &[&str]| {
+            let open = names.iter();
+            let open = open.map(|name| json!({ "network": name, "bytes": 8 }));
+            let facts = with(&[
+                ("/network/wireless", json!(true)),
+                ("/network/networks", json!(names.len())),
+                ("/network/open_passphrases", open.collect()),
+            ]);
+            findings(&facts, "aarch64-linux", None).remove(0).add
+        };
+        let [file, network] = lines(&["My {release} \"Wi-Fi\" ${x}"]).try_into().unwrap();
+        assert!(file.ends_with(" can read: NAME=the passphrase"), "{file}");
+        assert_eq!(
+            network,
+            r#"networking.wireless.networks."My {release} \"Wi-Fi\" \${x}".pskRaw = "ext:NAME"; # in place of psk"#
+        );
+        let [file, home, work] = lines(&["Home", "Work"]).try_into().unwrap();
+        assert!(file.contains(" a line for each network, NAME1="), "{file}");
+        assert!(home.contains(".\"Home\".pskRaw = \"ext:NAME1\""), "{home}");
+        assert!(work.contains(".\"Work\".pskRaw = \"ext:NAME2\""), "{work}");
+    }
 
     #[test]
     fn a_key_that_wpa_supplicant_refuses_is_a_trap() {

@@ -18,8 +18,9 @@ use crate::nixos::flake::InputNames;
 use crate::nixos::log::{NixError, Position};
 
 /// Endings of the names of files that configurations use.
-const FILE_TYPES: [&str; 9] = [
-    "conf", "ini", "json", "nix", "pub", "sh", "toml", "txt", "yaml",
+const FILE_TYPES: [&str; 14] = [
+    "conf", "html", "ini", "json", "nix", "pem", "pub", "py", "sh", "toml", "txt", "xml", "yaml",
+    "yml",
 ];
 /// Endings of the names of systemd's units.
 const UNIT_TYPES: [&str; 5] = ["mount", "service", "socket", "target", "timer"];
@@ -35,19 +36,41 @@ const OF_PACKAGES: [&str; 7] = [
 ];
 
 /// Functions that configurations use, and that are written with `builtins.` before them.
-const BUILTINS: [&str; 8] = [
+const BUILTINS: [&str; 19] = [
     "attrNames",
+    "attrValues",
+    "concatStringsSep",
     "elem",
     "fetchGit",
     "filter",
     "fromJSON",
+    "getEnv",
+    "getFlake",
+    "hashString",
+    "listToAttrs",
+    "mapAttrs",
     "pathExists",
+    "readDir",
     "readFile",
+    "replaceStrings",
+    "toFile",
     "toJSON",
+    "tryEval",
 ];
 
 /// Names by which other languages call `null`.
-const NOTHING: [&str; 4] = ["None", "nil", "none", "undefined"];
+const NOTHING: [&str; 10] = [
+    "NONE",
+    "Nil",
+    "None",
+    "Nothing",
+    "Undefined",
+    "nil",
+    "none",
+    "nullptr",
+    "undefined",
+    "unset",
+];
 
 /// Units that people write behind a number: of sizes and of times.
 const UNITS: [&str; 16] = [
@@ -59,6 +82,19 @@ fn boolean(name: &str) -> Option<bool> {
     match name {
         "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
         "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
+/// The value that is meant by `name` as the whole value of an option, which says in words whether the option is on, or has a slip.
+fn switch(name: &str) -> Option<bool> {
+    match name {
+        "enable" | "enabled" | "Enabled" => Some(true),
+        "disable" | "disabled" | "Disabled" => Some(false),
+        // A package.
+        "tree" => None,
+        _ if is_slip(name, "true") => Some(true),
+        _ if is_slip(name, "false") => Some(false),
         _ => None,
     }
 }
@@ -177,7 +213,13 @@ impl File<'_> {
         if let Some(value) = boolean(name) {
             return Some(boolean_hint(name, value, at));
         }
-        if NOTHING.contains(&name) && at.role == Role::Definition {
+        let is_value = at.role == Role::Definition && at.written == name;
+        if let Some(value) = switch(name).filter(|_| is_value) {
+            return Some(boolean_hint(name, value, at));
+        }
+        // nil is a package too.
+        let is_of_package = unquoted_name::takes_a_package(at.attribute());
+        if NOTHING.contains(&name) && at.role == Role::Definition && !is_of_package {
             let string = format!(", or \"{name}\" for that string");
             let string = if name == "none" {
                 string
@@ -190,6 +232,10 @@ impl File<'_> {
             return Some(format!("write builtins.{name}"));
         }
         let written = &at.written;
+        let is_in_text = [Role::Interpolated, Role::Other].contains(&at.role);
+        if written == "system" && is_in_text && !self.is_flake {
+            return Some("write pkgs.stdenv.hostPlatform.system for the system of the packages, such as \"aarch64-linux\"".to_owned());
+        }
         let (_, selected) = written.split_once('.')?;
         if FILE_TYPES.contains(&selected) {
             return Some(format!("if the file {written} is meant, write ./{written}"));

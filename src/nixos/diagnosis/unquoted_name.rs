@@ -93,7 +93,7 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Element if is_list_of_packages(attribute) => format!(
             "write pkgs.{written}, or `with pkgs;` before the list: with pkgs; [ {written} … ]"
         ),
-        Role::Definition if OF_A_PACKAGE.contains(&attribute) => {
+        Role::Definition if takes_a_package(attribute) => {
             format!("packages are attributes of pkgs: write pkgs.{written}")
         }
         Role::Definition | Role::Element if OF_STRINGS.contains(&attribute) => in_quotes,
@@ -130,6 +130,11 @@ fn list_of_strings(behind: &str) -> Option<String> {
     let quoted = |word| is_plain(word).then(|| format!("\"{word}\""));
     let words: Option<Vec<String>> = value.split_whitespace().map(quoted).collect();
     Some(format!("[ {} ]", words?.join(" ")))
+}
+
+/// Whether the value of `attribute` is a package.
+pub(super) fn takes_a_package(attribute: &str) -> bool {
+    OF_A_PACKAGE.contains(&attribute)
 }
 
 fn is_list_of_packages(attribute: &str) -> bool {

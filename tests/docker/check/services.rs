@@ -130,3 +130,74 @@ fn programs_that_no_service_can_start_are_found() {
         assert_eq!(ids(&told(fine)), [""; 0], "{fine}");
     }
 }
+
+/// Scripts of a service, each with the programs that it does not find.
+const SCRIPTS: [(&str, &[&str]); 8] = [
+    ("set -e\ncd /srv\npython3 app.py", &["python3"]),
+    (
+        "# it's a comment\nwhile true; do\n  curl -s \"$URL\" || true\n  curl x\n  sleep 60\ndone\njq",
+        &["curl"],
+    ),
+    ("exec node a.js", &["node"]),
+    ("bash <<EOF\npython3\nEOF", &["bash"]),
+    ("ip link set dev wlan0 up\n", &["ip"]),
+    (
+        "git -C /srv pull\npython3 -c \"\nwget\n\"",
+        &["git", "python3"],
+    ),
+    ("mkdir -p /x\ndate +%s > /x/y", &[]),
+    ("${pkgs.busybox}/bin/wget x", &[]),
+];
+
+/// What follows from scripts that is not certain, or that is as it should be.
+const FINE_SCRIPTS: [&str; 14] = [
+    "script = \"export PATH=$PATH:/x\\ncurl x\";",
+    "script = \"command -v curl || exit 0\\ncurl x\";",
+    "script = \"if test -x /x; then\\ncurl x\\nfi\";",
+    "script = \"cat <<EOF\\ncurl x\\nEOF\";",
+    "script = \"echo 'a\\ncurl x\\n'\";",
+    "script = \"echo \\\"a'b\\\" 'c\\ncurl x\\n'\";",
+    "script = \"echo a \\\\\\ncurl x\";",
+    "script = \"curl () {\\ntrue\\n}\\ncurl x\";",
+    "script = \". /etc/env\\ncurl x\";",
+    "script = \"a=( \\ncurl\\n)\";",
+    "script = \"curl x\"; path = [ pkgs.busybox ];",
+    "script = \"curl x\"; environment.PATH = \"/run/current-system/sw/bin\";",
+    "script = \"curl x\"; serviceConfig.EnvironmentFile = \"/etc/env\";",
+    "script = \"curl x\"; enable = false;",
+];
+
+#[test]
+fn programs_that_a_script_does_not_find_are_told() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let service = |n: usize, what: &str| {
+        format!("systemd.services.s{n} = {{ startAt = \"daily\"; {what} }};")
+    };
+    let scripts = SCRIPTS.iter().enumerate();
+    let scripts = scripts.map(|(n, (script, _))| service(n, &format!("script = ''{script}'';")));
+    // As NixOS has it.
+    let of_nixos = "/nix/store/00000000000000000000000000000000-coreutils-9.8/bin:/nix/store/00000000000000000000000000000000-systemd-260/sbin";
+    let of_nixos = format!("script = \"curl x\"; environment.PATH = \"{of_nixos}\";");
+    let all: Vec<String> = scripts.chain([service(99, &of_nixos)]).collect();
+    let checked = told(&user, &public, &all.join("\n"));
+    let findings = report(&checked);
+    let found = findings["findings"].as_array().unwrap().iter();
+    let mut found: Vec<&str> = found.map(|one| one["is"].as_str().unwrap()).collect();
+    found.sort_unstable();
+    let expected = SCRIPTS.iter().enumerate().flat_map(|(n, (_, programs))| {
+        let programs = programs.iter();
+        programs.map(move |name| format!("systemd.services.s{n}.script runs \"{name}\""))
+    });
+    let of_nixos = "systemd.services.s99.script runs \"curl\"".to_owned();
+    let expected: Vec<String> = expected.chain([of_nixos]).collect();
+    assert_eq!(found, expected);
+
+    let fine = FINE_SCRIPTS.iter().enumerate();
+    let fine: Vec<String> = fine.map(|(n, what)| service(n, what)).collect();
+    let checked = told(&user, &public, &fine.join("\n"));
+    assert_eq!(ids(&checked), [""; 0], "{}", checked.stdout);
+}

@@ -96,11 +96,11 @@ fn who_cannot_become_root_is_told_why() {
         let found = findings(&with(&changes), "aarch64-linux", None);
         found.into_iter().find(|f| f.id == "no-admin").unwrap().is
     };
-    let start = "ann can log in, but not become root, for";
+    let start = "ann can log in, but not become root, because";
     let asks = "sudo asks ann for a password, and ann has none";
     let told = reason(wheel("ann", &[KEY], "none"), &[]);
     assert_eq!(told, format!("{start} {asks}"));
-    let outside = "ann is not in the group wheel, whose members sudo obeys";
+    let outside = "ann is not in the group wheel, which may use sudo";
     let told = reason(user("ann", &[KEY], "set"), &[]);
     assert_eq!(told, format!("{start} {outside}"));
     let off = [("/sudo/enable", json!(false))];

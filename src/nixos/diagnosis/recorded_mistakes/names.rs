@@ -243,6 +243,9 @@ fn nothing_and_what_is_inherited_are_corrected() {
     };
     let null = "write null where there is no value";
     assert_eq!(hint("{ a = None; }", "None"), null);
+    assert_eq!(hint("{ a = nullptr; }", "nullptr"), null);
+    let server = hint("{ programs.x.package = nil; }", "nil");
+    assert!(server.contains("write pkgs.nil"), "{server}");
     let or_string = format!("{null}, or \"none\" for that string");
     assert_eq!(hint("{ a = none; }", "none"), or_string);
     let write = "inherit takes the value of a variable, and there is none of this name: write isNormalUser = …;";

@@ -59,8 +59,7 @@ fn the_only_key_that_is_private_is_one_finding() {
     let [finding] = found.as_slice() else {
         panic!("{found:?}");
     };
-    let setting =
-        "users.users.root.openssh.authorizedKeys.keys, and no user has another key or a password";
+    let setting = "users.users.root.openssh.authorizedKeys.keys has a private key, and no user has another key or a password";
     assert_eq!((finding.id, finding.is.as_str()), ("private-key", setting));
 }
 
@@ -84,7 +83,11 @@ fn a_private_key_in_key_files_is_reported_once() {
         let setting =
             "users.users.pi.openssh.authorizedKeys.keyFiles has the private key \"id_ed25519\"";
         assert_eq!((finding.id, finding.is.as_str()), ("private-key", setting));
-        assert!(finding.why.contains("ends in .pub"), "{}", finding.why);
+        assert!(
+            finding.why.contains("the .pub file beside it"),
+            "{}",
+            finding.why
+        );
     }
     let other = json!([user("root", &[KEY], "none")]);
     assert_eq!(found(&changes(other)), ["private-key-file"]);

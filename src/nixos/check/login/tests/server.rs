@@ -120,7 +120,7 @@ fn a_refused_login_is_explained_by_its_setting() {
     let on = [("/ssh/passwords", json!(true))];
     for (reason, shut) in [
         (
-            "PermitRootLogin is \"prohibit-password\"",
+            "PermitRootLogin \"prohibit-password\" accepts only a key",
             only(user("root", &[], "set"), &on),
         ),
         (

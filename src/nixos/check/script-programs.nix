@@ -1,0 +1,54 @@
+# The programs of packages that the script of a service runs by name, where it has no package in its path: each with the service. Only what is
+# certain: the first words of plain lines, up to the first line that may change what those after it mean. No other word is among them: it
+# may be a secret.
+service:
+let
+  inherit (builtins) all elem elemAt filter foldl' isString match replaceStrings split stringLength substring;
+
+  # None of them is in the packages that every service has in its path.
+  known = [
+    "awk" "bash" "curl" "dmesg" "docker" "ethtool" "ffmpeg" "flock" "free" "git" "gpioset" "gzip" "i2cdetect" "i2cget" "i2cset" "ip"
+    "iptables" "iw" "jq" "lsblk" "lsmod" "modprobe" "mosquitto_pub" "mount" "nmcli" "node" "npm" "openssl" "perl" "pgrep" "php" "ping"
+    "pkill" "ps" "python" "python3" "rfkill" "rsync" "ruby" "scp" "sh" "socat" "sqlite3" "ssh" "sysctl" "tar" "umount" "unzip" "wg" "wget"
+  ];
+  inherited = "(coreutils|findutils|gnugrep|gnused|systemd)";
+  hasNoPackage =
+    if (service.environment or { }) ? PATH then
+      isString service.environment.PATH && all isInherited (filter (dir: isString dir && dir != "") (split ":" (builtins.unsafeDiscardStringContext service.environment.PATH)))
+    else
+      service.path or [ ] == [ ];
+  isInherited = dir: match ".*/[a-z0-9]{32}-${inherited}(-[^/]*)?/s?bin" dir != null;
+  # What the environment of the script has besides is not read.
+  isRead = !builtins.any (name: (service.serviceConfig or { }) ? ${name}) [ "Environment" "EnvironmentFile" "RootDirectory" "RootImage" ] && !((service.environment or { }) ? BASH_ENV);
+
+  contains = part: text: replaceStrings [ part ] [ "" ] text != text;
+  count = part: text: stringLength text - stringLength (replaceStrings [ part ] [ "" ] text);
+  # Whether all quotes of a line end in it.
+  isClosed = line: !(contains "\"" line && contains "'" line) && count "\"" line / 2 * 2 == count "\"" line && count "'" line / 2 * 2 == count "'" line;
+  isBlank = line: match "[ \t]*(#.*)?" line != null;
+  isEndless = line: match "[ \t]*while (true|:); do[ \t]*" line != null;
+  first = line: (found: if found == null then "" else elemAt found 1) (match "[ \t]*(exec )?([A-Za-z0-9_.-]+)([ \t]+[^( \t].*)?[ \t]*" line);
+  changing = [ "alias" "case" "done" "elif" "else" "enable" "esac" "eval" "exec" "fi" "for" "function" "hash" "if" "select" "source" "then" "until" "while" "." "[[" ];
+  # Words that may decide whether the rest runs, or where programs are found, and characters that begin something of several lines.
+  telling = [ "PATH" "command" "exit" "return" "type" "which" "<<" "\\" "`" "(" ")" "{" "}" ];
+  isPlain = line: stringLength line < 1000 && isClosed line && !elem (first' line) changing && !builtins.any (part: contains part line) telling;
+  first' = line: (found: if found == null then "" else elemAt found 0) (match "[ \t]*([^ \t]*).*" line);
+
+  read =
+    state: line:
+    if state.isOver || stringLength line > 1000 then
+      state // { isOver = true; }
+    else if isBlank line || isEndless line then
+      state
+    else
+      {
+        found = state.found ++ (if elem (first line) known && !elem (first line) state.found then [ (first line) ] else [ ]);
+        isOver = !isPlain line;
+      };
+  script = builtins.unsafeDiscardStringContext (service.script or "");
+  # Of a long script the beginning, which may end inside of a line.
+  lines = filter isString (split "\n" (substring 0 4000 script));
+  whole = if stringLength script <= 4000 then lines else builtins.genList (elemAt lines) (builtins.length lines - 1);
+  found = (foldl' read { found = [ ]; isOver = false; } whole).found;
+in
+if !isRead || found == [ ] || !hasNoPackage then [ ] else found

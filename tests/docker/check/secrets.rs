@@ -1,0 +1,101 @@
+//! Findings of `check` about secrets, other than passwords, in the Nix store.
+
+use super::{IMAGE, check, ids, report};
+use crate::support::*;
+
+const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+
+#[test]
+fn secrets_in_the_store_are_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    user.write("a.key", KEY);
+    let told = |more: &str| {
+        let text = format!(
+            "{{ pkgs, ... }}: {{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh.enable = true;\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n{more}\n}}\n"
+        );
+        let checked = check(&user, "pi.nix", &text);
+        assert!(!checked.stdout.contains(KEY), "{}", checked.stdout);
+        checked
+    };
+    for (module, option) in [
+        (
+            format!("networking.wireguard.interfaces.wg0.privateKey = \"{KEY}\";"),
+            "networking.wireguard.interfaces.wg0.privateKey is in plain text",
+        ),
+        (
+            "networking.wg-quick.interfaces.wg0.privateKey = builtins.readFile ./a.key;".to_owned(),
+            "networking.wg-quick.interfaces.wg0.privateKey is in plain text",
+        ),
+        (
+            format!("networking.wireguard.interfaces.wg0.peers = [ {{ presharedKey = \"{KEY}\"; }} {{ presharedKey = \"{KEY}\"; }} ];"),
+            "networking.wireguard.interfaces.wg0.peers has a presharedKey in plain text",
+        ),
+        (
+            "networking.wireguard.interfaces.wg0.privateKeyFile = \"${./a.key}\";".to_owned(),
+            "networking.wireguard.interfaces.wg0.privateKeyFile is a file",
+        ),
+        (
+            "services.tailscale = {\nauthKeyFile = ./a.key; enable = true; };".to_owned(),
+            "services.tailscale.authKeyFile is a file",
+        ),
+        (
+            "networking.wireless = { enable = true; networks.a.pskRaw = \"ext:a\"; secretsFile = pkgs.busybox; };".to_owned(),
+            "networking.wireless.secretsFile is a file",
+        ),
+    ] {
+        let checked = told(&module).assert_exit_code(0);
+        assert_eq!(ids(&checked), ["stored-secret"], "{module}");
+        let finding = &report(&checked)["findings"][0];
+        let is = finding["is"].as_str().unwrap();
+        assert!(is.starts_with(option), "{is}");
+        let line = if module.contains('\n') { 4 } else { 3 };
+        assert_eq!(finding["line"], line, "{module}");
+    }
+    let fine = format!(
+        "networking.wireguard.interfaces = {{ wg0.privateKeyFile = \"/etc/a.key\"; wg1.privateKey = \"REPLACE-ME\"; wg2.privateKeyFile = toString ./a.key; }};\n\
+         networking.wg-quick.interfaces.wg3 = {{ configFile = \"/etc/wg3.conf\"; privateKey = \"{KEY}\"; }};\n\
+         services.tailscale.authKeyFile = ./a.key; networking.wireless.secretsFile = ./a.key;"
+    );
+    assert_eq!(ids(&told(&fine)), [""; 0]);
+    let off = format!(
+        "networking.wireguard = {{ enable = false; interfaces.wg0.privateKey = \"{KEY}\"; }};"
+    );
+    assert_eq!(ids(&told(&off)), [""; 0]);
+}
+
+#[test]
+fn host_keys_in_the_store_are_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    user.write("host_key", "x");
+    let told = |keys: &str, more: &str| {
+        let text = format!(
+            "{{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh = {{ enable = true;\n hostKeys = [ {keys} ]; {more} }};\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n}}\n"
+        );
+        check(&user, "pi.nix", &text)
+    };
+    let copied = "{ type = \"ed25519\"; path = ./host_key; }";
+    let checked = told(copied, "").assert_exit_code(6);
+    assert_eq!(ids(&checked), ["stored-host-key"]);
+    assert_eq!(report(&checked)["findings"][0]["line"], 2);
+    assert!(
+        checked.stdout.contains("host_key\\\""),
+        "{}",
+        checked.stdout
+    );
+    let on_card = "{ type = \"rsa\"; path = \"/etc/ssh/ssh_host_rsa_key\"; }";
+    let both = told(&format!("{copied} {on_card}"), "").assert_exit_code(0);
+    assert_eq!(ids(&both), ["stored-host-key"]);
+    let named = "extraConfig = \"HostKey /etc/ssh/other_key\";";
+    told(copied, named).assert_exit_code(0);
+    assert_eq!(ids(&told(on_card, "")), [""; 0]);
+}
