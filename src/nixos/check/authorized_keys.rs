@@ -14,8 +14,8 @@ pub(super) const RULES: [Rule; 6] = [
         id: "private-key",
         severity: Severity::Trap,
         is: |facts, _| Some(with_other_logins(facts, private_keys(facts)?)),
-        why: "that is a private key, which allows no login here, and anyone who can read the card or the Nix store of this \
-              machine can use it: take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
+        why: "that is a private key: it allows no login here, and anyone who can read the card or the Nix store of this machine \
+            can use it. Take it out of the file, make a new pair with ssh-keygen, and give the content of its .pub file",
         add: &[KEY_LINE],
     },
     Rule {
@@ -23,8 +23,8 @@ pub(super) const RULES: [Rule; 6] = [
         id: "private-key",
         severity: Severity::Trap,
         is: |facts, _| private_key_files(facts),
-        why: "a private key allows no login here, and would be in the image and the Nix store of this machine, where others can read it: \
-              name the file beside it whose name ends in .pub, and make a new pair if anybody else has an image with this one",
+        why: "a private key allows no login here, and others could read it in the image and the Nix store of this machine. Name \
+            the file beside it whose name ends in .pub. Make a new pair if anybody else has an image with this one",
         add: &[],
     },
     Rule {
@@ -55,8 +55,8 @@ pub(super) const RULES: [Rule; 6] = [
         id: "key-of-authority",
         severity: Severity::Note,
         is: |facts, _| keys_of_authorities(facts),
-        why: "that key lets in only those who have a certificate which it has signed (ssh-keygen -s), and not its own owner; \
-              if there are no certificates, take that option away",
+        why: "that key lets in only users with a certificate that it signed (ssh-keygen -s), and not its own owner. If there are \
+            no certificates, take that option away",
         add: &[],
     },
 ];

@@ -69,8 +69,8 @@ pub(super) const RULES: [Rule; 8] = [
             let device = disk.device.as_deref().unwrap_or_default();
             Some(format!("fileSystems.\"{}\" ({device})", disk.path))
         },
-        why: "it hides the Nix store of the image, which has all programs, so the first stage of the boot finds no system: copy the store to that disk \
-              on the running machine first, and add this then",
+        why: "it hides the Nix store of the image, which has all programs, so the first stage of the boot finds no system. First \
+            copy the store to that disk on the running machine, then add this",
         add: &[],
     },
     Rule {

@@ -27,7 +27,8 @@ pub(super) const RULES: [Rule; 20] = [
                 wrong
             })
         },
-        why: "that is not the complete hash of a password, so no password is accepted; if it is the password itself, anybody who has the card can read it",
+        why: "that is not the complete hash of a password, so the machine accepts no password. If it is the password itself, \
+            anybody who has the card can read it",
         add: &["{invalid} = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
@@ -82,8 +83,8 @@ pub(super) const RULES: [Rule; 20] = [
             let (name, shell) = shut_out_by_shell(facts)?;
             Some(format!("the shell of {} is {shell}", user_option(name)))
         },
-        why: "that program ends every session, but for tunnels, and no other user has a key or a password; it is the shell of users \
-              with isSystemUser, where isNormalUser is meant for people",
+        why: "that program ends every session except tunnels, and no other user has a key or a password. It is the shell of \
+            users with isSystemUser; isNormalUser is for people",
         add: &[
             "users.users.{refused}.shell = pkgs.bashInteractive; # or isNormalUser in place of isSystemUser",
         ],
@@ -222,8 +223,8 @@ pub(super) const RULES: [Rule; 20] = [
             let by_password = |user: &UserFacts| password_is_accepted(facts, user);
             said_of(&plain_passwords(facts, by_password))
         },
-        why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
-              machine that builds the image",
+        why: "SSH accepts it from the whole network. Anyone who has the card can read it, or who can read the Nix store of a \
+            machine that builds the image",
         add: &[
             "{admit without passwords}",
             "services.openssh.settings.PasswordAuthentication = false;",
@@ -234,8 +235,8 @@ pub(super) const RULES: [Rule; 20] = [
         id: "stored-password",
         severity: Severity::Note,
         is: |facts, _| said_of(&stored_passwords(facts)),
-        why: "it can be read on the card and in the Nix store of every machine that builds the image, and works at the \
-              console, and for sudo if the user may use it",
+        why: "it works at the console, and for sudo if the user may use it. Anyone who has the card can read it, or who can read \
+            the Nix store of a machine that builds the image",
         add: &["users.users.{stored}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
     },
     Rule {
@@ -253,8 +254,8 @@ pub(super) const RULES: [Rule; 20] = [
             let files: Vec<String> = files.collect();
             (!files.is_empty()).then(|| files.join(", "))
         },
-        why: "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine that builds the image: \
-              copy it to the machine after the first start, or use agenix or sops-nix",
+        why: "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine \
+            that builds the image. Copy it to the machine after the first start, or use agenix or sops-nix",
         add: &[],
     },
 ];

@@ -47,8 +47,8 @@ pub(super) const RULES: [Rule; 4] = [
             let named: Vec<String> = named.collect();
             (!named.is_empty()).then(|| named.join(", "))
         },
-        why: "the passphrase can be read on the card and in the Nix store of every machine that builds the image; \
-              pskRaw at least has only the key that is derived from it (`sdbuild init --wifi` writes it)",
+        why: "anyone who has the card can read the passphrase, or who can read the Nix store of a machine that builds the image. \
+            pskRaw has only the key that is derived from it (`sdbuild init --wifi` writes it)",
         add: &SECRET_NETWORK,
     },
 ];
