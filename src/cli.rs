@@ -94,14 +94,14 @@ const AFTER_SHORT_HELP: &str =
     "`sdbuild help COMMAND` describes its flags; `sdbuild man` is the manual page.";
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or a question of flash or init answered with no; 3 a problem of \
-this machine or the engine; 4 the Nix build failed; 5 something could not be removed (it is listed); 6 check found what \
+Exit codes: 0 done; 2 wrong usage or configuration, a damaged image, or you answered no to flash or init; 3 a problem of \
+this machine or the engine; 4 the Nix build failed; 5 sdbuild could not remove something (the error lists it); 6 check found what \
 must be fixed; 70 a bug in sdbuild; 128+n stopped by signal n. \
-boot exits with 4 if the image does not boot, the login fails or the command of --run exceeds the time limit, \
-otherwise with the command's own code. shell exits with the shell's code. \
+boot exits with 4 if the image does not boot, the login fails or the command of --run exceeds the time limit. \
+Otherwise it exits with the command's own code. shell exits with the shell's code. \
 After a failure of flash, the error says what the card contains.
 
-The engine is the one of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context; otherwise the first that \
+sdbuild uses the engine of DOCKER_HOST, of DOCKER_CONTEXT or of the current Docker context. If none is set, it uses the first that \
 answers at /var/run/docker.sock, $XDG_RUNTIME_DIR/docker.sock, $XDG_RUNTIME_DIR/podman/podman.sock or \
 /run/podman/podman.sock.";
 
@@ -240,10 +240,10 @@ impl Build {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct Flash {
-    /// Image to write: .img, .img.zst, .img.xz or .img.gz [default: the newest one here]
+    /// Image of a disk or an ISO image to write, also compressed with zstd, xz or gzip [default: the newest one here]
     pub image: Option<PathBuf>,
 
-    /// Disk to overwrite, for instance /dev/sdb; without it, the removable disks are listed
+    /// Disk to overwrite, for instance /dev/sdb [default: none, the removable disks are listed]
     pub device: Option<PathBuf>,
 
     /// Do not ask for confirmation

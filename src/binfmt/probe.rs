@@ -52,8 +52,7 @@ impl Probed {
                 self.architecture.kernel_name()
             ),
             HandlerKind::Found => {
-                "binfmt_misc has no entry for it, or one that does not work in containers, which takes the flag F: \
-                 omit --emulation, and sdbuild uses its own"
+                "binfmt_misc has no entry for it that works in containers (flag F): omit --emulation, and sdbuild adds its own"
                     .to_owned()
             }
             HandlerKind::Own => {

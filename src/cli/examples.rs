@@ -27,8 +27,8 @@ Examples:
 
 pub(super) const CLEAN: &str = "\
 Removes everything that no run uses, but keeps the store volumes of other settings: --all removes these too, --store NAME \
-only that one. --old removes old results from one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. \
-Without an engine downloads and logs are removed, and it exits with 3. Exits with 5 if something could not be removed.
+only that one. --old removes old build results from one volume: sdbuild-store, or the one that --store or SDBUILD_STORE names. \
+Without an engine, clean removes downloads and logs, and exits with 3. Exits with 5 if it could not remove something.
 
 Examples:
   sdbuild clean --old                        # keep what the last results need
@@ -39,8 +39,8 @@ Examples:
   sdbuild clean --yes                        # do not ask, for scripts";
 
 pub(super) const BOOT: &str = "\
-Without --until-ssh, --until-login and --run it shows the console. Exits with 4 if the image does not boot, the login fails or the command exceeds --timeout, otherwise with the \
-command's own code.
+Without --until-ssh, --until-login and --run it shows the console. Exits with 4 if the image does not boot, the login fails or the \
+command exceeds --timeout, otherwise with the command's own code.
 
 Examples:
   sdbuild boot card.img   # show the console; Ctrl-A X ends it
@@ -49,8 +49,8 @@ Examples:
   sdbuild boot installer.iso --seed user-data.yaml --until-ssh";
 
 pub(super) const SEED: &str = "\
-The volume (NoCloud: FAT with the label CIDATA) is for a disk or CD drive of a machine whose system has cloud-init. The files are \
-checked first. The same files give the same volume, with an instance-id that changes when they do.
+The volume (NoCloud: FAT with the label CIDATA) is for a disk or CD drive of a machine whose system has cloud-init. sdbuild checks \
+the files first. The same files give the same volume. Other files give another instance-id, so cloud-init configures the machine again.
 
 Examples:
   sdbuild seed --user-data user-data.yaml   # write ./seed.img
@@ -58,7 +58,8 @@ Examples:
   sdbuild seed --user-data setup.sh --network-config network.yaml";
 
 pub(super) const FLASH: &str = "\
-Without a disk nothing is written. Writing to one needs root on most machines: without it, the command with sudo is shown.
+Without a disk, sdbuild lists the disks and writes nothing. On most machines only root may write to a disk: for other users sdbuild \
+shows the command with sudo.
 
 Examples:
   sdbuild flash                     # list the removable disks
@@ -87,17 +88,16 @@ Examples:
   sdbuild init --ci github             # add a workflow that builds the image at every push";
 
 pub(super) const CHECK: &str = "\
-Each line is a finding: ✗ must be fixed (the machine does not boot, or nobody can log in), ! may cause problems. Nothing is \
-built. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix cannot evaluate the configuration.
+Each line is a finding: ✗ must be fixed (the machine does not boot, or nobody can log in), ! may cause problems. check \
+builds nothing. Exits with 0 if there is no ✗, with 6 if there is one, with 2 if Nix cannot evaluate the configuration.
 
 Examples:
   sdbuild check
   sdbuild check pi --json   # check pi/sd-card.nix";
 
 pub(super) const LOCK: &str = "\
-A build takes the inputs of a flake as flake.lock has them, and never changes it. Nix fetches the new ones in the builder, \
-your own git those by SSH; nothing but flake.lock is written. For an \
-sd-card.nix it resolves nixpkgs again, and writes only sdbuild.lock.
+A build takes the inputs of a flake as flake.lock has them, and never changes it. lock writes only flake.lock. Nix fetches new inputs \
+in the builder; your own git fetches those by SSH. For an sd-card.nix, lock resolves nixpkgs again, and writes only sdbuild.lock.
 
 Examples:
   sdbuild lock           # add the inputs that ./flake.lock lacks
@@ -110,7 +110,7 @@ Examples:
   sdbuild cache key";
 
 pub(super) const CACHE_EXPORT: &str = "\
-What the binary caches of the settings have is left out. An interrupted export leaves a valid cache; run the same command \
+The export leaves out what the binary caches of the settings have. An interrupted export leaves a valid cache: run the same command \
 again to resume.
 
 Examples:
@@ -130,8 +130,8 @@ Examples:
   sdbuild publish remove ami-0123456789abcdef0";
 
 pub(super) const PUBLISH_AWS: &str = "\
-Only blocks that are not empty are sent. To resume an interrupted upload, run the same command again within a day. \
-Credentials are those of AWS's own tools.
+sdbuild sends only blocks that are not empty. To resume an interrupted upload, run the same command again within a day. \
+sdbuild finds your credentials where AWS's own tools find them.
 
 Examples:
   sdbuild publish aws                    # the newest image here
@@ -149,24 +149,24 @@ Examples:
   sdbuild publish list --region us-east-1";
 
 pub(super) const PUBLISH_REMOVE: &str = "\
-Only what has sdbuild's tag is removed.
+Removes only what has sdbuild's tag.
 
 Examples:
   sdbuild publish remove ami-0123456789abcdef0
   sdbuild publish remove snap-0123456789abcdef0   # of an abandoned upload";
 
 pub(super) const TRY: &str = "\
-The image is a miniature NixOS with SSH for virtual machines, made from a few dozen Debian packages by a recipe that \
-is part of sdbuild, with a new key. Everything is removed at the end except what every build keeps: the packages in \
-the cache and the store volume (`sdbuild clean` removes both).
+The image is a miniature NixOS with SSH and a new key, for virtual machines. Its recipe is part of sdbuild, and uses a few dozen Debian \
+packages. At the end try removes everything except what every build keeps: the packages in the cache and the store volume \
+(`sdbuild clean` removes both).
 
 Examples:
   sdbuild try
   sdbuild try --output trial   # keep the image, its key and its configuration";
 
 pub(super) const DOCTOR: &str = "\
-Each line is a requirement of a build: ✓ is met, ! may cause problems, ✗ must be fixed first. Nothing on this machine \
-is changed. Exits with 0 if a build can work, otherwise with 3.
+Each line is a requirement of a build: ✓ is met, ! may cause problems, ✗ must be fixed first. doctor changes \
+nothing on this machine. Exits with 0 if a build can work, otherwise with 3.
 
 Examples:
   sdbuild doctor
@@ -174,8 +174,8 @@ Examples:
   sdbuild doctor --json";
 
 pub(super) const STATUS: &str = "\
-Nothing is changed. Engines do not report the size of a volume: a temporary container measures it. The entries in \
-binfmt_misc of a remote engine's kernel are read in the same way.
+Changes nothing. A temporary container measures the volumes, because engines do not report their size. It also reads the entries in \
+binfmt_misc if the engine is on another machine.
 
 Examples:
   sdbuild status
@@ -191,8 +191,8 @@ Examples:
   sdbuild settings pi --json";
 
 pub(super) const SHELL: &str = "\
-The shell runs in the same container as a build, with the same user, limits and store. Everything but the store is \
-removed when it exits. Commands can also come from standard input. Exits with the shell's code.
+The shell runs in the same container as a build, with the same user, limits and store. When it ends, sdbuild removes everything but \
+the store. Commands can also come from standard input. Exits with the shell's code.
 
 Examples:
   sdbuild shell              # in the configuration's directory, with nix-build

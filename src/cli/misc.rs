@@ -58,7 +58,7 @@ pub struct Check {
     #[arg(long, value_parser = BoardNameParser, value_name = "NAME", hide_possible_values = true)]
     board: Option<BoardName>,
 
-    /// Format that the image is for, one of `sdbuild formats` [default: sd-card]
+    /// Format of the image, one of `sdbuild formats` [default: sd-card] [env: SDBUILD_FORMAT]
     #[arg(long, value_name = "NAME")]
     format: Option<Format>,
 
@@ -90,11 +90,11 @@ impl Check {
     reason = "these comments are the help text, where backticks would show"
 )]
 pub struct Clean {
-    /// Remove only results that newer ones replaced, and what only they need, from the store volume
+    /// Remove only old build results from the store volume: those that newer ones replaced, with what only they need
     #[arg(long)]
     pub old: bool,
 
-    /// With --old: results of each configuration to keep, 0 to 3 [default: 1]
+    /// With --old: build results to keep of each configuration, 0 to 3 [default: 1]
     #[arg(long, value_name = "N", requires = "old")]
     pub keep: Option<Number<0, 3>>,
 
@@ -110,7 +110,7 @@ pub struct Clean {
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 
-    /// Remove only what runs left at AWS: machines whose lease has ended, and snapshots without an image
+    /// Remove only what runs left at AWS: machines that no build uses any more, and snapshots without an image
     #[arg(long, conflicts_with_all = ["old", "downloads", "store", "all"])]
     pub cloud: bool,
 
@@ -139,7 +139,7 @@ pub struct Clean {
 /// `sdbuild boards`.
 #[derive(Debug, Args)]
 pub struct Boards {
-    /// Board to describe, or three or more letters of names or titles, such as rpi: list those [default: list all]
+    /// Board to describe, or at least three letters of names or titles, such as rpi [default: list all]
     #[arg(value_parser = BoardQueryParser, hide_possible_values = true)]
     pub board: Option<BoardQuery>,
     /// Print one JSON object instead of lines
@@ -167,7 +167,7 @@ pub struct Lock {
     #[arg(long, value_name = "REF")]
     flake: Option<FlakeRef>,
 
-    /// Inputs that your own git resolves and fetches, with your credential helpers; separated by spaces [default: those by SSH and from repositories of this machine]
+    /// Inputs that your own git resolves and fetches, with your credential helpers, separated by spaces [default: those by SSH and from repositories of this machine]
     #[arg(long, value_name = "NAMES")]
     git_inputs: Option<WordList>,
 }
@@ -189,7 +189,7 @@ impl Lock {
 /// `sdbuild try`.
 #[derive(Debug, Args)]
 pub struct Try {
-    /// Keep the image, its key and its configuration in this directory; it is created if it does not exist
+    /// Directory to keep the image, its key and its configuration in; created if missing [default: none, nothing is kept]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
@@ -208,8 +208,8 @@ pub struct Doctor {
     #[arg(short, long, value_name = "PATH", conflicts_with = "flake")]
     config: Option<PathBuf>,
 
-    /// Check the provider of machines, with free calls only [default: as for build]
-    #[arg(long, value_name = "PROVIDER:…")]
+    /// Provider of rented machines to check, with free calls only [default: none] [env: SDBUILD_ON]
+    #[arg(long, value_name = "PROVIDER")]
     on: Option<BuildOn>,
 
     /// Flake whose sdbuild.toml is used

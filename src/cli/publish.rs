@@ -45,7 +45,7 @@ pub struct AwsAccount {
 #[expect(clippy::struct_excessive_bools, reason = "these are flags")]
 #[derive(Debug, Args)]
 pub struct PublishAws {
-    /// Disk image of --format amazon or raw-efi: .img, or compressed [default: the newest one here]
+    /// Disk image of --format amazon or raw-efi, also compressed with zstd, xz or gzip [default: the newest one here]
     pub image: Option<PathBuf>,
 
     #[command(flatten)]
@@ -59,7 +59,7 @@ pub struct PublishAws {
     #[arg(long, value_name = "SYSTEM")]
     pub system: Option<System>,
 
-    /// AWS account ID allowed to launch and copy the AMI, or all: anyone may launch it (repeatable)
+    /// AWS account ID that may launch and copy the AMI, or all: anyone may launch it (repeatable)
     #[arg(long, value_name = "ACCOUNT")]
     pub share: Vec<String>,
 
@@ -71,7 +71,7 @@ pub struct PublishAws {
     #[arg(long, hide_short_help = true)]
     pub no_wait: bool,
 
-    /// Deprecate the AMI after this many days: others no longer see it
+    /// Days after which AWS deprecates the AMI: others no longer see it
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=3650), hide_short_help = true)]
     pub deprecate_after: Option<u32>,
 
@@ -79,7 +79,7 @@ pub struct PublishAws {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 
@@ -91,10 +91,10 @@ pub struct PublishAws {
 /// `sdbuild publish oci`.
 #[derive(Debug, Args)]
 pub struct PublishOci {
-    /// Image of --format container: .oci.tar, or compressed
+    /// Image of --format container, also compressed
     pub image: PathBuf,
 
-    /// Layout directory; created if missing
+    /// Directory of the layout; created if missing
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 
@@ -127,7 +127,7 @@ pub struct PublishRemove {
     #[command(flatten)]
     pub account: AwsAccount,
 
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     pub yes: bool,
 }

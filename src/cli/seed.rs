@@ -27,7 +27,7 @@ pub struct Seed {
     #[arg(long, value_name = "NAME", conflicts_with = "meta_data")]
     pub hostname: Option<String>,
 
-    /// File to write; a file with other content is not replaced
+    /// File to write; sdbuild does not replace a file with other content
     #[arg(short, long, value_name = "FILE", default_value = "seed.img")]
     pub output: PathBuf,
 

@@ -16,7 +16,7 @@ pub struct Shell {
     /// [default: the configuration's directory, ready for nix-build]
     pub derivation: Option<String>,
 
-    /// Run this command instead of an interactive shell; its output and exit code become those of sdbuild
+    /// Command to run instead of an interactive shell; sdbuild has its output and exit code
     #[arg(long, value_name = "CMD", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
 

@@ -39,6 +39,21 @@ fn the_help_of_build_begins_with_what_happens_to_the_image() {
     assert!(first.iter().max() < later.iter().min(), "{help}");
 }
 
+/// One that took several values and did not say so was given once, with a list that it refused.
+#[test]
+fn flags_that_can_be_repeated_say_so() {
+    let root = Cli::command();
+    for command in all(&root) {
+        for flag in command.get_arguments().filter(|arg| !arg.is_positional()) {
+            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
+            let repeats = matches!(flag.get_action(), ArgAction::Append);
+            let shown = format!("{} --{}: {help}", command.get_name(), flag.get_id());
+            assert_eq!(help.contains("(repeatable)"), repeats, "{shown}");
+            assert!(!help.contains("[default: false]"), "{shown}");
+        }
+    }
+}
+
 #[test]
 fn every_flag_of_build_is_a_setting_or_named_here() {
     use clap::Args as _;

@@ -250,15 +250,14 @@ fn report(values: &TemplateValues, context: &Context) {
     }
     if values.keys.is_empty() {
         events.warn(
-            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`; then `sdbuild init` again, or with \
-             `--github USER`, puts it into the file in place of REPLACE-ME",
+            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`. Then run `sdbuild init` again, or \
+             with `--github USER`: it puts the key in place of REPLACE-ME",
         );
     }
     if values.wifi.is_some() {
         events.warn(
-            "the key of the wireless network is in the file, which only you can read (mode 0600), and will be in the image \
-             and in the Nix store, where anyone who can read them can read it; a comment in the file explains how to avoid \
-             that",
+            "the key of the wireless network is in the file, which only you can read (mode 0600). It will also be in the image \
+             and in the Nix store, for anyone who can read these; a comment in the file explains how to avoid that",
         );
     }
 }

@@ -112,8 +112,8 @@ async fn warn_of_encryption(client: &Client, context: &Context) -> Result<(), Fa
     };
     if encrypts {
         context.events.warn(format!(
-            "{} encrypts new snapshots (encryption by default): an encrypted image cannot be shared with everybody, and with accounts only if \
-             the default key is one of your own that they may use",
+            "{} encrypts new snapshots (encryption by default). AWS shares no encrypted image with everybody, and with accounts \
+             only if the default key is one of your own that they may use",
             client.region()
         ));
     }

@@ -125,8 +125,8 @@ impl ConnectError {
                     .into(),
             ],
             Self::Tls { .. } => vec![
-                "ca.pem must be the authority of the engine's certificate, which must be for this address; \
-                 cert.pem and key.pem must be yours; all are in DOCKER_CERT_PATH, else in ~/.docker"
+                "the files are in DOCKER_CERT_PATH, else in ~/.docker: ca.pem is the authority that signed the engine's \
+                 certificate for this address; cert.pem and key.pem are yours"
                     .into(),
             ],
             Self::Ssh { endpoint, reason } if never_connected(reason) => {

@@ -117,8 +117,8 @@ impl SlowFetches {
         }
         let (bytes, seconds) = (human_bytes(received), self.window.as_secs());
         Some(format!(
-            "{cache} sends hardly anything: {bytes} in {seconds} s, of {path}\n\
-             hint: Nix waits for it; Ctrl-C, then run again with another binary cache (--substituters): what is fetched is kept"
+            "{cache} sends hardly anything: {bytes} in {seconds} s, of {path}\nhint: Nix waits for it. Press Ctrl-C, and run \
+             again with another binary cache (--substituters): sdbuild keeps what it has fetched"
         ))
     }
 }

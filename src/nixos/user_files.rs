@@ -219,8 +219,8 @@ impl UserFiles {
             Some(rule) => {
                 let rule = rule.strip_prefix(&self.root).unwrap_or(&rule).display();
                 format!(
-                    "{name} is there, but git does not track it, so it is not part of the flake, and {rule} lists it: \
-                     git add --force {word}, or remove it from {rule}"
+                    "{name} is there, but git does not track it, and {rule} lists it: git add --force {word}, or remove it \
+                     from {rule}"
                 )
             }
             None => format!(

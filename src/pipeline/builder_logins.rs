@@ -31,8 +31,8 @@ pub(in crate::pipeline) fn not_covered(
         .filter(|_| emulation.uses_handler())?;
     (!builder.compiles_kernels()).then(|| {
         format!(
-            "{} does not name the feature big-parallel, so kernels are emulated here: if it may build them, put big-parallel into \
-             the sixth field of its line",
+            "{} does not name the feature big-parallel, so kernels are built here under emulation: if it may build them, put \
+             big-parallel into the sixth field of its line",
             builder.address()
         )
     })

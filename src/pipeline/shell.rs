@@ -62,8 +62,8 @@ fn greeting(session: &ShellSession, plan: &Plan) -> Option<String> {
     }
     Some(match &session.derivation {
         Some(derivation) => format!(
-            "a shell as `nix-shell` gives it for {}: its variables are set, and with nixpkgs' stdenv \
-             `genericBuild` runs its phases; `exit` leaves",
+            "a shell as `nix-shell` gives it for {}, with its variables. With nixpkgs' stdenv `genericBuild` runs its phases; \
+             `exit` leaves",
             derivation.name()
         ),
         None => format!("the build is: {}; `exit` leaves", build_command(plan)),

@@ -49,8 +49,8 @@ impl StaleRentals {
             let run = file.file_name().unwrap_or_default().to_string_lossy();
             let file = file.display();
             context.events.warn(format!(
-                "{file} is not a record of a rented machine that only this user may write: if there is a machine that is named or tagged \
-                 {run}, destroy it; then remove the file"
+                "{file} is not a record of a rented machine that only this user may write. If there is a machine with the name \
+                 or tag {run}, destroy it; then remove the file"
             ));
         }
     }

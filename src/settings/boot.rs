@@ -34,7 +34,7 @@ const BOARD_TIMEOUT: Duration = Duration::from_secs(600);
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("login").multiple(true))]
 pub struct BootArgs {
-    /// Image to boot: .img, .img.zst, .img.xz or .img.gz [default: the newest one here]
+    /// Image to boot: a disk, ISO, kexec, netboot or container; also compressed [default: the newest one here]
     pub image: Option<PathBuf>,
 
     /// Wait for a login over SSH instead of showing the console, then switch the machine off
@@ -45,7 +45,7 @@ pub struct BootArgs {
     #[arg(long, group = "login", conflicts_with_all = ["until_ssh", "run", "login_key", "user"])]
     pub until_login: bool,
 
-    /// Log in over SSH and run this command; its output and exit code become those of sdbuild
+    /// Command to run on the machine after a login over SSH; sdbuild has its output and exit code
     #[arg(long, value_name = "CMD", group = "login", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
 
@@ -62,11 +62,11 @@ pub struct BootArgs {
     #[arg(long, value_name = "NAME", requires = "login", value_parser = login_user)]
     pub user: Option<String>,
 
-    /// Time limit of the login, and again of the command, in seconds [default: 180, on a board 600]
+    /// Time limit in seconds for the login, and again for the command [default: 180, on a board 600]
     #[arg(long, value_name = "SECONDS", requires = "login")]
     pub timeout: Option<Number<1, 86_400>>,
 
-    /// Attach a seed for cloud-init: a volume that `sdbuild seed` wrote, or user-data
+    /// Seed for cloud-init: a volume of `sdbuild seed`, or user-data
     #[arg(long, value_name = "FILE")]
     pub seed: Option<PathBuf>,
 
@@ -86,11 +86,11 @@ pub struct BootArgs {
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
-    /// QEMU to use: this machine's (host) or one in a container; auto prefers this machine's [default: auto]
+    /// QEMU to use: host for this machine's, container for one in a container, or auto [default: auto]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub emulator: Option<EmulatorChoice>,
 
-    /// Emulate the processor also where KVM could run the machine
+    /// Emulate the processor, even where KVM works
     #[arg(long, hide_short_help = true)]
     pub no_kvm: bool,
 

@@ -31,7 +31,7 @@ pub struct BuildArgs {
 
     /// Show what would be done, fetched and built
     ///
-    /// With =plan Nix is not run, and nothing at all is changed.
+    /// With =plan sdbuild does not run Nix, and changes nothing at all.
     #[arg(long, value_enum, value_name = "UP TO", num_args = 0..=1, require_equals = true,
         default_missing_value = "forecast", hide_possible_values = true)]
     pub dry_run: Option<DryRun>,
@@ -50,9 +50,9 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
-    /// Set a NixOS option
+    /// NixOS option to set (repeatable)
     ///
-    /// A Nix list or set is added to the configuration's value, anything else replaces it.
+    /// A Nix list or set is added to the configuration's value. Anything else replaces it.
     #[arg(long, value_name = "OPTION=VALUE")]
     pub set: Vec<String>,
 
@@ -79,15 +79,15 @@ pub struct ConfigArgs {
     #[arg(long, value_name = "REF[#NAME]", hide_short_help = true)]
     pub flake: Option<FlakeRef>,
 
-    /// Use another flake, for instance a directory, instead of an input of the flake
+    /// Input of the flake, and another flake to use instead, for instance a directory (repeatable)
     #[arg(long, value_names = ["INPUT", "REF"], num_args = 2, hide_short_help = true)]
     pub override_input: Vec<String>,
 
-    /// Inputs of the flake that your own git fetches, with your credential helpers, and `self` for the flake; separated by spaces [default: those by SSH and from repositories of this machine]
+    /// Inputs of the flake that your own git fetches, with your credential helpers, separated by spaces; `self` is the flake itself [default: those by SSH and from repositories of this machine]
     #[arg(long, value_name = "NAMES", hide_short_help = true)]
     pub git_inputs: Option<WordList>,
 
-    /// Use no network, only what is in the cache, the engine and the store volume [default: false] [env: SDBUILD_OFFLINE]
+    /// Use no network, only what is in the cache, the engine and the store volume [env: SDBUILD_OFFLINE]
     #[arg(
         long,
         num_args = 0,

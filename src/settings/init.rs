@@ -30,11 +30,11 @@ const GITHUB: &str = "https://github.com";
 /// `sdbuild init`.
 #[derive(Debug, Default, Args)]
 pub struct InitArgs {
-    /// Configuration file to write; an existing file is never replaced [default: ./sd-card.nix]
+    /// Configuration file to write; sdbuild never replaces an existing file [default: ./sd-card.nix]
     #[arg(short, long, value_name = "PATH", hide_short_help = true)]
     pub config: Option<PathBuf>,
 
-    /// Directory to write sd-card.nix to; it is created if it does not exist [default: .]
+    /// Directory to write sd-card.nix to; created if missing [default: .]
     #[arg(value_name = "DIR", conflicts_with = "config")]
     pub dir: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ pub struct InitArgs {
     #[arg(long, requires = "flake", hide_short_help = true)]
     pub no_lock: bool,
 
-    /// Also write a workflow that builds the image on this service; an existing configuration is kept
+    /// Service to write a workflow for, which builds the image; an existing configuration stays
     #[arg(long, value_enum, value_name = "SERVICE")]
     pub ci: Option<CiService>,
 
@@ -62,7 +62,7 @@ pub struct InitArgs {
     #[arg(long, value_enum, value_name = "NAME", hide_short_help = true)]
     pub template: Option<TemplateName>,
 
-    /// System of a template for machines or containers: x86_64-linux for a PC [default: aarch64-linux, of a container this machine's]
+    /// System of a template for machines or containers: x86_64-linux for a PC [default: aarch64-linux, for a container this machine's]
     #[arg(long, value_enum, value_name = "SYSTEM", hide_short_help = true)]
     pub system: Option<System>,
 
@@ -78,11 +78,11 @@ pub struct InitArgs {
     #[arg(long, value_name = "LOCALE", hide_short_help = true)]
     pub locale: Option<String>,
 
-    /// Public SSH key to let log in as root; can be repeated [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
+    /// Public SSH key that may log in as root (repeatable) [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
     #[arg(long, value_name = "FILE")]
     pub ssh_key: Vec<PathBuf>,
 
-    /// Use the SSH keys of this GitHub account; they are shown for confirmation
+    /// GitHub account whose SSH keys to use; sdbuild shows them for confirmation
     #[arg(long, value_name = "USER", hide_short_help = true)]
     pub github: Option<String>,
 
@@ -90,11 +90,11 @@ pub struct InitArgs {
     #[arg(short, long)]
     pub yes: bool,
 
-    /// Join this wireless network; asks for the passphrase
+    /// Wireless network to join; sdbuild asks for its passphrase
     #[arg(long, value_name = "SSID")]
     pub wifi: Option<String>,
 
-    /// Read the passphrase of the wireless network from the first line of this file or pipe
+    /// File or pipe whose first line is the passphrase of the wireless network
     #[arg(long, value_name = "FILE", requires = "wifi", hide_short_help = true)]
     pub wifi_password_file: Option<PathBuf>,
 }

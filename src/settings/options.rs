@@ -50,7 +50,7 @@ pub struct Options {
     #[arg(skip)]
     pub offline: Option<bool>,
 
-    /// Use the binary caches that a flake names, and trust their keys, in addition to those of the settings
+    /// Use the binary caches that the flake names too, and trust their keys
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true)]
     pub accept_flake_caches: Option<bool>,
 
@@ -62,7 +62,7 @@ pub struct Options {
     #[arg(long, value_parser = BoardNameParser, value_name = "NAME", help_heading = MACHINE, hide_possible_values = true, hide_short_help = true)]
     pub board: Option<BoardName>,
 
-    /// How to run the image's programs on the engine's machine, if it is of another architecture [default: auto]
+    /// How to run the image's programs on the engine's machine, if it is of another architecture: auto, register, private, host or none [default: auto]
     #[arg(long, value_enum, value_name = "MODE", help_heading = MACHINE, hide_short_help = true)]
     pub emulation: Option<EmulationChoice>,
 
@@ -74,11 +74,11 @@ pub struct Options {
     #[arg(long, value_name = "NAME", help_heading = MACHINE, hide_short_help = true)]
     pub format: Option<Format>,
 
-    /// Build on a rented machine, given back at the end: aws rents it from Amazon EC2, command:PROGRAM from a program of yours [default: none] [env: SDBUILD_ON]
+    /// Provider of a machine to rent for this build: aws for Amazon EC2, or command:PROGRAM for a program of yours [default: none] [env: SDBUILD_ON]
     #[arg(long, value_name = "PROVIDER", help_heading = MACHINE, hide_short_help = true)]
     pub on: Option<BuildOn>,
 
-    /// Machine that Nix may send derivations to, in the syntax of Nix's builders setting: ssh-ng://USER@HOST SYSTEMS …; repeatable [env: SDBUILD_BUILDERS]
+    /// Machine that Nix may send derivations to, in the syntax of Nix's builders setting: ssh-ng://USER@HOST SYSTEMS … (repeatable) [env: SDBUILD_BUILDERS]
     #[arg(long, value_name = "LINE", help_heading = MACHINE, hide_short_help = true)]
     pub builders: Option<Vec<BuilderList>>,
 
@@ -86,19 +86,17 @@ pub struct Options {
     #[arg(long, value_name = "FILE", help_heading = MACHINE, hide_short_help = true)]
     pub builder_key: Option<PathBuf>,
 
-    /// Container image with Nix to use as the builder instead of sdbuild's own; it stays in the engine
+    /// Container image with Nix to build in, instead of sdbuild's own; sdbuild does not remove it
     #[arg(long, value_name = "REF", help_heading = MACHINE, hide_short_help = true)]
     pub builder_image: Option<String>,
 
-    /// Directory to write the image to [default: .]
-    ///
-    /// It is created if it is missing.
+    /// Directory to write the image to; created if missing [default: .]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 
     /// Replace whatever has the name of the image
     ///
-    /// Without it, an image that the same configuration made is replaced, and any other file is asked about.
+    /// Without it, sdbuild replaces an image of the same configuration, and asks about any other file.
     #[arg(short, long, num_args = 0, default_missing_value = "true")]
     pub force: Option<bool>,
 
@@ -112,23 +110,23 @@ pub struct Options {
 
     /// Boot the finished image until root can log in over SSH
     ///
-    /// For up to 180 s and with 1024 MiB of memory; `sdbuild boot` has flags for other limits.
+    /// The limits are 180 s and 1024 MiB of memory; `sdbuild boot` has flags for others.
     #[arg(long, num_args = 0, default_missing_value = "true")]
     pub boot_test: Option<bool>,
 
-    /// URLs of the binary caches to use instead of cache.nixos.org (list it too to keep it); separated by spaces, empty for none [default: that one] [env: SDBUILD_SUBSTITUTERS]
+    /// URLs of the binary caches, separated by spaces; empty for none; include cache.nixos.org to keep it [default: https://cache.nixos.org] [env: SDBUILD_SUBSTITUTERS]
     #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub substituters: Option<WordList>,
 
-    /// Public keys of the binary caches, instead of the key of cache.nixos.org (list it too to keep it); separated by spaces [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
+    /// Public keys of the binary caches, separated by spaces; include the key of cache.nixos.org to keep it [default: the key of cache.nixos.org] [env: SDBUILD_TRUSTED_PUBLIC_KEYS]
     #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true)]
     pub trusted_public_keys: Option<WordList>,
 
-    /// Binary caches to use in addition; separated by spaces [env: SDBUILD_EXTRA_SUBSTITUTERS]
+    /// URLs of further binary caches, separated by spaces [env: SDBUILD_EXTRA_SUBSTITUTERS]
     #[arg(long, value_name = "URLS", help_heading = NIX, hide_short_help = true)]
     pub extra_substituters: Option<WordList>,
 
-    /// Public keys of binary caches to trust in addition; separated by spaces [env: SDBUILD_EXTRA_TRUSTED_PUBLIC_KEYS]
+    /// Public keys of further binary caches, separated by spaces [env: SDBUILD_EXTRA_TRUSTED_PUBLIC_KEYS]
     #[arg(long, value_name = "KEYS", help_heading = NIX, hide_short_help = true)]
     pub extra_trusted_public_keys: Option<WordList>,
 
@@ -136,7 +134,7 @@ pub struct Options {
     #[arg(long, num_args = 0, default_missing_value = "true", help_heading = NIX, hide_short_help = true)]
     pub fallback: Option<bool>,
 
-    /// User names and passwords for binary caches and sources, in the format of netrc [env: SDBUILD_NETRC_FILE]
+    /// File in the format of netrc: user names and passwords for binary caches and sources [env: SDBUILD_NETRC_FILE]
     #[arg(long, value_name = "FILE", help_heading = NIX, hide_short_help = true)]
     pub netrc_file: Option<PathBuf>,
 

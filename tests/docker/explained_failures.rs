@@ -31,7 +31,7 @@ fn too_small_file_systems_are_explained() {
         .assert_exit_code(4)
         .assert_stderr_contains(&[
             "Could not allocate block in ext2 filesystem",
-            "hint: the root file system was made too small",
+            "hint: nixpkgs made the root file system too small",
         ]);
     let firmware = "    export PATH=${pkgs.mtools}/bin:$PATH\n    dd if=/dev/urandom of=large bs=1M count=8\n    \
         truncate -s 4M fat.img; mkfs.vfat fat.img; mcopy -i fat.img large ::";
@@ -100,6 +100,6 @@ fn missing_file_and_unknown_platform_are_explained() {
     .assert_exit_code(2)
     .assert_stderr_contains(&[
         "is required to build",
-        "hint: the configuration requires another platform",
+        "hint: neither this builder nor one of --builders has the platform",
     ]);
 }

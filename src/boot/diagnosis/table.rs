@@ -220,8 +220,8 @@ pub(super) const STAGES: [Symptom; 5] = [
     Symptom {
         texts: &[LOGIN_PROMPT],
         what: "the machine is up (its console asks for a login), but nothing answers on its SSH port",
-        hint: "set services.openssh.enable = true, and open its port in the firewall: the login goes to the first port that the \
-            server listens on, or to 22 if sdbuild cannot read the image's file system",
+        hint: "set services.openssh.enable = true, and open its port in the firewall. The login uses the server's first port, or \
+            22 if sdbuild cannot read the image's file system",
         quote: false,
     },
     Symptom {
@@ -286,7 +286,8 @@ pub(super) const NO_CONTROL_GROUPS: Symptom = Symptom {
         "control group: Read-only file system",
     ],
     what: "systemd may not write to the control groups of its container",
-    hint: "use Podman, or Docker 28 and newer with cgroup v2; or load the image yourself and run it with --privileged: docs/formats.md",
+    hint: "use Podman, or Docker 28 and newer with cgroup v2. Or load the image yourself and run it with --privileged \
+        (docs/formats.md)",
     quote: true,
 };
 

@@ -34,7 +34,7 @@ pub(super) async fn run(
     let snapshots = old_snapshots(&client, settings).await?;
     for (run, until) in machines.live() {
         let text =
-            format!("run {run} has a machine until {until}, or longer if its lease is extended");
+            format!("run {run} has a machine until {until}, or longer if its build continues");
         context.events.notice(text);
     }
     let item = |kind, name| Item {

@@ -177,7 +177,7 @@ impl Provider for AwsProvider {
         let late = || Err(Failure::environment("AWS does not answer"));
         if let Err(failure) = timeout(limit, tagged).await.unwrap_or_else(late) {
             log(&format!(
-                "the end of the lease cannot be written into the machine's tag: {failure}"
+                "cannot write the new time limit into the machine's tag: {failure}"
             ));
         }
         Ok(Extension::Granted)

@@ -54,8 +54,8 @@ fn missing_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<
         severity: Severity::Note,
         is: format!("nothing writes {} to the card", missing.join(" and ")),
         why: format!(
-            "the boot ROM of {} starts U-Boot from sector {}; if yours has U-Boot in its flash memory, or the file has another \
-             name, that is fine",
+            "the boot ROM of {} starts U-Boot from sector {}. Without these lines it starts only if U-Boot is in its flash \
+             memory, or in a file of another name",
             board.title, u_boot.header.sector
         ),
         // One definition, of several lines.

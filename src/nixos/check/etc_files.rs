@@ -17,7 +17,8 @@ pub(super) const RULES: [Rule; 1] = [Rule {
         let settings: Vec<String> = settings.collect();
         (!settings.is_empty()).then(|| settings.join(", "))
     },
-    why: "the file in /etc is a link to nothing, unless something else makes that file on the machine; a path without quotes is copied into the image",
+    why: "the file in /etc is a link to nothing, unless something else makes that file on the machine. Nix copies a path without \
+        quotes into the image",
     add: &["{linked file} # in place of that; copy the file beside the configuration"],
 }];
 

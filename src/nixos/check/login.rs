@@ -222,8 +222,8 @@ pub(super) const RULES: [Rule; 20] = [
             let by_password = |user: &UserFacts| password_is_accepted(facts, user);
             said_of(&plain_passwords(facts, by_password))
         },
-        why: "SSH accepts it from the whole network, and it can be read on the card and in the Nix store of every \
-              machine that builds the image",
+        why: "SSH accepts it from the whole network. Anyone who has the card can read it, or who can read the Nix store of a \
+            machine that builds the image",
         add: &[
             "{admit without passwords}",
             "services.openssh.settings.PasswordAuthentication = false;",
@@ -253,8 +253,8 @@ pub(super) const RULES: [Rule; 20] = [
             let files: Vec<String> = files.collect();
             (!files.is_empty()).then(|| files.join(", "))
         },
-        why: "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine that builds the image: \
-              put it onto the card after `sdbuild flash`, or use agenix or sops-nix",
+        why: "every user of the machine can read it, and so can anyone with access to the card or the Nix store of a machine \
+            that builds the image. Copy it to the machine after the first start, or use agenix or sops-nix",
         add: &[],
     },
 ];

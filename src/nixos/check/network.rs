@@ -82,8 +82,8 @@ pub(super) const RULES: [Rule; 10] = [
             let options: Vec<String> = options.collect();
             (!options.is_empty()).then(|| options.join(", "))
         },
-        why: "systemd gives the wired interface of most boards another name, so these settings have no effect: on a Raspberry Pi 4 \
-              or 5 it is called end0, on a 3 enu1u1, in QEMU enp0s1; `ip link` on the board shows the name",
+        why: "systemd gives the wired interface of most boards another name, so these settings have no effect. It is called end0 \
+            on a Raspberry Pi 4 or 5, enu1u1 on a 3, enp0s1 in QEMU; `ip link` on the board shows the name",
         add: &[
             "networking.usePredictableInterfaceNames = false; # or the name that the board's interface has",
         ],

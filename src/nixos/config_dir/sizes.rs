@@ -67,7 +67,7 @@ impl Sizes {
         Failure::usage(text)
             .hint(format!("{OWN_DIR_HINT}: the whole directory is uploaded"))
             .hint(format!(
-                "or list what is not needed in .sdbuildignore; largest: {largest}"
+                "or list what the build does not need in .sdbuildignore; largest: {largest}"
             ))
     }
 
@@ -75,8 +75,8 @@ impl Sizes {
     pub(super) fn warning(&self) -> Option<String> {
         (self.bytes > WARN_BYTES).then(|| {
             format!(
-                "the configuration's directory has {}, all of which is uploaded to the builder; {OWN_DIR_HINT}, or \
-                 list what is not needed in .sdbuildignore; largest: {}",
+                "the configuration's directory has {}, and sdbuild uploads all of it: {OWN_DIR_HINT}, or list what the build \
+                 does not need in .sdbuildignore; largest: {}",
                 human_bytes(self.bytes),
                 self.largest()
             )

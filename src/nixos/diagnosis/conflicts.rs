@@ -45,8 +45,8 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
             place(second)
         ),
         ([own], [_, ..]) if *own != CLI_MODULE => format!(
-            "a module that is not yours sets {option} too: remove the definition in {}, or write lib.mkForce before its value, \
-             which then replaces the other one",
+            "a module that is not yours sets {option} too: remove the definition in {}, or write lib.mkForce before its value to \
+             replace the other one",
             place(own)
         ),
         _ => "keep one of the definitions".to_owned(),
@@ -178,7 +178,7 @@ mod tests {
         let of_nixpkgs = CONFLICT.replace("/build/config/b.nix", "/nix/store/x-source/b.nix");
         let (_, hint) = explained(&of_nixpkgs, "{ time.timeZone = \"UTC\"; }", "{ }");
         let force = "a module that is not yours sets time.timeZone too: remove the definition in pi/a.nix:1, or write lib.mkForce \
-                     before its value, which then replaces the other one";
+                     before its value to replace the other one";
         assert_eq!(hint.as_deref(), Some(force));
         let in_one_file = CONFLICT.replace("b.nix", "a.nix");
         let (_, hint) = explained(&in_one_file, "{ }", "{ }");

@@ -64,7 +64,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
             "authorizedKeys.keyFiles = [ ./id.pub ]; takes files, and a call inside a list needs parentheses"
         }
         _ if is_string(kind) && option.ends_with("File") && is_path(summary) => {
-            "write the path that the file has on the machine, in quotes; without quotes Nix would copy the file into its store, \
+            "write the path that the file has on the machine, in quotes. Without quotes Nix would copy the file into its store, \
              which everybody there can read"
         }
         _ if kind.starts_with("string matching ") && ends_with_a_line_break(summary) => {

@@ -146,7 +146,7 @@ impl EvalError {
             }
             Self::NotInNixpkgs => nixpkgs_file::hint(context, summary),
             Self::WrongPlatform => {
-                "the configuration requires another platform, or a feature that neither this builder nor one of --builders has: set \
+                "neither this builder nor one of --builders has the platform or the feature that the configuration requires: set \
                  nixpkgs.hostPlatform, or name the feature in the sixth field of a builder that has it"
                     .to_owned()
             }
@@ -206,8 +206,8 @@ fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
             "../{path} is above the flake's directory, and Nix reads only files in it that git tracks: move the file there, and git add it"
         ),
         (None, Some(written)) => outside_hint(context, &written),
-        (None, None) => "a flake is evaluated in pure mode, without environment, <nixpkgs>, builtins.currentSystem and files \
-                 outside it: make what it needs an input, or a file that git tracks"
+        (None, None) => "in pure mode a flake has no environment, <nixpkgs>, builtins.currentSystem and files outside it: \
+                 make what it needs an input, or a file that git tracks"
             .to_owned(),
     }
 }

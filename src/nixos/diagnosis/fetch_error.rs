@@ -12,11 +12,11 @@ use crate::common::failure::{Class, Failure};
 /// What git says when a server asks for a login, in words of ours: its own name what it could not ask.
 const ASKS_WHO: &str = "the server asks for a user name";
 /// What to do about an address that is wrong, or that not everybody may read.
-const REFUSED: &str = "check the address, and that no password is needed to read it; an archive behind a login: --netrc-file FILE";
+const REFUSED: &str = "check the address, and that it needs no password; for an archive behind a login give --netrc-file FILE";
 /// The same in a flake, of which it may be an input.
-const REFUSED_INPUT: &str = "check the address, and that no password is needed to read it; an input of a flake that your own git can read \
-     (`git ls-remote URL` shows it): --git-inputs NAME; an archive behind a login: --netrc-file FILE; anything else: \
-     --override-input INPUT DIR";
+const REFUSED_INPUT: &str = "check the address, and that it needs no password. For an input that your own git can read (try `git \
+    ls-remote URL`) give --git-inputs NAME, for an archive behind a login --netrc-file FILE, for anything else --override-input \
+    INPUT DIR";
 
 /// The failure of a builder that was to have no network, and needed one; `None` for every other failure.
 pub(super) fn no_network_failure(

@@ -155,9 +155,9 @@ impl KnownError {
     pub(super) fn hint(self, first_error: &str, emulated: bool) -> Option<String> {
         let text = match self {
             Self::RootTooSmall => {
-                "the root file system was made too small for its content, a known weakness of make-ext4-fs with \
-                 very many small files: leave some out (documentation.enable = false), or set \
-                 sdImage.rootFilesystemCreator to a tool that reserves more space"
+                "nixpkgs made the root file system too small for its content, which happens with very many small files. Leave \
+                 some out (documentation.enable = false), or set sdImage.rootFilesystemCreator to a tool that reserves more \
+                 space"
             }
             Self::FirmwareTooSmall => {
                 "make the firmware partition larger: sdImage.firmwareSize = 60; (MiB)"

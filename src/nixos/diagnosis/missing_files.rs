@@ -93,8 +93,8 @@ fn path_of_machine(context: &ExitContext<'_>, path: &str) -> Option<String> {
     }
     let place = format!("{}{place}", context.shown_dir);
     Some(format!(
-        "{place}: Nix looks for a path without quotes where it builds; if {path} is a path on the machine that the image is \
-         for, write a string: {defines} = \"{path}\";"
+        "{place}: Nix looks for a path without quotes where it builds. If {path} is a path on the machine that the image is for, \
+         write a string: {defines} = \"{path}\";"
     ))
 }
 

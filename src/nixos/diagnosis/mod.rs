@@ -182,8 +182,8 @@ fn memory_failure(context: &ExitContext<'_>, findings: &Findings) -> Option<Fail
     };
     Some(
         Failure::environment(format!("{what} {verb} out of memory")).hint(
-            "build fewer things at once (--jobs 1 --cores 2), or provide more memory: on the engine's machine, \
-             and by memory-mib in sdbuild.toml if that is set",
+            "build fewer things at once (--jobs 1 --cores 2), or give the engine's machine more memory, and raise memory-mib in \
+             sdbuild.toml if it is set",
         ),
     )
 }

@@ -77,7 +77,7 @@ fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
         );
     }
     format!(
-        "{file} asks for the argument {argument}, which a flake would pass in specialArgs; here modules get only {}: import what \
+        "{file} asks for the argument {argument}, which only a flake passes (specialArgs). Here modules get only {}: import what \
          it is for by its path, or by builtins.fetchTarball",
         ARGUMENTS.join(", ")
     )
@@ -155,8 +155,8 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
             "a configuration is defined by itself: write nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { … };"
                 .to_owned()
         }
-        None => "an option is defined by its own value: look for config.… of an option in the definition of the same \
-                 option; lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
+        None => "an option is defined by its own value: look for config.… of an option in the definition of the same option. \
+            lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
             .to_owned(),
     }
 }

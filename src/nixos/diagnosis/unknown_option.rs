@@ -101,8 +101,7 @@ fn meant_option(option: &str) -> Option<String> {
     }
     if SIZES_OF_IMAGE.contains(&option) {
         return Some(
-            "remove it: the image is as large as its content, and the root file system fills the card when the board starts for the \
-             first time"
+            "remove it: the image is as large as its content, and the root file system fills the card at the first start"
                 .to_owned(),
         );
     }

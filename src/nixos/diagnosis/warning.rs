@@ -21,8 +21,8 @@ const RETRIED: &str = "Nix tries again, five times in all, then the next binary 
 const FETCHED: &str = "Nix fetches this for the flake, the configuration or a package; it tries again, five times in all";
 /// What Nix writes of a server that has no `nix-cache-info`, or refuses it.
 const NO_CACHE: &str = "does not appear to be a binary cache";
-const NOT_A_CACHE: &str = "it is not used, and what only it has is built here, which takes hours: check the address; if it asks \
-                           for a user name and a password, give --netrc-file FILE";
+const NOT_A_CACHE: &str = "Nix does not use it, and builds here what only it has, which takes hours. Check the address; if it \
+    asks for a user name and a password, give --netrc-file FILE";
 /// What Nix writes of the settings in a flake, about which sdbuild itself says more.
 const FLAKE_SETTING: &str = "ignoring untrusted flake configuration setting";
 /// What Nix writes where there is only a loopback interface.
@@ -123,13 +123,13 @@ fn subject(text: &str) -> String {
 fn hint(error: KnownError) -> Option<&'static str> {
     if error == KnownError::KeyUntrusted {
         return Some(
-            "its paths are built here instead; if you trust the cache, give its key: --extra-trusted-public-keys KEY",
+            "Nix builds its paths here instead. If you trust the cache, give its key: --extra-trusted-public-keys KEY",
         );
     }
     if error == KnownError::Certificate {
         return Some(
-            "without its binary caches Nix builds everything here, which takes hours: check the clock (date -u); if an authority of \
-             your own signs the certificate, or a proxy that reads TLS, give --ca-file FILE",
+            "without its binary caches Nix builds everything here, which takes hours. Check the clock (date -u). If your own \
+             authority signs the certificate, or a proxy that reads TLS, give --ca-file FILE",
         );
     }
     let not_reached = matches!(error, KnownError::Network | KnownError::DownloadTimeout);
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(shown.len(), 1);
         assert!(shown[0].contains("'file:///tmp/cache'"), "{}", shown[0]);
         assert!(
-            shown[0].contains("\nhint: its paths are built here"),
+            shown[0].contains("\nhint: Nix builds its paths here"),
             "{}",
             shown[0]
         );

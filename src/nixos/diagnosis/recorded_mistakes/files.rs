@@ -103,7 +103,7 @@ fn a_path_of_the_machine_to_build_is_a_string() {
     let hint = |text: &str| failure(text, &log, "").hints.concat();
     assert_eq!(
         hint("{\n  users.users.me.home = /home/me/name;\n}"),
-        "pi/c.nix:2: Nix looks for a path without quotes where it builds; if /home/me/name is a path on the machine that the \
+        "pi/c.nix:2: Nix looks for a path without quotes where it builds. If /home/me/name is a path on the machine that the \
          image is for, write a string: users.users.me.home = \"/home/me/name\";"
     );
     for file in [

@@ -122,7 +122,7 @@ fn an_argument_of_a_flake_is_named() {
     assert_hint(
         &failure,
         "attribute 'inputs' missing",
-        "which a flake would pass in specialArgs",
+        "which only a flake passes (specialArgs)",
     );
 }
 
