@@ -3,8 +3,10 @@
 use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::ExitContext;
+use super::names::is_name;
 use super::option_values;
 use super::source_lines;
+use super::unquoted_name::is_list_of_packages;
 use super::written_values::{self, DefinedValue};
 use crate::common::system::System;
 use crate::nixos::layout::CONFIG_DIR;
@@ -130,6 +132,9 @@ impl<'a> Misplaced<'a> {
             Self::PathForList(_) => return None,
             Self::StringForList(_) if written?.is_joined => {
                 "two strings are joined by `+`".to_owned()
+            }
+            Self::StringForList(string) if is_list_of_packages(attribute) && is_name(string) => {
+                format!("write a list: [ pkgs.{string} ]")
             }
             Self::StringForList(string) => {
                 format!("write a list: [ \"{string}\" ]")

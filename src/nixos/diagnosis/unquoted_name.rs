@@ -132,7 +132,8 @@ fn list_of_strings(behind: &str) -> Option<String> {
     Some(format!("[ {} ]", words?.join(" ")))
 }
 
-fn is_list_of_packages(attribute: &str) -> bool {
+/// Whether the options whose names end in `attribute` are lists of packages.
+pub(super) fn is_list_of_packages(attribute: &str) -> bool {
     attribute == "fonts" || attribute.to_lowercase().ends_with("packages")
 }
 

@@ -35,6 +35,21 @@ fn values_that_nix_does_not_place_are_corrected() {
             "pi/c.nix:1: `++` joins two lists: write ++ [ pkgs.git ]",
         ),
         (
+            "{ environment.systemPackages = [ a ] ++ \"htop\"; }",
+            "expected a list but found a string: \"htop\"",
+            "pi/c.nix:1: write a list: [ pkgs.htop ]",
+        ),
+        (
+            "{ a = \"x\" ++ [ b ]; }",
+            "expected a list but found a string: \"x\"",
+            "pi/c.nix:1: write a list: [ \"x\" ]",
+        ),
+        (
+            "{ a = \"x\" ++ b; }",
+            "expected a list but found a string: \"x\"",
+            "pi/c.nix:1: two strings are joined by `+`",
+        ),
+        (
             "{ a = lib.mkIf { b = false; };\n c = lib.mkIf d { }; }",
             "expected a Boolean but found a set: { b = false; }",
             "pi/c.nix:1: mkIf takes a condition before the value: lib.mkIf CONDITION { … }",
