@@ -92,7 +92,7 @@ pub(super) fn text_as_module(context: &ExitContext<'_>, error: &NixError) -> Opt
     let name = path
         .rsplit('/')
         .next()
-        .filter(|name| !name.ends_with(".nix"))?;
+        .filter(|name| name.rsplit('.').next() != Some("nix"))?;
     let (place, value) = context.files?.only_place(|text| {
         let mut found = paths_to(text, name);
         found.retain(|value| is_etc(&value.defines));

@@ -166,16 +166,13 @@ impl Wrong<'_> {
     fn content_of(&self, path: &str) -> String {
         let option = self.option;
         let entry = option.strip_suffix(".text");
-        match entry.filter(|entry| entry.starts_with("environment.etc.")) {
-            Some(entry) => format!(
+        if let Some(entry) = entry.filter(|entry| entry.starts_with("environment.etc.")) {
+            return format!(
                 "write {entry}.source = {path}; the option text takes the content itself, such as builtins.readFile {path}"
-            ),
-            None => {
-                let read = format!("builtins.readFile {path}");
-                let definition = self.definition(&read, path);
-                format!("the option takes the content of the file: write {definition}")
-            }
+            );
         }
+        let definition = self.definition(&format!("builtins.readFile {path}"), path);
+        format!("the option takes the content of the file: write {definition}")
     }
 
     /// The list that is meant by a single package or path.

@@ -35,21 +35,6 @@ fn values_that_nix_does_not_place_are_corrected() {
             "pi/c.nix:1: `++` joins two lists: write ++ [ pkgs.git ]",
         ),
         (
-            "{ environment.systemPackages = [ a ] ++ \"htop\"; }",
-            "expected a list but found a string: \"htop\"",
-            "pi/c.nix:1: write a list: [ pkgs.htop ]",
-        ),
-        (
-            "{ a = \"x\" ++ [ b ]; }",
-            "expected a list but found a string: \"x\"",
-            "pi/c.nix:1: write a list: [ \"x\" ]",
-        ),
-        (
-            "{ a = \"x\" ++ b; }",
-            "expected a list but found a string: \"x\"",
-            "pi/c.nix:1: two strings are joined by `+`",
-        ),
-        (
             "{ a = lib.mkIf { b = false; };\n c = lib.mkIf d { }; }",
             "expected a Boolean but found a set: { b = false; }",
             "pi/c.nix:1: mkIf takes a condition before the value: lib.mkIf CONDITION { … }",
@@ -78,6 +63,30 @@ fn values_that_nix_does_not_place_are_corrected() {
             "{ services.openssh = true; }",
             "The option path `services.openssh' is an attribute set of options, but it's defined to not be an attribute set in `/c'.",
             "pi/c.nix:1: write services.openssh.enable = true;",
+        ),
+    ] {
+        let hints = failure(nix, &without_place(error), "").hints;
+        assert_eq!(hints, [hint], "{nix}");
+    }
+}
+
+#[test]
+fn a_string_beside_a_list_becomes_one() {
+    for (nix, error, hint) in [
+        (
+            "{ environment.systemPackages = [ a ] ++ \"htop\"; }",
+            "expected a list but found a string: \"htop\"",
+            "pi/c.nix:1: write a list: [ pkgs.htop ]",
+        ),
+        (
+            "{ a = \"x\" ++ [ b ]; }",
+            "expected a list but found a string: \"x\"",
+            "pi/c.nix:1: write a list: [ \"x\" ]",
+        ),
+        (
+            "{ a = \"x\" ++ b; }",
+            "expected a list but found a string: \"x\"",
+            "pi/c.nix:1: two strings are joined by `+`",
         ),
     ] {
         let hints = failure(nix, &without_place(error), "").hints;

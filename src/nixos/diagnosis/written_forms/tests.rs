@@ -129,6 +129,13 @@ fn a_file_in_quotes_is_written_without_them() {
             "/build/config/x.pub",
             Some("write a list: a.keyFiles = [ ./x.pub ];"),
         ),
+    ]);
+}
+
+#[test]
+fn what_may_be_no_file_is_left() {
+    let path = "absolute path";
+    assert_hints(&[
         (
             "{ sops.file = \"other.yaml\"; }",
             "sops.file",
