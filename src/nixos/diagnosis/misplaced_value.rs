@@ -3,8 +3,10 @@
 use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::ExitContext;
+use super::names::is_name;
 use super::option_values;
 use super::source_lines;
+use super::unquoted_name::is_list_of_packages;
 use super::written_values::{self, DefinedValue};
 use crate::common::system::System;
 use crate::nixos::layout::CONFIG_DIR;
@@ -131,9 +133,7 @@ impl<'a> Misplaced<'a> {
             Self::StringForList(_) if written?.is_joined => {
                 "two strings are joined by `+`".to_owned()
             }
-            Self::StringForList(string) => {
-                format!("write a list: [ \"{string}\" ]")
-            }
+            Self::StringForList(string) => list_of(attribute, string),
             Self::StringForSet(_) if attribute == "kernelPackages" => format!(
                 "a kernel and its modules are a set of packages: {defines} = pkgs.linuxPackages_latest;"
             ),
@@ -227,6 +227,15 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec<String>> {
     let Written { text, value, .. } = without_place(error)?.written(context)?;
     Some(source_lines::around(&text, value.line, Some(value.column)))
+}
+
+/// The list that is meant by the `string` in a definition whose path ends in `attribute`.
+fn list_of(attribute: &str, string: &str) -> String {
+    if is_list_of_packages(attribute) && is_name(string) {
+        format!("write a list: [ pkgs.{string} ]")
+    } else {
+        format!("write a list: [ \"{string}\" ]")
+    }
 }
 
 /// The definition that is meant by the `value` of an `option` that has options of its own.

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
-use super::written_values::{strings, whole_absolute_paths};
+use super::written_values::{DefinedValue, paths_to, strings, whole_absolute_paths};
 use super::{foreign_module, nixpkgs_file};
 use crate::common::attribute_path;
-use crate::nixos::layout::HOME_OF_NIX;
+use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
+use crate::nixos::log::NixError;
 
 pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (path, _) = summary
@@ -76,6 +77,34 @@ fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
 fn is_mount(option: &str) -> bool {
     let names = attribute_path::parse(option).unwrap_or_default();
     matches!(names.as_slice(), [first, _] if first == "fileSystems")
+}
+
+/// Whether `option` is `environment.etc.NAME`.
+fn is_etc(option: &str) -> bool {
+    let names = attribute_path::parse(option).unwrap_or_default();
+    matches!(names.as_slice(), [first, second, _] if first == "environment" && second == "etc")
+}
+
+/// How a file becomes one of `/etc`, where Nix read it as a module: `environment.etc.motd = ./motd;`.
+pub(super) fn text_as_module(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let file = &error.position.as_ref()?.file;
+    let path = file.strip_prefix(CONFIG_DIR)?;
+    let name = path
+        .rsplit('/')
+        .next()
+        .filter(|name| name.rsplit('.').next() != Some("nix"))?;
+    let (place, value) = context.files?.only_place(|text| {
+        let mut found = paths_to(text, name);
+        found.retain(|value| is_etc(&value.defines));
+        found.into_iter().map(|value| (value.line, value)).collect()
+    })?;
+    let DefinedValue {
+        defines, written, ..
+    } = value;
+    Some(format!(
+        "{}{place}: {defines} is a set, for which Nix read that file: write {defines}.source = {written};",
+        context.shown_dir
+    ))
 }
 
 /// How to write the absolute path `path` that is the value of an option, and no file of this machine: one of the machine that is

@@ -13,7 +13,9 @@ use super::flake_values;
 use super::image_module::import_hint;
 use super::interface_address;
 use super::misplaced_value;
-use super::missing_files::{missing_path, not_in_search_path, not_sent, other_encoding};
+use super::missing_files::{
+    missing_path, not_in_search_path, not_sent, other_encoding, text_as_module,
+};
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::overlays;
 use super::unbound_names::{
@@ -105,6 +107,10 @@ impl Mistake {
         findings: &Findings,
         error: &NixError,
     ) -> Option<(Self, String)> {
+        // Whatever Nix says of such a text, it is none of the user's modules.
+        if let Some(hint) = text_as_module(context, error) {
+            return Some((Self::MisplacedValue, hint));
+        }
         let mut all = Self::ALL.into_iter();
         all.find_map(|mistake| Some((mistake, mistake.hint(context, findings, error)?)))
     }

@@ -66,7 +66,8 @@ fn plain(option: &str, text: &str) -> Option<(i128, &'static str)> {
     let is_plain = !digits.starts_with('0') || digits == "0";
     let number: i128 = digits.parse().ok().filter(|_| is_plain)?;
     let is_swap = list_element(option).is_some_and(|(list, _)| list == "swapDevices");
-    let is_size = OF_MEBIBYTES.contains(&option) || is_swap && option.ends_with(".size");
+    let is_size =
+        OF_MEBIBYTES.contains(&option) || is_swap && option.rsplit('.').next() == Some("size");
     let percent = option.ends_with("Percent") && unit == "%";
     match unit.trim().to_ascii_lowercase().as_str() {
         "" => Some((number, "")),

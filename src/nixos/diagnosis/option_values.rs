@@ -110,7 +110,7 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
     if elements == "package" {
         return packages(option, &words);
     }
-    let is_word = |word: &&str| word.chars().all(|c| is_of_word(c));
+    let is_word = |word: &&str| word.chars().all(is_of_word);
     let of_mount = option.starts_with("fileSystems.") && attribute == "options";
     let has_words = OF_WORDS.contains(&attribute) || of_mount;
     let is_certain = has_words || words.len() == 1 && !text.contains(',');
@@ -126,7 +126,7 @@ fn elements_of(kind: &str) -> Option<&str> {
     let inside = || {
         let starts = ["or (list of ", "non-empty (list of "];
         let rest = starts.iter().find_map(|start| kind.split_once(start))?.1;
-        Some(rest.split(')').next()?.split(" (with check").next()?)
+        rest.split(')').next()?.split(" (with check").next()
     };
     kind.strip_prefix("list of ").or_else(inside)
 }
@@ -261,6 +261,18 @@ mod tests {
                 "\"192.168.1.2 nas.lan\"",
                 Some("write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];"),
             ),
+            (packages, "list of package", "\"a $b\"", None),
+            ("services.x.names", "list of string", "\"a b\"", None),
+            (packages, "package", "\"vim\"", None),
+        ] {
+            assert_eq!(of_list(option, kind, value).as_deref(), hint, "{value}");
+        }
+    }
+
+    #[test]
+    fn words_in_one_string_become_a_list() {
+        let packages = "environment.systemPackages";
+        for (option, kind, value, hint) in [
             (
                 packages,
                 "list of package",
@@ -291,9 +303,6 @@ mod tests {
                 "\"noatime,nofail\"",
                 Some("write fileSystems.\"/data\".options = [ \"noatime\" \"nofail\" ];"),
             ),
-            (packages, "list of package", "\"a $b\"", None),
-            ("services.x.names", "list of string", "\"a b\"", None),
-            (packages, "package", "\"vim\"", None),
         ] {
             assert_eq!(of_list(option, kind, value).as_deref(), hint, "{value}");
         }

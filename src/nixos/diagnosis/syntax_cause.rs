@@ -20,19 +20,8 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     if let Some(cause) = found.and_then(open_text) {
         return Some(cause);
     }
-    if let Some(second) = position
-        .offset(text)
-        .and_then(|at| SecondSet::unexpected(text, at))
-    {
-        let (line, hint) = (second.line, second.hint());
-        return Some(Cause { line, hint });
-    }
-    if let Some(cause) = name_without_with(text, position).filter(|_| has("unexpected '['")) {
+    if let Some(cause) = wrong_there(text, position, summary) {
         return Some(cause);
-    }
-    if let Some(hint) = wrong_token::hint(text, position, summary) {
-        let line = position.line;
-        return Some(Cause { line, hint });
     }
     if has("unexpected end of file")
         && let Some(cause) = found.and_then(wrong_bracket)
@@ -80,6 +69,22 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
+}
+
+/// The mistake at the place itself.
+fn wrong_there(text: &str, position: &Position, summary: &str) -> Option<Cause> {
+    let second = position.offset(text);
+    if let Some(second) = second.and_then(|at| SecondSet::unexpected(text, at)) {
+        let (line, hint) = (second.line, second.hint());
+        return Some(Cause { line, hint });
+    }
+    let is_list = summary.contains("unexpected '['");
+    let without_with = || name_without_with(text, position).filter(|_| is_list);
+    without_with().or_else(|| {
+        let hint = wrong_token::hint(text, position, summary)?;
+        let line = position.line;
+        Some(Cause { line, hint })
+    })
 }
 
 /// The definitions behind `last`, the line that closes the whole file, if their own brackets match: they were appended to the file.

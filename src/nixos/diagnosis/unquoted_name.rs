@@ -137,7 +137,8 @@ pub(super) fn takes_a_package(attribute: &str) -> bool {
     OF_A_PACKAGE.contains(&attribute)
 }
 
-fn is_list_of_packages(attribute: &str) -> bool {
+/// Whether the options whose names end in `attribute` are lists of packages.
+pub(super) fn is_list_of_packages(attribute: &str) -> bool {
     attribute == "fonts" || attribute.to_lowercase().ends_with("packages")
 }
 

@@ -26,7 +26,8 @@ const MAX_CHARS: usize = 60;
 struct Wrong<'a> {
     /// The option, or the list that the value is an element of.
     option: &'a str,
-    is_element: bool,
+    /// Whether it is only a part of the definition: an element, or what `lib.mkForce` is given.
+    is_part: bool,
     /// The type, without `null or`.
     kind: &'a str,
     /// The first line of the value as Nix shows it.
@@ -49,7 +50,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         let text = context.files?.text(file)?;
         let wrong = Wrong {
             option,
-            is_element: number.is_some(),
+            is_part: number.is_some(),
             kind,
             shown,
         };
@@ -79,23 +80,30 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 impl Wrong<'_> {
     /// What to write in place of `written`; `exists` tells whether a file beside the configuration exists.
     fn instead(&self, written: &str, exists: impl Fn(&str) -> bool) -> Option<String> {
+        // The second one is what nixpkgs says since 26.11.
+        if ["overlay", "nixpkgs overlay"].contains(&self.kind) {
+            return overlays::as_function(written);
+        }
+        let mut node = Root::parse(written).syntax().first_child()?;
+        let mut is_part = self.is_part;
+        while is_modifier(&node) {
+            node = node.last_child()?;
+            is_part = true;
+        }
+        let written = node.text().to_string();
         let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
-        let root = Root::parse(written).syntax();
-        let node = root.first_child()?;
-        if self.kind == "overlay" {
-            return overlays::as_function(written).filter(|_| self.is_element);
-        }
-        if !is_short {
-            return None;
-        }
-        self.file(&node, exists)
-            .or_else(|| self.text(&node))
-            .or_else(|| self.list(&node))
+        let whole = Self { is_part, ..*self };
+        let instead = || {
+            let file = whole.file(&node, exists);
+            file.or_else(|| whole.text(&node))
+                .or_else(|| whole.list(&node))
+        };
+        is_short.then(instead).flatten()
     }
 
     /// `value` as a definition, or in place of what is `written`.
     fn definition(&self, value: &str, written: &str) -> String {
-        if self.is_element {
+        if self.is_part {
             format!("{value} in place of {written}")
         } else {
             format!("{} = {value};", self.option)
@@ -104,7 +112,8 @@ impl Wrong<'_> {
 
     /// The path that is meant by a text that is no absolute path.
     fn file(&self, node: &SyntaxNode, exists: impl Fn(&str) -> bool) -> Option<String> {
-        if !self.kind.starts_with("absolute path") || node.kind() != NODE_STRING {
+        let kind = self.kind.strip_prefix("list of ").unwrap_or(self.kind);
+        if !kind.starts_with("absolute path") || node.kind() != NODE_STRING {
             return None;
         }
         let written = node.text().to_string();
@@ -119,8 +128,13 @@ impl Wrong<'_> {
         let attribute = self.option.rsplit('.').next().unwrap_or_default();
         let is_file = begins || OF_FILES.contains(&attribute) || exists(path);
         let is_path = is_plain_path(path) && path.chars().all(is_plain);
+        let value = if kind == self.kind {
+            name
+        } else {
+            format!("[ {name} ]")
+        };
         (is_file && is_path).then(|| {
-            let definition = self.definition(&name, &written);
+            let definition = self.definition(&value, &written);
             format!("a path is written without quotes: write {definition}")
         })
     }
@@ -133,7 +147,7 @@ impl Wrong<'_> {
         let is_path = [NODE_PATH_REL, NODE_PATH_ABS, NODE_PATH_HOME].contains(&kind);
         let begins = |starts: &[&str]| starts.iter().any(|start| written.starts_with(start));
         if is_path && begins(&[".", "/", "~"]) {
-            let is_content = kind == NODE_PATH_REL && is_lines && !self.is_element;
+            let is_content = kind == NODE_PATH_REL && is_lines;
             return is_content.then(|| self.content_of(&written));
         }
         if let Some(hint) = option_values::of_number(self.option, &written) {
@@ -152,21 +166,22 @@ impl Wrong<'_> {
     fn content_of(&self, path: &str) -> String {
         let option = self.option;
         let entry = option.strip_suffix(".text");
-        match entry.filter(|entry| entry.starts_with("environment.etc.")) {
-            Some(entry) => format!(
+        if let Some(entry) = entry.filter(|entry| entry.starts_with("environment.etc.")) {
+            return format!(
                 "write {entry}.source = {path}; the option text takes the content itself, such as builtins.readFile {path}"
-            ),
-            None => format!(
-                "write {option} = builtins.readFile {path}; the option takes the content of the file"
-            ),
+            );
         }
+        let definition = self.definition(&format!("builtins.readFile {path}"), path);
+        format!("the option takes the content of the file: write {definition}")
     }
 
-    /// The list that is meant by a single package.
+    /// The list that is meant by a single package or path.
     fn list(&self, node: &SyntaxNode) -> Option<String> {
         let is_package = self.kind == "list of package" && self.shown.starts_with("<derivation ");
-        let list = list_with(node).filter(|_| is_package && !self.is_element)?;
-        Some(format!("write a list: {} = {list};", self.option))
+        let is_path = self.kind == "list of absolute path" && node.kind() == NODE_PATH_REL;
+        let list = list_with(node).filter(|_| is_package || is_path)?;
+        let definition = self.definition(&list, &node.text().to_string());
+        Some(format!("write a list: {definition}"))
     }
 }
 
@@ -185,7 +200,7 @@ fn is_plain_path(path: &str) -> bool {
 }
 
 /// The list of the only element `node`; `None` if it may be more than one value, or none.
-pub(super) fn list_with(node: &SyntaxNode) -> Option<String> {
+fn list_with(node: &SyntaxNode) -> Option<String> {
     let written = node.text().to_string();
     let kind = node.kind();
     if kind == NODE_WITH {
@@ -194,7 +209,7 @@ pub(super) fn list_with(node: &SyntaxNode) -> Option<String> {
         return Some(format!("{before}{}", list_with(&inner)?));
     }
     let is_call = kind == NODE_APPLY && !is_modifier(node);
-    let is_plain = [NODE_IDENT, NODE_PAREN, NODE_SELECT, NODE_STRING].contains(&kind);
+    let is_plain = [NODE_IDENT, NODE_PAREN, NODE_PATH_REL, NODE_SELECT].contains(&kind);
     if is_call {
         Some(format!("[ ({written}) ]"))
     } else {

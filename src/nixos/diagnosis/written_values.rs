@@ -22,7 +22,7 @@ pub(super) struct DefinedValue {
     pub(super) defines: String,
     /// Its text.
     pub(super) written: String,
-    /// Whether `++` is beside it.
+    /// Whether it stands before a `++`, and behind that no list: both may be strings. What is behind a list is wrong itself.
     pub(super) is_joined: bool,
 }
 
@@ -310,10 +310,19 @@ fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
             column: before.rsplit('\n').next()?.chars().count(),
             defines: defines(&node),
             written: node.text().to_string(),
-            is_joined: node.parent().is_some_and(|parent| is_joined(&parent)),
+            is_joined: stands_before_no_list(&node),
         })
     };
     found.filter_map(value).collect()
+}
+
+fn stands_before_no_list(node: &SyntaxNode) -> bool {
+    let Some(sum) = node.parent().filter(is_joined) else {
+        return false;
+    };
+    let is_first = sum.first_child().as_ref() == Some(node);
+    let other = sum.last_child();
+    is_first && other.is_some_and(|other| elements(other).is_none())
 }
 
 /// Whether `node` is the whole value of a definition.

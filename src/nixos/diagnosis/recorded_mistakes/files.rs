@@ -236,3 +236,21 @@ fn a_device_in_place_of_a_set_is_no_missing_file() {
     let other = hints("{ imports = [ \"/dev/sda1\" ]; }", "/dev/sda1");
     assert!(!other.contains("is a set"), "{other}");
 }
+
+#[test]
+fn a_text_for_etc_is_no_module() {
+    let hints = |file: &str, nix: &str| {
+        let stream = reported(file, (1, 1), "undefined variable 'hello'", "");
+        failure(nix, &stream, "").hints.concat()
+    };
+    let motd = "{\n  environment.etc.\"motd\" = ./motd;\n}";
+    assert_eq!(
+        hints("/build/config/motd", motd),
+        "pi/c.nix:2: environment.etc.\"motd\" is a set, for which Nix read that file: write environment.etc.\"motd\".source = ./motd;"
+    );
+    let other = hints(
+        "/build/config/motd",
+        "{ imports = [ ./motd ]; x.y = ./motd; }",
+    );
+    assert!(!other.contains("source"), "{other}");
+}

@@ -71,6 +71,30 @@ fn values_that_nix_does_not_place_are_corrected() {
 }
 
 #[test]
+fn a_string_beside_a_list_becomes_one() {
+    for (nix, error, hint) in [
+        (
+            "{ environment.systemPackages = [ a ] ++ \"htop\"; }",
+            "expected a list but found a string: \"htop\"",
+            "pi/c.nix:1: write a list: [ pkgs.htop ]",
+        ),
+        (
+            "{ a = \"x\" ++ [ b ]; }",
+            "expected a list but found a string: \"x\"",
+            "pi/c.nix:1: write a list: [ \"x\" ]",
+        ),
+        (
+            "{ a = \"x\" ++ b; }",
+            "expected a list but found a string: \"x\"",
+            "pi/c.nix:1: two strings are joined by `+`",
+        ),
+    ] {
+        let hints = failure(nix, &without_place(error), "").hints;
+        assert_eq!(hints, [hint], "{nix}");
+    }
+}
+
+#[test]
 fn values_that_may_be_others_are_left() {
     for (nix, error) in [
         (

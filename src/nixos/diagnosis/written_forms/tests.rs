@@ -37,7 +37,7 @@ fn a_file_in_place_of_a_text_is_named_by_another_option() {
     let source = "write environment.etc.motd.source = ./motd; the option text takes the content itself, such as builtins.readFile \
                   ./motd";
     let read =
-        "write users.motd = builtins.readFile ./motd; the option takes the content of the file";
+        "the option takes the content of the file: write users.motd = builtins.readFile ./motd;";
     let shown = "/build/config/motd";
     assert_hints(&[
         (
@@ -67,6 +67,15 @@ fn a_file_in_place_of_a_text_is_named_by_another_option() {
             LINES,
             "/etc/motd",
             None,
+        ),
+        (
+            "{ users.motd = lib.mkForce ./motd; }",
+            "users.motd",
+            LINES,
+            shown,
+            Some(
+                "the option takes the content of the file: write builtins.readFile ./motd in place of ./motd",
+            ),
         ),
         (
             "{ users.motd = ./motd; }",
@@ -106,6 +115,27 @@ fn a_file_in_quotes_is_written_without_them() {
             "\"secrets.yaml\"",
             Some("a path is written without quotes: write sops.file = ./secrets.yaml;"),
         ),
+        (
+            "{ a.keyFiles = \"x.pub\"; }",
+            "a.keyFiles",
+            "list of absolute path",
+            "\"x.pub\"",
+            Some("a path is written without quotes: write a.keyFiles = [ ./x.pub ];"),
+        ),
+        (
+            "{ a.keyFiles = ./x.pub; }",
+            "a.keyFiles",
+            "list of absolute path",
+            "/build/config/x.pub",
+            Some("write a list: a.keyFiles = [ ./x.pub ];"),
+        ),
+    ]);
+}
+
+#[test]
+fn what_may_be_no_file_is_left() {
+    let path = "absolute path";
+    assert_hints(&[
         (
             "{ sops.file = \"other.yaml\"; }",
             "sops.file",
@@ -193,8 +223,10 @@ fn a_single_package_becomes_a_list() {
         let expected = format!("write a list: environment.systemPackages = {list};");
         assert_eq!(hint(value), Some(expected));
     }
+    let forced = "write a list: [ pkgs.htop ] in place of pkgs.htop";
+    assert_eq!(hint("lib.mkForce pkgs.htop").as_deref(), Some(forced));
     for value in [
-        "lib.mkForce pkgs.htop",
+        "lib.mkForce [ pkgs.htop ]",
         "if a then b else c",
         "[ pkgs.htop ]",
     ] {
@@ -219,7 +251,7 @@ fn a_definition_that_the_message_does_not_place_is_named() {
 fn an_overlay_is_a_function() {
     let hint = |nix: &str| {
         let option = "nixpkgs.overlays.\"[definition 1-entry 1]\"";
-        hint_for(nix, option, "overlay", "")
+        hint_for(nix, option, "nixpkgs overlay", "")
     };
     let expected = "an overlay is a function of two sets of packages: write (final: prev: { vim = 1; }) in place of the set";
     let short = hint("{ nixpkgs.overlays = [ { vim = 1; } ]; }");
