@@ -68,15 +68,13 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     let known = tip_for_flag_in_front(command, &flag, words)
         .or_else(|| colours::tip(&flag, words))
         .or_else(|| tip_for_other_name(command, &flag, words));
-    let several = || match flag.starts_with('-') {
-        true => Vec::new(),
-        false => several::tips(command, words),
-    };
-    let known = known.map_or_else(several, |tip| vec![tip]);
-    let known = match known.is_empty() {
-        true => misplaced::tip(command, &flag, words).into_iter().collect(),
-        false => known,
-    };
+    let mut known: Vec<String> = known.into_iter().collect();
+    if known.is_empty() && !flag.starts_with('-') {
+        known = several::tips(command, words);
+    }
+    if known.is_empty() {
+        known.extend(misplaced::tip(command, &flag, words));
+    }
     if !known.is_empty() {
         set_tips(error, known);
         error.remove(ContextKind::SuggestedArg);

@@ -83,7 +83,7 @@ fn not_rented(text: &str) -> String {
         Some(address) => {
             let host = quoted(&format!("ssh://{address}"));
             format!(
-                "{refused}, which rent a machine; one of yours builds with its Docker by `DOCKER_HOST={host} sdbuild build`, or with its Nix by --builders"
+                "{refused}; a machine of yours builds with its Docker by `DOCKER_HOST={host} sdbuild build`, or with its Nix by --builders"
             )
         }
         None => refused,

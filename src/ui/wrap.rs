@@ -69,9 +69,10 @@ fn filled(pieces: &[&str], first: usize, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for (at, piece) in pieces.iter().enumerate() {
         let is_last = at + 1 == pieces.len();
-        let parts = match piece.width() > width && !is_last && is_path(piece) {
-            true => parts_of_path(piece, width),
-            false => vec![(*piece).to_owned()],
+        let parts = if piece.width() > width && !is_last && is_path(piece) {
+            parts_of_path(piece, width)
+        } else {
+            vec![(*piece).to_owned()]
         };
         for (part, text) in parts.into_iter().enumerate() {
             let limit = if lines.len() == 1 { first } else { width };

@@ -107,3 +107,21 @@ fn paths_are_shown_without_parent_directories() {
     let key = format!("read the SSH key {}: ", home.join("none").display());
     assert!(told.contains(&key), "{told}");
 }
+
+#[test]
+fn a_command_of_another_program_has_its_name_here() {
+    assert_tips(&[
+        (
+            &["burn"][..],
+            "the command is called `sdbuild flash`: write an image",
+        ),
+        (
+            &["run"],
+            "the command is called `sdbuild boot`: boot an image",
+        ),
+        (
+            &["list"],
+            "the command may be `sdbuild status`: show what sdbuild keeps",
+        ),
+    ]);
+}

@@ -48,18 +48,9 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 fn names_of_other_programs_lead_to_those_of_sdbuild() {
     assert_tips(&[
         (
-            &["burn"][..],
-            "the command is called `sdbuild flash`: write an image",
+            &["publish", "lst"][..],
+            "a similar subcommand exists: 'list'",
         ),
-        (
-            &["run"],
-            "the command is called `sdbuild boot`: boot an image",
-        ),
-        (
-            &["list"],
-            "the command may be `sdbuild status`: show what sdbuild keeps",
-        ),
-        (&["publish", "lst"], "a similar subcommand exists: 'list'"),
         (
             &["publish", "rm"],
             "`sdbuild publish --help` lists its commands",

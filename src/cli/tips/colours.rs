@@ -48,7 +48,7 @@ fn rest_of(flag: &str, value: Option<&str>, words: &[String]) -> String {
         is_value = name == Some(flag);
         !is_dropped && !is_value
     });
-    kept.map(|word| format!(" {}", quoted(word))).collect()
+    kept.fold(String::new(), |line, word| line + " " + &quoted(word))
 }
 
 #[cfg(test)]

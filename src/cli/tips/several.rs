@@ -38,11 +38,10 @@ fn tips_for_images(name: &str, words: &[&str]) -> Vec<String> {
         joined(name, words.iter().copied().filter(is_kept))
     };
     match &images[..] {
-        [] => Vec::new(),
         [image] if words.iter().any(|word| is_beside(word)) => {
             vec![format!("name only the image: {}", line(image))]
         }
-        [_] => Vec::new(),
+        [] | [_] => Vec::new(),
         [..] => {
             let named = images.iter().take(MAX_NAMED).map(|image| quoted(image));
             let named: Vec<String> = named.collect();
