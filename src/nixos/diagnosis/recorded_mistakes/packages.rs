@@ -123,32 +123,6 @@ fn names_that_are_no_packages_are_told_apart() {
             "write true: an option that is on or off is true or false",
         ),
         (
-            "{ services.openssh.enable = ture; }",
-            "ture",
-            "write true: an option that is on or off is true or false",
-        ),
-        (
-            "{ networking.firewall.allowPing = disabled; }",
-            "disabled",
-            "write false for an option that is on or off, or \"disabled\" for one that takes a string",
-        ),
-        (
-            "{ a = tree; }",
-            "tree",
-            "a string is written in quotes: \"tree\"; if it is a package, write pkgs.tree",
-        ),
-        (
-            "{ a = if enabled then 1 else 2; }",
-            "enabled",
-            "if it is a package, write pkgs.enabled; otherwise check its spelling",
-        ),
-        (
-            "{ pkgs, ... }: { a = [ x.packages.${system}.default ]; }",
-            "system",
-            "write pkgs.stdenv.hostPlatform.system for the system of the packages, such as \"aarch64-linux\"",
-        ),
-        ("{ a = readDir ./x; }", "readDir", "write builtins.readDir"),
-        (
             "{ users.users.me.extraGroups = [ wheel ]; }",
             "wheel",
             "a group is a string, in double quotes: \"wheel\"",
@@ -178,6 +152,42 @@ fn names_that_are_no_packages_are_told_apart() {
             "hello",
             "if the file hello.nix is meant, write ./hello.nix",
         ),
+    ] {
+        let column = line.rfind(name).unwrap() + 1;
+        let error = format!("undefined variable '{name}'");
+        assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
+    }
+}
+
+#[test]
+fn words_for_on_and_off_and_the_system_are_told() {
+    for (line, name, hint) in [
+        (
+            "{ services.openssh.enable = ture; }",
+            "ture",
+            "write true: an option that is on or off is true or false",
+        ),
+        (
+            "{ networking.firewall.allowPing = disabled; }",
+            "disabled",
+            "write false for an option that is on or off, or \"disabled\" for one that takes a string",
+        ),
+        (
+            "{ a = tree; }",
+            "tree",
+            "a string is written in quotes: \"tree\"; if it is a package, write pkgs.tree",
+        ),
+        (
+            "{ a = if enabled then 1 else 2; }",
+            "enabled",
+            "if it is a package, write pkgs.enabled; otherwise check its spelling",
+        ),
+        (
+            "{ pkgs, ... }: { a = [ x.packages.${system}.default ]; }",
+            "system",
+            "write pkgs.stdenv.hostPlatform.system for the system of the packages, such as \"aarch64-linux\"",
+        ),
+        ("{ a = readDir ./x; }", "readDir", "write builtins.readDir"),
     ] {
         let column = line.rfind(name).unwrap() + 1;
         let error = format!("undefined variable '{name}'");
