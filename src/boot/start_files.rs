@@ -20,7 +20,7 @@ use crate::image::{PiStart, pi_start};
 
 /// U-Boot replaces the device tree that was made to fit the model.
 const TREE_IN_MENU: &str = "the boot menu names a device tree of its own, with devices that QEMU's model lacks: Linux will probably panic. \
-    With boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false the one of the firmware partition is taken";
+    With boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false it uses the one of the firmware partition";
 
 /// Files without names, which live as long as this value.
 #[derive(Debug)]

@@ -1,5 +1,10 @@
 //! The flags of the smaller commands.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help text, where backticks would show"
+)]
+
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -85,10 +90,6 @@ impl Check {
 /// `sdbuild clean`.
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
-#[expect(
-    clippy::doc_markdown,
-    reason = "these comments are the help text, where backticks would show"
-)]
 pub struct Clean {
     /// Remove only old build results from the store volume: those that newer ones replaced, with what only they need
     #[arg(long)]

@@ -36,7 +36,7 @@ pub(super) async fn run(
         Err(Error::Interrupted) => Err(Failure::interrupted()),
         Err(error) => {
             context.events.warn(format!(
-                "it is not known whether a {} starts the image: {error}",
+                "sdbuild cannot tell whether a {} starts the image: {error}",
                 board.title
             ));
             Ok(true)

@@ -42,7 +42,7 @@ pub async fn run(
     }
     if plan.shows_the_console() && !ui.can_ask() {
         context.events.notice(
-            "without a terminal the console is shown until the machine is switched off: --until-login, --until-ssh and --run end by themselves",
+            "without a terminal sdbuild shows the console until the machine switches itself off: --until-login, --until-ssh and --run end by themselves",
         );
     }
     let prepared = plan.prepare(context).await?;

@@ -162,7 +162,7 @@ fn agreed(answer: Option<bool>, price: &str) -> Result<(), Failure> {
         None => Err(Failure::usage(format!(
             "no machine was rented: it costs {price}, and the question was not answered on a terminal"
         ))
-        .hint("give --yes to accept the price without being asked")),
+        .hint("give --yes to accept the price without a question")),
     }
 }
 

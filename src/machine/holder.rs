@@ -225,7 +225,7 @@ impl<P: Provider> Holder<'_, P> {
                 }
                 Err(failure) => {
                     let text =
-                        format!("the lease of the rented machine cannot be extended: {failure}");
+                        format!("cannot extend the time limit of the rented machine: {failure}");
                     self.reports.send(Report::Warning(text)).await;
                 }
             }

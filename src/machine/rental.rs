@@ -165,7 +165,8 @@ impl Rental {
 }
 
 /// Warning when the holder ends prematurely.
-const HOLDER_LOST: &str = "the process that holds the rented machine has ended: the machine is given back by sdbuild itself";
+const HOLDER_LOST: &str =
+    "the process that holds the rented machine has ended: sdbuild itself gives the machine back";
 
 /// Gives the machine of `order` back in this process, by its record.
 async fn give_back_without_holder(

@@ -40,8 +40,8 @@ pub(super) const SYMPTOMS: [Symptom; 17] = [
     Symptom {
         texts: &["Did not find a cmdline Flattened Device Tree"],
         what: "the kernel has overwritten the device tree: it is too large for this U-Boot",
-        hint: "set boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false, so that the device tree of the firmware \
-            partition is taken; or use a smaller kernel, or a newer U-Boot",
+        hint: "set boot.loader.generic-extlinux-compatible.useGenerationDeviceTree = false, to use the device tree of the firmware \
+            partition. Or use a smaller kernel, or a newer U-Boot",
         quote: false,
     },
     Symptom {

@@ -91,7 +91,7 @@ pub(super) static RPI4: Board = Board {
             absent: ABSENT_4,
             since: Some(9),
             lacks: "Ethernet, USB, PCIe, wireless, HDMI, and the firmware's GPIO pins, which switch the card's \
-                    voltage: they are taken out of the device tree of the firmware partition; one of the four processors runs",
+                    voltage. sdbuild removes them from the device tree of the firmware partition. One of the four processors runs",
         }
         .qemu(),
     ),

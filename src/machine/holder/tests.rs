@@ -91,7 +91,7 @@ async fn an_unextended_lease_is_reported_if_somebody_offers_it() {
     else {
         panic!("{told:?}")
     };
-    assert!(text.contains("cannot be extended"), "{text}");
+    assert!(text.contains("cannot extend the time limit"), "{text}");
     let calls = calls(dir.path());
     let extensions = calls.iter().filter(|call| *call == "extend i-1");
     assert_eq!(extensions.count(), 2, "not asked again: {calls:?}");

@@ -140,8 +140,8 @@ impl EvalError {
                 None => "a flake contains only files that git tracks: git add the file".to_owned(),
             },
             Self::NotUploaded => {
-                "only the configuration's directory is uploaded, without the files that \
-                .gitignore and .sdbuildignore list and without *.img files; --root DIR uploads one above it"
+                "sdbuild uploads only the configuration's directory, without *.img files and what .gitignore and .sdbuildignore \
+                list; --root DIR uploads one above it"
                     .to_owned()
             }
             Self::NotInNixpkgs => nixpkgs_file::hint(context, summary),

@@ -22,10 +22,7 @@ pub(super) fn not_found_failure(
     let text = format!(
         "{place}: the server answers 404 for {url}: there is no such file, or it wants a login"
     );
-    Some(
-        Failure::message(Class::Build, text)
-            .hint("check the address, and that no login is needed to read it"),
-    )
+    Some(Failure::message(Class::Build, text).hint("check the address, and that it needs no login"))
 }
 
 /// The address that a server does not have, by the last lines of a build that fetches a single one.
@@ -98,10 +95,7 @@ mod tests {
         let own = failure_of("https://a.example/x");
         let message = "pi/c.nix:4: the server answers 404 for https://a.example/x: there is no such file, or it wants a login";
         assert_eq!(own.to_string(), message);
-        assert_eq!(
-            own.hints,
-            ["check the address, and that no login is needed to read it"]
-        );
+        assert_eq!(own.hints, ["check the address, and that it needs no login"]);
         assert_eq!((own.derivation, own.log_tail), (None, Vec::new()));
         let other = failure_of("https://b.example/x");
         assert!(
