@@ -54,7 +54,7 @@ pub(super) async fn complete(
             if is_certain && list.len() < MAX_KEY_LIST_BYTES {
                 let failure = Failure::message(Class::Build, text);
                 return Err(failure.hint(format!(
-                    "its SSH server takes keys only from users.users.{user}.openssh.authorizedKeys.keys of the configuration: add the public key there, and build it again"
+                    "its SSH server takes keys only from users.users.{user}.openssh.authorizedKeys of the configuration: add the public key there, and build it again"
                 )));
             }
             context.events.warn(format!(

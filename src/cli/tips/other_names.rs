@@ -15,7 +15,7 @@ const COMMANDS: [(&[&str], &[&str]); 17] = [
         &["list", "ls", "ps", "df"],
         &["status", "boards", "formats", "flash"],
     ),
-    (&["images"], &["status"]),
+    (&["images"], &["status", "inspect"]),
     (&["info", "show"], &["inspect"]),
     (
         &[

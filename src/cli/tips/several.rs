@@ -19,26 +19,43 @@ pub(super) fn tips(command: &Command, words: &[String]) -> Vec<String> {
         return Vec::new();
     };
     let words: Vec<&str> = given.iter().map(String::as_str).collect();
+    // What follows `--` is for another program.
+    if words.contains(&"--") {
+        return Vec::new();
+    }
     match name.as_str() {
-        "boot" | "flash" | "inspect" => tips_for_images(name, &words),
+        "boot" | "flash" | "inspect" => tips_for_images(sub, &words),
         "build" | "check" => tips_for_configurations(sub, &words),
         _ => Vec::new(),
     }
 }
 
+/// Those of `words` that are no values of flags of `sub`, for which `is_meant` holds, and all others.
+fn split<'a>(
+    sub: &Command,
+    words: &[&'a str],
+    is_meant: impl Fn(&str) -> bool,
+) -> (Vec<&'a str>, Vec<&'a str>) {
+    let mut before = None;
+    words.iter().copied().partition(|&word| {
+        let is_value = before.is_some_and(|flag| takes_value(sub, flag));
+        before = Some(word);
+        !is_value && is_meant(word)
+    })
+}
+
 /// The tips for several images, as a shell makes them of `*.img.zst`, or for one with the files beside it.
-fn tips_for_images(name: &str, words: &[&str]) -> Vec<String> {
-    let images: Vec<&str> = words
+fn tips_for_images(sub: &Command, words: &[&str]) -> Vec<String> {
+    let (given, rest) = split(sub, words, is_image_or_sidecar);
+    let images: Vec<&str> = given
         .iter()
         .copied()
         .filter(|word| is_image(word))
         .collect();
-    let line = |image: &str| {
-        let is_kept = |word: &&str| *word == image || !is_image_or_sidecar(word);
-        joined(name, words.iter().copied().filter(is_kept))
-    };
+    let name = sub.get_name();
+    let line = |image: &str| joined(name, rest.iter().copied().chain([image]));
     match &images[..] {
-        [image] if words.iter().any(|word| is_beside(word)) => {
+        [image] if given.len() > 1 => {
             vec![format!("name only the image: {}", line(image))]
         }
         [] | [_] => Vec::new(),
@@ -58,43 +75,17 @@ fn tips_for_images(name: &str, words: &[&str]) -> Vec<String> {
     }
 }
 
-fn is_beside(word: &str) -> bool {
-    is_image_or_sidecar(word) && !is_image(word)
-}
-
 /// The tips for several configurations of `sub`: one run after the other, or modules of one configuration.
 fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
-    let before = [None].into_iter().chain(words.iter().copied().map(Some));
-    let given = before.zip(words.iter().copied());
-    let is_value = |flag: Option<&str>| flag.is_some_and(|flag| takes_value(sub, flag));
-    let (given, rest): (Vec<_>, Vec<_>) =
-        given.partition(|(before, word)| !is_value(*before) && is_configuration(word));
+    let (given, rest) = split(sub, words, is_configuration);
     if given.len() < 2 {
         return Vec::new();
     }
-    let given: Vec<&str> = given.into_iter().map(|(_, word)| word).collect();
-    let rest: Vec<&str> = rest.into_iter().map(|(_, word)| word).collect();
     let name = sub.get_name();
-    let has_output = rest
+    let lines = given
         .iter()
-        .any(|word| word.starts_with("-o") || word.starts_with("--output"));
-    // Two images may have the same name.
-    let outputs: Option<Vec<String>> = given.iter().map(|word| output_of(word)).collect();
-    let outputs = outputs.filter(|_| name == "build" && !has_output);
-    let outputs = outputs.filter(|names| {
-        let others = |at| names.iter().skip(at + 1);
-        names
-            .iter()
-            .enumerate()
-            .all(|(at, one)| others(at).all(|other| one != other))
-    });
-    let mut lines = Vec::new();
-    for (at, word) in given.iter().copied().enumerate() {
-        let output = outputs.as_ref().and_then(|names| names.get(at));
-        let output = output.map(|name| ["--output", name.as_str()]);
-        let words = [word].into_iter().chain(rest.iter().copied());
-        lines.push(joined(name, words.chain(output.into_iter().flatten())));
-    }
+        .map(|word| joined(name, [*word].into_iter().chain(rest.iter().copied())));
+    let lines: Vec<String> = lines.collect();
     let told = format!(
         "{name} takes one configuration; one after the other: {}",
         lines.join(" && ")
@@ -126,20 +117,6 @@ fn takes_value(sub: &Command, flag: &str) -> bool {
         takes.unwrap_or(arg.get_action().takes_values()) && !arg.is_require_equals_set()
     };
     arg.is_some_and(is_separate)
-}
-
-/// The directory for the images of the configuration `word`, named after it; `None` where the name would say nothing.
-fn output_of(word: &str) -> Option<String> {
-    let name = match word.split_once('#') {
-        Some((_, name)) => name.to_owned(),
-        None => Path::new(word)
-            .with_extension("")
-            .file_name()?
-            .to_str()?
-            .to_owned(),
-    };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
-    (!name.is_empty() && name.chars().all(is_plain)).then_some(name)
 }
 
 /// The file `word` as Nix writes its path; `None` for anything else.
@@ -177,7 +154,7 @@ mod tests {
         assert_eq!(
             two,
             [
-                "build takes one configuration; one after the other: sdbuild build a.nix -v --jobs 2 --output a && sdbuild build b.nix -v --jobs 2 --output b",
+                "build takes one configuration; one after the other: sdbuild build a.nix -v --jobs 2 && sdbuild build b.nix -v --jobs 2",
                 "for one image with the options of all, name them in its configuration: imports = [ ./a.nix ./b.nix ];",
             ]
         );
@@ -185,12 +162,6 @@ mod tests {
         assert_eq!(
             flakes,
             ["build takes one configuration; one after the other: sdbuild build '.#pi' -o out && sdbuild build '.#router' -o out".replace('\'', "")]
-        );
-        // Images of files with the same name.
-        let same = tips_for("build x/pi.nix y/pi.nix");
-        assert!(
-            same[0].ends_with(": sdbuild build x/pi.nix && sdbuild build y/pi.nix"),
-            "{same:?}"
         );
         let check = tips_for("check a.nix b.nix");
         assert!(
@@ -201,6 +172,7 @@ mod tests {
             "build a.nix now",
             "build --config a.nix b.nix",
             "build -c a.nix now",
+            "build a.nix -- b.nix",
         ] {
             assert_eq!(tips_for(other), [""; 0], "{other}");
         }
@@ -216,6 +188,13 @@ mod tests {
             alone,
             ["name only the image: sdbuild boot --until-ssh a.img"]
         );
-        assert_eq!(tips_for("boot a.img uname"), [""; 0]);
+        let beside = tips_for("boot --until-ssh a.img a.img.sha256 --seed cidata.img");
+        assert_eq!(
+            beside,
+            ["name only the image: sdbuild boot --until-ssh --seed cidata.img a.img"]
+        );
+        for other in ["boot a.img uname", "boot a.img --seed cidata.img now"] {
+            assert_eq!(tips_for(other), [""; 0], "{other}");
+        }
     }
 }
