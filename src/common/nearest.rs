@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
-/// Below this similarity (Jaro-Winkler) a name is not suggested; clap uses the same limit for flags.
-const MIN_SIMILARITY: f64 = 0.7;
+/// Below this similarity (Jaro-Winkler) a name is not suggested. clap's limit for flags, 0.7, finds `root` similar to `foo`.
+const MIN_SIMILARITY: f64 = 0.75;
 
 /// The name in `known` that is most similar to `unknown`; `None` when none is similar.
 pub fn nearest<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

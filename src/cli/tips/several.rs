@@ -53,7 +53,7 @@ fn tips_for_images(sub: &Command, words: &[&str]) -> Vec<String> {
         .filter(|word| is_image(word))
         .collect();
     let name = sub.get_name();
-    let line = |image: &str| joined(name, rest.iter().copied().chain([image]));
+    let line = |image: &str| joined(name, [image].into_iter().chain(rest.iter().copied()));
     match &images[..] {
         [image] if given.len() > 1 => {
             vec![format!("name only the image: {}", line(image))]
@@ -186,12 +186,12 @@ mod tests {
         let alone = tips_for("boot --until-ssh a.img a.img.sha256");
         assert_eq!(
             alone,
-            ["name only the image: sdbuild boot --until-ssh a.img"]
+            ["name only the image: sdbuild boot a.img --until-ssh"]
         );
         let beside = tips_for("boot --until-ssh a.img a.img.sha256 --seed cidata.img");
         assert_eq!(
             beside,
-            ["name only the image: sdbuild boot --until-ssh --seed cidata.img a.img"]
+            ["name only the image: sdbuild boot a.img --until-ssh --seed cidata.img"]
         );
         for other in ["boot a.img uname", "boot a.img --seed cidata.img now"] {
             assert_eq!(tips_for(other), [""; 0], "{other}");

@@ -3,7 +3,7 @@
 use super::facts::{ConfigFacts, UserFacts};
 use super::named_options::user_option;
 use super::passwords::password_is_accepted;
-use super::rule::{KEY_LINE, Rule};
+use super::rule::Rule;
 use super::ways_in::{has_authority, is_locked_out, way_in};
 use super::{Severity, broken_key};
 use crate::common::ssh_key::{expiry_time, is_private};
@@ -16,7 +16,7 @@ pub(super) const RULES: [Rule; 6] = [
         is: |facts, _| Some(with_other_logins(facts, private_keys(facts)?)),
         why: "nobody can log in with a private key here, and anyone who can read the card or the Nix store of this machine can use it: \
               make a new pair with ssh-keygen, and write the line of its .pub file instead",
-        add: &[KEY_LINE],
+        add: &[],
     },
     Rule {
         // Its public half is at hand, so a new pair comes second.
@@ -32,7 +32,7 @@ pub(super) const RULES: [Rule; 6] = [
         severity: Severity::Trap,
         is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
         why: "that is no complete public key, so nobody can log in with it: write the whole line of a .pub file",
-        add: &[KEY_LINE],
+        add: &[],
     },
     Rule {
         id: "key-expired",
@@ -42,7 +42,7 @@ pub(super) const RULES: [Rule; 6] = [
             Some(format!("{keys}{NO_OTHER_LOGIN}"))
         },
         why: EXPIRED,
-        add: &[KEY_LINE],
+        add: &[],
     },
     Rule {
         id: "key-expired",

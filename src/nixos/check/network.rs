@@ -118,8 +118,9 @@ pub(super) const RULES: [Rule; 10] = [
             let is_set = facts.network.addresses.iter().any(is_own);
             is_set.then(|| format!("networking.defaultGateway = \"{gateway}\""))
         },
-        why: "that is an address of the machine itself, so it reaches its own network only",
-        add: &["networking.defaultGateway = \"192.168.1.1\"; # the address of your router"],
+        why: "that is an address of the machine itself, so it reaches its own network only: the gateway is your router, and the \
+            machine needs another address than it",
+        add: &[],
     },
     Rule {
         id: "no-name-server",
