@@ -5,6 +5,7 @@ use std::path::Path;
 use super::lock_file;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::failure::Failure;
+use crate::common::shell_word::quoted;
 use crate::nixos::git::Git;
 
 /// Names of untracked files that a warning lists; the rest is counted.
@@ -30,11 +31,7 @@ impl GitTree {
         let files = git.paths(&tracked).await?;
         let flake = Path::new(dir).join(FLAKE_FILE);
         if !files.iter().any(|name| Path::new(name) == flake) {
-            let flake = flake.display();
-            return Err(Failure::usage(format!(
-                "{flake} is not part of its flake, because git does not track it"
-            ))
-            .hint(format!("git add {flake}")));
+            return Err(untracked_flake(git, &flake).await?);
         }
         let lock = Path::new(dir).join(lock_file::NAME);
         let lock_is_committed =
@@ -79,6 +76,22 @@ impl GitTree {
             )
         })
     }
+}
+
+/// The failure for the file `flake`, which git does not track: with the line that adds it and the modules beside it.
+async fn untracked_flake(git: &Git, flake: &Path) -> Result<Failure, Failure> {
+    let mut names = untracked(std::slice::from_ref(git), git.dir()).await?;
+    names.retain(|name| Path::new(name).parent() == flake.parent());
+    // It is not among them if an ignore file lists it.
+    if names.len() > MAX_UNTRACKED || !names.iter().any(|name| Path::new(name) == flake) {
+        names = vec![flake.display().to_string()];
+    }
+    let words: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+    Ok(Failure::usage(format!(
+        "{} is not part of its flake, because git does not track it",
+        flake.display()
+    ))
+    .hint(format!("git add {}", words.join(" "))))
 }
 
 /// The repository, and those of its submodules that are checked out, at every level.
