@@ -99,3 +99,25 @@ fn host_keys_in_the_store_are_found() {
     told(copied, named).assert_exit_code(0);
     assert_eq!(ids(&told(on_card, "")), [""; 0]);
 }
+
+/// As with secrets of agenix in a configuration that several machines share.
+#[test]
+fn what_is_off_is_not_evaluated() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let text = format!(
+        "{{ config, ... }}: {{ {IMAGE} system.stateVersion = \"26.05\"; services.getty.autologinUser = \"root\";\n  \
+         services.openssh = {{ enable = false; hostKeys = [ {{ path = config.age.secrets.k.path; }} ]; ports = config.age.ports; }};\n  \
+         networking.wireless = {{ enable = false; networks.Home.psk = config.age.secrets.k.path; }};\n}}\n"
+    );
+    let checked = check(&user, "pi.nix", &text);
+    assert_eq!(report(&checked)["evaluates"], true, "{}", checked.stderr);
+    let off = ["ssh-off", "wireless-off"];
+    let found = ids(&checked);
+    assert!(
+        off.iter().all(|id| found.iter().any(|f| f == id)),
+        "{found:?}"
+    );
+}
