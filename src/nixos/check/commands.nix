@@ -8,6 +8,8 @@ rec {
   # Long texts are too much for a regular expression.
   contains = part: text: builtins.replaceStrings [ part ] [ "" ] text != text;
   isEnabled = object: object.enable or true;
+  # The list, or nothing: what cannot be evaluated is reported by the evaluation of the whole.
+  safely = value: (r: if r.success then r.value else [ ]) (builtins.tryEval (builtins.deepSeq value value));
 
   # A user's own files may have directories of the same names, so what is in front of them counts.
   modules = "${toString (pkgs.path or "/")}/nixos/modules/";

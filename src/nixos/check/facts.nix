@@ -32,7 +32,9 @@ let
   inherit (builtins) any elem filter;
 
   networking = config.networking;
-  ssh = config.services.openssh or { };
+  # What is off is not evaluated by a build either, and need not be complete.
+  ifEnabled = set: if set.enable or false then set else { };
+  ssh = ifEnabled (config.services.openssh or { });
   sshSettings = ssh.settings or { };
   # The names before 22.11.
   sshOption = new: old: sshSettings.${new} or ssh.${old} or null;
@@ -55,7 +57,7 @@ let
   loginKeyword = line: if builtins.stringLength line < 1000 && !isOfSshServe line then builtins.match "[[:space:]]*(${loginKeywords})[[:space:]=].*" (evaluation.pkgs.lib.toLower line) else null;
   # The files with the server's own keys. A path without quotes is one of the configuration, which NixOS copies to the store.
   hostKeys = map (key: key.path or null) (ssh.hostKeys or [ ]);
-  inherit (commands) isInStore;
+  inherit (commands) contains isInStore;
   fileName = path: builtins.unsafeDiscardStringContext (baseNameOf path);
   isOtherHostKey = line: builtins.stringLength line < 1000 && builtins.match "[[:space:]]*hostkey[[:space:]=].*" (evaluation.pkgs.lib.toLower line) != null && !contains "/nix/store/" line;
   words = value: if value == null || builtins.isList value then value else filter builtins.isString (builtins.split " +" value);
@@ -153,7 +155,7 @@ let
 
   rangesHold = port: any (range: range.from <= port && port <= range.to);
   admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
-  wall = networking.firewall or { };
+  wall = ifEnabled (networking.firewall or { });
   walls = [ wall ] ++ list (wall.interfaces or { });
   commands = import ./commands.nix { inherit options; inherit (evaluation) pkgs; };
   # Rules in the words of iptables and nftables.
@@ -193,7 +195,7 @@ let
   # With DHCP on all interfaces, that of one name changes nothing.
   hasEffect = interface: isFixed interface || (interface.ipv6.addresses or [ ]) != [ ] || usesDhcp interface && dhcpOff != [ ];
   isReplaced = name: builtins.match "eth[0-9]+" name != null && hasEffect networking.interfaces.${name} && !isVirtual name;
-  wireless = networking.wireless or { };
+  wireless = ifEnabled (networking.wireless or { });
 
   # `ext:NAME` and `@NAME@` are names in a file on the card.
   isNameInFile = text: builtins.match "ext:.*|@.*@" text != null;
@@ -226,8 +228,6 @@ let
   filesOf = name: tryOr null (if sd ? ${name} then (files: builtins.deepSeq files files) (filesIn sd.${name}) else null);
   version = options.system.stateVersion or { };
   # By its text, or by the name that OpenSSH gives it: files can have bytes with which `readFile` ends the evaluation.
-  # Long texts are too much for a regular expression.
-  contains = part: text: builtins.replaceStrings [ part ] [ "" ] text != text;
   isPrivateKey =
     file:
     (file.text or null != null && contains "PRIVATE KEY-----" file.text)
@@ -284,10 +284,10 @@ let
       admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
       opened_by_ssh = ssh.openFirewall or true;
       trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
-      has_own_rules = hasOwnRules;
+      has_own_rules = wall.enable or false && hasOwnRules;
       ports = filter builtins.isInt (wall.allowedTCPPorts or [ ]);
       # 100 without `lib.mkForce` and the like, which leave out other definitions.
-      ports_priority = options.networking.firewall.allowedTCPPorts.highestPrio or 100;
+      ports_priority = if wall == { } then 100 else options.networking.firewall.allowedTCPPorts.highestPrio or 100;
     };
     network = {
       dhcp_off = dhcpOff;
@@ -313,8 +313,8 @@ let
       networkd = (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { };
       manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
       wireless = wireless.enable or false;
-      iwd = (wireless.iwd or { }).enable or false;
-      networks = builtins.length (builtins.attrNames (wireless.networks or { }));
+      iwd = ((networking.wireless or { }).iwd or { }).enable or false;
+      networks = builtins.length (builtins.attrNames ((networking.wireless or { }).networks or { }));
       # Networks that are defined elsewhere.
       elsewhere =
         any (file: (config.environment.etc or { }) ? ${file}) [ "wpa_supplicant.conf" "wpa_supplicant/imperative.conf" ]

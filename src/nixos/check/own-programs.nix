@@ -4,7 +4,7 @@
 { config, options, commands }:
 let
   inherit (builtins) any attrNames concatMap elem filter head isList isString match split substring;
-  inherit (commands) contains isEnabled namesOfUser;
+  inherit (commands) contains isEnabled namesOfUser safely;
 
   services = (config.systemd or { }).services or { };
   names = filter (name: services ? ${name} && isEnabled services.${name}) (namesOfUser ((options.systemd or { }).services or { }) (attrNames services));
@@ -51,8 +51,6 @@ let
       isInOtherRoot = config ? RootDirectory || config ? RootImage;
     in
     if isInOtherRoot then [ ] else map (path: { inherit path service option; }) (concatMap found (commandsIn (config.${option} or null)));
-  # What cannot be evaluated is reported by the evaluation of the whole.
-  safely = value: (r: if r.success then r.value else [ ]) (builtins.tryEval (builtins.deepSeq value value));
-  ofScript = service: map (path: { inherit path service; option = "script"; }) (import ./script-programs.nix services.${service});
+  ofScript = service: map (path: { inherit path service; option = "script"; }) (import ./script-programs.nix { inherit commands; service = services.${service}; });
 in
 concatMap (service: concatMap (option: safely (ofOption service option)) starting ++ safely (ofScript service)) names

@@ -88,48 +88,77 @@ const FOUND: [&str; 11] = [
     "ukify",
 ];
 
-/// One for each program that a service cannot start.
+/// One for each program that a service cannot start, and one for each script that does not find its programs.
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
-    let programs = facts.own_programs.iter();
-    programs.filter_map(|program| {
-        if program.option == SCRIPT {
-            return in_script(program);
-        }
-        let (what, why, value) = said_of(facts, program)?;
-        let path = [
-            "systemd",
-            "services",
-            &program.service,
-            "serviceConfig",
-            &program.option,
-        ];
-        let option = attribute_path::text(&path.map(str::to_owned));
-        Some(Finding {
-            id: "no-program",
-            severity: Severity::Note,
-            is: format!("{option} {what}"),
-            why: why.to_owned(),
-            add: vec![format!("{option} = {value}")],
-            place: None,
-        })
+    let of_one_option =
+        |a: &ProgramFacts, b: &ProgramFacts| a.service == b.service && a.option == b.option;
+    let of_options = facts.own_programs.chunk_by(of_one_option);
+    of_options.flat_map(|programs| {
+        let in_script = in_script(programs);
+        let in_command = programs.iter().filter_map(|one| in_command(facts, one));
+        in_script.into_iter().chain(in_command)
+    })
+}
+
+/// What is said of a program that the command of an option starts, if something is wrong with it.
+fn in_command(facts: &ConfigFacts, program: &ProgramFacts) -> Option<Finding> {
+    if program.option == SCRIPT {
+        return None;
+    }
+    let (what, why, value) = said_of(facts, program)?;
+    let path = [
+        "systemd",
+        "services",
+        &program.service,
+        "serviceConfig",
+        &program.option,
+    ];
+    let option = attribute_path::text(&path.map(str::to_owned));
+    Some(Finding {
+        id: "no-program",
+        severity: Severity::Note,
+        is: format!("{option} {what}"),
+        why: why.to_owned(),
+        add: vec![format!("{option} = {value}")],
+        place: None,
     })
 }
 
 /// The option with the script of a service.
 const SCRIPT: &str = "script";
 
-/// What is said of a program that a script runs, if the package that has it is known.
-fn in_script(program: &ProgramFacts) -> Option<Finding> {
-    let package = package_of(&program.path)?;
-    let service = ["systemd", "services", &program.service].map(str::to_owned);
+/// What is said of the programs that a script runs, as far as the packages that have them are known. In one line for all of them: `path`
+/// can be defined once.
+fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
+    let first = programs.first().filter(|first| first.option == SCRIPT)?;
+    let (mut names, mut packages) = (Vec::new(), Vec::new());
+    for ProgramFacts { path: name, .. } in programs {
+        let Some(package) = package_of(name) else {
+            continue;
+        };
+        names.push(format!("\"{name}\""));
+        let package = format!("pkgs.{package}");
+        if !packages.contains(&package) {
+            packages.push(package);
+        }
+    }
+    let (last, others) = names.split_last()?;
+    let (named, what) = if others.is_empty() {
+        (last.clone(), "that command is")
+    } else {
+        let others = others.join(", ");
+        (format!("{others} and {last}"), "these commands are")
+    };
+    let service = ["systemd", "services", &first.service].map(str::to_owned);
     let service = attribute_path::text(&service);
     Some(Finding {
         id: "no-program",
         severity: Severity::Note,
-        is: format!("{service}.script runs \"{}\"", program.path),
-        why: "a service finds the programs of its own `path`, and not those of environment.systemPackages: that command is not found"
-            .to_owned(),
-        add: vec![format!("{service}.path = [ pkgs.{package} ];")],
+        is: format!("{service}.script runs {named}"),
+        why: format!(
+            "a service finds the programs of its own `path`, and not those of environment.systemPackages: {what} not found"
+        ),
+        add: vec![format!("{service}.path = [ {} ];", packages.join(" "))],
         place: None,
     })
 }
@@ -250,7 +279,41 @@ mod tests {
         assert_eq!((found.id, found.is.as_str()), ("no-program", is));
         let line = "systemd.services.\"a.b\".path = [ pkgs.iproute2 ];";
         assert_eq!(found.add, [line]);
-        // Those that the expression knows.
+    }
+
+    /// Each had a line of its own, and Nix takes only one.
+    #[test]
+    fn the_programs_of_a_script_have_one_line() {
+        let one = |service: &str, path: &str| json!({"service": service, "option": "script", "path": path});
+        let all = json!([
+            one("a", "git"),
+            one("a", "ps"),
+            one("a", "pgrep"),
+            one("b", "curl")
+        ]);
+        let found = findings(&with(&[("/own_programs", all)]), "aarch64-linux", None);
+        let told = found
+            .iter()
+            .map(|finding| (finding.is.as_str(), finding.add.join("\n")));
+        let told: Vec<(&str, String)> = told.collect();
+        assert_eq!(
+            told,
+            [
+                (
+                    "systemd.services.a.script runs \"git\", \"ps\" and \"pgrep\"",
+                    "systemd.services.a.path = [ pkgs.git pkgs.procps ];".to_owned()
+                ),
+                (
+                    "systemd.services.b.script runs \"curl\"",
+                    "systemd.services.b.path = [ pkgs.curl ];".to_owned()
+                ),
+            ]
+        );
+    }
+
+    /// Without those of coreutils, which every service has in its path.
+    #[test]
+    fn the_expression_knows_the_same_programs() {
         let text = super::super::SCRIPT_PROGRAMS;
         let (_, list) = text.split_once("known = [").unwrap();
         let names = list
@@ -261,11 +324,10 @@ mod tests {
             .skip(1)
             .step_by(2);
         let names: Vec<&str> = names.collect();
-        assert!(names.len() > 40, "{names:?}");
-        for name in names {
-            let package = super::package_of(name).expect(name);
-            assert!(package != "coreutils", "{name} is in every path");
-        }
+        let packages = super::PACKAGES.iter();
+        let packages = packages.filter(|(_, package)| *package != "coreutils");
+        let with_package: Vec<&str> = packages.map(|(name, _)| *name).collect();
+        assert_eq!(names, with_package);
     }
 
     #[test]

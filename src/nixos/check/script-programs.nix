@@ -1,9 +1,10 @@
 # The programs of packages that the script of a service runs by name, where it has no package in its path: each with the service. Only what is
 # certain: the first words of plain lines, up to the first line that may change what those after it mean. No other word is among them: it
 # may be a secret.
-service:
+{ commands, service }:
 let
-  inherit (builtins) all elem elemAt filter foldl' isString match replaceStrings split stringLength substring;
+  inherit (builtins) all any elem elemAt filter foldl' isString match replaceStrings split stringLength substring;
+  inherit (commands) contains;
 
   # None of them is in the packages that every service has in its path.
   known = [
@@ -19,20 +20,24 @@ let
       service.path or [ ] == [ ];
   isInherited = dir: match ".*/[a-z0-9]{32}-${inherited}(-[^/]*)?/s?bin" dir != null;
   # What the environment of the script has besides is not read.
-  isRead = !builtins.any (name: (service.serviceConfig or { }) ? ${name}) [ "Environment" "EnvironmentFile" "RootDirectory" "RootImage" ] && !((service.environment or { }) ? BASH_ENV);
+  isRead = !any (name: (service.serviceConfig or { }) ? ${name}) [ "Environment" "EnvironmentFile" "RootDirectory" "RootImage" ] && !((service.environment or { }) ? BASH_ENV);
 
-  contains = part: text: replaceStrings [ part ] [ "" ] text != text;
+  # With an `ExecStart` of the user's own, NixOS does not run the script.
+  isRun = (command: command == "" || contains "unit-script-" command) (toString ((service.serviceConfig or { }).ExecStart or ""));
+
   count = part: text: stringLength text - stringLength (replaceStrings [ part ] [ "" ] text);
   # Whether all quotes of a line end in it.
   isClosed = line: !(contains "\"" line && contains "'" line) && count "\"" line / 2 * 2 == count "\"" line && count "'" line / 2 * 2 == count "'" line;
   isBlank = line: match "[ \t]*(#.*)?" line != null;
   isEndless = line: match "[ \t]*while (true|:); do[ \t]*" line != null;
-  first = line: (found: if found == null then "" else elemAt found 1) (match "[ \t]*(exec )?([A-Za-z0-9_.-]+)([ \t]+[^( \t].*)?[ \t]*" line);
+  # The program that a line runs first, or nothing.
+  programOf = line: (found: if found == null then "" else elemAt found 1) (match "[ \t]*(exec )?([A-Za-z0-9_.-]+)([ \t]+[^( \t].*)?[ \t]*" line);
   changing = [ "alias" "case" "done" "elif" "else" "enable" "esac" "eval" "exec" "fi" "for" "function" "hash" "if" "select" "source" "then" "until" "while" "." "[[" ];
   # Words that may decide whether the rest runs, or where programs are found, and characters that begin something of several lines.
   telling = [ "PATH" "command" "exit" "return" "type" "which" "<<" "\\" "`" "(" ")" "{" "}" ];
-  isPlain = line: stringLength line < 1000 && isClosed line && !elem (first' line) changing && !builtins.any (part: contains part line) telling;
-  first' = line: (found: if found == null then "" else elemAt found 0) (match "[ \t]*([^ \t]*).*" line);
+  # Also in the midst of a line: `cd /opt/app && source venv/bin/activate`.
+  wordsOf = line: filter isString (split "[ \t;&|!\"']+" line);
+  isPlain = line: stringLength line < 1000 && isClosed line && !any (word: elem word changing) (wordsOf line) && !any (part: contains part line) telling;
 
   read =
     state: line:
@@ -42,7 +47,7 @@ let
       state
     else
       {
-        found = state.found ++ (if elem (first line) known && !elem (first line) state.found then [ (first line) ] else [ ]);
+        found = state.found ++ filter (program: elem program known && !elem program state.found) [ (programOf line) ];
         isOver = !isPlain line;
       };
   script = builtins.unsafeDiscardStringContext (service.script or "");
@@ -51,4 +56,4 @@ let
   whole = if stringLength script <= 4000 then lines else builtins.genList (elemAt lines) (builtins.length lines - 1);
   found = (foldl' read { found = [ ]; isOver = false; } whole).found;
 in
-if !isRead || found == [ ] || !hasNoPackage then [ ] else found
+if !isRead || found == [ ] || !hasNoPackage || !isRun then [ ] else found

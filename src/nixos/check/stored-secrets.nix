@@ -3,7 +3,7 @@
 { config, commands }:
 let
   inherit (builtins) attrNames concatMap filter isAttrs isList isString match stringLength;
-  inherit (commands) isInStore;
+  inherit (commands) isInStore safely;
 
   networking = config.networking or { };
   services = config.services or { };
@@ -33,9 +33,6 @@ let
   ofInterfaces = kind: (interfaces: concatMap (ofInterface kind interfaces) (attrNames interfaces)) ((networking.${kind} or { }).interfaces or { });
   ofEnabled = default: path: set: files: if (set.enable or default) == true then inObject path set [ ] files else [ ];
   wireguard = networking.wireguard or { };
-
-  # What cannot be evaluated is reported by the evaluation of the whole.
-  safely = value: (r: if r.success then r.value else [ ]) (builtins.tryEval (builtins.deepSeq value value));
 in
 concatMap safely [
   (if wireguard.enable or true then ofInterfaces "wireguard" else [ ])

@@ -99,3 +99,26 @@ fn host_keys_in_the_store_are_found() {
     told(copied, named).assert_exit_code(0);
     assert_eq!(ids(&told(on_card, "")), [""; 0]);
 }
+
+/// As with secrets of agenix in a configuration that several machines share.
+#[test]
+fn what_is_off_is_not_evaluated() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let told = |wireless: &str| {
+        let text = format!(
+            "{{ config, ... }}: {{ {IMAGE} system.stateVersion = \"26.05\"; services.getty.autologinUser = \"root\";\n  \
+             services.openssh = {{ enable = false; hostKeys = [ {{ path = config.age.secrets.k.path; }} ]; ports = config.age.ports; }};\n  \
+             networking.wireless = {{ {wireless} }};\n}}\n"
+        );
+        check(&user, "pi.nix", &text)
+    };
+    let checked = told("");
+    assert_eq!(report(&checked)["evaluates"], true, "{}", checked.stderr);
+    assert_eq!(ids(&checked), ["only-autologin", "ssh-off"]);
+    // The miniature nixpkgs evaluates it all the same, after these findings.
+    let checked = told("enable = false; networks.Home.psk = config.age.secrets.k.path;");
+    assert_eq!(ids(&checked), ["only-autologin", "ssh-off", "wireless-off"]);
+}

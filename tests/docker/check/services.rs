@@ -150,7 +150,7 @@ const SCRIPTS: [(&str, &[&str]); 8] = [
 ];
 
 /// What follows from scripts that is not certain, or that is as it should be.
-const FINE_SCRIPTS: [&str; 14] = [
+const FINE_SCRIPTS: [&str; 18] = [
     "script = \"export PATH=$PATH:/x\\ncurl x\";",
     "script = \"command -v curl || exit 0\\ncurl x\";",
     "script = \"if test -x /x; then\\ncurl x\\nfi\";",
@@ -165,6 +165,10 @@ const FINE_SCRIPTS: [&str; 14] = [
     "script = \"curl x\"; environment.PATH = \"/run/current-system/sw/bin\";",
     "script = \"curl x\"; serviceConfig.EnvironmentFile = \"/etc/env\";",
     "script = \"curl x\"; enable = false;",
+    "script = \"cd /opt/app && source venv/bin/activate\\npython main.py\";",
+    "script = \"set -a; . /etc/env\\ncurl x\";",
+    "script = \"true && eval \\\"$X\\\"\\ncurl x\";",
+    "script = \"curl x\"; serviceConfig.ExecStart = lib.mkForce \"${pkgs.busybox}/bin/true\";",
 ];
 
 #[test]
@@ -190,7 +194,9 @@ fn programs_that_a_script_does_not_find_are_told() {
     found.sort_unstable();
     let expected = SCRIPTS.iter().enumerate().flat_map(|(n, (_, programs))| {
         let programs = programs.iter();
-        programs.map(move |name| format!("systemd.services.s{n}.script runs \"{name}\""))
+        let named: Vec<String> = programs.map(|name| format!("\"{name}\"")).collect();
+        let named = named.join(" and ");
+        (!named.is_empty()).then(|| format!("systemd.services.s{n}.script runs {named}"))
     });
     let of_nixos = "systemd.services.s99.script runs \"curl\"".to_owned();
     let expected: Vec<String> = expected.chain([of_nixos]).collect();
