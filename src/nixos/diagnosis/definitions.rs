@@ -11,6 +11,7 @@ use super::names::{is_name, quoted_after};
 use super::number_values::{self, is_number};
 use super::option_values;
 use super::syntax_at::{Definition, top_level_names};
+use super::wrong_value::Wrong;
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::log::{NixError, Position};
 
@@ -18,9 +19,10 @@ use crate::nixos::log::{NixError, Position};
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 
 /// The form of a value of an `option` that is a set with options of its own.
-fn submodule(option: &str, summary: &str) -> String {
+fn submodule(option: &str, summary: &str, is_part: bool) -> String {
     let switch = values(summary).find(|value| ["true", "false"].contains(value));
     match switch {
+        Some(value) if is_part => format!("write {{ enable = {value}; }} in place of {value}"),
         Some(value) => format!("write {option}.enable = {value};"),
         None if option.starts_with("fileSystems.") => {
             "write a set: { device = \"/dev/…\"; fsType = \"ext4\"; }".to_owned()
@@ -29,8 +31,8 @@ fn submodule(option: &str, summary: &str) -> String {
     }
 }
 
-/// What to write in place of a value that the type of the option does not allow.
-pub(super) fn wrong_type(summary: &str) -> Option<String> {
+/// What to write in place of a value that the type of the option does not allow, and that may be only a part of its definition.
+pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
     let (option, rest) = summary
         .strip_prefix("A definition for option `")?
         .split_once("' is not of type `")?;
@@ -43,19 +45,18 @@ pub(super) fn wrong_type(summary: &str) -> Option<String> {
         return Some(hint.to_owned());
     }
     let of_value = |value| {
-        let of_number = || option_values::of_number(option, value);
-        let of_list = || option_values::of_list(option, kind, value);
-        number_values::hint(option, kind, value)
-            .or_else(|| option_values::of_text(option, kind, value))
-            .or_else(of_number)
-            .or_else(of_list)
+        let wrong = Wrong::at(option, is_part, kind, value);
+        number_values::hint(&wrong)
+            .or_else(|| option_values::of_text(&wrong))
+            .or_else(|| option_values::of_number(&wrong))
+            .or_else(|| option_values::of_list(&wrong))
     };
     let of_text = values.find_map(of_value);
-    of_text.or_else(|| form_of_type(option, kind, summary))
+    of_text.or_else(|| form_of_type(option, kind, summary, is_part))
 }
 
 /// The form that values of the type `kind` have.
-fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
+fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Option<String> {
     let form = match kind {
         _ if is_path_in_place_of_key(option, summary) => {
             "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
@@ -89,7 +90,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str) -> Option<String> {
             "write a list: [ … ], with spaces between the elements"
         }
         _ if kind.starts_with("attribute set") => "write a set: { … }",
-        "submodule" => return Some(submodule(option, summary)),
+        "submodule" => return Some(submodule(option, summary, is_part)),
         // The type itself tells which numbers it takes.
         _ if kind.contains("integer") && values(summary).any(is_number) => return None,
         _ if kind.contains("integer") => "write a number, without quotes",
@@ -294,7 +295,7 @@ mod tests {
     fn the_values_of_an_option_are_listed() {
         let summary = "A definition for option `services.openssh.settings.PermitRootLogin' is not of type `null or one of \"yes\", \
                        \"no\"'. Definition values:\n- In `/build/config/c.nix': false";
-        let hint = wrong_type(summary).unwrap();
+        let hint = wrong_type(summary, false).unwrap();
         assert_eq!(hint, "write one of \"yes\", \"no\", in quotes");
         assert!(!is_choice_of_strings(
             "one of \"a\", \"b\" or list of string"
@@ -307,7 +308,7 @@ mod tests {
             wrong_type(&format!(
                 "A definition for option `users.users.root.openssh.authorizedKeys.keys.\"[definition 1-entry 1]\"' is not of type \
                  `(optionally newline-terminated) single-line string'. Definition values:\n- In `/build/config/c.nix': {value}"
-            ))
+            ), false)
             .unwrap()
         };
         let file = hint("/nix/var/sdbuild/home/.ssh/id.pub");
@@ -326,7 +327,7 @@ mod tests {
             ("\n- In `/c.nix': /c/pw", "write the path that the file has"),
             ("\n- In `/c.nix': 1", "write a string in quotes"),
         ] {
-            let told = wrong_type(&format!("{summary}{value}")).unwrap();
+            let told = wrong_type(&format!("{summary}{value}"), false).unwrap();
             assert!(told.starts_with(hint), "{told}");
         }
     }
@@ -336,7 +337,7 @@ mod tests {
         let summary = "A definition for option `users.users.root.openssh.authorizedKeys.keys.\"[definition 1-entry 1]\"' is not of type \
                        `(optionally newline-terminated) single-line string'. Definition values: - In `/build/config/sd-card.nix': \
                        \"-----BEGIN OPENSSH PRIVATE KEY-----***\"";
-        let hint = wrong_type(summary).unwrap();
+        let hint = wrong_type(summary, false).unwrap();
         assert!(hint.contains(".pub file"), "{hint}");
     }
 }

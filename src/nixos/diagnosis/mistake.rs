@@ -150,7 +150,10 @@ impl Mistake {
             Self::WrongType => {
                 let in_list = calls_in_lists::hint(context, summary);
                 let written = || written_forms::hint(context, error);
-                in_list.or_else(written).or_else(|| wrong_type(summary))
+                let is_part = || written_forms::may_be_part(context, summary);
+                in_list
+                    .or_else(written)
+                    .or_else(|| wrong_type(summary, is_part()))
             }
             Self::DefinedByImage => conflicts::defined_by_image(summary),
             Self::Conflict => conflicts::hint(context, summary),

@@ -55,6 +55,7 @@ mod written_forms;
 mod written_values;
 mod written_words;
 mod wrong_token;
+mod wrong_value;
 
 use std::collections::BTreeSet;
 

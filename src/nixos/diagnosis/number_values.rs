@@ -1,6 +1,7 @@
 //! Numbers that an option does not take: out of its range, in quotes, or with a unit. Pure.
 
 use super::listed_definitions::list_element;
+use super::wrong_value::Wrong;
 
 /// Options that count in MiB.
 const OF_MEBIBYTES: [&str; 4] = [
@@ -10,9 +11,15 @@ const OF_MEBIBYTES: [&str; 4] = [
     "virtualisation.memorySize",
 ];
 
-/// What to write for `value`, as Nix shows it, which `option` of the type `kind`, a number or a list of numbers, does not take; `None`
-/// if that is not certain.
-pub(super) fn hint(option: &str, kind: &str, value: &str) -> Option<String> {
+/// What to write for a value that an option whose type is a number, or a list of numbers, does not take; `None` if that is not
+/// certain.
+pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
+    let Wrong {
+        option,
+        kind,
+        shown: value,
+        ..
+    } = *wrong;
     if !kind.contains("integer") {
         return None;
     }
@@ -34,13 +41,12 @@ pub(super) fn hint(option: &str, kind: &str, value: &str) -> Option<String> {
         .filter(|word| !word.is_empty() && is_of_list);
     let words: Vec<&str> = words.collect();
     if !words.is_empty() && words.iter().all(|word| is_number(word)) {
-        return Some(format!("write {option} = [ {} ];", words.join(" ")));
+        let list = format!("[ {} ]", words.join(" "));
+        return Some(format!("write {}", wrong.definition(&list, value)));
     }
     let (number, unit) = plain(option, text).filter(|_| !is_of_list)?;
-    Some(match list_element(option) {
-        Some(_) => format!("write {number} in place of {value}{unit}"),
-        None => format!("write {option} = {number};{unit}"),
-    })
+    let definition = wrong.definition(&number.to_string(), value);
+    Some(format!("write {definition}{unit}"))
 }
 
 /// Whether `value`, as Nix shows it, is a number.
@@ -115,7 +121,11 @@ mod tests {
                 None,
             ),
         ] {
-            assert_eq!(hint(option, &kind, value).as_deref(), told, "{value}");
+            assert_eq!(
+                hint(&Wrong::at(option, false, &kind, value)).as_deref(),
+                told,
+                "{value}"
+            );
         }
     }
 
@@ -164,7 +174,11 @@ mod tests {
                 "write services.openssh.ports = [ 22 80 ];".to_owned(),
             ),
         ] {
-            assert_eq!(hint(option, kind, value), Some(told), "{option} {value}");
+            assert_eq!(
+                hint(&Wrong::at(option, false, kind, value)),
+                Some(told),
+                "{option} {value}"
+            );
         }
     }
 
@@ -178,8 +192,12 @@ mod tests {
             (size, "\"\""),
             ("services.x.size", "\"256M\""),
         ] {
-            assert_eq!(hint(option, "signed integer", value), None, "{value}");
+            assert_eq!(
+                hint(&Wrong::at(option, false, "signed integer", value)),
+                None,
+                "{value}"
+            );
         }
-        assert_eq!(hint(size, "string", "\"256\""), None);
+        assert_eq!(hint(&Wrong::at(size, false, "string", "\"256\"")), None);
     }
 }

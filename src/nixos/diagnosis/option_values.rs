@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::listed_definitions::list_element;
 use super::names::is_name;
+use super::wrong_value::Wrong;
 use crate::common::ssh_key::KEY_TYPES;
 
 /// Shells that nixpkgs has under the name of their program.
@@ -16,19 +16,27 @@ const WITH_SWITCHES: [&str; 3] = ["programs", "services", "virtualisation"];
 /// Parts of them that have none, mostly because they are always on.
 const WITHOUT_SWITCH: [&str; 5] = ["getty", "journald", "logind", "oci-containers", "ssh"];
 
-/// What to write for the text `value`, in its quotes, which the `option` of the type `kind` takes in another form.
-pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
+/// What to write for a text, in its quotes, which the option takes in another form.
+pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
+    let Wrong {
+        option,
+        kind,
+        shown: value,
+        ..
+    } = *wrong;
     let text = value.strip_prefix('"')?.strip_suffix('"')?;
     if option.starts_with("environment.etc.") && kind == "submodule" {
         let is_short = text.len() < 60 && !text.contains(['\\', '"', '$', '*']);
         let shown = if is_short { value } else { "\"…\"" };
-        return Some(format!("write {option}.text = {shown};"));
+        return Some(if wrong.is_part {
+            format!("write {{ text = {shown}; }} in place of {shown}")
+        } else {
+            format!("write {option}.text = {shown};")
+        });
     }
     if kind.starts_with("absolute path") && !text.starts_with('/') {
-        return Some(match list_element(option) {
-            Some(_) => format!("the path begins with a slash: \"/…\" in place of {value}"),
-            None => format!("the path begins with a slash: {option} = \"/…\";"),
-        });
+        let definition = wrong.definition("\"/…\"", value);
+        return Some(format!("the path begins with a slash: {definition}"));
     }
     if kind == "package" && is_name(text) && !text.contains('/') {
         let name = text.strip_prefix("pkgs.").unwrap_or(text);
@@ -46,20 +54,27 @@ pub(super) fn of_text(option: &str, kind: &str, value: &str) -> Option<String> {
     })
 }
 
-/// What to write for `value`, a number in place of the text that `option` takes, where the number is the one that the user wrote.
-pub(super) fn of_number(option: &str, value: &str) -> Option<String> {
+/// What to write for a number in place of the text that the option takes, where the number is the one that the user wrote.
+pub(super) fn of_number(wrong: &Wrong<'_>) -> Option<String> {
+    let Wrong {
+        option,
+        shown: value,
+        ..
+    } = *wrong;
     let is_digit = |byte: u8| byte.is_ascii_digit();
     let of_network = option.strip_prefix("networking.wireless.networks.");
     if of_network.is_some_and(|rest| rest.rsplit('.').next() == Some("psk"))
         && value.bytes().all(is_digit)
     {
         // Not the number, which lacks a zero that it was written with.
-        return Some(format!("write the passphrase in quotes: {option} = \"…\";"));
+        let definition = wrong.definition_or("\"…\"");
+        return Some(format!("write the passphrase in quotes: {definition}"));
     }
     let (year, month) = value.split_once('.')?;
     let is_pair = |text: &str| text.len() == 2 && text.bytes().all(is_digit);
     let is_release = option == "system.stateVersion" && is_pair(year) && is_pair(month);
-    is_release.then(|| format!("write the release in quotes: {option} = \"{value}\";"))
+    let definition = wrong.definition(&format!("\"{value}\""), value);
+    is_release.then(|| format!("write the release in quotes: {definition}"))
 }
 
 /// Lists whose elements are single words.
@@ -73,31 +88,45 @@ const OF_WORDS: [&str; 7] = [
     "trusted-users",
 ];
 
-/// The definition that is meant by `value`, a single value in place of the list that `option` of the type `kind` takes; `None` if
-/// that is not certain.
-pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
+/// The definition that is meant by a single value in place of the list that the option takes; `None` if that is not certain.
+pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
+    let Wrong {
+        option,
+        kind,
+        shown: value,
+        ..
+    } = *wrong;
     let quoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     if option == "networking.hosts" {
         let (address, name) = quoted?.split_once(' ')?;
         let is_certain = address.parse::<IpAddr>().is_ok() && is_name(name);
-        return is_certain
-            .then(|| format!("write networking.hosts.\"{address}\" = [ \"{name}\" ];"));
+        let host = format!("\"{address}\" = [ \"{name}\" ];");
+        return is_certain.then(|| {
+            if wrong.is_part {
+                format!("write {{ {host} }} in place of {value}")
+            } else {
+                format!("write networking.hosts.{host}")
+            }
+        });
     }
     let elements = elements_of(kind)?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && elements.contains("integer") {
-        return Some(format!("write a list: {option} = [ {value} ];"));
+        let definition = wrong.definition(&format!("[ {value} ]"), value);
+        return Some(format!("write a list: {definition}"));
     }
     if elements == "package" && value.starts_with("<derivation ") {
-        return Some(format!("write a list: {option} = [ pkgs.NAME ];"));
+        let definition = wrong.definition_or("[ pkgs.NAME ]");
+        return Some(format!("write a list: {definition}"));
     }
     let text = quoted?;
     let attribute = option.rsplit('.').next()?;
     let first = text.split(' ').next()?;
     if option.ends_with(".authorizedKeys.keys") && KEY_TYPES.contains(&first) {
-        return Some(format!("write a list: {option} = [ \"{first} …\" ];"));
+        let definition = wrong.definition_or(&format!("[ \"{first} …\" ]"));
+        return Some(format!("write a list: {definition}"));
     }
     // Some of the kernel's parameters have commas of their own.
     let separators: &[char] = if attribute == "kernelParams" {
@@ -108,7 +137,8 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
     let words = text.split(separators).filter(|word| !word.is_empty());
     let words: Vec<&str> = words.collect();
     if elements == "package" {
-        return packages(option, &words);
+        let list = packages(wrong, &words)?;
+        return Some(format!("write {}", wrong.definition(&list, value)));
     }
     let is_word = |word: &&str| word.chars().all(is_of_word);
     let of_mount = option.starts_with("fileSystems.") && attribute == "options";
@@ -116,8 +146,10 @@ pub(super) fn of_list(option: &str, kind: &str, value: &str) -> Option<String> {
     let is_certain = has_words || words.len() == 1 && !text.contains(',');
     let strings: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     let is_list = elements.starts_with("string") && !elements.contains("matching");
-    (is_list && is_certain && !words.is_empty() && words.iter().all(is_word))
-        .then(|| format!("write {option} = [ {} ];", strings.join(" ")))
+    (is_list && is_certain && !words.is_empty() && words.iter().all(is_word)).then(|| {
+        let list = format!("[ {} ]", strings.join(" "));
+        format!("write {}", wrong.definition(&list, value))
+    })
 }
 
 /// The type of the elements of lists of the type `kind`.
@@ -131,8 +163,12 @@ fn elements_of(kind: &str) -> Option<&str> {
     kind.strip_prefix("list of ").or_else(inside)
 }
 
-/// The list of the packages with the names `words`.
-fn packages(option: &str, words: &[&str]) -> Option<String> {
+/// The list of the packages with the names `words` for `wrong`.
+fn packages(wrong: &Wrong<'_>, words: &[&str]) -> Option<String> {
+    // Those of the kernel are in the set of its packages.
+    if wrong.option == "boot.extraModulePackages" {
+        return None;
+    }
     let names = words.iter().map(|word| {
         let name = word.strip_prefix("pkgs.").unwrap_or(word);
         is_name(name).then_some(name)
@@ -140,11 +176,9 @@ fn packages(option: &str, words: &[&str]) -> Option<String> {
     let names: Option<Vec<&str>> = names.collect();
     match names?.as_slice() {
         [] => None,
-        [name] => Some(format!("write {option} = [ pkgs.{name} ];")),
-        names => Some(format!(
-            "write {option} = with pkgs; [ {} ];",
-            names.join(" ")
-        )),
+        [name] => Some(format!("[ pkgs.{name} ]")),
+        names if wrong.is_part => Some(format!("(with pkgs; [ {} ])", names.join(" "))),
+        names => Some(format!("with pkgs; [ {} ]", names.join(" "))),
     }
 }
 
@@ -165,6 +199,10 @@ pub(super) fn switch(option: &str, value: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn number<'a>(option: &'a str, value: &'a str) -> Wrong<'a> {
+        Wrong::at(option, false, "string", value)
+    }
 
     #[test]
     fn texts_of_some_options_have_another_form() {
@@ -193,18 +231,18 @@ mod tests {
             ("users.users.root.shell", "\"mine\"", None),
             ("services.x.shell", "\"zsh\"", None),
         ] {
-            let written = of_text(option, "submodule", value);
+            let written = of_text(&Wrong::at(option, false, "submodule", value));
             assert_eq!(written.as_deref(), hint, "{option}");
         }
     }
 
     #[test]
     fn a_release_is_no_number() {
-        let written = of_number("system.stateVersion", "26.05");
+        let written = of_number(&number("system.stateVersion", "26.05"));
         let hint = "write the release in quotes: system.stateVersion = \"26.05\";";
         assert_eq!(written.as_deref(), Some(hint));
         for (option, value) in [("system.stateVersion", "26.1"), ("a.b", "26.05")] {
-            assert_eq!(of_number(option, value), None, "{option}");
+            assert_eq!(of_number(&number(option, value)), None, "{option}");
         }
     }
 
@@ -213,14 +251,14 @@ mod tests {
         let psk = "networking.wireless.networks.\"My home\".psk";
         let hint =
             "write the passphrase in quotes: networking.wireless.networks.\"My home\".psk = \"…\";";
-        assert_eq!(of_number(psk, "12345678").as_deref(), Some(hint));
+        assert_eq!(of_number(&number(psk, "12345678")).as_deref(), Some(hint));
         let kind = "null or string matching the pattern [[:print:]]{8,63}";
         let summary = format!(
             "A definition for option `{psk}' is not of type `{kind}'. Definition values:\n- In `/build/config/c.nix': 12345678"
         );
-        let told = super::super::definitions::wrong_type(&summary);
+        let told = super::super::definitions::wrong_type(&summary, false);
         assert_eq!(told.as_deref(), Some(hint));
-        assert_eq!(of_number(psk, "\"short\""), None);
+        assert_eq!(of_number(&number(psk, "\"short\"")), None);
     }
 
     #[test]
@@ -262,10 +300,20 @@ mod tests {
                 Some("write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];"),
             ),
             (packages, "list of package", "\"a $b\"", None),
+            (
+                "boot.extraModulePackages",
+                "list of package",
+                "\"rtl8821ce\"",
+                None,
+            ),
             ("services.x.names", "list of string", "\"a b\"", None),
             (packages, "package", "\"vim\"", None),
         ] {
-            assert_eq!(of_list(option, kind, value).as_deref(), hint, "{value}");
+            assert_eq!(
+                of_list(&Wrong::at(option, false, kind, value)).as_deref(),
+                hint,
+                "{value}"
+            );
         }
     }
 
@@ -304,7 +352,11 @@ mod tests {
                 Some("write fileSystems.\"/data\".options = [ \"noatime\" \"nofail\" ];"),
             ),
         ] {
-            assert_eq!(of_list(option, kind, value).as_deref(), hint, "{value}");
+            assert_eq!(
+                of_list(&Wrong::at(option, false, kind, value)).as_deref(),
+                hint,
+                "{value}"
+            );
         }
     }
 

@@ -4,7 +4,7 @@ use rnix::SyntaxKind::{
     NODE_APPLY, NODE_IDENT, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME, NODE_PATH_REL,
     NODE_SELECT, NODE_STRING, NODE_WITH,
 };
-use rnix::{Root, SyntaxNode};
+use rnix::{Root, SyntaxKind, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::{list_element, listed};
@@ -13,6 +13,7 @@ use super::nix_message::definition_excerpt;
 use super::option_values;
 use super::overlays;
 use super::written_values::{definitions_of, elements_of};
+use super::wrong_value::Wrong;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::is_modifier;
@@ -22,17 +23,16 @@ const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 /// Longest value that a hint repeats, in characters.
 const MAX_CHARS: usize = 60;
 
-/// A value of which a message says that its type is wrong.
-struct Wrong<'a> {
-    /// The option, or the list that the value is an element of.
-    option: &'a str,
-    /// Whether it is only a part of the definition: an element, or what `lib.mkForce` is given.
-    is_part: bool,
-    /// The type, without `null or`.
-    kind: &'a str,
-    /// The first line of the value as Nix shows it.
-    shown: &'a str,
-}
+/// Values that are no calls, and have nothing around them.
+const SINGLE: [SyntaxKind; 7] = [
+    NODE_IDENT,
+    NODE_LITERAL,
+    NODE_PATH_ABS,
+    NODE_PATH_HOME,
+    NODE_PATH_REL,
+    NODE_SELECT,
+    NODE_STRING,
+];
 
 /// What to write in place of the value whose type the message of `error` calls wrong; `None` if the user's files do not show it.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
@@ -77,6 +77,26 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     })
 }
 
+/// Whether the user's files may have more around a value that the message `summary` calls wrong, such as `lib.mkForce`.
+pub(super) fn may_be_part(context: &ExitContext<'_>, summary: &str) -> bool {
+    let path = summary.split('`').nth(1);
+    let option = path.and_then(|rest| rest.split('\'').next());
+    let is_whole = |file: &str| {
+        let text = context.files.and_then(|files| files.text(file));
+        let found = text.zip(option);
+        let found = found.map(|(text, option)| definitions_of(&text, option));
+        let found = found.unwrap_or_default();
+        !found.is_empty() && found.iter().all(|value| is_single(&value.written))
+    };
+    !listed(summary).all(|(file, _)| is_whole(file))
+}
+
+/// Whether `written` is a value without a function, a condition or a variable of its own around it.
+fn is_single(written: &str) -> bool {
+    let node = Root::parse(written).syntax().first_child();
+    node.is_some_and(|node| SINGLE.contains(&node.kind()))
+}
+
 impl Wrong<'_> {
     /// What to write in place of `written`; `exists` tells whether a file beside the configuration exists.
     fn instead(&self, written: &str, exists: impl Fn(&str) -> bool) -> Option<String> {
@@ -99,15 +119,6 @@ impl Wrong<'_> {
                 .or_else(|| whole.list(&node))
         };
         is_short.then(instead).flatten()
-    }
-
-    /// `value` as a definition, or in place of what is `written`.
-    fn definition(&self, value: &str, written: &str) -> String {
-        if self.is_part {
-            format!("{value} in place of {written}")
-        } else {
-            format!("{} = {value};", self.option)
-        }
     }
 
     /// The path that is meant by a text that is no absolute path.
@@ -150,7 +161,8 @@ impl Wrong<'_> {
             let is_content = kind == NODE_PATH_REL && is_lines;
             return is_content.then(|| self.content_of(&written));
         }
-        if let Some(hint) = option_values::of_number(self.option, &written) {
+        let shown = &written;
+        if let Some(hint) = option_values::of_number(&Wrong { shown, ..*self }) {
             return Some(hint);
         }
         let has_any_form = !self.kind.contains("matching") || self.option == "networking.hostName";
@@ -171,7 +183,13 @@ impl Wrong<'_> {
                 "write {entry}.source = {path}; the option text takes the content itself, such as builtins.readFile {path}"
             );
         }
-        let definition = self.definition(&format!("builtins.readFile {path}"), path);
+        let call = format!("builtins.readFile {path}");
+        let call = if self.is_part {
+            format!("({call})")
+        } else {
+            call
+        };
+        let definition = self.definition(&call, path);
         format!("the option takes the content of the file: write {definition}")
     }
 

@@ -172,8 +172,69 @@ fn a_text_in_etc_and_a_shell_are_corrected() {
         let error = format!(
             "A definition for option `{option}' is not of type `{kind}'. Definition values:\n- In `/build/config/c.nix': {value}"
         );
-        let hints = failure("{ }", &without_place(&error), "").hints;
+        let nix = format!("{{ {option} = {value}; }}");
+        let hints = failure(nix, &without_place(&error), "").hints;
         assert_eq!(hints, [hint], "{option}");
+    }
+}
+
+/// As in `lib.mkForce "80"`: what is around the value stays.
+#[test]
+fn a_value_with_a_priority_keeps_it() {
+    let ports = "list of 16 bit unsigned integer; between 0 and 65535 (both inclusive)";
+    for (option, kind, value, hint) in [
+        (
+            "networking.firewall.allowedTCPPorts",
+            ports,
+            "\"80\"",
+            "write [ 80 ] in place of \"80\"",
+        ),
+        (
+            "sdImage.firmwareSize",
+            "signed integer",
+            "\"256M\"",
+            "write 256 in place of \"256M\" (its unit is MiB)",
+        ),
+        (
+            "environment.etc.motd",
+            "submodule",
+            "\"hello\"",
+            "write { text = \"hello\"; } in place of \"hello\"",
+        ),
+        (
+            "networking.hosts",
+            "attribute set of list of string",
+            "\"10.0.0.2 nas\"",
+            "write { \"10.0.0.2\" = [ \"nas\" ]; } in place of \"10.0.0.2 nas\"",
+        ),
+        (
+            "environment.systemPackages",
+            "list of package",
+            "\"vim htop\"",
+            "write (with pkgs; [ vim htop ]) in place of \"vim htop\"",
+        ),
+        (
+            "boot.kernelModules",
+            "list of string",
+            "\"i2c-dev\"",
+            "write [ \"i2c-dev\" ] in place of \"i2c-dev\"",
+        ),
+        (
+            "services.openssh",
+            "submodule",
+            "true",
+            "write { enable = true; } in place of true",
+        ),
+    ] {
+        let error = format!(
+            "A definition for option `{option}' is not of type `{kind}'. Definition values:\n- In `/build/config/c.nix': {value}"
+        );
+        let force = format!("{{ lib, ... }}: {{ {option} = lib.mkForce {value}; }}");
+        let condition = format!("{{ {option} = if true then {value} else {value}; }}");
+        for nix in [force.as_str(), &condition, "{ }"] {
+            let hints = failure(nix, &without_place(&error), "").hints;
+            assert_eq!(hints, [hint], "{nix}");
+        }
     }
 }
 

@@ -74,7 +74,7 @@ fn a_file_in_place_of_a_text_is_named_by_another_option() {
             LINES,
             shown,
             Some(
-                "the option takes the content of the file: write builtins.readFile ./motd in place of ./motd",
+                "the option takes the content of the file: write (builtins.readFile ./motd) in place of ./motd",
             ),
         ),
         (
