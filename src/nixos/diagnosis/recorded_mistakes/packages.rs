@@ -173,6 +173,36 @@ fn words_for_on_and_off_and_the_system_are_told() {
             "write false for an option that is on or off, or \"disabled\" for one that takes a string",
         ),
         (
+            "{ services.openssh = enabled; }",
+            "enabled",
+            "write services.openssh.enable = true;",
+        ),
+        (
+            "{ programs.git = yes; }",
+            "yes",
+            "write programs.git.enable = true;",
+        ),
+        (
+            "{ services.x.package = fale; }",
+            "fale",
+            "packages are attributes of pkgs: write pkgs.fale",
+        ),
+        (
+            "{ a = f { inherit system; }; }",
+            "system",
+            "inherit takes the value of a variable, and there is none of this name: write system = …;",
+        ),
+        (
+            "{ imports = [ x.modules.${system}.default ]; }",
+            "system",
+            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\"",
+        ),
+        (
+            "{ nixpkgs.overlays = [ x.overlays.${system}.y ]; }",
+            "system",
+            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\"",
+        ),
+        (
             "{ a = tree; }",
             "tree",
             "a string is written in quotes: \"tree\"; if it is a package, write pkgs.tree",
