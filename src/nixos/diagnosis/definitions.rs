@@ -6,6 +6,7 @@ use rnix::SyntaxKind::{
 };
 
 use super::evidence::ExitContext;
+use super::file_systems;
 use super::listed_definitions::values;
 use super::names::{is_name, quoted_after};
 use super::number_values::{self, is_number};
@@ -24,10 +25,13 @@ fn submodule(option: &str, summary: &str, is_part: bool) -> String {
     match switch {
         Some(value) if is_part => format!("write {{ enable = {value}; }} in place of {value}"),
         Some(value) => format!("write {option}.enable = {value};"),
-        None if option.starts_with("fileSystems.") => {
-            "write a set: { device = \"/dev/…\"; fsType = \"ext4\"; }".to_owned()
+        None => {
+            let text = values(summary).find_map(|value| value.strip_prefix('"')?.strip_suffix('"'));
+            let is_plain = |text: &&str| !text.contains(['"', '\\', '$']);
+            let device = text.filter(is_plain).unwrap_or("/dev/…");
+            let set = file_systems::mount(option, device);
+            format!("write a set: {}", set.as_deref().unwrap_or("{ … }"))
         }
-        None => "write a set: { … }".to_owned(),
     }
 }
 
@@ -289,6 +293,22 @@ pub(super) fn mixed_module(context: &ExitContext<'_>, summary: &str) -> Option<S
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_share_of_a_server_has_its_type() {
+        let summary = "A definition for option `fileSystems.\"/data\"' is not of type `submodule'. Definition values:\n\
+                       - In `/build/config/c.nix': \"nas:/data\"";
+        let hint = wrong_type(summary, false).unwrap();
+        assert_eq!(
+            hint,
+            "write a set: { device = \"nas:/data\"; fsType = \"nfs\"; }"
+        );
+        let hint = wrong_type(&summary.replace("\"nas:/data\"", "1"), false).unwrap();
+        assert_eq!(
+            hint,
+            "write a set: { device = \"/dev/…\"; fsType = \"…\"; }"
+        );
+    }
 
     /// As Nix reports it.
     #[test]

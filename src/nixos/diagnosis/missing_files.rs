@@ -5,7 +5,7 @@ use std::path::Path;
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
 use super::written_values::{DefinedValue, paths_to, strings, whole_absolute_paths};
-use super::{foreign_module, nixpkgs_file};
+use super::{file_systems, foreign_module, nixpkgs_file};
 use crate::common::attribute_path;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 use crate::nixos::log::NixError;
@@ -57,26 +57,13 @@ fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
         found.map(|value| (value.line, value)).collect()
     })?;
     let (option, set) = match value.defines.as_str() {
-        "swapDevices" => (
-            "each element of swapDevices",
-            format!("{{ device = \"{path}\"; }}"),
-        ),
-        defines if is_mount(defines) => (
-            defines,
-            format!("{{ device = \"{path}\"; fsType = \"ext4\"; }}"),
-        ),
-        _ => return None,
+        "swapDevices" => ("each element of swapDevices", file_systems::swap(path)),
+        defines => (defines, file_systems::mount(defines, path)?),
     };
     let place = format!("{}{place}", context.shown_dir);
     Some(format!(
         "{place}: {option} is a set: write {set} in place of \"{path}\""
     ))
-}
-
-/// Whether `option` is `fileSystems.NAME`.
-fn is_mount(option: &str) -> bool {
-    let names = attribute_path::parse(option).unwrap_or_default();
-    matches!(names.as_slice(), [first, _] if first == "fileSystems")
 }
 
 /// Whether `option` is `environment.etc.NAME`.

@@ -11,6 +11,7 @@ mod eval_error;
 mod evidence;
 mod fetch_error;
 mod fetched;
+mod file_systems;
 mod flake_arguments;
 mod flake_form;
 mod flake_input;

@@ -1,6 +1,6 @@
 //! Sets in place of overlays, which are functions.
 
-use rnix::SyntaxKind::{NODE_ATTR_SET, TOKEN_REC};
+use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_IDENT, TOKEN_REC};
 use rnix::{Root, SyntaxNode};
 
 use super::evidence::ExitContext;
@@ -40,12 +40,20 @@ pub(super) fn as_function(written: &str) -> Option<String> {
     let mut names = set.children().filter_map(|part| defined_path(&part));
     let name = names.next().filter(|_| is_set)?;
     let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
-    let body = if is_short {
+    let is_pkgs = |node: SyntaxNode| node.kind() == NODE_IDENT && node.text() == "pkgs";
+    let has_pkgs = set.descendants().any(is_pkgs);
+    let body = if is_short && !has_pkgs {
         written.to_owned()
     } else {
         format!("{{ {name} = …; }}")
     };
+    // The packages with the overlay would need themselves.
+    let inside = if has_pkgs {
+        ", and prev in place of pkgs inside of it"
+    } else {
+        ""
+    };
     Some(format!(
-        "an overlay is a function of two sets of packages: write (final: prev: {body}) in place of the set"
+        "an overlay is a function of two sets of packages: write (final: prev: {body}) in place of the set{inside}"
     ))
 }

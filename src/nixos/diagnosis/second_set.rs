@@ -6,12 +6,14 @@ use rnix::{Root, SyntaxNode};
 use super::brackets::imbalance;
 
 /// Where the two stand. Lines are counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SecondSet {
     /// The line with the end of the first one.
     end: u64,
     /// The line in which the second one begins.
     pub(super) line: u64,
+    /// The arguments of the second one that the first one lacks.
+    arguments: Vec<String>,
 }
 
 impl SecondSet {
@@ -31,6 +33,7 @@ impl SecondSet {
                 return Some(Self {
                     end: line_at(text, usize::from(function.text_range().end()))?,
                     line: line_at(text, usize::from(second.text_range().start()))?,
+                    arguments: Vec::new(),
                 });
             }
             body = function;
@@ -54,16 +57,46 @@ impl SecondSet {
         Some(Self {
             end: line_at(text, first.len())?,
             line: line_at(text, begin)?,
+            arguments: missing_arguments(first, second),
         })
     }
 
     /// What to do about it.
-    pub(super) fn hint(self) -> String {
-        let Self { end, line } = self;
+    pub(super) fn hint(&self) -> String {
+        let Self {
+            end,
+            line,
+            arguments,
+        } = self;
+        let names = arguments.join(", ");
+        let arguments = match arguments.len() {
+            0 => String::new(),
+            1 => format!(", and its argument {names} into those of the first"),
+            _ => format!(", and its arguments {names} into those of the first"),
+        };
         format!(
-            "a second {{ … }} begins in line {line}, and a file holds one: move its definitions into the first, above the `}}` of line {end}"
+            "a second {{ … }} begins in line {line}, and a file holds one: move its definitions into the first, above the `}}` of line \
+             {end}{arguments}"
         )
     }
+}
+
+/// The names of the arguments that the file `second` takes, and `first` does not.
+fn missing_arguments(first: &str, second: &str) -> Vec<String> {
+    let names = |text: &str| {
+        let text = without_comments(text);
+        let header = text.strip_prefix('{').filter(|_| is_header(text));
+        let header = header.and_then(|rest| rest.split('}').next());
+        let names = header.unwrap_or_default().split(',');
+        let names = names.filter_map(|name| name.split('?').next());
+        let names = names.map(|name| name.trim().to_owned());
+        let names = names.filter(|name| !["", "..."].contains(&name.as_str()));
+        names.collect::<Vec<String>>()
+    };
+    let has = names(first);
+    let mut wanted = names(second);
+    wanted.retain(|name| !has.contains(name));
+    wanted
 }
 
 /// Whether `text` begins with the arguments of a module, `{ pkgs, ... }:`.

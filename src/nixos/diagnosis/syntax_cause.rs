@@ -222,7 +222,9 @@ fn name_without_with(text: &str, position: &Position) -> Option<Cause> {
     let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
     let start = value.trim_end_matches(is_name);
     let name = value.strip_prefix(start)?;
-    let is_set = ["pkgs", "lib"].contains(&name.split('.').next()?);
+    // Other values, such as a package, are no sets of packages.
+    let is_set =
+        ["pkgs", "lib"].contains(&name) || name.starts_with("pkgs.") && name.ends_with("Packages");
     let is_value = start.trim_end().ends_with('=');
     let line = u64::try_from(value.matches('\n').count() + 1).ok()?;
     let hint = format!("write `with {name};` in place of `{name};` in line {line}");

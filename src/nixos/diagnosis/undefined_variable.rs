@@ -7,6 +7,7 @@ use super::evidence::ExitContext;
 use super::flake_arguments::{argument_of_outputs, input_in_module, nixos_system};
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
+use super::option_values;
 use super::syntax_at::{NameAt, Role};
 use super::syntax_error::{NO_CONFIGURATION, is_prose};
 use super::unquoted_name::{self, package_or_spelling};
@@ -127,11 +128,17 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if let Some(hint) = beside(&text, position, name, at.as_ref().map(|at| at.role)) {
         return hint;
     }
+    let inherited = inherited(&text, position, name);
+    let system = || {
+        let at = at.as_ref().filter(|_| inherited.is_none())?;
+        file.system(at)
+    };
     at.as_ref()
         .and_then(|at| file.by_place(name, at))
+        .or_else(system)
         .or_else(|| file.argument(context, name, at.as_ref()))
         .or_else(|| by_spelling(name))
-        .or_else(|| inherited(&text, position, name))
+        .or_else(|| inherited.clone())
         .unwrap_or_else(|| {
             at.map_or_else(
                 || package_or_spelling(name),
@@ -213,12 +220,12 @@ impl File<'_> {
         if let Some(value) = boolean(name) {
             return Some(boolean_hint(name, value, at));
         }
-        let is_value = at.role == Role::Definition && at.written == name;
+        // Words such as nil are packages too.
+        let is_of_package = unquoted_name::takes_a_package(at.attribute());
+        let is_value = at.role == Role::Definition && at.written == name && !is_of_package;
         if let Some(value) = switch(name).filter(|_| is_value) {
             return Some(boolean_hint(name, value, at));
         }
-        // nil is a package too.
-        let is_of_package = unquoted_name::takes_a_package(at.attribute());
         if NOTHING.contains(&name) && at.role == Role::Definition && !is_of_package {
             let string = format!(", or \"{name}\" for that string");
             let string = if name == "none" {
@@ -232,10 +239,6 @@ impl File<'_> {
             return Some(format!("write builtins.{name}"));
         }
         let written = &at.written;
-        let is_in_text = [Role::Interpolated, Role::Other].contains(&at.role);
-        if written == "system" && is_in_text && !self.is_flake {
-            return Some("write pkgs.stdenv.hostPlatform.system for the system of the packages, such as \"aarch64-linux\"".to_owned());
-        }
         let (_, selected) = written.split_once('.')?;
         if FILE_TYPES.contains(&selected) {
             return Some(format!("if the file {written} is meant, write ./{written}"));
@@ -251,6 +254,20 @@ impl File<'_> {
         let is_option = NAMESPACES.contains(&name) && at.role != Role::Element && !is_of_package;
         let is_input = self.is_flake && InputNames::read(self.text).inputs.contains(name);
         (is_option && !is_input).then(|| self.other_option(&at.written))
+    }
+
+    /// What `system` means, where the packages are known: not in what they, or the modules, come from.
+    fn system(&self, at: &NameAt) -> Option<String> {
+        let is_in_text = [Role::Interpolated, Role::Other].contains(&at.role);
+        let mut names = at.defines.split('.');
+        let is_before =
+            names.any(|name| ["imports", "nixpkgs", "overlays", "pkgs"].contains(&name));
+        let hint = if is_before {
+            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\""
+        } else {
+            "write pkgs.stdenv.hostPlatform.system for the system of the packages, such as \"aarch64-linux\""
+        };
+        (at.written == "system" && is_in_text && !self.is_flake).then(|| hint.to_owned())
     }
 
     /// How to read the option `written`.
@@ -288,6 +305,10 @@ impl File<'_> {
 fn boolean_hint(name: &str, value: bool, at: &NameAt) -> String {
     if at.role == Role::Element {
         return format!("a string is written in double quotes: \"{name}\"");
+    }
+    let of_set = option_values::switch(&at.defines, &value.to_string());
+    if let Some(hint) = of_set.filter(|_| at.role == Role::Definition && at.written == name) {
+        return hint;
     }
     if at.attribute().to_lowercase().contains("enable") {
         return format!("write {value}: an option that is on or off is true or false");

@@ -227,11 +227,11 @@ fn a_device_in_place_of_a_set_is_no_missing_file() {
     let hints = |nix: &str, path: &str| failure(nix, &stream(path), "").hints.concat();
     assert_eq!(
         hints("{ swapDevices = [ \"/swapfile\" ]; }", "/swapfile"),
-        "pi/c.nix:1: each element of swapDevices is a set: write { device = \"/swapfile\"; } in place of \"/swapfile\""
+        "pi/c.nix:1: each element of swapDevices is a set: write { device = \"/swapfile\"; size = 2048; } in place of \"/swapfile\""
     );
     assert_eq!(
         hints("{ fileSystems.\"/data\" = \"/dev/sda1\"; }", "/dev/sda1"),
-        "pi/c.nix:1: fileSystems.\"/data\" is a set: write { device = \"/dev/sda1\"; fsType = \"ext4\"; } in place of \"/dev/sda1\""
+        "pi/c.nix:1: fileSystems.\"/data\" is a set: write { device = \"/dev/sda1\"; fsType = \"…\"; } in place of \"/dev/sda1\""
     );
     let other = hints("{ imports = [ \"/dev/sda1\" ]; }", "/dev/sda1");
     assert!(!other.contains("is a set"), "{other}");

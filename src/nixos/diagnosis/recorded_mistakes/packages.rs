@@ -173,6 +173,21 @@ fn words_for_on_and_off_and_the_system_are_told() {
             "write false for an option that is on or off, or \"disabled\" for one that takes a string",
         ),
         (
+            "{ services.openssh = enabled; }",
+            "enabled",
+            "write services.openssh.enable = true;",
+        ),
+        (
+            "{ programs.git = yes; }",
+            "yes",
+            "write programs.git.enable = true;",
+        ),
+        (
+            "{ services.x.package = fale; }",
+            "fale",
+            "packages are attributes of pkgs: write pkgs.fale",
+        ),
+        (
             "{ a = tree; }",
             "tree",
             "a string is written in quotes: \"tree\"; if it is a package, write pkgs.tree",
@@ -188,6 +203,31 @@ fn words_for_on_and_off_and_the_system_are_told() {
             "write pkgs.stdenv.hostPlatform.system for the system of the packages, such as \"aarch64-linux\"",
         ),
         ("{ a = readDir ./x; }", "readDir", "write builtins.readDir"),
+    ] {
+        let column = line.rfind(name).unwrap() + 1;
+        let error = format!("undefined variable '{name}'");
+        assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
+    }
+}
+
+#[test]
+fn the_system_is_not_read_from_packages_that_are_not_there() {
+    for (line, name, hint) in [
+        (
+            "{ a = f { inherit system; }; }",
+            "system",
+            "inherit takes the value of a variable, and there is none of this name: write system = …;",
+        ),
+        (
+            "{ imports = [ x.modules.${system}.default ]; }",
+            "system",
+            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\"",
+        ),
+        (
+            "{ nixpkgs.overlays = [ x.overlays.${system}.y ]; }",
+            "system",
+            "nothing has the name system there: write the system itself in quotes, such as \"aarch64-linux\"",
+        ),
     ] {
         let column = line.rfind(name).unwrap() + 1;
         let error = format!("undefined variable '{name}'");

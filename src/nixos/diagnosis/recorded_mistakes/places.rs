@@ -238,12 +238,24 @@ fn a_second_set_belongs_into_the_first() {
     let hint = "a second { … } begins in line 5, and a file holds one: move its definitions into the first, above the `}` of line 4";
     for (second, place, error) in [
         ("{\n  b = 2;\n}\n", (2, 1), called),
-        ("{ pkgs, ... }:\n{\n  b = 2;\n}\n", (5, 7), comma),
+        ("{ ..., ... }:\n{\n  b = 2;\n}\n", (5, 6), comma),
     ] {
         let stream = reported("/build/config/c.nix", place, error, "");
         let hints = failure(format!("{first}{second}"), &stream, "").hints;
         assert_eq!(hints, [hint], "{second}");
     }
+    let stream = reported("/build/config/c.nix", (5, 7), comma, "");
+    let second = "{ pkgs, lib ? 1, ... }:\n{\n  b = 2;\n}\n";
+    let with_arguments = |first: &str, arguments: &str| {
+        let hints = failure(format!("{first}{second}"), &stream, "").hints;
+        assert_eq!(hints, [format!("{hint}{arguments}")]);
+    };
+    with_arguments(
+        first,
+        ", and its arguments pkgs, lib into those of the first",
+    );
+    let has_one = first.replace("...", "pkgs, ...");
+    with_arguments(&has_one, ", and its argument lib into those of the first");
 }
 
 #[test]
@@ -251,8 +263,16 @@ fn a_list_behind_a_package_set_lacks_its_with() {
     let error = "syntax error, unexpected '[', expecting 'inherit'";
     let hint = "write `with pkgs;` in place of `pkgs;` in line 1";
     assert_eq!(hints_of_line("{ a = pkgs; [ vim ]; }", 13, error), [hint]);
-    let other = hints_of_line("{ a = 1; [ vim ]; }", 10, error).concat();
-    assert!(!other.contains("with"), "{other}");
+    let set = "write `with pkgs.python3Packages;` in place of `pkgs.python3Packages;` in line 1";
+    let line = "{ a = pkgs.python3Packages; [ six ]; }";
+    assert_eq!(hints_of_line(line, 29, error), [set]);
+    for (line, column) in [
+        ("{ a = 1; [ vim ]; }", 10),
+        ("{ a = pkgs.vim; [ vim ]; }", 17),
+    ] {
+        let other = hints_of_line(line, column, error).concat();
+        assert!(!other.contains("with"), "{other}");
+    }
 }
 
 #[test]

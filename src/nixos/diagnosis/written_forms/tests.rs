@@ -258,6 +258,12 @@ fn an_overlay_is_a_function() {
     assert_eq!(short.as_deref(), Some(expected));
     let long = hint("{ nixpkgs.overlays = [ {\n vim = 1; } ]; }").unwrap();
     assert!(long.contains("write (final: prev: { vim = …; })"), "{long}");
+    let packages = hint(
+        "{ pkgs, ... }: { nixpkgs.overlays = [ { vim = pkgs.vim.overrideAttrs (o: { }); } ]; }",
+    );
+    let expected = "an overlay is a function of two sets of packages: write (final: prev: { vim = …; }) in place of the set, and prev in \
+                    place of pkgs inside of it";
+    assert_eq!(packages.as_deref(), Some(expected));
     for other in ["import ./x.nix", "rec { vim = 1; }", "{ }"] {
         assert_eq!(
             hint(&format!("{{ nixpkgs.overlays = [ {other} ]; }}")),
