@@ -110,7 +110,7 @@ fn what_is_off_is_not_evaluated() {
     let told = |wireless: &str| {
         let text = format!(
             "{{ config, ... }}: {{ {IMAGE} system.stateVersion = \"26.05\"; services.getty.autologinUser = \"root\";\n  \
-             services.openssh = {{ enable = false; hostKeys = [ {{ path = config.age.secrets.k.path; }} ]; ports = config.age.ports; }};\n  \
+             services.openssh = {{ enable = false; hostKeys = [ {{ path = config.age.secrets.k.path; }} ]; }};\n  \
              networking.wireless = {{ {wireless} }};\n}}\n"
         );
         check(&user, "pi.nix", &text)
