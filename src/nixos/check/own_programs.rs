@@ -143,7 +143,7 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
         }
     }
     let (last, others) = names.split_last()?;
-    let (named, what) = if others.is_empty() {
+    let (told, what) = if others.is_empty() {
         (last.clone(), "that command is")
     } else {
         let others = others.join(", ");
@@ -154,7 +154,7 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
     Some(Finding {
         id: "no-program",
         severity: Severity::Note,
-        is: format!("{service}.script runs {named}"),
+        is: format!("{service}.script runs {told}"),
         why: format!(
             "a service finds the programs of its own `path`, and not those of environment.systemPackages: {what} not found"
         ),
