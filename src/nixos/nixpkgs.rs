@@ -150,7 +150,7 @@ pub enum LocalNixpkgs {
         root: PathBuf,
         /// SHA-256 of paths, modes and contents.
         digest: Sha256Hash,
-        /// Bytes of all files.
+        /// Bytes of the archive that is uploaded, at most.
         size: u64,
         /// The file with the hashes of directories.
         hashes: PathBuf,
@@ -187,11 +187,14 @@ impl LocalNixpkgs {
     }
 
     fn tree(root: &Path, summary: TreeSummary, hashes: PathBuf) -> Self {
-        let TreeSummary { digest, size } = summary;
+        let TreeSummary {
+            digest,
+            archive_size,
+        } = summary;
         Self::Tree {
             root: root.to_path_buf(),
             digest,
-            size,
+            size: archive_size,
             hashes,
         }
     }
@@ -223,35 +226,38 @@ impl LocalNixpkgs {
         digest.to_string()
     }
 
-    /// Bytes to upload.
+    /// Bytes to upload, at most.
     pub fn size(&self) -> u64 {
         match self {
             Self::Tree { size, .. } | Self::Archive { size, .. } => *size,
         }
     }
 
-    /// Packs it below `incoming`: a directory under its name, an archive as `NAME.tar`.
+    /// Packs it below `incoming` as the archive `NAME.tar`. An engine takes several times as long for the files of a nixpkgs as
+    /// the builder does to unpack them.
     pub(super) fn pack(
         &self,
         tar: &mut TarWriter<'_>,
         incoming: &str,
         cancel: &Cancel,
     ) -> io::Result<()> {
-        let path = format!("{incoming}/{}", self.name());
+        let path = format!("{incoming}/{}.tar", self.name());
         match self {
             Self::Tree {
                 root,
                 digest,
+                size,
                 hashes,
                 ..
             } => {
-                tar.open_directory(&path)?;
-                let packed = pack_tree(root, tar, &path, cancel)?;
-                check_unchanged(packed.digest, *digest).inspect_err(|_| forget(hashes))
+                let owner = tar.owner();
+                // A file that has grown may make the archive longer than it was to be.
+                let packed = tar
+                    .written_file(&path, *size, |out| pack_tree(root, out, owner, cancel))
+                    .and_then(|packed| check_unchanged(packed.digest, *digest));
+                packed.inspect_err(|_| forget(hashes))
             }
-            Self::Archive { file, size, .. } => {
-                tar.file(&format!("{path}.tar"), *size, false, File::open(file)?)
-            }
+            Self::Archive { file, size, .. } => tar.file(&path, *size, false, File::open(file)?),
         }
     }
 }
@@ -341,7 +347,9 @@ mod tests {
         std::fs::create_dir(dir.path().join("nixos")).unwrap();
         std::fs::write(dir.path().join("nixos/default.nix"), "{}").unwrap();
         let tree = dir_of(dir.path()).await.unwrap();
-        assert_eq!((tree.size(), tree.name().len()), (2, 69));
+        // Headers of two directories and a file, its content, and the end.
+        let size = 4 * 512 + 1024;
+        assert_eq!((tree.size(), tree.name().len()), (size, 69));
     }
 
     #[tokio::test]

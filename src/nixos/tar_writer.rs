@@ -5,6 +5,13 @@ use std::io::{self, Read, Write};
 use crate::common::to_usize::to_usize;
 use tar::{Builder, EntryType, Header};
 
+/// Bytes of which an archive consists of whole multiples, headers and contents.
+const BLOCK: u64 = 512;
+/// Bytes of a path, and of a link's target, that fit into a header; a longer one takes an entry of its own before it.
+const MAX_SHORT_PATH: u64 = 100;
+/// Bytes of the end of an archive: two empty blocks.
+pub(super) const END_SIZE: u64 = 2 * BLOCK;
+
 /// The owner of files in the builder: the user that it runs as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Owner {
@@ -70,10 +77,35 @@ impl<'w> TarWriter<'w> {
         }
     }
 
+    /// A regular file of `size` bytes: what `write` writes, and zeros up to its end; an error when it writes more. Gives
+    /// what `write` gives.
+    pub(super) fn written_file<T>(
+        &mut self,
+        path: &str,
+        size: u64,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut header = self.header(EntryType::Regular, size, 0o644);
+        self.tar.append_data(&mut header, path, io::empty())?;
+        let mut content = LimitedWriter {
+            out: self.tar.get_mut(),
+            remaining: size,
+        };
+        let written = write(&mut content)?;
+        let zeros = content.remaining + padding(size);
+        io::copy(&mut io::repeat(0).take(zeros), self.tar.get_mut())?;
+        Ok(written)
+    }
+
     /// A symbolic link to `target`.
     pub(super) fn link(&mut self, path: &str, target: &str) -> io::Result<()> {
         let mut header = self.header(EntryType::Symlink, 0, 0o777);
         self.tar.append_link(&mut header, path, target)
+    }
+
+    /// The owner of what it writes.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// Writes the end of the archive.
@@ -91,6 +123,51 @@ impl<'w> TarWriter<'w> {
         // As Nix sets it on files in its store: some tools (zip) do not accept 0.
         header.set_mtime(1);
         header
+    }
+}
+
+/// Bytes that an entry takes in an archive at most: one with a path of `path` bytes, a link's target of `link` bytes, and
+/// `content` bytes.
+pub(super) fn entry_size(path: u64, link: u64, content: u64) -> u64 {
+    let long_path = |length: u64| {
+        if length <= MAX_SHORT_PATH {
+            0
+        } else {
+            // With a zero at its end.
+            BLOCK + padded(length + 1)
+        }
+    };
+    BLOCK + long_path(path) + long_path(link) + padded(content)
+}
+
+/// Bytes of the blocks that hold `size` bytes.
+fn padded(size: u64) -> u64 {
+    size + padding(size)
+}
+
+/// Zeros that fill the last block of `size` bytes.
+fn padding(size: u64) -> u64 {
+    size.next_multiple_of(BLOCK) - size
+}
+
+/// Writes at most `remaining` bytes; an error when there are more.
+struct LimitedWriter<'w> {
+    out: &'w mut dyn Write,
+    remaining: u64,
+}
+
+impl Write for LimitedWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() as u64 > self.remaining {
+            return Err(changed());
+        }
+        let n = self.out.write(bytes)?;
+        self.remaining -= n as u64;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 }
 
@@ -160,6 +237,63 @@ mod tests {
             ("a/l".to_owned(), 0o777),
         ];
         assert_eq!(seen, want);
+    }
+
+    /// The paths and contents of the regular files of an archive.
+    fn files(archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+        let mut archive = tar::Archive::new(archive);
+        let files = archive.entries().unwrap().map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            (entry.path().unwrap().display().to_string(), content)
+        });
+        files.collect()
+    }
+
+    #[test]
+    fn a_written_file_is_filled_up_with_zeros() {
+        let mut out = Vec::new();
+        let mut tar = TarWriter::new(&mut out, OWNER);
+        let write = |out: &mut dyn Write| out.write_all(b"hi").map(|()| 7);
+        assert_eq!(tar.written_file("f", 600, write).unwrap(), 7);
+        assert!(tar.written_file("g", 1, write).is_err());
+        let mut out = Vec::new();
+        let mut tar = TarWriter::new(&mut out, OWNER);
+        tar.written_file("f", 600, write).unwrap();
+        tar.bytes("g", b"x").unwrap();
+        tar.finish().unwrap();
+        let mut first = vec![0; 600];
+        first.splice(..2, *b"hi");
+        let want = [("f".to_owned(), first), ("g".to_owned(), b"x".to_vec())];
+        assert_eq!(files(&out), want);
+    }
+
+    #[test]
+    fn the_size_of_an_entry_is_what_it_takes() {
+        for (path, target, content) in [
+            (1, 0, 0),
+            (100, 0, 512),
+            (101, 0, 513),
+            (1, 511, 0),
+            (512, 512, 0),
+        ] {
+            let mut out = Vec::new();
+            let mut tar = TarWriter::new(&mut out, OWNER);
+            let name = "p".repeat(path);
+            if target == 0 {
+                tar.bytes(&name, &vec![1; content]).unwrap();
+            } else {
+                tar.link(&name, &"t".repeat(target)).unwrap();
+            }
+            tar.finish().unwrap();
+            let entry = entry_size(path as u64, target as u64, content as u64);
+            assert_eq!(
+                entry + END_SIZE,
+                out.len() as u64,
+                "{path} {target} {content}"
+            );
+        }
     }
 
     #[test]

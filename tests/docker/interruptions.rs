@@ -275,13 +275,15 @@ fn nixpkgs_is_synced_before_it_has_its_name() {
     }
     let dir = tempfile::tempdir().unwrap();
     let stub = dir.path().join("sync");
-    let script =
-        "#!/bin/sh\n[ -e /nix/var/sdbuild/nixpkgs/tree ] && echo late || echo \"first: $*\"\n";
+    let script = "#!/bin/sh\n[ -e /nix/var/sdbuild/nixpkgs/tree ] && echo late || echo \"first: $*\"\n\
+        [ ! -e \"$2.tar\" ] || echo kept\n";
     std::fs::write(&stub, script).unwrap();
     run(std::process::Command::new("chmod")
         .args(["-R", "a+rx"])
         .arg(dir.path()));
-    let prepare = "mkdir -p /nix/var/sdbuild/incoming-0123456789ab/tree; export PATH=/stubs:$PATH; \
+    let prepare = "incoming=/nix/var/sdbuild/incoming-0123456789ab; \
+        mkdir -p $incoming /tmp/nixpkgs/nixos; echo '{ }' >/tmp/nixpkgs/nixos/default.nix; \
+        tar -C /tmp -cf $incoming/tree.tar nixpkgs; export PATH=/stubs:$PATH; \
         exec /bin/sh /build/sdbuild/watchdog /bin/sh /build/sdbuild/entry ls /nix/var/sdbuild/nixpkgs";
     let stubs = format!("{}:/stubs:ro", dir.path().display());
     let mut builder = entry_in_builder(&["--volume", &stubs], &["/bin/sh", "-c", prepare]);

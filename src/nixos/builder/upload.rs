@@ -138,8 +138,8 @@ fn report_left_out(sent: &[Packed], events: &Events) {
     ));
 }
 
-/// Uploads the source's nixpkgs, if it has one, to the store volume unless it is there already. The entry moves it to its
-/// final path.
+/// Uploads the source's nixpkgs, if it has one, to the store volume unless it is there already. The entry unpacks it
+/// and moves it to its final path.
 pub(super) async fn nixpkgs(
     container: &Container,
     job: &BuildJob,

@@ -7,17 +7,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::common::hash::{Hashed, Hasher, Sha256Hash};
+use crate::nixos::tar_writer::{END_SIZE, entry_size};
 
 /// Depth of nested directories; nixpkgs has about ten levels. Packing is recursive, so the stack limits it.
 pub(super) const MAX_DEPTH: usize = 256;
 
-/// Digest and size of a directory.
+/// The directory that holds the tree in its archive.
+pub(super) const ARCHIVE_ROOT: &str = "nixpkgs";
+
+/// Digest of a directory, and the size of its archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::nixos) struct TreeSummary {
     /// SHA-256 of paths, modes and contents.
     pub(in crate::nixos) digest: Sha256Hash,
-    /// Bytes of all files.
-    pub(in crate::nixos) size: u64,
+    /// Bytes of the archive that [`super::pack_tree`] writes, at most.
+    pub(in crate::nixos) archive_size: u64,
 }
 
 /// One entry of a tree with its content.
@@ -42,25 +46,38 @@ impl Entry {
 }
 
 /// Puts the digest of a tree together, in the order of the names in each directory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct TreeHasher {
     hash: Hasher,
-    size: u64,
+    archive_size: u64,
 }
 
 impl TreeHasher {
+    /// The digest of an empty tree.
+    pub(super) fn new() -> Self {
+        Self {
+            hash: Hasher::new(),
+            // A directory's path ends with a slash in an archive.
+            archive_size: entry_size(ARCHIVE_ROOT.len() as u64 + 1, 0, 0) + END_SIZE,
+        }
+    }
+
     /// Appends the entry with the path `name`. The lengths make the hashed bytes unambiguous.
     pub(super) fn add(&mut self, name: &str, entry: Entry) {
+        // Below the root, after a slash.
+        let path = (ARCHIVE_ROOT.len() + 1 + name.len()) as u64;
+        self.archive_size += match entry {
+            Entry::Directory => entry_size(path + 1, 0, 0),
+            Entry::Link(target) => entry_size(path, target.size, 0),
+            Entry::File { content, .. } => entry_size(path, 0, content.size),
+        };
         let (kind, content) = match entry {
             Entry::Directory => (b'd', None),
             Entry::Link(target) => (b'l', Some(target)),
             Entry::File {
                 executable,
                 content,
-            } => {
-                self.size += content.size;
-                (if executable { b'x' } else { b'f' }, Some(content))
-            }
+            } => (if executable { b'x' } else { b'f' }, Some(content)),
         };
         self.hash.update([kind]);
         self.hash.update((name.len() as u64).to_le_bytes());
@@ -74,7 +91,7 @@ impl TreeHasher {
     pub(super) fn finish(self) -> TreeSummary {
         TreeSummary {
             digest: self.hash.finish().sha256,
-            size: self.size,
+            archive_size: self.archive_size,
         }
     }
 }

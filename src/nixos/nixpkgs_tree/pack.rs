@@ -1,43 +1,43 @@
-//! Packing a tree by one walk in a fixed order.
+//! Packing a tree into an archive, by one walk in a fixed order.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::entry::{
-    Entry, TreeHasher, TreeSummary, check_depth, is_executable, is_part, link_target, name_of,
-    with_path,
+    ARCHIVE_ROOT, Entry, TreeHasher, TreeSummary, check_depth, is_executable, is_part, link_target,
+    name_of, with_path,
 };
 use crate::common::cancel::Cancel;
 use crate::common::hash::{Hasher, HashingReader};
 use crate::common::plain_file;
-use crate::nixos::tar_writer::TarWriter;
+use crate::nixos::tar_writer::{Owner, TarWriter};
 
-/// Writes the directory `root` without `.git` to `tar`, below `prefix`, and hashes what is written.
+/// Writes an archive of the directory `root` without `.git` to `out`, below [`ARCHIVE_ROOT`], and hashes what is written.
 pub(in crate::nixos) fn pack_tree(
     root: &Path,
-    tar: &mut TarWriter<'_>,
-    prefix: &str,
+    out: &mut dyn Write,
+    owner: Owner,
     cancel: &Cancel,
 ) -> io::Result<TreeSummary> {
     let mut packer = Packer {
-        hash: TreeHasher::default(),
-        tar,
-        prefix,
+        hash: TreeHasher::new(),
+        tar: TarWriter::new(out, owner),
         cancel,
     };
+    packer.tar.directory(ARCHIVE_ROOT)?;
     packer.directory(root, &PathBuf::new())?;
+    packer.tar.finish()?;
     Ok(packer.hash.finish())
 }
 
-struct Packer<'a, 'w> {
+struct Packer<'a> {
     hash: TreeHasher,
-    tar: &'a mut TarWriter<'w>,
-    prefix: &'a str,
+    tar: TarWriter<'a>,
     cancel: &'a Cancel,
 }
 
-impl Packer<'_, '_> {
+impl Packer<'_> {
     /// The entries of the directory `path`; `relative` is its path below the root.
     fn directory(&mut self, path: &Path, relative: &Path) -> io::Result<()> {
         check_depth(relative.components().count())?;
@@ -61,7 +61,7 @@ impl Packer<'_, '_> {
         }
         let meta = path.symlink_metadata()?;
         let name = name_of(relative)?;
-        let packed = format!("{}/{name}", self.prefix);
+        let packed = format!("{ARCHIVE_ROOT}/{name}");
         if meta.is_symlink() {
             let target = link_target(path)?;
             self.hash.add(name, Entry::link(&target));

@@ -30,14 +30,14 @@ struct Entry {
     root: PathBuf,
     stamp: Sha256Hash,
     digest: Sha256Hash,
-    size: u64,
+    archive_size: u64,
 }
 
 impl Entry {
     fn summary(&self) -> TreeSummary {
         TreeSummary {
             digest: self.digest,
-            size: self.size,
+            archive_size: self.archive_size,
         }
     }
 }
@@ -107,13 +107,16 @@ fn note(
 ) -> io::Result<()> {
     entries.retain(|entry| entry.root != root);
     entries.truncate(MAX_TREES - 1);
-    let TreeSummary { digest, size } = summary;
+    let TreeSummary {
+        digest,
+        archive_size,
+    } = summary;
     let stamp = stamp.digest;
     let entry = Entry {
         root,
         stamp,
         digest,
-        size,
+        archive_size,
     };
     entries.insert(0, entry);
     private_dir::create(parent_dir(memory))?;
@@ -128,6 +131,8 @@ mod tests {
 
     use super::*;
 
+    /// The size of the tree's archive: headers of two directories, a link and a file, its content, and the end.
+    const READ_SIZE: u64 = 7 * 512;
     /// What no reading of a tree gives.
     const REMEMBERED_SIZE: u64 = 7_000;
 
@@ -163,13 +168,13 @@ mod tests {
         fn remember(&self) -> TreeSummary {
             let summary = self.summarize(60);
             let mut entries = entries(&self.memory());
-            entries.first_mut().unwrap().size = REMEMBERED_SIZE;
+            entries.first_mut().unwrap().archive_size = REMEMBERED_SIZE;
             fs::write(self.memory(), serde_json::to_string(&entries).unwrap()).unwrap();
             summary
         }
 
         fn is_remembered(&self) -> bool {
-            self.summarize(60).size == REMEMBERED_SIZE
+            self.summarize(60).archive_size == REMEMBERED_SIZE
         }
     }
 
@@ -178,7 +183,10 @@ mod tests {
         let tree = Tree::new();
         let read = tree.remember();
         let remembered = tree.summarize(60);
-        assert_eq!((read.size, remembered.size), (3, REMEMBERED_SIZE));
+        assert_eq!(
+            (read.archive_size, remembered.archive_size),
+            (READ_SIZE, REMEMBERED_SIZE)
+        );
         assert_eq!(read.digest, remembered.digest);
         fs::create_dir(tree.dir.path().join(".git")).unwrap();
         assert!(tree.is_remembered());
@@ -238,19 +246,19 @@ mod tests {
         tree.remember();
         let read = summarize(tree.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
         let is_kept = keeps_change_times(tree.dir.path());
-        assert_eq!(read.size == REMEMBERED_SIZE, is_kept);
+        assert_eq!(read.archive_size == REMEMBERED_SIZE, is_kept);
         forget(&tree.memory());
         let read = summarize(tree.dir.path(), &tree.memory(), &Cancel::new()).unwrap();
-        assert_eq!(read.size, 3);
+        assert_eq!(read.archive_size, READ_SIZE);
     }
 
     #[test]
     fn a_damaged_memory_counts_as_empty() {
         let tree = Tree::new();
         fs::write(tree.memory(), "{").unwrap();
-        assert_eq!(tree.summarize(60).size, 3);
+        assert_eq!(tree.summarize(60).archive_size, READ_SIZE);
         fs::remove_file(tree.memory()).unwrap();
-        assert_eq!(tree.summarize(60).size, 3);
+        assert_eq!(tree.summarize(60).archive_size, READ_SIZE);
         assert_eq!(entries(&tree.memory()).len(), 1);
     }
 

@@ -13,7 +13,7 @@ use crate::common::plain_file;
 
 /// Hashes the directory `root` without `.git`.
 pub(super) fn hash_tree(root: &Path, cancel: &Cancel) -> io::Result<TreeSummary> {
-    let mut hash = TreeHasher::default();
+    let mut hash = TreeHasher::new();
     for (name, entry) in walk(root, cancel, describe)? {
         hash.add(&name, entry);
     }
