@@ -80,12 +80,19 @@ fn newest_image_is_taken_when_none_is_named() {
             .assert_stderr_contains(&["there is no image in", "sdbuild build"]);
     }
     for words in [["boot", "none.img"], ["inspect", "none.img"]] {
+        let told = run(&mut user.sdbuild(&words)).assert_exit_code(2);
+        assert_eq!(
+            told.stderr,
+            "error: there is no file none.img, and no other image here\nhint: build one with `sdbuild build`\n"
+        );
+    }
+    user.write_unbootable("some.img", 1 << 20);
+    for words in [["boot", "none.img"], ["inspect", "none.img"]] {
         let hint = "hint: without any argument, the newest image here is taken";
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
             .assert_stderr_contains(&[" none.img: there is no such file", hint]);
     }
-    user.write_unbootable("some.img", 1 << 20);
     run(&mut user.sdbuild(&["inspect"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&["the newest image: some.img"]);
