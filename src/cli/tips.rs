@@ -1,5 +1,6 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod board_memory;
 mod colours;
 mod flags_of;
 mod misplaced;
@@ -35,6 +36,7 @@ pub(super) fn with_useful_tip(
     words: &[String],
 ) -> clap::Error {
     let kind = error.kind();
+    let of_board = || board_memory::tip(words);
     if kind == ErrorKind::UnknownArgument {
         explain_flag(&mut error, command, words);
     } else if kind == ErrorKind::InvalidValue {
@@ -44,8 +46,16 @@ pub(super) fn with_useful_tip(
         let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
         let of_compression = || other_names::compression(&flag, &value);
         let of_boards = || (flag == "[BOARD]").then(|| DESCRIBED_BOARDS.to_owned());
-        let tip = units::tip(&flag, &value).or_else(of_compression);
-        if let Some(tip) = tip.or_else(of_boards) {
+        let of_memory = flag.starts_with("--memory").then(of_board).flatten();
+        let tip = of_memory.or_else(|| units::tip(&flag, &value));
+        if let Some(tip) = tip.or_else(of_compression).or_else(of_boards) {
+            set_tip(&mut error, tip);
+        }
+    } else if kind == ErrorKind::ArgumentConflict {
+        let one = text(&error, ContextKind::InvalidArg).unwrap_or_default();
+        let other = text(&error, ContextKind::PriorArg).unwrap_or_default();
+        let is_of_memory = [one, other].iter().any(|flag| flag.starts_with("--memory"));
+        if let Some(tip) = is_of_memory.then(of_board).flatten() {
             set_tip(&mut error, tip);
         }
     } else if kind == ErrorKind::TooManyValues {

@@ -79,6 +79,10 @@ fn what_was_meant_is_a_line_to_copy() {
             &["try", "pi.nix"],
             "try builds a configuration of its own; to build yours: sdbuild build pi.nix\n",
         ),
+        (
+            &["boot", "--board", "rpi4", "--memory", "512", "a.img"],
+            "the machine of a board has its own memory: sdbuild boot --board rpi4 a.img\n",
+        ),
         (&["boards", "zz"], "`sdbuild boards` describes them\n"),
         (
             &["build", "--board", "pi"],
