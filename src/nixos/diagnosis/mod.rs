@@ -45,6 +45,7 @@ mod source_lines;
 mod syntax_at;
 mod syntax_cause;
 mod syntax_error;
+mod text_options;
 mod time_zone;
 mod tokens;
 mod unbound_names;
