@@ -22,6 +22,7 @@ mod image_module;
 mod input_declaration;
 mod interface_address;
 mod invalid_character;
+mod joined_paths;
 mod known_error;
 mod listed_definitions;
 mod machine;
@@ -323,6 +324,7 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
         (_, Some(error)) => {
             let earlier = syntax_error::earlier_lines(context, error);
             let quoted = definition_excerpt(context, error)
+                .or_else(|| joined_paths::excerpt(context, error))
                 .or_else(|| misplaced_value::excerpt(context, error))
                 .or_else(|| flake_values::excerpt(context, error))
                 .or_else(|| source_lines::naming_a_file(context, error))

@@ -60,6 +60,21 @@ fn values_that_nix_does_not_place_are_corrected() {
             "pi/c.nix:1: Nix calls the system \"aarch64-linux\"",
         ),
         (
+            "{ imports = [ (modulesPath ++ \"/x.nix\") ]; }",
+            "expected a list but found a string: \"/nix/nixos/modules\"",
+            "pi/c.nix:1: a path and the rest of it are joined by `+`: (modulesPath + \"/x.nix\")",
+        ),
+        (
+            "{ imports = modulesPath ++ \"/x.nix\"; }",
+            "expected a list but found a string: \"/nix/nixos/modules\"",
+            "pi/c.nix:1: a path and the rest of it are joined by `+`: imports = [ (modulesPath + \"/x.nix\") ];",
+        ),
+        (
+            "{ nixpkgs.hostPlatform = \"armv7l-linux\"; }",
+            "a 'armv7l-linux' with features {} is required to build '/nix/store/x.drv', but I am a 'x86_64-linux'",
+            "pi/c.nix:1: there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only: nixpkgs.hostPlatform = \"aarch64-linux\";",
+        ),
+        (
             "{ services.openssh = true; }",
             "The option path `services.openssh' is an attribute set of options, but it's defined to not be an attribute set in `/c'.",
             "pi/c.nix:1: write services.openssh.enable = true;",

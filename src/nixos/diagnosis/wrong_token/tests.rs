@@ -43,6 +43,33 @@ fn signs_of_other_languages_are_replaced() {
         let hint = hint_at(marked, summary).unwrap();
         assert!(hint.contains(expected), "{marked}: {hint}");
     }
+    for (marked, summary, expected) in [
+        (
+            "{ modules = |.; }",
+            "unexpected '.'",
+            "name the files of the modules in a list, such as modules = [ ./sd-card.nix ];",
+        ),
+        (
+            "{ imports = [ |. ]; }",
+            "unexpected '.'",
+            "name the files in a list, such as imports = [ ./FILE.nix ];",
+        ),
+        (
+            "{ src = |.; }",
+            "unexpected '.'",
+            "the directory of this file is ./. with a slash: src = ./.;",
+        ),
+        (
+            "{ imports = [ modulesPath |++ \"/a/b.nix\" ]; }",
+            "unexpected CONCAT",
+            "joined by `+`, in parentheses: (modulesPath + \"/a/b.nix\")",
+        ),
+    ] {
+        let hint = hint_at(marked, summary).unwrap();
+        assert!(hint.ends_with(expected), "{marked}: {hint}");
+    }
+    let lists = hint_at("{ a = [ b |++ [ c ] ]; }", "unexpected CONCAT");
+    assert_eq!(lists, None);
     // Arguments, which are not a name.
     let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
     assert_eq!(arguments, None);
