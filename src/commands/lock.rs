@@ -75,7 +75,7 @@ fn check_names(inputs: &[String]) -> Result<(), Failure> {
     let hint = if path.ends_with(CONFIG_NAME) {
         match path.parent().and_then(Path::to_str).unwrap_or_default() {
             "" | "." => {
-                "`sdbuild lock` without words resolves nixpkgs again for sd-card.nix".to_owned()
+                "`sdbuild lock` alone resolves nixpkgs again for the sd-card.nix here".to_owned()
             }
             dir => format!(
                 "nixpkgs is resolved again in the directory of the configuration: cd {} && sdbuild lock",
@@ -85,9 +85,10 @@ fn check_names(inputs: &[String]) -> Result<(), Failure> {
     } else if is_file(input) && !path.ends_with(FLAKE_FILE) {
         "`sdbuild lock` takes the configuration that a build takes here".to_owned()
     } else if is_path(input) {
-        let dir = match path.ends_with(FLAKE_FILE) {
-            true => path.parent().and_then(Path::to_str).unwrap_or_default(),
-            false => input,
+        let dir = if path.ends_with(FLAKE_FILE) {
+            path.parent().and_then(Path::to_str).unwrap_or_default()
+        } else {
+            input
         };
         let dir = quoted(if dir.is_empty() { "." } else { dir });
         format!(
@@ -117,7 +118,7 @@ mod tests {
             ("flake.nix", format!("{line} .")),
             ("./flake.nix", format!("{line} .")),
             ("pi/flake.nix", format!("{line} pi")),
-            ("sd-card.nix", "again for sd-card.nix".to_owned()),
+            ("sd-card.nix", "again for the sd-card.nix here".to_owned()),
             ("pi/sd-card.nix", "cd pi && sdbuild lock".to_owned()),
             ("b.nix", "that a build takes here".to_owned()),
         ] {

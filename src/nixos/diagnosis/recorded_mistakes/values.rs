@@ -60,6 +60,25 @@ fn values_that_nix_does_not_place_are_corrected() {
             "pi/c.nix:1: Nix calls the system \"aarch64-linux\"",
         ),
         (
+            "{ services.openssh = true; }",
+            "The option path `services.openssh' is an attribute set of options, but it's defined to not be an attribute set in `/c'.",
+            "pi/c.nix:1: write services.openssh.enable = true;",
+        ),
+    ] {
+        let hints = failure(nix, &without_place(error), "").hints;
+        assert_eq!(hints, [hint], "{nix}");
+    }
+}
+
+#[test]
+fn joined_paths_and_other_systems_are_corrected() {
+    for (nix, error, hint) in [
+        (
+            "{ nixpkgs.hostPlatform = \"aarch64\"; }",
+            "system string 'aarch64' with 1 component is ambiguous",
+            "pi/c.nix:1: Nix calls the system \"aarch64-linux\"",
+        ),
+        (
             "{ imports = [ (modulesPath ++ \"/x.nix\") ]; }",
             "expected a list but found a string: \"/nix/nixos/modules\"",
             "pi/c.nix:1: a path and the rest of it are joined by `+`: (modulesPath + \"/x.nix\")",
@@ -73,11 +92,6 @@ fn values_that_nix_does_not_place_are_corrected() {
             "{ nixpkgs.hostPlatform = \"armv7l-linux\"; }",
             "a 'armv7l-linux' with features {} is required to build '/nix/store/x.drv', but I am a 'x86_64-linux'",
             "pi/c.nix:1: there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only: nixpkgs.hostPlatform = \"aarch64-linux\";",
-        ),
-        (
-            "{ services.openssh = true; }",
-            "The option path `services.openssh' is an attribute set of options, but it's defined to not be an attribute set in `/c'.",
-            "pi/c.nix:1: write services.openssh.enable = true;",
         ),
     ] {
         let hints = failure(nix, &without_place(error), "").hints;
@@ -119,6 +133,10 @@ fn values_that_may_be_others_are_left() {
         (
             "{ a = \"no\"; }",
             "expected a Boolean but found a string: \"no\"",
+        ),
+        (
+            "{ a = x (modulesPath ++ \"/a.nix\");\n b = modulesPath ++ \"/b.nix\"; }",
+            "expected a list but found a string: \"/nix/nixos/modules\"",
         ),
         (
             "{ a = [ ] ++ pkgs.a ++ pkgs.b; }",

@@ -43,6 +43,16 @@ fn signs_of_other_languages_are_replaced() {
         let hint = hint_at(marked, summary).unwrap();
         assert!(hint.contains(expected), "{marked}: {hint}");
     }
+    // Arguments, which are not a name.
+    let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
+    assert_eq!(arguments, None);
+    // Of a value in the next line nothing is known.
+    let colon = hint_at("{ a|:\n b }", "unexpected ':', expecting '.' or '='");
+    assert_eq!(colon, None);
+}
+
+#[test]
+fn a_lone_dot_and_a_joined_path_are_corrected() {
     for (marked, summary, expected) in [
         (
             "{ modules = |.; }",
@@ -70,12 +80,6 @@ fn signs_of_other_languages_are_replaced() {
     }
     let lists = hint_at("{ a = [ b |++ [ c ] ]; }", "unexpected CONCAT");
     assert_eq!(lists, None);
-    // Arguments, which are not a name.
-    let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
-    assert_eq!(arguments, None);
-    // Of a value in the next line nothing is known.
-    let colon = hint_at("{ a|:\n b }", "unexpected ':', expecting '.' or '='");
-    assert_eq!(colon, None);
 }
 
 #[test]
