@@ -25,10 +25,6 @@ pub(super) fn named_or_newest(
     context: &Context,
 ) -> Result<PathBuf, Failure> {
     if let Some(image) = image {
-        let is_alone = |(here, output): (PathBuf, PathBuf)| newest(&here, &output).is_none();
-        if is_missing(image) && output_dir(env).is_ok_and(is_alone) {
-            return Err(nothing_built(image));
-        }
         return Ok(image.to_owned());
     }
     let (here, output) = output_dir(env)?;
@@ -64,17 +60,6 @@ pub(super) fn named_or_newest_for_card(
 fn no_image(here: &Path) -> Failure {
     Failure::usage(format!("there is no image in {}", here.display()))
         .hint("build one with `sdbuild build`, or name the file")
-}
-
-/// Whether there is certainly no file `path`.
-fn is_missing(path: &Path) -> bool {
-    path.try_exists().is_ok_and(|exists| !exists) && path.symlink_metadata().is_err()
-}
-
-fn nothing_built(image: &Path) -> Failure {
-    let image = image.display();
-    Failure::usage(format!("there is no file {image}, and no other image here"))
-        .hint("build one with `sdbuild build`")
 }
 
 /// Says that `path`, which is `what`, is taken.
