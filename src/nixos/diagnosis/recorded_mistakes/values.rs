@@ -100,6 +100,19 @@ fn joined_paths_and_other_systems_are_corrected() {
 }
 
 #[test]
+fn a_file_of_json_is_no_configuration() {
+    let error = "syntax error, unexpected ':', expecting '.' or '='";
+    let hints = hints_of_line("{ 'a': { 'b': 1 } }".replace('\'', "\"").as_str(), 6, error);
+    assert!(
+        hints[0].starts_with("the file is JSON, and a configuration is Nix: "),
+        "{hints:?}"
+    );
+    let hints = hints_of_line("{ 'a': { b = 1; } }".replace('\'', "\"").as_str(), 6, error);
+    assert_eq!(hints.len(), 1);
+    assert!(!hints[0].contains("JSON"), "{hints:?}");
+}
+
+#[test]
 fn a_string_beside_a_list_becomes_one() {
     for (nix, error, hint) in [
         (
