@@ -70,7 +70,7 @@ pub async fn run(cli: Cli, cancel: &Cancel) -> Result<(), Failure> {
         Some(command) => Box::pin(run_command(command, &env, &ui, &context)).await,
     };
     ui.close();
-    outcome
+    outcome.map_err(|failure| commands::missing_image::with_advice(failure, &env))
 }
 
 async fn run_command(

@@ -1,5 +1,6 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod board_memory;
 mod colours;
 mod flags_of;
 mod misplaced;
@@ -24,6 +25,9 @@ use flags_of::{takes, takes_short, with_missing_letter};
 const VERBOSE: &str =
     "-v shows the builder's log, -vv everything that the log file has: neither takes a number";
 
+/// Where the boards are described.
+const DESCRIBED_BOARDS: &str = "`sdbuild boards` describes them";
+
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
 /// takes, and without flags and values that only look similar; with a tip where clap has none.
 pub(super) fn with_useful_tip(
@@ -32,6 +36,7 @@ pub(super) fn with_useful_tip(
     words: &[String],
 ) -> clap::Error {
     let kind = error.kind();
+    let of_board = || board_memory::tip(words);
     if kind == ErrorKind::UnknownArgument {
         explain_flag(&mut error, command, words);
     } else if kind == ErrorKind::InvalidValue {
@@ -40,7 +45,17 @@ pub(super) fn with_useful_tip(
         let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
         let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
         let of_compression = || other_names::compression(&flag, &value);
-        if let Some(tip) = units::tip(&flag, &value).or_else(of_compression) {
+        let of_boards = || (flag == "[BOARD]").then(|| DESCRIBED_BOARDS.to_owned());
+        let of_memory = flag.starts_with("--memory").then(of_board).flatten();
+        let tip = of_memory.or_else(|| units::tip(&flag, &value));
+        if let Some(tip) = tip.or_else(of_compression).or_else(of_boards) {
+            set_tip(&mut error, tip);
+        }
+    } else if kind == ErrorKind::ArgumentConflict {
+        let one = text(&error, ContextKind::InvalidArg).unwrap_or_default();
+        let other = text(&error, ContextKind::PriorArg).unwrap_or_default();
+        let is_of_memory = [one, other].iter().any(|flag| flag.starts_with("--memory"));
+        if let Some(tip) = is_of_memory.then(of_board).flatten() {
             set_tip(&mut error, tip);
         }
     } else if kind == ErrorKind::TooManyValues {
@@ -135,7 +150,7 @@ fn tip_for_board(value: &str) -> ValueTip {
         // A single one was taken.
         Ok(boards) => (boards.ambiguity(value), true),
         Err(_) if BoardQuery::has_32_bits(value) => (BoardQuery::why_not(value), true),
-        Err(_) => ("`sdbuild boards` describes them".to_owned(), false),
+        Err(_) => (DESCRIBED_BOARDS.to_owned(), false),
     };
     ValueTip {
         text,
@@ -215,6 +230,7 @@ fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<Stri
         None => others
             .iter()
             .map(|name| described(command, name, is_only))
+            .chain(other_names::other_meaning(&lower).map(str::to_owned))
             .collect(),
     };
     if !meant.is_empty() {

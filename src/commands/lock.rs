@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli;
+use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::shell_word::quoted;
@@ -13,6 +14,7 @@ use crate::settings::{self, Environment, SourceChoice};
 
 /// Writes the lock and reports what has changed in it.
 pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
+    check_names(&args.inputs)?;
     let settings = settings::Build::resolve(&args.build(), env)?;
     if let SourceChoice::Config(config) = &settings.source {
         if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
@@ -22,7 +24,6 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
         return pipeline::lock_nixpkgs(config, &settings, context).await;
     }
     let dir = directory(&settings, context).await?;
-    check_names(&args.inputs)?;
     let before = flake::read_lock(&dir)?;
     let outcome = pipeline::lock_flake(settings, args.inputs.clone(), context).await?;
     outcome.finish("the lock is done", |after| {
@@ -61,22 +62,42 @@ async fn directory(settings: &settings::Build, context: &Context) -> Result<Path
     })
 }
 
-/// Refuses what Nix would read as a flag, and the directory of a flake, in place of the name of an input.
+/// Refuses what Nix would read as a flag, and a configuration or its directory, in place of the name of an input.
 fn check_names(inputs: &[String]) -> Result<(), Failure> {
-    let is_path = |input: &str| input.starts_with(['.', '/', '~']);
+    let is_file = |input: &str| Path::new(input).extension().is_some_and(|end| end == "nix");
+    let is_path = |input: &str| input.starts_with(['.', '/', '~']) || is_file(input);
     let is_wrong = |input: &&String| input.starts_with('-') || input.is_empty() || is_path(input);
     let Some(input) = inputs.iter().find(is_wrong) else {
         return Ok(());
     };
     let failure = Failure::usage(format!("`{input}` is not the name of an input"));
-    Err(if is_path(input) {
-        let dir = quoted(input);
-        failure.hint(format!(
-            "the lock of the flake there: sdbuild lock --flake {dir}"
-        ))
+    let path = Path::new(input);
+    let hint = if path.ends_with(CONFIG_NAME) {
+        match path.parent().and_then(Path::to_str).unwrap_or_default() {
+            "" | "." => {
+                "`sdbuild lock` alone resolves nixpkgs again for the sd-card.nix here".to_owned()
+            }
+            dir => format!(
+                "nixpkgs is resolved again in the directory of the configuration: cd {} && sdbuild lock",
+                quoted(dir)
+            ),
+        }
+    } else if is_file(input) && !path.ends_with(FLAKE_FILE) {
+        "`sdbuild lock` takes the configuration that a build takes here".to_owned()
+    } else if is_path(input) {
+        let dir = if path.ends_with(FLAKE_FILE) {
+            path.parent().and_then(Path::to_str).unwrap_or_default()
+        } else {
+            input
+        };
+        let dir = quoted(if dir.is_empty() { "." } else { dir });
+        format!(
+            "the words are names of inputs; the lock of the flake there: sdbuild lock --flake {dir}"
+        )
     } else {
-        failure
-    })
+        return Err(failure);
+    };
+    Err(failure.hint(hint))
 }
 
 #[cfg(test)]
@@ -88,9 +109,21 @@ mod tests {
         assert!(check_names(&["nixpkgs".into(), "a/b".into()]).is_ok());
         assert!(check_names(&["--impure".into()]).is_err());
         let failure = check_names(&["nixpkgs".into(), "../my pi".into()]).unwrap_err();
-        assert_eq!(
-            failure.hints,
-            ["the lock of the flake there: sdbuild lock --flake '../my pi'"]
+        let line = "the lock of the flake there: sdbuild lock --flake";
+        assert!(
+            failure.hints[0].ends_with(&format!("{line} '../my pi'")),
+            "{failure:?}"
         );
+        for (word, end) in [
+            ("flake.nix", format!("{line} .")),
+            ("./flake.nix", format!("{line} .")),
+            ("pi/flake.nix", format!("{line} pi")),
+            ("sd-card.nix", "again for the sd-card.nix here".to_owned()),
+            ("pi/sd-card.nix", "cd pi && sdbuild lock".to_owned()),
+            ("b.nix", "that a build takes here".to_owned()),
+        ] {
+            let failure = check_names(&[word.into()]).unwrap_err();
+            assert!(failure.hints[0].ends_with(&end), "{failure:?}");
+        }
     }
 }

@@ -112,6 +112,9 @@ impl Error {
     }
 }
 
+/// What to do about an image that does not exist.
+pub const NEWEST_IS_TAKEN: &str = "without any argument, the newest image here is taken";
+
 /// Whether `path` is a file that Nix reads, by its name.
 pub fn is_configuration(path: &Path) -> bool {
     path.is_file() && path.extension().is_some_and(|extension| extension == "nix")
@@ -120,7 +123,7 @@ pub fn is_configuration(path: &Path) -> bool {
 /// What to do about a refused `path` that is missing, a directory, a configuration or a file beside an image.
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
-        return Some("without any argument, the newest image here is taken".to_owned());
+        return Some(NEWEST_IS_TAKEN.to_owned());
     }
     if let Some(image) = image_beside(path) {
         let image = quoted(&shown_path(&image));

@@ -1,5 +1,7 @@
 //! The nixpkgs of a build: what the user can give (`--nixpkgs`), and what is uploaded.
 
+mod other_forms;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,9 @@ use super::tar_writer::TarWriter;
 use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
+use other_forms::{
+    in_place_of_other_month, in_place_of_page, in_place_of_reference, is_release, meant_release,
+};
 
 /// The file in `state_dir` with the hashes of directories, which may be removed at any time.
 pub fn hashes_file(state_dir: &Path) -> PathBuf {
@@ -38,9 +43,17 @@ impl FromStr for Nixpkgs {
     fn from_str(text: &str) -> Result<Self, Failure> {
         let release = text.strip_prefix("nixos-").unwrap_or(text);
         if text.starts_with("https://") || text.starts_with("http://") {
-            Ok(Self::Remote(Requested::Url(text.to_owned())))
+            let Some(instead) = in_place_of_page(text) else {
+                return Ok(Self::Remote(Requested::Url(text.to_owned())));
+            };
+            let text = format!("{text:?} is a page, not the archive of a nixpkgs");
+            Err(Failure::usage(text).hint(instead))
         } else if is_release(release) {
-            Ok(Self::Remote(Requested::Release(release.to_owned())))
+            let Some(instead) = in_place_of_other_month(release) else {
+                return Ok(Self::Remote(Requested::Release(release.to_owned())));
+            };
+            let text = format!("{text:?} is not a release of NixOS");
+            Err(Failure::usage(text).hint(instead))
         } else if let Some(instead) = in_place_of_reference(text) {
             Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(instead))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
@@ -91,54 +104,6 @@ fn check_dir(dir: &Path) -> Result<(), Failure> {
         format!("the nixpkgs directory {shown} does not exist")
     };
     Err(Failure::usage(text).hint("name the top directory of a nixpkgs tree"))
-}
-
-/// What to give in place of a reference of Nix: `github:NixOS/nixpkgs/nixos-26.05` or `channel:nixos-26.05`.
-fn in_place_of_reference(text: &str) -> Option<String> {
-    let release = |name: &str| {
-        let release = name
-            .strip_prefix("nixos-")
-            .filter(|name| is_release(name))?;
-        Some(format!("give the release: --nixpkgs {release}"))
-    };
-    if let Some(channel) = text.strip_prefix("channel:") {
-        return release(channel);
-    }
-    let parts: Vec<_> = text.strip_prefix("github:")?.split('/').collect();
-    let (owner, repository, revision) = match *parts.as_slice() {
-        [owner, repository] => (owner, repository, "master"),
-        [owner, repository, revision] => (owner, repository, revision),
-        _ => return None,
-    };
-    let is_name = |part: &&str| !part.is_empty() && !part.contains(['?', '#', '&']);
-    if ![owner, repository, revision].iter().all(is_name) {
-        return None;
-    }
-    let is_original = owner.eq_ignore_ascii_case("NixOS") && repository == "nixpkgs";
-    release(revision).filter(|_| is_original).or_else(|| {
-        Some(format!(
-            "give the URL of its archive: --nixpkgs https://github.com/{owner}/{repository}/archive/{revision}.tar.gz"
-        ))
-    })
-}
-
-/// Whether `text` is a release: `26.05` or `unstable`, also with `-small`.
-fn is_release(text: &str) -> bool {
-    let text = text.strip_suffix("-small").unwrap_or(text);
-    let two_digits = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_digit());
-    text == "unstable"
-        || text
-            .split_once('.')
-            .is_some_and(|(a, b)| two_digits(a) && two_digits(b))
-}
-
-/// The release that `text` may mean: `26.05` for `26.5` and `2605`.
-fn meant_release(text: &str) -> Option<String> {
-    let parts = text.split_once('.').or_else(|| text.split_at_checked(2));
-    let (year, month) = parts?;
-    let meant = format!("{year:0>2}.{month:0>2}");
-    let is_usual = meant.ends_with(".05") || meant.ends_with(".11");
-    (is_usual && is_release(&meant)).then_some(meant)
 }
 
 /// A local nixpkgs with known content, ready to be uploaded.
@@ -320,6 +285,65 @@ mod tests {
         ] {
             let refused = text.parse::<Nixpkgs>().unwrap_err();
             assert!(refused.hints[0].ends_with(given), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn months_without_a_release_are_refused() {
+        for (text, given) in [
+            ("25.13", ": --nixpkgs 25.05 or --nixpkgs 25.11"),
+            (
+                "nixos-24.10-small",
+                ": --nixpkgs 24.05-small or --nixpkgs 24.11-small",
+            ),
+            ("26.10", ": --nixpkgs 26.05"),
+            ("30.00", ": --nixpkgs 26.05"),
+        ] {
+            let refused = text.parse::<Nixpkgs>().unwrap_err();
+            assert!(refused.to_string().ends_with("is not a release of NixOS"));
+            assert!(refused.hints[0].ends_with(given), "{refused:?}");
+        }
+        for text in ["14.12", "20.09", "21.05", "27.11", "unstable-small"] {
+            assert!(text.parse::<Nixpkgs>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn pages_are_no_archives() {
+        for (url, given) in [
+            ("https://github.com/NixOS/nixpkgs", "--nixpkgs 26.05"),
+            ("http://www.github.com/nixos/nixpkgs.git", "--nixpkgs 26.05"),
+            (
+                "https://github.com/me/fork/",
+                "--nixpkgs https://github.com/me/fork/archive/HEAD.tar.gz",
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs/tree/nixos-25.11",
+                "--nixpkgs 25.11",
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs/commit/8f1e",
+                "--nixpkgs https://github.com/NixOS/nixpkgs/archive/8f1e.tar.gz",
+            ),
+            (
+                "https://channels.nixos.org/nixos-unstable",
+                "--nixpkgs unstable",
+            ),
+            ("https://nixos.org/channels/nixos-25.11/", "--nixpkgs 25.11"),
+        ] {
+            let refused = url.parse::<Nixpkgs>().unwrap_err();
+            assert!(refused.hints[0].ends_with(given), "{refused:?}");
+            let (_, given) = refused.hints[0].rsplit_once(' ').unwrap();
+            assert!(given.parse::<Nixpkgs>().is_ok(), "{given}");
+        }
+        for url in [
+            "https://github.com/NixOS/nixpkgs/archive/nixos-25.11.tar.gz",
+            "https://github.com/NixOS/nixpkgs/tarball/master",
+            "https://github.com/me/fork/releases/download/1/n.tar.xz",
+            "https://channels.nixos.org/nixos-25.11/nixexprs.tar.xz",
+            "https://example.org/me/nixpkgs",
+        ] {
+            assert!(url.parse::<Nixpkgs>().is_ok(), "{url}");
         }
     }
 

@@ -80,12 +80,19 @@ fn newest_image_is_taken_when_none_is_named() {
             .assert_stderr_contains(&["there is no image in", "sdbuild build"]);
     }
     for words in [["boot", "none.img"], ["inspect", "none.img"]] {
-        let hint = "hint: without any argument, the newest image here is taken";
+        let hint =
+            "hint: there is no image here: build one with `sdbuild build`, or name the file\n";
         run(&mut user.sdbuild(&words))
             .assert_exit_code(2)
             .assert_stderr_contains(&[" none.img: there is no such file", hint]);
     }
     user.write_unbootable("some.img", 1 << 20);
+    for words in [["boot", "none.img"], ["inspect", "none.img"]] {
+        let hint = "hint: without any argument, the newest image here is taken";
+        run(&mut user.sdbuild(&words))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[" none.img: there is no such file", hint]);
+    }
     run(&mut user.sdbuild(&["inspect"]))
         .assert_exit_code(0)
         .assert_stderr_contains(&["the newest image: some.img"]);

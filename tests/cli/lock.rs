@@ -9,6 +9,13 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .exit_code(2)
         .stderr("`home-manager` is not in sdbuild.lock, which has only nixpkgs")
         .run();
+    CliTest::new(&["lock", "flake.nix"])
+        .config()
+        .file("flake.nix", "{ outputs = _: { }; }")
+        .exit_code(2)
+        .stderr("error: `flake.nix` is not the name of an input\n")
+        .stderr("the lock of the flake there: sdbuild lock --flake .\n")
+        .run();
     CliTest::new(&["lock"])
         .config()
         .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")

@@ -71,6 +71,23 @@ fn what_was_meant_is_a_line_to_copy() {
             &["check", "a.nix", "b.nix"],
             "check takes one configuration; one after the other: sdbuild check a.nix && sdbuild check b.nix\n",
         ),
+        (
+            &["flash", "--of", "/dev/sdX"],
+            "the image comes first, then the disk: sdbuild flash IMAGE /dev/sdX\n",
+        ),
+        (
+            &["try", "pi.nix"],
+            "try builds a configuration of its own; to build yours: sdbuild build pi.nix\n",
+        ),
+        (
+            &["boot", "--board", "rpi4", "--memory", "512", "a.img"],
+            "the machine of a board has its own memory: sdbuild boot --board rpi4 a.img\n",
+        ),
+        (&["boards", "zz"], "`sdbuild boards` describes them\n"),
+        (
+            &["build", "--board", "pi"],
+            "`pi` may mean rpi3, rpi4, rpi02, rpi5\n",
+        ),
     ]);
     for on in ["ssh://pi@board", "pi@board"] {
         CliTest::new(&["build", "--on", on])
@@ -110,9 +127,14 @@ fn paths_are_shown_without_parent_directories() {
 
 #[test]
 fn a_command_of_another_program_has_its_name_here() {
+    const OF_SDBUILD: &str = "sdbuild does not update itself: run the line again that installed it, in a clone after `git pull` (docs/install.md)\n";
+    let lock = "the command is called `sdbuild lock`: ";
+    let told = CliTest::new(&["upgrade"]).exit_code(2).stderr(lock);
+    told.stderr(&format!("hint: {OF_SDBUILD}")).run();
     assert_tips(&[
+        (&["self-update"][..], OF_SDBUILD),
         (
-            &["burn"][..],
+            &["burn"],
             "the command is called `sdbuild flash`: write an image",
         ),
         (

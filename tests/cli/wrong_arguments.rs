@@ -190,7 +190,7 @@ fn flags_that_other_programs_have_are_explained() {
         (&["init", "--keys", "x"], "did you mean --ssh-key?"),
         (
             &["flash", "--device", "/dev/sdb"],
-            "the disk is the second argument: sdbuild flash IMAGE /dev/sdX",
+            "the image comes first, then the disk: sdbuild flash IMAGE /dev/sdb\n",
         ),
         (&["sd-card.nix"], "`sdbuild build sd-card.nix` builds it"),
         (&[".."], "`sdbuild build ..` builds it"),

@@ -9,11 +9,20 @@ use crate::common::shell_word::quoted;
 /// The beginnings of arguments of dd.
 const DD_ARGUMENTS: [&str; 6] = ["bs=", "conv=", "count=", "iflag=", "oflag=", "status="];
 
+/// What other programs call the argument with the disk, and the one with the image.
+const DISK_FLAGS: [&str; 9] = [
+    "--device", "--disk", "--drive", "--of", "--output", "--target", "--to", "-d", "-o",
+];
+const IMAGE_FLAGS: [&str; 5] = ["--if", "--image", "--input", "--source", "-i"];
+
 /// The tip for an argument `word` that the command of `words` does not take.
 pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<String> {
     let name = words.first()?.as_str();
     if let Some(fixed) = fixed_tip(name, word) {
         return Some(fixed.to_owned());
+    }
+    if name == "flash" {
+        return tip_for_order_of_flash(word, words);
     }
     if name == "inspect" && !word.starts_with('-') {
         return tip_for_order_of_inspect(words);
@@ -37,9 +46,6 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
 /// The tip for the flag or word `word` of the command `name`, where it is the same whatever else is given.
 fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
     let tip = match (name, word) {
-        ("flash", "--device" | "--disk" | "--drive" | "--target" | "--to" | "-o" | "--output") => {
-            "the disk is the second argument: sdbuild flash IMAGE /dev/sdX"
-        }
         ("flash", word) if DD_ARGUMENTS.iter().any(|name| word.starts_with(name)) => {
             "flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX"
         }
@@ -64,6 +70,41 @@ fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
         _ => return None,
     };
     Some(tip)
+}
+
+/// The tip for a flag of `flash` with the image or the disk, which are its first and its second argument.
+fn tip_for_order_of_flash(word: &str, words: &[String]) -> Option<String> {
+    let is_of_image = |flag: &str| IMAGE_FLAGS.contains(&flag);
+    let is_of_disk = |flag: &str| DISK_FLAGS.contains(&flag);
+    if !is_of_image(word) && !is_of_disk(word) {
+        return None;
+    }
+    let (mut image, mut disk, mut rest) = (None, None, Vec::new());
+    let mut given = words.iter().skip(1).map(String::as_str).peekable();
+    while let Some(word) = given.next() {
+        let (flag, joined) = match word.split_once('=') {
+            Some((flag, value)) => (flag, Some(value)),
+            None => (word, None),
+        };
+        let mut value = || joined.or_else(|| given.next_if(|next| !next.starts_with('-')));
+        if is_of_image(flag) {
+            image = value();
+        } else if is_of_disk(flag) {
+            disk = value();
+        } else if word.starts_with('-') {
+            rest.push(quoted(word));
+        } else if word.starts_with("/dev/") {
+            disk = Some(word);
+        } else {
+            image = Some(word);
+        }
+    }
+    let named = [image.unwrap_or("IMAGE"), disk.unwrap_or("/dev/sdX")].map(quoted);
+    let line: Vec<String> = named.into_iter().chain(rest).collect();
+    let line = line.join(" ");
+    Some(format!(
+        "the image comes first, then the disk: sdbuild flash {line}"
+    ))
 }
 
 /// The tip for a path in an image that does not stand where `inspect` takes it.
@@ -115,6 +156,22 @@ mod tests {
         let run = tip_for("run", "boot pi.img run");
         assert_eq!(run.as_deref(), Some("did you mean --run?"));
         assert_eq!(tip_for("everything", "clean everything"), None);
+    }
+
+    #[test]
+    fn flags_with_the_image_or_the_disk_become_arguments() {
+        for (word, line, meant) in [
+            ("--of", "flash --of /dev/sdX", "IMAGE /dev/sdX"),
+            ("--if", "flash --if=a.img --of=/dev/sdb", "a.img /dev/sdb"),
+            ("--to", "flash -y a.img --to /dev/sdb", "a.img /dev/sdb -y"),
+            ("--image", "flash --image a.img /dev/sdb", "a.img /dev/sdb"),
+            ("-o", "flash -o --yes", "IMAGE /dev/sdX --yes"),
+        ] {
+            let tip = tip_for(word, line).unwrap();
+            let expected = format!("the image comes first, then the disk: sdbuild flash {meant}");
+            assert_eq!(tip, expected, "{line}");
+        }
+        assert_eq!(tip_for("--fast", "flash --fast a.img"), None);
     }
 
     #[test]

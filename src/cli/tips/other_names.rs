@@ -132,10 +132,30 @@ const LOGS: &str = "the logs of the last builds are in ~/.local/state/sdbuild/lo
 /// What changes a machine that runs, in place of its image.
 const RUNNING: &str = "sdbuild makes images; a NixOS that runs already is changed by `nixos-rebuild switch`, over SSH with --target-host";
 
+/// Commands by which other programs renew themselves.
+const SELF_UPDATE: [&str; 5] = [
+    "self",
+    "self-update",
+    "self-upgrade",
+    "selfupdate",
+    "upgrade-self",
+];
+
+/// How sdbuild itself is renewed.
+const RENEWED: &str = "sdbuild does not update itself: run the line again that installed it, in a clone after `git pull` (docs/install.md)";
+
+/// What else may be meant by a `name` that a command of sdbuild goes by.
+pub(super) fn other_meaning(name: &str) -> Option<&'static str> {
+    ["update", "upgrade"].contains(&name).then_some(RENEWED)
+}
+
 /// What is said of a command of other programs that sdbuild does not need.
 pub(super) fn explained_command(name: &str) -> Option<&'static str> {
     if ["deploy", "switch"].contains(&name) {
         return Some(RUNNING);
+    }
+    if SELF_UPDATE.contains(&name) {
+        return Some(RENEWED);
     }
     ["log", "logs"].contains(&name).then_some(LOGS)
 }

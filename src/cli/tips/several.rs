@@ -26,6 +26,9 @@ pub(super) fn tips(command: &Command, words: &[String]) -> Vec<String> {
     match name.as_str() {
         "boot" | "flash" | "inspect" => tips_for_images(sub, &words),
         "build" | "check" => tips_for_configurations(sub, &words),
+        "try" => tip_for_configuration_of_try(sub, &words)
+            .into_iter()
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -96,6 +99,15 @@ fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
         format!("for one image with the options of all, name them in its configuration: imports = [ {paths} ];")
     });
     [told].into_iter().chain(modules).collect()
+}
+
+/// The tip for the configuration of the user behind `try`, which has one of its own.
+fn tip_for_configuration_of_try(sub: &Command, words: &[&str]) -> Option<String> {
+    let (given, _) = split(sub, words, is_configuration);
+    let line = joined("build", [*given.first()?].into_iter());
+    Some(format!(
+        "try builds a configuration of its own; to build yours: {line}"
+    ))
 }
 
 /// Whether `word` is certainly a configuration: a file of Nix, one of a flake, or a directory.
@@ -176,6 +188,13 @@ mod tests {
         ] {
             assert_eq!(tips_for(other), [""; 0], "{other}");
         }
+    }
+
+    #[test]
+    fn a_configuration_behind_try_is_one_for_build() {
+        let tip = "try builds a configuration of its own; to build yours: sdbuild build a.nix";
+        assert_eq!(tips_for("try a.nix"), [tip]);
+        assert_eq!(tips_for("try now"), [""; 0]);
     }
 
     #[test]

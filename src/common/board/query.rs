@@ -136,6 +136,9 @@ impl FromStr for BoardName {
 fn comparable(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_alphanumeric());
     let text: String = kept.flat_map(char::to_lowercase).collect();
+    if text == "pi" {
+        return "rpi".to_owned();
+    }
     text.replace("raspi", "rpi")
 }
 
@@ -210,6 +213,7 @@ mod tests {
             ("Rock 5B", &["rock5b"]),
             ("pi4", &["rpi4"]),
             ("rpi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
+            ("Pi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
             ("Raspberry", &["rpi3", "rpi4", "rpi02", "rpi5"]),
             ("raspi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
             ("Raspi 4", &["rpi4"]),

@@ -97,7 +97,7 @@ fn no_handler(system: System) -> Failure {
     Failure::environment(format!(
         "{name} programs stopped running: their binfmt_misc entry vanished during the build"
     ))
-    .hint("something else changed this host's binfmt_misc (a restart of systemd-binfmt does); run it again")
+    .hint("something changed this host's binfmt_misc (a restart of systemd-binfmt does), or sdbuild's registrar, the container that holds the entry, was stopped, which a warning above then says; run it again")
 }
 
 /// Nix could not write to the store volume.

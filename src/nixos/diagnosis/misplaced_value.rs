@@ -8,6 +8,7 @@ use super::option_values;
 use super::source_lines;
 use super::unquoted_name::is_list_of_packages;
 use super::written_values::{self, DefinedValue};
+use crate::common::board::ONLY_64_BIT;
 use crate::common::system::System;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
@@ -46,6 +47,8 @@ enum Misplaced<'a> {
     FunctionForModule,
     /// The string is no name of a system.
     OtherSystem(&'a str),
+    /// Something has to be built for the system, which no builder builds for.
+    RequiredSystem(&'a str),
 }
 
 /// A value in the user's files.
@@ -90,6 +93,13 @@ impl<'a> Misplaced<'a> {
         };
         let processor = || summary.strip_prefix("Unknown CPU type: ");
         let system = || summary.strip_prefix("system string '")?.split('\'').next();
+        let required = || {
+            let named = summary.split_once(" is required to build ");
+            let named = named.and_then(|(before, _)| before.rsplit_once("a '"));
+            let (_, rest) = named.or_else(|| summary.split_once("Required system: '"))?;
+            let system = rest.split('\'').next()?;
+            system.parse::<System>().is_err().then_some(system)
+        };
         quoted_path()
             .map(Self::QuotedPath)
             .or_else(|| path().map(Self::PathForList))
@@ -104,6 +114,7 @@ impl<'a> Misplaced<'a> {
             .or_else(|| is_kernel().then_some(Self::PackageForKernel))
             .or_else(|| is_function().then_some(Self::FunctionForModule))
             .or_else(|| system().or_else(processor).map(Self::OtherSystem))
+            .or_else(|| required().map(Self::RequiredSystem))
     }
 
     /// What to write in place of the value at `written`; `None` if that is not certain.
@@ -160,6 +171,10 @@ impl<'a> Misplaced<'a> {
                     .to_owned()
             }
             Self::OtherSystem(name) => system(name),
+            Self::RequiredSystem(_) => {
+                let value = &written.filter(|value| !value.defines.is_empty())?;
+                format!("{ONLY_64_BIT}: {} = \"aarch64-linux\";", value.defines)
+            }
             Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
             Self::ListForString => {
                 "lib.concatStringsSep \" \" [ … ] makes a string of a list".to_owned()
@@ -187,6 +202,7 @@ impl<'a> Misplaced<'a> {
                 let name = written_values::strings(text, name);
                 name.into_iter().chain(system).collect()
             }
+            Self::RequiredSystem(name) => written_values::whole_strings(text, name),
             Self::PathForList(path) => {
                 written_values::paths_to(text, path.rsplit('/').next().unwrap_or_default())
             }
@@ -270,7 +286,7 @@ fn number_as_string(number: &str, written: Option<&DefinedValue>) -> String {
 fn system(name: &str) -> String {
     match System::by_other_name(name) {
         Some(system) => format!("Nix calls the system \"{system}\""),
-        None => "systems are \"aarch64-linux\" and \"x86_64-linux\"".to_owned(),
+        None => format!("{ONLY_64_BIT}: systems are \"aarch64-linux\" and \"x86_64-linux\""),
     }
 }
 

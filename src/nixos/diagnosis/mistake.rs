@@ -12,6 +12,7 @@ use super::flake_source::{
 use super::flake_values;
 use super::image_module::import_hint;
 use super::interface_address;
+use super::joined_paths;
 use super::misplaced_value;
 use super::missing_files::{
     missing_path, not_in_search_path, not_sent, other_encoding, text_as_module,
@@ -159,9 +160,9 @@ impl Mistake {
             Self::Conflict => conflicts::hint(context, summary),
             Self::LibraryFunction => library_function(context, error)
                 .or_else(|| library_function_of_pkgs(context, error)),
-            Self::MisplacedValue => {
-                misplaced_value::hint(context, error).or_else(|| flake_values::hint(context, error))
-            }
+            Self::MisplacedValue => joined_paths::hint(context, error)
+                .or_else(|| misplaced_value::hint(context, error))
+                .or_else(|| flake_values::hint(context, error)),
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),

@@ -22,6 +22,7 @@ mod image_module;
 mod input_declaration;
 mod interface_address;
 mod invalid_character;
+mod joined_paths;
 mod known_error;
 mod listed_definitions;
 mod machine;
@@ -45,6 +46,7 @@ mod source_lines;
 mod syntax_at;
 mod syntax_cause;
 mod syntax_error;
+mod text_options;
 mod time_zone;
 mod tokens;
 mod unbound_names;
@@ -322,6 +324,7 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
         (_, Some(error)) => {
             let earlier = syntax_error::earlier_lines(context, error);
             let quoted = definition_excerpt(context, error)
+                .or_else(|| joined_paths::excerpt(context, error))
                 .or_else(|| misplaced_value::excerpt(context, error))
                 .or_else(|| flake_values::excerpt(context, error))
                 .or_else(|| source_lines::naming_a_file(context, error))

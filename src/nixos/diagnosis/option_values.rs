@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::names::is_name;
+use super::text_options;
 use super::wrong_value::Wrong;
 use crate::common::ssh_key::KEY_TYPES;
 
@@ -33,6 +34,9 @@ pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
         } else {
             format!("write {option}.text = {shown};")
         });
+    }
+    if let Some(hint) = text_options::hint(wrong, text) {
+        return Some(hint);
     }
     if kind.starts_with("absolute path") && !text.starts_with('/') {
         let definition = wrong.definition("\"/…\"", value);

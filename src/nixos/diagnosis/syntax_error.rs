@@ -15,6 +15,15 @@ const FENCE: &str = "```";
 pub(super) const NO_CONFIGURATION: &str =
     "this does not look like a NixOS configuration, which is a set of definitions: { ... }: { … }";
 
+/// What to do about a file of JSON.
+const JSON: &str = "the file is JSON, and a configuration is Nix: in place of { \"networking\": { \"hostName\": \"pi\" } } write { networking.hostName = \"pi\"; }";
+
+/// Whether `text` is an object or a list of JSON.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start_matches(BYTE_ORDER_MARK).trim_start();
+    text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
 /// Whether `text` is certainly no configuration: of several words, without a set, a list or a definition, and no import.
 pub(super) fn is_prose(text: &str) -> bool {
     let has_sign = text.contains(['{', '[', '=']);
@@ -48,6 +57,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     if is_prose(&text) {
         return Some(NO_CONFIGURATION.to_owned());
+    }
+    if is_json(&text) {
+        return Some(JSON.to_owned());
     }
     if is_without_braces(&text, &error.summary) {
         return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
@@ -173,6 +185,16 @@ mod tests {
             "[ a b c ]",
         ] {
             assert!(!is_prose(nix), "{nix}");
+        }
+    }
+
+    #[test]
+    fn json_is_recognised() {
+        for json in ["{ \"a\": [ 1, true ] }\n", "[1, 2]", "\u{feff}{\"a\":{}}"] {
+            assert!(is_json(json), "{json}");
+        }
+        for other in ["{ \"a\" = 1; }", "{ \"a\": 1, }", "{ a: 1 }", "\"a\"", "1"] {
+            assert!(!is_json(other), "{other}");
         }
     }
 

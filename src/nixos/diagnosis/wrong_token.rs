@@ -65,6 +65,9 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
     if has("unexpected '-'") {
         return Some(minus_in_list(place));
     }
+    if has("unexpected CONCAT") {
+        return joined_path(place);
+    }
     let fixed = if has("unexpected '+'") {
         PARENTHESES
     } else if has("unexpected ';'") && place.is_balanced {
@@ -75,6 +78,18 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     };
     Some(fixed.to_owned())
+}
+
+/// The hint for a path and a string that `++` joins in a list, as in `[ modulesPath ++ "/a.nix" ]`.
+fn joined_path(place: &Place<'_>) -> Option<String> {
+    let string = place.here.strip_prefix("++")?.trim_start();
+    let (string, _) = string.strip_prefix('"')?.split_once('"')?;
+    let name = Some(place.name_before()).filter(|name| !name.is_empty())?;
+    string.starts_with('/').then(|| {
+        format!(
+            "a path and the rest of it are joined by `+`, in parentheses: ({name} + \"{string}\")"
+        )
+    })
 }
 
 /// The hint for a minus in a list: of a range, a negative number, an option of a program or a calculation.

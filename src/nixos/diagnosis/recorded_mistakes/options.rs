@@ -46,7 +46,7 @@ fn definitions_that_contradict_are_resolved() {
 #[test]
 fn values_that_look_right_have_their_form_explained() {
     let name = recorded("host-name");
-    let hint = "a host name has letters from a to z, digits and `-`, at most 63";
+    let hint = "a host name has letters from a to z, digits and `-`, at most 63: networking.hostName = \"my-pi\";";
     assert_hint(&name, "pi/c.nix:4: A definition for option", hint);
     let number = recorded("host-name-number");
     assert_hint(

@@ -71,6 +71,48 @@ fn values_that_nix_does_not_place_are_corrected() {
 }
 
 #[test]
+fn joined_paths_and_other_systems_are_corrected() {
+    for (nix, error, hint) in [
+        (
+            "{ nixpkgs.hostPlatform = \"aarch64\"; }",
+            "system string 'aarch64' with 1 component is ambiguous",
+            "pi/c.nix:1: Nix calls the system \"aarch64-linux\"",
+        ),
+        (
+            "{ imports = [ (modulesPath ++ \"/x.nix\") ]; }",
+            "expected a list but found a string: \"/nix/nixos/modules\"",
+            "pi/c.nix:1: a path and the rest of it are joined by `+`: (modulesPath + \"/x.nix\")",
+        ),
+        (
+            "{ imports = modulesPath ++ \"/x.nix\"; }",
+            "expected a list but found a string: \"/nix/nixos/modules\"",
+            "pi/c.nix:1: a path and the rest of it are joined by `+`: imports = [ (modulesPath + \"/x.nix\") ];",
+        ),
+        (
+            "{ nixpkgs.hostPlatform = \"armv7l-linux\"; }",
+            "a 'armv7l-linux' with features {} is required to build '/nix/store/x.drv', but I am a 'x86_64-linux'",
+            "pi/c.nix:1: there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only: nixpkgs.hostPlatform = \"aarch64-linux\";",
+        ),
+    ] {
+        let hints = failure(nix, &without_place(error), "").hints;
+        assert_eq!(hints, [hint], "{nix}");
+    }
+}
+
+#[test]
+fn a_file_of_json_is_no_configuration() {
+    let error = "syntax error, unexpected ':', expecting '.' or '='";
+    let hints = hints_of_line("{ 'a': { 'b': 1 } }".replace('\'', "\"").as_str(), 6, error);
+    assert!(
+        hints[0].starts_with("the file is JSON, and a configuration is Nix: "),
+        "{hints:?}"
+    );
+    let hints = hints_of_line("{ 'a': { b = 1; } }".replace('\'', "\"").as_str(), 6, error);
+    assert_eq!(hints.len(), 1);
+    assert!(!hints[0].contains("JSON"), "{hints:?}");
+}
+
+#[test]
 fn a_string_beside_a_list_becomes_one() {
     for (nix, error, hint) in [
         (
@@ -104,6 +146,10 @@ fn values_that_may_be_others_are_left() {
         (
             "{ a = \"no\"; }",
             "expected a Boolean but found a string: \"no\"",
+        ),
+        (
+            "{ a = x (modulesPath ++ \"/a.nix\");\n b = modulesPath ++ \"/b.nix\"; }",
+            "expected a list but found a string: \"/nix/nixos/modules\"",
         ),
         (
             "{ a = [ ] ++ pkgs.a ++ pkgs.b; }",

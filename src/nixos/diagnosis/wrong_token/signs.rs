@@ -1,6 +1,7 @@
 //! What to write in place of a sign: a comma, a colon, a dot, or two minus signs.
 
 use super::place::Place;
+use crate::common::configuration_file::CONFIG_NAME;
 
 /// The hint for a comma.
 pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -58,7 +59,31 @@ pub(super) fn dot(place: &Place<'_>, summary: &str) -> Option<String> {
     } else if place.follows(".") {
         "there is one dot too many"
     } else {
-        return None;
+        return alone(place);
     };
     Some(fixed.to_owned())
+}
+
+/// The hint for a dot that is to be the directory of the file.
+fn alone(place: &Place<'_>) -> Option<String> {
+    let rest = place.here.strip_prefix('.')?;
+    if !rest.starts_with([';', ']', ' ']) {
+        return None;
+    }
+    let is_value = place.follows("=");
+    let defined = match place.before.trim_end().strip_suffix('=') {
+        Some(before) => before.split_whitespace().next_back(),
+        None => place.option_of_list(),
+    }?;
+    let name = defined.rsplit('.').next().unwrap_or_default();
+    match name {
+        "modules" => Some(format!(
+            "name the files of the modules in a list, such as {defined} = [ ./{CONFIG_NAME} ];"
+        )),
+        "imports" => Some(format!(
+            "name the files in a list, such as {defined} = [ ./FILE.nix ];"
+        )),
+        _ => is_value
+            .then(|| format!("the directory of this file is ./. with a slash: {defined} = ./.;")),
+    }
 }

@@ -52,6 +52,37 @@ fn signs_of_other_languages_are_replaced() {
 }
 
 #[test]
+fn a_lone_dot_and_a_joined_path_are_corrected() {
+    for (marked, summary, expected) in [
+        (
+            "{ modules = |.; }",
+            "unexpected '.'",
+            "name the files of the modules in a list, such as modules = [ ./sd-card.nix ];",
+        ),
+        (
+            "{ imports = [ |. ]; }",
+            "unexpected '.'",
+            "name the files in a list, such as imports = [ ./FILE.nix ];",
+        ),
+        (
+            "{ src = |.; }",
+            "unexpected '.'",
+            "the directory of this file is ./. with a slash: src = ./.;",
+        ),
+        (
+            "{ imports = [ modulesPath |++ \"/a/b.nix\" ]; }",
+            "unexpected CONCAT",
+            "joined by `+`, in parentheses: (modulesPath + \"/a/b.nix\")",
+        ),
+    ] {
+        let hint = hint_at(marked, summary).unwrap();
+        assert!(hint.ends_with(expected), "{marked}: {hint}");
+    }
+    let lists = hint_at("{ a = [ b |++ [ c ] ]; }", "unexpected CONCAT");
+    assert_eq!(lists, None);
+}
+
+#[test]
 fn a_value_without_an_equals_sign_is_told_from_a_name() {
     for (marked, summary, expected) in [
         (

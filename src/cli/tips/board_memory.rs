@@ -1,0 +1,63 @@
+//! The memory of a machine that is a board.
+
+use crate::common::shell_word::quoted;
+
+/// The tip for `words` that give `boot` a board and a memory, of which only one can be chosen: the same without the memory.
+pub(super) fn tip(words: &[String]) -> Option<String> {
+    let has = |flag: &str| {
+        words
+            .iter()
+            .any(|word| word == flag || is_joined(word, flag))
+    };
+    // What follows `--` is for another program.
+    let is_meant = words.first()? == "boot" && !has("--");
+    if !is_meant || !has("--board") || !has("--memory") {
+        return None;
+    }
+    let mut line = Vec::new();
+    let mut given = words.iter();
+    while let Some(word) = given.next() {
+        if word == "--memory" {
+            given.next();
+        } else if !is_joined(word, "--memory") {
+            line.push(quoted(word));
+        }
+    }
+    let line = line.join(" ");
+    Some(format!(
+        "the machine of a board has its own memory: sdbuild {line}"
+    ))
+}
+
+/// Whether `word` is `flag=VALUE`.
+fn is_joined(word: &str, flag: &str) -> bool {
+    let value = word.strip_prefix(flag);
+    value.is_some_and(|value| value.starts_with('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_is_left_out_beside_a_board() {
+        let tip_for = |line: &str| {
+            let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            tip(&words)
+        };
+        for line in [
+            "boot --board rpi4 --memory 512M a.img",
+            "boot --memory=512 --board rpi4 a.img",
+        ] {
+            let tip = tip_for(line).unwrap();
+            assert!(tip.ends_with(": sdbuild boot --board rpi4 a.img"), "{tip}");
+        }
+        for line in [
+            "boot --memory 512 a.img",
+            "build --board rpi4 --memory 512",
+            "boot --board rpi4 --run a -- --memory 1",
+        ] {
+            assert_eq!(tip_for(line), None, "{line}");
+        }
+    }
+}
