@@ -82,11 +82,17 @@ let
     configuration: image:
     let
       own = configuration.pkgs.stdenv.hostPlatform.system;
+      # Images are for these systems.
+      orBuildIt =
+        if builtins.elem own [ "aarch64-linux" "x86_64-linux" ] then
+          ", or build it with --system ${own}"
+        else
+          "";
     in
     if own == system then
       image
     else
-      throw "the configuration is for ${own}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\", or build it with --system ${own}";
+      throw "the configuration is for ${own}, and the image would be for ${system}: set nixpkgs.hostPlatform = \"${system}\"${orBuildIt}";
 
   # The binary caches of its nixConfig, which Nix is told only if the user accepts them.
   nixConfig = (import "${flake}/flake.nix").nixConfig or { };
