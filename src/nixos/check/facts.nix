@@ -204,6 +204,7 @@ let
   passphrase = network: { inherit network; bytes = builtins.stringLength wireless.networks.${network}.psk; };
   # wpa_supplicant takes what is in quotes for a passphrase.
   isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
+  secretsFile = wireless.secretsFile or null;
   hasWrongRawKey = name: builtins.isString (wireless.networks.${name}.pskRaw or null) && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
@@ -322,6 +323,7 @@ let
         || (networking.supplicant or { }) != { }
         || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
       open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
+      secrets_file = if isInStore secretsFile then "" else if builtins.isString secretsFile then builtins.unsafeDiscardStringContext secretsFile else null;
       wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
     };
     sd = {

@@ -280,6 +280,8 @@ pub struct NetworkFacts {
     pub open_passphrases: Vec<PassphraseFacts>,
     /// Networks whose derived key, `pskRaw`, is none.
     pub wrong_raw_keys: Vec<String>,
+    /// The path of the file with the secrets of `wpa_supplicant`, where that is enabled and has one; empty for one of the store.
+    pub secrets_file: Option<String>,
 }
 
 /// A passphrase in plain text, which itself is not among the facts.

@@ -67,9 +67,16 @@ impl Placeholders {
             ),
         ];
         all.extend(lines_of_logins(facts));
-        // The last one: a network may be called like a name in braces.
-        let hidden = wireless::lines_that_hide_passphrases(facts).join("\n");
-        all.push(("{secret networks}", hidden));
+        // The last ones: a network, and a file, may be called like a name in braces.
+        let of_networks = [
+            ("{first network}", wireless::lines_of_first_network(facts)),
+            ("{secret network}", wireless::lines_of_secret_network(facts)),
+            (
+                "{secret networks}",
+                wireless::lines_that_hide_passphrases(facts),
+            ),
+        ];
+        all.extend(of_networks.map(|(name, lines)| (name, lines.join("\n"))));
         Self(all)
     }
 
