@@ -171,6 +171,8 @@ let
   dhcpOff =
     (if networking.useDHCP or true then [ ] else [ "useDHCP" ])
     ++ (if (networking.dhcpcd or { }).enable or true || networking.useNetworkd or false then [ ] else [ "dhcpcd.enable" ]);
+  hasResolved = (config.services.resolved or { }).enable or false;
+  hasOwnResolver = (networking.resolvconf or { }).useLocalResolver or false || etc ? "resolv.conf";
   usesDhcp = interface: (interface.useDHCP or null) == true;
   isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
   # A nixpkgs that does not check types lets a string pass for an address; it has no length of its own.
@@ -306,11 +308,12 @@ let
       gateway =
         !elem (networking.defaultGateway or null) [ null { } ]
         || any (interface: (interface.ipv4.routes or [ ]) != [ ]) interfaces;
+      # A name server of the machine itself may read other texts.
+      name_servers = if hasResolved || !hasOwnResolver then filter builtins.isString (networking.nameservers or [ ]) else [ ];
       name_server =
         (networking.nameservers or [ ]) != [ ]
-        || (networking.resolvconf or { }).useLocalResolver or false
-        || (config.services.resolved or { }).enable or false
-        || etc ? "resolv.conf";
+        || hasResolved
+        || hasOwnResolver;
       networkd = (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { };
       manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
       wireless = wireless.enable or false;

@@ -262,6 +262,8 @@ pub struct NetworkFacts {
     pub routes: bool,
     /// There is a default gateway, or a route of an interface.
     pub gateway: bool,
+    /// `networking.nameservers`, as far as the machine asks them.
+    pub name_servers: Vec<String>,
     /// There is a name server: one that is named, one of the machine itself, or those of systemd-resolved.
     pub name_server: bool,
     /// systemd-networkd is enabled and has a network.

@@ -2,8 +2,8 @@
 
 use super::facts::ConfigFacts;
 use super::{
-    addresses, corrections, disks, etc_files, login, network, passwords, shells, state_version,
-    user_names, ways_in, wireless,
+    addresses, corrections, disks, etc_files, login, name_servers, network, network_ends,
+    passwords, shells, state_version, user_names, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -69,6 +69,22 @@ impl Placeholders {
         all.extend(lines_of_logins(facts));
         // The last ones: a network, and a file, may be called like a name in braces.
         let of_networks = [
+            (
+                "{host address}",
+                network_ends::line_with_host_address(facts)
+                    .into_iter()
+                    .collect(),
+            ),
+            (
+                "{host gateway}",
+                network_ends::line_with_host_gateway(facts)
+                    .into_iter()
+                    .collect(),
+            ),
+            (
+                "{name servers}",
+                vec![name_servers::line_with_servers(facts)],
+            ),
             ("{first network}", wireless::lines_of_first_network(facts)),
             ("{secret network}", wireless::lines_of_secret_network(facts)),
             (
