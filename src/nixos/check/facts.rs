@@ -76,6 +76,12 @@ pub struct ProgramFacts {
     pub option: String,
     /// Its path, or its name alone.
     pub path: String,
+    /// The number of that command among those of the option, from 0.
+    #[serde(default)]
+    pub command: usize,
+    /// How many commands the option has.
+    #[serde(default)]
+    pub commands: usize,
 }
 
 /// An option whose secret is in the store; the secret itself is not among the facts.

@@ -150,7 +150,10 @@ const SCRIPTS: [(&str, &[&str]); 8] = [
 ];
 
 /// What follows from scripts that is not certain, or that is as it should be.
-const FINE_SCRIPTS: [&str; 18] = [
+const FINE_SCRIPTS: [&str; 21] = [
+    "script = \"test -x /x &&\\n  curl x\";",
+    "script = \"test -x /x || # or\\ncurl x\";",
+    "script = \"curl x || ${pkgs.busybox}/bin/wget x\";",
     "script = \"export PATH=$PATH:/x\\ncurl x\";",
     "script = \"command -v curl || exit 0\\ncurl x\";",
     "script = \"if test -x /x; then\\ncurl x\\nfi\";",
