@@ -31,6 +31,7 @@ mod stored_secrets;
 #[cfg(test)]
 pub(super) mod tests;
 mod traps;
+mod upgrades;
 mod user_names;
 mod ways_in;
 mod wireless;
@@ -53,6 +54,7 @@ pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
 pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
 pub(super) const ETC_LINKS: &str = include_str!("check/etc-links.nix");
 pub(super) const MADE_FILES: &str = include_str!("check/made-files.nix");
+pub(super) const UPGRADES: &str = include_str!("check/upgrades.nix");
 pub(super) const OWN_PROGRAMS: &str = include_str!("check/own-programs.nix");
 pub(super) const STORED_SECRETS: &str = include_str!("check/stored-secrets.nix");
 pub(super) const SCRIPT_PROGRAMS: &str = include_str!("check/script-programs.nix");

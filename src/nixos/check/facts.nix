@@ -357,6 +357,7 @@ let
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     etc_links = import ./etc-links.nix { inherit config commands; };
     own_programs = import ./own-programs.nix { inherit config options commands; };
+    upgrades_to_nothing = import ./upgrades.nix { inherit config commands; };
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in

@@ -63,6 +63,8 @@ pub struct ConfigFacts {
     pub etc_links: Vec<EtcLinkFacts>,
     /// Names of services with a program that nothing starts, of those that nixpkgs itself does not define.
     pub idle_services: Vec<String>,
+    /// The machine upgrades itself automatically, to a configuration that nothing puts onto it.
+    pub upgrades_to_nothing: bool,
     /// Programs and scripts of the user's own services that are not in the store.
     pub own_programs: Vec<ProgramFacts>,
 }

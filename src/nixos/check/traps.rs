@@ -6,7 +6,7 @@ use super::rule::Rule;
 use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
     login, name_servers, network, network_ends, own_programs, state_version, stored_secrets,
-    user_names, wireless,
+    upgrades, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -138,7 +138,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 12] = [
+    let subjects: [&[Rule]; 13] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
@@ -151,6 +151,7 @@ pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
         &user_names::RULES,
         &etc_files::RULES,
         &stored_secrets::RULES,
+        &upgrades::RULES,
     ];
     subjects.into_iter().flatten()
 }

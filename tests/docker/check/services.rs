@@ -91,6 +91,34 @@ fn files_and_services_without_effect_are_found() {
 }
 
 #[test]
+fn upgrades_without_a_configuration_are_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let told = |more: &str| {
+        let upgrade = "system.autoUpgrade.enable = true;";
+        told(&user, &public, &format!("{upgrade}\n{more}"))
+    };
+    for wrong in ["", "system.autoUpgrade.flags = [ \"-L\" \"-I x\" ];"] {
+        let checked = told(wrong);
+        assert_eq!(ids(&checked), ["no-upgrade"], "{wrong}");
+        assert_eq!(report(&checked)["findings"][0]["line"], 3);
+    }
+    for fine in [
+        "system.autoUpgrade.flake = \"github:me/config\";",
+        "system.autoUpgrade.flags = [ \"-I nixos-config=/srv/pi.nix\" ];",
+        "system.autoUpgrade.flags = [ \"--file\" \"/srv\" ];",
+        "environment.etc.\"nixos/configuration.nix\".source = ./pi.nix;",
+        "systemd.tmpfiles.rules = [ \"C /etc/nixos - - - - ${./.}\" ];",
+        "sdImage.populateRootCommands = lib.mkAfter \"cp ${./pi.nix} ./files/etc/nixos/\";",
+    ] {
+        assert_eq!(ids(&told(fine)), [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn programs_that_no_service_can_start_are_found() {
     if !engine_ready() {
         return;
