@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::Severity;
-use super::addresses::{has_only_fixed_addresses, meant_gateway};
+use super::addresses::has_only_fixed_addresses;
 use super::facts::ConfigFacts;
+use super::network_ends::router;
 use super::rule::Rule;
 use crate::common::nix_string::nix_string;
 
@@ -57,7 +58,7 @@ fn right(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
 pub(super) fn line_with_servers(facts: &ConfigFacts) -> String {
     let servers: Vec<String> = right(facts).map(nix_string).collect();
     if servers.is_empty() {
-        let router = meant_gateway(facts).unwrap_or("192.168.1.1");
+        let router = router(facts).unwrap_or(Ipv4Addr::new(192, 168, 1, 1));
         return format!(
             "networking.nameservers = [ \"{router}\" ]; # usually the address of your router"
         );
@@ -110,6 +111,27 @@ mod tests {
 
     use super::super::findings;
     use super::super::tests::with;
+
+    #[test]
+    fn the_router_is_no_end_of_a_network() {
+        let line = |gateway: &str, address: &str| {
+            let facts = with(&[
+                ("/network/addresses", json!([address])),
+                ("/network/gateway_address", json!(gateway)),
+            ]);
+            super::line_with_servers(&facts)
+        };
+        for (gateway, address, router) in [
+            ("10.0.0.9", "10.0.0.5/24", "10.0.0.9"),
+            ("10.0.0.9/24", "10.0.0.5/24", "10.0.0.9"),
+            ("10.0.0.255", "10.0.0.1/24", "10.0.0.2"),
+            ("10.0.0.5", "10.0.0.5/24", "192.168.1.1"),
+            ("router", "10.0.0.5/24", "192.168.1.1"),
+        ] {
+            let start = format!("networking.nameservers = [ \"{router}\" ];");
+            assert!(line(gateway, address).starts_with(&start), "{gateway}");
+        }
+    }
 
     /// What is found with these name servers: the setting, the consequence and the line to add.
     fn told(servers: Value, more: &[(&str, Value)]) -> Option<(String, String, String)> {

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::Severity;
-use super::addresses::{Network, fixed_interface};
+use super::addresses::{Network, fixed_interface, meant_gateway};
 use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::attribute_path;
@@ -142,11 +142,26 @@ pub(super) fn line_with_host_address(facts: &ConfigFacts) -> Option<String> {
     ))
 }
 
-/// The line with another gateway.
-pub(super) fn line_with_host_gateway(facts: &ConfigFacts) -> Option<String> {
+/// The gateway that may be meant by one that is an end of a network.
+fn host_gateway(facts: &ConfigFacts) -> Option<Ipv4Addr> {
     let (_, network) = gateway_at_an_end(facts)?;
     let taken: Vec<Ipv4Addr> = networks(facts).map(|network| network.address).collect();
-    let gateway = network.host(&[1, 2], &taken)?;
+    network.host(&[1, 2], &taken)
+}
+
+/// The address of the router, as far as the configuration tells it.
+pub(super) fn router(facts: &ConfigFacts) -> Option<Ipv4Addr> {
+    if gateway_at_an_end(facts).is_some() {
+        return host_gateway(facts);
+    }
+    let gateway: Ipv4Addr = meant_gateway(facts)?.parse().ok()?;
+    let is_none = |network: Network| network.address == gateway || network.end(gateway).is_some();
+    (!networks(facts).any(is_none)).then_some(gateway)
+}
+
+/// The line with another gateway.
+pub(super) fn line_with_host_gateway(facts: &ConfigFacts) -> Option<String> {
+    let gateway = host_gateway(facts)?;
     Some(format!(
         "networking.defaultGateway = \"{gateway}\"; # the address of your router"
     ))

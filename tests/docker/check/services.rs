@@ -145,6 +145,12 @@ fn programs_that_no_service_can_start_are_found() {
         assert!(is.ends_with(&format!(" starts \"{path}\"")), "{is}");
         assert_eq!(finding["line"], 4, "{service}");
     }
+    let list = "systemd.services.web = { startAt = \"daily\"; serviceConfig.ExecStart = [ \"python3 a\" \"${pkgs.busybox}/bin/sh b\" \"node c\" ]; };";
+    let checked = told(list);
+    assert_eq!(ids(&checked), ["no-program"]);
+    let line = "systemd.services.web.serviceConfig.ExecStart = [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ]; \
+                # and the other commands of the list";
+    assert_eq!(report(&checked)["findings"][0]["add"][0], line);
     for fine in [
         "systemd.services.web = { serviceConfig.ExecStart = \"systemctl --version\"; startAt = \"daily\"; };",
         "systemd.services.web = { serviceConfig = { ExecStart = \"python3\"; ExecSearchPath = \"/x\"; }; startAt = \"daily\"; };",
