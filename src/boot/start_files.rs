@@ -93,7 +93,7 @@ impl StartFiles {
                 start.missing.join("; ")
             );
             return Err(Failure::message(Class::Build, text).hint(
-                "sdbuild inspect shows which boards the image can boot on, and what is missing for the others",
+                "sdbuild inspect -v shows which boards the image can boot on, and what is missing for the others",
             ));
         };
         // QEMU would end with an error about a file that the user does not know.

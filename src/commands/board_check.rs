@@ -60,7 +60,7 @@ fn warning(report: &BoardReport, board: &Board) -> Option<String> {
         )
     };
     Some(format!(
-        "a {title} does not start this image, which lacks: {missing}\n  hint: {init}`sdbuild inspect` shows what each board lacks"
+        "a {title} does not start this image, which lacks: {missing}\n  hint: {init}`sdbuild inspect -v` shows what each board lacks"
     ))
 }
 

@@ -85,6 +85,8 @@ pub struct Ui {
     live: bool,
     /// Whether events are shown as lines.
     lines: bool,
+    /// How much more is shown than usual.
+    verbose: u8,
     /// Whether a user sees questions on standard error and can answer on standard input.
     asks: bool,
 }
@@ -101,6 +103,7 @@ impl Ui {
                     writer: None,
                     live: false,
                     lines: false,
+                    verbose: 0,
                     asks,
                 };
             }
@@ -120,6 +123,7 @@ impl Ui {
             writer: Writer::start(screen, view).ok(),
             live,
             lines: !live && options.mode != OutputMode::Json,
+            verbose: options.verbose,
             asks,
         }
     }
@@ -127,6 +131,11 @@ impl Ui {
     /// Whether only errors are shown.
     pub fn is_quiet(&self) -> bool {
         self.writer.is_none() && !self.live && !self.lines
+    }
+
+    /// Whether more is shown than usual (`-v`).
+    pub fn is_verbose(&self) -> bool {
+        self.verbose > 0
     }
 
     /// Whether one terminal shows both the events and the results, so that a result must not be shown twice.

@@ -1,6 +1,7 @@
 //! `check` on real configurations: every finding is reported, nothing is built, and nothing is left.
 
 mod logins;
+mod network;
 mod secrets;
 mod services;
 

@@ -31,7 +31,7 @@ pub(super) fn report(report: &Report, ui: &Ui, as_json: bool) -> Result<(), Fail
     if as_json {
         print_json(report, ui)?;
     } else {
-        ui.result(&report_lines(report, ui.result_columns()).join("\n"))?;
+        ui.result(&report_lines(report, ui.result_columns(), ui.is_verbose()).join("\n"))?;
     }
     let mut problems = report
         .problems
@@ -140,7 +140,7 @@ impl LabelledLines {
     }
 }
 
-fn report_lines(report: &Report, columns: usize) -> Vec<String> {
+fn report_lines(report: &Report, columns: usize, is_verbose: bool) -> Vec<String> {
     let mut lines = LabelledLines {
         lines: Vec::new(),
         columns,
@@ -158,7 +158,7 @@ fn report_lines(report: &Report, columns: usize) -> Vec<String> {
         add_partition(&mut lines, partition);
     }
     add_boot(&mut lines, &report.boot);
-    for (label, text) in boards::lines(&report.boards) {
+    for (label, text) in boards::lines(&report.boards, is_verbose) {
         lines.add(&label, &text);
     }
     lines.lines

@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 29] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 30] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -61,6 +61,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 29] = [
     ("idle-services.nix", check::IDLE_SERVICES),
     ("etc-links.nix", check::ETC_LINKS),
     ("made-files.nix", check::MADE_FILES),
+    ("upgrades.nix", check::UPGRADES),
     ("own-programs.nix", check::OWN_PROGRAMS),
     ("script-programs.nix", check::SCRIPT_PROGRAMS),
     ("stored-secrets.nix", check::STORED_SECRETS),

@@ -21,16 +21,16 @@ pub(super) fn has_only_fixed_addresses(facts: &ConfigFacts) -> bool {
 }
 
 /// An IPv4 network.
-struct Network {
+pub(super) struct Network {
     /// An address in it.
-    address: Ipv4Addr,
+    pub(super) address: Ipv4Addr,
     /// The number of the first bits that all its addresses have in common.
-    prefix: u32,
+    pub(super) prefix: u32,
 }
 
 impl Network {
     /// The network of `192.168.1.5/24`.
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (address, prefix) = text.rsplit_once('/')?;
         let prefix = prefix
             .parse()
@@ -42,7 +42,7 @@ impl Network {
         })
     }
 
-    fn has(&self, other: Ipv4Addr) -> bool {
+    pub(super) fn has(&self, other: Ipv4Addr) -> bool {
         let differ = self.address.to_bits() ^ other.to_bits();
         differ.leading_zeros() >= self.prefix
     }

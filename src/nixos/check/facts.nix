@@ -171,6 +171,8 @@ let
   dhcpOff =
     (if networking.useDHCP or true then [ ] else [ "useDHCP" ])
     ++ (if (networking.dhcpcd or { }).enable or true || networking.useNetworkd or false then [ ] else [ "dhcpcd.enable" ]);
+  hasResolved = (config.services.resolved or { }).enable or false;
+  hasOwnResolver = (networking.resolvconf or { }).useLocalResolver or false || etc ? "resolv.conf";
   usesDhcp = interface: (interface.useDHCP or null) == true;
   isFixed = interface: (interface.ipv4.addresses or [ ]) != [ ];
   # A nixpkgs that does not check types lets a string pass for an address; it has no length of its own.
@@ -204,6 +206,7 @@ let
   passphrase = network: { inherit network; bytes = builtins.stringLength wireless.networks.${network}.psk; };
   # wpa_supplicant takes what is in quotes for a passphrase.
   isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
+  secretsFile = wireless.secretsFile or null;
   hasWrongRawKey = name: builtins.isString (wireless.networks.${name}.pskRaw or null) && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
@@ -305,11 +308,12 @@ let
       gateway =
         !elem (networking.defaultGateway or null) [ null { } ]
         || any (interface: (interface.ipv4.routes or [ ]) != [ ]) interfaces;
+      # A name server of the machine itself may read other texts.
+      name_servers = if hasResolved || !hasOwnResolver then filter builtins.isString (networking.nameservers or [ ]) else [ ];
       name_server =
         (networking.nameservers or [ ]) != [ ]
-        || (networking.resolvconf or { }).useLocalResolver or false
-        || (config.services.resolved or { }).enable or false
-        || etc ? "resolv.conf";
+        || hasResolved
+        || hasOwnResolver;
       networkd = (config.systemd.network.enable or false) && (config.systemd.network.networks or { }) != { };
       manager = (networking.networkmanager or { }).enable or false || (config.services.connman or { }).enable or false;
       wireless = wireless.enable or false;
@@ -322,6 +326,7 @@ let
         || (networking.supplicant or { }) != { }
         || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
       open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
+      secrets_file = if isInStore secretsFile then "" else if builtins.isString secretsFile then builtins.unsafeDiscardStringContext secretsFile else null;
       wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
     };
     sd = {
@@ -352,6 +357,7 @@ let
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     etc_links = import ./etc-links.nix { inherit config commands; };
     own_programs = import ./own-programs.nix { inherit config options commands; };
+    upgrades_to_nothing = import ./upgrades.nix { inherit config commands; };
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in

@@ -63,6 +63,8 @@ pub struct ConfigFacts {
     pub etc_links: Vec<EtcLinkFacts>,
     /// Names of services with a program that nothing starts, of those that nixpkgs itself does not define.
     pub idle_services: Vec<String>,
+    /// The machine upgrades itself automatically, to a configuration that nothing puts onto it.
+    pub upgrades_to_nothing: bool,
     /// Programs and scripts of the user's own services that are not in the store.
     pub own_programs: Vec<ProgramFacts>,
 }
@@ -76,6 +78,12 @@ pub struct ProgramFacts {
     pub option: String,
     /// Its path, or its name alone.
     pub path: String,
+    /// The number of that command among those of the option, from 0.
+    #[serde(default)]
+    pub command: usize,
+    /// How many commands the option has.
+    #[serde(default)]
+    pub commands: usize,
 }
 
 /// An option whose secret is in the store; the secret itself is not among the facts.
@@ -262,6 +270,8 @@ pub struct NetworkFacts {
     pub routes: bool,
     /// There is a default gateway, or a route of an interface.
     pub gateway: bool,
+    /// `networking.nameservers`, as far as the machine asks them.
+    pub name_servers: Vec<String>,
     /// There is a name server: one that is named, one of the machine itself, or those of systemd-resolved.
     pub name_server: bool,
     /// systemd-networkd is enabled and has a network.
@@ -280,6 +290,8 @@ pub struct NetworkFacts {
     pub open_passphrases: Vec<PassphraseFacts>,
     /// Networks whose derived key, `pskRaw`, is none.
     pub wrong_raw_keys: Vec<String>,
+    /// The path of the file with the secrets of `wpa_supplicant`, where that is enabled and has one; empty for one of the store.
+    pub secrets_file: Option<String>,
 }
 
 /// A passphrase in plain text, which itself is not among the facts.

@@ -6,7 +6,6 @@ use super::addresses::{
 };
 use super::facts::ConfigFacts;
 use super::rule::Rule;
-use super::wireless::FIRST_NETWORK;
 use crate::common::host_name;
 
 pub(super) const RULES: [Rule; 10] = [
@@ -42,7 +41,7 @@ pub(super) const RULES: [Rule; 10] = [
             ))
         },
         why: "the machine joins no wireless network and uses no cable, so nothing can reach it",
-        add: &FIRST_NETWORK,
+        add: &["{first network}"],
     },
     Rule {
         id: "no-gateway",

@@ -3,7 +3,7 @@
 # may be a secret.
 { config, options, commands }:
 let
-  inherit (builtins) any attrNames concatMap elem filter head isList isString match split substring;
+  inherit (builtins) any attrNames concatMap elem elemAt filter genList head isList isString length match split substring;
   inherit (commands) contains isEnabled namesOfUser safely;
 
   services = (config.systemd or { }).services or { };
@@ -48,9 +48,11 @@ let
     let
       config = services.${service}.serviceConfig or { };
       found = command: filter (path: isPlain path && isAbsent service option path) (startedBy command);
+      all = commandsIn (config.${option} or null);
+      ofCommand = command: map (path: { inherit path service option command; commands = length all; }) (found (elemAt all command));
       isInOtherRoot = config ? RootDirectory || config ? RootImage;
     in
-    if isInOtherRoot then [ ] else map (path: { inherit path service option; }) (concatMap found (commandsIn (config.${option} or null)));
+    if isInOtherRoot then [ ] else concatMap ofCommand (genList (n: n) (length all));
   ofScript = service: map (path: { inherit path service; option = "script"; }) (import ./script-programs.nix { inherit commands; service = services.${service}; });
 in
 concatMap (service: concatMap (option: safely (ofOption service option)) starting ++ safely (ofScript service)) names

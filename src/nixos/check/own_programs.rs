@@ -2,125 +2,110 @@
 
 use super::etc_files::is_absent;
 use super::facts::{ConfigFacts, ProgramFacts};
+use super::known_programs::{is_of_systemd, package_of};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
 
-/// Programs, each with the package that is certain to have it.
-const PACKAGES: [(&str, &str); 63] = [
-    ("awk", "gawk"),
-    ("bash", "bash"),
-    ("cat", "coreutils"),
-    ("chmod", "coreutils"),
-    ("chown", "coreutils"),
-    ("cp", "coreutils"),
-    ("curl", "curl"),
-    ("date", "coreutils"),
-    ("dmesg", "util-linux"),
-    ("docker", "docker"),
-    ("echo", "coreutils"),
-    ("env", "coreutils"),
-    ("ethtool", "ethtool"),
-    ("ffmpeg", "ffmpeg"),
-    ("flock", "util-linux"),
-    ("free", "procps"),
-    ("git", "git"),
-    ("gpioset", "libgpiod"),
-    ("gzip", "gzip"),
-    ("i2cdetect", "i2c-tools"),
-    ("i2cget", "i2c-tools"),
-    ("i2cset", "i2c-tools"),
-    ("ip", "iproute2"),
-    ("iptables", "iptables"),
-    ("iw", "iw"),
-    ("jq", "jq"),
-    ("ln", "coreutils"),
-    ("lsblk", "util-linux"),
-    ("lsmod", "kmod"),
-    ("mkdir", "coreutils"),
-    ("modprobe", "kmod"),
-    ("mosquitto_pub", "mosquitto"),
-    ("mount", "util-linux"),
-    ("mv", "coreutils"),
-    ("nmcli", "networkmanager"),
-    ("node", "nodejs"),
-    ("npm", "nodejs"),
-    ("openssl", "openssl"),
-    ("perl", "perl"),
-    ("pgrep", "procps"),
-    ("php", "php"),
-    ("ping", "iputils"),
-    ("pkill", "procps"),
-    ("ps", "procps"),
-    ("python", "python3"),
-    ("python3", "python3"),
-    ("rfkill", "util-linux"),
-    ("rm", "coreutils"),
-    ("rsync", "rsync"),
-    ("ruby", "ruby"),
-    ("scp", "openssh"),
-    ("sh", "bash"),
-    ("sleep", "coreutils"),
-    ("socat", "socat"),
-    ("sqlite3", "sqlite"),
-    ("ssh", "openssh"),
-    ("sysctl", "procps"),
-    ("tar", "gnutar"),
-    ("touch", "coreutils"),
-    ("umount", "util-linux"),
-    ("unzip", "unzip"),
-    ("wg", "wireguard-tools"),
-    ("wget", "wget"),
-];
-
-/// Programs of systemd itself, which it finds by their names, besides `systemd-…` and `…ctl`. It finds no others, not even `sh`: nixpkgs
-/// builds it with its own directory as the only one in which it looks.
-const FOUND: [&str; 11] = [
-    "halt",
-    "init",
-    "kernel-install",
-    "poweroff",
-    "reboot",
-    "run0",
-    "runlevel",
-    "shutdown",
-    "telinit",
-    "udevadm",
-    "ukify",
-];
-
-/// One for each program that a service cannot start, and one for each script that does not find its programs.
+/// One for each option whose programs a service cannot start, and one for each script that does not find its programs.
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let of_one_option =
         |a: &ProgramFacts, b: &ProgramFacts| a.service == b.service && a.option == b.option;
     let of_options = facts.own_programs.chunk_by(of_one_option);
-    of_options.flat_map(|programs| {
-        let in_script = in_script(programs);
-        let in_command = programs.iter().filter_map(|one| in_command(facts, one));
-        in_script.into_iter().chain(in_command)
-    })
+    of_options.filter_map(|programs| in_script(programs).or_else(|| in_commands(facts, programs)))
 }
 
-/// What is said of a program that the command of an option starts, if something is wrong with it.
-fn in_command(facts: &ConfigFacts, program: &ProgramFacts) -> Option<Finding> {
-    if program.option == SCRIPT {
-        return None;
-    }
-    let (what, why, value) = said_of(facts, program)?;
+/// What is said of the programs that the commands of an option start, if something is wrong with them. In one line for all of them: the
+/// option can be defined once.
+fn in_commands(facts: &ConfigFacts, programs: &[ProgramFacts]) -> Option<Finding> {
+    let programs = programs.iter().filter(|program| program.option != SCRIPT);
+    let said = programs.filter_map(|program| Some((program, said_of(facts, program)?)));
+    let said: Vec<(&ProgramFacts, Said)> = said.collect();
+    let (first, _) = said.first()?;
     let path = [
         "systemd",
         "services",
-        &program.service,
+        &first.service,
         "serviceConfig",
-        &program.option,
+        &first.option,
     ];
     let option = attribute_path::text(&path.map(str::to_owned));
+    let names = said.iter().map(|(program, _)| program.path.as_str());
+    let names = joined(names)?;
     Some(Finding {
         id: "no-program",
         severity: Severity::Note,
-        is: format!("{option} {what}"),
-        why: why.to_owned(),
-        add: vec![format!("{option} = {value}")],
+        is: format!("{option} starts {names}"),
+        why: reasons(&said),
+        add: vec![format!("{option} = {}", value(&said))],
         place: None,
+    })
+}
+
+/// Why these programs do not start: a reason that all have, or that of each.
+fn reasons(said: &[(&ProgramFacts, Said)]) -> String {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (program, said) in said {
+        match reasons.iter_mut().find(|(why, _)| *why == said.why) {
+            Some((_, paths)) => paths.push(&program.path),
+            None => reasons.push((said.why, vec![&program.path])),
+        }
+    }
+    if let [(why, _)] = reasons.as_slice() {
+        return (*why).to_owned();
+    }
+    let reasons = reasons.into_iter().filter_map(|(why, paths)| {
+        let paths = joined(paths.into_iter())?;
+        Some(format!("{paths}: {why}"))
+    });
+    reasons.collect::<Vec<String>>().join("; ")
+}
+
+/// The value of an option in which all of these programs are found, and a comment.
+fn value(said: &[(&ProgramFacts, Said)]) -> String {
+    let of_one_command =
+        |a: &(&ProgramFacts, Said), b: &(&ProgramFacts, Said)| a.0.command == b.0.command;
+    let commands = said.chunk_by(of_one_command).map(|parts| {
+        let texts: Vec<&str> = parts.iter().map(|(_, said)| said.text.as_str()).collect();
+        let is_argument = parts.first().is_some_and(|(_, said)| said.is_argument);
+        let start = if is_argument { "… " } else { "" };
+        format!("\"{start}{} …\"", texts.join(" "))
+    });
+    let commands: Vec<String> = commands.collect();
+    let all = said.first().map_or(0, |(program, _)| program.commands);
+    let mut comments: Vec<String> = Vec::new();
+    for comment in said.iter().filter_map(|(_, said)| said.comment.clone()) {
+        if !comments.contains(&comment) {
+            comments.push(comment);
+        }
+    }
+    if all > commands.len() {
+        comments.push("and the other commands of the list".to_owned());
+    }
+    let text = match commands.as_slice() {
+        [only] if all <= 1 => only.clone(),
+        all => format!("[ {} ]", all.join(" ")),
+    };
+    let comment = if comments.is_empty() {
+        String::new()
+    } else {
+        format!(" # {}", comments.join("; "))
+    };
+    format!("{text};{comment}")
+}
+
+/// `names` in quotes, each once: `"git", "ps" and "pgrep"`; `None` if there are none.
+fn joined<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let mut quoted: Vec<String> = Vec::new();
+    for name in names.map(|name| format!("\"{name}\"")) {
+        if !quoted.contains(&name) {
+            quoted.push(name);
+        }
+    }
+    let (last, others) = quoted.split_last()?;
+    Some(if others.is_empty() {
+        last.clone()
+    } else {
+        format!("{} and {last}", others.join(", "))
     })
 }
 
@@ -136,18 +121,16 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
         let Some(package) = package_of(name) else {
             continue;
         };
-        names.push(format!("\"{name}\""));
+        names.push(name.as_str());
         let package = format!("pkgs.{package}");
         if !packages.contains(&package) {
             packages.push(package);
         }
     }
-    let (last, others) = names.split_last()?;
-    let (told, what) = if others.is_empty() {
-        (last.clone(), "that command is")
-    } else {
-        let others = others.join(", ");
-        (format!("{others} and {last}"), "these commands are")
+    let told = joined(names.iter().copied())?;
+    let what = match names.as_slice() {
+        [_] => "that command is",
+        _ => "these commands are",
     };
     let service = ["systemd", "services", &first.service].map(str::to_owned);
     let service = attribute_path::text(&service);
@@ -163,54 +146,60 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
     })
 }
 
-/// The package that has the program `name`.
-fn package_of(name: &str) -> Option<&'static str> {
-    let known = PACKAGES.iter().find(|(program, _)| *program == name);
-    known.map(|(_, package)| *package)
+/// What is said of a program.
+struct Said {
+    /// What is wrong with it, and what follows from that.
+    why: &'static str,
+    /// What to write in place of it, in a string of Nix.
+    text: String,
+    /// What is to be known of that.
+    comment: Option<String>,
+    /// Whether it may be what an interpreter runs, in the midst of a command.
+    is_argument: bool,
 }
 
-/// What is wrong with the command, what follows from it, and the value in place of it; `None` if nothing is.
-fn said_of(facts: &ConfigFacts, program: &ProgramFacts) -> Option<(String, &'static str, String)> {
+/// What is wrong with the program; `None` if nothing is.
+fn said_of(facts: &ConfigFacts, program: &ProgramFacts) -> Option<Said> {
     let path = program.path.as_str();
     let name = path.rsplit('/').next().unwrap_or_default();
     let is_in = |dir: &&str| path.starts_with(*dir);
     let is_of_other_systems = ["/bin/", "/sbin/", "/usr/"].iter().any(is_in);
-    let (why, value) = match (path.starts_with('/'), path == name) {
+    let in_store = |why| {
+        let package = package_of(name).unwrap_or("NAME");
+        let is_known = package_of(name).is_some();
+        Said {
+            why,
+            text: format!("${{pkgs.{package}}}/bin/{name}"),
+            comment: (!is_known).then(|| format!("NAME is the package that has {name}")),
+            is_argument: false,
+        }
+    };
+    let beside = |why, comment: &str, is_argument| Said {
+        why,
+        text: format!("${{./{name}}}"),
+        comment: Some(comment.to_owned()),
+        is_argument,
+    };
+    Some(match (path.starts_with('/'), path == name) {
         (true, _) if !is_absent(facts, path) => return None,
-        (true, _) if is_of_other_systems => (
-            "NixOS has no program there: the service does not start",
-            in_store(name),
-        ),
-        (true, _) => (
+        (true, _) if is_of_other_systems => {
+            in_store("NixOS has no program there: the service does not start")
+        }
+        (true, _) => beside(
             "the image has no such file: the service does not start until something makes it on the machine",
-            format!("\"… ${{./{name}}} …\"; # copy the file beside the configuration"),
+            "copy the file beside the configuration",
+            true,
         ),
         (false, true) if is_of_systemd(name) => return None,
-        (false, true) => (
+        (false, true) => in_store(
             "systemd finds only its own programs by their names alone, whatever PATH is: the service does not start",
-            in_store(name),
         ),
-        (false, false) => (
+        (false, false) => beside(
             "systemd takes no path that does not begin with a slash: the service does not start",
-            format!("\"${{./{name}}} …\"; # if that file is beside the configuration"),
+            "if that file is beside the configuration",
+            false,
         ),
-    };
-    Some((format!("starts \"{path}\""), why, value))
-}
-
-/// The value that starts the program `name` of a package.
-fn in_store(name: &str) -> String {
-    match package_of(name) {
-        Some(package) => format!("\"${{pkgs.{package}}}/bin/{name} …\";"),
-        None => {
-            format!("\"${{pkgs.NAME}}/bin/{name} …\"; # NAME is the package that has {name}")
-        }
-    }
-}
-
-/// Whether systemd finds the program `name`.
-fn is_of_systemd(name: &str) -> bool {
-    name.starts_with("systemd-") || name.ends_with("ctl") || FOUND.contains(&name)
+    })
 }
 
 #[cfg(test)]
@@ -311,23 +300,33 @@ mod tests {
         );
     }
 
-    /// Without those of coreutils, which every service has in its path.
+    /// Each had a line of its own, and the second one replaced the first.
     #[test]
-    fn the_expression_knows_the_same_programs() {
-        let text = super::super::SCRIPT_PROGRAMS;
-        let (_, list) = text.split_once("known = [").unwrap();
-        let names = list
-            .split(']')
-            .next()
-            .unwrap()
-            .split('"')
-            .skip(1)
-            .step_by(2);
-        let names: Vec<&str> = names.collect();
-        let packages = super::PACKAGES.iter();
-        let packages = packages.filter(|(_, package)| *package != "coreutils");
-        let with_package: Vec<&str> = packages.map(|(name, _)| *name).collect();
-        assert_eq!(names, with_package);
+    fn the_programs_of_an_option_have_one_line() {
+        let told = |commands: usize, parts: &[(usize, &str)]| {
+            let parts = parts.iter().map(|(command, path)| {
+                json!({ "service": "web", "option": "ExecStart", "path": path, "command": command, "commands": commands })
+            });
+            let facts = with(&[("/own_programs", parts.collect())]);
+            let [one] = findings(&facts, "aarch64-linux", None).try_into().unwrap();
+            let start = "systemd.services.web.serviceConfig.ExecStart ";
+            let part = |text: &str| text.strip_prefix(start).unwrap().to_owned();
+            (part(&one.is), one.why, part(&one.add.concat()))
+        };
+        let (is, why, line) = told(2, &[(0, "python3"), (1, "node")]);
+        assert_eq!(is, "starts \"python3\" and \"node\"");
+        assert!(why.starts_with("systemd finds only its own"), "{why}");
+        let list = "= [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ];";
+        assert_eq!(line, list);
+        let (is, why, line) = told(1, &[(0, "/usr/bin/python3"), (0, "/home/pi/app.py")]);
+        assert_eq!(is, "starts \"/usr/bin/python3\" and \"/home/pi/app.py\"");
+        assert!(why.starts_with("\"/usr/bin/python3\": NixOS has"), "{why}");
+        assert!(why.contains("; \"/home/pi/app.py\": the image"), "{why}");
+        let both = "= \"${pkgs.python3}/bin/python3 ${./app.py} …\"; # copy the file beside the configuration";
+        assert_eq!(line, both);
+        let (_, _, line) = told(2, &[(1, "node")]);
+        let one = "= [ \"${pkgs.nodejs}/bin/node …\" ]; # and the other commands of the list";
+        assert_eq!(line, one);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::facts::ConfigFacts;
 use super::{
-    addresses, corrections, disks, etc_files, login, network, passwords, shells, state_version,
-    user_names, ways_in, wireless,
+    addresses, corrections, disks, etc_files, login, name_servers, network, network_ends,
+    passwords, shells, state_version, user_names, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -19,7 +19,6 @@ impl Placeholders {
         let invalid = passwords::with_invalid_hash(facts).next();
         let (invalid, option) = invalid.unwrap_or(("NAME", "hashedPassword"));
         let locale = facts.locale.as_deref().and_then(locale::suggestion);
-        let host_name = network::valid_host_name(facts);
         let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
         let mut all = vec![
             ("{system}", system.to_owned()),
@@ -38,25 +37,10 @@ impl Placeholders {
             ("{release}", text(facts.release.as_deref(), "26.05")),
             ("{time zone}", time_zone_line(facts)),
             ("{locale}", text(locale, "en_US.UTF-8")),
-            ("{host name}", text(host_name.as_deref(), "nixos")),
-            (
-                "{address}",
-                text(addresses::meant_address(facts), "192.168.1.5"),
-            ),
-            ("{prefix}", text(addresses::meant_length(facts), "24")),
-            (
-                "{gateway}",
-                text(addresses::meant_gateway(facts), "192.168.1.1"),
-            ),
             ("{state version}", state_version::line(facts)),
             (
                 "{refused}",
                 attribute(shells::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
-            ),
-            ("{dhcp}", network::lines_that_turn_dhcp_on(facts).join("\n")),
-            (
-                "{interface}",
-                attribute(addresses::fixed_interface(facts).unwrap_or("NAME")),
             ),
             ("{linked file}", etc_files::line_that_copies(facts)),
             ("{renamed user}", user_names::line_with_another_name(facts)),
@@ -67,9 +51,9 @@ impl Placeholders {
             ),
         ];
         all.extend(lines_of_logins(facts));
-        // The last one: a network may be called like a name in braces.
-        let hidden = wireless::lines_that_hide_passphrases(facts).join("\n");
-        all.push(("{secret networks}", hidden));
+        all.extend(values_of_network(facts));
+        // The last ones: a network, and a file, may be called like a name in braces.
+        all.extend(lines_of_network(facts));
         Self(all)
     }
 
@@ -84,6 +68,40 @@ impl Placeholders {
         });
         filled.collect()
     }
+}
+
+/// Names, addresses and numbers of the network.
+fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 5] {
+    let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
+    let host_name = network::valid_host_name(facts);
+    let address = addresses::meant_address(facts);
+    let gateway = addresses::meant_gateway(facts);
+    let interface = addresses::fixed_interface(facts).unwrap_or("NAME");
+    [
+        ("{host name}", text(host_name.as_deref(), "nixos")),
+        ("{address}", text(address, "192.168.1.5")),
+        ("{prefix}", text(addresses::meant_length(facts), "24")),
+        ("{gateway}", text(gateway, "192.168.1.1")),
+        ("{interface}", attribute_path::text(&[interface.to_owned()])),
+    ]
+}
+
+/// The lines with which the machine is in a network.
+fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 7] {
+    let address = network_ends::line_with_host_address(facts);
+    let gateway = network_ends::line_with_host_gateway(facts);
+    let servers = name_servers::line_with_servers(facts);
+    let hidden = wireless::lines_that_hide_passphrases(facts);
+    [
+        ("{dhcp}", network::lines_that_turn_dhcp_on(facts)),
+        ("{host address}", address.into_iter().collect()),
+        ("{host gateway}", gateway.into_iter().collect()),
+        ("{name servers}", vec![servers]),
+        ("{first network}", wireless::lines_of_first_network(facts)),
+        ("{secret network}", wireless::lines_of_secret_network(facts)),
+        ("{secret networks}", hidden),
+    ]
+    .map(|(name, lines)| (name, lines.join("\n")))
 }
 
 /// The lines with which users get in, and administer the machine.

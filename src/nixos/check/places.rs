@@ -89,6 +89,7 @@ impl OwnDefinitions {
         }
         if self.defines_any(&MAKING_FILES) {
             facts.etc_links.clear();
+            facts.upgrades_to_nothing = false;
             facts
                 .own_programs
                 .retain(|program| !program.path.starts_with('/'));

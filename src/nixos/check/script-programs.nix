@@ -37,7 +37,10 @@ let
   telling = [ "PATH" "command" "exit" "return" "type" "which" "<<" "\\" "`" "(" ")" "{" "}" ];
   # Also in the midst of a line: `cd /opt/app && source venv/bin/activate`.
   wordsOf = line: filter isString (split "[ \t;&|!\"']+" line);
-  isPlain = line: stringLength line < 1000 && isClosed line && !any (word: elem word changing) (wordsOf line) && !any (part: contains part line) telling;
+  # What is behind `||` may replace a program that is not there, and the next line runs only if this one fails, or does not.
+  hasFallback = contains "||";
+  isContinued = line: match ".*(&&|[|][|])[ \t]*(#.*)?" line != null;
+  isPlain = line: stringLength line < 1000 && isClosed line && !isContinued line && !any (word: elem word changing) (wordsOf line) && !any (part: contains part line) telling;
 
   read =
     state: line:
@@ -47,7 +50,7 @@ let
       state
     else
       {
-        found = state.found ++ filter (program: elem program known && !elem program state.found) [ (programOf line) ];
+        found = state.found ++ filter (program: elem program known && !elem program state.found && !hasFallback line) [ (programOf line) ];
         isOver = !isPlain line;
       };
   script = builtins.unsafeDiscardStringContext (service.script or "");

@@ -5,7 +5,8 @@ use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
-    login, network, own_programs, state_version, stored_secrets, user_names, wireless,
+    login, name_servers, network, network_ends, own_programs, state_version, stored_secrets,
+    upgrades, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -83,7 +84,7 @@ const RULES: [Rule; 7] = [
                 meant.unwrap_or_default()
             ))
         },
-        why: "the tz database has no such zone, so the build fails or the clock shows UTC",
+        why: "the tz database has no such zone, so the clock shows UTC",
         add: &["{time zone}"],
     },
     Rule {
@@ -137,17 +138,20 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 10] = [
+    let subjects: [&[Rule]; 13] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
         &network::RULES,
+        &network_ends::RULES,
+        &name_servers::RULES,
         &wireless::RULES,
         &authorized_keys::RULES,
         &login::RULES,
         &user_names::RULES,
         &etc_files::RULES,
         &stored_secrets::RULES,
+        &upgrades::RULES,
     ];
     subjects.into_iter().flatten()
 }

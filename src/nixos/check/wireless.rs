@@ -18,7 +18,7 @@ pub(super) const RULES: [Rule; 4] = [
             })
         },
         why: "wpa_supplicant knows no network to join, so the machine can be reached by cable only",
-        add: &SECRET_NETWORK,
+        add: &["{secret network}"],
     },
     Rule {
         id: "wireless-off",
@@ -53,46 +53,71 @@ pub(super) const RULES: [Rule; 4] = [
     },
 ];
 
-/// The first wireless network.
-pub(super) const FIRST_NETWORK: [&str; 3] = [
-    "networking.wireless.enable = true;",
-    SECRET_NETWORK[0],
-    SECRET_NETWORK[1],
-];
+/// The option with the file on the card that has the secrets.
+const SECRETS_FILE: &str = "networking.wireless.secretsFile";
 
-/// A wireless network whose passphrase is not in the configuration.
-const SECRET_NETWORK: [&str; 2] = [
-    "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: NAME=the passphrase",
-    "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\"; # … is the name of the network",
-];
+/// The lines with which that option names a file, if it does not yet, where the file is to have `told`.
+fn line_that_names_the_file(facts: &ConfigFacts, told: &str) -> Option<String> {
+    let is_missing = facts.network.secrets_file.is_none();
+    is_missing.then(|| {
+        format!(
+            "{SECRETS_FILE} = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read:{told}=the passphrase"
+        )
+    })
+}
+
+/// What a comment says of the line for `name` in the file that the configuration names; nothing if it names none.
+fn said_of_the_file(facts: &ConfigFacts, name: &str) -> String {
+    let file = facts.network.secrets_file.as_deref();
+    let is_shown = |path: &&str| !path.is_empty() && !path.contains(char::is_control);
+    file.map(|path| {
+        let path = Some(path).filter(is_shown).unwrap_or(SECRETS_FILE);
+        format!(", with the line {name}=the passphrase in {path}")
+    })
+    .unwrap_or_default()
+}
+
+/// The lines with a wireless network whose passphrase is not in the configuration.
+pub(super) fn lines_of_secret_network(facts: &ConfigFacts) -> Vec<String> {
+    let said = said_of_the_file(facts, "NAME");
+    let network = format!(
+        "networking.wireless.networks.\"…\".pskRaw = \"ext:NAME\"; # … is the name of the network{said}"
+    );
+    let file = line_that_names_the_file(facts, " NAME");
+    file.into_iter().chain([network]).collect()
+}
+
+/// The lines with the first wireless network.
+pub(super) fn lines_of_first_network(facts: &ConfigFacts) -> Vec<String> {
+    let is_off = !facts.network.wireless;
+    let switch = is_off.then(|| "networking.wireless.enable = true;".to_owned());
+    let network = lines_of_secret_network(facts);
+    switch.into_iter().chain(network).collect()
+}
 
 /// The lines with which the passphrases that are in plain text come from a file on the card.
 pub(super) fn lines_that_hide_passphrases(facts: &ConfigFacts) -> Vec<String> {
     let open = facts.network.open_passphrases.as_slice();
-    let number = |n: usize| {
+    let name = |n: usize| {
         if open.len() > 1 {
-            n.to_string()
+            format!("NAME{n}")
         } else {
-            String::new()
+            "NAME".to_owned()
         }
     };
     let of_network = |(n, one): (usize, &PassphraseFacts)| {
-        let option = key_option(&one.network, "pskRaw");
-        format!(
-            "{option} = \"ext:NAME{}\"; # in place of psk",
-            number(n + 1)
-        )
+        let (option, name) = (key_option(&one.network, "pskRaw"), name(n + 1));
+        let said = said_of_the_file(facts, &name);
+        format!("{option} = \"ext:{name}\"; # in place of psk{said}")
     };
-    let (each, first) = if open.len() > 1 {
-        (" a line for each network,", "1")
+    let each = if open.len() > 1 {
+        " a line for each network,"
     } else {
-        ("", "")
+        ""
     };
-    let file = format!(
-        "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read:{each} NAME{first}=the passphrase"
-    );
+    let file = line_that_names_the_file(facts, &format!("{each} {}", name(1)));
     let lines = open.iter().enumerate().map(of_network);
-    std::iter::once(file).chain(lines).collect()
+    file.into_iter().chain(lines).collect()
 }
 
 /// The option `name` of the wireless network `network`.
@@ -150,6 +175,51 @@ mod tests {
         assert!(file.contains(" a line for each network, NAME1="), "{file}");
         assert!(home.contains(".\"Home\".pskRaw = \"ext:NAME1\""), "{home}");
         assert!(work.contains(".\"Work\".pskRaw = \"ext:NAME2\""), "{work}");
+    }
+
+    /// The line to add would have defined the option a second time.
+    #[test]
+    fn a_file_with_secrets_that_is_set_is_used() {
+        let told = |id: &str, path: &str, more: &[(&str, serde_json::Value)]| {
+            let set = [
+                ("/network/wireless", json!(true)),
+                ("/network/secrets_file", json!(path)),
+            ];
+            let found = findings(&with(&[&set, more].concat()), "aarch64-linux", None);
+            found.into_iter().find(|one| one.id == id).unwrap().add
+        };
+        let open = json!([{ "network": "Home", "bytes": 8 }, { "network": "Work", "bytes": 8 }]);
+        let open = [
+            ("/network/networks", json!(2)),
+            ("/network/open_passphrases", open),
+        ];
+        let only = [
+            ("/network/dhcp", json!(false)),
+            ("/network/interfaces", json!(true)),
+            ("/network/addressed", json!(["wlan0"])),
+        ];
+        let start = "networking.wireless.networks.";
+        let first = "\"…\".pskRaw = \"ext:NAME\"; # … is the name of the network, with the line NAME=the passphrase in";
+        for (path, shown) in [
+            ("/run/wifi", "/run/wifi"),
+            ("", "networking.wireless.secretsFile"),
+            ("/run/\nx", "networking.wireless.secretsFile"),
+        ] {
+            let line = format!("{start}{first} {shown}");
+            assert_eq!(told("wireless", path, &[]), [line.as_str()]);
+            assert_eq!(told("no-network", path, &only), [line.as_str()]);
+            let lines = [("Home", 1), ("Work", 2)].map(|(name, n)| {
+                format!(
+                    "{start}\"{name}\".pskRaw = \"ext:NAME{n}\"; # in place of psk, with the line NAME{n}=the passphrase in {shown}"
+                )
+            });
+            assert_eq!(told("open-passphrase", path, &open), lines);
+        }
+        let none = with(&only);
+        let lines = &findings(&none, "aarch64-linux", None)[0].add;
+        assert_eq!(lines[0], "networking.wireless.enable = true;");
+        let file = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: NAME=the passphrase";
+        assert_eq!((lines.len(), lines[1].as_str()), (3, file));
     }
 
     #[test]

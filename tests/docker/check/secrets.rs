@@ -69,6 +69,40 @@ fn secrets_in_the_store_are_found() {
 }
 
 #[test]
+fn the_file_of_the_configuration_gets_the_passphrase() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let added = |file: &str| {
+        let text = format!(
+            "{{ pkgs, ... }}: {{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh.enable = true;\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n  \
+             networking.wireless = {{ enable = true; networks.Home.psk = \"correct horse\"; {file} }};\n}}\n"
+        );
+        let checked = check(&user, "pi.nix", &text).assert_exit_code(0);
+        let findings = report(&checked)["findings"].as_array().unwrap().clone();
+        let mut found = findings.into_iter();
+        let open = found.find(|one| one["id"] == "open-passphrase").unwrap();
+        open["add"].as_array().unwrap().clone()
+    };
+    assert_eq!(added("").len(), 2, "with a file");
+    for (file, path) in [
+        ("\"/run/wifi\"", "/run/wifi"),
+        ("./pi.nix", "networking.wireless.secretsFile"),
+        ("\"${pkgs.busybox}/x\"", "networking.wireless.secretsFile"),
+    ] {
+        let lines = added(&format!("secretsFile = {file};"));
+        let [line] = lines.as_slice() else {
+            panic!("{lines:?}");
+        };
+        let line = line.as_str().unwrap();
+        assert!(line.ends_with(&format!("passphrase in {path}")), "{line}");
+    }
+}
+
+#[test]
 fn host_keys_in_the_store_are_found() {
     if !engine_ready() {
         return;

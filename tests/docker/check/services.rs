@@ -91,6 +91,34 @@ fn files_and_services_without_effect_are_found() {
 }
 
 #[test]
+fn upgrades_without_a_configuration_are_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let told = |more: &str| {
+        let upgrade = "system.autoUpgrade.enable = true;";
+        told(&user, &public, &format!("{upgrade}\n{more}"))
+    };
+    for wrong in ["", "system.autoUpgrade.flags = [ \"-L\" \"-I x\" ];"] {
+        let checked = told(wrong);
+        assert_eq!(ids(&checked), ["no-upgrade"], "{wrong}");
+        assert_eq!(report(&checked)["findings"][0]["line"], 3);
+    }
+    for fine in [
+        "system.autoUpgrade.flake = \"github:me/config\";",
+        "system.autoUpgrade.flags = [ \"-I nixos-config=/srv/pi.nix\" ];",
+        "system.autoUpgrade.flags = [ \"--file\" \"/srv\" ];",
+        "environment.etc.\"nixos/configuration.nix\".source = ./pi.nix;",
+        "systemd.tmpfiles.rules = [ \"C /etc/nixos - - - - ${./.}\" ];",
+        "sdImage.populateRootCommands = lib.mkAfter \"cp ${./pi.nix} ./files/etc/nixos/\";",
+    ] {
+        assert_eq!(ids(&told(fine)), [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn programs_that_no_service_can_start_are_found() {
     if !engine_ready() {
         return;
@@ -117,6 +145,12 @@ fn programs_that_no_service_can_start_are_found() {
         assert!(is.ends_with(&format!(" starts \"{path}\"")), "{is}");
         assert_eq!(finding["line"], 4, "{service}");
     }
+    let list = "systemd.services.web = { startAt = \"daily\"; serviceConfig.ExecStart = [ \"python3 a\" \"${pkgs.busybox}/bin/sh b\" \"node c\" ]; };";
+    let checked = told(list);
+    assert_eq!(ids(&checked), ["no-program"]);
+    let line = "systemd.services.web.serviceConfig.ExecStart = [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ]; \
+                # and the other commands of the list";
+    assert_eq!(report(&checked)["findings"][0]["add"][0], line);
     for fine in [
         "systemd.services.web = { serviceConfig.ExecStart = \"systemctl --version\"; startAt = \"daily\"; };",
         "systemd.services.web = { serviceConfig = { ExecStart = \"python3\"; ExecSearchPath = \"/x\"; }; startAt = \"daily\"; };",
@@ -150,7 +184,10 @@ const SCRIPTS: [(&str, &[&str]); 8] = [
 ];
 
 /// What follows from scripts that is not certain, or that is as it should be.
-const FINE_SCRIPTS: [&str; 18] = [
+const FINE_SCRIPTS: [&str; 21] = [
+    "script = \"test -x /x &&\\n  curl x\";",
+    "script = \"test -x /x || # or\\ncurl x\";",
+    "script = \"curl x || ${pkgs.busybox}/bin/wget x\";",
     "script = \"export PATH=$PATH:/x\\ncurl x\";",
     "script = \"command -v curl || exit 0\\ncurl x\";",
     "script = \"if test -x /x; then\\ncurl x\\nfi\";",

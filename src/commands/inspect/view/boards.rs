@@ -2,8 +2,8 @@
 
 use crate::image::boards::BoardReport;
 
-/// Lines with their labels.
-pub(super) fn lines(reports: &[BoardReport]) -> Vec<(String, String)> {
+/// Lines with their labels. Only those that are verbose say what several boards lack, if there are boards that lack nothing.
+pub(super) fn lines(reports: &[BoardReport], is_verbose: bool) -> Vec<(String, String)> {
     if reports.is_empty() {
         return Vec::new();
     }
@@ -19,9 +19,20 @@ pub(super) fn lines(reports: &[BoardReport]) -> Vec<(String, String)> {
             ),
         },
     )];
-    for (boards, missing) in by_missing(reports) {
-        let text = format!("not for {}: the image lacks {missing}", boards.join(", "));
+    let gaps = by_missing(reports);
+    if gaps.len() > 1 && !complete.is_empty() && !is_verbose {
+        let boards = gaps.iter().flat_map(|(boards, _)| boards.iter().copied());
+        let boards: Vec<&str> = boards.collect();
+        let text = format!(
+            "not for {}; with -v it says what the image lacks",
+            boards.join(", ")
+        );
         lines.push((String::new(), text));
+    } else {
+        lines.extend(gaps.into_iter().map(|(boards, missing)| {
+            let text = format!("not for {}: the image lacks {missing}", boards.join(", "));
+            (String::new(), text)
+        }));
     }
     for report in reports
         .iter()
@@ -89,19 +100,20 @@ mod tests {
 
     #[test]
     fn boards_with_the_same_gap_share_a_line() {
-        let shown = lines(&[
+        let all = [
             report("rpi3", &[], Some("kernel=a")),
             report("rpi4", &["start4.elf", "a tree"], Some("kernel=b")),
             report("rpi02", &[], Some("kernel=a")),
             report("rock64", &["U-Boot"], None),
             report("pine64", &["U-Boot"], None),
-        ]);
-        let shown: Vec<String> = shown
-            .iter()
-            .map(|(label, text)| format!("{label}|{text}"))
-            .collect();
+        ];
+        let shown = |reports: &[BoardReport], is_verbose| -> Vec<String> {
+            let shown = lines(reports, is_verbose);
+            let shown = shown.iter().map(|(label, text)| format!("{label}|{text}"));
+            shown.collect()
+        };
         assert_eq!(
-            shown,
+            shown(&all, true),
             [
                 "boards|everything needed to boot is there for rpi3, rpi02",
                 "|not for rpi4: the image lacks start4.elf; a tree",
@@ -113,6 +125,20 @@ mod tests {
                 "config.txt|rpi4: kernel=b",
             ]
         );
-        assert!(lines(&[]).is_empty());
+        let short = shown(&all, false);
+        let line = "|not for rpi4, rock64, pine64; with -v it says what the image lacks";
+        assert_eq!((short.len(), short[1].as_str()), (7, line));
+        // One line is short enough, and whose image is for no board wants to know.
+        let one_gap = shown(&all[2..], false);
+        assert_eq!(
+            one_gap[1],
+            "|not for rock64, pine64: the image lacks U-Boot"
+        );
+        let none = [all[1].clone(), all[3].clone()];
+        assert_eq!(
+            shown(&none, false)[2],
+            "|not for rock64: the image lacks U-Boot"
+        );
+        assert!(lines(&[], false).is_empty());
     }
 }

@@ -1,0 +1,220 @@
+//! The rules about the name servers. Pure.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Severity;
+use super::addresses::has_only_fixed_addresses;
+use super::facts::ConfigFacts;
+use super::network_ends::router;
+use super::rule::Rule;
+use crate::common::nix_string::nix_string;
+
+pub(super) const RULES: [Rule; 2] = [
+    Rule {
+        id: "wrong-name-server",
+        severity: Severity::Note,
+        is: |facts, _| said_of_wrong(facts).filter(|_| has_no_other(facts)),
+        why: "a name server is given by its IP address, so the machine cannot look up names such as cache.nixos.org",
+        add: &["{name servers}"],
+    },
+    Rule {
+        id: "wrong-name-server",
+        severity: Severity::Note,
+        is: |facts, _| said_of_wrong(facts).filter(|_| !has_no_other(facts)),
+        why: "a name server is given by its IP address: no names are looked up at this one",
+        add: &["{name servers}"],
+    },
+];
+
+/// The option with the name servers, and those that are none.
+fn said_of_wrong(facts: &ConfigFacts) -> Option<String> {
+    let wrong = facts.network.name_servers.iter();
+    let wrong = wrong.filter(|server| !is_server(server));
+    let wrong = wrong.map(|server| {
+        let is_short = server.split('.').all(is_number) && server.split('.').count() < 4;
+        let what = if is_short {
+            "which does not have the four numbers of an IPv4 address"
+        } else {
+            "which is no IP address"
+        };
+        format!("\"{server}\", {what}")
+    });
+    let wrong: Vec<String> = wrong.collect();
+    (!wrong.is_empty()).then(|| format!("networking.nameservers has {}", wrong.join(", and ")))
+}
+
+/// Whether the machine knows no name server besides those that are none.
+fn has_no_other(facts: &ConfigFacts) -> bool {
+    has_only_fixed_addresses(facts) && right(facts).next().is_none()
+}
+
+/// The name servers that are some.
+fn right(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
+    let servers = facts.network.name_servers.iter().map(String::as_str);
+    servers.filter(|server| is_server(server))
+}
+
+/// The line with the name servers that are some, or else with the router.
+pub(super) fn line_with_servers(facts: &ConfigFacts) -> String {
+    let servers: Vec<String> = right(facts).map(nix_string).collect();
+    if servers.is_empty() {
+        let router = router(facts).unwrap_or(Ipv4Addr::new(192, 168, 1, 1));
+        return format!(
+            "networking.nameservers = [ \"{router}\" ]; # usually the address of your router"
+        );
+    }
+    format!(
+        "networking.nameservers = [ {} ]; # without that",
+        servers.join(" ")
+    )
+}
+
+/// Whether programs that look up names take `text` for a server. Those that read `resolv.conf` ignore what follows a space.
+fn is_server(text: &str) -> bool {
+    let text = text.split_whitespace().next().unwrap_or_default();
+    // systemd-resolved takes `ADDRESS:PORT%INTERFACE#NAME`, with an address of IPv6 in brackets before a port.
+    let text = text.split('#').next().unwrap_or_default();
+    let text = text.split('%').next().unwrap_or_default();
+    // The short form of 1.0.0.1, which glibc takes.
+    if text == "1.1" || is_with_zeros(text) {
+        return true;
+    }
+    let (address, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((address, port))) => {
+            return address.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || is_port(port));
+        }
+        Some(None) => return false,
+        None => text.find(':').map_or((text, ""), |at| text.split_at(at)),
+    };
+    text.parse::<IpAddr>().is_ok() || address.parse::<Ipv4Addr>().is_ok() && is_port(port)
+}
+
+/// Whether `text` is an address of IPv4 with zeros in front of its numbers, which glibc takes.
+fn is_with_zeros(text: &str) -> bool {
+    let is_byte = |part: &str| is_number(part) && part.parse::<u8>().is_ok();
+    text.split('.').count() == 4 && text.split('.').all(is_byte)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether `text` is a port behind a colon.
+fn is_port(text: &str) -> bool {
+    let number = text.strip_prefix(':').filter(|number| is_number(number));
+    number.is_some_and(|number| number.parse::<u16>().is_ok_and(|number| number > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::findings;
+    use super::super::tests::with;
+
+    #[test]
+    fn the_router_is_no_end_of_a_network() {
+        let line = |gateway: &str, address: &str| {
+            let facts = with(&[
+                ("/network/addresses", json!([address])),
+                ("/network/gateway_address", json!(gateway)),
+            ]);
+            super::line_with_servers(&facts)
+        };
+        for (gateway, address, router) in [
+            ("10.0.0.9", "10.0.0.5/24", "10.0.0.9"),
+            ("10.0.0.9/24", "10.0.0.5/24", "10.0.0.9"),
+            ("10.0.0.255", "10.0.0.1/24", "10.0.0.2"),
+            ("10.0.0.5", "10.0.0.5/24", "192.168.1.1"),
+            ("router", "10.0.0.5/24", "192.168.1.1"),
+        ] {
+            let start = format!("networking.nameservers = [ \"{router}\" ];");
+            assert!(line(gateway, address).starts_with(&start), "{gateway}");
+        }
+    }
+
+    /// What is found with these name servers: the setting, the consequence and the line to add.
+    fn told(servers: Value, more: &[(&str, Value)]) -> Option<(String, String, String)> {
+        let set = [("/network/name_servers", servers)];
+        let mut found = findings(&with(&[&set, more].concat()), "aarch64-linux", None);
+        let one = found.pop()?;
+        assert_eq!((one.id, found.len()), ("wrong-name-server", 0));
+        Some((one.is, one.why, one.add.concat()))
+    }
+
+    #[test]
+    fn a_name_server_is_an_address() {
+        for server in [
+            "8.8.8.8",
+            "2001:4860:4860::8888",
+            "fe80::1%eth0",
+            "1.1.1.1#cloudflare-dns.com",
+            "9.9.9.9:9953",
+            "9.9.9.9%end0",
+            "1.1.1.1:853%end0#one.one.one.one",
+            "[2606:4700::1111]:53",
+            "[2606:4700::1111]:53#cloudflare-dns.com",
+            "[::1]",
+            "192.168.001.001",
+            "1.1",
+            "8.8.8.8 8.8.4.4",
+        ] {
+            assert_eq!(told(json!([server]), &[]), None, "{server}");
+        }
+        for server in [
+            "dns.google",
+            "",
+            "8.8.8.8,8.8.4.4",
+            "8.8.8.256",
+            "8.8.8.8:",
+            "8.8.8.8:0",
+            "8.8.8.8:dns",
+            "[8.8.8.8]:53",
+            "[::1",
+            "192.168.1.1/24",
+        ] {
+            let is = format!("networking.nameservers has \"{server}\", which is no IP address");
+            assert_eq!(told(json!([server]), &[]).unwrap().0, is);
+        }
+        let short = told(json!(["8.8.8"]), &[]).unwrap().0;
+        let said = "\"8.8.8\", which does not have the four numbers of an IPv4 address";
+        assert!(short.ends_with(said), "{short}");
+    }
+
+    #[test]
+    fn the_name_servers_that_are_right_are_kept() {
+        let fixed = [
+            ("/network/fixed", json!(["end0"])),
+            ("/network/interfaces", json!(true)),
+            ("/network/gateway", json!(true)),
+            ("/network/name_server", json!(true)),
+            ("/network/addresses", json!(["10.0.0.5/24"])),
+            ("/network/gateway_address", json!("10.0.0.1")),
+        ];
+        let names = "cannot look up names";
+        for (servers, more, why, line) in [
+            (
+                json!(["dns.google", "1.1.1.1#a\"b"]),
+                &fixed[..],
+                "no names are looked up at this one",
+                "networking.nameservers = [ \"1.1.1.1#a\\\"b\" ]; # without that",
+            ),
+            (
+                json!(["dns.google"]),
+                &fixed[..],
+                names,
+                "networking.nameservers = [ \"10.0.0.1\" ]; # usually the address of your router",
+            ),
+            (
+                json!(["dns.google"]),
+                &[],
+                "no names are looked up at this one",
+                "networking.nameservers = [ \"192.168.1.1\" ]; # usually the address of your router",
+            ),
+        ] {
+            let (_, told_why, add) = told(servers, more).unwrap();
+            assert!(told_why.contains(why), "{told_why}");
+            assert_eq!(add, line);
+        }
+    }
+}

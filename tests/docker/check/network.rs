@@ -1,0 +1,41 @@
+//! Findings of `check` about addresses and name servers.
+
+use super::{IMAGE, check, ids, report};
+use crate::support::*;
+
+#[test]
+fn addresses_of_no_machine_are_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let told = |address: &str, gateway: &str, more: &str| {
+        let text = format!(
+            "{{ {IMAGE} system.stateVersion = \"26.05\"; services.openssh.enable = true;\n  \
+             users.users.root.openssh.authorizedKeys.keys = [ \"{public}\" ];\n  \
+             networking.interfaces.end0.ipv4.addresses = [ {{ address = \"{address}\"; prefixLength = 24; }} ];\n  \
+             networking.defaultGateway = \"{gateway}\"; networking.nameservers = [ \"1.1.1.1#one.one.one.one\" {more}\n}}\n"
+        );
+        check(&user, "pi.nix", &text)
+    };
+    let fine = told("10.0.0.5", "10.0.0.1", "];").assert_exit_code(0);
+    assert_eq!(ids(&fine), [""; 0]);
+    for (address, gateway, exit_code, line) in [
+        ("10.0.0.255", "10.0.0.1", 6, 3),
+        ("10.0.0.0", "10.0.0.1", 0, 3),
+        ("10.0.0.5", "10.0.0.255", 0, 4),
+    ] {
+        let checked = told(address, gateway, "];").assert_exit_code(exit_code);
+        assert_eq!(ids(&checked), ["network-address"], "{address} {gateway}");
+        assert_eq!(report(&checked)["findings"][0]["line"], line);
+    }
+    let servers = |more: &str| ids(&told("10.0.0.5", "10.0.0.1", more));
+    let wrong = ["wrong-name-server"];
+    assert_eq!(servers("\"dns.google\" ];"), wrong);
+    let resolved = "\"dns.google\" ]; services.resolved.enable = true;";
+    assert_eq!(servers(resolved), wrong);
+    // A server of the machine itself may take other texts.
+    let own = "\"/lan/10.0.0.1\" ]; environment.etc.\"resolv.conf\".text = \"nameserver ::1\";";
+    assert_eq!(servers(own), [""; 0]);
+}
