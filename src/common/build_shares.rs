@@ -38,6 +38,8 @@ pub struct BuildShares {
     begun: BTreeMap<u64, Begun>,
     /// Which of them have not ended.
     running: RunningBuilds,
+    /// What each of these gets beside its share: added to the shares before others run, for there may be thousands of them.
+    due: Duration,
     /// All time of a name, and of how many derivations.
     ended: BTreeMap<String, (Duration, u32)>,
     counted_until: Duration,
@@ -59,14 +61,20 @@ impl BuildShares {
             }
         } else if let NixEvent::BuildStarted { id, derivation, .. } = event {
             self.waiting.remove(derivation);
+            self.share_out();
             let (name, share) = (general_name(derivation), Duration::ZERO);
             self.begun.insert(*id, Begun { name, share });
             self.running.begin(*id);
         } else if let NixEvent::Stopped { id } = event {
+            self.share_out();
             self.stop(*id, at);
         } else if let NixEvent::Built { running, .. } = event {
+            self.share_out();
             self.running.set_count(*running, at);
         } else if let Some(id) = build_of(event) {
+            if !self.running.is_running(id) {
+                self.share_out();
+            }
             self.running.speak(id, at);
         } else if *event == NixEvent::Restarted {
             self.restart();
@@ -96,7 +104,7 @@ impl BuildShares {
             return None;
         }
         let time_of = |name: &str| earlier.get(name).copied().map(Duration::from_millis);
-        let since = self.part_of(at.saturating_sub(self.counted_until));
+        let since = self.due + self.part_of(at.saturating_sub(self.counted_until));
         let mut left = Duration::ZERO;
         for derivation in &self.waiting {
             left += time_of(&general_name(derivation))?;
@@ -118,13 +126,20 @@ impl BuildShares {
     }
 
     fn count_until(&mut self, at: Duration) {
-        let part = self.part_of(at.saturating_sub(self.counted_until));
+        self.due += self.part_of(at.saturating_sub(self.counted_until));
         self.counted_until = self.counted_until.max(at);
+    }
+
+    /// Gives each derivation that is being built what it is due.
+    fn share_out(&mut self) {
+        let part = std::mem::take(&mut self.due);
         if part.is_zero() {
             return;
         }
-        for id in self.running.iter() {
-            if let Some(build) = self.begun.get_mut(&id) {
+        let mut running = self.running.iter().peekable();
+        for (id, build) in &mut self.begun {
+            while running.next_if(|other| other < id).is_some() {}
+            if running.next_if_eq(id).is_some() {
                 build.share += part;
             }
         }
@@ -140,6 +155,7 @@ impl BuildShares {
     /// Forgets what waits and runs: Nix was stopped. The time of a build that it did not end is no time of the derivation.
     fn restart(&mut self) {
         self.waiting.clear();
+        self.due = Duration::ZERO;
         let running = std::mem::take(&mut self.running);
         for (id, build) in std::mem::take(&mut self.begun) {
             if !running.is_running(id) {
@@ -208,175 +224,4 @@ fn is_revision(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    fn path(name: &str) -> String {
-        format!("/nix/store/{}-{name}.drv", "a".repeat(32))
-    }
-
-    fn started(id: u64, name: &str) -> NixEvent {
-        NixEvent::BuildStarted {
-            id,
-            derivation: path(name),
-            machine: String::new(),
-        }
-    }
-
-    fn running(running: u64) -> NixEvent {
-        NixEvent::Built {
-            done: 0,
-            expected: 9,
-            running,
-        }
-    }
-
-    fn listed(name: &str) -> NixEvent {
-        NixEvent::Message {
-            level: 3,
-            text: format!("  {}", path(name)),
-        }
-    }
-
-    fn counted(events: &[(u32, NixEvent)]) -> BuildShares {
-        let mut shares = BuildShares::default();
-        for (at, event) in events {
-            shares.apply(event, SECOND * *at);
-        }
-        shares
-    }
-
-    fn times(of: &[(&str, u64)]) -> BuildTimes {
-        let seconds = |(name, seconds): &(&str, u64)| ((*name).to_owned(), seconds * 1000);
-        of.iter().map(seconds).collect()
-    }
-
-    #[test]
-    fn parallel_builds_share_the_time() {
-        let stopped = |id| NixEvent::Stopped { id };
-        let shares = counted(&[
-            (0, started(1, "linux-6.12.1")),
-            (10, started(2, "vim")),
-            (20, stopped(2)),
-            (21, started(3, "vim")),
-            (23, stopped(3)),
-            (30, stopped(1)),
-        ]);
-        // 10 + 5 + 1 + 1 + 7 of the kernel; 5 and 1 of the two others.
-        assert_eq!(shares.times(), times(&[("linux-0", 24), ("vim", 3)]));
-    }
-
-    /// Nix reports the end of both only when it ends itself.
-    #[test]
-    fn build_that_nix_no_longer_counts_gets_no_time() {
-        let shares = counted(&[
-            (0, started(1, "a")),
-            (0, running(1)),
-            (5, running(0)),
-            (9, started(2, "b")),
-            (9, running(1)),
-            (12, running(0)),
-            (60, NixEvent::Stopped { id: 1 }),
-            (60, NixEvent::Restarted),
-        ]);
-        assert_eq!(shares.times(), times(&[("a", 5), ("b", 3)]));
-    }
-
-    /// Nix reports no end of 1 and then counts one build: 2 goes on, as its log shows.
-    #[test]
-    fn time_goes_to_the_parallel_build_that_still_speaks() {
-        let line = NixEvent::BuildLine {
-            id: 2,
-            line: "compiling".to_owned(),
-        };
-        let shares = counted(&[
-            (0, started(1, "a")),
-            (0, started(2, "b")),
-            (10, running(1)),
-            (10, line),
-            (40, running(0)),
-            (50, NixEvent::Stopped { id: 1 }),
-            (50, NixEvent::Stopped { id: 2 }),
-        ]);
-        assert_eq!(shares.times(), times(&[("a", 5), ("b", 35)]));
-    }
-
-    #[test]
-    fn builds_of_a_nix_that_was_stopped_get_no_time() {
-        let earlier = times(&[("a", 9), ("b", 7)]);
-        let mut shares = counted(&[
-            (0, started(1, "a")),
-            (5, NixEvent::Restarted),
-            (6, started(2, "b")),
-        ]);
-        assert_eq!(shares.left(&earlier, SECOND * 8), Some(SECOND * 5));
-        shares.apply(&NixEvent::Stopped { id: 2 }, SECOND * 9);
-        assert_eq!(shares.times(), times(&[("b", 3)]));
-    }
-
-    #[test]
-    fn names_have_no_version_and_no_git_revision() {
-        let revisions = ["20260102.abc12de", "20260317.1234567", "1234.0f0f0f0f0f"];
-        for revision in revisions {
-            let system = general_name(&path(&format!("nixos-system-pi-26.05.{revision}")));
-            assert_eq!(system, "nixos-system-pi-0");
-            let image = format!("nixos-image-sd-card-26.05.{revision}-aarch64-linux.img.zst");
-            let image = general_name(&path(&image));
-            assert_eq!(image, "nixos-image-sd-card-0-aarch0-linux0img0zst");
-        }
-        assert_eq!(general_name(&path("unit-a.service")), "unit-a0service");
-    }
-
-    #[test]
-    fn rest_takes_as_long_as_in_the_earlier_build() {
-        let earlier = times(&[("linux-0", 60), ("etc", 2), ("image", 30), ("other", 500)]);
-        let mut shares = counted(&[
-            (0, NixEvent::WillBuild { derivations: 3 }),
-            (0, listed("linux-6.13")),
-            (0, listed("etc")),
-            (0, listed("image")),
-        ]);
-        assert_eq!(shares.left(&earlier, SECOND), None, "the list may go on");
-        shares.apply(&NixEvent::ToDownload { bytes: 0 }, Duration::ZERO);
-        let left = |shares: &BuildShares, at| shares.left(&earlier, SECOND * at);
-        assert_eq!(left(&shares, 0), Some(SECOND * 92));
-        shares.apply(&started(1, "linux-6.13"), SECOND * 10);
-        assert_eq!(left(&shares, 30), Some(SECOND * 72));
-        shares.apply(&started(2, "etc"), SECOND * 30);
-        assert_eq!(left(&shares, 32), Some(SECOND * 70));
-        // The second one takes longer than it did, and then far too long.
-        assert_eq!(left(&shares, 44), Some(SECOND * 63));
-        assert_eq!(left(&shares, 70), None);
-    }
-
-    #[test]
-    fn nothing_is_estimated_of_what_was_not_built_before() {
-        let earlier = times(&[("etc", 2)]);
-        let mut shares = counted(&[
-            (0, NixEvent::WillBuild { derivations: 2 }),
-            (0, listed("etc")),
-            (0, listed("new")),
-            (0, NixEvent::ToDownload { bytes: 0 }),
-        ]);
-        assert_eq!(shares.left(&earlier, SECOND), None);
-        shares.apply(&started(1, "new"), SECOND);
-        assert_eq!(shares.left(&earlier, SECOND), None);
-        shares.apply(&NixEvent::Stopped { id: 1 }, SECOND * 4);
-        assert_eq!(shares.left(&earlier, SECOND * 4), Some(SECOND * 2));
-        shares.apply(&NixEvent::Restarted, SECOND * 5);
-        assert_eq!(shares.left(&earlier, SECOND * 5), None);
-    }
-
-    #[test]
-    fn only_the_list_of_a_forecast_is_read() {
-        let mut shares = counted(&[(0, listed("etc"))]);
-        assert!(shares.waiting.is_empty());
-        shares.apply(&NixEvent::WillBuild { derivations: 1 }, SECOND);
-        shares.apply(&NixEvent::Other("else".to_owned()), SECOND);
-        shares.apply(&listed("etc"), SECOND);
-        assert!(shares.waiting.is_empty());
-        assert_eq!(listed_derivation("  /nix/store/a-b"), None);
-    }
-}
+mod tests;

@@ -1,9 +1,39 @@
 //! Findings of `check` about secrets, other than passwords, in the Nix store.
 
+use serde_json::Value;
+
 use super::{IMAGE, check, ids, report};
 use crate::support::*;
 
 const KEY: &str = "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk=";
+
+/// Options with a secret in the store, and what is said of each; `THE-KEY` stands for the key.
+const STORED: [(&str, &str); 6] = [
+    (
+        "networking.wireguard.interfaces.wg0.privateKey = \"THE-KEY\";",
+        "networking.wireguard.interfaces.wg0.privateKey is in plain text",
+    ),
+    (
+        "networking.wg-quick.interfaces.wg0.privateKey = builtins.readFile ./a.key;",
+        "networking.wg-quick.interfaces.wg0.privateKey is in plain text",
+    ),
+    (
+        "networking.wireguard.interfaces.wg1.peers = [ { presharedKey = \"THE-KEY\"; } { presharedKey = \"THE-KEY\"; } ];",
+        "networking.wireguard.interfaces.wg1.peers has a presharedKey in plain text",
+    ),
+    (
+        "networking.wireguard.interfaces.wg2.privateKeyFile = \"${./a.key}\";",
+        "networking.wireguard.interfaces.wg2.privateKeyFile is a file",
+    ),
+    (
+        "services.tailscale = {\nauthKeyFile = ./a.key; enable = true; };",
+        "services.tailscale.authKeyFile is a file",
+    ),
+    (
+        "networking.wireless = { enable = true; networks.a.pskRaw = \"ext:a\"; secretsFile = pkgs.busybox; };",
+        "networking.wireless.secretsFile is a file",
+    ),
+];
 
 #[test]
 fn secrets_in_the_store_are_found() {
@@ -22,39 +52,18 @@ fn secrets_in_the_store_are_found() {
         assert!(!checked.stdout.contains(KEY), "{}", checked.stdout);
         checked
     };
-    for (module, option) in [
-        (
-            format!("networking.wireguard.interfaces.wg0.privateKey = \"{KEY}\";"),
-            "networking.wireguard.interfaces.wg0.privateKey is in plain text",
-        ),
-        (
-            "networking.wg-quick.interfaces.wg0.privateKey = builtins.readFile ./a.key;".to_owned(),
-            "networking.wg-quick.interfaces.wg0.privateKey is in plain text",
-        ),
-        (
-            format!("networking.wireguard.interfaces.wg0.peers = [ {{ presharedKey = \"{KEY}\"; }} {{ presharedKey = \"{KEY}\"; }} ];"),
-            "networking.wireguard.interfaces.wg0.peers has a presharedKey in plain text",
-        ),
-        (
-            "networking.wireguard.interfaces.wg0.privateKeyFile = \"${./a.key}\";".to_owned(),
-            "networking.wireguard.interfaces.wg0.privateKeyFile is a file",
-        ),
-        (
-            "services.tailscale = {\nauthKeyFile = ./a.key; enable = true; };".to_owned(),
-            "services.tailscale.authKeyFile is a file",
-        ),
-        (
-            "networking.wireless = { enable = true; networks.a.pskRaw = \"ext:a\"; secretsFile = pkgs.busybox; };".to_owned(),
-            "networking.wireless.secretsFile is a file",
-        ),
-    ] {
-        let checked = told(&module).assert_exit_code(0);
-        assert_eq!(ids(&checked), ["stored-secret"], "{module}");
-        let finding = &report(&checked)["findings"][0];
-        let is = finding["is"].as_str().unwrap();
-        assert!(is.starts_with(option), "{is}");
-        let line = if module.contains('\n') { 4 } else { 3 };
-        assert_eq!(finding["line"], line, "{module}");
+    let modules = STORED.map(|(module, _)| module).join("\n");
+    let checked = told(&modules.replace("THE-KEY", KEY)).assert_exit_code(0);
+    assert_eq!(ids(&checked), ["stored-secret"; 6]);
+    let findings = report(&checked);
+    let findings = findings["findings"].as_array().unwrap();
+    let mut lines = 2;
+    for (module, option) in STORED {
+        lines += module.lines().count();
+        let is_of = |finding: &&Value| finding["is"].as_str().unwrap().starts_with(option);
+        let finding = findings.iter().find(is_of);
+        let finding = finding.unwrap_or_else(|| panic!("{option}: {}", checked.stdout));
+        assert_eq!(finding["line"], lines, "{module}");
     }
     let fine = format!(
         "networking.wireguard.interfaces = {{ wg0.privateKeyFile = \"/etc/a.key\"; wg1.privateKey = \"REPLACE-ME\"; wg2.privateKeyFile = toString ./a.key; }};\n\

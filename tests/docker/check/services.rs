@@ -1,5 +1,7 @@
 //! Findings of `check` about files in `/etc` and services of the user's own.
 
+use serde_json::Value;
+
 use super::{IMAGE, check, ids, report};
 use crate::support::*;
 
@@ -90,6 +92,29 @@ fn files_and_services_without_effect_are_found() {
     }
 }
 
+/// Settings of services with the program that systemd does not find: of files, no two in one directory.
+const STARTS_NOTHING: [(&str, &str); 4] = [
+    ("ExecStart = \"python3 -m http.server\";", "python3"),
+    ("ExecStart = [ \"/usr/bin/node a.js\" ];", "/usr/bin/node"),
+    (
+        "ExecStart = \"${pkgs.busybox}/bin/sh -e /home/me/a.sh\";",
+        "/home/me/a.sh",
+    ),
+    ("ExecStartPre = \"/home/you/a.sh\";", "/home/you/a.sh"),
+];
+
+/// Settings of services whose program is there, or may be: of files, no two in one directory. `systemd.tmpfiles` makes `/home/made/a.sh`.
+const STARTS_SOMETHING: [&str; 8] = [
+    "serviceConfig.ExecStart = \"systemctl --version\";",
+    "serviceConfig = { ExecStart = \"python3\"; ExecSearchPath = \"/x\"; };",
+    "serviceConfig.ExecStart = \"-@python3 web x\";",
+    "serviceConfig.ExecStart = ./a.sh;",
+    "serviceConfig.ExecStart = \"%h/a.sh\";",
+    "serviceConfig.ExecStart = \"/home/copied/a.sh\"; preStart = \"cp x /home/copied/a.sh\";",
+    "serviceConfig.ExecStart = \"/home/made/a.sh\";",
+    "serviceConfig.ExecStart = \"${pkgs.busybox}/bin/sh a.sh\";",
+];
+
 #[test]
 fn upgrades_without_a_configuration_are_found() {
     if !engine_ready() {
@@ -126,43 +151,40 @@ fn programs_that_no_service_can_start_are_found() {
     let user = TestUser::new();
     let (_, public) = key(&user);
     let told = |more: &str| told(&user, &public, more);
-    for (service, path) in [
-        ("ExecStart = \"python3 -m http.server\";", "python3"),
-        ("ExecStart = [ \"/usr/bin/node a.js\" ];", "/usr/bin/node"),
-        (
-            "ExecStart = \"${pkgs.busybox}/bin/sh -e /home/me/a.sh\";",
-            "/home/me/a.sh",
-        ),
-        ("ExecStartPre = \"/home/me/a.sh\";", "/home/me/a.sh"),
-    ] {
-        let module = format!(
-            "systemd.services.web = {{ serviceConfig = {{\n{service} }}; wantedBy = [ \"multi-user.target\" ]; }};"
-        );
-        let checked = told(&module);
-        assert_eq!(ids(&checked), ["no-program"], "{service}");
-        let finding = &report(&checked)["findings"][0];
-        let is = finding["is"].as_str().unwrap();
+    let modules = STARTS_NOTHING.iter().enumerate().map(|(n, (service, _))| {
+        format!(
+            "systemd.services.web{n} = {{ serviceConfig = {{\n{service} }}; wantedBy = [ \"multi-user.target\" ]; }};"
+        )
+    });
+    let modules: Vec<String> = modules.collect();
+    let checked = told(&modules.join("\n"));
+    assert_eq!(ids(&checked), ["no-program"; 4], "{}", checked.stdout);
+    let findings = report(&checked);
+    let findings = findings["findings"].as_array().unwrap();
+    for (n, (service, path)) in STARTS_NOTHING.iter().enumerate() {
+        let of_service = format!("systemd.services.web{n}.");
+        let is = |finding: &Value| finding["is"].as_str().unwrap().to_owned();
+        let mut of_service = findings.iter().filter(|f| is(f).starts_with(&of_service));
+        let finding = of_service.next().unwrap();
+        let is = is(finding);
         assert!(is.ends_with(&format!(" starts \"{path}\"")), "{is}");
-        assert_eq!(finding["line"], 4, "{service}");
+        // Each is written in two lines, the first of them in the third one.
+        assert_eq!(finding["line"], 4 + 2 * n, "{service}");
     }
-    let list = "systemd.services.web = { startAt = \"daily\"; serviceConfig.ExecStart = [ \"python3 a\" \"${pkgs.busybox}/bin/sh b\" \"node c\" ]; };";
-    let checked = told(list);
-    assert_eq!(ids(&checked), ["no-program"]);
-    let line = "systemd.services.web.serviceConfig.ExecStart = [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ]; \
+
+    // Beside a list of programs with one line for all, so that the rule is seen to look.
+    let list = "systemd.services.list = { startAt = \"daily\"; serviceConfig.ExecStart = [ \"python3 a\" \"${pkgs.busybox}/bin/sh b\" \"node c\" ]; };";
+    let fine = STARTS_SOMETHING
+        .iter()
+        .enumerate()
+        .map(|(n, what)| format!("systemd.services.web{n} = {{ {what} startAt = \"daily\"; }};"));
+    let fine: Vec<String> = fine.collect();
+    let rules = "systemd.tmpfiles.rules = [ \"f /home/made/a.sh\" ];";
+    let checked = told(&format!("{list}\n{}\n{rules}", fine.join("\n")));
+    assert_eq!(ids(&checked), ["no-program"], "{}", checked.stdout);
+    let line = "systemd.services.list.serviceConfig.ExecStart = [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ]; \
                 # and the other commands of the list";
     assert_eq!(report(&checked)["findings"][0]["add"][0], line);
-    for fine in [
-        "systemd.services.web = { serviceConfig.ExecStart = \"systemctl --version\"; startAt = \"daily\"; };",
-        "systemd.services.web = { serviceConfig = { ExecStart = \"python3\"; ExecSearchPath = \"/x\"; }; startAt = \"daily\"; };",
-        "systemd.services.web = { serviceConfig.ExecStart = \"-@python3 web x\"; startAt = \"daily\"; };",
-        "systemd.services.web = { serviceConfig.ExecStart = ./a.sh; startAt = \"daily\"; };",
-        "systemd.services.web = { serviceConfig.ExecStart = \"%h/a.sh\"; startAt = \"daily\"; };",
-        "systemd.services.web = { serviceConfig.ExecStart = \"/home/me/a.sh\"; preStart = \"cp x /home/me/a.sh\"; startAt = \"daily\"; };",
-        "systemd.services.web = { serviceConfig.ExecStart = \"/home/me/a.sh\"; startAt = \"daily\"; }; systemd.tmpfiles.rules = [ \"f /home/me/a.sh\" ];",
-        "systemd.services.web = { serviceConfig.ExecStart = \"${pkgs.busybox}/bin/sh a.sh\"; startAt = \"daily\"; };",
-    ] {
-        assert_eq!(ids(&told(fine)), [""; 0], "{fine}");
-    }
 }
 
 /// Scripts of a service, each with the programs that it does not find.

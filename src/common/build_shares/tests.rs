@@ -1,0 +1,193 @@
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn path(name: &str) -> String {
+    format!("/nix/store/{}-{name}.drv", "a".repeat(32))
+}
+
+fn started(id: u64, name: &str) -> NixEvent {
+    NixEvent::BuildStarted {
+        id,
+        derivation: path(name),
+        machine: String::new(),
+    }
+}
+
+fn running(running: u64) -> NixEvent {
+    NixEvent::Built {
+        done: 0,
+        expected: 9,
+        running,
+    }
+}
+
+fn listed(name: &str) -> NixEvent {
+    NixEvent::Message {
+        level: 3,
+        text: format!("  {}", path(name)),
+    }
+}
+
+fn counted(events: &[(u32, NixEvent)]) -> BuildShares {
+    let mut shares = BuildShares::default();
+    for (at, event) in events {
+        shares.apply(event, SECOND * *at);
+    }
+    shares
+}
+
+fn times(of: &[(&str, u64)]) -> BuildTimes {
+    let seconds = |(name, seconds): &(&str, u64)| ((*name).to_owned(), seconds * 1000);
+    of.iter().map(seconds).collect()
+}
+
+#[test]
+fn parallel_builds_share_the_time() {
+    let stopped = |id| NixEvent::Stopped { id };
+    let shares = counted(&[
+        (0, started(1, "linux-6.12.1")),
+        (10, started(2, "vim")),
+        (20, stopped(2)),
+        (21, started(3, "vim")),
+        (23, stopped(3)),
+        (30, stopped(1)),
+    ]);
+    // 10 + 5 + 1 + 1 + 7 of the kernel; 5 and 1 of the two others.
+    assert_eq!(shares.times(), times(&[("linux-0", 24), ("vim", 3)]));
+}
+
+/// Nix reports the end of both only when it ends itself.
+#[test]
+fn build_that_nix_no_longer_counts_gets_no_time() {
+    let shares = counted(&[
+        (0, started(1, "a")),
+        (0, running(1)),
+        (5, running(0)),
+        (9, started(2, "b")),
+        (9, running(1)),
+        (12, running(0)),
+        (60, NixEvent::Stopped { id: 1 }),
+        (60, NixEvent::Restarted),
+    ]);
+    assert_eq!(shares.times(), times(&[("a", 5), ("b", 3)]));
+}
+
+/// Nix reports no end of 1 and then counts one build: 2 goes on, as its log shows.
+#[test]
+fn time_goes_to_the_parallel_build_that_still_speaks() {
+    let line = NixEvent::BuildLine {
+        id: 2,
+        line: "compiling".to_owned(),
+    };
+    let shares = counted(&[
+        (0, started(1, "a")),
+        (0, started(2, "b")),
+        (10, running(1)),
+        (10, line),
+        (40, running(0)),
+        (50, NixEvent::Stopped { id: 1 }),
+        (50, NixEvent::Stopped { id: 2 }),
+    ]);
+    assert_eq!(shares.times(), times(&[("a", 5), ("b", 35)]));
+}
+
+#[test]
+fn time_before_a_build_speaks_again_is_not_its_own() {
+    let line = |id| NixEvent::BuildLine {
+        id,
+        line: "compiling".to_owned(),
+    };
+    let mut shares = counted(&[
+        (0, started(1, "a")),
+        (0, started(2, "b")),
+        (10, running(1)),
+        (15, line(1)),
+        (20, line(2)),
+        (50, line(2)),
+    ]);
+    // 5 + 5 + 5 of the first, 5 + 30 of the second.
+    let earlier = times(&[("a", 100), ("b", 100)]);
+    assert_eq!(shares.left(&earlier, SECOND * 60), Some(SECOND * 55));
+    for id in [1, 2] {
+        shares.apply(&NixEvent::Stopped { id }, SECOND * 60);
+    }
+    assert_eq!(shares.times(), times(&[("a", 15), ("b", 45)]));
+}
+
+#[test]
+fn builds_of_a_nix_that_was_stopped_get_no_time() {
+    let earlier = times(&[("a", 9), ("b", 7)]);
+    let mut shares = counted(&[
+        (0, started(1, "a")),
+        (5, NixEvent::Restarted),
+        (6, started(2, "b")),
+    ]);
+    assert_eq!(shares.left(&earlier, SECOND * 8), Some(SECOND * 5));
+    shares.apply(&NixEvent::Stopped { id: 2 }, SECOND * 9);
+    assert_eq!(shares.times(), times(&[("b", 3)]));
+}
+
+#[test]
+fn names_have_no_version_and_no_git_revision() {
+    let revisions = ["20260102.abc12de", "20260317.1234567", "1234.0f0f0f0f0f"];
+    for revision in revisions {
+        let system = general_name(&path(&format!("nixos-system-pi-26.05.{revision}")));
+        assert_eq!(system, "nixos-system-pi-0");
+        let image = format!("nixos-image-sd-card-26.05.{revision}-aarch64-linux.img.zst");
+        let image = general_name(&path(&image));
+        assert_eq!(image, "nixos-image-sd-card-0-aarch0-linux0img0zst");
+    }
+    assert_eq!(general_name(&path("unit-a.service")), "unit-a0service");
+}
+
+#[test]
+fn rest_takes_as_long_as_in_the_earlier_build() {
+    let earlier = times(&[("linux-0", 60), ("etc", 2), ("image", 30), ("other", 500)]);
+    let mut shares = counted(&[
+        (0, NixEvent::WillBuild { derivations: 3 }),
+        (0, listed("linux-6.13")),
+        (0, listed("etc")),
+        (0, listed("image")),
+    ]);
+    assert_eq!(shares.left(&earlier, SECOND), None, "the list may go on");
+    shares.apply(&NixEvent::ToDownload { bytes: 0 }, Duration::ZERO);
+    let left = |shares: &BuildShares, at| shares.left(&earlier, SECOND * at);
+    assert_eq!(left(&shares, 0), Some(SECOND * 92));
+    shares.apply(&started(1, "linux-6.13"), SECOND * 10);
+    assert_eq!(left(&shares, 30), Some(SECOND * 72));
+    shares.apply(&started(2, "etc"), SECOND * 30);
+    assert_eq!(left(&shares, 32), Some(SECOND * 70));
+    // The second one takes longer than it did, and then far too long.
+    assert_eq!(left(&shares, 44), Some(SECOND * 63));
+    assert_eq!(left(&shares, 70), None);
+}
+
+#[test]
+fn nothing_is_estimated_of_what_was_not_built_before() {
+    let earlier = times(&[("etc", 2)]);
+    let mut shares = counted(&[
+        (0, NixEvent::WillBuild { derivations: 2 }),
+        (0, listed("etc")),
+        (0, listed("new")),
+        (0, NixEvent::ToDownload { bytes: 0 }),
+    ]);
+    assert_eq!(shares.left(&earlier, SECOND), None);
+    shares.apply(&started(1, "new"), SECOND);
+    assert_eq!(shares.left(&earlier, SECOND), None);
+    shares.apply(&NixEvent::Stopped { id: 1 }, SECOND * 4);
+    assert_eq!(shares.left(&earlier, SECOND * 4), Some(SECOND * 2));
+    shares.apply(&NixEvent::Restarted, SECOND * 5);
+    assert_eq!(shares.left(&earlier, SECOND * 5), None);
+}
+
+#[test]
+fn only_the_list_of_a_forecast_is_read() {
+    let mut shares = counted(&[(0, listed("etc"))]);
+    assert!(shares.waiting.is_empty());
+    shares.apply(&NixEvent::WillBuild { derivations: 1 }, SECOND);
+    shares.apply(&NixEvent::Other("else".to_owned()), SECOND);
+    shares.apply(&listed("etc"), SECOND);
+    assert!(shares.waiting.is_empty());
+    assert_eq!(listed_derivation("  /nix/store/a-b"), None);
+}
