@@ -172,8 +172,10 @@ impl<'a> Misplaced<'a> {
             }
             Self::OtherSystem(name) => system(name),
             Self::RequiredSystem(_) => {
-                let value = &written.filter(|value| !value.defines.is_empty())?;
-                format!("{ONLY_64_BIT}: {} = \"aarch64-linux\";", value.defines)
+                // A derivation of another system may be one for a remote builder.
+                let is_platform = |value: &&DefinedValue| value.defines.starts_with("nixpkgs.");
+                let option = &written.filter(is_platform)?.defines;
+                format!("{ONLY_64_BIT}: {option} = \"aarch64-linux\";")
             }
             Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
             Self::ListForString => {

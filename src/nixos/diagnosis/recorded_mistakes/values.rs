@@ -100,6 +100,14 @@ fn joined_paths_and_other_systems_are_corrected() {
 }
 
 #[test]
+fn a_derivation_of_another_system_is_for_another_builder() {
+    let nix = "{ system.build.sdImage = derivation { system = \"riscv64-linux\"; }; }";
+    let error = "a 'riscv64-linux' with features {} is required to build '/nix/store/x.drv', but I am a 'x86_64-linux'";
+    let hints = failure(nix, &without_place(error), "").hints;
+    assert!(hints[0].starts_with("neither this builder"), "{hints:?}");
+}
+
+#[test]
 fn a_file_of_json_is_no_configuration() {
     let error = "syntax error, unexpected ':', expecting '.' or '='";
     let hints = hints_of_line("{ 'a': { 'b': 1 } }".replace('\'', "\"").as_str(), 6, error);
