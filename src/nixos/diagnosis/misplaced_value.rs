@@ -171,12 +171,9 @@ impl<'a> Misplaced<'a> {
                     .to_owned()
             }
             Self::OtherSystem(name) => system(name),
-            Self::RequiredSystem(_) => {
-                // A derivation of another system may be one for a remote builder.
-                let is_platform = |value: &&DefinedValue| value.defines.starts_with("nixpkgs.");
-                let option = &written.filter(is_platform)?.defines;
-                format!("{ONLY_64_BIT}: {option} = \"aarch64-linux\";")
-            }
+            // A derivation of another system may be one for a remote builder.
+            Self::RequiredSystem(_) if !defines.starts_with("nixpkgs.") => return None,
+            Self::RequiredSystem(_) => format!("{ONLY_64_BIT}: {defines} = \"aarch64-linux\";"),
             Self::ListForString if written.is_some() => "two lists are joined by `++`".to_owned(),
             Self::ListForString => {
                 "lib.concatStringsSep \" \" [ … ] makes a string of a list".to_owned()
