@@ -293,7 +293,6 @@ mod tests {
         assert_eq!(lines_with_name(text, "nixosConfiguration"), [(3, ())]);
         for summary in [
             "the flake . has no configuration pj; its configurations: .#pi, .#pk",
-            "the flake ../pi has no configuration node; its configurations: none",
             "the flake ../pi has no attribute a.b: the flake has no a; it has: packages",
             "the module has no nixosConfiguration; it has: nixosConfigurations",
         ] {

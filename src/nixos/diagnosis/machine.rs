@@ -14,6 +14,7 @@ use crate::common::text::truncate;
 const MAX_CHARS: usize = 600;
 
 const RUN_AGAIN: &str = "run it again: what is fetched is kept";
+const CHECK_NETWORK: &str = "check the network and the engine's DNS";
 const OTHER_CACHES: &str = "use another binary cache: --extra-substituters URL, with its key in --extra-trusted-public-keys";
 const FALLBACK: &str = "--fallback leaves that cache out for a minute at a time, and builds here what no other cache has, which may take hours";
 
@@ -37,12 +38,16 @@ pub(super) fn machine_failure(
         ),
         KnownError::DownloadTimeout => {
             let summary = "a server that the builder needs does not answer";
-            let failure = download_failure(findings, *error, summary).hint(RUN_AGAIN);
+            let mut failure = download_failure(findings, *error, summary).hint(RUN_AGAIN);
+            // So curl says that no name server answered.
+            if line_with(findings, *error).is_some_and(|line| line.contains("Resolving timed out")) {
+                failure = failure.hint(CHECK_NETWORK);
+            }
             Some(with_other_caches(failure, findings, *error))
         }
         KnownError::Network => {
             let summary = "the builder could not reach a server that it needs";
-            let failure = download_failure(findings, *error, summary).hint("check the network and the engine's DNS");
+            let failure = download_failure(findings, *error, summary).hint(CHECK_NETWORK);
             Some(with_other_caches(failure, findings, *error))
         }
         KnownError::CacheDamaged => Some(

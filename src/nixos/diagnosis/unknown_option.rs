@@ -19,11 +19,18 @@ const OF_USERS: [(&str, &str); 9] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-const OTHER_NAMES: [(&str, &str); 16] = [
+const OTHER_NAMES: [(&str, &str); 23] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("docker", "virtualisation.docker.enable"),
     ("environment.packages", "environment.systemPackages"),
     ("hostName", "networking.hostName"),
+    ("network.hostName", "networking.hostName"),
+    ("networking.dhcp", "networking.useDHCP"),
+    ("networking.dns", "networking.nameservers"),
+    ("networking.dnsServers", "networking.nameservers"),
+    ("networking.gateway", "networking.defaultGateway"),
+    // Where only the case is another one.
+    ("networking.useDHCP", "networking.useDHCP"),
     ("networking.wifi", "networking.wireless"),
     ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
     ("openssh", "services.openssh"),
@@ -44,8 +51,12 @@ const OTHER_NAMES: [(&str, &str); 16] = [
     ("services.ssh", "services.openssh"),
     ("ssh", "services.openssh"),
     ("systemPackages", "environment.systemPackages"),
+    ("time.zone", "time.timeZone"),
     ("timeZone", "time.timeZone"),
 ];
+
+/// What people call the text of a file in `/etc`.
+const TEXT_OF_FILE: [&str; 5] = ["content", "contents", "texts", "txet", "txt"];
 
 /// What people call the size of the card or of its file system, which no option sets.
 const SIZES_OF_IMAGE: [&str; 6] = [
@@ -123,6 +134,12 @@ fn meant_option(option: &str) -> Option<String> {
         && let Some(meant) = meant_of_user(name)
     {
         return Some(format!("did you mean users.users.{user}.{meant}?"));
+    }
+    if option.starts_with("environment.etc.")
+        && let Some((_, name)) = option.rsplit_once('.')
+        && TEXT_OF_FILE.contains(&name)
+    {
+        return Some("did you mean text?".to_owned());
     }
     if option.starts_with("fileSystems.") && option.ends_with(".fstype") {
         return Some("did you mean fsType?".to_owned());
@@ -213,6 +230,9 @@ mod tests {
     #[test]
     fn what_people_call_options_leads_to_their_names() {
         for (option, meant) in [
+            ("environment.etc.\"motd\".txt", "text"),
+            ("networking.useDhcp", "networking.useDHCP"),
+            ("networking.gateway", "networking.defaultGateway"),
             ("services.ssh", "services.openssh"),
             ("users.ann", "users.users.ann"),
             ("users.mutableUser", "users.mutableUsers"),

@@ -90,6 +90,9 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Element if attribute == "extraGroups" => {
             format!("a group is a string, in double quotes: \"{written}\"")
         }
+        Role::Element if attribute.ends_with("Ports") => {
+            "a port is a number: 22 of SSH, 80 of HTTP, 443 of HTTPS".to_owned()
+        }
         Role::Element if is_list_of_packages(attribute) => format!(
             "write pkgs.{written}, or `with pkgs;` before the list: with pkgs; [ {written} … ]"
         ),

@@ -28,14 +28,18 @@ let
   whole = concatStringsSep "." attribute;
   isConfiguration = value: isAttrs value && value ? config && value ? options;
 
+  withoutConfiguration =
+    if flake.outputs ? nixosConfigurations then
+      "${inWords} has a nixosConfigurations without a configuration"
+    else
+      "${inWords} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}";
+
   named =
     if attribute == [ ] then
       if length names == 1 then
         descend "nixosConfigurations" configurations names
-      else if flake.outputs ? nixosConfigurations && names == [ ] then
-        throw "${inWords} has a nixosConfigurations without a configuration"
       else if names == [ ] then
-        throw "${inWords} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}"
+        throw withoutConfiguration
       else
         throw "${inWords} has several configurations, name one of them: ${listed}"
     else if configurations ? ${whole} then
@@ -43,7 +47,7 @@ let
     else if !(flake.outputs ? ${head attribute}) && withPackage != [ ] then
       descend "packages" flake.packages ([ (head withPackage) ] ++ attribute)
     else if length attribute == 1 && !(flake.outputs ? ${whole}) then
-      throw "${inWords} has no configuration ${whole}; its configurations: ${if names == [ ] then "none" else listed}"
+      throw (if names == [ ] then withoutConfiguration else "${inWords} has no configuration ${whole}; its configurations: ${listed}")
     else
       descend "the flake" flake.outputs attribute;
 

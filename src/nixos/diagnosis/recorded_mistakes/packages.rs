@@ -188,6 +188,11 @@ fn words_for_on_and_off_and_the_system_are_told() {
             "packages are attributes of pkgs: write pkgs.fale",
         ),
         (
+            "{ networking.firewall.allowedTCPPorts = [ http ]; }",
+            "http",
+            "a port is a number: 22 of SSH, 80 of HTTP, 443 of HTTPS",
+        ),
+        (
             "{ a = tree; }",
             "tree",
             "a string is written in quotes: \"tree\"; if it is a package, write pkgs.tree",

@@ -206,3 +206,16 @@ fn a_builder_ended_by_its_watchdog_is_explained() {
     );
     assert!(failure.hints[0].contains("run it again"), "{failure:?}");
 }
+
+#[test]
+fn a_name_server_that_does_not_answer_is_told_apart() {
+    let hints = |reason: &str| {
+        let error = format!("unable to download 'https://c/x.narinfo': {reason}");
+        diagnose(&context(1), &with_error(&error)).hints
+    };
+    let dns = "check the network and the engine's DNS";
+    let resolving = hints("Timeout was reached (28) Resolving timed out after 15000 milliseconds");
+    assert!(resolving.iter().any(|hint| hint == dns), "{resolving:?}");
+    let connected = hints("Timeout was reached (28)");
+    assert!(!connected.iter().any(|hint| hint == dns), "{connected:?}");
+}
