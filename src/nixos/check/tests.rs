@@ -2,6 +2,7 @@ mod warnings;
 
 use serde_json::{Value, json};
 
+use super::named_options::named_options;
 use super::ways_in::who_gets_in;
 use super::*;
 
@@ -258,6 +259,8 @@ fn the_line_to_add_has_what_was_meant() {
     ] {
         let found = findings(&with(&[(path, json!(value))]), "aarch64-linux", None);
         assert_eq!(found[0].add[0], line);
+        // What was meant is no option: the finding has the place of the one that is wrong.
+        assert_eq!(named_options(&found[0].is).len(), 1, "{}", found[0].is);
     }
 }
 

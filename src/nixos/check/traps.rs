@@ -94,7 +94,7 @@ const RULES: [Rule; 7] = [
             let name = facts.locale.as_deref()?;
             (locale::is_valid(name) == Some(false)).then(|| {
                 let meant = locale::suggestion(name);
-                let meant = meant.map(|name| format!(" (did you mean {name}?)"));
+                let meant = meant.map(|name| format!(" (did you mean \"{name}\"?)"));
                 format!(
                     "i18n.defaultLocale = \"{name}\"{}",
                     meant.unwrap_or_default()
