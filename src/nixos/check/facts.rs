@@ -260,6 +260,10 @@ pub struct NetworkFacts {
     pub replaced_names: Vec<String>,
     /// The IPv4 addresses of all interfaces, each with the length of its network: `192.168.1.5/24`.
     pub addresses: Vec<String>,
+    /// Those of interfaces by which other machines may reach this one.
+    pub hosts: Vec<HostFacts>,
+    /// An interface has an IPv6 address.
+    pub has_ipv6: bool,
     /// The networks to which interfaces have routes of their own, written the same way.
     pub destinations: Vec<String>,
     /// There are interfaces of `WireGuard`, whose networks are not among these.
@@ -292,6 +296,15 @@ pub struct NetworkFacts {
     pub wrong_raw_keys: Vec<String>,
     /// The path of the file with the secrets of `wpa_supplicant`, where that is enabled and has one; empty for one of the store.
     pub secrets_file: Option<String>,
+}
+
+/// An IPv4 address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct HostFacts {
+    /// The name of the interface.
+    pub interface: String,
+    /// The address, with the length of its network.
+    pub address: String,
 }
 
 /// A passphrase in plain text, which itself is not among the facts.

@@ -30,6 +30,18 @@ fn addresses_of_no_machine_are_found() {
         assert_eq!(ids(&checked), ["network-address"], "{address} {gateway}");
         assert_eq!(report(&checked)["findings"][0]["line"], line);
     }
+    for more in [
+        "networking.interfaces.end0.useDHCP = true;",
+        "networking.interfaces.end0.ipv6.addresses = [ { address = \"fd00::5\"; prefixLength = 64; } ];",
+    ] {
+        let reached = told("10.0.0.255", "10.0.0.1", &format!("]; {more}")).assert_exit_code(0);
+        assert_eq!(ids(&reached), ["network-address"], "{more}");
+    }
+    let inside = ["lo", "tun0"].map(|name| {
+        format!("networking.interfaces.{name} = {{ virtual = true; ipv4.addresses = [ {{ address = \"10.9.9.255\"; prefixLength = 24; }} ]; }};")
+    });
+    let inside = told("10.0.0.5", "10.0.0.1", &format!("]; {}", inside.join(" ")));
+    assert_eq!(ids(&inside), [""; 0]);
     let servers = |more: &str| ids(&told("10.0.0.5", "10.0.0.1", more));
     let wrong = ["wrong-name-server"];
     assert_eq!(servers("\"dns.google\" ];"), wrong);
