@@ -313,7 +313,7 @@ let
         !elem (networking.defaultGateway or null) [ null { } ]
         || any (interface: (interface.ipv4.routes or [ ]) != [ ]) interfaces;
       # A name server of the machine itself may read other texts.
-      name_servers = if hasResolved || !hasOwnResolver then filter builtins.isString (networking.nameservers or [ ]) else [ ];
+      name_servers = if hasResolved || !hasOwnResolver && (networking.resolvconf or { }).enable or true then filter builtins.isString (networking.nameservers or [ ]) else [ ];
       name_server =
         (networking.nameservers or [ ]) != [ ]
         || hasResolved
@@ -361,7 +361,8 @@ let
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     etc_links = import ./etc-links.nix { inherit config commands; };
     own_programs = import ./own-programs.nix { inherit config options commands; };
-    upgrades_to_nothing = import ./upgrades.nix { inherit config commands; };
+    upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
+    upgrade_has_channel = (config.system.autoUpgrade or { }).channel or null != null;
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in

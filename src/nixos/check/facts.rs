@@ -65,6 +65,8 @@ pub struct ConfigFacts {
     pub idle_services: Vec<String>,
     /// The machine upgrades itself automatically, to a configuration that nothing puts onto it.
     pub upgrades_to_nothing: bool,
+    /// `system.autoUpgrade.channel` is set, beside which NixOS takes no `flake`.
+    pub upgrade_has_channel: bool,
     /// Programs and scripts of the user's own services that are not in the store.
     pub own_programs: Vec<ProgramFacts>,
 }
@@ -84,6 +86,12 @@ pub struct ProgramFacts {
     /// How many commands the option has.
     #[serde(default)]
     pub commands: usize,
+    /// An empty command precedes them.
+    #[serde(default)]
+    pub is_reset: bool,
+    /// The option has other definitions, before which that of the user goes.
+    #[serde(default)]
+    pub is_forced: bool,
 }
 
 /// An option whose secret is in the store; the secret itself is not among the facts.
@@ -294,7 +302,7 @@ pub struct NetworkFacts {
     pub open_passphrases: Vec<PassphraseFacts>,
     /// Networks whose derived key, `pskRaw`, is none.
     pub wrong_raw_keys: Vec<String>,
-    /// The path of the file with the secrets of `wpa_supplicant`, where that is enabled and has one; empty for one of the store.
+    /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
 }
 

@@ -37,7 +37,7 @@ fn good() -> Value {
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
-        "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "own_programs": [],
+        "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
     })
 }
 
