@@ -118,8 +118,10 @@ fn is_port(text: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::findings;
     use super::super::tests::with;
+    use super::super::{OwnDefinitions, findings};
+    use crate::nixos::cli_module::CliModule;
+    use crate::nixos::user_files::UserFiles;
 
     #[test]
     fn the_router_is_no_end_of_a_network() {
@@ -192,6 +194,27 @@ mod tests {
         let short = told(json!(["8.8.8"]), &[]).unwrap().0;
         let said = "\"8.8.8\", which does not have the four numbers of an IPv4 address";
         assert!(short.ends_with(said), "{short}");
+    }
+
+    /// The line was one of the definitions already, beside the one with the mistake.
+    #[test]
+    fn a_list_in_several_places_gets_no_line() {
+        let lines = |text: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("sd-card.nix"), text).unwrap();
+            let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+            let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+            let servers = json!(["dns.google", "1.1.1.1"]);
+            let facts = with(&[("/network/name_servers", servers)]);
+            let mut found = findings(&facts, "aarch64-linux", None);
+            own.locate(&mut found);
+            found.remove(0).add.len()
+        };
+        let one = "networking.nameservers = [ \"dns.google\" \"1.1.1.1\" ];";
+        let other = "networking.nameservers = [ \"1.1.1.1\" ];";
+        assert_eq!(lines(&format!("{{ {one} }}")), 1);
+        let both = format!("{{ imports = [ {{ {other} }} ];\n{one} }}");
+        assert_eq!(lines(&both), 0);
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) const RULES: [Rule; 4] = [
             let last = said_of_end(facts, End::Last);
             last.filter(|_| !has_no_other_address(facts))
         },
-        why: "that is the broadcast address, with which all machines in the network are meant, so none of them reaches this one by it",
+        why: "that is the broadcast address, with which all machines in the network are meant, so none of them reaches this one at that address",
         add: &["{host address}"],
     },
     Rule {
@@ -264,6 +264,28 @@ mod tests {
             let found = told(address, gateway);
             assert!(found[0].2[0].contains(&format!("\"{other}\"")), "{found:?}");
         }
+    }
+
+    /// The line had the address of the name server, and there was none for a machine with several interfaces.
+    #[test]
+    fn the_line_takes_no_address_that_is_in_use() {
+        let address = "10.0.0.255/24";
+        let line = |more: &[(&str, Value)]| told_with(address, "10.0.0.1", more)[0].2.concat();
+        let servers = ("/network/name_servers", json!(["10.0.0.5", "10.0.0.2:53"]));
+        assert!(line(&[servers]).contains("\"10.0.0.6\""));
+        let both = [
+            ("/network/fixed", json!(["end0", "wlan0"])),
+            ("/network/addresses", json!([address, "10.0.0.5/24"])),
+            (
+                "/network/hosts",
+                json!([host("end0", address), host("wlan0", "10.0.0.5/24")]),
+            ),
+        ];
+        let start = "networking.interfaces.end0.ipv4.addresses = [ { address = \"10.0.0.2\"";
+        assert!(line(&both).starts_with(start));
+        // Of several addresses it would drop the others.
+        let several = json!([host("end0", address), host("end0", "10.0.0.5/24")]);
+        assert_eq!(line(&[("/network/hosts", several)]), "");
     }
 
     /// It was said that no machine reaches this one.

@@ -137,7 +137,7 @@ fn upgrades_without_a_configuration_are_found() {
         "system.autoUpgrade.flags = [ \"--file\" \"/srv\" ];",
         "environment.etc.\"nixos/configuration.nix\".source = ./pi.nix;",
         "systemd.tmpfiles.rules = [ \"C /etc/nixos - - - - ${./.}\" ];",
-        "systemd.services.nixos-upgrade.script = lib.mkForce \"nixos-rebuild switch -f /srv/pi\";",
+        "systemd.services.nixos-upgrade = { startAt = \"daily\"; script = lib.mkForce \"nixos-rebuild switch -f /srv/pi\"; };",
         "fileSystems.\"/etc/nixos\" = { device = \"/srv/c\"; fsType = \"none\"; options = [ \"bind\" \"nofail\" ]; };",
         "systemd.services.get = { script = \"cp -r /srv/c /etc/nixos\"; startAt = \"daily\"; };",
         "sdImage.populateRootCommands = lib.mkAfter \"cp ${./pi.nix} ./files/etc/nixos/\";",
@@ -183,12 +183,12 @@ fn programs_that_no_service_can_start_are_found() {
         .map(|(n, what)| format!("systemd.services.web{n} = {{ {what} startAt = \"daily\"; }};"));
     let fine: Vec<String> = fine.collect();
     let rules = "systemd.tmpfiles.rules = [ \"f /home/made/a.sh\" ];";
-    let reset = "systemd.services.x = { startAt = \"daily\"; serviceConfig.ExecStart = lib.mkForce [ \"\" \"python3 a\" ]; };";
+    let reset = "systemd.services.sshd = { startAt = \"daily\"; serviceConfig.ExecStart = lib.mkForce [ \"\" \"python3 a\" ]; };";
     let checked = told(&format!("{list}\n{reset}\n{}\n{rules}", fine.join("\n")));
     assert_eq!(ids(&checked), ["no-program"; 2], "{}", checked.stdout);
     let line = "systemd.services.list.serviceConfig.ExecStart = [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ]; \
                 # and the other commands of the list";
-    let reset = "systemd.services.x.serviceConfig.ExecStart = lib.mkForce [ \"\" \"${pkgs.python3}/bin/python3 …\" ];";
+    let reset = "systemd.services.sshd.serviceConfig.ExecStart = lib.mkForce [ \"\" \"${pkgs.python3}/bin/python3 …\" ];";
     let findings = report(&checked)["findings"].clone();
     assert_eq!(findings[0]["add"][0], line);
     assert_eq!(findings[1]["add"][0], reset);
@@ -209,7 +209,7 @@ const SCRIPTS: [(&str, &[&str]); 9] = [
         &["git", "python3"],
     ),
     (
-        "curl x || true\ngit pull || :\njq . x || echo \"no: $?\" >&2\nwget x || exit 1\n",
+        "curl x || true\ngit pull || :\njq a || echo \"no: $?\" >&2\nwget x || exit 1\n",
         &["curl", "git", "jq", "wget"],
     ),
     ("mkdir -p /x\ndate +%s > /x/y", &[]),
