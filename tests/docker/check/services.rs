@@ -183,12 +183,13 @@ fn programs_that_no_service_can_start_are_found() {
         .map(|(n, what)| format!("systemd.services.web{n} = {{ {what} startAt = \"daily\"; }};"));
     let fine: Vec<String> = fine.collect();
     let rules = "systemd.tmpfiles.rules = [ \"f /home/made/a.sh\" ];";
-    let reset = "systemd.services.sshd = { startAt = \"daily\"; serviceConfig.ExecStart = lib.mkForce [ \"\" \"python3 a\" ]; };";
+    let reset = "systemd.services.x = { startAt = \"daily\"; serviceConfig.ExecStart = [ \"\" \"python3 a\" ]; };";
     let checked = told(&format!("{list}\n{reset}\n{}\n{rules}", fine.join("\n")));
     assert_eq!(ids(&checked), ["no-program"; 2], "{}", checked.stdout);
     let line = "systemd.services.list.serviceConfig.ExecStart = [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ]; \
                 # and the other commands of the list";
-    let reset = "systemd.services.sshd.serviceConfig.ExecStart = lib.mkForce [ \"\" \"${pkgs.python3}/bin/python3 …\" ];";
+    let reset =
+        "systemd.services.x.serviceConfig.ExecStart = [ \"\" \"${pkgs.python3}/bin/python3 …\" ];";
     let findings = report(&checked)["findings"].clone();
     assert_eq!(findings[0]["add"][0], line);
     assert_eq!(findings[1]["add"][0], reset);

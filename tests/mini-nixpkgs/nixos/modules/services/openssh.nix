@@ -55,7 +55,6 @@ in
     networking.firewall.allowedTCPPorts = lib.optionals cfg.openFirewall cfg.ports;
     environment.systemPackages = [ pkgs.dropbear ];
     environment.etc = lib.listToAttrs (map keyEntry withKeys);
-    systemd.services.sshd.description = "SSH Daemon";
     # dropbear knows one place for keys, in the user's own directory; what stands there already is left alone.
     system.activationScripts.sshd = ''
       for list in /etc/ssh/authorized_keys.d/*; do
