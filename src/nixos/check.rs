@@ -24,6 +24,7 @@ mod own_programs;
 mod passwords;
 mod placeholders;
 mod places;
+mod program_value;
 mod rule;
 mod shells;
 mod state_version;

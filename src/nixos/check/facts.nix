@@ -181,6 +181,8 @@ let
   gatewayAddress = gateway: if builtins.isString gateway then gateway else if (gateway.interface or null) == null then gateway.address or null else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
+  # Not one that only programs of the machine itself use.
+  isHost = name: name != "lo" && !(networking.interfaces.${name}.virtual or false) && isFixed networking.interfaces.${name};
   # Whether anything may make systemd leave an interface the name `eth0`. Every link file that matches the interface does, even one
   # that sets no name: NixOS itself writes such a file for each interface, unless networkd configures them
   # (https://github.com/NixOS/nixpkgs/issues/153134).
@@ -301,6 +303,8 @@ let
       fixed = filter (name: name != "lo" && isFixed networking.interfaces.${name}) (builtins.attrNames (networking.interfaces or { }));
       replaced_names = if keepsNames then [ ] else filter isReplaced (builtins.attrNames (networking.interfaces or { }));
       addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
+      hosts = builtins.concatMap (name: map (ip: { interface = name; address = withPrefix ip; }) networking.interfaces.${name}.ipv4.addresses) (filter isHost (builtins.attrNames (networking.interfaces or { })));
+      has_ipv6 = any (interface: (interface.ipv6.addresses or [ ]) != [ ]) interfaces;
       destinations = builtins.concatMap (interface: map withPrefix (interface.ipv4.routes or [ ])) interfaces;
       gateway_address = gatewayAddress (networking.defaultGateway or null);
       has_tunnels = any (set: set != { }) [ ((networking.wireguard or { }).interfaces or { }) ((networking.wg-quick or { }).interfaces or { }) ];
@@ -309,7 +313,7 @@ let
         !elem (networking.defaultGateway or null) [ null { } ]
         || any (interface: (interface.ipv4.routes or [ ]) != [ ]) interfaces;
       # A name server of the machine itself may read other texts.
-      name_servers = if hasResolved || !hasOwnResolver then filter builtins.isString (networking.nameservers or [ ]) else [ ];
+      name_servers = if hasResolved || !hasOwnResolver && (networking.resolvconf or { }).enable or true then filter builtins.isString (networking.nameservers or [ ]) else [ ];
       name_server =
         (networking.nameservers or [ ]) != [ ]
         || hasResolved
@@ -357,7 +361,8 @@ let
     stored_secrets = import ./stored-secrets.nix { inherit config commands; };
     etc_links = import ./etc-links.nix { inherit config commands; };
     own_programs = import ./own-programs.nix { inherit config options commands; };
-    upgrades_to_nothing = import ./upgrades.nix { inherit config commands; };
+    upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
+    upgrade_has_channel = (config.system.autoUpgrade or { }).channel or null != null;
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in

@@ -65,6 +65,8 @@ pub struct ConfigFacts {
     pub idle_services: Vec<String>,
     /// The machine upgrades itself automatically, to a configuration that nothing puts onto it.
     pub upgrades_to_nothing: bool,
+    /// `system.autoUpgrade.channel` is set, beside which NixOS takes no `flake`.
+    pub upgrade_has_channel: bool,
     /// Programs and scripts of the user's own services that are not in the store.
     pub own_programs: Vec<ProgramFacts>,
 }
@@ -84,6 +86,12 @@ pub struct ProgramFacts {
     /// How many commands the option has.
     #[serde(default)]
     pub commands: usize,
+    /// An empty command precedes them.
+    #[serde(default)]
+    pub is_reset: bool,
+    /// The option has other definitions, before which that of the user goes.
+    #[serde(default)]
+    pub is_forced: bool,
 }
 
 /// An option whose secret is in the store; the secret itself is not among the facts.
@@ -260,6 +268,10 @@ pub struct NetworkFacts {
     pub replaced_names: Vec<String>,
     /// The IPv4 addresses of all interfaces, each with the length of its network: `192.168.1.5/24`.
     pub addresses: Vec<String>,
+    /// Those of interfaces by which other machines may reach this one.
+    pub hosts: Vec<HostFacts>,
+    /// An interface has an IPv6 address.
+    pub has_ipv6: bool,
     /// The networks to which interfaces have routes of their own, written the same way.
     pub destinations: Vec<String>,
     /// There are interfaces of `WireGuard`, whose networks are not among these.
@@ -290,8 +302,17 @@ pub struct NetworkFacts {
     pub open_passphrases: Vec<PassphraseFacts>,
     /// Networks whose derived key, `pskRaw`, is none.
     pub wrong_raw_keys: Vec<String>,
-    /// The path of the file with the secrets of `wpa_supplicant`, where that is enabled and has one; empty for one of the store.
+    /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
+}
+
+/// An IPv4 address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct HostFacts {
+    /// The name of the interface.
+    pub interface: String,
+    /// The address, with the length of its network.
+    pub address: String,
 }
 
 /// A passphrase in plain text, which itself is not among the facts.

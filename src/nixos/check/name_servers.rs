@@ -21,7 +21,7 @@ pub(super) const RULES: [Rule; 2] = [
         id: "wrong-name-server",
         severity: Severity::Note,
         is: |facts, _| said_of_wrong(facts).filter(|_| !has_no_other(facts)),
-        why: "a name server is given by its IP address: no names are looked up at this one",
+        why: "a name server is given by its IP address, so no names are looked up there",
         add: &["{name servers}"],
     },
 ];
@@ -54,19 +54,28 @@ fn right(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
     servers.filter(|server| is_server(server))
 }
 
-/// The line with the name servers that are some, or else with the router.
-pub(super) fn line_with_servers(facts: &ConfigFacts) -> String {
+/// The line without those that are none, or with the router in place of them, as far as it is known who tells the machine its servers.
+pub(super) fn line_with_servers(facts: &ConfigFacts) -> Option<String> {
     let servers: Vec<String> = right(facts).map(nix_string).collect();
-    if servers.is_empty() {
-        let router = router(facts).unwrap_or(Ipv4Addr::new(192, 168, 1, 1));
-        return format!(
-            "networking.nameservers = [ \"{router}\" ]; # usually the address of your router"
-        );
+    if !servers.is_empty() {
+        let wrong = facts.network.name_servers.iter();
+        let wrong = wrong.filter(|server| !is_server(server));
+        let wrong: Vec<String> = wrong.map(|server| format!("\"{server}\"")).collect();
+        let (servers, wrong) = (servers.join(" "), wrong.join(" and "));
+        return Some(format!(
+            "networking.nameservers = [ {servers} ]; # without {wrong}"
+        ));
     }
-    format!(
-        "networking.nameservers = [ {} ]; # without that",
-        servers.join(" ")
-    )
+    if has_only_fixed_addresses(facts) {
+        let router = router(facts)?;
+        return Some(format!(
+            "networking.nameservers = [ \"{router}\" ]; # usually the address of your router"
+        ));
+    }
+    let net = &facts.network;
+    (net.dhcp || net.interface_dhcp).then(|| {
+        "networking.nameservers = [ ]; # DHCP tells the machine its name servers".to_owned()
+    })
 }
 
 /// Whether programs that look up names take `text` for a server. Those that read `resolv.conf` ignore what follows a space.
@@ -109,13 +118,16 @@ fn is_port(text: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::findings;
     use super::super::tests::with;
+    use super::super::{OwnDefinitions, findings};
+    use crate::nixos::cli_module::CliModule;
+    use crate::nixos::user_files::UserFiles;
 
     #[test]
     fn the_router_is_no_end_of_a_network() {
         let line = |gateway: &str, address: &str| {
             let facts = with(&[
+                ("/network/fixed", json!(["end0"])),
                 ("/network/addresses", json!([address])),
                 ("/network/gateway_address", json!(gateway)),
             ]);
@@ -125,11 +137,14 @@ mod tests {
             ("10.0.0.9", "10.0.0.5/24", "10.0.0.9"),
             ("10.0.0.9/24", "10.0.0.5/24", "10.0.0.9"),
             ("10.0.0.255", "10.0.0.1/24", "10.0.0.2"),
-            ("10.0.0.5", "10.0.0.5/24", "192.168.1.1"),
-            ("router", "10.0.0.5/24", "192.168.1.1"),
         ] {
             let start = format!("networking.nameservers = [ \"{router}\" ];");
-            assert!(line(gateway, address).starts_with(&start), "{gateway}");
+            let line = line(gateway, address).unwrap();
+            assert!(line.starts_with(&start), "{gateway}");
+        }
+        // Of a router that is not known no address is invented.
+        for gateway in ["10.0.0.5", "router", "fe80::1"] {
+            assert_eq!(line(gateway, "10.0.0.5/24"), None, "{gateway}");
         }
     }
 
@@ -181,6 +196,27 @@ mod tests {
         assert!(short.ends_with(said), "{short}");
     }
 
+    /// The line was one of the definitions already, beside the one with the mistake.
+    #[test]
+    fn a_list_in_several_places_gets_no_line() {
+        let lines = |text: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("sd-card.nix"), text).unwrap();
+            let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+            let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+            let servers = json!(["dns.google", "1.1.1.1"]);
+            let facts = with(&[("/network/name_servers", servers)]);
+            let mut found = findings(&facts, "aarch64-linux", None);
+            own.locate(&mut found);
+            found.remove(0).add.len()
+        };
+        let one = "networking.nameservers = [ \"dns.google\" \"1.1.1.1\" ];";
+        let other = "networking.nameservers = [ \"1.1.1.1\" ];";
+        assert_eq!(lines(&format!("{{ {one} }}")), 1);
+        let both = format!("{{ imports = [ {{ {other} }} ];\n{one} }}");
+        assert_eq!(lines(&both), 0);
+    }
+
     #[test]
     fn the_name_servers_that_are_right_are_kept() {
         let fixed = [
@@ -196,8 +232,8 @@ mod tests {
             (
                 json!(["dns.google", "1.1.1.1#a\"b"]),
                 &fixed[..],
-                "no names are looked up at this one",
-                "networking.nameservers = [ \"1.1.1.1#a\\\"b\" ]; # without that",
+                "so no names are looked up there",
+                "networking.nameservers = [ \"1.1.1.1#a\\\"b\" ]; # without \"dns.google\"",
             ),
             (
                 json!(["dns.google"]),
@@ -208,8 +244,8 @@ mod tests {
             (
                 json!(["dns.google"]),
                 &[],
-                "no names are looked up at this one",
-                "networking.nameservers = [ \"192.168.1.1\" ]; # usually the address of your router",
+                "so no names are looked up there",
+                "networking.nameservers = [ ]; # DHCP tells the machine its name servers",
             ),
         ] {
             let (_, told_why, add) = told(servers, more).unwrap();

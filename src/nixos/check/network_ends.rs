@@ -3,18 +3,18 @@
 use std::net::Ipv4Addr;
 
 use super::Severity;
-use super::addresses::{Network, fixed_interface, meant_gateway};
+use super::addresses::{Network, has_only_fixed_addresses, meant_gateway};
 use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::attribute_path;
 
-pub(super) const RULES: [Rule; 3] = [
+pub(super) const RULES: [Rule; 4] = [
     Rule {
         id: "network-address",
         severity: Severity::Trap,
         is: |facts, _| {
-            let (network, _) = at_an_end(facts).find(|(_, end)| *end == End::Last)?;
-            Some(said_of_address(&network, "last"))
+            let last = said_of_end(facts, End::Last);
+            last.filter(|_| has_no_other_address(facts))
         },
         why: "that is the broadcast address, with which all machines in the network are meant, so none of them reaches this one",
         add: &["{host address}"],
@@ -23,9 +23,16 @@ pub(super) const RULES: [Rule; 3] = [
         id: "network-address",
         severity: Severity::Note,
         is: |facts, _| {
-            let (network, _) = at_an_end(facts).find(|(_, end)| *end == End::First)?;
-            Some(said_of_address(&network, "first"))
+            let last = said_of_end(facts, End::Last);
+            last.filter(|_| !has_no_other_address(facts))
         },
+        why: "that is the broadcast address, with which all machines in the network are meant, so none of them reaches this one at that address",
+        add: &["{host address}"],
+    },
+    Rule {
+        id: "network-address",
+        severity: Severity::Note,
+        is: |facts, _| said_of_end(facts, End::First),
         why: "that is the address of the network itself, which many routers and machines do not take for that of a machine",
         add: &["{host address}"],
     },
@@ -96,11 +103,18 @@ fn networks(facts: &ConfigFacts) -> impl Iterator<Item = Network> {
     addresses.filter_map(|text| Network::parse(text))
 }
 
-/// Those whose address is an end of it, and which one.
-fn at_an_end(facts: &ConfigFacts) -> impl Iterator<Item = (Network, End)> {
-    networks(facts).filter_map(|network| {
+/// Whether the machine has one fixed address and nothing else by which it can be reached.
+fn has_no_other_address(facts: &ConfigFacts) -> bool {
+    let net = &facts.network;
+    has_only_fixed_addresses(facts) && net.addresses.len() == 1 && !net.has_ipv6
+}
+
+/// The addresses that are an end of their network, each with its interface and which end it is.
+fn at_an_end(facts: &ConfigFacts) -> impl Iterator<Item = (&str, Network, End)> {
+    facts.network.hosts.iter().filter_map(|host| {
+        let network = Network::parse(&host.address)?;
         let end = network.end(network.address)?;
-        Some((network, end))
+        Some((host.interface.as_str(), network, end))
     })
 }
 
@@ -121,25 +135,47 @@ fn gateway(facts: &ConfigFacts) -> Option<Ipv4Addr> {
     facts.network.gateway_address.as_deref()?.parse().ok()
 }
 
-fn said_of_address(network: &Network, end: &str) -> String {
-    let Network { address, prefix } = network;
-    format!(
-        "networking.interfaces has {address}, the {end} address of its network, with prefixLength = {prefix}"
-    )
+/// The first address that is such an end.
+fn said_of_end(facts: &ConfigFacts, which: End) -> Option<String> {
+    let (interface, network, _) = at_an_end(facts).find(|(_, _, end)| *end == which)?;
+    let option = ["networking", "interfaces", interface].map(str::to_owned);
+    Some(format!(
+        "{} has {}, the {} address of its network, with prefixLength = {}",
+        attribute_path::text(&option),
+        network.address,
+        which.name(),
+        network.prefix
+    ))
 }
 
-/// The line with another address in place of the only one, which is an end of its network.
+/// The line with another address in place of the only one of an interface, which is an end of its network.
 pub(super) fn line_with_host_address(facts: &ConfigFacts) -> Option<String> {
-    let (network, _) = at_an_end(facts).next()?;
-    let interface = fixed_interface(facts).filter(|_| facts.network.addresses.len() == 1)?;
-    let taken: Vec<Ipv4Addr> = gateway(facts).into_iter().collect();
-    let address = network.host(&[5, 2, 1], &taken)?;
+    let (interface, network, _) = at_an_end(facts).next()?;
+    let hosts = facts.network.hosts.iter();
+    if hosts.filter(|host| host.interface == interface).count() > 1 {
+        return None;
+    }
+    let address = network.host(&[5, 2, 1, 6, 3, 4], &taken(facts))?;
     let option = ["networking", "interfaces", interface, "ipv4", "addresses"];
     let option = attribute_path::text(&option.map(str::to_owned));
     Some(format!(
         "{option} = [ {{ address = \"{address}\"; prefixLength = {}; }} ]; # an address that no other machine has",
         network.prefix
     ))
+}
+
+/// The addresses that other machines, or this one, have for certain.
+fn taken(facts: &ConfigFacts) -> Vec<Ipv4Addr> {
+    let servers = facts.network.name_servers.iter().filter_map(|server| {
+        let address = server.split(['#', '%', ':', ' ']).next()?;
+        address.parse().ok()
+    });
+    let own = networks(facts).map(|network| network.address);
+    gateway(facts)
+        .into_iter()
+        .chain(servers)
+        .chain(own)
+        .collect()
 }
 
 /// The gateway that may be meant by one that is an end of a network.
@@ -169,21 +205,35 @@ pub(super) fn line_with_host_gateway(facts: &ConfigFacts) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::tests::with;
     use super::super::{Severity, findings};
 
+    fn host(interface: &str, address: &str) -> Value {
+        json!({ "interface": interface, "address": address })
+    }
+
     /// What is found of a machine with `address` and `gateway`: its severity, the setting and the lines to add.
     fn told(address: &str, gateway: &str) -> Vec<(Severity, String, Vec<String>)> {
-        let facts = with(&[
+        told_with(address, gateway, &[])
+    }
+
+    fn told_with(
+        address: &str,
+        gateway: &str,
+        more: &[(&str, Value)],
+    ) -> Vec<(Severity, String, Vec<String>)> {
+        let set = [
             ("/network/fixed", json!(["end0"])),
             ("/network/interfaces", json!(true)),
             ("/network/gateway", json!(true)),
             ("/network/name_server", json!(true)),
             ("/network/addresses", json!([address])),
+            ("/network/hosts", json!([host("end0", address)])),
             ("/network/gateway_address", json!(gateway)),
-        ]);
+        ];
+        let facts = with(&[&set, more].concat());
         let found = findings(&facts, "aarch64-linux", None).into_iter();
         let found =
             found.inspect(|one| assert_eq!(one.id, "network-address", "{address} {gateway}"));
@@ -197,7 +247,7 @@ mod tests {
             ("192.168.1.255", "last", Severity::Trap, "192.168.1.5"),
         ] {
             let is = format!(
-                "networking.interfaces has {address}, the {end} address of its network, with prefixLength = 24"
+                "networking.interfaces.end0 has {address}, the {end} address of its network, with prefixLength = 24"
             );
             let line = format!(
                 "networking.interfaces.end0.ipv4.addresses = [ {{ address = \"{other}\"; prefixLength = 24; }} ]; # an address that no other machine has"
@@ -214,6 +264,47 @@ mod tests {
             let found = told(address, gateway);
             assert!(found[0].2[0].contains(&format!("\"{other}\"")), "{found:?}");
         }
+    }
+
+    /// The line had the address of the name server, and there was none for a machine with several interfaces.
+    #[test]
+    fn the_line_takes_no_address_that_is_in_use() {
+        let address = "10.0.0.255/24";
+        let line = |more: &[(&str, Value)]| told_with(address, "10.0.0.1", more)[0].2.concat();
+        let servers = ("/network/name_servers", json!(["10.0.0.5", "10.0.0.2:53"]));
+        assert!(line(&[servers]).contains("\"10.0.0.6\""));
+        let both = [
+            ("/network/fixed", json!(["end0", "wlan0"])),
+            ("/network/addresses", json!([address, "10.0.0.5/24"])),
+            (
+                "/network/hosts",
+                json!([host("end0", address), host("wlan0", "10.0.0.5/24")]),
+            ),
+        ];
+        let start = "networking.interfaces.end0.ipv4.addresses = [ { address = \"10.0.0.2\"";
+        assert!(line(&both).starts_with(start));
+        // Of several addresses it would drop the others.
+        let several = json!([host("end0", address), host("end0", "10.0.0.5/24")]);
+        assert_eq!(line(&[("/network/hosts", several)]), "");
+    }
+
+    /// It was said that no machine reaches this one.
+    #[test]
+    fn a_machine_with_another_address_can_be_reached() {
+        let address = "10.0.0.255/24";
+        let other = json!(["10.0.0.5/24", address]);
+        for more in [
+            vec![("/network/has_ipv6", json!(true))],
+            vec![("/network/interface_dhcp", json!(true))],
+            vec![("/network/manager", json!(true))],
+            vec![("/network/addresses", other)],
+        ] {
+            let found = told_with(address, "10.0.0.1", &more);
+            assert_eq!(found.len(), 1, "{more:?}");
+            assert_eq!(found[0].0, Severity::Note, "{more:?}");
+        }
+        let inside = [("/network/hosts", json!([]))];
+        assert_eq!(told_with(address, "10.0.0.1", &inside), []);
     }
 
     #[test]

@@ -13,6 +13,12 @@ let
   # Without these the service does not start.
   starting = [ "ExecStartPre" "ExecStart" ];
   commandsIn = value: filter (command: isString command && command != "") (if isList value then value else [ value ]);
+  # An empty command takes away those of the unit that is extended.
+  isReset = value: isList value && value != [ ] && head value == "";
+  # Whether a definition of the user's has to go before others: those of nixpkgs, or that it is written so.
+  ofNixpkgs = commands.namesIn commands.isOfNixpkgs ((options.systemd or { }).services or { });
+  isOverride = service: option: definition: (definition.${service}.serviceConfig.${option}._type or null) == "override";
+  isForced = service: option: elem service ofNixpkgs || any (isOverride service option) (commands.definitionsIn commands.isOfUser ((options.systemd or { }).services or { }));
   # Long texts are too much for a regular expression.
   wordsOf = command: filter (word: isString word && word != "") (split "[ \t\n]+" (substring 0 2000 command));
   interpreter = "(.*/)?(bash|dash|lua|node|perl|php|python[0-9.]*|ruby|sh)";
@@ -49,7 +55,7 @@ let
       config = services.${service}.serviceConfig or { };
       found = command: filter (path: isPlain path && isAbsent service option path) (startedBy command);
       all = commandsIn (config.${option} or null);
-      ofCommand = command: map (path: { inherit path service option command; commands = length all; }) (found (elemAt all command));
+      ofCommand = command: map (path: { inherit path service option command; commands = length all; is_reset = isReset (config.${option} or null); is_forced = isForced service option; }) (found (elemAt all command));
       isInOtherRoot = config ? RootDirectory || config ? RootImage;
     in
     if isInOtherRoot then [ ] else concatMap ofCommand (genList (n: n) (length all));

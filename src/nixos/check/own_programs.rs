@@ -1,8 +1,8 @@
 //! Services of the user's own whose programs the machine does not have. Pure.
 
-use super::etc_files::is_absent;
 use super::facts::{ConfigFacts, ProgramFacts};
-use super::known_programs::{is_of_systemd, package_of};
+use super::known_programs::package_of;
+use super::program_value::{IS_ABSENT, Said, said_of, value};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
 
@@ -31,17 +31,18 @@ fn in_commands(facts: &ConfigFacts, programs: &[ProgramFacts]) -> Option<Finding
     let option = attribute_path::text(&path.map(str::to_owned));
     let names = said.iter().map(|(program, _)| program.path.as_str());
     let names = joined(names)?;
+    let value = value(&said).map(|value| format!("{option} = {value}"));
     Some(Finding {
         id: "no-program",
         severity: Severity::Note,
         is: format!("{option} starts {names}"),
         why: reasons(&said),
-        add: vec![format!("{option} = {}", value(&said))],
+        add: value.into_iter().collect(),
         place: None,
     })
 }
 
-/// Why these programs do not start: a reason that all have, or that of each.
+/// Why these programs do not start: a reason that all have, or that of each, and the consequence once.
 fn reasons(said: &[(&ProgramFacts, Said)]) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for (program, said) in said {
@@ -50,47 +51,22 @@ fn reasons(said: &[(&ProgramFacts, Said)]) -> String {
             None => reasons.push((said.why, vec![&program.path])),
         }
     }
-    if let [(why, _)] = reasons.as_slice() {
-        return (*why).to_owned();
-    }
-    let reasons = reasons.into_iter().filter_map(|(why, paths)| {
-        let paths = joined(paths.into_iter())?;
-        Some(format!("{paths}: {why}"))
-    });
-    reasons.collect::<Vec<String>>().join("; ")
-}
-
-/// The value of an option in which all of these programs are found, and a comment.
-fn value(said: &[(&ProgramFacts, Said)]) -> String {
-    let of_one_command =
-        |a: &(&ProgramFacts, Said), b: &(&ProgramFacts, Said)| a.0.command == b.0.command;
-    let commands = said.chunk_by(of_one_command).map(|parts| {
-        let texts: Vec<&str> = parts.iter().map(|(_, said)| said.text.as_str()).collect();
-        let is_argument = parts.first().is_some_and(|(_, said)| said.is_argument);
-        let start = if is_argument { "… " } else { "" };
-        format!("\"{start}{} …\"", texts.join(" "))
-    });
-    let commands: Vec<String> = commands.collect();
-    let all = said.first().map_or(0, |(program, _)| program.commands);
-    let mut comments: Vec<String> = Vec::new();
-    for comment in said.iter().filter_map(|(_, said)| said.comment.clone()) {
-        if !comments.contains(&comment) {
-            comments.push(comment);
-        }
-    }
-    if all > commands.len() {
-        comments.push("and the other commands of the list".to_owned());
-    }
-    let text = match commands.as_slice() {
-        [only] if all <= 1 => only.clone(),
-        all => format!("[ {} ]", all.join(" ")),
-    };
-    let comment = if comments.is_empty() {
-        String::new()
+    let is_for_now = said.iter().all(|(_, said)| said.why == IS_ABSENT);
+    let until = if is_for_now {
+        " until something makes it on the machine"
     } else {
-        format!(" # {}", comments.join("; "))
+        ""
     };
-    format!("{text};{comment}")
+    let told = match reasons.as_slice() {
+        [(why, _)] => (*why).to_owned(),
+        several => {
+            let several = several.iter().filter_map(|(why, paths)| {
+                Some(format!("{why} ({})", joined(paths.iter().copied())?))
+            });
+            several.collect::<Vec<String>>().join("; ")
+        }
+    };
+    format!("{told}, so the service does not start{until}")
 }
 
 /// `names` in quotes, each once: `"git", "ps" and "pgrep"`; `None` if there are none.
@@ -143,62 +119,6 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
         ),
         add: vec![format!("{service}.path = [ {} ];", packages.join(" "))],
         place: None,
-    })
-}
-
-/// What is said of a program.
-struct Said {
-    /// What is wrong with it, and what follows from that.
-    why: &'static str,
-    /// What to write in place of it, in a string of Nix.
-    text: String,
-    /// What is to be known of that.
-    comment: Option<String>,
-    /// Whether it may be what an interpreter runs, in the midst of a command.
-    is_argument: bool,
-}
-
-/// What is wrong with the program; `None` if nothing is.
-fn said_of(facts: &ConfigFacts, program: &ProgramFacts) -> Option<Said> {
-    let path = program.path.as_str();
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let is_in = |dir: &&str| path.starts_with(*dir);
-    let is_of_other_systems = ["/bin/", "/sbin/", "/usr/"].iter().any(is_in);
-    let in_store = |why| {
-        let package = package_of(name).unwrap_or("NAME");
-        let is_known = package_of(name).is_some();
-        Said {
-            why,
-            text: format!("${{pkgs.{package}}}/bin/{name}"),
-            comment: (!is_known).then(|| format!("NAME is the package that has {name}")),
-            is_argument: false,
-        }
-    };
-    let beside = |why, comment: &str, is_argument| Said {
-        why,
-        text: format!("${{./{name}}}"),
-        comment: Some(comment.to_owned()),
-        is_argument,
-    };
-    Some(match (path.starts_with('/'), path == name) {
-        (true, _) if !is_absent(facts, path) => return None,
-        (true, _) if is_of_other_systems => {
-            in_store("NixOS has no program there: the service does not start")
-        }
-        (true, _) => beside(
-            "the image has no such file: the service does not start until something makes it on the machine",
-            "copy the file beside the configuration",
-            true,
-        ),
-        (false, true) if is_of_systemd(name) => return None,
-        (false, true) => in_store(
-            "systemd finds only its own programs by their names alone, whatever PATH is: the service does not start",
-        ),
-        (false, false) => beside(
-            "systemd takes no path that does not begin with a slash: the service does not start",
-            "if that file is beside the configuration",
-            false,
-        ),
     })
 }
 
@@ -310,7 +230,7 @@ mod tests {
             let facts = with(&[("/own_programs", parts.collect())]);
             let [one] = findings(&facts, "aarch64-linux", None).try_into().unwrap();
             let start = "systemd.services.web.serviceConfig.ExecStart ";
-            let part = |text: &str| text.strip_prefix(start).unwrap().to_owned();
+            let part = |text: &str| text.strip_prefix(start).unwrap_or_default().to_owned();
             (part(&one.is), one.why, part(&one.add.concat()))
         };
         let (is, why, line) = told(2, &[(0, "python3"), (1, "node")]);
@@ -320,13 +240,50 @@ mod tests {
         assert_eq!(line, list);
         let (is, why, line) = told(1, &[(0, "/usr/bin/python3"), (0, "/home/pi/app.py")]);
         assert_eq!(is, "starts \"/usr/bin/python3\" and \"/home/pi/app.py\"");
-        assert!(why.starts_with("\"/usr/bin/python3\": NixOS has"), "{why}");
-        assert!(why.contains("; \"/home/pi/app.py\": the image"), "{why}");
+        let all = "NixOS has no program there (\"/usr/bin/python3\"); the image has no such file (\"/home/pi/app.py\"), so the service does not start";
+        assert_eq!(why, all);
         let both = "= \"${pkgs.python3}/bin/python3 ${./app.py} …\"; # copy the file beside the configuration";
         assert_eq!(line, both);
         let (_, _, line) = told(2, &[(1, "node")]);
         let one = "= [ \"${pkgs.nodejs}/bin/node …\" ]; # and the other commands of the list";
         assert_eq!(line, one);
+        let (_, _, line) = told(2, &[(0, "foo"), (1, "bar")]);
+        let two = "= [ \"${pkgs.NAME1}/bin/foo …\" \"${pkgs.NAME2}/bin/bar …\" ]; # NAME1 is the package of foo, NAME2 that of bar";
+        assert_eq!(line, two);
+        // Nothing to copy.
+        for parts in [
+            &[(0, "/home/pi/bin/")][..],
+            &[(0, "/home/pi/venv/bin/python"), (0, "/home/pi/app.py")],
+        ] {
+            assert_eq!(told(1, parts).2, "", "{parts:?}");
+        }
+    }
+
+    /// A drop-in without the empty command has two, and systemd refuses it; a definition beside that of nixpkgs conflicts with it.
+    #[test]
+    fn the_line_keeps_what_takes_other_commands_away() {
+        for (is_reset, is_forced, value) in [
+            (true, false, "[ \"\" \"${pkgs.python3}/bin/python3 …\" ];"),
+            (
+                true,
+                true,
+                "lib.mkForce [ \"\" \"${pkgs.python3}/bin/python3 …\" ];",
+            ),
+            (
+                false,
+                true,
+                "lib.mkForce \"${pkgs.python3}/bin/python3 …\";",
+            ),
+        ] {
+            let program = json!([{
+                "service": "web", "option": "ExecStart", "path": "python3",
+                "commands": 1, "is_reset": is_reset, "is_forced": is_forced,
+            }]);
+            let facts = with(&[("/own_programs", program)]);
+            let found = findings(&facts, "aarch64-linux", None).remove(0);
+            let line = format!("systemd.services.web.serviceConfig.ExecStart = {value}");
+            assert_eq!(found.add, [line]);
+        }
     }
 
     #[test]

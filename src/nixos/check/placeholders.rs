@@ -96,7 +96,7 @@ fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 7] {
         ("{dhcp}", network::lines_that_turn_dhcp_on(facts)),
         ("{host address}", address.into_iter().collect()),
         ("{host gateway}", gateway.into_iter().collect()),
-        ("{name servers}", vec![servers]),
+        ("{name servers}", servers.into_iter().collect()),
         ("{first network}", wireless::lines_of_first_network(facts)),
         ("{secret network}", wireless::lines_of_secret_network(facts)),
         ("{secret networks}", hidden),

@@ -78,6 +78,10 @@ impl OwnDefinitions {
     pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
             finding.place = self.place(&finding.is);
+            // NixOS adds up the lists of all definitions, so the whole list is in place of the only one.
+            if finding.id == "wrong-name-server" && finding.place.is_none() {
+                finding.add.clear();
+            }
         }
     }
 
@@ -94,6 +98,10 @@ impl OwnDefinitions {
                 .own_programs
                 .retain(|program| !program.path.starts_with('/'));
         }
+        // A build does not evaluate the options of Wi-Fi that is off.
+        if !facts.network.wireless && facts.network.secrets_file.is_none() {
+            facts.network.secrets_file = self.secrets_file();
+        }
         let makes_root = self.defines_any(&[&["sdImage", "populateRootCommands"]]);
         facts.sd.makes_menu = facts.sd.makes_menu && !makes_root;
         // Whether something starts the services of others is for their authors to know.
@@ -105,6 +113,18 @@ impl OwnDefinitions {
         facts
             .own_programs
             .retain(|program| is_own(&program.service));
+    }
+
+    /// The file with the secrets of Wi-Fi that the files name; empty if its path is not written there.
+    fn secrets_file(&self) -> Option<String> {
+        let path = ["networking", "wireless", "secretsFile"].map(str::to_owned);
+        let (_, definition) = self.defining(&path).next()?;
+        let literal = definition.literal.as_deref().unwrap_or_default();
+        let text = literal
+            .strip_prefix('"')
+            .and_then(|text| text.strip_suffix('"'));
+        let plain = text.filter(|text| !text.contains(['\\', '$', '"']));
+        Some(plain.unwrap_or_default().to_owned())
     }
 
     fn defines_any(&self, options: &[&[&str]]) -> bool {
@@ -216,6 +236,27 @@ mod tests {
         let definitions = OwnDefinitions::read(Some(&files), "pi/", &cli_module);
         let place = definitions.place(text)?;
         Some(format!("{}:{}", place.file, place.line))
+    }
+
+    /// The line to add would have defined the option a second time.
+    #[test]
+    fn the_secrets_file_of_wireless_that_is_off_is_known() {
+        let known = |module: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("sd-card.nix"), module).unwrap();
+            let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+            let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+            let mut facts = super::super::tests::with(&[]);
+            own.keep_unexplained(&mut facts);
+            facts.network.secrets_file
+        };
+        assert_eq!(known("{ networking.hostName = \"pi\"; }"), None);
+        let wireless = |value: &str| {
+            let module = format!("{{ networking.wireless = {{ secretsFile = {value}; }}; }}");
+            known(&module).unwrap()
+        };
+        assert_eq!(wireless("\"/run/wifi\""), "/run/wifi");
+        assert_eq!(wireless("config.age.secrets.wifi.path"), "");
     }
 
     fn in_file(text: &str, module: &str) -> Option<String> {

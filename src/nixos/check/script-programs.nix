@@ -37,8 +37,10 @@ let
   telling = [ "PATH" "command" "exit" "return" "type" "which" "<<" "\\" "`" "(" ")" "{" "}" ];
   # Also in the midst of a line: `cd /opt/app && source venv/bin/activate`.
   wordsOf = line: filter isString (split "[ \t;&|!\"']+" line);
-  # What is behind `||` may replace a program that is not there, and the next line runs only if this one fails, or does not.
-  hasFallback = contains "||";
+  # What is behind `||` may replace a program that is not there, unless it only says so or ends the script; and the next line runs only if
+  # this one fails, or does not.
+  replacesNothing = text: match "[ \t]*(true|:|exit([ \t]+[0-9]+)?|echo([ \t][^;&|`()]*)?)[ \t]*(#.*)?" (replaceStrings [ ">&2" ] [ "" ] text) != null;
+  hasFallback = line: !all replacesNothing (builtins.tail (filter isString (split "[|][|]" line)));
   isContinued = line: match ".*(&&|[|][|])[ \t]*(#.*)?" line != null;
   isPlain = line: stringLength line < 1000 && isClosed line && !isContinued line && !any (word: elem word changing) (wordsOf line) && !any (part: contains part line) telling;
 

@@ -38,14 +38,14 @@ fn good() -> Value {
         },
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
-        "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "own_programs": [],
+        "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
     })
 }
 
 /// The network of a configuration without mistakes.
 fn network() -> Value {
     json!({
-        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "has_ipv6": false, "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
         "name_servers": [], "name_server": false, "networkd": false, "manager": false,
         "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "secrets_file": null,
     })

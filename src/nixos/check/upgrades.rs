@@ -1,27 +1,58 @@
 //! The rule about automatic upgrades. Pure.
 
 use super::Severity;
+use super::facts::ConfigFacts;
 use super::rule::Rule;
 
-pub(super) const RULES: [Rule; 1] = [Rule {
-    id: "no-upgrade",
-    severity: Severity::Note,
-    is: |facts, _| {
-        let is_on = facts.upgrades_to_nothing && facts.card;
-        is_on.then(|| "system.autoUpgrade.enable = true".into())
+pub(super) const RULES: [Rule; 2] = [
+    Rule {
+        id: "no-upgrade",
+        severity: Severity::Note,
+        is: |facts, _| said(facts).filter(|_| !facts.upgrade_has_channel),
+        why: WHY,
+        add: &[
+            "system.autoUpgrade.flake = \"github:me/config#NAME\"; # the flake with the configuration of this machine",
+        ],
     },
-    why: "without system.autoUpgrade.flake the board builds /etc/nixos/configuration.nix, which is not on the card: every upgrade fails \
-          until you put one there",
-    add: &[
-        "system.autoUpgrade.flake = \"github:me/config#NAME\"; # the flake with the configuration of this machine",
-    ],
-}];
+    Rule {
+        id: "no-upgrade",
+        severity: Severity::Note,
+        is: |facts, _| said(facts).filter(|_| facts.upgrade_has_channel),
+        why: WHY,
+        add: &[
+            "system.autoUpgrade.flake = \"github:me/config#NAME\"; # in place of channel: the flake with the configuration of this machine",
+        ],
+    },
+];
+
+const WHY: &str = "without system.autoUpgrade.flake the board builds /etc/nixos/configuration.nix, which is not on the card: every upgrade \
+     fails until you put one there";
+
+fn said(facts: &ConfigFacts) -> Option<String> {
+    let is_on = facts.upgrades_to_nothing && facts.card;
+    is_on.then(|| "system.autoUpgrade.enable = true".into())
+}
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::tests::found;
+    use super::super::findings;
+    use super::super::tests::{found, with};
+
+    /// NixOS refuses a configuration with both.
+    #[test]
+    fn a_flake_is_in_place_of_a_channel() {
+        for (has_channel, comment) in [(false, "# the flake"), (true, "# in place of channel: ")] {
+            let facts = with(&[
+                ("/upgrades_to_nothing", json!(true)),
+                ("/upgrade_has_channel", json!(has_channel)),
+            ]);
+            let found = findings(&facts, "aarch64-linux", None);
+            assert_eq!(found.len(), 1);
+            assert!(found[0].add[0].contains(comment), "{:?}", found[0].add);
+        }
+    }
 
     #[test]
     fn upgrades_to_a_configuration_that_is_not_there_are_told() {

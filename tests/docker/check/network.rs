@@ -19,7 +19,13 @@ fn addresses_of_no_machine_are_found() {
         );
         check(&user, "pi.nix", &text)
     };
-    let fine = told("10.0.0.5", "10.0.0.1", "];").assert_exit_code(0);
+    // Nothing reads these servers, and no other machine reaches these interfaces.
+    let inside = ["lo", "tun0"].map(|name| {
+        format!("networking.interfaces.{name} = {{ virtual = true; ipv4.addresses = [ {{ address = \"10.9.9.255\"; prefixLength = 24; }} ]; }};")
+    });
+    let inside = inside.join(" ");
+    let unread = format!("\"dns.google\" ]; networking.resolvconf.enable = false; {inside}");
+    let fine = told("10.0.0.5", "10.0.0.1", &unread).assert_exit_code(0);
     assert_eq!(ids(&fine), [""; 0]);
     for (address, gateway, exit_code, line) in [
         ("10.0.0.255", "10.0.0.1", 6, 3),
@@ -30,11 +36,16 @@ fn addresses_of_no_machine_are_found() {
         assert_eq!(ids(&checked), ["network-address"], "{address} {gateway}");
         assert_eq!(report(&checked)["findings"][0]["line"], line);
     }
+    let reached = "]; networking.interfaces.end0.ipv6.addresses = [ { address = \"fd00::5\"; prefixLength = 64; } ];";
+    let reached = told("10.0.0.255", "10.0.0.1", reached).assert_exit_code(0);
+    assert_eq!(ids(&reached), ["network-address"]);
     let servers = |more: &str| ids(&told("10.0.0.5", "10.0.0.1", more));
     let wrong = ["wrong-name-server"];
     assert_eq!(servers("\"dns.google\" ];"), wrong);
     let resolved = "\"dns.google\" ]; services.resolved.enable = true;";
     assert_eq!(servers(resolved), wrong);
+    let unread = "\"dns.google\" ]; networking.resolvconf.enable = false;";
+    assert_eq!(servers(unread), [""; 0]);
     // A server of the machine itself may take other texts.
     let own = "\"/lan/10.0.0.1\" ]; environment.etc.\"resolv.conf\".text = \"nameserver ::1\";";
     assert_eq!(servers(own), [""; 0]);

@@ -137,6 +137,9 @@ fn upgrades_without_a_configuration_are_found() {
         "system.autoUpgrade.flags = [ \"--file\" \"/srv\" ];",
         "environment.etc.\"nixos/configuration.nix\".source = ./pi.nix;",
         "systemd.tmpfiles.rules = [ \"C /etc/nixos - - - - ${./.}\" ];",
+        "systemd.services.nixos-upgrade = { startAt = \"daily\"; script = lib.mkForce \"nixos-rebuild switch -f /srv/pi\"; };",
+        "fileSystems.\"/etc/nixos\" = { device = \"/srv/c\"; fsType = \"none\"; options = [ \"bind\" \"nofail\" ]; };",
+        "systemd.services.get = { script = \"cp -r /srv/c /etc/nixos\"; startAt = \"daily\"; };",
         "sdImage.populateRootCommands = lib.mkAfter \"cp ${./pi.nix} ./files/etc/nixos/\";",
     ] {
         assert_eq!(ids(&told(fine)), [""; 0], "{fine}");
@@ -180,15 +183,20 @@ fn programs_that_no_service_can_start_are_found() {
         .map(|(n, what)| format!("systemd.services.web{n} = {{ {what} startAt = \"daily\"; }};"));
     let fine: Vec<String> = fine.collect();
     let rules = "systemd.tmpfiles.rules = [ \"f /home/made/a.sh\" ];";
-    let checked = told(&format!("{list}\n{}\n{rules}", fine.join("\n")));
-    assert_eq!(ids(&checked), ["no-program"], "{}", checked.stdout);
+    let reset = "systemd.services.x = { startAt = \"daily\"; serviceConfig.ExecStart = [ \"\" \"python3 a\" ]; };";
+    let checked = told(&format!("{list}\n{reset}\n{}\n{rules}", fine.join("\n")));
+    assert_eq!(ids(&checked), ["no-program"; 2], "{}", checked.stdout);
     let line = "systemd.services.list.serviceConfig.ExecStart = [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ]; \
                 # and the other commands of the list";
-    assert_eq!(report(&checked)["findings"][0]["add"][0], line);
+    let reset =
+        "systemd.services.x.serviceConfig.ExecStart = [ \"\" \"${pkgs.python3}/bin/python3 …\" ];";
+    let findings = report(&checked)["findings"].clone();
+    assert_eq!(findings[0]["add"][0], line);
+    assert_eq!(findings[1]["add"][0], reset);
 }
 
 /// Scripts of a service, each with the programs that it does not find.
-const SCRIPTS: [(&str, &[&str]); 8] = [
+const SCRIPTS: [(&str, &[&str]); 9] = [
     ("set -e\ncd /srv\npython3 app.py", &["python3"]),
     (
         "# it's a comment\nwhile true; do\n  curl -s \"$URL\" || true\n  curl x\n  sleep 60\ndone\njq",
@@ -201,15 +209,20 @@ const SCRIPTS: [(&str, &[&str]); 8] = [
         "git -C /srv pull\npython3 -c \"\nwget\n\"",
         &["git", "python3"],
     ),
+    (
+        "curl x || true\ngit pull || :\njq a || echo \"no: $?\" >&2\nwget x || exit 1\n",
+        &["curl", "git", "jq", "wget"],
+    ),
     ("mkdir -p /x\ndate +%s > /x/y", &[]),
     ("${pkgs.busybox}/bin/wget x", &[]),
 ];
 
 /// What follows from scripts that is not certain, or that is as it should be.
-const FINE_SCRIPTS: [&str; 21] = [
+const FINE_SCRIPTS: [&str; 22] = [
     "script = \"test -x /x &&\\n  curl x\";",
     "script = \"test -x /x || # or\\ncurl x\";",
     "script = \"curl x || ${pkgs.busybox}/bin/wget x\";",
+    "script = \"curl x || echo no && ${pkgs.busybox}/bin/wget x\";",
     "script = \"export PATH=$PATH:/x\\ncurl x\";",
     "script = \"command -v curl || exit 0\\ncurl x\";",
     "script = \"if test -x /x; then\\ncurl x\\nfi\";",
@@ -254,7 +267,12 @@ fn programs_that_a_script_does_not_find_are_told() {
     let expected = SCRIPTS.iter().enumerate().filter_map(|(n, (_, programs))| {
         let programs = programs.iter();
         let named: Vec<String> = programs.map(|name| format!("\"{name}\"")).collect();
-        let named = named.join(" and ");
+        let named = match named.as_slice() {
+            [first, middle @ .., last] if !middle.is_empty() => {
+                format!("{first}, {} and {last}", middle.join(", "))
+            }
+            _ => named.join(" and "),
+        };
         (!named.is_empty()).then(|| format!("systemd.services.s{n}.script runs {named}"))
     });
     let of_nixos = "systemd.services.s99.script runs \"curl\"".to_owned();

@@ -2,7 +2,10 @@
 
 use crate::image::boards::BoardReport;
 
-/// Lines with their labels. Only those that are verbose say what several boards lack, if there are boards that lack nothing.
+/// Boards that have little to lack: an image for no real one has all for them.
+const GENERAL: [&str; 3] = ["other", "virt", "pc"];
+
+/// Lines with their labels. Only those that are verbose say what several boards lack, if there are boards that lack nothing, besides the general ones.
 pub(super) fn lines(reports: &[BoardReport], is_verbose: bool) -> Vec<(String, String)> {
     if reports.is_empty() {
         return Vec::new();
@@ -20,11 +23,12 @@ pub(super) fn lines(reports: &[BoardReport], is_verbose: bool) -> Vec<(String, S
         },
     )];
     let gaps = by_missing(reports);
-    if gaps.len() > 1 && !complete.is_empty() && !is_verbose {
+    let is_for_a_board = complete.iter().any(|board| !GENERAL.contains(board));
+    if gaps.len() > 1 && is_for_a_board && !is_verbose {
         let boards = gaps.iter().flat_map(|(boards, _)| boards.iter().copied());
         let boards: Vec<&str> = boards.collect();
         let text = format!(
-            "not for {}; with -v it says what the image lacks",
+            "not for {}; `inspect -v` says what each lacks",
             boards.join(", ")
         );
         lines.push((String::new(), text));
@@ -126,7 +130,7 @@ mod tests {
             ]
         );
         let short = shown(&all, false);
-        let line = "|not for rpi4, rock64, pine64; with -v it says what the image lacks";
+        let line = "|not for rpi4, rock64, pine64; `inspect -v` says what each lacks";
         assert_eq!((short.len(), short[1].as_str()), (7, line));
         // One line is short enough, and whose image is for no board wants to know.
         let one_gap = shown(&all[2..], false);
@@ -139,6 +143,9 @@ mod tests {
             shown(&none, false)[2],
             "|not for rock64: the image lacks U-Boot"
         );
+        let general = [report("virt", &[], None), all[1].clone(), all[3].clone()];
+        let shown = shown(&general, false);
+        assert_eq!(shown[2], "|not for rock64: the image lacks U-Boot");
         assert!(lines(&[], false).is_empty());
     }
 }

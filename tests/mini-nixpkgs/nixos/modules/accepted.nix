@@ -54,6 +54,7 @@ in
       hosts = mkOption { type = types.attrsOf (types.listOf types.str); default = { }; };
       timeServers = texts;
       dhcpcd = free;
+      resolvconf = free;
       firewall = freeWith ({ enable = bool; } // same ports [ "allowedTCPPorts" "allowedUDPPorts" ]);
       networkmanager = freeWith { enable = bool; };
       wireless = freeWith { enable = bool; networks = free; interfaces = texts; };
