@@ -14,7 +14,8 @@ use crate::common::cancel::Cancel;
 use crate::common::failure::{Failure, OrFail};
 use crate::common::hash::Sha256Hash;
 use other_forms::{
-    in_place_of_other_month, in_place_of_page, in_place_of_reference, is_release, meant_release,
+    in_place_of_bare_address, in_place_of_other_month, in_place_of_page, in_place_of_reference,
+    is_release, meant_release,
 };
 
 /// The file in `state_dir` with the hashes of directories, which may be removed at any time.
@@ -56,6 +57,11 @@ impl FromStr for Nixpkgs {
             Err(Failure::usage(text).hint(instead))
         } else if let Some(instead) = in_place_of_reference(text) {
             Err(Failure::usage(format!("{text:?} is not a nixpkgs")).hint(instead))
+        } else if let Some(instead) =
+            in_place_of_bare_address(text).filter(|_| !Path::new(text).exists())
+        {
+            let text = format!("{text:?} is a page, not the archive of a nixpkgs");
+            Err(Failure::usage(text).hint(instead))
         } else if text.contains('/') || text.starts_with('.') || Path::new(text).is_dir() {
             Ok(Self::Dir(PathBuf::from(text)))
         } else {
@@ -298,6 +304,7 @@ mod tests {
             ),
             ("26.10", ": --nixpkgs 26.05"),
             ("30.00", ": --nixpkgs 26.05"),
+            ("20.13", "such as --nixpkgs 26.05"),
         ] {
             let refused = text.parse::<Nixpkgs>().unwrap_err();
             assert!(refused.to_string().ends_with("is not a release of NixOS"));
@@ -330,6 +337,40 @@ mod tests {
                 "--nixpkgs unstable",
             ),
             ("https://nixos.org/channels/nixos-25.11/", "--nixpkgs 25.11"),
+            (
+                "https://channels.nixos.org/nixpkgs-unstable",
+                "--nixpkgs https://channels.nixos.org/nixpkgs-unstable/nixexprs.tar.xz",
+            ),
+            (
+                "https://nixos.org/channels/nixos-25.13",
+                "--nixpkgs 25.05 or --nixpkgs 25.11",
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs/tree/nixos-25.13",
+                "--nixpkgs 25.05 or --nixpkgs 25.11",
+            ),
+            (
+                "github:NixOS/nixpkgs/25.13",
+                "--nixpkgs 25.05 or --nixpkgs 25.11",
+            ),
+            ("https://GitHub.com/NixOS/nixpkgs", "--nixpkgs 26.05"),
+            ("github.com/NixOS/nixpkgs", "--nixpkgs 26.05"),
+            (
+                "https://github.com/NixOS/nixpkgs?ref=nixos-25.11",
+                "--nixpkgs 25.11",
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs/commits/nixos-25.11",
+                "--nixpkgs 25.11",
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs/blob/nixos-25.11/lib/a.nix",
+                "--nixpkgs 25.11",
+            ),
+            (
+                "https://github.com/NixOS/nixpkgs/releases/tag/25.11",
+                "--nixpkgs https://github.com/NixOS/nixpkgs/archive/25.11.tar.gz",
+            ),
         ] {
             let refused = url.parse::<Nixpkgs>().unwrap_err();
             assert!(refused.hints[0].ends_with(given), "{refused:?}");
@@ -342,6 +383,8 @@ mod tests {
             "https://github.com/me/fork/releases/download/1/n.tar.xz",
             "https://channels.nixos.org/nixos-25.11/nixexprs.tar.xz",
             "https://example.org/me/nixpkgs",
+            "https://github.com/me/nixpkgs/blob/feat/x/a.nix",
+            "me/github.com/nixpkgs",
         ] {
             assert!(url.parse::<Nixpkgs>().is_ok(), "{url}");
         }
