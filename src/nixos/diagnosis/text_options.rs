@@ -44,8 +44,9 @@ fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     let is_domain = domain.split('.').all(host_name::is_valid)
         && !domain.rsplit('.').next().is_some_and(is_number);
-    (is_domain && name == label)
-        .then(|| format!("the domain is an option of its own, networking.domain: {definition}"))
+    (is_domain && name == label).then(|| {
+        format!("a host name has no domain, which goes into networking.domain: {definition}")
+    })
 }
 
 /// Whether NixOS accepts `label`, which may have `_` inside.
