@@ -95,6 +95,10 @@ fn what_was_meant_is_a_line_to_copy() {
             &["-q", "try", "pi.nix"],
             "try builds a configuration of its own; to build yours: sdbuild build pi.nix",
         ),
+        (
+            &["build", "--nixpkgs", "github.com/NixOS/nixpkgs"],
+            "give the release: --nixpkgs 26.05\n",
+        ),
         (&["boards", "zz"], "`sdbuild boards` describes them\n"),
         (
             &["build", "--board", "pi"],
