@@ -105,7 +105,7 @@ fn line_of_flash(command: &Command, words: &[String]) -> Option<String> {
         } else if word.starts_with('-') {
             // None of them takes a value.
             let is_known = |sub: &&Command| takes(sub, word) || takes_short(sub, word);
-            if !known.iter().any(|sub| is_known(sub)) {
+            if !known.iter().any(is_known) {
                 return None;
             }
             rest.push(quoted(word));

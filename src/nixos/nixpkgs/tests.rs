@@ -91,6 +91,28 @@ fn pages_are_no_archives() {
             "--nixpkgs unstable",
         ),
         ("https://nixos.org/channels/nixos-25.11/", "--nixpkgs 25.11"),
+    ] {
+        let refused = url.parse::<Nixpkgs>().unwrap_err();
+        assert!(refused.hints[0].ends_with(given), "{refused:?}");
+        let (_, given) = refused.hints[0].rsplit_once(' ').unwrap();
+        assert!(given.parse::<Nixpkgs>().is_ok(), "{given}");
+    }
+    for url in [
+        "https://github.com/NixOS/nixpkgs/archive/nixos-25.11.tar.gz",
+        "https://github.com/NixOS/nixpkgs/tarball/master",
+        "https://github.com/me/fork/releases/download/1/n.tar.xz",
+        "https://channels.nixos.org/nixos-25.11/nixexprs.tar.xz",
+        "https://example.org/me/nixpkgs",
+        "https://github.com/me/nixpkgs/blob/feat/x/a.nix",
+        "me/github.com/nixpkgs",
+    ] {
+        assert!(url.parse::<Nixpkgs>().is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn other_addresses_of_pages_name_a_release_or_archive() {
+    for (text, given) in [
         (
             "https://channels.nixos.org/nixpkgs-unstable",
             "--nixpkgs https://channels.nixos.org/nixpkgs-unstable/nixexprs.tar.xz",
@@ -126,21 +148,8 @@ fn pages_are_no_archives() {
             "--nixpkgs https://github.com/NixOS/nixpkgs/archive/25.11.tar.gz",
         ),
     ] {
-        let refused = url.parse::<Nixpkgs>().unwrap_err();
+        let refused = text.parse::<Nixpkgs>().unwrap_err();
         assert!(refused.hints[0].ends_with(given), "{refused:?}");
-        let (_, given) = refused.hints[0].rsplit_once(' ').unwrap();
-        assert!(given.parse::<Nixpkgs>().is_ok(), "{given}");
-    }
-    for url in [
-        "https://github.com/NixOS/nixpkgs/archive/nixos-25.11.tar.gz",
-        "https://github.com/NixOS/nixpkgs/tarball/master",
-        "https://github.com/me/fork/releases/download/1/n.tar.xz",
-        "https://channels.nixos.org/nixos-25.11/nixexprs.tar.xz",
-        "https://example.org/me/nixpkgs",
-        "https://github.com/me/nixpkgs/blob/feat/x/a.nix",
-        "me/github.com/nixpkgs",
-    ] {
-        assert!(url.parse::<Nixpkgs>().is_ok(), "{url}");
     }
 }
 

@@ -121,7 +121,7 @@ fn paths_joined_beside_lists_and_twice_are_corrected() {
             "(modulesPath + \"/a\")",
         ),
     ] {
-        let hints = failure(&format!("{{ imports = {imports}; }}"), &error, "").hints;
+        let hints = failure(format!("{{ imports = {imports}; }}"), &error, "").hints;
         let end = format!("are joined by `+`: {instead}");
         assert!(hints.iter().all(|hint| hint.ends_with(&end)), "{hints:?}");
         assert_eq!(hints.len(), 1, "{imports}");
