@@ -36,7 +36,7 @@ pub(super) fn with_useful_tip(
     words: &[String],
 ) -> clap::Error {
     let kind = error.kind();
-    let of_board = || board_memory::tip(words);
+    let of_board = || board_memory::tip(&command_first(command, words));
     if kind == ErrorKind::UnknownArgument {
         explain_flag(&mut error, command, words);
     } else if kind == ErrorKind::InvalidValue {
@@ -75,6 +75,20 @@ pub(super) fn with_useful_tip(
     error
 }
 
+/// `words` with the command at their beginning, and behind it the flags of sdbuild itself that stand in front of it, which take no value.
+fn command_first(command: &Command, words: &[String]) -> Vec<String> {
+    let is_flag = |word: &&String| word.starts_with('-') && *word != "--";
+    let front = words.iter().take_while(is_flag).count();
+    let (front, rest) = words.split_at_checked(front).unwrap_or((&[], words));
+    match rest.split_first() {
+        Some((name, rest)) if command.find_subcommand(name).is_some() => {
+            let words = std::iter::once(name).chain(front).chain(rest);
+            words.cloned().collect()
+        }
+        Some(_) | None => words.to_owned(),
+    }
+}
+
 /// Sets the tip for an unknown flag, or for a word too many.
 fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]) {
     error.remove(ContextKind::Suggested);
@@ -85,10 +99,11 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
         .or_else(|| tip_for_other_name(command, &flag, words));
     let mut known: Vec<String> = known.into_iter().collect();
     if known.is_empty() && !flag.starts_with('-') {
-        known = several::tips(command, words);
+        known = several::tips(command, &command_first(command, words));
     }
     if known.is_empty() {
-        known.extend(misplaced::tip(command, &flag, words));
+        let words = command_first(command, words);
+        known.extend(misplaced::tip(command, &flag, &words));
     }
     if !known.is_empty() {
         set_tips(error, known);

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli;
+use crate::common::absolute_path::below_home;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
@@ -12,9 +13,12 @@ use crate::nixos::flake;
 use crate::pipeline;
 use crate::settings::{self, Environment, SourceChoice};
 
+/// What to do about a word that is neither the name of an input nor what can be locked.
+const NAMES: &str = "the words after `lock` are names of inputs, such as nixpkgs; without any, it is for the configuration or the flake of this directory";
+
 /// Writes the lock and reports what has changed in it.
 pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Result<(), Failure> {
-    check_names(&args.inputs)?;
+    check_names(&args.inputs, env.home_dir().as_deref())?;
     let settings = settings::Build::resolve(&args.build(), env)?;
     if let SourceChoice::Config(config) = &settings.source {
         if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
@@ -63,7 +67,7 @@ async fn directory(settings: &settings::Build, context: &Context) -> Result<Path
 }
 
 /// Refuses what Nix would read as a flag, and a configuration or its directory, in place of the name of an input.
-fn check_names(inputs: &[String]) -> Result<(), Failure> {
+fn check_names(inputs: &[String], home: Option<&Path>) -> Result<(), Failure> {
     let is_file = |input: &str| Path::new(input).extension().is_some_and(|end| end == "nix");
     let is_path = |input: &str| input.starts_with(['.', '/', '~']) || is_file(input);
     let is_wrong = |input: &&String| input.starts_with('-') || input.is_empty() || is_path(input);
@@ -71,33 +75,38 @@ fn check_names(inputs: &[String]) -> Result<(), Failure> {
         return Ok(());
     };
     let failure = Failure::usage(format!("`{input}` is not the name of an input"));
-    let path = Path::new(input);
-    let hint = if path.ends_with(CONFIG_NAME) {
-        match path.parent().and_then(Path::to_str).unwrap_or_default() {
-            "" | "." => {
-                "`sdbuild lock` alone resolves nixpkgs again for the sd-card.nix here".to_owned()
-            }
-            dir => format!(
-                "nixpkgs is resolved again in the directory of the configuration: cd {} && sdbuild lock",
-                quoted(dir)
-            ),
-        }
-    } else if is_file(input) && !path.ends_with(FLAKE_FILE) {
-        "`sdbuild lock` takes the configuration that a build takes here".to_owned()
-    } else if is_path(input) {
-        let dir = if path.ends_with(FLAKE_FILE) {
-            path.parent().and_then(Path::to_str).unwrap_or_default()
-        } else {
-            input
-        };
-        let dir = quoted(if dir.is_empty() { "." } else { dir });
-        format!(
-            "the words are names of inputs; the lock of the flake there: sdbuild lock --flake {dir}"
-        )
-    } else {
+    if !is_path(input) {
         return Err(failure);
+    }
+    let hint = line_for(&below_home(Path::new(input), home));
+    Err(failure.hint(hint.unwrap_or_else(|| NAMES.to_owned())))
+}
+
+/// The command that locks what is at `path`: a flake or an `sd-card.nix`, or the directory with one. `None` for anything else.
+fn line_for(path: &Path) -> Option<String> {
+    let is_directory = path.is_dir();
+    let dir = if is_directory { path } else { path.parent()? };
+    let has = |name: &str| {
+        let is_meant = is_directory || path.ends_with(name);
+        is_meant && dir.join(name).is_file()
     };
-    Err(failure.hint(hint))
+    let shown = dir.to_str()?;
+    let is_here = ["", "."].contains(&shown);
+    if has(FLAKE_FILE) {
+        let shown = quoted(if is_here { "." } else { shown });
+        Some(format!(
+            "the directory of a flake is given by --flake: sdbuild lock --flake {shown}"
+        ))
+    } else if has(CONFIG_NAME) && is_here {
+        Some("`sdbuild lock` alone resolves nixpkgs again for the sd-card.nix here".to_owned())
+    } else if has(CONFIG_NAME) {
+        let shown = quoted(shown);
+        Some(format!(
+            "nixpkgs is resolved again in the directory of the configuration: cd {shown} && sdbuild lock"
+        ))
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -106,24 +115,33 @@ mod tests {
 
     #[test]
     fn flags_and_paths_are_no_inputs() {
-        assert!(check_names(&["nixpkgs".into(), "a/b".into()]).is_ok());
-        assert!(check_names(&["--impure".into()]).is_err());
-        let failure = check_names(&["nixpkgs".into(), "../my pi".into()]).unwrap_err();
-        let line = "the lock of the flake there: sdbuild lock --flake";
-        assert!(
-            failure.hints[0].ends_with(&format!("{line} '../my pi'")),
-            "{failure:?}"
-        );
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path();
+        for file in ["my flake/flake.nix", "pi/sd-card.nix", "pi/b.nix"] {
+            let file = home.join(file);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, "{ }").unwrap();
+        }
+        let check = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(|word| (*word).to_owned()).collect();
+            check_names(&words, Some(home))
+        };
+        assert!(check(&["nixpkgs", "a/b"]).is_ok());
+        assert!(check(&["--impure"]).is_err());
+        let of_flake = format!("--flake '{}/my flake'", home.display());
+        let of_file = format!(": cd {}/pi && sdbuild lock", home.display());
         for (word, end) in [
-            ("flake.nix", format!("{line} .")),
-            ("./flake.nix", format!("{line} .")),
-            ("pi/flake.nix", format!("{line} pi")),
-            ("sd-card.nix", "again for the sd-card.nix here".to_owned()),
-            ("pi/sd-card.nix", "cd pi && sdbuild lock".to_owned()),
-            ("b.nix", "that a build takes here".to_owned()),
+            ("~/my flake", of_flake.as_str()),
+            ("~/my flake/flake.nix", of_flake.as_str()),
+            ("~/pi", of_file.as_str()),
+            ("~/pi/sd-card.nix", of_file.as_str()),
+            ("~/pi/b.nix", NAMES),
+            ("~/pi/flake.nix", NAMES),
+            ("~/nosuch/sd-card.nix", NAMES),
+            ("b.nix", NAMES),
         ] {
-            let failure = check_names(&[word.into()]).unwrap_err();
-            assert!(failure.hints[0].ends_with(&end), "{failure:?}");
+            let failure = check(&["nixpkgs", word]).unwrap_err();
+            assert!(failure.hints[0].ends_with(end), "{failure:?}");
         }
     }
 }

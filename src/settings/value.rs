@@ -223,6 +223,14 @@ impl FromStr for WordList {
 
 impl Value for WordList {}
 
+/// The hosts whose pages are explained.
+const PAGES: [&str; 4] = [
+    "channels.nixos.org",
+    "github.com",
+    "nixos.org",
+    "www.github.com",
+];
+
 /// A nixpkgs: a directory, a URL or a release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -251,8 +259,12 @@ impl Value for NixpkgsSource {
         let has_scheme =
             scheme.is_some_and(|scheme| scheme.bytes().all(|b| b.is_ascii_alphabetic()));
         let is_path = text.starts_with('.') || text.contains('/') && !has_scheme;
-        match base.locate(Path::new(&text)).to_str() {
-            Some(path) if is_path => Self(path.to_owned()),
+        // An address without `https://` is explained later as well.
+        let host = text.split('/').next().unwrap_or_default();
+        let is_of_page = PAGES.iter().any(|page| host.eq_ignore_ascii_case(page));
+        let located = base.locate(Path::new(&text));
+        match located.to_str() {
+            Some(path) if is_path && (!is_of_page || located.exists()) => Self(path.to_owned()),
             _ => Self(text),
         }
     }
@@ -336,6 +348,7 @@ mod tests {
         assert_eq!(located("/a"), "/a");
         assert_eq!(located("26.05"), "26.05");
         assert_eq!(located("github:o/r"), "github:o/r");
+        assert_eq!(located("GitHub.com/o/r"), "GitHub.com/o/r");
         assert_eq!(
             located("https://x.example/n.tar.xz"),
             "https://x.example/n.tar.xz"

@@ -83,6 +83,22 @@ fn what_was_meant_is_a_line_to_copy() {
             &["boot", "--board", "rpi4", "--memory", "512", "a.img"],
             "the machine of a board has its own memory: sdbuild boot --board rpi4 a.img\n",
         ),
+        (
+            &["-v", "boot", "--board", "rpi4", "--memory", "512", "a.img"],
+            "the machine of a board has its own memory: sdbuild boot -v --board rpi4 a.img\n",
+        ),
+        (
+            &["-v", "flash", "--device", "/dev/sdb", "a.img"],
+            "the image comes first, then the disk: sdbuild flash a.img /dev/sdb -v\n",
+        ),
+        (
+            &["-q", "try", "pi.nix"],
+            "try builds a configuration of its own; to build yours: sdbuild build pi.nix",
+        ),
+        (
+            &["build", "--nixpkgs", "github.com/NixOS/nixpkgs"],
+            "give the release: --nixpkgs 26.05\n",
+        ),
         (&["boards", "zz"], "`sdbuild boards` describes them\n"),
         (
             &["build", "--board", "pi"],

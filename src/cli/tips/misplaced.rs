@@ -2,7 +2,7 @@
 
 use clap::Command;
 
-use super::flags_of::takes;
+use super::flags_of::{takes, takes_short};
 use crate::common::image_name::is_image;
 use crate::common::shell_word::quoted;
 
@@ -15,6 +15,9 @@ const DISK_FLAGS: [&str; 9] = [
 ];
 const IMAGE_FLAGS: [&str; 5] = ["--if", "--image", "--input", "--source", "-i"];
 
+/// The arguments of `flash` where it is not certain which of the words given they are.
+const GENERAL_LINE: &str = "IMAGE /dev/sdX";
+
 /// The tip for an argument `word` that the command of `words` does not take.
 pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<String> {
     let name = words.first()?.as_str();
@@ -22,7 +25,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
         return Some(fixed.to_owned());
     }
     if name == "flash" {
-        return tip_for_order_of_flash(word, words);
+        return tip_for_order_of_flash(command, word, words);
     }
     if name == "inspect" && !word.starts_with('-') {
         return tip_for_order_of_inspect(words);
@@ -46,7 +49,7 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
 /// The tip for the flag or word `word` of the command `name`, where it is the same whatever else is given.
 fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
     let tip = match (name, word) {
-        ("flash", word) if DD_ARGUMENTS.iter().any(|name| word.starts_with(name)) => {
+        ("flash", word) if is_of_dd(word) => {
             "flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX"
         }
         ("flash", "--list" | "-l") => "`sdbuild flash` alone lists the cards",
@@ -73,38 +76,62 @@ fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
 }
 
 /// The tip for a flag of `flash` with the image or the disk, which are its first and its second argument.
-fn tip_for_order_of_flash(word: &str, words: &[String]) -> Option<String> {
-    let is_of_image = |flag: &str| IMAGE_FLAGS.contains(&flag);
-    let is_of_disk = |flag: &str| DISK_FLAGS.contains(&flag);
-    if !is_of_image(word) && !is_of_disk(word) {
+fn tip_for_order_of_flash(command: &Command, word: &str, words: &[String]) -> Option<String> {
+    if !IMAGE_FLAGS.contains(&word) && !DISK_FLAGS.contains(&word) {
         return None;
     }
-    let (mut image, mut disk, mut rest) = (None, None, Vec::new());
+    let line = line_of_flash(command, words).unwrap_or_else(|| GENERAL_LINE.to_owned());
+    Some(format!(
+        "the image comes first, then the disk: sdbuild flash {line}"
+    ))
+}
+
+/// The arguments of `flash` in their order, if it is certain what each of `words` is.
+fn line_of_flash(command: &Command, words: &[String]) -> Option<String> {
+    let flash = command.find_subcommand("flash")?;
+    let known = [flash, command];
+    let (mut images, mut disks, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     let mut given = words.iter().skip(1).map(String::as_str).peekable();
     while let Some(word) = given.next() {
         let (flag, joined) = match word.split_once('=') {
             Some((flag, value)) => (flag, Some(value)),
             None => (word, None),
         };
-        let mut value = || joined.or_else(|| given.next_if(|next| !next.starts_with('-')));
-        if is_of_image(flag) {
-            image = value();
-        } else if is_of_disk(flag) {
-            disk = value();
+        let is_value = |next: &&str| !next.starts_with('-') && !is_of_dd(next);
+        if IMAGE_FLAGS.contains(&flag) {
+            images.extend(joined.or_else(|| given.next_if(is_value)));
+        } else if DISK_FLAGS.contains(&flag) {
+            disks.extend(joined.or_else(|| given.next_if(is_value)));
         } else if word.starts_with('-') {
+            // None of them takes a value.
+            let is_known = |sub: &&Command| takes(sub, word) || takes_short(sub, word);
+            if !known.iter().any(is_known) {
+                return None;
+            }
             rest.push(quoted(word));
         } else if word.starts_with("/dev/") {
-            disk = Some(word);
-        } else {
-            image = Some(word);
+            disks.push(word);
+        } else if joined.is_some() && ["if", "of"].contains(&flag) {
+            return None;
+        } else if !is_of_dd(word) {
+            images.push(word);
         }
     }
-    let named = [image.unwrap_or("IMAGE"), disk.unwrap_or("/dev/sdX")].map(quoted);
-    let line: Vec<String> = named.into_iter().chain(rest).collect();
-    let line = line.join(" ");
-    Some(format!(
-        "the image comes first, then the disk: sdbuild flash {line}"
-    ))
+    let (image, disk) = match (&images[..], &disks[..]) {
+        ([], []) => ("IMAGE", "/dev/sdX"),
+        ([image], []) => (*image, "/dev/sdX"),
+        ([], [disk]) => ("IMAGE", *disk),
+        ([image], [disk]) => (*image, *disk),
+        (_, _) => return None,
+    };
+    let line: Vec<String> = [image, disk].into_iter().map(quoted).chain(rest).collect();
+    let is_in_order = disk.starts_with("/dev/") && !image.starts_with("/dev/");
+    is_in_order.then(|| line.join(" "))
+}
+
+/// Whether `word` is an argument of dd other than the image and the disk.
+fn is_of_dd(word: &str) -> bool {
+    DD_ARGUMENTS.iter().any(|name| word.starts_with(name))
 }
 
 /// The tip for a path in an image that does not stand where `inspect` takes it.
@@ -166,12 +193,34 @@ mod tests {
             ("--to", "flash -y a.img --to /dev/sdb", "a.img /dev/sdb -y"),
             ("--image", "flash --image a.img /dev/sdb", "a.img /dev/sdb"),
             ("-o", "flash -o --yes", "IMAGE /dev/sdX --yes"),
+            (
+                "--if",
+                "flash --if=a.img --of=/dev/sdb bs=4M status=progress",
+                "a.img /dev/sdb",
+            ),
+            ("--to", "flash a.img /dev/sdb --to", "a.img /dev/sdb"),
         ] {
             let tip = tip_for(word, line).unwrap();
             let expected = format!("the image comes first, then the disk: sdbuild flash {meant}");
             assert_eq!(tip, expected, "{line}");
         }
         assert_eq!(tip_for("--fast", "flash --fast a.img"), None);
+    }
+
+    #[test]
+    fn no_line_is_made_of_words_that_may_be_something_else() {
+        for (word, line) in [
+            ("--image", "flash --image a.img --device /dev/sdb --bs 4M"),
+            ("--to", "flash a.img --to /dev/sdb -- x"),
+            ("-i", "flash -i a.img b.img"),
+            ("--of", "flash /dev/sdb --of a.img"),
+            ("--of", "flash --of a.img"),
+            ("--of", "flash a.img --of /dev/sdb --color never"),
+            ("--of", "flash if=a.img --of /dev/sdb"),
+        ] {
+            let tip = tip_for(word, line).unwrap();
+            assert!(tip.ends_with(": sdbuild flash IMAGE /dev/sdX"), "{tip}");
+        }
     }
 
     #[test]

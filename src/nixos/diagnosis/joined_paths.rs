@@ -1,6 +1,6 @@
 //! A path and the rest of it that `++` joins, which takes two lists: `modulesPath ++ "/a.nix"`.
 
-use rnix::SyntaxKind::{NODE_ATTRPATH_VALUE, NODE_IDENT, NODE_PAREN, NODE_STRING};
+use rnix::SyntaxKind::{NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN};
 use rnix::{Root, SyntaxNode};
 
 use super::evidence::ExitContext;
@@ -22,11 +22,13 @@ struct Joined {
     text: String,
     line: usize,
     column: usize,
+    /// Whether it is in the `imports` of the file.
+    is_import: bool,
     /// What is to be written.
     instead: String,
 }
 
-/// What to write in place of the only `++` behind a path, and where.
+/// What to write in place of the only `++` behind a path, or of the first one in `imports`, and where.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let (place, Joined { instead, .. }) = find(context, error)?;
     let shown_dir = context.shown_dir;
@@ -47,26 +49,35 @@ fn find(context: &ExitContext<'_>, error: &NixError) -> Option<(String, Joined)>
     context.files.filter(|_| is_meant)?.only_place(|text| {
         let root = Root::parse(text).syntax();
         let found = root.descendants().filter_map(|node| joined(text, &node));
-        found.map(|joined| (joined.line, joined)).collect()
+        let mut found: Vec<_> = found.map(|joined| (joined.line, joined)).collect();
+        // Nix evaluates all of them, in order.
+        if found.iter().all(|(_, joined)| joined.is_import) {
+            found.truncate(1);
+        }
+        found
     })
 }
 
 fn joined(text: &str, node: &SyntaxNode) -> Option<Joined> {
     let (first, last) = (node.first_child()?, node.last_child()?);
     let is_path = first.kind() == NODE_IDENT && first.text() == PATH;
-    if !is_joined(node) || !is_path || last.kind() != NODE_STRING {
+    if !is_joined(node) || !is_path {
         return None;
     }
+    let rest = rest_of_path(&last.text().to_string())?;
     let before = text.get(..usize::from(node.text_range().start()))?;
     let outer = node.ancestors().skip(1);
     let outer = outer.take_while(|outer| outer.kind() == NODE_PAREN).last();
-    let is_in_parentheses = outer.is_some();
     let around = outer.as_ref().unwrap_or(node).parent()?;
-    let sum = format!("{PATH} + {}", last.text());
-    let is_imports = || defines(node).rsplit('.').next() == Some("imports");
-    let instead = if around.kind() == NODE_ATTRPATH_VALUE && is_imports() {
+    let sum = format!("{PATH} + {rest}");
+    let is_import = defines(node) == "imports";
+    let instead = if around.kind() == NODE_ATTRPATH_VALUE && is_import {
         format!("imports = [ ({sum}) ];")
-    } else if is_in_parentheses {
+    } else if is_joined(&around) {
+        format!("[ ({sum}) ]")
+    } else if around.kind() == NODE_BIN_OP {
+        return None;
+    } else if outer.is_some() || around.kind() == NODE_LIST {
         format!("({sum})")
     } else {
         sum
@@ -75,6 +86,21 @@ fn joined(text: &str, node: &SyntaxNode) -> Option<Joined> {
         text: text.to_owned(),
         line: before.matches('\n').count() + 1,
         column: before.rsplit('\n').next()?.chars().count(),
+        is_import,
         instead,
     })
+}
+
+/// The string that is meant by `written` behind a directory, which begins with a slash: `"/a.nix"`, `"a.nix"` or `/a.nix`. `None` if
+/// that is not certain.
+fn rest_of_path(written: &str) -> Option<String> {
+    if written.starts_with("\"/") {
+        return Some(written.to_owned());
+    }
+    if written.starts_with('/') {
+        return (!written.contains('$')).then(|| format!("\"{written}\""));
+    }
+    let rest = written.strip_prefix('"')?;
+    let is_name = rest.starts_with(|c: char| c.is_ascii_alphanumeric());
+    is_name.then(|| format!("\"/{rest}"))
 }

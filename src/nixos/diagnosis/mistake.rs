@@ -18,6 +18,7 @@ use super::missing_files::{
     missing_path, not_in_search_path, not_sent, other_encoding, text_as_module,
 };
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
+use super::other_platform;
 use super::overlays;
 use super::unbound_names::{
     argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
@@ -162,7 +163,8 @@ impl Mistake {
                 .or_else(|| library_function_of_pkgs(context, error)),
             Self::MisplacedValue => joined_paths::hint(context, error)
                 .or_else(|| misplaced_value::hint(context, error))
-                .or_else(|| flake_values::hint(context, error)),
+                .or_else(|| flake_values::hint(context, error))
+                .or_else(|| other_platform::hint(context, error)),
             Self::NotAModule => summary
                 .contains("is neither a path, a function nor an attribute set")
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),

@@ -38,6 +38,7 @@ mod nixpkgs_file;
 mod number_values;
 mod option_values;
 mod other_nixpkgs;
+mod other_platform;
 mod overlays;
 mod scopes;
 mod second_set;

@@ -1,5 +1,7 @@
 //! What to do about a syntax error: Nix notices most of them only after the place of the mistake.
 
+use std::path::Path;
+
 use super::evidence::ExitContext;
 use super::syntax_cause::{Cause, cause, line_of};
 use crate::common::configuration_file::FLAKE_FILE;
@@ -17,6 +19,22 @@ pub(super) const NO_CONFIGURATION: &str =
 
 /// What to do about a file of JSON.
 const JSON: &str = "the file is JSON, and a configuration is Nix: in place of { \"networking\": { \"hostName\": \"pi\" } } write { networking.hostName = \"pi\"; }";
+
+/// What to do about a file of JSON that is no configuration, where `lib` may be unknown.
+const IMPORTED_JSON: &str = "the file is JSON, which `import` does not read: in place of import FILE write (builtins.fromJSON (builtins.readFile FILE))";
+
+/// What to do about the JSON in `file`.
+fn json_hint(context: &ExitContext<'_>, file: &str) -> String {
+    let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
+    let is_data = Path::new(file).extension().is_some_and(|end| end == "json");
+    let is_source = !context.is_flake && name(context.source) == name(file);
+    let hint = if is_data && !is_source {
+        IMPORTED_JSON
+    } else {
+        JSON
+    };
+    hint.to_owned()
+}
 
 /// Whether `text` is an object or a list of JSON.
 fn is_json(text: &str) -> bool {
@@ -59,7 +77,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         return Some(NO_CONFIGURATION.to_owned());
     }
     if is_json(&text) {
-        return Some(JSON.to_owned());
+        return Some(json_hint(context, &position.file));
     }
     if is_without_braces(&text, &error.summary) {
         return Some("definitions stand in braces, after the arguments: { ... }: { … }".to_owned());
@@ -195,6 +213,22 @@ mod tests {
         }
         for other in ["{ \"a\" = 1; }", "{ \"a\": 1, }", "{ a: 1 }", "\"a\"", "1"] {
             assert!(!is_json(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_data_is_no_configuration() {
+        let context = |source| ExitContext {
+            source,
+            ..ExitContext::default()
+        };
+        for (file, source, hint) in [
+            ("/build/config/x.json", "pi/sd-card.nix", IMPORTED_JSON),
+            ("/build/config/sd-card.nix", "sd-card.nix", JSON),
+            ("/build/config/pi.json", "pi.json", JSON),
+            ("/build/config/lib/x.nix", "sd-card.nix", JSON),
+        ] {
+            assert_eq!(json_hint(&context(source), file), hint, "{file}");
         }
     }
 

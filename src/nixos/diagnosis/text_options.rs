@@ -13,10 +13,11 @@ pub(super) fn hint(wrong: &Wrong<'_>, text: &str) -> Option<String> {
         return host_name(wrong, text);
     }
     let (user, _) = wrong.option.split_once(KEY_FILES)?;
-    let kind = text.split(' ').next()?;
-    KEY_TYPES.contains(&kind).then(|| {
+    // Options may stand before the key; and the text may be that of a file which was read.
+    let is_key = text.split([' ', ',']).any(|word| KEY_TYPES.contains(&word));
+    is_key.then(|| {
         format!(
-            "the text of a key goes into keys, in place of keyFiles: {user}.openssh.authorizedKeys.keys = [ \"{kind} …\" ];"
+            "keyFiles has paths, such as ./id_ed25519.pub; the text of a key goes into {user}.openssh.authorizedKeys.keys"
         )
     })
 }
@@ -25,22 +26,33 @@ pub(super) fn hint(wrong: &Wrong<'_>, text: &str) -> Option<String> {
 fn host_name(wrong: &Wrong<'_>, text: &str) -> Option<String> {
     let (label, domain) = text.split_once('.').unwrap_or((text, ""));
     let words = label.split([' ', '_', '-']).filter(|word| !word.is_empty());
-    let name = words.collect::<Vec<_>>().join("-");
-    if !host_name::is_valid(&name) {
+    let name = if is_allowed(label) {
+        label.to_owned()
+    } else {
+        words.collect::<Vec<_>>().join("-")
+    };
+    if !host_name::is_valid(&name) && !is_allowed(&name) {
         return None;
     }
     let definition = wrong.definition(&format!("\"{name}\""), wrong.shown);
-    if domain.is_empty() && !text.contains('.') {
+    if !text.contains('.') {
         return Some(format!(
             "a host name has letters from a to z, digits and `-`, at most 63: {definition}"
         ));
     }
-    let is_domain = domain.split('.').all(host_name::is_valid);
-    (is_domain && !wrong.is_part).then(|| {
-        format!(
-            "the domain is an option of its own: {definition} networking.domain = \"{domain}\";"
-        )
+    // The last part of an address is a number, that of a domain never.
+    let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    let is_domain = domain.split('.').all(host_name::is_valid)
+        && !domain.rsplit('.').next().is_some_and(is_number);
+    (is_domain && name == label).then(|| {
+        format!("a host name has no domain, which goes into networking.domain: {definition}")
     })
+}
+
+/// Whether NixOS accepts `label`, which may have `_` inside.
+fn is_allowed(label: &str) -> bool {
+    let has_edge = |c| label.starts_with(c) || label.ends_with(c);
+    host_name::is_valid(&label.replace('_', "-")) && !has_edge('_')
 }
 
 #[cfg(test)]
@@ -57,10 +69,10 @@ mod tests {
         for (text, definition) in [
             ("my pi", Some("networking.hostName = \"my-pi\";")),
             ("-pi_4 ", Some("networking.hostName = \"pi-4\";")),
-            (
-                "pi.home.lan",
-                Some("networking.hostName = \"pi\"; networking.domain = \"home.lan\";"),
-            ),
+            ("pi.home.lan", Some("networking.hostName = \"pi\";")),
+            ("my_pi.lan", Some("networking.hostName = \"my_pi\";")),
+            ("192.168.1.5", None),
+            ("my pi.lan", None),
             ("küche", None),
             ("pi.", None),
             (" ", None),
@@ -80,8 +92,10 @@ mod tests {
             &format!("{files}.\"[definition 1-entry 1]\""),
             "ssh-ed25519 AAAA me@pc",
         );
-        let line = "users.users.ann.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];";
-        assert!(told.unwrap().ends_with(line));
+        let option = "goes into users.users.ann.openssh.authorizedKeys.keys";
+        assert!(told.unwrap().ends_with(option));
+        let with_options = hint_for(files, "no-pty ssh-ed25519 AAAA me@pc");
+        assert!(with_options.unwrap().ends_with(option));
         assert_eq!(hint_for(files, "id.pub"), None);
     }
 }

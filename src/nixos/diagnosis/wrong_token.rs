@@ -83,9 +83,15 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
 /// The hint for a path and a string that `++` joins in a list, as in `[ modulesPath ++ "/a.nix" ]`.
 fn joined_path(place: &Place<'_>) -> Option<String> {
     let string = place.here.strip_prefix("++")?.trim_start();
-    let (string, _) = string.strip_prefix('"')?.split_once('"')?;
-    let name = Some(place.name_before()).filter(|name| !name.is_empty())?;
-    string.starts_with('/').then(|| {
+    let (string, rest) = string.strip_prefix('"')?.split_once('"')?;
+    let is_end = |c: char| c.is_whitespace() || "[(".contains(c);
+    let name = place.before.trim_end().rsplit(is_end).next()?;
+    let is_path = |c: char| c.is_alphanumeric() || "_-'./".contains(c);
+    let is_whole =
+        !name.is_empty() && name.chars().all(is_path) && !rest.trim_start().starts_with('+');
+    // With a variable, the quote found may be one inside of it.
+    let is_plain = string.starts_with('/') && !string.contains(['$', '\\']);
+    (is_whole && is_plain).then(|| {
         format!(
             "a path and the rest of it are joined by `+`, in parentheses: ({name} + \"{string}\")"
         )

@@ -31,11 +31,16 @@ pub(super) fn in_place_of_other_month(release: &str) -> Option<String> {
     let small = if plain.is_some() { "-small" } else { "" };
     let (year, month) = plain.unwrap_or(release).split_once('.')?;
     let (year, month): (u8, u8) = (year.parse().ok()?, month.parse().ok()?);
-    // NixOS had a 14.12 and a 19.09.
-    if year < FIRST_REGULAR_YEAR || [5, 11].contains(&month) {
+    let named = |(year, month): (u8, u8)| format!("--nixpkgs {year}.{month:02}{small}");
+    if year < FIRST_REGULAR_YEAR {
+        let newest = named(NEWEST);
+        // NixOS had a 14.12 and a 19.09.
+        return (!(1..=12).contains(&month))
+            .then(|| format!("a release is a year and a month, such as {newest}"));
+    }
+    if [5, 11].contains(&month) {
         return None;
     }
-    let named = |(year, month): (u8, u8)| format!("--nixpkgs {year}.{month:02}{small}");
     let of_year = [(year, 5), (year, 11)].into_iter();
     let known = of_year.filter(|release| (FIRST_REGULAR_YEAR..).contains(&release.0));
     let known: Vec<String> = known
@@ -71,31 +76,79 @@ pub(super) fn in_place_of_page(url: &str) -> Option<String> {
     let address = url
         .strip_prefix("https://")
         .or_else(|| url.strip_prefix("http://"))?;
-    let address = address.strip_prefix("www.").unwrap_or(address);
-    let parts: Vec<_> = address.trim_end_matches('/').split('/').collect();
+    // A page may name a place in it behind `#`, or the branch behind `?`.
+    let address = address.split('#').next()?;
+    let (address, query) = address.split_once('?').unwrap_or((address, ""));
+    let (host, path) = address.split_once('/').unwrap_or((address, ""));
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_prefix("www.").unwrap_or(&host);
+    let parts = path.trim_end_matches('/').split('/');
+    let parts: Vec<_> = std::iter::once(host).chain(parts).collect();
     match *parts.as_slice() {
         ["channels.nixos.org", channel] | ["nixos.org", "channels", channel] => {
-            in_place_of_branch(channel)
+            in_place_of_channel(channel)
         }
         ["github.com", owner, repository] => {
             let name = repository.strip_suffix(".git").unwrap_or(repository);
+            if let Some(revision) = query.strip_prefix("ref=") {
+                return in_place_of_repository(owner, name, revision);
+            }
             if is_nixpkgs(owner, name) {
                 return in_place_of_branch(&format!("nixos-{:02}.{:02}", NEWEST.0, NEWEST.1));
             }
             in_place_of_repository(owner, name, "HEAD")
         }
-        ["github.com", owner, repository, "tree" | "commit", revision] => {
+        [
+            "github.com",
+            owner,
+            repository,
+            "tree" | "commit" | "commits",
+            revision,
+        ]
+        | ["github.com", owner, repository, "releases", "tag", revision] => {
+            in_place_of_repository(owner, repository, revision)
+        }
+        // The name of another branch may have a slash.
+        [
+            "github.com",
+            owner,
+            repository,
+            "tree" | "blob",
+            revision,
+            ..,
+        ] if is_commit(revision)
+            || is_nixpkgs(owner, repository) && in_place_of_branch(revision).is_some() =>
+        {
             in_place_of_repository(owner, repository, revision)
         }
         _ => None,
     }
 }
 
-/// What to give in place of a branch or channel of nixpkgs that has a release.
+/// Whether `revision` is the whole hash of a commit.
+fn is_commit(revision: &str) -> bool {
+    revision.len() == 40 && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// What to give in place of the page of a channel.
+fn in_place_of_channel(name: &str) -> Option<String> {
+    let is_of_nixpkgs = name == "nixpkgs-unstable";
+    in_place_of_branch(name).or_else(|| {
+        is_of_nixpkgs.then(|| {
+            format!(
+                "give the URL of its archive: --nixpkgs https://channels.nixos.org/{name}/nixexprs.tar.xz"
+            )
+        })
+    })
+}
+
+/// What to give in place of a branch or channel of nixpkgs that has a release, or of one that would have one in another month.
 fn in_place_of_branch(name: &str) -> Option<String> {
     let release = name.strip_prefix("nixos-")?;
-    (is_release(release) && in_place_of_other_month(release).is_none())
-        .then(|| format!("give the release: --nixpkgs {release}"))
+    is_release(release).then(|| {
+        in_place_of_other_month(release)
+            .unwrap_or_else(|| format!("give the release: --nixpkgs {release}"))
+    })
 }
 
 /// What to give in place of the `revision` of a repository on GitHub.
@@ -104,15 +157,26 @@ fn in_place_of_repository(owner: &str, repository: &str, revision: &str) -> Opti
     if ![owner, repository, revision].iter().all(is_name) {
         return None;
     }
-    let of_release = in_place_of_branch(revision).filter(|_| is_nixpkgs(owner, repository));
-    of_release.or_else(|| {
+    // The tags are named by the release alone.
+    let of_tag = || in_place_of_other_month(revision).filter(|_| is_release(revision));
+    let of_release = || in_place_of_branch(revision).or_else(of_tag);
+    let known = is_nixpkgs(owner, repository).then(of_release).flatten();
+    known.or_else(|| {
         Some(format!(
             "give the URL of its archive: --nixpkgs https://github.com/{owner}/{repository}/archive/{revision}.tar.gz"
         ))
     })
 }
 
+/// What to give in place of `text`, which is the address of a page without `https://` in front of it.
+pub(super) fn in_place_of_bare_address(text: &str) -> Option<String> {
+    let (host, _) = text.split_once('/')?;
+    host.contains('.')
+        .then(|| in_place_of_page(&format!("https://{text}")))
+        .flatten()
+}
+
 /// Whether it is the repository of nixpkgs itself.
 fn is_nixpkgs(owner: &str, repository: &str) -> bool {
-    owner.eq_ignore_ascii_case("NixOS") && repository == "nixpkgs"
+    owner.eq_ignore_ascii_case("NixOS") && repository.eq_ignore_ascii_case("nixpkgs")
 }

@@ -78,3 +78,19 @@ fn an_address_in_place_of_the_list_is_its_element() {
     let other = hints("{ x.y = \"192.168.1.5/24\"; }");
     assert_eq!(other, "pi/c.nix:1: write a list: [ \"192.168.1.5/24\" ]");
 }
+
+#[test]
+fn a_platform_without_images_is_why_packages_are_refused() {
+    let error =
+        "error: Refusing to evaluate package 'efivar-39' in /nix/x.nix:46 because it has problems:";
+    let stream = format!(
+        r#"@nix {{"action":"msg","level":0,"msg":"{error}","raw_msg":"{}"}}"#,
+        error.trim_start_matches("error: ")
+    );
+    let nix = |platform: &str| format!("{{ nixpkgs.hostPlatform = \"{platform}\"; }}");
+    let hints = failure(nix("armv7l-linux"), &stream, "").hints;
+    let line = "pi/c.nix:1: there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only: nixpkgs.hostPlatform = \"aarch64-linux\";";
+    assert_eq!(hints, [line]);
+    let hints = failure(nix("aarch64-linux"), &stream, "").hints;
+    assert!(!hints.concat().contains("there are images"), "{hints:?}");
+}

@@ -100,6 +100,38 @@ fn joined_paths_and_other_systems_are_corrected() {
 }
 
 #[test]
+fn paths_joined_beside_lists_and_twice_are_corrected() {
+    let error = without_place("expected a list but found a string: \"/nix/nixos/modules\"");
+    for (imports, instead) in [
+        (
+            "[ ] ++ modulesPath ++ \"/x.nix\"",
+            "[ (modulesPath + \"/x.nix\") ]",
+        ),
+        (
+            "[ ] ++ (modulesPath ++ \"/x.nix\")",
+            "[ (modulesPath + \"/x.nix\") ]",
+        ),
+        (
+            "[ (modulesPath ++ \"x.nix\") ]",
+            "(modulesPath + \"/x.nix\")",
+        ),
+        ("[ (modulesPath ++ /x.nix) ]", "(modulesPath + \"/x.nix\")"),
+        (
+            "[ (modulesPath ++ \"/a\") (modulesPath ++ \"/b\") ]",
+            "(modulesPath + \"/a\")",
+        ),
+    ] {
+        let hints = failure(format!("{{ imports = {imports}; }}"), &error, "").hints;
+        let end = format!("are joined by `+`: {instead}");
+        assert!(hints.iter().all(|hint| hint.ends_with(&end)), "{hints:?}");
+        assert_eq!(hints.len(), 1, "{imports}");
+    }
+    let nix = "{ imports = modulesPath ++ \"/a-\" + \"b.nix\"; }";
+    let hints = failure(nix, &error, "").hints;
+    assert!(!hints.concat().contains("joined by `+`"), "{hints:?}");
+}
+
+#[test]
 fn a_derivation_of_another_system_is_for_another_builder() {
     let nix = "{ system.build.sdImage = derivation { system = \"riscv64-linux\"; }; }";
     let error = "a 'riscv64-linux' with features {} is required to build '/nix/store/x.drv', but I am a 'x86_64-linux'";

@@ -71,6 +71,15 @@ fn alone(place: &Place<'_>) -> Option<String> {
         return None;
     }
     let is_value = place.follows("=");
+    let next = rest.trim_start();
+    let is_whole = if is_value {
+        next.starts_with(';')
+    } else {
+        !next.starts_with(['+', '/'])
+    };
+    if !is_whole {
+        return None;
+    }
     let defined = match place.before.trim_end().strip_suffix('=') {
         Some(before) => before.split_whitespace().next_back(),
         None => place.option_of_list(),

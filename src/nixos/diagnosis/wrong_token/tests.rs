@@ -78,6 +78,18 @@ fn a_lone_dot_and_a_joined_path_are_corrected() {
         let hint = hint_at(marked, summary).unwrap();
         assert!(hint.ends_with(expected), "{marked}: {hint}");
     }
+    for more in ["{ src = |. + \"/x\"; }", "{ imports = [ |. + \"/x\" ]; }"] {
+        assert_eq!(hint_at(more, "unexpected '.'"), None, "{more}");
+    }
+    let path = hint_at("{ imports = [ ./x |++ \"/a.nix\" ]; }", "unexpected CONCAT");
+    assert!(path.unwrap().ends_with(": (./x + \"/a.nix\")"));
+    for other in [
+        "{ imports = [ modulesPath |++ \"/a-${\"x\"}.nix\" ]; }",
+        "{ imports = [ modulesPath |++ \"/a\" + \"/b.nix\" ]; }",
+        "{ imports = [ <nixpkgs/nixos> |++ \"/a.nix\" ]; }",
+    ] {
+        assert_eq!(hint_at(other, "unexpected CONCAT"), None, "{other}");
+    }
     let lists = hint_at("{ a = [ b |++ [ c ] ]; }", "unexpected CONCAT");
     assert_eq!(lists, None);
 }
