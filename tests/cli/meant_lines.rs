@@ -49,6 +49,24 @@ fn of_several_images_the_newest_one_is_proposed() {
 }
 
 #[test]
+fn flags_before_the_command_keep_the_line() {
+    assert_tips(&[
+        (
+            &["-v", "boot", "--board", "rpi4", "--memory", "512", "a.img"][..],
+            "the machine of a board has its own memory: sdbuild boot -v --board rpi4 a.img\n",
+        ),
+        (
+            &["-v", "flash", "--device", "/dev/sdb", "a.img"],
+            "the image comes first, then the disk: sdbuild flash a.img /dev/sdb -v\n",
+        ),
+        (
+            &["-q", "try", "pi.nix"],
+            "try builds a configuration of its own; to build yours: sdbuild build pi.nix",
+        ),
+    ]);
+}
+
+#[test]
 fn what_was_meant_is_a_line_to_copy() {
     assert_tips(&[
         (
@@ -82,18 +100,6 @@ fn what_was_meant_is_a_line_to_copy() {
         (
             &["boot", "--board", "rpi4", "--memory", "512", "a.img"],
             "the machine of a board has its own memory: sdbuild boot --board rpi4 a.img\n",
-        ),
-        (
-            &["-v", "boot", "--board", "rpi4", "--memory", "512", "a.img"],
-            "the machine of a board has its own memory: sdbuild boot -v --board rpi4 a.img\n",
-        ),
-        (
-            &["-v", "flash", "--device", "/dev/sdb", "a.img"],
-            "the image comes first, then the disk: sdbuild flash a.img /dev/sdb -v\n",
-        ),
-        (
-            &["-q", "try", "pi.nix"],
-            "try builds a configuration of its own; to build yours: sdbuild build pi.nix",
         ),
         (
             &["build", "--nixpkgs", "github.com/NixOS/nixpkgs"],

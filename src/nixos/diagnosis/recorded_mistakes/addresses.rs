@@ -91,6 +91,11 @@ fn a_platform_without_images_is_why_packages_are_refused() {
     let hints = failure(nix("armv7l-linux"), &stream, "").hints;
     let line = "pi/c.nix:1: there are images for 64-bit ARM (aarch64) and for PCs (x86_64) only: nixpkgs.hostPlatform = \"aarch64-linux\";";
     assert_eq!(hints, [line]);
+    // Where everything is evaluated, Nix says it of the first derivation.
+    let required =
+        "Cannot build '/nix/store/x.drv'. Required system: 'armv7l-linux' with features {}";
+    let of_builder = stream.replace(error.trim_start_matches("error: "), required);
+    assert_eq!(failure(nix("armv7l-linux"), &of_builder, "").hints, [line]);
     let hints = failure(nix("aarch64-linux"), &stream, "").hints;
     assert!(!hints.concat().contains("there are images"), "{hints:?}");
 }
