@@ -36,15 +36,7 @@ pub(super) fn machine_failure(
                 .hint("check that the clock of the engine's machine is right: date -u")
                 .hint("if an authority of your own signs it, or a proxy that reads TLS: --ca-file FILE"),
         ),
-        KnownError::DownloadTimeout => {
-            let summary = "a server that the builder needs does not answer";
-            let mut failure = download_failure(findings, *error, summary).hint(RUN_AGAIN);
-            // So curl says that no name server answered.
-            if line_with(findings, *error).is_some_and(|line| line.contains("Resolving timed out")) {
-                failure = failure.hint(CHECK_NETWORK);
-            }
-            Some(with_other_caches(failure, findings, *error))
-        }
+        KnownError::DownloadTimeout => Some(timeout(findings)),
         KnownError::Network => {
             let summary = "the builder could not reach a server that it needs";
             let failure = download_failure(findings, *error, summary).hint(CHECK_NETWORK);
@@ -112,6 +104,22 @@ pub(super) fn store_volume_full(store: &str) -> Failure {
     ))
     .hint("free some space where the engine keeps its volumes (docker system df; df -h; df -i)")
     .hint("`sdbuild clean` removes the store volume with all results of earlier builds")
+}
+
+/// A server that did not answer.
+fn timeout(findings: &Findings) -> Failure {
+    let error = KnownError::DownloadTimeout;
+    let summary = "a server that the builder needs does not answer";
+    let failure = download_failure(findings, error, summary).hint(RUN_AGAIN);
+    // So curl says that no name server answered.
+    let is_unresolved =
+        line_with(findings, error).is_some_and(|line| line.contains("Resolving timed out"));
+    let failure = if is_unresolved {
+        failure.hint(CHECK_NETWORK)
+    } else {
+        failure
+    };
+    with_other_caches(failure, findings, error)
 }
 
 /// `summary` and the line of the log that shows the failed download.
