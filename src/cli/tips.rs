@@ -19,6 +19,7 @@ use crate::common::image_name;
 use crate::common::nearest::{is_slip, is_typo, nearest};
 use crate::common::shell_word::quoted;
 use crate::common::system::System;
+use crate::common::text::listed;
 use flags_of::{takes, takes_short, with_missing_letter};
 
 /// What to write in place of a level: `--verbose=2`.
@@ -343,12 +344,12 @@ fn tip_for_flag_of_others(command: &Command, flag: &str) -> Option<String> {
         .filter(|sub| takes(sub, flag))
         .map(|sub| format!("`{} {}`", command.get_name(), sub.get_name()))
         .collect();
-    let (last, front) = others.split_last()?;
-    let (and, takes) = match front {
-        [] => ("", "takes"),
-        [..] => (" and ", "take"),
+    let takes = match others.len() {
+        0 => return None,
+        1 => "takes",
+        _ => "take",
     };
-    (others.len() <= 3).then(|| format!("{}{and}{last} {takes} {flag}", front.join(", ")))
+    (others.len() <= 3).then(|| format!("{} {takes} {flag}", listed(&others)))
 }
 
 /// The tip for a `flag` of a command that stands in front of the command.

@@ -33,6 +33,16 @@ pub fn truncate(text: &str, max_chars: usize) -> Cow<'_, str> {
     }
 }
 
+/// The `words` of a sentence: `a, b and c`; empty if there are none.
+pub fn listed(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+    }
+}
+
 /// `text` without the numbers of the system's errors, which say nothing to a user: `No such file or directory (os error 2)`.
 pub fn without_os_errors(text: &str) -> Cow<'_, str> {
     const BEGIN: &str = " (os error ";
@@ -87,6 +97,18 @@ fn skip_control_string(chars: &mut Peekable<Chars<'_>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_word_of_several_follows_an_and() {
+        for (words, text) in [
+            (vec![], ""),
+            (vec!["a"], "a"),
+            (vec!["a", "b"], "a and b"),
+            (vec!["a", "b", "c"], "a, b and c"),
+        ] {
+            assert_eq!(listed(&words), text);
+        }
+    }
 
     #[test]
     fn numbers_of_errors_are_left_out() {

@@ -7,6 +7,7 @@ use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::new_file::{self, Access};
 use crate::common::system::System;
+use crate::common::text::listed;
 use crate::settings::SETTINGS_NAME;
 use crate::template::TemplateValues;
 
@@ -33,14 +34,14 @@ pub(super) fn name_in_settings(
     let path = config.with_file_name(SETTINGS_NAME);
     if new_file::is_free(&path).is_err() {
         let lines: Vec<_> = lines.iter().map(|line| format!("`{line}`")).collect();
-        let (lines, shown) = (lines.join(" and "), path.display());
+        let (lines, shown) = (listed(&lines), path.display());
         let text = format!("put {lines} into {shown}: {why}");
         context.events.notice(text);
         return Ok(None);
     }
     let text = format!("# What the image is for: {why}.\n{}\n", lines.join("\n"));
     new_file::write(&path, &text, Access::Everybody, owner)?;
-    let lines = lines.join(" and ");
+    let lines = listed(&lines);
     context
         .events
         .notice(format!("{SETTINGS_NAME} has {lines}: {why}"));

@@ -2,6 +2,7 @@
 
 use crate::common::context::Context;
 use crate::common::shell_word::quoted;
+use crate::common::text::listed;
 use crate::settings::{self, InitArgs};
 
 /// Tells the next commands; those of a flake lock it first unless it `is_locked`.
@@ -30,19 +31,16 @@ fn next_command(args: &InitArgs, in_repository: bool, is_locked: bool) -> String
         Some(path) => format!("`{words}{flag} {path}`"),
         None => format!("`{words}`"),
     };
-    let build = format!(
-        "{} and {}",
-        command("sdbuild check"),
-        command("sdbuild build")
-    );
     let lock = command("sdbuild lock");
     let add = format!("`git add {}`", path.as_deref().unwrap_or("."));
-    match (args.flake, in_repository, is_locked) {
-        (false, _, _) | (true, false, true) => build,
-        (true, false, false) => format!("{lock}, {build}"),
-        (true, true, false) => format!("{add}, {lock}, {add} again, {build}"),
-        (true, true, true) => format!("{add}, {build}"),
-    }
+    let mut commands = match (args.flake, in_repository, is_locked) {
+        (false, _, _) | (true, false, true) => Vec::new(),
+        (true, false, false) => vec![lock],
+        (true, true, false) => vec![add.clone(), lock, format!("{add} again")],
+        (true, true, true) => vec![add],
+    };
+    commands.extend(["sdbuild check", "sdbuild build"].map(command));
+    listed(&commands)
 }
 
 #[cfg(test)]

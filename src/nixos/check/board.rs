@@ -3,6 +3,7 @@
 use super::facts::ConfigFacts;
 use super::{Finding, Severity};
 use crate::common::board::{Board, PiModel, Start, UBoot};
+use crate::common::text::listed;
 
 /// Boot loaders of NixOS that UEFI starts.
 const UEFI_LOADERS: [&str; 4] = ["systemd-boot", "grub", "limine", "refind"];
@@ -52,7 +53,7 @@ fn missing_u_boot(facts: &ConfigFacts, board: &Board, u_boot: &UBoot) -> Option<
         id: "no-u-boot",
         // A file of another name may be U-Boot too.
         severity: Severity::Note,
-        is: format!("nothing writes {} to the card", missing.join(" and ")),
+        is: format!("nothing writes {} to the card", listed(&missing)),
         why: format!(
             "the boot ROM of {} starts U-Boot from sector {}. Without these lines it starts only if U-Boot is in its flash \
              memory, or in a file of another name",

@@ -8,6 +8,7 @@ use super::facts::ConfigFacts;
 use super::network_ends::router;
 use super::rule::Rule;
 use crate::common::nix_string::nix_string;
+use crate::common::text::listed;
 
 pub(super) const RULES: [Rule; 2] = [
     Rule {
@@ -61,9 +62,9 @@ pub(super) fn line_with_servers(facts: &ConfigFacts) -> Option<String> {
         let wrong = facts.network.name_servers.iter();
         let wrong = wrong.filter(|server| !is_server(server));
         let wrong: Vec<String> = wrong.map(|server| format!("\"{server}\"")).collect();
-        let (servers, wrong) = (servers.join(" "), wrong.join(" and "));
+        let (servers, wrong) = (servers.join(" "), listed(&wrong));
         return Some(format!(
-            "networking.nameservers = [ {servers} ]; # without {wrong}"
+            "networking.nameservers = [ {servers} ]; # in place of the definition with {wrong}"
         ));
     }
     if has_only_fixed_addresses(facts) {
@@ -118,10 +119,8 @@ fn is_port(text: &str) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
+    use super::super::findings;
     use super::super::tests::with;
-    use super::super::{OwnDefinitions, findings};
-    use crate::nixos::cli_module::CliModule;
-    use crate::nixos::user_files::UserFiles;
 
     #[test]
     fn the_router_is_no_end_of_a_network() {
@@ -196,27 +195,6 @@ mod tests {
         assert!(short.ends_with(said), "{short}");
     }
 
-    /// The line was one of the definitions already, beside the one with the mistake.
-    #[test]
-    fn a_list_in_several_places_gets_no_line() {
-        let lines = |text: &str| {
-            let dir = tempfile::tempdir().unwrap();
-            std::fs::write(dir.path().join("sd-card.nix"), text).unwrap();
-            let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
-            let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
-            let servers = json!(["dns.google", "1.1.1.1"]);
-            let facts = with(&[("/network/name_servers", servers)]);
-            let mut found = findings(&facts, "aarch64-linux", None);
-            own.locate(&mut found);
-            found.remove(0).add.len()
-        };
-        let one = "networking.nameservers = [ \"dns.google\" \"1.1.1.1\" ];";
-        let other = "networking.nameservers = [ \"1.1.1.1\" ];";
-        assert_eq!(lines(&format!("{{ {one} }}")), 1);
-        let both = format!("{{ imports = [ {{ {other} }} ];\n{one} }}");
-        assert_eq!(lines(&both), 0);
-    }
-
     #[test]
     fn the_name_servers_that_are_right_are_kept() {
         let fixed = [
@@ -233,7 +211,7 @@ mod tests {
                 json!(["dns.google", "1.1.1.1#a\"b"]),
                 &fixed[..],
                 "so no names are looked up there",
-                "networking.nameservers = [ \"1.1.1.1#a\\\"b\" ]; # without \"dns.google\"",
+                "networking.nameservers = [ \"1.1.1.1#a\\\"b\" ]; # in place of the definition with \"dns.google\"",
             ),
             (
                 json!(["dns.google"]),

@@ -5,6 +5,7 @@ use super::known_programs::package_of;
 use super::program_value::{IS_ABSENT, Said, said_of, value};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
+use crate::common::text::listed;
 
 /// One for each option whose programs a service cannot start, and one for each script that does not find its programs.
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
@@ -30,7 +31,7 @@ fn in_commands(facts: &ConfigFacts, programs: &[ProgramFacts]) -> Option<Finding
     ];
     let option = attribute_path::text(&path.map(str::to_owned));
     let names = said.iter().map(|(program, _)| program.path.as_str());
-    let names = joined(names)?;
+    let names = quoted(names);
     let value = value(&said).map(|value| format!("{option} = {value}"));
     Some(Finding {
         id: "no-program",
@@ -60,29 +61,24 @@ fn reasons(said: &[(&ProgramFacts, Said)]) -> String {
     let told = match reasons.as_slice() {
         [(why, _)] => (*why).to_owned(),
         several => {
-            let several = several.iter().filter_map(|(why, paths)| {
-                Some(format!("{why} ({})", joined(paths.iter().copied())?))
-            });
+            let several = several
+                .iter()
+                .map(|(why, paths)| format!("{why} ({})", quoted(paths.iter().copied())));
             several.collect::<Vec<String>>().join("; ")
         }
     };
     format!("{told}, so the service does not start{until}")
 }
 
-/// `names` in quotes, each once: `"git", "ps" and "pgrep"`; `None` if there are none.
-fn joined<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+/// `names` in quotes, each once: `"git", "ps" and "pgrep"`; empty if there are none.
+fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let mut quoted: Vec<String> = Vec::new();
     for name in names.map(|name| format!("\"{name}\"")) {
         if !quoted.contains(&name) {
             quoted.push(name);
         }
     }
-    let (last, others) = quoted.split_last()?;
-    Some(if others.is_empty() {
-        last.clone()
-    } else {
-        format!("{} and {last}", others.join(", "))
-    })
+    listed(&quoted)
 }
 
 /// The option with the script of a service.
@@ -103,8 +99,9 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
             packages.push(package);
         }
     }
-    let told = joined(names.iter().copied())?;
+    let told = quoted(names.iter().copied());
     let what = match names.as_slice() {
+        [] => return None,
         [_] => "that command is",
         _ => "these commands are",
     };

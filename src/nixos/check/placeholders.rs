@@ -3,7 +3,7 @@
 use super::facts::ConfigFacts;
 use super::{
     addresses, corrections, disks, etc_files, login, name_servers, network, network_ends,
-    passwords, shells, state_version, user_names, ways_in, wireless,
+    passwords, shells, state_version, upgrades, user_names, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -42,6 +42,7 @@ impl Placeholders {
                 "{refused}",
                 attribute(shells::shut_out_by_shell(facts).map_or("NAME", |(name, _)| name)),
             ),
+            ("{upgrade}", upgrades::line_with_flake(facts)),
             ("{linked file}", etc_files::line_that_copies(facts)),
             ("{renamed user}", user_names::line_with_another_name(facts)),
             ("{root label}", disks::root_label(facts).to_owned()),

@@ -78,10 +78,6 @@ impl OwnDefinitions {
     pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
             finding.place = self.place(&finding.is);
-            // NixOS adds up the lists of all definitions, so the whole list is in place of the only one.
-            if finding.id == "wrong-name-server" && finding.place.is_none() {
-                finding.add.clear();
-            }
         }
     }
 

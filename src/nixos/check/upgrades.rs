@@ -4,33 +4,28 @@ use super::Severity;
 use super::facts::ConfigFacts;
 use super::rule::Rule;
 
-pub(super) const RULES: [Rule; 2] = [
-    Rule {
-        id: "no-upgrade",
-        severity: Severity::Note,
-        is: |facts, _| said(facts).filter(|_| !facts.upgrade_has_channel),
-        why: WHY,
-        add: &[
-            "system.autoUpgrade.flake = \"github:me/config#NAME\"; # the flake with the configuration of this machine",
-        ],
+pub(super) const RULES: [Rule; 1] = [Rule {
+    id: "no-upgrade",
+    severity: Severity::Note,
+    is: |facts, _| {
+        let is_on = facts.upgrades_to_nothing && facts.card;
+        is_on.then(|| "system.autoUpgrade.enable = true".into())
     },
-    Rule {
-        id: "no-upgrade",
-        severity: Severity::Note,
-        is: |facts, _| said(facts).filter(|_| facts.upgrade_has_channel),
-        why: WHY,
-        add: &[
-            "system.autoUpgrade.flake = \"github:me/config#NAME\"; # in place of channel: the flake with the configuration of this machine",
-        ],
-    },
-];
+    why: "without system.autoUpgrade.flake the board builds /etc/nixos/configuration.nix, which is not on the card: every upgrade \
+          fails until you put one there",
+    add: &["{upgrade}"],
+}];
 
-const WHY: &str = "without system.autoUpgrade.flake the board builds /etc/nixos/configuration.nix, which is not on the card: every upgrade \
-     fails until you put one there";
-
-fn said(facts: &ConfigFacts) -> Option<String> {
-    let is_on = facts.upgrades_to_nothing && facts.card;
-    is_on.then(|| "system.autoUpgrade.enable = true".into())
+/// The line that names a flake.
+pub(super) fn line_with_flake(facts: &ConfigFacts) -> String {
+    let place = if facts.upgrade_has_channel {
+        "in place of channel: "
+    } else {
+        ""
+    };
+    format!(
+        "system.autoUpgrade.flake = \"github:me/config#NAME\"; # {place}the flake with the configuration of this machine"
+    )
 }
 
 #[cfg(test)]

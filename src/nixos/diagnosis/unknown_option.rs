@@ -19,7 +19,7 @@ const OF_USERS: [(&str, &str); 9] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-const OTHER_NAMES: [(&str, &str); 23] = [
+const OTHER_NAMES: [(&str, &str); 22] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("docker", "virtualisation.docker.enable"),
     ("environment.packages", "environment.systemPackages"),
@@ -29,8 +29,6 @@ const OTHER_NAMES: [(&str, &str); 23] = [
     ("networking.dns", "networking.nameservers"),
     ("networking.dnsServers", "networking.nameservers"),
     ("networking.gateway", "networking.defaultGateway"),
-    // Where only the case is another one.
-    ("networking.useDHCP", "networking.useDHCP"),
     ("networking.wifi", "networking.wireless"),
     ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
     ("openssh", "services.openssh"),
@@ -54,6 +52,10 @@ const OTHER_NAMES: [(&str, &str); 23] = [
     ("time.zone", "time.timeZone"),
     ("timeZone", "time.timeZone"),
 ];
+
+/// Options with so many capitals that nixpkgs finds no likeness to their names in small letters: it proposes names with at most two
+/// other characters.
+const WITH_CAPITALS: [&str; 1] = ["networking.useDHCP"];
 
 /// What people call the text of a file in `/etc`.
 const TEXT_OF_FILE: [&str; 5] = ["content", "contents", "texts", "txet", "txt"];
@@ -105,6 +107,16 @@ fn is_end_of_name(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('.')
 }
 
+/// The one of `names` that is `option` but for capitals and small letters.
+fn with_other_capitals<'a>(
+    option: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    let mut names = names.into_iter();
+    let meant = names.find(|name| name.eq_ignore_ascii_case(option))?;
+    Some(meant.to_owned())
+}
+
 /// What may be meant by an option that has no name like it in nixpkgs.
 fn meant_option(option: &str) -> Option<String> {
     if ["import", "include", "includes"].contains(&option) {
@@ -150,7 +162,11 @@ fn meant_option(option: &str) -> Option<String> {
         );
     }
     let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
-    let (_, meant) = OTHER_NAMES.iter().find(is_meant)?;
+    let other = OTHER_NAMES
+        .iter()
+        .find(is_meant)
+        .map(|(_, meant)| (*meant).to_owned());
+    let meant = other.or_else(|| with_other_capitals(option, WITH_CAPITALS))?;
     Some(format!("did you mean {meant}?"))
 }
 
@@ -217,7 +233,12 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     // Nix's name of an element of a list is none that a file has.
     let element = option.map_or("", up_to_element);
     let plain = |names: &str| names.replace(['`', '\''], "").replace(element, "");
-    match names.map(|(names, _)| plain(names)) {
+    let names = names.map(|(names, _)| {
+        let proposed = names.split(['`', '\'']);
+        let only = option.and_then(|option| with_other_capitals(option, proposed));
+        plain(&only.unwrap_or_else(|| names.to_owned()))
+    });
+    match names {
         Some(names) => format!("did you mean {names}? All options: {options}"),
         None => format!("check its spelling: {options}"),
     }
@@ -278,6 +299,10 @@ mod tests {
             );
             assert!(hint.contains(part), "{hint}");
         }
+    }
+
+    #[test]
+    fn what_nixpkgs_proposes_is_told_as_far_as_it_is_meant() {
         let far = "The option `users.ann' does not exist. Did you mean `users.ldap', `users.motd' or `users.mysql'?";
         assert_eq!(
             hint(&ExitContext::default(), far),
@@ -285,6 +310,12 @@ mod tests {
         );
         let near = "The option `services.opensh' does not exist. Did you mean `services.openssh'?";
         assert!(hint(&ExitContext::default(), near).starts_with("did you mean services.openssh?"));
+        let capitals = "The option `i18n.defaultlocale' does not exist. Did you mean `i18n.defaultLocale', `i18n.defaultCharset' or `i18n.inputMethod'?";
+        let told = hint(&ExitContext::default(), capitals);
+        assert!(
+            told.starts_with("did you mean i18n.defaultLocale? All"),
+            "{told}"
+        );
         let element = "The option `swapDevices.\"[definition 1-entry 1]\".devise' does not exist.\n\nDid you mean \
                        `swapDevices.\"[definition 1-entry 1]\".device' or `swapDevices.\"[definition 1-entry 1]\".size'?";
         let told = hint(&ExitContext::default(), element);
