@@ -64,6 +64,15 @@ pub fn similar_names<'a>(
     (!similar.is_empty()).then(|| similar.join(" or "))
 }
 
+/// The one of `names` that differs from `unknown` only in capitals and small letters.
+pub fn with_other_capitals<'a>(
+    unknown: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let mut names = names.into_iter();
+    names.find(|name| name.eq_ignore_ascii_case(unknown))
+}
+
 /// Whether `unknown` differs from `known` by one letter that is wrong, missing or too much, or by two that are exchanged; in
 /// short words that says nothing.
 pub fn is_slip(unknown: &str, known: &str) -> bool {

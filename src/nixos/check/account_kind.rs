@@ -2,12 +2,26 @@
 
 use super::facts::ConfigFacts;
 use crate::common::attribute_path;
+use crate::common::nix_string::nix_string;
 
-/// The line that corrects what the assertion `text` says, if that is known.
-pub(super) fn correction(facts: &ConfigFacts, text: &str) -> Option<String> {
-    let name = user_without_kind(facts, text)?;
-    let name = attribute_path::text(&[name.to_owned()]);
-    Some(format!("users.users.{name}.isNormalUser = true;"))
+/// What the assertion `text` says, and the lines that correct it, if those are known.
+pub(super) fn refused(facts: &ConfigFacts, text: &str) -> Option<(String, Vec<String>)> {
+    if let Some(name) = user_without_group(text) {
+        let user = attribute_path::text(&[name.to_owned()]);
+        let lines = vec![
+            format!("users.users.{user}.group = {};", nix_string(name)),
+            format!("users.groups.{user} = {{ }};"),
+        ];
+        return Some((format!("users.users.{user}.group is unset"), lines));
+    }
+    let name = user_of_one_kind(text)?;
+    let user = attribute_path::text(&[name.to_owned()]);
+    let comment = match user_without_kind(facts, text) {
+        Some(_) => "",
+        None => " # and no isSystemUser, which is for services",
+    };
+    let line = format!("users.users.{user}.isNormalUser = true;{comment}");
+    Some((text.trim().to_owned(), vec![line]))
 }
 
 /// Whether what the assertion `text` says is corrected by the line for another one: `isNormalUser` sets a group too.
@@ -20,15 +34,19 @@ pub(super) fn is_consequence(facts: &ConfigFacts, text: &str) -> bool {
 /// The user of whom `text` says that neither `isNormalUser` nor `isSystemUser` is set. It says the same of one with both, who has a
 /// group.
 fn user_without_kind<'a>(facts: &ConfigFacts, text: &'a str) -> Option<&'a str> {
-    let start = "Exactly one of users.users.";
-    let (name, _) = text
-        .trim()
-        .strip_prefix(start)?
-        .split_once(".isSystemUser ")?;
+    let name = user_of_one_kind(text)?;
     let mut others = facts.assertions.iter();
     others
         .any(|other| user_without_group(other) == Some(name))
         .then_some(name)
+}
+
+/// The user of whom `text` says that one of `isNormalUser` and `isSystemUser` must be set.
+fn user_of_one_kind(text: &str) -> Option<&str> {
+    let start = "Exactly one of users.users.";
+    let rest = text.trim().strip_prefix(start)?;
+    let (name, _) = rest.split_once(".isSystemUser ")?;
+    Some(name)
 }
 
 fn user_without_group(text: &str) -> Option<&str> {

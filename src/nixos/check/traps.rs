@@ -170,15 +170,13 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     };
     let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");
     let failed = move |text: &String| {
-        if let Some((is, line)) = state_version::refused(facts, text) {
-            return Finding {
-                add: vec![line],
+        let state_version = state_version::refused(facts, text).map(|(is, line)| (is, vec![line]));
+        match state_version.or_else(|| account_kind::refused(facts, text)) {
+            Some((is, add)) => Finding {
+                add,
                 ..refused(&is)
-            };
-        }
-        Finding {
-            add: account_kind::correction(facts, text).into_iter().collect(),
-            ..refused(text)
+            },
+            None => refused(text),
         }
     };
     let warned = finding("warning", Severity::Note, "NixOS warns of it");

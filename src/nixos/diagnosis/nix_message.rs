@@ -8,6 +8,7 @@ use super::source_lines;
 use super::tokens;
 use super::written_words;
 use crate::common::failure::Failure;
+use crate::common::nearest::with_other_capitals;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::{NixError, Position};
@@ -342,6 +343,11 @@ fn proposed(text: &str) -> &str {
 pub(super) fn proposal(error: &NixError) -> Option<String> {
     let (_, rest) = error.text.rsplit_once(PROPOSAL)?;
     let names = proposed(rest);
+    let written = error.summary.split('\'').nth(1);
+    let each = names.split([' ', ',']);
+    let names = written
+        .and_then(|written| with_other_capitals(written, each))
+        .unwrap_or(names);
     let is_plain = |c: char| c.is_alphanumeric() || "._-+, ".contains(c);
     (names.len() < 200 && names.chars().all(is_plain)).then(|| names.to_owned())
 }

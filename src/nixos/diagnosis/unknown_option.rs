@@ -3,7 +3,7 @@
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
 use super::written_values;
-use crate::common::nearest::similar_names;
+use crate::common::nearest::{similar_names, with_other_capitals};
 
 /// What people call options of users, and their names.
 const OF_USERS: [(&str, &str); 9] = [
@@ -107,16 +107,6 @@ fn is_end_of_name(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('.')
 }
 
-/// The one of `names` that is `option` but for capitals and small letters.
-fn with_other_capitals<'a>(
-    option: &str,
-    names: impl IntoIterator<Item = &'a str>,
-) -> Option<String> {
-    let mut names = names.into_iter();
-    let meant = names.find(|name| name.eq_ignore_ascii_case(option))?;
-    Some(meant.to_owned())
-}
-
 /// What may be meant by an option that has no name like it in nixpkgs.
 fn meant_option(option: &str) -> Option<String> {
     if ["import", "include", "includes"].contains(&option) {
@@ -166,7 +156,7 @@ fn meant_option(option: &str) -> Option<String> {
         .iter()
         .find(is_meant)
         .map(|(_, meant)| (*meant).to_owned());
-    let meant = other.or_else(|| with_other_capitals(option, WITH_CAPITALS))?;
+    let meant = other.or_else(|| with_other_capitals(option, WITH_CAPITALS).map(str::to_owned))?;
     Some(format!("did you mean {meant}?"))
 }
 
@@ -236,7 +226,7 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     let names = names.map(|(names, _)| {
         let proposed = names.split(['`', '\'']);
         let only = option.and_then(|option| with_other_capitals(option, proposed));
-        plain(&only.unwrap_or_else(|| names.to_owned()))
+        plain(only.unwrap_or(names))
     });
     match names {
         Some(names) => format!("did you mean {names}? All options: {options}"),

@@ -31,6 +31,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     in_list(&place, summary)
         .or_else(|| among_definitions(&place, summary))
         .or_else(|| signs::comma(&place, summary))
+        .or_else(|| signs::arrow(&place, summary))
         .or_else(|| signs::colon(&place, summary))
         .or_else(|| missing(&place, summary))
         .or_else(|| behind_name(&place, summary))
@@ -162,6 +163,9 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         },
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
         "ID" if name == "set" => "remove `set`: a definition is NAME = VALUE;".to_owned(),
+        "ID" if let Some(list) = list_in_braces(place) => {
+            format!("a list is in square brackets: {list}")
+        }
         "ID" if let Some(value) = whole_value(place) => {
             format!("write `=` before {value}: {name} = {value};")
         }
@@ -173,6 +177,25 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// The list that is in braces around `place`, as in `with pkgs; { vim htop }`, with its right brackets.
+fn list_in_braces(place: &Place<'_>) -> Option<String> {
+    let (before, first) = place.before.rsplit_once('{')?;
+    let (second, _) = place.here.split_once('}')?;
+    let is_part = |c: char| c.is_alphanumeric() || "_-'. ".contains(c);
+    if !first.chars().all(is_part) || !second.chars().all(is_part) {
+        return None;
+    }
+    let with = before
+        .trim_end()
+        .strip_suffix(';')?
+        .rsplit(['=', '\n'])
+        .next()?
+        .trim();
+    let elements = format!("{} {}", first.trim(), second.trim());
+    with.strip_prefix("with ")
+        .map(|set| format!("with {set}; [ {elements} ]"))
 }
 
 /// The name at `place`, with its dots, if the definition ends behind it.

@@ -121,8 +121,16 @@ fn a_user_who_is_neither_normal_nor_the_systems_is_one_finding() {
     let line = "users.users.ann.isNormalUser = true;".to_owned();
     assert_eq!(told(&[kind, group]), [("assertion", vec![line])]);
     // Both are set, or a group is.
-    assert_eq!(told(&[kind]), [("assertion", vec![])]);
-    assert_eq!(told(&[group]), [("assertion", vec![])]);
+    let only = "users.users.ann.isNormalUser = true; # and no isSystemUser, which is for services";
+    assert_eq!(told(&[kind]), [("assertion", vec![only.to_owned()])]);
+    let lines = [
+        "users.users.ann.group = \"ann\";",
+        "users.groups.ann = { };",
+    ];
+    assert_eq!(
+        told(&[group]),
+        [("assertion", lines.map(str::to_owned).to_vec())]
+    );
     let other = group.replace("ann", "bob");
     assert_eq!(told(&[kind, &other]).len(), 2);
 }

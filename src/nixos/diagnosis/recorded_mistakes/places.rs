@@ -276,6 +276,25 @@ fn a_list_behind_a_package_set_lacks_its_with() {
 }
 
 #[test]
+fn two_functions_side_by_side_need_parentheses() {
+    let error = "attempt to call something which is not a function but a set: { _type = \\\"override\\\"; content = «thunk»; priority = 50; }";
+    let hints = hints_of_line("{ a = lib.mkForce lib.mkDefault 1; }", 7, error).concat();
+    assert!(
+        hints.ends_with("needs parentheses: lib.mkForce (lib.mkDefault VALUE)"),
+        "{hints}"
+    );
+}
+
+#[test]
+fn a_proposal_that_differs_only_in_capitals_is_the_only_one() {
+    let proposed = "\\nDid you mean one of mkIf, min or mod?";
+    let error = "attribute 'mkif' missing";
+    let stream = reported("/build/config/c.nix", (1, 7), error, proposed);
+    let hints = failure("{ a = lib.mkif true 1; }", &stream, "").hints;
+    assert_eq!(hints, ["did you mean mkIf?"]);
+}
+
+#[test]
 fn a_set_that_is_called_as_an_overlay_has_its_line() {
     let error = "attempt to call something which is not a function but a set: { vim = 1; }";
     let file = "/nix/var/sdbuild/nixpkgs/tree/lib/fixed-points.nix";

@@ -9,6 +9,9 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     if has("unexpected ',', expecting '.' or '='") {
         return comma_in_name(place);
     }
+    if has("unexpected ',', expecting ')'") {
+        return comma_in_call(place);
+    }
     let fixed = if has("unexpected ',', expecting ';'")
         && (place.ends_line() || place.begins_definition())
     {
@@ -34,6 +37,24 @@ fn comma_in_name(place: &Place<'_>) -> Option<String> {
     let is_name = !name.is_empty() && !end.is_empty() && place.before.ends_with(name);
     (is_name && rest.trim_start().starts_with('='))
         .then(|| format!("write a dot in place of the comma: {name}.{end}"))
+}
+
+/// The hint for a comma between the arguments of a function, as other languages have it: `f(a, b)`.
+fn comma_in_call(place: &Place<'_>) -> Option<String> {
+    let (before, first) = place.before.rsplit_once('(')?;
+    let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let function = before.rsplit(|c| !is_part(c)).next()?;
+    (!function.is_empty() && !first.contains(')')).then(|| {
+        format!("the arguments of a function are separated by spaces, with no parentheses around them: {function} a b")
+    })
+}
+
+/// The hint for `=>` between a name and its value.
+pub(super) fn arrow(place: &Place<'_>, summary: &str) -> Option<String> {
+    let name = place.before.strip_suffix('=')?.trim_end();
+    let is_name = name.ends_with(|c: char| c.is_alphanumeric() || "_-'\"".contains(c));
+    (summary.contains("unexpected '>'") && is_name)
+        .then(|| "write `=` in place of `=>`: a definition is NAME = VALUE;".to_owned())
 }
 
 /// The hint for a colon between a name and its value, as YAML has it.

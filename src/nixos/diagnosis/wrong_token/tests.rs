@@ -35,6 +35,21 @@ fn signs_of_other_languages_are_replaced() {
             "a comment begins with `#`",
         ),
         (
+            "{ a = lib.max(1|, 2); }",
+            "unexpected ',', expecting ')'",
+            "with no parentheses around them: lib.max a b",
+        ),
+        (
+            "{ a =|> 1; }",
+            "unexpected '>'",
+            "write `=` in place of `=>`",
+        ),
+        (
+            "{ a = with pkgs; { vim |htop git }; }",
+            "unexpected ID, expecting '.' or '='",
+            "a list is in square brackets: with pkgs; [ vim htop git ]",
+        ),
+        (
             "{ a = [ b ] ++ |if c then [ d ]; }",
             "unexpected IF",
             "lib.optionals CONDITION",
@@ -46,6 +61,8 @@ fn signs_of_other_languages_are_replaced() {
     // Arguments, which are not a name.
     let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
     assert_eq!(arguments, None);
+    let called = hint_at("{ a = f(g(1)|, 2); }", "unexpected ',', expecting ')'");
+    assert_eq!(called, None);
     // Of a value in the next line nothing is known.
     let colon = hint_at("{ a|:\n b }", "unexpected ':', expecting '.' or '='");
     assert_eq!(colon, None);
