@@ -5,12 +5,14 @@ use rnix::SyntaxKind::{
     NODE_LIST, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_REL, NODE_SELECT, NODE_STRING,
 };
 
+use super::boolean_values;
 use super::evidence::ExitContext;
 use super::file_systems;
 use super::listed_definitions::values;
 use super::names::{is_name, quoted_after};
 use super::number_values::{self, is_number};
 use super::option_values;
+use super::set_values;
 use super::syntax_at::{Definition, top_level_names};
 use super::wrong_value::Wrong;
 use crate::common::ssh_key::KEY_TYPES;
@@ -18,6 +20,19 @@ use crate::nixos::log::{NixError, Position};
 
 /// What the first line of a private key ends with.
 const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
+/// The form of a value of an `option` that is a set.
+fn set_of_options(option: &str, kind: &str, summary: &str, is_part: bool) -> String {
+    let value = values(summary).next().unwrap_or_default();
+    let known = set_values::definition(option, value).filter(|_| !is_part);
+    if let Some(known) = known {
+        return known;
+    }
+    if kind == "submodule" {
+        return submodule(option, summary, is_part);
+    }
+    "write a set: { … }".to_owned()
+}
 
 /// The form of a value of an `option` that is a set with options of its own.
 fn submodule(option: &str, summary: &str, is_part: bool) -> String {
@@ -51,6 +66,7 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
     let of_value = |value| {
         let wrong = Wrong::at(option, is_part, kind, value);
         number_values::hint(&wrong)
+            .or_else(|| boolean_values::hint(&wrong))
             .or_else(|| option_values::of_text(&wrong))
             .or_else(|| option_values::of_number(&wrong))
             .or_else(|| option_values::of_list(&wrong))
@@ -93,8 +109,9 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         _ if kind.starts_with("list of ") => {
             "write a list: [ … ], with spaces between the elements"
         }
-        _ if kind.starts_with("attribute set") => "write a set: { … }",
-        "submodule" => return Some(submodule(option, summary, is_part)),
+        _ if kind.starts_with("attribute set") || kind == "submodule" => {
+            return Some(set_of_options(option, kind, summary, is_part));
+        }
         // The type itself tells which numbers it takes.
         _ if kind.contains("integer") && values(summary).any(is_number) => return None,
         _ if kind.contains("integer") => "write a number, without quotes",

@@ -9,7 +9,7 @@ use rnix::{Root, SyntaxKind};
 use super::evidence::ExitContext;
 use super::flake_input::unsupported_url;
 use super::source_lines;
-use super::syntax_at::Definition;
+use super::syntax_at::{Definition, whole_path};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
@@ -18,6 +18,9 @@ use crate::nixos::log::{NixError, Position};
 const NO_SET: &str = "' must be an attribute set";
 /// What is said in its place.
 const NO_SET_HERE: &str = "the file is not a set: { inputs = …; outputs = …; }";
+
+/// What to do about a value that Nix would have to evaluate.
+const NOT_EVALUATED: &str = "description, inputs and nixConfig are read without being evaluated: write each value out, without names, + and ${…}";
 
 /// `error` with its place in the user's `flake.nix`, and the lines there, if it is about that file's form.
 pub(super) fn located(context: &ExitContext<'_>, error: &NixError) -> Option<NixError> {
@@ -95,8 +98,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     let (expected, _) = Expected::of_message(&error.summary)?;
     if error.summary.ends_with(" thunk") {
-        let hint = "description, inputs and nixConfig are read without being evaluated: write each value out, without names, + and ${…}";
-        return Some(hint.to_owned());
+        return Some(NOT_EVALUATED.to_owned());
     }
     let Definition { path, .. } = Definition::find(&text, place)?;
     let hint = match (expected, path.rsplit('.').next()?) {
@@ -118,6 +120,22 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         (Expected::String, _) => return None,
     };
     Some(hint.to_owned())
+}
+
+/// What to write in place of a name in `description`, `inputs` or `nixConfig`, which Nix does not evaluate.
+pub(super) fn not_evaluated(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let is_name = error.summary.starts_with("undefined variable '");
+    let place = error.position.as_ref().filter(|_| is_name)?;
+    let is_flake = place.file == format!("{CONFIG_DIR}{FLAKE_FILE}");
+    let text = context.files.filter(|_| is_flake)?.text(&place.file)?;
+    let path = whole_path(&text, place)?;
+    match path.split('.').next()? {
+        "description" => {
+            Some("the description is a string, without names: description = \"…\";".to_owned())
+        }
+        "inputs" | "nixConfig" => Some(NOT_EVALUATED.to_owned()),
+        _ => None,
+    }
 }
 
 /// The place that a message of Nix states in its text.

@@ -192,7 +192,7 @@ pub(super) fn no_outputs_hint(context: &ExitContext<'_>, summary: &str) -> Optio
 }
 
 /// What to write in place of an attribute that no flake has, or of a configuration that is none.
-pub(super) fn wrong_attribute_hint(summary: &str) -> Option<String> {
+pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     if summary.ends_with("is neither a NixOS configuration nor a derivation") {
         return Some(
             "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
@@ -203,9 +203,15 @@ pub(super) fn wrong_attribute_hint(summary: &str) -> Option<String> {
             "write {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ … ]; }}; in flake.nix"
         ));
     }
-    if summary.contains(" has several configurations, ") && summary.contains("#_module,") {
+    if summary.ends_with(" has a nixosConfigurations that is a configuration itself") {
+        let place = context
+            .files
+            .and_then(|files| files.only_place(|text| lines_with_name(text, CONFIGURATIONS)));
+        let place = place.map_or_else(String::new, |(place, ())| {
+            format!("{}{place}: ", context.shown_dir)
+        });
         return Some(format!(
-            "{CONFIGURATIONS} is a configuration itself: write {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ … }};"
+            "{place}give it a name: {CONFIGURATIONS}.pi = nixpkgs.lib.nixosSystem {{ … }};"
         ));
     }
     let is_flake = summary.starts_with("flake '");
@@ -243,21 +249,30 @@ mod tests {
 
     #[test]
     fn wrong_attributes_are_proposed() {
+        let context = ExitContext::default();
         let unsupported = |name: &str| {
             let text = format!("flake '.' has an unsupported attribute '{name}', at flake.nix:2:3");
-            wrong_attribute_hint(&text).unwrap()
+            wrong_attribute_hint(&context, &text).unwrap()
         };
         assert_eq!(unsupported("input"), "rename input to inputs in flake.nix");
         assert!(unsupported("packages").ends_with("description, inputs, outputs, nixConfig"));
         let none = ".#pi is neither a NixOS configuration nor a derivation";
-        assert!(wrong_attribute_hint(none).unwrap().contains("nixosSystem"));
+        assert!(
+            wrong_attribute_hint(&context, none)
+                .unwrap()
+                .contains("nixosSystem")
+        );
         let empty = "the flake . has a nixosConfigurations without a configuration";
-        assert!(wrong_attribute_hint(empty).unwrap().contains("nixosSystem"));
-        let several =
-            "the flake . has several configurations, name one of them: .#_module, .#_type";
-        let hint = wrong_attribute_hint(several).unwrap();
-        assert!(hint.contains("nixosConfigurations.NAME = "), "{hint}");
-        assert_eq!(wrong_attribute_hint("undefined variable 'x'"), None);
+        assert!(
+            wrong_attribute_hint(&context, empty)
+                .unwrap()
+                .contains("nixosSystem")
+        );
+        let itself = "the flake . has a nixosConfigurations that is a configuration itself";
+        let hint = wrong_attribute_hint(&context, itself).unwrap();
+        assert!(hint.contains("nixosConfigurations.pi = "), "{hint}");
+        let other = wrong_attribute_hint(&context, "undefined variable 'x'");
+        assert_eq!(other, None);
     }
 
     #[test]

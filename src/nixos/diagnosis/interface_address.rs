@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::evidence::ExitContext;
 use super::listed_definitions::{list_element, values};
 use super::written_values::{self, DefinedValue};
+use crate::common::attribute_path;
 use crate::nixos::log::NixError;
 
 /// What people call the list of addresses.
@@ -16,7 +17,8 @@ const SLASH_FOR_NUMBER: &str = "toInt: Could not convert \"/\" to int";
 /// What to write in place of an address that lacks the length of its network, or has one where none belongs.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let summary = error.summary.as_str();
-    wrong_type(summary)
+    wrong_length(context, summary)
+        .or_else(|| wrong_type(summary))
         .or_else(|| incomplete(context, summary))
         .or_else(|| other_name(summary))
         .or_else(|| in_place_of_family(context, summary))
@@ -68,7 +70,7 @@ fn definition(option: &str, address: &Address<'_>) -> String {
     } else {
         ".ipv4.addresses"
     };
-    let ends = [".ipv4.addresses", ".ipv6.addresses"];
+    let ends = [".ipv4.addresses", ".ipv6.addresses", ".ipv4", ".ipv6"];
     let interface = ends
         .iter()
         .find_map(|end| option.strip_suffix(end))
@@ -115,8 +117,11 @@ fn wrong_type(summary: &str) -> Option<String> {
     if option == "networking.nameservers" {
         return name_servers(only?);
     }
-    let list = list_of_addresses(option)?;
     let address = only.and_then(Address::parse);
+    if let Some(address) = address.as_ref().filter(|_| is_interface(option)) {
+        return Some(definition(option, address));
+    }
+    let list = list_of_addresses(option)?;
     // A number of the wrong type inside of an element is explained elsewhere.
     let is_element = option != list;
     if is_element && !option.ends_with(']') && !option.ends_with("]\"") {
@@ -130,6 +135,41 @@ fn wrong_type(summary: &str) -> Option<String> {
         (Some(address), _) => definition(list, &address),
         (None, _) => example(list),
     })
+}
+
+/// Whether `option` is an interface, or the set of its addresses of one family.
+fn is_interface(option: &str) -> bool {
+    let names = attribute_path::parse(option).unwrap_or_default();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    matches!(
+        names.as_slice(),
+        ["networking", "interfaces", _] | ["networking", "interfaces", _, "ipv4" | "ipv6"]
+    )
+}
+
+/// The length of a network that is none of IPv4, mostly of an address of IPv6 among those of IPv4.
+fn wrong_length(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (option, _) = summary
+        .strip_prefix("A definition for option `")?
+        .split_once("' is not of type `")?;
+    let list = list_of_addresses(option).filter(|_| option.ends_with(".prefixLength"))?;
+    let length: u64 = values(summary).next()?.parse().ok()?;
+    if !list.ends_with(".ipv4.addresses") || length <= 32 {
+        return None;
+    }
+    let path = format!("{list}.address");
+    let written = only_value(context, |text| written_values::values_of(text, &path));
+    let of_user = written.and_then(|(place, value)| {
+        let text = format!("{}/{length}", value.written.trim_matches('"'));
+        let address = Address::parse(&text).filter(|address| address.ip.is_ipv6())?;
+        Some(format!(
+            "{place}: that is an address of IPv6: {}",
+            definition(list, &address)
+        ))
+    });
+    Some(of_user.unwrap_or_else(|| {
+        "the length of a network of IPv4 is at most 32; that of most home networks is 24".to_owned()
+    }))
 }
 
 /// The list of the name servers that `value` has in one string.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
-use super::written_values::{DefinedValue, paths_to, strings, whole_absolute_paths};
+use super::written_values::{DefinedValue, paths_to, strings, whole_paths};
 use super::{file_systems, foreign_module, nixpkgs_file};
 use crate::common::attribute_path;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
@@ -45,6 +45,7 @@ pub(super) const OF_FILES: [&str; 5] = ["imports", "keyFiles", "modules", "sourc
 /// What to do about the file at `path`, which the builder lacks.
 pub(super) fn not_sent(context: &ExitContext<'_>, path: &str) -> Option<String> {
     device(context, path)
+        .or_else(|| home_of_user(context, path))
         .or_else(|| path_of_machine(context, path))
         .or_else(|| Some(context.files?.why_absent(path)))
 }
@@ -99,7 +100,7 @@ pub(super) fn text_as_module(context: &ExitContext<'_>, error: &NixError) -> Opt
 fn path_of_machine(context: &ExitContext<'_>, path: &str) -> Option<String> {
     let files = context.files.filter(|_| !Path::new(path).is_file())?;
     let (place, value) = files.only_place(|text| {
-        let found = whole_absolute_paths(text, path).into_iter();
+        let found = whole_paths(text, path).into_iter();
         found.map(|value| (value.line, value)).collect()
     })?;
     let defines = &value.defines;
@@ -111,6 +112,29 @@ fn path_of_machine(context: &ExitContext<'_>, path: &str) -> Option<String> {
     Some(format!(
         "{place}: Nix looks for a path without quotes where it builds. If {path} is a path on the machine that the image is for, \
          write a string: {defines} = \"{path}\";"
+    ))
+}
+
+/// How to write the home of a user, for which `~/` is no beginning.
+fn home_of_user(context: &ExitContext<'_>, path: &str) -> Option<String> {
+    let written = format!("~{}", path.strip_prefix(HOME_OF_NIX)?);
+    let (place, option) = context.files?.only_place(|text| {
+        let found = whole_paths(text, &written).into_iter();
+        found.map(|value| (value.line, value.defines)).collect()
+    })?;
+    let names = attribute_path::parse(&option).ok()?;
+    let user = match names.as_slice() {
+        [users, set, user, home] if users == "users" && set == "users" && home == "home" => user,
+        _ => return None,
+    };
+    let home = if user == "root" {
+        "/root".to_owned()
+    } else {
+        format!("/home/{user}")
+    };
+    Some(format!(
+        "{}{place}: `~/` is the home of whoever runs sdbuild; a path of the machine is a string: {option} = \"{home}\";",
+        context.shown_dir
     ))
 }
 

@@ -3,6 +3,7 @@
 use super::calls_in_lists;
 use super::conflicts;
 use super::definitions::{defined_twice, mixed_module, wrong_type};
+use super::digit_names;
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::flake_input::wrong_input_hint;
@@ -113,6 +114,9 @@ impl Mistake {
         if let Some(hint) = text_as_module(context, error) {
             return Some((Self::MisplacedValue, hint));
         }
+        if let Some(hint) = flake_form::not_evaluated(context, error) {
+            return Some((Self::FlakeForm, hint));
+        }
         let mut all = Self::ALL.into_iter();
         all.find_map(|mistake| Some((mistake, mistake.hint(context, findings, error)?)))
     }
@@ -139,7 +143,8 @@ impl Mistake {
                 is_missing.then(|| import_hint(context, summary))
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
-            Self::NoSuchPackage => no_such_package(context, findings, error)
+            Self::NoSuchPackage => digit_names::hint(context, error)
+                .or_else(|| no_such_package(context, findings, error))
                 .or_else(|| missing_package_of_pkgs(context, findings, error)),
             Self::UnknownArgument => unknown_argument(context, error),
             Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
@@ -181,7 +186,7 @@ impl Mistake {
             Self::WrongInput => wrong_input_hint(error),
             Self::NoSuchOutput => missing_output_hint(context, summary)
                 .or_else(|| no_outputs_hint(context, summary))
-                .or_else(|| wrong_attribute_hint(summary)),
+                .or_else(|| wrong_attribute_hint(context, summary)),
             Self::OtherEncoding => other_encoding(context, summary),
         }
     }

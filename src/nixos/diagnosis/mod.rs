@@ -3,10 +3,13 @@
 //! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full
 //! disk or a handler that vanished is the environment's.
 
+mod boolean_values;
 mod brackets;
+mod called_values;
 mod calls_in_lists;
 mod conflicts;
 mod definitions;
+mod digit_names;
 mod eval_error;
 mod evidence;
 mod fetch_error;
@@ -26,6 +29,7 @@ mod joined_paths;
 mod known_error;
 mod listed_definitions;
 mod machine;
+mod misplaced_options;
 mod misplaced_value;
 mod missing_command;
 mod missing_files;
@@ -43,6 +47,7 @@ mod overlays;
 mod scopes;
 mod second_set;
 mod self_definition;
+mod set_values;
 mod source_lines;
 mod syntax_at;
 mod syntax_cause;

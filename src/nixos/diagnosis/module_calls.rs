@@ -1,5 +1,6 @@
 //! Modules that are called with other arguments than they take, and recursion through those arguments.
 
+use super::called_values;
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
@@ -121,8 +122,15 @@ pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Opt
     let is_call = error
         .summary
         .starts_with("attempt to call something which is not a function");
-    let Position { file, .. } = error.position.as_ref().filter(|_| is_call)?;
+    let position = error.position.as_ref().filter(|_| is_call)?;
+    let Position { file, .. } = position;
     let text = context.files.and_then(|files| files.text(file));
+    let list = text
+        .as_deref()
+        .and_then(|text| called_values::hint(text, position));
+    if list.is_some() {
+        return list;
+    }
     if let Some(second) = text.as_deref().and_then(SecondSet::called) {
         return Some(second.hint());
     }

@@ -6,6 +6,7 @@ use super::evidence::ExitContext;
 use super::missing_files::missing_path;
 use super::source_lines;
 use super::tokens;
+use super::written_values::{definitions_of, values_below};
 use super::written_words;
 use crate::common::failure::Failure;
 use crate::common::nearest::with_other_capitals;
@@ -58,12 +59,43 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
     if let Some((before, _)) = text.split_once(PACKAGE) {
         text = format!("{before} a package");
     }
+    let text = with_elements(&text);
     let text = shown(context, &with_local_path(context, &text));
     let text = truncate(&text, MAX_CHARS);
     match place(context, error) {
         Some(place) => format!("{place}: {text}"),
         None => text.into_owned(),
     }
+}
+
+/// `text`, a message about an option, where the elements of lists in its path are numbers of entries: of
+/// ``a."[definition 2-entry 1]".b'`` it makes ``a.*.b' (entry 1 of the list)``.
+fn with_elements(text: &str) -> String {
+    let path = || {
+        let (before, rest) = text.split_once('`')?;
+        let (path, rest) = rest.split_once('\'')?;
+        let speaks = ["A definition for option ", "The option "].contains(&before);
+        speaks.then_some((before, path, rest))
+    };
+    let Some((before, path, rest)) = path() else {
+        return text.to_owned();
+    };
+    let mut entries = Vec::new();
+    let mut parts = path.split(".\"[definition ");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let entry = part.split_once("-entry ");
+        let Some((number, end)) = entry.and_then(|(_, rest)| rest.split_once("]\"")) else {
+            return text.to_owned();
+        };
+        entries.push(format!("entry {number} of the list"));
+        shown.push_str(&format!(".*{end}"));
+    }
+    if entries.is_empty() {
+        return text.to_owned();
+    }
+    let shown = shown.strip_suffix(".*").unwrap_or(&shown);
+    format!("{before}`{shown}' ({}){rest}", entries.join(", "))
 }
 
 /// `text`, a message about a missing file, with the path that the file has on this machine.
@@ -131,7 +163,8 @@ impl<'a> Definition<'a> {
         let found = [option, last]
             .into_iter()
             .find_map(|option| Some((only_line_with(&text, option)?, option)));
-        let (line, option) = found?;
+        let defined = || Some((only_definition(&text, option)?, last));
+        let (line, option) = found.or_else(defined)?;
         Some(Self {
             name,
             text,
@@ -165,6 +198,14 @@ fn option_of(summary: &str) -> Option<&str> {
     let option = speaks.then(|| summary.split(['`', '\'']).nth(1))??;
     // Elements of lists and sets: `a.b."[definition 1-entry 1]"`.
     option.split(".\"").next()
+}
+
+/// The line of the only definition of `option`, or of what is below it, in `text`.
+fn only_definition(text: &str, option: &str) -> Option<usize> {
+    let values = [definitions_of(text, option), values_below(text, option)];
+    let mut values = values.into_iter().flatten();
+    let only = values.next().filter(|_| values.next().is_none())?;
+    Some(only.line)
 }
 
 /// The number of the only line of `text`, counted from 1, that names `option` outside a comment.
@@ -281,7 +322,12 @@ pub(super) fn excerpt(
     if words.eq(error.summary.split_whitespace()) {
         return Vec::new();
     }
-    let lines = lines.iter().map(|line| shown(context, line));
+    let without_attributes = |line: &&str| match line.split_once(PACKAGE) {
+        Some((before, _)) => format!("{before} a package"),
+        None => (*line).to_owned(),
+    };
+    let lines = lines.iter().map(without_attributes);
+    let lines = lines.map(|line| shown(context, &line));
     let said = Said::by(failure);
     let lines: Vec<String> = lines.filter(|line| !said.has(line)).collect();
     // Where sdbuild asks for the configuration says nothing about what is wrong with it.

@@ -129,7 +129,12 @@ pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
     let attribute = option.rsplit('.').next()?;
     let first = text.split(' ').next()?;
     if option.ends_with(".authorizedKeys.keys") && KEY_TYPES.contains(&first) {
-        let definition = wrong.definition_or(&format!("[ \"{first} …\" ]"));
+        let key = if is_shown_whole(text) {
+            text
+        } else {
+            &format!("{first} …")
+        };
+        let definition = wrong.definition_or(&format!("[ \"{key}\" ]"));
         return Some(format!("write a list: {definition}"));
     }
     // Some of the kernel's parameters have commas of their own.
@@ -154,6 +159,12 @@ pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
         let list = format!("[ {} ]", strings.join(" "));
         format!("write {}", wrong.definition(&list, value))
     })
+}
+
+/// Whether the key `text` is one that a hint repeats: short, as those of Ed25519, and in one line.
+fn is_shown_whole(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || " ._-+/=@".contains(c);
+    text.len() <= 140 && text.chars().all(is_part)
 }
 
 /// The type of the elements of lists of the type `kind`.
@@ -294,7 +305,7 @@ mod tests {
                 "list of (optionally newline-terminated) single-line string",
                 "\"ssh-ed25519 AAAA ann@pc\"",
                 Some(
-                    "write a list: users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];",
+                    "write a list: users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 AAAA ann@pc\" ];",
                 ),
             ),
             (

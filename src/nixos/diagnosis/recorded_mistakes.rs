@@ -3,6 +3,7 @@
 
 mod addresses;
 mod arguments;
+mod beginners;
 mod files;
 mod flakes;
 mod names;

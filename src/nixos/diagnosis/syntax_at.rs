@@ -144,13 +144,18 @@ pub(super) fn inline_module(text: &str, position: &Position) -> Option<(usize, S
 }
 
 /// The smallest syntax node at `position` of `text`.
-fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
+pub(super) fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
     let offset = TextSize::try_from(position.offset(text)?).ok()?;
     let root = Root::parse(text).syntax();
     if offset >= root.text_range().end() {
         return None;
     }
     root.token_at_offset(offset).right_biased()?.parent()
+}
+
+/// The path of the definitions around `position` of `text`.
+pub(super) fn whole_path(text: &str, position: &Position) -> Option<String> {
+    Some(defines(&node_at(text, position)?))
 }
 
 /// Whether `name` begins a call that is the whole value of a definition.

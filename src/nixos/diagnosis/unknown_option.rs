@@ -2,6 +2,7 @@
 
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
+use super::misplaced_options;
 use super::written_values;
 use crate::common::nearest::{similar_names, with_other_capitals};
 
@@ -21,9 +22,9 @@ const OF_USERS: [(&str, &str); 9] = [
 /// What people call other options, or older releases called them, and their names.
 const OTHER_NAMES: [(&str, &str); 22] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
-    ("docker", "virtualisation.docker.enable"),
     ("environment.packages", "environment.systemPackages"),
     ("hostName", "networking.hostName"),
+    ("hostPlatform", "nixpkgs.hostPlatform"),
     ("network.hostName", "networking.hostName"),
     ("networking.dhcp", "networking.useDHCP"),
     ("networking.dns", "networking.nameservers"),
@@ -31,7 +32,6 @@ const OTHER_NAMES: [(&str, &str); 22] = [
     ("networking.gateway", "networking.defaultGateway"),
     ("networking.wifi", "networking.wireless"),
     ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
-    ("openssh", "services.openssh"),
     ("packages", "environment.systemPackages"),
     ("services.docker", "virtualisation.docker"),
     (
@@ -48,6 +48,7 @@ const OTHER_NAMES: [(&str, &str); 22] = [
     ),
     ("services.ssh", "services.openssh"),
     ("ssh", "services.openssh"),
+    ("stateVersion", "system.stateVersion"),
     ("systemPackages", "environment.systemPackages"),
     ("time.zone", "time.timeZone"),
     ("timeZone", "time.timeZone"),
@@ -209,6 +210,9 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     if option == Some("user")
         && let Some(meant) = user_without_s(context)
     {
+        return meant;
+    }
+    if let Some(meant) = option.and_then(|option| misplaced_options::hint(context, option)) {
         return meant;
     }
     // Before the proposals of nixpkgs, which always has some for these.

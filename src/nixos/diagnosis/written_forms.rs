@@ -1,8 +1,8 @@
 //! What to write in place of a value of the wrong type, by how the user's file has it.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_IDENT, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME, NODE_PATH_REL,
-    NODE_SELECT, NODE_STRING, NODE_WITH,
+    NODE_APPLY, NODE_IDENT, NODE_LIST, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME,
+    NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode};
 
@@ -94,7 +94,7 @@ pub(super) fn may_be_part(context: &ExitContext<'_>, summary: &str) -> bool {
 /// Whether `written` is a value without a function, a condition or a variable of its own around it.
 fn is_single(written: &str) -> bool {
     let node = Root::parse(written).syntax().first_child();
-    node.is_some_and(|node| SINGLE.contains(&node.kind()))
+    node.is_some_and(|node| SINGLE.contains(&node.kind()) || node.kind() == NODE_LIST)
 }
 
 impl Wrong<'_> {

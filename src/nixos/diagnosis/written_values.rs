@@ -7,6 +7,7 @@ use rnix::SyntaxKind::{
 };
 use rnix::{Root, SyntaxKind, SyntaxNode};
 
+use super::scopes::binds_anywhere;
 use super::syntax_at::is_joined;
 use crate::common::attribute_path;
 use crate::nixos::nix_definitions::{defines, option_at, plain_name};
@@ -67,12 +68,19 @@ pub(super) fn imports_ending_like(text: &str, path: &str) -> Vec<DefinedValue> {
     })
 }
 
-/// Each `pkgs.NAME` beside `++`.
+/// Each `pkgs.NAME` beside `++`, and each name that `with pkgs;` in front of it may give.
 pub(super) fn joined_packages(text: &str) -> Vec<DefinedValue> {
+    let in_with_pkgs = |node: &SyntaxNode| {
+        let mut scopes = node.ancestors().filter(|around| around.kind() == NODE_WITH);
+        let is_set =
+            |scope: SyntaxNode| scope.first_child().is_some_and(|set| set.text() == "pkgs");
+        scopes.any(is_set) && !binds_anywhere(text, &node.text().to_string())
+    };
     all(text, |node| {
         let is_beside = node.parent().is_some_and(|parent| is_joined(&parent));
         let of_pkgs = node.text().to_string().starts_with("pkgs.");
-        node.kind() == NODE_SELECT && of_pkgs && is_beside
+        let is_selected = node.kind() == NODE_SELECT && of_pkgs;
+        is_beside && (is_selected || node.kind() == NODE_IDENT && in_with_pkgs(node))
     })
 }
 
@@ -95,10 +103,11 @@ pub(super) fn paths_below(text: &str, start: &str) -> Vec<DefinedValue> {
     })
 }
 
-/// The absolute path `path` where it is the whole value of a definition.
-pub(super) fn whole_absolute_paths(text: &str, path: &str) -> Vec<DefinedValue> {
+/// The path `path`, absolute or in a home, where it is the whole value of a definition.
+pub(super) fn whole_paths(text: &str, path: &str) -> Vec<DefinedValue> {
+    let is_path = |kind| [NODE_PATH_ABS, NODE_PATH_HOME].contains(&kind);
     all(text, |node| {
-        node.kind() == NODE_PATH_ABS && is_value(node) && node.text() == path
+        is_path(node.kind()) && is_value(node) && node.text() == path
     })
 }
 
@@ -334,54 +343,4 @@ fn is_value(node: &SyntaxNode) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_found_by_what_they_are() {
-        let text = "{\n  imports = [ import ./a.nix ];\n  b = (import ./c.nix);\n  x = lib.nixosSystem [ ./d.nix ];\n  y = other [ ];\n}";
-        let lines = |found: Vec<DefinedValue>| {
-            let lines = found.into_iter().map(|value| value.line);
-            lines.collect::<Vec<_>>()
-        };
-        assert_eq!(lines(imports_in_lists(text)), [2]);
-        assert_eq!(lines(given_to(text, "nixosSystem", &[NODE_LIST])), [4]);
-        assert!(given_to(text, "nixosSystem", &[NODE_STRING]).is_empty());
-        assert_eq!(
-            lines(named(
-                "{ a.b = [ ];\n b = 1;\n c = [ ]; }",
-                "b",
-                &[NODE_LIST]
-            )),
-            [1]
-        );
-        let set = "{ a = x.f { b = [ ]; };\n flake.b = [ ]; }";
-        assert_eq!(lines(arguments(set, "f", "b", &[NODE_LIST])), [1]);
-        let own = "{ a.b = self.a.b;\n c.b = self.a.b;\n d = self.d.e; }";
-        assert_eq!(lines(defined_by_themselves(own)), [1]);
-        let calls = "{ a = import x.f { };\n b = x.f { };\n c = import (x.f) { }; }";
-        assert_eq!(lines(calls_of(calls, "import", "f")), [1]);
-        assert_eq!(lines(paths_to("{ a = ./x/c.nix; }", "c.nix")), [1]);
-        let numbers = "{ o.port = 5;\n a = \"${5}\";\n b = \"x\" + 5;\n c = ''${config.o.port}'';\n d = \"5\" + x;\n e = ''${6}'';\n f = ./${5}; }";
-        assert_eq!(lines(numbers_in_strings(numbers, "5")), [2, 3, 4]);
-        let names = "let port = 5; in { o = { port = 5; };\n a = \"${port}\";\n b = \"${o.port}\";\n c = \"${x.port}\"; }";
-        assert_eq!(lines(numbers_in_strings(names, "5")), [2, 3]);
-        let absolute = "{ a = [ /etc/x.nix\n /etcetera ./etc/y.nix ]; }";
-        assert_eq!(lines(paths_below(absolute, "/etc")), [1]);
-        assert_eq!(
-            lines(strings("{ a = [ \"b\" ];\n c = \"b\"; }", "b")),
-            [1, 2]
-        );
-        let strings = "{ a = [ \"b\" ];\n c = \"b\"; }";
-        assert_eq!(lines(whole_strings(strings, "b")), [2]);
-        let imports = "{ imports = m + \"/x/c.nix\";\n a = m + \"/x/c.nix\"; }";
-        assert_eq!(lines(imports_ending_like(imports, "/m/x/c.nix")), [1]);
-        assert_eq!(lines(imports_ending_like(imports, "/m/d.nix")), [0; 0]);
-        let joined = "{ a = [ ] ++\n pkgs.b ++ c; d = pkgs.e; }";
-        assert_eq!(lines(joined_packages(joined)), [2]);
-        assert_eq!(
-            lines(values_of("{ a.b = 1;\n a = { b = 2; }; }", "a.b")),
-            [1, 2]
-        );
-    }
-}
+mod tests;

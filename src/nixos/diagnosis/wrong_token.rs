@@ -1,7 +1,9 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
+mod packages;
 mod place;
 mod signs;
+mod unquoted;
 
 use self::place::Place;
 use super::invalid_character;
@@ -15,6 +17,9 @@ const PARENTHESES: &str =
 /// What to do about the token at `position` of `text`, of which the syntax error `summary` speaks.
 pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<String> {
     let place = Place::find(text, position)?;
+    if let Some(hint) = unquoted::hint(&place, summary) {
+        return Some(hint);
+    }
     if summary.contains("invalid token") {
         let found = place.here.chars().next()?;
         return invalid_character::hint(found, position.line, place.is_in_list);
@@ -28,7 +33,9 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     if summary.contains("unexpected FLOAT_LIT") && place.here.starts_with('.') {
         return Some(name_with_number(&place));
     }
-    in_list(&place, summary)
+    packages::with_version(&place, summary)
+        .or_else(|| packages::added(text, &place, summary))
+        .or_else(|| in_list(&place, summary))
         .or_else(|| among_definitions(&place, summary))
         .or_else(|| signs::comma(&place, summary))
         .or_else(|| signs::arrow(&place, summary))
@@ -68,6 +75,9 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
     }
     if has("unexpected CONCAT") {
         return joined_path(place);
+    }
+    if has("unexpected WITH") {
+        return packages::with_inside(place);
     }
     let fixed = if has("unexpected '+'") {
         PARENTHESES

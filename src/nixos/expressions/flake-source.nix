@@ -34,9 +34,15 @@ let
     else
       "${inWords} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}";
 
+  # Without a name of its own, it would have the attributes of a configuration as names.
+  isUnnamed = isConfiguration configurations && configurations ? _module;
+  unnamed = "${inWords} has a nixosConfigurations that is a configuration itself";
+
   named =
     if attribute == [ ] then
-      if length names == 1 then
+      if isUnnamed then
+        throw unnamed
+      else if length names == 1 then
         descend "nixosConfigurations" configurations names
       else if names == [ ] then
         throw withoutConfiguration
@@ -47,7 +53,7 @@ let
     else if !(flake.outputs ? ${head attribute}) && withPackage != [ ] then
       descend "packages" flake.packages ([ (head withPackage) ] ++ attribute)
     else if length attribute == 1 && !(flake.outputs ? ${whole}) then
-      throw (if names == [ ] then withoutConfiguration else "${inWords} has no configuration ${whole}; its configurations: ${listed}")
+      throw (if isUnnamed then unnamed else if names == [ ] then withoutConfiguration else "${inWords} has no configuration ${whole}; its configurations: ${listed}")
     else
       descend "the flake" flake.outputs attribute;
 

@@ -8,7 +8,7 @@ fn a_value_of_the_wrong_type_names_the_right_form() {
     assert_hint(
         &boolean,
         "pi/c.nix:4: A definition for option",
-        "true or false, in lower case and without quotes",
+        "write services.openssh.enable = true;",
     );
     let package = recorded("wrong-type-list");
     assert_hint(

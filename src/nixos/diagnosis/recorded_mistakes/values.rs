@@ -234,7 +234,7 @@ fn a_text_in_etc_and_a_shell_are_corrected() {
             "environment.etc.motd.enable",
             "boolean",
             "\"yes\"",
-            "write true or false, in lower case and without quotes",
+            "write environment.etc.motd.enable = true;",
         ),
         (
             "users.users.ann.home",

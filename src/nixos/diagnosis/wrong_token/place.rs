@@ -56,7 +56,8 @@ impl<'a> Place<'a> {
     /// The option that the list around it is the value of.
     pub(super) fn option_of_list(&self) -> Option<&'a str> {
         let (before, _) = self.before.rsplit_once('[')?;
-        let before = before.trim_end().strip_suffix('=')?.trim_end();
+        let before = without_with(before.trim_end());
+        let before = before.strip_suffix('=')?.trim_end();
         before.split_whitespace().next_back()
     }
 
@@ -79,4 +80,13 @@ impl<'a> Place<'a> {
     pub(super) fn follows(&self, text: &str) -> bool {
         self.before.trim_end().ends_with(text)
     }
+}
+
+/// `before` without the `with …;` that it ends with.
+fn without_with(before: &str) -> &str {
+    let set = before.strip_suffix(';');
+    let value = set.and_then(|set| set.rsplit_once("with "));
+    let is_plain = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let value = value.filter(|(_, set)| set.trim().chars().all(is_plain));
+    value.map_or(before, |(value, _)| value.trim_end())
 }

@@ -12,7 +12,11 @@ let
   any = mkOption { type = types.anything; default = { }; };
   free = mkOption { type = types.attrsOf types.anything; default = { }; };
   # A set with some names of known type, and any others.
-  freeWith = options: mkOption { type = types.submodule { freeformType = types.attrsOf types.anything; inherit options; }; default = { }; };
+  freeModule = options: types.submodule { freeformType = types.attrsOf types.anything; inherit options; };
+  freeWith = options: mkOption { type = freeModule options; default = { }; };
+  yes = mkOption { type = types.bool; default = true; };
+  address = most: freeModule { address = mkOption { type = types.str; }; prefixLength = mkOption { type = types.addCheck types.int (n: n >= 0 && n <= most); }; };
+  addresses = most: freeWith { addresses = mkOption { type = types.listOf (address most); default = [ ]; }; };
   same = option: names: lib.genAttrs names (_: option);
 
   services = [
@@ -42,7 +46,7 @@ in
       search = texts;
       defaultGateway = any;
       defaultGateway6 = any;
-      interfaces = free;
+      interfaces = mkOption { type = types.attrsOf (freeModule { ipv4 = addresses 32; ipv6 = addresses 128; }); default = { }; };
       vlans = free;
       bridges = free;
       bonds = free;
@@ -57,7 +61,7 @@ in
       resolvconf = free;
       firewall = freeWith ({ enable = bool; } // same ports [ "allowedTCPPorts" "allowedUDPPorts" ]);
       networkmanager = freeWith { enable = bool; };
-      wireless = freeWith { enable = bool; networks = free; interfaces = texts; };
+      wireless = freeWith { enable = bool; networks = mkOption { type = types.attrsOf (freeModule { psk = text; }); default = { }; }; interfaces = texts; };
       modemmanager = free;
     }
     // same bool [ "useNetworkd" "enableIPv6" "usePredictableInterfaceNames" "tempAddresses" ];
@@ -66,7 +70,7 @@ in
     environment = same lines [ "extraInit" ] // { noXlibs = bool; stub-ld = free; };
     hardware = freeWith (same bool [ "enableAllHardware" "enableRedistributableFirmware" "enableAllFirmware" ] // { firmware = packages; });
     i18n = freeWith { defaultLocale = mkOption { type = types.str; default = "en_US.UTF-8"; }; supportedLocales = texts; };
-    security = freeWith { sudo = free; polkit = free; };
+    security = freeWith { sudo = freeWith { enable = yes; wheelNeedsPassword = yes; }; polkit = free; };
     system = { autoUpgrade = free; copySystemConfiguration = bool; disableInstallerTools = bool; };
     time.hardwareClockInLocalTime = bool;
     systemd = freeWith { package = mkOption { type = types.package; default = pkgs.systemd; }; services = free; timers = free; network = free; };

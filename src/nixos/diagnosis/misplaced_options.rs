@@ -1,0 +1,139 @@
+//! Options without the namespace that they are in, such as `tailscale.enable`, and those of Home Manager.
+
+use super::evidence::ExitContext;
+use super::written_values::values_below;
+use crate::common::nixos_option::NAMESPACES;
+
+/// Parts of namespaces that people name alone, and the namespace: `services` has `tailscale`.
+const PARTS: [(&str, &[&str]); 7] = [
+    (
+        "services",
+        &[
+            "adguardhome",
+            "avahi",
+            "blueman",
+            "caddy",
+            "chrony",
+            "cron",
+            "dnsmasq",
+            "fail2ban",
+            "fstrim",
+            "gitea",
+            "grafana",
+            "home-assistant",
+            "jellyfin",
+            "k3s",
+            "mosquitto",
+            "netdata",
+            "nextcloud",
+            "nginx",
+            "node-red",
+            "octoprint",
+            "openssh",
+            "pipewire",
+            "plex",
+            "postgresql",
+            "printing",
+            "prometheus",
+            "samba",
+            "syncthing",
+            "tailscale",
+            "timesyncd",
+            "transmission",
+            "unbound",
+            "vaultwarden",
+            "xserver",
+            "zigbee2mqtt",
+        ],
+    ),
+    (
+        "programs",
+        &[
+            "direnv", "fish", "git", "htop", "mosh", "mtr", "nano", "neovim", "starship", "tmux",
+            "vim", "zsh",
+        ],
+    ),
+    ("virtualisation", &["docker", "libvirtd", "podman"]),
+    (
+        "networking",
+        &["firewall", "nameservers", "networkmanager", "wireless"],
+    ),
+    ("hardware", &["bluetooth", "enableRedistributableFirmware"]),
+    (
+        "boot",
+        &["kernelModules", "kernelPackages", "kernelParams", "loader"],
+    ),
+    ("security", &["sudo"]),
+];
+
+/// What may be meant by the root `option`, which does not exist, where the user's files show what is defined below it.
+pub(super) fn hint(context: &ExitContext<'_>, option: &str) -> Option<String> {
+    match option {
+        "enable" => enabled(context),
+        "home" => of_home_manager(context),
+        _ => {
+            let namespace = namespace_of(option)?;
+            let written = only_below(context, option).map(|(_, path)| path);
+            let written = written.unwrap_or_else(|| option.to_owned());
+            Some(format!("did you mean {namespace}.{written}?"))
+        }
+    }
+}
+
+fn namespace_of(name: &str) -> Option<&'static str> {
+    let mut parts = PARTS.iter();
+    let (namespace, _) = parts.find(|(_, names)| names.contains(&name))?;
+    Some(namespace)
+}
+
+/// The only definition of the user's files below `option`: its place, and its path.
+fn only_below(context: &ExitContext<'_>, option: &str) -> Option<(String, String)> {
+    let (place, path) = context.files?.only_place(|text| {
+        let values = values_below(text, option).into_iter();
+        values.map(|value| (value.line, value.defines)).collect()
+    })?;
+    Some((format!("{}{place}", context.shown_dir), path))
+}
+
+/// What is meant by `enable.tailscale = true;`.
+fn enabled(context: &ExitContext<'_>) -> Option<String> {
+    let (_, path) = only_below(context, "enable")?;
+    let name = path.strip_prefix("enable.")?;
+    let namespace = match name.split_once('.') {
+        None => namespace_of(name),
+        Some((namespace, _)) if NAMESPACES.contains(&namespace) => {
+            return Some(format!(
+                "`enable` stands at the end: did you mean {name}.enable?"
+            ));
+        }
+        Some(_) => return None,
+    };
+    Some(match namespace {
+        Some(namespace) => {
+            format!("`enable` stands at the end: did you mean {namespace}.{name}.enable?")
+        }
+        None => format!(
+            "`enable` stands at the end, as in services.openssh.enable = true; all options: https://search.nixos.org/options?query={name}"
+        ),
+    })
+}
+
+/// What NixOS has in place of options of Home Manager.
+fn of_home_manager(context: &ExitContext<'_>) -> Option<String> {
+    let (_, path) = only_below(context, "home")?;
+    let name = path.strip_prefix("home.")?;
+    let instead = match name.split('.').next()? {
+        "packages" => {
+            "write users.users.NAME.packages for one user, or environment.systemPackages for all"
+        }
+        "stateVersion" => "write system.stateVersion",
+        "sessionVariables" => "write environment.variables",
+        "file" | "homeDirectory" | "username" => {
+            "in its module they are in home-manager.users.NAME"
+        }
+        _ => return None,
+    };
+    Some(format!(
+        "{path} is an option of Home Manager, not of NixOS: {instead}"
+    ))
+}

@@ -1,0 +1,91 @@
+//! What to write in place of a value that is no set, for options whose sets are known. Pure.
+
+use super::option_values;
+use crate::common::attribute_path;
+
+/// Characters that a name in double quotes has as they are.
+fn is_plain(c: char) -> bool {
+    !c.is_control() && !['"', '\\', '$', '*'].contains(&c)
+}
+
+/// The definition in place of `option = value;`, where `value` is shown by Nix and no set.
+pub(super) fn definition(option: &str, value: &str) -> Option<String> {
+    let names = attribute_path::parse(option).ok()?;
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let text = value
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let name = text.filter(|text| !text.is_empty() && text.chars().all(is_plain));
+    match names.as_slice() {
+        ["users", "users"] => {
+            let is_user = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric());
+            let user = name.filter(is_user).unwrap_or("NAME");
+            Some(format!(
+                "write {option}.{user} = {{ isNormalUser = true; }};"
+            ))
+        }
+        ["users", "users", "root"] => Some(format!(
+            "a user is a set: {option}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"
+        )),
+        ["users", "users", _] => Some(format!("write {option} = {{ isNormalUser = true; }};")),
+        ["networking", "wireless", "networks"] => {
+            let network = name.unwrap_or("NAME");
+            Some(format!(
+                "each network has its name and its passphrase: {option}.\"{network}\".psk = \"…\";"
+            ))
+        }
+        ["networking", "wireless", "networks", _] => Some(format!(
+            "the passphrase is the option psk: {option}.psk = \"…\";"
+        )),
+        _ => option_values::switch(option, value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::definition;
+
+    #[test]
+    fn sets_that_are_known_are_written_out() {
+        for (option, value, expected) in [
+            (
+                "users.users",
+                "\"ada\"",
+                Some("write users.users.ada = { isNormalUser = true; };"),
+            ),
+            (
+                "users.users",
+                "[ ]",
+                Some("write users.users.NAME = { isNormalUser = true; };"),
+            ),
+            (
+                "users.users.ada",
+                "\"x\"",
+                Some("write users.users.ada = { isNormalUser = true; };"),
+            ),
+            (
+                "networking.wireless.networks",
+                "\"My home\"",
+                Some(
+                    "each network has its name and its passphrase: networking.wireless.networks.\"My home\".psk = \"…\";",
+                ),
+            ),
+            (
+                "networking.wireless.networks.\"My home\"",
+                "\"12345678\"",
+                Some(
+                    "the passphrase is the option psk: networking.wireless.networks.\"My home\".psk = \"…\";",
+                ),
+            ),
+            (
+                "services.samba",
+                "true",
+                Some("write services.samba.enable = true;"),
+            ),
+            ("services.samba", "\"yes\"", None),
+            ("boot.tmp", "true", None),
+        ] {
+            assert_eq!(definition(option, value).as_deref(), expected, "{option}");
+        }
+    }
+}
