@@ -104,6 +104,9 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         "package" if option.contains("-entry ") && summary.ends_with("<function>") => {
             "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"
         }
+        "package" if option.contains("-entry ") && summary.ends_with(" ]") => {
+            "remove the brackets inside of the list: [ a b ] in place of [ [ a ] b ]"
+        }
         "boolean" => "write true or false, in lower case and without quotes",
         "package" => "write pkgs.NAME, without quotes",
         _ if kind.starts_with("list of ") => {

@@ -227,7 +227,45 @@ const PROGRAMS: [(&[&str], &str); 16] = [
     (&["vcgencmd"], "libraspberrypi"),
 ];
 
+/// Names of Debian's packages, and those of nixpkgs.
+const DEBIAN_NAMES: [(&str, &str); 8] = [
+    ("fd-find", "fd"),
+    ("golang", "go"),
+    ("net-tools", "nettools"),
+    ("openssh-client", "openssh"),
+    ("python3-pip", "python3Packages.pip"),
+    ("python3-venv", "python3"),
+    ("redis-server", "redis"),
+    ("sqlite3", "sqlite"),
+];
+
+/// Python packages that people ask for.
+const PYTHON_PACKAGES: [&str; 12] = [
+    "django",
+    "fastapi",
+    "flask",
+    "gpiozero",
+    "matplotlib",
+    "numpy",
+    "pandas",
+    "paho-mqtt",
+    "pillow",
+    "pyserial",
+    "requests",
+    "scipy",
+];
+
 fn package_of_program(name: &str) -> Option<String> {
+    if let Some((_, package)) = DEBIAN_NAMES.iter().find(|(debian, _)| *debian == name) {
+        return Some(format!(
+            "the package {name} of Debian is {package} in nixpkgs"
+        ));
+    }
+    if PYTHON_PACKAGES.contains(&name) {
+        return Some(format!(
+            "{name} is a package of Python: (pkgs.python3.withPackages (ps: [ ps.{name} ])) is a Python that has it"
+        ));
+    }
     if name == "build-essential" {
         return Some(
             "write gcc and gnumake, which are packages of their own in nixpkgs".to_owned(),

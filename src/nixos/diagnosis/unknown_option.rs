@@ -7,7 +7,7 @@ use super::written_values;
 use crate::common::nearest::{similar_names, with_other_capitals};
 
 /// What people call options of users, and their names.
-const OF_USERS: [(&str, &str); 9] = [
+const OF_USERS: [(&str, &str); 10] = [
     ("authorizedKeys", "openssh.authorizedKeys.keys"),
     ("groups", "extraGroups"),
     ("openssh.authorisedKeys", "openssh.authorizedKeys"),
@@ -15,6 +15,7 @@ const OF_USERS: [(&str, &str); 9] = [
     ("key", "openssh.authorizedKeys.keys"),
     ("keys", "openssh.authorizedKeys.keys"),
     ("openssh.authorizedKeys.key", "openssh.authorizedKeys.keys"),
+    ("ssh", "openssh"),
     ("sshKey", "openssh.authorizedKeys.keys"),
     ("sshKeys", "openssh.authorizedKeys.keys"),
 ];
@@ -99,7 +100,9 @@ const USER_OPTIONS: [&str; 18] = [
 /// What may be meant by the option `name` of a user, which does not exist.
 fn meant_of_user(name: &str) -> Option<String> {
     let other = OF_USERS.iter().find(|(other, _)| *other == name);
-    let other = other.map(|(_, meant)| (*meant).to_owned());
+    let other = other.map(|(_, meant)| *meant);
+    let other = other.or_else(|| with_other_capitals(name, ["openssh.authorizedKeys"]));
+    let other = other.map(str::to_owned);
     other.or_else(|| similar_names(name, USER_OPTIONS))
 }
 
@@ -256,6 +259,11 @@ mod tests {
             ("allowUnfree", "nixpkgs.config.allowUnfree"),
             ("hostname", "networking.hostName"),
             ("users.users.pi.isNormaluser", "users.users.pi.isNormalUser"),
+            (
+                "users.users.pi.openssh.authorizedkeys",
+                "users.users.pi.openssh.authorizedKeys",
+            ),
+            ("users.users.pi.ssh", "users.users.pi.openssh"),
             ("users.users.pi.extragroups", "users.users.pi.extraGroups"),
             (
                 "users.users.root.openssh.authorisedKeys",

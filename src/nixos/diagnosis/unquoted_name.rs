@@ -26,21 +26,25 @@ const COMMANDS: [&str; 18] = [
 ];
 
 /// Attributes whose value, or whose elements, are strings in every option that has them.
-const OF_STRINGS: [&str; 18] = [
+const OF_STRINGS: [&str; 22] = [
     "defaultLocale",
     "description",
     "domain",
+    "EDITOR",
     "experimental-features",
+    "externalInterface",
     "extra-experimental-features",
     "fsType",
     "hashedPassword",
     "hostId",
     "hostName",
+    "hostPlatform",
     "initialHashedPassword",
     "initialPassword",
     "kernelModules",
     "kernelParams",
     "keyMap",
+    "LANG",
     "password",
     "psk",
     "stateVersion",
@@ -99,7 +103,11 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Definition if takes_a_package(attribute) => {
             format!("packages are attributes of pkgs: write pkgs.{written}")
         }
-        Role::Definition | Role::Element if OF_STRINGS.contains(&attribute) => in_quotes,
+        Role::Definition | Role::Element
+            if OF_STRINGS.contains(&attribute) || attribute.starts_with("LC_") =>
+        {
+            in_quotes
+        }
         Role::Element if OF_LISTS_OF_STRINGS.contains(&attribute) => in_quotes,
         Role::Definition | Role::Element => {
             format!("{in_quotes}; if it is a package, write pkgs.{written}")

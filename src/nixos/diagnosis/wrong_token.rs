@@ -1,5 +1,7 @@
 //! What to write in place of the token at which Nix's parser stopped, where the text around it tells.
 
+mod brackets;
+mod joined;
 mod packages;
 mod place;
 mod signs;
@@ -25,7 +27,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         return invalid_character::hint(found, position.line, place.is_in_list);
     }
     if summary.contains("unexpected PATH, expecting INHERIT") {
-        return name_with_slash(&place);
+        return name_with_slash(&place).or_else(|| joined::hint(&place, summary));
     }
     if place.is_in_key() {
         return Some("a key is a string, in double quotes: \"ssh-ed25519 …\"".to_owned());
@@ -34,6 +36,10 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         return Some(name_with_number(&place));
     }
     packages::with_version(&place, summary)
+        .or_else(|| brackets::set(&place, summary))
+        .or_else(|| brackets::with(&place, summary))
+        .or_else(|| joined::hint(&place, summary))
+        .or_else(|| signs::variable_of_shell(&place))
         .or_else(|| packages::added(text, &place, summary))
         .or_else(|| in_list(&place, summary))
         .or_else(|| among_definitions(&place, summary))
@@ -142,6 +148,7 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
     let fixed = match token {
         "';'" if place.follows(";") => "there is one `;` too many",
         "'-'" if place.here.starts_with("--") => "a comment begins with `#`",
+        "'<'" if place.here.starts_with("<!--") => "a comment begins with `#`",
         "LET" => "`let … in` stands before the `{` of the definitions",
         "IF" => {
             "`if` chooses a value; definitions that depend on a condition are lib.mkIf CONDITION { … }"
@@ -173,7 +180,7 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         },
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
         "ID" if name == "set" => "remove `set`: a definition is NAME = VALUE;".to_owned(),
-        "ID" if let Some(list) = list_in_braces(place) => {
+        "ID" if let Some(list) = brackets::list_in_braces(place) => {
             format!("a list is in square brackets: {list}")
         }
         "ID" if let Some(value) = whole_value(place) => {
@@ -187,25 +194,6 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         }
         _ => return None,
     })
-}
-
-/// The list that is in braces around `place`, as in `with pkgs; { vim htop }`, with its right brackets.
-fn list_in_braces(place: &Place<'_>) -> Option<String> {
-    let (before, first) = place.before.rsplit_once('{')?;
-    let (second, _) = place.here.split_once('}')?;
-    let is_part = |c: char| c.is_alphanumeric() || "_-'. ".contains(c);
-    if !first.chars().all(is_part) || !second.chars().all(is_part) {
-        return None;
-    }
-    let with = before
-        .trim_end()
-        .strip_suffix(';')?
-        .rsplit(['=', '\n'])
-        .next()?
-        .trim();
-    let elements = format!("{} {}", first.trim(), second.trim());
-    with.strip_prefix("with ")
-        .map(|set| format!("with {set}; [ {elements} ]"))
 }
 
 /// The name at `place`, with its dots, if the definition ends behind it.

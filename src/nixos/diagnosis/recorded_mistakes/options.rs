@@ -107,6 +107,8 @@ fn a_call_without_parentheses_is_written_with_them() {
     ] {
         assert_eq!(hints(list, entry, value), format!("{needs}{call}"));
     }
+    let nested = hints("[ [ pkgs.vim ] ]", "-entry 1]", "[ <derivation vim> ]");
+    assert!(nested.starts_with("remove the brackets"), "{nested}");
     // The elements before it are calls of their own, or the list is not the only one.
     for (list, value) in [
         ("[ (lib.mkIf true pkgs.vim) true ]", "true"),

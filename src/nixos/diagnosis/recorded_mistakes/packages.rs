@@ -44,10 +44,20 @@ fn a_package_selected_from_pkgs_names_a_similar_one() {
     let hints = failure(named("nix"), &log, "").hints.concat();
     let hint = "nixpkgs has no package hellp: did you mean hello?";
     assert!(hints.starts_with(hint), "{hints}");
-    let meta = named("log").replace("hellp", "build-essential");
-    let nix = named("nix").replace("hellp", "build-essential");
-    let hints = failure(nix, &meta, "").hints.concat();
-    assert!(hints.starts_with("write gcc and gnumake"), "{hints}");
+    for (name, hint) in [
+        ("build-essential", "write gcc and gnumake"),
+        ("golang", "the package golang of Debian is go in nixpkgs"),
+        (
+            "numpy",
+            "numpy is a package of Python: (pkgs.python3.withPackages (ps: [ ps.numpy ])) is",
+        ),
+    ] {
+        let with_name = |kind| named(kind).replace("hellp", name);
+        let hints = failure(with_name("nix"), &with_name("log"), "")
+            .hints
+            .concat();
+        assert!(hints.starts_with(hint), "{hints}");
+    }
 }
 
 #[test]

@@ -57,6 +57,22 @@ pub(super) fn arrow(place: &Place<'_>, summary: &str) -> Option<String> {
         .then(|| "write `=` in place of `=>`: a definition is NAME = VALUE;".to_owned())
 }
 
+/// The hint for `${LIST[@]}` and the like, of which the place is a part: an expression of Nix stands there.
+pub(super) fn variable_of_shell(place: &Place<'_>) -> Option<String> {
+    let line = place.before.rsplit('\n').next()?;
+    let (_, begin) = line.rsplit_once("${")?;
+    let (end, _) = place.here.split_once('}')?;
+    let written = format!("{begin}{end}");
+    let rest = written.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
+    let is_operator = ["[", ":-", ":=", ":?", ":+", "%", "#", "//", "^", ","]
+        .iter()
+        .any(|operator| rest.starts_with(operator));
+    let is_variable = is_operator && rest.len() < written.len() && !written.contains(['{', '}']);
+    is_variable.then(|| {
+        format!("write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \"")
+    })
+}
+
 /// The hint for a colon between a name and its value, as YAML has it.
 pub(super) fn colon(place: &Place<'_>, summary: &str) -> Option<String> {
     let is_wrong = summary.contains("unexpected ':', expecting '.' or '='");

@@ -1,0 +1,59 @@
+//! Sets, and lists of packages, that do not have the brackets which they need, or their `with` at another place.
+
+use super::place::Place;
+
+/// The hint for a `=` in parentheses or in a list, which were to be a set: `nginx = ( enable = true; );`.
+pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_in_parentheses = summary.contains("unexpected '=', expecting ')'");
+    let is_in_list = summary.contains("unexpected '='") && place.is_in_list;
+    if !is_in_parentheses && !is_in_list {
+        return None;
+    }
+    let end = if is_in_list { ']' } else { ')' };
+    let definition = place.here.split(end).next()?;
+    definition
+        .contains(';')
+        .then(|| "definitions are in braces: { NAME = VALUE; }".to_owned())
+}
+
+/// The list that is in braces around `place`, as in `with pkgs; { vim htop }`, with its right brackets.
+pub(super) fn list_in_braces(place: &Place<'_>) -> Option<String> {
+    let (before, first) = place.before.rsplit_once('{')?;
+    let (second, _) = place.here.split_once('}')?;
+    let is_part = |c: char| c.is_alphanumeric() || "_-'. ".contains(c);
+    if !first.chars().all(is_part) || !second.chars().all(is_part) {
+        return None;
+    }
+    let value = before.trim_end().strip_suffix(';')?;
+    let with = value.rsplit(['=', '\n']).next()?.trim();
+    let set = with.strip_prefix("with ")?;
+    let elements = format!("{} {}", first.trim(), second.trim());
+    Some(format!("with {set}; [ {elements} ]"))
+}
+
+/// The hint for a list of packages with its `with` behind it, in capitals, or with a dot in place of it.
+pub(super) fn with(place: &Place<'_>, summary: &str) -> Option<String> {
+    let has = |text: &str| summary.contains(text);
+    let hint = |set: &str| format!("`with {set};` stands before the list: with {set}; [ … ]");
+    if has("unexpected WITH, expecting ';'") && place.follows("]") {
+        let is_end = |c: char| c.is_whitespace() || c == ';';
+        let set = place.here.strip_prefix("with")?.trim_start();
+        let set = set.split(is_end).next().filter(|set| !set.is_empty())?;
+        return Some(hint(set));
+    }
+    if has("unexpected '['") && place.follows(".") {
+        let set = place.name_before().trim_end_matches('.');
+        return (set.split('.').next() == Some("pkgs")).then(|| hint(set));
+    }
+    if has("unexpected '[', expecting INHERIT") {
+        let mut words = place
+            .before
+            .trim_end()
+            .strip_suffix(';')?
+            .split_whitespace();
+        let (set, keyword) = (words.next_back()?, words.next_back()?);
+        let is_capital = keyword != "with" && keyword.eq_ignore_ascii_case("with");
+        return is_capital.then(|| format!("write `with` in lower case: with {set}; [ … ]"));
+    }
+    None
+}
