@@ -32,6 +32,6 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         .is_some_and(|first| NAMESPACES.contains(first));
     // Of two words, the second may be part of a name with a space.
     let is_certain = sign == '/' || written.split_whitespace().count() > 2;
-    (is_option && is_certain && parts.iter().all(|part| is_part(part)))
+    (is_option && is_certain && parts.iter().all(is_part))
         .then(|| format!("write dots {signs}: {}", parts.join(".")))
 }
