@@ -1,8 +1,9 @@
 //! The addresses of the machine, its gateway, and what is wrong with them. Pure.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::facts::ConfigFacts;
+use crate::common::attribute_path;
 
 /// The names of the only Ethernet interface of most boards.
 const ETHERNET: [&str; 2] = ["eth0", "end0"];
@@ -92,6 +93,9 @@ pub(super) fn said_of_address(text: &str) -> Option<String> {
     let is_address = address.parse::<Ipv4Addr>().is_ok();
     Some(match (length, is_address) {
         (Some(length), _) => format!("\"{address}\" (the {length} belongs in prefixLength)"),
+        (None, false) if is_six(address) => {
+            format!("\"{address}\" in ipv4.addresses, and that is an IPv6 address")
+        }
         (None, false) => format!("\"{address}\", which is no IPv4 address"),
         (None, true) if prefix.is_empty() => {
             format!("\"{address}\" without prefixLength, the length of its network")
@@ -107,14 +111,85 @@ pub(super) fn wrong_addresses(facts: &ConfigFacts) -> impl Iterator<Item = &str>
     wrong.map(String::as_str)
 }
 
-/// The address that is meant by the first of them: without the length of the network that is written into it.
-pub(super) fn meant_address(facts: &ConfigFacts) -> Option<&str> {
+/// Whether `text` is an address of IPv6.
+fn is_six(text: &str) -> bool {
+    text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// The line with the address that is meant by the first of them: without the length of the network that is written into it.
+pub(super) fn line_with_address(facts: &ConfigFacts) -> String {
+    let interface = fixed_interface(facts);
+    let wrong = wrong_addresses(facts).next().unwrap_or_default();
+    let address = wrong.split('/').next().unwrap_or_default();
+    if is_six(address) {
+        let length = wrong.rsplit('/').next().unwrap_or_default();
+        return line(interface, address, length);
+    }
+    let (meant, length) = (meant_address(facts), meant_length(facts));
+    line(
+        interface,
+        meant.unwrap_or("192.168.1.5"),
+        length.unwrap_or_default(),
+    )
+}
+
+/// The line that gives `interface` the `address`, in the list of its family; a length that is none is replaced.
+fn line(interface: Option<&str>, address: &str, length: &str) -> String {
+    let interface = attribute_path::text(&[interface.unwrap_or("NAME").to_owned()]);
+    let (family, usual, most) = if is_six(address) {
+        ("ipv6", 64, Ipv6Addr::BITS)
+    } else {
+        ("ipv4", 24, Ipv4Addr::BITS)
+    };
+    let length = length.parse().ok().filter(|length: &u32| *length <= most);
+    format!(
+        "networking.interfaces.{interface}.{family}.addresses = [ {{ address = \"{address}\"; prefixLength = {}; }} ]; # in place of that",
+        length.unwrap_or(usual)
+    )
+}
+
+/// The first of the IPv6 addresses that is none.
+fn wrong_six(facts: &ConfigFacts) -> Option<(&str, &str)> {
+    let mut addresses = facts.network.ipv6_addresses.iter();
+    addresses.find_map(|text| {
+        text.rsplit_once('/')
+            .filter(|(address, _)| !is_six(address))
+    })
+}
+
+/// What is wrong with it.
+pub(super) fn said_of_six(facts: &ConfigFacts) -> Option<String> {
+    let (address, _) = wrong_six(facts)?;
+    Some(if address.parse::<Ipv4Addr>().is_ok() {
+        format!("\"{address}\" in ipv6.addresses, and that is an IPv4 address")
+    } else {
+        format!("\"{address}\", which is no IPv6 address")
+    })
+}
+
+/// The line with the address that is meant by it.
+pub(super) fn line_with_six(facts: &ConfigFacts) -> String {
+    let interface = match facts.network.addressed.as_slice() {
+        [only] => Some(only.as_str()),
+        [] | [_, _, ..] => None,
+    };
+    let (address, length) = wrong_six(facts).unwrap_or_default();
+    let meant = address.split('/').next().unwrap_or_default();
+    if meant.parse::<IpAddr>().is_ok() {
+        line(interface, meant, length)
+    } else {
+        line(interface, "fd00::5", length)
+    }
+}
+
+/// The address that is meant by the first of those of IPv4.
+fn meant_address(facts: &ConfigFacts) -> Option<&str> {
     let meant = wrong_addresses(facts).next()?.split('/').next()?;
     meant.parse::<Ipv4Addr>().is_ok().then_some(meant)
 }
 
 /// The length of its network: the one that is written into it, or its `prefixLength`.
-pub(super) fn meant_length(facts: &ConfigFacts) -> Option<&str> {
+fn meant_length(facts: &ConfigFacts) -> Option<&str> {
     let (address, length) = wrong_addresses(facts).next()?.rsplit_once('/')?;
     let written = address.split_once('/').map(|(_, written)| written);
     written
@@ -130,7 +205,7 @@ fn is_length(text: &str) -> bool {
 }
 
 /// The interface with a fixed address, if there is only one.
-pub(super) fn fixed_interface(facts: &ConfigFacts) -> Option<&str> {
+fn fixed_interface(facts: &ConfigFacts) -> Option<&str> {
     match facts.network.fixed.as_slice() {
         [only] => Some(only),
         [] | [_, _, ..] => None,
@@ -274,6 +349,27 @@ mod tests {
             let start = "networking.interfaces has the address";
             assert_eq!((is, add), (format!("{start} {said}"), line));
         }
+        let six = [
+            ("/network/fixed", json!(["end0"])),
+            ("/network/addresses", json!(["fd00::5/64"])),
+        ];
+        let (is, add) = told(&six);
+        assert!(is.ends_with("\"fd00::5\" in ipv4.addresses, and that is an IPv6 address"));
+        let line = "networking.interfaces.end0.ipv6.addresses = [ { address = \"fd00::5\"; prefixLength = 64; } ]; # in place of that";
+        assert_eq!(add, line);
+        let four = [
+            ("/network/addressed", json!(["end0"])),
+            (
+                "/network/ipv6_addresses",
+                json!(["fd00::1/64", "192.168.1.5/64"]),
+            ),
+        ];
+        let (is, add) = told(&four);
+        assert!(is.ends_with("\"192.168.1.5\" in ipv6.addresses, and that is an IPv4 address"));
+        assert_eq!(
+            add,
+            format!("networking.interfaces.end0.{list} = 24; }} ]; # in place of that")
+        );
         let (_, add) = told(&[("/network/gateway_address", json!("10.0.0.1/8"))]);
         let line = "networking.defaultGateway = \"10.0.0.1\"; # the address of your router";
         assert_eq!(add, line);

@@ -304,6 +304,7 @@ let
       replaced_names = if keepsNames then [ ] else filter isReplaced (builtins.attrNames (networking.interfaces or { }));
       addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
       hosts = builtins.concatMap (name: map (ip: { interface = name; address = withPrefix ip; }) networking.interfaces.${name}.ipv4.addresses) (filter isHost (builtins.attrNames (networking.interfaces or { })));
+      ipv6_addresses = builtins.concatMap (interface: map withPrefix (interface.ipv6.addresses or [ ])) interfaces;
       has_ipv6 = any (interface: (interface.ipv6.addresses or [ ]) != [ ]) interfaces;
       destinations = builtins.concatMap (interface: map withPrefix (interface.ipv4.routes or [ ])) interfaces;
       gateway_address = gatewayAddress (networking.defaultGateway or null);

@@ -272,6 +272,8 @@ pub struct NetworkFacts {
     pub hosts: Vec<HostFacts>,
     /// An interface has an IPv6 address.
     pub has_ipv6: bool,
+    /// The IPv6 addresses of all interfaces, each with the length of its network.
+    pub ipv6_addresses: Vec<String>,
     /// The networks to which interfaces have routes of their own, written the same way.
     pub destinations: Vec<String>,
     /// There are interfaces of `WireGuard`, whose networks are not among these.

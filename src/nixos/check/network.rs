@@ -2,13 +2,14 @@
 
 use super::Severity;
 use super::addresses::{
-    has_only_fixed_addresses, is_no_address, is_out_of_reach, said_of_address, wrong_addresses,
+    has_only_fixed_addresses, is_no_address, is_out_of_reach, said_of_address, said_of_six,
+    wrong_addresses,
 };
 use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::host_name;
 
-pub(super) const RULES: [Rule; 10] = [
+pub(super) const RULES: [Rule; 11] = [
     Rule {
         id: "no-network",
         severity: Severity::Trap,
@@ -66,9 +67,17 @@ pub(super) const RULES: [Rule; 10] = [
             })
         },
         why: "the interface gets no address",
-        add: &[
-            "networking.interfaces.{interface}.ipv4.addresses = [ { address = \"{address}\"; prefixLength = {prefix}; } ]; # in place of that",
-        ],
+        add: &["{right address}"],
+    },
+    Rule {
+        id: "wrong-address",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let wrong = said_of_six(facts)?;
+            Some(format!("networking.interfaces has the address {wrong}"))
+        },
+        why: "the interface gets no address",
+        add: &["{right address of IPv6}"],
     },
     Rule {
         id: "interface-name",

@@ -72,18 +72,15 @@ impl Placeholders {
 }
 
 /// Names, addresses and numbers of the network.
-fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 5] {
+fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 4] {
     let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
     let host_name = network::valid_host_name(facts);
-    let address = addresses::meant_address(facts);
     let gateway = addresses::meant_gateway(facts);
-    let interface = addresses::fixed_interface(facts).unwrap_or("NAME");
     [
         ("{host name}", text(host_name.as_deref(), "nixos")),
-        ("{address}", text(address, "192.168.1.5")),
-        ("{prefix}", text(addresses::meant_length(facts), "24")),
+        ("{right address}", addresses::line_with_address(facts)),
+        ("{right address of IPv6}", addresses::line_with_six(facts)),
         ("{gateway}", text(gateway, "192.168.1.1")),
-        ("{interface}", attribute_path::text(&[interface.to_owned()])),
     ]
 }
 

@@ -45,7 +45,7 @@ fn good() -> Value {
 /// The network of a configuration without mistakes.
 fn network() -> Value {
     json!({
-        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "has_ipv6": false, "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "has_ipv6": false, "ipv6_addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
         "name_servers": [], "name_server": false, "networkd": false, "manager": false,
         "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "secrets_file": null,
     })

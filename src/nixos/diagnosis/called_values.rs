@@ -1,5 +1,7 @@
 //! Values that stand side by side without the brackets of a list: Nix takes the first one for a function. Pure.
 
+use std::net::IpAddr;
+
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_IDENT, NODE_LITERAL, NODE_PATH_ABS, NODE_PATH_HOME,
     NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH,
@@ -35,10 +37,20 @@ pub(super) fn hint(text: &str, position: &Position) -> Option<String> {
         ]
         .contains(&kind)
     };
+    let texts: Vec<String> = parts.iter().map(|part| part.text().to_string()).collect();
+    // Of an address without quotes, Nix takes the parts for numbers.
+    let written = call.text().to_string();
+    if written.parse::<IpAddr>().is_ok() {
+        return Some(format!(
+            "an address is a string, in double quotes: {path} = \"{written}\";"
+        ));
+    }
+    let is_fraction = |text: &String| text.contains('.') && !text.contains(['/', '"']);
     let attribute = path.rsplit('.').next()?;
     let are_packages =
         is_list_of_packages(attribute) && parts.iter().all(|part| is_name(part.kind()));
-    let are_plain = parts.iter().all(|part| is_plain(part.kind()));
+    let are_plain =
+        !texts.iter().any(is_fraction) && parts.iter().all(|part| is_plain(part.kind()));
     if !are_packages && !are_plain {
         return None;
     }
@@ -49,7 +61,6 @@ pub(super) fn hint(text: &str, position: &Position) -> Option<String> {
         }
         None => String::new(),
     };
-    let texts: Vec<String> = parts.iter().map(|part| part.text().to_string()).collect();
     let list = texts.join(" ");
     let is_short =
         list.chars().count() <= MAX_CHARS && !list.contains('\n') && !before.contains('\n');
@@ -95,6 +106,8 @@ mod tests {
             ("\"a\" \"b\"", Some("x.packages = [ \"a\" \"b\" ];")),
             ("./a.nix ./b.nix", Some("x.packages = [ ./a.nix ./b.nix ];")),
             ("80 443", Some("x.packages = [ 80 443 ];")),
+            ("192.168.1.1", Some("x.packages = \"192.168.1.1\";")),
+            ("1.5 2.5", None),
             ("pkgs.vim { }", None),
             ("pkgs.vim", None),
             ("f (a b)", None),

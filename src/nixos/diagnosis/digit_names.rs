@@ -1,14 +1,16 @@
-//! Packages whose name begins with a digit: Nix reads `7zip` in a list as a number and a name.
+//! Packages whose name begins with a digit, and addresses without quotes: Nix reads `7zip` in a list as a number and a name.
+
+use std::net::IpAddr;
 
 use rnix::SyntaxKind::{NODE_LIST, NODE_STRING, TOKEN_COMMENT, TOKEN_WHITESPACE};
-use rnix::{NodeOrToken, Root};
+use rnix::{NodeOrToken, Root, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::list_element;
 use super::names::quoted_after;
 use super::unquoted_name::is_list_of_packages;
 use crate::nixos::log::NixError;
-use crate::nixos::nix_definitions::defines;
+use crate::nixos::nix_definitions::{defines, line_of};
 
 /// Where packages are searched, up to the name.
 const SEARCH: &str = "https://search.nixos.org/packages?query=";
@@ -50,42 +52,63 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 /// The lines of what begins with a digit, also behind `pkgs.`, and goes on with letters, as an element of a list of packages.
 fn names_with_digit(text: &str) -> Vec<(usize, String)> {
+    let of_packages = |path: &str| is_list_of_packages(path.rsplit('.').next().unwrap_or_default());
+    let words = words_in_lists(text, of_packages).into_iter();
+    words
+        .filter_map(|(line, word)| Some((line, name_with_digit(&word)?)))
+        .collect()
+}
+
+/// What stands together without a space in lists whose path `is_of` says to look at, without strings, and its line.
+fn words_in_lists(text: &str, is_of: impl Fn(&str) -> bool) -> Vec<(usize, String)> {
     let root = Root::parse(text).syntax();
-    let lists = root.descendants().filter(|node| {
-        node.kind() == NODE_LIST
-            && is_list_of_packages(defines(node).rsplit('.').next().unwrap_or_default())
-    });
-    let mut found = Vec::new();
-    for list in lists {
-        let tokens = list.descendants_with_tokens();
-        let tokens = tokens.filter_map(NodeOrToken::into_token);
-        let mut line = text
-            .get(..usize::from(list.text_range().start()))
-            .unwrap_or_default()
-            .matches('\n')
-            .count()
-            + 1;
-        let mut word = String::new();
-        for token in tokens {
-            let in_string = token
-                .parent()
-                .is_some_and(|node| node.kind() == NODE_STRING);
-            let is_part = !in_string
-                && ![TOKEN_COMMENT, TOKEN_WHITESPACE].contains(&token.kind())
-                && token
-                    .text()
-                    .chars()
-                    .all(|c| c.is_alphanumeric() || "_-'.".contains(c));
-            if is_part {
-                word.push_str(token.text());
-                continue;
-            }
-            found.extend(name_with_digit(&word).map(|name| (line, name)));
-            word.clear();
-            line += token.text().matches('\n').count();
+    let is_meant = |node: &SyntaxNode| node.kind() == NODE_LIST && is_of(&defines(node));
+    let lists = root.descendants().filter(is_meant);
+    lists.flat_map(|list| words_of(text, &list)).collect()
+}
+
+fn words_of(text: &str, list: &SyntaxNode) -> Vec<(usize, String)> {
+    let is_sign = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let mut line = line_of(text, list);
+    let mut words = Vec::new();
+    let mut word = String::new();
+    let tokens = list.descendants_with_tokens();
+    for token in tokens.filter_map(NodeOrToken::into_token) {
+        let of_string = token
+            .parent()
+            .is_some_and(|node| node.kind() == NODE_STRING);
+        let is_blank = [TOKEN_COMMENT, TOKEN_WHITESPACE].contains(&token.kind());
+        if !of_string && !is_blank && token.text().chars().all(is_sign) {
+            word.push_str(token.text());
+            continue;
         }
+        words.push((line, std::mem::take(&mut word)));
+        line += token.text().matches('\n').count();
     }
-    found
+    words
+}
+
+/// What to write in place of an address without quotes, whose parts Nix takes for numbers, of which `error` speaks.
+pub(super) fn address(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let (option, rest) = error
+        .summary
+        .strip_prefix("A definition for option `")?
+        .split_once("' is not of type `")?;
+    let (list, _) = list_element(option)?;
+    let shown = rest.rsplit(": ").next()?;
+    let is_number = shown.contains('.') && shown.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let is_address = |(_, word): &(usize, String)| word.parse::<IpAddr>().is_ok();
+    let (place, written) = context.files.filter(|_| is_number)?.only_place(|text| {
+        let mut words = words_in_lists(text, |path| path == list);
+        words.retain(is_address);
+        // One is as wrong as the others.
+        words.truncate(1);
+        words
+    })?;
+    Some(format!(
+        "{}{place}: an address is a string, in double quotes: \"{written}\"",
+        context.shown_dir
+    ))
 }
 
 /// `word`, if it is such a name.

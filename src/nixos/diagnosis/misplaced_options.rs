@@ -68,6 +68,9 @@ const PARTS: [(&str, &[&str]); 7] = [
 
 /// What may be meant by the root `option`, which does not exist, where the user's files show what is defined below it.
 pub(super) fn hint(context: &ExitContext<'_>, option: &str) -> Option<String> {
+    if let Some(meant) = inside(option) {
+        return Some(format!("did you mean {meant}?"));
+    }
     match option {
         "enable" => enabled(context),
         "home" => of_home_manager(context),
@@ -78,6 +81,36 @@ pub(super) fn hint(context: &ExitContext<'_>, option: &str) -> Option<String> {
             Some(format!("did you mean {namespace}.{written}?"))
         }
     }
+}
+
+/// Settings of units that systemd has in the section of the service.
+const OF_SERVICE: [&str; 12] = [
+    "Environment",
+    "EnvironmentFile",
+    "ExecReload",
+    "ExecStart",
+    "ExecStartPost",
+    "ExecStartPre",
+    "ExecStop",
+    "Group",
+    "Restart",
+    "RestartSec",
+    "Type",
+    "User",
+];
+
+/// What is meant by an option that its set has in another place, or by another name.
+fn inside(option: &str) -> Option<String> {
+    let (set, name) = option.rsplit_once('.')?;
+    if set.starts_with("networking.wireless.networks.") {
+        let is_key = ["key", "pass", "passphrase", "password", "wpa"].contains(&name);
+        return is_key.then(|| format!("{set}.psk"));
+    }
+    let of_unit = ["systemd.services.", "systemd.user.services."]
+        .iter()
+        .any(|start| set.starts_with(start));
+    let is_setting = of_unit && OF_SERVICE.contains(&name) && !set.ends_with("Config");
+    is_setting.then(|| format!("{set}.serviceConfig.{name}"))
 }
 
 fn namespace_of(name: &str) -> Option<&'static str> {

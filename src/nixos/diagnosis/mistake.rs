@@ -153,7 +153,8 @@ impl Mistake {
                 is_recursion.then(|| recursion(context, error))
             }
             Self::NotInSearchPath => not_in_search_path(context, summary),
-            Self::WrongAddress => interface_address::hint(context, error),
+            Self::WrongAddress => digit_names::address(context, error)
+                .or_else(|| interface_address::hint(context, error)),
             Self::WrongType => {
                 let in_list = calls_in_lists::hint(context, summary);
                 let written = || written_forms::hint(context, error);

@@ -37,6 +37,12 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
         ["networking", "wireless", "networks", _] => Some(format!(
             "the passphrase is the option psk: {option}.psk = \"…\";"
         )),
+        ["environment", "variables" | "sessionVariables"] => Some(format!(
+            "each variable is a definition: {option}.NAME = \"…\";"
+        )),
+        ["environment", "shellAliases"] => Some(format!(
+            "each alias is a definition: {option}.ll = \"ls -l\";"
+        )),
         _ => option_values::switch(option, value),
     }
 }

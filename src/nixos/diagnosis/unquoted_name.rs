@@ -89,6 +89,9 @@ const SCRIPT_MAKERS: [&str; 3] = ["runCommand", "writeShell", "writeScript"];
 pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
     let written = &at.written;
     let attribute = at.attribute();
+    if let Some(hint) = alias(at, behind) {
+        return hint;
+    }
     let in_quotes = format!("a string is written in quotes: \"{written}\"");
     match at.role {
         Role::Element if attribute == "extraGroups" => {
@@ -129,6 +132,24 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         ),
         Role::Other => package_or_spelling(name),
     }
+}
+
+/// The hint for a word of an alias of a shell: `ll = ls -l;`.
+fn alias(at: &NameAt, behind: &str) -> Option<String> {
+    let set = at.defines.strip_suffix(at.attribute())?;
+    let (rest, _) = behind.split_once(';')?;
+    let is_plain = !rest.contains(['"', '\'', '\n', '\\', '$', '#']);
+    // What is before the name would be missing.
+    let is_whole = [Role::Definition, Role::Called].contains(&at.role) || rest.contains(" -");
+    (set.ends_with("shellAliases.") && is_plain && is_whole && rest.starts_with(&at.written)).then(
+        || {
+            format!(
+                "an alias is a string, in double quotes: {} = \"{}\";",
+                at.defines,
+                rest.trim_end()
+            )
+        },
+    )
 }
 
 /// The list of the words up to the end of the definition, if they are plain ones.

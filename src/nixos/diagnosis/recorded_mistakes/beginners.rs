@@ -241,3 +241,50 @@ fn what_a_flake_does_not_evaluate_has_no_names() {
         "{input}"
     );
 }
+
+#[test]
+fn an_address_without_quotes_is_a_string() {
+    let option = "networking.nameservers.\"[definition 1-entry 1]\"";
+    let stream = without_place(&wrong(option, "string", "1.100000"));
+    let hints = |list: &str| {
+        failure(
+            format!("{{ networking.nameservers = {list}; }}"),
+            &stream,
+            "",
+        )
+        .hints
+        .concat()
+    };
+    let string = "pi/c.nix:1: an address is a string, in double quotes: \"1.1.1.1\"";
+    assert_eq!(hints("[ 1.1.1.1 8.8.8.8 ]"), string);
+    assert!(hints("[ 1.1 ]").contains("\"1.1\""));
+}
+
+#[test]
+fn an_alias_is_a_string() {
+    let error = "undefined variable 'ls'";
+    let hints = hints_of_line("{ environment.shellAliases = { ll = ls -l; }; }", 37, error);
+    assert_eq!(
+        hints,
+        ["an alias is a string, in double quotes: environment.shellAliases.ll = \"ls -l\";"]
+    );
+    let other = hints_of_line("{ programs.x.shellAliases.ll = \"a\" + ls; }", 39, error);
+    assert!(!other.concat().contains("alias"), "{other:?}");
+}
+
+#[test]
+fn options_of_another_set_are_named_with_it() {
+    for (option, meant) in [
+        (
+            "systemd.services.hello.ExecStart",
+            "systemd.services.hello.serviceConfig.ExecStart",
+        ),
+        (
+            "networking.wireless.networks.Home.password",
+            "networking.wireless.networks.Home.psk",
+        ),
+    ] {
+        let found = failure("{ }", &without_place(&unknown(option)), "");
+        assert_eq!(found.hints, [format!("did you mean {meant}?")]);
+    }
+}
