@@ -57,6 +57,7 @@ mod time_zone;
 mod tokens;
 mod unbound_names;
 mod undefined_variable;
+mod unit_directives;
 mod unknown_option;
 mod unquoted_name;
 mod warning;

@@ -16,6 +16,9 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     let name = text.filter(|text| !text.is_empty() && text.chars().all(is_plain));
+    if let Some(set) = assignments(option, value) {
+        return Some(set);
+    }
     match names.as_slice() {
         ["users", "users"] => {
             let is_user = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric());
@@ -45,6 +48,22 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
         )),
         _ => option_values::switch(option, value),
     }
+}
+
+/// The set that is meant by the list `value` of texts such as `EDITOR=vim`.
+fn assignments(option: &str, value: &str) -> Option<String> {
+    let elements = value.strip_prefix("[ \"")?.strip_suffix("\" ]")?;
+    let definitions = elements.split("\" \"").map(|element| {
+        let (name, value) = element.split_once('=')?;
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_whole = !name.is_empty() && name.chars().all(is_name) && value.chars().all(is_plain);
+        is_whole.then(|| format!("{name} = \"{value}\";"))
+    });
+    let definitions: Option<Vec<String>> = definitions.collect();
+    Some(format!(
+        "write {option} = {{ {} }};",
+        definitions?.join(" ")
+    ))
 }
 
 #[cfg(test)]
@@ -89,6 +108,17 @@ mod tests {
                 Some("write services.samba.enable = true;"),
             ),
             ("services.samba", "\"yes\"", None),
+            (
+                "systemd.services.a.environment",
+                "[ \"A=1\" \"B_C=x y\" ]",
+                Some("write systemd.services.a.environment = { A = \"1\"; B_C = \"x y\"; };"),
+            ),
+            (
+                "environment.variables",
+                "[ \"A=1\" ]",
+                Some("write environment.variables = { A = \"1\"; };"),
+            ),
+            ("boot.tmp", "[ \"A\" ]", None),
             ("boot.tmp", "true", None),
         ] {
             assert_eq!(definition(option, value).as_deref(), expected, "{option}");
