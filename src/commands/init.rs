@@ -111,7 +111,11 @@ fn check_free(settings: &settings::Init) -> Result<(), Failure> {
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     files.try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
-            failure.hint("write to another directory, `sdbuild init DIR`, or move this file away")
+            failure.hint(if file.is_file() {
+                "edit this file, or write to another directory: sdbuild init DIR"
+            } else {
+                "write to another directory: sdbuild init DIR"
+            })
         })
     })
 }

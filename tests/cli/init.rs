@@ -111,7 +111,7 @@ fn nothing_is_replaced() {
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "sd-card.nix already exists",
-            "hint: write to another directory, `sdbuild init DIR`",
+            "hint: edit this file, or write to another directory: sdbuild init DIR",
         ]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text, "{ }");
