@@ -144,10 +144,14 @@ fn without_a_key_the_placeholder_stays() {
     let user = user();
     run(&mut user.sdbuild(&["init"]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["no public SSH key was found", "ssh-keygen -t ed25519"]);
+        .assert_stderr_contains(&[
+            "no public SSH key was found",
+            "ssh-keygen -t ed25519",
+            "next: create a key and run this command again, look through the file, then `sdbuild check`",
+        ]);
     run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["placeholder"]);
+        .assert_stderr_contains(&["placeholder", ": sdbuild init\n"]);
 }
 
 #[test]
