@@ -16,7 +16,7 @@ pub struct Shell {
     /// [default: the configuration's directory, ready for nix-build]
     pub derivation: Option<String>,
 
-    /// Command to run instead of an interactive shell; sdbuild has its output and exit code
+    /// Command to run instead of an interactive shell; sdbuild prints its output, and exits with its code
     #[arg(long, value_name = "CMD", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
 

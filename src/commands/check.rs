@@ -128,7 +128,7 @@ fn as_lines(checked: &Checked, columns: usize, is_quiet: bool) -> String {
     // What is read without an evaluation says nothing about a system that there will not be.
     let says_what_is_right = checked.failure.is_none() && !is_quiet;
     if says_what_is_right && !checked.ways_in.is_empty() {
-        let text = format!("by SSH can log in: {}", checked.ways_in.join(", "));
+        let text = format!("possible over SSH: {}", checked.ways_in.join(", "));
         lines.extend(list_item('✓', "login", &text, &[], columns));
     }
     if let Some(text) = verdict_on_success(&checked.findings).filter(|_| says_what_is_right) {
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(
             lines,
             "✗ ssh-off         services.openssh.enable = false: it cannot be reached\n                  \
-             → services.openssh.enable = true;\n✓ login           by SSH can log in: root with a key"
+             → services.openssh.enable = true;\n✓ login           possible over SSH: root with a key"
         );
         let quiet = as_lines(&checked(vec![finding(Severity::Trap)]), COLUMNS, true);
         assert!(

@@ -58,7 +58,7 @@ fn description(format: &Format, columns: usize) -> Vec<String> {
         format!("file: {}", row.file),
         format!("made {}", made_by(row.maker)),
     ];
-    let options = |variant| format!("its options are inside image.modules, `{variant}`");
+    let options = |variant| format!("its options go into image.modules, under `{variant}`");
     text.extend(format.variant().map(options));
     if row.compression != Compression::None {
         text.push(format!("compressed by sdbuild with {}", row.compression));
@@ -86,12 +86,12 @@ fn made_by(maker: Maker) -> &'static str {
             "by sdbuild from the kernel, the initial RAM disk and the script of nixpkgs, without emulation"
         }
         Maker::Disk => {
-            "by a derivation of sdbuild's, without emulation and without a virtual machine"
+            "by sdbuild's own derivation, without emulation and without a virtual machine"
         }
         Maker::Iso => {
             "by nixpkgs' derivation, with mksquashfs and xorriso that run without emulation"
         }
-        Maker::Container => "by a derivation of sdbuild's, without emulation",
+        Maker::Container => "by sdbuild's own derivation, without emulation",
     }
 }
 

@@ -25,7 +25,7 @@ use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
 use ci::Workflow;
-use next::tell_next;
+use next::{Written, tell_next};
 use questions::Prompter;
 use values::values;
 
@@ -55,20 +55,20 @@ pub async fn run(
             context.events.warn(text);
         }
     }
-    if let Some(is_locked) = written {
-        tell_next(args, &settings, is_locked, context);
+    if let Some(written) = written {
+        tell_next(args, &settings, written, context);
     }
     Ok(())
 }
 
-/// Writes the configuration, and the flake with its lock if one is wanted; whether there is a lock, or a flake that was there already.
+/// Writes the configuration, and the flake with its lock if one is wanted.
 async fn write_configuration(
     args: &InitArgs,
     settings: &settings::Init,
     env: &Environment,
     ui: &Ui,
     context: &Context,
-) -> Result<bool, Failure> {
+) -> Result<Written, Failure> {
     let asker = Prompter {
         asks: !settings.yes && ui.can_ask(),
         ui,
@@ -77,7 +77,10 @@ async fn write_configuration(
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     if files.all(|file| file.exists()) && placeholder::fill(settings, env, &asker).await? {
         show_paths(std::slice::from_ref(&settings.config), ui)?;
-        return Ok(settings.flake.is_some());
+        return Ok(Written {
+            is_locked: settings.flake.is_some(),
+            has_key: true,
+        });
     }
     check_free(settings)?;
     check_flake(settings)?;
@@ -103,7 +106,10 @@ async fn write_configuration(
     // What is written stays when locking is cancelled. It is shown at the end, because results end the live view.
     written.extend(lock.iter().flatten().cloned());
     show_paths(&written, ui)?;
-    Ok(lock?.is_some())
+    Ok(Written {
+        is_locked: lock?.is_some(),
+        has_key: !values.keys.is_empty(),
+    })
 }
 
 /// Refuses to begin where a file is in the way.
@@ -111,7 +117,11 @@ fn check_free(settings: &settings::Init) -> Result<(), Failure> {
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     files.try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
-            failure.hint("write to another directory, `sdbuild init DIR`, or move this file away")
+            failure.hint(if file.is_file() {
+                "edit this file, or write to another directory: sdbuild init DIR"
+            } else {
+                "write to another directory: sdbuild init DIR"
+            })
         })
     })
 }
@@ -250,7 +260,7 @@ fn report(values: &TemplateValues, context: &Context) {
     }
     if values.keys.is_empty() {
         events.warn(
-            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`. Then run `sdbuild init` again, or \
+            "no public SSH key was found in ~/.ssh: create one with `ssh-keygen -t ed25519`. Then run this command again, or \
              with `--github USER`: it puts the key in place of REPLACE-ME",
         );
     }

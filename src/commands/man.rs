@@ -107,11 +107,11 @@ const LAST_SECTIONS: &str = r".SH FILES
 sd\-card.nix, sdbuild.toml, sdbuild.lock
 The configuration, its settings, and the nixpkgs that it is built with; beside each other.
 .TP
-$XDG_CONFIG_HOME/sdbuild/sdbuild.toml
-Your own settings (~/.config).
+~/.config/sdbuild/sdbuild.toml
+Your own settings.
 .TP
-$XDG_CACHE_HOME/sdbuild, $XDG_STATE_HOME/sdbuild/logs
-Downloads (~/.cache), and the logs of builds (~/.local/state).
+~/.cache/sdbuild, ~/.local/state/sdbuild/logs
+Downloads, and the logs of builds. XDG_CONFIG_HOME, XDG_CACHE_HOME and XDG_STATE_HOME name other directories.
 .SH ENVIRONMENT
 .TP
 DOCKER_HOST, DOCKER_CONTEXT

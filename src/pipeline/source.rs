@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::common::configuration_file::CONFIG_NAME;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::common::flake_ref::FlakeRef;
 use crate::common::plain_file;
+use crate::common::shell_word::quoted;
+use crate::common::shown_path::shown_path;
 use crate::nixos::build_source::Source;
 use crate::nixos::cli_module::CliModule;
 use crate::nixos::config_dir::{UploadDir, configuration_not_readable};
@@ -19,6 +22,8 @@ use crate::settings::{self, SourceChoice, SshKey};
 
 /// The words in the example's key that the user has to replace.
 const PLACEHOLDER: &str = "ssh-ed25519 REPLACE-ME";
+/// The line that `init` writes where it finds no key, and replaces by a key later.
+const LINE_OF_INIT: &str = "    \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\"\n";
 /// Far above what anybody writes by hand.
 const MAX_CONFIGURATION_BYTES: u64 = 16 << 20;
 
@@ -225,14 +230,26 @@ fn refuse_placeholder(config: &Path) -> Result<(), Failure> {
     let name = config.display();
     let text = plain_file::read(config, MAX_CONFIGURATION_BYTES)
         .map_err(|error| configuration_not_readable(config, error))?;
-    match placeholder(&String::from_utf8_lossy(&text)) {
-        None => Ok(()),
-        Some(line) => Err(Failure::usage(format!(
-            "line {line} of {name} still has the placeholder instead of your SSH key"
-        ))
-        .hint(
-            "put the text of your ~/.ssh/id_ed25519.pub there (`ssh-keygen -t ed25519` makes one)",
-        )),
+    let text = String::from_utf8_lossy(&text);
+    let Some(line) = placeholder(&text) else {
+        return Ok(());
+    };
+    let failure = Failure::usage(format!(
+        "line {line} of {name} still has the placeholder instead of your SSH key"
+    ));
+    let make = "(`ssh-keygen -t ed25519` makes one)";
+    Err(failure.hint(if text.contains(LINE_OF_INIT) {
+        format!("put your key there {make}: {}", init_again(config))
+    } else {
+        format!("put the text of your ~/.ssh/id_ed25519.pub there {make}")
+    }))
+}
+
+/// The command that puts the user's key in place of the placeholder in `config`.
+fn init_again(config: &Path) -> String {
+    match shown_path(config).as_str() {
+        CONFIG_NAME => "sdbuild init".to_owned(),
+        other => format!("sdbuild init --config {}", quoted(other)),
     }
 }
 
@@ -274,5 +291,15 @@ mod tests {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("sd-card.nix");
         let failure = refuse_placeholder(&example).unwrap_err();
         assert!(failure.to_string().contains("placeholder"), "{failure}");
+        let fills = |failure: Failure| failure.hints[0].contains(": sdbuild init");
+        assert!(fills(failure), "`init` finds its own line");
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("pi.nix");
+        std::fs::write(
+            &other,
+            "[ \"ssh-ed25519 REPLACE-ME-WITH-YOUR-PUBLIC-KEY\" ]",
+        )
+        .unwrap();
+        assert!(!fills(refuse_placeholder(&other).unwrap_err()));
     }
 }

@@ -45,7 +45,7 @@ pub struct BootArgs {
     #[arg(long, group = "login", conflicts_with_all = ["until_ssh", "run", "login_key", "user"])]
     pub until_login: bool,
 
-    /// Command to run on the machine after a login over SSH; sdbuild has its output and exit code
+    /// Command to run on the machine after a login over SSH; sdbuild prints its output, and exits with its code
     #[arg(long, value_name = "CMD", group = "login", value_parser = NonEmptyStringValueParser::new())]
     pub run: Option<String>,
 

@@ -52,8 +52,11 @@ pub fn check_board(board: &Board) -> Result<(), Failure> {
         return Ok(());
     }
     let text = format!("nixpkgs' SD card image does not boot {}", board.title);
-    Err(Failure::usage(text)
-        .hint("`sdbuild boards` lists the boards, docs/boards.md says what each needs"))
+    let hint = format!(
+        "for a virtual machine: sdbuild init --template vm --system {}",
+        board.system
+    );
+    Err(Failure::usage(text).hint(hint))
 }
 
 /// The example `text` for `board`.

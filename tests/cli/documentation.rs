@@ -43,17 +43,24 @@ fn anchors(page: &Path) -> BTreeSet<String> {
         .collect()
 }
 
+/// The targets of the links of a page, without those to other sites.
+fn targets(page: &Path) -> Vec<String> {
+    let text = prose(page);
+    let links = text.split("](").skip(1);
+    let targets = links.map(|part| part.split(')').next().unwrap());
+    targets
+        .filter(|target| !target.contains("://"))
+        .map(str::to_owned)
+        .collect()
+}
+
 #[test]
 fn links_lead_to_files_and_headings() {
     let mut links = 0;
     for page in pages() {
-        for part in prose(&page).split("](").skip(1) {
-            let target = part.split(')').next().unwrap();
-            if target.contains("://") {
-                continue;
-            }
+        for target in targets(&page) {
             links += 1;
-            let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
             let shown = format!("{target} in {}", page.display());
             let path = if file.is_empty() {
                 page.clone()
@@ -68,6 +75,18 @@ fn links_lead_to_files_and_headings() {
         }
     }
     assert!(links > 40, "the search itself works: {links}");
+}
+
+/// GitHub shows `docs/README.md` below the list of the files.
+#[test]
+fn the_list_of_pages_has_every_page() {
+    let list = root().join("docs/README.md");
+    let listed: BTreeSet<String> = targets(&list).into_iter().collect();
+    let files = fs::read_dir(root().join("docs")).unwrap().flatten();
+    let pages = files.filter(|file| file.path().extension().is_some_and(|e| e == "md"));
+    let names = pages.map(|page| page.file_name().into_string().unwrap());
+    let others = names.filter(|name| name != "README.md");
+    assert_eq!(listed, others.collect());
 }
 
 /// Every `sdbuild WORD` that a message or the documentation names is a command.

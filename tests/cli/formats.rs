@@ -32,7 +32,7 @@ fn a_format_is_described() {
     };
     let container = described(&["container"]);
     for part in [
-        "image.modules, `container`",
+        "image.modules, under `container`",
         "sdbuild boot FILE",
         "compressed by sdbuild with gzip",
     ] {

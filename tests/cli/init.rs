@@ -111,7 +111,7 @@ fn nothing_is_replaced() {
         .assert_exit_code(2)
         .assert_stderr_contains(&[
             "sd-card.nix already exists",
-            "hint: write to another directory, `sdbuild init DIR`",
+            "hint: edit this file, or write to another directory: sdbuild init DIR",
         ]);
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert_eq!(text, "{ }");
@@ -144,10 +144,14 @@ fn without_a_key_the_placeholder_stays() {
     let user = user();
     run(&mut user.sdbuild(&["init"]))
         .assert_exit_code(0)
-        .assert_stderr_contains(&["no public SSH key was found", "ssh-keygen -t ed25519"]);
+        .assert_stderr_contains(&[
+            "no public SSH key was found",
+            "ssh-keygen -t ed25519",
+            "next: create a key and run this command again, look through the file, then `sdbuild check`",
+        ]);
     run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["placeholder"]);
+        .assert_stderr_contains(&["placeholder", ": sdbuild init\n"]);
 }
 
 #[test]

@@ -25,10 +25,13 @@ fn help_names_the_main_flags_of_build_and_clean() {
         .stdout("--builder-image")
         .stdout("--output")
         .stdout("--force")
+        .stdout("downloads about 7 GB")
+        .stdout("run the same command again")
         .run();
     CliTest::new(&["clean", "--help"])
         .stdout("--dry-run")
         .stdout("--yes")
+        .stdout("Keeps your images and configurations.")
         .run();
 }
 

@@ -14,9 +14,9 @@ use crate::template::TemplateValues;
 /// The format of the disk that a board with UEFI starts.
 const UEFI_FORMAT: &str = "raw-efi";
 /// Why a board is named.
-const FOR_BOARD: &str = "`sdbuild check` looks at what the board needs then";
+const FOR_BOARD: &str = "`sdbuild check` also checks what this board needs";
 /// Why a format is named.
-const FOR_FORMAT: &str = "`sdbuild build` makes this format then";
+const FOR_FORMAT: &str = "`sdbuild build` makes this format";
 
 /// Writes the settings file beside `config` that names what `values` are for, if that is not a card for several boards, owned by `owner` (user and group id; `None`: this user), and
 /// returns its path. The line is reported if such a file exists already.

@@ -5,18 +5,32 @@ use crate::common::shell_word::quoted;
 use crate::common::text::listed;
 use crate::settings::{self, InitArgs};
 
-/// Tells the next commands; those of a flake lock it first unless it `is_locked`.
+/// What was written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    /// Whether there is a lock, or a flake that was there already.
+    pub(super) is_locked: bool,
+    /// Whether someone can log in with a key.
+    pub(super) has_key: bool,
+}
+
+/// Tells the next commands; those of a flake lock it first unless it is locked. Without a key, the next step is the one of the warning.
 pub(super) fn tell_next(
     args: &InitArgs,
     settings: &settings::Init,
-    is_locked: bool,
+    written: Written,
     context: &Context,
 ) {
     let mut dirs = settings.config.ancestors();
     let in_repository = dirs.any(|dir| dir.join(".git").exists());
-    let next = next_command(args, in_repository, is_locked);
+    let next = next_command(args, in_repository, written.is_locked);
     let files = if args.flake { "files" } else { "file" };
-    let text = format!("next: look through the {files}, then {next}");
+    let key = if written.has_key {
+        ""
+    } else {
+        "create a key and run this command again, "
+    };
+    let text = format!("next: {key}look through the {files}, then {next}");
     context.events.notice(text);
 }
 

@@ -103,9 +103,9 @@ fn missing_firmware(facts: &ConfigFacts, board: &Board, model: &PiModel) -> Opti
         (false, _) => Some(Finding {
             id: "unknown-firmware",
             severity: Severity::Note,
-            is: "the firmware partition is filled neither by nixpkgs nor by nixos-hardware".to_owned(),
+            is: "neither nixpkgs nor nixos-hardware fills the firmware partition".to_owned(),
             why: format!(
-                "whether it has all that {} needs is not known before the build; `sdbuild inspect` says it of the image",
+                "`check` cannot see whether it will have all that {} needs; after the build, `sdbuild inspect` can",
                 board.title
             ),
             add: Vec::new(),

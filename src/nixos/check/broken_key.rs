@@ -30,7 +30,10 @@ pub(super) fn kind(text: &str) -> Option<String> {
     {
         return Some("an address, not a key from there".to_owned());
     }
-    if line.contains('…') || line.contains("...") {
+    if ["…", "...", "REPLACE-ME"]
+        .iter()
+        .any(|part| line.contains(part))
+    {
         return Some("a placeholder".to_owned());
     }
     if let Some(own) = type_in(first) {
@@ -102,7 +105,11 @@ mod tests {
             ),
             ("ssh-ed25519 AAAA... me".to_owned(), "a placeholder"),
             (
-                "ssh-ed25519 REPLACE-ME".to_owned(),
+                "ssh-ed25519 REPLACE-ME-WITH-YOUR-KEY".to_owned(),
+                "a placeholder",
+            ),
+            (
+                "ssh-ed25519 my-key".to_owned(),
                 "what follows the type is no key",
             ),
             ("ssh-ed25519".to_owned(), "a type without a key"),

@@ -292,6 +292,11 @@ fn flags_answer_every_question() {
         ("--hostname", "a.b", "first part, a"),
         ("--board", "pi5", "rpi5"),
         ("--board", "pc", "does not boot QEMU's PC"),
+        (
+            "--board",
+            "pc",
+            "hint: for a virtual machine: sdbuild init --template vm --system x86_64-linux",
+        ),
     ] {
         run(&mut user.sdbuild(&["init", "x", flag, value]))
             .assert_exit_code(2)

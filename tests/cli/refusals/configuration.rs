@@ -272,7 +272,7 @@ fn placeholder_key_stops_the_build_first() {
     );
     let outcome = run(&mut user.build(&[]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen"]);
+        .assert_stderr_contains(&["line ", "placeholder", "ssh-keygen", ": sdbuild init\n"]);
     let line = outcome
         .stderr
         .split("line ")
