@@ -1,6 +1,7 @@
 //! Options without the namespace that they are in, such as `tailscale.enable`, and those of Home Manager.
 
 use super::evidence::ExitContext;
+use super::unit_directives;
 use super::written_values::values_below;
 use crate::common::nixos_option::NAMESPACES;
 
@@ -83,22 +84,6 @@ pub(super) fn hint(context: &ExitContext<'_>, option: &str) -> Option<String> {
     }
 }
 
-/// Settings of units that systemd has in the section of the service.
-const OF_SERVICE: [&str; 12] = [
-    "Environment",
-    "EnvironmentFile",
-    "ExecReload",
-    "ExecStart",
-    "ExecStartPost",
-    "ExecStartPre",
-    "ExecStop",
-    "Group",
-    "Restart",
-    "RestartSec",
-    "Type",
-    "User",
-];
-
 /// What is meant by an option that its set has in another place, or by another name.
 fn inside(option: &str) -> Option<String> {
     let (set, name) = option.rsplit_once('.')?;
@@ -106,11 +91,7 @@ fn inside(option: &str) -> Option<String> {
         let is_key = ["key", "pass", "passphrase", "password", "wpa"].contains(&name);
         return is_key.then(|| format!("{set}.psk"));
     }
-    let of_unit = ["systemd.services.", "systemd.user.services."]
-        .iter()
-        .any(|start| set.starts_with(start));
-    let is_setting = of_unit && OF_SERVICE.contains(&name) && !set.ends_with("Config");
-    is_setting.then(|| format!("{set}.serviceConfig.{name}"))
+    unit_directives::meant(option)
 }
 
 fn namespace_of(name: &str) -> Option<&'static str> {

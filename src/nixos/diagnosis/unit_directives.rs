@@ -4,7 +4,7 @@ use crate::common::attribute_path;
 use crate::common::nearest::with_other_capitals;
 
 /// Directives that a service has as options of other names, which begin with a small letter (systemd.unit(5)).
-const OPTIONS: [&str; 15] = [
+const OPTIONS: [&str; 14] = [
     "after",
     "aliases",
     "before",
@@ -12,7 +12,6 @@ const OPTIONS: [&str; 15] = [
     "conflicts",
     "description",
     "documentation",
-    "environment",
     "onFailure",
     "partOf",
     "requiredBy",
@@ -23,10 +22,11 @@ const OPTIONS: [&str; 15] = [
 ];
 
 /// Directives of the section `[Service]` that people use (systemd.service(5), systemd.exec(5)).
-const OF_SERVICE: [&str; 22] = [
+const OF_SERVICE: [&str; 23] = [
     "AmbientCapabilities",
     "CapabilityBoundingSet",
     "DynamicUser",
+    "Environment",
     "EnvironmentFile",
     "ExecReload",
     "ExecStart",
@@ -62,12 +62,13 @@ const OF_TIMER: [&str; 7] = [
 /// The option that is meant by `option`, which does not exist, if that is a directive of a service or a timer.
 pub(super) fn meant(option: &str) -> Option<String> {
     let path = attribute_path::parse(option).ok()?;
-    let [systemd, kind, name, directive] = path.as_slice() else {
-        return None;
-    };
-    let (section, directives): (&str, &[&str]) = match kind.as_str() {
-        "services" => ("serviceConfig", &OF_SERVICE),
-        "timers" => ("timerConfig", &OF_TIMER),
+    let (directive, unit) = path.split_last()?;
+    let names: Vec<&str> = unit.iter().map(String::as_str).collect();
+    let (section, directives): (&str, &[&str]) = match names.as_slice() {
+        ["systemd", "services", _] | ["systemd", "user", "services", _] => {
+            ("serviceConfig", &OF_SERVICE)
+        }
+        ["systemd", "timers", _] | ["systemd", "user", "timers", _] => ("timerConfig", &OF_TIMER),
         _ => return None,
     };
     let of_section = with_other_capitals(directive, directives.iter().copied());
@@ -75,13 +76,9 @@ pub(super) fn meant(option: &str) -> Option<String> {
         Some(option) => vec![option],
         None => vec![section, of_section?],
     };
-    let unit = [systemd, kind, name].map(String::as_str);
-    let path: Vec<String> = unit
-        .iter()
-        .chain(&meant)
-        .map(|&part| part.to_owned())
-        .collect();
-    (systemd == "systemd").then(|| attribute_path::text(&path))
+    let path = names.iter().chain(&meant);
+    let path: Vec<String> = path.map(|&part| part.to_owned()).collect();
+    Some(attribute_path::text(&path))
 }
 
 #[cfg(test)]
@@ -94,6 +91,10 @@ mod tests {
             (
                 "systemd.services.a.Restart",
                 Some("systemd.services.a.serviceConfig.Restart"),
+            ),
+            (
+                "systemd.user.services.a.execstart",
+                Some("systemd.user.services.a.serviceConfig.ExecStart"),
             ),
             (
                 "systemd.services.a.user",

@@ -3,7 +3,6 @@
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
 use super::misplaced_options;
-use super::unit_directives;
 use super::written_values;
 use crate::common::nearest::{similar_names, with_other_capitals};
 
@@ -161,7 +160,6 @@ fn meant_option(option: &str) -> Option<String> {
         .iter()
         .find(is_meant)
         .map(|(_, meant)| (*meant).to_owned());
-    let other = other.or_else(|| unit_directives::meant(option));
     let meant = other.or_else(|| with_other_capitals(option, WITH_CAPITALS).map(str::to_owned))?;
     Some(format!("did you mean {meant}?"))
 }
