@@ -349,6 +349,18 @@ mod tests {
             let start = "networking.interfaces has the address";
             assert_eq!((is, add), (format!("{start} {said}"), line));
         }
+        let (_, add) = told(&[("/network/gateway_address", json!("10.0.0.1/8"))]);
+        let line = "networking.defaultGateway = \"10.0.0.1\"; # the address of your router";
+        assert_eq!(add, line);
+    }
+
+    #[test]
+    fn an_address_of_the_other_family_gets_its_list() {
+        let told = |changes: &[(&str, serde_json::Value)]| {
+            let mut found = findings(&with(changes), "aarch64-linux", None).into_iter();
+            let found = found.find(|finding| finding.id == "wrong-address").unwrap();
+            (found.is, found.add.concat())
+        };
         let six = [
             ("/network/fixed", json!(["end0"])),
             ("/network/addresses", json!(["fd00::5/64"])),
@@ -368,10 +380,9 @@ mod tests {
         assert!(is.ends_with("\"192.168.1.5\" in ipv6.addresses, and that is an IPv4 address"));
         assert_eq!(
             add,
-            format!("networking.interfaces.end0.{list} = 24; }} ]; # in place of that")
+            format!(
+                "networking.interfaces.end0.ipv4.addresses = [ {{ address = \"192.168.1.5\"; prefixLength = 24; }} ]; # in place of that"
+            )
         );
-        let (_, add) = told(&[("/network/gateway_address", json!("10.0.0.1/8"))]);
-        let line = "networking.defaultGateway = \"10.0.0.1\"; # the address of your router";
-        assert_eq!(add, line);
     }
 }

@@ -117,9 +117,26 @@ fn path_of_machine(context: &ExitContext<'_>, path: &str) -> Option<String> {
 
 /// How to write the home of a user, for which `~/` is no beginning.
 fn home_of_user(context: &ExitContext<'_>, path: &str) -> Option<String> {
-    let written = format!("~{}", path.strip_prefix(HOME_OF_NIX)?);
+    home_of_user_at(context, &format!("~{}", path.strip_prefix(HOME_OF_NIX)?))
+}
+
+/// What to do about a path that begins with `~/`, which a flake cannot have.
+pub(super) fn home_in_flake(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let rest = summary.strip_prefix("the path '")?;
+    let (written, _) = rest.split_once("' can not be resolved in pure mode")?;
+    let name = written.strip_prefix("~/")?.rsplit('/').next()?;
+    let copy = || {
+        format!(
+            "a flake has only the files in it that git tracks: copy it there, git add it, and write ./{name} in place of {written}"
+        )
+    };
+    Some(home_of_user_at(context, written).unwrap_or_else(copy))
+}
+
+/// The same for the path as it is `written`.
+fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
     let (place, option) = context.files?.only_place(|text| {
-        let found = whole_paths(text, &written).into_iter();
+        let found = whole_paths(text, written).into_iter();
         found.map(|value| (value.line, value.defines)).collect()
     })?;
     let names = attribute_path::parse(&option).ok()?;

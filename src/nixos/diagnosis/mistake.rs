@@ -16,7 +16,7 @@ use super::interface_address;
 use super::joined_paths;
 use super::misplaced_value;
 use super::missing_files::{
-    missing_path, not_in_search_path, not_sent, other_encoding, text_as_module,
+    home_in_flake, missing_path, not_in_search_path, not_sent, other_encoding, text_as_module,
 };
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::other_platform;
@@ -176,8 +176,8 @@ impl Mistake {
                 .then(|| "a module is a set: { pkgs, ... }: { … }".to_owned()),
             Self::DefinedTwice => defined_twice(context, error),
             Self::FileNotSent => {
-                let path = missing_path(summary)?;
-                not_sent(context, path)
+                let of_path = missing_path(summary).and_then(|path| not_sent(context, path));
+                of_path.or_else(|| home_in_flake(context, summary))
             }
             Self::MixedModule => mixed_module(context, summary),
             Self::NotAFunction => {

@@ -89,7 +89,7 @@ fn with_elements(text: &str) -> String {
             return text.to_owned();
         };
         entries.push(format!("entry {number} of the list"));
-        shown.push_str(&format!(".*{end}"));
+        shown = format!("{shown}.*{end}");
     }
     if entries.is_empty() {
         return text.to_owned();

@@ -127,15 +127,8 @@ pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
     }
     let text = quoted?;
     let attribute = option.rsplit('.').next()?;
-    let first = text.split(' ').next()?;
-    if option.ends_with(".authorizedKeys.keys") && KEY_TYPES.contains(&first) {
-        let key = if is_shown_whole(text) {
-            text
-        } else {
-            &format!("{first} …")
-        };
-        let definition = wrong.definition_or(&format!("[ \"{key}\" ]"));
-        return Some(format!("write a list: {definition}"));
+    if let Some(key) = of_key(wrong, text) {
+        return Some(key);
     }
     // Some of the kernel's parameters have commas of their own.
     let separators: &[char] = if attribute == "kernelParams" {
@@ -161,10 +154,19 @@ pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
     })
 }
 
-/// Whether the key `text` is one that a hint repeats: short, as those of Ed25519, and in one line.
-fn is_shown_whole(text: &str) -> bool {
+/// The list of the public key `text`, which it repeats if that is as short as those of Ed25519.
+fn of_key(wrong: &Wrong<'_>, text: &str) -> Option<String> {
+    let first = text.split(' ').next()?;
     let is_part = |c: char| c.is_ascii_alphanumeric() || " ._-+/=@".contains(c);
-    text.len() <= 140 && text.chars().all(is_part)
+    let is_shown = text.len() <= 140 && text.chars().all(is_part);
+    let key = if is_shown {
+        text.to_owned()
+    } else {
+        format!("{first} …")
+    };
+    let is_key = wrong.option.ends_with(".authorizedKeys.keys") && KEY_TYPES.contains(&first);
+    let list = wrong.definition_or(&format!("[ \"{key}\" ]"));
+    is_key.then(|| format!("write a list: {list}"))
 }
 
 /// The type of the elements of lists of the type `kind`.

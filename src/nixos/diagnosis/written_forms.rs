@@ -161,6 +161,15 @@ impl Wrong<'_> {
             let is_content = kind == NODE_PATH_REL && is_lines;
             return is_content.then(|| self.content_of(&written));
         }
+        let only = node.first_child().filter(|_| kind == NODE_LIST);
+        if let Some(only) = only.filter(|only| only.kind() == NODE_STRING && self.kind == "string")
+        {
+            let string = only.text().to_string();
+            let is_only = node.children().count() == 1;
+            let definition = self.definition(&string, &written);
+            return is_only
+                .then(|| format!("the option takes a string, and no list: {definition}"));
+        }
         let shown = &written;
         if let Some(hint) = option_values::of_number(&Wrong { shown, ..*self }) {
             return Some(hint);

@@ -35,6 +35,18 @@ fn the_home_of_a_user_is_a_string() {
         told.starts_with("pi/c.nix:1: ") && told.ends_with(string),
         "{told}"
     );
+    let pure = without_place("the path '~/ada' can not be resolved in pure mode");
+    let in_flake = failure("{ users.users.ada.home = ~/ada; }", &pure, "")
+        .hints
+        .concat();
+    assert!(in_flake.ends_with(string), "{in_flake}");
+    let source = failure("{ environment.etc.x.source = ~/ada; }", &pure, "")
+        .hints
+        .concat();
+    assert!(
+        source.ends_with("write ./ada in place of ~/ada"),
+        "{source}"
+    );
     let file = hint("{ environment.etc.x.source = ~/ada; }");
     assert!(file.contains("copy it there"), "{file}");
 }

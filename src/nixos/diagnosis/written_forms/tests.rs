@@ -271,3 +271,25 @@ fn an_overlay_is_a_function() {
         );
     }
 }
+
+#[test]
+fn a_list_of_one_string_becomes_that_string() {
+    let zone = "time.timeZone";
+    let written = "the option takes a string, and no list: time.timeZone = \"Europe/Berlin\";";
+    assert_hints(&[
+        (
+            "{ time.timeZone = [ \"Europe/Berlin\" ]; }",
+            zone,
+            "null or string",
+            "",
+            Some(written),
+        ),
+        (
+            "{ time.timeZone = [ \"a\" \"b\" ]; }",
+            zone,
+            "null or string",
+            "",
+            None,
+        ),
+    ]);
+}

@@ -12,6 +12,12 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     if has("unexpected ',', expecting ')'") {
         return comma_in_call(place);
     }
+    if has("unexpected ',', expecting ';'") && is_among_arguments(place) {
+        let name = place.name_before();
+        return Some(format!(
+            "the arguments of a function stand in braces: {{ {name}, …, ... }}: …"
+        ));
+    }
     let fixed = if has("unexpected ',', expecting ';'")
         && (place.ends_line() || place.begins_definition())
     {
@@ -24,6 +30,16 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     };
     Some(fixed.to_owned())
+}
+
+/// Whether the comma is in `self, nixpkgs: { … }`.
+fn is_among_arguments(place: &Place<'_>) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
+    let rest = place.here.trim_start_matches(is_part);
+    let is_call = rest
+        .strip_prefix(':')
+        .is_some_and(|body| body.trim_start().starts_with('{'));
+    is_call && !place.name_before().is_empty()
 }
 
 /// The hint for a comma in the name of an option: `networking,hostName = "pi";`.

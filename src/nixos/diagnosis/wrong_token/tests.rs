@@ -63,6 +63,12 @@ fn signs_of_other_languages_are_replaced() {
         let hint = hint_at(marked, summary).unwrap();
         assert!(hint.contains(expected), "{marked}: {hint}");
     }
+    let arguments = hint_at(
+        "{ outputs = self|, nixpkgs: { }; }",
+        "unexpected ',', expecting ';'",
+    );
+    let braces = "the arguments of a function stand in braces: { self, …, ... }: …";
+    assert_eq!(arguments.as_deref(), Some(braces));
     // Arguments, which are not a name.
     let arguments = hint_at("{ a|, b = 1; }", "unexpected ',', expecting '.' or '='");
     assert_eq!(arguments, None);

@@ -95,7 +95,7 @@ fn network(place: &Place<'_>) -> Option<String> {
 }
 
 /// The end of the definition's name from the place on, if a dot or a `=` follows it, up to that.
-fn end_of_name<'a>(here: &'a str) -> Option<&'a str> {
+fn end_of_name(here: &str) -> Option<&str> {
     let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
     let rest = here.trim_start_matches(is_part);
     let name = here.strip_suffix(rest)?;
