@@ -32,6 +32,7 @@ mod stored_secrets;
 #[cfg(test)]
 pub(super) mod tests;
 mod traps;
+mod unknown_groups;
 mod upgrades;
 mod user_names;
 mod ways_in;
@@ -53,6 +54,7 @@ use crate::common::system::System;
 pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
 /// The expressions that this one imports from beside it.
 pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
+pub(super) const LOCALE: &str = include_str!("check/locale.nix");
 pub(super) const ETC_LINKS: &str = include_str!("check/etc-links.nix");
 pub(super) const MADE_FILES: &str = include_str!("check/made-files.nix");
 pub(super) const UPGRADES: &str = include_str!("check/upgrades.nix");

@@ -119,6 +119,7 @@ let
     shell = shellOf (user.shell or null);
     password = secret user;
     invalid_hash = invalidHash user;
+    password_option = if user.password or null != null then "password" else "initialPassword";
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
@@ -348,7 +349,7 @@ let
     # Set by the configuration; an option's default has priority 1500.
     state_version = if (version.highestPrio or 100) < 1500 then config.system.stateVersion else null;
     time_zone = (config.time or { }).timeZone or null;
-    locale = (config.i18n or { }).defaultLocale or null;
+    inherit (import ./locale.nix { inherit config options; }) locale locale_is_built;
     sudo = {
       enable = sudos != [ ];
       option = if (security.sudo-rs or { }).enable or false then "security.sudo-rs" else "security.sudo";

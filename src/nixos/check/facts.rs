@@ -51,8 +51,10 @@ pub struct ConfigFacts {
     pub state_version: Option<String>,
     /// `time.timeZone`.
     pub time_zone: Option<String>,
-    /// `i18n.defaultLocale`.
+    /// `i18n.defaultLocale`, unless it has another encoding or glibc's locales are the user's own.
     pub locale: Option<String>,
+    /// Whether NixOS builds that locale by its name, and fails if glibc does not have it.
+    pub locale_is_built: bool,
     /// Users who may become root.
     pub sudo: SudoFacts,
     /// Names of the files in `/etc` that are private keys.
@@ -156,6 +158,8 @@ pub struct UserFacts {
     pub invalid_hash: Option<String>,
     /// Whether the password is set in plain text.
     pub open_password: bool,
+    /// The option that has it then: `password` or `initialPassword`.
+    pub password_option: String,
     /// The path of the shell, unless a package has it; `nologin` or `false` for a program that ends every login.
     pub shell: Option<String>,
     /// The user's groups.

@@ -3,7 +3,7 @@
 use super::facts::ConfigFacts;
 use super::{
     addresses, corrections, disks, etc_files, login, name_servers, network, network_ends,
-    passwords, shells, state_version, user_names, ways_in, wireless,
+    passwords, shells, state_version, unknown_groups, user_names, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -105,7 +105,7 @@ fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 7] {
 }
 
 /// The lines with which users get in, and administer the machine.
-fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 7] {
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 8] {
     let insider = ways_in::inside(facts).first().copied();
     let administrator =
         insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
@@ -116,6 +116,10 @@ fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 7] {
             corrections::lines_that_replace_passwords(facts),
         ),
         ("{administrator}", administrator.unwrap_or_default()),
+        (
+            "{missing groups}",
+            unknown_groups::lines_that_make_groups(facts),
+        ),
         ("{shells}", shells::lines_that_set_shells(facts, true)),
         (
             "{other shells}",

@@ -115,11 +115,14 @@ impl OwnDefinitions {
             .retain(|program| is_own(&program.service));
     }
 
-    /// The file with the secrets of Wi-Fi that the files name; empty if its path is not written there.
+    /// The file with the secrets of Wi-Fi that the files name; empty if its path is not written there, `None` also for `null`.
     fn secrets_file(&self) -> Option<String> {
         let path = ["networking", "wireless", "secretsFile"].map(str::to_owned);
         let (_, definition) = self.defining(&path).next()?;
         let literal = definition.literal.as_deref().unwrap_or_default();
+        if literal == "null" {
+            return None;
+        }
         let text = literal
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'));
@@ -257,6 +260,8 @@ mod tests {
         };
         assert_eq!(wireless("\"/run/wifi\""), "/run/wifi");
         assert_eq!(wireless("config.age.secrets.wifi.path"), "");
+        let off = "{ networking.wireless.secretsFile = null; }";
+        assert_eq!(known(off), None);
     }
 
     fn in_file(text: &str, module: &str) -> Option<String> {

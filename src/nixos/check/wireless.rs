@@ -26,9 +26,9 @@ pub(super) const RULES: [Rule; 4] = [
         is: |facts, _| {
             let net = &facts.network;
             let is_off = net.networks > 0 && !net.wireless;
-            is_off.then(|| "networking.wireless.networks without networking.wireless.enable".into())
+            is_off.then(|| "networking.wireless.networks, and wpa_supplicant is off".into())
         },
-        why: "only wpa_supplicant reads them, and it is off: neither NetworkManager nor iwd joins these networks",
+        why: "only wpa_supplicant reads them: neither NetworkManager nor iwd joins these networks",
         add: &["networking.wireless.enable = true; # in place of NetworkManager and iwd"],
     },
     Rule {
