@@ -87,16 +87,18 @@ fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 5] {
 }
 
 /// The lines with which the machine is in a network.
-fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 7] {
+fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 8] {
     let address = network_ends::line_with_host_address(facts);
     let gateway = network_ends::line_with_host_gateway(facts);
     let servers = name_servers::line_with_servers(facts);
+    let file = wireless::line_for_external_keys(facts);
     let hidden = wireless::lines_that_hide_passphrases(facts);
     [
         ("{dhcp}", network::lines_that_turn_dhcp_on(facts)),
         ("{host address}", address.into_iter().collect()),
         ("{host gateway}", gateway.into_iter().collect()),
         ("{name servers}", servers.into_iter().collect()),
+        ("{secrets file}", file.into_iter().collect()),
         ("{first network}", wireless::lines_of_first_network(facts)),
         ("{secret network}", wireless::lines_of_secret_network(facts)),
         ("{secret networks}", hidden),

@@ -39,6 +39,8 @@ fn good() -> Value {
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
+        "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [] },
+        "etc_names": [], "unfilled": [], "swap_files": [], "swap_devices": 0,
     })
 }
 
@@ -47,7 +49,7 @@ fn network() -> Value {
     json!({
         "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "has_ipv6": false, "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
         "name_servers": [], "name_server": false, "networkd": false, "manager": false,
-        "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "secrets_file": null,
+        "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "keys_without_file": [], "unpublished": null, "secrets_file": null,
     })
 }
 
@@ -128,6 +130,10 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("no-network", &[("/network/dhcp", json!(false))]),
         ("wireless", &[("/network/wireless", json!(true))]),
         ("wireless-off", &[("/network/networks", json!(1))]),
+        (
+            "not-published",
+            &[("/network/unpublished", json!("addresses"))],
+        ),
         (
             "wireless-off",
             &[
