@@ -56,9 +56,15 @@ let
   # A newer nixpkgs warns of this name.
   oldKanidm = [ "services" "kanidm" ] ++ (if (config.services or { }).kanidm or { } ? unix then [ "unix" "enable" ] else [ "enablePam" ]);
   # These know other users.
-  hasOthers = any isOn [ [ "users" "ldap" "enable" ] [ "users" "mysql" "enable" ] [ "services" "sssd" "enable" ] [ "services" "samba" "winbindd" "enable" ] [ "services" "kanidm" "unix" "enable" ] [ "services" "himmelblau" "enable" ] [ "services" "homed" "enable" ] [ "services" "userdbd" "enable" ] ] || isOn oldKanidm || any (name: match "(sysusers[.]d|userdb)/.*" name != null) (attrNames ((config.environment or { }).etc or { }));
+  hasOthers = any isOn [ [ "users" "ldap" "enable" ] [ "users" "mysql" "enable" ] [ "services" "sssd" "enable" ] [ "services" "kanidm" "unix" "enable" ] [ "services" "himmelblau" "enable" ] [ "services" "homed" "enable" ] [ "services" "userdbd" "enable" ] ] || isOn oldKanidm || isOn [ "services" "samba" "enable" ] && isOn [ "services" "samba" "winbindd" "enable" ] || any (name: match "(sysusers[.]d|userdb)/.*" name != null) (attrNames ((config.environment or { }).etc or { }));
   isDynamic = service: !elem ((service.serviceConfig or { }).DynamicUser or false) [ false "false" "no" "off" "0" null ];
-  dynamic = concatMap (name: (service: if isDynamic service then [ name ((service.serviceConfig or { }).User or name) ((service.serviceConfig or { }).Group or name) ] else [ ]) units.services.${name}) (filter (name: isEnabled units.services.${name}) (attrNames (units.services or { })));
+  dynamicOf =
+    name:
+    let
+      service = units.services.${name};
+    in
+    if isEnabled service && isDynamic service then [ name ((service.serviceConfig or { }).User or name) ((service.serviceConfig or { }).Group or name) ] else [ ];
+  dynamic = concatMap (name: safely (dynamicOf name)) (attrNames (units.services or { }));
   isAccount = value: isString value && match "[A-Za-z_][A-Za-z0-9_.-]*" value != null;
   accountsOf =
     service:

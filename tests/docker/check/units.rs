@@ -33,7 +33,7 @@ const WRONG: [(&str, &str); 17] = [
         "idle-timer",
     ),
     (
-        "systemd.services.e = { startAt = \"daily\"; script = \"true\"; serviceConfig.User = \"rot\"; };",
+        "systemd.services.e = { startAt = \"daily\"; script = \"true\"; serviceConfig.User = \"rot\"; }; services.samba.winbindd.enable = true;",
         "no-account",
     ),
     (
@@ -81,7 +81,7 @@ const WRONG: [(&str, &str); 17] = [
         "not-published",
     ),
     (
-        "users.users.root.openssh.authorizedKeys = { keys = [ \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me\" ]; };",
+        "users.users.ann = { isNormalUser = true; openssh.authorizedKeys.keys = [ \"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ me\" ]; };",
         "placeholder",
     ),
 ];
