@@ -31,19 +31,17 @@ fn missing_account(facts: &ConfigFacts, name: &str) -> Finding {
     let all = facts.own_units.missing_accounts.iter();
     let named: Vec<&AccountFacts> = all.filter(|account| account.name == name).collect();
     let is_user = named.iter().any(|account| account.option == "User");
-    let known = if is_user {
-        &facts.own_units.accounts
-    } else {
-        &facts.groups
+    let meant = |account: &AccountFacts| {
+        let known = match account.option.as_str() {
+            "User" => &facts.own_units.accounts,
+            _ => &facts.groups,
+        };
+        similar_names(name, known.iter().map(String::as_str))
     };
-    let meant = similar_names(name, known.iter().map(String::as_str));
-    let said = meant
-        .as_ref()
-        .map(|meant| format!(" (did you mean {meant}?)"));
-    let said = said.unwrap_or_default();
     let options = named.iter().map(|account| {
         let option = option(&account.service, &account.option);
-        format!("{option} = \"{name}\"{said}")
+        let meant = meant(account).map(|meant| format!(" (did you mean {meant}?)"));
+        format!("{option} = \"{name}\"{}", meant.unwrap_or_default())
     });
     let options: Vec<String> = options.collect();
     let what = if is_user { "user" } else { "group" };
@@ -55,7 +53,7 @@ fn missing_account(facts: &ConfigFacts, name: &str) -> Finding {
         is_user.then_some(account),
         (!is_group).then(|| format!("{group} = {{ }};")),
     ];
-    let are_lines = meant.is_none();
+    let are_lines = named.iter().all(|account| meant(account).is_none());
     Finding {
         id: "no-account",
         severity: Severity::Note,
@@ -120,6 +118,15 @@ mod tests {
         let slip = told(json!([account("User", "nobody2")]));
         let is = format!("{start}.User = \"nobody2\" (did you mean nobody?)");
         assert_eq!(slip, [(is, vec![])]);
+        // Of a group another one may be meant than of a user.
+        let both = told(json!([
+            account("User", "nobody2"),
+            account("Group", "nobody2")
+        ]));
+        let is = format!(
+            "{start}.User = \"nobody2\" (did you mean nobody?), {start}.Group = \"nobody2\""
+        );
+        assert_eq!(both, [(is, vec![])]);
         let group = told(json!([account("Group", "web-data")]));
         assert_eq!(group[0].1, ["users.groups.web-data = { };"]);
         let known = told(json!([
