@@ -70,6 +70,28 @@ pub fn is_valid(name: &str) -> Option<bool> {
     (is_utf8 && !is_built_in).then(|| NAMES.lines().any(|known| known == written))
 }
 
+/// Whether no release of glibc takes the value `name`: it writes a known locale otherwise, or is no name as glibc gives it. Another
+/// name that is unknown may be that of a newer locale.
+pub fn is_never_valid(name: &str) -> bool {
+    is_valid(name) == Some(false) && (with_utf8(name).is_some() || !is_well_formed(name))
+}
+
+/// Whether `name` is written as those of glibc: `de_DE.UTF-8`, `tok`, `sr_RS@latin`.
+fn is_well_formed(name: &str) -> bool {
+    let (name, modifier) = name.split_once('@').unwrap_or((name, "latin"));
+    let plain = name.strip_suffix(".UTF-8").unwrap_or(name);
+    let are = |text: &str, is: fn(&u8) -> bool| text.as_bytes().iter().all(is);
+    let is_language = match plain.split_once('_') {
+        Some((language, country)) => {
+            let is_country = country.len() == 2 && are(country, u8::is_ascii_uppercase);
+            is_country && (2..=3).contains(&language.len()) && are(language, u8::is_ascii_lowercase)
+        }
+        // Of a language without a country.
+        None => plain.len() == 3 && are(plain, u8::is_ascii_lowercase),
+    };
+    is_language && !modifier.is_empty() && are(modifier, u8::is_ascii_lowercase)
+}
+
 /// The locale that `unknown` may mean.
 pub fn suggestion(unknown: &str) -> Option<&'static str> {
     let (plain, _) = without_encoding(unknown);
@@ -139,6 +161,33 @@ mod tests {
         }
         for name in ["C", "C.UTF-8", "POSIX", "de_DE.ISO-8859-1"] {
             assert_eq!(is_valid(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_a_newer_glibc_may_have_is_told_apart() {
+        for name in [
+            "",
+            "de",
+            "de_DE",
+            "hi_IN.UTF-8",
+            "german",
+            "de_de.UTF-8",
+            "en-US.UTF-8",
+            "de_DE.UTF-8@",
+        ] {
+            assert!(is_never_valid(name), "{name}");
+        }
+        for name in [
+            "xx_YY.UTF-8",
+            "xx_YY",
+            "tkn",
+            "scn_IT.UTF-8",
+            "xx_YY@abc",
+            "de_DE.UTF-8",
+            "C",
+        ] {
+            assert!(!is_never_valid(name), "{name}");
         }
     }
 

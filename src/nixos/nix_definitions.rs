@@ -176,10 +176,10 @@ fn literal(value: &SyntaxNode) -> Option<String> {
         .unwrap_or_else(|| value.clone());
     let written = value.text().to_string();
     let kind = value.kind();
-    let is_boolean = kind == NODE_IDENT && ["true", "false"].contains(&written.as_str());
+    let is_word = kind == NODE_IDENT && ["true", "false", "null"].contains(&written.as_str());
     let is_plain = written.starts_with('"') && !written.contains(['$', '\\', '\n']);
     let is_string = kind == NODE_STRING && is_plain;
-    (kind == NODE_LITERAL || is_boolean || is_string).then_some(written)
+    (kind == NODE_LITERAL || is_word || is_string).then_some(written)
 }
 
 /// The function that the call `node` calls.

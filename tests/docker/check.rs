@@ -4,6 +4,7 @@ mod logins;
 mod network;
 mod secrets;
 mod services;
+mod units;
 
 use serde_json::Value;
 

@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 30] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 35] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -59,6 +59,11 @@ pub(super) const EXPRESSIONS: [(&str, &str); 30] = [
     ),
     ("facts.nix", check::EXPRESSION),
     ("idle-services.nix", check::IDLE_SERVICES),
+    ("own-units.nix", check::OWN_UNITS),
+    ("etc-names.nix", check::ETC_NAMES),
+    ("unfilled.nix", check::UNFILLED),
+    ("swap-files.nix", check::SWAP_FILES),
+    ("locale.nix", check::LOCALE),
     ("etc-links.nix", check::ETC_LINKS),
     ("made-files.nix", check::MADE_FILES),
     ("upgrades.nix", check::UPGRADES),

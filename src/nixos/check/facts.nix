@@ -119,6 +119,7 @@ let
     shell = shellOf (user.shell or null);
     password = secret user;
     invalid_hash = invalidHash user;
+    password_option = if user.password or null != null then "password" else "initialPassword";
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
     unknown_groups = filter isUnknownGroup (user.extraGroups or [ ]);
@@ -209,6 +210,11 @@ let
   # wpa_supplicant takes what is in quotes for a passphrase.
   isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
   secretsFile = wireless.secretsFile or null;
+  hasSecrets = secretsFile != null || (wireless.extraConfigFiles or [ ]) != [ ] || contains "ext_password_backend" (wireless.extraConfig or "");
+  externalKey = network: (found: if found == null then [ ] else [ { inherit network; name = builtins.head found; } ]) (nameInFile (wireless.networks.${network}.pskRaw or null));
+  nameInFile = key: if builtins.isString key then builtins.match "ext:(.+)" key else null;
+  avahi = ifEnabled (config.services.avahi or { });
+  firstOf = names: if names == [ ] then null else builtins.head names;
   hasWrongRawKey = name: builtins.isString (wireless.networks.${name}.pskRaw or null) && !isRawKey wireless.networks.${name}.pskRaw;
 
   # Listed by name: evaluating all of them would print warnings about renamed options.
@@ -332,6 +338,8 @@ let
         || builtins.match ".*network *=.*" (flat (wireless.extraConfig or "")) != null;
       open_passphrases = map passphrase (filter isOpen (builtins.attrNames (wireless.networks or { })));
       secrets_file = if isInStore secretsFile then "" else if builtins.isString secretsFile then builtins.unsafeDiscardStringContext secretsFile else null;
+      keys_without_file = if hasSecrets then [ ] else builtins.concatMap externalKey (builtins.attrNames (wireless.networks or { }));
+      unpublished = if (avahi.publish or { }).enable or false then null else firstOf (filter (name: (avahi.publish or { }).${name} or false) [ "addresses" "userServices" "workstation" "domain" "hinfo" ]);
       wrong_raw_keys = filter hasWrongRawKey (builtins.attrNames (wireless.networks or { }));
     };
     sd = {
@@ -349,7 +357,7 @@ let
     # Set by the configuration; an option's default has priority 1500.
     state_version = if (version.highestPrio or 100) < 1500 then config.system.stateVersion else null;
     time_zone = (config.time or { }).timeZone or null;
-    locale = (config.i18n or { }).defaultLocale or null;
+    inherit (import ./locale.nix { inherit config options; }) locale locale_is_built;
     sudo = {
       enable = sudos != [ ];
       option = if (security.sudo-rs or { }).enable or false then "security.sudo-rs" else "security.sudo";
@@ -364,6 +372,10 @@ let
     own_programs = import ./own-programs.nix { inherit config options commands; };
     upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
     upgrade_has_channel = (config.system.autoUpgrade or { }).channel or null != null;
+    own_units = import ./own-units.nix { inherit config options commands; };
+    etc_names = import ./etc-names.nix { inherit config commands; };
+    unfilled = import ./unfilled.nix { inherit config options commands; };
+    inherit (import ./swap-files.nix { inherit config options commands; }) swap_files swap_devices;
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in

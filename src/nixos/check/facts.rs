@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::own_facts::{EtcNameFacts, OwnUnitFacts, UnfilledFacts};
+
 /// What a configuration sets that matters for booting and logging in.
 #[expect(
     clippy::struct_excessive_bools,
@@ -51,8 +53,10 @@ pub struct ConfigFacts {
     pub state_version: Option<String>,
     /// `time.timeZone`.
     pub time_zone: Option<String>,
-    /// `i18n.defaultLocale`.
+    /// `i18n.defaultLocale`, unless it has another encoding or glibc's locales are the user's own.
     pub locale: Option<String>,
+    /// Whether NixOS builds that locale by its name, and fails if glibc does not have it.
+    pub locale_is_built: bool,
     /// Users who may become root.
     pub sudo: SudoFacts,
     /// Names of the files in `/etc` that are private keys.
@@ -69,6 +73,16 @@ pub struct ConfigFacts {
     pub upgrade_has_channel: bool,
     /// Programs and scripts of the user's own services that are not in the store.
     pub own_programs: Vec<ProgramFacts>,
+    /// Settings of the user's own units that systemd does not follow.
+    pub own_units: OwnUnitFacts,
+    /// Files that get into a directory `etc` in `/etc`.
+    pub etc_names: Vec<EtcNameFacts>,
+    /// Options with what stands for a value of the user's own.
+    pub unfilled: Vec<UnfilledFacts>,
+    /// Files for swap that nothing makes.
+    pub swap_files: Vec<String>,
+    /// How many devices and files for swap there are.
+    pub swap_devices: u32,
 }
 
 /// A program, or the script of an interpreter, that a service starts.
@@ -156,6 +170,8 @@ pub struct UserFacts {
     pub invalid_hash: Option<String>,
     /// Whether the password is set in plain text.
     pub open_password: bool,
+    /// The option that has it then: `password` or `initialPassword`.
+    pub password_option: String,
     /// The path of the shell, unless a package has it; `nologin` or `false` for a program that ends every login.
     pub shell: Option<String>,
     /// The user's groups.
@@ -304,6 +320,10 @@ pub struct NetworkFacts {
     pub open_passphrases: Vec<PassphraseFacts>,
     /// Networks whose derived key, `pskRaw`, is none.
     pub wrong_raw_keys: Vec<String>,
+    /// Networks whose key is to come from a file with secrets, where the configuration names no such file.
+    pub keys_without_file: Vec<ExternalKeyFacts>,
+    /// An option of `services.avahi.publish` that is true although nothing is published.
+    pub unpublished: Option<String>,
     /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
 }
@@ -315,6 +335,15 @@ pub struct HostFacts {
     pub interface: String,
     /// The address, with the length of its network.
     pub address: String,
+}
+
+/// The key of a wireless network that is to come from a file with secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ExternalKeyFacts {
+    /// The name of the network in `networking.wireless.networks`.
+    pub network: String,
+    /// Its name in that file.
+    pub name: String,
 }
 
 /// A passphrase in plain text, which itself is not among the facts.

@@ -13,9 +13,8 @@ use super::ways_in::{
     firewall_is_shut, inside, is_administrator, is_locked_out, nobody_has_a_secret,
     serves_itself_only, way_in, who_gets_in,
 };
-use crate::common::nearest::similar_names;
 
-pub(super) const RULES: [Rule; 20] = [
+pub(super) const RULES: [Rule; 19] = [
     Rule {
         id: "password-hash",
         severity: Severity::Trap,
@@ -194,33 +193,11 @@ pub(super) const RULES: [Rule; 20] = [
         add: &["{administrator}"],
     },
     Rule {
-        id: "unknown-group",
-        severity: Severity::Note,
-        is: |facts, _| {
-            let users = facts.users.iter();
-            let named = users
-                .filter(|user| !user.unknown_groups.is_empty())
-                .map(|user| {
-                    let groups = user.unknown_groups.iter();
-                    let groups: Vec<_> = groups.map(|name| unknown_group(facts, name)).collect();
-                    format!(
-                        "{}.extraGroups has {}",
-                        user_option(&user.name),
-                        groups.join(" ")
-                    )
-                });
-            let named: Vec<String> = named.collect();
-            (!named.is_empty()).then(|| named.join(", "))
-        },
-        why: "the machine has no such group; for sudo it is wheel",
-        add: &[],
-    },
-    Rule {
         id: "open-password",
         severity: Severity::Note,
         is: |facts, _| {
             let by_password = |user: &UserFacts| password_is_accepted(facts, user);
-            said_of(&plain_passwords(facts, by_password))
+            said_of(facts, &plain_passwords(facts, by_password))
         },
         why: "SSH accepts it from the whole network. Anyone who has the card can read it, or who can read the Nix store of a \
             machine that builds the image",
@@ -233,7 +210,7 @@ pub(super) const RULES: [Rule; 20] = [
     Rule {
         id: "stored-password",
         severity: Severity::Note,
-        is: |facts, _| said_of(&stored_passwords(facts)),
+        is: |facts, _| said_of(facts, &stored_passwords(facts)),
         why: "it can be read on the card and in the Nix store of every machine that builds the image, and works at the \
               console and for the user's sudo",
         add: &["users.users.{stored}.hashedPassword = \"$y$…\"; # the output of `mkpasswd`"],
@@ -294,11 +271,14 @@ fn said_of_no_administrator(facts: &ConfigFacts, name: &str) -> String {
     let user = facts.users.iter().find(|user| user.name == name);
     let is_in_wheel = user.is_some_and(|user| user.groups.iter().any(|group| group == "wheel"));
     let reason = if !facts.sudo.enable {
-        "sudo is off".to_owned()
+        format!("{}.enable = false", facts.sudo.option)
     } else if is_in_wheel {
-        format!("sudo asks {name} for a password, and {name} has none")
+        format!("{} has no password, for which sudo asks", user_option(name))
     } else {
-        format!("{name} is not in the group wheel, which may use sudo")
+        format!(
+            "{}.extraGroups does not have wheel, which may use sudo",
+            user_option(name)
+        )
     };
     format!("{name} can log in, but not become root, because {reason}")
 }
@@ -354,13 +334,6 @@ pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> 
 fn autologin(facts: &ConfigFacts) -> Option<String> {
     let user = facts.autologin.as_deref()?;
     Some(format!("services.getty.autologinUser = \"{user}\""))
-}
-
-/// A group that does not exist, and those that may be meant.
-fn unknown_group(facts: &ConfigFacts, name: &str) -> String {
-    let similar = similar_names(name, facts.groups.iter().map(String::as_str));
-    let meant = similar.map(|meant| format!(" (did you mean {meant}?)"));
-    format!("\"{name}\"{}", meant.unwrap_or_default())
 }
 
 fn names(users: &[UserFacts]) -> String {

@@ -9,7 +9,19 @@ use super::facts::ConfigFacts;
 use super::rule::Rule;
 use crate::common::host_name;
 
-pub(super) const RULES: [Rule; 11] = [
+pub(super) const RULES: [Rule; 12] = [
+    Rule {
+        id: "not-published",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let option = facts.network.unpublished.as_deref()?;
+            Some(format!(
+                "services.avahi.publish.{option} = true, and nothing is published"
+            ))
+        },
+        why: "Avahi publishes neither the machine's name nor its services without services.avahi.publish.enable",
+        add: &["services.avahi.publish.enable = true;"],
+    },
     Rule {
         id: "no-network",
         severity: Severity::Trap,

@@ -1,6 +1,7 @@
 //! What keeps a user from logging in over SSH. Pure.
 
 use super::facts::UserFacts;
+use super::named_options::user_option;
 
 /// What keeps a user from logging in over SSH.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,26 +32,34 @@ impl Obstacle {
     /// What it is, for a message.
     pub(super) fn text(&self, user: &UserFacts) -> String {
         let name = &user.name;
+        let option = |name: &str| format!("services.openssh.settings.{name}");
         match self {
-            Self::NotAllowed => format!("AllowUsers does not name {name}"),
-            Self::Denied => format!("DenyUsers names {name}"),
-            Self::NoAllowedGroup => format!("AllowGroups names no group of {name}"),
-            Self::DeniedGroup => format!("DenyGroups names a group of {name}"),
+            Self::NotAllowed => format!("{} does not name {name}", option("AllowUsers")),
+            Self::Denied => format!("{} names {name}", option("DenyUsers")),
+            Self::NoAllowedGroup => format!("{} names no group of {name}", option("AllowGroups")),
+            Self::DeniedGroup => format!("{} names a group of {name}", option("DenyGroups")),
             Self::RootLogin(setting) => {
-                format!("root may not log in: PermitRootLogin is \"{setting}\"")
+                let option = option("PermitRootLogin");
+                format!("root may not log in, because {option} = \"{setting}\"")
             }
             Self::RootPassword(setting) => {
-                format!(
-                    "root has only a password, and PermitRootLogin \"{setting}\" accepts only a key"
-                )
+                let option = option("PermitRootLogin");
+                format!("root has only a password, and {option} = \"{setting}\" accepts only a key")
             }
             Self::PasswordsOff => {
-                format!("{name} has only a password, and PasswordAuthentication is false")
+                let option = option("PasswordAuthentication");
+                format!("{name} has only a password, and {option} = false")
             }
             Self::EmptyPassword => {
-                format!("the password of {name} is empty, and SSH accepts no empty one")
+                format!(
+                    "the password of {} is empty, and SSH accepts no empty one",
+                    user_option(name)
+                )
             }
-            Self::KeysOff => format!("{name} has a key, and PubkeyAuthentication is off"),
+            Self::KeysOff => format!(
+                "{name} has a key, and {} is off",
+                option("PubkeyAuthentication")
+            ),
             Self::NoSecret => format!("{name} has neither a key nor a password"),
         }
     }

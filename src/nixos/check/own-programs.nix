@@ -41,14 +41,17 @@ let
   isElsewhere = path: match "/(nix/store|run)/.*" path == null;
   # What one service makes, another one may start.
   parts = path: if match "/(bin|sbin|usr)/.*" path != null then path else dirOf path;
+  # That a text names a program of other systems does not make that program: another service may be wrong as well.
+  makers = [ "cp " "install" "ln " "mount" "mv " "rsync" "tee " ">" ];
+  mayMake = path: text: contains (parts path) text && (match "/(bin|sbin|usr)/.*" path == null || any (maker: contains maker text) makers);
   textsBeside = name: option: concatMap commands.ofService (map (other: if other == name then without option services.${other} else services.${other}) names);
-  without = option: service: service // { serviceConfig = removeAttrs (service.serviceConfig or { }) [ option ]; };
+  without = option: service: removeAttrs service [ option ] // { serviceConfig = removeAttrs (service.serviceConfig or { }) [ option ]; };
   isAbsent =
     name: option: path:
     if match "/.*" path == null then
       !((services.${name}.serviceConfig or { }) ? ExecSearchPath)
     else
-      isElsewhere path && !isMade path && !any (contains (parts path)) (textsBeside name option);
+      isElsewhere path && !isMade path && !any (mayMake path) (textsBeside name option);
   ofOption =
     service: option:
     let
@@ -59,6 +62,7 @@ let
       isInOtherRoot = config ? RootDirectory || config ? RootImage;
     in
     if isInOtherRoot then [ ] else concatMap ofCommand (genList (n: n) (length all));
-  ofScript = service: map (path: { inherit path service; option = "script"; }) (import ./script-programs.nix { inherit commands; service = services.${service}; });
+  isFound = service: path: match "/.*" path == null || isAbsent service "script" path;
+  ofScript = service: map (path: { inherit path service; option = "script"; }) (filter (isFound service) (import ./script-programs.nix { inherit commands; service = services.${service}; }));
 in
 concatMap (service: concatMap (option: safely (ofOption service option)) starting ++ safely (ofScript service)) names

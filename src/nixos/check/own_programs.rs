@@ -1,5 +1,6 @@
 //! Services of the user's own whose programs the machine does not have. Pure.
 
+use super::etc_files::is_absent;
 use super::facts::{ConfigFacts, ProgramFacts};
 use super::known_programs::package_of;
 use super::program_value::{IS_ABSENT, Said, said_of, value};
@@ -12,7 +13,15 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let of_one_option =
         |a: &ProgramFacts, b: &ProgramFacts| a.service == b.service && a.option == b.option;
     let of_options = facts.own_programs.chunk_by(of_one_option);
-    of_options.filter_map(|programs| in_script(programs).or_else(|| in_commands(facts, programs)))
+    let found = of_options.flat_map(|programs| {
+        let of_other_systems = of_other_systems_in_script(facts, programs);
+        [
+            in_script(programs),
+            of_other_systems,
+            in_commands(facts, programs),
+        ]
+    });
+    found.flatten()
 }
 
 /// What is said of the programs that the commands of an option start, if something is wrong with them. In one line for all of them: the
@@ -119,6 +128,33 @@ fn in_script(programs: &[ProgramFacts]) -> Option<Finding> {
     })
 }
 
+/// What is said of the programs that a script runs where only other systems have them.
+fn of_other_systems_in_script(facts: &ConfigFacts, programs: &[ProgramFacts]) -> Option<Finding> {
+    let is_absent =
+        |program: &&ProgramFacts| program.option == SCRIPT && is_absent(facts, &program.path);
+    let absent: Vec<&ProgramFacts> = programs.iter().filter(is_absent).collect();
+    let first = absent.first()?;
+    let told = quoted(absent.iter().map(|program| program.path.as_str()));
+    let service = ["systemd", "services", &first.service].map(str::to_owned);
+    let service = attribute_path::text(&service);
+    let cure = absent.iter().find_map(|program| {
+        let name = program.path.rsplit('/').next()?;
+        let package = package_of(name)?;
+        Some(format!(
+            ": write ${{pkgs.{package}}}/bin/{name} in place of {}",
+            program.path
+        ))
+    });
+    Some(Finding {
+        id: "no-program",
+        severity: Severity::Note,
+        is: format!("{service}.script runs {told}"),
+        why: format!("NixOS has no program there{}", cure.unwrap_or_default()),
+        add: Vec::new(),
+        place: None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
@@ -185,6 +221,25 @@ mod tests {
         assert_eq!((found.id, found.is.as_str()), ("no-program", is));
         let line = "systemd.services.\"a.b\".path = [ pkgs.iproute2 ];";
         assert_eq!(found.add, [line]);
+    }
+
+    #[test]
+    fn a_program_of_other_systems_in_a_script_is_told() {
+        let one = |path: &str| json!({"service": "web", "option": "script", "path": path});
+        let all = json!([
+            one("git"),
+            one("/usr/bin/python3"),
+            one("/bin/sh"),
+            one("/bin/foo")
+        ]);
+        let found = findings(&with(&[("/own_programs", all)]), "aarch64-linux", None);
+        let told: Vec<_> = found.iter().map(|f| (f.is.as_str(), f.add.len())).collect();
+        let start = "systemd.services.web.script runs";
+        let by_name = format!("{start} \"git\"");
+        let by_path = format!("{start} \"/usr/bin/python3\" and \"/bin/foo\"");
+        assert_eq!(told, [(by_name.as_str(), 1), (by_path.as_str(), 0)]);
+        let cure = "write ${pkgs.python3}/bin/python3 in place of /usr/bin/python3";
+        assert!(found[1].why.ends_with(cure), "{}", found[1].why);
     }
 
     /// Each had a line of its own, and Nix takes only one.

@@ -36,10 +36,17 @@ pub(super) fn invalid_hashes(facts: &ConfigFacts) -> Option<String> {
 }
 
 /// What is said of users with a password in plain text, if there are any.
-pub(super) fn said_of(names: &[&str]) -> Option<String> {
-    let options: Vec<String> = names.iter().map(|name| user_option(name)).collect();
-    let have = if names.len() > 1 { "have" } else { "has" };
-    (!names.is_empty()).then(|| format!("{} {have} a password in plain text", options.join(", ")))
+pub(super) fn said_of(facts: &ConfigFacts, names: &[&str]) -> Option<String> {
+    let users = facts.users.iter();
+    let users = users.filter(|user| names.contains(&user.name.as_str()));
+    let options = users.map(|user| format!("{}.{}", user_option(&user.name), user.password_option));
+    let options: Vec<String> = options.collect();
+    let are = if options.len() > 1 {
+        "are passwords"
+    } else {
+        "is a password"
+    };
+    (!options.is_empty()).then(|| format!("{} {are} in plain text", options.join(", ")))
 }
 
 /// Whether the SSH server lets `user` in with a password, whatever keys there are.

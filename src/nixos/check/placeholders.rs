@@ -3,7 +3,7 @@
 use super::facts::ConfigFacts;
 use super::{
     addresses, corrections, disks, etc_files, login, name_servers, network, network_ends,
-    passwords, shells, state_version, upgrades, user_names, ways_in, wireless,
+    passwords, shells, state_version, unknown_groups, upgrades, user_names, ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -85,16 +85,18 @@ fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 4] {
 }
 
 /// The lines with which the machine is in a network.
-fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 7] {
+fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 8] {
     let address = network_ends::line_with_host_address(facts);
     let gateway = network_ends::line_with_host_gateway(facts);
     let servers = name_servers::line_with_servers(facts);
+    let file = wireless::line_for_external_keys(facts);
     let hidden = wireless::lines_that_hide_passphrases(facts);
     [
         ("{dhcp}", network::lines_that_turn_dhcp_on(facts)),
         ("{host address}", address.into_iter().collect()),
         ("{host gateway}", gateway.into_iter().collect()),
         ("{name servers}", servers.into_iter().collect()),
+        ("{secrets file}", file.into_iter().collect()),
         ("{first network}", wireless::lines_of_first_network(facts)),
         ("{secret network}", wireless::lines_of_secret_network(facts)),
         ("{secret networks}", hidden),
@@ -103,7 +105,7 @@ fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 7] {
 }
 
 /// The lines with which users get in, and administer the machine.
-fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 7] {
+fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 8] {
     let insider = ways_in::inside(facts).first().copied();
     let administrator =
         insider.map(|name| corrections::lines_that_make_an_administrator(facts, name));
@@ -114,6 +116,10 @@ fn lines_of_logins(facts: &ConfigFacts) -> [(&'static str, String); 7] {
             corrections::lines_that_replace_passwords(facts),
         ),
         ("{administrator}", administrator.unwrap_or_default()),
+        (
+            "{missing groups}",
+            unknown_groups::lines_that_make_groups(facts),
+        ),
         ("{shells}", shells::lines_that_set_shells(facts, true)),
         (
             "{other shells}",

@@ -10,14 +10,17 @@ use crate::nixos::nix_definitions::{WrittenDefinition, definitions};
 use crate::nixos::user_files::UserFiles;
 
 /// Sets of objects, each of which has a name: of `users.users` ann, whose definition may be that of all her options.
-const OBJECTS: [&[&str]; 9] = [
+const OBJECTS: [&[&str]; 12] = [
     &["environment", "etc"],
     &["fileSystems"],
     &["networking", "interfaces"],
     &["networking", "wg-quick", "interfaces"],
     &["networking", "wireguard", "interfaces"],
     &["networking", "wireless", "networks"],
+    &["systemd", "paths"],
     &["systemd", "services"],
+    &["systemd", "sockets"],
+    &["systemd", "timers"],
     &["users", "groups"],
     &["users", "users"],
 ];
@@ -86,10 +89,13 @@ impl OwnDefinitions {
     pub fn keep_unexplained(&self, facts: &mut ConfigFacts) {
         if self.defines_any(&STARTING_SERVICES) {
             facts.idle_services.clear();
+            facts.own_units.idle_timers.clear();
         }
         if self.defines_any(&MAKING_FILES) {
             facts.etc_links.clear();
             facts.upgrades_to_nothing = false;
+            facts.own_units.missing_accounts.clear();
+            facts.swap_files.clear();
             facts
                 .own_programs
                 .retain(|program| !program.path.starts_with('/'));
@@ -109,13 +115,40 @@ impl OwnDefinitions {
         facts
             .own_programs
             .retain(|program| is_own(&program.service));
+        let units = &mut facts.own_units;
+        units
+            .missing_accounts
+            .retain(|account| is_own(&account.service));
+        units
+            .shell_commands
+            .retain(|command| is_own(&command.service));
+        let is_defined = |set: &[&str], name: &str| {
+            let path: Vec<String> = set
+                .iter()
+                .chain([&name])
+                .map(|&part| part.to_owned())
+                .collect();
+            self.closest(&path).next().is_some()
+        };
+        units
+            .idle_timers
+            .retain(|name| is_defined(&["systemd", "timers"], name));
+        units
+            .missing_targets
+            .retain(|one| is_defined(&["systemd", &one.kind], &one.unit));
+        facts
+            .etc_names
+            .retain(|file| is_defined(&["environment", "etc"], &file.name));
     }
 
-    /// The file with the secrets of Wi-Fi that the files name; empty if its path is not written there.
+    /// The file with the secrets of Wi-Fi that the files name; empty if its path is not written there, `None` also for `null`.
     fn secrets_file(&self) -> Option<String> {
         let path = ["networking", "wireless", "secretsFile"].map(str::to_owned);
         let (_, definition) = self.defining(&path).next()?;
         let literal = definition.literal.as_deref().unwrap_or_default();
+        if literal == "null" {
+            return None;
+        }
         let text = literal
             .strip_prefix('"')
             .and_then(|text| text.strip_suffix('"'));
@@ -253,6 +286,8 @@ mod tests {
         };
         assert_eq!(wireless("\"/run/wifi\""), "/run/wifi");
         assert_eq!(wireless("config.age.secrets.wifi.path"), "");
+        let off = "{ networking.wireless.secretsFile = null; }";
+        assert_eq!(known(off), None);
     }
 
     fn in_file(text: &str, module: &str) -> Option<String> {

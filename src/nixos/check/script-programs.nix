@@ -1,5 +1,5 @@
-# The programs of packages that the script of a service runs by name, where it has no package in its path: each with the service. Only what is
-# certain: the first words of plain lines, up to the first line that may change what those after it mean. No other word is among them: it
+# The programs of packages that the script of a service runs by name, where it has no package in its path, and those that it runs below
+# `/usr` and `/bin`. Only what is certain: the first words of plain lines, up to the first line that may change what those after it mean. No other word is among them: it
 # may be a secret.
 { commands, service }:
 let
@@ -20,7 +20,9 @@ let
       service.path or [ ] == [ ];
   isInherited = dir: match ".*/[a-z0-9]{32}-${inherited}(-[^/]*)?/s?bin" dir != null;
   # What the environment of the script has besides is not read.
-  isRead = !any (name: (service.serviceConfig or { }) ? ${name}) [ "Environment" "EnvironmentFile" "RootDirectory" "RootImage" ] && !((service.environment or { }) ? BASH_ENV);
+  has = any (name: (service.serviceConfig or { }) ? ${name});
+  isRead = !has [ "Environment" "EnvironmentFile" "RootDirectory" "RootImage" ] && !((service.environment or { }) ? BASH_ENV);
+  isInOwnRoot = !has [ "BindPaths" "BindReadOnlyPaths" "RootDirectory" "RootImage" ];
 
   # With an `ExecStart` of the user's own, NixOS does not run the script.
   isRun = (command: command == "" || contains "unit-script-" command) (toString ((service.serviceConfig or { }).ExecStart or ""));
@@ -31,7 +33,8 @@ let
   isBlank = line: match "[ \t]*(#.*)?" line != null;
   isEndless = line: match "[ \t]*while (true|:); do[ \t]*" line != null;
   # The program that a line runs first, or nothing.
-  programOf = line: (found: if found == null then "" else elemAt found 1) (match "[ \t]*(exec )?([A-Za-z0-9_.-]+)([ \t]+[^( \t].*)?[ \t]*" line);
+  programOf = line: (found: if found == null then "" else elemAt found 1) (match "[ \t]*(exec )?([A-Za-z0-9_./-]+)([ \t]+[^( \t].*)?[ \t]*" line);
+  isOfOtherSystems = path: match "/(usr/(local/)?)?s?bin/[A-Za-z0-9_.-]+" path != null;
   changing = [ "alias" "case" "done" "elif" "else" "enable" "esac" "eval" "exec" "fi" "for" "function" "hash" "if" "select" "source" "then" "until" "while" "." "[[" ];
   # Words that may decide whether the rest runs, or where programs are found, and characters that begin something of several lines.
   telling = [ "PATH" "command" "exit" "return" "type" "which" "<<" "\\" "`" "(" ")" "{" "}" ];
@@ -52,7 +55,7 @@ let
       state
     else
       {
-        found = state.found ++ filter (program: elem program known && !elem program state.found && !hasFallback line) [ (programOf line) ];
+        found = state.found ++ filter (program: (elem program known || isOfOtherSystems program) && !elem program state.found && !hasFallback line) [ (programOf line) ];
         isOver = !isPlain line;
       };
   script = builtins.unsafeDiscardStringContext (service.script or "");
@@ -61,4 +64,7 @@ let
   whole = if stringLength script <= 4000 then lines else builtins.genList (elemAt lines) (builtins.length lines - 1);
   found = (foldl' read { found = [ ]; isOver = false; } whole).found;
 in
-if !isRead || found == [ ] || !hasNoPackage || !isRun then [ ] else found
+if found == [ ] || !isRun then
+  [ ]
+else
+  (if isRead && hasNoPackage then filter (program: !isOfOtherSystems program) found else [ ]) ++ (if isInOwnRoot then filter isOfOtherSystems found else [ ])

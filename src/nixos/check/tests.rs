@@ -36,9 +36,11 @@ fn good() -> Value {
             "root_label": "NIXOS_SD", "root_uuid": null, "disk_id": "0x2178694e", "firmware_label": "FIRMWARE", "grows": true, "firmware_mib": 30, "offset_mib": 8, "written_files": [], "makes_menu": true,
             "firmware_files": ["u-boot-rpi3.bin", "u-boot-rpi4.bin", "armstub8-gic.bin"],
         },
-        "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8",
+        "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
+        "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [] },
+        "etc_names": [], "unfilled": [], "swap_files": [], "swap_devices": 0,
     })
 }
 
@@ -47,7 +49,7 @@ fn network() -> Value {
     json!({
         "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "has_ipv6": false, "ipv6_addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
         "name_servers": [], "name_server": false, "networkd": false, "manager": false,
-        "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "secrets_file": null,
+        "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "keys_without_file": [], "unpublished": null, "secrets_file": null,
     })
 }
 
@@ -83,7 +85,7 @@ fn disk(path: &str, device: &str, is_needed: bool) -> Value {
 
 pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
     json!({
-        "name": name, "keys": keys, "key_files": [], "private_key_files": [], "password": password, "open_password": false,
+        "name": name, "keys": keys, "key_files": [], "private_key_files": [], "password": password, "open_password": false, "password_option": "password",
         "invalid_hash": null, "shell": null, "groups": ["users"], "unknown_groups": [],
     })
 }
@@ -128,6 +130,10 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("no-network", &[("/network/dhcp", json!(false))]),
         ("wireless", &[("/network/wireless", json!(true))]),
         ("wireless-off", &[("/network/networks", json!(1))]),
+        (
+            "not-published",
+            &[("/network/unpublished", json!("addresses"))],
+        ),
         (
             "wireless-off",
             &[
@@ -211,8 +217,27 @@ fn a_group_that_may_be_meant_is_named() {
         found[0].is,
         "users.users.ann.extraGroups has \"whel\" (did you mean wheel?) \"docker\""
     );
-    let why = "the machine has no such group; for sudo it is wheel";
-    assert_eq!(found[0].why, why);
+    let line = "virtualisation.docker.enable = true; # makes the group docker";
+    assert_eq!(found[0].add, [line]);
+}
+
+/// It was a note, though the build ends there.
+#[test]
+fn a_locale_at_which_the_build_fails_is_a_trap() {
+    let told = |name: &str, is_built: bool| {
+        let facts = with(&[
+            ("/locale", json!(name)),
+            ("/locale_is_built", json!(is_built)),
+        ]);
+        let found = findings(&facts, "aarch64-linux", None);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].id, "locale");
+        (found[0].severity, found[0].why.contains("build"))
+    };
+    assert_eq!(told("de_DE", true), (Severity::Trap, true));
+    assert_eq!(told("xx_YY.UTF-8", true), (Severity::Note, true));
+    assert_eq!(told("de_DE", false), (Severity::Note, false));
+    assert_eq!(told("xx_YY.UTF-8", false), (Severity::Note, false));
 }
 
 #[test]

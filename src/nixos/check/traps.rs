@@ -5,8 +5,8 @@ use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
-    login, name_servers, network, network_ends, own_programs, state_version, stored_secrets,
-    upgrades, user_names, wireless,
+    login, name_servers, network, network_ends, own_commands, own_programs, own_units,
+    state_version, stored_secrets, unfilled, unknown_groups, upgrades, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -15,7 +15,7 @@ use crate::nixos::layout;
 /// The rule about a boot loader that only UEFI starts.
 const SYSTEMD_BOOT: &str = "systemd-boot";
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 9] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -89,19 +89,26 @@ const RULES: [Rule; 7] = [
     },
     Rule {
         id: "locale",
+        severity: Severity::Trap,
+        is: |facts, _| unknown_locale(facts).filter(|_| locale_fails(facts)),
+        why: "glibc has no such locale, so the build of the locales fails",
+        add: &["i18n.defaultLocale = \"{locale}\";"],
+    },
+    Rule {
+        id: "locale",
         severity: Severity::Note,
         is: |facts, _| {
-            let name = facts.locale.as_deref()?;
-            (locale::is_valid(name) == Some(false)).then(|| {
-                let meant = locale::suggestion(name);
-                let meant = meant.map(|name| format!(" (did you mean \"{name}\"?)"));
-                format!(
-                    "i18n.defaultLocale = \"{name}\"{}",
-                    meant.unwrap_or_default()
-                )
-            })
+            let is_built = facts.locale_is_built && !locale_fails(facts);
+            unknown_locale(facts).filter(|_| is_built)
         },
-        why: "glibc has no such locale, so the build of the locales fails",
+        why: "glibc 2.36 has no such locale; unless a newer one has it, the build of the locales fails",
+        add: &["i18n.defaultLocale = \"{locale}\";"],
+    },
+    Rule {
+        id: "locale",
+        severity: Severity::Note,
+        is: |facts, _| unknown_locale(facts).filter(|_| !facts.locale_is_built),
+        why: "glibc has no such locale, so programs use English",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
 ];
@@ -122,6 +129,9 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
     let found = found
         .chain(idle_services::findings(facts))
         .chain(own_programs::findings(facts))
+        .chain(own_units::findings(facts))
+        .chain(own_commands::findings(facts))
+        .chain(unfilled::findings(facts))
         .chain(stored_secrets::findings(facts));
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
     if for_board.is_some_and(|board| matches!(board.start, Start::Uefi)) {
@@ -138,7 +148,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
 
 /// The rules for every board.
 pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
-    let subjects: [&[Rule]; 13] = [
+    let subjects: [&[Rule]; 14] = [
         &RULES,
         &state_version::RULES,
         &disks::RULES,
@@ -148,12 +158,29 @@ pub(super) fn all_rules() -> impl Iterator<Item = &'static Rule> {
         &wireless::RULES,
         &authorized_keys::RULES,
         &login::RULES,
+        &unknown_groups::RULES,
         &user_names::RULES,
         &etc_files::RULES,
         &stored_secrets::RULES,
         &upgrades::RULES,
     ];
     subjects.into_iter().flatten()
+}
+
+/// What is said of a default locale that glibc does not have.
+fn unknown_locale(facts: &ConfigFacts) -> Option<String> {
+    let name = facts.locale.as_deref()?;
+    let is_unknown = locale::is_valid(name) == Some(false);
+    let meant = locale::suggestion(name);
+    let meant = meant.map(|name| format!(" (did you mean \"{name}\"?)"));
+    let meant = meant.unwrap_or_default();
+    is_unknown.then(|| format!("i18n.defaultLocale = \"{name}\"{meant}"))
+}
+
+/// Whether the build of the locales certainly fails at the default one.
+fn locale_fails(facts: &ConfigFacts) -> bool {
+    let name = facts.locale.as_deref();
+    facts.locale_is_built && name.is_some_and(locale::is_never_valid)
 }
 
 /// The configuration's own failed assertions, at which a build stops, and warnings.

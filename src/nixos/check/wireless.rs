@@ -6,7 +6,7 @@ use super::rule::Rule;
 use crate::common::nix_string::nix_string;
 use crate::common::wifi_passphrase;
 
-pub(super) const RULES: [Rule; 4] = [
+pub(super) const RULES: [Rule; 5] = [
     Rule {
         id: "wireless",
         severity: Severity::Note,
@@ -26,9 +26,9 @@ pub(super) const RULES: [Rule; 4] = [
         is: |facts, _| {
             let net = &facts.network;
             let is_off = net.networks > 0 && !net.wireless;
-            is_off.then(|| "networking.wireless.networks without networking.wireless.enable".into())
+            is_off.then(|| "networking.wireless.networks, and wpa_supplicant is off".into())
         },
-        why: "only wpa_supplicant reads them, and it is off: neither NetworkManager nor iwd joins these networks",
+        why: "only wpa_supplicant reads them: neither NetworkManager nor iwd joins these networks",
         add: &["networking.wireless.enable = true; # in place of NetworkManager and iwd"],
     },
     Rule {
@@ -37,6 +37,22 @@ pub(super) const RULES: [Rule; 4] = [
         is: |facts, _| facts.network.wireless.then(|| wrong_keys(facts))?,
         why: "wpa_supplicant does not accept that key, so the machine does not join the network",
         add: &[],
+    },
+    Rule {
+        id: "wireless-key",
+        severity: Severity::Trap,
+        is: |facts, _| {
+            let keys = facts.network.keys_without_file.iter();
+            let keys = keys.filter(|_| facts.network.wireless);
+            let named = keys.map(|key| {
+                let option = key_option(&key.network, "pskRaw");
+                format!("{option} = {}", nix_string(&format!("ext:{}", key.name)))
+            });
+            let named: Vec<String> = named.collect();
+            (!named.is_empty()).then(|| named.join(", "))
+        },
+        why: "networking.wireless.secretsFile names no file that has that key, so the machine does not join the network",
+        add: &["{secrets file}"],
     },
     Rule {
         id: "open-passphrase",
@@ -64,6 +80,25 @@ fn line_that_names_the_file(facts: &ConfigFacts, told: &str) -> Option<String> {
             "{SECRETS_FILE} = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read:{told}=the passphrase"
         )
     })
+}
+
+/// The line that names the file with the keys that are to come from one.
+pub(super) fn line_for_external_keys(facts: &ConfigFacts) -> Option<String> {
+    let names = facts.network.keys_without_file.iter();
+    let names: Vec<&str> = names.map(|key| key.name.as_str()).collect();
+    let (first, others) = names.split_first()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let first = if first.chars().all(is_plain) {
+        first
+    } else {
+        "NAME"
+    };
+    let each = if others.is_empty() {
+        ""
+    } else {
+        " a line for each network,"
+    };
+    line_that_names_the_file(facts, &format!("{each} {first}"))
 }
 
 /// What a comment says of the line for `name` in the file that the configuration names; nothing if it names none.
@@ -149,8 +184,34 @@ fn wrong_keys(facts: &ConfigFacts) -> Option<String> {
 mod tests {
     use serde_json::json;
 
-    use super::super::findings;
+    #[test]
+    fn a_key_from_a_file_needs_the_file() {
+        let keys = json!([{ "network": "Home", "name": "home" }]);
+        let on = [
+            ("/network/wireless", json!(true)),
+            ("/network/networks", json!(1)),
+            ("/network/keys_without_file", keys),
+        ];
+        let found = findings(&with(&on), "aarch64-linux", None);
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(
+            (finding.id, finding.severity),
+            ("wireless-key", Severity::Trap)
+        );
+        let is = "networking.wireless.networks.\"Home\".pskRaw = \"ext:home\"";
+        assert_eq!(finding.is, is);
+        let line = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: home=the passphrase";
+        assert_eq!(finding.add, [line]);
+        let off = with(&on[1..]);
+        let off = findings(&off, "aarch64-linux", None);
+        assert_eq!(off[0].id, "wireless-off");
+        assert_eq!(off.len(), 1, "{off:?}");
+    }
+
     use super::super::tests::{found, with};
+    use super::super::{Severity, findings};
 
     /// The line to add had `…` in place of a name that the configuration has.
     #[test]

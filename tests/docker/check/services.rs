@@ -26,15 +26,15 @@ const FINE: [&str; 19] = [
     "environment.etc.mtab.source = \"/proc/mounts\";",
     "systemd.services.wanted = { script = \"true\"; wantedBy = [ \"multi-user.target\" ]; };",
     "systemd.services.daily = { script = \"true\"; startAt = \"daily\"; };",
-    "systemd.services.timed.script = \"true\"; systemd.timers.timed.timerConfig.OnBootSec = 60;",
-    "systemd.services.of-timer.script = \"true\"; systemd.timers.a.timerConfig.Unit = \"of-timer.service\";",
+    "systemd.services.timed.script = \"true\"; systemd.timers.timed = { wantedBy = [ \"timers.target\" ]; timerConfig.OnBootSec = 60; };",
+    "systemd.services.of-timer.script = \"true\"; systemd.timers.a = { wantedBy = [ \"timers.target\" ]; timerConfig.Unit = \"of-timer.service\"; };",
     "systemd.services.on-failure.script = \"true\"; systemd.services.b.onFailure = [ \"on-failure.service\" ];",
     "systemd.services.of-target.script = \"true\"; systemd.targets.a.unitConfig.Wants = \"of-target.service b.service\";",
     "systemd.services.of-script.script = \"true\"; systemd.services.c = { script = \"systemctl start of-script\"; wantedBy = [ \"x.target\" ]; };",
     "systemd.services.changed.serviceConfig.ExecStart = [ \"\" \"${pkgs.busybox}/bin/true\" ];",
     "systemd.services.\"instance@\".script = \"true\";",
     "systemd.services.off-again = { script = \"true\"; enable = false; };",
-    "systemd.services.no-program.serviceConfig.User = \"a\";",
+    "systemd.services.no-program.serviceConfig.User = \"root\";",
 ];
 
 #[test]
@@ -196,7 +196,7 @@ fn programs_that_no_service_can_start_are_found() {
 }
 
 /// Scripts of a service, each with the programs that it does not find.
-const SCRIPTS: [(&str, &[&str]); 9] = [
+const SCRIPTS: [(&str, &[&str]); 10] = [
     ("set -e\ncd /srv\npython3 app.py", &["python3"]),
     (
         "# it's a comment\nwhile true; do\n  curl -s \"$URL\" || true\n  curl x\n  sleep 60\ndone\njq",
@@ -215,10 +215,14 @@ const SCRIPTS: [(&str, &[&str]); 9] = [
     ),
     ("mkdir -p /x\ndate +%s > /x/y", &[]),
     ("${pkgs.busybox}/bin/wget x", &[]),
+    (
+        "/bin/sh a\n/usr/bin/env b\n/usr/bin/python3 a.py\n/sbin/ifconfig",
+        &["/usr/bin/python3", "/sbin/ifconfig"],
+    ),
 ];
 
 /// What follows from scripts that is not certain, or that is as it should be.
-const FINE_SCRIPTS: [&str; 22] = [
+const FINE_SCRIPTS: [&str; 24] = [
     "script = \"test -x /x &&\\n  curl x\";",
     "script = \"test -x /x || # or\\ncurl x\";",
     "script = \"curl x || ${pkgs.busybox}/bin/wget x\";",
@@ -237,6 +241,8 @@ const FINE_SCRIPTS: [&str; 22] = [
     "script = \"curl x\"; environment.PATH = \"/run/current-system/sw/bin\";",
     "script = \"curl x\"; serviceConfig.EnvironmentFile = \"/etc/env\";",
     "script = \"curl x\"; enable = false;",
+    "script = \"/usr/bin/made a\"; preStart = \"ln -s /x /usr/bin/made\";",
+    "script = \"test -x /usr/bin/a &&\\n  /usr/bin/a\";",
     "script = \"cd /opt/app && source venv/bin/activate\\npython main.py\";",
     "script = \"set -a; . /etc/env\\ncurl x\";",
     "script = \"true && eval \\\"$X\\\"\\ncurl x\";",

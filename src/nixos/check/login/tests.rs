@@ -1,4 +1,5 @@
 mod keys;
+mod located;
 mod passwords;
 mod server;
 mod shells;
@@ -97,15 +98,15 @@ fn who_cannot_become_root_is_told_why() {
         found.into_iter().find(|f| f.id == "no-admin").unwrap().is
     };
     let start = "ann can log in, but not become root, because";
-    let asks = "sudo asks ann for a password, and ann has none";
+    let asks = "users.users.ann has no password, for which sudo asks";
     let told = reason(wheel("ann", &[KEY], "none"), &[]);
     assert_eq!(told, format!("{start} {asks}"));
-    let outside = "ann is not in the group wheel, which may use sudo";
+    let outside = "users.users.ann.extraGroups does not have wheel, which may use sudo";
     let told = reason(user("ann", &[KEY], "set"), &[]);
     assert_eq!(told, format!("{start} {outside}"));
     let off = [("/sudo/enable", json!(false))];
     let told = reason(wheel("ann", &[KEY], "set"), &off);
-    assert_eq!(told, format!("{start} sudo is off"));
+    assert_eq!(told, format!("{start} security.sudo.enable = false"));
 }
 
 #[test]

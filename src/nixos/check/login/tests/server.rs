@@ -120,11 +120,11 @@ fn a_refused_login_is_explained_by_its_setting() {
     let on = [("/ssh/passwords", json!(true))];
     for (reason, shut) in [
         (
-            "PermitRootLogin \"prohibit-password\" accepts only a key",
+            "PermitRootLogin = \"prohibit-password\" accepts only a key",
             only(user("root", &[], "set"), &on),
         ),
         (
-            "PasswordAuthentication is false",
+            "PasswordAuthentication = false",
             only(user("ann", &[], "set"), &[]),
         ),
         ("is empty", only(user("nixos", &[], "empty"), &on)),

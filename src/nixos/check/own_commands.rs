@@ -1,0 +1,152 @@
+//! Services of the user's own that run as nobody who exists, or whose commands are those of a shell. Pure.
+
+use super::facts::ConfigFacts;
+use super::own_facts::{AccountFacts, ShellCommandFacts};
+use super::{Finding, Severity};
+use crate::common::attribute_path;
+use crate::common::nearest::similar_names;
+
+/// One for each name of users and groups that do not exist, and one for each option with a command for a shell.
+pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
+    let accounts = facts.own_units.missing_accounts.as_slice();
+    let first_of_name = |n: &usize| {
+        let name = accounts.get(*n).map(|account| &account.name);
+        let mut before = accounts.iter().take(*n).map(|account| &account.name);
+        !before.any(|other| Some(other) == name)
+    };
+    let first = (0..accounts.len()).filter(first_of_name);
+    let missing = first.filter_map(|n| accounts.get(n));
+    let missing = missing.map(|account| missing_account(facts, &account.name));
+    let commands = facts.own_units.shell_commands.iter();
+    missing.chain(commands.map(shell_command))
+}
+
+fn option(service: &str, option: &str) -> String {
+    let path = ["systemd", "services", service, "serviceConfig", option];
+    attribute_path::text(&path.map(str::to_owned))
+}
+
+/// What is said of all services that are to run as `name`.
+fn missing_account(facts: &ConfigFacts, name: &str) -> Finding {
+    let all = facts.own_units.missing_accounts.iter();
+    let named: Vec<&AccountFacts> = all.filter(|account| account.name == name).collect();
+    let is_user = named.iter().any(|account| account.option == "User");
+    let meant = |account: &AccountFacts| {
+        let known = match account.option.as_str() {
+            "User" => &facts.own_units.accounts,
+            _ => &facts.groups,
+        };
+        similar_names(name, known.iter().map(String::as_str))
+    };
+    let options = named.iter().map(|account| {
+        let option = option(&account.service, &account.option);
+        let meant = meant(account).map(|meant| format!(" (did you mean {meant}?)"));
+        format!("{option} = \"{name}\"{}", meant.unwrap_or_default())
+    });
+    let options: Vec<String> = options.collect();
+    let what = if is_user { "user" } else { "group" };
+    let is_group = facts.groups.iter().any(|group| group == name);
+    let user = attribute_path::text(&["users", "users", name].map(str::to_owned));
+    let group = attribute_path::text(&["users", "groups", name].map(str::to_owned));
+    let account = format!("{user} = {{ isSystemUser = true; group = \"{name}\"; }};");
+    let lines = [
+        is_user.then_some(account),
+        (!is_group).then(|| format!("{group} = {{ }};")),
+    ];
+    let are_lines = named.iter().all(|account| meant(account).is_none());
+    Finding {
+        id: "no-account",
+        severity: Severity::Note,
+        is: options.join(", "),
+        why: format!("the machine has no such {what}, so the service does not start"),
+        add: lines.into_iter().flatten().filter(|_| are_lines).collect(),
+        place: None,
+    }
+}
+
+fn shell_command(command: &ShellCommandFacts) -> Finding {
+    let option = option(&command.service, &command.option);
+    let script = match command.option.as_str() {
+        "ExecStart" => "script",
+        _ => "preStart",
+    };
+    let script =
+        attribute_path::text(&["systemd", "services", &command.service, script].map(str::to_owned));
+    Finding {
+        id: "shell-command",
+        severity: Severity::Note,
+        is: format!("{option} has \"{}\"", command.sign),
+        why: format!(
+            "systemd runs no shell: the program gets that sign, and what follows it, as arguments. Write the command into {script}"
+        ),
+        add: Vec::new(),
+        place: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::findings;
+    use super::super::tests::with;
+
+    #[test]
+    fn a_service_of_nobody_who_exists_has_the_lines_of_an_account() {
+        let account =
+            |option: &str, name: &str| json!({ "service": "web", "option": option, "name": name });
+        let told = |missing: serde_json::Value| {
+            let facts = with(&[
+                ("/own_units/missing_accounts", missing),
+                ("/own_units/accounts", json!(["root", "nobody"])),
+            ]);
+            let found = findings(&facts, "aarch64-linux", None).into_iter();
+            let told = found.map(|one| {
+                assert_eq!(one.id, "no-account");
+                (one.is, one.add)
+            });
+            told.collect::<Vec<_>>()
+        };
+        let start = "systemd.services.web.serviceConfig";
+        let both = told(json!([account("User", "app"), account("Group", "app")]));
+        let is = format!("{start}.User = \"app\", {start}.Group = \"app\"");
+        let lines = [
+            "users.users.app = { isSystemUser = true; group = \"app\"; };",
+            "users.groups.app = { };",
+        ];
+        assert_eq!(both, [(is, lines.map(str::to_owned).to_vec())]);
+        let slip = told(json!([account("User", "nobody2")]));
+        let is = format!("{start}.User = \"nobody2\" (did you mean nobody?)");
+        assert_eq!(slip, [(is, vec![])]);
+        // Of a group another one may be meant than of a user.
+        let both = told(json!([
+            account("User", "nobody2"),
+            account("Group", "nobody2")
+        ]));
+        let is = format!(
+            "{start}.User = \"nobody2\" (did you mean nobody?), {start}.Group = \"nobody2\""
+        );
+        assert_eq!(both, [(is, vec![])]);
+        let group = told(json!([account("Group", "web-data")]));
+        assert_eq!(group[0].1, ["users.groups.web-data = { };"]);
+        let known = told(json!([
+            account("User", "video-x"),
+            account("Group", "wheels")
+        ]));
+        assert_eq!(known.len(), 2);
+    }
+
+    #[test]
+    fn a_command_for_a_shell_is_told_with_the_script() {
+        let command = json!([{ "service": "a.b", "option": "ExecStart", "sign": "&&" }]);
+        let facts = with(&[("/own_units/shell_commands", command)]);
+        let found = findings(&facts, "aarch64-linux", None);
+        let is = "systemd.services.\"a.b\".serviceConfig.ExecStart has \"&&\"";
+        assert_eq!((found[0].id, found[0].is.as_str()), ("shell-command", is));
+        assert!(
+            found[0]
+                .why
+                .ends_with("into systemd.services.\"a.b\".script")
+        );
+    }
+}

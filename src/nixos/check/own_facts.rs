@@ -1,0 +1,79 @@
+//! What `own-units.nix` evaluates.
+
+use serde::Deserialize;
+
+/// Settings of the user's own units that systemd does not follow.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct OwnUnitFacts {
+    /// Targets that nothing in the configuration makes, for which units are to be started. systemd itself has many of them.
+    pub missing_targets: Vec<TargetFacts>,
+    /// The names of the targets that the configuration makes, without `.target`.
+    pub targets: Vec<String>,
+    /// Names of timers that nothing starts.
+    pub idle_timers: Vec<String>,
+    /// Users and groups as which services are to run, and that do not exist.
+    pub missing_accounts: Vec<AccountFacts>,
+    /// The names of all users.
+    pub accounts: Vec<String>,
+    /// Options with commands that are written for a shell.
+    pub shell_commands: Vec<ShellCommandFacts>,
+}
+
+/// A target for which a unit is to be started.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct TargetFacts {
+    /// The kind of the unit: `services`.
+    pub kind: String,
+    /// The name of the unit in the configuration.
+    pub unit: String,
+    /// The option that names the target: `wantedBy`.
+    pub option: String,
+    /// The target: `multi-user.target`.
+    pub target: String,
+    /// All that the option has.
+    pub all: Vec<String>,
+}
+
+/// A user or a group as which a service is to run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AccountFacts {
+    /// The name of the service.
+    pub service: String,
+    /// `User` or `Group`.
+    pub option: String,
+    /// The name of the user or of the group.
+    pub name: String,
+}
+
+/// An option of a service with a command that is written for a shell.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ShellCommandFacts {
+    /// The name of the service.
+    pub service: String,
+    /// `ExecStart`, for instance.
+    pub option: String,
+    /// The first sign of a shell in it: `&&`.
+    pub sign: String,
+}
+
+/// A file of `environment.etc` that gets into a directory `etc` in `/etc`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct EtcNameFacts {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where it gets to, below `/etc`: its name, if no other option says it.
+    pub target: String,
+    /// The same without that directory.
+    pub meant: String,
+    /// The option with its content: `text` or `source`.
+    pub content: String,
+}
+
+/// An option with what stands for a value of the user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct UnfilledFacts {
+    /// The path of the option.
+    pub option: Vec<String>,
+    /// That text.
+    pub text: String,
+}

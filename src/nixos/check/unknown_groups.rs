@@ -1,0 +1,157 @@
+//! The rules about groups of users that do not exist. Pure.
+
+use super::Severity;
+use super::facts::{ConfigFacts, UserFacts};
+use super::named_options::user_option;
+use super::rule::Rule;
+use crate::common::attribute_path;
+use crate::common::nearest::similar_names;
+
+pub(super) const RULES: [Rule; 2] = [
+    Rule {
+        id: "unknown-group",
+        severity: Severity::Note,
+        is: |facts, _| said(facts).filter(|_| unknown(facts).any(is_meant_for_sudo)),
+        why: "the machine has no such group; for sudo it is wheel",
+        add: &["{missing groups}"],
+    },
+    Rule {
+        id: "unknown-group",
+        severity: Severity::Note,
+        is: |facts, _| said(facts).filter(|_| !unknown(facts).any(is_meant_for_sudo)),
+        why: "the machine has no such group, so the user is not in it",
+        add: &["{missing groups}"],
+    },
+];
+
+/// Groups that other systems have for sudo.
+const OF_SUDO: [&str; 5] = [
+    "admin",
+    "administrator",
+    "administrators",
+    "sudo",
+    "sudoers",
+];
+
+/// Groups that an option of NixOS makes, and what turns it on.
+const OF_OPTIONS: [(&str, &str); 9] = [
+    ("docker", "virtualisation.docker.enable"),
+    ("i2c", "hardware.i2c.enable"),
+    ("libvirtd", "virtualisation.libvirtd.enable"),
+    ("networkmanager", "networking.networkmanager.enable"),
+    ("podman", "virtualisation.podman.enable"),
+    ("scanner", "hardware.sane.enable"),
+    ("uinput", "hardware.uinput.enable"),
+    ("vboxusers", "virtualisation.virtualbox.host.enable"),
+    ("wireshark", "programs.wireshark.enable"),
+];
+
+/// Groups that other systems give devices to.
+const OF_DEVICES: [&str; 4] = ["gpio", "netdev", "plugdev", "spi"];
+
+/// The groups that do not exist.
+fn unknown(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
+    let groups = facts.users.iter().flat_map(|user| &user.unknown_groups);
+    groups.map(String::as_str)
+}
+
+fn is_meant_for_sudo(name: &str) -> bool {
+    OF_SUDO.contains(&name)
+}
+
+fn said(facts: &ConfigFacts) -> Option<String> {
+    let is_told = |user: &&UserFacts| !user.unknown_groups.is_empty();
+    let users = facts.users.iter().filter(is_told).map(|user| {
+        let groups = user.unknown_groups.iter();
+        let groups: Vec<_> = groups.map(|name| with_similar(facts, name)).collect();
+        let option = user_option(&user.name);
+        format!("{option}.extraGroups has {}", groups.join(" "))
+    });
+    let users: Vec<String> = users.collect();
+    (!users.is_empty()).then(|| users.join(", "))
+}
+
+/// The names of groups that may be meant.
+fn similar(facts: &ConfigFacts, name: &str) -> Option<String> {
+    let of_options = OF_OPTIONS.iter().map(|(group, _)| *group);
+    let known = facts.groups.iter().map(String::as_str).chain(of_options);
+    let is_known =
+        is_meant_for_sudo(name) || option_of(name).is_some() || OF_DEVICES.contains(&name);
+    similar_names(name, known).filter(|_| !is_known)
+}
+
+/// A group that does not exist, and those that may be meant.
+fn with_similar(facts: &ConfigFacts, name: &str) -> String {
+    let meant = similar(facts, name).map(|meant| format!(" (did you mean {meant}?)"));
+    format!("\"{name}\"{}", meant.unwrap_or_default())
+}
+
+/// The option that makes the group.
+fn option_of(name: &str) -> Option<&'static str> {
+    let found = OF_OPTIONS.iter().find(|(group, _)| *group == name);
+    found.map(|(_, option)| *option)
+}
+
+/// The lines with which the groups exist, as far as no other one may be meant.
+pub(super) fn lines_that_make_groups(facts: &ConfigFacts) -> Vec<String> {
+    let mut lines = Vec::new();
+    for name in unknown(facts) {
+        if is_meant_for_sudo(name) || similar(facts, name).is_some() {
+            continue;
+        }
+        let group = attribute_path::text(&["users", "groups", name].map(str::to_owned));
+        let line = match option_of(name) {
+            Some(option) => format!("{option} = true; # makes the group {name}"),
+            None if OF_DEVICES.contains(&name) => format!(
+                "{group} = {{ }}; # and services.udev.extraRules with a rule that gives it the devices"
+            ),
+            None => format!("{group} = {{ }};"),
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::findings;
+    use super::super::tests::{KEY, user, wheel, with};
+
+    /// The name of wheel was told whatever the group was, and no line.
+    #[test]
+    fn a_group_that_does_not_exist_has_the_line_that_makes_it() {
+        let told = |groups: &[&str]| {
+            let mut ann = wheel("ann", &[], "set");
+            ann["unknown_groups"] = json!(groups);
+            let mut bob = ann.clone();
+            bob["name"] = json!("bob");
+            let users = json!([user("root", &[KEY], "none"), ann, bob]);
+            let found = findings(&with(&[("/users", users)]), "aarch64-linux", None);
+            let [finding] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            assert_eq!(finding.id, "unknown-group");
+            let is_for_sudo = finding.why.contains("for sudo it is wheel");
+            (finding.is.clone(), is_for_sudo, finding.add.clone())
+        };
+        let (is, is_for_sudo, lines) = told(&["sudo"]);
+        let both =
+            "users.users.ann.extraGroups has \"sudo\", users.users.bob.extraGroups has \"sudo\"";
+        assert_eq!((is.as_str(), is_for_sudo, lines.len()), (both, true, 0));
+        let (is, is_for_sudo, lines) = told(&["vide"]);
+        assert!(is.contains("\"vide\" (did you mean video?)"), "{is}");
+        assert_eq!((is_for_sudo, lines.len()), (false, 0));
+        let (_, is_for_sudo, lines) = told(&["docker", "gpio", "web site", "admin"]);
+        assert!(is_for_sudo);
+        let expected = [
+            "virtualisation.docker.enable = true; # makes the group docker",
+            "users.groups.gpio = { }; # and services.udev.extraRules with a rule that gives it the devices",
+            "users.groups.\"web site\" = { };",
+        ];
+        assert_eq!(lines, expected);
+    }
+}
