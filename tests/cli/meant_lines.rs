@@ -78,7 +78,8 @@ fn a_host_name_means_its_newest_image() {
 #[test]
 fn a_file_is_no_target_of_flash() {
     for target in ["copy", "copy.img"] {
-        let test = CliTest::new(&["flash", "nixos-a.img", target, "--raw"]).exit_code(2);
+        let words = ["flash", "nixos-a.img", target, "--raw"];
+        let test = CliTest::new(&words).exit_code(2);
         let test = test
             .file("nixos-a.img", &"a".repeat(4096))
             .file("copy", "b");

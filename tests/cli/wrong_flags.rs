@@ -223,15 +223,15 @@ fn commands_elsewhere_are_answered() {
     for (shell, line) in [
         (
             "/usr/bin/fish",
-            "; yours: sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish\n",
+            "; yours: mkdir -p ~/.config/fish/completions && sdbuild completions fish > ~/.config/fish/completions/sdbuild.fish\n",
         ),
         (
             "/bin/zsh",
-            "; yours: sdbuild completions zsh > ~/.zfunc/_sdbuild\n",
+            "; yours: mkdir -p ~/.zfunc && sdbuild completions zsh > ~/.zfunc/_sdbuild\n",
         ),
         (
             "/bin/dash",
-            "; for instance: sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild\n",
+            "; for instance: mkdir -p ~/.local/share/bash-completion/completions && sdbuild completions bash > ~/.local/share/bash-completion/completions/sdbuild\n",
         ),
     ] {
         CliTest::new(&["completions"])

@@ -110,13 +110,15 @@ pub(super) fn tip_for_missing_shell(shell: Option<&str>) -> String {
         Some(name) => (name, true),
         None => ("bash", false),
     };
-    let file = match name {
-        "zsh" => "~/.zfunc/_sdbuild",
-        "fish" => "~/.config/fish/completions/sdbuild.fish",
-        _ => "~/.local/share/bash-completion/completions/sdbuild",
+    let (dir, file) = match name {
+        "zsh" => ("~/.zfunc", "_sdbuild"),
+        "fish" => ("~/.config/fish/completions", "sdbuild.fish"),
+        _ => ("~/.local/share/bash-completion/completions", "sdbuild"),
     };
     let whose = if is_known { "yours" } else { "for instance" };
-    format!("name bash, zsh or fish; {whose}: sdbuild completions {name} > {file}")
+    format!(
+        "name bash, zsh or fish; {whose}: mkdir -p {dir} && sdbuild completions {name} > {dir}/{file}"
+    )
 }
 
 fn tip_for_board(value: &str) -> ValueTip {
