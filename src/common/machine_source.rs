@@ -74,14 +74,14 @@ impl FromStr for MachineSource {
 
 /// What is said of a `text` that is no provider; that of a machine that the user has belongs elsewhere.
 fn not_rented(text: &str) -> String {
+    /// The beginnings of the values, of which a name may be misspelt.
+    const PROVIDERS: [&str; 3] = [AWS, "command", NONE];
     let refused = format!("`{text}` is not one of {FORMS}");
     let address = match text.split_once("://") {
         Some(("ssh" | "ssh-ng", address)) => Some(address),
         Some(_) => None,
         None => text.contains('@').then_some(text),
     };
-    /// The providers, and words for none, of which a name may be misspelt.
-    const PROVIDERS: [&str; 3] = [AWS, "command", NONE];
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
     let is_host = begins && text.chars().all(is_part);

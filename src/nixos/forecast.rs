@@ -80,13 +80,13 @@ impl Forecast {
         /// Names if not all are asked for.
         const FEW: usize = 3;
         let shown = if all { self.derivations.len() } else { FEW };
-        let names = self.derivations.iter().rev().map(|path| name_of(path));
-        let names: Vec<&str> = names.take(shown).collect();
-        let named = names.join(", ");
+        let backwards = self.derivations.iter().rev().map(|path| name_of(path));
+        let names: Vec<&str> = backwards.take(shown).collect();
+        let list = names.join(", ");
         match self.derivations.len().saturating_sub(shown) {
             _ if names.is_empty() => None,
-            0 => Some(named),
-            more => Some(format!("{named} and {more} more (-v names all)")),
+            0 => Some(list),
+            more => Some(format!("{list} and {more} more (-v names all)")),
         }
     }
 

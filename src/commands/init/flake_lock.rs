@@ -88,13 +88,11 @@ async fn telling_of_a_wait<T>(
         done = &mut work => return done,
         () = asked.notified() => {}
     }
-    match timeout(PATIENCE, &mut work).await {
-        Some(done) => done,
-        None => {
-            events.notice(WAITING);
-            work.await
-        }
+    if let Some(done) = timeout(PATIENCE, &mut work).await {
+        return done;
     }
+    events.notice(WAITING);
+    work.await
 }
 
 /// `events`, of which `asked` is notified when Nix begins.

@@ -3,6 +3,7 @@
 use super::evidence::ExitContext;
 use super::names::is_name;
 use crate::common::shell_word::quoted;
+use crate::nixos::cli_module::CliModule;
 use crate::nixos::layout::CLI_MODULE;
 
 /// What `--set` takes.
@@ -13,12 +14,7 @@ const PACKAGES: &str = "environment.systemPackages";
 
 /// The flag to write in place of the one whose value Nix refuses with `summary`.
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
-    let flags = || {
-        context
-            .cli_module
-            .into_iter()
-            .flat_map(|module| module.settings())
-    };
+    let flags = || context.cli_module.into_iter().flat_map(CliModule::settings);
     if let Some(found) = summary.strip_prefix("expected a set but found a string: \"") {
         let found = found.strip_suffix('"')?;
         let (option, value) = flags().find(|(_, value)| *value == found)?;
@@ -70,7 +66,6 @@ fn is_package(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nixos::cli_module::CliModule;
 
     #[test]
     fn a_package_that_is_set_is_no_text() {
