@@ -85,8 +85,14 @@ fn flags_of_builds_elsewhere_are_answered() {
             "`sdbuild --version` prints the version\n",
         ),
         (&["--build"], "a command has no dashes: sdbuild build\n"),
+    ]);
+}
+
+#[test]
+fn flags_of_small_commands_are_answered() {
+    assert_tips(&[
         (
-            &["try", "--board", "rpi4"],
+            &["try", "--board", "rpi4"][..],
             "try builds a configuration of its own",
         ),
         (
