@@ -44,12 +44,17 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Parses the arguments of this process. Help is in lines of `columns` columns; `~/` in a flag's path is the directory `home`.
+    /// Parses the arguments of this process. Help is in lines of `columns` columns; `~/` in a flag's path is the directory `home`,
+    /// and `shell` is the program of the user's shell.
     ///
     /// # Errors
     ///
     /// With help that was asked for, and for arguments that are wrong.
-    pub fn from_process(columns: usize, home: Option<&Path>) -> Result<Self, clap::Error> {
+    pub fn from_process(
+        columns: usize,
+        home: Option<&Path>,
+        shell: Option<&str>,
+    ) -> Result<Self, clap::Error> {
         let command = Self::command_with_help_in(columns);
         let mut command = home_paths::with_home(command, home);
         let matches = command.try_get_matches_from_mut(std::env::args_os());
@@ -58,7 +63,7 @@ impl Cli {
             let words: Vec<_> = words
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect();
-            tips::with_useful_tip(error, &mut command, &words)
+            tips::with_useful_tip(error, &mut command, &words, shell)
         })?;
         let cli = Self::from_arg_matches_mut(&mut matches);
         cli.map_err(|error| error.format(&mut command))

@@ -14,8 +14,10 @@ fn main() -> ExitCode {
         .install_default()
         .ok();
     let cancel = Cancel::new();
-    let home = Environment::read().home_dir();
-    let cli = match Cli::from_process(sdbuild::ui::help_columns(), home.as_deref()) {
+    let env = Environment::read();
+    let home = env.home_dir();
+    let columns = sdbuild::ui::help_columns();
+    let cli = match Cli::from_process(columns, home.as_deref(), env.shell.as_deref()) {
         Ok(cli) => cli,
         // Exits with 0 after help.
         Err(error) if !error.use_stderr() => error.exit(),

@@ -1,79 +1,98 @@
 //! What clap says about wrong arguments, with tips that help.
 
+mod answers;
 mod board_memory;
 mod colours;
+mod commands;
+mod context;
 mod flags_of;
+mod inspect_flags;
 mod misplaced;
+mod option;
 mod other_names;
+mod packages;
 mod several;
+mod switches;
 mod units;
-
-use std::path::Path;
+mod values;
 
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use crate::common::board::{BoardQuery, ONLY_64_BIT};
-use crate::common::flake_url::has_scheme;
-use crate::common::image_name;
-use crate::common::nearest::{is_slip, is_typo, nearest};
-use crate::common::shell_word::quoted;
-use crate::common::system::System;
+use crate::common::nearest::is_typo;
 use crate::common::text::listed;
+use commands::tips_for_command;
+use context::{set_tip, set_tips, text};
 use flags_of::{takes, takes_short, with_missing_letter};
+use values::{DESCRIBED_BOARDS, explain_value, tip_for_missing_shell, tip_for_two_values};
 
 /// What to write in place of a level: `--verbose=2`.
 const VERBOSE: &str =
     "-v shows the builder's log, -vv everything that the log file has: neither takes a number";
 
-/// Where the boards are described.
-const DESCRIBED_BOARDS: &str = "`sdbuild boards` describes them";
-
 /// `error`, about the arguments `words` of `command`, without clap's tip to give an unknown flag as a value, which no command
-/// takes, and without flags and values that only look similar; with a tip where clap has none.
+/// takes, and without flags and values that only look similar; with a tip where clap has none. `shell` is the user's.
 pub(super) fn with_useful_tip(
     mut error: clap::Error,
     command: &mut Command,
     words: &[String],
+    shell: Option<&str>,
 ) -> clap::Error {
     let kind = error.kind();
-    let of_board = || board_memory::tip(&command_first(command, words));
     if kind == ErrorKind::UnknownArgument {
         explain_flag(&mut error, command, words);
     } else if kind == ErrorKind::InvalidValue {
         explain_value(&mut error);
-    } else if kind == ErrorKind::ValueValidation {
-        let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
-        let value = text(&error, ContextKind::InvalidValue).unwrap_or_default();
-        let of_compression = || other_names::compression(&flag, &value);
-        let of_boards = || (flag == "[BOARD]").then(|| DESCRIBED_BOARDS.to_owned());
-        let of_memory = flag.starts_with("--memory").then(of_board).flatten();
-        let tip = of_memory.or_else(|| units::tip(&flag, &value));
-        if let Some(tip) = tip.or_else(of_compression).or_else(of_boards) {
-            set_tip(&mut error, tip);
-        }
-    } else if kind == ErrorKind::ArgumentConflict {
-        let one = text(&error, ContextKind::InvalidArg).unwrap_or_default();
-        let other = text(&error, ContextKind::PriorArg).unwrap_or_default();
-        let is_of_memory = [one, other].iter().any(|flag| flag.starts_with("--memory"));
-        if let Some(tip) = is_of_memory.then(of_board).flatten() {
-            set_tip(&mut error, tip);
-        }
-    } else if kind == ErrorKind::TooManyValues {
-        let flag = text(&error, ContextKind::InvalidArg).unwrap_or_default();
-        if flag.starts_with("--verbose") {
-            set_tip(&mut error, VERBOSE.to_owned());
-        }
-    } else if kind == ErrorKind::WrongNumberOfValues {
-        if let Some(tip) = tip_for_two_values(words) {
-            set_tip(&mut error, tip);
-        }
     } else if kind == ErrorKind::InvalidSubcommand {
         let name = text(&error, ContextKind::InvalidSubcommand).unwrap_or_default();
         error.remove(ContextKind::SuggestedSubcommand);
         set_tips(&mut error, tips_for_command(command, &name, words));
+    } else {
+        let words = command_first(command, words);
+        if let Some(tip) = tip_for_kind(&error, &words, shell) {
+            set_tip(&mut error, tip);
+        }
     }
     error
+}
+
+/// The tip for an `error` of another kind, about the arguments `words` of a command.
+fn tip_for_kind(error: &clap::Error, words: &[String], shell: Option<&str>) -> Option<String> {
+    let kind = error.kind();
+    let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
+    let name = words.first().map_or("", String::as_str);
+    if kind == ErrorKind::ValueValidation {
+        let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
+        let is_memory = flag.starts_with("--memory");
+        let of_board = is_memory.then(|| board_memory::tip(words)).flatten();
+        let of_boards = || (flag == "[BOARD]").then(|| DESCRIBED_BOARDS.to_owned());
+        let tip = of_board.or_else(|| units::tip(&flag, &value));
+        let tip = tip.or_else(|| other_names::compression(&flag, &value));
+        tip.or_else(of_boards)
+    } else if kind == ErrorKind::ArgumentConflict {
+        let other = text(error, ContextKind::PriorArg).unwrap_or_default();
+        let is_of_memory = [flag, other]
+            .iter()
+            .any(|flag| flag.starts_with("--memory"));
+        is_of_memory.then(|| board_memory::tip(words)).flatten()
+    } else if kind == ErrorKind::TooManyValues {
+        let (flag, _) = flag.split_once(['.', ' ']).unwrap_or((&flag, ""));
+        Some(if flag == "--verbose" {
+            VERBOSE.to_owned()
+        } else {
+            format!("{flag} takes no value")
+        })
+    } else if kind == ErrorKind::WrongNumberOfValues {
+        tip_for_two_values(words)
+    } else if kind == ErrorKind::MissingRequiredArgument {
+        match name {
+            "completions" => Some(tip_for_missing_shell(shell)),
+            "inspect" => Some("a file of an image: sdbuild inspect IMAGE cat PATH".to_owned()),
+            _ => None,
+        }
+    } else {
+        None
+    }
 }
 
 /// `words` with the command at their beginning, and behind it the flags of sdbuild itself that stand in front of it, which take no value.
@@ -97,7 +116,7 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     let similar = text(error, ContextKind::SuggestedArg);
     let known = tip_for_flag_in_front(command, &flag, words)
         .or_else(|| colours::tip(&flag, words))
-        .or_else(|| tip_for_other_name(command, &flag, words));
+        .or_else(|| tip_for_meaning(command, &flag, words));
     let mut known: Vec<String> = known.into_iter().collect();
     if known.is_empty() && !flag.starts_with('-') {
         known = several::tips(command, &command_first(command, words));
@@ -106,206 +125,59 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
         let words = command_first(command, words);
         known.extend(misplaced::tip(command, &flag, &words));
     }
+    error.remove(ContextKind::SuggestedArg);
     if !known.is_empty() {
         set_tips(error, known);
-        error.remove(ContextKind::SuggestedArg);
-    } else if similar.is_none_or(|similar| !is_typo(&flag, &similar)) {
-        error.remove(ContextKind::SuggestedArg);
+    } else if let Some(similar) = similar.filter(|similar| is_typo(&flag, similar)) {
+        set_tip(error, format!("did you mean {similar}?"));
+        return;
+    } else {
         let tip = tip_for_missing_letter(command, &flag, words);
-        if let Some(tip) = tip.or_else(|| tip_for_flag_of_others(command, &flag)) {
+        if let Some(tip) = tip.or_else(|| tip_for_flag_of_others(command, &flag, words)) {
             set_tip(error, tip);
         }
-    } else {
-        return;
     }
     // The one that clap has made may name a flag that only looks similar.
     let usage = usage(command, words);
     error.insert(ContextKind::Usage, ContextValue::StyledStr(usage));
 }
 
-/// Sets the tip for a value that is none of those that a flag can have.
-fn explain_value(error: &mut clap::Error) {
-    let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
-    let flag = text(error, ContextKind::InvalidArg).unwrap_or_default();
-    let is_board = flag.starts_with("--board");
-    let similar = text(error, ContextKind::SuggestedValue);
-    // Boards with other numbers are other boards.
-    let is_other = |similar: &String| {
-        !is_typo(&value, similar) || is_board && without_digits(&value) == without_digits(similar)
-    };
-    let known = if is_board {
-        Some(tip_for_board(&value))
-    } else if flag.starts_with("--template") && value == "flake" {
-        Some(ValueTip {
-            text: "`sdbuild init --flake` writes a flake".to_owned(),
-            replaces_similar: true,
-        })
-    } else if flag.starts_with("--system") {
-        tip_for_system(&value)
-    } else {
-        None
-    };
-    let is_meant = known.as_ref().is_some_and(|tip| tip.replaces_similar);
-    if is_meant || similar.as_ref().is_some_and(is_other) {
-        error.remove(ContextKind::SuggestedValue);
+/// The tip for a `flag` whose meaning is known: of another program, or of none.
+fn tip_for_meaning(command: &Command, flag: &str, words: &[String]) -> Option<String> {
+    if let Some(name) = command_with_dashes(command, words) {
+        return Some(format!("a command has no dashes: sdbuild {name}"));
     }
-    if let Some(tip) = known {
-        set_tip(error, tip.text);
+    let words = command_first(command, words);
+    let name = words.first()?;
+    let sub = command.find_subcommand(name)?;
+    if ["-V", "--version"].contains(&flag) {
+        return Some("`sdbuild --version` prints the version".to_owned());
     }
+    let of_inspect = || (name == "inspect").then(|| inspect_flags::tip(flag, &words));
+    let of_run = || (name == "boot").then(|| tip_for_unquoted_command(flag, &words));
+    let own = of_run().flatten().or_else(|| of_inspect().flatten());
+    own.or_else(|| option::tip(sub, flag, &words))
+        .or_else(|| packages::tip(name, flag, &words))
+        .or_else(|| answers::tip(name, flag, &words).filter(|_| flag.starts_with('-')))
+        .or_else(|| tip_for_other_name(command, flag, &words))
+        .or_else(|| switches::tip(sub, flag))
 }
 
-/// A tip for a value.
-struct ValueTip {
-    text: String,
-    /// Whether it stands in place of the similar value that clap proposes.
-    replaces_similar: bool,
-}
-
-fn tip_for_board(value: &str) -> ValueTip {
-    let (text, replaces_similar) = match BoardQuery::find(value) {
-        // A single one was taken.
-        Ok(boards) => (boards.ambiguity(value), true),
-        Err(_) if BoardQuery::has_32_bits(value) => (BoardQuery::why_not(value), true),
-        Err(_) => (DESCRIBED_BOARDS.to_owned(), false),
-    };
-    ValueTip {
-        text,
-        replaces_similar,
-    }
-}
-
-/// Names of processor architectures with 32 bits, as kernels and Debian call them.
-const ARCHITECTURES_OF_32_BITS: [&str; 6] = ["armhf", "armv6l", "armv7", "armv7l", "i386", "i686"];
-
-fn tip_for_system(value: &str) -> Option<ValueTip> {
-    let architecture = value.strip_suffix("-linux").unwrap_or(value);
-    let text = match System::by_other_name(value) {
-        Some(system) => format!("did you mean {system}?"),
-        None if ARCHITECTURES_OF_32_BITS.contains(&architecture) => ONLY_64_BIT.to_owned(),
-        None => return None,
-    };
-    Some(ValueTip {
-        text,
-        replaces_similar: true,
-    })
-}
-
-/// The tip for `--override-input INPUT=REF`, whose two values are words of their own.
-fn tip_for_two_values(words: &[String]) -> Option<String> {
-    const FLAG: &str = "--override-input";
-    let behind = words.iter().zip(words.iter().skip(1));
-    let behind = behind
-        .filter(|(word, _)| *word == FLAG)
-        .map(|(_, value)| value.as_str());
-    let joined = words
-        .iter()
-        .filter_map(|word| word.strip_prefix(FLAG)?.strip_prefix('='));
-    let mut values = behind.chain(joined);
-    let (input, reference) = values.find_map(|value| value.split_once('='))?;
-    Some(format!(
-        "INPUT and REF are two words: {FLAG} {input} {reference}"
-    ))
-}
-
-fn without_digits(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit()).collect()
-}
-
-fn text(error: &clap::Error, kind: ContextKind) -> Option<String> {
-    let Some(ContextValue::String(text)) = error.get(kind) else {
-        return None;
-    };
-    Some(text.clone())
-}
-
-fn set_tip(error: &mut clap::Error, tip: String) {
-    set_tips(error, vec![tip]);
-}
-
-fn set_tips(error: &mut clap::Error, tips: Vec<String>) {
-    let tips = tips.into_iter().map(Into::into).collect();
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
-}
-
-/// The tips for the command `name` that does not exist, or is none of the command in front of it, such as `publish`. clap proposes
-/// any that looks similar, also one that removes data.
-fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<String> {
-    if words.first().is_some_and(|word| word == "help") && command.find_subcommand(name).is_some() {
-        return vec![format!("`{} help {name}` describes it", command.get_name())];
-    }
-    let lower = name.to_lowercase();
-    let before = words.iter().take_while(|word| *word != name);
-    let mut named = before.map(|word| command.find_subcommand(word));
-    // `help NAME` names the commands of sdbuild.
-    let has_own = |sub: &&Command| sub.has_subcommands() && sub.get_name() != "help";
-    let outer = named.find_map(|sub| sub.filter(has_own));
-    let others = other_names::commands(&lower);
-    let is_only = others.len() == 1;
-    let meant = match outer {
-        Some(_) => Vec::new(),
-        None => others
-            .iter()
-            .map(|name| described(command, name, is_only))
-            .chain(other_names::other_meaning(&lower).map(str::to_owned))
-            .collect(),
-    };
-    if !meant.is_empty() {
-        return meant;
-    }
-    if let Some(explained) = other_names::explained_command(&lower) {
-        return vec![explained.to_owned()];
-    }
-    let subcommands = outer.unwrap_or(command).get_subcommands();
-    let visible = subcommands.filter(|sub| !sub.is_hide_set());
-    let similar = nearest(&lower, visible.map(Command::get_name));
-    let tip = match (similar.filter(|similar| is_slip(&lower, similar)), outer) {
-        (Some(similar), _) => format!("a similar subcommand exists: '{similar}'"),
-        (None, Some(outer)) => {
-            let outer = outer.get_name();
-            format!("`{} {outer} --help` lists its commands", command.get_name())
-        }
-        (None, None) => {
-            tip_for_path(name).unwrap_or_else(|| "`sdbuild help` lists all commands".to_owned())
-        }
-    };
-    vec![tip]
-}
-
-/// The tip for an image, a disk or a configuration in the place of a command.
-fn tip_for_path(name: &str) -> Option<String> {
-    let path = quoted(name);
-    if image_name::is_image(name) {
-        return Some(format!(
-            "`sdbuild boot {path}` starts it, `sdbuild flash {path}` writes it to a card"
-        ));
-    }
-    if name.starts_with("/dev/") {
-        return Some(format!(
-            "`sdbuild flash IMAGE {path}` writes an image to that disk"
-        ));
-    }
-    let is_path = [".", ".."].contains(&name) || name.contains('/');
-    let is_module = Path::new(name).extension().is_some_and(|end| end == "nix");
-    let is_flake = name.contains('#') || has_scheme(name);
-    (is_path || is_module || is_flake).then(|| format!("`sdbuild build {path}` builds it"))
-}
-
-/// That the command `name` is meant, or may be where it is not the only one, and what it is for: the command is called `flash`:
-/// write an image …
-fn described(command: &Command, name: &str, is_only: bool) -> String {
+/// The command that the first of `words` names with dashes: `--build`.
+fn command_with_dashes<'a>(command: &Command, words: &'a [String]) -> Option<&'a str> {
+    let first = words.first()?;
+    let name = first.strip_prefix('-')?.trim_start_matches('-');
     let sub = command.find_subcommand(name);
-    let about = sub.and_then(Command::get_about).map(ToString::to_string);
-    let about = about.unwrap_or_default();
-    let mut rest = about.chars();
-    let first = rest.next().map(|c| c.to_ascii_lowercase());
-    let about: String = first.into_iter().chain(rest).collect();
-    let is = if is_only {
-        "the command is called"
-    } else {
-        "the command may be"
-    };
-    let program = command.get_name();
-    format!("{is} `{program} {name}`: {about}")
+    sub.filter(|sub| !sub.is_hide_set()).map(|_| name)
+}
+
+/// The tip for the unknown `flag` of a command behind `--run` that is not quoted: `--run ls -la`.
+fn tip_for_unquoted_command(flag: &str, words: &[String]) -> Option<String> {
+    let at = words.iter().position(|word| word == "--run")?;
+    let program = words.get(at + 1).filter(|word| !word.contains(' '))?;
+    let next = words.get(at + 2)?;
+    let is_next = !flag.starts_with("--") && next.starts_with(flag) || next == flag;
+    is_next.then(|| format!("quote the whole command: --run '{program} {next} …'"))
 }
 
 /// The tip for a `flag` that has another name here.
@@ -332,10 +204,20 @@ fn tip_for_missing_letter(command: &Command, flag: &str, words: &[String]) -> Op
 }
 
 /// The tip for a `flag` that only other commands take.
-fn tip_for_flag_of_others(command: &Command, flag: &str) -> Option<String> {
+fn tip_for_flag_of_others(command: &Command, flag: &str, words: &[String]) -> Option<String> {
     // Another command does something else by the same word.
     if ["--all", "--force"].contains(&flag) {
         return None;
+    }
+    // `publish --region`, of `publish aws`.
+    let mut named = words
+        .iter()
+        .filter_map(|word| command.find_subcommand(word));
+    let outer = named.next().filter(|sub| sub.get_name() == "publish");
+    let mut inner = outer.into_iter().flat_map(Command::get_subcommands);
+    if let Some(inner) = inner.find(|sub| takes(sub, flag)) {
+        let (program, inner) = (command.get_name(), inner.get_name());
+        return Some(format!("`{program} publish {inner}` takes {flag}"));
     }
     // `settings` has the flags of `build`, to show what they set.
     let is_other = |sub: &&Command| !sub.is_hide_set() && sub.get_name() != "settings";

@@ -6,7 +6,7 @@ mod request;
 use std::path::Path;
 
 use crate::boot::{self, BootMethod, BootRequest, ContainerOptions, Reached};
-use crate::commands::newest_image::named_or_newest;
+use crate::commands::newest_image::meant_or_newest;
 use crate::common::board::generic_machine;
 use crate::common::build_mode::EmulatorChoice;
 use crate::common::context::Context;
@@ -26,7 +26,7 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let image = named_or_newest(args.image.as_deref(), env, context)?;
+    let image = meant_or_newest(args.image.as_deref(), env, context)?;
     let method_of_image = boot::boot_method_of(&image);
     let method = method_of_image.as_ref().copied().unwrap_or_default();
     if method == BootMethod::Container {

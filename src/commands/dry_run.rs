@@ -20,7 +20,7 @@ const LABEL_COLUMNS: usize = 15;
 const CHANGED: &str = "nothing but what an evaluation needs: packages and nixpkgs in the cache, the builder's image, \
                        the store volume, a log";
 
-/// Prints the plan, and Nix's forecast if `depth` asks for it; as JSON both in one object.
+/// Prints Nix's forecast if `depth` asks for it, and the plan; as JSON both in one object.
 pub(super) async fn run(
     settings: settings::Build,
     depth: DryRun,
@@ -42,8 +42,10 @@ pub(super) async fn run(
         if as_json {
             return print_json(&object(known(), forecast), ui);
         }
+        let first = forecast.map(|forecast| forecast.describe(ui.is_verbose()));
+        print(ui, &first.unwrap_or_default())?;
         print(ui, known())?;
-        print(ui, &last_lines(forecast))
+        print(ui, &[last_line(forecast)])
     };
     if depth == DryRun::Plan {
         let plan = pipeline::plan(settings, context).await?;
@@ -92,15 +94,13 @@ fn print(ui: &Ui, lines: &[Row]) -> Result<(), Failure> {
     })
 }
 
-fn last_lines(forecast: Option<&Forecast>) -> Vec<Row> {
+fn last_line(forecast: Option<&Forecast>) -> Row {
     let changed = if forecast.is_some() {
         CHANGED
     } else {
         "nothing"
     };
-    let mut lines = forecast.map(Forecast::describe).unwrap_or_default();
-    lines.push(("changed", changed.to_owned()));
-    lines
+    ("changed", changed.to_owned())
 }
 
 fn object(rows: &[Row], forecast: Option<&Forecast>) -> Value {
@@ -113,6 +113,7 @@ fn object(rows: &[Row], forecast: Option<&Forecast>) -> Value {
         json!({
             "derivation": forecast.derivation,
             "build": forecast.build,
+            "derivations": forecast.derivations,
             "emulate": forecast.emulate,
             "evaluator_memory": forecast.evaluator_memory,
             "fetch": { "paths": fetch.paths, "download": fetch.download, "unpacked": fetch.unpacked },

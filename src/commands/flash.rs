@@ -132,7 +132,9 @@ fn refuse_image_as_disk(args: &cli::Flash) -> Result<(), Failure> {
     let (Some(image), Some(other)) = (text(&args.image), text(&args.device)) else {
         return Ok(());
     };
-    if !is_image(&image) || !is_image_or_sidecar(&other) {
+    // What there is not is meant as a target.
+    let is_there = Path::new(&other).exists();
+    if !is_there || !is_image(&image) || !is_image_or_sidecar(&other) {
         return Ok(());
     }
     let (what, wanted) = if is_image(&other) {

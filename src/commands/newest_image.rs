@@ -11,7 +11,7 @@ use crate::commands::newer_file::newer_file;
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE};
 use crate::common::context::Context;
 use crate::common::failure::Failure;
-use crate::common::image_name::{Sidecar, is_build_result, is_for_card, is_image};
+use crate::common::image_name::{Sidecar, host_of, is_build_result, is_for_card, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 use crate::pipeline::SizedObject;
@@ -31,6 +31,61 @@ pub(super) fn named_or_newest(
     let path = newest(&here, &output).ok_or_else(|| no_image(&here))?;
     tell_taken("the newest image", &path, &here, context);
     Ok(path)
+}
+
+/// As [`named_or_newest`]; a word that is no file, but the host name of images here or the beginning of their names, is the newest
+/// of them if all have the same host name.
+pub(super) fn meant_or_newest(
+    image: Option<&Path>,
+    env: &Environment,
+    context: &Context,
+) -> Result<PathBuf, Failure> {
+    let is_name = |path: &&Path| path.components().count() == 1 && !path.exists();
+    let Some(word) = image.filter(is_name).and_then(Path::to_str) else {
+        return named_or_newest(image, env, context);
+    };
+    let (here, output) = output_dir(env)?;
+    let dirs = BTreeSet::from([here.as_path(), output.as_path()]);
+    let mut images = meant_by(word, dirs.into_iter().flat_map(images_in).collect());
+    images.sort_unstable_by(|one, other| other.cmp(one));
+    let Some(newest) = images.first() else {
+        return named_or_newest(image, env, context);
+    };
+    let host = host_of_candidate(newest);
+    if images.iter().any(|image| host_of_candidate(image) != host) {
+        let names = images.iter().map(|image| quoted(&shown_path(&image.path)));
+        let names: Vec<String> = names.collect();
+        let text = format!("{} may mean several images", quoted(word));
+        return Err(Failure::usage(text).hint(format!("name one: {}", names.join(", "))));
+    }
+    let what = format!("the newest image of {host}");
+    tell_taken(&what, &newest.path, &here, context);
+    Ok(newest.path.clone())
+}
+
+/// Those of `images` whose host name is `word`, with or without `nixos-`; without such, those whose names begin with it.
+fn meant_by(word: &str, images: Vec<Candidate>) -> Vec<Candidate> {
+    /// Letters of the beginning of a name at least.
+    const MIN_LETTERS: usize = 3;
+    let host = word.strip_prefix("nixos-").unwrap_or(word);
+    let (exact, others): (Vec<_>, Vec<_>) = images
+        .into_iter()
+        .partition(|image| host_of_candidate(image) == host);
+    if !exact.is_empty() {
+        return exact;
+    }
+    let begins = |image: &Candidate| {
+        let name = image.path.file_name().unwrap_or_default().to_string_lossy();
+        let is_beginning = name.starts_with(word) || host_of_candidate(image).starts_with(word);
+        word.len() >= MIN_LETTERS && is_beginning
+    };
+    others.into_iter().filter(begins).collect()
+}
+
+/// The host name in the name of `image`, or the whole name.
+fn host_of_candidate(image: &Candidate) -> String {
+    let name = image.path.file_name().unwrap_or_default().to_string_lossy();
+    host_of(&name).unwrap_or(&name).to_owned()
 }
 
 /// The image that the user named, or the newest one for a card, which is then reported: that of another format, and newer, only
@@ -183,6 +238,35 @@ mod tests {
         let later = SystemTime::now() + std::time::Duration::from_secs(60);
         fs::File::create(&new).unwrap().set_modified(later).unwrap();
         assert!(is_newest_in_its_directory(&new) && !is_newest_in_its_directory(&old));
+    }
+
+    #[test]
+    fn a_host_name_means_its_images() {
+        let candidate = |name: &str| Candidate {
+            built: None,
+            written: SystemTime::UNIX_EPOCH,
+            size: 0,
+            path: Path::new("/x").join(name),
+        };
+        let names = [
+            "nixos-kitchen-sd-card-1-aarch64-linux.img",
+            "nixos-kitchen-sd-card-2-aarch64-linux.img",
+            "nixos-kitchen-2-sd-card-1-aarch64-linux.img",
+            "card.img",
+        ];
+        let meant = |word: &str| {
+            let images = names.map(candidate).into_iter().collect();
+            let meant = meant_by(word, images);
+            let name = |image: Candidate| names.iter().position(|name| image.path.ends_with(name));
+            meant.into_iter().filter_map(name).collect::<Vec<_>>()
+        };
+        assert_eq!(meant("kitchen"), [0, 1]);
+        assert_eq!(meant("nixos-kitchen"), [0, 1]);
+        assert_eq!(meant("nixos-kitchen-2"), [2]);
+        assert_eq!(meant("nixos-kit"), [0, 1, 2]);
+        assert_eq!(meant("kitchen-2-sd"), [0; 0]);
+        assert_eq!(meant("card"), [3]);
+        assert_eq!(meant("n"), [0; 0]);
     }
 
     #[test]

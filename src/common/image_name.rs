@@ -13,6 +13,14 @@ pub fn is_image(name: &str) -> bool {
     extension_of(name, extensions).is_some()
 }
 
+/// The host name in the name that a build gives to an image: `kitchen` of `nixos-kitchen-sd-card-26.05-aarch64-linux.img.zst`.
+pub fn host_of(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix("nixos-")?;
+    let ends = all().filter_map(|format| rest.find(&format!("-{}-", format.name)));
+    let (host, _) = rest.split_at_checked(ends.min()?)?;
+    (!host.is_empty()).then_some(host)
+}
+
 /// Whether `name` is that of an image for a card: `x.img`, `x.img.zst`, …
 pub fn is_for_card(name: &str) -> bool {
     extension_of(name, SD_CARD.extensions.iter().copied()).is_some()
@@ -153,6 +161,22 @@ impl Sidecar {
 mod tests {
     use super::*;
     use crate::common::compression::Compression;
+
+    #[test]
+    fn the_name_of_an_image_has_its_host() {
+        for (name, host) in [
+            (
+                "nixos-kitchen-sd-card-26.05-aarch64-linux.img.zst",
+                Some("kitchen"),
+            ),
+            ("nixos-a-b-qcow2-26.05-x86_64-linux.qcow2", Some("a-b")),
+            ("nixos-sd-card-26.05.img", None),
+            ("kitchen-sd-card-26.05.img", None),
+            ("nixos-kitchen.img", None),
+        ] {
+            assert_eq!(host_of(name), host, "{name}");
+        }
+    }
 
     #[test]
     fn an_image_is_found_from_every_file_beside_it() {

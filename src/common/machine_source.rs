@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::absolute_path::absolute;
 use super::aws_machine::AwsMachine;
+use super::nearest::is_slip;
 use super::shell_word::quoted;
 
 /// The values of the setting, for messages.
@@ -73,12 +74,25 @@ impl FromStr for MachineSource {
 
 /// What is said of a `text` that is no provider; that of a machine that the user has belongs elsewhere.
 fn not_rented(text: &str) -> String {
+    /// The beginnings of the values, of which a name may be misspelt.
+    const PROVIDERS: [&str; 3] = [AWS, "command", NONE];
     let refused = format!("`{text}` is not one of {FORMS}");
     let address = match text.split_once("://") {
         Some(("ssh" | "ssh-ng", address)) => Some(address),
         Some(_) => None,
         None => text.contains('@').then_some(text),
     };
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    let is_host = begins && text.chars().all(is_part);
+    if let Some(meant) = PROVIDERS.into_iter().find(|name| is_slip(text, name)) {
+        return format!("{refused} (did you mean {meant}?)");
+    }
+    if is_host {
+        return format!(
+            "{refused}; if that is a machine of yours: `DOCKER_HOST=ssh://{text} sdbuild build` builds with its Docker"
+        );
+    }
     match address.filter(|address| !address.is_empty()) {
         Some(address) => {
             let host = quoted(&format!("ssh://{address}"));
@@ -186,7 +200,12 @@ mod tests {
         let source: MachineSource = "command:rent".parse().unwrap();
         assert_eq!(source, MachineSource::Command("rent".into()));
         assert_eq!(source.to_string(), "command:rent");
-        for text in ["rent", "azure:x", "", "COMMAND:x"] {
+        let refused = "raspberry.lan".parse::<MachineSource>().unwrap_err();
+        let line = "; if that is a machine of yours: `DOCKER_HOST=ssh://raspberry.lan sdbuild build` builds with its Docker";
+        assert!(refused.ends_with(line), "{refused}");
+        let refused = "awss".parse::<MachineSource>().unwrap_err();
+        assert!(refused.ends_with("(did you mean aws?)"), "{refused}");
+        for text in ["azure:x", "", "COMMAND:x"] {
             let refused = text.parse::<MachineSource>().unwrap_err();
             assert_eq!(
                 refused,

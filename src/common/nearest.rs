@@ -83,13 +83,19 @@ pub fn is_slip(unknown: &str, known: &str) -> bool {
     letters >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
 }
 
-/// Whether the name `unknown` is `known` with up to two wrong letters, or part of it. Dashes before a flag do not count.
+/// Whether the name `unknown` is `known` with one wrong letter, or two in a longer one, or the beginning of it or some of its
+/// words. Dashes before a flag do not count.
 pub fn is_typo(unknown: &str, known: &str) -> bool {
     let [unknown, known] = [unknown, known].map(|flag| flag.trim_start_matches('-'));
-    let is_part = |part: &str, whole: &str| part.len() > 1 && whole.contains(part);
+    let begins = |part: &str, whole: &str| part.len() > 1 && whole.starts_with(part);
+    let ends = |part: &str, whole: &str| {
+        let front = whole.strip_suffix(part);
+        part.len() > 1 && front.is_some_and(|front| front.ends_with(['-', '_', '.']))
+    };
+    let is_part = |part: &str, whole: &str| begins(part, whole) || ends(part, whole);
     is_part(unknown, known)
         || is_part(known, unknown)
-        || strsim::osa_distance(unknown, known) <= 2.min(known.len() / 2)
+        || strsim::osa_distance(unknown, known) <= 2.min(known.len().max(3) / 3)
 }
 
 #[cfg(test)]
@@ -118,6 +124,10 @@ mod tests {
     fn a_typo_leaves_most_of_a_flag() {
         assert!(is_typo("--confg", "--config") && is_typo("--ye", "--yes"));
         assert!(is_typo("--hostnam", "--hostname") && is_typo("--ssh", "--ssh-key"));
+        assert!(is_typo("--memmory", "--memory") && is_typo("--jbos", "--jobs"));
+        for (other, flag) in [("rm", "firmware"), ("shell", "help"), ("keyboard", "board")] {
+            assert!(!is_typo(other, flag), "{other}");
+        }
         assert!(!is_typo("--bucket", "--quiet") && !is_typo("--x", "--yes"));
     }
 

@@ -12,6 +12,7 @@ use super::disk_inventory::{DeviceLookup, DiskInventory};
 use super::sys_root::SysRoot;
 use crate::common::failure::{Class, Failure};
 use crate::common::human_bytes::human_bytes;
+use crate::common::image_name::is_image_or_sidecar;
 
 /// What to do in a container without disks.
 const OUTSIDE: &str =
@@ -46,7 +47,12 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
                 "give a disk, such as /dev/sdX: `lsblk` lists them, with the directories where they are mounted",
             )
         }
-        // That the machine's disks are out of reach says nothing about a file.
+        Ok(found) if found.is_file() => {
+            let failure = Failure::usage(format!("{shown} is a file, not a disk"));
+            // That the machine's disks are out of reach says nothing about a file.
+            let disks = (!inventory.is_out_of_reach()).then(|| present_disks(inventory));
+            return Err(disks.into_iter().fold(failure, Failure::hint).hint(COPY));
+        }
         Ok(_) if inventory.is_out_of_reach() => {
             return Err(Failure::usage(format!("{shown} is not a disk")));
         }
@@ -56,6 +62,9 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
                 Some(node) => format!("there is no disk {}", node.display()),
                 None => format!("there is no {shown}"),
             });
+            if is_image_or_sidecar(&path.to_string_lossy()) {
+                return Err(failure.hint(present_disks(inventory)).hint(COPY));
+            }
             if is_drive_letter(path) {
                 failure
                     .hint("Linux names disks by their path, such as /dev/sdX: `lsblk` lists them")
@@ -74,6 +83,9 @@ pub fn device_number(path: &Path, inventory: &DiskInventory) -> Result<u64, Fail
     }
     Err(failure.hint(present_disks(inventory)))
 }
+
+/// How an image is written to a file.
+const COPY: &str = "flash writes to disks only: cp copies an image to another file, `zstd -d` also decompresses it";
 
 /// Which removable disks there are, for a user who named one that there is not.
 pub fn present_disks(inventory: &DiskInventory) -> String {

@@ -17,6 +17,8 @@ pub struct Forecast {
     pub fetch: FetchForecast,
     /// Derivations to build.
     pub build: u64,
+    /// Their store paths, as Nix names them: what depends on others behind those.
+    pub derivations: Vec<String>,
     /// How many of them are built under emulation.
     pub emulate: u64,
     /// The most memory that the evaluator used, in bytes; `None` if the evaluation was remembered.
@@ -35,8 +37,8 @@ pub struct FetchForecast {
 }
 
 impl Forecast {
-    /// The forecast as lines: a label and a text.
-    pub fn describe(&self) -> Vec<(&'static str, String)> {
+    /// The forecast as lines: a label and a text. Of the derivations to build a few are named, or with `all` each.
+    pub fn describe(&self, all: bool) -> Vec<(&'static str, String)> {
         let FetchForecast {
             paths,
             download,
@@ -66,18 +68,44 @@ impl Forecast {
             let text = format!("{} of memory", human_bytes(bytes));
             ("evaluation", text)
         });
-        let lines = [
-            ("Nix fetches", fetch),
-            ("Nix builds", build),
-            ("derivation", self.derivation.clone()),
-        ];
-        memory.into_iter().chain(lines).collect()
+        let lines = [("Nix fetches", fetch), ("Nix builds", build)];
+        let names = self.names(all).map(|names| ("namely", names));
+        let derivation = ("derivation", self.derivation.clone());
+        let lines = lines.into_iter().chain(names).chain([derivation]);
+        lines.chain(memory).collect()
+    }
+
+    /// The names of the derivations to build, the image first: three and how many more, or `all`. `None` if nothing is built.
+    fn names(&self, all: bool) -> Option<String> {
+        /// Names if not all are asked for.
+        const FEW: usize = 3;
+        let shown = if all { self.derivations.len() } else { FEW };
+        let backwards = self.derivations.iter().rev().map(|path| name_of(path));
+        let names: Vec<&str> = backwards.take(shown).collect();
+        let list = names.join(", ");
+        match self.derivations.len().saturating_sub(shown) {
+            _ if names.is_empty() => None,
+            0 => Some(list),
+            more => Some(format!("{list} and {more} more (-v names all)")),
+        }
+    }
+
+    /// Stores the derivation that `event` names in the list below the number of derivations, which is a message like any other.
+    fn note_name(&mut self, event: &NixEvent) {
+        let NixEvent::Message { text, .. } = event else {
+            return;
+        };
+        let is_missing = u64::try_from(self.derivations.len()).is_ok_and(|n| n < self.build);
+        let path = text.strip_prefix("  ").filter(|path| is_derivation(path));
+        self.derivations
+            .extend(path.filter(|_| is_missing).map(str::to_owned));
     }
 
     /// Stores the event if it belongs to a forecast, and returns whether it does.
     fn note(&mut self, event: &NixEvent) -> bool {
         if let NixEvent::WillBuild { derivations } = *event {
             self.build = derivations;
+            self.derivations.clear();
         } else if let NixEvent::WillEmulate { derivations } = *event {
             self.emulate = derivations;
         } else if let NixEvent::WillFetch {
@@ -98,6 +126,12 @@ impl Forecast {
     }
 }
 
+/// The name of the derivation at the store path `path`, without its hash and `.drv`.
+fn name_of(path: &str) -> &str {
+    let name = path.strip_suffix(".drv").unwrap_or(path);
+    name.split_once('-').map_or(name, |(_, name)| name)
+}
+
 /// Collects a forecast from events. They are not passed on: the forecast is the command's result.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Collector(Arc<Mutex<Forecast>>);
@@ -109,6 +143,9 @@ impl Collector {
         Events::new(move |event| {
             let mut forecast = forecast.lock().unwrap_or_else(PoisonError::into_inner);
             let stored = matches!(&event, Event::Nix(event) if forecast.note(event));
+            if let Event::Nix(event) = &event {
+                forecast.note_name(event);
+            }
             drop(forecast);
             if !stored {
                 events.emit(event);
@@ -142,7 +179,7 @@ mod tests {
 
     /// The texts about fetching and building.
     fn described(forecast: &Forecast) -> [String; 2] {
-        let lines = forecast.describe();
+        let lines = forecast.describe(false);
         [lines[0].1.clone(), lines[1].1.clone()]
     }
 
@@ -178,14 +215,40 @@ mod tests {
         let mut forecast = Forecast::default();
         let has = |forecast: &Forecast| {
             forecast
-                .describe()
+                .describe(false)
                 .iter()
                 .any(|line| line.0 == "evaluation")
         };
         assert!(!has(&forecast));
         forecast.evaluator_memory = Some(812_345_678);
         let told = ("evaluation", "812 MB of memory".to_owned());
-        assert!(forecast.describe().contains(&told));
+        assert!(forecast.describe(false).contains(&told));
+    }
+
+    #[test]
+    fn a_few_derivations_are_named_the_image_first() {
+        let collector = Collector::default();
+        let events = collector.intercept(&Events::new(|_| ()));
+        let path = |name: &str| format!("/nix/store/{}-{name}.drv", "a".repeat(32));
+        let message = |text: String| Event::Nix(NixEvent::Message { level: 3, text });
+        events.emit(message(format!("  {}", path("of-an-import"))));
+        events.emit(Event::Nix(NixEvent::WillBuild { derivations: 4 }));
+        for name in ["linux-6.12", "initrd", "system", "pi.img"] {
+            events.emit(message(format!("  {}", path(name))));
+        }
+        events.emit(message(format!("  {}", path("something-else"))));
+        let forecast = collector.finish(&[path("pi.img")]).unwrap();
+        assert_eq!(forecast.derivations.len(), 4);
+        let named = |all| {
+            let lines = forecast.describe(all);
+            let mut named = lines.into_iter().filter(|line| line.0 == "namely");
+            named.next().map(|line| line.1)
+        };
+        let few = "pi.img, system, initrd and 1 more (-v names all)";
+        assert_eq!(named(false).as_deref(), Some(few));
+        let all = "pi.img, system, initrd, linux-6.12";
+        assert_eq!(named(true).as_deref(), Some(all));
+        assert_eq!(Forecast::default().names(true), None);
     }
 
     #[test]

@@ -89,6 +89,8 @@ pub struct Environment {
     pub path: Option<OsString>,
     /// `SUDO_UID` and `SUDO_GID`: user and group of the user who ran `sudo`.
     pub sudo: Option<(u32, u32)>,
+    /// `SHELL`: the program of the user's shell.
+    pub shell: Option<String>,
     /// `TERM`: the type of the user's terminal.
     pub terminal: Option<String>,
     /// Whether `TERM` is `dumb`.
@@ -168,6 +170,7 @@ impl Environment {
             source_date_epoch: text("SOURCE_DATE_EPOCH"),
             path: some("PATH"),
             sudo: number("SUDO_UID").zip(number("SUDO_GID")),
+            shell: text("SHELL"),
             terminal: text("TERM"),
             dumb_terminal: text("TERM").as_deref() == Some("dumb"),
             no_color: some("NO_COLOR").is_some(),

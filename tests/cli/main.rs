@@ -62,6 +62,7 @@ mod settings;
 mod status;
 mod words;
 mod wrong_arguments;
+mod wrong_flags;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -49,6 +49,48 @@ fn of_several_images_the_newest_one_is_proposed() {
 }
 
 #[test]
+fn a_host_name_means_its_newest_image() {
+    let first = "nixos-kitchen-sd-card-26.05-aarch64-linux.img";
+    let second = "nixos-kitchen-sd-card-26.11-aarch64-linux.img";
+    let test = |words: &[&str]| {
+        // Only the second one was made by a build, which wrote a manifest.
+        let test = CliTest::new(words).file(first, "a").file(second, "b");
+        let test = test.file(&format!("{second}.json"), "{}");
+        let test = test.file("nixos-pi-sd-card-26.05-aarch64-linux.img", "c");
+        test.exit_code(2).run().stderr
+    };
+    for words in [["inspect", "kitchen"], ["boot", "nixos-kitchen"]] {
+        let told = test(&words);
+        let taken = format!("the newest image of kitchen: {second}\n");
+        assert!(told.contains(&taken), "{told}");
+    }
+    let told = test(&["boot", "nixos-"]);
+    assert!(told.contains("nixos- may mean several images\n"), "{told}");
+    assert!(
+        told.contains("hint: name one: ") && told.contains(first),
+        "{told}"
+    );
+    // A disk is not written by half a name.
+    let told = test(&["flash", "kitchen", "/dev/sdx"]);
+    assert!(told.contains("there is no such file"), "{told}");
+}
+
+#[test]
+fn a_file_is_no_target_of_flash() {
+    for target in ["copy", "copy.img"] {
+        let words = ["flash", "nixos-a.img", target, "--raw"];
+        let test = CliTest::new(&words).exit_code(2);
+        let test = test
+            .file("nixos-a.img", &"a".repeat(4096))
+            .file("copy", "b");
+        let told = test.run().stderr;
+        let copy = "hint: flash writes to disks only: cp copies an image to another file";
+        assert!(told.contains(copy), "{told}");
+        assert!(!told.contains("image too"), "{told}");
+    }
+}
+
+#[test]
 fn flags_before_the_command_keep_the_line() {
     assert_tips(&[
         (

@@ -137,11 +137,11 @@ fn help_is_a_command_too() {
 #[test]
 fn mistyped_command_or_flag_gets_a_suggestion() {
     for (words, suggestion) in [
-        (&["statsu"][..], "'status'"),
-        (&["bild"], "'build'"),
-        (&["doctor", "--jsno"], "'--json'"),
-        (&["settings", "--outptu", "x"], "'--output'"),
-        (&["completions", "bsh"], "'bash'"),
+        (&["statsu"][..], "did you mean status?"),
+        (&["bild"], "did you mean build?"),
+        (&["doctor", "--jsno"], "did you mean --json?"),
+        (&["settings", "--outptu", "x"], "did you mean --output?"),
+        (&["completions", "bsh"], "did you mean bash?"),
     ] {
         run(&mut user().sdbuild(words))
             .assert_exit_code(2)

@@ -35,7 +35,7 @@ fn refused_arguments_fit_the_terminal() {
 fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
     CliTest::new(&["build", "--confg", "x"])
         .exit_code(2)
-        .stderr("--config")
+        .stderr("hint: did you mean --config?\n")
         .run();
     CliTest::new(&["build", "--system", "z80-linux"])
         .exit_code(2)
@@ -47,12 +47,9 @@ fn mistyped_flag_is_a_usage_error_with_a_suggestion() {
 #[test]
 fn names_of_other_programs_lead_to_those_of_sdbuild() {
     assert_tips(&[
+        (&["publish", "lst"][..], "did you mean list?"),
         (
-            &["publish", "lst"][..],
-            "a similar subcommand exists: 'list'",
-        ),
-        (
-            &["publish", "rm"],
+            &["publish", "tag"],
             "`sdbuild publish --help` lists its commands",
         ),
         (&["build", "--outdir", "x"], "did you mean --output?"),
@@ -146,7 +143,7 @@ fn words_that_are_expected_lead_to_what_there_is() {
             "`sdbuild flash` writes the image that",
         ),
         (&["build", "--target", "pi"], "did you mean --system?"),
-        (&["CHECK"], "a similar subcommand exists: 'check'"),
+        (&["CHECK"], "did you mean check?"),
         (&["clean", "-f"], "did you mean --yes?"),
         (&["clean", "-a"], "did you mean --all?"),
         (&["clean", "old"], "did you mean --old?"),
@@ -232,7 +229,7 @@ fn flags_that_other_programs_have_are_explained() {
     // Another number is another board, and no slip.
     let board = CliTest::new(&["build", "--board", "rpi6"]);
     let board = board.exit_code(2).run();
-    assert!(!board.stderr.contains("similar"), "{}", board.stderr);
+    assert!(!board.stderr.contains("mean"), "{}", board.stderr);
     CliTest::new(&["build", "--jobs", "-1"])
         .exit_code(2)
         .stderr("`-1` is not between 1 and 4096")
@@ -280,17 +277,17 @@ fn unknown_flag_and_command_have_useful_tips() {
     // aarch64-linux is no slip of armv7l-linux: proposing it would be wrong.
     let system = CliTest::new(&["build", "--system", "armv7l-linux"]);
     let system = system.exit_code(2).run();
-    assert!(!system.stderr.contains("similar"), "{}", system.stderr);
+    assert!(!system.stderr.contains("mean"), "{}", system.stderr);
     CliTest::new(&["help", "foo"])
         .exit_code(2)
         .stderr("hint: `sdbuild help` lists all commands")
         .run();
     CliTest::new(&["help", "buidl"])
         .exit_code(2)
-        .stderr("hint: a similar subcommand exists: 'build'")
+        .stderr("hint: did you mean build?")
         .run();
     CliTest::new(&["buidl"])
         .exit_code(2)
-        .stderr("'build'")
+        .stderr("hint: did you mean build?")
         .run();
 }

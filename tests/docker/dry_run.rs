@@ -30,6 +30,11 @@ fn dry_run_predicts_the_build() {
     let told = dry(&user, &["--force"]).assert_exit_code(0);
     assert_eq!(said(&told, "Nix fetches"), "nothing");
     assert_eq!(said(&told, "Nix builds"), "1 derivation, under emulation");
+    // First what would be done, by name, then how.
+    let name = said(&told, "namely");
+    let line = said(&told, "derivation");
+    assert!(line.ends_with(&format!("-{name}.drv")), "{name} {line}");
+    assert!(told.stdout.starts_with("Nix fetches"), "{}", told.stdout);
     let memory = said(&told, "evaluation");
     assert!(memory.ends_with(" of memory"), "{memory}");
     let changed = said(&told, "changed");

@@ -16,6 +16,17 @@ pub(super) fn takes_short(command: &Command, flag: &str) -> bool {
     letter.is_some_and(|letter| shorts.any(|short| short == letter))
 }
 
+/// Whether `command` itself has the long `flag`, and that takes no value.
+pub(super) fn without_value(command: &Command, flag: &str) -> bool {
+    let is_meant = |arg: &&clap::Arg| arg.get_long() == flag.strip_prefix("--");
+    let arg = command.get_arguments().find(is_meant);
+    let takes = |arg: &clap::Arg| {
+        let count = arg.get_num_args().map(|count| count.takes_values());
+        count.unwrap_or(arg.get_action().takes_values())
+    };
+    arg.is_some_and(|arg| !takes(arg))
+}
+
 /// The only long flag of `command` that `flag` is without one of its letters.
 pub(super) fn with_missing_letter(command: &Command, flag: &str) -> Option<String> {
     /// Letters of a flag at least: fewer are no word.

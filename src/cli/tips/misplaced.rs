@@ -57,13 +57,10 @@ fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
             "--yes asks nothing, --unmount unmounts the disk first, --allow-fixed accepts a disk that is not removable"
         }
         ("clean", "-f" | "--force") => "did you mean --yes?",
-        ("clean", "--cache" | "--caches") => "did you mean --downloads?",
+        ("clean", "--cache" | "--caches" | "cache" | "caches") => "did you mean --downloads?",
         ("clean", "--everything") => "did you mean --all?",
         ("doctor", "--fix") => "doctor changes nothing; below each problem it says what to do",
         ("check", "--fix") => "check changes nothing; each finding says what to do",
-        ("init", "--password" | "--passwd" | "--user-password") => {
-            "no password is written into a configuration, where others can read it: --user has your SSH key"
-        }
         ("init", "--format") => {
             "--template chooses what the image is for; `sdbuild build` takes --format"
         }

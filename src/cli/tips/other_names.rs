@@ -1,14 +1,54 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 17] = [
-    (&["burn", "dd", "write"], &["flash"]),
-    (&["qemu", "run", "ssh", "start", "vm"], &["boot"]),
+const COMMANDS: [(&[&str], &[&str]); 21] = [
+    (
+        &[
+            "burn",
+            "cards",
+            "dd",
+            "devices",
+            "disks",
+            "drives",
+            "imager",
+            "lsblk",
+            "rpi-imager",
+            "write",
+        ],
+        &["flash"],
+    ),
+    (
+        &[
+            "attach", "build-vm", "console", "emulate", "qemu", "run", "start", "vm",
+        ],
+        &["boot"],
+    ),
     (&["test"], &["check", "try", "boot"]),
     (&["develop", "exec"], &["shell"]),
     (&["install"], &["flash"]),
-    (&["create", "generate", "new", "setup"], &["init"]),
-    (&["compile", "image", "make", "rebuild"], &["build"]),
+    (
+        &[
+            "create",
+            "generate",
+            "generate-config",
+            "new",
+            "nixos-generate-config",
+            "setup",
+            "wifi",
+        ],
+        &["init"],
+    ),
+    (
+        &[
+            "compile",
+            "image",
+            "make",
+            "mkimage",
+            "nixos-generate",
+            "rebuild",
+        ],
+        &["build"],
+    ),
     (&["eval", "lint", "validate"], &["check"]),
     (&["verify"], &["check", "inspect"]),
     (
@@ -16,6 +56,13 @@ const COMMANDS: [(&[&str], &[&str]); 17] = [
         &["status", "boards", "formats", "flash"],
     ),
     (&["images"], &["status", "inspect"]),
+    (
+        &["builder", "container", "store", "system", "volume"],
+        &["status", "clean"],
+    ),
+    (&["cat", "cp", "extract", "mount", "tree"], &["inspect"]),
+    (&["up"], &["build", "boot"]),
+    (&["docs", "manual"], &["man"]),
     (&["info", "show"], &["inspect"]),
     (
         &[
@@ -37,7 +84,7 @@ const COMMANDS: [(&[&str], &[&str]); 17] = [
 ];
 
 /// Flags, without their dashes, with the long ones of sdbuild.
-const FLAGS: [(&[&str], &str); 16] = [
+const FLAGS: [(&[&str], &str); 28] = [
     (&["boot", "test"], "boot-test"),
     (
         &["dest", "out", "out-dir", "out-link", "outdir", "output-dir"],
@@ -59,7 +106,42 @@ const FLAGS: [(&[&str], &str); 16] = [
     (&["n"], "dry-run"),
     (&["p", "publish"], "port"),
     (&["ssh"], "until-ssh"),
-    (&["assume-yes"], "yes"),
+    (
+        &[
+            "assume-yes",
+            "batch",
+            "defaults",
+            "no-confirm",
+            "no-input",
+            "non-interactive",
+            "noninteractive",
+            "unattended",
+        ],
+        "yes",
+    ),
+    (&["accept-flake-config"], "accept-flake-caches"),
+    (&["M", "machine", "model"], "board"),
+    (&["c", "cmd", "command", "e", "exec", "execute"], "run"),
+    (
+        &["i", "identity", "identity-file", "key", "private-key"],
+        "login-key",
+    ),
+    (
+        &[
+            "disable-verify",
+            "no-check",
+            "no-verification",
+            "skip-verify",
+        ],
+        "no-verify",
+    ),
+    (&["enable-writing-system-drives"], "allow-fixed"),
+    (&["network", "ssid", "wireless", "wlan", "wpa"], "wifi"),
+    (&["tz"], "timezone"),
+    (&["lang", "language"], "locale"),
+    (&["gh", "github-user"], "github"),
+    (&["t"], "template"),
+    (&["manifest-path"], "config"),
 ];
 
 /// Flags of docker and nix, without their dashes, that a build has no use for, and why.
@@ -132,6 +214,21 @@ const LOGS: &str = "the logs of the last builds are in ~/.local/state/sdbuild/lo
 /// What changes a machine that runs, in place of its image.
 const RUNNING: &str = "sdbuild makes images; a NixOS that runs already is changed by `nixos-rebuild switch`, over SSH with --target-host";
 
+/// How one logs in, which other programs have a command for.
+const LOGIN: &str = "a machine that runs is logged in to by `ssh root@NAME`; `sdbuild boot --until-ssh` tries the login of an image in QEMU, and `sdbuild boot` shows its console";
+
+/// How what sdbuild does is ended, which other programs have a command for.
+const STOP: &str = "nothing of sdbuild runs on its own: Ctrl-C ends a build or a boot";
+
+/// Where packages are looked for.
+const SEARCH: &str = "https://search.nixos.org/packages finds packages";
+
+/// How a key for logins is made.
+const NEW_KEY: &str = "`ssh-keygen -t ed25519` makes a key, and `sdbuild init` takes it";
+
+/// What needs no command.
+const DOWNLOADS: &str = "a build downloads what it needs; `sdbuild lock` updates what is locked";
+
 /// Commands by which other programs renew themselves.
 const SELF_UPDATE: [&str; 5] = [
     "self",
@@ -151,13 +248,53 @@ pub(super) fn other_meaning(name: &str) -> Option<&'static str> {
 
 /// What is said of a command of other programs that sdbuild does not need.
 pub(super) fn explained_command(name: &str) -> Option<&'static str> {
-    if ["deploy", "switch"].contains(&name) {
-        return Some(RUNNING);
+    let explained = match name {
+        "deploy" | "nixos-rebuild" | "switch" => Some(RUNNING),
+        "login" | "ssh" => Some(LOGIN),
+        "down" | "kill" | "stop" => Some(STOP),
+        "search" => Some(SEARCH),
+        "keygen" | "ssh-keygen" => Some(NEW_KEY),
+        "fetch" | "pull" => Some(DOWNLOADS),
+        _ => None,
+    };
+    if explained.is_some() {
+        return explained;
     }
     if SELF_UPDATE.contains(&name) {
         return Some(RENEWED);
     }
     ["log", "logs"].contains(&name).then_some(LOGS)
+}
+
+/// What is meant by two words of nix or docker, such as `flake init`.
+pub(super) fn pair(name: &str, next: &str) -> Option<&'static str> {
+    Some(match (name, next) {
+        ("flake", "init" | "new") => "`sdbuild init --flake` writes a flake",
+        ("flake", "lock" | "update") => {
+            "`sdbuild lock` completes flake.lock, `sdbuild lock INPUT` updates an input in it"
+        }
+        ("flake", "check") => "`sdbuild check` checks the configuration of a flake",
+        ("builder" | "image" | "store" | "system" | "volume", "gc" | "prune" | "rm") => {
+            "`sdbuild clean` removes what sdbuild keeps, with --dry-run it lists that"
+        }
+        ("image" | "images" | "volume", "list" | "ls") => {
+            "`sdbuild status` shows what sdbuild keeps, and the images here"
+        }
+        ("disk" | "disks", "list" | "ls") => "`sdbuild flash` alone lists the cards",
+        _ => return None,
+    })
+}
+
+/// The command of `outer` for what other programs call `name`.
+pub(super) fn inner(outer: &str, name: &str) -> Option<&'static str> {
+    Some(match (outer, name) {
+        ("publish", "amazon" | "ami" | "ec2") => "aws",
+        ("publish", "container" | "docker" | "podman" | "registry") => "oci",
+        ("publish", "delete" | "rm" | "unpublish") => "remove",
+        ("publish", "ls") => "list",
+        ("cache", "copy" | "create" | "push" | "upload") => "export",
+        _ => return None,
+    })
 }
 
 /// The commands of sdbuild for what other programs call `name`; may be none.

@@ -20,6 +20,9 @@ const MAX_SECONDS: u64 = 24 * 3600;
 /// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `--memory takes MiB: --memory 1024`.
 pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let (name, takes) = flag.split_once(' ')?;
+    if let Some(tip) = tip_for_number(name, value) {
+        return Some(tip);
+    }
     let (units, unit): (&[_], _) = match takes {
         "<MIB>" => (&MEMORY, "MiB"),
         "<SECONDS>" => (&TIME, "seconds"),
@@ -35,6 +38,19 @@ pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let number = digits.parse::<u64>().ok()?.checked_mul(*size)?;
     let is_in_range = number > 0 && (unit != "seconds" || number <= MAX_SECONDS);
     is_in_range.then(|| format!("{name} takes {unit}: {name} {number}"))
+}
+
+/// The tip for a word or two ports in place of a number.
+fn tip_for_number(name: &str, value: &str) -> Option<String> {
+    /// What users write for as many as there are.
+    const ALL: [&str; 6] = ["all", "auto", "default", "max", "native", "nproc"];
+    let is_count = ["--cores", "--jobs", "--connections"].contains(&name);
+    if is_count && (ALL.contains(&value) || value == "0") {
+        return Some(format!("sdbuild chooses the number without {name}"));
+    }
+    let (outer, inner) = value.split_once(':')?;
+    let is_of_ssh = name == "--port" && inner == "22" && outer.parse::<u16>().is_ok_and(|n| n > 0);
+    is_of_ssh.then(|| format!("the port of this machine is enough: --port {outer}"))
 }
 
 #[cfg(test)]
@@ -69,6 +85,26 @@ mod tests {
         ] {
             assert_eq!(tip(flag, value), None, "{flag} {value}");
         }
+        for (flag, value, expected) in [
+            (
+                "--jobs <N>",
+                "auto",
+                "sdbuild chooses the number without --jobs",
+            ),
+            (
+                "--jobs <N>",
+                "0",
+                "sdbuild chooses the number without --jobs",
+            ),
+            (
+                "--port <N>",
+                "2222:22",
+                "the port of this machine is enough: --port 2222",
+            ),
+        ] {
+            assert_eq!(tip(flag, value).as_deref(), Some(expected));
+        }
+        assert_eq!(tip("--port <N>", "8080:80"), None);
         assert_eq!(tip("--memory <MIB>", "64").as_deref(), Some(TOO_SMALL));
     }
 }

@@ -3,16 +3,20 @@
 use std::fs;
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::context::Context;
-use crate::common::event::{Event, Events};
+use crate::common::event::{Event, Events, Phase};
 use crate::common::failure::{Class, Failure, OrFail as _};
 use crate::common::flake_ref::{FlakeLocation, FlakeRef};
 use crate::common::new_file::{self, Access};
 use crate::common::scratch_dir::ScratchDir;
+use crate::common::timeout::timeout;
 use crate::nixos::flake;
 use crate::pipeline;
 use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
@@ -20,6 +24,13 @@ use crate::settings::{self, BuildArgs, ConfigArgs, Environment, SourceChoice};
 /// How long a server may be silent, at most: the lock can be made later, so that a network without an answer is given up sooner than
 /// by `sdbuild lock`. Measured 30 s in all, with the attempts that Nix makes.
 const MAX_STALL: Duration = Duration::from_secs(10);
+
+/// How long the lock may take before it is said what is waited for: with an answer it takes some two seconds.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What is said then.
+const WAITING: &str = "flake.lock needs the newest commit of nixpkgs, from GitHub: without an answer within half a minute, `sdbuild lock` \
+                       writes it later (--no-lock does not ask)";
 
 /// Writes the `flake.lock` beside `flake`, a file with this `text`, owned by `owner`, as `sdbuild lock` would; its path. A lock that
 /// exists is left alone. One that cannot be made is a warning: only a cancelled run, what could not be removed, and a mistake of sdbuild are failures.
@@ -35,11 +46,16 @@ pub(super) async fn write(
         return Ok(None);
     }
     let warnings = Arc::new(Mutex::new(Vec::new()));
+    let asked = Arc::new(Notify::new());
     let quieter = Context {
-        events: without_warnings(&context.events, &warnings),
+        events: noting(
+            without_warnings(&context.events, &warnings),
+            Arc::clone(&asked),
+        ),
         ..context.clone()
     };
-    match Box::pin(make(text, &path, owner, env, &quieter)).await {
+    let made = Box::pin(make(text, &path, owner, env, &quieter));
+    match telling_of_a_wait(made, &asked, &context.events).await {
         Ok(()) => {
             let warnings = mem::take(&mut *warnings.lock().unwrap_or_else(PoisonError::into_inner));
             for text in warnings {
@@ -60,6 +76,33 @@ pub(super) async fn write(
             Ok(None)
         }
     }
+}
+
+/// The output of `work`, of which is said what it waits for if it takes longer than [`PATIENCE`] from when `asked` is notified.
+async fn telling_of_a_wait<T>(
+    mut work: Pin<Box<impl Future<Output = T>>>,
+    asked: &Notify,
+    events: &Events,
+) -> T {
+    tokio::select! {
+        done = &mut work => return done,
+        () = asked.notified() => {}
+    }
+    if let Some(done) = timeout(PATIENCE, &mut work).await {
+        return done;
+    }
+    events.notice(WAITING);
+    work.await
+}
+
+/// `events`, of which `asked` is notified when Nix begins.
+fn noting(events: Events, asked: Arc<Notify>) -> Events {
+    Events::new(move |event| {
+        if matches!(event, Event::Started(Phase::Evaluate)) {
+            asked.notify_one();
+        }
+        events.emit(event);
+    })
 }
 
 /// `events` without the warnings, which are added to `warnings`: if no lock can be made, its failure says as much as they do.

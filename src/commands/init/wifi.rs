@@ -6,6 +6,7 @@ use super::questions::{Prompter, Question};
 use crate::common::context::Context;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::plain_file;
+use crate::common::shell_word::quoted;
 use crate::settings::{self, Environment};
 use crate::template::{self, Wifi};
 use crate::ui;
@@ -23,6 +24,9 @@ pub(super) async fn choose(
         Some((name, file)) => (name.clone(), file.as_deref()),
         None => (ask_name(env, asker).await?, None),
     };
+    if settings.wifi.is_some() {
+        refuse_path(&name)?;
+    }
     match (name.is_empty(), file) {
         (true, _) => Ok(None),
         (false, Some(file)) => {
@@ -31,6 +35,24 @@ pub(super) async fn choose(
         }
         (false, None) => asker.network(&name).await,
     }
+}
+
+/// Refuses the path of a file or a directory in place of the `name` of a network. A name may have slashes too.
+fn refuse_path(name: &str) -> Result<(), Failure> {
+    let path = Path::new(name);
+    let is_relative = name.starts_with("./") || name.starts_with("../");
+    let exists = name.contains('/') && path.exists();
+    if !exists && !is_relative {
+        return Ok(());
+    }
+    let what = if path.is_dir() { "directory" } else { "file" };
+    let text = format!("{name} is the path of a {what}, but --wifi takes the name of the network");
+    let path = quoted(name);
+    Err(Failure::usage(text).hint(if what == "file" && exists {
+        format!("if the passphrase is in that file: --wifi NAME --wifi-password-file {path}")
+    } else {
+        "--wifi NAME asks for the passphrase, or reads it from --wifi-password-file FILE".to_owned()
+    }))
 }
 
 /// The name of the network, chosen from those that this machine has seen or typed; empty for none.
@@ -84,7 +106,28 @@ fn first_line(file: &Path) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_line, named};
+    use super::{first_line, named, refuse_path};
+
+    #[test]
+    fn a_path_is_no_network() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("phrase");
+        std::fs::write(&file, "secret").unwrap();
+        let file = file.to_str().unwrap().to_owned();
+        let at = format!("--wifi NAME --wifi-password-file {file}");
+        let asks = "--wifi NAME asks for the passphrase";
+        for (name, told) in [
+            (file.as_str(), at.as_str()),
+            (dir.path().to_str().unwrap(), asks),
+            ("./none", asks),
+        ] {
+            let refused = refuse_path(name).unwrap_err();
+            assert!(refused.hints.concat().contains(told), "{refused:?}");
+        }
+        for name in ["Home", "/no/such/network", "a/b", "src"] {
+            assert!(refuse_path(name).is_ok(), "{name}");
+        }
+    }
 
     #[test]
     fn a_passphrase_is_read_from_a_file_or_a_pipe() {

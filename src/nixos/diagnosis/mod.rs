@@ -7,6 +7,7 @@ mod boolean_values;
 mod brackets;
 mod called_values;
 mod calls_in_lists;
+mod command_line_value;
 mod conflicts;
 mod definitions;
 mod digit_names;
@@ -302,7 +303,9 @@ fn evaluation_failure(context: &ExitContext<'_>, findings: &Findings) -> Failure
         format!("evaluate {}", context.in_words)
     };
     let failure = Failure::usage(text).context(operation);
-    let mistake = Mistake::find(context, findings, error).map(|(_, hint)| vec![hint]);
+    let of_flag = command_line_value::hint(context, &error.summary);
+    let mistake = || Mistake::find(context, findings, error).map(|(_, hint)| hint);
+    let mistake = of_flag.or_else(mistake).map(|hint| vec![hint]);
     let hints = mistake.unwrap_or_else(|| eval_error_hints(context, error));
     hints.into_iter().fold(failure, Failure::hint)
 }

@@ -1,0 +1,136 @@
+//! What is said of flags of other programs that a command takes in another way, or has no use for.
+
+mod build;
+mod images;
+mod others;
+
+use crate::common::shell_word::quoted;
+
+/// Flags without their dashes, and what is said of them. `{}` is the word behind the flag.
+type Answers = &'static [(&'static [&'static str], &'static str)];
+
+/// The tip for the unknown `flag` in the `words` of the command `name`.
+pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
+    let given = as_written(flag, words);
+    let (rows, general): (Answers, &str) = match name {
+        "build" | "check" => (build::ANSWERS, "VALUE"),
+        "boot" => (images::OF_BOOT, "IMAGE"),
+        "flash" => (images::OF_FLASH, "IMAGE"),
+        "inspect" => (images::OF_INSPECT, "IMAGE"),
+        "init" => (others::OF_INIT, "DIR"),
+        "try" => (others::OF_TRY, "PATH"),
+        "clean" => (others::OF_CLEAN, "N"),
+        "lock" => (others::OF_LOCK, "INPUT"),
+        "status" => (others::OF_STATUS, ""),
+        "boards" | "formats" => (others::OF_LISTS, ""),
+        "completions" => (others::OF_COMPLETIONS, "bash"),
+        _ => return None,
+    };
+    let names = [given.as_str(), flag];
+    let names = names.map(|name| name.trim_start_matches('-'));
+    let answer = |name: &str| rows.iter().find(|(flags, _)| flags.contains(&name));
+    let (_, text) = names.iter().find_map(|name| answer(name))?;
+    let value = value_of(&given, words);
+    let value = value.map_or_else(|| general.to_owned(), |value| quoted(&value));
+    Some(text.replace("{}", &value))
+}
+
+/// `flag` with all its letters: of `-nographic`, as QEMU has it, only `-n` is told.
+fn as_written(flag: &str, words: &[String]) -> String {
+    let is_whole = |word: &&String| {
+        let is_single = |text: &str| !text.starts_with("--");
+        is_single(flag) && is_single(word) && flag.starts_with('-') && word.starts_with(flag)
+    };
+    words
+        .iter()
+        .find(is_whole)
+        .map_or(flag, |word| word)
+        .to_owned()
+}
+
+/// The value that `words` give to `flag`, behind it or in the same word.
+pub(super) fn value_of(flag: &str, words: &[String]) -> Option<String> {
+    let joined = |word: &String| {
+        word.strip_prefix(flag)?
+            .strip_prefix('=')
+            .map(str::to_owned)
+    };
+    let at = words.iter().position(|word| word == flag);
+    let next = at.and_then(|at| words.get(at + 1));
+    let next = next.filter(|next| !next.starts_with('-') && !next.is_empty());
+    next.cloned().or_else(|| words.iter().find_map(joined))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn tip_for(line: &str, flag: &str) -> Option<String> {
+        let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+        tip(words.first()?, flag, &words)
+    }
+
+    #[test]
+    fn a_command_has_no_flag_that_is_answered() {
+        for (name, rows) in [
+            ("build", build::ANSWERS),
+            ("check", build::ANSWERS),
+            ("boot", images::OF_BOOT),
+            ("flash", images::OF_FLASH),
+            ("inspect", images::OF_INSPECT),
+            ("init", others::OF_INIT),
+            ("try", others::OF_TRY),
+            ("clean", others::OF_CLEAN),
+            ("lock", others::OF_LOCK),
+            ("status", others::OF_STATUS),
+            ("boards", others::OF_LISTS),
+            ("completions", others::OF_COMPLETIONS),
+        ] {
+            let command = Cli::command();
+            let command = command.find_subcommand(name).unwrap();
+            let mut seen = Vec::new();
+            for flag in rows.iter().flat_map(|(flags, _)| flags.iter()) {
+                let is_taken = |arg: &clap::Arg| {
+                    let short = arg.get_short().map(String::from);
+                    arg.get_long() == Some(flag) || short.as_deref() == Some(flag)
+                };
+                assert!(!command.get_arguments().any(is_taken), "{name} {flag}");
+                assert!(!seen.contains(&flag), "{name} {flag} twice");
+                seen.push(flag);
+            }
+        }
+    }
+
+    #[test]
+    fn the_value_is_in_the_answer() {
+        for (line, flag, told) in [
+            (
+                "build --build-host me@pc",
+                "--build-host",
+                "a machine of yours builds with its Docker: DOCKER_HOST=ssh://me@pc sdbuild build",
+            ),
+            (
+                "lock --input=nixpkgs",
+                "--input",
+                "inputs are arguments: sdbuild lock nixpkgs",
+            ),
+            (
+                "lock --input",
+                "--input",
+                "inputs are arguments: sdbuild lock INPUT",
+            ),
+            (
+                "boot -nographic a.img",
+                "-n",
+                "boot has no screen: it shows the serial console of the machine in the terminal",
+            ),
+        ] {
+            assert_eq!(tip_for(line, flag).as_deref(), Some(told), "{line}");
+        }
+        assert_eq!(tip_for("boot -nothing a.img", "-n"), None);
+        assert_eq!(tip_for("man --input a", "--input"), None);
+    }
+}

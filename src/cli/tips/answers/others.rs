@@ -1,0 +1,107 @@
+//! Flags of other programs at the smaller commands.
+
+/// What is said of them by `init`.
+pub(super) const OF_INIT: &[(&[&str], &str)] = &[
+    (
+        &["passphrase", "psk", "wifi-key", "wifi-psk", "wpa-psk"],
+        "sdbuild asks for the passphrase, or reads it from a file: --wifi-password-file FILE",
+    ),
+    (
+        &["keyboard", "keyboard-layout", "keymap", "layout"],
+        "the keyboard of the console is an option of the configuration: console.keyMap",
+    ),
+    (
+        &["channel", "nixpkgs", "release"],
+        "a build chooses the release: sdbuild build --nixpkgs RELEASE; a flake names it in its inputs",
+    ),
+    (
+        &["f", "force", "overwrite", "replace"],
+        "init replaces no file: name another directory, or move the file away",
+    ),
+    (
+        &["d", "dir", "directory", "o", "out", "output", "path"],
+        "the directory is an argument of its own: sdbuild init {}",
+    ),
+    (
+        &["i", "interactive"],
+        "init asks on a terminal, unless --yes is given",
+    ),
+    (
+        &["enable-ssh", "ssh", "sshd"],
+        "every template has an SSH server; --ssh-key names the key that may log in",
+    ),
+    (
+        &["git", "no-git", "vcs"],
+        "init writes files and makes no repository: `git init` does",
+    ),
+    (
+        &["passwd", "password", "root-password", "user-password"],
+        "no password is written into a configuration, where others can read it: --user has your SSH key",
+    ),
+];
+
+/// What is said of them by `try`.
+pub(super) const OF_TRY: &[(&[&str], &str)] = &[
+    (
+        &["board", "c", "config", "flake", "format", "set", "hostname"],
+        "try builds a configuration of its own; `sdbuild build` builds yours",
+    ),
+    (&["keep"], "--output DIR keeps the image"),
+];
+
+/// What is said of them by `clean`.
+pub(super) const OF_CLEAN: &[(&[&str], &str)] = &[
+    (
+        &["builds", "containers", "images", "logs", "volumes"],
+        "`sdbuild clean --dry-run` lists what would be removed, and removes nothing",
+    ),
+    (
+        &["delete-old", "delete-older-than", "older-than"],
+        "--old removes the results that newer ones replaced, whatever their age",
+    ),
+    (&["purge"], "did you mean --all?"),
+];
+
+/// What is said of them by `lock`.
+pub(super) const OF_LOCK: &[(&[&str], &str)] = &[
+    (
+        &[
+            "all",
+            "recreate",
+            "recreate-lock-file",
+            "refresh",
+            "u",
+            "update",
+            "upgrade",
+        ],
+        "name the inputs to update: sdbuild lock INPUT",
+    ),
+    (
+        &["i", "input", "inputs", "update-input"],
+        "inputs are arguments: sdbuild lock {}",
+    ),
+    (
+        &["c", "config"],
+        "lock is for the configuration or the flake of this directory; --flake names another one",
+    ),
+];
+
+/// What is said of them by `status`.
+pub(super) const OF_STATUS: &[(&[&str], &str)] = &[(
+    &[
+        "a", "all", "disk", "h", "images", "l", "long", "size", "sizes",
+    ],
+    "without a flag, status shows everything, with sizes",
+)];
+
+/// What is said of them by `boards` and `formats`.
+pub(super) const OF_LISTS: &[(&[&str], &str)] = &[(
+    &["a", "all", "l", "list"],
+    "without an argument, all are listed",
+)];
+
+/// What is said of them by `completions`.
+pub(super) const OF_COMPLETIONS: &[(&[&str], &str)] = &[(
+    &["s", "shell"],
+    "the shell is an argument of its own: sdbuild completions {}",
+)];

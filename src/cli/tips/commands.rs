@@ -1,0 +1,119 @@
+//! Tips for commands that do not exist.
+
+use std::path::Path;
+
+use clap::Command;
+
+use super::{other_names, packages};
+use crate::common::flake_url::has_scheme;
+use crate::common::image_name;
+use crate::common::nearest::{is_slip, nearest};
+use crate::common::shell_word::quoted;
+
+/// The tips for the command `name` that does not exist, or is none of the command in front of it, such as `publish`. clap proposes
+/// any that looks similar, also one that removes data.
+pub(super) fn tips_for_command(command: &Command, name: &str, words: &[String]) -> Vec<String> {
+    if words.first().is_some_and(|word| word == "help") && command.find_subcommand(name).is_some() {
+        return vec![format!("`{} help {name}` describes it", command.get_name())];
+    }
+    let lower = name.to_lowercase();
+    let before = words.iter().take_while(|word| *word != name);
+    let mut named = before.map(|word| command.find_subcommand(word));
+    // `help NAME` names the commands of sdbuild.
+    let has_own = |sub: &&Command| sub.has_subcommands() && sub.get_name() != "help";
+    let outer = named.find_map(|sub| sub.filter(has_own));
+    if let Some(meant) = tip_for_words(outer, &lower, words) {
+        return vec![meant];
+    }
+    let others = other_names::commands(&lower);
+    let is_only = others.len() == 1;
+    let meant = match outer {
+        Some(_) => Vec::new(),
+        None => others
+            .iter()
+            .map(|name| described(command, name, is_only))
+            .chain(other_names::other_meaning(&lower).map(str::to_owned))
+            .collect(),
+    };
+    if !meant.is_empty() {
+        return meant;
+    }
+    if let Some(explained) = other_names::explained_command(&lower) {
+        return vec![explained.to_owned()];
+    }
+    let subcommands = outer.unwrap_or(command).get_subcommands();
+    let visible = subcommands.filter(|sub| !sub.is_hide_set());
+    let visible: Vec<&str> = visible.map(Command::get_name).collect();
+    let similar = nearest(&lower, visible.iter().copied());
+    let similar = similar.filter(|similar| is_slip(&lower, similar));
+    let similar = similar.or_else(|| first_of(&lower, &visible));
+    let tip = match (similar, outer) {
+        (Some(similar), _) => format!("did you mean {similar}?"),
+        (None, Some(outer)) => {
+            let outer = outer.get_name();
+            format!("`{} {outer} --help` lists its commands", command.get_name())
+        }
+        (None, None) => {
+            tip_for_path(name).unwrap_or_else(|| "`sdbuild help` lists all commands".to_owned())
+        }
+    };
+    vec![tip]
+}
+
+/// The tip for the command `name`, by the command `outer` in front of it, or by the word behind it.
+fn tip_for_words(outer: Option<&Command>, name: &str, words: &[String]) -> Option<String> {
+    if let Some(outer) = outer {
+        let meant = other_names::inner(outer.get_name(), name)?;
+        return Some(format!("did you mean {meant}?"));
+    }
+    let at = words.iter().position(|word| word.to_lowercase() == name)?;
+    let next = words.get(at + 1).map_or("", String::as_str);
+    if name == "add" {
+        let given: Vec<&str> = words.iter().skip(at + 1).map(String::as_str).collect();
+        return Some(packages::line(Some(&given.join(" "))));
+    }
+    other_names::pair(name, next).map(str::to_owned)
+}
+
+/// The one of `commands` that a `name` such as `flash-card` begins with.
+fn first_of<'a>(name: &str, commands: &[&'a str]) -> Option<&'a str> {
+    let (first, _) = name.split_once(['-', '_'])?;
+    commands.iter().find(|command| **command == first).copied()
+}
+
+/// The tip for an image, a disk or a configuration in the place of a command.
+fn tip_for_path(name: &str) -> Option<String> {
+    let path = quoted(name);
+    if image_name::is_image(name) {
+        return Some(format!(
+            "`sdbuild boot {path}` starts it, `sdbuild flash {path}` writes it to a card"
+        ));
+    }
+    if name.starts_with("/dev/") {
+        return Some(format!(
+            "`sdbuild flash IMAGE {path}` writes an image to that disk"
+        ));
+    }
+    let is_path = [".", ".."].contains(&name) || name.contains('/');
+    let is_module = Path::new(name).extension().is_some_and(|end| end == "nix");
+    let is_flake = name.contains('#') || has_scheme(name);
+    (is_path || is_module || is_flake).then(|| format!("`sdbuild build {path}` builds it"))
+}
+
+/// That the command `name` is meant, or may be where it is not the only one, and what it is for: the command is called `flash`:
+/// write an image …
+fn described(command: &Command, name: &str, is_only: bool) -> String {
+    let sub = command.find_subcommand(name);
+    let about = sub.and_then(Command::get_about).map(ToString::to_string);
+    let about = about.unwrap_or_default();
+    let mut rest = about.chars();
+    let first = rest.next().map(|c| c.to_ascii_lowercase());
+    let about: String = first.into_iter().chain(rest).collect();
+    let is = if is_only {
+        "the command is called"
+    } else {
+        "the command may be"
+    };
+    let program = command.get_name();
+    format!("{is} `{program} {name}`: {about}")
+}

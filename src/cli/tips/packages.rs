@@ -1,0 +1,68 @@
+//! Flags and commands that would install packages: those are written in the configuration.
+
+use super::answers::value_of;
+
+/// What users call such a flag, without dashes.
+const FLAGS: [&str; 8] = [
+    "add-package",
+    "extra-packages",
+    "install",
+    "package",
+    "packages",
+    "pkg",
+    "pkgs",
+    "with-package",
+];
+
+/// The tip for the unknown `flag` in the `words` of the command `name`.
+pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
+    let is_meant = ["build", "check", "flash", "init"].contains(&name);
+    let is_flag = flag
+        .strip_prefix("--")
+        .is_some_and(|flag| FLAGS.contains(&flag));
+    (is_meant && is_flag).then(|| line(value_of(flag, words).as_deref()))
+}
+
+/// Where packages are written, and how: those in `given`, if these are names.
+pub(super) fn line(given: Option<&str>) -> String {
+    let names = given.unwrap_or_default().replace(',', " ");
+    let names = names
+        .split_whitespace()
+        .map(|name| name.strip_prefix("pkgs.").unwrap_or(name));
+    let names: Vec<&str> = names.collect();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let is_name = |name: &&str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_plain)
+    };
+    let names = if names.is_empty() || !names.iter().all(is_name) {
+        "htop".to_owned()
+    } else {
+        names.join(" ")
+    };
+    format!(
+        "packages are written in the configuration, such as sd-card.nix: environment.systemPackages = with pkgs; [ {names} ];"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_written_in_the_configuration() {
+        for (line, flag, list) in [
+            ("init --packages htop", "--packages", "[ htop ]"),
+            ("build --package=pkgs.vim,git", "--package", "[ vim git ]"),
+            ("build --install a;b", "--install", "[ htop ]"),
+            ("build --pkgs", "--pkgs", "[ htop ]"),
+        ] {
+            let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
+            let tip = tip(&words[0], flag, &words).unwrap();
+            let expected =
+                format!("such as sd-card.nix: environment.systemPackages = with pkgs; {list};");
+            assert!(tip.ends_with(&expected), "{tip}");
+        }
+        assert_eq!(tip("boot", "--packages", &[]), None);
+        assert_eq!(tip("build", "-packages", &[]), None);
+    }
+}
