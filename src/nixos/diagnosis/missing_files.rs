@@ -152,7 +152,10 @@ fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
     } else {
         format!("/home/{user}")
     };
-    let option = format!("users.users.{}.home", attribute_path::text(&[user.clone()]));
+    let option = format!(
+        "users.users.{}.home",
+        attribute_path::text(std::slice::from_ref(user))
+    );
     Some(format!(
         "{}{place}: `~/` is the home of whoever runs sdbuild; a path of the machine is a string: {option} = \"{home}\";",
         context.shown_dir
