@@ -141,7 +141,10 @@ fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
     })?;
     let names = attribute_path::parse(&option).ok()?;
     let user = match names.as_slice() {
-        [users, set, user, home] if users == "users" && set == "users" && home == "home" => user,
+        // In a flake, the path of the module is in front of it.
+        [.., users, set, user, home] if users == "users" && set == "users" && home == "home" => {
+            user
+        }
         _ => return None,
     };
     let home = if user == "root" {
@@ -149,6 +152,10 @@ fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
     } else {
         format!("/home/{user}")
     };
+    let option = format!(
+        "users.users.{}.home",
+        attribute_path::text(std::slice::from_ref(user))
+    );
     Some(format!(
         "{}{place}: `~/` is the home of whoever runs sdbuild; a path of the machine is a string: {option} = \"{home}\";",
         context.shown_dir

@@ -36,9 +36,13 @@ fn the_home_of_a_user_is_a_string() {
         "{told}"
     );
     let pure = without_place("the path '~/ada' can not be resolved in pure mode");
-    let in_flake = failure("{ users.users.ada.home = ~/ada; }", &pure, "")
-        .hints
-        .concat();
+    let in_flake = failure(
+        "{ modules = [ { users.users.ada.home = ~/ada; } ]; }",
+        &pure,
+        "",
+    )
+    .hints
+    .concat();
     assert!(in_flake.ends_with(string), "{in_flake}");
     let source = failure("{ environment.etc.x.source = ~/ada; }", &pure, "")
         .hints
