@@ -1,3 +1,5 @@
+mod forms;
+
 use super::*;
 
 /// The token is behind `|`, which is not in the text.
@@ -33,11 +35,6 @@ fn signs_of_other_languages_are_replaced() {
             "{\n  |-- text\n  a = 1; }",
             "unexpected '-', expecting INHERIT",
             "a comment begins with `#`",
-        ),
-        (
-            "{ a = lib.max(1|, 2); }",
-            "unexpected ',', expecting ')'",
-            "with no parentheses around them: lib.max a b",
         ),
         (
             "{ a =|> 1; }",
@@ -385,73 +382,4 @@ fn tokens_in_lists_of_packages_are_explained() {
     }
     let strings = hint_at("{ a.names = [ me|@20 ]; }", "unexpected '@'");
     assert_eq!(strings, None);
-}
-
-#[test]
-fn brackets_and_names_of_another_form_are_corrected() {
-    for (marked, summary, expected) in [
-        (
-            "{ a = ( enable |= true; ); }",
-            "unexpected '=', expecting ')'",
-            "definitions are in braces: { NAME = VALUE; }",
-        ),
-        (
-            "{ a = [ enable |= true; ]; }",
-            "unexpected '='",
-            "definitions are in braces: { NAME = VALUE; }",
-        ),
-        (
-            "{ a = [ A|=b ]; c = 1; }",
-            "unexpected '='",
-            "an element of a list that has a `=` is a string, in double quotes: [ \"a=b\" ]",
-        ),
-        (
-            "{ a = [ vim ] |with pkgs; }",
-            "unexpected WITH, expecting ';'",
-            "`with pkgs;` stands before the list: with pkgs; [ … ]",
-        ),
-        (
-            "{ a = pkgs.|[ vim ]; }",
-            "unexpected '[', expecting ID or OR_KW or DOLLAR_CURLY or '\"'",
-            "`with pkgs;` stands before the list: with pkgs; [ … ]",
-        ),
-        (
-            "{ a = With pkgs; |[ vim ]; }",
-            "unexpected '[', expecting INHERIT",
-            "write `with` in lower case: with pkgs; [ … ]",
-        ),
-        (
-            "{ services |openssh enable = true; }",
-            "unexpected ID, expecting '.' or '='",
-            "write dots between the parts of the name: services.openssh.enable",
-        ),
-        (
-            "{ |services/openssh/enable = true; }",
-            "unexpected PATH, expecting INHERIT",
-            "write dots in place of the slashes: services.openssh.enable",
-        ),
-        (
-            "{ script = \"for i in ${LIST[|@]}; do\"; }",
-            "unexpected '@'",
-            "write ''${LIST[@]} for a variable of the shell in a string that begins with '', or \\${LIST[@]} in one that begins \
-             with \"",
-        ),
-    ] {
-        assert_eq!(
-            hint_at(marked, summary).as_deref(),
-            Some(expected),
-            "{marked}"
-        );
-    }
-    for (marked, summary) in [
-        ("{ a = { b = 1; } |/ 2; }", "unexpected '/'"),
-        ("{ a = \"${b |c}\"; }", "unexpected ID"),
-        ("{ a = x.|[ 1 ]; }", "unexpected '['"),
-        (
-            "{ foo |openssh enable = true; }",
-            "unexpected ID, expecting '.' or '='",
-        ),
-    ] {
-        assert_eq!(hint_at(marked, summary), None, "{marked}");
-    }
 }
