@@ -19,6 +19,28 @@ let
   addresses = most: freeWith { addresses = mkOption { type = types.listOf (address most); default = [ ]; }; };
   same = option: names: lib.genAttrs names (_: option);
 
+  # The options of units, as far as a configuration is likely to set them; another one is an error, as in NixOS.
+  unit = same texts [
+    "after" "aliases" "before" "bindsTo" "conflicts" "documentation" "onFailure" "onSuccess" "partOf" "requiredBy" "requires" "requisite"
+    "upheldBy" "upholds" "wantedBy" "wants"
+  ] // {
+    enable = yes;
+    description = mkOption { type = types.str; default = ""; };
+    unitConfig = free;
+    overrideStrategy = text;
+    startLimitBurst = mkOption { type = types.nullOr types.int; default = null; };
+    startLimitIntervalSec = mkOption { type = types.nullOr types.int; default = null; };
+  } // same (mkOption { type = types.listOf types.anything; default = [ ]; }) [ "reloadTriggers" "restartTriggers" ];
+  units = options: mkOption { type = types.attrsOf (types.submodule { options = unit // options; }); default = { }; };
+  service = same lines [ "postStart" "postStop" "preStart" "preStop" "reload" "script" ] // same bool [ "reloadIfChanged" ]
+    // same yes [ "restartIfChanged" "stopIfChanged" ] // {
+    environment = mkOption { type = types.attrsOf (types.nullOr (types.oneOf [ types.str types.path types.package ])); default = { }; };
+    path = mkOption { type = types.listOf (types.oneOf [ types.package types.str ]); default = [ ]; };
+    serviceConfig = free;
+    scriptArgs = mkOption { type = types.str; default = ""; };
+    startAt = mkOption { type = types.either types.str (types.listOf types.str); default = [ ]; };
+  };
+
   services = [
     "adguardhome" "avahi" "blocky" "caddy" "chrony" "cron" "dbus" "dnsmasq" "eternal-terminal" "fail2ban" "fstrim" "fwupd"
     "gitea" "grafana" "hostapd" "home-assistant" "influxdb2" "irqbalance" "jellyfin" "journald" "k3s" "kubo" "logind"
@@ -73,7 +95,7 @@ in
     security = freeWith { sudo = freeWith { enable = yes; wheelNeedsPassword = yes; }; polkit = free; };
     system = { autoUpgrade = free; copySystemConfiguration = bool; disableInstallerTools = bool; };
     time.hardwareClockInLocalTime = bool;
-    systemd = freeWith { package = mkOption { type = types.package; default = pkgs.systemd; }; services = free; timers = free; network = free; };
+    systemd = freeWith { package = mkOption { type = types.package; default = pkgs.systemd; }; services = units service; timers = units { timerConfig = free; }; network = free; };
   }
   // same free [
     "console" "containers" "documentation" "fonts" "installer" "isSpecialisation" "location" "powerManagement" "programs"
