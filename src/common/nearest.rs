@@ -73,6 +73,20 @@ pub fn with_other_capitals<'a>(
     names.find(|name| name.eq_ignore_ascii_case(unknown))
 }
 
+/// Whether `unknown` may mean `known`: a few other letters, as for [`similar_names`], or the same word with something before or behind
+/// it.
+pub fn may_mean(unknown: &str, known: &str) -> bool {
+    /// Letters of a word that says something.
+    const MIN_LETTERS: usize = 4;
+    let [short, long] = {
+        let mut both = [unknown, known].map(str::to_lowercase);
+        both.sort_by_key(String::len);
+        both
+    };
+    let contains = short.len() >= MIN_LETTERS && long.contains(&short);
+    contains || short == long || !most_similar(unknown, [known]).is_empty()
+}
+
 /// Whether `unknown` differs from `known` by one letter that is wrong, missing or too much, or by two that are exchanged; in
 /// short words that says nothing.
 pub fn is_slip(unknown: &str, known: &str) -> bool {

@@ -28,10 +28,32 @@ fn set_of_options(option: &str, kind: &str, summary: &str, is_part: bool) -> Str
     if let Some(known) = known {
         return known;
     }
+    if value.starts_with('{') {
+        return "the option takes a set, and one of the values in this one is none that it takes"
+            .to_owned();
+    }
     if kind == "submodule" {
         return submodule(option, summary, is_part);
     }
     "write a set: { … }".to_owned()
+}
+
+/// The form of a value of an `option` that is a list, with the value that stands in place of it if its type is that of an element.
+fn list_of_one(option: &str, kind: &str, summary: &str, is_part: bool) -> String {
+    /// Letters of a value that are repeated at most.
+    const MAX_LETTERS: usize = 60;
+    let value = values(summary).next().unwrap_or_default();
+    let is_whole = value.len() <= MAX_LETTERS && value.ends_with('"') && !value.contains('…');
+    let element = if value.starts_with('{') && !kind.contains("string") {
+        Some("{ … }")
+    } else {
+        Some(value)
+            .filter(|_| value.starts_with('"') && is_whole && kind.starts_with("list of string"))
+    };
+    match element.filter(|_| !is_part && is_name(option)) {
+        Some(element) => format!("write a list: {option} = [ {element} ];"),
+        None => "write a list: [ … ], with spaces between the elements".to_owned(),
+    }
 }
 
 /// The form of a value of an `option` that is a set with options of its own.
@@ -57,6 +79,10 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
         .split_once("' is not of type `")?;
     let (wanted, _) = rest.split_once("'.")?;
     let kind = wanted.strip_prefix("null or ").unwrap_or(wanted);
+    let inside = kind
+        .strip_prefix('(')
+        .and_then(|kind| kind.strip_suffix(')'));
+    let kind = inside.unwrap_or(kind);
     let mut values = values(summary);
     if summary.contains(PRIVATE_KEY) {
         let hint =
@@ -78,6 +104,11 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
 /// The form that values of the type `kind` have.
 fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Option<String> {
     let form = match kind {
+        _ if option.starts_with("boot.kernel.sysctl.")
+            && values(summary).any(|value| value.starts_with('{')) =>
+        {
+            "a name with dots is in quotes: boot.kernel.sysctl.\"net.ipv4.ip_forward\" = 1;"
+        }
         _ if is_path_in_place_of_key(option, summary) => {
             "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
         }
@@ -110,7 +141,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         "boolean" => "write true or false, in lower case and without quotes",
         "package" => "write pkgs.NAME, without quotes",
         _ if kind.starts_with("list of ") => {
-            "write a list: [ … ], with spaces between the elements"
+            return Some(list_of_one(option, kind, summary, is_part));
         }
         _ if kind.starts_with("attribute set") || kind == "submodule" => {
             return Some(set_of_options(option, kind, summary, is_part));
@@ -311,73 +342,4 @@ pub(super) fn mixed_module(context: &ExitContext<'_>, summary: &str) -> Option<S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_of_a_server_has_its_type() {
-        let summary = "A definition for option `fileSystems.\"/data\"' is not of type `submodule'. Definition values:\n\
-                       - In `/build/config/c.nix': \"nas:/data\"";
-        let hint = wrong_type(summary, false).unwrap();
-        assert_eq!(
-            hint,
-            "write a set: { device = \"nas:/data\"; fsType = \"nfs\"; }"
-        );
-        let hint = wrong_type(&summary.replace("\"nas:/data\"", "1"), false).unwrap();
-        assert_eq!(
-            hint,
-            "write a set: { device = \"/dev/…\"; fsType = \"…\"; }"
-        );
-    }
-
-    /// As Nix reports it.
-    #[test]
-    fn the_values_of_an_option_are_listed() {
-        let summary = "A definition for option `services.openssh.settings.PermitRootLogin' is not of type `null or one of \"yes\", \
-                       \"no\"'. Definition values:\n- In `/build/config/c.nix': false";
-        let hint = wrong_type(summary, false).unwrap();
-        assert_eq!(hint, "write one of \"yes\", \"no\", in quotes");
-        assert!(!is_choice_of_strings(
-            "one of \"a\", \"b\" or list of string"
-        ));
-    }
-
-    #[test]
-    fn a_key_is_a_text_in_one_line() {
-        let hint = |value: &str| {
-            wrong_type(&format!(
-                "A definition for option `users.users.root.openssh.authorizedKeys.keys.\"[definition 1-entry 1]\"' is not of type \
-                 `(optionally newline-terminated) single-line string'. Definition values:\n- In `/build/config/c.nix': {value}"
-            ), false)
-            .unwrap()
-        };
-        let file = hint("/nix/var/sdbuild/home/.ssh/id.pub");
-        assert!(file.contains("keyFiles"), "{file}");
-        let lines = hint("\"ssh-ed25519 AAAA\\n  BBBB me\"");
-        assert!(lines.contains("a single one"), "{lines}");
-        let several = hint("\"ssh-ed25519 AAAA a\\nssh-rsa BBBB b\\n\"");
-        assert!(several.contains("each key is an element"), "{several}");
-        let call = hint("<function>");
-        assert!(call.contains("needs parentheses"), "{call}");
-        let number = hint("1");
-        assert_eq!(number, "write a string in quotes");
-        let summary = "A definition for option `users.users.root.hashedPasswordFile' is not of type `null or string'.";
-        for (value, hint) in [
-            ("", "write the path that the file has"),
-            ("\n- In `/c.nix': /c/pw", "write the path that the file has"),
-            ("\n- In `/c.nix': 1", "write a string in quotes"),
-        ] {
-            let told = wrong_type(&format!("{summary}{value}"), false).unwrap();
-            assert!(told.starts_with(hint), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_private_key_is_no_public_one() {
-        let summary = "A definition for option `users.users.root.openssh.authorizedKeys.keys.\"[definition 1-entry 1]\"' is not of type \
-                       `(optionally newline-terminated) single-line string'. Definition values: - In `/build/config/sd-card.nix': \
-                       \"-----BEGIN OPENSSH PRIVATE KEY-----***\"";
-        let hint = wrong_type(summary, false).unwrap();
-        assert!(hint.contains(".pub file"), "{hint}");
-    }
-}
+mod tests;

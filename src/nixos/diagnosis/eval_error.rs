@@ -27,6 +27,10 @@ pub(super) enum EvalError {
     VariantNeedsKvm,
     /// A package whose license the user must allow.
     Unfree,
+    /// A package that nixpkgs does not build for the platform of the image.
+    NotForPlatform,
+    /// A package with known vulnerabilities.
+    Insecure,
     /// An option that nixpkgs has removed.
     OptionGone,
     /// An option that does not exist.
@@ -59,12 +63,14 @@ pub(super) enum EvalError {
 
 impl EvalError {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 19] = [
+    pub(super) const ALL: [Self; 21] = [
         Self::NoSdImage,
         Self::NoVariant,
         Self::NoVariants,
         Self::VariantNeedsKvm,
         Self::Unfree,
+        Self::NotForPlatform,
+        Self::Insecure,
         Self::OptionGone,
         Self::UnknownOption,
         Self::Renamed,
@@ -81,6 +87,11 @@ impl EvalError {
         Self::IndirectInput,
     ];
 
+    /// Whether nixpkgs refuses a package, and ends its message with commands that sdbuild does not have.
+    pub(super) fn is_refused_package(self) -> bool {
+        matches!(self, Self::Unfree | Self::NotForPlatform | Self::Insecure)
+    }
+
     /// The error that the message `summary` of Nix reports.
     pub(super) fn find(summary: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|error| error.is_in(summary))
@@ -94,6 +105,8 @@ impl EvalError {
             Self::NoVariants => has("has no image variants (system.build.images)"),
             Self::VariantNeedsKvm => has("is made in a virtual machine with KVM"),
             Self::Unfree => has("has an unfree license"),
+            Self::NotForPlatform => has("is not available on the requested hostPlatform"),
+            Self::Insecure => has("is marked as insecure"),
             Self::OptionGone => has("no longer has any effect"),
             Self::UnknownOption => has("The option `") && has("does not exist"),
             Self::Renamed => has("has been renamed to"),
@@ -120,6 +133,8 @@ impl EvalError {
             Self::NoVariants => NO_VARIANTS_HINT.to_owned(),
             Self::VariantNeedsKvm => kvm_hint(summary),
             Self::Unfree => unfree_hint(summary),
+            Self::NotForPlatform => platform_hint(summary),
+            Self::Insecure => insecure_hint(summary),
             Self::OptionGone => {
                 "remove the option; nixpkgs' message says what replaces it".to_owned()
             }
@@ -170,6 +185,10 @@ impl EvalError {
 fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if let Some(hint) = missing_in_flake(&error.summary).filter(|_| context.is_flake) {
         return hint.to_owned();
+    }
+    // What NixOS calls on the value of boot.kernelPackages.
+    if quoted_after(&error.summary, "attribute") == Some("extend") {
+        return "if boot.kernelPackages is a kernel: it is a set of packages, such as pkgs.linuxPackages".to_owned();
     }
     let searched = if is_of_config(context, error) {
         "options"
@@ -310,6 +329,27 @@ fn unfree_hint(summary: &str) -> String {
         ),
         None => "allow it in the configuration: nixpkgs.config.allowUnfree = true;".to_owned(),
     }
+}
+
+/// What to do about a package that nixpkgs does not build for the platform that its message names.
+fn platform_hint(summary: &str) -> String {
+    let package = quoted_after(summary, "package").filter(|name| is_name(name));
+    let system = summary.split_once("hostPlatform.system = \"");
+    let system = system.and_then(|(_, rest)| rest.split('"').next());
+    format!(
+        "nixpkgs does not build {} for {}: remove it, or look for another package: https://search.nixos.org/packages",
+        package.unwrap_or("the package"),
+        system.unwrap_or("the platform of the image")
+    )
+}
+
+/// How to allow a package with known vulnerabilities.
+fn insecure_hint(summary: &str) -> String {
+    let package = quoted_after(summary, "package").filter(|name| is_name(name));
+    format!(
+        "look for a newer version of it; to use this one all the same: nixpkgs.config.permittedInsecurePackages = [ \"{}\" ];",
+        package.unwrap_or("NAME-VERSION")
+    )
 }
 
 /// The missing file FILE of a flake, from a message about `/nix/store/HASH-source/FILE`.

@@ -41,6 +41,7 @@ mod names;
 mod nix_message;
 mod nixpkgs_file;
 mod number_values;
+mod option_names;
 mod option_values;
 mod other_nixpkgs;
 mod other_platform;

@@ -9,7 +9,7 @@ use super::tokens;
 use super::written_values::{definitions_of, values_below};
 use super::written_words;
 use crate::common::failure::Failure;
-use crate::common::nearest::with_other_capitals;
+use crate::common::nearest::{may_mean, with_other_capitals};
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::{NixError, Position};
@@ -44,8 +44,13 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
         |line: &str| line.starts_with(ADVICE) || is_unknown && line.starts_with(PROPOSAL);
     let is_said = |line: &&str| !line.is_empty() && !is_in_hint(line);
     let lines = lines.iter().map(|line| line.trim()).filter(is_said);
-    // The first line of nixpkgs' message about a license; the rest proposes commands that sdbuild does not have.
-    let lines = lines.take(if is_unfree(error) { 1 } else { usize::MAX });
+    // The first line of nixpkgs' message about a package; the rest proposes commands that sdbuild does not have.
+    let most = if is_refused_package(error) {
+        1
+    } else {
+        usize::MAX
+    };
+    let lines = lines.take(most);
     let mut text = lines
         .collect::<Vec<_>>()
         .join("\n")
@@ -55,6 +60,9 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
         && Definition::find(context, error).is_some_and(|found| !found.is_of_element)
     {
         text = before.to_owned();
+    }
+    if most == 1 {
+        text = text.trim_end_matches(':').to_owned();
     }
     if let Some((before, _)) = text.split_once(PACKAGE) {
         text = format!("{before} a package");
@@ -266,8 +274,8 @@ fn shown(context: &ExitContext<'_>, text: &str) -> String {
     })
 }
 
-fn is_unfree(error: &NixError) -> bool {
-    EvalError::find(&error.summary) == Some(EvalError::Unfree)
+fn is_refused_package(error: &NixError) -> bool {
+    EvalError::find(&error.summary).is_some_and(EvalError::is_refused_package)
 }
 
 /// `line` without the status with which a download began that then broke off, `HTTP error 200 (curl error: WHY)`.
@@ -301,7 +309,7 @@ pub(super) fn excerpt(
     let position = error.position.as_ref();
     // What sdbuild made of the flag says nothing to a user, who sees the flag itself.
     let is_of_flag = position.is_some_and(|position| position.file == layout::CLI_MODULE);
-    if is_of_flag || is_unfree(error) {
+    if is_of_flag || is_refused_package(error) {
         return Vec::new();
     }
     let lines: Vec<&str> = error
@@ -391,9 +399,12 @@ pub(super) fn proposal(error: &NixError) -> Option<String> {
     let names = proposed(rest);
     let written = error.summary.split('\'').nth(1);
     let each = names.split([' ', ',']);
-    let names = written
-        .and_then(|written| with_other_capitals(written, each))
-        .unwrap_or(names);
+    let near: Vec<&str> = written.map_or_else(Vec::new, |written| {
+        let each = each.filter(|name| !name.is_empty() && *name != "or");
+        each.filter(|name| may_mean(written, name)).collect()
+    });
+    let only = written.and_then(|written| with_other_capitals(written, near.iter().copied()));
+    let names = only.map_or_else(|| near.join(" or "), str::to_owned);
     let is_plain = |c: char| c.is_alphanumeric() || "._-+, ".contains(c);
-    (names.len() < 200 && names.chars().all(is_plain)).then(|| names.to_owned())
+    (!names.is_empty() && names.len() < 200 && names.chars().all(is_plain)).then_some(names)
 }

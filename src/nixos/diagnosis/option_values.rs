@@ -38,6 +38,12 @@ pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
     if let Some(hint) = text_options::hint(wrong, text) {
         return Some(hint);
     }
+    if kind.starts_with("absolute path") && option.ends_with("Shell") && is_name(text) {
+        return Some(format!(
+            "write {}",
+            wrong.definition(&format!("pkgs.{text}"), value)
+        ));
+    }
     if kind.starts_with("absolute path") && !text.starts_with('/') {
         let definition = wrong.definition("\"/…\"", value);
         return Some(format!("the path begins with a slash: {definition}"));

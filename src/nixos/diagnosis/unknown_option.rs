@@ -3,99 +3,12 @@
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
 use super::misplaced_options;
+use super::option_names::{
+    OF_FILE, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE, USER_OPTIONS,
+    WITH_CAPITALS,
+};
 use super::written_values;
-use crate::common::nearest::{similar_names, with_other_capitals};
-
-/// What people call options of users, and their names.
-const OF_USERS: [(&str, &str); 10] = [
-    ("authorizedKeys", "openssh.authorizedKeys.keys"),
-    ("groups", "extraGroups"),
-    ("openssh.authorisedKeys", "openssh.authorizedKeys"),
-    ("openssh.keys", "openssh.authorizedKeys.keys"),
-    ("key", "openssh.authorizedKeys.keys"),
-    ("keys", "openssh.authorizedKeys.keys"),
-    ("openssh.authorizedKeys.key", "openssh.authorizedKeys.keys"),
-    ("ssh", "openssh"),
-    ("sshKey", "openssh.authorizedKeys.keys"),
-    ("sshKeys", "openssh.authorizedKeys.keys"),
-];
-
-/// What people call other options, or older releases called them, and their names.
-const OTHER_NAMES: [(&str, &str); 22] = [
-    ("allowUnfree", "nixpkgs.config.allowUnfree"),
-    ("environment.packages", "environment.systemPackages"),
-    ("hostName", "networking.hostName"),
-    ("hostPlatform", "nixpkgs.hostPlatform"),
-    ("network.hostName", "networking.hostName"),
-    ("networking.dhcp", "networking.useDHCP"),
-    ("networking.dns", "networking.nameservers"),
-    ("networking.dnsServers", "networking.nameservers"),
-    ("networking.gateway", "networking.defaultGateway"),
-    ("networking.wifi", "networking.wireless"),
-    ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
-    ("packages", "environment.systemPackages"),
-    ("services.docker", "virtualisation.docker"),
-    (
-        "services.openssh.passwordAuth",
-        "services.openssh.settings.PasswordAuthentication",
-    ),
-    (
-        "services.openssh.passwordAuthentication",
-        "services.openssh.settings.PasswordAuthentication",
-    ),
-    (
-        "services.openssh.permitRootLogin",
-        "services.openssh.settings.PermitRootLogin",
-    ),
-    ("services.ssh", "services.openssh"),
-    ("ssh", "services.openssh"),
-    ("stateVersion", "system.stateVersion"),
-    ("systemPackages", "environment.systemPackages"),
-    ("time.zone", "time.timeZone"),
-    ("timeZone", "time.timeZone"),
-];
-
-/// Options with so many capitals that nixpkgs finds no likeness to their names in small letters: it proposes names with at most two
-/// other characters.
-const WITH_CAPITALS: [&str; 1] = ["networking.useDHCP"];
-
-/// What people call the text of a file in `/etc`.
-const TEXT_OF_FILE: [&str; 5] = ["content", "contents", "texts", "txet", "txt"];
-
-/// What people call the size of the card or of its file system, which no option sets.
-const SIZES_OF_IMAGE: [&str; 6] = [
-    "sdImage.diskSize",
-    "sdImage.imageSize",
-    "sdImage.rootPartitionSize",
-    "sdImage.rootSize",
-    "sdImage.sdSize",
-    "sdImage.size",
-];
-
-/// Options that NixOS no longer has, and needs nothing in place of. Releases that explain their absence report no unknown option.
-const REMOVED: [&str; 2] = ["boot.loader.raspberryPi", "sound"];
-
-/// Options of users.
-const USER_OPTIONS: [&str; 18] = [
-    "createHome",
-    "description",
-    "extraGroups",
-    "group",
-    "hashedPassword",
-    "hashedPasswordFile",
-    "home",
-    "initialHashedPassword",
-    "initialPassword",
-    "isNormalUser",
-    "isSystemUser",
-    "linger",
-    "name",
-    "openssh",
-    "packages",
-    "password",
-    "shell",
-    "uid",
-];
+use crate::common::nearest::{may_mean, similar_names, with_other_capitals};
 
 /// What may be meant by the option `name` of a user, which does not exist.
 fn meant_of_user(name: &str) -> Option<String> {
@@ -109,6 +22,15 @@ fn meant_of_user(name: &str) -> Option<String> {
 /// Whether `rest`, which follows a name, does not continue its last part.
 fn is_end_of_name(rest: &str) -> bool {
     rest.is_empty() || rest.starts_with('.')
+}
+
+/// The name, with its dot, of a file in `/etc` of which Nix takes what follows the dot for an `option`: `environment.etc.foo.conf`.
+fn name_of_file(option: &str) -> Option<&str> {
+    let name = option.strip_prefix("environment.etc.")?;
+    let (front, end) = name.split_once('.')?;
+    let is_plain = !name.contains('"') && !end.contains('.') && !front.is_empty();
+    let is_option = OF_FILE.iter().any(|known| may_mean(end, known));
+    (is_plain && !is_option).then_some(name)
 }
 
 /// What may be meant by an option that has no name like it in nixpkgs.
@@ -146,6 +68,11 @@ fn meant_option(option: &str) -> Option<String> {
         && TEXT_OF_FILE.contains(&name)
     {
         return Some("did you mean text?".to_owned());
+    }
+    if let Some(name) = name_of_file(option) {
+        return Some(format!(
+            "a name with a dot is in quotes: environment.etc.\"{name}\""
+        ));
     }
     if option.starts_with("fileSystems.") && option.ends_with(".fstype") {
         return Some("did you mean fsType?".to_owned());
@@ -230,15 +157,24 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     // Nix's name of an element of a list is none that a file has.
     let element = option.map_or("", up_to_element);
     let plain = |names: &str| names.replace(['`', '\''], "").replace(element, "");
-    let names = names.map(|(names, _)| {
-        let proposed = names.split(['`', '\'']);
-        let only = option.and_then(|option| with_other_capitals(option, proposed));
-        plain(only.unwrap_or(names))
-    });
+    let names = names.and_then(|(names, _)| meant_of_proposed(option?, &names.replace('`', "'")));
     match names {
-        Some(names) => format!("did you mean {names}? All options: {options}"),
+        Some(names) => format!("did you mean {}? All options: {options}", plain(&names)),
         None => format!("check its spelling: {options}"),
     }
+}
+
+/// Those of the `proposed` names, each in quotes, that `option` may mean: nixpkgs proposes the nearest three of a set, near or not.
+fn meant_of_proposed(option: &str, proposed: &str) -> Option<String> {
+    let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+    let quoted = proposed.split('\'').skip(1).step_by(2);
+    let near: Vec<&str> = quoted
+        .filter(|name| may_mean(&last(option), &last(name)))
+        .collect();
+    if let Some(only) = with_other_capitals(option, near.iter().copied()) {
+        return Some(only.to_owned());
+    }
+    (!near.is_empty()).then(|| near.join(" or "))
 }
 
 #[cfg(test)]
@@ -321,6 +257,6 @@ mod tests {
         let element = "The option `swapDevices.\"[definition 1-entry 1]\".devise' does not exist.\n\nDid you mean \
                        `swapDevices.\"[definition 1-entry 1]\".device' or `swapDevices.\"[definition 1-entry 1]\".size'?";
         let told = hint(&ExitContext::default(), element);
-        assert!(told.starts_with("did you mean device or size?"), "{told}");
+        assert!(told.starts_with("did you mean device?"), "{told}");
     }
 }

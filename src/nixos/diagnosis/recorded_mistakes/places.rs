@@ -276,6 +276,33 @@ fn a_list_behind_a_package_set_lacks_its_with() {
 }
 
 #[test]
+fn a_package_that_nixpkgs_refuses_has_one_line() {
+    let refused = "Refusing to evaluate package 'nodejs-20.1' in /n/p.nix:1 because it";
+    let platform = "is not available on the requested hostPlatform:\\n  hostPlatform.system = \\\"aarch64-linux\\\"";
+    for (why, told, hint) in [
+        (
+            platform,
+            "is not available on the requested hostPlatform",
+            "nixpkgs does not build nodejs-20.1 for aarch64-linux",
+        ),
+        (
+            "is marked as insecure\\n\\nKnown issues:\\n - old",
+            "is marked as insecure",
+            "nixpkgs.config.permittedInsecurePackages = [ \\\"nodejs-20.1\\\" ];",
+        ),
+    ] {
+        let stream = reported("/n/p.nix", (1, 1), &format!("{refused} {why}"), "");
+        let failed = failure("{ }", &stream, "");
+        assert!(failed.to_string().ends_with(told), "{failed}");
+        let hint = hint.replace('\\', "");
+        assert!(failed.hints.concat().contains(&hint), "{:?}", failed.hints);
+    }
+    let called = reported("/n/p.nix", (1, 1), "attribute 'extend' missing", "");
+    let hints = failure("{ }", &called, "").hints.concat();
+    assert!(hints.contains("such as pkgs.linuxPackages"), "{hints}");
+}
+
+#[test]
 fn two_functions_side_by_side_need_parentheses() {
     let error = "attempt to call something which is not a function but a set: { _type = \\\"override\\\"; content = «thunk»; priority = 50; }";
     let hints = hints_of_line("{ a = lib.mkForce lib.mkDefault 1; }", 7, error).concat();

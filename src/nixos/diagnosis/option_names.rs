@@ -1,0 +1,129 @@
+//! Names of options, and what people write in place of them.
+
+/// What people call options of users, and their names.
+pub(super) const OF_USERS: [(&str, &str); 11] = [
+    ("authorizedKeys", "openssh.authorizedKeys.keys"),
+    ("groups", "extraGroups"),
+    ("openssh.authorisedKeys", "openssh.authorizedKeys"),
+    ("openssh.keys", "openssh.authorizedKeys.keys"),
+    ("key", "openssh.authorizedKeys.keys"),
+    ("keys", "openssh.authorizedKeys.keys"),
+    ("openssh.authorizedKeys.key", "openssh.authorizedKeys.keys"),
+    ("ssh", "openssh"),
+    ("sshKey", "openssh.authorizedKeys.keys"),
+    ("sudo", "extraGroups"),
+    ("sshKeys", "openssh.authorizedKeys.keys"),
+];
+
+/// What people call other options, or older releases called them, and their names.
+pub(super) const OTHER_NAMES: [(&str, &str); 37] = [
+    ("allowUnfree", "nixpkgs.config.allowUnfree"),
+    ("environment.packages", "environment.systemPackages"),
+    ("environment.aliases", "environment.shellAliases"),
+    ("hostName", "networking.hostName"),
+    ("hostPlatform", "nixpkgs.hostPlatform"),
+    ("locale", "i18n.defaultLocale"),
+    ("network.hostName", "networking.hostName"),
+    ("networking.dhcp", "networking.useDHCP"),
+    ("networking.dns", "networking.nameservers"),
+    ("networking.dnsServers", "networking.nameservers"),
+    ("networking.gateway", "networking.defaultGateway"),
+    ("networking.wifi", "networking.wireless"),
+    ("networking.wireless.ssid", "networking.wireless.networks"),
+    (
+        "nix.experimental-features",
+        "nix.settings.experimental-features",
+    ),
+    (
+        "nix.experimentalFeatures",
+        "nix.settings.experimental-features",
+    ),
+    ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
+    ("packages", "environment.systemPackages"),
+    ("programs.bash.aliases", "programs.bash.shellAliases"),
+    ("programs.git.userEmail", "programs.git.config.user.email"),
+    ("programs.git.userName", "programs.git.config.user.name"),
+    (
+        "security.sudo.noPassword",
+        "security.sudo.wheelNeedsPassword",
+    ),
+    ("security.sudo.nopasswd", "security.sudo.wheelNeedsPassword"),
+    ("services.cron.jobs", "services.cron.systemCronJobs"),
+    ("services.docker", "virtualisation.docker"),
+    (
+        "services.openssh.passwordAuth",
+        "services.openssh.settings.PasswordAuthentication",
+    ),
+    (
+        "services.openssh.passwordAuthentication",
+        "services.openssh.settings.PasswordAuthentication",
+    ),
+    (
+        "services.openssh.permitRootLogin",
+        "services.openssh.settings.PermitRootLogin",
+    ),
+    ("services.pihole", "services.pihole-ftl"),
+    ("services.ssh", "services.openssh"),
+    (
+        "services.syncthing.openPort",
+        "services.syncthing.openDefaultPorts",
+    ),
+    ("services.wireguard", "networking.wireguard"),
+    ("services.zram", "zramSwap"),
+    ("ssh", "services.openssh"),
+    ("stateVersion", "system.stateVersion"),
+    ("systemPackages", "environment.systemPackages"),
+    ("time.zone", "time.timeZone"),
+    ("timeZone", "time.timeZone"),
+];
+
+/// Options with so many capitals that nixpkgs finds no likeness to their names in small letters: it proposes names with at most two
+/// other characters.
+pub(super) const WITH_CAPITALS: [&str; 1] = ["networking.useDHCP"];
+
+/// What people call the text of a file in `/etc`.
+pub(super) const TEXT_OF_FILE: [&str; 5] = ["content", "contents", "texts", "txet", "txt"];
+
+/// What people call the size of the card or of its file system, which no option sets.
+pub(super) const SIZES_OF_IMAGE: [&str; 6] = [
+    "sdImage.diskSize",
+    "sdImage.imageSize",
+    "sdImage.rootPartitionSize",
+    "sdImage.rootSize",
+    "sdImage.sdSize",
+    "sdImage.size",
+];
+
+/// Options that NixOS no longer has, and needs nothing in place of. Releases that explain their absence report no unknown option.
+pub(super) const REMOVED: [&str; 3] = [
+    "boot.loader.raspberry-pi",
+    "boot.loader.raspberryPi",
+    "sound",
+];
+
+/// Options of users.
+pub(super) const USER_OPTIONS: [&str; 18] = [
+    "createHome",
+    "description",
+    "extraGroups",
+    "group",
+    "hashedPassword",
+    "hashedPasswordFile",
+    "home",
+    "initialHashedPassword",
+    "initialPassword",
+    "isNormalUser",
+    "isSystemUser",
+    "linger",
+    "name",
+    "openssh",
+    "packages",
+    "password",
+    "shell",
+    "uid",
+];
+
+/// The options of a file in `/etc`.
+pub(super) const OF_FILE: [&str; 9] = [
+    "enable", "gid", "group", "mode", "source", "target", "text", "uid", "user",
+];
