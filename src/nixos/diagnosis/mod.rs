@@ -29,6 +29,7 @@ mod invalid_character;
 mod joined_paths;
 mod known_error;
 mod listed_definitions;
+mod lists_of_words;
 mod machine;
 mod misplaced_options;
 mod misplaced_value;

@@ -1,7 +1,7 @@
 //! What to write in place of a token in a list of packages: a version, `with`, or what is to be added by `+=`.
 
 use super::place::Place;
-use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
+use crate::nixos::diagnosis::unquoted_name::{SEARCH, is_list_of_packages, takes_a_package};
 
 /// The hint for a version behind the name of a package, as other package managers have it: `nodejs@20`, `python==3.12`.
 pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -23,7 +23,7 @@ pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
     (is_unexpected && is_version && is_whole && is_package).then(|| {
         format!(
             "`{sign}` is no part of a name: write {path} for the version that this nixpkgs has; of some packages it has others, each by \
-             a name of its own: https://search.nixos.org/packages?query={name}"
+             a name of its own: {SEARCH}{name}"
         )
     })
 }
