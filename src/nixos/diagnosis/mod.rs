@@ -50,6 +50,7 @@ mod scopes;
 mod second_set;
 mod self_definition;
 mod set_values;
+mod shell_length;
 mod source_lines;
 mod syntax_at;
 mod syntax_cause;

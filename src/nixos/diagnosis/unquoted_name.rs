@@ -101,6 +101,12 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Element if is_list_of_packages(attribute) => format!(
             "write pkgs.{written}, or `with pkgs;` before the list: with pkgs; [ {written} … ]"
         ),
+        Role::Element if attribute == "kernelPackages" => {
+            format!(
+                "it is one set of packages, no list: {} = pkgs.{written};",
+                at.defines
+            )
+        }
         Role::Definition if takes_a_package(attribute) => {
             format!("packages are attributes of pkgs: write pkgs.{written}")
         }
