@@ -136,9 +136,12 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
             "a call inside a list needs parentheses: [ (callPackage ./x.nix { }) ]"
         }
         "package" if option.contains("-entry ") && summary.ends_with(" ]") => {
-            "remove the brackets inside of the list: [ a b ] in place of [ [ a ] b ]"
+            "remove the brackets inside of the list; a list by another name, or behind `with`, is joined to it: [ a ] ++ (with pkgs; [ b c ])"
         }
         "boolean" => "write true or false, in lower case and without quotes",
+        "package" if values(summary).any(is_number) => {
+            "a number is no package; of a name that begins with a digit, nixpkgs mostly has one that begins with `_`: pkgs._7zz"
+        }
         "package" => "write pkgs.NAME, without quotes",
         _ if kind.starts_with("list of ") => {
             return Some(list_of_one(option, kind, summary, is_part));

@@ -2,18 +2,15 @@
 
 use std::net::IpAddr;
 
-use rnix::SyntaxKind::{NODE_LIST, NODE_STRING, TOKEN_COMMENT, TOKEN_WHITESPACE};
+use rnix::SyntaxKind::{NODE_LIST, NODE_STRING, NODE_WITH, TOKEN_COMMENT, TOKEN_WHITESPACE};
 use rnix::{NodeOrToken, Root, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::list_element;
 use super::names::quoted_after;
-use super::unquoted_name::is_list_of_packages;
+use super::unquoted_name::{SEARCH, is_list_of_packages};
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::{defines, line_of};
-
-/// Where packages are searched, up to the name.
-const SEARCH: &str = "https://search.nixos.org/packages?query=";
 
 /// What to do about the number, or about the name behind it, of which `error` speaks.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
@@ -38,7 +35,8 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let of_pkgs = if plain == written { "" } else { "pkgs." };
     let instead = match plain {
         "7zip" | "7z" | "7zz" => format!("write {of_pkgs}_7zz"),
-        _ => format!("in nixpkgs such names begin with `_`: {SEARCH}{plain}"),
+        "0ad" => format!("write {of_pkgs}zeroad"),
+        _ => format!("in nixpkgs most such names begin with `_`: {SEARCH}{plain}"),
     };
     let place = if error.position.is_some() {
         String::new()
@@ -52,17 +50,23 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 /// The lines of what begins with a digit, also behind `pkgs.`, and goes on with letters, as an element of a list of packages.
 fn names_with_digit(text: &str) -> Vec<(usize, String)> {
-    let of_packages = |path: &str| is_list_of_packages(path.rsplit('.').next().unwrap_or_default());
+    let of_packages = |list: &SyntaxNode| {
+        let path = defines(list);
+        let with = list.parent().filter(|parent| parent.kind() == NODE_WITH);
+        let set = with.and_then(|with| with.first_child());
+        is_list_of_packages(path.rsplit('.').next().unwrap_or_default())
+            || set.is_some_and(|set| set.text() == "pkgs")
+    };
     let words = words_in_lists(text, of_packages).into_iter();
     words
         .filter_map(|(line, word)| Some((line, name_with_digit(&word)?)))
         .collect()
 }
 
-/// What stands together without a space in lists whose path `is_of` says to look at, without strings, and its line.
-fn words_in_lists(text: &str, is_of: impl Fn(&str) -> bool) -> Vec<(usize, String)> {
+/// What stands together without a space in lists that `is_of` says to look at, without strings, and its line.
+fn words_in_lists(text: &str, is_of: impl Fn(&SyntaxNode) -> bool) -> Vec<(usize, String)> {
     let root = Root::parse(text).syntax();
-    let is_meant = |node: &SyntaxNode| node.kind() == NODE_LIST && is_of(&defines(node));
+    let is_meant = |node: &SyntaxNode| node.kind() == NODE_LIST && is_of(node);
     let lists = root.descendants().filter(is_meant);
     lists.flat_map(|list| words_of(text, &list)).collect()
 }
@@ -99,7 +103,7 @@ pub(super) fn address(context: &ExitContext<'_>, error: &NixError) -> Option<Str
     let is_number = shown.contains('.') && shown.chars().all(|c| c.is_ascii_digit() || c == '.');
     let is_address = |(_, word): &(usize, String)| word.parse::<IpAddr>().is_ok();
     let (place, written) = context.files.filter(|_| is_number)?.only_place(|text| {
-        let mut words = words_in_lists(text, |path| path == list);
+        let mut words = words_in_lists(text, |node| defines(node) == list);
         words.retain(is_address);
         // One is as wrong as the others.
         words.truncate(1);
@@ -131,6 +135,7 @@ mod tests {
                 Some((2, "7zip")),
             ),
             ("{ a.packages = [ pkgs.7zip ]; }", Some((1, "pkgs.7zip"))),
+            ("let a = with pkgs; [ 7zip ]; in b", Some((1, "7zip"))),
             (
                 "{ a.packages = [ 1password-cli # 7zip\n ]; }",
                 Some((1, "1password-cli")),

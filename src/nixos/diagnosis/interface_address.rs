@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::evidence::ExitContext;
-use super::listed_definitions::{list_element, values};
+use super::listed_definitions::{list_element, listed, values};
 use super::written_values::{self, DefinedValue};
 use crate::common::attribute_path;
 use crate::nixos::log::NixError;
@@ -159,7 +159,13 @@ fn wrong_length(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     }
     let path = format!("{list}.address");
     let written = only_value(context, |text| written_values::values_of(text, &path));
-    let of_user = written.and_then(|(place, value)| {
+    let has_other = only_value(context, |text| {
+        let mut lists = written_values::values_of(text, &list_of_six(list));
+        lists.truncate(1);
+        lists
+    })
+    .is_some();
+    let of_user = written.filter(|_| !has_other).and_then(|(place, value)| {
         let text = format!("{}/{length}", value.written.trim_matches('"'));
         let address = Address::parse(&text).filter(|address| address.ip.is_ipv6())?;
         Some(format!(
@@ -167,9 +173,38 @@ fn wrong_length(context: &ExitContext<'_>, summary: &str) -> Option<String> {
             definition(list, &address)
         ))
     });
+    let of_user = of_user.or_else(|| among_others(context, summary, option, length));
     Some(of_user.unwrap_or_else(|| {
         "the length of a network of IPv4 is at most 32; that of most home networks is 24".to_owned()
     }))
+}
+
+/// The option with the addresses of IPv6 beside `list`, that with those of IPv4.
+fn list_of_six(list: &str) -> String {
+    list.replace(".ipv4.addresses", ".ipv6.addresses")
+}
+
+/// Where the address of IPv6 belongs that is one of several in the list of `option`, with the `length` of its network.
+fn among_others(
+    context: &ExitContext<'_>,
+    summary: &str,
+    option: &str,
+    length: u64,
+) -> Option<String> {
+    let (list, number) = list_element(option)?;
+    let (file, _) = listed(summary).next()?;
+    let elements = written_values::list_elements(&context.files?.text(file)?, list)?;
+    let written = elements.get(number.checked_sub(1)?)?;
+    let mut strings = written.split('"').skip(1).step_by(2);
+    let address = strings.next().filter(|_| strings.next().is_none())?;
+    let address = format!("{address}/{length}");
+    let address = Address::parse(&address).filter(|address| address.ip.is_ipv6())?;
+    Some(format!(
+        "{} is an address of IPv6: move it into the list {}: {}",
+        address.ip,
+        list_of_six(list),
+        address.element()
+    ))
 }
 
 /// The list of the name servers that `value` has in one string.

@@ -134,9 +134,24 @@ fn enabled(context: &ExitContext<'_>) -> Option<String> {
 
 /// What NixOS has in place of options of Home Manager.
 fn of_home_manager(context: &ExitContext<'_>) -> Option<String> {
-    let (_, path) = only_below(context, "home")?;
-    let name = path.strip_prefix("home.")?;
-    let instead = match name.split('.').next()? {
+    let (_, path) = context.files?.only_place(|text| {
+        let values = values_below(text, "home").into_iter();
+        let known = values.filter(|value| in_place_of(&value.defines).is_some());
+        // One is as wrong as the others.
+        known
+            .take(1)
+            .map(|value| (value.line, value.defines))
+            .collect()
+    })?;
+    let instead = in_place_of(&path)?;
+    Some(format!(
+        "{path} is an option of Home Manager, not of NixOS: {instead}"
+    ))
+}
+
+/// What to write in place of the option `path` of Home Manager.
+fn in_place_of(path: &str) -> Option<&'static str> {
+    Some(match path.strip_prefix("home.")?.split('.').next()? {
         "packages" => {
             "write users.users.NAME.packages for one user, or environment.systemPackages for all"
         }
@@ -146,8 +161,5 @@ fn of_home_manager(context: &ExitContext<'_>) -> Option<String> {
             "in its module they are in home-manager.users.NAME"
         }
         _ => return None,
-    };
-    Some(format!(
-        "{path} is an option of Home Manager, not of NixOS: {instead}"
-    ))
+    })
 }

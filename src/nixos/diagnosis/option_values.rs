@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::lists_of_words::LISTS_OF_WORDS;
 use super::names::is_name;
 use super::text_options;
 use super::wrong_value::Wrong;
@@ -87,17 +88,6 @@ pub(super) fn of_number(wrong: &Wrong<'_>) -> Option<String> {
     is_release.then(|| format!("write the release in quotes: {definition}"))
 }
 
-/// Lists whose elements are single words.
-const OF_WORDS: [&str; 7] = [
-    "allowed-users",
-    "availableKernelModules",
-    "blacklistedKernelModules",
-    "extraGroups",
-    "kernelModules",
-    "kernelParams",
-    "trusted-users",
-];
-
 /// The definition that is meant by a single value in place of the list that the option takes; `None` if that is not certain.
 pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
     let Wrong {
@@ -150,7 +140,7 @@ pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
     }
     let is_word = |word: &&str| word.chars().all(is_of_word);
     let of_mount = option.starts_with("fileSystems.") && attribute == "options";
-    let has_words = OF_WORDS.contains(&attribute) || of_mount;
+    let has_words = LISTS_OF_WORDS.contains(&attribute) || of_mount;
     let is_certain = has_words || words.len() == 1 && !text.contains(',');
     let strings: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     let is_list = elements.starts_with("string") && !elements.contains("matching");

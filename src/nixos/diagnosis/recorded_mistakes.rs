@@ -4,6 +4,7 @@
 mod addresses;
 mod arguments;
 mod beginners;
+mod elements;
 mod files;
 mod flakes;
 mod names;

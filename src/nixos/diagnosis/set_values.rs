@@ -1,5 +1,7 @@
 //! What to write in place of a value that is no set, for options whose sets are known. Pure.
 
+use std::collections::BTreeSet;
+
 use super::option_values;
 use crate::common::attribute_path;
 
@@ -50,20 +52,27 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
     }
 }
 
-/// The set that is meant by the list `value` of texts such as `EDITOR=vim`.
+/// Words of Nix's language, which no name is that has no quotes.
+const KEYWORDS: [&str; 9] = [
+    "assert", "else", "if", "in", "inherit", "let", "rec", "then", "with",
+];
+
+/// The set that is meant by the list `value` of texts such as `EDITOR=vim`; `None` if a name is there twice, or needs quotes.
 fn assignments(option: &str, value: &str) -> Option<String> {
     let elements = value.strip_prefix("[ \"")?.strip_suffix("\" ]")?;
     let definitions = elements.split("\" \"").map(|element| {
         let (name, value) = element.split_once('=')?;
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let is_number = name.starts_with(|c: char| c.is_ascii_digit());
         let is_whole = !name.is_empty() && name.chars().all(is_name) && value.chars().all(is_plain);
-        is_whole.then(|| format!("{name} = \"{value}\";"))
+        let is_plain = is_whole && !is_number && !KEYWORDS.contains(&name);
+        is_plain.then(|| (name, format!("{name} = \"{value}\";")))
     });
-    let definitions: Option<Vec<String>> = definitions.collect();
-    Some(format!(
-        "write {option} = {{ {} }};",
-        definitions?.join(" ")
-    ))
+    let definitions: Option<Vec<(&str, String)>> = definitions.collect();
+    let (names, definitions): (Vec<&str>, Vec<String>) = definitions?.into_iter().unzip();
+    let different: BTreeSet<&str> = names.iter().copied().collect();
+    (different.len() == names.len())
+        .then(|| format!("write {option} = {{ {} }};", definitions.join(" ")))
 }
 
 #[cfg(test)]
@@ -118,6 +127,13 @@ mod tests {
                 "[ \"A=1\" ]",
                 Some("write environment.variables = { A = \"1\"; };"),
             ),
+            (
+                "environment.variables",
+                "[ \"A=1\" \"A=2\" ]",
+                Some("each variable is a definition: environment.variables.NAME = \"…\";"),
+            ),
+            ("a.environment", "[ \"1A=1\" ]", None),
+            ("a.environment", "[ \"in=1\" ]", None),
             ("boot.tmp", "[ \"A\" ]", None),
             ("boot.tmp", "true", None),
         ] {

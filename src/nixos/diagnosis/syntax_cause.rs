@@ -2,6 +2,7 @@
 
 use super::brackets::{Imbalance, imbalance, open_brackets};
 use super::second_set::SecondSet;
+use super::shell_length;
 use super::wrong_token;
 use crate::nixos::log::Position;
 
@@ -16,6 +17,9 @@ pub(super) struct Cause {
 /// The mistake behind the syntax error `summary` at `position` of `text`, if the text shows it.
 pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Cause> {
     let has = |text: &str| summary.contains(text);
+    if let Some((line, hint)) = shell_length::hint(text, position.line) {
+        return Some(Cause { line, hint });
+    }
     let found = imbalance(text).filter(|found| found.line() <= position.line);
     if let Some(cause) = found.and_then(open_text) {
         return Some(cause);

@@ -13,7 +13,9 @@ use super::names::quoted_after;
 use super::other_nixpkgs::packages_of_branch;
 use super::scopes::{binds_anywhere, unbound_names};
 use super::syntax_at::inline_module;
+use super::unquoted_name::SEARCH;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::text::listed;
 use crate::nixos::log::{NixError, Position};
 
 pub(super) fn argument_not_asked_for(
@@ -106,15 +108,6 @@ impl Module {
     }
 }
 
-/// `a, b and c`.
-fn listed(names: &[&str]) -> String {
-    match names.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, first)) => format!("{} and {last}", first.join(", ")),
-        None => String::new(),
-    }
-}
-
 /// Where the outputs of a flake have what modules get as the argument `name`.
 fn in_outputs(name: &str) -> Option<String> {
     let value = match name {
@@ -203,9 +196,6 @@ pub(super) fn library_function_of_pkgs(
     });
     Some(write + &add.unwrap_or_default())
 }
-
-/// Where packages are searched, up to the name.
-const SEARCH: &str = "https://search.nixos.org/packages?query=";
 
 /// Programs that people ask for, and the packages of nixpkgs that have them.
 const PROGRAMS: [(&[&str], &str); 16] = [

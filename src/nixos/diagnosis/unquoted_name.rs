@@ -1,7 +1,11 @@
 //! Names that nothing binds, where only the value that they stand in tells what is meant: a string, a package or a variable of a
 //! shell.
 
+use super::lists_of_words::LISTS_OF_WORDS;
 use super::syntax_at::{NameAt, Role};
+
+/// Where packages are searched, up to the name.
+pub(super) const SEARCH: &str = "https://search.nixos.org/packages?query=";
 
 /// Commands that scripts of configurations begin with.
 const COMMANDS: [&str; 18] = [
@@ -51,21 +55,15 @@ const OF_STRINGS: [&str; 22] = [
     "timeZone",
 ];
 
-/// Attributes whose value is a list of strings in every option that has them.
-const OF_LISTS_OF_STRINGS: [&str; 9] = [
-    "allowed-users",
-    "experimental-features",
-    "extra-experimental-features",
-    "extraGroups",
-    "kernelModules",
-    "kernelParams",
-    "system-features",
-    "trusted-users",
-    "supportedFilesystems",
-];
-
 /// Attributes whose value is a package in every option that has them.
 const OF_A_PACKAGE: [&str; 3] = ["kernelPackages", "package", "shell"];
+
+/// Attributes that end in `packages`, and whose value is a set of packages, or a list of their names.
+const NO_LISTS_OF_PACKAGES: [&str; 3] = [
+    "allowUnfreePackages",
+    "kernelPackages",
+    "permittedInsecurePackages",
+];
 
 /// Directories of a package: `${python3}/bin/python`.
 const DIRECTORIES: [&str; 6] = ["/bin/", "/etc/", "/lib/", "/libexec/", "/sbin/", "/share/"];
@@ -103,6 +101,12 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Element if is_list_of_packages(attribute) => format!(
             "write pkgs.{written}, or `with pkgs;` before the list: with pkgs; [ {written} … ]"
         ),
+        Role::Element if attribute == "kernelPackages" => {
+            format!(
+                "it is one set of packages, no list: {} = pkgs.{written};",
+                at.defines
+            )
+        }
         Role::Definition if takes_a_package(attribute) => {
             format!("packages are attributes of pkgs: write pkgs.{written}")
         }
@@ -111,7 +115,7 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         {
             in_quotes
         }
-        Role::Element if OF_LISTS_OF_STRINGS.contains(&attribute) => in_quotes,
+        Role::Element if LISTS_OF_WORDS.contains(&attribute) => in_quotes,
         Role::Definition | Role::Element => {
             format!("{in_quotes}; if it is a package, write pkgs.{written}")
         }
@@ -119,7 +123,7 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Called if COMMANDS.contains(&name) => {
             format!("commands of a shell are a string: {attribute} = ''{written} …'';")
         }
-        Role::Called if OF_LISTS_OF_STRINGS.contains(&attribute) => list_of_strings(behind)
+        Role::Called if LISTS_OF_WORDS.contains(&attribute) => list_of_strings(behind)
             .map_or(in_quotes, |list| {
                 format!("it is a list of strings: {} = {list};", at.defines)
             }),
@@ -171,7 +175,8 @@ pub(super) fn takes_a_package(attribute: &str) -> bool {
 
 /// Whether the options whose names end in `attribute` are lists of packages.
 pub(super) fn is_list_of_packages(attribute: &str) -> bool {
-    attribute == "fonts" || attribute.to_lowercase().ends_with("packages")
+    let is_other = NO_LISTS_OF_PACKAGES.contains(&attribute);
+    !is_other && (attribute == "fonts" || attribute.to_lowercase().ends_with("packages"))
 }
 
 /// The hint for `${WRITTEN}`: packages have known directories, and scripts have variables of their own.

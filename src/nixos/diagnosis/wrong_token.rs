@@ -10,6 +10,7 @@ mod unquoted;
 use self::place::Place;
 use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
+use super::unquoted_name::{SEARCH, is_list_of_packages};
 use crate::nixos::log::Position;
 
 /// The hint for a calculation in a list.
@@ -131,6 +132,14 @@ fn minus_in_list(place: &Place<'_>) -> String {
             "a range of ports is a set, in an option of its own: {kind}PortRanges = [ {{ from = 80; to = 90; }} ];"
         );
     }
+    if name.ends_with("PortRanges")
+        && let Some(range) = range_of_ports(place)
+    {
+        return range;
+    }
+    if let Some(hint) = name_with_digit_and_minus(place) {
+        return hint;
+    }
     if is_before_digit && !follows_digit {
         return "a negative number in a list needs parentheses: [ (-1) ]".to_owned();
     }
@@ -139,6 +148,55 @@ fn minus_in_list(place: &Place<'_>) -> String {
             .to_owned();
     }
     PARENTHESES.to_owned()
+}
+
+/// The number that `text` ends with, and what is before it.
+fn last_number(text: &str) -> (&str, &str) {
+    let before = text.trim_end_matches(|c: char| c.is_ascii_digit());
+    (before, text.strip_prefix(before).unwrap_or_default())
+}
+
+/// The hint for `8000-8010` in a list of ranges of ports.
+fn range_of_ports(place: &Place<'_>) -> Option<String> {
+    let (_, from) = last_number(place.before.trim_end());
+    let rest = place.here.strip_prefix('-')?.trim_start();
+    let to = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    let is_range = from.parse::<u16>().ok()? <= to.parse::<u16>().ok()?;
+    is_range.then(|| {
+        format!("a range of ports is a set: write {{ from = {from}; to = {to}; }} in place of {from}-{to}")
+    })
+}
+
+/// The hint for `2048-in-terminal`, of which Nix reads the first part as a number.
+fn name_with_digit_and_minus(place: &Place<'_>) -> Option<String> {
+    let (before, number) = last_number(place.before);
+    let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let end = place.here.trim_start_matches(is_part);
+    let rest = place.here.strip_suffix(end)?;
+    let begins = rest
+        .strip_prefix('-')?
+        .starts_with(|c: char| c.is_alphabetic());
+    let of_pkgs = before.strip_suffix("pkgs.");
+    let is_whole = of_pkgs
+        .unwrap_or(before)
+        .ends_with(|c: char| c.is_whitespace() || c == '[');
+    if number.is_empty() || !begins || !is_whole {
+        return None;
+    }
+    let option = place.option_of_list().unwrap_or_default();
+    let attribute = option.rsplit('.').next().unwrap_or_default();
+    let is_package = of_pkgs.is_some() || is_list_of_packages(attribute) || place.is_in_with_pkgs();
+    let name = format!("{number}{rest}");
+    Some(if is_package {
+        let pkgs = if of_pkgs.is_some() { "pkgs." } else { "" };
+        format!(
+            "no name begins with a digit; in nixpkgs most such names begin with `_`, as {pkgs}_{name}: {SEARCH}{name}"
+        )
+    } else {
+        format!(
+            "a text with a `-` is a string, in double quotes: \"{name}\"; a calculation needs parentheses: [ (a - b) ]"
+        )
+    })
 }
 
 /// The hint for a token where a definition is expected.
@@ -209,6 +267,9 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
     if summary.contains("unexpected '\"', expecting '.' or '='") {
         return before_string(place);
     }
+    if summary.contains("unexpected WITH") && place.follows("++") {
+        return with_behind_list(place);
+    }
     let fixed = if summary.contains("unexpected IF") && place.follows("++") {
         "`++` joins two lists: write ++ lib.optionals CONDITION [ … ], or with parentheses ++ (if CONDITION then [ … ] else [ ])"
     } else if summary.contains("unexpected ';', expecting ELSE") {
@@ -221,6 +282,16 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     };
     Some(fixed.to_owned())
+}
+
+/// The hint for `[ a ] ++ with pkgs; [ b ]`.
+fn with_behind_list(place: &Place<'_>) -> Option<String> {
+    let (set, _) = place.here.strip_prefix("with ")?.split_once(';')?;
+    let is_plain = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let set = Some(set.trim()).filter(|set| set.chars().all(is_plain))?;
+    Some(format!(
+        "`with` behind `++` needs parentheses, with its list in them: ++ (with {set}; [ … ])"
+    ))
 }
 
 /// The hint for a string behind a name: of `fileSystems "/" = …`, or of a value.

@@ -135,6 +135,14 @@ fn an_address_of_ipv6_is_in_its_own_list() {
         )
     );
     assert!(hint("192.168.1.5").contains("is at most 32"));
+    let four = "{ address = \"192.168.1.5\"; prefixLength = 24; }";
+    let other =
+        format!("{{ {list} = [ {{ address = \"fd00::5\"; prefixLength = 64; }} {four} ]; }}");
+    assert_eq!(
+        failure(other, &stream, "").hints.concat(),
+        "fd00::5 is an address of IPv6: move it into the list networking.interfaces.end0.ipv6.addresses: \
+         { address = \"fd00::5\"; prefixLength = 64; }"
+    );
 }
 
 #[test]
@@ -165,6 +173,11 @@ fn options_without_their_namespace_are_completed() {
             "home",
             "home.packages is an option of Home Manager, not of NixOS: write users.users.NAME.packages for one user, or \
              environment.systemPackages for all",
+        ),
+        (
+            "{ home.stateVersion = \"26.05\"; home.username = \"ann\"; home.packages = [ ]; }",
+            "home",
+            "home.stateVersion is an option of Home Manager, not of NixOS: write system.stateVersion",
         ),
     ] {
         let found = failure(nix, &without_place(&unknown(option)), "");

@@ -1,7 +1,29 @@
 //! What to write in place of a token in a list of packages: a version, `with`, or what is to be added by `+=`.
 
 use super::place::Place;
-use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
+use crate::nixos::diagnosis::unquoted_name::{SEARCH, is_list_of_packages, takes_a_package};
+
+/// Programs that people name with a version, and the packages of nixpkgs that have them.
+const PACKAGES: [(&str, &str); 18] = [
+    ("cargo", "cargo"),
+    ("cmake", "cmake"),
+    ("ffmpeg", "ffmpeg"),
+    ("gcc", "gcc"),
+    ("git", "git"),
+    ("go", "go"),
+    ("golang", "go"),
+    ("nginx", "nginx"),
+    ("node", "nodejs"),
+    ("nodejs", "nodejs"),
+    ("perl", "perl"),
+    ("php", "php"),
+    ("postgres", "postgresql"),
+    ("postgresql", "postgresql"),
+    ("python", "python3"),
+    ("python3", "python3"),
+    ("ruby", "ruby"),
+    ("rustc", "rustc"),
+];
 
 /// The hint for a version behind the name of a package, as other package managers have it: `nodejs@20`, `python==3.12`.
 pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -20,12 +42,25 @@ pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
     let is_package = path.starts_with("pkgs.")
         || of_list.is_some_and(|option| is_list_of_packages(&attribute(option)))
         || takes_a_package(&attribute(defined(place)));
-    (is_unexpected && is_version && is_whole && is_package).then(|| {
-        format!(
-            "`{sign}` is no part of a name: write {path} for the version that this nixpkgs has; of some packages it has others, each by \
-             a name of its own: https://search.nixos.org/packages?query={name}"
-        )
-    })
+    if !(is_unexpected && is_version && is_whole && is_package) {
+        return None;
+    }
+    let is_of_pkgs = path == name || path.strip_prefix("pkgs.") == Some(name);
+    let known = PACKAGES
+        .iter()
+        .find(|(known, _)| *known == name && is_of_pkgs);
+    let Some((_, package)) = known else {
+        return Some(format!(
+            "`{sign}` is no part of a name: a package has the version of this nixpkgs, and of some it has others, each by a name of its \
+             own: {SEARCH}{name}"
+        ));
+    };
+    let is_in_scope = path == name && place.is_in_with_pkgs();
+    let pkgs = if is_in_scope { "" } else { "pkgs." };
+    Some(format!(
+        "`{sign}` is no part of a name: write {pkgs}{package} for the version that this nixpkgs has; of some packages it has others, \
+         each by a name of its own: {SEARCH}{package}"
+    ))
 }
 
 /// The name of the definition whose value is in front of the place, up to it.

@@ -61,6 +61,13 @@ impl<'a> Place<'a> {
         before.split_whitespace().next_back()
     }
 
+    /// Whether `with pkgs;` stands before the list around it.
+    pub(super) fn is_in_with_pkgs(&self) -> bool {
+        let list = self.before.rsplit_once('[').map(|(before, _)| before);
+        let before = list.map_or("", str::trim_end);
+        self.is_in_list && before.ends_with("with pkgs;")
+    }
+
     /// The name in front of it, with its dots.
     pub(super) fn name_before(&self) -> &'a str {
         let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);

@@ -380,6 +380,14 @@ fn tokens_in_lists_of_packages_are_explained() {
         let found = hint_at(marked, summary).unwrap();
         assert!(found.contains(expected), "{marked}: {found}");
     }
+    let python = hint_at("{ a.packages = [ python|==3.12 ]; }", "unexpected EQ").unwrap();
+    assert!(python.contains("write pkgs.python3 for"), "{python}");
+    let module = hint_at(
+        "{ a.packages = with pkgs; [ requests|==2 ]; }",
+        "unexpected EQ",
+    )
+    .unwrap();
+    assert!(!module.contains("write"), "{module}");
     let strings = hint_at("{ a.names = [ me|@20 ]; }", "unexpected '@'");
     assert_eq!(strings, None);
 }

@@ -84,3 +84,43 @@ fn other_tokens_are_left_to_general_hints() {
         assert_eq!(hint_at(marked, summary), None, "{marked}");
     }
 }
+
+#[test]
+fn numbers_with_a_minus_in_lists_are_explained() {
+    let minus = "unexpected '-'";
+    for (marked, summary, expected) in [
+        (
+            "{ a.systemPackages = with pkgs; [ vim 2048|-in-terminal ]; }",
+            minus,
+            "most such names begin with `_`, as _2048-in-terminal: https://",
+        ),
+        (
+            "{ a.systemPackages = [ pkgs.389|-ds-base ]; }",
+            minus,
+            "as pkgs._389-ds-base: https://",
+        ),
+        (
+            "let tools = with pkgs; [ 389|-ds-base ]; in { }",
+            minus,
+            "as _389-ds-base: https://",
+        ),
+        (
+            "{ a.words = [ 8|-bit ]; }",
+            minus,
+            "in double quotes: \"8-bit\"; a calculation",
+        ),
+        (
+            "{ a.allowedTCPPortRanges = [ 8000|-8010 ]; }",
+            minus,
+            "write { from = 8000; to = 8010; } in place of 8000-8010",
+        ),
+        (
+            "{ a.systemPackages = [ vim ] ++ |with pkgs; [ htop ]; }",
+            "unexpected WITH",
+            "needs parentheses, with its list in them: ++ (with pkgs; [ … ])",
+        ),
+    ] {
+        let found = hint_at(marked, summary).unwrap();
+        assert!(found.contains(expected), "{marked}: {found}");
+    }
+}
