@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use rnix::SyntaxKind::{NODE_LIST, NODE_STRING, TOKEN_COMMENT, TOKEN_WHITESPACE};
+use rnix::SyntaxKind::{NODE_LIST, NODE_STRING, NODE_WITH, TOKEN_COMMENT, TOKEN_WHITESPACE};
 use rnix::{NodeOrToken, Root, SyntaxNode};
 
 use super::evidence::ExitContext;
@@ -52,17 +52,27 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 /// The lines of what begins with a digit, also behind `pkgs.`, and goes on with letters, as an element of a list of packages.
 fn names_with_digit(text: &str) -> Vec<(usize, String)> {
-    let of_packages = |path: &str| is_list_of_packages(path.rsplit('.').next().unwrap_or_default());
+    let of_packages = |list: &SyntaxNode| {
+        let path = defines(list);
+        is_list_of_packages(path.rsplit('.').next().unwrap_or_default()) || is_with_pkgs(list)
+    };
     let words = words_in_lists(text, of_packages).into_iter();
     words
         .filter_map(|(line, word)| Some((line, name_with_digit(&word)?)))
         .collect()
 }
 
-/// What stands together without a space in lists whose path `is_of` says to look at, without strings, and its line.
-fn words_in_lists(text: &str, is_of: impl Fn(&str) -> bool) -> Vec<(usize, String)> {
+/// Whether the list is that of `with pkgs; [ … ]`.
+fn is_with_pkgs(list: &SyntaxNode) -> bool {
+    let with = list.parent().filter(|node| node.kind() == NODE_WITH);
+    let set = with.and_then(|with| with.first_child());
+    set.is_some_and(|set| set.text() == "pkgs")
+}
+
+/// What stands together without a space in lists of which `is_of` says to look at them, without strings, and its line.
+fn words_in_lists(text: &str, is_of: impl Fn(&SyntaxNode) -> bool) -> Vec<(usize, String)> {
     let root = Root::parse(text).syntax();
-    let is_meant = |node: &SyntaxNode| node.kind() == NODE_LIST && is_of(&defines(node));
+    let is_meant = |node: &SyntaxNode| node.kind() == NODE_LIST && is_of(node);
     let lists = root.descendants().filter(is_meant);
     lists.flat_map(|list| words_of(text, &list)).collect()
 }
@@ -99,7 +109,7 @@ pub(super) fn address(context: &ExitContext<'_>, error: &NixError) -> Option<Str
     let is_number = shown.contains('.') && shown.chars().all(|c| c.is_ascii_digit() || c == '.');
     let is_address = |(_, word): &(usize, String)| word.parse::<IpAddr>().is_ok();
     let (place, written) = context.files.filter(|_| is_number)?.only_place(|text| {
-        let mut words = words_in_lists(text, |path| path == list);
+        let mut words = words_in_lists(text, |node| defines(node) == list);
         words.retain(is_address);
         // One is as wrong as the others.
         words.truncate(1);
@@ -129,6 +139,10 @@ mod tests {
             (
                 "{ a.packages = with pkgs; [ vim\n 7zip ]; }",
                 Some((2, "7zip")),
+            ),
+            (
+                "let tools = with pkgs; [ 7zip ]; in { a.packages = tools; }",
+                Some((1, "7zip")),
             ),
             ("{ a.packages = [ pkgs.7zip ]; }", Some((1, "pkgs.7zip"))),
             (

@@ -77,7 +77,7 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     }
     if has("unexpected '-'") {
-        return Some(minus_in_list(place));
+        return packages::with_digits(place).or_else(|| Some(minus_in_list(place)));
     }
     if has("unexpected CONCAT") {
         return joined_path(place);

@@ -3,6 +3,14 @@
 use super::place::Place;
 use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
 
+/// Names that others give packages, and those of nixpkgs.
+const OTHER_NAMES: [(&str, &str); 4] = [
+    ("golang", "go"),
+    ("node", "nodejs"),
+    ("postgres", "postgresql"),
+    ("python", "python3"),
+];
+
 /// The hint for a version behind the name of a package, as other package managers have it: `nodejs@20`, `python==3.12`.
 pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
     let signs = ["==", "@", "="];
@@ -15,6 +23,9 @@ pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
     let name = path.rsplit('.').next().unwrap_or_default();
     let is_version = version.starts_with(|c: char| c.is_ascii_digit());
     let is_whole = place.before.ends_with(path) && !name.is_empty();
+    let known = OTHER_NAMES.iter().find(|(other, _)| *other == name);
+    let meant = known.map_or(name, |(_, name)| *name);
+    let set = path.strip_suffix(name).unwrap_or_default();
     let attribute = |option: &str| option.rsplit('.').next().unwrap_or_default().to_owned();
     let of_list = place.option_of_list().filter(|_| place.is_in_list);
     let is_package = path.starts_with("pkgs.")
@@ -22,9 +33,35 @@ pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
         || takes_a_package(&attribute(defined(place)));
     (is_unexpected && is_version && is_whole && is_package).then(|| {
         format!(
-            "`{sign}` is no part of a name: write {path} for the version that this nixpkgs has; of some packages it has others, each by \
-             a name of its own: https://search.nixos.org/packages?query={name}"
+            "`{sign}` is no part of a name: write {set}{meant} for the version that this nixpkgs has; of some packages it has others, each by \
+             a name of its own: https://search.nixos.org/packages?query={meant}"
         )
+    })
+}
+
+/// The hint for a `-` behind the digits that a name in a list begins with: `2048-in-terminal`.
+pub(super) fn with_digits(place: &Place<'_>) -> Option<String> {
+    let is_sign = |c: char| c.is_alphanumeric() || "_-'".contains(c);
+    let digits = place.name_before();
+    let end = place.here.find(|c| !is_sign(c));
+    let rest = end.map_or(Some(place.here), |end| place.here.get(..end))?;
+    let is_number = !digits.is_empty() && digits.chars().all(|c| c.is_ascii_digit());
+    let is_word = rest
+        .strip_prefix('-')
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic()));
+    if !is_number || !is_word || !place.before.ends_with(digits) {
+        return None;
+    }
+    let word = format!("{digits}{rest}");
+    let option = place.option_of_list().unwrap_or_default();
+    let attribute = option.rsplit('.').next().unwrap_or_default();
+    Some(if is_list_of_packages(attribute) {
+        format!(
+            "no name begins with a digit; most of those in nixpkgs have a `_` in front of it, as in _{word}: \
+             https://search.nixos.org/packages?query={word}"
+        )
+    } else {
+        format!("no name begins with a digit; a string is in double quotes: \"{word}\"")
     })
 }
 
