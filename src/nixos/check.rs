@@ -28,10 +28,12 @@ mod passwords;
 mod placeholders;
 mod places;
 mod program_value;
+mod right_addresses;
 mod rule;
 mod shells;
 mod state_version;
 mod stored_secrets;
+mod swap_files;
 #[cfg(test)]
 pub(super) mod tests;
 mod traps;

@@ -3,7 +3,6 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::facts::ConfigFacts;
-use crate::common::attribute_path;
 
 /// The names of the only Ethernet interface of most boards.
 const ETHERNET: [&str; 2] = ["eth0", "end0"];
@@ -112,40 +111,8 @@ pub(super) fn wrong_addresses(facts: &ConfigFacts) -> impl Iterator<Item = &str>
 }
 
 /// Whether `text` is an address of IPv6.
-fn is_six(text: &str) -> bool {
+pub(super) fn is_six(text: &str) -> bool {
     text.parse::<Ipv6Addr>().is_ok()
-}
-
-/// The line with the address that is meant by the first of them: without the length of the network that is written into it.
-pub(super) fn line_with_address(facts: &ConfigFacts) -> String {
-    let interface = fixed_interface(facts);
-    let wrong = wrong_addresses(facts).next().unwrap_or_default();
-    let address = wrong.split('/').next().unwrap_or_default();
-    if is_six(address) {
-        let length = wrong.rsplit('/').next().unwrap_or_default();
-        return line(interface, address, length);
-    }
-    let (meant, length) = (meant_address(facts), meant_length(facts));
-    line(
-        interface,
-        meant.unwrap_or("192.168.1.5"),
-        length.unwrap_or_default(),
-    )
-}
-
-/// The line that gives `interface` the `address`, in the list of its family; a length that is none is replaced.
-fn line(interface: Option<&str>, address: &str, length: &str) -> String {
-    let interface = attribute_path::text(&[interface.unwrap_or("NAME").to_owned()]);
-    let (family, usual, most) = if is_six(address) {
-        ("ipv6", 64, Ipv6Addr::BITS)
-    } else {
-        ("ipv4", 24, Ipv4Addr::BITS)
-    };
-    let length = length.parse().ok().filter(|length: &u32| *length <= most);
-    format!(
-        "networking.interfaces.{interface}.{family}.addresses = [ {{ address = \"{address}\"; prefixLength = {}; }} ]; # in place of that",
-        length.unwrap_or(usual)
-    )
 }
 
 /// The first of the IPv6 addresses that is none.
@@ -167,57 +134,17 @@ pub(super) fn said_of_six(facts: &ConfigFacts) -> Option<String> {
     })
 }
 
-/// The line with the address that is meant by it.
-pub(super) fn line_with_six(facts: &ConfigFacts) -> String {
-    let interface = match facts.network.addressed.as_slice() {
-        [only] => Some(only.as_str()),
-        [] | [_, _, ..] => None,
-    };
-    let (address, length) = wrong_six(facts).unwrap_or_default();
-    let meant = address.split('/').next().unwrap_or_default();
-    if meant.parse::<IpAddr>().is_ok() {
-        line(interface, meant, length)
-    } else {
-        line(interface, "fd00::5", length)
-    }
-}
-
-/// The address that is meant by the first of those of IPv4.
-fn meant_address(facts: &ConfigFacts) -> Option<&str> {
-    let meant = wrong_addresses(facts).next()?.split('/').next()?;
-    meant.parse::<Ipv4Addr>().is_ok().then_some(meant)
-}
-
-/// The length of its network: the one that is written into it, or its `prefixLength`.
-fn meant_length(facts: &ConfigFacts) -> Option<&str> {
-    let (address, length) = wrong_addresses(facts).next()?.rsplit_once('/')?;
-    let written = address.split_once('/').map(|(_, written)| written);
-    written
-        .into_iter()
-        .chain([length])
-        .find(|text| is_length(text))
-}
-
 /// Whether `text` is the length of a network of IPv4.
 fn is_length(text: &str) -> bool {
     text.parse::<u32>()
         .is_ok_and(|length| length <= Ipv4Addr::BITS)
 }
 
-/// The interface with a fixed address, if there is only one.
-fn fixed_interface(facts: &ConfigFacts) -> Option<&str> {
-    match facts.network.fixed.as_slice() {
-        [only] => Some(only),
-        [] | [_, _, ..] => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::super::findings;
-    use super::super::tests::{found, with};
+    use super::super::tests::found;
 
     #[test]
     fn a_fixed_address_needs_a_gateway_and_a_name_server() {
@@ -305,84 +232,5 @@ mod tests {
             ];
             assert_eq!(found(&reached), [""; 0]);
         }
-    }
-
-    #[test]
-    fn a_wrong_address_is_corrected_as_far_as_it_is_known() {
-        let told = |changes: &[(&str, serde_json::Value)]| {
-            let mut found = findings(&with(changes), "aarch64-linux", None).into_iter();
-            let ids = ["wrong-address", "wrong-gateway"];
-            let found = found.find(|finding| ids.contains(&finding.id)).unwrap();
-            (found.is, found.add.concat())
-        };
-        let list = "ipv4.addresses = [ { address = \"192.168.1.5\"; prefixLength";
-        for (fixed, address, said, line) in [
-            (
-                json!(["end0"]),
-                "192.168.1.5/16/24",
-                "\"192.168.1.5/16\" (the 16 belongs in prefixLength)",
-                format!("networking.interfaces.end0.{list} = 16; }} ]; # in place of that"),
-            ),
-            (
-                json!(["end0", "wlan0"]),
-                "192.168.1.300/8",
-                "\"192.168.1.300\", which is no IPv4 address",
-                format!("networking.interfaces.NAME.{list} = 8; }} ]; # in place of that"),
-            ),
-            (
-                json!(["end0"]),
-                "192.168.1.5/",
-                "\"192.168.1.5\" without prefixLength, the length of its network",
-                format!("networking.interfaces.end0.{list} = 24; }} ]; # in place of that"),
-            ),
-            (
-                json!(["end0"]),
-                "192.168.1.5/33",
-                "\"192.168.1.5\" with prefixLength = 33, which is at most 32",
-                format!("networking.interfaces.end0.{list} = 24; }} ]; # in place of that"),
-            ),
-        ] {
-            let (is, add) = told(&[
-                ("/network/fixed", fixed),
-                ("/network/addresses", json!([address])),
-            ]);
-            let start = "networking.interfaces has the address";
-            assert_eq!((is, add), (format!("{start} {said}"), line));
-        }
-        let (_, add) = told(&[("/network/gateway_address", json!("10.0.0.1/8"))]);
-        let line = "networking.defaultGateway = \"10.0.0.1\"; # the address of your router";
-        assert_eq!(add, line);
-    }
-
-    #[test]
-    fn an_address_of_the_other_family_gets_its_list() {
-        let told = |changes: &[(&str, serde_json::Value)]| {
-            let mut found = findings(&with(changes), "aarch64-linux", None).into_iter();
-            let found = found.find(|finding| finding.id == "wrong-address").unwrap();
-            (found.is, found.add.concat())
-        };
-        let six = [
-            ("/network/fixed", json!(["end0"])),
-            ("/network/addresses", json!(["fd00::5/64"])),
-        ];
-        let (is, add) = told(&six);
-        assert!(is.ends_with("\"fd00::5\" in ipv4.addresses, and that is an IPv6 address"));
-        let line = "networking.interfaces.end0.ipv6.addresses = [ { address = \"fd00::5\"; prefixLength = 64; } ]; # in place of that";
-        assert_eq!(add, line);
-        let four = [
-            ("/network/addressed", json!(["end0"])),
-            (
-                "/network/ipv6_addresses",
-                json!(["fd00::1/64", "192.168.1.5/64"]),
-            ),
-        ];
-        let (is, add) = told(&four);
-        assert!(is.ends_with("\"192.168.1.5\" in ipv6.addresses, and that is an IPv4 address"));
-        assert_eq!(
-            add,
-            format!(
-                "networking.interfaces.end0.ipv4.addresses = [ {{ address = \"192.168.1.5\"; prefixLength = 24; }} ]; # in place of that"
-            )
-        );
     }
 }

@@ -1,4 +1,4 @@
-# Which definitions of a configuration are the user's, which files are in the store, and the commands of a service.
+# Which definitions of a configuration are the user's, which files are in the store, and the commands of a service with their environment.
 { options, pkgs }:
 let
   inherit (builtins) any attrNames concatMap elem elemAt genList isAttrs length stringLength substring;
@@ -40,4 +40,12 @@ rec {
       exec = map (name: (service.serviceConfig or { }).${name} or "") [ "ExecCondition" "ExecStartPre" "ExecStart" "ExecStartPost" "ExecReload" "ExecStop" "ExecStopPost" ];
     in
     map toString (own ++ exec);
+  # The values of its environment, which its commands may use.
+  environmentOf =
+    service:
+    let
+      isText = value: builtins.isString value || builtins.isPath value || isAttrs value && value ? outPath;
+      lines = (service.serviceConfig or { }).Environment or [ ];
+    in
+    map toString (builtins.filter isText (list (service.environment or { }) ++ (if builtins.isList lines then lines else [ lines ])));
 }

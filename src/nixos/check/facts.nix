@@ -140,6 +140,7 @@ let
     else
       null;
   groupsOf = name: map (group: group.name or null) (filter (group: elem name (group.members or [ ])) (list (config.users.groups or { })));
+  podman = (config.virtualisation or { }).podman or { };
   groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users, and users with a password or an SSH key: NixOS has dozens of system users besides.
@@ -210,7 +211,8 @@ let
   # wpa_supplicant takes what is in quotes for a passphrase.
   isRawKey = text: isNameInFile text || builtins.match "[0-9a-fA-F]{64}|\".*\"" text != null;
   secretsFile = wireless.secretsFile or null;
-  hasSecrets = secretsFile != null || (wireless.extraConfigFiles or [ ]) != [ ] || contains "ext_password_backend" (wireless.extraConfig or "");
+  # A main file on the machine may name one.
+  hasSecrets = secretsFile != null || wireless.allowAuxiliaryImperativeNetworks or false || (wireless.extraConfigFiles or [ ]) != [ ] || contains "ext_password_backend" (wireless.extraConfig or "");
   externalKey = network: (found: if found == null then [ ] else [ { inherit network; name = builtins.head found; } ]) (nameInFile (wireless.networks.${network}.pskRaw or null));
   nameInFile = key: if builtins.isString key then builtins.match "ext:(.+)" key else null;
   avahi = ifEnabled (config.services.avahi or { });
@@ -265,6 +267,7 @@ let
     autologin = (name: if name != null && config.users.users ? ${name} then name else null) ((config.services.getty or { }).autologinUser or null);
     installer = any (file: builtins.match ".*/installation-device[.]nix" (toString file) != null) ((options.services.getty or { }).autologinUser.files or [ ]);
     inherit groups;
+    podman_is_docker = podman.enable or false && (podman.dockerCompat or false || (podman.dockerSocket or { }).enable or false);
     ssh = {
       enable = ssh.enable or false;
       unit_off = if isSshUnitOff then "systemd.${sshUnit}.sshd.enable" else null;
@@ -311,6 +314,7 @@ let
       addresses = builtins.concatMap (interface: map withPrefix (interface.ipv4.addresses or [ ])) interfaces;
       hosts = builtins.concatMap (name: map (ip: { interface = name; address = withPrefix ip; }) networking.interfaces.${name}.ipv4.addresses) (filter isHost (builtins.attrNames (networking.interfaces or { })));
       ipv6_addresses = builtins.concatMap (interface: map withPrefix (interface.ipv6.addresses or [ ])) interfaces;
+      interface_addresses = map (name: { inherit name; ipv4 = map withPrefix (networking.interfaces.${name}.ipv4.addresses or [ ]); ipv6 = map withPrefix (networking.interfaces.${name}.ipv6.addresses or [ ]); }) (builtins.attrNames (networking.interfaces or { }));
       has_ipv6 = any (interface: (interface.ipv6.addresses or [ ]) != [ ]) interfaces;
       destinations = builtins.concatMap (interface: map withPrefix (interface.ipv4.routes or [ ])) interfaces;
       gateway_address = gatewayAddress (networking.defaultGateway or null);
@@ -375,7 +379,7 @@ let
     own_units = import ./own-units.nix { inherit config options commands; };
     etc_names = import ./etc-names.nix { inherit config commands; };
     unfilled = import ./unfilled.nix { inherit config options commands; };
-    inherit (import ./swap-files.nix { inherit config options commands; }) swap_files swap_devices;
+    swap_files = import ./swap-files.nix { inherit config options commands; };
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };
 in

@@ -41,6 +41,8 @@ pub struct ConfigFacts {
     pub installer: bool,
     /// The names of all groups.
     pub groups: Vec<String>,
+    /// Podman takes the place of Docker, which then can not be on.
+    pub podman_is_docker: bool,
     /// The SSH server.
     pub ssh: SshFacts,
     /// The firewall.
@@ -81,8 +83,6 @@ pub struct ConfigFacts {
     pub unfilled: Vec<UnfilledFacts>,
     /// Files for swap that nothing makes.
     pub swap_files: Vec<String>,
-    /// How many devices and files for swap there are.
-    pub swap_devices: u32,
 }
 
 /// A program, or the script of an interpreter, that a service starts.
@@ -286,6 +286,8 @@ pub struct NetworkFacts {
     pub addresses: Vec<String>,
     /// Those of interfaces by which other machines may reach this one.
     pub hosts: Vec<HostFacts>,
+    /// The addresses of each interface.
+    pub interface_addresses: Vec<InterfaceFacts>,
     /// An interface has an IPv6 address.
     pub has_ipv6: bool,
     /// The IPv6 addresses of all interfaces, each with the length of its network.
@@ -326,6 +328,17 @@ pub struct NetworkFacts {
     pub unpublished: Option<String>,
     /// The path of the file with the secrets of `wpa_supplicant`, where that has one; empty for one of the store.
     pub secrets_file: Option<String>,
+}
+
+/// The addresses of an interface, each with the length of its network.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct InterfaceFacts {
+    /// The name of the interface.
+    pub name: String,
+    /// Its IPv4 addresses.
+    pub ipv4: Vec<String>,
+    /// Its IPv6 addresses.
+    pub ipv6: Vec<String>,
 }
 
 /// An IPv4 address of an interface.

@@ -6,7 +6,7 @@
 #   shell_commands    options of services with signs of a shell, which systemd does not know
 { config, options, commands }:
 let
-  inherit (builtins) any attrNames concatMap elem filter isAttrs isList isString match split substring;
+  inherit (builtins) any attrNames concatMap elem filter isAttrs isList isString match split;
   inherit (commands) contains isEnabled isOfNixpkgs list namesIn namesOfUser safely;
 
   units = config.systemd or { };
@@ -19,7 +19,8 @@ let
   targets = units.targets or { };
   made = map (name: "${name}.target") (attrNames targets) ++ concatMap (target: target.aliases or [ ]) (list targets) ++ attrNames (units.units or { });
   starting = [ "wantedBy" "requiredBy" "upheldBy" ];
-  isMissing = target: isString target && match "[^@]+[.]target" target != null && !elem target made;
+  # A name without a kind of units is none.
+  isMissing = target: isString target && (match "[^@]+[.]target" target != null && !elem target made || match "[^@.]+" target != null);
   targetsOf =
     kind: unit: option:
     let
@@ -33,7 +34,8 @@ let
   keywords = [ "Wants" "Requires" "Requisite" "BindsTo" "Upholds" "OnFailure" "OnSuccess" ];
   starts = unit: other: any (relation: elem unit (other.${relation} or [ ])) relations || any (keyword: contains unit (toString ((other.unitConfig or { }).${keyword} or ""))) keywords;
   isNamed = unit: any (kind: any (starts unit) (enabled kind)) [ "services" "targets" "sockets" "timers" "paths" "mounts" "automounts" "slices" ];
-  ownTexts = concatMap (name: commands.ofService units.services.${name}) (ownOf "services");
+  textsOf = service: commands.ofService service ++ commands.environmentOf service;
+  ownTexts = concatMap (name: textsOf units.services.${name}) (ownOf "services");
   isIdle =
     name:
     let
@@ -74,18 +76,21 @@ let
     in
     if isDynamic units.services.${service} || config ? RootDirectory || config ? RootImage then [ ] else map (option: { inherit service option; name = config.${option}; }) (filter isMissing [ "User" "Group" ]);
 
-  # Signs that stand alone outside of quotes; no program takes these for an argument of its own.
-  signs = [ "&&" "||" "|" ">" ">>" "2>" "2>&1" "&>" "<" ];
+  # Signs that stand alone outside of quotes.
+  signs = [ "&&" "||" "|" ">" ">>" "2>" "2>&1" "&>" "<" "&" ];
+  # These take some of them for arguments of their own.
+  isCalculator = command: match "[^ \t]*/(expr|test|\\[)[ \t].*" command != null;
   outsideOfQuotes = command: filter isString (split "\"[^\"]*\"|'[^']*'" command);
   wordsOf = text: filter isString (split "[ \t\n]+" text);
   # Of quotes in quotes nothing is known.
-  signsIn = command: if contains "\\" command then [ ] else filter (word: elem word signs) (concatMap wordsOf (outsideOfQuotes (builtins.unsafeDiscardStringContext (substring 0 2000 command))));
+  isUnread = command: contains "\\" command || builtins.stringLength command > 2000 || isCalculator command;
+  signsIn = command: if isUnread command then [ ] else filter (word: elem word signs) (concatMap wordsOf (outsideOfQuotes (builtins.unsafeDiscardStringContext command)));
   shellOf =
     service:
     let
       config = units.services.${service}.serviceConfig or { };
       commandsIn = value: filter isString (if isList value then value else [ value ]);
-      found = option: (signs: if signs == [ ] then [ ] else [ { inherit service option; sign = builtins.head signs; } ]) (concatMap signsIn (commandsIn (config.${option} or null)));
+      found = option: (signs: if signs == [ ] then [ ] else [ { inherit service option; sign = builtins.head signs; is_list = isList config.${option}; } ]) (concatMap signsIn (commandsIn (config.${option} or null)));
     in
     concatMap found [ "ExecStartPre" "ExecStart" ];
 in

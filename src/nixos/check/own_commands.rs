@@ -70,6 +70,22 @@ fn shell_command(command: &ShellCommandFacts) -> Finding {
         "ExecStart" => "script",
         _ => "preStart",
     };
+    if command.sign == "&" {
+        return Finding {
+            id: "shell-command",
+            severity: Severity::Note,
+            is: format!("{option} has \"&\""),
+            why: "systemd runs no shell: the program gets that sign as an argument. Remove it: services run in the background anyway"
+                .to_owned(),
+            add: Vec::new(),
+            place: None,
+        };
+    }
+    let remove = if command.is_list {
+        format!("remove it from {}", command.option)
+    } else {
+        format!("remove {}", command.option)
+    };
     let script =
         attribute_path::text(&["systemd", "services", &command.service, script].map(str::to_owned));
     Finding {
@@ -77,7 +93,7 @@ fn shell_command(command: &ShellCommandFacts) -> Finding {
         severity: Severity::Note,
         is: format!("{option} has \"{}\"", command.sign),
         why: format!(
-            "systemd runs no shell: the program gets that sign, and what follows it, as arguments. Write the command into {script}"
+            "systemd runs no shell: the program gets that sign, and what follows it, as arguments. Write the command into {script}, and {remove}"
         ),
         add: Vec::new(),
         place: None,
@@ -138,15 +154,33 @@ mod tests {
 
     #[test]
     fn a_command_for_a_shell_is_told_with_the_script() {
-        let command = json!([{ "service": "a.b", "option": "ExecStart", "sign": "&&" }]);
-        let facts = with(&[("/own_units/shell_commands", command)]);
-        let found = findings(&facts, "aarch64-linux", None);
-        let is = "systemd.services.\"a.b\".serviceConfig.ExecStart has \"&&\"";
-        assert_eq!((found[0].id, found[0].is.as_str()), ("shell-command", is));
+        let told = |option: &str, sign: &str, is_list: bool| {
+            let command =
+                json!([{ "service": "a.b", "option": option, "sign": sign, "is_list": is_list }]);
+            let facts = with(&[("/own_units/shell_commands", command)]);
+            let found = findings(&facts, "aarch64-linux", None).remove(0);
+            assert_eq!(found.id, "shell-command");
+            let start = "systemd.services.\"a.b\"";
+            assert_eq!(
+                found.is,
+                format!("{start}.serviceConfig.{option} has \"{sign}\"")
+            );
+            found.why
+        };
+        for (option, is_list, end) in [
+            // Beside a script it is a second definition.
+            ("ExecStart", false, "script, and remove ExecStart"),
+            ("ExecStart", true, "script, and remove it from ExecStart"),
+            ("ExecStartPre", false, "preStart, and remove ExecStartPre"),
+        ] {
+            let why = told(option, "&&", is_list);
+            let end = format!("into systemd.services.\"a.b\".{end}");
+            assert!(why.ends_with(&end), "{why}");
+        }
+        let why = told("ExecStart", "&", false);
         assert!(
-            found[0]
-                .why
-                .ends_with("into systemd.services.\"a.b\".script")
+            why.ends_with("Remove it: services run in the background anyway"),
+            "{why}"
         );
     }
 }

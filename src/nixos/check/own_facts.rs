@@ -1,11 +1,12 @@
-//! What `own-units.nix` evaluates.
+//! The facts about the user's own units, about names of files that are below `/etc` twice, and about values that are not filled in.
 
 use serde::Deserialize;
 
 /// Settings of the user's own units that systemd does not follow.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct OwnUnitFacts {
-    /// Targets that nothing in the configuration makes, for which units are to be started. systemd itself has many of them.
+    /// Targets that nothing in the configuration makes, for which units are to be started. systemd itself has many of them. Also names
+    /// without a kind of units: `multi-user`.
     pub missing_targets: Vec<TargetFacts>,
     /// The names of the targets that the configuration makes, without `.target`.
     pub targets: Vec<String>,
@@ -54,6 +55,8 @@ pub struct ShellCommandFacts {
     pub option: String,
     /// The first sign of a shell in it: `&&`.
     pub sign: String,
+    /// Whether the option has a list of commands.
+    pub is_list: bool,
 }
 
 /// A file of `environment.etc` that gets into a directory `etc` in `/etc`.

@@ -101,9 +101,34 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     targets.chain(units.idle_timers.iter().map(|name| idle_timer(name)))
 }
 
+/// What is said of the name of a target without `.target`, which only is no name of a unit.
+fn without_kind(facts: &ConfigFacts, missing: &TargetFacts) -> Option<Finding> {
+    let name = missing.target.as_str();
+    let own = facts.own_units.targets.iter().any(|own| own == name);
+    let is_only = missing
+        .all
+        .iter()
+        .all(|other| other == name || other.contains('.'));
+    let path = ["systemd", &missing.kind, &missing.unit, &missing.option];
+    let option = attribute_path::text(&path.map(str::to_owned));
+    (own || OF_SYSTEMD.contains(&name)).then(|| Finding {
+        id: "unknown-target",
+        severity: Severity::Note,
+        is: format!("{option} has \"{name}\" (did you mean \"{name}.target\"?)"),
+        why: "the name of a unit ends in its kind, so it starts nothing".to_owned(),
+        add: is_only
+            .then(|| with_target(&option, missing, name))
+            .into_iter()
+            .collect(),
+        place: None,
+    })
+}
+
 /// What is said of a target, unless it may exist: packages have some too.
 fn unknown_target(facts: &ConfigFacts, missing: &TargetFacts) -> Option<Finding> {
-    let name = missing.target.strip_suffix(".target")?;
+    let Some(name) = missing.target.strip_suffix(".target") else {
+        return without_kind(facts, missing);
+    };
     let own = facts.own_units.targets.iter().map(String::as_str);
     let known = OF_SYSTEMD.into_iter().chain(own);
     if OF_SYSTEMD.contains(&name) {
@@ -203,12 +228,16 @@ mod tests {
         assert_eq!(lines("network_online.target").1, line("network-online"));
         assert_eq!(lines("my-machine.target").1, line("my-machines"));
         assert_eq!(lines("graphical-session.target").1, "");
+        let is = "systemd.services.web.wantedBy has \"multi-user\" (did you mean \"multi-user.target\"?)";
+        assert_eq!(lines("multi-user"), (is.to_owned(), line("multi-user")));
+        assert_eq!(lines("my-machines").1, line("my-machines"));
         // Those that exist, and those that a package may have.
         for name in [
             "runlevel3.target",
             "getty.target",
             "docker-ready.target",
             "app.target",
+            "app",
         ] {
             assert_eq!(target(name), [], "{name}");
         }

@@ -3,7 +3,8 @@
 use super::facts::ConfigFacts;
 use super::{
     addresses, corrections, disks, etc_files, login, name_servers, network, network_ends,
-    passwords, shells, state_version, unknown_groups, upgrades, user_names, ways_in, wireless,
+    passwords, right_addresses, shells, state_version, unknown_groups, upgrades, user_names,
+    ways_in, wireless,
 };
 use crate::common::nix_string::nix_string;
 use crate::common::{attribute_path, locale, time_zone};
@@ -72,20 +73,18 @@ impl Placeholders {
 }
 
 /// Names, addresses and numbers of the network.
-fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 4] {
+fn values_of_network(facts: &ConfigFacts) -> [(&'static str, String); 2] {
     let text = |text: Option<&str>, default: &str| text.unwrap_or(default).to_owned();
     let host_name = network::valid_host_name(facts);
     let gateway = addresses::meant_gateway(facts);
     [
         ("{host name}", text(host_name.as_deref(), "nixos")),
-        ("{right address}", addresses::line_with_address(facts)),
-        ("{right address of IPv6}", addresses::line_with_six(facts)),
         ("{gateway}", text(gateway, "192.168.1.1")),
     ]
 }
 
 /// The lines with which the machine is in a network.
-fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 8] {
+fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 10] {
     let address = network_ends::line_with_host_address(facts);
     let gateway = network_ends::line_with_host_gateway(facts);
     let servers = name_servers::line_with_servers(facts);
@@ -93,6 +92,11 @@ fn lines_of_network(facts: &ConfigFacts) -> [(&'static str, String); 8] {
     let hidden = wireless::lines_that_hide_passphrases(facts);
     [
         ("{dhcp}", network::lines_that_turn_dhcp_on(facts)),
+        ("{right address}", right_addresses::lines_of_ipv4(facts)),
+        (
+            "{right address of IPv6}",
+            right_addresses::lines_of_ipv6(facts),
+        ),
         ("{host address}", address.into_iter().collect()),
         ("{host gateway}", gateway.into_iter().collect()),
         ("{name servers}", servers.into_iter().collect()),

@@ -23,7 +23,7 @@ fn good() -> Value {
         ],
         "host_name": "pi",
         "users": [user("root", &[KEY], "none")],
-        "autologin": null, "installer": false, "groups": ["wheel", "users", "video"],
+        "autologin": null, "installer": false, "groups": ["wheel", "users", "video"], "podman_is_docker": false,
         "ssh": {
             "enable": true, "unit_off": null, "ports": [22], "root": "prohibit-password", "passwords": false,
             "keyboard": false, "keys": null, "allowed": null, "denied": null,
@@ -40,14 +40,14 @@ fn good() -> Value {
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
         "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [] },
-        "etc_names": [], "unfilled": [], "swap_files": [], "swap_devices": 0,
+        "etc_names": [], "unfilled": [], "swap_files": [],
     })
 }
 
 /// The network of a configuration without mistakes.
 fn network() -> Value {
     json!({
-        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "has_ipv6": false, "ipv6_addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
+        "dhcp_off": [], "dhcp": true, "interfaces": false, "interface_dhcp": false, "addressed": [], "fixed": [], "replaced_names": [], "addresses": [], "hosts": [], "interface_addresses": [], "has_ipv6": false, "ipv6_addresses": [], "destinations": [], "has_tunnels": false, "gateway_address": null, "routes": false, "gateway": false,
         "name_servers": [], "name_server": false, "networkd": false, "manager": false,
         "wireless": false, "iwd": false, "networks": 0, "elsewhere": false, "open_passphrases": [], "wrong_raw_keys": [], "keys_without_file": [], "unpublished": null, "secrets_file": null,
     })
@@ -217,7 +217,7 @@ fn a_group_that_may_be_meant_is_named() {
         found[0].is,
         "users.users.ann.extraGroups has \"whel\" (did you mean wheel?) \"docker\""
     );
-    let line = "virtualisation.docker.enable = true; # makes the group docker";
+    let line = "virtualisation.docker.enable = true; # makes the group docker; without use for that, leave the group out";
     assert_eq!(found[0].add, [line]);
 }
 

@@ -6,7 +6,8 @@ use super::rule::Rule;
 use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
     login, name_servers, network, network_ends, own_commands, own_programs, own_units,
-    state_version, stored_secrets, unfilled, unknown_groups, upgrades, user_names, wireless,
+    state_version, stored_secrets, swap_files, unfilled, unknown_groups, upgrades, user_names,
+    wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -91,7 +92,7 @@ const RULES: [Rule; 9] = [
         id: "locale",
         severity: Severity::Trap,
         is: |facts, _| unknown_locale(facts).filter(|_| locale_fails(facts)),
-        why: "glibc has no such locale, so the build of the locales fails",
+        why: "glibc has no locale of that name in UTF-8, so the build of the locales fails",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
     Rule {
@@ -108,7 +109,7 @@ const RULES: [Rule; 9] = [
         id: "locale",
         severity: Severity::Note,
         is: |facts, _| unknown_locale(facts).filter(|_| !facts.locale_is_built),
-        why: "glibc has no such locale, so programs use English",
+        why: "glibc has no locale of that name in UTF-8, so programs use English",
         add: &["i18n.defaultLocale = \"{locale}\";"],
     },
 ];
@@ -132,6 +133,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
         .chain(own_units::findings(facts))
         .chain(own_commands::findings(facts))
         .chain(unfilled::findings(facts))
+        .chain(swap_files::findings(facts))
         .chain(stored_secrets::findings(facts));
     let mut all: Vec<Finding> = found.chain(own_messages(facts)).collect();
     if for_board.is_some_and(|board| matches!(board.start, Start::Uefi)) {

@@ -29,7 +29,14 @@ let
   ofUpgrade = if upgrade.enable or false && upgrade.flake or null == flake then [ { option = [ "system" "autoUpgrade" "flake" ]; text = flake; } ] else [ ];
   services = (config.systemd or { }).services or { };
   names = filter (name: services ? ${name} && isEnabled services.${name}) (namesOfUser ((options.systemd or { }).services or { }) (attrNames services));
-  isUnfilled = command: isString command && builtins.elem "…" (filter isString (split "[ \t\n]+" (builtins.unsafeDiscardStringContext command)));
+  # Such a line has nothing but paths of the store besides.
+  isInStore = word: builtins.substring 0 (builtins.stringLength builtins.storeDir) word == builtins.storeDir;
+  isUnfilled =
+    command:
+    let
+      words = filter (word: isString word && word != "") (split "[ \t\n]+" (builtins.unsafeDiscardStringContext command));
+    in
+    isString command && builtins.elem "…" words && builtins.all (word: word == "…" || isInStore word) words;
   ofOption =
     service: option:
     let

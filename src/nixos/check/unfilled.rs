@@ -1,5 +1,4 @@
-//! Options with what stands for a value of the user's own, names of files that are below `/etc` twice, and files for swap that nothing
-//! makes. Pure.
+//! Options with what stands for a value of the user's own, and names of files that are below `/etc` twice. Pure.
 
 use super::facts::ConfigFacts;
 use super::own_facts::{EtcNameFacts, UnfilledFacts};
@@ -11,12 +10,7 @@ use crate::common::nix_string::nix_string;
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let unfilled = facts.unfilled.iter().map(unfilled);
     let names = facts.etc_names.iter().map(etc_name);
-    let swap = facts
-        .swap_files
-        .iter()
-        .filter(|file| !is_on_other_disk(facts, file));
-    let swap = swap.map(|file| swap_file(facts, file));
-    unfilled.chain(names).chain(swap)
+    unfilled.chain(names)
 }
 
 fn unfilled(found: &UnfilledFacts) -> Finding {
@@ -62,25 +56,6 @@ fn etc_name(file: &EtcNameFacts) -> Finding {
         is,
         why: format!("all of environment.etc is below /etc already: the file is /etc/etc/{meant}"),
         add: vec![line],
-        place: None,
-    }
-}
-
-/// Whether a disk that is not the card may have the file.
-fn is_on_other_disk(facts: &ConfigFacts, file: &str) -> bool {
-    let mut others = facts.file_systems.iter().filter(|disk| disk.path != "/");
-    others.any(|disk| file.starts_with(&format!("{}/", disk.path)))
-}
-
-fn swap_file(facts: &ConfigFacts, file: &str) -> Finding {
-    let file = nix_string(file);
-    let line = format!("swapDevices = [ {{ device = {file}; size = 1024; }} ]; # MiB");
-    Finding {
-        id: "no-swap-file",
-        severity: Severity::Note,
-        is: format!("swapDevices has {file} without size"),
-        why: "NixOS makes a file for swap only if its size is set, so the machine does not swap there".to_owned(),
-        add: (facts.swap_devices == 1).then_some(line).into_iter().collect(),
         place: None,
     }
 }
@@ -152,21 +127,5 @@ mod tests {
             format!("{option} = \"motd\";"),
         );
         assert_eq!(told("a", "etc/motd"), (is, line));
-    }
-
-    #[test]
-    fn a_file_for_swap_needs_a_size() {
-        let file = |path: &str| ("/swap_files", json!([path]));
-        let one = ("/swap_devices", json!(1));
-        let (id, is, add) = only(&[file("/swapfile"), one.clone()]);
-        let told = "swapDevices has \"/swapfile\" without size";
-        assert_eq!((id, is.as_str()), ("no-swap-file", told));
-        let line = "swapDevices = [ { device = \"/swapfile\"; size = 1024; } ]; # MiB";
-        assert_eq!(add, [line]);
-        // Others are not replaced.
-        let (_, _, add) = only(&[file("/swapfile"), ("/swap_devices", json!(2))]);
-        assert_eq!(add, [""; 0]);
-        let on_disk = with(&[file("/srv/swap"), one]);
-        assert_eq!(findings(&on_disk, "aarch64-linux", None), []);
     }
 }

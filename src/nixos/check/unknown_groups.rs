@@ -80,10 +80,23 @@ fn similar(facts: &ConfigFacts, name: &str) -> Option<String> {
     similar_names(name, known).filter(|_| !is_known)
 }
 
-/// A group that does not exist, and those that may be meant.
+/// A group that does not exist, and those that may be meant, or why none is to be made.
 fn with_similar(facts: &ConfigFacts, name: &str) -> String {
     let meant = similar(facts, name).map(|meant| format!(" (did you mean {meant}?)"));
-    format!("\"{name}\"{}", meant.unwrap_or_default())
+    let obstacle = obstacle(facts, name).map(|what| format!(" (leave it out: {what})"));
+    format!("\"{name}\"{}", meant.or(obstacle).unwrap_or_default())
+}
+
+/// What is on beside which the option that makes the group can not be.
+fn obstacle(facts: &ConfigFacts, name: &str) -> Option<&'static str> {
+    let net = &facts.network;
+    match name {
+        "docker" if facts.podman_is_docker => Some("Podman takes the place of Docker"),
+        "networkmanager" if net.wireless => Some("wpa_supplicant is on"),
+        "networkmanager" if net.iwd => Some("iwd is on"),
+        "networkmanager" if net.manager => Some("ConnMan is on"),
+        _ => None,
+    }
 }
 
 /// The option that makes the group.
@@ -96,12 +109,15 @@ fn option_of(name: &str) -> Option<&'static str> {
 pub(super) fn lines_that_make_groups(facts: &ConfigFacts) -> Vec<String> {
     let mut lines = Vec::new();
     for name in unknown(facts) {
-        if is_meant_for_sudo(name) || similar(facts, name).is_some() {
+        let is_clear = similar(facts, name).is_none() && obstacle(facts, name).is_none();
+        if is_meant_for_sudo(name) || !is_clear {
             continue;
         }
         let group = attribute_path::text(&["users", "groups", name].map(str::to_owned));
         let line = match option_of(name) {
-            Some(option) => format!("{option} = true; # makes the group {name}"),
+            Some(option) => format!(
+                "{option} = true; # makes the group {name}; without use for that, leave the group out"
+            ),
             None if OF_DEVICES.contains(&name) => format!(
                 "{group} = {{ }}; # and services.udev.extraRules with a rule that gives it the devices"
             ),
@@ -148,10 +164,41 @@ mod tests {
         let (_, is_for_sudo, lines) = told(&["docker", "gpio", "web site", "admin"]);
         assert!(is_for_sudo);
         let expected = [
-            "virtualisation.docker.enable = true; # makes the group docker",
+            "virtualisation.docker.enable = true; # makes the group docker; without use for that, leave the group out",
             "users.groups.gpio = { }; # and services.udev.extraRules with a rule that gives it the devices",
             "users.groups.\"web site\" = { };",
         ];
         assert_eq!(lines, expected);
+    }
+    /// With these lines the build failed.
+    #[test]
+    fn no_line_turns_on_what_can_not_be_beside_the_rest() {
+        let told = |group: &str, fact: &str| {
+            let mut ann = wheel("ann", &[], "set");
+            ann["unknown_groups"] = json!([group]);
+            let users = json!([user("root", &[KEY], "none"), ann]);
+            let facts = with(&[("/users", users), (fact, json!(true))]);
+            let mut found = findings(&facts, "aarch64-linux", None).into_iter();
+            let found = found.find(|one| one.id == "unknown-group").unwrap();
+            (found.is, found.add.len())
+        };
+        for (group, fact, what) in [
+            (
+                "docker",
+                "/podman_is_docker",
+                "Podman takes the place of Docker",
+            ),
+            (
+                "networkmanager",
+                "/network/wireless",
+                "wpa_supplicant is on",
+            ),
+            ("networkmanager", "/network/iwd", "iwd is on"),
+            ("networkmanager", "/network/manager", "ConnMan is on"),
+        ] {
+            let is = format!("users.users.ann.extraGroups has \"{group}\" (leave it out: {what})");
+            assert_eq!(told(group, fact), (is, 0));
+        }
+        assert_eq!(told("docker", "/network/wireless").1, 1);
     }
 }

@@ -14,6 +14,7 @@ use super::number_values::{self, is_number};
 use super::option_values;
 use super::set_values;
 use super::syntax_at::{Definition, top_level_names};
+use super::unit_names;
 use super::wrong_value::Wrong;
 use crate::common::ssh_key::KEY_TYPES;
 use crate::nixos::log::{NixError, Position};
@@ -98,7 +99,9 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
             .or_else(|| option_values::of_list(&wrong))
     };
     let of_text = values.find_map(of_value);
-    of_text.or_else(|| form_of_type(option, kind, summary, is_part))
+    of_text
+        .or_else(|| unit_names::hint(kind, summary))
+        .or_else(|| form_of_type(option, kind, summary, is_part))
 }
 
 /// The form that values of the type `kind` have.

@@ -62,6 +62,7 @@ mod tokens;
 mod unbound_names;
 mod undefined_variable;
 mod unit_directives;
+mod unit_names;
 mod unknown_option;
 mod unquoted_name;
 mod warning;
