@@ -36,9 +36,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     let plain = written.strip_prefix("pkgs.").unwrap_or(&written);
     let of_pkgs = if plain == written { "" } else { "pkgs." };
-    let instead = match plain {
-        "7zip" | "7z" | "7zz" => format!("write {of_pkgs}_7zz"),
-        _ => format!("in nixpkgs such names begin with `_`: {SEARCH}{plain}"),
+    let instead = match name_in_nixpkgs(plain) {
+        Some(name) => format!("write {of_pkgs}{name}"),
+        None => format!("its name in nixpkgs is another one: {SEARCH}{plain}"),
     };
     let place = if error.position.is_some() {
         String::new()
@@ -48,6 +48,11 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     Some(format!(
         "{place}no name begins with a digit, and {written} is read as a number and a name: {instead}"
     ))
+}
+
+/// What nixpkgs calls the package `name`, which begins with a digit; `None` if that is not known.
+pub(super) fn name_in_nixpkgs(name: &str) -> Option<&'static str> {
+    ["7zip", "7z", "7zz"].contains(&name).then_some("_7zz")
 }
 
 /// The lines of what begins with a digit, also behind `pkgs.`, and goes on with letters, as an element of a list of packages.
