@@ -137,7 +137,7 @@ pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Opt
     let hint = if error.summary.contains("but a float") {
         "an address is a string, in double quotes"
     } else if error.summary.contains("_type = \"") {
-        "lib.mkForce and its like take one value, lib.mkIf a condition and a value: a value of several words needs parentheses: lib.mkForce (lib.mkDefault VALUE)"
+        "lib.mkForce and its like take one value, lib.mkIf a condition and a value: leave out what is too much, or put a value of several words in parentheses"
     } else {
         "what stands before its argument there is no function: several values are a list, [ a b ], and two lists are joined by ++"
     };

@@ -280,7 +280,9 @@ fn two_functions_side_by_side_need_parentheses() {
     let error = "attempt to call something which is not a function but a set: { _type = \\\"override\\\"; content = «thunk»; priority = 50; }";
     let hints = hints_of_line("{ a = lib.mkForce lib.mkDefault 1; }", 7, error).concat();
     assert!(
-        hints.ends_with("needs parentheses: lib.mkForce (lib.mkDefault VALUE)"),
+        hints.ends_with(
+            "leave out what is too much, or put a value of several words in parentheses"
+        ),
         "{hints}"
     );
 }
