@@ -77,9 +77,10 @@ async fn write_configuration(
     };
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     let are_there = files.all(|file| file.exists());
-    let filled = match are_there {
-        true => placeholder::fill(settings, env, &asker).await?,
-        false => None,
+    let filled = if are_there {
+        placeholder::fill(settings, env, &asker).await?
+    } else {
+        None
     };
     if filled == Some(true) {
         show_paths(std::slice::from_ref(&settings.config), ui)?;

@@ -131,7 +131,10 @@ fn of_configuration(text: &str) -> Option<String> {
 
 /// What is said of a machine in the place of an image: `root@pi`, `pi.local`.
 fn of_machine(text: &str) -> Option<String> {
-    let is_host = text.contains('@') || text.ends_with(".local");
+    let is_host = text.contains('@')
+        || Path::new(text)
+            .extension()
+            .is_some_and(|end| end == "local");
     let is_meant = is_host && !text.contains('/') && !is_image(text);
     is_meant.then(|| {
         "that is the name of a machine, and an image is a file: a machine that runs is logged in to by `ssh root@NAME`"

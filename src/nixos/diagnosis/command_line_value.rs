@@ -113,98 +113,112 @@ fn package(word: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    const PACKAGES_TYPE: &str = "list of package";
+
+    /// What is said of `--set` with `text`, an option that is of the type `kind`.
+    fn told(text: &str, kind: &str) -> Option<String> {
+        let mut module = CliModule::default();
+        module.set(text).unwrap();
+        let context = ExitContext {
+            cli_module: Some(&module),
+            ..ExitContext::default()
+        };
+        let (option, value) = text.split_once('=').unwrap();
+        let summary = if kind == "set" {
+            format!("expected a set but found a string: \"{value}\"")
+        } else {
+            format!(
+                "A definition for option `{option}' is not of type `{kind}'. Definition values:\n- In `{CLI_MODULE}': \"{value}\""
+            )
+        };
+        hint(&context, &summary)
+    }
+
+    /// Asserts that of each text, an option of that type, the last one is said to be meant.
+    fn assert_meant(lines: &[(&str, &str, &str)]) {
+        for (text, kind, meant) in lines {
+            let expected = format!("{TAKES}: --set '{meant}'");
+            assert_eq!(told(text, kind), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn packages_for_the_system_are_shown_for_the_configuration_too() {
+        for (value, list) in [
+            ("pkgs.htop", "[ pkgs.htop ]"),
+            ("htop", "[ pkgs.htop ]"),
+            ("7zip", "[ pkgs._7zz ]"),
+            ("htop pkgs.vim", "[ pkgs.htop pkgs.vim ]"),
+        ] {
+            let expected = format!(
+                "{TAKES}: --set '{PACKAGES}={list}'. In the configuration: {PACKAGES} = {list};"
+            );
+            let told = told(&format!("{PACKAGES}={value}"), PACKAGES_TYPE);
+            assert_eq!(told, Some(expected), "{value}");
+        }
+    }
+
     #[test]
     fn a_package_that_is_set_is_no_text() {
-        let told = |text: &str, kind: &str| {
-            let mut module = CliModule::default();
-            module.set(text).unwrap();
-            let context = ExitContext {
-                cli_module: Some(&module),
-                ..ExitContext::default()
-            };
-            let (option, value) = text.split_once('=').unwrap();
-            let summary = if kind == "set" {
-                format!("expected a set but found a string: \"{value}\"")
-            } else {
-                format!(
-                    "A definition for option `{option}' is not of type `{kind}'. Definition values:\n- In `{CLI_MODULE}': \"{value}\""
-                )
-            };
-            hint(&context, &summary)
-        };
-        let list = "list of package";
-        for (text, kind, meant) in [
-            (
-                "environment.systemPackages=pkgs.htop",
-                list,
-                "'environment.systemPackages=[ pkgs.htop ]'. In the configuration: environment.systemPackages = [ pkgs.htop ];",
-            ),
-            (
-                "environment.systemPackages=htop",
-                list,
-                "'environment.systemPackages=[ pkgs.htop ]'. In the configuration: environment.systemPackages = [ pkgs.htop ];",
-            ),
-            (
-                "environment.systemPackages=7zip",
-                list,
-                "'environment.systemPackages=[ pkgs._7zz ]'. In the configuration: environment.systemPackages = [ pkgs._7zz ];",
-            ),
-            (
-                "environment.systemPackages=htop pkgs.vim",
-                list,
-                "'environment.systemPackages=[ pkgs.htop pkgs.vim ]'. In the configuration: environment.systemPackages = [ pkgs.htop pkgs.vim ];",
-            ),
+        assert_meant(&[
             (
                 "fonts.packages=pkgs.dejavu_fonts",
                 "list of absolute path",
-                "'fonts.packages=[ pkgs.dejavu_fonts ]'",
-            ),
-            (
-                "networking.nameservers=1.1.1.1 9.9.9.9",
-                "list of string",
-                "'networking.nameservers=[ \"1.1.1.1\" \"9.9.9.9\" ]'",
-            ),
-            (
-                "boot.kernelModules=i2c-dev",
-                "list of string",
-                "'boot.kernelModules=[ \"i2c-dev\" ]'",
-            ),
-            (
-                "networking.firewall.allowedTCPPorts=80 443",
-                "list of 16 bit unsigned integer; between 0 and 65535 (both inclusive)",
-                "'networking.firewall.allowedTCPPorts=[ 80 443 ]'",
-            ),
-            (
-                "users.users.root.shell=zsh",
-                "null or absolute path or package",
-                "'users.users.root.shell=(pkgs.zsh)'",
+                "fonts.packages=[ pkgs.dejavu_fonts ]",
             ),
             (
                 "fonts.packages=with pkgs; [ dejavu_fonts ]",
                 "list of absolute path",
-                "'fonts.packages=(with pkgs; [ dejavu_fonts ])'",
+                "fonts.packages=(with pkgs; [ dejavu_fonts ])",
             ),
             (
                 "users.defaultUserShell=pkgs.zsh",
                 "absolute path or package",
-                "'users.defaultUserShell=(pkgs.zsh)'",
+                "users.defaultUserShell=(pkgs.zsh)",
+            ),
+            (
+                "users.users.root.shell=zsh",
+                "null or absolute path or package",
+                "users.users.root.shell=(pkgs.zsh)",
             ),
             (
                 "boot.kernelPackages=pkgs.linuxPackages_latest",
                 "set",
-                "'boot.kernelPackages=(pkgs.linuxPackages_latest)'",
+                "boot.kernelPackages=(pkgs.linuxPackages_latest)",
             ),
-        ] {
-            let expected = format!("{TAKES}: --set {meant}");
-            assert_eq!(told(text, kind), Some(expected), "{text}");
-        }
+        ]);
+    }
+
+    #[test]
+    fn a_list_of_texts_or_numbers_has_brackets() {
+        assert_meant(&[
+            (
+                "networking.nameservers=1.1.1.1 9.9.9.9",
+                "list of string",
+                "networking.nameservers=[ \"1.1.1.1\" \"9.9.9.9\" ]",
+            ),
+            (
+                "boot.kernelModules=i2c-dev",
+                "list of string",
+                "boot.kernelModules=[ \"i2c-dev\" ]",
+            ),
+            (
+                "networking.firewall.allowedTCPPorts=80 443",
+                "list of 16 bit unsigned integer; between 0 and 65535 (both inclusive)",
+                "networking.firewall.allowedTCPPorts=[ 80 443 ]",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn what_is_not_certain_is_not_shown() {
         for (text, kind) in [
             (
                 "networking.hostName=pkgs.foo",
                 "string matching the pattern x",
             ),
-            ("environment.systemPackages=2048-in-terminal", list),
-            ("environment.systemPackages=./a.nix", list),
+            ("environment.systemPackages=2048-in-terminal", PACKAGES_TYPE),
+            ("environment.systemPackages=./a.nix", PACKAGES_TYPE),
             ("networking.nameservers=1.1.1.1,9.9.9.9", "list of string"),
             (
                 "boot.kernelModules=a",

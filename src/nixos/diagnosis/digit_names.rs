@@ -7,13 +7,10 @@ use rnix::{NodeOrToken, Root, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::list_element;
-use super::names::quoted_after;
+use super::names::{SEARCH, quoted_after};
 use super::unquoted_name::is_list_of_packages;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::{defines, line_of};
-
-/// Where packages are searched, up to the name.
-const SEARCH: &str = "https://search.nixos.org/packages?query=";
 
 /// What to do about the number, or about the name behind it, of which `error` speaks.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {

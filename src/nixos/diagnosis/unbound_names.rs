@@ -9,11 +9,12 @@ use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
-use super::names::quoted_after;
+use super::names::{SEARCH, quoted_after};
 use super::other_nixpkgs::packages_of_branch;
 use super::scopes::{binds_anywhere, unbound_names};
 use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::text::listed;
 use crate::nixos::log::{NixError, Position};
 
 pub(super) fn argument_not_asked_for(
@@ -106,15 +107,6 @@ impl Module {
     }
 }
 
-/// `a, b and c`.
-fn listed(names: &[&str]) -> String {
-    match names.split_last() {
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, first)) => format!("{} and {last}", first.join(", ")),
-        None => String::new(),
-    }
-}
-
 /// Where the outputs of a flake have what modules get as the argument `name`.
 fn in_outputs(name: &str) -> Option<String> {
     let value = match name {
@@ -203,9 +195,6 @@ pub(super) fn library_function_of_pkgs(
     });
     Some(write + &add.unwrap_or_default())
 }
-
-/// Where packages are searched, up to the name.
-const SEARCH: &str = "https://search.nixos.org/packages?query=";
 
 /// Programs that people ask for, and the packages of nixpkgs that have them.
 const PROGRAMS: [(&[&str], &str); 16] = [
