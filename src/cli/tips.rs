@@ -153,12 +153,14 @@ fn tip_for_meaning(command: &Command, flag: &str, words: &[String]) -> Option<St
     if ["-V", "--version"].contains(&flag) {
         return Some("`sdbuild --version` prints the version".to_owned());
     }
+    // `clean images`: the command takes no words.
+    let is_answered = flag.starts_with('-') || name == "clean";
     let of_inspect = || (name == "inspect").then(|| inspect_flags::tip(flag, &words));
     let of_run = || (name == "boot").then(|| tip_for_unquoted_command(flag, &words));
     let own = of_run().flatten().or_else(|| of_inspect().flatten());
     own.or_else(|| option::tip(sub, flag, &words))
         .or_else(|| packages::tip(name, flag, &words))
-        .or_else(|| answers::tip(name, flag, &words).filter(|_| flag.starts_with('-')))
+        .or_else(|| answers::tip(name, flag, &words).filter(|_| is_answered))
         .or_else(|| tip_for_other_name(command, flag, &words))
         .or_else(|| switches::tip(sub, flag))
 }

@@ -21,6 +21,7 @@ use crate::common::host_name;
 use crate::common::image_name;
 use crate::common::new_file::{self, Access};
 use crate::common::system::System;
+use crate::nixos::flake::LOCK;
 use crate::settings::{self, Environment, InitArgs};
 use crate::template::{self, TemplateValues, Wifi};
 use crate::ui::{self, Ui};
@@ -75,14 +76,21 @@ async fn write_configuration(
         context,
     };
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
-    if files.all(|file| file.exists()) && placeholder::fill(settings, env, &asker).await? {
+    let are_there = files.all(|file| file.exists());
+    let filled = if are_there {
+        placeholder::fill(settings, env, &asker).await?
+    } else {
+        None
+    };
+    if filled == Some(true) {
         show_paths(std::slice::from_ref(&settings.config), ui)?;
+        let flake = settings.flake.as_ref();
         return Ok(Written {
-            is_locked: settings.flake.is_some(),
+            is_locked: flake.is_some_and(|flake| flake.with_file_name(LOCK).exists()),
             has_key: true,
         });
     }
-    check_free(settings)?;
+    check_free(settings, filled == Some(false))?;
     check_flake(settings)?;
     let values = values(settings, env, &asker).await?;
     if args.dir.is_some() {
@@ -112,12 +120,15 @@ async fn write_configuration(
     })
 }
 
-/// Refuses to begin where a file is in the way.
-fn check_free(settings: &settings::Init) -> Result<(), Failure> {
+/// Refuses to begin where a file is in the way; without a key, that may be one that `lacks_key`.
+fn check_free(settings: &settings::Init, lacks_key: bool) -> Result<(), Failure> {
     let mut files = std::iter::once(&settings.config).chain(&settings.flake);
     files.try_for_each(|file| {
         new_file::is_free(file).map_err(|failure| {
-            failure.hint(if file.is_file() {
+            failure.hint(if lacks_key {
+                "it still has REPLACE-ME in place of your SSH key, and there is no key to put there: create one with \
+                 `ssh-keygen -t ed25519`. Then run this command again, or with `--github USER`"
+            } else if file.is_file() {
                 "edit this file, or write to another directory: sdbuild init DIR"
             } else {
                 "write to another directory: sdbuild init DIR"

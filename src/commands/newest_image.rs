@@ -63,16 +63,20 @@ pub(super) fn meant_or_newest(
     Ok(newest.path.clone())
 }
 
-/// Those of `images` whose host name is `word`, with or without `nixos-`; without such, those whose names begin with it.
+/// Those of `images` whose host name is `word`; without such, `word` without `nixos-`, with which file names begin; without such,
+/// those whose names begin with it.
 fn meant_by(word: &str, images: Vec<Candidate>) -> Vec<Candidate> {
     /// Letters of the beginning of a name at least.
     const MIN_LETTERS: usize = 3;
-    let host = word.strip_prefix("nixos-").unwrap_or(word);
-    let (exact, others): (Vec<_>, Vec<_>) = images
-        .into_iter()
-        .partition(|image| host_of_candidate(image) == host);
-    if !exact.is_empty() {
-        return exact;
+    let mut others = images;
+    for host in std::iter::once(word).chain(word.strip_prefix("nixos-")) {
+        let (exact, rest): (Vec<_>, Vec<_>) = others
+            .into_iter()
+            .partition(|image| host_of_candidate(image) == host);
+        if !exact.is_empty() {
+            return exact;
+        }
+        others = rest;
     }
     let begins = |image: &Candidate| {
         let name = image.path.file_name().unwrap_or_default().to_string_lossy();
@@ -253,6 +257,9 @@ mod tests {
             "nixos-kitchen-sd-card-2-aarch64-linux.img",
             "nixos-kitchen-2-sd-card-1-aarch64-linux.img",
             "card.img",
+            "nixos-sd-sd-card-1-aarch64-linux.img",
+            "nixos-nixos-sd-sd-card-1-aarch64-linux.img",
+            "nixos-nixos-sd2-sd-card-1-aarch64-linux.img",
         ];
         let meant = |word: &str| {
             let images = names.map(candidate).into_iter().collect();
@@ -267,6 +274,10 @@ mod tests {
         assert_eq!(meant("kitchen-2-sd"), [0; 0]);
         assert_eq!(meant("card"), [3]);
         assert_eq!(meant("n"), [0; 0]);
+        // The host name of the example begins as all file names do.
+        assert_eq!(meant("sd"), [4]);
+        assert_eq!(meant("nixos-sd"), [5]);
+        assert_eq!(meant("nixos-nixos-sd"), [5]);
     }
 
     #[test]

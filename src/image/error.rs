@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::common::compression::Compression;
 use crate::common::configuration_file::configuration_in;
 use crate::common::failure::{Class, Failure};
-use crate::common::image_name::image_beside;
+use crate::common::image_name::{image_beside, is_image};
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
 
@@ -120,10 +120,34 @@ pub fn is_configuration(path: &Path) -> bool {
     path.is_file() && path.extension().is_some_and(|extension| extension == "nix")
 }
 
+/// What is said of a configuration of a flake in the place of an image, `.#pi`.
+fn of_configuration(text: &str) -> Option<String> {
+    let is_meant = text.contains('#') && !is_image(text);
+    is_meant.then(|| {
+        let text = quoted(text);
+        format!("that is a configuration of a flake: `sdbuild build {text}` makes an image of it")
+    })
+}
+
+/// What is said of a machine in the place of an image: `root@pi`, `pi.local`.
+fn of_machine(text: &str) -> Option<String> {
+    let is_host = text.contains('@')
+        || Path::new(text)
+            .extension()
+            .is_some_and(|end| end == "local");
+    let is_meant = is_host && !text.contains('/') && !is_image(text);
+    is_meant.then(|| {
+        "that is the name of a machine, and an image is a file: a machine that runs is logged in to by `ssh root@NAME`"
+            .to_owned()
+    })
+}
+
 /// What to do about a refused `path` that is missing, a directory, a configuration or a file beside an image.
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
-        return Some(NEWEST_IS_TAKEN.to_owned());
+        let text = path.to_string_lossy();
+        let told = of_configuration(&text).or_else(|| of_machine(&text));
+        return Some(told.unwrap_or_else(|| NEWEST_IS_TAKEN.to_owned()));
     }
     if let Some(image) = image_beside(path) {
         let image = quoted(&shown_path(&image));

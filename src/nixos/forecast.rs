@@ -69,24 +69,26 @@ impl Forecast {
             ("evaluation", text)
         });
         let lines = [("Nix fetches", fetch), ("Nix builds", build)];
-        let names = self.names(all).map(|names| ("namely", names));
+        let labels = std::iter::once("namely").chain(std::iter::repeat(""));
+        let names = labels.zip(self.names(all));
         let derivation = ("derivation", self.derivation.clone());
         let lines = lines.into_iter().chain(names).chain([derivation]);
         lines.chain(memory).collect()
     }
 
-    /// The names of the derivations to build, the image first: three and how many more, or `all`. `None` if nothing is built.
-    fn names(&self, all: bool) -> Option<String> {
+    /// The names of the derivations to build, the image first: three and how many more in one line, or `all`, each in a line.
+    fn names(&self, all: bool) -> Vec<String> {
         /// Names if not all are asked for.
         const FEW: usize = 3;
-        let shown = if all { self.derivations.len() } else { FEW };
-        let backwards = self.derivations.iter().rev().map(|path| name_of(path));
-        let names: Vec<&str> = backwards.take(shown).collect();
-        let list = names.join(", ");
-        match self.derivations.len().saturating_sub(shown) {
-            _ if names.is_empty() => None,
-            0 => Some(list),
-            more => Some(format!("{list} and {more} more (-v names all)")),
+        let names = self.derivations.iter().rev().map(|path| name_of(path));
+        if all {
+            return names.map(str::to_owned).collect();
+        }
+        let few = names.take(FEW).collect::<Vec<_>>().join(", ");
+        match self.derivations.len().saturating_sub(FEW) {
+            _ if few.is_empty() => Vec::new(),
+            0 => vec![few],
+            more => vec![format!("{few} and {more} more (-v names all)")],
         }
     }
 
@@ -241,14 +243,22 @@ mod tests {
         assert_eq!(forecast.derivations.len(), 4);
         let named = |all| {
             let lines = forecast.describe(all);
-            let mut named = lines.into_iter().filter(|line| line.0 == "namely");
-            named.next().map(|line| line.1)
+            let is_name = |line: &(&str, String)| ["namely", ""].contains(&line.0);
+            lines.into_iter().filter(is_name).collect::<Vec<_>>()
         };
         let few = "pi.img, system, initrd and 1 more (-v names all)";
-        assert_eq!(named(false).as_deref(), Some(few));
-        let all = "pi.img, system, initrd, linux-6.12";
-        assert_eq!(named(true).as_deref(), Some(all));
-        assert_eq!(Forecast::default().names(true), None);
+        assert_eq!(named(false), [("namely", few.to_owned())]);
+        let all = [
+            ("namely", "pi.img"),
+            ("", "system"),
+            ("", "initrd"),
+            ("", "linux-6.12"),
+        ];
+        assert_eq!(
+            named(true),
+            all.map(|(label, name)| (label, name.to_owned()))
+        );
+        assert_eq!(Forecast::default().names(true), [""; 0]);
     }
 
     #[test]

@@ -87,6 +87,18 @@ fn newest_image_is_taken_when_none_is_named() {
             .assert_stderr_contains(&[" none.img: there is no such file", hint]);
     }
     user.write_unbootable("some.img", 1 << 20);
+    for (word, hint) in [
+        (
+            ".#pi",
+            "hint: that is a configuration of a flake: `sdbuild build .#pi` makes an image of it\n",
+        ),
+        ("root@pi", "hint: that is the name of a machine, "),
+        ("pi.local", "hint: that is the name of a machine, "),
+    ] {
+        run(&mut user.sdbuild(&["boot", word]))
+            .assert_exit_code(2)
+            .assert_stderr_contains(&[hint]);
+    }
     for words in [["boot", "none.img"], ["inspect", "none.img"]] {
         let hint = "hint: without any argument, the newest image here is taken";
         run(&mut user.sdbuild(&words))

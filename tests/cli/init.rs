@@ -165,7 +165,11 @@ fn a_key_of_later_takes_the_place_of_the_placeholder() {
     fs::write(&path, &text).unwrap();
     run(&mut user.sdbuild(&["init"]))
         .assert_exit_code(2)
-        .assert_stderr_contains(&["sd-card.nix already exists"]);
+        .assert_stderr_contains(&[
+            "sd-card.nix already exists",
+            "hint: it still has REPLACE-ME in place of your SSH key",
+            "ssh-keygen -t ed25519",
+        ]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text, "there is no key");
 
     let key = user.home.path().join("me.pub");
@@ -251,6 +255,16 @@ fn a_flake_is_written_with_its_module() {
     run(&mut user.sdbuild(&["init", "pi", "--flake"]))
         .assert_exit_code(2)
         .assert_stderr_contains(&["configuration.nix already exists"]);
+}
+
+#[test]
+fn a_flake_that_gets_its_key_later_still_needs_its_lock() {
+    let user = user();
+    run(&mut user.sdbuild(&["init", "pi", "--flake", "--no-lock"])).assert_exit_code(0);
+    user.write("me.pub", &format!("{KEY} me\n"));
+    run(&mut user.sdbuild(&["init", "pi", "--flake", "--ssh-key", "me.pub"]))
+        .assert_exit_code(0)
+        .assert_stderr_contains(&["can log in now: ", "then `sdbuild lock --flake pi`, "]);
 }
 
 #[test]

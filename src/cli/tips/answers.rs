@@ -89,7 +89,9 @@ mod tests {
             ("boards", others::OF_LISTS),
             ("completions", others::OF_COMPLETIONS),
         ] {
-            let command = Cli::command();
+            let mut command = Cli::command();
+            // Only then the command has the flags of sdbuild itself, and --help.
+            command.build();
             let command = command.find_subcommand(name).unwrap();
             let mut seen = Vec::new();
             for flag in rows.iter().flat_map(|(flags, _)| flags.iter()) {

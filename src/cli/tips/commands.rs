@@ -68,8 +68,10 @@ fn tip_for_words(outer: Option<&Command>, name: &str, words: &[String]) -> Optio
     }
     let at = words.iter().position(|word| word.to_lowercase() == name)?;
     let next = words.get(at + 1).map_or("", String::as_str);
-    if name == "add" {
-        let given: Vec<&str> = words.iter().skip(at + 1).map(String::as_str).collect();
+    let given: Vec<&str> = words.iter().skip(at + 1).map(String::as_str).collect();
+    // `install x.img /dev/sda` is `flash`.
+    let are_packages = !given.is_empty() && given.iter().all(|word| packages::is_likely(word));
+    if name == "add" || name == "install" && are_packages {
         return Some(packages::line(Some(&given.join(" "))));
     }
     other_names::pair(name, next).map(str::to_owned)

@@ -212,7 +212,7 @@ const WITHOUT_COUNTERPART: [(&[&str], &str); 15] = [
 const LOGS: &str = "the logs of the last builds are in ~/.local/state/sdbuild/logs, and a build that fails names its own";
 
 /// What changes a machine that runs, in place of its image.
-const RUNNING: &str = "sdbuild makes images; a NixOS that runs already is changed by `nixos-rebuild switch`, over SSH with --target-host";
+pub(super) const RUNNING: &str = "sdbuild makes images; a NixOS that runs already is changed by `nixos-rebuild switch`, over SSH with --target-host";
 
 /// How one logs in, which other programs have a command for.
 const LOGIN: &str = "a machine that runs is logged in to by `ssh root@NAME`; `sdbuild boot --until-ssh` tries the login of an image in QEMU, and `sdbuild boot` shows its console";

@@ -30,11 +30,7 @@ pub(super) fn line(given: Option<&str>) -> String {
         .split_whitespace()
         .map(|name| name.strip_prefix("pkgs.").unwrap_or(name));
     let names: Vec<&str> = names.collect();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let is_name = |name: &&str| {
-        name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(is_plain)
-    };
-    let names = if names.is_empty() || !names.iter().all(is_name) {
+    let names = if names.is_empty() || !names.iter().all(|name| is_name(name)) {
         "htop".to_owned()
     } else {
         names.join(" ")
@@ -44,9 +40,44 @@ pub(super) fn line(given: Option<&str>) -> String {
     )
 }
 
+fn is_name(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(is_plain)
+}
+
+/// Whether `word` may name a package, and neither an image, nor a configuration, nor a disk.
+pub(super) fn is_likely(word: &str) -> bool {
+    let is_disk = ["sd", "mmcblk", "nvme"]
+        .iter()
+        .filter_map(|kind| word.strip_prefix(kind))
+        .any(|rest| rest.len() == 1 || rest.starts_with(|c: char| c.is_ascii_digit()));
+    let of_pkgs = word.strip_prefix("pkgs.").unwrap_or(word);
+    is_name(word) && !is_disk && !of_pkgs.contains('.')
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_may_be_a_package() {
+        for word in ["htop", "pkgs.vim", "sdcc", "nvme-cli"] {
+            assert!(is_likely(word), "{word}");
+        }
+        for word in [
+            "x.img.zst",
+            "sd-card.nix",
+            "/dev/sda",
+            "sda",
+            "mmcblk0",
+            "nvme0n1",
+            "--yes",
+            "./x",
+            ".#pi",
+        ] {
+            assert!(!is_likely(word), "{word}");
+        }
+    }
 
     #[test]
     fn packages_are_written_in_the_configuration() {

@@ -8,7 +8,7 @@ use crate::settings::{self, InitArgs};
 /// What was written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Written {
-    /// Whether there is a lock, or a flake that was there already.
+    /// Whether there is a lock of the flake.
     pub(super) is_locked: bool,
     /// Whether someone can log in with a key.
     pub(super) has_key: bool,

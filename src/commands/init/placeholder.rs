@@ -15,24 +15,24 @@ use crate::template;
 /// Larger files are not configurations that `init` wrote.
 const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
-/// Replaces the placeholder in the configuration with the keys of this user, and nothing else. `false` if there is no
-/// such placeholder, or no key.
+/// Replaces the placeholder in the configuration with the keys of this user, and nothing else. `None` if there is no
+/// such placeholder, `false` if there is no key.
 pub(super) async fn fill(
     settings: &settings::Init,
     env: &Environment,
     asker: &Prompter<'_>,
-) -> Result<bool, Failure> {
+) -> Result<Option<bool>, Failure> {
     let path = settings.config.as_path();
     let is_plain = fs::symlink_metadata(path).is_ok_and(|found| found.is_file());
     // What cannot be read has no placeholder: `init` says then that the file exists.
     let read = || plain_file::read_text(path, MAX_CONFIG_BYTES).ok();
     let text = is_plain.then(read).flatten();
     let Some(text) = text.filter(|text| template::has_placeholder(text)) else {
-        return Ok(false);
+        return Ok(None);
     };
     let keys = Box::pin(keys::choose(settings, env, asker)).await?;
     if keys.is_empty() {
-        return Ok(false);
+        return Ok(Some(false));
     }
     let operation = format!("put your key into {}", path.display());
     replace(path, &template::with_keys(&text, &keys)).or_environment(&operation)?;
@@ -41,7 +41,7 @@ pub(super) async fn fill(
         events.notice(format!("can log in now: {}", key.shown()));
     }
     events.notice("the key is in place of REPLACE-ME, and nothing else was changed");
-    Ok(true)
+    Ok(Some(true))
 }
 
 /// Replaces the file `path`, which keeps its owner and permissions.

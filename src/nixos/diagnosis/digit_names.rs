@@ -7,8 +7,8 @@ use rnix::{NodeOrToken, Root, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::list_element;
-use super::names::quoted_after;
-use super::unquoted_name::{SEARCH, is_list_of_packages};
+use super::names::{SEARCH, quoted_after};
+use super::unquoted_name::is_list_of_packages;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::{defines, line_of};
 
@@ -33,10 +33,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     }
     let plain = written.strip_prefix("pkgs.").unwrap_or(&written);
     let of_pkgs = if plain == written { "" } else { "pkgs." };
-    let instead = match plain {
-        "7zip" | "7z" | "7zz" => format!("write {of_pkgs}_7zz"),
-        "0ad" => format!("write {of_pkgs}zeroad"),
-        _ => format!("in nixpkgs most such names begin with `_`: {SEARCH}{plain}"),
+    let instead = match name_in_nixpkgs(plain) {
+        Some(name) => format!("write {of_pkgs}{name}"),
+        None => format!("in nixpkgs most such names begin with `_`: {SEARCH}{plain}"),
     };
     let place = if error.position.is_some() {
         String::new()
@@ -46,6 +45,15 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     Some(format!(
         "{place}no name begins with a digit, and {written} is read as a number and a name: {instead}"
     ))
+}
+
+/// What nixpkgs calls the package `name`, which begins with a digit; `None` if that is not known.
+pub(super) fn name_in_nixpkgs(name: &str) -> Option<&'static str> {
+    match name {
+        "7zip" | "7z" | "7zz" => Some("_7zz"),
+        "0ad" => Some("zeroad"),
+        _ => None,
+    }
 }
 
 /// The lines of what begins with a digit, also behind `pkgs.`, and goes on with letters, as an element of a list of packages.

@@ -7,6 +7,9 @@ pub(super) fn quoted_after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     is_name(name).then_some(name)
 }
 
+/// Where packages are searched, up to the name.
+pub(super) const SEARCH: &str = "https://search.nixos.org/packages?query=";
+
 /// Whether `text` is safe to propose in a hint: a name, option or path without characters that a shell
 /// interprets.
 pub(super) fn is_name(text: &str) -> bool {

@@ -9,11 +9,10 @@ use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
-use super::names::quoted_after;
+use super::names::{SEARCH, quoted_after};
 use super::other_nixpkgs::packages_of_branch;
 use super::scopes::{binds_anywhere, unbound_names};
 use super::syntax_at::inline_module;
-use super::unquoted_name::SEARCH;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::text::listed;
 use crate::nixos::log::{NixError, Position};

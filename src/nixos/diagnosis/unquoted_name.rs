@@ -4,9 +4,6 @@
 use super::lists_of_words::LISTS_OF_WORDS;
 use super::syntax_at::{NameAt, Role};
 
-/// Where packages are searched, up to the name.
-pub(super) const SEARCH: &str = "https://search.nixos.org/packages?query=";
-
 /// Commands that scripts of configurations begin with.
 const COMMANDS: [&str; 18] = [
     "bash",

@@ -10,7 +10,8 @@ mod unquoted;
 use self::place::Place;
 use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
-use super::unquoted_name::{SEARCH, is_list_of_packages};
+use super::names::SEARCH;
+use super::unquoted_name::is_list_of_packages;
 use crate::nixos::log::Position;
 
 /// The hint for a calculation in a list.

@@ -1,5 +1,7 @@
 //! Flags of docker, cargo, nix and nixos-rebuild that build something.
 
+use super::super::other_names::RUNNING;
+
 /// What is said of them by `build` and `check`.
 pub(super) const ANSWERS: &[(&[&str], &str)] = &[
     (
@@ -61,7 +63,7 @@ pub(super) const ANSWERS: &[(&[&str], &str)] = &[
     ),
     (
         &["sudo", "target-host", "use-remote-sudo", "use-substitutes"],
-        "sdbuild makes images; a NixOS that runs already is changed by `nixos-rebuild switch`, over SSH with --target-host",
+        RUNNING,
     ),
     (
         &["build-host"],

@@ -54,7 +54,7 @@ pub(super) const OF_BOOT: &[(&[&str], &str)] = &[
         "boot runs in the foreground, until the machine is switched off",
     ),
     (
-        &["it", "interactive", "privileged", "tty", "v", "volume"],
+        &["it", "interactive", "privileged", "tty", "volume"],
         "without a flag, boot shows the console of the machine",
     ),
     (

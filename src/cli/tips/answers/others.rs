@@ -88,9 +88,7 @@ pub(super) const OF_LOCK: &[(&[&str], &str)] = &[
 
 /// What is said of them by `status`.
 pub(super) const OF_STATUS: &[(&[&str], &str)] = &[(
-    &[
-        "a", "all", "disk", "h", "images", "l", "long", "size", "sizes",
-    ],
+    &["a", "all", "disk", "images", "l", "long", "size", "sizes"],
     "without a flag, status shows everything, with sizes",
 )];
 

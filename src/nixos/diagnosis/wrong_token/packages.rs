@@ -1,7 +1,8 @@
 //! What to write in place of a token in a list of packages: a version, `with`, or what is to be added by `+=`.
 
 use super::place::Place;
-use crate::nixos::diagnosis::unquoted_name::{SEARCH, is_list_of_packages, takes_a_package};
+use crate::nixos::diagnosis::names::SEARCH;
+use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
 
 /// Programs that people name with a version, and the packages of nixpkgs that have them.
 const PACKAGES: [(&str, &str); 18] = [
