@@ -42,7 +42,7 @@ pub struct InitArgs {
     #[arg(long, conflicts_with = "config")]
     pub flake: bool,
 
-    /// Do not write flake.lock, which needs a container engine and the Internet: `sdbuild lock` writes it later
+    /// Do not write flake.lock, which needs a container engine and the Internet: write it later with `sdbuild lock`
     #[arg(long, requires = "flake", hide_short_help = true)]
     pub no_lock: bool,
 

@@ -8,7 +8,7 @@ use crate::common::attribute_path;
 
 /// An address with the length of its network.
 #[derive(PartialEq, Eq)]
-struct Address {
+struct InterfaceAddress {
     address: String,
     length: u32,
     is_six: bool,
@@ -46,7 +46,7 @@ fn has_wrong_six(interface: &InterfaceFacts) -> bool {
 
 /// The address that is meant by `text` in a list of its family: without the length of the network that is written into it, and without
 /// the interface of a link. `None` if that is not known.
-fn meant(text: &str, is_in_six: bool) -> Option<Address> {
+fn meant(text: &str, is_in_six: bool) -> Option<InterfaceAddress> {
     let (written, prefix_length) = text.rsplit_once('/')?;
     let (address, length) = written.split_once('/').unwrap_or((written, ""));
     let address = address.split('%').next().unwrap_or_default();
@@ -59,7 +59,7 @@ fn meant(text: &str, is_in_six: bool) -> Option<Address> {
     let prefix_length = prefix_length.parse().ok().filter(is_own);
     let lengths = length.parse().ok().into_iter().chain(prefix_length);
     let length = lengths.into_iter().find(|length| *length <= most);
-    Some(Address {
+    Some(InterfaceAddress {
         address: address.to_owned(),
         length: length.unwrap_or(usual),
         is_six,
@@ -68,14 +68,14 @@ fn meant(text: &str, is_in_six: bool) -> Option<Address> {
 }
 
 /// An address for the list with `text` only, which is none.
-fn example(text: &str, is_six: bool) -> Address {
+fn example(text: &str, is_six: bool) -> InterfaceAddress {
     let (address, usual, most) = if is_six {
         ("fd00::5", 64, Ipv6Addr::BITS)
     } else {
         ("192.168.1.5", 24, Ipv4Addr::BITS)
     };
     let length = text.rsplit('/').next().and_then(|text| text.parse().ok());
-    Address {
+    InterfaceAddress {
         address: address.to_owned(),
         length: length.filter(|length| *length <= most).unwrap_or(usual),
         is_six,
@@ -84,7 +84,7 @@ fn example(text: &str, is_six: bool) -> Address {
 }
 
 /// The addresses that are meant by the list; `None` if that is not known of one beside others.
-fn meant_by(list: &[String], is_six: bool) -> Option<Vec<Address>> {
+fn meant_by(list: &[String], is_six: bool) -> Option<Vec<InterfaceAddress>> {
     if let [only] = list {
         return Some(vec![
             meant(only, is_six).unwrap_or_else(|| example(only, is_six)),
@@ -99,7 +99,7 @@ fn lines(interface: &InterfaceFacts) -> Vec<String> {
     let Some((four, six)) = four.zip(meant_by(&interface.ipv6, true)) else {
         return Vec::new();
     };
-    let mut all: Vec<Address> = Vec::new();
+    let mut all: Vec<InterfaceAddress> = Vec::new();
     for address in four.into_iter().chain(six) {
         if !all.contains(&address) {
             all.push(address);
@@ -112,7 +112,7 @@ fn lines(interface: &InterfaceFacts) -> Vec<String> {
     let [(_, _, four), (_, _, six)] = lists;
     let line = |is_six: bool, list: (&str, &Vec<String>, bool), other: (&str, bool)| {
         let (family, before, is_wrong) = list;
-        let own: Vec<&Address> = all.iter().filter(|one| one.is_six == is_six).collect();
+        let own: Vec<&InterfaceAddress> = all.iter().filter(|one| one.is_six == is_six).collect();
         let is_changed = is_wrong || own.len() != before.len();
         if own.is_empty() || !is_changed {
             return None;
@@ -134,10 +134,10 @@ fn lines(interface: &InterfaceFacts) -> Vec<String> {
 }
 
 /// The definition of the list, with a comment that says of what it stands in place.
-fn definition(interface: &str, family: &str, list: &[&Address], place: &str) -> String {
+fn definition(interface: &str, family: &str, list: &[&InterfaceAddress], place: &str) -> String {
     let name = attribute_path::text(&[interface.to_owned()]);
     let elements = list.iter().map(|one| {
-        let Address {
+        let InterfaceAddress {
             address, length, ..
         } = one;
         format!("{{ address = \"{address}\"; prefixLength = {length}; }}")

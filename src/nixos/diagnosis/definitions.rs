@@ -84,6 +84,13 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
         .strip_prefix('(')
         .and_then(|kind| kind.strip_suffix(')'));
     let kind = inside.unwrap_or(kind);
+    let has_set = values(summary).any(|value| value.starts_with('{'));
+    if has_set && option.starts_with("boot.kernel.sysctl.") {
+        return Some(
+            "a name with dots is in quotes: boot.kernel.sysctl.\"net.ipv4.ip_forward\" = 1;"
+                .to_owned(),
+        );
+    }
     let mut values = values(summary);
     if summary.contains(PRIVATE_KEY) {
         let hint =
@@ -107,11 +114,6 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
 /// The form that values of the type `kind` have.
 fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Option<String> {
     let form = match kind {
-        _ if option.starts_with("boot.kernel.sysctl.")
-            && values(summary).any(|value| value.starts_with('{')) =>
-        {
-            "a name with dots is in quotes: boot.kernel.sysctl.\"net.ipv4.ip_forward\" = 1;"
-        }
         _ if is_path_in_place_of_key(option, summary) => {
             "a key is a text: authorizedKeys.keyFiles = [ ./id.pub ]; takes files"
         }

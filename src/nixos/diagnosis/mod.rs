@@ -47,6 +47,7 @@ mod option_values;
 mod other_nixpkgs;
 mod other_platform;
 mod overlays;
+mod proposals;
 mod scopes;
 mod second_set;
 mod self_definition;
@@ -82,7 +83,8 @@ use fetch_error::{fetch_failure, no_network_failure};
 pub(super) use known_error::{KnownError, known_errors};
 use machine::{machine_failure, store_volume_full};
 use mistake::Mistake;
-use nix_message::{definition_excerpt, excerpt, proposal, reason};
+use nix_message::{definition_excerpt, excerpt, reason};
+use proposals::proposal;
 pub(super) use warning::Warnings;
 
 /// Exit status of the entry when the private handler could not be set up (`containers/builder`).

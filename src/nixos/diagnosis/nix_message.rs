@@ -4,12 +4,12 @@ use super::conflicts::with_lines;
 use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
+use super::proposals::PROPOSAL;
 use super::source_lines;
 use super::tokens;
 use super::written_values::{definitions_of, values_below};
 use super::written_words;
 use crate::common::failure::Failure;
-use crate::common::nearest::{may_mean, with_other_capitals};
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::{NixError, Position};
@@ -19,9 +19,6 @@ const MAX_CHARS: usize = 600;
 
 /// Start of Nix's advice for conflicting definitions; the hint says when it applies.
 const ADVICE: &str = "Use `lib.mkForce value`";
-
-/// Start of Nix's proposal of another name.
-const PROPOSAL: &str = "Did you mean ";
 
 /// Start of Nix's list of definitions; the only one is quoted with its line instead.
 const VALUES: &str = " Definition values:";
@@ -336,8 +333,8 @@ pub(super) fn excerpt(
     };
     let lines = lines.iter().map(without_attributes);
     let lines = lines.map(|line| shown(context, &line));
-    let said = Said::by(failure);
-    let lines: Vec<String> = lines.filter(|line| !said.has(line)).collect();
+    let message = failure.to_string();
+    let lines: Vec<String> = lines.filter(|line| !is_repeated(&message, line)).collect();
     // Where sdbuild asks for the configuration says nothing about what is wrong with it.
     if lines.iter().any(|line| line.contains(layout::EXPRESSIONS))
         && !names_user_files(context, &lines)
@@ -360,51 +357,12 @@ fn names_user_files(context: &ExitContext<'_>, lines: &[String]) -> bool {
     names.any(|name| !name.starts_with(['/', '<', '«']))
 }
 
-/// What a failure says without an excerpt.
-struct Said {
-    message: String,
-    hints: String,
-}
-
-impl Said {
-    fn by(failure: &Failure) -> Self {
-        Self {
-            message: failure.to_string(),
-            hints: failure.hints.join("\n"),
-        }
-    }
-
-    /// Whether `line` of an excerpt repeats it: the reason, its place, or the names that Nix proposes.
-    fn has(&self, line: &str) -> bool {
-        let line = line.trim();
-        let line = line.strip_prefix("error:").unwrap_or(line).trim();
-        let place = line.strip_prefix("at ").and_then(|l| l.strip_suffix(':'));
-        let names = line.strip_prefix(PROPOSAL).map(proposed);
-        let in_words = tokens::in_words(place.unwrap_or(line));
-        line.starts_with(ADVICE)
-            || self.message.contains(&in_words)
-            || names.is_some_and(|names| self.hints.contains(names))
-    }
-}
-
-/// The names in `htop?` and `one of htop or btop?`.
-fn proposed(text: &str) -> &str {
-    let names = text.split('?').next().unwrap_or(text);
-    names.trim_start_matches("one of ")
-}
-
-/// The names that Nix proposes at the end of a message: `htop or btop`.
-pub(super) fn proposal(error: &NixError) -> Option<String> {
-    let (_, rest) = error.text.rsplit_once(PROPOSAL)?;
-    let names = proposed(rest);
-    let written = error.summary.split('\'').nth(1);
-    let each = names.split([' ', ',']);
-    let near: Vec<&str> = written.map_or_else(Vec::new, |written| {
-        let each = each.filter(|name| !name.is_empty() && *name != "or");
-        each.filter(|name| may_mean(written, name)).collect()
-    });
-    let only = written.and_then(|written| with_other_capitals(written, near.iter().copied()));
-    let names = only.map_or_else(|| near.join(" or "), str::to_owned);
-    let is_plain = |c: char| c.is_alphanumeric() || "._-+, ".contains(c);
-    (!names.is_empty() && names.len() < 200 && names.chars().all(is_plain)).then_some(names)
+/// Whether `line` of an excerpt repeats the `message` of a failure, its place, or names that Nix proposes, of which the hint has those that
+/// may be meant.
+fn is_repeated(message: &str, line: &str) -> bool {
+    let line = line.trim();
+    let line = line.strip_prefix("error:").unwrap_or(line).trim();
+    let place = line.strip_prefix("at ").and_then(|l| l.strip_suffix(':'));
+    let in_words = tokens::in_words(place.unwrap_or(line));
+    line.starts_with(ADVICE) || line.starts_with(PROPOSAL) || message.contains(&in_words)
 }
