@@ -78,6 +78,14 @@ impl Program {
         }
         let names = self.names();
         let usable = names.filter(|name| !self.ignores_case || has_capitals(name));
+        // Nobody mistakes the first letter: `preStart` is not `Restart`.
+        let first = name.chars().next();
+        let usable = usable.filter(|known| {
+            let other = known.chars().next();
+            other
+                .zip(first)
+                .is_some_and(|(a, b)| a.eq_ignore_ascii_case(&b))
+        });
         let similar = |is_similar: fn(&str, &str) -> bool| -> Vec<String> {
             let found = usable.clone().filter(|known| is_similar(name, known));
             found.map(str::to_owned).collect()
@@ -119,7 +127,8 @@ fn misspelt(set: &SettingsFacts, name: &str) -> Option<Finding> {
     };
     let line = match meant.as_slice() {
         [] => return None,
-        [only] if !set.names.contains(only) => {
+        // A set of variables is the value of another option.
+        [only] if !set.names.contains(only) && only != "Environment" => {
             let only = option(only);
             Some(format!("{only} = …; # in place of {name}, with its value"))
         }

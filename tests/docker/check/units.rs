@@ -162,7 +162,7 @@ const MISSPELT: [(&str, &str); 10] = [
     ),
     ("services.openssh.settings.Port = 2222;", "ssh-port"),
     (
-        "nix.settings.experimental-feature = [ \"flakes\" ];",
+        "nix.enable = true; nix.settings.experimental-feature = [ \"flakes\" ];",
         "misspelt-setting",
     ),
     (
@@ -198,7 +198,7 @@ const MISSPELT: [(&str, &str); 10] = [
 /// Names and times that are right, what is not known, and what has no effect.
 const SPELT: [&str; 5] = [
     "services.openssh.settings = { PasswordAuthentication = false; UseDns = true; Port = 22; permitRootLogIn = null; };",
-    "nix.settings = { extra-experimental-features = [ \"nix-command\" \"flakes\" ]; extra-substituters = [ ]; my-own = true; };",
+    "nix.enable = true; nix.settings = { extra-experimental-features = [ \"nix-command\" \"flakes\" ]; extra-substituters = [ ]; my-own = true; };",
     "systemd.services.a = { script = \"true\"; startAt = [ \"Mon..Fri 03:00\" \"weekly\" ]; serviceConfig = { Type = \"oneshot\"; X-Mine = 1; }; };",
     "systemd.timers.b = { enable = false; timerConfig.OnCalender = \"dayly\"; };",
     "systemd.timers.c = { wantedBy = [ \"timers.target\" ]; timerConfig = { OnCalendar = \"*-*-* 04:00 CEST\"; OnCalender = lib.mkIf false 1; }; };",

@@ -72,12 +72,23 @@ fn names_that_are_known_or_not_similar_give_nothing() {
         ("nix.settings", "extra-platforms"),
         ("nix.settings", "lazy-trees"),
         ("systemd.services.x.serviceConfig", "X-Restart"),
+        ("systemd.services.x.serviceConfig", "preStart"),
+        ("systemd.services.x.serviceConfig", "MemoryZSwapMax"),
+        ("systemd.services.x.unitConfig", "wantedBy"),
         ("systemd.services.x.serviceConfig", "StartLimitInterval"),
         ("systemd.timers.x.timerConfig", "RandomizedOffsetSec"),
         ("systemd.timers.x.timerConfig", "ExecStart"),
     ] {
         assert_eq!(of_name(path, name), None, "{name}");
     }
+}
+
+/// What it has may be a set, as in the option `environment` of a service.
+#[test]
+fn variables_have_no_line() {
+    let path = "systemd.services.x.serviceConfig";
+    let is = format!("{path}.environment (did you mean Environment?)");
+    assert_eq!(of_name(path, "environment"), Some((is, String::new())));
 }
 
 /// The line would define it twice.
@@ -116,15 +127,7 @@ fn the_lists_are_those_of_the_manual_pages() {
         ],
     );
     has(&TIMER, &["OnCalendar", "Unit", "Persistent"]);
-    has(
-        &UNIT,
-        &[
-            "After",
-            "ConditionPathExists",
-            "WantedBy",
-            "StartLimitBurst",
-        ],
-    );
+    has(&UNIT, &["After", "ConditionPathExists", "StartLimitBurst"]);
 }
 
 #[test]
