@@ -60,8 +60,8 @@ fn is_unreadable(text: &str) -> bool {
 fn is_no_time(word: &str) -> bool {
     let lower = word.to_ascii_lowercase();
     let is_text = lower.bytes().all(|b| b.is_ascii_lowercase());
-    let is_weekday = |day: &&str| *day == lower || day.get(..3) == Some(lower.as_str());
-    let is_known = WORDS.contains(&lower.as_str()) || WEEKDAYS.iter().any(|day| is_weekday(&day));
+    let is_weekday = |day: &&str| **day == *lower || day.get(..3) == Some(lower.as_str());
+    let is_known = WORDS.contains(&lower.as_str()) || WEEKDAYS.iter().any(is_weekday);
     let half = lower
         .strip_suffix("am")
         .or_else(|| lower.strip_suffix("pm"));
