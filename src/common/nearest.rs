@@ -97,6 +97,14 @@ pub fn is_slip(unknown: &str, known: &str) -> bool {
     letters >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
 }
 
+/// Whether `unknown` differs from `known`, a name of many letters, by two that are wrong, missing or too much.
+pub fn is_slip_of_long(unknown: &str, known: &str) -> bool {
+    /// Letters from which on two wrong ones leave a name recognisable.
+    const MIN_LETTERS: usize = 16;
+    let (unknown, known) = (unknown.to_lowercase(), known.to_lowercase());
+    known.chars().count() >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) == 2
+}
+
 /// Whether the name `unknown` is `known` with one wrong letter, or two in a longer one, or the beginning of it or some of its
 /// words. Dashes before a flag do not count.
 pub fn is_typo(unknown: &str, known: &str) -> bool {
@@ -114,7 +122,7 @@ pub fn is_typo(unknown: &str, known: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_slip, is_typo, meant, nearest, similar_names};
+    use super::{is_slip, is_slip_of_long, is_typo, meant, nearest, similar_names};
 
     #[test]
     fn names_with_the_fewest_wrong_letters_are_proposed() {
@@ -150,6 +158,11 @@ mod tests {
         assert!(is_slip("Berln", "Berlin") && is_slip("en-us", "en_US"));
         assert!(is_slip("ebrlin", "Berlin") && is_slip("pkg", "pkgs"));
         assert!(!is_slip("Brln", "Berlin") && !is_slip("y", "yo"));
+        assert!(is_slip_of_long(
+            "PasswordAuthentification",
+            "PasswordAuthentication"
+        ));
+        assert!(!is_slip_of_long("WantsMounts", "WantedMounts"));
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod obstacle;
 mod own_commands;
 mod own_facts;
 mod own_programs;
+mod own_settings;
+mod own_times;
 mod own_units;
 mod passwords;
 mod placeholders;
@@ -61,6 +63,7 @@ pub(super) const EXPRESSION: &str = include_str!("check/facts.nix");
 /// The expressions that this one imports from beside it.
 pub(super) const IDLE_SERVICES: &str = include_str!("check/idle-services.nix");
 pub(super) const OWN_UNITS: &str = include_str!("check/own-units.nix");
+pub(super) const OWN_SETTINGS: &str = include_str!("check/own-settings.nix");
 pub(super) const ETC_NAMES: &str = include_str!("check/etc-names.nix");
 pub(super) const UNFILLED: &str = include_str!("check/unfilled.nix");
 pub(super) const SWAP_FILES: &str = include_str!("check/swap-files.nix");

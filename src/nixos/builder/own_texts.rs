@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 35] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 36] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -60,6 +60,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 35] = [
     ("facts.nix", check::EXPRESSION),
     ("idle-services.nix", check::IDLE_SERVICES),
     ("own-units.nix", check::OWN_UNITS),
+    ("own-settings.nix", check::OWN_SETTINGS),
     ("etc-names.nix", check::ETC_NAMES),
     ("unfilled.nix", check::UNFILLED),
     ("swap-files.nix", check::SWAP_FILES),

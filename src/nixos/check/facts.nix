@@ -377,6 +377,7 @@ let
     upgrades_to_nothing = import ./upgrades.nix { inherit config options commands; };
     upgrade_has_channel = (config.system.autoUpgrade or { }).channel or null != null;
     own_units = import ./own-units.nix { inherit config options commands; };
+    own_settings = import ./own-settings.nix { inherit config options commands; };
     etc_names = import ./etc-names.nix { inherit config commands; };
     unfilled = import ./unfilled.nix { inherit config options commands; };
     swap_files = import ./swap-files.nix { inherit config options commands; };

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::own_facts::{EtcNameFacts, OwnUnitFacts, UnfilledFacts};
+use super::own_facts::{EtcNameFacts, OwnSettingFacts, OwnUnitFacts, UnfilledFacts};
 
 /// What a configuration sets that matters for booting and logging in.
 #[expect(
@@ -77,6 +77,8 @@ pub struct ConfigFacts {
     pub own_programs: Vec<ProgramFacts>,
     /// Settings of the user's own units that systemd does not follow.
     pub own_units: OwnUnitFacts,
+    /// Names and values of settings that NixOS does not check.
+    pub own_settings: OwnSettingFacts,
     /// Files that get into a directory `etc` in `/etc`.
     pub etc_names: Vec<EtcNameFacts>,
     /// Options with what stands for a value of the user's own.

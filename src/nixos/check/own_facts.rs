@@ -1,4 +1,5 @@
-//! The facts about the user's own units, about names of files that are below `/etc` twice, and about values that are not filled in.
+//! The facts about the user's own units and settings, about names of files that are below `/etc` twice, and about values that are not
+//! filled in.
 
 use serde::Deserialize;
 
@@ -57,6 +58,68 @@ pub struct ShellCommandFacts {
     pub sign: String,
     /// Whether the option has a list of commands.
     pub is_list: bool,
+}
+
+/// Names and values in sets of which NixOS does not check the names.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct OwnSettingFacts {
+    /// Such sets.
+    pub sets: Vec<SettingsFacts>,
+    /// The times of timers.
+    pub times: Vec<TimeFacts>,
+    /// The options with experimental features of Nix.
+    pub features: Vec<FeaturesFacts>,
+    /// `services.openssh.settings.Port`, if `services.openssh.ports` does not have it.
+    pub ssh_port: Option<u32>,
+    /// The configuration sets `services.openssh.ports`.
+    pub has_own_ssh_ports: bool,
+}
+
+impl OwnSettingFacts {
+    /// Removes what is not defined where `is_written` says so of the path of an option.
+    pub(super) fn keep_own(&mut self, is_written: impl Fn(&[String]) -> bool) {
+        for set in &mut self.sets {
+            let path = &set.path;
+            let is_own = |name: &String| {
+                let path = path.iter().chain([name]).cloned();
+                is_written(&path.collect::<Vec<_>>())
+            };
+            set.names.retain(is_own);
+        }
+        let port = ["services", "openssh", "settings", "Port"].map(str::to_owned);
+        self.ssh_port = self.ssh_port.filter(|_| is_written(&port));
+        self.times.retain(|time| is_written(&time.option));
+        self.features.retain(|one| is_written(&one.option));
+    }
+}
+
+/// A set of settings.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SettingsFacts {
+    /// The path of its option.
+    pub path: Vec<String>,
+    /// The names of the settings in it.
+    pub names: Vec<String>,
+}
+
+/// A time at which a timer starts its service.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct TimeFacts {
+    /// The path of the option.
+    pub option: Vec<String>,
+    /// The time, as systemd is to read it.
+    pub text: String,
+    /// The option has no other time.
+    pub is_only: bool,
+}
+
+/// Experimental features of Nix.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct FeaturesFacts {
+    /// The path of the option.
+    pub option: Vec<String>,
+    /// Its text, or the elements of its list.
+    pub texts: Vec<String>,
 }
 
 /// A file of `environment.etc` that gets into a directory `etc` in `/etc`.

@@ -136,6 +136,8 @@ impl OwnDefinitions {
         units
             .missing_targets
             .retain(|one| is_defined(&["systemd", &one.kind], &one.unit));
+        let is_written = |path: &[String]| self.defining(path).next().is_some();
+        facts.own_settings.keep_own(is_written);
         facts
             .etc_names
             .retain(|file| is_defined(&["environment", "etc"], &file.name));

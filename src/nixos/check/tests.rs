@@ -40,6 +40,7 @@ fn good() -> Value {
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
         "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [] },
+        "own_settings": { "sets": [{ "path": ["services", "openssh", "settings"], "names": ["PasswordAuthentication", "UseDns"] }], "times": [], "features": [], "ssh_port": null, "has_own_ssh_ports": false },
         "etc_names": [], "unfilled": [], "swap_files": [],
     })
 }

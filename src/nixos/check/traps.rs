@@ -5,9 +5,9 @@ use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
     Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
-    login, name_servers, network, network_ends, own_commands, own_programs, own_units,
-    state_version, stored_secrets, swap_files, unfilled, unknown_groups, upgrades, user_names,
-    wireless,
+    login, name_servers, network, network_ends, own_commands, own_programs, own_settings,
+    own_times, own_units, state_version, stored_secrets, swap_files, unfilled, unknown_groups,
+    upgrades, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -132,6 +132,8 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
         .chain(own_programs::findings(facts))
         .chain(own_units::findings(facts))
         .chain(own_commands::findings(facts))
+        .chain(own_settings::findings(facts))
+        .chain(own_times::findings(facts))
         .chain(unfilled::findings(facts))
         .chain(swap_files::findings(facts))
         .chain(stored_secrets::findings(facts));

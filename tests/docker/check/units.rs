@@ -174,3 +174,74 @@ fn units_and_names_that_do_nothing_are_found() {
     );
     assert_eq!(ids(&told(&user, &public, &of_commands)), [""; 0]);
 }
+
+/// A line of a configuration each, with the finding about it.
+const MISSPELT: [(&str, &str); 10] = [
+    (
+        "services.openssh.settings.PasswordAuthentification = false;",
+        "misspelt-setting",
+    ),
+    ("services.openssh.settings.Port = 2222;", "ssh-port"),
+    (
+        "nix.enable = true; nix.settings.experimental-feature = [ \"flakes\" ];",
+        "misspelt-setting",
+    ),
+    (
+        "nix.settings.auto-optimize-store = true;",
+        "misspelt-setting",
+    ),
+    (
+        "systemd.services.a = { startAt = \"daily\"; serviceConfig.execStart = \"${pkgs.busybox}/bin/true\"; };",
+        "misspelt-setting",
+    ),
+    (
+        "systemd.timers.b = { wantedBy = [ \"timers.target\" ]; timerConfig.OnCalender = \"daily\"; };",
+        "misspelt-setting",
+    ),
+    (
+        "systemd.timers.c = { wantedBy = [ \"timers.target\" ]; timerConfig.OnCalendar = \"dayly\"; };",
+        "unreadable-time",
+    ),
+    (
+        "systemd.services.d = { script = \"true\"; startAt = \"every day\"; };",
+        "unreadable-time",
+    ),
+    (
+        "systemd.services.e = { script = \"true\"; startAt = \"daily\"; unitConfig.conditionPathExists = \"/x\"; };",
+        "misspelt-setting",
+    ),
+    (
+        "nix.settings.experimental-features = \"nix-command, flakes\";",
+        "feature-comma",
+    ),
+];
+
+/// Names and times that are right, what is not known, and what has no effect.
+const SPELT: [&str; 5] = [
+    "services.openssh.settings = { PasswordAuthentication = false; UseDns = true; Port = 22; permitRootLogIn = null; };",
+    "nix.enable = true; nix.settings = { extra-experimental-features = [ \"nix-command\" \"flakes\" ]; extra-substituters = [ ]; my-own = true; };",
+    "systemd.services.a = { script = \"true\"; startAt = [ \"Mon..Fri 03:00\" \"weekly\" ]; serviceConfig = { Type = \"oneshot\"; X-Mine = 1; }; };",
+    "systemd.timers.b = { enable = false; timerConfig.OnCalender = \"dayly\"; };",
+    "systemd.timers.c = { wantedBy = [ \"timers.target\" ]; timerConfig = { OnCalendar = \"*-*-* 04:00 CEST\"; OnCalender = lib.mkIf false 1; }; };",
+];
+
+#[test]
+fn misspelt_settings_and_unreadable_times_are_found() {
+    if !engine_ready() {
+        return;
+    }
+    let user = TestUser::new();
+    let (_, public) = key(&user);
+    let lines: Vec<&str> = MISSPELT.iter().map(|(line, _)| *line).collect();
+    let checked = told(&user, &public, &lines.join("\n"));
+    let findings = report(&checked);
+    let findings = findings["findings"].as_array().unwrap();
+    for (n, (line, id)) in MISSPELT.iter().enumerate() {
+        let mut there = findings.iter().filter(|one| one["line"] == n + 3);
+        let found = there.next().map(|one| one["id"].as_str());
+        assert_eq!(found, Some(Some(*id)), "{line}: {}", checked.stdout);
+    }
+    assert_eq!(findings.len(), MISSPELT.len(), "{}", checked.stdout);
+    let checked = told(&user, &public, &SPELT.join("\n"));
+    assert_eq!(ids(&checked), [""; 0], "{}", checked.stdout);
+}
