@@ -69,6 +69,7 @@ mod interruptions;
 mod iso;
 mod lease;
 mod machines;
+mod mistakes;
 mod old_results;
 mod output;
 mod private;
