@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::compression::{Compression, CompressionOptions};
 use super::nearest::nearest;
+use crate::common::text::alternatives;
 pub use query::FormatQuery;
 pub use row::{ImageFormat, Maker};
 use rows::{FORMATS, SD_IMAGE_MODULES};
@@ -126,7 +127,7 @@ fn unknown(text: &str) -> String {
     let by_word: Vec<&str> = containing(text).map(|format| format.name).collect();
     let meant = match by_word.as_slice() {
         [] => nearest(text, names.iter().copied()).map(str::to_owned),
-        words => Some(words.join(" or ")),
+        words => Some(alternatives(&words)),
     };
     let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
     format!(

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::common::text::alternatives;
+
 /// Below this similarity (Jaro-Winkler) a name is not suggested. clap's limit for flags, 0.7, finds `root` similar to `foo`.
 const MIN_SIMILARITY: f64 = 0.75;
 
@@ -28,23 +30,37 @@ pub fn meant<'a>(
     if longer.is_empty() {
         nearest(unknown, known).map(str::to_owned)
     } else {
-        Some(longer.join(" or "))
+        Some(alternatives(&longer))
     }
 }
 
-/// The names in `known` that differ from `unknown` by the fewest letters, at most two and not by half of them, each once, in
-/// alphabetical order; two letters that are exchanged count once, and upper case is no difference.
+/// How many letters of `unknown` and `known` differ; two that are exchanged count once, and upper case is no difference.
+fn distance(unknown: &str, known: &str) -> usize {
+    strsim::osa_distance(&unknown.to_lowercase(), &known.to_lowercase())
+}
+
+/// The letters of the longer of two names.
+fn letters(unknown: &str, known: &str) -> usize {
+    unknown.chars().count().max(known.chars().count())
+}
+
+/// How many letters of `unknown` are wrong if it means `known`: at most two, and not more than a third of them; `None` if it means
+/// something else.
+fn wrong_letters(unknown: &str, known: &str) -> Option<usize> {
+    let distance = distance(unknown, known);
+    (distance <= 2.min(letters(unknown, known) / 3)).then_some(distance)
+}
+
+/// The names in `known`, other than `unknown`, of which it has the fewest wrong letters, each once, in alphabetical order.
 fn most_similar<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    let max = 2.min(unknown.chars().count().saturating_sub(1) / 2);
-    let lower = unknown.to_lowercase();
     let others = known.into_iter().filter(|name| *name != unknown);
-    let distances = others.map(|name| (strsim::osa_distance(&lower, &name.to_lowercase()), name));
-    let mut nearest = (max, BTreeSet::new());
-    for (distance, name) in distances {
-        if distance < nearest.0 {
-            nearest = (distance, BTreeSet::new());
+    let similar = others.filter_map(|name| Some((wrong_letters(unknown, name)?, name)));
+    let mut nearest = (usize::MAX, BTreeSet::new());
+    for (wrong, name) in similar {
+        if wrong < nearest.0 {
+            nearest = (wrong, BTreeSet::new());
         }
-        if distance == nearest.0 {
+        if wrong == nearest.0 {
             nearest.1.insert(name);
         }
     }
@@ -54,14 +70,14 @@ fn most_similar<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> 
 /// Names that [`similar_names`] proposes.
 const MAX_PROPOSED: usize = 3;
 
-/// The names that differ from `unknown` by the fewest letters, at most three: `htop or btop`; `None` when none is similar.
+/// The names that differ from `unknown` by the fewest letters, at most three: `btop, htop or top`; `None` when none is similar.
 pub fn similar_names<'a>(
     unknown: &str,
     known: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let similar = most_similar(unknown, known);
     let similar: Vec<_> = similar.into_iter().take(MAX_PROPOSED).collect();
-    (!similar.is_empty()).then(|| similar.join(" or "))
+    (!similar.is_empty()).then(|| alternatives(&similar))
 }
 
 /// The one of `names` that differs from `unknown` only in capitals and small letters.
@@ -73,36 +89,40 @@ pub fn with_other_capitals<'a>(
     names.find(|name| name.eq_ignore_ascii_case(unknown))
 }
 
-/// Whether `unknown` may mean `known`: a few other letters, as for [`similar_names`], or the same word with something before or behind
-/// it.
+/// Whether `unknown` may mean `known`: a few other letters, as for [`similar_names`], or the same with something inserted in one
+/// place.
 pub fn may_mean(unknown: &str, known: &str) -> bool {
-    /// Letters of a word that says something.
-    const MIN_LETTERS: usize = 4;
     let [short, long] = {
         let mut both = [unknown, known].map(str::to_lowercase);
         both.sort_by_key(String::len);
         both
     };
-    let contains = short.len() >= MIN_LETTERS && long.contains(&short);
-    contains || short == long || !most_similar(unknown, [known]).is_empty()
+    wrong_letters(unknown, known).is_some() || is_with_insertion(&short, &long)
 }
 
-/// Whether `unknown` differs from `known` by one letter that is wrong, missing or too much, or by two that are exchanged; in
-/// short words that says nothing.
-pub fn is_slip(unknown: &str, known: &str) -> bool {
-    /// Letters of the longer word, from which on one wrong letter leaves it recognisable.
+/// Whether `long` is `short` with something before it, behind it or in the midst of it.
+fn is_with_insertion(short: &str, long: &str) -> bool {
+    /// Letters of a word that says something.
     const MIN_LETTERS: usize = 4;
-    let (unknown, known) = (unknown.to_lowercase(), known.to_lowercase());
-    let letters = unknown.chars().count().max(known.chars().count());
-    letters >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) <= 1
+    /// Letters of its beginning, and of its end, between which something may be inserted.
+    const MIN_LETTERS_OF_PART: usize = 3;
+    let same = |(a, b): &(char, char)| a == b;
+    let start = short.chars().zip(long.chars()).take_while(same).count();
+    let end = short.chars().rev().zip(long.chars().rev());
+    let end = end.take_while(same).count();
+    let is_around = start.min(end) >= MIN_LETTERS_OF_PART && start + end >= short.chars().count();
+    short.len() >= MIN_LETTERS && long.contains(short) || is_around
 }
 
-/// Whether `unknown` differs from `known`, a name of many letters, by two that are wrong, missing or too much.
-pub fn is_slip_of_long(unknown: &str, known: &str) -> bool {
-    /// Letters from which on two wrong ones leave a name recognisable.
-    const MIN_LETTERS: usize = 16;
-    let (unknown, known) = (unknown.to_lowercase(), known.to_lowercase());
-    known.chars().count() >= MIN_LETTERS && strsim::osa_distance(&unknown, &known) == 2
+/// Whether `unknown` is `known` with one letter that is wrong, missing or too much, or two that are exchanged; in short words that
+/// says nothing, and a long one may have two such letters.
+pub fn is_slip(unknown: &str, known: &str) -> bool {
+    let may_differ = match letters(unknown, known) {
+        0..4 => 0,
+        4..16 => 1,
+        _ => 2,
+    };
+    distance(unknown, known) <= may_differ
 }
 
 /// Whether the name `unknown` is `known` with one wrong letter, or two in a longer one, or the beginning of it or some of its
@@ -115,21 +135,19 @@ pub fn is_typo(unknown: &str, known: &str) -> bool {
         part.len() > 1 && front.is_some_and(|front| front.ends_with(['-', '_', '.']))
     };
     let is_part = |part: &str, whole: &str| begins(part, whole) || ends(part, whole);
-    is_part(unknown, known)
-        || is_part(known, unknown)
-        || strsim::osa_distance(unknown, known) <= 2.min(known.len().max(3) / 3)
+    is_part(unknown, known) || is_part(known, unknown) || wrong_letters(unknown, known).is_some()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{is_slip, is_slip_of_long, is_typo, meant, nearest, similar_names};
+    use super::{is_slip, is_typo, may_mean, meant, nearest, similar_names};
 
     #[test]
     fn names_with_the_fewest_wrong_letters_are_proposed() {
         let known = ["htop", "btop", "http", "top", "htop"];
         let similar = |unknown| similar_names(unknown, known);
         assert_eq!(similar("htpo").as_deref(), Some("htop"));
-        assert_eq!(similar("xtop").as_deref(), Some("btop or htop or top"));
+        assert_eq!(similar("xtop").as_deref(), Some("btop, htop or top"));
         assert_eq!(similar("htopxx").as_deref(), Some("htop"));
         assert_eq!(similar("vi"), None);
         assert_eq!(similar_names("C", ["c", "d"]).as_deref(), Some("c"));
@@ -138,7 +156,7 @@ mod tests {
         let many = ["web1", "web2", "web3", "web4"];
         assert_eq!(
             similar_names("web0", many).as_deref(),
-            Some("web1 or web2 or web3")
+            Some("web1, web2 or web3")
         );
     }
 
@@ -158,11 +176,18 @@ mod tests {
         assert!(is_slip("Berln", "Berlin") && is_slip("en-us", "en_US"));
         assert!(is_slip("ebrlin", "Berlin") && is_slip("pkg", "pkgs"));
         assert!(!is_slip("Brln", "Berlin") && !is_slip("y", "yo"));
-        assert!(is_slip_of_long(
+        assert!(is_slip(
             "PasswordAuthentification",
             "PasswordAuthentication"
         ));
-        assert!(!is_slip_of_long("WantsMounts", "WantedMounts"));
+        assert!(!is_slip("WantsMounts", "WantedMounts"));
+    }
+
+    #[test]
+    fn a_name_may_be_meant_by_a_part_of_it() {
+        assert!(may_mean("allowedPorts", "allowedTCPPorts") && may_mean("port", "listenPort"));
+        assert!(may_mean("opensh", "openssh") && may_mean("address", "addr"));
+        assert!(!may_mean("time", "dates") && !may_mean("user", "usemanager"));
     }
 
     #[test]

@@ -35,11 +35,21 @@ pub fn truncate(text: &str, max_chars: usize) -> Cow<'_, str> {
 
 /// The `words` of a sentence: `a, b and c`; empty if there are none.
 pub fn listed(words: &[impl AsRef<str>]) -> String {
+    joined(words, "and")
+}
+
+/// The `words` of which one is meant: `a, b or c`; empty if there are none.
+pub fn alternatives(words: &[impl AsRef<str>]) -> String {
+    joined(words, "or")
+}
+
+/// The `words`, with `conjunction` in front of the last one.
+fn joined(words: &[impl AsRef<str>], conjunction: &str) -> String {
     let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
     match words.split_last() {
         None => String::new(),
         Some((last, [])) => (*last).to_owned(),
-        Some((last, others)) => format!("{} and {last}", others.join(", ")),
+        Some((last, others)) => format!("{} {conjunction} {last}", others.join(", ")),
     }
 }
 

@@ -5,6 +5,7 @@ use super::entry::EntryKind;
 use super::error::Error;
 use super::files::FileSystem;
 use crate::common::board::PiModel;
+use crate::common::text::alternatives;
 
 /// Bytes of a text file of the firmware that are read.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
@@ -80,7 +81,7 @@ impl PiBoot {
     fn add_kernel(&mut self, fs: &FileSystem, model: &PiModel, prefix: &str) -> Result<(), Error> {
         self.kernel = first(fs, prefix, &self.kernels(model))?;
         if self.kernel.is_none() {
-            let names = self.kernels(model).join(" or ");
+            let names = alternatives(&self.kernels(model));
             self.missing.push(match self.config.get("kernel") {
                 Some(_) => format!("{names}, which config.txt names as the kernel"),
                 None => format!("a kernel (config.txt names none, and there is no {names})"),
@@ -109,7 +110,7 @@ impl PiBoot {
     ) -> Result<(), Error> {
         self.device_tree = first(fs, prefix, &self.device_trees(model))?;
         if self.device_tree.is_none() {
-            let names = self.device_trees(model).join(" or ");
+            let names = alternatives(&self.device_trees(model));
             self.missing.push(format!("the device tree {names}"));
         }
         Ok(())

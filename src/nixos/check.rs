@@ -13,7 +13,6 @@ mod etc_files;
 mod facts;
 mod hidden_definitions;
 mod idle_services;
-mod known_programs;
 mod login;
 mod name_servers;
 mod named_options;

@@ -34,6 +34,7 @@ mod nix_definitions;
 pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;
+mod programs;
 mod remote_trial;
 pub mod shell_session;
 mod slow_fetch;

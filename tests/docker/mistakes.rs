@@ -24,7 +24,8 @@ struct Collection {
 }
 
 /// A public key whose private half nobody has.
-const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFy+bCifu/AsWAceS9G5YQ5JuFlrBFSpGEnO/J1m6rXa";
+const KEY: &str =
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFy+bCifu/AsWAceS9G5YQ5JuFlrBFSpGEnO/J1m6rXa";
 
 /// What a user writes, in exactly one of `nix`, `file`, `flake` and `run`.
 #[derive(Deserialize)]
@@ -87,8 +88,7 @@ impl Mistake {
             user.sdbuild(&["check", ".", "--override-input", "nixpkgs", nixpkgs])
         } else {
             let own = self.file.clone();
-            let text =
-                own.unwrap_or_else(|| with_lines(self.nix.as_deref().unwrap_or_default()));
+            let text = own.unwrap_or_else(|| with_lines(self.nix.as_deref().unwrap_or_default()));
             user.write("sd-card.nix", &text);
             let words = self.run.clone().unwrap_or_else(|| vec!["check".to_owned()]);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::nixos::tar_writer::{Owner, TarWriter};
-use crate::nixos::{check, layout};
+use crate::nixos::{check, layout, programs};
 
 /// The program that prepares the volume.
 pub(super) const ENTRY: &str = include_str!("../../../containers/builder/entry");
@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 36] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 37] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -70,6 +70,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 36] = [
     ("upgrades.nix", check::UPGRADES),
     ("own-programs.nix", check::OWN_PROGRAMS),
     ("script-programs.nix", check::SCRIPT_PROGRAMS),
+    ("programs.txt", programs::TEXT),
     ("stored-secrets.nix", check::STORED_SECRETS),
     ("commands.nix", check::COMMANDS),
     ("glue/default.nix", include_str!("../glue/default.nix")),

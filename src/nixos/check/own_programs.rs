@@ -2,11 +2,11 @@
 
 use super::etc_files::is_absent;
 use super::facts::{ConfigFacts, ProgramFacts};
-use super::known_programs::package_of;
 use super::program_value::{IS_ABSENT, Said, said_of, value};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
 use crate::common::text::listed;
+use crate::nixos::programs::package_of;
 
 /// One for each option whose programs a service cannot start, and one for each script that does not find its programs.
 pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {

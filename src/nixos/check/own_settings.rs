@@ -4,8 +4,9 @@ use super::facts::ConfigFacts;
 use super::own_facts::{FeaturesFacts, SettingsFacts};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
-use crate::common::nearest::{is_slip, is_slip_of_long, with_other_capitals};
+use crate::common::nearest::{is_slip, with_other_capitals};
 use crate::common::nix_string::nix_string;
+use crate::common::text::alternatives;
 
 /// A program with the names of its settings.
 struct Program {
@@ -86,16 +87,8 @@ impl Program {
                 .zip(first)
                 .is_some_and(|(a, b)| a.eq_ignore_ascii_case(&b))
         });
-        let similar = |is_similar: fn(&str, &str) -> bool| -> Vec<String> {
-            let found = usable.clone().filter(|known| is_similar(name, known));
-            found.map(str::to_owned).collect()
-        };
-        let slips = similar(is_slip);
-        let similar = if slips.is_empty() {
-            similar(is_slip_of_long)
-        } else {
-            slips
-        };
+        let similar = usable.filter(|known| is_slip(name, known));
+        let similar: Vec<String> = similar.map(str::to_owned).collect();
         match name.strip_prefix(ADDING) {
             Some(name) if similar.is_empty() && !self.ignores_case => {
                 let meant = self.meant(name).into_iter();
@@ -137,7 +130,7 @@ fn misspelt(set: &SettingsFacts, name: &str) -> Option<Finding> {
     Some(Finding {
         id: "misspelt-setting",
         severity: Severity::Note,
-        is: format!("{} (did you mean {}?)", option(name), meant.join(" or ")),
+        is: format!("{} (did you mean {}?)", option(name), alternatives(&meant)),
         why: program.why.to_owned(),
         add: line.into_iter().collect(),
         place: None,

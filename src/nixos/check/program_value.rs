@@ -2,7 +2,23 @@
 
 use super::etc_files::is_absent;
 use super::facts::{ConfigFacts, ProgramFacts};
-use super::known_programs::{is_of_systemd, package_of};
+use crate::nixos::programs::package_of;
+
+/// Programs of systemd itself, which it finds by their names, besides `systemd-…` and `…ctl`. It finds no others, not even `sh`: nixpkgs
+/// builds it with its own directory as the only one in which it looks.
+const PROGRAMS_OF_SYSTEMD: [&str; 11] = [
+    "halt",
+    "init",
+    "kernel-install",
+    "poweroff",
+    "reboot",
+    "run0",
+    "runlevel",
+    "shutdown",
+    "telinit",
+    "udevadm",
+    "ukify",
+];
 
 /// What is said of a program.
 pub(super) struct Said {
@@ -160,4 +176,9 @@ fn packages_told(unknown: &[&str]) -> Option<String> {
 /// The name of a program's file; empty for a directory.
 fn name_of(program: &ProgramFacts) -> &str {
     program.path.rsplit('/').next().unwrap_or_default()
+}
+
+/// Whether systemd finds the program `name`.
+pub(super) fn is_of_systemd(name: &str) -> bool {
+    name.starts_with("systemd-") || name.ends_with("ctl") || PROGRAMS_OF_SYSTEMD.contains(&name)
 }

@@ -6,12 +6,9 @@ let
   inherit (builtins) all any elem elemAt filter foldl' isString match replaceStrings split stringLength substring;
   inherit (commands) contains;
 
-  # None of them is in the packages that every service has in its path.
-  known = [
-    "awk" "bash" "curl" "dmesg" "docker" "ethtool" "ffmpeg" "flock" "free" "git" "gpioset" "gzip" "i2cdetect" "i2cget" "i2cset" "ip"
-    "iptables" "iw" "jq" "lsblk" "lsmod" "modprobe" "mosquitto_pub" "mount" "nmcli" "node" "npm" "openssl" "perl" "pgrep" "php" "ping"
-    "pkill" "ps" "python" "python3" "rfkill" "rsync" "ruby" "scp" "sh" "socat" "sqlite3" "ssh" "sysctl" "tar" "umount" "unzip" "wg" "wget"
-  ];
+  programs = map (split " ") (filter (line: isString line && line != "") (split "\n" (builtins.readFile ./programs.txt)));
+  # Those of coreutils are in the path of every service.
+  known = map (words: elemAt words 0) (filter (words: elemAt words 2 != "coreutils") programs);
   inherited = "(coreutils|findutils|gnugrep|gnused|systemd)";
   hasNoPackage =
     if (service.environment or { }) ? PATH then

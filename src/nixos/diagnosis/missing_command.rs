@@ -2,39 +2,7 @@
 
 use super::evidence::{ExitContext, FailedBuild};
 use super::written_values::strings;
-
-/// Programs that builds use, each with its package.
-const PACKAGES: [(&str, &str); 29] = [
-    ("bison", "bison"),
-    ("c++", "gcc"),
-    ("cargo", "cargo"),
-    ("cc", "gcc"),
-    ("cmake", "cmake"),
-    ("curl", "curl"),
-    ("dtc", "dtc"),
-    ("flex", "flex"),
-    ("g++", "gcc"),
-    ("gcc", "gcc"),
-    ("git", "git"),
-    ("go", "go"),
-    ("jq", "jq"),
-    ("make", "gnumake"),
-    ("meson", "meson"),
-    ("mkimage", "ubootTools"),
-    ("ninja", "ninja"),
-    ("node", "nodejs"),
-    ("npm", "nodejs"),
-    ("openssl", "openssl"),
-    ("patchelf", "patchelf"),
-    ("perl", "perl"),
-    ("pkg-config", "pkg-config"),
-    ("python", "python3"),
-    ("python3", "python3"),
-    ("rsync", "rsync"),
-    ("rustc", "rustc"),
-    ("unzip", "unzip"),
-    ("wget", "wget"),
-];
+use crate::nixos::programs::package_of;
 
 /// The package that `failed` lacks, if the user's files define that derivation.
 pub(super) fn hint(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<String> {
@@ -43,10 +11,9 @@ pub(super) fn hint(context: &ExitContext<'_>, failed: &FailedBuild) -> Option<St
     let program = failed.tail.iter().rev().find_map(|line| missing(line));
     let program = program.filter(|_| is_last)?;
     let (place, name) = place_of(context, &failed.name)?;
-    let package = PACKAGES.iter().find(|(known, _)| *known == program);
     let place = format!("{}{place}", context.shown_dir);
-    Some(match package {
-        Some((_, package)) => format!(
+    Some(match package_of(program) {
+        Some(package) => format!(
             "{place}: {name} has no {program}: write nativeBuildInputs = [ pkgs.{package} ]; in it, or add the package to that list"
         ),
         None => format!(

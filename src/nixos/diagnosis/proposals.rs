@@ -1,6 +1,7 @@
 //! The names that Nix proposes in place of one that it does not know. Pure.
 
 use crate::common::nearest::{may_mean, with_other_capitals};
+use crate::common::text::alternatives;
 use crate::nixos::log::NixError;
 
 /// Start of Nix's proposal of another name.
@@ -23,7 +24,7 @@ pub(super) fn proposal(error: &NixError) -> Option<String> {
         each.filter(|name| may_mean(written, name)).collect()
     });
     let only = written.and_then(|written| with_other_capitals(written, near.iter().copied()));
-    let names = only.map_or_else(|| near.join(" or "), str::to_owned);
+    let names = only.map_or_else(|| alternatives(&near), str::to_owned);
     let is_plain = |c: char| c.is_alphanumeric() || "._-+, ".contains(c);
     (!names.is_empty() && names.len() < 200 && names.chars().all(is_plain)).then_some(names)
 }

@@ -16,6 +16,7 @@ use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::text::listed;
 use crate::nixos::log::{NixError, Position};
+use crate::nixos::programs::{package_called, package_of};
 
 pub(super) fn argument_not_asked_for(
     context: &ExitContext<'_>,
@@ -196,38 +197,6 @@ pub(super) fn library_function_of_pkgs(
     Some(write + &add.unwrap_or_default())
 }
 
-/// Programs that people ask for, and the packages of nixpkgs that have them.
-const PROGRAMS: [(&[&str], &str); 16] = [
-    (&["awk"], "gawk"),
-    (&["nslookup"], "dnsutils"),
-    (&["free", "pgrep", "pkill", "ps", "top", "watch"], "procps"),
-    (&["ifconfig", "netstat", "route"], "nettools"),
-    (&["ip"], "iproute2"),
-    (&["ping"], "iputils"),
-    (&["killall", "pstree"], "psmisc"),
-    (&["lsblk"], "util-linux"),
-    (&["lspci"], "pciutils"),
-    (&["lsusb"], "usbutils"),
-    (&["make"], "gnumake"),
-    (&["node", "npm"], "nodejs"),
-    (&["nvim"], "neovim"),
-    (&["pip", "pip3"], "python3Packages.pip"),
-    (&["rg"], "ripgrep"),
-    (&["vcgencmd"], "libraspberrypi"),
-];
-
-/// Names of Debian's packages, and those of nixpkgs.
-const DEBIAN_NAMES: [(&str, &str); 8] = [
-    ("fd-find", "fd"),
-    ("golang", "go"),
-    ("net-tools", "nettools"),
-    ("openssh-client", "openssh"),
-    ("python3-pip", "python3Packages.pip"),
-    ("python3-venv", "python3"),
-    ("redis-server", "redis"),
-    ("sqlite3", "sqlite"),
-];
-
 /// Python packages that people ask for.
 const PYTHON_PACKAGES: [&str; 12] = [
     "django",
@@ -245,10 +214,9 @@ const PYTHON_PACKAGES: [&str; 12] = [
 ];
 
 fn package_of_program(name: &str) -> Option<String> {
-    if let Some((_, package)) = DEBIAN_NAMES.iter().find(|(debian, _)| *debian == name) {
-        return Some(format!(
-            "the package {name} of Debian is {package} in nixpkgs"
-        ));
+    let is_other = |package: &&str| *package != name;
+    if let Some(package) = package_called(name).filter(is_other) {
+        return Some(format!("{name} is the package {package} of nixpkgs"));
     }
     if PYTHON_PACKAGES.contains(&name) {
         return Some(format!(
@@ -260,8 +228,7 @@ fn package_of_program(name: &str) -> Option<String> {
             "write gcc and gnumake, which are packages of their own in nixpkgs".to_owned(),
         );
     }
-    let mut programs = PROGRAMS.iter();
-    let (_, package) = programs.find(|(programs, _)| programs.contains(&name))?;
+    let package = package_of(name).filter(is_other)?;
     Some(format!("the program {name} is in the package {package}"))
 }
 

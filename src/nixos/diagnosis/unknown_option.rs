@@ -9,6 +9,7 @@ use super::option_names::{
 };
 use super::written_values;
 use crate::common::nearest::{may_mean, similar_names, with_other_capitals};
+use crate::common::text::alternatives;
 
 /// What may be meant by the option `name` of a user, which does not exist.
 fn meant_of_user(name: &str) -> Option<String> {
@@ -174,7 +175,7 @@ fn meant_of_proposed(option: &str, proposed: &str) -> Option<String> {
     if let Some(only) = with_other_capitals(option, near.iter().copied()) {
         return Some(only.to_owned());
     }
-    (!near.is_empty()).then(|| near.join(" or "))
+    (!near.is_empty()).then(|| alternatives(&near))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What a text that is no `--nixpkgs` may mean: another way to write a release, a reference of Nix, a page of GitHub.
 
+use crate::common::text::alternatives;
+
 /// The newest release that is known to exist: its year and month.
 const NEWEST: (u8, u8) = (26, 5);
 
@@ -50,7 +52,7 @@ pub(super) fn in_place_of_other_month(release: &str) -> Option<String> {
     let given = if known.is_empty() {
         named(NEWEST)
     } else {
-        known.join(" or ")
+        alternatives(&known)
     };
     Some(format!(
         "NixOS has releases of May (.05) and November (.11) only: {given}"

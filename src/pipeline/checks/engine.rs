@@ -1,6 +1,7 @@
 //! The engine, its machine, and how it would emulate.
 
 use crate::common::build_mode::EmulationChoice;
+use crate::common::text::alternatives;
 use crate::pipeline::checks::check::Check;
 use crate::pipeline::checks::machine::Machine;
 use crate::pipeline::emulation::{Emulation, on_one_line};
@@ -142,7 +143,7 @@ pub(super) fn emulation(machine: &Machine<'_>) -> Option<Check> {
         text = format!("{text} (`{taken}`)");
     }
     if !others.is_empty() {
-        text = format!("{text}; {} would work too", others.join(" or "));
+        text = format!("{text}; {} would work too", alternatives(&others));
     }
     let Some(failure) = chosen.last_resort(settings.emulation, settings.system, facts) else {
         return Some(Check::good(topic, text));

@@ -3,28 +3,7 @@
 use super::place::Place;
 use crate::nixos::diagnosis::names::SEARCH;
 use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
-
-/// Programs that people name with a version, and the packages of nixpkgs that have them.
-const PACKAGES: [(&str, &str); 18] = [
-    ("cargo", "cargo"),
-    ("cmake", "cmake"),
-    ("ffmpeg", "ffmpeg"),
-    ("gcc", "gcc"),
-    ("git", "git"),
-    ("go", "go"),
-    ("golang", "go"),
-    ("nginx", "nginx"),
-    ("node", "nodejs"),
-    ("nodejs", "nodejs"),
-    ("perl", "perl"),
-    ("php", "php"),
-    ("postgres", "postgresql"),
-    ("postgresql", "postgresql"),
-    ("python", "python3"),
-    ("python3", "python3"),
-    ("ruby", "ruby"),
-    ("rustc", "rustc"),
-];
+use crate::nixos::programs::{package_called, package_of};
 
 /// The hint for a version behind the name of a package, as other package managers have it: `nodejs@20`, `python==3.12`.
 pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -47,10 +26,8 @@ pub(super) fn with_version(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     }
     let is_of_pkgs = path == name || path.strip_prefix("pkgs.") == Some(name);
-    let known = PACKAGES
-        .iter()
-        .find(|(known, _)| *known == name && is_of_pkgs);
-    let Some((_, package)) = known else {
+    let known = package_called(name).or_else(|| package_of(name));
+    let Some(package) = known.filter(|_| is_of_pkgs) else {
         return Some(format!(
             "`{sign}` is no part of a name: a package has the version of this nixpkgs, and of some it has others, each by a name of its \
              own: {SEARCH}{name}"

@@ -1,0 +1,48 @@
+//! The packages of nixpkgs that have a program, or what other systems call a package. Pure.
+
+/// Programs, each with the package that is certain to have it: a line for each, in alphabetical order. Nix reads it as well
+/// (`check/script-programs.nix`).
+pub(super) const TEXT: &str = include_str!("programs.txt");
+
+/// What other systems call packages, and their names in nixpkgs.
+const OTHER_NAMES: [(&str, &str); 10] = [
+    ("fd-find", "fd"),
+    ("golang", "go"),
+    ("nodejs", "nodejs"),
+    ("openssh-client", "openssh"),
+    ("postgres", "postgresql"),
+    ("postgresql", "postgresql"),
+    ("python3-pip", "python3Packages.pip"),
+    ("python3-venv", "python3"),
+    ("redis-server", "redis"),
+    ("sqlite3", "sqlite"),
+];
+
+/// The package that has the program `name`.
+pub(super) fn package_of(name: &str) -> Option<&'static str> {
+    let mut known = TEXT.lines().filter_map(|line| line.split_once(' '));
+    known.find_map(|(program, package)| (program == name).then_some(package))
+}
+
+/// The package that other systems call `name`.
+pub(super) fn package_called(name: &str) -> Option<&'static str> {
+    let known = OTHER_NAMES.iter().find(|(other, _)| *other == name);
+    known.map(|(_, package)| *package)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_program_has_one_package() {
+        let programs: Vec<&str> = TEXT
+            .lines()
+            .map(|line| line.split_once(' ').unwrap().0)
+            .collect();
+        assert!(programs.is_sorted_by(|a, b| a < b), "{programs:?}");
+        assert_eq!(package_of("make"), Some("gnumake"));
+        assert_eq!(package_of("mak"), None);
+        assert_eq!(package_called("golang"), Some("go"));
+    }
+}
