@@ -127,7 +127,7 @@ fn unknown(text: &str) -> String {
     let by_word: Vec<&str> = containing(text).map(|format| format.name).collect();
     let meant = match by_word.as_slice() {
         [] => nearest(text, names.iter().copied()).map(str::to_owned),
-        words => Some(alternatives(&words)),
+        words => Some(alternatives(words)),
     };
     let meant = meant.map_or(String::new(), |name| format!(" (did you mean {name}?)"));
     format!(

@@ -63,11 +63,7 @@ fn a_package_selected_from_pkgs_names_a_similar_one() {
 #[test]
 fn a_missing_package_names_what_nix_proposes() {
     let failure = recorded("missing-attribute-package");
-    assert_hint(
-        &failure,
-        "attribute 'htopp' missing",
-        "did you mean htop?",
-    );
+    assert_hint(&failure, "attribute 'htopp' missing", "did you mean htop?");
 }
 
 #[test]
