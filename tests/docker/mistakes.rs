@@ -55,7 +55,7 @@ fn with_lines(lines: &str) -> String {
     format!(
         "{{ config, lib, pkgs, modulesPath, ... }}:\n{{\n  \
          imports = [ \"${{modulesPath}}/installer/sd-card/sd-image-aarch64.nix\" ];\n  \
-         nixpkgs.hostPlatform = \"aarch64-linux\";\n  system.stateVersion = \"26.05\";\n  \
+         nixpkgs.hostPlatform = \"aarch64-linux\";\n  system.stateVersion = lib.trivial.release;\n  \
          networking.hostName = \"pi\";\n  services.openssh.enable = true;\n  \
          users.users.ann = {{ isNormalUser = true; extraGroups = [ \"wheel\" ]; openssh.authorizedKeys.keys = [ \"{KEY}\" ]; }}; security.sudo.wheelNeedsPassword = false;\n\
          {lines}\n}}\n"

@@ -2,6 +2,9 @@
 
 use crate::common::attribute_path;
 
+/// Options whose names have no dot: other words without one are none.
+const WITHOUT_DOT: [&str; 1] = ["swapDevices"];
+
 /// An option in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NamedOption<'a> {
@@ -16,7 +19,7 @@ pub(super) fn user_option(name: &str) -> String {
     attribute_path::text(&["users", "users", name].map(str::to_owned))
 }
 
-/// The attribute paths of several names in `text`, outside of quotes.
+/// The options in `text`, outside of quotes.
 pub(super) fn named_options(text: &str) -> Vec<NamedOption<'_>> {
     let mut found = Vec::new();
     let (mut before, mut rest) = (' ', text);
@@ -27,7 +30,11 @@ pub(super) fn named_options(text: &str) -> Vec<NamedOption<'_>> {
             let (path, after) = path_at_start(rest);
             let value = value_at_start(after);
             let path = attribute_path::parse(path).unwrap_or_default();
-            found.extend((path.len() > 1).then_some(NamedOption { path, value }));
+            let is_option = match path.as_slice() {
+                [only] => WITHOUT_DOT.contains(&only.as_str()),
+                path => !path.is_empty(),
+            };
+            found.extend(is_option.then_some(NamedOption { path, value }));
             (before, rest) = ('.', after);
         } else {
             (before, rest) = (first, rest.strip_prefix(first).unwrap_or_default());
@@ -110,7 +117,7 @@ mod tests {
 
     #[test]
     fn options_are_told_from_other_words() {
-        let table: [(&str, &[&str]); 9] = [
+        let table: [(&str, &[&str]); 10] = [
             (
                 "networking.hostName = \"my_pi\"",
                 &["networking/hostName=\"my_pi\""],
@@ -136,6 +143,7 @@ mod tests {
                 &["users/users/git"],
             ),
             ("a \"b.c", &[]),
+            ("swapDevices has \"/swap\"", &["swapDevices"]),
             ("sdImage.firmwareSize = 10", &["sdImage/firmwareSize=10"]),
             ("", &[]),
         ];
