@@ -202,12 +202,16 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");
     let failed = move |text: &String| {
         let state_version = state_version::refused(facts, text).map(|(is, line)| (is, vec![line]));
-        match state_version.or_else(|| account_kind::refused(facts, text)) {
+        let known = state_version.or_else(|| account_kind::refused(facts, text));
+        match known
+            .or_else(|| told_correction(text))
+            .or_else(|| two_for_wifi(text))
+        {
             Some((is, add)) => Finding {
                 add,
                 ..refused(&is)
             },
-            None => refused(text),
+            None => refused(&own_paths(text)),
         }
     };
     let warned = finding("warning", Severity::Note, "NixOS warns of it");
@@ -216,6 +220,34 @@ fn own_messages(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let failed = assertions.map(failed);
     let warned = move |text: &String| renamed_option(text).unwrap_or_else(|| warned(text));
     failed.chain(facts.warnings.iter().map(warned))
+}
+
+/// `text` with the paths of the user's files as they are below the configuration's directory.
+fn own_paths(text: &str) -> String {
+    text.replace(layout::CONFIG_DIR, "")
+}
+
+/// What the assertion `text` says before the definition that it tells to write, and that definition.
+fn told_correction(text: &str) -> Option<(String, Vec<String>)> {
+    let (before, rest) = text.split_once("You can fix it with:")?;
+    let (definition, _) = rest.trim_start().split_once(';')?;
+    let (option, value) = definition.split_once(" = ")?;
+    let is_option = option
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "._-\"".contains(c));
+    let is_value = !value.is_empty() && !value.contains(['\n', '{', '[']);
+    (is_option && is_value).then(|| (own_paths(before.trim()), vec![format!("{definition};")]))
+}
+
+/// What the assertion `text` says of Wi-Fi that two programs are to manage, and the line for the one whose networks are defined.
+fn two_for_wifi(text: &str) -> Option<(String, Vec<String>)> {
+    let is_of_both = text.contains("networking.networkmanager with networking.wireless.networks");
+    is_of_both.then(|| {
+        (
+            "networking.networkmanager.enable = true beside networking.wireless.networks".to_owned(),
+            vec!["networking.networkmanager.enable = false; # wpa_supplicant connects to those networks".to_owned()],
+        )
+    })
 }
 
 /// What is said of an option of the user's own that has a new name, if the `warning` tells of one.
