@@ -227,7 +227,7 @@ fn own_paths(text: &str) -> String {
     text.replace(layout::CONFIG_DIR, "")
 }
 
-/// What the assertion `text` says before the definition that it tells to write, and that definition.
+/// What the assertion `text` says of the user's own setting, before the one that it tells to write, and that definition.
 fn told_correction(text: &str) -> Option<(String, Vec<String>)> {
     let (before, rest) = text.split_once("You can fix it with:")?;
     let (definition, _) = rest.trim_start().split_once(';')?;
@@ -236,7 +236,12 @@ fn told_correction(text: &str) -> Option<(String, Vec<String>)> {
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "._-\"".contains(c));
     let is_value = !value.is_empty() && !value.contains(['\n', '{', '[']);
-    (is_option && is_value).then(|| (own_paths(before.trim()), vec![format!("{definition};")]))
+    (is_option && is_value).then(|| {
+        (
+            own_paths(before.split(", but").next().unwrap_or_default().trim()),
+            vec![format!("{definition};")],
+        )
+    })
 }
 
 /// What the assertion `text` says of Wi-Fi that two programs are to manage, and the line for the one whose networks are defined.
@@ -269,4 +274,46 @@ fn renamed_option(warning: &str) -> Option<Finding> {
         )],
         place: None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::findings;
+    use super::super::tests::with;
+
+    /// As NixOS reports them.
+    #[test]
+    fn assertions_tell_the_line_to_write() {
+        let shell = "users.users.ann.shell is set to zsh, but\nprograms.zsh.enable is not true. This will cause the zsh\nshell to lack the \
+                     basic nix directories.\nYou can fix it with:\nprograms.zsh.enable = true;\n\nIf you know what you're doing";
+        let wifi = "You can not use networking.networkmanager with networking.wireless.networks.\nExcept if you mark";
+        for (text, is, line) in [
+            (
+                shell,
+                "users.users.ann.shell is set to zsh",
+                Some("programs.zsh.enable = true;"),
+            ),
+            (
+                wifi,
+                "networking.networkmanager.enable = true beside networking.wireless.networks",
+                Some(
+                    "networking.networkmanager.enable = false; # wpa_supplicant connects to those networks",
+                ),
+            ),
+            ("see /build/config/a.nix", "see a.nix", None),
+            (
+                "You can fix it with: a restart;",
+                "You can fix it with: a restart;",
+                None,
+            ),
+        ] {
+            let facts = with(&[("/assertions", json!([text]))]);
+            let found = findings(&facts, "aarch64-linux", None);
+            let found = found.iter().find(|found| found.id == "assertion").unwrap();
+            assert_eq!(found.is, is);
+            assert_eq!(found.add.first().map(String::as_str), line, "{text}");
+        }
+    }
 }

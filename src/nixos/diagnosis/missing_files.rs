@@ -56,17 +56,16 @@ fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
         let found = strings(text, path).into_iter();
         found.map(|value| (value.line, value)).collect()
     })?;
-    let (option, set) = match value.defines.as_str() {
-        "swapDevices" => ("each element of swapDevices", file_systems::swap(path)),
-        defines => match file_systems::mount(defines, path) {
-            Some(set) => (defines, set),
-            None => {
-                let hint = set_members::of_options(defines, &value.written)?;
-                return Some(format!("{}{place}: {hint}", context.shown_dir));
-            }
-        },
-    };
     let place = format!("{}{place}", context.shown_dir);
+    let defines = value.defines.as_str();
+    let known = match defines {
+        "swapDevices" => Some(("each element of swapDevices", file_systems::swap(path))),
+        _ => file_systems::mount(defines, path).map(|set| (defines, set)),
+    };
+    let Some((option, set)) = known else {
+        let hint = set_members::of_options(defines, &value.written)?;
+        return Some(format!("{place}: {hint}"));
+    };
     Some(format!(
         "{place}: {option} is a set: write {set} in place of \"{path}\""
     ))
@@ -146,7 +145,7 @@ fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
     })?;
     let names = attribute_path::parse(&option).ok()?;
     let attribute = names.last()?.to_ascii_lowercase();
-    let is_dir = ["dir", "directory", "folder"]
+    let is_dir = ["dir", "directory", "folder", "path"]
         .iter()
         .any(|end| attribute.ends_with(end));
     if is_dir && !OF_FILES.contains(&attribute.as_str()) {

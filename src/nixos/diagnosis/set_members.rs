@@ -257,10 +257,12 @@ pub(super) fn of_options(option: &str, written: &str) -> Option<String> {
 fn shown(value: &SyntaxNode) -> String {
     let written = value.text().to_string();
     let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
-    match value.kind() {
-        _ if is_short => written,
-        NODE_LIST => "[ … ]".to_owned(),
-        _ => "''…''".to_owned(),
+    if is_short {
+        written
+    } else if value.kind() == NODE_LIST {
+        "[ … ]".to_owned()
+    } else {
+        "''…''".to_owned()
     }
 }
 

@@ -6,7 +6,8 @@ use super::*;
 fn hints_of_type(line: &str, option: &str, kind: &str, shown: &str) -> String {
     let escaped = |text: &str| {
         let quoted = serde_json::to_string(text).unwrap();
-        quoted[1..quoted.len() - 1].to_owned()
+        let inner = quoted.strip_prefix('"').unwrap().strip_suffix('"');
+        inner.unwrap().to_owned()
     };
     let error = escaped(&format!(
         "A definition for option `{option}' is not of type `{kind}'. TypeError: Definition values:\n- In `/build/config/c.nix': {shown}"
@@ -63,6 +64,15 @@ fn values_go_into_the_sets_that_are_meant() {
             "\"daily\"",
             "write systemd.timers.backup = { wantedBy = [ \"timers.target\" ]; timerConfig.OnCalendar = \"daily\"; };",
         ),
+    ] {
+        let told = hints_of_type(line, option, kind, shown);
+        assert_eq!(told, expected, "{line}");
+    }
+}
+
+#[test]
+fn values_go_into_elements_and_sections() {
+    for (line, option, kind, shown, expected) in [
         (
             "{ services.mosquitto.listeners = { port = 1883; }; }",
             "services.mosquitto.listeners",
