@@ -282,7 +282,9 @@ fn switched_on(node: &SyntaxNode) -> Option<Vec<String>> {
 /// Whether values of the type `kind` are any texts, of one line perhaps.
 fn is_of_text(kind: &str) -> bool {
     let ends = ["single-line string", "string without spaces"];
-    kind == "string" || ends.iter().any(|end| kind.ends_with(end)) && !kind.starts_with("list of ")
+    kind == "string"
+        || kind.contains("or string convertible to it")
+        || ends.iter().any(|end| kind.ends_with(end)) && !kind.starts_with("list of ")
 }
 
 /// The elements of the list `node`, if all of them are short texts in double quotes.

@@ -169,6 +169,12 @@ fn a_list_of_lines_becomes_one_text() {
             "the option takes a string, and no list: time.timeZone = \"Europe/Berlin\";",
         ),
         (
+            "{ networking.defaultGateway = [ \"10.0.0.1\" ]; }",
+            "networking.defaultGateway",
+            "null or ((submodule) or string convertible to it)",
+            "the option takes a string, and no list: networking.defaultGateway = \"10.0.0.1\";",
+        ),
+        (
             "{ a.b = [ \"x\" 1 ]; }",
             "a.b",
             lines,
