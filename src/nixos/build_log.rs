@@ -81,8 +81,15 @@ impl BuildLog {
                 self.findings.other_lines.push_back(text.clone());
                 keep_last(&mut self.findings.other_lines, TAIL_LINES);
             }
-            NixEvent::Message { .. }
-            | NixEvent::WillBuild { .. }
+            NixEvent::Message { text, .. } => {
+                if let Some(fault) = text
+                    .strip_prefix("trace: ")
+                    .filter(|text| text.starts_with("Systemd "))
+                {
+                    self.findings.unit_fault = Some(fault.to_owned());
+                }
+            }
+            NixEvent::WillBuild { .. }
             | NixEvent::WillEmulate { .. }
             | NixEvent::WillFetch { .. }
             | NixEvent::Restarted

@@ -57,7 +57,12 @@ fn right(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
 
 /// The line without those that are none, or with the router in place of them, as far as it is known who tells the machine its servers.
 pub(super) fn line_with_servers(facts: &ConfigFacts) -> Option<String> {
-    let servers: Vec<String> = right(facts).map(nix_string).collect();
+    let servers = facts
+        .network
+        .name_servers
+        .iter()
+        .flat_map(|text| servers_in(text));
+    let servers: Vec<String> = servers.map(nix_string).collect();
     if !servers.is_empty() {
         let wrong = facts.network.name_servers.iter();
         let wrong = wrong.filter(|server| !is_server(server));
@@ -77,6 +82,17 @@ pub(super) fn line_with_servers(facts: &ConfigFacts) -> Option<String> {
     (net.dhcp || net.interface_dhcp).then(|| {
         "networking.nameservers = [ ]; # DHCP tells the machine its name servers".to_owned()
     })
+}
+
+/// The name servers in `text`, which may have several with commas between them.
+fn servers_in(text: &str) -> Vec<&str> {
+    if is_server(text) {
+        return vec![text];
+    }
+    let parts = text.split([',', ';']).flat_map(str::split_whitespace);
+    let parts: Vec<&str> = parts.collect();
+    let is_list = parts.iter().all(|part| is_server(part));
+    if is_list { parts } else { Vec::new() }
 }
 
 /// Whether programs that look up names take `text` for a server. Those that read `resolv.conf` ignore what follows a space.
@@ -121,6 +137,15 @@ mod tests {
 
     use super::super::findings;
     use super::super::tests::with;
+
+    #[test]
+    fn servers_in_one_text_become_one_each() {
+        let facts = with(&[("/network/name_servers", json!(["1.1.1.1, 8.8.8.8"]))]);
+        assert_eq!(
+            super::line_with_servers(&facts).unwrap(),
+            "networking.nameservers = [ \"1.1.1.1\" \"8.8.8.8\" ]; # in place of the definition with \"1.1.1.1, 8.8.8.8\""
+        );
+    }
 
     #[test]
     fn the_router_is_no_end_of_a_network() {

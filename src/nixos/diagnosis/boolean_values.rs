@@ -7,13 +7,19 @@ pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
     if wrong.kind != "boolean" {
         return None;
     }
-    let text = wrong.shown.trim_matches('"').to_ascii_lowercase();
-    let value = match text.as_str() {
-        "true" | "yes" | "on" | "1" | "enable" | "enabled" => "true",
-        "false" | "no" | "off" | "0" | "disable" | "disabled" => "false",
-        _ => return None,
-    };
+    let value = as_boolean(wrong.shown)?;
     Some(format!("write {}", wrong.definition(value, wrong.shown)))
+}
+
+/// The Boolean that is meant by `value`, a word or a number, also in quotes.
+pub(super) fn as_boolean(value: &str) -> Option<&'static str> {
+    Some(
+        match value.trim_matches('"').to_ascii_lowercase().as_str() {
+            "true" | "yes" | "on" | "1" | "enable" | "enabled" => "true",
+            "false" | "no" | "off" | "0" | "disable" | "disabled" => "false",
+            _ => return None,
+        },
+    )
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::evidence::ExitContext;
 use super::listed_definitions::{IN_FILE, listed};
-use super::written_values::values_of;
+use super::written_values::{values_below, values_of};
 use crate::nixos::layout::{CLI_MODULE, CONFIG_DIR};
 use crate::nixos::user_files::HARDWARE_FILE;
 
@@ -29,6 +29,9 @@ pub(super) fn defined_by_image(summary: &str) -> Option<String> {
 /// What to do about an option that two files set to different values. `lib.mkForce` is for a value that is not the user's own.
 pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let option = conflicting(summary)?;
+    if let Some(hint) = second_boot_loader(context, summary, option) {
+        return Some(hint);
+    }
     let is_own = |file: &&str| file.starts_with(CONFIG_DIR) || *file == CLI_MODULE;
     let (own, others): (Vec<&str>, Vec<&str>) = files(summary).partition(is_own);
     let place = |file: &str| {
@@ -51,6 +54,31 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         ),
         _ => "keep one of the definitions".to_owned(),
     })
+}
+
+/// What to do about a boot loader that the user's files add to that of the image, where `option` is defined by both.
+fn second_boot_loader(context: &ExitContext<'_>, summary: &str, option: &str) -> Option<String> {
+    /// What the firmware of the boards starts.
+    const OF_IMAGE: &str = "generic-extlinux-compatible";
+    let is_beside = files(summary).any(|file| file.contains(OF_IMAGE));
+    if option != "system.build.installBootLoader" || !is_beside {
+        return None;
+    }
+    let (place, loader) = context.files?.only_place(|text| {
+        let values = values_below(text, "boot.loader").into_iter();
+        let loaders = values.filter(|value| {
+            let name = value.defines.split('.').nth(2).unwrap_or_default();
+            files(summary).any(|file| file.contains(&format!("/{name}/")))
+        });
+        loaders
+            .take(1)
+            .map(|value| (value.line, value.defines))
+            .collect()
+    })?;
+    Some(format!(
+        "{}{place}: the image has a boot loader that these boards start, {OF_IMAGE}: remove {loader}",
+        context.shown_dir
+    ))
 }
 
 /// `summary` with the line of each definition in a file of the user.

@@ -6,13 +6,16 @@ use rnix::SyntaxKind::{
 };
 
 use super::boolean_values;
+use super::choices;
 use super::evidence::ExitContext;
 use super::file_systems;
 use super::listed_definitions::values;
 use super::names::{is_name, quoted_after};
 use super::number_values::{self, is_number};
 use super::option_values;
+use super::set_members;
 use super::set_values;
+use super::switches;
 use super::syntax_at::{Definition, top_level_names};
 use super::unit_names;
 use super::wrong_value::Wrong;
@@ -26,6 +29,8 @@ const PRIVATE_KEY: &str = "PRIVATE KEY-----";
 fn set_of_options(option: &str, kind: &str, summary: &str, is_part: bool) -> String {
     let value = values(summary).next().unwrap_or_default();
     let known = set_values::definition(option, value).filter(|_| !is_part);
+    let wrong = Wrong::at(option, is_part, kind, value);
+    let known = known.or_else(|| set_members::definition(&wrong, option, value));
     if let Some(known) = known {
         return known;
     }
@@ -48,13 +53,20 @@ fn list_of_one(option: &str, kind: &str, summary: &str, is_part: bool) -> String
     let element = if value.starts_with('{') && !kind.contains("string") {
         Some("{ … }")
     } else {
-        Some(value)
-            .filter(|_| value.starts_with('"') && is_whole && kind.starts_with("list of string"))
+        Some(value).filter(|_| value.starts_with('"') && is_whole && has_element(kind, value))
     };
     match element.filter(|_| !is_part && is_name(option)) {
         Some(element) => format!("write a list: {option} = [ {element} ];"),
         None => "write a list: [ … ], with spaces between the elements".to_owned(),
     }
+}
+
+/// Whether the list type `kind` has the text `value`, which is in quotes, among its elements.
+fn has_element(kind: &str, value: &str) -> bool {
+    let choices = kind.strip_prefix("list of (one of ");
+    let is_choice =
+        choices.is_some_and(|choices| choices.split([',', ')']).any(|one| one.trim() == value));
+    is_choice || kind.starts_with("list of string")
 }
 
 /// The form of a value of an `option` that is a set with options of its own.
@@ -101,6 +113,8 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
         let wrong = Wrong::at(option, is_part, kind, value);
         number_values::hint(&wrong)
             .or_else(|| boolean_values::hint(&wrong))
+            .or_else(|| switches::with_dates(option, value))
+            .or_else(|| choices::hint(&wrong))
             .or_else(|| option_values::of_text(&wrong))
             .or_else(|| option_values::of_number(&wrong))
             .or_else(|| option_values::of_list(&wrong))
@@ -157,7 +171,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         // The type itself tells which numbers it takes.
         _ if kind.contains("integer") && values(summary).any(is_number) => return None,
         _ if kind.contains("integer") => "write a number, without quotes",
-        _ if is_choice_of_strings(kind) => return Some(format!("write {kind}, in quotes")),
+        _ if choices::choices(kind).is_some() => return Some(format!("write {kind}, in quotes")),
         _ => {
             let option = option
                 .split(".\"[")
@@ -173,13 +187,6 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         }
     };
     Some(form.to_owned())
-}
-
-/// Whether a type is `one of "a", "b"`.
-fn is_choice_of_strings(kind: &str) -> bool {
-    let values = kind.strip_prefix("one of ");
-    let is_string = |value: &str| value.len() > 1 && value.starts_with('"') && value.ends_with('"');
-    values.is_some_and(|values| values.split(", ").all(is_string))
 }
 
 /// Whether values of this type are texts.
@@ -305,7 +312,7 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
         return None;
     };
     let (name, path) = (&of_whole.path, &of_part.path);
-    if let Some(instead) = option_values::switch(name, &of_whole.written) {
+    if let Some(instead) = switches::switch(name, &of_whole.written) {
         return Some(format!("{instead} in line {whole}"));
     }
     // Sets that are written out are one.

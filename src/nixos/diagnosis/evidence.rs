@@ -73,6 +73,8 @@ pub(in crate::nixos) struct Findings {
     pub(in crate::nixos) fetches: VecDeque<(String, String)>,
     /// The packages of the configuration's nixpkgs, if its evaluation failed.
     pub(in crate::nixos) packages: PackageNames,
+    /// What nixpkgs' check of units of systemd says last: ``Systemd Service field `Restart' cannot have value `allways'.``
+    pub(in crate::nixos) unit_fault: Option<String>,
     /// The last lines that Nix did not write.
     pub(in crate::nixos) other_lines: VecDeque<String>,
 }

@@ -1,6 +1,6 @@
 //! Addresses of interfaces, of the gateway and of name servers in another form than their options take.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::{list_element, listed, values};
@@ -20,6 +20,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     wrong_length(context, summary)
         .or_else(|| wrong_type(summary))
         .or_else(|| incomplete(context, summary))
+        .or_else(|| mask(summary))
         .or_else(|| other_name(summary))
         .or_else(|| in_place_of_family(context, summary))
         .or_else(|| in_place_of_list(context, summary))
@@ -233,6 +234,22 @@ fn incomplete(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         Some(format!("{place}: {}", definition(list, &address)))
     });
     Some(of_user.unwrap_or_else(|| example(list)))
+}
+
+/// A mask in place of the length of a network.
+fn mask(summary: &str) -> Option<String> {
+    let (option, rest) = summary.strip_prefix("The option `")?.split_once('\'')?;
+    let list =
+        list_of_addresses(option).filter(|_| rest.trim_start().starts_with("does not exist"))?;
+    let name = option.rsplit('.').next()?;
+    let is_mask = ["mask", "netMask", "netmask", "subnetMask"].contains(&name);
+    let value = values(summary)
+        .next()
+        .filter(|_| is_mask && list.ends_with(".ipv4.addresses"))?;
+    let bits = u32::from(value.trim_matches('"').parse::<Ipv4Addr>().ok()?);
+    let length = bits.leading_ones();
+    let is_whole = bits.count_ones() == length;
+    is_whole.then(|| format!("write prefixLength = {length}; in place of {name} = {value};"))
 }
 
 /// An option that does not exist, in place of the list of addresses.

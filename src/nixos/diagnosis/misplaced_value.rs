@@ -4,8 +4,9 @@ use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::ExitContext;
 use super::names::is_name;
-use super::option_values;
+use super::set_members;
 use super::source_lines;
+use super::switches;
 use super::unquoted_name::is_list_of_packages;
 use super::written_values::{self, DefinedValue};
 use crate::common::board::ONLY_64_BIT;
@@ -255,15 +256,12 @@ fn list_of(attribute: &str, string: &str) -> String {
 
 /// The definition that is meant by the `value` of an `option` that has options of its own.
 fn value_for_options(option: &str, value: Option<&str>) -> String {
-    if let Some(hint) = value.and_then(|value| option_values::switch(option, value)) {
-        return hint;
-    }
-    match value {
-        Some(value @ ("true" | "false")) => format!(
-            "{option} has options of its own: write {option}.NAME = {value};, where NAME is mostly enable"
-        ),
-        Some(_) | None => format!("{option} has options of its own: write {option}.NAME = …;"),
-    }
+    let known = value.and_then(|value| {
+        switches::switch(option, value).or_else(|| set_members::of_options(option, value))
+    });
+    known.unwrap_or_else(|| {
+        format!("{option} has options of its own: https://search.nixos.org/options?query={option}.")
+    })
 }
 
 /// How `written`, which is `number`, becomes part of a string.

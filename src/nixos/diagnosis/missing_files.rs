@@ -5,7 +5,7 @@ use std::path::Path;
 use super::evidence::ExitContext;
 use super::other_nixpkgs::in_place_of_channel;
 use super::written_values::{DefinedValue, paths_to, strings, whole_paths};
-use super::{file_systems, foreign_module, nixpkgs_file};
+use super::{file_systems, foreign_module, nixpkgs_file, set_members};
 use crate::common::attribute_path;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
 use crate::nixos::log::NixError;
@@ -50,18 +50,22 @@ pub(super) fn not_sent(context: &ExitContext<'_>, path: &str) -> Option<String> 
         .or_else(|| Some(context.files?.why_absent(path)))
 }
 
-/// How to write the device or the file with the `path`, a string in place of the set that `swapDevices` and `fileSystems` take: Nix
-/// reads it as the path of a module.
+/// How to write the device or the file with the `path`, a string in place of a set: Nix reads it as the path of a module.
 fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
     let (place, value) = context.files?.only_place(|text| {
         let found = strings(text, path).into_iter();
         found.map(|value| (value.line, value)).collect()
     })?;
-    let (option, set) = match value.defines.as_str() {
-        "swapDevices" => ("each element of swapDevices", file_systems::swap(path)),
-        defines => (defines, file_systems::mount(defines, path)?),
-    };
     let place = format!("{}{place}", context.shown_dir);
+    let defines = value.defines.as_str();
+    let known = match defines {
+        "swapDevices" => Some(("each element of swapDevices", file_systems::swap(path))),
+        _ => file_systems::mount(defines, path).map(|set| (defines, set)),
+    };
+    let Some((option, set)) = known else {
+        let hint = set_members::of_options(defines, &value.written)?;
+        return Some(format!("{place}: {hint}"));
+    };
     Some(format!(
         "{place}: {option} is a set: write {set} in place of \"{path}\""
     ))
@@ -140,6 +144,17 @@ fn home_of_user_at(context: &ExitContext<'_>, written: &str) -> Option<String> {
         found.map(|value| (value.line, value.defines)).collect()
     })?;
     let names = attribute_path::parse(&option).ok()?;
+    let attribute = names.last()?.to_ascii_lowercase();
+    let is_dir = ["dir", "directory", "folder", "path"]
+        .iter()
+        .any(|end| attribute.ends_with(end));
+    if is_dir && !OF_FILES.contains(&attribute.as_str()) {
+        return Some(format!(
+            "{}{place}: `~/` is the home of whoever runs sdbuild; a path of the machine is a string: {option} = \"/home/NAME/{}\";",
+            context.shown_dir,
+            written.strip_prefix("~/")?
+        ));
+    }
     let user = match names.as_slice() {
         // In a flake, the path of the module is in front of it.
         [.., users, set, user, home] if users == "users" && set == "users" && home == "home" => {

@@ -25,6 +25,7 @@ use super::unbound_names::{
     argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
     no_such_package,
 };
+use super::unit_faults;
 use super::written_forms;
 use crate::nixos::log::NixError;
 
@@ -159,7 +160,9 @@ impl Mistake {
                 let in_list = calls_in_lists::hint(context, summary);
                 let written = || written_forms::hint(context, error);
                 let is_part = || written_forms::may_be_part(context, summary);
+                let of_unit = unit_faults::hint(findings, summary);
                 in_list
+                    .or(of_unit)
                     .or_else(written)
                     .or_else(|| wrong_type(summary, is_part()))
             }

@@ -132,11 +132,24 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
             }
             let place = match Definition::find(context, error) {
                 Some(Definition { name, line, .. }) => format!("{name}:{line}"),
-                None => context.files?.place_that_throws(&error.summary)?,
+                None => option_by_alias(context, error)
+                    .or_else(|| context.files?.place_that_throws(&error.summary))?,
             };
             Some(format!("{}{place}", context.shown_dir))
         }
     }
+}
+
+/// Where the option is of a user that does not exist, and that the user's files define in `users.extraUsers`.
+fn option_by_alias(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let rest = error.summary.strip_prefix("The option `users.users.")?;
+    let (path, _) = rest.split_once("' does not exist")?;
+    let written = format!("users.extraUsers.{path}");
+    let (place, ()) = context.files?.only_place(|text| {
+        let values = definitions_of(text, &written).into_iter();
+        values.map(|value| (value.line, ())).collect()
+    })?;
+    Some(place)
 }
 
 /// The only definition of an option of which an error without a position speaks, in a file of the user.

@@ -35,6 +35,18 @@ pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
         });
     }
     let text = value.strip_prefix('"')?.strip_suffix('"')?;
+    if let Some(port) = port_of(text).filter(|_| option.to_lowercase().contains("port")) {
+        let is_list = kind.starts_with("list of ");
+        let port = if is_list {
+            format!("[ {port} ]")
+        } else {
+            port.to_string()
+        };
+        return Some(format!(
+            "a port is a number: write {}",
+            wrong.definition(&port, value)
+        ));
+    }
     let is_of_list = kind.starts_with("list of ");
     let words = text
         .split([' ', ','])
@@ -47,6 +59,18 @@ pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
     let (number, unit) = plain(option, text).filter(|_| !is_of_list)?;
     let definition = wrong.definition(&number.to_string(), value);
     Some(format!("write {definition}{unit}"))
+}
+
+/// The port of the service `name`.
+fn port_of(name: &str) -> Option<u16> {
+    Some(match name {
+        "ssh" => 22,
+        "dns" | "domain" => 53,
+        "http" => 80,
+        "https" => 443,
+        "mqtt" => 1883,
+        _ => return None,
+    })
 }
 
 /// Whether `value`, as Nix shows it, is a number.
@@ -166,6 +190,12 @@ mod tests {
                 PORT,
                 "\"80\"",
                 "write 80 in place of \"80\"".to_owned(),
+            ),
+            (
+                port,
+                PORT,
+                "\"http\"",
+                "a port is a number: write 80 in place of \"http\"".to_owned(),
             ),
             (
                 "services.openssh.ports",

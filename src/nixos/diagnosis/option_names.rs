@@ -16,7 +16,7 @@ pub(super) const OF_USERS: [(&str, &str); 11] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 37] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 40] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -39,6 +39,7 @@ pub(super) const OTHER_NAMES: [(&str, &str); 37] = [
         "nix.settings.experimental-features",
     ),
     ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
+    ("nix.gc.schedule", "nix.gc.dates"),
     ("packages", "environment.systemPackages"),
     ("programs.bash.aliases", "programs.bash.shellAliases"),
     ("programs.git.userEmail", "programs.git.config.user.email"),
@@ -72,6 +73,8 @@ pub(super) const OTHER_NAMES: [(&str, &str); 37] = [
     ("services.zram", "zramSwap"),
     ("ssh", "services.openssh"),
     ("stateVersion", "system.stateVersion"),
+    ("system.autoUpgrade.schedule", "system.autoUpgrade.dates"),
+    ("system.autoUpgrade.time", "system.autoUpgrade.dates"),
     ("systemPackages", "environment.systemPackages"),
     ("time.zone", "time.timeZone"),
     ("timeZone", "time.timeZone"),

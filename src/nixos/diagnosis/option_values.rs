@@ -13,11 +13,6 @@ const SHELLS: [&str; 9] = [
     "bash", "dash", "elvish", "fish", "ksh", "nushell", "tcsh", "xonsh", "zsh",
 ];
 
-/// Namespaces whose parts have a switch each: `services.openssh.enable`.
-const WITH_SWITCHES: [&str; 3] = ["programs", "services", "virtualisation"];
-/// Parts of them that have none, mostly because they are always on.
-const WITHOUT_SWITCH: [&str; 5] = ["getty", "journald", "logind", "oci-containers", "ssh"];
-
 /// What to write for a text, in its quotes, which the option takes in another form.
 pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
     let Wrong {
@@ -46,7 +41,11 @@ pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
         ));
     }
     if kind.starts_with("absolute path") && !text.starts_with('/') {
-        let definition = wrong.definition("\"/…\"", value);
+        let of_home = text.strip_prefix("~/").filter(|rest| is_name(rest));
+        let path = of_home.map_or("\"/…\"".to_owned(), |rest| {
+            format!("\"/home/NAME/{rest}\"")
+        });
+        let definition = wrong.definition(&path, value);
         return Some(format!("the path begins with a slash: {definition}"));
     }
     if kind == "package" && is_name(text) && !text.contains('/') {
@@ -198,15 +197,6 @@ fn packages(wrong: &Wrong<'_>, words: &[&str]) -> Option<String> {
 /// Whether `c` may be part of a word that is repeated in a string: of the kernel's parameter `console=ttyS0,115200`, too.
 fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || "._-+/=,:@".contains(c)
-}
-
-/// The definition that is meant by `option = true;` or `false`, of an option that has options of its own; `None` if that is not certain.
-pub(super) fn switch(option: &str, value: &str) -> Option<String> {
-    let (namespace, name) = option.split_once('.')?;
-    let is_part = !name.contains('.') && !WITHOUT_SWITCH.contains(&name);
-    let has_switch = WITH_SWITCHES.contains(&namespace) && is_part;
-    (has_switch && ["true", "false"].contains(&value))
-        .then(|| format!("write {option}.enable = {value};"))
 }
 
 #[cfg(test)]
@@ -370,23 +360,6 @@ mod tests {
                 hint,
                 "{value}"
             );
-        }
-    }
-
-    #[test]
-    fn services_have_a_switch() {
-        let written = switch("services.openssh", "true");
-        assert_eq!(
-            written.as_deref(),
-            Some("write services.openssh.enable = true;")
-        );
-        for (option, value) in [
-            ("services.openssh", "\"yes\""),
-            ("services.xserver.x", "true"),
-            ("boot.loader", "true"),
-            ("services.logind", "true"),
-        ] {
-            assert_eq!(switch(option, value), None, "{option}");
         }
     }
 }

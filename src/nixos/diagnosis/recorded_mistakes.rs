@@ -11,6 +11,7 @@ mod names;
 mod options;
 mod packages;
 mod places;
+mod sets;
 mod values;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::option_values;
+use super::switches;
 use crate::common::attribute_path;
 
 /// Characters that a name in double quotes has as they are.
@@ -48,7 +48,7 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
         ["environment", "shellAliases"] => Some(format!(
             "each alias is a definition: {option}.ll = \"ls -l\";"
         )),
-        _ => option_values::switch(option, value),
+        _ => switches::switch(option, value),
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
                 "true",
                 Some("write services.samba.enable = true;"),
             ),
-            ("services.samba", "\"yes\"", None),
+            ("services.samba", "\"nas\"", None),
             (
                 "systemd.services.a.environment",
                 "[ \"A=1\" \"B_C=x y\" ]",

@@ -7,7 +7,7 @@ use super::evidence::ExitContext;
 use super::flake_arguments::{argument_of_outputs, input_in_module, nixos_system};
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
-use super::option_values;
+use super::switches;
 use super::syntax_at::{NameAt, Role};
 use super::syntax_error::{NO_CONFIGURATION, is_prose};
 use super::unquoted_name::{self, package_or_spelling};
@@ -306,7 +306,7 @@ fn boolean_hint(name: &str, value: bool, at: &NameAt) -> String {
     if at.role == Role::Element {
         return format!("a string is written in double quotes: \"{name}\"");
     }
-    let of_set = option_values::switch(&at.defines, &value.to_string());
+    let of_set = switches::switch(&at.defines, &value.to_string());
     if let Some(hint) = of_set.filter(|_| at.role == Role::Definition && at.written == name) {
         return hint;
     }

@@ -1,8 +1,8 @@
 //! What to write in place of a value of the wrong type, by how the user's file has it.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_IDENT, NODE_LIST, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME,
-    NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH,
+    NODE_APPLY, NODE_ATTR_SET, NODE_IDENT, NODE_LIST, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS,
+    NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH,
 };
 use rnix::{Root, SyntaxKind, SyntaxNode};
 
@@ -12,6 +12,7 @@ use super::missing_files::OF_FILES;
 use super::nix_message::definition_excerpt;
 use super::option_values;
 use super::overlays;
+use super::set_members;
 use super::written_values::{definitions_of, elements_of};
 use super::wrong_value::Wrong;
 use crate::nixos::layout::CONFIG_DIR;
@@ -19,6 +20,9 @@ use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::is_modifier;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+/// The type of texts that are joined.
+const LINES: &str = "strings concatenated with \"\\n\"";
 
 /// Longest value that a hint repeats, in characters.
 const MAX_CHARS: usize = 60;
@@ -36,9 +40,7 @@ const SINGLE: [SyntaxKind; 7] = [
 
 /// What to write in place of the value whose type the message of `error` calls wrong; `None` if the user's files do not show it.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
-    let rest = error.summary.strip_prefix("A definition for option `")?;
-    let (path, rest) = rest.split_once("' is not of type `")?;
-    let (kind, _) = rest.split_once("'.")?;
+    let (path, kind) = option_and_type(&error.summary)?;
     let kind = kind.strip_prefix("null or ").unwrap_or(kind);
     let element = list_element(path);
     let (option, number) = element.map_or((path, None), |(list, number)| (list, Some(number)));
@@ -51,6 +53,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         let wrong = Wrong {
             option,
             is_part: number.is_some(),
+            is_element: number.is_some(),
             kind,
             shown,
         };
@@ -75,6 +78,18 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         Some(_) => hint,
         None => format!("{place}: {hint}"),
     })
+}
+
+/// The option of which the message `summary` says that its value is wrong, and the type of its values.
+fn option_and_type(summary: &str) -> Option<(&str, &str)> {
+    if let Some(rest) = summary.strip_prefix("Cannot merge definitions of `") {
+        let (path, values) = rest.split_once('\'')?;
+        // The other definition is a text of several lines.
+        return values.contains("\n    ''\n").then_some((path, LINES));
+    }
+    let rest = summary.strip_prefix("A definition for option `")?;
+    let (path, rest) = rest.split_once("' is not of type `")?;
+    Some((path, rest.split_once("'.")?.0))
 }
 
 /// Whether the user's files may have more around a value that the message `summary` calls wrong, such as `lib.mkForce`.
@@ -113,12 +128,50 @@ impl Wrong<'_> {
         let written = node.text().to_string();
         let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
         let whole = Self { is_part, ..*self };
+        if let Some(set) = whole.set(&written) {
+            return Some(set);
+        }
+        if let Some(lines) = whole.lines(&node) {
+            return Some(lines);
+        }
         let instead = || {
             let file = whole.file(&node, exists);
             file.or_else(|| whole.text(&node))
                 .or_else(|| whole.list(&node))
         };
         is_short.then(instead).flatten()
+    }
+
+    /// The set that is meant by what is `written`, which may be an element of the list that the option is.
+    fn set(&self, written: &str) -> Option<String> {
+        let path = if self.is_element {
+            format!("{}.*", self.option)
+        } else {
+            self.option.to_owned()
+        };
+        set_members::definition(self, &path, written)
+    }
+
+    /// The text that is meant by a list of its lines, or of a single text.
+    fn lines(&self, node: &SyntaxNode) -> Option<String> {
+        let is_lines = self.kind.starts_with(LINES);
+        let is_text = is_lines || is_of_text(self.kind);
+        let lines = texts_of(node).filter(|_| is_text && !self.is_part)?;
+        let option = self.option;
+        match lines.as_slice() {
+            [] => None,
+            [only] if !is_lines => Some(format!(
+                "the option takes a string, and no list: {option} = {only};"
+            )),
+            _ if !is_lines => None,
+            lines => {
+                let lines: Option<Vec<String>> = lines.iter().map(|line| indented(line)).collect();
+                Some(format!(
+                    "the option takes one text, and no list: {option} = ''\n{}'';",
+                    lines?.concat()
+                ))
+            }
+        }
     }
 
     /// The path that is meant by a text that is no absolute path.
@@ -129,6 +182,13 @@ impl Wrong<'_> {
         }
         let written = node.text().to_string();
         let path = written.strip_prefix('"')?.strip_suffix('"')?;
+        let attribute = self.option.rsplit('.').next().unwrap_or_default();
+        if path.starts_with("~/") && OF_FILES.contains(&attribute) && is_plain_path(path) {
+            let name = path.rsplit('/').next().unwrap_or_default();
+            return Some(format!(
+                "`~/` is not known there: copy the file beside the configuration, and write ./{name} in place of {written}"
+            ));
+        }
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-+/".contains(c);
         let begins = ["./", "../"].iter().any(|start| path.starts_with(start));
         let name = if begins {
@@ -136,7 +196,6 @@ impl Wrong<'_> {
         } else {
             format!("./{path}")
         };
-        let attribute = self.option.rsplit('.').next().unwrap_or_default();
         let is_file = begins || OF_FILES.contains(&attribute) || exists(path);
         let is_path = is_plain_path(path) && path.chars().all(is_plain);
         let value = if kind == self.kind {
@@ -160,15 +219,6 @@ impl Wrong<'_> {
         if is_path && begins(&[".", "/", "~"]) {
             let is_content = kind == NODE_PATH_REL && is_lines;
             return is_content.then(|| self.content_of(&written));
-        }
-        let only = node.first_child().filter(|_| kind == NODE_LIST);
-        if let Some(only) = only.filter(|only| only.kind() == NODE_STRING && self.kind == "string")
-        {
-            let string = only.text().to_string();
-            let is_only = node.children().count() == 1;
-            let definition = self.definition(&string, &written);
-            return is_only
-                .then(|| format!("the option takes a string, and no list: {definition}"));
         }
         let shown = &written;
         if let Some(hint) = option_values::of_number(&Wrong { shown, ..*self }) {
@@ -204,12 +254,57 @@ impl Wrong<'_> {
 
     /// The list that is meant by a single package or path.
     fn list(&self, node: &SyntaxNode) -> Option<String> {
+        if let Some(names) = switched_on(node).filter(|_| self.kind == "list of string") {
+            let list = format!("[ {} ]", names.join(" "));
+            return Some(format!("write a list: {}", self.definition_or(&list)));
+        }
         let is_package = self.kind == "list of package" && self.shown.starts_with("<derivation ");
         let is_path = self.kind == "list of absolute path" && node.kind() == NODE_PATH_REL;
         let list = list_with(node).filter(|_| is_package || is_path)?;
         let definition = self.definition(&list, &node.text().to_string());
         Some(format!("write a list: {definition}"))
     }
+}
+
+/// The names in a set such as `{ wheel = true; }`, in quotes; `None` for every other value.
+fn switched_on(node: &SyntaxNode) -> Option<Vec<String>> {
+    let names = node.children().map(|definition| {
+        let is_true = definition.last_child()?.text() == "true";
+        let name = definition.first_child()?.text().to_string();
+        let is_plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
+        (is_true && is_plain).then(|| format!("\"{name}\""))
+    });
+    let is_set = node.kind() == NODE_ATTR_SET;
+    let names: Option<Vec<String>> = if is_set { names.collect() } else { None };
+    names.filter(|names| !names.is_empty())
+}
+
+/// Whether values of the type `kind` are any texts, of one line perhaps.
+fn is_of_text(kind: &str) -> bool {
+    let ends = ["single-line string", "string without spaces"];
+    kind == "string"
+        || kind.contains("or string convertible to it")
+        || ends.iter().any(|end| kind.ends_with(end)) && !kind.starts_with("list of ")
+}
+
+/// The elements of the list `node`, if all of them are short texts in double quotes.
+fn texts_of(node: &SyntaxNode) -> Option<Vec<String>> {
+    const MAX_LINES: usize = 8;
+    let elements = node.children().map(|element| element.text().to_string());
+    let elements: Vec<String> = elements.collect();
+    let is_text = |text: &String| {
+        text.starts_with('"') && !text.contains('\n') && text.chars().count() <= 2 * MAX_CHARS
+    };
+    (node.kind() == NODE_LIST && elements.len() <= MAX_LINES && elements.iter().all(is_text))
+        .then_some(elements)
+}
+
+/// The text in double quotes as a line of one between `''`; `None` if it has other escapes than those of quotes.
+fn indented(string: &str) -> Option<String> {
+    let text = string.strip_prefix('"')?.strip_suffix('"')?;
+    let text = text.replace("\\\"", "\"");
+    let is_plain = !text.contains('\\') && !text.contains("''");
+    is_plain.then(|| format!("  {text}\n"))
 }
 
 /// Whether `path` is a file beside the user's file at the path `file` of the builder.

@@ -9,6 +9,8 @@ pub(super) struct Wrong<'a> {
     pub(super) option: &'a str,
     /// Whether it may be only a part of the definition: an element, or what `lib.mkForce` is given.
     pub(super) is_part: bool,
+    /// Whether it is an element of the list that `option` is.
+    pub(super) is_element: bool,
     /// The type, without `null or`.
     pub(super) kind: &'a str,
     /// The first line of the value as Nix shows it.
@@ -21,6 +23,7 @@ impl<'a> Wrong<'a> {
         Self {
             option: path,
             is_part: is_part || list_element(path).is_some(),
+            is_element: false,
             kind,
             shown,
         }

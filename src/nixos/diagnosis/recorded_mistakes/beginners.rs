@@ -86,7 +86,7 @@ fn values_in_place_of_sets_and_booleans_are_corrected() {
             "users.users",
             "attribute set of (submodule)",
             "[ \"ada\" ]",
-            "write users.users.NAME = { isNormalUser = true; };",
+            "each one has a name: write users.users.ada = { isNormalUser = true; };",
         ),
         (
             "networking.wireless.networks",

@@ -1,0 +1,53 @@
+//! Values of options that take one of some texts. Pure.
+
+use super::wrong_value::Wrong;
+use crate::common::nearest::nearest;
+
+/// The texts, in their quotes, of the type `kind`, which is `one of "a", "b"`.
+pub(super) fn choices(kind: &str) -> Option<Vec<&str>> {
+    let values: Vec<&str> = kind.strip_prefix("one of ")?.split(", ").collect();
+    let is_string =
+        |value: &&str| value.len() > 1 && value.starts_with('"') && value.ends_with('"');
+    values.iter().all(is_string).then_some(values)
+}
+
+/// What to write in place of a Boolean for a word, or of a word that is like one of those that are taken; `None` if that is not certain.
+pub(super) fn hint(wrong: &Wrong<'_>) -> Option<String> {
+    let choices = choices(wrong.kind)?;
+    let words: &[&str] = match wrong.shown {
+        "true" => &["\"yes\"", "\"on\"", "\"true\""],
+        "false" => &["\"no\"", "\"off\"", "\"false\""],
+        _ => &[],
+    };
+    let word = || words.iter().copied().find(|word| choices.contains(word));
+    let is_text = wrong.shown.starts_with('"');
+    let near = || nearest(wrong.shown, choices.iter().copied()).filter(|_| is_text);
+    let meant = word().or_else(near)?;
+    Some(format!("write {}", wrong.definition(meant, wrong.shown)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_choice_is_meant_by_a_boolean_or_a_slip() {
+        let kind = "one of \"yes\", \"prohibit-password\", \"no\"";
+        for (kind, shown, expected) in [
+            (kind, "false", Some("write a.b = \"no\";")),
+            (kind, "true", Some("write a.b = \"yes\";")),
+            (
+                kind,
+                "\"prohibit-pasword\"",
+                Some("write a.b = \"prohibit-password\";"),
+            ),
+            (kind, "\"sometimes\"", None),
+            (kind, "1", None),
+            ("one of 1, 2", "true", None),
+            ("string", "true", None),
+        ] {
+            let told = hint(&Wrong::at("a.b", false, kind, shown));
+            assert_eq!(told.as_deref(), expected, "{kind} {shown}");
+        }
+    }
+}

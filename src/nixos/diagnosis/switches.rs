@@ -1,0 +1,148 @@
+//! Options that are sets with a switch, as `services.openssh` with `enable`, and what people write in place of the switch. Pure.
+
+use super::boolean_values::as_boolean;
+
+/// Namespaces whose parts have `enable` each: `services.openssh.enable`.
+const WITH_SWITCHES: [&str; 3] = ["programs", "services", "virtualisation"];
+/// Parts of them that have none, mostly because they are always on.
+const WITHOUT_SWITCH: [&str; 5] = ["getty", "journald", "logind", "oci-containers", "ssh"];
+
+/// Other sets that have `enable`.
+const OTHERS: [&str; 47] = [
+    "boot.initrd.network",
+    "boot.initrd.network.ssh",
+    "boot.initrd.systemd",
+    "boot.loader.generic-extlinux-compatible",
+    "boot.loader.grub",
+    "boot.loader.limine",
+    "boot.loader.systemd-boot",
+    "boot.plymouth",
+    "boot.swraid",
+    "console",
+    "documentation",
+    "documentation.dev",
+    "documentation.doc",
+    "documentation.info",
+    "documentation.man",
+    "documentation.nixos",
+    "fonts.fontconfig",
+    "hardware.alsa",
+    "hardware.bluetooth",
+    "hardware.deviceTree",
+    "hardware.graphics",
+    "hardware.i2c",
+    "hardware.rtl-sdr",
+    "hardware.sensor.iio",
+    "hardware.xpadneo",
+    "networking.dhcpcd",
+    "networking.firewall",
+    "networking.nat",
+    "networking.networkmanager",
+    "networking.nftables",
+    "networking.wireguard",
+    "networking.wireless",
+    "networking.wireless.iwd",
+    "nix.channel",
+    "powerManagement",
+    "powerManagement.powertop",
+    "security.apparmor",
+    "security.audit",
+    "security.auditd",
+    "security.doas",
+    "security.polkit",
+    "security.rtkit",
+    "security.sudo",
+    "security.sudo-rs",
+    "system.autoUpgrade",
+    "systemd.network",
+    "zramSwap",
+];
+
+/// Sets whose work is started by `automatic`.
+const AUTOMATIC: [&str; 2] = ["nix.gc", "nix.optimise"];
+
+/// The definition that is meant by `option = true;`, or by another word for on or off, of an option that has options of its own;
+/// `None` if that is not certain.
+pub(super) fn switch(option: &str, value: &str) -> Option<String> {
+    let value = as_boolean(value).filter(|_| value != "1" && value != "0")?;
+    if AUTOMATIC.contains(&option) {
+        return Some(format!("write {option}.automatic = {value};"));
+    }
+    let of_namespace = option.split_once('.').is_some_and(|(namespace, name)| {
+        let is_part = !name.contains('.') && !WITHOUT_SWITCH.contains(&name);
+        WITH_SWITCHES.contains(&namespace) && is_part
+    });
+    (of_namespace || OTHERS.contains(&option)).then(|| format!("write {option}.enable = {value};"))
+}
+
+/// The definitions that are meant by a time in place of `true` for an `option` that has one beside it, `dates`.
+pub(super) fn with_dates(option: &str, value: &str) -> Option<String> {
+    let (set, switch) = option.rsplit_once('.')?;
+    let has_dates = AUTOMATIC.contains(&set) && switch == "automatic"
+        || set == "system.autoUpgrade" && switch == "enable";
+    let text = value.strip_prefix('"')?.strip_suffix('"')?;
+    let is_time = ["hourly", "daily", "weekly", "monthly", "yearly"].contains(&text)
+        || text.contains(':') && !text.contains(['\\', '"', '$']);
+    (has_dates && is_time).then(|| format!("write {option} = true; and {set}.dates = {value};"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_have_a_switch() {
+        for (option, value, expected) in [
+            (
+                "services.openssh",
+                "true",
+                Some("write services.openssh.enable = true;"),
+            ),
+            (
+                "services.openssh",
+                "\"yes\"",
+                Some("write services.openssh.enable = true;"),
+            ),
+            (
+                "networking.firewall",
+                "false",
+                Some("write networking.firewall.enable = false;"),
+            ),
+            ("zramSwap", "\"on\"", Some("write zramSwap.enable = true;")),
+            ("nix.gc", "true", Some("write nix.gc.automatic = true;")),
+            ("services.openssh", "22", None),
+            ("services.openssh", "1", None),
+            ("services.xserver.x", "true", None),
+            ("boot.loader", "true", None),
+            ("services.logind", "true", None),
+        ] {
+            assert_eq!(
+                switch(option, value).as_deref(),
+                expected,
+                "{option} {value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_time_in_place_of_a_switch_goes_into_dates() {
+        for (option, value, expected) in [
+            (
+                "nix.gc.automatic",
+                "\"weekly\"",
+                Some("write nix.gc.automatic = true; and nix.gc.dates = \"weekly\";"),
+            ),
+            (
+                "system.autoUpgrade.enable",
+                "\"04:40\"",
+                Some(
+                    "write system.autoUpgrade.enable = true; and system.autoUpgrade.dates = \"04:40\";",
+                ),
+            ),
+            ("nix.gc.automatic", "\"maybe\"", None),
+            ("services.openssh.enable", "\"daily\"", None),
+        ] {
+            assert_eq!(with_dates(option, value).as_deref(), expected, "{option}");
+        }
+    }
+}
