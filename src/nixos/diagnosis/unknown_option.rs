@@ -170,34 +170,12 @@ fn meant_of_proposed(option: &str, proposed: &str) -> Option<String> {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let quoted = proposed.split('\'').skip(1).step_by(2);
     let near: Vec<&str> = quoted
-        .filter(|name| {
-            let (unknown, known) = (last(option), last(name));
-            may_mean(&unknown, &known) || has_words_of(&known, &unknown)
-        })
+        .filter(|name| may_mean(&last(option), &last(name)))
         .collect();
     if let Some(only) = with_other_capitals(option, near.iter().copied()) {
         return Some(only.to_owned());
     }
     (!near.is_empty()).then(|| alternatives(&near))
-}
-
-/// Whether `known` has all words of `unknown`, which are at least two, in their order: `allowedTCPPorts` those of `allowedPorts`.
-fn has_words_of(known: &str, unknown: &str) -> bool {
-    let starts = unknown
-        .char_indices()
-        .filter(|(_, c)| c.is_ascii_uppercase());
-    let ends: Vec<usize> = starts.map(|(at, _)| at).chain([unknown.len()]).collect();
-    let mut begin = 0;
-    let mut rest = known;
-    let mut count = 0;
-    for end in ends {
-        let word = unknown.get(begin..end).unwrap_or_default();
-        let Some((_, behind)) = rest.split_once(word).filter(|_| word.len() > 2) else {
-            return false;
-        };
-        (begin, rest, count) = (end, behind, count + 1);
-    }
-    count > 1
 }
 
 #[cfg(test)]
