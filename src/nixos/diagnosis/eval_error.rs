@@ -112,7 +112,7 @@ impl EvalError {
             Self::Renamed => has("has been renamed to"),
             Self::MissingAttribute => has("attribute '") && has("missing"),
             Self::UndefinedVariable => has("undefined variable '"),
-            Self::Syntax => has("syntax error, "),
+            Self::Syntax => has("syntax error, ") || has("path has a trailing slash"),
             Self::Untracked => untracked_file(summary).is_some(),
             Self::NotUploaded => has("/build/") && (has("does not exist") || has("No such file")),
             Self::NotInNixpkgs => nixpkgs_file::missing(summary).is_some(),

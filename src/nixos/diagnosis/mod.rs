@@ -33,6 +33,7 @@ mod lists_of_words;
 mod machine;
 mod misplaced_options;
 mod misplaced_value;
+mod misread;
 mod missing_command;
 mod missing_files;
 mod mistake;

@@ -21,7 +21,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     let found = imbalance(text).filter(|found| found.line() <= position.line);
-    if let Some(cause) = found.and_then(open_text) {
+    if let Some(cause) = found.and_then(|found| open_text(text, found)) {
         return Some(cause);
     }
     if let Some(cause) = wrong_there(text, position, summary) {
@@ -45,7 +45,9 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(cause);
     }
     if has("expecting ';'") {
-        let line = line_without_semicolon(text, position)?;
+        let Some(line) = line_without_semicolon(text, position) else {
+            return semicolon_in_line(text, position, summary).filter(|_| found.is_none());
+        };
         let hint = format!("a `;` is missing at the end of line {line}");
         return Some(Cause { line, hint });
     }
@@ -136,9 +138,14 @@ fn is_last_definition(text: &str, line: u64, position: &Position) -> bool {
 }
 
 /// The string or the comment that goes on to the end of the file.
-fn open_text(found: Imbalance) -> Option<Cause> {
+fn open_text(text: &str, found: Imbalance) -> Option<Cause> {
     let line = found.line();
     let hint = match found {
+        Imbalance::OpenString { .. } if has_doubled_quote(line_of(text, line)?) => {
+            format!(
+                "there is one `\"` too many in line {line}: \"\" is a whole string, an empty one"
+            )
+        }
         Imbalance::OpenString { .. } => {
             format!("the string that begins in line {line} is not closed there: a quote is missing")
         }
@@ -156,6 +163,17 @@ fn open_text(found: Imbalance) -> Option<Cause> {
         Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => return None,
     };
     Some(Cause { line, hint })
+}
+
+/// Whether `line` has two quotes, one behind the other, at the begin or the end of a text, in place of one.
+fn has_doubled_quote(line: &str) -> bool {
+    let is_text = |c: char| c.is_alphanumeric() || "./-_$".contains(c);
+    let mut found = line.match_indices("\"\"").filter(|(start, quotes)| {
+        let (before, behind) = (line.get(..*start), line.get(start + quotes.len()..));
+        before.is_some_and(|before| before.ends_with(is_text))
+            || behind.is_some_and(|behind| behind.starts_with(is_text))
+    });
+    found.next().is_some() && found.next().is_none() && !line.contains("''")
 }
 
 /// The bracket that has no counterpart.
@@ -255,6 +273,27 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
     Some(*line)
 }
 
+/// The place in the line of `position` where a `;` is missing: before the name of the next definition, or before the end of the set.
+fn semicolon_in_line(text: &str, position: &Position, summary: &str) -> Option<Cause> {
+    let before = text_before(text, position)?;
+    let line = before.rsplit('\n').next()?.trim_end();
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let (value, next) = if summary.contains("unexpected '=', expecting ';'") {
+        let value = line.trim_end_matches(is_name);
+        (value, line.strip_prefix(value)?)
+    } else if summary.contains("unexpected '}', expecting ';'") {
+        (line, "}")
+    } else {
+        return None;
+    };
+    let is_value = |c: char| c.is_alphanumeric() || "\")]}".contains(c);
+    let is_definition = value.contains('=') && value.trim_end().ends_with(is_value);
+    let next = Some(next).filter(|next| is_definition && !next.is_empty())?;
+    let hint = format!("a `;` is missing before `{next}`");
+    let line = position.line;
+    Some(Cause { line, hint })
+}
+
 /// Lines before a syntax error that are looked at for the end of the file's outermost brackets.
 const MAX_LINES_BEFORE: usize = 50;
 
@@ -333,6 +372,50 @@ mod tests {
         assert_eq!(hint("{\n  a = { };\n};"), removed);
         let more = hint("{\n  a = 1;\n};\n  b = 2;\n}\n");
         assert!(more.starts_with("line 3 closes"), "{more}");
+    }
+
+    #[test]
+    fn a_semicolon_inside_of_a_line_is_found() {
+        let hint = |text: &str, column, token: &str| {
+            let at = Position {
+                file: String::new(),
+                line: 1,
+                column,
+            };
+            let summary = format!("syntax error, unexpected {token}, expecting ';'");
+            cause(text, &at, &summary).map(|found| found.hint)
+        };
+        let missing = |next: &str| Some(format!("a `;` is missing before `{next}`"));
+        assert_eq!(hint("{ a = \"b\" c.d = 1; }", 15, "'='"), missing("c.d"));
+        assert_eq!(hint("{ a = 1 }", 9, "'}'"), missing("}"));
+        assert_eq!(hint("{ a = b + }", 11, "'}'"), None);
+        assert_eq!(hint("{ a = 1 }; }", 9, "'}'"), None);
+    }
+
+    #[test]
+    fn one_quote_of_two_may_be_too_many() {
+        let at = Position {
+            file: String::new(),
+            line: 2,
+            column: 1,
+        };
+        let hint = |text: &str| {
+            let summary = "syntax error, unexpected end of file, expecting '\"'";
+            cause(text, &at, summary).unwrap().hint
+        };
+        for text in [
+            "{ a = \"\"b\"; }\n",
+            "{ a = \"b\"\"; }\n",
+            "{ a = [ \"\"ssh-rsa A\" ]; }\n",
+        ] {
+            let hint = hint(text);
+            assert!(
+                hint.starts_with("there is one `\"` too many in line 1"),
+                "{text}{hint}"
+            );
+        }
+        let open = hint("{ a = \"\"; b = \"c; }\n");
+        assert!(open.contains("a quote is missing"), "{open}");
     }
 
     #[test]

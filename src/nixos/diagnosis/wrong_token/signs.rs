@@ -32,6 +32,26 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     Some(fixed.to_owned())
 }
 
+/// The hint for the arguments of the file in other brackets than braces: `[ lib, pkgs, ... ]:`.
+pub(super) fn arguments(text: &str, place: &Place<'_>) -> Option<String> {
+    let is_comment = |line: &&str| line.is_empty() || line.starts_with('#');
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !is_comment(line))?;
+    let (inside, rest) = match first.chars().next()? {
+        '[' => first.strip_prefix('[')?.split_once(']')?,
+        '(' => first.strip_prefix('(')?.split_once(')')?,
+        _ => return None,
+    };
+    let is_part = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
+    let is_at_place = place.here.contains(rest) && !place.before.contains('{');
+    (rest.starts_with(':') && inside.chars().all(is_part) && is_at_place).then(|| {
+        format!(
+            "the arguments of a module are in braces: {{ {} }}:",
+            inside.trim()
+        )
+    })
+}
+
 /// Whether the comma is in `self, nixpkgs: { … }`.
 fn is_among_arguments(place: &Place<'_>) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
