@@ -123,6 +123,9 @@ impl<'a> Misplaced<'a> {
         let attribute = defines.rsplit('.').next().unwrap_or_default();
         let is_list_of_files = ["imports", "modules"].contains(&attribute);
         Some(match self {
+            Self::QuotedPath(string) if string.starts_with("installer/") => format!(
+                "the modules of NixOS are in modulesPath: write \"${{modulesPath}}/{string}\""
+            ),
             Self::QuotedPath(string) => match path(string) {
                 Some(path) => format!("a path is written without quotes: write {path}"),
                 None => "a path is written without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),

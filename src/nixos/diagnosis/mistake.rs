@@ -21,6 +21,7 @@ use super::missing_files::{
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
 use super::other_platform;
 use super::overlays;
+use super::removed_packages;
 use super::unbound_names::{
     argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
     no_such_package,
@@ -145,9 +146,12 @@ impl Mistake {
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
             Self::NoSuchPackage => digit_names::hint(context, error)
                 .or_else(|| no_such_package(context, findings, error))
-                .or_else(|| missing_package_of_pkgs(context, findings, error)),
+                .or_else(|| missing_package_of_pkgs(context, findings, error))
+                .or_else(|| removed_packages::hint(error)),
             Self::UnknownArgument => unknown_argument(context, error),
-            Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
+            Self::NoEllipsis => {
+                outputs_hint(context, error).or_else(|| no_ellipsis(context, error))
+            }
             Self::InfiniteRecursion => {
                 let is_recursion = summary.starts_with("infinite recursion encountered");
                 is_recursion.then(|| recursion(context, error))

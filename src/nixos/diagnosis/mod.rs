@@ -49,6 +49,8 @@ mod other_nixpkgs;
 mod other_platform;
 mod overlays;
 mod proposals;
+mod python_packages;
+mod removed_packages;
 mod scopes;
 mod second_set;
 mod self_definition;

@@ -5,6 +5,7 @@ use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
 use super::proposals::PROPOSAL;
+use super::removed_packages;
 use super::source_lines;
 use super::tokens;
 use super::written_values::{definitions_of, values_below};
@@ -132,7 +133,10 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
             }
             let place = match Definition::find(context, error) {
                 Some(Definition { name, line, .. }) => format!("{name}:{line}"),
-                None => context.files?.place_that_throws(&error.summary)?,
+                None => context
+                    .files?
+                    .place_that_throws(&error.summary)
+                    .or_else(|| removed_packages::place(context, &error.summary))?,
             };
             Some(format!("{}{place}", context.shown_dir))
         }

@@ -54,6 +54,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| signs::comma(&place, summary))
         .or_else(|| signs::arrow(&place, summary))
         .or_else(|| signs::colon(&place, summary))
+        .or_else(|| signs::colon_after_arguments(&place, summary))
         .or_else(|| missing(&place, summary))
         .or_else(|| behind_name(&place, summary))
         .or_else(|| signs::dot(&place, summary))

@@ -122,6 +122,16 @@ fn statements_of_other_languages_are_definitions() {
             "write services.a.enable",
         ),
         (
+            "{ modules = [ { pkgs|, ... }: { } ]; }",
+            "unexpected ',', expecting '.' or '='",
+            "needs parentheses: ({ pkgs, ... }: { … })",
+        ),
+        (
+            "{\n  outputs = { a, ... } |{\n  };\n}",
+            "unexpected '{', expecting ':' or '@'",
+            "end with a colon: outputs = { a, ... }: { … };",
+        ),
+        (
             "[ lib|, pkgs, ... ]:\n{ }\n",
             "unexpected ','",
             "in braces: { lib, pkgs, ... }:",
