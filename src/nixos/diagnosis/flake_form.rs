@@ -104,7 +104,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     let Definition { path, written, .. } = Definition::find(&text, place)?;
     let is_url =
         expected == Expected::Set && written.contains(':') && !written.contains(['$', '\n']);
-    if is_url && path != "nixConfig" {
+    if is_url && !["inputs", "nixConfig"].contains(&path.as_str()) {
         let url = written.trim_matches('"');
         return Some(format!("an input is a set: {path}.url = \"{url}\";"));
     }

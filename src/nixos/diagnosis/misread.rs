@@ -10,6 +10,7 @@ pub(super) fn hint(text: &str, position: &Position, name: &str) -> Option<String
     let behind = behind.strip_prefix(name)?;
     option_of_program(before, name)
         .or_else(|| prefix_of_string(name, behind))
+        .or_else(|| joined(name, behind))
         .or_else(|| attribute(text, name, behind))
 }
 
@@ -40,13 +41,21 @@ fn prefix_of_string(name: &str, behind: &str) -> Option<String> {
     is_plain.then(|| format!("a variable in a string is ${{…}}, with no letter before the string: \"{with_variables}\""))
 }
 
+/// A word that `+` joins with a string: `domain = pi + ".lan";`.
+fn joined(name: &str, behind: &str) -> Option<String> {
+    let next = behind.trim_start().strip_prefix('+')?;
+    next.trim_start().starts_with('"').then(|| {
+        format!("if a text is meant, write it in quotes: \"{name}\"; otherwise check its spelling")
+    })
+}
+
 /// An attribute of the file, which is no variable: `port = 80; networking.firewall.allowedTCPPorts = [ port ];`.
 fn attribute(text: &str, name: &str, behind: &str) -> Option<String> {
     // Of another option, such as `services.openssh.enable`, `config` has the value.
     let is_option = NAMESPACES.contains(&name) || behind.starts_with('.');
     let is_defined = !is_option && top_level_names(text).contains(name);
     is_defined.then(|| {
-        format!("the definition of {name} in this file is one of an option, not of a variable: move it before the `{{` of the definitions, as let {name} = …; in")
+        format!("{name} is a definition of this file, and no variable in it: move it before the `{{` of the definitions, as let {name} = …; in")
     })
 }
 
@@ -79,6 +88,7 @@ mod tests {
                 "a = \"/bin/b --help …\";",
             ),
             ("{ a = |f\"{b}.lan\"; }", "f", "\"${b}.lan\""),
+            ("{ a = |pi + \".lan\"; }", "pi", "in quotes: \"pi\""),
             (
                 "{ ... }:\n{ port = 80; a = [ |port ]; }",
                 "port",

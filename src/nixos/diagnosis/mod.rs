@@ -45,6 +45,7 @@ mod nixpkgs_file;
 mod number_values;
 mod option_names;
 mod option_values;
+mod option_without_value;
 mod other_nixpkgs;
 mod other_platform;
 mod overlays;

@@ -147,6 +147,15 @@ fn argument_of_package(text: &str) -> Option<&'static str> {
     OF_PACKAGES.into_iter().find(|name| header.has(name))
 }
 
+/// What to write in place of `"""`, of which Nix reads the first two as an empty string.
+const THREE_QUOTES: &str = "a string of several lines begins and ends with two single quotes, '', not with three double ones";
+
+/// Whether `"""` is at `position` of `text`.
+fn has_three_quotes(text: &str, position: &Position) -> bool {
+    let here = position.offset(text).and_then(|start| text.get(start..));
+    here.is_some_and(|here| here.starts_with("\"\"\""))
+}
+
 /// What to write in place of the list that `withPackages` is given: Nix calls it where nixpkgs is.
 fn list_for_function(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let is_list = error.summary.contains("not a function but a list");
@@ -178,6 +187,12 @@ pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Opt
     let position = error.position.as_ref().filter(|_| is_call)?;
     let Position { file, .. } = position;
     let text = context.files.and_then(|files| files.text(file));
+    if text
+        .as_deref()
+        .is_some_and(|text| has_three_quotes(text, position))
+    {
+        return Some(THREE_QUOTES.to_owned());
+    }
     let list = text
         .as_deref()
         .and_then(|text| called_values::hint(text, position));

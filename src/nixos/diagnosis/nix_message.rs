@@ -4,6 +4,7 @@ use super::conflicts::with_lines;
 use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
+use super::option_without_value;
 use super::proposals::PROPOSAL;
 use super::removed_packages;
 use super::source_lines;
@@ -136,7 +137,8 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
                 None => context
                     .files?
                     .place_that_throws(&error.summary)
-                    .or_else(|| removed_packages::place(context, &error.summary))?,
+                    .or_else(|| removed_packages::place(context, &error.summary))
+                    .or_else(|| option_without_value::place(context, &error.summary))?,
             };
             Some(format!("{}{place}", context.shown_dir))
         }

@@ -4,7 +4,6 @@ use rnix::Root;
 use rnix::SyntaxKind::NODE_IDENT;
 
 use super::evidence::ExitContext;
-use super::names::SEARCH;
 use crate::nixos::log::NixError;
 
 /// How nixpkgs goes on behind the name of a package that it no longer has.
@@ -51,7 +50,9 @@ pub(super) fn hint(error: &NixError) -> Option<String> {
     }
     Some(match named_instead(&error.summary) {
         Some(other) => format!("write {other} in place of {name}"),
-        None => format!("remove {name}, or take another package: {SEARCH}"),
+        None => {
+            format!("remove {name}, or take another package: https://search.nixos.org/packages")
+        }
     })
 }
 
@@ -69,7 +70,9 @@ fn named_instead(summary: &str) -> Option<&str> {
 
 /// What to write in place of the kernel `name`, which nixpkgs does not have; `None` for another package.
 pub(super) fn missing_kernel(name: &str) -> Option<String> {
-    name.starts_with(KERNELS).then(|| newest_kernel(name))
+    // Without a version or the name of a board it may be a slip.
+    let has_number = name.contains(|c: char| c.is_ascii_digit());
+    (name.starts_with(KERNELS) && has_number).then(|| newest_kernel(name))
 }
 
 fn newest_kernel(name: &str) -> String {
@@ -149,6 +152,7 @@ mod tests {
         assert_eq!(told("", "'a' has a problem").1, None);
         assert_eq!(told("", "linux is old").1, None);
         assert!(missing_kernel("linuxPackages_rpi5").is_some());
+        assert_eq!(missing_kernel("linuxPackages_hardend"), None);
         assert_eq!(missing_kernel("linux-firmware"), None);
     }
 }

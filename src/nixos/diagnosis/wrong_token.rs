@@ -43,6 +43,8 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| signs::arguments(text, &place))
         .or_else(|| lists::in_other_brackets(&place))
         .or_else(|| lists::number_with_colon(&place, summary))
+        .or_else(|| lists::text_of_another_program(&place, summary))
+        .or_else(|| lists::text_with_at(&place, summary))
         .or_else(|| statements::hint(&place, summary))
         .or_else(|| brackets::set(&place, summary))
         .or_else(|| brackets::with(&place, summary))

@@ -29,7 +29,7 @@ impl UserFiles {
     fn files_of_directory(&self, name: &str) -> Option<String> {
         let dir = name.strip_suffix(DEFAULT_FILE)?.strip_suffix('/')?;
         let mut modules = self.names_in(Path::new(dir));
-        modules.retain(|file| file.ends_with(".nix"));
+        modules.retain(|file| Path::new(file).extension().is_some_and(|end| end == "nix"));
         let is_named = (1..=MAX_NAMED).contains(&modules.len());
         let files: Vec<String> = modules.iter().map(|file| format!("./{file}")).collect();
         is_named.then(|| {

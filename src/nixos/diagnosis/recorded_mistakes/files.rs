@@ -287,3 +287,10 @@ fn a_module_of_nixos_in_quotes_is_in_its_directory() {
         "write \"${modulesPath}/installer/sd-card/sd-image-aarch64.nix\"",
     );
 }
+
+#[test]
+fn three_quotes_are_none_of_nix() {
+    let error = "attempt to call something which is not a function but a string: \\\"\\\"";
+    let hints = hints_of_line("{ a = \"\"\" b \"\"\"; }", 7, error);
+    assert!(hints[0].contains("two single quotes"), "{hints:?}");
+}

@@ -8,7 +8,7 @@ const MAX_SHOWN: usize = 80;
 /// The hint for a list in braces or parentheses, or with commas, that is a whole value: `ports = { 80, 443 };`.
 pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     let (before, value) = place.before.rsplit_once('=')?;
-    let value = value.trim_start();
+    let (with, value) = with_of(value.trim_start());
     let opens = value.chars().next()?;
     let closes = match opens {
         '{' => '}',
@@ -25,17 +25,33 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     // A name in braces may be a definition without a value.
     let elements = elements(&inside, opens != '{')?;
     let name = before.split_whitespace().next_back()?;
-    let list = format!("{name} = [ {} ];", elements.join(" "));
+    let list = format!("{name} = {with}[ {} ];", elements.join(" "));
     let list = if list.len() > MAX_SHOWN {
-        format!("{name} = [ … ];")
+        format!("{name} = {with}[ … ];")
     } else {
         list
+    };
+    // Two strings may be a name and its value, too.
+    let is_ambiguous = opens == '{' && elements.iter().any(|element| element.starts_with('"'));
+    let named = if is_ambiguous {
+        " In braces, each value has a name: NAME = VALUE;"
+    } else {
+        ""
     };
     Some(if opens == '[' {
         format!("remove the commas, the elements of a list are separated by spaces: {list}")
     } else {
-        format!("a list is in square brackets, with spaces between its elements: {list}")
+        format!("a list is in square brackets, with spaces between its elements: {list}{named}")
     })
+}
+
+/// The `with …;` that `value` begins with, and what follows it.
+fn with_of(value: &str) -> (&str, &str) {
+    let end = value.find(';').filter(|_| value.starts_with("with "));
+    let rest = end.and_then(|end| value.get(end + 1..));
+    let rest = rest.map_or(value, str::trim_start);
+    let with = value.strip_suffix(rest).unwrap_or_default();
+    (with, rest)
 }
 
 /// The numbers, strings, paths and attributes in `text`, and names if they may be elements, without the signs between them; `None` if
@@ -80,6 +96,36 @@ pub(super) fn joined(place: &Place<'_>) -> Option<String> {
             "the elements of a list are separated by spaces, without `{sign}`: {previous} {next}"
         )
     })
+}
+
+/// The hint for a line of cron in a list, `*/5 * * * * root true`, and for a here document of a shell.
+pub(super) fn text_of_another_program(place: &Place<'_>, summary: &str) -> Option<String> {
+    if summary.contains("unexpected '*'") && place.is_in_list && place.follows("[") {
+        return Some(
+            "an element of a list with spaces in it is a string, in double quotes".to_owned(),
+        );
+    }
+    let is_document = summary.contains("unexpected '<'") && place.here.starts_with("<<");
+    let name = place
+        .before
+        .trim_end()
+        .strip_suffix('=')
+        .filter(|_| is_document)?;
+    let name = name.split_whitespace().next_back()?;
+    Some(format!(
+        "a string of several lines is between two single quotes and two more: {name} = '' … '';"
+    ))
+}
+
+/// The hint for a `@` in a text without quotes, as in `password = p@ss;`, of which Nix expects arguments.
+pub(super) fn text_with_at(place: &Place<'_>, summary: &str) -> Option<String> {
+    let line = place.before.rsplit('\n').next()?;
+    let (_, first) = line.strip_suffix('@')?.rsplit_once("= ")?;
+    let (second, _) = place.here.split_once(';')?;
+    let is_text = |text: &str| !text.contains(['"', '{', ' ', '$', '\\', '\'']);
+    let is_wrong = summary.contains("expecting '{'") && is_text(first) && is_text(second);
+    is_wrong
+        .then(|| format!("a text with a `@` is a string, in double quotes: \"{first}@{second}\""))
 }
 
 /// The hint for a number with a colon behind it, as in `8080:80`.

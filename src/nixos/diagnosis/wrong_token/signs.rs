@@ -41,6 +41,9 @@ pub(super) fn arguments(text: &str, place: &Place<'_>) -> Option<String> {
     let (inside, rest) = match first.chars().next()? {
         '[' => first.strip_prefix('[')?.split_once(']')?,
         '(' => first.strip_prefix('(')?.split_once(')')?,
+        _ if first.ends_with(':') && first.contains(',') => {
+            first.split_at_checked(first.len() - 1)?
+        }
         _ => return None,
     };
     let is_part = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
