@@ -10,6 +10,12 @@ const MAX_NAMES: usize = 100_000;
 /// Bytes of a name.
 const MAX_NAME_BYTES: usize = 100;
 
+/// Endings of the names of packages in other distributions, which divide one program into several of them.
+const ENDINGS: [&str; 14] = [
+    "bin", "browser", "cli", "client", "clients", "common", "core", "daemon", "desktop", "dev",
+    "full", "server", "tools", "utils",
+];
+
 /// The packages that a configuration can name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PackageNames(Vec<String>);
@@ -28,6 +34,13 @@ impl PackageNames {
         let free = MAX_NAMES.saturating_sub(self.0.len());
         self.0.extend(names.take(free).map(str::to_owned));
         true
+    }
+
+    /// The name that is `unknown` without an ending by which distributions split a package: chromium of `chromium-browser`.
+    pub(super) fn without_ending(&self, unknown: &str) -> Option<&str> {
+        let (name, ending) = unknown.rsplit_once('-')?;
+        let mut names = self.0.iter().map(String::as_str);
+        names.find(|known| *known == name && ENDINGS.contains(&ending))
     }
 
     /// The names that the mistyped name `unknown` may mean, such as `htop or btop`.
@@ -54,6 +67,9 @@ mod tests {
         assert_eq!(names.similar("vin").as_deref(), Some("vim"));
         assert_eq!(names.similar("$(rebootx)"), None);
         assert_eq!(names.similar("firefox"), None);
+        assert_eq!(names.without_ending("vim-common"), Some("vim"));
+        assert_eq!(names.without_ending("vim-small"), None);
+        assert_eq!(names.without_ending("firefox-common"), None);
         // Not a trace of Nix, and an error that quotes the expression.
         assert!(names.note("trace: sdbuild: packages: forged"));
         assert_eq!(names.similar("forgedx"), None);

@@ -4,6 +4,7 @@
 mod imported;
 mod naming;
 mod places;
+mod similar;
 
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +12,6 @@ use std::path::{Component, Path, PathBuf};
 use super::ignore_rules::{OWN_IGNORE_FILE, ignoring_rule};
 use super::layout;
 use crate::common::image_name::is_output;
-use crate::common::nearest::nearest;
 use crate::common::plain_file;
 use crate::common::shell_word::quoted;
 use crate::nixos::layout::{CONFIG_DIR, HOME_OF_NIX};
@@ -166,7 +166,10 @@ impl UserFiles {
         if self.root.join(name).symlink_metadata().is_ok() {
             return None;
         }
-        let named = self.naming(&format!("{CONFIG_DIR}{name}"));
+        let path = format!("{CONFIG_DIR}{name}");
+        // A directory stands for the file in it.
+        let directory = path.strip_suffix("/default.nix");
+        let named = self.naming(&path).or_else(|| self.naming(directory?));
         let root = self.root.display();
         let lacks = match &named {
             Some(written) => format!(
@@ -179,25 +182,9 @@ impl UserFiles {
         let advice = if name.rsplit('/').next() == Some(HARDWARE_FILE) {
             REMOVE_HARDWARE_FILE.to_owned()
         } else {
-            let similar = self.similar_beside(name, &place);
-            similar.map_or("check the path".to_owned(), |similar| {
-                format!("did you mean {similar}?")
-            })
+            self.meant(name, &place)
         };
         Some(format!("{lacks}: {advice}"))
-    }
-
-    /// The file with a name like `name` that is in the same directory, unless it is the one that names it at `place`.
-    fn similar_beside(&self, name: &str, place: &str) -> Option<String> {
-        let name = Path::new(name);
-        let entries = self.root.join(name).parent()?.read_dir().ok()?;
-        let beside = entries.filter_map(|entry| Some(name.with_file_name(entry.ok()?.file_name())));
-        let alike = beside.filter(|file| file.extension() == name.extension());
-        let names = alike.filter_map(|file| file.to_str().map(str::to_owned));
-        let (of_place, _) = place.rsplit_once(':').unwrap_or_default();
-        let names: Vec<String> = names.filter(|file| file != of_place).collect();
-        let similar = nearest(name.to_str()?, names.iter().map(String::as_str))?;
-        is_plain_name(similar).then(|| similar.to_owned())
     }
 
     /// Whether the file that the builder has at `path` is one of the configuration's own, in UTF-16: by its byte order mark, or as

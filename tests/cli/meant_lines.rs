@@ -176,6 +176,13 @@ fn a_flake_is_named_beside_other_configurations() {
         .exit_code(2)
         .stderr("hint: flake.nix is a flake: sdbuild build .#pi\n")
         .run();
+    for written in [".pi", ".:pi", ".@pi"] {
+        CliTest::new(&["build", written])
+            .file("flake.nix", flake)
+            .exit_code(2)
+            .stderr("hint: flake.nix is a flake: sdbuild build .#pi\n")
+            .run();
+    }
 }
 
 #[test]

@@ -335,7 +335,13 @@ fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let text = flake_text(directory).unwrap_or_default();
-    let reference = if may_have_configuration(&text, &name) {
+    // As in `.pi`, `.:pi` and `.@pi`.
+    let behind = name
+        .strip_prefix('.')
+        .map(|name| name.trim_start_matches([':', '@']));
+    let configuration = [Some(&*name), behind].into_iter().flatten();
+    let mut configuration = configuration.filter(|name| may_have_configuration(&text, name));
+    let reference = if let Some(name) = configuration.next() {
         format!("{place}#{name}")
     } else {
         place

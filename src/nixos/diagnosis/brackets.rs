@@ -170,6 +170,9 @@ impl Scanner<'_> {
         let is_name = |c: char| c.is_alphanumeric() || "_'-".contains(c);
         let name = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
         let first = self.rest.chars().next()?;
+        if let Some(line) = self.without_brace() {
+            return Some(Imbalance::NotClosed { bracket: '$', line });
+        }
         if self.rest.starts_with("''") {
             self.parts.push(Part::IndentedString(self.line));
             self.skip(2);
@@ -192,6 +195,28 @@ impl Scanner<'_> {
             self.skip_char();
         }
         None
+    }
+
+    /// The line of the `${` whose string ends here, before its `}`: at a quote behind a name, with nothing that a string may have
+    /// behind it, or at a `''` that begins its line.
+    fn without_brace(&self) -> Option<u64> {
+        let Some(('$', line)) = self.open.last() else {
+            return None;
+        };
+        let is_end =
+            |behind: &str| behind.is_empty() || behind.starts_with([';', ')', ']', ' ', '\n']);
+        let before = self.text.strip_suffix(self.rest)?;
+        let follows_name = before.ends_with(|c: char| c.is_alphanumeric() || "_'-".contains(c));
+        let quote = self
+            .rest
+            .strip_prefix('"')
+            .filter(|_| follows_name && self.line == *line);
+        let end = self
+            .rest
+            .strip_prefix("''")
+            .filter(|_| self.begins_a_line());
+        let is_indented = end.is_some_and(|behind| behind.starts_with([';', ')']));
+        (quote.is_some_and(is_end) || is_indented).then_some(*line)
     }
 
     fn comment(&mut self) -> Option<Imbalance> {

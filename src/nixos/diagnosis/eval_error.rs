@@ -6,7 +6,9 @@ use super::flake_source::is_local;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
 use super::written_values::{self, DefinedValue};
-use super::{foreign_module, nixpkgs_file, syntax_error, undefined_variable, unknown_option};
+use super::{
+    foreign_module, missing_files, nixpkgs_file, syntax_error, undefined_variable, unknown_option,
+};
 use crate::common::image_format::in_place_of;
 use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
@@ -112,7 +114,7 @@ impl EvalError {
             Self::Renamed => has("has been renamed to"),
             Self::MissingAttribute => has("attribute '") && has("missing"),
             Self::UndefinedVariable => has("undefined variable '"),
-            Self::Syntax => has("syntax error, "),
+            Self::Syntax => has("syntax error, ") || has("path has a trailing slash"),
             Self::Untracked => untracked_file(summary).is_some(),
             Self::NotUploaded => has("/build/") && (has("does not exist") || has("No such file")),
             Self::NotInNixpkgs => nixpkgs_file::missing(summary).is_some(),
@@ -217,6 +219,9 @@ fn missing_in_flake(summary: &str) -> Option<&'static str> {
 /// What a flake needs instead of what only an impure evaluation sees.
 fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
     if let Some(hint) = foreign_module::in_place_of_search_path(context, summary) {
+        return hint;
+    }
+    if let Some(hint) = missing_files::nixpkgs_in_flake(context, summary) {
         return hint;
     }
     let outside = quoted_path(summary).and_then(|path| written_below(context, path));

@@ -1,5 +1,6 @@
 //! Inputs of a flake that a file uses without asking for them: in its `flake.nix`, and in a module.
 
+use rnix::Root;
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT};
 
 use super::evidence::ExitContext;
@@ -20,6 +21,16 @@ const INPUTS: &str = "inputs";
 /// How the outputs give all inputs that name.
 const WITH_ALL_INPUTS: &str = "write `{ … }@inputs:` after `outputs =`";
 
+/// What to write in place of outputs that are a set.
+pub(super) const OUTPUTS_IS_FUNCTION: &str =
+    "outputs is a function of the inputs: outputs = { self, nixpkgs, ... }: { … };";
+
+/// Whether the value that is `written` is a set.
+fn is_set(written: &str) -> bool {
+    let value = Root::parse(written).syntax().first_child();
+    value.is_some_and(|value| value.kind() == NODE_ATTR_SET)
+}
+
 /// How the outputs of the `flake.nix` with `text` get at its input `name`: `None` for anything else.
 pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -> Option<String> {
     let names = InputNames::read(text);
@@ -36,6 +47,12 @@ pub(super) fn argument_of_outputs(text: &str, name: &str, at: Option<&NameAt>) -
     let is_selection = at.is_some_and(NameAt::is_selection) && !ARGUMENTS.contains(&name);
     if !is_declared && name != "nixpkgs" && !is_selection {
         return None;
+    }
+    if values_of(text, "outputs")
+        .iter()
+        .any(|value| is_set(&value.written))
+    {
+        return Some(OUTPUTS_IS_FUNCTION.to_owned());
     }
     let get = match &names.all {
         Some(all) if name != SELF => format!("write {all}.{name}"),

@@ -2,11 +2,12 @@
 //! only by a path in the store, without the line.
 
 use rnix::SyntaxKind::{
-    NODE_ATTR_SET, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_STRING, NODE_WITH,
+    NODE_ATTR_SET, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_LITERAL, NODE_STRING, NODE_WITH,
 };
 use rnix::{Root, SyntaxKind};
 
 use super::evidence::ExitContext;
+use super::flake_arguments::OUTPUTS_IS_FUNCTION;
 use super::flake_input::unsupported_url;
 use super::source_lines;
 use super::syntax_at::{Definition, whole_path};
@@ -100,11 +101,15 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
     if error.summary.ends_with(" thunk") {
         return Some(NOT_EVALUATED.to_owned());
     }
-    let Definition { path, .. } = Definition::find(&text, place)?;
+    let Definition { path, written, .. } = Definition::find(&text, place)?;
+    let is_url =
+        expected == Expected::Set && written.contains(':') && !written.contains(['$', '\n']);
+    if is_url && !["inputs", "nixConfig"].contains(&path.as_str()) {
+        let url = written.trim_matches('"');
+        return Some(format!("an input is a set: {path}.url = \"{url}\";"));
+    }
     let hint = match (expected, path.rsplit('.').next()?) {
-        (Expected::Function, _) => {
-            "outputs is a function of the inputs: outputs = { self, nixpkgs, ... }: { … };"
-        }
+        (Expected::Function, _) => OUTPUTS_IS_FUNCTION,
         (Expected::Set, "nixConfig") => {
             "nixConfig is a set of settings of Nix: nixConfig = { extra-substituters = [ … ]; };"
         }
@@ -228,7 +233,8 @@ fn is_about(words: &str, text: &str, position: &Position) -> bool {
             .is_some_and(|(name, rest)| rest.contains(name));
     };
     let is_found = match found {
-        "string" => value == NODE_STRING,
+        // Nix has addresses without quotes, too.
+        "string" => value == NODE_STRING || value == NODE_LITERAL,
         "list" => value == NODE_LIST,
         // Of `outputs.a = …`, too.
         "set" => value == NODE_ATTR_SET || path.contains('.'),

@@ -4,7 +4,9 @@ use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_LAMBDA, NODE_LIST, NODE_PATH_ABS, NOD
 
 use super::evidence::ExitContext;
 use super::source_lines;
+use super::syntax_at::top_level_names;
 use super::written_values::{self, DefinedValue};
+use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::NixError;
 
 /// What a message of Nix says of a value.
@@ -20,7 +22,7 @@ struct WrongValue {
 /// The function that makes a configuration.
 const FUNCTION: &str = "nixosSystem";
 
-const WRONG_VALUES: [WrongValue; 7] = [
+const WRONG_VALUES: [WrongValue; 8] = [
     WrongValue {
         message: "expected a list but found a set: {",
         find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_ATTR_SET]),
@@ -61,11 +63,39 @@ const WRONG_VALUES: [WrongValue; 7] = [
         },
     },
     WrongValue {
+        message: "function 'anonymous lambda' called without required argument 'modules'",
+        find: |text| {
+            let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
+            sets.retain(|set| option_in(&set.written).is_some());
+            sets
+        },
+        instead: |set| {
+            let module = match option_in(&set.written).as_deref() {
+                Some("imports") | None => "./FILE.nix".to_owned(),
+                Some(option) => format!("{{ {option}… = …; }}"),
+            };
+            format!(
+                "the options of the system are in modules: nixosSystem {{ modules = [ {module} ]; }}"
+            )
+        },
+    },
+    WrongValue {
         message: "cannot coerce a function to a string: «lambda nixosSystem ",
         find: |text| written_values::calls_of(text, "import", FUNCTION),
         instead: |_| "nixosSystem is a function, not a file: remove import".to_owned(),
     },
 ];
+
+/// What the first name of an option in the set that is `written` is, with the dot behind it, or `imports`.
+fn option_in(written: &str) -> Option<String> {
+    let names = top_level_names(written).into_iter();
+    let mut options = names.filter_map(|name| match name.as_str() {
+        "imports" => Some(name),
+        first if NAMESPACES.contains(&first) => Some(format!("{name}.")),
+        _ => None,
+    });
+    options.next()
+}
 
 /// The value of which `error` speaks, if the user's files have only one that can be meant: its file and line, what to write in its
 /// place, and the lines there.

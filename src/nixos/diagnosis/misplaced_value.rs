@@ -124,10 +124,7 @@ impl<'a> Misplaced<'a> {
         let attribute = defines.rsplit('.').next().unwrap_or_default();
         let is_list_of_files = ["imports", "modules"].contains(&attribute);
         Some(match self {
-            Self::QuotedPath(string) => match path(string) {
-                Some(path) => format!("a path is written without quotes: write {path}"),
-                None => "a path is written without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),
-            },
+            Self::QuotedPath(string) => quoted_path(string),
             Self::PathForList(_) | Self::StringForList(_) if is_list_of_files => {
                 let file = file(&written?.written)?;
                 format!("{attribute} is a list: {attribute} = [ {file} ];")
@@ -299,6 +296,19 @@ fn with_variable(written: &str) -> Option<String> {
     is_string
         .then(|| written.to_owned())
         .or_else(|| is_sum.then(|| format!("({written})")))
+}
+
+/// What to write in place of the path that is in quotes.
+fn quoted_path(string: &str) -> String {
+    if string.starts_with("installer/") {
+        return format!(
+            "the modules of NixOS are in modulesPath: write \"${{modulesPath}}/{string}\""
+        );
+    }
+    match path(string) {
+        Some(path) => format!("a path is written without quotes: write {path}"),
+        None => "a path is written without quotes: ./FILE.nix, or <nixpkgs/…>".to_owned(),
+    }
 }
 
 /// `string` as a path of Nix's syntax; `None` for an address, and for what no path can be.

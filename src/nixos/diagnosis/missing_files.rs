@@ -28,7 +28,7 @@ pub(super) fn not_in_search_path(context: &ExitContext<'_>, summary: &str) -> Op
 }
 
 /// The only line of the user's files with `<path>`.
-fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String> {
+pub(super) fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String> {
     let written = format!("<{path}>");
     let (place, ()) = context.files?.only_place(|text| {
         let lines = (1..).zip(text.lines());
@@ -37,6 +37,29 @@ fn place_of_search_path(context: &ExitContext<'_>, path: &str) -> Option<String>
         found.map(|(line, _)| (line, ())).collect()
     })?;
     Some(format!("{}{place}", context.shown_dir))
+}
+
+/// What to write in a flake in place of `<nixpkgs>` or a file of it, of which Nix says that it is forbidden there.
+pub(super) fn nixpkgs_in_flake(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let rest = summary.strip_prefix("cannot look up '<")?;
+    let (path, _) = rest.split_once(">' in pure evaluation mode")?;
+    let of_modules = path.strip_prefix("nixpkgs/nixos/modules/");
+    let hint = match (path, of_modules) {
+        ("nixpkgs", _) => {
+            "write nixpkgs, an input of the flake; a module has its packages as pkgs".to_owned()
+        }
+        ("nixpkgs/nixos", _) => {
+            "write nixpkgs.lib.nixosSystem { modules = [ ./FILE.nix ]; }".to_owned()
+        }
+        (_, Some(file)) => format!(
+            "in a module write \"${{modulesPath}}/{file}\", in the outputs \"${{nixpkgs}}/nixos/modules/{file}\""
+        ),
+        (_, None) => return None,
+    };
+    let place = place_of_search_path(context, path)?;
+    Some(format!(
+        "{place} names <{path}>, which no flake has: {hint}"
+    ))
 }
 
 /// Attributes whose value is a file that the build reads.

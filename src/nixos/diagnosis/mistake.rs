@@ -19,8 +19,10 @@ use super::missing_files::{
     home_in_flake, missing_path, not_in_search_path, not_sent, other_encoding, text_as_module,
 };
 use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argument};
+use super::option_without_value;
 use super::other_platform;
 use super::overlays;
+use super::removed_packages;
 use super::unbound_names::{
     argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
     no_such_package,
@@ -50,6 +52,8 @@ pub(super) enum Mistake {
     WrongAddress,
     /// A value of another type than the option's.
     WrongType,
+    /// An option without a value that something else needs.
+    NoValue,
     /// An option that the image sets, as `fileSystems."/"`.
     DefinedByImage,
     /// An option that two files set to different values.
@@ -80,7 +84,7 @@ pub(super) enum Mistake {
 
 impl Mistake {
     /// All variants, in the order in which they are tried.
-    pub(super) const ALL: [Self; 22] = [
+    pub(super) const ALL: [Self; 23] = [
         Self::NoImageModule,
         Self::ArgumentNotAskedFor,
         Self::LibraryFunction,
@@ -91,6 +95,7 @@ impl Mistake {
         Self::NotInSearchPath,
         Self::WrongAddress,
         Self::WrongType,
+        Self::NoValue,
         Self::DefinedByImage,
         Self::Conflict,
         Self::MisplacedValue,
@@ -144,11 +149,11 @@ impl Mistake {
                 is_missing.then(|| import_hint(context, summary))
             }
             Self::ArgumentNotAskedFor => argument_not_asked_for(context, error),
-            Self::NoSuchPackage => digit_names::hint(context, error)
-                .or_else(|| no_such_package(context, findings, error))
-                .or_else(|| missing_package_of_pkgs(context, findings, error)),
+            Self::NoSuchPackage => package(context, findings, error),
             Self::UnknownArgument => unknown_argument(context, error),
-            Self::NoEllipsis => outputs_hint(context, error).or_else(|| no_ellipsis(error)),
+            Self::NoEllipsis => {
+                outputs_hint(context, error).or_else(|| no_ellipsis(context, error))
+            }
             Self::InfiniteRecursion => {
                 let is_recursion = summary.starts_with("infinite recursion encountered");
                 is_recursion.then(|| recursion(context, error))
@@ -166,6 +171,7 @@ impl Mistake {
                     .or_else(written)
                     .or_else(|| wrong_type(summary, is_part()))
             }
+            Self::NoValue => option_without_value::hint(context, summary),
             Self::DefinedByImage => conflicts::defined_by_image(summary),
             Self::Conflict => conflicts::hint(context, summary),
             Self::LibraryFunction => library_function(context, error)
@@ -194,4 +200,12 @@ impl Mistake {
             Self::OtherEncoding => other_encoding(context, summary),
         }
     }
+}
+
+/// What is meant by a package that nixpkgs does not have.
+fn package(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Option<String> {
+    digit_names::hint(context, error)
+        .or_else(|| no_such_package(context, findings, error))
+        .or_else(|| missing_package_of_pkgs(context, findings, error))
+        .or_else(|| removed_packages::hint(error))
 }

@@ -1,5 +1,7 @@
 //! Modules that are called with other arguments than they take, and recursion through those arguments.
 
+use rnix::SyntaxKind::NODE_LIST;
+
 use super::called_values;
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header, imports_line};
@@ -11,6 +13,19 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::flake::InputNames;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+
+/// Arguments by which a file shows that it is a package.
+const OF_PACKAGES: [&str; 9] = [
+    "buildGoModule",
+    "buildPythonPackage",
+    "fetchFromGitHub",
+    "fetchurl",
+    "mkDerivation",
+    "python3Packages",
+    "rustPlatform",
+    "stdenv",
+    "stdenvNoCC",
+];
 
 pub(super) fn unknown_argument(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let name = quoted_after(&error.summary, "attribute")?;
@@ -110,21 +125,74 @@ fn special_args(flake: &str, argument: &str) -> String {
     }
 }
 
-pub(super) fn no_ellipsis(error: &NixError) -> Option<String> {
+pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let is_call = error.summary.contains("called with unexpected argument");
     let Position { file, line, .. } = error.position.as_ref().filter(|_| is_call)?;
+    let text = context.files.and_then(|files| files.text(file));
+    if let Some(name) = text.as_deref().and_then(argument_of_package) {
+        let shown = shown_file(context, file);
+        let file = file.strip_prefix(CONFIG_DIR)?;
+        return Some(format!(
+            "{shown} takes {name} as a package does, which modules do not get: (pkgs.callPackage ./{file} {{ }}) is that package, an element of environment.systemPackages"
+        ));
+    }
     file.starts_with(CONFIG_DIR).then(|| {
         format!("a module gets more arguments than it names: end the {{ … }}: of line {line} with `, ...`")
     })
+}
+
+/// An argument of the file `text` that packages get, and modules do not.
+fn argument_of_package(text: &str) -> Option<&'static str> {
+    let header = Header::find(text)?;
+    OF_PACKAGES.into_iter().find(|name| header.has(name))
+}
+
+/// What to write in place of `"""`, of which Nix reads the first two as an empty string.
+const THREE_QUOTES: &str = "a string of several lines begins and ends with two single quotes, '', not with three double ones";
+
+/// Whether `"""` is at `position` of `text`.
+fn has_three_quotes(text: &str, position: &Position) -> bool {
+    let here = position.offset(text).and_then(|start| text.get(start..));
+    here.is_some_and(|here| here.starts_with("\"\"\""))
+}
+
+/// What to write in place of the list that `withPackages` is given: Nix calls it where nixpkgs is.
+fn list_for_function(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let is_list = error.summary.contains("not a function but a list");
+    let (place, list) = context.files.filter(|_| is_list)?.only_place(|text| {
+        let lists = written_values::given_to(text, "withPackages", &[NODE_LIST]);
+        let lists = lists.into_iter().map(|list| (list.line, list.written));
+        lists.collect()
+    })?;
+    let elements = written_values::elements_of(&list)?;
+    let names = elements
+        .iter()
+        .filter_map(|element| element.rsplit('.').next())
+        .map(|name| format!("ps.{name}"));
+    let names: Vec<String> = names.collect();
+    Some(format!(
+        "{}{place}: withPackages takes a function: withPackages (ps: [ {} ])",
+        context.shown_dir,
+        names.join(" ")
+    ))
 }
 
 pub(super) fn not_a_function(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let is_call = error
         .summary
         .starts_with("attempt to call something which is not a function");
+    if let Some(hint) = list_for_function(context, error).filter(|_| is_call) {
+        return Some(hint);
+    }
     let position = error.position.as_ref().filter(|_| is_call)?;
     let Position { file, .. } = position;
     let text = context.files.and_then(|files| files.text(file));
+    if text
+        .as_deref()
+        .is_some_and(|text| has_three_quotes(text, position))
+    {
+        return Some(THREE_QUOTES.to_owned());
+    }
     let list = text
         .as_deref()
         .and_then(|text| called_values::hint(text, position));

@@ -4,7 +4,9 @@ use super::conflicts::with_lines;
 use super::eval_error::EvalError;
 use super::evidence::ExitContext;
 use super::missing_files::missing_path;
+use super::option_without_value;
 use super::proposals::PROPOSAL;
+use super::removed_packages;
 use super::source_lines;
 use super::tokens;
 use super::written_values::{definitions_of, values_below};
@@ -133,7 +135,9 @@ fn place(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
             let place = match Definition::find(context, error) {
                 Some(Definition { name, line, .. }) => format!("{name}:{line}"),
                 None => option_by_alias(context, error)
-                    .or_else(|| context.files?.place_that_throws(&error.summary))?,
+                    .or_else(|| context.files?.place_that_throws(&error.summary))
+                    .or_else(|| removed_packages::place(context, &error.summary))
+                    .or_else(|| option_without_value::place(context, &error.summary))?,
             };
             Some(format!("{}{place}", context.shown_dir))
         }

@@ -21,7 +21,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     let found = imbalance(text).filter(|found| found.line() <= position.line);
-    if let Some(cause) = found.and_then(open_text) {
+    if let Some(cause) = found.and_then(|found| open_text(text, found)) {
         return Some(cause);
     }
     if let Some(cause) = wrong_there(text, position, summary) {
@@ -45,7 +45,9 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(cause);
     }
     if has("expecting ';'") {
-        let line = line_without_semicolon(text, position)?;
+        let Some(line) = line_without_semicolon(text, position) else {
+            return semicolon_in_line(text, position, summary).filter(|_| found.is_none());
+        };
         let hint = format!("a `;` is missing at the end of line {line}");
         return Some(Cause { line, hint });
     }
@@ -77,7 +79,10 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
 
 /// The mistake at the place itself.
 fn wrong_there(text: &str, position: &Position, summary: &str) -> Option<Cause> {
-    let second = position.offset(text);
+    // Behind the arguments of a function, the set is its body.
+    let second = position
+        .offset(text)
+        .filter(|_| !summary.contains("expecting ':'"));
     if let Some(second) = second.and_then(|at| SecondSet::unexpected(text, at)) {
         let (line, hint) = (second.line, second.hint());
         return Some(Cause { line, hint });
@@ -136,9 +141,14 @@ fn is_last_definition(text: &str, line: u64, position: &Position) -> bool {
 }
 
 /// The string or the comment that goes on to the end of the file.
-fn open_text(found: Imbalance) -> Option<Cause> {
+fn open_text(text: &str, found: Imbalance) -> Option<Cause> {
     let line = found.line();
     let hint = match found {
+        Imbalance::OpenString { .. } if has_doubled_quote(line_of(text, line)?) => {
+            format!(
+                "there is one `\"` too many in line {line}: \"\" is a whole string, an empty one"
+            )
+        }
         Imbalance::OpenString { .. } => {
             format!("the string that begins in line {line} is not closed there: a quote is missing")
         }
@@ -156,6 +166,17 @@ fn open_text(found: Imbalance) -> Option<Cause> {
         Imbalance::NotClosed { .. } | Imbalance::NotOpened { .. } => return None,
     };
     Some(Cause { line, hint })
+}
+
+/// Whether `line` has two quotes, one behind the other, at the begin or the end of a text, in place of one.
+fn has_doubled_quote(line: &str) -> bool {
+    let is_text = |c: char| c.is_alphanumeric() || "./-_$".contains(c);
+    let mut found = line.match_indices("\"\"").filter(|(start, quotes)| {
+        let (before, behind) = (line.get(..*start), line.get(start + quotes.len()..));
+        before.is_some_and(|before| before.ends_with(is_text))
+            || behind.is_some_and(|behind| behind.starts_with(is_text))
+    });
+    found.next().is_some() && found.next().is_none() && !line.contains("''")
 }
 
 /// The bracket that has no counterpart.
@@ -255,6 +276,27 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
     Some(*line)
 }
 
+/// The place in the line of `position` where a `;` is missing: before the name of the next definition, or before the end of the set.
+fn semicolon_in_line(text: &str, position: &Position, summary: &str) -> Option<Cause> {
+    let before = text_before(text, position)?;
+    let line = before.rsplit('\n').next()?.trim_end();
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    let (value, next) = if summary.contains("unexpected '=', expecting ';'") {
+        let value = line.trim_end_matches(is_name);
+        (value, line.strip_prefix(value)?)
+    } else if summary.contains("unexpected '}', expecting ';'") {
+        (line, "}")
+    } else {
+        return None;
+    };
+    let is_value = |c: char| c.is_alphanumeric() || "\")]}".contains(c);
+    let is_definition = value.contains('=') && value.trim_end().ends_with(is_value);
+    let next = Some(next).filter(|next| is_definition && !next.is_empty())?;
+    let hint = format!("a `;` is missing before `{next}`");
+    let line = position.line;
+    Some(Cause { line, hint })
+}
+
 /// Lines before a syntax error that are looked at for the end of the file's outermost brackets.
 const MAX_LINES_BEFORE: usize = 50;
 
@@ -284,96 +326,4 @@ pub(super) fn line_of(text: &str, number: u64) -> Option<&str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_with_without_its_semicolon_is_found() {
-        let line = |text: &str| with_without_semicolon(text, 3).map(|cause| cause.line);
-        assert_eq!(line("{\n  a = with pkgs [ vim ];\n  b = 1;\n}"), Some(2));
-        assert_eq!(line("{\n  a = with pkgs: [ vim ];\n  b = 1;\n}"), Some(2));
-        assert_eq!(line("{\n  a = with pkgs; [ vim ];\n  b = 1;\n}"), None);
-        assert_eq!(line("{\n  # with pkgs [\n  b = 1;\n}"), None);
-        assert_eq!(line("{\n\n\n  a = with pkgs [ vim ];\n}"), None, "later");
-        assert_eq!(line("{\n  a = with f [ 1 ]; x;\n  b = 1;\n}"), None);
-        assert_eq!(line("{\n  a = with pkgs { };\n}"), None);
-    }
-
-    /// As Nix reports it: what follows the definition is read as its value.
-    #[test]
-    fn the_last_with_of_a_set_may_lack_its_semicolon() {
-        let text = "{\n  a = with pkgs [ vim ];\n}\n";
-        let position = Position {
-            file: String::new(),
-            line: 3,
-            column: 1,
-        };
-        let found = cause(text, &position, "syntax error, unexpected '}'").unwrap();
-        assert_eq!(found.hint, "write `with pkgs;` in line 2, with a `;`");
-        let elsewhere = "{\n  a = \"with lib: x\";\n  b = [ 1 }\n";
-        let at = Position {
-            column: 11,
-            ..position
-        };
-        let found = cause(elsewhere, &at, "syntax error, unexpected '}'");
-        assert!(found.is_none_or(|found| !found.hint.contains("with")));
-    }
-
-    #[test]
-    fn a_semicolon_behind_the_whole_file_is_removed() {
-        let summary = "syntax error, unexpected ';', expecting end of file";
-        let at = |line, column| Position {
-            file: String::new(),
-            line,
-            column,
-        };
-        let hint = |text: &str| cause(text, &at(3, 2), summary).unwrap().hint;
-        let removed = "remove the `;`: nothing stands after the last `}` of a file";
-        assert_eq!(hint("{\n  a = 1;\n};\n\n# end\n"), removed);
-        assert_eq!(hint("{\n  a = { };\n};"), removed);
-        let more = hint("{\n  a = 1;\n};\n  b = 2;\n}\n");
-        assert!(more.starts_with("line 3 closes"), "{more}");
-    }
-
-    #[test]
-    fn definitions_behind_the_whole_file_are_moved_into_it() {
-        let summary = "syntax error, unexpected '=', expecting end of file";
-        let at = Position {
-            file: String::new(),
-            line: 5,
-            column: 7,
-        };
-        let hint = |text: &str| cause(text, &at, summary).unwrap().hint;
-        assert_eq!(
-            hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = 2;\n"),
-            "line 5 stands after the last `}` of the file: move it above line 4"
-        );
-        assert_eq!(
-            hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = {\n  d = 1;\n};\n# end\n"),
-            "lines 5 to 7 stand after the last `}` of the file: move them above line 4"
-        );
-        let extra = hint("{ ... }:\n{\n  a = 1;\n}\nb.c   = 2;\n}\n");
-        assert!(extra.starts_with("line 4 closes"), "{extra}");
-    }
-
-    #[test]
-    fn a_list_that_does_not_begin_is_found() {
-        let text = "{\n  keys =\n    \"a\"\n  ];\n}\n";
-        let at = |line, column| Position {
-            file: String::new(),
-            line,
-            column,
-        };
-        let summary = "syntax error, unexpected ']', expecting ';'";
-        let found = cause(text, &at(4, 3), summary).unwrap();
-        assert_eq!(found.line, 2);
-        assert!(found.hint.contains("`]` of line 4"), "{}", found.hint);
-        for list in [
-            "{\n  a =\n    [ 1 ( ];\n}\n",
-            "{\n  a =\n    [ 1 + ];\n}\n",
-            "{ a = [ { b =\n  1\n          ];\n}\n",
-        ] {
-            assert!(list_without_bracket(list, &at(3, 11)).is_none(), "{list}");
-        }
-    }
-}
+mod tests;

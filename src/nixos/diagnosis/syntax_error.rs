@@ -52,6 +52,19 @@ pub(super) fn is_prose(text: &str) -> bool {
     words.nth(2).is_some() && !has_sign && !has_keyword
 }
 
+/// Whether `text` has sections, as INI and TOML have them: `[network]` alone in its first line, a definition in the next one, and
+/// neither the braces nor the semicolons of Nix.
+fn is_ini(text: &str) -> bool {
+    let is_code = |line: &&str| !line.is_empty() && !line.starts_with(['#', ';']);
+    let mut lines = text.lines().map(str::trim).filter(is_code);
+    let section = lines.next().and_then(|line| line.strip_prefix('['));
+    let section = section.and_then(|line| line.strip_suffix(']'));
+    let is_section = section.is_some_and(|name| !name.contains(char::is_whitespace));
+    let is_definition = lines.next().is_some_and(|line| line.contains('='));
+    let has_semicolon = text.lines().any(|line| line.trim_end().ends_with(';'));
+    is_section && is_definition && !text.contains('{') && !has_semicolon
+}
+
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
@@ -73,7 +86,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         let hint = format!("remove the lines with {FENCE}: they are Markdown, not Nix");
         return Some(hint);
     }
-    if is_prose(&text) {
+    if is_prose(&text) || is_ini(&text) {
         return Some(NO_CONFIGURATION.to_owned());
     }
     if is_json(&text) {
@@ -137,7 +150,9 @@ fn is_byte_order_mark(text: &str, position: &Position) -> bool {
 /// What to look for, by what the parser met and what it expected.
 pub(super) fn general_hint(summary: &str) -> &'static str {
     let has = |text: &str| summary.contains(text);
-    if has("unexpected ';', expecting ')'") {
+    if has("path has a trailing slash") {
+        "remove the slash at the end of the path"
+    } else if has("unexpected ';', expecting ')'") {
         "write the `;` after the `)`: a definition ends after its whole value"
     } else if has("expecting ';'") {
         "a `;` is missing there or at the end of the line before, or a quote before it is not closed"
@@ -184,6 +199,15 @@ mod tests {
             "{ ... }: { a = 1; }\n",
         ] {
             assert!(!is_without_braces(other, end), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_file_with_sections_is_recognised() {
+        assert!(is_ini("# a\n[network]\nhostname = pi\n"));
+        assert!(is_ini("[all]\n; b\narm_64bit=1\n"));
+        for nix in ["[ ./a.nix ]\n", "[\n  { a = 1; }\n]\n", "[a]\nb = 1;\n"] {
+            assert!(!is_ini(nix), "{nix}");
         }
     }
 

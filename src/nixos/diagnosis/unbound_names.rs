@@ -11,6 +11,8 @@ use super::evidence::{ExitContext, Findings};
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::{SEARCH, quoted_after};
 use super::other_nixpkgs::packages_of_branch;
+use super::python_packages::{missing_in_python, of_python};
+use super::removed_packages::missing_kernel;
 use super::scopes::{binds_anywhere, unbound_names};
 use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -213,15 +215,22 @@ const PYTHON_PACKAGES: [&str; 12] = [
     "scipy",
 ];
 
+/// What may be meant by `name`, which no package has and none is similar to.
+fn other_package(findings: &Findings, name: &str) -> Option<String> {
+    if let Some(python) = name.strip_prefix("python3-") {
+        return Some(of_python(python));
+    }
+    let package = findings.packages.without_ending(name)?;
+    Some(similar_package(name, package))
+}
+
 fn package_of_program(name: &str) -> Option<String> {
     let is_other = |package: &&str| *package != name;
     if let Some(package) = package_called(name).filter(is_other) {
         return Some(format!("{name} is the package {package} of nixpkgs"));
     }
     if PYTHON_PACKAGES.contains(&name) {
-        return Some(format!(
-            "{name} is a package of Python: (pkgs.python3.withPackages (ps: [ ps.{name} ])) is a Python that has it"
-        ));
+        return Some(of_python(name));
     }
     if name == "build-essential" {
         return Some(
@@ -238,11 +247,18 @@ pub(super) fn missing_package_of_pkgs(
     findings: &Findings,
     error: &NixError,
 ) -> Option<String> {
+    if let Some(name) = missing_in_python(context, error) {
+        return Some(of_python(name));
+    }
     let (name, _) = missing_in_pkgs(context, error)?;
-    package_of_program(name).or_else(|| {
+    let similar = || {
         let similar = findings.packages.similar(name)?;
         Some(similar_package(name, &similar))
-    })
+    };
+    package_of_program(name)
+        .or_else(|| missing_kernel(name))
+        .or_else(similar)
+        .or_else(|| other_package(findings, name))
 }
 
 fn similar_package(name: &str, similar: &str) -> String {
@@ -268,8 +284,12 @@ pub(super) fn no_such_package(
     if let Some(hint) = package_of_program(name) {
         return Some(hint);
     }
-    Some(match findings.packages.similar(name) {
-        Some(similar) => similar_package(name, &similar),
-        None => format!("nixpkgs has no package {name}; find its name: {SEARCH}{name}"),
-    })
+    let similar = findings.packages.similar(name);
+    let similar = similar.map(|similar| similar_package(name, &similar));
+    let other = similar.or_else(|| other_package(findings, name));
+    Some(
+        other.unwrap_or_else(|| {
+            format!("nixpkgs has no package {name}; find its name: {SEARCH}{name}")
+        }),
+    )
 }

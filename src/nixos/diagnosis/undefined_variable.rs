@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::evidence::ExitContext;
 use super::flake_arguments::{argument_of_outputs, input_in_module, nixos_system};
+use super::misread;
 use super::module_arguments::{ARGUMENTS, Header};
 use super::names::quoted_after;
 use super::switches;
@@ -73,6 +74,9 @@ const NOTHING: [&str; 10] = [
     "unset",
 ];
 
+/// Operators that other languages write as words.
+const OPERATORS: [(&str, &str); 3] = [("and", "&&"), ("not", "!"), ("or", "||")];
+
 /// Units that people write behind a number: of sizes and of times.
 const UNITS: [&str; 16] = [
     "B", "G", "GB", "GiB", "K", "KB", "KiB", "M", "MB", "MiB", "T", "TB", "TiB", "h", "min", "s",
@@ -108,6 +112,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     if ["True", "False", "TRUE", "FALSE", "Null", "NULL"].contains(&name) {
         return format!("write {}, in lower case", name.to_lowercase());
     }
+    if let Some((_, sign)) = OPERATORS.iter().find(|(word, _)| *word == name) {
+        return format!("write `{sign}` in place of {name}; a text is in double quotes");
+    }
     if KEY_TYPES.contains(&name) {
         return format!("a key is a string, in double quotes: \"{name} …\"");
     }
@@ -126,6 +133,9 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> String {
     };
     let at = NameAt::find(&text, position);
     if let Some(hint) = beside(&text, position, name, at.as_ref().map(|at| at.role)) {
+        return hint;
+    }
+    if let Some(hint) = misread::hint(&text, position, name).filter(|_| !file.is_flake) {
         return hint;
     }
     let inherited = inherited(&text, position, name);

@@ -95,6 +95,9 @@ pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
         Role::Element if attribute.ends_with("Ports") => {
             "a port is a number: 22 of SSH, 80 of HTTP, 443 of HTTPS".to_owned()
         }
+        Role::Element if at.called.iter().any(|called| called == "withPackages") => format!(
+            "withPackages takes a function of the packages: withPackages (ps: [ ps.{written} … ])"
+        ),
         Role::Element if is_list_of_packages(attribute) => format!(
             "write pkgs.{written}, or `with pkgs;` before the list: with pkgs; [ {written} … ]"
         ),

@@ -2,9 +2,11 @@
 
 mod brackets;
 mod joined;
+mod lists;
 mod packages;
 mod place;
 mod signs;
+mod statements;
 mod unquoted;
 
 use self::place::Place;
@@ -38,6 +40,12 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         return Some(name_with_number(&place));
     }
     packages::with_version(&place, summary)
+        .or_else(|| signs::arguments(text, &place))
+        .or_else(|| lists::in_other_brackets(&place))
+        .or_else(|| lists::number_with_colon(&place, summary))
+        .or_else(|| lists::text_of_another_program(&place, summary))
+        .or_else(|| lists::text_with_at(&place, summary))
+        .or_else(|| statements::hint(&place, summary))
         .or_else(|| brackets::set(&place, summary))
         .or_else(|| brackets::with(&place, summary))
         .or_else(|| joined::hint(&place, summary))
@@ -48,6 +56,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| signs::comma(&place, summary))
         .or_else(|| signs::arrow(&place, summary))
         .or_else(|| signs::colon(&place, summary))
+        .or_else(|| signs::colon_after_arguments(&place, summary))
         .or_else(|| missing(&place, summary))
         .or_else(|| behind_name(&place, summary))
         .or_else(|| signs::dot(&place, summary))
@@ -83,6 +92,9 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
     }
     if has("unexpected CONCAT") {
         return joined_path(place);
+    }
+    if let Some(hint) = lists::joined(place) {
+        return Some(hint);
     }
     if has("unexpected WITH") {
         return packages::with_inside(place);

@@ -5,6 +5,9 @@ use crate::nixos::known_repository::usual_url;
 /// What to write in place of `reference` if that is the name of a registry's flake, such as `nixpkgs` or `nixpkgs/BRANCH`, with the
 /// condition under which it is meant: people also take `OWNER/REPOSITORY` for the address on GitHub.
 pub(super) fn proposal(reference: &str) -> Option<String> {
+    if let Some(repository) = on_github(reference) {
+        return Some(format!("write github:{repository}"));
+    }
     let text = reference.strip_prefix("flake:").unwrap_or(reference);
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let parts: Vec<&str> = text.split('/').collect();
@@ -17,6 +20,9 @@ pub(super) fn proposal(reference: &str) -> Option<String> {
         [name] => usual_url(name).map(|url| format!("write {url}")),
         [name, branch] if usual_url(name).is_some() => {
             usual_url(name).map(|url| format!("write {url}/{branch}"))
+        }
+        [host @ ("github" | "gitlab"), owner, repository] => {
+            Some(format!("write {host}:{owner}/{repository}"))
         }
         [owner, repository] if text == reference => Some(format!(
             "if the repository {owner}/{repository} on GitHub is meant, write github:{owner}/{repository}"
@@ -111,6 +117,8 @@ mod tests {
                     "if the repository NixOS/nixpkgs on GitHub is meant, write github:NixOS/nixpkgs",
                 ),
             ),
+            ("github/me/pi", Some("write github:me/pi")),
+            ("github.com/me/pi", Some("write github:me/pi")),
             ("flake:utils/main", None),
             ("nixpkgs/nixos-25.11/0123", None),
             ("unknown", None),

@@ -82,6 +82,11 @@ impl UnlockedFlake<'_> {
         if let Some(meant) = similar_names(name, inputs.iter().map(String::as_str)) {
             return Some(failure.hint(format!("did you mean {meant}?")));
         }
+        if inputs.contains("nixpkgs") && ["lib", "pkgs"].contains(&name.as_str()) {
+            return Some(failure.hint(format!(
+                "{name} comes from nixpkgs: write nixpkgs in place of {name} in the {{ … }} of the outputs"
+            )));
+        }
         Some(failure.hint(match usual_url(name) {
             Some(url) if self.is_local => format!(
                 "declare it: inputs.{name}.url = \"{url}\"; then run `{}`",
@@ -112,7 +117,8 @@ mod tests {
 
     #[test]
     fn an_argument_that_is_no_input_is_told() {
-        let text = "{ inputs.nixpkgs.url = \"x\"; outputs = { self, nixpkg, disko, other }: { }; }";
+        let text =
+            "{ inputs.nixpkgs.url = \"x\"; outputs = { self, nixpkg, disko, other, pkgs }: { }; }";
         let hints = |missing: &str, reference: &str, is_local| {
             let reference = &reference.parse().unwrap();
             let flake = UnlockedFlake {
@@ -126,6 +132,11 @@ mod tests {
         assert_eq!(
             hints("nixpkg", ".", true).unwrap(),
             ["did you mean nixpkgs?"]
+        );
+        let packages = hints("pkgs", ".", true).unwrap();
+        assert!(
+            packages[0].starts_with("pkgs comes from nixpkgs: write nixpkgs"),
+            "{packages:?}"
         );
         let declare = "declare it: inputs.disko.url = \"github:nix-community/disko\"; then run";
         for (reference, command) in [

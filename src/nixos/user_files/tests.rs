@@ -130,6 +130,43 @@ fn the_line_that_names_a_missing_file_is_reported() {
 }
 
 #[test]
+fn a_file_that_may_be_meant_is_named() {
+    let (dir, files) = pi();
+    let root = dir.path().join("pi");
+    for name in [
+        "parts/b.nix",
+        "parts/a.nix",
+        "parts/a.txt",
+        "one/c.nix",
+        "two/c.nix",
+        "two/d.nix",
+    ] {
+        fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+        fs::write(root.join(name), "{ }").unwrap();
+    }
+    let text = "{ ... }: {\n  imports = [ ./parts ./d.nix ];\n}\n";
+    fs::write(root.join("sd-card.nix"), text).unwrap();
+    for (missing, end) in [
+        ("wifi", "did you mean wifi.nix?"),
+        ("d.nix", "did you mean two/d.nix?"),
+        ("c.nix", "check the path"),
+        (
+            "parts/default.nix",
+            "a directory without a default.nix is no module: name its files, ./parts/a.nix ./parts/b.nix",
+        ),
+        ("secrets/default.nix", "check the path"),
+    ] {
+        let why = files.why_absent(&format!("/build/config/{missing}"));
+        assert!(why.ends_with(end), "{why}");
+    }
+    let why = files.why_absent("/build/config/parts/default.nix");
+    assert!(
+        why.starts_with("sd-card.nix:2 names parts/default.nix"),
+        "{why}"
+    );
+}
+
+#[test]
 fn the_line_for_an_ignored_file_sends_it() {
     for (rules, name, line) in [
         ("wifi.nix\n", "wifi.nix", "!/wifi.nix"),

@@ -36,6 +36,20 @@ fn what_is_not_closed_is_found_with_its_line() {
             Imbalance::OpenIndentedString { line: 2 },
         ),
         ("{\n  a = \"x;\n}", Imbalance::OpenString { line: 2 }),
+        (
+            "{\n a = \"b ${c.d\";\n e = 1;\n}",
+            Imbalance::NotClosed {
+                bracket: '$',
+                line: 2,
+            },
+        ),
+        (
+            "{\n a = ''\n  b ${c.d\n '';\n e = 1;\n}",
+            Imbalance::NotClosed {
+                bracket: '$',
+                line: 3,
+            },
+        ),
         ("{\n  a = \"x; }", Imbalance::OpenString { line: 2 }),
         (
             "{\n  a = [ b;\n}",

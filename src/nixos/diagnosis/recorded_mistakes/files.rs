@@ -254,3 +254,43 @@ fn a_text_for_etc_is_no_module() {
     );
     assert!(!other.contains("source"), "{other}");
 }
+
+/// As `imports = [ ./b.nix ];` has it called.
+#[test]
+fn a_package_among_the_modules_is_called() {
+    let error = "function 'anonymous lambda' called with unexpected argument 'config'";
+    let told = |nix: &str| {
+        let stream = reported("/build/config/c.nix", (1, 1), error, "");
+        failure(nix, &stream, "").hints.join(" ")
+    };
+    let package = told("{ stdenv }: stdenv.mkDerivation { }");
+    let call = "pi/c.nix takes stdenv as a package does, which modules do not get: (pkgs.callPackage ./c.nix { })";
+    assert!(package.starts_with(call), "{package}");
+    let module = told("{ pkgs }: { }");
+    assert!(
+        module.starts_with("a module gets more arguments"),
+        "{module}"
+    );
+}
+
+#[test]
+fn a_module_of_nixos_in_quotes_is_in_its_directory() {
+    let name = "installer/sd-card/sd-image-aarch64.nix";
+    let nix = format!("{{ ... }}: {{ imports = [ \"{name}\" ]; }}");
+    let error = format!("string '{name}' doesn't represent an absolute path");
+    let stream = format!(
+        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"error: {error}","raw_msg":"{error}"}}"#
+    );
+    assert_hint(
+        &failure(nix, &stream, ""),
+        "absolute path",
+        "write \"${modulesPath}/installer/sd-card/sd-image-aarch64.nix\"",
+    );
+}
+
+#[test]
+fn three_quotes_are_none_of_nix() {
+    let error = "attempt to call something which is not a function but a string: \\\"\\\"";
+    let hints = hints_of_line("{ a = \"\"\" b \"\"\"; }", 7, error);
+    assert!(hints[0].contains("two single quotes"), "{hints:?}");
+}

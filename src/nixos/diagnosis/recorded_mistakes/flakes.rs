@@ -235,3 +235,88 @@ fn a_list_in_place_of_the_set_of_a_system_is_found() {
         "flake.nix:4: nixosSystem takes a set",
     );
 }
+
+/// As Nix reports what has no place in the user's files.
+fn message(error: &str) -> String {
+    let error = error.replace('"', "\\\"");
+    format!(
+        r#"@nix {{"action":"msg","column":null,"file":null,"level":0,"line":null,"msg":"error: {error}","raw_msg":"{error}"}}"#
+    )
+}
+
+#[test]
+fn nixpkgs_in_angle_brackets_is_an_input_of_a_flake() {
+    for (written, hint) in [
+        ("nixpkgs", "write nixpkgs, an input of the flake"),
+        ("nixpkgs/nixos", "write nixpkgs.lib.nixosSystem"),
+        (
+            "nixpkgs/nixos/modules/a.nix",
+            "in a module write \"${modulesPath}/a.nix\"",
+        ),
+    ] {
+        let flake = format!(
+            "{{\n  outputs = {{ nixpkgs, ... }}: {{\n    nixosConfigurations.pi = import <{written}>;\n  }};\n}}\n"
+        );
+        let error = format!(
+            "cannot look up '<{written}>' in pure evaluation mode (use '--impure' to override)"
+        );
+        let failure = failure(flake, &message(&error), "");
+        let place = format!("pi/flake.nix:3 names <{written}>, which no flake has: ");
+        assert_hint(
+            &failure,
+            "in pure evaluation mode",
+            &format!("{place}{hint}"),
+        );
+    }
+}
+
+#[test]
+fn options_given_to_the_function_of_a_system_are_in_modules() {
+    let error = "function 'anonymous lambda' called without required argument 'modules'";
+    for (given, hint) in [
+        (
+            "networking.hostName = \"pi\";",
+            "pi/flake.nix:1: the options of the system are in modules: nixosSystem { modules = [ { networking.… = …; } ]; }",
+        ),
+        (
+            "imports = [ ./a.nix ];",
+            "nixosSystem { modules = [ ./FILE.nix ]; }",
+        ),
+    ] {
+        let flake = format!(
+            "{{ outputs = {{ n, ... }}: {{ nixosConfigurations.pi = n.lib.nixosSystem {{ {given} }}; }}; }}"
+        );
+        assert_hint(&failure(flake, &message(error), ""), error, hint);
+    }
+}
+
+#[test]
+fn an_input_that_is_an_address_is_a_set() {
+    for written in ["\"github:NixOS/nixpkgs\"", "github:NixOS/nixpkgs"] {
+        let flake = format!(
+            "{{\n  inputs.nixpkgs = {written};\n  outputs = {{ ... }}: {{ nixosConfigurations = {{ }}; }};\n}}\n"
+        );
+        let error = "expected a set but got a string at /nix/store/x-source/flake.nix:2:3";
+        assert_hint(
+            &failure(flake, &message(error), ""),
+            "pi/flake.nix:2:3: expected a set but got a string",
+            "inputs.nixpkgs.url = \"github:NixOS/nixpkgs\";",
+        );
+    }
+}
+
+#[test]
+fn outputs_that_are_a_set_have_no_arguments_to_add() {
+    let flake = "{ outputs = { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { }; }; }";
+    let stream = reported(
+        "/build/config/flake.nix",
+        (1, 40),
+        "undefined variable 'nixpkgs'",
+        "",
+    );
+    assert_hint(
+        &failure(flake, &stream, ""),
+        "undefined variable",
+        "outputs is a function of the inputs",
+    );
+}

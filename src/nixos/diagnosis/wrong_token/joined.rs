@@ -11,7 +11,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
     } else if has("unexpected ID, expecting '.' or '='") {
         (' ', "between the parts of the name")
     } else {
-        return None;
+        return by_other_signs(place);
     };
     let first = match sign {
         ' ' => place.name_before(),
@@ -34,4 +34,21 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
     let is_certain = sign == '/' || written.split_whitespace().count() > 2;
     (is_option && is_certain && parts.iter().all(is_part))
         .then(|| format!("write dots {signs}: {}", parts.join(".")))
+}
+
+/// The hint for a name such as `services->openssh`, `services::openssh` and `services["openssh"]`.
+fn by_other_signs(place: &Place<'_>) -> Option<String> {
+    let (rest, _) = place.here.split_once('=')?;
+    let written = format!("{}{}", place.begun(), rest.trim_end());
+    let signs = [("->", "."), ("::", "."), ("[\"", "."), ("\"]", "")];
+    let name = signs
+        .iter()
+        .fold(written.clone(), |name, (sign, dot)| name.replace(sign, dot));
+    let is_name = |part: &str| {
+        let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
+        !part.is_empty() && part.chars().all(is_part)
+    };
+    let is_option = NAMESPACES.contains(&name.split('.').next()?);
+    (name != written && is_option && name.split('.').all(is_name))
+        .then(|| format!("the parts of a name are joined by dots: write {name}"))
 }

@@ -68,6 +68,12 @@ impl<'a> Place<'a> {
         self.is_in_list && before.ends_with("with pkgs;")
     }
 
+    /// What the line has of the definition in front of it.
+    pub(super) fn begun(&self) -> &'a str {
+        let line = self.before.rsplit(['\n', ';', '{']).next();
+        line.unwrap_or_default().trim_start()
+    }
+
     /// The name in front of it, with its dots.
     pub(super) fn name_before(&self) -> &'a str {
         let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);

@@ -2,12 +2,13 @@
 
 use super::place::Place;
 use crate::common::configuration_file::CONFIG_NAME;
+use crate::nixos::diagnosis::brackets::open_brackets;
 
 /// The hint for a comma.
 pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     let has = |text: &str| summary.contains(text);
     if has("unexpected ',', expecting '.' or '='") {
-        return comma_in_name(place);
+        return module_in_list(place).or_else(|| comma_in_name(place));
     }
     if has("unexpected ',', expecting ')'") {
         return comma_in_call(place);
@@ -30,6 +31,66 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     };
     Some(fixed.to_owned())
+}
+
+/// The hint for the arguments of the file in other brackets than braces: `[ lib, pkgs, ... ]:`.
+pub(super) fn arguments(text: &str, place: &Place<'_>) -> Option<String> {
+    let is_comment = |line: &&str| line.is_empty() || line.starts_with('#');
+    let mut lines = text.lines().map(str::trim);
+    let first = lines.find(|line| !is_comment(line))?;
+    let (inside, rest) = match first.chars().next()? {
+        '[' => first.strip_prefix('[')?.split_once(']')?,
+        '(' => first.strip_prefix('(')?.split_once(')')?,
+        _ if first.ends_with(':') && first.contains(',') => {
+            first.split_at_checked(first.len() - 1)?
+        }
+        _ => return None,
+    };
+    let is_part = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
+    let is_at_place = place.here.contains(rest) && !place.before.contains('{');
+    (rest.starts_with(':') && inside.chars().all(is_part) && is_at_place).then(|| {
+        format!(
+            "the arguments of a module are in braces: {{ {} }}:",
+            inside.trim()
+        )
+    })
+}
+
+/// The hint for a function in a list, as in `modules = [ { pkgs, ... }: { … } ]`: Nix reads a set there.
+fn module_in_list(place: &Place<'_>) -> Option<String> {
+    let (before, first) = place.before.rsplit_once('{')?;
+    let (second, rest) = place.here.split_once('}')?;
+    let is_list = open_brackets(before).last() == Some(&'[');
+    let is_argument = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
+    let arguments = format!("{first}{second}");
+    (is_list && rest.starts_with(':') && arguments.chars().all(is_argument)).then(|| {
+        format!(
+            "a function in a list needs parentheses: ({{ {} }}: {{ … }})",
+            arguments.trim()
+        )
+    })
+}
+
+/// The hint for the arguments of a function that is a value, as in `outputs = { nixpkgs, ... } {`, without the colon behind them.
+pub(super) fn colon_after_arguments(place: &Place<'_>, summary: &str) -> Option<String> {
+    let (before, arguments) = place
+        .before
+        .trim_end()
+        .strip_suffix('}')?
+        .rsplit_once('{')?;
+    let name = before
+        .trim_end()
+        .strip_suffix('=')?
+        .split_whitespace()
+        .next_back()?;
+    let is_argument = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
+    let is_wrong = summary.contains("expecting ':'") && arguments.chars().all(is_argument);
+    is_wrong.then(|| {
+        format!(
+            "the arguments of a function end with a colon: {name} = {{ {} }}: {{ … }};",
+            arguments.trim()
+        )
+    })
 }
 
 /// Whether the comma is in `self, nixpkgs: { … }`.

@@ -1,4 +1,5 @@
 mod forms;
+mod statements;
 
 use super::*;
 

@@ -43,15 +43,9 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         .or_else(|| with_sign(place))
 }
 
-/// What the line has of the definition in front of the place.
-fn begun<'a>(place: &Place<'a>) -> &'a str {
-    let line = place.before.rsplit(['\n', ';', '{']).next();
-    line.unwrap_or_default().trim_start()
-}
-
 /// The path of the definitions around the one at `place`.
 fn around(place: &Place<'_>) -> Option<String> {
-    let before = place.before.strip_suffix(begun(place))?;
+    let before = place.before.strip_suffix(place.begun())?;
     let mut last = Root::parse(before).syntax().last_token()?;
     while [TOKEN_COMMENT, TOKEN_WHITESPACE].contains(&last.kind()) {
         last = last.prev_token()?;
@@ -65,7 +59,7 @@ fn around(place: &Place<'_>) -> Option<String> {
 /// The name of a wireless network in quotes.
 fn network(place: &Place<'_>) -> Option<String> {
     let (rest, _) = place.here.split_once('=')?;
-    let written = format!("{}{rest}", begun(place));
+    let written = format!("{}{rest}", place.begun());
     let written = written.trim();
     let around = around(place)?;
     let path = if around.is_empty() {
@@ -105,7 +99,7 @@ fn end_of_name(here: &str) -> Option<&str> {
 
 /// The last part of the path in front of the dot at the place, with that dot; nothing where a name begins.
 fn part_before(place: &Place<'_>) -> Option<String> {
-    let begun = begun(place);
+    let begun = place.begun();
     if begun.is_empty() {
         return Some(String::new());
     }
@@ -149,7 +143,7 @@ fn with_sign(place: &Place<'_>) -> Option<String> {
     let name = end_of_name(place.here.strip_prefix(sign)?)?;
     let first = path.rsplit('.').next()?;
     let prefix = path.strip_suffix(first)?;
-    let is_whole = place.before.ends_with(path) && !first.is_empty() && begun(place) == path;
+    let is_whole = place.before.ends_with(path) && !first.is_empty() && place.begun() == path;
     is_whole.then(|| {
         format!(
             "a name with `{sign}` in it is written in double quotes: {prefix}\"{first}{sign}{name}\""

@@ -1,0 +1,161 @@
+//! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
+
+use super::place::Place;
+
+/// Longer lists are not repeated.
+const MAX_SHOWN: usize = 80;
+
+/// The hint for a list in braces or parentheses, or with commas, that is a whole value: `ports = { 80, 443 };`.
+pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
+    let (before, value) = place.before.rsplit_once('=')?;
+    let (with, value) = with_of(value.trim_start());
+    let opens = value.chars().next()?;
+    let closes = match opens {
+        '{' => '}',
+        '(' => ')',
+        '[' => ']',
+        _ => return None,
+    };
+    let first = value.strip_prefix(opens)?;
+    let (second, rest) = place.here.split_once(closes)?;
+    let inside = format!("{first}{second}");
+    if !rest.trim_start().starts_with(';') || opens != '{' && !inside.contains(',') {
+        return None;
+    }
+    // A name in braces may be a definition without a value.
+    let elements = elements(&inside, opens != '{')?;
+    let name = before.split_whitespace().next_back()?;
+    let list = format!("{name} = {with}[ {} ];", elements.join(" "));
+    let list = if list.len() > MAX_SHOWN {
+        format!("{name} = {with}[ … ];")
+    } else {
+        list
+    };
+    // Two strings may be a name and its value, too.
+    let is_ambiguous = opens == '{' && elements.iter().any(|element| element.starts_with('"'));
+    let named = if is_ambiguous {
+        " In braces, each value has a name: NAME = VALUE;"
+    } else {
+        ""
+    };
+    Some(if opens == '[' {
+        format!("remove the commas, the elements of a list are separated by spaces: {list}")
+    } else {
+        format!("a list is in square brackets, with spaces between its elements: {list}{named}")
+    })
+}
+
+/// The `with …;` that `value` begins with, and what follows it.
+fn with_of(value: &str) -> (&str, &str) {
+    let end = value.find(';').filter(|_| value.starts_with("with "));
+    let rest = end.and_then(|end| value.get(end + 1..));
+    let rest = rest.map_or(value, str::trim_start);
+    let with = value.strip_suffix(rest).unwrap_or_default();
+    (with, rest)
+}
+
+/// The numbers, strings, paths and attributes in `text`, and names if they may be elements, without the signs between them; `None` if
+/// something else is there.
+fn elements(text: &str, may_be_names: bool) -> Option<Vec<&str>> {
+    let is_between = |c: char| c.is_whitespace() || ",;".contains(c);
+    let mut rest = text.trim_matches(is_between);
+    let mut found = Vec::new();
+    while !rest.is_empty() {
+        let end = match rest.strip_prefix('"') {
+            Some(string) => string.find('"')? + 2,
+            None => rest.find(is_between).unwrap_or(rest.len()),
+        };
+        let (element, behind) = rest.split_at_checked(end)?;
+        let is_part = |c: char| c.is_alphanumeric() || "_-'./".contains(c);
+        let is_name = element.chars().all(is_part);
+        let is_certain = element.contains(['.', '/']) || element.parse::<u64>().is_ok();
+        let is_string = element.starts_with('"') && !element.contains(['$', '\\']);
+        if !(is_string || is_name && (is_certain || may_be_names)) {
+            return None;
+        }
+        found.push(element);
+        rest = behind.trim_start_matches(is_between);
+        // Nothing is between two of them: they are something else.
+        if rest.len() == behind.len() && !rest.is_empty() {
+            return None;
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+/// The hint for `&&`, and for a `+` between two paths, in a list.
+pub(super) fn joined(place: &Place<'_>) -> Option<String> {
+    let sign = ["&&", "||", "+"]
+        .into_iter()
+        .find(|sign| place.here.starts_with(sign))?;
+    let previous = place.before.split_whitespace().next_back()?;
+    let next = place.here.strip_prefix(sign)?.split_whitespace().next()?;
+    let is_path = |text: &str| text.starts_with("./") || text.starts_with("../");
+    (is_path(previous) && is_path(next)).then(|| {
+        format!(
+            "the elements of a list are separated by spaces, without `{sign}`: {previous} {next}"
+        )
+    })
+}
+
+/// The hint for a line of cron in a list, `*/5 * * * * root true`, and for a here document of a shell.
+pub(super) fn text_of_another_program(place: &Place<'_>, summary: &str) -> Option<String> {
+    if summary.contains("unexpected '*'") && place.is_in_list && place.follows("[") {
+        return Some(
+            "an element of a list with spaces in it is a string, in double quotes".to_owned(),
+        );
+    }
+    let is_document = summary.contains("unexpected '<'") && place.here.starts_with("<<");
+    let name = place
+        .before
+        .trim_end()
+        .strip_suffix('=')
+        .filter(|_| is_document)?;
+    let name = name.split_whitespace().next_back()?;
+    Some(format!(
+        "a string of several lines is between two single quotes and two more: {name} = '' … '';"
+    ))
+}
+
+/// The hint for a `@` in a text without quotes, as in `password = p@ss;`, of which Nix expects arguments.
+pub(super) fn text_with_at(place: &Place<'_>, summary: &str) -> Option<String> {
+    let line = place.before.rsplit('\n').next()?;
+    let (_, first) = line.strip_suffix('@')?.rsplit_once("= ")?;
+    let (second, _) = place.here.split_once(';')?;
+    let is_text = |text: &str| !text.contains(['"', '{', ' ', '$', '\\', '\'']);
+    let is_wrong = summary.contains("expecting '{'") && is_text(first) && is_text(second);
+    is_wrong
+        .then(|| format!("a text with a `@` is a string, in double quotes: \"{first}@{second}\""))
+}
+
+/// The hint for a number with a colon behind it, as in `8080:80`.
+pub(super) fn number_with_colon(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || ".:/_-".contains(c);
+    let start = place.before.trim_end_matches(is_part);
+    let first = place.before.strip_prefix(start)?;
+    let end = place.here.trim_start_matches(is_part);
+    let second = place.here.strip_suffix(end)?.strip_prefix(':')?;
+    let is_number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    if !summary.contains("unexpected ':'") || !is_number(first) || second.is_empty() {
+        return None;
+    }
+    let text = format!("\"{first}:{second}\"");
+    if let Some(before) = start.trim_end().strip_suffix('=') {
+        let option = before.split_whitespace().next_back()?;
+        let is_list = option.rsplit('.').next() == Some("ports");
+        let value = if is_list { format!("[ {text} ]") } else { text };
+        return Some(format!(
+            "a value with a colon is a string, in double quotes: {option} = {value};"
+        ));
+    }
+    let option = place.option_of_list().unwrap_or_default();
+    let kind = option
+        .strip_suffix("Ports")
+        .filter(|_| place.is_in_list && is_number(second));
+    Some(match kind {
+        Some(kind) => format!(
+            "a range of ports is a set, in an option of its own: {kind}PortRanges = [ {{ from = {first}; to = {second}; }} ];"
+        ),
+        None => format!("a value with a colon is a string, in double quotes: {text}"),
+    })
+}

@@ -1,0 +1,172 @@
+//! Lists in other brackets, and statements of other languages.
+
+use super::hint_at;
+
+#[test]
+fn lists_have_their_own_brackets_and_no_commas() {
+    for (marked, expected) in [
+        ("{ a.b = { |80 }; }", "a.b = [ 80 ];"),
+        ("{ a.b = { |80; 443; }; }", "a.b = [ 80 443 ];"),
+        ("{ a.b = { \"x y\" |\"z\" }; }", "a.b = [ \"x y\" \"z\" ];"),
+        ("{ a.b = { pkgs.c |pkgs.d }; }", "a.b = [ pkgs.c pkgs.d ];"),
+        ("{ a.b = (80|, 443); }", "a.b = [ 80 443 ];"),
+        ("{ a.b = [ c|, d, ]; }", "a.b = [ c d ];"),
+        (
+            "{ a.b = with pkgs; [ c|, d ]; }",
+            "a.b = with pkgs; [ c d ];",
+        ),
+    ] {
+        let hint = hint_at(marked, "unexpected ','").unwrap();
+        assert!(hint.contains(expected), "{marked}: {hint}");
+    }
+    for marked in [
+        "{ a.b = { c |d }; }",
+        "{ a.b = { \"c\" |true }; }",
+        "{ a.b = { \"c\"|\"d\" }; }",
+        "{ a.b = { \"c\" |1 = 2; }; }",
+        "{ a.b = c (80|, 443); }",
+    ] {
+        let hint = hint_at(marked, "unexpected '\"'");
+        assert!(
+            !hint.is_some_and(|hint| hint.contains("a list is")),
+            "{marked}"
+        );
+    }
+}
+
+/// The summary of a name where a definition has a `=`.
+const NAME: &str = "unexpected ID, expecting '.' or '='";
+
+/// Places, the summaries of Nix's messages about them, and parts of the hints.
+const STATEMENTS: &[(&str, &str, &str)] = &[
+    (
+        "{\n  lib.mkIf |c { a.b = 1; };\n}",
+        NAME,
+        "a.b = lib.mkIf c 1;",
+    ),
+    (
+        "{\n  mkIf |c { a = 1; b = 2; };\n}",
+        NAME,
+        "NAME = mkIf CONDITION VALUE;",
+    ),
+    (
+        "{\n  lib.mkForce |a.b = 1;\n}",
+        NAME,
+        "NAME = lib.mkForce VALUE;",
+    ),
+    (
+        "{\n  import |./a.nix;\n}",
+        "unexpected PATH, expecting '.' or '='",
+        "imports = [ ./a.nix ];",
+    ),
+    (
+        "{\n  enable |services.a;\n}",
+        NAME,
+        "write services.a.enable = true;",
+    ),
+    (
+        "{\n  export |A=b;\n}",
+        NAME,
+        "environment.variables.A = \"b\";",
+    ),
+    ("{\n  for |a in [ 1 ]; do\n}", NAME, "Nix has no loops"),
+    ("{\n  var |a = 1;\n}", NAME, "let NAME = VALUE; in"),
+    (
+        "{\n  a.script = while true; do |echo 1; done;\n}",
+        NAME,
+        "a.script = '' while … '';",
+    ),
+    (
+        "{ a = { inherit pkgs|.b.c; }; }",
+        "unexpected '.'",
+        "inherit (pkgs.b) c;",
+    ),
+    (
+        "{ a = b.c ? 1 |: 2; }",
+        "unexpected ':', expecting ';'",
+        "a = if b.c then 1 else 2;",
+    ),
+    (
+        "{ a = [ 8080|:80 ]; }",
+        "unexpected ':'",
+        "in double quotes: \"8080:80\"",
+    ),
+    (
+        "{ a.ports = 8080|:80; }",
+        "unexpected ':', expecting ';'",
+        "a.ports = [ \"8080:80\" ];",
+    ),
+    (
+        "{ a.dates = 04|:40; }",
+        "unexpected ':', expecting ';'",
+        "a.dates = \"04:40\";",
+    ),
+    (
+        "{ b.allowedTCPPorts = [ 80|:90 ]; }",
+        "unexpected ':'",
+        "b.allowedTCPPortRanges = [ { from = 80; to = 90; } ];",
+    ),
+    (
+        "{ a = [ ./b |&& ./c ]; }",
+        "unexpected AND",
+        "without `&&`: ./b ./c",
+    ),
+    (
+        "{\n  services-|>a.enable = true;\n}",
+        "unexpected '>', expecting '.' or '='",
+        "write services.a.enable",
+    ),
+    (
+        "{\n  |services::a::enable = true;\n}",
+        "unexpected URI, expecting INHERIT",
+        "write services.a.enable",
+    ),
+    (
+        "{\n  services|[\"a\"].enable = true;\n}",
+        "unexpected '[', expecting '.' or '='",
+        "write services.a.enable",
+    ),
+    (
+        "{ modules = [ { pkgs|, ... }: { } ]; }",
+        "unexpected ',', expecting '.' or '='",
+        "needs parentheses: ({ pkgs, ... }: { … })",
+    ),
+    (
+        "{\n  outputs = { a, ... } |{\n  };\n}",
+        "unexpected '{', expecting ':' or '@'",
+        "end with a colon: outputs = { a, ... }: { … };",
+    ),
+    (
+        "{ a = [ |*/5 * * * * root ]; }",
+        "unexpected '*'",
+        "a string, in double quotes",
+    ),
+    (
+        "{ a.text = |<<EOF\nb\nEOF; }",
+        "unexpected '<'",
+        "a.text = '' … '';",
+    ),
+    (
+        "{\n  a = p@|ss;\n}",
+        "unexpected ID, expecting '{'",
+        "in double quotes: \"p@ss\"",
+    ),
+    (
+        "lib|, pkgs, ...:\n{ }\n",
+        "unexpected ',', expecting end of file",
+        "in braces: { lib, pkgs, ... }:",
+    ),
+    (
+        "[ lib|, pkgs, ... ]:\n{ }\n",
+        "unexpected ','",
+        "in braces: { lib, pkgs, ... }:",
+    ),
+];
+
+#[test]
+fn statements_of_other_languages_are_definitions() {
+    for (marked, summary, expected) in STATEMENTS {
+        let hint = hint_at(marked, summary).unwrap();
+        assert!(hint.contains(expected), "{marked}: {hint}");
+    }
+}
