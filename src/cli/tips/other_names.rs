@@ -1,7 +1,7 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 21] = [
+const COMMANDS: [(&[&str], &[&str]); 22] = [
     (
         &[
             "burn",
@@ -80,6 +80,7 @@ const COMMANDS: [(&[&str], &[&str]); 21] = [
     (&["flake"], &["lock", "check"]),
     (&["update", "upgrade"], &["lock"]),
     (&["config", "env"], &["settings"]),
+    (&["configure"], &["init", "settings"]),
     (&["push", "upload"], &["publish"]),
 ];
 

@@ -33,7 +33,7 @@ pub(super) const PROGRAMS: [(&str, &str); 6] = [
     ),
 ];
 /// The expressions that Nix evaluates, beside those that depend on the source: name and content.
-pub(super) const EXPRESSIONS: [(&str, &str); 36] = [
+pub(super) const EXPRESSIONS: [(&str, &str); 37] = [
     ("default.nix", include_str!("../expressions/default.nix")),
     ("module.nix", include_str!("../expressions/module.nix")),
     (
@@ -64,6 +64,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 36] = [
     ("etc-names.nix", check::ETC_NAMES),
     ("unfilled.nix", check::UNFILLED),
     ("swap-files.nix", check::SWAP_FILES),
+    ("closed-ports.nix", check::CLOSED_PORTS),
     ("locale.nix", check::LOCALE),
     ("etc-links.nix", check::ETC_LINKS),
     ("made-files.nix", check::MADE_FILES),

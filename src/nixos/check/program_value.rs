@@ -1,8 +1,9 @@
 //! What is wrong with a program that a service starts, and what to write in place of it. Pure.
 
 use super::etc_files::is_absent;
-use super::facts::{ConfigFacts, ProgramFacts};
+use super::facts::ConfigFacts;
 use super::known_programs::{is_of_systemd, package_of};
+use super::own_facts::ProgramFacts;
 
 /// What is said of a program.
 pub(super) struct Said {

@@ -138,6 +138,22 @@ pub(super) const OF_BUILD: Answers = &[
 /// What is said of them by `try` too.
 pub(super) const OF_ANY_BUILD: Answers = &[
     (
+        &[
+            "H",
+            "context",
+            "docker",
+            "docker-host",
+            "engine",
+            "host",
+            "podman",
+        ],
+        "the engine is that of the current Docker context, or of the variable DOCKER_HOST",
+    ),
+    (
+        &["dry-activate", "dry-build", "dry-run"],
+        "`sdbuild check` evaluates everything and builds nothing",
+    ),
+    (
         &["debug"],
         "-v shows the builder's log, -vv everything that the log file has",
     ),
