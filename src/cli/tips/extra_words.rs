@@ -5,6 +5,8 @@ use std::path::Path;
 use clap::{Arg, Command};
 
 use super::answers;
+use super::flags_of::takes;
+use crate::common::image_format::Format;
 use crate::common::shell_word::quoted;
 
 /// Letters of a word that may be the name of a flag: fewer are more often a name of the user's own.
@@ -23,16 +25,15 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
     };
     tip_for_value_of_set(sub, given)
         .or_else(|| tip_for_value_of_flag(sub, word))
+        .or_else(|| tip_for_format(sub, word))
         .or_else(answered)
         .or_else(|| what_it_takes(sub, word, given))
 }
 
 /// The tip for `--set OPTION VALUE` and `--set OPTION = VALUE`, which are one word.
 fn tip_for_value_of_set(sub: &Command, given: &[String]) -> Option<String> {
-    sub.get_arguments()
-        .find(|arg| arg.get_long() == Some("set"))?;
     let mut behind = given.iter().map(String::as_str);
-    behind.find(|word| *word == "--set")?;
+    behind.find(|word| *word == "--set" && takes(sub, word))?;
     let option = behind.next().filter(|word| is_option(word))?;
     let value = behind.next()?;
     let value = if value == "=" { behind.next()? } else { value };
@@ -54,6 +55,12 @@ fn tip_for_value_of_flag(sub: &Command, word: &str) -> Option<String> {
         .filter_map(Arg::get_long);
     let flag = flags.next().filter(|_| flags.next().is_none())?;
     Some(format!("did you mean --{flag} {word}?"))
+}
+
+/// The tip for the name of a format, of which clap does not know the values.
+fn tip_for_format(sub: &Command, word: &str) -> Option<String> {
+    let is_format = takes(sub, "--format") && word.parse::<Format>().is_ok();
+    is_format.then(|| format!("did you mean --format {word}?"))
 }
 
 /// What `sub` takes in place of `word` and the other words that are `given`.
@@ -109,6 +116,7 @@ mod tests {
             ),
             ("b", "init a b", "init takes one DIR, and that is a"),
             ("rpi4", "build . rpi4", "did you mean --board rpi4?"),
+            ("qcow2", "check . qcow2", "did you mean --format qcow2?"),
             (
                 "aarch64-linux",
                 "check . aarch64-linux",

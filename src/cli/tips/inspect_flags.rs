@@ -35,6 +35,11 @@ pub(super) fn tip(word: &str, words: &[String]) -> Option<String> {
     {
         return None;
     }
+    // `cp FILE PATH` would change the image.
+    if ["copy", "cp"].contains(&word) && words.iter().skip_while(|given| *given != word).count() > 2
+    {
+        return None;
+    }
     let is_meant = |given: &&String| is_image(given) || given.starts_with("/dev/");
     let image = words.iter().find(is_meant);
     let image = image.map_or("IMAGE".into(), |image| quoted(image));

@@ -93,9 +93,10 @@ pub(super) const RULES: [Rule; 9] = [
         is: |facts, _| {
             let mut paths = facts.file_systems.iter().map(|disk| disk.path.as_str());
             let relative = paths.find(|path| is_relative(path))?;
-            Some(format!(
-                "fileSystems.\"{relative}\" (did you mean \"/{relative}\"?)"
-            ))
+            let is_plain = relative.starts_with(|c: char| c.is_ascii_alphanumeric());
+            let meant = is_plain.then(|| format!(" (did you mean \"/{relative}\"?)"));
+            let meant = meant.unwrap_or_default();
+            Some(format!("fileSystems.\"{relative}\"{meant}"))
         },
         why: "systemd mounts only at a path that begins with a slash, and leaves that out",
         add: &[],

@@ -19,6 +19,8 @@ pub struct OwnUnitFacts {
     pub accounts: Vec<String>,
     /// Units whose names have the suffix that NixOS adds.
     pub suffixed: Vec<SuffixedFacts>,
+    /// Options with a path without quotes, of which the card has no file.
+    pub bare_paths: Vec<BarePathFacts>,
     /// Options with commands that are written for a shell.
     pub shell_commands: Vec<ShellCommandFacts>,
 }
@@ -202,6 +204,17 @@ pub struct ClosedPortFacts {
     pub ports: Vec<u16>,
     /// `services.….openFirewall` opens them.
     pub has_switch: bool,
+}
+
+/// An option of a service with a path of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct BarePathFacts {
+    /// The name of the service.
+    pub service: String,
+    /// `ExecStart`, for instance.
+    pub option: String,
+    /// The name of the file, without its directory.
+    pub file: String,
 }
 
 /// A unit whose name has the suffix that NixOS adds.

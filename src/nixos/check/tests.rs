@@ -39,7 +39,7 @@ fn good() -> Value {
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
-        "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [], "suffixed": [] },
+        "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [], "suffixed": [], "bare_paths": [] },
         "own_settings": { "sets": [{ "path": ["services", "openssh", "settings"], "names": ["PasswordAuthentication", "UseDns"] }], "times": [], "features": [], "ssh_port": null, "has_own_ssh_ports": false, "governor": "ondemand", "key_map": "us" },
         "etc_names": [], "unfilled": [], "swap_files": [], "closed_ports": [],
     })
