@@ -150,7 +150,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "the engine is that of the current Docker context, or of the variable DOCKER_HOST",
     ),
     (
-        &["dry-activate", "dry-build", "dry-run"],
+        &["dry-activate", "dry-build"],
         "`sdbuild check` evaluates everything and builds nothing",
     ),
     (
@@ -216,7 +216,13 @@ pub(super) const OF_ANY_BUILD: Answers = &[
 ];
 
 /// What is said of them by `check` alone.
-pub(super) const OF_CHECK: Answers = &[(
-    &["fix"],
-    "check changes nothing; each finding says what to do",
-)];
+pub(super) const OF_CHECK: Answers = &[
+    (
+        &["dry-run"],
+        "`sdbuild check` evaluates everything and builds nothing",
+    ),
+    (
+        &["fix"],
+        "check changes nothing; each finding says what to do",
+    ),
+];
