@@ -69,7 +69,7 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
     let takes: Vec<&Arg> = sub.get_positionals().collect();
     match takes.as_slice() {
         [] => Some(format!(
-            "`sdbuild {name}` takes flags only: `sdbuild {name} --help` lists them"
+            "{name} takes flags only: `sdbuild help {name}` lists them"
         )),
         [arg] if !sub.has_subcommands() => {
             let value = arg.get_value_names()?.first()?;
@@ -125,7 +125,7 @@ mod tests {
             (
                 "sdbuild",
                 "man sdbuild",
-                "`sdbuild man` takes flags only: `sdbuild man --help` lists them",
+                "man takes flags only: `sdbuild help man` lists them",
             ),
             (
                 "fix",
