@@ -8,6 +8,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -63,6 +65,8 @@ pub struct Fetcher {
     cache: Cache,
     network: Network,
     events: Events,
+    /// Whether it was told that another process downloads; clones tell it once together.
+    told_to_wait: Arc<AtomicBool>,
 }
 
 impl Fetcher {
@@ -74,6 +78,7 @@ impl Fetcher {
             cache,
             network,
             events,
+            told_to_wait: Arc::default(),
         })
     }
 
@@ -232,10 +237,12 @@ impl Fetcher {
             None => self.cache.unnamed()?,
             Some(sha256) => {
                 let on_wait = || {
-                    self.events.notice(format_args!(
-                        "another sdbuild is downloading {}: waiting",
-                        download.name
-                    ));
+                    if !self.told_to_wait.swap(true, Ordering::Relaxed) {
+                        let name = download.name;
+                        self.events.notice(format_args!(
+                            "another sdbuild is downloading files that this one needs, such as {name}: waiting"
+                        ));
+                    }
                 };
                 match self.cache.claim(sha256, on_wait).await? {
                     ClaimResult::Claimed(part) => *part,

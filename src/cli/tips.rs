@@ -5,6 +5,7 @@ mod board_memory;
 mod colours;
 mod commands;
 mod context;
+mod extra_words;
 mod flags_of;
 mod inspect_flags;
 mod misplaced;
@@ -20,6 +21,7 @@ use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::common::nearest::is_typo;
+use crate::common::shell_word::quoted;
 use crate::common::text::listed;
 use commands::tips_for_command;
 use context::{set_tip, set_tips, text};
@@ -123,7 +125,8 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
     }
     if known.is_empty() {
         let words = command_first(command, words);
-        known.extend(misplaced::tip(command, &flag, &words));
+        let tip = misplaced::tip(command, &flag, &words);
+        known.extend(tip.or_else(|| extra_words::tip(command, &flag, &words)));
     }
     error.remove(ContextKind::SuggestedArg);
     if !known.is_empty() {
@@ -189,13 +192,7 @@ fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option
     let sub = named.find_map(|sub| sub)?;
     let meant = other_names::flags(name).map(|long| format!("--{long}"));
     let mut meant = meant.filter(|flag| takes(sub, flag));
-    if let Some(flag) = meant.next() {
-        return Some(format!("did you mean {flag}?"));
-    }
-    let is_build = ["build", "check", "try"].contains(&sub.get_name());
-    other_names::explained(name)
-        .filter(|_| is_build)
-        .map(str::to_owned)
+    meant.next().map(|flag| format!("did you mean {flag}?"))
 }
 
 /// The tip for a `flag` that lacks one letter of a flag of the command that `words` name: of a short one, clap sees no similarity.
@@ -254,10 +251,16 @@ fn tip_for_flag_in_front(command: &Command, flag: &str, words: &[String]) -> Opt
         return None;
     }
     let takes = |sub: &&Command| takes(sub, flag) || takes_short(sub, flag);
-    let name = named(after).filter(takes)?.get_name();
-    Some(format!(
-        "flags of a command go after it: sdbuild {name} {flag} …"
-    ))
+    if let Some(named) = named(after) {
+        let name = named.get_name();
+        let told = format!("flags of a command go after it: sdbuild {name} {flag} …");
+        return takes(&named).then_some(told);
+    }
+    // The command that most flags are of.
+    let build = command.find_subcommand("build").filter(takes)?;
+    let line: Vec<String> = words.iter().map(|word| quoted(word)).collect();
+    let (name, line) = (build.get_name(), line.join(" "));
+    Some(format!("the command comes first: sdbuild {name} {line}"))
 }
 
 /// The usage of the command that `words` name.

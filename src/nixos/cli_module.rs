@@ -2,6 +2,7 @@
 
 use crate::common::failure::Failure;
 use crate::common::nix_string::nix_string;
+use crate::common::shell_word::quoted;
 
 /// A NixOS module that is added to the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +98,7 @@ impl CliModule {
             .filter(|(option, _)| is_attribute_path(option))
             .ok_or_else(|| {
                 Failure::usage(format!("--set `{text}` is not of the form OPTION=VALUE"))
-                    .hint("for instance --set time.timeZone=Europe/Berlin")
+                    .hint(hint_for_form(text))
             })?;
         let (code, shown) = if value.starts_with(['[', '{', '(']) {
             let shown = format!("{option} = {value};");
@@ -145,6 +146,22 @@ fn scalar(value: &str) -> String {
     } else {
         nix_string(value)
     }
+}
+
+/// What to write in place of `text`, which has no `=` behind an option.
+fn hint_for_form(text: &str) -> String {
+    let (option, value) = text.split_once([' ', ':']).unwrap_or((text, ""));
+    let value = value.trim();
+    // Others may be names of anything.
+    if !option.contains('.') || !is_attribute_path(option) {
+        return "for instance --set time.timeZone=Europe/Berlin".to_owned();
+    }
+    let line = if value.is_empty() {
+        format!("{option}=VALUE")
+    } else {
+        quoted(&format!("{option}={value}"))
+    };
+    format!("the option and its value are one word, with `=` between them: --set {line}")
 }
 
 /// Whether `option` is an attribute path: `services.openssh.enable`, `users.users."a b".uid`.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args as _;
 
+use super::build_args::BuildArgs;
 use super::keys::known_keys;
 use super::options::Options;
 use super::proxies::Proxies;
@@ -41,6 +42,8 @@ const NAMES: [&str; 24] = [
     "SUBSTITUTERS",
     "TRUSTED_PUBLIC_KEYS",
 ];
+/// What users take for the variable with the engine's address, without the prefix.
+const OF_ENGINE: [&str; 5] = ["DOCKER", "DOCKER_HOST", "ENGINE", "HOST", "PODMAN"];
 /// The one setting of which an empty variable is a value: no binary cache.
 const MAY_BE_EMPTY: &str = "SDBUILD_SUBSTITUTERS";
 
@@ -196,8 +199,13 @@ impl Environment {
                     without
                 });
             }
-            let meant = NAMES.iter().find(|known| is_slip(name, known))?;
-            Some(format!("{not_read}: did you mean {PREFIX}{meant}?"))
+            if let Some(meant) = NAMES.iter().find(|known| is_slip(name, known)) {
+                return Some(format!("{not_read}: did you mean {PREFIX}{meant}?"));
+            }
+            if OF_ENGINE.contains(&name) {
+                return Some(format!("{not_read}: did you mean DOCKER_HOST?"));
+            }
+            is_flag_of_build(&key).then(|| format!("{not_read}: give --{key}"))
         })
     }
 
@@ -209,10 +217,17 @@ impl Environment {
 
 /// Whether the setting `key` has a flag.
 fn has_flag(key: &str) -> bool {
-    let flags = Options::augment_args(clap::Command::new(""));
-    flags
-        .get_arguments()
-        .any(|flag| flag.get_long() == Some(key))
+    has_argument(&Options::augment_args(clap::Command::new("")), key)
+}
+
+/// Whether a build has the flag `name`, which need not be one of a setting.
+fn is_flag_of_build(name: &str) -> bool {
+    has_argument(&BuildArgs::augment_args(clap::Command::new("")), name)
+}
+
+fn has_argument(command: &clap::Command, name: &str) -> bool {
+    let mut flags = command.get_arguments();
+    flags.any(|flag| flag.get_long() == Some(name))
 }
 
 #[cfg(test)]
@@ -243,6 +258,11 @@ mod tests {
                 "the environment variable SDBUILD_SUBSTITUTER is not read: did you mean SDBUILD_SUBSTITUTERS?"
             ]
         );
+        let engine =
+            "the environment variable SDBUILD_ENGINE is not read: did you mean DOCKER_HOST?";
+        assert_eq!(told("SDBUILD_ENGINE"), [engine]);
+        let name = "the environment variable SDBUILD_HOSTNAME is not read: give --hostname";
+        assert_eq!(told("SDBUILD_HOSTNAME"), [name]);
         for name in ["SDBUILD_STORE", "SDBUILD_VERSION", "SDBUILD_RUN", "STORES"] {
             assert_eq!(told(name), [""; 0]);
         }

@@ -117,19 +117,26 @@ async fn concurrent_downloads_download_once() {
 
 #[tokio::test]
 async fn waiting_for_another_process_can_be_cancelled() {
-    let (fixture, body) = (Fixture::new(), body());
-    let pin = pin("a", &body);
+    let fixture = Fixture::new();
+    let wanted = [pin("a", b"one"), pin("b", b"two")];
     fixture.cache();
-    let part = fs::File::create(fixture.object(&pin).with_extension("part")).unwrap();
-    part.lock().unwrap();
+    let part = |pin: &Pin| {
+        let part = fs::File::create(fixture.object(pin).with_extension("part")).unwrap();
+        part.lock().unwrap();
+        part
+    };
+    let _held = wanted.each_ref().map(part);
     let cancel = Cancel::new();
-    let (pins, fetcher) = ([&pin], fixture.fetcher());
-    // The other process never gives it up.
+    let (pins, fetcher) = (wanted.each_ref(), fixture.fetcher());
+    // The other process never gives them up.
     let (result, ()) = tokio::join!(fetcher.pins(&pins, &[], &cancel), async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         cancel.received(15);
     });
     assert_eq!(result.unwrap_err().class, Class::Interrupted);
+    let events = fixture.events.lock().unwrap();
+    let is_waiting = |e: &&Event| matches!(e, Event::Notice(text) if text.contains("waiting"));
+    assert_eq!(events.iter().filter(is_waiting).count(), 1);
 }
 
 #[tokio::test]

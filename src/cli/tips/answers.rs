@@ -3,32 +3,44 @@
 mod build;
 mod images;
 mod others;
+mod table;
 
 use crate::common::shell_word::quoted;
+use table::Answers;
 
-/// Flags without their dashes, and what is said of them. `{}` is the word behind the flag.
-type Answers = &'static [(&'static [&'static str], &'static str)];
+/// The answers of the command `name`, and what stands in them for a value that is not given.
+fn of_command(name: &str) -> (&'static [Answers], &'static str) {
+    match name {
+        "build" => (&[build::OF_BUILD, build::OF_ANY_BUILD], "VALUE"),
+        "check" => (
+            &[build::OF_CHECK, build::OF_BUILD, build::OF_ANY_BUILD],
+            "VALUE",
+        ),
+        "try" => (&[others::OF_TRY, build::OF_ANY_BUILD], "PATH"),
+        "boot" => (&[images::OF_BOOT], "IMAGE"),
+        "flash" => (&[images::OF_FLASH], "IMAGE"),
+        "inspect" => (&[images::OF_INSPECT], "IMAGE"),
+        "init" => (&[others::OF_INIT], "DIR"),
+        "clean" => (&[others::OF_CLEAN], "N"),
+        "lock" => (&[others::OF_LOCK], "INPUT"),
+        "status" => (&[others::OF_STATUS], ""),
+        "boards" | "formats" => (&[others::OF_LISTS], ""),
+        "completions" => (&[others::OF_COMPLETIONS], "bash"),
+        "doctor" => (&[others::OF_DOCTOR], ""),
+        _ => (&[], ""),
+    }
+}
 
 /// The tip for the unknown `flag` in the `words` of the command `name`.
 pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
     let given = as_written(flag, words);
-    let (rows, general): (Answers, &str) = match name {
-        "build" | "check" => (build::ANSWERS, "VALUE"),
-        "boot" => (images::OF_BOOT, "IMAGE"),
-        "flash" => (images::OF_FLASH, "IMAGE"),
-        "inspect" => (images::OF_INSPECT, "IMAGE"),
-        "init" => (others::OF_INIT, "DIR"),
-        "try" => (others::OF_TRY, "PATH"),
-        "clean" => (others::OF_CLEAN, "N"),
-        "lock" => (others::OF_LOCK, "INPUT"),
-        "status" => (others::OF_STATUS, ""),
-        "boards" | "formats" => (others::OF_LISTS, ""),
-        "completions" => (others::OF_COMPLETIONS, "bash"),
-        _ => return None,
-    };
+    let (tables, general) = of_command(name);
     let names = [given.as_str(), flag];
     let names = names.map(|name| name.trim_start_matches('-'));
-    let answer = |name: &str| rows.iter().find(|(flags, _)| flags.contains(&name));
+    let answer = |name: &str| {
+        let mut rows = tables.iter().copied().flatten();
+        rows.find(|(flags, _)| flags.contains(&name))
+    };
     let (_, text) = names.iter().find_map(|name| answer(name))?;
     let value = value_of(&given, words);
     let value = value.map_or_else(|| general.to_owned(), |value| quoted(&value));
@@ -75,26 +87,30 @@ mod tests {
 
     #[test]
     fn a_command_has_no_flag_that_is_answered() {
-        for (name, rows) in [
-            ("build", build::ANSWERS),
-            ("check", build::ANSWERS),
-            ("boot", images::OF_BOOT),
-            ("flash", images::OF_FLASH),
-            ("inspect", images::OF_INSPECT),
-            ("init", others::OF_INIT),
-            ("try", others::OF_TRY),
-            ("clean", others::OF_CLEAN),
-            ("lock", others::OF_LOCK),
-            ("status", others::OF_STATUS),
-            ("boards", others::OF_LISTS),
-            ("completions", others::OF_COMPLETIONS),
+        for name in [
+            "build",
+            "check",
+            "try",
+            "boot",
+            "flash",
+            "inspect",
+            "init",
+            "clean",
+            "lock",
+            "status",
+            "boards",
+            "formats",
+            "completions",
+            "doctor",
         ] {
+            let (tables, _) = of_command(name);
             let mut command = Cli::command();
             // Only then the command has the flags of sdbuild itself, and --help.
             command.build();
             let command = command.find_subcommand(name).unwrap();
             let mut seen = Vec::new();
-            for flag in rows.iter().flat_map(|(flags, _)| flags.iter()) {
+            let rows = tables.iter().copied().flatten();
+            for flag in rows.flat_map(|(flags, _)| flags.iter()) {
                 let is_taken = |arg: &clap::Arg| {
                     let short = arg.get_short().map(String::from);
                     arg.get_long() == Some(flag) || short.as_deref() == Some(flag)

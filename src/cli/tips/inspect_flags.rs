@@ -35,6 +35,11 @@ pub(super) fn tip(word: &str, words: &[String]) -> Option<String> {
     {
         return None;
     }
+    // `cp FILE PATH` would change the image, `cp PATH .` does not.
+    let of_machine = value_of(word, words).filter(|path| !path.starts_with('/'));
+    if ["copy", "cp"].contains(&word) && of_machine.is_some() {
+        return None;
+    }
     let is_meant = |given: &&String| is_image(given) || given.starts_with("/dev/");
     let image = words.iter().find(is_meant);
     let image = image.map_or("IMAGE".into(), |image| quoted(image));

@@ -15,15 +15,17 @@ const DISK_FLAGS: [&str; 9] = [
 ];
 const IMAGE_FLAGS: [&str; 5] = ["--if", "--image", "--input", "--source", "-i"];
 
+/// Programs that would change files.
+const CHANGING: [&str; 10] = [
+    "add", "chmod", "cp", "edit", "mkdir", "mv", "nano", "rm", "touch", "write",
+];
+
 /// The arguments of `flash` where it is not certain which of the words given they are.
 const GENERAL_LINE: &str = "IMAGE /dev/sdX";
 
 /// The tip for an argument `word` that the command of `words` does not take.
 pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<String> {
     let name = words.first()?.as_str();
-    if let Some(fixed) = fixed_tip(name, word) {
-        return Some(fixed.to_owned());
-    }
     if name == "flash" {
         return tip_for_order_of_flash(command, word, words);
     }
@@ -46,34 +48,11 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
     }
 }
 
-/// The tip for the flag or word `word` of the command `name`, where it is the same whatever else is given.
-fn fixed_tip(name: &str, word: &str) -> Option<&'static str> {
-    let tip = match (name, word) {
-        ("flash", word) if is_of_dd(word) => {
-            "flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX"
-        }
-        ("flash", "--list" | "-l") => "`sdbuild flash` alone lists the cards",
-        ("flash", "-f" | "--force") => {
-            "--yes asks nothing, --unmount unmounts the disk first, --allow-fixed accepts a disk that is not removable"
-        }
-        ("clean", "-f" | "--force") => "did you mean --yes?",
-        ("clean", "--cache" | "--caches" | "cache" | "caches") => "did you mean --downloads?",
-        ("clean", "--everything") => "did you mean --all?",
-        ("doctor", "--fix") => "doctor changes nothing; below each problem it says what to do",
-        ("check", "--fix") => "check changes nothing; each finding says what to do",
-        ("init", "--format") => {
-            "--template chooses what the image is for; `sdbuild build` takes --format"
-        }
-        ("build" | "check", "--memory" | "--memory-mib") => {
-            "the setting memory-mib is only in sdbuild.toml"
-        }
-        _ => return None,
-    };
-    Some(tip)
-}
-
 /// The tip for a flag of `flash` with the image or the disk, which are its first and its second argument.
 fn tip_for_order_of_flash(command: &Command, word: &str, words: &[String]) -> Option<String> {
+    if is_of_dd(word) {
+        return Some("flash takes no arguments of dd: sdbuild flash IMAGE /dev/sdX".to_owned());
+    }
     if !IMAGE_FLAGS.contains(&word) && !DISK_FLAGS.contains(&word) {
         return None;
     }
@@ -134,6 +113,12 @@ fn is_of_dd(word: &str) -> bool {
 /// The tip for a path in an image that does not stand where `inspect` takes it.
 fn tip_for_order_of_inspect(words: &[String]) -> Option<String> {
     let given = || words.iter().skip(1).map(String::as_str);
+    if given().take(2).any(|word| CHANGING.contains(&word)) {
+        return Some(
+            "inspect changes no image: what is in it comes from the configuration that `sdbuild build` makes it of"
+                .to_owned(),
+        );
+    }
     let path = given().find(|word| is_path_in_image(word))?;
     let image = given().find(|word| is_image_or_disk(word));
     let image = image.map_or("IMAGE".into(), quoted);
@@ -179,7 +164,6 @@ mod tests {
         }
         let run = tip_for("run", "boot pi.img run");
         assert_eq!(run.as_deref(), Some("did you mean --run?"));
-        assert_eq!(tip_for("everything", "clean everything"), None);
     }
 
     #[test]
@@ -241,6 +225,10 @@ mod tests {
         let tip = tip_for("/etc", "inspect /dev/sdb /etc").unwrap();
         assert!(tip.ends_with(": sdbuild inspect /dev/sdb ls /etc"), "{tip}");
         assert_eq!(tip_for("--ls", "inspect x.img --ls"), None);
+        for line in ["inspect rm x", "inspect x.img rm /etc"] {
+            let tip = tip_for("x", line).unwrap();
+            assert!(tip.starts_with("inspect changes no image"), "{tip}");
+        }
         assert_eq!(tip_for("--foo", "inspect /home/me/card --foo"), None);
     }
 }

@@ -1,7 +1,7 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 21] = [
+const COMMANDS: [(&[&str], &[&str]); 22] = [
     (
         &[
             "burn",
@@ -80,6 +80,7 @@ const COMMANDS: [(&[&str], &[&str]); 21] = [
     (&["flake"], &["lock", "check"]),
     (&["update", "upgrade"], &["lock"]),
     (&["config", "env"], &["settings"]),
+    (&["configure"], &["init", "settings"]),
     (&["push", "upload"], &["publish"]),
 ];
 
@@ -142,70 +143,6 @@ const FLAGS: [(&[&str], &str); 28] = [
     (&["gh", "github-user"], "github"),
     (&["t"], "template"),
     (&["manifest-path"], "config"),
-];
-
-/// Flags of docker and nix, without their dashes, that a build has no use for, and why.
-const WITHOUT_COUNTERPART: [(&[&str], &str); 15] = [
-    (
-        &["debug"],
-        "-v shows the builder's log, -vv everything that the log file has",
-    ),
-    (
-        &["disk-size", "image-size", "size"],
-        "an image is as large as what it holds; on the first start its file system grows to the size of the card",
-    ),
-    (
-        &["t", "tag"],
-        "the image is named after networking.hostName; --output is the directory to write it to",
-    ),
-    (
-        &["A", "attr"],
-        "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
-    ),
-    (
-        &["no-cache", "rebuild"],
-        "Nix builds what has changed, and only that",
-    ),
-    (
-        &["clean"],
-        "Nix builds what has changed, and only that; `sdbuild clean` removes what earlier builds left",
-    ),
-    (
-        &["release"],
-        "there is only one kind of build; --nixpkgs RELEASE chooses the release of nixpkgs",
-    ),
-    (
-        &["L", "print-build-logs", "show-trace"],
-        "-v shows the builder's log; a failure names the file that has all of it",
-    ),
-    (
-        &["impure"],
-        "a flake sees only its own files and its inputs: --override-input gives another directory, --set a value",
-    ),
-    (
-        &["progress", "log-format"],
-        "where the output is not a terminal, lines appear instead of a bar; --json-events writes one JSON object per event",
-    ),
-    (
-        &["pull"],
-        "sdbuild makes its container images itself, of packages with fixed hashes, and keeps them",
-    ),
-    (
-        &["flash", "device"],
-        "`sdbuild flash` writes the image that a build made",
-    ),
-    (
-        &["image"],
-        "an image is the argument of boot, flash and inspect; a build makes one",
-    ),
-    (
-        &["password"],
-        "the hash of a password belongs in the configuration: users.users.NAME.hashedPassword",
-    ),
-    (
-        &["rm", "no-link"],
-        "sdbuild removes its containers itself, and makes no link to a result",
-    ),
 ];
 
 /// Where the logs are, of which other programs have commands (`src/pipeline/logs.rs`).
@@ -324,14 +261,6 @@ pub(super) fn compression(flag: &str, value: &str) -> Option<String> {
         return None;
     };
     is_meant.then(|| tip.to_owned())
-}
-
-/// Why a build has no use for the `flag` of another program, without dashes.
-pub(super) fn explained(flag: &str) -> Option<&'static str> {
-    let row = WITHOUT_COUNTERPART
-        .iter()
-        .find(|(names, _)| names.contains(&flag));
-    row.map(|(_, why)| *why)
 }
 
 #[cfg(test)]

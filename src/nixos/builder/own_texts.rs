@@ -64,6 +64,7 @@ pub(super) const EXPRESSIONS: [(&str, &str); 37] = [
     ("etc-names.nix", check::ETC_NAMES),
     ("unfilled.nix", check::UNFILLED),
     ("swap-files.nix", check::SWAP_FILES),
+    ("closed-ports.nix", check::CLOSED_PORTS),
     ("locale.nix", check::LOCALE),
     ("etc-links.nix", check::ETC_LINKS),
     ("made-files.nix", check::MADE_FILES),

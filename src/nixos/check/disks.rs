@@ -22,7 +22,7 @@ const NUMBERED: [&str; 3] = ["/dev/sd", "/dev/nvme", "/dev/vd"];
 /// The directory of the names that udev takes from file systems and partitions.
 const BY_NAME: &str = "/dev/disk/by-";
 
-pub(super) const RULES: [Rule; 8] = [
+pub(super) const RULES: [Rule; 9] = [
     Rule {
         id: "no-root",
         severity: Severity::Trap,
@@ -88,6 +88,20 @@ pub(super) const RULES: [Rule; 8] = [
         add: &["fileSystems.{needed disk}.options = [ \"nofail\" ];"],
     },
     Rule {
+        id: "mount-point",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let mut paths = facts.file_systems.iter().map(|disk| disk.path.as_str());
+            let relative = paths.find(|path| is_relative(path))?;
+            let is_plain = relative.starts_with(|c: char| c.is_ascii_alphanumeric());
+            let meant = is_plain.then(|| format!(" (did you mean \"/{relative}\"?)"));
+            let meant = meant.unwrap_or_default();
+            Some(format!("fileSystems.\"{relative}\"{meant}"))
+        },
+        why: "systemd mounts only at a path that begins with a slash, and leaves that out",
+        add: &[],
+    },
+    Rule {
         id: "small-root",
         severity: Severity::Note,
         is: |facts, _| {
@@ -125,6 +139,11 @@ fn root_device(facts: &ConfigFacts) -> &str {
 
 fn root_setting(facts: &ConfigFacts) -> String {
     format!("fileSystems.\"/\".device = \"{}\"", root_device(facts))
+}
+
+/// Whether systemd cannot mount at `path`.
+fn is_relative(path: &str) -> bool {
+    !path.starts_with('/') && path != "none"
 }
 
 fn is_numbered(device: &str) -> bool {

@@ -1,7 +1,8 @@
 //! The rule about files in `/etc` that are links to nothing. Pure.
 
 use super::Severity;
-use super::facts::{ConfigFacts, EtcLinkFacts};
+use super::facts::ConfigFacts;
+use super::own_facts::EtcLinkFacts;
 use super::rule::Rule;
 use crate::common::attribute_path;
 use crate::common::nix_string::nix_string;

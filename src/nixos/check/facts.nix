@@ -92,19 +92,22 @@ let
     let
       name = if user.hashedPassword or null != null then "hashedPassword" else "initialHashedPassword";
       hash = user.${name} or null;
-      isUsed = (user.hashedPasswordFile or user.passwordFile or null) == null;
+      isUsed = passwordFile user == null;
     in
     if isUsed && hash != null && hash != "" && !isLock hash && !isHash hash then name else null;
+  passwordFile = user: user.hashedPasswordFile or user.passwordFile or null;
+  # NixOS looks for it in whichever directory it runs in.
+  isRelative = file: builtins.isString file && builtins.match "/.*" file == null;
   secret =
     user:
     let
-      file = user.hashedPasswordFile or user.passwordFile or null;
+      file = passwordFile user;
       first = hashes user;
       clear = filter (value: value != null) [ (user.password or null) (user.initialPassword or null) ];
       hash = builtins.head first;
     in
     if file != null then
-      "set"
+      (if isRelative file then "none" else "set")
     else if first != [ ] then
       (if hash == "" then "empty" else if isLock hash || !isHash hash then "none" else "set")
     else if clear != [ ] then
@@ -119,6 +122,7 @@ let
     shell = shellOf (user.shell or null);
     password = secret user;
     invalid_hash = invalidHash user;
+    relative_file = (file: if isRelative file then file else null) (passwordFile user);
     password_option = if user.password or null != null then "password" else "initialPassword";
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);
@@ -144,7 +148,7 @@ let
   groups = filter builtins.isString (map (group: group.name or null) (list (config.users.groups or { })));
   isUnknownGroup = name: builtins.isString name && groups != [ ] && !elem name groups;
   # Root, normal users, and users with a password or an SSH key: NixOS has dozens of system users besides.
-  isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || secret user != "none" || invalidHash user != null || any (name: user.openssh.authorizedKeys.${name} or [ ] != [ ]) [ "keys" "keyFiles" ]);
+  isLoginUser = user: (user.enable or true) && (user.name == "root" || user.isNormalUser or false || secret user != "none" || passwordFile user != null || invalidHash user != null || any (name: user.openssh.authorizedKeys.${name} or [ ] != [ ]) [ "keys" "keyFiles" ]);
 
   # sudo, which is on by default, and its rewrite in Rust, which has the same options.
   sudos = filter (sudo: sudo.enable) [ ({ enable = true; } // security.sudo or { }) ({ enable = false; } // security.sudo-rs or { }) ];
@@ -158,6 +162,7 @@ let
   rangesHold = port: any (range: range.from <= port && port <= range.to);
   admits = wall: port: elem port (wall.allowedTCPPorts or [ ]) || rangesHold port (wall.allowedTCPPortRanges or [ ]);
   wall = ifEnabled (networking.firewall or { });
+  hasTrusted = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
   walls = [ wall ] ++ list (wall.interfaces or { });
   commands = import ./commands.nix { inherit options; inherit (evaluation) pkgs; };
   # Rules in the words of iptables and nftables.
@@ -228,7 +233,7 @@ let
   commaSeparated = text: filter builtins.isString (builtins.split "," text);
   # The first stage of the boot mounts them, whatever their options are (nixos/lib/utils.nix).
   isInFirstStage = path: fs: fs.neededForBoot or false || elem path [ "/" "/nix" "/nix/store" "/var" "/var/log" "/var/lib" "/var/lib/nixos" "/etc" "/usr" ];
-  fileSystem = path: (fs: { inherit path; device = fs.device or null; is_needed = !mayBeMissing fs && !isInFirstStage path fs; }) config.fileSystems.${path};
+  fileSystem = name: (fs: let path = fs.mountPoint or name; in { inherit path; device = fs.device or null; is_needed = !mayBeMissing fs && !isInFirstStage path fs; }) config.fileSystems.${name};
   sd = config.sdImage or { };
   # An option's default has priority 1500.
   isSet = name: ((options.sdImage or { }).${name}.highestPrio or 1500) < 1500;
@@ -297,7 +302,7 @@ let
       # The final value, which includes `openFirewall`.
       admitted = filter (port: any (wall: admits wall port) walls) (ssh.ports or [ 22 ]);
       opened_by_ssh = ssh.openFirewall or true;
-      trusts = filter (name: name != "lo") (wall.trustedInterfaces or [ ]) != [ ];
+      trusts = hasTrusted;
       has_own_rules = wall.enable or false && hasOwnRules;
       ports = filter builtins.isInt (wall.allowedTCPPorts or [ ]);
       # 100 without `lib.mkForce` and the like, which leave out other definitions.
@@ -380,6 +385,7 @@ let
     own_settings = import ./own-settings.nix { inherit config options commands; };
     etc_names = import ./etc-names.nix { inherit config commands; };
     unfilled = import ./unfilled.nix { inherit config options commands; };
+    closed_ports = if wall.enable or false && !hasOwnRules && !hasTrusted && !(config.boot.isContainer or false) then import ./closed-ports.nix { inherit config options; isOpen = port: any (wall: admits wall port) walls; } else [ ];
     swap_files = import ./swap-files.nix { inherit config options commands; };
     idle_services = import ./idle-services.nix { inherit config options commands; };
   };

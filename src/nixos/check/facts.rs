@@ -2,7 +2,10 @@
 
 use serde::Deserialize;
 
-use super::own_facts::{EtcNameFacts, OwnSettingFacts, OwnUnitFacts, UnfilledFacts};
+use super::own_facts::{
+    ClosedPortFacts, EtcLinkFacts, EtcNameFacts, OwnSettingFacts, OwnUnitFacts, ProgramFacts,
+    StoredSecretFacts, UnfilledFacts,
+};
 
 /// What a configuration sets that matters for booting and logging in.
 #[expect(
@@ -73,6 +76,8 @@ pub struct ConfigFacts {
     pub upgrades_to_nothing: bool,
     /// `system.autoUpgrade.channel` is set, beside which NixOS takes no `flake`.
     pub upgrade_has_channel: bool,
+    /// Services that the firewall keeps other machines from.
+    pub closed_ports: Vec<ClosedPortFacts>,
     /// Programs and scripts of the user's own services that are not in the store.
     pub own_programs: Vec<ProgramFacts>,
     /// Settings of the user's own units that systemd does not follow.
@@ -85,49 +90,6 @@ pub struct ConfigFacts {
     pub unfilled: Vec<UnfilledFacts>,
     /// Files for swap that nothing makes.
     pub swap_files: Vec<String>,
-}
-
-/// A program, or the script of an interpreter, that a service starts.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct ProgramFacts {
-    /// The name of the service.
-    pub service: String,
-    /// The option with its command, such as `ExecStart`.
-    pub option: String,
-    /// Its path, or its name alone.
-    pub path: String,
-    /// The number of that command among those of the option, from 0.
-    #[serde(default)]
-    pub command: usize,
-    /// How many commands the option has.
-    #[serde(default)]
-    pub commands: usize,
-    /// An empty command precedes them.
-    #[serde(default)]
-    pub is_reset: bool,
-    /// The option has other definitions, before which that of the user goes.
-    #[serde(default)]
-    pub is_forced: bool,
-}
-
-/// An option whose secret is in the store; the secret itself is not among the facts.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct StoredSecretFacts {
-    /// The path of the object with the option: `services.tailscale`. That of a peer is the path of its interface.
-    pub object: Vec<String>,
-    /// The name of the option, such as `privateKey`.
-    pub name: String,
-    /// Whether it is a file, of which the store has a copy.
-    pub is_file: bool,
-}
-
-/// A file in `/etc` that is a link to a path, written as a string.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct EtcLinkFacts {
-    /// Its name in `environment.etc`.
-    pub name: String,
-    /// The path.
-    pub source: String,
 }
 
 /// The root file system.
@@ -170,6 +132,8 @@ pub struct UserFacts {
     pub password: PasswordState,
     /// The option that has another text than the hash of a password, such as `hashedPassword`.
     pub invalid_hash: Option<String>,
+    /// The relative path of the file that is to have the hash of the password.
+    pub relative_file: Option<String>,
     /// Whether the password is set in plain text.
     pub open_password: bool,
     /// The option that has it then: `password` or `initialPassword`.

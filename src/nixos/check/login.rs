@@ -14,7 +14,15 @@ use super::ways_in::{
     serves_itself_only, way_in, who_gets_in,
 };
 
-pub(super) const RULES: [Rule; 19] = [
+pub(super) const RULES: [Rule; 20] = [
+    Rule {
+        id: "relative-file",
+        severity: Severity::Note,
+        is: |facts, _| relative_files(facts),
+        why: "the path of a file on the card begins with a slash, and nothing finds this one, so the user gets no password from it: write \
+              its hash, which `mkpasswd` prints, into hashedPassword, or into a file that you put on the card",
+        add: &[],
+    },
     Rule {
         id: "password-hash",
         severity: Severity::Trap,
@@ -322,9 +330,10 @@ fn is_only_way_in(facts: &ConfigFacts) -> bool {
 /// The names of the users besides root, whom NixOS always has, without key and password.
 pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
     let is_logged_in = |name: &str| name == "root" || facts.autologin.as_deref() == Some(name);
-    // Of expired keys `key-expired` tells, of names that have to change first `user-name`.
+    // Of expired keys `key-expired` tells, of names that have to change first `user-name`, of files `relative-file`.
     let is_own_finding = |user: &&UserFacts| {
-        !user.has_secret() && user.expired_keys.is_empty() && user.has_usable_name()
+        let is_told = !user.expired_keys.is_empty() || user.relative_file.is_some();
+        !user.has_secret() && !is_told && user.has_usable_name()
     };
     let users = facts.users.iter().filter(is_own_finding);
     let names = users.map(|user| user.name.as_str());
@@ -339,6 +348,18 @@ fn autologin(facts: &ConfigFacts) -> Option<String> {
 fn names(users: &[UserFacts]) -> String {
     let names: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
     names.join(", ")
+}
+
+/// What is said of files with passwords whose paths are relative.
+fn relative_files(facts: &ConfigFacts) -> Option<String> {
+    let users = facts.users.iter();
+    let files = users.filter_map(|user| {
+        let file = user.relative_file.as_ref()?;
+        let option = user_option(&user.name);
+        Some(format!("{option}.hashedPasswordFile = \"{file}\""))
+    });
+    let files: Vec<String> = files.collect();
+    (!files.is_empty()).then(|| files.join(", "))
 }
 
 #[cfg(test)]

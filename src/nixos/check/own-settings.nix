@@ -4,10 +4,12 @@
 #   times       options with the times at which a timer starts its service, each with one of them, and whether it is the only one
 #   features    options with experimental features of Nix, each with what they have
 #   ssh_port    a port that is set beside `services.openssh.ports`
+#   governor    that of the processor
+#   key_map     that of the console, unless it is a path
 #   has_own_ssh_ports   whether the configuration sets that option
 { config, options, commands }:
 let
-  inherit (builtins) attrNames concatMap elem elemAt filter isAttrs isInt isList isString length;
+  inherit (builtins) attrNames concatMap elem elemAt filter isAttrs isInt isList isString length match;
   inherit (commands) isEnabled namesOfUser safely;
 
   systemd = { set = config.systemd or { }; option = options.systemd or { }; path = [ "systemd" ]; };
@@ -27,6 +29,9 @@ let
   sshSettings = if ssh.enable or false && isAttrs (ssh.settings or null) then ssh.settings else { };
   port = safely [ (sshSettings.Port or null) ];
   ports = safely (ssh.ports or [ ]);
+
+  # What cannot be evaluated is null too.
+  textOf = path: (found: if found != [ ] && isString (elemAt found 0) then elemAt found 0 else null) (safely [ (builtins.foldl' (set: name: if isAttrs set then set.${name} or null else null) config path) ]);
 
   nixSettings = if (config.nix or { }).enable or true then (config.nix or { }).settings or { } else { };
   featuresOf =
@@ -48,5 +53,7 @@ in
     ++ forOwn "services" (path: service: timesOf (path ++ [ "startAt" ]) (service.startAt or null));
   features = concatMap (name: safely (featuresOf name)) [ "experimental-features" "extra-experimental-features" ];
   ssh_port = if port != [ ] && isInt (elemAt port 0) && !elem (elemAt port 0) ports then elemAt port 0 else null;
+  governor = textOf [ "powerManagement" "cpuFreqGovernor" ];
+  key_map = (name: if name != null && match "[^/]+" name != null then name else null) (textOf [ "console" "keyMap" ]);
   has_own_ssh_ports = (((options.services or { }).openssh or { }).ports or { }).highestPrio or 1500 < 1500;
 }

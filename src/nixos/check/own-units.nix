@@ -3,6 +3,8 @@
 #   missing_targets   targets that nothing in the configuration makes and for which such a unit is to be started, with all of the option
 #   idle_timers       timers that nothing starts
 #   missing_accounts  users and groups as which services are to run, and that do not exist
+#   bare_paths        options of services with a path of the configuration, of which NixOS copies no file
+#   suffixed          units with a name that has the suffix which NixOS adds
 #   shell_commands    options of services with signs of a shell, which systemd does not know
 { config, options, commands }:
 let
@@ -15,6 +17,19 @@ let
   ownOf = kind: (all: filter (name: all ? ${name} && isEnabled all.${name}) (namesOfUser (optionOf kind) (attrNames all))) (units.${kind} or { });
   # Those that nixpkgs does not define besides.
   onlyOwnOf = kind: filter (name: !elem name (namesIn isOfNixpkgs (optionOf kind))) (ownOf kind);
+
+  # systemd's settings are written by `toString`, which copies nothing.
+  pathsOf =
+    service:
+    let
+      settings = units.services.${service}.serviceConfig or { };
+      pathsIn = value: filter builtins.isPath (if isList value then value else [ value ]);
+      found = option: map (path: { inherit service option; file = builtins.unsafeDiscardStringContext (baseNameOf (toString path)); }) (pathsIn settings.${option});
+    in
+    concatMap found (attrNames settings);
+
+  suffixes = { services = "service"; timers = "timer"; sockets = "socket"; paths = "path"; targets = "target"; };
+  hasSuffixOf = kind: name: match ".+[.]${suffixes.${kind}}" name != null;
 
   targets = units.targets or { };
   made = map (name: "${name}.target") (attrNames targets) ++ concatMap (target: target.aliases or [ ]) (list targets) ++ attrNames (units.units or { });
@@ -100,5 +115,7 @@ in
   idle_timers = idle;
   missing_accounts = if hasOthers then [ ] else concatMap (name: safely (accountsOf name)) (onlyOwnOf "services");
   accounts = accounts.User;
+  bare_paths = concatMap (name: safely (pathsOf name)) (ownOf "services");
+  suffixed = concatMap (kind: map (unit: { inherit kind unit; }) (filter (hasSuffixOf kind) (onlyOwnOf kind))) (attrNames suffixes);
   shell_commands = concatMap (name: safely (shellOf name)) (onlyOwnOf "services");
 }

@@ -1,7 +1,9 @@
 //! Services of the user's own that run as nobody who exists, or whose commands are those of a shell. Pure.
 
+use std::path::Path;
+
 use super::facts::ConfigFacts;
-use super::own_facts::{AccountFacts, ShellCommandFacts};
+use super::own_facts::{AccountFacts, BarePathFacts, ShellCommandFacts};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
 use crate::common::nearest::similar_names;
@@ -18,12 +20,36 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let missing = first.filter_map(|n| accounts.get(n));
     let missing = missing.map(|account| missing_account(facts, &account.name));
     let commands = facts.own_units.shell_commands.iter();
-    missing.chain(commands.map(shell_command))
+    let paths = facts.own_units.bare_paths.iter().map(bare_path);
+    missing.chain(commands.map(shell_command)).chain(paths)
 }
 
 fn option(service: &str, option: &str) -> String {
     let path = ["systemd", "services", service, "serviceConfig", option];
     attribute_path::text(&path.map(str::to_owned))
+}
+
+/// What is said of a path without quotes.
+fn bare_path(path: &BarePathFacts) -> Finding {
+    let file = &path.file;
+    let is_program = path.option.starts_with("Exec");
+    let is_script = Path::new(file).extension().is_some_and(|end| end == "sh");
+    let how = if is_program && is_script {
+        format!("\"${{pkgs.runtimeShell}} ${{./{file}}}\"")
+    } else {
+        format!("\"${{./{file}}}\"")
+    };
+    let option = option(&path.service, &path.option);
+    Finding {
+        id: "bare-path",
+        severity: Severity::Note,
+        is: format!("{option} has a path without quotes, of \"{file}\""),
+        why: format!(
+            "NixOS writes the path as it is and does not copy the file, so the card does not have it; in quotes it is copied, such as {how}"
+        ),
+        add: Vec::new(),
+        place: None,
+    }
 }
 
 /// What is said of all services that are to run as `name`.
@@ -106,6 +132,30 @@ mod tests {
 
     use super::super::findings;
     use super::super::tests::with;
+
+    #[test]
+    fn a_path_without_quotes_is_not_copied() {
+        let told = |option: &str, file: &str| {
+            let path = json!([{ "service": "web", "option": option, "file": file }]);
+            let found = findings(
+                &with(&[("/own_units/bare_paths", path)]),
+                "aarch64-linux",
+                None,
+            );
+            let [finding] = found.as_slice() else {
+                panic!("{found:?}");
+            };
+            assert_eq!(finding.id, "bare-path");
+            finding.why.clone()
+        };
+        let script = told("ExecStart", "run.sh");
+        assert!(
+            script.ends_with("such as \"${pkgs.runtimeShell} ${./run.sh}\""),
+            "{script}"
+        );
+        let file = told("EnvironmentFile", "env");
+        assert!(file.ends_with("such as \"${./env}\""), "{file}");
+    }
 
     #[test]
     fn a_service_of_nobody_who_exists_has_the_lines_of_an_account() {

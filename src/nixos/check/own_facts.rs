@@ -17,6 +17,10 @@ pub struct OwnUnitFacts {
     pub missing_accounts: Vec<AccountFacts>,
     /// The names of all users.
     pub accounts: Vec<String>,
+    /// Units whose names have the suffix that NixOS adds.
+    pub suffixed: Vec<SuffixedFacts>,
+    /// Options with a path without quotes, of which the card has no file.
+    pub bare_paths: Vec<BarePathFacts>,
     /// Options with commands that are written for a shell.
     pub shell_commands: Vec<ShellCommandFacts>,
 }
@@ -73,6 +77,10 @@ pub struct OwnSettingFacts {
     pub ssh_port: Option<u32>,
     /// The configuration sets `services.openssh.ports`.
     pub has_own_ssh_ports: bool,
+    /// `powerManagement.cpuFreqGovernor`.
+    pub governor: Option<String>,
+    /// `console.keyMap`, if that is no path.
+    pub key_map: Option<String>,
 }
 
 impl OwnSettingFacts {
@@ -142,4 +150,78 @@ pub struct UnfilledFacts {
     pub option: Vec<String>,
     /// That text.
     pub text: String,
+}
+
+/// A program, or the script of an interpreter, that a service starts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ProgramFacts {
+    /// The name of the service.
+    pub service: String,
+    /// The option with its command, such as `ExecStart`.
+    pub option: String,
+    /// Its path, or its name alone.
+    pub path: String,
+    /// The number of that command among those of the option, from 0.
+    #[serde(default)]
+    pub command: usize,
+    /// How many commands the option has.
+    #[serde(default)]
+    pub commands: usize,
+    /// An empty command precedes them.
+    #[serde(default)]
+    pub is_reset: bool,
+    /// The option has other definitions, before which that of the user goes.
+    #[serde(default)]
+    pub is_forced: bool,
+}
+
+/// An option whose secret is in the store; the secret itself is not among the facts.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct StoredSecretFacts {
+    /// The path of the object with the option: `services.tailscale`. That of a peer is the path of its interface.
+    pub object: Vec<String>,
+    /// The name of the option, such as `privateKey`.
+    pub name: String,
+    /// Whether it is a file, of which the store has a copy.
+    pub is_file: bool,
+}
+
+/// A file in `/etc` that is a link to a path, written as a string.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct EtcLinkFacts {
+    /// Its name in `environment.etc`.
+    pub name: String,
+    /// The path.
+    pub source: String,
+}
+
+/// A service that listens on all interfaces, and not for other machines.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct ClosedPortFacts {
+    /// The name of the service in `services`.
+    pub service: String,
+    /// Its TCP ports that the firewall keeps closed.
+    pub ports: Vec<u16>,
+    /// `services.….openFirewall` opens them.
+    pub has_switch: bool,
+}
+
+/// An option of a service with a path of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct BarePathFacts {
+    /// The name of the service.
+    pub service: String,
+    /// `ExecStart`, for instance.
+    pub option: String,
+    /// The name of the file, without its directory.
+    pub file: String,
+}
+
+/// A unit whose name has the suffix that NixOS adds.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct SuffixedFacts {
+    /// The kind of the unit: `services`.
+    pub kind: String,
+    /// Its name in the configuration: `a.service`.
+    pub unit: String,
 }

@@ -1,7 +1,8 @@
 //! Services of the user's own whose programs the machine does not have. Pure.
 
 use super::etc_files::is_absent;
-use super::facts::{ConfigFacts, ProgramFacts};
+use super::facts::ConfigFacts;
+use super::own_facts::ProgramFacts;
 use super::program_value::{IS_ABSENT, Said, said_of, value};
 use super::{Finding, Severity};
 use crate::common::attribute_path;

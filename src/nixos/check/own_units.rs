@@ -1,7 +1,7 @@
 //! Targets and timers of the user's own that start nothing. Pure.
 
 use super::facts::ConfigFacts;
-use super::own_facts::TargetFacts;
+use super::own_facts::{SuffixedFacts, TargetFacts};
 use super::{Finding, Severity};
 use crate::common::attribute_path;
 use crate::common::nearest::similar_names;
@@ -98,7 +98,31 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let units = &facts.own_units;
     let targets = units.missing_targets.iter();
     let targets = targets.filter_map(|missing| unknown_target(facts, missing));
+    let suffixed = units.suffixed.iter().map(suffixed);
+    let targets = targets.chain(suffixed);
     targets.chain(units.idle_timers.iter().map(|name| idle_timer(name)))
+}
+
+/// What is said of a unit with the suffix that NixOS adds.
+fn suffixed(unit: &SuffixedFacts) -> Finding {
+    let option =
+        |name: &str| attribute_path::text(&["systemd", &unit.kind, name].map(str::to_owned));
+    let (name, kind) = unit.unit.rsplit_once('.').unwrap_or((&unit.unit, ""));
+    Finding {
+        id: "unit-suffix",
+        severity: Severity::Note,
+        is: option(&unit.unit),
+        why: format!(
+            "NixOS adds the suffix itself, so the unit is called {}.{kind}, and nothing finds {}",
+            unit.unit, unit.unit
+        ),
+        add: vec![format!(
+            "{} = …; # in place of \"{}\", with its value",
+            option(name),
+            unit.unit
+        )],
+        place: None,
+    }
 }
 
 /// What is said of the name of a target without `.target`, which only is no name of a unit.
@@ -241,6 +265,23 @@ mod tests {
         ] {
             assert_eq!(target(name), [], "{name}");
         }
+    }
+
+    #[test]
+    fn a_suffix_is_added_by_nixos() {
+        let unit = json!([{ "kind": "services", "unit": "web.service" }]);
+        let found = findings(
+            &with(&[("/own_units/suffixed", unit)]),
+            "aarch64-linux",
+            None,
+        );
+        let [finding] = found.as_slice() else {
+            panic!("{found:?}");
+        };
+        assert_eq!(finding.id, "unit-suffix");
+        assert_eq!(finding.is, "systemd.services.\"web.service\"");
+        let line = "systemd.services.web = …; # in place of \"web.service\", with its value";
+        assert_eq!(finding.add, [line]);
     }
 
     #[test]

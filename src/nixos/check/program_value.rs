@@ -1,7 +1,8 @@
 //! What is wrong with a program that a service starts, and what to write in place of it. Pure.
 
 use super::etc_files::is_absent;
-use super::facts::{ConfigFacts, ProgramFacts};
+use super::facts::ConfigFacts;
+use super::own_facts::ProgramFacts;
 use crate::nixos::programs::package_of;
 
 /// Programs of systemd itself, which it finds by their names, besides `systemd-…` and `…ctl`. It finds no others, not even `sh`: nixpkgs

@@ -1,6 +1,7 @@
 //! The rules about secrets, other than passwords, that are in the Nix store. Pure.
 
-use super::facts::{ConfigFacts, StoredSecretFacts};
+use super::facts::ConfigFacts;
+use super::own_facts::StoredSecretFacts;
 use super::rule::Rule;
 use super::{Finding, Severity};
 use crate::common::attribute_path;

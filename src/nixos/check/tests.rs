@@ -39,9 +39,9 @@ fn good() -> Value {
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
-        "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [] },
-        "own_settings": { "sets": [{ "path": ["services", "openssh", "settings"], "names": ["PasswordAuthentication", "UseDns"] }], "times": [], "features": [], "ssh_port": null, "has_own_ssh_ports": false },
-        "etc_names": [], "unfilled": [], "swap_files": [],
+        "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [], "suffixed": [], "bare_paths": [] },
+        "own_settings": { "sets": [{ "path": ["services", "openssh", "settings"], "names": ["PasswordAuthentication", "UseDns"] }], "times": [], "features": [], "ssh_port": null, "has_own_ssh_ports": false, "governor": "ondemand", "key_map": "us" },
+        "etc_names": [], "unfilled": [], "swap_files": [], "closed_ports": [],
     })
 }
 
@@ -87,7 +87,7 @@ fn disk(path: &str, device: &str, is_needed: bool) -> Value {
 pub(super) fn user(name: &str, keys: &[&str], password: &str) -> Value {
     json!({
         "name": name, "keys": keys, "key_files": [], "private_key_files": [], "password": password, "open_password": false, "password_option": "password",
-        "invalid_hash": null, "shell": null, "groups": ["users"], "unknown_groups": [],
+        "invalid_hash": null, "relative_file": null, "shell": null, "groups": ["users"], "unknown_groups": [],
     })
 }
 
@@ -126,6 +126,7 @@ fn each_rule_is_triggered_by_its_own_fact_only() {
         ("systemd-boot", &[("/loaders", json!(["systemd-boot"]))]),
         ("no-root", &[("/root", Value::Null)]),
         ("root-type", &[("/root/fs_type", json!("btrfs"))]),
+        ("mount-point", &[("/file_systems/3/path", json!("tmp"))]),
         ("small-root", &[("/sd/grows", json!(false))]),
         ("small-firmware", &[("/sd/firmware_mib", json!(10))]),
         ("no-network", &[("/network/dhcp", json!(false))]),

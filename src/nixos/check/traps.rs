@@ -4,10 +4,10 @@ use super::facts::ConfigFacts;
 use super::placeholders::Placeholders;
 use super::rule::Rule;
 use super::{
-    Finding, Severity, account_kind, authorized_keys, board, disks, etc_files, idle_services,
-    login, name_servers, network, network_ends, own_commands, own_programs, own_settings,
-    own_times, own_units, state_version, stored_secrets, swap_files, unfilled, unknown_groups,
-    upgrades, user_names, wireless,
+    Finding, Severity, account_kind, authorized_keys, board, closed_ports, disks, etc_files,
+    idle_services, login, name_servers, named_values, network, network_ends, own_commands,
+    own_programs, own_settings, own_times, own_units, state_version, stored_secrets, swap_files,
+    unfilled, unknown_groups, upgrades, user_names, wireless,
 };
 use crate::common::board::{Board, Start};
 use crate::common::{locale, time_zone};
@@ -134,6 +134,8 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
         .chain(own_commands::findings(facts))
         .chain(own_settings::findings(facts))
         .chain(own_times::findings(facts))
+        .chain(named_values::findings(facts))
+        .chain(closed_ports::findings(facts))
         .chain(unfilled::findings(facts))
         .chain(swap_files::findings(facts))
         .chain(stored_secrets::findings(facts));

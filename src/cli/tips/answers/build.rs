@@ -1,9 +1,14 @@
 //! Flags of docker, cargo, nix and nixos-rebuild that build something.
 
 use super::super::other_names::RUNNING;
+use super::table::Answers;
 
 /// What is said of them by `build` and `check`.
-pub(super) const ANSWERS: &[(&[&str], &str)] = &[
+pub(super) const OF_BUILD: Answers = &[
+    (
+        &["memory", "memory-mib"],
+        "the setting memory-mib is only in sdbuild.toml",
+    ),
     (
         &["arg", "argstr", "build-arg", "define", "D", "e", "env"],
         "--set gives an option a value: --set networking.hostName=pi",
@@ -127,5 +132,97 @@ pub(super) const ANSWERS: &[(&[&str], &str)] = &[
     (
         &["passwd", "root-password", "user-password"],
         "the hash of a password belongs in the configuration: users.users.NAME.hashedPassword",
+    ),
+];
+
+/// What is said of them by `try` too.
+pub(super) const OF_ANY_BUILD: Answers = &[
+    (
+        &[
+            "H",
+            "context",
+            "docker",
+            "docker-host",
+            "engine",
+            "host",
+            "podman",
+        ],
+        "the engine is that of the current Docker context, or of the variable DOCKER_HOST",
+    ),
+    (
+        &["dry-activate", "dry-build"],
+        "`sdbuild check` evaluates everything and builds nothing",
+    ),
+    (
+        &["debug"],
+        "-v shows the builder's log, -vv everything that the log file has",
+    ),
+    (
+        &["disk-size", "image-size", "size"],
+        "an image is as large as what it holds; on the first start its file system grows to the size of the card",
+    ),
+    (
+        &["t", "tag"],
+        "the image is named after networking.hostName; --output is the directory to write it to",
+    ),
+    (
+        &["A", "attr"],
+        "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
+    ),
+    (
+        &["no-cache", "rebuild"],
+        "Nix builds what has changed, and only that",
+    ),
+    (
+        &["clean"],
+        "Nix builds what has changed, and only that; `sdbuild clean` removes what earlier builds left",
+    ),
+    (
+        &["release"],
+        "there is only one kind of build; --nixpkgs RELEASE chooses the release of nixpkgs",
+    ),
+    (
+        &["L", "print-build-logs", "show-trace"],
+        "-v shows the builder's log; a failure names the file that has all of it",
+    ),
+    (
+        &["impure"],
+        "a flake sees only its own files and its inputs: --override-input gives another directory, --set a value",
+    ),
+    (
+        &["progress", "log-format"],
+        "where the output is not a terminal, lines appear instead of a bar; --json-events writes one JSON object per event",
+    ),
+    (
+        &["pull"],
+        "sdbuild makes its container images itself, of packages with fixed hashes, and keeps them",
+    ),
+    (
+        &["flash", "device"],
+        "`sdbuild flash` writes the image that a build made",
+    ),
+    (
+        &["image"],
+        "an image is the argument of boot, flash and inspect; a build makes one",
+    ),
+    (
+        &["password"],
+        "the hash of a password belongs in the configuration: users.users.NAME.hashedPassword",
+    ),
+    (
+        &["rm", "no-link"],
+        "sdbuild removes its containers itself, and makes no link to a result",
+    ),
+];
+
+/// What is said of them by `check` alone.
+pub(super) const OF_CHECK: Answers = &[
+    (
+        &["dry-run"],
+        "`sdbuild check` evaluates everything and builds nothing",
+    ),
+    (
+        &["fix"],
+        "check changes nothing; each finding says what to do",
     ),
 ];

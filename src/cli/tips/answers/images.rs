@@ -1,10 +1,12 @@
 //! Flags of QEMU, docker, ssh, dd and Raspberry Pi Imager.
 
+use super::table::Answers;
+
 /// Where a machine gets its settings from, not from `flash`.
 const AS_IT_IS: &str = "flash writes an image as it is: what a machine gets is in the configuration that `sdbuild build` makes it of";
 
 /// What is said of them by `boot`.
-pub(super) const OF_BOOT: &[(&[&str], &str)] = &[
+pub(super) const OF_BOOT: Answers = &[
     (
         &[
             "console",
@@ -76,7 +78,12 @@ pub(super) const OF_BOOT: &[(&[&str], &str)] = &[
 ];
 
 /// What is said of them by `flash`.
-pub(super) const OF_FLASH: &[(&[&str], &str)] = &[
+pub(super) const OF_FLASH: Answers = &[
+    (&["l", "list"], "`sdbuild flash` alone lists the cards"),
+    (
+        &["f", "force"],
+        "--yes asks nothing, --unmount unmounts the disk first, --allow-fixed accepts a disk that is not removable",
+    ),
     (
         &["cli"],
         "flash has no window: sdbuild flash IMAGE /dev/sdX",
@@ -136,7 +143,7 @@ pub(super) const OF_FLASH: &[(&[&str], &str)] = &[
 ];
 
 /// What is said of them by `inspect`.
-pub(super) const OF_INSPECT: &[(&[&str], &str)] = &[
+pub(super) const OF_INSPECT: Answers = &[
     (
         &[
             "boot-loader",

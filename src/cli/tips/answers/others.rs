@@ -1,7 +1,13 @@
 //! Flags of other programs at the smaller commands.
 
+use super::table::Answers;
+
 /// What is said of them by `init`.
-pub(super) const OF_INIT: &[(&[&str], &str)] = &[
+pub(super) const OF_INIT: Answers = &[
+    (
+        &["format"],
+        "--template chooses what the image is for; `sdbuild build` takes --format",
+    ),
     (
         &["passphrase", "psk", "wifi-key", "wifi-psk", "wpa-psk"],
         "sdbuild asks for the passphrase, or reads it from a file: --wifi-password-file FILE",
@@ -41,7 +47,7 @@ pub(super) const OF_INIT: &[(&[&str], &str)] = &[
 ];
 
 /// What is said of them by `try`.
-pub(super) const OF_TRY: &[(&[&str], &str)] = &[
+pub(super) const OF_TRY: Answers = &[
     (
         &["board", "c", "config", "flake", "format", "set", "hostname"],
         "try builds a configuration of its own; `sdbuild build` builds yours",
@@ -50,7 +56,7 @@ pub(super) const OF_TRY: &[(&[&str], &str)] = &[
 ];
 
 /// What is said of them by `clean`.
-pub(super) const OF_CLEAN: &[(&[&str], &str)] = &[
+pub(super) const OF_CLEAN: Answers = &[
     (
         &["builds", "containers", "images", "logs", "volumes"],
         "`sdbuild clean --dry-run` lists what would be removed, and removes nothing",
@@ -59,11 +65,13 @@ pub(super) const OF_CLEAN: &[(&[&str], &str)] = &[
         &["delete-old", "delete-older-than", "older-than"],
         "--old removes the results that newer ones replaced, whatever their age",
     ),
-    (&["purge"], "did you mean --all?"),
+    (&["cache", "caches"], "did you mean --downloads?"),
+    (&["everything", "purge"], "did you mean --all?"),
+    (&["f", "force"], "did you mean --yes?"),
 ];
 
 /// What is said of them by `lock`.
-pub(super) const OF_LOCK: &[(&[&str], &str)] = &[
+pub(super) const OF_LOCK: Answers = &[
     (
         &[
             "all",
@@ -87,19 +95,25 @@ pub(super) const OF_LOCK: &[(&[&str], &str)] = &[
 ];
 
 /// What is said of them by `status`.
-pub(super) const OF_STATUS: &[(&[&str], &str)] = &[(
+pub(super) const OF_STATUS: Answers = &[(
     &["a", "all", "disk", "images", "l", "long", "size", "sizes"],
     "without a flag, status shows everything, with sizes",
 )];
 
 /// What is said of them by `boards` and `formats`.
-pub(super) const OF_LISTS: &[(&[&str], &str)] = &[(
+pub(super) const OF_LISTS: Answers = &[(
     &["a", "all", "l", "list"],
     "without an argument, all are listed",
 )];
 
 /// What is said of them by `completions`.
-pub(super) const OF_COMPLETIONS: &[(&[&str], &str)] = &[(
+pub(super) const OF_COMPLETIONS: Answers = &[(
     &["s", "shell"],
     "the shell is an argument of its own: sdbuild completions {}",
+)];
+
+/// What is said of them by `doctor`.
+pub(super) const OF_DOCTOR: Answers = &[(
+    &["fix"],
+    "doctor changes nothing; below each problem it says what to do",
 )];

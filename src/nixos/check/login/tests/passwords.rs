@@ -43,3 +43,13 @@ fn a_hash_that_is_none_is_reported() {
     let admit = "services.openssh.settings.AllowUsers = [ \"ann\" \"root\" ];";
     assert_eq!((shut.id, shut.add[0].as_str()), ("ssh-turns-away", admit));
 }
+
+#[test]
+fn a_relative_file_has_no_password() {
+    let mut pi = user("pi", &[], "none");
+    pi["relative_file"] = json!("./pw");
+    let users = json!([user("root", &[KEY], "none"), pi.clone()]);
+    assert_eq!(found(&[("/users", users)]), ["relative-file"]);
+    let alone = found(&[("/users", json!([pi]))]);
+    assert_eq!(alone, ["nobody-gets-in", "relative-file"]);
+}

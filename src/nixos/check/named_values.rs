@@ -1,0 +1,176 @@
+//! Values that are names of other programs: the kernel's and those of keymaps. Pure.
+
+use super::facts::ConfigFacts;
+use super::{Finding, Severity};
+use crate::common::locale;
+use crate::common::nearest::similar_names;
+
+/// The governors of the kernel (`admin-guide/pm/cpufreq`), and `interactive`, which kernels for Android have.
+const GOVERNORS: [&str; 7] = [
+    "conservative",
+    "interactive",
+    "ondemand",
+    "performance",
+    "powersave",
+    "schedutil",
+    "userspace",
+];
+
+/// Keymaps of the project kbd for locales whose language or country has another name than its keymap; the first that a locale begins
+/// with counts.
+const KEYMAPS: [(&str, &str); 24] = [
+    ("cs", "cz"),
+    ("da", "dk"),
+    ("de_CH", "de_CH-latin1"),
+    ("de", "de"),
+    ("el", "gr"),
+    ("en_GB", "uk"),
+    ("en", "us"),
+    ("es", "es"),
+    ("fi", "fi"),
+    ("fr_CH", "fr_CH"),
+    ("fr", "fr"),
+    ("hu", "hu"),
+    ("it", "it"),
+    ("ja", "jp106"),
+    ("nb", "no"),
+    ("nl", "nl"),
+    ("nn", "no"),
+    ("pl", "pl"),
+    ("pt_BR", "br-abnt2"),
+    ("pt", "pt-latin1"),
+    ("ro", "ro"),
+    ("ru", "ru"),
+    ("sv", "sv-latin1"),
+    ("uk", "ua"),
+];
+
+/// What is said of a governor that the kernel does not have, and of a locale or a language in place of a keymap.
+pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
+    let governor = facts.own_settings.governor.as_deref();
+    let key_map = facts.own_settings.key_map.as_deref();
+    let governor = governor.and_then(unknown_governor);
+    governor.into_iter().chain(key_map.and_then(other_key_map))
+}
+
+fn unknown_governor(name: &str) -> Option<Finding> {
+    if GOVERNORS.contains(&name) {
+        return None;
+    }
+    let meant = similar_names(name, GOVERNORS).filter(|meant| !meant.contains(' '));
+    let proposed = meant
+        .as_ref()
+        .map(|meant| format!(" (did you mean {meant}?)"));
+    Some(Finding {
+        id: "governor",
+        severity: Severity::Note,
+        is: format!(
+            "powerManagement.cpuFreqGovernor = \"{name}\"{}",
+            proposed.unwrap_or_default()
+        ),
+        why: "the kernel has no such governor, so the processor's speed stays as it is; there are performance, powersave, ondemand, \
+              conservative, schedutil and userspace"
+            .to_owned(),
+        add: meant
+            .map(|meant| format!("powerManagement.cpuFreqGovernor = \"{meant}\";"))
+            .into_iter()
+            .collect(),
+        place: None,
+    })
+}
+
+fn other_key_map(name: &str) -> Option<Finding> {
+    let meant = key_map_of(name)?;
+    Some(Finding {
+        id: "key-map",
+        severity: Severity::Note,
+        is: format!("console.keyMap = \"{name}\" (did you mean \"{meant}\"?)"),
+        why: "that is the name of a language, not of a keymap of the console, so the keyboard stays as it is".to_owned(),
+        add: vec![format!("console.keyMap = \"{meant}\";")],
+        place: None,
+    })
+}
+
+/// The keymap that the name of a language or of a locale means; `None` for what may be the name of a keymap.
+fn key_map_of(name: &str) -> Option<&'static str> {
+    let (plain, _) = name.split_once('.').unwrap_or((name, ""));
+    let plain = plain.replace('-', "_");
+    let locale = match plain.split_once('_') {
+        Some((language, country)) if is_locale(language, country) => plain.as_str(),
+        Some(_) | None => locale::of_language(name)?,
+    };
+    let (_, map) = KEYMAPS
+        .iter()
+        .find(|(beginning, _)| locale.starts_with(beginning))?;
+    (*map != name).then_some(map)
+}
+
+/// Whether `language` and `country` are two letters each, as `de` and `DE` are. Of keymaps only `fr_CH` has that form.
+fn is_locale(language: &str, country: &str) -> bool {
+    let is_country = country.len() == 2 && country.bytes().all(|c| c.is_ascii_uppercase());
+    is_country && language.len() == 2 && language.bytes().all(|c| c.is_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::tests::found;
+    use super::*;
+
+    #[test]
+    fn languages_are_no_keymaps() {
+        for (name, meant) in [
+            ("deutsch", "de"),
+            ("German", "de"),
+            ("de_DE", "de"),
+            ("de_DE.UTF-8", "de"),
+            ("de-DE", "de"),
+            ("de_CH", "de_CH-latin1"),
+            ("en_GB", "uk"),
+            ("en_US.UTF-8", "us"),
+            ("english", "us"),
+            ("dansk", "dk"),
+        ] {
+            assert_eq!(key_map_of(name), Some(meant), "{name}");
+        }
+        for name in [
+            "de",
+            "us",
+            "uk",
+            "fr_CH",
+            "de_CH-latin1",
+            "de-latin1",
+            "br-abnt2",
+            "dvorak",
+            "sv-latin1",
+            "PL02",
+            "us-acentos",
+            "neo",
+            "colemak",
+            "fr-bepo",
+            "et",
+            "trq",
+            "sg",
+            "la-latin1",
+            "es-cp850",
+            "ru-ms",
+        ] {
+            assert_eq!(key_map_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn governors_are_those_of_the_kernel() {
+        let told = |name: &str| found(&[("/own_settings/governor", json!(name))]);
+        for name in GOVERNORS {
+            assert_eq!(told(name), [""; 0], "{name}");
+        }
+        assert_eq!(told("fast"), ["governor"]);
+        let mistyped = unknown_governor("ondemnad").unwrap();
+        assert_eq!(
+            mistyped.add,
+            ["powerManagement.cpuFreqGovernor = \"ondemand\";"]
+        );
+    }
+}
