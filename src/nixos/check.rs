@@ -20,6 +20,7 @@ mod named_options;
 mod named_values;
 mod network;
 mod network_ends;
+mod nixos_messages;
 mod obstacle;
 mod own_commands;
 mod own_facts;

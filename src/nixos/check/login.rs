@@ -329,7 +329,12 @@ fn is_only_way_in(facts: &ConfigFacts) -> bool {
 
 /// The names of the users besides root, whom NixOS always has, without key and password.
 pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> {
-    let is_logged_in = |name: &str| name == "root" || facts.autologin.as_deref() == Some(name);
+    let is_logged_in = |name: &str| {
+        let of_services = &facts.own_units.service_users;
+        name == "root"
+            || facts.autologin.as_deref() == Some(name)
+            || of_services.iter().any(|user| user == name)
+    };
     // Of expired keys `key-expired` tells, of names that have to change first `user-name`, of files `relative-file`.
     let is_own_finding = |user: &&UserFacts| {
         let is_told = !user.expired_keys.is_empty() || user.relative_file.is_some();

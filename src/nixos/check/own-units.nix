@@ -3,6 +3,7 @@
 #   missing_targets   targets that nothing in the configuration makes and for which such a unit is to be started, with all of the option
 #   idle_timers       timers that nothing starts
 #   missing_accounts  users and groups as which services are to run, and that do not exist
+#   service_users     users as which services run, or whom a display manager logs in
 #   bare_paths        options of services with a path of the configuration, of which NixOS copies no file
 #   suffixed          units with a name that has the suffix which NixOS adds
 #   shell_commands    options of services with signs of a shell, which systemd does not know
@@ -91,6 +92,13 @@ let
     in
     if isDynamic units.services.${service} || config ? RootDirectory || config ? RootImage then [ ] else map (option: { inherit service option; name = config.${option}; }) (filter isMissing [ "User" "Group" ]);
 
+  userOf = service: filter isAccount [ ((units.services.${service}.serviceConfig or { }).User or null) ];
+  services = config.services or { };
+  loggedIn = [
+    (((services.displayManager or { }).autoLogin or { }).user or null)
+    ((((services.greetd or { }).settings or { }).initial_session or { }).user or null)
+  ];
+
   # Signs that stand alone outside of quotes.
   signs = [ "&&" "||" "|" ">" ">>" "2>" "2>&1" "&>" "<" "&" ];
   # These take some of them for arguments of their own.
@@ -115,6 +123,7 @@ in
   idle_timers = idle;
   missing_accounts = if hasOthers then [ ] else concatMap (name: safely (accountsOf name)) (onlyOwnOf "services");
   accounts = accounts.User;
+  service_users = concatMap (name: safely (userOf name)) (attrNames (units.services or { })) ++ safely (filter isAccount loggedIn);
   bare_paths = concatMap (name: safely (pathsOf name)) (ownOf "services");
   suffixed = concatMap (kind: map (unit: { inherit kind unit; }) (filter (hasSuffixOf kind) (onlyOwnOf kind))) (attrNames suffixes);
   shell_commands = concatMap (name: safely (shellOf name)) (onlyOwnOf "services");

@@ -17,6 +17,8 @@ pub struct OwnUnitFacts {
     pub missing_accounts: Vec<AccountFacts>,
     /// The names of all users.
     pub accounts: Vec<String>,
+    /// The names of the users as which services run, or whom a display manager logs in.
+    pub service_users: Vec<String>,
     /// Units whose names have the suffix that NixOS adds.
     pub suffixed: Vec<SuffixedFacts>,
     /// Options with a path without quotes, of which the card has no file.

@@ -9,6 +9,11 @@ use super::*;
 pub(in crate::nixos) const KEY: &str =
     "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIF4DpG2ZT9bLJ6ZfOM2bHn0LJ5Y1rN8a4XkGq5l3Vd1c me";
 
+/// Of units of which nothing is wrong.
+fn own_units() -> Value {
+    json!({ "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "service_users": [], "shell_commands": [], "suffixed": [], "bare_paths": [] })
+}
+
 /// Facts of a configuration without mistakes.
 fn good() -> Value {
     json!({
@@ -39,7 +44,7 @@ fn good() -> Value {
         "state_version": "25.11", "time_zone": "Europe/Berlin", "locale": "en_US.UTF-8", "locale_is_built": true,
         "sudo": { "enable": true, "option": "security.sudo", "users": [], "groups": [], "other": false },
         "private_keys": [], "stored_secrets": [], "etc_links": [{ "name": "mtab", "source": "/proc/mounts" }], "idle_services": [], "upgrades_to_nothing": false, "upgrade_has_channel": false, "own_programs": [],
-        "own_units": { "missing_targets": [], "targets": [], "idle_timers": [], "missing_accounts": [], "accounts": [], "shell_commands": [], "suffixed": [], "bare_paths": [] },
+        "own_units": own_units(),
         "own_settings": { "sets": [{ "path": ["services", "openssh", "settings"], "names": ["PasswordAuthentication", "UseDns"] }], "times": [], "features": [], "ssh_port": null, "has_own_ssh_ports": false, "governor": "ondemand", "key_map": "us" },
         "etc_names": [], "unfilled": [], "swap_files": [], "closed_ports": [],
     })
