@@ -161,16 +161,7 @@ impl Mistake {
             Self::NotInSearchPath => not_in_search_path(context, summary),
             Self::WrongAddress => digit_names::address(context, error)
                 .or_else(|| interface_address::hint(context, error)),
-            Self::WrongType => {
-                let in_list = calls_in_lists::hint(context, summary);
-                let written = || written_forms::hint(context, error);
-                let is_part = || written_forms::may_be_part(context, summary);
-                let of_unit = unit_faults::hint(findings, summary);
-                in_list
-                    .or(of_unit)
-                    .or_else(written)
-                    .or_else(|| wrong_type(summary, is_part()))
-            }
+            Self::WrongType => wrong_type_of(context, findings, error),
             Self::NoValue => option_without_value::hint(context, summary),
             Self::DefinedByImage => conflicts::defined_by_image(summary),
             Self::Conflict => conflicts::hint(context, summary),
@@ -200,6 +191,19 @@ impl Mistake {
             Self::OtherEncoding => other_encoding(context, summary),
         }
     }
+}
+
+/// What is meant by a value of the wrong type.
+fn wrong_type_of(
+    context: &ExitContext<'_>,
+    findings: &Findings,
+    error: &NixError,
+) -> Option<String> {
+    let summary = error.summary.as_str();
+    calls_in_lists::hint(context, summary)
+        .or_else(|| unit_faults::hint(findings, summary))
+        .or_else(|| written_forms::hint(context, error))
+        .or_else(|| wrong_type(summary, written_forms::may_be_part(context, summary)))
 }
 
 /// What is meant by a package that nixpkgs does not have.
