@@ -36,6 +36,15 @@ fn name_of_file(option: &str) -> Option<&str> {
 
 /// What may be meant by an option that has no name like it in nixpkgs.
 fn meant_option(option: &str) -> Option<String> {
+    no_option(option)
+        .or_else(|| in_quotes(option))
+        .or_else(|| in_users(option))
+        .or_else(|| in_etc(option))
+        .or_else(|| other_name(option).map(|meant| format!("did you mean {meant}?")))
+}
+
+/// What to write in place of something that is no option of any release, or of this one no longer.
+fn no_option(option: &str) -> Option<String> {
     let is_import = |word: &&str| option.eq_ignore_ascii_case(word);
     if ["import", "imports", "include", "includes"]
         .iter()
@@ -49,60 +58,63 @@ fn meant_option(option: &str) -> Option<String> {
                 .to_owned(),
         );
     }
-    let is_removed = |removed: &&str| option.strip_prefix(removed).is_some_and(is_end_of_name);
-    if let Some(removed) = REMOVED.iter().find(|removed| is_removed(removed)) {
-        return Some(format!(
-            "NixOS no longer has {removed}: remove the lines that define it"
-        ));
-    }
-    if let Some(name) = option
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        && name.contains('.')
-    {
-        return Some(format!("remove the quotes around {name}"));
-    }
-    if let Some(switch) = option.strip_suffix(".enabled") {
-        return Some(format!("did you mean {switch}.enable?"));
-    }
-    let of_user = option.strip_prefix("users.users.");
-    let without_name = of_user.filter(|rest| rest.starts_with("openssh."));
-    if let Some(rest) = without_name {
-        return Some(format!(
-            "the name of the user is missing: users.users.NAME.{rest}"
-        ));
-    }
-    if let Some((user, name)) = of_user.and_then(|rest| rest.split_once('.'))
-        && let Some(meant) = meant_of_user(name)
-    {
-        return Some(format!("did you mean users.users.{user}.{meant}?"));
-    }
-    if option.starts_with("environment.etc.")
-        && let Some((_, name)) = option.rsplit_once('.')
-        && TEXT_OF_FILE.contains(&name)
-    {
-        return Some("did you mean text?".to_owned());
-    }
-    if let Some(name) = name_of_file(option) {
-        return Some(format!(
-            "a name with a dot is in quotes: environment.etc.\"{name}\""
-        ));
-    }
-    if option.starts_with("fileSystems.") && option.ends_with(".fstype") {
-        return Some("did you mean fsType?".to_owned());
-    }
     if ["inputs", "outputs"].contains(&option) {
         return Some(
             "that is a flake, not a module: rename the file to flake.nix, and run sdbuild in its directory".to_owned(),
         );
     }
+    let is_removed = |removed: &&str| option.strip_prefix(removed).is_some_and(is_end_of_name);
+    let removed = REMOVED.iter().find(|removed| is_removed(removed))?;
+    Some(format!(
+        "NixOS no longer has {removed}: remove the lines that define it"
+    ))
+}
+
+/// The name of an option that is in quotes as a whole.
+fn in_quotes(option: &str) -> Option<String> {
+    let name = option.strip_prefix('"')?.strip_suffix('"')?;
+    let has_parts = name.contains('.');
+    has_parts.then(|| format!("remove the quotes around {name}"))
+}
+
+/// What may be meant by an option of a user.
+fn in_users(option: &str) -> Option<String> {
+    let of_user = option.strip_prefix("users.users.")?;
+    if of_user.starts_with("openssh.") {
+        return Some(format!(
+            "the name of the user is missing: users.users.NAME.{of_user}"
+        ));
+    }
+    let (user, name) = of_user.split_once('.')?;
+    let meant = meant_of_user(name)?;
+    Some(format!("did you mean users.users.{user}.{meant}?"))
+}
+
+/// What may be meant by an option of a file in `/etc`.
+fn in_etc(option: &str) -> Option<String> {
+    let (_, name) = option.strip_prefix("environment.etc.")?.rsplit_once('.')?;
+    if TEXT_OF_FILE.contains(&name) {
+        return Some("did you mean text?".to_owned());
+    }
+    let name = name_of_file(option)?;
+    Some(format!(
+        "a name with a dot is in quotes: environment.etc.\"{name}\""
+    ))
+}
+
+/// The option that `option` is called elsewhere, or with other capitals.
+fn other_name(option: &str) -> Option<String> {
+    if let Some(switch) = option.strip_suffix(".enabled") {
+        return Some(format!("{switch}.enable"));
+    }
+    if option.starts_with("fileSystems.") && option.ends_with(".fstype") {
+        return Some("fsType".to_owned());
+    }
     let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
-    let other = OTHER_NAMES
-        .iter()
-        .find(is_meant)
-        .map(|(_, meant)| (*meant).to_owned());
-    let meant = other.or_else(|| with_other_capitals(option, WITH_CAPITALS).map(str::to_owned))?;
-    Some(format!("did you mean {meant}?"))
+    let other = OTHER_NAMES.iter().find(is_meant).map(|(_, meant)| *meant);
+    other
+        .or_else(|| with_other_capitals(option, WITH_CAPITALS))
+        .map(str::to_owned)
 }
 
 /// The options in `users`.
@@ -234,6 +246,10 @@ mod tests {
             );
             assert_eq!(hint, format!("did you mean {meant}?"), "{option}");
         }
+    }
+
+    #[test]
+    fn what_is_no_option_has_an_answer_of_its_own() {
         for (option, part) in [
             ("outputs", "that is a flake, not a module"),
             ("include", "imports = [ … ];"),
