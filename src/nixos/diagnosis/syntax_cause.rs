@@ -48,7 +48,8 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         let Some(line) = line_without_semicolon(text, position) else {
             return semicolon_in_line(text, position, summary).filter(|_| found.is_none());
         };
-        let hint = format!("a `;` is missing at the end of line {line}");
+        let body = line_of(text, line).and_then(|text| missing_body(text, line));
+        let hint = body.unwrap_or_else(|| format!("a `;` is missing at the end of line {line}"));
         return Some(Cause { line, hint });
     }
     if has("unexpected ';', expecting end of file") && is_end_of_file(text, position) {
@@ -274,6 +275,28 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
         .skip_while(|(line, _)| *line >= position.line);
     let (line, _) = earlier.find(|(_, text)| is_code(text))?;
     Some(*line)
+}
+
+/// What is missing behind a line with this `text`, which ends with what stands in front of an expression: the colon of a function,
+/// the `in` of a `let`, or a whole `with`.
+fn missing_body(text: &str, line: u64) -> Option<String> {
+    let code = text.split('#').next()?.trim();
+    let set = format!(
+        "a `{{` is missing at the end of line {line}: the definitions below it are in a set"
+    );
+    if code.ends_with(':') || code.split_whitespace().next_back() == Some("in") {
+        return Some(set);
+    }
+    let (before, name) = code.strip_suffix(';')?.rsplit_once("with ")?;
+    let is_set = before.is_empty() || before.trim_end().ends_with(':');
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    name.chars().all(is_name).then(|| {
+        if is_set {
+            set
+        } else {
+            format!("a value is missing behind the `with {name};` of line {line}")
+        }
+    })
 }
 
 /// The place in the line of `position` where a `;` is missing: before the name of the next definition, or before the end of the set.
