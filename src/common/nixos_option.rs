@@ -1,7 +1,7 @@
 //! Options of NixOS.
 
 /// What the names of most options begin with.
-pub const NAMESPACES: [&str; 17] = [
+pub const NAMESPACES: [&str; 18] = [
     "boot",
     "console",
     "environment",
@@ -10,6 +10,7 @@ pub const NAMESPACES: [&str; 17] = [
     "i18n",
     "networking",
     "nix",
+    "nixpkgs",
     "programs",
     "sdImage",
     "security",

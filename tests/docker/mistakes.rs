@@ -43,7 +43,7 @@ struct Mistake {
     /// Other files, by their names.
     #[serde(default)]
     files: BTreeMap<String, String>,
-    /// What the output contains, white space apart.
+    /// What the output contains outside the excerpt of the file, white space apart.
     says: Vec<String>,
     /// What it does not contain.
     #[serde(default)]
@@ -60,6 +60,20 @@ fn with_lines(lines: &str) -> String {
          users.users.ann = {{ isNormalUser = true; extraGroups = [ \"wheel\" ]; openssh.authorizedKeys.keys = [ \"{KEY}\" ]; }}; security.sudo.wheelNeedsPassword = false;\n\
          {lines}\n}}\n"
     )
+}
+
+/// `answer` without the user's own lines, which would contain much of what is expected.
+fn without_excerpt(answer: &str) -> String {
+    let is_excerpt = |line: &&str| {
+        let line = line.trim_start().strip_prefix("> ");
+        let number = line.map(|line| {
+            line.trim_start()
+                .trim_start_matches(|c: char| c.is_ascii_digit())
+        });
+        number.is_some_and(|line| line.trim_start().starts_with('|'))
+    };
+    let lines: Vec<&str> = answer.lines().filter(|line| !is_excerpt(line)).collect();
+    lines.join("\n")
 }
 
 /// Text on one line, with one blank between words: terminals wrap.
@@ -102,7 +116,7 @@ impl Mistake {
 
     /// What is wrong with `answer`; nothing if it is as expected.
     fn faults(&self, answer: &str) -> Vec<String> {
-        let answer = on_one_line(answer);
+        let answer = on_one_line(&without_excerpt(answer));
         let has = |part: &&String| answer.contains(&on_one_line(part));
         let missing = self.says.iter().filter(|part| !has(part));
         let missing = missing.map(|part| format!("does not say: {part}"));

@@ -2,7 +2,7 @@
 
 use super::Severity;
 use super::authorized_keys::{broken_keys, expired_keys, has_private_key, has_wrong_key};
-use super::facts::{ConfigFacts, UserFacts};
+use super::facts::{ConfigFacts, PasswordState, UserFacts};
 use super::named_options::user_option;
 use super::passwords::{
     invalid_hashes, password_is_accepted, plain_passwords, said_of, stored_passwords,
@@ -14,7 +14,7 @@ use super::ways_in::{
     serves_itself_only, way_in, who_gets_in,
 };
 
-pub(super) const RULES: [Rule; 20] = [
+pub(super) const RULES: [Rule; 21] = [
     Rule {
         id: "relative-file",
         severity: Severity::Note,
@@ -157,6 +157,13 @@ pub(super) const RULES: [Rule; 20] = [
         severity: Severity::Note,
         is: |facts, _| said_of_firewall(facts).filter(|_| facts.firewall.has_own_rules),
         why: "the firewall blocks the SSH server, unless your own rules for iptables or nftables open the port: check does not read those",
+        add: &[],
+    },
+    Rule {
+        id: "empty-password",
+        severity: Severity::Note,
+        is: |facts, _| with_empty_password(facts),
+        why: "anyone at the console logs in without a password; remove that definition, unless it is meant",
         add: &[],
     },
     Rule {
@@ -343,6 +350,17 @@ pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> 
     let users = facts.users.iter().filter(is_own_finding);
     let names = users.map(|user| user.name.as_str());
     names.filter(move |name| !is_logged_in(name))
+}
+
+/// What is said of users with an empty password. Those of an installer are meant to have one.
+fn with_empty_password(facts: &ConfigFacts) -> Option<String> {
+    let is_empty = |user: &&UserFacts| {
+        let is_logged_in = facts.autologin.as_ref() == Some(&user.name);
+        user.password == PasswordState::Empty && !is_logged_in && !facts.installer
+    };
+    let users = facts.users.iter().filter(is_empty);
+    let options: Vec<String> = users.map(|user| user_option(&user.name)).collect();
+    (!options.is_empty()).then(|| format!("{}: the password is empty", options.join(", ")))
 }
 
 fn autologin(facts: &ConfigFacts) -> Option<String> {

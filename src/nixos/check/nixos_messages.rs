@@ -23,6 +23,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         match known
             .or_else(|| told_correction(text))
             .or_else(|| two_for_wifi(text))
+            .or_else(|| doubled_setting_of_ssh(text))
         {
             Some((is, add)) => Finding {
                 add,
@@ -74,6 +75,24 @@ fn two_for_wifi(text: &str) -> Option<(String, Vec<String>)> {
             "networking.networkmanager.enable = true beside networking.wireless.networks".to_owned(),
             vec!["networking.networkmanager.enable = false; # wpa_supplicant connects to those networks".to_owned()],
         )
+    })
+}
+
+/// The setting of the SSH server that differs from NixOS's only in its capitals, and what to write in place of it.
+fn doubled_setting_of_ssh(text: &str) -> Option<(String, Vec<String>)> {
+    let (_, keys) = text.split_once("Duplicate keys: (")?;
+    let (first, second) = keys.split_once(')')?.0.split_once(", ")?;
+    let is_capital = |name: &str| name.starts_with(|c: char| c.is_ascii_uppercase());
+    let (right, wrong) = match (is_capital(first), is_capital(second)) {
+        (true, false) => (first, second),
+        (false, true) => (second, first),
+        _ => return None,
+    };
+    let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric());
+    (is_name(right) && right.eq_ignore_ascii_case(wrong)).then(|| {
+        let settings = "services.openssh.settings";
+        let line = format!("{settings}.{right} = …; # in place of {wrong}, with the same value");
+        (format!("{settings}.{wrong}"), vec![line])
     })
 }
 
@@ -134,6 +153,13 @@ mod tests {
                 "networking.networkmanager.enable = true beside networking.wireless.networks",
                 Some(
                     "networking.networkmanager.enable = false; # wpa_supplicant connects to those networks",
+                ),
+            ),
+            (
+                "Duplicate sshd config key; does your capitalization match the option's? Duplicate keys: (UseDns, useDns)",
+                "services.openssh.settings.useDns",
+                Some(
+                    "services.openssh.settings.UseDns = …; # in place of useDns, with the same value",
                 ),
             ),
             ("see /build/config/a.nix", "see a.nix", None),

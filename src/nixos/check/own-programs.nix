@@ -37,7 +37,8 @@ let
     if words == [ ] || hasSign then [ ] else [ program ] ++ (if isScript then [ (head rest) ] else [ ]);
 
   # What systemd or a user's quotes make of it is not known.
-  isPlain = path: path != "" && match "[-A-Za-z0-9_./+]+" path != null;
+  # Also the beginning of one who means `${pkgs.NAME}`.
+  isPlain = path: path != "" && match "([$][(]pkgs[.][-A-Za-z0-9_.]+[)])?[-A-Za-z0-9_./+]+" path != null;
   isElsewhere = path: match "/(nix/store|run)/.*" path == null;
   # What one service makes, another one may start.
   parts = path: if match "/(bin|sbin|usr)/.*" path != null then path else dirOf path;

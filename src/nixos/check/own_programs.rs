@@ -190,6 +190,8 @@ mod tests {
                 "/home/pi/app.py",
                 "\"… ${./app.py} …\"; # copy the file beside the configuration",
             ),
+            ("pkgs.hello/bin/hello", "\"${pkgs.hello}/bin/hello …\";"),
+            ("$(pkgs.hello)/bin/hello", "\"${pkgs.hello}/bin/hello …\";"),
             (
                 "bin/app",
                 "\"${./app} …\"; # if that file is beside the configuration",

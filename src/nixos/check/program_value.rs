@@ -37,6 +37,8 @@ pub(super) struct Said {
 enum Cure {
     /// The program of a package, as far as its name is known.
     Package(Option<&'static str>),
+    /// The path in a package, which the text names without `${…}`.
+    InPackage(String),
     /// A file beside the configuration.
     FileBeside,
     /// What is meant is not known.
@@ -82,6 +84,10 @@ pub(super) fn said_of(facts: &ConfigFacts, program: &ProgramFacts) -> Option<Sai
         (false, true) => {
             in_store("systemd finds only its own programs by their names alone, whatever PATH is")
         }
+        (false, false) if let Some(cure) = in_package(path) => Said {
+            cure: Cure::InPackage(cure),
+            ..in_store("a string has the path of a package only where ${…} is around its name")
+        },
         (false, false) => beside(
             "systemd takes no path that does not begin with a slash",
             "if that file is beside the configuration",
@@ -143,6 +149,7 @@ fn text_of(program: &ProgramFacts, said: &Said, unknown: &[&str]) -> Option<Stri
             };
             format!("${{pkgs.{package}}}/bin/{name}")
         }
+        Cure::InPackage(path) => path.clone(),
         Cure::FileBeside => format!("${{./{name}}}"),
         Cure::Unknown => return None,
     })
@@ -172,6 +179,17 @@ fn packages_told(unknown: &[&str]) -> Option<String> {
             Some(all.replacen(" that of", " is the package of", 1))
         }
     }
+}
+
+/// What `pkgs.hello/bin/hello` and `$(pkgs.hello)/bin/hello` mean.
+fn in_package(path: &str) -> Option<String> {
+    let (package, rest) = path.split_once('/')?;
+    let package = package
+        .strip_prefix("$(")
+        .map_or(package, |inner| inner.trim_end_matches(')'));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    let is_package = package.starts_with("pkgs.") && package.chars().all(is_name);
+    is_package.then(|| format!("${{{package}}}/{rest}"))
 }
 
 /// The name of a program's file; empty for a directory.

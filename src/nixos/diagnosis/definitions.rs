@@ -168,6 +168,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         _ if kind.starts_with("attribute set") || kind == "submodule" => {
             return Some(set_of_options(option, kind, summary, is_part));
         }
+        _ if kind.contains("[[:print:]]{8,63}") => "a passphrase has 8 to 63 characters",
         // The type itself tells which numbers it takes.
         _ if kind.contains("integer") && values(summary).any(is_number) => return None,
         _ if kind.contains("integer") => "write a number, without quotes",

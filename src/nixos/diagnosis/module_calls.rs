@@ -129,6 +129,12 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
     let is_call = error.summary.contains("called with unexpected argument");
     let Position { file, line, .. } = error.position.as_ref().filter(|_| is_call)?;
     let text = context.files.and_then(|files| files.text(file));
+    if text.as_deref().is_some_and(|text| text.contains("mkShell")) {
+        return Some(
+            "that is a shell for nix-shell, and no configuration: `sdbuild init` writes one"
+                .to_owned(),
+        );
+    }
     if let Some(name) = text.as_deref().and_then(argument_of_package) {
         let shown = shown_file(context, file);
         let file = file.strip_prefix(CONFIG_DIR)?;

@@ -1,10 +1,9 @@
 //! Names of options, and what people write in place of them.
 
 /// What people call options of users, and their names.
-pub(super) const OF_USERS: [(&str, &str); 11] = [
+pub(super) const OF_USERS: [(&str, &str); 10] = [
     ("authorizedKeys", "openssh.authorizedKeys.keys"),
     ("groups", "extraGroups"),
-    ("openssh.authorisedKeys", "openssh.authorizedKeys"),
     ("openssh.keys", "openssh.authorizedKeys.keys"),
     ("key", "openssh.authorizedKeys.keys"),
     ("keys", "openssh.authorizedKeys.keys"),
@@ -16,7 +15,7 @@ pub(super) const OF_USERS: [(&str, &str); 11] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 40] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 42] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -27,6 +26,14 @@ pub(super) const OTHER_NAMES: [(&str, &str); 40] = [
     ("networking.dhcp", "networking.useDHCP"),
     ("networking.dns", "networking.nameservers"),
     ("networking.dnsServers", "networking.nameservers"),
+    (
+        "networking.firewall.openPorts",
+        "networking.firewall.allowedTCPPorts",
+    ),
+    (
+        "networking.firewall.ports",
+        "networking.firewall.allowedTCPPorts",
+    ),
     ("networking.gateway", "networking.defaultGateway"),
     ("networking.wifi", "networking.wireless"),
     ("networking.wireless.ssid", "networking.wireless.networks"),

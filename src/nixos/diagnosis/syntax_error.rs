@@ -65,6 +65,12 @@ fn is_ini(text: &str) -> bool {
     is_section && is_definition && !text.contains('{') && !has_semicolon
 }
 
+/// Whether `text` has nothing but comments.
+fn is_empty(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    lines.all(|line| line.is_empty() || line.starts_with('#'))
+}
+
 /// What to do about the syntax error in `error`, if the file shows more of it than Nix says.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let position = error.position.as_ref()?;
@@ -73,7 +79,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
         return Some("the file is in UTF-16, which Nix does not read: save it as UTF-8".to_owned());
     }
     let text = files.text(&position.file)?;
-    if text.trim().is_empty() {
+    if is_empty(&text) {
         let hint = match position.file.rsplit('/').next() {
             Some(FLAKE_FILE) => {
                 "the file is empty: remove it, then `sdbuild init --flake` writes one"

@@ -8,15 +8,15 @@ use super::option_names::{
     WITH_CAPITALS,
 };
 use super::written_values;
-use crate::common::nearest::{may_mean, similar_names, with_other_capitals};
+use crate::common::nearest::{is_slip, may_mean, similar_names, with_other_capitals};
 use crate::common::text::alternatives;
 
 /// What may be meant by the option `name` of a user, which does not exist.
 fn meant_of_user(name: &str) -> Option<String> {
     let other = OF_USERS.iter().find(|(other, _)| *other == name);
     let other = other.map(|(_, meant)| *meant);
-    let other = other.or_else(|| with_other_capitals(name, ["openssh.authorizedKeys"]));
-    let other = other.map(str::to_owned);
+    let of_keys = Some("openssh.authorizedKeys").filter(|known| is_slip(name, known));
+    let other = other.or(of_keys).map(str::to_owned);
     other.or_else(|| similar_names(name, USER_OPTIONS))
 }
 
@@ -36,7 +36,11 @@ fn name_of_file(option: &str) -> Option<&str> {
 
 /// What may be meant by an option that has no name like it in nixpkgs.
 fn meant_option(option: &str) -> Option<String> {
-    if ["import", "include", "includes"].contains(&option) {
+    let is_import = |word: &&str| option.eq_ignore_ascii_case(word);
+    if ["import", "imports", "include", "includes"]
+        .iter()
+        .any(is_import)
+    {
         return Some("other files are included by imports = [ … ];".to_owned());
     }
     if SIZES_OF_IMAGE.contains(&option) {
@@ -58,7 +62,16 @@ fn meant_option(option: &str) -> Option<String> {
     {
         return Some(format!("remove the quotes around {name}"));
     }
+    if let Some(switch) = option.strip_suffix(".enabled") {
+        return Some(format!("did you mean {switch}.enable?"));
+    }
     let of_user = option.strip_prefix("users.users.");
+    let without_name = of_user.filter(|rest| rest.starts_with("openssh."));
+    if let Some(rest) = without_name {
+        return Some(format!(
+            "the name of the user is missing: users.users.NAME.{rest}"
+        ));
+    }
     if let Some((user, name)) = of_user.and_then(|rest| rest.split_once('.'))
         && let Some(meant) = meant_of_user(name)
     {
@@ -194,6 +207,10 @@ mod tests {
             ("users.user", "users.users"),
             ("fileSystems.\"/data\".fstype", "fsType"),
             ("allowUnfree", "nixpkgs.config.allowUnfree"),
+            (
+                "systemd.services.web.enabled",
+                "systemd.services.web.enable",
+            ),
             ("hostname", "networking.hostName"),
             ("users.users.pi.isNormaluser", "users.users.pi.isNormalUser"),
             (
@@ -220,6 +237,11 @@ mod tests {
         for (option, part) in [
             ("outputs", "that is a flake, not a module"),
             ("include", "imports = [ … ];"),
+            ("Imports", "imports = [ … ];"),
+            (
+                "users.users.openssh.authorizedKeys",
+                "users.users.NAME.openssh.authorizedKeys",
+            ),
             ("sdImage.size", "remove it: the image is as large"),
             ("sdImage.imageSize", "remove it: the image is as large"),
             (

@@ -10,6 +10,7 @@ mod statements;
 mod unquoted;
 
 use self::place::Place;
+use super::brackets::open_brackets;
 use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
 use super::names::SEARCH;
@@ -41,7 +42,9 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     }
     packages::with_version(&place, summary)
         .or_else(|| signs::arguments(text, &place))
+        .or_else(|| signs::arguments_without_commas(&place, summary))
         .or_else(|| lists::in_other_brackets(&place))
+        .or_else(|| lists::path_with_variable(&place, summary))
         .or_else(|| lists::number_with_colon(&place, summary))
         .or_else(|| lists::text_of_another_program(&place, summary))
         .or_else(|| lists::text_with_at(&place, summary))
@@ -86,6 +89,9 @@ fn in_list(place: &Place<'_>, summary: &str) -> Option<String> {
     }
     if !place.is_in_list {
         return None;
+    }
+    if has("unexpected ')'") && !open_brackets(place.before).contains(&'(') {
+        return Some("there is one `)` too many".to_owned());
     }
     if has("unexpected '-'") {
         return Some(minus_in_list(place));
@@ -217,7 +223,11 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
     let (_, token) = summary.split_once("unexpected ")?;
     let token = token.strip_suffix(", expecting INHERIT")?;
     let fixed = match token {
-        "';'" if place.follows(";") => "there is one `;` too many",
+        "';'" if place.follows(";") && place.is_balanced => "there is one `;` too many",
+        "';'" if place.follows(";") => "there is one `;` too many, or a `}` is missing before it",
+        "'['" if is_section(place.here) => {
+            "a name in brackets begins a section in other languages; in Nix write NAME = { … };"
+        }
         "'-'" if place.here.starts_with("--") => "a comment begins with `#`",
         "'<'" if place.here.starts_with("<!--") => "a comment begins with `#`",
         "LET" => "`let … in` stands before the `{` of the definitions",
@@ -228,6 +238,14 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
         _ => return None,
     };
     Some(fixed.to_owned())
+}
+
+/// Whether `line` is only a name in brackets, as INI and TOML have it.
+fn is_section(line: &str) -> bool {
+    let name = line.trim_end().strip_prefix('[');
+    let name = name.and_then(|name| name.strip_suffix(']'));
+    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(is_part))
 }
 
 /// The hint for a token behind a name, where a `=` or a dot is expected.

@@ -63,6 +63,10 @@ fn each_rule_of_logins_is_triggered_by_its_own_fact_only() {
         ),
         ("firewall", &[("/firewall/admitted", json!([]))]),
         ("unknown-group", &[("/users", json!([no_group]))]),
+        (
+            "empty-password",
+            &[("/users", json!([user("root", &[KEY], "empty")]))],
+        ),
         ("autologin", &[at_console()]),
         (
             "console-is-open",

@@ -10,6 +10,11 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     }
     let end = if is_in_list { ']' } else { ')' };
+    // A list that begins in an earlier line is not closed.
+    let line = place.before.rsplit('\n').next().unwrap_or_default();
+    if is_in_list && !line.contains('[') {
+        return None;
+    }
     let definition = place.here.split(end).next()?;
     definition
         .contains(';')
@@ -40,6 +45,13 @@ pub(super) fn with(place: &Place<'_>, summary: &str) -> Option<String> {
         let set = place.here.strip_prefix("with")?.trim_start();
         let set = set.split(is_end).next().filter(|set| !set.is_empty())?;
         return Some(hint(set));
+    }
+    if has("unexpected ','") && place.begun().contains("with ") {
+        let set = place.name_before();
+        let is_with = place.before.trim_end().strip_suffix(set);
+        let is_with = is_with.is_some_and(|before| before.ends_with("with "));
+        return (is_with && place.after.starts_with('['))
+            .then(|| format!("`with {set}` ends with a `;`, no comma: with {set}; [ … ]"));
     }
     if has("unexpected '['") && place.follows(".") {
         let set = place.name_before().trim_end_matches('.');

@@ -5,6 +5,19 @@ use super::place::Place;
 /// Longer lists are not repeated.
 const MAX_SHOWN: usize = 80;
 
+/// The hint for `${pkgs.hello}/bin/hello` without quotes.
+pub(super) fn path_with_variable(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_wrong = summary.contains("DOLLAR_CURLY") || summary.contains("unexpected '${'");
+    let (variable, rest) = place.here.split_once('}')?;
+    let end = |c: char| c.is_whitespace() || ";])".contains(c);
+    let rest = rest.split(end).next()?;
+    let is_plain = !variable.contains(['"', '{']) || variable.matches('{').count() == 1;
+    let is_path = rest.starts_with('/') && !rest.contains(['"', '$', '\\']);
+    (is_wrong && is_plain && is_path && (place.follows("=") || place.is_in_list)).then(|| {
+        format!("a path with `${{…}}` is a string, in double quotes: \"{variable}}}{rest}\"")
+    })
+}
+
 /// The hint for a list in braces or parentheses, or with commas, that is a whole value: `ports = { 80, 443 };`.
 pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     let (before, value) = place.before.rsplit_once('=')?;

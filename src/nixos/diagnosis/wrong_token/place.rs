@@ -17,6 +17,8 @@ pub(super) struct Place<'a> {
     pub(super) before: &'a str,
     /// It and the rest of its line.
     pub(super) here: &'a str,
+    /// The next line.
+    pub(super) below: &'a str,
     /// What the line has behind its first character.
     pub(super) after: &'a str,
     /// Whether it is an element of a list.
@@ -29,12 +31,14 @@ impl<'a> Place<'a> {
     pub(super) fn find(text: &'a str, position: &Position) -> Option<Self> {
         let before = text.get(..position.offset(text)?)?;
         let rest = text.get(before.len()..)?;
-        let here = rest.lines().next().unwrap_or_default();
+        let mut lines = rest.lines();
+        let here = lines.next().unwrap_or_default();
         let mut after = here.chars();
         after.next();
         Some(Self {
             before,
             here,
+            below: lines.next().unwrap_or_default(),
             after: after.as_str().trim_start(),
             is_in_list: open_brackets(before).last() == Some(&'['),
             is_balanced: imbalance(text).is_none(),

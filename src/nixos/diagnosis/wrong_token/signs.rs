@@ -56,6 +56,21 @@ pub(super) fn arguments(text: &str, place: &Place<'_>) -> Option<String> {
     })
 }
 
+/// The hint for arguments of a function without commas: `{ lib pkgs ... }:`.
+pub(super) fn arguments_without_commas(place: &Place<'_>, summary: &str) -> Option<String> {
+    let (_, first) = place.before.rsplit_once('{')?;
+    let (second, rest) = place.here.split_once('}')?;
+    let arguments = format!("{first}{second}");
+    let words: Vec<&str> = arguments.split_whitespace().collect();
+    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    let are_names = words.iter().all(|word| word.chars().all(is_part));
+    (summary.contains("unexpected ID, expecting '.' or '='") && rest.starts_with(':') && are_names)
+        .then(|| {
+            let arguments = words.join(", ");
+            format!("the arguments of a function are separated by commas: {{ {arguments} }}:")
+        })
+}
+
 /// The hint for a function in a list, as in `modules = [ { pkgs, ... }: { … } ]`: Nix reads a set there.
 fn module_in_list(place: &Place<'_>) -> Option<String> {
     let (before, first) = place.before.rsplit_once('{')?;
@@ -154,7 +169,8 @@ pub(super) fn variable_of_shell(place: &Place<'_>) -> Option<String> {
 pub(super) fn colon(place: &Place<'_>, summary: &str) -> Option<String> {
     let is_wrong = summary.contains("unexpected ':', expecting '.' or '='");
     let name = Some(place.name_before()).filter(|name| is_wrong && !name.is_empty())?;
-    let value = if place.after.starts_with('{') {
+    let is_yaml = place.ends_line() && is_key_of_yaml(place.below);
+    let value = if is_yaml || place.after.starts_with('{') {
         "{ … }"
     } else if place.after.starts_with('[') {
         "[ … ]"
@@ -162,6 +178,14 @@ pub(super) fn colon(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     };
     Some(format!("write {name} = {value};"))
+}
+
+/// Whether `line` begins with a name and a colon.
+fn is_key_of_yaml(line: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
+    let line = line.trim_start();
+    let rest = line.trim_start_matches(is_name);
+    rest.len() < line.len() && rest.starts_with(':')
 }
 
 /// The hint for a dot.

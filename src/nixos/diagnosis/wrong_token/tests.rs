@@ -75,6 +75,8 @@ fn signs_of_other_languages_are_replaced() {
     // Of a value in the next line nothing is known.
     let colon = hint_at("{ a|:\n b }", "unexpected ':', expecting '.' or '='");
     assert_eq!(colon, None);
+    let yaml = hint_at("{ a|:\n  b: 1 }", "unexpected ':', expecting '.' or '='");
+    assert_eq!(yaml.as_deref(), Some("write a = { … };"));
 }
 
 #[test]
