@@ -24,6 +24,12 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     if let Some(cause) = found.and_then(|found| open_text(text, found)) {
         return Some(cause);
     }
+    if has("unexpected '=', expecting ")
+        && let Some(line) = line_without_semicolon(text, position)
+        && let Some(hint) = line_of(text, line).and_then(|text| missing_body(text, line))
+    {
+        return Some(Cause { line, hint });
+    }
     if let Some(cause) = wrong_there(text, position, summary) {
         return Some(cause);
     }
@@ -48,8 +54,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         let Some(line) = line_without_semicolon(text, position) else {
             return semicolon_in_line(text, position, summary).filter(|_| found.is_none());
         };
-        let body = line_of(text, line).and_then(|text| missing_body(text, line));
-        let hint = body.unwrap_or_else(|| format!("a `;` is missing at the end of line {line}"));
+        let hint = format!("a `;` is missing at the end of line {line}");
         return Some(Cause { line, hint });
     }
     if has("unexpected ';', expecting end of file") && is_end_of_file(text, position) {
