@@ -33,14 +33,15 @@ let
   suffixes = { services = "service"; timers = "timer"; sockets = "socket"; paths = "path"; targets = "target"; };
   plain = path: builtins.unsafeDiscardStringContext (toString path);
   firstOf = list: if list == [ ] then [ ] else [ (builtins.head list) ];
-  # The directories of the files that define the service; that of the flake, for a module in `flake.nix`, which has no file.
+  # The directories of the files that define the service, and those of the whole configuration, for a module in `flake.nix`, which has no
+  # file, and for a nixpkgs that does not tell files.
   directoriesOf =
     service: path:
     let
       files = commands.filesWith service (optionOf "services");
       store = match "(${builtins.storeDir}/[^/]+)/.*" path;
     in
-    map dirOf (filter (file: match "/.*" file != null) files) ++ (if store == null then [ ] else store);
+    map dirOf (filter (file: match "/.*" file != null) files) ++ (if store == null then [ "/build/config" ] else store);
   # The path as a file in the directory `dir` names it, if it is below the configuration.
   fromDirectory =
     path: dir: up:

@@ -45,6 +45,9 @@ const MAKING_FILES: [&[&str]; 4] = [
     &["system", "activationScripts"],
 ];
 
+/// Findings whose lines have all of a list, with what it has already.
+const WHOLE_LISTS: [&str; 1] = ["closed-port"];
+
 /// What the user's files, and the command line, define.
 #[derive(Clone, Debug, Default)]
 pub struct OwnDefinitions {
@@ -77,11 +80,38 @@ impl OwnDefinitions {
         own
     }
 
-    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition.
+    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition, and says of its
+    /// lines which definition they are to replace: a file cannot define an option twice.
     pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
             finding.place = self.place(&finding.is);
+            let Finding { id, add, place, .. } = finding;
+            for line in add {
+                if let Some(replaced) = self.replaced(id, line, place.as_ref()) {
+                    line.push_str(&replaced);
+                }
+            }
         }
+    }
+
+    /// What a `line` of a finding `id` at `place` says of the definition that it replaces, if the files have one of the same option.
+    fn replaced(&self, id: &str, line: &str, place: Option<&Place>) -> Option<String> {
+        let (option, value) = line.strip_suffix(';')?.split_once(" = ")?;
+        // Other lists, and sets, have only what is to be added.
+        let is_whole = !value.contains(['[', '{']) || WHOLE_LISTS.contains(&id);
+        let path = attribute_path::parse(option).ok().filter(|_| is_whole)?;
+        let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
+        let (file, definition) = same.next()?;
+        let is_only = same.next().is_none() && !definition.is_conditional;
+        let is_here = place.is_some_and(|place| place.file == *file);
+        let line = definition.line;
+        is_only.then(|| {
+            if is_here {
+                format!(" # in place of the definition in line {line}")
+            } else {
+                format!(" # in place of {file}:{line}")
+            }
+        })
     }
 
     /// Removes from the facts what somebody else has to answer for, and what commands of the user's may explain: those can do
@@ -354,6 +384,37 @@ mod tests {
         let whole = "networking.firewall has no open port 22";
         let part = "{ networking.firewall.allowPing = false; }";
         assert_eq!(in_file(whole, part), None);
+    }
+
+    #[test]
+    fn a_line_names_the_definition_that_it_replaces() {
+        let dir = tempfile::tempdir().unwrap();
+        let text =
+            "{\n services.openssh = {\n enable = false; };\n a.b = [ 1 ];\n c.d = lib.mkIf x 1; }";
+        fs::write(dir.path().join("sd-card.nix"), text).unwrap();
+        let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+        let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+        let place = |file: &str| Place {
+            file: file.to_owned(),
+            line: 1,
+        };
+        let replaced = |id: &str, line: &str, place: Option<&Place>| own.replaced(id, line, place);
+        let ssh = "services.openssh.enable = true;";
+        let here = Some(" # in place of the definition in line 3".to_owned());
+        assert_eq!(replaced("x", ssh, Some(&place("sd-card.nix"))), here);
+        let elsewhere = Some(" # in place of sd-card.nix:3".to_owned());
+        assert_eq!(replaced("x", ssh, None), elsewhere);
+        assert_eq!(replaced("x", ssh, Some(&place("b.nix"))), elsewhere);
+        let list = "a.b = [ 1 2 ];";
+        assert!(replaced("closed-port", list, None).is_some());
+        for line in [
+            list,
+            "c.d = 1;",
+            "e.f = 1;",
+            "services.openssh.enable = true; # or not",
+        ] {
+            assert_eq!(replaced("x", line, None), None, "{line}");
+        }
     }
 
     #[test]
