@@ -34,7 +34,11 @@ pub(super) fn without_secrets(mut failure: Failure) -> Failure {
     let texts = failure.log_tail.iter().chain(&failure.hints);
     let texts = texts.map(String::as_str).chain([message.as_str()]);
     let known: Vec<String> = texts
-        .flat_map(|text| secrets(text).into_iter().map(|at| text[at].to_owned()))
+        .flat_map(|text| {
+            secrets(text)
+                .into_iter()
+                .map(|at| text.get(at).unwrap_or_default().to_owned())
+        })
         .filter(|secret| secret.chars().count() >= MIN_LENGTH)
         .collect();
     let hidden = |text: &str| without(&known, text);
@@ -111,7 +115,7 @@ fn is_caret(line: &str) -> bool {
 fn secrets(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     for (sign, _) in text.match_indices('=') {
-        let before = text[..sign].trim_end();
+        let before = text.get(..sign).unwrap_or_default().trim_end();
         let is_spaced = before.len() < sign;
         if names_secret(before) && found.last().is_none_or(|last| last.end <= sign) {
             found.extend(secrets_of_value(text, sign + 1, is_spaced));
@@ -128,7 +132,7 @@ fn names_secret(text: &str) -> bool {
 
 /// The secrets in the value that begins at `start` of `text`: strings, or one word; all of it behind a `=` without blanks.
 fn secrets_of_value(text: &str, start: usize, is_spaced: bool) -> Vec<Range<usize>> {
-    let value = &text[start..];
+    let value = text.get(start..).unwrap_or_default();
     let own = value.trim_start();
     let start = start + value.len() - own.len();
     let mut strings = Vec::new();
@@ -153,14 +157,14 @@ fn secrets_of_value(text: &str, start: usize, is_spaced: bool) -> Vec<Range<usiz
         }
     }
     if strings.is_empty() {
-        let word = own[..end].trim_end();
+        let word = own.get(..end).unwrap_or_default().trim_end();
         let is_expression = |c: char| c.is_whitespace() || ".()[]{}".contains(c);
         if !is_spaced || !word.contains(is_expression) {
             strings.push(0..word.len());
         }
     }
     let is_secret = |at: &Range<usize>| {
-        let text = &own[at.clone()];
+        let text = own.get(at.clone()).unwrap_or_default();
         !PLAIN.contains(&text) && !text.contains(['…', '*'])
     };
     let strings = strings.into_iter().filter(is_secret);

@@ -24,13 +24,8 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     if let Some(cause) = found.and_then(|found| open_text(text, found)) {
         return Some(cause);
     }
-    if has("unexpected '=', expecting ")
-        && let Some(line) = line_without_semicolon(text, position)
-        && let Some(hint) = line_of(text, line).and_then(|text| missing_body(text, line))
-    {
-        return Some(Cause { line, hint });
-    }
-    if let Some(cause) = wrong_there(text, position, summary) {
+    let there = || wrong_there(text, position, summary);
+    if let Some(cause) = without_body(text, position, summary).or_else(there) {
         return Some(cause);
     }
     if has("unexpected end of file")
@@ -280,6 +275,14 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
         .skip_while(|(line, _)| *line >= position.line);
     let (line, _) = earlier.find(|(_, text)| is_code(text))?;
     Some(*line)
+}
+
+/// The line in front of the definition at `position` that ends before an expression.
+fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause> {
+    let line = line_without_semicolon(text, position)
+        .filter(|_| summary.contains("unexpected '=', expecting "))?;
+    let hint = missing_body(line_of(text, line)?, line)?;
+    Some(Cause { line, hint })
 }
 
 /// What is missing behind a line with this `text`, which ends with what stands in front of an expression: the colon of a function,
