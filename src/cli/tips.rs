@@ -5,6 +5,7 @@ mod board_memory;
 mod colours;
 mod commands;
 mod context;
+mod examples;
 mod extra_words;
 mod flags_of;
 mod inspect_flags;
@@ -20,8 +21,10 @@ mod values;
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::common::host_name;
 use crate::common::nearest::is_typo;
 use crate::common::shell_word::quoted;
+use crate::common::system::System;
 use crate::common::text::listed;
 use commands::tips_for_command;
 use context::{set_tip, set_tips, text};
@@ -44,7 +47,11 @@ pub(super) fn with_useful_tip(
     if kind == ErrorKind::UnknownArgument {
         explain_flag(&mut error, command, words);
     } else if kind == ErrorKind::InvalidValue {
-        explain_value(&mut error);
+        let words = command_first(command, words);
+        match examples::tip(&error, command, &words) {
+            Some(tip) => set_tip(&mut error, tip),
+            None => explain_value(&mut error),
+        }
     } else if kind == ErrorKind::InvalidSubcommand {
         let name = text(&error, ContextKind::InvalidSubcommand).unwrap_or_default();
         error.remove(ContextKind::SuggestedSubcommand);
@@ -163,6 +170,7 @@ fn tip_for_meaning(command: &Command, flag: &str, words: &[String]) -> Option<St
     let own = of_run().flatten().or_else(|| of_inspect().flatten());
     own.or_else(|| option::tip(sub, flag, &words))
         .or_else(|| packages::tip(name, flag, &words))
+        .or_else(|| tip_for_host(sub, flag, &words))
         .or_else(|| answers::tip(name, flag, &words).filter(|_| is_answered))
         .or_else(|| tip_for_other_name(command, flag, &words))
         .or_else(|| switches::tip(sub, flag))
@@ -185,6 +193,14 @@ fn tip_for_unquoted_command(flag: &str, words: &[String]) -> Option<String> {
     is_next.then(|| format!("quote the whole command: --run '{program} {next} …'"))
 }
 
+/// The tips for `--host NAME` with the name of a machine: another program may mean the engine, or the image.
+fn tip_for_host(sub: &Command, flag: &str, words: &[String]) -> Option<String> {
+    let name = answers::value_of(flag, words).filter(|_| flag == "--host")?;
+    (takes(sub, "--hostname") && host_name::is_valid(&name)).then(|| {
+        format!("for the name of the machine write --hostname {name}; the engine is that of DOCKER_HOST or the current Docker context")
+    })
+}
+
 /// The tip for a `flag` that has another name here.
 fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option<String> {
     let name = flag.trim_start_matches('-');
@@ -192,7 +208,11 @@ fn tip_for_other_name(command: &Command, flag: &str, words: &[String]) -> Option
     let sub = named.find_map(|sub| sub)?;
     let meant = other_names::flags(name).map(|long| format!("--{long}"));
     let mut meant = meant.filter(|flag| takes(sub, flag));
-    meant.next().map(|flag| format!("did you mean {flag}?"))
+    let meant = meant.next()?;
+    let system = answers::value_of(flag, words).filter(|_| meant == "--system");
+    let system = system.and_then(|value| System::by_other_name(&value));
+    let value = system.map_or_else(String::new, |system| format!(" {system}"));
+    Some(format!("did you mean {meant}{value}?"))
 }
 
 /// The tip for a `flag` that lacks one letter of a flag of the command that `words` name: of a short one, clap sees no similarity.

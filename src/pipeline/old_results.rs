@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::common::context::Context;
 use crate::common::failure::Failure;
 use crate::engine::RunId;
-use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask};
+use crate::nixos::builder::{BuilderImage, Collected, Collector, CollectorTask, has_builder};
 use crate::oci::Definition;
 use crate::pipeline::clients;
 use crate::pipeline::inventory::{ContainerSizes, Inventory};
@@ -39,6 +39,13 @@ impl OldResults {
         let engine = clients::connect(settings, cancel).await?;
         let list = Inventory::list(engine, settings, ContainerSizes::Skipped);
         let inventory = cancel.race(list).await??;
+        // At once, not after all that follows; the collector looks again.
+        let stale = stale_runs(&inventory);
+        let is_in_use = has_builder(&inventory.engine, &settings.store, &stale);
+        if cancel.race(is_in_use).await?? {
+            context.events.notice(in_use(&settings.store));
+            return Ok(None);
+        }
         let volumes = cancel.race(inventory.engine.our_volumes()).await??;
         if !volumes.iter().any(|volume| volume.name == settings.store) {
             return Ok(None);
@@ -106,12 +113,17 @@ pub(super) async fn forecast(
     keep: u32,
     context: &Context,
 ) -> Result<Option<Collected>, Failure> {
-    let containers = inventory.objects.stale.containers.iter();
-    let stale: BTreeSet<RunId> = containers.map(|container| container.run.clone()).collect();
+    let stale = stale_runs(inventory);
     let collector = collector(inventory, image, store);
     collector
         .run(CollectorTask::Forecast, keep, &stale, &context.cancel)
         .await
+}
+
+/// Runs whose containers are left.
+fn stale_runs(inventory: &Inventory) -> BTreeSet<RunId> {
+    let containers = inventory.objects.stale.containers.iter();
+    containers.map(|container| container.run.clone()).collect()
 }
 
 fn collector<'a>(

@@ -30,16 +30,49 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
         .or_else(|| what_it_takes(sub, word, given))
 }
 
-/// The tip for `--set OPTION VALUE` and `--set OPTION = VALUE`, which are one word.
+/// The tip for `--set OPTION VALUE`, `--set OPTION = VALUE` and lists without quotes, which are one word, and for two definitions behind
+/// one flag.
 fn tip_for_value_of_set(sub: &Command, given: &[String]) -> Option<String> {
     let mut behind = given.iter().map(String::as_str);
     behind.find(|word| *word == "--set" && takes(sub, word))?;
-    let option = behind.next().filter(|word| is_option(word))?;
-    let value = behind.next()?;
-    let value = if value == "=" { behind.next()? } else { value };
+    let first = behind.next()?;
+    let (option, start) = first.split_once('=').unwrap_or((first, ""));
+    let mut values = behind.take_while(|word| !word.starts_with('-'));
+    let mut value = if start.is_empty() {
+        values
+            .next()
+            .filter(|word| is_option(option) && !word.is_empty())?
+    } else {
+        start
+    }
+    .to_owned();
+    if value == "=" {
+        values.next()?.clone_into(&mut value);
+    }
+    if value.starts_with('[') && is_option(option) {
+        let rest: Vec<&str> = values.collect();
+        let end = rest.iter().position(|word| word.ends_with(']'));
+        let elements = end.and_then(|end| rest.get(..=end)).unwrap_or_default();
+        let list = std::iter::once(value.as_str()).chain(elements.iter().copied());
+        let list = list.collect::<Vec<_>>().join(" ");
+        // Without an end it is not known what belongs to it.
+        value = Some(list).filter(|list| list.ends_with(']'))?;
+    } else if !start.is_empty() {
+        let second = values.next()?;
+        let is_definition = |word: &str| {
+            word.split_once('=')
+                .is_some_and(|(option, _)| is_option(option))
+        };
+        let is_meant = is_definition(first) && is_definition(second);
+        return is_meant.then(|| {
+            let (first, second) = (quoted(first), quoted(second));
+            format!("each definition has its own flag: --set {first} --set {second}")
+        });
+    }
     let line = quoted(&format!("{option}={value}"));
-    (!value.starts_with('-'))
-        .then(|| format!("the option and its value are one word: --set {line}"))
+    Some(format!(
+        "the option and its value are one word: --set {line}"
+    ))
 }
 
 /// The tip for `word` where it is a value of only one flag of `sub`, such as the name of a board.
@@ -136,6 +169,16 @@ mod tests {
                 "watch",
                 "build . watch",
                 "sdbuild watches no files: run the same line again after a change",
+            ),
+            (
+                "443",
+                "check --set a.ports=[ 80 443 ] a.nix",
+                "the option and its value are one word: --set 'a.ports=[ 80 443 ]'",
+            ),
+            (
+                "c.d=2",
+                "check a.nix --set a.b=1 c.d=2",
+                "each definition has its own flag: --set a.b=1 --set c.d=2",
             ),
             (
                 "a.nix",

@@ -39,10 +39,13 @@ fn split<'a>(
     words: &[&'a str],
     is_meant: impl Fn(&str) -> bool,
 ) -> (Vec<&'a str>, Vec<&'a str>) {
-    let mut before = None;
+    let mut values = 0_usize;
     words.iter().copied().partition(|&word| {
-        let is_value = before.is_some_and(|flag| takes_value(sub, flag));
-        before = Some(word);
+        let is_value = values > 0;
+        values = match values.checked_sub(1) {
+            Some(left) => left,
+            None => values_of(sub, word),
+        };
         !is_value && is_meant(word)
     })
 }
@@ -85,9 +88,17 @@ fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
         return Vec::new();
     }
     let name = sub.get_name();
-    let lines = given
-        .iter()
-        .map(|word| joined(name, [*word].into_iter().chain(rest.iter().copied())));
+    let line = |word: &str| joined(name, [word].into_iter().chain(rest.iter().copied()));
+    if let [flake, attribute] = given[..]
+        && attribute.starts_with('#')
+        && !flake.contains('#')
+    {
+        let line = line(&format!("{flake}{attribute}"));
+        return vec![format!(
+            "a flake and the name of its configuration are one word: {line}"
+        )];
+    }
+    let lines = given.iter().map(|word| line(word));
     let lines: Vec<String> = lines.collect();
     let told = format!(
         "{name} takes one configuration; one after the other: {}",
@@ -116,19 +127,18 @@ fn is_configuration(word: &str) -> bool {
     !word.starts_with('-') && (is_module || word.contains('#') || Path::new(word).is_dir())
 }
 
-/// Whether the word behind `flag` is its value.
-fn takes_value(sub: &Command, flag: &str) -> bool {
+/// How many words behind `flag` are its values.
+fn values_of(sub: &Command, flag: &str) -> usize {
     let is_meant = |arg: &&clap::Arg| {
         let long = arg.get_long().map(|long| format!("--{long}"));
         let short = arg.get_short().map(|short| format!("-{short}"));
         [long, short].into_iter().flatten().any(|name| name == flag)
     };
     let arg = sub.get_arguments().find(is_meant);
-    let is_separate = |arg: &clap::Arg| {
-        let takes = arg.get_num_args().map(|count| count.takes_values());
-        takes.unwrap_or(arg.get_action().takes_values()) && !arg.is_require_equals_set()
-    };
-    arg.is_some_and(is_separate)
+    let arg = arg.filter(|arg| arg.get_action().takes_values() && !arg.is_require_equals_set());
+    arg.map_or(0, |arg| {
+        arg.get_num_args().map_or(1, |count| count.max_values())
+    })
 }
 
 /// The file `word` as Nix writes its path; `None` for anything else.
@@ -175,6 +185,13 @@ mod tests {
             flakes,
             ["build takes one configuration; one after the other: sdbuild build '.#pi' -o out && sdbuild build '.#router' -o out".replace('\'', "")]
         );
+        let overridden = tips_for("check .#pi .#nas --override-input nixpkgs /");
+        assert_eq!(
+            overridden,
+            [
+                "check takes one configuration; one after the other: sdbuild check .#pi --override-input nixpkgs / && sdbuild check .#nas --override-input nixpkgs /"
+            ]
+        );
         let check = tips_for("check a.nix b.nix");
         assert!(
             check[0].ends_with(": sdbuild check a.nix && sdbuild check b.nix"),
@@ -185,9 +202,22 @@ mod tests {
             "build --config a.nix b.nix",
             "build -c a.nix now",
             "build a.nix -- b.nix",
+            "build a.nix --override-input b.nix c.nix",
         ] {
             assert_eq!(tips_for(other), [""; 0], "{other}");
         }
+    }
+
+    #[test]
+    fn a_flake_and_its_configuration_are_one_word() {
+        let tip = tips_for("check / #pi -v --override-input nixpkgs /");
+        let line = "sdbuild check '/#pi' -v --override-input nixpkgs /".replace('\'', "");
+        assert_eq!(
+            tip,
+            [format!(
+                "a flake and the name of its configuration are one word: {line}"
+            )]
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::error::ContextKind;
 
 use super::context::{set_tips, text};
-use crate::common::board::{BoardQuery, ONLY_64_BIT};
+use crate::common::board::{BOARDS, BoardName, BoardQuery, ONLY_64_BIT};
 use crate::common::nearest::is_typo;
 use crate::common::system::System;
 
@@ -126,12 +126,33 @@ fn tip_for_board(value: &str) -> ValueTip {
         // A single one was taken.
         Ok(boards) => (boards.ambiguity(value), true),
         Err(_) if BoardQuery::has_32_bits(value) => (BoardQuery::why_not(value), true),
-        Err(_) => (DESCRIBED_BOARDS.to_owned(), false),
+        Err(_) => match without_doubled_letter(value) {
+            Some(board) => (format!("did you mean {board}?"), true),
+            None => (DESCRIBED_BOARDS.to_owned(), false),
+        },
     };
     ValueTip {
         text,
         replaces_similar,
     }
+}
+
+/// The board that `value` names with a letter or a digit twice: `rpi44`.
+fn without_doubled_letter(value: &str) -> Option<&'static str> {
+    let letters: Vec<char> = value.to_lowercase().chars().collect();
+    let pairs = letters.iter().zip(letters.iter().skip(1));
+    let doubled = pairs
+        .enumerate()
+        .filter(|(_, (first, second))| first == second);
+    let mut meant = doubled.filter_map(|(at, _)| {
+        let kept = letters.iter().enumerate().filter(|(index, _)| *index != at);
+        let name: String = kept.map(|(_, letter)| letter).collect();
+        BOARDS
+            .iter()
+            .map(|BoardName(board)| board.name)
+            .find(|board| *board == name)
+    });
+    meant.next()
 }
 
 /// Names of processor architectures with 32 bits, as kernels and Debian call them.

@@ -16,12 +16,21 @@ pub(super) fn only_files(failure: &Failure) -> String {
 }
 
 pub(super) fn report_live(live: &BTreeSet<impl fmt::Display>, context: &Context) {
-    for run in live {
-        let text = "may be running: images, downloads and everything that it uses are kept";
-        context
-            .events
-            .notice(format!("another sdbuild ({run}) {text}"));
+    if let Some(text) = others(live) {
+        context.events.notice(text);
     }
+}
+
+/// What is said of the runs that are `live`.
+fn others(live: &BTreeSet<impl fmt::Display>) -> Option<String> {
+    let first = live.iter().next()?;
+    let kept = "may be running: images, downloads and everything that";
+    Some(match live.len() {
+        1 => format!("another sdbuild ({first}) {kept} it uses are kept"),
+        count => format!(
+            "{count} other runs of sdbuild {kept} they use are kept; `sdbuild status` lists them"
+        ),
+    })
 }
 
 /// Lists `items`; whether there are some and the user wants them removed.
@@ -117,6 +126,16 @@ mod tests {
             let fits = |line: &str| line.chars().count() <= columns.min(80);
             assert!(text.lines().all(fits), "{text}");
         }
+    }
+
+    #[test]
+    fn other_runs_are_named_or_counted() {
+        let told = |count: u32| others(&(0..count).collect());
+        assert_eq!(told(0), None);
+        let one = "another sdbuild (0) may be running: images, downloads and everything that it uses are kept";
+        assert_eq!(told(1).as_deref(), Some(one));
+        let many = "9 other runs of sdbuild may be running: images, downloads and everything that they use are kept; `sdbuild status` lists them";
+        assert_eq!(told(9).as_deref(), Some(many));
     }
 
     #[test]

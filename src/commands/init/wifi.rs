@@ -33,7 +33,13 @@ pub(super) async fn choose(
             let phrase = read_first_line(file, asker.context).await?;
             Wifi::new(&name, &phrase).map(Some)
         }
-        (false, None) => asker.network(&name).await,
+        (false, None) => {
+            let note = note_on_colon(&name).filter(|_| settings.wifi.is_some());
+            if let Some(note) = note {
+                asker.context.events.notice(note);
+            }
+            asker.network(&name).await
+        }
     }
 }
 
@@ -53,6 +59,18 @@ fn refuse_path(name: &str) -> Result<(), Failure> {
     } else {
         "--wifi NAME asks for the passphrase, or reads it from --wifi-password-file FILE".to_owned()
     }))
+}
+
+/// What is said of a `name` that may be a network and its passphrase; it can also be a network with a colon in its name.
+fn note_on_colon(name: &str) -> Option<String> {
+    let (network, rest) = name.split_once(':')?;
+    let is_meant = !network.is_empty() && !rest.is_empty();
+    is_meant.then(|| {
+        format!(
+            "--wifi takes only the name of the network; if the passphrase is behind the colon, write --wifi {}: sdbuild asks for it",
+            quoted(network)
+        )
+    })
 }
 
 /// The name of the network, chosen from those that this machine has seen or typed; empty for none.
@@ -106,7 +124,7 @@ fn first_line(file: &Path) -> Result<String, Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::{first_line, named, refuse_path};
+    use super::{first_line, named, note_on_colon, refuse_path};
 
     #[test]
     fn a_path_is_no_network() {
@@ -126,6 +144,18 @@ mod tests {
         }
         for name in ["Home", "/no/such/network", "a/b", "src"] {
             assert!(refuse_path(name).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_passphrase_is_not_part_of_the_name() {
+        let note = note_on_colon("at home:secret").unwrap();
+        assert!(
+            note.ends_with("write --wifi 'at home': sdbuild asks for it"),
+            "{note}"
+        );
+        for name in ["Home", ":a", "a:"] {
+            assert_eq!(note_on_colon(name), None, "{name}");
         }
     }
 

@@ -79,7 +79,7 @@ impl Collector<'_> {
             let work = async {
                 let container = guard.create(&spec).await?;
                 // From here on builders that begin see this container.
-                if self.has_builder(stale).await? {
+                if has_builder(self.engine, self.store, stale).await? {
                     return Ok(None);
                 }
                 let (exit, lines) = container.output(MAX_LINES).await?;
@@ -89,14 +89,6 @@ impl Collector<'_> {
         };
         let operation = format!("collect garbage on the store volume {}", self.store);
         guard.run(&operation, cancel, collect).await
-    }
-
-    /// Whether a builder uses the volume, whatever it does there.
-    async fn has_builder(&self, stale: &BTreeSet<RunId>) -> Result<bool, EngineError> {
-        let users = self.engine.our_containers_with_volume(self.store).await?;
-        Ok(users
-            .iter()
-            .any(|user| user.role == Role::Builder && !stale.contains(&user.run)))
     }
 
     fn spec(&self, task: Task, keep: u32) -> ContainerSpec {
@@ -117,6 +109,18 @@ impl Collector<'_> {
         }
         .until_client_ends(&["/bin/sh"])
     }
+}
+
+/// Whether a builder uses the volume `store`, whatever it does there; those of the runs in `stale` do not count.
+pub async fn has_builder(
+    engine: &Engine,
+    store: &str,
+    stale: &BTreeSet<RunId>,
+) -> Result<bool, EngineError> {
+    let users = engine.our_containers_with_volume(store).await?;
+    Ok(users
+        .iter()
+        .any(|user| user.role == Role::Builder && !stale.contains(&user.run)))
 }
 
 /// Parses the output of the collector's script.

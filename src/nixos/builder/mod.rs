@@ -15,7 +15,7 @@ mod prepared;
 mod trial;
 mod upload;
 
-pub use collect::{Collected, Collector, Task as CollectorTask};
+pub use collect::{Collected, Collector, Task as CollectorTask, has_builder};
 pub use container::{BuildJob, Builder};
 pub use export::{Export, Report};
 pub use image::BuilderImage;

@@ -18,6 +18,8 @@ rec {
   # The definitions of an option that are in files of which `isMeant` is true; a nixpkgs without such definitions does not say where they are.
   definitionsIn = isMeant: option: concatMap (n: if isMeant (elemAt option.files n) then [ (elemAt option.definitions n) ] else [ ]) (genList (n: n) (length (option.files or [ ])));
   namesIn = isMeant: option: concatMap (set: if isAttrs set then attrNames set else [ ]) (definitionsIn isMeant option);
+  # The files of the user in which the set `option` has `name`.
+  filesWith = name: option: concatMap (n: if isOfUser (elemAt option.files n) && elemAt option.definitions n ? ${name} then [ (toString (elemAt option.files n)) ] else [ ]) (genList (n: n) (length (option.files or [ ])));
   # Whether the user sets the option to more than nothing.
   isSetByUser = option: any (value: !elem value [ null "" [ ] { } ]) (definitionsIn isOfUser option);
   # The names of the services, of which `option` is the option and `all` are the names, that files outside nixpkgs define.

@@ -93,7 +93,8 @@ pub(super) const RULES: [Rule; 9] = [
         is: |facts, _| {
             let mut paths = facts.file_systems.iter().map(|disk| disk.path.as_str());
             let relative = paths.find(|path| is_relative(path))?;
-            let is_plain = relative.starts_with(|c: char| c.is_ascii_alphanumeric());
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "_-/".contains(c);
+            let is_plain = relative.starts_with(is_name) && relative.chars().all(is_name);
             let meant = is_plain.then(|| format!(" (did you mean \"/{relative}\"?)"));
             let meant = meant.unwrap_or_default();
             Some(format!("fileSystems.\"{relative}\"{meant}"))
@@ -143,7 +144,8 @@ fn root_setting(facts: &ConfigFacts) -> String {
 
 /// Whether systemd cannot mount at `path`.
 fn is_relative(path: &str) -> bool {
-    !path.starts_with('/') && path != "none"
+    // What is written in place of a path that swap does not have.
+    !path.starts_with('/') && !["none", "swap"].contains(&path)
 }
 
 fn is_numbered(device: &str) -> bool {

@@ -122,7 +122,8 @@ let
     shell = shellOf (user.shell or null);
     password = secret user;
     invalid_hash = invalidHash user;
-    relative_file = (file: if isRelative file then file else null) (passwordFile user);
+    # Without the path: people write the hash there, or the password itself.
+    has_relative_file = isRelative (passwordFile user);
     password_option = if user.password or null != null then "password" else "initialPassword";
     open_password = user.password or null != null || user.initialPassword or null != null;
     groups = filter builtins.isString ([ (user.group or null) ] ++ user.extraGroups or [ ] ++ groupsOf user.name);

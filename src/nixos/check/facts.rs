@@ -132,8 +132,8 @@ pub struct UserFacts {
     pub password: PasswordState,
     /// The option that has another text than the hash of a password, such as `hashedPassword`.
     pub invalid_hash: Option<String>,
-    /// The relative path of the file that is to have the hash of the password.
-    pub relative_file: Option<String>,
+    /// Whether the path of the file that is to have the hash of the password is relative.
+    pub has_relative_file: bool,
     /// Whether the password is set in plain text.
     pub open_password: bool,
     /// The option that has it then: `password` or `initialPassword`.

@@ -20,7 +20,7 @@ pub(super) const RULES: [Rule; 21] = [
         severity: Severity::Note,
         is: |facts, _| relative_files(facts),
         why: "the path of a file on the card begins with a slash, and nothing finds this one, so the user gets no password from it: write \
-              its hash, which `mkpasswd` prints, into hashedPassword, or into a file that you put on the card",
+              the hash of the password, which `mkpasswd` prints, into hashedPassword, or into a file that you put on the card",
         add: &[],
     },
     Rule {
@@ -344,7 +344,7 @@ pub(super) fn without_secret(facts: &ConfigFacts) -> impl Iterator<Item = &str> 
     };
     // Of expired keys `key-expired` tells, of names that have to change first `user-name`, of files `relative-file`.
     let is_own_finding = |user: &&UserFacts| {
-        let is_told = !user.expired_keys.is_empty() || user.relative_file.is_some();
+        let is_told = !user.expired_keys.is_empty() || user.has_relative_file;
         !user.has_secret() && !is_told && user.has_usable_name()
     };
     let users = facts.users.iter().filter(is_own_finding);
@@ -375,14 +375,10 @@ fn names(users: &[UserFacts]) -> String {
 
 /// What is said of files with passwords whose paths are relative.
 fn relative_files(facts: &ConfigFacts) -> Option<String> {
-    let users = facts.users.iter();
-    let files = users.filter_map(|user| {
-        let file = user.relative_file.as_ref()?;
-        let option = user_option(&user.name);
-        Some(format!("{option}.hashedPasswordFile = \"{file}\""))
-    });
-    let files: Vec<String> = files.collect();
-    (!files.is_empty()).then(|| files.join(", "))
+    let users = facts.users.iter().filter(|user| user.has_relative_file);
+    let options = users.map(|user| format!("{}.hashedPasswordFile", user_option(&user.name)));
+    let options: Vec<String> = options.collect();
+    (!options.is_empty()).then(|| format!("{}: no absolute path", options.join(", ")))
 }
 
 #[cfg(test)]

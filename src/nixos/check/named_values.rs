@@ -16,33 +16,35 @@ const GOVERNORS: [&str; 7] = [
     "userspace",
 ];
 
-/// Keymaps of the project kbd for locales whose language or country has another name than its keymap; the first that a locale begins
-/// with counts.
-const KEYMAPS: [(&str, &str); 24] = [
-    ("cs", "cz"),
-    ("da", "dk"),
+/// Keymaps of the project kbd for locales; of each language the first is that of the country whose layout it is. Other countries have
+/// layouts of their own.
+const KEYMAPS: [(&str, &str); 26] = [
+    ("cs_CZ", "cz"),
+    ("da_DK", "dk"),
+    ("de_DE", "de"),
+    ("de_AT", "de"),
     ("de_CH", "de_CH-latin1"),
-    ("de", "de"),
-    ("el", "gr"),
+    ("el_GR", "gr"),
+    ("en_US", "us"),
     ("en_GB", "uk"),
-    ("en", "us"),
-    ("es", "es"),
-    ("fi", "fi"),
+    ("es_ES", "es"),
+    ("fi_FI", "fi"),
+    ("fr_FR", "fr"),
     ("fr_CH", "fr_CH"),
-    ("fr", "fr"),
-    ("hu", "hu"),
-    ("it", "it"),
-    ("ja", "jp106"),
-    ("nb", "no"),
-    ("nl", "nl"),
-    ("nn", "no"),
-    ("pl", "pl"),
+    ("hu_HU", "hu"),
+    ("it_IT", "it"),
+    ("ja_JP", "jp106"),
+    ("nb_NO", "no"),
+    ("nl_NL", "nl"),
+    ("nn_NO", "no"),
+    ("pl_PL", "pl"),
+    ("pt_PT", "pt-latin1"),
     ("pt_BR", "br-abnt2"),
-    ("pt", "pt-latin1"),
-    ("ro", "ro"),
-    ("ru", "ru"),
-    ("sv", "sv-latin1"),
-    ("uk", "ua"),
+    ("ro_RO", "ro"),
+    ("ru_RU", "ru"),
+    ("sv_SE", "sv-latin1"),
+    ("sv_FI", "sv-latin1"),
+    ("uk_UA", "ua"),
 ];
 
 /// What is said of a governor that the kernel does not have, and of a locale or a language in place of a keymap.
@@ -101,7 +103,7 @@ fn key_map_of(name: &str) -> Option<&'static str> {
     };
     let (_, map) = KEYMAPS
         .iter()
-        .find(|(beginning, _)| locale.starts_with(beginning))?;
+        .find(|(known, _)| *known == locale || known.split('_').next() == Some(locale))?;
     (*map != name).then_some(map)
 }
 
@@ -131,6 +133,11 @@ mod tests {
             ("en_US.UTF-8", "us"),
             ("english", "us"),
             ("dansk", "dk"),
+            ("de_AT", "de"),
+            ("french", "fr"),
+            ("fr_FR", "fr"),
+            ("pt_BR", "br-abnt2"),
+            ("portuguese", "pt-latin1"),
         ] {
             assert_eq!(key_map_of(name), Some(meant), "{name}");
         }
@@ -155,6 +162,12 @@ mod tests {
             "la-latin1",
             "es-cp850",
             "ru-ms",
+            // These countries have layouts of their own.
+            "es_MX",
+            "fr_CA",
+            "fr_BE",
+            "nl_BE",
+            "it_CH",
         ] {
             assert_eq!(key_map_of(name), None, "{name}");
         }

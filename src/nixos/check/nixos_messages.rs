@@ -21,8 +21,8 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
         let state_version = state_version::refused(facts, text).map(|(is, line)| (is, vec![line]));
         let known = state_version.or_else(|| account_kind::refused(facts, text));
         match known
-            .or_else(|| told_correction(text))
-            .or_else(|| two_for_wifi(text))
+            .or_else(|| setting_and_correction(text))
+            .or_else(|| second_manager_of_wifi(text))
             .or_else(|| doubled_setting_of_ssh(text))
         {
             Some((is, add)) => Finding {
@@ -51,7 +51,7 @@ fn own_paths(text: &str) -> String {
 }
 
 /// What the assertion `text` says of the user's own setting, before the one that it tells to write, and that definition.
-fn told_correction(text: &str) -> Option<(String, Vec<String>)> {
+fn setting_and_correction(text: &str) -> Option<(String, Vec<String>)> {
     let (before, rest) = text.split_once("You can fix it with:")?;
     let (definition, _) = rest.trim_start().split_once(';')?;
     let (option, value) = definition.split_once(" = ")?;
@@ -68,7 +68,7 @@ fn told_correction(text: &str) -> Option<(String, Vec<String>)> {
 }
 
 /// What the assertion `text` says of Wi-Fi that two programs are to manage, and the line for the one whose networks are defined.
-fn two_for_wifi(text: &str) -> Option<(String, Vec<String>)> {
+fn second_manager_of_wifi(text: &str) -> Option<(String, Vec<String>)> {
     let is_of_both = text.contains("networking.networkmanager with networking.wireless.networks");
     is_of_both.then(|| {
         (

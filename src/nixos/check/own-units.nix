@@ -19,17 +19,43 @@ let
   # Those that nixpkgs does not define besides.
   onlyOwnOf = kind: filter (name: !elem name (namesIn isOfNixpkgs (optionOf kind))) (ownOf kind);
 
-  # systemd's settings are written by `toString`, which copies nothing.
+  # systemd's settings are written by `toString`, which copies nothing. Of a file outside the configuration that is meant.
   pathsOf =
     service:
     let
       settings = units.services.${service}.serviceConfig or { };
       pathsIn = value: filter builtins.isPath (if isList value then value else [ value ]);
-      found = option: map (path: { inherit service option; file = builtins.unsafeDiscardStringContext (baseNameOf (toString path)); }) (pathsIn settings.${option});
+      relativeTo = path: filter (file: file != null) (map (dir: fromDirectory path dir "./") (directoriesOf service path));
+      found = option: concatMap (path: map (file: { inherit service option file; }) (firstOf (relativeTo (plain path)))) (pathsIn settings.${option});
     in
     concatMap found (attrNames settings);
 
   suffixes = { services = "service"; timers = "timer"; sockets = "socket"; paths = "path"; targets = "target"; };
+  plain = path: builtins.unsafeDiscardStringContext (toString path);
+  firstOf = list: if list == [ ] then [ ] else [ (builtins.head list) ];
+  # The directories of the files that define the service, and those of the whole configuration, for a module in `flake.nix`, which has no
+  # file, and for a nixpkgs that does not tell files.
+  directoriesOf =
+    service: path:
+    let
+      files = commands.filesWith service (optionOf "services");
+      store = match "(${builtins.storeDir}/[^/]+)/.*" path;
+    in
+    map dirOf (filter (file: match "/.*" file != null) files) ++ (if store == null then [ "/build/config" ] else store);
+  # The path as a file in the directory `dir` names it, if it is below the configuration.
+  fromDirectory =
+    path: dir: up:
+    let
+      start = "${dir}/";
+      length = builtins.stringLength start;
+      parent = if up == "./" then "../" else "${up}../";
+    in
+    if builtins.substring 0 length path == start then
+      up + builtins.substring length (-1) path
+    else if elem (dirOf dir) [ "/" "/build" builtins.storeDir ] then
+      null
+    else
+      fromDirectory path (dirOf dir) parent;
   hasSuffixOf = kind: name: match ".+[.]${suffixes.${kind}}" name != null;
 
   targets = units.targets or { };

@@ -33,12 +33,9 @@ fn option(service: &str, option: &str) -> String {
 fn bare_path(path: &BarePathFacts) -> Finding {
     let file = &path.file;
     let is_program = path.option.starts_with("Exec");
-    let is_script = Path::new(file).extension().is_some_and(|end| end == "sh");
-    let how = if is_program && is_script {
-        format!("\"${{pkgs.runtimeShell}} ${{./{file}}}\"")
-    } else {
-        format!("\"${{./{file}}}\"")
-    };
+    let interpreter = interpreter(file).filter(|_| is_program);
+    let interpreter = interpreter.map_or_else(String::new, |program| format!("{program} "));
+    let how = format!("\"{interpreter}${{{file}}}\"");
     let option = option(&path.service, &path.option);
     Finding {
         id: "bare-path",
@@ -49,6 +46,17 @@ fn bare_path(path: &BarePathFacts) -> Finding {
         ),
         add: Vec::new(),
         place: None,
+    }
+}
+
+/// What runs the script `file`, which need not be executable.
+fn interpreter(file: &str) -> Option<&'static str> {
+    match Path::new(file).extension()?.to_str()? {
+        "sh" => Some("${pkgs.runtimeShell}"),
+        "py" => Some("${pkgs.python3}/bin/python3"),
+        "pl" => Some("${pkgs.perl}/bin/perl"),
+        "js" => Some("${pkgs.nodejs}/bin/node"),
+        _ => None,
     }
 }
 
@@ -148,12 +156,15 @@ mod tests {
             assert_eq!(finding.id, "bare-path");
             finding.why.clone()
         };
-        let script = told("ExecStart", "run.sh");
+        let script = told("ExecStart", "./scripts/run.sh");
         assert!(
-            script.ends_with("such as \"${pkgs.runtimeShell} ${./run.sh}\""),
+            script.ends_with("such as \"${pkgs.runtimeShell} ${./scripts/run.sh}\""),
             "{script}"
         );
-        let file = told("EnvironmentFile", "env");
+        let python = told("ExecStart", "../app.py");
+        let line = "\"${pkgs.python3}/bin/python3 ${../app.py}\"";
+        assert!(python.ends_with(line), "{python}");
+        let file = told("EnvironmentFile", "./env");
         assert!(file.ends_with("such as \"${./env}\""), "{file}");
     }
 

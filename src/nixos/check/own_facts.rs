@@ -215,7 +215,7 @@ pub struct BarePathFacts {
     pub service: String,
     /// `ExecStart`, for instance.
     pub option: String,
-    /// The name of the file, without its directory.
+    /// The path of the file, as the user's file names it: `./run.sh`.
     pub file: String,
 }
 

@@ -45,6 +45,9 @@ const MAKING_FILES: [&[&str]; 4] = [
     &["system", "activationScripts"],
 ];
 
+/// Findings whose lines have all of a list, with what it has already.
+const WHOLE_LISTS: [&str; 1] = ["closed-port"];
+
 /// What the user's files, and the command line, define.
 #[derive(Clone, Debug, Default)]
 pub struct OwnDefinitions {
@@ -77,11 +80,38 @@ impl OwnDefinitions {
         own
     }
 
-    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition.
+    /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition, and says of its
+    /// lines which definition they are to replace: a file cannot define an option twice.
     pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
             finding.place = self.place(&finding.is);
+            let Finding { id, add, place, .. } = finding;
+            for line in add {
+                if let Some(replaced) = self.replaced(id, line, place.as_ref()) {
+                    line.push_str(&replaced);
+                }
+            }
         }
+    }
+
+    /// What a `line` of a finding `id` at `place` says of the definition that it replaces, if the files have one of the same option.
+    fn replaced(&self, id: &str, line: &str, place: Option<&Place>) -> Option<String> {
+        let (option, value) = line.strip_suffix(';')?.split_once(" = ")?;
+        // Other lists, and sets, have only what is to be added.
+        let is_whole = !value.contains(['[', '{']) || WHOLE_LISTS.contains(&id);
+        let path = attribute_path::parse(option).ok().filter(|_| is_whole)?;
+        let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
+        let (file, definition) = same.next()?;
+        let is_only = same.next().is_none() && !definition.is_conditional;
+        let is_here = place.is_some_and(|place| place.file == *file);
+        let line = definition.line;
+        is_only.then(|| {
+            if is_here {
+                format!(" # in place of the definition in line {line}")
+            } else {
+                format!(" # in place of {file}:{line}")
+            }
+        })
     }
 
     /// Removes from the facts what somebody else has to answer for, and what commands of the user's may explain: those can do
@@ -248,144 +278,4 @@ fn is_below(path: &[String], set: &[&str]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    /// The place of what `text` says about the configuration of these files.
-    fn place(text: &str, files: &[(&str, &str)], flags: &[&str]) -> Option<String> {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            fs::write(dir.path().join(name), text).unwrap();
-        }
-        let mut cli_module = CliModule::default();
-        for flag in flags {
-            cli_module.set(flag).unwrap();
-        }
-        let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
-        let definitions = OwnDefinitions::read(Some(&files), "pi/", &cli_module);
-        let place = definitions.place(text)?;
-        Some(format!("{}:{}", place.file, place.line))
-    }
-
-    /// The line to add would have defined the option a second time.
-    #[test]
-    fn the_secrets_file_of_wireless_that_is_off_is_known() {
-        let known = |module: &str| {
-            let dir = tempfile::tempdir().unwrap();
-            fs::write(dir.path().join("sd-card.nix"), module).unwrap();
-            let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
-            let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
-            let mut facts = super::super::tests::with(&[]);
-            own.keep_unexplained(&mut facts);
-            facts.network.secrets_file
-        };
-        assert_eq!(known("{ networking.hostName = \"pi\"; }"), None);
-        let wireless = |value: &str| {
-            let module = format!("{{ networking.wireless = {{ secretsFile = {value}; }}; }}");
-            known(&module).unwrap()
-        };
-        assert_eq!(wireless("\"/run/wifi\""), "/run/wifi");
-        assert_eq!(wireless("config.age.secrets.wifi.path"), "");
-        let off = "{ networking.wireless.secretsFile = null; }";
-        assert_eq!(known(off), None);
-    }
-
-    fn in_file(text: &str, module: &str) -> Option<String> {
-        place(text, &[("sd-card.nix", module)], &[])
-    }
-
-    #[test]
-    fn the_only_definition_is_the_place() {
-        let host_name = "networking.hostName = \"my_pi\"";
-        for module in [
-            "{\n  networking.hostName = \"my_pi\";\n}",
-            "{ networking = {\n  hostName = lib.mkDefault \"my_pi\"; }; }",
-            "{ config = { networking =\n { hostName = name; }; }; }",
-            "{ networking.domain = \"lan\";\n  networking.hostName = \"my_\" + \"pi\"; }",
-        ] {
-            let found = in_file(host_name, module);
-            let line = 1 + module
-                .split("hostName")
-                .next()
-                .unwrap()
-                .matches('\n')
-                .count();
-            assert_eq!(found, Some(format!("pi/sd-card.nix:{line}")), "{module}");
-        }
-        let data = "fileSystems.\"/data\" (/dev/sda1) without nofail";
-        let module = "{ fileSystems.\"/\".device = \"x\";\n  fileSystems.\"/data\" = { device = \"/dev/sda1\"; }; }";
-        assert_eq!(in_file(data, module).as_deref(), Some("pi/sd-card.nix:2"));
-    }
-
-    #[test]
-    fn a_place_that_is_not_certain_is_none() {
-        let host_name = "networking.hostName = \"my_pi\"";
-        for module in [
-            "{ }",
-            "{ networking = { }; }",
-            "{ networking.hostName = \"other\"; }",
-            "{ specialisation.x.configuration.networking.hostName = \"my_pi\"; }",
-            "{ networking.hostName = mkIf a \"my_pi\"; networking = mkIf b { hostName = \"my_pi\"; }; }",
-            "{ networking = lib.mkIf false { hostName = \"my_pi\"; }; }",
-            "{ networking = { inherit hostName; }; }",
-            "{ networking = { inherit hostName; };\n networking.hostName = \"my_pi\"; }",
-            "{ networking = if a then { hostName = \"my_pi\"; } else { }; }",
-            "{ networking = {\n inherit (x) hostName;\n hostName = \"my_pi\"; }; }",
-            "{ networking.${name} = x;\n networking.hostName = \"my_pi\"; }",
-            "{ networking = x // {\n hostName = \"my_pi\"; }; }",
-            "{ networking = x;\n config.networking.hostName = \"my_pi\"; }",
-        ] {
-            assert_eq!(in_file(host_name, module), None, "{module}");
-        }
-        let module = "{ networking.hostName = \"my_pi\"; }";
-        let importing = "{ imports = [ ./other.nix ]; networking.hostName = \"my_pi\"; }";
-        let two = [("sd-card.nix", importing), ("other.nix", module)];
-        assert_eq!(place(host_name, &two, &[]), None);
-        // A file of another machine.
-        let one = [("sd-card.nix", "{ }"), ("other.nix", module)];
-        assert_eq!(place(host_name, &one, &[]), None);
-        let both = "networking.hostName = \"my_pi\" and networking.domain = \"lan\"";
-        assert_eq!(in_file(both, module), None);
-        let one = [("sd-card.nix", "{ networking.hostName = name; }")];
-        let flag = "networking.hostName=my_pi";
-        assert_eq!(place(host_name, &one, &[flag]), None);
-        let whole = "networking.firewall has no open port 22";
-        let part = "{ networking.firewall.allowPing = false; }";
-        assert_eq!(in_file(whole, part), None);
-    }
-
-    #[test]
-    fn a_user_is_found_where_no_option_is() {
-        let shell = "users.users.ann.shell = \"/bin/zsh\"";
-        for (module, line) in [
-            (
-                "{ users.users.ann = {\n  shell = \"/bin/zsh\"; }; }",
-                Some(2),
-            ),
-            ("{\n  users.users.ann = person \"/bin/zsh\"; }", Some(2)),
-            ("{ users = {\n  users.ann = person; }; }", Some(2)),
-            ("{ users.users.ann.isNormalUser = true; }", None),
-            ("{ users.users.bob = person; }", None),
-            ("{ users.users = people; }", None),
-            ("{ users.users.ann = {\n inherit shell; }; }", None),
-            (
-                "{ users.users.${name} = person;\n users.users.ann = { }; }",
-                None,
-            ),
-            ("{ users.users.ann.a = 1; users.users.ann.b = 2; }", None),
-        ] {
-            let expected = line.map(|line| format!("pi/sd-card.nix:{line}"));
-            assert_eq!(in_file(shell, module), expected, "{module}");
-        }
-        let user = "the shell of users.users.git is nologin";
-        let module = "{\n  users.users.git.isSystemUser = true; }";
-        let found = in_file(user, module);
-        assert_eq!(found.as_deref(), Some("pi/sd-card.nix:2"));
-        let two = "users.users.ann.shell = \"/bin/zsh\", users.users.bob.shell = \"/bin/zsh\"";
-        let module =
-            "{ users.users.ann.shell = \"/bin/zsh\";\n users.users.bob.shell = \"/bin/zsh\"; }";
-        assert_eq!(in_file(two, module), None);
-    }
-}
+mod tests;

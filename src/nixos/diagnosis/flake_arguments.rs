@@ -104,6 +104,25 @@ fn add_to_outputs(text: &str, name: &str) -> String {
     format!("{add} in line {line}{reads}")
 }
 
+/// How the `file` with `text`, a `flake.nix` or a module of the flake, gets at the flake's input `name`, which it has among packages.
+pub(super) fn input_among_packages(
+    context: &ExitContext<'_>,
+    file: &str,
+    text: &str,
+    name: &str,
+) -> Option<String> {
+    if !context.is_flake {
+        return None;
+    }
+    if !file.ends_with(FLAKE_FILE) {
+        return input_in_module(context, text, name);
+    }
+    let is_input = name == INPUTS || InputNames::read(text).inputs.contains(name);
+    is_input
+        .then(|| argument_of_outputs(text, name, None))
+        .flatten()
+}
+
 /// How a module of the flake, with the text `module`, gets at the flake's input `name`, a line for each change: `None` for anything
 /// else.
 pub(super) fn input_in_module(

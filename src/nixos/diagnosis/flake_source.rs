@@ -19,6 +19,8 @@ const CONFIGURATIONS: &str = "nixosConfigurations";
 const OUTPUTS_LINE: &str = "write in flake.nix: outputs = { self, nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; };";
 /// In place of a list of configurations (`expressions/flake-source.nix`).
 const NONE: &str = "none";
+/// What stands in front of a list of references to configurations (`expressions/flake-source.nix`).
+const LISTED: &str = "; its configurations: ";
 /// The beginning of store paths.
 const STORE: &str = "/nix/store/";
 /// The end of the name of a flake in the store.
@@ -113,7 +115,7 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     let is_without_configurations =
         missing == CONFIGURATIONS && !summary.contains("has no attribute");
     match (similar, is_without_configurations) {
-        (None, false) => None,
+        (None, false) => only_configuration(summary),
         (None, true) => Some(format!(
             "define one: {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ ./configuration.nix ]; }};"
         )),
@@ -137,6 +139,13 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
             ))
         }
     }
+}
+
+/// The only configuration of a flake that does not have the attribute that was named.
+fn only_configuration(summary: &str) -> Option<String> {
+    let (start, references) = summary.split_once(LISTED)?;
+    let is_only = start.contains(" has no attribute ") && !references.contains(", ");
+    is_only.then(|| format!("did you mean {references}?"))
 }
 
 /// The only one of `names` that differs from `missing` by one letter, for names that are too short for other comparisons.
@@ -232,11 +241,12 @@ pub(super) fn is_local(flake: &str) -> bool {
 /// The name that the flake lacks, and the list of those that it has.
 fn missing_output(summary: &str) -> Option<(&str, &str)> {
     let of_configuration = || {
-        let (start, known) = summary.split_once("; its configurations: ")?;
+        let (start, known) = summary.split_once(LISTED)?;
         Some((start.split_once(" has no configuration ")?.1, known))
     };
     let of_output = || {
         let (start, known) = summary.split_once("; it has: ")?;
+        let (known, _) = known.split_once(LISTED).unwrap_or((known, ""));
         Some((start.rsplit_once(" has no ")?.1, known))
     };
     let found = of_configuration().or_else(of_output);
@@ -295,6 +305,14 @@ mod tests {
                 "did you mean pi?",
             ),
             (
+                "the flake . has no attribute packages.a.image: the flake has no packages; it has: nixosConfigurations; its configurations: .#pi",
+                "did you mean .#pi?",
+            ),
+            (
+                "the flake . has no attribute nixosConfiguration.a: the flake has no nixosConfiguration; it has: nixosConfigurations; its configurations: .#pi",
+                "did you mean nixosConfigurations?",
+            ),
+            (
                 "the flake . has no configuration pj; its configurations: .#nas, .#pi",
                 "did you mean .#pi?",
             ),
@@ -309,6 +327,7 @@ mod tests {
         for summary in [
             "the flake . has no configuration pj; its configurations: .#pi, .#pk",
             "the flake ../pi has no attribute a.b: the flake has no a; it has: packages",
+            "the flake . has no attribute a.b: the flake has no a; it has: nixosConfigurations; its configurations: .#nas, .#pi",
             "the module has no nixosConfiguration; it has: nixosConfigurations",
         ] {
             assert_eq!(

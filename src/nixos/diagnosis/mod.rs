@@ -55,6 +55,7 @@ mod python_packages;
 mod removed_packages;
 mod scopes;
 mod second_set;
+mod secret_values;
 mod self_definition;
 mod set_members;
 mod set_values;
@@ -136,6 +137,7 @@ pub(super) fn diagnose(context: &ExitContext<'_>, findings: &Findings) -> Failur
     let command = failed.and_then(|failed| missing_command::hint(context, failed));
     failure = zone.into_iter().chain(command).fold(failure, Failure::hint);
     failure.log_tail = log_tail(context, findings, &failure);
+    failure = secret_values::without_secrets(failure);
     if is_not_found {
         // Neither the server's answer nor a shell shows more of it.
         failure.log_tail.clear();

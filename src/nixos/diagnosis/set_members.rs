@@ -190,7 +190,8 @@ pub(super) fn definition(wrong: &Wrong<'_>, path: &str, written: &str) -> Option
         "attribute set of (open submodule",
     ];
     if !wrong.is_part && kinds.iter().any(|kind| wrong.kind.contains(kind)) {
-        return named_elements(wrong.option, &value).or_else(|| whole(wrong, path, &value));
+        return named_elements(wrong.option, &value)
+            .or_else(|| definition_with_members(wrong, path, &value));
     }
     if let Some(range) = range(wrong, &value) {
         return Some(range);
@@ -207,11 +208,11 @@ pub(super) fn definition(wrong: &Wrong<'_>, path: &str, written: &str) -> Option
             wrong.option, one?
         ));
     }
-    whole(wrong, path, &value)
+    definition_with_members(wrong, path, &value)
 }
 
 /// The definition of the option at `path`, or the set in place of `value`, with what is known of its set.
-fn whole(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) -> Option<String> {
+fn definition_with_members(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) -> Option<String> {
     let members = members(path, value)?;
     let written = shown(value);
     if wrong.is_part {
@@ -250,7 +251,7 @@ pub(super) fn of_options(option: &str, written: &str) -> Option<String> {
         .syntax()
         .first_child()
         .filter(|_| root.errors().is_empty())?;
-    whole(&Wrong::at(option, false, "", written), option, &value)
+    definition_with_members(&Wrong::at(option, false, "", written), option, &value)
 }
 
 /// `value`, if it is short enough to be repeated.

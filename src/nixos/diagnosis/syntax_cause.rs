@@ -24,7 +24,8 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
     if let Some(cause) = found.and_then(|found| open_text(text, found)) {
         return Some(cause);
     }
-    if let Some(cause) = wrong_there(text, position, summary) {
+    let there = || wrong_there(text, position, summary);
+    if let Some(cause) = without_body(text, position, summary).or_else(there) {
         return Some(cause);
     }
     if has("unexpected end of file")
@@ -274,6 +275,36 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
         .skip_while(|(line, _)| *line >= position.line);
     let (line, _) = earlier.find(|(_, text)| is_code(text))?;
     Some(*line)
+}
+
+/// The line in front of the definition at `position` that ends before an expression.
+fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause> {
+    let line = line_without_semicolon(text, position)
+        .filter(|_| summary.contains("unexpected '=', expecting "))?;
+    let hint = missing_body(line_of(text, line)?, line)?;
+    Some(Cause { line, hint })
+}
+
+/// What is missing behind a line with this `text`, which ends with what stands in front of an expression: the colon of a function,
+/// the `in` of a `let`, or a whole `with`.
+fn missing_body(text: &str, line: u64) -> Option<String> {
+    let code = text.split('#').next()?.trim();
+    let set = format!(
+        "a `{{` is missing at the end of line {line}: the definitions below it are in a set"
+    );
+    if code.ends_with(':') || code.split_whitespace().next_back() == Some("in") {
+        return Some(set);
+    }
+    let (before, name) = code.strip_suffix(';')?.rsplit_once("with ")?;
+    let is_set = before.is_empty() || before.trim_end().ends_with(':');
+    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
+    name.chars().all(is_name).then(|| {
+        if is_set {
+            set
+        } else {
+            format!("a value is missing behind the `with {name};` of line {line}")
+        }
+    })
 }
 
 /// The place in the line of `position` where a `;` is missing: before the name of the next definition, or before the end of the set.

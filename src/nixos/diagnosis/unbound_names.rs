@@ -8,6 +8,7 @@ use rnix::Root;
 use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::{ExitContext, Findings};
+use super::flake_arguments::input_among_packages;
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::{SEARCH, quoted_after};
 use super::other_nixpkgs::packages_of_branch;
@@ -281,7 +282,8 @@ pub(super) fn no_such_package(
     if !is_in_with_pkgs(&text, *line, *column) {
         return None;
     }
-    if let Some(hint) = package_of_program(name) {
+    let of_flake = || input_among_packages(context, file, &text, name);
+    if let Some(hint) = package_of_program(name).or_else(of_flake) {
         return Some(hint);
     }
     let similar = findings.packages.similar(name);

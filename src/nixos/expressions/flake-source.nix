@@ -48,6 +48,8 @@ let
         throw withoutConfiguration
       else
         throw "${inWords} has several configurations, name one of them: ${listed}"
+    else if attribute == [ "nixosConfigurations" ] && names != [ ] && !isUnnamed then
+      throw "${reference}#${whole} is all configurations of ${inWords}, name one of them: ${listed}"
     else if configurations ? ${whole} then
       descend "nixosConfigurations" configurations [ whole ]
     else if !(flake.outputs ? ${head attribute}) && withPackage != [ ] then
@@ -75,7 +77,7 @@ let
     else if isAttrs value && value ? ${head path} then
       descend (head path) value.${head path} (tail path)
     else
-      throw "${inWords} has no attribute ${whole}: ${seen} has no ${head path}${if isAttrs value then "; it has: ${concatStringsSep ", " (attrNames value)}" else ""}";
+      throw "${inWords} has no attribute ${whole}: ${seen} has no ${head path}${if isAttrs value then "; it has: ${concatStringsSep ", " (attrNames value)}" else ""}${if seen == "the flake" && names != [ ] && !isUnnamed then "; its configurations: ${listed}" else ""}";
 
   extended =
     modules:

@@ -132,9 +132,18 @@ fn a_header_in_another_form_gets_no_second_one() {
 
 /// The hints for the input `name` in a module of a flake with these outputs.
 fn hint_in_module(outputs: &str, name: &str) -> String {
+    hint_in(
+        "{ imports = [ NAME.nixosModules.default ]; }",
+        outputs,
+        name,
+    )
+}
+
+/// The hints for the input `name`, in place of `NAME`, in a module of a flake with these outputs.
+fn hint_in(module: &str, outputs: &str, name: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
-    let module = "{ pkgs, ... }:\n{ imports = [ NAME.nixosModules.default ]; }\n";
-    let module = module.replace("NAME", name);
+    let column = module.find("NAME").unwrap() as u64 + 1;
+    let module = format!("{{ pkgs, ... }}:\n{module}\n").replace("NAME", name);
     std::fs::write(dir.path().join("configuration.nix"), &module).unwrap();
     let flake = format!("{{ inputs.mine.url = \"x\";\n outputs = {outputs} {{ }}; }}");
     std::fs::write(dir.path().join("flake.nix"), flake).unwrap();
@@ -148,7 +157,7 @@ fn hint_in_module(outputs: &str, name: &str) -> String {
         position: Some(crate::nixos::log::Position {
             file: "/build/config/configuration.nix".to_owned(),
             line: 2,
-            column: 15,
+            column,
         }),
         ..NixError::default()
     };
@@ -157,6 +166,18 @@ fn hint_in_module(outputs: &str, name: &str) -> String {
         ..Findings::default()
     };
     diagnose(&context, &findings).hints.join("\n")
+}
+
+#[test]
+fn an_input_among_packages_is_no_package() {
+    let module = "{ environment.systemPackages = with pkgs; [ vim NAME.packages.a ]; }";
+    for name in ["inputs", "mine"] {
+        let hint = hint_in(module, "{ self, ... }@inputs:", name);
+        let ask = format!("in line 1 write {{ pkgs, {name}, ... }}:\nin flake.nix, beside");
+        assert!(hint.starts_with(&ask), "{hint}");
+    }
+    let other = hint_in(module, "{ self, ... }:", "other");
+    assert!(other.starts_with("nixpkgs has no package other"), "{other}");
 }
 
 #[test]

@@ -85,7 +85,7 @@ fn values_go_into_elements_and_sections() {
             "services.mosquitto.listeners.\"[definition 1-entry 1]\".users.ann",
             "submodule",
             "\"x\"",
-            "write { password = \"x\"; } in place of \"x\"",
+            "write { password = \"***\"; } in place of \"x\"",
         ),
         (
             "{ networking.firewall.allowedTCPPortRanges = [ \"8000-8010\" ]; }",

@@ -145,3 +145,34 @@ fn a_list_that_does_not_begin_is_found() {
         assert!(list_without_bracket(list, &at(3, 11)).is_none(), "{list}");
     }
 }
+
+#[test]
+fn a_body_is_missing_where_a_line_ends_before_an_expression() {
+    let hint_to = |line: &str, expected: &str| {
+        let text = format!("{{\n  {line}\n    # more\n    b.c = 1;\n  }};\n}}\n");
+        let at = Position {
+            file: String::new(),
+            line: 4,
+            column: 9,
+        };
+        let summary = format!("syntax error, unexpected '=', expecting '{expected}'");
+        cause(&text, &at, &summary).unwrap().hint
+    };
+    let hint = |line: &str| hint_to(line, ";");
+    let set = "a `{` is missing at the end of line 2: the definitions below it are in a set";
+    for line in [
+        "outputs = { nixpkgs, ... }:",
+        "outputs = inputs: # of it",
+        "a = let d = 1; in",
+        "a = { lib, ... }: with lib;",
+    ] {
+        assert_eq!(hint(line), set, "{line}");
+    }
+    assert_eq!(hint_to("a = [ ({ lib, ... }:", ")"), set);
+    let value = "a value is missing behind the `with pkgs;` of line 2";
+    assert_eq!(hint("a = with pkgs;"), value);
+    let end = "a `;` is missing at the end of line 2";
+    for line in ["a = 1", "a = \"with b\"", "a = b"] {
+        assert_eq!(hint(line), end, "{line}");
+    }
+}

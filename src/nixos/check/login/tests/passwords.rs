@@ -47,7 +47,7 @@ fn a_hash_that_is_none_is_reported() {
 #[test]
 fn a_relative_file_has_no_password() {
     let mut pi = user("pi", &[], "none");
-    pi["relative_file"] = json!("./pw");
+    pi["has_relative_file"] = json!(true);
     let users = json!([user("root", &[KEY], "none"), pi.clone()]);
     assert_eq!(found(&[("/users", users)]), ["relative-file"]);
     let alone = found(&[("/users", json!([pi]))]);
