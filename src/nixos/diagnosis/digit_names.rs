@@ -9,6 +9,7 @@ use super::evidence::ExitContext;
 use super::listed_definitions::list_element;
 use super::names::{SEARCH, quoted_after};
 use super::unquoted_name::is_list_of_packages;
+use crate::common::nix_name::is_of_path;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::{defines, line_of};
 
@@ -80,7 +81,6 @@ fn words_in_lists(text: &str, is_of: impl Fn(&SyntaxNode) -> bool) -> Vec<(usize
 }
 
 fn words_of(text: &str, list: &SyntaxNode) -> Vec<(usize, String)> {
-    let is_sign = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
     let mut line = line_of(text, list);
     let mut words = Vec::new();
     let mut word = String::new();
@@ -90,7 +90,7 @@ fn words_of(text: &str, list: &SyntaxNode) -> Vec<(usize, String)> {
             .parent()
             .is_some_and(|node| node.kind() == NODE_STRING);
         let is_blank = [TOKEN_COMMENT, TOKEN_WHITESPACE].contains(&token.kind());
-        if !of_string && !is_blank && token.text().chars().all(is_sign) {
+        if !of_string && !is_blank && token.text().chars().all(is_of_path) {
             word.push_str(token.text());
             continue;
         }

@@ -35,9 +35,17 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     if !rest.trim_start().starts_with(';') || opens != '{' && !inside.contains(',') {
         return None;
     }
+    let name = before.split_whitespace().next_back()?;
     // A name in braces may be a definition without a value.
     let elements = elements(&inside, opens != '{')?;
-    let name = before.split_whitespace().next_back()?;
+    if let [element] = elements[..]
+        && opens == '{'
+        && element.starts_with('"')
+    {
+        return Some(format!(
+            "a string needs no braces: {name} = \"…\"; a list of strings is in square brackets: {name} = [ \"…\" ];"
+        ));
+    }
     let list = format!("{name} = {with}[ {} ];", elements.join(" "));
     let list = if list.len() > MAX_SHOWN {
         format!("{name} = {with}[ … ];")
@@ -56,6 +64,26 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     } else {
         format!("a list is in square brackets, with spaces between its elements: {list}{named}")
     })
+}
+
+/// The hint for names in braces that are a whole value, `groups = { wheel, gpio };`, which Nix takes for the arguments of a function.
+pub(super) fn names_in_braces(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_wrong = summary.contains("unexpected ';', expecting ':'");
+    let value = place
+        .before
+        .trim_end()
+        .strip_suffix('}')
+        .filter(|_| is_wrong)?;
+    let (before, _) = value.rsplit_once('{')?;
+    let name = before
+        .trim_end()
+        .strip_suffix('=')?
+        .split_whitespace()
+        .next_back()?;
+    Some(format!(
+        "a list is in square brackets, with spaces between its elements and its texts in double quotes: {name} = [ … ]; in braces, \
+         each name has a value: {name} = {{ NAME = VALUE; }};"
+    ))
 }
 
 /// The `with …;` that `value` begins with, and what follows it.
@@ -81,7 +109,8 @@ fn elements(text: &str, may_be_names: bool) -> Option<Vec<&str>> {
         let (element, behind) = rest.split_at_checked(end)?;
         let is_part = |c: char| c.is_alphanumeric() || "_-'./".contains(c);
         let is_name = element.chars().all(is_part);
-        let is_certain = element.contains(['.', '/']) || element.parse::<u64>().is_ok();
+        let is_certain =
+            element.starts_with("pkgs.") || element.contains('/') || element.parse::<u64>().is_ok();
         let is_string = element.starts_with('"') && !element.contains(['$', '\\']);
         if !(is_string || is_name && (is_certain || may_be_names)) {
             return None;

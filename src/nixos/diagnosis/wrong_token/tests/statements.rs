@@ -21,6 +21,7 @@ fn lists_have_their_own_brackets_and_no_commas() {
     }
     for marked in [
         "{ a.b = { c |d }; }",
+        "{ a.b = { c.d |}; }",
         "{ a.b = { \"c\" |true }; }",
         "{ a.b = { \"c\"|\"d\" }; }",
         "{ a.b = { \"c\" |1 = 2; }; }",
@@ -45,9 +46,75 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "a.b = lib.mkIf c 1;",
     ),
     (
-        "{\n  mkIf |c { a = 1; b = 2; };\n}",
+        "{\n  mkIf |c { a = 1; b.d = [ 2 3 ]; };\n}",
         NAME,
-        "NAME = mkIf CONDITION VALUE;",
+        "a = mkIf c 1; b.d = mkIf c [ 2 3 ];",
+    ),
+    (
+        "{\n  mkIf |c == \"d e\" {\n    a = \"f\";\n  };\n  g = { };\n}",
+        NAME,
+        "a = mkIf (c == \"d e\") \"…\";",
+    ),
+    (
+        "{\n  mkIf |c {\n    inherit a;\n  };\n}",
+        NAME,
+        "NAME = mkIf (CONDITION) VALUE;",
+    ),
+    (
+        "{ a = { b, c }|; }",
+        "unexpected ';', expecting ':' or '@'",
+        "in double quotes: a = [ … ];",
+    ),
+    (
+        "{ a = { \"b\" |}; }",
+        "unexpected '}', expecting '.' or '='",
+        "a = [ \"…\" ];",
+    ),
+    (
+        "{ services = { a.enable |}; }",
+        "unexpected '}', expecting '.' or '='",
+        "write a.enable = true;",
+    ),
+    (
+        "{\n  services.a |enable;\n}",
+        NAME,
+        "write services.a.enable = true;",
+    ),
+    (
+        "{\n  a.b |c;\n}",
+        NAME,
+        "a `=` is missing between a.b and its value",
+    ),
+    ("{\n  install |pkgs.a;\n}", NAME, "with pkgs; [ a ];"),
+    (
+        "{\n  .|a.b = 1;\n}",
+        "unexpected '.', expecting INHERIT",
+        "remove the dot",
+    ),
+    (
+        "{\n  source |./a.sh\n}",
+        "unexpected PATH, expecting '.' or '='",
+        "interactiveShellInit = builtins.readFile ./a.sh;",
+    ),
+    (
+        "{\n  export |A='b c'\n}",
+        NAME,
+        "environment.variables.A = \"b c\";",
+    ),
+    (
+        "{\n  export |MY_TOKEN=b\n}",
+        NAME,
+        "environment.variables.MY_TOKEN = \"…\";",
+    ),
+    (
+        "{\n  export |A=b$C;\n}",
+        NAME,
+        "environment.extraInit = '' export A=… '';",
+    ),
+    (
+        "{ a = \"${b|%.c}\"; }",
+        "unexpected invalid token, expecting '}'",
+        "\\${b%.c} in one",
     ),
     (
         "{\n  lib.mkForce |a.b = 1;\n}",
@@ -137,6 +204,11 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "end with a colon: outputs = { a, ... }: { … };",
     ),
     (
+        "{\n  outputs = b@{ a, ... }\n  |{ };\n}",
+        "unexpected '{', expecting ':'",
+        "end with a colon: outputs = b@{ a, ... }: { … };",
+    ),
+    (
         "{ a = [ |*/5 * * * * root ]; }",
         "unexpected '*'",
         "a string, in double quotes",
@@ -168,5 +240,17 @@ fn statements_of_other_languages_are_definitions() {
     for (marked, summary, expected) in STATEMENTS {
         let hint = hint_at(marked, summary).unwrap();
         assert!(hint.contains(expected), "{marked}: {hint}");
+    }
+}
+
+#[test]
+fn what_is_no_option_is_not_switched_on() {
+    for marked in [
+        "{\n  enable |pkgs.vim;\n}",
+        "{\n  enable |services.a.enable.b;\n}",
+        "{\n  enable |.enable;\n}",
+    ] {
+        let hint = hint_at(marked, NAME).unwrap_or_default();
+        assert!(!hint.contains("= "), "{marked}: {hint}");
     }
 }
