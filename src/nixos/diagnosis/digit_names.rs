@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use rnix::SyntaxKind::{NODE_LIST, NODE_STRING, NODE_WITH, TOKEN_COMMENT, TOKEN_WHITESPACE};
-use rnix::{NodeOrToken, Root, SyntaxNode};
+use rnix::{NodeOrToken, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::list_element;
@@ -12,6 +12,7 @@ use super::unquoted_name::is_list_of_packages;
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::{defines, line_of};
+use crate::nixos::nix_syntax::parse;
 
 /// What to do about the number, or about the name behind it, of which `error` speaks.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
@@ -74,7 +75,7 @@ fn names_with_digit(text: &str) -> Vec<(usize, String)> {
 
 /// What stands together without a space in lists that `is_of` says to look at, without strings, and its line.
 fn words_in_lists(text: &str, is_of: impl Fn(&SyntaxNode) -> bool) -> Vec<(usize, String)> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let is_meant = |node: &SyntaxNode| node.kind() == NODE_LIST && is_of(node);
     let lists = root.descendants().filter(is_meant);
     lists.flat_map(|list| words_of(text, &list)).collect()

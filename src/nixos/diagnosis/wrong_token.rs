@@ -31,6 +31,11 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     if let Some(hint) = signs::variable_of_shell(&place) {
         return Some(hint);
     }
+    if place.here.starts_with("$ ") && place.begun().is_empty() {
+        return Some(
+            "a command for a terminal is no part of the configuration: remove the line".to_owned(),
+        );
+    }
     if summary.contains("invalid token") {
         let found = place.here.chars().next()?;
         return invalid_character::hint(found, position.line, place.is_in_list);
@@ -50,6 +55,7 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| lists::in_other_brackets(&place))
         .or_else(|| lists::names_in_braces(&place, summary))
         .or_else(|| lists::path_with_variable(&place, summary))
+        .or_else(|| lists::whole_variable(&place, summary))
         .or_else(|| lists::number_with_colon(&place, summary))
         .or_else(|| lists::text_of_another_program(&place, summary))
         .or_else(|| lists::text_with_at(&place, summary))
@@ -238,6 +244,12 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
             "`if` chooses a value; definitions that depend on a condition are lib.mkIf CONDITION { … }"
         }
         "WITH" => "`with …;` stands before a value: NAME = with pkgs; [ … ];",
+        "ELLIPSIS" => {
+            "`...` stands only among the arguments of a function: write what it is to stand for, or remove it"
+        }
+        "'{'" if place.before.ends_with('{') => {
+            "`{{ … }}` is a place that a template fills in: write the value there"
+        }
         _ => return None,
     };
     Some(fixed.to_owned())
@@ -320,6 +332,8 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
         "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE"
     } else if summary.contains("expecting THEN") {
         "an `if` has a `then`: if … then … else …"
+    } else if summary.contains("unexpected '=', expecting IN") && place.follows("let") {
+        "`let` has no `=`, and no braces around its definitions: let NAME = VALUE; in { … }"
     } else if summary.contains("unexpected ';'") && place.follows("=") {
         "a value is missing between `=` and `;`"
     } else {

@@ -1,6 +1,7 @@
 //! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
 
 use super::place::Place;
+use crate::common::nix_name::path_of;
 
 /// Longer lists are not repeated.
 const MAX_SHOWN: usize = 80;
@@ -15,6 +16,16 @@ pub(super) fn path_with_variable(place: &Place<'_>, summary: &str) -> Option<Str
     let is_path = rest.starts_with('/') && !rest.contains(['"', '$', '\\']);
     (is_wrong && is_plain && is_path && (place.follows("=") || place.is_in_list)).then(|| {
         format!("a path with `${{…}}` is a string, in double quotes: \"{variable}}}{rest}\"")
+    })
+}
+
+/// The hint for a variable that is a whole value, as a shell has it: `domain = ${DOMAIN};`.
+pub(super) fn whole_variable(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_wrong = summary.contains("DOLLAR_CURLY") || summary.contains("unexpected '${'");
+    let (variable, rest) = place.here.strip_prefix("${")?.split_once('}')?;
+    let variable = path_of(variable).filter(|_| is_wrong && place.follows("="))?;
+    rest.trim_start().starts_with(';').then(|| {
+        format!("`${{…}}` stands only in a string: a variable is written without it, {variable}, and a text in double quotes")
     })
 }
 

@@ -25,7 +25,14 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
             "the arguments of a function stand in braces: {{ {name}, …, ... }}: …"
         ));
     }
+    let is_digit = |c: char| c.is_ascii_digit();
     let fixed = if has("unexpected ',', expecting ';'")
+        && place.before.ends_with(is_digit)
+        && place.after.len() + 1 == place.here.len()
+        && place.after.starts_with(is_digit)
+    {
+        "a number has a dot in place of the comma; several numbers are a list, without commas: [ 1 2 ]"
+    } else if has("unexpected ',', expecting ';'")
         && (place.ends_line() || place.begins_definition())
     {
         "write `;` in place of the comma: it ends a definition"

@@ -1,12 +1,13 @@
 //! Statements, as other languages have them, in place of a definition or a value.
 
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_LIST, NODE_STRING};
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::place::Place;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::nix_definitions::defined_path;
+use crate::nixos::nix_syntax::parse;
 
 /// Longer definitions are not repeated.
 const MAX_SHOWN: usize = 160;
@@ -74,7 +75,7 @@ fn function(place: &Place<'_>, begun: &str) -> Option<String> {
 /// The definitions in the set of `begun CONDITION { … }`, each with its condition; `None` if they are more than a line or two.
 fn conditional(place: &Place<'_>, begun: &str) -> Option<String> {
     let statement = format!("{begun} {}", place.rest);
-    let whole = Root::parse(&statement).syntax().first_child()?;
+    let whole = parse(&statement).syntax().first_child()?;
     // Of a condition without parentheses, the set is a part.
     let ends = std::iter::successors(Some(whole.clone()), SyntaxNode::last_child);
     let set = ends.take_while(|node| node.text_range().end() == whole.text_range().end());

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use rnix::Root;
 use rnix::SyntaxKind::{TOKEN_COMMENT, TOKEN_SEMICOLON, TOKEN_WHITESPACE};
 
 use super::place::Place;
 use crate::common::nix_name::is_of_name;
 use crate::nixos::nix_definitions::defines;
+use crate::nixos::nix_syntax::parse;
 
 /// The option with the wireless networks, whose names are texts of any kind.
 const NETWORKS: &str = "networking.wireless.networks.";
@@ -47,7 +47,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
 /// The path of the definitions around the one at `place`.
 fn around(place: &Place<'_>) -> Option<String> {
     let before = place.before.strip_suffix(place.begun())?;
-    let mut last = Root::parse(before).syntax().last_token()?;
+    let mut last = parse(before).syntax().last_token()?;
     while [TOKEN_COMMENT, TOKEN_WHITESPACE].contains(&last.kind()) {
         last = last.prev_token()?;
     }

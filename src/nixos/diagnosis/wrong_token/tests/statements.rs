@@ -87,7 +87,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
     ),
     ("{\n  install |pkgs.a;\n}", NAME, "with pkgs; [ a ];"),
     (
-        "{\n  .|a.b = 1;\n}",
+        "{\n  |.a.b = 1;\n}",
         "unexpected '.', expecting INHERIT",
         "remove the dot",
     ),
@@ -137,6 +137,32 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "environment.variables.A = \"b\";",
     ),
     ("{\n  for |a in [ 1 ]; do\n}", NAME, "Nix has no loops"),
+    (
+        "{\n  |...\n}",
+        "unexpected ELLIPSIS, expecting INHERIT",
+        "only among the arguments",
+    ),
+    (
+        "{ a = {|{ b }}; }",
+        "unexpected '{', expecting INHERIT",
+        "that a template fills in",
+    ),
+    (
+        "{\n  |$ ls\n}",
+        "unexpected invalid token, expecting INHERIT",
+        "remove the line",
+    ),
+    (
+        "let |= { a = 1; };",
+        "unexpected '=', expecting IN_KW or INHERIT",
+        "`let` has no `=`",
+    ),
+    ("{ a = |${B}; }", "unexpected '${'", "without it, B,"),
+    (
+        "{ a = 10|,5; }",
+        "unexpected ',', expecting ';'",
+        "a dot in place of the comma",
+    ),
     ("{\n  var |a = 1;\n}", NAME, "let NAME = VALUE; in"),
     (
         "{\n  a.script = while true; do |echo 1; done;\n}",
@@ -238,7 +264,7 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
 #[test]
 fn statements_of_other_languages_are_definitions() {
     for (marked, summary, expected) in STATEMENTS {
-        let hint = hint_at(marked, summary).unwrap();
+        let hint = hint_at(marked, summary).unwrap_or_default();
         assert!(hint.contains(expected), "{marked}: {hint}");
     }
 }
