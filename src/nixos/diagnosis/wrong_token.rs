@@ -238,6 +238,11 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
             "a name in brackets begins a section in other languages; in Nix write NAME = { … };"
         }
         "'-'" if place.here.starts_with("--") => "a comment begins with `#`",
+        "'-'" if place.here.starts_with("- ") => {
+            "elements of a list are in brackets, without `-`: NAME = [ a b ];"
+        }
+        "'/'" if place.after.starts_with(['*', '/']) => "a comment begins with `#`",
+        "REC" => "`rec` stands before the `{` of a value: NAME = rec { … };",
         "'<'" if place.here.starts_with("<!--") => "a comment begins with `#`",
         "LET" => "`let … in` stands before the `{` of the definitions",
         "IF" => {
@@ -282,6 +287,7 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
             Some(_) | None => format!("{name} has no value: a definition is NAME = VALUE;"),
         },
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
+        "CONCAT" => format!("lists that several files define are joined: write {name} = [ … ];"),
         "ID" if name == "set" => "remove `set`: a definition is NAME = VALUE;".to_owned(),
         "ID" if let Some(list) = brackets::list_in_braces(place) => {
             format!("a list is in square brackets: {list}")
@@ -334,6 +340,14 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
         "an `if` has a `then`: if … then … else …"
     } else if summary.contains("unexpected '=', expecting IN") && place.follows("let") {
         "`let` has no `=`, and no braces around its definitions: let NAME = VALUE; in { … }"
+    } else if summary.contains("unexpected '}'") && place.begun().starts_with("inherit ") {
+        "a `;` is missing behind the names of `inherit`"
+    } else if summary.contains("unexpected ';'")
+        && ["&&", "||", "++", "//"]
+            .iter()
+            .any(|sign| place.follows(sign))
+    {
+        "a value is missing before the `;`"
     } else if summary.contains("unexpected ';'") && place.follows("=") {
         "a value is missing between `=` and `;`"
     } else {

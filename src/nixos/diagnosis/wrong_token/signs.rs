@@ -33,7 +33,7 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
     {
         "a number has a dot in place of the comma; several numbers are a list, without commas: [ 1 2 ]"
     } else if has("unexpected ',', expecting ';'")
-        && (place.ends_line() || place.begins_definition())
+        && (place.ends_line() || place.begins_definition() || place.after.starts_with('}'))
     {
         "write `;` in place of the comma: it ends a definition"
     } else if has("unexpected ',', expecting ';'") {
@@ -154,6 +154,9 @@ fn comma_in_call(place: &Place<'_>) -> Option<String> {
 
 /// The hint for `=>` between a name and its value.
 pub(super) fn arrow(place: &Place<'_>, summary: &str) -> Option<String> {
+    if summary.contains("unexpected '=', expecting ';'") && place.here.starts_with("=>") {
+        return Some("a function has a colon behind its argument: x: …".to_owned());
+    }
     let name = place.before.strip_suffix('=')?.trim_end();
     let is_name = name.ends_with(|c: char| c.is_alphanumeric() || "_-'\"".contains(c));
     (summary.contains("unexpected '>'") && is_name)

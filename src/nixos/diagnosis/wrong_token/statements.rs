@@ -12,6 +12,26 @@ use crate::nixos::nix_syntax::parse;
 /// Longer definitions are not repeated.
 const MAX_SHOWN: usize = 160;
 
+/// What lines of a Dockerfile and commands for a terminal begin with.
+const COMMANDS: [&str; 16] = [
+    "ADD",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "FROM",
+    "RUN",
+    "WORKDIR",
+    "apt",
+    "apt-get",
+    "curl",
+    "docker",
+    "echo",
+    "nix-env",
+    "pip",
+    "sudo",
+    "systemctl",
+];
+
 /// Functions of `lib` that stand before the value of an option.
 const BEFORE_A_VALUE: [&str; 6] = [
     "mkAfter",
@@ -38,7 +58,8 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         "import" | "imports" | "include" | "includes" | "require" | "source" => import(place),
         "enable" | "start" => enable(place),
         "install" => install(place),
-        "export" => variable(place),
+        "export" | "ENV" => variable(place),
+        "EXPOSE" => ports(place),
         "for" | "foreach" => Some(
             "Nix has no loops: map (x: …) [ … ] makes a list, lib.genAttrs [ … ] (x: …) a set"
                 .to_owned(),
@@ -48,7 +69,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
                 .to_owned(),
         ),
         "do" => script(place),
-        _ => function(place, begun),
+        _ => function(place, begun).or_else(|| command(begun)),
     }
 }
 
@@ -104,13 +125,18 @@ fn conditional(place: &Place<'_>, begun: &str) -> Option<String> {
 
 /// `value` as a hint repeats it: strings may be secrets.
 fn shown(value: &SyntaxNode) -> String {
+    let kind = value.kind();
     let has_string = value.descendants().any(|node| node.kind() == NODE_STRING);
-    match value.kind() {
-        NODE_STRING => "\"…\"".to_owned(),
-        NODE_LIST if has_string => "[ … ]".to_owned(),
-        NODE_ATTR_SET if has_string => "{ … }".to_owned(),
-        _ if has_string => "…".to_owned(),
-        _ => value.text().to_string(),
+    let brackets = [
+        (NODE_STRING, "\"…\""),
+        (NODE_LIST, "[ … ]"),
+        (NODE_ATTR_SET, "{ … }"),
+    ];
+    let known = brackets.iter().find(|(known, _)| *known == kind);
+    match known {
+        _ if !has_string => value.text().to_string(),
+        Some((_, shown)) => (*shown).to_owned(),
+        None => "…".to_owned(),
     }
 }
 
@@ -180,7 +206,29 @@ fn install(place: &Place<'_>) -> Option<String> {
     ))
 }
 
-/// A variable of the environment: `export EDITOR=vim;`.
+/// A port that is opened, as in a Dockerfile: `EXPOSE 80`.
+fn ports(place: &Place<'_>) -> Option<String> {
+    let ports = end_of_statement(place);
+    let are_ports = !ports.is_empty()
+        && ports
+            .split_whitespace()
+            .all(|port| port.parse::<u16>().is_ok());
+    are_ports.then(|| {
+        format!("open ports are a list: networking.firewall.allowedTCPPorts = [ {ports} ];")
+    })
+}
+
+/// A line that `begun` as one of a Dockerfile, or a command: `sudo apt-get install vim`.
+fn command(begun: &str) -> Option<String> {
+    let first = begun.split_whitespace().next()?;
+    COMMANDS.contains(&first).then(|| {
+        "commands are no part of a configuration: packages are in environment.systemPackages = with pkgs; [ … ]; a service is switched on \
+         by services.NAME.enable = true;"
+            .to_owned()
+    })
+}
+
+/// A variable of the environment: `export EDITOR=vim`, and `ENV EDITOR=vim` of a Dockerfile.
 fn variable(place: &Place<'_>) -> Option<String> {
     let (name, value) = place.here.split_once('=')?;
     let name = path_of(name).filter(|name| !name.contains('.'))?;
@@ -237,8 +285,8 @@ fn inherit(place: &Place<'_>) -> Option<String> {
     let first = words.next_back().filter(|_| is_inherit)?;
     let is_end = |c: char| c.is_whitespace() || c == ';';
     let rest = place.here.split(is_end).next()?;
-    let path = path_of(rest).map(|rest| format!("{first}{rest}"))?;
-    let (set, name) = path.rsplit_once('.')?;
+    let path = format!("{first}{rest}");
+    let (set, name) = path_of(&path)?.rsplit_once('.')?;
     (!set.is_empty() && !name.is_empty()).then(|| {
         format!("`inherit` takes an attribute of a set with the set in parentheses: inherit ({set}) {name};")
     })

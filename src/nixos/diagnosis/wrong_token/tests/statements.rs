@@ -86,6 +86,57 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "a `=` is missing between a.b and its value",
     ),
     ("{\n  install |pkgs.a;\n}", NAME, "with pkgs; [ a ];"),
+    ("{\n  ENV |A=b\n}", NAME, "environment.variables.A = \"b\";"),
+    (
+        "{\n  EXPOSE |80 443\n}",
+        "unexpected INT_LIT, expecting '.' or '='",
+        "allowedTCPPorts = [ 80 443 ];",
+    ),
+    (
+        "{\n  sudo |systemctl enable a\n}",
+        NAME,
+        "commands are no part",
+    ),
+    (
+        "{ a = { b = true|, }; }",
+        "unexpected ',', expecting ';'",
+        "write `;` in place of the comma",
+    ),
+    (
+        "{ a = x |=> x; }",
+        "unexpected '=', expecting ';'",
+        "a colon behind its argument",
+    ),
+    (
+        "{\n  |- a\n}",
+        "unexpected '-', expecting INHERIT",
+        "NAME = [ a b ];",
+    ),
+    (
+        "{\n  |/ * a * /\n}",
+        "unexpected '/', expecting INHERIT",
+        "a comment begins with `#`",
+    ),
+    (
+        "{\n  |rec a = 1;\n}",
+        "unexpected REC, expecting INHERIT",
+        "NAME = rec { … };",
+    ),
+    (
+        "{\n  a.b |++ [ 1 ];\n}",
+        "unexpected CONCAT, expecting '.' or '='",
+        "write a.b = [ … ];",
+    ),
+    (
+        "{\n  inherit (a) b\n|}",
+        "unexpected '}'",
+        "behind the names of `inherit`",
+    ),
+    (
+        "{ a = true && |; }",
+        "unexpected ';'",
+        "a value is missing before the `;`",
+    ),
     (
         "{\n  |.a.b = 1;\n}",
         "unexpected '.', expecting INHERIT",
