@@ -32,7 +32,9 @@ fn option_of_program(before: &str, name: &str) -> Option<String> {
         "a path with a space"
     };
     command.starts_with('/').then(|| {
-        format!("{kind} is a string, in double quotes: {definition} = \"{command} {sign}{name}…\";")
+        format!(
+            "{kind} is a string, in double quotes: {definition} = \"{command} {sign}{name} …\";"
+        )
     })
 }
 
@@ -93,13 +95,17 @@ mod tests {
             (
                 "{ a.ExecStart = /bin/sh -|c \"b\"; }",
                 "c",
-                "a command is a string, in double quotes: a.ExecStart = \"/bin/sh -c…\";",
+                "a command is a string, in double quotes: a.ExecStart = \"/bin/sh -c …\";",
             ),
-            ("{ a = /bin/b --|help; }", "help", "a = \"/bin/b --help…\";"),
+            (
+                "{ a = /bin/b --|help; }",
+                "help",
+                "a = \"/bin/b --help …\";",
+            ),
             (
                 "{ a = /etc/b -|c; }",
                 "c",
-                "a path with a space is a string, in double quotes: a = \"/etc/b -c…\";",
+                "a path with a space is a string, in double quotes: a = \"/etc/b -c …\";",
             ),
             ("{ a = |f\"{b}.lan\"; }", "f", "\"${b}.lan\""),
             ("{ a = |pi + \".lan\"; }", "pi", "in quotes: \"pi\""),

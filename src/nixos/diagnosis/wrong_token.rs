@@ -340,7 +340,7 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
         "an `if` has a `then`: if … then … else …"
     } else if summary.contains("unexpected '=', expecting IN") && place.follows("let") {
         "`let` has no `=`, and no braces around its definitions: let NAME = VALUE; in { … }"
-    } else if summary.contains("unexpected '}'") && place.begun().starts_with("inherit ") {
+    } else if summary.contains("unexpected '}'") && place.is_in_inherit() {
         "a `;` is missing behind the names of `inherit`"
     } else if summary.contains("unexpected ';'")
         && ["&&", "||", "++", "//"]

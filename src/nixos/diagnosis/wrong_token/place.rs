@@ -82,6 +82,12 @@ impl<'a> Place<'a> {
         line.unwrap_or_default().trim_start()
     }
 
+    /// Whether the statement in front of it is an `inherit`, in this line or an earlier one.
+    pub(super) fn is_in_inherit(&self) -> bool {
+        let statement = self.before.rsplit([';', '{']).next();
+        statement.is_some_and(|text| text.trim_start().starts_with("inherit "))
+    }
+
     /// The name in front of it, with its dots.
     pub(super) fn name_before(&self) -> &'a str {
         let before = self.before.trim_end();
