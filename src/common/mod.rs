@@ -43,6 +43,7 @@ pub mod nearest;
 pub mod new_file;
 pub mod new_ssh_key;
 pub mod nix_event;
+pub mod nix_name;
 pub mod nix_string;
 pub mod nixos_option;
 pub mod parent_dir;

@@ -1,7 +1,8 @@
 //! Splits a stream of chunks into lines of bounded length.
 
-/// A longer line is split: a build log may contain anything.
-const MAX_LINE_BYTES: usize = 64 * 1024;
+/// A longer line is split: a build log may contain anything. A message of Nix, which is read as a whole, quotes a line of a file, and
+/// has another one, as long, with the mark of the place.
+const MAX_LINE_BYTES: usize = 4 << 20;
 
 /// Collects bytes until a line is complete.
 #[derive(Debug, Default)]

@@ -31,6 +31,7 @@ pub mod log;
 pub mod network_access;
 pub mod nix_conf;
 mod nix_definitions;
+mod nix_syntax;
 pub mod nixpkgs;
 mod nixpkgs_tree;
 mod package_names;

@@ -5,9 +5,10 @@ use rnix::SyntaxKind::{
     NODE_IDENT, NODE_IF_ELSE, NODE_LAMBDA, NODE_LEGACY_LET, NODE_LET_IN, NODE_LIST, NODE_LITERAL,
     NODE_PAREN, NODE_ROOT, NODE_STRING, NODE_WITH,
 };
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use crate::common::attribute_path;
+use crate::nixos::nix_syntax::parse;
 
 /// Functions of `lib` that keep the paths of what is defined in their argument.
 const MODIFIERS: [&str; 8] = [
@@ -38,7 +39,7 @@ pub(super) struct WrittenDefinition {
 
 /// The definitions in `text`, in order, also those inside others; without variables, and without those whose names have variables.
 pub(super) fn definitions(text: &str) -> Vec<WrittenDefinition> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let found = root
         .descendants()
         .filter_map(|node| definition(text, &node));

@@ -5,11 +5,12 @@ use rnix::SyntaxKind::{
     NODE_IF_ELSE, NODE_INHERIT, NODE_INHERIT_FROM, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN,
     NODE_SELECT, NODE_WITH,
 };
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use crate::nixos::nix_definitions::{
     called, defined_path, is_modifier, line_of, option_at, plain_name,
 };
+use crate::nixos::nix_syntax::parse;
 
 /// A definition that may define more than what is written: by `inherit`, with variables in its names, or with a value from elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) struct HiddenDefinition {
 
 /// Those in `text`, without variables.
 pub(super) fn hidden_definitions(text: &str) -> Vec<HiddenDefinition> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let found = root.descendants().flat_map(|node| {
         let line = line_of(text, &node);
         let paths = hidden_paths(&node).into_iter();

@@ -1,5 +1,7 @@
 //! Brackets and quotes that are not closed, found in the text of a file without a parser of Nix.
 
+use crate::common::nix_name::is_of_name;
+
 /// What is wrong with the brackets and quotes of a text. Lines are counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Imbalance {
@@ -167,8 +169,10 @@ impl Scanner<'_> {
     }
 
     fn code(&mut self) -> Option<Imbalance> {
-        let is_name = |c: char| c.is_alphanumeric() || "_'-".contains(c);
-        let name = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
+        let name = self
+            .rest
+            .find(|c| !is_of_name(c))
+            .unwrap_or(self.rest.len());
         let first = self.rest.chars().next()?;
         if let Some(line) = self.without_brace() {
             return Some(Imbalance::NotClosed { bracket: '$', line });

@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 
 use rnix::SyntaxKind::{NODE_LIST, NODE_STRING, NODE_WITH, TOKEN_COMMENT, TOKEN_WHITESPACE};
-use rnix::{NodeOrToken, Root, SyntaxNode};
+use rnix::{NodeOrToken, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::list_element;
 use super::names::{SEARCH, quoted_after};
 use super::unquoted_name::is_list_of_packages;
+use crate::common::nix_name::is_of_path;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::{defines, line_of};
+use crate::nixos::nix_syntax::parse;
 
 /// What to do about the number, or about the name behind it, of which `error` speaks.
 pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
@@ -73,14 +75,13 @@ fn names_with_digit(text: &str) -> Vec<(usize, String)> {
 
 /// What stands together without a space in lists that `is_of` says to look at, without strings, and its line.
 fn words_in_lists(text: &str, is_of: impl Fn(&SyntaxNode) -> bool) -> Vec<(usize, String)> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let is_meant = |node: &SyntaxNode| node.kind() == NODE_LIST && is_of(node);
     let lists = root.descendants().filter(is_meant);
     lists.flat_map(|list| words_of(text, &list)).collect()
 }
 
 fn words_of(text: &str, list: &SyntaxNode) -> Vec<(usize, String)> {
-    let is_sign = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
     let mut line = line_of(text, list);
     let mut words = Vec::new();
     let mut word = String::new();
@@ -90,7 +91,7 @@ fn words_of(text: &str, list: &SyntaxNode) -> Vec<(usize, String)> {
             .parent()
             .is_some_and(|node| node.kind() == NODE_STRING);
         let is_blank = [TOKEN_COMMENT, TOKEN_WHITESPACE].contains(&token.kind());
-        if !of_string && !is_blank && token.text().chars().all(is_sign) {
+        if !of_string && !is_blank && token.text().chars().all(is_of_path) {
             word.push_str(token.text());
             continue;
         }

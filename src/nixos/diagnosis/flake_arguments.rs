@@ -1,6 +1,5 @@
 //! Inputs of a flake that a file uses without asking for them: in its `flake.nix`, and in a module.
 
-use rnix::Root;
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_BIN_OP, NODE_IDENT};
 
 use super::evidence::ExitContext;
@@ -13,6 +12,7 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nearest::similar_names;
 use crate::nixos::flake::{InputNames, SELF};
 use crate::nixos::layout::CONFIG_DIR;
+use crate::nixos::nix_syntax::parse;
 
 /// The usual name of the input that is nixpkgs.
 const NIXPKGS: &str = "nixpkgs";
@@ -27,7 +27,7 @@ pub(super) const OUTPUTS_IS_FUNCTION: &str =
 
 /// Whether the value that is `written` is a set.
 fn is_set(written: &str) -> bool {
-    let value = Root::parse(written).syntax().first_child();
+    let value = parse(written).syntax().first_child();
     value.is_some_and(|value| value.kind() == NODE_ATTR_SET)
 }
 

@@ -1,10 +1,10 @@
 //! Mistakes in the form of the user's `flake.nix`. Nix reads its inputs without evaluating the file, and reports where they are wrong
 //! only by a path in the store, without the line.
 
+use rnix::SyntaxKind;
 use rnix::SyntaxKind::{
     NODE_ATTR_SET, NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_LITERAL, NODE_STRING, NODE_WITH,
 };
-use rnix::{Root, SyntaxKind};
 
 use super::evidence::ExitContext;
 use super::flake_arguments::OUTPUTS_IS_FUNCTION;
@@ -14,6 +14,7 @@ use super::syntax_at::{Definition, whole_path};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+use crate::nixos::nix_syntax::parse;
 
 /// In Nix's message about a file that is no set.
 const NO_SET: &str = "' must be an attribute set";
@@ -248,12 +249,12 @@ fn is_about(words: &str, text: &str, position: &Position) -> bool {
 
 /// What the whole file is.
 fn root_kind(text: &str) -> Option<SyntaxKind> {
-    Some(Root::parse(text).syntax().last_child()?.kind())
+    Some(parse(text).syntax().last_child()?.kind())
 }
 
 /// Line and column of the first token that is no comment, counted from 1, the column in bytes.
 fn first_token(text: &str) -> Option<(u64, u64)> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let start = usize::from(root.first_child()?.text_range().start());
     let before = text.get(..start)?;
     let column = before.rsplit('\n').next()?.len() + 1;

@@ -9,6 +9,7 @@ use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::invisible_chars::is_format_char;
 use crate::common::nearest::similar_names;
+use crate::common::nix_name::is_of_name;
 use crate::nixos::flake::attribute_names;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
@@ -162,10 +163,9 @@ fn short_name_like<'a>(missing: &str, names: &'a [String]) -> Option<&'a str> {
 
 /// The lines of `text`, counted from 1, that have `name` outside of comments, as a whole name.
 fn lines_with_name(text: &str, name: &str) -> Vec<(usize, ())> {
-    let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
     let has_name = |line: &str| {
         let code = line.split('#').next().unwrap_or_default();
-        code.split(|c| !is_part(c)).any(|word| word == name)
+        code.split(|c| !is_of_name(c)).any(|word| word == name)
     };
     let lines = (1..).zip(text.lines());
     let found = lines.filter(|(_, line)| has_name(line));

@@ -1,13 +1,14 @@
 //! A path and the rest of it that `++` joins, which takes two lists: `modulesPath ++ "/a.nix"`.
 
 use rnix::SyntaxKind::{NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LIST, NODE_PAREN};
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
 use super::source_lines;
 use super::syntax_at::is_joined;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::defines;
+use crate::nixos::nix_syntax::parse;
 
 /// The argument of modules that is a path.
 const PATH: &str = "modulesPath";
@@ -47,7 +48,7 @@ pub(super) fn excerpt(context: &ExitContext<'_>, error: &NixError) -> Option<Vec
 fn find(context: &ExitContext<'_>, error: &NixError) -> Option<(String, Joined)> {
     let is_meant = error.summary.starts_with(NO_LIST) && error.summary.ends_with(END);
     context.files.filter(|_| is_meant)?.only_place(|text| {
-        let root = Root::parse(text).syntax();
+        let root = parse(text).syntax();
         let found = root.descendants().filter_map(|node| joined(text, &node));
         let mut found: Vec<_> = found.map(|joined| (joined.line, joined)).collect();
         // Nix evaluates all of them, in order.

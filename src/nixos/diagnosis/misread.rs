@@ -1,6 +1,7 @@
 //! Names that nothing binds, because other languages read what is written there otherwise.
 
 use super::syntax_at::top_level_names;
+use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::Position;
 
@@ -14,18 +15,25 @@ pub(super) fn hint(text: &str, position: &Position, name: &str) -> Option<String
         .or_else(|| attribute(text, name, behind))
 }
 
-/// An option of a program, in a command without quotes: `ExecStart = /bin/sh -c "true";`.
+/// An option of a program, in a command without quotes: `ExecStart = /bin/sh -c "true";`; or else a path with a space.
 fn option_of_program(before: &str, name: &str) -> Option<String> {
     let command = before
         .strip_suffix(" -")
         .or_else(|| before.strip_suffix(" --"))?;
     let (definition, command) = command.rsplit(['\n', ';', '{']).next()?.split_once(" = ")?;
-    let command = command.trim();
+    let (definition, command) = (definition.trim(), command.trim());
+    let option = definition.rsplit('.').next()?;
     let sign = before.rsplit(' ').next()?;
+    let is_program =
+        command.contains("/bin/") || option.starts_with("Exec") || option.ends_with("ommand");
+    let kind = if is_program {
+        "a command"
+    } else {
+        "a path with a space"
+    };
     command.starts_with('/').then(|| {
         format!(
-            "a command is a string, in double quotes: {} = \"{command} {sign}{name} …\";",
-            definition.trim()
+            "{kind} is a string, in double quotes: {definition} = \"{command} {sign}{name} …\";"
         )
     })
 }
@@ -37,8 +45,15 @@ fn prefix_of_string(name: &str, behind: &str) -> Option<String> {
         return None;
     }
     let is_plain = !string.contains(['\\', '$', '\n']);
+    let mut parts = string.split(['{', '}']);
+    let are_names = parts
+        .by_ref()
+        .skip(1)
+        .step_by(2)
+        .all(|name| path_of(name) == Some(name));
     let with_variables = string.replace('{', "${");
-    is_plain.then(|| format!("a variable in a string is ${{…}}, with no letter before the string: \"{with_variables}\""))
+    let is_closed = string.matches('{').count() == string.matches('}').count();
+    (is_plain && is_closed && are_names).then(|| format!("a variable in a string is ${{…}}, with no letter before the string: \"{with_variables}\""))
 }
 
 /// A word that `+` joins with a string: `domain = pi + ".lan";`.
@@ -80,12 +95,17 @@ mod tests {
             (
                 "{ a.ExecStart = /bin/sh -|c \"b\"; }",
                 "c",
-                "a.ExecStart = \"/bin/sh -c …\";",
+                "a command is a string, in double quotes: a.ExecStart = \"/bin/sh -c …\";",
             ),
             (
                 "{ a = /bin/b --|help; }",
                 "help",
                 "a = \"/bin/b --help …\";",
+            ),
+            (
+                "{ a = /etc/b -|c; }",
+                "c",
+                "a path with a space is a string, in double quotes: a = \"/etc/b -c …\";",
             ),
             ("{ a = |f\"{b}.lan\"; }", "f", "\"${b}.lan\""),
             ("{ a = |pi + \".lan\"; }", "pi", "in quotes: \"pi\""),
@@ -105,6 +125,8 @@ mod tests {
         for (marked, name) in [
             ("{ a = b -|c; }", "c"),
             ("{ a = |g\"b\"; }", "g"),
+            ("{ a = |f\"{b + 1}\"; }", "f"),
+            ("{ a = |f\"{}\"; }", "f"),
             ("{ services.a = 1; b = |services.a; }", "services"),
             ("{ a = { port = 80; }; b = |port; }", "port"),
         ] {

@@ -355,7 +355,7 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
                 .or_else(|| flake_values::excerpt(context, error))
                 .or_else(|| source_lines::naming_a_file(context, error))
                 .unwrap_or_else(|| excerpt(context, error, failure));
-            earlier.into_iter().chain(quoted).collect()
+            source_lines::narrowed(earlier.into_iter().chain(quoted).collect())
         }
         _ => findings.other_lines.iter().cloned().collect(),
     };

@@ -12,6 +12,7 @@ use super::tokens;
 use super::written_values::{definitions_of, values_below};
 use super::written_words;
 use crate::common::failure::Failure;
+use crate::common::nix_name::is_of_name;
 use crate::common::text::truncate;
 use crate::nixos::layout::{self, CONFIG_DIR};
 use crate::nixos::log::{NixError, Position};
@@ -232,13 +233,12 @@ fn only_definition(text: &str, option: &str) -> Option<usize> {
 
 /// The number of the only line of `text`, counted from 1, that names `option` outside a comment.
 fn only_line_with(text: &str, option: &str) -> Option<usize> {
-    let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
     let names = |line: &str| {
         let code = line.split('#').next().unwrap_or(line);
         code.match_indices(option).any(|(at, _)| {
             let (before, rest) = code.split_at_checked(at).unwrap_or_default();
             let after = rest.get(option.len()..).unwrap_or_default();
-            !before.ends_with(is_part) && !after.starts_with(is_part)
+            !before.ends_with(is_of_name) && !after.starts_with(is_of_name)
         })
     };
     let mut lines = text.lines().enumerate().filter(|(_, line)| names(line));

@@ -1,13 +1,14 @@
 //! Sets in place of overlays, which are functions.
 
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_IDENT, TOKEN_REC};
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
 use super::written_values::sets_in_list;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::defined_path;
+use crate::nixos::nix_syntax::parse;
 
 /// Longest set that a hint repeats, in characters.
 const MAX_CHARS: usize = 60;
@@ -32,7 +33,7 @@ pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String
 
 /// How the set `written` becomes an overlay; `None` for what is no set, or none with plain names.
 pub(super) fn as_function(written: &str) -> Option<String> {
-    let set: SyntaxNode = Root::parse(written).syntax().first_child()?;
+    let set: SyntaxNode = parse(written).syntax().first_child()?;
     let is_recursive = set
         .children_with_tokens()
         .any(|part| part.kind() == TOKEN_REC);

@@ -1,10 +1,10 @@
 //! Packages that nixpkgs had once: what it says of one names no line of the user's.
 
-use rnix::Root;
 use rnix::SyntaxKind::NODE_IDENT;
 
 use super::evidence::ExitContext;
 use crate::nixos::log::NixError;
+use crate::nixos::nix_syntax::parse;
 
 /// How nixpkgs goes on behind the name of a package that it no longer has.
 const VERBS: [&str; 3] = [" has been removed", " was removed", " previously "];
@@ -31,7 +31,7 @@ fn removed(summary: &str) -> Option<String> {
 pub(super) fn place(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let name = removed(summary)?;
     let (place, ()) = context.files?.only_place(|text| {
-        let root = Root::parse(text).syntax();
+        let root = parse(text).syntax();
         let names = root.descendants().filter(|node| node.kind() == NODE_IDENT);
         let names = names.filter(|node| node.text() == name.as_str());
         let starts = names.map(|node| usize::from(node.text_range().start()));

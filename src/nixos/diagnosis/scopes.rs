@@ -4,13 +4,14 @@ use rnix::SyntaxKind::{
     NODE_ATTR_SET, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_IDENT, NODE_IDENT_PARAM, NODE_INHERIT,
     NODE_LAMBDA, NODE_LET_IN, NODE_PAT_BIND, NODE_PAT_ENTRY, NODE_WITH, TOKEN_REC,
 };
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::module_arguments::ARGUMENTS;
+use crate::nixos::nix_syntax::parse;
 
 /// Those of `names` that the file with `text` uses without binding them, in the order of `names`.
 pub(super) fn unbound_names<'n>(text: &str, names: &[&'n str]) -> Vec<&'n str> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let names_used: Vec<SyntaxNode> = root.descendants().filter(is_use).collect();
     let is_unbound = |name: &&&str| {
         let mut uses = names_used.iter().filter(|node| node.text() == ***name);
@@ -50,7 +51,7 @@ pub(super) fn binds(scope: &SyntaxNode, name: &str) -> bool {
 
 /// Whether anything in `text` binds `name`.
 pub(super) fn binds_anywhere(text: &str, name: &str) -> bool {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     root.descendants().any(|scope| binds(&scope, name))
 }
 

@@ -1,9 +1,10 @@
 //! A second `{ … }` below the one that a file holds. Pure.
 
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_LAMBDA, NODE_LET_IN, NODE_WITH};
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::brackets::imbalance;
+use crate::nixos::nix_syntax::parse;
 
 /// Where the two stand. Lines are counted from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl SecondSet {
     /// The second one in a file that Nix can parse: it takes the first one for a function.
     pub(super) fn called(text: &str) -> Option<Self> {
         let is_around = |kind| [NODE_LAMBDA, NODE_LET_IN, NODE_WITH].contains(&kind);
-        let mut body = Root::parse(text).syntax().first_child()?;
+        let mut body = parse(text).syntax().first_child()?;
         while is_around(body.kind()) {
             body = body.last_child()?;
         }

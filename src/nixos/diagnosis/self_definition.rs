@@ -4,11 +4,12 @@ use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTRPATH, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_LAMBDA,
     NODE_LET_IN, NODE_PAREN, NODE_SELECT, TOKEN_CONCAT, TOKEN_UPDATE,
 };
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::evidence::ExitContext;
 use super::scopes::binds;
 use crate::nixos::nix_definitions::{called, defined_path, line_of, option_at};
+use crate::nixos::nix_syntax::parse;
 
 /// The argument of modules with the values of all options.
 const CONFIG: &str = "config";
@@ -67,7 +68,7 @@ struct OwnRead {
 
 /// The definitions in `text` that read the option that they define, each once.
 fn own_reads(text: &str) -> Vec<OwnRead> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let reads = root.descendants();
     let reads = reads.filter_map(|node| Some((own_read(text, &node)?, definition_around(&node)?)));
     let mut found: Vec<_> = reads.collect();

@@ -1,11 +1,12 @@
 //! What to write in place of a value that is no set: the set that has it as the value of one of its options. Pure.
 
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_LIST, NODE_LITERAL, NODE_STRING};
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::names::is_name;
 use super::wrong_value::Wrong;
 use crate::common::attribute_path;
+use crate::nixos::nix_syntax::parse;
 
 /// Longest value that a hint repeats, in characters.
 const MAX_CHARS: usize = 80;
@@ -180,7 +181,7 @@ impl Form {
 
 /// The definition in place of `wrong`, which is `written` or shown so by Nix; `None` if its set is not known.
 pub(super) fn definition(wrong: &Wrong<'_>, path: &str, written: &str) -> Option<String> {
-    let root = Root::parse(written);
+    let root = parse(written);
     let value = root
         .syntax()
         .first_child()
@@ -246,7 +247,7 @@ pub(super) fn members(path: &str, value: &SyntaxNode) -> Option<String> {
 
 /// The definition that is meant by `written` in place of an `option` that has options of its own.
 pub(super) fn of_options(option: &str, written: &str) -> Option<String> {
-    let root = Root::parse(written);
+    let root = parse(written);
     let value = root
         .syntax()
         .first_child()

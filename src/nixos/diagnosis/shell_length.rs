@@ -1,26 +1,33 @@
-//! The length of a variable of a shell, `${#NAME}`, in a string of Nix, for which the `#` begins a comment. Pure.
+//! The `#` of a shell in the braces of a variable, as in `${#NAME}` and `${NAME##*/}`, in a string of Nix, for which it begins a comment.
+//! Pure.
 
 use super::brackets::open_brackets;
 
-/// What begins it.
-const BEGIN: &str = "${#";
-
-/// The line of the first such length that Nix reads as its own up to `last_line` of `text`, and what to write instead.
+/// The line of the first such variable that Nix reads as its own up to `last_line` of `text`, and what to write instead.
 pub(super) fn hint(text: &str, last_line: u64) -> Option<(u64, String)> {
-    let (line, written) = text.match_indices(BEGIN).find_map(|(at, _)| {
+    let (line, written) = text.match_indices("${").find_map(|(at, begin)| {
         let before = text.get(..at)?;
         let line = before.matches('\n').count() as u64 + 1;
-        let (name, _) = text.get(at + BEGIN.len()..)?.split_once('}')?;
-        let is_part = |c: char| c.is_ascii_alphanumeric() || "_@*[]".contains(c);
-        let is_name = !name.is_empty() && name.chars().all(is_part);
+        let (written, _) = text.get(at + begin.len()..)?.split_once('}')?;
         let is_of_nix = || open_brackets(&format!("{before}${{")).last() == Some(&'$');
-        (is_name && line <= last_line && is_of_nix()).then_some((line, format!("{{#{name}}}")))
+        (is_of_shell(written) && line <= last_line && is_of_nix())
+            .then_some((line, format!("{{{written}}}")))
     })?;
     let hint = format!(
         "line {line}: write ''${written} for a variable of the shell in a string that begins with '', or \\${written} in one that begins \
          with \""
     );
     Some((line, hint))
+}
+
+/// Whether `written` is a name with a `#` right before it or behind it.
+fn is_of_shell(written: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_@*[]".contains(c);
+    let (name, pattern) = written.split_once('#').unwrap_or_default();
+    if name.is_empty() {
+        return !pattern.is_empty() && pattern.chars().all(is_part);
+    }
+    name.chars().all(is_part) && !pattern.contains(['\n', '{', '"'])
 }
 
 #[cfg(test)]
@@ -38,6 +45,11 @@ mod tests {
                 "{\n a = \"x ${#B[@]}\"; }",
                 Some("line 2: write ''${#B[@]} for"),
             ),
+            (
+                "{ a = ''${b##*/}''; }",
+                Some("line 1: write ''${b##*/} for"),
+            ),
+            ("{ a = \"${b # c\n}\"; }", None),
             ("{ a = ''b ''${#B} c''; }", None),
             ("{ a = \"b \\${#B} c\"; }", None),
             ("{ # ${#B}\n a = 1; }", None),

@@ -20,6 +20,41 @@ pub(super) fn around(text: &str, at: usize, column: Option<usize>) -> Vec<String
     quoted.collect()
 }
 
+/// Longer lines of an excerpt are shown in part.
+const MAX_CHARS: usize = 240;
+
+/// The `lines` of an excerpt, of which a very long one has only what is around the place that a caret below it marks.
+pub(super) fn narrowed(lines: Vec<String>) -> Vec<String> {
+    let mut narrow = Vec::new();
+    let mut lines = lines.into_iter().peekable();
+    while let Some(line) = lines.next() {
+        if line.chars().nth(MAX_CHARS).is_none() {
+            narrow.push(line);
+            continue;
+        }
+        let is_marked =
+            |below: &String| below.trim_start().starts_with('|') && below.ends_with('^');
+        let mark = lines.next_if(is_marked);
+        let number = line.find("| ").map_or(0, |at| at + 2);
+        let (number, source) = line.split_at_checked(number).unwrap_or(("", line.as_str()));
+        let width = number.chars().count();
+        let column = mark.map(|mark| mark.chars().count().saturating_sub(width + 1));
+        let begin = column.unwrap_or(0).saturating_sub(MAX_CHARS / 2);
+        let part: String = source.chars().skip(begin).take(MAX_CHARS).collect();
+        let (before, behind) = (
+            if begin > 0 { "…" } else { "" },
+            begin + MAX_CHARS < source.chars().count(),
+        );
+        let behind = if behind { "…" } else { "" };
+        narrow.push(format!("{number}{before}{part}{behind}"));
+        if let Some(column) = column {
+            let blanks = column - begin + before.chars().count();
+            narrow.push(format!("{:>width$}{:blanks$}^", "| ", ""));
+        }
+    }
+    narrow
+}
+
 /// The lines of the user's file that name the file of which `error` speaks, if Nix does not quote any.
 pub(super) fn naming_a_file(context: &ExitContext<'_>, error: &NixError) -> Option<Vec<String>> {
     let summary = error.summary.as_str();
@@ -30,4 +65,27 @@ pub(super) fn naming_a_file(context: &ExitContext<'_>, error: &NixError) -> Opti
     let files = context.files.filter(|_| !is_quoted)?;
     let written = files.naming(path)?;
     Some(around(&written.text, written.line, Some(written.column)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::narrowed;
+
+    #[test]
+    fn a_long_line_is_shown_around_its_mark() {
+        let line = format!("7| {}bc{}", "a".repeat(9000), "d".repeat(9000));
+        let mark = format!(" | {}^", " ".repeat(9001));
+        let shown = narrowed(vec!["6| e".to_owned(), line, mark, "8| f".to_owned()]);
+        let [first, line, mark, last] = &shown[..] else {
+            panic!("{shown:?}")
+        };
+        assert_eq!((first.as_str(), last.as_str()), ("6| e", "8| f"));
+        assert!(line.starts_with("7| …aa") && line.ends_with("d…"), "{line}");
+        let at = mark.chars().position(|c| c == '^').unwrap();
+        assert_eq!(line.chars().nth(at), Some('c'), "{line}\n{mark}");
+        let short = vec!["1| { a b }".to_owned(), " |   ^".to_owned()];
+        assert_eq!(narrowed(short.clone()), short);
+        let without = narrowed(vec!["x".repeat(9000)]);
+        assert_eq!(without, ["x".repeat(240) + "…"]);
+    }
 }

@@ -6,10 +6,11 @@ use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_IDENT, NODE_INTERPOL,
     NODE_LAMBDA, NODE_LET_IN, NODE_LIST, NODE_PAREN, NODE_SELECT, NODE_WITH, TOKEN_CONCAT,
 };
-use rnix::{Root, SyntaxKind, SyntaxNode, TextSize};
+use rnix::{SyntaxKind, SyntaxNode, TextSize};
 
 use crate::nixos::log::Position;
 use crate::nixos::nix_definitions::{called, defined_path, defines};
+use crate::nixos::nix_syntax::parse;
 
 /// What a name is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Definition {
 
 /// The names that the module, or the set, with `text` defines: `options` of `{ … }: { options.x = …; }`.
 pub(super) fn top_level_names(text: &str) -> BTreeSet<String> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let mut body = root.last_child();
     // A function, or `let … in`, ends with what it gives.
     while let Some(outer) = body
@@ -146,7 +147,7 @@ pub(super) fn inline_module(text: &str, position: &Position) -> Option<(usize, S
 /// The smallest syntax node at `position` of `text`.
 pub(super) fn node_at(text: &str, position: &Position) -> Option<SyntaxNode> {
     let offset = TextSize::try_from(position.offset(text)?).ok()?;
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     if offset >= root.text_range().end() {
         return None;
     }

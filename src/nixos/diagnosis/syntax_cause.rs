@@ -4,6 +4,7 @@ use super::brackets::{Imbalance, imbalance, open_brackets};
 use super::second_set::SecondSet;
 use super::shell_length;
 use super::wrong_token;
+use crate::common::nix_name::is_of_path;
 use crate::nixos::log::Position;
 
 /// The mistake that Nix noticed only later.
@@ -230,8 +231,7 @@ fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
     let found = lines.filter_map(|(line, text)| {
         let code = text.split('#').next()?;
         let (_, rest) = code.rsplit_once(" with ")?;
-        let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-        let name = rest.trim_start().split(|c| !is_name(c)).next()?;
+        let name = rest.trim_start().split(|c| !is_of_path(c)).next()?;
         let after = rest.trim_start().strip_prefix(name)?.trim_start();
         let is_set = ["pkgs", "lib"].contains(&name.split('.').next()?);
         let is_wrong = is_set && (after.starts_with('[') || after.starts_with(':'));
@@ -245,8 +245,7 @@ fn with_without_semicolon(text: &str, end: u64) -> Option<Cause> {
 fn name_without_with(text: &str, position: &Position) -> Option<Cause> {
     let before = text_before(text, position)?.trim_end();
     let value = before.strip_suffix(';')?.trim_end();
-    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    let start = value.trim_end_matches(is_name);
+    let start = value.trim_end_matches(is_of_path);
     let name = value.strip_prefix(start)?;
     // Other values, such as a package, are no sets of packages.
     let is_set =
@@ -311,9 +310,8 @@ fn missing_body(text: &str, line: u64) -> Option<String> {
 fn semicolon_in_line(text: &str, position: &Position, summary: &str) -> Option<Cause> {
     let before = text_before(text, position)?;
     let line = before.rsplit('\n').next()?.trim_end();
-    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
     let (value, next) = if summary.contains("unexpected '=', expecting ';'") {
-        let value = line.trim_end_matches(is_name);
+        let value = line.trim_end_matches(is_of_path);
         (value, line.strip_prefix(value)?)
     } else if summary.contains("unexpected '}', expecting ';'") {
         (line, "}")

@@ -4,7 +4,6 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use rnix::Root;
 use rnix::SyntaxKind::NODE_ATTR_SET;
 
 use super::evidence::{ExitContext, Findings};
@@ -19,6 +18,7 @@ use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::text::listed;
 use crate::nixos::log::{NixError, Position};
+use crate::nixos::nix_syntax::parse;
 use crate::nixos::programs::{package_called, package_of};
 
 pub(super) fn argument_not_asked_for(
@@ -98,7 +98,7 @@ impl Module {
     /// How the module, which has no header, asks for the argument `name`, and for what else is missing; `None` if it is not only a set:
     /// it may be a function whose header is written in another way.
     fn begin(&self, name: &str) -> Option<String> {
-        let root = Root::parse(&self.text).syntax();
+        let root = parse(&self.text).syntax();
         root.first_child()
             .filter(|module| module.kind() == NODE_ATTR_SET)?;
         let header = format!("{{ {}, ... }}:", self.missing(name).join(", "));

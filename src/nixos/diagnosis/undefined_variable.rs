@@ -185,10 +185,10 @@ fn beside(text: &str, position: &Position, name: &str, role: Option<Role>) -> Op
     let definition = before
         .strip_suffix(' ')
         .and_then(|before| before.rsplit_once("= "));
-    let path = definition.map(|(_, path)| path.trim_start());
+    let path = definition.map(|(_, path)| path.rsplit("${").next().unwrap_or(path).trim_start());
     let is_path = |path: &&str| {
-        let is_relative = path.starts_with("./") || path.starts_with("../");
-        is_relative && !path.contains(char::is_whitespace)
+        let mut begins = ["./", "../", "~/"].iter();
+        begins.any(|begin| path.starts_with(begin)) && !path.contains(char::is_whitespace)
     };
     if let Some((dir, file)) = path.filter(is_path).and_then(|path| path.rsplit_once('/')) {
         return Some(format!(

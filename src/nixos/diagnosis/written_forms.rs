@@ -4,7 +4,7 @@ use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTR_SET, NODE_IDENT, NODE_LIST, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS,
     NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH,
 };
-use rnix::{Root, SyntaxKind, SyntaxNode};
+use rnix::{SyntaxKind, SyntaxNode};
 
 use super::evidence::ExitContext;
 use super::listed_definitions::{list_element, listed};
@@ -18,6 +18,7 @@ use super::wrong_value::Wrong;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 use crate::nixos::nix_definitions::is_modifier;
+use crate::nixos::nix_syntax::parse;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
@@ -108,7 +109,7 @@ pub(super) fn may_be_part(context: &ExitContext<'_>, summary: &str) -> bool {
 
 /// Whether `written` is a value without a function, a condition or a variable of its own around it.
 fn is_single(written: &str) -> bool {
-    let node = Root::parse(written).syntax().first_child();
+    let node = parse(written).syntax().first_child();
     node.is_some_and(|node| SINGLE.contains(&node.kind()) || node.kind() == NODE_LIST)
 }
 
@@ -119,7 +120,7 @@ impl Wrong<'_> {
         if ["overlay", "nixpkgs overlay"].contains(&self.kind) {
             return overlays::as_function(written);
         }
-        let mut node = Root::parse(written).syntax().first_child()?;
+        let mut node = parse(written).syntax().first_child()?;
         let mut is_part = self.is_part;
         while is_modifier(&node) {
             node = node.last_child()?;

@@ -5,12 +5,13 @@ use rnix::SyntaxKind::{
     NODE_LIST, NODE_PAREN, NODE_PATH_ABS, NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING,
     NODE_WITH, TOKEN_ADD,
 };
-use rnix::{Root, SyntaxKind, SyntaxNode};
+use rnix::{SyntaxKind, SyntaxNode};
 
 use super::scopes::binds_anywhere;
 use super::syntax_at::is_joined;
 use crate::common::attribute_path;
 use crate::nixos::nix_definitions::{defines, option_at, plain_name};
+use crate::nixos::nix_syntax::parse;
 
 /// A value in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +151,7 @@ pub(super) fn values_below(text: &str, option: &str) -> Vec<DefinedValue> {
 /// The texts of the elements of the list that is the whole value of `option`, also with `with pkgs;` before it; `None` if `text`
 /// does not define it exactly once.
 pub(super) fn list_elements(text: &str, option: &str) -> Option<Vec<String>> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let mut values = root
         .descendants()
         .filter(|node| is_value(node) && defines(node) == option);
@@ -160,7 +161,7 @@ pub(super) fn list_elements(text: &str, option: &str) -> Option<Vec<String>> {
 
 /// The texts of the elements of the list `written`, also with `with pkgs;` before it; `None` for everything else.
 pub(super) fn elements_of(written: &str) -> Option<Vec<String>> {
-    elements(Root::parse(written).syntax().first_child()?)
+    elements(parse(written).syntax().first_child()?)
 }
 
 fn elements(value: SyntaxNode) -> Option<Vec<String>> {
@@ -186,7 +187,7 @@ pub(super) fn sums_of_lists(text: &str) -> Vec<DefinedValue> {
 
 /// The parts of strings, by `${…}` or `+`, that are `number` or a name of which this file says that it is.
 pub(super) fn numbers_in_strings(text: &str, number: &str) -> Vec<DefinedValue> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let definitions = root.descendants().filter(is_value);
     let is_number = |node: &SyntaxNode| node.text() == number;
     let paths: Vec<String> = definitions
@@ -290,7 +291,7 @@ pub(super) fn calls_of(text: &str, function: &str, argument: &str) -> Vec<Define
 
 /// Whether `text` is a set without attributes.
 pub(super) fn is_empty_set(text: &str) -> bool {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let set = root.first_child();
     set.is_some_and(|set| set.kind() == NODE_ATTR_SET && set.first_child().is_none())
 }
@@ -310,7 +311,7 @@ fn is_call_of(node: &SyntaxNode, function: &str) -> bool {
 
 /// The values of `text` that are what `is_it` says.
 fn all(text: &str, is_it: impl Fn(&SyntaxNode) -> bool) -> Vec<DefinedValue> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let found = root.descendants().filter(is_it);
     let value = |node: SyntaxNode| {
         let before = text.get(..usize::from(node.text_range().start()))?;

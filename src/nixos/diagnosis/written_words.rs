@@ -1,9 +1,10 @@
 //! Where the user's files have an address or a hash of which an error speaks.
 
+use rnix::NodeOrToken;
 use rnix::SyntaxKind::TOKEN_COMMENT;
-use rnix::{NodeOrToken, Root};
 
 use super::evidence::ExitContext;
+use crate::nixos::nix_syntax::parse;
 
 /// Where the user's files have `word`, an address or a hash: the file and the line, if there is only one.
 pub(super) fn place_of(context: &ExitContext<'_>, word: &str) -> Option<String> {
@@ -23,7 +24,7 @@ fn lines_with_word(text: &str, word: &str) -> Vec<(usize, ())> {
 
 /// `text` without the text of its comments, on the same lines.
 fn without_comments(text: &str) -> String {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let parts = root.descendants_with_tokens();
     let tokens = parts.filter_map(NodeOrToken::into_token);
     let code = tokens.map(|token| {

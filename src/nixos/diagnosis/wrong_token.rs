@@ -15,6 +15,7 @@ use super::invalid_character;
 use super::module_arguments::ARGUMENTS;
 use super::names::SEARCH;
 use super::unquoted_name::is_list_of_packages;
+use crate::common::nix_name::{is_of_name, is_of_path, path_of};
 use crate::nixos::log::Position;
 
 /// The hint for a calculation in a list.
@@ -26,6 +27,14 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
     let place = Place::find(text, position)?;
     if let Some(hint) = unquoted::hint(&place, summary) {
         return Some(hint);
+    }
+    if let Some(hint) = signs::variable_of_shell(&place) {
+        return Some(hint);
+    }
+    if place.here.starts_with("$ ") && place.begun().is_empty() {
+        return Some(
+            "a command for a terminal is no part of the configuration: remove the line".to_owned(),
+        );
     }
     if summary.contains("invalid token") {
         let found = place.here.chars().next()?;
@@ -44,7 +53,9 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| signs::arguments(text, &place))
         .or_else(|| signs::arguments_without_commas(&place, summary))
         .or_else(|| lists::in_other_brackets(&place))
+        .or_else(|| lists::names_in_braces(&place, summary))
         .or_else(|| lists::path_with_variable(&place, summary))
+        .or_else(|| lists::whole_variable(&place, summary))
         .or_else(|| lists::number_with_colon(&place, summary))
         .or_else(|| lists::text_of_another_program(&place, summary))
         .or_else(|| lists::text_with_at(&place, summary))
@@ -52,7 +63,6 @@ pub(super) fn hint(text: &str, position: &Position, summary: &str) -> Option<Str
         .or_else(|| brackets::set(&place, summary))
         .or_else(|| brackets::with(&place, summary))
         .or_else(|| joined::hint(&place, summary))
-        .or_else(|| signs::variable_of_shell(&place))
         .or_else(|| packages::added(text, &place, summary))
         .or_else(|| in_list(&place, summary))
         .or_else(|| among_definitions(&place, summary))
@@ -189,8 +199,7 @@ fn range_of_ports(place: &Place<'_>) -> Option<String> {
 /// The hint for `2048-in-terminal`, of which Nix reads the first part as a number.
 fn name_with_digit_and_minus(place: &Place<'_>) -> Option<String> {
     let (before, number) = last_number(place.before);
-    let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
-    let end = place.here.trim_start_matches(is_part);
+    let end = place.here.trim_start_matches(is_of_name);
     let rest = place.here.strip_suffix(end)?;
     let begins = rest
         .strip_prefix('-')?
@@ -229,12 +238,23 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
             "a name in brackets begins a section in other languages; in Nix write NAME = { … };"
         }
         "'-'" if place.here.starts_with("--") => "a comment begins with `#`",
+        "'-'" if place.here.starts_with("- ") => {
+            "elements of a list are in brackets, without `-`: NAME = [ a b ];"
+        }
+        "'/'" if place.after.starts_with(['*', '/']) => "a comment begins with `#`",
+        "REC" => "`rec` stands before the `{` of a value: NAME = rec { … };",
         "'<'" if place.here.starts_with("<!--") => "a comment begins with `#`",
         "LET" => "`let … in` stands before the `{` of the definitions",
         "IF" => {
             "`if` chooses a value; definitions that depend on a condition are lib.mkIf CONDITION { … }"
         }
         "WITH" => "`with …;` stands before a value: NAME = with pkgs; [ … ];",
+        "ELLIPSIS" => {
+            "`...` stands only among the arguments of a function: write what it is to stand for, or remove it"
+        }
+        "'{'" if place.before.ends_with('{') => {
+            "`{{ … }}` is a place that a template fills in: write the value there"
+        }
         _ => return None,
     };
     Some(fixed.to_owned())
@@ -244,8 +264,7 @@ fn among_definitions(place: &Place<'_>, summary: &str) -> Option<String> {
 fn is_section(line: &str) -> bool {
     let name = line.trim_end().strip_prefix('[');
     let name = name.and_then(|name| name.strip_suffix(']'));
-    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-    name.is_some_and(|name| !name.is_empty() && name.chars().all(is_part))
+    name.is_some_and(|name| !name.is_empty() && name.chars().all(is_of_path))
 }
 
 /// The hint for a token behind a name, where a `=` or a dot is expected.
@@ -253,8 +272,7 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
     let (_, token) = summary.split_once("unexpected ")?;
     let token = token.strip_suffix(", expecting '.' or '='")?;
     let name = Some(place.name_before()).filter(|name| !name.is_empty())?;
-    let is_name = |c: char| c.is_alphanumeric() || "_-'".contains(c);
-    let rest = place.here.trim_start_matches(is_name);
+    let rest = place.here.trim_start_matches(is_of_name);
     let next = place.here.get(..place.here.len() - rest.len())?;
     Some(match token {
         "'{'" | "'['" | "PATH" | "INT_LIT" | "IND_STRING_OPEN" => {
@@ -263,18 +281,19 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         "';'" if ARGUMENTS.contains(&name) => {
             "the arguments of a module are separated by commas: { config, pkgs, ... }:".to_owned()
         }
-        "';'" => match name.rsplit_once('.') {
+        "';'" | "'}'" => match path_of(name)?.rsplit_once('.') {
             Some((option, value @ ("true" | "false"))) => format!("write {option} = {value};"),
+            Some((_, "enable")) => format!("write {name} = true;"),
             Some(_) | None => format!("{name} has no value: a definition is NAME = VALUE;"),
         },
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
+        "CONCAT" => format!("lists that several files define are joined: write {name} = [ … ];"),
         "ID" if name == "set" => "remove `set`: a definition is NAME = VALUE;".to_owned(),
         "ID" if let Some(list) = brackets::list_in_braces(place) => {
             format!("a list is in square brackets: {list}")
         }
-        "ID" if let Some(value) = whole_value(place) => {
-            format!("write `=` before {value}: {name} = {value};")
-        }
+        "ID" if whole_value(place) == Some("enable") => format!("write {name}.enable = true;"),
+        "ID" if let Some(value) = whole_value(place) => with_value(name, value)?,
         "ID" if rest.trim_start().starts_with(['=', '.']) => {
             let first = name.rsplit('.').next().unwrap_or_default();
             format!(
@@ -285,10 +304,22 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
     })
 }
 
+/// The hint for a `name`, and a `value` behind it, without a `=` between them.
+fn with_value(name: &str, value: &str) -> Option<String> {
+    let (is_boolean, first) = (["true", "false"].contains(&value), value.split('.').next()?);
+    let is_value = is_boolean || value == "null" || ["config", "lib", "pkgs"].contains(&first);
+    let is_switch = name.rsplit('.').next() == Some("enable");
+    if is_value && is_switch == is_boolean {
+        return Some(format!("write `=` before {value}: {name} = {value};"));
+    }
+    // Of a word that is no value, more than the `=` is missing.
+    (name.contains('.') && !is_value)
+        .then(|| format!("a `=` is missing between {name} and its value"))
+}
+
 /// The name at `place`, with its dots, if the definition ends behind it.
 fn whole_value<'a>(place: &Place<'a>) -> Option<&'a str> {
-    let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    let rest = place.here.trim_start_matches(is_part);
+    let rest = place.here.trim_start_matches(is_of_path);
     let value = place.here.strip_suffix(rest)?;
     rest.trim_start().starts_with(';').then_some(value)
 }
@@ -307,6 +338,16 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
         "an `if` has an `else`: if … then … else …; what is defined only sometimes is lib.mkIf CONDITION VALUE"
     } else if summary.contains("expecting THEN") {
         "an `if` has a `then`: if … then … else …"
+    } else if summary.contains("unexpected '=', expecting IN") && place.follows("let") {
+        "`let` has no `=`, and no braces around its definitions: let NAME = VALUE; in { … }"
+    } else if summary.contains("unexpected '}'") && place.is_in_inherit() {
+        "a `;` is missing behind the names of `inherit`"
+    } else if summary.contains("unexpected ';'")
+        && ["&&", "||", "++", "//"]
+            .iter()
+            .any(|sign| place.follows(sign))
+    {
+        "a value is missing before the `;`"
     } else if summary.contains("unexpected ';'") && place.follows("=") {
         "a value is missing between `=` and `;`"
     } else {
@@ -318,8 +359,7 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
 /// The hint for `[ a ] ++ with pkgs; [ b ]`.
 fn with_behind_list(place: &Place<'_>) -> Option<String> {
     let (set, _) = place.here.strip_prefix("with ")?.split_once(';')?;
-    let is_plain = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    let set = Some(set.trim()).filter(|set| set.chars().all(is_plain))?;
+    let set = Some(set.trim()).filter(|set| set.chars().all(is_of_path))?;
     Some(format!(
         "`with` behind `++` needs parentheses, with its list in them: ++ (with {set}; [ … ])"
     ))

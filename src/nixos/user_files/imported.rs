@@ -6,12 +6,13 @@ use std::path::{Component, Path, PathBuf};
 use rnix::SyntaxKind::{
     NODE_APPLY, NODE_ATTRPATH_VALUE, NODE_BIN_OP, NODE_LIST, NODE_PAREN, NODE_PATH_REL, NODE_WITH,
 };
-use rnix::{Root, SyntaxNode};
+use rnix::SyntaxNode;
 
 use super::{MAX_MODULE_BYTES, UserFiles};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::plain_file;
 use crate::nixos::nix_definitions::{defined_path, defines, is_variable};
+use crate::nixos::nix_syntax::parse;
 
 /// Files that are followed at most.
 const MAX_IMPORTED: usize = 200;
@@ -60,7 +61,7 @@ impl UserFiles {
 /// The paths in the imports of the module, or the modules of the flake, with `text`, as they are written. `None` for a flake
 /// without exactly one list of modules.
 fn written_imports(text: &str, is_flake: bool) -> Option<Vec<PathBuf>> {
-    let root = Root::parse(text).syntax();
+    let root = parse(text).syntax();
     let last_name = |path: &str| path.rsplit('.').next() == Some("modules");
     if is_flake {
         let mut lists = root

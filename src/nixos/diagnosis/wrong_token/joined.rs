@@ -1,6 +1,7 @@
 //! Names of options whose parts are joined by other signs than a dot.
 
 use super::place::Place;
+use crate::common::nix_name::is_of_name;
 use crate::common::nixos_option::NAMESPACES;
 
 /// The hint for `services/openssh/enable = …` and `services openssh enable = …`.
@@ -44,10 +45,7 @@ fn by_other_signs(place: &Place<'_>) -> Option<String> {
     let name = signs
         .iter()
         .fold(written.clone(), |name, (sign, dot)| name.replace(sign, dot));
-    let is_name = |part: &str| {
-        let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
-        !part.is_empty() && part.chars().all(is_part)
-    };
+    let is_name = |part: &str| !part.is_empty() && part.chars().all(is_of_name);
     let is_option = NAMESPACES.contains(&name.split('.').next()?);
     (name != written && is_option && name.split('.').all(is_name))
         .then(|| format!("the parts of a name are joined by dots: write {name}"))

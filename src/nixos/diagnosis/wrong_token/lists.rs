@@ -1,6 +1,7 @@
 //! Lists in other brackets than their own, or with signs between their elements, and numbers with a colon.
 
 use super::place::Place;
+use crate::common::nix_name::path_of;
 
 /// Longer lists are not repeated.
 const MAX_SHOWN: usize = 80;
@@ -15,6 +16,16 @@ pub(super) fn path_with_variable(place: &Place<'_>, summary: &str) -> Option<Str
     let is_path = rest.starts_with('/') && !rest.contains(['"', '$', '\\']);
     (is_wrong && is_plain && is_path && (place.follows("=") || place.is_in_list)).then(|| {
         format!("a path with `${{…}}` is a string, in double quotes: \"{variable}}}{rest}\"")
+    })
+}
+
+/// The hint for a variable that is a whole value, as a shell has it: `domain = ${DOMAIN};`.
+pub(super) fn whole_variable(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_wrong = summary.contains("DOLLAR_CURLY") || summary.contains("unexpected '${'");
+    let (variable, rest) = place.here.strip_prefix("${")?.split_once('}')?;
+    let variable = path_of(variable).filter(|_| is_wrong && place.follows("="))?;
+    rest.trim_start().starts_with(';').then(|| {
+        format!("`${{…}}` stands only in a string: a variable is written without it, {variable}, and a text in double quotes")
     })
 }
 
@@ -35,9 +46,17 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     if !rest.trim_start().starts_with(';') || opens != '{' && !inside.contains(',') {
         return None;
     }
+    let name = before.split_whitespace().next_back()?;
     // A name in braces may be a definition without a value.
     let elements = elements(&inside, opens != '{')?;
-    let name = before.split_whitespace().next_back()?;
+    if let [element] = elements[..]
+        && opens == '{'
+        && element.starts_with('"')
+    {
+        return Some(format!(
+            "a string needs no braces: {name} = \"…\"; a list of strings is in square brackets: {name} = [ \"…\" ];"
+        ));
+    }
     let list = format!("{name} = {with}[ {} ];", elements.join(" "));
     let list = if list.len() > MAX_SHOWN {
         format!("{name} = {with}[ … ];")
@@ -56,6 +75,26 @@ pub(super) fn in_other_brackets(place: &Place<'_>) -> Option<String> {
     } else {
         format!("a list is in square brackets, with spaces between its elements: {list}{named}")
     })
+}
+
+/// The hint for names in braces that are a whole value, `groups = { wheel, gpio };`, which Nix takes for the arguments of a function.
+pub(super) fn names_in_braces(place: &Place<'_>, summary: &str) -> Option<String> {
+    let is_wrong = summary.contains("unexpected ';', expecting ':'");
+    let value = place
+        .before
+        .trim_end()
+        .strip_suffix('}')
+        .filter(|_| is_wrong)?;
+    let (before, _) = value.rsplit_once('{')?;
+    let name = before
+        .trim_end()
+        .strip_suffix('=')?
+        .split_whitespace()
+        .next_back()?;
+    Some(format!(
+        "a list is in square brackets, with spaces between its elements and its texts in double quotes: {name} = [ … ]; in braces, \
+         each name has a value: {name} = {{ NAME = VALUE; }};"
+    ))
 }
 
 /// The `with …;` that `value` begins with, and what follows it.
@@ -81,7 +120,8 @@ fn elements(text: &str, may_be_names: bool) -> Option<Vec<&str>> {
         let (element, behind) = rest.split_at_checked(end)?;
         let is_part = |c: char| c.is_alphanumeric() || "_-'./".contains(c);
         let is_name = element.chars().all(is_part);
-        let is_certain = element.contains(['.', '/']) || element.parse::<u64>().is_ok();
+        let is_certain =
+            element.starts_with("pkgs.") || element.contains('/') || element.parse::<u64>().is_ok();
         let is_string = element.starts_with('"') && !element.contains(['$', '\\']);
         if !(is_string || is_name && (is_certain || may_be_names)) {
             return None;

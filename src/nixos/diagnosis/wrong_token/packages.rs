@@ -1,6 +1,7 @@
 //! What to write in place of a token in a list of packages: a version, `with`, or what is to be added by `+=`.
 
 use super::place::Place;
+use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::names::SEARCH;
 use crate::nixos::diagnosis::unquoted_name::{is_list_of_packages, takes_a_package};
 use crate::nixos::programs::{package_called, package_of};
@@ -52,8 +53,7 @@ fn defined<'a>(place: &Place<'a>) -> &'a str {
 /// The hint for `with` inside of a list.
 pub(super) fn with_inside(place: &Place<'_>) -> Option<String> {
     let set = place.here.strip_prefix("with")?.split(';').next()?.trim();
-    let is_plain = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    if set.is_empty() || !set.chars().all(is_plain) {
+    if set.is_empty() || !set.chars().all(is_of_path) {
         return None;
     }
     let list = match place.option_of_list() {

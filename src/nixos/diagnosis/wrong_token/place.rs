@@ -1,5 +1,6 @@
 //! The text around the token at which Nix's parser stopped.
 
+use crate::common::nix_name::is_of_path;
 use crate::nixos::diagnosis::brackets::{imbalance, open_brackets};
 use crate::nixos::log::Position;
 
@@ -17,6 +18,8 @@ pub(super) struct Place<'a> {
     pub(super) before: &'a str,
     /// It and the rest of its line.
     pub(super) here: &'a str,
+    /// It and the rest of the file.
+    pub(super) rest: &'a str,
     /// The next line.
     pub(super) below: &'a str,
     /// What the line has behind its first character.
@@ -38,6 +41,7 @@ impl<'a> Place<'a> {
         Some(Self {
             before,
             here,
+            rest,
             below: lines.next().unwrap_or_default(),
             after: after.as_str().trim_start(),
             is_in_list: open_brackets(before).last() == Some(&'['),
@@ -78,11 +82,16 @@ impl<'a> Place<'a> {
         line.unwrap_or_default().trim_start()
     }
 
+    /// Whether the statement in front of it is an `inherit`, in this line or an earlier one.
+    pub(super) fn is_in_inherit(&self) -> bool {
+        let statement = self.before.rsplit([';', '{']).next();
+        statement.is_some_and(|text| text.trim_start().starts_with("inherit "))
+    }
+
     /// The name in front of it, with its dots.
     pub(super) fn name_before(&self) -> &'a str {
-        let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
         let before = self.before.trim_end();
-        let rest = before.trim_end_matches(is_part);
+        let rest = before.trim_end_matches(is_of_path);
         before.get(rest.len()..).unwrap_or_default()
     }
 
@@ -103,7 +112,6 @@ impl<'a> Place<'a> {
 fn without_with(before: &str) -> &str {
     let set = before.strip_suffix(';');
     let value = set.and_then(|set| set.rsplit_once("with "));
-    let is_plain = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    let value = value.filter(|(_, set)| set.trim().chars().all(is_plain));
+    let value = value.filter(|(_, set)| set.trim().chars().all(is_of_path));
     value.map_or(before, |(value, _)| value.trim_end())
 }

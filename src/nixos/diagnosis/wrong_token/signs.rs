@@ -2,7 +2,13 @@
 
 use super::place::Place;
 use crate::common::configuration_file::CONFIG_NAME;
+use crate::common::nix_name::{is_of_name, is_of_path};
 use crate::nixos::diagnosis::brackets::open_brackets;
+
+/// Whether `c` may be part of the arguments between the braces of a function.
+fn is_of_arguments(c: char) -> bool {
+    is_of_path(c) || ", ".contains(c)
+}
 
 /// The hint for a comma.
 pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -19,8 +25,15 @@ pub(super) fn comma(place: &Place<'_>, summary: &str) -> Option<String> {
             "the arguments of a function stand in braces: {{ {name}, …, ... }}: …"
         ));
     }
+    let is_digit = |c: char| c.is_ascii_digit();
     let fixed = if has("unexpected ',', expecting ';'")
-        && (place.ends_line() || place.begins_definition())
+        && place.before.ends_with(is_digit)
+        && place.after.len() + 1 == place.here.len()
+        && place.after.starts_with(is_digit)
+    {
+        "a number has a dot in place of the comma; several numbers are a list, without commas: [ 1 2 ]"
+    } else if has("unexpected ',', expecting ';'")
+        && (place.ends_line() || place.begins_definition() || place.after.starts_with('}'))
     {
         "write `;` in place of the comma: it ends a definition"
     } else if has("unexpected ',', expecting ';'") {
@@ -46,9 +59,8 @@ pub(super) fn arguments(text: &str, place: &Place<'_>) -> Option<String> {
         }
         _ => return None,
     };
-    let is_part = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
     let is_at_place = place.here.contains(rest) && !place.before.contains('{');
-    (rest.starts_with(':') && inside.chars().all(is_part) && is_at_place).then(|| {
+    (rest.starts_with(':') && inside.chars().all(is_of_arguments) && is_at_place).then(|| {
         format!(
             "the arguments of a module are in braces: {{ {} }}:",
             inside.trim()
@@ -62,8 +74,7 @@ pub(super) fn arguments_without_commas(place: &Place<'_>, summary: &str) -> Opti
     let (second, rest) = place.here.split_once('}')?;
     let arguments = format!("{first}{second}");
     let words: Vec<&str> = arguments.split_whitespace().collect();
-    let is_part = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-    let are_names = words.iter().all(|word| word.chars().all(is_part));
+    let are_names = words.iter().all(|word| word.chars().all(is_of_path));
     (summary.contains("unexpected ID, expecting '.' or '='") && rest.starts_with(':') && are_names)
         .then(|| {
             let arguments = words.join(", ");
@@ -76,9 +87,8 @@ fn module_in_list(place: &Place<'_>) -> Option<String> {
     let (before, first) = place.before.rsplit_once('{')?;
     let (second, rest) = place.here.split_once('}')?;
     let is_list = open_brackets(before).last() == Some(&'[');
-    let is_argument = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
     let arguments = format!("{first}{second}");
-    (is_list && rest.starts_with(':') && arguments.chars().all(is_argument)).then(|| {
+    (is_list && rest.starts_with(':') && arguments.chars().all(is_of_arguments)).then(|| {
         format!(
             "a function in a list needs parentheses: ({{ {} }}: {{ … }})",
             arguments.trim()
@@ -88,30 +98,32 @@ fn module_in_list(place: &Place<'_>) -> Option<String> {
 
 /// The hint for the arguments of a function that is a value, as in `outputs = { nixpkgs, ... } {`, without the colon behind them.
 pub(super) fn colon_after_arguments(place: &Place<'_>, summary: &str) -> Option<String> {
-    let (before, arguments) = place
+    let (before, _) = place.before.rsplit_once('{')?;
+    // All of them may have a name, as in `inputs@{ … }`.
+    let before = before
+        .strip_suffix('@')
+        .map_or(before, |before| before.trim_end_matches(is_of_name));
+    let arguments: Vec<&str> = place
         .before
-        .trim_end()
-        .strip_suffix('}')?
-        .rsplit_once('{')?;
+        .strip_prefix(before)?
+        .split_whitespace()
+        .collect();
+    let arguments = arguments.join(" ");
     let name = before
         .trim_end()
         .strip_suffix('=')?
         .split_whitespace()
         .next_back()?;
-    let is_argument = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
+    let is_argument = |c: char| is_of_arguments(c) || "{}@".contains(c);
     let is_wrong = summary.contains("expecting ':'") && arguments.chars().all(is_argument);
     is_wrong.then(|| {
-        format!(
-            "the arguments of a function end with a colon: {name} = {{ {} }}: {{ … }};",
-            arguments.trim()
-        )
+        format!("the arguments of a function end with a colon: {name} = {arguments}: {{ … }};")
     })
 }
 
 /// Whether the comma is in `self, nixpkgs: { … }`.
 fn is_among_arguments(place: &Place<'_>) -> bool {
-    let is_part = |c: char| c.is_alphanumeric() || "_-, .".contains(c);
-    let rest = place.here.trim_start_matches(is_part);
+    let rest = place.here.trim_start_matches(is_of_arguments);
     let is_call = rest
         .strip_prefix(':')
         .is_some_and(|body| body.trim_start().starts_with('{'));
@@ -134,8 +146,7 @@ fn comma_in_name(place: &Place<'_>) -> Option<String> {
 /// The hint for a comma between the arguments of a function, as other languages have it: `f(a, b)`.
 fn comma_in_call(place: &Place<'_>) -> Option<String> {
     let (before, first) = place.before.rsplit_once('(')?;
-    let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    let function = before.rsplit(|c| !is_part(c)).next()?;
+    let function = before.rsplit(|c| !is_of_path(c)).next()?;
     (!function.is_empty() && !first.contains(')')).then(|| {
         format!("the arguments of a function are separated by spaces, with no parentheses around them: {function} a b")
     })
@@ -143,6 +154,9 @@ fn comma_in_call(place: &Place<'_>) -> Option<String> {
 
 /// The hint for `=>` between a name and its value.
 pub(super) fn arrow(place: &Place<'_>, summary: &str) -> Option<String> {
+    if summary.contains("unexpected '=', expecting ';'") && place.here.starts_with("=>") {
+        return Some("a function has a colon behind its argument: x: …".to_owned());
+    }
     let name = place.before.strip_suffix('=')?.trim_end();
     let is_name = name.ends_with(|c: char| c.is_alphanumeric() || "_-'\"".contains(c));
     (summary.contains("unexpected '>'") && is_name)
@@ -156,9 +170,8 @@ pub(super) fn variable_of_shell(place: &Place<'_>) -> Option<String> {
     let (end, _) = place.here.split_once('}')?;
     let written = format!("{begin}{end}");
     let rest = written.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
-    let is_operator = ["[", ":-", ":=", ":?", ":+", "%", "#", "//", "^", ","]
-        .iter()
-        .any(|operator| rest.starts_with(operator));
+    let operators = ["[", ":-", ":=", ":?", ":+", "%", "#", "//", "^", ","];
+    let is_operator = rest == "?" || operators.iter().any(|operator| rest.starts_with(operator));
     let is_variable = is_operator && rest.len() < written.len() && !written.contains(['{', '}']);
     is_variable.then(|| {
         format!("write ''${{{written}}} for a variable of the shell in a string that begins with '', or \\${{{written}}} in one that begins with \"")
@@ -182,9 +195,8 @@ pub(super) fn colon(place: &Place<'_>, summary: &str) -> Option<String> {
 
 /// Whether `line` begins with a name and a colon.
 fn is_key_of_yaml(line: &str) -> bool {
-    let is_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
     let line = line.trim_start();
-    let rest = line.trim_start_matches(is_name);
+    let rest = line.trim_start_matches(is_of_name);
     rest.len() < line.len() && rest.starts_with(':')
 }
 
@@ -194,6 +206,8 @@ pub(super) fn dot(place: &Place<'_>, summary: &str) -> Option<String> {
         return None;
     } else if place.here.starts_with("..") && summary.contains("ELLIPSIS") {
         "`...` has three dots: { pkgs, lib, ... }:"
+    } else if summary.contains("expecting INHERIT") {
+        "a definition begins with a name: remove the dot, or write what belongs before it"
     } else if place.follows(".") {
         "there is one dot too many"
     } else {

@@ -1,6 +1,36 @@
 //! Statements, as other languages have them, in place of a definition or a value.
 
+use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_LIST, NODE_STRING};
+use rnix::SyntaxNode;
+
 use super::place::Place;
+use crate::common::nix_name::path_of;
+use crate::common::nixos_option::NAMESPACES;
+use crate::nixos::nix_definitions::defined_path;
+use crate::nixos::nix_syntax::parse;
+
+/// Longer definitions are not repeated.
+const MAX_SHOWN: usize = 160;
+
+/// What lines of a Dockerfile and commands for a terminal begin with.
+const COMMANDS: [&str; 16] = [
+    "ADD",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "FROM",
+    "RUN",
+    "WORKDIR",
+    "apt",
+    "apt-get",
+    "curl",
+    "docker",
+    "echo",
+    "nix-env",
+    "pip",
+    "sudo",
+    "systemctl",
+];
 
 /// Functions of `lib` that stand before the value of an option.
 const BEFORE_A_VALUE: [&str; 6] = [
@@ -27,7 +57,9 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
     match begun {
         "import" | "imports" | "include" | "includes" | "require" | "source" => import(place),
         "enable" | "start" => enable(place),
-        "export" => variable(place),
+        "install" => install(place),
+        "export" | "ENV" => variable(place),
+        "EXPOSE" => ports(place),
         "for" | "foreach" => Some(
             "Nix has no loops: map (x: …) [ … ] makes a list, lib.genAttrs [ … ] (x: …) a set"
                 .to_owned(),
@@ -37,7 +69,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
                 .to_owned(),
         ),
         "do" => script(place),
-        _ => function(place, begun),
+        _ => function(place, begun).or_else(|| command(begun)),
     }
 }
 
@@ -47,65 +79,191 @@ fn function(place: &Place<'_>, begun: &str) -> Option<String> {
     if !BEFORE_A_VALUE.contains(&name) {
         return None;
     }
-    let general = || {
+    let definition = conditional(place, begun).filter(|_| name == "mkIf");
+    let definition = definition.unwrap_or_else(|| {
         let arguments = match name {
-            "mkIf" => "CONDITION VALUE",
+            "mkIf" => "(CONDITION) VALUE",
             "mkOverride" => "PRIORITY VALUE",
             _ => "VALUE",
         };
-        format!("`{begun}` stands behind the `=` of a definition: NAME = {begun} {arguments};")
+        format!("NAME = {begun} {arguments};")
+    });
+    Some(format!(
+        "`{begun}` stands behind the `=` of a definition: {definition}"
+    ))
+}
+
+/// The definitions in the set of `begun CONDITION { … }`, each with its condition; `None` if they are more than a line or two.
+fn conditional(place: &Place<'_>, begun: &str) -> Option<String> {
+    let statement = format!("{begun} {}", place.rest);
+    let whole = parse(&statement).syntax().first_child()?;
+    // Of a condition without parentheses, the set is a part.
+    let ends = std::iter::successors(Some(whole.clone()), SyntaxNode::last_child);
+    let set = ends.take_while(|node| node.text_range().end() == whole.text_range().end());
+    let set = set.filter(|node| node.kind() == NODE_ATTR_SET).last()?;
+    let condition = statement.get(begun.len()..usize::from(set.text_range().start()))?;
+    let condition = condition.trim();
+    let is_one_value =
+        whole.kind() == NODE_APPLY && whole.first_child()?.last_child()?.text() == condition;
+    let condition = if is_one_value {
+        condition.to_owned()
+    } else {
+        format!("({condition})")
     };
-    let written = || {
-        let (condition, rest) = place.here.split_once('{')?;
-        let (definition, _) = rest.trim().split_once('}')?;
-        let definition = definition.trim().strip_suffix(';')?;
-        let (option, value) = definition.split_once('=')?;
-        let condition = condition.trim();
-        let is_plain = !definition.contains([';', '{', '"']) && !condition.is_empty();
-        (is_plain && name == "mkIf").then(|| {
-            format!(
-                "`{begun}` stands behind the `=` of a definition: {} = {begun} {condition} {};",
-                option.trim(),
-                value.trim()
-            )
-        })
-    };
-    Some(written().unwrap_or_else(general))
+    let definitions = set.children().map(|definition| {
+        let value = shown(&definition.last_child()?);
+        Some(format!(
+            "{} = {begun} {condition} {value};",
+            defined_path(&definition)?
+        ))
+    });
+    let definitions: Option<Vec<String>> = definitions.collect();
+    let definitions = definitions?.join(" ");
+    (!definitions.is_empty() && definitions.len() <= MAX_SHOWN && !definitions.contains('\n'))
+        .then_some(definitions)
+}
+
+/// `value` as a hint repeats it: strings may be secrets.
+fn shown(value: &SyntaxNode) -> String {
+    let kind = value.kind();
+    let has_string = value.descendants().any(|node| node.kind() == NODE_STRING);
+    let brackets = [
+        (NODE_STRING, "\"…\""),
+        (NODE_LIST, "[ … ]"),
+        (NODE_ATTR_SET, "{ … }"),
+    ];
+    let known = brackets.iter().find(|(known, _)| *known == kind);
+    match known {
+        _ if !has_string => value.text().to_string(),
+        Some((_, shown)) => (*shown).to_owned(),
+        None => "…".to_owned(),
+    }
 }
 
 /// A file that is imported: `import ./wifi.nix;`.
 fn import(place: &Place<'_>) -> Option<String> {
-    let (files, _) = place.here.split_once(';')?;
-    let files = files.trim();
+    let files = end_of_statement(place);
     let is_path = |file: &str| file.starts_with("./") || file.starts_with("../");
-    let is_list = !files.is_empty() && files.split_whitespace().all(is_path);
-    is_list.then(|| format!("other files are a list, with `=` before it: imports = [ {files} ];"))
+    let is_shell = |file: &str| {
+        [".sh", ".bash", ".env"]
+            .iter()
+            .any(|end| file.ends_with(end))
+    };
+    let mut paths = files.split_whitespace();
+    if files.is_empty() || !paths.clone().all(is_path) {
+        return None;
+    }
+    if paths.any(is_shell) {
+        let script = files.split_whitespace().next()?;
+        return Some(format!(
+            "a script of a shell is no module; this runs it in each interactive shell: environment.interactiveShellInit = \
+             builtins.readFile {script};"
+        ));
+    }
+    Some(format!(
+        "other files are a list, with `=` before it: imports = [ {files} ];"
+    ))
+}
+
+/// What the line has of the statement from the place on.
+fn end_of_statement<'a>(place: &Place<'a>) -> &'a str {
+    place
+        .here
+        .split([';', '#'])
+        .next()
+        .unwrap_or_default()
+        .trim()
 }
 
 /// A service that is switched on: `enable services.openssh;`.
 fn enable(place: &Place<'_>) -> Option<String> {
-    let option = name_of(place.here.split_once(';')?.0)?;
-    option
-        .contains('.')
+    let option = path_of(end_of_statement(place))?;
+    let option = option.strip_suffix(".enable").unwrap_or(option);
+    let (namespace, name) = option.split_once('.').unwrap_or_default();
+    if namespace.is_empty() {
+        return Some(
+            "what is switched on is an option, such as services.NAME.enable = true;".to_owned(),
+        );
+    }
+    (NAMESPACES.contains(&namespace) && !name.split('.').any(|part| part == "enable"))
         .then(|| format!("write {option}.enable = true;"))
 }
 
-/// A variable of the environment: `export EDITOR=vim;`.
-fn variable(place: &Place<'_>) -> Option<String> {
-    let (name, value) = place.here.split_once('=')?;
-    let name = name_of(name)?;
-    let value = value.split(';').next()?.trim().trim_matches('"');
-    let is_plain = !value.is_empty() && !value.contains(['$', '"', '\'', '\\']);
-    is_plain.then(|| {
-        format!("a variable of the environment is an option: environment.variables.{name} = \"{value}\";")
+/// Packages that are installed: `install pkgs.vim;`.
+fn install(place: &Place<'_>) -> Option<String> {
+    let packages: Option<Vec<&str>> = end_of_statement(place)
+        .split_whitespace()
+        .map(path_of)
+        .collect();
+    let packages = packages.filter(|packages| !packages.is_empty())?;
+    let packages: Vec<&str> = packages
+        .iter()
+        .map(|name| name.strip_prefix("pkgs.").unwrap_or(name))
+        .collect();
+    Some(format!(
+        "packages are a list: environment.systemPackages = with pkgs; [ {} ];",
+        packages.join(" ")
+    ))
+}
+
+/// A port that is opened, as in a Dockerfile: `EXPOSE 80`.
+fn ports(place: &Place<'_>) -> Option<String> {
+    let ports = end_of_statement(place);
+    let are_ports = !ports.is_empty()
+        && ports
+            .split_whitespace()
+            .all(|port| port.parse::<u16>().is_ok());
+    are_ports.then(|| {
+        format!("open ports are a list: networking.firewall.allowedTCPPorts = [ {ports} ];")
     })
 }
 
-/// `text`, if it is the name of an attribute.
-fn name_of(text: &str) -> Option<&str> {
-    let text = text.trim();
-    let is_part = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    (!text.is_empty() && text.chars().all(is_part)).then_some(text)
+/// A line that `begun` as one of a Dockerfile, or a command: `sudo apt-get install vim`.
+fn command(begun: &str) -> Option<String> {
+    let first = begun.split_whitespace().next()?;
+    COMMANDS.contains(&first).then(|| {
+        "commands are no part of a configuration: packages are in environment.systemPackages = with pkgs; [ … ]; a service is switched on \
+         by services.NAME.enable = true;"
+            .to_owned()
+    })
+}
+
+/// A variable of the environment: `export EDITOR=vim`, and `ENV EDITOR=vim` of a Dockerfile.
+fn variable(place: &Place<'_>) -> Option<String> {
+    let (name, value) = place.here.split_once('=')?;
+    let name = path_of(name).filter(|name| !name.contains('.'))?;
+    let value = value.trim_start();
+    let quote = value.chars().next().filter(|c| ['"', '\''].contains(c));
+    let is_end = |c: char| c == ';' || c.is_whitespace();
+    let value = match quote {
+        Some(quote) => value.strip_prefix(quote)?.split(quote).next()?,
+        None => value.split(is_end).next()?,
+    };
+    let is_plain = |c: char| c.is_alphanumeric() || " _-./:,+@%=".contains(c);
+    let value = if value.is_empty() || !value.chars().all(is_plain) || may_be_secret(name) {
+        "…"
+    } else {
+        value
+    };
+    // The variables of other places, such as $PATH, are known in a shell only.
+    if place.here.contains('$') {
+        return Some(format!(
+            "a line of a shell stands in a string: environment.extraInit = '' export {name}=… '';"
+        ));
+    }
+    Some(format!(
+        "a variable of the environment is an option: environment.variables.{name} = \"{value}\";"
+    ))
+}
+
+/// Whether what is named so may be a secret.
+fn may_be_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [
+        "auth", "cred", "hash", "key", "pass", "psk", "pwd", "secret", "token",
+    ]
+    .iter()
+    .any(|part| name.contains(part))
 }
 
 /// A loop of a shell that is a value: `script = while true; do …`.
@@ -113,7 +271,7 @@ fn script(place: &Place<'_>) -> Option<String> {
     let line = place.before.rsplit('\n').next()?;
     let (name, value) = line.split_once('=')?;
     let keyword = value.split_whitespace().next()?;
-    let name = name_of(name)?;
+    let name = path_of(name)?;
     ["while", "until", "for"]
         .contains(&keyword)
         .then(|| format!("commands of a shell are a string: {name} = '' {keyword} … '';"))
@@ -127,8 +285,8 @@ fn inherit(place: &Place<'_>) -> Option<String> {
     let first = words.next_back().filter(|_| is_inherit)?;
     let is_end = |c: char| c.is_whitespace() || c == ';';
     let rest = place.here.split(is_end).next()?;
-    let path = name_of(rest).map(|rest| format!("{first}{rest}"))?;
-    let (set, name) = path.rsplit_once('.')?;
+    let path = format!("{first}{rest}");
+    let (set, name) = path_of(&path)?.rsplit_once('.')?;
     (!set.is_empty() && !name.is_empty()).then(|| {
         format!("`inherit` takes an attribute of a set with the set in parentheses: inherit ({set}) {name};")
     })
@@ -140,7 +298,7 @@ fn choice(place: &Place<'_>) -> Option<String> {
     let (name, value) = line.split_once(" = ")?;
     let (condition, first) = value.split_once('?')?;
     let (second, _) = place.here.strip_prefix(':')?.split_once(';')?;
-    let name = name_of(name)?;
+    let name = path_of(name)?;
     let [condition, first, second] = [condition, first, second].map(str::trim);
     let is_whole = ![condition, first, second].contains(&"") && !second.contains(['?', ':', '}']);
     is_whole.then(|| {

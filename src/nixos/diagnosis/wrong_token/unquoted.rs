@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use rnix::Root;
 use rnix::SyntaxKind::{TOKEN_COMMENT, TOKEN_SEMICOLON, TOKEN_WHITESPACE};
 
 use super::place::Place;
+use crate::common::nix_name::is_of_name;
 use crate::nixos::nix_definitions::defines;
+use crate::nixos::nix_syntax::parse;
 
 /// The option with the wireless networks, whose names are texts of any kind.
 const NETWORKS: &str = "networking.wireless.networks.";
@@ -46,7 +47,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
 /// The path of the definitions around the one at `place`.
 fn around(place: &Place<'_>) -> Option<String> {
     let before = place.before.strip_suffix(place.begun())?;
-    let mut last = Root::parse(before).syntax().last_token()?;
+    let mut last = parse(before).syntax().last_token()?;
     while [TOKEN_COMMENT, TOKEN_WHITESPACE].contains(&last.kind()) {
         last = last.prev_token()?;
     }
@@ -75,8 +76,7 @@ fn network(place: &Place<'_>) -> Option<String> {
     let name = name.trim();
     let mut words = name.split([' ', '.']);
     let has_option = words.any(|word| OF_NETWORK.contains(&word));
-    let is_name = |c: char| c.is_alphanumeric() || "_-'".contains(c);
-    let needs_quotes = !name.chars().all(is_name) || name.starts_with(|c: char| c.is_numeric());
+    let needs_quotes = !name.chars().all(is_of_name) || name.starts_with(|c: char| c.is_numeric());
     // Another sign may stand in place of the `=`.
     let has_sign = name.ends_with(['+', '-', ':', ',', '?']);
     if !needs_quotes || has_sign || has_option || name.contains(NOT_REPEATED) {
@@ -90,8 +90,7 @@ fn network(place: &Place<'_>) -> Option<String> {
 
 /// The end of the definition's name from the place on, if a dot or a `=` follows it, up to that.
 fn end_of_name(here: &str) -> Option<&str> {
-    let is_part = |c: char| c.is_alphanumeric() || "_-'".contains(c);
-    let rest = here.trim_start_matches(is_part);
+    let rest = here.trim_start_matches(is_of_name);
     let name = here.strip_suffix(rest)?;
     let is_end = rest.trim_start().starts_with(['=', '.']);
     (is_end && !name.is_empty()).then_some(name)

@@ -21,6 +21,7 @@ fn lists_have_their_own_brackets_and_no_commas() {
     }
     for marked in [
         "{ a.b = { c |d }; }",
+        "{ a.b = { c.d |}; }",
         "{ a.b = { \"c\" |true }; }",
         "{ a.b = { \"c\"|\"d\" }; }",
         "{ a.b = { \"c\" |1 = 2; }; }",
@@ -45,9 +46,126 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "a.b = lib.mkIf c 1;",
     ),
     (
-        "{\n  mkIf |c { a = 1; b = 2; };\n}",
+        "{\n  mkIf |c { a = 1; b.d = [ 2 3 ]; };\n}",
         NAME,
-        "NAME = mkIf CONDITION VALUE;",
+        "a = mkIf c 1; b.d = mkIf c [ 2 3 ];",
+    ),
+    (
+        "{\n  mkIf |c == \"d e\" {\n    a = \"f\";\n  };\n  g = { };\n}",
+        NAME,
+        "a = mkIf (c == \"d e\") \"…\";",
+    ),
+    (
+        "{\n  mkIf |c {\n    inherit a;\n  };\n}",
+        NAME,
+        "NAME = mkIf (CONDITION) VALUE;",
+    ),
+    (
+        "{ a = { b, c }|; }",
+        "unexpected ';', expecting ':' or '@'",
+        "in double quotes: a = [ … ];",
+    ),
+    (
+        "{ a = { \"b\" |}; }",
+        "unexpected '}', expecting '.' or '='",
+        "a = [ \"…\" ];",
+    ),
+    (
+        "{ services = { a.enable |}; }",
+        "unexpected '}', expecting '.' or '='",
+        "write a.enable = true;",
+    ),
+    (
+        "{\n  services.a |enable;\n}",
+        NAME,
+        "write services.a.enable = true;",
+    ),
+    (
+        "{\n  a.b |c;\n}",
+        NAME,
+        "a `=` is missing between a.b and its value",
+    ),
+    ("{\n  install |pkgs.a;\n}", NAME, "with pkgs; [ a ];"),
+    ("{\n  ENV |A=b\n}", NAME, "environment.variables.A = \"b\";"),
+    (
+        "{\n  EXPOSE |80 443\n}",
+        "unexpected INT_LIT, expecting '.' or '='",
+        "allowedTCPPorts = [ 80 443 ];",
+    ),
+    (
+        "{\n  sudo |systemctl enable a\n}",
+        NAME,
+        "commands are no part",
+    ),
+    (
+        "{ a = { b = true|, }; }",
+        "unexpected ',', expecting ';'",
+        "write `;` in place of the comma",
+    ),
+    (
+        "{ a = x |=> x; }",
+        "unexpected '=', expecting ';'",
+        "a colon behind its argument",
+    ),
+    (
+        "{\n  |- a\n}",
+        "unexpected '-', expecting INHERIT",
+        "NAME = [ a b ];",
+    ),
+    (
+        "{\n  |/ * a * /\n}",
+        "unexpected '/', expecting INHERIT",
+        "a comment begins with `#`",
+    ),
+    (
+        "{\n  |rec a = 1;\n}",
+        "unexpected REC, expecting INHERIT",
+        "NAME = rec { … };",
+    ),
+    (
+        "{\n  a.b |++ [ 1 ];\n}",
+        "unexpected CONCAT, expecting '.' or '='",
+        "write a.b = [ … ];",
+    ),
+    (
+        "{\n  inherit (a) b\n|}",
+        "unexpected '}'",
+        "behind the names of `inherit`",
+    ),
+    (
+        "{ a = true && |; }",
+        "unexpected ';'",
+        "a value is missing before the `;`",
+    ),
+    (
+        "{\n  |.a.b = 1;\n}",
+        "unexpected '.', expecting INHERIT",
+        "remove the dot",
+    ),
+    (
+        "{\n  source |./a.sh\n}",
+        "unexpected PATH, expecting '.' or '='",
+        "interactiveShellInit = builtins.readFile ./a.sh;",
+    ),
+    (
+        "{\n  export |A='b c'\n}",
+        NAME,
+        "environment.variables.A = \"b c\";",
+    ),
+    (
+        "{\n  export |MY_TOKEN=b\n}",
+        NAME,
+        "environment.variables.MY_TOKEN = \"…\";",
+    ),
+    (
+        "{\n  export |A=b$C;\n}",
+        NAME,
+        "environment.extraInit = '' export A=… '';",
+    ),
+    (
+        "{ a = \"${b|%.c}\"; }",
+        "unexpected invalid token, expecting '}'",
+        "\\${b%.c} in one",
     ),
     (
         "{\n  lib.mkForce |a.b = 1;\n}",
@@ -70,6 +188,32 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "environment.variables.A = \"b\";",
     ),
     ("{\n  for |a in [ 1 ]; do\n}", NAME, "Nix has no loops"),
+    (
+        "{\n  |...\n}",
+        "unexpected ELLIPSIS, expecting INHERIT",
+        "only among the arguments",
+    ),
+    (
+        "{ a = {|{ b }}; }",
+        "unexpected '{', expecting INHERIT",
+        "that a template fills in",
+    ),
+    (
+        "{\n  |$ ls\n}",
+        "unexpected invalid token, expecting INHERIT",
+        "remove the line",
+    ),
+    (
+        "let |= { a = 1; };",
+        "unexpected '=', expecting IN_KW or INHERIT",
+        "`let` has no `=`",
+    ),
+    ("{ a = |${B}; }", "unexpected '${'", "without it, B,"),
+    (
+        "{ a = 10|,5; }",
+        "unexpected ',', expecting ';'",
+        "a dot in place of the comma",
+    ),
     ("{\n  var |a = 1;\n}", NAME, "let NAME = VALUE; in"),
     (
         "{\n  a.script = while true; do |echo 1; done;\n}",
@@ -137,6 +281,11 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "end with a colon: outputs = { a, ... }: { … };",
     ),
     (
+        "{\n  outputs = b@{ a, ... }\n  |{ };\n}",
+        "unexpected '{', expecting ':'",
+        "end with a colon: outputs = b@{ a, ... }: { … };",
+    ),
+    (
         "{ a = [ |*/5 * * * * root ]; }",
         "unexpected '*'",
         "a string, in double quotes",
@@ -166,7 +315,19 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
 #[test]
 fn statements_of_other_languages_are_definitions() {
     for (marked, summary, expected) in STATEMENTS {
-        let hint = hint_at(marked, summary).unwrap();
+        let hint = hint_at(marked, summary).unwrap_or_default();
         assert!(hint.contains(expected), "{marked}: {hint}");
+    }
+}
+
+#[test]
+fn what_is_no_option_is_not_switched_on() {
+    for marked in [
+        "{\n  enable |pkgs.vim;\n}",
+        "{\n  enable |services.a.enable.b;\n}",
+        "{\n  enable |.enable;\n}",
+    ] {
+        let hint = hint_at(marked, NAME).unwrap_or_default();
+        assert!(!hint.contains("= "), "{marked}: {hint}");
     }
 }
