@@ -14,7 +14,7 @@ use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
 use crate::nixos::store_path::is_store_path;
-use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE};
+use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE, path_from};
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -251,11 +251,11 @@ fn written_below(context: &ExitContext<'_>, start: &str) -> Option<(String, Defi
 }
 
 /// What to do about an absolute path in a flake, and where it is.
-fn outside_hint(context: &ExitContext<'_>, (place, path): &(String, DefinedValue)) -> String {
-    let place = format!("{}{place}", context.shown_dir);
+fn outside_hint(context: &ExitContext<'_>, (file, path): &(String, DefinedValue)) -> String {
+    let place = format!("{}{file}", context.shown_dir);
     let written = &path.written;
     if let Some(below) = context.files.and_then(|files| files.below_root(written)) {
-        return format!("{place} names {written}: write ./{below}");
+        return format!("{place} names {written}: write {}", path_from(file, &below));
     }
     let attribute = path.defines.rsplit('.').next().unwrap_or_default();
     if ["imports", "modules"].contains(&attribute) {

@@ -13,6 +13,7 @@ use crate::common::configuration_file::FLAKE_FILE;
 use crate::nixos::flake::InputNames;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+use crate::nixos::user_files::path_from;
 
 /// Arguments by which a file shows that it is a package.
 const OF_PACKAGES: [&str; 9] = [
@@ -137,9 +138,11 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
     }
     if let Some(name) = text.as_deref().and_then(argument_of_package) {
         let shown = shown_file(context, file);
-        let file = file.strip_prefix(CONFIG_DIR)?;
+        let below = file.strip_prefix(CONFIG_DIR)?;
+        let named = context.files.and_then(|files| files.naming(file));
+        let path = path_from(&named.map_or_else(String::new, |named| named.place), below);
         return Some(format!(
-            "{shown} takes {name} as a package does, which modules do not get: (pkgs.callPackage ./{file} {{ }}) is that package, an element of environment.systemPackages"
+            "{shown} takes {name} as a package does, which modules do not get: (pkgs.callPackage {path} {{ }}) is that package, an element of environment.systemPackages"
         ));
     }
     file.starts_with(CONFIG_DIR).then(|| {
