@@ -1,8 +1,11 @@
 //! Errors in a configuration that Nix or nixpkgs reports, and what to do about them. Pure; the texts were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
+use rnix::SyntaxKind::NODE_LIST;
+
 use super::evidence::ExitContext;
 use super::flake_source::is_local;
+use super::kernels;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
 use super::written_values::{self, DefinedValue};
@@ -190,7 +193,10 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
     }
     // What NixOS calls on the value of boot.kernelPackages.
     if quoted_after(&error.summary, "attribute") == Some("extend") {
-        return "if boot.kernelPackages is a kernel: it is a set of packages, such as pkgs.linuxPackages".to_owned();
+        return kernels::in_place_of_packages(context);
+    }
+    if let Some(hint) = range_of_ports(context, error) {
+        return hint;
     }
     let searched = if is_of_config(context, error) {
         "options"
@@ -198,6 +204,21 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
         "packages"
     };
     format!("check the name: https://search.nixos.org/{searched}")
+}
+
+/// What to write in place of a range of ports without `from` or `to`, of which nixpkgs reads both.
+fn range_of_ports(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let missing = quoted_after(&error.summary, "attribute");
+    let is_end = missing.is_some_and(|name| ["from", "to"].contains(&name));
+    let (place, option) = context.files.filter(|_| is_end)?.only_place(|text| {
+        let lists = ["allowedTCPPortRanges", "allowedUDPPortRanges"].into_iter();
+        let found = lists.flat_map(|name| written_values::named(text, name, &[NODE_LIST]));
+        found.map(|value| (value.line, value.defines)).collect()
+    })?;
+    Some(format!(
+        "{}{place}: a range of ports has from and to: {option} = [ {{ from = …; to = …; }} ];",
+        context.shown_dir
+    ))
 }
 
 /// What to write in place of an attribute that flakes have not always, or of one that names a part of a configuration.

@@ -6,6 +6,7 @@ use super::called_values;
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
+use super::overlays;
 use super::second_set::SecondSet;
 use super::self_definition;
 use super::written_values;
@@ -227,11 +228,17 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
         return hint;
     }
     match module_argument(&error.text) {
-        Some(("pkgs", file)) => format!(
-            "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
-             <nixpkgs/…> or builtins.fetchTarball instead",
-            shown_imports(context, file)
-        ),
+        Some(("pkgs", file)) => {
+            let made_with = overlays::with_pkgs(context);
+            let made_with = made_with.filter(|_| !imports_use_pkgs(context, file));
+            made_with.unwrap_or_else(|| {
+                format!(
+                    "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
+                     <nixpkgs/…> or builtins.fetchTarball instead",
+                    shown_imports(context, file)
+                )
+            })
+        }
         Some(("config" | "options", file)) => format!(
             "the imports in {} depend on config, which exists only once all imports are known: import it always, and use \
              lib.mkIf inside it",
@@ -246,6 +253,15 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
             lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
             .to_owned(),
     }
+}
+
+/// Whether the imports in the builder's `file` may use `pkgs`: those of a file that is not the user's are not known.
+fn imports_use_pkgs(context: &ExitContext<'_>, file: &str) -> bool {
+    let text = context.files.and_then(|files| files.text(file));
+    text.is_none_or(|text| {
+        let imports = written_values::values_of(&text, "imports");
+        imports.iter().any(|value| value.written.contains("pkgs"))
+    })
 }
 
 /// Whether the flake at the place of `error` has a definition `x = self.x`.

@@ -110,6 +110,16 @@ pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
             }
         });
     }
+    if let Some(name) = option.strip_prefix("networking.hosts.") {
+        let address = quoted.filter(|text| text.parse::<IpAddr>().is_ok());
+        let name = name.trim_matches('"');
+        let is_name = name.parse::<IpAddr>().is_err();
+        if let Some(address) = address.filter(|_| is_name && !wrong.is_part) {
+            return Some(format!(
+                "the address has the names: write networking.hosts.\"{address}\" = [ \"{name}\" ];"
+            ));
+        }
+    }
     let elements = elements_of(kind)?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
     if is_number && elements.contains("integer") {
@@ -183,7 +193,7 @@ fn packages(wrong: &Wrong<'_>, words: &[&str]) -> Option<String> {
     }
     let names = words.iter().map(|word| {
         let name = word.strip_prefix("pkgs.").unwrap_or(word);
-        is_name(name).then_some(name)
+        (is_name(name) && !name.contains('/')).then_some(name)
     });
     let names: Option<Vec<&str>> = names.collect();
     match names?.as_slice() {
@@ -302,6 +312,15 @@ mod tests {
                 "\"192.168.1.2 nas.lan\"",
                 Some("write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];"),
             ),
+            (
+                "networking.hosts.\"nas.lan\"",
+                "list of string",
+                "\"192.168.1.2\"",
+                Some(
+                    "the address has the names: write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];",
+                ),
+            ),
+            (packages, "list of package", "\"/nix/store/x-vim\"", None),
             (packages, "list of package", "\"a $b\"", None),
             (
                 "boot.extraModulePackages",

@@ -3,7 +3,8 @@
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_LIST, NODE_LITERAL, NODE_STRING};
 use rnix::{Root, SyntaxNode};
 
-use super::names::is_name;
+use super::names::{is_at, is_name};
+use super::value_kinds;
 use super::wrong_value::Wrong;
 use crate::common::attribute_path;
 
@@ -11,18 +12,10 @@ use crate::common::attribute_path;
 const MAX_CHARS: usize = 80;
 
 /// What a value looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Form {
-    /// A text.
-    Text,
-    /// A text without slashes.
-    Name,
-    /// A text that names a source of the device tree beside the configuration.
-    Source,
-    /// A text that begins with a slash.
-    Path,
-    /// A text that begins with `http`.
-    Url,
+    /// A text of which the function says that it fits.
+    Text(fn(&str) -> bool),
     /// A number.
     Number,
     /// A list of numbers.
@@ -32,22 +25,35 @@ enum Form {
 }
 
 /// Options that are sets, where `*` is a name or an element of a list; the values that people write in their place, and what the sets
-/// have then, where `@` is the value, and `%` the same without its quotes. The first one that fits is taken.
-const MEMBERS: [(&str, Form, &str); 41] = [
-    ("console", Form::Text, "keyMap = @;"),
-    ("hardware.deviceTree", Form::Text, "name = @;"),
+/// have then, where `@` is the value, and `%` the same without its quotes. The first one that fits is taken. A text has to be of a
+/// kind that no other member takes.
+const MEMBERS: [(&str, Form, &str); 48] = [
+    ("console", Form::Text(value_kinds::is_keymap), "keyMap = @;"),
+    (
+        "hardware.deviceTree",
+        Form::Text(value_kinds::is_tree),
+        "name = @;",
+    ),
     (
         "hardware.deviceTree.overlays.*",
-        Form::Source,
+        Form::Text(value_kinds::is_source),
         "name = \"NAME\"; dtsFile = %;",
     ),
     (
         "hardware.deviceTree.overlays.*",
-        Form::Name,
+        Form::Text(value_kinds::is_word),
         "name = @; dtsFile = ./FILE.dts;",
     ),
-    ("i18n", Form::Text, "defaultLocale = @;"),
-    ("i18n.extraLocaleSettings", Form::Text, "LC_TIME = @;"),
+    (
+        "i18n",
+        Form::Text(value_kinds::is_locale),
+        "defaultLocale = @;",
+    ),
+    (
+        "i18n.extraLocaleSettings",
+        Form::Text(value_kinds::is_locale),
+        "LC_TIME = @;",
+    ),
     ("networking.bonds.*", Form::Texts, "interfaces = @;"),
     ("networking.bridges.*", Form::Texts, "interfaces = @;"),
     ("networking.firewall", Form::Numbers, "allowedTCPPorts = @;"),
@@ -58,87 +64,154 @@ const MEMBERS: [(&str, Form, &str); 41] = [
     ),
     (
         "networking.wireguard.interfaces.*.peers.*",
-        Form::Text,
+        Form::Text(value_kinds::is_wireguard_key),
         "publicKey = @; allowedIPs = [ … ];",
     ),
-    ("nix.gc", Form::Text, "automatic = true; dates = @;"),
-    ("nix.optimise", Form::Text, "automatic = true; dates = @;"),
+    (
+        "nix.gc",
+        Form::Text(value_kinds::is_time),
+        "automatic = true; dates = @;",
+    ),
+    (
+        "nix.optimise",
+        Form::Text(value_kinds::is_time),
+        "automatic = true; dates = @;",
+    ),
+    (
+        "nix.gc",
+        Form::Text(value_kinds::is_age),
+        "automatic = true; options = \"--delete-older-than %\";",
+    ),
+    (
+        "nix.gc",
+        Form::Text(value_kinds::is_flags),
+        "automatic = true; options = @;",
+    ),
+    (
+        "services.borgbackup.jobs.*",
+        Form::Text(value_kinds::is_path),
+        "paths = @; repo = \"…\"; encryption.mode = \"none\";",
+    ),
     (
         "services.caddy.virtualHosts.*",
-        Form::Text,
+        Form::Text(value_kinds::is_caddyfile),
         "extraConfig = @;",
+    ),
+    (
+        "services.caddy.virtualHosts.*",
+        Form::Text(value_kinds::is_server),
+        "extraConfig = \"reverse_proxy %\";",
     ),
     ("services.hostapd.radios.*", Form::Number, "channel = @;"),
     (
         "services.hostapd.radios.*.networks.*",
-        Form::Text,
-        "ssid = @;",
+        Form::Text(value_kinds::is_any),
+        "ssid = \"…\";",
     ),
     ("services.mosquitto.listeners.*", Form::Number, "port = @;"),
     (
         "services.mosquitto.listeners.*.users.*",
-        Form::Text,
-        "password = @;",
+        Form::Text(value_kinds::is_any),
+        "password = \"…\";",
     ),
-    ("services.nginx.virtualHosts.*", Form::Path, "root = @;"),
+    (
+        "services.nginx.virtualHosts.*",
+        Form::Text(value_kinds::is_path),
+        "root = @;",
+    ),
+    (
+        "services.nginx.virtualHosts.*",
+        Form::Text(value_kinds::is_url),
+        "locations.\"/\".proxyPass = @;",
+    ),
     (
         "services.nginx.virtualHosts.*.locations.*",
-        Form::Path,
+        Form::Text(value_kinds::is_path),
         "root = @;",
     ),
     (
         "services.nginx.virtualHosts.*.locations.*",
-        Form::Url,
+        Form::Text(value_kinds::is_url),
         "proxyPass = @;",
     ),
     (
         "services.nginx.virtualHosts.*.locations.*",
-        Form::Text,
+        Form::Text(value_kinds::is_directives),
         "extraConfig = @;",
     ),
     ("services.openssh", Form::Number, "ports = [ @ ];"),
     ("services.openssh", Form::Numbers, "ports = @;"),
-    ("services.postgresql.ensureUsers.*", Form::Text, "name = @;"),
+    (
+        "services.postgresql.ensureUsers.*",
+        Form::Text(value_kinds::is_any),
+        "name = @;",
+    ),
     (
         "services.prometheus.scrapeConfigs.*",
-        Form::Text,
+        Form::Text(value_kinds::is_server),
         "job_name = \"NAME\"; static_configs = [ { targets = [ @ ]; } ];",
     ),
-    ("services.samba.settings.*", Form::Path, "path = @;"),
+    (
+        "services.restic.backups.*",
+        Form::Text(value_kinds::is_path),
+        "paths = [ @ ]; repository = \"…\"; passwordFile = \"/…\";",
+    ),
+    (
+        "services.samba.settings.*",
+        Form::Text(value_kinds::is_path),
+        "path = @;",
+    ),
     (
         "services.syncthing.settings.devices.*",
-        Form::Text,
+        Form::Text(value_kinds::is_device_id),
         "id = @;",
     ),
     (
         "services.syncthing.settings.folders.*",
-        Form::Path,
+        Form::Text(value_kinds::is_path),
         "path = @;",
     ),
-    ("services.udev", Form::Text, "extraRules = @;"),
-    ("swapDevices.*", Form::Path, "device = @;"),
+    (
+        "services.udev",
+        Form::Text(value_kinds::is_rules),
+        "extraRules = @;",
+    ),
+    (
+        "swapDevices.*",
+        Form::Text(value_kinds::is_path),
+        "device = @;",
+    ),
     (
         "system.autoUpgrade",
-        Form::Text,
+        Form::Text(value_kinds::is_time),
         "enable = true; dates = @;",
     ),
-    ("systemd.services.*", Form::Text, "script = @;"),
+    (
+        "system.autoUpgrade",
+        Form::Text(value_kinds::is_url),
+        "enable = true; channel = @;",
+    ),
+    (
+        "systemd.services.*",
+        Form::Text(value_kinds::is_command),
+        "script = @;",
+    ),
     (
         "systemd.services.*.serviceConfig",
-        Form::Text,
+        Form::Text(value_kinds::is_command),
         "ExecStart = @;",
     ),
     (
         "systemd.timers.*",
-        Form::Text,
+        Form::Text(value_kinds::is_time),
         "wantedBy = [ \"timers.target\" ]; timerConfig.OnCalendar = @;",
     ),
     (
         "systemd.timers.*.timerConfig",
-        Form::Text,
+        Form::Text(value_kinds::is_time),
         "OnCalendar = @;",
     ),
-    ("time", Form::Text, "timeZone = @;"),
+    ("time", Form::Text(value_kinds::is_zone), "timeZone = @;"),
     ("users.groups.*", Form::Number, "gid = @;"),
     ("users.groups.*", Form::Texts, "members = @;"),
     (
@@ -148,7 +221,7 @@ const MEMBERS: [(&str, Form, &str); 41] = [
     ),
     (
         "virtualisation.oci-containers.containers.*",
-        Form::Text,
+        Form::Text(value_kinds::is_image),
         "image = @;",
     ),
 ];
@@ -157,23 +230,19 @@ impl Form {
     /// Whether `value` looks like that.
     fn is_of(self, value: &SyntaxNode) -> bool {
         let written = value.text().to_string();
-        let is_text = |node: &SyntaxNode| node.kind() == NODE_STRING;
-        let begins =
-            |start: &str| is_text(value) && written.trim_matches(['"', '\'']).starts_with(start);
         let all = |form: Self| {
-            value.kind() == NODE_LIST && value.children().all(|node| form.is_of(&node))
+            let is_whole = value.kind() == NODE_LIST && value.first_child().is_some();
+            is_whole && value.children().all(|node| form.is_of(&node))
         };
         match self {
-            Self::Text => is_text(value),
-            Self::Name => is_text(value) && !written.contains('/'),
-            Self::Source => begins("./") && written.ends_with(".dts\""),
-            Self::Path => begins("/"),
-            Self::Url => begins("http://") || begins("https://"),
+            Self::Text(fits) => {
+                value.kind() == NODE_STRING && fits(written.trim_matches(['"', '\'']))
+            }
             Self::Number => {
                 value.kind() == NODE_LITERAL && written.bytes().all(|byte| byte.is_ascii_digit())
             }
-            Self::Numbers => all(Self::Number) && value.first_child().is_some(),
-            Self::Texts => all(Self::Text) && value.first_child().is_some(),
+            Self::Numbers => all(Self::Number),
+            Self::Texts => all(Self::Text(value_kinds::is_any)),
         }
     }
 }
@@ -215,7 +284,14 @@ fn whole(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) -> Option<String> {
     let members = members(path, value)?;
     let written = shown(value);
     if wrong.is_part {
-        return Some(format!("write {{ {members} }} in place of {written}"));
+        // What the members do not repeat may be a secret.
+        let is_repeated = members.contains(written.trim_matches('"'));
+        let instead = if is_repeated {
+            format!("in place of {written}")
+        } else {
+            "in its place".to_owned()
+        };
+        return Some(format!("write {{ {members} }} {instead}"));
     }
     let option = wrong.option;
     Some(if members.matches("; ").count() == 0 {
@@ -228,13 +304,9 @@ fn whole(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) -> Option<String> {
 /// The definitions in the set that is meant by `value` at `path`.
 pub(super) fn members(path: &str, value: &SyntaxNode) -> Option<String> {
     let names = attribute_path::parse(path).ok()?;
-    let is_at = |pattern: &str| {
-        let parts: Vec<&str> = pattern.split('.').collect();
-        let mut pairs = parts.iter().zip(&names);
-        parts.len() == names.len() && pairs.all(|(part, name)| *part == "*" || part == name)
-    };
     let mut known = MEMBERS.iter();
-    let (_, _, members) = known.find(|(pattern, form, _)| is_at(pattern) && form.is_of(value))?;
+    let (_, _, members) =
+        known.find(|(pattern, form, _)| is_at(&names, pattern) && form.is_of(value))?;
     let shown = shown(value);
     Some(
         members

@@ -3,11 +3,13 @@
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
 use super::misplaced_options;
+use super::names::is_at;
 use super::option_names::{
-    OF_FILE, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE, USER_OPTIONS,
+    OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE, USER_OPTIONS,
     WITH_CAPITALS,
 };
 use super::written_values;
+use crate::common::attribute_path;
 use crate::common::nearest::{is_slip, may_mean, similar_names, with_other_capitals};
 use crate::common::text::alternatives;
 
@@ -109,6 +111,11 @@ fn other_name(option: &str) -> Option<String> {
     }
     if option.starts_with("fileSystems.") && option.ends_with(".fstype") {
         return Some("fsType".to_owned());
+    }
+    let names = attribute_path::parse(option).unwrap_or_default();
+    let of_set = OF_SETS.iter().find(|(pattern, _)| is_at(&names, pattern));
+    if let Some((_, meant)) = of_set {
+        return Some((*meant).to_owned());
     }
     let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
     let other = OTHER_NAMES.iter().find(is_meant).map(|(_, meant)| *meant);
@@ -266,6 +273,14 @@ mod tests {
             ),
             ("sound", "NixOS no longer has sound: remove"),
             ("sound.mediaKeys", "NixOS no longer has sound: remove"),
+            (
+                "services.caddy.virtualHosts.\"pi.lan\".reverse_proxy",
+                "write extraConfig = \"reverse_proxy …\";",
+            ),
+            (
+                "virtualisation.oci-containers.containers.web.restart",
+                "remove it: the container is a service",
+            ),
             ("sounds", "check its spelling"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),

@@ -79,8 +79,15 @@ pub(in crate::nixos) fn path_from(place: &str, file: &str) -> String {
     let common = from.ancestors().find(|dir| file.starts_with(dir));
     let common = common.unwrap_or(Path::new(""));
     let ups = from.components().count() - common.components().count();
-    let start = if ups == 0 { "./".to_owned() } else { "../".repeat(ups) };
-    format!("{start}{}", file.strip_prefix(common).unwrap_or(file).display())
+    let start = if ups == 0 {
+        "./".to_owned()
+    } else {
+        "../".repeat(ups)
+    };
+    format!(
+        "{start}{}",
+        file.strip_prefix(common).unwrap_or(file).display()
+    )
 }
 
 fn is_relative(written: &str) -> bool {

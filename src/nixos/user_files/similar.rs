@@ -68,7 +68,9 @@ impl UserFiles {
             return None;
         }
         let files = walk(&self.root, true).into_iter().flatten().flatten();
-        let mut found = files.take(MAX_SEARCHED).filter(|file| file.file_name() == Some(name) && file.is_file());
+        let mut found = files
+            .take(MAX_SEARCHED)
+            .filter(|file| file.file_name() == Some(name) && file.is_file());
         let only = found.next().filter(|_| found.next().is_none())?;
         let below = only.strip_prefix(&self.root).ok()?.to_str()?;
         let (of_place, _) = place.rsplit_once(':').unwrap_or_default();
