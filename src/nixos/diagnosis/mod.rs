@@ -31,6 +31,7 @@ mod invalid_character;
 mod joined_paths;
 mod kernels;
 mod known_error;
+mod known_sets;
 mod listed_definitions;
 mod lists_of_words;
 mod machine;

@@ -11,6 +11,7 @@ use super::second_set::SecondSet;
 use super::self_definition;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::nearest::is_slip;
 use crate::nixos::flake::InputNames;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
@@ -80,6 +81,9 @@ fn shown_file(context: &ExitContext<'_>, file: &str) -> String {
 /// What to do where the module in `file` asks for an `argument` that modules do not get.
 fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
     let file = shown_file(context, file);
+    if let Some(known) = ARGUMENTS.into_iter().find(|known| is_slip(argument, known)) {
+        return format!("{file} asks for the argument {argument}: did you mean {known}?");
+    }
     if context.is_flake {
         // Of a module that is written in `flake.nix`, Nix does not know the file.
         let module = if file.starts_with('<') {

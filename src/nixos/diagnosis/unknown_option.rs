@@ -42,6 +42,7 @@ fn meant_option(option: &str) -> Option<String> {
         .or_else(|| in_quotes(option))
         .or_else(|| in_users(option))
         .or_else(|| in_etc(option))
+        .or_else(|| in_known_set(option))
         .or_else(|| other_name(option).map(|meant| format!("did you mean {meant}?")))
 }
 
@@ -104,6 +105,14 @@ fn in_etc(option: &str) -> Option<String> {
     ))
 }
 
+/// What to write in place of an option that other programs have in such a set.
+fn in_known_set(option: &str) -> Option<String> {
+    let names = attribute_path::parse(option).ok()?;
+    let mut known = OF_SETS.iter();
+    let (_, meant) = known.find(|(pattern, _)| is_at(&names, pattern))?;
+    Some((*meant).to_owned())
+}
+
 /// The option that `option` is called elsewhere, or with other capitals.
 fn other_name(option: &str) -> Option<String> {
     if let Some(switch) = option.strip_suffix(".enabled") {
@@ -111,11 +120,6 @@ fn other_name(option: &str) -> Option<String> {
     }
     if option.starts_with("fileSystems.") && option.ends_with(".fstype") {
         return Some("fsType".to_owned());
-    }
-    let names = attribute_path::parse(option).unwrap_or_default();
-    let of_set = OF_SETS.iter().find(|(pattern, _)| is_at(&names, pattern));
-    if let Some((_, meant)) = of_set {
-        return Some((*meant).to_owned());
     }
     let is_meant = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(option);
     let other = OTHER_NAMES.iter().find(is_meant).map(|(_, meant)| *meant);
