@@ -146,7 +146,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         _ if kind.starts_with("string matching ") && ends_with_a_line_break(summary) => {
             "the value ends with a line break: if it is read from a file, write lib.fileContents in place of builtins.readFile"
         }
-        _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
+        _ if is_only_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if has_several_keys(summary) => {
             "each key is an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\"; or authorizedKeys.keyFiles = [ ./FILE ];"
         }
@@ -198,6 +198,11 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
 /// Whether values of this type are texts.
 fn is_string(kind: &str) -> bool {
     kind.starts_with("string") || kind.ends_with("single-line string")
+}
+
+/// Whether they are texts alone, and no sets, for whose options a value may be meant.
+fn is_only_string(kind: &str) -> bool {
+    is_string(kind) && !kind.contains("(submodule)")
 }
 
 /// Whether a file defines the option by a text.

@@ -112,6 +112,55 @@ mod tests {
     use crate::nixos::log::Position;
     use crate::nixos::user_files::UserFiles;
 
+    /// What is written, what Nix says, and how the hint ends.
+    const KNOWN: [(&str, &str, Option<&str>); 9] = [
+        (
+            "pkgs.linuxPackages_6.12",
+            "attribute 'linuxPackages_6' missing",
+            Some("did you mean pkgs.linuxPackages_6_12?"),
+        ),
+        (
+            "pkgs.linuxPackages_rpi_4",
+            "attribute 'linuxPackages_rpi_4' missing",
+            Some("did you mean pkgs.linuxPackages_rpi4?"),
+        ),
+        (
+            "pkgs.linuxPackages.latest",
+            "attribute 'latest' missing",
+            Some("did you mean pkgs.linuxPackages_latest?"),
+        ),
+        (
+            "pkgs.linuxKernel.packages.linux_6.12",
+            "attribute 'linux_6' missing",
+            Some("did you mean pkgs.linuxPackages_6_12?"),
+        ),
+        (
+            "linuxPackages_6.12",
+            "undefined variable 'linuxPackages_6'",
+            Some("did you mean pkgs.linuxPackages_6_12?"),
+        ),
+        (
+            "pkgs.linuxPackages_rpi5",
+            "attribute 'linuxPackages_rpi5' missing",
+            Some("pkgs.linuxPackages_latest is its newest one"),
+        ),
+        (
+            "pkgs.linuxPackages_6_12.foo6",
+            "attribute 'foo6' missing",
+            None,
+        ),
+        (
+            "pkgs.linuxPackages_hardend",
+            "attribute 'linuxPackages_hardend' missing",
+            None,
+        ),
+        (
+            "pkgs.linux-firmware2",
+            "attribute 'linux-firmware2' missing",
+            None,
+        ),
+    ];
+
     #[test]
     fn a_kernel_belongs_to_its_packages() {
         for (value, end) in [
@@ -136,53 +185,7 @@ mod tests {
 
     #[test]
     fn a_kernel_is_known_by_its_parts() {
-        for (written, summary, hint) in [
-            (
-                "pkgs.linuxPackages_6.12",
-                "attribute 'linuxPackages_6' missing",
-                Some("did you mean pkgs.linuxPackages_6_12?"),
-            ),
-            (
-                "pkgs.linuxPackages_rpi_4",
-                "attribute 'linuxPackages_rpi_4' missing",
-                Some("did you mean pkgs.linuxPackages_rpi4?"),
-            ),
-            (
-                "pkgs.linuxPackages.latest",
-                "attribute 'latest' missing",
-                Some("did you mean pkgs.linuxPackages_latest?"),
-            ),
-            (
-                "pkgs.linuxKernel.packages.linux_6.12",
-                "attribute 'linux_6' missing",
-                Some("did you mean pkgs.linuxPackages_6_12?"),
-            ),
-            (
-                "linuxPackages_6.12",
-                "undefined variable 'linuxPackages_6'",
-                Some("did you mean pkgs.linuxPackages_6_12?"),
-            ),
-            (
-                "pkgs.linuxPackages_rpi5",
-                "attribute 'linuxPackages_rpi5' missing",
-                Some("pkgs.linuxPackages_latest is its newest one"),
-            ),
-            (
-                "pkgs.linuxPackages_6_12.foo6",
-                "attribute 'foo6' missing",
-                None,
-            ),
-            (
-                "pkgs.linuxPackages_hardend",
-                "attribute 'linuxPackages_hardend' missing",
-                None,
-            ),
-            (
-                "pkgs.linux-firmware2",
-                "attribute 'linux-firmware2' missing",
-                None,
-            ),
-        ] {
+        for (written, summary, hint) in KNOWN {
             let dir = tempfile::tempdir().unwrap();
             std::fs::write(dir.path().join("c.nix"), format!("[ {written} ]")).unwrap();
             let context = ExitContext {

@@ -24,6 +24,7 @@ mod flake_input;
 mod flake_source;
 mod flake_values;
 mod foreign_module;
+mod host_values;
 mod image_module;
 mod input_declaration;
 mod interface_address;

@@ -15,7 +15,7 @@ pub(super) const OF_USERS: [(&str, &str); 10] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 47] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 48] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -91,6 +91,10 @@ pub(super) const OTHER_NAMES: [(&str, &str); 47] = [
     ("system.autoUpgrade.schedule", "system.autoUpgrade.dates"),
     ("system.autoUpgrade.time", "system.autoUpgrade.dates"),
     ("systemPackages", "environment.systemPackages"),
+    (
+        "virtualisation.docker.containers",
+        "virtualisation.oci-containers.containers",
+    ),
     ("time.zone", "time.timeZone"),
     ("timeZone", "time.timeZone"),
 ];

@@ -56,7 +56,7 @@ pub(super) fn with_pkgs(context: &ExitContext<'_>) -> Option<String> {
             Root::parse(&value.written)
                 .syntax()
                 .descendants()
-                .any(is_pkgs)
+                .any(|node| is_pkgs(&node))
         });
         let found = found.into_iter();
         found.map(|value| (value.line, value.defines)).collect()
@@ -73,7 +73,7 @@ pub(super) fn with_pkgs(context: &ExitContext<'_>) -> Option<String> {
 }
 
 /// Whether `node` is the name `pkgs`.
-fn is_pkgs(node: SyntaxNode) -> bool {
+fn is_pkgs(node: &SyntaxNode) -> bool {
     node.kind() == NODE_IDENT && node.text() == "pkgs"
 }
 
@@ -101,7 +101,7 @@ pub(super) fn as_function(written: &str) -> Option<String> {
     let mut names = set.children().filter_map(|part| defined_path(&part));
     let name = names.next().filter(|_| is_set)?;
     let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
-    let has_pkgs = set.descendants().any(is_pkgs);
+    let has_pkgs = set.descendants().any(|node| is_pkgs(&node));
     let body = if is_short && !has_pkgs {
         written.to_owned()
     } else {
