@@ -36,16 +36,20 @@ impl PackageNames {
         true
     }
 
+    pub(super) fn all(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// The name that is `unknown` without an ending by which distributions split a package: chromium of `chromium-browser`.
     pub(super) fn without_ending(&self, unknown: &str) -> Option<&str> {
         let (name, ending) = unknown.rsplit_once('-')?;
-        let mut names = self.0.iter().map(String::as_str);
-        names.find(|known| *known == name && ENDINGS.contains(&ending))
+        self.all()
+            .find(|known| *known == name && ENDINGS.contains(&ending))
     }
 
     /// The names that the mistyped name `unknown` may mean, such as `htop or btop`.
     pub(super) fn similar(&self, unknown: &str) -> Option<String> {
-        similar_names(unknown, self.0.iter().map(String::as_str))
+        similar_names(unknown, self.all())
     }
 }
 

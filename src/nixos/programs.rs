@@ -5,17 +5,40 @@
 pub(super) const TEXT: &str = include_str!("programs.txt");
 
 /// What other systems call packages, and their names in nixpkgs.
-const OTHER_NAMES: [(&str, &str); 10] = [
+const OTHER_NAMES: [(&str, &str); 33] = [
+    ("avahi-daemon", "avahi"),
+    ("avahi-utils", "avahi"),
+    ("default-jdk", "jdk"),
+    ("default-jre", "jre"),
+    ("docker-compose-plugin", "docker-compose"),
+    ("exfat-utils", "exfatprogs"),
     ("fd-find", "fd"),
     ("golang", "go"),
+    ("golang-go", "go"),
+    ("iputils-ping", "iputils"),
+    ("libasound2-dev", "alsa-lib"),
+    ("libcurl4-openssl-dev", "curl"),
+    ("libi2c-dev", "i2c-tools"),
+    ("libsqlite3-dev", "sqlite"),
+    ("libssl-dev", "openssl"),
+    ("mariadb-server", "mariadb"),
+    ("mosquitto-clients", "mosquitto"),
+    ("network-manager", "networkmanager"),
     ("nodejs", "nodejs"),
+    ("ntfs-3g", "ntfs3g"),
     ("openssh-client", "openssh"),
+    ("openssh-server", "openssh"),
+    ("p7zip-full", "p7zip"),
     ("postgres", "postgresql"),
     ("postgresql", "postgresql"),
-    ("python3-pip", "python3Packages.pip"),
-    ("python3-venv", "python3"),
+    ("python-is-python3", "python3"),
     ("redis-server", "redis"),
+    ("silversearcher-ag", "silver-searcher"),
     ("sqlite3", "sqlite"),
+    ("wireless-tools", "wirelesstools"),
+    ("wpasupplicant", "wpa_supplicant"),
+    ("xz-utils", "xz"),
+    ("zlib1g-dev", "zlib"),
 ];
 
 /// The package that has the program `name`.

@@ -6,6 +6,8 @@ mod naming;
 mod places;
 mod similar;
 
+pub(super) use naming::path_from;
+
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 

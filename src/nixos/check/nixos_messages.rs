@@ -39,7 +39,7 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     let warned = move |text: &String| {
         renamed_option(text).unwrap_or_else(|| Finding {
             add: recommended(text).into_iter().collect(),
-            ..warning(text)
+            ..warning(&own_paths(text))
         })
     };
     failed.chain(facts.warnings.iter().map(warned))

@@ -51,9 +51,9 @@ fn list_of_one(option: &str, kind: &str, summary: &str, is_part: bool) -> String
     let value = values(summary).next().unwrap_or_default();
     let is_whole = value.len() <= MAX_LETTERS && value.ends_with('"') && !value.contains('…');
     let element = if value.starts_with('{') && !kind.contains("string") {
-        Some("{ … }")
+        Some("{ … }".to_owned())
     } else {
-        Some(value).filter(|_| value.starts_with('"') && is_whole && has_element(kind, value))
+        elements(kind, value).filter(|_| is_whole)
     };
     match element.filter(|_| !is_part && is_name(option)) {
         Some(element) => format!("write a list: {option} = [ {element} ];"),
@@ -61,12 +61,17 @@ fn list_of_one(option: &str, kind: &str, summary: &str, is_part: bool) -> String
     }
 }
 
-/// Whether the list type `kind` has the text `value`, which is in quotes, among its elements.
-fn has_element(kind: &str, value: &str) -> bool {
-    let choices = kind.strip_prefix("list of (one of ");
-    let is_choice =
-        choices.is_some_and(|choices| choices.split([',', ')']).any(|one| one.trim() == value));
-    is_choice || kind.starts_with("list of string")
+/// The elements of the list of the type `kind` that are meant by the text `value`, which is in quotes: itself, or its words.
+fn elements(kind: &str, value: &str) -> Option<String> {
+    if kind.starts_with("list of string") {
+        return value.starts_with('"').then(|| value.to_owned());
+    }
+    let (choices, _) = kind.strip_prefix("list of (one of ")?.split_once(')')?;
+    let text = value.strip_prefix('"')?.strip_suffix('"')?;
+    let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
+    let is_choice = |word: &String| choices.split(',').any(|choice| choice.trim() == word);
+    words.iter().all(is_choice).then(|| words.join(" "))
 }
 
 /// The form of a value of an `option` that is a set with options of its own.
@@ -141,7 +146,7 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
         _ if kind.starts_with("string matching ") && ends_with_a_line_break(summary) => {
             "the value ends with a line break: if it is read from a file, write lib.fileContents in place of builtins.readFile"
         }
-        _ if is_string(kind) && !is_text(summary) => "write a string in quotes",
+        _ if is_only_string(kind) && !is_text(summary) => "write a string in quotes",
         _ if has_several_keys(summary) => {
             "each key is an element of the list: \"ssh-ed25519 … a\" \"ssh-ed25519 … b\"; or authorizedKeys.keyFiles = [ ./FILE ];"
         }
@@ -193,6 +198,11 @@ fn form_of_type(option: &str, kind: &str, summary: &str, is_part: bool) -> Optio
 /// Whether values of this type are texts.
 fn is_string(kind: &str) -> bool {
     kind.starts_with("string") || kind.ends_with("single-line string")
+}
+
+/// Whether they are texts alone, and no sets, for whose options a value may be meant.
+fn is_only_string(kind: &str) -> bool {
+    is_string(kind) && !kind.contains("(submodule)")
 }
 
 /// Whether a file defines the option by a text.

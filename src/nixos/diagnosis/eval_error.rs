@@ -1,8 +1,11 @@
 //! Errors in a configuration that Nix or nixpkgs reports, and what to do about them. Pure; the texts were
 //! recorded from Nix 2.26 and nixpkgs 26.11pre (`tests/streams`).
 
+use rnix::SyntaxKind::NODE_LIST;
+
 use super::evidence::ExitContext;
 use super::flake_source::is_local;
+use super::kernels;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
 use super::written_values::{self, DefinedValue};
@@ -14,7 +17,7 @@ use crate::common::nearest::nearest;
 use crate::nixos::known_repository::NIXPKGS_URL;
 use crate::nixos::log::NixError;
 use crate::nixos::store_path::is_store_path;
-use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE};
+use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE, path_from};
 
 /// An error in a configuration. `docs/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +193,10 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
     }
     // What NixOS calls on the value of boot.kernelPackages.
     if quoted_after(&error.summary, "attribute") == Some("extend") {
-        return "if boot.kernelPackages is a kernel: it is a set of packages, such as pkgs.linuxPackages".to_owned();
+        return kernels::in_place_of_packages(context);
+    }
+    if let Some(hint) = range_of_ports(context, error) {
+        return hint;
     }
     let searched = if is_of_config(context, error) {
         "options"
@@ -198,6 +204,21 @@ fn search_hint(context: &ExitContext<'_>, error: &NixError) -> String {
         "packages"
     };
     format!("check the name: https://search.nixos.org/{searched}")
+}
+
+/// What to write in place of a range of ports without `from` or `to`, of which nixpkgs reads both.
+fn range_of_ports(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
+    let missing = quoted_after(&error.summary, "attribute");
+    let is_end = missing.is_some_and(|name| ["from", "to"].contains(&name));
+    let (place, option) = context.files.filter(|_| is_end)?.only_place(|text| {
+        let lists = ["allowedTCPPortRanges", "allowedUDPPortRanges"].into_iter();
+        let found = lists.flat_map(|name| written_values::named(text, name, &[NODE_LIST]));
+        found.map(|value| (value.line, value.defines)).collect()
+    })?;
+    Some(format!(
+        "{}{place}: a range of ports has from and to: {option} = [ {{ from = …; to = …; }} ];",
+        context.shown_dir
+    ))
 }
 
 /// What to write in place of an attribute that flakes have not always, or of one that names a part of a configuration.
@@ -251,11 +272,11 @@ fn written_below(context: &ExitContext<'_>, start: &str) -> Option<(String, Defi
 }
 
 /// What to do about an absolute path in a flake, and where it is.
-fn outside_hint(context: &ExitContext<'_>, (place, path): &(String, DefinedValue)) -> String {
-    let place = format!("{}{place}", context.shown_dir);
+fn outside_hint(context: &ExitContext<'_>, (file, path): &(String, DefinedValue)) -> String {
+    let place = format!("{}{file}", context.shown_dir);
     let written = &path.written;
     if let Some(below) = context.files.and_then(|files| files.below_root(written)) {
-        return format!("{place} names {written}: write ./{below}");
+        return format!("{place} names {written}: write {}", path_from(file, &below));
     }
     let attribute = path.defines.rsplit('.').next().unwrap_or_default();
     if ["imports", "modules"].contains(&attribute) {

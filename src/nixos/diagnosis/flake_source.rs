@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::aliased_options;
 use super::evidence::{ExitContext, Findings};
 use super::flake_form;
 use super::names::quoted_after;
@@ -35,7 +36,9 @@ pub(super) fn with_own_paths<'a>(
 ) -> Cow<'a, Findings> {
     let errors = &findings.nix_errors;
     let nix_errors = match errors.as_slice() {
-        [error] => flake_form::located(context, error).map(|error| vec![error]),
+        [error] => flake_form::located(context, error)
+            .or_else(|| aliased_options::of_user(context, error))
+            .map(|error| vec![error]),
         _ => None,
     };
     let nix_errors = nix_errors.or_else(|| errors_with_own_paths(context, errors));

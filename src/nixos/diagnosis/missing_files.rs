@@ -75,8 +75,11 @@ pub(super) fn not_sent(context: &ExitContext<'_>, path: &str) -> Option<String> 
 
 /// How to write the device or the file with the `path`, a string in place of a set: Nix reads it as the path of a module.
 fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
+    // Of a directory, Nix reads a file.
+    let of_dir = path.strip_suffix("/default.nix");
     let (place, value) = context.files?.only_place(|text| {
-        let found = strings(text, path).into_iter();
+        let paths = [Some(path), of_dir].into_iter().flatten();
+        let found = paths.flat_map(|path| strings(text, path));
         found.map(|value| (value.line, value)).collect()
     })?;
     let place = format!("{}{place}", context.shown_dir);

@@ -14,6 +14,7 @@ use super::flake_values;
 use super::image_module::import_hint;
 use super::interface_address;
 use super::joined_paths;
+use super::kernels;
 use super::misplaced_value;
 use super::missing_files::{
     home_in_flake, missing_path, not_in_search_path, not_sent, other_encoding, text_as_module,
@@ -22,6 +23,7 @@ use super::module_calls::{no_ellipsis, not_a_function, recursion, unknown_argume
 use super::option_without_value;
 use super::other_platform;
 use super::overlays;
+use super::python_packages;
 use super::removed_packages;
 use super::unbound_names::{
     argument_not_asked_for, library_function, library_function_of_pkgs, missing_package_of_pkgs,
@@ -209,7 +211,9 @@ fn wrong_type_of(
 /// What is meant by a package that nixpkgs does not have.
 fn package(context: &ExitContext<'_>, findings: &Findings, error: &NixError) -> Option<String> {
     digit_names::hint(context, error)
+        .or_else(|| python_packages::missing(context, error))
+        .or_else(|| kernels::missing(context, findings, error))
         .or_else(|| no_such_package(context, findings, error))
         .or_else(|| missing_package_of_pkgs(context, findings, error))
-        .or_else(|| removed_packages::hint(error))
+        .or_else(|| removed_packages::hint(context, error))
 }

@@ -3,6 +3,7 @@
 //! An error in the configuration is the user's ([`Class::Usage`]), a derivation that fails is the build's, a full
 //! disk or a handler that vanished is the environment's.
 
+mod aliased_options;
 mod boolean_values;
 mod brackets;
 mod called_values;
@@ -23,12 +24,15 @@ mod flake_input;
 mod flake_source;
 mod flake_values;
 mod foreign_module;
+mod host_values;
 mod image_module;
 mod input_declaration;
 mod interface_address;
 mod invalid_character;
 mod joined_paths;
+mod kernels;
 mod known_error;
+mod known_sets;
 mod listed_definitions;
 mod lists_of_words;
 mod machine;
@@ -75,6 +79,7 @@ mod unit_faults;
 mod unit_names;
 mod unknown_option;
 mod unquoted_name;
+mod value_kinds;
 mod warning;
 mod written_forms;
 mod written_values;

@@ -6,13 +6,16 @@ use super::called_values;
 use super::evidence::ExitContext;
 use super::module_arguments::{ARGUMENTS, Header, imports_line};
 use super::names::{is_name, quoted_after};
+use super::overlays;
 use super::second_set::SecondSet;
 use super::self_definition;
 use super::written_values;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::nearest::is_slip;
 use crate::nixos::flake::InputNames;
 use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::{NixError, Position};
+use crate::nixos::user_files::path_from;
 
 /// Arguments by which a file shows that it is a package.
 const OF_PACKAGES: [&str; 9] = [
@@ -78,6 +81,9 @@ fn shown_file(context: &ExitContext<'_>, file: &str) -> String {
 /// What to do where the module in `file` asks for an `argument` that modules do not get.
 fn not_passed(context: &ExitContext<'_>, argument: &str, file: &str) -> String {
     let file = shown_file(context, file);
+    if let Some(known) = ARGUMENTS.into_iter().find(|known| is_slip(argument, known)) {
+        return format!("{file} asks for the argument {argument}: did you mean {known}?");
+    }
     if context.is_flake {
         // Of a module that is written in `flake.nix`, Nix does not know the file.
         let module = if file.starts_with('<') {
@@ -137,9 +143,11 @@ pub(super) fn no_ellipsis(context: &ExitContext<'_>, error: &NixError) -> Option
     }
     if let Some(name) = text.as_deref().and_then(argument_of_package) {
         let shown = shown_file(context, file);
-        let file = file.strip_prefix(CONFIG_DIR)?;
+        let below = file.strip_prefix(CONFIG_DIR)?;
+        let named = context.files.and_then(|files| files.naming(file));
+        let path = path_from(&named.map_or_else(String::new, |named| named.place), below);
         return Some(format!(
-            "{shown} takes {name} as a package does, which modules do not get: (pkgs.callPackage ./{file} {{ }}) is that package, an element of environment.systemPackages"
+            "{shown} takes {name} as a package does, which modules do not get: (pkgs.callPackage {path} {{ }}) is that package, an element of environment.systemPackages"
         ));
     }
     file.starts_with(CONFIG_DIR).then(|| {
@@ -224,11 +232,17 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
         return hint;
     }
     match module_argument(&error.text) {
-        Some(("pkgs", file)) => format!(
-            "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
-             <nixpkgs/…> or builtins.fetchTarball instead",
-            shown_imports(context, file)
-        ),
+        Some(("pkgs", file)) => {
+            let made_with = overlays::with_pkgs(context);
+            let made_with = made_with.filter(|_| !imports_use_pkgs(context, file));
+            made_with.unwrap_or_else(|| {
+                format!(
+                    "the imports in {} use pkgs, which exists only once all imports are known: name the file by modulesPath, \
+                     <nixpkgs/…> or builtins.fetchTarball instead",
+                    shown_imports(context, file)
+                )
+            })
+        }
         Some(("config" | "options", file)) => format!(
             "the imports in {} depend on config, which exists only once all imports are known: import it always, and use \
              lib.mkIf inside it",
@@ -243,6 +257,15 @@ pub(super) fn recursion(context: &ExitContext<'_>, error: &NixError) -> String {
             lib.mkForce, lib.mkBefore and lib.mkAfter change a value without reading it"
             .to_owned(),
     }
+}
+
+/// Whether the imports in the builder's `file` may use `pkgs`: those of a file that is not the user's are not known.
+fn imports_use_pkgs(context: &ExitContext<'_>, file: &str) -> bool {
+    let text = context.files.and_then(|files| files.text(file));
+    text.is_none_or(|text| {
+        let imports = written_values::values_of(&text, "imports");
+        imports.iter().any(|value| value.written.contains("pkgs"))
+    })
 }
 
 /// Whether the flake at the place of `error` has a definition `x = self.x`.

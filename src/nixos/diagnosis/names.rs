@@ -7,6 +7,13 @@ pub(super) fn quoted_after<'a>(text: &'a str, prefix: &str) -> Option<&'a str> {
     is_name(name).then_some(name)
 }
 
+/// Whether the `names` of a path are those of `pattern`, in which `*` is any name.
+pub(super) fn is_at(names: &[String], pattern: &str) -> bool {
+    let parts: Vec<&str> = pattern.split('.').collect();
+    let mut pairs = parts.iter().zip(names);
+    parts.len() == names.len() && pairs.all(|(part, name)| *part == "*" || part == name)
+}
+
 /// Where packages are searched, up to the name.
 pub(super) const SEARCH: &str = "https://search.nixos.org/packages?query=";
 

@@ -2,7 +2,7 @@
 
 use super::evidence::ExitContext;
 use super::names::is_name;
-use crate::common::nearest::nearest;
+use crate::common::nearest::{is_slip, nearest};
 use crate::nixos::layout;
 
 /// The one for all boards with 64 bits.
@@ -16,6 +16,23 @@ const SD_CARD_MODULES: [&str; 6] = [
     "sd-image-aarch64-new-kernel-installer.nix",
     "sd-image-x86_64.nix",
     "sd-image.nix",
+];
+
+/// Other modules that configurations import, in the directory of modules.
+const OTHER_MODULES: [&str; 13] = [
+    "installer/scan/not-detected.nix",
+    "profiles/all-hardware.nix",
+    "profiles/base.nix",
+    "profiles/bashless.nix",
+    "profiles/docker-container.nix",
+    "profiles/graphical.nix",
+    "profiles/hardened.nix",
+    "profiles/headless.nix",
+    "profiles/image-based-appliance.nix",
+    "profiles/installation-device.nix",
+    "profiles/minimal.nix",
+    "profiles/perlless.nix",
+    "profiles/qemu-guest.nix",
 ];
 
 /// The directory of modules in nixpkgs, `modulesPath`.
@@ -53,7 +70,13 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     let path = missing(summary).unwrap_or_default();
     let name = path.rsplit('/').next().filter(|name| is_name(name));
     let written = context.files.and_then(|files| files.naming(path));
+    let by_modules_path = written.as_ref().is_some_and(|written| {
+        let line = written.text.lines().nth(written.line.saturating_sub(1));
+        line.is_some_and(|line| line.contains("{modulesPath}"))
+    });
     let place = written.map(|written| written.place);
+    let as_written = |module: &str| as_written(summary, by_modules_path, module);
+    let of_sd_card = |name: &str| as_written(&format!("installer/sd-card/{name}"));
     let lacks = match (place, name) {
         (Some(place), Some(name)) => format!(
             "{}{place} names {name}, which this nixpkgs does not have",
@@ -70,11 +93,14 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     }
     let is_elsewhere = !path.contains("/installer/sd-card/");
     if let Some(name) = name.filter(|name| is_elsewhere && SD_CARD_MODULES.contains(name)) {
-        return format!("{lacks}: did you mean {}?", as_written(summary, name));
+        return format!("{lacks}: did you mean {}?", of_sd_card(name));
     }
-    let for_boards = as_written(summary, FOR_BOARDS);
+    let for_boards = of_sd_card(FOR_BOARDS);
     if name.is_some_and(is_of_old_board) {
         return format!("{lacks}: the module for a Raspberry Pi 3 or 4 is {for_boards}");
+    }
+    if let Some(module) = name.filter(|_| is_elsewhere).and_then(other_module) {
+        return format!("{lacks}: did you mean {}?", as_written(module));
     }
     if is_elsewhere {
         return format!("{lacks}: check the spelling of the path, or the release");
@@ -101,12 +127,57 @@ fn is_of_old_board(name: &str) -> bool {
     board.is_some_and(|board| board.starts_with(['3', '4']))
 }
 
-/// How a configuration like that of the message `summary` names the module `name`: a flake cannot use `<nixpkgs>`.
-fn as_written(summary: &str, name: &str) -> String {
-    let module = format!("nixos/modules/installer/sd-card/{name}");
-    if summary.contains(OF_INPUT) {
-        format!("\"${{nixpkgs}}/{module}\"")
+/// The module that is meant by the file `name` in another directory, without its ending, or with a slip.
+fn other_module(name: &str) -> Option<&'static str> {
+    let whole = if name.contains('.') {
+        name.to_owned()
     } else {
-        format!("<nixpkgs/{module}>")
+        format!("{name}.nix")
+    };
+    let is_meant = |module: &&str| {
+        let file = module.rsplit('/').next().unwrap_or_default();
+        file == whole || is_slip(&whole, file)
+    };
+    OTHER_MODULES.into_iter().find(is_meant)
+}
+
+/// How a configuration like that of the message `summary` names the `module` of nixpkgs: as it names the one that is missing, or for
+/// a flake, which cannot use `<nixpkgs>`.
+fn as_written(summary: &str, by_modules_path: bool, module: &str) -> String {
+    if by_modules_path {
+        format!("\"${{modulesPath}}/{module}\"")
+    } else if summary.contains(OF_INPUT) {
+        format!("\"${{nixpkgs}}/{MODULES}/{module}\"")
+    } else {
+        format!("<nixpkgs/{MODULES}/{module}>")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modules_are_found_by_their_file() {
+        for (name, module) in [
+            ("minimal", Some("profiles/minimal.nix")),
+            ("minimal.nix", Some("profiles/minimal.nix")),
+            ("headles.nix", Some("profiles/headless.nix")),
+            ("raspberry-pi-4.nix", None),
+            ("nginx.nix", None),
+        ] {
+            assert_eq!(other_module(name), module, "{name}");
+        }
+        let written = [
+            as_written("", true, "a.nix"),
+            as_written("/nix/store/x-source/a", false, "a.nix"),
+            as_written("", false, "a.nix"),
+        ];
+        let expected = [
+            "\"${modulesPath}/a.nix\"",
+            "\"${nixpkgs}/nixos/modules/a.nix\"",
+            "<nixpkgs/nixos/modules/a.nix>",
+        ];
+        assert_eq!(written, expected);
     }
 }

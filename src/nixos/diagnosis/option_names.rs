@@ -15,12 +15,13 @@ pub(super) const OF_USERS: [(&str, &str); 10] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 42] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 48] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
     ("hostName", "networking.hostName"),
     ("hostPlatform", "nixpkgs.hostPlatform"),
+    ("i18n.locale", "i18n.defaultLocale"),
     ("locale", "i18n.defaultLocale"),
     ("network.hostName", "networking.hostName"),
     ("networking.dhcp", "networking.useDHCP"),
@@ -36,6 +37,7 @@ pub(super) const OTHER_NAMES: [(&str, &str); 42] = [
     ),
     ("networking.gateway", "networking.defaultGateway"),
     ("networking.wifi", "networking.wireless"),
+    ("networking.wireless.psk", "networking.wireless.networks"),
     ("networking.wireless.ssid", "networking.wireless.networks"),
     (
         "nix.experimental-features",
@@ -56,6 +58,8 @@ pub(super) const OTHER_NAMES: [(&str, &str); 42] = [
         "security.sudo.wheelNeedsPassword",
     ),
     ("security.sudo.nopasswd", "security.sudo.wheelNeedsPassword"),
+    ("services.bluetooth", "hardware.bluetooth"),
+    ("services.cron.crontab", "services.cron.systemCronJobs"),
     ("services.cron.jobs", "services.cron.systemCronJobs"),
     ("services.docker", "virtualisation.docker"),
     (
@@ -71,6 +75,10 @@ pub(super) const OTHER_NAMES: [(&str, &str); 42] = [
         "services.openssh.settings.PermitRootLogin",
     ),
     ("services.pihole", "services.pihole-ftl"),
+    (
+        "services.prometheus.exporters.node_exporter",
+        "services.prometheus.exporters.node",
+    ),
     ("services.ssh", "services.openssh"),
     (
         "services.syncthing.openPort",
@@ -83,8 +91,66 @@ pub(super) const OTHER_NAMES: [(&str, &str); 42] = [
     ("system.autoUpgrade.schedule", "system.autoUpgrade.dates"),
     ("system.autoUpgrade.time", "system.autoUpgrade.dates"),
     ("systemPackages", "environment.systemPackages"),
+    (
+        "virtualisation.docker.containers",
+        "virtualisation.oci-containers.containers",
+    ),
     ("time.zone", "time.timeZone"),
     ("timeZone", "time.timeZone"),
+];
+
+/// What people expect in sets whose options have other names or another form, where `*` is any name, and what to write.
+pub(super) const OF_SETS: [(&str, &str); 14] = [
+    (
+        "networking.wg-quick.interfaces.*.ips",
+        "did you mean address?",
+    ),
+    (
+        "networking.wireguard.interfaces.*.address",
+        "did you mean ips?",
+    ),
+    (
+        "services.caddy.virtualHosts.*.reverse_proxy",
+        "directives of Caddy are a text: write extraConfig = \"reverse_proxy …\";",
+    ),
+    (
+        "services.caddy.virtualHosts.*.root",
+        "directives of Caddy are a text: write extraConfig = \"root * /…\\nfile_server\";",
+    ),
+    (
+        "services.mosquitto.port",
+        "each listener has its port: write services.mosquitto.listeners = [ { port = …; } ];",
+    ),
+    (
+        "services.mosquitto.users",
+        "each listener has its users: write services.mosquitto.listeners = [ { users = { … }; } ];",
+    ),
+    (
+        "systemd.services.*.Install",
+        "write wantedBy = [ \"multi-user.target\" ]; in the service",
+    ),
+    ("systemd.services.*.Service", "did you mean serviceConfig?"),
+    ("systemd.services.*.Unit", "did you mean unitConfig?"),
+    (
+        "virtualisation.oci-containers.containers.*.command",
+        "did you mean cmd?",
+    ),
+    (
+        "virtualisation.oci-containers.containers.*.container_name",
+        "remove it: the container has the name of its attribute",
+    ),
+    (
+        "virtualisation.oci-containers.containers.*.env_file",
+        "did you mean environmentFiles?",
+    ),
+    (
+        "virtualisation.oci-containers.containers.*.network_mode",
+        "did you mean networks?",
+    ),
+    (
+        "virtualisation.oci-containers.containers.*.restart",
+        "remove it: the container is a service, which systemd starts and restarts",
+    ),
 ];
 
 /// Options with so many capitals that nixpkgs finds no likeness to their names in small letters: it proposes names with at most two

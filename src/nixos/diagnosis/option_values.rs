@@ -1,7 +1,7 @@
 //! What to write in place of a value, where the option tells more than its type. Pure.
 
-use std::net::IpAddr;
-
+use super::host_values;
+use super::listed_definitions::list_element;
 use super::lists_of_words::LISTS_OF_WORDS;
 use super::names::is_name;
 use super::text_options;
@@ -34,7 +34,11 @@ pub(super) fn of_text(wrong: &Wrong<'_>) -> Option<String> {
     if let Some(hint) = text_options::hint(wrong, text) {
         return Some(hint);
     }
-    if kind.starts_with("absolute path") && option.ends_with("Shell") && is_name(text) {
+    let takes_package = ["Shell", ".drivers"].iter().any(|end| {
+        let list = list_element(option).map_or(option, |(list, _)| list);
+        list.ends_with(end)
+    });
+    if kind.starts_with("absolute path") && takes_package && is_name(text) && !text.contains('/') {
         return Some(format!(
             "write {}",
             wrong.definition(&format!("pkgs.{text}"), value)
@@ -98,17 +102,8 @@ pub(super) fn of_list(wrong: &Wrong<'_>) -> Option<String> {
     let quoted = value
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
-    if option == "networking.hosts" {
-        let (address, name) = quoted?.split_once(' ')?;
-        let is_certain = address.parse::<IpAddr>().is_ok() && is_name(name);
-        let host = format!("\"{address}\" = [ \"{name}\" ];");
-        return is_certain.then(|| {
-            if wrong.is_part {
-                format!("write {{ {host} }} in place of {value}")
-            } else {
-                format!("write networking.hosts.{host}")
-            }
-        });
+    if let Some(host) = quoted.and_then(|text| host_values::definition(wrong, text)) {
+        return Some(host);
     }
     let elements = elements_of(kind)?;
     let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());
@@ -183,7 +178,7 @@ fn packages(wrong: &Wrong<'_>, words: &[&str]) -> Option<String> {
     }
     let names = words.iter().map(|word| {
         let name = word.strip_prefix("pkgs.").unwrap_or(word);
-        is_name(name).then_some(name)
+        (is_name(name) && !name.contains('/')).then_some(name)
     });
     let names: Option<Vec<&str>> = names.collect();
     match names?.as_slice() {
@@ -296,12 +291,7 @@ mod tests {
                     "write a list: users.users.root.openssh.authorizedKeys.keys = [ \"ssh-ed25519 AAAA ann@pc\" ];",
                 ),
             ),
-            (
-                "networking.hosts",
-                "attribute set of list of string",
-                "\"192.168.1.2 nas.lan\"",
-                Some("write networking.hosts.\"192.168.1.2\" = [ \"nas.lan\" ];"),
-            ),
+            (packages, "list of package", "\"/nix/store/x-vim\"", None),
             (packages, "list of package", "\"a $b\"", None),
             (
                 "boot.extraModulePackages",

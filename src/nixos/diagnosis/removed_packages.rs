@@ -1,52 +1,87 @@
 //! Packages that nixpkgs had once: what it says of one names no line of the user's.
 
-use rnix::SyntaxKind::NODE_IDENT;
+use rnix::SyntaxKind::{NODE_IDENT, NODE_SELECT};
 
 use super::evidence::ExitContext;
+use super::kernels;
+use super::names::{SEARCH, is_name};
 use crate::nixos::log::NixError;
+use crate::nixos::nix_definitions::line_of;
 use crate::nixos::nix_syntax::parse;
 
 /// How nixpkgs goes on behind the name of a package that it no longer has.
-const VERBS: [&str; 3] = [" has been removed", " was removed", " previously "];
-/// The newest kernel.
-const NEWEST_KERNEL: &str = "linuxPackages_latest";
-/// The begin of the names of kernels with their modules.
-const KERNELS: &str = "linuxPackages_";
+const VERBS: [&str; 4] = [
+    " has been removed",
+    " was removed",
+    " was moved to",
+    " previously ",
+];
+/// The characters around names in its messages.
+const QUOTES: [char; 4] = ['\'', '`', '‘', '’'];
+/// The set of packages that it had for programs of Node.
+const OF_NODE: &str = "nodePackages";
 
-/// The name of the package that nixpkgs no longer has, according to `summary`.
+/// The name of the package or the set of packages that nixpkgs no longer has, according to `summary`.
 fn removed(summary: &str) -> Option<String> {
+    let is_removed = |rest: &str| VERBS.iter().any(|verb| rest.starts_with(verb));
     if let Some(rest) = summary.strip_prefix("linux ") {
         let (version, rest) = rest.split_once(' ')?;
-        let is_removed = rest.starts_with("was removed");
-        return is_removed.then(|| format!("{KERNELS}{}", version.replace('.', "_")));
+        return rest
+            .starts_with("was removed")
+            .then(|| kernels::of_version(version));
     }
-    let quote = summary.chars().next().filter(|c| ['\'', '`'].contains(c))?;
-    let (name, rest) = summary.strip_prefix(quote)?.split_once(['\'', '`'])?;
-    let is_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
-    let is_removed = VERBS.iter().any(|verb| rest.starts_with(verb));
-    (is_removed && name.chars().all(is_name)).then(|| name.to_owned())
+    if summary.strip_prefix(OF_NODE).is_some_and(is_removed) {
+        return Some(OF_NODE.to_owned());
+    }
+    let quoted = summary.strip_prefix("The ").unwrap_or(summary);
+    let (name, rest) = quoted.strip_prefix(QUOTES)?.split_once(QUOTES)?;
+    let is_name = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    (is_removed(rest) && name.chars().all(is_name)).then(|| name.to_owned())
 }
 
-/// The only place of the user's files that names the package of which `summary` says that it was removed, as `sd-card.nix:9`.
-pub(super) fn place(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+/// The only place of the user's files that names the package of which `summary` says that it was removed, as `sd-card.nix:9`, and
+/// what is selected from it there.
+fn found(context: &ExitContext<'_>, summary: &str) -> Option<(String, String)> {
     let name = removed(summary)?;
-    let (place, ()) = context.files?.only_place(|text| {
+    context.files?.only_place(|text| {
         let root = parse(text).syntax();
-        let names = root.descendants().filter(|node| node.kind() == NODE_IDENT);
-        let names = names.filter(|node| node.text() == name.as_str());
-        let starts = names.map(|node| usize::from(node.text_range().start()));
-        let before = starts.filter_map(|start| text.get(..start));
-        let lines = before.map(|before| (before.matches('\n').count() + 1, ()));
-        lines.collect()
-    })?;
-    Some(place)
+        let names = root
+            .descendants()
+            .filter(|node| [NODE_IDENT, NODE_SELECT].contains(&node.kind()));
+        // Of `pkgs.a.b` the selection is found, and not its names.
+        let whole =
+            names.filter(|node| node.ancestors().skip(1).all(|of| of.kind() != NODE_SELECT));
+        let found = whole.filter_map(|node| {
+            let written = node.text().to_string();
+            let path = written.strip_prefix("pkgs.").unwrap_or(&written);
+            let rest = path.strip_prefix(name.as_str())?;
+            let selected = rest
+                .strip_prefix('.')
+                .or(Some(rest).filter(|rest| rest.is_empty()))?;
+            Some((line_of(text, &node), selected.to_owned()))
+        });
+        found.collect()
+    })
+}
+
+/// The same place.
+pub(super) fn place(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    found(context, summary).map(|(place, _)| place)
 }
 
 /// What to write in place of a package that nixpkgs no longer has.
-pub(super) fn hint(error: &NixError) -> Option<String> {
+pub(super) fn hint(context: &ExitContext<'_>, error: &NixError) -> Option<String> {
     let name = removed(&error.summary)?;
-    if name.starts_with(KERNELS) {
-        return Some(newest_kernel(&name));
+    if error.summary.starts_with("linux ") {
+        return Some(kernels::newest_in_place_of(&name));
+    }
+    if name == OF_NODE {
+        let selected = found(context, &error.summary).map(|(_, selected)| selected);
+        let package = selected.filter(|selected| is_name(selected) && !selected.contains('.'));
+        let package = package.as_deref().unwrap_or("NAME");
+        return Some(format!(
+            "if nixpkgs still has it, it is pkgs.{package}: {SEARCH}{package}"
+        ));
     }
     Some(match named_instead(&error.summary) {
         Some(other) => format!("write {other} in place of {name}"),
@@ -60,23 +95,11 @@ pub(super) fn hint(error: &NixError) -> Option<String> {
 fn named_instead(summary: &str) -> Option<&str> {
     let mut behind = summary.split("use ").skip(1);
     let (rest, others) = (behind.next()?, behind.next());
-    let rest = rest
-        .strip_prefix(['\'', '`'])
-        .filter(|_| others.is_none())?;
-    let (name, rest) = rest.split_once(['\'', '`'])?;
-    let is_name = |c: char| c.is_alphanumeric() || "_-.".contains(c);
-    (rest.trim_start().starts_with("instead") && name.chars().all(is_name)).then_some(name)
-}
-
-/// What to write in place of the kernel `name`, which nixpkgs does not have; `None` for another package.
-pub(super) fn missing_kernel(name: &str) -> Option<String> {
-    // Without a version or the name of a board it may be a slip.
-    let has_number = name.contains(|c: char| c.is_ascii_digit());
-    (name.starts_with(KERNELS) && has_number).then(|| newest_kernel(name))
-}
-
-fn newest_kernel(name: &str) -> String {
-    format!("nixpkgs has no kernel {name}: pkgs.{NEWEST_KERNEL} is its newest one")
+    let rest = rest.strip_prefix(QUOTES).filter(|_| others.is_none())?;
+    let (name, rest) = rest.split_once(QUOTES)?;
+    let rest = rest.trim_start();
+    let is_instead = rest.starts_with("instead") || rest.starts_with("directly");
+    (is_instead && is_name(name)).then_some(name)
 }
 
 #[cfg(test)]
@@ -101,7 +124,7 @@ mod tests {
             text: String::new(),
             position: None,
         };
-        (place(&context, summary), hint(&error))
+        (place(&context, summary), hint(&context, &error))
     }
 
     /// As nixpkgs says it.
@@ -120,6 +143,16 @@ mod tests {
                 "a = [ pkgs.python ];",
                 python,
                 "write python3 in place of python",
+            ),
+            (
+                "a = [ pkgs.gnome.nautilus ];",
+                "The ‘gnome.nautilus’ was moved to top-level. Please use ‘pkgs.nautilus’ directly.",
+                "write pkgs.nautilus in place of gnome.nautilus",
+            ),
+            (
+                "a = [ pkgs.nodePackages.typescript ];",
+                "nodePackages has been removed. Many packages are now available at the top level (e.g. `pkgs.package-name`).",
+                "it is pkgs.typescript",
             ),
             (
                 "boot.kernelPackages = pkgs.linuxPackages_6_17;",
@@ -151,8 +184,5 @@ mod tests {
         }
         assert_eq!(told("", "'a' has a problem").1, None);
         assert_eq!(told("", "linux is old").1, None);
-        assert!(missing_kernel("linuxPackages_rpi5").is_some());
-        assert_eq!(missing_kernel("linuxPackages_hardend"), None);
-        assert_eq!(missing_kernel("linux-firmware"), None);
     }
 }

@@ -1,183 +1,12 @@
 //! What to write in place of a value that is no set: the set that has it as the value of one of its options. Pure.
 
-use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_LIST, NODE_LITERAL, NODE_STRING};
+use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_LIST, NODE_STRING};
 use rnix::SyntaxNode;
 
+use super::known_sets::{MAX_CHARS, members, shown};
 use super::names::is_name;
 use super::wrong_value::Wrong;
-use crate::common::attribute_path;
 use crate::nixos::nix_syntax::parse;
-
-/// Longest value that a hint repeats, in characters.
-const MAX_CHARS: usize = 80;
-
-/// What a value looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    /// A text.
-    Text,
-    /// A text without slashes.
-    Name,
-    /// A text that names a source of the device tree beside the configuration.
-    Source,
-    /// A text that begins with a slash.
-    Path,
-    /// A text that begins with `http`.
-    Url,
-    /// A number.
-    Number,
-    /// A list of numbers.
-    Numbers,
-    /// A list of texts.
-    Texts,
-}
-
-/// Options that are sets, where `*` is a name or an element of a list; the values that people write in their place, and what the sets
-/// have then, where `@` is the value, and `%` the same without its quotes. The first one that fits is taken.
-const MEMBERS: [(&str, Form, &str); 41] = [
-    ("console", Form::Text, "keyMap = @;"),
-    ("hardware.deviceTree", Form::Text, "name = @;"),
-    (
-        "hardware.deviceTree.overlays.*",
-        Form::Source,
-        "name = \"NAME\"; dtsFile = %;",
-    ),
-    (
-        "hardware.deviceTree.overlays.*",
-        Form::Name,
-        "name = @; dtsFile = ./FILE.dts;",
-    ),
-    ("i18n", Form::Text, "defaultLocale = @;"),
-    ("i18n.extraLocaleSettings", Form::Text, "LC_TIME = @;"),
-    ("networking.bonds.*", Form::Texts, "interfaces = @;"),
-    ("networking.bridges.*", Form::Texts, "interfaces = @;"),
-    ("networking.firewall", Form::Numbers, "allowedTCPPorts = @;"),
-    (
-        "networking.firewall.interfaces.*",
-        Form::Numbers,
-        "allowedTCPPorts = @;",
-    ),
-    (
-        "networking.wireguard.interfaces.*.peers.*",
-        Form::Text,
-        "publicKey = @; allowedIPs = [ … ];",
-    ),
-    ("nix.gc", Form::Text, "automatic = true; dates = @;"),
-    ("nix.optimise", Form::Text, "automatic = true; dates = @;"),
-    (
-        "services.caddy.virtualHosts.*",
-        Form::Text,
-        "extraConfig = @;",
-    ),
-    ("services.hostapd.radios.*", Form::Number, "channel = @;"),
-    (
-        "services.hostapd.radios.*.networks.*",
-        Form::Text,
-        "ssid = @;",
-    ),
-    ("services.mosquitto.listeners.*", Form::Number, "port = @;"),
-    (
-        "services.mosquitto.listeners.*.users.*",
-        Form::Text,
-        "password = @;",
-    ),
-    ("services.nginx.virtualHosts.*", Form::Path, "root = @;"),
-    (
-        "services.nginx.virtualHosts.*.locations.*",
-        Form::Path,
-        "root = @;",
-    ),
-    (
-        "services.nginx.virtualHosts.*.locations.*",
-        Form::Url,
-        "proxyPass = @;",
-    ),
-    (
-        "services.nginx.virtualHosts.*.locations.*",
-        Form::Text,
-        "extraConfig = @;",
-    ),
-    ("services.openssh", Form::Number, "ports = [ @ ];"),
-    ("services.openssh", Form::Numbers, "ports = @;"),
-    ("services.postgresql.ensureUsers.*", Form::Text, "name = @;"),
-    (
-        "services.prometheus.scrapeConfigs.*",
-        Form::Text,
-        "job_name = \"NAME\"; static_configs = [ { targets = [ @ ]; } ];",
-    ),
-    ("services.samba.settings.*", Form::Path, "path = @;"),
-    (
-        "services.syncthing.settings.devices.*",
-        Form::Text,
-        "id = @;",
-    ),
-    (
-        "services.syncthing.settings.folders.*",
-        Form::Path,
-        "path = @;",
-    ),
-    ("services.udev", Form::Text, "extraRules = @;"),
-    ("swapDevices.*", Form::Path, "device = @;"),
-    (
-        "system.autoUpgrade",
-        Form::Text,
-        "enable = true; dates = @;",
-    ),
-    ("systemd.services.*", Form::Text, "script = @;"),
-    (
-        "systemd.services.*.serviceConfig",
-        Form::Text,
-        "ExecStart = @;",
-    ),
-    (
-        "systemd.timers.*",
-        Form::Text,
-        "wantedBy = [ \"timers.target\" ]; timerConfig.OnCalendar = @;",
-    ),
-    (
-        "systemd.timers.*.timerConfig",
-        Form::Text,
-        "OnCalendar = @;",
-    ),
-    ("time", Form::Text, "timeZone = @;"),
-    ("users.groups.*", Form::Number, "gid = @;"),
-    ("users.groups.*", Form::Texts, "members = @;"),
-    (
-        "users.users.*",
-        Form::Number,
-        "isNormalUser = true; uid = @;",
-    ),
-    (
-        "virtualisation.oci-containers.containers.*",
-        Form::Text,
-        "image = @;",
-    ),
-];
-
-impl Form {
-    /// Whether `value` looks like that.
-    fn is_of(self, value: &SyntaxNode) -> bool {
-        let written = value.text().to_string();
-        let is_text = |node: &SyntaxNode| node.kind() == NODE_STRING;
-        let begins =
-            |start: &str| is_text(value) && written.trim_matches(['"', '\'']).starts_with(start);
-        let all = |form: Self| {
-            value.kind() == NODE_LIST && value.children().all(|node| form.is_of(&node))
-        };
-        match self {
-            Self::Text => is_text(value),
-            Self::Name => is_text(value) && !written.contains('/'),
-            Self::Source => begins("./") && written.ends_with(".dts\""),
-            Self::Path => begins("/"),
-            Self::Url => begins("http://") || begins("https://"),
-            Self::Number => {
-                value.kind() == NODE_LITERAL && written.bytes().all(|byte| byte.is_ascii_digit())
-            }
-            Self::Numbers => all(Self::Number) && value.first_child().is_some(),
-            Self::Texts => all(Self::Text) && value.first_child().is_some(),
-        }
-    }
-}
 
 /// The definition in place of `wrong`, which is `written` or shown so by Nix; `None` if its set is not known.
 pub(super) fn definition(wrong: &Wrong<'_>, path: &str, written: &str) -> Option<String> {
@@ -217,7 +46,14 @@ fn definition_with_members(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) ->
     let members = members(path, value)?;
     let written = shown(value);
     if wrong.is_part {
-        return Some(format!("write {{ {members} }} in place of {written}"));
+        // What the members do not repeat may be a secret.
+        let is_repeated = members.contains(written.trim_matches('"'));
+        let instead = if is_repeated {
+            format!("in place of {written}")
+        } else {
+            "in its place".to_owned()
+        };
+        return Some(format!("write {{ {members} }} {instead}"));
     }
     let option = wrong.option;
     Some(if members.matches("; ").count() == 0 {
@@ -225,24 +61,6 @@ fn definition_with_members(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) ->
     } else {
         format!("write {option} = {{ {members} }};")
     })
-}
-
-/// The definitions in the set that is meant by `value` at `path`.
-pub(super) fn members(path: &str, value: &SyntaxNode) -> Option<String> {
-    let names = attribute_path::parse(path).ok()?;
-    let is_at = |pattern: &str| {
-        let parts: Vec<&str> = pattern.split('.').collect();
-        let mut pairs = parts.iter().zip(&names);
-        parts.len() == names.len() && pairs.all(|(part, name)| *part == "*" || part == name)
-    };
-    let mut known = MEMBERS.iter();
-    let (_, _, members) = known.find(|(pattern, form, _)| is_at(pattern) && form.is_of(value))?;
-    let shown = shown(value);
-    Some(
-        members
-            .replace('@', &shown)
-            .replace('%', shown.trim_matches('"')),
-    )
 }
 
 /// The definition that is meant by `written` in place of an `option` that has options of its own.
@@ -253,19 +71,6 @@ pub(super) fn of_options(option: &str, written: &str) -> Option<String> {
         .first_child()
         .filter(|_| root.errors().is_empty())?;
     definition_with_members(&Wrong::at(option, false, "", written), option, &value)
-}
-
-/// `value`, if it is short enough to be repeated.
-fn shown(value: &SyntaxNode) -> String {
-    let written = value.text().to_string();
-    let is_short = written.chars().count() <= MAX_CHARS && !written.contains('\n');
-    if is_short {
-        written
-    } else if value.kind() == NODE_LIST {
-        "[ … ]".to_owned()
-    } else {
-        "''…''".to_owned()
-    }
 }
 
 /// The range of ports that is meant by `8000-8010`.

@@ -58,7 +58,7 @@ const KEYWORDS: [&str; 9] = [
 ];
 
 /// The set that is meant by the list `value` of texts such as `EDITOR=vim`; `None` if a name is there twice, or needs quotes.
-fn assignments(option: &str, value: &str) -> Option<String> {
+pub(super) fn assignments(option: &str, value: &str) -> Option<String> {
     let elements = value.strip_prefix("[ \"")?.strip_suffix("\" ]")?;
     let definitions = elements.split("\" \"").map(|element| {
         let (name, value) = element.split_once('=')?;

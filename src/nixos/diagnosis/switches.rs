@@ -1,14 +1,22 @@
 //! Options that are sets with a switch, as `services.openssh` with `enable`, and what people write in place of the switch. Pure.
 
 use super::boolean_values::as_boolean;
+use super::value_kinds;
 
 /// Namespaces whose parts have `enable` each: `services.openssh.enable`.
 const WITH_SWITCHES: [&str; 3] = ["programs", "services", "virtualisation"];
-/// Parts of them that have none, mostly because they are always on.
-const WITHOUT_SWITCH: [&str; 5] = ["getty", "journald", "logind", "oci-containers", "ssh"];
+/// Parts of them that have none: their parts have one each, every part of them is a job of its own, or they are always on.
+const WITHOUT_SWITCH: &str = "fzf gdk-pixbuf gnupg ibus ssh turbovnc wayland xfs_quota anubis armagetronad authelia autossh autossh-ng ax25 \
+    bcachefs beesd beszel bird-lg bloop borgbackup btrbk btrfs cinnamon clamav consul-template desktopManager \
+    dokuwiki druid ente errbot firefox firezone frr gerbil getty gitea-actions-runner gitweb gnome go-shadowsocks2 \
+    graphite hadoop hans hardware icecream iodine jack journald kanidm kea kimai kubernetes labgrid libeufin \
+    libvirtd lighthouse liquidsoap livebook logind mail mailpit mautrix-meta misc moosefs nbd nebula networking \
+    nfs nncp orangefs pantalaimon-headless pantheon phpfpm postgresqlWalReceiver restic riemann-tools ringboard \
+    salt saunafs slurm snapper spark spire synergy tahoe thanos tinc torque tts udp-over-tcp uvcvideo v4l2-relayd \
+    vault-agent vwifi woodpecker-agents wordpress wyoming ytdl-sub zeronsd zfs oci-containers virtualbox vmware";
 
 /// Other sets that have `enable`.
-const OTHERS: [&str; 47] = [
+const OTHERS: [&str; 54] = [
     "boot.initrd.network",
     "boot.initrd.network.ssh",
     "boot.initrd.systemd",
@@ -53,8 +61,15 @@ const OTHERS: [&str; 47] = [
     "security.rtkit",
     "security.sudo",
     "security.sudo-rs",
+    "services.avahi.publish",
+    "services.pipewire.alsa",
+    "services.pipewire.jack",
+    "services.pipewire.pulse",
+    "services.pipewire.wireplumber",
     "system.autoUpgrade",
     "systemd.network",
+    "virtualisation.docker.autoPrune",
+    "virtualisation.docker.rootless",
     "zramSwap",
 ];
 
@@ -69,7 +84,8 @@ pub(super) fn switch(option: &str, value: &str) -> Option<String> {
         return Some(format!("write {option}.automatic = {value};"));
     }
     let of_namespace = option.split_once('.').is_some_and(|(namespace, name)| {
-        let is_part = !name.contains('.') && !WITHOUT_SWITCH.contains(&name);
+        let is_part =
+            !name.contains('.') && !WITHOUT_SWITCH.split(' ').any(|without| without == name);
         WITH_SWITCHES.contains(&namespace) && is_part
     });
     (of_namespace || OTHERS.contains(&option)).then(|| format!("write {option}.enable = {value};"))
@@ -81,8 +97,7 @@ pub(super) fn with_dates(option: &str, value: &str) -> Option<String> {
     let has_dates = AUTOMATIC.contains(&set) && switch == "automatic"
         || set == "system.autoUpgrade" && switch == "enable";
     let text = value.strip_prefix('"')?.strip_suffix('"')?;
-    let is_time = ["hourly", "daily", "weekly", "monthly", "yearly"].contains(&text)
-        || text.contains(':') && !text.contains(['\\', '"', '$']);
+    let is_time = value_kinds::is_time(text);
     (has_dates && is_time).then(|| format!("write {option} = true; and {set}.dates = {value};"))
 }
 
@@ -115,6 +130,8 @@ mod tests {
             ("services.xserver.x", "true", None),
             ("boot.loader", "true", None),
             ("services.logind", "true", None),
+            ("services.borgbackup", "true", None),
+            ("services.restic", "true", None),
         ] {
             assert_eq!(
                 switch(option, value).as_deref(),

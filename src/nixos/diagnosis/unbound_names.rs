@@ -11,8 +11,7 @@ use super::flake_arguments::input_among_packages;
 use super::module_arguments::{ARGUMENTS, Header, is_in_with_pkgs};
 use super::names::{SEARCH, quoted_after};
 use super::other_nixpkgs::packages_of_branch;
-use super::python_packages::{missing_in_python, of_python};
-use super::removed_packages::missing_kernel;
+use super::python_packages;
 use super::scopes::{binds_anywhere, unbound_names};
 use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
@@ -200,27 +199,8 @@ pub(super) fn library_function_of_pkgs(
     Some(write + &add.unwrap_or_default())
 }
 
-/// Python packages that people ask for.
-const PYTHON_PACKAGES: [&str; 12] = [
-    "django",
-    "fastapi",
-    "flask",
-    "gpiozero",
-    "matplotlib",
-    "numpy",
-    "pandas",
-    "paho-mqtt",
-    "pillow",
-    "pyserial",
-    "requests",
-    "scipy",
-];
-
 /// What may be meant by `name`, which no package has and none is similar to.
 fn other_package(findings: &Findings, name: &str) -> Option<String> {
-    if let Some(python) = name.strip_prefix("python3-") {
-        return Some(of_python(python));
-    }
     let package = findings.packages.without_ending(name)?;
     Some(similar_package(name, package))
 }
@@ -230,8 +210,8 @@ fn package_of_program(name: &str) -> Option<String> {
     if let Some(package) = package_called(name).filter(is_other) {
         return Some(format!("{name} is the package {package} of nixpkgs"));
     }
-    if PYTHON_PACKAGES.contains(&name) {
-        return Some(of_python(name));
+    if let Some(hint) = python_packages::among_others(name) {
+        return Some(hint);
     }
     if name == "build-essential" {
         return Some(
@@ -248,16 +228,12 @@ pub(super) fn missing_package_of_pkgs(
     findings: &Findings,
     error: &NixError,
 ) -> Option<String> {
-    if let Some(name) = missing_in_python(context, error) {
-        return Some(of_python(name));
-    }
     let (name, _) = missing_in_pkgs(context, error)?;
     let similar = || {
         let similar = findings.packages.similar(name)?;
         Some(similar_package(name, &similar))
     };
     package_of_program(name)
-        .or_else(|| missing_kernel(name))
         .or_else(similar)
         .or_else(|| other_package(findings, name))
 }

@@ -3,11 +3,13 @@
 use super::evidence::ExitContext;
 use super::listed_definitions::up_to_element;
 use super::misplaced_options;
+use super::names::is_at;
 use super::option_names::{
-    OF_FILE, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE, USER_OPTIONS,
+    OF_FILE, OF_SETS, OF_USERS, OTHER_NAMES, REMOVED, SIZES_OF_IMAGE, TEXT_OF_FILE, USER_OPTIONS,
     WITH_CAPITALS,
 };
 use super::written_values;
+use crate::common::attribute_path;
 use crate::common::nearest::{is_slip, may_mean, similar_names, with_other_capitals};
 use crate::common::text::alternatives;
 
@@ -40,6 +42,7 @@ fn meant_option(option: &str) -> Option<String> {
         .or_else(|| in_quotes(option))
         .or_else(|| in_users(option))
         .or_else(|| in_etc(option))
+        .or_else(|| in_known_set(option))
         .or_else(|| other_name(option).map(|meant| format!("did you mean {meant}?")))
 }
 
@@ -100,6 +103,14 @@ fn in_etc(option: &str) -> Option<String> {
     Some(format!(
         "a name with a dot is in quotes: environment.etc.\"{name}\""
     ))
+}
+
+/// What to write in place of an option that other programs have in such a set.
+fn in_known_set(option: &str) -> Option<String> {
+    let names = attribute_path::parse(option).ok()?;
+    let mut known = OF_SETS.iter();
+    let (_, meant) = known.find(|(pattern, _)| is_at(&names, pattern))?;
+    Some((*meant).to_owned())
 }
 
 /// The option that `option` is called elsewhere, or with other capitals.
@@ -266,6 +277,14 @@ mod tests {
             ),
             ("sound", "NixOS no longer has sound: remove"),
             ("sound.mediaKeys", "NixOS no longer has sound: remove"),
+            (
+                "services.caddy.virtualHosts.\"pi.lan\".reverse_proxy",
+                "write extraConfig = \"reverse_proxy …\";",
+            ),
+            (
+                "virtualisation.oci-containers.containers.web.restart",
+                "remove it: the container is a service",
+            ),
             ("sounds", "check its spelling"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),

@@ -13,6 +13,7 @@ use super::nix_message::definition_excerpt;
 use super::option_values;
 use super::overlays;
 use super::set_members;
+use super::set_values;
 use super::written_values::{definitions_of, elements_of};
 use super::wrong_value::Wrong;
 use crate::nixos::layout::CONFIG_DIR;
@@ -138,6 +139,7 @@ impl Wrong<'_> {
         let instead = || {
             let file = whole.file(&node, exists);
             file.or_else(|| whole.text(&node))
+                .or_else(|| whole.package(&node))
                 .or_else(|| whole.list(&node))
         };
         is_short.then(instead).flatten()
@@ -150,7 +152,12 @@ impl Wrong<'_> {
         } else {
             self.option.to_owned()
         };
-        set_members::definition(self, &path, written)
+        let assignments = || {
+            let elements = elements_of(written)?.join(" ");
+            let is_set = self.kind.starts_with("attribute set of ") && !self.is_part;
+            set_values::assignments(self.option, &format!("[ {elements} ]")).filter(|_| is_set)
+        };
+        set_members::definition(self, &path, written).or_else(assignments)
     }
 
     /// The text that is meant by a list of its lines, or of a single text.
@@ -228,6 +235,11 @@ impl Wrong<'_> {
         let has_any_form = !self.kind.contains("matching") || self.option == "networking.hostName";
         let is_string = is_lines || self.kind.starts_with("string") && has_any_form;
         let is_number = kind == NODE_LITERAL && begins(&DIGITS);
+        let last = self.option.rsplit('.').next().unwrap_or_default();
+        if is_number && last.ends_with("ddress") {
+            let address = self.definition(&format!("\"ADDRESS:{written}\""), &written);
+            return is_string.then(|| format!("an address is a string: write {address}"));
+        }
         (is_string && (is_number || is_path)).then(|| {
             let definition = self.definition(&format!("\"{written}\""), &written);
             format!("write a string in quotes: {definition}")
@@ -251,6 +263,22 @@ impl Wrong<'_> {
         };
         let definition = self.definition(&call, path);
         format!("the option takes the content of the file: write {definition}")
+    }
+
+    /// What is meant by the path of a package in a string: `"${pkgs.vim}"`.
+    fn package(&self, node: &SyntaxNode) -> Option<String> {
+        let written = node.text().to_string();
+        let package = written.strip_prefix("\"${")?.strip_suffix("}\"")?;
+        let is_plain = !package.contains(['"', '{', ' ']);
+        let value = match self.kind {
+            "package" => package.to_owned(),
+            "list of package" => format!("[ {package} ]"),
+            _ => return None,
+        };
+        is_plain.then(|| {
+            let definition = self.definition(&value, &written);
+            format!("the string is only the path of the package: write {definition}")
+        })
     }
 
     /// The list that is meant by a single package or path.

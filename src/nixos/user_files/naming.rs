@@ -71,6 +71,25 @@ fn leads_to(written: &str, dir: &Path, missing: &str) -> bool {
     !is_address && !rest.is_empty() && is_end(rest)
 }
 
+/// `file` as a file of the configuration names it that is at `place`, which may have a line; both are below the same directory.
+pub(in crate::nixos) fn path_from(place: &str, file: &str) -> String {
+    let place = place.rsplit_once(':').map_or(place, |(file, _)| file);
+    let from = Path::new(place).parent().unwrap_or(Path::new(""));
+    let file = Path::new(file);
+    let common = from.ancestors().find(|dir| file.starts_with(dir));
+    let common = common.unwrap_or(Path::new(""));
+    let ups = from.components().count() - common.components().count();
+    let start = if ups == 0 {
+        "./".to_owned()
+    } else {
+        "../".repeat(ups)
+    };
+    format!(
+        "{start}{}",
+        file.strip_prefix(common).unwrap_or(file).display()
+    )
+}
+
 fn is_relative(written: &str) -> bool {
     written.starts_with("./") || written.starts_with("../")
 }
@@ -124,6 +143,20 @@ mod tests {
         ] {
             let expected = expected.map(|column| (1, column));
             assert_eq!(found(text, missing), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_begins_where_its_file_is() {
+        for (place, file, path) in [
+            ("sd-card.nix:3", "wifi.nix", "./wifi.nix"),
+            ("sd-card.nix:3", "net/wifi.nix", "./net/wifi.nix"),
+            ("net/a.nix:3", "net/wifi.nix", "./wifi.nix"),
+            ("net/a.nix", "wifi.nix", "../wifi.nix"),
+            ("a/b/c.nix:1", "a/d/e.nix", "../d/e.nix"),
+            ("", "a/d.nix", "./a/d.nix"),
+        ] {
+            assert_eq!(path_from(place, file), path, "{place}");
         }
     }
 

@@ -2,36 +2,40 @@
 
 use std::path::{Path, PathBuf};
 
+use super::naming::path_from;
 use super::{UserFiles, is_plain_name};
 use crate::common::nearest::nearest;
+use crate::nixos::ignore_rules::walk;
 
 /// What a path to a directory stands for.
 const DEFAULT_FILE: &str = "default.nix";
+/// Files that are searched for a name at most.
+const MAX_SEARCHED: usize = 2000;
 /// Files of a directory that a hint names; with more, it names none.
 const MAX_NAMED: usize = 5;
 
 impl UserFiles {
     /// What may be meant by the file `name`, which does not exist; the file and line `place` names it.
     pub(super) fn meant(&self, name: &str, place: &str) -> String {
-        if let Some(hint) = self.files_of_directory(name) {
+        if let Some(hint) = self.files_of_directory(name, place) {
             return hint;
         }
         let similar = self
             .with_ending(name)
             .or_else(|| self.similar_beside(name, place))
-            .or_else(|| self.elsewhere(name));
+            .or_else(|| self.elsewhere(name, place));
         similar.map_or("check the path".to_owned(), |similar| {
-            format!("did you mean {similar}?")
+            format!("did you mean {}?", path_from(place, &similar))
         })
     }
 
     /// The modules in a directory that has no `default.nix`, which is the file `name`.
-    fn files_of_directory(&self, name: &str) -> Option<String> {
+    fn files_of_directory(&self, name: &str, place: &str) -> Option<String> {
         let dir = name.strip_suffix(DEFAULT_FILE)?.strip_suffix('/')?;
         let mut modules = self.names_in(Path::new(dir));
         modules.retain(|file| Path::new(file).extension().is_some_and(|end| end == "nix"));
         let is_named = (1..=MAX_NAMED).contains(&modules.len());
-        let files: Vec<String> = modules.iter().map(|file| format!("./{file}")).collect();
+        let files: Vec<String> = modules.iter().map(|file| path_from(place, file)).collect();
         is_named.then(|| {
             format!(
                 "a directory without a {DEFAULT_FILE} is no module: name its files, {}",
@@ -56,18 +60,21 @@ impl UserFiles {
         is_plain_name(similar).then(|| similar.to_owned())
     }
 
-    /// The only file with the name of the file `name` in a directory beside it.
-    fn elsewhere(&self, name: &str) -> Option<String> {
-        let path = Path::new(name);
-        let parent = path.parent()?;
-        let directories = self.names_in(parent).into_iter();
-        let files =
-            directories.map(|dir| Path::new(&dir).join(path.file_name().unwrap_or_default()));
-        let mut found = files.filter(|file| self.root.join(file).is_file());
+    /// The only file of the configuration with the name of the file `name`, unless it is the one that names it at `place`.
+    fn elsewhere(&self, name: &str, place: &str) -> Option<String> {
+        let name = Path::new(name).file_name()?;
+        // Each directory may have one.
+        if name == DEFAULT_FILE {
+            return None;
+        }
+        let files = walk(&self.root, true).into_iter().flatten().flatten();
+        let mut found = files
+            .take(MAX_SEARCHED)
+            .filter(|file| file.file_name() == Some(name) && file.is_file());
         let only = found.next().filter(|_| found.next().is_none())?;
-        only.to_str()
-            .filter(|file| is_plain_name(file))
-            .map(str::to_owned)
+        let below = only.strip_prefix(&self.root).ok()?.to_str()?;
+        let (of_place, _) = place.rsplit_once(':').unwrap_or_default();
+        (is_plain_name(below) && below != of_place).then(|| below.to_owned())
     }
 
     /// The paths of what is in the directory `dir` of the configuration, sorted.

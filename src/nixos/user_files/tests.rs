@@ -122,7 +122,7 @@ fn the_line_that_names_a_missing_file_is_reported() {
     fs::write(dir.path().join("pi/configuration.nix"), "{ }").unwrap();
     let why = files.why_absent("/build/config/config.nix");
     assert!(
-        why.ends_with("/pi: did you mean configuration.nix?"),
+        why.ends_with("/pi: did you mean ./configuration.nix?"),
         "{why}"
     );
     let why = files.why_absent("/build/config/hardware-configuration.nix");
@@ -147,8 +147,8 @@ fn a_file_that_may_be_meant_is_named() {
     let text = "{ ... }: {\n  imports = [ ./parts ./d.nix ];\n}\n";
     fs::write(root.join("sd-card.nix"), text).unwrap();
     for (missing, end) in [
-        ("wifi", "did you mean wifi.nix?"),
-        ("d.nix", "did you mean two/d.nix?"),
+        ("wifi", "did you mean ./wifi.nix?"),
+        ("d.nix", "did you mean ./two/d.nix?"),
         ("c.nix", "check the path"),
         (
             "parts/default.nix",

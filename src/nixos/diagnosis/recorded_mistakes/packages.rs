@@ -25,7 +25,7 @@ fn a_program_selected_from_pkgs_leads_to_its_package() {
     assert_hint(
         &failure(named("nix"), &named("log"), ""),
         "attribute 'pip' missing",
-        "the program pip is in the package python3Packages.pip",
+        "pip is a package of Python: (pkgs.python3.withPackages (ps: [ ps.pip ])) is a Python that has it",
     );
     let other = named("nix").replace("pkgs.pip", "pkgs.pip-x");
     let hints = failure(other, &named("log"), "").hints.concat();

@@ -51,10 +51,10 @@ fn values_go_into_the_sets_that_are_meant() {
             "write networking.bridges.br0.interfaces = [ \"eth0\" ];",
         ),
         (
-            "{ services.caddy.virtualHosts.\"pi.lan\" = ''\n  a\n''; }",
+            "{ services.caddy.virtualHosts.\"pi.lan\" = ''\n  reverse_proxy :80\n''; }",
             "services.caddy.virtualHosts.\"pi.lan\"",
             "submodule",
-            "''\n    a\n  ''",
+            "''\n    reverse_proxy :80\n  ''",
             "write services.caddy.virtualHosts.\"pi.lan\".extraConfig = ''…'';",
         ),
         (
@@ -85,7 +85,7 @@ fn values_go_into_elements_and_sections() {
             "services.mosquitto.listeners.\"[definition 1-entry 1]\".users.ann",
             "submodule",
             "\"x\"",
-            "write { password = \"***\"; } in place of \"x\"",
+            "write { password = \"…\"; } in its place",
         ),
         (
             "{ networking.firewall.allowedTCPPortRanges = [ \"8000-8010\" ]; }",
