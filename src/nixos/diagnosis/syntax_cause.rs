@@ -278,8 +278,10 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
 
 /// The line in front of the definition at `position` that ends before an expression.
 fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause> {
-    let line = line_without_semicolon(text, position)
-        .filter(|_| summary.contains("unexpected '=', expecting "))?;
+    // The `=` of `let = …` is no definition's.
+    let is_definition =
+        summary.contains("unexpected '=', expecting ") && !summary.contains("expecting IN");
+    let line = line_without_semicolon(text, position).filter(|_| is_definition)?;
     let hint = missing_body(line_of(text, line)?, line)?;
     Some(Cause { line, hint })
 }

@@ -169,6 +169,14 @@ fn a_body_is_missing_where_a_line_ends_before_an_expression() {
         assert_eq!(hint(line), set, "{line}");
     }
     assert_eq!(hint_to("a = [ ({ lib, ... }:", ")"), set);
+    let keyword = Position {
+        file: String::new(),
+        line: 2,
+        column: 5,
+    };
+    let summary = "syntax error, unexpected '=', expecting IN or INHERIT";
+    let found = cause("{ pkgs, ... }:\nlet = {\n};\n{ }\n", &keyword, summary).unwrap();
+    assert!(found.hint.starts_with("`let` has no `=`"), "{}", found.hint);
     let value = "a value is missing behind the `with pkgs;` of line 2";
     assert_eq!(hint("a = with pkgs;"), value);
     let end = "a `;` is missing at the end of line 2";
