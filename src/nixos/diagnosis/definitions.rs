@@ -285,10 +285,16 @@ fn parse_place(text: &str) -> Option<Position> {
 
 /// What to do about an attribute that `both` define as a list, or one of them as an element of it, in these lines.
 fn two_lists([one, other]: &[Definition; 2], [first, second]: [u64; 2]) -> Option<String> {
-    let path = &one.path;
-    if *path != other.path {
-        return None;
-    }
+    // In a set its path begins with the set's own name.
+    let is_end = |end: &str, path: &str| {
+        let start = path.strip_suffix(end);
+        start.is_some_and(|start| start.is_empty() || start.ends_with('.'))
+    };
+    let path = if is_end(&one.path, &other.path) {
+        &other.path
+    } else {
+        Some(&one.path).filter(|path| is_end(&other.path, path))?
+    };
     let (element, of_element, of_list) = match (one.is_list, other.is_list) {
         (true, true) => {
             return Some(format!(

@@ -350,6 +350,17 @@ fn a_single_value_beside_its_list_is_put_into_it() {
         hints("with pkgs; [ vim ]", "\"x\""),
         "put \"x\" of line 3 into the list of line 2: a.b = [ \"x\" … ];"
     );
+    let in_a_set = "{\n  a = { b = [ 1 ]; };\n  a.b = [ 2 ];\n}".to_owned();
+    let stream = reported(
+        "/build/config/c.nix",
+        (3, 3),
+        "attribute 'a.b' already defined at /build/config/c.nix:2:9",
+        "",
+    );
+    assert_eq!(
+        failure(in_a_set, &stream, "").hints,
+        ["put the lists of line 2 and line 3 into one definition: a.b = [ … ];"]
+    );
     let unknown = hints("x", "[ 1 ]");
     assert_eq!(
         unknown,
