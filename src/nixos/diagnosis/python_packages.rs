@@ -124,6 +124,9 @@ pub(super) fn missing(context: &ExitContext<'_>, error: &NixError) -> Option<Str
         return Some(with_python(of_pkgs, package));
     }
     let set = selection.get(..selection.find(&format!(".{name}"))?)?;
+    // No name in nixpkgs has a dot.
+    let whole = selection.get(set.len() + 1..).unwrap_or(name);
+    let asked = if known(whole).is_some() { whole } else { name };
     let version = set
         .strip_prefix("pkgs.")
         .unwrap_or(set)
@@ -132,13 +135,13 @@ pub(super) fn missing(context: &ExitContext<'_>, error: &NixError) -> Option<Str
     match rest {
         Some("") if is_slip(name, "withPackages") => Some("did you mean withPackages?".to_owned()),
         Some("") => Some(with_python(name, known(name).unwrap_or(name))),
-        Some("Packages") => instead(name),
+        Some("Packages") => instead(asked),
         Some(_) => None,
         None => {
             let (_, function) = before.rsplit_once("withPackages")?;
             function
                 .contains(&format!("({set}:"))
-                .then(|| instead(name))
+                .then(|| instead(asked))
                 .flatten()
         }
     }
@@ -223,6 +226,11 @@ mod tests {
                 "pkgs.RPi.GPIO",
                 "RPi",
                 Some("(pkgs.python3.withPackages (ps: [ ps.rpi-gpio ])) is a Python that has it"),
+            ),
+            (
+                "python3Packages.RPi.GPIO",
+                "RPi",
+                Some("write rpi-gpio in place of RPi.GPIO"),
             ),
             ("pkgs.python3Packages.foo", "foo", None),
             ("pkgs.requests", "requests", None),
