@@ -121,7 +121,26 @@ fn secrets(text: &str) -> Vec<Range<usize>> {
             found.extend(secrets_of_value(text, sign + 1, is_spaced));
         }
     }
+    let others = hashes(text).into_iter();
+    let others: Vec<_> = others
+        .filter(|hash| !found.iter().any(|known| known.contains(&hash.start)))
+        .collect();
+    found.extend(others);
+    found.sort_by_key(|at| at.start);
     found
+}
+
+/// Where strings with the hash of a password are, which begin as `$6$` does; their names may be misspelt.
+fn hashes(text: &str) -> Vec<Range<usize>> {
+    let starts = text.match_indices("\"$").map(|(quote, _)| quote + 1);
+    let hashes = starts.filter_map(|start| {
+        let length = text.get(start..)?.find('"')?;
+        let hash = text.get(start..start + length)?;
+        let (method, rest) = hash.strip_prefix('$')?.split_once('$')?;
+        let is_method = !method.is_empty() && method.chars().all(|c| c.is_ascii_alphanumeric());
+        (is_method && !rest.contains('…')).then_some(start..start + length)
+    });
+    hashes.collect()
 }
 
 /// Whether `text` ends with the name of what holds a secret.
@@ -193,6 +212,10 @@ mod tests {
                 "Environment = \"DB_PASSWORD=***\";",
             ),
             ("\"API_TOKEN\" = \"x\";", "\"API_TOKEN\" = \"***\";"),
+            (
+                "a.hashedPasword = \"$6$ab$cd\"; psk = \"x\";",
+                "a.hashedPasword = \"***\"; psk = \"***\";",
+            ),
         ] {
             assert_eq!(without(&[], text), shown);
         }
@@ -205,6 +228,7 @@ mod tests {
             "a.password = config.b;",
             "PasswordAuthentication = \"maybe\";",
             "if password == x",
+            "script = \"$HOME/a $b\";",
         ] {
             assert_eq!(without(&[], text), text);
         }

@@ -39,6 +39,12 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
         let what = "which is a web page, not a flake";
         return Some((what, format!("write github:{repository}")));
     }
+    let in_brackets = url.strip_prefix('<').and_then(|url| url.strip_suffix('>'));
+    if let Some(name) = in_brackets {
+        let what = "which is no address of a flake";
+        let written = proposal(name).unwrap_or_else(elsewhere);
+        return Some((what, written));
+    }
     if let Some((_, path)) = url.split_once('@').filter(|_| url.starts_with("git@")) {
         let path = path.replacen(':', "/", 1);
         return Some((
@@ -65,12 +71,16 @@ pub(super) fn problem(url: &str, dir: &str) -> Option<(&'static str, String)> {
         return Some((what, hint.to_owned()));
     }
     is_in_registry(url).then(|| {
-        let elsewhere = || "write where it is, such as github:OWNER/REPOSITORY".to_owned();
         (
             "a name in a registry of flakes, and sdbuild reads none",
             proposal(url).unwrap_or_else(elsewhere),
         )
     })
+}
+
+/// What to write for a flake that is not known.
+fn elsewhere() -> String {
+    "write where it is, such as github:OWNER/REPOSITORY".to_owned()
 }
 
 /// The `OWNER/REPOSITORY` of the page of a repository on GitHub.
@@ -134,6 +144,7 @@ mod tests {
     #[test]
     fn addresses_that_nix_takes_otherwise_are_corrected() {
         for (url, told) in [
+            ("<nixpkgs>", Some("write github:NixOS/nixpkgs/nixos-26.05")),
             (
                 "https://github.com/NixOS/nixpkgs",
                 Some("write github:NixOS/nixpkgs"),
