@@ -45,9 +45,12 @@ struct Mistake {
     files: BTreeMap<String, String>,
     /// What the output contains outside the excerpt of the file, white space apart.
     says: Vec<String>,
-    /// What it does not contain.
+    /// What it does not contain there.
     #[serde(default)]
     not: Vec<String>,
+    /// Secrets, which it contains nowhere.
+    #[serde(default)]
+    hides: Vec<String>,
 }
 
 /// A configuration that is right, with `lines` from line 9 on.
@@ -116,11 +119,12 @@ impl Mistake {
 
     /// What is wrong with `answer`; nothing if it is as expected.
     fn faults(&self, answer: &str) -> Vec<String> {
-        let answer = on_one_line(&without_excerpt(answer));
-        let has = |part: &&String| answer.contains(&on_one_line(part));
+        let told = on_one_line(&without_excerpt(answer));
+        let has = |part: &&String| told.contains(&on_one_line(part));
         let missing = self.says.iter().filter(|part| !has(part));
         let missing = missing.map(|part| format!("does not say: {part}"));
-        let unwanted = self.not.iter().filter(has);
+        let shown = self.hides.iter().filter(|secret| answer.contains(*secret));
+        let unwanted = self.not.iter().filter(has).chain(shown);
         missing
             .chain(unwanted.map(|part| format!("says: {part}")))
             .collect()

@@ -58,25 +58,15 @@ fn ports_of(services: &[&ClosedPortFacts]) -> Vec<u16> {
     ports
 }
 
-/// The line that opens the ports of `services` besides those that are open, in place of one that may be there; `None` where another
-/// finding is about that option.
+/// The line that opens the ports of `services`; `None` where the firewall's list is forced, and where the port of the SSH server is closed,
+/// which is another finding.
 fn line(facts: &ConfigFacts, services: &[&ClosedPortFacts]) -> Option<String> {
     let (wall, ssh) = (&facts.firewall, &facts.ssh);
     let is_other = ssh.enable && ssh.ports.iter().any(|port| !wall.admitted.contains(port));
     if is_other || wall.ports_priority < PLAIN {
         return None;
     }
-    let is_of_ssh = |port: &&u16| wall.opened_by_ssh && ssh.ports.contains(port);
-    let mut ports: Vec<u16> = wall
-        .ports
-        .iter()
-        .filter(|port| !is_of_ssh(port))
-        .copied()
-        .collect();
-    ports.extend(ports_of(services));
-    ports.sort_unstable();
-    ports.dedup();
-    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let ports: Vec<String> = ports_of(services).iter().map(u16::to_string).collect();
     Some(format!(
         "networking.firewall.allowedTCPPorts = [ {} ];",
         ports.join(" ")
@@ -97,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_ports_are_opened_besides_the_open_ones() {
+    fn closed_ports_are_opened() {
         let closed = json!([
             { "service": "nginx", "ports": [80, 443], "has_switch": false },
             { "service": "jellyfin", "ports": [8096], "has_switch": true },
@@ -115,7 +105,7 @@ mod tests {
                 (
                     "services.nginx.enable = true, and the firewall has no open port 80, 443"
                         .to_owned(),
-                    vec!["networking.firewall.allowedTCPPorts = [ 80 443 8080 ];".to_owned()],
+                    vec!["networking.firewall.allowedTCPPorts = [ 80 443 ];".to_owned()],
                 ),
             ]
         );

@@ -45,8 +45,8 @@ const MAKING_FILES: [&[&str]; 4] = [
     &["system", "activationScripts"],
 ];
 
-/// Findings whose lines have all of a list, with what it has already.
-const WHOLE_LISTS: [&str; 1] = ["closed-port"];
+/// Findings whose lists have only what is to be added to the list that is there.
+const EXTENDED_LISTS: [&str; 1] = ["closed-port"];
 
 /// What the user's files, and the command line, define.
 #[derive(Clone, Debug, Default)]
@@ -87,30 +87,39 @@ impl OwnDefinitions {
             finding.place = self.place(&finding.is);
             let Finding { id, add, place, .. } = finding;
             for line in add {
-                if let Some(replaced) = self.replaced(id, line, place.as_ref()) {
-                    line.push_str(&replaced);
+                if let Some(complete) = self.beside_definition(id, line, place.as_ref()) {
+                    *line = complete;
                 }
             }
         }
     }
 
-    /// What a `line` of a finding `id` at `place` says of the definition that it replaces, if the files have one of the same option.
-    fn replaced(&self, id: &str, line: &str, place: Option<&Place>) -> Option<String> {
-        let (option, value) = line.strip_suffix(';')?.split_once(" = ")?;
-        // Other lists, and sets, have only what is to be added.
-        let is_whole = !value.contains(['[', '{']) || WHOLE_LISTS.contains(&id);
-        let path = attribute_path::parse(option).ok().filter(|_| is_whole)?;
+    /// The `line` of a finding `id` at `place` with the definition that it changes, if the files have one of the same option: a file
+    /// cannot define an option twice. Of other lists, and of sets, it is not known whether they are whole.
+    fn beside_definition(&self, id: &str, line: &str, place: Option<&Place>) -> Option<String> {
+        let (code, comment) = line.split_once(" # ").unwrap_or((line, ""));
+        let (option, value) = code.strip_suffix(';')?.split_once(" = ")?;
+        let elements = value.strip_prefix("[ ");
+        let is_known = !value.contains(['[', '{']) || EXTENDED_LISTS.contains(&id);
+        let path = attribute_path::parse(option).ok().filter(|_| is_known)?;
         let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
         let (file, definition) = same.next()?;
-        let is_only = same.next().is_none() && !definition.is_conditional;
+        let is_certain = same.next().is_none() && !definition.is_conditional;
+        if !is_certain || comment.starts_with("in place of the") {
+            return None;
+        }
         let is_here = place.is_some_and(|place| place.file == *file);
         let line = definition.line;
-        is_only.then(|| {
-            if is_here {
-                format!(" # in place of the definition in line {line}")
-            } else {
-                format!(" # in place of {file}:{line}")
-            }
+        let written = if is_here {
+            format!("the definition in line {line}")
+        } else {
+            format!("{file}:{line}")
+        };
+        let comment = Some(comment).filter(|comment| !comment.is_empty());
+        let comment = comment.map_or_else(String::new, |comment| format!("; {comment}"));
+        Some(match elements {
+            Some(elements) => format!("{option} = [ … {elements}; # in {written}{comment}"),
+            None => format!("{code} # in place of {written}{comment}"),
         })
     }
 

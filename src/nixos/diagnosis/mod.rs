@@ -360,7 +360,8 @@ fn log_tail(context: &ExitContext<'_>, findings: &Findings, failure: &Failure) -
                 .or_else(|| flake_values::excerpt(context, error))
                 .or_else(|| source_lines::naming_a_file(context, error))
                 .unwrap_or_else(|| excerpt(context, error, failure));
-            source_lines::narrowed(earlier.into_iter().chain(quoted).collect())
+            let lines: Vec<String> = earlier.into_iter().chain(quoted).collect();
+            source_lines::narrowed(secret_values::excerpt(&lines))
         }
         _ => findings.other_lines.iter().cloned().collect(),
     };

@@ -1,13 +1,14 @@
 //! Names of options, and what people write in place of them.
 
 /// What people call options of users, and their names.
-pub(super) const OF_USERS: [(&str, &str); 10] = [
+pub(super) const OF_USERS: [(&str, &str); 11] = [
     ("authorizedKeys", "openssh.authorizedKeys.keys"),
     ("groups", "extraGroups"),
     ("openssh.keys", "openssh.authorizedKeys.keys"),
     ("key", "openssh.authorizedKeys.keys"),
     ("keys", "openssh.authorizedKeys.keys"),
     ("openssh.authorizedKeys.key", "openssh.authorizedKeys.keys"),
+    ("passwordHash", "hashedPassword"),
     ("ssh", "openssh"),
     ("sshKey", "openssh.authorizedKeys.keys"),
     ("sudo", "extraGroups"),
@@ -15,7 +16,7 @@ pub(super) const OF_USERS: [(&str, &str); 10] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 48] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 50] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -24,6 +25,7 @@ pub(super) const OTHER_NAMES: [(&str, &str); 48] = [
     ("i18n.locale", "i18n.defaultLocale"),
     ("locale", "i18n.defaultLocale"),
     ("network.hostName", "networking.hostName"),
+    ("networking-hostName", "networking.hostName"),
     ("networking.dhcp", "networking.useDHCP"),
     ("networking.dns", "networking.nameservers"),
     ("networking.dnsServers", "networking.nameservers"),
@@ -47,6 +49,7 @@ pub(super) const OTHER_NAMES: [(&str, &str); 48] = [
         "nix.experimentalFeatures",
         "nix.settings.experimental-features",
     ),
+    ("nix.flakes", "nix.settings.experimental-features"),
     ("nixpkgs.allowUnfree", "nixpkgs.config.allowUnfree"),
     ("nix.gc.schedule", "nix.gc.dates"),
     ("packages", "environment.systemPackages"),

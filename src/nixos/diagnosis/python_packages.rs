@@ -133,7 +133,12 @@ pub(super) fn missing(context: &ExitContext<'_>, error: &NixError) -> Option<Str
         .strip_prefix("python3");
     let rest = version.map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
     match rest {
-        Some("") if is_slip(name, "withPackages") => Some("did you mean withPackages?".to_owned()),
+        Some("") if name == "packages" => {
+            Some(format!("write {set}Packages in place of {set}.packages"))
+        }
+        Some("") if name != "withPackages" && is_slip(name, "withPackages") => {
+            Some("did you mean withPackages?".to_owned())
+        }
         Some("") => Some(with_python(name, known(name).unwrap_or(name))),
         Some("Packages") => instead(asked),
         Some(_) => None,
@@ -231,6 +236,11 @@ mod tests {
                 "python3Packages.RPi.GPIO",
                 "RPi",
                 Some("write rpi-gpio in place of RPi.GPIO"),
+            ),
+            (
+                "python3.packages.requests",
+                "packages",
+                Some("write python3Packages in place of python3.packages"),
             ),
             ("pkgs.python3Packages.foo", "foo", None),
             ("pkgs.requests", "requests", None),

@@ -1,106 +1,84 @@
 //! Passwords, passphrases and tokens in what a failure shows: other people read the logs of CI. Pure.
 
 use std::ops::Range;
+use std::sync::LazyLock;
+
+use regex_automata::meta::Regex;
 
 use crate::common::failure::Failure;
 
 /// In place of a secret.
-const HIDDEN: &str = "***";
-/// Ends of the names of options and variables that hold a secret.
-const SECRETS: [&str; 14] = [
-    "password",
-    "passwd",
-    "passphrase",
-    "psk",
-    "token",
-    "secret",
-    "privatekey",
-    "private_key",
-    "presharedkey",
-    "secretkey",
-    "secret_key",
-    "apikey",
-    "api_key",
-    "authkey",
-];
-/// Values that are none: of switches such as `wheelNeedsPassword`, and of options that are not set.
-const PLAIN: [&str; 6] = ["", "true", "false", "null", "yes", "no"];
-/// Shorter ones may be part of other text.
-const MIN_LENGTH: usize = 6;
+const HIDDEN: &str = "…";
+/// Ends of the names of options and variables that hold a secret, of passwords also misspelt ones.
+const NAMES: &str = "pas+w[a-z]{0,4}[dt]s?|passphrases?|pass|pwd|psk(?:raw)?|tokens?|secret|credentials?|_pat|(?:private|preshared|shared|secret|access|api|auth)[_-]?key";
+/// What stands behind a name: a string, which need not end; a number; behind a `=` without blanks the word of another program. Nix reads
+/// other words as variables.
+const VALUES: &str = r#"(?:"?[ \t]*[=:][ \t]*|[ \t]+)(?:\[[ \t]*|lib\.mk[a-z]+[ \t]+)?(?:"((?:[^"\\\n]|\\.)*)|''(.*?)(?:''|$)|([0-9]+))|=([^\s"'`;${}\[\]]+)"#;
+/// A string with the hash of a password, whatever its name is.
+const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)"#;
 
-/// `failure` with `***` in place of the secrets that options and variables have in its texts.
+static SECRETS: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(&format!("(?i)({NAMES})(?:{VALUES})|{HASH}")).ok());
+static NAME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(&format!("(?i)(?:{NAMES})(?:_id)?$")).ok());
+
+/// Whether what is called `name` holds a secret.
+pub(super) fn is_name_of_secret(name: &str) -> bool {
+    NAME.as_ref().is_some_and(|ends| ends.is_match(name))
+}
+
+/// `failure` without the secrets that options and variables have in its texts.
 pub(super) fn without_secrets(mut failure: Failure) -> Failure {
     let message = format!("{:#}", failure.error);
-    let texts = failure.log_tail.iter().chain(&failure.hints);
-    let texts = texts.map(String::as_str).chain([message.as_str()]);
-    let known: Vec<String> = texts
-        .flat_map(|text| {
-            secrets(text)
-                .into_iter()
-                .map(|at| text.get(at).unwrap_or_default().to_owned())
-        })
-        .filter(|secret| secret.chars().count() >= MIN_LENGTH)
-        .collect();
-    let hidden = |text: &str| without(&known, text);
+    if !secrets(&message).is_empty() {
+        failure.error = anyhow::Error::msg(without(&message));
+    }
     failure
         .hints
         .iter_mut()
-        .for_each(|hint| *hint = hidden(hint));
-    if hidden(&message) != message {
-        failure.error = anyhow::Error::msg(hidden(&message));
-    }
-    failure.log_tail = excerpt(&failure.log_tail, hidden);
+        .for_each(|hint| *hint = without(hint));
     failure
 }
 
-/// `text` without its own secrets, and those that are `known` where they are quoted.
-fn without(known: &[String], text: &str) -> String {
+/// `text` without its secrets.
+fn without(text: &str) -> String {
     let mut shown = text.to_owned();
     for at in secrets(text).into_iter().rev() {
         shown.replace_range(at, HIDDEN);
     }
-    for secret in known {
-        for (open, close) in [('\'', '\''), ('`', '\''), ('"', '"')] {
-            let quoted = format!("{open}{secret}{close}");
-            shown = shown.replace(&quoted, &format!("{open}{HIDDEN}{close}"));
-        }
-    }
     shown
 }
 
-/// `lines` through `hidden`, with the caret below a line where it was, or below the secret that it was below.
-fn excerpt(lines: &[String], hidden: impl Fn(&str) -> String) -> Vec<String> {
-    let sources = std::iter::once(None).chain(lines.iter().map(Some));
-    let shown = lines.iter().zip(sources).map(|(line, source)| {
-        let caret = line.find('^').filter(|_| is_caret(line));
-        let (Some(caret), Some(source)) = (caret, source) else {
-            return hidden(line);
+/// `lines` of source without their secrets. A caret stays below what it marks, or is below the secret that has it.
+pub(super) fn excerpt(lines: &[String]) -> Vec<String> {
+    let above = std::iter::once("").chain(lines.iter().map(String::as_str));
+    let shown = lines.iter().zip(above).map(|(line, source)| {
+        let caret = line
+            .chars()
+            .position(|c| c == '^')
+            .filter(|_| is_caret(line));
+        let (Some(caret), Some((number, _))) = (caret, line.split_once('|')) else {
+            return without(line);
         };
-        let start = match secrets(source).iter().find(|at| at.contains(&caret)) {
-            Some(at) => at.start,
-            None => caret,
-        };
-        let before = source
-            .get(..start)
-            .map_or(start, |text| hidden_before(text, source));
-        let (number, _) = line.split_once('|').unwrap_or_default();
-        format!(
-            "{number}|{:width$}^",
-            "",
-            width = before.saturating_sub(number.len() + 1)
-        )
+        let width = moved(caret, source).saturating_sub(number.chars().count() + 1);
+        format!("{number}|{:width$}^", "")
     });
     shown.collect()
 }
 
-/// The length of `start`, the beginning of the line `source`, without its secrets.
-fn hidden_before(start: &str, source: &str) -> usize {
-    let before = secrets(source)
-        .into_iter()
-        .filter(|at| at.end <= start.len());
-    before.fold(start.len(), |length, at| {
-        (length + HIDDEN.len()).saturating_sub(at.len())
-    })
+/// Where the character `column` of `source` is without the secrets before it.
+fn moved(column: usize, source: &str) -> usize {
+    let length = |range: Range<usize>| source.get(range).map_or(0, |text| text.chars().count());
+    let mut lost = 0;
+    for at in secrets(source) {
+        let (start, hidden) = (length(0..at.start), length(at));
+        if start + hidden <= column {
+            lost += hidden - HIDDEN.chars().count();
+        } else if start < column {
+            return start - lost;
+        }
+    }
+    column - lost
 }
 
 /// Whether `line` has only a caret, below a line of source.
@@ -113,81 +91,25 @@ fn is_caret(line: &str) -> bool {
 
 /// Where the secrets of `text` are, without their quotes.
 fn secrets(text: &str) -> Vec<Range<usize>> {
-    let mut found: Vec<Range<usize>> = Vec::new();
-    for (sign, _) in text.match_indices('=') {
-        let before = text.get(..sign).unwrap_or_default().trim_end();
-        let is_spaced = before.len() < sign;
-        if names_secret(before) && found.last().is_none_or(|last| last.end <= sign) {
-            found.extend(secrets_of_value(text, sign + 1, is_spaced));
-        }
-    }
-    let others = hashes(text).into_iter();
-    let others: Vec<_> = others
-        .filter(|hash| !found.iter().any(|known| known.contains(&hash.start)))
-        .collect();
-    found.extend(others);
-    found.sort_by_key(|at| at.start);
-    found
-}
-
-/// Where strings with the hash of a password are, which begin as `$6$` does; their names may be misspelt.
-fn hashes(text: &str) -> Vec<Range<usize>> {
-    let starts = text.match_indices("\"$").map(|(quote, _)| quote + 1);
-    let hashes = starts.filter_map(|start| {
-        let length = text.get(start..)?.find('"')?;
-        let hash = text.get(start..start + length)?;
-        let (method, rest) = hash.strip_prefix('$')?.split_once('$')?;
-        let is_method = !method.is_empty() && method.chars().all(|c| c.is_ascii_alphanumeric());
-        (is_method && !rest.contains('…')).then_some(start..start + length)
-    });
-    hashes.collect()
-}
-
-/// Whether `text` ends with the name of what holds a secret.
-fn names_secret(text: &str) -> bool {
-    let name = text.strip_suffix('"').unwrap_or(text).to_lowercase();
-    SECRETS.iter().any(|end| name.ends_with(end))
-}
-
-/// The secrets in the value that begins at `start` of `text`: strings, or one word; all of it behind a `=` without blanks.
-fn secrets_of_value(text: &str, start: usize, is_spaced: bool) -> Vec<Range<usize>> {
-    let value = text.get(start..).unwrap_or_default();
-    let own = value.trim_start();
-    let start = start + value.len() - own.len();
-    let mut strings = Vec::new();
-    let mut open: Option<usize> = None;
-    let mut end = own.len();
-    for (at, sign) in own.char_indices() {
-        match (sign, open) {
-            ('"', None) if !is_spaced && at > 0 => {
-                end = at;
-                break;
-            }
-            ('"', None) => open = Some(at + 1),
-            ('"', Some(from)) => {
-                strings.push(from..at);
-                open = None;
-            }
-            (';' | '\n' | '}', None) => {
-                end = at;
-                break;
-            }
-            _ => {}
-        }
-    }
-    if strings.is_empty() {
-        let word = own.get(..end).unwrap_or_default().trim_end();
-        let is_expression = |c: char| c.is_whitespace() || ".()[]{}".contains(c);
-        if !is_spaced || !word.contains(is_expression) {
-            strings.push(0..word.len());
-        }
-    }
-    let is_secret = |at: &Range<usize>| {
-        let text = own.get(at.clone()).unwrap_or_default();
-        !PLAIN.contains(&text) && !text.contains(['…', '*'])
+    let Some(pattern) = SECRETS.as_ref() else {
+        return Vec::new();
     };
-    let strings = strings.into_iter().filter(is_secret);
-    strings.map(|at| at.start + start..at.end + start).collect()
+    let found = pattern.captures_iter(text).filter_map(|found| {
+        let name = found.get_group(1).map_or(0, |name| name.start);
+        let value = (2..=6).find_map(|group| found.get_group(group))?;
+        let is_switch = text.get(..name)?.to_lowercase().ends_with("needs");
+        let is_secret = !is_switch && is_secret(text.get(value.range())?);
+        is_secret.then(|| value.range())
+    });
+    found.collect()
+}
+
+/// Whether `value`, of an option or a variable for a secret, may be one: it is no path, no reference to one, and no switch.
+fn is_secret(value: &str) -> bool {
+    const PLAIN: [&str; 6] = ["", "true", "false", "null", "yes", "no"];
+    const REFERENCES: [&str; 6] = ["/", "./", "ext:", "@", "${", "$("];
+    let is_reference = REFERENCES.iter().any(|start| value.starts_with(start));
+    !PLAIN.contains(&value) && !is_reference && !value.contains(HIDDEN)
 }
 
 #[cfg(test)]
@@ -199,56 +121,52 @@ mod tests {
         for (text, shown) in [
             (
                 "write a string in quotes: users.users.ann.initialPassword = \"5318008\";",
-                "write a string in quotes: users.users.ann.initialPassword = \"***\";",
+                "write a string in quotes: users.users.ann.initialPassword = \"…\";",
             ),
-            ("a.psk = 12345678; b = 1;", "a.psk = ***; b = 1;"),
+            ("a.psk = 12345678; b = 1;", "a.psk = …; b = 1;"),
             (
-                "a.hashedPassword = [ \"x\" \"y\" ]; b = \"c\";",
-                "a.hashedPassword = [ \"***\" \"***\" ]; b = \"c\";",
+                "a.password = [ \"x\" ]; b = \"c\";",
+                "a.password = [ \"…\" ]; b = \"c\";",
             ),
-            ("--set a.password=two words", "--set a.password=***"),
+            ("--set a.password=word", "--set a.password=…"),
             (
-                "Environment = \"DB_PASSWORD=x y\";",
-                "Environment = \"DB_PASSWORD=***\";",
+                "Environment = \"DB_PASS=x\";",
+                "Environment = \"DB_PASS=…\";",
             ),
-            ("\"API_TOKEN\" = \"x\";", "\"API_TOKEN\" = \"***\";"),
+            ("\"API_TOKEN\" = \"x\";", "\"API_TOKEN\" = \"…\";"),
+            ("a --password=x1 -h ${HOST", "a --password=… -h ${HOST"),
+            ("a.passwrod = \"x\";", "a.passwrod = \"…\";"),
+            ("password: \"x\"", "password: \"…\""),
+            ("password \"x\\\"y\";", "password \"…\";"),
+            ("password = \"x y;", "password = \"…"),
+            ("password = ''x'' y", "password = ''…'' y"),
+            ("a.psk = lib.mkForce \"x\";", "a.psk = lib.mkForce \"…\";"),
             (
-                "a.hashedPasword = \"$6$ab$cd\"; psk = \"x\";",
-                "a.hashedPasword = \"***\"; psk = \"***\";",
+                "a.hashedPasswrd = \"$6$ab$cd\"; psk = \"x\";",
+                "a.hashedPasswrd = \"…\"; psk = \"…\";",
             ),
         ] {
-            assert_eq!(without(&[], text), shown);
+            assert_eq!(without(text), shown);
         }
         for text in [
+            "security.sudo.wheelNeedsPassword = \"never\";",
             "security.sudo.wheelNeedsPassword = false;",
             "a.password = lib.mkForce null;",
             "a.psk = \"…\";",
             "a.hashedPassword = \"$y$…\";",
             "a.passwordFile = \"/etc/pw\";",
+            "a.privateKey = \"/etc/wg.key\";",
+            "a.psk = \"ext:home\"; b.psk = \"@HOME@\"; c.psk = \"${d}\";",
+            "a.secret = { owner = \"grafana\"; };",
             "a.password = config.b;",
+            "a.password = annsPassword;",
             "PasswordAuthentication = \"maybe\";",
             "if password == x",
+            "elem name [ \"secret\" ];",
             "script = \"$HOME/a $b\";",
         ] {
-            assert_eq!(without(&[], text), text);
+            assert_eq!(without(text), text);
         }
-    }
-
-    #[test]
-    fn a_secret_is_hidden_wherever_it_is_quoted() {
-        let mut failure =
-            Failure::usage("undefined variable 'hunter22'").hint("write \"hunter22\"");
-        let lines = [
-            "8| x",
-            "9| a.psk = hunter22; b = hunter22;",
-            " |            ^",
-            "10| y",
-        ];
-        failure.log_tail = lines.map(str::to_owned).to_vec();
-        let shown = without_secrets(failure);
-        assert_eq!(shown.error.to_string(), "undefined variable '***'");
-        assert_eq!(shown.hints, ["write \"***\""]);
-        assert_eq!(shown.log_tail[1], "9| a.psk = ***; b = hunter22;");
     }
 
     #[test]
@@ -256,15 +174,11 @@ mod tests {
         let line = |text: &str| text.to_owned();
         for (caret, moved) in [
             (" |  ^", " |  ^"),
-            (" |                         ^", " |                 ^"),
+            (" |                            ^", " |                  ^"),
             (" |                ^", " |          ^"),
         ] {
-            let lines = [line("9| a.psk = \"hunter22xyz\"; b"), line(caret)];
-            assert_eq!(
-                excerpt(&lines, |text| without(&[], text))[1],
-                moved,
-                "{caret}"
-            );
+            let lines = [line("9| ä.psk = \"hunter22xyz\"; b"), line(caret)];
+            assert_eq!(excerpt(&lines)[1], moved, "{caret}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::option_names::USER_OPTIONS;
 use super::switches;
 use crate::common::attribute_path;
 
@@ -31,6 +32,9 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
         }
         ["users", "users", "root"] => Some(format!(
             "a user is a set: {option}.openssh.authorizedKeys.keys = [ \"ssh-ed25519 …\" ];"
+        )),
+        ["users", "users", part] if USER_OPTIONS.contains(part) => Some(format!(
+            "each user has a set with its name: users.users.NAME = {{ {part} = …; }};"
         )),
         ["users", "users", _] => Some(format!("write {option} = {{ isNormalUser = true; }};")),
         ["networking", "wireless", "networks"] => {
@@ -91,6 +95,13 @@ mod tests {
                 "users.users",
                 "[ ]",
                 Some("write users.users.NAME = { isNormalUser = true; };"),
+            ),
+            (
+                "users.users.isNormalUser",
+                "true",
+                Some(
+                    "each user has a set with its name: users.users.NAME = { isNormalUser = …; };",
+                ),
             ),
             (
                 "users.users.ada",

@@ -42,7 +42,7 @@ pub(super) const OF_INIT: Answers = &[
     ),
     (
         &["passwd", "password", "root-password", "user-password"],
-        "no password is written into a configuration, where others can read it: --user has your SSH key",
+        "no password is written into a configuration, where others can read it: --user has your SSH key; that of a wireless network init asks for, or takes from --wifi-password-file FILE",
     ),
 ];
 

@@ -117,22 +117,29 @@ fn a_line_names_the_definition_that_it_replaces() {
         file: file.to_owned(),
         line: 1,
     };
-    let replaced = |id: &str, line: &str, place: Option<&Place>| own.replaced(id, line, place);
+    let complete = |line: &str, place: Option<&Place>| own.beside_definition("x", line, place);
     let ssh = "services.openssh.enable = true;";
-    let here = Some(" # in place of the definition in line 3".to_owned());
-    assert_eq!(replaced("x", ssh, Some(&place("sd-card.nix"))), here);
-    let elsewhere = Some(" # in place of sd-card.nix:3".to_owned());
-    assert_eq!(replaced("x", ssh, None), elsewhere);
-    assert_eq!(replaced("x", ssh, Some(&place("b.nix"))), elsewhere);
+    let here = "services.openssh.enable = true; # in place of the definition in line 3";
+    let found = complete(ssh, Some(&place("sd-card.nix")));
+    assert_eq!(found.as_deref(), Some(here));
+    let elsewhere = Some("services.openssh.enable = true; # in place of sd-card.nix:3".to_owned());
+    assert_eq!(complete(ssh, None), elsewhere);
+    assert_eq!(complete(ssh, Some(&place("b.nix"))), elsewhere);
+    let explained = complete("services.openssh.enable = true; # or not", None).unwrap();
+    assert_eq!(explained, format!("{}; or not", elsewhere.unwrap()));
     let list = "a.b = [ 1 2 ];";
-    assert!(replaced("closed-port", list, None).is_some());
+    let extended = own.beside_definition("closed-port", list, None);
+    assert_eq!(
+        extended.as_deref(),
+        Some("a.b = [ … 1 2 ]; # in sd-card.nix:4")
+    );
     for line in [
         list,
         "c.d = 1;",
         "e.f = 1;",
-        "services.openssh.enable = true; # or not",
+        "services.openssh.enable = true; # in place of the other one",
     ] {
-        assert_eq!(replaced("x", line, None), None, "{line}");
+        assert_eq!(complete(line, None), None, "{line}");
     }
 }
 

@@ -3,6 +3,7 @@
 use rnix::SyntaxKind::{NODE_APPLY, NODE_ATTR_SET, NODE_LIST, NODE_STRING};
 use rnix::SyntaxNode;
 
+use super::super::secret_values::is_name_of_secret;
 use super::place::Place;
 use crate::common::nix_name::path_of;
 use crate::common::nixos_option::NAMESPACES;
@@ -240,7 +241,7 @@ fn variable(place: &Place<'_>) -> Option<String> {
         None => value.split(is_end).next()?,
     };
     let is_plain = |c: char| c.is_alphanumeric() || " _-./:,+@%=".contains(c);
-    let value = if value.is_empty() || !value.chars().all(is_plain) || may_be_secret(name) {
+    let value = if value.is_empty() || !value.chars().all(is_plain) || is_name_of_secret(name) {
         "…"
     } else {
         value
@@ -254,16 +255,6 @@ fn variable(place: &Place<'_>) -> Option<String> {
     Some(format!(
         "a variable of the environment is an option: environment.variables.{name} = \"{value}\";"
     ))
-}
-
-/// Whether what is named so may be a secret.
-fn may_be_secret(name: &str) -> bool {
-    let name = name.to_lowercase();
-    [
-        "auth", "cred", "hash", "key", "pass", "psk", "pwd", "secret", "token",
-    ]
-    .iter()
-    .any(|part| name.contains(part))
 }
 
 /// A loop of a shell that is a value: `script = while true; do …`.
