@@ -26,7 +26,7 @@ enum Form {
 /// Options that are sets, where `*` is a name or an element of a list; the values that people write in their place, and what the sets
 /// have then, where `@` is the value, and `%` the same without its quotes. The first one that fits is taken. A text has to be of a
 /// kind that no other member takes.
-const MEMBERS: [(&str, Form, &str); 48] = [
+const MEMBERS: [(&str, Form, &str); 49] = [
     ("console", Form::Text(value_kinds::is_keymap), "keyMap = @;"),
     (
         "hardware.deviceTree",
@@ -187,8 +187,13 @@ const MEMBERS: [(&str, Form, &str); 48] = [
     ),
     (
         "system.autoUpgrade",
-        Form::Text(value_kinds::is_url),
+        Form::Text(value_kinds::is_channel),
         "enable = true; channel = @;",
+    ),
+    (
+        "system.autoUpgrade",
+        Form::Text(value_kinds::is_flake),
+        "enable = true; flake = @;",
     ),
     (
         "systemd.services.*",
@@ -234,9 +239,7 @@ impl Form {
             is_whole && value.children().all(|node| form.is_of(&node))
         };
         match self {
-            Self::Text(fits) => {
-                value.kind() == NODE_STRING && fits(written.trim_matches(['"', '\'']))
-            }
+            Self::Text(fits) => value.kind() == NODE_STRING && fits(without_quotes(&written)),
             Self::Number => {
                 value.kind() == NODE_LITERAL && written.bytes().all(|byte| byte.is_ascii_digit())
             }
@@ -256,8 +259,13 @@ pub(super) fn members(path: &str, value: &SyntaxNode) -> Option<String> {
     Some(
         members
             .replace('@', &shown)
-            .replace('%', shown.trim_matches('"')),
+            .replace('%', without_quotes(&shown)),
     )
+}
+
+/// The string `written` without its quotes, of both kinds.
+pub(super) fn without_quotes(written: &str) -> &str {
+    written.trim_matches(['"', '\''])
 }
 
 /// `value`, if it is short enough to be repeated.

@@ -3,7 +3,7 @@
 use rnix::SyntaxKind::{NODE_ATTR_SET, NODE_ATTRPATH_VALUE, NODE_LIST, NODE_STRING};
 use rnix::SyntaxNode;
 
-use super::known_sets::{MAX_CHARS, members, shown};
+use super::known_sets::{MAX_CHARS, members, shown, without_quotes};
 use super::names::is_name;
 use super::wrong_value::Wrong;
 use crate::nixos::nix_syntax::parse;
@@ -47,7 +47,7 @@ fn definition_with_members(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) ->
     let written = shown(value);
     if wrong.is_part {
         // What the members do not repeat may be a secret.
-        let is_repeated = members.contains(written.trim_matches('"'));
+        let is_repeated = members.contains(without_quotes(&written));
         let instead = if is_repeated {
             format!("in place of {written}")
         } else {

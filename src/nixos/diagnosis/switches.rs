@@ -3,17 +3,25 @@
 use super::boolean_values::as_boolean;
 use super::value_kinds;
 
-/// Namespaces whose parts have `enable` each: `services.openssh.enable`.
-const WITH_SWITCHES: [&str; 3] = ["programs", "services", "virtualisation"];
-/// Parts of them that have none: their parts have one each, every part of them is a job of its own, or they are always on.
-const WITHOUT_SWITCH: &str = "fzf gdk-pixbuf gnupg ibus ssh turbovnc wayland xfs_quota anubis armagetronad authelia autossh autossh-ng ax25 \
-    bcachefs beesd beszel bird-lg bloop borgbackup btrbk btrfs cinnamon clamav consul-template desktopManager \
-    dokuwiki druid ente errbot firefox firezone frr gerbil getty gitea-actions-runner gitweb gnome go-shadowsocks2 \
-    graphite hadoop hans hardware icecream iodine jack journald kanidm kea kimai kubernetes labgrid libeufin \
-    libvirtd lighthouse liquidsoap livebook logind mail mailpit mautrix-meta misc moosefs nbd nebula networking \
-    nfs nncp orangefs pantalaimon-headless pantheon phpfpm postgresqlWalReceiver restic riemann-tools ringboard \
-    salt saunafs slurm snapper spark spire synergy tahoe thanos tinc torque tts udp-over-tcp uvcvideo v4l2-relayd \
-    vault-agent vwifi woodpecker-agents wordpress wyoming ytdl-sub zeronsd zfs oci-containers virtualbox vmware";
+/// Namespaces whose parts have `enable` each, as `services.openssh.enable`, and the parts of them that have none: their parts have
+/// one each, every part of them is a job of its own, or they are always on.
+const WITH_SWITCHES: [(&str, &str); 3] = [
+    (
+        "programs",
+        "fzf gdk-pixbuf gnupg ibus ssh turbovnc wayland xfs_quota",
+    ),
+    (
+        "services",
+        "anubis armagetronad authelia autossh autossh-ng ax25 bcachefs beesd beszel bird-lg bloop borgbackup btrbk btrfs \
+         cinnamon clamav consul-template desktopManager dokuwiki druid ente errbot firefox firezone frr gerbil getty \
+         gitea-actions-runner gitweb gnome go-shadowsocks2 graphite hadoop hans hardware icecream iodine jack journald kanidm \
+         kea kimai kubernetes labgrid libeufin libvirtd lighthouse liquidsoap livebook mail mailpit mautrix-meta misc moosefs \
+         nbd nebula networking nfs nncp orangefs pantalaimon-headless pantheon phpfpm postgresqlWalReceiver restic riemann-tools \
+         ringboard salt saunafs slurm snapper spark spire synergy tahoe thanos tinc torque tts udp-over-tcp uvcvideo v4l2-relayd \
+         vault-agent vwifi woodpecker-agents wordpress wyoming ytdl-sub zeronsd zfs",
+    ),
+    ("virtualisation", "oci-containers virtualbox vmware"),
+];
 
 /// Other sets that have `enable`.
 const OTHERS: [&str; 54] = [
@@ -84,9 +92,10 @@ pub(super) fn switch(option: &str, value: &str) -> Option<String> {
         return Some(format!("write {option}.automatic = {value};"));
     }
     let of_namespace = option.split_once('.').is_some_and(|(namespace, name)| {
-        let is_part =
-            !name.contains('.') && !WITHOUT_SWITCH.split(' ').any(|without| without == name);
-        WITH_SWITCHES.contains(&namespace) && is_part
+        let has_switch = |without: &str| !without.split(' ').any(|without| without == name);
+        let mut namespaces = WITH_SWITCHES.iter();
+        !name.contains('.')
+            && namespaces.any(|&(known, without)| known == namespace && has_switch(without))
     });
     (of_namespace || OTHERS.contains(&option)).then(|| format!("write {option}.enable = {value};"))
 }
@@ -129,7 +138,24 @@ mod tests {
             ("services.openssh", "1", None),
             ("services.xserver.x", "true", None),
             ("boot.loader", "true", None),
-            ("services.logind", "true", None),
+            (
+                "services.logind",
+                "true",
+                Some("write services.logind.enable = true;"),
+            ),
+            (
+                "virtualisation.libvirtd",
+                "true",
+                Some("write virtualisation.libvirtd.enable = true;"),
+            ),
+            (
+                "programs.firefox",
+                "true",
+                Some("write programs.firefox.enable = true;"),
+            ),
+            ("programs.ssh", "true", None),
+            ("virtualisation.oci-containers", "true", None),
+            ("services.libvirtd", "true", None),
             ("services.borgbackup", "true", None),
             ("services.restic", "true", None),
         ] {
@@ -157,6 +183,7 @@ mod tests {
                 ),
             ),
             ("nix.gc.automatic", "\"maybe\"", None),
+            ("system.autoUpgrade.enable", "\"github:me/flake\"", None),
             ("services.openssh.enable", "\"daily\"", None),
         ] {
             assert_eq!(with_dates(option, value).as_deref(), expected, "{option}");

@@ -23,6 +23,9 @@ use crate::nixos::nix_syntax::parse;
 
 const DIGITS: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
 
+/// What is told of a number in place of an address. Most options of addresses take no port, and a few do.
+const AN_ADDRESS: &str = "an address is a string, such as \"0.0.0.0\" or \"192.168.1.10\"; a port has mostly an option of its own";
+
 /// The type of texts that are joined.
 const LINES: &str = "strings concatenated with \"\\n\"";
 
@@ -236,9 +239,10 @@ impl Wrong<'_> {
         let is_string = is_lines || self.kind.starts_with("string") && has_any_form;
         let is_number = kind == NODE_LITERAL && begins(&DIGITS);
         let last = self.option.rsplit('.').next().unwrap_or_default();
-        if is_number && last.ends_with("ddress") {
-            let address = self.definition(&format!("\"ADDRESS:{written}\""), &written);
-            return is_string.then(|| format!("an address is a string: write {address}"));
+        // Not those of mail, and of network cards.
+        let is_of_host = last.ends_with("ddress") && !last.contains("mac") && !last.contains("ail");
+        if is_number && is_of_host {
+            return is_string.then(|| AN_ADDRESS.to_owned());
         }
         (is_string && (is_number || is_path)).then(|| {
             let definition = self.definition(&format!("\"{written}\""), &written);

@@ -58,6 +58,20 @@ fn values_go_into_the_sets_that_are_meant() {
             "write services.caddy.virtualHosts.\"pi.lan\".extraConfig = ''…'';",
         ),
         (
+            "{ services.caddy.virtualHosts.\"pi.lan\" = ''localhost:80''; }",
+            "services.caddy.virtualHosts.\"pi.lan\"",
+            "submodule",
+            "\"localhost:80\"",
+            "write services.caddy.virtualHosts.\"pi.lan\".extraConfig = \"reverse_proxy localhost:80\";",
+        ),
+        (
+            "{ systemd.services.app = \"After=network.target Wants=foo\"; }",
+            "systemd.services.app",
+            "submodule",
+            "\"After=network.target Wants=foo\"",
+            "write a set: { … }",
+        ),
+        (
             "{ systemd.timers.backup = \"daily\"; }",
             "systemd.timers.backup",
             "submodule",

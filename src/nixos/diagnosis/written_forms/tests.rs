@@ -200,6 +200,27 @@ fn numbers_and_words_with_a_slash_become_strings() {
             "5",
             Some("write a string in quotes: \"5\" in place of 5"),
         ),
+        (
+            "{ services.prometheus.listenAddress = 9090; }",
+            "services.prometheus.listenAddress",
+            "string",
+            "9090",
+            Some(AN_ADDRESS),
+        ),
+        (
+            "{ x.macAddress = 5; }",
+            "x.macAddress",
+            "string",
+            "5",
+            Some("write a string in quotes: x.macAddress = \"5\";"),
+        ),
+        (
+            "{ x.listenAddress = 5; }",
+            "x.listenAddress",
+            "integer",
+            "5",
+            None,
+        ),
         ("{ x.a = true; }", "x.a", "string", "true", None),
     ]);
 }
