@@ -203,6 +203,14 @@ mod tests {
                 "build . watch",
                 "sdbuild watches no files: run the same line again after a change",
             ),
+        ] {
+            assert_eq!(tip_for(word, line).as_deref(), Some(told), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_definition_behind_set_is_one_word() {
+        for (word, line, told) in [
             (
                 "443",
                 "check --set a.ports=[ 80 443 ] a.nix",
