@@ -128,7 +128,12 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
         .or_else(|| tip_for_meaning(command, &flag, words));
     let mut known: Vec<String> = known.into_iter().collect();
     if known.is_empty() && !flag.starts_with('-') {
-        known = several::tips(command, &command_first(command, words));
+        let words = command_first(command, words);
+        // An element of a list behind `--set` may look like a second configuration.
+        known.extend(extra_words::tip_for_set(command, &words));
+        if known.is_empty() {
+            known = several::tips(command, &words);
+        }
     }
     if known.is_empty() {
         let words = command_first(command, words);

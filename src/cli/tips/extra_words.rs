@@ -6,6 +6,7 @@ use clap::{Arg, Command};
 
 use super::answers;
 use super::flags_of::takes;
+use super::several;
 use crate::common::image_format::Format;
 use crate::common::shell_word::quoted;
 
@@ -23,18 +24,26 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
         let is_name = word.len() >= MIN_LETTERS && !Path::new(word).exists();
         is_name.then(|| answers::tip(name, word, words)).flatten()
     };
-    tip_for_value_of_set(sub, given)
-        .or_else(|| tip_for_value_of_flag(sub, word))
+    tip_for_value_of_flag(sub, word)
         .or_else(|| tip_for_format(sub, word))
         .or_else(answered)
+        .or_else(|| several::name_behind_flake(sub, word, given))
         .or_else(|| what_it_takes(sub, word, given))
 }
 
-/// The tip for `--set OPTION VALUE`, `--set OPTION = VALUE` and lists without quotes, which are one word, and for two definitions behind
-/// one flag.
-fn tip_for_value_of_set(sub: &Command, given: &[String]) -> Option<String> {
+/// The tip for a definition behind a `--set` in `words` that is more than one word.
+pub(super) fn tip_for_set(command: &Command, words: &[String]) -> Option<String> {
+    let (name, given) = words.split_first()?;
+    let sub = command.find_subcommand(name)?;
+    let is_meant = takes(sub, "--set") && !given.iter().any(|given| given == "--");
+    let mut flags = (1..).zip(given).filter(|(_, word)| *word == "--set");
+    flags.find_map(|(behind, _)| tip_for_value_of_set(given.get(behind..)?).filter(|_| is_meant))
+}
+
+/// The tip for `OPTION VALUE`, `OPTION = VALUE` and lists without quotes, which are one word, and for two definitions behind one flag;
+/// `given` is what is behind the flag.
+fn tip_for_value_of_set(given: &[String]) -> Option<String> {
     let mut behind = given.iter().map(String::as_str);
-    behind.find(|word| *word == "--set" && takes(sub, word))?;
     let first = behind.next()?;
     let (option, start) = first.split_once('=').unwrap_or((first, ""));
     let mut values = behind.take_while(|word| !word.starts_with('-'));
@@ -49,7 +58,7 @@ fn tip_for_value_of_set(sub: &Command, given: &[String]) -> Option<String> {
     if value == "=" {
         values.next()?.clone_into(&mut value);
     }
-    if value.starts_with('[') && is_option(option) {
+    if value.starts_with('[') && (option == "imports" || is_option(option)) {
         let rest: Vec<&str> = values.collect();
         let end = rest.iter().position(|word| word.ends_with(']'));
         let elements = end.and_then(|end| rest.get(..=end)).unwrap_or_default();
@@ -57,6 +66,16 @@ fn tip_for_value_of_set(sub: &Command, given: &[String]) -> Option<String> {
         let list = list.collect::<Vec<_>>().join(" ");
         // Without an end it is not known what belongs to it.
         value = Some(list).filter(|list| list.ends_with(']'))?;
+        let mut elements = value.split([' ', '[']);
+        if elements.any(|element| {
+            ["./", "../", "/"]
+                .iter()
+                .any(|start| element.starts_with(start))
+        }) {
+            return Some(format!(
+                "paths stand in the configuration, not behind --set: {option} = {value};"
+            ));
+        }
     } else if !start.is_empty() {
         let second = values.next()?;
         let is_definition = |word: &str| {
@@ -106,11 +125,18 @@ fn what_it_takes(sub: &Command, word: &str, given: &[String]) -> Option<String> 
         )),
         [arg] if !sub.has_subcommands() => {
             let value = arg.get_value_names()?.first()?;
-            // The word may be the value of a flag too, and then nothing is certain.
-            let mut before = given.iter().take_while(|given| *given != word);
-            let first = before.next().filter(|first| !first.starts_with('-'))?;
-            let others = before.next().is_some();
-            (!others).then(|| format!("{name} takes one {value}, and that is {}", quoted(first)))
+            let before = given.iter().map(String::as_str);
+            let before: Vec<&str> = before.take_while(|given| *given != word).collect();
+            // Of several letters, the last one may take a value.
+            let is_group = |word: &&str| word.len() > 2 && !word.starts_with("--");
+            let (words, flags) = several::split(sub, &before, |word| !word.starts_with('-'));
+            let &[first] = words.as_slice() else {
+                return None;
+            };
+            let is_certain = !flags
+                .iter()
+                .any(|word| word.starts_with('-') && is_group(word));
+            is_certain.then(|| format!("{name} takes one {value}, and that is {}", quoted(first)))
         }
         _ => None,
     }
@@ -131,7 +157,8 @@ mod tests {
 
     fn tip_for(word: &str, line: &str) -> Option<String> {
         let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
-        tip(&Cli::command(), word, &words)
+        let command = Cli::command();
+        tip_for_set(&command, &words).or_else(|| tip(&command, word, &words))
     }
 
     #[test]
@@ -139,8 +166,8 @@ mod tests {
         for (word, line, told) in [
             (
                 "extra",
-                "build . extra",
-                "build takes one PATH, and that is .",
+                "build / extra",
+                "build takes one PATH, and that is /",
             ),
             (
                 "pi",
@@ -148,6 +175,12 @@ mod tests {
                 "check takes one PATH, and that is a.nix",
             ),
             ("b", "init a b", "init takes one DIR, and that is a"),
+            ("b", "build -v a b", "build takes one PATH, and that is a"),
+            (
+                "b",
+                "build --jobs 2 a b",
+                "build takes one PATH, and that is a",
+            ),
             ("rpi4", "build . rpi4", "did you mean --board rpi4?"),
             ("qcow2", "check . qcow2", "did you mean --format qcow2?"),
             (
@@ -170,10 +203,23 @@ mod tests {
                 "build . watch",
                 "sdbuild watches no files: run the same line again after a change",
             ),
+        ] {
+            assert_eq!(tip_for(word, line).as_deref(), Some(told), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_definition_behind_set_is_one_word() {
+        for (word, line, told) in [
             (
                 "443",
                 "check --set a.ports=[ 80 443 ] a.nix",
                 "the option and its value are one word: --set 'a.ports=[ 80 443 ]'",
+            ),
+            (
+                "./b.nix",
+                "check a.nix --set c.d=1 --set imports=[ ./b.nix ]",
+                "paths stand in the configuration, not behind --set: imports = [ ./b.nix ];",
             ),
             (
                 "c.d=2",
@@ -199,7 +245,7 @@ mod tests {
     fn what_is_not_certain_is_not_told() {
         for (word, line) in [
             ("c", "build --jobs 2 a b c"),
-            ("b", "build -v a b"),
+            ("b", "build -vo a b c"),
             ("--b", "build a --b"),
             ("b", "build a -- b"),
         ] {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use clap::Command;
 
+use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::image_name::{is_image, is_image_or_sidecar, newest_of};
+use crate::common::nix_name::path_of;
 use crate::common::shell_word::quoted;
 
 /// Images that a tip names; the rest is counted.
@@ -34,7 +36,7 @@ pub(super) fn tips(command: &Command, words: &[String]) -> Vec<String> {
 }
 
 /// Those of `words` that are no values of flags of `sub`, for which `is_meant` holds, and all others.
-fn split<'a>(
+pub(super) fn split<'a>(
     sub: &Command,
     words: &[&'a str],
     is_meant: impl Fn(&str) -> bool,
@@ -93,10 +95,7 @@ fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
         && attribute.starts_with('#')
         && !flake.contains('#')
     {
-        let line = line(&format!("{flake}{attribute}"));
-        return vec![format!(
-            "a flake and the name of its configuration are one word: {line}"
-        )];
+        return vec![one_word(&line(&format!("{flake}{attribute}")))];
     }
     let lines = given.iter().map(|word| line(word));
     let lines: Vec<String> = lines.collect();
@@ -110,6 +109,28 @@ fn tips_for_configurations(sub: &Command, words: &[&str]) -> Vec<String> {
         format!("for one image with the options of all, name them in its configuration: imports = [ {paths} ];")
     });
     [told].into_iter().chain(modules).collect()
+}
+
+/// The tip for `word`, the name of a configuration behind the directory of its flake: `check . pi`.
+pub(super) fn name_behind_flake(sub: &Command, word: &str, given: &[String]) -> Option<String> {
+    let name = sub.get_name();
+    let words: Vec<&str> = given.iter().map(String::as_str).collect();
+    let (given, rest) = split(sub, &words, |word| !word.starts_with('-'));
+    let &[flake, second] = given.as_slice() else {
+        return None;
+    };
+    let is_name = second == word && path_of(word) == Some(word) && !word.contains('.');
+    let is_flake = !flake.contains('#') && Path::new(flake).join(FLAKE_FILE).is_file();
+    let is_meant = ["build", "check"].contains(&name) && is_name && is_flake;
+    is_meant.then(|| {
+        let reference = format!("{flake}#{word}");
+        one_word(&joined(name, [reference.as_str()].into_iter().chain(rest)))
+    })
+}
+
+/// What to write in place of a flake and the name of its configuration as two words.
+fn one_word(line: &str) -> String {
+    format!("a flake and the name of its configuration are one word: {line}")
 }
 
 /// The tip for the configuration of the user behind `try`, which has one of its own.
@@ -218,6 +239,28 @@ mod tests {
                 "a flake and the name of its configuration are one word: {line}"
             )]
         );
+    }
+
+    #[test]
+    fn the_name_behind_a_flake_is_part_of_its_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let flake = dir.path().to_str().unwrap();
+        let tip_for = |name: &str, line: &[&str], word: &str| {
+            let words: Vec<_> = line.iter().map(|word| (*word).to_owned()).collect();
+            name_behind_flake(Cli::command().find_subcommand(name).unwrap(), word, &words)
+        };
+        assert_eq!(tip_for("check", &[flake, "pi"], "pi"), None);
+        std::fs::write(dir.path().join(FLAKE_FILE), "{ }").unwrap();
+        let told = tip_for("check", &[flake, "pi", "--override-input", "a", "b"], "pi");
+        let line = format!("sdbuild check {flake}#pi --override-input a b");
+        assert_eq!(told, Some(one_word(&line)));
+        for (name, line, word) in [
+            ("build", &[flake, "pi", "nas"][..], "pi"),
+            ("build", &[flake, "a.b"], "a.b"),
+            ("init", &[flake, "pi"], "pi"),
+        ] {
+            assert_eq!(tip_for(name, line, word), None, "{line:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
+use crate::common::board::{BOARDS, BoardName};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in, flake_text};
 use crate::common::failure::{Class, Failure};
 use crate::common::nearest::nearest;
@@ -191,9 +192,17 @@ fn mistyped_hint(
             "did you mean {}?",
             quoted(&shown_path(&directory.join(meant)))
         ),
+        None if is_board(name) && is_here(directory) && matches!(command.takes, Takes::Path) => {
+            let command = command.name;
+            format!("{name} is a board: sdbuild {command} --board {name}")
+        }
         None => modules_hint(directory, modules, MAX_MODULES, command)
             .unwrap_or_else(|| path_hint(command).to_owned()),
     }
+}
+
+fn is_board(name: &str) -> bool {
+    BOARDS.iter().any(|BoardName(board)| board.name == name)
 }
 
 /// The only one of `modules`, or the one with NixOS's usual name.

@@ -118,6 +118,10 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
     let similar = similar.or_else(|| short_name_like(missing, &names).map(str::to_owned));
     let is_without_configurations =
         missing == CONFIGURATIONS && !summary.contains("has no attribute");
+    let similar = similar.or_else(|| {
+        let other = other_name_of_configurations(&names).filter(|_| is_without_configurations);
+        other.map(str::to_owned)
+    });
     match (similar, is_without_configurations) {
         (None, false) => only_configuration(summary),
         (None, true) => Some(format!(
@@ -143,6 +147,13 @@ pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> O
             ))
         }
     }
+}
+
+/// The only one of `names` that begins as the output with the systems does: `nixosConfigs`.
+fn other_name_of_configurations(names: &[String]) -> Option<&str> {
+    let mut others = names.iter().filter(|name| name.starts_with("nixosConf"));
+    let only = others.next().filter(|_| others.next().is_none())?;
+    Some(only)
 }
 
 /// The only configuration of a flake that does not have the attribute that was named.
@@ -294,6 +305,10 @@ mod tests {
             (
                 "the flake in this directory has no nixosConfigurations; it has: nixosConfiguration, packages",
                 "rename the output nixosConfiguration to nixosConfigurations",
+            ),
+            (
+                "the flake . has no nixosConfigurations; it has: nixosConfigs, nixosModules",
+                "rename the output nixosConfigs to nixosConfigurations",
             ),
             (
                 "the flake ../pi has no nixosConfigurations; it has: packages",

@@ -263,8 +263,7 @@ fn line_without_semicolon(text: &str, position: &Position) -> Option<u64> {
     let (_, at) = lines.iter().find(|(line, _)| *line == position.line)?;
     let column = usize::try_from(position.column).ok()?;
     let before = at.get(..column.saturating_sub(1))?.trim();
-    let is_name = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
-    if !before.chars().all(is_name) {
+    if !before.chars().all(|c| is_of_path(c) || c == '"') {
         return None;
     }
     let is_code = |line: &str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
@@ -298,8 +297,7 @@ fn missing_body(text: &str, line: u64) -> Option<String> {
     }
     let (before, name) = code.strip_suffix(';')?.rsplit_once("with ")?;
     let is_set = before.is_empty() || before.trim_end().ends_with(':');
-    let is_name = |c: char| c.is_alphanumeric() || "_-'.".contains(c);
-    name.chars().all(is_name).then(|| {
+    name.chars().all(is_of_path).then(|| {
         if is_set {
             set
         } else {

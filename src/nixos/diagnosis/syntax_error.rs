@@ -5,6 +5,7 @@ use std::path::Path;
 use super::evidence::ExitContext;
 use super::syntax_cause::{Cause, cause, line_of};
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::nix_name::is_of_path;
 use crate::nixos::log::{NixError, Position};
 
 /// What some editors write in front of a text.
@@ -143,7 +144,7 @@ fn is_without_braces(text: &str, summary: &str) -> bool {
     let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
     let first = first.unwrap_or_default();
     let name = first.split('=').next().unwrap_or_default().trim();
-    let is_name = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
+    let is_name = |c: char| is_of_path(c) || c == '"';
     summary.contains("unexpected '=', expecting end of file")
         && first.contains('=')
         && name.chars().all(is_name)

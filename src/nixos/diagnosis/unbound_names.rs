@@ -15,6 +15,7 @@ use super::python_packages;
 use super::scopes::{binds_anywhere, unbound_names};
 use super::syntax_at::inline_module;
 use crate::common::configuration_file::FLAKE_FILE;
+use crate::common::nix_name::is_of_name;
 use crate::common::text::listed;
 use crate::nixos::log::{NixError, Position};
 use crate::nixos::nix_syntax::parse;
@@ -175,7 +176,7 @@ fn missing_in_pkgs<'a>(
     let text = context.files?.text(&position.file)?;
     let selection = text.get(position.offset(&text)?..)?;
     let behind = selection.strip_prefix("pkgs.")?.strip_prefix(name)?;
-    let is_whole = !behind.starts_with(|c: char| c.is_alphanumeric() || "_-'".contains(c));
+    let is_whole = !behind.starts_with(is_of_name);
     is_whole.then_some((name, position))
 }
 

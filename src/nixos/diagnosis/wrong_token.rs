@@ -281,10 +281,12 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
         "';'" if ARGUMENTS.contains(&name) => {
             "the arguments of a module are separated by commas: { config, pkgs, ... }:".to_owned()
         }
-        "';'" | "'}'" => match path_of(name)?.rsplit_once('.') {
-            Some((option, value @ ("true" | "false"))) => format!("write {option} = {value};"),
-            Some((_, "enable")) => format!("write {name} = true;"),
-            Some(_) | None => format!("{name} has no value: a definition is NAME = VALUE;"),
+        "';'" | "'}'" => match path_of(name)?.rsplit_once('.').unwrap_or(("", name)) {
+            (option, value @ ("true" | "false")) if !option.is_empty() => {
+                format!("write {option} = {value};")
+            }
+            (_, "enable") => format!("write {name} = true;"),
+            (_, _) => format!("{name} has no value: a definition is NAME = VALUE;"),
         },
         "ELLIPSIS" => "a `,` is missing before `...`".to_owned(),
         "CONCAT" => format!("lists that several files define are joined: write {name} = [ … ];"),
@@ -308,8 +310,9 @@ fn behind_name(place: &Place<'_>, summary: &str) -> Option<String> {
 fn with_value(name: &str, value: &str) -> Option<String> {
     let (is_boolean, first) = (["true", "false"].contains(&value), value.split('.').next()?);
     let is_value = is_boolean || value == "null" || ["config", "lib", "pkgs"].contains(&first);
+    // A switch has no other value.
     let is_switch = name.rsplit('.').next() == Some("enable");
-    if is_value && is_switch == is_boolean {
+    if is_boolean || is_value && !is_switch {
         return Some(format!("write `=` before {value}: {name} = {value};"));
     }
     // Of a word that is no value, more than the `=` is missing.

@@ -1,6 +1,7 @@
 //! Sets, and lists of packages, that do not have the brackets which they need, or their `with` at another place.
 
 use super::place::Place;
+use crate::common::nix_name::is_of_path;
 
 /// The hint for a `=` in parentheses or in a list, which were to be a set: `nginx = ( enable = true; );`.
 pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -25,7 +26,7 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
 pub(super) fn list_in_braces(place: &Place<'_>) -> Option<String> {
     let (before, first) = place.before.rsplit_once('{')?;
     let (second, _) = place.here.split_once('}')?;
-    let is_part = |c: char| c.is_alphanumeric() || "_-'. ".contains(c);
+    let is_part = |c: char| is_of_path(c) || c == ' ';
     if !first.chars().all(is_part) || !second.chars().all(is_part) {
         return None;
     }

@@ -24,10 +24,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         .split([sign, '.'])
         .filter(|part| !part.is_empty())
         .collect();
-    let is_part = |part: &&str| {
-        part.chars()
-            .all(|c| c.is_alphanumeric() || "_-'".contains(c))
-    };
+    let is_part = |part: &&str| part.chars().all(is_of_name);
     let is_option = parts
         .first()
         .is_some_and(|first| NAMESPACES.contains(first));

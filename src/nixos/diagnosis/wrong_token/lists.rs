@@ -85,12 +85,17 @@ pub(super) fn names_in_braces(place: &Place<'_>, summary: &str) -> Option<String
         .trim_end()
         .strip_suffix('}')
         .filter(|_| is_wrong)?;
-    let (before, _) = value.rsplit_once('{')?;
+    let (before, names) = value.rsplit_once('{')?;
     let name = before
         .trim_end()
         .strip_suffix('=')?
         .split_whitespace()
         .next_back()?;
+    if names.trim() == "enable" {
+        return Some(format!(
+            "in braces, each name has a value: {name} = {{ enable = true; }};"
+        ));
+    }
     Some(format!(
         "a list is in square brackets, with spaces between its elements and its texts in double quotes: {name} = [ … ]; in braces, \
          each name has a value: {name} = {{ NAME = VALUE; }};"

@@ -133,7 +133,7 @@ fn is_among_arguments(place: &Place<'_>) -> bool {
 /// The hint for a comma in the name of an option: `networking,hostName = "pi";`.
 fn comma_in_name(place: &Place<'_>) -> Option<String> {
     let name = place.name_before();
-    let is_part = |c: char| c.is_alphanumeric() || "_-'.\"".contains(c);
+    let is_part = |c: char| is_of_path(c) || c == '"';
     let behind = place.here.strip_prefix(',')?;
     let rest = behind.trim_start_matches(is_part);
     let end = behind.get(..behind.len() - rest.len())?;
@@ -158,7 +158,7 @@ pub(super) fn arrow(place: &Place<'_>, summary: &str) -> Option<String> {
         return Some("a function has a colon behind its argument: x: …".to_owned());
     }
     let name = place.before.strip_suffix('=')?.trim_end();
-    let is_name = name.ends_with(|c: char| c.is_alphanumeric() || "_-'\"".contains(c));
+    let is_name = name.ends_with(|c: char| is_of_name(c) || c == '"');
     (summary.contains("unexpected '>'") && is_name)
         .then(|| "write `=` in place of `=>`: a definition is NAME = VALUE;".to_owned())
 }

@@ -60,7 +60,7 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
         "enable" | "start" => enable(place),
         "install" => install(place),
         "export" | "ENV" => variable(place),
-        "EXPOSE" => ports(place),
+        "EXPOSE" => Some(ports(place)),
         "for" | "foreach" => Some(
             "Nix has no loops: map (x: …) [ … ] makes a list, lib.genAttrs [ … ] (x: …) a set"
                 .to_owned(),
@@ -186,14 +186,29 @@ fn enable(place: &Place<'_>) -> Option<String> {
             "what is switched on is an option, such as services.NAME.enable = true;".to_owned(),
         );
     }
-    (NAMESPACES.contains(&namespace) && !name.split('.').any(|part| part == "enable"))
-        .then(|| format!("write {option}.enable = true;"))
+    let mut parts = name.split('.');
+    if !NAMESPACES.contains(&namespace) || parts.any(|part| part == "enable") {
+        return None;
+    }
+    let is_module = ["programs", "services"].contains(&namespace) && !name.contains('.');
+    let is_setting = name.split('.').any(|part| part == "settings");
+    // Below the name of a module, an option may itself be a switch.
+    Some(if is_module {
+        format!("write {option}.enable = true;")
+    } else if is_setting {
+        format!("if the setting takes true or false, write {option} = true;")
+    } else {
+        format!(
+            "write {option}.enable = true; or, if the option itself takes true or false, {option} = true;"
+        )
+    })
 }
 
-/// Packages that are installed: `install pkgs.vim;`.
+/// Packages that are installed: `install pkgs.vim;` and `install -y vim`.
 fn install(place: &Place<'_>) -> Option<String> {
     let packages: Option<Vec<&str>> = end_of_statement(place)
         .split_whitespace()
+        .filter(|word| !word.starts_with('-'))
         .map(path_of)
         .collect();
     let packages = packages.filter(|packages| !packages.is_empty())?;
@@ -207,16 +222,31 @@ fn install(place: &Place<'_>) -> Option<String> {
     ))
 }
 
-/// A port that is opened, as in a Dockerfile: `EXPOSE 80`.
-fn ports(place: &Place<'_>) -> Option<String> {
-    let ports = end_of_statement(place);
-    let are_ports = !ports.is_empty()
-        && ports
-            .split_whitespace()
-            .all(|port| port.parse::<u16>().is_ok());
-    are_ports.then(|| {
-        format!("open ports are a list: networking.firewall.allowedTCPPorts = [ {ports} ];")
-    })
+/// Ports that are opened, as in a Dockerfile: `EXPOSE 80` and `EXPOSE 80/tcp 53/udp`.
+fn ports(place: &Place<'_>) -> String {
+    let (mut of_tcp, mut of_udp, mut are_ports) = (Vec::new(), Vec::new(), true);
+    for port in end_of_statement(place).split_whitespace() {
+        let (number, kind) = port.split_once('/').unwrap_or((port, "tcp"));
+        are_ports &= number.parse::<u16>().is_ok();
+        match kind {
+            "tcp" => of_tcp.push(number),
+            "udp" => of_udp.push(number),
+            _ => are_ports = false,
+        }
+    }
+    let lists = [("TCP", of_tcp), ("UDP", of_udp)];
+    let lists = lists.iter().filter(|(_, ports)| !ports.is_empty());
+    let lists = lists.map(|(kind, ports)| {
+        let ports = ports.join(" ");
+        format!("networking.firewall.allowed{kind}Ports = [ {ports} ];")
+    });
+    let lists: Vec<String> = lists.filter(|_| are_ports).collect();
+    let lists = if lists.is_empty() {
+        "networking.firewall.allowedTCPPorts = [ PORT ];".to_owned()
+    } else {
+        lists.join(" ")
+    };
+    format!("open ports are a list: {lists}")
 }
 
 /// A line that `begun` as one of a Dockerfile, or a command: `sudo apt-get install vim`.
@@ -229,32 +259,58 @@ fn command(begun: &str) -> Option<String> {
     })
 }
 
-/// A variable of the environment: `export EDITOR=vim`, and `ENV EDITOR=vim` of a Dockerfile.
+/// Variables of the environment: `export EDITOR=vim`, and `ENV EDITOR=vim A=b` of a Dockerfile.
 fn variable(place: &Place<'_>) -> Option<String> {
-    let (name, value) = place.here.split_once('=')?;
-    let name = path_of(name).filter(|name| !name.contains('.'))?;
-    let value = value.trim_start();
-    let quote = value.chars().next().filter(|c| ['"', '\''].contains(c));
-    let is_end = |c: char| c == ';' || c.is_whitespace();
-    let value = match quote {
-        Some(quote) => value.strip_prefix(quote)?.split(quote).next()?,
-        None => value.split(is_end).next()?,
-    };
-    let is_plain = |c: char| c.is_alphanumeric() || " _-./:,+@%=".contains(c);
-    let value = if value.is_empty() || !value.chars().all(is_plain) || is_name_of_secret(name) {
-        "…"
-    } else {
-        value
-    };
+    let (name, _, _) = assignment(place.here)?;
     // The variables of other places, such as $PATH, are known in a shell only.
     if place.here.contains('$') {
         return Some(format!(
             "a line of a shell stands in a string: environment.extraInit = '' export {name}=… '';"
         ));
     }
+    // Of more than assignments, it is not known what belongs to the value.
+    let variables = assignments(place.here).unwrap_or_else(|| vec![(name, "")]);
+    let definitions = variables.iter().map(|(name, value)| {
+        let is_plain = |c: char| c.is_alphanumeric() || " _-./:,+@%=".contains(c);
+        let is_shown = !value.is_empty() && value.chars().all(is_plain) && !is_name_of_secret(name);
+        let value = if is_shown { value } else { "…" };
+        format!("environment.variables.{name} = \"{value}\";")
+    });
+    let definitions: Vec<String> = definitions.collect();
     Some(format!(
-        "a variable of the environment is an option: environment.variables.{name} = \"{value}\";"
+        "a variable of the environment is an option: {}",
+        definitions.join(" ")
     ))
+}
+
+/// The names and values in `text` up to the end of the statement; `None` if it has something else.
+fn assignments(text: &str) -> Option<Vec<(&str, &str)>> {
+    let mut found = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() && !rest.starts_with([';', '#']) {
+        let (name, value, behind) = assignment(rest)?;
+        found.push((name, value));
+        rest = behind.trim_start();
+    }
+    Some(found)
+}
+
+/// The name that `text` begins with, its value without quotes, and what follows: `A=b c=d`.
+fn assignment(text: &str) -> Option<(&str, &str, &str)> {
+    let (name, value) = text.split_once('=')?;
+    let name = path_of(name).filter(|name| !name.contains('.'))?;
+    let value = value.trim_start();
+    let quote = ['"', '\'']
+        .into_iter()
+        .find(|quote| value.starts_with(*quote));
+    let (value, rest) = if let Some(quote) = quote {
+        let value = value.strip_prefix(quote)?;
+        value.split_once(quote).unwrap_or((value, ""))
+    } else {
+        let is_end = |c: char| c == ';' || c.is_whitespace();
+        value.split_at_checked(value.find(is_end).unwrap_or(value.len()))?
+    };
+    Some((name, value, rest))
 }
 
 /// A loop of a shell that is a value: `script = while true; do …`.

@@ -85,7 +85,67 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         NAME,
         "a `=` is missing between a.b and its value",
     ),
+    (
+        "{\n  a.b |false;\n}",
+        NAME,
+        "write `=` before false: a.b = false;",
+    ),
+    (
+        "{\n  a.enable |true;\n}",
+        NAME,
+        "write `=` before true: a.enable = true;",
+    ),
     ("{\n  install |pkgs.a;\n}", NAME, "with pkgs; [ a ];"),
+    (
+        "{\n  install |-y a\n}",
+        "unexpected '-', expecting '.' or '='",
+        "with pkgs; [ a ];",
+    ),
+    (
+        "{\n  ENV |A=b C='d e' # f\n}",
+        NAME,
+        "environment.variables.A = \"b\"; environment.variables.C = \"d e\";",
+    ),
+    (
+        "{\n  export |A=b C_TOKEN=d;\n}",
+        NAME,
+        "environment.variables.C_TOKEN = \"…\";",
+    ),
+    (
+        "{\n  export |A=b && c\n}",
+        NAME,
+        "environment.variables.A = \"…\";",
+    ),
+    (
+        "{\n  EXPOSE |80/tcp 53/udp\n}",
+        "unexpected PATH, expecting '.' or '='",
+        "allowedTCPPorts = [ 80 ]; networking.firewall.allowedUDPPorts = [ 53 ];",
+    ),
+    (
+        "{\n  EXPOSE |80-90\n}",
+        "unexpected INT_LIT, expecting '.' or '='",
+        "allowedTCPPorts = [ PORT ];",
+    ),
+    (
+        "{ a.b = { enable }|; }",
+        "unexpected ';', expecting ':' or '@'",
+        "each name has a value: a.b = { enable = true; };",
+    ),
+    (
+        "{ a.b = { enable|; }; }",
+        "unexpected ';', expecting '.' or '='",
+        "write enable = true;",
+    ),
+    (
+        "{\n  enable |services.a.settings.B;\n}",
+        NAME,
+        "true or false, write services.a.settings.B = true;",
+    ),
+    (
+        "{\n  enable |networking.useDHCP;\n}",
+        NAME,
+        "takes true or false, networking.useDHCP = true;",
+    ),
     ("{\n  ENV |A=b\n}", NAME, "environment.variables.A = \"b\";"),
     (
         "{\n  EXPOSE |80 443\n}",
