@@ -187,14 +187,27 @@ pub(super) fn is_image(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    type Row = (
+        fn(&str) -> bool,
+        &'static [&'static str],
+        &'static [&'static str],
+    );
+
+    /// Each kind has the first texts, and has not the others.
+    fn assert_kinds(table: &[Row]) {
+        for (is_kind, of_it, others) in table {
+            for text in *of_it {
+                assert!(is_kind(text), "{text}");
+            }
+            for text in *others {
+                assert!(!is_kind(text), "{text}");
+            }
+        }
+    }
+
     #[test]
     fn a_text_is_of_a_kind_only_if_that_is_certain() {
-        type Row = (
-            fn(&str) -> bool,
-            &'static [&'static str],
-            &'static [&'static str],
-        );
-        let table: [Row; 16] = [
+        assert_kinds(&[
             (
                 is_keymap,
                 &["de", "de-latin1"],
@@ -205,6 +218,25 @@ mod tests {
                 &["Europe/Berlin", "UTC"],
                 &["pool.ntp.org", "de/x"],
             ),
+            (is_age, &["30d"], &["d", "daily", "30"]),
+            (is_locale, &["de_DE.UTF-8", "en_US"], &["UTF-8", "de"]),
+            (
+                is_server,
+                &["localhost:80", "10.0.0.1:9100"],
+                &["node", "a:b"],
+            ),
+            (is_caddyfile, &["reverse_proxy :80"], &["127.0.0.1:80"]),
+            (is_directives, &["proxy_pass http://a;"], &["a"]),
+            (is_rules, &["KERNEL==\"i2c-1\""], &["gpio"]),
+            (is_tree, &["bcm2711-rpi-4-b.dtb"], &["rpi4"]),
+            (is_wireguard_key, &[], &["1.2.3.4:51820"]),
+            (is_device_id, &[], &["laptop"]),
+        ]);
+    }
+
+    #[test]
+    fn times_and_addresses_are_told_apart() {
+        assert_kinds(&[
             (
                 is_time,
                 &[
@@ -240,16 +272,12 @@ mod tests {
                 &["https://nixos.org/channels/nixos-unstable"],
                 &["https://github.com/me/flake", "channels"],
             ),
-            (is_age, &["30d"], &["d", "daily", "30"]),
-            (is_locale, &["de_DE.UTF-8", "en_US"], &["UTF-8", "de"]),
-            (
-                is_server,
-                &["localhost:80", "10.0.0.1:9100"],
-                &["node", "a:b"],
-            ),
-            (is_caddyfile, &["reverse_proxy :80"], &["127.0.0.1:80"]),
-            (is_directives, &["proxy_pass http://a;"], &["a"]),
-            (is_rules, &["KERNEL==\"i2c-1\""], &["gpio"]),
+        ]);
+    }
+
+    #[test]
+    fn commands_and_images_are_no_other_words() {
+        assert_kinds(&[
             (
                 is_command,
                 &["/bin/a", "echo a", "echo A=b"],
@@ -273,17 +301,6 @@ mod tests {
                     "8080:80",
                 ],
             ),
-            (is_tree, &["bcm2711-rpi-4-b.dtb"], &["rpi4"]),
-            (is_wireguard_key, &[], &["1.2.3.4:51820"]),
-            (is_device_id, &[], &["laptop"]),
-        ];
-        for (is_kind, of_it, others) in table {
-            for text in of_it {
-                assert!(is_kind(text), "{text}");
-            }
-            for text in others {
-                assert!(!is_kind(text), "{text}");
-            }
-        }
+        ]);
     }
 }

@@ -58,6 +58,22 @@ fn values_go_into_the_sets_that_are_meant() {
             "write services.caddy.virtualHosts.\"pi.lan\".extraConfig = ''…'';",
         ),
         (
+            "{ systemd.timers.backup = \"daily\"; }",
+            "systemd.timers.backup",
+            "submodule",
+            "\"daily\"",
+            "write systemd.timers.backup = { wantedBy = [ \"timers.target\" ]; timerConfig.OnCalendar = \"daily\"; };",
+        ),
+    ] {
+        let told = hints_of_type(line, option, kind, shown);
+        assert_eq!(told, expected, "{line}");
+    }
+}
+
+#[test]
+fn texts_go_into_sets_only_as_what_they_are() {
+    for (line, option, kind, shown, expected) in [
+        (
             "{ services.caddy.virtualHosts.\"pi.lan\" = ''localhost:80''; }",
             "services.caddy.virtualHosts.\"pi.lan\"",
             "submodule",
@@ -70,13 +86,6 @@ fn values_go_into_the_sets_that_are_meant() {
             "submodule",
             "\"After=network.target Wants=foo\"",
             "write a set: { … }",
-        ),
-        (
-            "{ systemd.timers.backup = \"daily\"; }",
-            "systemd.timers.backup",
-            "submodule",
-            "\"daily\"",
-            "write systemd.timers.backup = { wantedBy = [ \"timers.target\" ]; timerConfig.OnCalendar = \"daily\"; };",
         ),
     ] {
         let told = hints_of_type(line, option, kind, shown);

@@ -200,6 +200,13 @@ fn numbers_and_words_with_a_slash_become_strings() {
             "5",
             Some("write a string in quotes: \"5\" in place of 5"),
         ),
+        ("{ x.a = true; }", "x.a", "string", "true", None),
+    ]);
+}
+
+#[test]
+fn a_number_is_no_address() {
+    assert_hints(&[
         (
             "{ services.prometheus.listenAddress = 9090; }",
             "services.prometheus.listenAddress",
@@ -221,7 +228,6 @@ fn numbers_and_words_with_a_slash_become_strings() {
             "5",
             None,
         ),
-        ("{ x.a = true; }", "x.a", "string", "true", None),
     ]);
 }
 
