@@ -84,6 +84,14 @@ mod tests {
     use super::definition;
 
     #[test]
+    fn options_of_a_user_are_in_the_set_of_one() {
+        assert_eq!(
+            definition("users.users.isNormalUser", "true").as_deref(),
+            Some("each user has a set with its name: users.users.NAME = { isNormalUser = …; };")
+        );
+    }
+
+    #[test]
     fn sets_that_are_known_are_written_out() {
         for (option, value, expected) in [
             (
@@ -95,13 +103,6 @@ mod tests {
                 "users.users",
                 "[ ]",
                 Some("write users.users.NAME = { isNormalUser = true; };"),
-            ),
-            (
-                "users.users.isNormalUser",
-                "true",
-                Some(
-                    "each user has a set with its name: users.users.NAME = { isNormalUser = …; };",
-                ),
             ),
             (
                 "users.users.ada",

@@ -122,11 +122,12 @@ fn a_line_names_the_definition_that_it_replaces() {
     let here = "services.openssh.enable = true; # in place of the definition in line 3";
     let found = complete(ssh, Some(&place("sd-card.nix")));
     assert_eq!(found.as_deref(), Some(here));
-    let elsewhere = Some("services.openssh.enable = true; # in place of sd-card.nix:3".to_owned());
-    assert_eq!(complete(ssh, None), elsewhere);
-    assert_eq!(complete(ssh, Some(&place("b.nix"))), elsewhere);
-    let explained = complete("services.openssh.enable = true; # or not", None).unwrap();
-    assert_eq!(explained, format!("{}; or not", elsewhere.unwrap()));
+    let elsewhere = "services.openssh.enable = true; # in place of sd-card.nix:3";
+    for other in [None, Some(&place("b.nix"))] {
+        assert_eq!(complete(ssh, other).as_deref(), Some(elsewhere));
+    }
+    let explained = complete("services.openssh.enable = true; # or not", None);
+    assert_eq!(explained, Some(format!("{elsewhere}; or not")));
     let list = "a.b = [ 1 2 ];";
     let extended = own.beside_definition("closed-port", list, None);
     assert_eq!(
