@@ -117,15 +117,22 @@ fn a_misspelt_option_names_the_one_that_is_meant() {
     let user = TestUser::new();
     let runs = user.track_runs();
     for (wrong, meant) in [
-        ("services.opensh.enable = true;", "services.openssh"),
-        ("networking.hostNmae = \"pi\";", "networking.hostName"),
+        (
+            "services.opensh.enable = true;",
+            "services.openssh? All options: ",
+        ),
+        (
+            "networking.hostNmae = \"pi\";",
+            "networking.hostName? All options: ",
+        ),
+        // That is certain.
         (
             "services.openssh.enabled = true;",
-            "services.openssh.enable",
+            "services.openssh.enable?\n",
         ),
     ] {
         let text = format!("{{ {IMAGE}\n  {wrong}\n}}\n");
-        let hint = format!("hint: did you mean {meant}? All options: ");
+        let hint = format!("hint: did you mean {meant}");
         check(&user, "wrong.nix", &text)
             .assert_exit_code(2)
             .assert_stderr_contains(&["wrong.nix:2: The option `", &hint]);

@@ -108,7 +108,7 @@ const STARTS_SOMETHING: [&str; 8] = [
     "serviceConfig.ExecStart = \"systemctl --version\";",
     "serviceConfig = { ExecStart = \"python3\"; ExecSearchPath = \"/x\"; };",
     "serviceConfig.ExecStart = \"-@python3 web x\";",
-    "serviceConfig.ExecStart = ./a.sh;",
+    "serviceConfig.ExecStart = \"${./a.sh}\";",
     "serviceConfig.ExecStart = \"%h/a.sh\";",
     "serviceConfig.ExecStart = \"/home/copied/a.sh\"; preStart = \"cp x /home/copied/a.sh\";",
     "serviceConfig.ExecStart = \"/home/made/a.sh\";",
@@ -176,6 +176,7 @@ fn programs_that_no_service_can_start_are_found() {
     }
 
     // Beside a list of programs with one line for all, so that the rule is seen to look.
+    user.write("a.sh", "");
     let list = "systemd.services.list = { startAt = \"daily\"; serviceConfig.ExecStart = [ \"python3 a\" \"${pkgs.busybox}/bin/sh b\" \"node c\" ]; };";
     let fine = STARTS_SOMETHING
         .iter()
