@@ -3,7 +3,8 @@
 use std::ops::Range;
 use std::sync::LazyLock;
 
-use regex_automata::meta::Regex;
+use regex_automata::meta::{BuildError, Regex};
+use regex_automata::util::syntax;
 
 use crate::common::failure::Failure;
 
@@ -18,9 +19,16 @@ const VALUES: &str = r#"(?:"?[ \t]*[=:][ \t]*|[ \t]+)(?:\[[ \t]*|lib\.mk[a-z]+[ 
 const HASH: &str = r#""(\$[0-9a-z]{1,8}\$[^"]*)"#;
 
 static SECRETS: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(&format!("(?i)({NAMES})(?:{VALUES})|{HASH}")).ok());
+    LazyLock::new(|| bytes_pattern(&format!("(?i-u)({NAMES})(?:{VALUES})|{HASH}")).ok());
 static NAME: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(&format!("(?i)(?:{NAMES})(?:_id)?$")).ok());
+    LazyLock::new(|| bytes_pattern(&format!("(?i-u)(?:{NAMES})(?:_id)?$")).ok());
+
+/// The regular expression `pattern`, without the tables of Unicode: it begins and ends at ASCII characters.
+fn bytes_pattern(pattern: &str) -> Result<Regex, Box<BuildError>> {
+    let syntax = syntax::Config::new().unicode(false).utf8(false);
+    let build = Regex::builder().syntax(syntax).build(pattern);
+    build.map_err(Box::new)
+}
 
 /// Whether what is called `name` holds a secret.
 pub(super) fn is_name_of_secret(name: &str) -> bool {
