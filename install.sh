@@ -1,13 +1,15 @@
 #!/bin/sh
-# Installs sdbuild, one static program, for the user who runs it:
+# Installs sdbuild, one program, into ~/.local/bin of the user who runs it, and changes nothing else.
+#
+#   ./install.sh    in a clone: compiles it, with this machine's Rust, or else in a container of Docker or Podman
 #
 #   curl -fsSL https://github.com/OWNER/sdbuild/releases/latest/download/install.sh | sh
 #
-# It downloads a release, compares its SHA-256, and its signature where ssh-keygen is installed, and puts one file into
-# ~/.local/bin. It needs curl or wget, and changes nothing else. Variables:
+# downloads a release with curl or wget, and compares its SHA-256, and its signature where ssh-keygen is installed. Variables:
 #
-#   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
 #   SDBUILD_INSTALL_DIR   the directory to install to [default: ~/.local/bin]
+#   SDBUILD_COMPILER      what compiles: cargo, docker or podman [default: the first of them that works]
+#   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
 #   SDBUILD_RELEASES      where the releases are [default: https://github.com/OWNER/sdbuild/releases]
 set -eu
 
@@ -66,6 +68,85 @@ sha256() {
   fi | cut -d ' ' -f 1
 }
 
+# Prints the directory of the source that this script belongs to. That of a release has a key, and belongs to none.
+source_dir() {
+  [ -z "$release_key${SDBUILD_RELEASES:-}${SDBUILD_VERSION:-}" ] && [ -f "$0" ] || return 1
+  case $0 in
+    */*) dir=$(cd "${0%/*}" && pwd) ;;
+    *) dir=$(pwd) ;;
+  esac
+  [ -f "$dir/Cargo.toml" ] && [ -f "$dir/install.sh" ] && echo "$dir"
+}
+
+# Prints the oldest version of Rust that compiles the source.
+oldest_rust() {
+  sed -n 's/^rust-version = "\(1\.[0-9]*\)"$/\1/p' "$source/Cargo.toml"
+}
+
+# Whether this machine's Rust compiles the source: it needs a linker too, which C compilers bring.
+cargo_works() {
+  has cargo && has cc && found=$(cargo --version 2>/dev/null) || return 1
+  found=${found#cargo 1.}
+  oldest=$(oldest_rust)
+  [ "${found%%.*}" -ge "${oldest#1.}" ] 2>/dev/null
+}
+
+# Whether the engine $1 answers.
+engine_works() {
+  has "$1" && "$1" version >/dev/null 2>&1
+}
+
+# Prints what compiles: cargo, docker or podman.
+compiler() {
+  case ${SDBUILD_COMPILER:-} in
+    cargo | docker | podman) echo "$SDBUILD_COMPILER" ;;
+    ?*) die "SDBUILD_COMPILER is $SDBUILD_COMPILER, and must be cargo, docker or podman" ;;
+    *)
+      if cargo_works; then
+        echo cargo
+      elif engine_works docker; then
+        echo docker
+      elif engine_works podman; then
+        echo podman
+      else
+        ! has docker || docker version >/dev/null || :
+        die "it needs Docker or Podman, running, or Rust $(oldest_rust) with a C compiler"
+      fi
+      ;;
+  esac
+}
+
+# Compiles the source in a container of $compiler and writes the program to $work/sdbuild. The source goes in and the program
+# comes out through pipes: so it works with a rootless engine, with SELinux, and with an engine on another machine.
+compile_in_container() {
+  container=sdbuild-install-$$
+  # Ctrl-C ends the client alone.
+  trap '"$compiler" rm -f "$container" >/dev/null 2>&1; rm -rf "$work"' EXIT
+  cd "$source"
+  set --
+  for file in *; do
+    [ "$file" = target ] || set -- "$@" "$file"
+  done
+  # shellcheck disable=SC2016  # for the shell in the container
+  tar -cf - "$@" | "$compiler" run --rm -i --name "$container" --sig-proxy=false --log-driver none docker.io/library/rust:alpine \
+    sh -ec 'cd "$(mktemp -d)" && tar -xf - && cargo install --locked --path . --root installed >&2 && cat installed/bin/sdbuild' \
+    >"$work/sdbuild" || die "it could not be compiled: the lines above say why"
+  chmod 755 "$work/sdbuild"
+}
+
+# Compiles the source, and sets `program`.
+compile() {
+  compiler=$(compiler)
+  say "compiling sdbuild with $compiler: this takes five to ten minutes"
+  if [ "$compiler" = cargo ]; then
+    cargo install --locked --path "$source" --root "$work/installed" || die "it could not be compiled: the lines above say why"
+    program=$work/installed/bin/sdbuild
+  else
+    compile_in_container
+    program=$work/sdbuild
+  fi
+}
+
 # Checks that the release key signed SHA256SUMS.
 verify_signature() {
   if [ -z "$release_key" ]; then
@@ -81,11 +162,10 @@ verify_signature() {
   fi
 }
 
-# Everything runs in a function: a script that is cut on its way does nothing.
-main() {
-  [ $# -eq 0 ] || die "it takes no arguments; SDBUILD_VERSION, SDBUILD_INSTALL_DIR and SDBUILD_RELEASES are its variables"
+# Sets `target` and `base`, the program to download and the address of its release.
+choose_release() {
   case $releases in
-    */OWNER/*) die "no release is published yet; in a checkout of the repository: cargo install --locked --path ." ;;
+    */OWNER/*) die "no release is published yet: run ./install.sh in a clone of the repository, which compiles sdbuild" ;;
   esac
   target=$(target)
   if [ -n "${SDBUILD_VERSION:-}" ]; then
@@ -93,17 +173,10 @@ main() {
   else
     base=$releases/latest/download
   fi
-  [ -n "${SDBUILD_INSTALL_DIR:-}${HOME:-}" ] || die "HOME is not set: give SDBUILD_INSTALL_DIR"
-  into=${SDBUILD_INSTALL_DIR:-$HOME/.local/bin}
-  mkdir -p "$into" || die "$into cannot be created"
-  [ ! -d "$into/sdbuild" ] || die "$into/sdbuild is a directory"
-  # A killed run leaves its directory.
-  find "$into" -maxdepth 1 -name '.sdbuild-install.??????' -mmin +60 -exec rm -rf {} + 2>/dev/null || :
-  # Beside the program, which the last step only renames.
-  work=$(mktemp -d "$into/.sdbuild-install.XXXXXX") || die "$into is not writable"
-  trap 'rm -rf "$work"' EXIT
-  trap 'say "install.sh: interrupted"; exit 1' HUP INT TERM
+}
 
+# Downloads the release, verifies it, and sets `program`.
+download_release() {
   download SHA256SUMS "$work/SHA256SUMS"
   verify_signature
   archive=$(sed -n "s/^[0-9a-f]\{64\}  \(sdbuild-v[0-9A-Za-z.+-]*-$target\.tar\.gz\)\$/\1/p" "$work/SHA256SUMS")
@@ -117,18 +190,60 @@ main() {
   found=$(sha256 "$work/archive.tar.gz")
   [ "$found" = "$expected" ] || die "$archive has SHA-256 $found, expected is $expected"
   tar -xzf "$work/archive.tar.gz" -C "$work" || die "$archive cannot be unpacked"
+  say "SHA-256 of $archive verified"
   program=$work/${archive%.tar.gz}/sdbuild
-  version=$("$program" --version) || die "$archive: its program does not run on this machine"
-  mv "$program" "$into/sdbuild" || die "$into/sdbuild cannot be written"
+}
 
-  say "installed $version as $into/sdbuild (SHA-256 of its archive verified)"
+# Creates `work`, a directory beside where the program goes: the last step only renames.
+make_work_directory() {
+  [ -n "${SDBUILD_INSTALL_DIR:-}${HOME:-}" ] || die "HOME is not set: give SDBUILD_INSTALL_DIR"
+  into=${SDBUILD_INSTALL_DIR:-$HOME/.local/bin}
+  mkdir -p "$into" || die "$into cannot be created"
+  into=$(cd "$into" && pwd)
+  [ ! -d "$into/sdbuild" ] || die "$into/sdbuild is a directory"
+  # A killed run leaves its directory.
+  find "$into" -maxdepth 1 -name '.sdbuild-install.??????' -mmin +60 -exec rm -rf {} + 2>/dev/null || :
+  work=$(mktemp -d "$into/.sdbuild-install.XXXXXX") || die "$into is not writable"
+  trap 'rm -rf "$work"' EXIT
+  trap 'say "install.sh: interrupted"; exit 1' HUP INT TERM
+}
+
+# Says what was installed, and what to do next.
+report() {
+  say "installed $version as $into/sdbuild"
   case :${PATH:-}: in
     *":$into:"*) ;;
-    *) say "$into is not in PATH: add it, for example with  export PATH=\"$into:\$PATH\"" ;;
+    *) say "$into is not in PATH: log out and in again, or run  export PATH=\"$into:\$PATH\"" ;;
   esac
-  first=$(command -v sdbuild) || first=$into/sdbuild
-  [ "$first" = "$into/sdbuild" ] || say "the shell finds another sdbuild first: $first"
-  say "next: sdbuild try"
+  next=sdbuild
+  first=$(command -v sdbuild) || first=
+  if [ "$first" != "$into/sdbuild" ]; then
+    next=$into/sdbuild
+    [ -z "$first" ] || say "the shell finds another sdbuild first: $first"
+  fi
+  say "next: $next try"
+}
+
+# Everything runs in a function: a script that is cut on its way does nothing.
+main() {
+  [ $# -eq 0 ] || die "it takes no arguments; SDBUILD_INSTALL_DIR, SDBUILD_COMPILER, SDBUILD_VERSION and SDBUILD_RELEASES are its variables"
+  if ! source=$(source_dir); then
+    choose_release
+  fi
+  make_work_directory
+  if [ -n "$source" ]; then
+    compile
+  else
+    download_release
+  fi
+  version=$("$program" --version) || version=
+  # An empty file runs too.
+  case $version in
+    'sdbuild '*) ;;
+    *) die "the program does not run on this machine" ;;
+  esac
+  mv "$program" "$into/sdbuild" || die "$into/sdbuild cannot be written"
+  report
 }
 
 main "$@"

@@ -1,4 +1,4 @@
-//! `install.sh`, with a server on this machine in place of the one with the releases.
+//! `install.sh` of a release, with a server on this machine in place of the one with the releases.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -159,7 +159,7 @@ fn curl_or_wget_install_one_verified_file() {
                 "signature verified",
                 "installed sdbuild 9.8.7 as ",
                 "/home/.local/bin is not in PATH",
-                "next: sdbuild try",
+                "/home/.local/bin/sdbuild try",
             ]);
         assert_eq!(release.installed(), "./.local/bin/sdbuild\n", "{program}");
         let said = shell(&release.at("home"), ".local/bin/sdbuild");
@@ -180,7 +180,7 @@ fn arguments_and_a_missing_release_install_nothing() {
     let mut command = release.command("");
     run(command.env_remove("SDBUILD_RELEASES"))
         .assert_exit_code(1)
-        .assert_stderr_contains(&["no release is published yet", "cargo install"]);
+        .assert_stderr_contains(&["no release is published yet", "./install.sh in a clone"]);
     assert_eq!(release.installed(), "");
 }
 

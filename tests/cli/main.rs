@@ -37,6 +37,7 @@ mod git_questions;
 mod init;
 mod init_ci;
 mod inspect;
+mod install_from_source;
 mod install_script;
 mod lock;
 mod machine_kills;
