@@ -129,7 +129,8 @@ compile_in_container() {
   done
   # shellcheck disable=SC2016  # for the shell in the container
   tar -cf - "$@" | "$compiler" run --rm -i --name "$container" --sig-proxy=false --log-driver none docker.io/library/rust:alpine \
-    sh -ec 'cd "$(mktemp -d)" && tar -xf - && cargo install --locked --path . --root installed >&2 && cat installed/bin/sdbuild' \
+    sh -ec 'cd "$(mktemp -d)" && tar -xf - && export PATH="$PWD/installed/bin:$PATH" &&
+      cargo install --locked --path . --root installed >&2 && cat installed/bin/sdbuild' \
     >"$work/sdbuild" || die "it could not be compiled: the lines above say why"
   chmod 755 "$work/sdbuild"
 }
@@ -139,7 +140,8 @@ compile() {
   compiler=$(compiler)
   say "compiling sdbuild with $compiler: this takes five to ten minutes"
   if [ "$compiler" = cargo ]; then
-    cargo install --locked --path "$source" --root "$work/installed" || die "it could not be compiled: the lines above say why"
+    # In PATH, or Cargo advises to add this directory.
+    PATH=$work/installed/bin:$PATH cargo install --locked --path "$source" --root "$work/installed" || die "it could not be compiled: the lines above say why"
     program=$work/installed/bin/sdbuild
   else
     compile_in_container
