@@ -12,6 +12,8 @@
 #   SDBUILD_VERSION       the release to install, such as 0.1.0 [default: the newest]
 #   SDBUILD_RELEASES      where the releases are [default: https://github.com/OWNER/sdbuild/releases]
 set -eu
+# With it, `cd` may print where it went.
+unset CDPATH
 
 releases=${SDBUILD_RELEASES:-https://github.com/OWNER/sdbuild/releases}
 # The public key that releases are signed with; scripts/release writes it here.
