@@ -3,6 +3,9 @@
 use super::super::other_names::RUNNING;
 use super::table::Answers;
 
+/// How a configuration of a flake is named.
+const ATTRIBUTE: &str = "a configuration of a flake is named after the `#`: sdbuild build .#NAME; a file such as sd-card.nix needs no attribute";
+
 /// What is said of them by `build` and `check`.
 pub(super) const OF_BUILD: Answers = &[
     (
@@ -12,6 +15,18 @@ pub(super) const OF_BUILD: Answers = &[
     (
         &["arg", "argstr", "build-arg", "define", "D", "e", "env"],
         "--set gives an option a value: --set networking.hostName=pi",
+    ),
+    (
+        &["F", "all-features", "features", "no-default-features"],
+        "a configuration has options in place of features: --set services.openssh.enable=true",
+    ),
+    (
+        &["device"],
+        "--board is the board that the image is for; `sdbuild flash` writes the image to a card",
+    ),
+    (
+        &["enable-ssh", "ssh", "sshd"],
+        "services.openssh.enable = true; in the configuration switches SSH on, and --ssh-key names a key that may log in",
     ),
     (
         &["I"],
@@ -78,9 +93,14 @@ pub(super) const OF_BUILD: Answers = &[
         &["profile", "profile-name"],
         "an image holds one generation of its system, and there is only one kind of build",
     ),
+    (&["A", "attr", "bin", "p", "workspace"], ATTRIBUTE),
     (
-        &["p"],
-        "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
+        &["E", "expr"],
+        "a configuration is a file, or one of a flake: sdbuild build FILE",
+    ),
+    (
+        &["country"],
+        "the country of a wireless network belongs in the configuration: networking.wireless.extraConfig = \"country=DE\";",
     ),
     (
         &["cpu", "cpus", "threads"],
@@ -166,10 +186,6 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "the image is named after networking.hostName; --output is the directory to write it to",
     ),
     (
-        &["A", "attr"],
-        "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
-    ),
-    (
         &["no-cache", "rebuild"],
         "Nix builds what has changed, and only that",
     ),
@@ -190,7 +206,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "a flake sees only its own files and its inputs: --override-input gives another directory, --set a value",
     ),
     (
-        &["progress", "log-format"],
+        &["progress", "log-format", "message-format"],
         "where the output is not a terminal, lines appear instead of a bar; --json-events writes one JSON object per event",
     ),
     (
@@ -198,7 +214,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "sdbuild makes its container images itself, of packages with fixed hashes, and keeps them",
     ),
     (
-        &["flash", "device"],
+        &["flash"],
         "`sdbuild flash` writes the image that a build made",
     ),
     (

@@ -17,6 +17,7 @@ pub(super) const OF_BOOT: Answers = &[
             "no-graphic",
             "no-gui",
             "nographic",
+            "screen",
             "serial",
             "vga",
             "vnc",
@@ -157,6 +158,10 @@ pub(super) const OF_INSPECT: Answers = &[
         "without a flag, inspect shows partitions, boot loader and hashes: sdbuild inspect IMAGE",
     ),
     (&["format"], "did you mean --json?"),
+    (
+        &["extract", "mount"],
+        "inspect mounts nothing, and shows single files: sdbuild inspect IMAGE cat PATH",
+    ),
     (
         &["config", "flake"],
         "inspect takes an image, which `sdbuild build` makes of a configuration",
