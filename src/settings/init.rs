@@ -238,9 +238,17 @@ fn default_system(template: TemplateName) -> System {
 fn keys_url(env: &Environment, user: &str) -> Result<String, Failure> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if user.is_empty() || !user.chars().all(allowed) {
+        let failure = Failure::usage(format!("`{user}` is not a valid account name"));
+        // Of an address, and of a repository, the owner is meant.
+        let path = user.trim_start_matches("https://");
+        let path = path.trim_start_matches("github.com/");
+        let name = path.split('/').next().unwrap_or_default();
         return Err(
-            Failure::usage(format!("`{user}` is not a valid account name"))
-                .hint("account names have letters, digits and `-`, as after github.com/"),
+            if name != user && !name.is_empty() && name.chars().all(allowed) {
+                failure.hint(format!("did you mean --github {name}?"))
+            } else {
+                failure.hint("account names have letters, digits and `-`, as after github.com/")
+            },
         );
     }
     let base = env.github.as_deref().unwrap_or(GITHUB);

@@ -13,7 +13,7 @@ pub(super) const OF_BUILD: Answers = &[
         "the setting memory-mib is only in sdbuild.toml",
     ),
     (
-        &["arg", "argstr", "build-arg", "define", "D", "e", "env"],
+        &["arg", "argstr", "build-arg", "define", "D", "e", "env", "s"],
         "--set gives an option a value: --set networking.hostName=pi",
     ),
     (
@@ -74,6 +74,19 @@ pub(super) const OF_BUILD: Answers = &[
         "a build never changes flake.lock: only `sdbuild lock` does",
     ),
     (
+        &[
+            "flake-registry",
+            "inputs-from",
+            "no-registries",
+            "reference-lock-file",
+        ],
+        "the inputs of a flake come from its flake.lock; --override-input replaces one",
+    ),
+    (
+        &["extra-platforms"],
+        "sdbuild sets up the emulation of another system itself; --system is that of the image",
+    ),
+    (
         &["experimental-features", "extra-experimental-features"],
         "flakes need no flag: the builder's Nix has them",
     ),
@@ -86,7 +99,7 @@ pub(super) const OF_BUILD: Answers = &[
         RUNNING,
     ),
     (
-        &["build-host"],
+        &["build-host", "remote"],
         "a machine of yours builds with its Docker: DOCKER_HOST=ssh://{} sdbuild build",
     ),
     (
@@ -99,7 +112,7 @@ pub(super) const OF_BUILD: Answers = &[
         "a configuration is a file, or one of a flake: sdbuild build FILE",
     ),
     (
-        &["country"],
+        &["country", "wifi-country"],
         "the country of a wireless network belongs in the configuration: networking.wireless.extraConfig = \"country=DE\";",
     ),
     (
@@ -110,12 +123,14 @@ pub(super) const OF_BUILD: Answers = &[
         &[
             "d",
             "detach",
+            "gpus",
             "i",
             "interactive",
             "it",
             "mount",
             "network",
             "privileged",
+            "secret",
             "tty",
             "u",
             "volume",

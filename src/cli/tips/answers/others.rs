@@ -37,8 +37,16 @@ pub(super) const OF_INIT: Answers = &[
         "every template has an SSH server; --ssh-key names the key that may log in",
     ),
     (
-        &["country"],
+        &["country", "wifi-country"],
         "init asks for no country: --timezone is the time zone, --locale the language",
+    ),
+    (
+        &["list", "list-templates", "templates"],
+        "`sdbuild help init` lists the templates",
+    ),
+    (
+        &["admin", "sudo", "wheel"],
+        "the account of --user has sudo, without a password",
     ),
     (
         &["os", "distro"],
