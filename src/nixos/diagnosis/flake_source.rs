@@ -221,6 +221,12 @@ pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> 
             "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
         );
     }
+    if summary.contains(" is a derivation, not a NixOS configuration") {
+        return Some(
+            "`sdbuild build` builds it as it is, without --set, --hostname and --ssh-key; check takes a configuration"
+                .to_owned(),
+        );
+    }
     if let Some((_, configuration)) = summary.split_once(" is no image of the configuration ") {
         return Some(format!(
             "write {configuration}, which builds the image; the attribute of a card's is config.system.build.sdImage"
@@ -308,6 +314,9 @@ mod tests {
                 .unwrap()
                 .contains("nixosSystem")
         );
+        let derivation = ".#image is a derivation, not a NixOS configuration: nothing in it";
+        let hint = wrong_attribute_hint(&context, derivation).unwrap();
+        assert!(hint.contains("check takes a configuration"), "{hint}");
         let part = ".#pi.config.system.build.toplevel is no image of the configuration .#pi";
         let hint = wrong_attribute_hint(&context, part).unwrap();
         assert!(hint.starts_with("write .#pi, "), "{hint}");
