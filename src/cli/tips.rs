@@ -147,8 +147,10 @@ fn explain_flag(error: &mut clap::Error, command: &mut Command, words: &[String]
         set_tip(error, format!("did you mean {similar}?"));
         return;
     } else {
-        let tip = tip_for_missing_letter(command, &flag, words);
-        if let Some(tip) = tip.or_else(|| tip_for_flag_of_others(command, &flag, words)) {
+        let tip = tip_for_missing_letter(command, &flag, words)
+            .or_else(|| tip_for_flag_of_others(command, &flag, words))
+            .or_else(|| tip_for_help(command, &flag, words));
+        if let Some(tip) = tip {
             set_tip(error, tip);
         }
     }
@@ -227,12 +229,34 @@ fn tip_for_missing_letter(command: &Command, flag: &str, words: &[String]) -> Op
     Some(format!("did you mean {meant}?"))
 }
 
-/// The tip for a `flag` that only other commands take.
+/// Where the flags are of the command that `words` name, for a `flag` of which nothing is known.
+fn tip_for_help(command: &Command, flag: &str, words: &[String]) -> Option<String> {
+    let (mut named, mut path) = (command, Vec::new());
+    for word in words {
+        if let Some(sub) = named.find_subcommand(word) {
+            named = sub;
+            path.push(sub.get_name());
+        }
+    }
+    let is_known = flag.starts_with('-') && !path.is_empty();
+    let line = format!("{} {} --help", command.get_name(), path.join(" "));
+    is_known.then(|| format!("`{line}` lists its flags"))
+}
+
+/// The tip for a `flag` that only other commands take, by this name or another one.
 fn tip_for_flag_of_others(command: &Command, flag: &str, words: &[String]) -> Option<String> {
     // Another command does something else by the same word.
     if ["--all", "--force"].contains(&flag) {
         return None;
     }
+    let name = flag.strip_prefix("--")?;
+    let others = other_names::flags(name).map(|long| format!("--{long}"));
+    let mut meant = std::iter::once(flag.to_owned()).chain(others);
+    meant.find_map(|flag| takers(command, &flag, words))
+}
+
+/// The commands that take `flag`, which that of `words` does not; `None` if there are many.
+fn takers(command: &Command, flag: &str, words: &[String]) -> Option<String> {
     // `publish --region`, of `publish aws`.
     let mut named = words
         .iter()

@@ -1,6 +1,6 @@
 //! `sdbuild check`: what in a configuration must be fixed, because the machine would not boot or nobody could log in, for example.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -12,11 +12,11 @@ use crate::common::failure::{Class, Failure};
 use crate::common::nix_string::nix_string;
 use crate::common::shown_path::shown_path;
 use crate::nixos::check::{Finding, Severity};
-use crate::pipeline::{self, Checked};
+use crate::pipeline::{self, Checked, Outcome};
 use crate::settings::{self, Environment};
 use crate::template::{self, PublicKey};
-use crate::ui::Ui;
 use crate::ui::layout::list_item;
+use crate::ui::{Ui, failure_fields};
 
 /// Evaluates the configuration and prints the findings; fails when one of them is a trap.
 pub async fn run(
@@ -25,9 +25,14 @@ pub async fn run(
     ui: &Ui,
     context: &Context,
 ) -> Result<(), Failure> {
-    let settings = settings::Build::resolve(&args.build(), env)?;
-    let home = settings.common.home.clone();
-    let outcome = pipeline::check(settings, context).await?;
+    let outcome = evaluated(args, env, context).await;
+    if let Err(failure) = &outcome
+        && args.json
+    {
+        // The failure comes first, also where the object cannot be written.
+        print_json(&object_without_facts(failure), ui).ok();
+    }
+    let (outcome, home) = outcome?;
     outcome.finish("the check is done", |mut checked| {
         match own_key(home.as_deref()) {
             Some(key) => put_key(&mut checked.findings, &nix_string(&key.line), ""),
@@ -43,6 +48,17 @@ pub async fn run(
         }
         verdict(&checked.findings, checked.failure)
     })
+}
+
+/// What Nix says of the configuration, and the user's home directory.
+async fn evaluated(
+    args: &cli::Check,
+    env: &Environment,
+    context: &Context,
+) -> Result<(Outcome<Checked>, Option<PathBuf>), Failure> {
+    let settings = settings::Build::resolve(&args.build(), env)?;
+    let home = settings.common.home.clone();
+    Ok((pipeline::check(settings, context).await?, home))
 }
 
 /// In place of a key, in lines to add.
@@ -91,8 +107,22 @@ fn object(checked: &Checked) -> Value {
     json!({
         "version": VERSION,
         "evaluates": checked.failure.is_none(),
+        "errors": checked.failure.as_ref().map(failure_fields).unwrap_or_default(),
         "findings": checked.findings,
         "lets_in": checked.ways_in,
+    })
+}
+
+/// The object for a `failure` before anything is known of what the configuration sets.
+fn object_without_facts(failure: &Failure) -> Value {
+    let is_of_configuration = matches!(failure.class, Class::Usage | Class::Build);
+    json!({
+        "version": VERSION,
+        // What this machine or the engine fails at says nothing about the configuration.
+        "evaluates": is_of_configuration.then_some(false),
+        "errors": failure_fields(failure),
+        "findings": [],
+        "lets_in": [],
     })
 }
 
@@ -251,6 +281,20 @@ mod tests {
             !lines.contains('✓') && lines.contains("! ssh-off"),
             "{lines}"
         );
+    }
+
+    #[test]
+    fn an_error_is_in_the_object_too() {
+        let told = object_without_facts(&Failure::usage("no such option").hint("remove it"));
+        assert_eq!(told["evaluates"], false);
+        assert_eq!(told["errors"][0]["class"], "usage");
+        assert_eq!(told["errors"][0]["message"], "no such option");
+        assert_eq!(told["errors"][0]["hints"][0], "remove it");
+        assert_eq!(told["findings"], json!([]));
+        let of_machine = object_without_facts(&Failure::environment("no engine"));
+        assert_eq!(of_machine["evaluates"], Value::Null);
+        assert_eq!(of_machine["errors"][0]["class"], "environment");
+        assert_eq!(object(&checked(Vec::new()))["errors"], json!([]));
     }
 
     #[test]

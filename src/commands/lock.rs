@@ -23,7 +23,8 @@ pub async fn run(args: &cli::Lock, env: &Environment, context: &Context) -> Resu
     if let SourceChoice::Config(config) = &settings.source {
         if let Some(input) = args.inputs.iter().find(|input| *input != "nixpkgs") {
             let text = format!("`{input}` is not in sdbuild.lock, which has only nixpkgs");
-            return Err(Failure::usage(text).hint("for a flake: sdbuild lock --flake DIR"));
+            return Err(Failure::usage(text)
+                .hint("to renew it: sdbuild lock; for a flake: sdbuild lock --flake DIR"));
         }
         return pipeline::lock_nixpkgs(config, &settings, context).await;
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 
+use crate::common::board::{BoardName, BoardQuery};
 use crate::common::compression::Compression;
 use crate::common::configuration_file::configuration_in;
 use crate::common::failure::{Class, Failure};
@@ -142,11 +143,36 @@ fn of_machine(text: &str) -> Option<String> {
     })
 }
 
+/// What is said of an address in the place of an image.
+fn of_address(text: &str) -> Option<String> {
+    let is_meant = ["http://", "https://"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    is_meant.then(|| {
+        format!(
+            "an image is a file: download it first, with curl -LO {}",
+            quoted(text)
+        )
+    })
+}
+
+/// What is said of a board in the place of an image.
+fn of_board(text: &str) -> Option<String> {
+    let BoardName(board) = BoardQuery::certain(text)?;
+    let name = board.name;
+    Some(format!(
+        "{name} is a board, and an image is a file: `sdbuild build --board {name}` makes one for it"
+    ))
+}
+
 /// What to do about a refused `path` that is missing, a directory, a configuration or a file beside an image.
 fn advice(path: &Path) -> Option<String> {
     if !path.exists() {
         let text = path.to_string_lossy();
-        let told = of_configuration(&text).or_else(|| of_machine(&text));
+        let told = of_configuration(&text)
+            .or_else(|| of_machine(&text))
+            .or_else(|| of_address(&text))
+            .or_else(|| of_board(&text));
         return Some(told.unwrap_or_else(|| NEWEST_IS_TAKEN.to_owned()));
     }
     if let Some(image) = image_beside(path) {

@@ -100,6 +100,14 @@ impl CliModule {
                 Failure::usage(format!("--set `{text}` is not of the form OPTION=VALUE"))
                     .hint(hint_for_form(text))
             })?;
+        if has_relative_path(value) {
+            let text = format!(
+                "--set `{text}` has the path of a file, which the builder would look for elsewhere"
+            );
+            return Err(Failure::usage(text).hint(format!(
+                "paths stand in the configuration, not behind --set: {option} = {value};"
+            )));
+        }
         let (code, shown) = if value.starts_with(['[', '{', '(']) {
             let shown = format!("{option} = {value};");
             (format!("{option} = over ({value});"), shown)
@@ -148,6 +156,14 @@ fn scalar(value: &str) -> String {
     }
 }
 
+/// Whether `value`, a list or a set, has a path such as `./b.nix` outside of quotes.
+fn has_relative_path(value: &str) -> bool {
+    let unquoted = value.split('"').step_by(2);
+    let mut words = unquoted.flat_map(|code| code.split([' ', '[', '(', '{', '=']));
+    let is_path = |word: &str| word.starts_with("./") || word.starts_with("../");
+    value.starts_with(['[', '{', '(']) && words.any(is_path)
+}
+
 /// What to write in place of `text`, which has no `=` behind an option.
 fn hint_for_form(text: &str) -> String {
     let (option, value) = text.split_once([' ', ':']).unwrap_or((text, ""));
@@ -193,6 +209,16 @@ mod tests {
         let mut cli_module = CliModule::default();
         cli_module.set(text)?;
         Ok(cli_module.definitions().collect())
+    }
+
+    #[test]
+    fn a_relative_path_stands_in_the_configuration() {
+        let refused = set("imports=[ ./b.nix ]").unwrap_err();
+        let told = "paths stand in the configuration, not behind --set: imports = [ ./b.nix ];";
+        assert_eq!(refused.hints, [told]);
+        for right in ["a=[ \"./b\" ]", "a={ b = \"../c\"; }", "a=./b"] {
+            assert!(set(right).is_ok(), "{right}");
+        }
     }
 
     #[test]

@@ -28,7 +28,9 @@ mod unlocked;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub(super) use declared_inputs::{InputNames, attribute_names, may_have_configuration};
+pub(super) use declared_inputs::{
+    InputNames, attribute_names, configuration_meant, may_have_configuration,
+};
 use lock::Lock;
 pub use lock_changes::lock_changes;
 pub use lock_file::{

@@ -96,6 +96,10 @@ pub fn derivation(word: &str, state_dir: &Path) -> Result<Derivation, Failure> {
     named.cloned().ok_or_else(|| unknown(word, &failed))
 }
 
+/// What is said of a word that may be the name of a package.
+const NO_PACKAGE: &str =
+    "shell takes no package: a machine has those of its configuration, environment.systemPackages";
+
 /// The failure for a `word` that is the name of none of the derivations that `failed`, of which the first is the newest.
 fn unknown(word: &str, failed: &[Derivation]) -> Failure {
     let text = format!("no build of {word} failed in the logs that are kept");
@@ -106,15 +110,16 @@ fn unknown(word: &str, failed: &[Derivation]) -> Failure {
             names.push(derivation.name());
         }
     }
+    let failure = match meant(word, names.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean {meant}?")),
+        // `nix shell` takes packages.
+        None => failure.hint(NO_PACKAGE),
+    };
     if names.is_empty() {
         return failure.hint(
             "no failed build is in the logs: give the derivation's store path, /nix/store/….drv",
         );
     }
-    let failure = match meant(word, names.iter().copied()) {
-        Some(meant) => failure.hint(format!("did you mean {meant}?")),
-        None => failure,
-    };
     let more = match names.len().saturating_sub(MAX_NAMES) {
         0 => String::new(),
         more => format!(" and {more} more"),
@@ -185,7 +190,7 @@ mod tests {
         let failure = derivation("nope", state.path()).unwrap_err();
         let hint =
             "no failed build is in the logs: give the derivation's store path, /nix/store/….drv";
-        assert_eq!(failure.hints, [hint]);
+        assert_eq!(failure.hints, [NO_PACKAGE, hint]);
     }
 
     #[test]
@@ -195,6 +200,6 @@ mod tests {
             .collect();
         let failure = unknown("zzz", &[&failed[..], &failed].concat());
         let hint = "builds that failed: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more;";
-        assert!(failure.hints[0].starts_with(hint), "{:?}", failure.hints);
+        assert!(failure.hints[1].starts_with(hint), "{:?}", failure.hints);
     }
 }

@@ -213,9 +213,20 @@ fn cli_module(settings: &settings::Build) -> Result<CliModule, Failure> {
         module.host_name(name);
     }
     for text in &settings.set {
-        module.set(text)?;
+        // Of `--set OPTION VALUE`, the value was taken as the configuration.
+        match &settings.source {
+            SourceChoice::Config(path) if is_value(path) && !text.contains('=') => {
+                module.set(&format!("{text} {}", shown_path(path)))?;
+            }
+            SourceChoice::Config(_) | SourceChoice::Flake { .. } => module.set(text)?,
+        }
     }
     Ok(module)
+}
+
+/// Whether `path` may be the value of an option, and not a configuration.
+fn is_value(path: &Path) -> bool {
+    !path.exists() && path.extension().is_none_or(|end| end != "nix")
 }
 
 fn nixpkgs(settings: &settings::Build) -> Result<Nixpkgs, Failure> {

@@ -46,11 +46,13 @@ pub struct InitArgs {
     #[arg(long, requires = "flake", hide_short_help = true)]
     pub no_lock: bool,
 
-    /// Service to write a workflow for, which builds the image; an existing configuration stays
+    /// Service to write a workflow for, which builds the image
+    ///
+    /// An existing configuration stays.
     #[arg(long, value_enum, value_name = "SERVICE")]
     pub ci: Option<CiService>,
 
-    /// Host name of the new machine [default: the name of the directory]
+    /// Host name [default: the name of the directory]
     #[arg(long, value_name = "NAME")]
     pub hostname: Option<String>,
 
@@ -70,12 +72,12 @@ pub struct InitArgs {
     #[arg(long, value_name = "NAME")]
     pub user: Option<String>,
 
-    /// Time zone of the new machine, for instance Europe/Berlin [default: this machine's]
-    #[arg(long, value_name = "ZONE", hide_short_help = true)]
+    /// Time zone, such as Europe/Berlin [default: yours]
+    #[arg(long, value_name = "ZONE")]
     pub timezone: Option<String>,
 
-    /// Language of the new machine, for instance de_DE [default: yours, otherwise en_US]
-    #[arg(long, value_name = "LOCALE", hide_short_help = true)]
+    /// Language, such as de_DE [default: yours or en_US]
+    #[arg(long, value_name = "LOCALE")]
     pub locale: Option<String>,
 
     /// Public SSH key that may log in as root (repeatable) [default: the best one in ~/.ssh/*.pub and the running ssh-agent]
@@ -86,11 +88,13 @@ pub struct InitArgs {
     #[arg(long, value_name = "USER", hide_short_help = true)]
     pub github: Option<String>,
 
-    /// Ask no questions: accept the defaults, and the keys of the account
+    /// Ask no questions, and accept the defaults
+    ///
+    /// Also the keys of the account of --github.
     #[arg(short, long)]
     pub yes: bool,
 
-    /// Wireless network to join; sdbuild asks for its passphrase
+    /// Wireless network; sdbuild asks for its passphrase
     #[arg(long, value_name = "SSID")]
     pub wifi: Option<String>,
 
@@ -234,9 +238,17 @@ fn default_system(template: TemplateName) -> System {
 fn keys_url(env: &Environment, user: &str) -> Result<String, Failure> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
     if user.is_empty() || !user.chars().all(allowed) {
+        let failure = Failure::usage(format!("`{user}` is not a valid account name"));
+        // Of an address, and of a repository, the owner is meant.
+        let path = user.trim_start_matches("https://");
+        let path = path.trim_start_matches("github.com/");
+        let name = path.split('/').next().unwrap_or_default();
         return Err(
-            Failure::usage(format!("`{user}` is not a valid account name"))
-                .hint("account names have letters, digits and `-`, as after github.com/"),
+            if name != user && !name.is_empty() && name.chars().all(allowed) {
+                failure.hint(format!("did you mean --github {name}?"))
+            } else {
+                failure.hint("account names have letters, digits and `-`, as after github.com/")
+            },
         );
     }
     let base = env.github.as_deref().unwrap_or(GITHUB);

@@ -181,7 +181,10 @@ fn is_reference(text: &str) -> bool {
             }
         )
     };
-    text.contains('#') || has_scheme(text) || text.parse().is_ok_and(is_remote)
+    // Addresses of repositories, without a scheme.
+    let mut hosts = ["git@", "github.com/", "gitlab.com/"].iter();
+    let is_repository = hosts.any(|start| text.starts_with(start));
+    text.contains('#') || is_repository || has_scheme(text) || text.parse().is_ok_and(is_remote)
 }
 
 #[cfg(test)]

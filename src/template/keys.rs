@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::common::failure::{Failure, OrFail as _};
 use crate::common::invisible_chars::is_format_char;
 use crate::common::plain_file;
+use crate::common::shell_word::quoted;
 use crate::common::ssh_key::{KEY_TYPES, UNREADABLE_KEY_HINT, is_complete, is_in_place_of_file};
 
 /// Largest `.pub` file that is read, in bytes; an RSA key of 16,384 bits takes 3 kB.
@@ -61,9 +62,18 @@ pub fn key_in(path: &Path) -> Result<PublicKey, Failure> {
             .hint("write the key into a file whose name ends in .pub, and give that"));
     }
     let shown = path.display();
+    // As Ubuntu's installer takes an account.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let hint = match name.strip_prefix("github:").or(name.strip_prefix("gh:")) {
+        Some(account) => format!(
+            "for the keys of an account on GitHub: --github {}",
+            quoted(account)
+        ),
+        None => UNREADABLE_KEY_HINT.to_owned(),
+    };
     let text = plain_file::read(path, MAX_FILE_BYTES)
         .or_usage(format!("read the SSH key {shown}"))
-        .map_err(|failure| failure.hint(UNREADABLE_KEY_HINT))?;
+        .map_err(|failure| failure.hint(hint))?;
     public_key(&String::from_utf8_lossy(&text)).ok_or_else(|| {
         Failure::usage(format!("{shown} is not a public SSH key")).hint(
             "name the .pub file: one line that begins with the key's type, for instance ssh-ed25519",

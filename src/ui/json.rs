@@ -240,24 +240,31 @@ pub(super) fn dropped_lines(lines: u64) -> String {
 /// One object for `failure` and one for each further failure that was found with it.
 pub(super) fn failure(failure: &Failure) -> String {
     let mut out = String::new();
-    for one in std::iter::once(failure).chain(&failure.others) {
-        let left: Vec<Value> = one
-            .teardown
-            .iter()
+    for mut fields in failure_fields(failure) {
+        add(&mut fields, "event", json!("failed"));
+        writeln!(out, "{}", line(fields)).ok();
+    }
+    out
+}
+
+/// What is told of `failure`, and of each further failure that was found with it.
+pub fn failure_fields(failure: &Failure) -> Vec<Value> {
+    let failures = std::iter::once(failure).chain(&failure.others);
+    let fields = failures.map(|one| {
+        let left = one.teardown.iter();
+        let left: Vec<Value> = left
             .map(|l| json!({ "what": l.what, "why": l.why, "remedy": l.remedy }))
             .collect();
-        let fields = json!({
-            "event": "failed",
+        json!({
             "class": class(one.class),
             "message": one.sentence(),
             "hints": one.hints,
             "log_tail": one.log_tail,
             "log": one.log.as_ref().map(|path| path.to_string_lossy()),
             "not_removed": left,
-        });
-        writeln!(out, "{}", line(fields)).ok();
-    }
-    out
+        })
+    });
+    fields.collect()
 }
 
 fn class(class: Class) -> &'static str {

@@ -40,6 +40,7 @@ use crate::common::event::{Event, Events};
 use crate::common::failure::{Failure, OrFail as _};
 pub use colour::Colour;
 use json::Json;
+pub use json::failure_fields;
 pub use sanitize::{sanitize, sanitize_line};
 use screen::Screen;
 pub use secret::Hidden;

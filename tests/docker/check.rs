@@ -260,8 +260,11 @@ fn check_accepts_good_and_explains_wrong_configurations() {
     assert_eq!(told["lets_in"][0], "root with a key", "{told}");
     assert!(!checked.stderr.contains("emulation"), "{}", checked.stderr);
 
-    check(&user, "typo.nix", &example(&public).replace("htop", "htpo"))
-        .assert_exit_code(2)
+    let typo = check(&user, "typo.nix", &example(&public).replace("htop", "htpo"));
+    let told = report(&typo);
+    assert_eq!(told["evaluates"], false, "{told}");
+    assert_eq!(told["errors"][0]["class"], "usage", "{told}");
+    typo.assert_exit_code(2)
         .assert_stderr_contains(&["undefined variable 'htpo'", "typo.nix:", "log: "])
         .assert_stderr_contains(&[
             "nixpkgs has no package htpo: did you mean htop? Search for others: ",

@@ -23,6 +23,7 @@ fn of_command(name: &str) -> (&'static [Answers], &'static str) {
         "init" => (&[others::OF_INIT], "DIR"),
         "clean" => (&[others::OF_CLEAN], "N"),
         "lock" => (&[others::OF_LOCK], "INPUT"),
+        "shell" => (&[others::OF_SHELL], ""),
         "status" => (&[others::OF_STATUS], ""),
         "boards" | "formats" => (&[others::OF_LISTS], ""),
         "completions" => (&[others::OF_COMPLETIONS], "bash"),
@@ -42,9 +43,16 @@ pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
         rows.find(|(flags, _)| flags.contains(&name))
     };
     let (_, text) = names.iter().find_map(|name| answer(name))?;
-    let value = value_of(&given, words);
+    let value = value_of(&given, words).map(|value| path_of_drive(&value).to_owned());
     let value = value.map_or_else(|| general.to_owned(), |value| quoted(&value));
     Some(text.replace("{}", &value))
+}
+
+/// The path in `value`, where that is a list of QEMU: `file=x.img,format=raw`.
+fn path_of_drive(value: &str) -> &str {
+    let behind = value.strip_prefix("file=");
+    let path = behind.and_then(|path| path.split(',').next());
+    path.unwrap_or(value)
 }
 
 /// `flag` with all its letters: of `-nographic`, as QEMU has it, only `-n` is told.
@@ -97,6 +105,7 @@ mod tests {
             "init",
             "clean",
             "lock",
+            "shell",
             "status",
             "boards",
             "formats",
@@ -139,6 +148,11 @@ mod tests {
                 "lock --input",
                 "--input",
                 "inputs are arguments: sdbuild lock INPUT",
+            ),
+            (
+                "boot -drive file=a.img,format=raw",
+                "-d",
+                "the image is an argument of its own: sdbuild boot a.img",
             ),
             (
                 "boot -nographic a.img",

@@ -4,9 +4,11 @@ use std::path::Path;
 
 use clap::Command;
 
-use super::{other_names, packages};
+use super::flags_of::takes;
+use super::{answers, other_names, packages};
+use crate::common::board::{BoardName, BoardQuery};
 use crate::common::flake_url::has_scheme;
-use crate::common::image_name;
+use crate::common::image_name::is_image;
 use crate::common::nearest::{is_slip, nearest};
 use crate::common::shell_word::quoted;
 
@@ -22,7 +24,10 @@ pub(super) fn tips_for_command(command: &Command, name: &str, words: &[String]) 
     // `help NAME` names the commands of sdbuild.
     let has_own = |sub: &&Command| sub.has_subcommands() && sub.get_name() != "help";
     let outer = named.find_map(|sub| sub.filter(has_own));
-    if let Some(meant) = tip_for_words(outer, &lower, words) {
+    if let Some(tips) = tips_behind_program(command, outer, &lower, words) {
+        return tips;
+    }
+    if let Some(meant) = tip_for_words(command, outer, &lower, words) {
         return vec![meant];
     }
     let others = other_names::commands(&lower);
@@ -38,7 +43,7 @@ pub(super) fn tips_for_command(command: &Command, name: &str, words: &[String]) 
     if !meant.is_empty() {
         return meant;
     }
-    if let Some(explained) = other_names::explained_command(&lower) {
+    if let Some(explained) = other_names::explained_command(&lower).filter(|_| outer.is_none()) {
         return vec![explained.to_owned()];
     }
     let subcommands = outer.unwrap_or(command).get_subcommands();
@@ -60,8 +65,45 @@ pub(super) fn tips_for_command(command: &Command, name: &str, words: &[String]) 
     vec![tip]
 }
 
+/// Programs whose commands resemble those of sdbuild.
+const PROGRAMS: [&str; 8] = [
+    "apt", "apt-get", "cargo", "docker", "git", "nix", "podman", "sdbuild",
+];
+
+/// The tips for what stands behind `name`, another program: `docker build .`.
+fn tips_behind_program(
+    command: &Command,
+    outer: Option<&Command>,
+    name: &str,
+    words: &[String],
+) -> Option<Vec<String>> {
+    if outer.is_some() || !PROGRAMS.contains(&name) {
+        return None;
+    }
+    let at = words.iter().position(|word| word.to_lowercase() == name)?;
+    let behind = words.get(at + 1..)?;
+    let next = behind.first().filter(|word| !word.starts_with('-'))?;
+    Some(match command.find_subcommand(next) {
+        // That of Nix has packages in it.
+        Some(sub) if sub.get_name() == "shell" => other_names::explained_command("nix")
+            .map(str::to_owned)
+            .into_iter()
+            .collect(),
+        Some(sub) if !sub.is_hide_set() => {
+            let line: Vec<String> = behind.iter().map(|word| quoted(word)).collect();
+            vec![format!("leave out {name}: sdbuild {}", line.join(" "))]
+        }
+        Some(_) | None => tips_for_command(command, next, behind),
+    })
+}
+
 /// The tip for the command `name`, by the command `outer` in front of it, or by the word behind it.
-fn tip_for_words(outer: Option<&Command>, name: &str, words: &[String]) -> Option<String> {
+fn tip_for_words(
+    command: &Command,
+    outer: Option<&Command>,
+    name: &str,
+    words: &[String],
+) -> Option<String> {
     if let Some(outer) = outer {
         let meant = other_names::inner(outer.get_name(), name)?;
         return Some(format!("did you mean {meant}?"));
@@ -70,11 +112,42 @@ fn tip_for_words(outer: Option<&Command>, name: &str, words: &[String]) -> Optio
     let next = words.get(at + 1).map_or("", String::as_str);
     let given: Vec<&str> = words.iter().skip(at + 1).map(String::as_str).collect();
     // `install x.img /dev/sda` is `flash`.
-    let are_packages = !given.is_empty() && given.iter().all(|word| packages::is_likely(word));
-    if name == "add" || name == "install" && are_packages {
+    let are_packages = given.iter().all(|word| packages::is_likely(word));
+    if name == "add" && are_packages || name == "install" && are_packages && !given.is_empty() {
         return Some(packages::line(Some(&given.join(" "))));
     }
+    if ["remove", "uninstall"].contains(&name) && are_packages && is_no_part(command, &given) {
+        return Some(packages::REMOVED.to_owned());
+    }
+    if let (true, Some(image)) = (
+        LOOKS.contains(&name),
+        given.iter().find(|word| is_image(word)),
+    ) {
+        let rest = given.iter().filter(|word| *word != image);
+        let line = [image, &name]
+            .into_iter()
+            .chain(rest)
+            .map(|word| quoted(word));
+        let line: Vec<String> = line.collect();
+        return Some(format!(
+            "the image comes first: sdbuild inspect {}",
+            line.join(" ")
+        ));
+    }
     other_names::pair(name, next).map(str::to_owned)
+}
+
+/// What is shown of an image.
+const LOOKS: [&str; 2] = ["cat", "ls"];
+
+/// Whether `given` are words, and none of them names what `clean` removes.
+fn is_no_part(command: &Command, given: &[&str]) -> bool {
+    let clean = command.find_subcommand("clean");
+    let is_part = |word: &&str| {
+        answers::tip("clean", word, &[]).is_some()
+            || clean.is_some_and(|clean| takes(clean, &format!("--{word}")))
+    };
+    !given.is_empty() && !given.iter().any(is_part)
 }
 
 /// The one of `commands` that a `name` such as `flash-card` begins with.
@@ -86,7 +159,13 @@ fn first_of<'a>(name: &str, commands: &[&'a str]) -> Option<&'a str> {
 /// The tip for an image, a disk or a configuration in the place of a command.
 fn tip_for_path(name: &str) -> Option<String> {
     let path = quoted(name);
-    if image_name::is_image(name) {
+    if let Some(BoardName(board)) = BoardQuery::certain(name) {
+        let name = board.name;
+        return Some(format!(
+            "{name} is a board: sdbuild build --board {name}; `sdbuild init --board {name}` writes a configuration for it"
+        ));
+    }
+    if is_image(name) {
         return Some(format!(
             "`sdbuild boot {path}` starts it, `sdbuild flash {path}` writes it to a card"
         ));

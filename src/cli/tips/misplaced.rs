@@ -15,6 +15,9 @@ const DISK_FLAGS: [&str; 9] = [
 ];
 const IMAGE_FLAGS: [&str; 5] = ["--if", "--image", "--input", "--source", "-i"];
 
+/// What would change a setting.
+const CHANGES: [&str; 3] = ["add", "set", "unset"];
+
 /// Programs that would change files.
 const CHANGING: [&str; 10] = [
     "add", "chmod", "cp", "edit", "mkdir", "mv", "nano", "rm", "touch", "write",
@@ -31,6 +34,16 @@ pub(super) fn tip(command: &Command, word: &str, words: &[String]) -> Option<Str
     }
     if name == "inspect" && !word.starts_with('-') {
         return tip_for_order_of_inspect(words);
+    }
+    if name == "settings"
+        && words
+            .get(1)
+            .is_some_and(|word| CHANGES.contains(&word.as_str()))
+    {
+        return Some(
+            "`sdbuild settings` shows settings and changes none: flags, variables and sdbuild.toml change them"
+                .to_owned(),
+        );
     }
     let sub = command.find_subcommand(name)?;
     if takes(sub, &format!("--{word}")) {

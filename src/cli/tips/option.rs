@@ -1,4 +1,4 @@
-//! Nix's `--option NAME VALUE` in place of sdbuild's flags.
+//! Nix's `--option NAME VALUE` and `--argstr NAME VALUE` in place of sdbuild's flags.
 
 use clap::Command;
 
@@ -6,24 +6,33 @@ use super::flags_of::{takes, without_value};
 use super::other_names;
 use crate::common::shell_word::quoted;
 
-/// The flag of Nix.
-const FLAG: &str = "--option";
+/// The flag of Nix for its own options.
+const OPTION: &str = "--option";
+/// Its flags for arguments of the expression: other names than those of sdbuild's flags may be options of NixOS.
+const ARGUMENT: [&str; 2] = ["--arg", "--argstr"];
 
 /// The tip for the `flag` in the `words` of `command`: the flag of sdbuild for the same option of Nix.
 pub(super) fn tip(command: &Command, flag: &str, words: &[String]) -> Option<String> {
-    if flag != FLAG || !["build", "check"].contains(&command.get_name()) {
+    let is_meant = flag == OPTION || ARGUMENT.contains(&flag);
+    if !is_meant || !["build", "check"].contains(&command.get_name()) {
         return None;
     }
-    let at = words.iter().position(|word| word == FLAG)?;
+    let at = words.iter().position(|word| word == flag)?;
     let name = words.get(at + 1).map_or("", String::as_str);
     let own = other_names::flags(name).map(|long| format!("--{long}"));
     let mut own = std::iter::once(format!("--{name}")).chain(own);
     let meant = own.find(|own| takes(command, own) && !without_value(command, own));
-    Some(match (meant, words.get(at + 2)) {
-        (Some(meant), Some(value)) => format!("did you mean {meant} {}?", quoted(value)),
-        (Some(meant), None) => format!("did you mean {meant}?"),
-        (None, _) => "`sdbuild settings` lists what can be set".to_owned(),
-    })
+    match (meant, words.get(at + 2)) {
+        (Some(meant), Some(value)) => {
+            // `--arg` takes Nix.
+            let value = quoted(value.trim_matches('"'));
+            Some(format!("did you mean {meant} {value}?"))
+        }
+        (Some(meant), None) => Some(format!("did you mean {meant}?")),
+        (None, _) => {
+            (flag == OPTION).then(|| "`sdbuild settings` lists what can be set".to_owned())
+        }
+    }
 }
 
 #[cfg(test)]
@@ -51,8 +60,13 @@ mod tests {
             ("build --option", "`sdbuild settings` lists what can be set"),
         ] {
             let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
-            assert_eq!(tip(build, FLAG, &words).as_deref(), Some(told), "{line}");
+            assert_eq!(tip(build, OPTION, &words).as_deref(), Some(told), "{line}");
         }
+        let words = ["build", "--argstr", "system", "x86_64-linux"].map(str::to_owned);
+        let told = Some("did you mean --system x86_64-linux?".to_owned());
+        assert_eq!(tip(build, "--argstr", &words), told);
+        let words = ["build", "--arg", "services.openssh.enable", "true"].map(str::to_owned);
+        assert_eq!(tip(build, "--arg", &words), None);
         assert_eq!(tip(build, "--options", &[]), None);
     }
 }

@@ -1,18 +1,22 @@
 //! Names of commands and flags in other programs, and what sdbuild calls them.
 
 /// Commands: of docker, cargo, nix and git, or how users call what they want, with those of sdbuild.
-const COMMANDS: [(&[&str], &[&str]); 22] = [
+const COMMANDS: [(&[&str], &[&str]); 24] = [
     (
         &[
             "burn",
+            "card",
             "cards",
             "dd",
             "devices",
             "disks",
             "drives",
+            "erase",
             "imager",
             "lsblk",
             "rpi-imager",
+            "sdcard",
+            "wipe",
             "write",
         ],
         &["flash"],
@@ -40,6 +44,7 @@ const COMMANDS: [(&[&str], &[&str]); 22] = [
     ),
     (
         &[
+            "b",
             "compile",
             "image",
             "make",
@@ -49,7 +54,21 @@ const COMMANDS: [(&[&str], &[&str]); 22] = [
         ],
         &["build"],
     ),
-    (&["eval", "lint", "validate"], &["check"]),
+    (
+        &[
+            "c",
+            "clippy",
+            "dry-activate",
+            "dry-build",
+            "dry-run",
+            "eval",
+            "lint",
+            "validate",
+        ],
+        &["check"],
+    ),
+    (&["format"], &["flash", "formats"]),
+    (&["copy"], &["flash", "cache"]),
     (&["verify"], &["check", "inspect"]),
     (
         &["list", "ls", "ps", "df"],
@@ -62,15 +81,17 @@ const COMMANDS: [(&[&str], &[&str]); 22] = [
     ),
     (&["cat", "cp", "extract", "mount", "tree"], &["inspect"]),
     (&["up"], &["build", "boot"]),
-    (&["docs", "manual"], &["man"]),
+    (&["doc", "docs", "manual"], &["man"]),
     (&["info", "show"], &["inspect"]),
     (
         &[
+            "autoremove",
             "cleanup",
             "collect-garbage",
             "delete",
             "gc",
             "prune",
+            "purge",
             "remove",
             "rm",
             "rmi",
@@ -88,7 +109,15 @@ const COMMANDS: [(&[&str], &[&str]); 22] = [
 const FLAGS: [(&[&str], &str); 28] = [
     (&["boot", "test"], "boot-test"),
     (
-        &["dest", "out", "out-dir", "out-link", "outdir", "output-dir"],
+        &[
+            "dest",
+            "out",
+            "out-dir",
+            "out-link",
+            "outdir",
+            "output-dir",
+            "target-dir",
+        ],
         "output",
     ),
     (&["a"], "all"),
@@ -183,24 +212,77 @@ pub(super) fn other_meaning(name: &str) -> Option<&'static str> {
     ["update", "upgrade"].contains(&name).then_some(RENEWED)
 }
 
+/// What an image is here, and in docker not.
+const FILES: &str = "an image of sdbuild is a file, not one of Docker: `sdbuild build` writes it, `sdbuild inspect` shows what is in it";
+
+/// What git does.
+const GIT: &str = "sdbuild changes no repository, git does; a configuration in one is built by its reference: sdbuild build github:OWNER/REPOSITORY#pi";
+
+/// What formats files of Nix.
+const FORMATTER: &str = "sdbuild formats no files: `nixfmt sd-card.nix` does, a program of its own";
+
+/// How Nix is used, which sdbuild runs itself.
+const NIX: &str = "sdbuild runs Nix in a container of its own: `sdbuild build` builds, `sdbuild check` evaluates, and in the shell that \
+    `sdbuild shell` opens there are nix and nix-build";
+
+/// How sdbuild is removed.
+const UNINSTALL: &str = "`sdbuild clean --all` removes what sdbuild keeps; then delete the program (docs/install.md). A package is \
+    removed from the configuration, such as sd-card.nix";
+
+/// Commands of other programs that sdbuild does not need, and what is said of them.
+const EXPLAINED: [(&[&str], &str); 12] = [
+    (
+        &[
+            "deploy",
+            "generations",
+            "list-generations",
+            "nixos-rebuild",
+            "rollback",
+            "switch",
+        ],
+        RUNNING,
+    ),
+    (
+        &[
+            "compose", "context", "history", "import", "load", "save", "tag",
+        ],
+        FILES,
+    ),
+    (&["add", "branch", "checkout", "clone", "commit"], GIT),
+    (&["fmt", "nixfmt"], FORMATTER),
+    (&["login", "ssh"], LOGIN),
+    (&["down", "kill", "stop"], STOP),
+    (&["search"], SEARCH),
+    (&["keygen", "ssh-keygen"], NEW_KEY),
+    (&["fetch", "pull"], DOWNLOADS),
+    (&["log", "logs"], LOGS),
+    (
+        &[
+            "nix",
+            "nix-build",
+            "nix-env",
+            "nix-instantiate",
+            "nix-shell",
+            "nix-store",
+            "path-info",
+            "profile",
+            "registry",
+            "repl",
+            "why-depends",
+        ],
+        NIX,
+    ),
+    (&["uninstall"], UNINSTALL),
+];
+
 /// What is said of a command of other programs that sdbuild does not need.
 pub(super) fn explained_command(name: &str) -> Option<&'static str> {
-    let explained = match name {
-        "deploy" | "nixos-rebuild" | "switch" => Some(RUNNING),
-        "login" | "ssh" => Some(LOGIN),
-        "down" | "kill" | "stop" => Some(STOP),
-        "search" => Some(SEARCH),
-        "keygen" | "ssh-keygen" => Some(NEW_KEY),
-        "fetch" | "pull" => Some(DOWNLOADS),
-        _ => None,
-    };
-    if explained.is_some() {
-        return explained;
-    }
     if SELF_UPDATE.contains(&name) {
         return Some(RENEWED);
     }
-    ["log", "logs"].contains(&name).then_some(LOGS)
+    let mut rows = EXPLAINED.iter();
+    let (_, explained) = rows.find(|(names, _)| names.contains(&name))?;
+    Some(explained)
 }
 
 /// What is meant by two words of nix or docker, such as `flake init`.

@@ -14,6 +14,9 @@ const FLAGS: [&str; 8] = [
     "with-package",
 ];
 
+/// What is said of a package that would be removed.
+pub(super) const REMOVED: &str = "a package is removed where it is written: in the configuration, such as sd-card.nix, behind environment.systemPackages";
+
 /// The tip for the unknown `flag` in the `words` of the command `name`.
 pub(super) fn tip(name: &str, flag: &str, words: &[String]) -> Option<String> {
     let is_meant = ["build", "check", "flash", "init"].contains(&name);

@@ -6,9 +6,6 @@ use crate::common::failure::Failure;
 use crate::template::Wifi;
 use crate::ui::{self, Hidden, Ui};
 
-/// Invalid answers to one question before it is given up: the input is not a person's.
-const MAX_ATTEMPTS: usize = 5;
-
 /// What is asked, and what is taken without an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Question<'a> {
@@ -63,7 +60,7 @@ impl Prompter<'_> {
             };
             check(answer).map(|()| answer.to_owned())
         };
-        self.until_valid(MAX_ATTEMPTS, read, valid).await
+        self.until_valid(read, valid).await
     }
 
     /// The wireless network `name` with a passphrase that is not shown while it is typed, and therefore asked for twice; `None`
@@ -72,24 +69,25 @@ impl Prompter<'_> {
         // There is a terminal, or the first question fails.
         let name_shown = ui::sanitize(name);
         let question = format!("Passphrase of {name_shown} (empty for no wireless network): ");
-        let differ = || Failure::usage("the two passphrases are not the same");
-        for attempt in 1..=MAX_ATTEMPTS {
+        loop {
             let read = async || self.passphrase(&question).await;
             let valid = |phrase: &str| {
                 let network = Some(phrase).filter(|phrase| !phrase.is_empty());
                 let network = network.map(|phrase| Wifi::new(name, phrase)).transpose()?;
                 Ok((phrase.to_owned(), network))
             };
-            let (phrase, network) = self.until_valid(MAX_ATTEMPTS, read, valid).await?;
-            if phrase.is_empty() || self.passphrase("Passphrase again: ").await? == phrase {
+            let (phrase, network) = self.until_valid(read, valid).await?;
+            if phrase.is_empty() {
+                let text = format!("no passphrase: {name_shown} is not in the configuration");
+                self.ui.explain(&text);
+                return Ok(None);
+            }
+            if self.passphrase("Passphrase again: ").await? == phrase {
                 return Ok(network);
             }
-            if attempt < MAX_ATTEMPTS {
-                let text = format!("{}: try again from the first one", differ());
-                self.ui.explain(&text);
-            }
+            self.ui
+                .explain("the two passphrases are not the same: try again from the first one");
         }
-        Err(differ())
     }
 
     /// A line that the user types. The end of the input is not an answer: Ctrl-D means that the user wants to leave.
@@ -112,20 +110,18 @@ impl Prompter<'_> {
         answer
     }
 
-    /// What `check` makes of the first answer that it does not refuse; a refused one is explained, except the last of
-    /// `attempts`, which is the failure.
+    /// What `check` makes of the first answer that it does not refuse; a refused one is explained. There is no last attempt, which
+    /// would lose all earlier answers: Ctrl-C and Ctrl-D end the questions.
     async fn until_valid<T>(
         &self,
-        attempts: usize,
         read: impl AsyncFn() -> Result<String, Failure>,
         check: impl Fn(&str) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        for _ in 1..attempts {
+        loop {
             match check(&read().await?) {
                 Ok(value) => return Ok(value),
                 Err(refused) => self.ui.explain(&explained(&refused)),
             }
         }
-        check(&read().await?)
     }
 }

@@ -63,6 +63,14 @@ impl BoardQuery {
         same.map(|board| Self(vec![board])).ok_or(unknown)
     }
 
+    /// The board that `text` means where it may be something else, too: by its name, or by a part of one board's title with a number.
+    pub fn certain(text: &str) -> Option<BoardName> {
+        let only = Self::find(text).ok()?.only()?;
+        let is_name = only.0.name.eq_ignore_ascii_case(text);
+        let has_number = text.contains(|c: char| c.is_ascii_digit());
+        (is_name || has_number).then_some(only)
+    }
+
     /// Whether `text` means a Raspberry Pi whose processor has 32 bits, for which there are no images.
     pub fn has_32_bits(text: &str) -> bool {
         let text = comparable(text);
@@ -136,10 +144,13 @@ impl FromStr for BoardName {
 fn comparable(text: &str) -> String {
     let kept = text.chars().filter(|c| c.is_alphanumeric());
     let text: String = kept.flat_map(char::to_lowercase).collect();
-    if text == "pi" {
-        return "rpi".to_owned();
+    // As in `Raspberry Pi 4 Model B`.
+    let text = text.replace("model", "");
+    // Without its first word, `pi 5` is a Raspberry Pi, and not an Orange Pi.
+    match text.strip_prefix("pi") {
+        Some(model) if model.chars().all(|c| c.is_ascii_digit()) => format!("rpi{model}"),
+        Some(_) | None => text.replace("raspi", "rpi"),
     }
-    text.replace("raspi", "rpi")
 }
 
 /// The model of the Raspberry Pi that the [`comparable`] text means: `4b` of `rpi4b`.
@@ -218,6 +229,9 @@ mod tests {
             ("raspi", &["rpi3", "rpi4", "rpi02", "rpi5"]),
             ("Raspi 4", &["rpi4"]),
             ("raspberrypi5", &["rpi5"]),
+            ("pi 5", &["rpi5"]),
+            ("Raspberry Pi 4 Model B", &["rpi4"]),
+            ("Orange Pi 5", &["orangepi5"]),
             ("RockPro", &["rockpro64"]),
             ("rpi400", &["rpi4"]),
             ("RPi 4B", &["rpi4"]),
@@ -228,6 +242,17 @@ mod tests {
             ("pi2w", &["rpi02"]),
         ] {
             assert_eq!(names(text).unwrap(), boards, "{text}");
+        }
+        for (text, board) in [
+            ("pi 4", Some("rpi4")),
+            ("virt", Some("virt")),
+            // In the titles of boards.
+            ("machine", None),
+            ("flash", None),
+            ("raspberry", None),
+        ] {
+            let certain = BoardQuery::certain(text).map(|BoardName(board)| board.name);
+            assert_eq!(certain, board, "{text}");
         }
         for (text, told) in [
             ("rpi44", "did you mean rpi4?"),

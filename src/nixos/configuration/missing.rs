@@ -7,13 +7,14 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 
-use crate::common::board::{BOARDS, BoardName};
+use crate::common::board::{BoardName, BoardQuery};
 use crate::common::configuration_file::{CONFIG_NAME, FLAKE_FILE, configuration_in, flake_text};
 use crate::common::failure::{Class, Failure};
+use crate::common::image_name::is_image;
 use crate::common::nearest::nearest;
 use crate::common::shell_word::quoted;
 use crate::common::shown_path::shown_path;
-use crate::nixos::flake::may_have_configuration;
+use crate::nixos::flake::{configuration_meant, may_have_configuration};
 
 /// Modules that a hint lists; the rest is counted.
 const MAX_MODULES: usize = 5;
@@ -187,22 +188,32 @@ fn mistyped_hint(
     modules: &[String],
     command: SuggestedCommand,
 ) -> String {
-    match nearest(name, modules.iter().map(String::as_str)) {
-        Some(meant) => format!(
-            "did you mean {}?",
-            quoted(&shown_path(&directory.join(meant)))
-        ),
-        None if is_board(name) && is_here(directory) && matches!(command.takes, Takes::Path) => {
-            let command = command.name;
-            format!("{name} is a board: sdbuild {command} --board {name}")
-        }
-        None => modules_hint(directory, modules, MAX_MODULES, command)
-            .unwrap_or_else(|| path_hint(command).to_owned()),
+    if let Some(meant) = nearest(name, modules.iter().map(String::as_str)) {
+        let meant = shown_path(&directory.join(meant));
+        return format!("did you mean {}?", quoted(&meant));
     }
+    if is_image(name) {
+        let image = quoted(name);
+        return format!(
+            "that is the name of an image: `sdbuild boot {image}` starts one, `sdbuild flash {image}` writes it to a card"
+        );
+    }
+    let board = board(name, command).filter(|_| is_here(directory));
+    board
+        .or_else(|| modules_hint(directory, modules, MAX_MODULES, command))
+        .unwrap_or_else(|| path_hint(command).to_owned())
 }
 
-fn is_board(name: &str) -> bool {
-    BOARDS.iter().any(|BoardName(board)| board.name == name)
+/// What is said of a `name` that means a board, to a command that may take one.
+fn board(name: &str, command: SuggestedCommand) -> Option<String> {
+    let Takes::Path = command.takes else {
+        return None;
+    };
+    let BoardName(board) = BoardQuery::certain(name)?;
+    let (command, board) = (command.name, board.name);
+    Some(format!(
+        "{name} is a board: sdbuild {command} --board {board}"
+    ))
 }
 
 /// The only one of `modules`, or the one with NixOS's usual name.
@@ -344,13 +355,7 @@ fn flake_hint(flake: &Path, path: &Path, command: SuggestedCommand) -> String {
     };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let text = flake_text(directory).unwrap_or_default();
-    // As in `.pi`, `.:pi` and `.@pi`.
-    let behind = name
-        .strip_prefix('.')
-        .map(|name| name.trim_start_matches([':', '@']));
-    let configuration = [Some(&*name), behind].into_iter().flatten();
-    let mut configuration = configuration.filter(|name| may_have_configuration(&text, name));
-    let reference = if let Some(name) = configuration.next() {
+    let reference = if let Some(name) = configuration_meant(&text, &name) {
         format!("{place}#{name}")
     } else {
         place

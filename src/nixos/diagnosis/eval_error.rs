@@ -4,7 +4,7 @@
 use rnix::SyntaxKind::NODE_LIST;
 
 use super::evidence::ExitContext;
-use super::flake_source::is_local;
+use super::flake_source::{above_hint, is_local};
 use super::kernels;
 use super::names::{is_name, quoted_after};
 use super::syntax_at::NameAt;
@@ -247,9 +247,7 @@ fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
     }
     let outside = quoted_path(summary).and_then(|path| written_below(context, path));
     match (above_the_flake(summary), outside) {
-        (Some(path), _) => format!(
-            "../{path} is above the flake's directory, and Nix reads only files in it that git tracks: move the file there, and git add it"
-        ),
+        (Some(path), _) => above_hint(context, path),
         (None, Some(written)) => outside_hint(context, &written),
         (None, None) => "in pure mode a flake has no environment, <nixpkgs>, builtins.currentSystem and files outside it: \
                  make what it needs an input, or a file that git tracks"

@@ -19,8 +19,8 @@ use crate::nixos::log::{NixError, Position};
 const CONFIGURATIONS: &str = "nixosConfigurations";
 /// What a flake without outputs lacks.
 const OUTPUTS_LINE: &str = "write in flake.nix: outputs = { self, nixpkgs, ... }: { nixosConfigurations.pi = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; }; };";
-/// In place of a list of configurations (`expressions/flake-source.nix`).
-const NONE: &str = "none";
+/// In place of a list of outputs (`expressions/flake-source.nix`).
+const NONE: &str = "nothing";
 /// What stands in front of a list of references to configurations (`expressions/flake-source.nix`).
 const LISTED: &str = "; its configurations: ";
 /// The beginning of store paths.
@@ -110,7 +110,7 @@ pub(super) fn outputs_hint(context: &ExitContext<'_>, error: &NixError) -> Optio
 /// `expressions/flake-source.nix`.
 pub(super) fn missing_output_hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
     let (missing, known) = missing_output(summary)?;
-    // Configurations are listed as references: `.#pi`; without any, the list is a word.
+    // Configurations are listed as references: `.#pi`; without any output, the list is a word.
     let known: Vec<&str> = known.split(", ").filter(|name| *name != NONE).collect();
     let name = |known: &&'_ str| known.rsplit('#').next().unwrap_or_default().to_owned();
     let names: Vec<String> = known.iter().map(name).collect();
@@ -221,6 +221,17 @@ pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> 
             "a configuration is what nixpkgs.lib.nixosSystem { modules = [ … ]; } makes".to_owned(),
         );
     }
+    if summary.contains(" is a derivation, not a NixOS configuration") {
+        return Some(
+            "`sdbuild build` builds it as it is, without --set, --hostname and --ssh-key; check takes a configuration"
+                .to_owned(),
+        );
+    }
+    if let Some((_, configuration)) = summary.split_once(" is no image of the configuration ") {
+        return Some(format!(
+            "write {configuration}, which builds the image; the attribute of a card's is config.system.build.sdImage"
+        ));
+    }
     if summary.ends_with("has a nixosConfigurations without a configuration") {
         return Some(format!(
             "write {CONFIGURATIONS}.NAME = nixpkgs.lib.nixosSystem {{ modules = [ … ]; }}; in flake.nix"
@@ -244,6 +255,23 @@ pub(super) fn wrong_attribute_hint(context: &ExitContext<'_>, summary: &str) -> 
         Some(similar) => format!("rename {name} to {similar} in flake.nix"),
         None => format!("a flake.nix has only the attributes {}", all.join(", ")),
     })
+}
+
+/// What to write in place of `../{path}`, of which Nix says that it is above the directory of the flake.
+pub(super) fn above_hint(context: &ExitContext<'_>, path: &str) -> String {
+    let written = format!("../{path}");
+    let is_inside = context.files.is_some_and(|files| {
+        let flake = files.text(&format!("{CONFIG_DIR}{FLAKE_FILE}"));
+        let is_named = flake.is_some_and(|text| text.contains(&written));
+        is_named && files.has_file(&format!("{CONFIG_DIR}{path}"))
+    });
+    let is_above = format!("{written} is above the flake's directory");
+    if is_inside {
+        return format!("{is_above}, which has {path} itself: write ./{path} in {FLAKE_FILE}");
+    }
+    format!(
+        "{is_above}, and Nix reads only files in it that git tracks: move the file there, and git add it"
+    )
 }
 
 /// Whether the reference `flake` is that of a directory of this machine.
@@ -286,6 +314,12 @@ mod tests {
                 .unwrap()
                 .contains("nixosSystem")
         );
+        let derivation = ".#image is a derivation, not a NixOS configuration: nothing in it";
+        let hint = wrong_attribute_hint(&context, derivation).unwrap();
+        assert!(hint.contains("check takes a configuration"), "{hint}");
+        let part = ".#pi.config.system.build.toplevel is no image of the configuration .#pi";
+        let hint = wrong_attribute_hint(&context, part).unwrap();
+        assert!(hint.starts_with("write .#pi, "), "{hint}");
         let empty = "the flake . has a nixosConfigurations without a configuration";
         assert!(
             wrong_attribute_hint(&context, empty)
@@ -312,6 +346,10 @@ mod tests {
             ),
             (
                 "the flake ../pi has no nixosConfigurations; it has: packages",
+                "define one: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; };",
+            ),
+            (
+                "the flake . has no nixosConfigurations; it has: nothing",
                 "define one: nixosConfigurations.NAME = nixpkgs.lib.nixosSystem { modules = [ ./configuration.nix ]; };",
             ),
             (

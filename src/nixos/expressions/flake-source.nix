@@ -32,7 +32,14 @@ let
     if flake.outputs ? nixosConfigurations then
       "${inWords} has a nixosConfigurations without a configuration"
     else
-      "${inWords} has no nixosConfigurations; it has: ${concatStringsSep ", " (attrNames flake.outputs)}";
+      "${inWords} has no nixosConfigurations${having flake.outputs}";
+  # What is in `value`, behind what it lacks.
+  having =
+    value:
+    if !isAttrs value then
+      ""
+    else
+      "; it has: ${if attrNames value == [ ] then "nothing" else concatStringsSep ", " (attrNames value)}";
 
   # Without a name of its own, it would have the attributes of a configuration as names.
   isUnnamed = isConfiguration configurations && configurations ? _module;
@@ -77,7 +84,7 @@ let
     else if isAttrs value && value ? ${head path} then
       descend (head path) value.${head path} (tail path)
     else
-      throw "${inWords} has no attribute ${whole}: ${seen} has no ${head path}${if isAttrs value then "; it has: ${concatStringsSep ", " (attrNames value)}" else ""}${if seen == "the flake" && names != [ ] && !isUnnamed then "; its configurations: ${listed}" else ""}";
+      throw "${inWords} has no attribute ${whole}: ${seen} has no ${head path}${having value}${if seen == "the flake" && names != [ ] && !isUnnamed then "; its configurations: ${listed}" else ""}";
 
   extended =
     modules:
@@ -88,6 +95,19 @@ let
         (named.configuration.extendModules { modules = [ ./additions.nix ] ++ modules; })
     else
       throw "the nixpkgs of ${inWords} is too old: its configurations have no extendModules, which came with 22.05";
+
+  # Whether `path` is what nixpkgs makes of every configuration, and no image of it: otherwise that shows only when it is built.
+  isOfSystem =
+    path:
+    builtins.elem path (
+      map (name: [ "config" "system" "build" name ]) [ "etc" "initialRamdisk" "kernel" "toplevel" "vm" "vmWithBootLoader" ]
+    );
+  # How the user named it, without what is behind it.
+  nameOfConfiguration =
+    let
+      path = builtins.genList (builtins.elemAt attribute) (length attribute - length named.attribute);
+    in
+    concatStringsSep "." (if length path > 1 && head path == "nixosConfigurations" then tail path else path);
 
   # Of another machine than sdbuild runs programs for.
   forSystem =
@@ -122,7 +142,9 @@ in
   # Of a derivation, `configuration` is not evaluated.
   imageOf =
     configuration:
-    if named.attribute != [ ] && (import ./format.nix).variant != null then
+    if isOfSystem named.attribute then
+      throw "${reference}#${whole} is no image of the configuration ${reference}#${nameOfConfiguration}"
+    else if named.attribute != [ ] && (import ./format.nix).variant != null then
       throw "${reference}#${whole} is already an image: leave out --format, or name the configuration alone"
     else if named ? derivation && !changed then
       named.derivation

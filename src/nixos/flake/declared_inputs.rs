@@ -63,6 +63,15 @@ impl InputNames {
     }
 }
 
+/// The configuration of a flake with this `text` that the `name` of a missing file or directory means: `pi`, also written `.pi`,
+/// `.:pi`, `.@pi` or `.?pi`.
+pub(in crate::nixos) fn configuration_meant<'a>(text: &str, name: &'a str) -> Option<&'a str> {
+    let behind = name.strip_prefix('.');
+    let behind = behind.map(|name| name.trim_start_matches([':', '@', '?']));
+    let mut names = [Some(name), behind].into_iter().flatten();
+    names.find(|name| !name.is_empty() && may_have_configuration(text, name))
+}
+
 /// Whether a configuration of the `flake.nix` with this text may be called `name`: it has that word, and not for an input.
 pub(in crate::nixos) fn may_have_configuration(text: &str, name: &str) -> bool {
     let is_of_name = |c: char| c.is_alphanumeric() || "_-".contains(c);
@@ -172,6 +181,17 @@ mod tests {
             "{ inputs.b.follows = \"a\"; outputs = ({ self, a }: { }); }",
         ] {
             assert_eq!(follows_nothing(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_is_meant_without_its_sign() {
+        let text = "{ outputs = { self }: { nixosConfigurations.pi = self; }; }";
+        for name in ["pi", ".pi", ".:pi", ".@pi", ".?pi"] {
+            assert_eq!(configuration_meant(text, name), Some("pi"), "{name}");
+        }
+        for name in ["", ".", ".nas", "?pi"] {
+            assert_eq!(configuration_meant(text, name), None, "{name}");
         }
     }
 

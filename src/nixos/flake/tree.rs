@@ -260,11 +260,10 @@ fn real_directory(dir: &Path) -> Result<PathBuf, Failure> {
 fn missing_directory_hint(dir: &Path) -> String {
     let (above, name) = (parent_dir(dir), dir.file_name().unwrap_or_default());
     let name = name.to_string_lossy();
-    let is_meant =
-        flake_text(above).is_some_and(|text| super::may_have_configuration(&text, &name));
-    if !is_meant {
+    let text = flake_text(above).unwrap_or_default();
+    let Some(name) = super::configuration_meant(&text, &name) else {
         return "name a directory with a flake.nix; `.` is the current directory".to_owned();
-    }
+    };
     let is_here = std::env::current_dir().is_ok_and(|here| here == above);
     let place = if is_here {
         ".".to_owned()

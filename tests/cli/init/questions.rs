@@ -167,6 +167,11 @@ fn questions_are_asked_again_until_answers_are_valid() {
         ("Host name [pi]: ", "kitchen.home"),
         ("Host name [pi]: ", "kitchen"),
         ("Board [rpi4]: ", "rpi6"),
+        ("Board [rpi4]: ", "rpi7"),
+        ("Board [rpi4]: ", "rpi8"),
+        ("Board [rpi4]: ", "rpi9"),
+        // No number of wrong answers loses the earlier ones.
+        ("Board [rpi4]: ", "pi"),
         ("Board [rpi4]: ", "rock64"),
         ("numbers, or all [1]: ", "3"),
         ("numbers, or all [1]: ", "all"),
@@ -216,7 +221,9 @@ fn questions_are_asked_again_until_answers_are_valid() {
 fn an_empty_passphrase_means_no_wireless_network() {
     let user = with_key("me");
     let words = [&ALL_BUT_WIFI[..], &["--wifi", "Home"]].concat();
-    on_a_terminal(&user, &words, &[("Passphrase of Home (empty for no", "")]);
+    let seen = on_a_terminal(&user, &words, &[("Passphrase of Home (empty for no", "")]);
+    let told = "no passphrase: Home is not in the configuration";
+    assert!(seen.contains(told), "{seen}");
     let text = fs::read_to_string(user.home.path().join("sd-card.nix")).unwrap();
     assert!(!text.contains("pskRaw"), "{text}");
 }
@@ -290,7 +297,7 @@ fn flags_answer_every_question() {
         ("--timezone", "Berlin", "did you mean Europe/Berlin?"),
         ("--locale", "german", "did you mean de_DE.UTF-8?"),
         ("--hostname", "a.b", "first part, a"),
-        ("--board", "pi5", "rpi5"),
+        ("--board", "raspberry", "may mean rpi3, rpi4, rpi02, rpi5"),
         ("--board", "pc", "does not boot QEMU's PC"),
         (
             "--board",

@@ -365,3 +365,14 @@ fn files_for_the_network_are_read_before_anything_starts() {
         .stdout("✗ network access  could not read the logins in")
         .run();
 }
+
+#[test]
+fn an_error_of_check_is_in_its_json() {
+    CliTest::new(&["check", "--json", "nope.nix"])
+        .exit_code(2)
+        .stdout("\"evaluates\": false")
+        .stdout("\"class\": \"usage\"")
+        .stdout("nope.nix: No such file or directory")
+        .stderr("nope.nix: No such file or directory")
+        .run();
+}

@@ -3,6 +3,9 @@
 use super::super::other_names::RUNNING;
 use super::table::Answers;
 
+/// How a configuration of a flake is named.
+const ATTRIBUTE: &str = "a configuration of a flake is named after the `#`: sdbuild build .#NAME; a file such as sd-card.nix needs no attribute";
+
 /// What is said of them by `build` and `check`.
 pub(super) const OF_BUILD: Answers = &[
     (
@@ -10,8 +13,20 @@ pub(super) const OF_BUILD: Answers = &[
         "the setting memory-mib is only in sdbuild.toml",
     ),
     (
-        &["arg", "argstr", "build-arg", "define", "D", "e", "env"],
+        &["arg", "argstr", "build-arg", "define", "D", "e", "env", "s"],
         "--set gives an option a value: --set networking.hostName=pi",
+    ),
+    (
+        &["F", "all-features", "features", "no-default-features"],
+        "a configuration has options in place of features: --set services.openssh.enable=true",
+    ),
+    (
+        &["device"],
+        "--board is the board that the image is for; `sdbuild flash` writes the image to a card",
+    ),
+    (
+        &["enable-ssh", "ssh", "sshd"],
+        "services.openssh.enable = true; in the configuration switches SSH on, and --ssh-key names a key that may log in",
     ),
     (
         &["I"],
@@ -59,6 +74,19 @@ pub(super) const OF_BUILD: Answers = &[
         "a build never changes flake.lock: only `sdbuild lock` does",
     ),
     (
+        &[
+            "flake-registry",
+            "inputs-from",
+            "no-registries",
+            "reference-lock-file",
+        ],
+        "the inputs of a flake come from its flake.lock; --override-input replaces one",
+    ),
+    (
+        &["extra-platforms"],
+        "sdbuild sets up the emulation of another system itself; --system is that of the image",
+    ),
+    (
         &["experimental-features", "extra-experimental-features"],
         "flakes need no flag: the builder's Nix has them",
     ),
@@ -71,16 +99,21 @@ pub(super) const OF_BUILD: Answers = &[
         RUNNING,
     ),
     (
-        &["build-host"],
+        &["build-host", "remote"],
         "a machine of yours builds with its Docker: DOCKER_HOST=ssh://{} sdbuild build",
     ),
     (
         &["profile", "profile-name"],
         "an image holds one generation of its system, and there is only one kind of build",
     ),
+    (&["A", "attr", "bin", "p", "workspace"], ATTRIBUTE),
     (
-        &["p"],
-        "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
+        &["E", "expr"],
+        "a configuration is a file, or one of a flake: sdbuild build FILE",
+    ),
+    (
+        &["country", "wifi-country"],
+        "the country of a wireless network belongs in the configuration: networking.wireless.extraConfig = \"country=DE\";",
     ),
     (
         &["cpu", "cpus", "threads"],
@@ -90,12 +123,14 @@ pub(super) const OF_BUILD: Answers = &[
         &[
             "d",
             "detach",
+            "gpus",
             "i",
             "interactive",
             "it",
             "mount",
             "network",
             "privileged",
+            "secret",
             "tty",
             "u",
             "volume",
@@ -166,10 +201,6 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "the image is named after networking.hostName; --output is the directory to write it to",
     ),
     (
-        &["A", "attr"],
-        "a configuration of a flake is named after the `#`: sdbuild build .#NAME",
-    ),
-    (
         &["no-cache", "rebuild"],
         "Nix builds what has changed, and only that",
     ),
@@ -190,7 +221,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "a flake sees only its own files and its inputs: --override-input gives another directory, --set a value",
     ),
     (
-        &["progress", "log-format"],
+        &["progress", "log-format", "message-format"],
         "where the output is not a terminal, lines appear instead of a bar; --json-events writes one JSON object per event",
     ),
     (
@@ -198,7 +229,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "sdbuild makes its container images itself, of packages with fixed hashes, and keeps them",
     ),
     (
-        &["flash", "device"],
+        &["flash"],
         "`sdbuild flash` writes the image that a build made",
     ),
     (

@@ -17,6 +17,7 @@ pub(super) const OF_BOOT: Answers = &[
             "no-graphic",
             "no-gui",
             "nographic",
+            "screen",
             "serial",
             "vga",
             "vnc",
@@ -64,12 +65,16 @@ pub(super) const OF_BOOT: Answers = &[
         "sdbuild logs in by SSH with a key: --until-ssh --login-key FILE",
     ),
     (
-        &["login"],
+        &["login", "until"],
         "--until-login waits for the login prompt, --until-ssh logs in by SSH",
     ),
     (
         &["shell"],
         "without a flag, boot shows the console of the machine",
+    ),
+    (
+        &["append", "dtb", "initrd", "kernel"],
+        "boot starts the kernel that the image has: what it is comes from the configuration that `sdbuild build` makes the image of",
     ),
     (
         &["config", "flake"],
@@ -79,7 +84,21 @@ pub(super) const OF_BOOT: Answers = &[
 
 /// What is said of them by `flash`.
 pub(super) const OF_FLASH: Answers = &[
-    (&["l", "list"], "`sdbuild flash` alone lists the cards"),
+    (
+        &[
+            "devices",
+            "drives",
+            "l",
+            "list",
+            "list-devices",
+            "list-drives",
+        ],
+        "`sdbuild flash` alone lists the cards",
+    ),
+    (
+        &["expand", "grow", "resize", "size"],
+        "flash writes an image as it is: on the first start its file system grows to the size of the card",
+    ),
     (
         &["f", "force"],
         "--yes asks nothing, --unmount unmounts the disk first, --allow-fixed accepts a disk that is not removable",
@@ -157,6 +176,10 @@ pub(super) const OF_INSPECT: Answers = &[
         "without a flag, inspect shows partitions, boot loader and hashes: sdbuild inspect IMAGE",
     ),
     (&["format"], "did you mean --json?"),
+    (
+        &["extract", "mount"],
+        "inspect mounts nothing, and shows single files: sdbuild inspect IMAGE cat PATH",
+    ),
     (
         &["config", "flake"],
         "inspect takes an image, which `sdbuild build` makes of a configuration",

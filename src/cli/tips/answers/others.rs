@@ -37,6 +37,22 @@ pub(super) const OF_INIT: Answers = &[
         "every template has an SSH server; --ssh-key names the key that may log in",
     ),
     (
+        &["country", "wifi-country"],
+        "init asks for no country: --timezone is the time zone, --locale the language",
+    ),
+    (
+        &["list", "list-templates", "templates"],
+        "`sdbuild help init` lists the templates",
+    ),
+    (
+        &["admin", "sudo", "wheel"],
+        "the account of --user has sudo, without a password",
+    ),
+    (
+        &["os", "distro"],
+        "every configuration is one of NixOS; --template chooses what the image is for",
+    ),
+    (
         &["git", "no-git", "vcs"],
         "init writes files and makes no repository: `git init` does",
     ),
@@ -49,7 +65,9 @@ pub(super) const OF_INIT: Answers = &[
 /// What is said of them by `try`.
 pub(super) const OF_TRY: Answers = &[
     (
-        &["board", "c", "config", "flake", "format", "set", "hostname"],
+        &[
+            "A", "attr", "board", "c", "config", "device", "flake", "format", "set", "hostname",
+        ],
         "try builds a configuration of its own; `sdbuild build` builds yours",
     ),
     (&["keep"], "--output DIR keeps the image"),
@@ -89,8 +107,24 @@ pub(super) const OF_LOCK: Answers = &[
         "inputs are arguments: sdbuild lock {}",
     ),
     (
+        &["commit", "commit-lock-file"],
+        "lock writes the file and commits nothing: `git commit` does",
+    ),
+    (
         &["c", "config"],
         "lock is for the configuration or the flake of this directory; --flake names another one",
+    ),
+];
+
+/// What is said of them by `shell`.
+pub(super) const OF_SHELL: Answers = &[
+    (
+        &["p", "package", "packages"],
+        "`sdbuild shell` opens the shell of a build; a machine has the packages of its configuration: environment.systemPackages",
+    ),
+    (
+        &["board"],
+        "the shell is that of the machine that builds; `sdbuild boot` starts an image",
     ),
 ];
 
