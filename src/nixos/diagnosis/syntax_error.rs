@@ -269,7 +269,7 @@ mod tests {
             "pkgs: pkgs.a",
             "final: prev:\n{\n  a = 1;\n}\n",
             "a: b: [ a b ]",
-            "#!/usr/bin/env nix-shell\na",
+            "#!/usr/bin/env nix-shell\n{ a = 1; }",
         ] {
             assert!(!is_prose(nix), "{nix}");
         }
