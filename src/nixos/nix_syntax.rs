@@ -10,6 +10,9 @@ use rnix::{Parse, Root, tokenize};
 
 /// More than any configuration has, and parsed in a second.
 const MAX_DEPTH: usize = 500;
+/// Depths that no text of a user has many of, and what they may add up to: five values that nest nearly as deep as is possible.
+const DEEP: usize = 64;
+const MAX_SUM: usize = 5 * MAX_DEPTH * MAX_DEPTH;
 
 /// The syntax of `text`; that of an empty file if it may nest deeper than any configuration does.
 #[expect(
@@ -33,7 +36,7 @@ fn is_too_deep(text: &str) -> bool {
         is_list: false,
         tokens: 0,
     };
-    let (mut levels, mut depth) = (vec![outside()], 0_usize);
+    let (mut levels, mut depth, mut sum) = (vec![outside()], 0_usize, 0_usize);
     for (kind, _) in tokenize(text) {
         let is_list = kind == TOKEN_L_BRACK;
         if is_list || OPENING.contains(&kind) {
@@ -58,7 +61,10 @@ fn is_too_deep(text: &str) -> bool {
             level.tokens += 1;
             depth += 1;
         }
-        if depth > MAX_DEPTH {
+        if depth > DEEP {
+            sum += depth;
+        }
+        if depth > MAX_DEPTH || sum > MAX_SUM {
             return true;
         }
     }
@@ -95,6 +101,17 @@ mod tests {
             assert!(is_too_deep(&part.repeat(2 * MAX_DEPTH)), "{part}");
             assert!(!is_too_deep(&part.repeat(40)), "{part}");
         }
+    }
+
+    #[test]
+    fn many_deep_values_take_too_long_together() {
+        let text = |count, depth| {
+            let value = format!("a = {}{};\n", "[".repeat(depth), "]".repeat(depth));
+            format!("{{ {} }}", value.repeat(count))
+        };
+        assert!(is_too_deep(&text(200, 480)));
+        assert!(!is_too_deep(&text(4, 480)));
+        assert!(!is_too_deep(&text(1000, 40)));
     }
 
     #[test]

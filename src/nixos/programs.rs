@@ -5,7 +5,7 @@
 pub(super) const TEXT: &str = include_str!("programs.txt");
 
 /// What other systems call packages, and their names in nixpkgs.
-const OTHER_NAMES: [(&str, &str); 33] = [
+const OTHER_NAMES: [(&str, &str); 38] = [
     ("avahi-daemon", "avahi"),
     ("avahi-utils", "avahi"),
     ("default-jdk", "jdk"),
@@ -19,6 +19,7 @@ const OTHER_NAMES: [(&str, &str); 33] = [
     ("libasound2-dev", "alsa-lib"),
     ("libcurl4-openssl-dev", "curl"),
     ("libi2c-dev", "i2c-tools"),
+    ("libraspberrypi-bin", "libraspberrypi"),
     ("libsqlite3-dev", "sqlite"),
     ("libssl-dev", "openssl"),
     ("mariadb-server", "mariadb"),
@@ -32,7 +33,11 @@ const OTHER_NAMES: [(&str, &str); 33] = [
     ("postgres", "postgresql"),
     ("postgresql", "postgresql"),
     ("python-is-python3", "python3"),
+    ("raspberrypi-tools", "libraspberrypi"),
+    ("raspi-utils", "libraspberrypi"),
     ("redis-server", "redis"),
+    ("rpi-eeprom", "raspberrypi-eeprom"),
+    ("rpi-userland", "libraspberrypi"),
     ("silversearcher-ag", "silver-searcher"),
     ("sqlite3", "sqlite"),
     ("wireless-tools", "wirelesstools"),

@@ -186,7 +186,9 @@ let
   # A nixpkgs that does not check types lets a string pass for an address; it has no length of its own.
   withPrefix = ip: if builtins.isString ip then "${ip}/" else "${toString (ip.address or "")}/${toString (ip.prefixLength or "")}";
   # One with an interface need not be in a network of the machine.
-  gatewayAddress = gateway: if builtins.isString gateway then gateway else if (gateway.interface or null) == null then gateway.address or null else null;
+  gatewayAddress = gateway: textOrNull (if builtins.isAttrs gateway && gateway.interface or null == null then gateway.address or null else gateway);
+  # A number is one only where nothing checks types.
+  textOrNull = value: if builtins.isString value then value else null;
   addressed = interface: usesDhcp interface || isFixed interface || (interface.ipv6.addresses or [ ]) != [ ];
   interfaces = list (networking.interfaces or { });
   # Not one that only programs of the machine itself use.
@@ -265,6 +267,7 @@ let
     release = config.system.nixos.release or null;
     system = evaluation.pkgs.stdenv.hostPlatform.system;
     loaders = filter isLoader loaders;
+    grub_device = (device: if device == "" then null else device) ((config.boot.loader.grub or { }).device or "");
     root = if root == null then null else { device = root.device or null; fs_type = root.fsType or null; grows = root.autoResize or false; };
     file_systems = map fileSystem (builtins.attrNames config.fileSystems);
     host_name = networking.hostName or null;

@@ -30,6 +30,8 @@ pub struct ConfigFacts {
     pub system: String,
     /// The enabled boot loaders.
     pub loaders: Vec<String>,
+    /// `boot.loader.grub.device`, also where GRUB is off.
+    pub grub_device: Option<String>,
     /// The root file system.
     pub root: Option<RootFacts>,
     /// All file systems, also those of memory and of other machines.

@@ -18,6 +18,9 @@ pub(super) fn findings(facts: &ConfigFacts) -> impl Iterator<Item = Finding> {
     };
     let refused = finding("assertion", Severity::Trap, "NixOS refuses to build that");
     let failed = move |text: &String| {
+        if let Some(removed) = removed_option(text) {
+            return removed;
+        }
         let state_version = state_version::refused(facts, text).map(|(is, line)| (is, vec![line]));
         let known = state_version.or_else(|| account_kind::refused(facts, text));
         match known
@@ -96,6 +99,68 @@ fn doubled_setting_of_ssh(text: &str) -> Option<(String, Vec<String>)> {
     })
 }
 
+/// Options that NixOS no longer has, and what does the same.
+const INSTEAD: [(&str, &str); 1] = [(
+    "boot.loader.raspberryPi",
+    "the image starts by U-Boot and an extlinux menu without it",
+)];
+
+/// What is said of an option of the user's own that NixOS no longer has, if the assertion `text` tells of one.
+fn removed_option(text: &str) -> Option<Finding> {
+    let (option, rest) = text
+        .strip_prefix("The option definition `")?
+        .split_once("' in `")?;
+    let (files, advice) = rest.split_once("' no longer has any effect; please remove it.")?;
+    let is_own = files.starts_with(layout::CONFIG_DIR) && !files.contains('\'');
+    let instead = INSTEAD.iter().find(|(known, _)| *known == option);
+    let advice = match instead {
+        Some((_, instead)) => (*instead).to_owned(),
+        None => advice.split_whitespace().collect::<Vec<_>>().join(" "),
+    };
+    let advice = if advice.is_empty() {
+        advice
+    } else {
+        format!(": {advice}")
+    };
+    is_own.then(|| Finding {
+        id: "assertion",
+        severity: Severity::Trap,
+        is: option.to_owned(),
+        why: format!(
+            "NixOS no longer has that option, and refuses to build that; remove it from {}{}",
+            own_paths(files),
+            advice.trim_end_matches('.')
+        ),
+        add: Vec::new(),
+        place: None,
+    })
+}
+
+/// What comes behind the new name in the line for an option that was renamed, before its old one, and behind that.
+const SAME: [&str; 2] = [" = …; # in place of ", ", with the same value"];
+
+/// Leaves one line for an option that was renamed, where another of the findings `all` has one with a value.
+pub(super) fn join_renamed(all: &mut [Finding]) {
+    let renamed = all.iter().filter_map(|finding| {
+        let (new, old) = finding.add.first()?.split_once(SAME[0])?;
+        let old = old.strip_suffix(SAME[1])?;
+        Some((format!("{new} = "), old.to_owned()))
+    });
+    for (new, old) in renamed.collect::<Vec<_>>() {
+        let mut lines = all.iter_mut().flat_map(|finding| &mut finding.add);
+        let other = lines.find(|line| line.starts_with(&new) && !line.contains(SAME[0]));
+        let Some(other) = other else {
+            continue;
+        };
+        *other = format!("{other} # in place of {old}");
+        for finding in all.iter_mut() {
+            finding
+                .add
+                .retain(|line| !(line.starts_with(&new) && line.ends_with(SAME[1])));
+        }
+    }
+}
+
 /// What is said of an option of the user's own that has a new name, if the `warning` tells of one.
 fn renamed_option(warning: &str) -> Option<Finding> {
     let (old, rest) = warning
@@ -110,9 +175,7 @@ fn renamed_option(warning: &str) -> Option<Finding> {
         severity: Severity::Note,
         is: old.to_owned(),
         why: format!("NixOS has renamed that option to {new}"),
-        add: vec![format!(
-            "{new} = …; # in place of {old}, with the same value"
-        )],
+        add: vec![format!("{new}{}{old}{}", SAME[0], SAME[1])],
         place: None,
     })
 }
@@ -135,6 +198,7 @@ mod tests {
 
     use super::super::findings;
     use super::super::tests::with;
+    use super::*;
 
     /// As NixOS reports them.
     #[test]
@@ -175,6 +239,59 @@ mod tests {
             assert_eq!(found.is, is);
             assert_eq!(found.add.first().map(String::as_str), line, "{text}");
         }
+    }
+
+    /// The arrow of one finding was to keep the value that the arrow of another one changed.
+    #[test]
+    fn a_renamed_option_has_one_line() {
+        let renamed = "The option `services.openssh.passwordAuthentication' defined in `/build/config/a.nix' has been renamed to \
+                       `services.openssh.settings.PasswordAuthentication'.";
+        let finding = |id: &'static str, line: &str| Finding {
+            id,
+            severity: Severity::Note,
+            is: id.to_owned(),
+            why: String::new(),
+            add: vec![line.to_owned()],
+            place: None,
+        };
+        let mut all = [
+            finding(
+                "open-password",
+                "services.openssh.settings.PasswordAuthentication = false;",
+            ),
+            renamed_option(renamed).unwrap(),
+        ];
+        join_renamed(&mut all);
+        assert_eq!(
+            all[0].add,
+            [
+                "services.openssh.settings.PasswordAuthentication = false; # in place of services.openssh.passwordAuthentication"
+            ]
+        );
+        assert_eq!(all[1].add, [""; 0]);
+        let mut alone = [renamed_option(renamed).unwrap()];
+        join_renamed(&mut alone);
+        assert_eq!(alone[0].add.len(), 1);
+    }
+
+    #[test]
+    fn an_option_that_was_removed_is_named() {
+        let told = |option: &str| {
+            let text = format!(
+                "The option definition `{option}' in `/build/config/a.nix' no longer has any effect; please remove it.\nUse b\ninstead."
+            );
+            let facts = with(&[("/assertions", json!([text]))]);
+            let found = findings(&facts, "aarch64-linux", None).remove(0);
+            (found.is, found.why)
+        };
+        let (is, why) = told("services.a.b");
+        assert_eq!(is, "services.a.b");
+        assert!(
+            why.ends_with("remove it from a.nix: Use b instead"),
+            "{why}"
+        );
+        let (_, why) = told("boot.loader.raspberryPi");
+        assert!(why.contains("extlinux"), "{why}");
     }
 
     /// As NixOS 26.11 warns with the state of an older release.

@@ -15,7 +15,7 @@ use crate::common::{locale, time_zone};
 /// The rule about a boot loader that only UEFI starts.
 const SYSTEMD_BOOT: &str = "systemd-boot";
 
-const RULES: [Rule; 9] = [
+const RULES: [Rule; 10] = [
     Rule {
         id: "no-image",
         severity: Severity::Trap,
@@ -54,6 +54,17 @@ const RULES: [Rule; 9] = [
             "boot.loader.grub.enable = false;",
             "boot.loader.generic-extlinux-compatible.enable = true;",
         ],
+    },
+    Rule {
+        id: "grub-device",
+        severity: Severity::Note,
+        is: |facts, _| {
+            let device = facts.grub_device.as_deref().filter(|_| facts.card)?;
+            let is_off = !facts.loaders.iter().any(|loader| loader == "grub");
+            is_off.then(|| format!("boot.loader.grub.device = \"{device}\""))
+        },
+        why: "GRUB is off, so nothing uses it: the image has a boot loader of its own, and needs no disk's name",
+        add: &[],
     },
     Rule {
         id: SYSTEMD_BOOT,
@@ -147,6 +158,7 @@ pub fn findings(facts: &ConfigFacts, system: &str, for_board: Option<&Board>) ->
             .map(|board| board::findings(facts, board))
             .unwrap_or_default(),
     );
+    nixos_messages::join_renamed(&mut all);
     all.sort_by_key(|finding| std::cmp::Reverse(finding.severity == Severity::Trap));
     all
 }

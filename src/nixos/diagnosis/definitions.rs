@@ -118,7 +118,7 @@ pub(super) fn wrong_type(summary: &str, is_part: bool) -> Option<String> {
         let wrong = Wrong::at(option, is_part, kind, value);
         number_values::hint(&wrong)
             .or_else(|| boolean_values::hint(&wrong))
-            .or_else(|| switches::with_dates(option, value))
+            .or_else(|| switches::with_detail(option, value))
             .or_else(|| choices::hint(&wrong))
             .or_else(|| option_values::of_text(&wrong))
             .or_else(|| option_values::of_number(&wrong))
@@ -331,6 +331,11 @@ fn whole_and_part([first, second]: &[Definition; 2], lines: [u64; 2]) -> Option<
     let (name, path) = (&of_whole.path, &of_part.path);
     if let Some(instead) = switches::switch(name, &of_whole.written) {
         return Some(format!("{instead} in line {whole}"));
+    }
+    if let Some(instead) = set_members::in_place_of_list(name, &of_whole.written) {
+        return Some(format!(
+            "{name} is a set, and line {whole} gives it a list: {instead}"
+        ));
     }
     // Sets that are written out are one.
     Some(if has_no_parts(of_whole.value) {

@@ -1,5 +1,7 @@
 //! What file systems and swap space are defined by: a set in place of the path of a device. Pure.
 
+use super::evidence::ExitContext;
+use super::written_values::{definitions_of, values_below};
 use crate::common::attribute_path;
 
 /// The set for the file system `option`, `fileSystems.NAME`, on `device`; `None` for any other option.
@@ -20,6 +22,31 @@ pub(super) fn mount(option: &str, device: &str) -> Option<String> {
         "…"
     };
     Some(format!("{{ device = \"{device}\"; fsType = \"{kind}\"; }}"))
+}
+
+/// The option `device` that the file system at a path lacks of which nixpkgs' message `summary` speaks, and where the user's files
+/// define the rest of it.
+fn without_device(context: &ExitContext<'_>, summary: &str) -> Option<(String, String)> {
+    let (_, rest) = summary.split_once("No device specified for mount point ‘")?;
+    let (point, _) = rest.split_once('’')?;
+    let option = attribute_path::text(&["fileSystems", point].map(str::to_owned));
+    let (place, ()) = context.files?.only_place(|text| {
+        let all = definitions_of(text, &option).into_iter();
+        let parts = values_below(text, &option).into_iter();
+        let mut found: Vec<_> = all.chain(parts).map(|value| (value.line, ())).collect();
+        // One part is as good as the others.
+        found.truncate(1);
+        found
+    })?;
+    Some((option, format!("{}{place}", context.shown_dir)))
+}
+
+/// What the user's files are to define besides, where nixpkgs' message `summary` says that a file system has no device.
+pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
+    let (option, place) = without_device(context, summary)?;
+    Some(format!(
+        "{place}: the file system needs a device, too: {option}.device = \"/dev/disk/by-label/NAME\"; `lsblk -f` on the machine shows the labels"
+    ))
 }
 
 /// The set for swap space at `path`: a device, or a file, which is made with a size in MiB.

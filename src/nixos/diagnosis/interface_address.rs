@@ -9,7 +9,19 @@ use crate::common::attribute_path;
 use crate::nixos::log::NixError;
 
 /// What people call the list of addresses.
-const OTHER_NAMES: [&str; 4] = ["addr", "address", "ip", "prefixLength"];
+const OTHER_NAMES: [&str; 11] = [
+    "addr",
+    "address",
+    "ip",
+    "ip4",
+    "ip6",
+    "ipAddress",
+    "ipaddr",
+    "ipaddress",
+    "ipv4Address",
+    "ipv6Address",
+    "prefixLength",
+];
 
 /// What nixpkgs reports for an IPv4 address with a length, because it reads the parts between the dots as numbers.
 const SLASH_FOR_NUMBER: &str = "toInt: Could not convert \"/\" to int";
@@ -269,7 +281,7 @@ fn other_name(summary: &str) -> Option<String> {
     let address = values(summary).find_map(Address::parse);
     let is_six = match &address {
         Some(address) => address.ip.is_ipv6(),
-        None => parent.rsplit('.').next() == Some("ipv6"),
+        None => option.contains(".ipv6") || name == "ip6",
     };
     let family = if is_six { "ipv6" } else { "ipv4" };
     let list = format!("networking.interfaces.{interface}.{family}.addresses");

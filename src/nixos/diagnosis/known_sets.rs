@@ -89,7 +89,7 @@ const MEMBERS: [(&str, Form, &str); 49] = [
     (
         "services.borgbackup.jobs.*",
         Form::Text(value_kinds::is_path),
-        "paths = @; repo = \"…\"; encryption.mode = \"none\";",
+        "paths = @; repo = \"…\"; encryption = { mode = \"repokey\"; passCommand = \"cat /…\"; };",
     ),
     (
         "services.caddy.virtualHosts.*",

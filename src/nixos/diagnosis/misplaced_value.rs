@@ -254,7 +254,9 @@ fn list_of(attribute: &str, string: &str) -> String {
 /// The definition that is meant by the `value` of an `option` that has options of its own.
 fn value_for_options(option: &str, value: Option<&str>) -> String {
     let known = value.and_then(|value| {
-        switches::switch(option, value).or_else(|| set_members::of_options(option, value))
+        switches::switch(option, value)
+            .or_else(|| set_members::of_options(option, value))
+            .or_else(|| set_members::in_place_of_list(option, value))
     });
     known.unwrap_or_else(|| {
         format!("{option} has options of its own: https://search.nixos.org/options?query={option}.")

@@ -89,12 +89,32 @@ fn device(context: &ExitContext<'_>, path: &str) -> Option<String> {
         _ => file_systems::mount(defines, path).map(|set| (defines, set)),
     };
     let Some((option, set)) = known else {
-        let hint = set_members::of_options(defines, &value.written)?;
+        let hint = set_members::of_options(defines, &value.written)
+            .or_else(|| in_place_of_unit(defines, path))?;
         return Some(format!("{place}: {hint}"));
     };
     Some(format!(
         "{place}: {option} is a set: write {set} in place of \"{path}\""
     ))
+}
+
+/// What to write in place of the `path` of a unit's file that is the value of `option`: NixOS writes that file itself.
+fn in_place_of_unit(option: &str, path: &str) -> Option<String> {
+    let names = attribute_path::parse(option).ok()?;
+    let [kind, example] = match names.as_slice() {
+        [first, second, _] if first == "systemd" && second == "services" => [
+            "service",
+            "{ serviceConfig.ExecStart = \"…\"; wantedBy = [ \"multi-user.target\" ]; }",
+        ],
+        [first, second, _] if first == "systemd" && second == "timers" => [
+            "timer",
+            "{ timerConfig.OnCalendar = \"daily\"; wantedBy = [ \"timers.target\" ]; }",
+        ],
+        _ => return None,
+    };
+    path.ends_with(&format!(".{kind}")).then(|| {
+        format!("NixOS writes the file of a {kind} itself, from a set: {option} = {example};")
+    })
 }
 
 /// Whether `option` is `environment.etc.NAME`.

@@ -5,6 +5,7 @@ use super::conflicts;
 use super::definitions::{defined_twice, mixed_module, wrong_type};
 use super::digit_names;
 use super::evidence::{ExitContext, Findings};
+use super::file_systems;
 use super::flake_form;
 use super::flake_input::wrong_input_hint;
 use super::flake_source::{
@@ -164,7 +165,8 @@ impl Mistake {
             Self::WrongAddress => digit_names::address(context, error)
                 .or_else(|| interface_address::hint(context, error)),
             Self::WrongType => wrong_type_of(context, findings, error),
-            Self::NoValue => option_without_value::hint(context, summary),
+            Self::NoValue => option_without_value::hint(context, summary)
+                .or_else(|| file_systems::hint(context, summary)),
             Self::DefinedByImage => conflicts::defined_by_image(summary),
             Self::Conflict => conflicts::hint(context, summary),
             Self::LibraryFunction => library_function(context, error)

@@ -31,6 +31,9 @@ const TYPE_ERROR: &str = " TypeError: Definition values:";
 /// Start of the attributes of a package; none of them says more.
 const PACKAGE: &str = " a set: { type = \"derivation\";";
 
+/// Start of nixpkgs' advice on how to allow a package with problems; no line of it is for a configuration of NixOS alone.
+const HANDLERS: &str = "See also https://nixos.org/manual/nixpkgs/";
+
 /// What Nix proposes for a flake that needs more than its files, and sdbuild does not do.
 const IMPURE: &str = " (use '--impure' to override)";
 
@@ -44,6 +47,7 @@ pub(super) fn reason(context: &ExitContext<'_>, error: &NixError) -> String {
         |line: &str| line.starts_with(ADVICE) || is_unknown && line.starts_with(PROPOSAL);
     let is_said = |line: &&str| !line.is_empty() && !is_in_hint(line);
     let lines = lines.iter().map(|line| line.trim()).filter(is_said);
+    let lines = lines.take_while(|line| !line.starts_with(HANDLERS));
     // The first line of nixpkgs' message about a package; the rest proposes commands that sdbuild does not have.
     let most = if is_refused_package(error) {
         1

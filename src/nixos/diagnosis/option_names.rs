@@ -16,7 +16,7 @@ pub(super) const OF_USERS: [(&str, &str); 11] = [
 ];
 
 /// What people call other options, or older releases called them, and their names.
-pub(super) const OTHER_NAMES: [(&str, &str); 50] = [
+pub(super) const OTHER_NAMES: [(&str, &str); 54] = [
     ("allowUnfree", "nixpkgs.config.allowUnfree"),
     ("environment.packages", "environment.systemPackages"),
     ("environment.aliases", "environment.shellAliases"),
@@ -39,8 +39,6 @@ pub(super) const OTHER_NAMES: [(&str, &str); 50] = [
     ),
     ("networking.gateway", "networking.defaultGateway"),
     ("networking.wifi", "networking.wireless"),
-    ("networking.wireless.psk", "networking.wireless.networks"),
-    ("networking.wireless.ssid", "networking.wireless.networks"),
     (
         "nix.experimental-features",
         "nix.settings.experimental-features",
@@ -77,6 +75,7 @@ pub(super) const OTHER_NAMES: [(&str, &str); 50] = [
         "services.openssh.permitRootLogin",
         "services.openssh.settings.PermitRootLogin",
     ),
+    ("services.i2c", "hardware.i2c"),
     ("services.pihole", "services.pihole-ftl"),
     (
         "services.prometheus.exporters.node_exporter",
@@ -100,10 +99,36 @@ pub(super) const OTHER_NAMES: [(&str, &str); 50] = [
     ),
     ("time.zone", "time.timeZone"),
     ("timeZone", "time.timeZone"),
+    ("time.servers", "networking.timeServers"),
+    ("networking.timeServer", "networking.timeServers"),
+    ("services.autologin", "services.getty.autologinUser"),
+    ("services.kodi", "services.xserver.desktopManager.kodi"),
+    (
+        "services.xserver.desktopManager.lxde",
+        "services.xserver.desktopManager.lxqt",
+    ),
 ];
 
+/// What is in place of options for the board's pins.
+const PINS: &str = "no option has this name: docs/configuration.md has the lines for the pins of a board, in \"GPIO, I2C, SPI\"";
+
+/// What is in place of settings for Raspberry Pi OS.
+const OF_CONFIG_TXT: &str = "NixOS has no option for config.txt: in place of dtparam= and dtoverlay=, hardware.deviceTree.overlays has device \
+     trees (docs/configuration.md, \"GPIO, I2C, SPI\")";
+
+/// How a wireless network is defined.
+const NETWORK: &str = "each network has its name and its passphrase: networking.wireless.networks.\"NAME\".psk = \"…\";";
+
+/// What is in place of options that write a `config.txt`.
+const OF_OTHER_PROJECT: &str = "this is an option of another project, as raspberry-pi-nix, whose images start in another way: remove it. In place \
+     of dtparam= and dtoverlay= of config.txt, hardware.deviceTree.overlays has device trees (docs/configuration.md, \"GPIO, I2C, SPI\")";
+
 /// What people expect in sets whose options have other names or another form, where `*` is any name, and what to write.
-pub(super) const OF_SETS: [(&str, &str); 14] = [
+pub(super) const OF_SETS: [(&str, &str); 29] = [
+    ("hardware.gpio", PINS),
+    ("hardware.pwm", PINS),
+    ("hardware.raspberry-pi", OF_OTHER_PROJECT),
+    ("hardware.spi", PINS),
     (
         "networking.wg-quick.interfaces.*.ips",
         "did you mean address?",
@@ -120,6 +145,8 @@ pub(super) const OF_SETS: [(&str, &str); 14] = [
         "services.caddy.virtualHosts.*.root",
         "directives of Caddy are a text: write extraConfig = \"root * /…\\nfile_server\";",
     ),
+    ("raspberry-pi-nix", OF_OTHER_PROJECT),
+    ("services.gpio", PINS),
     (
         "services.mosquitto.port",
         "each listener has its port: write services.mosquitto.listeners = [ { port = …; } ];",
@@ -154,6 +181,33 @@ pub(super) const OF_SETS: [(&str, &str); 14] = [
         "virtualisation.oci-containers.containers.*.restart",
         "remove it: the container is a service, which systemd starts and restarts",
     ),
+    ("networking.wireless.psk", NETWORK),
+    ("networking.wireless.ssid", NETWORK),
+    (
+        "networking.wireless.country",
+        "write networking.wireless.extraConfig = \"country=…\";",
+    ),
+    (
+        "networking.interfaces.*.gateway",
+        "the gateway is one of the machine: did you mean networking.defaultGateway?",
+    ),
+    (
+        "networking.interfaces.*.nameservers",
+        "name servers are those of the machine: did you mean networking.nameservers?",
+    ),
+    (
+        "services.nginx.root",
+        "each site has its own: write services.nginx.virtualHosts.\"NAME\".root = …;",
+    ),
+    (
+        "virtualisation.docker.compose",
+        "NixOS does not read such a file: virtualisation.oci-containers.containers.NAME has what a service of it has",
+    ),
+    (
+        "zramSwap.size",
+        "the size is a share of the memory, in percent: write zramSwap.memoryPercent = 50;",
+    ),
+    ("boot.config", OF_CONFIG_TXT),
 ];
 
 /// Options with so many capitals that nixpkgs finds no likeness to their names in small letters: it proposes names with at most two

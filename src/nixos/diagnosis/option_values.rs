@@ -84,6 +84,12 @@ pub(super) fn of_number(wrong: &Wrong<'_>) -> Option<String> {
         let definition = wrong.definition_or("\"…\"");
         return Some(format!("write the passphrase in quotes: {definition}"));
     }
+    if option == "time.timeZone" && value.bytes().all(is_digit) {
+        return Some(
+            "a time zone is a string with a name of the tz database, such as \"Europe/Berlin\""
+                .to_owned(),
+        );
+    }
     let (year, month) = value.split_once('.')?;
     let is_pair = |text: &str| text.len() == 2 && text.bytes().all(is_digit);
     let is_release = option == "system.stateVersion" && is_pair(year) && is_pair(month);

@@ -5,6 +5,8 @@ use rnix::SyntaxNode;
 
 use super::known_sets::{MAX_CHARS, members, shown, without_quotes};
 use super::names::is_name;
+use super::switches;
+use super::written_values::elements_of;
 use super::wrong_value::Wrong;
 use crate::nixos::nix_syntax::parse;
 
@@ -63,6 +65,24 @@ fn definition_with_members(wrong: &Wrong<'_>, path: &str, value: &SyntaxNode) ->
     })
 }
 
+/// The definitions that are meant by the list `written` in place of an `option` that has options, or names, of its own.
+pub(super) fn in_place_of_list(option: &str, written: &str) -> Option<String> {
+    let elements = elements_of(written)?;
+    let root = parse(written);
+    let value = root.syntax().first_child()?;
+    let has_names = OF_NAMES.contains(&option);
+    switches::listed_switches(option, &elements)
+        .or_else(|| named_elements(option, &value).filter(|_| has_names))
+}
+
+/// Options whose elements have names.
+const OF_NAMES: [&str; 4] = [
+    "networking.wireless.networks",
+    "systemd.services",
+    "users.groups",
+    "users.users",
+];
+
 /// The definition that is meant by `written` in place of an `option` that has options of its own.
 pub(super) fn of_options(option: &str, written: &str) -> Option<String> {
     let root = parse(written);
@@ -103,14 +123,14 @@ fn named_elements(option: &str, value: &SyntaxNode) -> Option<String> {
     if value.kind() != NODE_LIST {
         return None;
     }
+    let usual = match option {
+        "users.groups" => "{ }",
+        "users.users" => "{ isNormalUser = true; }",
+        _ => "{ … }",
+    };
     let definitions = value.children().map(|element| {
         if element.kind() == NODE_STRING {
-            let content = match option {
-                "users.groups" => "{ }",
-                "users.users" => "{ isNormalUser = true; }",
-                _ => "{ … }",
-            };
-            return Some(format!("{option}.{} = {content};", name(&element)?));
+            return Some(format!("{option}.{} = {usual};", name(&element)?));
         }
         let set = Some(element).filter(|element| element.kind() == NODE_ATTR_SET)?;
         let attributes = set
@@ -126,9 +146,13 @@ fn named_elements(option: &str, value: &SyntaxNode) -> Option<String> {
         let others: Vec<String> = others.iter().map(|node| node.text().to_string()).collect();
         let others = others.join(" ");
         let is_short = others.chars().count() <= MAX_CHARS && !others.contains('\n');
-        let content = if is_short { others } else { "…".to_owned() };
+        let content = match others.as_str() {
+            "" => usual.to_owned(),
+            _ if is_short => format!("{{ {others} }}"),
+            _ => "{ … }".to_owned(),
+        };
         let name = name.unwrap_or_else(|| "NAME".to_owned());
-        Some(format!("{option}.{name} = {{ {content} }};"))
+        Some(format!("{option}.{name} = {content};"))
     });
     let definitions: Option<Vec<String>> = definitions.take(3).collect();
     let definitions = definitions.filter(|all| !all.is_empty())?;

@@ -1,6 +1,7 @@
 //! Options that are sets with a switch, as `services.openssh` with `enable`, and what people write in place of the switch. Pure.
 
 use super::boolean_values::as_boolean;
+use super::names::is_name;
 use super::value_kinds;
 
 /// Namespaces whose parts have `enable` each, as `services.openssh.enable`, and the parts of them that have none: their parts have
@@ -100,14 +101,44 @@ pub(super) fn switch(option: &str, value: &str) -> Option<String> {
     (of_namespace || OTHERS.contains(&option)).then(|| format!("write {option}.enable = {value};"))
 }
 
-/// The definitions that are meant by a time in place of `true` for an `option` that has one beside it, `dates`.
-pub(super) fn with_dates(option: &str, value: &str) -> Option<String> {
+/// The definitions that are meant by a list of what is to be on, in place of the set `option`: `programs = [ htop.enable ];`. `elements`
+/// are those of the list, as they are written; `None` if not all of them are such names.
+pub(super) fn listed_switches(option: &str, elements: &[String]) -> Option<String> {
+    let (_, without) = WITH_SWITCHES.iter().find(|(known, _)| *known == option)?;
+    let definitions = elements.iter().map(|element| {
+        let path = element.trim_matches('"');
+        let path = path
+            .strip_prefix(option)
+            .map_or(path, |rest| rest.trim_start_matches('.'));
+        let name = path.strip_suffix(".enable").unwrap_or(path);
+        let has_switch = !without.split(' ').any(|without| without == name);
+        (has_switch && is_name(name) && !name.contains(['.', '/', '+']))
+            .then(|| format!("{option}.{name}.enable = true;"))
+    });
+    let definitions: Option<Vec<String>> = definitions.take(3).collect();
+    let definitions = definitions.filter(|all| !all.is_empty())?;
+    Some(format!(
+        "each one has a switch of its own: write {}",
+        definitions.join(" ")
+    ))
+}
+
+/// The definitions that are meant by a time or a flake in place of `true` for an `option` that has one beside it, `dates` or `flake`.
+pub(super) fn with_detail(option: &str, value: &str) -> Option<String> {
     let (set, switch) = option.rsplit_once('.')?;
-    let has_dates = AUTOMATIC.contains(&set) && switch == "automatic"
-        || set == "system.autoUpgrade" && switch == "enable";
+    let is_upgrade = set == "system.autoUpgrade" && switch == "enable";
+    let has_dates = AUTOMATIC.contains(&set) && switch == "automatic" || is_upgrade;
     let text = value.strip_prefix('"')?.strip_suffix('"')?;
-    let is_time = value_kinds::is_time(text);
-    (has_dates && is_time).then(|| format!("write {option} = true; and {set}.dates = {value};"))
+    let detail = if has_dates && value_kinds::is_time(text) {
+        "dates"
+    } else if is_upgrade && value_kinds::is_flake(text) {
+        "flake"
+    } else {
+        return None;
+    };
+    Some(format!(
+        "write {option} = true; and {set}.{detail} = {value};"
+    ))
 }
 
 #[cfg(test)]
@@ -168,7 +199,31 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_place_of_a_switch_goes_into_dates() {
+    fn each_element_of_a_list_has_a_switch() {
+        let told = |option, elements: &[&str]| {
+            let elements: Vec<String> = elements.iter().map(ToString::to_string).collect();
+            listed_switches(option, &elements)
+        };
+        let written = "each one has a switch of its own: write programs.htop.enable = true;";
+        for element in ["htop", "\"htop\"", "htop.enable", "programs.htop.enable"] {
+            assert_eq!(
+                told("programs", &[element]).as_deref(),
+                Some(written),
+                "{element}"
+            );
+        }
+        for (option, element) in [
+            ("programs", "ssh"),
+            ("programs", "{ a = 1; }"),
+            ("boot", "htop"),
+            ("programs", "htop.package"),
+        ] {
+            assert_eq!(told(option, &[element]), None, "{element}");
+        }
+    }
+
+    #[test]
+    fn a_time_or_a_flake_in_place_of_a_switch_goes_beside_it() {
         for (option, value, expected) in [
             (
                 "nix.gc.automatic",
@@ -183,10 +238,17 @@ mod tests {
                 ),
             ),
             ("nix.gc.automatic", "\"maybe\"", None),
-            ("system.autoUpgrade.enable", "\"github:me/flake\"", None),
+            (
+                "system.autoUpgrade.enable",
+                "\"github:me/flake\"",
+                Some(
+                    "write system.autoUpgrade.enable = true; and system.autoUpgrade.flake = \"github:me/flake\";",
+                ),
+            ),
+            ("nix.gc.automatic", "\"github:me/flake\"", None),
             ("services.openssh.enable", "\"daily\"", None),
         ] {
-            assert_eq!(with_dates(option, value).as_deref(), expected, "{option}");
+            assert_eq!(with_detail(option, value).as_deref(), expected, "{option}");
         }
     }
 }

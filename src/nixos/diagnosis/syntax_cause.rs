@@ -4,6 +4,7 @@ use super::brackets::{Imbalance, imbalance, open_brackets};
 use super::second_set::SecondSet;
 use super::shell_length;
 use super::wrong_token;
+use crate::common::attribute_path;
 use crate::common::nix_name::is_of_path;
 use crate::nixos::log::Position;
 
@@ -50,7 +51,7 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         let Some(line) = line_without_semicolon(text, position) else {
             return semicolon_in_line(text, position, summary).filter(|_| found.is_none());
         };
-        let hint = format!("a `;` is missing at the end of line {line}");
+        let hint = missing_semicolon(line_of(text, line)?, line);
         return Some(Cause { line, hint });
     }
     if has("unexpected ';', expecting end of file") && is_end_of_file(text, position) {
@@ -77,6 +78,17 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
+}
+
+/// What is wrong with a line with this `text`, behind which a `;` is missing.
+fn missing_semicolon(text: &str, line: u64) -> String {
+    if text.trim_end().ends_with(";\"") {
+        format!(
+            "the `;` of line {line} is inside of the string: write it behind the last quote: \"…\";"
+        )
+    } else {
+        format!("a `;` is missing at the end of line {line}")
+    }
 }
 
 /// The mistake at the place itself.
@@ -281,8 +293,27 @@ fn without_body(text: &str, position: &Position, summary: &str) -> Option<Cause>
     let is_definition =
         summary.contains("unexpected '=', expecting ") && !summary.contains("expecting IN");
     let line = line_without_semicolon(text, position).filter(|_| is_definition)?;
-    let hint = missing_body(line_of(text, line)?, line)?;
+    let written = line_of(text, line)?;
+    let next = line_of(text, position.line)?;
+    let hint = missing_body(written, line).or_else(|| missing_value(written, next, line))?;
     Some(Cause { line, hint })
+}
+
+/// What is missing behind the `=` that ends a line with this `text`, where the definition `next` follows in place of a value.
+fn missing_value(text: &str, next: &str, line: u64) -> Option<String> {
+    let code = text.split('#').next()?.trim_end();
+    let name = code.strip_suffix('=')?.rsplit(['{', ';']).next()?.trim();
+    // Words such as `let` stand outside of quotes.
+    let is_path = attribute_path::text(&attribute_path::parse(name).ok()?) == name;
+    let indent = |text: &str| text.len() - text.trim_start().len();
+    let missing = format!("a value is missing behind the `=` of line {line}");
+    (is_path && !name.is_empty()).then(|| {
+        if indent(next) > indent(text) {
+            format!("{missing}: the definitions below it are in a set: {name} = {{ … }};")
+        } else {
+            format!("{missing}: {name} = …;")
+        }
+    })
 }
 
 /// What is missing behind a line with this `text`, which ends with what stands in front of an expression: the colon of a function,

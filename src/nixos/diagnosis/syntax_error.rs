@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::evidence::ExitContext;
+use super::module_arguments::ARGUMENTS;
 use super::syntax_cause::{Cause, cause, line_of};
 use crate::common::configuration_file::FLAKE_FILE;
 use crate::common::nix_name::is_of_path;
@@ -15,8 +16,8 @@ const BYTE_ORDER_MARK: char = '\u{feff}';
 const FENCE: &str = "```";
 
 /// What to do about a text that is no Nix.
-pub(super) const NO_CONFIGURATION: &str =
-    "this does not look like a NixOS configuration, which is a set of definitions: { ... }: { … }";
+pub(super) const NO_CONFIGURATION: &str = "this does not look like a NixOS configuration, which is a set of definitions: { ... }: { … }; \
+     `sdbuild init` in an empty directory writes one";
 
 /// What to do about a file of JSON.
 const JSON: &str = "the file is JSON, and a configuration is Nix: in place of { \"networking\": { \"hostName\": \"pi\" } } write { networking.hostName = \"pi\"; }";
@@ -43,8 +44,38 @@ fn is_json(text: &str) -> bool {
     text.starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// Whether `text` is certainly no configuration: of several words, without a set, a list or a definition, and no import.
+/// Whether `text` begins as scripts do, and not as one of Nix.
+fn is_script(text: &str) -> bool {
+    let first = text.lines().next().unwrap_or_default();
+    first.starts_with("#!") && !first.contains("nix")
+}
+
+/// Whether each line of `text` is one of YAML, `name: value` or an element with `-`, and the first one no function of Nix.
+fn is_yaml(text: &str) -> bool {
+    let is_code = |line: &&str| !line.is_empty() && !line.starts_with('#');
+    let mut lines = text.lines().map(str::trim).filter(is_code).peekable();
+    let name = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        // Another colon is that of a function's next argument.
+        let is_pair = value.is_empty() || value.starts_with(' ') && !value.contains(": ");
+        (is_pair && name.chars().all(is_of_path)).then(|| name.to_owned())
+    };
+    let is_line = |line: &str| {
+        let is_marker = ["---", "..."].contains(&line);
+        let rest = line.strip_prefix("- ");
+        !line.ends_with(['{', ';']) && (is_marker || rest.is_some() || name(line).is_some())
+    };
+    let first = lines.peek().and_then(|line| name(line));
+    first.is_some_and(|first| !first.is_empty() && !ARGUMENTS.contains(&first.as_str()))
+        && lines.all(is_line)
+}
+
+/// Whether `text` is certainly no configuration: of another program, or of several words, without a set, a list or a definition, and no
+/// import.
 pub(super) fn is_prose(text: &str) -> bool {
+    if is_script(text) || is_yaml(text) {
+        return true;
+    }
     let has_sign = text.contains(['{', '[', '=']);
     let mut words = text.split_whitespace();
     let has_keyword = words
@@ -223,6 +254,9 @@ mod tests {
         for prose in [
             "Please write a configuration for my Pi.\n",
             "FROM debian:12\nRUN apt-get update\n",
+            "hostname: pi\n",
+            "# of the board\nusers:\n  - name: ann\n    groups: [ wheel ]\n",
+            "#!/bin/bash\nexport A={}\n",
         ] {
             assert!(is_prose(prose), "{prose}");
         }
@@ -232,6 +266,10 @@ mod tests {
             "a b",
             "a = 1; b = 2;",
             "[ a b c ]",
+            "pkgs: pkgs.a",
+            "final: prev:\n{\n  a = 1;\n}\n",
+            "a: b: [ a b ]",
+            "#!/usr/bin/env nix-shell\n{ a = 1; }",
         ] {
             assert!(!is_prose(nix), "{nix}");
         }

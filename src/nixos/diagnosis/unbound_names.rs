@@ -206,6 +206,19 @@ fn other_package(findings: &Findings, name: &str) -> Option<String> {
     Some(similar_package(name, package))
 }
 
+/// What other systems have as a package, and what is in its place.
+const NO_PACKAGES: [(&str, &str); 2] = [
+    (
+        "build-essential",
+        "write gcc and gnumake, which are packages of their own in nixpkgs",
+    ),
+    (
+        "raspi-config",
+        "raspi-config is a program for Raspberry Pi OS: options of the configuration have its place here \
+         (docs/configuration.md)",
+    ),
+];
+
 fn package_of_program(name: &str) -> Option<String> {
     let is_other = |package: &&str| *package != name;
     if let Some(package) = package_called(name).filter(is_other) {
@@ -214,10 +227,8 @@ fn package_of_program(name: &str) -> Option<String> {
     if let Some(hint) = python_packages::among_others(name) {
         return Some(hint);
     }
-    if name == "build-essential" {
-        return Some(
-            "write gcc and gnumake, which are packages of their own in nixpkgs".to_owned(),
-        );
+    if let Some((_, hint)) = NO_PACKAGES.iter().find(|(other, _)| *other == name) {
+        return Some((*hint).to_owned());
     }
     let package = package_of(name).filter(is_other)?;
     Some(format!("the program {name} is in the package {package}"))

@@ -201,12 +201,19 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> String {
     }
 }
 
+/// Whether `written` may mean the option `name`. Of three letters another one is mostly another word: `vnc` and `znc`.
+fn is_near(written: &str, name: &str) -> bool {
+    const MIN_LETTERS: usize = 4;
+    let is_long = written.len().max(name.len()) >= MIN_LETTERS;
+    may_mean(written, name) && (is_long || written.eq_ignore_ascii_case(name))
+}
+
 /// Those of the `proposed` names, each in quotes, that `option` may mean: nixpkgs proposes the nearest three of a set, near or not.
 fn meant_of_proposed(option: &str, proposed: &str) -> Option<String> {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let quoted = proposed.split('\'').skip(1).step_by(2);
     let near: Vec<&str> = quoted
-        .filter(|name| may_mean(&last(option), &last(name)))
+        .filter(|name| is_near(&last(option), &last(name)))
         .collect();
     if let Some(only) = with_other_capitals(option, near.iter().copied()) {
         return Some(only.to_owned());
@@ -285,6 +292,16 @@ mod tests {
                 "virtualisation.oci-containers.containers.web.restart",
                 "remove it: the container is a service",
             ),
+            ("hardware.spi", "docs/configuration.md"),
+            ("hardware.raspberry-pi", "hardware.deviceTree.overlays"),
+            (
+                "networking.wireless.psk",
+                "networking.wireless.networks.\"NAME\".psk = \"…\";",
+            ),
+            (
+                "networking.interfaces.eth0.gateway",
+                "networking.defaultGateway",
+            ),
             ("sounds", "check its spelling"),
             ("services.nope", "check its spelling"),
             ("users.x.y", "check its spelling"),
@@ -304,6 +321,8 @@ mod tests {
             hint(&ExitContext::default(), far),
             "did you mean users.users.ann?"
         );
+        let short = "The option `services.vnc' does not exist. Did you mean `services.znc'?";
+        assert!(hint(&ExitContext::default(), short).starts_with("check its spelling"));
         let near = "The option `services.opensh' does not exist. Did you mean `services.openssh'?";
         assert!(hint(&ExitContext::default(), near).starts_with("did you mean services.openssh?"));
         let capitals = "The option `i18n.defaultlocale' does not exist. Did you mean `i18n.defaultLocale', `i18n.defaultCharset' or `i18n.inputMethod'?";

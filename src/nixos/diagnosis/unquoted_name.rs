@@ -2,7 +2,9 @@
 //! shell.
 
 use super::lists_of_words::LISTS_OF_WORDS;
+use super::switches;
 use super::syntax_at::{NameAt, Role};
+use crate::common::{locale, time_zone};
 
 /// Commands that scripts of configurations begin with.
 const COMMANDS: [&str; 18] = [
@@ -84,7 +86,10 @@ const SCRIPT_MAKERS: [&str; 3] = ["runCommand", "writeShell", "writeScript"];
 pub(super) fn hint(name: &str, at: &NameAt, behind: &str) -> String {
     let written = &at.written;
     let attribute = at.attribute();
-    if let Some(hint) = alias(at, behind) {
+    let known = alias(at, behind)
+        .or_else(|| listed_name(at, behind))
+        .or_else(|| listed_switch(at));
+    if let Some(hint) = known {
         return hint;
     }
     let in_quotes = format!("a string is written in quotes: \"{written}\"");
@@ -154,6 +159,43 @@ fn alias(at: &NameAt, behind: &str) -> Option<String> {
             )
         },
     )
+}
+
+/// The definition that is meant by the name of a program or a service in a list.
+fn listed_switch(at: &NameAt) -> Option<String> {
+    let elements = std::slice::from_ref(&at.written);
+    switches::listed_switches(&at.defines, elements).filter(|_| at.role == Role::Element)
+}
+
+/// The string that is meant by the value that begins with the name, of an option that takes a time zone or a locale.
+fn listed_name(at: &NameAt, behind: &str) -> Option<String> {
+    let (value, _) = behind.split_once(';')?;
+    let value = value.trim_end();
+    let is_plain = |c: char| c.is_alphanumeric() || "_+-.:@".contains(c);
+    let is_value = [Role::Definition, Role::Other].contains(&at.role);
+    if !is_value || !value.chars().all(is_plain) {
+        return None;
+    }
+    let (attribute, option) = (at.attribute(), &at.defines);
+    if attribute == "timeZone" {
+        return Some(time_zone(option, value));
+    }
+    let is_locale = ["LANG", "defaultLocale"].contains(&attribute) || attribute.starts_with("LC_");
+    let name = locale::with_utf8(value).or_else(|| locale::suggestion(value));
+    let name = name.filter(|_| is_locale)?;
+    Some(format!("a locale is a string: {option} = \"{name}\";"))
+}
+
+/// The definition of `option` with the time zone that is meant by `value`.
+fn time_zone(option: &str, value: &str) -> String {
+    let known = Some(value).filter(|value| time_zone::is_known(value));
+    if let Some(zone) = known.or_else(|| time_zone::suggestion(value)) {
+        return format!("a time zone is a string: {option} = \"{zone}\";");
+    }
+    let name = "a time zone is a string with a name of the tz database, such as \"Europe/Berlin\"";
+    time_zone::of_offset(value).map_or_else(|| name.to_owned(), |zone| {
+        format!("{name}; for {value} in summer and winter write {option} = \"{zone}\"; the names in Etc have the opposite sign")
+    })
 }
 
 /// The list of the words up to the end of the definition, if they are plain ones.

@@ -1,8 +1,8 @@
 //! What to write in place of a value of the wrong type, by how the user's file has it.
 
 use rnix::SyntaxKind::{
-    NODE_APPLY, NODE_ATTR_SET, NODE_IDENT, NODE_LIST, NODE_LITERAL, NODE_PAREN, NODE_PATH_ABS,
-    NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH,
+    NODE_APPLY, NODE_ATTR_SET, NODE_IDENT, NODE_LAMBDA, NODE_LIST, NODE_LITERAL, NODE_PAREN,
+    NODE_PATH_ABS, NODE_PATH_HOME, NODE_PATH_REL, NODE_SELECT, NODE_STRING, NODE_WITH,
 };
 use rnix::{SyntaxKind, SyntaxNode};
 
@@ -293,7 +293,8 @@ impl Wrong<'_> {
         }
         let is_package = self.kind == "list of package" && self.shown.starts_with("<derivation ");
         let is_path = self.kind == "list of absolute path" && node.kind() == NODE_PATH_REL;
-        let list = list_with(node).filter(|_| is_package || is_path)?;
+        let is_overlay = self.kind.starts_with("list of ") && self.kind.contains("overlay");
+        let list = list_with(node).filter(|_| is_package || is_path || is_overlay)?;
         let definition = self.definition(&list, &node.text().to_string());
         Some(format!("write a list: {definition}"))
     }
@@ -363,7 +364,7 @@ fn list_with(node: &SyntaxNode) -> Option<String> {
         let before = written.strip_suffix(inner.text().to_string().as_str())?;
         return Some(format!("{before}{}", list_with(&inner)?));
     }
-    let is_call = kind == NODE_APPLY && !is_modifier(node);
+    let is_call = kind == NODE_APPLY && !is_modifier(node) || kind == NODE_LAMBDA;
     let is_plain = [NODE_IDENT, NODE_PAREN, NODE_PATH_REL, NODE_SELECT].contains(&kind);
     if is_call {
         Some(format!("[ ({written}) ]"))

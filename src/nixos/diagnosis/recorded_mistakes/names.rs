@@ -254,3 +254,34 @@ fn nothing_and_what_is_inherited_are_corrected() {
     let of_set = hint("{ a = { inherit (isNormalUser) b; }; }", "isNormalUser");
     assert!(!of_set.starts_with("inherit"), "{of_set}");
 }
+
+#[test]
+fn time_zones_locales_and_switches_are_written_out() {
+    for (line, name, hint) in [
+        (
+            "{ time.timeZone = UTC+1; }",
+            "UTC",
+            "a time zone is a string with a name of the tz database, such as \"Europe/Berlin\"; for UTC+1 in summer and winter write \
+             time.timeZone = \"Etc/GMT-1\"; the names in Etc have the opposite sign",
+        ),
+        (
+            "{ time.timeZone = MEZ; }",
+            "MEZ",
+            "a time zone is a string with a name of the tz database, such as \"Europe/Berlin\"",
+        ),
+        (
+            "{ i18n.extraLocaleSettings.LC_TIME = de_DE; }",
+            "de_DE",
+            "a locale is a string: i18n.extraLocaleSettings.LC_TIME = \"de_DE.UTF-8\";",
+        ),
+        (
+            "{ services = [ nginx.enable ]; }",
+            "nginx",
+            "each one has a switch of its own: write services.nginx.enable = true;",
+        ),
+    ] {
+        let column = line.find(name).unwrap() + 1;
+        let error = format!("undefined variable '{name}'");
+        assert_eq!(hints_of_line(line, column, &error), [hint], "{line}");
+    }
+}

@@ -290,7 +290,7 @@ fn errors_of_the_command_line_name_the_flag() {
     assert_hint(
         &value,
         "- On the command line: --set time.timeZone=5",
-        "a string in quotes",
+        "a time zone is a string",
     );
     let set = "environment.systemPackages=[ pkgs.vim htopp ]";
     let undefined = recorded_with(

@@ -179,6 +179,14 @@ fn a_body_is_missing_where_a_line_ends_before_an_expression() {
     assert!(found.hint.starts_with("`let` has no `=`"), "{}", found.hint);
     let value = "a value is missing behind the `with pkgs;` of line 2";
     assert_eq!(hint("a = with pkgs;"), value);
+    let missing = "a value is missing behind the `=` of line 2: ";
+    assert_eq!(
+        hint("users.users.\"a b\" ="),
+        format!("{missing}the definitions below it are in a set: users.users.\"a b\" = {{ … }};")
+    );
+    let inside =
+        "the `;` of line 2 is inside of the string: write it behind the last quote: \"…\";";
+    assert_eq!(hint("a = \"b;\""), inside);
     let end = "a `;` is missing at the end of line 2";
     for line in ["a = 1", "a = \"with b\"", "a = b"] {
         assert_eq!(hint(line), end, "{line}");
