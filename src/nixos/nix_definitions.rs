@@ -33,6 +33,8 @@ pub(super) struct WrittenDefinition {
     pub(super) line: usize,
     /// Its value, if that is a number, a Boolean or a string without variables, also behind `lib.mkForce`.
     pub(super) literal: Option<String>,
+    /// Whether its value is written as it is: there is no `lib.mkForce` and no other function in front of it.
+    pub(super) is_plain: bool,
     /// Whether it may have no effect: it is in an `if`, or in a `mkIf` with another condition than `true`.
     pub(super) is_conditional: bool,
 }
@@ -51,10 +53,12 @@ fn definition(text: &str, node: &SyntaxNode) -> Option<WrittenDefinition> {
     let option = option_at(node, None)?;
     let path: Option<Vec<String>> = option.iter().map(|name| plain_name(name)).collect();
     let path = path?;
+    let value = node.last_child()?;
     Some(WrittenDefinition {
         outer: path.len().saturating_sub(own.len()),
         line: line_of(text, node),
-        literal: literal(&node.last_child()?),
+        literal: literal(&value),
+        is_plain: value.kind() != NODE_APPLY,
         is_conditional: is_conditional(node),
         path,
     })

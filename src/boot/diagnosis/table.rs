@@ -200,7 +200,7 @@ pub(super) const REFUSED_KEY: Symptom = Symptom {
     texts: &[],
     what: "the machine is up, but its SSH server refuses the key",
     hint: "the account must exist and have the public half of the key in users.users.<name>.openssh.authorizedKeys.keys; \
-        --login-key and --user name another key and account",
+        `sdbuild boot --until-ssh --login-key FILE --user NAME` tries another key and account",
     quote: true,
 };
 

@@ -31,8 +31,7 @@ pub(super) const RULES: [Rule; 6] = [
         id: "key-is-none",
         severity: Severity::Trap,
         is: |facts, _| Some(with_other_logins(facts, broken_keys(facts)?)),
-        why: "that is no complete public key, so nobody can log in with it: write the whole line of a .pub file in ~/.ssh, \
-              which `ssh-keygen -t ed25519` makes",
+        why: "that is no complete public key. Write the whole line of a .pub file in ~/.ssh, which `ssh-keygen -t ed25519` makes",
         add: &[],
     },
     Rule {

@@ -81,10 +81,11 @@ impl OwnDefinitions {
     }
 
     /// Gives each of `findings` the place of its setting, if its text names options of which the files have one definition, and says of its
-    /// lines which definition they are to replace: a file cannot define an option twice.
+    /// lines which definition they are to replace: a file cannot define an option twice. Lines that the files have already are left out.
     pub fn locate(&self, findings: &mut [Finding]) {
         for finding in findings {
             finding.place = self.place(&finding.is);
+            finding.add.retain(|line| !self.has(line));
             let Finding { id, add, place, .. } = finding;
             for line in add {
                 if let Some(complete) = self.beside_definition(id, line, place.as_ref()) {
@@ -92,6 +93,22 @@ impl OwnDefinitions {
                 }
             }
         }
+    }
+
+    /// Whether the files have the definition `line` as it is.
+    fn has(&self, line: &str) -> bool {
+        let code = line
+            .strip_suffix(';')
+            .and_then(|line| line.split_once(" = "));
+        let parsed =
+            code.and_then(|(option, value)| Some((attribute_path::parse(option).ok()?, value)));
+        parsed.is_some_and(|(path, value)| {
+            let mut same = self.in_files.iter().filter(|(_, one)| one.path == path);
+            let is_same = |(_, one): &(String, WrittenDefinition)| {
+                one.is_plain && !one.is_conditional && one.literal.as_deref() == Some(value)
+            };
+            same.any(is_same)
+        })
     }
 
     /// The `line` of a finding `id` at `place` with the definition that it changes, if the files have one of the same option: a file

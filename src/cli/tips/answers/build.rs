@@ -189,7 +189,7 @@ pub(super) const OF_ANY_BUILD: Answers = &[
         "`sdbuild check` evaluates everything and builds nothing",
     ),
     (
-        &["debug"],
+        &["debug", "log-level", "loglevel"],
         "-v shows the builder's log, -vv everything that the log file has",
     ),
     (

@@ -145,6 +145,26 @@ fn a_line_names_the_definition_that_it_replaces() {
 }
 
 #[test]
+fn lines_that_the_files_have_are_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let text =
+        "{ a.b = false;\n a.c = true;\n a.d = lib.mkIf x false;\n a.f = lib.mkDefault false; }";
+    fs::write(dir.path().join("sd-card.nix"), text).unwrap();
+    let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+    let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+    assert!(own.has("a.b = false;"));
+    for other in [
+        "a.b = true;",
+        "a.c = false;",
+        "a.d = false;",
+        "a.e = false;",
+        "a.f = false;",
+    ] {
+        assert!(!own.has(other), "{other}");
+    }
+}
+
+#[test]
 fn a_user_is_found_where_no_option_is() {
     let shell = "users.users.ann.shell = \"/bin/zsh\"";
     for (module, line) in [
