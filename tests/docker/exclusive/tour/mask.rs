@@ -37,9 +37,10 @@ fn is_of_the_moment(line: &str) -> bool {
     })
 }
 
-/// Joins the continuation lines of a check of `doctor`.
+/// Whether it continues what a check of `doctor` says; what is to be written, behind an arrow, is the same on every machine.
 fn is_of_the_machine(line: &str) -> bool {
-    line.starts_with("                  ") && !line.trim().is_empty()
+    let text = line.trim();
+    line.starts_with("                  ") && !text.is_empty() && !text.starts_with('→')
 }
 
 /// A line of `doctor`: which condition, and whether it stops a build.
@@ -147,6 +148,9 @@ fn only_expected_differences_are_masked() {
     }
     assert_eq!(masked("build  1 min 19 s"), masked("build       2.5 s"));
     assert_eq!(masked(" ✓ Upload          0.1 s"), "");
+    let indent = " ".repeat(18);
+    assert_eq!(masked(&format!("{indent}API 1.41")), "");
+    assert_eq!(masked(&format!("{indent}→ a.b = true;")), "→ a.b = true;");
     assert_ne!(masked(" ✓ Build    14 built   2 s"), "");
     let wrapped = format!("{}\nb 1 s", "a".repeat(80));
     assert_eq!(
