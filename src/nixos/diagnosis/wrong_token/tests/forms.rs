@@ -18,6 +18,16 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ a = [ enable |= true; ]; }",
             "unexpected '='",
+            "definitions are in braces: { NAME = VALUE; } in place of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
+        ),
+        (
+            "{ a = [\n b |= [ \"c;\" ];\n d = 1;\n]; }",
+            "unexpected '='",
+            "definitions are in braces: { NAME = VALUE; } in place of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
+        ),
+        (
+            "{ a = [\n ./b.nix c |= 1;\n]; }",
+            "unexpected '='",
             "definitions are in braces: { NAME = VALUE; }",
         ),
         (
