@@ -113,6 +113,20 @@ mod tests {
     }
 
     #[test]
+    fn each_group_is_a_set() {
+        for (value, expected) in [
+            (
+                "[ \"gpio\" \"i2c\" ]",
+                "each group is a set: users.groups.gpio = { }; users.groups.i2c = { };",
+            ),
+            ("true", "each group is a set: users.groups.NAME = { };"),
+        ] {
+            let told = definition("users.groups", value);
+            assert_eq!(told.as_deref(), Some(expected), "{value}");
+        }
+    }
+
+    #[test]
     fn sets_that_are_known_are_written_out() {
         for (option, value, expected) in [
             (
@@ -148,16 +162,6 @@ mod tests {
                 "services.samba",
                 "true",
                 Some("write services.samba.enable = true;"),
-            ),
-            (
-                "users.groups",
-                "[ \"gpio\" \"i2c\" ]",
-                Some("each group is a set: users.groups.gpio = { }; users.groups.i2c = { };"),
-            ),
-            (
-                "users.groups",
-                "true",
-                Some("each group is a set: users.groups.NAME = { };"),
             ),
             ("services.samba", "\"nas\"", None),
             (
