@@ -186,7 +186,8 @@ fn path_of_file(written: &str) -> Option<String> {
         return Some(file.to_owned());
     }
     let is_part = |c: char| is_of_path(c) || c == '/';
-    let is_file = file.ends_with(".nix") && !file.starts_with('/') && file.chars().all(is_part);
+    let name = file.strip_suffix(".nix")?;
+    let is_file = !name.starts_with('/') && name.chars().all(is_part);
     is_file.then(|| format!("./{file}"))
 }
 
