@@ -11,7 +11,7 @@ use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 
 /// Values that Nix shows as they are written.
-const KINDS: [SyntaxKind; 3] = [NODE_IDENT, NODE_LITERAL, NODE_STRING];
+pub(super) const KINDS: [SyntaxKind; 3] = [NODE_IDENT, NODE_LITERAL, NODE_STRING];
 
 /// `error` about the type of an option as if the option had the name by which the user's files define it, if they have the value
 /// exactly once.

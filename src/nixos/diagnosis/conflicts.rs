@@ -1,8 +1,10 @@
 //! Options that several definitions set to different values, and the lines of the user's files that do.
 
+use super::aliased_options::KINDS;
 use super::evidence::ExitContext;
 use super::listed_definitions::{IN_FILE, listed};
-use super::written_values::{values_below, values_of};
+use super::option_names::OTHER_NAMES;
+use super::written_values::{named_alike, values_below, values_of};
 use crate::nixos::layout::{CLI_MODULE, CONFIG_DIR};
 use crate::nixos::user_files::HARDWARE_FILE;
 
@@ -47,6 +49,13 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
             place(first),
             place(second)
         ),
+        ([own], [_]) if let Some((older, alias)) = older_definition(context, summary, option) => {
+            format!(
+                "{alias} in {}{older} is another name of the same option: remove that definition or the one in {}",
+                context.shown_dir,
+                place(own)
+            )
+        }
         ([own], [_, ..]) if *own != CLI_MODULE => format!(
             "a module that is not yours sets {option} too: remove the definition in {}, or write lib.mkForce before its value to \
              replace the other one",
@@ -54,6 +63,35 @@ pub(super) fn hint(context: &ExitContext<'_>, summary: &str) -> Option<String> {
         ),
         _ => "keep one of the definitions".to_owned(),
     })
+}
+
+/// The only definition in the user's files that has the value of the one in a module of nixpkgs, and by which `option` may be
+/// meant: its file and line, and its path. Nix names the module that passes the value of an older name on.
+fn older_definition(
+    context: &ExitContext<'_>,
+    summary: &str,
+    option: &str,
+) -> Option<(String, String)> {
+    let (_, value) = listed(summary).find(|(file, _)| file.contains("/nixos/modules/"))?;
+    context.files?.only_place(|text| {
+        let mut found = named_alike(text, option.rsplit('.').next().unwrap_or_default(), &KINDS);
+        found.retain(|found| found.written == value);
+        let paths = found.into_iter().map(|found| {
+            let path = found.defines.strip_prefix("config.").map(str::to_owned);
+            (found.line, path.unwrap_or(found.defines))
+        });
+        paths.filter(|(_, path)| is_older(path, option)).collect()
+    })
+}
+
+/// Whether `path`, whose last name is that of `option` but for capitals, is an older name of it: a known one, or one of the same
+/// service.
+fn is_older(path: &str, option: &str) -> bool {
+    let service = |path: &str| {
+        let names = path.split('.').take(2).map(str::to_owned);
+        names.collect::<Vec<_>>()
+    };
+    path != option && (OTHER_NAMES.contains(&(path, option)) || service(path) == service(option))
 }
 
 /// What to do about a boot loader that the user's files add to that of the image, where `option` is defined by both.
@@ -199,6 +237,23 @@ mod tests {
             "the image sets time.timeZone itself: remove it from hardware-configuration.nix; if that file is from another \
              machine, do not import it"
         );
+    }
+
+    #[test]
+    fn the_older_name_of_an_option_is_named() {
+        let summary = CONFLICT
+            .replace("time.timeZone", "services.a.settings.UseB")
+            .replace("/build/config/b.nix", "/nixpkgs/nixos/modules/a.nix")
+            .replace("Europe/Berlin", "no");
+        let own = "{ services.a.settings.UseB = \"UTC\"; }";
+        let told = |b: &str| explained(&summary, own, b).1.unwrap();
+        let older = "services.a.useB in pi/b.nix:2 is another name of the same option: remove that definition or the one in pi/a.nix:1";
+        assert_eq!(told("{\n  services.a.useB = \"no\";\n}"), older);
+        // Another value, and another service.
+        for other in ["services.a.useB = \"UTC\";", "services.b.useB = \"no\";"] {
+            let told = told(&format!("{{ {other} }}"));
+            assert!(told.starts_with("a module that is not yours"), "{told}");
+        }
     }
 
     #[test]

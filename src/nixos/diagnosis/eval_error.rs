@@ -246,6 +246,11 @@ fn impure_hint(context: &ExitContext<'_>, summary: &str) -> String {
         return hint;
     }
     let outside = quoted_path(summary).and_then(|path| written_below(context, path));
+    if summary == "attribute 'currentSystem' missing" {
+        return "a flake does not know the system of the computer that evaluates it: in place of builtins.currentSystem write \
+                \"aarch64-linux\""
+            .to_owned();
+    }
     match (above_the_flake(summary), outside) {
         (Some(path), _) => above_hint(context, path),
         (None, Some(written)) => outside_hint(context, &written),

@@ -2,6 +2,7 @@
 
 use super::names::quoted_after;
 use crate::common::nearest::similar_names;
+use crate::common::nix_name::is_of_path;
 use crate::nixos::log::NixError;
 
 /// The file of nixpkgs with the function behind `nixosSystem`.
@@ -43,9 +44,9 @@ pub(super) fn wrong_input_hint(error: &NixError) -> Option<String> {
         );
     }
     let is_missing = summary == "attribute 'nixosSystem' missing";
-    if is_missing && quoted_line(error).is_some_and(|line| line.contains("import nixpkgs")) {
+    if is_missing && quoted_line(error).is_some_and(is_of_packages) {
         return Some(
-            "nixosSystem is in the lib of the flake nixpkgs, not of the packages that its import gives: write nixpkgs.lib.nixosSystem"
+            "nixosSystem is in the lib of the flake nixpkgs, not of its packages: write nixpkgs.lib.nixosSystem"
                 .to_owned(),
         );
     }
@@ -60,6 +61,16 @@ fn quoted_line(error: &NixError) -> Option<&str> {
     let number = format!("{}|", error.position.as_ref()?.line);
     let mut lines = error.text.lines().map(str::trim_start);
     lines.find(|line| line.starts_with(&number))
+}
+
+/// Whether `line` takes `nixosSystem` from the packages of nixpkgs: of `import nixpkgs { … }`, `pkgs` or `legacyPackages`.
+fn is_of_packages(line: &str) -> bool {
+    let Some((before, _)) = line.split_once(".lib.nixosSystem") else {
+        return line.contains("import nixpkgs");
+    };
+    let path = before.rsplit(|c| !is_of_path(c)).next();
+    let path = path.unwrap_or_default();
+    before.contains("import nixpkgs") || path == "pkgs" || path.contains("legacyPackages")
 }
 
 fn attribute_hint(name: &str) -> Option<String> {
@@ -163,6 +174,22 @@ mod tests {
         assert_eq!(system, "write nixpkgs.lib.nixosSystem");
         let empty = hint("found circular import of flake 'path:'").unwrap();
         assert!(empty.contains("has an empty URL"), "{empty}");
+    }
+
+    #[test]
+    fn packages_have_no_nixos_system() {
+        for (line, expected) in [
+            ("5| a = pkgs.lib.nixosSystem {", true),
+            ("5| a = (import nixpkgs { }).lib.nixosSystem {", true),
+            (
+                "5| nixpkgs.legacyPackages.aarch64-linux.lib.nixosSystem {",
+                true,
+            ),
+            ("5| a = nixpkgs.lib.nixosSystem {", false),
+            ("5| a = inputs.pkgs-2.lib.nixosSystem {", false),
+        ] {
+            assert_eq!(is_of_packages(line), expected, "{line}");
+        }
     }
 
     #[test]

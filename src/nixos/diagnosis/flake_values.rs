@@ -6,6 +6,7 @@ use super::evidence::ExitContext;
 use super::source_lines;
 use super::syntax_at::top_level_names;
 use super::written_values::{self, DefinedValue};
+use crate::common::nearest::similar_names;
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::log::NixError;
 
@@ -22,7 +23,7 @@ struct WrongValue {
 /// The function that makes a configuration.
 const FUNCTION: &str = "nixosSystem";
 
-const WRONG_VALUES: [WrongValue; 8] = [
+const WRONG_VALUES: [WrongValue; 9] = [
     WrongValue {
         message: "expected a list but found a set: {",
         find: |text| written_values::arguments(text, FUNCTION, "modules", &[NODE_ATTR_SET]),
@@ -66,6 +67,18 @@ const WRONG_VALUES: [WrongValue; 8] = [
         message: "function 'anonymous lambda' called without required argument 'modules'",
         find: |text| {
             let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
+            sets.retain(|set| like_modules(&set.written).is_some());
+            sets
+        },
+        instead: |set| {
+            let name = like_modules(&set.written).unwrap_or_default();
+            format!("rename the argument {name} of nixosSystem to modules")
+        },
+    },
+    WrongValue {
+        message: "function 'anonymous lambda' called without required argument 'modules'",
+        find: |text| {
+            let mut sets = written_values::given_to(text, FUNCTION, &[NODE_ATTR_SET]);
             sets.retain(|set| option_in(&set.written).is_some());
             sets
         },
@@ -86,11 +99,19 @@ const WRONG_VALUES: [WrongValue; 8] = [
     },
 ];
 
+/// The name in the set that is `written` which differs from `modules` by a few letters.
+fn like_modules(written: &str) -> Option<String> {
+    let mut names = top_level_names(written).into_iter();
+    names.find(|name| similar_names(name, ["modules"]).is_some())
+}
+
 /// What the first name of an option in the set that is `written` is, with the dot behind it, or `imports`.
 fn option_in(written: &str) -> Option<String> {
     let names = top_level_names(written).into_iter();
     let mut options = names.filter_map(|name| match name.as_str() {
         "imports" => Some(name),
+        // An argument of the function, and no option, has the same name.
+        "system" if !written_values::values_of(written, "system").is_empty() => None,
         first if NAMESPACES.contains(&first) => Some(format!("{name}.")),
         _ => None,
     });

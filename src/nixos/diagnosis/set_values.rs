@@ -37,6 +37,7 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
             "each user has a set with its name: users.users.NAME = {{ {part} = …; }};"
         )),
         ["users", "users", _] => Some(format!("write {option} = {{ isNormalUser = true; }};")),
+        ["users", "groups"] => Some(groups(option, value)),
         ["networking", "wireless", "networks"] => {
             let network = name.unwrap_or("NAME");
             Some(format!(
@@ -54,6 +55,26 @@ pub(super) fn definition(option: &str, value: &str) -> Option<String> {
         )),
         _ => switches::switch(option, value),
     }
+}
+
+/// The groups whose names are the text or the list `value`, each with its definition.
+fn groups(option: &str, value: &str) -> String {
+    let list = value
+        .strip_prefix("[ ")
+        .and_then(|list| list.strip_suffix(" ]"));
+    let names = list.unwrap_or(value).split(' ').map(|name| {
+        let name = name.strip_prefix('"')?.strip_suffix('"')?;
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        (is_name && name.chars().all(is_part)).then_some(name)
+    });
+    let names: Option<Vec<&str>> = names.collect();
+    let names = names.unwrap_or_else(|| vec!["NAME"]);
+    let definitions = names.iter().map(|name| format!("{option}.{name} = {{ }};"));
+    format!(
+        "each group is a set: {}",
+        definitions.collect::<Vec<_>>().join(" ")
+    )
 }
 
 /// Words of Nix's language, which no name is that has no quotes.
@@ -89,6 +110,20 @@ mod tests {
             definition("users.users.isNormalUser", "true").as_deref(),
             Some("each user has a set with its name: users.users.NAME = { isNormalUser = …; };")
         );
+    }
+
+    #[test]
+    fn each_group_is_a_set() {
+        for (value, expected) in [
+            (
+                "[ \"gpio\" \"i2c\" ]",
+                "each group is a set: users.groups.gpio = { }; users.groups.i2c = { };",
+            ),
+            ("true", "each group is a set: users.groups.NAME = { };"),
+        ] {
+            let told = definition("users.groups", value);
+            assert_eq!(told.as_deref(), Some(expected), "{value}");
+        }
     }
 
     #[test]

@@ -23,7 +23,8 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     let found = imbalance(text).filter(|found| found.line() <= position.line);
-    if let Some(cause) = found.and_then(|found| open_text(text, found)) {
+    let open = found.filter(|_| !is_half_a_sum(text, position, summary));
+    if let Some(cause) = open.and_then(|found| open_text(text, found)) {
         return Some(cause);
     }
     let there = || wrong_there(text, position, summary);
@@ -78,6 +79,13 @@ pub(super) fn cause(text: &str, position: &Position, summary: &str) -> Option<Ca
         return Some(Cause { line, hint });
     }
     found.and_then(wrong_bracket)
+}
+
+/// Whether a value is missing behind the `+` at `position` that follows a string: that is closed, if in a later line.
+fn is_half_a_sum(text: &str, position: &Position, summary: &str) -> bool {
+    let before = text_before(text, position).unwrap_or_default();
+    let sum = before.trim_end().strip_suffix(" +");
+    summary.contains("unexpected ';'") && sum.is_some_and(|sum| sum.ends_with(['"', '\'']))
 }
 
 /// What is wrong with a line with this `text`, behind which a `;` is missing.

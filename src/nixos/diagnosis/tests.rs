@@ -308,7 +308,10 @@ fn errors_of_flakes_are_explained() {
             "access to absolute path '/nix/store/common/wifi.nix' is forbidden in pure evaluation mode (use '--impure' to override)",
             "../common/wifi.nix is above the flake's directory",
         ),
-        ("attribute 'currentSystem' missing", "in pure mode"),
+        (
+            "attribute 'currentSystem' missing",
+            "write \"aarch64-linux\"",
+        ),
         (
             "cannot look up '<nixpkgs>' in pure evaluation mode (use '--impure' to override)",
             "in pure mode",

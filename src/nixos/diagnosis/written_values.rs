@@ -271,6 +271,18 @@ pub(super) fn named(text: &str, name: &str, kinds: &[SyntaxKind]) -> Vec<Defined
     })
 }
 
+/// The values of these `kinds` of the definitions whose path ends in `name`, with small letters or capitals.
+pub(super) fn named_alike(text: &str, name: &str, kinds: &[SyntaxKind]) -> Vec<DefinedValue> {
+    all(text, |node| {
+        let is_named = || {
+            let path = defines(node);
+            let last = path.rsplit('.').next().unwrap_or_default();
+            last.eq_ignore_ascii_case(name)
+        };
+        kinds.contains(&node.kind()) && is_value(node) && is_named()
+    })
+}
+
 /// The values of these `kinds` that are the argument of a call of `function`, whatever set it is selected from.
 pub(super) fn given_to(text: &str, function: &str, kinds: &[SyntaxKind]) -> Vec<DefinedValue> {
     all(text, |node| {

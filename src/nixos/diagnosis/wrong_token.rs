@@ -353,6 +353,8 @@ fn missing(place: &Place<'_>, summary: &str) -> Option<String> {
         "a value is missing before the `;`"
     } else if summary.contains("unexpected ';'") && place.follows("=") {
         "a value is missing between `=` and `;`"
+    } else if summary.contains("unexpected ';'") && place.follows("+") {
+        "a value is missing between `+` and `;`"
     } else {
         return None;
     };

@@ -282,6 +282,10 @@ fn options_given_to_the_function_of_a_system_are_in_modules() {
             "imports = [ ./a.nix ];",
             "nixosSystem { modules = [ ./FILE.nix ]; }",
         ),
+        (
+            "system = \"aarch64-linux\"; module = [ ./a.nix ];",
+            "pi/flake.nix:1: rename the argument module of nixosSystem to modules",
+        ),
     ] {
         let flake = format!(
             "{{ outputs = {{ n, ... }}: {{ nixosConfigurations.pi = n.lib.nixosSystem {{ {given} }}; }}; }}"

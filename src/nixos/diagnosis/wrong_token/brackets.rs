@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use crate::common::nix_name::is_of_path;
+use crate::nixos::diagnosis::brackets::{Imbalance, imbalance};
 
 /// The hint for a `=` in parentheses or in a list, which were to be a set: `nginx = ( enable = true; );`.
 pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -10,16 +11,28 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
     if !is_in_parentheses && !is_in_list {
         return None;
     }
-    let end = if is_in_list { ']' } else { ')' };
-    // A list that begins in an earlier line is not closed.
+    // A list that begins in an earlier line may not be closed.
     let line = place.before.rsplit('\n').next().unwrap_or_default();
-    if is_in_list && !line.contains('[') {
+    if is_in_list && !line.contains('[') && !place.is_balanced || !is_definition(place.rest) {
         return None;
     }
-    let definition = place.here.split(end).next()?;
-    definition
-        .contains(';')
-        .then(|| "definitions are in braces: { NAME = VALUE; }".to_owned())
+    let set = "definitions are in braces: { NAME = VALUE; }";
+    let before = place.before.trim_end().strip_suffix(place.name_before())?;
+    Some(if before.trim_end().ends_with('[') {
+        format!("{set} in place of [ … ], or [ {{ NAME = VALUE; }} ] for a list of sets")
+    } else {
+        set.to_owned()
+    })
+}
+
+/// Whether `text`, from the `=` of a definition on, has the `;` that ends it before the brackets around it end.
+fn is_definition(text: &str) -> bool {
+    let ends = text.match_indices(';');
+    let mut before = ends.filter_map(|(end, _)| text.get(..end).map(imbalance));
+    // Other ones are in brackets or strings of the value.
+    let is_outside =
+        |found: &Option<Imbalance>| matches!(found, None | Some(Imbalance::NotOpened { .. }));
+    before.find(is_outside) == Some(None)
 }
 
 /// The list that is in braces around `place`, as in `with pkgs; { vim htop }`, with its right brackets.

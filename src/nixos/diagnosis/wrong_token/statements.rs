@@ -5,7 +5,7 @@ use rnix::SyntaxNode;
 
 use super::super::secret_values::is_name_of_secret;
 use super::place::Place;
-use crate::common::nix_name::path_of;
+use crate::common::nix_name::{is_of_path, path_of};
 use crate::common::nixos_option::NAMESPACES;
 use crate::nixos::nix_definitions::defined_path;
 use crate::nixos::nix_syntax::parse;
@@ -33,6 +33,11 @@ const COMMANDS: [&str; 16] = [
     "systemctl",
 ];
 
+/// What other languages call `imports`.
+const IMPORTS: [&str; 6] = [
+    "import", "imports", "include", "includes", "require", "source",
+];
+
 /// Functions of `lib` that stand before the value of an option.
 const BEFORE_A_VALUE: [&str; 6] = [
     "mkAfter",
@@ -51,12 +56,15 @@ pub(super) fn hint(place: &Place<'_>, summary: &str) -> Option<String> {
     if summary.contains("unexpected ':', expecting ';'") {
         return choice(place);
     }
+    if summary.contains("expecting INHERIT") {
+        return import_with_sign(place);
+    }
     if !summary.contains("expecting '.' or '='") {
         return None;
     }
     let begun = place.begun().trim_end();
     match begun {
-        "import" | "imports" | "include" | "includes" | "require" | "source" => import(place),
+        _ if IMPORTS.contains(&begun) => import(end_of_statement(place)),
         "enable" | "start" => enable(place),
         "install" => install(place),
         "export" | "ENV" => variable(place),
@@ -141,29 +149,46 @@ fn shown(value: &SyntaxNode) -> String {
     }
 }
 
-/// A file that is imported: `import ./wifi.nix;`.
-fn import(place: &Place<'_>) -> Option<String> {
-    let files = end_of_statement(place);
-    let is_path = |file: &str| file.starts_with("./") || file.starts_with("../");
-    let is_shell = |file: &str| {
+/// A file that is imported with a sign in front, as CSS and YAML have it: `@import wifi.nix;` and `!include wifi.nix`.
+fn import_with_sign(place: &Place<'_>) -> Option<String> {
+    let statement = end_of_statement(place).strip_prefix(['@', '!'])?;
+    let (keyword, files) = statement.split_once(' ')?;
+    import(files).filter(|_| IMPORTS.contains(&keyword))
+}
+
+/// The `files` that a statement imports: `import ./wifi.nix;`, `include "wifi.nix"`.
+fn import(files: &str) -> Option<String> {
+    let is_shell = |file: &String| {
         [".sh", ".bash", ".env"]
             .iter()
             .any(|end| file.ends_with(end))
     };
-    let mut paths = files.split_whitespace();
-    if files.is_empty() || !paths.clone().all(is_path) {
-        return None;
-    }
-    if paths.any(is_shell) {
-        let script = files.split_whitespace().next()?;
+    let paths: Option<Vec<String>> = files.split_whitespace().map(path_of_file).collect();
+    let paths = paths.filter(|paths| !paths.is_empty())?;
+    if paths.iter().any(is_shell) {
+        let script = paths.first()?;
         return Some(format!(
             "a script of a shell is no module; this runs it in each interactive shell: environment.interactiveShellInit = \
              builtins.readFile {script};"
         ));
     }
     Some(format!(
-        "other files are a list, with `=` before it: imports = [ {files} ];"
+        "other files are a list, with `=` before it: imports = [ {} ];",
+        paths.join(" ")
     ))
+}
+
+/// The path of the file that is `written`, which may be in quotes, and a file of Nix without `./` in front.
+fn path_of_file(written: &str) -> Option<String> {
+    let string = written.strip_prefix('"');
+    let file = string.map_or(Some(written), |string| string.strip_suffix('"'))?;
+    if ["./", "../"].iter().any(|start| file.starts_with(start)) {
+        return Some(file.to_owned());
+    }
+    let is_part = |c: char| is_of_path(c) || c == '/';
+    let name = file.strip_suffix(".nix")?;
+    let is_file = !name.starts_with('/') && name.chars().all(is_part);
+    is_file.then(|| format!("./{file}"))
 }
 
 /// What the line has of the statement from the place on.

@@ -18,7 +18,7 @@ fn brackets_and_names_of_another_form_are_corrected() {
         (
             "{ a = [ enable |= true; ]; }",
             "unexpected '='",
-            "definitions are in braces: { NAME = VALUE; }",
+            "definitions are in braces: { NAME = VALUE; } in place of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
         ),
         (
             "{ a = [ A|=b ]; c = 1; }",
@@ -56,6 +56,21 @@ fn brackets_and_names_of_another_form_are_corrected() {
             Some(expected),
             "{marked}"
         );
+    }
+}
+
+#[test]
+fn definitions_in_a_list_of_several_lines_are_no_strings() {
+    for (marked, place) in [
+        (
+            "{ a = [\n b |= [ \"c;\" ];\n d = 1;\n]; }",
+            " in place of [ … ], or [ { NAME = VALUE; } ] for a list of sets",
+        ),
+        ("{ a = [\n ./b.nix c |= 1;\n]; }", ""),
+    ] {
+        let expected = format!("definitions are in braces: {{ NAME = VALUE; }}{place}");
+        let hint = hint_at(marked, "unexpected '='");
+        assert_eq!(hint, Some(expected), "{marked}");
     }
 }
 

@@ -198,6 +198,21 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "a value is missing before the `;`",
     ),
     (
+        "{ a = \"b\" + |; }",
+        "unexpected ';'",
+        "a value is missing between `+` and `;`",
+    ),
+    (
+        "{\n  include |\"b.nix\"\n}",
+        "unexpected '\"', expecting '.' or '='",
+        "imports = [ ./b.nix ];",
+    ),
+    (
+        "{\n  |@import b/c.nix;\n}",
+        "unexpected '@', expecting INHERIT",
+        "imports = [ ./b/c.nix ];",
+    ),
+    (
         "{\n  |.a.b = 1;\n}",
         "unexpected '.', expecting INHERIT",
         "remove the dot",
