@@ -52,9 +52,7 @@ impl Clone {
         for name in ["install.sh", "Cargo.toml", "src/main.rs"] {
             fs::copy(root().join(name), clone.at("source").join(name)).unwrap();
         }
-        PROGRAMS
-            .into_iter()
-            .fold(clone, |clone, program| clone.with_program(program))
+        PROGRAMS.into_iter().fold(clone, Clone::with_program)
     }
 
     fn at(&self, name: &str) -> PathBuf {
