@@ -105,7 +105,11 @@ fn a_name_or_an_attribute_says_what_is_built() {
             &["is a derivation, not a NixOS configuration"],
         ),
         ("pi#image", &[], &["pi#image is a derivation"]),
-        ("pi#impure", &[], &["currentSystem", "pure mode"]),
+        (
+            "pi#impure",
+            &[],
+            &["currentSystem", "a flake does not know the system"],
+        ),
     ] {
         check(&user, &[&["--flake", flake], more].concat())
             .assert_exit_code(2)
