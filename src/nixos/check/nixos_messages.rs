@@ -136,19 +136,21 @@ fn removed_option(text: &str) -> Option<Finding> {
     })
 }
 
-/// What comes behind the new name in the line for an option that was renamed, before its old one, and behind that.
-const SAME: [&str; 2] = [" = …; # in place of ", ", with the same value"];
+/// What follows the new name in the line for an option that was renamed, before its old name.
+const NEW_NAME_FOR: &str = " = …; # in place of ";
+/// What follows the old name there.
+const SAME_VALUE: &str = ", with the same value";
 
 /// Leaves one line for an option that was renamed, where another of the findings `all` has one with a value.
 pub(super) fn join_renamed(all: &mut [Finding]) {
     let renamed = all.iter().filter_map(|finding| {
-        let (new, old) = finding.add.first()?.split_once(SAME[0])?;
-        let old = old.strip_suffix(SAME[1])?;
+        let (new, old) = finding.add.first()?.split_once(NEW_NAME_FOR)?;
+        let old = old.strip_suffix(SAME_VALUE)?;
         Some((format!("{new} = "), old.to_owned()))
     });
     for (new, old) in renamed.collect::<Vec<_>>() {
         let mut lines = all.iter_mut().flat_map(|finding| &mut finding.add);
-        let other = lines.find(|line| line.starts_with(&new) && !line.contains(SAME[0]));
+        let other = lines.find(|line| line.starts_with(&new) && !line.contains(NEW_NAME_FOR));
         let Some(other) = other else {
             continue;
         };
@@ -156,7 +158,7 @@ pub(super) fn join_renamed(all: &mut [Finding]) {
         for finding in all.iter_mut() {
             finding
                 .add
-                .retain(|line| !(line.starts_with(&new) && line.ends_with(SAME[1])));
+                .retain(|line| !(line.starts_with(&new) && line.ends_with(SAME_VALUE)));
         }
     }
 }
@@ -175,7 +177,7 @@ fn renamed_option(warning: &str) -> Option<Finding> {
         severity: Severity::Note,
         is: old.to_owned(),
         why: format!("NixOS has renamed that option to {new}"),
-        add: vec![format!("{new}{}{old}{}", SAME[0], SAME[1])],
+        add: vec![format!("{new}{NEW_NAME_FOR}{old}{SAME_VALUE}")],
         place: None,
     })
 }

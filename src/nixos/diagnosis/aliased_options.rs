@@ -11,7 +11,7 @@ use crate::nixos::layout::CONFIG_DIR;
 use crate::nixos::log::NixError;
 
 /// Values that Nix shows as they are written.
-pub(super) const KINDS: [SyntaxKind; 3] = [NODE_IDENT, NODE_LITERAL, NODE_STRING];
+pub(super) const SHOWN_AS_WRITTEN: [SyntaxKind; 3] = [NODE_IDENT, NODE_LITERAL, NODE_STRING];
 
 /// `error` about the type of an option as if the option had the name by which the user's files define it, if they have the value
 /// exactly once.
@@ -27,7 +27,7 @@ pub(super) fn of_user(context: &ExitContext<'_>, error: &NixError) -> Option<Nix
         return None;
     }
     let (place, alias) = context.files?.only_place(|text| {
-        let mut found = written_values::named(text, last, &KINDS);
+        let mut found = written_values::named(text, last, &SHOWN_AS_WRITTEN);
         found.retain(|found| found.written == value && found.defines.contains('.'));
         found
             .into_iter()

@@ -1,6 +1,6 @@
 //! Options that several definitions set to different values, and the lines of the user's files that do.
 
-use super::aliased_options::KINDS;
+use super::aliased_options::SHOWN_AS_WRITTEN;
 use super::evidence::ExitContext;
 use super::listed_definitions::{IN_FILE, listed};
 use super::option_names::OTHER_NAMES;
@@ -74,7 +74,11 @@ fn older_definition(
 ) -> Option<(String, String)> {
     let (_, value) = listed(summary).find(|(file, _)| file.contains("/nixos/modules/"))?;
     context.files?.only_place(|text| {
-        let mut found = named_alike(text, option.rsplit('.').next().unwrap_or_default(), &KINDS);
+        let mut found = named_alike(
+            text,
+            option.rsplit('.').next().unwrap_or_default(),
+            &SHOWN_AS_WRITTEN,
+        );
         found.retain(|found| found.written == value);
         let paths = found.into_iter().map(|found| {
             let path = found.defines.strip_prefix("config.").map(str::to_owned);

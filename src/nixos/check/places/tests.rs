@@ -18,14 +18,19 @@ fn place(text: &str, files: &[(&str, &str)], flags: &[&str]) -> Option<String> {
     Some(format!("{}:{}", place.file, place.line))
 }
 
+/// What a `sd-card.nix` with this `text` defines.
+fn own_definitions(text: &str) -> OwnDefinitions {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("sd-card.nix"), text).unwrap();
+    let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
+    OwnDefinitions::read(Some(&files), "", &CliModule::default())
+}
+
 /// The line to add would have defined the option a second time.
 #[test]
 fn the_secrets_file_of_wireless_that_is_off_is_known() {
     let known = |module: &str| {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("sd-card.nix"), module).unwrap();
-        let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
-        let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+        let own = own_definitions(module);
         let mut facts = crate::nixos::check::tests::with(&[]);
         own.keep_unexplained(&mut facts);
         facts.network.secrets_file
@@ -107,12 +112,9 @@ fn a_place_that_is_not_certain_is_none() {
 
 #[test]
 fn a_line_names_the_definition_that_it_replaces() {
-    let dir = tempfile::tempdir().unwrap();
     let text =
         "{\n services.openssh = {\n enable = false; };\n a.b = [ 1 ];\n c.d = lib.mkIf x 1; }";
-    fs::write(dir.path().join("sd-card.nix"), text).unwrap();
-    let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
-    let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+    let own = own_definitions(text);
     let place = |file: &str| Place {
         file: file.to_owned(),
         line: 1,
@@ -146,12 +148,9 @@ fn a_line_names_the_definition_that_it_replaces() {
 
 #[test]
 fn lines_that_the_files_have_are_left_out() {
-    let dir = tempfile::tempdir().unwrap();
     let text =
         "{ a.b = false;\n a.c = true;\n a.d = lib.mkIf x false;\n a.f = lib.mkDefault false; }";
-    fs::write(dir.path().join("sd-card.nix"), text).unwrap();
-    let files = UserFiles::new(dir.path()).beginning_with("sd-card.nix");
-    let own = OwnDefinitions::read(Some(&files), "", &CliModule::default());
+    let own = own_definitions(text);
     assert!(own.has("a.b = false;"));
     for other in [
         "a.b = true;",

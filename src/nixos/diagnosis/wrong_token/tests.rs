@@ -1,7 +1,12 @@
+mod expressions;
 mod forms;
+mod lists;
 mod statements;
 
 use super::*;
+
+/// The summary of a name where a definition has a `=`.
+const NAME: &str = "unexpected ID, expecting '.' or '='";
 
 /// The token is behind `|`, which is not in the text.
 fn hint_at(marked: &str, summary: &str) -> Option<String> {

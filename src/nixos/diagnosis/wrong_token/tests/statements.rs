@@ -1,42 +1,6 @@
-//! Lists in other brackets, and statements of other languages.
+//! Statements of other languages.
 
-use super::hint_at;
-
-#[test]
-fn lists_have_their_own_brackets_and_no_commas() {
-    for (marked, expected) in [
-        ("{ a.b = { |80 }; }", "a.b = [ 80 ];"),
-        ("{ a.b = { |80; 443; }; }", "a.b = [ 80 443 ];"),
-        ("{ a.b = { \"x y\" |\"z\" }; }", "a.b = [ \"x y\" \"z\" ];"),
-        ("{ a.b = { pkgs.c |pkgs.d }; }", "a.b = [ pkgs.c pkgs.d ];"),
-        ("{ a.b = (80|, 443); }", "a.b = [ 80 443 ];"),
-        ("{ a.b = [ c|, d, ]; }", "a.b = [ c d ];"),
-        (
-            "{ a.b = with pkgs; [ c|, d ]; }",
-            "a.b = with pkgs; [ c d ];",
-        ),
-    ] {
-        let hint = hint_at(marked, "unexpected ','").unwrap();
-        assert!(hint.contains(expected), "{marked}: {hint}");
-    }
-    for marked in [
-        "{ a.b = { c |d }; }",
-        "{ a.b = { c.d |}; }",
-        "{ a.b = { \"c\" |true }; }",
-        "{ a.b = { \"c\"|\"d\" }; }",
-        "{ a.b = { \"c\" |1 = 2; }; }",
-        "{ a.b = c (80|, 443); }",
-    ] {
-        let hint = hint_at(marked, "unexpected '\"'");
-        assert!(
-            !hint.is_some_and(|hint| hint.contains("a list is")),
-            "{marked}"
-        );
-    }
-}
-
-/// The summary of a name where a definition has a `=`.
-const NAME: &str = "unexpected ID, expecting '.' or '='";
+use super::{NAME, hint_at};
 
 /// Places, the summaries of Nix's messages about them, and parts of the hints.
 const STATEMENTS: &[(&str, &str, &str)] = &[
@@ -59,21 +23,6 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "{\n  mkIf |c {\n    inherit a;\n  };\n}",
         NAME,
         "NAME = mkIf (CONDITION) VALUE;",
-    ),
-    (
-        "{ a = { b, c }|; }",
-        "unexpected ';', expecting ':' or '@'",
-        "in double quotes: a = [ … ];",
-    ),
-    (
-        "{ a = { \"b\" |}; }",
-        "unexpected '}', expecting '.' or '='",
-        "a = [ \"…\" ];",
-    ),
-    (
-        "{ services = { a.enable |}; }",
-        "unexpected '}', expecting '.' or '='",
-        "write a.enable = true;",
     ),
     (
         "{\n  services.a |enable;\n}",
@@ -127,16 +76,6 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "allowedTCPPorts = [ PORT ];",
     ),
     (
-        "{ a.b = { enable }|; }",
-        "unexpected ';', expecting ':' or '@'",
-        "each name has a value: a.b = { enable = true; };",
-    ),
-    (
-        "{ a.b = { enable|; }; }",
-        "unexpected ';', expecting '.' or '='",
-        "write enable = true;",
-    ),
-    (
         "{\n  enable |services.a.settings.B;\n}",
         NAME,
         "true or false, write services.a.settings.B = true;",
@@ -156,16 +95,6 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "{\n  sudo |systemctl enable a\n}",
         NAME,
         "commands are no part",
-    ),
-    (
-        "{ a = { b = true|, }; }",
-        "unexpected ',', expecting ';'",
-        "write `;` in place of the comma",
-    ),
-    (
-        "{ a = x |=> x; }",
-        "unexpected '=', expecting ';'",
-        "a colon behind its argument",
     ),
     (
         "{\n  |- a\n}",
@@ -191,16 +120,6 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "{\n  inherit (a) b\n|}",
         "unexpected '}'",
         "behind the names of `inherit`",
-    ),
-    (
-        "{ a = true && |; }",
-        "unexpected ';'",
-        "a value is missing before the `;`",
-    ),
-    (
-        "{ a = \"b\" + |; }",
-        "unexpected ';'",
-        "a value is missing between `+` and `;`",
     ),
     (
         "{\n  include |\"b.nix\"\n}",
@@ -238,11 +157,6 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "environment.extraInit = '' export A=… '';",
     ),
     (
-        "{ a = \"${b|%.c}\"; }",
-        "unexpected invalid token, expecting '}'",
-        "\\${b%.c} in one",
-    ),
-    (
         "{\n  lib.mkForce |a.b = 1;\n}",
         NAME,
         "NAME = lib.mkForce VALUE;",
@@ -269,67 +183,11 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "only among the arguments",
     ),
     (
-        "{ a = {|{ b }}; }",
-        "unexpected '{', expecting INHERIT",
-        "that a template fills in",
-    ),
-    (
         "{\n  |$ ls\n}",
         "unexpected invalid token, expecting INHERIT",
         "remove the line",
     ),
-    (
-        "let |= { a = 1; };",
-        "unexpected '=', expecting IN_KW or INHERIT",
-        "`let` has no `=`",
-    ),
-    ("{ a = |${B}; }", "unexpected '${'", "without it, B,"),
-    (
-        "{ a = 10|,5; }",
-        "unexpected ',', expecting ';'",
-        "a dot in place of the comma",
-    ),
     ("{\n  var |a = 1;\n}", NAME, "let NAME = VALUE; in"),
-    (
-        "{\n  a.script = while true; do |echo 1; done;\n}",
-        NAME,
-        "a.script = '' while … '';",
-    ),
-    (
-        "{ a = { inherit pkgs|.b.c; }; }",
-        "unexpected '.'",
-        "inherit (pkgs.b) c;",
-    ),
-    (
-        "{ a = b.c ? 1 |: 2; }",
-        "unexpected ':', expecting ';'",
-        "a = if b.c then 1 else 2;",
-    ),
-    (
-        "{ a = [ 8080|:80 ]; }",
-        "unexpected ':'",
-        "in double quotes: \"8080:80\"",
-    ),
-    (
-        "{ a.ports = 8080|:80; }",
-        "unexpected ':', expecting ';'",
-        "a.ports = [ \"8080:80\" ];",
-    ),
-    (
-        "{ a.dates = 04|:40; }",
-        "unexpected ':', expecting ';'",
-        "a.dates = \"04:40\";",
-    ),
-    (
-        "{ b.allowedTCPPorts = [ 80|:90 ]; }",
-        "unexpected ':'",
-        "b.allowedTCPPortRanges = [ { from = 80; to = 90; } ];",
-    ),
-    (
-        "{ a = [ ./b |&& ./c ]; }",
-        "unexpected AND",
-        "without `&&`: ./b ./c",
-    ),
     (
         "{\n  services-|>a.enable = true;\n}",
         "unexpected '>', expecting '.' or '='",
@@ -344,46 +202,6 @@ const STATEMENTS: &[(&str, &str, &str)] = &[
         "{\n  services|[\"a\"].enable = true;\n}",
         "unexpected '[', expecting '.' or '='",
         "write services.a.enable",
-    ),
-    (
-        "{ modules = [ { pkgs|, ... }: { } ]; }",
-        "unexpected ',', expecting '.' or '='",
-        "needs parentheses: ({ pkgs, ... }: { … })",
-    ),
-    (
-        "{\n  outputs = { a, ... } |{\n  };\n}",
-        "unexpected '{', expecting ':' or '@'",
-        "end with a colon: outputs = { a, ... }: { … };",
-    ),
-    (
-        "{\n  outputs = b@{ a, ... }\n  |{ };\n}",
-        "unexpected '{', expecting ':'",
-        "end with a colon: outputs = b@{ a, ... }: { … };",
-    ),
-    (
-        "{ a = [ |*/5 * * * * root ]; }",
-        "unexpected '*'",
-        "a string, in double quotes",
-    ),
-    (
-        "{ a.text = |<<EOF\nb\nEOF; }",
-        "unexpected '<'",
-        "a.text = '' … '';",
-    ),
-    (
-        "{\n  a = p@|ss;\n}",
-        "unexpected ID, expecting '{'",
-        "in double quotes: \"p@ss\"",
-    ),
-    (
-        "lib|, pkgs, ...:\n{ }\n",
-        "unexpected ',', expecting end of file",
-        "in braces: { lib, pkgs, ... }:",
-    ),
-    (
-        "[ lib|, pkgs, ... ]:\n{ }\n",
-        "unexpected ','",
-        "in braces: { lib, pkgs, ... }:",
     ),
 ];
 
