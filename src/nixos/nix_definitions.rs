@@ -230,8 +230,9 @@ fn attribute_path_of(node: &SyntaxNode) -> Option<SyntaxNode> {
 
 /// The line of `node` in `text`, counted from 1.
 pub(super) fn line_of(text: &str, node: &SyntaxNode) -> usize {
-    let before = text.get(..usize::from(node.text_range().start()));
-    before.unwrap_or_default().matches('\n').count() + 1
+    let before = text.as_bytes().iter();
+    let before = before.take(node.text_range().start().into());
+    before.filter(|byte| **byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

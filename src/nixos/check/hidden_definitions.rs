@@ -24,10 +24,13 @@ pub(super) struct HiddenDefinition {
 /// Those in `text`, without variables.
 pub(super) fn hidden_definitions(text: &str) -> Vec<HiddenDefinition> {
     let root = parse(text).syntax();
-    let found = root.descendants().flat_map(|node| {
-        let line = line_of(text, &node);
-        let paths = hidden_paths(&node).into_iter();
-        paths.map(move |path| HiddenDefinition { path, line })
+    let found = root.descendants().filter_map(|node| {
+        let paths = hidden_paths(&node);
+        (!paths.is_empty()).then(|| (line_of(text, &node), paths))
+    });
+    let found = found.flat_map(|(line, paths)| {
+        let of_path = move |path| HiddenDefinition { path, line };
+        paths.into_iter().map(of_path)
     });
     found.collect()
 }

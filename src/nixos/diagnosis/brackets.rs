@@ -95,31 +95,66 @@ pub(super) fn open_brackets(text: &str) -> Vec<char> {
     open.into_iter().map(|(bracket, _)| bracket).collect()
 }
 
+/// Whether `text`, from a value on, has the `;` that ends its definition before the brackets around it end.
+pub(super) fn ends_definition(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    while !scanner.rest.is_empty() {
+        if scanner.is_outside() && scanner.rest.starts_with(';') {
+            return true;
+        }
+        if scanner.step().is_some() {
+            return false;
+        }
+    }
+    false
+}
+
 /// The state at the end of `text`, or the first imbalance before.
 fn scan(text: &str) -> Result<Scanner<'_>, Imbalance> {
-    let mut scanner = Scanner {
-        text,
-        rest: text,
-        line: 1,
-        parts: vec![Part::Code],
-        without_end: None,
-        open: Vec::new(),
-        closed_outside: None,
-    };
+    let mut scanner = Scanner::new(text);
     while !scanner.rest.is_empty() {
-        let found = match scanner.parts.last().copied().unwrap_or(Part::Code) {
-            Part::Code => scanner.code(),
-            Part::String(line) => scanner.string(line),
-            Part::IndentedString(line) => {
-                scanner.indented_string(line);
-                None
-            }
-        };
-        if let Some(found) = found {
+        if let Some(found) = scanner.step() {
             return Err(found);
         }
     }
     Ok(scanner)
+}
+
+impl<'a> Scanner<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            rest: text,
+            line: 1,
+            parts: vec![Part::Code],
+            without_end: None,
+            open: Vec::new(),
+            closed_outside: None,
+        }
+    }
+
+    /// What is scanned already.
+    fn before(&self) -> &'a str {
+        let scanned = self.text.len() - self.rest.len();
+        self.text.get(..scanned).unwrap_or_default()
+    }
+
+    /// Goes on by one token or character. Returns the imbalance that it shows.
+    fn step(&mut self) -> Option<Imbalance> {
+        match self.parts.last().copied().unwrap_or(Part::Code) {
+            Part::Code => self.code(),
+            Part::String(line) => self.string(line),
+            Part::IndentedString(line) => {
+                self.indented_string(line);
+                None
+            }
+        }
+    }
+
+    /// Whether no bracket and no string is open.
+    fn is_outside(&self) -> bool {
+        self.open.is_empty() && matches!(self.parts.as_slice(), [Part::Code])
+    }
 }
 
 impl Scanner<'_> {
@@ -209,7 +244,7 @@ impl Scanner<'_> {
         };
         let is_end =
             |behind: &str| behind.is_empty() || behind.starts_with([';', ')', ']', ' ', '\n']);
-        let before = self.text.strip_suffix(self.rest)?;
+        let before = self.before();
         let follows_name = before.ends_with(|c: char| c.is_alphanumeric() || "_'-".contains(c));
         let quote = self
             .rest
@@ -225,7 +260,7 @@ impl Scanner<'_> {
 
     fn comment(&mut self) -> Option<Imbalance> {
         let line = self.line;
-        let before = self.text.strip_suffix(self.rest).unwrap_or_default();
+        let before = self.before();
         let word = before.rsplit([' ', '\n', '\t', '[', '(', '{']).next();
         let begins_path = |word: &str| {
             let begin = word.split('/').next().unwrap_or_default();
@@ -264,7 +299,7 @@ impl Scanner<'_> {
 
     /// Whether only blanks are before the next character in its line.
     fn begins_a_line(&self) -> bool {
-        let before = self.text.strip_suffix(self.rest).unwrap_or_default();
+        let before = self.before();
         let line = before.rsplit('\n').next().unwrap_or_default();
         line.trim().is_empty()
     }

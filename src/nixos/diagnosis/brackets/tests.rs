@@ -106,3 +106,13 @@ proptest::proptest! {
         proptest::prop_assert!((1..=lines).contains(&line));
     }
 }
+
+#[test]
+fn a_definition_ends_at_its_own_semicolon() {
+    for text in ["= 1;", "= { a = 1; };", "= \"a;]\"; ]", "= '' ; ''; }"] {
+        assert!(ends_definition(text), "{text}");
+    }
+    for text in ["= 1", "= 1 ]; b = 2;", "= { a = 1; ", "= \"a;", "= [ } ;"] {
+        assert!(!ends_definition(text), "{text}");
+    }
+}

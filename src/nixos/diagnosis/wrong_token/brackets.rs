@@ -2,7 +2,7 @@
 
 use super::place::Place;
 use crate::common::nix_name::is_of_path;
-use crate::nixos::diagnosis::brackets::{Imbalance, imbalance};
+use crate::nixos::diagnosis::brackets::ends_definition;
 
 /// The hint for a `=` in parentheses or in a list, which were to be a set: `nginx = ( enable = true; );`.
 pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
@@ -13,7 +13,7 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
     }
     // A list that begins in an earlier line may not be closed.
     let line = place.before.rsplit('\n').next().unwrap_or_default();
-    if is_in_list && !line.contains('[') && !place.is_balanced || !is_definition(place.rest) {
+    if is_in_list && !line.contains('[') && !place.is_balanced || !ends_definition(place.rest) {
         return None;
     }
     let set = "definitions are in braces: { NAME = VALUE; }";
@@ -23,16 +23,6 @@ pub(super) fn set(place: &Place<'_>, summary: &str) -> Option<String> {
     } else {
         set.to_owned()
     })
-}
-
-/// Whether `text`, from the `=` of a definition on, has the `;` that ends it before the brackets around it end.
-fn is_definition(text: &str) -> bool {
-    let ends = text.match_indices(';');
-    let mut before = ends.filter_map(|(end, _)| text.get(..end).map(imbalance));
-    // Other ones are in brackets or strings of the value.
-    let is_outside =
-        |found: &Option<Imbalance>| matches!(found, None | Some(Imbalance::NotOpened { .. }));
-    before.find(is_outside) == Some(None)
 }
 
 /// The list that is in braces around `place`, as in `with pkgs; { vim htop }`, with its right brackets.
