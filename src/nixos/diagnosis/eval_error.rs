@@ -19,7 +19,7 @@ use crate::nixos::log::NixError;
 use crate::nixos::store_path::is_store_path;
 use crate::nixos::user_files::{HARDWARE_FILE, REMOVE_HARDWARE_FILE, path_from};
 
-/// An error in a configuration. `docs/errors.md` lists every variant by name.
+/// An error in a configuration. `tests/errors.md` lists every variant by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EvalError {
     /// The modules that define the image are not imported.
