@@ -75,7 +75,8 @@ impl Page {
     }
 
     fn show(&mut self, run: &Run) {
-        write!(self.text, "\n```\n{}```\n", run.shown()).unwrap();
+        let shown = without_this_machine(&run.shown());
+        write!(self.text, "\n```\n{shown}```\n").unwrap();
     }
 
     /// Shows `run` as the picture in `file`, which must show `part`, beside the text.
@@ -107,6 +108,23 @@ impl Page {
         self.show(&run);
         run
     }
+}
+
+/// `text` without the temporary directory of the tests' engine, and what the name of this machine's kernel has after its version.
+fn without_this_machine(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        if let Some((before, _)) = line.split_once("/tmp/sdbuild-engine") {
+            return format!("{before}/var/lib/docker\n");
+        }
+        match line.split_once("Linux ") {
+            Some((before, version)) if before.contains(" kernel ") => {
+                let version = version.split('-').next().unwrap_or_default();
+                format!("{before}Linux {version}\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    });
+    lines.collect()
 }
 
 fn take() -> Taken {
