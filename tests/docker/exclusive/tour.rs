@@ -41,7 +41,8 @@ impl Picture {
 const HEAD: &str = "\
 # A tour
 
-What a terminal of 80 columns shows, from an empty machine to an image and back. `scripts/tour` wrote this page from real
+This page shows what sdbuild prints on a terminal of 80 columns, from a machine without Docker to a finished image and the
+clean-up. `scripts/tour` wrote this page from real
 runs, and a test repeats them and compares: only times, sizes, hashes and machine-specific values may differ. To take a
 minute instead of an evening, `SDBUILD_NIXPKGS` names the [miniature nixpkgs](../tests/mini-nixpkgs/README.md) here, and
 `SDBUILD_SUBSTITUTERS` is empty: without them the output looks the same and takes longer.
@@ -179,7 +180,7 @@ fn build(page: &mut Page) {
     page.pictures.push(Picture { file, svg, part });
     page.pictures
         .push(Picture::of_end(&run, "docs/build.svg", "sdbuild flash"));
-    page.say("", "The output uses the width of the terminal. Here an image that is up to date is built again, with `--force`, on terminals of 40, 100 and 200 columns. Like all pictures here, these are light or dark as the page is:");
+    page.say("", "The output uses the width of the terminal. Here an image that is up to date is built again, with `--force`, on terminals of 40, 100 and 200 columns. Like all pictures here, these follow the light or dark theme of the page:");
     let files = [
         ("docs/build-40.svg", 40),
         ("docs/build-100.svg", 100),
@@ -189,7 +190,7 @@ fn build(page: &mut Page) {
 }
 
 fn boot_and_flash(page: &mut Page) {
-    page.say("Does it boot?", "`boot` starts the newest image in a virtual machine. With `--until-ssh` it waits until your key can log in. Without that flag you see the console. The image is not changed.");
+    page.say("Does it boot?", "`boot` starts the newest image in a virtual machine. With `--until-ssh` it waits until your key can log in. Without that flag you see the console; Ctrl-A, then X, leaves it. The image is not changed.");
     let run = page.run("sdbuild boot --until-ssh", 0);
     page.picture(
         &run,
