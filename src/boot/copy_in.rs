@@ -86,9 +86,7 @@ fn check_space<'a>(
         return Ok(());
     }
     let (size, free) = (human_bytes(size), human_bytes(free));
-    let text = format!(
-        "the image is {size} when it is unpacked, and the engine's disk has room for {free}"
-    );
+    let text = format!("the unpacked image has {size}, but the engine's disk has only {free} free");
     Err(Failure::environment(text).hint(SPACE_HINT))
 }
 

@@ -21,10 +21,10 @@ pub fn check(name: &str) -> Result<(), Failure> {
     let (label, domain) = name.split_once('.').unwrap_or((name, ""));
     Err(if !domain.is_empty() && is_valid(label) {
         failure.hint(format!(
-            "give only the first part, {label}; the domain is the option networking.domain"
+            "give only the first part, {label}; set the domain with networking.domain"
         ))
     } else {
-        failure.hint("host names have letters, digits and, inside, `-`; at most 63 characters")
+        failure.hint("use at most 63 letters and digits, with `-` only between them")
     })
 }
 

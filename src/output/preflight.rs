@@ -47,7 +47,7 @@ pub fn new_directories(dir: &Path) -> Option<String> {
     let is_deep = nearest != dir && nearest != parent_dir(dir);
     is_deep.then(|| {
         let (missing, above, shown) = (dir.display(), parent_dir(dir).display(), nearest.display());
-        format!("the output directory {missing} does not exist, nor does {above}: a build creates all that is missing in {shown}")
+        format!("neither the output directory {missing} nor {above} exists; a build creates all missing directories in {shown}")
     })
 }
 

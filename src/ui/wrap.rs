@@ -224,7 +224,8 @@ mod tests {
 
     #[test]
     fn a_sentence_behind_a_label_is_no_command() {
-        let warning = "warning: git does not track new.nix: a flake contains only files that git tracks; `git add` what belongs to it";
+        let warning = "warning: git does not track new.nix, so the flake does not contain them. Run `git add` on files \
+                       that belong to it";
         assert_eq!(
             wrap_message(warning, 80),
             "warning: git does not track new.nix: a flake contains only files that git\n  \

@@ -29,7 +29,7 @@ fn only_nixpkgs_is_locked_beside_a_module_file() {
         .config()
         .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")
         .exit_code(2)
-        .stderr("nothing to update: nixpkgs is the directory")
+        .stderr("there is nothing to update, because nixpkgs is the directory")
         .run();
 }
 
@@ -62,7 +62,7 @@ fn the_lock_is_that_of_what_a_build_takes() {
         .file("flake.nix", "{ outputs = _: { }; }")
         .file("sdbuild.toml", "nixpkgs = \"./nixpkgs\"")
         .exit_code(2)
-        .stderr("nothing to update: nixpkgs is the directory")
+        .stderr("there is nothing to update, because nixpkgs is the directory")
         .run();
     // The flake that the settings name, not the one here.
     let settings = |flake: &str| format!("flake = \"{flake}#pi\"");

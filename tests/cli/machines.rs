@@ -127,7 +127,9 @@ fn no_machine_is_made_for_a_build_that_cannot_begin() {
     renter.user.write("sd-card.nix", GOOD);
     let described = run(&mut renter.build(&["--dry-run=plan"])).assert_exit_code(3);
     assert!(
-        described.stderr.contains("a dry run rents no machine"),
+        described
+            .stderr
+            .contains("a dry run does not rent a machine"),
         "{}",
         described.stderr
     );

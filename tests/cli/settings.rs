@@ -212,7 +212,7 @@ fn name_of_a_setting_shows_it_alone() {
         .run();
     CliTest::new(&["settings", "jobs=2"])
         .exit_code(2)
-        .stderr("jobs=2: `sdbuild settings` shows settings and changes none")
+        .stderr("jobs=2: `sdbuild settings` only shows settings")
         .stderr("hint: flags, variables and sdbuild.toml change them")
         .run();
     CliTest::new(&["settings", "jbos"])

@@ -51,7 +51,7 @@ fn lock(user: &TestUser, words: &[&str]) -> Outcome {
 #[test]
 #[expect(
     clippy::too_many_lines,
-    reason = "one repository in its states, one after the other"
+    reason = "one repository in its states, for several"
 )]
 fn a_flake_is_evaluated_as_git_sees_it() {
     if !engine_ready() {

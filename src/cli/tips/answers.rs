@@ -21,6 +21,7 @@ fn of_command(name: &str) -> (&'static [Answers], &'static str) {
         "flash" => (&[images::OF_FLASH], "IMAGE"),
         "inspect" => (&[images::OF_INSPECT], "IMAGE"),
         "init" => (&[others::OF_INIT], "DIR"),
+        "oci" => (&[others::OF_OCI], "DIR"),
         "clean" => (&[others::OF_CLEAN], "N"),
         "lock" => (&[others::OF_LOCK], "INPUT"),
         "shell" => (&[others::OF_SHELL], ""),
@@ -137,7 +138,7 @@ mod tests {
             (
                 "build --build-host me@pc",
                 "--build-host",
-                "a machine of yours builds with its Docker: DOCKER_HOST=ssh://me@pc sdbuild build",
+                "to build on a machine of your own, use its Docker: DOCKER_HOST=ssh://me@pc sdbuild build",
             ),
             (
                 "lock --input=nixpkgs",
@@ -157,7 +158,7 @@ mod tests {
             (
                 "boot -nographic a.img",
                 "-n",
-                "boot has no screen: it shows the serial console of the machine in the terminal",
+                "boot opens no window; it shows the machine's serial console in the terminal",
             ),
         ] {
             assert_eq!(tip_for(line, flag).as_deref(), Some(told), "{line}");

@@ -205,7 +205,7 @@ fn an_option_with_a_new_name_is_told_with_its_line() {
     let own = told("/build/config/sd-card.nix");
     let (is, line) = (
         "sdImage.imageName",
-        "image.fileName = …; # in place of sdImage.imageName, with the same value",
+        "image.fileName = …; # replaces sdImage.imageName; keep its value",
     );
     assert_eq!((own.id, own.is.as_str()), ("warning", is));
     assert_eq!(own.why, "NixOS has renamed that option to image.fileName");

@@ -72,7 +72,8 @@ impl GitTree {
         (!names.is_empty()).then(|| {
             let listed = listed.join(", ");
             format!(
-                "git does not track {listed}{rest}: a flake contains only files that git tracks; `git add` what belongs to it"
+                "git does not track {listed}{rest}, so the flake does not contain them. Run `git add` on files that \
+                 belong to it"
             )
         })
     }

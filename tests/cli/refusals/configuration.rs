@@ -25,7 +25,7 @@ fn hints_of_shell_name_its_flag() {
         .run();
     CliTest::new(&["shell", "--config", "no/such.nix"])
         .exit_code(2)
-        .stderr("hint: check the path: it must be that of a file")
+        .stderr("hint: check the path; it must be a file")
         .run();
 }
 

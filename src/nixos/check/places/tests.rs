@@ -121,10 +121,10 @@ fn a_line_names_the_definition_that_it_replaces() {
     };
     let complete = |line: &str, place: Option<&Place>| own.beside_definition("x", line, place);
     let ssh = "services.openssh.enable = true;";
-    let here = "services.openssh.enable = true; # in place of the definition in line 3";
+    let here = "services.openssh.enable = true; # replaces line 3";
     let found = complete(ssh, Some(&place("sd-card.nix")));
     assert_eq!(found.as_deref(), Some(here));
-    let elsewhere = "services.openssh.enable = true; # in place of sd-card.nix:3";
+    let elsewhere = "services.openssh.enable = true; # replaces sd-card.nix:3";
     for other in [None, Some(&place("b.nix"))] {
         assert_eq!(complete(ssh, other).as_deref(), Some(elsewhere));
     }
@@ -140,7 +140,7 @@ fn a_line_names_the_definition_that_it_replaces() {
         list,
         "c.d = 1;",
         "e.f = 1;",
-        "services.openssh.enable = true; # in place of the other one",
+        "services.openssh.enable = true; # replaces the other one",
     ] {
         assert_eq!(complete(line, None), None, "{line}");
     }
