@@ -89,11 +89,10 @@ impl Error {
                 "the access key or its secret is wrong; test them with aws sts get-caller-identity"
             }
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" => {
-                "the account's policy lacks that permission; sdbuild's documentation on publishing and rented machines \
-                 lists all of them"
+                "the account's policy lacks a permission; docs/publishing.md and docs/machines.md list those that are needed"
             }
             "AuthFailure.ServiceLinkedRoleCreationNotPermitted" => {
-                "the first spot instance of an account needs a role: somebody with more permissions runs, once, \
+                "the first spot instance of an account needs a role. Somebody with more permissions must run, once: \
                  aws iam create-service-linked-role --aws-service-name spot.amazonaws.com"
             }
             "VPCIdNotSpecified" | "DefaultVpcDoesNotExist" => {

@@ -239,8 +239,8 @@ mod tests {
                 .hints
                 .remove(0)
         };
-        assert!(hint(HandlerKind::Registered).contains("in front of ours"));
-        assert!(hint(HandlerKind::Found).contains("omit --emulation"));
+        assert!(hint(HandlerKind::Registered).contains("may take precedence"));
+        assert!(hint(HandlerKind::Found).contains("Leave out --emulation"));
         let own = hint(HandlerKind::Own);
         assert!(
             !own.contains("binfmt_misc") && own.contains("register"),

@@ -205,7 +205,10 @@ mod tests {
         file.set_len(free * 2).unwrap();
         let failure = check_space([&mut file].into_iter(), Some(dir.path())).unwrap_err();
         assert_eq!(failure.class, Class::Environment);
-        assert!(failure.to_string().contains("has room for"), "{failure}");
+        assert!(
+            failure.to_string().contains("the engine's disk has only "),
+            "{failure}"
+        );
         check_space([&mut file].into_iter(), None).unwrap();
     }
 

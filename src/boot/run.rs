@@ -242,7 +242,7 @@ mod tests {
             ["--system aarch64-linux, without --board, boots it"]
         );
         let text = refused.to_string();
-        assert!(text.contains("a.img is for aarch64-linux, and "), "{text}");
+        assert!(text.contains("a.img is for aarch64-linux, but "), "{text}");
         check(&[System::Aarch64Linux, System::X8664Linux]).unwrap();
         check(&[]).unwrap();
     }

@@ -39,7 +39,7 @@ Examples:
   sdbuild clean --dry-run                    # list what would be removed, with sizes
   sdbuild clean --yes                        # do not ask, for scripts";
 
-pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if the image does not boot, the login fails or the command exceeds --timeout. Otherwise it exits with the command's own code.
+pub(super) const BOOT: &str = "Without --until-ssh, --until-login and --run, boot shows the console. It exits with 4 if the boot, the login or --timeout fails, otherwise with the command's code.
 
 Examples:
   sdbuild boot card.img   # show the console; Ctrl-A X ends it

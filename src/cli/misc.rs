@@ -107,7 +107,7 @@ pub struct Clean {
     #[arg(long, value_name = "NAME", conflicts_with = "downloads")]
     pub store: Option<StoreName>,
 
-    /// Remove the store volumes of other settings too
+    /// Remove all store volumes, not only the one of the current settings
     #[arg(long, conflicts_with_all = ["old", "downloads", "store"])]
     pub all: bool,
 

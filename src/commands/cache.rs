@@ -209,7 +209,7 @@ mod tests {
             &key,
         );
         assert!(none[0].starts_with("nothing to export"), "{none:?}");
-        let serve = "python3 -m http.server -d /cache 8080, and build with: --extra-substituters http://ADDRESS:8080 ";
+        let serve = "python3 -m http.server -d /cache 8080`, and build with: --extra-substituters http://ADDRESS:8080 ";
         assert!(none[1].contains(serve), "{none:?}");
         assert!(!lines.concat().contains(&key.secret()));
     }

@@ -47,6 +47,6 @@ mod tests {
     fn a_domain_is_distinguished_from_the_name() {
         let hint = |name| check(name).unwrap_err().hints.concat();
         assert!(hint("pi.home.example").contains("first part, pi;"));
-        assert!(hint("a b").contains("letters, digits"));
+        assert!(hint("a b").contains("letters and digits"));
     }
 }

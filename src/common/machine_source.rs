@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(source, MachineSource::Command("rent".into()));
         assert_eq!(source.to_string(), "command:rent");
         let refused = "raspberry.lan".parse::<MachineSource>().unwrap_err();
-        let line = "; if that is a machine of yours: `DOCKER_HOST=ssh://raspberry.lan sdbuild build` builds with its Docker";
+        let line = ". To build on your own machine, use its Docker: DOCKER_HOST=ssh://raspberry.lan sdbuild build";
         assert!(refused.ends_with(line), "{refused}");
         let refused = "awss".parse::<MachineSource>().unwrap_err();
         assert!(refused.ends_with("(did you mean aws?)"), "{refused}");

@@ -156,7 +156,7 @@ mod tests {
             });
             let warning = fetches.tick(start + Duration::from_secs(second));
             if let Some(warning) = warning {
-                assert!(warning.starts_with("http://c sends hardly anything: "));
+                assert!(warning.starts_with("http://c is very slow ("));
                 assert!(
                     warning.contains(" in 20 s, of x-linux\nhint: "),
                     "{warning}"

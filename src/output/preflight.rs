@@ -106,7 +106,7 @@ mod tests {
         assert_eq!((told("."), told("new")), (None, None));
         let deep = told("new/deep").unwrap();
         let exists = format!(
-            "a build creates all that is missing in {}",
+            "a build creates all missing directories in {}",
             dir.path().display()
         );
         assert!(deep.ends_with(&exists), "{deep}");

@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(failure.class, Class::Usage);
         let text = failure.to_string();
         assert!(
-            text.contains("nixos/nix is for aarch64, the engine's machine is x86_64"),
+            text.contains("nixos/nix is for aarch64, but the engine's machine is x86_64"),
             "{text}"
         );
         let hint = "`docker pull --platform linux/amd64 nixos/nix`";

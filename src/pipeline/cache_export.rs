@@ -337,7 +337,7 @@ mod tests {
         for (text, why) in [
             ("file://srv", "not an absolute path"),
             ("https://me:secret@c.example", "user name or password"),
-            ("http://127.0.0.1:8080", "on this machine only"),
+            ("http://127.0.0.1:8080", "only on this machine"),
             ("ssh-ng://pi", "the account is missing"),
             ("s3://bucket", "does not export to s3://"),
         ] {

@@ -201,7 +201,7 @@ mod tests {
             .map(|number| Derivation::new(path('a', &format!("p{number}"))).unwrap())
             .collect();
         let failure = unknown("zzz", &[&failed[..], &failed].concat());
-        let hint = "builds that failed: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more;";
+        let hint = "failed builds: p0, p1, p2, p3, p4, p5, p6, p7 and 2 more.";
         assert!(failure.hints[1].starts_with(hint), "{:?}", failure.hints);
     }
 }

@@ -157,11 +157,11 @@ mod tests {
                 "cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=",
                 "--trusted-public-keys",
             ),
-            ("/srv/cache", "by HTTP"),
-            ("./cache", "by HTTP"),
-            ("file:///srv", "by HTTP"),
-            ("daemon", "by HTTP"),
-            ("s3://bucket", "no S3"),
+            ("/srv/cache", "over HTTP"),
+            ("./cache", "over HTTP"),
+            ("file:///srv", "over HTTP"),
+            ("daemon", "over HTTP"),
+            ("s3://bucket", "cannot read S3"),
             ("ssh://pi", "--builders"),
         ] {
             let failure = check(address).unwrap_err();

@@ -119,7 +119,7 @@ fn image_is_named_where_a_file_beside_it_was() {
     for (path, hint) in [
         (
             "some.img.json",
-            "that is a file beside an image: name some.img",
+            "that is a file beside an image; name some.img",
         ),
         (
             "pi",

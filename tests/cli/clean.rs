@@ -56,7 +56,7 @@ fn nobody_to_ask_is_an_error() {
     CliTest::new(&["clean"])
         .env("XDG_CACHE_HOME", cache.to_str().unwrap())
         .exit_code(2)
-        .stderr("not answered on a terminal")
+        .stderr("nobody answered the question on a terminal")
         .stderr("--yes")
         .run();
     assert!(object.exists());

@@ -35,7 +35,7 @@ fn without_an_engine_the_rest_is_checked() {
         "{out}"
     );
     assert!(
-        out.contains("                  → correct the address of the socket"),
+        out.contains("                  → correct the socket's address"),
         "{out}"
     );
     // The user has an engine somewhere.

@@ -364,7 +364,7 @@ fn a_configuration_in_place_of_an_image_is_built() {
     }
     inspect(&user, &["my pi.nix"])
         .assert_exit_code(2)
-        .assert_stderr_contains(&["that is a configuration: `sdbuild build 'my pi.nix'` makes"]);
+        .assert_stderr_contains(&["that is a configuration; `sdbuild build 'my pi.nix'` makes"]);
 }
 
 /// `ls FILE` listed a path of that name in the newest image.
@@ -374,7 +374,7 @@ fn an_image_behind_the_command_is_refused() {
     user.write("a.img", "x");
     let listed = inspect(&user, &["ls", "a.img"]).assert_exit_code(2);
     listed.assert_stderr_contains(&[
-        "a.img is a file here, and the image comes first",
+        "a.img is a file; give the image first",
         "hint: sdbuild inspect a.img ls",
     ]);
 }

@@ -84,7 +84,7 @@ fn a_file_is_no_target_of_flash() {
             .file("nixos-a.img", &"a".repeat(4096))
             .file("copy", "b");
         let told = test.run().stderr;
-        let copy = "hint: flash writes to disks only: cp copies an image to another file";
+        let copy = "hint: flash writes only to disks. `cp` copies an image to a file";
         assert!(told.contains(copy), "{told}");
         assert!(!told.contains("image too"), "{told}");
     }
@@ -95,7 +95,7 @@ fn flags_before_the_command_keep_the_line() {
     assert_tips(&[
         (
             &["-v", "boot", "--board", "rpi4", "--memory", "512", "a.img"][..],
-            "the machine of a board has its own memory: sdbuild boot -v --board rpi4 a.img\n",
+            "an emulated board has a fixed amount of memory, so leave out --memory: sdbuild boot -v --board rpi4 a.img\n",
         ),
         (
             &["-v", "flash", "--device", "/dev/sdb", "a.img"],
@@ -138,7 +138,7 @@ fn what_was_meant_is_a_line_to_copy() {
         ),
         (
             &["boot", "--board", "rpi4", "--memory", "512", "a.img"],
-            "the machine of a board has its own memory: sdbuild boot --board rpi4 a.img\n",
+            "an emulated board has a fixed amount of memory, so leave out --memory: sdbuild boot --board rpi4 a.img\n",
         ),
         (
             &["build", "--nixpkgs", "github.com/NixOS/nixpkgs"],

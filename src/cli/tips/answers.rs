@@ -21,7 +21,6 @@ fn of_command(name: &str) -> (&'static [Answers], &'static str) {
         "flash" => (&[images::OF_FLASH], "IMAGE"),
         "inspect" => (&[images::OF_INSPECT], "IMAGE"),
         "init" => (&[others::OF_INIT], "DIR"),
-        "oci" => (&[others::OF_OCI], "DIR"),
         "clean" => (&[others::OF_CLEAN], "N"),
         "lock" => (&[others::OF_LOCK], "INPUT"),
         "shell" => (&[others::OF_SHELL], ""),
@@ -143,12 +142,12 @@ mod tests {
             (
                 "lock --input=nixpkgs",
                 "--input",
-                "inputs are arguments: sdbuild lock nixpkgs",
+                "give inputs without a flag: sdbuild lock nixpkgs",
             ),
             (
                 "lock --input",
                 "--input",
-                "inputs are arguments: sdbuild lock INPUT",
+                "give inputs without a flag: sdbuild lock INPUT",
             ),
             (
                 "boot -drive file=a.img,format=raw",

@@ -76,7 +76,7 @@ mod tests {
                 "--color",
                 "`CLICOLOR_FORCE=1 sdbuild build pi`",
             ),
-            ("build --color", "--color", "switches them off"),
+            ("build --color", "--color", "unless NO_COLOR=1 is set"),
         ] {
             let words: Vec<_> = line.split(' ').map(str::to_owned).collect();
             let tip = tip(flag, &words).unwrap();

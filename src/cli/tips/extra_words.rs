@@ -172,19 +172,23 @@ mod tests {
             (
                 "extra",
                 "build / extra",
-                "build takes one PATH, and that is /",
+                "build takes only one PATH, which is already /",
             ),
             (
                 "pi",
                 "check a.nix pi",
-                "check takes one PATH, and that is a.nix",
+                "check takes only one PATH, which is already a.nix",
             ),
             ("b", "init a b", "init takes one DIR, and that is a"),
-            ("b", "build -v a b", "build takes one PATH, and that is a"),
+            (
+                "b",
+                "build -v a b",
+                "build takes only one PATH, which is already a",
+            ),
             (
                 "b",
                 "build --jobs 2 a b",
-                "build takes one PATH, and that is a",
+                "build takes only one PATH, which is already a",
             ),
             ("rpi4", "build . rpi4", "did you mean --board rpi4?"),
             ("qcow2", "check . qcow2", "did you mean --format qcow2?"),

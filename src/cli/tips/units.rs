@@ -17,7 +17,7 @@ const TOO_SMALL: &str = "that is too little memory; NixOS needs about 512 MiB";
 /// The longest time that a flag takes: a day.
 const MAX_SECONDS: u64 = 24 * 3600;
 
-/// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `--memory takes MiB: --memory 1024`.
+/// The tip for a `flag` of clap's form `--memory <MIB>`, whose `value` has a unit: `give MiB: --memory 1024`.
 pub(super) fn tip(flag: &str, value: &str) -> Option<String> {
     let (name, takes) = flag.split_once(' ')?;
     if let Some(tip) = tip_for_number(name, value) {
@@ -60,17 +60,9 @@ mod tests {
     #[test]
     fn a_number_with_a_unit_is_converted() {
         for (flag, value, expected) in [
-            ("--memory <MIB>", "2G", "--memory takes MiB: --memory 2048"),
-            (
-                "--memory <MIB>",
-                "512MiB",
-                "--memory takes MiB: --memory 512",
-            ),
-            (
-                "--timeout <SECONDS>",
-                "5m",
-                "--timeout takes seconds: --timeout 300",
-            ),
+            ("--memory <MIB>", "2G", "give MiB: --memory 2048"),
+            ("--memory <MIB>", "512MiB", "give MiB: --memory 512"),
+            ("--timeout <SECONDS>", "5m", "give seconds: --timeout 300"),
         ] {
             assert_eq!(tip(flag, value).as_deref(), Some(expected));
         }

@@ -152,7 +152,7 @@ mod tests {
     fn a_passphrase_is_not_part_of_the_name() {
         let note = note_on_colon("at home:secret").unwrap();
         assert!(
-            note.ends_with("write --wifi 'at home': sdbuild asks for it"),
+            note.ends_with("write --wifi 'at home', and sdbuild asks for it"),
             "{note}"
         );
         for name in ["Home", ":a", "a:"] {

@@ -261,7 +261,7 @@ mod tests {
             // In the title of one board.
             ("x", "is not one of"),
             ("pi2b", "most Raspberry Pi 2 have a 32-bit"),
-            ("Raspberry Pi Zero W", "; the Zero 2 W is rpi02"),
+            ("Raspberry Pi Zero W", ". The Zero 2 W is rpi02"),
             ("rpi1", "its processor has 32 bits"),
         ] {
             let refused = names(text).unwrap_err();

@@ -97,12 +97,12 @@ mod tests {
             found,
             [
                 (
-                    "services.jellyfin.enable = true, and the firewall has no open port 8096"
+                    "services.jellyfin.enable = true, but the firewall has no open port 8096"
                         .to_owned(),
                     vec!["services.jellyfin.openFirewall = true;".to_owned()],
                 ),
                 (
-                    "services.nginx.enable = true, and the firewall has no open port 80, 443"
+                    "services.nginx.enable = true, but the firewall has no open port 80, 443"
                         .to_owned(),
                     vec!["networking.firewall.allowedTCPPorts = [ 80 443 ];".to_owned()],
                 ),

@@ -292,7 +292,7 @@ mod tests {
         let (is, why) = told("services.a.b");
         assert_eq!(is, "services.a.b");
         assert!(
-            why.ends_with("remove it from a.nix: Use b instead"),
+            why.ends_with("Remove it from a.nix: Use b instead"),
             "{why}"
         );
         let (_, why) = told("boot.loader.raspberryPi");

@@ -160,14 +160,14 @@ mod tests {
         };
         let script = told("ExecStart", "./scripts/run.sh");
         assert!(
-            script.ends_with("such as \"${pkgs.runtimeShell} ${./scripts/run.sh}\""),
+            script.ends_with("as in \"${pkgs.runtimeShell} ${./scripts/run.sh}\""),
             "{script}"
         );
         let python = told("ExecStart", "../app.py");
         let line = "\"${pkgs.python3}/bin/python3 ${../app.py}\"";
         assert!(python.ends_with(line), "{python}");
         let file = told("EnvironmentFile", "./env");
-        assert!(file.ends_with("such as \"${./env}\""), "{file}");
+        assert!(file.ends_with("as in \"${./env}\""), "{file}");
     }
 
     #[test]

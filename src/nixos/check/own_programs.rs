@@ -187,7 +187,7 @@ mod tests {
             ("env", "\"${pkgs.coreutils}/bin/env …\";"),
             (
                 "my-app",
-                "\"${pkgs.NAME}/bin/my-app …\"; # NAME is the package that has my-app",
+                "\"${pkgs.NAME}/bin/my-app …\"; # NAME is the package with my-app",
             ),
             ("/usr/bin/node", "\"${pkgs.nodejs}/bin/node …\";"),
             (
@@ -294,7 +294,7 @@ mod tests {
         };
         let (is, why, line) = told(2, &[(0, "python3"), (1, "node")]);
         assert_eq!(is, "starts \"python3\" and \"node\"");
-        assert!(why.starts_with("systemd finds only its own"), "{why}");
+        assert!(why.starts_with("systemd needs the whole path"), "{why}");
         let list = "= [ \"${pkgs.python3}/bin/python3 …\" \"${pkgs.nodejs}/bin/node …\" ];";
         assert_eq!(line, list);
         let (is, why, line) = told(1, &[(0, "/usr/bin/python3"), (0, "/home/pi/app.py")]);

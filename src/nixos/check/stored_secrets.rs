@@ -141,7 +141,7 @@ mod tests {
                 false,
                 "networking.wireguard.interfaces.wg0.privateKey is in plain text",
                 "networking.wireguard.interfaces.wg0.privateKeyFile = \"/etc/wireguard/wg0.key\"; # replaces privateKey; \
-                 a file that you put onto the card",
+                 a file that you put on the card",
             ),
             (
                 odd,
@@ -156,7 +156,7 @@ mod tests {
                 "authKeyFile",
                 true,
                 "services.tailscale.authKeyFile is a file that is copied into the Nix store",
-                "services.tailscale.authKeyFile = \"/etc/tailscale.key\"; # a file that you put onto the card",
+                "services.tailscale.authKeyFile = \"/etc/tailscale.key\"; # a file that you put on the card",
             ),
         ] {
             let secret = json!([{ "object": object, "name": name, "is_file": is_file }]);

@@ -164,7 +164,7 @@ mod tests {
         let (_, is_for_sudo, lines) = told(&["docker", "gpio", "web site", "admin"]);
         assert!(is_for_sudo);
         let expected = [
-            "virtualisation.docker.enable = true; # makes the group docker; without use for that, leave the group out",
+            "virtualisation.docker.enable = true; # makes the group docker, or leave the group out",
             "users.groups.gpio = { }; # also add a rule to services.udev.extraRules that gives it the devices",
             "users.groups.\"web site\" = { };",
         ];

@@ -203,7 +203,7 @@ mod tests {
         );
         let is = "networking.wireless.networks.\"Home\".pskRaw = \"ext:home\"";
         assert_eq!(finding.is, is);
-        let line = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: home=the passphrase";
+        let line = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with home=the passphrase";
         assert_eq!(finding.add, [line]);
         let off = with(&on[1..]);
         let off = findings(&off, "aarch64-linux", None);
@@ -281,7 +281,7 @@ mod tests {
         let none = with(&only);
         let lines = &findings(&none, "aarch64-linux", None)[0].add;
         assert_eq!(lines[0], "networking.wireless.enable = true;");
-        let file = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read: NAME=the passphrase";
+        let file = "networking.wireless.secretsFile = \"/etc/wifi-secrets\"; # a file on the card that wpa_supplicant can read, with NAME=the passphrase";
         assert_eq!((lines.len(), lines[1].as_str()), (3, file));
     }
 
@@ -306,8 +306,8 @@ mod tests {
         assert_eq!(
             found_in[0].is,
             "networking.wireless.networks.\"Home\".psk has 7 characters, not 8 to 63; \
-             networking.wireless.networks.\"Work\".pskRaw is neither 64 hexadecimal digits nor ext:NAME \
-             (a passphrase belongs in psk)"
+             networking.wireless.networks.\"Work\".pskRaw is neither 64 hexadecimal digits nor ext:NAME; \
+             a passphrase belongs in psk"
         );
         assert_eq!(
             found(&[networks(), raw]),

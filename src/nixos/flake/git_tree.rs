@@ -72,8 +72,8 @@ impl GitTree {
         (!names.is_empty()).then(|| {
             let listed = listed.join(", ");
             format!(
-                "git does not track {listed}{rest}, so the flake does not contain them. Run `git add` on files that \
-                 belong to it"
+                "the flake contains only files that git tracks, so it lacks {listed}{rest}. Run `git add` on what \
+                 belongs to it"
             )
         })
     }

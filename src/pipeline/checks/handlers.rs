@@ -91,7 +91,7 @@ mod tests {
         assert!(
             found
                 .text
-                .starts_with("qemu-aarch64: registered by another program"),
+                .starts_with("qemu-aarch64 (registered by another program)"),
             "{found:?}"
         );
         let none = usable_handlers(&[other], arm);

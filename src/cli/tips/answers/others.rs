@@ -2,12 +2,6 @@
 
 use super::table::Answers;
 
-/// What is said of them by `publish oci`.
-pub(super) const OF_OCI: Answers = &[(
-    &["load", "push", "registry"],
-    "publish oci writes only a directory; to push it: skopeo copy oci:DIR:latest docker://REGISTRY/NAME",
-)];
-
 /// What is said of them by `init`.
 pub(super) const OF_INIT: Answers = &[
     (

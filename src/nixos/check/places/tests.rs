@@ -134,7 +134,7 @@ fn a_line_names_the_definition_that_it_replaces() {
     let extended = own.beside_definition("closed-port", list, None);
     assert_eq!(
         extended.as_deref(),
-        Some("a.b = [ … 1 2 ]; # in sd-card.nix:4")
+        Some("a.b = [ … 1 2 ]; # extends sd-card.nix:4")
     );
     for line in [
         list,
