@@ -54,7 +54,7 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (&["build", "--outdir", "x"], "did you mean --output?"),
         (&["build", "--boot"], "did you mean --boot-test?"),
-        (&["build", "--debug"], "-v shows the builder's log, and -vv"),
+        (&["build", "--debug"], "-v shows the builder's log"),
         (
             &["build", "--size", "8G"],
             "an image is as small as possible",
@@ -75,12 +75,12 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (
             &["build", "--verbose=2"],
-            "-v shows the builder's log, and -vv",
+            "-v shows the builder's log",
         ),
         (&["boot", "--ssh"], "did you mean --until-ssh?"),
         (
             &["boot", "--memory", "1G"],
-            "--memory takes MiB: --memory 1024",
+            "give MiB: --memory 1024",
         ),
         (&["boot", "--memory", "64"], "that is too little memory"),
         (
@@ -93,7 +93,7 @@ fn names_of_other_programs_lead_to_those_of_sdbuild() {
         ),
         (
             &["build", "--board", "rpi1"],
-            "its processor has 32 bits, and sdbuild makes images only for 64-bit ARM",
+            "its processor has 32 bits, but sdbuild makes images only for 64-bit ARM",
         ),
         (
             &["build", "--system", "armv7l-linux"],
@@ -121,7 +121,7 @@ fn empty_commands_and_users_with_a_host_are_refused() {
     }
     CliTest::new(&["boot", "--until-ssh", "--user", "ann@pi"])
         .exit_code(2)
-        .stderr("named without one: --user ann")
+        .stderr("without a host: --user ann")
         .run();
 }
 
@@ -134,7 +134,7 @@ fn words_that_are_expected_lead_to_what_there_is() {
         ),
         (
             &["build", "--pull"],
-            "sdbuild makes and keeps its own container images",
+            "leave it out; sdbuild makes and keeps its own container images",
         ),
         (
             &["help", "flash", "build"],
@@ -143,7 +143,7 @@ fn words_that_are_expected_lead_to_what_there_is() {
         (&["logs"], "the logs are in ~/.local/state"),
         (
             &["build", "--flash", "/dev/sdx"],
-            "write the image to a card with `sdbuild flash`",
+            "first build, then write the image to a card",
         ),
         (&["build", "--target", "pi"], "did you mean --system?"),
         (&["CHECK"], "did you mean check?"),
@@ -183,14 +183,14 @@ fn words_that_are_expected_lead_to_what_there_is() {
 #[test]
 fn flags_that_other_programs_have_are_explained() {
     assert_tips(&[
-        (&["build", "-t", "pi"][..], "the image's name comes from"),
-        (&["build", "--no-cache"], "Nix builds only what has changed"),
+        (&["build", "-t", "pi"][..], "--output names a directory; the image's name"),
+        (&["build", "--no-cache"], "leave it out; Nix builds only what has changed"),
         (&["check", "--show-trace"], "-v shows the builder's log"),
         (&["build", "--impure"], "a flake sees only its own files"),
         (&["build", "--out-link", "x"], "did you mean --output?"),
         (
             &["build", "-A", "x"],
-            "for a configuration of a flake: sdbuild build .#NAME",
+            "a file such as sd-card.nix needs no attribute; for a configuration",
         ),
         (&["boot", "-m", "1024"], "did you mean --memory?"),
         (&["init", "--keys", "x"], "did you mean --ssh-key?"),

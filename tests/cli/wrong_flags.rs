@@ -29,7 +29,7 @@ fn a_slip_has_one_wording_everywhere() {
     ]);
     // What only has some letters in common, or is the opposite.
     assert_tips(&[
-        (&["boot", "--rm"][..], "boot never changes the image"),
+        (&["boot", "--rm"][..], "leave it out; boot never changes the image"),
         (
             &["completions", "--shell"],
             "give the shell without a flag: ",
@@ -67,11 +67,11 @@ fn flags_of_builds_elsewhere_are_answered() {
             "build uses what is locked",
         ),
         (&["build", "--locked"], "build never changes flake.lock"),
-        (&["build", "-it"], "sdbuild starts its containers itself"),
-        (&["build", "--threads", "4"], "--cores how many cores"),
+        (&["build", "-it"], "leave it out; sdbuild starts its containers itself"),
+        (&["build", "--threads", "4"], "--jobs sets how many derivations"),
         (
             &["build", "--jobs", "auto"],
-            "sdbuild chooses the number without --jobs\n",
+            "leave out --jobs, and sdbuild chooses the number\n",
         ),
         (
             &["build", "--no-compress"],
@@ -105,12 +105,12 @@ fn flags_of_small_commands_are_answered() {
             &["lock", "--update"],
             "name the inputs to update: sdbuild lock INPUT\n",
         ),
-        (&["clean", "--older-than", "3d"], "it removes all results"),
+        (&["clean", "--older-than", "3d"], "--old has no age"),
         (
             &["clean", "images"],
             "`sdbuild clean --dry-run` lists what would be removed",
         ),
-        (&["status", "-a"], "status shows everything"),
+        (&["status", "-a"], "leave it out; status shows everything"),
         (
             &["boards", "--list"],
             "leave it out; without an argument, all are listed\n",
@@ -142,10 +142,10 @@ fn flags_for_images_elsewhere_are_answered() {
             &["boot", "--smp", "4"],
             "sdbuild chooses the number of processors",
         ),
-        (&["boot", "--kvm"], "sdbuild uses KVM where it works"),
+        (&["boot", "--kvm"], "leave it out; sdbuild uses KVM where it works"),
         (
             &["boot", "--port", "2222:22"],
-            "the port of this machine is enough: --port 2222\n",
+            "give only the local port: --port 2222\n",
         ),
         (&["boot", "-i", "key"], "did you mean --login-key?\n"),
         (&["boot", "--exec", "ls"], "did you mean --run?\n"),
@@ -167,7 +167,7 @@ fn flags_for_images_elsewhere_are_answered() {
         ),
         (
             &["flash", "x.img", "--eject"],
-            "flash says when you can take the card out",
+            "leave it out; flash says when you can take the card out",
         ),
         (
             &["flash", "x.img", "--wifi", "Home"],
@@ -202,7 +202,7 @@ fn flags_for_new_configurations_are_answered() {
         (&["init", "--force"], "init never replaces a file"),
         (
             &["init", "-o", "pi"],
-            "the directory is an argument of its own: sdbuild init pi\n",
+            "give the directory without a flag: sdbuild init pi\n",
         ),
         (&["init", "--non-interactive"], "did you mean --yes?\n"),
         (&["init", "--password", "x"], "init writes no passwords"),
